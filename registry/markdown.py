@@ -1,0 +1,104 @@
+"""Turns one Markdown text into safe HTML; imports nothing of ours, because `card.html` runs it as a process of its own."""
+
+import json
+import resource
+import sys
+from collections.abc import Callable
+from urllib.parse import quote, urlsplit
+
+import nh3
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
+from pygments import highlight
+from pygments.formatters import HtmlFormatter
+from pygments.lexers import get_lexer_by_name
+from pygments.token import STANDARD_TYPES
+
+LANGUAGES = {"python", "py", "json", "yaml", "toml", "bash", "sh", "shell", "console", "diff"}
+TAGS = {
+    *("a", "abbr", "b", "blockquote", "br", "code", "dd", "del", "details", "div", "dl", "dt", "em", "hr", "i", "img"),
+    *("h1", "h2", "h3", "h4", "h5", "h6", "ins", "kbd", "li", "ol", "p", "pre", "q", "s", "samp", "small", "span"),
+    *("strong", "sub", "summary", "sup", "table", "tbody", "td", "th", "thead", "tr", "ul"),
+}
+ATTRIBUTES = {
+    "*": {"id", "title", "lang", "dir"},
+    "a": {"href"},
+    "img": {"src", "alt", "width", "height"},
+    "td": {"align", "colspan", "rowspan"},
+    "th": {"align", "colspan", "rowspan", "scope"},
+    "ol": {"start"},
+    "details": {"open"},
+}
+# The classes that Pygments writes; anything else would let a card dress up as a part of the site.
+CODE_CLASSES = {f"hl-{name}" for name in STANDARD_TYPES.values() if name}
+
+
+def render(text: str, *, files: str, pages: str) -> str:
+    """CommonMark with tables as an HTML fragment: relative images read below `files`, relative links below `pages`."""
+    parser = MarkdownIt("commonmark", {"html": True, "highlight": _highlight}).enable(["table", "strikethrough"])
+    tokens = parser.parse(text)
+    _lower_headings(tokens)
+    return sanitise(parser.renderer.render(tokens, parser.options, {}), files=files, pages=pages)
+
+
+def sanitise(html: str, *, files: str, pages: str) -> str:
+    """The allow-list: no script, style, form or frame; images of this hub only; every link says that a visitor wrote it."""
+    return nh3.clean(
+        html,
+        tags=TAGS,
+        clean_content_tags={"script", "style", "svg", "math", "iframe", "object", "template", "noscript", "textarea"},
+        attributes=ATTRIBUTES,
+        attribute_filter=_address_filter(files, pages),
+        allowed_classes={"span": CODE_CLASSES},
+        set_tag_attribute_values={"img": {"loading": "lazy", "referrerpolicy": "no-referrer"}},
+        url_schemes={"http", "https", "mailto"},
+        link_rel="nofollow ugc noopener",
+        id_prefix="user-content-",
+    )
+
+
+def _address_filter(files: str, pages: str) -> Callable[[str, str, str], str | None]:
+    def address(tag: str, name: str, value: str) -> str | None:
+        if name == "src":
+            return _below(files, value)
+        if name != "href":
+            return value
+        if value.startswith("#"):
+            return f"#user-content-{value[1:]}"
+        return value if urlsplit(value).scheme else _below(pages, value)
+
+    return address
+
+
+def _below(root: str, address: str) -> str | None:
+    """A file of the same revision; absolute addresses are dropped, so that no page makes a visitor call another host."""
+    parts = urlsplit(address.replace("\\", "/"))
+    steps = [step for step in parts.path.split("/") if step not in ("", ".")]
+    if parts.scheme or parts.netloc or parts.path.startswith("/") or ".." in steps or not steps:
+        return None
+    return root + quote("/".join(steps), safe="/%")
+
+
+def _highlight(code: str, language: str, _attributes: str) -> str:
+    if language not in LANGUAGES:
+        return ""
+    return highlight(code, get_lexer_by_name(language), HtmlFormatter(nowrap=True, classprefix="hl-"))
+
+
+def _lower_headings(tokens: list[Token]) -> None:
+    """The page already has its `h1`, so a card's first level is the page's second."""
+    for token in tokens:
+        if token.type in ("heading_open", "heading_close"):
+            token.tag = f"h{min(6, int(token.tag[1:]) + 1)}"
+
+
+def main() -> None:
+    """Read `{"text", "files", "pages"}` from standard input, write the HTML: 2 s of processor and 512 MB, then killed."""
+    resource.setrlimit(resource.RLIMIT_CPU, (2, 2))
+    resource.setrlimit(resource.RLIMIT_AS, (512 << 20, 512 << 20))
+    job = json.load(sys.stdin)
+    sys.stdout.write(render(job["text"], files=job["files"], pages=job["pages"]))
+
+
+if __name__ == "__main__":
+    main()
