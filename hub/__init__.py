@@ -1,0 +1,1 @@
+"""The faces: everything that speaks HTTP, and nothing that decides."""

@@ -1,0 +1,53 @@
+"""One table: which HTTP status each refusal has, and the X-Error-Code the Hub's clients look for."""
+
+from dataclasses import dataclass
+
+from registry import errors
+
+
+@dataclass(frozen=True, slots=True)
+class Face:
+    """How a refusal looks from outside."""
+
+    status: int
+    hub_code: str = ""
+
+
+TABLE: dict[type[errors.RegistryError], Face] = {
+    errors.SignInRequired: Face(401),
+    errors.TokenInvalid: Face(401),
+    errors.NotAllowed: Face(403),
+    errors.SessionRequired: Face(403),
+    errors.AdapterNotFound: Face(404, "RepoNotFound"),
+    errors.RevisionNotFound: Face(404, "RevisionNotFound"),
+    errors.FileNotFound: Face(404, "EntryNotFound"),
+    errors.NamespaceNotFound: Face(404),
+    errors.VerdictNotApplicable: Face(404),
+    errors.BaseNotFound: Face(404),
+    errors.NameInvalid: Face(400),
+    errors.NameTaken: Face(409),
+    errors.AdapterExists: Face(409),
+    errors.ValueInvalid: Face(400),
+    errors.PathInvalid: Face(422),
+    errors.FileTooLarge: Face(413),
+    errors.PushTooLarge: Face(413),
+    errors.CommitInvalid: Face(400),
+    errors.ParentStale: Face(412),
+    errors.BlobUnknown: Face(400),
+    errors.DigestMismatch: Face(400),
+    errors.UploadExpired: Face(403),
+    errors.LengthRequired: Face(411),
+    errors.RefExists: Face(409),
+    errors.RefProtected: Face(403),
+    errors.XorbInvalid: Face(400),
+    errors.XorbUnknown: Face(400),
+    errors.ShardInvalid: Face(400),
+    errors.AdapterQuarantined: Face(403),
+    errors.RevisionNotVerified: Face(403),
+    errors.NotSupported: Face(501),
+}
+
+
+def face(error: errors.RegistryError) -> Face:
+    """Return how this refusal looks from outside; a missing row is a defect that tests/test_docs.py finds."""
+    return TABLE[type(error)]

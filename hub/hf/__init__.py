@@ -1,0 +1,1 @@
+"""The Hugging Face Hub dialect, byte for byte."""

@@ -1,0 +1,99 @@
+"""Who is asking: a bearer token, a browser session, or nobody. A bad token is refused, never taken for nobody."""
+
+import base64
+import binascii
+from collections.abc import Callable
+
+from django.http import HttpRequest, HttpResponse
+from drf_spectacular.extensions import OpenApiAuthenticationExtension
+from rest_framework.authentication import BaseAuthentication, CSRFCheck
+from rest_framework.request import Request
+
+from registry import people
+from registry.errors import NotAllowed, TokenInvalid
+from registry.models import User
+from registry.policy import NOBODY, Caller
+
+SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+
+
+def caller_of(request: HttpRequest) -> Caller:
+    """Return the caller of a request. Raises TokenInvalid for credentials that do not hold."""
+    header = request.META.get("HTTP_AUTHORIZATION", "")
+    if header:
+        return people.caller_of_token(_token_in(header))
+    user = request.user
+    return Caller(user=user) if isinstance(user, User) and user.is_active else NOBODY
+
+
+def wire_caller(request: HttpRequest) -> Caller:
+    """Return the caller on Hub routes, where a session counts for safe methods only: they carry no CSRF token."""
+    caller = caller_of(request)
+    return NOBODY if caller.token is None and request.method not in SAFE else caller
+
+
+def _token_in(header: str) -> str:
+    scheme, _, value = header.partition(" ")
+    if scheme.lower() == "bearer" and value.strip():
+        return value.strip()
+    if scheme.lower() == "basic":  # git-lfs sends the token as the password
+        try:
+            return base64.b64decode(value, validate=True).decode().partition(":")[2]
+        except (binascii.Error, UnicodeDecodeError):
+            pass
+    raise TokenInvalid("Invalid credentials in Authorization header")
+
+
+class CallerMiddleware:
+    """Puts `caller_of` within reach of site views as request.caller, from the session alone."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        request.caller = SessionCaller(request)  # type: ignore[attr-defined]  # a lazy attribute of our own
+        return self.get_response(request)
+
+
+class SessionCaller(Caller):
+    """The caller of a website page; the session is read only if a page asks."""
+
+    def __init__(self, request: HttpRequest) -> None:
+        self._request = request
+        self.token = None
+
+    @property
+    def user(self) -> User | None:  # type: ignore[override]  # lazily, instead of the dataclass field
+        user = self._request.user
+        return user if isinstance(user, User) and user.is_active else None
+
+
+class RestAuthentication(BaseAuthentication):
+    """Sets request.auth to the Caller; a session must pass the CSRF check for unsafe methods."""
+
+    def authenticate(self, request: Request) -> tuple[User | None, Caller] | None:
+        django_request = request._request
+        caller = caller_of(django_request)
+        if caller.user is not None and caller.token is None and request.method not in SAFE:
+            _require_csrf(django_request)
+        return caller.user, caller
+
+    def authenticate_header(self, request: Request) -> str:
+        return "Bearer"
+
+
+def _require_csrf(request: HttpRequest) -> None:
+    check = CSRFCheck(lambda _: HttpResponse())
+    check.process_request(request)
+    if reason := check.process_view(request, None, (), {}):
+        raise NotAllowed(f"This request lacks a valid CSRF token: {reason}.", fix="Send X-CSRFToken, or use a token.")
+
+
+class BearerScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]  # drf-spectacular registers subclasses
+    """Tells the OpenAPI document how to authenticate."""
+
+    target_class = "hub.identity.RestAuthentication"
+    name = "token"
+
+    def get_security_definition(self, auto_schema: object) -> dict[str, str]:
+        return {"type": "http", "scheme": "bearer"}

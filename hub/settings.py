@@ -1,0 +1,194 @@
+"""Every setting of Dovetail, read from DOVETAIL_* variables in this file and nowhere else (docs/settings.md)."""
+
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from django.core.exceptions import ImproperlyConfigured
+
+from hub import env
+
+ROOT = Path(__file__).resolve().parent.parent
+DATA = Path(env.text("DATA", "data")).resolve()
+PRODUCTION = env.truth("PRODUCTION", False)
+DEBUG = env.truth("DEBUG", False)
+
+
+def _secret_key() -> str:
+    """Return DOVETAIL_SECRET_KEY, else the key file that `make up` wrote under DATA."""
+    given = env.text("SECRET_KEY")
+    if given:
+        return given
+    file = DATA / "secret_key"
+    if not PRODUCTION and file.exists():
+        return file.read_text().strip()
+    raise ImproperlyConfigured(
+        f"There is no secret key: set DOVETAIL_SECRET_KEY to at least 50 random characters"
+        f"{'' if PRODUCTION else f', or run `make up`, which writes one to {file}'}."
+    )
+
+
+SECRET_KEY = _secret_key()
+if len(SECRET_KEY) < 50:
+    raise ImproperlyConfigured("DOVETAIL_SECRET_KEY is too short: it needs at least 50 random characters.")
+if PRODUCTION and DEBUG:
+    raise ImproperlyConfigured("DOVETAIL_DEBUG must be off when DOVETAIL_PRODUCTION is on.")
+
+# --- where we are, and who may ask -----------------------------------------------------------------------------------
+PUBLIC_URL = env.text("PUBLIC_URL", "http://127.0.0.1:8070").rstrip("/")
+ALLOWED_HOSTS = env.words("ALLOWED_HOSTS") or [urlsplit(PUBLIC_URL).hostname or "127.0.0.1"]
+if not PRODUCTION:
+    ALLOWED_HOSTS += ["127.0.0.1", "localhost", "[::1]"]
+if PRODUCTION and "*" in ALLOWED_HOSTS:
+    raise ImproperlyConfigured("DOVETAIL_ALLOWED_HOSTS must name hosts: * would let anybody forge links in mails.")
+TRUSTED_PROXIES = env.words("TRUSTED_PROXIES")
+HTTPS = PUBLIC_URL.startswith("https://")
+CSRF_TRUSTED_ORIGINS = [PUBLIC_URL]
+if TRUSTED_PROXIES:
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+
+# --- the house -------------------------------------------------------------------------------------------------------
+INSTALLED_APPS = [
+    "unfold",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "rest_framework",
+    "drf_spectacular",
+    "registry",
+    "workers",
+    "hub.site",
+]
+MIDDLEWARE = [
+    "hub.logs.RequestId",
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "hub.identity.CallerMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "hub.site.headers.SecurityHeaders",
+]
+ROOT_URLCONF = "hub.urls"
+WSGI_APPLICATION = "hub.wsgi.application"
+APPEND_SLASH = False  # a redirect would turn a client's POST into a GET
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [ROOT / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    }
+]
+STATIC_URL = "/static/"
+STATIC_ROOT = Path(env.text("STATIC_ROOT", str(DATA / "run" / "static")))
+STATICFILES_DIRS = [ROOT / "static"]
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
+}
+
+# --- state -----------------------------------------------------------------------------------------------------------
+DATABASES = {"default": env.database(env.text("DATABASE_URL", f"sqlite:///{DATA / 'db.sqlite3'}"))}
+CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
+BLOBS = env.text("BLOBS", f"file://{DATA / 'blobs'}")
+SHELF = Path(env.text("SHELF", str(DATA / "shelf")))
+BROKER_URL = env.text("BROKER_URL", "redis://127.0.0.1:6379/0")
+
+# --- limits ----------------------------------------------------------------------------------------------------------
+MAX_FILE_BYTES = env.whole("MAX_FILE_BYTES", 5 << 30)
+MAX_PUSH_BYTES = env.whole("MAX_PUSH_BYTES", 20 << 30)
+MAX_INLINE_BYTES = env.whole("MAX_INLINE_BYTES", 10 << 20)
+XORB_DAYS = env.whole("XORB_DAYS", 35)
+DOWNLOAD_URL_SECONDS = 60
+UPLOAD_URL_SECONDS = 3600
+DATA_UPLOAD_MAX_MEMORY_SIZE = 10 << 20
+
+# --- validation ------------------------------------------------------------------------------------------------------
+ENGINES = Path(env.text("ENGINES", str(ROOT / ".engines")))
+ENGINE_MEMORY = env.whole("ENGINE_MEMORY", 8 << 30)
+ENGINE_SECONDS = env.whole("ENGINE_SECONDS", 120)
+WORKER_CONCURRENCY = env.whole("WORKER_CONCURRENCY", 1)
+LEASE_SECONDS = 60
+HEARTBEAT_SECONDS = 10
+SWEEP_SECONDS = 30
+MAX_ATTEMPTS = 3
+
+# --- first values of what an administrator may change later (registry.site) ------------------------------------------
+FIRST_REGISTRATION = env.text("REGISTRATION", "open")
+FIRST_PULL_POLICY = env.text("PULL_POLICY", "open")
+FIRST_THROTTLE = env.text("THROTTLE", "on")
+
+# --- people ----------------------------------------------------------------------------------------------------------
+AUTH_USER_MODEL = "registry.User"
+AUTHENTICATION_BACKENDS = ["django.contrib.auth.backends.ModelBackend"]
+PASSWORD_HASHERS = [
+    "django.contrib.auth.hashers.Argon2PasswordHasher",
+    "django.contrib.auth.hashers.PBKDF2PasswordHasher",
+]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]
+LOGIN_URL = "/login"
+LOGIN_REDIRECT_URL = "/"
+SESSION_COOKIE_AGE = 14 * 24 * 3600
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = "Lax"
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
+# Two hubs on one host share a cookie jar (cookies know no port), so each names its own.
+_COOKIE = f"dovetail_{urlsplit(PUBLIC_URL).port or 0}"
+SESSION_COOKIE_NAME = f"__Host-{_COOKIE}" if HTTPS else _COOKIE
+CSRF_COOKIE_NAME = f"{SESSION_COOKIE_NAME}_csrf"
+CSRF_COOKIE_HTTPONLY = True
+CSRF_FAILURE_VIEW = "hub.site.refusals.csrf"
+SECURE_CONTENT_TYPE_NOSNIFF = True
+SECURE_REFERRER_POLICY = "same-origin"
+SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
+SECURE_HSTS_SECONDS = 31_536_000 if HTTPS else 0
+X_FRAME_OPTIONS = "DENY"
+
+# --- our REST --------------------------------------------------------------------------------------------------------
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": ["hub.identity.RestAuthentication"],
+    "DEFAULT_PERMISSION_CLASSES": [],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "EXCEPTION_HANDLER": "hub.api.problems.answer",
+    "UNAUTHENTICATED_USER": None,
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Dovetail",
+    "DESCRIPTION": "The registry where adapters fit.",
+    "VERSION": "1",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SCHEMA_PATH_PREFIX": "/api/v1",
+}
+UNFOLD = {"SITE_TITLE": "Dovetail", "SITE_HEADER": "Dovetail", "SITE_SYMBOL": "deployed_code"}
+
+# --- language, time, logs --------------------------------------------------------------------------------------------
+LANGUAGE_CODE = "en-gb"
+USE_I18N = False
+USE_TZ = True
+TIME_ZONE = "UTC"
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"json": {"()": "hub.logs.JsonLine"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "json"}},
+    "root": {"handlers": ["stderr"], "level": env.text("LOG_LEVEL", "INFO")},
+    "loggers": {"django.server": {"handlers": ["stderr"], "propagate": False}},
+}
+
+env.refuse_unknown()

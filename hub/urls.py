@@ -1,0 +1,17 @@
+"""Where each family of routes begins; the site comes last, because it takes every /{ns} and /{ns}/{name}."""
+
+from django.contrib import admin
+from django.urls import include, path
+
+from hub import health
+
+urlpatterns = [
+    path("livez", health.livez),
+    path("readyz", health.readyz),
+    path("metrics", health.metrics),
+    path("admin/", admin.site.urls),
+    path("api/v1/", include("hub.api.urls")),
+    path("", include("hub.xet.urls")),
+    path("", include("hub.hf.urls")),
+    path("", include("hub.site.urls")),
+]

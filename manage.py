@@ -1,0 +1,11 @@
+#!/usr/bin/env python
+"""Run Dovetail's management commands on the hub whose state is under DOVETAIL_DATA."""
+
+import os
+import sys
+
+from django.core.management import execute_from_command_line
+
+if __name__ == "__main__":
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "hub.settings")
+    execute_from_command_line(sys.argv)

@@ -1,0 +1,188 @@
+"""The catalogue of refusals: each has a stable code, and says what, why and how to fix it. Statuses live in hub/errors.py."""
+
+from typing import ClassVar
+
+
+class RegistryError(Exception):
+    """A refusal that people may read.
+
+    `code` is public API (docs/errors.md). `detail` is one sentence that names the thing and the reason;
+    `fix` says what to do next; `facts` are extra members for the REST answer.
+    """
+
+    code: ClassVar[str]
+    default_fix: ClassVar[str] = ""
+
+    def __init__(self, detail: str, fix: str = "", **facts: object) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.fix = fix or self.default_fix
+        self.facts = facts
+
+
+# --- who is asking ---------------------------------------------------------------------------------------------------
+class SignInRequired(RegistryError):
+    code = "sign-in-required"
+    default_fix = "Sign in, or send a token as `Authorization: Bearer …`; tokens are made at /settings/tokens."
+
+
+class TokenInvalid(RegistryError):
+    code = "token-invalid"
+    default_fix = "Make a new token at /settings/tokens; a token that was revoked or has expired never works again."
+
+
+class NotAllowed(RegistryError):
+    code = "not-allowed"
+    default_fix = "Ask an owner of the namespace for the right, or use a token that has it."
+
+
+class SessionRequired(RegistryError):
+    code = "session-required"
+    default_fix = "Do this on the website: it is never done by token."
+
+
+# --- what is there ---------------------------------------------------------------------------------------------------
+class AdapterNotFound(RegistryError):
+    code = "adapter-not-found"
+    default_fix = "Check the spelling of namespace/name, and that you are signed in if it is private."
+
+
+class RevisionNotFound(RegistryError):
+    code = "revision-not-found"
+    default_fix = "Use a branch, a tag, a commit id, or `verified` once a version has passed."
+
+
+class FileNotFound(RegistryError):
+    code = "file-not-found"
+    default_fix = "List the files of the revision to see what is there."
+
+
+class NamespaceNotFound(RegistryError):
+    code = "namespace-not-found"
+    default_fix = "Check the spelling of the person's or organisation's name."
+
+
+class VerdictNotApplicable(RegistryError):
+    code = "verdict-not-applicable"
+    default_fix = "Only revisions that hold an adapter are validated."
+
+
+class BaseNotFound(RegistryError):
+    code = "base-not-found"
+    default_fix = "List the shelf with `manage.py shelf list`."
+
+
+# --- names -----------------------------------------------------------------------------------------------------------
+class NameInvalid(RegistryError):
+    code = "name-invalid"
+    default_fix = "Use 1 to 96 letters, digits, `-`, `_` or `.`; begin and end with a letter or digit; no `--` or `..`."
+
+
+class NameTaken(RegistryError):
+    code = "name-taken"
+    default_fix = "Choose another name."
+
+
+class AdapterExists(RegistryError):
+    code = "adapter-exists"
+    default_fix = "Push to the one that exists, or choose another name."
+
+
+class ValueInvalid(RegistryError):
+    code = "value-invalid"
+
+
+# --- pushing ---------------------------------------------------------------------------------------------------------
+class PathInvalid(RegistryError):
+    code = "path-invalid"
+    default_fix = "Use relative paths with forward slashes, without `.`, `..`, `.git`, control characters or backslashes."
+
+
+class FileTooLarge(RegistryError):
+    code = "file-too-large"
+    default_fix = "Push a smaller file, or ask the administrator to raise DOVETAIL_MAX_FILE_BYTES."
+
+
+class PushTooLarge(RegistryError):
+    code = "push-too-large"
+    default_fix = "Push in several commits, or ask the administrator to raise DOVETAIL_MAX_PUSH_BYTES."
+
+
+class CommitInvalid(RegistryError):
+    code = "commit-invalid"
+    default_fix = "Send one JSON object a line: a header first, then file, lfsFile, deletedFile or deletedFolder."
+
+
+class ParentStale(RegistryError):
+    code = "parent-stale"
+    default_fix = "Fetch the newest commit and push again on top of it."
+
+
+class BlobUnknown(RegistryError):
+    code = "blob-unknown"
+    default_fix = "Upload the file's bytes to this repository first; knowing a digest gives no right to the bytes."
+
+
+class DigestMismatch(RegistryError):
+    code = "digest-mismatch"
+    default_fix = "Compute the sha256 of the file again and upload it whole."
+
+
+class UploadExpired(RegistryError):
+    code = "upload-expired"
+    default_fix = "Ask for a new upload address; each is good for one file and one hour."
+
+
+class LengthRequired(RegistryError):
+    code = "length-required"
+    default_fix = "Send a Content-Length header."
+
+
+class RefExists(RegistryError):
+    code = "ref-exists"
+    default_fix = "Choose another name, or delete the old one first."
+
+
+class RefProtected(RegistryError):
+    code = "ref-protected"
+
+
+class XorbInvalid(RegistryError):
+    code = "xorb-invalid"
+    default_fix = "Upload again with a current hf_xet; if it stays, set HF_HUB_DISABLE_XET=1 and report it."
+
+
+class XorbUnknown(RegistryError):
+    code = "xorb-unknown"
+    default_fix = "Delete the client's Xet cache (HF_XET_CACHE) and push again."
+
+
+class ShardInvalid(RegistryError):
+    code = "shard-invalid"
+    default_fix = "Upload again with a current hf_xet; if it stays, set HF_HUB_DISABLE_XET=1 and report it."
+
+
+# --- what is held back -----------------------------------------------------------------------------------------------
+class AdapterQuarantined(RegistryError):
+    code = "adapter-quarantined"
+    default_fix = "Write to the moderators of this hub if you think this is a mistake."
+
+
+class RevisionNotVerified(RegistryError):
+    code = "revision-not-verified"
+    default_fix = "Pull the revision `verified`, or wait for the verdict."
+
+
+# --- validation ------------------------------------------------------------------------------------------------------
+class ClaimStale(RegistryError):
+    """A worker whose lease ran out tried to write; somebody else has the job."""
+
+    code = "claim-stale"
+
+
+class ShelfProblem(RegistryError):
+    code = "shelf-problem"
+
+
+class NotSupported(RegistryError):
+    code = "not-supported"

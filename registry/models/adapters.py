@@ -1,0 +1,140 @@
+"""Adapters (and evaluation sets), their immutable revisions, and the names that point at revisions."""
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+from django.db.models.functions import Lower
+from django.utils import timezone
+
+from registry.models.blobs import SHA256, Blob
+from registry.models.people import Namespace
+
+OID = r"^[0-9a-f]{40}$"
+
+
+class Adapter(models.Model):
+    """A repository: of an adapter (type model on the wire) or of an evaluation set (type dataset).
+
+    The facts below `private` are a copy of what the newest revision of main says, kept for lists and search;
+    registry/push.py and registry/verdicts.py write them in the transaction that changes the truth.
+    """
+
+    class Type(models.TextChoices):
+        MODEL = "model"
+        DATASET = "dataset"
+
+    type = models.CharField(max_length=8, choices=Type.choices, default=Type.MODEL)
+    namespace = models.ForeignKey(Namespace, on_delete=models.PROTECT, related_name="adapters")
+    name = models.CharField(max_length=96)
+    private = models.BooleanField(default=False)
+    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="created_adapters")
+    created_at = models.DateTimeField(default=timezone.now)
+    updated_at = models.DateTimeField(default=timezone.now)
+    quarantined_at = models.DateTimeField(null=True, blank=True)
+
+    summary = models.CharField(max_length=300, blank=True)
+    format = models.CharField(max_length=32, blank=True)  # peft, …; empty: nothing here is an adapter
+    kind = models.CharField(max_length=32, blank=True)  # lora, ia3, prompt-tuning, p-tuning, prefix-tuning …
+    base = models.CharField(max_length=200, blank=True)  # base model id as the adapter names it
+    task = models.CharField(max_length=64, blank=True)  # pipeline tag, e.g. text-classification
+    licence = models.CharField(max_length=64, blank=True)
+    rank = models.PositiveIntegerField(null=True, blank=True)
+    size = models.BigIntegerField(default=0)  # bytes of all files of the newest revision of main
+    tags = models.JSONField(default=list, blank=True)
+    state = models.CharField(max_length=8, blank=True)  # state of main's newest verdict; empty: no verdict
+    search_text = models.TextField(blank=True)  # lower-case words that a search looks in
+    downloads = models.PositiveIntegerField(default=0)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint("type", "namespace", Lower("name"), name="adapter_name_unique"),
+            models.CheckConstraint(condition=Q(type__in=["model", "dataset"]), name="adapter_type_known"),
+        ]
+        indexes = [
+            models.Index(fields=["type", "-updated_at", "-id"], name="adapter_by_update"),
+            models.Index(fields=["type", "base", "-updated_at", "-id"], name="adapter_by_base"),
+        ]
+
+    def __str__(self) -> str:
+        return self.full_name
+
+    @property
+    def full_name(self) -> str:
+        """The id people and clients use: namespace/name."""
+        return f"{self.namespace.name}/{self.name}"
+
+    @property
+    def is_quarantined(self) -> bool:
+        return self.quarantined_at is not None
+
+
+class RetiredName(models.Model):
+    """A name once used: nobody but its own namespace gets it again."""
+
+    type = models.CharField(max_length=8, choices=Adapter.Type.choices)
+    full_name = models.CharField(max_length=200)  # namespace/name in lower case
+    retired_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["type", "full_name"], name="retired_name_unique")]
+
+
+class Revision(models.Model):
+    """One immutable state of an adapter's files; its id is computed from its manifest."""
+
+    adapter = models.ForeignKey(Adapter, on_delete=models.CASCADE, related_name="revisions")
+    oid = models.CharField(max_length=40)
+    parent = models.ForeignKey("self", null=True, blank=True, on_delete=models.RESTRICT, related_name="children")
+    title = models.CharField(max_length=500)
+    message = models.TextField(blank=True)
+    author = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="revisions")
+    created_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["adapter", "oid"], name="revision_oid_unique"),
+            models.CheckConstraint(condition=Q(oid__regex=OID), name="revision_oid_shape"),
+        ]
+
+
+class RevisionFile(models.Model):
+    """A path of a revision and the blob behind it."""
+
+    revision = models.ForeignKey(Revision, on_delete=models.CASCADE, related_name="files")
+    path = models.CharField(max_length=1024)
+    blob = models.ForeignKey(Blob, on_delete=models.PROTECT, related_name="files")
+    size = models.BigIntegerField()
+    is_lfs = models.BooleanField()
+    git_oid = models.CharField(max_length=40)  # sha1 of the git blob; of the LFS pointer where is_lfs
+
+    class Meta:
+        ordering = ["path"]
+        constraints = [
+            models.UniqueConstraint(fields=["revision", "path"], name="revision_file_path_unique"),
+            models.CheckConstraint(condition=Q(git_oid__regex=OID), name="revision_file_git_oid_shape"),
+            models.CheckConstraint(condition=Q(blob__regex=SHA256), name="revision_file_sha256_shape"),
+        ]
+
+    @property
+    def sha256(self) -> str:
+        return self.blob_id
+
+    @property
+    def etag(self) -> str:
+        """What client caches name the file by: sha256 for LFS files, git blob sha1 for regular ones."""
+        return self.blob_id if self.is_lfs else self.git_oid
+
+
+class Ref(models.Model):
+    """A movable name: refs/heads/main, refs/tags/v1, refs/verified."""
+
+    adapter = models.ForeignKey(Adapter, on_delete=models.CASCADE, related_name="refs")
+    name = models.CharField(max_length=255)
+    revision = models.ForeignKey(Revision, on_delete=models.RESTRICT, related_name="refs")
+    updated_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["adapter", "name"], name="ref_name_unique"),
+            models.CheckConstraint(condition=Q(name__startswith="refs/"), name="ref_name_shape"),
+        ]

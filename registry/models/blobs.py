@@ -1,0 +1,64 @@
+"""Bytes we believe, who has proven to hold them, and bytes on their way in."""
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+
+SHA256 = r"^[0-9a-f]{64}$"
+
+
+class Blob(models.Model):
+    """One object in the store whose digest we computed ourselves; never changed."""
+
+    sha256 = models.CharField(max_length=64, primary_key=True)
+    size = models.BigIntegerField()
+    created_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(condition=Q(sha256__regex=SHA256), name="blob_sha256_shape"),
+            models.CheckConstraint(condition=Q(size__gte=0), name="blob_size_not_negative"),
+        ]
+
+
+class Possession(models.Model):
+    """Proof that somebody delivered these bytes for this adapter; a digest alone gives no right to a blob."""
+
+    adapter = models.ForeignKey("registry.Adapter", on_delete=models.CASCADE, related_name="possessions")
+    blob = models.ForeignKey(Blob, on_delete=models.PROTECT, related_name="possessions")
+    created_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["adapter", "blob"], name="possession_unique")]
+
+
+class Upload(models.Model):
+    """A ticket for bytes that somebody said he will deliver; the claim is believed only after we hashed them."""
+
+    id = models.UUIDField(primary_key=True)
+    adapter = models.ForeignKey("registry.Adapter", on_delete=models.CASCADE, related_name="uploads")
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="uploads")
+    sha256 = models.CharField(max_length=64)
+    size = models.BigIntegerField()
+    created_at = models.DateTimeField(default=timezone.now)
+    expires_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(condition=Q(sha256__regex=SHA256), name="upload_sha256_shape"),
+            models.CheckConstraint(condition=Q(size__gte=0), name="upload_size_not_negative"),
+        ]
+        indexes = [models.Index(fields=["expires_at"], name="upload_expires_at")]
+
+
+class Xorb(models.Model):
+    """A verified chunk container, kept for as long as clients remember having sent it."""
+
+    hash = models.CharField(max_length=64, primary_key=True)  # Xet's own text form, not a sha256
+    size = models.BigIntegerField()
+    last_used_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        constraints = [models.CheckConstraint(condition=Q(hash__regex=SHA256), name="xorb_hash_shape")]
+        indexes = [models.Index(fields=["last_used_at"], name="xorb_last_used_at")]

@@ -1,0 +1,47 @@
+"""What moderators decided, and the log of privileged acts."""
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+
+from registry.models.adapters import Adapter
+
+
+class Ruling(models.Model):
+    """A moderator's decision about an adapter; the newest one is in force."""
+
+    class Action(models.TextChoices):
+        QUARANTINE = "quarantine"
+        RELEASE = "release"
+
+    adapter = models.ForeignKey(Adapter, on_delete=models.CASCADE, related_name="rulings")
+    action = models.CharField(max_length=16, choices=Action.choices)
+    reason = models.CharField(max_length=500)
+    note = models.TextField(blank=True)
+    by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="rulings")
+    at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(condition=Q(action__in=["quarantine", "release"]), name="ruling_action_known"),
+            models.CheckConstraint(condition=~Q(reason=""), name="ruling_has_reason"),
+        ]
+
+
+class AuditEvent(models.Model):
+    """One privileged act; rows are only ever added."""
+
+    at = models.DateTimeField(default=timezone.now)
+    actor = models.CharField(max_length=96)  # a name, not a key: the log outlives the account
+    action = models.CharField(max_length=64)  # noun:verb, e.g. adapter:quarantine
+    object = models.CharField(max_length=255)
+    reason = models.CharField(max_length=500, blank=True)
+    note = models.TextField(blank=True)
+    before = models.JSONField(null=True, blank=True)
+    after = models.JSONField(null=True, blank=True)
+    request_id = models.CharField(max_length=200, blank=True)
+
+    class Meta:
+        ordering = ["-id"]
+        indexes = [models.Index(fields=["object", "-id"], name="audit_by_object")]

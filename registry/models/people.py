@@ -1,0 +1,143 @@
+"""People, organisations, the names they hold, and the tokens people use."""
+
+from typing import Any, ClassVar
+
+from django.contrib.auth.models import AbstractBaseUser, BaseUserManager, PermissionsMixin
+from django.db import models
+from django.db.models import Q
+from django.db.models.functions import Lower
+from django.utils import timezone
+
+# Lets queries say name__lower=…, which uses the unique index on Lower(name) in both databases; iexact does not.
+models.CharField.register_lookup(Lower)
+models.EmailField.register_lookup(Lower)
+
+
+class Namespace(models.Model):
+    """The first part of an adapter's id; one table, so that a person and an organisation never share a name."""
+
+    class Kind(models.TextChoices):
+        PERSON = "person"
+        ORGANIZATION = "organization"
+
+    name = models.CharField(max_length=96)
+    kind = models.CharField(max_length=16, choices=Kind.choices)
+    created_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(Lower("name"), name="namespace_name_unique"),
+            models.CheckConstraint(condition=Q(kind__in=["person", "organization"]), name="namespace_kind_known"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class UserManager(BaseUserManager["User"]):
+    """Finds people by name whatever the case, as sign-in and the Hub's clients expect."""
+
+    def get_by_natural_key(self, username: str | None) -> "User":
+        return self.get(username__iexact=username)
+
+
+class User(AbstractBaseUser, PermissionsMixin):
+    """A person who signs in; also somebody's namespace."""
+
+    class Role(models.TextChoices):
+        USER = "user"
+        MODERATOR = "moderator"
+        ADMIN = "admin"
+
+    namespace = models.OneToOneField(Namespace, on_delete=models.PROTECT, related_name="person")
+    username = models.CharField(max_length=96, unique=True)
+    full_name = models.CharField(max_length=200, blank=True)
+    email = models.EmailField(blank=True)
+    role = models.CharField(max_length=16, choices=Role.choices, default=Role.USER)
+    is_active = models.BooleanField(default=True)
+    created_at = models.DateTimeField(default=timezone.now)
+
+    objects: ClassVar[UserManager] = UserManager()
+
+    USERNAME_FIELD = "username"
+    EMAIL_FIELD = "email"
+    REQUIRED_FIELDS: ClassVar[list[str]] = []
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(Lower("email"), name="user_email_unique", condition=~Q(email="")),
+            models.CheckConstraint(condition=Q(role__in=["user", "moderator", "admin"]), name="user_role_known"),
+        ]
+
+    def __str__(self) -> str:
+        return self.username
+
+    @property
+    def is_staff(self) -> bool:
+        """Whether the site administration lets this person in."""
+        return self.role == User.Role.ADMIN
+
+    def has_perm(self, perm: str, obj: Any = None) -> bool:
+        return self.is_active and self.is_staff
+
+    def has_module_perms(self, app_label: str) -> bool:
+        return self.is_active and self.is_staff
+
+
+class Organization(models.Model):
+    """People who share a namespace."""
+
+    namespace = models.OneToOneField(Namespace, on_delete=models.PROTECT, related_name="organization")
+    full_name = models.CharField(max_length=200, blank=True)
+    private_by_default = models.BooleanField(default=False)
+
+    def __str__(self) -> str:
+        return self.namespace.name
+
+
+class Membership(models.Model):
+    """What a person may do in an organisation."""
+
+    class Role(models.TextChoices):
+        READ = "read"
+        CONTRIBUTOR = "contributor"
+        WRITE = "write"
+        ADMIN = "admin"
+
+    organization = models.ForeignKey(Organization, on_delete=models.CASCADE, related_name="memberships")
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="memberships")
+    role = models.CharField(max_length=16, choices=Role.choices)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["organization", "user"], name="membership_unique"),
+            models.CheckConstraint(
+                condition=Q(role__in=["read", "contributor", "write", "admin"]), name="membership_role_known"
+            ),
+        ]
+
+
+class Token(models.Model):
+    """A bearer token; only the sha256 of its value is kept."""
+
+    class Role(models.TextChoices):
+        READ = "read"
+        WRITE = "write"
+        FINE_GRAINED = "fine-grained"
+
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="tokens")
+    name = models.CharField(max_length=100)
+    role = models.CharField(max_length=16, choices=Role.choices)
+    sha256 = models.CharField(max_length=64, unique=True)
+    grants = models.JSONField(default=dict, blank=True)  # fine-grained only: {"ns/name" in lower case: "read" | "write"}
+    created_at = models.DateTimeField(default=timezone.now)
+    last_used_at = models.DateTimeField(null=True, blank=True)
+    expires_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["-created_at"]
+        constraints = [
+            models.UniqueConstraint(fields=["user", "name"], name="token_name_unique"),
+            models.CheckConstraint(condition=Q(role__in=["read", "write", "fine-grained"]), name="token_role_known"),
+            models.CheckConstraint(condition=Q(sha256__regex=r"^[0-9a-f]{64}$"), name="token_sha256_shape"),
+        ]

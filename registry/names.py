@@ -1,0 +1,95 @@
+"""Which names people, organisations and adapters may have, and which paths files may have."""
+
+import re
+import unicodedata
+
+from registry.errors import NameInvalid, PathInvalid
+
+MAX_NAME = 96
+_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9_])?")
+
+# The first part of every path that Dovetail, or the Hub protocol, uses for itself.
+RESERVED = frozenset(
+    """
+    about account adapters admin api auth bases blob blog chat collections compare dashboard datasets docs enterprise
+    error explore favicon.ico feeds health help home humans.txt join jobs kernels legal livez login logout main me
+    metrics models moderation new notifications oauth organizations papers policies policy posts pricing privacy
+    readyz reports resolve robots.txt root search security settings signup site sitemap.xml spaces static stats
+    status storage support system tasks terms tree trending uploads user users verified xet
+    """.split()
+)
+
+MAX_PATH = 1024
+MAX_SEGMENT = 255
+MAX_DEPTH = 32
+# Code points that HFS+ ignores or that change the reading direction: a name with them looks like another name.
+_INVISIBLE = re.compile("[\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u206f\ufeff]")
+
+
+def check_name(name: str, noun: str = "name") -> str:
+    """Return the name, or raise NameInvalid.
+
+    The rules are the Hub's (huggingface_hub `validate_repo_id`), so that every client accepts what we accept.
+    """
+    if not _NAME.fullmatch(name) or len(name) > MAX_NAME:
+        raise NameInvalid(f"{noun.capitalize()} {name!r} is not allowed.")
+    if "--" in name or ".." in name or name.lower().endswith((".git", ".ipynb")):
+        raise NameInvalid(f"{noun.capitalize()} {name!r} is not allowed: it holds `--` or `..`, or ends in `.git`.")
+    return name
+
+
+def check_namespace(name: str) -> str:
+    """Return a name that a person or an organisation may take, or raise NameInvalid."""
+    if name.lower() in RESERVED:
+        raise NameInvalid(f"The name {name!r} is reserved for the hub itself.", fix="Choose another name.")
+    return check_name(name)
+
+
+def split_id(full_name: str) -> tuple[str, str]:
+    """Return (namespace, name) of an id such as alice/reviews-lora; raises NameInvalid."""
+    namespace, slash, name = full_name.partition("/")
+    if not slash or "/" in name:
+        raise NameInvalid(f"{full_name!r} is not of the form namespace/name.", fix="Write it as namespace/name.")
+    return namespace, name
+
+
+def check_path(path: str) -> str:
+    """Return the path of a file in a repository as it is stored (NFC), or raise PathInvalid.
+
+    Every entry point uses this one function (commit, preupload, copy), after the last decoding.
+    """
+
+    def refuse(why: str) -> PathInvalid:
+        return PathInvalid(f"The path {path[:200]!r} is not allowed: {why}.")
+
+    if not path or len(path.encode("utf-8", "surrogatepass")) > MAX_PATH:
+        raise refuse("it is empty" if not path else f"it is longer than {MAX_PATH} bytes")
+    if any(unicodedata.category(char) in {"Cc", "Cs"} for char in path) or _INVISIBLE.search(path):
+        raise refuse("it holds control or invisible characters")
+    if "\\" in path or ":" in path:
+        raise refuse("it holds a backslash or a colon")
+    path = unicodedata.normalize("NFC", path)
+    segments = path.split("/")
+    if len(segments) > MAX_DEPTH:
+        raise refuse(f"it is deeper than {MAX_DEPTH} folders")
+    for segment in segments:
+        if why := _segment_problem(segment):
+            raise refuse(why)
+    return path
+
+
+def _segment_problem(segment: str) -> str:
+    if segment in {"", ".", ".."}:
+        return "it holds an empty part, `.` or `..`"
+    if segment != segment.rstrip(". "):
+        return "a part of it ends in a dot or a space"
+    if fold(segment) == ".git":
+        return "`.git` is reserved"
+    if len(segment.encode()) > MAX_SEGMENT:
+        return f"a part of it is longer than {MAX_SEGMENT} bytes"
+    return ""
+
+
+def fold(path: str) -> str:
+    """Return the form in which two paths collide on a file system that ignores case or composes characters."""
+    return unicodedata.normalize("NFKC", path).casefold()
