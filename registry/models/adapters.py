@@ -6,7 +6,7 @@ from django.db.models import Q
 from django.db.models.functions import Lower
 from django.utils import timezone
 
-from registry.models.blobs import SHA256, Blob
+from registry.models.blobs import Blob
 from registry.models.people import Namespace
 
 OID = r"^[0-9a-f]{40}$"
@@ -112,7 +112,6 @@ class RevisionFile(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["revision", "path"], name="revision_file_path_unique"),
             models.CheckConstraint(condition=Q(git_oid__regex=OID), name="revision_file_git_oid_shape"),
-            models.CheckConstraint(condition=Q(blob__regex=SHA256), name="revision_file_sha256_shape"),
         ]
 
     @property
