@@ -1,0 +1,156 @@
+"""Whether this hub works: /livez, /readyz and /metrics for the machines that watch it; nothing here is for people or clients."""
+
+import hmac
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from datetime import timedelta
+from ipaddress import ip_address
+from threading import Lock
+
+from django.conf import settings
+from django.db import Error as DatabaseError
+from django.db import connections
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.utils import timezone
+from django.views.decorators.http import require_safe
+from kombu import Connection
+from kombu.exceptions import KombuError
+
+from hub import gauges
+from hub.metrics import CONTENT_TYPE, exposition
+from registry.blobs import store
+from registry.errors import StoreUnavailable
+from registry.models.site import SiteSetting
+from registry.models.verdicts import WorkerHeartbeat
+
+SECONDS_A_PART = 2.0
+SECONDS_REMEMBERED = 1.0
+
+
+class PartDown(Exception):
+    """A part of the hub does not do its work; the message says what an operator should look at."""
+
+
+@require_safe
+def livez(request: HttpRequest) -> HttpResponse:
+    """Answer that this process takes requests; asks nobody else, so a dead database does not get the web restarted."""
+    return JsonResponse({"alive": True})
+
+
+@require_safe
+def readyz(request: HttpRequest) -> HttpResponse:
+    """Answer part by part whether a push would be taken and judged now: 200, or 503 when one part is down."""
+    parts = _latest.get()
+    ready = all(part["ok"] for part in parts.values())
+    return JsonResponse({"ready": ready, "parts": parts}, status=200 if ready else 503)
+
+
+@require_safe
+def metrics(request: HttpRequest) -> HttpResponse:
+    """Answer in Prometheus' text format, to this machine or to who holds DOVETAIL_METRICS_TOKEN; nobody else learns it exists."""
+    if not (_came_from_this_machine(request) or _holds_metrics_token(request)):
+        raise Http404
+    return HttpResponse(exposition() + gauges.exposition(), content_type=CONTENT_TYPE)
+
+
+def _came_from_this_machine(request: HttpRequest) -> bool:
+    # A proxy on this machine forwards strangers from 127.0.0.1 too, and says so in one of these.
+    if request.headers.get("X-Forwarded-For") or request.headers.get("Forwarded"):
+        return False
+    address = request.META.get("REMOTE_ADDR") or "0.0.0.0"
+    return ip_address(address).is_loopback
+
+
+def _holds_metrics_token(request: HttpRequest) -> bool:
+    expected = f"Bearer {settings.METRICS_TOKEN}"
+    given = request.headers.get("Authorization", "")
+    return bool(settings.METRICS_TOKEN) and hmac.compare_digest(given.encode(), expected.encode())
+
+
+# --- the parts -------------------------------------------------------------------------------------------------------
+
+
+def _database() -> None:
+    try:
+        SiteSetting.objects.exists()
+    except DatabaseError as error:
+        raise PartDown("The database does not answer, or `manage.py migrate` has not been run.") from error
+    finally:
+        connections.close_all()  # this thread's own, which no request would ever close
+
+
+def _blobs() -> None:
+    try:
+        store().check()
+    except StoreUnavailable as error:
+        raise PartDown("The blob store cannot be read and written; see DOVETAIL_BLOBS, its free space and its rights.") from error
+
+
+def _broker() -> None:
+    options = {"socket_timeout": SECONDS_A_PART, "socket_connect_timeout": SECONDS_A_PART}
+    try:
+        with Connection(settings.BROKER_URL, connect_timeout=SECONDS_A_PART, transport_options=options) as connection:
+            connection.ensure_connection(max_retries=1, timeout=SECONDS_A_PART)
+    except (KombuError, OSError) as error:
+        raise PartDown("The broker does not answer; see DOVETAIL_BROKER_URL. Pushes are kept and judged later.") from error
+
+
+def _worker() -> None:
+    fresh = timezone.now() - timedelta(seconds=settings.LEASE_SECONDS)
+    try:
+        problems = list(WorkerHeartbeat.objects.filter(beat_at__gte=fresh).values_list("problem", flat=True))
+    except DatabaseError as error:
+        raise PartDown("Whether a worker lives is a row in the database, which does not answer.") from error
+    finally:
+        connections.close_all()
+    if not problems:
+        raise PartDown("No worker has shown a sign of life for a minute; start one, or see its log.")
+    if all(problems):
+        raise PartDown(f"No worker takes jobs: {problems[0]}")
+
+
+PARTS: Mapping[str, Callable[[], None]] = {"database": _database, "blobs": _blobs, "broker": _broker, "worker": _worker}
+
+# A check that hangs keeps its thread; when all of them hang, later checks wait here and are reported down in time.
+_threads = ThreadPoolExecutor(max_workers=2 * len(PARTS), thread_name_prefix="readyz")
+
+
+def _timed(check: Callable[[], None]) -> float:
+    started = time.monotonic()
+    check()
+    return round((time.monotonic() - started) * 1000, 1)
+
+
+def _report(future: Future[float], deadline: float) -> dict[str, object]:
+    try:
+        return {"ok": True, "ms": future.result(timeout=max(0.0, deadline - time.monotonic()))}
+    except PartDown as down:
+        return {"ok": False, "reason": str(down)}
+    except TimeoutError:
+        return {"ok": False, "reason": f"No answer within {SECONDS_A_PART:g} s."}
+
+
+def examine() -> dict[str, dict[str, object]]:
+    """Ask every part at once; takes SECONDS_A_PART at most. Returns name → {"ok", "ms" or "reason"}."""
+    deadline = time.monotonic() + SECONDS_A_PART
+    futures = {name: _threads.submit(_timed, check) for name, check in PARTS.items()}
+    return {name: _report(future, deadline) for name, future in futures.items()}
+
+
+class _Latest:
+    """The last examination, for a second: /readyz is open to strangers and must not multiply their requests."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._at = float("-inf")
+        self._parts: dict[str, dict[str, object]] = {}
+
+    def get(self) -> dict[str, dict[str, object]]:
+        with self._lock:
+            if time.monotonic() - self._at > SECONDS_REMEMBERED:
+                self._parts, self._at = examine(), time.monotonic()
+            return self._parts
+
+
+_latest = _Latest()

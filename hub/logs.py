@@ -1,0 +1,114 @@
+"""Logs as one JSON object a line, each with the id of the request it belongs to and never with a secret; no rules live here."""
+
+import json
+import logging
+import re
+import time
+import uuid
+from collections.abc import Callable
+from contextvars import ContextVar
+from datetime import UTC, datetime
+
+from django.http import HttpRequest, HttpResponseBase
+
+from hub import metrics
+
+log = logging.getLogger("hub.requests")
+_request_id: ContextVar[str] = ContextVar("request_id", default="")
+
+_CLIENT_ID = re.compile(r"[A-Za-z0-9._:=;/+-]{1,128}")
+_QUIET = ("/livez", "/readyz", "/metrics", "/static/")
+_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "request", "taskName"}
+_REDACTED = "[redacted]"
+_SECRETS = (
+    re.compile(r"\b(?:hf|dvt)_[A-Za-z0-9]{6,}"),
+    re.compile(r"(?i)(?<=\bbearer )[^\s\"',]+|(?<=\bbasic )[^\s\"',]+"),
+    # `key=value` of queries and forms, "key": "value" of JSON and of Python's repr; presigned URLs are the first kind.
+    re.compile(
+        r"(?i)\b(?:x-amz-[a-z-]+|awsaccesskeyid|signature|sig|ticket|[a-z_-]*token|[a-z_-]*password\d?|[a-z_-]*secret[a-z_-]*"
+        r"|sessionid|csrfmiddlewaretoken|cookie|authorization)[\"']?\s*[=:]\s*[\"']?(?!\[redacted\]|bearer |basic )([^\s&\"',;}]+)"
+    ),
+    re.compile(r"(?<=://)[^/\s:@]+:[^/\s@]+(?=@)"),
+)
+
+
+def redact(text: str) -> str:
+    """Return the text with tokens, passwords, cookies and presigned query values replaced."""
+    for pattern in _SECRETS:
+        text = pattern.sub(_hide, text)
+    return text
+
+
+def _hide(match: re.Match[str]) -> str:
+    if not match.re.groups:
+        return _REDACTED
+    return match[0][: match.start(1) - match.start()] + _REDACTED
+
+
+def current_request_id() -> str:
+    """Return the id of the request this thread is answering, or an empty string outside of one."""
+    return _request_id.get()
+
+
+class JsonLine(logging.Formatter):
+    """Formats a record as one line of JSON: control characters are escaped, extras become fields."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        line: dict[str, object] = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname,
+            "logger": record.name,
+            "message": redact(record.getMessage()),
+        }
+        if request_id := current_request_id():
+            line["request_id"] = request_id
+        line |= {key: _safe(value) for key, value in vars(record).items() if key not in _STANDARD}
+        if record.exc_info:
+            line["exception"] = redact(self.formatException(record.exc_info))
+        return json.dumps(line)
+
+
+def _safe(value: object) -> object:
+    return value if isinstance(value, int | float | bool | None) else redact(str(value))
+
+
+class RequestId:
+    """Middleware: names each request, logs it once, and gives the name back in X-Request-Id.
+
+    The Hub's clients look for their own X-Request-Id or X-Amzn-Trace-Id inside ours, so it is appended to an id that we
+    chose: theirs alone could be repeated at will. Characters that have no place in an id make theirs be dropped.
+    """
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        request_id = name_of(request)
+        mark, started = _request_id.set(request_id), time.monotonic()
+        try:
+            response = self.get_response(request)
+            response["X-Request-Id"] = request_id
+            _account(request, response, time.monotonic() - started)
+            return response
+        finally:
+            _request_id.reset(mark)
+
+
+def name_of(request: HttpRequest) -> str:
+    """Return a new id for the request, which ends with the one the client chose, if any."""
+    theirs = request.headers.get("X-Request-Id") or request.headers.get("X-Amzn-Trace-Id") or ""
+    ours = uuid.uuid4().hex[:16]
+    return f"{ours};{theirs}" if _CLIENT_ID.fullmatch(theirs) else ours
+
+
+def _account(request: HttpRequest, response: HttpResponseBase, seconds: float) -> None:
+    metrics.observe(request, response, seconds)
+    # The path without its query: presigned links and search words are nobody's business.
+    log.log(
+        logging.DEBUG if request.path.startswith(_QUIET) else logging.INFO,
+        "%s %s %d",
+        request.method,
+        request.path,
+        response.status_code,
+        extra={"status": response.status_code, "duration_ms": round(seconds * 1000, 1)},
+    )
