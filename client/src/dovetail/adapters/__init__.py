@@ -1,0 +1,6 @@
+"""Everything Dovetail knows about adapter files, without torch and outside the standard library nothing: client, hub and engine share it."""
+
+from dovetail.adapters.description import Description, describe
+from dovetail.adapters.header import Header, HeaderError, TensorInfo
+
+__all__ = ["Description", "Header", "HeaderError", "TensorInfo", "describe"]

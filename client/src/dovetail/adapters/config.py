@@ -1,0 +1,83 @@
+"""Reads an adapter_config.json as strictly as JSON allows; which of its keys mean what lives in `kinds`."""
+
+from __future__ import annotations
+
+import json
+from typing import BinaryIO
+
+MAX_BYTES = 256 * 2**10
+MAX_DEPTH = 8
+MAX_STRING = 4096
+MAX_ITEMS = 20_000
+
+NAME = "adapter_config.json"
+Config = dict[str, object]
+
+
+class ConfigError(ValueError):
+    """The file is no JSON object that every reader would understand in the same way."""
+
+
+def read(file: BinaryIO) -> Config:
+    """Reads one JSON object: UTF-8 without BOM, no duplicate key, no NaN or Infinity, bounded in every direction."""
+    raw = file.read(MAX_BYTES + 1)
+    if len(raw) > MAX_BYTES:
+        raise ConfigError(f"it is larger than the {MAX_BYTES // 1024} kB allowed")
+    try:
+        parsed = json.loads(raw.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_no_constant)
+    except ConfigError:
+        raise
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(f"it is not JSON ({error})") from error
+    if not isinstance(parsed, dict):
+        raise ConfigError("it is not a JSON object")
+    _bound(parsed, MAX_DEPTH)
+    return parsed
+
+
+def text(config: Config, key: str) -> str | None:
+    value = config.get(key)
+    return value.strip() or None if isinstance(value, str) else None
+
+
+def whole(config: Config, key: str) -> int | None:
+    value = config.get(key)
+    return value if type(value) is int else None
+
+
+def number(config: Config, key: str) -> float | None:
+    value = config.get(key)
+    return float(value) if isinstance(value, int | float) and type(value) is not bool else None
+
+
+def names(config: Config, key: str) -> tuple[str, ...]:
+    """The strings under a key that may hold a list or a single one."""
+    value = config.get(key)
+    if isinstance(value, str):
+        return (value,)
+    return tuple(item for item in value if isinstance(item, str)) if isinstance(value, list) else ()
+
+
+def _unique(pairs: list[tuple[str, object]]) -> Config:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ConfigError("it names a key twice")
+    return found
+
+
+def _no_constant(name: str) -> None:
+    raise ConfigError(f"it holds {name}, which is no JSON number")
+
+
+def _bound(value: object, depth: int) -> None:
+    if depth == 0:
+        raise ConfigError(f"it is nested deeper than {MAX_DEPTH} levels")
+    if isinstance(value, str) and len(value) > MAX_STRING:
+        raise ConfigError(f"it holds a string of {len(value):,} characters, more than the {MAX_STRING:,} allowed")
+    if isinstance(value, int | float) and not -(2**53) < value < 2**53:
+        raise ConfigError("it holds a number that is out of any use")
+    if isinstance(value, list | dict):
+        if len(value) > MAX_ITEMS:
+            raise ConfigError(f"it holds a list of {len(value):,} items")
+        for item in value.values() if isinstance(value, dict) else value:
+            _bound(item, depth - 1)

@@ -1,0 +1,138 @@
+"""Reads the header of a safetensors file more strictly than any loader does; what the tensors mean lives elsewhere."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import BinaryIO
+
+Opener = Callable[[], BinaryIO]
+
+MAX_HEADER_BYTES = 4 * 2**20
+MAX_METADATA_BYTES = 64 * 2**10
+MAX_TENSORS = 20_000
+MAX_DIMENSIONS = 4
+NAME = re.compile(r"[A-Za-z0-9_.\-]{1,256}")
+BYTES_PER_VALUE = {
+    "F64": 8, "F32": 4, "F16": 2, "BF16": 2, "F8_E4M3": 1, "F8_E5M2": 1,
+    "I64": 8, "I32": 4, "I16": 2, "I8": 1, "U64": 8, "U32": 4, "U16": 2, "U8": 1, "BOOL": 1,
+}  # fmt: skip
+
+
+class HeaderError(ValueError):
+    """The file is no safetensors file that every reader would understand in the same way."""
+
+
+@dataclass(frozen=True, slots=True)
+class TensorInfo:
+    """One tensor: `offset` and `end` are absolute positions in the file, in bytes."""
+
+    dtype: str
+    shape: tuple[int, ...]
+    offset: int
+    end: int
+
+    @property
+    def values(self) -> int:
+        return math.prod(self.shape)
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    tensors: dict[str, TensorInfo]
+    metadata: dict[str, str]
+
+    @property
+    def parameters(self) -> int:
+        return sum(tensor.values for tensor in self.tensors.values())
+
+
+def read(file: BinaryIO) -> Header:
+    """Reads and proves the header of a seekable file: 8 bytes of length, one JSON object, then tensors without a gap.
+
+    Raises `HeaderError` with the reason. Format: https://huggingface.co/docs/safetensors; the limits are ours.
+    """
+    size = file.seek(0, 2)
+    file.seek(0)
+    length = int.from_bytes(file.read(8), "little")
+    if size < 10:
+        raise HeaderError(f"the file has {size} bytes, too few for a header")
+    if length > MAX_HEADER_BYTES:
+        raise HeaderError(f"the header claims {length:,} bytes, more than the {MAX_HEADER_BYTES:,} allowed")
+    if length > size - 8:
+        raise HeaderError(f"the header claims {length:,} bytes but only {size - 8:,} follow: the file is cut off")
+    entries = _parse(file.read(length))
+    metadata = _metadata(entries.pop("__metadata__", {}))
+    if len(entries) > MAX_TENSORS:
+        raise HeaderError(f"{len(entries):,} tensors are more than the {MAX_TENSORS:,} allowed")
+    start = 8 + length
+    tensors = {name: _tensor(name, entry, start) for name, entry in entries.items()}
+    _prove_coverage(tensors, start, size)
+    return Header(tensors, metadata)
+
+
+def _parse(raw: bytes) -> dict[str, object]:
+    if raw[:1] != b"{":
+        raise HeaderError("the header does not begin with '{'")
+    try:
+        parsed = json.loads(raw.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_no_constant)
+    except HeaderError:
+        raise
+    except (ValueError, RecursionError) as error:
+        raise HeaderError(f"the header is not JSON ({error})") from error
+    assert isinstance(parsed, dict)
+    return parsed
+
+
+def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise HeaderError("the header names something twice")
+    return found
+
+
+def _no_constant(name: str) -> None:
+    raise HeaderError(f"the header holds {name}")
+
+
+def _metadata(entry: object) -> dict[str, str]:
+    if not isinstance(entry, dict) or not all(isinstance(value, str) for value in entry.values()):
+        raise HeaderError("__metadata__ is not an object of strings")
+    if sum(len(key) + len(value) for key, value in entry.items()) > MAX_METADATA_BYTES:
+        raise HeaderError(f"__metadata__ is larger than the {MAX_METADATA_BYTES:,} bytes allowed")
+    return entry
+
+
+def _tensor(name: str, entry: object, start: int) -> TensorInfo:
+    if not NAME.fullmatch(name):
+        raise HeaderError(f"{name[:80]!r} is no tensor name (letters, digits, '_', '.', '-'; at most 256)")
+    if not isinstance(entry, dict) or set(entry) != {"dtype", "shape", "data_offsets"}:
+        raise HeaderError(f"{name} must have dtype, shape and data_offsets, and nothing else")
+    dtype, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
+    if not isinstance(dtype, str) or dtype not in BYTES_PER_VALUE:
+        raise HeaderError(f"{name} has the unknown dtype {str(dtype)[:20]!r}")
+    if not _sizes(shape, least=1) or not 1 <= len(shape) <= MAX_DIMENSIONS:
+        raise HeaderError(f"{name} needs 1 to {MAX_DIMENSIONS} dimensions, each of at least 1")
+    if not _sizes(offsets, least=0) or len(offsets) != 2:
+        raise HeaderError(f"{name} has offsets that are not two whole numbers")
+    found = TensorInfo(dtype, tuple(shape), start + offsets[0], start + offsets[1])
+    if found.end - found.offset != found.values * BYTES_PER_VALUE[dtype]:
+        raise HeaderError(f"{name} is {dtype} {list(shape)} but owns {found.end - found.offset:,} bytes")
+    return found
+
+
+def _sizes(value: object, least: int) -> bool:
+    return isinstance(value, list) and all(type(n) is int and least <= n < 2**48 for n in value)
+
+
+def _prove_coverage(tensors: dict[str, TensorInfo], start: int, size: int) -> None:
+    position = start
+    for name, tensor in sorted(tensors.items(), key=lambda item: item[1].offset):
+        if tensor.offset != position:
+            raise HeaderError(f"{name} begins at byte {tensor.offset:,}, not at {position:,}: tensors overlap or leave a gap")
+        position = tensor.end
+    if position != size:
+        raise HeaderError(f"the tensors end at byte {position:,} but the file at {size:,}")
