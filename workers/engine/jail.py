@@ -1,0 +1,286 @@
+"""The jail: a process locks itself down before it opens a stranger's byte; what to do inside is not decided here.
+
+Three layers, each installed by the process itself without any privilege: resource limits, Landlock (an allow-list of
+files, no TCP, nothing outside reachable by signal or abstract socket) and seccomp (a list of refused system calls).
+A layer that cannot be installed raises `JailUnavailable`: half a jail is no jail. Standard library only.
+Sources: landlock(7), seccomp(2), prctl(2), linux/include/uapi/linux/{landlock,seccomp,bpf_common}.h.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+import platform
+import resource
+import signal
+import struct
+import sys
+import sysconfig
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from workers.engine import syscalls
+
+ARCHITECTURE = platform.machine()
+
+PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_MM, PR_SET_CHILD_SUBREAPER, PR_SET_NO_NEW_PRIVS = 1, 4, 35, 36, 38
+PR_SET_PTRACER = 0x59616D61
+PRCTL_REFUSED = (PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_MM, PR_SET_CHILD_SUBREAPER, PR_SET_PTRACER)
+F_SETOWN, F_SETOWN_EX = 8, 15
+
+EXECUTE, WRITE_FILE, READ_FILE, READ_DIR, REMOVE_DIR, REMOVE_FILE = (1 << bit for bit in range(6))
+MAKE_DIR, MAKE_REG, TRUNCATE = 1 << 7, 1 << 8, 1 << 14
+FILE_RIGHTS_BY_ABI = {1: 13, 2: 14, 3: 15, 4: 15, 5: 16}  # how many low bits of rights each Landlock ABI knows
+RIGHTS_OF_A_FILE = EXECUTE | WRITE_FILE | READ_FILE | TRUNCATE | 1 << 15
+READ = READ_FILE | READ_DIR
+READ_WRITE = READ | WRITE_FILE | TRUNCATE | REMOVE_FILE | REMOVE_DIR | MAKE_DIR | MAKE_REG
+NO_TCP, NO_SIGNALS_NO_ABSTRACT_SOCKETS = 0b11, 0b11
+
+LOAD, EQUAL, AT_LEAST, ANY_BIT, RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
+ALLOW, KILL, REFUSE, UNKNOWN = 0x7FFF0000, 0x80000000, 0x00050000 | errno.EPERM, 0x00050000 | errno.ENOSYS
+CLONE_THREAD, CLONE_NAMESPACES = 0x00010000, 0x7E020080
+
+DEVICES = {"/dev/null": READ_FILE | WRITE_FILE, "/dev/zero": READ_FILE, "/dev/urandom": READ_FILE}
+INTERPRETER_NEEDS = (
+    "/usr/lib", "/usr/lib64", "/lib", "/lib64", "/usr/local/lib", "/etc/ld.so.cache", "/etc/localtime",
+    "/usr/share/zoneinfo", "/proc/self", "/proc/cpuinfo", "/proc/meminfo", "/sys/devices/system/cpu",
+)  # fmt: skip
+
+_libc = ctypes.CDLL(None, use_errno=True)
+_libc.syscall.restype = ctypes.c_long
+
+
+class JailUnavailable(Exception):
+    """A layer of the jail is missing here; the message is one sentence for the operator."""
+
+
+@dataclass(frozen=True)
+class Layers:
+    """What holds now."""
+
+    landlock_abi: int
+    no_tcp: bool  # by Landlock too (ABI 4); seccomp refuses every socket in any case
+    no_signals: bool  # by Landlock too (ABI 6); seccomp refuses signals to others in any case
+    seccomp_instructions: int
+    memory_bytes: int
+    cpu_seconds: int
+    file_bytes: int
+
+
+def lock_down(
+    work: Path | None, readable: Iterable[Path], *, memory_bytes: int, cpu_seconds: int, file_bytes: int
+) -> Layers:
+    """Lock this process in, for good. Call it single-threaded, before the first byte of an upload is opened.
+
+    `work` is the one folder that may be written (None: nothing may); never give it a folder with hard links to files
+    that matter. `readable` are files and folders that may be read besides what `interpreter_paths` lists.
+    `memory_bytes` bounds the whole address space, of which torch itself maps several GB; `file_bytes` is per file.
+    Raises `JailUnavailable`, after which the process must not go on.
+    """
+    _require(ARCHITECTURE in syscalls.COLUMN and sys.platform == "linux", _wrong_machine())
+    _require(threads() == 1, f"The jail binds one thread, and this process already has {threads()}.")
+    mapped = _mapped_bytes()
+    _require(
+        memory_bytes > mapped, f"The memory limit of {memory_bytes:,} bytes is below the {mapped:,} already mapped."
+    )
+    _prctl(PR_SET_NO_NEW_PRIVS, 1, "no_new_privs")
+    _prctl(PR_SET_DUMPABLE, 0, "dumpable")
+    _limit(memory_bytes, cpu_seconds, file_bytes)
+    _drop_capabilities()
+    abi = _landlock(work, readable)
+    length = _seccomp()
+    return Layers(abi, abi >= 4, abi >= 6, length, memory_bytes, cpu_seconds, file_bytes)
+
+
+def interpreter_paths() -> list[Path]:
+    """Return what any Python child must be able to read: its own library folders, the linker's, a little of /proc.
+
+    `sys.path` is not among them: its first entry may be a folder with anything in it.
+    """
+    paths = sysconfig.get_paths()
+    named = {paths[key] for key in ("stdlib", "platstdlib", "purelib", "platlib")} | set(INTERPRETER_NEEDS)
+    candidates = [Path(sys.prefix) / "pyvenv.cfg", *(Path(name) for name in sorted(named))]
+    return [path for path in candidates if path.exists()]
+
+
+def die_with_parent(parent: int) -> None:
+    """Ask the kernel to kill this process when the thread that started it ends; `parent` is the pid it expects.
+
+    Start such a process from a thread that lives as long as the process may: the signal follows the thread.
+    """
+    _prctl(PR_SET_PDEATHSIG, signal.SIGKILL, "parent-death signal")
+    if os.getppid() != parent:  # the parent died before the line above took hold
+        os._exit(1)
+
+
+def close_all_but(keep: Collection[int]) -> None:
+    """Close every inherited descriptor but those in `keep`: a descriptor passes every layer of the jail."""
+    start = 0
+    for descriptor in [*sorted(keep), resource.getrlimit(resource.RLIMIT_NOFILE)[0]]:
+        if descriptor > start:  # an empty range is taken for an endless one (CPython 3.11, _Py_closerange)
+            os.closerange(start, descriptor)
+        start = descriptor + 1
+
+
+def threads() -> int:
+    """Return how many threads this process has."""
+    return len(list(Path("/proc/self/task").iterdir()))
+
+
+# --- limits and privileges -------------------------------------------------------------------------------------------
+def _limit(memory_bytes: int, cpu_seconds: int, file_bytes: int) -> None:
+    wanted = {
+        resource.RLIMIT_AS: (memory_bytes, memory_bytes),
+        resource.RLIMIT_CPU: (cpu_seconds, cpu_seconds + 2),  # first SIGXCPU, then SIGKILL
+        resource.RLIMIT_FSIZE: (file_bytes, file_bytes),
+        resource.RLIMIT_NOFILE: (256, 256),
+        resource.RLIMIT_CORE: (0, 0),
+        resource.RLIMIT_MEMLOCK: (0, 0),
+        resource.RLIMIT_MSGQUEUE: (0, 0),
+    }
+    for which, (soft, hard) in wanted.items():
+        ceiling = resource.getrlimit(which)[1]
+        if ceiling != resource.RLIM_INFINITY:
+            soft, hard = min(soft, ceiling), min(hard, ceiling)
+        resource.setrlimit(which, (soft, hard))
+
+
+def _drop_capabilities() -> None:
+    """Give up every capability: as root it is what keeps root's powers from reaching past the other layers."""
+    header = struct.pack("<Ii", 0x20080522, 0)  # _LINUX_CAPABILITY_VERSION_3, this thread
+    _system_call("capset", header, b"\0" * 24)
+
+
+def _mapped_bytes() -> int:
+    return int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+
+
+# --- Landlock --------------------------------------------------------------------------------------------------------
+def landlock_abi() -> int:
+    """Return the kernel's Landlock version, 0 where there is none."""
+    try:
+        return _system_call("landlock_create_ruleset", None, 0, 1)
+    except JailUnavailable:
+        return 0
+
+
+def _landlock(work: Path | None, readable: Iterable[Path]) -> int:
+    abi = landlock_abi()
+    _require(
+        abi > 0,
+        f"This kernel ({platform.release()}) has no Landlock: it takes Linux 5.13 or later with `landlock` in its list "
+        "of security modules, and a container profile that allows it.",
+    )
+    handled = (1 << FILE_RIGHTS_BY_ABI[min(abi, max(FILE_RIGHTS_BY_ABI))]) - 1
+    scopes = (handled, NO_TCP if abi >= 4 else 0, NO_SIGNALS_NO_ABSTRACT_SOCKETS if abi >= 6 else 0)
+    attributes = struct.pack("<QQQ", *scopes)[: 24 if abi >= 6 else 16 if abi >= 4 else 8]
+    rules = _system_call("landlock_create_ruleset", attributes, len(attributes), 0)
+    try:
+        for path in {*interpreter_paths(), *readable}:
+            _open_up(rules, path, READ & handled)
+        for device, rights in DEVICES.items():
+            _open_up(rules, Path(device), rights & handled)
+        if work is not None:
+            _open_up(rules, work, READ_WRITE & handled)
+        _system_call("landlock_restrict_self", rules, 0)
+    finally:
+        os.close(rules)
+    return abi
+
+
+def _open_up(rules: int, path: Path, rights: int) -> None:
+    try:
+        descriptor = os.open(path, os.O_PATH | os.O_CLOEXEC)
+    except OSError as problem:
+        raise JailUnavailable(f"The jail cannot be built around {path}: {problem.strerror}.") from problem
+    try:
+        if not path.is_dir():
+            rights &= RIGHTS_OF_A_FILE
+        _system_call("landlock_add_rule", rules, 1, struct.pack("<Qi", rights, descriptor), 0)
+    finally:
+        os.close(descriptor)
+
+
+# --- seccomp: a classic BPF program over (number, architecture, arguments) --------------------------------------------
+class _Program(ctypes.Structure):
+    _fields_ = [("length", ctypes.c_ushort), ("instructions", ctypes.c_void_p)]
+
+
+def _seccomp() -> int:
+    code = b"".join(_filter())
+    buffer = ctypes.create_string_buffer(code, len(code))
+    program = _Program(len(code) // 8, ctypes.cast(buffer, ctypes.c_void_p))
+    _system_call("seccomp", 1, 1, ctypes.byref(program))  # SET_MODE_FILTER for all threads
+    return program.length
+
+
+def _filter() -> list[bytes]:
+    column = syscalls.COLUMN[ARCHITECTURE]
+    judged = {name: numbers[column] for name, numbers in syscalls.JUDGED.items()}
+    refused = {numbers[column] for table in syscalls.DENIED for numbers in table.values()} - {None}
+    me = os.getpid()
+    return [
+        *_load(4), _step(EQUAL, syscalls.AUDIT_ARCHITECTURE[ARCHITECTURE], 1, 0), _give(KILL),
+        *_load(0), _step(EQUAL, judged["clone3"], 0, 1), _give(UNKNOWN),  # its flags are behind a pointer; libc uses clone
+        _step(AT_LEAST, syscalls.FIRST_UNREVIEWED, 0, 1), _give(UNKNOWN),
+        *(step for number in sorted(refused) for step in (_step(EQUAL, number, 0, 1), _give(REFUSE))),
+        *_judge(judged["clone"], 0, [_step(ANY_BIT, CLONE_NAMESPACES, 1, 0), _step(ANY_BIT, CLONE_THREAD, 1, 0)]),
+        *_judge(judged["kill"], 0, [_step(EQUAL, me, 1, 0)]),
+        *_judge(judged["tgkill"], 0, [_step(EQUAL, me, 1, 0)]),  # abort() signals its own thread
+        *_judge(judged["prlimit64"], 2, [_step(EQUAL, 0, 1, 0)]),  # reading limits is fine, setting them is not
+        *_judge(judged["prlimit64"], 2, [_step(EQUAL, 0, 1, 0)], high=True),
+        *_judge_not(judged["prctl"], 0, PRCTL_REFUSED),
+        *_judge_not(judged["fcntl"], 1, (F_SETOWN, F_SETOWN_EX)),  # would let the kernel send signals for us
+        _give(ALLOW),
+    ]  # fmt: skip
+
+
+def _load(offset: int) -> list[bytes]:
+    return [_step(LOAD, offset, 0, 0)]
+
+
+def _step(code: int, value: int, if_true: int, if_false: int) -> bytes:
+    return struct.pack("<HBBI", code, if_true, if_false, value & 0xFFFFFFFF)
+
+
+def _give(result: int) -> bytes:
+    return _step(RETURN, result, 0, 0)
+
+
+def _judge(number: int, argument: int, tests: list[bytes], *, high: bool = False) -> list[bytes]:
+    """Refuse call `number` unless the last test on (half of) its argument jumps over the refusal."""
+    body = [*_load(16 + 8 * argument + 4 * high), *tests, _give(REFUSE), *_load(0)]
+    return [_step(EQUAL, number, 0, len(body)), *body]
+
+
+def _judge_not(number: int, argument: int, forbidden: tuple[int, ...]) -> list[bytes]:
+    """Refuse call `number` when its argument is one of `forbidden`."""
+    tests = [step for value in forbidden for step in (_step(EQUAL, value, 0, 1), _give(REFUSE))]
+    body = [*_load(16 + 8 * argument), *tests, *_load(0)]
+    return [_step(EQUAL, number, 0, len(body)), *body]
+
+
+# --- the kernel ------------------------------------------------------------------------------------------------------
+def _system_call(name: str, *arguments: object) -> int:
+    number = syscalls.JUDGED[name][syscalls.COLUMN[ARCHITECTURE]]
+    passed = [ctypes.c_long(value) if isinstance(value, int) else value for value in arguments]
+    result = int(_libc.syscall(ctypes.c_long(number), *passed))
+    if result < 0:
+        raise JailUnavailable(f"The kernel refused {name}: {os.strerror(ctypes.get_errno())}.")
+    return result
+
+
+def _prctl(option: int, value: int, what: str) -> None:
+    if _libc.prctl(option, ctypes.c_ulong(value), 0, 0, 0) != 0:
+        raise JailUnavailable(f"The kernel refused to set {what}: {os.strerror(ctypes.get_errno())}.")
+
+
+def _require(holds: bool, sentence: str) -> None:
+    if not holds:
+        raise JailUnavailable(sentence)
+
+
+def _wrong_machine() -> str:
+    return f"The jail needs Linux on x86_64 or aarch64, and this is {sys.platform} on {ARCHITECTURE}."

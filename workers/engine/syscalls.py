@@ -1,0 +1,83 @@
+"""Numbers of the system calls a jailed process may not make; how they are refused lives in `jail`."""
+
+from __future__ import annotations
+
+# name: (x86_64, aarch64). aarch64 never got the calls that newer ones had made redundant: those are None.
+# Numbers: linux/arch/x86/entry/syscalls/syscall_64.tbl and linux/include/uapi/asm-generic/unistd.h.
+Numbers = dict[str, tuple[int | None, int | None]]
+
+NETWORK: Numbers = {
+    "socket": (41, 198), "socketpair": (53, 199), "bind": (49, 200), "listen": (50, 201), "accept": (43, 202),
+    "accept4": (288, 242), "connect": (42, 203), "sendto": (44, 206), "sendmsg": (46, 211), "sendmmsg": (307, 269),
+}  # fmt: skip
+
+NEW_PROGRAMS: Numbers = {
+    "execve": (59, 221), "execveat": (322, 281), "fork": (57, None), "vfork": (58, None),
+    "setsid": (112, 157), "setpgid": (109, 154),  # leaving the group would outlive the kill of the group
+}  # fmt: skip
+
+OTHER_PROCESSES: Numbers = {
+    "ptrace": (101, 117), "process_vm_readv": (310, 270), "process_vm_writev": (311, 271), "kcmp": (312, 272),
+    "process_madvise": (440, 440), "process_mrelease": (448, 448), "pidfd_open": (434, 434), "pidfd_getfd": (438, 438),
+    "pidfd_send_signal": (424, 424), "tkill": (200, 130), "rt_sigqueueinfo": (129, 138),
+    "rt_tgsigqueueinfo": (297, 240), "setpriority": (141, 140), "sched_setscheduler": (144, 119),
+    "sched_setparam": (142, 118), "sched_setattr": (314, 274), "sched_setaffinity": (203, 122),
+    "ioprio_set": (251, 30), "migrate_pages": (256, 238), "move_pages": (279, 239),
+    "shmget": (29, 194), "shmat": (30, 196), "shmctl": (31, 195), "semget": (64, 190), "msgget": (68, 186),
+    "mq_open": (240, 180), "mq_unlink": (241, 181),
+}  # fmt: skip
+
+NAMESPACES_AND_MOUNTS: Numbers = {
+    "unshare": (272, 97), "setns": (308, 268), "mount": (165, 40), "umount2": (166, 39), "pivot_root": (155, 41),
+    "chroot": (161, 51), "move_mount": (429, 429), "fsopen": (430, 430), "fsconfig": (431, 431), "fsmount": (432, 432),
+    "fspick": (433, 433), "open_tree": (428, 428), "mount_setattr": (442, 442),
+}  # fmt: skip
+
+KERNEL: Numbers = {
+    "bpf": (321, 280), "perf_event_open": (298, 241), "add_key": (248, 217), "request_key": (249, 218),
+    "keyctl": (250, 219), "io_uring_setup": (425, 425), "io_uring_enter": (426, 426), "io_uring_register": (427, 427),
+    "userfaultfd": (323, 282), "kexec_load": (246, 104), "kexec_file_load": (320, 294), "init_module": (175, 105),
+    "finit_module": (313, 273), "delete_module": (176, 106), "reboot": (169, 142), "swapon": (167, 224),
+    "swapoff": (168, 225), "acct": (163, 89), "quotactl": (179, 60), "quotactl_fd": (443, 443),
+    "settimeofday": (164, 170), "clock_settime": (227, 112), "clock_adjtime": (305, 266), "adjtimex": (159, 171),
+    "iopl": (172, None), "ioperm": (173, None), "modify_ldt": (154, None), "uselib": (134, None),
+    "personality": (135, 92), "syslog": (103, 116), "sethostname": (170, 161), "setdomainname": (171, 162),
+    "vhangup": (153, 58), "vmsplice": (278, 75), "open_by_handle_at": (304, 265), "name_to_handle_at": (303, 264),
+    "fanotify_init": (300, 262), "fanotify_mark": (301, 263), "inotify_init": (253, None), "inotify_init1": (294, 26),
+    "inotify_add_watch": (254, 27), "sync": (162, 81), "syncfs": (306, 267),
+    # memory that no address space limit counts
+    "memfd_create": (319, 279), "memfd_secret": (447, 447),
+}  # fmt: skip
+
+IDENTITY_AND_LIMITS: Numbers = {
+    "setuid": (105, 146), "setgid": (106, 144), "setreuid": (113, 145), "setregid": (114, 143), "setresuid": (117, 147),
+    "setresgid": (119, 149), "setfsuid": (122, 151), "setfsgid": (123, 152), "setgroups": (116, 159),
+    "capset": (126, 91), "setrlimit": (160, 164),
+}  # fmt: skip
+
+# Landlock rules opening, making, renaming and removing files. It knows nothing of these.
+FILE_METADATA: Numbers = {
+    "chmod": (90, None), "fchmod": (91, 52), "fchmodat": (268, 53), "fchmodat2": (452, 452), "chown": (92, None),
+    "fchown": (93, 55), "lchown": (94, None), "fchownat": (260, 54), "utime": (132, None), "utimes": (235, None),
+    "futimesat": (261, None), "utimensat": (280, 88), "truncate": (76, 45), "setxattr": (188, 5), "lsetxattr": (189, 6),
+    "fsetxattr": (190, 7), "removexattr": (197, 14), "lremovexattr": (198, 15), "fremovexattr": (199, 16),
+    "mknod": (133, None), "mknodat": (259, 33),
+}  # fmt: skip
+
+DENIED: tuple[Numbers, ...] = (
+    NETWORK, NEW_PROGRAMS, OTHER_PROCESSES, NAMESPACES_AND_MOUNTS, KERNEL, IDENTITY_AND_LIMITS, FILE_METADATA
+)  # fmt: skip
+
+# Calls that are judged by their arguments, or that the jail itself makes.
+JUDGED: Numbers = {
+    "clone": (56, 220), "clone3": (435, 435), "kill": (62, 129), "tgkill": (234, 131), "prlimit64": (302, 261),
+    "prctl": (157, 167), "fcntl": (72, 25), "seccomp": (317, 277), "capset": (126, 91),
+    "landlock_create_ruleset": (444, 444), "landlock_add_rule": (445, 445), "landlock_restrict_self": (446, 446),
+}  # fmt: skip
+
+# Everything from here on is newer than what was reviewed (statmount, mseal, setxattrat …, and the whole x32 range):
+# it answers "no such call", which is what an older kernel says, so C libraries fall back.
+FIRST_UNREVIEWED = 457
+
+AUDIT_ARCHITECTURE = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
+COLUMN = {"x86_64": 0, "aarch64": 1}
