@@ -1,0 +1,133 @@
+"""The content-addressed store: every object key, hashing, and the one store that the settings name.
+
+    blobs/<aa>/<bb>/<sha256>    believed: hashed by us, immutable, shared by every adapter that may have it
+    incoming/<uuid>             staged: delivered by somebody, not yet hashed
+    xorbs/<aa>/<hash>           verified chunk containers, kept while clients remember having sent them
+
+Every object is written once and never changed. Which adapter may use which blob is a row (Possession), not a matter
+of this package. The interface is `contract.py`; `folder.py` and `s3.py` are its drivers.
+"""
+
+import hashlib
+import re
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+
+from registry.blobs.contract import BlobMissing, BlobStore, BytesChanged, Entry, Reader, StoreUnavailable
+from registry.blobs.folder import FileStore
+from registry.blobs.s3 import S3Store
+
+__all__ = [
+    "BlobMissing", "BlobStore", "BytesChanged", "Digest", "Entry", "FileStore", "Hasher", "Keys", "Reader",
+    "S3Store", "StoreUnavailable", "hash_staged", "keep", "pieces", "store",
+]
+
+PIECE = 1 << 20
+
+
+class Keys:
+    """The only place that spells an object key. A digest that is not 64 lower-case hex never becomes a path."""
+
+    BLOBS, INCOMING, XORBS = "blobs/", "incoming/", "xorbs/"
+
+    @classmethod
+    def blob(cls, sha256: str) -> str:
+        """Return the key of the believed object with this digest."""
+        _hex64(sha256)
+        return f"{cls.BLOBS}{sha256[:2]}/{sha256[2:4]}/{sha256}"
+
+    @classmethod
+    def incoming(cls, ticket: uuid.UUID) -> str:
+        """Return the key under which the bytes of one upload are staged."""
+        return f"{cls.INCOMING}{ticket}"
+
+    @classmethod
+    def xorb(cls, name: str) -> str:
+        """Return the key of a xorb; `name` is the hash in Xet's text form."""
+        _hex64(name)
+        return f"{cls.XORBS}{name[:2]}/{name}"
+
+
+def _hex64(text: str) -> None:
+    if not re.fullmatch(r"[0-9a-f]{64}", text):
+        raise ValueError(f"{text[:80]!r} is not 64 lower-case hex digits")
+
+
+@dataclass(frozen=True)
+class Digest:
+    """What we computed over bytes ourselves. `git_oid` is git's blob hash of the same bytes."""
+
+    sha256: str
+    size: int
+    git_oid: str
+
+
+class Hasher:
+    """Hashes a stream whose size in bytes is declared beforehand: git's blob hash begins with it."""
+
+    def __init__(self, size: int) -> None:
+        self._sha256 = hashlib.sha256()
+        self._git = hashlib.sha1(b"blob %d\0" % size, usedforsecurity=False)
+        self.size = 0
+
+    def update(self, piece: bytes) -> None:
+        """Take in the next bytes."""
+        self._sha256.update(piece)
+        self._git.update(piece)
+        self.size += len(piece)
+
+    def digest(self) -> Digest:
+        """Return the digest of everything taken in; only right when that was as long as declared."""
+        return Digest(self._sha256.hexdigest(), self.size, self._git.hexdigest())
+
+
+def pieces(reader: Reader, size: int = PIECE) -> Iterator[bytes]:
+    """Yield the rest of a reader in pieces of at most `size` bytes and close it at the end."""
+    with reader:
+        while piece := reader.read(size):
+            yield piece
+
+
+def keep(data: bytes) -> Digest:
+    """Store small bytes that we hold in memory under their own digest, and return it."""
+    hasher = Hasher(len(data))
+    hasher.update(data)
+    digest = hasher.digest()
+    store().put(Keys.blob(digest.sha256), [data])
+    return digest
+
+
+def hash_staged(key: str) -> tuple[Digest, str]:
+    """Hash a staged object in a stream; return its digest and the version that `promote` must insist on."""
+    size = store().size(key)
+    hasher = Hasher(size)
+    reader = store().open(key)
+    for piece in pieces(reader):
+        hasher.update(piece)
+    if hasher.size != size:
+        raise BytesChanged(f"{key} was {size} bytes long and became {hasher.size} while it was read")
+    return hasher.digest(), reader.version
+
+
+def store() -> BlobStore:
+    """Return the store that settings.BLOBS names: file://DIR or s3://bucket?endpoint=URL[&public=URL]."""
+    return _store_at(settings.BLOBS)
+
+
+@cache  # one client and one connection pool per process
+def _store_at(url: str) -> BlobStore:
+    parts = urlsplit(url)
+    if parts.scheme == "file":
+        return FileStore(Path(parts.netloc + parts.path))
+    if parts.scheme == "s3" and parts.netloc:
+        query = parse_qs(parts.query)
+        endpoint = query.get("endpoint", [None])[-1]
+        return S3Store(parts.netloc, endpoint, public=query.get("public", [endpoint])[-1])
+    raise ImproperlyConfigured(f"DOVETAIL_BLOBS must be file://DIR or s3://bucket?endpoint=URL, not {url!r}.")

