@@ -1,0 +1,157 @@
+"""What lists show: search, filters, facets, pages, and the verdict beside each line. Only reads."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from django.core import signing
+from django.db.models import Count, Q, QuerySet
+
+from registry.errors import ValueInvalid
+from registry.models import Adapter, Base, Verdict
+from registry.policy import Caller, visible_to
+
+MAIN = "refs/heads/main"
+MAX_PAGE = 100
+SORTS = {"updated": "updated_at", "created": "created_at", "downloads": "downloads"}
+FACETS = {"verdict": "state", "base": "base", "kind": "kind", "task": "task", "license": "licence"}
+_SALT = "catalog.cursor"
+
+
+@dataclass(frozen=True)
+class Query:
+    """What somebody is looking for. Values of one field are alternatives; different fields must all hold."""
+
+    q: str = ""
+    verdict: Sequence[str] = ()
+    base: Sequence[str] = ()
+    kind: Sequence[str] = ()
+    task: Sequence[str] = ()
+    license: Sequence[str] = ()
+    author: Sequence[str] = ()
+    tag: Sequence[str] = ()
+    rank_min: int | None = None
+    rank_max: int | None = None
+    size_max: int | None = None  # bytes
+    type: str = "model"
+    sort: str = "updated"
+
+
+@dataclass(frozen=True)
+class Page:
+    """One page of a list, and the cursor of the next one ("" at the end)."""
+
+    items: list[Adapter]
+    next: str = ""
+    verdicts: dict[int, Verdict] = field(default_factory=dict)  # adapter id → newest verdict of main
+
+
+def search(by: Caller, query: Query, *, cursor: str = "", limit: int = 30) -> Page:
+    """Return one page of adapters the caller may see, newest first by the chosen sort.
+
+    A constant number of queries. Raises ValueInvalid for an unknown sort or a cursor that is not ours.
+    """
+    if query.sort not in SORTS:
+        raise ValueInvalid(f"There is no sort {query.sort!r}.", fix=f"Use one of {', '.join(SORTS)}.")
+    column, limit = SORTS[query.sort], max(1, min(limit, MAX_PAGE))
+    rows = matching(by, query).select_related("namespace", "created_by").order_by(f"-{column}", "-id")
+    items = _after(rows, column, cursor, limit + 1) if cursor else list(rows[: limit + 1])
+    more, items = len(items) > limit, items[:limit]
+    return Page(items, _cursor(items[-1], column) if more else "", newest_verdicts(items))
+
+
+def matching(by: Caller, query: Query) -> QuerySet[Adapter]:
+    """Return everything the query matches and the caller may see, unordered."""
+    rows = Adapter.objects.filter(visible_to(by), type=query.type)
+    for word in query.q.lower().split()[:8]:
+        rows = rows.filter(search_text__contains=word)
+    for name, column in FACETS.items():
+        if values := getattr(query, name):
+            rows = rows.filter(**{f"{column}__in": values})
+    if query.author:
+        rows = rows.filter(namespace__name__lower__in=[author.lower() for author in query.author])
+    for tag in query.tag:
+        rows = rows.filter(search_text__contains=f"\n{tag.lower()}\n")
+    bounds = {"rank__gte": query.rank_min, "rank__lte": query.rank_max, "size__lte": query.size_max}
+    return rows.filter(**{lookup: bound for lookup, bound in bounds.items() if bound is not None})
+
+
+def facets(by: Caller, query: Query, most: int = 12) -> dict[str, list[tuple[str, int]]]:
+    """Return for each facet its commonest values and their counts among what the query matches.
+
+    A facet ignores its own choice, so that the alternatives to it stay in sight.
+    """
+    found: dict[str, list[tuple[str, int]]] = {}
+    for name, column in FACETS.items():
+        rows = matching(by, Query(**{**query.__dict__, name: ()})).exclude(**{column: ""})
+        counts = rows.values_list(column).annotate(n=Count("pk")).order_by("-n", column)
+        found[name] = [(value, n) for value, n in counts[:most]]
+    return found
+
+
+def newest_verdicts(adapters: Iterable[Adapter]) -> dict[int, Verdict]:
+    """Return the newest verdict of main for each adapter that has one, in one query."""
+    rows = (
+        Verdict.objects.filter(revision__refs__name=MAIN, revision__adapter__in=[adapter.pk for adapter in adapters])
+        .select_related("revision")
+        .order_by("number")
+    )
+    return {verdict.revision.adapter_id: verdict for verdict in rows}
+
+
+@dataclass(frozen=True)
+class Totals:
+    """The numbers on the front page, of what everybody may see."""
+
+    adapters: int
+    passed: int
+    bases: int
+    median_ms: int | None
+
+
+def totals() -> Totals:
+    """Count what everybody may see; the median is over the newest 200 verdicts."""
+    public = Adapter.objects.filter(type="model", private=False, quarantined_at__isnull=True)
+    counts = public.aggregate(all=Count("pk"), passed=Count("pk", filter=Q(state="passed")))
+    recent = sorted(
+        Verdict.objects.filter(state="passed", duration_ms__isnull=False)
+        .order_by("-id")
+        .values_list("duration_ms", flat=True)[:200]
+    )
+    return Totals(counts["all"], counts["passed"], Base.objects.count(), recent[len(recent) // 2] if recent else None)
+
+
+def bases(by: Caller, most: int = 100) -> list[tuple[str, int]]:
+    """Return the bases that visible adapters name, the commonest first, and those on the shelf that none names yet."""
+    used = list(
+        Adapter.objects.filter(visible_to(by), type="model")
+        .exclude(base="")
+        .values_list("base")
+        .annotate(n=Count("pk"))
+        .order_by("-n", "base")[:most]
+    )
+    named = {base for base, _ in used}
+    return used + [(base, 0) for base in Base.objects.order_by("id").values_list("id", flat=True) if base not in named]
+
+
+def search_text(*parts: str, tags: Iterable[str] = ()) -> str:
+    """Return what the search looks in: lower case, separators opened, each tag on a line of its own."""
+    words = " ".join(parts).lower()
+    opened = words.replace("-", " ").replace("_", " ").replace("/", " ").replace(".", " ")
+    return f"{words} {opened}\n" + "".join(f"{tag.lower()}\n" for tag in tags)
+
+
+def _after(rows: QuerySet[Adapter], column: str, cursor: str, limit: int) -> list[Adapter]:
+    # Two half-queries, because SQLite compares the row value (column, id) by its first part only.
+    try:
+        value, pk = signing.loads(cursor, salt=_SALT)
+    except signing.BadSignature:
+        raise ValueInvalid("This cursor is not from this hub.", fix="Start again from the first page.") from None
+    bound = datetime.fromisoformat(value) if isinstance(value, str) else value
+    tied = list(rows.filter(**{column: bound}, pk__lt=pk)[:limit])
+    return tied + list(rows.filter(**{f"{column}__lt": bound})[: limit - len(tied)])
+
+
+def _cursor(last: Adapter, column: str) -> str:
+    value = getattr(last, column)
+    return signing.dumps([value.isoformat() if isinstance(value, datetime) else value, last.pk], salt=_SALT)
