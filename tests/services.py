@@ -52,7 +52,7 @@ def free_ports(count: int = 1) -> list[int]:
 
 @contextmanager
 def running(
-    command: list[str], folder: Path, ready: Callable[[], bool], **options: object
+    command: list[str], folder: Path, ready: Callable[[], bool], *, patience: float = 10, **options: object
 ) -> Iterator[subprocess.Popen]:
     """Start a server, wait until it is ready, and stop it at the end; its output is in `folder`/server.log."""
     log = folder / "server.log"
@@ -68,7 +68,7 @@ def running(
     finally:
         process.terminate()
         try:
-            process.wait(10)
+            process.wait(patience)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
@@ -113,7 +113,7 @@ def seaweedfs() -> Iterator[S3Server]:
         command += [f"-{name}={port}" for name, port in zip(names, ports, strict=True)]
         command += ["-webdav=false", "-admin.ui=false", "-s3.port.iceberg=0", "-s3.port.lance=0", "-s3.iam=false"]
         command += [f"-s3.config={folder}/s3.json", "-master.telemetry=false"]
-        with running(command, folder, lambda: _s3_ready(server)):
+        with running(command, folder, lambda: _s3_ready(server), patience=0.5):  # it takes its time, for nothing
             yield server
 
 

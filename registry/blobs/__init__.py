@@ -20,13 +20,25 @@ from urllib.parse import parse_qs, urlsplit
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
-from registry.blobs.contract import BlobMissing, BlobStore, BytesChanged, Entry, Reader, StoreUnavailable
+from registry.blobs.contract import BlobMissing, BlobStore, BytesChanged, Entry, Reader
 from registry.blobs.folder import FileStore
 from registry.blobs.s3 import S3Store
 
 __all__ = [
-    "BlobMissing", "BlobStore", "BytesChanged", "Digest", "Entry", "FileStore", "Hasher", "Keys", "Reader",
-    "S3Store", "StoreUnavailable", "hash_staged", "keep", "pieces", "store",
+    "BlobMissing",
+    "BlobStore",
+    "BytesChanged",
+    "Digest",
+    "Entry",
+    "FileStore",
+    "Hasher",
+    "Keys",
+    "Reader",
+    "S3Store",
+    "hash_staged",
+    "keep",
+    "pieces",
+    "store",
 ]
 
 PIECE = 1 << 20

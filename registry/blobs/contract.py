@@ -7,11 +7,6 @@ from pathlib import Path
 from typing import Protocol, Self
 
 
-
-class StoreUnavailable(Exception):
-    """The store does not answer, or refuses to work."""
-
-
 class BlobMissing(LookupError):
     """There is no object under this key."""
 
@@ -62,7 +57,8 @@ class BlobStore(Protocol):
     def promote(self, staged: str, key: str, version: str) -> None:
         """Move a staged object to its believed key, unless that is taken; then only drop the staged one.
 
-        Raises BytesChanged when the staged bytes are no longer those that had `version`, BlobMissing when they are gone.
+        Raises BytesChanged when the staged bytes are no longer those that had `version`, BlobMissing when they
+        are gone.
         """
 
     def delete(self, key: str) -> None:

@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO, Self
 
-from registry.blobs.contract import BlobMissing, BytesChanged, Entry, Reader, StoreUnavailable
-
+from registry.blobs.contract import BlobMissing, BytesChanged, Entry, Reader
+from registry.errors import StoreUnavailable
 
 
 class _FileReader:
@@ -48,7 +48,7 @@ def _folder_errors(key: str) -> Iterator[None]:
     except FileNotFoundError:
         raise BlobMissing(key) from None
     except OSError as error:
-        raise StoreUnavailable(error.strerror or "the folder does not answer") from error
+        raise StoreUnavailable(f"The folder of stored files refuses: {error.strerror}.") from error
 
 
 class FileStore:

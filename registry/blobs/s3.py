@@ -3,7 +3,7 @@
 import io
 import os
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from itertools import chain
 from pathlib import Path
@@ -14,7 +14,8 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from registry.blobs.contract import BlobMissing, BytesChanged, Entry, Reader, StoreUnavailable
+from registry.blobs.contract import BlobMissing, BytesChanged, Entry, Reader
+from registry.errors import StoreUnavailable
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -38,9 +39,9 @@ def _errors(key: str) -> Iterator[None]:
     except ClientError as error:
         if _code(error) in ABSENT:
             raise BlobMissing(key) from None
-        raise StoreUnavailable(f"S3 answered {_code(error)}") from error
+        raise StoreUnavailable(f"The store of files answered {_code(error)}.") from error
     except BotoCoreError as error:
-        raise StoreUnavailable("S3 does not answer") from error
+        raise StoreUnavailable("The store of files does not answer.") from error
 
 
 @contextmanager
@@ -130,9 +131,7 @@ class S3Store:
 
     def _put_parts(self, key: str, parts: Iterable[bytes]) -> bool:
         def send(upload: str, number: int, part: bytes) -> str:
-            answer = self._s3.upload_part(
-                Bucket=self._bucket, Key=key, UploadId=upload, PartNumber=number, Body=part
-            )
+            answer = self._s3.upload_part(Bucket=self._bucket, Key=key, UploadId=upload, PartNumber=number, Body=part)
             return answer["ETag"]
 
         return self._multipart(key, parts, send)
@@ -158,10 +157,9 @@ class S3Store:
                 self._abort(key, upload)
 
     def _abort(self, key: str, upload: str) -> None:
-        try:
+        # The error that brought us here matters more than one of this call, and tidy() finds the upload again.
+        with suppress(ClientError, BotoCoreError):
             self._s3.abort_multipart_upload(Bucket=self._bucket, Key=key, UploadId=upload)
-        except (ClientError, BotoCoreError):
-            pass  # the error that brought us here matters more, and tidy() finds the upload again
 
     def _unless_taken(self, key: str, write: Callable[[], object]) -> bool:
         with _errors(key):
