@@ -1,0 +1,33 @@
+"""Fixtures that every part of the test suite may use."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from registry import site
+from tests import live
+from tests.services import postgres_server, s3_server, valkey_server
+
+__all__ = ["postgres_server", "s3_server", "valkey_server"]
+
+
+@pytest.fixture(autouse=True)
+def _fresh_site_settings() -> None:
+    """Site settings are cached for seconds, a test lasts milliseconds."""
+    site.forget()
+
+
+@pytest.fixture(scope="session")
+def live_hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[live.Hub]:
+    """A hub without a worker: the wire, the website and REST, on SQLite and files."""
+    with live.hub(tmp_path_factory.mktemp("live") / "data") as hub:
+        yield hub
+
+
+@pytest.fixture(scope="session")
+def working_hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[live.Hub]:
+    """A whole hub: web, worker, beat and broker, with the demo base on its shelf."""
+    assert (Path(live.ROOT) / ".engines" / "e5").exists(), "build the engine first: make engines"
+    with live.hub(tmp_path_factory.mktemp("working") / "data", worker=True) as hub:
+        yield hub

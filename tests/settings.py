@@ -1,0 +1,19 @@
+"""hub.settings for the test process: state in a folder of its own, cheap password hashes, no collected static files."""
+
+import atexit
+import os
+import shutil
+import tempfile
+
+_data = tempfile.mkdtemp(prefix="dovetail-tests-")
+atexit.register(shutil.rmtree, _data, ignore_errors=True)
+os.environ.setdefault("DOVETAIL_DATA", _data)
+os.environ.setdefault("DOVETAIL_SECRET_KEY", "only-for-tests-" * 5)
+
+from hub.settings import *  # noqa: E402, F403  # the environment must be set before the settings are read
+
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+}
