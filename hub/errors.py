@@ -44,6 +44,7 @@ TABLE: dict[type[errors.RegistryError], Face] = {
     errors.ShardInvalid: Face(400),
     errors.AdapterQuarantined: Face(403),
     errors.RevisionNotVerified: Face(403),
+    errors.StoreUnavailable: Face(503),
     errors.NotSupported: Face(501),
 }
 

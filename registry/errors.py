@@ -184,5 +184,10 @@ class ShelfProblem(RegistryError):
     code = "shelf-problem"
 
 
+class StoreUnavailable(RegistryError):
+    code = "store-unavailable"
+    default_fix = "Try again in a minute; if it stays, tell the administrator of this hub."
+
+
 class NotSupported(RegistryError):
     code = "not-supported"
