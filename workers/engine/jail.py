@@ -223,7 +223,7 @@ def _filter() -> list[bytes]:
     me = os.getpid()
     return [
         *_load(4), _step(EQUAL, syscalls.AUDIT_ARCHITECTURE[ARCHITECTURE], 1, 0), _give(KILL),
-        *_load(0), _step(EQUAL, judged["clone3"], 0, 1), _give(UNKNOWN),  # its flags are behind a pointer; libc uses clone
+        *_load(0), _step(EQUAL, judged["clone3"], 0, 1), _give(UNKNOWN),  # its flags are behind a pointer
         _step(AT_LEAST, syscalls.FIRST_UNREVIEWED, 0, 1), _give(UNKNOWN),
         *(step for number in sorted(refused) for step in (_step(EQUAL, number, 0, 1), _give(REFUSE))),
         *_judge(judged["clone"], 0, [_step(ANY_BIT, CLONE_NAMESPACES, 1, 0), _step(ANY_BIT, CLONE_THREAD, 1, 0)]),

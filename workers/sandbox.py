@@ -1,0 +1,278 @@
+"""Runs an engine apart: its own interpreter, a clean environment, a time limit; what it says is believed in `report`.
+
+An engine process is a warm parent with one frozen base in memory. It forks a jailed child for each adapter
+(workers/engine). Here is the other end of its pipe: start, wait, speak JSON lines, and kill without leaving anything.
+"""
+
+import json
+import os
+import selectors
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any, Self
+
+from workers import report, scratch
+from workers.engine import jail
+from workers.report import NotAReport, Report
+
+MAX_LINE_BYTES = 1 << 20
+MAX_JOB_BYTES = 4 << 20
+STDERR_TAIL_BYTES = 2000
+START_SECONDS = 120  # a cold disk and busy cores: the first import of torch and transformers took 13 s
+GRACE_SECONDS = 10  # the engine itself ends a job at its limit; this much later it counts as hung
+ENGINE_MAIN = Path(__file__).parent / "engine" / "__main__.py"
+SELF_TEST = Path(__file__).parent / "engine" / "selftest.py"
+
+
+class EngineFault(Exception):
+    """The engine is to blame, never the adapter; the message is one sentence for operators."""
+
+
+class EngineMissing(EngineFault):
+    """No engine can be started here."""
+
+
+class EngineDied(EngineFault):
+    """The engine process ended in the middle of its work."""
+
+
+class EngineHung(EngineFault):
+    """The engine did not answer in time."""
+
+
+class EngineLied(EngineFault):
+    """The engine said something that its protocol does not allow."""
+
+
+class Engine:
+    """One running engine process."""
+
+    def __init__(self, command: Sequence[str]) -> None:
+        """Start the process and return at once. The calling thread must outlive it: its death kills the engine."""
+        self.home = scratch.make("engine")
+        self.ready: dict[str, Any] | None = None
+        self._stderr = b""
+        self._buffer = b""
+        self._started = time.monotonic()
+        try:
+            self._process = subprocess.Popen(
+                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=self.home,
+                env=environment(self.home), close_fds=True, start_new_session=True, bufsize=0,
+                preexec_fn=partial(jail.die_with_parent, os.getpid()),
+            )  # fmt: skip
+        except OSError as problem:
+            shutil.rmtree(self.home)
+            raise EngineMissing(f"The engine cannot be started: {problem}.") from problem
+
+    @classmethod
+    def serve(cls, python: Path, base: Path, base_id: str) -> Self:
+        """Start the engine of that interpreter with one base from the shelf. Raises `EngineMissing`."""
+        if not python.exists():
+            raise EngineMissing(f"There is no engine interpreter at {python}: build it with `make engine-5`.")
+        return cls([str(python), "-I", str(ENGINE_MAIN), "serve", "--base", str(base), "--base-id", base_id])
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
+    def is_alive(self) -> bool:
+        return self._ending() is None
+
+    def wait_until_ready(self, seconds: float = START_SECONDS) -> dict[str, Any]:
+        """Return what the engine says of itself: `engine`, `base`, `jail`. Any fault kills it.
+
+        Raises `EngineDied`, `EngineHung`, and `EngineLied` also when its jail has a hole.
+        """
+        if self.ready is None:
+            with self._killed_at_fault():
+                said = next(self._say(self._started + seconds))
+                if said.get("event") != "ready":
+                    raise EngineLied(f"The engine began with {said.get('event')!r} instead of `ready`.")
+                if not isinstance(said.get("jail"), dict) or said["jail"].get("holes"):
+                    raise EngineLied(f"The engine's sandbox does not hold: {said.get('jail')!r:.500}.")
+                self.ready = said
+        return self.ready
+
+    def run(self, job: Mapping[str, Any], *, seconds: float, on_check: Callable[[Report], None]) -> Report:
+        """Have one adapter validated and return the verdict, rebuilt from what may be believed of it.
+
+        `on_check` is called with each check as it ends; whatever it raises ends the job. Any exception kills the
+        engine, since it is in the middle of something. Raises `EngineDied`, `EngineHung` and `EngineLied`.
+        """
+        with self._killed_at_fault():
+            self.wait_until_ready()
+            self._write(json.dumps({"job": dict(job)}).encode() + b"\n")
+            for said in self._say(time.monotonic() + seconds + GRACE_SECONDS):
+                if said.get("event") == "check":
+                    on_check(report.check(said.get("check")))
+                elif said.get("event") == "verdict" and said.get("job") == job["id"]:
+                    return report.verdict(said.get("verdict"))
+                else:
+                    raise EngineLied(f"The engine said {str(said)[:200]} while job {job['id']} ran.")
+        raise AssertionError("the engine's lines end only by a return or a fault")
+
+    def stop(self) -> None:
+        """Kill the engine and all it started, wait for the end of it, and remove its folder; harmless if repeated."""
+        if self._process.returncode is None:
+            # The group holds the forked children too; a jailed child can neither leave it nor refuse the signal.
+            # Nobody reaps the leader before this line, so the number of the group is still its own.
+            os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
+        for pipe in (self._process.stdin, self._process.stdout, self._process.stderr):
+            if pipe is not None:
+                pipe.close()
+        shutil.rmtree(self.home, ignore_errors=True)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    @contextmanager
+    def _killed_at_fault(self) -> Iterator[None]:
+        """Stop the engine when the block raises, and blame it for what no honest engine says."""
+        try:
+            yield
+        except NotAReport as problem:
+            self.stop()
+            raise EngineLied(f"The engine said what no engine says: {problem}.") from problem
+        except BaseException:
+            self.stop()
+            raise
+
+    def _write(self, line: bytes) -> None:
+        assert self._process.stdin is not None
+        try:
+            self._process.stdin.write(line)
+        except OSError as problem:
+            raise self._death() from problem
+
+    def _say(self, deadline: float) -> Iterator[dict[str, Any]]:
+        """Yield what the engine says, line by line. Raises at its death, at the deadline and at a flood."""
+        received = 0
+        with selectors.DefaultSelector() as selector:
+            for pipe, name in ((self._process.stdout, "out"), (self._process.stderr, "err")):
+                assert pipe is not None
+                selector.register(pipe, selectors.EVENT_READ, name)
+            while True:
+                while b"\n" in self._buffer:
+                    line, _, self._buffer = self._buffer.partition(b"\n")
+                    yield report.parse(line)
+                received += self._receive(selector, deadline)
+                if received > MAX_JOB_BYTES or len(self._buffer) > MAX_LINE_BYTES:
+                    raise EngineLied(f"The engine flooded its pipe with {received:,} bytes.")
+
+    def _receive(self, selector: selectors.BaseSelector, deadline: float) -> int:
+        """Wait for bytes on either pipe; return how many came on the one that carries lines."""
+        ready = selector.select(max(0.0, deadline - time.monotonic()))
+        if not ready:
+            raise EngineHung(f"The engine gave no answer in time. {self._last_words()}")
+        for key, _ in ready:
+            block = os.read(key.fd, 1 << 16)
+            if key.data == "err":
+                self._stderr = (self._stderr + block)[-STDERR_TAIL_BYTES:]
+                if not block:
+                    selector.unregister(key.fileobj)
+            elif not block:
+                raise self._death()
+            else:
+                self._buffer += block
+                return len(block)
+        return 0
+
+    def _ending(self) -> str | None:
+        """Return how the process ended, without reaping it; None while it lives."""
+        if self._process.returncode is not None:
+            return "long ago"
+        found = os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        if found is None:
+            return None
+        if found.si_code == os.CLD_EXITED:
+            return f"with status {found.si_status}"
+        return f"by {signal.Signals(found.si_status).name}"
+
+    def _death(self) -> EngineDied:
+        self._drain_stderr()
+        time.sleep(0.01)  # the pipe closes a moment before the process can be waited for
+        return EngineDied(f"The engine ended {self._ending() or 'its part of the pipe'}. {self._last_words()}")
+
+    def _drain_stderr(self) -> None:
+        assert self._process.stderr is not None
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._process.stderr, selectors.EVENT_READ)
+            while selector.select(0) and (block := os.read(self._process.stderr.fileno(), 1 << 16)):
+                self._stderr = (self._stderr + block)[-STDERR_TAIL_BYTES:]
+
+    def _last_words(self) -> str:
+        words = self._stderr.decode(errors="replace").strip()
+        return f"Its last words: {words}" if words else "It said nothing."
+
+
+class Engines:
+    """The warm engines of this process, the least recently used one stopped when there are too many."""
+
+    def __init__(self, capacity: int = 2) -> None:
+        self.capacity = capacity
+        self._warm: OrderedDict[tuple[str, str, str], Engine] = OrderedDict()
+
+    def get(self, python: Path, base: Path, base_id: str) -> Engine:
+        """Return a living engine with that base, started now if there is none; it may not be ready yet."""
+        key = (str(python), str(base), base_id)
+        engine = self._warm.pop(key, None)
+        if engine is None or not engine.is_alive:
+            if engine is not None:
+                engine.stop()
+            while len(self._warm) >= self.capacity:
+                self._warm.popitem(last=False)[1].stop()
+            engine = Engine.serve(python, base, base_id)
+        self._warm[key] = engine
+        return engine
+
+    def stop(self) -> None:
+        """Stop them all."""
+        while self._warm:
+            self._warm.popitem()[1].stop()
+
+
+def environment(home: Path) -> dict[str, str]:
+    """Return the whole environment of an engine: nothing of ours, so nothing to steal, and nothing to reach."""
+    return {
+        "PATH": "/usr/bin:/bin",
+        "HOME": str(home),
+        "TMPDIR": str(home),
+        "LANG": "C.UTF-8",
+        "HF_HUB_OFFLINE": "1",
+        "TRANSFORMERS_OFFLINE": "1",
+        "HF_HUB_DISABLE_TELEMETRY": "1",
+        "TOKENIZERS_PARALLELISM": "false",
+        "OMP_NUM_THREADS": "1",  # forking is safe with one thread only
+        "MKL_NUM_THREADS": "1",
+    }
+
+
+def self_test(python: Path) -> str:
+    """Attack the jail with that interpreter; return why no job may be taken here, or "" when the jail holds."""
+    if not python.exists():
+        return f"There is no engine interpreter at {python}: build it with `make engine-5`."
+    try:
+        done = subprocess.run(
+            [str(python), "-I", str(SELF_TEST)],
+            env=environment(Path(tempfile.gettempdir())),
+            cwd="/",
+            capture_output=True,
+            timeout=30,
+        )
+        holes = report.parse(done.stdout)["holes"]
+    except (OSError, subprocess.TimeoutExpired, NotAReport, KeyError) as problem:
+        return f"The sandbox self-test could not run: {problem}"
+    return "The sandbox does not hold on this machine: " + " ".join(holes) if holes else ""

@@ -1,0 +1,39 @@
+"""Temporary folders of this host's workers, named so that what a killed worker leaves behind is found and removed."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+PREFIX = "dovetail-"
+
+
+def make(purpose: str) -> Path:
+    """Make a private, empty folder whose name carries this process's id; the caller removes it."""
+    return Path(tempfile.mkdtemp(prefix=f"{PREFIX}{purpose}-{os.getpid()}-"))
+
+
+@contextmanager
+def folder(purpose: str) -> Iterator[Path]:
+    """Lend a private, empty folder and remove it afterwards."""
+    path = make(purpose)
+    try:
+        yield path
+    finally:
+        shutil.rmtree(path, ignore_errors=True)  # a file that resists must not cost a verdict; `sweep` tries again
+
+
+def sweep() -> int:
+    """Remove folders of processes that are gone; return how many."""
+    dead = [path for path in Path(tempfile.gettempdir()).glob(f"{PREFIX}*-*-*") if _is_abandoned(path)]
+    for path in dead:
+        shutil.rmtree(path, ignore_errors=True)
+    return len(dead)
+
+
+def _is_abandoned(path: Path) -> bool:
+    owner = path.name.removeprefix(PREFIX).split("-")[1]
+    # Somebody else's folder would not go away, and process ids mean nothing across users' containers.
+    return owner.isdigit() and not Path("/proc", owner).exists() and path.stat().st_uid == os.getuid()
