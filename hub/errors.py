@@ -22,6 +22,7 @@ TABLE: dict[type[errors.RegistryError], Face] = {
     errors.RevisionNotFound: Face(404, "RevisionNotFound"),
     errors.FileNotFound: Face(404, "EntryNotFound"),
     errors.NamespaceNotFound: Face(404),
+    errors.TokenNotFound: Face(404),
     errors.VerdictNotApplicable: Face(404),
     errors.BaseNotFound: Face(404),
     errors.NameInvalid: Face(400),

@@ -62,6 +62,11 @@ class NamespaceNotFound(RegistryError):
     default_fix = "Check the spelling of the person's or organisation's name."
 
 
+class TokenNotFound(RegistryError):
+    code = "token-not-found"
+    default_fix = "List your tokens at /settings/tokens."
+
+
 class VerdictNotApplicable(RegistryError):
     code = "verdict-not-applicable"
     default_fix = "Only revisions that hold an adapter are validated."
