@@ -1,0 +1,111 @@
+"""The joint: a verdict drawn as seven interlocking dovetails, one per area of checks; computes shapes, holds no rule."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+AREAS = ("file", "config", "tensors", "base", "fit", "run", "eval")
+COUNTED_TO = {"load": "run", "limits": "run", "engine": "run", "card": "file", "privacy": "file"}
+WORDS = {
+    "passed": "passed",
+    "noted": "passed with a note",
+    "failed": "failed",
+    "running": "running",
+    "waiting": "not reached",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Tooth:
+    """One area: its outcome (`passed noted failed running waiting`) and the checks that led to it, in order."""
+
+    area: str
+    outcome: str
+    checks: tuple[Mapping[str, Any], ...] = ()
+
+    @property
+    def words(self) -> str:
+        return WORDS[self.outcome]
+
+    @property
+    def duration_ms(self) -> float:
+        return sum(check.get("duration_ms") or 0 for check in self.checks)
+
+    @property
+    def ran(self) -> int:
+        return sum(check["outcome"] != "skipped" for check in self.checks)
+
+
+def area_of(check_id: str) -> str | None:
+    """The tooth that a check counts to; None for an area that has no tooth."""
+    prefix = check_id.partition(".")[0]
+    area = COUNTED_TO.get(prefix, prefix)
+    return area if area in AREAS else None
+
+
+def areas(verdict: Mapping[str, Any] | None) -> list[Tooth]:
+    """The seven teeth of a verdict document (`state`, `checks`), always in the same order; None is a verdict not begun."""
+    state = verdict["state"] if verdict else "queued"
+    checks: Sequence[Mapping[str, Any]] = (verdict.get("checks") or []) if verdict else []
+    teeth = []
+    for area in AREAS:
+        mine = tuple(check for check in checks if area_of(check["id"]) == area)
+        teeth.append(Tooth(area, _outcome(mine, state), mine))
+    return teeth
+
+
+def _outcome(checks: Sequence[Mapping[str, Any]], state: str) -> str:
+    seen = {check["outcome"] for check in checks}
+    for outcome, drawn in (("failed", "failed"), ("warned", "noted"), ("passed", "passed")):
+        if outcome in seen:
+            return drawn
+    return "running" if state == "running" else "waiting"
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """One tooth as SVG: its outline, the mark that tells the outcome without colour, and the middle of its label."""
+
+    tooth: Tooth
+    outline: str
+    mark: str
+    middle: float
+
+
+def shapes(teeth: Sequence[Tooth], *, pitch: float, height: float, lean: float, gap: float) -> list[Shape]:
+    """Outlines in user units: tails (wide above) and pins (wide below) alternate, `lean` is how far a side slopes.
+
+    A failed tooth does not seat: it stands `gap * 2` too high and has a notch; a noted one has a kerf.
+    """
+    return [_shape(index, tooth, pitch, height, lean, gap) for index, tooth in enumerate(teeth)]
+
+
+def _shape(index: int, tooth: Tooth, pitch: float, height: float, lean: float, gap: float) -> Shape:
+    left, right, middle = index * pitch + gap / 2, (index + 1) * pitch - gap / 2, (index + 0.5) * pitch
+    out = lean / 2 if index % 2 == 0 else -lean / 2  # a tail is wider above, a pin below
+    lift = gap * 2 if tooth.outcome == "failed" else 0
+    top, bottom = gap * 2 - lift, gap * 2 + height - lift
+    left, right, middle = left + lean / 2, right + lean / 2, middle + lean / 2
+    corners = [(left - out, top), (right + out, top), (right - out, bottom)]
+    if tooth.outcome == "failed":
+        bite = height * 0.36
+        corners += [(middle + bite * 0.7, bottom), (middle, bottom - bite), (middle - bite * 0.7, bottom)]
+    corners.append((left + out, bottom))
+    outline = "M" + "L".join(f"{x:.2f} {y:.2f}" for x, y in corners) + "Z"
+    return Shape(tooth, outline, _kerf(middle, top, height) if tooth.outcome == "noted" else "", middle)
+
+
+def _kerf(middle: float, top: float, height: float) -> str:
+    return f"M{middle:.2f} {top + height * 0.3:.2f}V{top + height * 0.7:.2f}"
+
+
+def text_twin(verdict: Mapping[str, Any] | None) -> str:
+    """What the joint says, in words, for those who do not see it."""
+    if verdict is None:
+        return "no verdict yet"
+    teeth = areas(verdict)
+    ran = sum(tooth.ran for tooth in teeth)
+    good = ran - sum(check["outcome"] == "failed" for tooth in teeth for check in tooth.checks)
+    said = f"{verdict['state']}, {good} of {ran} checks" if ran else f"{verdict['state']}"
+    details = [f"{tooth.area} {tooth.words}" for tooth in teeth if tooth.outcome in ("noted", "failed")]
+    return "; ".join([said, *details])

@@ -1,0 +1,54 @@
+"""Refusals as pages: a catalogue error, a missing page, a form without its secret."""
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Concatenate, ParamSpec
+from urllib.parse import urlencode
+
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import render
+
+from hub.errors import face
+from registry.errors import NamespaceNotFound, RegistryError, SignInRequired
+
+Given = ParamSpec("Given")
+View = Callable[Concatenate[HttpRequest, Given], HttpResponse]
+
+
+def page(view: View[Given]) -> View[Given]:
+    """Wrap a view so that the heart's refusals become pages."""
+
+    @wraps(view)
+    def answered(request: HttpRequest, *args: Given.args, **kwargs: Given.kwargs) -> HttpResponse:
+        try:
+            return view(request, *args, **kwargs)
+        except RegistryError as error:
+            return refusal(request, error)
+
+    return answered
+
+
+def refusal(request: HttpRequest, error: RegistryError) -> HttpResponse:
+    """The page for a refusal: missing and hidden things look the same, strangers are asked to sign in first."""
+    if isinstance(error, SignInRequired):
+        return HttpResponseRedirect(f"/login?{urlencode({'next': request.get_full_path()})}")
+    status = face(error).status
+    if status == 404:
+        return not_found(request, error)
+    return render(request, "403.html" if status == 403 else "400.html", {"error": error}, status=status)
+
+
+def not_found(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
+    """The page for what does not exist, and for what this visitor may not know of."""
+    error = exception if isinstance(exception, RegistryError) and not _hides(exception) else None
+    return render(request, "404.html", {"error": error}, status=404)
+
+
+def _hides(error: RegistryError) -> bool:
+    """Whether naming the missing thing would say more than `nothing here`: a private adapter's page must not."""
+    return error.code == "adapter-not-found" or isinstance(error, NamespaceNotFound)
+
+
+def csrf(request: HttpRequest, reason: str = "") -> HttpResponse:
+    """The page for a form that came without its secret, mostly because it was open for too long."""
+    return render(request, "403.html", {"stale_form": True}, status=403)

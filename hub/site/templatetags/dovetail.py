@@ -1,0 +1,150 @@
+"""How templates draw the joint and say sizes, times, kinds and digests; formatting only."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from django import template
+from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from hub.site.joint import Tooth, areas, shapes, text_twin
+
+register = template.Library()
+
+KINDS = {
+    "lora": "LoRA",
+    "ia3": "IA³",
+    "prompt-tuning": "prompt tuning",
+    "prefix-tuning": "prefix tuning",
+    "p-tuning": "P-tuning",
+    "dora": "DoRA",
+}
+STATE_CLASSES = {"passed", "failed", "errored", "running", "noted"}
+
+
+@register.inclusion_tag("site/parts/joint.html")
+def joint(verdict: Mapping[str, Any] | None, large: bool = False) -> dict[str, Any]:
+    """The seven teeth of a verdict document: small for lists, large with its labels."""
+    sizes = {"pitch": 50.0, "height": 32.0, "lean": 12.0, "gap": 2.4} if large else _SMALL
+    width, height = (364.0, 60.0) if large else (133.0, 19.0)
+    drawn = shapes(areas(verdict), **sizes)
+    return {"shapes": drawn, "large": large, "width": width, "height": height, "twin": text_twin(verdict)}
+
+
+_SMALL = {"pitch": 18.2, "height": 15.0, "lean": 5.6, "gap": 1.6}
+
+
+@register.inclusion_tag("site/parts/joint.html")
+def one_tooth(tooth: Tooth) -> dict[str, Any]:
+    """A single tooth, for the line of its area."""
+    drawn = shapes([tooth], pitch=22.0, height=15.0, lean=6.0, gap=1.6)
+    return {"shapes": drawn, "single": True, "width": 28.0, "height": 19.0, "twin": tooth.words}
+
+
+@register.filter
+def state_words(verdict: Mapping[str, Any] | None) -> str:
+    """A verdict's state for people: `passed, 2 notes`, `failed`, `no verdict`."""
+    if verdict is None:
+        return "no verdict"
+    notes = sum(check["outcome"] == "warned" for check in verdict.get("checks") or [])
+    if verdict["state"] == "passed" and notes:
+        return f"passed, {notes} note{'s' if notes > 1 else ''}"
+    return str(verdict["state"])
+
+
+@register.filter
+def state_class(verdict: Mapping[str, Any] | None) -> str:
+    """The colour that goes with `state_words`; a passed verdict with notes is `noted`."""
+    words = state_words(verdict)
+    word = "noted" if "note" in words else words
+    return word if word in STATE_CLASSES else ""
+
+
+@register.filter
+def size(count: int | None) -> str:
+    """Bytes in decimal units, as clients show them: 306 kB."""
+    value = float(count or 0)
+    for unit in ("B", "kB", "MB", "GB"):
+        if value < 999.5:
+            return f"{value:.0f} {unit}" if unit == "B" or value >= 10 else f"{value:.1f} {unit}"
+        value /= 1000
+    return f"{value:.1f} TB"
+
+
+@register.filter
+def number(value: float | None) -> str:
+    """A count with separators; a measure with at most four significant figures."""
+    if value is None:
+        return "–"
+    if isinstance(value, int):
+        return f"{value:,}"
+    if value == 0 or 0.01 <= abs(value) < 10:
+        return f"{value:.2f}" if round(value, 2) == round(value, 4) else f"{value:.4g}"
+    return f"{value:,.4g}" if abs(value) < 10_000 else f"{value:,.0f}"
+
+
+@register.filter
+def milliseconds(value: float | None) -> str:
+    """A duration for a table column headed ms."""
+    if value is None:
+        return "–"
+    return f"{value:,.0f}" if value >= 99.95 else f"{value:.1f}"
+
+
+@register.filter
+def seconds(value: float | None) -> str:
+    """Milliseconds as seconds: 0.41 s."""
+    return "–" if value is None else f"{value / 1000:,.2f} s"
+
+
+@register.filter
+def ago(at: datetime | None) -> SafeString | str:
+    """A relative time, with the absolute one on hover and for machines."""
+    if at is None:
+        return "never"
+    absolute = at.astimezone(timezone.get_default_timezone())
+    shown = _relative((timezone.now() - at).total_seconds(), at)
+    return format_html(
+        '<time datetime="{}" title="{}">{}</time>',
+        absolute.isoformat(timespec="seconds"),
+        absolute.strftime("%-d %B %Y, %H:%M %Z"),
+        shown,
+    )
+
+
+def _relative(age: float, at: datetime) -> str:
+    if age < -60:
+        return at.strftime("%-d %b %Y")
+    for limit, unit, word in ((45, 1, ""), (3600, 60, "min"), (86_400, 3600, "h")):
+        if age < limit:
+            return f"{max(1, round(age / unit))} {word} ago" if word else "just now"
+    days = int(age // 86_400)
+    if days < 30:
+        return "yesterday" if days == 1 else f"{days} days ago"
+    return at.strftime("%-d %b %Y")
+
+
+@register.filter
+def short(digest: str) -> str:
+    """The first eight characters of a digest."""
+    return digest[:8]
+
+
+@register.filter
+def kind_name(kind: str) -> str:
+    """An adapter kind as the field writes it: LoRA, IA³, prefix tuning."""
+    return KINDS.get(kind, kind.replace("-", " "))
+
+
+@register.filter
+def spaced(word: str) -> str:
+    """`text-classification` as people say it."""
+    return word.replace("-", " ")
+
+
+@register.filter
+def last_part(name: str) -> str:
+    """`all-MiniLM-L6-v2` of `sentence-transformers/all-MiniLM-L6-v2`."""
+    return name.rsplit("/", 1)[-1]

@@ -1,0 +1,22 @@
+"""Who looks at a page: the session's caller, and the person behind it where a page needs one."""
+
+from typing import cast
+
+from django.http import HttpRequest
+
+from registry.errors import SignInRequired
+from registry.models import User
+from registry.policy import Caller
+
+
+def caller(request: HttpRequest) -> Caller:
+    """The caller that CallerMiddleware put on the request."""
+    return cast(Caller, request.caller)  # type: ignore[attr-defined]
+
+
+def person(request: HttpRequest) -> User:
+    """The signed-in person. Raises SignInRequired, which becomes a trip to the sign-in page and back."""
+    user = caller(request).user
+    if user is None:
+        raise SignInRequired("This page needs a signed-in person.")
+    return user

@@ -1,0 +1,66 @@
+// Small comforts on top of pages that work without them: theme, copy buttons, keys, menus.
+"use strict";
+
+const root = document.documentElement;
+root.classList.remove("no-script");
+
+// Theme: the cookie lets the server write the right one into the page, so nothing flashes.
+const THEMES = ["system", "dark", "light"];
+const themeButton = document.querySelector("[data-theme-button]");
+const showTheme = () => { themeButton.querySelector("span").textContent = root.dataset.theme || "system"; };
+if (themeButton) {
+  themeButton.addEventListener("click", () => {
+    const next = THEMES[(THEMES.indexOf(root.dataset.theme || "system") + 1) % THEMES.length];
+    if (next === "system") delete root.dataset.theme; else root.dataset.theme = next;
+    const age = next === "system" ? 0 : 31536000;
+    document.cookie = `theme=${next}; path=/; max-age=${age}; samesite=lax`;
+    showTheme();
+  });
+  showTheme();
+}
+
+// Copy buttons: data-copy holds the text, data-copy-from the id of the element that shows it.
+const showCopyButtons = (place) => place.querySelectorAll(".copy[hidden]").forEach((button) => { button.hidden = false; });
+document.addEventListener("click", async (event) => {
+  const button = event.target.closest(".copy");
+  if (!button) return;
+  const source = button.dataset.copyFrom && document.getElementById(button.dataset.copyFrom);
+  await navigator.clipboard.writeText(source ? source.textContent : button.dataset.copy);
+  const before = button.dataset.label || button.textContent;
+  button.dataset.label = before;
+  button.textContent = "Copied";
+  setTimeout(() => { button.textContent = before; }, 1200);
+});
+showCopyButtons(document);
+document.addEventListener("htmx:afterSettle", (event) => showCopyButtons(event.target.parentElement || document));
+
+// An open menu closes on Escape and on a click elsewhere.
+document.addEventListener("click", (event) => {
+  document.querySelectorAll("details.menu[open]").forEach((menu) => { if (!menu.contains(event.target)) menu.open = false; });
+});
+
+// Keys
+let afterG = 0;
+const moveInList = (step) => {
+  const links = [...document.querySelectorAll("[data-list] [data-item]")];
+  if (!links.length) return;
+  const at = links.indexOf(document.activeElement);
+  const to = at < 0 ? (step > 0 ? 0 : links.length - 1) : Math.min(links.length - 1, Math.max(0, at + step));
+  links[to].focus();
+};
+const KEYS = {
+  "/": () => document.getElementById("find").focus(),
+  "?": () => document.getElementById("keys").showModal(),
+  j: () => moveInList(1),
+  k: () => moveInList(-1),
+  g: () => { afterG = Date.now(); },
+};
+const PLACES = { a: "/adapters", b: "/bases" };
+document.addEventListener("keydown", (event) => {
+  if (event.key === "Escape") document.querySelectorAll("details.menu[open]").forEach((menu) => { menu.open = false; });
+  const typing = event.target.closest && event.target.closest("input, textarea, select, [contenteditable]");
+  if (typing || event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
+  const place = Date.now() - afterG < 1200 && PLACES[event.key];
+  if (place) { location.href = place; return; }
+  if (KEYS[event.key]) { event.preventDefault(); KEYS[event.key](); }
+});
