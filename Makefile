@@ -1,0 +1,54 @@
+# Every command of this repository. `make` alone, or `make help`, says what each does.
+.DEFAULT_GOAL := help
+SHELL := /bin/sh
+
+# The first interpreter that is new enough; python3.11 is what we test with.
+PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
+	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && { echo "$$p"; break; }; done)
+PORT ?= 8070
+HOST ?= 127.0.0.1
+DATA ?= ./data
+export PORT HOST DATA KEEP TOKEN TORCH_INDEX
+
+OPS = $(if $(PYTHON),exec $(PYTHON) -m ops,echo "Dovetail needs Python 3.11 or newer, and none was found: install python3.11 and python3.11-venv." >&2; exit 1;)
+
+.PHONY: help up demo manage test lint bench services engines pins clean
+
+help: ## Says what each of these commands does.
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+up: ## Runs a hub in the foreground [PORT=8070 HOST=127.0.0.1 DATA=./data]; builds what is missing first; Ctrl-C stops it.
+	@$(OPS) up
+
+demo: ## Pushes a small trained adapter, waits for its verdict, pulls and uses it [PORT= DATA= KEEP=1 TOKEN=].
+	@$(OPS) demo
+
+manage: ## Runs a management command on the hub's state: make manage ARGS="provision people.yml" [DATA= PORT=].
+	@$(OPS) manage $(ARGS)
+
+test: ## Builds what the tests need and runs all of them; ARGS="tests/ops -k readyz" runs some.
+	@$(OPS) test $(ARGS)
+
+lint: ## Checks style, types and who imports whom.
+	@$(PYTHON) -m ops environments dev
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+	.venv/bin/python -m pytest -q tests/test_layers.py
+
+bench: ## Measures start, idle, push, verdicts a minute and pages, as ratios where that is fair.
+	@$(PYTHON) -m ops environments dev e5
+	.venv/bin/python -m bench $(ARGS)
+
+services: ## Installs PostgreSQL, Redis, Chromium and nginx by apt (as root) and the tests' Python packages; only what is missing.
+	@$(OPS) services
+
+engines: ## Builds the engine interpreters (.engines/), with the CPU build of torch where one can be had.
+	@$(OPS) environments e5
+
+pins: ## Resolves requirements.txt and requirements/dev.txt again into requirements/constraints.txt.
+	@$(OPS) pins
+
+clean: ## Removes the environments and caches; DATA stays.
+	rm -rf .venv .engines .mypy_cache .ruff_cache .pytest_cache .services
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

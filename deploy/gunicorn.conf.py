@@ -1,0 +1,32 @@
+"""How the web runs, on a laptop and behind nginx alike; only the address (-b) is given on the command line."""
+
+import os
+
+wsgi_app = "hub.wsgi:application"
+# Threads wait for slow clients at a megabyte for all of them; more than 128 slow clients are nginx's job. Never ASGI:
+# it would read whole files into memory for clients that stop reading.
+worker_class = "gthread"
+workers = 2
+threads = 64
+keepalive = 5
+graceful_timeout = 60
+max_requests = 20_000
+max_requests_jitter = 2_000
+forwarded_allow_ips = "127.0.0.1"
+limit_request_line = 8190
+# The heartbeat file of a worker must not wait for a disk.
+worker_tmp_dir = "/dev/shm" if os.path.isdir("/dev/shm") else None  # noqa: PTH112, S108
+# Its default is one path for all hubs of a user.
+control_socket_disable = True
+
+logconfig_dict = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"json": {"()": "hub.logs.JsonLine"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "json"}},
+    "root": {"handlers": ["stderr"], "level": "WARNING"},
+    "loggers": {
+        "gunicorn.error": {"handlers": ["stderr"], "level": "INFO", "propagate": False},
+        "gunicorn.access": {"handlers": [], "level": "CRITICAL", "propagate": False},
+    },
+}

@@ -1,0 +1,42 @@
+"""The commands behind the Makefile: up, manage, demo, environments, services, test."""
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from ops import demo, environments, machine, services, suite, up
+from ops.hub import Hub
+from ops.sentences import Stop, complain
+
+
+def hub_asked_for() -> Hub:
+    """Return the hub that DATA, HOST and PORT of the make command name."""
+    data = Path(os.environ.get("DATA") or "data").expanduser()
+    return Hub(Path.cwd() / data, os.environ.get("HOST") or "127.0.0.1", machine.port_number(os.environ.get("PORT") or "8070"))
+
+
+COMMANDS: dict[str, Callable[[Sequence[str]], None]] = {
+    "up": lambda arguments: up.up(hub_asked_for()),
+    "manage": lambda arguments: up.manage(hub_asked_for(), list(arguments)),
+    "demo": lambda arguments: demo.demo(hub_asked_for()),
+    "environments": environments.main,
+    "services": lambda arguments: services.install(),
+    "test": suite.run,
+}
+
+
+def main() -> int:
+    """Run one command; a Stop becomes its sentence and exit 1."""
+    try:
+        COMMANDS[sys.argv[1]](sys.argv[2:])
+    except Stop as stop:
+        complain(str(stop))
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

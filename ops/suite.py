@@ -1,0 +1,71 @@
+"""`make test`: builds what the tests need, runs pytest, and closes with one line that counts."""
+
+import os
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from xml.etree import ElementTree
+
+from ops import environments, services
+from ops.sentences import ROOT, say
+
+
+@dataclass(frozen=True)
+class Count:
+    """How the tests went."""
+
+    passed: int
+    failed: int
+    skipped: int
+
+    def __str__(self) -> str:
+        return f"{self.passed} passed, {self.failed} failed, {self.skipped} skipped"
+
+
+def in_ci() -> bool:
+    """Return whether a run must be complete: then nothing may be skipped."""
+    return os.environ.get("CI") == "true"
+
+
+def run(arguments: Sequence[str]) -> None:
+    """Run the tests that `arguments` (pytest's) select, all of them by default; the last line counts.
+
+    Exits with 1 when one failed, or was skipped in CI.
+    """
+    if services.missing() and (in_ci() or services.can_install()):
+        services.install()
+    python = environments.ensure_dev()
+    environments.ensure_engine()
+    if absent := services.missing():
+        say(f"Left out for want of {', '.join(absent)}: the tests that need them, listed as skipped at the end.")
+    with tempfile.TemporaryDirectory() as folder:
+        report = Path(folder) / "report.xml"
+        code = subprocess.run([python, "-m", "pytest", f"--junitxml={report}", *arguments], cwd=ROOT, check=False).returncode
+        count = count_of(report) if report.exists() else Count(0, 1, 0)
+    reason = complaint(code, count)
+    if reason:
+        say(reason)
+    say(str(count))
+    if reason:
+        raise SystemExit(1)
+
+
+def complaint(code: int, count: Count) -> str:
+    """Return why this run is no success, or an empty string."""
+    if code != 0 or count.failed:
+        return f"pytest ended with status {code}."
+    if in_ci() and count.skipped:
+        return "Under CI=true every test must run, and some were skipped."
+    return ""
+
+
+def count_of(report: Path) -> Count:
+    """Read pytest's JUnit report."""
+    suites = list(ElementTree.parse(report).getroot().iter("testsuite"))  # noqa: S314  # pytest wrote it a moment ago
+    total, failed, skipped = (
+        sum(int(suite.get(name, 0)) for suite in suites for name in names)
+        for names in (("tests",), ("failures", "errors"), ("skipped",))
+    )
+    return Count(total - failed - skipped, failed, skipped)

@@ -1,0 +1,166 @@
+"""`make up`: builds what is missing, brings the state up to date, starts the hub in the foreground and stops all of it again."""
+
+import fcntl
+import hashlib
+import http.client
+import json
+import os
+import secrets
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from ops import environments, machine
+from ops.household import Household, StopAsked, listen_for_stop
+from ops.hub import Hub, ensure_secret_key
+from ops.sentences import ROOT, Stop, near, say
+
+READY_SECONDS = 120.0
+
+
+def up(hub: Hub) -> None:
+    """Run the hub until somebody stops it. Raises Stop with a sentence when it cannot run or a part of it dies."""
+    check(hub)
+    environments.ensure_web()
+    environments.ensure_engine()
+    listen_for_stop()
+    with only_hub_on(hub):
+        ensure_secret_key(hub.data)
+        household = Household(hub.logs, hub.environment(), ROOT)
+        try:
+            start(hub, household)
+            announce(hub)
+            household.wait()
+        except StopAsked as asked:
+            say(f"\n{asked}: stopping …")
+        finally:
+            household.stop()
+    say("Stopped.")
+
+
+def check(hub: Hub) -> None:
+    """Refuse what would fail later, before anything is built."""
+    machine.require_interpreter()
+    machine.require_writable(hub.data)
+    machine.require_space(hub.data, machine.RUN_BYTES, "The data folder")
+    with only_hub_on(hub):
+        machine.require_port(hub.host, hub.port)
+
+
+@contextmanager
+def only_hub_on(hub: Hub) -> Iterator[None]:
+    """Hold DATA for this process; the kernel lets go of it however we end, so no lock is ever stale."""
+    hub.run.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with (hub.run / "lock").open("a+") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.seek(0)
+            raise Stop(
+                f"Another hub (process {lock.read().strip() or 'unknown'}) runs on the data folder {near(hub.data)}: "
+                f"stop it, or choose another folder with DATA=DIR."
+            ) from None
+        lock.truncate(0)
+        lock.write(str(os.getpid()))
+        lock.flush()
+        yield
+
+
+# --- starting --------------------------------------------------------------------------------------------------------
+
+
+def start(hub: Hub, household: Household) -> None:
+    """Bring the state up to date, start every program and wait until /readyz says yes."""
+    prepare(hub)
+    shutil.rmtree(hub.metrics, ignore_errors=True)  # counters of processes that are gone
+    hub.metrics.mkdir()
+    for program in hub.programs():
+        household.start(program)
+    deadline = time.monotonic() + READY_SECONDS
+    while not (answer := readiness(hub)).get("ready"):
+        household.require_all_alive()
+        if time.monotonic() > deadline:
+            raise Stop(f"The hub did not become ready in {READY_SECONDS:.0f} s: {_reasons(answer)}; the logs are in {near(hub.logs)}.")
+        time.sleep(0.1)
+
+
+def readiness(hub: Hub) -> dict[str, object]:
+    """Return what /readyz answers, or an empty dictionary when nobody answers."""
+    connection = http.client.HTTPConnection(*hub.local_address, timeout=5)
+    try:
+        connection.request("GET", "/readyz")
+        answer = json.loads(connection.getresponse().read())
+        return answer if isinstance(answer, dict) and "ready" in answer else {}
+    except (OSError, http.client.HTTPException, json.JSONDecodeError):
+        return {}
+    finally:
+        connection.close()
+
+
+def _reasons(answer: dict[str, object]) -> str:
+    parts = answer.get("parts")
+    if not isinstance(parts, dict):
+        return "the web does not answer"
+    return "; ".join(f"{name}: {part.get('reason')}" for name, part in parts.items() if not part["ok"])
+
+
+def announce(hub: Hub) -> None:
+    """Print where the hub is and how to stop it."""
+    say(f"\nDovetail runs at {hub.url}")
+    say(f"  push to it   HF_ENDPOINT={hub.url} hf upload YOU/NAME DIR   (a token: {hub.url}/settings/tokens)")
+    say(f"  its state    {near(hub.data)}   its logs: {near(hub.logs)}")
+    say("  stop it      Ctrl-C")
+
+
+# --- state -----------------------------------------------------------------------------------------------------------
+
+
+def prepare(hub: Hub) -> None:
+    """Migrate, collect static files, make the first administrator and shelve the demo base; nothing when all of it is done."""
+    stamp, wanted = hub.run / "prepared", _state_digest()
+    # Who brings a database of his own may have emptied or restored it, so there we always look.
+    own_database = "DOVETAIL_DATABASE_URL" not in os.environ
+    if own_database and (hub.data / "db.sqlite3").exists() and stamp.exists() and stamp.read_text() == wanted:
+        return
+    say("Bringing the state up to date …")
+    password = secrets.token_urlsafe(12)
+    done = subprocess.run(
+        [environments.PYTHON, "-m", "ops.prepare"],
+        cwd=ROOT,
+        env=hub.environment(),
+        input=password,
+        text=True,
+        check=False,
+    )
+    if done.returncode == 0:
+        stamp.write_text(wanted)
+    elif done.returncode != PARTLY:
+        raise Stop("The state could not be brought up to date; the lines above say why.")
+
+
+PARTLY = 3  # what ops.prepare ends with when the hub may start and something should be tried again next time
+
+
+def _state_digest() -> str:
+    hasher = hashlib.sha256()
+    watched = [*ROOT.glob("registry/migrations/*.py"), *ROOT.glob("static/**/*"), ROOT / "requirements/constraints.txt"]
+    for file in sorted(watched):
+        stat = file.stat()
+        hasher.update(f"{file.relative_to(ROOT)} {stat.st_size} {stat.st_mtime_ns}".encode())
+    hasher.update((ROOT / "ops/prepare.py").read_bytes())
+    return hasher.hexdigest()
+
+
+def manage(hub: Hub, arguments: list[str]) -> None:
+    """Replace this process by `manage.py ARGUMENTS` on the hub's state."""
+    environments.ensure_web()
+    machine.require_writable(hub.data)
+    ensure_secret_key(hub.data)
+    environment = hub.environment()
+    environment.pop("PROMETHEUS_MULTIPROC_DIR")
+    os.chdir(ROOT)
+    os.execve(environments.PYTHON, [str(environments.PYTHON), "manage.py", *arguments], environment)
+
+
