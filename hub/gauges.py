@@ -1,4 +1,4 @@
-"""The state of the registry as Prometheus gauges, read from the database when it is asked for; requests are counted in metrics.py."""
+"""The state of the registry as Prometheus gauges, read from the database when asked; metrics.py counts requests."""
 
 from collections.abc import Iterator
 
@@ -38,7 +38,9 @@ def _verdicts() -> Metric:
 
 
 def _workers() -> Metric:
-    family = GaugeMetricFamily("dovetail_worker_silence_seconds", "Since a worker's last sign of life.", labels=["worker"])
+    family = GaugeMetricFamily(
+        "dovetail_worker_silence_seconds", "Since a worker's last sign of life.", labels=["worker"]
+    )
     for worker, beat_at in WorkerHeartbeat.objects.order_by("-beat_at").values_list("worker", "beat_at")[:100]:
         family.add_metric([worker], (timezone.now() - beat_at).total_seconds())
     return family

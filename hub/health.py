@@ -1,4 +1,4 @@
-"""Whether this hub works: /livez, /readyz and /metrics for the machines that watch it; nothing here is for people or clients."""
+"""Whether this hub works: /livez, /readyz and /metrics, for the machines that watch it; nothing for people."""
 
 import hmac
 import time
@@ -48,7 +48,7 @@ def readyz(request: HttpRequest) -> HttpResponse:
 
 @require_safe
 def metrics(request: HttpRequest) -> HttpResponse:
-    """Answer in Prometheus' text format, to this machine or to who holds DOVETAIL_METRICS_TOKEN; nobody else learns it exists."""
+    """Answer in Prometheus' format, to this machine or to a holder of DOVETAIL_METRICS_TOKEN; to others it is not there."""
     if not (_came_from_this_machine(request) or _holds_metrics_token(request)):
         raise Http404
     return HttpResponse(exposition() + gauges.exposition(), content_type=CONTENT_TYPE)
@@ -58,7 +58,7 @@ def _came_from_this_machine(request: HttpRequest) -> bool:
     # A proxy on this machine forwards strangers from 127.0.0.1 too, and says so in one of these.
     if request.headers.get("X-Forwarded-For") or request.headers.get("Forwarded"):
         return False
-    address = request.META.get("REMOTE_ADDR") or "0.0.0.0"
+    address = request.META.get("REMOTE_ADDR") or "::"
     return ip_address(address).is_loopback
 
 
@@ -84,16 +84,20 @@ def _blobs() -> None:
     try:
         store().check()
     except StoreUnavailable as error:
-        raise PartDown("The blob store cannot be read and written; see DOVETAIL_BLOBS, its free space and its rights.") from error
+        raise PartDown(
+            "The blob store cannot be read and written; see DOVETAIL_BLOBS, its free space and its rights."
+        ) from error
 
 
 def _broker() -> None:
     options = {"socket_timeout": SECONDS_A_PART, "socket_connect_timeout": SECONDS_A_PART}
     try:
         with Connection(settings.BROKER_URL, connect_timeout=SECONDS_A_PART, transport_options=options) as connection:
-            connection.ensure_connection(max_retries=1, timeout=SECONDS_A_PART)
+            connection.ensure_connection(max_retries=1, interval_start=0, interval_step=0, timeout=SECONDS_A_PART)
     except (KombuError, OSError) as error:
-        raise PartDown("The broker does not answer; see DOVETAIL_BROKER_URL. Pushes are kept and judged later.") from error
+        raise PartDown(
+            "The broker does not answer; see DOVETAIL_BROKER_URL. Pushes are kept and judged later."
+        ) from error
 
 
 def _worker() -> None:

@@ -1,4 +1,4 @@
-"""Logs as one JSON object a line, each with the id of the request it belongs to and never with a secret; no rules live here."""
+"""Logs: one JSON object a line, with the id of the request it belongs to and never a secret; no rules live here."""
 
 import json
 import logging
@@ -25,8 +25,9 @@ _SECRETS = (
     re.compile(r"(?i)(?<=\bbearer )[^\s\"',]+|(?<=\bbasic )[^\s\"',]+"),
     # `key=value` of queries and forms, "key": "value" of JSON and of Python's repr; presigned URLs are the first kind.
     re.compile(
-        r"(?i)\b(?:x-amz-[a-z-]+|awsaccesskeyid|signature|sig|ticket|[a-z_-]*token|[a-z_-]*password\d?|[a-z_-]*secret[a-z_-]*"
-        r"|sessionid|csrfmiddlewaretoken|cookie|authorization)[\"']?\s*[=:]\s*[\"']?(?!\[redacted\]|bearer |basic )([^\s&\"',;}]+)"
+        r"(?i)\b(?:x-amz-[a-z-]{1,40}|awsaccesskeyid|signature|sig|ticket|[a-z_-]{0,40}token|[a-z_-]{0,40}password\d?"
+        r"|[a-z_-]{0,40}secret[a-z_-]{0,40}|sessionid|csrfmiddlewaretoken|cookie|authorization)[\"']?\s*[=:]\s*[\"']?"
+        r"(?!\[redacted\]|bearer |basic )([^\s&\"',;}]+)"
     ),
     re.compile(r"(?<=://)[^/\s:@]+:[^/\s@]+(?=@)"),
 )

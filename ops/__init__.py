@@ -1,1 +1,1 @@
-"""What the Makefile runs: environments, the supervisor, the demo, services and tests; standard library only, for it runs before they exist."""
+"""What the Makefile runs: environments, supervisor, demo, services, tests; standard library only, as it comes first."""

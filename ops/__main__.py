@@ -13,7 +13,9 @@ from ops.sentences import Stop, complain
 def hub_asked_for() -> Hub:
     """Return the hub that DATA, HOST and PORT of the make command name."""
     data = Path(os.environ.get("DATA") or "data").expanduser()
-    return Hub(Path.cwd() / data, os.environ.get("HOST") or "127.0.0.1", machine.port_number(os.environ.get("PORT") or "8070"))
+    return Hub(
+        Path.cwd() / data, os.environ.get("HOST") or "127.0.0.1", machine.port_number(os.environ.get("PORT") or "8070")
+    )
 
 
 COMMANDS: dict[str, Callable[[Sequence[str]], None]] = {

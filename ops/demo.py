@@ -16,8 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from ops import environments
-from ops.hub import Hub, ensure_secret_key
-from ops.prepare import BASE
+from ops.hub import DEMO_BASE, Hub, ensure_secret_key
 from ops.sentences import ROOT, Stop, say
 from ops.up import READY_SECONDS, readiness
 
@@ -55,15 +54,24 @@ class Walk:
     def hf(self, *arguments: str) -> None:
         """Run the stock `hf` as a user of this hub would, with nothing of this machine's own Hub settings."""
         say(f"\n$ hf {' '.join(arguments)}")
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(("HF_", "HUGGING", "DOVETAIL_"))}
-        settings = {"HF_ENDPOINT": self.url, "HF_TOKEN": self.token, "HF_HOME": str(self.home), "HF_HUB_DISABLE_TELEMETRY": "1"}
-        done = subprocess.run([environments.VENV / "bin" / "hf", *arguments], cwd=ROOT, env=kept | settings, check=False)
+        kept = {
+            name: value for name, value in os.environ.items() if not name.startswith(("HF_", "HUGGING", "DOVETAIL_"))
+        }
+        settings = {
+            "HF_ENDPOINT": self.url,
+            "HF_TOKEN": self.token,
+            "HF_HOME": str(self.home),
+            "HF_HUB_DISABLE_TELEMETRY": "1",
+        }
+        done = subprocess.run(
+            [environments.VENV / "bin" / "hf", *arguments], cwd=ROOT, env=kept | settings, check=False
+        )
         if done.returncode != 0:
             raise Stop(f"`hf {arguments[0]}` ended with status {done.returncode}; the lines above say why.")
 
 
 def demo(hub: Hub) -> None:
-    """Walk the loop on the hub that answers, or on one started for it. Raises Stop at the first step that does not work."""
+    """Walk the loop on the hub that answers, or on one started for it. Raises Stop at the first step that fails."""
     environments.ensure_web()
     engine = environments.ensure_engine()
     with some_hub(hub), tempfile.TemporaryDirectory(prefix="dovetail-demo-") as folder:
@@ -109,7 +117,9 @@ def _start(hub: Hub) -> "subprocess.Popen[bytes]":
     report = hub.logs / "up.log"
     report.unlink(missing_ok=True)
     with report.open("xb", opener=lambda path, flags: os.open(path, flags, 0o600)) as out:
-        process = subprocess.Popen([sys.executable, "-m", "ops", "up"], cwd=ROOT, stdout=out, stderr=out, start_new_session=True)
+        process = subprocess.Popen(
+            [sys.executable, "-m", "ops", "up"], cwd=ROOT, stdout=out, stderr=out, start_new_session=True
+        )
     shown, deadline = 0, time.monotonic() + READY_SECONDS
     while True:
         ended, ready = process.poll() is not None, bool(readiness(hub).get("ready"))
@@ -134,14 +144,23 @@ def _stop(process: "subprocess.Popen[bytes]") -> None:
 
 
 def make_person(hub: Hub) -> str:
-    """Make the person `demo` on the hub whose state is under DATA, and return a new token of his that lives for a day."""
+    """Make the person `demo` on the hub whose state is under DATA; return a new token that lives for a day."""
     if not (hub.data / "secret_key").exists():
-        raise Stop(f"The hub at {_url(hub)} does not keep its state in {hub.data}: say DATA=DIR, or give a write token with TOKEN=.")
+        raise Stop(
+            f"The hub at {_url(hub)} does not keep its state in {hub.data}: say where with DATA=DIR, "
+            f"or give a write token with TOKEN=."
+        )
     ensure_secret_key(hub.data)
     token = f"hf_demo{secrets.token_hex(16)}"
     expires = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 24 * 3600))
     given = {"name": f"demo {secrets.token_hex(4)}", "role": "write", "value": token, "expires_at": expires}
-    person = {"name": "demo", "full_name": "Demo", "password": secrets.token_urlsafe(16), "role": "user", "tokens": [given]}
+    person = {
+        "name": "demo",
+        "full_name": "Demo",
+        "password": secrets.token_urlsafe(16),
+        "role": "user",
+        "tokens": [given],
+    }
     with tempfile.NamedTemporaryFile("w", suffix=".yml") as file:
         json.dump({"users": [person]}, file)
         file.flush()
@@ -169,7 +188,9 @@ def watch_verdict(walk: Walk) -> None:
         if verdict["state"] in FINAL:
             break
         if time.monotonic() > deadline:
-            raise Stop(f"The verdict is still {verdict['state']} after {VERDICT_SECONDS:.0f} s ({verdict.get('reason')}).")
+            raise Stop(
+                f"The verdict is still {verdict['state']} after {VERDICT_SECONDS:.0f} s ({verdict.get('reason')})."
+            )
         time.sleep(0.3)
     for row in verdict.get("evals") or []:
         say(f"  {row['name']}: {row['metric']} {row['base']} with the base alone, {row['adapter']} with the adapter")
@@ -182,6 +203,6 @@ def predict(engine: Path, adapter: Path, shelf: Path) -> None:
     """Load the pulled adapter with stock peft, and let the base alone and the adapter judge two sentences."""
     say("\n$ python: PeftModel.from_pretrained(base, 'pulled')")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("HF_", "DOVETAIL_", "PYTHON"))}
-    command = [engine, ROOT / "demo" / "predict.py", adapter, shelf, BASE]
+    command = [engine, ROOT / "demo" / "predict.py", adapter, shelf, DEMO_BASE]
     if subprocess.run(command, cwd=ROOT, env=kept | {"HF_HUB_OFFLINE": "1"}, check=False).returncode != 0:
         raise Stop("The pulled adapter did not predict as it should; the lines above say why.")

@@ -1,4 +1,4 @@
-"""Builds the interpreters of this checkout: .venv for the hub, .engines/NAME for the engines; does nothing when they are up to date."""
+"""Builds the interpreters of this checkout, .venv for the hub and .engines/NAME for the engines, when they are not."""
 
 import fcntl
 import hashlib
@@ -46,7 +46,9 @@ def ensure_engine(name: str = "e5") -> Path:
 # --- one environment -------------------------------------------------------------------------------------------------
 
 
-def _ensure(home: Path, files: Sequence[Path], what: str, install: Callable[[], None], also_fine: Sequence[str] = ()) -> Path:
+def _ensure(
+    home: Path, files: Sequence[Path], what: str, install: Callable[[], None], also_fine: Sequence[str] = ()
+) -> Path:
     wanted, stamp, python = _digest(files), home / "dovetail-stamp", home / "bin" / "python"
     if _is_built(stamp, python, [wanted, *also_fine]):
         return python
@@ -54,7 +56,9 @@ def _ensure(home: Path, files: Sequence[Path], what: str, install: Callable[[], 
         if _is_built(stamp, python, [wanted, *also_fine]):
             return python
         machine.require_interpreter()
-        machine.require_space(ROOT, machine.BUILD_BYTES if not python.exists() else machine.RUN_BYTES, f"Building {what}")
+        machine.require_space(
+            ROOT, machine.BUILD_BYTES if not python.exists() else machine.RUN_BYTES, f"Building {what}"
+        )
         say(f"Building {what} …")
         started = time.monotonic()
         if not _runs(python):
@@ -104,7 +108,8 @@ def _make_venv(home: Path) -> None:
 def _run(command: Sequence[str | Path], doing: str, environment: dict[str, str] | None = None) -> None:
     if subprocess.run(list(command), cwd=ROOT, env=environment, check=False).returncode != 0:
         raise Stop(
-            f"{doing.capitalize()} failed; the lines above say why (often: no network, or a full disk). Run the same command again."
+            f"{doing.capitalize()} failed; the lines above say why (often: no network, or a full disk). "
+            f"Run the same command again."
         )
 
 
@@ -114,7 +119,11 @@ def _pip(home: Path) -> list[str | Path]:
 
 def _uv_install(home: Path, *arguments: str | Path) -> None:
     uv = VENV / "bin" / "uv"
-    _run([uv, "pip", "install", "--python", home / "bin" / "python", *arguments], f"installing into {near(home)}", _uv_env())
+    _run(
+        [uv, "pip", "install", "--python", home / "bin" / "python", *arguments],
+        f"installing into {near(home)}",
+        _uv_env(),
+    )
 
 
 def _uv_env() -> dict[str, str]:
@@ -158,7 +167,7 @@ def _has_torch(home: Path, pin: str) -> bool:
 
 
 def _install_torch(home: Path, pin: str) -> None:
-    """Install torch as its CPU build wherever one can be had, in the order: what pip finds, the CPU index, plain PyPI."""
+    """Install torch, as its CPU build where one can be had; asks pip's own sources, then the CPU index, then PyPI."""
     if _pip_finds_cpu_build(home, pin):
         say("torch: the CPU build, from where pip is configured to look.")
         _run([*_pip(home), "install", "--no-deps", pin], "installing torch")
@@ -168,7 +177,7 @@ def _install_torch(home: Path, pin: str) -> None:
     else:
         if machine.is_linux_cpu_only():
             say(
-                "torch: neither pip's own configuration nor PyTorch's CPU index offers the CPU build here, so it comes from "
+                "torch: neither pip's own sources nor PyTorch's CPU index offer the CPU build here, so it comes from "
                 "PyPI with CUDA, about 3 GB; set TORCH_INDEX=URL to an index of CPU builds to avoid that."
             )
             machine.require_space(ROOT, 8 * machine.GIB, "torch with CUDA")
@@ -176,7 +185,20 @@ def _install_torch(home: Path, pin: str) -> None:
 
 
 def _pip_finds_cpu_build(home: Path, pin: str) -> bool:
-    ask = [*_pip(home), "--timeout", "5", "--retries", "0", "install", "--dry-run", "--no-deps", "--quiet", "--report", "-", pin]
+    ask = [
+        *_pip(home),
+        "--timeout",
+        "5",
+        "--retries",
+        "0",
+        "install",
+        "--dry-run",
+        "--no-deps",
+        "--quiet",
+        "--report",
+        "-",
+        pin,
+    ]
     try:
         answer = subprocess.run(ask, capture_output=True, text=True, timeout=60, check=False)
         return any(item["metadata"]["version"].endswith("+cpu") for item in json.loads(answer.stdout)["install"])
@@ -205,9 +227,15 @@ def _check_torch(home: Path) -> None:
     line = "import torch; print(torch.version.cuda or '')"
     done = subprocess.run([home / "bin" / "python", "-c", line], capture_output=True, text=True, check=False)
     if done.returncode != 0:
-        raise Stop(f"torch does not start in {near(home)}: {done.stderr.strip().splitlines()[-1]}. Remove that folder and run this again.")
+        raise Stop(
+            f"torch does not start in {near(home)}: {done.stderr.strip().splitlines()[-1]}. "
+            f"Remove that folder and run this again."
+        )
     if done.stdout.strip():
-        complain(f"Note: {near(home)} holds torch for CUDA {done.stdout.strip()} on a host without a GPU: it works, and takes 3 GB more than the CPU build.")
+        complain(
+            f"Note: {near(home)} holds torch for CUDA {done.stdout.strip()} on a host without a GPU: "
+            f"it works, and takes 3 GB more than the CPU build."
+        )
 
 
 def main(names: Sequence[str]) -> None:
@@ -215,5 +243,3 @@ def main(names: Sequence[str]) -> None:
     builders = {"web": ensure_web, "dev": ensure_dev}
     for name in names:
         builders[name]() if name in builders else ensure_engine(name)
-
-

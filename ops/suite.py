@@ -42,7 +42,9 @@ def run(arguments: Sequence[str]) -> None:
         say(f"Left out for want of {', '.join(absent)}: the tests that need them, listed as skipped at the end.")
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.xml"
-        code = subprocess.run([python, "-m", "pytest", f"--junitxml={report}", *arguments], cwd=ROOT, check=False).returncode
+        code = subprocess.run(
+            [python, "-m", "pytest", f"--junitxml={report}", *arguments], cwd=ROOT, check=False
+        ).returncode
         count = count_of(report) if report.exists() else Count(0, 1, 0)
     reason = complaint(code, count)
     if reason:

@@ -1,4 +1,4 @@
-"""`make up`: builds what is missing, brings the state up to date, starts the hub in the foreground and stops all of it again."""
+"""`make up`: builds what is missing, brings the state up to date, runs the hub in the foreground, stops all of it."""
 
 import fcntl
 import hashlib
@@ -14,7 +14,7 @@ from contextlib import contextmanager
 
 from ops import environments, machine
 from ops.household import Household, StopAsked, listen_for_stop
-from ops.hub import Hub, ensure_secret_key
+from ops.hub import PARTLY, Hub, ensure_secret_key
 from ops.sentences import ROOT, Stop, near, say
 
 READY_SECONDS = 120.0
@@ -82,7 +82,8 @@ def start(hub: Hub, household: Household) -> None:
     while not (answer := readiness(hub)).get("ready"):
         household.require_all_alive()
         if time.monotonic() > deadline:
-            raise Stop(f"The hub did not become ready in {READY_SECONDS:.0f} s: {_reasons(answer)}; the logs are in {near(hub.logs)}.")
+            reasons = f"{_reasons(answer)}; the logs are in {near(hub.logs)}"
+            raise Stop(f"The hub did not become ready in {READY_SECONDS:.0f} s: {reasons}.")
         time.sleep(0.1)
 
 
@@ -118,7 +119,7 @@ def announce(hub: Hub) -> None:
 
 
 def prepare(hub: Hub) -> None:
-    """Migrate, collect static files, make the first administrator and shelve the demo base; nothing when all of it is done."""
+    """Migrate, collect static files, make the first administrator, shelve the demo base; nothing when all is done."""
     stamp, wanted = hub.run / "prepared", _state_digest()
     # Who brings a database of his own may have emptied or restored it, so there we always look.
     own_database = "DOVETAIL_DATABASE_URL" not in os.environ
@@ -140,9 +141,6 @@ def prepare(hub: Hub) -> None:
         raise Stop("The state could not be brought up to date; the lines above say why.")
 
 
-PARTLY = 3  # what ops.prepare ends with when the hub may start and something should be tried again next time
-
-
 def _state_digest() -> str:
     hasher = hashlib.sha256()
     watched = [*ROOT.glob("registry/migrations/*.py"), *ROOT.glob("static/**/*"), ROOT / "requirements/constraints.txt"]
@@ -162,5 +160,3 @@ def manage(hub: Hub, arguments: list[str]) -> None:
     environment.pop("PROMETHEUS_MULTIPROC_DIR")
     os.chdir(ROOT)
     os.execve(environments.PYTHON, [str(environments.PYTHON), "manage.py", *arguments], environment)
-
-
