@@ -48,7 +48,7 @@ def readyz(request: HttpRequest) -> HttpResponse:
 
 @require_safe
 def metrics(request: HttpRequest) -> HttpResponse:
-    """Answer in Prometheus' format, to this machine or to a holder of DOVETAIL_METRICS_TOKEN; to others it is not there."""
+    """Answer in Prometheus' format to this machine and to holders of DOVETAIL_METRICS_TOKEN; to others it is not there."""
     if not (_came_from_this_machine(request) or _holds_metrics_token(request)):
         raise Http404
     return HttpResponse(exposition() + gauges.exposition(), content_type=CONTENT_TYPE)

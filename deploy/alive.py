@@ -1,0 +1,41 @@
+"""Health checks of the containers: `alive.py web URL`, `alive.py worker`, `alive.py beat FILE`; status 0 is alive."""
+
+import os
+import socket
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import psycopg
+
+BEAT_SECONDS = 600  # beat writes its schedule every three minutes
+HEARTBEAT_SECONDS = 60
+FRESH = """
+SELECT 1 FROM registry_workerheartbeat
+WHERE worker LIKE %s AND beat_at > now() - make_interval(secs => %s) LIMIT 1
+"""
+
+
+def web(url: str) -> bool:
+    """Return whether the web process answers."""
+    with urllib.request.urlopen(url, timeout=4) as response:  # noqa: S310  # our own address, from the compose file
+        return bool(response.status == 200)
+
+
+def worker() -> bool:
+    """Return whether the worker of this host has shown a sign of life lately; it does so as a row."""
+    with psycopg.connect(os.environ["DOVETAIL_DATABASE_URL"], connect_timeout=5) as connection:
+        return connection.execute(FRESH, [f"{socket.gethostname()}:%", HEARTBEAT_SECONDS]).fetchone() is not None
+
+
+def beat(schedule: str) -> bool:
+    """Return whether beat still writes its schedule."""
+    return any(
+        time.time() - file.stat().st_mtime < BEAT_SECONDS
+        for file in Path(schedule).parent.glob(Path(schedule).name + "*")
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(0 if {"web": web, "worker": worker, "beat": beat}[sys.argv[1]](*sys.argv[2:]) else 1)

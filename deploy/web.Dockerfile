@@ -1,0 +1,25 @@
+# The web, beat and management image: the hub without torch.
+FROM python:3.11.13-slim-bookworm
+
+ENV PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 UV_LINK_MODE=copy UV_COMPILE_BYTECODE=1
+WORKDIR /app
+RUN pip install --no-cache-dir uv==0.13.9 && useradd --uid 10001 --create-home dovetail
+
+COPY requirements.txt ./
+COPY requirements ./requirements
+COPY client ./client
+RUN uv pip install --system --no-cache -r requirements.txt -c requirements/constraints.txt ./client
+
+COPY manage.py ./
+COPY hub ./hub
+COPY registry ./registry
+COPY workers ./workers
+COPY templates ./templates
+COPY static ./static
+COPY deploy ./deploy
+# The key is for this step alone: nothing is signed in it.
+RUN DOVETAIL_SECRET_KEY=$(python -c 'import secrets; print(secrets.token_hex(32))') \
+    DOVETAIL_STATIC_ROOT=/app/collected python manage.py collectstatic --no-input --verbosity 0 \
+ && mkdir -p /data/shelf && chown -R 10001:10001 /data
+
+USER 10001:10001

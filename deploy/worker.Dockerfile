@@ -1,0 +1,30 @@
+# The worker's image: the hub, and beside it the interpreter of each engine with the CPU build of torch.
+FROM python:3.11.13-slim-bookworm
+
+ENV PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 UV_LINK_MODE=copy UV_COMPILE_BYTECODE=1
+WORKDIR /app
+RUN pip install --no-cache-dir uv==0.13.9 && useradd --uid 10001 --create-home dovetail
+
+COPY requirements ./requirements
+# On x86-64 PyPI's torch is the CUDA build, so torch alone comes from PyTorch's index of CPU builds.
+ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
+RUN uv venv .engines/e5 \
+ && uv pip install --python .engines/e5/bin/python --no-cache --no-deps --index-url "$TORCH_INDEX" \
+    "$(grep -h '^torch==' requirements/engine-common.txt)" \
+ && uv pip install --python .engines/e5/bin/python --no-cache -r requirements/engine-5.txt \
+ && .engines/e5/bin/python -c 'import torch; assert torch.version.cuda is None, torch.version.cuda'
+
+COPY requirements.txt ./
+COPY client ./client
+RUN uv pip install --system --no-cache -r requirements.txt -c requirements/constraints.txt ./client
+
+COPY manage.py ./
+COPY hub ./hub
+COPY registry ./registry
+COPY workers ./workers
+COPY templates ./templates
+COPY static ./static
+COPY deploy ./deploy
+RUN mkdir -p /data/shelf && chown -R 10001:10001 /data
+
+USER 10001:10001
