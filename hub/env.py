@@ -7,6 +7,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from django.core.exceptions import ImproperlyConfigured
 
 PREFIX = "DOVETAIL_"
+CLIENT = {"DOVETAIL_ENDPOINT", "DOVETAIL_TOKEN"}  # read by the pip client; whoever has set them may run a hub too
 _known: set[str] = set()
 
 
@@ -42,7 +43,7 @@ def words(name: str, default: str = "") -> list[str]:
 
 def refuse_unknown(environment: Mapping[str, str] = os.environ) -> None:
     """Raise ImproperlyConfigured for a DOVETAIL_* name that no setting reads: a typo must not pass silently."""
-    unknown = sorted(name for name in environment if name.startswith(PREFIX) and name not in _known)
+    unknown = sorted(name for name in environment if name.startswith(PREFIX) and name not in _known | CLIENT)
     if unknown:
         raise ImproperlyConfigured(
             f"Unknown setting {', '.join(unknown)}. The names that exist are listed in docs/settings.md."

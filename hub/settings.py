@@ -102,7 +102,8 @@ DATABASES = {"default": env.database(env.text("DATABASE_URL", f"sqlite:///{DATA 
 CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
 BLOBS = env.text("BLOBS", f"file://{DATA / 'blobs'}")
 SHELF = Path(env.text("SHELF", str(DATA / "shelf")))
-BROKER_URL = env.text("BROKER_URL", "redis://127.0.0.1:6379/0")
+BROKER_URL = env.text("BROKER_URL", f"redis+socket://{DATA / 'run' / 'broker.sock'}")  # the broker of `make up`
+METRICS_TOKEN = env.text("METRICS_TOKEN")
 
 # --- limits ----------------------------------------------------------------------------------------------------------
 MAX_FILE_BYTES = env.whole("MAX_FILE_BYTES", 5 << 30)
