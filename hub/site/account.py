@@ -73,7 +73,9 @@ def sign_in(request: HttpRequest) -> HttpResponse:
 
 def _sign_in_again(request: HttpRequest, target: str, status: int, wait: int = 0) -> HttpResponse:
     given = request.POST.get("username", "")
-    return render(request, "site/login.html", {"next": target, "given": given, "wait": wait, "wrong": True}, status=status)
+    return render(
+        request, "site/login.html", {"next": target, "given": given, "wait": wait, "wrong": True}, status=status
+    )
 
 
 @require_POST

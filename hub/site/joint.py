@@ -32,6 +32,13 @@ class Tooth:
         return sum(check.get("duration_ms") or 0 for check in self.checks)
 
     @property
+    def headline(self) -> str:
+        """The one sentence of this area: of the check that decided it, else of the last one that passed."""
+        wanted = {"failed": "failed", "noted": "warned"}.get(self.outcome, "passed")
+        said = [check["message"] for check in self.checks if check["outcome"] == wanted]
+        return (said[0] if wanted != "passed" else said[-1]) if said else self.words
+
+    @property
     def ran(self) -> int:
         return sum(check["outcome"] != "skipped" for check in self.checks)
 

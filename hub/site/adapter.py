@@ -1,0 +1,33 @@
+"""An adapter's first page: what it is for, whether it is proven, how to use it, and the card its author wrote."""
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+
+from hub.site.head import Head, adapter_page
+from hub.site.text import text_of
+from hub.site.use import push_commands, snippets
+from registry import card
+
+README = "README.md"
+
+
+@adapter_page
+def adapter(request: HttpRequest, head: Head) -> HttpResponse:
+    if head.is_empty:
+        shown = {"head": head, "tab": "card", "push": push_commands(request, head)}
+        return render(request, "site/adapter_empty.html", shown)
+    written, problem = _card(head)
+    shown = {"head": head, "tab": "card", "card": written, "problem": problem, "snippets": snippets(request, head)}
+    return render(request, "site/adapter.html", shown)
+
+
+def _card(head: Head) -> tuple[str, str]:
+    """The card as safe HTML, "" without one, and why its metadata cannot be read."""
+    entry = head.entries.get(README)
+    if entry is None:
+        return "", ""
+    text, _ = text_of(entry)
+    read = card.metadata(text)
+    oid = head.revision.oid
+    html = card.html(read.body, files=f"{head.url}/resolve/{oid}/", pages=f"{head.url}/blob/{oid}/")
+    return html, read.problem or ""

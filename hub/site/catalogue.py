@@ -1,0 +1,103 @@
+"""The catalogue: search, facets and chips, all of it in the URL."""
+
+from dataclasses import dataclass
+from urllib.parse import urlencode
+
+from django.http import HttpRequest, HttpResponse, QueryDict
+from django.shortcuts import render
+from django.views.decorators.http import require_safe
+
+from hub.site.lines import lines
+from hub.site.templatetags.dovetail import kind_name, last_part, spaced
+from hub.site.visitor import caller
+from registry import catalog
+from registry.catalog import Query
+
+FACETS = {"verdict": "Verdict", "base": "Base model", "kind": "Kind", "task": "Task", "license": "Licence"}
+CHIPS = {**FACETS, "author": "Author", "tag": "Tag"}
+SORTS = {"updated": "newest version", "created": "newest adapter", "downloads": "most downloads"}
+NAMES = {"base": last_part, "kind": kind_name, "task": spaced}
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A value of a facet: where a click leads, and whether it is chosen now."""
+
+    label: str
+    count: int
+    url: str
+    chosen: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Chip:
+    """A filter in force, and the address without it."""
+
+    name: str
+    label: str
+    url: str
+
+
+@require_safe
+def adapters(request: HttpRequest) -> HttpResponse:
+    by, query = caller(request), asked(request.GET)
+    page = catalog.search(by, query, cursor=request.GET.get("cursor", ""))
+    shown = {
+        "section": "adapters",
+        "query": query.q,
+        "lines": lines(page),
+        "found": catalog.matching(by, query).count(),
+        "all": catalog.matching(by, Query()).count(),
+        "facets": _facets(catalog.facets(by, query), request.GET),
+        "chips": chips(request.GET),
+        "sort": SORTS[query.sort],
+        "sorts": [(label, _address(request.GET, sort=[name])) for name, label in SORTS.items()],
+        "next": _address(request.GET, cursor=[page.next]) if page.next else "",
+        "first": _address(request.GET) if "cursor" in request.GET else "",
+    }
+    return render(request, "site/catalogue.html", shown)
+
+
+def asked(params: QueryDict) -> Query:
+    """The query in an address. Words nobody filters by are left alone, so that old links go on working."""
+    chosen = {name: tuple(dict.fromkeys(params.getlist(name)))[:20] for name in CHIPS}
+    return Query(q=params.get("q", "")[:200].strip(), sort=params.get("sort") or "updated", **chosen)
+
+
+def chips(params: QueryDict) -> list[Chip]:
+    """Every filter in force, each with the address that lacks only it."""
+    found = [Chip("Search", params["q"], _address(params, q=[]))] if params.get("q", "").strip() else []
+    for name, label in CHIPS.items():
+        for value in dict.fromkeys(params.getlist(name)):
+            found.append(Chip(label, _said(name, value), _toggled(params, name, value)))
+    return found
+
+
+def _facets(counts: dict[str, list[tuple[str, int]]], params: QueryDict) -> list[tuple[str, list[Choice]]]:
+    shown = []
+    for name, label in FACETS.items():
+        chosen = params.getlist(name)
+        missing = [(value, 0) for value in chosen if value not in dict(counts[name])]
+        choices = [
+            Choice(_said(name, value), count, _toggled(params, name, value), value in chosen)
+            for value, count in counts[name] + missing
+        ]
+        if choices:
+            shown.append((label, choices))
+    return shown
+
+
+def _said(name: str, value: str) -> str:
+    return NAMES[name](value) if name in NAMES else value
+
+
+def _toggled(params: QueryDict, name: str, value: str) -> str:
+    values = params.getlist(name)
+    return _address(params, **{name: [v for v in values if v != value] if value in values else [*values, value]})
+
+
+def _address(params: QueryDict, **changed: list[str]) -> str:
+    """The same list with some parameters changed; a page further on makes sense only in the list it came from."""
+    kept = {name: values for name, values in params.lists() if name in {*CHIPS, "q", "sort"}} | changed
+    wanted = urlencode([(name, value) for name, values in kept.items() for value in values if value])
+    return f"/adapters?{wanted}" if wanted else "/adapters"

@@ -1,0 +1,75 @@
+"""The files of a revision: the tree, and one file for reading."""
+
+from dataclasses import dataclass
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+
+from hub.site.head import Head, adapter_page
+from hub.site.text import readable
+from registry import policy, pull
+from registry.errors import FileNotFound
+from registry.manifest import Entry
+from registry.policy import Permission
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A file or a folder of the folder shown; a folder has no entry, and the size of all below it."""
+
+    name: str
+    path: str
+    size: int
+    entry: Entry | None
+
+
+@adapter_page
+def tree(request: HttpRequest, head: Head, path: str = "") -> HttpResponse:
+    path = path.strip("/")
+    rows = rows_of(head.entries, path)
+    if path and not rows:
+        raise _missing(head, path)
+    crumbs = [("/".join(path.split("/")[: depth + 1]), part) for depth, part in enumerate(path.split("/")) if part]
+    return render(request, "site/files.html", {"head": head, "tab": "files", "rows": rows, "crumbs": crumbs})
+
+
+@adapter_page
+def blob(request: HttpRequest, head: Head, path: str) -> HttpResponse:
+    policy.require(head.by, Permission.DOWNLOAD, head.adapter)
+    pull.require_served(head.revision, head.by)
+    entry = head.entries.get(path)
+    if entry is None:
+        raise _missing(head, path)
+    text = readable(entry)
+    parts = path.split("/")
+    shown = {
+        "head": head,
+        "tab": "files",
+        "entry": entry,
+        "text": text,
+        "line_count": range(1, text.count("\n") + (not text.endswith("\n")) + 1) if text else range(0),
+        "crumbs": [("/".join(parts[: depth + 1]), part) for depth, part in enumerate(parts[:-1])],
+        "name": parts[-1],
+    }
+    return render(request, "site/file.html", shown)
+
+
+def rows_of(entries: dict[str, Entry], folder: str) -> list[Row]:
+    """What lies directly in a folder ("" is the root): folders first, each by name."""
+    start = f"{folder}/" if folder else ""
+    files: list[Row] = []
+    folders: dict[str, int] = {}
+    for path, entry in entries.items():
+        if not path.startswith(start):
+            continue
+        name, slash, _ = path[len(start) :].partition("/")
+        if slash:
+            folders[name] = folders.get(name, 0) + entry.size
+        else:
+            files.append(Row(name, path, entry.size, entry))
+    inside = [Row(name, f"{start}{name}", size, None) for name, size in sorted(folders.items())]
+    return inside + sorted(files, key=lambda row: row.name)
+
+
+def _missing(head: Head, path: str) -> FileNotFound:
+    return FileNotFound(f"There is no {path[:200]!r} in this revision of {head.adapter.full_name}.")

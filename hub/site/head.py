@@ -1,0 +1,126 @@
+"""What every page of one adapter begins with: the adapter, the revision it shows, its files, verdict and card."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property, wraps
+from typing import Any, Concatenate, ParamSpec
+from urllib.parse import quote
+
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import render
+from django.views.decorators.http import require_safe
+
+from hub.site.proof import Proof, proof
+from hub.site.visitor import caller
+from registry import adapters, facts, policy, pull, refs, verdicts
+from registry.facts import Facts
+from registry.manifest import Entry
+from registry.models import Adapter, Revision
+from registry.policy import Caller
+
+WEIGHTS = (".safetensors", ".bin", ".pt", ".gguf")
+Given = ParamSpec("Given")
+
+
+@dataclass
+class Head:
+    """One adapter at one revision, read lazily: each property costs at most one query."""
+
+    adapter: Adapter
+    revision: Revision
+    rev: str  # as the address says it: main, verified, a tag or a commit
+    by: Caller
+
+    @property
+    def url(self) -> str:
+        return f"/{'datasets/' if self.adapter.type == 'dataset' else ''}{self.adapter.full_name}"
+
+    @property
+    def pinned(self) -> str:
+        """The address part for this revision; a branch with a slash in it is one part."""
+        return quote(self.rev, safe="")
+
+    @cached_property
+    def entries(self) -> dict[str, Entry]:
+        return pull.entries(self.revision)
+
+    @cached_property
+    def facts(self) -> Facts:
+        return facts.of(self.entries)
+
+    @cached_property
+    def proof(self) -> Proof | None:
+        verdict = verdicts.latest(self.revision)
+        return proof(verdict) if verdict else None
+
+    @cached_property
+    def names(self) -> dict[str, str]:
+        """Ref name as people use it → commit."""
+        return {refs.short(ref.name).removeprefix("refs/"): ref.revision.oid for ref in refs.list_all(self.adapter)}
+
+    @property
+    def verified(self) -> str:
+        return self.names.get("verified", "")
+
+    @cached_property
+    def versions(self) -> int:
+        return self.adapter.revisions.count()
+
+    @cached_property
+    def may_write(self) -> bool:
+        return policy.may_write(self.by, self.adapter)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing but what the hub itself put there has arrived."""
+        return not set(self.entries) - {".gitattributes"}
+
+    @property
+    def size(self) -> int:
+        return sum(entry.size for entry in self.entries.values())
+
+    @property
+    def parameters(self) -> int:
+        return sum(self.facts.parameters.values())
+
+    @property
+    def dtypes(self) -> str:
+        return ", ".join(self.facts.parameters)
+
+    @property
+    def targets(self) -> str:
+        """The modules it changes, as its configuration names them; "" for a pattern or a long list."""
+        named = self.facts.description.target_modules if self.facts.description else ()
+        return ", ".join(named) if len(named) <= 3 else ""
+
+    @property
+    def weights(self) -> Entry | None:
+        return next((entry for path, entry in self.entries.items() if path.endswith(WEIGHTS)), None)
+
+    @property
+    def pin(self) -> str:
+        """What snippets pin to: `verified` where this is it, else the commit that the page shows."""
+        return "verified" if self.verified == self.revision.oid else self.revision.oid
+
+
+def adapter_page(
+    view: Callable[Concatenate[HttpRequest, Head, Given], HttpResponse],
+) -> Callable[..., HttpResponse]:
+    """Wrap a view of one adapter: finds it, sends other spellings to the one that counts, explains a quarantine."""
+
+    @require_safe
+    @wraps(view)
+    def found(
+        request: HttpRequest, ns: str, name: str, rev: str = "main", type: str = "model", **kwargs: Any
+    ) -> HttpResponse:
+        by = caller(request)
+        adapter = adapters.find(f"{ns}/{name}", by, type=type)
+        if adapter.is_quarantined:
+            error = policy.quarantined(adapter)
+            return render(request, "site/quarantined.html", {"adapter": adapter, "error": error})
+        if adapter.full_name != f"{ns}/{name}":
+            return HttpResponseRedirect(request.get_full_path().replace(f"{ns}/{name}", adapter.full_name, 1))
+        head = Head(adapter, pull.resolve(adapter, rev), rev, by)
+        return view(request, head, **kwargs)  # type: ignore[arg-type]  # the route's own parts, which the view names
+
+    return found

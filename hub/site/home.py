@@ -1,0 +1,27 @@
+"""The front page: what Dovetail is, what it proved lately, and on which bases."""
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.views.decorators.http import require_safe
+
+from hub.site.lines import lines
+from hub.site.visitor import caller
+from registry import catalog
+from registry.catalog import Query
+
+
+@require_safe
+def home(request: HttpRequest) -> HttpResponse:
+    by = caller(request)
+    shown = {
+        "totals": catalog.totals(),
+        "lines": lines(catalog.search(by, Query(), limit=6)),
+        "bases": catalog.bases(by, most=8)[:8],
+        "address": settings.PUBLIC_URL,
+        "drawn": {"state": "passed", "checks": [{"id": f"{area}.x", "outcome": "passed"} for area in _AREAS]},
+    }
+    return render(request, "site/home.html", shown)
+
+
+_AREAS = ("file", "config", "tensors", "base", "fit", "run", "eval")

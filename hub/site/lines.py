@@ -1,0 +1,45 @@
+"""An adapter as one line of a list: its joint, and the one number or sentence that matters most about it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from hub.site.proof import document as document_of
+from registry.catalog import Page
+from registry.models import Adapter
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """What a list shows: `verdict` is the document of section 3 or None, `beside` is compared with `headline`."""
+
+    adapter: Adapter
+    verdict: Mapping[str, Any] | None
+    headline: str = ""
+    beside: str = ""
+
+
+def lines(page: Page) -> list[Line]:
+    """The lines of a page of the catalogue, in its order."""
+    return [line(adapter, page.verdicts.get(adapter.pk)) for adapter in page.items]
+
+
+def line(adapter: Adapter, verdict: Any | None) -> Line:
+    if verdict is None:
+        return Line(adapter, None)
+    document = document_of(verdict)
+    return Line(adapter, document, *_summary(document))
+
+
+def _summary(document: Mapping[str, Any]) -> tuple[str, str]:
+    if document["state"] in ("queued", "running"):
+        return "", document.get("reason") or "waiting for its turn" * (document["state"] == "queued")
+    for check in document.get("checks") or []:
+        if check["outcome"] == "failed":
+            return check["message"], check["id"]
+    if document["state"] == "errored":
+        return "", "the check broke down; it is not the author's fault"
+    for measured in document.get("evals") or []:
+        return f"{measured['metric']} {measured['adapter']:.2f}", f"base {measured['base']:.2f}"
+    depth = document.get("depth") or ""
+    return ("fit proven", "not run here") if depth == "fit" else (depth and f"{depth} proven", "")

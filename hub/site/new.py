@@ -1,0 +1,28 @@
+"""Making an adapter by hand: name, owner, who may see it; then the page shows how to push."""
+
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import render
+from django.views.decorators.http import require_http_methods
+
+from hub.site.visitor import caller, person
+from registry import adapters
+from registry.errors import RegistryError
+from registry.models import Membership
+
+MAY_CREATE = (Membership.Role.CONTRIBUTOR, Membership.Role.WRITE, Membership.Role.ADMIN)
+
+
+@require_http_methods(["GET", "POST"])
+def new(request: HttpRequest) -> HttpResponse:
+    user, error = person(request), None
+    if request.method == "POST":
+        try:
+            full_name = f"{request.POST.get('owner') or user.username}/{request.POST.get('name', '').strip()}"
+            made = adapters.create(full_name, caller(request), private=request.POST.get("visibility") == "private")
+            return HttpResponseRedirect(f"/{made.full_name}")
+        except RegistryError as refused:
+            error = refused
+    mine = user.memberships.filter(role__in=MAY_CREATE).select_related("organization__namespace")
+    owners = [user.username, *sorted(membership.organization.namespace.name for membership in mine)]
+    shown = {"owners": owners, "given": request.POST, "error": error}
+    return render(request, "site/new.html", shown, status=400 if error else 200)

@@ -1,0 +1,82 @@
+"""A verdict as pages show it: the document, what was measured beside what it is compared with, and what failed first."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from hub.site.joint import Tooth, areas
+from registry.models import Verdict
+
+Document = Mapping[str, Any]
+
+
+def document(verdict: Verdict) -> dict[str, Any]:
+    """State, times and the engine's report in one mapping; `checks` is always a list."""
+    report = verdict.result or {}
+    return {
+        **report,
+        "checks": report.get("checks") or [],
+        "state": verdict.state,
+        "reason": verdict.reason,
+        "attempt": verdict.attempt,
+        "queued_at": verdict.queued_at,
+        "started_at": verdict.started_at,
+        "finished_at": verdict.finished_at,
+        "duration_ms": verdict.duration_ms,
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """One measured value; `width` is its share, in percent, of the longest bar it is shown with."""
+
+    label: str
+    who: str
+    value: float
+    width: float
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """One evaluation: the frozen base, this revision and what the card claims, on one scale."""
+
+    name: str
+    metric: str
+    rows: int
+    bars: list[Bar]
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """Everything that the page of a verdict says."""
+
+    document: Document
+    teeth: list[Tooth]
+    failed: list[Mapping[str, Any]]
+    measured: list[Measured]
+
+    @property
+    def ran(self) -> int:
+        return sum(tooth.ran for tooth in self.teeth)
+
+    @property
+    def good(self) -> int:
+        return self.ran - len(self.failed)
+
+    @property
+    def is_open(self) -> bool:
+        return self.document["state"] in ("queued", "running")
+
+
+def proof(verdict: Verdict) -> Proof:
+    said = document(verdict)
+    failed = [check for check in said["checks"] if check["outcome"] == "failed"]
+    return Proof(said, areas(said), failed, [_measured(item) for item in said.get("evals") or []])
+
+
+def _measured(item: Mapping[str, Any]) -> Measured:
+    named = (("base, frozen", "base"), ("this revision", "adapter"), ("claimed in card", "claimed"))
+    values = [(label, who, float(item[who])) for label, who in named if item.get(who) is not None]
+    longest = max([1.0, *(value for _, _, value in values)]) if values else 1.0
+    bars = [Bar(label, who, value, round(max(0.0, value) / longest * 100, 2)) for label, who, value in values]
+    return Measured(str(item.get("name", "")), str(item.get("metric", "")), int(item.get("rows") or 0), bars)

@@ -1,0 +1,49 @@
+"""The website's routes; they come last of all, because a person may have almost any name."""
+
+from collections.abc import Callable
+from typing import Any
+
+from django.http import HttpResponse
+from django.urls import URLPattern, path
+
+from hub.site import account, adapter, bases, catalogue, commits, files, home, namespace, new, robots, tokens, verdict
+from hub.site.refusals import page
+
+Page = Callable[..., HttpResponse]
+
+
+def at(route: str, view: Page, **given: Any) -> URLPattern:
+    """A route whose view may raise the heart's refusals."""
+    return path(route, page(view), given)
+
+
+def of_an_adapter(prefix: str, type: str) -> list[URLPattern]:
+    """The pages of one repository; the same paths as on the Hub, so that links in clients' messages work."""
+    one = f"{prefix}<str:ns>/<str:name>"
+    return [
+        at(one, adapter.adapter, type=type),
+        at(f"{one}/tree/<str:rev>", files.tree, type=type),
+        at(f"{one}/tree/<str:rev>/<path:path>", files.tree, type=type),
+        at(f"{one}/blob/<str:rev>/<path:path>", files.blob, type=type),
+        at(f"{one}/commits/<str:rev>", commits.commits, type=type),
+        at(f"{one}/commit/<str:rev>", commits.commit, type=type),
+        at(f"{one}/verdict/<str:rev>", verdict.verdict, type=type),
+    ]
+
+
+urlpatterns = [
+    at("", home.home),
+    at("adapters", catalogue.adapters),
+    at("bases", bases.bases),
+    at("bases/<path:name>", bases.base),
+    at("join", account.join),
+    at("login", account.sign_in),
+    at("logout", account.sign_out),
+    at("new", new.new),
+    at("settings/tokens", tokens.tokens),
+    at("settings/tokens/<int:token_id>/revoke", tokens.revoke),
+    path("robots.txt", robots.robots),
+    *of_an_adapter("datasets/", "dataset"),
+    *of_an_adapter("", "model"),
+    at("<str:ns>", namespace.namespace),
+]

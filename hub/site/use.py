@@ -1,0 +1,104 @@
+"""Snippets to copy: how to pull an adapter with each tool, pinned to what was proven, and how to push the first version."""
+
+from dataclasses import dataclass
+
+from django.http import HttpRequest
+
+from hub.site.head import Head
+from hub.site.templatetags.dovetail import kind_name, last_part, spaced
+
+CLASSES = {
+    "text-classification": "AutoModelForSequenceClassification",
+    "token-classification": "AutoModelForTokenClassification",
+    "question-answering": "AutoModelForQuestionAnswering",
+    "text-generation": "AutoModelForCausalLM",
+    "text2text-generation": "AutoModelForSeq2SeqLM",
+    "fill-mask": "AutoModelForMaskedLM",
+}
+VLLM_RANKS = (8, 16, 32, 64, 128, 256, 320, 512)
+
+
+@dataclass(frozen=True, slots=True)
+class Snippet:
+    """One tool's way; without `code`, `why` says what stands against it."""
+
+    key: str
+    tool: str
+    code: str
+    why: str = ""
+
+
+def snippets(request: HttpRequest, head: Head) -> list[Snippet]:
+    """One snippet a tool, in the order people look for them."""
+    here, name, pin = f"{request.scheme}://{request.get_host()}", head.adapter.full_name, head.pin
+    signed = '-H "Authorization: Bearer $HF_TOKEN" ' if head.adapter.private else ""
+    weights = next((path for path, entry in head.entries.items() if entry is head.weights), "README.md")
+    pull = f"curl -L {signed}-O {here}{head.url}/resolve/{pin}/{weights}"
+    return [
+        _peft(head, here),
+        _vllm(head, here),
+        Snippet("hf", "hf", f"export HF_ENDPOINT={here}\nhf download {name} \\\n  --revision {pin}"),
+        Snippet(
+            "dovetail",
+            "dovetail",
+            f"pip install dovetail-hub\nexport DOVETAIL_ENDPOINT={here}\ndovetail pull {name}@{pin}",
+        ),
+        Snippet("curl", "curl", pull),
+    ]
+
+
+def _peft(head: Head, here: str) -> Snippet:
+    if not head.adapter.base:
+        return Snippet("peft", "peft", "", "Its configuration names no base model, so nothing can be loaded.")
+    model = CLASSES.get(head.adapter.task, "AutoModel")
+    code = f"""from huggingface_hub import snapshot_download
+from peft import PeftModel
+from transformers import {model}
+
+adapter = snapshot_download(
+    "{head.adapter.full_name}",
+    revision="{head.pin}",
+    endpoint="{here}",
+)
+base = {model}.from_pretrained(
+    "{head.adapter.base}"
+)
+model = PeftModel.from_pretrained(base, adapter)"""
+    return Snippet("peft", "peft", code)
+
+
+def _vllm(head: Head, here: str) -> Snippet:
+    adapter = head.adapter
+    if adapter.kind != "lora":
+        return Snippet(
+            "vllm", "vLLM", "", f"vLLM serves LoRA adapters; this one is {kind_name(adapter.kind) or 'none'}."
+        )
+    if adapter.task != "text-generation":
+        task = spaced(adapter.task) or "an unknown task"
+        return Snippet("vllm", "vLLM", "", f"vLLM serves LoRA adapters of generating models; this one is for {task}.")
+    rank = next((rank for rank in VLLM_RANKS if rank >= (adapter.rank or 8)), adapter.rank)
+    code = f"""HF_ENDPOINT={here} hf download {adapter.full_name} \\
+  --revision {head.pin} --local-dir ./{adapter.name}
+vllm serve {adapter.base} \\
+  --enable-lora --max-lora-rank {rank} \\
+  --lora-modules {last_part(adapter.name)}=./{adapter.name}"""
+    return Snippet("vllm", "vLLM", code)
+
+
+def push_commands(request: HttpRequest, head: Head) -> list[Snippet]:
+    """What to type to fill an empty adapter."""
+    here, name = f"{request.scheme}://{request.get_host()}", head.adapter.full_name
+    kind = " --repo-type dataset" if head.adapter.type == "dataset" else ""
+    hf = f"export HF_ENDPOINT={here}\nexport HF_TOKEN=…   # from {here}/settings/tokens\nhf upload {name} ./adapter{kind}"
+    python = f"""from huggingface_hub import HfApi
+
+HfApi(endpoint="{here}", token="…").upload_folder(
+    repo_id="{name}",
+    folder_path="./adapter",{
+        '''
+    repo_type="dataset",'''
+        if kind
+        else ""
+    }
+)"""
+    return [Snippet("hf", "hf", hf), Snippet("python", "Python", python)]
