@@ -9,7 +9,8 @@ from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from rest_framework.authentication import BaseAuthentication, CSRFCheck
 from rest_framework.request import Request
 
-from registry import people
+from hub.logs import current_request_id
+from registry import audit, people
 from registry.errors import NotAllowed, TokenInvalid
 from registry.models import User
 from registry.policy import NOBODY, Caller
@@ -45,12 +46,13 @@ def _token_in(header: str) -> str:
 
 
 class CallerMiddleware:
-    """Puts `caller_of` within reach of site views as request.caller, from the session alone."""
+    """Puts `caller_of` within reach of site views as request.caller, from the session alone; names the request in the audit log."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
+        audit.request_id.set(current_request_id())
         request.caller = SessionCaller(request)  # type: ignore[attr-defined]  # a lazy attribute of our own
         return self.get_response(request)
 

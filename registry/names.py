@@ -2,8 +2,9 @@
 
 import re
 import unicodedata
+from collections.abc import Iterable
 
-from registry.errors import NameInvalid, PathInvalid
+from registry.errors import NameInvalid, PathInvalid, ValueInvalid
 
 MAX_NAME = 96
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9_])?")
@@ -34,8 +35,24 @@ def check_name(name: str, noun: str = "name") -> str:
     if not _NAME.fullmatch(name) or len(name) > MAX_NAME:
         raise NameInvalid(f"{noun.capitalize()} {name!r} is not allowed.")
     if "--" in name or ".." in name or name.lower().endswith((".git", ".ipynb")):
-        raise NameInvalid(f"{noun.capitalize()} {name!r} is not allowed: it holds `--` or `..`, or ends in `.git`.")
+        raise NameInvalid(
+            f"{noun.capitalize()} {name!r} is not allowed: it holds `--` or `..`, or ends in `.git` or `.ipynb`."
+        )
     return name
+
+
+def check_text(text: str, noun: str, most: int) -> str:
+    """Return a text that people wrote, without spaces around it, or raise ValueInvalid.
+
+    `most` is a number of characters. Control characters (but for tabs and new lines) and lone surrogates are refused:
+    PostgreSQL does not store NUL, and nobody can encode half a character.
+    """
+    text = text.strip()
+    if len(text) > most:
+        raise ValueInvalid(f"The {noun} is {len(text)} characters long.", fix=f"Use at most {most}.")
+    if any(unicodedata.category(char) in {"Cc", "Cs"} and char not in "\t\r\n" for char in text):
+        raise ValueInvalid(f"The {noun} holds control characters.", fix="Leave them out.")
+    return text
 
 
 def check_namespace(name: str) -> str:
@@ -88,6 +105,24 @@ def _segment_problem(segment: str) -> str:
     if len(segment.encode()) > MAX_SEGMENT:
         return f"a part of it is longer than {MAX_SEGMENT} bytes"
     return ""
+
+
+def check_tree(paths: Iterable[str]) -> None:
+    """Raise PathInvalid when two of these paths cannot lie beside each other on every file system.
+
+    `a` and `a/b` cannot anywhere; `README.md` and `readme.md`, or `A/x` and `a/y`, cannot where case is ignored.
+    """
+    spelled: dict[str, tuple[str, bool]] = {}  # folded path → (as written, whether it is a file)
+    for path in paths:
+        parts = path.split("/")
+        for depth in range(1, len(parts) + 1):
+            here = "/".join(parts[:depth])
+            written, was_file = spelled.setdefault(fold(here), (here, depth == len(parts)))
+            if written != here or was_file != (depth == len(parts)):
+                raise PathInvalid(
+                    f"The path {path[:200]!r} is not allowed: it collides with {written[:200]!r}.",
+                    fix="Delete or rename one of the two in the same push.",
+                )
 
 
 def fold(path: str) -> str:

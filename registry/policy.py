@@ -6,7 +6,14 @@ from functools import cached_property
 
 from django.db.models import Q
 
-from registry.errors import AdapterNotFound, AdapterQuarantined, NotAllowed, RegistryError, SessionRequired, SignInRequired
+from registry.errors import (
+    AdapterNotFound,
+    AdapterQuarantined,
+    NotAllowed,
+    RegistryError,
+    SessionRequired,
+    SignInRequired,
+)
 from registry.models import Adapter, Membership, Namespace, Token, User
 
 Role = Membership.Role
@@ -17,7 +24,7 @@ class Permission(StrEnum):
     DOWNLOAD = "adapter:download"  # get bytes
     PUSH = "adapter:push"
     CONFIGURE = "adapter:configure"  # visibility, delete: the owner's business
-    QUARANTINE = "adapter:quarantine"
+    QUARANTINE = "adapter:quarantine"  # and release: moderators in a session
 
 
 @dataclass(eq=False)
@@ -61,41 +68,53 @@ NOBODY = Caller()
 
 
 def may_write(caller: Caller, adapter: Adapter) -> bool:
-    """Whether this person may push there, apart from quarantine and the token's scope."""
-    role = caller.role_in(adapter)
+    """Whether this person may push there, apart from quarantine and from what the token may do with what it reaches."""
+    return bool(caller.grant(adapter)) and _is_writer(caller, adapter)
+
+
+def _is_writer(caller: Caller, adapter: Adapter) -> bool:
+    role = caller.roles.get(adapter.namespace_id, "")
     if role == Role.CONTRIBUTOR:
         return caller.user is not None and adapter.created_by_id == caller.user.pk
     return role in {Role.WRITE, Role.ADMIN}
 
 
 def may_see(caller: Caller, adapter: Adapter) -> bool:
-    """Whether the adapter exists for this caller; visible_to() says the same for many."""
-    if adapter.is_quarantined:
+    """Whether the adapter exists for this caller; visible_to() says for many which of them lists show."""
+    if is_withheld(adapter):
         return may_write(caller, adapter) or (caller.is_staff and not adapter.private)
     return not adapter.private or bool(caller.role_in(adapter))
 
 
+def is_withheld(adapter: Adapter) -> bool:
+    """Whether nobody may have it at present: it is quarantined, or the person it belongs to is suspended."""
+    owner: User | None = getattr(adapter.namespace, "person", None)  # an organisation's namespace has no person
+    return adapter.is_quarantined or (owner is not None and not owner.is_active)
+
+
 def visible_to(caller: Caller) -> Q:
-    """The condition under which a list shows an adapter: never a quarantined one, private ones to members."""
+    """The condition under which a list shows an adapter: never a withheld one, private ones to members."""
     mine = Q(namespace_id__in=list(caller.roles)) if not _is_fine_grained(caller) else _granted(caller)
-    return Q(quarantined_at__isnull=True) & (Q(private=False) | mine)
+    standing = Q(namespace__person__isnull=True) | Q(namespace__person__is_active=True)
+    return Q(quarantined_at__isnull=True) & standing & (Q(private=False) | mine)
 
 
-def require(caller: Caller, permission: Permission, adapter: Adapter) -> Adapter:
+def require(caller: Caller, permission: Permission, adapter: Adapter, asked: str = "") -> Adapter:
     """Return the adapter if the caller has the permission, else raise the refusal that reveals least.
 
+    `asked` is the id as the caller spelt it: to answer with our own spelling would tell that there is such an adapter.
     Raises AdapterNotFound for what the caller may not see, AdapterQuarantined, SignInRequired, SessionRequired
     and NotAllowed.
     """
     if permission is Permission.QUARANTINE:
-        _require_staff(caller)
+        require_moderator(caller)
         return adapter
     if not may_see(caller, adapter):
-        raise missing(adapter.full_name)
+        raise missing(asked or adapter.full_name)
     if permission is Permission.READ:
         return adapter
-    if adapter.is_quarantined:
-        raise quarantined(adapter)
+    if is_withheld(adapter):
+        raise quarantined(adapter) if may_write(caller, adapter) else missing(asked or adapter.full_name)
     if permission is Permission.DOWNLOAD:
         return adapter
     if refusal := _write_refusal(caller, permission, adapter):
@@ -114,6 +133,30 @@ def require_namespace(caller: Caller, namespace: Namespace) -> None:
         raise NotAllowed(f"The token {caller.token.name!r} may not create adapters: its role is {caller.token.role}.")
 
 
+def require_moderator(caller: Caller) -> User:
+    """Return the moderator or administrator who acts. Raises SignInRequired, SessionRequired, NotAllowed."""
+    user = _in_session(caller, "Moderators")
+    if user.role == User.Role.USER:
+        raise NotAllowed("Only moderators may do this.", fix="Ask a moderator of this hub.")
+    return user
+
+
+def require_admin(caller: Caller) -> User:
+    """Return the administrator who acts. Raises SignInRequired, SessionRequired, NotAllowed."""
+    user = _in_session(caller, "Administrators")
+    if user.role != User.Role.ADMIN:
+        raise NotAllowed("Only administrators may do this.", fix="Ask an administrator of this hub.")
+    return user
+
+
+def _in_session(caller: Caller, who: str) -> User:
+    if caller.user is None:
+        raise SignInRequired(f"{who} must sign in to do this.")
+    if caller.token is not None:
+        raise SessionRequired(f"{who} act from a browser session, never by token.")
+    return caller.user
+
+
 def missing(full_name: str) -> AdapterNotFound:
     """The one refusal for what does not exist and what this caller may not see."""
     return AdapterNotFound(f"There is no adapter {full_name!r}, or you may not see it.")
@@ -126,21 +169,12 @@ def quarantined(adapter: Adapter) -> AdapterQuarantined:
     return AdapterQuarantined(f"{adapter.full_name} is quarantined: {reason}", reason=reason)
 
 
-def _require_staff(caller: Caller) -> None:
-    if caller.user is None:
-        raise SignInRequired("Moderating needs a signed-in moderator.")
-    if caller.token is not None:
-        raise SessionRequired("Moderators act from a browser session, never by token.")
-    if not caller.is_staff:
-        raise NotAllowed("Only moderators may do this.")
-
-
 def _write_refusal(caller: Caller, permission: Permission, adapter: Adapter) -> RegistryError | None:
     verb = "push to" if permission is Permission.PUSH else "change the settings of"
     if caller.user is None:
         return SignInRequired(f"You must sign in to {verb} {adapter.full_name}.")
-    owns = caller.role_in(adapter) == Role.ADMIN
-    if not (may_write(caller, adapter) if permission is Permission.PUSH else owns):
+    owns = caller.roles.get(adapter.namespace_id) == Role.ADMIN
+    if not (_is_writer(caller, adapter) if permission is Permission.PUSH else owns):
         return NotAllowed(f"{caller.user.username} may not {verb} {adapter.full_name}.")
     if caller.grant(adapter) != "write" or (permission is Permission.CONFIGURE and _is_fine_grained(caller)):
         name = caller.token.name if caller.token else ""

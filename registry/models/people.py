@@ -2,7 +2,7 @@
 
 from typing import Any, ClassVar
 
-from django.contrib.auth.models import AbstractBaseUser, BaseUserManager, PermissionsMixin
+from django.contrib.auth.models import AbstractBaseUser, BaseUserManager
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Lower
@@ -41,8 +41,8 @@ class UserManager(BaseUserManager["User"]):
         return self.get(username__iexact=username)
 
 
-class User(AbstractBaseUser, PermissionsMixin):
-    """A person who signs in; also somebody's namespace."""
+class User(AbstractBaseUser):
+    """A person who signs in; also somebody's namespace. What he may do follows from his role alone."""
 
     class Role(models.TextChoices):
         USER = "user"

@@ -1,0 +1,82 @@
+"""What moderators may do, and how each act leaves its trace: hold an adapter back and release it, suspend a person."""
+
+from django.db import transaction
+from django.utils import timezone
+
+from registry import audit, names, people, policy
+from registry.errors import NotAllowed, ValueInvalid
+from registry.models import Adapter, Ruling, User
+from registry.policy import Caller, Permission
+
+MAX_REASON = 500
+MAX_NOTE = 10_000
+
+
+def quarantine(adapter: Adapter, by: Caller, *, reason: str, note: str = "") -> bool:
+    """Hold an adapter back on every road; returns False when it was held back already, with the first reason kept.
+
+    `reason` is shown to its owners, `note` to moderators only. Raises ValueInvalid without a reason, and what
+    policy.require raises for QUARANTINE.
+    """
+    return _rule(adapter, by, Ruling.Action.QUARANTINE, reason, note)
+
+
+def release(adapter: Adapter, by: Caller, *, reason: str, note: str = "") -> bool:
+    """Serve a quarantined adapter again; returns False when it was not held back. Raises as quarantine does."""
+    return _rule(adapter, by, Ruling.Action.RELEASE, reason, note)
+
+
+def _rule(adapter: Adapter, by: Caller, action: Ruling.Action, reason: str, note: str) -> bool:
+    policy.require(by, Permission.QUARANTINE, adapter)
+    actor = policy.require_moderator(by)
+    reason, note = check_reason(reason), names.check_text(note, "note", MAX_NOTE)
+    holds = action is Ruling.Action.QUARANTINE
+    at = timezone.now() if holds else None
+    with transaction.atomic():
+        # The condition decides between two moderators who act at once: one ruling, one event.
+        if not Adapter.objects.filter(pk=adapter.pk, quarantined_at__isnull=holds).update(quarantined_at=at):
+            return False
+        Ruling.objects.create(adapter=adapter, action=action, reason=reason, note=note, by=actor)
+        audit.record(actor, f"adapter:{action}", adapter.full_name, reason=reason, note=note)
+    adapter.quarantined_at = at
+    return True
+
+
+def suspend(user: User, by: Caller, *, reason: str, note: str = "") -> bool:
+    """Keep a person out: sessions and tokens end, and what is in his namespace is withheld.
+
+    Returns False when that was so already. Raises ValueInvalid without a reason and for the last administrator,
+    NotAllowed for oneself and, unless an administrator asks, for moderators; and what policy.require_moderator raises.
+    """
+    return _let_in(user, by, False, reason, note)
+
+
+def unsuspend(user: User, by: Caller, *, reason: str, note: str = "") -> bool:
+    """Let a suspended person in again; returns False when nothing kept him out. Raises as suspend does."""
+    return _let_in(user, by, True, reason, note)
+
+
+def _let_in(user: User, by: Caller, active: bool, reason: str, note: str) -> bool:
+    actor = policy.require_moderator(by)
+    if user.pk == actor.pk:
+        raise NotAllowed("You cannot suspend yourself.", fix="Ask another moderator.")
+    if user.role != User.Role.USER:
+        policy.require_admin(by)
+    reason, note = check_reason(reason), names.check_text(note, "note", MAX_NOTE)
+    with transaction.atomic():
+        if not active:
+            people.refuse_last_admin(user)
+        if not User.objects.filter(pk=user.pk, is_active=not active).update(is_active=active):
+            return False
+        verb = "unsuspend" if active else "suspend"
+        audit.record(actor, f"person:{verb}", user.username, reason=reason, note=note)
+    user.is_active = active
+    return True
+
+
+def check_reason(reason: str) -> str:
+    """Return the reason without spaces around it; raises ValueInvalid when there is none."""
+    reason = names.check_text(reason, "reason", MAX_REASON)
+    if not reason:
+        raise ValueInvalid("A reason is needed.", fix="Say in a sentence why; the owners and the log will show it.")
+    return reason

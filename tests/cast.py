@@ -1,0 +1,54 @@
+"""Who plays in the tests: alice owns, bob writes in her organisation, carol is a stranger, mona moderates, ada administers.
+
+dave contributes to acme and erin reads there. Adapters are made as rows; bytes and pushes are other tests' business.
+"""
+
+from dataclasses import dataclass
+
+from registry import adapters, people
+from registry.models import Adapter, Organization, Token, User
+from registry.policy import NOBODY, Caller
+
+PASSWORD = "correct horse battery"
+ROLES = {"alice": "admin", "bob": "write", "dave": "contributor", "erin": "read"}  # in acme
+STAFF = {"mona": "moderator", "ada": "admin"}
+NAMES = ("alice", "bob", "carol", "dave", "erin", "mona", "ada")
+
+
+def person(name: str, *, role: str = "user") -> User:
+    """Make somebody who can sign in with PASSWORD."""
+    return people.add(name, email=f"{name}@example.org", password=PASSWORD, full_name=name.capitalize(), role=role)
+
+
+@dataclass
+class Cast:
+    """The people by name, their organisation acme, and how each may ask."""
+
+    people: dict[str, User]
+    acme: Organization
+
+    def __getitem__(self, name: str) -> User:
+        return self.people[name]
+
+    def session(self, name: str) -> Caller:
+        """Somebody signed in on the website; `anonymous` is nobody."""
+        return NOBODY if name == "anonymous" else Caller(user=User.objects.get(username=name))
+
+    def token(self, name: str, role: str = "write", **grants: str) -> str:
+        """Make a token and return its value; grants are written namespace__name="read"."""
+        repos = {full_name.replace("__", "/"): right for full_name, right in grants.items()}
+        count = Token.objects.count()
+        return people.make_token(self.people[name], f"{role} {count}", role, grants=repos)
+
+    def adapter(self, full_name: str, *, by: str = "alice", private: bool = False, type: str = "model") -> Adapter:
+        """Make an empty adapter."""
+        return adapters.create(full_name, self.session(by), private=private, type=type)
+
+
+def assemble() -> Cast:
+    """Make everybody."""
+    cast = {name: person(name, role=STAFF.get(name, "user")) for name in NAMES}
+    acme = people.found("acme", by=cast["alice"], full_name="Acme")
+    for name, role in ROLES.items():
+        people.set_member(acme, cast[name], role, by=cast["alice"])
+    return Cast(cast, acme)

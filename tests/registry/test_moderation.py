@@ -1,0 +1,136 @@
+"""Quarantine, release, suspension: who may, what it does, what it leaves in the log."""
+
+import pytest
+from django.contrib.auth import get_user
+from django.db import IntegrityError, transaction
+from django.test import RequestFactory
+from django.utils import timezone
+
+from registry import adapters, audit, moderation, people
+from registry.errors import (
+    AdapterNotFound,
+    AdapterQuarantined,
+    NotAllowed,
+    RegistryError,
+    SessionRequired,
+    SignInRequired,
+    ValueInvalid,
+)
+from registry.models import Adapter, AuditEvent, Ruling, User
+
+
+@pytest.fixture
+def bad(cast) -> Adapter:
+    return cast.adapter("acme/bad")
+
+
+def test_a_quarantine_is_one_ruling_one_event_and_a_date(cast, bad):
+    audit.request_id.set("abc")
+    assert moderation.quarantine(bad, cast.session("mona"), reason=" It phones home. ", note="Ticket 7")
+    ruling = Ruling.objects.get()
+    assert (ruling.action, ruling.reason, ruling.note, ruling.by) == (
+        "quarantine",
+        "It phones home.",
+        "Ticket 7",
+        cast["mona"],
+    )
+    event = AuditEvent.objects.get(action="adapter:quarantine")
+    assert (event.actor, event.object, event.reason, event.request_id) == ("mona", "acme/bad", "It phones home.", "abc")
+    assert bad.is_quarantined
+    assert Adapter.objects.get(pk=bad.pk).quarantined_at == bad.quarantined_at
+
+
+def test_a_second_quarantine_changes_nothing(cast, bad):
+    stale = Adapter.objects.select_related("namespace").get(pk=bad.pk)
+    moderation.quarantine(bad, cast.session("mona"), reason="First.")
+    assert not moderation.quarantine(stale, cast.session("ada"), reason="Second.")
+    assert [ruling.reason for ruling in Ruling.objects.all()] == ["First."]
+    assert AuditEvent.objects.filter(action="adapter:quarantine").count() == 1
+
+
+def test_a_release_ends_it_and_keeps_the_record(cast, bad):
+    assert not moderation.release(bad, cast.session("mona"), reason="Nothing to release.")
+    moderation.quarantine(bad, cast.session("mona"), reason="It phones home.")
+    assert moderation.release(bad, cast.session("ada"), reason="It does not.")
+    assert adapters.find("acme/bad", cast.session("carol")) == bad
+    assert [ruling.action for ruling in Ruling.objects.order_by("id")] == ["quarantine", "release"]
+    moderation.quarantine(bad, cast.session("mona"), reason="It does after all.")
+    with pytest.raises(AdapterQuarantined, match="It does after all"):
+        adapters.find("acme/bad", cast.session("alice"), adapters.Permission.DOWNLOAD)
+
+
+@pytest.mark.parametrize("reason", ["", "  ", "\n", "x" * 501, "nul\0"])
+def test_no_ruling_without_a_reason_that_people_can_read(cast, bad, reason):
+    for rule in (moderation.quarantine, moderation.release):
+        with pytest.raises(ValueInvalid):
+            rule(bad, cast.session("mona"), reason=reason)
+    assert not Ruling.objects.exists()
+    assert not Adapter.objects.get(pk=bad.pk).is_quarantined
+
+
+@pytest.mark.parametrize(
+    ("who", "refusal"),
+    [("anonymous", SignInRequired), ("alice", NotAllowed), ("bob", NotAllowed), ("carol", NotAllowed)],
+)
+def test_only_moderators_rule(cast, bad, who, refusal):
+    for rule in (moderation.quarantine, moderation.release):
+        with pytest.raises(refusal):
+            rule(bad, cast.session(who), reason="Because.")
+    assert not Ruling.objects.exists()
+
+
+def test_moderators_rule_in_a_session_and_never_by_token(cast, bad):
+    with pytest.raises(SessionRequired):
+        moderation.quarantine(bad, people.caller_of_token(cast.token("mona")), reason="Because.")
+    assert not bad.is_quarantined
+
+
+def test_the_owner_cannot_remove_the_evidence(cast, bad):
+    moderation.quarantine(Adapter.objects.get(pk=bad.pk), cast.session("mona"), reason="Evidence.")
+    for act in (lambda: adapters.delete(bad, cast.session("alice")),):
+        with pytest.raises(AdapterQuarantined):  # although `bad` was read before
+            act()
+    assert Adapter.objects.filter(pk=bad.pk).exists()
+
+
+def test_a_quarantined_name_cannot_be_made_again(cast, bad):
+    moderation.quarantine(bad, cast.session("mona"), reason="Evidence.")
+    for who in ("alice", "dave"):
+        with pytest.raises(RegistryError) as refusal:
+            adapters.create("acme/BAD", cast.session(who))
+        assert refusal.value.code == "adapter-exists"
+
+
+def test_a_suspended_person_is_out_and_what_he_has_is_withheld(cast, client):
+    cast.adapter("carol/notes", by="carol")
+    client.force_login(cast["carol"])
+    assert moderation.suspend(cast["carol"], cast.session("mona"), reason="Spam.")
+    assert not moderation.suspend(cast["carol"], cast.session("mona"), reason="Spam.")
+    request = RequestFactory().get("/")
+    request.session = client.session
+    assert get_user(request).is_anonymous
+    with pytest.raises(AdapterNotFound):
+        adapters.find("carol/notes", cast.session("anonymous"))
+    assert adapters.find("carol/notes", cast.session("mona"))
+    [event] = AuditEvent.objects.filter(action="person:suspend")
+    assert (event.actor, event.object, event.reason) == ("mona", "carol", "Spam.")
+
+
+def test_moderators_do_not_suspend_each_other_or_themselves(cast):
+    for user in (cast["ada"], cast["mona"]):
+        with pytest.raises(NotAllowed):
+            moderation.suspend(user, cast.session("mona"), reason="A coup.")
+    assert moderation.suspend(cast["mona"], cast.session("ada"), reason="A coup.")
+    assert User.objects.filter(is_active=False).get() == cast["mona"]
+
+
+@pytest.mark.parametrize("change", [{"reason": ""}, {"action": "praise"}])
+def test_the_database_refuses_what_is_wrong(cast, bad, change):
+    moderation.quarantine(bad, cast.session("mona"), reason="Because.")
+    with pytest.raises(IntegrityError), transaction.atomic():
+        Ruling.objects.update(**change)
+
+
+def test_two_adapters_of_one_name_are_one_too_many(cast, bad):
+    with pytest.raises(IntegrityError), transaction.atomic():
+        Adapter.objects.create(namespace=bad.namespace, name="BAD", created_by=cast["alice"], created_at=timezone.now())

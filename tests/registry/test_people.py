@@ -1,0 +1,135 @@
+"""People, organisations and their names."""
+
+import pytest
+from django.db import IntegrityError, transaction
+
+from registry import people, policy
+from registry.errors import NameInvalid, NamespaceNotFound, NameTaken, NotAllowed, SessionRequired, ValueInvalid
+from registry.models import AuditEvent, Membership, Namespace, Organization, User
+from registry.policy import Caller
+from tests.cast import PASSWORD
+
+
+def test_who_joins_has_a_namespace_of_his_name(db):
+    user = people.register("Zoe", email=" zoe@example.org ", password="a long pass phrase")
+    assert (user.role, user.email, user.namespace.name) == ("user", "zoe@example.org", "Zoe")
+    assert people.namespace("zOE").person == user
+    assert AuditEvent.objects.get().action == "person:register"
+
+
+@pytest.mark.parametrize("name", ["alice", "ALICE", "acme", "Acme"])
+def test_a_name_is_taken_whatever_its_case_and_by_whomever(cast, name):
+    before = Namespace.objects.count()
+    with pytest.raises(NameTaken):
+        people.register(name, password="a long pass phrase")
+    with pytest.raises(NameTaken):
+        people.found(name, by=cast["carol"])
+    assert Namespace.objects.count() == before
+
+
+@pytest.mark.parametrize("name", ["email", "user_email_unique"])
+def test_a_name_that_reads_like_a_column_is_still_only_a_name(cast, name):
+    people.register(name, password="a long pass phrase")
+    with pytest.raises(NameTaken):
+        people.register(name, password="a long pass phrase")
+
+
+def test_an_address_belongs_to_one_person(cast):
+    with pytest.raises(NameTaken, match="address"):
+        people.register("zoe", email="ALICE@example.org", password="a long pass phrase")
+    with pytest.raises(NameTaken, match="address"):
+        people.set_profile(cast["bob"], full_name="Bob", email="alice@example.org", by=cast["bob"])
+    assert not Namespace.objects.filter(name="zoe").exists()
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"password": "short"},
+        {"password": "password1234"},
+        {"email": "no address"},
+        {"email": f"{'a' * 250}@example.org"},
+        {"full_name": "x" * 201},
+        {"full_name": "nul\0"},
+        {"full_name": "half \ud800"},
+    ],
+)
+def test_what_cannot_be_stored_or_is_too_weak_is_refused_before_anything_is_written(db, given):
+    with pytest.raises(ValueInvalid) as refusal:
+        people.register("zoe", **{"password": "a long pass phrase", **given})
+    assert refusal.value.fix
+    assert not Namespace.objects.exists()
+
+
+@pytest.mark.parametrize("name", ["", "-a", "a-", "a..b", "a--b", "a/b", "é", "a b", "admin", "API", "x" * 97, "a.git"])
+def test_names_that_the_hub_or_its_clients_cannot_have_are_refused(db, name):
+    with pytest.raises(NameInvalid):
+        people.register(name, password="a long pass phrase")
+
+
+def test_only_administrators_in_a_session_give_roles(cast):
+    for by in (cast.session("mona"), cast.session("alice")):
+        with pytest.raises(NotAllowed):
+            people.set_role(cast["bob"], "admin", by=by)
+    with pytest.raises(SessionRequired):
+        people.set_role(cast["bob"], "admin", by=people.caller_of_token(cast.token("ada")))
+    assert people.set_role(cast["bob"], "moderator", by=cast.session("ada"))
+    assert not people.set_role(cast["bob"], "moderator", by=cast.session("ada"))
+    [event] = AuditEvent.objects.filter(action="person:role")
+    assert (event.actor, event.object, event.before, event.after) == ("ada", "bob", "user", "moderator")
+
+
+def test_the_last_administrator_stays_one(cast):
+    with pytest.raises(ValueInvalid, match="only administrator"):
+        people.set_role(cast["ada"], "user", by=cast.session("ada"))
+    people.set_role(cast["bob"], "admin", by=None)
+    assert people.set_role(cast["ada"], "user", by=cast.session("bob"))
+
+
+def test_a_new_password_is_noticed_and_the_same_one_is_not(cast):
+    assert not people.set_password(cast["alice"], PASSWORD, by=None)
+    assert people.set_password(cast["alice"], "another pass phrase", by=None)
+    assert User.objects.get(username="alice").check_password("another pass phrase")
+
+
+def test_a_member_has_one_role_and_setting_it_again_changes_nothing(cast):
+    assert not people.set_member(cast.acme, cast["bob"], "write", by=None)
+    assert people.set_member(cast.acme, cast["bob"], "read", by=None)
+    assert cast.session("bob").roles[cast.acme.namespace_id] == "read"
+    with pytest.raises(ValueInvalid):
+        people.set_member(cast.acme, cast["bob"], "emperor", by=None)
+
+
+def test_asking_for_a_namespace_that_is_not_there_says_so(db):
+    with pytest.raises(NamespaceNotFound, match="'nobody'"):
+        people.namespace("nobody")
+
+
+def test_what_somebody_may_do_follows_from_his_role_alone(cast):
+    assert [name for name, user in cast.people.items() if user.has_perm("registry.view_user")] == ["ada"]
+    assert not hasattr(User(), "is_superuser")
+    assert not policy.Caller(user=cast["mona"], token=cast["mona"].tokens.first()).is_anonymous
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda cast: Namespace.objects.create(name="ALICE", kind="person"),
+        lambda cast: Namespace.objects.create(name="zoe", kind="robot"),
+        lambda cast: User.objects.filter(username="bob").update(email="Alice@Example.org"),
+        lambda cast: User.objects.filter(username="bob").update(role="emperor"),
+        lambda cast: Membership.objects.create(organization=cast.acme, user=cast["bob"], role="read"),
+        lambda cast: Membership.objects.filter(user=cast["bob"]).update(role="emperor"),
+        lambda cast: Organization.objects.create(namespace=cast.acme.namespace),
+    ],
+)
+def test_the_database_refuses_what_is_wrong(cast, write):
+    with pytest.raises(IntegrityError), transaction.atomic():
+        write(cast)
+
+
+def test_the_roles_of_a_caller_are_one_query(cast, django_assert_num_queries):
+    by = Caller(user=cast["bob"])
+    with django_assert_num_queries(1):
+        assert by.roles == {cast.acme.namespace_id: "write", cast["bob"].namespace_id: "admin"}
+        assert by.roles[cast.acme.namespace_id] == "write"

@@ -1,0 +1,276 @@
+"""Who may do what: the whole table, cell by cell."""
+
+import pytest
+from django.db.models import Q
+from django.utils import timezone
+
+from registry import adapters, moderation, people, policy
+from registry.errors import (
+    AdapterNotFound,
+    AdapterQuarantined,
+    NotAllowed,
+    RegistryError,
+    SessionRequired,
+    SignInRequired,
+)
+from registry.models import Adapter, Membership, User
+from registry.policy import Caller, Permission
+
+# Callers are somebody in a session, or `somebody:role` with a token; `alice:other` is a fine-grained token for another
+# adapter, `alice:fine-read` and `alice:fine-write` name this one. The adapters are acme's, made by alice or, where it says
+# so, by dave; only the last one is carol's own, who is suspended and can not ask at all. What may happen:
+#     ok   yes          nf  as if it did not exist     in   sign in first
+#     no   not allowed  q   quarantined, and told so   web  only in a session
+WHO = """
+    anonymous  carol  carol:write  carol:read
+    alice  alice:write  alice:read  alice:fine-write  alice:fine-read  alice:other
+    bob  bob:write  dave  dave:write  erin  erin:write  mona  mona:write  ada
+""".split()
+
+TABLE = """
+                  adapter:read  adapter:download  adapter:push  adapter:configure  adapter:quarantine
+
+public
+anonymous         ok            ok                in            in                 in
+carol             ok            ok                no            no                 no
+carol:write       ok            ok                no            no                 web
+carol:read        ok            ok                no            no                 web
+alice             ok            ok                ok            ok                 no
+alice:write       ok            ok                ok            ok                 web
+alice:read        ok            ok                no            no                 web
+alice:fine-write  ok            ok                ok            no                 web
+alice:fine-read   ok            ok                no            no                 web
+alice:other       ok            ok                no            no                 web
+bob               ok            ok                ok            no                 no
+bob:write         ok            ok                ok            no                 web
+dave              ok            ok                no            no                 no
+dave:write        ok            ok                no            no                 web
+erin              ok            ok                no            no                 no
+erin:write        ok            ok                no            no                 web
+mona              ok            ok                no            no                 ok
+mona:write        ok            ok                no            no                 web
+ada               ok            ok                no            no                 ok
+
+private
+anonymous         nf            nf                nf            nf                 in
+carol             nf            nf                nf            nf                 no
+carol:write       nf            nf                nf            nf                 web
+carol:read        nf            nf                nf            nf                 web
+alice             ok            ok                ok            ok                 no
+alice:write       ok            ok                ok            ok                 web
+alice:read        ok            ok                no            no                 web
+alice:fine-write  ok            ok                ok            no                 web
+alice:fine-read   ok            ok                no            no                 web
+alice:other       nf            nf                nf            nf                 web
+bob               ok            ok                ok            no                 no
+bob:write         ok            ok                ok            no                 web
+dave              ok            ok                no            no                 no
+dave:write        ok            ok                no            no                 web
+erin              ok            ok                no            no                 no
+erin:write        ok            ok                no            no                 web
+mona              nf            nf                nf            nf                 ok
+mona:write        nf            nf                nf            nf                 web
+ada               nf            nf                nf            nf                 ok
+
+dave's
+dave              ok            ok                ok            no                 no
+dave:write        ok            ok                ok            no                 web
+erin              ok            ok                no            no                 no
+bob               ok            ok                ok            no                 no
+
+quarantined
+anonymous         nf            nf                nf            nf                 in
+carol             nf            nf                nf            nf                 no
+carol:write       nf            nf                nf            nf                 web
+carol:read        nf            nf                nf            nf                 web
+alice             ok            q                 q             q                  no
+alice:write       ok            q                 q             q                  web
+alice:read        ok            q                 q             q                  web
+alice:fine-write  ok            q                 q             q                  web
+alice:fine-read   ok            q                 q             q                  web
+alice:other       nf            nf                nf            nf                 web
+bob               ok            q                 q             q                  no
+bob:write         ok            q                 q             q                  web
+dave              nf            nf                nf            nf                 no
+dave:write        nf            nf                nf            nf                 web
+erin              nf            nf                nf            nf                 no
+erin:write        nf            nf                nf            nf                 web
+mona              ok            nf                nf            nf                 ok
+mona:write        nf            nf                nf            nf                 web
+ada               ok            nf                nf            nf                 ok
+
+dave's, quarantined
+dave              ok            q                 q             q                  no
+erin              nf            nf                nf            nf                 no
+
+private, quarantined
+carol             nf            nf                nf            nf                 no
+alice             ok            q                 q             q                  no
+erin              nf            nf                nf            nf                 no
+mona              nf            nf                nf            nf                 ok
+
+owner suspended
+anonymous         nf            nf                nf            nf                 in
+alice             nf            nf                nf            nf                 no
+alice:write       nf            nf                nf            nf                 web
+bob               nf            nf                nf            nf                 no
+mona              ok            nf                nf            nf                 ok
+mona:write        nf            nf                nf            nf                 web
+ada               ok            nf                nf            nf                 ok
+"""
+
+ANSWERS = {
+    AdapterNotFound: "nf",
+    AdapterQuarantined: "q",
+    SignInRequired: "in",
+    NotAllowed: "no",
+    SessionRequired: "web",
+}
+
+
+def cells() -> list[tuple[str, str, Permission, str]]:
+    """Every cell of TABLE: state, caller, permission, answer."""
+    lines = [line for line in TABLE.splitlines() if line.strip()]
+    permissions = [Permission(word) for word in lines[0].split()]
+    found, state = [], ""
+    for line in lines[1:]:
+        who, *answers = line.split()
+        if who.partition(":")[0] in {word.partition(":")[0] for word in WHO} and len(answers) == len(permissions):
+            found += [(state, who, permission, answer) for permission, answer in zip(permissions, answers, strict=True)]
+        else:
+            state = line.strip()
+    return found
+
+
+@pytest.fixture
+def world(cast) -> dict[str, Adapter]:
+    """One adapter for each state."""
+    made = {
+        "public": cast.adapter("acme/public"),
+        "private": cast.adapter("acme/private", private=True),
+        "dave's": cast.adapter("acme/daves", by="dave"),
+        "quarantined": cast.adapter("acme/bad"),
+        "dave's, quarantined": cast.adapter("acme/daves-bad", by="dave"),
+        "private, quarantined": cast.adapter("acme/private-bad", private=True),
+        "owner suspended": cast.adapter("carol/notes", by="carol"),
+    }
+    Adapter.objects.filter(name__endswith="bad").update(quarantined_at=timezone.now())
+    return made
+
+
+def caller(cast, who: str, adapter: Adapter) -> Caller:
+    """Who stands behind a word of the table."""
+    name, _, credential = who.partition(":")
+    if not credential:
+        return cast.session(name)
+    role = credential if credential in {"read", "write"} else "fine-grained"
+    key = adapter.full_name.replace("/", "__")
+    grants = {"fine-read": {key: "read"}, "fine-write": {key: "write"}, "other": {"acme__elsewhere": "write"}}
+    return people.caller_of_token(cast.token(name, role, **grants.get(credential, {})))
+
+
+def answer(by: Caller, permission: Permission, full_name: str) -> str:
+    """What the one road to an adapter says."""
+    try:
+        adapters.find(full_name, by, permission)
+    except RegistryError as error:
+        return ANSWERS[type(error)]
+    return "ok"
+
+
+@pytest.mark.parametrize("state", sorted({state for state, *_ in cells()}))
+def test_the_answers_are_those_of_the_table(cast, world, state):
+    adapter, wrong = world[state], []
+    callers = {who: caller(cast, who, adapter) for at, who, *_ in cells() if at == state}
+    if state == "owner suspended":
+        User.objects.filter(username="carol").update(is_active=False)
+    for at, who, permission, expected in cells():
+        if at == state and (got := answer(callers[who], permission, adapter.full_name)) != expected:
+            wrong.append(f"{who} {permission}: {got}, expected {expected}")
+    assert not wrong, "\n".join(wrong)
+
+
+def test_the_table_has_a_row_for_everybody_and_a_column_for_every_permission():
+    whole = {"public", "private", "quarantined"}
+    for state in whole:
+        assert {who for at, who, *_ in cells() if at == state} == set(WHO)
+    assert {permission for _, _, permission, _ in cells()} == set(Permission)
+    assert {answer for *_, answer in cells()} == {*ANSWERS.values(), "ok"}
+
+
+@pytest.mark.parametrize("who", WHO)
+def test_lists_show_what_one_may_read_and_nothing_withheld(cast, world, who):
+    if not who.startswith("carol"):
+        User.objects.filter(username="carol").update(is_active=False)
+    for adapter in Adapter.objects.select_related("namespace__person"):
+        by = caller(cast, who, adapter)
+        shown = Adapter.objects.filter(policy.visible_to(by), pk=adapter.pk).exists()
+        assert shown == (policy.may_see(by, adapter) and not policy.is_withheld(adapter)), (who, adapter.full_name)
+
+
+def test_a_refusal_spells_the_id_as_it_was_asked_for(cast):
+    cast.adapter("acme/Secret", private=True)
+    with pytest.raises(AdapterNotFound) as hidden:
+        adapters.find("ACME/sEcret", cast.session("carol"))
+    with pytest.raises(AdapterNotFound) as absent:
+        adapters.find("ACME/sEcrex", cast.session("carol"))
+    assert hidden.value.detail.replace("sEcret", "sEcrex") == absent.value.detail
+    assert (hidden.value.fix, hidden.value.facts) == (absent.value.fix, absent.value.facts)
+
+
+def test_who_may_not_moderate_does_not_learn_what_exists(cast):
+    cast.adapter("acme/secret", private=True)
+    said = []
+    for name in ("acme/secret", "acme/nothing"):
+        with pytest.raises(NotAllowed) as refusal:
+            adapters.find(name, cast.session("carol"), Permission.QUARANTINE)
+        said.append(refusal.value.detail)
+    assert said[0] == said[1]
+
+
+def test_somebody_who_left_the_organisation_is_a_stranger_at_once(cast):
+    adapter = cast.adapter("acme/private", private=True)
+    assert adapters.find("acme/private", cast.session("bob")) == adapter
+    Membership.objects.get(user=cast["bob"]).delete()
+    with pytest.raises(AdapterNotFound):
+        adapters.find("acme/private", cast.session("bob"))
+
+
+def test_a_grant_on_what_was_lost_is_worth_nothing(cast):
+    cast.adapter("acme/private", private=True)
+    value = cast.token("bob", "fine-grained", acme__private="write")
+    Membership.objects.get(user=cast["bob"]).delete()
+    by = people.caller_of_token(value)
+    with pytest.raises(AdapterNotFound):
+        adapters.find("acme/private", by)
+    assert not Adapter.objects.filter(policy.visible_to(by)).exists()
+
+
+@pytest.mark.parametrize(
+    ("who", "allowed"),
+    [("alice", True), ("alice:write", True), ("bob", True), ("dave", True), ("alice:read", False), ("erin", False)]
+    + [("carol", False), ("mona", False), ("ada", False)],
+)
+def test_who_may_make_adapters_in_an_organisation(cast, who, allowed):
+    name, _, role = who.partition(":")
+    by = people.caller_of_token(cast.token(name, role)) if role else cast.session(name)
+    if allowed:
+        assert adapters.create("acme/new", by).created_by == cast[name]
+    else:
+        with pytest.raises(NotAllowed):
+            adapters.create("acme/new", by)
+        assert not Adapter.objects.filter(Q(name="new")).exists()
+
+
+def test_a_token_that_may_not_is_named_in_the_refusal(cast):
+    cast.adapter("acme/public")
+    by = people.caller_of_token(cast.token("alice", "fine-grained", acme__public="read"))
+    with pytest.raises(NotAllowed, match="token 'fine-grained 0' may not push to acme/public"):
+        adapters.find("acme/public", by, Permission.PUSH)
+
+
+def test_the_reason_of_a_quarantine_is_told_to_who_writes_there(cast):
+    adapter = cast.adapter("acme/public")
+    moderation.quarantine(adapter, cast.session("mona"), reason="It phones home.")
+    with pytest.raises(AdapterQuarantined, match="acme/public is quarantined: It phones home"):
+        adapters.find("acme/public", cast.session("bob"), Permission.DOWNLOAD)
