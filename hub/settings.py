@@ -123,6 +123,7 @@ LEASE_SECONDS = 60
 HEARTBEAT_SECONDS = 10
 SWEEP_SECONDS = 30
 MAX_ATTEMPTS = 3
+DOORBELL = "hub.celery.ring"  # called with a verdict's id after the commit that queued it; the heart knows no queue
 
 # --- first values of what an administrator may change later (registry.site) ------------------------------------------
 FIRST_REGISTRATION = env.text("REGISTRATION", "open")

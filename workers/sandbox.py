@@ -13,7 +13,7 @@ import subprocess
 import tempfile
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -21,6 +21,7 @@ from typing import Any, Self
 
 from workers import report, scratch
 from workers.engine import jail
+from workers.engine.job import Job
 from workers.report import NotAReport, Report
 
 MAX_LINE_BYTES = 1 << 20
@@ -73,11 +74,12 @@ class Engine:
             raise EngineMissing(f"The engine cannot be started: {problem}.") from problem
 
     @classmethod
-    def serve(cls, python: Path, base: Path, base_id: str) -> Self:
-        """Start the engine of that interpreter with one base from the shelf. Raises `EngineMissing`."""
-        if not python.exists():
+    def serve(cls, python: str, base: str, base_id: str) -> Self:
+        """Start the engine of that interpreter with one base from the shelf, or with none. Raises `EngineMissing`."""
+        if not Path(python).exists():
             raise EngineMissing(f"There is no engine interpreter at {python}: build it with `make engine-5`.")
-        return cls([str(python), "-I", str(ENGINE_MAIN), "serve", "--base", str(base), "--base-id", base_id])
+        named = ["--base", base, "--base-id", base_id] if base else []
+        return cls([python, "-I", str(ENGINE_MAIN), "serve", *named])
 
     @property
     def pid(self) -> int:
@@ -102,7 +104,7 @@ class Engine:
                 self.ready = said
         return self.ready
 
-    def run(self, job: Mapping[str, Any], *, seconds: float, on_check: Callable[[Report], None]) -> Report:
+    def run(self, job: Job, *, on_check: Callable[[Report], None]) -> Report:
         """Have one adapter validated and return the verdict, rebuilt from what may be believed of it.
 
         `on_check` is called with each check as it ends; whatever it raises ends the job. Any exception kills the
@@ -110,14 +112,14 @@ class Engine:
         """
         with self._killed_at_fault():
             self.wait_until_ready()
-            self._write(json.dumps({"job": dict(job)}).encode() + b"\n")
-            for said in self._say(time.monotonic() + seconds + GRACE_SECONDS):
+            self._write(json.dumps({"job": job.says()}).encode() + b"\n")
+            for said in self._say(time.monotonic() + job.seconds + GRACE_SECONDS):
                 if said.get("event") == "check":
                     on_check(report.check(said.get("check")))
-                elif said.get("event") == "verdict" and said.get("job") == job["id"]:
+                elif said.get("event") == "verdict" and said.get("job") == job.id:
                     return report.verdict(said.get("verdict"))
                 else:
-                    raise EngineLied(f"The engine said {str(said)[:200]} while job {job['id']} ran.")
+                    raise EngineLied(f"The engine said {str(said)[:200]} while job {job.id} ran.")
         raise AssertionError("the engine's lines end only by a return or a fault")
 
     def stop(self) -> None:
@@ -225,16 +227,19 @@ class Engines:
         self.capacity = capacity
         self._warm: OrderedDict[tuple[str, str, str], Engine] = OrderedDict()
 
-    def get(self, python: Path, base: Path, base_id: str) -> Engine:
-        """Return a living engine with that base, started now if there is none; it may not be ready yet."""
-        key = (str(python), str(base), base_id)
+    def get(self, key: tuple[str, str, str], *, before: Callable[[], object] = lambda: None) -> Engine:
+        """Return a living engine for (interpreter, base folder, base id), else start one; it may not be ready yet.
+
+        `before` is called before a start, and only then.
+        """
         engine = self._warm.pop(key, None)
         if engine is None or not engine.is_alive:
             if engine is not None:
                 engine.stop()
             while len(self._warm) >= self.capacity:
                 self._warm.popitem(last=False)[1].stop()
-            engine = Engine.serve(python, base, base_id)
+            before()
+            engine = Engine.serve(*key)
         self._warm[key] = engine
         return engine
 

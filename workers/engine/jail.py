@@ -213,13 +213,14 @@ def _seccomp() -> int:
     buffer = ctypes.create_string_buffer(code, len(code))
     program = _Program(len(code) // 8, ctypes.cast(buffer, ctypes.c_void_p))
     _system_call("seccomp", 1, 1, ctypes.byref(program))  # SET_MODE_FILTER for all threads
-    return program.length
+    return len(code) // 8
 
 
 def _filter() -> list[bytes]:
     column = syscalls.COLUMN[ARCHITECTURE]
     judged = {name: numbers[column] for name, numbers in syscalls.JUDGED.items()}
-    refused = {numbers[column] for table in syscalls.DENIED for numbers in table.values()} - {None}
+    columns = [numbers[column] for table in syscalls.DENIED for numbers in table.values()]
+    refused = {number for number in columns if number is not None}
     me = os.getpid()
     return [
         *_load(4), _step(EQUAL, syscalls.AUDIT_ARCHITECTURE[ARCHITECTURE], 1, 0), _give(KILL),

@@ -25,6 +25,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 if not __package__:  # run as a script under -I, which puts no folder on the path
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
@@ -111,7 +112,7 @@ def _lock(targets: Targets) -> jail.Layers:
     return jail.lock_down(targets.work, [], memory_bytes=MEMORY_BYTES, cpu_seconds=CPU_SECONDS, file_bytes=FILE_BYTES)
 
 
-def _attack_all(lock: Callable[[Targets], dict[str, int]], targets: Targets) -> dict[str, object]:
+def _attack_all(lock: Callable[[Targets], dict[str, int]], targets: Targets) -> dict[str, Any]:
     try:
         layers = lock(targets)
     except jail.JailUnavailable as problem:
@@ -353,7 +354,8 @@ def _no_cpu_limit(targets: Targets) -> bool:
 
 def _raw(name: str, *arguments: int | bytes) -> bool:
     """Return whether the kernel would carry out a call: a complaint about its arguments means it would."""
-    numbers = next(table[name] for table in (*syscalls.DENIED, syscalls.JUDGED) if name in table)
+    known = {key: numbers for table in syscalls.DENIED for key, numbers in table.items()}
+    numbers = known.get(name) or syscalls.JUDGED[name]
     libc = ctypes.CDLL(None, use_errno=True)
     passed = [ctypes.c_long(value) if isinstance(value, int) else value for value in arguments]
     if libc.syscall(ctypes.c_long(numbers[syscalls.COLUMN[jail.ARCHITECTURE]] or -1), *passed) >= 0:
@@ -402,7 +404,7 @@ def _is_dead(process: int) -> bool:
     return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] in "ZX"
 
 
-def _in_a_child(work: Callable[[], dict[str, object]], *, seconds: float) -> dict[str, object]:
+def _in_a_child(work: Callable[[], dict[str, Any]], *, seconds: float) -> dict[str, Any]:
     """Run `work` in a forked child and return the JSON it wrote; the child is gone after."""
     reader, writer = os.pipe()
     parent = os.getpid()

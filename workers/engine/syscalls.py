@@ -69,7 +69,7 @@ DENIED: tuple[Numbers, ...] = (
 )  # fmt: skip
 
 # Calls that are judged by their arguments, or that the jail itself makes.
-JUDGED: Numbers = {
+JUDGED: dict[str, tuple[int, int]] = {
     "clone": (56, 220), "clone3": (435, 435), "kill": (62, 129), "tgkill": (234, 131), "prlimit64": (302, 261),
     "prctl": (157, 167), "fcntl": (72, 25), "seccomp": (317, 277), "capset": (126, 91),
     "landlock_create_ruleset": (444, 444), "landlock_add_rule": (445, 445), "landlock_restrict_self": (446, 446),

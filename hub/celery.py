@@ -1,0 +1,70 @@
+"""The queue: one Celery application, its limits and its clock; a message is only a hint, the row is the job."""
+
+import logging
+import os
+
+from celery import Celery
+from django.conf import settings
+from kombu.exceptions import KombuError
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "hub.settings")
+
+logger = logging.getLogger(__name__)
+
+# Smallest first, or work is done twice or lost: the engine's own wall limit, a warning in the task, the kill of its
+# process, the redelivery of its message (Redis), the closing of its channel (RabbitMQ's consumer_timeout default).
+ENGINE_SECONDS_MOST = 600
+SOFT_SECONDS = 840
+HARD_SECONDS = 900
+VISIBILITY_SECONDS = 1200
+RABBITMQ_CONSUMER_SECONDS = 1800
+
+# kombu looks for messages to redeliver each interval × throttle seconds: with its defaults that is 100 s.
+REDIS_OPTIONS = {
+    "visibility_timeout": VISIBILITY_SECONDS,
+    "unacked_restore_interval": 10,
+    "unacked_restore_throttle": 1,
+    "socket_timeout": 15,
+    "socket_connect_timeout": 3,
+    "socket_keepalive": True,
+}
+
+app = Celery("dovetail", broker=settings.BROKER_URL)
+app.conf.update(
+    include=("workers.tasks", "workers.lifecycle"),
+    broker_connection_timeout=3,
+    broker_connection_retry_on_startup=True,
+    broker_transport_options=REDIS_OPTIONS if settings.BROKER_URL.startswith("redis") else {},
+    accept_content=["json"],
+    task_serializer="json",
+    task_ignore_result=True,  # the verdict's row is the result
+    task_default_queue="dovetail",
+    task_acks_late=True,
+    task_reject_on_worker_lost=True,
+    task_soft_time_limit=SOFT_SECONDS,
+    task_time_limit=HARD_SECONDS,
+    worker_concurrency=settings.WORKER_CONCURRENCY,
+    worker_prefetch_multiplier=1,
+    worker_max_tasks_per_child=5000,  # a child takes its warm engine with it: seldom, then
+    worker_enable_remote_control=False,
+    worker_send_task_events=False,
+    worker_soft_shutdown_timeout=10,
+    worker_hijack_root_logger=False,  # logs are settings.LOGGING's, one JSON object a line
+    beat_schedule={
+        "sweep": {
+            "task": "workers.tasks.sweep",
+            "schedule": settings.SWEEP_SECONDS,
+            "options": {"expires": settings.SWEEP_SECONDS},  # sweeps do not pile up behind a long validation
+        }
+    },
+)
+
+
+def ring(verdict: int) -> bool:
+    """Send the hint that a verdict may be claimed; False when the broker is down, and then the sweep rings later."""
+    try:
+        app.send_task("workers.tasks.validate", args=[verdict], retry=False)
+    except (KombuError, OSError) as problem:
+        logger.warning("The broker took no message: %s", problem, extra={"verdict": verdict})
+        return False
+    return True

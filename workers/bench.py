@@ -1,0 +1,164 @@
+"""One validation from start to end: claim, lay the files out, run the engine, hand in; the rules are in `registry`."""
+
+import functools
+import logging
+import os
+import shutil
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from django.conf import settings
+from django.db import Error as DatabaseError
+from django.db import connection
+
+from registry import card, verdicts
+from registry.blobs import Keys, store
+from registry.errors import ClaimStale, ShelfProblem, StoreUnavailable
+from registry.models import Base, Revision, Verdict
+from registry.verdicts import Claim, Report
+from workers import sandbox, scratch, shelf
+from workers.engine.job import Job
+from workers.sandbox import Engine, EngineFault, Engines
+
+logger = logging.getLogger(__name__)
+
+ENGINE = "e5"
+ENGINES = Engines()
+PROGRESS_SECONDS = 0.25
+PIECE = 1 << 20
+
+
+def validate(verdict: int) -> None:
+    """Claim the verdict and prove the revision; nothing happens if there is nothing to claim or the machine is unfit."""
+    if unfit():
+        return
+    claim = verdicts.claim(verdict, f"{socket.gethostname()}:{os.getpid()}")
+    if claim is None:
+        return
+    try:
+        with _heartbeat(claim):
+            started = time.monotonic()
+            report = _prove(claim)
+            verdicts.record(claim, report, round(1000 * (time.monotonic() - started)))
+    except ClaimStale:
+        logger.warning("A claim was lost while its verdict was worked on", extra={"verdict": verdict})
+    except (StoreUnavailable, ShelfProblem, OSError) as problem:  # a part of the hub is down, a disk is full
+        logger.error("A validation waits: %s", problem, extra={"verdict": verdict})
+        verdicts.give_back(claim, str(problem), counted=False)
+    except Exception as problem:  # whatever broke, the row must not wait for its lease to end
+        logger.exception("A validation broke", extra={"verdict": verdict})
+        verdicts.give_back(claim, f"{type(problem).__name__}: {problem}")
+
+
+@functools.cache
+def unfit() -> str:
+    """Return why this machine may take no jobs, "" when its sandbox holds; tested once a process."""
+    return sandbox.self_test(interpreter())
+
+
+def interpreter() -> Path:
+    """Return the engine's Python."""
+    return Path(settings.ENGINES) / ENGINE / "bin" / "python"
+
+
+def warm() -> None:
+    """Start an engine with the base that was asked for last, without waiting for it."""
+    last = Verdict.objects.exclude(base="").order_by("-id").values_list("base", flat=True).first()
+    base = (verdicts.base_for(last) if last else None) or Base.objects.order_by("-added_at").first()
+    if base is None:
+        return
+    try:
+        _engine(base)
+    except (EngineFault, ShelfProblem) as problem:  # the first job will say it again, and to whom it matters
+        logger.warning("No engine could be warmed: %s", problem)
+
+
+def _prove(claim: Claim) -> Report:
+    revision = claim.verdict.revision
+    base = verdicts.base_for(claim.verdict.base)  # None: the adapter names no base that could ever be on a shelf
+    with scratch.folder("job") as folder:
+        _lay_out(revision, folder)
+        report = _engine(base).run(_job(claim, base, folder), on_check=_Progress(claim))
+    # What the base is, the shelf says: the engine was only told.
+    pin = {"id": base.id, "revision": base.revision, "sha256": base.sha256} if base else None
+    return report | {"base": pin}
+
+
+def _job(claim: Claim, base: Base | None, folder: Path) -> Job:
+    return Job(
+        id=f"{claim.verdict.pk}-{claim.attempt.number}",
+        folder=folder,
+        seconds=settings.ENGINE_SECONDS,
+        memory_bytes=settings.ENGINE_MEMORY,
+        base_revision=base.revision if base else None,
+        card=_card(folder),
+        known_bases=None if base else tuple(Base.objects.values_list("id", flat=True)),
+    )
+
+
+def _card(folder: Path) -> dict[str, card.Value]:
+    """Read the metadata here, where no weights are opened: the engine has no YAML."""
+    readme = folder / "README.md"
+    if not readme.is_file() or readme.stat().st_size > card.MAX_CARD_BYTES:
+        return {}
+    return card.metadata(readme.read_text(errors="replace")).data
+
+
+def _engine(base: Base | None) -> Engine:
+    """Return a warm engine with the base, or with none; before one is started, every byte of its base is hashed."""
+    if base is None:
+        return ENGINES.get((str(interpreter()), "", ""))
+    return ENGINES.get((str(interpreter()), str(shelf.path(base)), base.id), before=lambda: shelf.verify(base))
+
+
+def _lay_out(revision: Revision, folder: Path) -> None:
+    """Copy the revision's files into the folder. Copies: a hard link would lend the store's own bytes."""
+    for file in revision.files.all():
+        target = folder / file.path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with store().open(Keys.blob(file.sha256)) as reader, target.open("xb") as writer:
+            shutil.copyfileobj(reader, writer, PIECE)
+
+
+class _Progress:
+    """Shows the checks that ended, a few times a second at most: they come in bursts and each costs a write."""
+
+    def __init__(self, claim: Claim) -> None:
+        self._claim = claim
+        self._checks: list[Report] = []
+        self._shown_at = time.monotonic()
+
+    def __call__(self, check: Report) -> None:
+        self._checks.append(check)
+        if time.monotonic() - self._shown_at >= PROGRESS_SECONDS:
+            verdicts.progress(self._claim, self._checks)
+            self._shown_at = time.monotonic()
+
+
+@contextmanager
+def _heartbeat(claim: Claim) -> Iterator[None]:
+    """Keep the lease from a thread while the block runs."""
+    ended = threading.Event()
+    thread = threading.Thread(target=_keep_lease, args=(claim, ended), name="lease", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+
+
+def _keep_lease(claim: Claim, ended: threading.Event) -> None:
+    while not ended.wait(settings.HEARTBEAT_SECONDS):
+        try:
+            verdicts.heartbeat(claim)
+        except ClaimStale:  # the job goes on to its end and is refused there
+            return
+        except DatabaseError as problem:  # the lease outlives several beats
+            logger.warning("A lease was not prolonged: %s", problem, extra={"verdict": claim.verdict.pk})
+        finally:
+            connection.close()

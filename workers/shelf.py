@@ -1,0 +1,174 @@
+"""Frozen base models on local disk, pinned by revision and sha256; where they are fetched from is in `sources`.
+
+    SHELF/<namespace>--<name>/<revision>/…          the model's files, read-only
+    SHELF/<namespace>--<name>/<revision>/shelf.json  what they are: id, revision, source, path → sha256
+
+A base is copied whole before it has its name, and its row comes last: what has a row is there.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from django.conf import settings
+from django.db import transaction
+
+from registry import verdicts
+from registry.errors import BaseNotFound, ShelfProblem
+from registry.models import Base
+
+LABEL = "shelf.json"
+SUFFIXES = (".json", ".txt", ".model", ".safetensors")  # data of a model: no code, no pickles
+DEEPEST = 3
+PIECE = 1 << 20
+Tell = Callable[[str], None]
+
+
+def add_folder(base_id: str, folder: Path, *, source: str, revision: str = "", tell: Tell = print) -> Base:
+    """Copy a model from a folder onto the shelf and return its row; the verdicts that waited for it go on.
+
+    Without a revision the pin is the digest of its files. The same content again changes nothing. Raises ShelfProblem.
+    """
+    if not verdicts.is_base_id(base_id):
+        raise ShelfProblem(f"{base_id!r} is no model id.", fix="Write it as adapters do: namespace/name.")
+    paths = _model_files(folder)
+    size = sum((folder / path).stat().st_size for path in paths)
+    tell(f"Copying {len(paths)} files, {size:,} bytes …")
+    with _incoming() as incoming:
+        files = {str(path): _copy(folder / path, incoming / path) for path in paths}
+        sha256 = digest(files)
+        revision = revision or sha256[:40]
+        pin = {"revision": revision, "sha256": sha256}
+        (incoming / LABEL).write_text(json.dumps({"id": base_id, **pin, "source": source, "files": files}, indent=1))
+        config = _config(incoming)
+        _put_in_place(incoming, _folder(base_id, revision))
+    with transaction.atomic():
+        base, _ = Base.objects.update_or_create(
+            id=base_id,
+            defaults=pin | {"files": files, "config": config, "size": size, "source": source[:200]},
+        )
+        waiting = verdicts.base_arrived(base)
+    tell(f"{base_id} is on the shelf: revision {revision}, sha256 {sha256}. Verdicts that waited for it: {waiting}.")
+    return base
+
+
+def remove(base_id: str) -> None:
+    """Take a base off the shelf; later validations that need it wait. Raises BaseNotFound."""
+    base = verdicts.base_for(base_id)
+    if base is None:
+        raise BaseNotFound(f"{base_id} is not on the shelf.")
+    base.delete()  # the row first: whoever reads it finds the files
+    shutil.rmtree(_folder(base.id, base.revision).parent)
+
+
+def path(base: Base) -> Path:
+    """Return the folder of a base on this machine's shelf. Raises ShelfProblem when it is not there."""
+    folder = _folder(base.id, base.revision)
+    if not (folder / LABEL).exists():
+        raise ShelfProblem(
+            f"{base.id} is on the shelf by the database, but not in {folder}.",
+            fix="Give every worker the same DOVETAIL_SHELF, or add the base again here.",
+        )
+    return folder
+
+
+def verify(base: Base) -> Path:
+    """Hash every file of a base, and return its folder. Raises ShelfProblem when one byte differs."""
+    folder = path(base)
+    for name, sha256 in base.files.items():
+        if not (folder / name).is_file() or _hash(folder / name) != sha256:
+            raise ShelfProblem(f"{folder / name} is not the file that was put on the shelf.", fix="Add the base again.")
+    return folder
+
+
+def digest(files: Mapping[str, str]) -> str:
+    """Return the sha256 over the sorted lines `path NUL sha256 LF`: the identity of a base."""
+    hasher = hashlib.sha256()
+    for name, sha256 in sorted(files.items()):
+        hasher.update(f"{name}\0{sha256}\n".encode())
+    return hasher.hexdigest()
+
+
+# --- on disk ---------------------------------------------------------------------------------------------------------
+def _folder(base_id: str, revision: str) -> Path:
+    return Path(settings.SHELF) / base_id.replace("/", "--") / revision
+
+
+def _model_files(folder: Path) -> list[PurePosixPath]:
+    if not folder.is_dir():
+        raise ShelfProblem(f"{folder} is not a folder.", fix="Name the folder that holds config.json.")
+    found = sorted(
+        PurePosixPath(file.relative_to(folder).as_posix())
+        for file in folder.rglob("*")
+        if file.is_file() and file.suffix in SUFFIXES and file.name != LABEL
+    )
+    paths = [file for file in found if len(file.parts) <= DEEPEST and not file.parts[0].startswith(".")]
+    if PurePosixPath("config.json") not in paths or not any(file.suffix == ".safetensors" for file in paths):
+        raise ShelfProblem(
+            f"{folder} holds no model: it takes config.json and weights as safetensors.",
+            fix="Convert pickled weights with safetensors first: the shelf takes none.",
+        )
+    return paths
+
+
+@contextmanager
+def _incoming() -> Iterator[Path]:
+    """Lend a folder on the shelf's own file system, so that moving it into place is one step."""
+    try:
+        Path(settings.SHELF).mkdir(parents=True, exist_ok=True)
+        folder = Path(tempfile.mkdtemp(prefix=".incoming-", dir=settings.SHELF))
+    except OSError as problem:
+        raise ShelfProblem(f"The shelf {settings.SHELF} cannot be written: {problem.strerror}.") from problem
+    try:
+        folder.chmod(0o755)
+        yield folder
+    except OSError as problem:
+        raise ShelfProblem(f"The base could not be copied: {problem}.", fix="Check the disk.") from problem
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _copy(source: Path, target: Path) -> str:
+    """Copy a file and return the sha256 of what was written."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    hasher = hashlib.sha256()
+    with source.open("rb") as reader, target.open("xb") as writer:
+        while piece := reader.read(PIECE):
+            hasher.update(piece)
+            writer.write(piece)
+        writer.flush()
+        os.fsync(writer.fileno())
+    target.chmod(0o444)
+    return hasher.hexdigest()
+
+
+def _hash(file: Path) -> str:
+    with file.open("rb") as reader:
+        return hashlib.file_digest(reader, "sha256").hexdigest()
+
+
+def _config(folder: Path) -> dict[str, Any]:
+    try:
+        config = json.loads((folder / "config.json").read_bytes())
+    except ValueError as problem:
+        raise ShelfProblem(f"config.json of the base is not JSON: {problem}.") from problem
+    if not isinstance(config, dict):
+        raise ShelfProblem("config.json of the base is not a JSON object.")
+    return config
+
+
+def _put_in_place(incoming: Path, folder: Path) -> None:
+    folder.parent.mkdir(exist_ok=True)
+    if (folder / LABEL).exists():
+        if (folder / LABEL).read_text() == (incoming / LABEL).read_text():
+            return
+        # A damaged or different copy under the same revision: the new one takes its place.
+        folder.rename(incoming.with_name(f"{incoming.name}.old"))
+        shutil.rmtree(incoming.with_name(f"{incoming.name}.old"))
+    incoming.rename(folder)

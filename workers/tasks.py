@@ -1,0 +1,19 @@
+"""What the queue may ask for, in a few lines each; arguments are ids, results are rows."""
+
+from celery import shared_task
+
+from registry import verdicts
+from workers import bench, scratch
+
+
+@shared_task
+def validate(verdict: int) -> None:
+    """Validate the revision of this verdict, if nobody did or does."""
+    bench.validate(verdict)
+
+
+@shared_task
+def sweep() -> None:
+    """Put right what lost workers and lost messages left behind."""
+    verdicts.sweep()
+    scratch.sweep()
