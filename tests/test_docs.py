@@ -1,0 +1,55 @@
+"""Documentation that is tested: whatever is public has its heading, and no heading speaks of what is gone."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from hub import env
+from registry import errors
+
+ROOT = Path(__file__).resolve().parent.parent
+DOCS = ROOT / "docs"
+
+
+def headings(file: str) -> set[str]:
+    """Return what the headings of a page name between backticks; a heading may name several."""
+    lines = (DOCS / file).read_text().splitlines()
+    return {name for line in lines if line.startswith("#") for name in re.findall(r"`([^`]+)`", line)}
+
+
+def subclasses(cls: type) -> set[type]:
+    return {cls}.union(*(subclasses(one) for one in cls.__subclasses__()))
+
+
+def test_every_setting_has_its_heading_and_no_heading_outlives_its_setting() -> None:
+    assert headings("settings.md") == env.known()
+
+
+def test_every_error_code_has_its_heading_and_no_heading_outlives_its_code() -> None:
+    codes = {cls.code for cls in subclasses(errors.RegistryError) if "code" in vars(cls)}
+    assert headings("errors.md") == codes
+
+
+def test_every_management_command_is_in_the_operators_page() -> None:
+    commands = {
+        file.stem for app in ("registry", "workers") for file in (ROOT / app / "management/commands").glob("[a-z]*.py")
+    }
+    page = (DOCS / "operate.md").read_text()
+    assert {name for name in commands if name not in page} == set()
+
+
+def test_every_make_target_says_what_it_does() -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    targets = set(re.findall(r"^([a-z]+):", makefile, re.MULTILINE))
+    assert targets == set(re.findall(r"^([a-z]+):.*## [A-Z].+\.$", makefile, re.MULTILINE))
+
+
+@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", *(f"docs/{file.name}" for file in DOCS.glob("*.md"))])
+def test_every_path_and_link_in_a_page_exists(page: str) -> None:
+    text = (ROOT / page).read_text()
+    linked = {target.split("#")[0] for target in re.findall(r"\]\(([^)]+)\)", text) if "://" not in target}
+    named = set(re.findall(r"`((?:hub|registry|workers|client|tests|ops|deploy|docs|demo|templates)/[\w./-]*\.\w+)`", text))
+    missing = {one for one in linked - {""} if not ((ROOT / page).parent / one).exists()}
+    missing |= {one for one in named if not (ROOT / one).exists()}
+    assert missing == set()

@@ -1,0 +1,90 @@
+"""Who may import whom: the table of docs/architecture.md, enforced on every import of every file."""
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+TORCH = {"torch", "transformers", "peft"}
+FACES = ("hf", "xet", "api", "site")
+# What the engine may name: the standard library is everything else it imports, checked against what it must not.
+ENGINE_NEVER = {"django", "celery", "kombu", "boto3", "botocore", "registry", "hub", "requests", "http", "urllib", "ssl"}
+
+BOXES: dict[str, set[str]] = {
+    "registry": {"hub", "workers", "rest_framework", "celery", "boto3", "botocore", *TORCH},
+    "hub": {"workers", "boto3", "botocore", *TORCH},
+    "workers": {"hub", "boto3", "botocore", *TORCH},
+    "workers/engine": ENGINE_NEVER,
+    "client/src/dovetail": {"hub", "registry", "workers", "django", "celery", "boto3", *TORCH},
+    "ops": {"hub", "registry", "workers", "boto3", "botocore", *TORCH},
+    **{f"hub/{face}": {f"hub.{other}" for other in FACES if other != face} for face in FACES},
+}
+# Places where a rule of the table has its stated exception.
+ALLOWED = {"registry/blobs/s3.py": {"boto3", "botocore"}}
+
+
+def imports(file: Path) -> Iterator[str]:
+    """Yield the full name of everything a file imports, wherever in the file."""
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (name.name for name in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{file}: relative imports hide who is imported"
+            yield from (f"{node.module}.{name.name}" for name in node.names)
+
+
+def files(box: str) -> list[Path]:
+    """Return the files of a box; workers/engine is a box of its own inside workers."""
+    inner = [ROOT / other for other in BOXES if other.startswith(f"{box}/") and other == "workers/engine"]
+    return [file for file in sorted((ROOT / box).rglob("*.py")) if not any(file.is_relative_to(folder) for folder in inner)]
+
+
+def trespasses(file: Path, forbidden: set[str]) -> list[str]:
+    """Return the imports of a file that its box forbids."""
+    name = file.relative_to(ROOT).as_posix()
+    forbidden = forbidden - ALLOWED.get(name, set())
+    return [f"{name} imports {one}" for one in imports(file) if any(f"{one}.".startswith(f"{bad}.") for bad in forbidden)]
+
+
+@pytest.mark.parametrize("box", BOXES)
+def test_a_box_imports_only_what_it_may(box: str) -> None:
+    found = files(box)
+    assert found, f"{box} has no files: was it renamed?"
+    assert [one for file in found for one in trespasses(file, BOXES[box])] == []
+
+
+def test_workers_know_two_files_of_the_engine_both_without_torch() -> None:
+    known = {one for file in files("workers") for one in imports(file) if one.startswith("workers.engine.")}
+    assert {".".join(one.split(".")[:3]) for one in known} <= {"workers.engine.job", "workers.engine.jail"}
+    for name in ("job", "jail"):
+        assert trespasses(ROOT / f"workers/engine/{name}.py", {"numpy", "safetensors", *TORCH}) == []
+
+
+def test_at_most_three_places_catch_everything() -> None:
+    broad = [
+        f"{file.relative_to(ROOT)}:{number}"
+        for box in ("hub", "registry", "workers", "workers/engine", "client/src/dovetail", "ops")
+        for file in files(box)
+        for number, line in enumerate(file.read_text().splitlines(), 1)
+        if re.match(r"\s*except( Exception| BaseException)?( as \w+)?:", line)
+    ]
+    assert len(broad) <= 3, broad
+
+
+def test_adapter_files_are_known_with_the_standard_library_alone() -> None:
+    outside = {"numpy", "safetensors", "huggingface_hub", "requests", "typer", "rich", "yaml", *TORCH}
+    folder = ROOT / "client/src/dovetail/adapters"
+    found = [one for file in sorted(folder.rglob("*.py")) for one in trespasses(file, outside)]
+    assert found == []
+
+
+def test_the_test_sees_a_trespass(tmp_path: Path) -> None:
+    file = ROOT / "registry" / "blobs" / "__init__.py"
+    assert trespasses(file, {"hashlib"}) or trespasses(file, {"pathlib"}) or trespasses(file, {"registry"})
+    with pytest.raises(AssertionError, match="relative"):
+        relative = tmp_path / "x.py"
+        relative.write_text("from . import y\n")
+        list(imports(relative))
