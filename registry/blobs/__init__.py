@@ -35,8 +35,9 @@ __all__ = [
     "Keys",
     "Reader",
     "S3Store",
+    "exists",
+    "git_oid",
     "hash_staged",
-    "keep",
     "pieces",
     "store",
 ]
@@ -74,30 +75,32 @@ def _hex64(text: str) -> None:
 
 @dataclass(frozen=True)
 class Digest:
-    """What we computed over bytes ourselves. `git_oid` is git's blob hash of the same bytes."""
+    """What we computed over bytes ourselves; `size` in bytes."""
 
     sha256: str
     size: int
-    git_oid: str
 
 
 class Hasher:
-    """Hashes a stream whose size in bytes is declared beforehand: git's blob hash begins with it."""
+    """Computes a Digest over a stream."""
 
-    def __init__(self, size: int) -> None:
+    def __init__(self) -> None:
         self._sha256 = hashlib.sha256()
-        self._git = hashlib.sha1(b"blob %d\0" % size, usedforsecurity=False)
-        self.size = 0
+        self._size = 0
 
     def update(self, piece: bytes) -> None:
         """Take in the next bytes."""
         self._sha256.update(piece)
-        self._git.update(piece)
-        self.size += len(piece)
+        self._size += len(piece)
 
     def digest(self) -> Digest:
-        """Return the digest of everything taken in; only right when that was as long as declared."""
-        return Digest(self._sha256.hexdigest(), self.size, self._git.hexdigest())
+        """Return the digest of everything taken in so far."""
+        return Digest(self._sha256.hexdigest(), self._size)
+
+
+def git_oid(data: bytes) -> str:
+    """Return the id that git gives a blob with this content."""
+    return hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest()
 
 
 def pieces(reader: Reader, size: int = PIECE) -> Iterator[bytes]:
@@ -107,24 +110,20 @@ def pieces(reader: Reader, size: int = PIECE) -> Iterator[bytes]:
             yield piece
 
 
-def keep(data: bytes) -> Digest:
-    """Store small bytes that we hold in memory under their own digest, and return it."""
-    hasher = Hasher(len(data))
-    hasher.update(data)
-    digest = hasher.digest()
-    store().put(Keys.blob(digest.sha256), [data])
-    return digest
+def exists(key: str) -> bool:
+    """Return whether there is an object under this key now."""
+    try:
+        store().size(key)
+    except BlobMissing:
+        return False
+    return True
 
 
 def hash_staged(key: str) -> tuple[Digest, str]:
-    """Hash a staged object in a stream; return its digest and the version that `promote` must insist on."""
-    size = store().size(key)
-    hasher = Hasher(size)
-    reader = store().open(key)
+    """Hash an object in a stream; return its digest and the version that `promote` must insist on."""
+    hasher, reader = Hasher(), store().open(key)
     for piece in pieces(reader):
         hasher.update(piece)
-    if hasher.size != size:
-        raise BytesChanged(f"{key} was {size} bytes long and became {hasher.size} while it was read")
     return hasher.digest(), reader.version
 
 

@@ -42,9 +42,10 @@ class BlobStore(Protocol):
         """Raise StoreUnavailable unless objects can be read and written now."""
 
     def put(self, key: str, parts: Iterable[bytes]) -> bool:
-        """Write an object and make it durable, or return False when the key is taken.
+        """Write an object and make it durable; return False when the key turns out to be taken.
 
-        Nothing appears under the key unless `parts` ends without raising, so a caller may verify while it writes.
+        `parts` is always used up. Nothing appears under the key unless it ends without raising, so a caller may
+        verify while it writes.
         Memory stays below two parts of 8 MiB, whatever the size.
         """
 

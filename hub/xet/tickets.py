@@ -1,0 +1,52 @@
+"""Short-lived tokens for the Xet routes: signed, bound to one adapter, one scope and whoever asked, without a table."""
+
+import time
+from enum import StrEnum
+
+from django.core import signing
+
+from registry import people, policy
+from registry.errors import AdapterNotFound, NotAllowed, TokenInvalid
+from registry.models import Adapter
+from registry.policy import NOBODY, Caller, Permission
+
+SECONDS = 3600  # hf_xet renews 30 s before the end; it does not ask again after a 401
+_SALT = "dovetail.xet"
+
+
+class Scope(StrEnum):
+    """What a ticket is for; writing includes reading."""
+
+    READ = "read"
+    WRITE = "write"
+
+
+PERMISSION = {Scope.READ: Permission.DOWNLOAD, Scope.WRITE: Permission.PUSH}
+
+
+def issue(adapter: Adapter, scope: Scope, by: Caller) -> tuple[str, int]:
+    """Return a ticket and the Unix time at which it expires; the caller must have been allowed already."""
+    bound = {"adapter": adapter.pk, "scope": scope.value, "token": by.token.pk if by.token else None}
+    return signing.dumps(bound, salt=_SALT), int(time.time()) + SECONDS
+
+
+def redeem(header: str, scope: Scope) -> tuple[Adapter, Caller]:
+    """Return what the ticket in an Authorization header is bound to, if it still may do `scope` there now.
+
+    Raises TokenInvalid for a forged or expired ticket, NotAllowed for one of the lesser scope, and what
+    policy.require raises: rights may have been lost, and the adapter quarantined, since the ticket was issued.
+    """
+    kind, _, value = header.partition(" ")
+    if kind.lower() != "bearer":
+        raise TokenInvalid("Xet routes need the access token that xet-write-token or xet-read-token answered.")
+    try:
+        bound = signing.loads(value.strip(), salt=_SALT, max_age=SECONDS)
+    except signing.BadSignature:  # also: expired
+        raise TokenInvalid("The Xet access token is not valid, or has expired.") from None
+    if scope is Scope.WRITE and bound["scope"] != Scope.WRITE:
+        raise NotAllowed("This Xet access token only reads.", "Ask xet-write-token for one that writes.")
+    caller = NOBODY if bound["token"] is None else people.caller_of_token_id(bound["token"])
+    adapter = Adapter.objects.select_related("namespace", "created_by").filter(pk=bound["adapter"]).first()
+    if adapter is None:
+        raise AdapterNotFound("The adapter of this Xet access token is gone.")
+    return policy.require(caller, PERMISSION[scope], adapter), caller

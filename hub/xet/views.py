@@ -1,0 +1,75 @@
+"""The Xet routes: tickets on the Hub's side, xorbs and shards on the other. The rules are in registry/intake.py."""
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.views.decorators.http import require_GET, require_POST
+
+from hub.identity import wire_caller
+from hub.xet import tickets
+from hub.xet.answers import xet
+from hub.xet.bodies import accepted
+from hub.xet.tickets import Scope
+from registry import adapters, intake
+from registry.policy import NOBODY, Caller
+from registry.xorbs import MAX_SHARD_BYTES, MAX_XORB_BYTES
+
+MAX_TELEMETRY_BYTES = 1 << 20
+
+
+@xet
+@require_GET
+def ticket(request: HttpRequest, type: str, scope: Scope, full_name: str, rev: str) -> HttpResponse:
+    """Answer where xorbs go and the token for it; `rev` may be `None` for a pull request, and does not matter."""
+    caller = _ticket_caller(request, scope)
+    adapter = adapters.find(full_name, caller, tickets.PERMISSION[scope], type=type)
+    value, expires_at = tickets.issue(adapter, scope, caller)
+    cas_url = f"{settings.PUBLIC_URL}/xet"
+    answer = JsonResponse({"accessToken": value, "exp": expires_at, "casUrl": cas_url})
+    answer["X-Xet-Access-Token"] = value
+    answer["X-Xet-Token-Expiration"] = str(expires_at)
+    answer["X-Xet-Cas-Url"] = cas_url
+    answer["Cache-Control"] = "no-store"
+    return answer
+
+
+def _ticket_caller(request: HttpRequest, scope: Scope) -> Caller:
+    caller = wire_caller(request)
+    # A GET that hands out the right to write must not be satisfied by a cookie.
+    return NOBODY if caller.token is None and scope is Scope.WRITE else caller
+
+
+@xet
+@require_POST
+def xorb(request: HttpRequest, name: str) -> HttpResponse:
+    with accepted(request, MAX_XORB_BYTES) as body:
+        adapter, caller = tickets.redeem(request.headers.get("Authorization", ""), Scope.WRITE)
+        intake.receive_xorb(adapter, name, body, by=caller)
+    # Always true: whether somebody else had the same bytes before is nobody's business.
+    return JsonResponse({"was_inserted": True})
+
+
+@xet
+@require_POST
+def shard(request: HttpRequest) -> HttpResponse:
+    with accepted(request, MAX_SHARD_BYTES) as body:
+        adapter, caller = tickets.redeem(request.headers.get("Authorization", ""), Scope.WRITE)
+        intake.receive_shard(adapter, body, by=caller)
+    return JsonResponse({"result": 1})
+
+
+@xet
+@require_POST
+def telemetry(request: HttpRequest) -> HttpResponse:
+    """Take what hf_xet reports about its transfers, and forget it."""
+    with accepted(request, MAX_TELEMETRY_BYTES) as body:
+        body.drain()
+    return HttpResponse()
+
+
+@xet
+def unknown(request: HttpRequest, path: str = "") -> HttpResponse:
+    """Answer 404 to what is optional in Xet: hf_xet then sends whole xorbs, and asks for no reconstructions."""
+    if request.method == "POST":
+        with accepted(request, MAX_SHARD_BYTES) as body:
+            body.drain()
+    return JsonResponse({"error": "This hub has no such Xet route.", "code": "not-found"}, status=404)

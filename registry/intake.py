@@ -1,0 +1,163 @@
+"""Bytes on their way in: Xet's xorbs and shards, LFS uploads, inline files. What a commit does with them is push.py.
+
+A digest is a fact only after this file: bytes are hashed by us, then stored, then written down as a Blob with a
+Possession of the adapter they were delivered for. After the row we look once more whether the object is there:
+registry/leftovers.py may have taken it in between, and can no longer now that the row protects it.
+"""
+
+import uuid
+from collections.abc import Iterable, Iterator
+from datetime import timedelta
+
+from django.conf import settings
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+
+from registry import blobs, policy, xorbs
+from registry.blobs import BlobMissing, BytesChanged, Digest, Hasher, Keys
+from registry.errors import DigestMismatch, FileTooLarge, PushTooLarge, StoreUnavailable, UploadExpired, XorbUnknown
+from registry.models import Adapter, Blob, Possession, Upload, Xorb
+from registry.policy import Caller, Permission
+from registry.xorbs import Source
+
+# --- Xet -------------------------------------------------------------------------------------------------------------
+
+
+def receive_xorb(adapter: Adapter, name: str, source: Source, *, by: Caller) -> None:
+    """Take a xorb for an upload to this adapter. Raises XorbInvalid, and then keeps nothing."""
+    policy.require(by, Permission.PUSH, adapter)
+    size = xorbs.receive(source, name)
+    Xorb.objects.update_or_create(pk=name, defaults={"size": size, "last_used_at": timezone.now()})
+    if not blobs.exists(Keys.xorb(name)):
+        raise StoreUnavailable("The xorb expired while it arrived.")  # a client sends it again after a 503
+
+
+def receive_shard(adapter: Adapter, source: Source, *, by: Caller) -> list[Digest]:
+    """Take a shard: prove each file from its xorbs, store it whole, and note that this adapter may use it.
+
+    Raises ShardInvalid, XorbUnknown, DigestMismatch, FileTooLarge and PushTooLarge. Files before the one that
+    failed stay stored, which is harmless: no revision names them.
+    """
+    policy.require(by, Permission.PUSH, adapter)
+    shard = xorbs.read_shard(source)
+    _check_sizes(shard)
+    names = {term.xorb for file in shard.files for term in file.terms} | set(shard.xorbs)
+    sizes = {name: xorb.size for name, xorb in Xorb.objects.in_bulk(names).items()}
+    if missing := sorted(names - sizes.keys()):
+        raise XorbUnknown(f"The shard refers to xorb {missing[0]}, which is not here (any more).")
+    Xorb.objects.filter(pk__in=names).update(last_used_at=timezone.now())
+    for file in shard.files:
+        xorbs.prove(file, sizes)
+    return [_receive_file(adapter, file, sizes) for file in shard.files]
+
+
+def _check_sizes(shard: xorbs.Shard) -> None:
+    # A small shard can name one chunk a million times: the limit is on what it unpacks to.
+    largest = max((file.size for file in shard.files), default=0)
+    if largest > settings.MAX_FILE_BYTES:
+        raise FileTooLarge(f"A file of {largest:,} bytes is over the limit of {settings.MAX_FILE_BYTES:,}.")
+    total = sum(file.size for file in shard.files)
+    if total > settings.MAX_PUSH_BYTES:
+        raise PushTooLarge(f"Files of {total:,} bytes together are over the limit of {settings.MAX_PUSH_BYTES:,}.")
+
+
+def _receive_file(adapter: Adapter, file: xorbs.File, sizes: dict[str, int]) -> Digest:
+    def parts() -> Iterator[bytes]:
+        hasher = Hasher()
+        for piece in xorbs.assemble(file, sizes):
+            hasher.update(piece)
+            yield piece
+        if hasher.digest() != digest:
+            raise DigestMismatch(f"The file's bytes hash to {hasher.digest().sha256}, not to {file.sha256}.")
+
+    digest = Digest(file.sha256, file.size)
+    _store_verified(digest.sha256, parts())
+    believe(adapter, digest)
+    if not blobs.exists(Keys.blob(digest.sha256)):
+        _store_verified(digest.sha256, parts())
+    return digest
+
+
+def _store_verified(sha256: str, parts: Iterable[bytes]) -> None:
+    """Use up `parts`, which raise unless they are what they should be, and store them unless we have them."""
+    key = Keys.blob(sha256)
+    if blobs.exists(key):
+        for _ in parts:
+            pass
+    else:
+        blobs.store().put(key, parts)
+
+
+# --- the other roads -------------------------------------------------------------------------------------------------
+
+
+def receive_inline(adapter: Adapter, data: bytes) -> Digest:
+    """Take a small file that came inside a request, and note that this adapter may use it."""
+    hasher = Hasher()
+    hasher.update(data)
+    digest = hasher.digest()
+    _store_verified(digest.sha256, [data])
+    believe(adapter, digest)
+    _store_verified(digest.sha256, [data])
+    return digest
+
+
+def expect(adapter: Adapter, sha256: str, size: int, *, by: Caller) -> Upload:
+    """Open a ticket for a file that will be delivered under Keys.incoming(ticket.id). Raises FileTooLarge."""
+    policy.require(by, Permission.PUSH, adapter)
+    assert by.user is not None  # nobody else may push
+    if size > settings.MAX_FILE_BYTES:
+        raise FileTooLarge(f"A file of {size:,} bytes is over the limit of {settings.MAX_FILE_BYTES:,}.")
+    expires_at = timezone.now() + timedelta(seconds=settings.UPLOAD_URL_SECONDS)
+    return Upload.objects.create(
+        id=uuid.uuid4(), adapter=adapter, user=by.user, sha256=sha256, size=size, expires_at=expires_at
+    )
+
+
+def stage(upload: Upload, parts: Iterable[bytes]) -> None:
+    """Write the bytes of an upload that came through the web process; a second delivery changes nothing."""
+    if upload.expires_at <= timezone.now():
+        raise UploadExpired("The time to upload this file is over.")
+    blobs.store().put(Keys.incoming(upload.id), parts)
+
+
+def adopt(upload: Upload) -> Digest:
+    """Hash what was delivered for a ticket, and believe it if it is what was promised. The ticket is used up.
+
+    Raises DigestMismatch (the bytes are dropped) and UploadExpired when nothing was delivered.
+    """
+    key = Keys.incoming(upload.id)
+    try:
+        digest, version = blobs.hash_staged(key)
+        if digest != Digest(upload.sha256, upload.size):
+            blobs.store().delete(key)
+            raise DigestMismatch(
+                f"{digest.size:,} bytes with sha256 {digest.sha256} arrived; promised were {upload.size:,} bytes "
+                f"with {upload.sha256}."
+            )
+        blobs.store().promote(key, Keys.blob(digest.sha256), version)
+    except BlobMissing:
+        raise UploadExpired(f"No bytes were delivered for {upload.sha256}.") from None
+    except BytesChanged:
+        raise DigestMismatch(f"The bytes of {upload.sha256} were replaced while they were checked.") from None
+    believe(upload.adapter, digest)
+    upload.delete()
+    if not blobs.exists(Keys.blob(digest.sha256)):
+        raise StoreUnavailable(
+            f"The bytes of {digest.sha256} were swept while they were checked.", "Upload them again."
+        )
+    return digest
+
+
+def believe(adapter: Adapter, digest: Digest) -> None:
+    """Write down that we know these bytes and that the adapter was delivered them."""
+    try:
+        _note(adapter, digest)
+    except IntegrityError:  # the sweep deleted the blob's row between our two inserts; now it is gone for certain
+        _note(adapter, digest)
+
+
+def _note(adapter: Adapter, digest: Digest) -> None:
+    with transaction.atomic():
+        Blob.objects.bulk_create([Blob(sha256=digest.sha256, size=digest.size)], ignore_conflicts=True)
+        Possession.objects.bulk_create([Possession(adapter=adapter, blob_id=digest.sha256)], ignore_conflicts=True)

@@ -1,0 +1,111 @@
+"""What nobody needs any more: expired xorbs, abandoned uploads, blobs that no revision names. Rows first, bytes later.
+
+Uploads and sweeps never wait for each other over an object; two rules keep them apart. A row is deleted by one
+conditional statement of its own, so a reference that came meanwhile wins. An object is deleted only while a row with
+its name is held uncommitted (`_claimed`): whoever wants to write down that he found the object waits for us there,
+and then looks again (registry/intake.py).
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.db import IntegrityError, models, transaction
+from django.db.models import Exists, OuterRef
+from django.utils import timezone
+
+from registry import blobs
+from registry.blobs import Keys
+from registry.models import Blob, Possession, RevisionFile, Upload, Xorb
+
+GRACE_SECONDS = 24 * 3600
+
+
+@dataclass
+class Swept:
+    """How many things a sweep removed."""
+
+    xorbs: int = 0
+    uploads: int = 0
+    blobs: int = 0
+    unfinished: int = 0
+
+
+def sweep(grace_seconds: int = GRACE_SECONDS) -> Swept:
+    """Remove what expired, and what nobody has referred to for the grace period; any number may run at once."""
+    before = timezone.now() - timedelta(seconds=grace_seconds)
+    return Swept(
+        xorbs=_sweep_xorbs(timezone.now() - timedelta(days=settings.XORB_DAYS)),
+        uploads=_sweep_uploads(before),
+        blobs=_sweep_blobs(before),
+        unfinished=blobs.store().tidy(before),
+    )
+
+
+def sweep_lost_objects(grace_seconds: int = GRACE_SECONDS) -> int:
+    """Remove objects without a row: what a crash between the two steps left behind. Lists the whole store."""
+    before = timezone.now() - timedelta(seconds=grace_seconds)
+    return sum(
+        _drop(model, entry.key.rpartition("/")[2])
+        for model, prefix in ((Blob, Keys.BLOBS), (Xorb, Keys.XORBS))
+        for entry in blobs.store().list(prefix)
+        if entry.modified_at < before and not model.objects.filter(pk=entry.key.rpartition("/")[2]).exists()
+    )
+
+
+def _sweep_xorbs(before: datetime) -> int:
+    expired = Xorb.objects.filter(last_used_at__lt=before)
+    return sum(_forget(expired.filter(pk=name)) and _drop(Xorb, name) for name in expired.values_list("pk", flat=True))
+
+
+def _sweep_uploads(before: datetime) -> int:
+    """Remove tickets whose time is over and what was delivered for them, also where the ticket is gone already."""
+    Upload.objects.filter(expires_at__lt=before).delete()
+    swept = 0
+    for entry in blobs.store().list(Keys.INCOMING):
+        ticket = entry.key.removeprefix(Keys.INCOMING)
+        if entry.modified_at < before and not Upload.objects.filter(pk=ticket).exists():
+            blobs.store().delete(entry.key)
+            swept += 1
+    return swept
+
+
+def _sweep_blobs(before: datetime) -> int:
+    committed = RevisionFile.objects.filter(blob=OuterRef("blob"), revision__adapter=OuterRef("adapter"))
+    Possession.objects.filter(~Exists(committed), created_at__lt=before).delete()
+    orphans = Blob.objects.filter(
+        ~Exists(Possession.objects.filter(blob=OuterRef("pk"))),
+        ~Exists(RevisionFile.objects.filter(blob=OuterRef("pk"))),
+        created_at__lt=before,
+    )
+    return sum(_forget(orphans.filter(pk=name)) and _drop(Blob, name) for name in orphans.values_list("pk", flat=True))
+
+
+def _forget(row: models.QuerySet[Blob] | models.QuerySet[Xorb]) -> bool:
+    """Delete a row if it is still unwanted, in one statement; a reference that came meanwhile makes this False."""
+    try:
+        with transaction.atomic():
+            return bool(row._raw_delete(row.db))  # QuerySet.delete() would select first and delete blindly
+    except IntegrityError:
+        return False
+
+
+def _drop(model: type[Blob] | type[Xorb], name: str) -> int:
+    """Delete the object behind a row that is gone; return how many that were, 0 when somebody wrote the row again."""
+    try:
+        with _claimed(model, name):
+            blobs.store().delete(Keys.blob(name) if model is Blob else Keys.xorb(name))
+    except IntegrityError:
+        return 0
+    return 1
+
+
+@contextmanager
+def _claimed(model: type[Blob] | type[Xorb], name: str) -> Iterator[None]:
+    """Hold the row's name for a moment, unseen by anybody; IntegrityError when it is taken."""
+    with transaction.atomic():
+        model.objects.create(pk=name, size=0)
+        yield
+        model.objects.filter(pk=name)._raw_delete("default")

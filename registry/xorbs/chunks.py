@@ -1,0 +1,166 @@
+"""The bytes of a xorb: strict parsing of a stream of chunks, and what we keep of it. Nothing here knows rows.
+
+Format: huggingface/hub-docs, docs/xet/xorb.md. A kept xorb is the chunks exactly as they were sent, followed by our
+own index: for each chunk its hash (32 bytes), where it ends (u32) and its raw size (u32), little-endian.
+"""
+
+import struct
+from collections.abc import Callable, Iterator
+from typing import NamedTuple, Protocol
+
+import lz4.frame
+
+from registry.errors import XorbInvalid
+from registry.xorbs import hashes
+
+MAX_XORB_BYTES = 64 << 20
+MAX_CHUNKS = 8192
+MAX_CHUNK_BYTES = 128 << 10
+
+HEADER_SIZE = 8
+ENTRY = struct.Struct("<32sII")
+
+
+class Source(Protocol):
+    """Anything that bytes are read from; a short answer is fine, an empty one is the end."""
+
+    def read(self, size: int, /) -> bytes: ...
+
+
+class Chunk(NamedTuple):
+    """One chunk: `stored` is header and data as sent, `raw` what it unpacks to (at most 128 KiB)."""
+
+    stored: bytes
+    raw: bytes
+
+
+def exactly(source: Source, size: int) -> bytes:
+    """Read `size` bytes, or as many as there are before the end."""
+    data = source.read(size)
+    while 0 < len(data) < size:
+        more = source.read(size - len(data))
+        if not more:
+            break
+        data += more
+    return data
+
+
+def read_chunks(source: Source) -> Iterator[Chunk]:
+    """Yield the chunks of a xorb as they arrive; memory is one chunk.
+
+    Raises XorbInvalid for anything the format does not allow, also for bytes after the last chunk.
+    """
+    total, number = 0, 0
+    while header := exactly(source, HEADER_SIZE):
+        chunk = _read_chunk(source, header, number)
+        number += 1
+        total += len(chunk.stored)
+        if number > MAX_CHUNKS:
+            raise XorbInvalid(f"The xorb has more than {MAX_CHUNKS:,} chunks.")
+        if total > MAX_XORB_BYTES:
+            raise XorbInvalid(f"The xorb is larger than {MAX_XORB_BYTES >> 20} MiB.")
+        yield chunk
+
+
+def _read_chunk(source: Source, header: bytes, number: int) -> Chunk:
+    if len(header) < HEADER_SIZE:
+        raise XorbInvalid(f"The xorb ends in the header of chunk {number}.")
+    if header[0] != 0:
+        raise XorbInvalid(f"Chunk {number} has version {header[0]}; only version 0 is known.")
+    packed_size, scheme = int.from_bytes(header[1:4], "little"), header[4]
+    raw_size = int.from_bytes(header[5:8], "little")
+    if not 0 < raw_size <= MAX_CHUNK_BYTES or not 0 < packed_size <= 2 * MAX_CHUNK_BYTES:
+        raise XorbInvalid(f"Chunk {number} says {packed_size} bytes that unpack to {raw_size}; 128 KiB are allowed.")
+    packed = exactly(source, packed_size)
+    if len(packed) < packed_size:
+        raise XorbInvalid(f"The xorb ends in the middle of chunk {number}.")
+    unpack = SCHEMES.get(scheme)
+    if unpack is None:
+        raise XorbInvalid(f"Chunk {number} is packed by scheme {scheme}; known are 0, 1 and 2.")
+    raw = unpack(packed, raw_size)
+    if len(raw) != raw_size:
+        raise XorbInvalid(f"Chunk {number} does not unpack to the {raw_size} bytes that it promises.")
+    return Chunk(header + packed, raw)
+
+
+def _plain(packed: bytes, raw_size: int) -> bytes:
+    return packed
+
+
+def _lz4(packed: bytes, raw_size: int) -> bytes:
+    """Unpack one LZ4 frame that must end with the data; never unpacks more than one byte too many."""
+    decompressor = lz4.frame.LZ4FrameDecompressor()
+    try:
+        raw: bytes = decompressor.decompress(packed, max_length=raw_size + 1)
+    except RuntimeError as error:
+        raise XorbInvalid(f"A chunk is not a valid LZ4 frame: {error}.") from None
+    if not decompressor.eof or decompressor.unused_data:
+        raise XorbInvalid("A chunk is not exactly one LZ4 frame.")
+    return raw
+
+
+def _grouped_lz4(packed: bytes, raw_size: int) -> bytes:
+    return ungroup(_lz4(packed, raw_size))
+
+
+SCHEMES: dict[int, Callable[[bytes, int], bytes]] = {0: _plain, 1: _lz4, 2: _grouped_lz4}
+
+
+def ungroup(grouped: bytes) -> bytes:
+    """Undo byte grouping by four: all first bytes, all second bytes, … become the original order."""
+    raw, at = bytearray(len(grouped)), 0
+    for plane in range(4):
+        size = (len(grouped) - plane + 3) // 4
+        raw[plane::4] = grouped[at : at + size]
+        at += size
+    return bytes(raw)
+
+
+class Verified:
+    """A xorb on its way into the store: iterating yields what we keep, and raises XorbInvalid unless all is right.
+
+    The hash can only be compared after the last byte, so whoever writes must drop what he has when this raises.
+    Afterwards `size` is the length in bytes of the chunks, which is also where the index begins.
+    """
+
+    def __init__(self, source: Source, name: str) -> None:
+        self._source = source
+        self._name = name
+        self._expected = hashes.parse(name)
+        self.size = 0
+
+    def __iter__(self) -> Iterator[bytes]:
+        tree, index = hashes.Merkle(), bytearray()
+        for chunk in read_chunks(self._source):
+            digest = hashes.of_chunk(chunk.raw)
+            tree.add(digest, len(chunk.raw))
+            self.size += len(chunk.stored)
+            index += ENTRY.pack(digest, self.size, len(chunk.raw))
+            yield chunk.stored
+        if not index:
+            raise XorbInvalid("The xorb is empty.")
+        if (root := tree.root()) != self._expected:
+            raise XorbInvalid(f"The bytes hash to {hashes.text(root)}, not to {self._name}.")
+        yield bytes(index)
+
+
+class Index:
+    """What is in a kept xorb, without its bytes."""
+
+    def __init__(self, table: bytes) -> None:
+        self._table = table
+        self.count = len(table) // ENTRY.size
+
+    def _entry(self, number: int) -> tuple[bytes, int, int]:
+        digest, end, raw_size = ENTRY.unpack_from(self._table, number * ENTRY.size)
+        return digest, end, raw_size
+
+    def chunks(self, start: int, end: int) -> Iterator[tuple[bytes, int]]:
+        """Yield (hash, raw size in bytes) of the chunks [start, end)."""
+        for number in range(start, end):
+            digest, _, raw_size = self._entry(number)
+            yield digest, raw_size
+
+    def span(self, start: int, end: int) -> tuple[int, int]:
+        """Return the byte range that holds the chunks [start, end)."""
+        return (self._entry(start - 1)[1] if start else 0), self._entry(end - 1)[1]
