@@ -116,7 +116,8 @@ def _start(hub: Hub) -> "subprocess.Popen[bytes]":
     hub.logs.mkdir(parents=True, exist_ok=True)
     report = hub.logs / "up.log"
     report.unlink(missing_ok=True)
-    with report.open("xb", opener=lambda path, flags: os.open(path, flags, 0o600)) as out:
+    report.touch(mode=0o600)
+    with report.open("wb") as out:
         process = subprocess.Popen(
             [sys.executable, "-m", "ops", "up"], cwd=ROOT, stdout=out, stderr=out, start_new_session=True
         )
@@ -164,7 +165,7 @@ def make_person(hub: Hub) -> str:
     with tempfile.NamedTemporaryFile("w", suffix=".yml") as file:
         json.dump({"users": [person]}, file)
         file.flush()
-        command = [environments.PYTHON, "manage.py", "provision", file.name]
+        command = [str(environments.PYTHON), "manage.py", "provision", file.name]
         done = subprocess.run(command, cwd=ROOT, env=hub.environment(), capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise Stop(f"The demo person could not be made: {done.stderr.strip() or done.stdout.strip()}")
@@ -203,6 +204,6 @@ def predict(engine: Path, adapter: Path, shelf: Path) -> None:
     """Load the pulled adapter with stock peft, and let the base alone and the adapter judge two sentences."""
     say("\n$ python: PeftModel.from_pretrained(base, 'pulled')")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("HF_", "DOVETAIL_", "PYTHON"))}
-    command = [engine, ROOT / "demo" / "predict.py", adapter, shelf, DEMO_BASE]
+    command = [str(engine), str(ROOT / "demo" / "predict.py"), str(adapter), str(shelf), DEMO_BASE]
     if subprocess.run(command, cwd=ROOT, env=kept | {"HF_HUB_OFFLINE": "1"}, check=False).returncode != 0:
         raise Stop("The pulled adapter did not predict as it should; the lines above say why.")
