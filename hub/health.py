@@ -24,7 +24,7 @@ from registry.errors import StoreUnavailable
 from registry.models.site import SiteSetting
 from registry.models.verdicts import WorkerHeartbeat
 
-SECONDS_A_PART = 2.0
+SECONDS_A_PART = 2
 SECONDS_REMEMBERED = 1.0
 
 
