@@ -1,4 +1,4 @@
-"""The joint: a verdict drawn as seven interlocking dovetails, one per area of checks; computes shapes, holds no rule."""
+"""The joint: a verdict drawn as seven interlocking dovetails, one per area; computes shapes, holds no rule."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -51,7 +51,7 @@ def area_of(check_id: str) -> str | None:
 
 
 def areas(verdict: Mapping[str, Any] | None) -> list[Tooth]:
-    """The seven teeth of a verdict document (`state`, `checks`), always in the same order; None is a verdict not begun."""
+    """The seven teeth of a verdict document (`state`, `checks`), always in this order; None is one not begun."""
     state = verdict["state"] if verdict else "queued"
     checks: Sequence[Mapping[str, Any]] = (verdict.get("checks") or []) if verdict else []
     teeth = []

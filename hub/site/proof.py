@@ -1,4 +1,4 @@
-"""A verdict as pages show it: the document, what was measured beside what it is compared with, and what failed first."""
+"""A verdict as pages show it: the document, each measure beside what it is compared with, and what failed."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

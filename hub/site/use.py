@@ -1,4 +1,4 @@
-"""Snippets to copy: how to pull an adapter with each tool, pinned to what was proven, and how to push the first version."""
+"""Snippets to copy: how to pull an adapter with each tool, pinned to what was proven, and how to push one."""
 
 from dataclasses import dataclass
 
@@ -89,7 +89,8 @@ def push_commands(request: HttpRequest, head: Head) -> list[Snippet]:
     """What to type to fill an empty adapter."""
     here, name = f"{request.scheme}://{request.get_host()}", head.adapter.full_name
     kind = " --repo-type dataset" if head.adapter.type == "dataset" else ""
-    hf = f"export HF_ENDPOINT={here}\nexport HF_TOKEN=…   # from {here}/settings/tokens\nhf upload {name} ./adapter{kind}"
+    token = f"export HF_TOKEN=…   # from {here}/settings/tokens"
+    hf = f"export HF_ENDPOINT={here}\n{token}\nhf upload {name} ./adapter{kind}"
     python = f"""from huggingface_hub import HfApi
 
 HfApi(endpoint="{here}", token="…").upload_folder(

@@ -1,4 +1,4 @@
-"""What was proven about one revision, check by check; and the small panel that pages ask for while it is being proven."""
+"""What was proven about one revision, check by check; and the panel that pages ask for while it is proven."""
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
@@ -10,7 +10,7 @@ from registry.errors import VerdictNotApplicable
 
 @adapter_page
 def verdict(request: HttpRequest, head: Head) -> HttpResponse:
-    """The page, or with `was=STATE` the panel alone: a state that moved on makes the browser load the whole page anew."""
+    """The page, or with `was=STATE` the panel alone; where the state moved on, the browser loads the page anew."""
     if "was" in request.GET:
         return _panel(request, head, request.GET["was"])
     if head.proof is None:
