@@ -1,0 +1,163 @@
+"""Xorbs: what is taken, what is refused and what it costs; against hf_xet's own bytes and against forgers."""
+
+import io
+import random
+import tracemalloc
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import lz4.frame
+import pytest
+
+from registry import blobs, xorbs
+from registry.blobs import BlobStore, FileStore, Keys
+from registry.errors import XorbInvalid
+from registry.xorbs import chunks
+from tests.xet.build import Xorb, chunk, noise, split
+
+CLIENT_XORB = (Path(__file__).parent / "data" / "hf_xet-1.8.0.xorb").read_bytes()
+CLIENT_NAME = "ad99e076ff3cb9465817b5f93428273f8b9524bc062e106075fce07c9560ed0d"
+
+
+@pytest.fixture(autouse=True)
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> BlobStore:
+    store = FileStore(tmp_path / "blobs")
+    monkeypatch.setattr(blobs, "store", lambda: store)
+    return store
+
+
+def nothing_is_kept(store: BlobStore) -> bool:
+    return not list(store.list(Keys.XORBS))
+
+
+def test_what_the_client_sends_is_taken(store: BlobStore) -> None:
+    assert {stored[4] for stored, _ in chunks.read_chunks(io.BytesIO(CLIENT_XORB))} == {0, 1, 2}
+    assert xorbs.receive(io.BytesIO(CLIENT_XORB), CLIENT_NAME) == len(CLIENT_XORB)
+    with store.open(Keys.xorb(CLIENT_NAME)) as kept:
+        assert kept.read(len(CLIENT_XORB)) == CLIENT_XORB
+
+
+@pytest.mark.parametrize("scheme", [0, 1, 2])
+@pytest.mark.parametrize("size", [1, 2, 3, 4, 5, 131_071, 131_072])
+def test_every_scheme_gives_the_bytes_back(scheme: int, size: int) -> None:
+    raw = noise(size)
+    assert next(chunks.read_chunks(io.BytesIO(chunk(raw, scheme)))).raw == raw
+
+
+class Dribble:
+    """A source that answers less than was asked for, as sockets do."""
+
+    def __init__(self, data: bytes) -> None:
+        self.file, self.random = io.BytesIO(data), random.Random(5)
+
+    def read(self, size: int) -> bytes:
+        return self.file.read(self.random.randint(1, size))
+
+
+def test_short_reads_are_no_end() -> None:
+    assert xorbs.receive(Dribble(CLIENT_XORB), CLIENT_NAME) == len(CLIENT_XORB)
+
+
+def test_a_xorb_that_comes_again_is_verified_again(store: BlobStore) -> None:
+    xorbs.receive(io.BytesIO(CLIENT_XORB), CLIENT_NAME)
+    xorbs.receive(io.BytesIO(CLIENT_XORB), CLIENT_NAME)
+    with pytest.raises(XorbInvalid):
+        xorbs.receive(io.BytesIO(CLIENT_XORB[:-1]), CLIENT_NAME)
+    assert store.size(Keys.xorb(CLIENT_NAME)) > len(CLIENT_XORB)
+
+
+RAWS = split(noise(200_000))
+GOOD = Xorb(RAWS)
+BOMB = lz4.frame.compress(bytes(64 << 20))[: 256 << 10]
+FRAME = lz4.frame.compress(RAWS[0])
+
+
+def raw_chunk(packed: bytes, raw_size: int, scheme: int = 1) -> bytes:
+    return bytes(1) + len(packed).to_bytes(3, "little") + bytes([scheme]) + raw_size.to_bytes(3, "little") + packed
+
+
+FORGED = {
+    "nothing": b"",
+    "half a header": GOOD.data[:5],
+    "cut in a chunk": GOOD.data[:-1],
+    "cut between chunks": b"".join(chunk(raw) for raw in RAWS[:-1]),
+    "another byte": GOOD.data[:-1] + bytes([GOOD.data[-1] ^ 1]),
+    "another order": b"".join(chunk(raw) for raw in reversed(RAWS)),
+    "a byte too many": GOOD.data + b"\0",
+    "a footer": GOOD.data + b"XETBLOB" + bytes(100),
+    "an unknown version": chunk(RAWS[0], version=1),
+    "an unknown scheme": raw_chunk(RAWS[0], len(RAWS[0]), scheme=3),
+    "a raw size too large": chunk(RAWS[0], 1, raw_size=len(RAWS[0]) + 1),
+    "a raw size too small": chunk(RAWS[0], 1, raw_size=len(RAWS[0]) - 1),
+    "a plain chunk of another size": chunk(RAWS[0], 0, raw_size=len(RAWS[0]) - 1),
+    "a chunk over 128 KiB": chunk(bytes(131_073), 1),
+    "an empty chunk": chunk(b"", 0),
+    "a bomb": raw_chunk(BOMB, 131_072),
+    + len(HUGE_FRAME[:262_144]).to_bytes(3, "little")
+    + b"\1"
+    + (131_072).to_bytes(3, "little")
+    + HUGE_FRAME,
+    "no LZ4 at all": raw_chunk(RAWS[0], len(RAWS[0])),
+    "two LZ4 frames": raw_chunk(FRAME + FRAME, len(RAWS[0])),
+        lz4.frame.compress(RAWS[0])
+    ),
+    "LZ4 without its end": raw_chunk(FRAME[:-4], len(RAWS[0])),
+        chunk(RAWS[0], 1)
+    ),
+    "too many chunks": chunk(b"x") * 8193,
+}
+
+
+@pytest.mark.parametrize("forgery", FORGED)
+def test_a_forged_xorb_is_refused_and_not_kept(store: BlobStore, forgery: str) -> None:
+    with pytest.raises(XorbInvalid) as refusal:
+        xorbs.receive(io.BytesIO(FORGED[forgery]), GOOD.name)
+    assert refusal.value.detail.endswith(".")
+    assert nothing_is_kept(store)
+    assert store.tidy(datetime.now(UTC) + timedelta(days=1)) == 0
+
+
+def test_a_xorb_may_not_be_larger_than_64_mib() -> None:
+    class Endless:
+        part, buffer, given = chunk(bytes(131_072)), b"", 0
+
+        def read(self, size: int) -> bytes:
+            while len(self.buffer) < size:
+                self.buffer += self.part
+            data, self.buffer = self.buffer[:size], self.buffer[size:]
+            self.given += len(data)
+            return data
+
+    source = Endless()
+    with pytest.raises(XorbInvalid, match="64 MiB"):
+        xorbs.receive(source, "0" * 64)
+    assert source.given < (64 << 20) + 300_000
+
+
+def test_a_bomb_costs_no_memory() -> None:
+    tracemalloc.start()
+    with pytest.raises(XorbInvalid):
+        list(chunks.read_chunks(io.BytesIO(FORGED["a bomb"])))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 2 << 20
+
+
+def test_random_damage_never_passes_and_never_crashes(store: BlobStore) -> None:
+    dice = random.Random(11)
+    xorb = Xorb(split(noise(30_000) + bytes(30_000), 10_000), scheme=1)
+    for _ in range(1500):
+        data = bytearray(xorb.data)
+        for _ in range(dice.randint(1, 4)):
+            at = dice.randrange(len(data)) if dice.random() < 0.5 else dice.choice([0, 1, 4, 5, 8, 9, 12, 13, 14])
+            data[at] ^= 1 << dice.randrange(8)
+        if dice.random() < 0.2:
+            del data[dice.randrange(len(data)) :]
+        try:
+            taken = [chunk.raw for chunk in chunks.read_chunks(io.BytesIO(bytes(data)))]
+        except XorbInvalid:
+            continue
+        if taken != xorb.raws:  # well-formed, but other bytes: the hash must tell
+            with pytest.raises(XorbInvalid):
+                xorbs.receive(io.BytesIO(bytes(data)), xorb.name)
+            assert nothing_is_kept(store)
