@@ -7,21 +7,18 @@ import subprocess
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, TypeAlias
 
 import yaml
 from django.core.cache import cache
 from django.utils.html import escape
 
-from registry import markdown
+from registry import markdown, plainyaml
+from registry.plainyaml import Value
 
 MAX_CARD_BYTES = 1 << 20
 MAX_METADATA_BYTES = 64 << 10
-MAX_DEPTH = 16
 RENDER_SECONDS = 2.0
 CACHE_SECONDS = 7 * 24 * 3600
-
-Value: TypeAlias = "None | bool | int | float | str | list[Value] | dict[str, Value]"
 
 _FRONT_MATTER = re.compile(r"\A\ufeff?\s*---[ \t]*\r?\n(.*?)^---[ \t]*(?:\r?\n|\Z)", re.DOTALL | re.MULTILINE)
 
@@ -81,9 +78,10 @@ def metadata(readme: str) -> Card:
         return Card(body=readme)
     body = readme[found.end() :]
     try:
-        return Card(data=_mapping(found[1]), body=body)
+        data = plainyaml.mapping(found[1], most=MAX_METADATA_BYTES, what="the metadata")
+        return Card(data=data, body=body)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
-        return Card(body=body, problem=_reason(error))
+        return Card(body=body, problem=plainyaml.reason(error, first_line=2))
 
 
 def html(body: str, *, files: str, pages: str) -> str:
@@ -120,66 +118,6 @@ def _rendered(body: str, files: str, pages: str) -> str | None:
     except (subprocess.SubprocessError, OSError):
         return None
     return done.stdout
-
-
-class _PlainLoader(yaml.CSafeLoader):
-    """YAML 1.2's core scalars only: 1.1 reads `no` as false, `1:30` as ninety and dates as objects."""
-
-    yaml_implicit_resolvers: ClassVar[dict[str, list[tuple[str, re.Pattern[str]]]]] = {}
-
-
-for _tag, _pattern, _starts in (
-    ("null", r"~|null|Null|NULL|", ["~", "n", "N", ""]),
-    ("bool", r"true|True|TRUE|false|False|FALSE", list("tTfF")),
-    ("int", r"[-+]?(0|[1-9][0-9]{0,17})", list("-+0123456789")),
-    (
-        "float",
-        r"[-+]?([0-9]{1,18}\.[0-9]{0,18}|\.[0-9]{1,18}|[0-9]{1,18}(?=[eE]))([eE][-+]?[0-9]{1,3})?",
-        list("-+0123456789."),
-    ),
-):
-    _PlainLoader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(rf"^(?:{_pattern})$"), _starts)
-
-
-def _mapping(text: str) -> dict[str, Value]:
-    if len(text.encode()) > MAX_METADATA_BYTES:
-        raise ValueError("the metadata is over 64 kB")
-    depth = 0
-    for event in yaml.parse(text, Loader=_PlainLoader):
-        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
-        _refuse_unless_plain(event, depth)
-    loaded = yaml.load(text, Loader=_PlainLoader)  # a subclass of CSafeLoader: builds no objects
-    if loaded is None:
-        return {}
-    if not isinstance(loaded, dict):
-        raise ValueError("the metadata is not a list of “key: value” lines")
-    return {str(key): _value(value) for key, value in loaded.items()}
-
-
-def _refuse_unless_plain(event: yaml.Event, depth: int) -> None:
-    if depth > MAX_DEPTH:
-        raise ValueError("the metadata is nested more than 16 levels deep")
-    if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
-        raise ValueError("anchors and aliases (& and *) are not allowed; write the value out")
-    if getattr(event, "tag", None) not in (None, "!"):
-        raise ValueError("tags (!) are not allowed; write a plain value")
-
-
-def _value(value: Any) -> Value:
-    if isinstance(value, dict):
-        return {str(key): _value(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_value(item) for item in value]
-    if isinstance(value, float) and not abs(value) < float("inf"):
-        raise ValueError("a number is too large")
-    return value if value is None or isinstance(value, bool | int | float) else str(value)
-
-
-def _reason(error: Exception) -> str:
-    mark = getattr(error, "problem_mark", None)
-    if mark is None:
-        return str(error) if isinstance(error, ValueError) else "the metadata cannot be read"
-    return f"line {mark.line + 2} of the card is not valid YAML: {getattr(error, 'problem', '')}".rstrip(": ")
 
 
 def _word(value: Value) -> str:

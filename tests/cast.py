@@ -1,6 +1,6 @@
-"""Who plays in the tests: alice owns, bob writes in her organisation, carol is a stranger, mona moderates, ada administers.
+"""Who plays in the tests: alice owns, bob writes in her organisation acme, dave contributes there, erin reads there.
 
-dave contributes to acme and erin reads there. Adapters are made as rows; bytes and pushes are other tests' business.
+carol is a stranger, mona moderates, ada administers. Adapters have a first revision; pushes are other tests' business.
 """
 
 from dataclasses import dataclass
