@@ -21,11 +21,11 @@ from django.utils.module_loading import import_string
 from registry import names
 from registry.errors import ClaimStale, NameInvalid
 from registry.models import Adapter, Attempt, Base, Ref, Revision, Verdict, WorkerHeartbeat
+from registry.pull import VERIFIED
 from registry.refs import MAIN
 
 logger = logging.getLogger(__name__)
 
-VERIFIED = "refs/verified"
 LIMITS = {"limits.time", "limits.memory"}  # may be the machine's fault: tried twice
 CRASHED = "engine.check-crashed"
 NUDGE_AGAIN = timedelta(seconds=60)

@@ -1,0 +1,173 @@
+"""The jail holds, notices when it does not, and lets real work through."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from workers.engine import jail, selftest
+
+ROOT = Path(jail.__file__).parents[2]
+LIMITS = {"memory_bytes": 2 << 30, "cpu_seconds": 5, "file_bytes": 1 << 20}
+
+
+def in_jail(code: str, work: Path, *readable: Path, **limits: int) -> subprocess.CompletedProcess:
+    """Run Python code in a fresh process that locked itself down first; `limits` replace those of LIMITS."""
+    setup = f"""
+import os, sys
+from pathlib import Path
+sys.path.insert(0, {str(ROOT)!r})
+from workers.engine import jail
+jail.lock_down(Path({str(work)!r}), map(Path, {[str(path) for path in readable]!r}), **{LIMITS | limits!r})
+"""
+    return python("-I", "-c", setup + code)
+
+
+def python(*arguments: str) -> subprocess.CompletedProcess:
+    return subprocess.run([sys.executable, *arguments], capture_output=True, text=True, timeout=30, cwd=ROOT)
+
+
+def test_no_attack_gets_out_of_the_jail():
+    findings = selftest.run()
+    assert findings.holes == ()
+    assert findings.attacks >= 38
+    assert findings.layers["landlock_abi"] >= 1
+    assert findings.layers["seccomp_instructions"] > 200
+
+
+def test_every_attack_works_without_the_jail():
+    """Else an attack proves nothing by failing."""
+    findings = selftest.attack_from(lambda targets: {})
+    needs_root = {"A device node can be made.", "A file system can be mounted."}
+    expected = set(selftest.ATTACKS) - (needs_root if os.getuid() else set())
+    assert expected <= set(findings.holes)
+
+
+def test_a_jail_without_seccomp_is_noticed(monkeypatch):
+    monkeypatch.setattr(jail, "_seccomp", lambda: 0)
+    assert "A process can be started by fork." in selftest.attack_from(lambda t: vars(selftest._lock(t))).holes
+
+
+def test_a_jail_without_landlock_is_noticed(monkeypatch):
+    monkeypatch.setattr(jail, "_landlock", lambda work, readable: 0)
+    assert "A file outside can be read." in selftest.attack_from(lambda t: vars(selftest._lock(t))).holes
+
+
+def test_a_kernel_without_landlock_fails_closed_with_a_sentence(monkeypatch):
+    monkeypatch.setattr(jail, "landlock_abi", lambda: 0)
+    (hole,) = selftest.attack_from(lambda t: vars(selftest._lock(t))).holes
+    assert "Landlock" in hole
+    assert "Linux 5.13" in hole
+
+
+def test_another_architecture_fails_closed_with_a_sentence(monkeypatch):
+    monkeypatch.setattr(jail, "ARCHITECTURE", "riscv64")
+    with pytest.raises(jail.JailUnavailable, match="x86_64 or aarch64"):
+        jail.lock_down(None, [], **LIMITS)
+
+
+def test_the_self_test_runs_as_a_program_in_little_time():
+    started = time.monotonic()
+    done = python("-I", selftest.__file__)
+    assert time.monotonic() - started < 3  # 0.06 s where nothing else runs
+    assert done.returncode == 0, done.stdout
+    assert json.loads(done.stdout)["milliseconds"] < 300 * 3
+
+
+def test_the_self_test_leaves_no_process_and_no_folder(tmp_path, monkeypatch):
+    monkeypatch.setattr(selftest.tempfile, "tempdir", str(tmp_path))
+    before = children()
+    selftest.attack_from(lambda t: vars(selftest._lock(t)))
+    assert children() == before
+    assert list(tmp_path.iterdir()) == []
+
+
+def children() -> str:
+    return Path(f"/proc/self/task/{os.getpid()}/children").read_text()
+
+
+def test_threads_libraries_and_the_work_folder_are_there_inside(tmp_path):
+    code = f"""
+import threading, ssl, sqlite3, decimal, json, zoneinfo
+threads = [threading.Thread(target=lambda: sum(range(1000))) for _ in range(4)]
+[t.start() for t in threads]; [t.join() for t in threads]
+Path({str(tmp_path / "out")!r}).write_text("written")
+print(open("/dev/urandom", "rb").read(4) != b"")
+"""
+    done = in_jail(code, tmp_path)
+    assert done.stdout == "True\n", done.stderr
+    assert (tmp_path / "out").read_text() == "written"
+
+
+def test_what_may_be_read_cannot_be_written(tmp_path):
+    work, files = tmp_path / "work", tmp_path / "files"
+    work.mkdir(), files.mkdir()
+    (files / "a").write_text("adapter")
+    done = in_jail(f"print(open('{files}/a').read())\nopen('{files}/a', 'w')", work, files)
+    assert done.stdout == "adapter\n"
+    assert "PermissionError" in done.stderr
+    assert (files / "a").read_text() == "adapter"
+
+
+def test_memory_beyond_the_limit_is_a_memory_error(tmp_path):
+    assert "MemoryError" in in_jail("bytearray(3 << 30)", tmp_path).stderr
+
+
+def test_processor_time_beyond_the_limit_ends_the_process(tmp_path):
+    assert in_jail("while True: pass", tmp_path, cpu_seconds=1).returncode == -24  # SIGXCPU
+
+
+def test_a_process_with_threads_is_not_locked_down():
+    code = f"""
+import threading, time
+from workers.engine import jail
+threading.Thread(target=time.sleep, args=(9,), daemon=True).start()
+jail.lock_down(None, [], **{LIMITS!r})
+"""
+    assert "already has 2" in python("-c", code).stderr
+
+
+def test_closing_descriptors_keeps_exactly_those_that_are_named():
+    code = """
+import os
+from workers.engine import jail
+reader, writer = os.pipe()
+jail.close_all_but({0, 1, 2, writer})
+os.fstat(writer)
+try:
+    os.fstat(reader)
+except OSError:
+    print("closed")
+"""
+    assert python("-c", code).stdout == "closed\n"
+
+
+def test_a_child_dies_with_its_parent(tmp_path):
+    code = """
+import os, sys, time
+from workers.engine import jail
+me = os.getpid()
+child = os.fork()
+if child == 0:
+    jail.die_with_parent(me)
+    time.sleep(60)
+print(child, flush=True)
+time.sleep(0.3)
+os.kill(me, 9)
+"""
+    child = Path("/proc", python("-c", code).stdout.strip())
+    deadline = time.monotonic() + 5
+    while is_running(child) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert not is_running(child)
+
+
+def is_running(process: Path) -> bool:
+    try:
+        return (process / "stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False

@@ -1,0 +1,213 @@
+"""An engine that dies, hangs or lies costs its own job and nothing else, and leaves nothing behind."""
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from workers import report, scratch
+from workers.engine.job import Job
+from workers.report import NotAReport
+from workers.sandbox import Engine, EngineDied, EngineHung, EngineLied, EngineMissing, Engines, environment
+
+FAKE = Path(__file__).parent / "fake_engine.py"
+
+
+def start(mode: str) -> Engine:
+    return Engine([sys.executable, "-I", str(FAKE), mode])
+
+
+def run(engine: Engine, seconds: float = -9.5) -> tuple[dict, list]:
+    """Run a job; the default leaves the engine half a second beyond the grace."""
+    seen: list = []
+    return engine.run(Job(id="1", folder=Path("/nonexistent"), seconds=seconds), on_check=seen.append), seen
+
+
+def survivors(engine: Engine) -> list[str]:
+    """Return the processes of the engine's group that are there a second after it was killed."""
+    deadline = time.monotonic() + 1
+    while (found := group_of(engine)) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return found
+
+
+def group_of(engine: Engine) -> list[str]:
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = stat.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        if int(fields[2]) == engine.pid and fields[0] not in "ZX":
+            found.append(stat.parent.name)
+    return found
+
+
+def test_a_verdict_arrives_check_by_check():
+    with start("fails") as engine:
+        found, seen = run(engine)
+    assert [check["id"] for check in seen] == ["file.header", "tensors.not-finite"]
+    assert found["state"] == "failed"
+    assert found["checks"] == seen
+    assert found["checks"][1]["fix"] == "Train again."
+
+
+def test_an_engine_takes_job_after_job():
+    with start("passes") as engine:
+        assert [run(engine)[0]["state"] for _ in range(3)] == ["passed"] * 3
+        assert engine.is_alive
+
+
+@pytest.mark.parametrize(
+    ("mode", "fault", "words"),
+    [
+        ("claims to pass", EngineLied, "state passed"),
+        ("passes unchecked", EngineLied, "0 checks"),
+        ("answers another job", EngineLied, "while job 1 ran"),
+        ("floods", EngineLied, "flooded"),
+        ("never ends a line", EngineLied, "flooded"),
+        ("says NaN", EngineLied, "not JSON"),
+        ("nests", EngineLied, "not JSON"),
+        ("dies", EngineDied, "SIGKILL. Its last words: out of cheese"),
+        ("ends at once", EngineDied, "status 1. Its last words: no such base"),
+        ("hangs", EngineHung, "no answer"),
+        ("forks and hangs", EngineHung, "no answer"),
+        ("leaks", EngineLied, "does not hold"),
+    ],
+)
+def test_a_bad_engine_is_blamed_and_nothing_of_it_is_left(mode, fault, words):
+    engine = start(mode)
+    with pytest.raises(fault, match=words):
+        run(engine)
+    assert not engine.is_alive
+    assert survivors(engine) == []
+    assert not engine.home.exists()
+
+
+def test_an_engine_that_does_not_become_ready_is_given_up():
+    engine = start("never ready")
+    with pytest.raises(EngineHung):
+        engine.wait_until_ready(seconds=0.3)
+    assert survivors(engine) == []
+
+
+def test_a_missing_interpreter_is_a_sentence_with_the_fix():
+    with pytest.raises(EngineMissing, match="make engine"):
+        Engine.serve("/nonexistent/python", "", "")
+
+
+def test_an_exception_of_the_listener_ends_the_job():
+    def listener(check):
+        raise KeyError("stop")
+
+    engine = start("passes")
+    with pytest.raises(KeyError):
+        engine.run(Job(id="1", folder=Path("/")), on_check=listener)
+    assert not engine.is_alive
+
+
+def test_an_engine_sees_nothing_of_ours(monkeypatch):
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "very secret")
+    monkeypatch.setenv("DOVETAIL_SECRET_KEY", "very secret")
+    kept_open = os.open(__file__, os.O_RDONLY)
+    os.set_inheritable(kept_open, True)
+    with start("shows its environment") as engine:
+        (check,) = run(engine)[0]["checks"]
+        seen = check["where"]
+        assert set(seen["environ"]) - {"LC_CTYPE"} == set(environment(engine.home))
+        assert seen["environ"]["HF_HUB_OFFLINE"] == "1"
+        assert seen["environ"]["HOME"] == str(engine.home)
+        assert seen["cwd"] == []
+        assert seen["fds"] == 4  # the three standard ones, and the listing itself
+        assert seen["sid"] == engine.pid
+    os.close(kept_open)
+
+
+def test_the_least_recently_used_engine_makes_room(tmp_path):
+    python = tmp_path / "python"
+    python.write_text(f"#!/bin/sh\nexec {sys.executable} -I {FAKE} passes\n")
+    python.chmod(0o755)
+    engines = Engines(capacity=2)
+    started = []
+    first, second, third = ((str(python), f"/base/{n}", f"a/{n}") for n in "123")
+    try:
+        one, two = engines.get(first, before=lambda: started.append(1)), engines.get(second)
+        assert engines.get(first, before=lambda: started.append(2)) is one
+        three = engines.get(third)
+        assert (one.is_alive, two.is_alive, three.is_alive) == (True, False, True)
+        run(one)
+        one.stop()
+        assert engines.get(first, before=lambda: started.append(3)) is not one
+        assert started == [1, 3]
+    finally:
+        engines.stop()
+    assert not three.is_alive
+
+
+def test_an_engine_dies_when_its_worker_is_killed_and_its_folder_is_swept():
+    code = f"""
+import os, sys
+from workers.sandbox import Engine
+engine = Engine([sys.executable, "-I", {str(FAKE)!r}, "hangs"])
+engine.wait_until_ready()
+print(engine.pid, engine.home, flush=True)
+os.kill(os.getpid(), 9)
+"""
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=20, cwd=FAKE.parents[2])
+    pid, home = done.stdout.split()
+    deadline = time.monotonic() + 5
+    while Path("/proc", pid).exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert not Path("/proc", pid).exists()
+    assert Path(home).exists()
+    scratch.sweep()
+    assert not Path(home).exists()
+
+
+# --- what may be believed --------------------------------------------------------------------------------------------
+GOOD = {"id": "file.header", "outcome": "passed"}
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        None,
+        [],
+        {"outcome": "passed"},
+        GOOD | {"id": "../../etc"},
+        GOOD | {"id": "a.b" * 40},
+        GOOD | {"outcome": "verified"},
+        GOOD | {"message": 7},
+        GOOD | {"duration_ms": 1e999},
+        GOOD | {"duration_ms": True},
+        GOOD | {"duration_ms": 10**400},
+        GOOD | {"where": {"a": {"b": {"c": {"d": 1}}}}},
+        GOOD | {"where": dict.fromkeys(map(str, range(300)), 1)},
+    ],
+)
+def test_what_no_engine_says_is_refused(said):
+    with pytest.raises(NotAReport):
+        report.check(said)
+
+
+def test_text_is_cut_and_cleaned_of_what_databases_refuse():
+    found = report.check(GOOD | {"message": "a\x00b\ud800" + "c" * 9000, "state": "passed", "adapter": 1})
+    assert found["message"].startswith("a\N{REPLACEMENT CHARACTER}b\N{REPLACEMENT CHARACTER}ccc")
+    assert len(found["message"]) == report.MAX_TEXT
+    assert found.keys() == set(report.CHECK)
+
+
+def test_an_engine_cannot_set_what_is_not_its_to_say():
+    said = {
+        "state": "passed",
+        "checks": [GOOD],
+        "revision": "0" * 40,
+        "attempt": 9,
+        "reason": "x",
+        "finished_at": "now",
+    }
+    assert report.verdict(said).keys() == set(report.VERDICT)
