@@ -1,0 +1,80 @@
+"""Logs: one JSON object a line, with the request's id, and never a secret."""
+
+import json
+import logging
+
+import pytest
+from django.test import Client, RequestFactory
+
+from hub import logs
+
+SECRETS = {
+    "a token of the Hub": "token hf_AbCdEfGhIjKlMnOp refused",
+    "a token of ours": "dvt_AbCdEfGhIjKlMnOpQrStUv123456",
+    "a bearer header": "Authorization: Bearer s3cr3t.value",
+    "a basic header": "authorization: Basic czNjcjN0",
+    "a presigned query": "https://s3/b/k?X-Amz-Credential=s3cr3t%2F2026&X-Amz-Signature=s3cr3t&response=1",
+    "a ticket": "/-/bytes/abc?ticket=s3cr3t&x=1",
+    "a password in JSON": '{"username": "alice", "password": "s3cr3t"}',
+    "a password in a form": "username=alice&password1=s3cr3t&password2=s3cr3t",
+    "a password in an address": "redis://user:s3cr3t@host:6379/0",
+    "a cookie": "Cookie: sessionid=s3cr3t",
+    "a Python dict": "{'access_token': 's3cr3t'}",
+}
+
+
+def line(message: str, *arguments: object, **extra: object) -> str:
+    record = logging.LogRecord("hub.test", logging.INFO, __file__, 1, message, arguments, None)
+    vars(record).update(extra)
+    return logs.JsonLine().format(record)
+
+
+@pytest.mark.parametrize("text", SECRETS.values(), ids=SECRETS.keys())
+def test_a_secret_never_reaches_a_log(text: str) -> None:
+    written = line("%s", text, detail=text)
+    assert "s3cr3t" not in written
+    assert "AbCdEfGh" not in written
+    assert "czNjcjN0" not in written
+
+
+def test_what_is_no_secret_stays() -> None:
+    assert json.loads(line("alice pushed 3 files to acme/router?download=true"))["message"] == (
+        "alice pushed 3 files to acme/router?download=true"
+    )
+
+
+def test_a_forged_line_break_stays_inside_its_line() -> None:
+    written = line('x\n{"level": "CRITICAL"}\x1b[31m\u2028')
+    assert "\n" not in written
+    assert "\x1b" not in written
+    assert json.loads(written)["level"] == "INFO"
+
+
+def test_extras_become_fields_with_their_types() -> None:
+    written = json.loads(line("done", rows=24, seconds=0.5, adapter="alice/x", error=None))
+    assert (written["rows"], written["seconds"], written["adapter"], written["error"]) == (24, 0.5, "alice/x", None)
+
+
+def test_a_hostile_line_costs_little() -> None:
+    logs.redact("a-" * 50_000)
+    logs.redact("secret-" * 10_000)
+
+
+@pytest.mark.parametrize("header", ["X-Request-Id", "X-Amzn-Trace-Id"])
+def test_an_answer_carries_the_id_that_the_client_chose(header: str) -> None:
+    answer = Client().get("/livez", headers={header: "client-chose-this-1"})
+    assert answer["X-Request-Id"].endswith(";client-chose-this-1")
+    assert len(answer["X-Request-Id"]) > len(";client-chose-this-1") + 8
+
+
+@pytest.mark.parametrize("theirs", ["a b", "x" * 129, "é", '"', "<script>"])
+def test_an_id_with_characters_that_no_id_has_is_dropped(theirs: str) -> None:
+    request = RequestFactory().get("/", headers={"X-Request-Id": theirs})
+    assert theirs not in logs.name_of(request)
+
+
+def test_a_request_is_logged_without_its_query(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.DEBUG, "hub.requests"):
+        Client().get("/livez?q=private-search-words")
+    [record] = [record for record in caplog.records if record.name == "hub.requests"]
+    assert record.getMessage() == "GET /livez 200"

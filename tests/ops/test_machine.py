@@ -1,0 +1,111 @@
+"""What a machine may lack, and the one sentence that is said about it."""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ops import environments, machine
+from ops.sentences import ROOT, Stop
+
+
+def make(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run make as a newcomer's shell would: with hardly any environment."""
+    bare = {"PATH": "/usr/bin:/bin", "HOME": "/nonexistent", "LANG": "C.UTF-8", **environment}
+    return subprocess.run(["make", "-s", *arguments], cwd=ROOT, env=bare, capture_output=True, text=True, timeout=60)
+
+
+def one_sentence(done: subprocess.CompletedProcess[str]) -> str:
+    """Return the sentence a failed make said: no traceback, nothing but make's own line beside it."""
+    assert done.returncode != 0
+    lines = [line for line in done.stderr.splitlines() if not line.startswith("make: ***")]
+    assert len(lines) == 1, done.stderr
+    return lines[0]
+
+
+def test_a_port_in_use_is_one_sentence(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        said = one_sentence(make("up", f"PORT={port}", f"DATA={tmp_path}/data"))
+    assert said == (
+        f"Port {port} on 127.0.0.1 is in use by another program: stop that one, or choose another with PORT=N."
+    )
+
+
+@pytest.mark.parametrize("port", ["0", "65536", "-1", "80a", "8.0"])
+def test_a_port_that_is_none_is_one_sentence(port: str, tmp_path: Path) -> None:
+    assert one_sentence(make("up", f"PORT={port}", f"DATA={tmp_path}/data")).startswith("PORT must be a number")
+
+
+def test_an_address_of_another_machine_is_one_sentence(tmp_path: Path) -> None:
+    said = one_sentence(make("up", "HOST=192.0.2.1", f"DATA={tmp_path}/data"))
+    assert said.startswith("192.0.2.1 is not an address of this machine")
+
+
+@pytest.mark.parametrize("folder", ["/proc/dovetail", "/dev/null/data", "/sys/dovetail"])
+def test_a_data_folder_that_cannot_be_written_is_one_sentence(folder: str) -> None:
+    said = one_sentence(make("up", f"DATA={folder}"))
+    assert said.startswith(f"The data folder {folder} cannot be written (")
+    assert said.endswith("choose another with DATA=DIR.")
+
+
+def test_a_missing_interpreter_is_one_sentence(tmp_path: Path) -> None:
+    for program in ("make", "sh", "echo"):
+        found = shutil.which(program)
+        assert found
+        (tmp_path / program).symlink_to(found)
+    said = one_sentence(make("up", PATH=str(tmp_path)))
+    assert said == (
+        "Dovetail needs Python 3.11 or newer, and none was found: install python3.11 and python3.11-venv."
+    )
+
+
+def test_an_old_interpreter_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "version_info", (3, 9, 2, "final", 0))
+    with pytest.raises(Stop, match=r"needs Python 3\.11 or newer"):
+        machine.require_interpreter()
+
+
+def test_a_missing_venv_module_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(Stop, match=r"install the package python3\.\d+-venv"):
+        machine.require_interpreter()
+
+
+def test_too_little_disk_is_one_sentence_with_both_numbers(tmp_path: Path) -> None:
+    free = shutil.disk_usage(tmp_path).free
+    with pytest.raises(Stop, match=r"Building the hub needs [\d.e+]+ GB of disk, and .* has [\d.e+]+ GB free: make room"):
+        machine.require_space(tmp_path, free * 2, "Building the hub")
+
+
+def test_every_make_target_is_listed_by_help() -> None:
+    listed = make("help").stdout
+    for target in ("up", "demo", "manage", "test", "lint", "bench", "services", "help"):
+        assert f"make {target} " in listed
+
+
+def test_an_environment_that_is_up_to_date_is_not_touched(monkeypatch: pytest.MonkeyPatch) -> None:
+    environments.ensure_dev()
+    monkeypatch.setattr(environments, "_run", lambda *_: pytest.fail("something was installed"))
+    assert environments.ensure_dev() == environments.ensure_web() == environments.PYTHON
+
+
+def test_the_pin_of_torch_is_read_from_the_engines_requirements() -> None:
+    assert environments._torch_pin(ROOT / "requirements/engine-5.txt").startswith("torch==")
+
+
+@pytest.mark.engine
+@pytest.mark.skipif(os.environ.get("CI") != "true" and not (ROOT / ".engines/e5").exists(), reason="engine e5 is not built")
+def test_the_engine_holds_a_torch_that_starts() -> None:
+    python = ROOT / ".engines/e5/bin/python"
+    code = "import torch, transformers, peft; print(torch.__version__, transformers.__version__, peft.__version__)"
+    assert subprocess.run([python, "-c", code], capture_output=True, text=True, check=True).stdout.split()[1:] == [
+        "5.24.0",
+        "0.21.2",
+    ]
