@@ -176,6 +176,7 @@ SPECTACULAR_SETTINGS = {
     "VERSION": "1",
     "SERVE_INCLUDE_SCHEMA": False,
     "SCHEMA_PATH_PREFIX": "/api/v1",
+    "POSTPROCESSING_HOOKS": [],  # enumerations stay where they are used, without invented names
 }
 UNFOLD = {"SITE_TITLE": "Dovetail", "SITE_HEADER": "Dovetail", "SITE_SYMBOL": "deployed_code"}
 

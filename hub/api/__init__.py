@@ -1,1 +1,1 @@
-"""Our own REST interface, version 1."""
+"""Our own REST, version 1: parses, asks the registry, answers; no rule lives here."""

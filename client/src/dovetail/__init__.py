@@ -1,1 +1,25 @@
 """Dovetail on the command line and in Python; what a hub knows and decides lives on the hub, not here."""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from dovetail.client import Client, Pushed, pull, push
+    from dovetail.problems import Problem
+    from dovetail.verdict import Check, Verdict
+
+__version__ = "0.1.0"
+__all__ = ["Check", "Client", "Problem", "Pushed", "Verdict", "pull", "push"]
+
+_HOMES = {
+    "Client": "dovetail.client", "Pushed": "dovetail.client", "pull": "dovetail.client", "push": "dovetail.client",
+    "Problem": "dovetail.problems", "Check": "dovetail.verdict", "Verdict": "dovetail.verdict",
+}  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    # The hub and the engine import dovetail.adapters and must not pay for the client's network code.
+    if name not in _HOMES:
+        raise AttributeError(f"module 'dovetail' has no attribute {name!r}")
+    from importlib import import_module  # noqa: PLC0415  # only when the first name is asked for
+
+    return getattr(import_module(_HOMES[name]), name)

@@ -1,0 +1,5 @@
+"""Lets `python -m dovetail` be the command."""
+
+from dovetail.cli import main
+
+main()

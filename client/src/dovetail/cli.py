@@ -1,0 +1,286 @@
+"""The command `dovetail`: reads arguments, asks `client`, lets `printing` answer; statuses are those of `problems`."""
+
+import difflib
+import getpass
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dovetail import __version__, client, places
+from dovetail.client import Client
+from dovetail.printing import Printer
+from dovetail.problems import DONE, REFUTED, USAGE, Problem, usage
+from dovetail.verdict import Verdict
+
+app = typer.Typer(
+    name="dovetail", add_completion=False, pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Push adapters to a Dovetail hub, see what was proven about them, pull the version that is known to work.",
+    epilog="The options above work before and after the command. Exit status: 0 done, 1 the verdict is no, 2 usage, "
+    "3 not signed in or not allowed, 4 not found, 5 network or server.",
+)  # fmt: skip
+
+
+@dataclass
+class Options:
+    """What the options before the command say."""
+
+    endpoint: str | None
+    token: str | None
+    printer: Printer
+
+    def client(self) -> Client:
+        return Client(self.endpoint, self.token)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"dovetail {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    context: typer.Context,
+    endpoint: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="The hub; else DOVETAIL_ENDPOINT, HF_ENDPOINT, or where you signed in last."),
+    ] = None,
+    token: Annotated[
+        str | None, typer.Option(metavar="TOKEN", help="Else DOVETAIL_TOKEN, HF_TOKEN, or the one of `dovetail login`.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Answer with one JSON document.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print the answer and nothing else.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    context.obj = Options(endpoint, token, Printer(as_json=as_json, quiet=quiet))
+
+
+@app.command()
+def login(context: typer.Context) -> None:
+    """Keep a token for a hub; it is asked for, or read from standard input."""
+    asked: Options = context.obj
+    endpoint = places.endpoint(asked.endpoint)
+    token = asked.token or _ask_token(endpoint)
+    me = Client(endpoint, token).me()
+    file = places.remember(endpoint, token)
+    if asked.printer.as_json:
+        asked.printer.document({"endpoint": endpoint, "name": me["name"]})
+        return
+    asked.printer.line(f"Signed in at {endpoint} as {me['name']}.")
+    asked.printer.note(f"The token is kept in {file}.")
+
+
+def _ask_token(endpoint: str) -> str:
+    if not sys.stdin.isatty():
+        token = sys.stdin.readline().strip()
+    else:
+        token = getpass.getpass(
+            f"Token (make one at {endpoint}/settings/tokens; nothing is shown as you type): "
+        ).strip()
+    if not token:
+        raise usage("No token was given.", f"Make one at {endpoint}/settings/tokens.")
+    return token
+
+
+@app.command()
+def logout(context: typer.Context) -> None:
+    """Forget the token of a hub on this machine."""
+    asked: Options = context.obj
+    endpoint = places.endpoint(asked.endpoint)
+    gone = places.forget(endpoint)
+    if asked.printer.as_json:
+        asked.printer.document({"endpoint": endpoint, "forgotten": gone})
+        return
+    asked.printer.line(f"The token for {endpoint} is forgotten." if gone else f"There was no token for {endpoint}.")
+    asked.printer.note(f"It still works elsewhere until you revoke it at {endpoint}/settings/tokens." if gone else "")
+
+
+@app.command()
+def whoami(context: typer.Context) -> None:
+    """Say who you are to the hub."""
+    asked: Options = context.obj
+    caller = asked.client()
+    me = caller.me()
+    if asked.printer.as_json:
+        asked.printer.document({**me, "endpoint": caller.endpoint})
+        return
+    asked.printer.line(me["name"])
+    for row in me["organizations"]:
+        asked.printer.note(f"{row['role']} in {row['name']}")
+    asked.printer.note(
+        f"at {caller.endpoint}" + (f", by the {me['token']['role']} token {me['token']['name']}" if me["token"] else "")
+    )
+
+
+@app.command()
+def push(
+    context: typer.Context,
+    path: Annotated[Path, typer.Argument(metavar="PATH", help="The folder with the adapter.")],
+    adapter: Annotated[str, typer.Argument(metavar="NS/NAME", help="Where it goes; it is made if it is not there.")],
+    wait: Annotated[bool, typer.Option("--wait", help="Wait for the verdict; exit 1 when it is no.")] = False,
+    message: Annotated[str | None, typer.Option("--message", "-m", help="What changed.")] = None,
+    private: Annotated[
+        bool | None, typer.Option("--private/--public", help="Who may see it, if it is made now.")
+    ] = None,
+) -> None:
+    """Push a folder as the next revision of an adapter."""
+    asked: Options = context.obj
+    printer, caller = asked.printer, asked.client()
+    pushed = caller.push(
+        path, adapter, message=message, private=private, show_progress=printer.is_human and sys.stderr.isatty()
+    )
+    document = {"adapter": pushed.adapter, "revision": pushed.revision, "url": pushed.url}
+    if printer.is_human:
+        printer.line(f"{pushed.adapter} is at {pushed.revision}\n{pushed.url}")
+    if wait:
+        _conclude(printer, _watch(printer, caller, adapter, pushed.revision), document)
+    elif printer.as_json:
+        printer.document(document)
+    elif printer.quiet:
+        printer.line(pushed.revision)
+
+
+@app.command()
+def pull(
+    context: typer.Context,
+    adapter: Annotated[
+        str, typer.Argument(metavar="NS/NAME[@REV]", help="REV: a branch, a tag, a commit, or verified.")
+    ],
+    to: Annotated[Path | None, typer.Option(metavar="DIR", help="The folder to write; else ./NAME.")] = None,
+) -> None:
+    """Bring an adapter here, every byte checked; the last line is its folder."""
+    asked: Options = context.obj
+    name, revision = _split(adapter)
+    caller = asked.client()
+    with asked.printer.downloads() as progress:
+        folder = caller.pull(name, to, revision=revision, progress=progress)
+    if asked.printer.as_json:
+        asked.printer.document({"adapter": name, "path": str(folder)})
+    else:
+        asked.printer.line(str(folder))
+
+
+@app.command()
+def verdict(
+    context: typer.Context,
+    adapter: Annotated[
+        str, typer.Argument(metavar="NS/NAME[@REV]", help="REV: a branch, a tag, a commit, or verified.")
+    ],
+    wait: Annotated[bool, typer.Option("--wait", help="Wait until it is finished.")] = False,
+) -> None:
+    """Show what was proven about a revision; exit 1 when the verdict is no."""
+    asked: Options = context.obj
+    name, revision = _split(adapter)
+    caller = asked.client()
+    if wait:
+        found = _watch(asked.printer, caller, name, revision)
+    else:
+        found = caller.verdict(name, revision)
+        if asked.printer.is_human:
+            asked.printer.checks(found.checks)
+    _conclude(asked.printer, found, found.document)
+
+
+def _watch(printer: Printer, caller: Client, adapter: str, revision: str) -> Verdict:
+    """Print checks as they arrive and return the finished verdict."""
+    shown, told = 0, ""
+    for found in caller.verdicts(adapter, revision):
+        if found.state == "queued" and told != found.reason:
+            told = found.reason
+            printer.note(found.reason)
+        if len(found.checks) < shown:  # another attempt began
+            printer.note("The attempt was lost; another one begins.")
+            shown = 0
+        if printer.is_human:
+            printer.checks(found.checks[shown:])
+            shown = len(found.checks)
+    return found
+
+
+def _conclude(printer: Printer, found: Verdict, document: object) -> None:
+    """Answer with the verdict and leave with its exit status."""
+    if printer.as_json:
+        inner = {**document, "verdict": found.document} if document is not found.document else found.document  # type: ignore[dict-item]
+        printer.document(inner)
+    elif printer.quiet:
+        printer.line(found.state)
+        for check in found.failed_checks:
+            printer.line(check.id)
+    else:
+        printer.conclusion(found)
+        if failed := found.failed_checks:
+            printer.line("failed: " + " ".join(check.id for check in failed))
+    raise typer.Exit(REFUTED if found.state in {"failed", "errored"} else DONE)
+
+
+def _split(adapter: str) -> tuple[str, str]:
+    name, _, revision = adapter.partition("@")
+    client.check_adapter(name)
+    return name, revision or client.MAIN
+
+
+# --- the way in ------------------------------------------------------------------------------------------------------
+_TAKES_VALUE, _FLAGS = ("--endpoint", "--token"), ("--json", "--quiet", "-q")
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line and leave with its exit status."""
+    given = sys.argv[1:] if arguments is None else arguments
+    printer = Printer(as_json="--json" in given)
+    try:
+        status = app(_globals_first(given) or ["--help"], standalone_mode=False)
+    except Problem as problem:
+        printer.problem(problem)
+        status = problem.exit_status
+    except typer.TyperException as error:
+        printer.problem(_misuse(error))
+        status = USAGE
+    except (KeyboardInterrupt, typer.Abort):
+        status = 130
+    sys.exit(status or (DONE if given else USAGE))
+
+
+def _globals_first(given: list[str]) -> list[str]:
+    """Move the options that belong to every command in front of it, because people write them behind it too."""
+    moved, rest = [], []
+    words = iter(given)
+    for word in words:
+        if word == "--":
+            rest += [word, *words]
+        elif word in _FLAGS or word.startswith(tuple(f"{name}=" for name in _TAKES_VALUE)):
+            moved.append(word)
+        elif word in _TAKES_VALUE:
+            moved += [word, *[value for value in [next(words, None)] if value is not None]]
+        else:
+            rest.append(word)
+    return moved + rest
+
+
+_BRACES = str.maketrans("", "", "{}")  # around the names of arguments, where nobody needs them
+
+
+def _misuse(error: typer.TyperException) -> Problem:
+    """Say in one sentence what was written wrongly, and how the command is written."""
+    context = getattr(error, "ctx", None)
+    said = error.format_message().strip().rstrip(".")
+    if context is None:
+        return usage(f"{said}.", "See `dovetail --help`.")
+    written = context.get_usage().removeprefix("Usage:").strip()
+    if context.parent is None and said.startswith("No such command"):
+        return _unknown_command(said.partition("'")[2].partition("'")[0])
+    return usage(f"{said}.", f"Write: {' '.join(written.split()).translate(_BRACES)}")
+
+
+def _unknown_command(word: str) -> Problem:
+    commands = [command.name or command.callback.__name__ for command in app.registered_commands if command.callback]
+    near = difflib.get_close_matches(word, commands, 1)
+    return usage(
+        f"There is no command {word!r}.",
+        f"Did you mean `dovetail {near[0]}`?" if near else f"Commands: {', '.join(commands)}.",
+    )

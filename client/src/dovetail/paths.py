@@ -1,0 +1,53 @@
+"""Which paths of a hub's files may be written on this machine, by the rules of POSIX and of Windows at once."""
+
+import re
+import unicodedata
+from collections.abc import Iterable
+from pathlib import PurePosixPath, PureWindowsPath
+
+from dovetail.problems import Problem
+
+_DEVICES = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|com[0-9¹²³]|lpt[0-9¹²³])", re.IGNORECASE)
+_REFUSED = re.compile(r'[\x00-\x1f\x7f<>:"|?*\\]')
+
+
+def check(paths: Iterable[str]) -> list[PurePosixPath]:
+    """Return the paths. Raises Problem for one that would leave its folder, and for two that collide."""
+    seen: dict[str, str] = {}
+    checked = []
+    for path in paths:
+        if why := _why_not(path):
+            raise _unsafe(path, why)
+        folded = unicodedata.normalize("NFKC", path).casefold()
+        if folded in seen:
+            raise _unsafe(path, f"it collides with {seen[folded]!r} where case does not count")
+        seen[folded] = path
+        checked.append(PurePosixPath(path))
+    return checked
+
+
+def _why_not(path: str) -> str:
+    windows = PureWindowsPath(path)
+    if path.startswith("/") or windows.drive or windows.root:
+        return "it is absolute"
+    if _REFUSED.search(path):
+        return "it holds characters that a file name may not hold"
+    return next(filter(None, map(_segment_problem, path.split("/"))), "")
+
+
+def _segment_problem(segment: str) -> str:
+    if segment in {"", ".", ".."}:
+        return "it leads out of its folder or holds an empty part"
+    if segment[-1] in ". ":
+        return "a part of it ends in a dot or a space"
+    if _DEVICES.fullmatch(segment.partition(".")[0].rstrip()):
+        return f"{segment} is a device on Windows"
+    return "it reaches into .git" if segment.casefold() == ".git" else ""
+
+
+def _unsafe(path: str, why: str) -> Problem:
+    return Problem(
+        f"The hub names a file {path[:200]!r}, which is not written here: {why}.",
+        "Nothing was written. Tell the hub's administrator.",
+        code="client-path-refused",
+    )

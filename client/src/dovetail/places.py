@@ -1,0 +1,107 @@
+"""Which hub and which token a command uses: options, environment, then what `dovetail login` saved."""
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from dovetail.problems import Problem, usage
+
+Saved = dict[str, dict[str, str]]
+
+
+def endpoint(given: str | None = None) -> str:
+    """Return the hub's address: the given one, DOVETAIL_ENDPOINT, HF_ENDPOINT, the last login's; no slash at the end."""
+    found = (
+        given
+        or os.environ.get("DOVETAIL_ENDPOINT")
+        or os.environ.get("HF_ENDPOINT")
+        or _saved().get("last", {}).get("endpoint")
+    )
+    if not found:
+        raise usage(
+            "No hub is named.", "Give --endpoint https://…, set DOVETAIL_ENDPOINT, or run `dovetail login` once."
+        )
+    parts = urlsplit(found)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise usage(f"{found!r} is no address of a hub.", "Write it with its scheme, as in https://hub.example.org.")
+    return found.rstrip("/")
+
+
+def token(endpoint: str, given: str | None = None) -> str | None:
+    """Return the token for this hub: the given one, DOVETAIL_TOKEN, HF_TOKEN, the login's, `hf auth login`'s, or None.
+
+    What `hf auth login` wrote counts only for the hub that HF_ENDPOINT names: its token is another hub's secret.
+    """
+    found = (
+        given
+        or os.environ.get("DOVETAIL_TOKEN")
+        or os.environ.get("HF_TOKEN")
+        or _saved().get("tokens", {}).get(endpoint)
+    )
+    if not found and os.environ.get("HF_ENDPOINT", "").rstrip("/") == endpoint:
+        found = _read(_hf_token_file())
+    return found.strip() if found else None
+
+
+def remember(endpoint: str, token: str) -> Path:
+    """Keep a token for this hub in a file that only this user can read; return the file."""
+    saved = _saved()
+    saved.setdefault("tokens", {})[endpoint] = token
+    saved["last"] = {"endpoint": endpoint}
+    return _write(saved)
+
+
+def forget(endpoint: str) -> bool:
+    """Drop the token of this hub; return whether there was one."""
+    saved = _saved()
+    if endpoint not in saved.get("tokens", {}):
+        return False
+    del saved["tokens"][endpoint]
+    _write(saved)
+    return True
+
+
+def _file() -> Path:
+    home = os.environ.get("DOVETAIL_HOME")
+    return (
+        Path(home) if home else Path(os.environ.get("XDG_CONFIG_HOME") or "~/.config").expanduser() / "dovetail"
+    ) / "logins.json"
+
+
+def _saved() -> Saved:
+    text = _read(_file())
+    try:
+        saved = json.loads(text) if text else {}
+    except ValueError:
+        raise Problem(
+            f"{_file()} is not JSON.", "Delete it and run `dovetail login` again.", code="client-logins-broken"
+        ) from None
+    return saved if isinstance(saved, Mapping) else {}  # type: ignore[return-value]  # written by this module alone
+
+
+def _write(saved: Saved) -> Path:
+    file = _file()
+    file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    fresh = file.with_suffix(".new")
+    fresh.unlink(missing_ok=True)
+    # Made closed, not closed afterwards: in between another user could open it.
+    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as out:
+        json.dump(saved, out, indent=1)
+    fresh.replace(file)
+    return file
+
+
+def _read(file: Path) -> str:
+    try:
+        return file.read_text()
+    except OSError:
+        return ""
+
+
+def _hf_token_file() -> Path:
+    if path := os.environ.get("HF_TOKEN_PATH"):
+        return Path(path)
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
+    return Path(os.environ.get("HF_HOME") or cache / "huggingface") / "token"

@@ -1,0 +1,112 @@
+"""How the command line speaks: to people (rich, in colour on a terminal), to programs (JSON), or hardly at all."""
+
+import json
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console
+from rich.padding import Padding
+from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TransferSpeedColumn
+from rich.text import Text
+
+from dovetail import fetching, joint
+from dovetail.problems import Problem
+from dovetail.verdict import Check, Verdict
+
+
+class Printer:
+    """Answers go to stdout, everything about the way there to stderr."""
+
+    def __init__(self, *, as_json: bool = False, quiet: bool = False) -> None:
+        self.as_json, self.quiet = as_json, quiet
+        self.out = Console(highlight=False, soft_wrap=True)
+        self.err = Console(stderr=True, highlight=False, soft_wrap=True)
+        self.blocks = _can_show("▟█▙✓✗", self.out)
+
+    @property
+    def is_human(self) -> bool:
+        return not (self.as_json or self.quiet)
+
+    def line(self, text: str) -> None:
+        """Print an answer."""
+        print(text)  # noqa: T201  # plain: rich would fold a path at the width of the terminal
+
+    def document(self, document: Mapping[str, Any]) -> None:
+        """Print an answer for programs."""
+        print(json.dumps(document, indent=2, ensure_ascii=False))  # noqa: T201
+
+    def note(self, text: str) -> None:
+        """Say something on the way, to people."""
+        if self.is_human:
+            self.err.print(Text(text))
+
+    def problem(self, problem: Problem) -> None:
+        """Say why it was not done, and what to do."""
+        if self.as_json:
+            self.document(problem.document())
+            return
+        self.err.print(Text("dovetail: ", "bold red").append(problem.detail, "default"))
+        if problem.fix:
+            self.err.print(Text("  " + problem.fix))
+
+    @contextmanager
+    def downloads(self) -> Iterator[fetching.Progress]:
+        """Show a bar for each file while it arrives."""
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            DownloadColumn(binary_units=False),
+            TransferSpeedColumn(),
+        )
+        bars: dict[str, TaskID] = {}
+        with Progress(*columns, console=self.err, disable=not (self.is_human and self.err.is_terminal)) as progress:
+
+            def show(path: str, done: int, size: int) -> None:
+                if path not in bars:
+                    bars[path] = progress.add_task(Text(path).markup, total=size)
+                progress.update(bars[path], completed=done)
+
+            yield show
+
+    # --- verdicts ----------------------------------------------------------------------------------------------------
+    def checks(self, checks: tuple[Check, ...]) -> None:
+        """Print checks, one a line, and below a failed or noted one what to do."""
+        marks = joint.MARKS if self.blocks else joint.PLAIN_MARKS
+        for check in checks:
+            line = Text(f"  {marks[check.outcome]:<2}", joint.CHECK_STYLES[check.outcome])
+            line.append(f"{check.id:<28} ", "default")
+            line.append(check.message, "bold" if check.outcome == "failed" else "default")
+            self.out.print(line)
+            if check.fix and check.outcome in {"failed", "warned"}:
+                self.out.print(Padding(Text("fix: ", "bold").append(check.fix, "default"), (0, 0, 0, 6)))
+
+    def conclusion(self, verdict: Verdict) -> None:
+        """Print the joint, the state in words, and what the numbers of the evaluation are."""
+        self.out.print()
+        self.out.print(joint.draw(verdict, blocks=self.blocks))
+        self.out.print()
+        self.out.print(
+            Text(f"{verdict.adapter}@{verdict.revision[:12]} ").append(
+                joint.summary(verdict), joint.STATE_STYLES[verdict.state]
+            )
+        )
+        if verdict.reason:
+            self.out.print(Text(verdict.reason))
+        for score in verdict.document.get("evals") or ():
+            self.out.print(Text(_score(score)))
+
+
+def _score(score: Mapping[str, Any]) -> str:
+    both = f"{score.get('adapter')} with the adapter, {score.get('base')} without"
+    said = f"{score.get('name')}: {score.get('metric')} {both}"
+    return said if score.get("claimed") is None else f"{said}, {score['claimed']} claimed"
+
+
+def _can_show(text: str, console: Console) -> bool:
+    try:
+        text.encode(console.encoding or sys.getdefaultencoding())
+    except UnicodeEncodeError:
+        return False
+    return True

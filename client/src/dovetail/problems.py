@@ -1,0 +1,62 @@
+"""What can go wrong, as one exception with a sentence, what to do about it, and the command line's exit status."""
+
+from collections.abc import Mapping
+
+DONE, REFUTED, USAGE, FORBIDDEN, MISSING, UNREACHABLE = range(6)
+_NOT_SIGNED_IN = (401, 403)
+_NOT_THERE = (404, 410)
+_MISUSED = (400, 405, 409, 411, 412, 413, 415, 422, 501)
+
+
+class Problem(Exception):
+    """A refusal of the hub or of this machine. `code` is one of docs/errors.md, or begins with `client-`."""
+
+    def __init__(self, detail: str, fix: str = "", *, code: str = "client-usage", status: int | None = None) -> None:
+        super().__init__(detail)
+        self.detail, self.fix, self.code, self.status = detail, fix, code, status
+
+    @property
+    def exit_status(self) -> int:
+        """Return 2 usage, 3 not signed in or not allowed, 4 not found, 5 network or server."""
+        if self.status is None:
+            return {"client-usage": USAGE, "client-token-missing": FORBIDDEN}.get(self.code, UNREACHABLE)
+        if self.status in _NOT_SIGNED_IN:
+            return FORBIDDEN
+        if self.status in _NOT_THERE:
+            return MISSING
+        return USAGE if self.status in _MISUSED else UNREACHABLE
+
+    def document(self) -> dict[str, object]:
+        """Return the problem for programs."""
+        return {"code": self.code, "status": self.status, "detail": self.detail, "fix": self.fix}
+
+
+def usage(detail: str, fix: str = "") -> Problem:
+    """Return the problem of a command that was written wrongly."""
+    return Problem(detail, fix)
+
+
+def unreachable(endpoint: str, reason: object) -> Problem:
+    """Return the problem of a hub that does not answer."""
+    said = getattr(reason, "strerror", None) or str(reason) or type(reason).__name__
+    return Problem(
+        f"{endpoint} does not answer: {said}.", "Check the address and your network.", code="client-unreachable"
+    )
+
+
+def refusal(status: int, said: Mapping[str, object], endpoint: str) -> Problem:
+    """Return the problem that a hub's answer (RFC 9457, or anything else) states."""
+    if "code" in said and "detail" in said:
+        return Problem(str(said["detail"]), str(said.get("fix") or ""), code=str(said["code"]), status=status)
+    if status in _NOT_THERE:
+        return Problem(
+            f"{endpoint} does not answer like a Dovetail hub.",
+            "Check --endpoint or DOVETAIL_ENDPOINT.",
+            code="client-no-hub",
+        )
+    return Problem(
+        f"{endpoint} answered {status}.",
+        "Try again; if it stays, tell its administrator.",
+        status=status,
+        code="client-answer",
+    )

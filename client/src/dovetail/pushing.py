@@ -1,0 +1,52 @@
+"""The one use of huggingface_hub: making a repository and sending a folder to it, by Xet where both sides know it."""
+
+from pathlib import Path
+
+from huggingface_hub import HfApi
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+from huggingface_hub.utils.tqdm import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
+
+from dovetail.problems import Problem, refusal, unreachable, usage
+
+# What editors and version control leave behind, and what `pull` and huggingface_hub keep for themselves.
+IGNORED = [".git/**", ".git", "**/.DS_Store", ".DS_Store", "**/__pycache__/**", ".cache/**"]
+
+
+def push(
+    endpoint: str, token: str | None, folder: Path, adapter: str, *,
+    message: str | None, branch: str, private: bool | None, show_progress: bool,
+) -> str:  # fmt: skip
+    """Send the folder and return the commit that holds it; for the same content, the one there is. Raises Problem."""
+    api = HfApi(endpoint=endpoint, token=token, library_name="dovetail-hub")
+    quiet = are_progress_bars_disabled()
+    if not show_progress:
+        disable_progress_bars()
+    try:
+        api.create_repo(adapter, private=private, exist_ok=True)
+        made = api.upload_folder(
+            repo_id=adapter, folder_path=folder, revision=branch, ignore_patterns=IGNORED,
+            commit_message=message or f"Push {folder.resolve().name}",
+        )  # fmt: skip
+    except HfHubHTTPError as error:
+        raise _problem(error, endpoint) from error
+    except HFValidationError as error:
+        raise usage(f"{adapter!r} is no adapter's id.", str(error)) from error
+    except RuntimeError as error:  # what the Xet client raises, whatever went wrong
+        raise Problem(
+            f"The upload failed: {error}", "Try again; HF_HUB_DISABLE_XET=1 takes the other road.", code="client-upload"
+        ) from error
+    except OSError as error:  # connection errors of the library's HTTP client among them
+        raise unreachable(endpoint, error) from error
+    finally:
+        if not show_progress and not quiet:
+            enable_progress_bars()
+    return made.oid
+
+
+def _problem(error: HfHubHTTPError, endpoint: str) -> Problem:
+    answer = error.response
+    said = answer.headers.get("X-Error-Message") or error.server_message
+    if not said:
+        return refusal(answer.status_code, {}, endpoint)
+    code = answer.headers.get("X-Error-Code") or "client-refused"
+    return Problem(said, code=code, status=answer.status_code)

@@ -1,0 +1,93 @@
+"""HTTP to one hub, on the standard library: JSON, streams, problems as exceptions, and a token that stays at home."""
+
+import json
+import urllib.request
+from http.client import HTTPException, HTTPMessage, HTTPResponse
+from typing import IO, Any
+from urllib.error import HTTPError, URLError
+from urllib.parse import SplitResult, urlsplit
+
+from dovetail import __version__
+from dovetail.problems import refusal, unreachable
+
+TIMEOUT_SECONDS = 60
+MAX_ANSWER_BYTES = 32 << 20
+
+
+class Transport:
+    """Asks one hub. Every verb raises Problem."""
+
+    def __init__(self, endpoint: str, token: str | None = None) -> None:
+        self.endpoint, self.token = endpoint, token
+        self._opener = urllib.request.build_opener(_Redirects(endpoint, token))
+
+    def get(self, path: str) -> Any:
+        """Return the JSON answer of a GET below /api/v1."""
+        return self._json("GET", path)
+
+    def post(self, path: str, body: object = None) -> Any:
+        """Return the JSON answer of a POST below /api/v1."""
+        return self._json("POST", path, body)
+
+    def open(self, path: str) -> HTTPResponse:
+        """Open the bytes behind a path below /api/v1, following redirects; the caller closes it."""
+        return self._open("GET", path, None)
+
+    def _json(self, method: str, path: str, body: object = None) -> Any:
+        with self._open(method, path, body) as answer:
+            try:
+                return json.loads(answer.read(MAX_ANSWER_BYTES))
+            except ValueError:
+                raise refusal(404, {}, self.endpoint) from None
+            except (OSError, HTTPException) as error:
+                raise unreachable(self.endpoint, error) from None
+
+    def _open(self, method: str, path: str, body: object) -> HTTPResponse:
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(f"{self.endpoint}/api/v1{path}", data, method=method)  # noqa: S310  # places checks the scheme
+        request.add_header("User-Agent", f"dovetail-hub/{__version__}")
+        request.add_header("Accept", "application/json")
+        if data is not None:
+            request.add_header("Content-Type", "application/json")
+        if self.token:
+            request.add_unredirected_header("Authorization", f"Bearer {self.token}")
+        try:
+            answer: HTTPResponse = self._opener.open(request, timeout=TIMEOUT_SECONDS)
+        except HTTPError as error:
+            with error:
+                raise refusal(error.code, _said(error), self.endpoint) from None
+        except URLError as error:
+            raise unreachable(self.endpoint, error.reason) from None
+        except (OSError, HTTPException, ValueError) as error:
+            raise unreachable(self.endpoint, error) from None
+        return answer
+
+
+class _Redirects(urllib.request.HTTPRedirectHandler):
+    """Follows redirects; the token goes to the hub alone, and nothing goes from https to http."""
+
+    def __init__(self, endpoint: str, token: str | None) -> None:
+        self._home, self._token = _origin(urlsplit(endpoint)), token
+
+    def redirect_request(
+        self, req: urllib.request.Request, fp: IO[bytes], code: int, msg: str, headers: HTTPMessage, newurl: str
+    ) -> urllib.request.Request | None:
+        parts = urlsplit(newurl)
+        if urlsplit(req.full_url).scheme == "https" and parts.scheme != "https":
+            raise URLError(f"it redirects from https to {parts.scheme}")
+        following = super().redirect_request(req, fp, code, msg, headers, newurl)
+        if following is not None and self._token and _origin(parts) == self._home:
+            following.add_unredirected_header("Authorization", f"Bearer {self._token}")
+        return following
+
+
+def _origin(parts: SplitResult) -> tuple[str, str | None, int | None]:
+    return parts.scheme, parts.hostname, parts.port or {"http": 80, "https": 443}.get(parts.scheme)
+
+
+def _said(error: HTTPError) -> dict[str, object]:
+    try:
+        said = json.loads(error.read(1 << 20))
+    except (ValueError, OSError, HTTPException):
+        return {}
+    return said if isinstance(said, dict) else {}

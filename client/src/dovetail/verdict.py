@@ -1,0 +1,66 @@
+"""A verdict as the hub, or the static checks on this machine, give it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+UNFINISHED = ("queued", "running")
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing that was looked at; `outcome` is passed, warned, failed or skipped."""
+
+    id: str
+    outcome: str
+    message: str = ""
+    fix: str = ""
+    where: Mapping[str, Any] = field(default_factory=dict)
+    duration_ms: float | None = None
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """`state` is queued, running, passed, failed or errored; `document` is all that the hub said."""
+
+    state: str
+    checks: tuple[Check, ...] = ()
+    adapter: str = ""
+    revision: str = ""
+    reason: str = ""
+    document: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def passed(self) -> bool:
+        return self.state == "passed"
+
+    @property
+    def finished(self) -> bool:
+        return self.state not in UNFINISHED
+
+    @property
+    def failed_checks(self) -> tuple[Check, ...]:
+        return tuple(check for check in self.checks if check.outcome == "failed")
+
+
+def read(document: Mapping[str, Any]) -> Verdict:
+    """Return the verdict that a document of the REST interface states; keys we do not know are kept in `document`."""
+    return Verdict(
+        state=document["state"],
+        checks=tuple(_check(check) for check in document.get("checks") or ()),
+        adapter=document.get("adapter") or "",
+        revision=document.get("revision") or "",
+        reason=document.get("reason") or "",
+        document=document,
+    )
+
+
+def _check(said: Mapping[str, Any]) -> Check:
+    return Check(
+        said["id"],
+        said["outcome"],
+        said.get("message") or "",
+        said.get("fix") or "",
+        said.get("where") or {},
+        said.get("duration_ms"),
+    )

@@ -1,0 +1,96 @@
+"""The caller's own account and tokens, and the members of organisations he administers."""
+
+from drf_spectacular.utils import extend_schema
+from rest_framework import status
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from hub.api import shapes
+from hub.api.asking import View
+from registry import organizations, people
+from registry.errors import TokenNotFound
+from registry.models import Membership, Token, User
+
+
+class Me(View):
+    @extend_schema(operation_id="me", summary="Who is asking", responses=shapes.Me)
+    def get(self, request: Request) -> Response:
+        user = self.person()
+        rows = user.memberships.select_related("organization__namespace").order_by("organization__namespace__name")
+        return Response(
+            {
+                "name": user.username,
+                "full_name": user.full_name,
+                "email": user.email,
+                "role": user.role,
+                "organizations": [{"name": str(row.organization), "role": row.role} for row in rows],
+                "token": shapes.Token(self.caller.token).data if self.caller.token else None,
+            }
+        )
+
+
+class Tokens(View):
+    @extend_schema(operation_id="tokens", summary="The caller's tokens", responses=shapes.TokenPage)
+    def get(self, request: Request) -> Response:
+        return Response({"items": shapes.Token(self.person().tokens.all(), many=True).data, "next": None})
+
+    @extend_schema(
+        operation_id="make_token", summary="Make a token",
+        description="From a session only. The value is in this answer and nowhere else.",
+        request=shapes.NewToken, responses={201: shapes.MadeToken},
+    )  # fmt: skip
+    def post(self, request: Request) -> Response:
+        user = self.person_in_session("Making a token")
+        wish = shapes.NewToken(data=request.data)
+        wish.is_valid(raise_exception=True)
+        value = people.make_token(
+            user, wish.validated_data["name"], wish.validated_data["role"],
+            expires_at=wish.validated_data.get("expires_at"), grants=wish.validated_data.get("repos"),
+        )  # fmt: skip
+        made = shapes.Token(user.tokens.get(sha256=people.token_digest(value))).data
+        return Response({**made, "value": value}, status.HTTP_201_CREATED, headers={"Cache-Control": "no-store"})
+
+
+class OneToken(View):
+    @extend_schema(operation_id="token", summary="One of the caller's tokens", responses=shapes.Token)
+    def get(self, request: Request, id: int) -> Response:
+        return Response(shapes.Token(_token(self.person(), id)).data)
+
+    @extend_schema(
+        operation_id="revoke_token", summary="Revoke a token", description="From a session only.", responses={204: None}
+    )
+    def delete(self, request: Request, id: int) -> Response:
+        people.revoke_token(self.person_in_session("Revoking a token"), id)
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+
+class Members(View):
+    @extend_schema(operation_id="members", summary="An organisation's members", responses=shapes.MemberPage)
+    def get(self, request: Request, org: str) -> Response:
+        return Response({"items": [_member(row) for row in organizations.members(org, self.caller)], "next": None})
+
+
+class OneMember(View):
+    @extend_schema(
+        operation_id="put_member", summary="Give a person a role", request=shapes.NewRole, responses=shapes.Member
+    )
+    def put(self, request: Request, org: str, user: str) -> Response:
+        wish = shapes.NewRole(data=request.data)
+        wish.is_valid(raise_exception=True)
+        return Response(_member(organizations.put_member(org, user, wish.validated_data["role"], self.caller)))
+
+    @extend_schema(operation_id="drop_member", summary="Take a person out", responses={204: None})
+    def delete(self, request: Request, org: str, user: str) -> Response:
+        organizations.drop_member(org, user, self.caller)
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+
+def _token(user: User, id: int) -> Token:
+    token = user.tokens.filter(pk=id).first()
+    if token is None:
+        raise TokenNotFound(f"You have no token {id}.")
+    return token
+
+
+def _member(row: Membership) -> dict[str, str]:
+    return {"name": row.user.username, "full_name": row.user.full_name, "role": row.role}

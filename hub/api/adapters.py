@@ -1,0 +1,81 @@
+"""Searching adapters, and the facts of one."""
+
+from typing import Any
+
+from drf_spectacular.utils import extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from hub.api import pages, shapes
+from hub.api.asking import View
+from registry import adapters, catalog, refs
+from registry.models import Adapter, Verdict
+from registry.policy import Permission
+
+VERIFIED = "refs/verified"
+
+
+class Adapters(View):
+    @extend_schema(
+        operation_id="search", summary="Search adapters", parameters=[shapes.SearchPaging], responses=shapes.AdapterPage
+    )
+    def get(self, request: Request) -> Response:
+        asked = pages.parameters(request, shapes.SearchPaging)
+        cursor, limit, with_facets = asked.pop("cursor", ""), asked.pop("limit"), asked.pop("facets")
+        query = catalog.Query(**asked)
+        found = catalog.search(self.caller, query, cursor=cursor, limit=limit)
+        items = [line(adapter, found.verdicts.get(adapter.pk)) for adapter in found.items]
+        answer = pages.page(request, items, found.next)
+        if with_facets:
+            counted = catalog.facets(self.caller, query)
+            answer["facets"] = {name: [{"value": v, "count": n} for v, n in values] for name, values in counted.items()}
+        return Response(answer)
+
+
+class OneAdapter(View):
+    @extend_schema(operation_id="adapter", summary="One adapter", responses=shapes.AdapterDetail)
+    def get(self, request: Request, ns: str, name: str) -> Response:
+        adapter = adapters.find(f"{ns}/{name}", self.caller, Permission.DOWNLOAD)
+        verdict = catalog.newest_verdicts([adapter]).get(adapter.pk)
+        return Response(line(adapter, verdict) | {"status": "active"} | _names(adapter))
+
+
+def line(adapter: Adapter, verdict: Verdict | None) -> dict[str, Any]:
+    """Return what lists say of an adapter."""
+    return {
+        "id": adapter.full_name,
+        "author": adapter.namespace.name,
+        "private": adapter.private,
+        "summary": adapter.summary,
+        "format": adapter.format,
+        "kind": adapter.kind,
+        "base": adapter.base,
+        "task": adapter.task,
+        "license": adapter.licence,
+        "rank": adapter.rank,
+        "size": adapter.size,
+        "tags": adapter.tags,
+        "downloads": adapter.downloads,
+        "created_at": adapter.created_at,
+        "updated_at": adapter.updated_at,
+        "verdict": _short(verdict) if verdict else None,
+    }
+
+
+def _short(verdict: Verdict) -> dict[str, Any]:
+    return {"revision": verdict.revision.oid, "state": verdict.state, "finished_at": verdict.finished_at}
+
+
+def _names(adapter: Adapter) -> dict[str, Any]:
+    """Return what points at revisions: main, verified, branches, tags. One query."""
+    at = {ref.name: ref.revision.oid for ref in refs.list_all(adapter)}
+    return {
+        "latest": at.get(refs.MAIN),
+        "verified": at.get(VERIFIED),
+        "branches": _below(refs.BRANCHES, at),
+        "revision_tags": _below(refs.TAGS, at),
+    }
+
+
+def _below(prefix: str, at: dict[str, str]) -> dict[str, str]:
+    return {name.removeprefix(prefix): oid for name, oid in at.items() if name.startswith(prefix)}

@@ -1,0 +1,73 @@
+"""What all views of our REST share: who asks, JSON whatever Accept says, and answers that caches can check."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from django.utils.decorators import method_decorator
+from django.views.decorators.http import conditional_page
+from rest_framework.exceptions import NotFound
+from rest_framework.negotiation import BaseContentNegotiation
+from rest_framework.parsers import BaseParser
+from rest_framework.renderers import BaseRenderer
+from rest_framework.request import Request
+from rest_framework.views import APIView
+
+from registry.errors import SessionRequired, SignInRequired
+from registry.models import User
+from registry.policy import NOBODY, Caller
+
+
+class AlwaysJson(BaseContentNegotiation):
+    """Answers a browser's or curl's Accept with JSON instead of 406: there is only one form of an answer."""
+
+    def select_parser(self, request: Request, parsers: Iterable[BaseParser]) -> BaseParser | None:
+        kind = request.content_type.partition(";")[0].strip().lower()
+        return next((parser for parser in parsers if parser.media_type == kind), None)
+
+    def select_renderer(
+        self, request: Request, renderers: Iterable[BaseRenderer], format_suffix: str | None = None
+    ) -> tuple[BaseRenderer, str]:
+        only = next(iter(renderers))
+        return only, only.media_type
+
+
+# ETag and If-None-Match over the answer's bytes: right for what never changes, and honest for what does.
+@method_decorator(conditional_page, name="dispatch")
+class View(APIView):
+    # One route of our REST. No docstring: OpenAPI would take it for the description of every operation.
+
+    content_negotiation_class = AlwaysJson
+
+    @property
+    def caller(self) -> Caller:
+        asks = self.request.auth
+        return asks if isinstance(asks, Caller) else NOBODY
+
+    def person(self) -> User:
+        """Return who is signed in, by session or token. Raises SignInRequired."""
+        if self.caller.user is None:
+            raise SignInRequired("This needs a signed-in person.")
+        return self.caller.user
+
+    def person_in_session(self, doing: str) -> User:
+        """Return who is signed in on the website. Raises SignInRequired, and SessionRequired for a token."""
+        user = self.person()
+        if self.caller.token is not None:
+            raise SessionRequired(f"{doing} needs a browser session; this request carries a token.")
+        return user
+
+    def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
+        answer = super().finalize_response(request, response, *args, **kwargs)
+        # What somebody may see can change at any time (a quarantine, a lost role), so every use is asked about again.
+        answer.headers.setdefault("Cache-Control", "private, no-cache")
+        return answer
+
+
+class NoSuchRoute(View):
+    """Whatever else is asked below /api/v1."""
+
+    schema = None
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        super().initial(request, *args, **kwargs)
+        raise NotFound(f"There is no route {request.method} {request.path}.")

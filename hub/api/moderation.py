@@ -1,0 +1,75 @@
+"""What moderators do from a session, and the log of privileged acts."""
+
+from collections.abc import Callable
+from typing import Any
+
+from drf_spectacular.utils import extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from hub.api import pages, shapes
+from hub.api.asking import View
+from registry import adapters, moderation, policy
+from registry.errors import NotSupported, ValueInvalid
+from registry.models import AuditEvent
+from registry.policy import Permission
+
+
+class Quarantine(View):
+    @extend_schema(
+        operation_id="quarantine",
+        summary="Hold an adapter back on every road",
+        request=shapes.Ruling,
+        responses=shapes.Ruled,
+    )
+    def post(self, request: Request, ns: str, name: str) -> Response:
+        return _rule(self, f"{ns}/{name}", moderation.quarantine)
+
+
+class Release(View):
+    @extend_schema(
+        operation_id="release",
+        summary="Serve a quarantined adapter again",
+        request=shapes.Ruling,
+        responses=shapes.Ruled,
+    )
+    def post(self, request: Request, ns: str, name: str) -> Response:
+        return _rule(self, f"{ns}/{name}", moderation.release)
+
+
+class Log(View):
+    @extend_schema(
+        operation_id="log",
+        summary="Privileged acts, newest first",
+        parameters=[shapes.LogPaging],
+        responses=shapes.LogPage,
+    )
+    def get(self, request: Request) -> Response:
+        policy.require_moderator(self.caller)
+        asked = pages.parameters(request, shapes.LogPaging)
+        cursor, limit = asked.pop("cursor", ""), asked.pop("limit")
+        rows = AuditEvent.objects.filter(**asked)
+        if cursor:
+            rows = rows.filter(pk__lt=_number(cursor))
+        found = list(rows[: limit + 1])
+        shown = found[:limit]
+        cursor = str(shown[-1].pk) if len(found) > limit else ""
+        return Response(pages.page(request, list(shapes.LogEntry(shown, many=True).data), cursor))
+
+
+def _rule(view: View, full_name: str, verb: Callable[..., bool]) -> Response:
+    policy.require_moderator(view.caller)  # first, so that a stranger does not learn which adapters there are
+    wish = shapes.Ruling(data=view.request.data)
+    wish.is_valid(raise_exception=True)
+    said: dict[str, Any] = wish.validated_data
+    if said["revision"]:
+        raise NotSupported("A ruling reaches the whole adapter here, never one revision.", fix="Leave `revision` out.")
+    adapter = adapters.find(full_name, view.caller, Permission.QUARANTINE)
+    changed = verb(adapter, view.caller, reason=said["reason"], note=said["note"])
+    return Response({"adapter": adapter.full_name, "quarantined_at": adapter.quarantined_at, "changed": changed})
+
+
+def _number(cursor: str) -> int:
+    if not cursor.isascii() or not cursor.isdigit() or len(cursor) > 18:
+        raise ValueInvalid("This cursor is not from this hub.", fix="Start again from the first page.")
+    return int(cursor)

@@ -1,0 +1,106 @@
+"""The OpenAPI document, and the same as a page that people can read; both come from the views."""
+
+from functools import cache
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import render
+from django.urls import include, path
+from django.views.decorators.http import conditional_page, require_safe
+from drf_spectacular.generators import SchemaGenerator
+
+from hub.api import shapes
+from hub.api.problems import CONTENT_TYPE
+
+
+@cache  # the routes do not change while a process lives, and making it takes a third of a second
+def document() -> dict[str, Any]:
+    """Return the OpenAPI document of version 1."""
+    ours = [path("api/v1/", include("hub.api.urls"))]  # the Hub's dialect is not ours to describe
+    made: dict[str, Any] = SchemaGenerator(patterns=ours).get_schema(request=None, public=True)  # type: ignore[no-untyped-call]
+    _add_problems(made)
+    return made
+
+
+def _add_problems(made: dict[str, Any]) -> None:
+    """Say once for every operation how a refusal looks."""
+    fields = {name: {"type": "integer" if name == "status" else "string"} for name in map(str, shapes.Problem().fields)}
+    made["components"]["schemas"]["Problem"] = {"type": "object", "properties": fields, "required": list(fields)}
+    content = {CONTENT_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    for operations in made["paths"].values():
+        for operation in operations.values():
+            operation["responses"]["default"] = {"description": "A refusal (RFC 9457)", "content": content}
+
+
+@require_safe
+@conditional_page
+def openapi(request: HttpRequest) -> HttpResponse:
+    """Answer with the document."""
+    return JsonResponse(document(), headers={"Cache-Control": "no-cache", "Access-Control-Allow-Origin": "*"})
+
+
+@require_safe
+def docs(request: HttpRequest) -> HttpResponse:
+    """Answer with the document as a page."""
+    return render(request, "api/docs.html", {"groups": _groups(document()), "shapes": _shapes(document())})
+
+
+def _groups(schema: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
+    """Return the operations by the first part of their path."""
+    groups: dict[str, list[dict[str, Any]]] = {}
+    for route, operations in schema["paths"].items():
+        first = route.removeprefix("/api/v1/").partition("/")[0]
+        for method, operation in operations.items():
+            groups.setdefault(first, []).append(_operation(route, method, operation))
+    return groups
+
+
+def _operation(route: str, method: str, operation: dict[str, Any]) -> dict[str, Any]:
+    body = operation.get("requestBody", {}).get("content", {}).get("application/json", {}).get("schema")
+    answers = {
+        status: _name(answer.get("content", {}).get("application/json", {}).get("schema"))
+        for status, answer in operation["responses"].items()
+        if status != "default"
+    }
+    return {
+        "method": method.upper(),
+        "path": route,
+        "id": operation["operationId"],
+        "summary": operation.get("summary", ""),
+        "description": operation.get("description", ""),
+        "parameters": [parameter for parameter in operation.get("parameters", []) if parameter["in"] == "query"],
+        "body": _name(body),
+        "answers": answers,
+    }
+
+
+def _shapes(schema: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
+    """Return each shape's fields with a word about their type."""
+    return {
+        name: [
+            {
+                "name": field,
+                "type": _name(said) or "any",
+                "help": said.get("description", ""),
+                "nullable": said.get("nullable"),
+            }
+            for field, said in shape.get("properties", {}).items()
+        ]
+        for name, shape in schema["components"]["schemas"].items()
+        if "properties" in shape
+    }
+
+
+def _name(said: dict[str, Any] | None) -> str:
+    """Return a word for a type: a shape's name, `list of …`, or the JSON type."""
+    if not said:
+        return ""
+    if "$ref" in said:
+        return str(said["$ref"]).rpartition("/")[2]
+    if "allOf" in said or "oneOf" in said:
+        return _name((said.get("allOf") or said["oneOf"])[0])
+    if said.get("type") == "array":
+        return f"list of {_name(said['items']) or 'any'}"
+    if "enum" in said:
+        return " · ".join(str(value) for value in said["enum"])
+    return str(said.get("format") or said.get("type") or "")

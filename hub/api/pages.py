@@ -1,0 +1,29 @@
+"""Query parameters in, cursor pages out: how every list of our REST is asked for and answered."""
+
+from typing import Any
+
+from rest_framework.request import Request
+from rest_framework.serializers import Serializer
+
+from hub.origin import origin
+from registry.errors import ValueInvalid
+
+
+def parameters(request: Request, shape: type[Serializer[Any]]) -> dict[str, Any]:
+    """Return the checked query parameters; one we do not know is refused, because ignoring a filter would be a lie."""
+    known = shape(data=request.query_params)
+    if unknown := sorted(set(request.query_params) - set(known.fields)):
+        raise ValueInvalid(
+            f"There is no parameter {unknown[0]!r} here.", fix=f"Known are {', '.join(sorted(known.fields))}."
+        )
+    known.is_valid(raise_exception=True)
+    return dict(known.validated_data)
+
+
+def page(request: Request, items: list[Any], cursor: str = "") -> dict[str, Any]:
+    """Return the envelope of a list; `next` is absolute, and null on the last page."""
+    if not cursor:
+        return {"items": items, "next": None}
+    query = request.query_params.copy()
+    query["cursor"] = cursor
+    return {"items": items, "next": f"{origin(request._request)}{request.path}?{query.urlencode()}"}

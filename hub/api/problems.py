@@ -1,0 +1,117 @@
+"""Every refusal of our REST as application/problem+json (RFC 9457); the sentences are in registry/errors.py."""
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.conf import settings
+from django.core.exceptions import PermissionDenied, SuspiciousOperation
+from django.core.signals import got_request_exception
+from django.http import Http404
+from rest_framework import exceptions
+from rest_framework.response import Response
+
+from hub.errors import face
+from registry.errors import RegistryError
+
+CONTENT_TYPE = "application/problem+json"
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What is refused: a stable code, one sentence about the thing and the reason, one about what to do."""
+
+    status: int
+    code: str
+    detail: str
+    fix: str = ""
+    facts: Mapping[str, object] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    def document(self) -> dict[str, object]:
+        """Return the members of RFC 9457, our `code` and `fix`, and what this kind of refusal adds."""
+        return {
+            **self.facts,
+            "type": f"{settings.PUBLIC_URL}/docs/errors#{self.code}",
+            "title": self.code.replace("-", " ").capitalize(),
+            "status": self.status,
+            "code": self.code,
+            "detail": self.detail,
+            "fix": self.fix,
+        }
+
+
+# What the HTTP layer refuses before the registry is asked: code and fix for each of the framework's exceptions.
+HTTP: dict[type[Exception], tuple[str, str]] = {
+    exceptions.ValidationError: (
+        "value-invalid",
+        "Correct the named fields; their shapes are in /api/v1/openapi.json.",
+    ),
+    exceptions.ParseError: ("body-invalid", "Send one JSON object, in UTF-8."),
+    exceptions.UnsupportedMediaType: ("media-type-unsupported", "Send the body as application/json."),
+    exceptions.MethodNotAllowed: ("method-not-allowed", "See /api/v1/docs for what each route takes."),
+    exceptions.NotFound: ("route-not-found", "See /api/v1/docs for the routes there are."),
+    exceptions.Throttled: ("rate-limited", "Wait as many seconds as Retry-After says; a token has a higher limit."),
+    exceptions.PermissionDenied: ("not-allowed", "Sign in as somebody who may."),
+}
+FOREIGN = {
+    Http404: exceptions.NotFound,
+    PermissionDenied: exceptions.PermissionDenied,
+    SuspiciousOperation: exceptions.ParseError,
+}
+
+
+def answer(exception: Exception, context: Mapping[str, Any]) -> Response:
+    """Turn whatever a view raised into a problem document; the exception handler named in settings."""
+    problem = _problem(exception) or _accident(exception, context)
+    return Response(problem.document(), problem.status, headers=dict(problem.headers), content_type=CONTENT_TYPE)
+
+
+def _problem(exception: Exception) -> Problem | None:
+    if isinstance(exception, RegistryError):
+        status = face(exception).status
+        headers = {"WWW-Authenticate": "Bearer"} if status == 401 else {}
+        return Problem(status, exception.code, exception.detail, exception.fix, exception.facts, headers)
+    for foreign, ours in FOREIGN.items():
+        if isinstance(exception, foreign):
+            exception = ours()
+    return _of_framework(exception) if isinstance(exception, exceptions.APIException) else None
+
+
+def _of_framework(exception: exceptions.APIException) -> Problem:
+    code, fix = next(
+        (entry for kind, entry in HTTP.items() if isinstance(exception, kind)), (exception.default_code, "")
+    )
+    headers = {}
+    if (wait := getattr(exception, "wait", None)) is not None:
+        headers["Retry-After"] = str(max(1, round(wait)))
+    return Problem(
+        exception.status_code, code.replace("_", "-"), " ".join(_sentences(exception.detail)), fix, headers=headers
+    )
+
+
+def _sentences(detail: object, where: str = "") -> Iterator[str]:
+    """Flatten the framework's nested messages into sentences that name the field."""
+    if isinstance(detail, Mapping):
+        for key, inner in detail.items():
+            yield from _sentences(inner, "" if key == "non_field_errors" else f"{where}{key}: ")
+    elif isinstance(detail, Sequence) and not isinstance(detail, str):
+        for inner in detail:
+            yield from _sentences(inner, where)
+    else:
+        yield f"{where}{detail}"
+
+
+def _accident(exception: Exception, context: Mapping[str, Any]) -> Problem:
+    """Our fault: the stack goes to the log and to Django's signal (tests raise on it), the caller gets a sentence."""
+    request = context["request"]._request
+    log.error("Unexpected error in %s", request.path, exc_info=exception)
+    got_request_exception.send(sender=None, request=request)
+    return Problem(
+        500,
+        "internal-error",
+        "Something went wrong on this hub.",
+        "Try again; if it stays, tell its administrator the X-Request-Id.",
+    )

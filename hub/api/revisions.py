@@ -1,0 +1,115 @@
+"""The revisions of an adapter: history, manifest, and the way to the bytes of a file."""
+
+from typing import Any
+from urllib.parse import quote
+
+from django.http import HttpResponseRedirect
+from drf_spectacular.utils import OpenApiResponse, extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from hub.api import pages, shapes
+from hub.api.asking import View
+from registry import adapters, facts, pull, verdicts
+from registry.facts import Facts
+from registry.manifest import Entry
+from registry.models import Adapter, Revision, Verdict
+from registry.policy import Caller, Permission
+
+
+class Revisions(View):
+    @extend_schema(
+        operation_id="history",
+        summary="History, newest first",
+        parameters=[shapes.HistoryPaging],
+        responses=shapes.RevisionPage,
+    )
+    def get(self, request: Request, ns: str, name: str) -> Response:
+        asked = pages.parameters(request, shapes.HistoryPaging)
+        adapter = adapters.find(f"{ns}/{name}", self.caller, Permission.DOWNLOAD)
+        start = pull.resolve(adapter, asked.get("cursor") or asked["rev"])
+        rows = pull.history(start, asked["limit"] + 1)
+        shown, states = rows[: asked["limit"]], _states(rows)
+        parents: list[Revision | None] = [*rows[1:], None]
+        items = [_line(row, parent, states.get(row.pk)) for row, parent in zip(shown, parents, strict=False)]
+        return Response(pages.page(request, items, rows[-1].oid if len(rows) > len(shown) else ""))
+
+
+class OneRevision(View):
+    @extend_schema(operation_id="manifest", summary="The manifest", responses=shapes.Manifest)
+    def get(self, request: Request, ns: str, name: str, rev: str) -> Response:
+        revision = resolved(f"{ns}/{name}", rev, self.caller)
+        pull.require_served(revision, self.caller)
+        entries, verdict = pull.entries(revision), verdicts.latest(revision)
+        said = facts.of(entries)
+        return Response(
+            _line(revision, revision.parent, verdict.state if verdict else None)
+            | {
+                "adapter": revision.adapter.full_name,
+                "size": sum(entry.size for entry in entries.values()),
+                "files": [_file(entry) for entry in entries.values()],
+                "config": said.config or None,
+                "base": _base(said, verdict),
+                "tensors": {"values": sum(said.parameters.values()), "dtypes": said.parameters}
+                if said.parameters
+                else None,
+            }
+        )
+
+
+class OneFile(View):
+    @extend_schema(
+        operation_id="file", summary="The bytes of a file", description="Redirects to them; Range works there.",
+        responses={302: OpenApiResponse(description="Location holds the bytes")},
+    )  # fmt: skip
+    def get(self, request: Request, ns: str, name: str, rev: str, path: str) -> HttpResponseRedirect:
+        pages.parameters(request, shapes.Nothing)
+        revision = resolved(f"{ns}/{name}", rev, self.caller)
+        pull.require_served(revision, self.caller)
+        entry = pull.file(revision, path)
+        return HttpResponseRedirect(f"/{revision.adapter.full_name}/resolve/{revision.oid}/{quote(entry.path)}")
+
+
+def resolved(full_name: str, rev: str, by: Caller) -> Revision:
+    """Return the revision that a name means, if the caller may have the adapter."""
+    adapter: Adapter = adapters.find(full_name, by, Permission.DOWNLOAD)
+    revision = pull.resolve(adapter, rev)
+    revision.adapter = adapter  # loaded already, with its namespace
+    return revision
+
+
+def _states(revisions: list[Revision]) -> dict[int, str]:
+    newest_last = Verdict.objects.filter(revision__in=revisions).order_by("number")
+    return dict(newest_last.values_list("revision_id", "state"))
+
+
+def _line(revision: Revision, parent: Revision | None, state: str | None) -> dict[str, Any]:
+    return {
+        "revision": revision.oid,
+        "parent": parent.oid if parent else None,
+        "title": revision.title,
+        "message": revision.message,
+        "author": revision.author.username,
+        "created_at": revision.created_at,
+        "state": state,
+    }
+
+
+def _file(entry: Entry) -> dict[str, Any]:
+    return {
+        "path": entry.path,
+        "size": entry.size,
+        "sha256": entry.sha256,
+        "git_oid": entry.git_oid,
+        "lfs": entry.is_lfs,
+    }
+
+
+def _base(said: Facts, verdict: Verdict | None) -> dict[str, Any] | None:
+    """The base that was proven to fit, else the one that the adapter names."""
+    proven = verdict.result.get("base") if verdict else None
+    if proven:
+        return {key: proven.get(key) for key in ("id", "revision", "sha256")}
+    if said.description is None or not said.description.base:
+        return None
+    return {"id": said.description.base, "revision": said.description.base_revision, "sha256": None}

@@ -1,0 +1,281 @@
+"""The shapes of our REST's answers and bodies, one serializer each: what the views send is what OpenAPI says."""
+
+from typing import Any
+
+from rest_framework import serializers as s
+
+from registry import models
+
+Data = dict[str, Any]
+
+
+class Problem(s.Serializer[Data]):
+    """RFC 9457; `code` is stable and has a heading in docs/errors.md."""
+
+    type = s.URLField()
+    title = s.CharField()
+    status = s.IntegerField()
+    code = s.CharField()
+    detail = s.CharField()
+    fix = s.CharField(allow_blank=True)
+
+
+class ShortVerdict(s.Serializer[Data]):
+    """What a list says of the newest verdict of main."""
+
+    revision = s.CharField()
+    state = s.CharField()
+    finished_at = s.DateTimeField(allow_null=True)
+
+
+class Adapter(s.Serializer[Data]):
+    """An adapter in a list; sizes are bytes."""
+
+    id = s.CharField(help_text="namespace/name")
+    author = s.CharField()
+    private = s.BooleanField()
+    summary = s.CharField()
+    format = s.CharField()
+    kind = s.CharField()
+    base = s.CharField()
+    task = s.CharField()
+    license = s.CharField()
+    rank = s.IntegerField(allow_null=True)
+    size = s.IntegerField()
+    tags = s.ListField(child=s.CharField())
+    downloads = s.IntegerField()
+    created_at = s.DateTimeField()
+    updated_at = s.DateTimeField()
+    verdict = ShortVerdict(allow_null=True)
+
+
+class Search(s.Serializer[Data]):
+    """What to look for: repeated parameters are alternatives, different ones must all hold."""
+
+    q = s.CharField(required=False, help_text="words", max_length=200)
+    base = s.ListField(child=s.CharField(), required=False)
+    kind = s.ListField(child=s.CharField(), required=False)
+    task = s.ListField(child=s.CharField(), required=False)
+    license = s.ListField(child=s.CharField(), required=False)
+    verdict = s.ListField(child=s.CharField(), required=False, help_text="queued, running, passed, failed, errored")
+    author = s.ListField(child=s.CharField(), required=False)
+    tag = s.ListField(child=s.CharField(), required=False)
+    rank_min = s.IntegerField(required=False, min_value=0)
+    rank_max = s.IntegerField(required=False, min_value=0)
+    size_max = s.IntegerField(required=False, min_value=0, help_text="bytes")
+    sort = s.CharField(required=False, help_text="updated, created, downloads")
+
+
+class Paging(s.Serializer[Data]):
+    cursor = s.CharField(required=False, help_text="from `next` of the page before")
+    limit = s.IntegerField(required=False, min_value=1, max_value=100, default=30)
+
+
+class Nothing(s.Serializer[Data]):
+    """A route that takes no query parameters."""
+
+
+class HistoryPaging(Paging):
+    rev = s.CharField(required=False, default="main", help_text="where to begin: a branch, a tag, a commit")
+
+
+class LogPaging(Paging):
+    actor = s.CharField(required=False)
+    object = s.CharField(required=False)
+    action = s.CharField(required=False, help_text="noun:verb, as in adapter:quarantine")
+
+
+class SearchPaging(Search, Paging):
+    facets = s.BooleanField(required=False, default=False, help_text="add counts to the page")
+
+
+class FacetValue(s.Serializer[Data]):
+    value = s.CharField()
+    count = s.IntegerField()
+
+
+class AdapterPage(s.Serializer[Data]):
+    items = Adapter(many=True)
+    next = s.URLField(allow_null=True)
+    facets = s.DictField(child=FacetValue(many=True), required=False, help_text="with facets=1")
+
+
+class AdapterDetail(Adapter):
+    """One adapter: the newest commit of main, the newest one that passed, its branches and tags."""
+
+    status = s.ChoiceField(choices=["active"])
+    latest = s.CharField(allow_null=True)
+    verified = s.CharField(allow_null=True)
+    branches = s.DictField(child=s.CharField())
+    revision_tags = s.DictField(child=s.CharField())
+
+
+class Revision(s.Serializer[Data]):
+    revision = s.CharField(help_text="40 hex digits")
+    parent = s.CharField(allow_null=True)  # type: ignore[assignment]  # a field here, not the serializer's own
+    title = s.CharField()
+    message = s.CharField()
+    author = s.CharField()
+    created_at = s.DateTimeField()
+    state = s.CharField(allow_null=True, help_text="of its newest verdict; null where nothing is an adapter")
+
+
+class RevisionPage(s.Serializer[Data]):
+    items = Revision(many=True)
+    next = s.URLField(allow_null=True)
+
+
+class File(s.Serializer[Data]):
+    path = s.CharField()
+    size = s.IntegerField()
+    sha256 = s.CharField()
+    git_oid = s.CharField(help_text="sha1 of the git blob; of the LFS pointer where lfs is true")
+    lfs = s.BooleanField()
+
+
+class BasePin(s.Serializer[Data]):
+    id = s.CharField()
+    revision = s.CharField(allow_null=True)
+    sha256 = s.CharField(allow_null=True)
+
+
+class Manifest(Revision):
+    """A revision with everything it holds."""
+
+    adapter = s.CharField()
+    size = s.IntegerField()
+    files = File(many=True)
+    config = s.JSONField(allow_null=True, help_text="adapter_config.json, parsed")
+    base = BasePin(allow_null=True)
+    tensors = s.JSONField(allow_null=True, help_text="values in the weights, all and by dtype")
+
+
+class Check(s.Serializer[Data]):
+    id = s.CharField()
+    outcome = s.ChoiceField(choices=["passed", "warned", "failed", "skipped"])
+    message = s.CharField()
+    fix = s.CharField()
+    where = s.JSONField()
+    duration_ms = s.FloatField(allow_null=True)
+
+
+class Verdict(s.Serializer[Data]):
+    """What was proven about a revision."""
+
+    adapter = s.CharField()
+    revision = s.CharField()
+    state = s.ChoiceField(choices=["queued", "running", "passed", "failed", "errored"])
+    reason = s.CharField(allow_null=True, help_text="why it waits")
+    attempt = s.IntegerField()
+    queued_at = s.DateTimeField()
+    started_at = s.DateTimeField(allow_null=True)
+    finished_at = s.DateTimeField(allow_null=True)
+    duration_ms = s.IntegerField(allow_null=True)
+    kind = s.CharField(allow_null=True)
+    format = s.CharField(allow_null=True)
+    base = BasePin(allow_null=True)
+    depth = s.ChoiceField(choices=["static", "fit", "run", "evaluated"], allow_null=True)
+    engine = s.JSONField(allow_null=True)
+    engines = s.ListField(child=s.JSONField())
+    checks = Check(many=True)
+    evals = s.ListField(child=s.JSONField())
+    serving = s.ListField(child=s.JSONField())
+
+
+class Base(s.Serializer[Data]):
+    id = s.CharField()
+    adapters = s.IntegerField(help_text="how many you may see name it")
+    on_shelf = s.BooleanField()
+    revision = s.CharField(allow_null=True)
+    sha256 = s.CharField(allow_null=True)
+    size = s.IntegerField(allow_null=True)
+
+
+class BasePage(s.Serializer[Data]):
+    items = Base(many=True)
+    next = s.URLField(allow_null=True)
+
+
+class OrganizationRole(s.Serializer[Data]):
+    name = s.CharField()
+    role = s.CharField()
+
+
+class Token(s.ModelSerializer[models.Token]):
+    """A token without its value, which nobody can read again."""
+
+    class Meta:
+        model = models.Token
+        fields = ("id", "name", "role", "created_at", "last_used_at", "expires_at")
+
+
+class Me(s.Serializer[Data]):
+    name = s.CharField()
+    full_name = s.CharField(allow_blank=True)
+    email = s.CharField(allow_blank=True)
+    role = s.CharField()
+    organizations = OrganizationRole(many=True)
+    token = Token(allow_null=True, help_text="the one that asked")
+
+
+class NewToken(s.Serializer[Data]):
+    name = s.CharField(max_length=100)
+    role = s.ChoiceField(choices=models.Token.Role.choices)
+    expires_at = s.DateTimeField(required=False, allow_null=True)
+    repos = s.DictField(
+        child=s.ChoiceField(choices=["read", "write"]),
+        required=False,
+        help_text="fine-grained only: namespace/name → right",
+    )
+
+
+class MadeToken(Token):
+    """A new token; this is the only answer that ever holds its value."""
+
+    value = s.CharField()
+
+    class Meta(Token.Meta):
+        fields = (*Token.Meta.fields, "value")  # type: ignore[assignment]  # one more
+
+
+class TokenPage(s.Serializer[Data]):
+    items = Token(many=True)
+    next = s.URLField(allow_null=True)
+
+
+class Member(s.Serializer[Data]):
+    name = s.CharField()
+    full_name = s.CharField(allow_blank=True)
+    role = s.ChoiceField(choices=models.Membership.Role.choices)
+
+
+class MemberPage(s.Serializer[Data]):
+    items = Member(many=True)
+    next = s.URLField(allow_null=True)
+
+
+class NewRole(s.Serializer[Data]):
+    role = s.ChoiceField(choices=models.Membership.Role.choices)
+
+
+class Ruling(s.Serializer[Data]):
+    reason = s.CharField(max_length=500, help_text="the people who may write there read it")
+    note = s.CharField(required=False, allow_blank=True, default="", max_length=10_000, help_text="moderators read it")
+    revision = s.CharField(required=False, allow_null=True, default=None, help_text="null: the whole adapter")
+
+
+class Ruled(s.Serializer[Data]):
+    adapter = s.CharField()
+    quarantined_at = s.DateTimeField(allow_null=True)
+    changed = s.BooleanField(help_text="false where it was so already")
+
+
+class LogEntry(s.ModelSerializer[models.AuditEvent]):
+    class Meta:
+        model = models.AuditEvent
+        fields = ("id", "at", "actor", "action", "object", "reason", "note", "before", "after", "request_id")
+
+
+class LogPage(s.Serializer[Data]):
+    items = LogEntry(many=True)
+    next = s.URLField(allow_null=True)

@@ -1,0 +1,86 @@
+"""What was proven about a revision, and asking for it to be proven again."""
+
+from typing import Any
+
+from django.db import transaction
+from drf_spectacular.utils import extend_schema
+from rest_framework import status
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from hub.api import shapes
+from hub.api.asking import View
+from hub.api.revisions import resolved
+from registry import policy, verdicts
+from registry.errors import VerdictNotApplicable
+from registry.models import Revision, Verdict
+from registry.policy import Permission
+
+
+class OneVerdict(View):
+    @extend_schema(
+        operation_id="verdict",
+        summary="The verdict",
+        description="Also while it is queued or running.",
+        responses=shapes.Verdict,
+    )
+    def get(self, request: Request, ns: str, name: str, rev: str) -> Response:
+        revision = resolved(f"{ns}/{name}", rev, self.caller)
+        return Response(document(_newest(revision), revision))
+
+
+class Validate(View):
+    @extend_schema(operation_id="validate", summary="Validate again", request=None, responses={202: shapes.Verdict})
+    def post(self, request: Request, ns: str, name: str, rev: str) -> Response:
+        revision = resolved(f"{ns}/{name}", rev, self.caller)
+        policy.require(self.caller, Permission.PUSH, revision.adapter)
+        with transaction.atomic():
+            verdict = verdicts.request(revision, _newest(revision).base, again=True)
+        return Response(document(verdict, revision), status.HTTP_202_ACCEPTED)
+
+
+def document(verdict: Verdict, revision: Revision) -> dict[str, Any]:
+    """Return a verdict as the contract shows it; what the engine has not said yet is null or empty."""
+    said: dict[str, Any] = verdict.result
+    return {
+        "adapter": revision.adapter.full_name,
+        "revision": revision.oid,
+        "state": verdict.state,
+        "reason": verdict.reason or None,
+        "attempt": verdict.attempt,
+        "queued_at": verdict.queued_at,
+        "started_at": verdict.started_at,
+        "finished_at": verdict.finished_at,
+        "duration_ms": verdict.duration_ms,
+        "kind": said.get("kind"),
+        "format": said.get("format"),
+        "base": said.get("base") or _named_base(verdict),
+        "depth": said.get("depth"),
+        "engine": said.get("engine"),
+        "engines": said.get("engines") or _engines(verdict),
+        "checks": [_check(check) for check in said.get("checks") or []],
+        "evals": said.get("evals") or [],
+        "serving": said.get("serving") or [],
+    }
+
+
+def _newest(revision: Revision) -> Verdict:
+    verdict = verdicts.latest(revision)
+    if verdict is None:
+        raise VerdictNotApplicable(f"Nothing in {revision.adapter.full_name} at {revision.oid} is an adapter.")
+    return verdict
+
+
+def _named_base(verdict: Verdict) -> dict[str, Any] | None:
+    return {"id": verdict.base, "revision": None, "sha256": None} if verdict.base else None
+
+
+def _engines(verdict: Verdict) -> list[dict[str, Any]]:
+    engine = verdict.result.get("engine")
+    if not engine or not verdict.is_final:
+        return []
+    return [{"name": engine.get("name"), "transformers": engine.get("transformers"), "state": verdict.state}]
+
+
+def _check(said: dict[str, Any]) -> dict[str, Any]:
+    return {"message": "", "fix": "", "where": {}, "duration_ms": None} | said
