@@ -1,4 +1,4 @@
-"""An engine that says what it is told to, honest or not: it stands for an engine that a stranger's weights took over."""
+"""An engine that says what it is told to, honest or not: it stands for one that a stranger's weights took over."""
 
 import json
 import os

@@ -1,0 +1,107 @@
+"""A shelf, a pushed adapter and engines, honest and not, for tests of the hands."""
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from registry import push
+from registry.models import Base, Revision, Verdict
+from registry.push import MAIN, Inline, Intent
+from registry.verdicts import latest
+from tests.cast import Cast, assemble
+from workers import bench, shelf
+
+FAKE = Path(__file__).parent / "fake_engine.py"
+BASE = "tiny/base"
+RUNG: list[int] = []
+
+
+def ring(verdict: int) -> bool:
+    """The doorbell of these tests: nobody comes, but it is written down."""
+    RUNG.append(verdict)
+    return True
+
+
+@pytest.fixture
+def rung() -> list[int]:
+    """The verdicts that a worker was told of, in order."""
+    return RUNG
+
+
+@pytest.fixture(autouse=True)
+def _hub(settings, tmp_path):
+    settings.DOORBELL = f"{__name__}.ring"
+    settings.BLOBS = f"file://{tmp_path}/blobs"
+    settings.SHELF = tmp_path / "shelf"
+    RUNG.clear()
+
+
+@pytest.fixture
+def cast(db) -> Cast:
+    return assemble()
+
+
+@pytest.fixture
+def model(tmp_path) -> Path:
+    """A folder that looks like a model to the shelf."""
+    folder = tmp_path / "model"
+    (folder / "1_Pooling").mkdir(parents=True)
+    (folder / "config.json").write_text('{"model_type": "bert"}')
+    (folder / "1_Pooling" / "config.json").write_text("{}")
+    (folder / "model.safetensors").write_bytes(b"weights")
+    (folder / "modeling_evil.py").write_text("raise SystemExit")
+    (folder / "pytorch_model.bin").write_bytes(b"\x80\x04.")
+    return folder
+
+
+@pytest.fixture
+def base(db, model) -> Base:
+    return shelf.add_folder(BASE, model, source="a test", tell=lambda line: None)
+
+
+@pytest.fixture
+def pushed(cast, django_capture_on_commit_callbacks) -> Callable[..., Verdict]:
+    """Push an adapter that names a base, and return its verdict; the content makes each push another one."""
+    adapter = cast.adapter("alice/reviews")
+
+    def push_one(base: str = BASE, *, message: str = "weights") -> Verdict:
+        config = {"peft_type": "LORA", "base_model_name_or_path": base}
+        files = [
+            Inline("adapter_config.json", json.dumps(config).encode()),
+            Inline("adapter_model.safetensors", message.encode()),
+        ]
+        with django_capture_on_commit_callbacks(execute=True):
+            ref = push.receive(Intent(adapter, MAIN, cast.session("alice"), message), files)
+        verdict = latest(ref.revision)
+        assert verdict is not None
+        return verdict
+
+    return push_one
+
+
+@pytest.fixture
+def engine(settings, tmp_path, monkeypatch) -> Iterator[Callable[[str], None]]:
+    """Choose how the engine of this hub behaves: a part in fake_engine.py."""
+    python = tmp_path / "engines" / bench.ENGINE / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    settings.ENGINES = tmp_path / "engines"
+    bench.unfit.cache_clear()
+
+    def behave(mode: str) -> None:
+        bench.ENGINES.stop()
+        self_test = f'case "$2" in *selftest.py) exec {sys.executable} "$@";; esac\n'
+        python.write_text(f'#!/bin/sh\n{self_test}exec {sys.executable} -I {FAKE} "{mode}"\n')
+        python.chmod(0o755)
+
+    behave("passes")
+    yield behave
+    bench.ENGINES.stop()
+    bench.unfit.cache_clear()
+
+
+def history(revision: Revision) -> list[str]:
+    """Return the oids from a revision to the first."""
+    return [revision.oid, *(history(revision.parent) if revision.parent else [])]

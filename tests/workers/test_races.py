@@ -1,0 +1,78 @@
+"""Two at once, on real connections: exactly one of them gets what there is to get."""
+
+import threading
+from collections.abc import Callable
+
+import pytest
+from django.db import connection
+
+from registry import verdicts
+from registry.errors import ClaimStale
+from registry.models import Attempt, Ref, Verdict
+from tests.workers.test_verdicts import FAILED, PASSED, claimed, expire
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def at_once(*acts: Callable[[], object]) -> list[object]:
+    """Do all acts at the same moment, each on a connection of its own; return what each gave or raised."""
+    barrier = threading.Barrier(len(acts))
+    results: list[object] = [None] * len(acts)
+
+    def act(index: int) -> None:
+        barrier.wait()
+        try:
+            results[index] = acts[index]()
+        except ClaimStale as problem:
+            results[index] = problem
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=act, args=(index,)) for index in range(len(acts))]
+    [thread.start() for thread in threads]
+    [thread.join() for thread in threads]
+    return results
+
+
+def test_of_many_workers_one_gets_the_row(pushed, base):
+    verdict = pushed()
+    claims = at_once(*[lambda n=n: verdicts.claim(verdict.pk, f"w{n}") for n in range(6)])
+    assert [type(claim).__name__ for claim in claims].count("Claim") == 1, claims
+    assert [claim for claim in claims if claim is None] == [None] * 5, claims
+    assert Attempt.objects.count() == 1
+
+
+def test_of_many_sweeps_one_takes_the_job_from_a_dead_worker(pushed, base):
+    verdict = pushed()
+    claimed(verdict)
+    expire(verdict)
+    swept = at_once(*[verdicts.sweep] * 4)
+    assert sum(result.lost for result in swept) == 1, swept
+    assert Verdict.objects.get().attempt == 1
+
+
+def test_a_sweep_and_a_late_result_do_not_both_win(pushed, base):
+    for number in range(5):
+        verdict = pushed(message=f"push {number}")
+        claim = claimed(verdict)
+        expire(verdict)
+        at_once(verdicts.sweep, lambda claim=claim: verdicts.record(claim, PASSED, 1))
+        state = Verdict.objects.get(pk=verdict.pk).state
+        assert state in ("queued", "passed")
+        assert verdict.attempts.get().outcome.startswith("passed" if state == "passed" else "The worker")
+
+
+def test_two_results_of_one_adapter_leave_verified_at_the_newer(pushed, base):
+    for number in range(5):
+        one, two = pushed(message=f"one {number}"), pushed(message=f"two {number}")
+        claims = claimed(one), claimed(two)
+        at_once(*[lambda claim=claim: verdicts.record(claim, PASSED, 1) for claim in claims])
+        assert Ref.objects.get(name="refs/verified").revision_id == two.revision_id
+
+
+def test_two_who_ask_again_at_once_get_the_same_verdict(pushed, base):
+    verdict = pushed()
+    verdicts.record(claimed(verdict), FAILED, 1)
+    asked = at_once(*[lambda: verdicts.request(verdict.revision, verdict.base, again=True).pk] * 2)
+    assert asked[0] == asked[1]
+    assert Verdict.objects.count() == 2

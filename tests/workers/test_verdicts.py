@@ -1,0 +1,298 @@
+"""The row is the job: whatever happens to messages and workers, each verdict is decided once, by one claim."""
+
+from datetime import timedelta
+
+import pytest
+from django.db.models.functions import Now
+
+from registry import verdicts
+from registry.errors import ClaimStale
+from registry.models import Adapter, Attempt, Base, Ref, Verdict, WorkerHeartbeat
+from tests.workers.conftest import BASE
+
+PASSED = {"state": "passed", "checks": [{"id": "file.header", "outcome": "passed"}], "kind": "lora", "depth": "run"}
+FAILED = {"state": "failed", "checks": [{"id": "tensors.pair", "outcome": "failed", "message": "x", "fix": "y"}]}
+ERRORED = {"state": "errored", "checks": [{"id": "engine.check-crashed", "outcome": "failed", "message": "boom"}]}
+LIMIT = {"state": "failed", "checks": [{"id": "limits.memory", "outcome": "failed", "message": "4 GB"}]}
+
+
+@pytest.fixture(autouse=True)
+def _on_commit(django_capture_on_commit_callbacks):
+    with django_capture_on_commit_callbacks(execute=True):
+        yield
+
+
+def fresh(verdict: Verdict) -> Verdict:
+    return Verdict.objects.get(pk=verdict.pk)
+
+
+def claimed(verdict: Verdict, worker: str = "w1") -> verdicts.Claim:
+    claim = verdicts.claim(verdict.pk, worker)
+    assert claim is not None
+    return claim
+
+
+def expire(verdict: Verdict) -> None:
+    Verdict.objects.filter(pk=verdict.pk).update(lease_until=Now() - timedelta(seconds=1))
+
+
+def decided(verdict: Verdict, report: dict = PASSED) -> Verdict:
+    verdicts.record(claimed(verdict), report, 5)
+    return fresh(verdict)
+
+
+# --- the way of a verdict --------------------------------------------------------------------------------------------
+def test_a_push_queues_a_verdict_and_rings(pushed, base, rung):
+    verdict = pushed()
+    assert (verdict.state, verdict.reason, verdict.base, verdict.attempt) == ("queued", "", BASE, 0)
+    assert rung == [verdict.pk]
+    assert fresh(verdict).nudged_at is not None
+    assert Adapter.objects.get().state == "queued"
+
+
+def test_a_claim_is_running_with_a_lease_and_a_result_is_final(pushed, base, settings):
+    verdict = pushed()
+    claim = claimed(verdict)
+    running = fresh(verdict)
+    assert (running.state, running.attempt, Adapter.objects.get().state) == ("running", 1, "running")
+    assert Verdict.objects.filter(lease_until__gt=Now() + timedelta(seconds=settings.LEASE_SECONDS - 5)).exists()
+    verdicts.record(claim, PASSED, 412)
+    final = fresh(verdict)
+    assert (final.state, final.duration_ms, final.lease_until, final.fence) == ("passed", 412, None, "")
+    assert final.result == {key: value for key, value in PASSED.items() if key != "state"}
+    assert Adapter.objects.get().state == "passed"
+    assert Attempt.objects.get().outcome == "passed"
+
+
+def test_progress_is_seen_while_it_runs(pushed, base):
+    verdict = pushed()
+    verdicts.progress(claimed(verdict), PASSED["checks"])
+    assert fresh(verdict).result["checks"] == PASSED["checks"]
+
+
+def test_asking_twice_is_one_verdict_and_asking_again_is_another(pushed, base):
+    verdict = pushed()
+    assert verdicts.request(verdict.revision, BASE) == verdict
+    assert verdicts.request(verdict.revision, BASE, again=True) == verdict
+    decided(verdict)
+    assert verdicts.request(verdict.revision, BASE) == verdict
+    second = verdicts.request(verdict.revision, BASE, again=True)
+    assert (second.number, second.state, verdicts.latest(verdict.revision)) == (2, "queued", second)
+
+
+# --- claims ----------------------------------------------------------------------------------------------------------
+def test_a_second_claim_gets_nothing(pushed, base):
+    verdict = pushed()
+    claimed(verdict)
+    assert verdicts.claim(verdict.pk, "w2") is None
+    assert Attempt.objects.count() == 1
+
+
+def test_a_finished_verdict_cannot_be_claimed_nor_recorded_twice(pushed, base):
+    verdict = pushed()
+    claim = claimed(verdict)
+    verdicts.record(claim, PASSED, 1)
+    assert verdicts.claim(verdict.pk, "w2") is None
+    with pytest.raises(ClaimStale):
+        verdicts.record(claim, FAILED, 1)
+    assert fresh(verdict).state == "passed"
+
+
+def test_a_zombie_loses_every_write(pushed, base):
+    verdict = pushed()
+    zombie = claimed(verdict, "zombie")
+    expire(verdict)
+    verdicts.sweep()
+    other = claimed(verdict, "w2")
+    for write in (
+        lambda: verdicts.heartbeat(zombie),
+        lambda: verdicts.progress(zombie, []),
+        lambda: verdicts.record(zombie, FAILED, 1),
+        lambda: verdicts.give_back(zombie, "broke"),
+    ):
+        with pytest.raises(ClaimStale):
+            write()
+    verdicts.record(other, PASSED, 1)
+    assert fresh(verdict).state == "passed"
+    assert list(Attempt.objects.order_by("number").values_list("worker", flat=True)) == ["zombie", "w2"]
+
+
+def test_a_heartbeat_prolongs_the_lease(pushed, base):
+    verdict = pushed()
+    claim = claimed(verdict)
+    expire(verdict)
+    verdicts.heartbeat(claim)
+    assert verdicts.sweep().lost == 0
+    assert fresh(verdict).state == "running"
+
+
+# --- what goes wrong -------------------------------------------------------------------------------------------------
+def test_a_lost_worker_gives_the_job_to_the_next_and_the_third_loss_is_final(pushed, base, rung):
+    verdict = pushed()
+    for attempt in (1, 2):
+        claimed(verdict, f"w{attempt}")
+        expire(verdict)
+        rung.clear()
+        assert verdicts.sweep().lost == 1
+        assert (fresh(verdict).state, fresh(verdict).attempt) == ("queued", attempt)
+    claimed(verdict, "w3")
+    expire(verdict)
+    verdicts.sweep()
+    final = fresh(verdict)
+    assert final.state == "errored"
+    (check,) = final.result["checks"]
+    assert check["id"] == "engine.check-crashed"
+    assert "w3 was lost" in check["message"]
+    assert verdicts.claim(verdict.pk, "w4") is None
+    assert Adapter.objects.get().state == "errored"
+
+
+def test_a_crashing_check_is_tried_three_times(pushed, base):
+    verdict = pushed()
+    assert [decided(verdict, ERRORED).state for _ in range(3)] == ["queued", "queued", "errored"]
+    assert fresh(verdict).result["checks"] == ERRORED["checks"]
+
+
+def test_a_limit_is_believed_the_second_time(pushed, base):
+    verdict = pushed()
+    assert [decided(verdict, LIMIT).state for _ in range(2)] == ["queued", "failed"]
+
+
+def test_a_part_of_the_hub_that_is_down_costs_no_attempt(pushed, base, rung):
+    verdict = pushed()
+    rung.clear()
+    verdicts.give_back(claimed(verdict), "the store is down", counted=False)
+    assert (fresh(verdict).state, fresh(verdict).attempt) == ("queued", 0)
+    assert verdicts.sweep().nudged == 0  # not at once: it is down
+    later(verdict)
+    assert verdicts.sweep().nudged == 1
+    assert rung == [verdict.pk]
+
+
+def later(verdict: Verdict) -> None:
+    Verdict.objects.filter(pk=verdict.pk).update(
+        nudged_at=Now() - timedelta(minutes=2), queued_at=Now() - timedelta(minutes=2)
+    )
+
+
+def test_a_lost_message_is_sent_again_by_the_sweep(pushed, base, rung):
+    verdict = pushed()
+    rung.clear()
+    assert verdicts.sweep().nudged == 0
+    later(verdict)
+    assert verdicts.sweep().nudged == 1
+    assert rung == [verdict.pk]
+    assert verdicts.sweep().nudged == 0
+
+
+def test_a_message_that_never_left_is_sent_by_the_sweep(pushed, base, settings, rung):
+    settings.DOORBELL = f"{__name__}.broken_doorbell"
+    verdict = pushed()
+    assert verdict.nudged_at is None
+    settings.DOORBELL = "tests.workers.conftest.ring"
+    Verdict.objects.update(queued_at=Now() - timedelta(minutes=2))
+    assert verdicts.sweep().nudged == 1
+    assert rung == [verdict.pk]
+
+
+def broken_doorbell(verdict: int) -> bool:
+    return False
+
+
+def test_sweeping_twice_changes_nothing(pushed, base):
+    verdict = pushed()
+    claimed(verdict)
+    expire(verdict)
+    assert (verdicts.sweep().lost, verdicts.sweep().lost) == (1, 0)
+    assert fresh(verdict).attempt == 1
+
+
+# --- bases -----------------------------------------------------------------------------------------------------------
+def test_a_verdict_waits_for_its_base_and_says_so(pushed, db, rung):
+    verdict = pushed("acme/giant")
+    assert verdict.state == "queued"
+    assert "acme/giant" in verdict.reason
+    assert "manage.py shelf add acme/giant" in verdict.reason
+    assert verdicts.claim(verdict.pk, "w") is None
+    later(verdict)
+    assert verdicts.sweep().nudged == 0
+
+
+def test_a_base_that_arrives_lets_its_verdicts_go_on_whatever_the_case(pushed, base, rung):
+    verdict = pushed("Acme/Giant")
+    rung.clear()
+    arrived = Base.objects.create(id="acme/giant", revision="1", sha256="0" * 64)
+    assert verdicts.base_arrived(arrived) == 1
+    assert (fresh(verdict).reason, rung) == ("", [verdict.pk])
+    assert verdicts.claim(verdict.pk, "w") is not None
+
+
+def test_a_crash_between_base_and_nudge_is_put_right_by_the_sweep(pushed, base):
+    verdict = pushed("acme/giant")
+    Base.objects.create(id="acme/Giant", revision="1", sha256="0" * 64)
+    assert verdicts.sweep().released == 1
+    assert fresh(verdict).reason == ""
+
+
+def test_after_thirty_days_an_unknown_base_is_a_failure_with_a_fix(pushed, db):
+    verdict = pushed("acme/giant")
+    Verdict.objects.update(queued_at=Now() - timedelta(days=29))
+    assert verdicts.sweep().given_up == 0
+    Verdict.objects.update(queued_at=Now() - timedelta(days=31))
+    assert verdicts.sweep().given_up == 1
+    (check,) = fresh(verdict).result["checks"]
+    assert (fresh(verdict).state, check["id"]) == ("failed", "base.unknown")
+    assert "acme/giant" in check["message"]
+    assert "shelf add" in check["fix"]
+
+
+@pytest.mark.parametrize("base_id", ["", "/home/alice/model", "./model", "C:\\model", "a/b/c", "~/model"])
+def test_a_base_that_is_no_id_is_not_waited_for(pushed, db, base_id):
+    verdict = pushed(base_id)
+    assert verdict.reason == ""
+    assert verdicts.claim(verdict.pk, "w") is not None
+
+
+# --- verified --------------------------------------------------------------------------------------------------------
+def verified() -> str | None:
+    return Ref.objects.filter(name="refs/verified").values_list("revision__title", flat=True).first()
+
+
+def test_verified_is_the_newest_revision_of_main_that_passed_in_whatever_order(pushed, base):
+    one, two, three = (pushed(message=name) for name in ("one", "two", "three"))
+    assert verified() is None
+    decided(two)
+    assert verified() == "two"
+    decided(one)
+    assert verified() == "two"
+    decided(three, FAILED)
+    assert verified() == "two"
+    again = verdicts.request(three.revision, BASE, again=True)
+    decided(again)
+    assert verified() == "three"
+
+
+def test_verified_goes_back_when_a_later_verdict_says_no(pushed, base):
+    one, two = pushed(message="one"), pushed(message="two")
+    decided(one), decided(two)
+    decided(verdicts.request(two.revision, BASE, again=True), FAILED)
+    assert verified() == "one"
+    decided(verdicts.request(one.revision, BASE, again=True), FAILED)
+    assert verified() is None
+
+
+def test_an_older_revision_does_not_speak_for_the_adapter(pushed, base):
+    one, two = pushed(message="one"), pushed(message="two")
+    decided(two, FAILED)
+    decided(one)
+    assert Adapter.objects.get().state == "failed"
+
+
+# --- workers ---------------------------------------------------------------------------------------------------------
+def test_a_worker_shows_life_and_says_why_it_takes_no_jobs(db):
+    verdicts.sign_of_life("w1")
+    verdicts.sign_of_life("w1", "The sandbox does not hold.")
+    assert WorkerHeartbeat.objects.get().problem == "The sandbox does not hold."
+    WorkerHeartbeat.objects.update(beat_at=Now() - timedelta(days=2))
+    verdicts.sweep()
+    assert not WorkerHeartbeat.objects.exists()
