@@ -1,4 +1,4 @@
-"""Everything Dovetail knows about adapter files, without torch and outside the standard library nothing: client, hub and engine share it."""
+"""What Dovetail knows about adapter files, with nothing but the standard library: client, hub and engine share it."""
 
 from dovetail.adapters.description import Description, describe
 from dovetail.adapters.header import Header, HeaderError, TensorInfo

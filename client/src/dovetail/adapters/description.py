@@ -51,7 +51,7 @@ def describe(files: Mapping[str, Opener]) -> Description | None:
     config = _config(files)
     if text := configs.text(config, "peft_type"):
         return _peft(config, text, parameters)
-    return Description(_foreign_format(config), base=_foreign_base(config), parameters=parameters)
+    return Description(foreign_format(config), base=_foreign_base(config), parameters=parameters)
 
 
 def kind_of(peft_type: str) -> str:
@@ -74,7 +74,7 @@ def _peft(config: configs.Config, peft_type: str, parameters: int | None) -> Des
     )
 
 
-def _foreign_format(config: configs.Config) -> str:
+def foreign_format(config: configs.Config) -> str:
     if isinstance(config.get("config"), dict) and {"model_class", "model_type"} & config.keys():
         return "adapters"
     return "mlx" if {"lora_parameters", "fine_tune_type"} & config.keys() else "unknown"

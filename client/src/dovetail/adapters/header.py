@@ -132,7 +132,9 @@ def _prove_coverage(tensors: dict[str, TensorInfo], start: int, size: int) -> No
     position = start
     for name, tensor in sorted(tensors.items(), key=lambda item: item[1].offset):
         if tensor.offset != position:
-            raise HeaderError(f"{name} begins at byte {tensor.offset:,}, not at {position:,}: tensors overlap or leave a gap")
+            raise HeaderError(
+                f"{name} begins at byte {tensor.offset:,}, not at {position:,}: tensors overlap or leave a gap"
+            )
         position = tensor.end
     if position != size:
         raise HeaderError(f"the tensors end at byte {position:,} but the file at {size:,}")

@@ -1,0 +1,134 @@
+"""Checks of the base an adapter names: is it a name, is it known, is it the right one, does the vocabulary agree."""
+
+from __future__ import annotations
+
+import json
+
+from dovetail.adapters import config as configs
+from dovetail.adapters.findings import Finding, failed, skipped, some, warned
+from dovetail.adapters.folder import Folder
+
+FIELD = "base_model_name_or_path"
+
+
+def unnamed(folder: Folder) -> str | Finding:
+    if folder.base_id:
+        return f"It names {folder.base_id[:120]}."
+    hint = _card_base(folder)
+    fix = (
+        f"Set {FIELD} to {hint!r}, which the card names."
+        if hint
+        else f"Set {FIELD} to the id of the base model, such as 'org/name'."
+    )
+    return failed(f"{configs.NAME} names no base model ({FIELD} is empty).", fix)
+
+
+def local_path(folder: Folder) -> str | Finding:
+    name = folder.base_id or ""
+    if not is_local_path(name):
+        return "It is a name, not a path."
+    known = folder.base.id if folder.base else _card_base(folder)
+    fix = (
+        f"Set {FIELD} to {known!r} and push again."
+        if known
+        else f"Set {FIELD} to the id of the base model, such as 'org/name'."
+    )
+    return failed(
+        f"{FIELD} is {name[:120]!r}, a path on the machine that trained it: nobody else can load that.",
+        fix,
+        found=name[:120],
+    )
+
+
+def is_local_path(name: str) -> bool:
+    return (
+        name.startswith(("/", "~", ".", "\\"))
+        or name.count("/") > 1
+        or "\\" in name
+        or name[1:2] == ":"
+        or "://" in name
+    )
+
+
+def unknown(folder: Folder) -> str | Finding:
+    if folder.known_bases is None:
+        return skipped("Whether a hub knows this base was not asked.")
+    if folder.base_id in folder.known_bases:
+        return "The base is known here."
+    return failed(
+        f"The base {(folder.base_id or '')[:120]!r} is not known here.",
+        "Check the spelling; if it is right, ask an administrator to put the base on the shelf.",
+        base=(folder.base_id or "")[:120],
+    )
+
+
+def mismatch(folder: Folder) -> str | Finding:
+    if folder.base and folder.base_id != folder.base.id:
+        return failed(
+            f"{configs.NAME} names {str(folder.base_id)[:120]!r}, but it was checked against {folder.base.id!r}.",
+            f"Set {FIELD} to the base it was trained on.",
+            expected=folder.base.id, found=str(folder.base_id)[:120],
+        )  # fmt: skip
+    card = _card_bases(folder)
+    if card and folder.base_id not in card:
+        return warned(
+            f"The card names {some(card)} as base, {configs.NAME} names {str(folder.base_id)[:120]}.",
+            "Make both name the base it was trained on.",
+            card=card[:5], config=str(folder.base_id)[:120],
+        )  # fmt: skip
+    return "Config and card name the same base." if card else "No other place names another base."
+
+
+def unpinned(folder: Folder) -> str | Finding:
+    revision = configs.text(folder.config, "revision")
+    if revision:
+        return f"The base is pinned to {revision[:60]}."
+    return warned(
+        "The revision of the base is not pinned.", "Set revision to the commit of the base it was trained on."
+    )
+
+
+def vocabulary(folder: Folder) -> str | Finding:
+    rows = _rows(folder)
+    size = folder.base.vocabulary if folder.base else 0
+    added = _added_tokens(folder)
+    reach = max(rows or 0, size)
+    if added and size and max(added.values()) >= reach:
+        return failed(
+            f"added_tokens.json numbers a token {max(added.values()):,}, but the embeddings end at {reach - 1:,}.",
+            "Save with save_embedding_layers=True, so that the rows of the new tokens are in the file.",
+            token=max(added.values()), rows=reach,
+        )  # fmt: skip
+    if not folder.layout.embeddings:
+        return "It uses the vocabulary of the base."
+    grown = f"; the base has {size:,} rows, the file {rows:,}" if size and rows != size else ""
+    return warned(
+        f"The file carries whole embeddings ({some(folder.layout.embeddings)}){grown}.",
+        "Save with save_embedding_layers=False unless tokens were added.",
+        tensors=sorted(folder.layout.embeddings)[:5],
+    )
+
+
+def _rows(folder: Folder) -> int | None:
+    tables = folder.layout.embeddings.values()
+    return max((tensor.shape[0] for tensor in tables), default=None)
+
+
+def _added_tokens(folder: Folder) -> dict[str, int]:
+    if "added_tokens.json" not in folder.files:
+        return {}
+    try:
+        found = json.loads(folder.text("added_tokens.json"))
+    except (ValueError, RecursionError):
+        return {}
+    entries = found.items() if isinstance(found, dict) else ()
+    return {str(token): number for token, number in entries if type(number) is int}
+
+
+def _card_bases(folder: Folder) -> list[str]:
+    return list(configs.names(dict(folder.card or {}), "base_model"))
+
+
+def _card_base(folder: Folder) -> str | None:
+    named = [name for name in _card_bases(folder) if not is_local_path(name)]
+    return named[0] if named else None

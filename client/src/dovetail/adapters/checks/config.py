@@ -1,0 +1,223 @@
+"""Checks of adapter_config.json: is it sound, proven here, and harmless to load; whether the tensors agree is checked elsewhere."""
+
+from __future__ import annotations
+
+import math
+
+from dovetail.adapters import config as configs
+from dovetail.adapters.description import foreign_format
+from dovetail.adapters.findings import Finding, failed, skipped, some, warned
+from dovetail.adapters.folder import Folder
+from dovetail.adapters.kinds import EVERYWHERE, KINDS
+from dovetail.adapters.patterns import Pattern, PatternError
+from dovetail.adapters.selection import PLAIN, PatternTable
+
+MAX_RANK = 1024
+MAX_VIRTUAL_TOKENS = 4096
+MAX_ENCODER = 16_384
+PATTERN_KEYS = ("target_modules", "exclude_modules", "feedforward_modules")
+NAMING_KEYS = ("modules_to_save", "layers_pattern")
+LIBRARIES = ("transformers", "diffusers", "sentence_transformers", "lerobot", "megatron")
+FETCHING = (
+    "adapters",
+    "shadow_model",
+    "prompt_tuning_init_state_dict_path",
+    "path_initial_model_for_weight_conversion",
+)
+REPLACING_INITS = ("pissa", "olora", "corda", "loftq")
+AGAIN = "Save the adapter again with PeftModel.save_pretrained()"
+NAMES = {"adapters": "the adapters library", "mlx": "MLX", "unknown": "no format known here"}
+
+
+def missing(folder: Folder) -> str | Finding:
+    if configs.NAME in folder.files:
+        return f"{configs.NAME} is here."
+    return failed(
+        f"There is no {configs.NAME} at the top of the repository, so nobody can tell how to load the weights.",
+        f"Push the {configs.NAME} that save_pretrained() wrote next to the weights.",
+    )
+
+
+def invalid(folder: Folder) -> str | Finding:
+    try:
+        config = folder.config
+    except configs.ConfigError as error:
+        return failed(f"{configs.NAME} cannot be used: {error}.", f"{AGAIN}; do not edit the file by hand.")
+    kind = folder.kind
+    if kind is None:
+        return "It is a JSON object."
+    rules = {**EVERYWHERE, **kind.keys}
+    wrong = [key for key, fits in rules.items() if key in config and not fits(config[key])]
+    if wrong:
+        value = repr(config[wrong[0]])[:60]
+        return failed(
+            f"{configs.NAME} says {wrong[0]} = {value}, which is no value PEFT knows.", f"{AGAIN}.", keys=wrong
+        )
+    unknown = [key[:80] for key in config if not kind.knows(key)]
+    if unknown:
+        return warned(
+            f"PEFT does not read {some(unknown)}, and neither did the check.",
+            "Remove the keys, or save with a released version of PEFT.",
+            keys=unknown[:20],
+        )
+    return f"It is a JSON object with {len(config)} keys, all known."
+
+
+def code(folder: Folder) -> str | Finding:
+    config = folder.config
+    mapping, tokenizer = config.get("auto_mapping"), config.get("tokenizer_kwargs")
+    library = mapping.get("parent_library") if isinstance(mapping, dict) else None
+    culprits = []
+    if config.get("megatron_config"):
+        culprits.append("megatron_config")
+    if library is not None and str(library).split(".")[0] not in LIBRARIES:
+        culprits.append(f"auto_mapping.parent_library = {str(library)[:60]!r}")
+    if isinstance(tokenizer, dict) and tokenizer.get("trust_remote_code"):
+        culprits.append("tokenizer_kwargs.trust_remote_code")
+    if not culprits:
+        return "It names no code to import."
+    return failed(f"{configs.NAME} makes a loader import code: {some(culprits)}.", "Remove it.", keys=culprits)
+
+
+def fetch(folder: Folder) -> str | Finding:
+    config = folder.config
+    culprits = [key for key in FETCHING if config.get(key)]
+    tokenizer = config.get("tokenizer_name_or_path")
+    if isinstance(tokenizer, str) and (tokenizer.startswith(("/", "~", ".", "\\")) or "://" in tokenizer):
+        culprits.append("tokenizer_name_or_path")
+    if not culprits:
+        return "It makes no loader open other files or addresses."
+    return failed(
+        f"{configs.NAME} makes a loader open what {some(culprits)} names, on the machine of whoever loads it.",
+        "Remove it; a trained adapter does not need it.",
+        keys=culprits,
+    )
+
+
+def changes_base(folder: Folder) -> str | Finding:
+    config = folder.config
+    init = config.get("init_lora_weights")
+    if isinstance(init, str) and init.lower().startswith(REPLACING_INITS):
+        return failed(
+            f"init_lora_weights = {init[:40]!r} makes PEFT rewrite base weights while it loads the adapter.",
+            "Convert it: save_pretrained(..., path_initial_model_for_weight_conversion=…) turns it into a plain LoRA.",
+            key="init_lora_weights",
+        )
+    if config.get("layer_replication"):
+        return failed(
+            "layer_replication makes PEFT rebuild the layers of the base while it loads the adapter.",
+            "Publish the enlarged base as a base model of its own, and train the adapter on that.",
+            key="layer_replication",
+        )
+    if config.get("bias") not in (None, "none"):
+        return warned(
+            f"bias = {config['bias']!r}: biases of the base change with the adapter, so it cannot share a base with others.",
+            "Train with bias='none'.",
+            key="bias",
+        )
+    return "Loading it leaves the base as it is."
+
+
+def kind(folder: Folder) -> str | Finding:
+    config, found = folder.config, folder.kind
+    proven = ", ".join(kind.peft_type for kind in KINDS)
+    peft_type = configs.text(config, "peft_type")
+    if peft_type is None:
+        return failed(
+            f"{configs.NAME} has no peft_type: it is of {NAMES[foreign_format(config)]}, and only PEFT is proven here so far.",
+            f"Push a PEFT adapter ({proven}).",
+        )
+    if found is None:
+        return failed(
+            f"peft_type {peft_type[:40]!r} is not proven here so far.",
+            f"Proven are {proven}.",
+            peft_type=peft_type[:40],
+        )
+    unproven = sorted(key for key in found.unproven if config.get(key))
+    if unproven:
+        return failed(
+            f"{some(unproven)}: this variant of {found.peft_type} is not proven here so far.",
+            "Train without it.",
+            keys=unproven,
+        )
+    return f"{found.peft_type} by PEFT."
+
+
+def pattern(folder: Folder) -> str | Finding:
+    config = folder.config
+    try:
+        for key in PATTERN_KEYS:
+            value = config.get(key)
+            if isinstance(value, str):
+                Pattern(value).fullmatch("model.layers.0.self_attn.q_proj")
+        for key in ("rank_pattern", "alpha_pattern"):
+            PatternTable(config.get(key)).get("model.layers.0.self_attn.q_proj", 0)
+    except PatternError as error:
+        return failed(
+            f"The pattern in {key} cannot be matched safely: {error}.", "List the module names instead.", key=key
+        )
+    for key in NAMING_KEYS:
+        odd = [name for name in configs.names(config, key) if not PLAIN.fullmatch(name)]
+        if odd:
+            return failed(f"{key} holds {odd[0][:60]!r}, which is no module name.", "Name modules plainly.", key=key)
+    return "Every pattern can be matched in bounded time."
+
+
+def rank(folder: Folder) -> str | Finding:
+    found = folder.kind
+    assert found is not None
+    if found.is_prompt:
+        return _prompt_length(folder)
+    if found.peft_type != "LORA":
+        return skipped(f"{found.peft_type} has no rank.")
+    config = folder.config
+    table = config.get("rank_pattern")
+    ranks = [configs.whole(config, "r") or 8, *(table.values() if isinstance(table, dict) else ())]
+    out = [rank for rank in ranks if not 1 <= rank <= MAX_RANK]
+    if out:
+        return failed(
+            f"r = {out[0]:,} is not between 1 and {MAX_RANK}.",
+            f"{AGAIN} after training with a usable rank.",
+            rank=out[0],
+        )
+    return _ranks_agree(folder, int(ranks[0]))
+
+
+def _ranks_agree(folder: Folder, rank: int) -> str | Finding:
+    table = PatternTable(folder.config.get("rank_pattern"))
+    seen = set()
+    for module, parameters in folder.layout.modules.items():
+        for parameter in ("lora_A.weight", "lora_embedding_A"):
+            if parameter in parameters:
+                found, wanted = parameters[parameter].shape[0], int(table.get(module, rank))
+                seen.add(found)
+                if found != wanted:
+                    return failed(
+                        f"{module}.{parameter} has rank {found}, but {configs.NAME} says {wanted}.",
+                        "Push the config and the weights of the same training run.",
+                        module=module, expected=wanted, found=found,
+                    )  # fmt: skip
+    return f"Rank {' and '.join(str(rank) for rank in sorted(seen)) or rank}, as the config says."
+
+
+def _prompt_length(folder: Folder) -> str | Finding:
+    config, prompt = folder.config, folder.layout.prompt
+    tokens, hidden = configs.whole(config, "num_virtual_tokens") or 0, configs.whole(config, "encoder_hidden_size") or 0
+    if not 1 <= tokens <= MAX_VIRTUAL_TOKENS:
+        return failed(
+            f"num_virtual_tokens = {tokens:,} is not between 1 and {MAX_VIRTUAL_TOKENS:,}.", f"{AGAIN}.", found=tokens
+        )
+    if not 0 <= hidden <= MAX_ENCODER:
+        return failed(f"encoder_hidden_size = {hidden:,} is above {MAX_ENCODER:,}.", f"{AGAIN}.", found=hidden)
+    if prompt is not None and prompt.shape[0] % tokens:
+        return failed(
+            f"prompt_embeddings has {prompt.shape[0]} rows, but {configs.NAME} says {tokens} virtual tokens.",
+            "Push the config and the weights of the same training run.",
+            expected=tokens, found=prompt.shape[0],
+        )  # fmt: skip
+    return f"{tokens} virtual tokens, as the config says."
+
+
+def scaling(config: configs.Config, rank: float, alpha: float) -> float:
+    """How strongly PEFT adds the product of both matrices to the base: alpha / r, or alpha / sqrt(r) with rsLoRA."""
+    return alpha / (math.sqrt(rank) if config.get("use_rslora") else rank)

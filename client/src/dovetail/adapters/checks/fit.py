@@ -1,0 +1,68 @@
+"""Checks of the tensors against the shape of the base: none missing, none too many, each in the right shape."""
+
+from __future__ import annotations
+
+from dovetail.adapters.findings import Finding, failed, skipped, some
+from dovetail.adapters.folder import Folder
+from dovetail.adapters.kinds import HEADS
+
+NO_BASE = "The base is not at hand."
+
+
+def missing(folder: Folder) -> str | Finding:
+    if folder.base is None:
+        return skipped(NO_BASE)
+    wanted = folder.expected
+    lacking = sorted(wanted.keys() - folder.header.tensors.keys())
+    if not lacking:
+        return f"All {len(wanted):,} tensors that the base needs are here."
+    return failed(
+        f"{len(lacking):,} of the {len(wanted):,} tensors for {folder.base.id} are not in the file: {some(lacking)}.",
+        "Save the whole adapter with save_pretrained(), or narrow target_modules and layers_to_transform to what was trained.",
+        tensors=lacking[:20],
+    )
+
+
+def unexpected(folder: Folder) -> str | Finding:
+    if folder.base is None:
+        return skipped(NO_BASE)
+    layout = folder.layout
+    strangers = sorted(
+        folder.header.tensors.keys() - folder.expected.keys() - layout.embeddings.keys() - layout.biases.keys()
+    )
+    if not strangers:
+        return "No tensor is left over."
+    return failed(
+        f"{folder.base.id} has no place for {some(strangers)}.",
+        "Push the adapter to the base it was trained on, or take these tensors out.",
+        tensors=strangers[:20],
+    )
+
+
+def shape(folder: Folder) -> str | Finding:
+    if folder.base is None:
+        return skipped(NO_BASE)
+    tensors = folder.header.tensors
+    wrong = [(name, wanted) for name, wanted in folder.expected.items() if wanted and tensors[name].shape != wanted]
+    if not wrong:
+        return "Every tensor has the shape the base needs."
+    name, wanted = wrong[0]
+    found = tensors[name].shape
+    return failed(
+        f"{name} is {list(found)}, but {folder.base.id} needs {list(wanted)} ({len(wrong):,} tensors differ).",
+        "Name the base it was trained on: this one has other sizes.",
+        tensor=name, expected=list(wanted), found=list(found),
+    )  # fmt: skip
+
+
+def random_head(folder: Folder) -> str | Finding:
+    heads = HEADS.get(str(folder.config.get("task_type")))
+    if heads is None:
+        return skipped("This task needs no head of its own.")
+    if any(f".{head}." in f".{name}." for name in folder.layout.saved for head in heads):
+        return f"The trained head is in the file ({folder.layout.labels or '?'} outputs)."
+    return failed(
+        f"The task is {folder.config['task_type']}, but no {' or '.join(heads)} is in the file: whoever loads it gets a random head.",
+        f"Train with task_type set before get_peft_model(), or modules_to_save={list(heads[:1])}, so that the head is saved too.",
+        heads=list(heads),
+    )

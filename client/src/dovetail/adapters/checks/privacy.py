@@ -1,0 +1,53 @@
+"""Checks for what authors publish without meaning to: traces of training, and secrets; they warn and never fail."""
+
+from __future__ import annotations
+
+import re
+
+from dovetail.adapters.checks.files import TRAINING_STATE
+from dovetail.adapters.findings import Finding, some, warned
+from dovetail.adapters.folder import MAX_TEXT_BYTES, Folder
+
+TEXTS = (".json", ".jsonl", ".md", ".txt", ".yaml", ".yml", ".py", ".toml", ".cfg", ".ini", ".env", ".sh", ".log")
+HOME = re.compile(r"(?:/home/|/Users/|/root/|[A-Za-z]:\\\\?Users\\)[A-Za-z0-9_.\-]{1,40}")
+SECRETS = (
+    ("a Hugging Face token", re.compile(r"\bhf_[A-Za-z0-9]{30,40}\b")),
+    ("a Dovetail token", re.compile(r"\bdvt_[A-Za-z0-9]{32}\b")),
+    ("a GitHub token", re.compile(r"\bgh[pousr]_[A-Za-z0-9]{36}\b")),
+    ("an AWS key", re.compile(r"\b(?:AKIA|ASIA)[A-Z0-9]{16}\b")),
+    ("an API key", re.compile(r"\bsk-[A-Za-z0-9_\-]{32,120}\b")),
+    ("a Weights & Biases key", re.compile(r"WANDB_API_KEY\W{1,4}[0-9a-f]{40}\b")),
+    ("a private key", re.compile(r"-----BEGIN [A-Z ]{0,20}PRIVATE KEY-----")),
+)
+
+
+def training_data(folder: Folder) -> str | Finding:
+    states = sorted(path for path in folder.files if path.rpartition("/")[2] in TRAINING_STATE or "rng_state" in path)
+    if states:
+        return warned(f"{some(states)} is state of the training, of no use to others.", "Delete it.", files=states[:20])
+    notes = sorted(key for key in folder.header.metadata if key.startswith("ss_"))
+    if notes:
+        return warned(
+            f"The header carries notes of the training ({some(notes)}).", "Strip the metadata.", keys=notes[:20]
+        )
+    for path in _texts(folder):
+        if found := HOME.search(folder.text(path)):
+            return warned(f"{path} names a home folder ({found[0]}).", "Remove the path.", file=path)
+    return "No trace of the training's machine or data."
+
+
+def secret(folder: Folder) -> str | Finding:
+    for path in _texts(folder):
+        text = folder.text(path)
+        for what, pattern in SECRETS:
+            if pattern.search(text):
+                return warned(
+                    f"{path} holds {what}.", "Revoke it at once: whoever can read the repository has it.", file=path
+                )
+    return "No secret was recognised."
+
+
+def _texts(folder: Folder) -> list[str]:
+    return [
+        path for path in sorted(folder.files) if path.lower().endswith(TEXTS) and folder.sizes[path] <= MAX_TEXT_BYTES
+    ][:50]

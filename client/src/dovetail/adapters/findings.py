@@ -1,0 +1,85 @@
+"""What a check says and how it is asked; the checks themselves live in `checks` and in the engine."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Generic, Literal, TypeVar
+
+Outcome = Literal["passed", "warned", "failed", "skipped"]
+Subject = TypeVar("Subject")
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """An answer other than a plain yes. `where` holds names and numbers for programs: tensor, module, expected, found."""
+
+    outcome: Outcome
+    message: str
+    fix: str = ""
+    where: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One line of a verdict."""
+
+    id: str
+    outcome: Outcome
+    message: str = ""
+    fix: str = ""
+    where: Mapping[str, object] = field(default_factory=dict)
+    duration_ms: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Check(Generic[Subject]):
+    """A check answers with a sentence when all is well, with a finding otherwise.
+
+    It is skipped when a check named in `needs`, or any check of an area named there ("file", "config"), has failed.
+    """
+
+    id: str
+    ask: Callable[[Subject], str | Finding]
+    needs: Sequence[str] = ()
+
+
+def failed(message: str, fix: str, **where: object) -> Finding:
+    return Finding("failed", message, fix, where)
+
+
+def warned(message: str, fix: str, **where: object) -> Finding:
+    return Finding("warned", message, fix, where)
+
+
+def skipped(message: str) -> Finding:
+    return Finding("skipped", message)
+
+
+def run(checks: Iterable[Check[Subject]], subject: Subject, failed_before: Iterable[str] = ()) -> Iterator[Result]:
+    """Asks checks in order and yields each answer as it comes. What a check raises is the caller's to handle."""
+    no = set(failed_before)
+    for check in checks:
+        began = time.perf_counter()
+        answer = _ask(check, subject, no)
+        finding = Finding("passed", answer) if isinstance(answer, str) else answer
+        if finding.outcome == "failed":
+            no.add(check.id)
+        took = round((time.perf_counter() - began) * 1000, 2)
+        yield Result(check.id, finding.outcome, finding.message, finding.fix, finding.where, took)
+
+
+def _ask(check: Check[Subject], subject: Subject, no: set[str]) -> str | Finding:
+    for need in check.needs:
+        for culprit in sorted(no):
+            if culprit == need or culprit.partition(".")[0] == need:
+                return skipped(f"Not looked at, because {culprit} failed.")
+    return check.ask(subject)
+
+
+def some(names: Iterable[str], most: int = 5) -> str:
+    """The first few of many names, for a sentence."""
+    listed = sorted(names)
+    more = len(listed) - most
+    return ", ".join(listed[:most]) + (f" and {more:,} more" if more > 0 else "")

@@ -1,0 +1,91 @@
+"""Computes which tensors, in which shapes, an adapter must bring for one base, from names and sizes alone and without weights."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from dovetail.adapters import config as configs
+from dovetail.adapters.kinds import Kind
+from dovetail.adapters.selection import PatternTable, Selection
+
+Shape = tuple[int, ...] | None  # None: any shape
+LINEAR = ("linear", "conv1d")
+
+
+@dataclass(frozen=True, slots=True)
+class Module:
+    """A module of the base: `kind` is linear, conv1d (GPT-2's transposed linear), embedding, conv or other."""
+
+    kind: str
+    inputs: int = 0
+    outputs: int = 0
+    parameters: Mapping[str, tuple[int, ...]] = field(default_factory=dict)  # its own, not those of modules inside
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """The shape of one base with the head of one task. `prefix_width` is 0 where past keys and values cannot be given."""
+
+    modules: Mapping[str, Module]
+    width: int = 0  # of a token's embedding
+    prefix_width: int = 0  # layers x 2 x width of keys and values
+    output: str = ""  # the path of the output embedding, which "all-linear" leaves out
+
+
+def expected(config: configs.Config, kind: Kind, manifest: Manifest) -> dict[str, Shape]:
+    """Every tensor name PEFT would look for when it loads this config onto this base, with its shape."""
+    selection = Selection(config)
+    found = dict(_saved(selection, kind, manifest))
+    if kind.is_prompt:
+        found["prompt_embeddings"] = _prompt(config, kind, manifest)
+        return found
+    own = _ia3 if kind.peft_type == "IA3" else _lora
+    ranks = PatternTable(config.get("rank_pattern"))
+    for path, module in manifest.modules.items():
+        if module.kind != "other" and _picked(selection, path, module, manifest):
+            for parameter, shape in own(config, selection, ranks, path, module):
+                found[f"{kind.prefix}{path}.{parameter}"] = shape
+    return found
+
+
+def _picked(selection: Selection, path: str, module: Module, manifest: Manifest) -> bool:
+    if selection.is_all_linear and (module.kind not in LINEAR or path == manifest.output):
+        return False
+    return selection.picks(path)
+
+
+def _lora(
+    config: configs.Config, _: Selection, ranks: PatternTable, path: str, module: Module
+) -> Iterator[tuple[str, Shape]]:
+    rank = int(ranks.get(path, configs.whole(config, "r") or 8))
+    is_embedding, is_plain = module.kind == "embedding", module.kind in LINEAR
+    name = "lora_embedding_{}" if is_embedding else "lora_{}.weight"
+    yield name.format("A"), (rank, module.inputs) if is_plain or is_embedding else None
+    yield name.format("B"), (module.outputs, rank) if is_plain or is_embedding else None
+    if config.get("use_dora"):
+        yield "lora_magnitude_vector", (module.outputs,) if is_plain else None
+    if config.get("lora_bias") and not is_embedding:
+        yield "lora_B.bias", (module.outputs,)
+
+
+def _ia3(
+    _: configs.Config, selection: Selection, __: PatternTable, path: str, module: Module
+) -> Iterator[tuple[str, Shape]]:
+    shape: Shape = (1, module.inputs) if selection.is_feedforward(path) else (module.outputs, 1)
+    yield "ia3_l", shape if module.kind in LINEAR else None
+
+
+def _prompt(config: configs.Config, kind: Kind, manifest: Manifest) -> Shape:
+    tokens = configs.whole(config, "num_virtual_tokens") or 0
+    if kind.peft_type == "PREFIX_TUNING":
+        return (tokens, manifest.prefix_width) if manifest.prefix_width else None
+    twice = 2 if config.get("task_type") == "SEQ_2_SEQ_LM" else 1
+    return (tokens * (configs.whole(config, "num_transformer_submodules") or twice), manifest.width)
+
+
+def _saved(selection: Selection, kind: Kind, manifest: Manifest) -> Iterator[tuple[str, Shape]]:
+    for path, module in manifest.modules.items():
+        if selection.is_saved(path):
+            for parameter, shape in module.parameters.items():
+                yield f"{kind.prefix}{path}.{parameter}", shape

@@ -1,0 +1,105 @@
+"""The files of one revision as the checks see them: each fact is read once, when first asked for; judging is for the checks."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from dovetail.adapters import config as configs
+from dovetail.adapters import header as headers
+from dovetail.adapters.description import PICKLED_WEIGHTS, WEIGHTS
+from dovetail.adapters.fit import Manifest, Shape, expected
+from dovetail.adapters.header import Opener
+from dovetail.adapters.kinds import KINDS, Kind
+from dovetail.adapters.layout import Layout, sort_tensors
+
+MAX_TEXT_BYTES = 256 * 2**10
+
+
+@dataclass(frozen=True, slots=True)
+class Base:
+    """What is known of the frozen base the adapter is checked against."""
+
+    id: str
+    manifest: Manifest
+    vocabulary: int = 0  # rows of the input embedding
+    weights: Opener | None = None  # a safetensors file, to compare saved embeddings with
+
+
+class Folder:
+    """Files by path, the card's parsed front matter, the base (None: not at hand), the ids of all known bases (None: not asked)."""
+
+    def __init__(
+        self,
+        files: Mapping[str, Opener],
+        card: Mapping[str, object] | None = None,
+        base: Base | None = None,
+        known_bases: Collection[str] | None = None,
+    ) -> None:
+        self.files, self.card, self.base, self.known_bases = files, card, base, known_bases
+
+    @cached_property
+    def sizes(self) -> dict[str, int]:
+        found = {}
+        for path, opener in self.files.items():
+            with opener() as file:
+                found[path] = file.seek(0, 2)
+        return found
+
+    @cached_property
+    def config(self) -> configs.Config:
+        with self.files[configs.NAME]() as file:
+            return configs.read(file)
+
+    @cached_property
+    def header(self) -> headers.Header:
+        with self.files[WEIGHTS]() as file:
+            return headers.read(file)
+
+    @cached_property
+    def kind(self) -> Kind | None:
+        return next((kind for kind in KINDS if kind.peft_type == self.config.get("peft_type")), None)
+
+    @cached_property
+    def layout(self) -> Layout:
+        assert self.kind is not None
+        return sort_tensors(self.header, self.config, self.kind)
+
+    @cached_property
+    def expected(self) -> dict[str, Shape]:
+        """The tensors that this config needs on this base."""
+        assert self.kind is not None and self.base is not None
+        return expected(self.config, self.kind, self.base.manifest)
+
+    @property
+    def pickled_only(self) -> bool:
+        return PICKLED_WEIGHTS in self.files and WEIGHTS not in self.files
+
+    @property
+    def base_id(self) -> str | None:
+        return configs.text(self.config, "base_model_name_or_path")
+
+    def is_of_base(self, tensor: headers.TensorInfo) -> bool:
+        """Whether a tensor of the base holds the same values in the same shape and dtype, whatever its name."""
+        if self.base is None or self.base.weights is None:
+            return False
+        with self.base.weights() as file:
+            twins = [
+                t for t in headers.read(file).tensors.values() if (t.dtype, t.shape) == (tensor.dtype, tensor.shape)
+            ]
+            for twin in twins:
+                file.seek(twin.offset)
+                if file.read(twin.end - twin.offset) == self.values(tensor):
+                    return True
+        return False
+
+    def text(self, path: str) -> str:
+        """The beginning of a file as text; what is no UTF-8 becomes replacement characters."""
+        with self.files[path]() as file:
+            return file.read(MAX_TEXT_BYTES).decode("utf-8", "replace")
+
+    def values(self, tensor: headers.TensorInfo) -> bytes:
+        with self.files[WEIGHTS]() as file:
+            file.seek(tensor.offset)
+            return file.read(tensor.end - tensor.offset)

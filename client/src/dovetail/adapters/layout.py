@@ -1,0 +1,79 @@
+"""Sorts the tensors of an adapter file by what a loader would do with them; whether that is right is for the checks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from dovetail.adapters.config import Config
+from dovetail.adapters.header import Header, TensorInfo
+from dovetail.adapters.kinds import Kind
+from dovetail.adapters.selection import Selection
+
+PROMPT = "prompt_embeddings"
+EMBEDDINGS = ("embed_tokens", "lm_head", "wte", "word_embeddings", "shared", "embed_out")
+HEAD_ENDS = ("classifier.weight", "score.weight", "out_proj.weight", "qa_outputs.weight")
+
+Tensors = dict[str, TensorInfo]
+
+
+@dataclass(slots=True)
+class Layout:
+    """`modules` maps a module's path to its adapter parameters; every other field maps whole tensor names."""
+
+    modules: dict[str, Tensors] = field(default_factory=dict)
+    prompt: TensorInfo | None = None
+    saved: Tensors = field(default_factory=dict)  # modules_to_save, heads among them
+    embeddings: Tensors = field(default_factory=dict)  # whole embedding tables of the base
+    biases: Tensors = field(default_factory=dict)  # biases of the base, allowed by `bias`
+    base: Tensors = field(default_factory=dict)  # anything else that a loader would write over the base
+    unused: Tensors = field(default_factory=dict)  # what a loader would drop without a word
+
+    @property
+    def labels(self) -> int | None:
+        """How many labels the saved head tells apart."""
+        heads = [tensor for name, tensor in self.saved.items() if name.endswith(HEAD_ENDS) and len(tensor.shape) == 2]
+        return heads[-1].shape[0] if heads else None
+
+
+def sort_tensors(header: Header, config: Config, kind: Kind) -> Layout:
+    found, selection = Layout(), Selection(config)
+    for name, tensor in header.tensors.items():
+        if kind.is_prompt and name == PROMPT:
+            found.prompt = tensor
+        elif not name.startswith(kind.prefix):
+            found.unused[name] = tensor
+        else:
+            _sort(found, name, tensor, config, kind, selection)
+    return found
+
+
+def _sort(found: Layout, name: str, tensor: TensorInfo, config: Config, kind: Kind, selection: Selection) -> None:
+    path = name.removeprefix(kind.prefix)
+    module, parameter = _split(path, kind)
+    if parameter:
+        found.modules.setdefault(module, {})[parameter] = tensor
+    elif _looks_adapted(path):
+        found.unused[name] = tensor
+    elif selection.is_saved(module):
+        found.saved[name] = tensor
+    elif module.removesuffix(".base_layer").rpartition(".")[2] in EMBEDDINGS and path.endswith(".weight"):
+        found.embeddings[name] = tensor
+    elif path.endswith(".bias") and config.get("bias") in ("all", "lora_only"):
+        found.biases[name] = tensor
+    else:
+        found.base[name] = tensor
+
+
+def _split(path: str, kind: Kind) -> tuple[str, str]:
+    """The module and its adapter parameter, which is empty when the name ends in none of this method."""
+    for parameter in kind.parameters:
+        if path.endswith("." + parameter):
+            return path.removesuffix("." + parameter), parameter
+    return path.rpartition(".")[0], ""
+
+
+def _looks_adapted(path: str) -> bool:
+    """Parameters of a method the config does not name: loaders look for them nowhere."""
+    return any(
+        part.startswith(("lora_", "ia3_", "hada_", "lokr_", "vera_", "oft_", "boft_")) for part in path.split(".")
+    )

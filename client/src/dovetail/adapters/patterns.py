@@ -1,0 +1,153 @@
+"""Matches the regular expressions of strangers in bounded time; Python's own `re` can be made to run for ever.
+
+The expression is parsed by Python but matched here by following every possible end position at once, with a budget.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from re import _constants as op  # type: ignore[attr-defined]
+from re import _parser as parser  # type: ignore[attr-defined]
+from typing import Any
+
+MAX_LENGTH = 512
+MAX_REPEAT = 1000
+STEPS = 1_000_000
+
+Ends = frozenset[int]
+
+
+class PatternError(ValueError):
+    """The expression cannot be read, uses what is not supported, or costs more than the budget."""
+
+
+class Pattern:
+    """One expression; its budget is shared by all texts it is matched against."""
+
+    def __init__(self, expression: str, steps: int = STEPS) -> None:
+        if len(expression) > MAX_LENGTH:
+            raise PatternError(f"it has {len(expression)} characters, more than the {MAX_LENGTH} allowed")
+        try:
+            self._tree: Any = parser.parse(expression)
+        except (ValueError, RecursionError, OverflowError, re.error) as error:
+            raise PatternError(f"it cannot be read ({error})") from error
+        if self._tree.state.flags & ~parser.SRE_FLAG_UNICODE:
+            raise PatternError("it sets flags, which are not supported")
+        self._steps = steps
+
+    def fullmatch(self, text: str) -> bool:
+        return len(text) in self._match(text)
+
+    def match(self, text: str) -> bool:
+        return bool(self._match(text))
+
+    def _match(self, text: str) -> Ends:
+        self._text = text
+        self._known: dict[tuple[int, int], Ends] = {}
+        try:
+            return self._sequence(self._tree, frozenset({0}))
+        except RecursionError as error:
+            raise PatternError("it is nested too deeply") from error
+
+    def _sequence(self, items: Any, starts: Ends) -> Ends:
+        for item in items:
+            if not starts:
+                break
+            starts = frozenset().union(*(self._ends(item, start) for start in starts))
+        return starts
+
+    def _ends(self, item: Any, start: int) -> Ends:
+        key = (id(item), start)
+        if key not in self._known:
+            self._steps -= 1
+            if self._steps < 0:
+                raise PatternError("it takes too many steps to match")
+            code, argument = item
+            rule = RULES.get(code)
+            if rule is None:
+                raise PatternError(f"it uses {str(code).lower()}, which is not supported")
+            self._known[key] = rule(self, argument, start)
+        return self._known[key]
+
+    def _one(self, fits: Callable[[str], bool], start: int) -> Ends:
+        return frozenset({start + 1}) if start < len(self._text) and fits(self._text[start]) else frozenset()
+
+    def _repeat(self, argument: Any, start: int) -> Ends:
+        least, most, body = argument
+        if least > MAX_REPEAT:
+            raise PatternError(f"it repeats something {least:,} times")
+        at = frozenset({start})
+        for _ in range(least):
+            at = self._sequence(body, at)
+        reached, fresh, left = at, at, most - least if most is not op.MAXREPEAT else len(self._text) + 1
+        while fresh and left > 0:
+            fresh = self._sequence(body, fresh) - reached
+            reached |= fresh
+            left -= 1
+        return reached
+
+    def _look(self, argument: Any, start: int, wanted: bool) -> Ends:
+        direction, body = argument
+        if direction < 0:
+            raise PatternError("it looks behind, which is not supported")
+        return frozenset({start}) if bool(self._sequence(body, frozenset({start}))) is wanted else frozenset()
+
+    def _at(self, where: Any, start: int) -> Ends:
+        before = start > 0 and _is_word(self._text[start - 1])
+        after = start < len(self._text) and _is_word(self._text[start])
+        holds = {
+            op.AT_BEGINNING: start == 0,
+            op.AT_BEGINNING_STRING: start == 0,
+            op.AT_END: start == len(self._text),
+            op.AT_END_STRING: start == len(self._text),
+            op.AT_BOUNDARY: before != after,
+            op.AT_NON_BOUNDARY: before == after,
+        }
+        return frozenset({start}) if holds[where] else frozenset()
+
+    def _branch(self, argument: Any, start: int) -> Ends:
+        return frozenset().union(*(self._sequence(branch, frozenset({start})) for branch in argument[1]))
+
+
+def _is_word(char: str) -> bool:
+    return char == "_" or char.isalnum()
+
+
+CATEGORIES: dict[Any, Callable[[str], bool]] = {
+    op.CATEGORY_DIGIT: str.isdecimal,
+    op.CATEGORY_NOT_DIGIT: lambda char: not char.isdecimal(),
+    op.CATEGORY_SPACE: str.isspace,
+    op.CATEGORY_NOT_SPACE: lambda char: not char.isspace(),
+    op.CATEGORY_WORD: _is_word,
+    op.CATEGORY_NOT_WORD: lambda char: not _is_word(char),
+}
+
+
+def _in_class(items: Any, char: str) -> bool:
+    wanted, found = True, False
+    for code, argument in items:
+        if code is op.NEGATE:
+            wanted = False
+        elif code is op.LITERAL:
+            found |= ord(char) == argument
+        elif code is op.RANGE:
+            found |= argument[0] <= ord(char) <= argument[1]
+        elif code is op.CATEGORY:
+            found |= CATEGORIES[argument](char)
+    return found is wanted
+
+
+RULES: dict[Any, Callable[[Pattern, Any, int], Ends]] = {
+    op.LITERAL: lambda p, code, start: p._one(lambda char: ord(char) == code, start),
+    op.NOT_LITERAL: lambda p, code, start: p._one(lambda char: ord(char) != code, start),
+    op.ANY: lambda p, _, start: p._one(lambda char: char != "\n", start),
+    op.IN: lambda p, items, start: p._one(lambda char: _in_class(items, char), start),
+    op.AT: Pattern._at,
+    op.BRANCH: Pattern._branch,
+    op.SUBPATTERN: lambda p, argument, start: p._sequence(argument[3], frozenset({start})),
+    op.MAX_REPEAT: Pattern._repeat,
+    op.MIN_REPEAT: Pattern._repeat,
+    op.ASSERT: lambda p, argument, start: p._look(argument, start, wanted=True),
+    op.ASSERT_NOT: lambda p, argument, start: p._look(argument, start, wanted=False),
+}

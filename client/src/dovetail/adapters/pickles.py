@@ -1,0 +1,100 @@
+"""Recognises pickles by their bytes and lists what they would import, without ever executing one."""
+
+from __future__ import annotations
+
+import io
+import pickletools
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import BinaryIO
+
+MAX_OPCODES = 2_000_000
+MAX_PICKLE_BYTES = 64 * 2**20
+SUFFIXES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".joblib", ".dill")
+
+TENSOR_IMPORTS = frozenset(
+    {"collections OrderedDict", "torch._utils _rebuild_tensor_v2", "torch._utils _rebuild_parameter", "torch Size"}
+    | {f"torch {kind}Storage" for kind in ("Float", "Half", "BFloat16", "Double", "Long", "Int", "Short", "Char", "Byte", "Bool")}
+    | {f"torch {name}" for name in ("float32", "float16", "bfloat16", "float64", "int64", "int32", "int16", "int8", "uint8", "bool")}
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Pickle:
+    """`imports` is "module name" for each global; `reason` says why the pickle could not be read to its end, if so."""
+
+    imports: frozenset[str]
+    reason: str = ""
+
+    @property
+    def only_tensors(self) -> bool:
+        return not self.reason and self.imports <= TENSOR_IMPORTS
+
+
+def read(name: str, file: BinaryIO) -> Pickle | None:
+    """The pickle in a file, or None when it holds none: by its first bytes, and by its suffix when those say nothing.
+
+    What cannot be read to its end counts as a pickle that is not safe: a scanner that skips what it does not understand
+    has been the way in before.
+    """
+    start = file.read(8)
+    file.seek(0)
+    if start[:4] == b"PK\x03\x04":
+        return _in_archive(file, suspect=name.lower().endswith(SUFFIXES))
+    looks = len(start) > 1 and start[0] == 0x80 and start[1] <= 5
+    return _scan(file) if looks or name.lower().endswith(SUFFIXES) else None
+
+
+def _in_archive(file: BinaryIO, suspect: bool) -> Pickle | None:
+    try:
+        with zipfile.ZipFile(file) as archive:
+            members = [info for info in archive.infolist() if info.filename.endswith((".pkl", ".pickle"))]
+            found = [_member(archive, info) for info in members]
+    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, OSError, ValueError) as error:
+        return Pickle(frozenset(), f"the archive cannot be read: {error}")
+    if not found:
+        return Pickle(frozenset(), "the archive holds no tensor pickle") if suspect else None
+    reasons = [pickle.reason for pickle in found if pickle.reason]
+    return Pickle(frozenset().union(*(pickle.imports for pickle in found)), reasons[0] if reasons else "")
+
+
+def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Pickle:
+    if info.file_size > MAX_PICKLE_BYTES:
+        return Pickle(frozenset(), f"{info.filename} unpacks to {info.file_size:,} bytes")
+    with archive.open(info) as member:
+        return _scan(io.BytesIO(member.read(MAX_PICKLE_BYTES)))
+
+
+def _scan(file: BinaryIO) -> Pickle:
+    imports: set[str] = set()
+    try:
+        while True:  # a torch file of the old kind holds several pickles in a row, then raw storage
+            imports.update(_imports(file))
+            if not imports or not _more(file):
+                return Pickle(frozenset(imports))
+    except (ValueError, UnicodeDecodeError, IndexError, OverflowError, AttributeError) as error:
+        return Pickle(frozenset(imports), f"it cannot be read to its end: {str(error)[:120]}")
+
+
+def _more(file: BinaryIO) -> bool:
+    start = file.read(2)
+    file.seek(-len(start), 1)
+    return len(start) == 2 and start[0] == 0x80 and start[1] <= 5
+
+
+def _imports(file: BinaryIO) -> Iterator[str]:
+    strings: list[str] = ["", ""]
+    for count, (opcode, argument, _) in enumerate(pickletools.genops(file)):
+        if count > MAX_OPCODES:
+            raise ValueError(f"more than {MAX_OPCODES:,} instructions")
+        if opcode.name in ("GLOBAL", "INST"):
+            yield str(argument)
+        elif (
+            opcode.name == "STACK_GLOBAL"
+        ):  # takes the two strings before it; a memo may hide them: then it matches nothing
+            yield f"{strings[-2]} {strings[-1]}"
+        elif opcode.name in ("EXT1", "EXT2", "EXT4"):
+            yield f"copyreg extension {argument}"
+        elif isinstance(argument, str):
+            strings = [strings[-1], argument]

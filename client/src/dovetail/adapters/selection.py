@@ -1,0 +1,124 @@
+"""Decides which modules a config selects, as PEFT does but in bounded time; what PEFT does with them lives elsewhere."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from functools import cached_property
+
+from dovetail.adapters import config as configs
+from dovetail.adapters.kinds import HEADS
+from dovetail.adapters.patterns import Pattern
+
+ALL_LINEAR = "all-linear"
+PLAIN = re.compile(r"[A-Za-z0-9_.\-]+")  # of our own making and linear; a stranger's pattern never reaches `re`
+
+
+class Names:
+    """A list of module names (each matches itself and every path that ends in it) or one pattern for the whole path."""
+
+    def __init__(self, value: object) -> None:
+        self.pattern = Pattern(value) if isinstance(value, str) else None
+        self.listed = (
+            frozenset(item for item in value if isinstance(item, str)) if isinstance(value, list) else frozenset()
+        )
+
+    def match(self, module: str) -> bool:
+        if self.pattern:
+            return self.pattern.fullmatch(module)
+        return any(suffix in self.listed for suffix in suffixes(module))
+
+
+class Selection:
+    """Raises `PatternError` at first use when a pattern of the config cannot be matched in bounded time."""
+
+    def __init__(self, config: configs.Config) -> None:
+        self._config = config
+        self.saved = (*configs.names(config, "modules_to_save"), *HEADS.get(str(config.get("task_type")), ()))
+
+    @property
+    def is_all_linear(self) -> bool:
+        value = self._config.get("target_modules")
+        return isinstance(value, str) and value.lower() == ALL_LINEAR
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the config leaves the choice to the method's defaults."""
+        return self._config.get("target_modules") in (None, [])
+
+    @cached_property
+    def targets(self) -> Names:
+        return Names(self._config.get("target_modules"))
+
+    @cached_property
+    def _excluded(self) -> Names:
+        return Names(self._config.get("exclude_modules") or [])
+
+    @cached_property
+    def _feedforward(self) -> Pattern | tuple[str, ...]:
+        value = self._config.get("feedforward_modules")
+        return Pattern(value) if isinstance(value, str) else configs.names(self._config, "feedforward_modules")
+
+    def picks(self, module: str) -> bool:
+        if self._excluded.match(module) or self.is_saved(module):
+            return False
+        if self.is_all_linear or self.is_open:
+            return True
+        return self.targets.match(module) and (self.targets.pattern is not None or self._in_layers(module))
+
+    def is_saved(self, module: str) -> bool:
+        """Whether a module, or one it is part of, is saved whole."""
+        parts = f".{module}."
+        return any(f".{name}." in parts for name in self.saved)
+
+    def is_feedforward(self, module: str) -> bool:
+        if isinstance(self._feedforward, Pattern):
+            return self._feedforward.fullmatch(module)
+        return module.endswith(self._feedforward)
+
+    @cached_property
+    def _layer_patterns(self) -> list[Pattern]:
+        named = configs.names(self._config, "layers_pattern")
+        return [Pattern(rf"(?:^|.*?\.){name}\.") for name in named]
+
+    def _in_layers(self, module: str) -> bool:
+        layers = self._config.get("layers_to_transform")
+        if layers is None or layers == []:
+            return True
+        index = self._layer(module)
+        return index is not None and (index == layers or (isinstance(layers, list) and index in layers))
+
+    def _layer(self, module: str) -> int | None:
+        parts = module.split(".")
+        for at in range(1, len(parts) - 1):
+            if parts[at].isdecimal() and self._may_hold_layers(parts[:at]):
+                return int(parts[at])
+        return None
+
+    def _may_hold_layers(self, before: list[str]) -> bool:
+        if not self._layer_patterns:
+            return len(before) >= 2
+        return any(pattern.fullmatch(".".join(before) + ".") for pattern in self._layer_patterns)
+
+
+class PatternTable:
+    """`rank_pattern` or `alpha_pattern`: the first key that matches the end of a module's path gives the number."""
+
+    def __init__(self, value: object) -> None:
+        table: Mapping[str, float] = value if isinstance(value, dict) else {}
+        self._plain = {key: number for key, number in table.items() if PLAIN.fullmatch(key)}
+        self._patterns = [
+            (Pattern(rf"(.*\.)?({key})$"), number) for key, number in table.items() if key not in self._plain
+        ]
+
+    def get(self, module: str, default: float) -> float:
+        for suffix in suffixes(module):
+            if suffix in self._plain:
+                return self._plain[suffix]
+        return next((number for pattern, number in self._patterns if pattern.match(module)), default)
+
+
+def suffixes(module: str) -> list[str]:
+    """The path itself, then without its first part, and so on."""
+    parts = module.split(".")
+    return [".".join(parts[at:]) for at in range(len(parts))]

@@ -1,0 +1,105 @@
+"""Checks of the measured number: not worse than the frozen base, and what the card claims holds."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+from dovetail.adapters.findings import Finding, Outcome, failed, skipped, warned
+
+from workers.engine.evals.rows import Metric
+from workers.engine.trial import Trial
+
+NO_ROWS = "There are no labelled rows: put a smoke.jsonl beside the adapter to have it measured."
+FIX = "Check the training and the order of the labels (indices, or label_names in the card, say it without a doubt)."
+MARGIN = 0.05
+LOSS_MARGIN = 0.1
+
+
+def worse_than_base(trial: Trial) -> str | Finding:
+    metric = measured(trial)
+    if metric is None:
+        return skipped(NO_ROWS)
+    trial.evals.append(_as_json(trial, metric))
+    numbers = f"{metric.name} {metric.adapter:g}, the frozen base {metric.base:g} ({metric.rows} rows)"
+    where = {"metric": metric.name, "base": metric.base, "adapter": metric.adapter, "rows": metric.rows}
+    if metric.is_worse:
+        outcome: Outcome = "warned" if trial.rows.guessed else "failed"
+        return Finding(outcome, f"With the adapter it is worse than without: {numbers}.", FIX, where)
+    if metric.share is not None and metric.adapter < metric.share:
+        return warned(
+            f"Always saying the commonest label would get {metric.share:g}: {numbers}.",
+            "Check the labels' order.",
+            **where,
+        )
+    return f"{numbers[0].upper()}{numbers[1:]}."
+
+
+def claim(trial: Trial) -> str | Finding:
+    metric = measured(trial)
+    if metric is None:
+        return skipped(NO_ROWS)
+    claimed = claimed_value(trial.folder.card or {}, metric.name)
+    if claimed is None:
+        return skipped(f"The card claims no {metric.name}.")
+    p = min(max(claimed, 0.0), 1.0)
+    margin = max(MARGIN, 2 * math.sqrt(p * (1 - p) / metric.rows))
+    if not metric.higher_is_better:
+        return _claimed_loss(metric, claimed)
+    if metric.adapter >= claimed - margin:
+        return f"The card claims {claimed:g}, measured {metric.adapter:g} (margin {margin:.2f})."
+    return failed(
+        f"The card claims {metric.name} {claimed:g}, but {metric.rows} rows gave {metric.adapter:g}, below the margin of {margin:.2f}.",
+        "Correct model-index in the card, or push the weights that reach it.",
+        claimed=claimed, measured=metric.adapter, margin=round(margin, 4),
+    )  # fmt: skip
+
+
+def _claimed_loss(metric: Metric, claimed: float) -> str | Finding:
+    if metric.adapter <= claimed * (1 + LOSS_MARGIN):
+        return f"The card claims {claimed:g}, measured {metric.adapter:g}."
+    return failed(
+        f"The card claims {metric.name} {claimed:g}, but {metric.rows} rows gave {metric.adapter:g}.",
+        "Correct model-index in the card, or push the weights that reach it.",
+        claimed=claimed, measured=metric.adapter,
+    )  # fmt: skip
+
+
+def measured(trial: Trial) -> Metric | None:
+    rows = trial.rows
+    if rows.source == "neutral":
+        return None
+    return rows.eval.measure(rows.rows, trial.without_adapter.output, trial.with_adapter.output, rows.labels)
+
+
+def _as_json(trial: Trial, metric: Metric) -> dict[str, Any]:
+    claimed = claimed_value(trial.folder.card or {}, metric.name)
+    said = {
+        "name": trial.rows.name,
+        "rows": metric.rows,
+        "metric": metric.name,
+        "base": metric.base,
+        "adapter": metric.adapter,
+    }
+    return said | ({"claimed": claimed} if claimed is not None else {})
+
+
+def claimed_value(card: Any, metric: str) -> float | None:
+    """The number of the first model-index entry for that metric; percentages become shares."""
+    for entry in _metrics(card):
+        if isinstance(entry, dict) and str(entry.get("type", "")).lower() == metric:
+            value = entry.get("value")
+            if type(value) in (int, float) and math.isfinite(value):
+                return float(value) / 100 if value > 1 and metric != "loss" else float(value)
+    return None
+
+
+def _metrics(card: Any) -> Iterator[Any]:
+    for model in _list(card.get("model-index")):
+        for result in _list(model.get("results")) if isinstance(model, dict) else ():
+            yield from _list(result.get("metrics")) if isinstance(result, dict) else ()
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []

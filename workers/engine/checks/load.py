@@ -1,0 +1,47 @@
+"""Checks of loading: does PEFT take the adapter, and is the base afterwards what it was before."""
+
+from __future__ import annotations
+
+from dovetail.adapters.findings import Finding, failed, some
+
+from workers.engine.frozen import same
+from workers.engine.trial import Trial
+
+
+def error(trial: Trial) -> str | Finding:
+    """What the loader raises is the adapter's fault, since its config and names were made by us; the stage says so."""
+    kind, base = trial.folder.config["peft_type"], trial.folder.base
+    if kind == "PREFIX_TUNING" and base is not None and not base.manifest.prefix_width:
+        return failed(
+            f"{trial.frozen.config.model_type} models of this engine take no past keys and values, which prefix tuning needs.",
+            "It loads with transformers 4 only (engine e4, not here yet). On this base use prompt tuning, P-tuning or LoRA.",
+            needs_engine="e4",
+        )
+    _, odd = trial.loaded
+    if odd:
+        return failed(
+            f"PEFT did not find a place or a value for {some(odd)}.",
+            "Save the adapter again with the PEFT release that trained it.",
+            tensors=odd[:20],
+        )
+    return f"PEFT loaded it onto {trial.frozen.id}."
+
+
+def changed_base(trial: Trial) -> str | Finding:
+    allowed = (
+        {name.removeprefix(trial.folder.kind.prefix).replace(".base_layer", "") for name in trial.folder.layout.biases}
+        if trial.folder.kind
+        else set()
+    )
+    changed = [
+        full.lstrip(".")
+        for (table, name, full), wanted in trial.originals
+        if full.lstrip(".") not in allowed and not (name in table and same(table[name], wanted))
+    ]
+    if not changed:
+        return f"All {len(trial.originals):,} tensors of the base are bit for bit what they were."
+    return failed(
+        f"Loading and running it changed the base: {some(changed)}.",
+        "Save only the adapter's own weights.",
+        tensors=changed[:20],
+    )

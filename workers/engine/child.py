@@ -1,0 +1,142 @@
+"""What a jailed child does: the stage that reads files, and the stage that loads and runs. Both only report."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dovetail.adapters.checks import CHECKS as STATIC_CHECKS
+from dovetail.adapters.description import describe
+from dovetail.adapters.findings import Check, Result, Subject
+from dovetail.adapters.findings import run as ask
+from dovetail.adapters.folder import Folder
+from dovetail.adapters.header import HeaderError, Opener
+
+from workers.engine.job import CRASHED, Job
+from workers.engine.stage import Frame, Say
+
+if TYPE_CHECKING:
+    from workers.engine.frozen import Frozen
+
+MAX_FILES = 10_000
+MAX_TEXT = 1800
+MEMORY_FIX = "Make it smaller: a lower rank, fewer target modules, no whole embeddings."
+LOAD_FIX = "Load it yourself with PeftModel.from_pretrained() on the base it names, and save it again."
+CRASH_FIX = "Nothing to do for the author: the operators of this hub see it, and it is tried again."
+ROWS_FIX = "See docs/checks.md for the form of a row."
+STATIC_IDS = tuple(check.id for check in STATIC_CHECKS)
+MEMORY_WORDS = (
+    "can't allocate memory",
+    "not enough memory",
+    "bad_alloc",
+    "Cannot allocate memory",
+    "DefaultCPUAllocator",
+)
+
+
+def static(job: Job, frozen: Frozen | None, say: Say) -> None:
+    """Reads the files and says what is wrong with them, and what the next stage must know. No torch but for shapes."""
+    folder = Folder(_files(job.folder), job.card, known_bases=job.known_bases)
+    found = describe(folder.files)
+    facts: Frame = {"format": found.format if found else None, "kind": found.kind if found else None}
+    task, labels = "", 2
+    if frozen is not None:
+        task, labels = _task(folder, frozen)
+        folder.base = frozen.facts(task, labels)
+    say({"facts": facts | {"task": task, "labels": labels, "bytes": max(folder.sizes.values(), default=0)}})
+    _report(STATIC_CHECKS, folder, say)
+
+
+def _task(folder: Folder, frozen: Frozen) -> tuple[str, int]:
+    """Which model to put the adapter on, as far as its files can be read."""
+    from workers.engine.frozen import CLASSES, MAX_LABELS
+
+    try:
+        task = folder.config.get("task_type") or _mapped_task(folder.config.get("auto_mapping")) or frozen.own_task
+        labels = (folder.layout.labels if folder.kind else None) or 2
+    except (ValueError, LookupError, HeaderError):
+        return frozen.own_task, 2  # the checks say what is wrong
+    return (str(task) if task in CLASSES else frozen.own_task), min(labels, MAX_LABELS)
+
+
+ENDS = {
+    "ForSequenceClassification": "SEQ_CLS", "ForTokenClassification": "TOKEN_CLS", "ForQuestionAnswering": "QUESTION_ANS",
+    "ForCausalLM": "CAUSAL_LM", "LMHeadModel": "CAUSAL_LM", "ForConditionalGeneration": "SEQ_2_SEQ_LM", "Model": "FEATURE_EXTRACTION",
+}  # fmt: skip
+
+
+def _mapped_task(mapping: object) -> str | None:
+    name = str(mapping.get("base_model_class")) if isinstance(mapping, dict) else ""
+    return next((task for end, task in ENDS.items() if name.endswith(end)), None)
+
+
+def loaded(job: Job, frozen: Frozen, task: str, labels: int, work: Path, say: Say) -> None:
+    """Loads the adapter onto the base and runs it."""
+    from workers.engine.checks import CHECKS
+    from workers.engine.evals import EVALS
+    from workers.engine.evals.rows import RowsError, neutral, smoke
+    from workers.engine.trial import Trial
+
+    folder = Folder(_files(job.folder), job.card)
+    folder.base = frozen.facts(task, labels)
+    evaluation = next((item for item in EVALS if item.task == task), EVALS[-1])
+    try:
+        rows = smoke(folder, frozen, evaluation)
+    except RowsError as problem:
+        rows = None
+        say({"check": _as_json(Result("eval.rows", "warned", f"smoke.jsonl was not used: {problem}.", ROWS_FIX))})
+    trial = Trial(folder, frozen, task, labels, work, rows or neutral(frozen, evaluation))
+    done = _report(CHECKS, trial, say)
+    for measured in trial.evals:
+        say({"eval": measured})
+    if done:
+        say({"ran": True})
+
+
+def _report(checks: Iterable[Check[Subject]], subject: Subject, say: Say) -> bool:
+    """Asks and reports; False when a check raised, which ends the stage. The one broad `except` of the engine is here."""
+    last = ""
+    waiting = iter([check.id for check in checks])
+    try:
+        for result in ask(checks, subject):
+            last = next(waiting)
+            say({"check": _as_json(result)})
+    except Exception as problem:  # noqa: BLE001 - whatever it is, it is reported as ours, unless it was the loader or memory
+        say({"check": _as_json(_blame(problem, next(waiting, last)))})
+        return False
+    return True
+
+
+def _blame(problem: Exception, check: str) -> Result:
+    said = " ".join(str(problem).split())[:400] or type(problem).__name__
+    if isinstance(problem, MemoryError) or any(word in said for word in MEMORY_WORDS):
+        return Result(
+            "limits.memory",
+            "failed",
+            f"It needs more memory than a validation may take ({check}: {said[:200]}).",
+            MEMORY_FIX,
+        )
+    if check == "load.error":
+        return Result(check, "failed", f"PEFT cannot load it: {type(problem).__name__}: {said}", LOAD_FIX)
+    return Result(CRASHED, "failed", f"The check {check} raised {type(problem).__name__}: {said}", CRASH_FIX)
+
+
+def _as_json(result: Result) -> Frame:
+    said = asdict(result)
+    return said | {"message": _cut(result.message), "fix": _cut(result.fix)}
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= MAX_TEXT else text[: MAX_TEXT - 1] + "…"
+
+
+def _files(folder: Path) -> dict[str, Opener]:
+    """Regular files only: the worker lays out no links, and a link would not be followed."""
+    found: dict[str, Opener] = {}
+    for path in sorted(folder.rglob("*"))[:MAX_FILES]:
+        if path.is_file() and not path.is_symlink():
+            found[path.relative_to(folder).as_posix()] = partial(open, path, "rb")  # type: ignore[assignment]
+    return found

@@ -1,0 +1,151 @@
+"""The rows an adapter is run on: the author's smoke.jsonl when it is there and fits the task, else a neutral set of our own."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import torch
+from dovetail.adapters.folder import Folder
+
+from workers.engine.frozen import Frozen
+
+NAME = "smoke.jsonl"
+MAX_ROWS = 256
+MAX_BYTES = 256 * 2**10
+MAX_TOKENS = 128
+BATCH = 32
+# Written for this project and free of any right (CC0): plain statements without a topic, an opinion or a label.
+NEUTRAL = (
+    "The train leaves the station at seven in the morning.",
+    "Water boils at a lower temperature on a mountain.",
+    "She put the keys next to the lamp and closed the door.",
+    "A list of names was printed on the second page.",
+    "How long does it take to walk from the harbour to the market?",
+    "The function returns the sum of both numbers.",
+    "They painted the fence green before the rain came.",
+    "In autumn the days grow shorter and the nights longer.",
+)
+
+Row = Mapping[str, Any]
+Batch = dict[str, torch.Tensor]
+
+
+class RowsError(ValueError):
+    """smoke.jsonl cannot be used; the message says which line and why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """A number for the base and one for the adapter, over `rows` rows; `share` is what always saying the commonest label gets."""
+
+    name: str
+    base: float
+    adapter: float
+    rows: int
+    higher_is_better: bool = True
+    share: float | None = None
+
+    @property
+    def is_worse(self) -> bool:
+        return self.adapter < self.base if self.higher_is_better else self.adapter > self.base
+
+
+@dataclass(frozen=True, slots=True)
+class Eval:
+    """How one task is measured. `texts` makes the texts of a row, `read` takes the output from a model's answer, one line a text."""
+
+    task: str
+    is_row: Callable[[Row], bool]
+    texts: Callable[[Row], Sequence[tuple[str, str | None]]]
+    read: Callable[[Any, Batch], torch.Tensor]
+    measure: Callable[[Sequence[Row], torch.Tensor, torch.Tensor, Mapping[str, int]], Metric | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Rows made ready for a model: ids and masks, in batches whose split never changes."""
+
+    name: str
+    rows: Sequence[Row]
+    batches: Sequence[Batch]
+    eval: Eval
+    labels: Mapping[str, int] = field(default_factory=dict)
+    guessed: bool = False  # whether the numbers of the label names are our guess
+
+    @property
+    def source(self) -> Literal["smoke", "neutral"]:
+        return "smoke" if self.rows else "neutral"
+
+    def ask(self, model: Any) -> torch.Tensor:
+        return torch.cat([self.eval.read(model(**batch), batch) for batch in self.batches])
+
+
+def neutral(frozen: Frozen, evaluation: Eval) -> Rows:
+    return Rows("neutral", (), _batches(frozen, [(text, None) for text in NEUTRAL]), evaluation)
+
+
+def smoke(folder: Folder, frozen: Frozen, evaluation: Eval) -> Rows | None:
+    """The author's rows; None when there are none or they are not for this task. Raises `RowsError`."""
+    if NAME not in folder.files or frozen.tokenizer is None:
+        return None
+    found = _parse(folder)
+    if not all(evaluation.is_row(row) for row in found):
+        raise RowsError(f"a row does not look as rows of {evaluation.task} do")
+    texts = [pair for row in found for pair in evaluation.texts(row)]
+    labels, guessed = _labels(found, folder.card or {}, frozen)
+    return Rows("smoke", found, _batches(frozen, texts), evaluation, labels, guessed)
+
+
+def _parse(folder: Folder) -> list[Row]:
+    with folder.files[NAME]() as file:
+        raw = file.read(MAX_BYTES + 1)
+    lines = [line for line in raw.decode("utf-8", "replace").splitlines() if line.strip()]
+    if len(raw) > MAX_BYTES or not 1 <= len(lines) <= MAX_ROWS:
+        raise RowsError(f"it needs 1 to {MAX_ROWS} rows in at most {MAX_BYTES // 1024} kB")
+    found = []
+    for number, line in enumerate(lines, 1):
+        try:
+            row = json.loads(line)
+        except (ValueError, RecursionError) as problem:
+            raise RowsError(f"line {number} is not JSON") from problem
+        if not isinstance(row, dict):
+            raise RowsError(f"line {number} is not a JSON object")
+        found.append(row)
+    return found
+
+
+def _labels(rows: Sequence[Row], card: Mapping[str, Any], frozen: Frozen) -> tuple[dict[str, int], bool]:
+    """The numbers of label names: from the card's `label_names`, from the base's config, else by the alphabet, a guess."""
+    used = {row["label"] for row in rows if isinstance(row.get("label"), str)}
+    told = card.get("label_names")
+    if isinstance(told, list) and used <= set(map(str, told)):
+        return {str(name): number for number, name in enumerate(told)}, False
+    if used <= frozen.config.label2id.keys():
+        return dict(frozen.config.label2id), False
+    return {name: number for number, name in enumerate(sorted(used))}, bool(used)
+
+
+def _batches(frozen: Frozen, texts: Sequence[tuple[str, str | None]]) -> list[Batch]:
+    if frozen.tokenizer is None:
+        return [_any_ids(frozen)]
+    split = [texts[at : at + BATCH] for at in range(0, len(texts), BATCH)]
+    limit = min(MAX_TOKENS, getattr(frozen.config.get_text_config(), "max_position_embeddings", MAX_TOKENS) // 2)
+    return [dict(_tokenise(frozen.tokenizer, batch, limit)) for batch in split]
+
+
+def _tokenise(tokenizer: Any, batch: Sequence[tuple[str, str | None]], limit: int) -> Any:
+    pairs = [text for text, _ in batch], [pair or "" for _, pair in batch]
+    with_pair = any(pair for _, pair in batch)
+    return tokenizer(
+        *pairs[: 2 if with_pair else 1], padding=True, truncation=True, max_length=limit, return_tensors="pt"
+    )
+
+
+def _any_ids(frozen: Frozen) -> Batch:
+    """For a base without a tokenizer: the same ids at every start."""
+    generator = torch.Generator().manual_seed(0)
+    ids = torch.randint(0, frozen.config.get_text_config().vocab_size, (len(NEUTRAL), 12), generator=generator)
+    return {"input_ids": ids, "attention_mask": torch.ones_like(ids)}

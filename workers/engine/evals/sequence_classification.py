@@ -1,0 +1,41 @@
+"""Sequence classification: accuracy over labelled rows; the base is measured under the adapter's own head."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+
+from workers.engine.evals.rows import Batch, Eval, Metric, Row
+
+
+def is_row(row: Row) -> bool:
+    pair = row.get("text_pair")
+    return isinstance(row.get("text"), str) and type(row.get("label")) in (str, int) and isinstance(pair, str | None)
+
+
+def texts(row: Row) -> Sequence[tuple[str, str | None]]:
+    return [(row["text"], row.get("text_pair"))]
+
+
+def read(answer: Any, _: Batch) -> torch.Tensor:
+    return answer.logits  # type: ignore[no-any-return]
+
+
+def measure(rows: Sequence[Row], base: torch.Tensor, adapter: torch.Tensor, labels: Mapping[str, int]) -> Metric | None:
+    wanted = torch.tensor(
+        [labels.get(row["label"], -1) if isinstance(row["label"], str) else row["label"] for row in rows]
+    )
+    if base.shape[-1] < 2:
+        return None
+    common = Counter(wanted.tolist()).most_common(1)[0][1] / len(rows)
+    return Metric("accuracy", _accuracy(base, wanted), _accuracy(adapter, wanted), len(rows), share=common)
+
+
+def _accuracy(logits: torch.Tensor, wanted: torch.Tensor) -> float:
+    return round((logits.argmax(-1) == wanted).float().mean().item(), 4)
+
+
+EVAL = Eval("SEQ_CLS", is_row, texts, read, measure)

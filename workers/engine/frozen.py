@@ -1,0 +1,192 @@
+"""The frozen base of an engine: its models by task, their shapes, and the proof that they have not changed."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+from transformers.pytorch_utils import Conv1D
+
+from dovetail.adapters.fit import Manifest, Module
+from dovetail.adapters.folder import Base
+
+CLASSES = {
+    "SEQ_CLS": transformers.AutoModelForSequenceClassification,
+    "TOKEN_CLS": transformers.AutoModelForTokenClassification,
+    "QUESTION_ANS": transformers.AutoModelForQuestionAnswering,
+    "CAUSAL_LM": transformers.AutoModelForCausalLM,
+    "SEQ_2_SEQ_LM": transformers.AutoModelForSeq2SeqLM,
+    "FEATURE_EXTRACTION": transformers.AutoModel,
+}
+WITH_LABELS = ("SEQ_CLS", "TOKEN_CLS")
+MAX_LABELS = 4096
+MAX_MODELS = 8
+ATTENTION = "sdpa"
+
+Place = tuple[
+    dict[str, Any], str, str
+]  # the module's own table of parameters or buffers, the name in it, the full name
+
+
+class Frozen:
+    """A base in memory, in float32 and evaluation mode. All models share the weights they have in common."""
+
+    def __init__(self, folder: Path, base_id: str) -> None:
+        """Loads safetensors only: a base with nothing but pickles raises `OSError`."""
+        self.folder, self.id = folder, base_id
+        self.config = transformers.AutoConfig.from_pretrained(folder, local_files_only=True)
+        self.sha256 = _digest(folder)
+        self.tokenizer = _tokenizer(folder)
+        self._models: dict[tuple[str, int], torch.nn.Module] = {}
+        self._pristine: dict[int, torch.Tensor] = {}
+        self.backbone = self.model("FEATURE_EXTRACTION")
+
+    @property
+    def own_task(self) -> str:
+        """The task whose model the base itself is."""
+        names = self.config.architectures or [""]
+        if names[0].endswith(("ForCausalLM", "LMHeadModel")):
+            return "CAUSAL_LM"
+        return "SEQ_2_SEQ_LM" if names[0].endswith("ForConditionalGeneration") else "FEATURE_EXTRACTION"
+
+    def model(self, task: str, labels: int = 2) -> torch.nn.Module:
+        """The model for a task, kept for the next adapter. A new head is the same at each start, but means nothing."""
+        key = (task, labels if task in WITH_LABELS else 0)
+        if key not in self._models:
+            while len(self._models) >= MAX_MODELS:  # the backbone stays: it is the first, and others share its weights
+                self._forget([key for key in self._models if key[0] != "FEATURE_EXTRACTION"][0])
+            self._models[key] = self._load(*key)
+        return self._models[key]
+
+    def _forget(self, key: tuple[str, int]) -> None:
+        """Also what its own weights were: their memory will soon hold something else."""
+        del self._models[key]
+        used = {table[name].data_ptr() for model in self._models.values() for table, name, _ in places(model)}
+        self._pristine = {at: tensor for at, tensor in self._pristine.items() if at in used}
+
+    def _load(self, task: str, labels: int) -> torch.nn.Module:
+        torch.manual_seed(0)
+        sizes = {"num_labels": labels} if labels else {}
+        model = CLASSES[task].from_pretrained(
+            self.folder, local_files_only=True, use_safetensors=True, trust_remote_code=False, dtype=torch.float32,
+            attn_implementation=ATTENTION, **sizes,
+        )  # fmt: skip
+        if task != "FEATURE_EXTRACTION":
+            self._share(model)
+        model.requires_grad_(False).eval()
+        if self.tokenizer is not None and getattr(model.config, "pad_token_id", None) is None:
+            model.config.pad_token_id = self.tokenizer.pad_token_id or 0
+        for table, name, _ in places(model):
+            self._pristine.setdefault(table[name].data_ptr(), table[name].detach().clone())
+        return model  # type: ignore[no-any-return]
+
+    def _share(self, model: Any) -> None:
+        own = dict(self.backbone.named_parameters())
+        part = getattr(model, model.base_model_prefix, model)
+        for name, parameter in part.named_parameters():
+            if name in own and own[name].shape == parameter.shape and torch.equal(own[name], parameter):
+                parameter.data = own[name].data
+
+    def originals(self, model: torch.nn.Module) -> list[tuple[Place, torch.Tensor]]:
+        """Where each weight of a model is now and what it must be; to be asked before an adapter is loaded."""
+        return [(place, self._pristine[place[0][place[1]].data_ptr()]) for place in places(model)]
+
+    def fingerprint(self) -> str:
+        """A digest of every weight of every model in memory."""
+        found = hashlib.sha256()
+        for key in sorted(self._models):
+            for table, name, full in places(self._models[key]):
+                found.update(f"{key}{full}".encode())
+                found.update(table[name].detach().contiguous().view(torch.uint8).numpy().data)
+        return found.hexdigest()
+
+    def is_intact(self) -> bool:
+        """Whether every weight in memory is bit for bit what was loaded."""
+        models = self._models.values()
+        return all(
+            same(table[name], self._pristine[table[name].data_ptr()]) for m in models for table, name, _ in places(m)
+        )
+
+    def facts(self, task: str, labels: int) -> Base:
+        """The shape of the base with the head of that task, without loading weights."""
+        config = transformers.AutoConfig.from_pretrained(self.folder, local_files_only=True)
+        if task in WITH_LABELS:
+            config.num_labels = labels
+        with torch.device("meta"):
+            model = CLASSES[task].from_config(config, trust_remote_code=False)
+        weights = self.folder / "model.safetensors"
+        opener = partial(open, weights, "rb") if weights.exists() else None
+        return Base(self.id, manifest(model), self.config.get_text_config().vocab_size, opener)
+
+
+def places(model: torch.nn.Module) -> Iterator[Place]:
+    for path, module in model.named_modules():
+        for table in (module._parameters, module._buffers):
+            for name, tensor in table.items():
+                if tensor is not None:
+                    yield table, name, f"{path}.{name}"
+
+
+def same(found: torch.Tensor, wanted: torch.Tensor) -> bool:
+    """Bit for bit; a table of embeddings that grew is compared in the rows it had."""
+    if found.dim() and found.shape[0] > wanted.shape[0]:
+        found = found[: wanted.shape[0]]
+    return found.dtype == wanted.dtype and torch.equal(found, wanted)
+
+
+def manifest(model: Any) -> Manifest:
+    """Names and sizes of every module, as the checks of fit need them."""
+    modules = {path: _module(module) for path, module in model.named_modules() if path}
+    output = model.get_output_embeddings()
+    named = next((path for path, module in model.named_modules() if module is output), "") if output is not None else ""
+    return Manifest(modules, model.get_input_embeddings().weight.shape[1], _prefix_width(model), named)
+
+
+def _module(module: torch.nn.Module) -> Module:
+    own = {name: tuple(tensor.shape) for name, tensor in module._parameters.items() if tensor is not None}
+    if isinstance(module, torch.nn.Linear):
+        return Module("linear", module.in_features, module.out_features, own)
+    if isinstance(module, Conv1D):
+        return Module("conv1d", module.weight.shape[0], module.weight.shape[1], own)
+    if isinstance(module, torch.nn.Embedding):
+        return Module("embedding", module.num_embeddings, module.embedding_dim, own)
+    if isinstance(module, torch.nn.Conv1d | torch.nn.Conv2d | torch.nn.Conv3d):
+        return Module("conv", module.in_channels, module.out_channels, own)
+    return Module("other", 0, 0, own)
+
+
+def _prefix_width(model: Any) -> int:
+    """How wide a prefix is: keys and values of every layer; 0 where the model takes none."""
+    backbone = getattr(model, model.base_model_prefix, model)
+    if not any("past_key_values" in inspect.signature(part.forward).parameters for part in (model, backbone)):
+        return 0
+    config = model.config.get_text_config()
+    heads = config.num_attention_heads
+    width = getattr(config, "head_dim", None) or config.hidden_size // heads
+    return int(config.num_hidden_layers * 2 * (getattr(config, "num_key_value_heads", None) or heads) * width)
+
+
+def _tokenizer(folder: Path) -> Any:
+    """The base's own tokenizer; None for a base that brings none."""
+    if not any((folder / name).exists() for name in ("tokenizer.json", "tokenizer.model", "vocab.txt", "vocab.json")):
+        return None
+    tokenizer = transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = tokenizer.eos_token or tokenizer.unk_token
+    tokenizer.padding_side = "right"
+    return tokenizer
+
+
+def _digest(folder: Path) -> str:
+    """The sha256 of the weights: of the file when there is one, else of the sorted list "sha256  name" of all shards."""
+    files = sorted(folder.glob("model*.safetensors"))
+    digests = [(hashlib.file_digest(path.open("rb"), "sha256").hexdigest(), path.name) for path in files]
+    if len(digests) == 1:
+        return digests[0][0]
+    return hashlib.sha256("".join(f"{digest}  {name}\n" for digest, name in digests).encode()).hexdigest()

@@ -1,0 +1,45 @@
+"""What goes into an engine and what comes out, as both ends of the pipe know it; standard library only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+DEFAULT_SECONDS = 120.0
+DEFAULT_MEMORY_BYTES = 4 << 30
+CRASHED = "engine.check-crashed"
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One adapter to validate: `folder` holds the files of the revision, laid out by the worker.
+
+    `memory_bytes` is what the adapter may take on top of the frozen base. `card` is the parsed front matter of its
+    README. `base_revision` is passed on into the verdict. `known_bases` are ids an engine without a base compares
+    against; None: whether the base is known is not this engine's question.
+    """
+
+    id: str
+    folder: Path
+    seconds: float = DEFAULT_SECONDS
+    memory_bytes: int = DEFAULT_MEMORY_BYTES
+    base_revision: str | None = None
+    card: Mapping[str, Any] = field(default_factory=dict)
+    known_bases: tuple[str, ...] | None = None
+
+    @classmethod
+    def parse(cls, said: Mapping[str, Any]) -> Job:
+        """Rebuilds a job from JSON; keys it does not know are left out. Raises `TypeError` when id or folder is missing."""
+        known = {name.name: said[name.name] for name in fields(cls) if said.get(name.name) is not None}
+        known["folder"] = Path(known["folder"]) if "folder" in known else None
+        known["card"] = dict(known.get("card") or {})
+        if known["folder"] is None or not isinstance(known.get("id"), str | int):
+            raise TypeError("a job needs an id and a folder")
+        known["id"] = str(known["id"])
+        return cls(**known)
+
+    def says(self) -> dict[str, Any]:
+        """The job as JSON."""
+        return {name.name: getattr(self, name.name) for name in fields(self)} | {"folder": str(self.folder)}

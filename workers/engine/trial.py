@@ -1,0 +1,113 @@
+"""One adapter on the frozen base inside the jailed child: loads it and holds what the checks look at; they judge, not this."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from dovetail.adapters.description import WEIGHTS
+from dovetail.adapters.folder import Folder
+from peft import MODEL_TYPE_TO_PEFT_MODEL_MAPPING, PeftConfig, PeftModel
+from peft.tuners.tuners_utils import BaseTunerLayer
+
+from workers.engine.evals.rows import Rows
+from workers.engine.formats import clean
+from workers.engine.frozen import Frozen
+
+NAME = "zq_candidate"  # PEFT finds missing keys by looking for the adapter's name in them: no module may contain it
+
+
+@dataclass(frozen=True, slots=True)
+class Timed:
+    """What a model said of the rows, and how long it took."""
+
+    output: torch.Tensor
+    seconds: float
+
+
+class Trial:
+    """Everything is computed once, when first asked for; the order of the checks decides when that is."""
+
+    def __init__(self, folder: Folder, frozen: Frozen, task: str, labels: int, work: Path, rows: Rows) -> None:
+        self.folder, self.frozen, self.task, self.labels, self.work, self.rows = (
+            folder,
+            frozen,
+            task,
+            labels,
+            work,
+            rows,
+        )
+        self.base = frozen.model(task, labels)
+        self.originals = frozen.originals(self.base)
+        self.evals: list[dict[str, Any]] = []
+
+    @cached_property
+    def loaded(self) -> tuple[PeftModel, list[str]]:
+        """The adapter on the base, and what PEFT itself says is missing or left over."""
+        loader = self.work / "loader"
+        loader.mkdir()
+        (loader / "adapter_config.json").write_text(json.dumps(clean(self.folder)))
+        with self.folder.files[WEIGHTS]() as source, (loader / WEIGHTS).open("wb") as target:
+            shutil.copyfileobj(source, target, 1 << 20)
+        self._grow()
+        config = PeftConfig.from_pretrained(str(loader))
+        wrap = MODEL_TYPE_TO_PEFT_MODEL_MAPPING.get(config.task_type, PeftModel)
+        with warnings.catch_warnings():
+            warnings.simplefilter(
+                "ignore"
+            )  # what PEFT warns of is accounted for by name, here and in the checks of fit
+            model = wrap(self.base, config, NAME)
+            said = model.load_adapter(str(loader), NAME, is_trainable=False)
+        odd = [key for key in (*said.missing_keys, *said.unexpected_keys) if key != "prompt_embeddings"]
+        return model.eval(), odd
+
+    def _grow(self) -> None:
+        """Gives the base the rows of added tokens, when the file brings them."""
+        rows = max((tensor.shape[0] for tensor in self.folder.layout.embeddings.values()), default=0)
+        if rows > self.base.get_input_embeddings().weight.shape[0]:
+            self.base.resize_token_embeddings(rows, mean_resizing=False)
+
+    @property
+    def model(self) -> PeftModel:
+        return self.loaded[0]
+
+    @cached_property
+    def with_adapter(self) -> Timed:
+        return self._timed(self.model)
+
+    @cached_property
+    def again(self) -> Timed:
+        return self._timed(self.model)
+
+    @cached_property
+    def without_adapter(self) -> Timed:
+        """The frozen base under the adapter's own head, so that only the adapter makes the difference."""
+        if self.model.active_peft_config.is_prompt_learning:
+            return self._timed(self.model.get_base_model())
+        with self._switched_off():
+            return self._timed(self.model)
+
+    @contextmanager
+    def _switched_off(self) -> Iterator[None]:
+        """PEFT's own disable_adapter() would put the untrained head back as well."""
+        layers = [module for module in self.model.modules() if isinstance(module, BaseTunerLayer)]
+        for layer in layers:
+            layer.enable_adapters(False)
+        yield
+        for layer in layers:
+            layer.enable_adapters(True)
+
+    def _timed(self, model: Any) -> Timed:
+        began = time.perf_counter()
+        with torch.inference_mode():
+            output = self.rows.ask(model)
+        return Timed(output, time.perf_counter() - began)

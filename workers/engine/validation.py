@@ -1,0 +1,160 @@
+"""One validation from the warm parent's side: stage after stage, each in its own child; merges what they say into a verdict."""
+
+from __future__ import annotations
+
+import math
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from workers.engine import child, stage
+from workers.engine.job import CRASHED, Job
+from workers.engine.stage import Ending, Frame, Walls
+
+if TYPE_CHECKING:
+    from workers.engine.frozen import Frozen
+
+HERE = Path(__file__).resolve().parents[2]
+CODE = (HERE / "workers", HERE / "client" / "src" / "dovetail")
+CRASH_FIX = child.CRASH_FIX
+SIGXCPU, SIGKILL = 24, 9
+ALWAYS = ("limits.memory", CRASHED)
+RUN_IDS = (
+    "load.error", "run.not-finite", "run.no-effect", "run.not-deterministic", "run.cost", "load.changed-base",
+    "eval.worse-than-base", "eval.claim", "eval.rows",
+)  # fmt: skip
+MAX_EVALS = 10
+
+
+class JailBroken(RuntimeError):
+    """A child could not lock itself down: no adapter may be opened here."""
+
+
+@dataclass(slots=True)
+class Validation:
+    """Runs one job. `tell` is called with each check as it ends."""
+
+    job: Job
+    frozen: Frozen | None
+    tell: Callable[[Frame], None]
+    checks: list[Frame] = field(default_factory=list)
+    evals: list[Frame] = field(default_factory=list)
+    facts: Frame = field(default_factory=dict)
+    depth: str = "static"
+    began: float = field(default_factory=time.monotonic)
+
+    def run(self) -> Frame:
+        """The verdict. Raises `JailBroken`."""
+        job, frozen = self.job, self.frozen
+        self._stage(None, 1 << 16, lambda say: child.static(job, frozen, say), (*child.STATIC_IDS, *ALWAYS))
+        if frozen is not None and not self.failed:
+            self.depth = "fit"
+            task, labels = self._model_wanted()
+            frozen.model(task, labels)  # here, so that the next adapter finds it warm
+            with _scratch() as work:
+                room = int(self.facts.get("bytes") or 0) + (1 << 20)
+                self._stage(
+                    work, room, lambda say: child.loaded(job, frozen, task, labels, work, say), (*RUN_IDS, *ALWAYS)
+                )
+        return self._verdict()
+
+    @property
+    def failed(self) -> list[str]:
+        return [check["id"] for check in self.checks if check["outcome"] == "failed"]
+
+    def _stage(
+        self, work: Path | None, room: int, body: Callable[[stage.Say], None], believed: tuple[str, ...]
+    ) -> None:
+        left = self.job.seconds - (time.monotonic() - self.began)
+        readable = [self.job.folder, *CODE, *([self.frozen.folder] if self.frozen else [])]
+        walls = Walls(work, readable, max(left, 0.1), self.job.memory_bytes, room)
+        for item in stage.run(walls, body, believed):
+            if isinstance(item, Ending):
+                self._judge(item)
+            else:
+                self._take(item)
+
+    def _take(self, frame: Frame) -> None:
+        if "jail" in frame:
+            raise JailBroken(str(frame["jail"])[:500])
+        if "facts" in frame and isinstance(frame["facts"], dict) and not self.facts:
+            self.facts = frame["facts"]
+        elif "eval" in frame and len(self.evals) < MAX_EVALS and _is_eval(frame["eval"]):
+            self.evals.append(frame["eval"])
+            self.depth = "evaluated"
+        elif "ran" in frame and self.depth != "evaluated":
+            self.depth = "run"
+        elif "check" in frame:
+            self._add(frame["check"])
+
+    def _add(self, check: Frame) -> None:
+        self.checks.append(check)
+        self.tell(check)
+
+    def _judge(self, ending: Ending) -> None:
+        seconds = self.job.seconds
+        if ending.hung or ending.signal == SIGXCPU:
+            self._add(_failed("limits.time", f"It was stopped after {seconds:g} seconds, the limit of a validation.",
+                              "Make it cheaper to load and run: a lower rank, fewer target modules, simpler patterns."))  # fmt: skip
+        elif ending.lied:
+            self._add(_failed(CRASHED, f"What the check said cannot be believed: {ending.lied}.", CRASH_FIX))
+        elif ending.signal == SIGKILL:
+            megabytes = self.job.memory_bytes / 1e6
+            self._add(
+                _failed(
+                    "limits.memory",
+                    f"It took more memory than the {megabytes:,.0f} MB a validation may.",
+                    child.MEMORY_FIX,
+                )
+            )
+        elif ending.signal or ending.status:
+            how = f"signal {ending.signal}" if ending.signal else f"status {ending.status}"
+            self._add(_failed(CRASHED, f"The process of the check ended with {how}.", CRASH_FIX))
+
+    def _model_wanted(self) -> tuple[str, int]:
+        """What a child says is only taken within bounds."""
+        from workers.engine.frozen import CLASSES, MAX_LABELS
+
+        task, labels = self.facts.get("task"), self.facts.get("labels")
+        if task not in CLASSES or type(labels) is not int or not 1 <= labels <= MAX_LABELS:
+            raise ValueError(f"a child asked for the model {task!r} with {labels!r} labels")
+        return task, labels
+
+    def _verdict(self) -> Frame:
+        failed, frozen = self.failed, self.frozen
+        state = "errored" if CRASHED in failed else "failed" if failed else "passed"
+        said: Frame = {
+            "state": state, "kind": self.facts.get("kind"), "format": self.facts.get("format"), "depth": self.depth,
+            "checks": self.checks, "evals": self.evals, "duration_ms": round((time.monotonic() - self.began) * 1000, 1),
+        }  # fmt: skip
+        if frozen is not None:
+            said["base"] = {"id": frozen.id, "revision": self.job.base_revision, "sha256": frozen.sha256}
+        return said
+
+
+def _failed(name: str, message: str, fix: str) -> Frame:
+    return {"id": name, "outcome": "failed", "message": message, "fix": fix, "where": {}, "duration_ms": 0.0}
+
+
+def _is_eval(said: Any) -> bool:
+    if not isinstance(said, dict) or not said.keys() <= {"name", "rows", "metric", "base", "adapter", "claimed"}:
+        return False
+    texts = all(isinstance(said.get(key), str) and len(said[key]) <= 100 for key in ("name", "metric"))
+    return texts and all(
+        type(said[key]) in (int, float) and math.isfinite(said[key]) for key in said.keys() - {"name", "metric"}
+    )
+
+
+@contextmanager
+def _scratch() -> Iterator[Path]:
+    """The one folder a child may write: empty, ours, and gone afterwards. Nothing is ever linked into it."""
+    path = Path(tempfile.mkdtemp(prefix="child-"))
+    try:
+        yield path
+    finally:
+        shutil.rmtree(path, ignore_errors=True)

@@ -1,0 +1,33 @@
+"""What a parent does once so that its children need not: lazy imports, a first adapter, a first run."""
+
+from __future__ import annotations
+
+import tempfile
+import warnings
+
+import peft
+import torch
+import transformers
+from peft import LoraConfig, PeftModel, get_peft_model
+
+from workers.engine import checks, trial  # noqa: F401 - imported here, so that children find them
+from workers.engine.evals import EVALS
+from workers.engine.evals.rows import neutral
+from workers.engine.frozen import Frozen
+
+
+def rehearse(frozen: Frozen) -> None:
+    """Saves, loads and runs an adapter on a toy, and the base on the neutral rows: the frozen base itself is not touched."""
+    toy = torch.nn.Sequential(torch.nn.Linear(4, 4))
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        get_peft_model(toy, LoraConfig(target_modules=["0"])).save_pretrained(folder)
+        PeftModel.from_pretrained(torch.nn.Sequential(torch.nn.Linear(4, 4)), folder)(torch.zeros(1, 4))
+    evaluation = next(item for item in EVALS if item.task == "FEATURE_EXTRACTION")
+    with torch.inference_mode():
+        neutral(frozen, evaluation).ask(frozen.backbone)
+    frozen.facts("FEATURE_EXTRACTION", 2)
+
+
+def versions() -> dict[str, str]:
+    return {"torch": torch.__version__, "transformers": transformers.__version__, "peft": peft.__version__}
