@@ -44,6 +44,18 @@ def sweep(grace_seconds: int = GRACE_SECONDS) -> Swept:
     )
 
 
+def count(grace_seconds: int = GRACE_SECONDS) -> Swept:
+    """Return what `sweep` would remove now, but for what died while it was written, which only the store knows."""
+    before = timezone.now() - timedelta(seconds=grace_seconds)
+    fresh = Possession.objects.filter(blob=OuterRef("pk"), created_at__gte=before)
+    unnamed = Blob.objects.filter(~Exists(RevisionFile.objects.filter(blob=OuterRef("pk"))), created_at__lt=before)
+    return Swept(
+        xorbs=Xorb.objects.filter(last_used_at__lt=timezone.now() - timedelta(days=settings.XORB_DAYS)).count(),
+        uploads=Upload.objects.filter(expires_at__lt=before).count(),
+        blobs=unnamed.filter(~Exists(fresh)).count(),
+    )
+
+
 def sweep_lost_objects(grace_seconds: int = GRACE_SECONDS) -> int:
     """Remove objects without a row: what a crash between the two steps left behind. Lists the whole store."""
     before = timezone.now() - timedelta(seconds=grace_seconds)

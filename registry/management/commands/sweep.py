@@ -1,0 +1,45 @@
+"""`manage.py sweep`: what beat also does, at once: stuck validations, orphan blobs, expired uploads and sessions."""
+
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management import BaseCommand, CommandError, call_command
+from django.db.models.functions import Now
+
+from registry import leftovers, verdicts
+from registry.models import Verdict
+
+
+class Command(BaseCommand):
+    help = "Put right what dead workers and lost messages left, and remove bytes that nobody refers to."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument(
+            "--grace",
+            type=int,
+            default=leftovers.GRACE_SECONDS,
+            metavar="SECONDS",
+            help="how long bytes may wait for the push that names them (default: %(default)s, a day)",
+        )
+        parser.add_argument("--dry-run", action="store_true", help="say what would happen, change nothing")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        grace: int = options["grace"]
+        if grace < 0:
+            raise CommandError("--grace cannot be negative.")
+        if options["dry_run"]:
+            stuck = Verdict.objects.filter(state=Verdict.State.RUNNING, lease_until__lt=Now()).count()
+            self.stdout.write(f"Would take {stuck} validations from lost workers.")
+            self._tell("Would remove", leftovers.count(grace))
+            return
+        swept = verdicts.sweep()
+        self.stdout.write(
+            f"Validations: {swept.lost} taken from lost workers, {swept.released} whose base arrived, "
+            f"{swept.nudged} announced again, {swept.given_up} given up."
+        )
+        self._tell("Removed", leftovers.sweep(grace))
+        self.stdout.write(f"Removed {leftovers.sweep_lost_objects(grace)} stored objects without a row.")
+        call_command("clearsessions")
+
+    def _tell(self, verb: str, swept: leftovers.Swept) -> None:
+        self.stdout.write(f"{verb} {swept.blobs} blobs, {swept.uploads} uploads, {swept.xorbs} xorbs.")

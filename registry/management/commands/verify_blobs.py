@@ -1,0 +1,30 @@
+"""`manage.py verify_blobs`: hashes stored bytes again and compares them with the rows."""
+
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management import BaseCommand, CommandError
+
+from registry import integrity
+from registry.models import Blob
+
+
+class Command(BaseCommand):
+    help = "Hash the stored bytes again; exit with 1 and a list if anything differs from the rows."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--sample", type=int, metavar="N", help="only N blobs, chosen at random")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        sample: int | None = options["sample"]
+        if sample is not None and sample < 1:
+            raise CommandError("--sample needs a number from 1.")
+        wrong = 0
+        for sha256, problem in integrity.differences(sample):
+            wrong += 1
+            self.stdout.write(f"{sha256}: {problem}")
+        total = Blob.objects.count()
+        looked_at = total if sample is None else min(sample, total)
+        if wrong:
+            raise CommandError(f"{wrong} of {looked_at} blobs are wrong. Restore their objects from a backup.")
+        self.stdout.write(f"{looked_at} of {total} blobs are as their rows say.")
