@@ -17,6 +17,7 @@ ENGINE_SECONDS_MOST = 600
 SOFT_SECONDS = 840
 HARD_SECONDS = 900
 VISIBILITY_SECONDS = 1200
+TIDY_SECONDS = 3600
 RABBITMQ_CONSUMER_SECONDS = 1800
 
 # kombu looks for messages to redeliver each interval × throttle seconds: with its defaults that is 100 s.
@@ -55,7 +56,8 @@ app.conf.update(
             "task": "workers.tasks.sweep",
             "schedule": settings.SWEEP_SECONDS,
             "options": {"expires": settings.SWEEP_SECONDS},  # sweeps do not pile up behind a long validation
-        }
+        },
+        "tidy": {"task": "workers.tasks.tidy", "schedule": TIDY_SECONDS, "options": {"expires": TIDY_SECONDS}},
     },
 )
 

@@ -2,7 +2,7 @@
 
 from celery import shared_task
 
-from registry import verdicts
+from registry import leftovers, verdicts
 from workers import bench, scratch
 
 
@@ -17,3 +17,9 @@ def sweep() -> None:
     """Put right what lost workers and lost messages left behind."""
     verdicts.sweep()
     scratch.sweep()
+
+
+@shared_task
+def tidy() -> None:
+    """Remove bytes that nobody refers to and uploads that never ended."""
+    leftovers.sweep()
