@@ -20,8 +20,10 @@ VISIBILITY_SECONDS = 1200
 TIDY_SECONDS = 3600
 RABBITMQ_CONSUMER_SECONDS = 1800
 
+# Of connecting, inside one call: a push must not wait for a broker that is down. Workers have retries of their own.
+CONNECTING = {"max_retries": 1, "interval_start": 0}
 # kombu looks for messages to redeliver each interval × throttle seconds: with its defaults that is 100 s.
-REDIS_OPTIONS = {
+REDIS = {
     "visibility_timeout": VISIBILITY_SECONDS,
     "unacked_restore_interval": 10,
     "unacked_restore_throttle": 1,
@@ -29,13 +31,14 @@ REDIS_OPTIONS = {
     "socket_connect_timeout": 3,
     "socket_keepalive": True,
 }
+IS_REDIS = settings.BROKER_URL.startswith("redis")
 
 app = Celery("dovetail", broker=settings.BROKER_URL)
 app.conf.update(
     include=("workers.tasks", "workers.lifecycle"),
     broker_connection_timeout=3,
     broker_connection_retry_on_startup=True,
-    broker_transport_options=REDIS_OPTIONS if settings.BROKER_URL.startswith("redis") else {},
+    broker_transport_options=CONNECTING | (REDIS if IS_REDIS else {}),
     accept_content=["json"],
     task_serializer="json",
     task_ignore_result=True,  # the verdict's row is the result

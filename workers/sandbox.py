@@ -113,8 +113,9 @@ class Engine:
         with self._killed_at_fault():
             self.wait_until_ready()
             self._write(json.dumps({"job": job.says()}).encode() + b"\n")
-            for said in self._say(time.monotonic() + job.seconds + GRACE_SECONDS):
-                if said.get("event") == "check":
+            deadline = time.monotonic() + job.seconds + GRACE_SECONDS
+            for count, said in enumerate(self._say(deadline)):
+                if said.get("event") == "check" and count < report.MAX_ITEMS:
                     on_check(report.check(said.get("check")))
                 elif said.get("event") == "verdict" and said.get("job") == job.id:
                     return report.verdict(said.get("verdict"))

@@ -63,8 +63,9 @@ def remove(base_id: str) -> None:
     base = verdicts.base_for(base_id)
     if base is None:
         raise BaseNotFound(f"{base_id} is not on the shelf.")
+    folder = _folder(base.id, base.revision).parent
     base.delete()  # the row first: whoever reads it finds the files
-    shutil.rmtree(_folder(base.id, base.revision).parent)
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def path(base: Base) -> Path:

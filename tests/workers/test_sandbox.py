@@ -67,7 +67,7 @@ def test_an_engine_takes_job_after_job():
         ("claims to pass", EngineLied, "state passed"),
         ("passes unchecked", EngineLied, "0 checks"),
         ("answers another job", EngineLied, "while job 1 ran"),
-        ("floods", EngineLied, "flooded"),
+        ("floods", EngineLied, "while job 1 ran"),
         ("never ends a line", EngineLied, "flooded"),
         ("says NaN", EngineLied, "not JSON"),
         ("nests", EngineLied, "not JSON"),
