@@ -1,13 +1,12 @@
 """What may be done with adapters as a whole: find, create, delete, change visibility."""
 
 from django.db import IntegrityError, transaction
+from django.db.models import QuerySet
 
-from registry import audit, names, people, policy
-from registry.errors import AdapterExists, NotAllowed, NamespaceNotFound, SignInRequired
+from registry import audit, names, people, policy, push
+from registry.errors import AdapterExists, NamespaceNotFound, NotAllowed, SignInRequired
 from registry.models import Adapter, Organization, RetiredName
 from registry.policy import Caller, Permission
-
-MAIN = "refs/heads/main"
 
 
 def find(full_name: str, by: Caller, permission: Permission = Permission.READ, type: str = "model") -> Adapter:
@@ -15,19 +14,16 @@ def find(full_name: str, by: Caller, permission: Permission = Permission.READ, t
 
     Raises AdapterNotFound for what is not there or may not be seen, and what policy.require raises.
     """
-    namespace, _, name = full_name.partition("/")
-    adapter = (
-        Adapter.objects.select_related("namespace", "created_by")
-        .filter(type=type, namespace__name__lower=namespace.lower(), name__lower=name.lower())
-        .first()
-    )
+    if permission is Permission.QUARANTINE:
+        policy.require_moderator(by)  # first, so that others do not learn from the refusal what exists
+    adapter = _named(full_name, type).select_related("namespace__person", "created_by").first()
     if adapter is None:
         raise policy.missing(full_name)
-    return policy.require(by, permission, adapter)
+    return policy.require(by, permission, adapter, asked=full_name)
 
 
 def create(full_name: str, by: Caller, *, private: bool | None = None, type: str = "model") -> Adapter:
-    """Make an empty adapter; `private=None` takes the namespace's default.
+    """Make an adapter with a first revision; `private=None` takes the namespace's default.
 
     Raises SignInRequired, NotAllowed, NameInvalid, and AdapterExists with the existing one's `full_name`.
     """
@@ -48,26 +44,40 @@ def create(full_name: str, by: Caller, *, private: bool | None = None, type: str
                 type=type, namespace=namespace, name=name, private=private, created_by=by.user
             )
             RetiredName.objects.filter(type=type, full_name=adapter.full_name.lower()).delete()
+            push.begin(adapter, by)
             audit.record(by.user, "adapter:create", adapter.full_name)
             return adapter
-    except IntegrityError:
-        existing = find(full_name, by, type=type)
+    except IntegrityError as error:
+        # Whoever may create here may know which names are taken, also those that moderators hold back.
+        existing = _named(full_name, type).select_related("namespace").first()
+        if "adapter_name_unique" not in str(error) or existing is None:
+            raise
         raise AdapterExists(f"{existing.full_name} already exists.", full_name=existing.full_name) from None
 
 
 def delete(adapter: Adapter, by: Caller) -> None:
     """Delete the adapter's rows and retire its name; bytes nobody refers to are swept later."""
-    policy.require(by, Permission.CONFIGURE, adapter)
     with transaction.atomic():
-        RetiredName.objects.get_or_create(type=adapter.type, full_name=adapter.full_name.lower())
-        audit.record(by.user, "adapter:delete", adapter.full_name)
-        adapter.delete()
+        # Read again under a lock: a quarantine that came in between keeps the evidence.
+        rows = Adapter.objects.select_for_update(of=("self",)).select_related("namespace__person")
+        current = rows.filter(pk=adapter.pk).first()
+        if current is None:
+            raise policy.missing(adapter.full_name)
+        policy.require(by, Permission.CONFIGURE, current)
+        RetiredName.objects.get_or_create(type=current.type, full_name=current.full_name.lower())
+        audit.record(by.user, "adapter:delete", current.full_name)
+        current.delete()
 
 
 def set_private(adapter: Adapter, private: bool, by: Caller) -> None:
-    """Change who may see the adapter."""
+    """Change who may see the adapter; asking for what is so already leaves no trace."""
     policy.require(by, Permission.CONFIGURE, adapter)
     with transaction.atomic():
-        audit.record(by.user, "adapter:visibility", adapter.full_name, before=adapter.private, after=private)
-        Adapter.objects.filter(pk=adapter.pk).update(private=private)
+        if Adapter.objects.filter(pk=adapter.pk, private=not private).update(private=private):
+            audit.record(by.user, "adapter:visibility", adapter.full_name, before=not private, after=private)
     adapter.private = private
+
+
+def _named(full_name: str, type: str) -> QuerySet[Adapter]:
+    namespace, _, name = full_name.lower().partition("/")
+    return Adapter.objects.filter(type=type, namespace__name__lower=namespace, name__lower=name)

@@ -1,7 +1,5 @@
 """The versions of an adapter, newest first, each with its verdict; and what one of them changed."""
 
-from itertools import islice
-
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
@@ -16,7 +14,7 @@ PER_PAGE = 30
 
 @adapter_page
 def commits(request: HttpRequest, head: Head) -> HttpResponse:
-    history = list(islice(pull.history(head.revision), PER_PAGE + 1))
+    history = pull.history(head.revision, PER_PAGE + 1)
     older = history[PER_PAGE].oid if len(history) > PER_PAGE else ""
     newest = Verdict.objects.filter(revision__in=history[:PER_PAGE]).order_by("number")  # the highest number counts
     verdicts = {verdict.revision_id: document(verdict) for verdict in newest}

@@ -1,0 +1,42 @@
+"""Reads revisions out of addresses, where they may hold encoded slashes, and writes the addresses of next pages."""
+
+from urllib.parse import unquote, urlsplit
+
+from django.http import HttpRequest
+
+from hub.origin import origin
+from registry import pull
+from registry.errors import RevisionNotFound
+from registry.models import Adapter, Revision
+
+
+def raw_path(request: HttpRequest) -> str:
+    """Return the path as the client sent it: WSGI's own has lost the difference between %2F and a slash."""
+    raw = request.META.get("RAW_URI") or ""
+    path = urlsplit(raw).path if raw.startswith(("http://", "https://")) else raw.partition("?")[0]
+    return path or request.get_full_path_info().partition("?")[0]
+
+
+def locate(request: HttpRequest, adapter: Adapter, tail: str) -> tuple[Revision, str]:
+    """Return the revision and the path in the rest of an address, rev/path. Raises RevisionNotFound.
+
+    A revision with encoded slashes (refs%2Fpr%2F1) is one segment. Sent decoded, the longest name that exists wins.
+    """
+    before = request.path_info[: len(request.path_info) - len(tail)].count("/")
+    segments = raw_path(request).split("/", before)
+    first, _, rest = (segments[before] if len(segments) > before else tail).partition("/")
+    rev, path = unquote(first), unquote(rest)
+    try:
+        return pull.resolve(adapter, rev), path
+    except RevisionNotFound:
+        if "/" in rev or not path:
+            raise
+        return pull.resolve_within(adapter, f"{rev}/{path}")
+
+
+def next_page(request: HttpRequest, **changed: str) -> str:
+    """Return the Link header of the next page: absolute, with every filter of this one."""
+    query = request.GET.copy()
+    for key, value in changed.items():
+        query[key] = value
+    return f'<{origin(request)}{raw_path(request)}?{query.urlencode()}>; rel="next"'

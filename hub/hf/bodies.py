@@ -1,0 +1,188 @@
+"""Reads what clients send: JSON objects, forms and lines of JSON, each with its limits and its refusals."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from django.http import HttpRequest, QueryDict
+
+from registry.errors import CommitInvalid, LengthRequired, PushTooLarge, ValueInvalid
+
+MAX_JSON = 4 << 20
+MAX_FORM_FIELDS = 10_000
+PIECE = 1 << 20
+MAX_DRAINED = 256 << 20
+_TRUE = frozenset({"1", "true", "yes"})
+
+
+def declared_length(request: HttpRequest) -> int:
+    """Return the Content-Length. Raises LengthRequired: Django takes a chunked body without one for empty."""
+    text = request.META.get("CONTENT_LENGTH") or ""
+    if not text.isdigit():
+        if request.META.get("HTTP_TRANSFER_ENCODING"):
+            raise LengthRequired("This request does not say how long it is.")
+        return 0
+    return int(text)
+
+
+def pieces(request: HttpRequest) -> Iterator[bytes]:
+    """Yield the body in pieces of at most 1 MiB. Raises ValueInvalid when the client stops in the middle."""
+    try:
+        while piece := request.read(PIECE):
+            yield piece
+    except OSError:
+        raise ValueInvalid("The body ended before its announced length.", fix="Send the request again.") from None
+
+
+def drain(request: HttpRequest) -> None:
+    """Throw away the rest of a body, so that a refusal reaches the client through any proxy instead of a reset.
+
+    Not when it is absurdly large: then the connection breaks.
+    """
+    length = request.META.get("CONTENT_LENGTH") or ""
+    if length.isdigit() and int(length) <= MAX_DRAINED:
+        try:
+            for _ in pieces(request):
+                pass
+        except ValueInvalid:
+            return
+
+
+def json_object(request: HttpRequest) -> dict[str, Any]:
+    """Return the body as a JSON object; an empty body is an empty object. Raises ValueInvalid."""
+    refuse_encoded(request)
+    if declared_length(request) > MAX_JSON:
+        raise ValueInvalid(f"A JSON body may have at most {MAX_JSON:,} bytes here.", fix="Ask for less at once.")
+    raw = b"".join(pieces(request))
+    if not raw.strip() or raw.strip() == b"null":
+        return {}
+    return parse_object(raw)
+
+
+def parse_object(raw: bytes) -> dict[str, Any]:
+    """Return bytes as a JSON object without duplicate keys. Raises ValueInvalid."""
+    try:
+        value = json.loads(raw, object_pairs_hook=_unique)
+    except (ValueError, RecursionError) as error:
+        raise ValueInvalid(f"This is not valid JSON: {error}.", fix="Send one JSON object.") from None
+    if not isinstance(value, dict):
+        raise ValueInvalid("This is JSON, but not an object.", fix="Send one JSON object.")
+    return value
+
+
+def refuse_encoded(request: HttpRequest) -> None:
+    """Raise ValueInvalid for a compressed body: a few bytes could unpack to any number."""
+    if request.headers.get("Content-Encoding", "identity").lower() != "identity":
+        raise ValueInvalid("Compressed request bodies are not taken.", fix="Send it without Content-Encoding.")
+
+
+def form_or_json(request: HttpRequest) -> tuple[list[str], bool]:
+    """Return (paths, expand) of a paths-info question: a form from Python, JSON from JavaScript."""
+    if (request.content_type or "").endswith("json"):
+        body = json_object(request)
+        return strings(body, "paths"), truth(body.get("expand"))
+    if declared_length(request) > MAX_JSON:
+        raise ValueInvalid(f"A form may have at most {MAX_JSON:,} bytes here.", fix="Ask for fewer paths at once.")
+    text = b"".join(pieces(request)).decode("utf-8", "replace")
+    if text.count("&") > MAX_FORM_FIELDS:
+        raise ValueInvalid(f"At most {MAX_FORM_FIELDS:,} paths at once.", fix="Ask for fewer paths at once.")
+    form = QueryDict(text)
+    return form.getlist("paths") + form.getlist("paths[]"), truth(form.get("expand"))
+
+
+def ndjson(request: HttpRequest, longest: int, total: int) -> Iterator[dict[str, Any]]:
+    """Yield one JSON object a line, holding one line at a time. `longest` and `total` are in bytes.
+
+    Raises CommitInvalid for anything else, PushTooLarge past a limit, LengthRequired.
+    """
+    refuse_encoded(request)
+    announced = declared_length(request)
+    if announced > total:
+        raise PushTooLarge(f"The commit announces {announced:,} bytes; the limit is {total:,}.")
+    seen = 0
+    for line, size in _lines(request, longest):
+        seen += size
+        if line.strip():
+            yield _line(line)
+    if seen != announced:
+        raise CommitInvalid(f"The commit ended after {seen:,} of {announced:,} bytes.")
+
+
+def _lines(request: HttpRequest, longest: int) -> Iterator[tuple[bytes, int]]:
+    rest = bytearray()
+    for piece in pieces(request):
+        scanned = len(rest)
+        rest += piece
+        while (end := rest.find(b"\n", scanned)) >= 0:
+            yield bytes(rest[:end]), end + 1
+            del rest[: end + 1]
+            scanned = 0
+        if len(rest) > longest:
+            raise PushTooLarge(
+                f"A line of the commit is over {longest:,} bytes.", fix="Push large files by LFS or Xet."
+            )
+    if rest:
+        yield bytes(rest), len(rest)
+
+
+def _line(raw: bytes) -> dict[str, Any]:
+    try:
+        return parse_object(raw)
+    except ValueInvalid as error:
+        raise CommitInvalid(f"A line of the commit cannot be read: {error.detail}") from None
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a key appears twice")
+    return found
+
+
+# --- members ---------------------------------------------------------------------------------------------------------
+def text(body: dict[str, Any], key: str, default: str | None = None) -> str:
+    """Return a string member. Raises ValueInvalid when it is missing (without a default) or something else."""
+    value = body.get(key)
+    if value is None and default is not None:
+        return default
+    if not isinstance(value, str):
+        raise ValueInvalid(f"{key!r} must be a string.", fix=f"Send {key!r} as a JSON string.")
+    return value
+
+
+def whole(body: dict[str, Any], key: str) -> int:
+    """Return a whole number from 0 to 2^63 - 1. Raises ValueInvalid."""
+    value = body.get(key)
+    if type(value) is not int or not 0 <= value < 1 << 63:
+        raise ValueInvalid(f"{key!r} must be a whole number of at least 0.", fix=f"Send {key!r} as a JSON number.")
+    return value
+
+
+def objects(body: dict[str, Any], key: str) -> list[dict[str, Any]]:
+    """Return a member that is a list of objects. Raises ValueInvalid."""
+    value = body.get(key)
+    if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
+        raise ValueInvalid(f"{key!r} must be a list of objects.", fix=f"Send {key!r} as a JSON array.")
+    return value
+
+
+def strings(body: dict[str, Any], key: str) -> list[str]:
+    """Return a member that is a string or a list of strings. Raises ValueInvalid."""
+    value = body.get(key)
+    value = [value] if isinstance(value, str) else value
+    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+        raise ValueInvalid(f"{key!r} must be a list of strings.", fix=f"Send {key!r} as a JSON array.")
+    return value
+
+
+def truth(value: object) -> bool:
+    """Read a yes or no: clients send true, True, 1 or a JSON boolean."""
+    return str(value).lower() in _TRUE
+
+
+def whole_in(query: QueryDict, key: str, default: int, most: int) -> int:
+    """Return a number of a query, at least 1 and at most `most`. Raises ValueInvalid."""
+    value = query.get(key) or str(default)
+    if not value.isdecimal() or len(value) > 18:
+        raise ValueInvalid(f"{key!r} must be a whole number, not {value[:40]!r}.", fix=f"Leave {key!r} out.")
+    return max(1, min(int(value), most))

@@ -1,0 +1,103 @@
+"""How every Hub route asks and answers: who calls, JSON whatever the Accept, refusals with the codes clients know."""
+
+from http import HTTPStatus
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
+from django.utils.decorators import method_decorator
+from django.views import View
+from django.views.decorators.csrf import csrf_exempt
+
+from hub.errors import face
+from hub.hf import bodies
+from hub.identity import wire_caller
+from registry import adapters
+from registry.errors import AdapterNotFound, AdapterQuarantined, NotSupported, RegistryError, TokenInvalid
+from registry.models import Adapter
+from registry.policy import NOBODY, Caller, Permission
+
+# Two sentences that huggingface_hub compares literally (utils/_http.py, hf_raise_for_status).
+BAD_TOKEN = "Invalid credentials in Authorization header"  # noqa: S105  # a sentence, not a secret
+DISABLED = "Access to this resource is disabled."
+
+
+@method_decorator(csrf_exempt, name="dispatch")  # identity.wire_caller: a session counts for safe methods only
+class Route(View):
+    """One address of the wire. Methods return a response or raise a RegistryError."""
+
+    caller: Caller = NOBODY
+
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        self.type = kwargs.pop("type", "model")
+        try:
+            self.caller = wire_caller(request)
+            response = super().dispatch(request, *args, **kwargs)
+        except RegistryError as error:
+            response = refuse(error, self.caller)
+            bodies.drain(request)
+        return _without_body(response) if request.method == "HEAD" else response
+
+    def adapter(self, ns: str, name: str, permission: Permission = Permission.DOWNLOAD) -> Adapter:
+        """Return the repository of the address, if the caller has the permission."""
+        return adapters.find(f"{ns}/{name}", self.caller, permission, type=self.type)
+
+    def http_method_not_allowed(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        response = answer({"error": f"{request.method} is not possible here."}, status=405)
+        response["Allow"] = ", ".join(verb.upper() for verb in self.http_method_names if hasattr(self, verb))
+        return response
+
+
+class Unserved(Route):
+    """A Hub route that is known and not served; says so with 501."""
+
+    sentence = ""
+
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        return refuse(NotSupported(self.sentence, fix="See docs/wire.md for what this hub speaks."), NOBODY)
+
+
+class Unknown(Route):
+    """Everything else below /api/."""
+
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        return answer({"error": f"There is no route {request.path[:200]}."}, status=404)
+
+
+def answer(data: object, status: int = 200) -> JsonResponse:
+    """Return JSON with its length, which keeps connections alive without chunking."""
+    response = JsonResponse(data, status=status, safe=False)
+    response["Content-Length"] = str(len(response.content))
+    response["Cache-Control"] = "private, no-store"
+    return response
+
+
+def refuse(error: RegistryError, caller: Caller) -> JsonResponse:
+    """Return a refusal as the Hub's clients understand it: status, X-Error-Code, X-Error-Message, and a JSON object."""
+    look = face(error)
+    status, message = look.status, f"{error.detail} {error.fix}".strip()
+    if isinstance(error, AdapterNotFound) and caller.is_anonymous:
+        status = HTTPStatus.UNAUTHORIZED  # as on the Hub: with credentials it might be there
+    response = answer({"error": message, "code": error.code}, status)
+    if look.hub_code:
+        response["X-Error-Code"] = look.hub_code
+    response["X-Error-Message"] = _header_text(_LITERAL.get(type(error), message))
+    if status == HTTPStatus.UNAUTHORIZED:
+        response["WWW-Authenticate"] = "Bearer"
+    return response
+
+
+_LITERAL: dict[type[RegistryError], str] = {TokenInvalid: BAD_TOKEN, AdapterQuarantined: DISABLED}
+
+
+def _header_text(text: str) -> str:
+    one_line = "".join(char if char.isprintable() else " " for char in text)
+    return one_line.encode("latin-1", "replace").decode("latin-1")[:1000]
+
+
+def _without_body(response: HttpResponseBase) -> HttpResponseBase:
+    # Servers send what they are given, and a body after HEAD would be read as the next answer.
+    if isinstance(response, HttpResponse) and not response.streaming:
+        length = response.headers.get("Content-Length", str(len(response.content)))
+        response.content = b""
+        response["Content-Length"] = length
+    return response

@@ -1,0 +1,167 @@
+"""Pulling on the wire: file listings, and the bytes with every header that client caches depend on."""
+
+import re
+from urllib.parse import quote
+
+from django.http import FileResponse, HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
+
+from hub.hf import bodies, shapes
+from hub.hf.addresses import locate, next_page
+from hub.hf.dialect import Route, answer, refuse
+from hub.hf.shapes import JSON
+from registry import manifest, pull
+from registry.errors import FileNotFound, RegistryError
+from registry.manifest import Entry
+from registry.models import Revision
+
+TREE_PAGE, EXPANDED_PAGE = 1000, 100
+_RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
+
+
+class Tree(Route):
+    """GET /api/models/{id}/tree/{rev}[/{path}]"""
+
+    def get(self, request: HttpRequest, ns: str, name: str, tail: str) -> HttpResponseBase:
+        adapter = self.adapter(ns, name)
+        revision, folder = locate(request, adapter, tail)
+        entries = pull.entries(revision)
+        try:
+            shown = _listing(entries, folder.strip("/"), bodies.truth(request.GET.get("recursive")), revision)
+        except FileNotFound as error:
+            return _at_commit(refuse(error, self.caller), revision)
+        is_expanded = bodies.truth(request.GET.get("expand"))
+        limit = bodies.whole_in(request.GET, "limit", TREE_PAGE, EXPANDED_PAGE if is_expanded else TREE_PAGE)
+        cursor = request.GET.get("cursor", "")
+        rest = [item for item in shown if item["path"] > cursor]
+        page = rest[:limit]
+        if is_expanded:
+            _expand(page, revision)
+        response = answer(page)
+        if len(rest) > limit:
+            response["Link"] = next_page(request, cursor=page[-1]["path"], limit=str(limit))
+        return response
+
+
+class PathsInfo(Route):
+    """POST /api/models/{id}/paths-info/{rev}: paths that are not there are left out"""
+
+    def post(self, request: HttpRequest, ns: str, name: str, rev: str) -> HttpResponse:
+        revision = pull.resolve(self.adapter(ns, name), rev)
+        paths, is_expanded = bodies.form_or_json(request)
+        entries = pull.entries(revision)
+        folders = manifest.folder_oids(entries.values())
+        shown = []
+        for path in dict.fromkeys(path.strip("/") for path in paths):
+            if path in entries:
+                shown.append(shapes.file_entry(entries[path]))
+            elif path and path in folders:
+                shown.append(shapes.folder_entry(path, folders[path]))
+        if is_expanded:
+            _expand(shown, revision)
+        return answer(shown)
+
+
+def _listing(entries: dict[str, Entry], folder: str, is_recursive: bool, revision: Revision) -> list[JSON]:
+    """Return files and folders below a folder, by path. Raises FileNotFound for a folder that is not there."""
+    folders = manifest.folder_oids(entries.values())
+    if folder not in folders:
+        raise FileNotFound(f"Entry not found: there is no folder {folder[:200]!r} in {revision.oid}.")
+    start = f"{folder}/" if folder else ""
+    shown = [shapes.file_entry(entry) for path, entry in entries.items() if path.startswith(start)]
+    shown += [shapes.folder_entry(path, oid) for path, oid in folders.items() if path and path.startswith(start)]
+    if not is_recursive:
+        shown = [item for item in shown if "/" not in item["path"][len(start) :]]
+    return sorted(shown, key=lambda item: str(item["path"]))
+
+
+def _expand(shown: list[JSON], revision: Revision) -> None:
+    """Add to each entry the newest revision that changed it, and that nobody scanned it."""
+    changed = pull.last_changes(revision)
+    for item in shown:
+        item["lastCommit"] = shapes.last_commit(changed.get(item["path"], revision))
+        if item["type"] == "file":
+            item["securityFileStatus"] = shapes.UNSCANNED
+
+
+class Resolve(Route):
+    """HEAD and GET /{id}/resolve/{rev}/{path}"""
+
+    def get(self, request: HttpRequest, ns: str, name: str, tail: str) -> HttpResponseBase:
+        adapter = self.adapter(ns, name)
+        revision, path = locate(request, adapter, tail)
+        try:
+            entry = pull.file(revision, path)
+            pull.require_served(revision, self.caller)
+        except RegistryError as error:
+            return _at_commit(refuse(error, self.caller), revision)
+        response = _file(request, entry)
+        for header, value in _facts(entry).items():
+            response[header] = value
+        if not adapter.private:
+            response["Access-Control-Allow-Origin"] = "*"
+        return _at_commit(response, revision)
+
+
+def _at_commit(response: HttpResponseBase, revision: Revision) -> HttpResponseBase:
+    # Also on 404: without it clients cannot remember that a file does not exist, and ask again on every load.
+    response["X-Repo-Commit"] = revision.oid
+    return response
+
+
+def _facts(entry: Entry) -> dict[str, str]:
+    etag = f'"{entry.sha256 if entry.is_lfs else entry.git_oid}"'
+    name = entry.path.rpartition("/")[2]
+    plain = re.sub(r"[^A-Za-z0-9._ -]", "_", name)
+    facts = {
+        "ETag": etag,
+        "Accept-Ranges": "bytes",
+        "Content-Disposition": f"attachment; filename*=UTF-8''{quote(name, safe='')}; filename=\"{plain}\";",
+        "X-Content-Type-Options": "nosniff",
+        "Content-Security-Policy": "sandbox; default-src 'none'",
+        "Cross-Origin-Resource-Policy": "cross-origin",
+        "Cache-Control": "private, no-cache",
+    }
+    return facts | ({"X-Linked-Etag": etag, "X-Linked-Size": str(entry.size)} if entry.is_lfs else {})
+
+
+def _file(request: HttpRequest, entry: Entry) -> HttpResponseBase:
+    if url := pull.address(entry):
+        response: HttpResponseBase = HttpResponseRedirect(url)  # clients read the headers of this answer, not of S3's
+        response["Content-Length"] = "0"
+        return response
+    try:
+        span = _span(request.headers.get("Range", ""), entry.size)
+    except _Unsatisfiable:
+        response = HttpResponse(status=416)
+        response["Content-Range"] = f"bytes */{entry.size}"
+        return response
+    start, end = span or (0, entry.size)
+    response = HttpResponse() if request.method == "HEAD" else FileResponse(pull.open_bytes(entry, start, end))
+    response["Content-Type"] = "application/octet-stream" if entry.is_lfs else _type(entry.path)
+    response["Content-Length"] = str(end - start)
+    if span:
+        response.status_code = 206
+        response["Content-Range"] = f"bytes {start}-{end - 1}/{entry.size}"
+    return response
+
+
+def _type(path: str) -> str:
+    return "application/json" if path.endswith(".json") else "text/plain; charset=utf-8"
+
+
+class _Unsatisfiable(Exception):
+    """A range in which there is no byte of the file."""
+
+
+def _span(header: str, size: int) -> tuple[int, int] | None:
+    """Return [start, end) for a Range header of one range; None, which means everything, for any other header."""
+    found = _RANGE.fullmatch(header.replace(" ", ""))
+    if not found or found[1] == found[2] == "":
+        return None
+    if found[1] == "":
+        start, end = max(0, size - int(found[2])), size
+    else:
+        start, end = int(found[1]), min(int(found[2]) + 1, size) if found[2] else size
+    if start >= end:
+        raise _Unsatisfiable
+    return start, end

@@ -1,0 +1,140 @@
+"""Pushing on the wire: card check, preupload and commit. The steps of a push are in registry/push.py."""
+
+import base64
+import binascii
+from collections.abc import Iterator
+from typing import Any
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse
+
+from hub.hf import bodies, cards, shapes
+from hub.hf.dialect import Route, answer
+from hub.origin import origin
+from registry import push, refs, uploads
+from registry.errors import CommitInvalid, ValueInvalid
+from registry.models import Ref
+from registry.policy import Permission
+from registry.push import Deletion, Inline, Intent, Operation, Stored
+from registry.uploads import Asked
+
+
+class ValidateYaml(Route):
+    """POST /api/validate-yaml: JSON also without a token; clients parse the answer before they look at the status"""
+
+    def post(self, request: HttpRequest) -> HttpResponse:
+        try:
+            body = bodies.json_object(request)
+            errors, warnings = cards.judge(bodies.text(body, "content"), bodies.text(body, "repoType", "model"))
+        except ValueInvalid as error:
+            errors, warnings = [error.detail], []
+        if "text/plain" in request.headers.get("Accept", ""):
+            return _as_text(errors, warnings)
+        shown = {"errors": [{"message": text} for text in errors], "warnings": [{"message": text} for text in warnings]}
+        return answer(shown, 400 if errors else 200)
+
+
+def _as_text(errors: list[str], warnings: list[str]) -> HttpResponse:
+    lines = [f"- Error: {text}" for text in errors] + [f"- Warning: {text}" for text in warnings]
+    return HttpResponse("\n".join(lines), content_type="text/plain; charset=utf-8", status=400 if errors else 200)
+
+
+class Preupload(Route):
+    """POST /api/models/{id}/preupload/{rev}"""
+
+    def post(self, request: HttpRequest, ns: str, name: str, rev: str) -> HttpResponse:
+        adapter = self.adapter(ns, name, Permission.PUSH)
+        body = bodies.json_object(request)
+        asked = [Asked(bodies.text(file, "path"), bodies.whole(file, "size")) for file in bodies.objects(body, "files")]
+        ref = refs.full_name(rev)
+        gitignore = bodies.text(body, "gitIgnore", "") or None
+        proposes = bodies.truth(request.GET.get("create_pr"))  # clients leave out equal files, and then open nothing
+        files = uploads.plan(adapter, ref, asked, by=self.caller, gitignore=gitignore)
+        shown = [
+            {
+                "path": file.path,
+                "uploadMode": "lfs" if file.is_lfs else "regular",
+                "shouldIgnore": file.is_ignored,
+                **({"oid": file.oid} if file.oid and not proposes else {}),
+            }
+            for file in files
+        ]
+        return answer({"files": shown, "commitOid": refs.head(adapter, ref).oid})
+
+
+class Commit(Route):
+    """POST /api/models/{id}/commit/{rev}, NDJSON read line by line"""
+
+    def post(self, request: HttpRequest, ns: str, name: str, rev: str) -> HttpResponse:
+        adapter = self.adapter(ns, name, Permission.PUSH)
+        lines = bodies.ndjson(request, longest_line(), settings.MAX_PUSH_BYTES * 3 // 2)
+        header = _member(next(lines, {}), "header")
+        intent = Intent(
+            adapter,
+            refs.full_name(rev),
+            self.caller,
+            title=bodies.text(header, "summary"),
+            message=bodies.text(header, "description", ""),
+            parent=_parent(header),
+            propose=bodies.truth(request.GET.get("create_pr")),
+        )
+        ref = push.receive(intent, operations(lines))
+        return answer(_landed(ref, shapes.page_of(adapter, origin(request)), intent.propose))
+
+
+def longest_line() -> int:
+    """Return how long a line of a commit may be, in bytes: one inline file in base64, and its path."""
+    return settings.MAX_INLINE_BYTES * 4 // 3 + (64 << 10)
+
+
+def _landed(ref: Ref, page: str, proposed: bool) -> dict[str, Any]:
+    oid = ref.revision.oid
+    shown = {"success": True, "commitOid": oid, "commitUrl": f"{page}/commit/{oid}", "hookOutput": ""}
+    if proposed:
+        shown["pullRequestUrl"] = f"{page}/discussions/{ref.name.removeprefix(refs.PULL_REQUESTS)}"
+    return shown
+
+
+def operations(lines: Iterator[dict[str, Any]]) -> Iterator[Operation]:
+    """Turn the lines after the header into operations, one at a time. Raises CommitInvalid for anything unknown."""
+    for line in lines:
+        match line.get("key"):
+            case "file":
+                value = _member(line, "file")
+                yield Inline(bodies.text(value, "path"), _content(value))
+            case "lfsFile":
+                value = _member(line, "lfsFile")
+                if value.get("algo", "sha256") != "sha256":
+                    raise CommitInvalid(f"{value.get('algo')!r} is not a digest this hub knows; use sha256.")
+                size = bodies.whole(value, "size") if value.get("size") is not None else None
+                yield Stored(bodies.text(value, "path"), uploads.check_digest(bodies.text(value, "oid")), size)
+            case "deletedFile" | "deletedFolder" as key:
+                yield Deletion(bodies.text(_member(line, key), "path").rstrip("/"))
+            case other:
+                raise CommitInvalid(f"A line of the commit has the key {str(other)[:60]!r}, which is not known here.")
+
+
+def _member(line: dict[str, Any], key: str) -> dict[str, Any]:
+    value = line.get("value")
+    if line.get("key") != key or not isinstance(value, dict):
+        raise CommitInvalid(f"The commit lacks a line {{'key': '{key}', 'value': {{…}}}} where one must be.")
+    return value
+
+
+def _parent(header: dict[str, Any]) -> str:
+    parent = bodies.text(header, "parentCommit", "")
+    if parent and not (5 <= len(parent) <= 40 and set(parent.lower()) <= set("0123456789abcdef")):
+        raise CommitInvalid(f"The parent commit {parent[:60]!r} is not 5 to 40 hex digits.")
+    return parent
+
+
+def _content(value: dict[str, Any]) -> bytes:
+    content, encoding = bodies.text(value, "content"), bodies.text(value, "encoding", "base64")
+    try:
+        if encoding == "utf-8":
+            return content.encode()
+        if encoding == "base64":
+            return base64.b64decode(content, validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise CommitInvalid(f"The content of {str(value.get('path'))[:200]!r} is not {encoding}: {error}.") from None
+    raise CommitInvalid(f"The encoding {encoding[:40]!r} is not known here; use base64.")

@@ -1,0 +1,114 @@
+"""Branches, tags, history, and pull requests as far as pushing to them needs."""
+
+from django.http import HttpRequest, HttpResponse
+
+from hub.hf import bodies, shapes
+from hub.hf.addresses import next_page
+from hub.hf.dialect import Route, answer
+from hub.hf.shapes import JSON
+from registry import pull, refs
+from registry.errors import NotSupported
+from registry.models import Adapter, Ref
+from registry.policy import Permission
+
+HISTORY_PAGE = 50
+
+
+class Refs(Route):
+    """GET /api/models/{id}/refs"""
+
+    def get(self, request: HttpRequest, ns: str, name: str) -> HttpResponse:
+        shown: dict[str, list[JSON]] = {"branches": [], "tags": [], "converts": []}
+        if bodies.truth(request.GET.get("include_prs") or request.GET.get("include_pull_requests")):
+            shown["pullRequests"] = []
+        kinds = {refs.BRANCHES: "branches", refs.TAGS: "tags", refs.PULL_REQUESTS: "pullRequests"}
+        for ref in refs.list_all(self.adapter(ns, name)):
+            for prefix, kind in kinds.items():
+                if ref.name.startswith(prefix) and kind in shown:
+                    shown[kind].append(shapes.ref(ref, ref.name.removeprefix(prefix)))
+        return answer(shown)
+
+
+class Commits(Route):
+    """GET /api/models/{id}/commits/{rev}, 50 a page; the cursor is the commit that the next page begins with"""
+
+    def get(self, request: HttpRequest, ns: str, name: str, rev: str) -> HttpResponse:
+        adapter = self.adapter(ns, name)
+        revision = pull.resolve(adapter, request.GET.get("cursor") or rev)
+        limit = bodies.whole_in(request.GET, "limit", HISTORY_PAGE, 1000)
+        line = pull.history(revision, limit + 1)
+        is_formatted = "formatted" in request.GET.getlist("expand[]") + request.GET.getlist("expand")
+        shown = [shapes.commit(one) for one in line[:limit]]
+        if is_formatted:
+            shown = [one | {"formatted": {"title": one["title"], "message": one["message"]}} for one in shown]
+        response = answer(shown)
+        if len(line) > limit:
+            response["Link"] = next_page(request, cursor=line[limit].oid, limit=str(limit))
+        return response
+
+
+class Branch(Route):
+    """POST and DELETE /api/models/{id}/branch/{name}"""
+
+    def post(self, request: HttpRequest, ns: str, name: str, rev: str) -> HttpResponse:
+        adapter = self.adapter(ns, name, Permission.PUSH)
+        start = bodies.text(bodies.json_object(request), "startingPoint", "main")
+        refs.check_ref_name(rev)
+        refs.create(adapter, refs.BRANCHES + rev, pull.resolve(adapter, start), self.caller)
+        return answer({})
+
+    def delete(self, request: HttpRequest, ns: str, name: str, rev: str) -> HttpResponse:
+        refs.delete(self.adapter(ns, name, Permission.PUSH), refs.BRANCHES + rev, self.caller)
+        return answer({})
+
+
+class Tag(Route):
+    """POST /api/models/{id}/tag/{rev} makes a tag at rev; DELETE /api/models/{id}/tag/{tag} deletes one"""
+
+    def post(self, request: HttpRequest, ns: str, name: str, rev: str) -> HttpResponse:
+        adapter = self.adapter(ns, name, Permission.PUSH)
+        tag = refs.check_ref_name(bodies.text(bodies.json_object(request), "tag"))
+        refs.create(adapter, refs.TAGS + tag, pull.resolve(adapter, rev), self.caller)
+        return answer({})
+
+    def delete(self, request: HttpRequest, ns: str, name: str, rev: str) -> HttpResponse:
+        refs.delete(self.adapter(ns, name, Permission.PUSH), refs.TAGS + rev, self.caller)
+        return answer({})
+
+
+class PullRequests(Route):
+    """POST /api/models/{id}/discussions with pullRequest: true, which `hf upload --create-pr` sends first"""
+
+    def post(self, request: HttpRequest, ns: str, name: str) -> HttpResponse:
+        adapter = self.adapter(ns, name)
+        if not bodies.truth(bodies.json_object(request).get("pullRequest")):
+            raise NotSupported("Discussions are not served by this hub yet.", fix="Only pull requests can be opened.")
+        return answer(_pull_request(adapter, refs.propose(adapter, self.caller)))
+
+
+class PullRequest(Route):
+    """GET /api/models/{id}/discussions/{n}"""
+
+    def get(self, request: HttpRequest, ns: str, name: str, number: int) -> HttpResponse:
+        adapter = self.adapter(ns, name)
+        found = adapter.refs.filter(name=f"{refs.PULL_REQUESTS}{number}").select_related("revision__author").first()
+        if found is None:
+            raise refs.missing(f"{refs.PULL_REQUESTS}{number}")
+        return answer(_pull_request(adapter, found))
+
+
+def _pull_request(adapter: Adapter, ref: Ref) -> JSON:
+    number = int(ref.name.removeprefix(refs.PULL_REQUESTS))
+    return {
+        "num": number,
+        "title": ref.revision.title,
+        "author": {"name": ref.revision.author.username, "type": "user"},
+        "createdAt": shapes.moment(ref.updated_at),
+        "status": "open",
+        "repo": {"name": adapter.full_name, "type": adapter.type},
+        "isPullRequest": True,
+        "changes": {"base": refs.MAIN},
+        "filesWithConflicts": False,
+        "events": [],
+        "diff": "",
+    }

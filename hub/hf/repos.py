@@ -1,0 +1,98 @@
+"""Repositories as wholes: create, delete, settings, and whether one may read or write."""
+
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse
+
+from hub.errors import face
+from hub.hf import bodies, shapes
+from hub.hf.dialect import Route, answer
+from hub.origin import origin
+from registry import adapters
+from registry.errors import AdapterExists, NotSupported, SignInRequired, ValueInvalid
+from registry.policy import Permission
+
+VISIBILITY = {"public": False, "private": True}
+
+
+class Create(Route):
+    """POST /api/repos/create: 200 or 409, both with the address, which `exist_ok` reads from either."""
+
+    def post(self, request: HttpRequest) -> HttpResponse:
+        if self.caller.user is None:
+            raise SignInRequired("Creating a repository needs a token.")
+        body = bodies.json_object(request)
+        type, full_name = named_in(body, self.caller.user.username)
+        try:
+            adapter = adapters.create(full_name, self.caller, private=privacy_in(body), type=type)
+        except AdapterExists as error:
+            url = f"{origin(request)}/{shapes.PREFIXES[type]}{error.facts['full_name']}"
+            shown = {"error": f"You already created this {type} repo", "url": url, "code": error.code}
+            return answer(shown, face(error).status)
+        url = shapes.page_of(adapter, origin(request))
+        return answer({"url": url, "name": adapter.full_name, "id": f"{adapter.pk:024x}"})
+
+
+class Delete(Route):
+    """DELETE /api/repos/delete, with a JSON body"""
+
+    def delete(self, request: HttpRequest) -> HttpResponse:
+        if self.caller.user is None:
+            raise SignInRequired("Deleting a repository needs a token.")
+        type, full_name = named_in(bodies.json_object(request), self.caller.user.username)
+        adapters.delete(adapters.find(full_name, self.caller, Permission.CONFIGURE, type=type), self.caller)
+        return answer({})
+
+
+class Settings(Route):
+    """PUT /api/models/{id}/settings: visibility, for now"""
+
+    def put(self, request: HttpRequest, ns: str, name: str) -> HttpResponse:
+        adapter = self.adapter(ns, name, Permission.CONFIGURE)
+        body = bodies.json_object(request)
+        private = privacy_in(body)
+        if body.get("gated") not in (None, False):
+            raise NotSupported("Gated access is not served by this hub yet.", fix="Make the adapter private instead.")
+        if private is not None:
+            adapters.set_private(adapter, private, self.caller)
+        return answer({"private": adapter.private, "gated": False})
+
+
+class AuthCheck(Route):
+    """GET /api/models/{id}/auth-check[/write]"""
+
+    permission = Permission.DOWNLOAD
+
+    def get(self, request: HttpRequest, ns: str, name: str) -> HttpResponse:
+        self.adapter(ns, name, self.permission)
+        return answer({})
+
+
+class WriteCheck(AuthCheck):
+    """The same for pushing"""
+
+    permission = Permission.PUSH
+
+
+def named_in(body: dict[str, Any], username: str) -> tuple[str, str]:
+    """Return (type, full name) of the repository a body names; without a namespace it is the caller's own.
+
+    The `adapters` library sends the whole id as the name.
+    """
+    name, organization = bodies.text(body, "name"), bodies.text(body, "organization", "")
+    type = bodies.text(body, "type", "model")
+    if type not in shapes.PREFIXES:
+        raise NotSupported(f"This hub keeps no repositories of type {type[:40]!r}.", fix="Use a model or a dataset.")
+    return type, name if "/" in name and not organization else f"{organization or username}/{name}"
+
+
+def privacy_in(body: dict[str, Any]) -> bool | None:
+    """Return whether a body asks for a private repository; None where it does not say. 0.x sends `private`."""
+    visibility, private = body.get("visibility"), body.get("private")
+    if visibility is not None:
+        if not isinstance(visibility, str) or visibility not in VISIBILITY:
+            raise ValueInvalid(f"There is no visibility {str(visibility)[:40]!r}.", fix="Use public or private.")
+        return VISIBILITY[visibility]
+    if private is not None and not isinstance(private, bool):
+        raise ValueInvalid("'private' must be true or false.", fix="Send a JSON boolean.")
+    return private

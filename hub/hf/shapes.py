@@ -1,0 +1,163 @@
+"""Our objects as the exact JSON keys that the Hub uses; every key is deliberate, nothing is looked up here."""
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Any
+
+from registry import facts as reading
+from registry import manifest
+from registry.manifest import Entry
+from registry.models import Adapter, Ref, Revision
+from registry.policy import Caller
+
+JSON = dict[str, Any]
+PEFT_KEYS = ("base_model_name_or_path", "peft_type", "task_type")
+ADAPTERS_KEYS = ("model_name", "model_type", "model_class", "name", "config")
+PREFIXES = {"model": "", "dataset": "datasets/"}
+
+
+def moment(at: datetime) -> str:
+    """Return the one form of time that clients parse: milliseconds and Z."""
+    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{at.microsecond // 1000:03d}Z"
+
+
+def page_of(adapter: Adapter, origin: str) -> str:
+    """Return the address of the repository's page, which clients parse for its id."""
+    return f"{origin}/{PREFIXES[adapter.type]}{adapter.full_name}"
+
+
+def whoami(caller: Caller, orgs: Iterable[JSON]) -> JSON:
+    """The answer to whoami-v2."""
+    user = caller.user
+    assert user is not None, "whoami is only for people"
+    token = caller.token
+    return {
+        "type": "user",
+        "id": f"{user.pk:024x}",
+        "name": user.username,
+        "fullname": user.full_name or user.username,
+        "email": user.email,
+        "emailVerified": True,
+        "isPro": False,
+        "avatarUrl": "",
+        "orgs": list(orgs),
+        "auth": {
+            "type": "access_token" if token else "session",
+            **({"accessToken": {"displayName": token.name, "role": _token_role(token.role)}} if token else {}),
+        },
+    }
+
+
+def _token_role(role: str) -> str:
+    return {"fine-grained": "fineGrained"}.get(role, role)
+
+
+def file_entry(entry: Entry) -> JSON:
+    """A file in a tree listing: `oid` is the git blob's sha1, for LFS files the pointer's."""
+    shown: JSON = {"type": "file", "oid": entry.git_oid, "size": entry.size, "path": entry.path}
+    if entry.is_lfs:
+        shown["lfs"] = {"oid": entry.sha256, "size": entry.size, "pointerSize": _pointer_size(entry)}
+    return shown
+
+
+def folder_entry(path: str, oid: str) -> JSON:
+    """A folder in a tree listing."""
+    return {"type": "directory", "oid": oid, "size": 0, "path": path}
+
+
+def _pointer_size(entry: Entry) -> int:
+    return len(manifest.pointer(entry.sha256, entry.size))
+
+
+def last_commit(revision: Revision) -> JSON:
+    """Beside a tree entry when a client asks to expand it."""
+    return {"id": revision.oid, "title": revision.title, "date": moment(revision.created_at)}
+
+
+UNSCANNED: JSON = {"status": "unscanned", "avScan": None, "pickleImportScan": None}
+
+
+def sibling(entry: Entry, with_blobs: bool) -> JSON:
+    """A file in a model's info; the digest of an LFS file is called sha256 here, and oid in trees."""
+    shown: JSON = {"rfilename": entry.path}
+    if with_blobs:
+        shown |= {"size": entry.size, "blobId": entry.git_oid}
+    if with_blobs and entry.is_lfs:
+        shown["lfs"] = {"sha256": entry.sha256, "size": entry.size, "pointerSize": _pointer_size(entry)}
+    return shown
+
+
+def summary(adapter: Adapter) -> JSON:
+    """A repository in a list, from its row alone."""
+    return {
+        "_id": f"{adapter.pk:024x}",
+        "id": adapter.full_name,
+        **({"modelId": adapter.full_name} if adapter.type == "model" else {}),
+        "author": adapter.namespace.name,
+        "private": adapter.private,
+        "gated": False,
+        "disabled": adapter.is_quarantined,
+        "likes": 0,
+        "downloads": adapter.downloads,
+        "trendingScore": 0,
+        "tags": adapter.tags,
+        **({"pipeline_tag": adapter.task} if adapter.task else {}),
+        "createdAt": moment(adapter.created_at),
+        "lastModified": moment(adapter.updated_at),
+    }
+
+
+def info(adapter: Adapter, revision: Revision, entries: dict[str, Entry], with_blobs: bool) -> JSON:
+    """Everything about a repository at a revision."""
+    said = reading.of(entries)
+    shown = summary(adapter) | {
+        "sha": revision.oid,
+        "lastModified": moment(revision.created_at),
+        "siblings": [sibling(entry, with_blobs) for entry in entries.values()],
+        "cardData": said.card.data,
+        "tags": said.tags,
+        "usedStorage": sum({entry.sha256: entry.size for entry in entries.values()}.values()),
+    }
+    if adapter.type == "model":
+        shown |= {"spaces": [], "widgetData": []} | _of_a_model(said)
+    return shown
+
+
+def _of_a_model(said: reading.Facts) -> JSON:
+    shown: JSON = {"config": config(said)}
+    if said.library:
+        shown["library_name"] = said.library
+    if said.task:
+        shown["pipeline_tag"] = said.task
+    if said.parameters:
+        shown["safetensors"] = {"parameters": said.parameters, "total": sum(said.parameters.values())}
+    if "model-index" in said.card.data:
+        shown["model-index"] = said.card.data["model-index"]
+    return shown
+
+
+def config(said: reading.Facts) -> JSON:
+    """The digest of adapter_config.json. The `adapters` library reads its part under both of its names."""
+    ours = said.config
+    if "peft_type" in ours:
+        return {"peft": {key: ours[key] for key in PEFT_KEYS if ours.get(key) is not None}}
+    if "model_name" in ours:
+        part = {key: ours[key] for key in ADAPTERS_KEYS if key in ours}
+        return {"adapters": part, "adapter_transformers": part}
+    return {}
+
+
+def commit(revision: Revision) -> JSON:
+    """A revision in a history."""
+    return {
+        "id": revision.oid,
+        "title": revision.title,
+        "message": revision.message,
+        "authors": [{"user": revision.author.username}],
+        "date": moment(revision.created_at),
+    }
+
+
+def ref(ref: Ref, name: str) -> JSON:
+    """A branch, tag or pull request in a list of refs."""
+    return {"name": name, "ref": ref.name, "targetCommit": ref.revision.oid}

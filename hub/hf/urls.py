@@ -1,0 +1,86 @@
+"""The wire table: every Hub route we speak, those we know and refuse with a sentence, and the rest below /api/."""
+
+
+
+from django.urls import URLPattern, path, re_path
+from django.views import View
+
+from hub.hf import account, lfs, listing, pull, push, refs, repos
+from hub.hf.dialect import Unknown, Unserved
+
+
+def speak(route: str, view: type[View], **given: str) -> URLPattern:
+    """One route we serve."""
+    return path(route, view.as_view(), given)
+
+
+def refuse(pattern: str, sentence: str) -> URLPattern:
+    """Routes we know and do not serve (yet)."""
+    return re_path(rf"^{pattern}", Unserved.as_view(sentence=sentence))
+
+
+def of_a_repository(kind: str, type: str) -> list[URLPattern]:
+    """The routes of one repository below /api/."""
+    one = f"api/{kind}/<str:ns>/<str:name>"
+    table = [
+        ("", listing.Info),
+        ("/revision/<path:rev>", listing.Info),
+        ("/auth-check", repos.AuthCheck),
+        ("/auth-check/write", repos.WriteCheck),
+        ("/settings", repos.Settings),
+        ("/preupload/<path:rev>", push.Preupload),
+        ("/commit/<path:rev>", push.Commit),
+        ("/tree/<path:tail>", pull.Tree),
+        ("/paths-info/<path:rev>", pull.PathsInfo),
+        ("/refs", refs.Refs),
+        ("/commits/<path:rev>", refs.Commits),
+        ("/branch/<path:rev>", refs.Branch),
+        ("/tag/<path:rev>", refs.Tag),
+        ("/discussions", refs.PullRequests),
+        ("/discussions/<int:number>", refs.PullRequest),
+    ]
+    lists = speak(f"api/{kind}", listing.List, type=type)
+    return [lists, *(speak(one + rest, view, type=type) for rest, view in table)]
+
+
+def of_its_files(prefix: str, type: str) -> list[URLPattern]:
+    """The routes of one repository's bytes, at the addresses of its pages."""
+    one = f"{prefix}<str:ns>/<str:name>"
+    return [
+        speak(f"{one}/resolve/<path:tail>", pull.Resolve, type=type),
+        speak(f"{one}/raw/<path:tail>", pull.Resolve, type=type),
+        speak(f"{one}.git/info/lfs/objects/batch", lfs.Batch, type=type),
+    ]
+
+
+ID = r"api/(models|datasets)/[^/]+/[^/]+"
+UNSERVED = [
+    refuse(rf"{ID}/(discussions|likers|like)(/|$)", "Discussions and likes are not served by this hub yet."),
+    refuse(rf"{ID}/(super-squash|lfs-files|duplicate)(/|$)", "Rewriting and copying are not served by this hub yet."),
+    refuse(rf"{ID}/(user-access-request|resource-group)(/|$)", "Gated access is not served by this hub yet."),
+    refuse(rf"{ID}/safetensors-metadata/", "Headers of sharded weights are not served; read the files by Range."),
+    refuse(r"api/repos/(move|duplicate)$", "Moving repositories is not served by this hub yet."),
+    refuse(r"api/collections(/|$)", "Collections are not served by this hub yet."),
+    refuse(r"api/(settings|users|organizations)/", "Accounts are kept on the website: see /settings."),
+    refuse(r"api/models-tags-by-type$", "The list of tags is not served by this hub yet."),
+    refuse(r"api/(spaces|kernels|papers|jobs|buckets|scheduled-jobs)/", "This hub keeps models and datasets only."),
+    refuse(r"oauth/(device|token)$", "Sign-in by device is not served; make a token at /settings/tokens."),
+]
+
+urlpatterns = [
+    speak("api/whoami-v2", account.WhoAmI),
+    speak("api/agent-harnesses", account.AgentHarnesses),
+    speak("api/telemetry/<path:topic>", account.Telemetry),
+    speak("api/validate-yaml", push.ValidateYaml),
+    speak("api/repos/create", repos.Create),
+    speak("api/repos/delete", repos.Delete),
+    speak("api/spaces", listing.Nothing),
+    speak("api/lfs/uploads", lfs.Upload),
+    speak("api/lfs/uploads/verify", lfs.Verify),
+    *of_a_repository("models", "model"),
+    *of_a_repository("datasets", "dataset"),
+    *UNSERVED,
+    re_path(r"^api/(?!v1/)", Unknown.as_view()),
+    *of_its_files("datasets/", "dataset"),
+    *of_its_files("", "model"),
+]

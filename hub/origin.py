@@ -1,0 +1,34 @@
+"""The scheme and host under which a client reached this hub, for absolute links in answers; one rule for every face."""
+
+from ipaddress import ip_address, ip_network
+
+from django.conf import settings
+from django.http import HttpRequest
+from django.http.request import split_domain_port, validate_host
+
+
+def origin(request: HttpRequest) -> str:
+    """Return e.g. http://127.0.0.1:8070: the request's own host when it is one of ours, else DOVETAIL_PUBLIC_URL.
+
+    Clients check that links lie below the endpoint they were given. X-Forwarded-* counts only from a trusted proxy.
+    """
+    scheme, host = request.scheme or "http", request.META.get("HTTP_HOST", "")
+    if is_from_trusted_proxy(request):
+        scheme = _first(request, "X-Forwarded-Proto") or scheme
+        host = _first(request, "X-Forwarded-Host") or host
+    name, _ = split_domain_port(host)
+    is_ours = scheme in {"http", "https"} and name and validate_host(name, settings.ALLOWED_HOSTS)
+    return f"{scheme}://{host}" if is_ours else settings.PUBLIC_URL
+
+
+def is_from_trusted_proxy(request: HttpRequest) -> bool:
+    """Whether the peer of this connection is one of DOVETAIL_TRUSTED_PROXIES (addresses or networks)."""
+    try:
+        peer = ip_address(request.META.get("REMOTE_ADDR", ""))
+    except ValueError:  # a Unix socket has no address
+        return False
+    return any(peer in ip_network(proxy, strict=False) for proxy in settings.TRUSTED_PROXIES)
+
+
+def _first(request: HttpRequest, header: str) -> str:
+    return request.headers.get(header, "").partition(",")[0].strip()

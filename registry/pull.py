@@ -1,0 +1,181 @@
+"""How a name becomes a revision, and a path becomes bytes that this caller may have. Only reads."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from django.conf import settings
+from django.db.models import Exists, OuterRef, Q, QuerySet
+
+from registry import blobs, policy, refs, site
+from registry.blobs import Keys, Reader
+from registry.errors import FileNotFound, RevisionNotFound, RevisionNotVerified
+from registry.manifest import Entry, folders_of
+from registry.models import Adapter, Revision, RevisionFile, Verdict
+from registry.policy import Caller
+
+VERIFIED = "refs/verified"
+LOOK_BACK = 100
+SHORTEST_OID = 5  # hex digits of an abbreviated commit id; the Hub's clients think the same
+_HEX = frozenset("0123456789abcdef")
+
+
+# --- revisions -------------------------------------------------------------------------------------------------------
+def resolve(adapter: Adapter, rev: str) -> Revision:
+    """Return the revision that a branch, tag, full ref, `verified`, `HEAD` or (short) commit id means, in that order.
+
+    Raises RevisionNotFound.
+    """
+    revision = _named(adapter, rev) or _by_oid(adapter, rev)
+    if revision is None:
+        raise refs.missing(rev)
+    revision.adapter = adapter  # the one that is loaded already, with its namespace
+    return revision
+
+
+def _by_oid(adapter: Adapter, rev: str) -> Revision | None:
+    oid = rev.lower()
+    if SHORTEST_OID <= len(oid) <= 40 and _HEX.issuperset(oid):
+        match = {"oid": oid} if len(oid) == 40 else {"oid__startswith": oid}
+        candidates = list(adapter.revisions.filter(**match)[:2])
+        if len(candidates) == 1:
+            return candidates[0]
+    return None
+
+
+def resolve_within(adapter: Adapter, text: str) -> tuple[Revision, str]:
+    """Return the revision and the path in rev/path, where rev itself may hold slashes; the longest name wins.
+
+    For clients and proxies that send refs/pr/1 as it is instead of refs%2Fpr%2F1. Raises RevisionNotFound.
+    """
+    parts = text.split("/")
+    for count in range(min(len(parts), 8), 0, -1):
+        try:
+            return resolve(adapter, "/".join(parts[:count])), "/".join(parts[count:])
+        except RevisionNotFound:
+            continue
+    raise refs.missing(parts[0])
+
+
+def _named(adapter: Adapter, rev: str) -> Revision | None:
+    if not rev or "\0" in rev or len(rev) > refs.MAX_REF_NAME:
+        return None
+    meant = [refs.MAIN] if rev == "HEAD" else [refs.BRANCHES + rev, refs.TAGS + rev]
+    meant += [VERIFIED] if rev == "verified" else [rev] if rev.startswith("refs/") else []
+    found = {ref.name: ref.revision for ref in adapter.refs.filter(name__in=meant).select_related("revision")}
+    return next((found[name] for name in meant if name in found), None)
+
+
+def entries(revision: Revision) -> dict[str, Entry]:
+    """Return path → entry of every file of the revision, in one query."""
+    rows = revision.files.order_by("path").values_list("path", "blob_id", "size", "is_lfs", "git_oid")
+    return {row[0]: Entry(*row) for row in rows}
+
+
+def entries_of(revisions: Iterable[Revision]) -> dict[int, dict[str, Entry]]:
+    """Return the same for many revisions, by their row ids, in one query."""
+    found: dict[int, dict[str, Entry]] = {revision.pk: {} for revision in revisions}
+    rows = RevisionFile.objects.filter(revision__in=found).order_by("path")
+    for row in rows.values_list("path", "blob_id", "size", "is_lfs", "git_oid", "revision_id"):
+        found[row[5]][row[0]] = Entry(*row[:5])
+    return found
+
+
+def history(revision: Revision, limit: int) -> list[Revision]:
+    """Return the revision and its ancestors, newest first, at most `limit` of them; one query."""
+    found: list[Revision] = []
+    at: int | None = revision.pk
+    # A parent is always older than its child, so one pass meets the whole line, past the revisions of other branches.
+    rows = revision.adapter.revisions.filter(pk__lte=revision.pk).select_related("author").order_by("-pk")
+    for row in rows.iterator(chunk_size=200):
+        if row.pk == at:
+            found.append(row)
+            at = row.parent_id
+            if at is None or len(found) == limit:
+                break
+    return found
+
+
+def last_changes(revision: Revision) -> dict[str, Revision]:
+    """Return for each file and folder the newest revision, of the last LOOK_BACK, that changed something there."""
+    line = history(revision, LOOK_BACK + 1)
+    trees = entries_of(line)
+    changed: dict[str, Revision] = {}
+    for at, before in zip(line, [*line[1:], None], strict=True):
+        now, then = trees[at.pk], trees[before.pk] if before else {}
+        for path in {path for path in now.keys() | then.keys() if now.get(path) != then.get(path)}:
+            for name in (path, *folders_of(path)):
+                changed.setdefault(name, at)
+    return changed
+
+
+# --- files -----------------------------------------------------------------------------------------------------------
+def file(revision: Revision, path: str) -> Entry:
+    """Return one file of the revision. Raises FileNotFound."""
+    row = None
+    if path and "\0" not in path:
+        row = revision.files.filter(path=path).values_list("path", "blob_id", "size", "is_lfs", "git_oid").first()
+    if row is None:
+        raise FileNotFound(f"Entry not found: {path[:200]!r} is not in {revision.oid}.")
+    return Entry(*row)
+
+
+def require_served(revision: Revision, by: Caller) -> None:
+    """Raise RevisionNotVerified where only verified revisions are served, this is none, and the caller no member."""
+    adapter = revision.adapter
+    if site.value("pull_policy") == "open" or by.is_staff or by.role_in(adapter):
+        return
+    newest = revision.verdicts.order_by("-number").values_list("state", flat=True).first()
+    if newest is None or newest == Verdict.State.PASSED:
+        return
+    verified = adapter.refs.filter(name=VERIFIED).values_list("revision__oid", flat=True).first()
+    raise RevisionNotVerified(
+        f"Revision {revision.oid} of {adapter.full_name} is not verified (its verdict: {newest}). "
+        + (f"The newest verified revision is {verified}." if verified else "No revision of it is verified yet."),
+        verified=verified,
+    )
+
+
+def address(entry: Entry) -> str | None:
+    """Return a URL where the store itself serves this file for a minute, or None where the web process must.
+
+    Only for LFS files: clients take the answer for a small file as it is and follow no redirect.
+    """
+    name = entry.path.rpartition("/")[2]
+    seconds = settings.DOWNLOAD_URL_SECONDS
+    return blobs.store().presigned_get(Keys.blob(entry.sha256), name, seconds) if entry.is_lfs else None
+
+
+def open_bytes(entry: Entry, start: int, end: int) -> "Reader | Span":
+    """Open bytes [start, end) of a file; a Span where it is a file on this machine, which a server can send itself."""
+    key = Keys.blob(entry.sha256)
+    path = blobs.store().local_path(key)
+    return Span(path, start, end) if path else blobs.store().open(key, start, end)
+
+
+class Span:
+    """Bytes [start, end) of a file, with its descriptor at the start of them: what sendfile(2) wants."""
+
+    def __init__(self, path: Path, start: int, end: int) -> None:
+        self._file = path.open("rb", buffering=0)
+        self._file.seek(start)
+        self._left = end - start
+
+    def fileno(self) -> int:
+        return self._file.fileno()
+
+    def read(self, size: int = -1) -> bytes:
+        data = self._file.read(self._left if size < 0 else min(size, self._left))
+        self._left -= len(data)
+        return data
+
+    def close(self) -> None:
+        self._file.close()
+
+
+def downloadable(by: Caller) -> QuerySet[RevisionFile]:
+    """Return the files of every adapter that this caller could download now."""
+    served = RevisionFile.objects.filter(revision__adapter__in=Adapter.objects.filter(policy.visible_to(by)))
+    if site.value("pull_policy") == "open":
+        return served
+    doubtful = Verdict.objects.filter(revision=OuterRef("revision")).exclude(state=Verdict.State.PASSED)
+    return served.filter(Q(revision__adapter__namespace_id__in=list(by.roles)) | ~Exists(doubtful))

@@ -1,0 +1,327 @@
+"""How a push becomes a revision, in named steps: bytes, rows, nudge, never in another order.
+
+A push that dies leaves bytes without rows (swept later) or a queued verdict (rung again later), and never a revision
+whose file is missing. What travels before the push is in uploads.py; how bytes are proven is in intake.py.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from django.conf import settings
+from django.db import transaction
+from django.utils import timezone
+
+from registry import blobs, catalog, facts, intake, manifest, names, policy, possession, pull, refs, uploads, verdicts
+from registry.blobs import Keys
+from registry.errors import (
+    BlobUnknown,
+    DigestMismatch,
+    FileNotFound,
+    FileTooLarge,
+    ParentStale,
+    PushTooLarge,
+    ValueInvalid,
+)
+from registry.facts import Facts
+from registry.manifest import Entry
+from registry.models import Adapter, Possession, Ref, Revision, RevisionFile
+from registry.policy import Caller, Permission
+from registry.refs import MAIN
+
+MAX_OPERATIONS = 20_000
+MAX_FILES = 20_000
+MAX_TITLE, MAX_MESSAGE = 500, 64 << 10
+MAX_TAGS, MAX_TAG = 200, 200
+
+
+# --- what a push may ask for -----------------------------------------------------------------------------------------
+@dataclass(frozen=True, slots=True)
+class Inline:
+    """A file whose bytes came with the push."""
+
+    path: str
+    content: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A file whose bytes were delivered before. A size the client states must be the store's; copies state none."""
+
+    path: str
+    sha256: str
+    size: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Deletion:
+    """A path that goes away: a file, or a folder with all that is in it."""
+
+    path: str
+
+
+Operation = Inline | Stored | Deletion
+Edit = Entry | Stored | Deletion
+
+
+@dataclass(frozen=True)
+class Intent:
+    """Where a push goes, who pushes, and what is said about it."""
+
+    adapter: Adapter
+    ref: str
+    by: Caller
+    title: str
+    message: str = ""
+    parent: str = ""  # the commit the pusher saw, whole or abbreviated; "": whatever is there
+    propose: bool = False  # leave the ref alone and make refs/pr/N
+
+
+@dataclass(frozen=True)
+class Draft:
+    """The revision that would come of an intent on top of `head`."""
+
+    head: Revision | None
+    entries: dict[str, Entry]
+    is_noop: bool
+    facts: Facts = field(repr=False)
+
+
+# --- the push --------------------------------------------------------------------------------------------------------
+def receive(intent: Intent, operations: Iterable[Operation]) -> Ref:
+    """Apply the operations, in order, to what the ref points at; return the ref, moved to the new revision.
+
+    Files equal to those that are there make no revision: retries are free. Raises what policy.require raises,
+    RevisionNotFound, ParentStale, PathInvalid, FileNotFound (deleting what is not there), FileTooLarge, PushTooLarge,
+    BlobUnknown, ValueInvalid; nothing but unreferenced bytes is left behind then.
+    """
+    adapter = policy.require(intent.by, Permission.PUSH, intent.adapter)
+    _check_words(intent)
+    refs.head(adapter, intent.ref)  # an unknown branch is refused before any byte is kept
+    edits = _believe(adapter, _keep_bytes(adapter, operations), intent.by)
+    draft = _compose(intent, edits)
+    with transaction.atomic():
+        Adapter.objects.select_for_update().get(pk=adapter.pk)  # one push at a time for each adapter
+        if refs.head(adapter, intent.ref) != draft.head:
+            draft = _compose(intent, edits)  # somebody was faster; under the lock nobody is faster twice
+        return _land(intent, draft)
+
+
+def begin(adapter: Adapter, by: Caller) -> Ref:
+    """Give a new adapter its first revision, with the .gitattributes that git and the Hub's clients expect.
+
+    Call it in the transaction that makes the adapter.
+    """
+    intent = Intent(adapter, MAIN, by, title="initial commit")
+    edits = _keep_bytes(adapter, [Inline(".gitattributes", uploads.GITATTRIBUTES)])
+    entries = {edit.path: edit for edit in edits if isinstance(edit, Entry)}
+    return _land(intent, Draft(None, entries, False, facts.of(entries)))
+
+
+# --- bytes -----------------------------------------------------------------------------------------------------------
+def _keep_bytes(adapter: Adapter, operations: Iterable[Operation]) -> list[Edit]:
+    """Put inline bytes into the store, one file at a time, and check every path."""
+    edits: list[Edit] = []
+    total = 0
+    for operation in operations:
+        path = names.check_path(operation.path)
+        if len(edits) >= MAX_OPERATIONS:
+            raise PushTooLarge(f"This push holds more than {MAX_OPERATIONS:,} operations.")
+        match operation:
+            case Inline(content=content):
+                total += _check_size(path, len(content), settings.MAX_INLINE_BYTES)
+                _check_total(total)
+                kept = intake.receive_inline(adapter, content)
+                edits.append(Entry(path, kept.sha256, kept.size, False, manifest.git_blob_oid(content)))
+            case Stored():
+                edits.append(replace(operation, path=path))
+            case Deletion():
+                edits.append(Deletion(path))
+    return edits
+
+
+def _believe(adapter: Adapter, edits: list[Edit], by: Caller) -> list[Entry | Deletion]:
+    """Turn claims into entries: a digest counts if this adapter was given its bytes, or the caller can read them."""
+    claimed = {edit.sha256 for edit in edits if isinstance(edit, Stored)}
+    known = possession.usable(adapter, claimed, by)
+    believed: list[Entry | Deletion] = []
+    total = 0
+    for edit in edits:
+        if not isinstance(edit, Stored):
+            believed.append(edit)
+            continue
+        size = _proven_size(adapter, edit, known)
+        total += _check_size(edit.path, size, settings.MAX_FILE_BYTES)
+        _check_total(total)
+        believed.append(manifest.lfs_entry(edit.path, edit.sha256, size))
+    return believed
+
+
+def _proven_size(adapter: Adapter, claim: Stored, known: Mapping[str, int]) -> int:
+    # The look into the store is for a delivery that died between its row and its bytes.
+    if claim.sha256 not in known or not blobs.exists(Keys.blob(claim.sha256)):
+        raise BlobUnknown(
+            f"The bytes of {claim.path!r} (sha256 {claim.sha256}) were never delivered to {adapter.full_name}."
+        )
+    size = known[claim.sha256]
+    if claim.size not in (None, size):
+        raise DigestMismatch(f"{claim.path!r} is said to have {claim.size:,} bytes, but {claim.sha256} has {size:,}.")
+    return size
+
+
+def _check_size(path: str, size: int, limit: int) -> int:
+    if size > limit:
+        raise FileTooLarge(f"{path!r} has {size:,} bytes; the limit is {limit:,}.", limit=limit)
+    return size
+
+
+def _check_total(total: int) -> None:
+    if total > settings.MAX_PUSH_BYTES:
+        raise PushTooLarge(f"This push holds {total:,} bytes or more; the limit is {settings.MAX_PUSH_BYTES:,}.")
+
+
+# --- the tree --------------------------------------------------------------------------------------------------------
+def _compose(intent: Intent, edits: list[Entry | Deletion]) -> Draft:
+    """Work out the revision on top of the current head: files, collisions, facts. Writes nothing."""
+    head = refs.head(intent.adapter, intent.ref)
+    before = pull.entries(head)
+    try:
+        after = _apply(before, edits)
+    except FileNotFound:
+        if not _is_replay(intent, head, before, edits):
+            raise
+        after = before
+    is_noop = after == before
+    if not is_noop and not head.oid.startswith(intent.parent.lower()):
+        raise ParentStale(
+            "The branch was updated since you opened this page. Please refresh and try again: "
+            f"{refs.short(intent.ref)} is at {head.oid}, not at {intent.parent}."
+        )
+    if not is_noop:
+        names.check_tree(after)
+        if len(after) > MAX_FILES:
+            raise PushTooLarge(f"The repository would hold {len(after):,} files; the limit is {MAX_FILES:,}.")
+    return Draft(head, after, is_noop, facts.of(after))
+
+
+def _apply(before: Mapping[str, Entry], edits: Iterable[Entry | Deletion]) -> dict[str, Entry]:
+    after = dict(before)
+    for edit in edits:
+        if isinstance(edit, Entry):
+            after[edit.path] = edit
+        elif edit.path in after:
+            del after[edit.path]
+        else:
+            inside = [path for path in after if path.startswith(edit.path + "/")]
+            if not inside:
+                raise FileNotFound(f"A file with this name doesn't exist: {edit.path!r} cannot be deleted.")
+            for path in inside:
+                del after[path]
+    return after
+
+
+def _is_replay(intent: Intent, head: Revision, now: Mapping[str, Entry], edits: list[Entry | Deletion]) -> bool:
+    """Whether head already is this very push: clients send a commit again when the answer to the first was lost."""
+    if head.parent is None or head.title != intent.title or head.author != intent.by.user:
+        return False
+    try:
+        return _apply(pull.entries(head.parent), edits) == now
+    except FileNotFound:
+        return False
+
+
+# --- rows ------------------------------------------------------------------------------------------------------------
+def _land(intent: Intent, draft: Draft) -> Ref:
+    """Write everything in the transaction that the caller opened, and ring for a worker when it is over."""
+    if draft.is_noop and draft.head is not None:
+        return _point(intent, draft.head, draft.head)
+    revision = _write_revision(intent, draft)
+    ref = _point(intent, revision, draft.head)  # before the verdict, which shows itself on main's adapter
+    description = draft.facts.description
+    verdict = verdicts.request(revision, clean(description.base or "")[:200]) if description else None
+    if ref.name == MAIN:
+        _show(intent.adapter, draft, revision.created_at, verdict.state if verdict else "")
+    return ref
+
+
+def _write_revision(intent: Intent, draft: Draft) -> Revision:
+    at = timezone.now().replace(microsecond=0)  # ids know whole seconds
+    author = intent.by.user
+    assert author is not None, "policy lets nobody push without a person"
+    words = {"title": intent.title, "message": intent.message}
+    parent = draft.head.oid if draft.head else None
+    oid = manifest.revision_oid(draft.entries, parent=parent, author=author.username, at=at, **words)
+    # The same push to two branches within a second is the same revision, as in git.
+    revision, is_new = Revision.objects.get_or_create(
+        adapter=intent.adapter, oid=oid, defaults={"parent": draft.head, "author": author, "created_at": at, **words}
+    )
+    if is_new:
+        _write_files(revision, list(draft.entries.values()))
+    return revision
+
+
+def _write_files(revision: Revision, entries: list[Entry]) -> None:
+    held = [Possession(adapter_id=revision.adapter_id, blob_id=sha256) for sha256 in {e.sha256 for e in entries}]
+    Possession.objects.bulk_create(held, ignore_conflicts=True, batch_size=500)
+    RevisionFile.objects.bulk_create(list(_rows(revision, entries)), batch_size=500)
+
+
+def _rows(revision: Revision, entries: Iterable[Entry]) -> Iterator[RevisionFile]:
+    for entry in entries:
+        yield RevisionFile(
+            revision=revision,
+            path=entry.path,
+            blob_id=entry.sha256,
+            size=entry.size,
+            is_lfs=entry.is_lfs,
+            git_oid=entry.git_oid,
+        )
+
+
+def _point(intent: Intent, revision: Revision, head: Revision | None) -> Ref:
+    """Move the ref from head to the revision, or make the ref that does not exist yet."""
+    if head is None or intent.propose:
+        name = refs.next_pull_request(intent.adapter) if intent.propose else intent.ref
+        return Ref.objects.create(adapter=intent.adapter, name=name, revision=revision)
+    ref = Ref.objects.filter(adapter=intent.adapter, name=intent.ref, revision=head).select_for_update().first()
+    if ref is None:  # deleted in the meantime; a move is impossible under the lock
+        raise refs.missing(refs.short(intent.ref))
+    if revision != head:
+        ref.revision = revision
+        ref.save(update_fields=["revision", "updated_at"])
+    return ref
+
+
+def _show(adapter: Adapter, draft: Draft, at: datetime, state: str) -> None:
+    """Copy what main now says onto the adapter, for lists and search."""
+    said, known = draft.facts, draft.facts.description
+    named = [known.base] if known and known.base in said.bases else said.bases
+    tags = [clean(tag)[:MAX_TAG] for tag in said.tags[:MAX_TAGS]]
+    rank = known.rank if known else None
+    shown = {
+        "summary": clean(said.summary)[:300],
+        "format": clean(known.format)[:32] if known else "",
+        "kind": clean(known.kind or "")[:32] if known else "",
+        "base": named[0] if named else "",
+        "task": clean(said.task)[:64],
+        "licence": clean(said.card.license)[:64],
+        "rank": rank if rank is not None and 0 <= rank < 1 << 31 else None,
+        "size": sum(entry.size for entry in draft.entries.values()),
+        "tags": tags,
+        "state": state,
+        "updated_at": at,
+    }
+    words = [adapter.full_name, *(str(shown[key]) for key in ("summary", "base", "kind", "task"))]
+    Adapter.objects.filter(pk=adapter.pk).update(**shown, search_text=catalog.search_text(*words, tags=tags))
+
+
+# --- words -----------------------------------------------------------------------------------------------------------
+def clean(text: str) -> str:
+    """Return the text without what a database refuses: NUL, and halves of surrogate pairs."""
+    return text.replace("\0", "").encode("utf-8", "replace").decode()
+
+
+def _check_words(intent: Intent) -> None:
+    if not names.check_text(intent.title, "commit summary", MAX_TITLE):
+        raise ValueInvalid("A commit needs a summary.", fix="Say in a few words what changes.")
+    names.check_text(intent.message, "commit description", MAX_MESSAGE)

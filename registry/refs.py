@@ -1,0 +1,94 @@
+"""Branches, tags and pull-request refs: which names they may have, and how they are made, listed and deleted."""
+
+import re
+from collections.abc import Iterable
+
+from django.db import IntegrityError, transaction
+
+from registry import policy
+from registry.errors import RefExists, RefProtected, RevisionNotFound, ValueInvalid
+from registry.models import Adapter, Ref, Revision
+from registry.policy import Caller, Permission
+
+MAIN = "refs/heads/main"
+BRANCHES, TAGS, PULL_REQUESTS = "refs/heads/", "refs/tags/", "refs/pr/"
+
+MAX_REF_NAME = 200
+# What git refuses in a name, and control characters; see `git help check-ref-format`.
+_UNLIKE_A_REF = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|/\.|\.lock(/|$)|^[./@-]|[./]$")
+_LIKE_A_COMMIT = re.compile(r"[0-9a-fA-F]{40}")
+_MEANS_SOMETHING = frozenset({"head", "verified", "none", "refs"})
+
+
+def check_ref_name(name: str) -> str:
+    """Return the name of a branch or tag, or raise ValueInvalid."""
+    mistaken = name.lower() in _MEANS_SOMETHING or name.startswith("refs/") or _LIKE_A_COMMIT.fullmatch(name)
+    if not name or len(name) > MAX_REF_NAME or not name.isprintable() or _UNLIKE_A_REF.search(name) or mistaken:
+        raise ValueInvalid(
+            f"Invalid rev id: {name[:MAX_REF_NAME]!r} cannot name a branch or a tag.",
+            fix="Use letters, digits, `-`, `_`, `.` and `/`; not `verified`, `HEAD`, or something like a commit id.",
+        )
+    return name
+
+
+def full_name(rev: str) -> str:
+    """Return the ref that a push to `rev` means: a branch, or a ref spelled out such as refs/pr/1."""
+    return rev if rev.startswith("refs/") else MAIN if rev == "HEAD" else BRANCHES + rev
+
+
+def head(adapter: Adapter, ref: str) -> Revision:
+    """Return what the ref points at. Raises RevisionNotFound."""
+    found = adapter.refs.filter(name=ref).select_related("revision__parent", "revision__author").first()
+    if found is None:
+        raise missing(short(ref))
+    return found.revision
+
+
+def missing(rev: str) -> RevisionNotFound:
+    """The refusal for a revision that is not there; `Invalid rev id` is what the Hub's clients show."""
+    return RevisionNotFound(f"Invalid rev id: {rev[:MAX_REF_NAME]}")
+
+
+def short(ref: str) -> str:
+    """Return the name people use: main for refs/heads/main, v1 for refs/tags/v1."""
+    return ref.removeprefix(BRANCHES).removeprefix(TAGS)
+
+
+def list_all(adapter: Adapter) -> Iterable[Ref]:
+    """Return every ref by name, with its revision, in one query."""
+    return adapter.refs.select_related("revision").order_by("name")
+
+
+def create(adapter: Adapter, ref: str, at: Revision, by: Caller) -> Ref:
+    """Make a branch (refs/heads/…) or tag (refs/tags/…) at a revision. Raises ValueInvalid, RefExists, NotAllowed."""
+    policy.require(by, Permission.PUSH, adapter)
+    check_ref_name(short(ref))
+    try:
+        with transaction.atomic():
+            return Ref.objects.create(adapter=adapter, name=ref, revision=at)
+    except IntegrityError:
+        raise RefExists(f"Reference {ref} already exists.") from None
+
+
+def delete(adapter: Adapter, ref: str, by: Caller) -> None:
+    """Delete a branch or tag; its revisions stay, by their ids. Raises RefProtected for main, RevisionNotFound."""
+    policy.require(by, Permission.PUSH, adapter)
+    if ref == MAIN:
+        raise RefProtected(f"Cannot delete {MAIN}: every adapter has it.", fix="Delete the adapter, or push over it.")
+    if not Ref.objects.filter(adapter=adapter, name=ref).delete()[0]:
+        raise missing(short(ref))
+
+
+def propose(adapter: Adapter, by: Caller) -> Ref:
+    """Open a pull request at the head of main: a ref refs/pr/N to push to. Raises what policy.require raises."""
+    policy.require(by, Permission.PUSH, adapter)
+    with transaction.atomic():
+        Adapter.objects.select_for_update().get(pk=adapter.pk)
+        return Ref.objects.create(adapter=adapter, name=next_pull_request(adapter), revision=head(adapter, MAIN))
+
+
+def next_pull_request(adapter: Adapter) -> str:
+    """Return refs/pr/N for the next N; call it while you hold the lock on the adapter."""
+    taken = adapter.refs.filter(name__startswith=PULL_REQUESTS).values_list("name", flat=True)
+    numbers = [int(name.removeprefix(PULL_REQUESTS)) for name in taken]
+    return f"{PULL_REQUESTS}{max(numbers, default=0) + 1}"
