@@ -13,6 +13,8 @@ from django.core.management import CommandError, call_command
 
 from ops.hub import DEMO_BASE, DEMO_PACKAGE, PARTLY
 
+ADMINISTRATOR = "administrator"  # `admin` is a page
+
 
 def main() -> int:
     """Do all of it, with the administrator's password from standard input; PARTLY when the base could not be had."""
@@ -25,12 +27,12 @@ def main() -> int:
 
 
 def make_administrator(password: str) -> None:
-    """Make the account `admin` when nobody administers this hub, and say once how to sign in."""
+    """Make an administrator when nobody administers this hub, and say once how to sign in."""
     if apps.get_model("registry.User").objects.filter(role="admin").exists():
         return
-    provision({"users": [{"name": "admin", "full_name": "Administrator", "password": password, "role": "admin"}]})
-    print("\n  Sign in as administrator:   admin   " + password)
-    print('  This is shown once. To choose a new one: make manage ARGS="changepassword admin"\n', flush=True)
+    provision({"users": [{"name": ADMINISTRATOR, "full_name": "Administrator", "password": password, "role": "admin"}]})
+    print(f"\n  To sign in:   {ADMINISTRATOR}   {password}")
+    print(f'  This is shown once. A new one: make manage ARGS="changepassword {ADMINISTRATOR}"\n', flush=True)
 
 
 def provision(wanted: dict[str, object]) -> None:

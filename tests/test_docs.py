@@ -49,7 +49,8 @@ def test_every_make_target_says_what_it_does() -> None:
 def test_every_path_and_link_in_a_page_exists(page: str) -> None:
     text = (ROOT / page).read_text()
     linked = {target.split("#")[0] for target in re.findall(r"\]\(([^)]+)\)", text) if "://" not in target}
-    named = set(re.findall(r"`((?:hub|registry|workers|client|tests|ops|deploy|docs|demo|templates)/[\w./-]*\.\w+)`", text))
+    boxes = "hub|registry|workers|client|tests|ops|deploy|docs|demo|templates"
+    named = set(re.findall(rf"`((?:{boxes})/[\w./-]*\.\w+)`", text))
     missing = {one for one in linked - {""} if not ((ROOT / page).parent / one).exists()}
     missing |= {one for one in named if not (ROOT / one).exists()}
     assert missing == set()

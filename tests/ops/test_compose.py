@@ -70,11 +70,20 @@ def test_every_setting_in_the_file_is_one_that_the_hub_knows(name: str) -> None:
 
 def test_every_secret_must_be_given_and_none_is_in_the_file() -> None:
     text = (ROOT / "docker-compose.yml").read_text()
-    for secret in ("DOVETAIL_SECRET_KEY", "DOVETAIL_PUBLIC_URL", "POSTGRES_PASSWORD", "REDIS_PASSWORD", "S3_ACCESS_KEY", "S3_SECRET_KEY"):
+    for secret in (
+        "DOVETAIL_SECRET_KEY",
+        "DOVETAIL_PUBLIC_URL",
+        "POSTGRES_PASSWORD",
+        "REDIS_PASSWORD",
+        "S3_ACCESS_KEY",
+        "S3_SECRET_KEY",
+    ):
         uses = re.findall(rf"\$\{{{secret}[^}}]*\}}", text)
         assert uses
         assert any(":?" in use for use in uses), f"{secret} may be empty"
-    example = dict(line.split("=", 1) for line in (ROOT / "deploy/env.example").read_text().splitlines() if re.match(r"\w+=", line))
+    example = dict(
+        line.split("=", 1) for line in (ROOT / "deploy/env.example").read_text().splitlines() if re.match(r"\w+=", line)
+    )
     assert set(re.findall(r"\$\{(\w+)", text)) == set(example)
     assert [name for name, value in example.items() if value and ("SECRET" in name or "PASSWORD" in name)] == []
 
@@ -122,4 +131,4 @@ def test_the_file_is_yaml_without_duplicate_keys() -> None:
         return {loader.construct_object(key): loader.construct_object(value, deep=True) for key, value in node.value}
 
     Strict.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, mapping)
-    yaml.load((ROOT / "docker-compose.yml").read_text(), Strict)  # noqa: S506  # a subclass of the safe loader
+    yaml.load((ROOT / "docker-compose.yml").read_text(), Strict)  # a subclass of the safe loader

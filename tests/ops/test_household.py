@@ -26,9 +26,11 @@ print("ready", flush=True)
 while True: time.sleep(0.05)
 """
 DEAF = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('ready', flush=True); time.sleep(600)"
-WITH_CHILD = (
-    "import subprocess, time; p = subprocess.Popen(['sleep', '600']); print('ready', p.pid, flush=True); time.sleep(600)"
-)
+WITH_CHILD = """
+import subprocess, time
+print("ready", subprocess.Popen(["sleep", "600"]).pid, flush=True)
+time.sleep(600)
+"""
 
 
 @pytest.fixture

@@ -61,9 +61,7 @@ def test_a_missing_interpreter_is_one_sentence(tmp_path: Path) -> None:
         assert found
         (tmp_path / program).symlink_to(found)
     said = one_sentence(make("up", PATH=str(tmp_path)))
-    assert said == (
-        "Dovetail needs Python 3.11 or newer, and none was found: install python3.11 and python3.11-venv."
-    )
+    assert said == ("Dovetail needs Python 3.11 or newer, and none was found: install python3.11 and python3.11-venv.")
 
 
 def test_an_old_interpreter_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -80,7 +78,9 @@ def test_a_missing_venv_module_is_one_sentence(monkeypatch: pytest.MonkeyPatch) 
 
 def test_too_little_disk_is_one_sentence_with_both_numbers(tmp_path: Path) -> None:
     free = shutil.disk_usage(tmp_path).free
-    with pytest.raises(Stop, match=r"Building the hub needs [\d.e+]+ GB of disk, and .* has [\d.e+]+ GB free: make room"):
+    with pytest.raises(
+        Stop, match=r"Building the hub needs [\d.e+]+ GB of disk, and .* has [\d.e+]+ GB free: make room"
+    ):
         machine.require_space(tmp_path, free * 2, "Building the hub")
 
 
@@ -101,7 +101,9 @@ def test_the_pin_of_torch_is_read_from_the_engines_requirements() -> None:
 
 
 @pytest.mark.engine
-@pytest.mark.skipif(os.environ.get("CI") != "true" and not (ROOT / ".engines/e5").exists(), reason="engine e5 is not built")
+@pytest.mark.skipif(
+    os.environ.get("CI") != "true" and not (ROOT / ".engines/e5").exists(), reason="engine e5 is not built"
+)
 def test_the_engine_holds_a_torch_that_starts() -> None:
     python = ROOT / ".engines/e5/bin/python"
     code = "import torch, transformers, peft; print(torch.__version__, transformers.__version__, peft.__version__)"

