@@ -1,4 +1,4 @@
-"""Turns one Markdown text into safe HTML; imports nothing of ours, because `card.html` runs it as a process of its own."""
+"""Turns one Markdown text into safe HTML; imports nothing of ours, because `card.html` runs it as a process."""
 
 import json
 import resource
@@ -38,11 +38,12 @@ def render(text: str, *, files: str, pages: str) -> str:
     parser = MarkdownIt("commonmark", {"html": True, "highlight": _highlight}).enable(["table", "strikethrough"])
     tokens = parser.parse(text)
     _lower_headings(tokens)
+    _link_foreign_images(tokens)
     return sanitise(parser.renderer.render(tokens, parser.options, {}), files=files, pages=pages)
 
 
 def sanitise(html: str, *, files: str, pages: str) -> str:
-    """The allow-list: no script, style, form or frame; images of this hub only; every link says that a visitor wrote it."""
+    """The allow-list: no script, style, form or frame; images of this hub only; every link says who wrote it."""
     return nh3.clean(
         html,
         tags=TAGS,
@@ -71,7 +72,7 @@ def _address_filter(files: str, pages: str) -> Callable[[str, str, str], str | N
 
 
 def _below(root: str, address: str) -> str | None:
-    """A file of the same revision; absolute addresses are dropped, so that no page makes a visitor call another host."""
+    """A file of the same revision; absolute addresses are dropped, so that no page calls another host."""
     parts = urlsplit(address.replace("\\", "/"))
     steps = [step for step in parts.path.split("/") if step not in ("", ".")]
     if parts.scheme or parts.netloc or parts.path.startswith("/") or ".." in steps or not steps:
@@ -92,8 +93,26 @@ def _lower_headings(tokens: list[Token]) -> None:
             token.tag = f"h{min(6, int(token.tag[1:]) + 1)}"
 
 
+def _link_foreign_images(tokens: list[Token]) -> None:
+    """An image on another host becomes a link to it: the page must not tell that host who reads here."""
+    for inline in tokens:
+        if inline.children and any(map(_is_foreign_image, inline.children)):
+            inline.children = [part for child in inline.children for part in _linked(child)]
+
+
+def _is_foreign_image(token: Token) -> bool:
+    return token.type == "image" and bool(urlsplit(str(token.attrGet("src"))).netloc)
+
+
+def _linked(token: Token) -> list[Token]:
+    if not _is_foreign_image(token):
+        return [token]
+    link = Token("link_open", "a", 1, attrs={"href": str(token.attrGet("src"))})
+    return [link, Token("text", "", 0, content=token.content or "image"), Token("link_close", "a", -1)]
+
+
 def main() -> None:
-    """Read `{"text", "files", "pages"}` from standard input, write the HTML: 2 s of processor and 512 MB, then killed."""
+    """Read `{"text", "files", "pages"}` from standard input, write the HTML; 2 s of processor and 512 MB at most."""
     resource.setrlimit(resource.RLIMIT_CPU, (2, 2))
     resource.setrlimit(resource.RLIMIT_AS, (512 << 20, 512 << 20))
     job = json.load(sys.stdin)

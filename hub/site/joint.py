@@ -4,8 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from django.utils.text import Truncator
+
 AREAS = ("file", "config", "tensors", "base", "fit", "run", "eval")
-COUNTED_TO = {"load": "run", "limits": "run", "engine": "run", "card": "file", "privacy": "file"}
+COUNTED_TO = {"load": "run", "limits": "run", "card": "file", "privacy": "file"}
+HEADLINE = 150
 WORDS = {
     "passed": "passed",
     "noted": "passed with a note",
@@ -33,10 +36,13 @@ class Tooth:
 
     @property
     def headline(self) -> str:
-        """The one sentence of this area: of the check that decided it, else of the last one that passed."""
-        wanted = {"failed": "failed", "noted": "warned"}.get(self.outcome, "passed")
-        said = [check["message"] for check in self.checks if check["outcome"] == wanted]
-        return (said[0] if wanted != "passed" else said[-1]) if said else self.words
+        """The area in one line: how many checks said no or made a note, else what the checks that passed saw."""
+        for outcome, words in (("failed", "failed"), ("warned", "passed with a note")):
+            if count := sum(check["outcome"] == outcome for check in self.checks):
+                return f"{count} check{'s' if count > 1 else ''} {words}"
+        said = [check["message"] for check in self.checks if check["outcome"] == "passed"]
+        said.sort(key=lambda message: not any(map(str.isdigit, message)))  # a number says more than a yes
+        return Truncator(" ".join(said)).chars(HEADLINE) or self.words
 
     @property
     def ran(self) -> int:

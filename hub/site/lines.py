@@ -34,11 +34,11 @@ def line(adapter: Adapter, verdict: Any | None) -> Line:
 def _summary(document: Mapping[str, Any]) -> tuple[str, str]:
     if document["state"] in ("queued", "running"):
         return "", document.get("reason") or "waiting for its turn" * (document["state"] == "queued")
+    if document["state"] == "errored":
+        return "", "a check of this hub broke down"
     for check in document.get("checks") or []:
         if check["outcome"] == "failed":
             return check["message"], check["id"]
-    if document["state"] == "errored":
-        return "", "the check broke down; it is not the author's fault"
     for measured in document.get("evals") or []:
         return f"{measured['metric']} {measured['adapter']:.2f}", f"base {measured['base']:.2f}"
     depth = document.get("depth") or ""

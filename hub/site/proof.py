@@ -70,7 +70,7 @@ class Proof:
 
 def proof(verdict: Verdict) -> Proof:
     said = document(verdict)
-    failed = [check for check in said["checks"] if check["outcome"] == "failed"]
+    failed = [check for check in said["checks"] if check["outcome"] == "failed" and said["state"] != "errored"]
     return Proof(said, areas(said), failed, [_measured(item) for item in said.get("evals") or []])
 
 

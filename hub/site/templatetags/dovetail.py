@@ -29,8 +29,9 @@ def joint(verdict: Mapping[str, Any] | None, large: bool = False) -> dict[str, A
     """The seven teeth of a verdict document: small for lists, large with its labels."""
     sizes = {"pitch": 50.0, "height": 32.0, "lean": 12.0, "gap": 2.4} if large else _SMALL
     width, height = (364.0, 60.0) if large else (133.0, 19.0)
-    drawn = shapes(areas(verdict), **sizes)
-    return {"shapes": drawn, "large": large, "width": width, "height": height, "twin": text_twin(verdict)}
+    said = verdict or None  # a template's missing value is an empty text
+    drawn = shapes(areas(said), **sizes)
+    return {"shapes": drawn, "large": large, "width": width, "height": height, "twin": text_twin(said)}
 
 
 _SMALL = {"pitch": 18.2, "height": 15.0, "lean": 5.6, "gap": 1.6}
@@ -45,9 +46,9 @@ def one_tooth(tooth: Tooth) -> dict[str, Any]:
 
 @register.filter
 def state_words(verdict: Mapping[str, Any] | None) -> str:
-    """A verdict's state for people: `passed, 2 notes`, `failed`, `no verdict`."""
-    if verdict is None:
-        return "no verdict"
+    """A verdict's state for people: `passed, 2 notes`, `failed`, `no verdict yet`."""
+    if not verdict:
+        return "no verdict yet"
     notes = sum(check["outcome"] == "warned" for check in verdict.get("checks") or [])
     if verdict["state"] == "passed" and notes:
         return f"passed, {notes} note{'s' if notes > 1 else ''}"
@@ -136,6 +137,15 @@ def short(digest: str) -> str:
 def kind_name(kind: str) -> str:
     """An adapter kind as the field writes it: LoRA, IA³, prefix tuning."""
     return KINDS.get(kind, kind.replace("-", " "))
+
+
+@register.filter
+def licence(identifier: str) -> str:
+    """A licence id as lawyers write it: MIT, Apache-2.0, CC-BY-SA-4.0."""
+    known = {"mit": "MIT", "apache-2.0": "Apache-2.0", "unknown": "unknown", "other": "other"}
+    return known.get(
+        identifier, identifier.upper() if identifier.startswith(("cc-", "gpl", "bsd", "mpl")) else identifier
+    )
 
 
 @register.filter
