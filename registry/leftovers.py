@@ -85,8 +85,13 @@ def _sweep_uploads(before: datetime) -> int:
 
 
 def _sweep_blobs(before: datetime) -> int:
+    """Remove what was delivered and never committed, and what only deleted revisions named."""
     committed = RevisionFile.objects.filter(blob=OuterRef("blob"), revision__adapter=OuterRef("adapter"))
     Possession.objects.filter(~Exists(committed), created_at__lt=before).delete()
+    return _sweep_orphans(before)
+
+
+def _sweep_orphans(before: datetime) -> int:
     orphans = Blob.objects.filter(
         ~Exists(Possession.objects.filter(blob=OuterRef("pk"))),
         ~Exists(RevisionFile.objects.filter(blob=OuterRef("pk"))),

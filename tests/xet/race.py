@@ -1,0 +1,57 @@
+"""Uploaders and sweepers of the same bytes at once, for so many seconds; prints how often each got its way."""
+
+import sys
+import threading
+import time
+
+import django
+
+django.setup()
+
+from django.core.management import call_command  # noqa: E402
+from django.db import connection  # noqa: E402
+
+from registry import blobs, intake, leftovers  # noqa: E402
+from registry.blobs import Keys  # noqa: E402
+from registry.models import Adapter, Blob, Possession  # noqa: E402
+from tests.cast import assemble  # noqa: E402
+
+call_command("migrate", verbosity=0)
+cast = assemble()
+adapters = [cast.adapter(f"alice/racer{number}") for number in range(3)]
+CONTENTS = [b"one of the contested bytes", b"another of them"]
+stop, uploads, swept, lost = time.monotonic() + float(sys.argv[1]), [], [], []
+
+
+def upload(adapter: Adapter) -> None:
+    number = 0
+    while time.monotonic() < stop:
+        number += 1
+        content = CONTENTS[number % len(CONTENTS)]
+        digest = intake.receive_inline(adapter, content)
+        # While the possession stands, row and object must both be there.
+        for _ in range(3):
+            if not blobs.exists(Keys.blob(digest.sha256)) or not Blob.objects.filter(pk=digest.sha256).exists():
+                lost.append(digest.sha256)
+        uploads.append(number)
+        Possession.objects.filter(adapter=adapter, blob=digest.sha256).delete()
+    connection.close()
+
+
+def sweep() -> None:
+    while time.monotonic() < stop:
+        swept.append(leftovers._sweep_orphans(leftovers.timezone.now()))
+        swept.append(leftovers.sweep_lost_objects(0))
+    connection.close()
+
+
+threading.excepthook = lambda failed: lost.append(repr(failed.exc_value))
+threads = [threading.Thread(target=upload, args=(adapter,)) for adapter in adapters]
+threads += [threading.Thread(target=sweep) for _ in range(2)]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+if lost:
+    sys.exit(f"{len(lost)} times something went wrong: {lost[:3]}")
+print(len(uploads), sum(swept))

@@ -1,0 +1,178 @@
+"""What the sweep takes and what it must leave, also when somebody comes in between."""
+
+import io
+import subprocess
+import sys
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from django.utils import timezone
+
+from registry import blobs, intake, leftovers
+from registry.blobs import BlobStore, Keys
+from registry.errors import StoreUnavailable
+from registry.models import Adapter, Blob, Possession, Revision, RevisionFile, Upload, Xorb
+from registry.policy import Caller
+from tests.cast import Cast
+from tests.xet import build
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+DAY = 24 * 3600
+CONTENT = b"nobody needs this"
+XORB = build.Xorb([CONTENT])
+
+
+@pytest.fixture
+def alice(cast: Cast) -> Caller:
+    return cast.session("alice")
+
+
+@pytest.fixture
+def notes(cast: Cast, store: BlobStore) -> Adapter:
+    return cast.adapter("alice/notes")
+
+
+def age(days: float, *models: type) -> None:
+    for model in models:
+        field = "last_used_at" if model is Xorb else "created_at"
+        model.objects.update(**{field: timezone.now() - timedelta(days=days)})
+
+
+def commit(adapter: Adapter, alice: Caller, sha256: str) -> Revision:
+    revision = Revision.objects.create(adapter=adapter, oid="a" * 40, title="first", author=alice.user)
+    RevisionFile.objects.create(
+        revision=revision, path="a.txt", blob_id=sha256, size=len(CONTENT), is_lfs=False, git_oid="b" * 40
+    )
+    return revision
+
+
+def test_a_blob_that_no_revision_names_goes_after_the_grace_period(store, notes, alice) -> None:
+    sha256 = intake.receive_inline(notes, CONTENT).sha256
+    assert leftovers.sweep(DAY).blobs == 0
+    age(2, Blob, Possession)
+    assert leftovers.sweep(DAY).blobs >= 1
+    assert not Blob.objects.filter(pk=sha256).exists()
+    assert not blobs.exists(Keys.blob(sha256))
+
+
+def test_a_committed_blob_stays_for_ever(store, notes, alice) -> None:
+    sha256 = intake.receive_inline(notes, CONTENT).sha256
+    revision = commit(notes, alice, sha256)
+    age(400, Blob, Possession)
+    leftovers.sweep(0)
+    assert blobs.exists(Keys.blob(sha256))
+    assert Blob.objects.filter(pk=sha256).exists()
+    revision.delete()
+    leftovers.sweep(0)
+    assert not blobs.exists(Keys.blob(sha256))
+
+
+def test_a_blob_stays_while_another_adapter_waits_for_it(store, notes, alice, cast) -> None:
+    sha256 = intake.receive_inline(notes, CONTENT).sha256
+    age(2, Blob, Possession)
+    intake.receive_inline(cast.adapter("alice/other"), CONTENT)
+    leftovers.sweep(DAY)
+    assert blobs.exists(Keys.blob(sha256))
+    assert not notes.possessions.filter(blob=sha256).exists()
+
+
+def test_a_xorb_outlives_the_clients_memory_and_then_goes(store, notes, alice, settings) -> None:
+    intake.receive_xorb(notes, XORB.name, io.BytesIO(XORB.data), by=alice)
+    age(27, Xorb)
+    assert leftovers.sweep(0).xorbs == 0
+    age(settings.XORB_DAYS + 1, Xorb)
+    assert leftovers.sweep(DAY).xorbs == 1
+    assert not Xorb.objects.exists()
+    assert not blobs.exists(Keys.xorb(XORB.name))
+
+
+def test_a_xorb_sent_or_named_again_starts_anew(store, notes, alice, settings) -> None:
+    xorb, shard = build.whole(CONTENT)
+    intake.receive_xorb(notes, xorb.name, io.BytesIO(xorb.data), by=alice)
+    for again in (
+        lambda: intake.receive_xorb(notes, xorb.name, io.BytesIO(xorb.data), by=alice),
+        lambda: intake.receive_shard(notes, io.BytesIO(shard), by=alice),
+    ):
+        age(settings.XORB_DAYS + 1, Xorb)
+        again()
+        assert leftovers.sweep(DAY).xorbs == 0
+
+
+def test_abandoned_uploads_go_with_their_bytes(store, notes, alice) -> None:
+    upload = intake.expect(notes, "0" * 64, 3, by=alice)
+    intake.stage(upload, [b"abc"])
+    leftovers.sweep(0)
+    assert blobs.exists(Keys.incoming(upload.pk))  # still within its hour
+    Upload.objects.update(expires_at=timezone.now() - timedelta(days=2))
+    assert leftovers.sweep(0).uploads == 1
+    assert not Upload.objects.exists()
+    assert not list(store.list(Keys.INCOMING))
+
+
+def test_objects_that_a_crash_left_without_a_row_go_too(store, notes, alice) -> None:
+    kept = intake.receive_inline(notes, b"kept").sha256
+    store.put(Keys.blob("1" * 64), [b"orphan"])
+    store.put(Keys.xorb("2" * 64), [b"orphan"])
+    assert leftovers.sweep_lost_objects(DAY) == 0
+    assert leftovers.sweep_lost_objects(0) == 2
+    assert blobs.exists(Keys.blob(kept))
+    assert not blobs.exists(Keys.blob("1" * 64))
+
+
+def test_an_object_written_down_again_before_its_bytes_went_stays(store, notes, alice, monkeypatch) -> None:
+    sha256 = intake.receive_inline(notes, CONTENT).sha256
+    age(2, Blob, Possession)
+    forget = leftovers._forget
+
+    def forget_and_be_overtaken(row):
+        forgotten = forget(row)
+        intake.receive_inline(notes, CONTENT)
+        return forgotten
+
+    monkeypatch.setattr(leftovers, "_forget", forget_and_be_overtaken)
+    leftovers.sweep(DAY)
+    assert blobs.exists(Keys.blob(sha256))
+    assert notes.possessions.filter(blob=sha256).exists()
+
+
+def test_bytes_swept_between_the_look_and_the_row_are_written_again(store, notes, alice, monkeypatch) -> None:
+    xorb, shard = build.whole(CONTENT)
+    intake.receive_xorb(notes, xorb.name, io.BytesIO(xorb.data), by=alice)
+    sha256 = intake.receive_shard(notes, io.BytesIO(shard), by=alice)[0].sha256
+    note = intake._note
+
+    def be_overtaken(adapter, digest):
+        store.delete(Keys.blob(sha256))
+        note(adapter, digest)
+
+    monkeypatch.setattr(intake, "_note", be_overtaken)
+    intake.receive_shard(notes, io.BytesIO(shard), by=alice)
+    assert blobs.exists(Keys.blob(sha256))
+    store.delete(Keys.blob(sha256))
+    intake.receive_inline(notes, CONTENT)
+    assert blobs.exists(Keys.blob(sha256))
+    upload = intake.expect(notes, sha256, len(CONTENT), by=alice)
+    intake.stage(upload, [CONTENT])
+    with pytest.raises(StoreUnavailable):  # its bytes are used up: the client has to send them again
+        intake.adopt(upload)
+
+
+@pytest.mark.parametrize("database", ["sqlite", "postgres"])
+def test_uploads_and_sweeps_side_by_side_lose_nothing(database: str, tmp_path: Path, request) -> None:
+    url = request.getfixturevalue("postgres_server") if database == "postgres" else f"sqlite:///{tmp_path / 'race.db'}"
+    environment = {
+        "DOVETAIL_DATA": str(tmp_path),
+        "DOVETAIL_DATABASE_URL": url,
+        "DOVETAIL_SECRET_KEY": "only-for-tests-" * 5,
+        "DOVETAIL_LOG_LEVEL": "ERROR",
+        "DJANGO_SETTINGS_MODULE": "hub.settings",
+        "PYTHONPATH": f"{ROOT}:{ROOT / 'client' / 'src'}",
+        "PATH": "/usr/bin:/bin",
+    }
+    race = [sys.executable, "-m", "tests.xet.race", "4"]
+    done = subprocess.run(race, env=environment, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    uploads, swept = map(int, done.stdout.split())
+    assert uploads > 20
+    assert swept > 5
