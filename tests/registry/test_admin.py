@@ -1,0 +1,191 @@
+"""The site administration, by the URLs an administrator's browser uses."""
+
+import pytest
+from django.apps import apps
+from django.contrib import admin
+from django.urls import reverse
+
+from registry import people, site, verdicts
+from registry.admin import Looking
+from registry.models import Adapter, AuditEvent, Ruling, User, Verdict
+from tests.cast import Cast
+
+PAGES = [
+    f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist"
+    for model in admin.site._registry
+    if model._meta.app_label == "registry"
+]
+
+
+@pytest.fixture
+def ada(cast: Cast, client):
+    """A browser in which ada, an administrator, is signed in."""
+    client.force_login(cast["ada"])
+    return client
+
+
+@pytest.fixture(autouse=True)
+def _settings_again(settings):
+    settings.DOORBELL = "tests.registry.test_upkeep.ring"
+    yield
+    site.forget()
+
+
+def said(response) -> list[str]:
+    """What the administration told its user."""
+    return [str(message) for message in response.context["messages"]]
+
+
+@pytest.mark.parametrize("name", ["admin:index", *PAGES])
+def test_strangers_are_sent_to_the_sites_own_sign_in(db, client, name):
+    response = client.get(reverse(name), follow=True)
+    assert response.redirect_chain[-1][0].startswith("/login?next=/admin/")
+
+
+@pytest.mark.parametrize("who", ["alice", "mona"])
+@pytest.mark.parametrize("name", ["admin:index", *PAGES])
+def test_for_everybody_but_administrators_there_is_nothing(cast, client, who, name):
+    client.force_login(cast[who])
+    response = client.get(reverse(name), follow=True)
+    assert response.status_code == 404
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_every_page_can_be_looked_at_and_nothing_added_there(ada, cast, name):
+    cast.adapter("acme/one")
+    assert ada.get(reverse(name)).status_code == 200
+    assert ada.get(reverse(name.replace("changelist", "add"))).status_code == 403
+
+
+def test_every_administration_page_only_looks(ada, cast):
+    for model in apps.get_app_config("registry").get_models():
+        if model in admin.site._registry:
+            model_admin = admin.site._registry[model]
+            assert isinstance(model_admin, Looking)
+            assert not model_admin.list_editable
+    assert {model._meta.label for model in admin.site._registry} >= {"registry.User", "registry.Adapter"}
+    assert "auth.Group" not in {model._meta.label for model in admin.site._registry}
+
+
+def test_no_page_shows_a_password_or_a_tokens_digest(ada, cast):
+    cast.token("alice")
+    digest = cast["alice"].tokens.get().sha256
+    for url in ("/admin/registry/user/", f"/admin/registry/user/{cast['alice'].pk}/change/"):
+        page = ada.get(url).content.decode()
+        assert "alice@example.org" in page
+        assert cast["alice"].password not in page
+        assert digest not in page
+    assert ada.get("/admin/password_change/").status_code == 404
+
+
+def test_a_form_posted_to_a_row_changes_nothing(ada, cast):
+    url = f"/admin/registry/user/{cast['alice'].pk}/change/"
+    assert ada.post(url, {"username": "root", "role": "admin", "is_active": ""}).status_code == 403
+    assert ada.post(f"/admin/registry/user/{cast['alice'].pk}/delete/", {"post": "yes"}).status_code == 403
+    assert User.objects.get(pk=cast["alice"].pk).role == "user"
+
+
+def test_an_adapter_is_quarantined_and_released_with_a_reason(ada, cast):
+    adapter = cast.adapter("acme/bad")
+    page = f"/admin/registry/adapter/{adapter.pk}/change/"
+    assert "Quarantine …" in ada.get(page).content.decode()
+    asked = ada.get(f"/admin/registry/adapter/{adapter.pk}/quarantine/", follow=True)
+    assert "acme/bad" in asked.content.decode()
+    url = asked.redirect_chain[-1][0]
+    refused = ada.post(url, {"id": adapter.pk, "reason": " "})
+    assert refused.status_code == 200
+    assert not Ruling.objects.exists()
+    done = ada.post(url, {"id": adapter.pk, "reason": "It phones home.", "note": "Ticket 7"}, follow=True)
+    assert said(done) == ["acme/bad: done."]
+    assert Adapter.objects.get().is_quarantined
+    event = AuditEvent.objects.get(action="adapter:quarantine")
+    assert (event.actor, event.reason, event.note) == ("ada", "It phones home.", "Ticket 7")
+    assert event.request_id
+    url = url.replace("quarantine", "release")
+    assert said(ada.post(url, {"id": adapter.pk, "reason": "A mistake."}, follow=True)) == ["acme/bad: done."]
+    assert said(ada.post(url, {"id": adapter.pk, "reason": "Again."}, follow=True)) == ["acme/bad: nothing to do."]
+    assert not Adapter.objects.get().is_quarantined
+
+
+def test_many_are_ticked_and_quarantined_at_once(ada, cast):
+    chosen = [cast.adapter(f"acme/bad-{n}") for n in range(3)]
+    cast.adapter("acme/good")
+    ids = [adapter.pk for adapter in chosen]
+    asked = ada.post("/admin/registry/adapter/", {"action": "quarantine", "_selected_action": ids}, follow=True)
+    url = asked.redirect_chain[-1][0]
+    ada.post(url, {"id": ids, "reason": "A wave of spam."})
+    assert set(Adapter.objects.filter(quarantined_at__isnull=False)) == set(chosen)
+    assert AuditEvent.objects.filter(action="adapter:quarantine").count() == 3
+    listed = ada.get("/admin/registry/adapter/?quarantined=yes").content.decode()
+    assert "acme/bad-0" in listed
+    assert "acme/good" not in listed
+
+
+def test_roles_and_suspensions_go_through_the_verbs(ada, cast):
+    bob, base = cast["bob"], "/admin/registry/user/act"
+    assert said(ada.post(f"{base}/role/", {"id": bob.pk, "role": "moderator"}, follow=True)) == ["bob: done."]
+    assert said(ada.post(f"{base}/suspend/", {"id": bob.pk, "reason": "Spam."}, follow=True)) == ["bob: done."]
+    assert User.objects.get(pk=bob.pk).role == "moderator"
+    assert not User.objects.get(pk=bob.pk).is_active
+    assert said(ada.post(f"{base}/unsuspend/", {"id": bob.pk, "reason": "Sorry."}, follow=True)) == ["bob: done."]
+    actions = AuditEvent.objects.filter(object="bob", actor="ada").order_by("id").values_list("action", flat=True)
+    assert list(actions) == ["person:role", "person:suspend", "person:unsuspend"]
+
+
+def test_a_refusal_of_the_heart_is_told(ada, cast):
+    own = {"id": cast["ada"].pk, "role": "user"}
+    [message] = said(ada.post("/admin/registry/user/act/role/", own, follow=True))
+    assert "only administrator" in message
+
+
+def test_a_verdict_shows_its_checks_and_is_asked_for_again(ada, cast):
+    revision = cast.adapter("acme/one").refs.get().revision
+    verdict = verdicts.request(revision, "")
+    claim = verdicts.claim(verdict.pk, "w")
+    check = {"id": "tensors.not-finite", "outcome": "failed", "message": "<script>NaN", "fix": "Train again."}
+    verdicts.record(claim, {"state": "failed", "checks": [check]}, 12)
+    page = ada.get(f"/admin/registry/verdict/{verdict.pk}/change/").content.decode()
+    assert "tensors.not-finite" in page
+    assert "&lt;script&gt;NaN" in page
+    again = "/admin/registry/verdict/act/again/"
+    assert said(ada.post(again, {"id": verdict.pk}, follow=True))[0].endswith(": done.")
+    assert said(ada.post(again, {"id": verdict.pk}, follow=True))[0].endswith(": nothing to do.")
+    assert list(Verdict.objects.order_by("number").values_list("state", flat=True)) == ["failed", "queued"]
+    assert AuditEvent.objects.get(action="verdict:request").object.startswith("acme/one@")
+
+
+def test_site_settings_change_in_one_form_and_are_logged(ada, cast):
+    url = "/admin/registry/sitesetting/"
+    assert "Pull policy" in ada.get(url).content.decode()
+    wanted = {"registration": "closed", "pull_policy": "open", "throttle": "on"}
+    assert said(ada.post(url, wanted, follow=True)) == ["Changed: registration."]
+    assert site.value("registration") == "closed"
+    assert AuditEvent.objects.get(action="site:change").actor == "ada"
+    assert ada.post(url, wanted | {"pull_policy": "maybe"}).status_code == 200
+    assert site.value("pull_policy") == "open"
+
+
+def test_the_log_is_only_read(ada, cast):
+    event = AuditEvent.objects.first()
+    page = f"/admin/registry/auditevent/{event.pk}/change/"
+    assert ada.get(page).status_code == 200
+    for url in (page, page.replace("change", "delete")):
+        assert ada.post(url, {"reason": "rewritten", "post": "yes"}).status_code == 403
+    selected = {"action": "delete_selected", "_selected_action": [event.pk], "post": "yes"}
+    ada.post("/admin/registry/auditevent/", selected)
+    assert AuditEvent.objects.filter(pk=event.pk, reason="").exists()
+
+
+@pytest.mark.parametrize("ids", [[], ["999999999"], ["x"], ["1' OR 1=1"], ["9" * 30]])
+def test_acting_on_nothing_is_not_found(ada, cast, ids):
+    assert ada.post("/admin/registry/adapter/act/quarantine/", {"id": ids, "reason": "x"}).status_code == 404
+
+
+@pytest.mark.parametrize("page", ["adapter", "user", "verdict", "auditevent", "organization"])
+def test_lists_take_as_many_queries_for_many_rows_as_for_few(ada, cast, page, django_assert_max_num_queries):
+    for n in range(8):
+        adapter = cast.adapter(f"acme/one-{n}")
+        verdicts.request(adapter.refs.get().revision, "")
+        people.add(f"zoe{n}")
+    with django_assert_max_num_queries(12):
+        assert ada.get(f"/admin/registry/{page}/").status_code == 200
