@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from hub import env
+from hub.api import problems
 from registry import errors
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -28,6 +29,7 @@ def test_every_setting_has_its_heading_and_no_heading_outlives_its_setting() -> 
 
 def test_every_error_code_has_its_heading_and_no_heading_outlives_its_code() -> None:
     codes = {cls.code for cls in subclasses(errors.RegistryError) if "code" in vars(cls)}
+    codes |= {code for code, _ in problems.HTTP.values()} | {"internal-error"}
     assert headings("errors.md") == codes
 
 

@@ -1,0 +1,98 @@
+"""Who asks our REST, and adapters that really were pushed: the bytes are in a store, the rows in a database."""
+
+import json
+import struct
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from registry import push, verdicts
+from registry.models import Adapter, Base, Revision, Verdict
+from registry.refs import MAIN
+from tests.cast import PASSWORD, Cast, assemble
+
+BASE = "sentence-transformers/all-MiniLM-L6-v2"
+CONFIG = {"peft_type": "LORA", "r": 8, "lora_alpha": 16, "base_model_name_or_path": BASE, "task_type": "SEQ_CLS"}
+
+
+def weights() -> bytes:
+    """A valid safetensors file with one F32 tensor of 2 × 3."""
+    header = json.dumps({"a": {"dtype": "F32", "shape": [2, 3], "data_offsets": [0, 24]}}).encode()
+    return struct.pack("<Q", len(header)) + header + bytes(24)
+
+
+FILES = {
+    "README.md": b"---\nlicense: apache-2.0\n---\n# Reviews\n\nTells good reviews from bad ones.\n",
+    "adapter_config.json": json.dumps(CONFIG).encode(),
+    "adapter_model.safetensors": weights(),
+}
+
+
+@pytest.fixture
+def cast(db: None, settings: Any, tmp_path: Any) -> Cast:
+    """Everybody, with a blob store of their own and no broker."""
+    settings.BLOBS = f"file://{tmp_path / 'blobs'}"
+    settings.DOORBELL = "tests.api.conftest.deaf"
+    return assemble()
+
+
+def deaf(verdict: int) -> bool:
+    """A doorbell that nobody hears: no worker is part of these tests."""
+    return False
+
+
+def pushed(
+    cast: Cast, adapter: Adapter, *, by: str = "alice", title: str = "push", files: dict[str, bytes] = FILES
+) -> Revision:
+    """Push files, as the wire does, and return the revision."""
+    operations = [push.Inline(path, content) for path, content in files.items()]
+    ref = push.receive(push.Intent(adapter, MAIN, cast.session(by), title), operations)
+    return ref.revision
+
+
+def judged(revision: Revision, state: str = "passed", **report: Any) -> Verdict:
+    """Hand in a verdict, as a worker does."""
+    Base.objects.get_or_create(id=BASE, defaults={"revision": "r", "sha256": "0" * 64})
+    waiting = verdicts.latest(revision)
+    assert waiting is not None
+    claim = verdicts.claim(waiting.pk, "a test")
+    assert claim is not None
+    verdicts.record(claim, {"state": state, "checks": [], **report}, 412)
+    waiting.refresh_from_db()
+    return waiting
+
+
+@pytest.fixture
+def ask(cast: Cast) -> Callable[..., Client]:
+    """Return a client of somebody: by session, by a token of some role, or of nobody."""
+
+    def client(who: str = "anonymous", token: str = "", value: str = "", csrf: bool = False) -> Client:
+        if token or value:
+            grants = {"alice__reviews": "read"} if token == "fine-grained" else {}
+            return Client(headers={"Authorization": f"Bearer {value or cast.token(who, token, **grants)}"})
+        made = Client(enforce_csrf_checks=csrf)
+        if who != "anonymous":
+            assert made.login(username=who, password=PASSWORD)
+        return made
+
+    return client
+
+
+@pytest.fixture
+def adapter(cast: Cast) -> Adapter:
+    """alice/reviews, public, with one pushed revision that waits for its verdict."""
+    made = cast.adapter("alice/reviews")
+    pushed(cast, made)
+    made.refresh_from_db()
+    return made
+
+
+@pytest.fixture
+def secret(cast: Cast) -> Adapter:
+    """acme/secret, private, with one pushed revision."""
+    made = cast.adapter("acme/secret", private=True)
+    pushed(cast, made)
+    made.refresh_from_db()
+    return made

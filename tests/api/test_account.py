@@ -1,0 +1,95 @@
+"""The caller's account and tokens, and the members of an organisation."""
+
+from datetime import timedelta
+
+from django.utils import timezone
+
+from registry.models import AuditEvent, Membership, Token
+
+TOKENS = "/api/v1/me/tokens"
+MEMBERS = "/api/v1/organizations/acme/members"
+
+
+def test_me_says_who_asks_and_by_which_token(ask, cast):
+    me = ask("bob", "read").get("/api/v1/me").json()
+    assert (me["name"], me["email"], me["organizations"]) == (
+        "bob",
+        "bob@example.org",
+        [{"name": "acme", "role": "write"}],
+    )
+    assert me["token"]["role"] == "read"
+    assert "value" not in me["token"]
+    assert ask("bob").get("/api/v1/me").json()["token"] is None
+
+
+def test_a_token_is_made_in_a_session_works_and_is_never_shown_again(ask, cast):
+    expires = timezone.now() + timedelta(days=1)
+    made = ask("alice").post(TOKENS, {"name": "ci", "role": "write", "expires_at": expires}, "application/json")
+    assert made.status_code == 201
+    assert made["Cache-Control"] == "no-store"
+    value = made.json()["value"]
+    assert ask(value=value).get("/api/v1/me").json()["name"] == "alice"
+    [listed] = ask("alice").get(TOKENS).json()["items"]
+    assert set(listed) == {"id", "name", "role", "created_at", "last_used_at", "expires_at"}
+    assert value not in ask("alice").get(f"{TOKENS}/{listed['id']}").content.decode()
+
+
+def test_a_fine_grained_token_reaches_what_it_names(ask, cast, secret):
+    wish = {"name": "ci", "role": "fine-grained", "repos": {"Acme/Secret": "read"}}
+    value = ask("alice").post(TOKENS, wish, "application/json").json()["value"]
+    assert ask(value=value).get("/api/v1/adapters/acme/secret").status_code == 200
+    assert ask(value=value).post("/api/v1/adapters/acme/secret/revisions/main/validate").status_code == 403
+
+
+def test_tokens_are_never_made_or_revoked_by_token(ask, cast):
+    asking = ask("alice", "write")
+    for answer in (
+        asking.post(TOKENS, {"name": "x", "role": "write"}, "application/json"),
+        asking.delete(f"{TOKENS}/1"),
+    ):
+        assert (answer.status_code, answer.json()["code"]) == (403, "session-required")
+    assert Token.objects.count() == 1
+
+
+def test_a_session_without_a_csrf_token_changes_nothing(ask, cast):
+    answer = ask("alice", csrf=True).post(TOKENS, {"name": "x", "role": "write"}, "application/json")
+    assert (answer.status_code, answer.json()["code"]) == (403, "not-allowed")
+    assert "CSRF" in answer.json()["detail"]
+    assert not Token.objects.exists()
+
+
+def test_a_revoked_token_is_gone_and_somebody_elses_cannot_be_reached(ask, cast):
+    value = cast.token("alice")
+    token = Token.objects.get()
+    assert ask("carol").get(f"{TOKENS}/{token.pk}").json()["code"] == "token-not-found"
+    assert ask("carol").delete(f"{TOKENS}/{token.pk}").status_code == 204
+    assert ask(value=value).get("/api/v1/me").status_code == 200
+    assert ask("alice").delete(f"{TOKENS}/{token.pk}").status_code == 204
+    assert ask(value=value).get("/api/v1/me").json()["code"] == "token-invalid"
+
+
+def test_administrators_change_members_and_nobody_else(ask, cast):
+    listed = ask("alice", "read").get(MEMBERS).json()["items"]
+    assert {item["name"]: item["role"] for item in listed} == {
+        "alice": "admin",
+        "bob": "write",
+        "dave": "contributor",
+        "erin": "read",
+    }
+    put = ask("alice", "write").put(f"{MEMBERS}/carol", {"role": "read"}, "application/json")
+    assert put.json() == {"name": "carol", "full_name": "Carol", "role": "read"}
+    assert ask("alice", "write").delete(f"{MEMBERS}/carol").status_code == 204
+    assert AuditEvent.objects.filter(action="organization:member", object="acme/carol").count() == 2
+    for who, code in (("bob", "not-allowed"), ("anonymous", "sign-in-required")):
+        assert ask(who).get(MEMBERS).json()["code"] == code
+    assert ask("alice", "read").put(f"{MEMBERS}/carol", {"role": "read"}, "application/json").status_code == 403
+    assert ask("alice", "write").get("/api/v1/organizations/nobody/members").json()["code"] == "namespace-not-found"
+
+
+def test_an_organisation_keeps_an_administrator(ask, cast):
+    for answer in (
+        ask("alice", "write").put(f"{MEMBERS}/alice", {"role": "read"}, "application/json"),
+        ask("alice", "write").delete(f"{MEMBERS}/ALICE"),
+    ):
+        assert (answer.status_code, answer.json()["code"]) == (400, "value-invalid")
+    assert Membership.objects.get(user=cast["alice"]).role == "admin"

@@ -1,0 +1,113 @@
+"""Searching, and the facts of one adapter."""
+
+from tests.api.conftest import BASE, judged, pushed
+
+LINE = {
+    "id",
+    "author",
+    "private",
+    "summary",
+    "format",
+    "kind",
+    "base",
+    "task",
+    "license",
+    "rank",
+    "size",
+    "tags",
+    "downloads",
+    "created_at",
+    "updated_at",
+    "verdict",
+}
+
+
+def test_a_search_finds_what_was_pushed(ask, adapter):
+    [found] = ask().get("/api/v1/adapters?q=good+reviews").json()["items"]
+    assert set(found) == LINE
+    assert (found["id"], found["kind"], found["base"], found["rank"]) == ("alice/reviews", "lora", BASE, 8)
+    assert found["verdict"]["state"] == "queued"
+    assert ask().get("/api/v1/adapters?q=nowhere").json() == {"items": [], "next": None}
+
+
+def test_repeated_parameters_are_alternatives_and_different_ones_must_all_hold(ask, adapter):
+    assert len(ask().get("/api/v1/adapters?kind=lora&kind=ia3").json()["items"]) == 1
+    assert len(ask().get("/api/v1/adapters?kind=lora&task=token-classification").json()["items"]) == 0
+    assert len(ask().get("/api/v1/adapters?rank_min=8&rank_max=8&license=apache-2.0&author=ALICE").json()["items"]) == 1
+
+
+def test_facets_are_counted_when_asked_for(ask, adapter):
+    assert "facets" not in ask().get("/api/v1/adapters").json()
+    facets = ask().get("/api/v1/adapters?facets=1&kind=ia3").json()["facets"]
+    assert facets["kind"] == [{"value": "lora", "count": 1}]
+    assert set(facets) == {"verdict", "base", "kind", "task", "license"}
+
+
+def test_a_filter_that_is_not_known_is_refused_rather_than_ignored(ask, cast):
+    answer = ask().get("/api/v1/adapters?colour=red")
+    assert (answer.status_code, answer.json()["code"]) == (400, "value-invalid")
+    assert "colour" in answer.json()["detail"]
+    assert "kind" in answer.json()["fix"]
+
+
+def test_pages_follow_each_other_without_a_gap(ask, cast):
+    for number in range(5):
+        cast.adapter(f"alice/a{number}")
+    seen, url = [], "/api/v1/adapters?limit=2&sort=created"
+    while url:
+        page = ask().get(url).json()
+        seen += [item["id"] for item in page["items"]]
+        url = page["next"]
+        assert url is None or url.startswith("http://")
+    assert seen == [f"alice/a{number}" for number in (4, 3, 2, 1, 0)]
+
+
+def test_a_forged_cursor_is_refused(ask, adapter):
+    assert ask().get("/api/v1/adapters?cursor=abc").json()["code"] == "value-invalid"
+
+
+def test_the_list_asks_the_database_as_often_for_one_as_for_thirty(ask, cast, django_assert_num_queries):
+    value = cast.token("alice")
+    counts = []
+    for number in (1, 29):
+        for one in range(number):
+            judged(pushed(cast, cast.adapter(f"alice/n{number}-{one}")))
+        client = ask(value=value)
+        client.get("/api/v1/adapters")  # warms the site settings and the token's last use
+        with django_assert_num_queries(4) as queries:
+            assert len(client.get("/api/v1/adapters?limit=100").json()["items"]) in (1, 30)
+        counts.append(len(queries))
+    assert len(set(counts)) == 1
+
+
+def test_one_adapter_says_what_points_where(ask, cast, adapter):
+    first = adapter.revisions.get(title="push")
+    judged(first)
+    second = pushed(cast, adapter, title="better", files={"notes.txt": b"more"})
+    judged(second, "failed", checks=[{"id": "fit.shape", "outcome": "failed"}])
+    found = ask().get("/api/v1/adapters/Alice/REVIEWS").json()
+    assert (found["latest"], found["verified"]) == (second.oid, first.oid)
+    assert found["branches"] == {"main": second.oid}
+    assert found["verdict"]["state"] == "failed"
+    assert found["status"] == "active"
+
+
+def test_what_nobody_may_see_looks_like_what_is_not_there(ask, adapter, secret):
+    there, missing = (ask("carol").get(f"/api/v1/adapters/acme/{name}") for name in ("secret", "nothing"))
+    assert there.status_code == missing.status_code == 404
+    assert there.content.replace(b"secret", b"nothing") == missing.content
+    assert set(there.headers) == set(missing.headers)
+    assert [item["id"] for item in ask("carol").get("/api/v1/adapters").json()["items"]] == ["alice/reviews"]
+    assert len(ask("erin").get("/api/v1/adapters").json()["items"]) == 2
+
+
+def test_an_unchanged_answer_is_not_sent_again(ask, adapter):
+    first = ask().get("/api/v1/adapters/alice/reviews")
+    again = ask().get("/api/v1/adapters/alice/reviews", headers={"If-None-Match": first["ETag"]})
+    assert (again.status_code, again.content) == (304, b"")
+    assert first["Cache-Control"] == "private, no-cache"
+
+
+def test_bases_say_who_names_them_and_what_is_on_the_shelf(ask, adapter):
+    [base] = ask().get("/api/v1/bases").json()["items"]
+    assert base == {"id": BASE, "adapters": 1, "on_shelf": False, "revision": None, "sha256": None, "size": None}

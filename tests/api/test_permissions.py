@@ -1,0 +1,105 @@
+"""Who gets which answer on which route; a route that is in no table fails the last test."""
+
+import pytest
+
+from hub.api import openapi
+from registry import moderation
+
+PUBLIC, PRIVATE = "/api/v1/adapters/alice/reviews", "/api/v1/adapters/acme/secret"
+READS = ["", "/revisions", "/revisions/main", "/revisions/main/verdict"]
+
+# who, role of his token ("": a session), then the status of reading a public and a private adapter, and of validating both
+TABLE = [
+    ("anonymous", "", 200, 404, 401, 404),
+    ("carol", "", 200, 404, 403, 404),
+    ("carol", "write", 200, 404, 403, 404),
+    ("erin", "", 200, 200, 403, 403),
+    ("erin", "write", 200, 200, 403, 403),
+    ("dave", "write", 200, 200, 403, 403),
+    ("bob", "read", 200, 200, 403, 403),
+    ("bob", "write", 200, 200, 403, 202),
+    ("bob", "fine-grained", 200, 404, 403, 404),
+    ("alice", "", 200, 200, 202, 202),
+    ("alice", "read", 200, 200, 403, 403),
+    ("alice", "write", 200, 200, 202, 202),
+    ("mona", "", 200, 404, 403, 404),
+    ("ada", "", 200, 404, 403, 404),
+]
+
+
+@pytest.mark.parametrize(("who", "token", "public", "private", "validate", "validate_private"), TABLE)
+def test_the_table(ask, adapter, secret, who, token, public, private, validate, validate_private):
+    asking = ask(who, token)
+    for route in READS:
+        assert asking.get(PUBLIC + route).status_code == public, route
+        assert asking.get(PRIVATE + route).status_code == private, route
+    for base, status in ((PUBLIC, public), (PRIVATE, private)):
+        answer = asking.get(f"{base}/revisions/main/files/README.md")
+        assert answer.status_code == (302 if status == 200 else status)
+    assert asking.post(f"{PUBLIC}/revisions/main/validate").status_code == validate
+    assert asking.post(f"{PRIVATE}/revisions/main/validate").status_code == validate_private
+
+
+MODERATION = [
+    ("anonymous", "", 401),
+    ("carol", "", 403),
+    ("alice", "", 403),
+    ("mona", "", 200),
+    ("ada", "", 200),
+    ("mona", "write", 403),
+]
+
+
+@pytest.mark.parametrize(("who", "token", "status"), MODERATION)
+def test_moderation_is_for_moderators_in_a_session(ask, adapter, who, token, status):
+    asking, why = ask(who, token), {"reason": "It carries a pickle."}
+    for verb in ("quarantine", "release"):
+        url = f"/api/v1/moderation/adapters/alice/reviews/{verb}"
+        assert asking.post(url, why, "application/json").status_code == status
+    assert asking.get("/api/v1/moderation/log").status_code == status
+    missing = asking.post("/api/v1/moderation/adapters/alice/nothing/release", why, "application/json")
+    assert missing.status_code == (404 if status == 200 else status), "who may not moderate learns nothing"
+
+
+@pytest.mark.parametrize(
+    ("who", "status", "code"),
+    [
+        ("anonymous", 404, "adapter-not-found"),
+        ("carol", 404, "adapter-not-found"),
+        ("alice", 403, "adapter-quarantined"),
+    ],
+)
+def test_a_quarantined_adapter_is_refused_on_every_route(ask, cast, adapter, who, status, code):
+    moderation.quarantine(adapter, cast.session("mona"), reason="It carries a pickle.")
+    asking = ask(who)
+    for route in [*READS, "/revisions/main/files/README.md"]:
+        answer = asking.get(PUBLIC + route)
+        assert (answer.status_code, answer.json()["code"]) == (status, code), route
+    if status == 403:
+        assert "It carries a pickle." in answer.json()["detail"]
+    assert asking.post(f"{PUBLIC}/revisions/main/validate").status_code == status
+    assert asking.get("/api/v1/adapters").json()["items"] == []
+
+
+def test_every_route_has_its_row():
+    tested = {
+        "/adapters",
+        "/adapters/{ns}/{name}",
+        "/adapters/{ns}/{name}/revisions",
+        "/adapters/{ns}/{name}/revisions/{rev}",
+        "/adapters/{ns}/{name}/revisions/{rev}/files/{path}",
+        "/adapters/{ns}/{name}/revisions/{rev}/validate",
+        "/adapters/{ns}/{name}/revisions/{rev}/verdict",
+        "/bases",
+        "/moderation/adapters/{ns}/{name}/quarantine",
+        "/moderation/adapters/{ns}/{name}/release",
+        "/moderation/log",
+    }
+    in_test_account = {
+        "/me",
+        "/me/tokens",
+        "/me/tokens/{id}",
+        "/organizations/{org}/members",
+        "/organizations/{org}/members/{user}",
+    }
+    assert {path.removeprefix("/api/v1") for path in openapi.document()["paths"]} == tested | in_test_account

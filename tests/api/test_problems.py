@@ -1,0 +1,137 @@
+"""Refusals as documents, and the routes that describe the interface itself."""
+
+import json
+
+import pytest
+from django.test import Client
+
+from hub.api import openapi, problems
+from hub.errors import TABLE, Face
+from registry import catalog, site
+from registry.errors import StoreUnavailable
+from tests.api.conftest import judged, pushed
+
+MEMBERS = {"type", "title", "status", "code", "detail", "fix"}
+
+
+@pytest.mark.parametrize(
+    ("method", "url", "body", "kind", "status", "code"),
+    [
+        ("GET", "/api/v1/nowhere", "", "", 404, "route-not-found"),
+        ("POST", "/api/v1/nowhere/at/all", "", "", 404, "route-not-found"),
+        ("DELETE", "/api/v1/adapters", "", "", 405, "method-not-allowed"),
+        ("POST", "/api/v1/me/tokens", "{", "application/json", 400, "body-invalid"),
+        ("POST", "/api/v1/me/tokens", "[]", "application/json", 400, "value-invalid"),
+        ("POST", "/api/v1/me/tokens", "\xff", "application/json", 400, "body-invalid"),
+        ("POST", "/api/v1/me/tokens", "a=b", "application/x-www-form-urlencoded", 415, "media-type-unsupported"),
+        ("POST", "/api/v1/me/tokens", '{"name": "x", "role": "root"}', "application/json", 400, "value-invalid"),
+        ("GET", "/api/v1/adapters?limit=0", "", "", 400, "value-invalid"),
+        ("GET", "/api/v1/adapters?limit=ten", "", "", 400, "value-invalid"),
+        ("GET", "/api/v1/adapters?sort=colour", "", "", 400, "value-invalid"),
+        ("GET", "/api/v1/adapters?q=%00", "", "", 400, "value-invalid"),
+        ("GET", "/api/v1/adapters/a/b%00c", "", "", 404, "adapter-not-found"),
+    ],
+)
+def test_whatever_is_wrong_is_a_problem_document(ask, adapter, method, url, body, kind, status, code):
+    answer = ask("alice").generic(method, url, body.encode("latin-1"), kind)
+    assert (answer.status_code, answer.json()["code"]) == (status, code)
+    assert answer["Content-Type"] == "application/problem+json"
+    assert set(answer.json()) == MEMBERS
+    assert answer.json()["detail"]
+    assert answer.json()["fix"]
+    assert answer.json()["status"] == status
+
+
+def test_a_bad_token_is_refused_and_never_taken_for_nobody(cast):
+    for value in ("Bearer wrong", "Bearer", "Digest x", "Basic !!"):
+        answer = Client(headers={"Authorization": value}).get("/api/v1/adapters")
+        assert (answer.status_code, answer.json()["code"], answer["WWW-Authenticate"]) == (
+            401,
+            "token-invalid",
+            "Bearer",
+        )
+
+
+def test_any_accept_header_gets_json(ask, adapter):
+    for accept in ("text/html", "application/problem+json", "image/png"):
+        assert ask().get("/api/v1/adapters", headers={"Accept": accept}).json()["items"]
+
+
+def test_an_accident_is_a_document_too_and_its_stack_is_logged(ask, cast, monkeypatch, caplog):
+    monkeypatch.setattr(catalog, "search", lambda *a, **k: 1 / 0)
+    client = ask()
+    client.raise_request_exception = False
+    answer = client.get("/api/v1/adapters")
+    assert (answer.status_code, answer.json()["code"]) == (500, "internal-error")
+    assert "ZeroDivisionError" in caplog.text
+    assert "Zero" not in answer.content.decode()
+
+
+def test_a_store_that_is_down_is_said(ask, adapter, monkeypatch):
+    def down(*_):
+        raise StoreUnavailable("The store does not answer.")
+
+    monkeypatch.setattr("registry.facts.of", down)
+    answer = ask().get("/api/v1/adapters/alice/reviews/revisions/main")
+    assert (answer.status_code, answer.json()["code"]) == (503, "store-unavailable")
+
+
+def test_facts_of_a_refusal_are_members_of_the_document(ask, cast, adapter):
+    first = adapter.revisions.get(title="push")
+    judged(first)
+    second = pushed(cast, adapter, title="worse", files={"notes.txt": b"x"})
+    site.change("pull_policy", "verified", None)
+    for route in ("", "/files/README.md"):
+        answer = ask().get(f"/api/v1/adapters/alice/reviews/revisions/{second.oid}{route}")
+        assert (answer.status_code, answer.json()["code"]) == (403, "revision-not-verified")
+        assert answer.json()["verified"] == first.oid
+        assert ask("alice").get(f"/api/v1/adapters/alice/reviews/revisions/{second.oid}{route}").status_code in (
+            200,
+            302,
+        )
+    assert ask().get("/api/v1/adapters/alice/reviews/revisions/verified").status_code == 200
+
+
+def test_every_error_of_the_table_becomes_a_document():
+    for error, face in TABLE.items():
+        document = problems.answer(error("It is so."), {}).data
+        assert (document["code"], document["status"]) == (error.code, face.status)
+    assert isinstance(face, Face)
+
+
+def test_the_openapi_document_describes_every_answer(cast):
+    document = json.loads(Client().get("/api/v1/openapi.json").content)
+    assert document["openapi"].startswith("3.")
+    operations = [operation for methods in document["paths"].values() for operation in methods.values()]
+    assert len({operation["operationId"] for operation in operations}) == len(operations)
+    for operation in operations:
+        assert operation["summary"]
+        assert "application/problem+json" in operation["responses"]["default"]["content"]
+
+
+def test_answers_have_the_keys_that_openapi_promises(ask, adapter):
+    shapes = openapi.document()["components"]["schemas"]
+    for url, shape in (
+        ("/api/v1/adapters/alice/reviews", "AdapterDetail"),
+        ("/api/v1/adapters/alice/reviews/revisions/main", "Manifest"),
+        ("/api/v1/adapters/alice/reviews/revisions/main/verdict", "Verdict"),
+        ("/api/v1/adapters/alice/reviews/revisions", "RevisionPage"),
+        ("/api/v1/adapters?facets=1", "AdapterPage"),
+        ("/api/v1/bases", "BasePage"),
+        ("/api/v1/me", "Me"),
+    ):
+        answer = ask("alice").get(url).json()
+        assert set(answer) == set(shapes[shape]["properties"]), url
+        for item in answer.get("items", []):
+            inner = shapes[shape]["properties"]["items"]["items"]["$ref"].rpartition("/")[2]
+            assert set(item) == set(shapes[inner]["properties"]), url
+
+
+def test_the_readable_page_names_every_route_and_loads_nothing_foreign(cast):
+    page = Client().get("/api/v1/docs")
+    assert page.status_code == 200
+    text = page.content.decode()
+    for path in openapi.document()["paths"]:
+        assert path in text
+    assert 'src="http' not in text
+    assert "<script>" not in text

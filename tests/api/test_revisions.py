@@ -1,0 +1,87 @@
+"""History, manifests, and the way to the bytes."""
+
+import hashlib
+
+import pytest
+
+from tests.api.conftest import BASE, CONFIG, FILES, judged, pushed
+
+AT = "/api/v1/adapters/alice/reviews/revisions"
+
+
+def test_the_manifest_names_every_byte(ask, adapter):
+    found = ask().get(f"{AT}/main").json()
+    files = {file["path"]: file for file in found["files"]}
+    assert set(files) == {*FILES, ".gitattributes"}
+    for path, content in FILES.items():
+        git = hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
+        assert files[path] == {
+            "path": path,
+            "size": len(content),
+            "sha256": hashlib.sha256(content).hexdigest(),
+            "git_oid": git,
+            "lfs": False,
+        }
+    assert found["config"] == CONFIG
+    assert found["base"] == {"id": BASE, "revision": None, "sha256": None}
+    assert found["tensors"] == {"values": 6, "dtypes": {"F32": 6}}
+    assert found["size"] == sum(file["size"] for file in found["files"])
+
+
+def test_a_proven_base_replaces_the_one_that_was_only_named(ask, adapter):
+    proven = {"id": BASE, "revision": "abc", "sha256": "0" * 64}
+    judged(adapter.revisions.get(title="push"), base=proven)
+    assert ask().get(f"{AT}/verified").json()["base"] == proven
+
+
+@pytest.mark.parametrize("name", ["main", "HEAD", "refs%2Fheads%2Fmain", "refs/heads/main", "{oid}", "{short}"])
+def test_a_revision_answers_to_each_of_its_names(ask, adapter, name):
+    oid = adapter.revisions.get(title="push").oid
+    assert ask().get(f"{AT}/{name.format(oid=oid, short=oid[:10])}").json()["revision"] == oid
+
+
+def test_history_is_paged_newest_first(ask, cast, adapter):
+    for number in range(3):
+        pushed(cast, adapter, title=f"change {number}", files={"notes.txt": b"%d" % number})
+    seen, url = [], f"{AT}?limit=2"
+    while url:
+        page = ask().get(url).json()
+        seen += page["items"]
+        url = page["next"]
+    assert [item["title"] for item in seen] == ["change 2", "change 1", "change 0", "push", "initial commit"]
+    assert [item["parent"] for item in seen] == [*(item["revision"] for item in seen[1:]), None]
+    assert seen[0]["state"] == "queued"
+    assert seen[-1]["state"] is None
+
+
+def test_history_takes_as_many_queries_for_two_as_for_twelve(ask, cast, adapter, django_assert_num_queries):
+    for number in (0, 10):
+        for one in range(number):
+            pushed(cast, adapter, title=f"{one}", files={"notes.txt": b"%d" % one})
+        ask().get(AT)  # warms the site settings
+        with django_assert_num_queries(4):
+            assert len(ask().get(AT).json()["items"]) == 2 + number
+
+
+def test_the_manifest_takes_as_many_queries_for_four_files_as_for_forty(ask, cast, adapter, django_assert_num_queries):
+    for number in (0, 36):
+        if number:
+            pushed(cast, adapter, title="many", files={f"{one}.txt": b"%d" % one for one in range(number)})
+        ask().get(f"{AT}/main")  # warms the site settings
+        with django_assert_num_queries(6):
+            assert len(ask().get(f"{AT}/main").json()["files"]) == 4 + number
+
+
+def test_a_file_is_a_redirect_to_its_bytes_at_this_very_commit(ask, adapter):
+    oid = adapter.revisions.get(title="push").oid
+    answer = ask().get(f"{AT}/main/files/adapter_config.json")
+    assert (answer.status_code, answer["Location"]) == (302, f"/alice/reviews/resolve/{oid}/adapter_config.json")
+    missing = ask().get(f"{AT}/main/files/nope.bin")
+    assert (missing.status_code, missing.json()["code"]) == (404, "file-not-found")
+    view = ask().get(f"{AT}/main/files/adapter_config.json?view=peft-0.14")
+    assert (view.status_code, view.json()["code"]) == (400, "value-invalid")
+
+
+def test_a_revision_that_is_not_there_says_so(ask, adapter):
+    answer = ask().get(f"{AT}/v9")
+    assert (answer.status_code, answer.json()["code"]) == (404, "revision-not-found")
