@@ -29,7 +29,7 @@ class Pushed:
 
 
 class Client:
-    """A hub as one caller sees it, found as the command line finds it where nothing is given. Every verb raises Problem."""
+    """A hub as one caller sees it; what is not given is found as the command line finds it. Verbs raise Problem."""
 
     def __init__(self, endpoint: str | None = None, token: str | None = None) -> None:
         self.endpoint = places.endpoint(endpoint)

@@ -12,7 +12,7 @@ Saved = dict[str, dict[str, str]]
 
 
 def endpoint(given: str | None = None) -> str:
-    """Return the hub's address: the given one, DOVETAIL_ENDPOINT, HF_ENDPOINT, the last login's; no slash at the end."""
+    """Return the hub's address without a last slash: given, DOVETAIL_ENDPOINT, HF_ENDPOINT, or the last login's."""
     found = (
         given
         or os.environ.get("DOVETAIL_ENDPOINT")
