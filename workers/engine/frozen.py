@@ -162,9 +162,14 @@ def _module(module: torch.nn.Module) -> Module:
 
 
 def _prefix_width(model: Any) -> int:
-    """How wide a prefix is: keys and values of every layer; 0 where the model takes none."""
+    """How wide a prefix is: keys and values of every layer; 0 where none can be given.
+
+    A model that writes text takes them; to any other PEFT gives them only by a parameter named past_key_values
+    (peft_model.py, _prefix_tuning_forward), which encoders of transformers 5 no longer have.
+    """
     backbone = getattr(model, model.base_model_prefix, model)
-    if not any("past_key_values" in inspect.signature(part.forward).parameters for part in (model, backbone)):
+    named = any("past_key_values" in inspect.signature(part.forward).parameters for part in (model, backbone))
+    if not (named or model.can_generate()):
         return 0
     config = model.config.get_text_config()
     heads = config.num_attention_heads

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
-from dovetail.adapters.findings import Finding, Outcome, failed, skipped, warned
+from dovetail.adapters.findings import Finding, Outcome, failed, skipped
 
 from workers.engine.evals.rows import Metric
 from workers.engine.trial import Trial
@@ -24,16 +24,22 @@ def worse_than_base(trial: Trial) -> str | Finding:
     trial.evals.append(_as_json(trial, metric))
     numbers = f"{metric.name} {metric.adapter:g}, the frozen base {metric.base:g} ({metric.rows} rows)"
     where = {"metric": metric.name, "base": metric.base, "adapter": metric.adapter, "rows": metric.rows}
+    outcome: Outcome = "warned" if trial.rows.guessed else "failed"
     if metric.is_worse:
-        outcome: Outcome = "warned" if trial.rows.guessed else "failed"
         return Finding(outcome, f"With the adapter it is worse than without: {numbers}.", FIX, where)
-    if metric.share is not None and metric.adapter < metric.share:
-        return warned(
-            f"Always saying the commonest label would get {metric.share:g}: {numbers}.",
-            "Check the labels' order.",
-            **where,
-        )
-    return f"{numbers[0].upper()}{numbers[1:]}."
+    alone = metric.head_alone
+    if alone is not None and metric.adapter < alone:
+        said = f"Its head alone, on the frozen base, gets {alone:g}, more than with the adapter: {numbers}."
+        by_chance = metric.adapter >= alone - margin(alone, metric.rows)
+        return Finding("warned" if by_chance else outcome, said, FIX, {**where, "head_alone": alone})
+    more = "" if alone is None else f"; its head alone, on the frozen base, {alone:g}"
+    return f"{numbers[0].upper()}{numbers[1:]}{more}."
+
+
+def margin(share: float, rows: int) -> float:
+    """What chance alone may do to a share measured on so few rows: two standard errors, and never less than 0.05."""
+    bounded = min(max(share, 0.0), 1.0)
+    return max(MARGIN, 2 * math.sqrt(bounded * (1 - bounded) / rows))
 
 
 def claim(trial: Trial) -> str | Finding:
@@ -43,16 +49,13 @@ def claim(trial: Trial) -> str | Finding:
     claimed = claimed_value(trial.folder.card or {}, metric.name)
     if claimed is None:
         return skipped(f"The card claims no {metric.name}.")
-    p = min(max(claimed, 0.0), 1.0)
-    margin = max(MARGIN, 2 * math.sqrt(p * (1 - p) / metric.rows))
-    if not metric.higher_is_better:
-        return _claimed_loss(metric, claimed)
-    if metric.adapter >= claimed - margin:
-        return f"The card claims {claimed:g}, measured {metric.adapter:g} (margin {margin:.2f})."
+    room = margin(claimed, metric.rows)
+    if metric.adapter >= claimed - room:
+        return f"The card claims {claimed:g}, measured {metric.adapter:g} (margin {room:.2f})."
     return failed(
-        f"The card claims {metric.name} {claimed:g}, but {metric.rows} rows gave {metric.adapter:g}, below the margin of {margin:.2f}.",
+        f"The card claims {metric.name} {claimed:g}, but {metric.rows} rows gave {metric.adapter:g}, below the margin of {room:.2f}.",
         "Correct model-index in the card, or push the weights that reach it.",
-        claimed=claimed, measured=metric.adapter, margin=round(margin, 4),
+        claimed=claimed, measured=metric.adapter, margin=round(room, 4),
     )  # fmt: skip
 
 

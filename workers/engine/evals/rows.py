@@ -39,14 +39,18 @@ class RowsError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """A number for the base and one for the adapter, over `rows` rows; `share` is what always saying the commonest label gets."""
+    """A number for the base and one for the adapter, over `rows` rows.
+
+    A base without a trained head can only guess: then `base` is what always saying the commonest label gets, and
+    `head_alone` what the adapter's own head gets on the frozen base with the adapter switched off.
+    """
 
     name: str
     base: float
     adapter: float
     rows: int
     higher_is_better: bool = True
-    share: float | None = None
+    head_alone: float | None = None
 
     @property
     def is_worse(self) -> bool:

@@ -1,4 +1,4 @@
-"""Sequence classification: accuracy over labelled rows; the base is measured under the adapter's own head."""
+"""Sequence classification: accuracy over labelled rows. The frozen base has no trained head, so its number is the best guess."""
 
 from __future__ import annotations
 
@@ -31,7 +31,8 @@ def measure(rows: Sequence[Row], base: torch.Tensor, adapter: torch.Tensor, labe
     if base.shape[-1] < 2:
         return None
     common = Counter(wanted.tolist()).most_common(1)[0][1] / len(rows)
-    return Metric("accuracy", _accuracy(base, wanted), _accuracy(adapter, wanted), len(rows), share=common)
+    alone, adapted = _accuracy(base, wanted), _accuracy(adapter, wanted)
+    return Metric("accuracy", round(common, 4), adapted, len(rows), head_alone=alone)
 
 
 def _accuracy(logits: torch.Tensor, wanted: torch.Tensor) -> float:

@@ -34,6 +34,8 @@ class Pattern:
             raise PatternError(f"it cannot be read ({error})") from error
         if self._tree.state.flags & ~parser.SRE_FLAG_UNICODE:
             raise PatternError("it sets flags, which are not supported")
+        if _explodes(self._tree, inside=False):
+            raise PatternError("it repeats a repetition or a choice, which Python's re may take for ever to match")
         self._steps = steps
 
     def fullmatch(self, text: str) -> bool:
@@ -108,6 +110,27 @@ class Pattern:
 
     def _branch(self, argument: Any, start: int) -> Ends:
         return frozenset().union(*(self._sequence(branch, frozenset({start})) for branch in argument[1]))
+
+
+def _explodes(items: Any, inside: bool) -> bool:
+    """Whether a loop without end holds another, or a choice: harmless here, but not to whoever loads the adapter."""
+    for code, argument in items:
+        loops = code in (op.MAX_REPEAT, op.MIN_REPEAT) and argument[1] is op.MAXREPEAT
+        if inside and (loops or code is op.BRANCH):
+            return True
+        if any(_explodes(body, inside or loops) for body in _bodies(code, argument)):
+            return True
+    return False
+
+
+def _bodies(code: Any, argument: Any) -> list[Any]:
+    if code in (op.MAX_REPEAT, op.MIN_REPEAT):
+        return [argument[2]]
+    if code is op.BRANCH:
+        return list(argument[1])
+    if code is op.SUBPATTERN:
+        return [argument[3]]
+    return [argument[1]] if code in (op.ASSERT, op.ASSERT_NOT) else []
 
 
 def _is_word(char: str) -> bool:

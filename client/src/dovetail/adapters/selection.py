@@ -60,7 +60,7 @@ class Selection:
         return Pattern(value) if isinstance(value, str) else configs.names(self._config, "feedforward_modules")
 
     def picks(self, module: str) -> bool:
-        if self._excluded.match(module) or self.is_saved(module):
+        if self.is_saved(module) or self._excluded.match(module):
             return False
         if self.is_all_linear or self.is_open:
             return True

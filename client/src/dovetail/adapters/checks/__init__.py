@@ -4,16 +4,7 @@ from dovetail.adapters.checks import base, card, config, files, fit, privacy, te
 from dovetail.adapters.findings import Check
 from dovetail.adapters.folder import Folder
 
-SOUND = (
-    "file.missing",
-    "file.header",
-    "config.missing",
-    "config.invalid",
-    "config.fetch",
-    "config.code",
-    "config.kind",
-    "config.pattern",
-)
+SOUND = ("file", "config.missing", "config.invalid", "config.fetch", "config.code", "config.kind", "config.pattern")
 WHOLE = (
     *SOUND,
     "config.rank",
@@ -36,8 +27,8 @@ CHECKS: tuple[Check[Folder], ...] = (
     Check("config.fetch", config.fetch, ("config.missing", "config.invalid")),
     Check("config.changes-base", config.changes_base, ("config.missing", "config.invalid")),
     Check("config.kind", config.kind, ("config.missing", "config.invalid", "config.fetch")),
-    Check("config.pattern", config.pattern, ("config.missing", "config.invalid")),
-    Check("config.rank", config.rank, ("file", *SOUND)),
+    Check("config.pattern", config.pattern, ("file", "config.missing", "config.invalid")),
+    Check("config.rank", config.rank, SOUND),
     Check("tensors.dtype", tensors.dtype, ("file",)),
     Check("tensors.not-finite", tensors.not_finite, ("file",)),
     Check("tensors.unused", tensors.unused, SOUND),
@@ -47,13 +38,13 @@ CHECKS: tuple[Check[Folder], ...] = (
     Check("tensors.layers", tensors.layers, SOUND),
     Check("tensors.all-zero", tensors.all_zero, SOUND),
     Check("tensors.scale", tensors.scale, (*SOUND, "config.rank", "tensors.not-finite")),
-    Check("base.unnamed", base.unnamed, ("config.missing", "config.invalid")),
-    Check("base.local-path", base.local_path, ("config.missing", "config.invalid", "base.unnamed")),
-    Check("base.unknown", base.unknown, ("config.missing", "config.invalid", "base")),
-    Check("base.mismatch", base.mismatch, ("config.missing", "config.invalid", "base")),
-    Check("base.unpinned", base.unpinned, ("config.missing", "config.invalid")),
+    Check("base.unnamed", base.unnamed, ("config.missing", "config.invalid", "config.kind")),
+    Check("base.local-path", base.local_path, ("config.missing", "config.invalid", "config.kind", "base")),
+    Check("base.unknown", base.unknown, ("config.missing", "config.invalid", "config.kind", "base")),
+    Check("base.mismatch", base.mismatch, ("config.missing", "config.invalid", "config.kind", "base")),
+    Check("base.unpinned", base.unpinned, ("config.missing", "config.invalid", "config.kind")),
     Check("base.vocabulary", base.vocabulary, SOUND),
-    Check("eval.random-head", fit.random_head, SOUND),
+    Check("eval.random-head", fit.random_head, (*SOUND, "tensors.unused")),
     Check("fit.missing", fit.missing, (*WHOLE, "eval.random-head")),
     Check("fit.unexpected", fit.unexpected, WHOLE),
     Check("fit.shape", fit.shape, (*WHOLE, "fit.missing", "eval.random-head")),

@@ -9,13 +9,14 @@ from dovetail.adapters.description import foreign_format
 from dovetail.adapters.findings import Finding, failed, skipped, some, warned
 from dovetail.adapters.folder import Folder
 from dovetail.adapters.kinds import EVERYWHERE, KINDS
-from dovetail.adapters.patterns import Pattern, PatternError
-from dovetail.adapters.selection import PLAIN, PatternTable
+from dovetail.adapters.patterns import PatternError
+from dovetail.adapters.selection import PLAIN, PatternTable, Selection
 
 MAX_RANK = 1024
 MAX_VIRTUAL_TOKENS = 4096
 MAX_ENCODER = 16_384
-PATTERN_KEYS = ("target_modules", "exclude_modules", "feedforward_modules")
+PATTERN_KEYS = ("target_modules", "exclude_modules", "feedforward_modules", "rank_pattern", "alpha_pattern")
+SAMPLE = "model.layers.0.self_attn.q_proj"
 NAMING_KEYS = ("modules_to_save", "layers_pattern")
 LIBRARIES = ("transformers", "diffusers", "sentence_transformers", "lerobot", "megatron")
 FETCHING = (
@@ -144,23 +145,34 @@ def kind(folder: Folder) -> str | Finding:
 
 
 def pattern(folder: Folder) -> str | Finding:
-    config = folder.config
+    config, modules = folder.config, _modules(folder)
+    selection = Selection(config)
     try:
-        for key in PATTERN_KEYS:
-            value = config.get(key)
-            if isinstance(value, str):
-                Pattern(value).fullmatch("model.layers.0.self_attn.q_proj")
+        for module in modules:
+            selection.picks(module)
+            selection.is_feedforward(module)
         for key in ("rank_pattern", "alpha_pattern"):
-            PatternTable(config.get(key)).get("model.layers.0.self_attn.q_proj", 0)
+            table = PatternTable(config.get(key))
+            for module in modules:
+                table.get(module, 0)
     except PatternError as error:
+        patterns = [key for key in PATTERN_KEYS if isinstance(config.get(key), str | dict)]
         return failed(
-            f"The pattern in {key} cannot be matched safely: {error}.", "List the module names instead.", key=key
+            f"The pattern in {some(patterns) or 'layers_pattern'} cannot be matched safely: {error}.",
+            "List the module names instead.",
+            keys=patterns,
         )
     for key in NAMING_KEYS:
         odd = [name for name in configs.names(config, key) if not PLAIN.fullmatch(name)]
         if odd:
             return failed(f"{key} holds {odd[0][:60]!r}, which is no module name.", "Name modules plainly.", key=key)
     return "Every pattern can be matched in bounded time."
+
+
+def _modules(folder: Folder) -> list[str]:
+    """All module paths that any later check will match."""
+    found = dict(folder.layout.modules) if folder.kind else {}
+    return [SAMPLE, *found, *(folder.base.manifest.modules if folder.base else ())]
 
 
 def rank(folder: Folder) -> str | Finding:

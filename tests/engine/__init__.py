@@ -1,0 +1,1 @@
+"""Tests of the engine, through its pipe and with real weights."""

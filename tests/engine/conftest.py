@@ -1,0 +1,87 @@
+"""The engine under test: its own interpreter, as the workers start it, spoken to through its pipe."""
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PYTHON = ROOT / ".engines" / "e5" / "bin" / "python"
+MAIN = ROOT / "workers" / "engine" / "__main__.py"
+
+
+class Engine:
+    """A running engine process; `validate` gives one verdict."""
+
+    def __init__(self, cwd, *arguments):
+        environment = {"PATH": "/usr/bin:/bin", "HOME": str(cwd), "TMPDIR": str(cwd), "LANG": "C.UTF-8"}
+        self.process = subprocess.Popen(
+            [str(PYTHON), "-I", str(MAIN), "serve", *map(str, arguments)],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=cwd, env=environment, text=True,
+        )  # fmt: skip
+        self.ready = self._hear()
+        self.jobs = 0
+        self.streamed = []
+
+    def validate(self, folder, card=None, **job):
+        self.jobs += 1
+        self.streamed = []
+        said = {"id": str(self.jobs), "folder": str(folder), "card": card or {}, **job}
+        self.process.stdin.write(json.dumps({"job": said}) + "\n")
+        self.process.stdin.flush()
+        while True:
+            heard = self._hear()
+            assert heard["job"] == said["id"]
+            if heard["event"] == "verdict":
+                return heard["verdict"]
+            self.streamed.append(heard["check"])
+
+    def _hear(self):
+        line = self.process.stdout.readline()
+        assert line, f"the engine ended with {self.process.wait()}"
+        return json.loads(line)
+
+    def stop(self):
+        self.process.stdin.close()
+        assert self.process.wait(timeout=20) == 0
+        self.process.stdout.close()
+
+
+@pytest.fixture(scope="session")
+def engine_python():
+    if not PYTHON.exists():
+        if os.environ.get("CI") == "true":
+            pytest.fail(f"{PYTHON} is missing: run `make engine-5`")
+        pytest.skip(f"{PYTHON} is missing: run `make engine-5`")
+    return PYTHON
+
+
+@pytest.fixture(scope="session")
+def bases(engine_python, tmp_path_factory):
+    """A folder with the tiny bases, `bert` and `llama`."""
+    folder = tmp_path_factory.mktemp("bases")
+    subprocess.run([str(engine_python), str(Path(__file__).parent / "make_bases.py"), str(folder)], check=True, capture_output=True)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def bert(bases, tmp_path_factory):
+    engine = Engine(tmp_path_factory.mktemp("bert"), "--base", bases / "bert", "--base-id", "tiny/bert")
+    yield engine
+    engine.stop()
+
+
+@pytest.fixture(scope="session")
+def llama(bases, tmp_path_factory):
+    engine = Engine(tmp_path_factory.mktemp("llama"), "--base", bases / "llama", "--base-id", "tiny/llama")
+    yield engine
+    engine.stop()
+
+
+@pytest.fixture(scope="session")
+def without_base(engine_python, tmp_path_factory):
+    engine = Engine(tmp_path_factory.mktemp("files"))
+    yield engine
+    engine.stop()

@@ -1,0 +1,40 @@
+"""Builds the tiny bases of the engine's tests; run by an engine's interpreter, since it needs torch.
+
+    .engines/e5/bin/python tests/engine/make_bases.py DIR      writes DIR/bert and DIR/llama
+"""
+
+import sys
+from pathlib import Path
+
+import torch
+from tokenizers import Tokenizer, models, pre_tokenizers, processors
+from transformers import BertConfig, BertModel, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+WORDS = (
+    "[PAD] [UNK] [CLS] [SEP] [MASK] the a it is was i found this what really all in good bad fine poor great awful film "
+    "book meal room green blue one two three red dog cat sun sea and or not very quite . , ! ?"
+).split()
+
+
+def tokenizer() -> PreTrainedTokenizerFast:
+    words = {word: number for number, word in enumerate(WORDS)}
+    inner = Tokenizer(models.WordLevel(words, unk_token="[UNK]"))
+    inner.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    inner.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
+    )
+    names = {"pad_token": "[PAD]", "unk_token": "[UNK]", "cls_token": "[CLS]", "sep_token": "[SEP]", "mask_token": "[MASK]"}
+    return PreTrainedTokenizerFast(tokenizer_object=inner, **names)
+
+
+def main(folder: Path) -> None:
+    torch.manual_seed(1)
+    small = {"vocab_size": 64, "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4}
+    bert = BertModel(BertConfig(**small, max_position_embeddings=64, initializer_range=0.3))
+    llama = LlamaForCausalLM(LlamaConfig(**small, max_position_embeddings=64, initializer_range=0.3, pad_token_id=0))
+    for name, model in {"bert": bert, "llama": llama}.items():
+        model.save_pretrained(folder / name)
+        tokenizer().save_pretrained(folder / name)
+
+
+main(Path(sys.argv[1]))
