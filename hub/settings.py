@@ -178,7 +178,19 @@ SPECTACULAR_SETTINGS = {
     "SCHEMA_PATH_PREFIX": "/api/v1",
     "POSTPROCESSING_HOOKS": [],  # enumerations stay where they are used, without invented names
 }
-UNFOLD = {"SITE_TITLE": "Dovetail", "SITE_HEADER": "Dovetail", "SITE_SYMBOL": "deployed_code"}
+UNFOLD = {
+    "SITE_TITLE": "Dovetail",
+    "SITE_HEADER": "Dovetail",
+    "SITE_URL": "/",
+    "SITE_ICON": "/static/img/favicon.svg",
+    "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": "/static/img/favicon.svg"}],
+    "COLORS": {  # the spruce of the website
+        "primary": {
+            "50": "#e3f1ec", "100": "#cfe7df", "200": "#a6d6c7", "300": "#6ad6ba", "400": "#4cc3a5", "500": "#0f8a70",
+            "600": "#0b6e5a", "700": "#095a4a", "800": "#12302a", "900": "#0c231e", "950": "#06231c",
+        }
+    },
+}  # fmt: skip
 
 # --- language, time, logs --------------------------------------------------------------------------------------------
 LANGUAGE_CODE = "en-gb"

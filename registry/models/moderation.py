@@ -43,5 +43,9 @@ class AuditEvent(models.Model):
     request_id = models.CharField(max_length=200, blank=True)
 
     class Meta:
+        verbose_name, verbose_name_plural = "event", "audit log"
         ordering = ["-id"]
         indexes = [models.Index(fields=["object", "-id"], name="audit_by_object")]
+
+    def __str__(self) -> str:
+        return f"{self.actor} {self.action} {self.object}"

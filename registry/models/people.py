@@ -64,6 +64,7 @@ class User(AbstractBaseUser):
     REQUIRED_FIELDS: ClassVar[list[str]] = []
 
     class Meta:
+        verbose_name, verbose_name_plural = "person", "people"
         constraints = [
             models.UniqueConstraint(Lower("email"), name="user_email_unique", condition=~Q(email="")),
             models.CheckConstraint(condition=Q(role__in=["user", "moderator", "admin"]), name="user_role_known"),
@@ -90,6 +91,9 @@ class Organization(models.Model):
     namespace = models.OneToOneField(Namespace, on_delete=models.PROTECT, related_name="organization")
     full_name = models.CharField(max_length=200, blank=True)
     private_by_default = models.BooleanField(default=False)
+
+    class Meta:
+        verbose_name = "organisation"
 
     def __str__(self) -> str:
         return self.namespace.name
@@ -129,7 +133,9 @@ class Token(models.Model):
     name = models.CharField(max_length=100)
     role = models.CharField(max_length=16, choices=Role.choices)
     sha256 = models.CharField(max_length=64, unique=True)
-    grants = models.JSONField(default=dict, blank=True)  # fine-grained only: {"ns/name" in lower case: "read" | "write"}
+    grants = models.JSONField(
+        default=dict, blank=True
+    )  # fine-grained only: {"ns/name" in lower case: "read" | "write"}
     created_at = models.DateTimeField(default=timezone.now)
     last_used_at = models.DateTimeField(null=True, blank=True)
     expires_at = models.DateTimeField(null=True, blank=True)

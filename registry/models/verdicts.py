@@ -75,6 +75,9 @@ class Verdict(models.Model):
             ),
         ]
 
+    def __str__(self) -> str:
+        return f"{self.revision.adapter.full_name}@{self.revision.oid[:12]} #{self.number}"
+
     @property
     def is_final(self) -> bool:
         return self.finished_at is not None
@@ -100,3 +103,9 @@ class WorkerHeartbeat(models.Model):
     worker = models.CharField(max_length=200, primary_key=True)
     beat_at = models.DateTimeField()
     problem = models.CharField(max_length=500, blank=True)  # why it takes no jobs, e.g. the sandbox self-test failed
+
+    class Meta:
+        verbose_name = "worker"
+
+    def __str__(self) -> str:
+        return self.worker

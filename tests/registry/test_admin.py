@@ -96,14 +96,18 @@ def test_an_adapter_is_quarantined_and_released_with_a_reason(ada, cast):
     assert refused.status_code == 200
     assert not Ruling.objects.exists()
     done = ada.post(url, {"id": adapter.pk, "reason": "It phones home.", "note": "Ticket 7"}, follow=True)
-    assert said(done) == ["acme/bad: done."]
+    assert said(done) == ["Quarantine: acme/bad."]
     assert Adapter.objects.get().is_quarantined
     event = AuditEvent.objects.get(action="adapter:quarantine")
     assert (event.actor, event.reason, event.note) == ("ada", "It phones home.", "Ticket 7")
     assert event.request_id
+    history = ada.get(f"/admin/registry/adapter/{adapter.pk}/history/", follow=True).content.decode()
+    assert "It phones home." in history
     url = url.replace("quarantine", "release")
-    assert said(ada.post(url, {"id": adapter.pk, "reason": "A mistake."}, follow=True)) == ["acme/bad: done."]
-    assert said(ada.post(url, {"id": adapter.pk, "reason": "Again."}, follow=True)) == ["acme/bad: nothing to do."]
+    assert said(ada.post(url, {"id": adapter.pk, "reason": "A mistake."}, follow=True)) == ["Release: acme/bad."]
+    assert said(ada.post(url, {"id": adapter.pk, "reason": "Again."}, follow=True)) == [
+        "Release: acme/bad needed nothing."
+    ]
     assert not Adapter.objects.get().is_quarantined
 
 
@@ -123,11 +127,13 @@ def test_many_are_ticked_and_quarantined_at_once(ada, cast):
 
 def test_roles_and_suspensions_go_through_the_verbs(ada, cast):
     bob, base = cast["bob"], "/admin/registry/user/act"
-    assert said(ada.post(f"{base}/role/", {"id": bob.pk, "role": "moderator"}, follow=True)) == ["bob: done."]
-    assert said(ada.post(f"{base}/suspend/", {"id": bob.pk, "reason": "Spam."}, follow=True)) == ["bob: done."]
+    assert said(ada.post(f"{base}/role/", {"id": bob.pk, "role": "moderator"}, follow=True)) == ["Change role: bob."]
+    assert said(ada.post(f"{base}/suspend/", {"id": bob.pk, "reason": "Spam."}, follow=True)) == ["Suspend: bob."]
     assert User.objects.get(pk=bob.pk).role == "moderator"
     assert not User.objects.get(pk=bob.pk).is_active
-    assert said(ada.post(f"{base}/unsuspend/", {"id": bob.pk, "reason": "Sorry."}, follow=True)) == ["bob: done."]
+    assert said(ada.post(f"{base}/unsuspend/", {"id": bob.pk, "reason": "Sorry."}, follow=True)) == [
+        "End suspension: bob."
+    ]
     actions = AuditEvent.objects.filter(object="bob", actor="ada").order_by("id").values_list("action", flat=True)
     assert list(actions) == ["person:role", "person:suspend", "person:unsuspend"]
 
@@ -148,8 +154,8 @@ def test_a_verdict_shows_its_checks_and_is_asked_for_again(ada, cast):
     assert "tensors.not-finite" in page
     assert "&lt;script&gt;NaN" in page
     again = "/admin/registry/verdict/act/again/"
-    assert said(ada.post(again, {"id": verdict.pk}, follow=True))[0].endswith(": done.")
-    assert said(ada.post(again, {"id": verdict.pk}, follow=True))[0].endswith(": nothing to do.")
+    assert said(ada.post(again, {"id": verdict.pk}, follow=True))[0].startswith("Validate again: acme/one@")
+    assert said(ada.post(again, {"id": verdict.pk}, follow=True))[0].endswith("needed nothing.")
     assert list(Verdict.objects.order_by("number").values_list("state", flat=True)) == ["failed", "queued"]
     assert AuditEvent.objects.get(action="verdict:request").object.startswith("acme/one@")
 
