@@ -3,17 +3,18 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from dovetail.client import Client, Pushed, pull, push
+    from dovetail.client import Client, Pushed, check, pull, push
     from dovetail.problems import Problem
     from dovetail.verdict import Check, Verdict
 
 __version__ = "0.1.0"
-__all__ = ["Check", "Client", "Problem", "Pushed", "Verdict", "pull", "push"]
+__all__ = ["Check", "Client", "Problem", "Pushed", "Verdict", "check", "pull", "push"]
 
 _HOMES = {
-    "Client": "dovetail.client", "Pushed": "dovetail.client", "pull": "dovetail.client", "push": "dovetail.client",
-    "Problem": "dovetail.problems", "Check": "dovetail.verdict", "Verdict": "dovetail.verdict",
-}  # fmt: skip
+    **dict.fromkeys(("Client", "Pushed", "check", "pull", "push"), "dovetail.client"),
+    **dict.fromkeys(("Check", "Verdict"), "dovetail.verdict"),
+    "Problem": "dovetail.problems",
+}
 
 
 def __getattr__(name: str) -> Any:

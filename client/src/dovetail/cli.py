@@ -119,6 +119,20 @@ def whoami(context: typer.Context) -> None:
 
 
 @app.command()
+def check(
+    context: typer.Context,
+    path: Annotated[Path, typer.Argument(metavar="PATH", help="The folder with the adapter.")],
+) -> None:
+    """Look at an adapter here, before it is pushed; exit 1 when a hub would refuse it."""
+    asked: Options = context.obj
+    found = client.check(path)
+    if asked.printer.is_human:
+        asked.printer.checks(found.checks)
+    asked.printer.note("A hub also loads it into its frozen base, runs it and measures it.")
+    _conclude(asked.printer, found, found.document)
+
+
+@app.command()
 def push(
     context: typer.Context,
     path: Annotated[Path, typer.Argument(metavar="PATH", help="The folder with the adapter.")],

@@ -70,10 +70,7 @@ class Client:
     ) -> Pushed:
         """Push a folder as the next revision of an adapter, made if it is not there; files it does not name stay."""
         check_adapter(adapter)
-        folder = Path(path)
-        if not folder.is_dir():
-            why = "is a file" if folder.exists() else "does not exist"
-            raise usage(f"{folder} {why}.", "Name the folder that holds adapter_config.json.")
+        folder = _folder(path)
         self.me()
         # huggingface_hub takes 0.3 s to import, which is more than all else together, and only a push needs it.
         from dovetail import pushing  # noqa: PLC0415
@@ -150,6 +147,14 @@ class Client:
             time.sleep(LONGEST_PAUSE)
 
 
+def check(path: str | Path) -> Verdict:
+    """Return what the static checks say of the adapter in a folder, without a hub. Raises Problem."""
+    # The checks and YAML double the time in which every other command starts.
+    from dovetail import checking  # noqa: PLC0415
+
+    return checking.check(_folder(path))
+
+
 def push(
     path: str | Path, adapter: str, *, endpoint: str | None = None, token: str | None = None,
     message: str | None = None, private: bool | None = None, wait: bool = False,
@@ -175,6 +180,14 @@ def check_adapter(adapter: str) -> None:
     namespace, slash, name = adapter.partition("/")
     if not (namespace and slash and name) or "/" in name or {namespace, name} & {".", ".."}:
         raise usage(f"{adapter!r} is no adapter's id.", "Write it as NAMESPACE/NAME, as in alice/reviews-lora.")
+
+
+def _folder(path: str | Path) -> Path:
+    folder = Path(path)
+    if not folder.is_dir():
+        why = "is a file" if folder.exists() else "does not exist"
+        raise usage(f"{folder} {why}.", "Name the folder that holds adapter_config.json.")
+    return folder
 
 
 def _path(adapter: str, revision: str | None = None) -> str:

@@ -7,13 +7,15 @@ from contextlib import contextmanager
 from typing import Any
 
 from rich.console import Console
-from rich.padding import Padding
 from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TransferSpeedColumn
+from rich.table import Table
 from rich.text import Text
 
 from dovetail import fetching, joint
 from dovetail.problems import Problem
 from dovetail.verdict import Check, Verdict
+
+ID_CELLS = 25  # the longest check id, eval.worse-than-base and privacy.training-data, fits
 
 
 class Printer:
@@ -75,23 +77,30 @@ class Printer:
         """Print checks, one a line, and below a failed or noted one what to do."""
         marks = joint.MARKS if self.blocks else joint.PLAIN_MARKS
         for check in checks:
-            line = Text(f"  {marks[check.outcome]:<2}", joint.CHECK_STYLES[check.outcome])
-            line.append(f"{check.id:<28} ", "default")
-            line.append(check.message, "bold" if check.outcome == "failed" else "default")
-            self.out.print(line)
+            mark = Text(f"  {marks[check.outcome]:<2}", joint.CHECK_STYLES[check.outcome])
+            said = Text(check.message, "bold" if check.outcome == "failed" else "")
+            self._columns(mark, Text(f"{check.id:<{ID_CELLS}}"), said)
             if check.fix and check.outcome in {"failed", "warned"}:
-                self.out.print(Padding(Text("fix: ", "bold").append(check.fix, "default"), (0, 0, 0, 6)))
+                self._columns(Text("    "), Text(f"{'fix':>{ID_CELLS}}", "bold"), Text(check.fix))
+
+    def _columns(self, *cells: Text) -> None:
+        """Print a row; on a terminal the last cell is folded below itself, elsewhere a row is one line."""
+        if not self.out.is_terminal:
+            self.out.print(Text(" ").join(cells))
+            return
+        grid = Table.grid(padding=(0, 1))
+        for _ in cells[:-1]:
+            grid.add_column(no_wrap=True)
+        grid.add_row(*cells)
+        self.out.print(grid, soft_wrap=False)
 
     def conclusion(self, verdict: Verdict) -> None:
         """Print the joint, the state in words, and what the numbers of the evaluation are."""
         self.out.print()
         self.out.print(joint.draw(verdict, blocks=self.blocks))
         self.out.print()
-        self.out.print(
-            Text(f"{verdict.adapter}@{verdict.revision[:12]} ").append(
-                joint.summary(verdict), joint.STATE_STYLES[verdict.state]
-            )
-        )
+        where = f"{verdict.adapter}@{verdict.revision[:12]}" if verdict.revision else verdict.adapter
+        self.out.print(Text(f"{where} ").append(joint.summary(verdict), joint.STATE_STYLES[verdict.state]))
         if verdict.reason:
             self.out.print(Text(verdict.reason))
         for score in verdict.document.get("evals") or ():

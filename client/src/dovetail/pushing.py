@@ -4,6 +4,7 @@ from pathlib import Path
 
 from huggingface_hub import HfApi
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+from huggingface_hub.utils import logging
 from huggingface_hub.utils.tqdm import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
 
 from dovetail.problems import Problem, refusal, unreachable, usage
@@ -19,6 +20,7 @@ def push(
     """Send the folder and return the commit that holds it; for the same content, the one there is. Raises Problem."""
     api = HfApi(endpoint=endpoint, token=token, library_name="dovetail-hub")
     quiet = are_progress_bars_disabled()
+    logging.set_verbosity_error()  # it warns that a push changes nothing, which our answer shows
     if not show_progress:
         disable_progress_bars()
     try:

@@ -1,0 +1,52 @@
+"""The static checks on a folder here: what a hub looks at before it loads the adapter; needs neither hub nor torch."""
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import BinaryIO
+
+import yaml
+
+from dovetail import verdict
+from dovetail.adapters.checks import CHECKS
+from dovetail.adapters.findings import run
+from dovetail.adapters.folder import Folder
+from dovetail.problems import usage
+from dovetail.verdict import Verdict
+
+MAX_CARD_BYTES = 1 << 20
+_FRONT_MATTER = re.compile(r"\A\ufeff?\s*---[ \t]*\r?\n(.*?)^---[ \t]*(?:\r?\n|\Z)", re.DOTALL | re.MULTILINE)
+
+
+def check(folder: Path) -> Verdict:
+    """Return what the static checks say of the adapter in a folder; checks that need its base are skipped."""
+    files = {path: _opener(folder / path) for path in sorted(_files(folder))}
+    if not files:
+        raise usage(f"{folder} holds no files.", "Name the folder that holds adapter_config.json.")
+    checks = [asdict(result) for result in run(CHECKS, Folder(files, card=_card(folder / "README.md")))]
+    state = "failed" if any(item["outcome"] == "failed" for item in checks) else "passed"
+    return verdict.read({"state": state, "depth": "static", "adapter": str(folder), "checks": checks})
+
+
+def _files(folder: Path) -> Iterator[str]:
+    for file in folder.rglob("*"):
+        parts = file.relative_to(folder).parts
+        if file.is_file() and not {".git", ".cache", "__pycache__"} & set(parts):
+            yield "/".join(parts)
+
+
+def _opener(file: Path) -> Callable[[], BinaryIO]:
+    return lambda: file.open("rb")
+
+
+def _card(readme: Path) -> Mapping[str, object]:
+    """Return the front matter; {} where there is none or it cannot be read."""
+    if not readme.is_file() or readme.stat().st_size > MAX_CARD_BYTES:
+        return {}
+    found = _FRONT_MATTER.match(readme.read_text(errors="replace"))
+    try:
+        said = yaml.safe_load(found[1]) if found else None
+    except yaml.YAMLError:
+        return {}
+    return said if isinstance(said, dict) else {}
