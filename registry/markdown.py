@@ -83,7 +83,7 @@ def _below(root: str, address: str) -> str | None:
 def _highlight(code: str, language: str, _attributes: str) -> str:
     if language not in LANGUAGES:
         return ""
-    return highlight(code, get_lexer_by_name(language), HtmlFormatter(nowrap=True, classprefix="hl-"))
+    return str(highlight(code, get_lexer_by_name(language), HtmlFormatter(nowrap=True, classprefix="hl-")))
 
 
 def _lower_headings(tokens: list[Token]) -> None:

@@ -1,6 +1,7 @@
 """The catalogue: search, facets and chips, all of it in the URL."""
 
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import urlencode
 
 from django.http import HttpRequest, HttpResponse, QueryDict
@@ -60,13 +61,14 @@ def adapters(request: HttpRequest) -> HttpResponse:
 
 def asked(params: QueryDict) -> Query:
     """The query in an address. Words nobody filters by are left alone, so that old links go on working."""
-    chosen = {name: tuple(dict.fromkeys(params.getlist(name)))[:20] for name in CHIPS}
+    chosen: dict[str, Any] = {name: tuple(dict.fromkeys(params.getlist(name)))[:20] for name in CHIPS}
     return Query(q=params.get("q", "")[:200].strip(), sort=params.get("sort") or "updated", **chosen)
 
 
 def chips(params: QueryDict) -> list[Chip]:
     """Every filter in force, each with the address that lacks only it."""
-    found = [Chip("Search", params["q"], _address(params, q=[]))] if params.get("q", "").strip() else []
+    words = str(params.get("q", "")).strip()
+    found = [Chip("Search", words, _address(params, q=[]))] if words else []
     for name, label in CHIPS.items():
         for value in dict.fromkeys(params.getlist(name)):
             found.append(Chip(label, _said(name, value), _toggled(params, name, value)))

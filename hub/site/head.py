@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, wraps
-from typing import Any, Concatenate, ParamSpec
+from typing import Any
 from urllib.parse import quote
 
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
@@ -19,7 +19,6 @@ from registry.models import Adapter, Revision
 from registry.policy import Caller
 
 WEIGHTS = (".safetensors", ".bin", ".pt", ".gguf")
-Given = ParamSpec("Given")
 
 
 @dataclass
@@ -103,15 +102,13 @@ class Head:
         return "verified" if self.verified == self.revision.oid else self.revision.oid
 
 
-def adapter_page(
-    view: Callable[Concatenate[HttpRequest, Head, Given], HttpResponse],
-) -> Callable[..., HttpResponse]:
+def adapter_page(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
     """Wrap a view of one adapter: finds it, sends other spellings to the one that counts, explains a quarantine."""
 
     @require_safe
     @wraps(view)
     def found(
-        request: HttpRequest, ns: str, name: str, rev: str = "main", type: str = "model", **kwargs: Any
+        request: HttpRequest, ns: str, name: str, rev: str = "main", type: str = "model", **route: Any
     ) -> HttpResponse:
         by = caller(request)
         adapter = adapters.find(f"{ns}/{name}", by, type=type)
@@ -121,6 +118,6 @@ def adapter_page(
         if adapter.full_name != f"{ns}/{name}":
             return HttpResponseRedirect(request.get_full_path().replace(f"{ns}/{name}", adapter.full_name, 1))
         head = Head(adapter, pull.resolve(adapter, rev), rev, by)
-        return view(request, head, **kwargs)  # type: ignore[arg-type]  # the route's own parts, which the view names
+        return view(request, head, **route)
 
     return found

@@ -19,13 +19,13 @@ def namespace(request: HttpRequest, ns: str) -> HttpResponse:
     by, query = caller(request), Query(author=[found.name])
     page = catalog.search(by, query, cursor=request.GET.get("cursor", ""))
     is_person = found.kind == "person"
-    who = found.person if is_person else found.organization
     memberships = Membership.objects.select_related("user", "organization__namespace")
+    mine = {"user__namespace": found} if is_person else {"organization__namespace": found}
     shown = {
         "namespace": found,
         "is_person": is_person,
-        "full_name": who.full_name,
-        "memberships": memberships.filter(user=who) if is_person else memberships.filter(organization=who),
+        "full_name": found.person.full_name if is_person else found.organization.full_name,
+        "memberships": memberships.filter(**mine).order_by("pk"),
         "count": catalog.matching(by, query).count(),
         "lines": lines(page),
         "next": f"?cursor={page.next}" if page.next else "",

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from functools import wraps
-from typing import Concatenate, ParamSpec
+from typing import Any
 from urllib.parse import urlencode
 
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
@@ -11,17 +11,16 @@ from django.shortcuts import render
 from hub.errors import face
 from registry.errors import NamespaceNotFound, RegistryError, SignInRequired
 
-Given = ParamSpec("Given")
-View = Callable[Concatenate[HttpRequest, Given], HttpResponse]
+View = Callable[..., HttpResponse]
 
 
-def page(view: View[Given]) -> View[Given]:
+def page(view: View) -> View:
     """Wrap a view so that the heart's refusals become pages."""
 
     @wraps(view)
-    def answered(request: HttpRequest, *args: Given.args, **kwargs: Given.kwargs) -> HttpResponse:
+    def answered(request: HttpRequest, **route: Any) -> HttpResponse:
         try:
-            return view(request, *args, **kwargs)
+            return view(request, **route)
         except RegistryError as error:
             return refusal(request, error)
 

@@ -77,7 +77,7 @@ def size(count: int | None) -> str:
 @register.filter
 def number(value: float | None) -> str:
     """A count with separators; a measure with at most four significant figures."""
-    if value is None:
+    if not isinstance(value, int | float):
         return "–"
     if isinstance(value, int):
         return f"{value:,}"
@@ -89,7 +89,7 @@ def number(value: float | None) -> str:
 @register.filter
 def milliseconds(value: float | None) -> str:
     """A duration for a table column headed ms."""
-    if value is None:
+    if not isinstance(value, int | float):  # a template's missing value is an empty text
         return "–"
     return f"{value:,.0f}" if value >= 99.95 else f"{value:.1f}"
 
@@ -97,7 +97,7 @@ def milliseconds(value: float | None) -> str:
 @register.filter
 def seconds(value: float | None) -> str:
     """Milliseconds as seconds: 0.41 s."""
-    return "–" if value is None else f"{value / 1000:,.2f} s"
+    return f"{value / 1000:,.2f} s" if isinstance(value, int | float) else "–"
 
 
 @register.filter

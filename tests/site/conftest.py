@@ -1,0 +1,64 @@
+"""Visitors of the website, and adapters with versions and verdicts to look at."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.core.cache import cache
+from django.test import Client
+
+from registry.models import Adapter, Revision
+from tests.api.conftest import FILES, judged, pushed
+from tests.cast import PASSWORD, Cast, assemble
+
+CHECKS = [
+    {"id": "file.header", "outcome": "passed", "message": "24 tensors with 73,728 values.", "duration_ms": 0.4},
+    {"id": "base.unpinned", "outcome": "warned", "message": "No revision.", "fix": "Name it.", "duration_ms": 0.1},
+    {"id": "run.no-effect", "outcome": "passed", "message": "Changes outputs by up to 4.31.", "duration_ms": 88.0},
+]
+EVALS = [{"name": "smoke", "rows": 24, "metric": "accuracy", "base": 0.5, "adapter": 1.0, "claimed": 0.98}]
+
+
+@pytest.fixture
+def cast(db: None, settings: Any, tmp_path: Any) -> Cast:
+    """Everybody, with a blob store of their own, no broker, and nothing remembered of earlier sign-ins."""
+    cache.clear()
+    settings.BLOBS = f"file://{tmp_path / 'blobs'}"
+    settings.DOORBELL = "tests.api.conftest.deaf"
+    return assemble()
+
+
+@pytest.fixture
+def visit(cast: Cast) -> Callable[[str], Client]:
+    """Return the browser of somebody; `anonymous` is not signed in."""
+
+    def browser(who: str = "anonymous", **options: Any) -> Client:
+        client = Client(**options)
+        if who != "anonymous":
+            assert client.login(username=who, password=PASSWORD)
+        return client
+
+    return browser
+
+
+@pytest.fixture
+def reviews(cast: Cast) -> Adapter:
+    """alice/reviews, public, whose second revision passed with a note."""
+    made = cast.adapter("alice/reviews")
+    judged(pushed(cast, made), checks=CHECKS, evals=EVALS, depth="evaluated")
+    made.refresh_from_db()
+    return made
+
+
+@pytest.fixture
+def secret(cast: Cast) -> Adapter:
+    """acme/secret, private, passed."""
+    made = cast.adapter("acme/secret", private=True)
+    judged(pushed(cast, made), checks=CHECKS, evals=EVALS)
+    made.refresh_from_db()
+    return made
+
+
+def push_more(cast: Cast, adapter: Adapter, **files: bytes) -> Revision:
+    """Push the usual files with some of them changed."""
+    return pushed(cast, adapter, files={**FILES, **files})

@@ -1,0 +1,83 @@
+"""Filters live in the address: each can be shared, combined, and taken away one by one."""
+
+import re
+from html import unescape
+
+import pytest
+
+from tests.api.conftest import CONFIG, FILES, judged, pushed
+
+
+@pytest.fixture
+def many(cast):
+    import json
+
+    for name, kind, state in (("one", "LORA", "passed"), ("two", "IA3", "passed"), ("three", "IA3", "failed")):
+        files = {**FILES, "adapter_config.json": json.dumps({**CONFIG, "peft_type": kind}).encode()}
+        judged(pushed(cast, cast.adapter(f"alice/{name}"), files=files), state)
+    cast.adapter("alice/empty")
+
+
+def listed(answer):
+    return re.findall(r'data-item href="/alice/(\w+)"', answer.content.decode())
+
+
+def links(answer):
+    return [unescape(link) for link in re.findall(r'href="(/adapters\?[^"]*)"', answer.content.decode())]
+
+
+def test_values_of_one_filter_are_alternatives_and_filters_add_up(visit, many):
+    client = visit()
+    assert set(listed(client.get("/adapters?kind=ia3"))) == {"two", "three"}
+    assert set(listed(client.get("/adapters?kind=ia3&kind=lora&verdict=passed"))) == {"one", "two"}
+    assert listed(client.get("/adapters?kind=ia3&verdict=failed&license=apache-2.0")) == ["three"]
+
+
+def test_each_filter_in_force_can_be_taken_away_alone(visit, many):
+    page = visit().get("/adapters?kind=ia3&verdict=passed&q=two")
+    assert {"/adapters?kind=ia3&verdict=passed", "/adapters?verdict=passed&q=two", "/adapters?kind=ia3&q=two"} <= set(
+        links(page)
+    )
+
+
+def test_facets_count_and_lead_on(visit, many):
+    page = visit().get("/adapters?verdict=passed")
+    assert "/adapters?verdict=passed&kind=ia3" in links(page)
+    assert re.search(r"<span>IA³</span><span>1</span>", page.content.decode())
+
+
+def test_a_value_nobody_has_still_shows_as_chosen(visit, many):
+    page = visit().get("/adapters?kind=nonsense").content.decode()
+    assert 'aria-current="true"><span>nonsense</span><span>0</span>' in page
+    assert "No adapter matches all of that" in page
+    assert "without kind: nonsense" in page
+
+
+def test_pages_follow_by_link_and_lose_nothing(visit, cast):
+    for number in range(33):
+        cast.adapter(f"alice/n{number:02}")
+    client, seen, address = visit(), [], "/adapters"
+    while address:
+        page = client.get(address)
+        seen += listed(page)
+        following = re.search(r'rel="next" href="([^"]+)"', page.content.decode())
+        address = following and unescape(following[1])
+    assert sorted(seen) == [f"n{number:02}" for number in range(33)]
+
+
+@pytest.mark.parametrize("address", ["/adapters?sort=size", "/adapters?cursor=forged"])
+def test_an_order_or_cursor_that_is_not_ours_is_refused_with_a_sentence(visit, cast, address):
+    answer = visit().get(address)
+    assert answer.status_code == 400
+    assert "That did not work" in answer.content.decode()
+
+
+def test_words_nobody_filters_by_are_left_alone(visit, many):
+    assert len(listed(visit().get("/adapters?utm_source=x"))) == 4
+
+
+def test_what_is_typed_is_shown_as_typed(visit, many):
+    page = visit().get("/adapters", {"q": '"><script>alert(1)</script>', "kind": "<b>"}).content.decode()
+    assert "<script>alert" not in page
+    assert "<b></span>" not in page
+    assert "&lt;script&gt;" in page

@@ -1,0 +1,54 @@
+"""Every answer keeps the page to itself, and the pages live by the policy they send."""
+
+import re
+
+import pytest
+
+ADDRESSES = [
+    "/",
+    "/adapters",
+    "/join",
+    "/login",
+    "/alice/reviews",
+    "/nothing/here",
+    "/alice/reviews/verdict/main",
+    "/robots.txt",
+]
+
+
+@pytest.mark.parametrize("address", ADDRESSES)
+def test_every_answer_has_the_headers(visit, reviews, address):
+    answer = visit().get(address)
+    policy = answer["Content-Security-Policy"]
+    assert "default-src 'none'" in policy
+    assert "script-src 'self';" in policy
+    assert "style-src 'self';" in policy
+    assert "frame-ancestors 'none'" in policy
+    assert "base-uri 'none'" in policy
+    assert "form-action 'self'" in policy
+    assert "unsafe" not in policy
+    assert "http" not in policy
+    assert answer["X-Content-Type-Options"] == "nosniff"
+    assert answer["Referrer-Policy"] == "same-origin"
+    assert answer["X-Frame-Options"] == "DENY"
+    assert answer["Cross-Origin-Opener-Policy"] == "same-origin"
+
+
+@pytest.mark.parametrize("address", ADDRESSES)
+def test_no_page_needs_what_its_policy_forbids(visit, reviews, address):
+    page = visit("alice").get(address).content.decode()
+    assert not re.search(r"<script(?![^>]*\bsrc=)", page)
+    assert not re.search(r"<style|\sstyle=|\son\w+=", page)
+    assert not re.search(r'(?:src|href)="(?:https?:)?//', page)
+
+
+def test_pages_are_kept_by_no_cache(visit, reviews):
+    assert visit("alice").get("/alice/reviews")["Cache-Control"] == "private, no-store"
+
+
+def test_the_theme_of_the_cookie_is_in_the_page_and_nothing_else_is(visit, cast):
+    client = visit()
+    client.cookies["theme"] = "dark"
+    assert 'data-theme="dark"' in client.get("/").content.decode()
+    client.cookies["theme"] = 'x" onload="alert(1)'
+    assert "onload" not in client.get("/").content.decode()

@@ -1,0 +1,92 @@
+"""The joint says what the verdict says, also without colour and without eyes."""
+
+import itertools
+import re
+
+import pytest
+from django.template import Context, Template
+
+from hub.site.joint import AREAS, areas, shapes, text_twin
+
+
+def verdict(state, *checks):
+    return {"state": state, "checks": [{"id": id, "outcome": outcome, "message": "m"} for id, outcome in checks]}
+
+
+def outcomes(*args):
+    return [tooth.outcome for tooth in areas(verdict(*args))]
+
+
+def drawn(said, tag="{% joint said %}"):
+    return Template("{% load dovetail %}" + tag).render(Context({"said": said}))
+
+
+def test_there_are_seven_teeth_in_one_order():
+    assert [tooth.area for tooth in areas(None)] == ["file", "config", "tensors", "base", "fit", "run", "eval"]
+
+
+@pytest.mark.parametrize(
+    ("check", "area"),
+    [
+        ("load.error", "run"),
+        ("limits.time", "run"),
+        ("card.license", "file"),
+        ("privacy.secret", "file"),
+        ("tensors.pair", "tensors"),
+    ],
+)
+def test_areas_without_a_tooth_count_to_their_neighbour(check, area):
+    failed = [tooth.area for tooth in areas(verdict("failed", (check, "failed"))) if tooth.outcome == "failed"]
+    assert failed == [area]
+
+
+def test_the_worst_outcome_of_an_area_is_the_one_drawn():
+    assert (
+        outcomes("failed", ("file.header", "passed"), ("file.size", "failed"), ("file.pickle", "warned"))[0] == "failed"
+    )
+    assert outcomes("passed", ("file.header", "passed"), ("file.size", "warned"))[0] == "noted"
+
+
+def test_an_area_whose_checks_were_all_skipped_was_not_reached():
+    assert outcomes("failed", ("file.header", "failed"), ("tensors.pair", "skipped"))[2] == "waiting"
+
+
+def test_what_is_not_reached_yet_runs_while_the_verdict_runs():
+    assert outcomes("running", ("file.header", "passed")) == ["passed", *["running"] * 6]
+    assert outcomes("queued") == ["waiting"] * 7
+
+
+def test_a_crash_of_a_check_blames_no_area():
+    assert outcomes("errored", ("engine.check-crashed", "failed")) == ["waiting"] * 7
+
+
+def test_neighbours_interlock():
+    """A tail is wide above, a pin wide below, and no tooth runs into the next."""
+    sizes = {"pitch": 20.0, "height": 16.0, "lean": 6.0, "gap": 2.0}
+    corners = [
+        [tuple(map(float, pair.split())) for pair in shape.outline[1:-1].split("L")]
+        for shape in shapes(areas(verdict("queued")), **sizes)
+    ]
+    for left, right in itertools.pairwise(corners):
+        for row in (0, -1):  # the upper edge, then the lower one
+            assert right[row][0] - max(x for x, y in left if y == left[row][1]) == pytest.approx(sizes["gap"])
+
+
+def test_a_failed_tooth_differs_in_shape_and_a_noted_one_is_marked():
+    fine, bad = drawn(verdict("passed", ("run.x", "passed"))), drawn(verdict("failed", ("run.x", "failed")))
+    assert re.findall(r' d="([^"]+)"', fine)[5] != re.findall(r' d="([^"]+)"', bad)[5]
+    assert "kerf" in drawn(verdict("passed", ("run.x", "warned")))
+    assert "kerf" not in fine
+
+
+def test_the_text_twin_counts_checks_and_names_what_is_wrong():
+    said = verdict("failed", ("file.header", "passed"), ("tensors.pair", "failed"), ("run.cost", "skipped"))
+    assert text_twin(said) == "failed, 1 of 2 checks; tensors failed"
+    assert 'role="img" aria-label="failed, 1 of 2 checks; tensors failed"' in drawn(said)
+    assert text_twin(None) == "no verdict yet"
+
+
+def test_the_large_joint_is_labelled_and_needs_no_inline_style():
+    svg = drawn(verdict("passed"), "{% joint said large=True %}")
+    assert list(re.findall(r">(\w+)</text>", svg)) == list(AREAS)
+    assert "style" not in svg

@@ -1,0 +1,223 @@
+"""What visitors see: the facts of an adapter, and for what they may not see exactly what they see for nothing."""
+
+import re
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from registry import moderation, site
+from tests.api.conftest import judged, pushed
+from tests.site.conftest import CHECKS, push_more
+
+PAGES = ["", "/tree/main", "/blob/main/README.md", "/commits/main", "/commit/main", "/verdict/main", "/tree/verified"]
+
+
+def text(answer):
+    return re.sub(r"<[^>]+>", " ", answer.content.decode())
+
+
+def without_secrets(answer):
+    """The page without what differs from request to request."""
+    return re.sub(r'name="csrfmiddlewaretoken" value="[^"]+"', "", answer.content.decode())
+
+
+def headers(answer):
+    return {name: value for name, value in answer.headers.items() if name != "X-Request-Id"}
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_page_of_a_public_adapter_is_there_for_everybody(visit, reviews, page):
+    for who in ("anonymous", "carol", "alice"):
+        answer = visit(who).get(f"/alice/reviews{page}")
+        assert answer.status_code == 200
+        assert "alice" in text(answer)
+
+
+@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("who", ["anonymous", "carol"])
+def test_a_private_adapter_looks_like_one_that_does_not_exist(visit, secret, page, who):
+    client = visit(who)
+    hidden, missing = client.get(f"/acme/secret{page}"), client.get(f"/acme/nothing{page}")
+    assert hidden.status_code == missing.status_code == 404
+    assert without_secrets(hidden) == without_secrets(missing)
+    assert headers(hidden) == headers(missing)
+
+
+@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("who", ["alice", "bob", "dave", "erin"])
+def test_members_see_the_private_adapters_of_their_organisation(visit, secret, page, who):
+    assert visit(who).get(f"/acme/secret{page}").status_code == 200
+
+
+@pytest.mark.parametrize("address", ["/", "/adapters", "/adapters?q=secret", "/acme", "/bases"])
+def test_lists_show_strangers_no_private_adapter_and_members_theirs(visit, secret, address):
+    assert "/acme/secret" not in visit("carol").get(address).content.decode()
+    if address != "/bases":
+        assert "/acme/secret" in visit("erin").get(address).content.decode()
+
+
+def test_a_quarantined_adapter_tells_its_owner_why_and_does_not_exist_for_others(visit, cast, reviews):
+    moderation.quarantine(reviews, cast.session("mona"), reason="A pickle in it imports os.system.")
+    for page in PAGES:
+        shown = visit("alice").get(f"/alice/reviews{page}")
+        assert shown.status_code == 200
+        assert "A pickle in it imports os.system." in text(shown)
+        assert visit("carol").get(f"/alice/reviews{page}").status_code == 404
+    assert "reviews" not in text(visit("carol").get("/adapters"))
+
+
+def test_the_verdict_page_lists_each_check_with_its_fix(visit, reviews):
+    page = text(visit().get("/alice/reviews/verdict/main"))
+    for check in CHECKS:
+        assert check["id"] in page
+        assert check["message"] in page
+    assert "Name it." in page
+    assert "3 of 3 checks" in page
+    assert "passed, 1 note" in page
+    assert re.search(r"base, frozen\s+0\.50\s+this revision\s+1\.00\s+claimed in card\s+0\.98", page)
+
+
+def test_a_failed_verdict_begins_with_the_fix(visit, cast):
+    failed = {"id": "tensors.not-finite", "outcome": "failed", "message": "3 NaN.", "fix": "Train with a lower rate."}
+    judged(pushed(cast, cast.adapter("alice/broken")), "failed", checks=[failed])
+    for page in ("", "/verdict/main"):
+        shown = text(visit().get(f"/alice/broken{page}"))
+        assert shown.index("Train with a lower rate.") < shown.index("3 NaN.")
+
+
+def test_an_error_of_the_hub_is_not_blamed_on_the_author(visit, cast):
+    crash = {"id": "engine.check-crashed", "outcome": "failed", "message": "broke"}
+    revision = pushed(cast, cast.adapter("alice/unlucky"))
+    revision.verdicts.update(attempt=2)
+    judged(revision, "errored", checks=[crash])
+    shown = visit().get("/alice/unlucky/verdict/main")
+    assert "not the author" in text(shown)
+    assert "to fix" not in text(shown)
+
+
+def test_the_panel_follows_a_verdict_until_the_page_must_load_anew(visit, cast):
+    revision = pushed(cast, cast.adapter("alice/slow"))
+    client = visit()
+    assert "hx-get" in client.get("/alice/slow").content.decode()
+    waiting = client.get("/alice/slow/verdict/main?was=queued")
+    assert waiting.status_code == 200
+    assert "<html" not in waiting.content.decode()
+    judged(revision)
+    done = client.get("/alice/slow/verdict/main?was=queued")
+    assert done.status_code == 204
+    assert done["HX-Refresh"] == "true"
+    assert "hx-get" not in client.get("/alice/slow").content.decode()
+
+
+def test_an_empty_adapter_shows_its_owner_how_to_push(visit, cast):
+    cast.adapter("alice/new")
+    assert "hf upload alice/new ./adapter" in text(visit("alice").get("/alice/new"))
+    assert "hf upload" not in text(visit("carol").get("/alice/new"))
+    assert visit().get("/alice/new/verdict/main").status_code == 404
+
+
+def test_snippets_pin_what_was_proven(visit, cast, reviews):
+    assert "dovetail pull alice/reviews@verified" in text(visit().get("/alice/reviews"))
+    unproven = push_more(cast, reviews, **{"notes.txt": b"new"})
+    assert f"dovetail pull alice/reviews@{unproven.oid}" in text(visit().get("/alice/reviews"))
+
+
+def test_a_card_is_an_article_and_cannot_act(visit, cast):
+    hostile = b"---\nlicense: mit\n---\n# Hi\n\n<script>alert(1)</script><img src=x onerror=alert(1)>\n"
+    pushed(cast, cast.adapter("alice/hostile"), files={"README.md": hostile})
+    page = visit().get("/alice/hostile").content.decode()
+    article = page[page.index('<article class="card-body">') :].partition("</article>")[0]
+    assert "<h2>Hi</h2>" in article
+    assert "alert" not in article
+    assert "<script" not in article
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "shown"),
+    [
+        ("a.json", b'{"a": "<b>"}', "{&quot;a&quot;: &quot;&lt;b&gt;&quot;}"),
+        ("weights.bin", b"\x00\xff", "not text"),
+        ("long.txt", b"x" * 300_000, "too large"),
+        ("empty.txt", b"", "0 lines"),
+        ("deep/er/note.md", b"# raw", "# raw"),
+        ("sp ace & <b>.txt", b"odd name", "odd name"),
+    ],
+)
+def test_files_are_shown_as_text_or_named(visit, cast, name, content, shown):
+    from urllib.parse import quote
+
+    pushed(cast, cast.adapter("alice/files"), files={name: content})
+    answer = visit().get(f"/alice/files/blob/main/{quote(name)}")
+    assert answer.status_code == 200
+    assert shown in answer.content.decode()
+    assert (
+        f'href="/alice/files/blob/main/{quote(name.split("/")[0])}'
+        in visit().get("/alice/files/tree/main").content.decode()
+        or "/" in name
+    )
+
+
+@pytest.mark.parametrize(
+    "address", ["/tree/main/nothing", "/blob/main/nothing", "/tree/nothing", "/commit/" + "0" * 40]
+)
+def test_what_is_not_in_an_adapter_is_404(visit, reviews, address):
+    assert visit().get(f"/alice/reviews{address}").status_code == 404
+
+
+def test_other_spellings_lead_to_the_one_that_counts(visit, reviews):
+    assert visit().get("/Alice/REVIEWS/tree/main?x=1")["Location"] == "/alice/reviews/tree/main?x=1"
+    assert visit().get("/ALICE")["Location"] == "/alice"
+
+
+def test_versions_show_their_verdicts_and_names(visit, cast, reviews):
+    push_more(cast, reviews, **{"notes.txt": b"new"})
+    page = text(visit().get("/alice/reviews/commits/main"))
+    assert page.index("queued") < page.index("passed, 1 note")
+    assert "verified" in page
+    assert re.search(r"notes\.txt\s+added", text(visit().get("/alice/reviews/commit/main")))
+
+
+def test_the_pull_policy_holds_for_the_file_viewer(visit, cast, reviews):
+    push_more(cast, reviews, **{"notes.txt": b"new"})
+    site.change("pull_policy", "verified", by=cast["ada"])
+    assert visit("carol").get("/alice/reviews/blob/main/notes.txt").status_code == 403
+    assert visit("carol").get("/alice/reviews/blob/verified/README.md").status_code == 200
+    assert visit("alice").get("/alice/reviews/blob/main/notes.txt").status_code == 200
+
+
+def test_a_dataset_has_the_same_pages_under_its_own_prefix(visit, cast):
+    pushed(cast, cast.adapter("alice/rows", type="dataset"), files={"rows.jsonl": b'{"text": "x"}\n'})
+    for page in ("", "/tree/main", "/blob/main/rows.jsonl", "/commits/main"):
+        assert visit().get(f"/datasets/alice/rows{page}").status_code == 200
+    assert visit().get("/alice/rows").status_code == 404
+
+
+@pytest.mark.parametrize("address", ["/", "/adapters", "/adapters?kind=lora&verdict=passed", "/alice", "/bases"])
+@pytest.mark.parametrize("who", ["anonymous", "alice"])
+def test_lists_cost_the_same_whatever_their_length(visit, cast, reviews, address, who):
+    client = visit(who)
+    client.get(address)
+    with CaptureQueriesContext(connection) as few:
+        client.get(address)
+    for number in range(12):
+        judged(pushed(cast, cast.adapter(f"alice/more-{number}")), checks=CHECKS)
+    with CaptureQueriesContext(connection) as many:
+        client.get(address)
+    assert len(many) == len(few) <= 20
+
+
+def test_an_adapters_page_costs_the_same_whatever_its_history(visit, cast, reviews):
+    client = visit("carol")
+    pages = ["", "/verdict/main", "/commits/main"]
+    [client.get(f"/alice/reviews{page}") for page in pages]
+
+    def cost():
+        with CaptureQueriesContext(connection) as queries:
+            [client.get(f"/alice/reviews{page}") for page in pages]
+        return len(queries)
+
+    few = cost()
+    for number in range(8):
+        judged(push_more(cast, reviews, **{f"n{number}.txt": b"new"}))
+    assert cost() == few
