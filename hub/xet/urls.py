@@ -15,6 +15,7 @@ urlpatterns = [
 urlpatterns += [
     path("xet/v1/xorbs/default/<str:name>", views.xorb),
     path("xet/v1/shards", views.shard),
+    path("xet/shards", views.shard),  # hf_xet 1.5
     path("xet/v1/telemetry", views.telemetry),
     path("v1/telemetry", views.telemetry),
     path("xet/<path:path>", views.unknown),
