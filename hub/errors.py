@@ -1,4 +1,4 @@
-"""One table: which HTTP status each refusal has, and the X-Error-Code the Hub's clients look for."""
+"""One table: which HTTP status each refusal has, and the codes and sentences that the Hub's clients look for."""
 
 from dataclasses import dataclass
 
@@ -7,15 +7,19 @@ from registry import errors
 
 @dataclass(frozen=True, slots=True)
 class Face:
-    """How a refusal looks from outside."""
+    """How a refusal looks from outside.
+
+    `hub_message` is a sentence that huggingface_hub compares literally (utils/_http.py, hf_raise_for_status).
+    """
 
     status: int
     hub_code: str = ""
+    hub_message: str = ""
 
 
 TABLE: dict[type[errors.RegistryError], Face] = {
     errors.SignInRequired: Face(401),
-    errors.TokenInvalid: Face(401),
+    errors.TokenInvalid: Face(401, hub_message="Invalid credentials in Authorization header"),
     errors.NotAllowed: Face(403),
     errors.SessionRequired: Face(403),
     errors.AdapterNotFound: Face(404, "RepoNotFound"),
@@ -43,7 +47,7 @@ TABLE: dict[type[errors.RegistryError], Face] = {
     errors.XorbInvalid: Face(400),
     errors.XorbUnknown: Face(400),
     errors.ShardInvalid: Face(400),
-    errors.AdapterQuarantined: Face(403),
+    errors.AdapterQuarantined: Face(403, hub_message="Access to this resource is disabled."),
     errors.RevisionNotVerified: Face(403),
     errors.StoreUnavailable: Face(503),
     errors.NotSupported: Face(501),

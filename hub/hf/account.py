@@ -1,11 +1,16 @@
 """Who the caller is, and the questions clients ask about nobody in particular."""
 
-from django.http import HttpRequest, HttpResponse
+from typing import Any
 
-from hub.hf import shapes
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+
+from hub.hf import bodies, shapes
 from hub.hf.dialect import Route, answer
-from registry.errors import SignInRequired
+from registry import people
+from registry.errors import SignInRequired, ValueInvalid
 from registry.models import Membership
+
+MOST_FOUND = 1000
 
 
 class WhoAmI(Route):
@@ -26,6 +31,21 @@ class WhoAmI(Route):
             for row in rows.order_by("organization__namespace__name")
         ]
         return answer(shapes.whoami(self.caller, orgs))
+
+
+class RevokeFound(Route):
+    """POST /api/credentials/revoke: whoever found tokens ends them, and does not learn whether they worked."""
+
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        request.META.pop("HTTP_AUTHORIZATION", None)  # who asks does not matter, not even when he signs with his find
+        return super().dispatch(request, *args, **kwargs)
+
+    def post(self, request: HttpRequest) -> HttpResponse:
+        found = bodies.strings(bodies.json_object(request), "credentials")
+        if len(found) > MOST_FOUND:
+            raise ValueInvalid(f"At most {MOST_FOUND:,} credentials at once.", fix="Send them in several requests.")
+        people.revoke_found(found)
+        return answer({}, status=202)
 
 
 class AgentHarnesses(Route):

@@ -114,15 +114,18 @@ def _lines(request: HttpRequest, longest: int) -> Iterator[tuple[bytes, int]]:
         scanned = len(rest)
         rest += piece
         while (end := rest.find(b"\n", scanned)) >= 0:
+            _check_line(end, longest)
             yield bytes(rest[:end]), end + 1
             del rest[: end + 1]
             scanned = 0
-        if len(rest) > longest:
-            raise PushTooLarge(
-                f"A line of the commit is over {longest:,} bytes.", fix="Push large files by LFS or Xet."
-            )
+        _check_line(len(rest), longest)
     if rest:
         yield bytes(rest), len(rest)
+
+
+def _check_line(length: int, longest: int) -> None:
+    if length > longest:
+        raise PushTooLarge(f"A line of the commit is over {longest:,} bytes.", fix="Push large files by LFS or Xet.")
 
 
 def _line(raw: bytes) -> dict[str, Any]:

@@ -1,10 +1,10 @@
 """How every Hub route asks and answers: who calls, JSON whatever the Accept, refusals with the codes clients know."""
 
+from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
-from django.utils.decorators import method_decorator
 from django.views import View
 from django.views.decorators.csrf import csrf_exempt
 
@@ -12,20 +12,20 @@ from hub.errors import face
 from hub.hf import bodies
 from hub.identity import wire_caller
 from registry import adapters
-from registry.errors import AdapterNotFound, AdapterQuarantined, NotSupported, RegistryError, TokenInvalid
+from registry.errors import AdapterNotFound, NotSupported, RegistryError
 from registry.models import Adapter
-from registry.policy import NOBODY, Caller, Permission
-
-# Two sentences that huggingface_hub compares literally (utils/_http.py, hf_raise_for_status).
-BAD_TOKEN = "Invalid credentials in Authorization header"  # noqa: S105  # a sentence, not a secret
-DISABLED = "Access to this resource is disabled."
+from registry.policy import NOBODY, Caller, Permission, missing
 
 
-@method_decorator(csrf_exempt, name="dispatch")  # identity.wire_caller: a session counts for safe methods only
 class Route(View):
     """One address of the wire. Methods return a response or raise a RegistryError."""
 
     caller: Caller = NOBODY
+
+    @classmethod
+    def as_view(cls, **initial: Any) -> Callable[..., HttpResponseBase]:
+        # No CSRF tokens here: in identity.wire_caller a session counts for safe methods only.
+        return csrf_exempt(super().as_view(**initial))
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         self.type = kwargs.pop("type", "model")
@@ -56,6 +56,13 @@ class Unserved(Route):
         return refuse(NotSupported(self.sentence, fix="See docs/wire.md for what this hub speaks."), NOBODY)
 
 
+class NoNamespace(Route):
+    """Files of an id without a namespace (gpt2): old clients ask, and no such repository can be here."""
+
+    def get(self, request: HttpRequest, name: str, tail: str) -> HttpResponseBase:
+        raise missing(name)
+
+
 class Unknown(Route):
     """Everything else below /api/."""
 
@@ -80,13 +87,10 @@ def refuse(error: RegistryError, caller: Caller) -> JsonResponse:
     response = answer({"error": message, "code": error.code}, status)
     if look.hub_code:
         response["X-Error-Code"] = look.hub_code
-    response["X-Error-Message"] = _header_text(_LITERAL.get(type(error), message))
+    response["X-Error-Message"] = _header_text(look.hub_message or message)
     if status == HTTPStatus.UNAUTHORIZED:
         response["WWW-Authenticate"] = "Bearer"
     return response
-
-
-_LITERAL: dict[type[RegistryError], str] = {TokenInvalid: BAD_TOKEN, AdapterQuarantined: DISABLED}
 
 
 def _header_text(text: str) -> str:

@@ -6,7 +6,7 @@ from django.urls import URLPattern, path, re_path
 from django.views import View
 
 from hub.hf import account, lfs, listing, pull, push, refs, repos
-from hub.hf.dialect import Unknown, Unserved
+from hub.hf.dialect import NoNamespace, Unknown, Unserved
 
 
 def speak(route: str, view: type[View], **given: str) -> URLPattern:
@@ -69,6 +69,7 @@ UNSERVED = [
 
 urlpatterns = [
     speak("api/whoami-v2", account.WhoAmI),
+    speak("api/credentials/revoke", account.RevokeFound),
     speak("api/agent-harnesses", account.AgentHarnesses),
     speak("api/telemetry/<path:topic>", account.Telemetry),
     speak("api/validate-yaml", push.ValidateYaml),
@@ -83,4 +84,5 @@ urlpatterns = [
     re_path(r"^api/(?!v1/)", Unknown.as_view()),
     *of_its_files("datasets/", "dataset"),
     *of_its_files("", "model"),
+    speak("<str:name>/resolve/<path:tail>", NoNamespace),
 ]

@@ -133,9 +133,7 @@ class Token(models.Model):
     name = models.CharField(max_length=100)
     role = models.CharField(max_length=16, choices=Role.choices)
     sha256 = models.CharField(max_length=64, unique=True)
-    grants = models.JSONField(
-        default=dict, blank=True
-    )  # fine-grained only: {"ns/name" in lower case: "read" | "write"}
+    grants = models.JSONField(default=dict, blank=True)  # fine-grained only: ns/name in lower case → read or write
     created_at = models.DateTimeField(default=timezone.now)
     last_used_at = models.DateTimeField(null=True, blank=True)
     expires_at = models.DateTimeField(null=True, blank=True)

@@ -132,3 +132,30 @@ def test_the_database_refuses_what_is_wrong(cast, change):
     cast.token("alice")
     with pytest.raises(IntegrityError), transaction.atomic():
         Token.objects.update(**change)
+
+
+@pytest.mark.parametrize("signed", ["nothing", "the find itself", "nonsense"])
+def test_the_answer_to_a_revocation_is_the_same_whether_it_did_anything(cast, client, signed):
+    found, kept = cast.token("alice"), cast.token("alice")
+    headers = {"the find itself": {"authorization": f"Bearer {found}"}, "nonsense": {"authorization": "Bearer x"}}
+    answers = [
+        client.post(
+            "/api/credentials/revoke",
+            {"credentials": credentials},
+            content_type="application/json",
+            headers=headers.get(signed, {}),
+        )
+        for credentials in ([found], [found], ["hf_never_existed"], ["half \ud800 a character"], [])
+    ]
+    assert [answer.status_code for answer in answers] == [202] * 5
+    assert len({answer.content for answer in answers}) == 1
+    with pytest.raises(TokenInvalid):
+        people.caller_of_token(found)
+    assert people.caller_of_token(kept)
+
+
+@pytest.mark.parametrize("body", ["[]", "{", '{"credentials": 5}', '{"credentials": [5]}'])
+def test_a_revocation_that_cannot_be_read_says_so(cast, client, body):
+    answer = client.post("/api/credentials/revoke", body, content_type="application/json")
+    assert answer.status_code == 400
+    assert answer.json()["code"] == "value-invalid"

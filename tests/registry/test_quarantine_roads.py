@@ -1,0 +1,240 @@
+"""A quarantined adapter is refused on every road at once, by the real URLs: the Hub's, LFS, Xet, REST, the website."""
+
+import json
+from dataclasses import dataclass
+
+import pytest
+from django.test import Client
+
+from registry import intake, moderation, push, refs
+from registry.models import Adapter
+from tests.cast import Cast
+
+HELD, NEVER = "acme/held", "acme/hold"  # of one length, so that lengths can be compared
+DISABLED = "Access to this resource is disabled."
+JSON = "application/json"
+
+
+@dataclass(frozen=True)
+class Road:
+    """One request about the adapter {id}."""
+
+    method: str
+    path: str
+    body: str = ""
+    content_type: str = JSON
+
+    def ask(self, client: Client, full_name: str, **headers: str):
+        """Send it about this adapter."""
+        body = self.body.replace("{id}", full_name).replace("{ns}", full_name.split("/")[0])
+        body = body.replace("{name}", full_name.split("/")[1])
+        path = self.path.replace("{id}", full_name)
+        return client.generic(self.method, path, body, content_type=self.content_type, headers=headers)
+
+
+BATCH = json.dumps(
+    {"operation": "upload", "transfers": ["basic"], "objects": [{"oid": "0" * 64, "size": 3}], "hash_algo": "sha256"}
+)
+COMMIT = "\n".join(
+    json.dumps(line)
+    for line in (
+        {"key": "header", "value": {"summary": "x", "description": ""}},
+        {"key": "file", "value": {"path": "a.txt", "content": "eA==", "encoding": "base64"}},
+    )
+)
+READING = [
+    Road("GET", "/{id}/resolve/main/README.md"),
+    Road("HEAD", "/{id}/resolve/main/README.md"),
+    Road("HEAD", "/{id}/resolve/main/weights.safetensors"),
+    Road("GET", "/{id}/raw/main/README.md"),
+    Road("GET", "/api/models/{id}"),
+    Road("GET", "/api/models/{id}/revision/main"),
+    Road("GET", "/api/models/{id}/tree/main"),
+    Road("POST", "/api/models/{id}/paths-info/main", '{"paths": ["README.md"]}'),
+    Road("GET", "/api/models/{id}/refs"),
+    Road("GET", "/api/models/{id}/commits/main"),
+    Road("GET", "/api/models/{id}/auth-check"),
+    Road("GET", "/api/models/{id}/xet-read-token/main"),
+]
+WRITING = [
+    Road("GET", "/api/models/{id}/auth-check/write"),
+    Road("GET", "/api/models/{id}/xet-write-token/main"),
+    Road("POST", "/api/models/{id}/preupload/main", '{"files": [{"path": "a.txt", "size": 1, "sample": "eA=="}]}'),
+    Road("POST", "/api/models/{id}/commit/main", COMMIT, "application/x-ndjson"),
+    Road("POST", "/api/models/{id}/branch/dev", "{}"),
+    Road("POST", "/api/models/{id}/tag/main", '{"tag": "v1"}'),
+    Road("PUT", "/api/models/{id}/settings", '{"private": true}'),
+    Road("DELETE", "/api/repos/delete", '{"name": "{name}", "organization": "{ns}", "type": "model"}'),
+    Road("POST", "/{id}.git/info/lfs/objects/batch", BATCH, "application/vnd.git-lfs+json"),
+]
+REST = [
+    Road("GET", "/api/v1/adapters/{id}/revisions/main/files/README.md"),
+    Road("POST", "/api/v1/adapters/{id}/revisions/main/validate", "{}"),
+]
+REST_FACTS = [
+    Road("GET", "/api/v1/adapters/{id}"),
+    Road("GET", "/api/v1/adapters/{id}/revisions"),
+    Road("GET", "/api/v1/adapters/{id}/revisions/main"),
+]
+PAGES = [
+    Road("GET", "/{id}"),
+    Road("GET", "/{id}/tree/main"),
+    Road("GET", "/{id}/blob/main/README.md"),
+    Road("GET", "/{id}/commits/main"),
+]
+LISTS = [
+    "/api/models", "/api/models?author=acme", "/api/models?search=held", "/api/v1/adapters", "/api/v1/adapters?q=held",
+    "/adapters", "/adapters?q=held", "/acme", "/",
+]  # fmt: skip
+WRITERS, STRANGERS = ("alice", "bob"), ("carol", "dave", "erin")
+
+
+def name_of(road: Road) -> str:
+    return f"{road.method} {road.path}"
+
+
+@pytest.fixture
+def held(cast: Cast, settings, tmp_path) -> Adapter:
+    """An adapter with a README and weights, quarantined after its files were there."""
+    settings.BLOBS = f"file://{tmp_path / 'blobs'}"
+    settings.DOORBELL = "tests.registry.test_upkeep.ring"
+    adapter = cast.adapter(HELD)
+    weights = intake.receive_inline(adapter, b"weights")
+    push.receive(
+        push.Intent(adapter, refs.MAIN, cast.session("alice"), title="Files"),
+        [push.Inline("README.md", b"# Held"), push.Stored("weights.safetensors", weights.sha256)],
+    )
+    Adapter.objects.update(kind="lora", state="passed")  # so that the front page shows it
+    return adapter
+
+
+@pytest.fixture
+def quarantined(cast: Cast, held: Adapter) -> Adapter:
+    moderation.quarantine(held, cast.session("mona"), reason="It phones home.")
+    return held
+
+
+def bearer(cast: Cast, who: str) -> dict[str, str]:
+    return {} if who == "anonymous" else {"authorization": f"Bearer {cast.token(who)}"}
+
+
+def browser(cast: Cast, who: str) -> Client:
+    client = Client()
+    if who != "anonymous":
+        client.force_login(cast[who])
+    return client
+
+
+def looks(response, full_name: str) -> tuple:
+    """What somebody can tell an answer by, with the name taken out of it."""
+    # An ETag is a digest of the answer, in which the name stands.
+    headers = {key: value for key, value in response.headers.items() if key not in {"X-Request-Id", "ETag"}}
+    headers = {key: value.replace(full_name, "-") for key, value in headers.items() if "RateLimit" not in key}
+    body = b"" if response.streaming else response.content.replace(full_name.encode(), b"-")
+    return response.status_code, headers, body
+
+
+@pytest.mark.parametrize("road", READING + WRITING, ids=name_of)
+def test_the_road_exists_before_the_quarantine(cast, held, road):
+    response = road.ask(Client(), HELD, **bearer(cast, "alice"))
+    assert response.status_code < 300 or response.status_code in {302, 307}, response.content
+
+
+@pytest.mark.parametrize("road", READING + WRITING + REST, ids=name_of)
+@pytest.mark.parametrize("who", ["anonymous", *STRANGERS, "mona", "ada"])
+def test_for_strangers_it_is_as_if_it_had_never_been(cast, quarantined, road, who):
+    headers = bearer(cast, who)
+    held, never = road.ask(Client(), HELD, **headers), road.ask(Client(), NEVER, **headers)
+    assert held.status_code in {401, 404}
+    assert looks(held, HELD) == looks(never, NEVER)
+
+
+@pytest.mark.parametrize("road", READING + WRITING, ids=name_of)
+@pytest.mark.parametrize("who", WRITERS)
+def test_who_writes_there_is_told_in_the_words_that_clients_know(cast, quarantined, road, who):
+    response = road.ask(Client(), HELD, **bearer(cast, who))
+    assert response.status_code == 403
+    assert response["X-Error-Message"] == DISABLED
+    if road.method != "HEAD":
+        assert "It phones home." in response.json()["error"]
+
+
+@pytest.mark.parametrize("road", REST, ids=name_of)
+@pytest.mark.parametrize("who", WRITERS)
+def test_rest_gives_a_writer_the_code_and_the_reason(cast, quarantined, road, who):
+    response = road.ask(Client(), HELD, **bearer(cast, who))
+    assert response.status_code == 403
+    assert response.json()["code"] == "adapter-quarantined"
+    assert "It phones home." in response.json()["detail"]
+
+
+@pytest.mark.parametrize("road", REST_FACTS, ids=name_of)
+def test_rest_shows_facts_to_writers_and_nothing_to_strangers(cast, quarantined, road):
+    for who in WRITERS:
+        assert road.ask(Client(), HELD, **bearer(cast, who)).status_code in {200, 403}
+    for who in ("anonymous", *STRANGERS, "mona"):
+        headers = bearer(cast, who)
+        assert looks(road.ask(Client(), HELD, **headers), HELD) == looks(road.ask(Client(), NEVER, **headers), NEVER)
+
+
+@pytest.mark.parametrize("who", ["anonymous", *STRANGERS])
+@pytest.mark.parametrize("road", PAGES, ids=name_of)
+def test_pages_are_not_found_for_strangers_exactly_as_others_are(cast, quarantined, road, who):
+    client = browser(cast, who)
+    held, never = road.ask(client, HELD), road.ask(client, NEVER)
+    assert held.status_code == 404
+    assert looks(held, HELD)[0] == looks(never, NEVER)[0]
+    assert b"phones home" not in held.content
+    assert b"# Held" not in held.content
+
+
+@pytest.mark.parametrize("who", WRITERS)
+def test_an_owners_page_is_there_with_the_reason_and_his_files_are_not(cast, quarantined, who):
+    client = browser(cast, who)
+    page = client.get(f"/{HELD}")
+    assert page.status_code == 200
+    assert "It phones home." in page.content.decode()
+    assert client.get(f"/{HELD}/resolve/main/README.md").status_code == 403
+
+
+@pytest.mark.parametrize("who", ["mona", "ada"])
+def test_moderators_see_the_page_and_get_no_bytes(cast, quarantined, who):
+    client = browser(cast, who)
+    assert client.get(f"/{HELD}").status_code == 200
+    assert client.get(f"/{HELD}/resolve/main/README.md").status_code == 404
+    assert client.get(f"/api/v1/adapters/{HELD}/revisions/main/files/README.md").status_code == 404
+
+
+@pytest.mark.parametrize("url", LISTS)
+@pytest.mark.parametrize("who", ["anonymous", "carol", "alice", "mona"])
+def test_no_list_shows_it(cast, held, url, who):
+    client = browser(cast, who)
+    assert HELD in client.get(url).content.decode(), "the list shows it before"
+    moderation.quarantine(held, cast.session("mona"), reason="It phones home.")
+    assert HELD not in client.get(url).content.decode()
+
+
+def test_a_ticket_from_before_is_worth_nothing_afterwards(cast, held):
+    headers = bearer(cast, "alice")
+    ticket = Client().get(f"/api/models/{HELD}/xet-write-token/main", headers=headers).json()
+    moderation.quarantine(held, cast.session("mona"), reason="It phones home.")
+    response = Client().post(
+        "/xet/v1/shards", b"x", content_type="application/octet-stream",
+        headers={"authorization": f"Bearer {ticket['accessToken']}"},
+    )  # fmt: skip
+    assert response.status_code == 403
+
+
+def test_a_release_opens_every_road_again(cast, quarantined):
+    moderation.release(quarantined, cast.session("mona"), reason="A mistake.")
+    assert Client().get(f"/{HELD}").status_code == 200
+    assert Client().head(f"/{HELD}/resolve/main/README.md").status_code == 200
+    assert HELD in Client().get("/api/models").content.decode()
+
+
+def test_evidence_outlives_every_attempt_of_its_owner(cast, quarantined):
+    for road in WRITING:
+        road.ask(Client(), HELD, **bearer(cast, "alice"))
+    row = Adapter.objects.get(pk=quarantined.pk)
+    assert not row.private
+    assert row.refs.get(name=refs.MAIN).revision.files.count() == 3
