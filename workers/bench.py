@@ -33,7 +33,7 @@ PIECE = 1 << 20
 
 
 def validate(verdict: int) -> None:
-    """Claim the verdict and prove the revision; nothing happens if there is nothing to claim or the machine is unfit."""
+    """Claim the verdict and prove the revision; nothing happens where there is nothing to claim or no sandbox."""
     if unfit():
         return
     claim = verdicts.claim(verdict, f"{socket.gethostname()}:{os.getpid()}")

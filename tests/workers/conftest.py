@@ -93,7 +93,7 @@ def engine(settings, tmp_path, monkeypatch) -> Iterator[Callable[[str], None]]:
     def behave(mode: str) -> None:
         bench.ENGINES.stop()
         self_test = f'case "$2" in *selftest.py) exec {sys.executable} "$@";; esac\n'
-        python.write_text(f'#!/bin/sh\n{self_test}exec {sys.executable} -I {FAKE} "{mode}"\n')
+        python.write_text(f'#!/bin/sh\n{self_test}exec {sys.executable} -I {FAKE} "{mode}" {tmp_path}\n')
         python.chmod(0o755)
 
     behave("passes")

@@ -1,9 +1,24 @@
 """The queue's settings, and a real worker on a real broker: killed, doubled, unheard."""
 
+import os
+import signal
+import subprocess
+import sys
 import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from celery import Celery
+from django.db import connections
 
 from hub import celery as queue
+from registry.models import Attempt, Verdict, WorkerHeartbeat
+from tests.services import valkey
+from tests.workers.test_verdicts import expire
 from workers.sandbox import GRACE_SECONDS, START_SECONDS
+
+ROOT = Path(queue.__file__).parents[1]
 
 
 def test_the_limits_are_in_the_only_order_in_which_nothing_is_lost_or_done_twice(settings):
@@ -30,3 +45,155 @@ def test_a_broker_that_is_down_is_no_exception_and_takes_no_time(monkeypatch):
     started = time.monotonic()
     assert queue.ring(1) is False
     assert time.monotonic() - started < 5
+
+
+# --- a real worker ---------------------------------------------------------------------------------------------------
+@pytest.fixture(scope="module")
+def broker() -> Iterator[str]:
+    with valkey() as url:
+        yield url
+
+
+@pytest.fixture
+def send(broker) -> Callable[..., None]:
+    """Send a task by name, as any process of the hub would."""
+    sender = Celery(broker=broker, set_as_current=False)
+    sender.conf.task_default_queue = queue.app.conf.task_default_queue
+
+    def send_one(name: str, *arguments: int) -> None:
+        sender.send_task(f"workers.tasks.{name}", args=list(arguments))
+
+    yield send_one
+    with sender.connection_for_write() as connection:
+        connection.default_channel.queue_purge(queue.app.conf.task_default_queue)
+
+
+@pytest.fixture
+def work(broker, settings, tmp_path, engine) -> Iterator[Callable[[], subprocess.Popen]]:
+    """Start real workers on this test's database, store and engines; all are killed at the end."""
+    workers = []
+    database = connections["default"].settings_dict
+    assert database["ENGINE"].endswith("sqlite3"), "the address below is of a file"
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("DOVETAIL_")}
+    environment = kept | {
+        "DOVETAIL_DATA": str(tmp_path),
+        "DOVETAIL_SECRET_KEY": "x" * 60,
+        "DOVETAIL_DATABASE_URL": f"sqlite:///{database['NAME']}",
+        "DOVETAIL_BLOBS": settings.BLOBS,
+        "DOVETAIL_SHELF": str(settings.SHELF),
+        "DOVETAIL_ENGINES": str(settings.ENGINES),
+        "DOVETAIL_BROKER_URL": broker,
+        "DJANGO_SETTINGS_MODULE": "hub.settings",
+    }
+
+    def start() -> subprocess.Popen:
+        WorkerHeartbeat.objects.all().delete()
+        command = [sys.executable, "-m", "celery", "-A", "hub.celery", "worker", "-P", "prefork", "-c", "1"]
+        command += ["--without-gossip", "--without-mingle", "-n", f"w{len(workers)}@test"]
+        with (tmp_path / "worker.log").open("ab") as log:
+            workers.append(
+                subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log, start_new_session=True)
+            )
+        until(WorkerHeartbeat.objects.exists)
+        return workers[-1]
+
+    yield start
+    for worker in workers:
+        kill(worker)
+
+
+def kill(worker: subprocess.Popen) -> None:
+    """Kill a worker and its children without a word, as the kernel does when memory is short."""
+    if worker.poll() is None:
+        os.killpg(worker.pid, signal.SIGKILL)
+        worker.wait()
+
+
+def until(condition: Callable[[], object], seconds: float = 30) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come"
+        time.sleep(0.05)
+
+
+def state(verdict: Verdict) -> str:
+    return Verdict.objects.get(pk=verdict.pk).state
+
+
+@pytest.fixture
+def engines(tmp_path) -> Callable[[], list[str]]:
+    """Find the engines of this test that live."""
+
+    def find() -> list[str]:
+        found = []
+        for process in Path("/proc").glob("[0-9]*"):
+            try:
+                command = (process / "cmdline").read_bytes()
+            except OSError:
+                continue
+            if b"fake_engine.py" in command and bytes(tmp_path) in command:
+                found.append(process.name)
+        return found
+
+    return find
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_doubled_message_is_one_validation_and_the_worker_leaves_nothing(pushed, base, work, send, engines):
+    verdict = pushed()
+    worker = work()
+    for _ in range(3):
+        send("validate", verdict.pk)
+    send("validate", 404)
+    until(lambda: state(verdict) == "passed")
+    time.sleep(0.3)
+    assert Attempt.objects.count() == 1
+    assert WorkerHeartbeat.objects.get().problem == ""
+    worker.terminate()
+    worker.wait(30)
+    until(lambda: not engines(), seconds=5)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_killed_worker_leaves_no_engine_and_the_sweep_gives_its_job_to_the_next(
+    pushed, base, work, send, engine, engines
+):
+    engine("hangs")
+    verdict = pushed()
+    worker = work()
+    send("validate", verdict.pk)
+    until(lambda: state(verdict) == "running" and engines())
+    kill(worker)
+    until(lambda: not engines(), seconds=5)
+    assert state(verdict) == "running"
+    engine("passes")
+    work()
+    send("sweep")
+    time.sleep(0.5)
+    assert state(verdict) == "running", "its lease has not ended"
+    expire(verdict)
+    send("sweep")
+    until(lambda: state(verdict) == "passed")
+    assert list(Attempt.objects.order_by("number").values_list("outcome", flat=True))[-1] == "passed"
+    assert Verdict.objects.get().attempt == 2
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_killed_child_is_replaced_and_its_message_does_not_run_the_job_twice(
+    pushed, base, work, send, engine, engines
+):
+    engine("hangs")
+    verdict = pushed()
+    worker = work()
+    send("validate", verdict.pk)
+    until(lambda: state(verdict) == "running" and engines())
+    (child,) = Path(f"/proc/{worker.pid}/task/{worker.pid}/children").read_text().split()
+    engine("passes")
+    os.kill(int(child), signal.SIGKILL)
+    until(lambda: child not in Path(f"/proc/{worker.pid}/task/{worker.pid}/children").read_text().split())
+    time.sleep(1)  # the redelivered message is here by now, and finds the row taken
+    assert (state(verdict), Attempt.objects.count()) == ("running", 1)
+    expire(verdict)
+    send("sweep")
+    until(lambda: state(verdict) == "passed")
+    assert worker.poll() is None
