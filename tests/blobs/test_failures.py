@@ -1,0 +1,143 @@
+"""What stores do when their ground gives way: killed writers, full disks, servers that are gone."""
+
+import errno
+import os
+import subprocess
+import sys
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from django.core.exceptions import ImproperlyConfigured
+
+from registry import blobs
+from registry.blobs import BlobMissing, BlobStore, FileStore, Keys, S3Store
+from registry.errors import StoreUnavailable
+from tests.services import free_ports, seaweedfs
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+KEY = Keys.blob("a" * 64)
+LATER = timedelta(minutes=5)
+
+DYING_WRITER = """
+import os, sys
+from registry import blobs
+from django.conf import settings
+settings.configure(BLOBS=sys.argv[1])
+def parts():
+    yield bytes(10 << 20)
+    yield bytes(10 << 20)
+    os.kill(os.getpid(), 9)
+blobs.store().put(sys.argv[2], parts())
+"""
+
+
+@pytest.fixture(params=["folder", "s3"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if request.param == "folder":
+        return f"file://{tmp_path / 'blobs'}"
+    return request.getfixturevalue("s3_server").url(f"f-{os.urandom(6).hex()}")
+
+
+def test_a_writer_killed_half_way_leaves_nothing_but_what_tidy_finds(url: str, settings) -> None:
+    settings.BLOBS = url
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-c", DYING_WRITER, url, KEY]
+    assert subprocess.run(command, env=environment, cwd=ROOT).returncode == -9
+    store = blobs.store()
+    with pytest.raises(BlobMissing):
+        store.size(KEY)
+    assert list(store.list(Keys.BLOBS)) == []
+    assert store.tidy(datetime.now(UTC) - LATER) == 0
+    assert store.tidy(datetime.now(UTC) + LATER) == 1
+    assert store.tidy(datetime.now(UTC) + LATER) == 0
+    assert store.put(KEY, [b"whole"]) is True
+
+
+def test_a_full_disk_is_said_and_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    store = FileStore(tmp_path)
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", full)
+        with pytest.raises(StoreUnavailable, match="No space left"):
+            store.put(KEY, [b"x"])
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+    assert store.put(KEY, [b"x"]) is True
+
+
+def test_a_folder_that_cannot_be_made_is_said(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(StoreUnavailable, match="Not a directory"):
+        FileStore(tmp_path / "file" / "blobs")
+
+
+def test_a_folder_that_lost_its_disk_is_not_ready(tmp_path: Path) -> None:
+    store = FileStore(tmp_path / "blobs")
+    (tmp_path / "blobs" / "unfinished").rmdir()
+    (tmp_path / "blobs").rmdir()
+    with pytest.raises((StoreUnavailable, BlobMissing)):
+        store.check()
+
+
+def test_an_s3_that_is_not_there_is_said_soon(s3_server) -> None:
+    started = time.monotonic()
+    with pytest.raises(StoreUnavailable, match="does not answer"):
+        S3Store("bucket", f"http://127.0.0.1:{free_ports()[0]}")
+    assert time.monotonic() - started < 15
+
+
+def test_an_s3_that_goes_away_is_said_by_every_verb(s3_server) -> None:
+    with seaweedfs() as server:
+        store = S3Store("bucket", server.endpoint)
+        store.put(KEY, [bytes(20 << 20)])
+        reader = store.open(KEY)
+        reader.read(10)
+    verbs = {
+        "check": store.check,
+        "size": lambda: store.size(KEY),
+        "open": lambda: store.open(KEY),
+        "put": lambda: store.put(Keys.blob("b" * 64), [b"x"]),
+        "put parts": lambda: store.put(Keys.blob("b" * 64), [bytes(20 << 20)]),
+        "promote": lambda: store.promote("incoming/x", KEY, "v"),
+        "delete": lambda: store.delete(KEY),
+        "list": lambda: list(store.list("")),
+        "tidy": lambda: store.tidy(datetime.now(UTC)),
+        "the rest of an open object": lambda: reader.read(),
+    }
+    for name, verb in verbs.items():
+        with pytest.raises(StoreUnavailable):
+            pytest.fail(f"{name} answered {verb()!r}")
+
+
+def test_wrong_credentials_are_no_missing_blob(s3_server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrong")
+    with pytest.raises(StoreUnavailable, match="403"):
+        S3Store("bucket", s3_server.endpoint)
+
+
+@pytest.mark.parametrize("url", ["", "blobs", "http://host/bucket", "s3://", "s3:///bucket"])
+def test_a_setting_that_names_no_store_is_refused(url: str, settings) -> None:
+    settings.BLOBS = url
+    with pytest.raises(ImproperlyConfigured, match="DOVETAIL_BLOBS"):
+        blobs.store()
+
+
+def test_one_store_serves_a_process(url: str, settings) -> None:
+    settings.BLOBS = url
+    first: BlobStore = blobs.store()
+    assert blobs.store() is first
+
+
+def test_bytes_over_the_copy_limit_are_promoted_by_parts(s3_server) -> None:
+    data = bytes(range(256)) * (48 << 10)  # 12 MiB
+    store = S3Store(f"c-{os.urandom(6).hex()}", s3_server.endpoint, copy_limit=5 << 20)
+    store.put("incoming/big", [data])
+    with store.open("incoming/big") as reader:
+        reader.read(1)
+    store.promote("incoming/big", KEY, reader.version)
+    with store.open(KEY) as promoted:
+        assert promoted.read() == data
+    assert list(store.list("incoming/")) == []
