@@ -1,10 +1,8 @@
 """Honest adapters of every proven method pass, and the verdict says what was found."""
 
-import json
-
 import pytest
 
-from tests.adapters import MINILM, TINY_BERT, TINY_LLAMA, card, config, facts_of, ia3, lora, prompt, smoke, with_file, write
+from tests.adapters import TINY_BERT, TINY_LLAMA, config, facts_of, ia3, lora, prompt, write
 from tests.engine.test_saboteurs import failures
 
 HONEST = {
@@ -19,6 +17,7 @@ HONEST = {
     "lora with five labels": lora(labels=5),
     "lora for embeddings": lora(task="FEATURE_EXTRACTION"),
     "lora without a task": lora(task=None),
+    "lora for tokens": lora(task="TOKEN_CLS", labels=3),
     "ia3": ia3(),
     "prompt tuning": prompt("PROMPT_TUNING", TINY_BERT, task="SEQ_CLS"),
     "p-tuning": prompt("P_TUNING", TINY_BERT, task="SEQ_CLS"),

@@ -76,13 +76,13 @@ def _mapped_task(mapping: object) -> str | None:
 def loaded(job: Job, frozen: Frozen, task: str, labels: int, work: Path, say: Say) -> None:
     """Loads the adapter onto the base and runs it."""
     from workers.engine.checks import CHECKS
-    from workers.engine.evals import EVALS
+    from workers.engine.evals import of
     from workers.engine.evals.rows import RowsError, neutral, smoke
     from workers.engine.trial import Trial
 
     folder = Folder(_files(job.folder), job.card)
     folder.base = frozen.facts(task, labels)
-    evaluation = next((item for item in EVALS if item.task == task), EVALS[-1])
+    evaluation = of(task)
     try:
         rows = smoke(folder, frozen, evaluation)
     except RowsError as problem:

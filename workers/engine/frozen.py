@@ -45,6 +45,7 @@ class Frozen:
         self.tokenizer = _tokenizer(folder)
         self._models: dict[tuple[str, int], torch.nn.Module] = {}
         self._pristine: dict[int, torch.Tensor] = {}
+        self._facts: dict[tuple[str, int], Base] = {}
         self.backbone = self.model("FEATURE_EXTRACTION")
 
     @property
@@ -67,6 +68,7 @@ class Frozen:
     def _forget(self, key: tuple[str, int]) -> None:
         """Also what its own weights were: their memory will soon hold something else."""
         del self._models[key]
+        self._facts.pop(key, None)
         used = {table[name].data_ptr() for model in self._models.values() for table, name, _ in places(model)}
         self._pristine = {at: tensor for at, tensor in self._pristine.items() if at in used}
 
@@ -114,9 +116,15 @@ class Frozen:
         )
 
     def facts(self, task: str, labels: int) -> Base:
-        """The shape of the base with the head of that task, without loading weights."""
+        """The shape of the base with the head of that task, without loading weights; what a parent asked for, its children find."""
+        key = (task, labels if task in WITH_LABELS else 0)
+        if key not in self._facts:
+            self._facts[key] = self._measure(*key)
+        return self._facts[key]
+
+    def _measure(self, task: str, labels: int) -> Base:
         config = transformers.AutoConfig.from_pretrained(self.folder, local_files_only=True)
-        if task in WITH_LABELS:
+        if labels:
             config.num_labels = labels
         with torch.device("meta"):
             model = CLASSES[task].from_config(config, trust_remote_code=False)

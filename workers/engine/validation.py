@@ -55,7 +55,7 @@ class Validation:
         if frozen is not None and not self.failed:
             self.depth = "fit"
             task, labels = self._model_wanted()
-            frozen.model(task, labels)  # here, so that the next adapter finds it warm
+            frozen.model(task, labels), frozen.facts(task, labels)  # here, so that the next adapter finds them warm
             with _scratch() as work:
                 room = int(self.facts.get("bytes") or 0) + (1 << 20)
                 self._stage(
@@ -71,8 +71,11 @@ class Validation:
         self, work: Path | None, room: int, body: Callable[[stage.Say], None], believed: tuple[str, ...]
     ) -> None:
         left = self.job.seconds - (time.monotonic() - self.began)
+        if left <= 0:
+            self._judge(Ending(hung=True))
+            return
         readable = [self.job.folder, *CODE, *([self.frozen.folder] if self.frozen else [])]
-        walls = Walls(work, readable, max(left, 0.1), self.job.memory_bytes, room)
+        walls = Walls(work, readable, left, self.job.memory_bytes, room)
         for item in stage.run(walls, body, believed):
             if isinstance(item, Ending):
                 self._judge(item)

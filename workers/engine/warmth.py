@@ -11,7 +11,7 @@ import transformers
 from peft import LoraConfig, PeftModel, get_peft_model
 
 from workers.engine import checks, trial  # noqa: F401 - imported here, so that children find them
-from workers.engine.evals import EVALS
+from workers.engine.evals import of
 from workers.engine.evals.rows import neutral
 from workers.engine.frozen import Frozen
 
@@ -23,9 +23,8 @@ def rehearse(frozen: Frozen) -> None:
         warnings.simplefilter("ignore")
         get_peft_model(toy, LoraConfig(target_modules=["0"])).save_pretrained(folder)
         PeftModel.from_pretrained(torch.nn.Sequential(torch.nn.Linear(4, 4)), folder)(torch.zeros(1, 4))
-    evaluation = next(item for item in EVALS if item.task == "FEATURE_EXTRACTION")
     with torch.inference_mode():
-        neutral(frozen, evaluation).ask(frozen.backbone)
+        neutral(frozen, of("FEATURE_EXTRACTION")).ask(frozen.backbone)
     frozen.facts("FEATURE_EXTRACTION", 2)
 
 

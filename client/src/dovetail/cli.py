@@ -2,6 +2,7 @@
 
 import difflib
 import getpass
+import io
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -246,9 +247,12 @@ _TAKES_VALUE, _FLAGS = ("--endpoint", "--token"), ("--json", "--quiet", "-q")
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and leave with its exit status."""
     given = sys.argv[1:] if arguments is None else arguments
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a sentence with ≥ in it must not end a command on an old terminal
     printer = Printer(as_json="--json" in given)
     try:
-        status = app(_globals_first(given) or ["--help"], standalone_mode=False)
+        status = app(_globals_first(given) or ["--help"], prog_name="dovetail", standalone_mode=False)
     except Problem as problem:
         printer.problem(problem)
         status = problem.exit_status
@@ -270,7 +274,10 @@ def _globals_first(given: list[str]) -> list[str]:
         elif word in _FLAGS or word.startswith(tuple(f"{name}=" for name in _TAKES_VALUE)):
             moved.append(word)
         elif word in _TAKES_VALUE:
-            moved += [word, *[value for value in [next(words, None)] if value is not None]]
+            value = next(words, None)
+            if value is None:
+                raise usage(f"{word} needs a value.", f"Write: dovetail {word} {word[2:].upper()} …")
+            moved += [word, value]
         else:
             rest.append(word)
     return moved + rest

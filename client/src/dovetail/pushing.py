@@ -1,10 +1,11 @@
 """The one use of huggingface_hub: making a repository and sending a folder to it, by Xet where both sides know it."""
 
+import logging
 from pathlib import Path
 
 from huggingface_hub import HfApi
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError
-from huggingface_hub.utils import logging
+from huggingface_hub.utils.logging import set_verbosity
 from huggingface_hub.utils.tqdm import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
 
 from dovetail.problems import Problem, refusal, unreachable, usage
@@ -20,7 +21,7 @@ def push(
     """Send the folder and return the commit that holds it; for the same content, the one there is. Raises Problem."""
     api = HfApi(endpoint=endpoint, token=token, library_name="dovetail-hub")
     quiet = are_progress_bars_disabled()
-    logging.set_verbosity_error()  # it warns that a push changes nothing, which our answer shows
+    set_verbosity(logging.ERROR)  # it warns that a push changes nothing, which our answer shows
     if not show_progress:
         disable_progress_bars()
     try:

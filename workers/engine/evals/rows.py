@@ -134,18 +134,24 @@ def _labels(rows: Sequence[Row], card: Mapping[str, Any], frozen: Frozen) -> tup
 
 def _batches(frozen: Frozen, texts: Sequence[tuple[str, str | None]]) -> list[Batch]:
     if frozen.tokenizer is None:
-        return [_any_ids(frozen)]
+        return [_with_decoder(frozen, _any_ids(frozen))]
     split = [texts[at : at + BATCH] for at in range(0, len(texts), BATCH)]
     limit = min(MAX_TOKENS, getattr(frozen.config.get_text_config(), "max_position_embeddings", MAX_TOKENS) // 2)
-    return [dict(_tokenise(frozen.tokenizer, batch, limit)) for batch in split]
+    return [_with_decoder(frozen, dict(_tokenise(frozen.tokenizer, batch, limit))) for batch in split]
+
+
+def _with_decoder(frozen: Frozen, batch: Batch) -> Batch:
+    """An encoder-decoder is asked to go on from the first tokens of its own input."""
+    if frozen.config.is_encoder_decoder:
+        batch["decoder_input_ids"] = batch["input_ids"][:, :8]
+    return batch
 
 
 def _tokenise(tokenizer: Any, batch: Sequence[tuple[str, str | None]], limit: int) -> Any:
     pairs = [text for text, _ in batch], [pair or "" for _, pair in batch]
     with_pair = any(pair for _, pair in batch)
-    return tokenizer(
-        *pairs[: 2 if with_pair else 1], padding=True, truncation=True, max_length=limit, return_tensors="pt"
-    )
+    said = tokenizer(*pairs[: 2 if with_pair else 1], padding=True, truncation=True, max_length=limit, return_tensors="pt")
+    return {key: said[key] for key in ("input_ids", "attention_mask", "token_type_ids") if key in said}
 
 
 def _any_ids(frozen: Frozen) -> Batch:

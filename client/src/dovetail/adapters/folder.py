@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import BinaryIO
 
 from dovetail.adapters import config as configs
 from dovetail.adapters import header as headers
@@ -15,6 +16,7 @@ from dovetail.adapters.kinds import KINDS, Kind
 from dovetail.adapters.layout import Layout, sort_tensors
 
 MAX_TEXT_BYTES = 256 * 2**10
+BLOCK_BYTES = 8 * 2**20
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,18 +90,20 @@ class Folder:
             twins = [
                 t for t in headers.read(file).tensors.values() if (t.dtype, t.shape) == (tensor.dtype, tensor.shape)
             ]
-            for twin in twins:
-                file.seek(twin.offset)
-                if file.read(twin.end - twin.offset) == self.values(tensor):
-                    return True
-        return False
+            return any(self._equal(tensor, twin, file) for twin in twins)
+
+    def _equal(self, tensor: headers.TensorInfo, twin: headers.TensorInfo, file: BinaryIO) -> bool:
+        file.seek(twin.offset)
+        return all(file.read(len(block)) == block for block in self.blocks(tensor))
 
     def text(self, path: str) -> str:
         """The beginning of a file as text; what is no UTF-8 becomes replacement characters."""
         with self.files[path]() as file:
             return file.read(MAX_TEXT_BYTES).decode("utf-8", "replace")
 
-    def values(self, tensor: headers.TensorInfo) -> bytes:
+    def blocks(self, tensor: headers.TensorInfo) -> Iterator[bytes]:
+        """The bytes of a tensor, a whole number of values at a time, so that memory does not grow with the file."""
         with self.files[WEIGHTS]() as file:
-            file.seek(tensor.offset)
-            return file.read(tensor.end - tensor.offset)
+            for start in range(tensor.offset, tensor.end, BLOCK_BYTES):
+                file.seek(start)
+                yield file.read(min(BLOCK_BYTES, tensor.end - start))

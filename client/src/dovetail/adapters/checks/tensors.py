@@ -169,7 +169,7 @@ def layers(folder: Folder) -> str | Finding:
 
 def not_finite(folder: Folder) -> str | Finding:
     for name, tensor in folder.header.tensors.items():
-        if has_not_finite(tensor.dtype, folder.values(tensor)):
+        if any(has_not_finite(tensor.dtype, block) for block in folder.blocks(tensor)):
             return failed(
                 f"{name} holds NaN or infinity.",
                 "Train again (a smaller learning rate, or BF16 in place of F16).",
@@ -182,7 +182,7 @@ def all_zero(folder: Folder) -> str | Finding:
     layout, kind = folder.layout, folder.config["peft_type"]
     if kind == "IA3" or layout.modules == {}:
         zero = [] if layout.prompt is None else [layout.prompt]
-        if zero and is_all_zero(zero[0].dtype, folder.values(zero[0])):
+        if zero and _is_zero(folder, zero[0]):
             return failed("prompt_embeddings is zero everywhere: it was never trained.", AGAIN)
         return "The values are not all zero."
     effective: dict[str, TensorInfo] = {}
@@ -190,7 +190,7 @@ def all_zero(folder: Folder) -> str | Finding:
         for name in ("lora_B.weight", "lora_embedding_B"):
             if name in parameters:
                 effective[module] = parameters[name]
-    zeros = sorted(module for module, tensor in effective.items() if is_all_zero(tensor.dtype, folder.values(tensor)))
+    zeros = sorted(module for module, tensor in effective.items() if _is_zero(folder, tensor))
     if effective and len(zeros) == len(effective) and not folder.config.get("use_dora"):
         return failed(
             "Every lora_B is zero: the adapter changes nothing, as if it had never been trained.",
@@ -206,9 +206,13 @@ def all_zero(folder: Folder) -> str | Finding:
     return "No module is zero."
 
 
+def _is_zero(folder: Folder, tensor: TensorInfo) -> bool:
+    return all(is_all_zero(tensor.dtype, block) for block in folder.blocks(tensor))
+
+
 def scale(folder: Folder) -> str | Finding:
     for name, tensor in folder.header.tensors.items():
-        if is_huge(tensor.dtype, folder.values(tensor)):
+        if any(is_huge(tensor.dtype, block) for block in folder.blocks(tensor)):
             return warned(
                 f"{name} holds values beyond 32,768.",
                 "Look at the training: weights of an adapter are small.",

@@ -1,0 +1,105 @@
+"""Runs one stage with a body that misbehaves, and prints what the parent made of it; a process of its own, since it forks."""
+
+import dataclasses
+import json
+import os
+import signal
+import stat
+import sys
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from workers.engine import stage
+
+
+def shout(data):
+    """Past the protocol, straight into the pipe."""
+    writer = next(number for number in range(3, 64) if is_pipe(number))
+    while data:
+        data = data[os.write(writer, data) :]
+
+
+def is_pipe(number):
+    try:
+        return stat.S_ISFIFO(os.fstat(number).st_mode)
+    except OSError:
+        return False
+
+
+def check(name, outcome="passed", message="All is well."):
+    return {"check": {"id": name, "outcome": outcome, "message": message, "fix": "", "where": {}, "duration_ms": 1}}
+
+
+def honest(say):
+    say(check("file.header"))
+
+
+def speaks_for_another(say):
+    say(check("load.error"))
+
+
+def says_a_state(say):
+    say({"verdict": {"state": "passed"}})
+
+
+def says_no_json(say):
+    shout(b"x" * 100 + b"\n")
+    say(check("file.header"))
+
+
+def says_nan(say):
+    shout(b'{"eval": {"base": NaN}}\n')
+
+
+def floods(say):
+    while True:
+        say(check("file.header", message="x" * 1000))
+
+
+def never_ends_a_line(say):
+    while True:
+        shout(b"x" * 65536)
+
+
+def sleeps(say):
+    say(check("file.header"))
+    time.sleep(60)
+
+
+def spins(say):
+    while True:
+        pass
+
+
+def eats_memory(say):
+    bytearray(1 << 34)
+
+
+def crashes(say):
+    os.kill(os.getpid(), signal.SIGSEGV)
+
+
+def raises(say):
+    raise ValueError("nobody catches this")
+
+
+def forks(say):
+    os.fork()
+
+
+def reads_the_system(say):
+    Path("/etc/passwd").read_text()
+
+
+def main():
+    began = time.monotonic()
+    walls = stage.Walls(None, [], seconds=1.0, memory_bytes=1 << 28)
+    frames = list(stage.run(walls, globals()[sys.argv[1]], ("file.header",)))
+    ending = dataclasses.asdict(frames.pop())
+    print(json.dumps({"frames": len(frames), "ending": ending, "took": time.monotonic() - began}))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,90 @@
+"""The engine's end of the pipe: readiness, jobs, streamed checks, limits, and a base that nothing can change."""
+
+from dovetail.adapters import checks
+
+from tests.adapters import TINY_BERT, config, extra_tensor, facts_of, lora, prompt, weights, write
+from tests.engine.test_saboteurs import failures
+
+
+def check_of(verdict, name):
+    return next(check for check in verdict["checks"] if check["id"] == name)
+
+
+def test_it_says_what_it_is_when_it_is_ready(bert):
+    ready = bert.ready
+    assert ready["event"] == "ready"
+    assert ready["engine"] == {
+        "name": "e5", "torch": "2.13.0+cpu", "transformers": "5.24.0", "peft": "0.21.2", "attention": "sdpa",
+    }  # fmt: skip
+    assert ready["base"]["id"] == "tiny/bert"
+    assert len(ready["base"]["sha256"]) == 64
+    assert ready["jail"]["holes"] == []
+    assert ready["jail"]["threads"] == 1
+
+
+def test_checks_are_told_as_they_end_and_again_in_the_verdict(bert, tmp_path):
+    verdict = bert.validate(write(lora(), tmp_path), facts_of(lora()), base_revision="abc")
+    assert bert.streamed == verdict["checks"]
+    assert [check["id"] for check in verdict["checks"]][: len(checks.CHECKS)] == [check.id for check in checks.CHECKS]
+    assert verdict["base"] == {"id": "tiny/bert", "revision": "abc", "sha256": bert.ready["base"]["sha256"]}
+    assert (verdict["kind"], verdict["format"]) == ("lora", "peft")
+
+
+def test_the_same_adapter_gets_the_same_verdict_twice(bert, tmp_path):
+    folder, said = write(lora(), tmp_path), []
+    for _ in range(2):
+        verdict = bert.validate(folder, facts_of(lora()))
+        said.append([(check["id"], check["outcome"]) for check in verdict["checks"]])
+    assert said[0] == said[1]
+
+
+def test_a_revision_without_a_file_is_refused_in_words(bert, tmp_path):
+    verdict = bert.validate(tmp_path)
+    assert verdict["state"] == "failed"
+    assert set(failures(verdict)) == {"file.missing", "config.missing"}
+
+
+def test_a_link_out_of_the_folder_is_not_followed(bert, tmp_path):
+    folder = write(lora(), tmp_path)
+    (folder / "adapter_model.safetensors").unlink()
+    (folder / "adapter_model.safetensors").symlink_to("/etc/passwd")
+    assert failures(bert.validate(folder)) == ["file.missing"]
+
+
+def test_memory_beyond_the_limit_is_the_adapters_fault_and_named(bert, tmp_path):
+    files = extra_tensor("base_model.model.large", (1024, 8192))(lora())
+    verdict = bert.validate(write(files, tmp_path), facts_of(files), memory_bytes=1 << 20)
+    assert failures(verdict) == ["limits.memory"], verdict["checks"]
+    assert verdict["state"] == "failed"
+
+
+def test_time_beyond_the_limit_is_the_adapters_fault_and_named_with_the_number(bert, tmp_path):
+    verdict = bert.validate(write(lora(), tmp_path), facts_of(lora()), seconds=0.001)
+    assert failures(verdict) == ["limits.time"]
+    assert "0.001 seconds" in check_of(verdict, "limits.time")["message"]
+
+
+def test_prefix_tuning_on_an_encoder_names_the_engine_it_needs(bert, tmp_path):
+    verdict = bert.validate(write(prompt("PREFIX_TUNING", TINY_BERT, task="SEQ_CLS"), tmp_path))
+    assert failures(verdict) == ["load.error"]
+    assert "e4" in check_of(verdict, "load.error")["fix"]
+
+
+def test_an_engine_without_a_base_checks_files_only(without_base, tmp_path):
+    assert without_base.ready["base"] is None
+    files = config(base_model_name_or_path="nobody/knows")(lora())
+    verdict = without_base.validate(write(files, tmp_path), facts_of(files), known_bases=["tiny/bert"])
+    assert failures(verdict) == ["base.unknown"]
+    assert verdict["depth"] == "static"
+
+
+def test_the_base_is_intact_after_a_bias_that_may_change_it(bert, tmp_path):
+    """Biases travel with bias='all': allowed with a warning, and gone with the child."""
+    files = config(bias="all")(lora())
+    files = weights(
+        lambda t: {**t, "base_model.model.bert.encoder.layer.0.output.dense.bias": ("F32", (32,), b"\x00\x00\x80?" * 32)}
+    )(files)
+    verdict = bert.validate(write(files, tmp_path), facts_of(files))
+    assert failures(verdict) == [], verdict["checks"]
+    assert check_of(verdict, "config.changes-base")["outcome"] == "warned"
+    assert bert.validate(write(lora(), tmp_path / "next"), facts_of(lora()))["state"] == "passed"
