@@ -24,6 +24,7 @@ MAX_PATH = 1024
 MAX_SEGMENT = 255
 MAX_DEPTH = 32
 # Code points that HFS+ ignores or that change the reading direction: a name with them looks like another name.
+_DRIVE = re.compile("[A-Za-z]:")
 _INVISIBLE = re.compile("[\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u206f\ufeff]")
 
 
@@ -83,8 +84,8 @@ def check_path(path: str) -> str:
         raise refuse("it is empty" if not path else f"it is longer than {MAX_PATH} bytes")
     if any(unicodedata.category(char) in {"Cc", "Cs"} for char in path) or _INVISIBLE.search(path):
         raise refuse("it holds control or invisible characters")
-    if "\\" in path or ":" in path:
-        raise refuse("it holds a backslash or a colon")
+    if "\\" in path or _DRIVE.match(path):
+        raise refuse("it holds a backslash or begins with a drive letter")
     path = unicodedata.normalize("NFC", path)
     segments = path.split("/")
     if len(segments) > MAX_DEPTH:

@@ -62,7 +62,7 @@ def list_all(adapter: Adapter) -> Iterable[Ref]:
 def create(adapter: Adapter, ref: str, at: Revision, by: Caller) -> Ref:
     """Make a branch (refs/heads/…) or tag (refs/tags/…) at a revision. Raises ValueInvalid, RefExists, NotAllowed."""
     policy.require(by, Permission.PUSH, adapter)
-    check_ref_name(short(ref))
+    check_ref_name(ref.removeprefix(BRANCHES).removeprefix(TAGS))
     try:
         with transaction.atomic():
             return Ref.objects.create(adapter=adapter, name=ref, revision=at)

@@ -18,7 +18,7 @@ from registry.errors import (
     ValueInvalid,
 )
 from registry.ignore import MAX_TEXT, Ignore
-from registry.manifest import Entry
+from registry.manifest import Entry, git_blob_oid
 from registry.models import Adapter, Upload
 from registry.policy import Caller, Permission
 
@@ -29,6 +29,7 @@ _SUFFIXES = """
 """
 LFS_SUFFIXES = tuple(_SUFFIXES.split())
 GITATTRIBUTES = "".join(f"*{suffix} filter=lfs diff=lfs merge=lfs -text\n" for suffix in LFS_SUFFIXES).encode()
+_OURS = git_blob_oid(GITATTRIBUTES)
 MAX_ASKED = 1000
 _SALT = "uploads.ticket"
 _HEX = frozenset("0123456789abcdef")
@@ -67,8 +68,9 @@ def plan(adapter: Adapter, ref: str, asked: Sequence[Asked], *, by: Caller, giti
     if sum(file.size for file in asked) > settings.MAX_PUSH_BYTES:
         raise PushTooLarge(f"These files have more than the allowed {settings.MAX_PUSH_BYTES:,} bytes together.")
     there = pull.entries(refs.head(adapter, ref))
-    ignore = Ignore(gitignore if gitignore is not None else _gitignore_in(there))
-    return [_planned(file, there.get(names.check_path(file.path)), ignore) for file in asked]
+    ignore = Ignore(gitignore if gitignore is not None else _text_of(there.get(".gitignore")))
+    lfs = Ignore(_lfs_patterns(_text_of(there.get(".gitattributes"))))
+    return [_planned(file, there.get(names.check_path(file.path)), ignore, lfs) for file in asked]
 
 
 def check_size(path: str, size: int) -> None:
@@ -80,8 +82,9 @@ def check_size(path: str, size: int) -> None:
         raise FileTooLarge(f"{path!r} has {size:,} bytes; the limit is {limit:,}.", limit=limit)
 
 
-def _planned(file: Asked, there: Entry | None, ignore: Ignore) -> Planned:
-    is_lfs = file.size > settings.MAX_INLINE_BYTES or file.path.lower().endswith(LFS_SUFFIXES)
+def _planned(file: Asked, there: Entry | None, ignore: Ignore, lfs: Ignore) -> Planned:
+    is_heavy = file.size > settings.MAX_INLINE_BYTES or file.path.lower().endswith(LFS_SUFFIXES)
+    is_lfs = is_heavy or lfs.leaves_out(file.path)
     oid = None
     if there is not None and is_lfs:
         oid = there.sha256
@@ -90,11 +93,17 @@ def _planned(file: Asked, there: Entry | None, ignore: Ignore) -> Planned:
     return Planned(file.path, is_lfs, ignore.leaves_out(file.path), oid)
 
 
-def _gitignore_in(there: dict[str, Entry]) -> str:
-    if ".gitignore" not in there:
+def _text_of(entry: Entry | None) -> str:
+    if entry is None or entry.git_oid == _OURS:  # the patterns that every repository begins with are known
         return ""
-    with blobs.store().open(Keys.blob(there[".gitignore"].sha256), 0, MAX_TEXT) as reader:
+    with blobs.store().open(Keys.blob(entry.sha256), 0, MAX_TEXT) as reader:
         return reader.read().decode("utf-8", "replace")
+
+
+def _lfs_patterns(gitattributes: str) -> str:
+    """Return the patterns that a .gitattributes sends by LFS, one a line."""
+    lines = [line.split() for line in gitattributes.splitlines()]
+    return "\n".join(words[0] for words in lines if "filter=lfs" in words[1:])
 
 
 # --- LFS deliveries --------------------------------------------------------------------------------------------------

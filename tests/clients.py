@@ -37,7 +37,8 @@ class Client:
     settings: dict[str, str] = field(default_factory=dict)
 
     def environment(self) -> dict[str, str]:
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(("HF_", "DOVETAIL_", "DJANGO_"))}
+        ours = ("HF_", "DOVETAIL_", "DJANGO_")
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
         chosen = {
             "HF_ENDPOINT": self.endpoint,
             "HF_HOME": str(self.home),

@@ -57,10 +57,12 @@ class Unserved(Route):
 
 
 class NoNamespace(Route):
-    """Files of an id without a namespace (gpt2): old clients ask, and no such repository can be here."""
+    """An id without a namespace (gpt2): clients ask for them, and no such repository can be here."""
 
-    def get(self, request: HttpRequest, name: str, tail: str) -> HttpResponseBase:
+    def get(self, request: HttpRequest, name: str, rest: str = "") -> HttpResponseBase:
         raise missing(name)
+
+    post = put = delete = get
 
 
 class Unknown(Route):
@@ -82,9 +84,11 @@ def refuse(error: RegistryError, caller: Caller) -> JsonResponse:
     """Return a refusal as the Hub's clients understand it: status, X-Error-Code, X-Error-Message, and a JSON object."""
     look = face(error)
     status, message = look.status, f"{error.detail} {error.fix}".strip()
-    if isinstance(error, AdapterNotFound) and caller.is_anonymous:
-        status = HTTPStatus.UNAUTHORIZED  # as on the Hub: with credentials it might be there
-    response = answer({"error": message, "code": error.code}, status)
+    if isinstance(error, AdapterNotFound):  # word for word the Hub's: clients leave these sentences out of their own
+        message = "Repository not found"
+        if caller.is_anonymous:  # with a token it might be there
+            status, message = HTTPStatus.UNAUTHORIZED, "Invalid username or password."
+    response = answer({"error": message, "code": error.code, "detail": error.detail, "fix": error.fix}, status)
     if look.hub_code:
         response["X-Error-Code"] = look.hub_code
     response["X-Error-Message"] = _header_text(look.hub_message or message)

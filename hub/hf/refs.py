@@ -53,7 +53,6 @@ class Branch(Route):
     def post(self, request: HttpRequest, ns: str, name: str, rev: str) -> HttpResponse:
         adapter = self.adapter(ns, name, Permission.PUSH)
         start = bodies.text(bodies.json_object(request), "startingPoint", "main")
-        refs.check_ref_name(rev)
         refs.create(adapter, refs.BRANCHES + rev, pull.resolve(adapter, start), self.caller)
         return answer({})
 
@@ -67,7 +66,7 @@ class Tag(Route):
 
     def post(self, request: HttpRequest, ns: str, name: str, rev: str) -> HttpResponse:
         adapter = self.adapter(ns, name, Permission.PUSH)
-        tag = refs.check_ref_name(bodies.text(bodies.json_object(request), "tag"))
+        tag = bodies.text(bodies.json_object(request), "tag")
         refs.create(adapter, refs.TAGS + tag, pull.resolve(adapter, rev), self.caller)
         return answer({})
 
@@ -77,7 +76,15 @@ class Tag(Route):
 
 
 class PullRequests(Route):
-    """POST /api/models/{id}/discussions with pullRequest: true, which `hf upload --create-pr` sends first"""
+    """GET and POST /api/models/{id}/discussions: pull requests alone, one page"""
+
+    def get(self, request: HttpRequest, ns: str, name: str) -> HttpResponse:
+        adapter = self.adapter(ns, name)
+        wanted = request.GET.get("type") != "discussion" and request.GET.get("status") != "closed"
+        found = adapter.refs.filter(name__startswith=refs.PULL_REQUESTS).select_related("revision__author")
+        shown = [_pull_request(adapter, ref) for ref in found] if wanted else []
+        shown.sort(key=lambda one: -one["num"])
+        return answer({"discussions": shown, "count": len(shown), "start": 0})
 
     def post(self, request: HttpRequest, ns: str, name: str) -> HttpResponse:
         adapter = self.adapter(ns, name)

@@ -53,9 +53,11 @@ def of_its_files(prefix: str, type: str) -> list[URLPattern]:
     ]
 
 
+PARTS = "revision|auth-check|settings|preupload|commit|tree|paths-info|refs|commits|branch|tag|discussions|like"
 ID = r"api/(models|datasets)/[^/]+/[^/]+"
 UNSERVED = [
-    refuse(rf"{ID}/(discussions|likers|like)(/|$)", "Discussions and likes are not served by this hub yet."),
+    refuse(rf"{ID}/discussions/", "Discussions are not served by this hub yet."),
+    refuse(rf"{ID}/(likers|like)$", "Likes are not served by this hub yet."),
     refuse(rf"{ID}/(super-squash|lfs-files|duplicate)(/|$)", "Rewriting and copying are not served by this hub yet."),
     refuse(rf"{ID}/(user-access-request|resource-group)(/|$)", "Gated access is not served by this hub yet."),
     refuse(rf"{ID}/safetensors-metadata/", "Headers of sharded weights are not served; read the files by Range."),
@@ -81,8 +83,9 @@ urlpatterns = [
     *of_a_repository("models", "model"),
     *of_a_repository("datasets", "dataset"),
     *UNSERVED,
+    re_path(rf"^api/(?:models|datasets)/(?P<name>[^/]+)(?:/(?:{PARTS})(?P<rest>/.*)?)?$", NoNamespace.as_view()),
     re_path(r"^api/(?!v1/)", Unknown.as_view()),
     *of_its_files("datasets/", "dataset"),
     *of_its_files("", "model"),
-    speak("<str:name>/resolve/<path:tail>", NoNamespace),
+    speak("<str:name>/resolve/<path:rest>", NoNamespace),
 ]

@@ -1,0 +1,34 @@
+"""The cast, an empty store in a folder, and the wire in this process: for everything that needs no real client."""
+
+from pathlib import Path
+
+import pytest
+
+from registry import blobs
+from registry.blobs import BlobStore
+from tests.cast import Cast, assemble
+from tests.hf.wire import Wire
+
+
+@pytest.fixture
+def cast(db) -> Cast:
+    """Everybody, in a database of their own."""
+    return assemble()
+
+
+@pytest.fixture(autouse=True)
+def _quiet_hub(settings, tmp_path: Path) -> None:
+    settings.BLOBS = f"file://{tmp_path / 'blobs'}"
+    settings.DOORBELL = "tests.hf.wire.ring"
+
+
+@pytest.fixture
+def store(_quiet_hub) -> BlobStore:
+    """An empty store, which settings.BLOBS names."""
+    return blobs.store()
+
+
+@pytest.fixture
+def wire(cast: Cast) -> Wire:
+    """The Hub routes, spoken by hand."""
+    return Wire(cast)
