@@ -6,7 +6,21 @@ from typing import Any
 from django.http import HttpResponse
 from django.urls import URLPattern, path
 
-from hub.site import account, adapter, bases, catalogue, commits, files, home, namespace, new, robots, tokens, verdict
+from hub.site import (
+    account,
+    adapter,
+    bases,
+    catalogue,
+    commits,
+    files,
+    home,
+    namespace,
+    new,
+    profile,
+    robots,
+    tokens,
+    verdict,
+)
 from hub.site.refusals import page
 
 Page = Callable[..., HttpResponse]
@@ -40,6 +54,7 @@ urlpatterns = [
     at("login", account.sign_in),
     at("logout", account.sign_out),
     at("new", new.new),
+    at("settings/profile", profile.profile),
     at("settings/tokens", tokens.tokens),
     at("settings/tokens/<int:token_id>/revoke", tokens.revoke),
     path("robots.txt", robots.robots),

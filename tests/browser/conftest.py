@@ -1,0 +1,116 @@
+"""Chromium, and pages that fail their test when they complain, call another host or break their own policy."""
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from tests.adapters import with_nan
+from tests.clients import ROOT, Client
+from tests.live import PASSWORD, TOKENS, Hub, wait_until
+
+CHROMIUM = "/usr/bin/chromium"
+REVIEWS = ROOT / "demo" / "reviews-lora"
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    """One browser for the session; each page has a context of its own."""
+    with sync_playwright() as playwright:
+        # Root may not use Chromium's sandbox; /dev/shm is small in containers.
+        flags = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"]
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=flags)
+        yield browser
+        browser.close()
+
+
+class Visitor:
+    """Somebody with a browser; `complaints` is what went wrong on any page he saw."""
+
+    def __init__(self, browser: Browser, base: str, **options) -> None:
+        self.base, self.complaints = base, []
+        self.context = browser.new_context(reduced_motion="reduce", **options)
+        self.context.route("**/*", self._refuse_other_hosts)
+        self.page: Page = self.context.new_page()
+        self.page.on("pageerror", lambda error: self.complaints.append(f"error: {error}"))
+        self.page.on("console", self._hear)
+        self.page.on("dialog", lambda dialog: self.complaints.append(f"dialog: {dialog.message}"))
+
+    def go(self, path: str) -> Page:
+        self.page.goto(self.base + path)
+        return self.page
+
+    def sign_in(self, name: str, password: str = PASSWORD) -> Page:
+        self.go("/login")
+        self.page.get_by_label("User name").fill(name)
+        self.page.get_by_label("Password").fill(password)
+        self.page.get_by_role("main").get_by_role("button", name="Sign in").click()
+        self.page.get_by_role("link", name="New adapter").first.wait_for()
+        return self.page
+
+    def _refuse_other_hosts(self, route) -> None:
+        if route.request.url.startswith((self.base, "data:")):
+            route.continue_()
+        else:
+            self.complaints.append(f"another host: {route.request.url}")
+            route.abort()
+
+    def _hear(self, message) -> None:
+        expected = message.type == "error" and "status of 404" in message.text  # a page that is meant to be missing
+        if message.type in {"error", "warning"} and not expected:
+            self.complaints.append(f"{message.type}: {message.text}")
+
+
+@pytest.fixture
+def visitor(chromium):
+    """Return a function that sends somebody to a hub; at the end nobody may have complained."""
+    everybody = []
+
+    def send(base: str, **options) -> Visitor:
+        everybody.append(Visitor(chromium, base, **options))
+        return everybody[-1]
+
+    yield send
+    for one in everybody:
+        with contextlib.suppress(Exception):  # the browser is closed with the context that a failed test left
+            one.context.close()
+    assert [complaint for one in everybody for complaint in one.complaints] == []
+
+
+@pytest.fixture(scope="session")
+def furnished_hub(working_hub: Hub, tmp_path_factory) -> Hub:
+    """The working hub with an adapter that passed, one that failed, one that waits, and one that is private."""
+    home = tmp_path_factory.mktemp("home")
+    alice = Client("2.4.0", working_hub.url, TOKENS["alice"], home)
+    alice.hf("upload", "alice/reviews", REVIEWS, "--commit-message", "Train on 2,400 reviews")
+    alice.hf("upload", "alice/spoilt", _changed(REVIEWS, home / "spoilt"))
+    alice.hf("upload", "alice/waiting", _changed(REVIEWS, home / "waiting", base="meta-llama/Llama-3.1-8B"))
+    alice.hf("repos", "create", "acme/private", "--private")
+    wait_until(
+        lambda: _state(working_hub, "reviews") == "passed" and _state(working_hub, "spoilt") == "failed", working_hub
+    )
+    return working_hub
+
+
+def _changed(source: Path, folder: Path, base: str = "") -> Path:
+    """A copy of an adapter with NaN in its weights, or with another base."""
+    files = {path.name: path.read_bytes() for path in source.iterdir()}
+    if base:
+        known = b"sentence-transformers/all-MiniLM-L6-v2"
+        files = {name: data.replace(known, base.encode()) for name, data in files.items()}
+    else:
+        files = with_nan()(files)
+    folder.mkdir()
+    for name, data in files.items():
+        (folder / name).write_bytes(data)
+    return folder
+
+
+def _state(hub: Hub, name: str) -> str:
+    import json
+    import urllib.request
+
+    with urllib.request.urlopen(f"{hub.url}/api/v1/adapters/alice/{name}/revisions/main/verdict", timeout=10) as answer:
+        return json.load(answer)["state"]

@@ -1,0 +1,126 @@
+"""Every page in light and dark, wide and narrow: readable by everybody, within the screen, usable by keyboard."""
+
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import expect
+
+AXE = (Path(__file__).parent / "axe.min.js").read_text()
+RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+PUBLIC = [
+    "/", "/adapters", "/adapters?q=reviews&verdict=passed&kind=lora", "/adapters?q=zzzz&kind=ia3", "/alice/reviews",
+    "/alice/reviews/verdict/main", "/alice/reviews/tree/main", "/alice/reviews/blob/main/adapter_config.json",
+    "/alice/reviews/commits/main", "/alice/reviews/commit/main", "/alice/spoilt", "/alice/spoilt/verdict/main",
+    "/alice/waiting", "/alice", "/acme", "/bases", "/bases/sentence-transformers/all-MiniLM-L6-v2",
+    "/bases/meta-llama/Llama-3.1-8B", "/join", "/login", "/nothing/here",
+]  # fmt: skip
+OWN = ["/settings/tokens", "/settings/profile", "/new", "/acme/private"]
+# axe looks at both schemes and both widths once; its second look at the other two pairs would find the same.
+SHAPES = [("light", 1280, True), ("dark", 1280, False), ("light", 390, False), ("dark", 390, True)]
+
+
+def faults(page) -> list[str]:
+    page.evaluate(AXE)
+    found = page.evaluate("rules => axe.run(document, {runOnly: rules})", RULES)["violations"]
+    return [
+        f"{fault['id']}: {node['html'][:160]} {node.get('failureSummary', '')}"
+        for fault in found
+        for node in fault["nodes"]
+    ]
+
+
+@pytest.mark.parametrize(("scheme", "width", "look_closely"), SHAPES)
+def test_every_page_is_readable_and_fits(furnished_hub, visitor, scheme, width, look_closely):
+    one = visitor(furnished_hub.url, color_scheme=scheme, viewport={"width": width, "height": 844})
+    wrong = {}
+    for number, address in enumerate([*PUBLIC, *OWN]):
+        if number == len(PUBLIC):
+            one.sign_in("alice")
+        page = one.go(address)
+        if found := faults(page) if look_closely else []:
+            wrong[address] = found
+        too_wide = page.evaluate("document.documentElement.scrollWidth - innerWidth")
+        if too_wide > 0:
+            wrong.setdefault(address, []).append(f"{too_wide} px wider than the screen")
+    assert wrong == {}
+
+
+def test_the_keyboard_reaches_what_the_mouse_does(furnished_hub, visitor):
+    one = visitor(furnished_hub.url)
+    page = one.go("/adapters")
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("link", name="Skip to content")).to_be_focused()
+    page.keyboard.press("Enter")
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.querySelector('main').contains(document.activeElement)")
+    page.keyboard.press("j")
+    page.keyboard.press("j")
+    page.keyboard.press("k")
+    expect(page.locator("[data-item]").first).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.locator(".tabs")).to_be_visible()
+    page.keyboard.press("g")
+    page.keyboard.press("b")
+    page.wait_for_url("**/bases")
+    page.keyboard.press("?")
+    expect(page.get_by_role("dialog")).to_be_visible()
+    page.keyboard.press("Escape")
+    page.keyboard.press("/")
+    expect(page.get_by_role("searchbox")).to_be_focused()
+    page.keyboard.type("reviews ?j")
+    expect(page.get_by_role("dialog")).to_be_hidden()
+    expect(page.get_by_role("searchbox")).to_have_value("reviews ?j")
+
+
+def test_focus_is_always_visible(furnished_hub, visitor):
+    one = visitor(furnished_hub.url)
+    page = one.go("/alice/reviews/verdict/main")
+    unseen = []
+    for _ in range(40):
+        page.keyboard.press("Tab")
+        outlined = page.evaluate(
+            """() => {
+                const at = document.activeElement, shown = at.closest('label') || at;
+                const seen = (element) => getComputedStyle(element).outlineStyle !== 'none';
+                return at === document.body || seen(at) || seen(shown) ? '' : at.outerHTML.slice(0, 120);
+            }"""
+        )
+        unseen += [outlined] if outlined else []
+    assert unseen == []
+
+
+def test_the_theme_is_kept_and_does_not_flash(furnished_hub, visitor):
+    one = visitor(furnished_hub.url, color_scheme="light")
+    page = one.go("/")
+    page.get_by_role("button", name="Theme: system").click()
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(21, 21, 19)"
+    page = one.go("/adapters")
+    assert 'data-theme="dark"' in page.content()
+    page.get_by_role("button", name="Theme: dark").click()
+    page.get_by_role("button", name="Theme: light").click()
+    assert "data-theme=" not in one.go("/bases").content().partition("<body")[0]
+
+
+def test_what_is_copied_is_the_whole_text(furnished_hub, visitor):
+    one = visitor(furnished_hub.url, permissions=["clipboard-read", "clipboard-write"])
+    page = one.go("/alice/reviews")
+    page.locator("#use .use-panel.peft .copy").click()
+    expect(page.locator("#use .use-panel.peft .copy")).to_have_text("Copied")
+    assert page.evaluate("navigator.clipboard.readText()").startswith("from huggingface_hub import snapshot_download")
+    page.get_by_role("radio", name="curl").check(force=True)
+    expect(page.locator("#use .use-panel.curl")).to_contain_text(
+        "/alice/reviews/resolve/verified/adapter_model.safetensors"
+    )
+    page.locator(".facts .copy").last.click()
+    assert len(page.evaluate("navigator.clipboard.readText()")) == 40
+
+
+def test_reading_needs_no_script(furnished_hub, visitor):
+    one = visitor(furnished_hub.url, java_script_enabled=False)
+    page = one.go("/adapters?q=reviews")
+    page.get_by_role("main").get_by_role("link", name="alice/reviews").click()
+    expect(page.locator("article.card-body")).to_be_visible()
+    page.get_by_role("radio", name="hf").check(force=True)
+    expect(page.locator("#use .use-panel.hf")).to_be_visible()
+    page.get_by_role("link", name="Verdict").click()
+    expect(page.get_by_role("heading", name="What was proven")).to_be_visible()
