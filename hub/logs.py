@@ -61,7 +61,8 @@ class JsonLine(logging.Formatter):
             "logger": record.name,
             "message": redact(record.getMessage()),
         }
-        if request_id := current_request_id():
+        # Django logs an answer's status when it has left the middleware, with the request as an extra.
+        if request_id := current_request_id() or getattr(vars(record).get("request"), "request_id", ""):
             line["request_id"] = request_id
         line |= {key: _safe(value) for key, value in vars(record).items() if key not in _STANDARD}
         if record.exc_info:
@@ -84,7 +85,7 @@ class RequestId:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        request_id = name_of(request)
+        request_id = request.request_id = name_of(request)  # type: ignore[attr-defined]  # an attribute of our own
         mark, started = _request_id.set(request_id), time.monotonic()
         try:
             response = self.get_response(request)

@@ -42,6 +42,31 @@ def listen_for_stop() -> None:
         signal.signal(number, _ask_to_stop)
 
 
+def end_with_make() -> None:
+    """Have SIGTERM sent to us should the make that runs us be killed."""
+    if _parent_is_make():
+        _end_with_parent()
+
+
+def make_was_interrupted() -> bool:
+    """Return whether the make that runs us got a SIGINT that was sent to it alone.
+
+    It passes SIGTERM on, but takes a SIGINT for a Ctrl-C that everybody in the terminal has seen: it resets its handler
+    and waits for us. That missing handler is what we can see.
+    """
+    if not _parent_is_make():
+        return False
+    status = Path(f"/proc/{os.getppid()}/status").read_text()
+    caught = int(status.partition("SigCgt:")[2].split()[0], 16)
+    return not caught & 1 << (signal.SIGINT - 1)
+
+
+def _parent_is_make() -> bool:
+    with suppress(OSError):  # no /proc, or the parent is gone
+        return Path(f"/proc/{os.getppid()}/comm").read_text().strip() in ("make", "gmake")
+    return False
+
+
 def _ask_to_stop(number: int, frame: FrameType | None) -> None:
     raise StopAsked(signal.Signals(number).name)
 
@@ -74,7 +99,7 @@ class Household:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                preexec_fn=_die_with_parent,  # this process has one thread
+                preexec_fn=_end_with_parent,  # this process has one thread
             )
         self._running.append((program, process))
 
@@ -94,6 +119,8 @@ class Household:
         """Watch until a program ends by itself (Stop) or somebody asks to stop (StopAsked)."""
         while True:
             self.require_all_alive()
+            if make_was_interrupted():
+                raise StopAsked("SIGINT")
             time.sleep(0.5)
 
     def stop(self) -> None:
@@ -128,8 +155,8 @@ def _kill_session(process: subprocess.Popen[bytes]) -> None:
     process.wait()
 
 
-def _die_with_parent() -> None:
-    # Should this process be killed with -9, the kernel tells the programs to end.
+def _end_with_parent() -> None:
+    # Should the parent be killed with -9, the kernel sends us SIGTERM.
     if _libc is not None:
         _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
 

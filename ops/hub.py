@@ -70,6 +70,7 @@ class Hub:
             "DOVETAIL_PUBLIC_URL": self.url,
             "PROMETHEUS_MULTIPROC_DIR": str(self.metrics),
             "PYTHONUNBUFFERED": "1",
+            "CELERY_SKIP_CHECKS": "1",  # of models and URLs, a second at each start; `manage.py check` is for that
         }
 
     def programs(self) -> list[Program]:

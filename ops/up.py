@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from ops import environments, machine
-from ops.household import Household, StopAsked, listen_for_stop
+from ops.household import Household, StopAsked, end_with_make, listen_for_stop
 from ops.hub import PARTLY, Hub, ensure_secret_key
 from ops.sentences import ROOT, Stop, near, say
 
@@ -26,6 +26,7 @@ def up(hub: Hub) -> None:
     environments.ensure_web()
     environments.ensure_engine()
     listen_for_stop()
+    end_with_make()
     with only_hub_on(hub):
         ensure_secret_key(hub.data)
         household = Household(hub.logs, hub.environment(), ROOT)
