@@ -128,13 +128,11 @@ def adopt(upload: Upload) -> Digest:
     """
     key = Keys.incoming(upload.id)
     try:
-        digest, version = blobs.hash_staged(key)
+        digest, version = blobs.hash_staged(key, upload.size)
         if digest != Digest(upload.sha256, upload.size):
+            arrived = blobs.store().size(key)
             blobs.store().delete(key)
-            raise DigestMismatch(
-                f"{digest.size:,} bytes with sha256 {digest.sha256} arrived; promised were {upload.size:,} bytes "
-                f"with {upload.sha256}."
-            )
+            raise DigestMismatch(_other_bytes(upload, digest, arrived))
         blobs.store().promote(key, Keys.blob(digest.sha256), version)
     except BlobMissing:
         raise UploadExpired(f"No bytes were delivered for {upload.sha256}.") from None
@@ -147,6 +145,12 @@ def adopt(upload: Upload) -> Digest:
             f"The bytes of {digest.sha256} were swept while they were checked.", "Upload them again."
         )
     return digest
+
+
+def _other_bytes(upload: Upload, digest: Digest, arrived: int) -> str:
+    if arrived != upload.size:
+        return f"{arrived:,} bytes arrived for {upload.sha256}; {upload.size:,} were promised."
+    return f"The bytes that arrived hash to {digest.sha256}, not to {upload.sha256}."
 
 
 def believe(adapter: Adapter, digest: Digest) -> None:

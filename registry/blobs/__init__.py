@@ -119,9 +119,12 @@ def exists(key: str) -> bool:
     return True
 
 
-def hash_staged(key: str) -> tuple[Digest, str]:
-    """Hash an object in a stream; return its digest and the version that `promote` must insist on."""
-    hasher, reader = Hasher(), store().open(key)
+def hash_staged(key: str, limit: int | None = None) -> tuple[Digest, str]:
+    """Hash an object in a stream; return its digest and the version that `promote` must insist on.
+
+    With a limit, at most one byte more is read: whoever staged the object decided how long it is.
+    """
+    hasher, reader = Hasher(), store().open(key, 0, None if limit is None else limit + 1)
     for piece in pieces(reader):
         hasher.update(piece)
     return hasher.digest(), reader.version

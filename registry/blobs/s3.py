@@ -173,17 +173,20 @@ class S3Store:
 
     def open(self, key: str, start: int = 0, end: int | None = None) -> Reader:
         if end is not None and end <= start:  # S3 cannot ask for nothing
-            self.size(key)
-            return _S3Reader(io.BytesIO(), "", key)
+            return self._nothing(key)
         wanted = {} if (start, end) == (0, None) else {"Range": f"bytes={start}-{'' if end is None else end - 1}"}
         with _errors(key):
             try:
                 answer = self._s3.get_object(Bucket=self._bucket, Key=key, **wanted)  # type: ignore[arg-type]
             except ClientError as error:
-                if _code(error) in {"InvalidRange", "416"}:  # the range begins at or past the end: nothing to read
-                    return _S3Reader(io.BytesIO(), "", key)
+                if _code(error) in {"InvalidRange", "416"}:  # the range begins at or past the end
+                    return self._nothing(key)
                 raise
         return _S3Reader(answer["Body"], answer["ETag"], key)
+
+    def _nothing(self, key: str) -> Reader:
+        with _errors(key):
+            return _S3Reader(io.BytesIO(), self._s3.head_object(Bucket=self._bucket, Key=key)["ETag"], key)
 
     def size(self, key: str) -> int:
         with _errors(key):

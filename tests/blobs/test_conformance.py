@@ -132,6 +132,17 @@ def test_promote_moves_the_hashed_bytes(blob_store: BlobStore, data: bytes) -> N
         blob_store.size(key)
 
 
+@pytest.mark.parametrize(("start", "end"), [(0, None), (0, 1), (0, 0), (5, 9)])
+def test_every_range_names_the_version_of_the_whole(blob_store: BlobStore, start: int, end: int | None) -> None:
+    for data in (b"", b"weights"):
+        key = staged()
+        blob_store.put(key, [data])
+        with blob_store.open(key, start, end) as reader:
+            reader.read()
+        blob_store.promote(key, blob_key(data), reader.version)
+        assert content(blob_store, blob_key(data)) == data
+
+
 def test_promote_refuses_bytes_that_were_swapped_after_hashing(blob_store: BlobStore) -> None:
     key = staged()
     blob_store.put(key, [b"hashed"])

@@ -17,6 +17,7 @@ from registry.errors import (
     PushTooLarge,
     RegistryError,
     ShardInvalid,
+    UploadExpired,
     XorbInvalid,
     XorbUnknown,
 )
@@ -262,17 +263,31 @@ def test_a_delivered_upload_is_adopted_once(store, notes, alice) -> None:
     assert not list(store.list(Keys.INCOMING))
 
 
-@pytest.mark.parametrize("content", [CONTENT[:-1], CONTENT + b"x", b"", b"x" * len(CONTENT)])
+@pytest.mark.parametrize("content", [CONTENT[:-1], CONTENT + b"x", CONTENT * 2, b"", b"x" * len(CONTENT)])
 def test_other_bytes_than_promised_are_dropped(store, notes, alice, content: bytes) -> None:
     upload = promise(notes, alice)
     intake.stage(upload, [content])
-    with pytest.raises(DigestMismatch, match=hashlib.sha256(content).hexdigest()):
+    same_size = len(content) == len(CONTENT)
+    told = hashlib.sha256(content).hexdigest() if same_size else f"{len(content):,} bytes arrived"
+    with pytest.raises(DigestMismatch, match=told):
         intake.adopt(upload)
     assert not Blob.objects.filter(pk=upload.sha256).exists()
     assert not list(store.list(Keys.INCOMING))
     intake.stage(upload, [CONTENT])  # the ticket is still good for the right bytes
     intake.adopt(upload)
     assert believed(store, CONTENT)
+
+
+def test_an_empty_file_may_be_promised_and_delivered(store, notes, alice) -> None:
+    upload = promise(notes, alice, b"")
+    intake.stage(upload, [])
+    assert intake.adopt(upload).size == 0
+    assert believed(store, b"")
+
+
+def test_a_ticket_without_a_delivery_has_expired(store, notes, alice) -> None:
+    with pytest.raises(UploadExpired):
+        intake.adopt(promise(notes, alice))
 
 
 def test_inline_bytes_are_believed_at_once(store, notes, alice) -> None:

@@ -3,11 +3,13 @@
 import hashlib
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -242,3 +244,26 @@ def test_the_same_upload_on_s3(s3_server, tmp_path) -> None:
         assert done.stdout.strip() == sha256(file), done.stderr
         check = f"from registry import blobs; print(blobs.hash_staged(blobs.Keys.blob('{sha256(file)}'))[0].sha256)"
         assert sha256(file) in hub.manage("shell", "-v", "0", "-c", check)
+
+
+def test_the_same_file_sent_by_many_at_once_is_stored_once(hub, tmp_path) -> None:
+    file = weights(tmp_path / "adapter", 6, seed=40)
+    with ThreadPoolExecutor(5) as pool:
+        done = list(pool.map(lambda number: upload(hub, tmp_path / f"cache{number}", file), range(5)))
+    assert [one.stdout.strip() for one in done] == [sha256(file)] * 5, [one.stderr for one in done]
+    assert sha256(stored(hub, sha256(file))) == sha256(file)
+    assert list((hub.data / "blobs" / "unfinished").iterdir()) == []
+
+
+def test_the_client_gets_through_when_a_web_process_is_killed_under_it(hub, tmp_path) -> None:
+    file = weights(tmp_path / "adapter", 100, seed=41)
+    unfinished = hub.data / "blobs" / "unfinished"
+    with ThreadPoolExecutor(1) as pool:
+        sending = pool.submit(upload, hub, tmp_path / "cache", file)
+        live.wait_until(lambda: any(unfinished.iterdir()) or sending.done(), hub)
+        assert not sending.done()
+        for pid in workers(hub):
+            os.kill(pid, signal.SIGKILL)
+        done = sending.result()
+    assert done.stdout.strip() == sha256(file), done.stderr
+    assert sha256(stored(hub, sha256(file))) == sha256(file)
