@@ -1,0 +1,313 @@
+"""Every address of the hub × every method says here who may use it, and is asked to prove it.
+
+Somebody who adds a route without a line in TABLE makes this fail, and so does a route that answers a method which its
+line does not name. What each permission means for whom is the table of test_policy.py.
+"""
+
+import json
+import re
+from collections.abc import Iterator
+
+import pytest
+from django.test import Client
+from django.urls import URLPattern, URLResolver, get_resolver
+
+from registry import names
+from registry.models import Adapter, AuditEvent, Namespace, Token
+from registry.policy import Permission
+from tests.cast import Cast
+
+METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")  # HEAD and OPTIONS do what GET does, or less
+
+# anyone · person: by session or token · session: never by token · organisation: who administers it · create: who may
+# make adapters in the namespace · moderator and admin: in a session · ticket: only with what another route handed out ·
+# machine: this machine, or the token of the metrics · nothing: whatever is asked, nothing is done · and the permissions
+# on the adapter that the address names. {kind} is models or datasets, {of} the same for pages, {type} model or dataset.
+TABLE = """
+livez                                                        GET anyone
+readyz                                                       GET anyone
+metrics                                                      GET machine
+admin/                                                       GET admin
+
+api/v1/adapters                                              GET anyone
+api/v1/adapters/<ns>/<name>                                  GET adapter:read
+api/v1/adapters/<ns>/<name>/revisions                        GET adapter:read
+api/v1/adapters/<ns>/<name>/revisions/<rev>                  GET adapter:read
+api/v1/adapters/<ns>/<name>/revisions/<rev>/files/<path>     GET adapter:download
+api/v1/adapters/<ns>/<name>/revisions/<rev>/verdict          GET adapter:read
+api/v1/adapters/<ns>/<name>/revisions/<rev>/validate         POST adapter:push
+api/v1/bases                                                 GET anyone
+api/v1/me                                                    GET person
+api/v1/me/tokens                                             GET person  POST session
+api/v1/me/tokens/<id>                                        GET person  DELETE session
+api/v1/organizations/<org>/members                           GET organisation
+api/v1/organizations/<org>/members/<user>                    PUT organisation  DELETE organisation
+api/v1/moderation/adapters/<ns>/<name>/quarantine            POST moderator
+api/v1/moderation/adapters/<ns>/<name>/release               POST moderator
+api/v1/moderation/log                                        GET moderator
+api/v1/openapi.json                                          GET anyone
+api/v1/docs                                                  GET anyone
+api/v1/                                                      * nothing
+
+api/{kind}/<full_name>/xet-read-token/<rev>                  GET adapter:download
+api/{kind}/<full_name>/xet-write-token/<rev>                 GET adapter:push
+xet/v1/xorbs/default/<name>                                  POST ticket
+xet/v1/shards                                                POST ticket
+xet/shards                                                   POST ticket
+xet/v1/telemetry                                             POST anyone
+v1/telemetry                                                 POST anyone
+xet/<path>                                                   * nothing
+
+api/whoami-v2                                                GET person
+api/credentials/revoke                                       POST anyone
+api/agent-harnesses                                          GET anyone
+api/telemetry/<topic>                                        GET anyone
+api/validate-yaml                                            POST anyone
+api/repos/create                                             POST create
+api/repos/delete                                             DELETE adapter:configure
+api/spaces                                                   GET anyone
+api/lfs/uploads                                              PUT ticket
+api/lfs/uploads/verify                                       POST ticket
+api/{kind}                                                   GET anyone
+api/{kind}/<ns>/<name>                                       GET adapter:download
+api/{kind}/<ns>/<name>/revision/<rev>                        GET adapter:download
+api/{kind}/<ns>/<name>/auth-check                            GET adapter:download
+api/{kind}/<ns>/<name>/auth-check/write                      GET adapter:push
+api/{kind}/<ns>/<name>/settings                              PUT adapter:configure
+api/{kind}/<ns>/<name>/preupload/<rev>                       POST adapter:push
+api/{kind}/<ns>/<name>/commit/<rev>                          POST adapter:push
+api/{kind}/<ns>/<name>/tree/<tail>                           GET adapter:download
+api/{kind}/<ns>/<name>/paths-info/<rev>                      POST adapter:download
+api/{kind}/<ns>/<name>/refs                                  GET adapter:download
+api/{kind}/<ns>/<name>/commits/<rev>                         GET adapter:download
+api/{kind}/<ns>/<name>/branch/<rev>                          POST adapter:push  DELETE adapter:push
+api/{kind}/<ns>/<name>/tag/<rev>                             POST adapter:push  DELETE adapter:push
+api/{kind}/<ns>/<name>/discussions                           GET adapter:download  POST adapter:push
+api/{kind}/<ns>/<name>/discussions/<number>                  GET adapter:download
+{of}<ns>/<name>/resolve/<tail>                               GET adapter:download
+{of}<ns>/<name>/raw/<tail>                                   GET adapter:download
+{of}<ns>/<name>.git/info/lfs/objects/batch                   POST adapter:push
+<name>/resolve/<rest>                                        * nothing
+
+/                                                            GET anyone
+adapters                                                     GET anyone
+bases                                                        GET anyone
+bases/<name>                                                 GET anyone
+join                                                         GET anyone  POST anyone
+login                                                        GET anyone  POST anyone
+logout                                                       POST anyone
+new                                                          GET session  POST session
+settings/profile                                             GET session  POST session
+settings/tokens                                              GET session  POST session
+settings/tokens/<token_id>/revoke                            POST session
+robots.txt                                                   GET anyone
+<ns>                                                         GET anyone
+{of}<ns>/<name>                                              GET adapter:read
+{of}<ns>/<name>/tree/<rev>                                   GET adapter:download
+{of}<ns>/<name>/tree/<rev>/<path>                            GET adapter:download
+{of}<ns>/<name>/blob/<rev>/<path>                            GET adapter:download
+{of}<ns>/<name>/commits/<rev>                                GET adapter:download
+{of}<ns>/<name>/commit/<rev>                                 GET adapter:download
+{of}<ns>/<name>/verdict/<rev>                                GET adapter:download
+"""
+
+KINDS = (
+    {"{kind}": "models", "{of}": "", "type": "model"},
+    {"{kind}": "datasets", "{of}": "datasets/", "type": "dataset"},
+)
+Row = tuple[str, str, str, str]  # address, method, permission, type of repository
+
+
+def rows() -> Iterator[Row]:
+    """Every line of TABLE, a line with {kind} or {of} once for each type."""
+    for line in filter(None, TABLE.splitlines()):
+        address, *pairs = line.split()
+        for kind in KINDS if "{" in address else KINDS[:1]:
+            written = address.replace("{kind}", kind["{kind}"]).replace("{of}", kind["{of}"]).removeprefix("/")
+            for method, permission in zip(pairs[::2], pairs[1::2], strict=True):
+                yield written, method, permission, kind["type"]
+
+
+def routes(patterns: list, prefix: str = "") -> Iterator[str]:
+    """Every address that the hub knows, written as in TABLE; the administration is one (test_admin.py walks it)."""
+    for pattern in patterns:
+        address = prefix + str(pattern.pattern)
+        if isinstance(pattern, URLResolver) and address != "admin/":
+            yield from routes(pattern.url_patterns, address)
+        elif not _does_nothing(pattern):
+            yield plain(address)
+
+
+def _does_nothing(pattern: URLPattern | URLResolver) -> bool:
+    """Routes of the Hub that are refused, whatever is asked: 501, or 404 for what nobody knows."""
+    view = getattr(getattr(pattern, "callback", None), "view_class", None)
+    return (
+        view is not None
+        and view.__name__ in {"Unserved", "Unknown", "NoNamespace"}
+        and "<str" not in str(pattern.pattern)
+    )
+
+
+def plain(address: str) -> str:
+    """An address without converters, anchors and groups: <str:ns> and (?P<ns>…) become <ns>."""
+    address = re.sub(r"\(\?P<(\w+)>(?:[^()]|\([^()]*\))*\)", r"<\1>", address)
+    return re.sub(r"<\w+:(\w+)>", r"<\1>", address).strip("^$")
+
+
+def test_every_route_says_who_may_use_it():
+    known, said = set(routes(get_resolver().url_patterns)), {address for address, *_ in rows()}
+    assert known - said == set(), "add a line to TABLE"
+    assert said - known == set(), "take the line out of TABLE"
+
+
+def test_every_permission_of_the_table_is_one():
+    others = {
+        "anyone",
+        "person",
+        "session",
+        "organisation",
+        "create",
+        "moderator",
+        "admin",
+        "ticket",
+        "machine",
+        "nothing",
+    }
+    assert {permission for _, _, permission, _ in rows()} <= {*map(str, Permission)} | others
+
+
+def test_every_first_part_of_an_address_is_a_reserved_name():
+    first = {address.partition("/")[0] for address, *_ in rows()} - {"", "<ns>", "<name>"}
+    assert first - {"<name>.git"} <= names.RESERVED | {"v1", "robots.txt"}
+    assert names.RESERVED >= {"static", "admin", "api", "xet", "datasets", "settings", "moderation", "organizations"}
+
+
+# --- the proof -------------------------------------------------------------------------------------------------------
+@pytest.fixture
+def world(cast: Cast, settings, tmp_path) -> Cast:
+    """A public and a private repository of each type; `raise_request_exception` is off, so that a 500 is seen."""
+    settings.BLOBS = f"file://{tmp_path / 'blobs'}"
+    settings.DOORBELL = "tests.registry.test_upkeep.ring"
+    for type in ("model", "dataset"):
+        cast.adapter("acme/public", type=type)
+        cast.adapter("acme/covert", private=True, type=type)
+    return cast
+
+
+def ask(address: str, method: str, name: str, who: dict | None = None, body: dict | None = None, type: str = "model"):
+    """Send a request to an address of the table about acme/<name>."""
+    given = {"ns": "acme", "name": name, "full_name": f"acme/{name}", "rev": "main", "path": ".gitattributes"}
+    given |= {"tail": "main/.gitattributes", "org": "acme", "user": "erin", "id": "1", "token_id": "1", "number": "1"}
+    given |= {"topic": "x", "rest": "main/x"}
+    if "/tree/<tail>" in address:
+        given["tail"] = "main"
+    if "commit/<rev>" in address and not address.startswith("api"):
+        adapter = Adapter.objects.filter(name="public", type=type).first()
+        given["rev"] = adapter.refs.get().revision.oid if adapter else "0" * 40
+    path = "/" + re.sub(r"<(\w+)>", lambda match: given[match[1]], address)
+    client = Client(raise_request_exception=False)
+    if who and "session" in who:
+        client.force_login(who["session"])
+    headers = {"authorization": f"Bearer {who['token']}"} if who and "token" in who else {}
+    always = {"name": name, "organization": "acme", "type": type, "pullRequest": True, "title": "x"}
+    content = json.dumps(always | (body or {}))
+    return client.generic(method, path, content, content_type="application/json", headers=headers)
+
+
+ROWS = list(rows())
+IDS = [f"{method} {address}" for address, method, *_ in ROWS]
+ON_ADAPTERS = [row for row in ROWS if row[2] in set(map(str, Permission))]
+
+
+@pytest.mark.parametrize("address", sorted({address for address, method, *_ in ROWS if method != "*"} - {"admin/"}))
+def test_a_method_that_nobody_may_use_is_refused(world, address):
+    declared = {method for at, method, *_ in ROWS if at == address}
+    type = next(type for at, _, _, type in ROWS if at == address)
+    alice = {"token": world.token("alice"), "session": world["alice"]}
+    for method in set(METHODS) - declared:
+        answer = ask(address, method, "public", alice, type=type)
+        assert answer.status_code in {405, 404, 401, 501, 411}, (method, answer.status_code, answer.content[:200])
+        assert answer.status_code != 404 or method == "GET" or not address.startswith("api/v1"), method
+
+
+@pytest.mark.parametrize(("address", "method", "permission", "type"), ON_ADAPTERS, ids=lambda value: str(value))
+@pytest.mark.parametrize("who", ["anonymous", "carol"])
+def test_what_is_private_answers_strangers_as_what_never_was(world, address, method, permission, type, who):
+    caller = {"token": world.token(who)} if who != "anonymous" else None
+    private = ask(address, method, "covert", caller, type=type)
+    never = ask(address, method, "coyert", caller, type=type)
+    assert private.status_code in {401, 404}
+    assert private.status_code == never.status_code
+    assert private.content.replace(b"covert", b"") == never.content.replace(b"coyert", b"")
+
+
+CHANGING = [row for row in ROWS if row[2] in {"adapter:push", "adapter:configure", "adapter:quarantine"}]
+
+
+@pytest.mark.parametrize(("address", "method", "permission", "type"), CHANGING, ids=lambda value: str(value))
+def test_who_may_only_read_changes_nothing(world, address, method, permission, type):
+    before = state()
+    callers = {
+        "nobody": None,
+        "a stranger": {"token": world.token("carol")},
+        "a reader": {"token": world.token("erin")},
+        "a reading token of the owner": {"token": world.token("alice", "read")},
+        "a fine-grained token for something else": {"token": world.token("alice", "fine-grained", acme__x="write")},
+        "a moderator": {"token": world.token("mona")},
+        "the owner's browser without a CSRF token": {"session": world["alice"]},
+    }
+    for who, caller in callers.items():
+        if who.startswith("the owner's browser") and address.startswith("api/v1"):
+            continue  # tests/api asks REST with and without CSRF tokens
+        answer = ask(address, method, "public", caller, type=type)
+        allowed = method == "GET" and who.startswith("the owner's browser")
+        assert answer.status_code in {401, 403} or allowed, (who, answer.status_code, answer.content[:200])
+    Token.objects.all().delete()
+    assert state() == before
+
+
+STAFF = [row for row in ROWS if row[2] in {"moderator", "admin"}]
+
+
+@pytest.mark.parametrize(("address", "method", "permission", "type"), STAFF, ids=lambda value: str(value))
+def test_staff_acts_in_a_session_and_nobody_else_at_all(world, address, method, permission, type):
+    reason = {"reason": "Because.", "note": ""}
+    for caller in (
+        None,
+        {"token": world.token("alice")},
+        {"token": world.token("mona")},
+        {"token": world.token("ada")},
+        {"session": world["alice"]},
+    ):
+        answer = ask(address, method, "public", caller, reason)
+        assert answer.status_code in {401, 403} or answer.url.partition("?")[0] in {"/login", "/admin/login/"}
+    assert not Adapter.objects.filter(quarantined_at__isnull=False).exists()
+    assert ask(address, method, "public", {"session": world["ada"]}, reason).status_code == 200
+
+
+PERSONAL = [row for row in ROWS if row[2] in {"person", "session", "organisation", "create", "ticket"}]
+
+
+@pytest.mark.parametrize(("address", "method", "permission", "type"), PERSONAL, ids=lambda value: str(value))
+def test_nobody_in_particular_is_asked_to_sign_in(world, address, method, permission, type):
+    before = state()
+    answer = ask(address, method, "public", None, {"role": "admin"})
+    assert answer.status_code in {401, 403} or answer.url.startswith("/login?")
+    assert state() == before
+
+
+@pytest.mark.parametrize(("address", "method", "permission", "type"), ROWS, ids=lambda value: str(value))
+def test_a_bad_token_is_never_taken_for_nobody(world, address, method, permission, type):
+    if method == "*" or permission in {"machine", "admin"} or not address.startswith(("api/", "xet/")):
+        return
+    answer = ask(address, method, "public", {"token": "hf_was_revoked_long_ago"}, type=type)
+    exempt = {"api/credentials/revoke", "api/v1/openapi.json", "api/v1/docs", "xet/v1/telemetry"}
+    assert answer.status_code == 401 or address in exempt, answer.content[:200]
+
+
+def state() -> list:
+    """What a request could change."""
+    rows = Adapter.objects.order_by("pk").values("pk", "private", "updated_at", "quarantined_at")
+    refs = list(Adapter.objects.order_by("pk", "refs__name").values_list("refs__name", "refs__revision__oid"))
+    acts = AuditEvent.objects.exclude(action__startswith="token:").count()
+    return [list(rows), refs, Namespace.objects.count(), acts]
