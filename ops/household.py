@@ -124,8 +124,10 @@ class Household:
             time.sleep(0.5)
 
     def stop(self) -> None:
-        """End every program, the last started first, each within its grace; then nothing of it is left."""
+        """End every program, the first started last, each within its grace; then nothing of it is left."""
         try:
+            for _, process in self._running[1:]:
+                process.terminate()
             while self._running:
                 program, process = self._running[-1]
                 _end(process, program.grace)

@@ -74,7 +74,7 @@ class Hub:
         }
 
     def programs(self) -> list[Program]:
-        """Return what runs, in the order of starting; it ends in the reverse order."""
+        """Return what runs, in the order of starting. The broker is first, and so ends last."""
         python = str(environments.PYTHON)
         address = f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
         web = [python, "-m", "gunicorn", "-c", "deploy/gunicorn.conf.py", "-b", address]
@@ -83,6 +83,7 @@ class Hub:
             python,
             "-m",
             "celery",
+            "-q",  # no banner: logs are JSON
             "-A",
             "hub.celery",
             "worker",
