@@ -6,10 +6,10 @@ database's clock, and a claim is a token: messages may be lost, doubled or late,
 
 import logging
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from functools import partial
 from typing import Any
 
 from django.conf import settings
@@ -62,7 +62,7 @@ def request(revision: Revision, base: str, *, again: bool = False) -> Verdict:
     except IntegrityError:  # somebody else asked at the same moment
         return Verdict.objects.get(revision=revision, number=newest.number + 1 if newest else 1)
     _show(verdict)
-    transaction.on_commit(partial(ring, verdict.pk), robust=True)  # a broker that is down never fails a push
+    transaction.on_commit(lambda: ring(verdict.pk), robust=True)  # a broker that is down never fails a push
     return verdict
 
 
@@ -105,14 +105,14 @@ def _why_wait(base: str) -> str:
 # --- working ---------------------------------------------------------------------------------------------------------
 def claim(verdict_id: int, worker: str) -> Claim | None:
     """Take the job if it is there to be taken; None when it is done, taken, or waits for its base."""
-    verdict = Verdict.objects.filter(pk=verdict_id, state=State.QUEUED).first()
+    verdict = Verdict.objects.select_related("revision").filter(pk=verdict_id, state=State.QUEUED).first()
     if verdict is None:
         return None
     if reason := _why_wait(verdict.base):
         Verdict.objects.filter(pk=verdict_id, state=State.QUEUED).update(reason=reason)
         return None
     fence = secrets.token_hex(16)
-    with transaction.atomic():
+    with _one_at_a_time(verdict):
         free = Verdict.objects.filter(pk=verdict_id, state=State.QUEUED, attempt__lt=settings.MAX_ATTEMPTS)
         taken = free.update(
             state=State.RUNNING,
@@ -150,9 +150,7 @@ def record(claim: Claim, report: Report, duration_ms: int) -> None:
         give_back(claim, reason)
         return
     result = {key: value for key, value in report.items() if key != "state"}
-    with transaction.atomic():
-        # Two verdicts of one adapter at the same moment would each compute `verified` without the other.
-        Adapter.objects.select_for_update().get(pk=claim.verdict.revision.adapter_id)
+    with _one_at_a_time(claim.verdict):
         _write(claim, **_final(report["state"]), result=result, duration_ms=duration_ms)
         _end_attempt(claim.attempt, report["state"])
         _show(claim.verdict)
@@ -164,13 +162,13 @@ def give_back(claim: Claim, reason: str, *, counted: bool = True) -> None:
 
     `counted=False` is for a part of the hub that is down: nobody's failure, and tried again after a minute.
     """
-    with transaction.atomic():
+    with _one_at_a_time(claim.verdict):
         _end_attempt(claim.attempt, reason)
         if counted and claim.verdict.attempt >= settings.MAX_ATTEMPTS:
             _write(claim, **_final(State.ERRORED), result=_with_crash(claim.verdict, reason))
         elif counted:
             _write(claim, **_QUEUED_AGAIN, nudged_at=None)
-            transaction.on_commit(partial(ring, claim.verdict.pk), robust=True)
+            transaction.on_commit(lambda: ring(claim.verdict.pk), robust=True)
         else:
             _write(claim, **_QUEUED_AGAIN, nudged_at=Now(), attempt=F("attempt") - 1)
         _show(claim.verdict)
@@ -214,11 +212,11 @@ def base_arrived(base: Base) -> int:
 
 
 def _expired() -> QuerySet[Verdict]:
-    return Verdict.objects.filter(state=State.RUNNING, lease_until__lt=Now())
+    return Verdict.objects.select_related("revision").filter(state=State.RUNNING, lease_until__lt=Now())
 
 
 def _waiting() -> QuerySet[Verdict]:
-    return Verdict.objects.filter(state=State.QUEUED).exclude(reason="")
+    return Verdict.objects.select_related("revision").filter(state=State.QUEUED).exclude(reason="")
 
 
 def _on_shelf() -> Exists:
@@ -252,7 +250,7 @@ def _give_up_on_base(verdict: Verdict) -> bool:
         "message": f"The base model {verdict.base} was not on this hub's shelf for {BASE_PATIENCE.days} days.",
         "fix": f"Ask an administrator for `manage.py shelf add {verdict.base} --from-hub`, then validate again.",
     }
-    with transaction.atomic():
+    with _one_at_a_time(verdict):
         changed = Verdict.objects.filter(pk=verdict.pk, state=State.QUEUED).update(
             **_final(State.FAILED), result={"checks": [check]}
         )
@@ -262,6 +260,15 @@ def _give_up_on_base(verdict: Verdict) -> bool:
 
 # --- rows ------------------------------------------------------------------------------------------------------------
 _QUEUED_AGAIN: dict[str, Any] = {"state": State.QUEUED, "fence": "", "lease_until": None, "result": {}}
+
+
+@contextmanager
+def _one_at_a_time(verdict: Verdict) -> Iterator[None]:
+    """Open a transaction that holds the adapter before any other row: two verdicts of it would each compute `verified`
+    without the other, and two transactions that lock in different orders wait for each other for ever."""
+    with transaction.atomic():
+        Adapter.objects.select_for_update().filter(pk=verdict.revision.adapter_id).values_list("pk").first()
+        yield
 
 
 def _final(state: str) -> dict[str, Any]:

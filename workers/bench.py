@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from django.conf import settings
 from django.db import Error as DatabaseError
@@ -100,7 +101,7 @@ def _job(claim: Claim, base: Base | None, folder: Path) -> Job:
     )
 
 
-def _card(folder: Path) -> dict[str, card.Value]:
+def _card(folder: Path) -> dict[str, Any]:
     """Read the metadata here, where no weights are opened: the engine has no YAML."""
     readme = folder / "README.md"
     if not readme.is_file() or readme.stat().st_size > card.MAX_CARD_BYTES:

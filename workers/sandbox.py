@@ -14,7 +14,7 @@ import tempfile
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, Self
@@ -144,14 +144,13 @@ class Engine:
     @contextmanager
     def _killed_at_fault(self) -> Iterator[None]:
         """Stop the engine when the block raises, and blame it for what no honest engine says."""
-        try:
-            yield
-        except NotAReport as problem:
-            self.stop()
-            raise EngineLied(f"The engine said what no engine says: {problem}.") from problem
-        except BaseException:
-            self.stop()
-            raise
+        with ExitStack() as fault:
+            fault.callback(self.stop)
+            try:
+                yield
+            except NotAReport as problem:
+                raise EngineLied(f"The engine said what no engine says: {problem}.") from problem
+            fault.pop_all()
 
     def _write(self, line: bytes) -> None:
         assert self._process.stdin is not None

@@ -72,13 +72,11 @@ def send(broker) -> Callable[..., None]:
 def work(broker, settings, tmp_path, engine) -> Iterator[Callable[[], subprocess.Popen]]:
     """Start real workers on this test's database, store and engines; all are killed at the end."""
     workers = []
-    database = connections["default"].settings_dict
-    assert database["ENGINE"].endswith("sqlite3"), "the address below is of a file"
     kept = {name: value for name, value in os.environ.items() if not name.startswith("DOVETAIL_")}
     environment = kept | {
         "DOVETAIL_DATA": str(tmp_path),
         "DOVETAIL_SECRET_KEY": "x" * 60,
-        "DOVETAIL_DATABASE_URL": f"sqlite:///{database['NAME']}",
+        "DOVETAIL_DATABASE_URL": database_url(),
         "DOVETAIL_BLOBS": settings.BLOBS,
         "DOVETAIL_SHELF": str(settings.SHELF),
         "DOVETAIL_ENGINES": str(settings.ENGINES),
@@ -100,6 +98,14 @@ def work(broker, settings, tmp_path, engine) -> Iterator[Callable[[], subprocess
     yield start
     for worker in workers:
         kill(worker)
+
+
+def database_url() -> str:
+    """Return the address of this test's database."""
+    known = connections["default"].settings_dict
+    if known["ENGINE"].endswith("sqlite3"):
+        return f"sqlite:///{known['NAME']}"
+    return f"postgres://{known['USER']}:{known['PASSWORD']}@{known['HOST']}:{known['PORT']}/{known['NAME']}"
 
 
 def kill(worker: subprocess.Popen) -> None:
