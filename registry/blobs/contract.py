@@ -46,7 +46,7 @@ class BlobStore(Protocol):
 
         `parts` is always used up. Nothing appears under the key unless it ends without raising, so a caller may
         verify while it writes.
-        Memory stays below two parts of 8 MiB, whatever the size.
+        Memory stays below 40 MiB, whatever the size.
         """
 
     def open(self, key: str, start: int = 0, end: int | None = None) -> Reader:

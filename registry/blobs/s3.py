@@ -100,21 +100,26 @@ class S3Store:
         self._copy_limit = copy_limit  # S3 copies at most 5 GiB in one call
         self._s3 = _client(endpoint)
         self._signer = self._s3 if public == endpoint else _client(public)
+        if not self._is_there():
+            self._make_bucket()
+
+    def _is_there(self) -> bool:
         try:
             self.check()
         except BlobMissing:
-            self._make_bucket()
+            return False
+        return True
 
     def _make_bucket(self) -> None:
         region = self._s3.meta.region_name
-        with _errors(self._bucket):
-            if region == "us-east-1":  # the one region that must not be named
-                self._s3.create_bucket(Bucket=self._bucket)
-            else:
-                self._s3.create_bucket(
-                    Bucket=self._bucket,
-                    CreateBucketConfiguration={"LocationConstraint": region},  # type: ignore[typeddict-item]
-                )
+        # us-east-1 is the one region that must not be named.
+        where = {} if region == "us-east-1" else {"CreateBucketConfiguration": {"LocationConstraint": region}}
+        try:
+            with _errors(self._bucket):
+                self._s3.create_bucket(Bucket=self._bucket, **where)  # type: ignore[arg-type]
+        except StoreUnavailable:
+            if not self._is_there():  # else another process was faster
+                raise
 
     def check(self) -> None:
         with _errors(self._bucket):
@@ -122,9 +127,9 @@ class S3Store:
 
     def put(self, key: str, parts: Iterable[bytes]) -> bool:
         grouped = _regroup(parts)
-        first, second = next(grouped, b""), next(grouped, None)
-        if second is not None:
-            return self._put_parts(key, chain([first, second], grouped))
+        first = next(grouped, b"")
+        if len(first) >= PART:
+            return self._put_parts(key, chain([first], grouped))
         return self._unless_taken(
             key, lambda: self._s3.put_object(Bucket=self._bucket, Key=key, Body=first, IfNoneMatch="*")
         )

@@ -33,7 +33,7 @@ def receive(source: Source, name: str) -> int:
     """Store the xorb with this hash (text form) from a stream; return the size of its chunks in bytes.
 
     Raises XorbInvalid, and then keeps nothing. Every byte is verified also when we have the xorb already.
-    Memory stays at a few chunks with a folder and below two parts of 8 MiB with S3.
+    Memory stays at a few chunks with a folder and below 40 MiB with S3, though a xorb may have 64.
     """
     xorb = chunks.Verified(source, name)
     key = Keys.xorb(name)

@@ -2,6 +2,7 @@
 
 import hashlib
 import threading
+import tracemalloc
 import uuid
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -58,6 +59,16 @@ def test_nothing_appears_when_the_source_raises(blob_store: BlobStore, before_fa
     assert list(blob_store.list(Keys.INCOMING)) == []
     assert blob_store.tidy(datetime.now(UTC) + timedelta(days=1)) == 0
     assert blob_store.put(key, [b"again"]) is True
+
+
+def test_memory_does_not_grow_with_the_object(blob_store: BlobStore) -> None:
+    blob_store.put(staged(), [b"what is imported late"])
+    tracemalloc.start()
+    try:
+        blob_store.put(staged(), (bytes([number]) * (64 << 10) for number in range(200) for _ in range(10)))  # 125 MiB
+        assert tracemalloc.get_traced_memory()[1] < 40 << 20
+    finally:
+        tracemalloc.stop()
 
 
 def test_an_object_does_not_appear_before_it_is_whole(blob_store: BlobStore) -> None:

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -116,6 +117,19 @@ def test_wrong_credentials_are_no_missing_blob(s3_server, monkeypatch: pytest.Mo
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrong")
     with pytest.raises(StoreUnavailable, match="403"):
         S3Store("bucket", s3_server.endpoint)
+
+
+def test_many_processes_may_find_the_bucket_missing_at_once(s3_server) -> None:
+    bucket = f"m-{os.urandom(6).hex()}"
+    with ThreadPoolExecutor(6) as pool:
+        stores = list(pool.map(lambda _: S3Store(bucket, s3_server.endpoint), range(6)))
+    assert stores[0].put(KEY, [b"x"]) is True
+    assert stores[5].size(KEY) == 1
+
+
+def test_a_bucket_that_cannot_be_made_is_said(s3_server) -> None:
+    with pytest.raises(StoreUnavailable, match="InvalidBucketName"):
+        S3Store("nb", s3_server.endpoint)
 
 
 @pytest.mark.parametrize("url", ["", "blobs", "http://host/bucket", "s3://", "s3:///bucket"])
