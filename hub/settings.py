@@ -99,7 +99,12 @@ STORAGES = {
 
 # --- state -----------------------------------------------------------------------------------------------------------
 DATABASES = {"default": env.database(env.text("DATABASE_URL", f"sqlite:///{DATA / 'db.sqlite3'}"))}
-CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
+_LOCMEM = "django.core.cache.backends.locmem.LocMemCache"
+CACHES = {
+    "default": {"BACKEND": _LOCMEM},
+    # Who asked how often; apart, because the default cache forgets when it holds 300 entries.
+    "counters": {"BACKEND": _LOCMEM, "LOCATION": "counters", "OPTIONS": {"MAX_ENTRIES": 50_000}},
+}
 BLOBS = env.text("BLOBS", f"file://{DATA / 'blobs'}")
 SHELF = Path(env.text("SHELF", str(DATA / "shelf")))
 BROKER_URL = env.text("BROKER_URL", f"redis+socket://{DATA / 'run' / 'broker.sock'}")  # the broker of `make up`
@@ -203,7 +208,11 @@ LOGGING = {
     "formatters": {"json": {"()": "hub.logs.JsonLine"}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "json"}},
     "root": {"handlers": ["stderr"], "level": env.text("LOG_LEVEL", "INFO")},
-    "loggers": {"django.server": {"handlers": ["stderr"], "propagate": False}},
+    "loggers": {
+        "django.server": {"handlers": ["stderr"], "propagate": False},
+        # A line for each message and tick would drown the rest; workers.bench says what became of a validation.
+        **dict.fromkeys(("celery.app.trace", "celery.beat", "celery.worker.strategy"), {"level": "WARNING"}),
+    },
 }
 
 env.refuse_unknown()

@@ -10,8 +10,10 @@ from rest_framework.negotiation import BaseContentNegotiation
 from rest_framework.parsers import BaseParser
 from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
+from rest_framework.throttling import BaseThrottle
 from rest_framework.views import APIView
 
+from hub.api.throttle import PerMinute
 from registry.errors import SessionRequired, SignInRequired
 from registry.models import User
 from registry.policy import NOBODY, Caller
@@ -37,6 +39,11 @@ class View(APIView):
     # One route of our REST. No docstring: OpenAPI would take it for the description of every operation.
 
     content_negotiation_class = AlwaysJson
+    throttle: PerMinute | None = None
+
+    def get_throttles(self) -> list[BaseThrottle]:
+        self.throttle = PerMinute()
+        return [self.throttle]
 
     @property
     def caller(self) -> Caller:
@@ -60,6 +67,8 @@ class View(APIView):
         answer = super().finalize_response(request, response, *args, **kwargs)
         # What somebody may see can change at any time (a quarantine, a lost role), so every use is asked about again.
         answer.headers.setdefault("Cache-Control", "private, no-cache")
+        for name, value in self.throttle.headers().items() if self.throttle else ():
+            answer.headers[name] = value
         return answer
 
 

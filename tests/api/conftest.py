@@ -35,6 +35,7 @@ def cast(db: None, settings: Any, tmp_path: Any) -> Cast:
     """Everybody, with a blob store of their own and no broker."""
     settings.BLOBS = f"file://{tmp_path / 'blobs'}"
     settings.DOORBELL = "tests.api.conftest.deaf"
+    settings.FIRST_THROTTLE = "off"
     return assemble()
 
 

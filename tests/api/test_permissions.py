@@ -8,7 +8,7 @@ from registry import moderation
 PUBLIC, PRIVATE = "/api/v1/adapters/alice/reviews", "/api/v1/adapters/acme/secret"
 READS = ["", "/revisions", "/revisions/main", "/revisions/main/verdict"]
 
-# who, role of his token ("": a session), then the status of reading a public and a private adapter, and of validating both
+# who, role of the token ("": a session), then the status of reading a public and a private adapter, of validating both
 TABLE = [
     ("anonymous", "", 200, 404, 401, 404),
     ("carol", "", 200, 404, 403, 404),

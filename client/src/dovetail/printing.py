@@ -1,12 +1,14 @@
 """How the command line speaks: to people (rich, in colour on a terminal), to programs (JSON), or hardly at all."""
 
 import json
+import re
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TransferSpeedColumn
 from rich.table import Table
 from rich.text import Text
@@ -15,6 +17,7 @@ from dovetail import fetching, joint
 from dovetail.problems import Problem
 from dovetail.verdict import Check, Verdict
 
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 ID_CELLS = 25  # the longest check id, eval.worse-than-base and privacy.training-data, fits
 
 
@@ -33,25 +36,25 @@ class Printer:
 
     def line(self, text: str) -> None:
         """Print an answer."""
-        print(text)  # noqa: T201  # plain: rich would fold a path at the width of the terminal
+        print(safe(text))  # noqa: T201  # plain: rich would fold a path at the width of the terminal
 
     def document(self, document: Mapping[str, Any]) -> None:
         """Print an answer for programs."""
-        print(json.dumps(document, indent=2, ensure_ascii=False))  # noqa: T201
+        print(json.dumps(document, indent=2))  # noqa: T201
 
     def note(self, text: str) -> None:
         """Say something on the way, to people."""
         if self.is_human:
-            self.err.print(Text(text))
+            self.err.print(Text(safe(text)))
 
     def problem(self, problem: Problem) -> None:
         """Say why it was not done, and what to do."""
         if self.as_json:
             self.document(problem.document())
             return
-        self.err.print(Text("dovetail: ", "bold red").append(problem.detail, "default"))
+        self.err.print(Text("dovetail: ", "bold red").append(safe(problem.detail), "default"))
         if problem.fix:
-            self.err.print(Text("  " + problem.fix))
+            self.err.print(Text("  " + safe(problem.fix)))
 
     @contextmanager
     def downloads(self) -> Iterator[fetching.Progress]:
@@ -67,7 +70,7 @@ class Printer:
 
             def show(path: str, done: int, size: int) -> None:
                 if path not in bars:
-                    bars[path] = progress.add_task(Text(path).markup, total=size)
+                    bars[path] = progress.add_task(escape(safe(path)), total=size)
                 progress.update(bars[path], completed=done)
 
             yield show
@@ -77,11 +80,11 @@ class Printer:
         """Print checks, one a line, and below a failed or noted one what to do."""
         marks = joint.MARKS if self.blocks else joint.PLAIN_MARKS
         for check in checks:
-            mark = Text(f"  {marks[check.outcome]:<2}", joint.CHECK_STYLES[check.outcome])
-            said = Text(check.message, "bold" if check.outcome == "failed" else "")
-            self._columns(mark, Text(f"{check.id:<{ID_CELLS}}"), said)
+            mark = Text(f"  {marks.get(check.outcome, '?'):<2}", joint.CHECK_STYLES.get(check.outcome, ""))
+            said = Text(safe(check.message), "bold" if check.outcome == "failed" else "")
+            self._columns(mark, Text(f"{safe(check.id):<{ID_CELLS}}"), said)
             if check.fix and check.outcome in {"failed", "warned"}:
-                self._columns(Text("    "), Text(f"{'fix':>{ID_CELLS}}", "bold"), Text(check.fix))
+                self._columns(Text("    "), Text(f"{'fix':>{ID_CELLS}}", "bold"), Text(safe(check.fix)))
 
     def _columns(self, *cells: Text) -> None:
         """Print a row; on a terminal the last cell is folded below itself, elsewhere a row is one line."""
@@ -100,11 +103,17 @@ class Printer:
         self.out.print(joint.draw(verdict, blocks=self.blocks))
         self.out.print()
         where = f"{verdict.adapter}@{verdict.revision[:12]}" if verdict.revision else verdict.adapter
-        self.out.print(Text(f"{where} ").append(joint.summary(verdict), joint.STATE_STYLES[verdict.state]))
+        said = safe(joint.summary(verdict))
+        self.out.print(Text(f"{safe(where)} ").append(said, joint.STATE_STYLES.get(verdict.state, "")))
         if verdict.reason:
-            self.out.print(Text(verdict.reason))
+            self.out.print(Text(safe(verdict.reason)))
         for score in verdict.document.get("evals") or ():
-            self.out.print(Text(_score(score)))
+            self.out.print(Text(safe(_score(score))))
+
+
+def safe(text: str) -> str:
+    """Return the text without what commands a terminal: hubs and authors of adapters are strangers."""
+    return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 def _score(score: Mapping[str, Any]) -> str:

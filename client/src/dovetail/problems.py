@@ -14,6 +14,7 @@ class Problem(Exception):
     def __init__(self, detail: str, fix: str = "", *, code: str = "client-usage", status: int | None = None) -> None:
         super().__init__(detail)
         self.detail, self.fix, self.code, self.status = detail, fix, code, status
+        self.wait_seconds: int | None = None  # how long the hub asks to wait before another try
 
     @property
     def exit_status(self) -> int:

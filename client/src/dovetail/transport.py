@@ -1,6 +1,7 @@
 """HTTP to one hub, on the standard library: JSON, streams, problems as exceptions, and a token that stays at home."""
 
 import json
+import time
 import urllib.request
 from http.client import HTTPException, HTTPMessage, HTTPResponse
 from typing import IO, Any
@@ -8,9 +9,10 @@ from urllib.error import HTTPError, URLError
 from urllib.parse import SplitResult, urlsplit
 
 from dovetail import __version__
-from dovetail.problems import refusal, unreachable
+from dovetail.problems import Problem, refusal, unreachable
 
 TIMEOUT_SECONDS = 60
+LONGEST_WAIT_SECONDS = 90  # for a hub that says "not so fast"; its minute is over by then
 MAX_ANSWER_BYTES = 32 << 20
 
 
@@ -43,8 +45,18 @@ class Transport:
                 raise unreachable(self.endpoint, error) from None
 
     def _open(self, method: str, path: str, body: object) -> HTTPResponse:
+        try:
+            return self._open_now(method, path, body)
+        except Problem as problem:
+            if problem.wait_seconds is None or problem.wait_seconds > LONGEST_WAIT_SECONDS:
+                raise
+            time.sleep(problem.wait_seconds)
+        return self._open_now(method, path, body)
+
+    def _open_now(self, method: str, path: str, body: object) -> HTTPResponse:
         data = None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(f"{self.endpoint}/api/v1{path}", data, method=method)  # noqa: S310  # places checks the scheme
+        url = f"{self.endpoint}/api/v1{path}"
+        request = urllib.request.Request(url, data, method=method)  # noqa: S310  # places.py checks the scheme
         request.add_header("User-Agent", f"dovetail-hub/{__version__}")
         request.add_header("Accept", "application/json")
         if data is not None:
@@ -55,7 +67,10 @@ class Transport:
             answer: HTTPResponse = self._opener.open(request, timeout=TIMEOUT_SECONDS)
         except HTTPError as error:
             with error:
-                raise refusal(error.code, _said(error), self.endpoint) from None
+                problem = refusal(error.code, _said(error), self.endpoint)
+                if (wait := error.headers.get("Retry-After") or "").isdecimal():
+                    problem.wait_seconds = int(wait)
+                raise problem from None
         except URLError as error:
             raise unreachable(self.endpoint, error.reason) from None
         except (OSError, HTTPException, ValueError) as error:

@@ -1,4 +1,4 @@
-"""Says in a few facts what adapter a set of files holds, for catalogues and pushes; whether it is sound is for the checks."""
+"""Says in a few facts what adapter a set of files holds; whether it is sound is for the checks."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Description:
 
 
 def describe(files: Mapping[str, Opener]) -> Description | None:
-    """Describes the adapter in files (path → function that opens it for binary reading); None when there is none.
+    """Describes the adapter in files (path → function that opens it for reading bytes); None when there is none.
 
     `adapter_config.json` alone is enough; with `adapter_model.safetensors` the parameters are counted too. Broken files
     still describe an adapter, as far as they can be read: the checks say what is wrong with them. Nothing but the config

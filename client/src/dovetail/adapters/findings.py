@@ -13,7 +13,7 @@ Subject = TypeVar("Subject")
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """An answer other than a plain yes. `where` holds names and numbers for programs: tensor, module, expected, found."""
+    """An answer other than a plain yes. `where` holds names and numbers for programs."""
 
     outcome: Outcome
     message: str

@@ -1,4 +1,4 @@
-"""Computes which tensors, in which shapes, an adapter must bring for one base, from names and sizes alone and without weights."""
+"""Computes which tensors in which shapes an adapter must bring for one base, from names and sizes alone."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ LINEAR = ("linear", "conv1d")
 
 @dataclass(frozen=True, slots=True)
 class Module:
-    """A module of the base: `kind` is linear, conv1d (GPT-2's transposed linear), embedding, conv or other."""
+    """A module of the base: linear, conv1d (GPT-2's transposed linear), embedding, conv or other."""
 
     kind: str
     inputs: int = 0

@@ -1,4 +1,4 @@
-"""The files of one revision as the checks see them: each fact is read once, when first asked for; judging is for the checks."""
+"""The files of one revision as the checks see them; each fact is read once, when first asked for."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Base:
 
 
 class Folder:
-    """Files by path, the card's parsed front matter, the base (None: not at hand), the ids of all known bases (None: not asked)."""
+    """Files by path, the card's front matter, the base (None: not at hand), all known base ids (None: not asked)."""
 
     def __init__(
         self,
@@ -71,7 +71,8 @@ class Folder:
     @cached_property
     def expected(self) -> dict[str, Shape]:
         """The tensors that this config needs on this base."""
-        assert self.kind is not None and self.base is not None
+        assert self.kind is not None
+        assert self.base is not None
         return expected(self.config, self.kind, self.base.manifest)
 
     @property

@@ -1,4 +1,4 @@
-"""The PEFT methods that are proven here: the keys of their configs, the parameters in their files. Judging is for the checks."""
+"""The PEFT methods proven here: the keys of their configs, the parameters in their files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Decides which modules a config selects, as PEFT does but in bounded time; what PEFT does with them lives elsewhere."""
+"""Decides which modules a config selects, as PEFT does but in bounded time."""
 
 from __future__ import annotations
 

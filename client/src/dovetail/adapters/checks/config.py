@@ -1,4 +1,4 @@
-"""Checks of adapter_config.json: is it sound, proven here, and harmless to load; whether the tensors agree is checked elsewhere."""
+"""Checks of adapter_config.json: sound, proven here, harmless to load; whether tensors agree is checked elsewhere."""
 
 from __future__ import annotations
 

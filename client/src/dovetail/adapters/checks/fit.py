@@ -1,4 +1,4 @@
-"""Checks of the tensors against the shape of the base: none missing, none too many, each in the right shape."""
+"""Checks of the tensors against the shape of the base: none missing, none too many, each in its shape."""
 
 from __future__ import annotations
 

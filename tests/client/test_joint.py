@@ -1,0 +1,63 @@
+"""The joint: seven teeth in their order, each outcome told by more than its colour."""
+
+import pytest
+
+from dovetail import joint, verdict
+
+CHECKS = [
+    {"id": "file.header", "outcome": "passed"},
+    {"id": "card.license", "outcome": "warned"},
+    {"id": "config.rank", "outcome": "passed"},
+    {"id": "tensors.not-finite", "outcome": "failed", "message": "3 NaN", "fix": "Train again."},
+    {"id": "fit.shape", "outcome": "skipped"},
+    {"id": "load.error", "outcome": "passed"},
+]
+
+
+def drawn(state: str = "failed", checks: list | None = None) -> list[joint.Tooth]:
+    return joint.teeth(verdict.read({"state": state, "checks": CHECKS if checks is None else checks}))
+
+
+def test_areas_have_one_order_and_relatives_count_to_them():
+    assert [tooth.area for tooth in drawn()] == ["file", "config", "tensors", "base", "fit", "run", "eval"]
+    assert [tooth.outcome for tooth in drawn()] == [
+        "noted",
+        "passed",
+        "failed",
+        "waiting",
+        "waiting",
+        "passed",
+        "waiting",
+    ]
+    assert {tooth.outcome for tooth in drawn("running", [])} == {"running"}
+    assert {tooth.outcome for tooth in drawn("queued", [])} == {"waiting"}
+
+
+@pytest.mark.parametrize("texts", [joint.BODIES, joint.LETTERS])
+def test_every_outcome_differs_without_colour(texts):
+    assert set(texts) == set(joint.STYLES) == {"passed", "noted", "failed", "running", "waiting"}
+    assert len(set(texts.values())) == 5
+
+
+def test_teeth_interlock_and_stand_above_their_labels():
+    shapes, labels = joint.draw(verdict.read({"state": "failed", "checks": CHECKS}), blocks=True).plain.split("\n")
+    assert len(shapes) == len(labels) == 63
+    for index, area in enumerate(joint.AREAS):
+        tooth = shapes[index * 9 : (index + 1) * 9]
+        assert (tooth[0], tooth[-1]) == (("▜", "▛") if index % 2 == 0 else ("▟", "▙"))
+        assert labels[index * 9 : (index + 1) * 9].strip() == area
+
+
+def test_the_words_say_the_state_and_the_numbers():
+    assert joint.summary(verdict.read({"state": "failed", "checks": CHECKS})) == "failed, 4 of 5 checks"
+    assert joint.summary(verdict.read({"state": "queued"})) == "queued"
+
+
+def test_every_outcome_of_a_check_and_every_state_can_be_shown():
+    assert (
+        set(joint.MARKS)
+        == set(joint.PLAIN_MARKS)
+        == set(joint.CHECK_STYLES)
+        == {"passed", "warned", "failed", "skipped"}
+    )
+    assert set(joint.STATE_STYLES) == {"queued", "running", "passed", "failed", "errored"}

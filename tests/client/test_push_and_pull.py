@@ -1,0 +1,203 @@
+"""The way there and back, against a real hub, and against hubs that lie."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+import dovetail as library
+from dovetail import paths
+from tests import live
+from tests.client.hostile import liar
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {file.relative_to(folder).as_posix(): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
+
+
+def test_what_was_pushed_comes_back_byte_by_byte(dovetail, live_hub, folder, tmp_path):
+    pushed = dovetail("push", folder, "alice/there-and-back", "-m", "First", hub=live_hub, who="alice")
+    assert pushed.returncode == 0, pushed.stderr
+    first, page = pushed.stdout.splitlines()
+    commit = first.rpartition(" ")[2]
+    assert page == f"{live_hub.url}/alice/there-and-back/tree/{commit}"
+    pulled = dovetail("pull", "alice/there-and-back", hub=live_hub)
+    assert (pulled.returncode, pulled.stdout.splitlines()[-1]) == (0, "there-and-back")
+    back = contents(tmp_path / "work" / "there-and-back")
+    assert back.pop(".gitattributes")
+    assert back == contents(folder)
+    again = dovetail("push", folder, "alice/there-and-back", "--quiet", hub=live_hub, who="alice")
+    assert (again.stdout, again.stderr) == (f"{commit}\n", ""), "the same content again is the same commit"
+
+
+def test_a_revision_is_pulled_by_its_commit(dovetail, live_hub, folder, tmp_path):
+    push = ("push", folder, "alice/history", "--json")
+    first = json.loads(dovetail(*push, hub=live_hub, who="alice").stdout)
+    (folder / "README.md").write_text("# Second\n")
+    second = json.loads(dovetail(*push, hub=live_hub, who="alice").stdout)
+    assert first["revision"] != second["revision"]
+    for document, expected in ((first, "license"), (second, "# Second")):
+        to = tmp_path / document["revision"][:5]
+        assert dovetail("pull", f"alice/history@{document['revision'][:12]}", "--to", to, hub=live_hub).returncode == 0
+        assert expected in (to / "README.md").read_text()
+    missing = dovetail("pull", "alice/history@v9", hub=live_hub)
+    assert missing.returncode == 4
+    assert "v9" in missing.stderr
+
+
+def test_pulling_again_brings_what_changed_and_leaves_the_rest(dovetail, live_hub, folder, tmp_path):
+    dovetail("push", folder, "alice/again", hub=live_hub, who="alice")
+    to = tmp_path / "work" / "again"
+    dovetail("pull", "alice/again", hub=live_hub)
+    weights = to / "adapter_model.safetensors"
+    before = weights.stat().st_ino
+    (to / "README.md").write_text("spoilt")
+    (to / "mine.txt").write_text("mine")
+    assert dovetail("pull", "alice/again", hub=live_hub).returncode == 0
+    assert "license" in (to / "README.md").read_text()
+    assert (to / "mine.txt").read_text() == "mine"
+    assert weights.stat().st_ino == before, "a file that is here already is not brought again"
+    assert [path.name for path in (tmp_path / "work").iterdir()] == ["again"], "nothing is left beside it"
+
+
+def test_a_private_adapter_is_missing_for_strangers(dovetail, live_hub, folder):
+    assert dovetail("push", folder, "acme/hidden", "--private", hub=live_hub, who="bob").returncode == 0
+    assert dovetail("pull", "acme/hidden", hub=live_hub, who="erin").returncode == 0
+    hidden, nothing = (dovetail("pull", f"acme/{name}", hub=live_hub, who="carol") for name in ("hidden", "nothing"))
+    assert hidden.returncode == nothing.returncode == 4
+    assert hidden.stderr.replace("hidden", "nothing") == nothing.stderr
+
+
+def test_who_may_not_push_is_told_so(dovetail, live_hub, folder):
+    for who, where in (("carol", "alice/x"), ("erin", "acme/x")):
+        done = dovetail("push", folder, where, hub=live_hub, who=who)
+        assert done.returncode == 3
+        assert where.partition("/")[0] in done.stderr
+    readonly = dovetail("push", folder, "alice/x", hub=live_hub, DOVETAIL_TOKEN=live.READ_TOKEN)
+    assert readonly.returncode == 3
+
+
+def test_a_verdict_that_waits_says_for_what(dovetail, live_hub, folder):
+    dovetail("push", folder, "alice/waits", hub=live_hub, who="alice")
+    done = dovetail("verdict", "alice/waits", hub=live_hub)
+    assert done.returncode == 0
+    assert "queued" in done.stdout
+    assert "all-MiniLM-L6-v2" in done.stdout
+    assert "shelf" in done.stdout
+    document = json.loads(dovetail("verdict", "--json", "alice/waits", hub=live_hub).stdout)
+    assert (document["adapter"], document["state"]) == ("alice/waits", "queued")
+
+
+def test_the_library_does_what_the_command_does(live_hub, folder, tmp_path, monkeypatch):
+    monkeypatch.setenv("DOVETAIL_HOME", str(tmp_path / "home"))
+    here = {"endpoint": live_hub.url, "token": live.TOKENS["alice"]}
+    pushed = library.push(folder, "alice/library", **here)
+    path = library.pull("alice/library", tmp_path / "pulled", **here)
+    assert isinstance(path, Path)
+    assert contents(path).keys() >= contents(folder).keys()
+    client = library.Client(**here)
+    verdict = client.verdict("alice/library", pushed.revision)
+    assert (verdict.state, verdict.passed, verdict.checks) == ("queued", False, ())
+    with pytest.raises(library.Problem) as refused:
+        client.pull("alice/nothing")
+    assert (refused.value.code, refused.value.exit_status) == ("adapter-not-found", 4)
+    assert library.check(folder).passed
+
+
+LIES = [
+    {"sha256": "0" * 64},
+    {"size": 3},
+    {"size": 99},
+]
+
+
+@pytest.mark.parametrize("lie", LIES)
+def test_bytes_that_are_not_those_of_the_manifest_are_not_written(dovetail, tmp_path, lie):
+    with liar() as hub:
+        hub.holds({"README.md": b"right", "weights": b"wrong"})
+        document = json.loads(hub.answers["/api/v1/adapters/alice/x/revisions/main"][2])
+        document["files"][1] |= lie
+        hub.says("/adapters/alice/x/revisions/main", document)
+        done = dovetail("pull", "alice/x", hub=hub.url)
+    assert done.returncode == 5
+    assert "Nothing was written" in done.stderr
+    assert list((tmp_path / "work").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "../x",
+        "a/../../x",
+        "/etc/x",
+        "\\x",
+        "a\\..\\x",
+        "C:x",
+        "C:\\x",
+        "\\\\host\\x",
+        "nul",
+        "a/CON.txt",
+        "COM1",
+        "a/lpt9.md",
+        "x.",
+        "x ",
+        "a//b",
+        "",
+        ".",
+        "a/.",
+        ".git/config",
+        "a/.GIT/x",
+        "x\0y",
+        "x\ny",
+        "x:stream",
+        "a?b",
+        "x*",
+    ],
+)
+def test_a_path_that_would_leave_the_folder_here_or_on_windows_is_refused(dovetail, tmp_path, path):
+    with pytest.raises(library.Problem):
+        paths.check([path])
+
+
+def test_paths_that_collide_are_refused_and_usual_ones_are_not():
+    with pytest.raises(library.Problem, match="collides"):
+        paths.check(["README.md", "readme.MD"])
+    assert len(paths.check(["README.md", "a/b/ü.txt", ".gitattributes", "console.log", "nullable.py"])) == 5
+
+
+def test_a_hub_that_names_a_path_outside_gets_nothing_written(dovetail, tmp_path):
+    with liar() as hub:
+        hub.holds({"README.md": b"x", "../escaped": b"x"})
+        done = dovetail("pull", "alice/x", hub=hub.url)
+    assert done.returncode == 5
+    assert "'../escaped'" in done.stderr
+    assert list((tmp_path / "work").iterdir()) == []
+    assert not (tmp_path / "escaped").exists()
+
+
+def test_a_link_in_an_old_folder_does_not_lead_a_file_out(dovetail, tmp_path):
+    (tmp_path / "work" / "x").mkdir()
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "work" / "x" / "sub").symlink_to(tmp_path / "outside")
+    with liar() as hub:
+        hub.holds({"sub/file": b"x"})
+        done = dovetail("pull", "alice/x", hub=hub.url)
+    assert done.returncode == 2
+    assert list((tmp_path / "outside").iterdir()) == []
+
+
+def test_a_download_that_breaks_off_leaves_nothing(dovetail, tmp_path):
+    with liar() as hub:
+        hub.holds({"README.md": b"x" * 100})
+        [file] = [path for path in hub.answers if "/files/" in path]
+        hub.answers[file] = (200, {"Content-Length": "100"}, b"x" * 40)
+        done = dovetail("pull", "alice/x", hub=hub.url)
+    assert done.returncode == 5
+    assert list((tmp_path / "work").iterdir()) == []
+
+
+def test_what_is_no_hub_is_said(dovetail):
+    with liar() as hub:
+        done = dovetail("pull", "alice/x", hub=hub.url)
+    assert done.returncode == 5
+    assert "does not answer like a Dovetail hub" in done.stderr

@@ -1,0 +1,87 @@
+"""Whoever writes a command wrongly reads one sentence that helps, and programs read the exit status."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.live import ROOT
+
+HUB = "http://127.0.0.1:9"  # the discard port: nobody answers
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "says"),
+    [
+        (["pus", "x", "a/b"], 2, "Did you mean `dovetail push`?"),
+        (["frobnicate"], 2, "Commands: "),
+        (["push"], 2, "Missing argument 'PATH'.\n  Write: dovetail push [OPTIONS] PATH NS/NAME"),
+        (["push", "."], 2, "Missing argument 'NS/NAME'."),
+        (["push", ".", "a/b", "c"], 2, "Got unexpected extra argument(s) (c)."),
+        (["pull", "a/b", "--two", "x"], 2, "No such option: --two"),
+        (["push", "nowhere", "a/b", "--endpoint", HUB], 2, "nowhere does not exist.\n  Name the folder"),
+        (["push", "file", "a/b", "--endpoint", HUB], 2, "file is a file."),
+        (["push", ".", "ab", "--endpoint", HUB], 2, "'ab' is no adapter's id.\n  Write it as NAMESPACE/NAME"),
+        (["pull", "a/b/c", "--endpoint", HUB], 2, "'a/b/c' is no adapter's id."),
+        (["pull", "../x", "--endpoint", HUB], 2, "'../x' is no adapter's id."),
+        (["pull", "a/b", "--endpoint"], 2, "--endpoint needs a value."),
+        (["check", "nowhere"], 2, "nowhere does not exist."),
+        (["check", "empty"], 2, "empty holds no files."),
+        (["pull", "a/b"], 2, "No hub is named.\n  Give --endpoint"),
+        (["pull", "a/b", "--endpoint", "hub.example.org"], 2, "Write it with its scheme"),
+        (["pull", "a/b", "--endpoint", "ftp://x"], 2, "is no address of a hub"),
+        (["pull", "a/b", "--endpoint", HUB], 5, f"{HUB} does not answer: Connection refused.\n  Check the address"),
+        (["whoami", "--endpoint", HUB], 3, f"You are not signed in at {HUB}.\n  Make a token at {HUB}/settings/tokens"),
+        (["push", ".", "a/b", "--endpoint", HUB], 3, "You are not signed in"),
+        (["login", "--endpoint", HUB], 2, "No token was given."),
+    ],
+)
+def test_a_wrong_command_is_told_in_two_lines(dovetail, tmp_path, arguments, status, says):
+    (tmp_path / "work" / "empty").mkdir()
+    (tmp_path / "work" / "file").touch()
+    done = dovetail(*arguments)
+    assert done.returncode == status
+    assert says in done.stderr
+    assert done.stdout == ""
+    assert done.stderr.count("\n") <= 2
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("arguments", [["--json", "pull", "a/b"], ["pull", "--json", "a/b"], ["pull", "a/b", "--json"]])
+def test_json_works_before_and_after_the_command_and_for_refusals(dovetail, arguments):
+    done = dovetail(*arguments, "--endpoint=" + HUB)
+    assert json.loads(done.stdout)["code"] == "client-unreachable"
+    assert (done.returncode, done.stderr) == (5, "")
+
+
+def test_every_command_explains_itself(dovetail):
+    shown = dovetail("--help")
+    assert shown.returncode == 0
+    for command in ("login", "logout", "whoami", "check", "push", "pull", "verdict"):
+        assert command in shown.stdout
+        assert dovetail(command, "-h").returncode == 0
+    assert dovetail().returncode == 2, "nothing asked is nothing done"
+    assert "Usage" in dovetail().stdout
+
+
+def test_no_command_but_push_pays_for_huggingface_hub():
+    script = "import sys, dovetail.cli; print('huggingface_hub' in sys.modules, 'yaml' in sys.modules)"
+    environment = {"PYTHONPATH": str(ROOT / "client" / "src")}
+    shown = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True)
+    assert shown.stdout.split() == ["False", "False"]
+
+
+def test_adapter_files_are_known_without_the_clients_network_code():
+    script = "import sys, dovetail.adapters; print('dovetail.client' in sys.modules, 'rich' in sys.modules)"
+    environment = {"PYTHONPATH": str(ROOT / "client" / "src")}
+    shown = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True)
+    assert shown.stdout.split() == ["False", "False"]
+
+
+def test_a_terminal_without_blocks_gets_letters(dovetail, folder: Path):
+    done = dovetail("check", folder, PYTHONUTF8="0", PYTHONIOENCODING="ascii", LC_ALL="C")
+    assert done.returncode == 0
+    assert "[file ok] [config ok] [tensors ok]" in done.stdout
+    assert "ok" in done.stdout.splitlines()[0]

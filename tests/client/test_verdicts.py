@@ -1,0 +1,106 @@
+"""Verdicts as people read them: from a whole hub with a worker, and from documents that come in pieces."""
+
+import json
+
+import pytest
+
+from tests.adapters import MINILM, lora, with_nan, write
+from tests.client.hostile import OID, liar
+from tests.live import ROOT
+
+DEMO = ROOT / "demo" / "reviews-lora"
+FAILED = {"id": "tensors.not-finite", "outcome": "failed", "message": "q_proj holds 3 NaN.", "fix": "Train again."}
+
+
+def document(state: str, *checks: dict, **more: object) -> dict:
+    return {"adapter": "alice/x", "revision": OID, "state": state, "checks": list(checks), **more}
+
+
+@pytest.mark.engine
+def test_a_push_that_waits_shows_every_check_and_ends_with_the_joint(dovetail, working_hub):
+    done = dovetail("push", DEMO, "alice/proven", "--wait", hub=working_hub, who="alice")
+    assert done.returncode == 0, done.stdout + done.stderr
+    for check in ("file.header", "tensors.not-finite", "fit.shape", "run.no-effect", "eval.worse-than-base"):
+        assert check in done.stdout
+    assert "▜███████▛" in done.stdout
+    assert "passed, " in done.stdout.splitlines()[-2]
+    assert dovetail("pull", "alice/proven@verified", "--quiet", hub=working_hub).stdout == "proven\n"
+
+
+@pytest.mark.engine
+def test_a_failed_push_says_what_why_and_what_to_do_and_exits_1(dovetail, working_hub, tmp_path):
+    folder = write(with_nan()(lora(MINILM)), tmp_path / "broken")
+    push = ("push", folder, "alice/broken", "--wait")
+    done = dovetail(*push, hub=working_hub, who="alice")
+    assert done.returncode == 1
+    lines = done.stdout.splitlines()
+    [at] = [number for number, line in enumerate(lines) if "✗" in line and "tensors.not-finite" in line]
+    assert "fix" in lines[at + 1]
+    assert lines[-1] == "failed: tensors.not-finite"
+    assert dovetail(*push, "--quiet", hub=working_hub, who="alice").stdout == "failed\ntensors.not-finite\n"
+    asked = dovetail("verdict", "alice/broken", "--json", hub=working_hub)
+    assert asked.returncode == 1
+    assert json.loads(asked.stdout)["state"] == "failed"
+    assert json.loads(dovetail(*push, "--json", hub=working_hub, who="alice").stdout)["verdict"]["state"] == "failed"
+    assert dovetail("check", folder).stdout.splitlines()[-1] == "failed: tensors.not-finite", "known here before a push"
+
+
+@pytest.mark.parametrize(
+    ("state", "status"), [("queued", 0), ("running", 0), ("passed", 0), ("failed", 1), ("errored", 1)]
+)
+def test_the_exit_status_is_1_only_when_the_verdict_is_no(dovetail, state, status):
+    with liar() as hub:
+        hub.says("/adapters/alice/x/revisions/main/verdict", document(state))
+        done = dovetail("verdict", "alice/x", hub=hub.url)
+    assert done.returncode == status
+    assert state in done.stdout
+
+
+def test_a_message_follows_its_check_and_the_fix_follows_the_message(dovetail):
+    with liar() as hub:
+        hub.says("/adapters/alice/x/revisions/v1/verdict", document("failed", FAILED))
+        lines = dovetail("verdict", "alice/x@v1", hub=hub.url).stdout.splitlines()
+    assert lines[0].split(maxsplit=2) == ["✗", "tensors.not-finite", "q_proj holds 3 NaN."]
+    assert lines[1].split(maxsplit=1) == ["fix", "Train again."]
+    assert "██ ✗ ██" in lines[3]
+
+
+def test_markup_in_a_strangers_words_is_shown_as_it_is(dovetail):
+    with liar() as hub:
+        said = FAILED | {"message": "[red]x[/red] [/] :smile:"}
+        hub.says("/adapters/alice/x/revisions/main/verdict", document("failed", said))
+        assert "[red]x[/red] [/] :smile:" in dovetail("verdict", "alice/x", hub=hub.url).stdout
+
+
+def test_control_characters_in_a_strangers_words_reach_no_terminal(dovetail):
+    evil = "\x1b]0;owned\x07\x1b[2J\x9b31m\u202e"
+    with liar() as hub:
+        said = FAILED | {"id": f"x.y{evil}", "message": evil, "fix": evil}
+        hub.says("/adapters/alice/x/revisions/main/verdict", document("failed", said, reason=evil))
+        shown = [dovetail("verdict", "alice/x", *more, hub=hub.url).stdout for more in ((), ("--json",), ("--quiet",))]
+        hub.says("/adapters/alice/y/revisions/main/verdict", {"code": "x", "detail": evil, "fix": evil}, 404)
+        shown.append(dovetail("verdict", "alice/y", hub=hub.url).stderr)
+    assert all(shown)
+    assert not {char for text in shown for char in text} & set("\x1b\x07\x9b\u202e")
+
+
+def test_a_hub_that_asks_for_patience_gets_it_once(dovetail):
+    with liar() as hub:
+        slow = json.dumps({"code": "rate-limited", "detail": "Too fast.", "fix": "Wait."}).encode()
+        hub.answers["/api/v1/adapters/alice/x/revisions/main/verdict"] = (429, {"Retry-After": "1"}, slow)
+        done = dovetail("verdict", "alice/x", hub=hub.url)
+    assert (done.returncode, len(hub.asked)) == (5, 2)
+    assert "Too fast." in done.stderr
+
+
+def test_a_refused_verdict_keeps_the_hubs_sentence_and_status(dovetail):
+    with liar() as hub:
+        problem = {
+            "code": "verdict-not-applicable",
+            "detail": "Nothing here is an adapter.",
+            "fix": "Push one.",
+            "status": 404,
+        }
+        hub.says("/adapters/alice/x/revisions/main/verdict", problem, 404)
+        done = dovetail("verdict", "alice/x", hub=hub.url)
+    assert (done.returncode, done.stderr) == (4, "dovetail: Nothing here is an adapter.\n  Push one.\n")
