@@ -211,7 +211,9 @@ LOGGING = {
     "loggers": {
         "django.server": {"handlers": ["stderr"], "propagate": False},
         # A line for each message and tick would drown the rest; workers.bench says what became of a validation.
-        **dict.fromkeys(("celery.app.trace", "celery.beat", "celery.worker.strategy"), {"level": "WARNING"}),
+        "celery.app.trace": {"level": "WARNING"},
+        "celery.beat": {"level": "WARNING"},
+        "celery.worker.strategy": {"level": "WARNING"},
     },
 }
 

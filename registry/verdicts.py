@@ -180,6 +180,11 @@ def sign_of_life(worker: str, problem: str = "") -> None:
         WorkerHeartbeat.objects.create(worker=worker, beat_at=Now(), problem=problem)
 
 
+def sign_off(worker: str) -> None:
+    """Forget a worker that has ended: nobody is to think that it lives."""
+    WorkerHeartbeat.objects.filter(worker=worker).delete()
+
+
 # --- putting right what went wrong -----------------------------------------------------------------------------------
 @dataclass(frozen=True)
 class Swept:

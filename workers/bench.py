@@ -44,7 +44,9 @@ def validate(verdict: int) -> None:
         with _heartbeat(claim):
             started = time.monotonic()
             report = _prove(claim)
-            verdicts.record(claim, report, round(1000 * (time.monotonic() - started)))
+            milliseconds = round(1000 * (time.monotonic() - started))
+            verdicts.record(claim, report, milliseconds)
+            logger.info("A validation ended", extra={"verdict": verdict, "state": report["state"], "ms": milliseconds})
     except ClaimStale:
         logger.warning("A claim was lost while its verdict was worked on", extra={"verdict": verdict})
     except (StoreUnavailable, ShelfProblem, OSError) as problem:  # a part of the hub is down, a disk is full

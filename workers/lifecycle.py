@@ -4,6 +4,7 @@ import logging
 import os
 import socket
 import threading
+from pathlib import Path
 from typing import Any
 
 from celery.signals import worker_init, worker_process_init, worker_process_shutdown, worker_ready, worker_shutdown
@@ -12,10 +13,12 @@ from django.db import Error as DatabaseError
 from django.db import connection
 
 from registry import verdicts
+from registry.models import WorkerHeartbeat
 from workers import bench, scratch
 
 logger = logging.getLogger(__name__)
 _stopping = threading.Event()
+_beating = threading.Thread(target=lambda: _beat(), name="heartbeat", daemon=True)
 
 
 def name() -> str:
@@ -27,6 +30,7 @@ def name() -> str:
 def test_sandbox(**_: Any) -> None:
     """Attack our own sandbox before the first job; the children inherit the answer."""
     scratch.sweep()
+    _sign_off_the_dead()
     if problem := bench.unfit():
         logger.error("This worker takes no jobs: %s", problem)
 
@@ -41,17 +45,29 @@ def warm_engine(**_: Any) -> None:
 @worker_ready.connect
 def show_life(**_: Any) -> None:
     """Beat from a thread of the main process: it goes on while all children are busy."""
-    threading.Thread(target=_beat, name="heartbeat", daemon=True).start()
+    _beating.start()
 
 
 @worker_shutdown.connect
 def stop_beating(**_: Any) -> None:
     _stopping.set()
+    if _beating.is_alive():
+        _beating.join()
+    verdicts.sign_off(name())
 
 
 @worker_process_shutdown.connect
 def stop_engines(**_: Any) -> None:
     bench.ENGINES.stop()
+
+
+def _sign_off_the_dead() -> None:
+    """Forget killed workers of this host: a hub that starts again must not seem ready by what its past self said."""
+    host = socket.gethostname()
+    for worker in WorkerHeartbeat.objects.filter(worker__startswith=f"{host}:").values_list("worker", flat=True):
+        if not Path("/proc", worker.rpartition(":")[2]).exists():
+            verdicts.sign_off(worker)
+    connection.close()  # the children are forked soon
 
 
 def _beat() -> None:

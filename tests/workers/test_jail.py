@@ -2,6 +2,7 @@
 
 import json
 import os
+import struct
 import subprocess
 import sys
 import time
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from workers.engine import jail, selftest
+from workers.engine import jail, selftest, syscalls
 
 ROOT = Path(jail.__file__).parents[2]
 LIMITS = {"memory_bytes": 2 << 30, "cpu_seconds": 5, "file_bytes": 1 << 20}
@@ -68,6 +69,71 @@ def test_another_architecture_fails_closed_with_a_sentence(monkeypatch):
     monkeypatch.setattr(jail, "ARCHITECTURE", "riscv64")
     with pytest.raises(jail.JailUnavailable, match="x86_64 or aarch64"):
         jail.lock_down(None, [], **LIMITS)
+
+
+# --- the filter, on both architectures -------------------------------------------------------------------------------
+ALLOW, REFUSE, UNKNOWN, KILL = jail.ALLOW, jail.REFUSE, jail.UNKNOWN, jail.KILL
+THREAD, ME = 0x3D0F00, os.getpid()  # the flags with which glibc starts a thread
+
+
+def decide(architecture: str, name_or_number: str | int, *arguments: int, audit: int | None = None) -> int:
+    """Run the filter of an architecture over one system call, as the kernel would (man 2 seccomp)."""
+    column = syscalls.COLUMN[architecture]
+    named = {name: numbers[column] for table in (*syscalls.DENIED, syscalls.JUDGED) for name, numbers in table.items()}
+    number = named[name_or_number] if isinstance(name_or_number, str) else name_or_number
+    packed = [*arguments, *[0] * (6 - len(arguments))]
+    data = struct.pack("<IIQ6Q", number, audit or syscalls.AUDIT_ARCHITECTURE[architecture], 0, *packed)
+    accumulator, at = 0, 0
+    program = [struct.unpack("<HBBI", step) for step in jail._filter()]
+    while True:
+        code, if_true, if_false, value = program[at]
+        at += 1
+        if code == jail.RETURN:
+            return value
+        if code == jail.LOAD:
+            accumulator = struct.unpack_from("<I", data, value)[0]
+            continue
+        holds = {
+            jail.EQUAL: accumulator == value,
+            jail.AT_LEAST: accumulator >= value,
+            jail.ANY_BIT: bool(accumulator & value),
+        }[code]
+        at += if_true if holds else if_false
+
+
+@pytest.mark.parametrize("architecture", ["x86_64", "aarch64"])
+def test_the_filter_refuses_what_is_listed_and_judges_by_arguments(architecture, monkeypatch):
+    monkeypatch.setattr(jail, "ARCHITECTURE", architecture)
+    column = syscalls.COLUMN[architecture]
+    for table in syscalls.DENIED:
+        for name, numbers in table.items():
+            if numbers[column] is not None:
+                assert decide(architecture, name) == REFUSE, name
+    read, write, mmap, futex = {"x86_64": (0, 1, 9, 202), "aarch64": (63, 64, 222, 98)}[architecture]
+    assert [decide(architecture, call) for call in (read, write, mmap, futex)] == [ALLOW] * 4
+    expected = [
+        ("clone", (THREAD,), ALLOW),
+        ("clone", (17,), REFUSE),  # a fork
+        ("clone", (THREAD | 0x10000000,), REFUSE),  # a thread in a new user namespace
+        ("clone3", (), UNKNOWN),
+        ("kill", (ME, 9), ALLOW),
+        ("kill", (1, 9), REFUSE),
+        ("kill", (0xFFFFFFFFFFFFFFFF, 9), REFUSE),  # everybody
+        ("tgkill", (ME, ME, 6), ALLOW),
+        ("tgkill", (1, 1, 6), REFUSE),
+        ("prlimit64", (0, 1, 0, 4096), ALLOW),
+        ("prlimit64", (0, 1, 4096, 0), REFUSE),
+        ("prlimit64", (0, 1, 1 << 32, 0), REFUSE),  # a pointer whose lower half is zero
+        ("prctl", (15, 4096), ALLOW),  # naming a thread
+        ("prctl", (jail.PR_SET_PDEATHSIG, 0), REFUSE),
+        ("fcntl", (0, 3), ALLOW),
+        ("fcntl", (0, jail.F_SETOWN, 1), REFUSE),
+        (syscalls.FIRST_UNREVIEWED, (), UNKNOWN),
+        (0x40000000 | 41, (), UNKNOWN),  # socket by its x32 number
+    ]
+    for call, arguments, decision in expected:
+        assert decide(architecture, call, *arguments) == decision, (call, arguments)
+    assert decide(architecture, read, audit=0x40000003) == KILL  # int 0x80 has other numbers
 
 
 def test_the_self_test_runs_as_a_program_in_little_time():

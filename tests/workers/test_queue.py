@@ -85,14 +85,14 @@ def work(broker, settings, tmp_path, engine) -> Iterator[Callable[[], subprocess
     }
 
     def start() -> subprocess.Popen:
-        WorkerHeartbeat.objects.all().delete()
         command = [sys.executable, "-m", "celery", "-A", "hub.celery", "worker", "-P", "prefork", "-c", "1"]
         command += ["--without-gossip", "--without-mingle", "-n", f"w{len(workers)}@test"]
         with (tmp_path / "worker.log").open("ab") as log:
             workers.append(
                 subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log, start_new_session=True)
             )
-        until(WorkerHeartbeat.objects.exists)
+        mine = WorkerHeartbeat.objects.filter(worker__endswith=f":{workers[-1].pid}")
+        until(mine.exists)
         return workers[-1]
 
     yield start
@@ -158,6 +158,7 @@ def test_a_doubled_message_is_one_validation_and_the_worker_leaves_nothing(pushe
     worker.terminate()
     worker.wait(30)
     until(lambda: not engines(), seconds=5)
+    assert not WorkerHeartbeat.objects.exists(), "it signed off"
 
 
 @pytest.mark.django_db(transaction=True)
@@ -174,6 +175,7 @@ def test_a_killed_worker_leaves_no_engine_and_the_sweep_gives_its_job_to_the_nex
     assert state(verdict) == "running"
     engine("passes")
     work()
+    assert WorkerHeartbeat.objects.count() == 1, "the killed one was forgotten at the start of the next"
     send("sweep")
     time.sleep(0.5)
     assert state(verdict) == "running", "its lease has not ended"

@@ -143,6 +143,11 @@ def _read_system(targets: Targets) -> bool:
     return bool(Path("/etc/passwd").read_bytes())
 
 
+@attack("/etc/passwd can be read by way of /proc.")
+def _read_system_by_proc(targets: Targets) -> bool:
+    return bool(Path("/proc/self/root/etc/passwd").read_bytes())
+
+
 @attack("The environment of another process can be read.")
 def _read_environment(targets: Targets) -> bool:
     Path(f"/proc/{os.getppid()}/environ").read_bytes()
