@@ -67,8 +67,8 @@ def revision_oid(
     lines = [f"tree {folder_oids(entries.values())['']}", f"author {who}", f"committer {who}"]
     if parent:
         lines.insert(1, f"parent {parent}")
-    text = "\n".join([*lines, "", f"{title}\n\n{message}" if message else title])
-    return _object_oid("commit", text.encode())
+    words = f"{title}\n\n{message}" if message else title
+    return _object_oid("commit", "\n".join([*lines, "", words, ""]).encode())
 
 
 def _tree_oid(listing: list[tuple[str, str, str]]) -> str:

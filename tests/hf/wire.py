@@ -57,7 +57,9 @@ class Wire:
             headers["Authorization"] = f"Bearer {token}"
         kind = headers.pop("Content_Type", "application/json")
         named = {name.replace("_", "-"): value for name, value in headers.items()}
-        return self._browser.generic(method, path, data, content_type=kind, headers=named)
+        response = self._browser.generic(method, path, data, content_type=kind, headers=named)
+        response.content_of = lambda: b"".join(response) if response.streaming else response.content
+        return response
 
     def get(self, path: str, *, who: str = "alice", **headers: str) -> HttpResponse:
         return self.ask("GET", path, who=who, **headers)
