@@ -17,6 +17,7 @@ from registry.plainyaml import Value
 
 MAX_CARD_BYTES = 1 << 20
 MAX_METADATA_BYTES = 64 << 10
+MAX_HTML = 256 << 10  # characters
 RENDER_SECONDS = 2.0
 CACHE_SECONDS = 7 * 24 * 3600
 
@@ -92,16 +93,17 @@ def html(body: str, *, files: str, pages: str) -> str:
     """
     key = hashlib.sha256(f"{body}\0{files}\0{pages}".encode("utf-8", "replace")).hexdigest()
     known: str | None = cache.get(f"card:1:{key}")
-    if known is not None:
-        return known
-    shown = _rendered(body, files, pages) or f"<pre>{escape(body[:MAX_CARD_BYTES])}</pre>"
-    cache.set(f"card:1:{key}", shown, CACHE_SECONDS)
-    return shown
+    if known is None:
+        known = _rendered(body, files, pages)
+        known = known if len(known) <= MAX_HTML else ""  # kept in memory; "" means: as it was written
+        cache.set(f"card:1:{key}", known, CACHE_SECONDS)
+    return known or f"<pre>{escape(body[:MAX_CARD_BYTES])}</pre>"
 
 
-def _rendered(body: str, files: str, pages: str) -> str | None:
+def _rendered(body: str, files: str, pages: str) -> str:
+    """The HTML, or "" for a text that is too large or took too long."""
     if len(body.encode("utf-8", "replace")) > MAX_CARD_BYTES:
-        return None
+        return ""
     job = json.dumps({"text": body, "files": files, "pages": pages})
     program = [sys.executable, "-I", str(Path(markdown.__file__))]
     try:
@@ -116,7 +118,7 @@ def _rendered(body: str, files: str, pages: str) -> str | None:
             check=True,
         )
     except (subprocess.SubprocessError, OSError):
-        return None
+        return ""
     return done.stdout
 
 

@@ -4,11 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from django.utils.text import Truncator
-
 AREAS = ("file", "config", "tensors", "base", "fit", "run", "eval")
 COUNTED_TO = {"load": "run", "limits": "run", "card": "file", "privacy": "file"}
-HEADLINE = 150
+HEADLINE = 90
 WORDS = {
     "passed": "passed",
     "noted": "passed with a note",
@@ -35,14 +33,25 @@ class Tooth:
         return sum(check.get("duration_ms") or 0 for check in self.checks)
 
     @property
+    def loud(self) -> list[Mapping[str, Any]]:
+        """The checks that said no, then those that made a note: a page shows them without being asked."""
+        return [check for outcome in ("failed", "warned") for check in self.checks if check["outcome"] == outcome]
+
+    @property
+    def quiet(self) -> list[Mapping[str, Any]]:
+        return [check for check in self.checks if check["outcome"] not in ("failed", "warned")]
+
+    @property
     def headline(self) -> str:
-        """The area in one line: how many checks said no or made a note, else what the checks that passed saw."""
-        for outcome, words in (("failed", "failed"), ("warned", "passed with a note")):
-            if count := sum(check["outcome"] == outcome for check in self.checks):
-                return f"{count} check{'s' if count > 1 else ''} {words}"
+        """What the checks that passed saw, in about a line of whole sentences; those with a number come first."""
         said = [check["message"] for check in self.checks if check["outcome"] == "passed"]
         said.sort(key=lambda message: not any(map(str.isdigit, message)))  # a number says more than a yes
-        return Truncator(" ".join(said)).chars(HEADLINE) or self.words
+        line = ""
+        for message in said:
+            if line and len(line) + len(message) >= HEADLINE:
+                break
+            line = f"{line} {message}".strip()
+        return line or "Skipped."
 
     @property
     def ran(self) -> int:

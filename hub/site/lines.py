@@ -38,7 +38,7 @@ def _summary(document: Mapping[str, Any]) -> tuple[str, str]:
         return "", "a check of this hub broke down"
     for check in document.get("checks") or []:
         if check["outcome"] == "failed":
-            return check["message"], check["id"]
+            return check["id"], check.get("fix") or check["message"]
     for measured in document.get("evals") or []:
         return f"{measured['metric']} {measured['adapter']:.2f}", f"base {measured['base']:.2f}"
     depth = document.get("depth") or ""

@@ -3,7 +3,7 @@
 import time
 
 from django.conf import settings
-from django.core.cache import cache
+from django.core.cache import caches
 from django.http import HttpRequest
 
 from registry import site
@@ -11,6 +11,7 @@ from registry import site
 FREE_TRIES = {"account": 5, "address": 20}
 LONGEST_WAIT = 900
 REMEMBERED_SECONDS = 24 * 3600
+counters = caches["counters"]
 
 
 def wait(request: HttpRequest, username: str) -> int:
@@ -18,25 +19,25 @@ def wait(request: HttpRequest, username: str) -> int:
     if site.value("throttle") == "off":
         return 0
     now = time.time()
-    until = [float(cache.get(f"{key}:until") or 0) for _, key in _keys(request, username)]
+    until = [float(counters.get(f"{key}:until") or 0) for _, key in _keys(request, username)]
     return max(0, round(max(until) - now + 0.5))
 
 
 def failed(request: HttpRequest, username: str) -> None:
     """Remember a wrong password: after the free tries the wait doubles each time, up to 15 minutes."""
     for what, key in _keys(request, username):
-        cache.add(f"{key}:count", 0, REMEMBERED_SECONDS)
-        count = cache.incr(f"{key}:count")
+        counters.add(f"{key}:count", 0, REMEMBERED_SECONDS)
+        count = counters.incr(f"{key}:count")
         if count >= FREE_TRIES[what]:
             pause = min(LONGEST_WAIT, 2 ** min(count - FREE_TRIES[what], 10))
-            cache.set(f"{key}:until", time.time() + pause, REMEMBERED_SECONDS)
+            counters.set(f"{key}:until", time.time() + pause, REMEMBERED_SECONDS)
 
 
 def succeeded(request: HttpRequest, username: str) -> None:
     """Forget the account's failures; the address keeps its own, else one good account would free a guesser."""
     for what, key in _keys(request, username):
         if what == "account":
-            cache.delete_many([f"{key}:count", f"{key}:until"])
+            counters.delete_many([f"{key}:count", f"{key}:until"])
 
 
 def _keys(request: HttpRequest, username: str) -> list[tuple[str, str]]:

@@ -1,11 +1,14 @@
 """Snippets to copy: how to pull an adapter with each tool, pinned to what was proven, and how to push one."""
 
+import shlex
 from dataclasses import dataclass
+from urllib.parse import quote
 
 from django.http import HttpRequest
 
 from hub.site.head import Head
 from hub.site.templatetags.dovetail import kind_name, last_part, spaced
+from registry.tags import is_model_id
 
 CLASSES = {
     "text-classification": "AutoModelForSequenceClassification",
@@ -32,11 +35,12 @@ def snippets(request: HttpRequest, head: Head) -> list[Snippet]:
     """One snippet a tool, in the order people look for them."""
     here, name, pin = f"{request.scheme}://{request.get_host()}", head.adapter.full_name, head.pin
     signed = '-H "Authorization: Bearer $HF_TOKEN" ' if head.adapter.private else ""
-    weights = next((path for path, entry in head.entries.items() if entry is head.weights), "README.md")
-    pull = f"curl -L {signed}-O {here}{head.url}/resolve/{pin}/{weights}"
+    # A path may hold spaces, quotes and dollar signs, and people paste this into a shell.
+    weights = quote(head.weights.path if head.weights else "README.md")
+    pull = f"curl -L {signed}-O {shlex.quote(f'{here}{head.url}/resolve/{pin}/{weights}')}"
+    loaded = [_peft(head, here), _vllm(head, here)] if head.facts.description else []
     return [
-        _peft(head, here),
-        _vllm(head, here),
+        *loaded,
         Snippet("hf", "hf", f"export HF_ENDPOINT={here}\nhf download {name} \\\n  --revision {pin}"),
         Snippet(
             "dovetail",
@@ -48,8 +52,8 @@ def snippets(request: HttpRequest, head: Head) -> list[Snippet]:
 
 
 def _peft(head: Head, here: str) -> Snippet:
-    if not head.adapter.base:
-        return Snippet("peft", "peft", "", "Its configuration names no base model, so nothing can be loaded.")
+    if not is_model_id(head.adapter.base):
+        return Snippet("peft", "peft", "", "It names no base model that others have, so nothing can be loaded.")
     model = CLASSES.get(head.adapter.task, "AutoModel")
     code = f"""from huggingface_hub import snapshot_download
 from peft import PeftModel
@@ -76,6 +80,8 @@ def _vllm(head: Head, here: str) -> Snippet:
     if adapter.task != "text-generation":
         task = spaced(adapter.task) or "an unknown task"
         return Snippet("vllm", "vLLM", "", f"vLLM serves LoRA adapters of generating models; this one is for {task}.")
+    if not is_model_id(adapter.base):
+        return Snippet("vllm", "vLLM", "", "It names no base model that others have, so nothing can be served.")
     rank = next((rank for rank in VLLM_RANKS if rank >= (adapter.rank or 8)), adapter.rank)
     code = f"""HF_ENDPOINT={here} hf download {adapter.full_name} \\
   --revision {head.pin} --local-dir ./{adapter.name}

@@ -135,6 +135,19 @@ def test_a_text_over_a_megabyte_is_shown_as_it_was_written():
     assert len(html) < card.MAX_CARD_BYTES + 100
 
 
+def test_a_text_that_was_too_slow_once_is_not_tried_again(monkeypatch):
+    monkeypatch.setattr(card, "RENDER_SECONDS", -0.9)
+    text = "slow " * 9
+    assert card.html(text, files=FILES, pages=PAGES).startswith("<pre>")
+    monkeypatch.undo()
+    assert card.html(text, files=FILES, pages=PAGES).startswith("<pre>")
+
+
+def test_html_that_outgrows_its_text_is_not_kept(monkeypatch):
+    text = "*a*\n\n" * 60_000
+    assert card.html(text, files=FILES, pages=PAGES).startswith("<pre>*a*")
+
+
 def test_the_second_reader_of_a_card_waits_for_no_process(monkeypatch):
     first = card.html("# Cached *once*", files=FILES, pages=PAGES)
     monkeypatch.setattr(card.subprocess, "run", lambda *a, **k: pytest.fail("rendered again"))

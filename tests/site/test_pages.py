@@ -1,13 +1,15 @@
 """What visitors see: the facts of an adapter, and for what they may not see exactly what they see for nothing."""
 
+import json
 import re
+from html import unescape
 
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from registry import moderation, site
-from tests.api.conftest import judged, pushed
+from tests.api.conftest import CONFIG, judged, pushed, weights
 from tests.site.conftest import CHECKS, push_more
 
 PAGES = ["", "/tree/main", "/blob/main/README.md", "/commits/main", "/commit/main", "/verdict/main", "/tree/verified"]
@@ -221,3 +223,19 @@ def test_an_adapters_page_costs_the_same_whatever_its_history(visit, cast, revie
     for number in range(8):
         judged(push_more(cast, reviews, **{f"n{number}.txt": b"new"}))
     assert cost() == few
+
+
+def test_nothing_an_author_wrote_runs_in_the_shell_of_who_copies_a_snippet(visit, cast):
+    config = json.dumps({**CONFIG, "base_model_name_or_path": "x/y; touch /tmp/pwned", "task_type": "CAUSAL_LM"})
+    name = "a $(touch pwned) `b` 'c.safetensors"
+    files = {"README.md": b"# Hi\n", "adapter_config.json": config.encode(), name: weights()}
+    pushed(cast, cast.adapter("alice/sly"), files=files)
+    page = visit().get("/alice/sly")
+    snippets = [
+        unescape(code)
+        for code in re.findall(r'<pre tabindex="0" id="use-\w+">(.*?)</pre>', page.content.decode(), re.DOTALL)
+    ]
+    assert any("curl" in code for code in snippets)
+    for code in snippets:
+        assert "touch" not in code or "%24%28touch" in code
+        assert not re.search(r"[;`]|\$\(", code)

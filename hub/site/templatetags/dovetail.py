@@ -91,6 +91,8 @@ def milliseconds(value: float | None) -> str:
     """A duration for a table column headed ms."""
     if not isinstance(value, int | float):  # a template's missing value is an empty text
         return "–"
+    if 0 <= value < 0.05:
+        return "<0.1"
     return f"{value:,.0f}" if value >= 99.95 else f"{value:.1f}"
 
 
