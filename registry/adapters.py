@@ -58,12 +58,7 @@ def create(full_name: str, by: Caller, *, private: bool | None = None, type: str
 def delete(adapter: Adapter, by: Caller) -> None:
     """Delete the adapter's rows and retire its name; bytes nobody refers to are swept later."""
     with transaction.atomic():
-        # Read again under a lock: a quarantine that came in between keeps the evidence.
-        rows = Adapter.objects.select_for_update(of=("self",)).select_related("namespace__person")
-        current = rows.filter(pk=adapter.pk).first()
-        if current is None:
-            raise policy.missing(adapter.full_name)
-        policy.require(by, Permission.CONFIGURE, current)
+        current = policy.require_now(by, Permission.CONFIGURE, adapter)  # a quarantine keeps the evidence
         RetiredName.objects.get_or_create(type=current.type, full_name=current.full_name.lower())
         audit.record(by.user, "adapter:delete", current.full_name)
         current.delete()

@@ -122,6 +122,18 @@ def require(caller: Caller, permission: Permission, adapter: Adapter, asked: str
     return adapter
 
 
+def require_now(caller: Caller, permission: Permission, adapter: Adapter) -> Adapter:
+    """`require`, on the row as it is now and locked until the transaction ends.
+
+    For what takes a while between the question and the deed: a quarantine or a deletion in between counts.
+    """
+    rows = Adapter.objects.select_for_update(of=("self",)).select_related("namespace__person")
+    current = rows.filter(pk=adapter.pk).first()
+    if current is None:
+        raise missing(adapter.full_name)
+    return require(caller, permission, current)
+
+
 def require_namespace(caller: Caller, namespace: Namespace) -> None:
     """Raise unless the caller may create adapters in the namespace."""
     if caller.user is None:

@@ -101,7 +101,7 @@ def receive(intent: Intent, operations: Iterable[Operation]) -> Ref:
     edits = _believe(adapter, _keep_bytes(adapter, operations), intent.by)
     draft = _compose(intent, edits)
     with transaction.atomic():
-        Adapter.objects.select_for_update().get(pk=adapter.pk)  # one push at a time for each adapter
+        policy.require_now(intent.by, Permission.PUSH, adapter)  # locks: one push at a time for each adapter
         if refs.head(adapter, intent.ref) != draft.head:
             draft = _compose(intent, edits)  # somebody was faster; under the lock nobody is faster twice
         return _land(intent, draft)

@@ -6,17 +6,18 @@ from django.db import IntegrityError, transaction
 from django.test import RequestFactory
 from django.utils import timezone
 
-from registry import adapters, audit, moderation, people
+from registry import adapters, audit, moderation, people, push, refs
 from registry.errors import (
     AdapterNotFound,
     AdapterQuarantined,
     NotAllowed,
     RegistryError,
+    RevisionNotFound,
     SessionRequired,
     SignInRequired,
     ValueInvalid,
 )
-from registry.models import Adapter, AuditEvent, Ruling, User
+from registry.models import Adapter, AuditEvent, Revision, Ruling, User
 
 
 @pytest.fixture
@@ -87,10 +88,25 @@ def test_moderators_rule_in_a_session_and_never_by_token(cast, bad):
 
 def test_the_owner_cannot_remove_the_evidence(cast, bad):
     moderation.quarantine(Adapter.objects.get(pk=bad.pk), cast.session("mona"), reason="Evidence.")
-    for act in (lambda: adapters.delete(bad, cast.session("alice")),):
-        with pytest.raises(AdapterQuarantined):  # although `bad` was read before
-            act()
+    with pytest.raises(AdapterQuarantined):  # although `bad` was read before
+        adapters.delete(bad, cast.session("alice"))
     assert Adapter.objects.filter(pk=bad.pk).exists()
+
+
+@pytest.mark.parametrize("deed", ["quarantine", "delete"])
+def test_a_push_under_way_does_not_arrive_any_more(cast, bad, deed, settings, tmp_path):
+    settings.BLOBS = f"file://{tmp_path / 'blobs'}"
+
+    def files():
+        yield push.Inline("a.txt", b"a")
+        if deed == "quarantine":
+            moderation.quarantine(Adapter.objects.get(pk=bad.pk), cast.session("mona"), reason="It phones home.")
+        else:
+            adapters.delete(Adapter.objects.get(pk=bad.pk), cast.session("alice"))
+
+    with pytest.raises(AdapterQuarantined if deed == "quarantine" else (AdapterNotFound, RevisionNotFound)):
+        push.receive(push.Intent(bad, refs.MAIN, cast.session("bob"), title="Late"), files())
+    assert not Revision.objects.filter(title="Late").exists()
 
 
 def test_a_quarantined_name_cannot_be_made_again(cast, bad):

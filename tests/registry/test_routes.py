@@ -179,7 +179,7 @@ def test_every_permission_of_the_table_is_one():
 def test_every_first_part_of_an_address_is_a_reserved_name():
     first = {address.partition("/")[0] for address, *_ in rows()} - {"", "<ns>", "<name>"}
     assert first - {"<name>.git"} <= names.RESERVED | {"v1", "robots.txt"}
-    assert names.RESERVED >= {"static", "admin", "api", "xet", "datasets", "settings", "moderation", "organizations"}
+    assert {"static", "admin", "api", "xet", "datasets", "settings", "moderation", "organizations"} <= names.RESERVED
 
 
 # --- the proof -------------------------------------------------------------------------------------------------------
