@@ -125,7 +125,8 @@ def _facts(entry: Entry) -> dict[str, str]:
 
 
 def _file(request: HttpRequest, entry: Entry) -> HttpResponseBase:
-    if url := pull.address(entry):
+    # A client follows a redirect on its own host with HEAD too, and a link signed for GET answers that with 403.
+    if request.method != "HEAD" and (url := pull.address(entry)):
         response: HttpResponseBase = HttpResponseRedirect(url)  # clients read the headers of this answer, not of S3's
         response["Content-Length"] = "0"
         return response
