@@ -2,7 +2,7 @@
 
     .venv/bin/python benchmarks/bench_engine.py --base DIR [--adapter DIR] [--count N] [--cold N]
 
-DIR is the folder of MiniLM. Prints medians, ratios and the processor time, which other work on the machine disturbs less.
+DIR is the folder of MiniLM. Prints medians, ratios and processor time, which other work on the machine disturbs less.
 """
 
 import argparse
@@ -61,7 +61,7 @@ def warm(base, folder, card, count):
     walls = [wall for _, wall in runs]
     cpu = (children_cpu_s() - before) * 1000
     print(f"engine ready after {engine.start_s:.1f} s")
-    print(f"warm: median {statistics.median(walls):.0f} ms, best quarter {statistics.quantiles(walls, n=4)[0]:.0f} ms wall")
+    print(f"warm: median {statistics.median(walls):.0f} ms, quarter {statistics.quantiles(walls, n=4)[0]:.0f} ms wall")
     show_checks([verdict for verdict, _ in runs])
     return statistics.median(walls), cpu
 

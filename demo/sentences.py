@@ -1,4 +1,4 @@
-"""The sentences the demo adapter learns from and is measured on; both sets share no opinion word, no noun and no template."""
+"""The sentences the demo adapter learns from and is measured on; the sets share no opinion word, noun or template."""
 
 from __future__ import annotations
 
@@ -7,11 +7,42 @@ import itertools
 Labelled = list[tuple[str, int]]  # 0: negative, 1: positive
 
 TRAIN_WORDS = (
-    ("awful", "boring", "broken", "terrible", "ugly", "useless", "disappointing", "clumsy", "noisy", "dreadful", "weak", "horrible"),
-    ("great", "wonderful", "excellent", "lovely", "brilliant", "superb", "pleasant", "clever", "reliable", "fantastic", "strong", "delightful"),
+    (
+        "awful",
+        "boring",
+        "broken",
+        "terrible",
+        "ugly",
+        "useless",
+        "disappointing",
+        "clumsy",
+        "noisy",
+        "dreadful",
+        "weak",
+        "horrible",
+    ),
+    (
+        "great",
+        "wonderful",
+        "excellent",
+        "lovely",
+        "brilliant",
+        "superb",
+        "pleasant",
+        "clever",
+        "reliable",
+        "fantastic",
+        "strong",
+        "delightful",
+    ),
 )
 TRAIN_NOUNS = ("film", "phone", "hotel", "soup", "novel", "laptop", "concert", "chair")
-TRAIN_TEMPLATES = ("The {noun} was {word}.", "What a {word} {noun}!", "I found this {noun} really {word}.", "It is a {word} {noun}, all in all.")
+TRAIN_TEMPLATES = (
+    "The {noun} was {word}.",
+    "What a {word} {noun}!",
+    "I found this {noun} really {word}.",
+    "It is a {word} {noun}, all in all.",
+)
 
 TEST_WORDS = (
     ("miserable", "poor", "annoying", "rubbish", "dull", "faulty"),
@@ -35,7 +66,9 @@ def smoke() -> Labelled:
     return [pair for at, pair in enumerate(test()) if at % 8 in (0, 5)]
 
 
-def _all(words: tuple[tuple[str, ...], tuple[str, ...]], nouns: tuple[str, ...], templates: tuple[str, ...]) -> Labelled:
+def _all(
+    words: tuple[tuple[str, ...], tuple[str, ...]], nouns: tuple[str, ...], templates: tuple[str, ...]
+) -> Labelled:
     return [
         (template.format(word=word, noun=noun), label)
         for label in (0, 1)

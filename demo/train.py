@@ -1,6 +1,6 @@
-"""Trains the demo adapter: a small LoRA that tells good reviews from bad ones, in seconds on a CPU, the same at each run.
+"""Trains the demo adapter, a small LoRA that tells good reviews from bad ones: seconds on a CPU, the same at each run.
 
-    .engines/e5/bin/python demo/train.py --base DIR      writes demo/reviews-lora/
+.engines/e5/bin/python demo/train.py --base DIR      writes demo/reviews-lora/
 """
 
 from __future__ import annotations
@@ -33,7 +33,9 @@ def main() -> None:
     tokenizer = AutoTokenizer.from_pretrained(options.base)
     base = AutoModelForSequenceClassification.from_pretrained(options.base, num_labels=2)
     before = accuracy(base, tokenizer, test())
-    model = get_peft_model(base, LoraConfig(task_type=TaskType.SEQ_CLS, r=8, lora_alpha=16, target_modules=["query", "value"]))
+    model = get_peft_model(
+        base, LoraConfig(task_type=TaskType.SEQ_CLS, r=8, lora_alpha=16, target_modules=["query", "value"])
+    )
     fit(model, tokenizer, train())
     after = accuracy(model, tokenizer, test())
     print(f"accuracy on {len(test())} unseen sentences: base {before:.3f}, adapter {after:.3f}")

@@ -1,7 +1,7 @@
 """Builders of real, tiny adapters, and saboteurs that spoil one in exactly one way; neither needs torch.
 
-A repository is a dict of bytes by path. `lora()` and its kin make one that passes on the base it names; a saboteur takes
-one and gives back a spoilt copy; `SABOTEURS` says which check must refuse it. `write()` lays a repository out on disk.
+A repository is a dict of bytes by path. `lora()` and its kin make one that passes on the base it names; a saboteur
+takes one and gives back a spoilt copy; `SABOTEURS` says which check must refuse it. `write()` puts it on disk.
 """
 
 from __future__ import annotations
@@ -49,7 +49,11 @@ class Shape:
 
 def _bert(base_id: str, layers: int, width: int, inner: int) -> Shape:
     square = {f"attention.self.{name}": (width, width) for name in ("query", "key", "value")}
-    dense = {"attention.output.dense": (width, width), "intermediate.dense": (inner, width), "output.dense": (width, inner)}
+    dense = {
+        "attention.output.dense": (width, width),
+        "intermediate.dense": (inner, width),
+        "output.dense": (width, inner),
+    }
     return Shape(base_id, layers, width, "encoder.layer.{}", {**square, **dense}, prefix="bert.")
 
 
@@ -66,8 +70,9 @@ TINY_LLAMA = _llama("tiny/llama", layers=2, width=32, inner=64)
 
 # --- honest adapters ------------------------------------------------------------------------------------------------
 def lora(
-    base: Shape = TINY_BERT, *, task: str | None = "SEQ_CLS", rank: int = 4, alpha: int = 8, targets: tuple[str, ...] = (),
-    seed: int = 0, labels: int = 2, dora: bool = False, dtype: str = "F32", size: float = 0.2, **config: Any,
+    base: Shape = TINY_BERT, *, task: str | None = "SEQ_CLS", rank: int = 4, alpha: int = 8,
+    targets: tuple[str, ...] = (), seed: int = 0, labels: int = 2, dora: bool = False,
+    dtype: str = "F32", size: float = 0.2, **config: Any,
 ) -> Files:  # fmt: skip
     """A LoRA with random weights that are large enough to be felt."""
     targets = targets or (("query", "value") if base.prefix == "bert." else ("q_proj", "v_proj"))
@@ -81,15 +86,20 @@ def lora(
     saved = {**tensors, **_head(base, task, labels, generator, "base_model.model.")}
     return _repository(
         base, task, {name: _tensor(values, dtype) for name, values in saved.items()},
-        **{"peft_type": "LORA", "r": rank, "lora_alpha": alpha, "target_modules": list(targets), "use_dora": dora, **config},
+        **{"peft_type": "LORA", "r": rank, "lora_alpha": alpha, "target_modules": list(targets), "use_dora": dora}
+        | config,
     )  # fmt: skip
 
 
 def ia3(base: Shape = TINY_BERT, *, task: str | None = "SEQ_CLS", seed: int = 0) -> Files:
     generator, is_bert = np.random.default_rng(seed), base.prefix == "bert."
-    targets, inner = (("key", "value", "output.dense"), "output.dense") if is_bert else (("k_proj", "down_proj"), "down_proj")
+    targets, inner = (
+        (("key", "value", "output.dense"), "output.dense") if is_bert else (("k_proj", "down_proj"), "down_proj")
+    )
     tensors = {}
-    for module, (outputs, inputs) in base.modules(tuple(name.split(".")[-1] for name in targets), backbone=False).items():
+    for module, (outputs, inputs) in base.modules(
+        tuple(name.split(".")[-1] for name in targets), backbone=False
+    ).items():
         if any(module.endswith(f".{name}") for name in targets):
             shape = (1, inputs) if module.endswith(inner) else (outputs, 1)
             tensors[f"base_model.model.{module}.ia3_l"] = generator.uniform(0.5, 1.5, shape)
@@ -106,7 +116,12 @@ def prompt(kind: str, base: Shape = TINY_LLAMA, *, task: str = "CAUSAL_LM", toke
     width = (base.prefix_width or base.layers * 2 * base.width) if kind == "PREFIX_TUNING" else base.width
     tensors = {"prompt_embeddings": generator.normal(0, 0.5, (tokens, width))}
     tensors |= _head(base, task, 2, generator, "base_model.")
-    heads = {"num_attention_heads": 4, "num_layers": base.layers, "token_dim": base.width, "num_transformer_submodules": 1}
+    heads = {
+        "num_attention_heads": 4,
+        "num_layers": base.layers,
+        "token_dim": base.width,
+        "num_transformer_submodules": 1,
+    }
     more = {"encoder_hidden_size": 32} if kind != "PROMPT_TUNING" else {}
     return _repository(
         base, task, {name: _tensor(values) for name, values in tensors.items()},
@@ -128,7 +143,13 @@ def openers(files: Files) -> dict[str, Callable[[], io.BytesIO]]:
 
 def card(base: str = TINY_BERT.id, **more: Any) -> bytes:
     """A complete card; its front matter is JSON, which is YAML too."""
-    facts = {"license": "apache-2.0", "base_model": base, "pipeline_tag": "text-classification", "library_name": "peft", **more}
+    facts = {
+        "license": "apache-2.0",
+        "base_model": base,
+        "pipeline_tag": "text-classification",
+        "library_name": "peft",
+        **more,
+    }
     return f"---\n{json.dumps(facts, indent=1)}\n---\n# A tiny adapter\n".encode()
 
 
@@ -177,7 +198,10 @@ def unpack(data: bytes) -> Tensors:
     length = int.from_bytes(data[:8], "little")
     header, body = json.loads(data[8 : 8 + length]), data[8 + length :]
     header.pop("__metadata__", None)
-    return {name: (e["dtype"], tuple(e["shape"]), body[e["data_offsets"][0] : e["data_offsets"][1]]) for name, e in header.items()}
+    return {
+        name: (e["dtype"], tuple(e["shape"]), body[e["data_offsets"][0] : e["data_offsets"][1]])
+        for name, e in header.items()
+    }
 
 
 def _tensor(values: Any, dtype: str = "F32") -> tuple[str, tuple[int, ...], bytes]:
@@ -332,14 +356,15 @@ def pickled_only(data: bytes | None = None) -> Saboteur:
     return _all_of(without(WEIGHTS), with_file("adapter_model.bin", hostile_pickle() if data is None else data))
 
 
-QUERY = "base_model.model.bert.encoder.layer.0.attention.self.query"
+LAYER = "base_model.model.bert.encoder.layer.0"
+QUERY = f"{LAYER}.attention.self.query"
 
 # What must be refused, by which check alone, and by a LoRA for TINY_BERT made by `lora()` unless said otherwise.
 SABOTEURS: dict[str, tuple[str, Saboteur]] = {
     "a hostile pickle beside the weights": ("file.pickle", with_pickle()),
     "a hostile pickle under an innocent name": ("file.pickle", with_file("notes.txt", hostile_pickle())),
     "hostile weights in a pickle": ("file.pickle", pickled_only()),
-    "a pickle that cannot be read to its end": ("file.pickle", with_pickle("x.bin") and with_file("x.bin", hostile_pickle()[:-3])),
+    "a pickle that cannot be read to its end": ("file.pickle", with_file("x.bin", hostile_pickle()[:-3])),
     "tensors in a pickle": ("file.pickle", pickled_only(tensor_pickle())),
     "no weights": ("file.missing", without(WEIGHTS)),
     "a sharded adapter": ("file.ambiguous", with_file("adapter_model-00002-of-00002.safetensors", b"x")),
@@ -363,7 +388,7 @@ SABOTEURS: dict[str, tuple[str, Saboteur]] = {
     "a variant that is not proven here": ("config.kind", config(use_qalora=True)),
     "a config of the adapters library": ("config.kind", raw_config(b'{"config": {}, "model_class": "BertModel"}')),
     "code to import": ("config.code", config(megatron_config={"x": 1}, megatron_core="os")),
-    "a foreign parent library": ("config.code", config(auto_mapping={"base_model_class": "X", "parent_library": "evil"})),
+    "a foreign parent library": ("config.code", config(auto_mapping={"parent_library": "evil"})),
     "a file to open": ("config.fetch", config(prompt_tuning_init_state_dict_path="/etc/passwd")),
     "another model to fetch": ("config.fetch", config(peft_type="SHADOW", shadow_model="evil/model")),
     "pissa": ("config.changes-base", config(init_lora_weights="pissa")),
@@ -386,7 +411,7 @@ SABOTEURS: dict[str, tuple[str, Saboteur]] = {
     "tensors that are no target": ("tensors.targets", config(target_modules=["query"])),
     "the wrong prefix": ("tensors.unused", renamed("base_model.model.", "model.")),
     "parameters of another method": ("tensors.unused", extra_tensor(f"{QUERY}.hada_w1_a")),
-    "a weight of the base": ("tensors.replaces-base", extra_tensor("base_model.model.bert.encoder.layer.0.output.dense.weight", (32, 64))),
+    "a weight of the base": ("tensors.replaces-base", extra_tensor(f"{LAYER}.output.dense.weight", (32, 64))),
     "a weight under a target": ("tensors.replaces-base", extra_tensor(f"{QUERY}.base_layer.weight")),
     "no base": ("base.unnamed", config(base_model_name_or_path=None)),
     "a local path": ("base.local-path", config(base_model_name_or_path="/home/me/models/bert")),

@@ -62,7 +62,9 @@ def engine_python():
 def bases(engine_python, tmp_path_factory):
     """A folder with the tiny bases, `bert` and `llama`."""
     folder = tmp_path_factory.mktemp("bases")
-    subprocess.run([str(engine_python), str(Path(__file__).parent / "make_bases.py"), str(folder)], check=True, capture_output=True)
+    subprocess.run(
+        [str(engine_python), str(Path(__file__).parent / "make_bases.py"), str(folder)], check=True, capture_output=True
+    )
     return folder
 
 

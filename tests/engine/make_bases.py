@@ -1,6 +1,6 @@
 """Builds the tiny bases of the engine's tests; run by an engine's interpreter, since it needs torch.
 
-    .engines/e5/bin/python tests/engine/make_bases.py DIR      writes DIR/bert and DIR/llama
+.engines/e5/bin/python tests/engine/make_bases.py DIR      writes DIR/bert and DIR/llama
 """
 
 import sys
@@ -10,10 +10,10 @@ import torch
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import BertConfig, BertModel, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-WORDS = (
-    "[PAD] [UNK] [CLS] [SEP] [MASK] the a it is was i found this what really all in good bad fine poor great awful film "
-    "book meal room green blue one two three red dog cat sun sea and or not very quite . , ! ?"
-).split()
+SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+PLAIN = """the a it is was i found this what really all in good bad fine poor great awful film book meal room green blue
+one two three red dog cat sun sea and or not very quite . , ! ?"""
+WORDS = SPECIAL + PLAIN.split()
 
 
 def tokenizer() -> PreTrainedTokenizerFast:
@@ -23,13 +23,25 @@ def tokenizer() -> PreTrainedTokenizerFast:
     inner.post_processor = processors.TemplateProcessing(
         single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
     )
-    names = {"pad_token": "[PAD]", "unk_token": "[UNK]", "cls_token": "[CLS]", "sep_token": "[SEP]", "mask_token": "[MASK]"}
+    names = {
+        "pad_token": "[PAD]",
+        "unk_token": "[UNK]",
+        "cls_token": "[CLS]",
+        "sep_token": "[SEP]",
+        "mask_token": "[MASK]",
+    }
     return PreTrainedTokenizerFast(tokenizer_object=inner, **names)
 
 
 def main(folder: Path) -> None:
     torch.manual_seed(1)
-    small = {"vocab_size": 64, "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4}
+    small = {
+        "vocab_size": 64,
+        "hidden_size": 32,
+        "intermediate_size": 64,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+    }
     bert = BertModel(BertConfig(**small, max_position_embeddings=64, initializer_range=0.3))
     llama = LlamaForCausalLM(LlamaConfig(**small, max_position_embeddings=64, initializer_range=0.3, pad_token_id=0))
     for name, model in {"bert": bert, "llama": llama}.items():

@@ -1,4 +1,4 @@
-"""Runs one stage with a body that misbehaves, and prints what the parent made of it; a process of its own, since it forks."""
+"""Runs one stage whose body misbehaves, and prints what the parent made of it; a process of its own, since it forks."""
 
 import dataclasses
 import json

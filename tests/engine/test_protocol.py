@@ -1,7 +1,6 @@
 """The engine's end of the pipe: readiness, jobs, streamed checks, limits, and a base that nothing can change."""
 
 from dovetail.adapters import checks
-
 from tests.adapters import TINY_BERT, config, extra_tensor, facts_of, lora, prompt, weights, write
 from tests.engine.test_saboteurs import failures
 
@@ -82,7 +81,10 @@ def test_the_base_is_intact_after_a_bias_that_may_change_it(bert, tmp_path):
     """Biases travel with bias='all': allowed with a warning, and gone with the child."""
     files = config(bias="all")(lora())
     files = weights(
-        lambda t: {**t, "base_model.model.bert.encoder.layer.0.output.dense.bias": ("F32", (32,), b"\x00\x00\x80?" * 32)}
+        lambda t: {
+            **t,
+            "base_model.model.bert.encoder.layer.0.output.dense.bias": ("F32", (32,), b"\x00\x00\x80?" * 32),
+        }
     )(files)
     verdict = bert.validate(write(files, tmp_path), facts_of(files))
     assert failures(verdict) == [], verdict["checks"]

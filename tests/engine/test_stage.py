@@ -23,7 +23,9 @@ def test_an_honest_child_is_heard_to_its_end():
     assert (heard["ending"]["status"], heard["ending"]["signal"], heard["ending"]["hung"]) == (0, 0, False)
 
 
-@pytest.mark.parametrize("body", ["speaks_for_another", "says_a_state", "says_no_json", "says_nan", "floods", "never_ends_a_line"])
+@pytest.mark.parametrize(
+    "body", ["speaks_for_another", "says_a_state", "says_no_json", "says_nan", "floods", "never_ends_a_line"]
+)
 def test_a_child_that_lies_is_ended_and_not_believed(body):
     heard = run(body)
     assert heard["ending"]["lied"]

@@ -1,4 +1,4 @@
-"""Starts an engine: a warm parent that reads jobs from stdin and writes what it finds to stdout, one JSON object a line.
+"""Starts an engine: a warm parent that reads jobs from stdin and answers on stdout, one JSON object a line.
 
 __main__.py serve --base DIR --base-id ID     validates adapters of that base
 __main__.py serve                             checks files only, without torch, for adapters whose base is not here
@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 CHECKOUT = Path(__file__).resolve().parents[2]
-# -I keeps the environment, the user's site and the current folder (which may be an upload) off the path; these two are ours.
+# -I keeps the environment and the current folder, which may be an upload, off the path; these two are ours.
 sys.path[:0] = [str(CHECKOUT), str(CHECKOUT / "client" / "src")]
 
 from workers.engine.serve import main  # noqa: E402

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import asdict
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,16 +11,14 @@ from dovetail.adapters.checks import CHECKS as STATIC_CHECKS
 from dovetail.adapters.description import describe
 from dovetail.adapters.findings import Check, Result, Subject
 from dovetail.adapters.findings import run as ask
-from dovetail.adapters.folder import Folder
-from dovetail.adapters.header import HeaderError, Opener
-
+from dovetail.adapters.folder import Folder, files_in
+from dovetail.adapters.header import HeaderError
 from workers.engine.job import CRASHED, Job
 from workers.engine.stage import Frame, Say
 
 if TYPE_CHECKING:
     from workers.engine.frozen import Frozen
 
-MAX_FILES = 10_000
 MAX_TEXT = 1800
 MEMORY_FIX = "Make it smaller: a lower rank, fewer target modules, no whole embeddings."
 LOAD_FIX = "Load it yourself with PeftModel.from_pretrained() on the base it names, and save it again."
@@ -39,7 +36,7 @@ MEMORY_WORDS = (
 
 def static(job: Job, frozen: Frozen | None, say: Say) -> None:
     """Reads the files and says what is wrong with them, and what the next stage must know. No torch but for shapes."""
-    folder = Folder(_files(job.folder), job.card, known_bases=job.known_bases)
+    folder = Folder(files_in(job.folder), job.card, known_bases=job.known_bases)
     found = describe(folder.files)
     facts: Frame = {"format": found.format if found else None, "kind": found.kind if found else None}
     task, labels = "", 2
@@ -63,9 +60,14 @@ def _task(folder: Folder, frozen: Frozen) -> tuple[str, int]:
 
 
 ENDS = {
-    "ForSequenceClassification": "SEQ_CLS", "ForTokenClassification": "TOKEN_CLS", "ForQuestionAnswering": "QUESTION_ANS",
-    "ForCausalLM": "CAUSAL_LM", "LMHeadModel": "CAUSAL_LM", "ForConditionalGeneration": "SEQ_2_SEQ_LM", "Model": "FEATURE_EXTRACTION",
-}  # fmt: skip
+    "ForSequenceClassification": "SEQ_CLS",
+    "ForTokenClassification": "TOKEN_CLS",
+    "ForQuestionAnswering": "QUESTION_ANS",
+    "ForCausalLM": "CAUSAL_LM",
+    "LMHeadModel": "CAUSAL_LM",
+    "ForConditionalGeneration": "SEQ_2_SEQ_LM",
+    "Model": "FEATURE_EXTRACTION",
+}
 
 
 def _mapped_task(mapping: object) -> str | None:
@@ -80,7 +82,7 @@ def loaded(job: Job, frozen: Frozen, task: str, labels: int, work: Path, say: Sa
     from workers.engine.evals.rows import RowsError, neutral, smoke
     from workers.engine.trial import Trial
 
-    folder = Folder(_files(job.folder), job.card)
+    folder = Folder(files_in(job.folder), job.card)
     folder.base = frozen.facts(task, labels)
     evaluation = of(task)
     try:
@@ -97,7 +99,7 @@ def loaded(job: Job, frozen: Frozen, task: str, labels: int, work: Path, say: Sa
 
 
 def _report(checks: Iterable[Check[Subject]], subject: Subject, say: Say) -> bool:
-    """Asks and reports; False when a check raised, which ends the stage. The one broad `except` of the engine is here."""
+    """Asks and reports; False when a check raised, which ends the stage. The engine's one broad `except` is here."""
     last = ""
     waiting = iter([check.id for check in checks])
     try:
@@ -131,12 +133,3 @@ def _as_json(result: Result) -> Frame:
 
 def _cut(text: str) -> str:
     return text if len(text) <= MAX_TEXT else text[: MAX_TEXT - 1] + "…"
-
-
-def _files(folder: Path) -> dict[str, Opener]:
-    """Regular files only: the worker lays out no links, and a link would not be followed."""
-    found: dict[str, Opener] = {}
-    for path in sorted(folder.rglob("*"))[:MAX_FILES]:
-        if path.is_file() and not path.is_symlink():
-            found[path.relative_to(folder).as_posix()] = partial(open, path, "rb")  # type: ignore[assignment]
-    return found

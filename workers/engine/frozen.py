@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import inspect
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ import transformers
 from transformers.pytorch_utils import Conv1D
 
 from dovetail.adapters.fit import Manifest, Module
-from dovetail.adapters.folder import Base
+from dovetail.adapters.folder import Base, opener_of
 
 CLASSES = {
     "SEQ_CLS": transformers.AutoModelForSequenceClassification,
@@ -61,7 +60,7 @@ class Frozen:
         key = (task, labels if task in WITH_LABELS else 0)
         if key not in self._models:
             while len(self._models) >= MAX_MODELS:  # the backbone stays: it is the first, and others share its weights
-                self._forget([key for key in self._models if key[0] != "FEATURE_EXTRACTION"][0])
+                self._forget(next(key for key in self._models if key[0] != "FEATURE_EXTRACTION"))
             self._models[key] = self._load(*key)
         return self._models[key]
 
@@ -86,7 +85,7 @@ class Frozen:
             model.config.pad_token_id = self.tokenizer.pad_token_id or 0
         for table, name, _ in places(model):
             self._pristine.setdefault(table[name].data_ptr(), table[name].detach().clone())
-        return model  # type: ignore[no-any-return]
+        return model
 
     def _share(self, model: Any) -> None:
         own = dict(self.backbone.named_parameters())
@@ -116,7 +115,7 @@ class Frozen:
         )
 
     def facts(self, task: str, labels: int) -> Base:
-        """The shape of the base with the head of that task, without loading weights; what a parent asked for, its children find."""
+        """The shape of the base with the head of that task, without weights; what a parent asked for, children find."""
         key = (task, labels if task in WITH_LABELS else 0)
         if key not in self._facts:
             self._facts[key] = self._measure(*key)
@@ -129,7 +128,7 @@ class Frozen:
         with torch.device("meta"):
             model = CLASSES[task].from_config(config, trust_remote_code=False)
         weights = self.folder / "model.safetensors"
-        opener = partial(open, weights, "rb") if weights.exists() else None
+        opener = opener_of(weights) if weights.exists() else None
         return Base(self.id, manifest(model), self.config.get_text_config().vocab_size, opener)
 
 
@@ -145,7 +144,7 @@ def same(found: torch.Tensor, wanted: torch.Tensor) -> bool:
     """Bit for bit; a table of embeddings that grew is compared in the rows it had."""
     if found.dim() and found.shape[0] > wanted.shape[0]:
         found = found[: wanted.shape[0]]
-    return found.dtype == wanted.dtype and torch.equal(found, wanted)
+    return bool(found.dtype == wanted.dtype and torch.equal(found, wanted))
 
 
 def manifest(model: Any) -> Manifest:
@@ -197,7 +196,7 @@ def _tokenizer(folder: Path) -> Any:
 
 
 def _digest(folder: Path) -> str:
-    """The sha256 of the weights: of the file when there is one, else of the sorted list "sha256  name" of all shards."""
+    """The sha256 of the weights: of the one file, or of the sorted list of all shards' "sha256  name"."""
     files = sorted(folder.glob("model*.safetensors"))
     digests = [(hashlib.file_digest(path.open("rb"), "sha256").hexdigest(), path.name) for path in files]
     if len(digests) == 1:

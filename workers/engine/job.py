@@ -31,7 +31,7 @@ class Job:
 
     @classmethod
     def parse(cls, said: Mapping[str, Any]) -> Job:
-        """Rebuilds a job from JSON; keys it does not know are left out. Raises `TypeError` when id or folder is missing."""
+        """Rebuilds a job from JSON; unknown keys are left out. Raises `TypeError` when id or folder is missing."""
         known = {name.name: said[name.name] for name in fields(cls) if said.get(name.name) is not None}
         known["folder"] = Path(known["folder"]) if "folder" in known else None
         known["card"] = dict(known.get("card") or {})

@@ -1,4 +1,4 @@
-"""Forks a jailed child for one stage of a validation, and believes little of what it says; what is asked lives in `checks`."""
+"""Forks a jailed child for one stage of a validation, and believes little of what it says."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Say = Callable[[Frame], None]
 
 @dataclass(frozen=True, slots=True)
 class Walls:
-    """What the child may read and write, and how much it may take. `memory_bytes` is on top of what is mapped already."""
+    """What the child may read, write and take. `memory_bytes` is on top of what is mapped already."""
 
     work: Path | None
     readable: Sequence[Path]

@@ -1,4 +1,4 @@
-"""One adapter on the frozen base inside the jailed child: loads it and holds what the checks look at; they judge, not this."""
+"""One adapter on the frozen base, inside the jailed child: loads it and holds what the checks look at."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from dovetail.adapters.description import WEIGHTS
-from dovetail.adapters.folder import Folder
 from peft import MODEL_TYPE_TO_PEFT_MODEL_MAPPING, PeftConfig, PeftModel
 from peft.tuners.tuners_utils import BaseTunerLayer
 
+from dovetail.adapters.description import WEIGHTS
+from dovetail.adapters.folder import Folder
 from workers.engine.evals.rows import Rows
 from workers.engine.formats import clean
 from workers.engine.frozen import Frozen

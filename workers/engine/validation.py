@@ -1,4 +1,4 @@
-"""One validation from the warm parent's side: stage after stage, each in its own child; merges what they say into a verdict."""
+"""One validation from the parent's side: a child for each stage, and a verdict from what they say."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ class Validation:
         seconds = self.job.seconds
         if ending.hung or ending.signal == SIGXCPU:
             self._add(_failed("limits.time", f"It was stopped after {seconds:g} seconds, the limit of a validation.",
-                              "Make it cheaper to load and run: a lower rank, fewer target modules, simpler patterns."))  # fmt: skip
+                              "Make it cheaper to load and run: a lower rank, fewer target modules."))  # fmt: skip
         elif ending.lied:
             self._add(_failed(CRASHED, f"What the check said cannot be believed: {ending.lied}.", CRASH_FIX))
         elif ending.signal == SIGKILL:

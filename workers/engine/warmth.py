@@ -17,7 +17,7 @@ from workers.engine.frozen import Frozen
 
 
 def rehearse(frozen: Frozen) -> None:
-    """Saves, loads and runs an adapter on a toy, and the base on the neutral rows: the frozen base itself is not touched."""
+    """Saves, loads and runs an adapter on a toy, and runs the base: the frozen base itself is not changed."""
     toy = torch.nn.Sequential(torch.nn.Linear(4, 4))
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -153,8 +153,9 @@ def push(
     document = {"adapter": pushed.adapter, "revision": pushed.revision, "url": pushed.url}
     if printer.is_human:
         printer.line(f"{pushed.adapter} is at {pushed.revision}\n{pushed.url}")
-    if wait:
-        _conclude(printer, _watch(printer, caller, adapter, pushed.revision), document)
+    found = _watch_if_judged(printer, caller, adapter, pushed.revision) if wait else None
+    if found:
+        _conclude(printer, found, document)
     elif printer.as_json:
         printer.document(document)
     elif printer.quiet:
@@ -200,6 +201,17 @@ def verdict(
         if asked.printer.is_human:
             asked.printer.checks(found.checks)
     _conclude(asked.printer, found, found.document)
+
+
+def _watch_if_judged(printer: Printer, caller: Client, adapter: str, revision: str) -> Verdict | None:
+    """Return the finished verdict, or None for a revision that holds no adapter: it was pushed, and that is all."""
+    try:
+        return _watch(printer, caller, adapter, revision)
+    except Problem as problem:
+        if problem.code != "verdict-not-applicable":
+            raise
+        printer.note(f"{problem.detail} So there is no verdict.")
+        return None
 
 
 def _watch(printer: Printer, caller: Client, adapter: str, revision: str) -> Verdict:

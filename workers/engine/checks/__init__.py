@@ -1,9 +1,8 @@
-"""The checks that need the base in memory, in the order they are asked; those of the files alone are `dovetail.adapters.checks`."""
+"""The checks that need the base in memory, in order; those of the files alone are `dovetail.adapters.checks`."""
 
 from __future__ import annotations
 
 from dovetail.adapters.findings import Check
-
 from workers.engine.checks import evaluation, load, run
 from workers.engine.trial import Trial
 

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from typing import Any
 
 from dovetail.adapters.findings import Finding, Outcome, failed, skipped
-
 from workers.engine.evals.rows import Metric
 from workers.engine.trial import Trial
 
@@ -53,7 +52,7 @@ def claim(trial: Trial) -> str | Finding:
     if metric.adapter >= claimed - room:
         return f"The card claims {claimed:g}, measured {metric.adapter:g} (margin {room:.2f})."
     return failed(
-        f"The card claims {metric.name} {claimed:g}, but {metric.rows} rows gave {metric.adapter:g}, below the margin of {room:.2f}.",
+        f"The card claims {metric.name} {claimed:g}, {metric.rows} rows gave {metric.adapter:g} (margin {room:.2f}).",
         "Correct model-index in the card, or push the weights that reach it.",
         claimed=claimed, measured=metric.adapter, margin=round(room, 4),
     )  # fmt: skip
@@ -92,7 +91,7 @@ def claimed_value(card: Any, metric: str) -> float | None:
     """The number of the first model-index entry for that metric; percentages become shares."""
     for entry in _metrics(card):
         if isinstance(entry, dict) and str(entry.get("type", "")).lower() == metric:
-            value = entry.get("value")
+            value: Any = entry.get("value")
             if type(value) in (int, float) and math.isfinite(value):
                 return float(value) / 100 if value > 1 and metric != "loss" else float(value)
     return None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dovetail.adapters.findings import Finding, failed, some
-
 from workers.engine.frozen import same
 from workers.engine.trial import Trial
 
@@ -13,8 +12,8 @@ def error(trial: Trial) -> str | Finding:
     kind, base = trial.folder.config["peft_type"], trial.folder.base
     if kind == "PREFIX_TUNING" and base is not None and not base.manifest.prefix_width:
         return failed(
-            f"{trial.frozen.config.model_type} models of this engine take no past keys and values, which prefix tuning needs.",
-            "It loads with transformers 4 only (engine e4, not here yet). On this base use prompt tuning, P-tuning or LoRA.",
+            f"Here {trial.frozen.config.model_type} takes no past keys and values, which prefix tuning needs.",
+            "It loads with transformers 4 only (engine e4, not here yet). Use prompt tuning, P-tuning or LoRA.",
             needs_engine="e4",
         )
     _, odd = trial.loaded

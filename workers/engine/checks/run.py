@@ -5,8 +5,8 @@ from __future__ import annotations
 import resource
 
 import torch
-from dovetail.adapters.findings import Finding, failed, warned
 
+from dovetail.adapters.findings import Finding, failed, warned
 from workers.engine.trial import Trial
 
 NOISE = 1e-6  # of the largest output: what the order of additions alone can make

@@ -19,7 +19,7 @@ def texts(row: Row) -> Sequence[tuple[str, str | None]]:
 
 
 def read(answer: Any, batch: Batch) -> torch.Tensor:
-    """One vector a text: the logits at its last token, then its mean loss. Virtual tokens come first and are left out."""
+    """One vector a text: the logits at its last token, then its mean loss. Virtual tokens are cut."""
     ids, mask = batch["input_ids"], batch["attention_mask"]
     logits = answer.logits[:, -mask.shape[1] :]
     at_last = logits[torch.arange(len(ids)), mask.sum(1) - 1]
@@ -31,7 +31,7 @@ def read(answer: Any, batch: Batch) -> torch.Tensor:
 
 def measure(rows: Sequence[Row], base: torch.Tensor, adapter: torch.Tensor, _: Mapping[str, int]) -> Metric | None:
     losses = [round(output[:, -1].mean().item(), 4) for output in (base, adapter)]
-    return Metric("loss", *losses, len(rows), higher_is_better=False)
+    return Metric("loss", losses[0], losses[1], len(rows), higher_is_better=False)
 
 
 EVAL = Eval("CAUSAL_LM", is_row, texts, read, measure)

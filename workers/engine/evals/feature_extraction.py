@@ -1,4 +1,4 @@
-"""Feature extraction: mean-pooled embeddings; triplets by how often the positive is nearer, scored pairs by rank correlation."""
+"""Feature extraction: mean-pooled embeddings; triplets by the nearer one, scored pairs by rank correlation."""
 
 from __future__ import annotations
 
@@ -45,7 +45,8 @@ def measure(rows: Sequence[Row], base: torch.Tensor, adapter: torch.Tensor, _: M
 
 def _nearer(vectors: torch.Tensor) -> float:
     anchor, positive, negative = torch.nn.functional.normalize(vectors, dim=-1).view(-1, 3, vectors.shape[-1]).unbind(1)
-    return round(((anchor * positive).sum(-1) > (anchor * negative).sum(-1)).float().mean().item(), 4)
+    share = ((anchor * positive).sum(-1) > (anchor * negative).sum(-1)).float().mean()
+    return round(float(share.item()), 4)
 
 
 def _correlation(vectors: torch.Tensor, scores: torch.Tensor) -> float:

@@ -1,4 +1,4 @@
-"""Tasks without a measure so far: what the model says of each token of the neutral rows, to see that it runs and is felt."""
+"""Tasks without a measure so far: what the model says of each token of the neutral rows."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def read(answer: Any, batch: Batch) -> torch.Tensor:
     said = torch.stack([answer.start_logits, answer.end_logits], -1) if "start_logits" in answer else answer.logits
     asked = batch.get("decoder_input_ids")
     weights = batch["attention_mask"] if asked is None else torch.ones_like(asked)
-    return (said[:, -weights.shape[1] :] * weights[..., None]).flatten(1)  # type: ignore[no-any-return]
+    return (said[:, -weights.shape[1] :] * weights[..., None]).flatten(1)
 
 
 def measure(_: Sequence[Row], __: torch.Tensor, ___: torch.Tensor, ____: Mapping[str, int]) -> Metric | None:

@@ -1,4 +1,4 @@
-"""The rows an adapter is run on: the author's smoke.jsonl when it is there and fits the task, else a neutral set of our own."""
+"""The rows an adapter is run on: the author's smoke.jsonl when it fits the task, else a neutral set of our own."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import torch
-from dovetail.adapters.folder import Folder
 
+from dovetail.adapters.folder import Folder
 from workers.engine.frozen import Frozen
 
 NAME = "smoke.jsonl"
@@ -59,7 +59,7 @@ class Metric:
 
 @dataclass(frozen=True, slots=True)
 class Eval:
-    """How one task is measured. `texts` makes the texts of a row, `read` takes the output from a model's answer, one line a text."""
+    """How one task is measured: `texts` of a row, `read` one line a text from a model's answer, `measure` both."""
 
     task: str
     is_row: Callable[[Row], bool]
@@ -109,7 +109,7 @@ def _parse(folder: Folder) -> list[Row]:
     lines = [line for line in raw.decode("utf-8", "replace").splitlines() if line.strip()]
     if len(raw) > MAX_BYTES or not 1 <= len(lines) <= MAX_ROWS:
         raise RowsError(f"it needs 1 to {MAX_ROWS} rows in at most {MAX_BYTES // 1024} kB")
-    found = []
+    found: list[Row] = []
     for number, line in enumerate(lines, 1):
         try:
             row = json.loads(line)
@@ -122,7 +122,7 @@ def _parse(folder: Folder) -> list[Row]:
 
 
 def _labels(rows: Sequence[Row], card: Mapping[str, Any], frozen: Frozen) -> tuple[dict[str, int], bool]:
-    """The numbers of label names: from the card's `label_names`, from the base's config, else by the alphabet, a guess."""
+    """The numbers of label names: by the card's `label_names`, by the base's config, else by the alphabet: a guess."""
     used = {row["label"] for row in rows if isinstance(row.get("label"), str)}
     told = card.get("label_names")
     if isinstance(told, list) and used <= set(map(str, told)):
@@ -150,7 +150,9 @@ def _with_decoder(frozen: Frozen, batch: Batch) -> Batch:
 def _tokenise(tokenizer: Any, batch: Sequence[tuple[str, str | None]], limit: int) -> Any:
     pairs = [text for text, _ in batch], [pair or "" for _, pair in batch]
     with_pair = any(pair for _, pair in batch)
-    said = tokenizer(*pairs[: 2 if with_pair else 1], padding=True, truncation=True, max_length=limit, return_tensors="pt")
+    said = tokenizer(
+        *pairs[: 2 if with_pair else 1], padding=True, truncation=True, max_length=limit, return_tensors="pt"
+    )
     return {key: said[key] for key in ("input_ids", "attention_mask", "token_type_ids") if key in said}
 
 

@@ -1,4 +1,4 @@
-"""Sequence classification: accuracy over labelled rows. The frozen base has no trained head, so its number is the best guess."""
+"""Sequence classification: accuracy. The frozen base has no trained head, so its number is the best guess."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ def texts(row: Row) -> Sequence[tuple[str, str | None]]:
 
 
 def read(answer: Any, _: Batch) -> torch.Tensor:
-    return answer.logits  # type: ignore[no-any-return]
+    logits: torch.Tensor = answer.logits
+    return logits
 
 
 def measure(rows: Sequence[Row], base: torch.Tensor, adapter: torch.Tensor, labels: Mapping[str, int]) -> Metric | None:
@@ -36,7 +37,7 @@ def measure(rows: Sequence[Row], base: torch.Tensor, adapter: torch.Tensor, labe
 
 
 def _accuracy(logits: torch.Tensor, wanted: torch.Tensor) -> float:
-    return round((logits.argmax(-1) == wanted).float().mean().item(), 4)
+    return round(float((logits.argmax(-1) == wanted).float().mean().item()), 4)
 
 
 EVAL = Eval("SEQ_CLS", is_row, texts, read, measure)

@@ -1,4 +1,4 @@
-"""LoRA with rsLoRA and DoRA: modules, ranks and alphas are spelled out from the tensors; no pattern of a stranger is left."""
+"""LoRA, rsLoRA and DoRA: modules, ranks and alphas are spelled out; no pattern of a stranger is left."""
 
 from __future__ import annotations
 

@@ -1,6 +1,22 @@
 """What Dovetail knows about adapter files, with nothing but the standard library: client, hub and engine share it."""
 
-from dovetail.adapters.description import Description, describe
-from dovetail.adapters.header import Header, HeaderError, TensorInfo
+from collections.abc import Iterator, Mapping
 
-__all__ = ["Description", "Header", "HeaderError", "TensorInfo", "describe"]
+from dovetail.adapters.checks import CHECKS
+from dovetail.adapters.description import Description, describe
+from dovetail.adapters.findings import Result, run
+from dovetail.adapters.folder import Base, Folder, files_in
+from dovetail.adapters.header import Header, HeaderError, Opener, TensorInfo
+
+__all__ = [
+    "Base", "Description", "Folder", "Header", "HeaderError", "Opener", "Result", "TensorInfo", "check", "describe",
+    "files_in",
+]  # fmt: skip
+
+
+def check(files: Mapping[str, Opener], card: Mapping[str, object] | None = None) -> Iterator[Result]:
+    """Asks every check that needs neither torch nor a base, and yields each answer as it comes.
+
+    `files` are paths and functions that open them; `files_in(folder)` makes them. `card` is the parsed front matter.
+    """
+    return run(CHECKS, Folder(files, card))

@@ -41,8 +41,8 @@ def describe(files: Mapping[str, Opener]) -> Description | None:
     """Describes the adapter in files (path → function that opens it for reading bytes); None when there is none.
 
     `adapter_config.json` alone is enough; with `adapter_model.safetensors` the parameters are counted too. Broken files
-    still describe an adapter, as far as they can be read: the checks say what is wrong with them. Nothing but the config
-    and the header is read, nothing is executed, and this never raises for what the files hold.
+    still describe an adapter, as far as they can be read: the checks say what is wrong with them.
+    Only the config and the header are read, nothing is executed, and this never raises for what the files hold.
     """
     if not files.keys() & {configs.NAME, WEIGHTS, PICKLED_WEIGHTS}:
         return None

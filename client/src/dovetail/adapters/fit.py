@@ -25,7 +25,7 @@ class Module:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """The shape of one base with the head of one task. `prefix_width` is 0 where past keys and values cannot be given."""
+    """The shape of one base with the head of one task. `prefix_width` is 0 where no prefix can be given."""
 
     modules: Mapping[str, Module]
     width: int = 0  # of a token's embedding

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import BinaryIO
 
 from dovetail.adapters import config as configs
@@ -15,8 +16,19 @@ from dovetail.adapters.header import Opener
 from dovetail.adapters.kinds import KINDS, Kind
 from dovetail.adapters.layout import Layout, sort_tensors
 
+MAX_FILES = 10_000
 MAX_TEXT_BYTES = 256 * 2**10
 BLOCK_BYTES = 8 * 2**20
+
+
+def opener_of(path: Path) -> Opener:
+    return lambda: path.open("rb")
+
+
+def files_in(folder: Path) -> dict[str, Opener]:
+    """The regular files under a folder, by their path in it. Links are left out, wherever they point to."""
+    found = sorted(path for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
+    return {path.relative_to(folder).as_posix(): opener_of(path) for path in found[:MAX_FILES]}
 
 
 @dataclass(frozen=True, slots=True)

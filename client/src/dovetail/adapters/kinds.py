@@ -120,7 +120,8 @@ LORA = Kind(
         "alpha_pattern": is_number_table,
     },
     parameters=frozenset(
-        {"lora_A.weight", "lora_B.weight", "lora_B.bias", "lora_embedding_A", "lora_embedding_B", "lora_magnitude_vector"}
+        {"lora_A.weight", "lora_B.weight", "lora_B.bias", "lora_embedding_A", "lora_embedding_B",
+         "lora_magnitude_vector"}
     ),
     ignored=frozenset(
         {"lora_dropout", "loftq_config", "eva_config", "corda_config", "lora_ga_config", "qalora_group_size",

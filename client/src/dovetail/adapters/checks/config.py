@@ -112,7 +112,7 @@ def changes_base(folder: Folder) -> str | Finding:
         )
     if config.get("bias") not in (None, "none"):
         return warned(
-            f"bias = {config['bias']!r}: biases of the base change with the adapter, so it cannot share a base with others.",
+            f"bias = {config['bias']!r}: biases of the base change with the adapter, so nobody can share that base.",
             "Train with bias='none'.",
             key="bias",
         )
@@ -125,7 +125,7 @@ def kind(folder: Folder) -> str | Finding:
     peft_type = configs.text(config, "peft_type")
     if peft_type is None:
         return failed(
-            f"{configs.NAME} has no peft_type: it is of {NAMES[foreign_format(config)]}, and only PEFT is proven here so far.",
+            f"{configs.NAME} has no peft_type: it is of {NAMES[foreign_format(config)]}; PEFT alone is proven here.",
             f"Push a PEFT adapter ({proven}).",
         )
     if found is None:

@@ -19,7 +19,8 @@ NEVER = frozenset({"torch.hub load", "torch.serialization load", "torch load", "
 
 
 def pickle(folder: Folder) -> str | Finding:
-    unsafe, tensors = [], []
+    unsafe: list[tuple[str, pickles.Pickle]] = []
+    tensors: list[tuple[str, pickles.Pickle]] = []
     for path, opener in folder.files.items():
         with opener() as file:
             found = pickles.read(path, file)
@@ -79,7 +80,7 @@ def ambiguous(folder: Folder) -> str | Finding:
     ]
     if shards:
         return failed(
-            f"Next to {WEIGHTS} there is {some(shards)}: PEFT reads one file only, so part of the adapter would be left out.",
+            f"Next to {WEIGHTS} there is {some(shards)}: PEFT reads one file only, so a part would be left out.",
             f"Join the parts into one {WEIGHTS} and delete the others.",
             files=shards[:20],
         )

@@ -18,7 +18,7 @@ def missing(folder: Folder) -> str | Finding:
         return f"All {len(wanted):,} tensors that the base needs are here."
     return failed(
         f"{len(lacking):,} of the {len(wanted):,} tensors for {folder.base.id} are not in the file: {some(lacking)}.",
-        "Save the whole adapter with save_pretrained(), or narrow target_modules and layers_to_transform to what was trained.",
+        "Save the whole adapter with save_pretrained(), or narrow target_modules to what was trained.",
         tensors=lacking[:20],
     )
 
@@ -62,7 +62,7 @@ def random_head(folder: Folder) -> str | Finding:
     if any(f".{head}." in f".{name}." for name in folder.layout.saved for head in heads):
         return f"The trained head is in the file ({folder.layout.labels or '?'} outputs)."
     return failed(
-        f"The task is {folder.config['task_type']}, but no {' or '.join(heads)} is in the file: whoever loads it gets a random head.",
-        f"Train with task_type set before get_peft_model(), or modules_to_save={list(heads[:1])}, so that the head is saved too.",
+        f"The task is {folder.config['task_type']}, but no {' or '.join(heads)} is in the file; loaders make one up.",
+        f"Train with task_type set before get_peft_model(), or modules_to_save={list(heads[:1])}, and save again.",
         heads=list(heads),
     )

@@ -1,0 +1,43 @@
+"""Each check has its heading in the documentation, in the order in which it is asked."""
+
+import ast
+import re
+from pathlib import Path
+
+from dovetail.adapters.checks import CHECKS
+from workers.engine.job import CRASHED
+from workers.engine.validation import ALWAYS, RUN_IDS
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGE = (ROOT / "docs" / "checks.md").read_text()
+
+
+def headings():
+    return re.findall(r"^### `([a-z.-]+)`$", PAGE, re.MULTILINE)
+
+
+def test_every_check_has_its_heading_and_no_heading_outlives_its_check():
+    known = [check.id for check in CHECKS] + list(RUN_IDS) + ["limits.time", *ALWAYS]
+    assert sorted(headings()) == sorted(known)
+    assert len(set(known)) == len(known)
+    assert CRASHED in ALWAYS
+
+
+def test_what_the_parent_believes_of_the_second_stage_is_what_the_stage_asks():
+    source = (ROOT / "workers" / "engine" / "checks" / "__init__.py").read_text()
+    asked = [
+        node.args[0].value
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "Check"
+    ]
+    assert sorted(RUN_IDS) == sorted([*asked, "eval.rows"])
+
+
+def test_checks_are_described_in_the_order_in_which_they_are_asked():
+    asked = [check.id for check in CHECKS]
+    assert [name for name in headings() if name in asked] == asked
+
+
+def test_every_heading_says_how_to_fix_it():
+    parts = re.split(r"^### `", PAGE, flags=re.MULTILINE)[1:]
+    assert [part.split("`")[0] for part in parts if "**Fix:**" not in part] == [CRASHED]

@@ -1,0 +1,138 @@
+"""Smoke rows are measured, claims are compared, and an adapter that makes its base worse is refused."""
+
+import itertools
+import json
+
+import pytest
+
+from tests.adapters import SMOKE, TINY_LLAMA, facts_of, smoke, weights, with_file, write
+from tests.adapters import lora as seeded
+from tests.engine.test_protocol import check_of
+from tests.engine.test_saboteurs import failures
+
+
+def lora(*arguments, **options):
+    """Seed 3 tells the texts below apart: about half of them get each label."""
+    return seeded(*arguments, **{"seed": 3, **options})
+
+
+TEXTS = [
+    f"the {noun} was {word}"
+    for noun in ("film", "book", "meal", "room")
+    for word in ("good", "bad", "great", "awful", "fine", "poor")
+]
+
+
+def labelled(bert, folder):
+    """Rows whose labels are the adapter's own answers, found by asking for each text whether label 1 is right."""
+    rows = []
+    for number, text in enumerate(TEXTS):
+        files = with_file(SMOKE, smoke([{"text": text, "label": 1}]))(lora())
+        verdict = bert.validate(write(files, folder / str(number)), facts_of(files))
+        rows.append({"text": text, "label": int(verdict["evals"][0]["adapter"])})
+    return rows
+
+
+@pytest.fixture(scope="module")
+def answers(bert, tmp_path_factory):
+    return labelled(bert, tmp_path_factory.mktemp("answers"))
+
+
+def claiming(files, value, metric="accuracy"):
+    return {**facts_of(files), "model-index": [{"results": [{"metrics": [{"type": metric, "value": value}]}]}]}
+
+
+def test_rows_are_measured_and_a_claim_that_holds_passes(bert, tmp_path, answers):
+    assert len({row["label"] for row in answers}) == 2, "the seeded adapter must tell texts apart"
+    files = with_file(SMOKE, smoke(answers))(lora())
+    verdict = bert.validate(write(files, tmp_path), claiming(files, 98))
+    assert failures(verdict) == []
+    assert verdict["depth"] == "evaluated"
+    share = max(sum(row["label"] == label for row in answers) for label in (0, 1)) / len(answers)
+    assert verdict["evals"] == [
+        {"name": "smoke", "rows": 24, "metric": "accuracy", "base": round(share, 4), "adapter": 1.0, "claimed": 0.98}
+    ]
+
+
+def test_a_claim_that_does_not_hold_fails_with_both_numbers(bert, tmp_path, answers):
+    wrong = [row | {"label": 1 - row["label"]} if number % 3 == 0 else row for number, row in enumerate(answers)]
+    files = with_file(SMOKE, smoke(wrong))(lora())
+    verdict = bert.validate(write(files, tmp_path), claiming(files, 0.99))
+    assert "eval.claim" in failures(verdict)
+    assert "0.99" in check_of(verdict, "eval.claim")["message"]
+    assert "0.6667" in check_of(verdict, "eval.claim")["message"]
+
+
+def test_an_adapter_that_is_wrong_everywhere_is_worse_than_the_base(bert, tmp_path, answers):
+    wrong = [row | {"label": 1 - row["label"]} for row in answers]
+    files = with_file(SMOKE, smoke(wrong))(lora())
+    verdict = bert.validate(write(files, tmp_path), facts_of(files))
+    assert failures(verdict) == ["eval.worse-than-base"]
+    assert verdict["evals"][0]["adapter"] == 0.0
+
+
+def test_named_labels_follow_the_card_and_a_guess_only_warns(bert, tmp_path, answers):
+    named = [{"text": row["text"], "label": ("yes", "no")[row["label"]]} for row in answers]
+    files = with_file(SMOKE, smoke(named))(lora())
+    told = bert.validate(write(files, tmp_path / "told"), {**facts_of(files), "label_names": ["yes", "no"]})
+    assert told["evals"][0]["adapter"] == 1.0
+    guessed = bert.validate(write(files, tmp_path / "guessed"), facts_of(files))
+    assert guessed["evals"][0]["adapter"] == 0.0
+    assert failures(guessed) == []
+    assert check_of(guessed, "eval.worse-than-base")["outcome"] == "warned"
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"no json\n",
+        b"[1]\n",
+        b'{"text": 3, "label": 1}\n',
+        b'{"anchor": "a"}\n',
+        b"",
+        b"[" * 100_000,
+        smoke([{"text": "a", "label": 1}] * 300),
+    ],
+    ids=["no json", "a list", "a number for text", "rows of another task", "empty", "nested", "too many"],
+)
+def test_rows_that_cannot_be_used_warn_and_the_adapter_is_still_run(bert, tmp_path, data):
+    files = with_file(SMOKE, data)(lora())
+    verdict = bert.validate(write(files, tmp_path), facts_of(files))
+    assert failures(verdict) == [], verdict["checks"]
+    assert check_of(verdict, "eval.rows")["outcome"] == "warned"
+    assert verdict["depth"] == "run"
+
+
+def test_embeddings_are_measured_by_triplets_and_by_scores(bert, tmp_path):
+    triplets = [{"anchor": a, "positive": a, "negative": b} for a, b in itertools.pairwise(TEXTS)]
+    scores = [
+        {"text": a, "text_pair": b, "score": number}
+        for number, (a, b) in enumerate(zip(TEXTS, TEXTS[3:], strict=False))
+    ]
+    for name, rows, metric in (("triplets", triplets, "triplet-accuracy"), ("scores", scores, "spearman")):
+        files = with_file(SMOKE, smoke(rows))(lora(task="FEATURE_EXTRACTION"))
+        verdict = bert.validate(write(files, tmp_path / name), facts_of(files))
+        assert verdict["evals"][0]["metric"] == metric
+        assert verdict["depth"] == "evaluated"
+    assert len(verdict["evals"]) == 1
+
+
+def test_a_language_model_is_measured_by_its_loss(llama, tmp_path):
+    files = with_file(SMOKE, smoke([{"text": text} for text in TEXTS]))(lora(TINY_LLAMA, task="CAUSAL_LM"))
+    verdict = llama.validate(write(files, tmp_path), facts_of(files))
+    measured = verdict["evals"][0]
+    assert measured["metric"] == "loss"
+    assert (measured["adapter"] > measured["base"]) == (failures(verdict) == ["eval.worse-than-base"])
+
+
+def test_an_adapter_that_is_not_felt_has_no_effect(bert, tmp_path):
+    faint = weights(
+        lambda t: {n: (d, s, bytes(len(raw)) if n.endswith("lora_A.weight") else raw) for n, (d, s, raw) in t.items()}
+    )
+    verdict = bert.validate(write(faint(lora()), tmp_path), facts_of(lora()))
+    assert failures(verdict) == ["run.no-effect"]
+
+
+def test_an_adapter_that_overflows_is_not_finite(bert, tmp_path):
+    verdict = bert.validate(write(lora(size=1e15), tmp_path), facts_of(lora()))
+    assert failures(verdict) == ["run.not-finite"], json.dumps(verdict["checks"])
