@@ -143,7 +143,7 @@ def test_a_text_that_was_too_slow_once_is_not_tried_again(monkeypatch):
     assert card.html(text, files=FILES, pages=PAGES).startswith("<pre>")
 
 
-def test_html_that_outgrows_its_text_is_not_kept(monkeypatch):
+def test_html_that_outgrows_its_text_is_not_kept():
     text = "*a*\n\n" * 60_000
     assert card.html(text, files=FILES, pages=PAGES).startswith("<pre>*a*")
 

@@ -90,3 +90,8 @@ def test_the_large_joint_is_labelled_and_needs_no_inline_style():
     svg = drawn(verdict("passed"), "{% joint said large=True %}")
     assert list(re.findall(r">(\w+)</text>", svg)) == list(AREAS)
     assert "style" not in svg
+
+
+def test_commands_in_sentences_are_code_and_the_rest_is_escaped():
+    shown = drawn("Add it with `manage.py shelf add <b>`; <script>", "{{ said|ticks }}")
+    assert shown == "Add it with <code>manage.py shelf add &lt;b&gt;</code>; &lt;script&gt;"

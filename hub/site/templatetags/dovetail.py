@@ -1,13 +1,14 @@
 """How templates draw the joint and say sizes, times, kinds and digests; formatting only."""
 
+import re
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
 from django import template
 from django.utils import timezone
-from django.utils.html import format_html
-from django.utils.safestring import SafeString
+from django.utils.html import conditional_escape, format_html
+from django.utils.safestring import SafeString, mark_safe
 
 from hub.site.joint import Tooth, areas, shapes, text_twin
 
@@ -127,6 +128,12 @@ def _relative(age: float, at: datetime) -> str:
     if days < 30:
         return "yesterday" if days == 1 else f"{days} days ago"
     return at.strftime("%-d %b %Y")
+
+
+@register.filter
+def ticks(sentence: str) -> SafeString:
+    """A sentence whose `commands` are set as code; everything in it is escaped first."""
+    return mark_safe(re.sub(r"`([^`]{1,200})`", r"<code>\1</code>", conditional_escape(sentence)))  # noqa: S308
 
 
 @register.filter
