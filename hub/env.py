@@ -36,6 +36,14 @@ def truth(name: str, default: bool) -> bool:
     raise ImproperlyConfigured(f"{PREFIX}{name} must be on or off, not {value!r}.")
 
 
+def choice(name: str, *choices: str) -> str:
+    """Return DOVETAIL_<name>, one of the choices; the first is the default."""
+    value = text(name, choices[0])
+    if value not in choices:
+        raise ImproperlyConfigured(f"{PREFIX}{name} must be one of {', '.join(choices)}, not {value!r}.")
+    return value
+
+
 def words(name: str, default: str = "") -> list[str]:
     """Return DOVETAIL_<name> split at commas."""
     return [word.strip() for word in text(name, default).split(",") if word.strip()]

@@ -131,9 +131,9 @@ MAX_ATTEMPTS = 3
 DOORBELL = "hub.celery.ring"  # called with a verdict's id after the commit that queued it; the heart knows no queue
 
 # --- first values of what an administrator may change later (registry.site) ------------------------------------------
-FIRST_REGISTRATION = env.text("REGISTRATION", "open")
-FIRST_PULL_POLICY = env.text("PULL_POLICY", "open")
-FIRST_THROTTLE = env.text("THROTTLE", "on")
+FIRST_REGISTRATION = env.choice("REGISTRATION", "open", "invite", "closed")
+FIRST_PULL_POLICY = env.choice("PULL_POLICY", "open", "verified")
+FIRST_THROTTLE = env.choice("THROTTLE", "on", "off")
 
 # --- people ----------------------------------------------------------------------------------------------------------
 AUTH_USER_MODEL = "registry.User"

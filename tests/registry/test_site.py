@@ -1,7 +1,10 @@
 """Settings of the site: choices, first values, and how processes follow."""
 
 import pytest
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
 
+from hub import env
 from registry import site
 from registry.errors import ValueInvalid
 from registry.models import AuditEvent, SiteSetting
@@ -47,3 +50,11 @@ def test_reading_a_setting_costs_one_query_in_a_while(django_assert_num_queries)
     site.forget()
     with django_assert_num_queries(1):
         assert {site.value(name) for name in site.CHOICES} == {"open", "on"}
+
+
+def test_the_environment_cannot_give_a_value_that_the_site_does_not_know(monkeypatch):
+    for name, choices in site.CHOICES.items():
+        monkeypatch.setenv(f"DOVETAIL_{name.upper()}", "mayby")
+        with pytest.raises(ImproperlyConfigured, match=f"DOVETAIL_{name.upper()} must be one of .*, not 'mayby'"):
+            env.choice(name.upper(), *choices)
+    assert all(getattr(settings, f"FIRST_{name.upper()}") in choices for name, choices in site.CHOICES.items())
