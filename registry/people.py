@@ -281,7 +281,8 @@ def token_row(
             fix="Name repositories for a fine-grained token, and for no other.",
         )
     for full_name, right in grants.items():
-        names.split_id(full_name)
+        for part in names.split_id(full_name):
+            names.check_name(part)
         if right not in GRANTS:
             raise ValueInvalid(
                 f"A token cannot be given {right!r} on {full_name}.", fix=f"Use one of {', '.join(GRANTS)}."

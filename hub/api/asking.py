@@ -5,9 +5,9 @@ from typing import Any
 
 from django.utils.decorators import method_decorator
 from django.views.decorators.http import conditional_page
-from rest_framework.exceptions import NotFound
+from rest_framework.exceptions import NotFound, ParseError
 from rest_framework.negotiation import BaseContentNegotiation
-from rest_framework.parsers import BaseParser
+from rest_framework.parsers import BaseParser, JSONParser
 from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
 from rest_framework.throttling import BaseThrottle
@@ -33,17 +33,33 @@ class AlwaysJson(BaseContentNegotiation):
         return only, only.media_type
 
 
+class Json(JSONParser):
+    """JSON whose nesting ends before our stack does."""
+
+    def parse(self, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return super().parse(*args, **kwargs)
+        except RecursionError:
+            raise ParseError("The JSON is nested too deep.") from None
+
+
 # ETag and If-None-Match over the answer's bytes: right for what never changes, and honest for what does.
 @method_decorator(conditional_page, name="dispatch")
 class View(APIView):
     # One route of our REST. No docstring: OpenAPI would take it for the description of every operation.
 
     content_negotiation_class = AlwaysJson
+    parser_classes = (Json,)
     throttle: PerMinute | None = None
 
     def get_throttles(self) -> list[BaseThrottle]:
         self.throttle = PerMinute()
         return [self.throttle]
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        super().initial(request, *args, **kwargs)
+        if "\0" in request.path:  # PostgreSQL takes no NUL, so nothing here is called by such a name
+            raise NotFound("There is no route with a NUL in it.")
 
     @property
     def caller(self) -> Caller:

@@ -67,7 +67,7 @@ class Search(s.Serializer[Data]):
 
 
 class Paging(s.Serializer[Data]):
-    cursor = s.CharField(required=False, help_text="from `next` of the page before")
+    cursor = s.CharField(required=False, help_text="from next of the page before")
     limit = s.IntegerField(required=False, min_value=1, max_value=100, default=30)
 
 

@@ -11,6 +11,7 @@ from registry import catalog, site
 from registry.errors import StoreUnavailable
 from tests.api.conftest import judged, pushed
 
+GRANTS = '{"name": "x", "role": "fine-grained", "repos": {%s}}'
 MEMBERS = {"type", "title", "status", "code", "detail", "fix"}
 
 
@@ -29,7 +30,19 @@ MEMBERS = {"type", "title", "status", "code", "detail", "fix"}
         ("GET", "/api/v1/adapters?limit=ten", "", "", 400, "value-invalid"),
         ("GET", "/api/v1/adapters?sort=colour", "", "", 400, "value-invalid"),
         ("GET", "/api/v1/adapters?q=%00", "", "", 400, "value-invalid"),
-        ("GET", "/api/v1/adapters/a/b%00c", "", "", 404, "adapter-not-found"),
+        ("GET", "/api/v1/adapters/a/b%00c", "", "", 404, "route-not-found"),
+        ("GET", "/api/v1/organizations/a%00c/members", "", "", 404, "route-not-found"),
+        ("GET", "/api/v1/adapters/%ff/%fe", "", "", 404, "adapter-not-found"),
+        ("GET", "/api/v1/adapters?cursor=%ff", "", "", 400, "value-invalid"),
+        ("GET", "/api/v1/adapters/alice/reviews/revisions?cursor=%ff", "", "", 404, "revision-not-found"),
+        ("GET", f"/api/v1/me/tokens/{10**40}", "", "", 404, "token-not-found"),
+        ("POST", "/api/v1/me/tokens", '{"name": "\\ud800", "role": "read"}', "application/json", 400, "value-invalid"),
+        ("POST", "/api/v1/me/tokens", '{"name": "\\u0000", "role": "read"}', "application/json", 400, "value-invalid"),
+        ("POST", "/api/v1/me/tokens", GRANTS % '"alice/\\u0000": "read"', "application/json", 400, "name-invalid"),
+        ("POST", "/api/v1/me/tokens", GRANTS % '"alice/\\ud800": "read"', "application/json", 400, "name-invalid"),
+        ("POST", "/api/v1/me/tokens", GRANTS % '"alice": "read"', "application/json", 400, "name-invalid"),
+        ("POST", "/api/v1/me/tokens", GRANTS % '"alice/x": "own"', "application/json", 400, "value-invalid"),
+        ("POST", "/api/v1/me/tokens", "[" * 100_000, "application/json", 400, "body-invalid"),
     ],
 )
 def test_whatever_is_wrong_is_a_problem_document(ask, adapter, method, url, body, kind, status, code):
@@ -50,6 +63,12 @@ def test_a_bad_token_is_refused_and_never_taken_for_nobody(cast):
             "token-invalid",
             "Bearer",
         )
+
+
+def test_numbers_beyond_any_column_are_only_large(ask, adapter):
+    for query in (f"rank_max={10**30}", f"size_max={10**30}"):
+        assert len(ask().get(f"/api/v1/adapters?{query}").json()["items"]) == 1
+    assert ask().get(f"/api/v1/adapters?rank_min={10**30}").json()["items"] == []
 
 
 def test_any_accept_header_gets_json(ask, adapter):

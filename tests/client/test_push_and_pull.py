@@ -68,6 +68,14 @@ def test_a_private_adapter_is_missing_for_strangers(dovetail, live_hub, folder):
     assert hidden.stderr.replace("hidden", "nothing") == nothing.stderr
 
 
+def test_waiting_for_the_verdict_of_what_is_no_adapter_ends_well(dovetail, live_hub, tmp_path):
+    (tmp_path / "words").mkdir()
+    (tmp_path / "words" / "README.md").write_text("# Words\n")
+    done = dovetail("push", tmp_path / "words", "alice/words", "--wait", hub=live_hub, who="alice")
+    assert done.returncode == 0
+    assert "no verdict" in done.stderr
+
+
 def test_who_may_not_push_is_told_so(dovetail, live_hub, folder):
     for who, where in (("carol", "alice/x"), ("erin", "acme/x")):
         done = dovetail("push", folder, where, hub=live_hub, who=who)

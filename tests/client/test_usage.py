@@ -1,12 +1,14 @@
 """Whoever writes a command wrongly reads one sentence that helps, and programs read the exit status."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from dovetail import cli
 from tests.live import ROOT
 
 HUB = "http://127.0.0.1:9"  # the discard port: nobody answers
@@ -64,6 +66,11 @@ def test_every_command_explains_itself(dovetail):
         assert dovetail(command, "-h").returncode == 0
     assert dovetail().returncode == 2, "nothing asked is nothing done"
     assert "Usage" in dovetail().stdout
+
+
+def test_every_command_has_its_heading():
+    headings = re.findall(r"^### `dovetail (\w+)", (ROOT / "client" / "README.md").read_text(), re.MULTILINE)
+    assert headings == [command.callback.__name__ for command in cli.app.registered_commands]
 
 
 def test_no_command_but_push_pays_for_huggingface_hub():
