@@ -42,7 +42,10 @@ def test_a_revision_has_many_names(wire: Wire, head):
         assert wire.get(f"/api/models/{NAME}/revision/{name}").json()["sha"] != head, name
 
 
-@pytest.mark.parametrize("name", ["nope", "f" * 40, "1234", "refs/heads/nope", "refs", "verified", "%20", "a%00b", "*"])
+NOWHERE = ["nope", "f" * 40, "1234", "refs/heads/nope", "refs", "verified", "%20", "a%00b", "*"]
+
+
+@pytest.mark.parametrize("name", NOWHERE)
 def test_a_name_of_no_revision_is_refused(wire: Wire, head, name):
     api = f"/api/models/{NAME}"
     for path in (f"{api}/revision/{name}", f"/{NAME}/resolve/{name}/README.md", f"{api}/tree/{name}"):
@@ -53,13 +56,16 @@ def test_a_name_of_no_revision_is_refused(wire: Wire, head, name):
 
 def test_two_commits_with_one_beginning_are_refused_when_abbreviated(wire: Wire, head, cast):
     first = Revision.objects.get(oid=head)
-    twin = head[:20] + ("0" * 20 if head[20:] != "0" * 20 else "1" * 20)
+    twin = head[:20] + ("1" if head[20] == "0" else "0") * 20
     Revision.objects.create(adapter=first.adapter, oid=twin, title="Twin", author=cast["alice"])
     assert wire.get(f"/api/models/{NAME}/revision/{head[:20]}").status_code == 404
     assert wire.get(f"/api/models/{NAME}/revision/{head[:21]}").status_code == 200
 
 
-@pytest.mark.parametrize("name", ["verified", "HEAD", "a" * 40, "refs/x", "a..b", "x.lock", "-x", "a b", "a~1", "/a", "a//b", ""])
+MISLEADING = ["verified", "HEAD", "a" * 40, "refs/x", "a..b", "x.lock", "-x", "a b", "a~1", "/a", "a//b", ""]
+
+
+@pytest.mark.parametrize("name", MISLEADING)
 def test_names_that_would_mislead_make_no_branch_and_no_tag(wire: Wire, head, name):
     before = Ref.objects.count()
     assert wire.ask("POST", f"/api/models/{NAME}/tag/main", {"tag": name}).status_code == 400
@@ -88,7 +94,8 @@ def test_history_comes_in_pages(wire: Wire, head):
 def test_a_tree_has_files_and_folders_with_the_ids_of_git(wire: Wire, head):
     top = {one["path"]: one for one in wire.get(f"/api/models/{NAME}/tree/main").json()}
     assert {path: one["type"] for path, one in top.items()} == {
-        ".gitattributes": "file", "README.md": "file", "a": "directory", "sub dir": "directory", "w.safetensors": "file",
+        ".gitattributes": "file", "README.md": "file", "a": "directory", "sub dir": "directory",
+        "w.safetensors": "file",
     }  # fmt: skip
     assert top["w.safetensors"]["lfs"] == {"oid": sha256(WEIGHTS), "size": 1024, "pointerSize": 129}
     assert top["w.safetensors"]["size"] == 1024
@@ -189,8 +196,9 @@ def test_strangers_files_are_never_shown_as_pages(wire: Wire, head):
 @pytest.mark.parametrize(
     ("asked", "status", "start", "end"),
     [
-        ("bytes=0-0", 206, 0, 1), ("bytes=1000-", 206, 1000, 1024), ("bytes=10-19", 206, 10, 20), ("bytes=-24", 206, 1000, 1024),
-        ("bytes=1000-99999", 206, 1000, 1024), ("bytes=-5000", 206, 0, 1024), ("bytes=0-1023", 206, 0, 1024),
+        ("bytes=0-0", 206, 0, 1), ("bytes=1000-", 206, 1000, 1024), ("bytes=10-19", 206, 10, 20),
+        ("bytes=-24", 206, 1000, 1024), ("bytes=1000-99999", 206, 1000, 1024), ("bytes=-5000", 206, 0, 1024),
+        ("bytes=0-1023", 206, 0, 1024),
         ("bytes=0-1,5-6", 200, 0, 1024), ("lines=1-2", 200, 0, 1024), ("bytes=-", 200, 0, 1024), ("", 200, 0, 1024),
     ],
 )  # fmt: skip
@@ -252,7 +260,7 @@ def test_under_the_verified_policy_strangers_get_what_passed(wire: Wire, cast, v
     for who in ("alice", "bob", "erin"):
         assert wire.get(path, who=who).status_code == 200
     first = Revision.objects.get(title="initial commit", adapter__name="lora").oid
-    assert wire.get(f"/acme/lora/resolve/{first}/.gitattributes", who="carol").status_code == 200  # no verdict, no doubt
+    assert wire.get(f"/acme/lora/resolve/{first}/.gitattributes", who="carol").status_code == 200
 
 
 def test_the_refusal_names_the_newest_verified_revision(wire: Wire, verdict):
@@ -332,8 +340,9 @@ def queries(wire: Wire, path: str) -> int:
 
 
 def test_reading_asks_the_database_the_same_number_of_times_whatever_the_size(wire: Wire, head, cast):
-    paths = [f"/api/models/{NAME}", f"/api/models/{NAME}/tree/main?recursive=true&expand=true", f"/api/models/{NAME}/refs",
-             f"/api/models/{NAME}/commits/main", f"/{NAME}/resolve/main/README.md", "/api/models", "/api/models?full=true"]  # fmt: skip
+    parts = ["", "/tree/main?recursive=true&expand=true", "/refs", "/commits/main"]
+    paths = [f"/api/models/{NAME}{part}" for part in parts]
+    paths += [f"/{NAME}/resolve/main/README.md", "/api/models", "/api/models?full=true"]
     before = {path: queries(wire, path) for path in paths}
     wire.commit(NAME, header(), *(file(f"many/{number}", b"same") for number in range(60)))
     for number in range(6):
@@ -345,7 +354,7 @@ def test_reading_asks_the_database_the_same_number_of_times_whatever_the_size(wi
 
 
 def test_a_quarantined_adapter_is_refused_to_its_owner_and_gone_for_others(wire: Wire, head, cast):
-    moderation.quarantine(refs.Adapter.objects.get(), by=cast.session("mona"), reason="malware: it was reported", note="")
+    moderation.quarantine(refs.Adapter.objects.get(), by=cast.session("mona"), reason="it was reported", note="")
     for path in (f"/api/models/{NAME}", f"/{NAME}/resolve/main/README.md", f"/api/models/{NAME}/tree/main"):
         mine, theirs = wire.get(path), wire.get(path, who="carol")
         assert (mine.status_code, mine["X-Error-Message"]) == (403, "Access to this resource is disabled.")

@@ -1,0 +1,31 @@
+"""docs/wire.md has a heading for every route of the wire table, and for none that is gone."""
+
+import re
+from pathlib import Path
+
+from django.urls import URLPattern
+
+from hub.hf import urls
+from tests.test_docs import headings
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "wire.md"
+SPELLED = {"<str:ns>/<str:name>": "{id}", "<path:tail>": "{rev}/{path}"}
+
+
+def spelled(pattern: URLPattern) -> str:
+    route = str(pattern.pattern)
+    for ours, theirs in SPELLED.items():
+        route = route.replace(ours, theirs)
+    return "/" + re.sub(r"<\w+:(\w+)>", r"{\1}", route)
+
+
+def test_every_route_has_its_heading_and_no_heading_outlives_its_route():
+    served = {spelled(one) for one in urls.urlpatterns if not str(one.pattern).startswith("^")}
+    datasets = {route for route in served if "datasets" in route}
+    assert {route.replace("/api/datasets", "/api/models").replace("/datasets/", "/") for route in datasets} <= served
+    assert headings("wire.md") == served - datasets - {"/{name}/resolve/{rest}"}
+
+
+def test_every_sentence_of_what_is_not_served_is_on_the_page():
+    listed = set(re.findall(r"^- (.+)$", PAGE.read_text().partition("## Known and not served")[2], re.MULTILINE))
+    assert listed == {one.callback.view_initkwargs["sentence"] for one in urls.UNSERVED}
