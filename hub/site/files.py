@@ -6,6 +6,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
 from hub.site.head import Head, adapter_page
+from hub.site.tensors import tensors_of
 from hub.site.text import readable
 from registry import policy, pull
 from registry.errors import FileNotFound
@@ -40,13 +41,15 @@ def blob(request: HttpRequest, head: Head, path: str) -> HttpResponse:
     entry = head.entries.get(path)
     if entry is None:
         raise _missing(head, path)
-    text = readable(entry)
+    tensors = tensors_of(entry)
+    text = readable(entry) if tensors is None else None
     parts = path.split("/")
     shown = {
         "head": head,
         "tab": "files",
         "entry": entry,
         "text": text,
+        "tensors": tensors,
         "line_count": range(1, text.count("\n") + (not text.endswith("\n")) + 1) if text else range(0),
         "crumbs": [("/".join(parts[: depth + 1]), part) for depth, part in enumerate(parts[:-1])],
         "name": parts[-1],

@@ -21,11 +21,23 @@ if (themeButton) {
 
 // Copy buttons: data-copy holds the text, data-copy-from the id of the element that shows it.
 const showCopyButtons = (place) => place.querySelectorAll(".copy[hidden]").forEach((button) => { button.hidden = false; });
+const copyText = (text) => {
+  if (navigator.clipboard) return navigator.clipboard.writeText(text);
+  const field = document.createElement("textarea");  // a hub on plain http is no secure context: no clipboard there
+  field.className = "hidden-text";
+  field.value = text;
+  document.body.append(field);
+  field.select();
+  document.execCommand("copy");
+  field.remove();
+  return Promise.resolve();
+};
 document.addEventListener("click", async (event) => {
   const button = event.target.closest(".copy");
   if (!button) return;
   const source = button.dataset.copyFrom && document.getElementById(button.dataset.copyFrom);
-  await navigator.clipboard.writeText(source ? source.textContent : button.dataset.copy);
+  await copyText(source ? source.textContent : button.dataset.copy);
+  button.focus();
   const before = button.dataset.label || button.textContent;
   button.dataset.label = before;
   button.textContent = "Copied";
