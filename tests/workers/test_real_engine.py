@@ -1,0 +1,117 @@
+"""Real weights in the real engine, from the push to the verdict, also when the kernel takes the engine away."""
+
+import os
+import signal
+import subprocess
+import threading
+from pathlib import Path
+
+import pytest
+
+from registry import push
+from registry.models import Base, Ref, Verdict
+from registry.push import MAIN, Inline, Intent
+from registry.verdicts import latest
+from tests import adapters
+from workers import bench, shelf
+from workers.sandbox import Engine
+
+pytestmark = [pytest.mark.engine, pytest.mark.django_db(transaction=True)]
+
+MAKE_BASES = Path(__file__).parents[1] / "engine" / "make_bases.py"
+
+
+@pytest.fixture(scope="module")
+def shelves(tmp_path_factory):
+    """A folder for the shelf that lasts for the module, so that engines stay warm, and the tiny bases to put there."""
+    assert bench.interpreter().exists(), f"{bench.interpreter()} is missing: build it with `make engine-5`"
+    made = tmp_path_factory.mktemp("bases")
+    subprocess.run([bench.interpreter(), MAKE_BASES, made], check=True, capture_output=True)
+    bench.unfit.cache_clear()
+    yield tmp_path_factory.mktemp("shelf"), made
+    bench.ENGINES.stop()
+
+
+@pytest.fixture
+def bert(shelves, settings, db) -> Base:
+    settings.SHELF, made = shelves
+    return shelf.add_folder(adapters.TINY_BERT.id, made / "bert", source="a test", tell=lambda line: None)
+
+
+@pytest.fixture
+def judged(cast, django_capture_on_commit_callbacks):
+    """Push files as an adapter and return its verdict after one validation."""
+    adapter = cast.adapter("alice/reviews")
+
+    def judge(files: adapters.Files) -> Verdict:
+        operations = [Inline(path, content) for path, content in files.items()]
+        revision = push.receive(Intent(adapter, MAIN, cast.session("alice"), "weights"), operations).revision
+        verdict = latest(revision)
+        assert verdict is not None
+        return once_more(verdict)
+
+    return judge
+
+
+def once_more(verdict: Verdict) -> Verdict:
+    bench.validate(verdict.pk)
+    return Verdict.objects.get(pk=verdict.pk)
+
+
+def engine() -> Engine:
+    """Return the engine that was used last."""
+    return next(reversed(bench.ENGINES._warm.values()))
+
+
+def failed(verdict: Verdict) -> list[str]:
+    return [check["id"] for check in verdict.result["checks"] if check["outcome"] == "failed"]
+
+
+def test_an_honest_adapter_passes_and_becomes_the_verified_one(bert, judged):
+    found = judged(adapters.lora())
+    assert (found.state, failed(found)) == ("passed", [])
+    assert found.result["kind"] == "lora"
+    assert found.result["base"] == {"id": bert.id, "revision": bert.revision, "sha256": bert.sha256}
+    assert found.result["engine"]["name"] == "e5"
+    assert Ref.objects.get(name="refs/verified").revision_id == found.revision_id
+
+
+def test_a_saboteur_fails_with_a_reason_and_a_fix_and_the_next_adapter_passes(bert, judged):
+    found = judged(adapters.with_nan()(adapters.lora()))
+    assert (found.state, failed(found)) == ("failed", ["tensors.not-finite"])
+    (check,) = [check for check in found.result["checks"] if check["outcome"] == "failed"]
+    assert check["message"]
+    assert check["fix"]
+    assert judged(adapters.lora(seed=1)).state == "passed"
+
+
+def test_a_path_on_the_authors_disk_fails_without_any_base(bert, judged):
+    found = judged(adapters.config(base_model_name_or_path="/home/alice/model")(adapters.lora()))
+    assert (found.state, failed(found)) == ("failed", ["base.local-path"])
+    assert found.result["base"] is None
+
+
+def test_a_killed_engine_costs_an_attempt_and_the_next_one_gives_the_verdict(bert, judged):
+    judged(adapters.lora(seed=2))
+    dying = engine().pid
+    os.kill(dying, signal.SIGSTOP)  # so that it is in the middle when the end comes
+    threading.Timer(0.3, os.kill, (dying, signal.SIGKILL)).start()
+    found = judged(adapters.lora(seed=3))
+    assert found.state == "queued"
+    assert "SIGKILL" in found.attempts.get().outcome
+    assert not Path("/proc", str(dying)).exists()
+    assert once_more(found).state == "passed"
+
+
+def test_an_engine_that_is_stopped_in_the_middle_is_killed_and_replaced(bert, judged, settings, monkeypatch):
+    monkeypatch.setattr("workers.sandbox.GRACE_SECONDS", 0.5)
+    judged(adapters.lora(seed=4))
+    settings.ENGINE_SECONDS = 1
+    stopped = engine().pid
+    os.kill(stopped, signal.SIGSTOP)
+    found = judged(adapters.lora(seed=5))
+    assert found.state == "queued"
+    assert "gave no answer" in found.attempts.get().outcome
+    assert not Path("/proc", str(stopped)).exists()
+    settings.ENGINE_SECONDS = 60
+    assert once_more(found).state == "passed"
