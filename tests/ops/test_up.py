@@ -1,0 +1,231 @@
+"""`make up` as a person runs it: from nothing to ready, two at once, stopped in every way, killed in every way."""
+
+import contextlib
+import os
+import re
+import signal
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import pytest
+
+from ops.sentences import ROOT
+from tests.services import free_ports
+
+pytestmark = pytest.mark.slow
+PATIENCE = 120
+BARE = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8"}
+
+
+@dataclass
+class Up:
+    """One `make up` and everything it started."""
+
+    data: Path
+    port: int
+    process: subprocess.Popen
+    output: Path
+
+    @property
+    def said(self) -> str:
+        return self.output.read_text(errors="replace")
+
+    def ready(self) -> int:
+        """Return the status of /readyz, 0 when nobody answers."""
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/readyz", timeout=5) as answer:
+                return answer.status
+        except urllib.error.HTTPError as error:
+            return error.code
+        except OSError:
+            return 0
+
+    def wait_ready(self) -> "Up":
+        deadline = time.monotonic() + PATIENCE
+        while "Dovetail runs at" not in self.said:
+            assert self.process.poll() is None, self.said
+            assert time.monotonic() < deadline, self.said
+            time.sleep(0.05)
+        return self
+
+    def family(self) -> list[psutil.Process]:
+        """Return every process that this command has started, of any depth."""
+        return psutil.Process(self.process.pid).children(recursive=True)
+
+    def program(self, name: str) -> psutil.Process:
+        """Return the main process of one program."""
+        [found] = [one for one in self.supervisor().children() if name in " ".join(one.cmdline())]
+        return found
+
+    def supervisor(self) -> psutil.Process:
+        [found] = [one for one in self.family() if one.cmdline()[-3:] == ["-m", "ops", "up"]]
+        return found
+
+
+def make_up(folder: Path, data: Path, **environment: str) -> Up:
+    [port] = free_ports()
+    output = folder / f"up-{port}.txt"
+    command = ["make", "up", f"PORT={port}", f"DATA={data}"]
+    with output.open("wb") as out:
+        process = subprocess.Popen(
+            command, cwd=ROOT, env={**BARE, "HOME": str(folder), **environment}, stdout=out, stderr=out
+        )
+    return Up(data, port, process, output)
+
+
+@contextlib.contextmanager
+def running(folder: Path, data: Path, **environment: str) -> Iterator[Up]:
+    """Run `make up` until it is ready; afterwards nothing of it may be left."""
+    up = make_up(folder, data, **environment)
+    try:
+        yield up.wait_ready()
+    finally:
+        family = up.family() if up.process.poll() is None else []
+        up.process.terminate()
+        up.process.wait(60)
+        assert_gone(family)
+
+
+def assert_gone(family: list[psutil.Process], seconds: float = 20) -> None:
+    """Fail unless every one of these processes ends."""
+    deadline = time.monotonic() + seconds
+    while left := [one for one in family if one.is_running() and one.status() != psutil.STATUS_ZOMBIE]:
+        assert time.monotonic() < deadline, left
+        time.sleep(0.05)
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """State that a first `make up` has made; also what it printed then."""
+    folder = tmp_path_factory.mktemp("prepared")
+    with running(folder, folder / "data") as up:
+        (folder / "said").write_text(up.said)
+    return folder / "data"
+
+
+def test_the_first_start_says_once_how_to_sign_in(prepared: Path, tmp_path: Path) -> None:
+    assert re.search(r"To sign in: +administrator +\S{12,}", (prepared.parent / "said").read_text())
+    with running(tmp_path, prepared) as up:
+        assert "To sign in" not in up.said
+        assert f"http://127.0.0.1:{up.port}" in up.said
+
+
+def test_a_later_start_is_ready_in_five_seconds(prepared: Path, tmp_path: Path) -> None:
+    times: list[float] = []
+    while min(times, default=9) > 5 and len(times) < 4:  # the machine may be busy with something else
+        started = time.monotonic()
+        with running(tmp_path, prepared) as up:
+            times.append(time.monotonic() - started)
+            assert up.ready() in (200, 503)
+    assert min(times) <= 5, times
+
+
+def test_what_is_secret_is_for_its_owner_alone(prepared: Path) -> None:
+    assert (prepared / "secret_key").stat().st_mode & 0o777 == 0o600
+    assert (prepared / "run").stat().st_mode & 0o777 == 0o700
+
+
+def test_all_state_is_under_data(prepared: Path) -> None:
+    assert {"db.sqlite3", "blobs", "shelf", "secret_key", "run"} <= {file.name for file in prepared.iterdir()}
+    before = subprocess.run(["git", "status", "--porcelain"], cwd=ROOT, capture_output=True, text=True).stdout
+    assert "db.sqlite3" not in before
+
+
+def test_two_hubs_run_side_by_side_and_one_folder_has_one_hub(prepared: Path, tmp_path: Path) -> None:
+    with running(tmp_path, prepared) as first:
+        # A socket's path has 107 bytes at most, so the second one also has a name that is longer.
+        with running(tmp_path, tmp_path / ("deep" * 20) / ("deeper" * 20)) as second:
+            assert first.ready() == second.ready() == 200
+        third = make_up(tmp_path, prepared)
+        assert third.process.wait(60) != 0
+        assert re.search(
+            r"Another hub \(process \d+\) runs on the data folder .*: stop it, or choose another", third.said
+        )
+        assert "Traceback" not in third.said
+        assert first.ready() == 200
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
+def test_a_signal_to_make_stops_all_of_it(prepared: Path, tmp_path: Path, number: signal.Signals) -> None:
+    up = make_up(tmp_path, prepared).wait_ready()
+    family = up.family()
+    assert len(family) >= 5
+    up.process.send_signal(number)
+    up.process.wait(60)
+    assert_gone(family)
+    assert "Traceback" not in up.said
+
+
+def test_control_c_in_a_terminal_stops_all_of_it(prepared: Path, tmp_path: Path) -> None:
+    [port] = free_ports()
+    command = ["make", "up", f"PORT={port}", f"DATA={prepared}"]
+    output = tmp_path / "said"
+    with output.open("wb") as out:
+        process = subprocess.Popen(command, cwd=ROOT, env=BARE, stdout=out, stderr=out, start_new_session=True)
+    up = Up(prepared, port, process, output).wait_ready()
+    family = up.family()
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to make and to us
+    process.wait(60)
+    assert_gone(family)
+    assert "Stopped." in up.said
+    assert "Traceback" not in up.said
+
+
+@pytest.mark.parametrize(("program", "name"), [("gunicorn", "web"), ("celery", "worker"), ("valkey", "broker")])
+def test_a_program_that_dies_stops_the_rest_and_is_named(
+    prepared: Path, tmp_path: Path, program: str, name: str
+) -> None:
+    up = make_up(tmp_path, prepared).wait_ready()
+    family = up.family()
+    up.program(program).kill()
+    assert up.process.wait(60) != 0
+    assert_gone(family)
+    assert f"The {name} was killed by SIGKILL, so everything else was stopped too; its log is" in up.said
+    assert "Traceback" not in up.said
+
+
+def test_a_supervisor_killed_outright_leaves_nobody_and_blocks_nobody(prepared: Path, tmp_path: Path) -> None:
+    up = make_up(tmp_path, prepared).wait_ready()
+    family = up.family()
+    up.supervisor().kill()
+    up.process.wait(60)
+    assert_gone(family)
+    # The client's own variables are no settings, and disturb nobody.
+    with running(tmp_path, prepared, DOVETAIL_ENDPOINT="http://elsewhere", DOVETAIL_TOKEN="hf_elsewhere") as again:
+        assert again.ready() in (200, 503)
+
+
+def test_a_setting_that_nobody_reads_is_one_clear_stop(prepared: Path, tmp_path: Path) -> None:
+    up = make_up(tmp_path, prepared, DOVETAIL_MAX_FILE_BITES="1")
+    assert up.process.wait(60) != 0
+    assert "Unknown setting DOVETAIL_MAX_FILE_BITES" in up.said
+
+
+def test_management_commands_act_on_the_named_folder(prepared: Path) -> None:
+    command = ["make", "-s", "manage", f"DATA={prepared}", "ARGS=shelf list"]
+    done = subprocess.run(command, cwd=ROOT, env=BARE, capture_output=True, text=True, timeout=60)
+    assert "sentence-transformers/all-MiniLM-L6-v2" in done.stdout, done.stderr
+
+
+def test_an_idle_hub_takes_a_twentieth_of_a_core_at_most(prepared: Path, tmp_path: Path) -> None:
+    with running(tmp_path, prepared) as up:
+        time.sleep(10)  # the engine loads its base first
+        before = spent(up.family())
+        time.sleep(10)
+        assert (spent(up.family()) - before) / 10 <= 0.05
+
+
+def spent(family: list[psutil.Process]) -> float:
+    """Return the CPU seconds these processes have used."""
+    total = 0.0
+    for one in family:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            times = one.cpu_times()
+            total += times.user + times.system
+    return total
