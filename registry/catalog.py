@@ -9,7 +9,7 @@ from django.db.models import Count, Q, QuerySet
 
 from registry.errors import ValueInvalid
 from registry.models import Adapter, Base, Verdict
-from registry.policy import Caller, visible_to
+from registry.policy import NOBODY, Caller, visible_to
 
 MAIN = "refs/heads/main"
 MAX_PAGE = 100
@@ -111,7 +111,7 @@ class Totals:
 
 def totals() -> Totals:
     """Count what everybody may see; the median is over the newest 200 verdicts."""
-    public = Adapter.objects.filter(type="model", private=False, quarantined_at__isnull=True)
+    public = Adapter.objects.filter(visible_to(NOBODY), type="model")
     counts = public.aggregate(all=Count("pk"), passed=Count("pk", filter=Q(state="passed")))
     recent = sorted(
         Verdict.objects.filter(state="passed", duration_ms__isnull=False)

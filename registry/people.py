@@ -17,8 +17,8 @@ from django.db import IntegrityError, transaction
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
-from registry import audit, names, policy
-from registry.errors import NamespaceNotFound, NameTaken, RegistryError, TokenInvalid, ValueInvalid
+from registry import audit, names, policy, site
+from registry.errors import NamespaceNotFound, NameTaken, NotAllowed, RegistryError, TokenInvalid, ValueInvalid
 from registry.models import Membership, Namespace, Organization, Token, User
 from registry.policy import Caller
 
@@ -30,7 +30,12 @@ _TOKEN_VALUE = re.compile(r"[!-~]{12,500}")
 
 
 def register(username: str, *, email: str = "", password: str, full_name: str = "") -> User:
-    """Make a person with a namespace of the same name. Raises NameInvalid, NameTaken, ValueInvalid."""
+    """Make a person, who asks for it himself, with a namespace of the same name.
+
+    Raises NotAllowed where registration is not open, NameInvalid, NameTaken, ValueInvalid.
+    """
+    if site.value("registration") != "open":
+        raise NotAllowed("Joining this hub needs an invitation.", fix="Ask an administrator for an account.")
     user = _unsaved(username, email, full_name, User.Role.USER)
     check_password(password, user)
     user.set_password(password)

