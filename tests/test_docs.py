@@ -4,9 +4,12 @@ import re
 from pathlib import Path
 
 import pytest
+import typer
 
+from dovetail import cli
 from hub import env
 from hub.api import problems
+from hub.errors import TABLE
 from registry import errors
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -31,6 +34,18 @@ def test_every_error_code_has_its_heading_and_no_heading_outlives_its_code() -> 
     codes = {cls.code for cls in subclasses(errors.RegistryError) if "code" in vars(cls)}
     codes |= {code for code, _ in problems.HTTP.values()} | {"internal-error"}
     assert headings("errors.md") == codes
+
+
+def test_every_refusal_has_its_status() -> None:
+    of_workers_and_operators = {errors.ClaimStale, errors.ShelfProblem}  # raised where no request is answered
+    answered = {cls for cls in subclasses(errors.RegistryError) if "code" in vars(cls)} - of_workers_and_operators
+    assert answered == set(TABLE)
+
+
+def test_every_command_of_the_client_has_its_heading() -> None:
+    group = typer.main.get_command(cli.app)
+    documented = {name.split()[1] for name in headings("../client/README.md") if name.startswith("dovetail ")}
+    assert documented == set(group.commands)
 
 
 def test_every_management_command_is_in_the_operators_page() -> None:
