@@ -22,6 +22,7 @@ RABBITMQ_CONSUMER_SECONDS = 1800
 
 # Of connecting, inside one call: a push must not wait for a broker that is down. Workers have retries of their own.
 CONNECTING = {"max_retries": 1, "interval_start": 0}
+ONCE_MORE = {"max_retries": 1, "interval_start": 0}  # a broker that was restarted has cut the connection in the pool
 # kombu looks for messages to redeliver each interval × throttle seconds: with its defaults that is 100 s.
 REDIS = {
     "visibility_timeout": VISIBILITY_SECONDS,
@@ -68,7 +69,7 @@ app.conf.update(
 def ring(verdict: int) -> bool:
     """Send the hint that a verdict may be claimed; False when the broker is down, and then the sweep rings later."""
     try:
-        app.send_task("workers.tasks.validate", args=[verdict], retry=False)
+        app.send_task("workers.tasks.validate", args=[verdict], retry=True, retry_policy=ONCE_MORE)
     except (KombuError, OSError) as problem:
         logger.warning("The broker took no message: %s", problem, extra={"verdict": verdict})
         return False
