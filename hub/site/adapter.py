@@ -6,7 +6,8 @@ from django.shortcuts import render
 from hub.site.head import Head, adapter_page
 from hub.site.text import text_of
 from hub.site.use import push_commands, snippets
-from registry import card
+from registry import card, pull
+from registry.errors import RevisionNotVerified
 
 README = "README.md"
 
@@ -16,9 +17,21 @@ def adapter(request: HttpRequest, head: Head) -> HttpResponse:
     if head.is_empty:
         shown = {"head": head, "tab": "card", "push": push_commands(request, head)}
         return render(request, "site/adapter_empty.html", shown)
+    head = _served(head)
     written, problem = _card(head)
     shown = {"head": head, "tab": "card", "card": written, "problem": problem, "snippets": snippets(request, head)}
     return render(request, "site/adapter.html", shown)
+
+
+def _served(head: Head) -> Head:
+    """The head itself, or the verified revision in its place where this hub shows strangers nothing else."""
+    try:
+        pull.require_served(head.revision, head.by)
+    except RevisionNotVerified as refusal:
+        if not refusal.facts.get("verified"):
+            raise
+        return Head(head.adapter, pull.resolve(head.adapter, "verified"), "verified", head.by)
+    return head
 
 
 def _card(head: Head) -> tuple[str, str]:

@@ -1,6 +1,9 @@
 """Chromium, and pages that fail their test when they complain, call another host or break their own policy."""
 
 import contextlib
+import json
+import os
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,6 +21,8 @@ REVIEWS = ROOT / "demo" / "reviews-lora"
 @pytest.fixture(scope="session")
 def chromium() -> Iterator[Browser]:
     """One browser for the session; each page has a context of its own."""
+    if not Path(CHROMIUM).exists() and not os.environ.get("CI"):
+        pytest.skip(f"{CHROMIUM} is not there: run `make services`")
     with sync_playwright() as playwright:
         # Root may not use Chromium's sandbox; /dev/shm is small in containers.
         flags = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"]
@@ -109,8 +114,5 @@ def _changed(source: Path, folder: Path, base: str = "") -> Path:
 
 
 def _state(hub: Hub, name: str) -> str:
-    import json
-    import urllib.request
-
     with urllib.request.urlopen(f"{hub.url}/api/v1/adapters/alice/{name}/revisions/main/verdict", timeout=10) as answer:
         return json.load(answer)["state"]

@@ -182,6 +182,15 @@ def test_versions_show_their_verdicts_and_names(visit, cast, reviews):
     assert re.search(r"notes\.txt\s+added", text(visit().get("/alice/reviews/commit/main")))
 
 
+def test_where_only_verified_versions_are_served_strangers_read_the_verified_card(visit, cast, reviews):
+    push_more(cast, reviews, **{"README.md": b"# Not proven yet\n"})
+    pushed(cast, cast.adapter("alice/unproven"))
+    site.change("pull_policy", "verified", by=cast["ada"])
+    assert "Not proven yet" in text(visit("alice").get("/alice/reviews"))
+    assert "Tells good reviews from bad ones" in text(visit("carol").get("/alice/reviews"))
+    assert visit("carol").get("/alice/unproven").status_code == 403
+
+
 def test_the_pull_policy_holds_for_the_file_viewer(visit, cast, reviews):
     push_more(cast, reviews, **{"notes.txt": b"new"})
     site.change("pull_policy", "verified", by=cast["ada"])
