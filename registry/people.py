@@ -87,10 +87,11 @@ def set_role(user: User, role: str, *, by: Caller | None) -> bool:
     actor = policy.require_admin(by) if by else None
     check_role(role)
     with transaction.atomic():
+        if role != User.Role.ADMIN:
+            refuse_last_admin(user)
         current = User.objects.select_for_update().get(pk=user.pk)
         if current.role == role:
             return False
-        refuse_last_admin(current)
         User.objects.filter(pk=user.pk).update(role=role)
         audit.record(actor, "person:role", user.username, before=current.role, after=role)
     user.role = role
@@ -98,8 +99,11 @@ def set_role(user: User, role: str, *, by: Caller | None) -> bool:
 
 
 def refuse_last_admin(user: User) -> None:
-    """Raise ValueInvalid if without this person nobody could administer the hub."""
-    admins = User.objects.select_for_update().filter(role=User.Role.ADMIN, is_active=True)
+    """Raise ValueInvalid if without this person nobody could administer the hub.
+
+    Locks all administrators, always in one order and before anybody else: two who dismiss each other wait here.
+    """
+    admins = User.objects.select_for_update().filter(role=User.Role.ADMIN, is_active=True).order_by("pk")
     if [admin.pk for admin in admins] == [user.pk]:
         raise ValueInvalid(
             f"{user.username} is the only administrator of this hub.", fix="Make somebody else an administrator first."

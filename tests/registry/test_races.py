@@ -1,0 +1,66 @@
+"""Two at once: what happens when administrators, moderators and newcomers act at the same moment."""
+
+import threading
+from collections.abc import Callable
+
+import pytest
+from django.db import close_old_connections, connections
+
+from registry import moderation, people
+from registry.errors import RegistryError, ValueInvalid
+from registry.models import Adapter, AuditEvent, Ruling, User
+from registry.policy import Caller
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def at_once(*deeds: Callable[[], object]) -> list[object]:
+    """Do all of it at the same moment, each on a connection of its own; return results, or the refusals."""
+    start, results = threading.Barrier(len(deeds)), [None] * len(deeds)
+
+    def run(number: int, deed: Callable[[], object]) -> None:
+        close_old_connections()
+        start.wait()
+        try:
+            results[number] = deed()
+        except RegistryError as refusal:
+            results[number] = refusal
+        finally:
+            connections.close_all()
+
+    threads = [threading.Thread(target=run, args=pair) for pair in enumerate(deeds)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return results
+
+
+def test_two_moderators_make_one_ruling(cast):
+    bad = cast.adapter("acme/bad")
+
+    def rule(who: str) -> Callable[[], bool]:
+        by = cast.session(who)
+        row = Adapter.objects.select_related("namespace").get(pk=bad.pk)
+        return lambda: moderation.quarantine(row, by, reason=f"Says {who}.")
+
+    assert sorted(at_once(rule("mona"), rule("ada"))) == [False, True]
+    assert Ruling.objects.count() == AuditEvent.objects.filter(action="adapter:quarantine").count() == 1
+
+
+def test_two_administrators_cannot_dismiss_each_other_at_once(cast):
+    bob = cast["bob"]
+    people.set_role(bob, "admin", by=None)
+    ada, by_bob, by_ada = cast["ada"], Caller(user=bob), cast.session("ada")
+    results = at_once(lambda: people.set_role(bob, "user", by=by_ada), lambda: people.set_role(ada, "user", by=by_bob))
+    assert sum(isinstance(result, ValueInvalid) for result in results) == 1
+    assert User.objects.filter(role="admin").count() == 1
+
+
+def test_two_people_of_one_name_are_one_person(cast):
+    def join() -> User:
+        return people.add("Zoe")
+
+    results = at_once(join, join, join)
+    assert sum(isinstance(result, User) for result in results) == 1
+    assert {result.code for result in results if isinstance(result, RegistryError)} == {"name-taken"}
