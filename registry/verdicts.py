@@ -29,6 +29,7 @@ logger = logging.getLogger(__name__)
 LIMITS = {"limits.time", "limits.memory"}  # may be the machine's fault: tried twice
 CRASHED = "engine.check-crashed"
 NUDGE_AGAIN = timedelta(seconds=60)
+MAX_REASON = 500  # what the columns hold
 NUDGES_A_SWEEP = 50  # each message is a hint for one row; the rest of a long queue has its own
 BASE_PATIENCE = timedelta(days=30)
 State = Verdict.State
@@ -96,10 +97,11 @@ def _why_wait(base: str) -> str:
     """Return the reason a verdict waits, "" when it need not: without a base id the static checks give the answer."""
     if not is_base_id(base) or base_for(base):
         return ""
-    return (
+    reason = (
         f"Waiting for the base model {base}, which is not on this hub's shelf. "
         f"An administrator adds it with `manage.py shelf add {base} --from-hub` (or --path DIR)."
     )
+    return reason[:MAX_REASON]
 
 
 # --- working ---------------------------------------------------------------------------------------------------------
@@ -176,6 +178,7 @@ def give_back(claim: Claim, reason: str, *, counted: bool = True) -> None:
 
 def sign_of_life(worker: str, problem: str = "") -> None:
     """Write down that this worker lives, and why it takes no jobs if it does not."""
+    problem = problem[:MAX_REASON]
     if not WorkerHeartbeat.objects.filter(worker=worker).update(beat_at=Now(), problem=problem):
         WorkerHeartbeat.objects.create(worker=worker, beat_at=Now(), problem=problem)
 

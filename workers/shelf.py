@@ -17,7 +17,6 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from django.conf import settings
-from django.db import transaction
 
 from registry import verdicts
 from registry.errors import BaseNotFound, ShelfProblem
@@ -48,12 +47,11 @@ def add_folder(base_id: str, folder: Path, *, source: str, revision: str = "", t
         (incoming / LABEL).write_text(json.dumps({"id": base_id, **pin, "source": source, "files": files}, indent=1))
         config = _config(incoming)
         _put_in_place(incoming, _folder(base_id, revision))
-    with transaction.atomic():
-        base, _ = Base.objects.update_or_create(
-            id=base_id,
-            defaults=pin | {"files": files, "config": config, "size": size, "source": source[:200]},
-        )
-        waiting = verdicts.base_arrived(base)
+    base, _ = Base.objects.update_or_create(
+        id=base_id,
+        defaults=pin | {"files": files, "config": config, "size": size, "source": source[:200]},
+    )
+    waiting = verdicts.base_arrived(base)  # after the row is there for every worker to see
     tell(f"{base_id} is on the shelf: revision {revision}, sha256 {sha256}. Verdicts that waited for it: {waiting}.")
     return base
 

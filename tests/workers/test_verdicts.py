@@ -218,6 +218,12 @@ def test_a_verdict_waits_for_its_base_and_says_so(pushed, db, rung):
     assert verdicts.sweep().nudged == 0
 
 
+def test_the_longest_base_id_fits_into_the_reason(pushed, db):
+    verdict = pushed(f"{'a' * 96}/{'b' * 96}")
+    assert "shelf add" in verdict.reason
+    fresh(verdict).clean_fields(exclude=["result"])
+
+
 def test_a_base_that_arrives_lets_its_verdicts_go_on_whatever_the_case(pushed, base, rung):
     verdict = pushed("Acme/Giant")
     rung.clear()
@@ -291,8 +297,9 @@ def test_an_older_revision_does_not_speak_for_the_adapter(pushed, base):
 # --- workers ---------------------------------------------------------------------------------------------------------
 def test_a_worker_shows_life_and_says_why_it_takes_no_jobs(db):
     verdicts.sign_of_life("w1")
-    verdicts.sign_of_life("w1", "The sandbox does not hold.")
-    assert WorkerHeartbeat.objects.get().problem == "The sandbox does not hold."
+    verdicts.sign_of_life("w1", "The sandbox does not hold. " * 50)
+    WorkerHeartbeat.objects.get().clean_fields()
+    assert WorkerHeartbeat.objects.get().problem.startswith("The sandbox does not hold.")
     WorkerHeartbeat.objects.update(beat_at=Now() - timedelta(days=2))
     verdicts.sweep()
     assert not WorkerHeartbeat.objects.exists()
