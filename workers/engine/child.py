@@ -13,6 +13,7 @@ from dovetail.adapters.findings import Check, Result, Subject
 from dovetail.adapters.findings import run as ask
 from dovetail.adapters.folder import Folder, files_in
 from dovetail.adapters.header import HeaderError
+from dovetail.adapters.kinds import task_of
 from workers.engine.job import CRASHED, Job
 from workers.engine.stage import Frame, Say
 
@@ -42,37 +43,21 @@ def static(job: Job, frozen: Frozen | None, say: Say) -> None:
     task, labels = "", 2
     if frozen is not None:
         task, labels = _task(folder, frozen)
-        folder.base = frozen.facts(task, labels)
+        folder.base = frozen.facts(task, labels) if frozen.has(task) else None
     say({"facts": facts | {"task": task, "labels": labels, "bytes": max(folder.sizes.values(), default=0)}})
     _report(STATIC_CHECKS, folder, say)
 
 
 def _task(folder: Folder, frozen: Frozen) -> tuple[str, int]:
     """Which model to put the adapter on, as far as its files can be read."""
-    from workers.engine.frozen import CLASSES, MAX_LABELS
+    from workers.engine.frozen import MAX_LABELS
 
     try:
-        task = folder.config.get("task_type") or _mapped_task(folder.config.get("auto_mapping")) or frozen.own_task
+        task = task_of(folder.config) or frozen.own_task
         labels = (folder.layout.labels if folder.kind else None) or 2
     except (ValueError, LookupError, HeaderError):
         return frozen.own_task, 2  # the checks say what is wrong
-    return (str(task) if task in CLASSES else frozen.own_task), min(labels, MAX_LABELS)
-
-
-ENDS = {
-    "ForSequenceClassification": "SEQ_CLS",
-    "ForTokenClassification": "TOKEN_CLS",
-    "ForQuestionAnswering": "QUESTION_ANS",
-    "ForCausalLM": "CAUSAL_LM",
-    "LMHeadModel": "CAUSAL_LM",
-    "ForConditionalGeneration": "SEQ_2_SEQ_LM",
-    "Model": "FEATURE_EXTRACTION",
-}
-
-
-def _mapped_task(mapping: object) -> str | None:
-    name = str(mapping.get("base_model_class")) if isinstance(mapping, dict) else ""
-    return next((task for end, task in ENDS.items() if name.endswith(end)), None)
+    return task, min(labels, MAX_LABELS)
 
 
 def loaded(job: Job, frozen: Frozen, task: str, labels: int, work: Path, say: Say) -> None:

@@ -55,6 +55,10 @@ class Frozen:
             return "CAUSAL_LM"
         return "SEQ_2_SEQ_LM" if names[0].endswith("ForConditionalGeneration") else "FEATURE_EXTRACTION"
 
+    def has(self, task: str) -> bool:
+        """Whether transformers knows a model of this architecture for the task."""
+        return type(self.config) in CLASSES[task]._model_mapping
+
     def model(self, task: str, labels: int = 2) -> torch.nn.Module:
         """The model for a task, kept for the next adapter. A new head is the same at each start, but means nothing."""
         key = (task, labels if task in WITH_LABELS else 0)
@@ -152,7 +156,9 @@ def manifest(model: Any) -> Manifest:
     modules = {path: _module(module) for path, module in model.named_modules() if path}
     output = model.get_output_embeddings()
     named = next((path for path, module in model.named_modules() if module is output), "") if output is not None else ""
-    return Manifest(modules, model.get_input_embeddings().weight.shape[1], _prefix_width(model), named)
+    table = model.get_input_embeddings()
+    entry = next(path for path, module in model.named_modules() if module is table)
+    return Manifest(modules, table.weight.shape[1], _prefix_width(model), entry, named)
 
 
 def _module(module: torch.nn.Module) -> Module:

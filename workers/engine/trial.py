@@ -72,7 +72,7 @@ class Trial:
 
     def _grow(self) -> None:
         """Gives the base the rows of added tokens, when the file brings them."""
-        rows = max((tensor.shape[0] for tensor in self.folder.layout.embeddings.values()), default=0)
+        rows = self.folder.layout.rows
         if rows > self.base.get_input_embeddings().weight.shape[0]:
             self.base.resize_token_embeddings(rows, mean_resizing=False)
 

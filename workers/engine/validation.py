@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 HERE = Path(__file__).resolve().parents[2]
 CODE = (HERE / "workers", HERE / "client" / "src" / "dovetail")
 CRASH_FIX = child.CRASH_FIX
+TASK_FIX = "Set task_type to the task it was trained for, and name the base it was trained on."
 SIGXCPU, SIGKILL = 24, 9
 ALWAYS = ("limits.memory", CRASHED)
 RUN_IDS = (
@@ -53,8 +54,11 @@ class Validation:
         job, frozen = self.job, self.frozen
         self._stage(None, 1 << 16, lambda say: child.static(job, frozen, say), (*child.STATIC_IDS, *ALWAYS))
         if frozen is not None and not self.failed:
-            self.depth = "fit"
             task, labels = self._model_wanted()
+            if not frozen.has(task):
+                self._add(_failed("load.error", f"{frozen.id} has no model for the task {task}.", TASK_FIX))
+                return self._verdict()
+            self.depth = "fit"
             frozen.model(task, labels), frozen.facts(task, labels)  # here, so that the next adapter finds them warm
             with _scratch() as work:
                 room = int(self.facts.get("bytes") or 0) + (1 << 20)

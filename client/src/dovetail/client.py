@@ -1,14 +1,14 @@
 """Push, pull and verdicts in Python, over one hub; what the command line prints is in `cli`."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 from dovetail import fetching, places, verdict
-from dovetail.fetching import Progress
+from dovetail.fetching import Progress, ignore
 from dovetail.problems import Problem, usage
 from dovetail.transport import Transport
 from dovetail.verdict import Verdict
@@ -89,25 +89,21 @@ class Client:
         return Pushed(adapter, revision, f"{self.endpoint}/{adapter}/tree/{revision}", found)
 
     def pull(
-        self,
-        adapter: str,
-        to: str | Path | None = None,
-        *,
-        revision: str = MAIN,
-        progress: Progress = lambda path, done, size: None,
+        self, adapter: str, to: str | Path | None = None, *, revision: str = MAIN, progress: Progress = ignore
     ) -> Path:
         """Bring a revision's files to `to` (./NAME), each checked against the manifest's sha256; return the folder."""
         check_adapter(adapter)
-        manifest = self.manifest(adapter, revision)
+        return self.fetch(adapter, self.manifest(adapter, revision), to, progress=progress)
+
+    def fetch(
+        self, adapter: str, manifest: Mapping[str, Any], to: str | Path | None = None, *, progress: Progress = ignore
+    ) -> Path:
+        """Bring the files of a manifest, as `pull` does with the one it asks for."""
         base = _path(adapter, manifest["revision"])
+        # The folder is named by who asks: a hub that may name it could have it written anywhere.
         folder = Path(to) if to is not None else Path(adapter.partition("/")[2])
-        return fetching.fetch(
-            self._transport,
-            lambda path: f"{base}/files/{quote(str(path))}",
-            fetching.wanted(manifest["files"]),
-            folder,
-            progress,
-        )
+        files = fetching.wanted(manifest["files"])
+        return fetching.fetch(self._transport, lambda path: f"{base}/files/{quote(str(path))}", files, folder, progress)
 
     def verdict(self, adapter: str, revision: str = MAIN, *, wait: bool = False) -> Verdict:
         """Return what was proven about a revision; with `wait`, once it is finished."""

@@ -17,6 +17,10 @@ PIECE = 1 << 20
 Progress = Callable[[str, int, int], None]  # path, bytes done, bytes in all
 
 
+def ignore(path: str, done: int, size: int) -> None:
+    """Show nothing of a download's progress."""
+
+
 @dataclass(frozen=True)
 class Wanted:
     """A file as the manifest states it; size in bytes."""

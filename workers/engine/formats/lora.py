@@ -27,6 +27,7 @@ def clean(folder: Folder) -> dict[str, Any]:
         "bias": config.get("bias") or "none",
         "lora_dropout": 0.0,
         "init_lora_weights": True,
+        "trainable_token_indices": config.get("trainable_token_indices"),
     }
 
 

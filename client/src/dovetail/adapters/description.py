@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from dovetail.adapters import config as configs
 from dovetail.adapters.header import Header, HeaderError, Opener, read
+from dovetail.adapters.kinds import task_of
 
 WEIGHTS = "adapter_model.safetensors"
 PICKLED_WEIGHTS = "adapter_model.bin"
@@ -64,7 +65,7 @@ def _peft(config: configs.Config, peft_type: str, parameters: int | None) -> Des
         kind=kind_of(peft_type),
         base=configs.text(config, "base_model_name_or_path"),
         base_revision=configs.text(config, "revision"),
-        task=PIPELINE_TAGS.get(configs.text(config, "task_type") or ""),
+        task=PIPELINE_TAGS.get(task_of(config) or ""),
         rank=configs.whole(config, "r"),
         alpha=configs.number(config, "lora_alpha"),
         target_modules=configs.names(config, "target_modules"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from dovetail.adapters import config as configs
 from dovetail.adapters.kinds import Kind
@@ -11,6 +11,7 @@ from dovetail.adapters.selection import PatternTable, Selection
 
 Shape = tuple[int, ...] | None  # None: any shape
 LINEAR = ("linear", "conv1d")
+TOKENS = "token_adapter.trainable_tokens_delta"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,16 +31,22 @@ class Manifest:
     modules: Mapping[str, Module]
     width: int = 0  # of a token's embedding
     prefix_width: int = 0  # layers x 2 x width of keys and values
+    input: str = ""  # the path of the input embedding
     output: str = ""  # the path of the output embedding, which "all-linear" leaves out
 
 
-def expected(config: configs.Config, kind: Kind, manifest: Manifest) -> dict[str, Shape]:
-    """Every tensor name PEFT would look for when it loads this config onto this base, with its shape."""
+def expected(config: configs.Config, kind: Kind, manifest: Manifest, rows: int = 0) -> dict[str, Shape]:
+    """Every tensor name PEFT would look for when it loads this config onto this base, with its shape.
+
+    `rows` is the size of a vocabulary that grew; the base is given that many before the adapter is loaded.
+    """
+    manifest = _grown(manifest, rows)
     selection = Selection(config)
     found = dict(_saved(selection, kind, manifest))
     if kind.is_prompt:
         found["prompt_embeddings"] = _prompt(config, kind, manifest)
         return found
+    found.update(_tokens(config, kind, manifest))
     own = _ia3 if kind.peft_type == "IA3" else _lora
     ranks = PatternTable(config.get("rank_pattern"))
     for path, module in manifest.modules.items():
@@ -47,6 +54,30 @@ def expected(config: configs.Config, kind: Kind, manifest: Manifest) -> dict[str
             for parameter, shape in own(config, selection, ranks, path, module):
                 found[f"{kind.prefix}{path}.{parameter}"] = shape
     return found
+
+
+def _grown(manifest: Manifest, rows: int) -> Manifest:
+    modules = dict(manifest.modules)
+    for path in {manifest.input, manifest.output} & modules.keys():
+        module = modules[path]
+        shapes = {name: (max(rows, shape[0]), *shape[1:]) for name, shape in module.parameters.items()}
+        modules[path] = replace(
+            module,
+            parameters=shapes,
+            inputs=max(rows, module.inputs) if path == manifest.input else module.inputs,
+            outputs=max(rows, module.outputs) if path == manifest.output else module.outputs,
+        )
+    return replace(manifest, modules=modules)
+
+
+def _tokens(config: configs.Config, kind: Kind, manifest: Manifest) -> Iterator[tuple[str, Shape]]:
+    table = config.get("trainable_token_indices")
+    named = table if isinstance(table, dict) else {manifest.input: table} if isinstance(table, list) else {}
+    for path, module in manifest.modules.items():
+        for name, indices in named.items():
+            if path == name or path.endswith(f".{name}"):
+                width = module.outputs if module.kind == "embedding" else module.inputs
+                yield f"{kind.prefix}{path}.{TOKENS}", (len(indices), width)
 
 
 def _picked(selection: Selection, path: str, module: Module, manifest: Manifest) -> bool:

@@ -85,7 +85,7 @@ class Folder:
         """The tensors that this config needs on this base."""
         assert self.kind is not None
         assert self.base is not None
-        return expected(self.config, self.kind, self.base.manifest)
+        return expected(self.config, self.kind, self.base.manifest, self.layout.rows)
 
     @property
     def pickled_only(self) -> bool:

@@ -45,6 +45,11 @@ def is_number_table(value: object) -> bool:
     return value is None or (isinstance(value, dict) and all(is_number(item) for item in value.values()))
 
 
+def is_token_table(value: object) -> bool:
+    lists = value.values() if isinstance(value, dict) else [value]
+    return value is None or all(isinstance(item, list) and all(map(is_whole, item)) and item for item in lists)
+
+
 def is_whole_or_none(value: object) -> bool:
     return value is None or is_whole(value)
 
@@ -59,6 +64,27 @@ def one_of(*allowed: str | None) -> Fits:
 
 TASKS = ("SEQ_CLS", "TOKEN_CLS", "QUESTION_ANS", "CAUSAL_LM", "SEQ_2_SEQ_LM", "FEATURE_EXTRACTION")
 HEADS = {"SEQ_CLS": ("classifier", "score"), "TOKEN_CLS": ("classifier", "score"), "QUESTION_ANS": ("qa_outputs",)}
+
+# The ends of transformers' class names, longest first, for configs that name a class in place of a task.
+CLASS_ENDS = {
+    "ForSequenceClassification": "SEQ_CLS",
+    "ForTokenClassification": "TOKEN_CLS",
+    "ForQuestionAnswering": "QUESTION_ANS",
+    "ForConditionalGeneration": "SEQ_2_SEQ_LM",
+    "ForCausalLM": "CAUSAL_LM",
+    "LMHeadModel": "CAUSAL_LM",
+    "Model": "FEATURE_EXTRACTION",
+}
+
+
+def task_of(config: Mapping[str, object]) -> str | None:
+    """The task the config names, by `task_type` or by the class the adapter was trained on."""
+    task, mapping = config.get("task_type"), config.get("auto_mapping")
+    if task in TASKS:
+        return str(task)
+    name = str(mapping.get("base_model_class")) if isinstance(mapping, dict) else ""
+    return next((found for end, found in CLASS_ENDS.items() if name.endswith(end)), None)
+
 
 EVERYWHERE: Mapping[str, Fits] = {
     "task_type": one_of(*TASKS, None),
@@ -118,6 +144,7 @@ LORA = Kind(
         "layers_pattern": is_names,
         "rank_pattern": is_whole_table,
         "alpha_pattern": is_number_table,
+        "trainable_token_indices": is_token_table,
     },
     parameters=frozenset(
         {"lora_A.weight", "lora_B.weight", "lora_B.bias", "lora_embedding_A", "lora_embedding_B",
@@ -128,7 +155,7 @@ LORA = Kind(
          "megatron_config", "layer_replication"}
     ),  # the last two have checks of their own
     unproven=frozenset(
-        {"target_parameters", "trainable_token_indices", "alora_invocation_tokens", "use_qalora", "use_bdlora",
+        {"target_parameters", "alora_invocation_tokens", "use_qalora", "use_bdlora",
          "arrow_config", "kasa_config", "velora_config", "monteclora_config"}
     ),
 )  # fmt: skip

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from dovetail.adapters.config import Config
+from dovetail.adapters.fit import TOKENS
 from dovetail.adapters.header import Header, TensorInfo
 from dovetail.adapters.kinds import Kind
 from dovetail.adapters.selection import Selection
@@ -23,16 +24,29 @@ class Layout:
     modules: dict[str, Tensors] = field(default_factory=dict)
     prompt: TensorInfo | None = None
     saved: Tensors = field(default_factory=dict)  # modules_to_save, heads among them
+    tokens: Tensors = field(default_factory=dict)  # trained rows of single tokens
     embeddings: Tensors = field(default_factory=dict)  # whole embedding tables of the base
     biases: Tensors = field(default_factory=dict)  # biases of the base, allowed by `bias`
     base: Tensors = field(default_factory=dict)  # anything else that a loader would write over the base
     unused: Tensors = field(default_factory=dict)  # what a loader would drop without a word
 
     @property
+    def rows(self) -> int:
+        """How many rows the embeddings in the file have, 0 when there are none."""
+        whole = {**self.saved, **self.embeddings}
+        return max((t.shape[0] for name, t in whole.items() if _embedding_name(name) in EMBEDDINGS), default=0)
+
+    @property
     def labels(self) -> int | None:
         """How many labels the saved head tells apart."""
         heads = [tensor for name, tensor in self.saved.items() if name.endswith(HEAD_ENDS) and len(tensor.shape) == 2]
         return heads[-1].shape[0] if heads else None
+
+
+def _embedding_name(tensor: str) -> str:
+    """The module's own name, in front of "weight" and of what wrappers put between."""
+    parts = [part for part in tensor.split(".")[:-1] if part not in ("base_layer", "modules_to_save")]
+    return parts[-1] if parts else ""
 
 
 def sort_tensors(header: Header, config: Config, kind: Kind) -> Layout:
@@ -50,13 +64,15 @@ def sort_tensors(header: Header, config: Config, kind: Kind) -> Layout:
 def _sort(found: Layout, name: str, tensor: TensorInfo, config: Config, kind: Kind, selection: Selection) -> None:
     path = name.removeprefix(kind.prefix)
     module, parameter = _split(path, kind)
-    if parameter:
+    if parameter == TOKENS:
+        found.tokens[name] = tensor
+    elif parameter:
         found.modules.setdefault(module, {})[parameter] = tensor
     elif _looks_adapted(path):
         found.unused[name] = tensor
     elif selection.is_saved(module):
         found.saved[name] = tensor
-    elif module.removesuffix(".base_layer").rpartition(".")[2] in EMBEDDINGS and path.endswith(".weight"):
+    elif _embedding_name(path) in EMBEDDINGS and path.endswith(".weight"):
         found.embeddings[name] = tensor
     elif path.endswith(".bias") and config.get("bias") in ("all", "lora_only"):
         found.biases[name] = tensor
@@ -66,7 +82,7 @@ def _sort(found: Layout, name: str, tensor: TensorInfo, config: Config, kind: Ki
 
 def _split(path: str, kind: Kind) -> tuple[str, str]:
     """The module and its adapter parameter, which is empty when the name ends in none of this method."""
-    for parameter in kind.parameters:
+    for parameter in (*kind.parameters, TOKENS):
         if path.endswith("." + parameter):
             return path.removesuffix("." + parameter), parameter
     return path.rpartition(".")[0], ""

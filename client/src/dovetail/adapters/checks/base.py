@@ -53,7 +53,7 @@ def is_local_path(name: str) -> bool:
 def unknown(folder: Folder) -> str | Finding:
     if folder.known_bases is None:
         return skipped("Whether a hub knows this base was not asked.")
-    if folder.base_id in folder.known_bases:
+    if (folder.base_id or "").casefold() in map(str.casefold, folder.known_bases):
         return "The base is known here."
     return failed(
         f"The base {(folder.base_id or '')[:120]!r} is not known here.",
@@ -63,14 +63,14 @@ def unknown(folder: Folder) -> str | Finding:
 
 
 def mismatch(folder: Folder) -> str | Finding:
-    if folder.base and folder.base_id != folder.base.id:
+    if folder.base and (folder.base_id or "").casefold() != folder.base.id.casefold():
         return failed(
             f"{configs.NAME} names {str(folder.base_id)[:120]!r}, but it was checked against {folder.base.id!r}.",
             f"Set {FIELD} to the base it was trained on.",
             expected=folder.base.id, found=str(folder.base_id)[:120],
         )  # fmt: skip
     card = _card_bases(folder)
-    if card and folder.base_id not in card:
+    if card and (folder.base_id or "").casefold() not in map(str.casefold, card):
         return warned(
             f"The card names {some(card)} as base, {configs.NAME} names {str(folder.base_id)[:120]}.",
             "Make both name the base it was trained on.",
@@ -89,29 +89,31 @@ def unpinned(folder: Folder) -> str | Finding:
 
 
 def vocabulary(folder: Folder) -> str | Finding:
-    rows = _rows(folder)
+    rows = folder.layout.rows
     size = folder.base.vocabulary if folder.base else 0
     added = _added_tokens(folder)
-    reach = max(rows or 0, size)
+    reach = max(rows, size)
     if added and size and max(added.values()) >= reach:
         return failed(
             f"added_tokens.json numbers a token {max(added.values()):,}, but the embeddings end at {reach - 1:,}.",
             "Save with save_embedding_layers=True, so that the rows of the new tokens are in the file.",
             token=max(added.values()), rows=reach,
         )  # fmt: skip
-    if not folder.layout.embeddings:
+    layout = folder.layout
+    if layout.tokens:
+        return warned(
+            f"It trains single tokens ({some(layout.tokens)}); not every server takes that.",
+            "Nothing to fix if tokens were meant to be trained.",
+            tensors=sorted(layout.tokens)[:5],
+        )
+    if not rows:
         return "It uses the vocabulary of the base."
-    grown = f"; the base has {size:,} rows, the file {rows:,}" if size and rows != size else ""
+    grown = f", the base {size:,}" if size and rows != size else ""
     return warned(
-        f"The file carries whole embeddings ({some(folder.layout.embeddings)}){grown}.",
+        f"The file carries whole embeddings of {rows:,} rows{grown}.",
         "Save with save_embedding_layers=False unless tokens were added.",
-        tensors=sorted(folder.layout.embeddings)[:5],
+        rows=rows,
     )
-
-
-def _rows(folder: Folder) -> int | None:
-    tables = folder.layout.embeddings.values()
-    return max((tensor.shape[0] for tensor in tables), default=None)
 
 
 def _added_tokens(folder: Folder) -> dict[str, int]:

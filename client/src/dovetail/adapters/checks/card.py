@@ -5,6 +5,7 @@ from __future__ import annotations
 from dovetail.adapters.description import PIPELINE_TAGS
 from dovetail.adapters.findings import Finding, warned
 from dovetail.adapters.folder import Folder
+from dovetail.adapters.kinds import task_of
 
 
 def licence(folder: Folder) -> str | Finding:
@@ -27,7 +28,7 @@ def task(folder: Folder) -> str | Finding:
     found = (folder.card or {}).get("pipeline_tag")
     if found:
         return f"The task is {str(found)[:60]}."
-    known = PIPELINE_TAGS.get(str(folder.config.get("task_type")))
+    known = PIPELINE_TAGS.get(task_of(folder.config) or "")
     return warned(
         "The card names no task.", f"Add pipeline_tag: {known or 'text-classification'} to the top of README.md."
     )

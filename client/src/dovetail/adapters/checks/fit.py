@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dovetail.adapters.findings import Finding, failed, skipped, some
 from dovetail.adapters.folder import Folder
-from dovetail.adapters.kinds import HEADS
+from dovetail.adapters.kinds import HEADS, task_of
 
 NO_BASE = "The base is not at hand."
 
@@ -56,13 +56,14 @@ def shape(folder: Folder) -> str | Finding:
 
 
 def random_head(folder: Folder) -> str | Finding:
-    heads = HEADS.get(str(folder.config.get("task_type")))
+    task = task_of(folder.config)
+    heads = HEADS.get(str(task))
     if heads is None:
         return skipped("This task needs no head of its own.")
-    if any(f".{head}." in f".{name}." for name in folder.layout.saved for head in heads):
+    if any(f".{head}." in f".{name}." for name in folder.header.tensors for head in heads):
         return f"The trained head is in the file ({folder.layout.labels or '?'} outputs)."
     return failed(
-        f"The task is {folder.config['task_type']}, but no {' or '.join(heads)} is in the file; loaders make one up.",
+        f"The task is {task}, but no {' or '.join(heads)} is in the file; loaders make one up.",
         f"Train with task_type set before get_peft_model(), or modules_to_save={list(heads[:1])}, and save again.",
         heads=list(heads),
     )

@@ -1,0 +1,89 @@
+"""Saved embeddings, grown vocabularies and trained tokens warn; other rows for the base's own tokens are refused."""
+
+import json
+
+import numpy as np
+from safetensors.numpy import load_file
+
+from tests.adapters import TINY_LLAMA, config, extra_tensor, facts_of, lora, weights, with_file, write
+from tests.engine.test_protocol import check_of
+from tests.engine.test_saboteurs import failures
+
+PATHS = {"model.embed_tokens": "model.embed_tokens.weight", "lm_head": "lm_head.weight"}
+
+
+def of_base(bases, path="model.embed_tokens"):
+    return load_file(bases / "llama" / "model.safetensors")[PATHS[path]]
+
+
+def grown(table):
+    return np.vstack([table, np.full((3, 32), 0.1, "f4")])
+
+
+def carrying(table, path="model.embed_tokens", files=None):
+    entry = ("F32", table.shape, np.ascontiguousarray(table, "<f4").tobytes())
+    spoil = weights(lambda tensors: {**tensors, f"base_model.model.{path}.weight": entry})
+    return spoil(files or lora(TINY_LLAMA, task="CAUSAL_LM"))
+
+
+def test_embeddings_of_the_base_itself_pass_with_a_warning(llama, bases, tmp_path):
+    files = carrying(of_base(bases))
+    verdict = llama.validate(write(files, tmp_path), facts_of(files))
+    assert failures(verdict) == [], verdict["checks"]
+    assert check_of(verdict, "base.vocabulary")["outcome"] == "warned"
+
+
+def test_other_values_for_the_tokens_of_the_base_replace_it(llama, bases, tmp_path):
+    files = carrying(of_base(bases) + 1)
+    assert failures(llama.validate(write(files, tmp_path), facts_of(files))) == ["tensors.replaces-base"]
+
+
+def test_a_smuggled_output_layer_replaces_the_base(llama, bases, tmp_path):
+    files = carrying(of_base(bases, "lm_head") * 2, "lm_head")
+    assert failures(llama.validate(write(files, tmp_path), facts_of(files))) == ["tensors.replaces-base"]
+
+
+def test_a_grown_vocabulary_passes_with_a_warning(llama, bases, tmp_path):
+    files = with_file("added_tokens.json", json.dumps({"<new>": 66}).encode())(carrying(grown(of_base(bases))))
+    verdict = llama.validate(write(files, tmp_path), facts_of(files))
+    assert failures(verdict) == [], verdict["checks"]
+    assert "67 rows, the base 64" in check_of(verdict, "base.vocabulary")["message"]
+
+
+def test_a_grown_vocabulary_trained_whole_passes(llama, bases, tmp_path):
+    files = lora(TINY_LLAMA, task="CAUSAL_LM", modules_to_save=["embed_tokens", "lm_head"])
+    for path in PATHS:
+        files = carrying(grown(of_base(bases, path)), path, files)
+    verdict = llama.validate(write(files, tmp_path), facts_of(files))
+    assert failures(verdict) == [], verdict["checks"]
+
+
+def test_added_tokens_without_rows_fail(llama, tmp_path):
+    files = with_file("added_tokens.json", b'{"<new>": 64}')(lora(TINY_LLAMA, task="CAUSAL_LM"))
+    assert failures(llama.validate(write(files, tmp_path), facts_of(files))) == ["base.vocabulary"]
+
+
+def test_trained_tokens_pass_with_a_warning(llama, tmp_path):
+    files = config(trainable_token_indices=[3, 5])(lora(TINY_LLAMA, task="CAUSAL_LM"))
+    files = extra_tensor("base_model.model.model.embed_tokens.token_adapter.trainable_tokens_delta", (2, 32), 0.3)(
+        files
+    )
+    verdict = llama.validate(write(files, tmp_path), facts_of(files))
+    assert failures(verdict) == [], verdict["checks"]
+    assert check_of(verdict, "base.vocabulary")["outcome"] == "warned"
+
+
+def test_a_classifier_saved_without_a_task_has_a_random_head(bert, tmp_path):
+    """PEFT leaves the head out of the file, and every load makes a new one."""
+    mapping = {"base_model_class": "BertForSequenceClassification", "parent_library": "transformers"}
+    files = weights(lambda tensors: {name: entry for name, entry in tensors.items() if "classifier" not in name})(
+        lora()
+    )
+    files = config(task_type=None, modules_to_save=None, auto_mapping=mapping)(files)
+    assert failures(bert.validate(write(files, tmp_path), facts_of(files))) == ["eval.random-head"]
+
+
+def test_a_task_the_base_has_no_model_for_is_refused_in_words(bert, tmp_path):
+    verdict = bert.validate(write(lora(task="SEQ_2_SEQ_LM"), tmp_path), facts_of(lora()))
+    assert failures(verdict) == ["load.error"]
+    assert "SEQ_2_SEQ_LM" in check_of(verdict, "load.error")["message"]
