@@ -6,7 +6,11 @@ from typing import Any
 
 AREAS = ("file", "config", "tensors", "base", "fit", "run", "eval")
 COUNTED_TO = {"load": "run", "limits": "run", "card": "file", "privacy": "file"}
-HEADLINE = 90
+HEADLINE = 100  # characters
+TELLING = (
+    *("file.header", "config.kind", "config.rank", "tensors.pair", "tensors.not-finite", "base.unnamed", "fit.missing"),
+    *("run.no-effect", "run.not-deterministic", "eval.worse-than-base", "eval.claim"),
+)
 WORDS = {
     "passed": "passed",
     "noted": "passed with a note",
@@ -43,14 +47,14 @@ class Tooth:
 
     @property
     def headline(self) -> str:
-        """What the checks that passed saw, in about a line of whole sentences; those with a number come first."""
-        said = [check["message"] for check in self.checks if check["outcome"] == "passed"]
-        said.sort(key=lambda message: not any(map(str.isdigit, message)))  # a number says more than a yes
+        """What the checks that passed saw, in about a line of whole sentences; the most telling come first."""
+        passed = [check for check in self.checks if check["outcome"] == "passed"]
+        passed.sort(key=lambda check: TELLING.index(check["id"]) if check["id"] in TELLING else len(TELLING))
         line = ""
-        for message in said:
-            if line and len(line) + len(message) >= HEADLINE:
+        for check in passed:
+            if line and len(line) + len(check["message"]) >= HEADLINE:
                 break
-            line = f"{line} {message}".strip()
+            line = f"{line} {check['message']}".strip()
         return line or "Skipped."
 
     @property

@@ -95,3 +95,12 @@ def test_the_large_joint_is_labelled_and_needs_no_inline_style():
 def test_commands_in_sentences_are_code_and_the_rest_is_escaped():
     shown = drawn("Add it with `manage.py shelf add <b>`; <script>", "{{ said|ticks }}")
     assert shown == "Add it with <code>manage.py shelf add &lt;b&gt;</code>; &lt;script&gt;"
+
+
+def test_the_line_of_an_area_begins_with_the_check_that_tells_most():
+    said = verdict("passed", ("run.cost", "passed"), ("run.no-effect", "passed"), ("run.not-finite", "warned"))
+    for check, message in zip(said["checks"], ["It costs 1.2×.", "It changes outputs by 4.31.", "Odd."], strict=True):
+        check["message"] = message
+    tooth = areas(said)[5]
+    assert tooth.headline == "It changes outputs by 4.31. It costs 1.2×."
+    assert [check["message"] for check in tooth.loud] == ["Odd."]
