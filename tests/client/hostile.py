@@ -30,7 +30,9 @@ class Liar:
         for path, content in files.items():
             listed.append({"path": path, "size": len(content), "sha256": hashlib.sha256(content).hexdigest()} | lies)
             self.answers[f"/api/v1/adapters/alice/x/revisions/{OID}/files/{path}"] = (200, {}, content)
-        self.says("/adapters/alice/x/revisions/main", {"revision": OID, "files": listed})
+        self.says(
+            "/adapters/alice/x/revisions/main", {"adapter": "alice/x", "revision": OID, "state": None, "files": listed}
+        )
 
 
 @contextmanager

@@ -23,6 +23,7 @@ def test_what_was_pushed_comes_back_byte_by_byte(dovetail, live_hub, folder, tmp
     assert page == f"{live_hub.url}/alice/there-and-back/tree/{commit}"
     pulled = dovetail("pull", "alice/there-and-back", hub=live_hub)
     assert (pulled.returncode, pulled.stdout.splitlines()[-1]) == (0, "there-and-back")
+    assert "Its verdict is queued" in pulled.stderr
     back = contents(tmp_path / "work" / "there-and-back")
     assert back.pop(".gitattributes")
     assert back == contents(folder)
@@ -180,6 +181,16 @@ def test_a_hub_that_names_a_path_outside_gets_nothing_written(dovetail, tmp_path
     assert done.returncode == 5
     assert "'../escaped'" in done.stderr
     assert list((tmp_path / "work").iterdir()) == []
+    assert not (tmp_path / "escaped").exists()
+
+
+def test_a_hub_does_not_choose_the_folder(dovetail, tmp_path):
+    with liar() as hub:
+        hub.holds({"README.md": b"x"})
+        document = json.loads(hub.answers["/api/v1/adapters/alice/x/revisions/main"][2])
+        hub.says("/adapters/alice/x/revisions/main", document | {"adapter": "alice/../escaped"})
+        done = dovetail("pull", "alice/x", hub=hub.url)
+    assert (done.returncode, done.stdout) == (0, "x\n")
     assert not (tmp_path / "escaped").exists()
 
 

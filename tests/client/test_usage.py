@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -71,6 +72,11 @@ def test_every_command_explains_itself(dovetail):
 def test_every_command_has_its_heading():
     headings = re.findall(r"^### `dovetail (\w+)", (ROOT / "client" / "README.md").read_text(), re.MULTILINE)
     assert headings == [command.callback.__name__ for command in cli.app.registered_commands]
+
+
+def test_the_version_is_that_of_the_distribution(dovetail):
+    stated = tomllib.loads((ROOT / "client" / "pyproject.toml").read_text())["project"]["version"]
+    assert dovetail("--version").stdout == f"dovetail {stated}\n"
 
 
 def test_no_command_but_push_pays_for_huggingface_hub():
