@@ -9,7 +9,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 
 from hub.errors import face
-from registry.errors import NamespaceNotFound, RegistryError, SignInRequired
+from registry.errors import AdapterNotFound, NamespaceNotFound, RegistryError, SignInRequired, ValueInvalid
 
 View = Callable[..., HttpResponse]
 
@@ -20,11 +20,21 @@ def page(view: View) -> View:
     @wraps(view)
     def answered(request: HttpRequest, **route: Any) -> HttpResponse:
         try:
+            _refuse_nul(request)
             return view(request, **route)
         except RegistryError as error:
             return refusal(request, error)
 
     return answered
+
+
+def _refuse_nul(request: HttpRequest) -> None:
+    """PostgreSQL holds no NUL in a text; nobody types one, so it is refused before any view sees it."""
+    if "\0" in request.path:
+        raise AdapterNotFound("No name holds a NUL character.")
+    fields = (value for sent in (request.GET, request.POST) for _, values in sent.lists() for value in values)
+    if any("\0" in value for value in fields):
+        raise ValueInvalid("What was sent holds a NUL character.", fix="Type it again without it.")
 
 
 def refusal(request: HttpRequest, error: RegistryError) -> HttpResponse:

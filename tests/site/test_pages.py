@@ -250,3 +250,29 @@ def test_nothing_an_author_wrote_runs_in_the_shell_of_who_copies_a_snippet(visit
     for code in snippets:
         assert "touch" not in code or "%24%28touch" in code
         assert not re.search(r"[;`]|\$\(", code)
+
+
+@pytest.mark.parametrize(
+    ("address", "status"),
+    [
+        ("/alice%00/reviews", 404),
+        ("/alice/reviews/tree/ma%00in", 404),
+        ("/%00", 404),
+        ("/bases/a%00b", 404),
+        ("/adapters?q=%00", 400),
+        ("/adapters?kind=%00&verdict=passed", 400),
+        ("/%ff%fe", 404),
+        ("/%F0%9F%92%A9/" + "x" * 300, 404),
+        ("/adapters?" + "&".join(f"kind=k{number}" for number in range(900)), 200),
+        ("/alice/reviews/tree/" + "a" * 900, 404),
+        ("/alice/reviews/blob/main/..%2f..%2fetc%2fpasswd", 404),
+        ("/alice/reviews/tree/main//", 200),
+    ],
+)
+def test_odd_addresses_get_a_page_and_never_an_error(visit, reviews, address, status):
+    assert visit().get(address).status_code == status
+
+
+def test_a_form_with_a_nul_is_refused(visit, cast):
+    assert visit().post("/login", {"username": "ali\0ce", "password": "x"}).status_code == 400
+    assert visit("alice").post("/settings/tokens", {"name": "a\0b", "role": "read"}).status_code == 400
