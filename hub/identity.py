@@ -85,9 +85,12 @@ class RestAuthentication(BaseAuthentication):
 
 
 def _require_csrf(request: HttpRequest) -> None:
-    check = CSRFCheck(lambda _: HttpResponse())
+    def answer(_: HttpRequest) -> HttpResponse:
+        return HttpResponse()
+
+    check = CSRFCheck(answer)
     check.process_request(request)
-    if reason := check.process_view(request, None, (), {}):
+    if reason := check.process_view(request, answer, (), {}):
         raise NotAllowed(f"This request lacks a valid CSRF token: {reason}.", fix="Send X-CSRFToken, or use a token.")
 
 

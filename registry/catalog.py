@@ -1,5 +1,6 @@
 """What lists show: search, filters, facets, pages, and the verdict beside each line. Only reads."""
 
+import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -113,12 +114,10 @@ def totals() -> Totals:
     """Count what everybody may see; the median is over the newest 200 verdicts."""
     public = Adapter.objects.filter(visible_to(NOBODY), type="model")
     counts = public.aggregate(all=Count("pk"), passed=Count("pk", filter=Q(state="passed")))
-    recent = sorted(
-        Verdict.objects.filter(state="passed", duration_ms__isnull=False)
-        .order_by("-id")
-        .values_list("duration_ms", flat=True)[:200]
-    )
-    return Totals(counts["all"], counts["passed"], Base.objects.count(), recent[len(recent) // 2] if recent else None)
+    recent = Verdict.objects.filter(state="passed", duration_ms__isnull=False).order_by("-id")[:200]
+    times = [verdict.duration_ms or 0 for verdict in recent.only("duration_ms")]
+    median = round(statistics.median(times)) if times else None
+    return Totals(counts["all"], counts["passed"], Base.objects.count(), median)
 
 
 def bases(by: Caller, most: int = 100) -> list[tuple[str, int]]:

@@ -146,6 +146,7 @@ def wait_until(condition, running: Hub, seconds: float = 60) -> None:
 
 
 if __name__ == "__main__":  # a hub to try things on: python -m tests.live FOLDER [worker]
-    with hub(Path(sys.argv[1]), worker="worker" in sys.argv[2:]) as trial:
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # leave the block below, which stops what it started
+    with hub(Path(sys.argv[1]).resolve(), worker="worker" in sys.argv[2:]) as trial:
         print(trial.url, flush=True)
         signal.pause()
