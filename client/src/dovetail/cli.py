@@ -177,12 +177,14 @@ def pull(
     manifest = caller.manifest(name, revision)
     with asked.printer.downloads() as progress:
         folder = caller.fetch(name, manifest, to, progress=progress)
-    if manifest["state"] not in {"passed", None}:
+    if manifest.get("state") not in {"passed", None}:
         asked.printer.note(
             f"Its verdict is {manifest['state']}. What is known to work is {name}@verified, once there is one."
         )
     if asked.printer.as_json:
-        asked.printer.document({key: manifest[key] for key in ("adapter", "revision", "state")} | {"path": str(folder)})
+        asked.printer.document(
+            {key: manifest.get(key) for key in ("adapter", "revision", "state")} | {"path": str(folder)}
+        )
     else:
         asked.printer.line(str(folder))
 

@@ -44,18 +44,15 @@ class Client:
                 f"Make a token at {self.endpoint}/settings/tokens and run `dovetail login`.",
                 code="client-token-missing",
             )
-        answer: dict[str, Any] = self._transport.get("/me")
-        return answer
+        return self._transport.get("/me", {"name": str, "organizations": list})
 
     def adapter(self, adapter: str) -> dict[str, Any]:
         """Return the facts of an adapter."""
-        answer: dict[str, Any] = self._transport.get(_path(adapter))
-        return answer
+        return self._transport.get(_path(adapter), {"id": str})
 
     def manifest(self, adapter: str, revision: str = MAIN) -> dict[str, Any]:
         """Return what a revision holds: `revision` (40 hex), `files` with size in bytes and sha256, config, base."""
-        answer: dict[str, Any] = self._transport.get(_path(adapter, revision))
-        return answer
+        return self._transport.get(_path(adapter, revision), {"revision": str, "files": list})
 
     def push(
         self,
@@ -129,7 +126,7 @@ class Client:
             pause = min(pause * 1.3, LONGEST_PAUSE)
 
     def _verdict(self, adapter: str, revision: str) -> Verdict:
-        return verdict.read(self._transport.get(f"{_path(adapter, revision)}/verdict"))
+        return verdict.read(self._transport.get(f"{_path(adapter, revision)}/verdict", {"state": str, "checks": list}))
 
     def _patient_verdict(self, adapter: str, revision: str) -> Verdict:
         deadline = time.monotonic() + PATIENCE_SECONDS

@@ -3,7 +3,7 @@
 import hashlib
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from http.client import HTTPException, HTTPResponse
 from pathlib import Path, PurePosixPath
@@ -14,6 +14,7 @@ from dovetail.problems import Problem, unreachable, usage
 from dovetail.transport import Transport
 
 PIECE = 1 << 20
+_SHAPE = {"path": str, "size": int, "sha256": str}
 Progress = Callable[[str, int, int], None]  # path, bytes done, bytes in all
 
 
@@ -30,8 +31,10 @@ class Wanted:
     sha256: str
 
 
-def wanted(files: Sequence[Mapping[str, Any]]) -> list[Wanted]:
+def wanted(files: Sequence[Any]) -> list[Wanted]:
     """Return the files of a manifest. Raises Problem for a path that must not be written."""
+    if not all(isinstance(file, dict) and _SHAPE == {key: type(file.get(key)) for key in _SHAPE} for file in files):
+        raise Problem("The hub's manifest is not one.", "Check --endpoint or DOVETAIL_ENDPOINT.", code="client-no-hub")
     checked = paths.check(file["path"] for file in files)
     return [Wanted(path, file["size"], file["sha256"]) for path, file in zip(checked, files, strict=True)]
 

@@ -45,16 +45,21 @@ def unreachable(endpoint: str, reason: object) -> Problem:
     )
 
 
+def no_hub(endpoint: str) -> Problem:
+    """Return the problem of a server that is something else than a Dovetail hub."""
+    return Problem(
+        f"{endpoint} does not answer like a Dovetail hub.",
+        "Check --endpoint or DOVETAIL_ENDPOINT.",
+        code="client-no-hub",
+    )
+
+
 def refusal(status: int, said: Mapping[str, object], endpoint: str) -> Problem:
     """Return the problem that a hub's answer (RFC 9457, or anything else) states."""
     if "code" in said and "detail" in said:
         return Problem(str(said["detail"]), str(said.get("fix") or ""), code=str(said["code"]), status=status)
     if status in _NOT_THERE:
-        return Problem(
-            f"{endpoint} does not answer like a Dovetail hub.",
-            "Check --endpoint or DOVETAIL_ENDPOINT.",
-            code="client-no-hub",
-        )
+        return no_hub(endpoint)
     return Problem(
         f"{endpoint} answered {status}.",
         "Try again; if it stays, tell its administrator.",

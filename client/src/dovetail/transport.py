@@ -1,15 +1,16 @@
-"""HTTP to one hub, on the standard library: JSON, streams, problems as exceptions, and a token that stays at home."""
+"""HTTP to one hub, on the standard library: JSON answers, streams, problems as exceptions, and a token that stays at home."""
 
 import json
 import time
 import urllib.request
+from collections.abc import Mapping
 from http.client import HTTPException, HTTPMessage, HTTPResponse
 from typing import IO, Any
 from urllib.error import HTTPError, URLError
 from urllib.parse import SplitResult, urlsplit
 
 from dovetail import __version__
-from dovetail.problems import Problem, refusal, unreachable
+from dovetail.problems import Problem, no_hub, refusal, unreachable
 
 TIMEOUT_SECONDS = 60
 LONGEST_WAIT_SECONDS = 90  # for a hub that says "not so fast"; its minute is over by then
@@ -23,44 +24,33 @@ class Transport:
         self.endpoint, self.token = endpoint, token
         self._opener = urllib.request.build_opener(_Redirects(endpoint, token))
 
-    def get(self, path: str) -> Any:
-        """Return the JSON answer of a GET below /api/v1."""
-        return self._json("GET", path)
-
-    def post(self, path: str, body: object = None) -> Any:
-        """Return the JSON answer of a POST below /api/v1."""
-        return self._json("POST", path, body)
+    def get(self, path: str, needs: Mapping[str, type]) -> dict[str, Any]:
+        """Return the JSON answer of a GET below /api/v1, which must be an object with these keys of these types."""
+        with self.open(path) as answer:
+            try:
+                said = json.loads(answer.read(MAX_ANSWER_BYTES))
+            except ValueError:
+                raise no_hub(self.endpoint) from None
+            except (OSError, HTTPException) as error:
+                raise unreachable(self.endpoint, error) from None
+        if not isinstance(said, dict) or not all(isinstance(said.get(key), kind) for key, kind in needs.items()):
+            raise no_hub(self.endpoint)
+        return said
 
     def open(self, path: str) -> HTTPResponse:
         """Open the bytes behind a path below /api/v1, following redirects; the caller closes it."""
-        return self._open("GET", path, None)
-
-    def _json(self, method: str, path: str, body: object = None) -> Any:
-        with self._open(method, path, body) as answer:
-            try:
-                return json.loads(answer.read(MAX_ANSWER_BYTES))
-            except ValueError:
-                raise refusal(404, {}, self.endpoint) from None
-            except (OSError, HTTPException) as error:
-                raise unreachable(self.endpoint, error) from None
-
-    def _open(self, method: str, path: str, body: object) -> HTTPResponse:
         try:
-            return self._open_now(method, path, body)
+            return self._open(path)
         except Problem as problem:
             if problem.wait_seconds is None or problem.wait_seconds > LONGEST_WAIT_SECONDS:
                 raise
             time.sleep(problem.wait_seconds)
-        return self._open_now(method, path, body)
+        return self._open(path)
 
-    def _open_now(self, method: str, path: str, body: object) -> HTTPResponse:
-        data = None if body is None else json.dumps(body).encode()
-        url = f"{self.endpoint}/api/v1{path}"
-        request = urllib.request.Request(url, data, method=method)  # noqa: S310  # places.py checks the scheme
+    def _open(self, path: str) -> HTTPResponse:
+        request = urllib.request.Request(f"{self.endpoint}/api/v1{path}")  # noqa: S310  # places.py checks the scheme
         request.add_header("User-Agent", f"dovetail-hub/{__version__}")
         request.add_header("Accept", "application/json")
-        if data is not None:
-            request.add_header("Content-Type", "application/json")
         if self.token:
             request.add_unredirected_header("Authorization", f"Bearer {self.token}")
         try:

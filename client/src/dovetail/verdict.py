@@ -47,7 +47,7 @@ def read(document: Mapping[str, Any]) -> Verdict:
     """Return the verdict that a document of the REST interface states; keys we do not know are kept in `document`."""
     return Verdict(
         state=document["state"],
-        checks=tuple(_check(check) for check in document.get("checks") or ()),
+        checks=tuple(_check(check) for check in document.get("checks") or () if isinstance(check, Mapping)),
         adapter=document.get("adapter") or "",
         revision=document.get("revision") or "",
         reason=document.get("reason") or "",
@@ -57,8 +57,8 @@ def read(document: Mapping[str, Any]) -> Verdict:
 
 def _check(said: Mapping[str, Any]) -> Check:
     return Check(
-        said["id"],
-        said["outcome"],
+        str(said.get("id")),
+        str(said.get("outcome")),
         said.get("message") or "",
         said.get("fix") or "",
         said.get("where") or {},

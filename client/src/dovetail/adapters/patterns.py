@@ -70,6 +70,7 @@ class Pattern:
             if rule is None:
                 raise PatternError(f"it uses {str(code).lower()}, which is not supported")
             self._known[key] = rule(self, argument, start)
+            self._steps -= len(self._known[key]) // 8
         return self._known[key]
 
     def _one(self, fits: Callable[[str], bool], start: int) -> Ends:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 MAX_OPCODES = 2_000_000
+PICKLES_IN_A_ROW = 5  # what torch.load reads of a file of the old kind, before raw storage begins (serialization.py)
 MAX_PICKLE_BYTES = 64 * 2**20
 SUFFIXES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".joblib", ".dill")
 
@@ -76,10 +77,11 @@ def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Pickle:
 def _scan(file: BinaryIO) -> Pickle:
     imports: set[str] = set()
     try:
-        while True:  # a torch file of the old kind holds several pickles in a row, then raw storage
+        for _ in range(PICKLES_IN_A_ROW):
             imports.update(_imports(file))
-            if not imports or not _more(file):
-                return Pickle(frozenset(imports))
+            if not _more(file):
+                break
+        return Pickle(frozenset(imports))
     except (ValueError, UnicodeDecodeError, IndexError, OverflowError, AttributeError) as error:
         return Pickle(frozenset(imports), f"it cannot be read to its end: {str(error)[:120]}")
 
