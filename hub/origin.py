@@ -21,6 +21,16 @@ def origin(request: HttpRequest) -> str:
     return f"{scheme}://{host}" if is_ours else settings.PUBLIC_URL
 
 
+def address_of(request: HttpRequest) -> str:
+    """Return the client's address: the peer's, or what a trusted proxy says of its own peer."""
+    peer = request.META.get("REMOTE_ADDR", "")
+    if not is_from_trusted_proxy(request):
+        return str(peer)
+    # The last entry is the one that our proxy wrote; those before it anybody can send.
+    relayed = request.headers.get("X-Forwarded-For", "").rpartition(",")[2].strip()
+    return relayed or str(peer)
+
+
 def is_from_trusted_proxy(request: HttpRequest) -> bool:
     """Whether the peer of this connection is one of DOVETAIL_TRUSTED_PROXIES (addresses or networks)."""
     try:

@@ -4,9 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
+from registry.errors import ValueInvalid
+
 MAX_TEXT = 64 << 10
 MAX_RULES = 500
 MAX_PARTS = 32
+MAX_STEPS = 2_000_000  # about a second
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,15 +25,22 @@ class Ignore:
     def __init__(self, text: str) -> None:
         lines = text[:MAX_TEXT].splitlines()[:MAX_RULES]
         self._rules = [rule for rule in map(_rule, lines) if rule is not None]
+        self._steps_left = MAX_STEPS
 
     def leaves_out(self, path: str) -> bool:
-        """Whether the file, or a folder it lies in, is ignored; a file in an ignored folder cannot be re-included."""
+        """Whether the file, or a folder it lies in, is ignored; a file in an ignored folder cannot be re-included.
+
+        Raises ValueInvalid after MAX_STEPS comparisons, over all files that one object was asked about.
+        """
         parts = path.split("/")
         return any(self._is_ignored(parts[:depth], depth < len(parts)) for depth in range(1, len(parts) + 1))
 
     def _is_ignored(self, parts: Sequence[str], is_folder: bool) -> bool:
         ignored = False
         for rule in self._rules:
+            self._steps_left -= len(rule.parts) * len(parts)
+            if self._steps_left < 0:
+                raise ValueInvalid("This .gitignore is too much work for so many files.", fix="Use fewer patterns.")
             if (is_folder or not rule.is_for_folders) and _matches(rule.parts, parts):
                 ignored = not rule.is_negated
         return ignored

@@ -4,7 +4,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from django.conf import settings
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.core.cache import cache
+from django.db.models import Exists, F, OuterRef, Q, QuerySet
 
 from registry import blobs, policy, refs, site
 from registry.blobs import Keys, Reader
@@ -14,7 +15,8 @@ from registry.models import Adapter, Revision, RevisionFile, Verdict
 from registry.policy import Caller
 
 VERIFIED = "refs/verified"
-LOOK_BACK = 100
+LOOK_BACK, LOOK_BACK_FILES = 100, 50_000  # revisions, and files of all of them together
+COUNT_AGAIN_SECONDS = 3600
 SHORTEST_OID = 5  # hex digits of an abbreviated commit id; the Hub's clients think the same
 _HEX = frozenset("0123456789abcdef")
 
@@ -96,8 +98,9 @@ def history(revision: Revision, limit: int) -> list[Revision]:
 
 
 def last_changes(revision: Revision) -> dict[str, Revision]:
-    """Return for each file and folder the newest revision, of the last LOOK_BACK, that changed something there."""
-    line = history(revision, LOOK_BACK + 1)
+    """Return for each file and folder the newest revision, as far as we look back, that changed something there."""
+    affordable = LOOK_BACK_FILES // max(1, revision.files.count())
+    line = history(revision, max(2, min(LOOK_BACK, affordable)))
     trees = entries_of(line)
     changed: dict[str, Revision] = {}
     for at, before in zip(line, [*line[1:], None], strict=True):
@@ -133,6 +136,12 @@ def require_served(revision: Revision, by: Caller) -> None:
         + (f"The newest verified revision is {verified}." if verified else "No revision of it is verified yet."),
         verified=verified,
     )
+
+
+def note_download(adapter: Adapter, who: str) -> None:
+    """Count a download, once an hour for each caller (and process): one pull asks for several files, in pieces."""
+    if cache.add(f"download:{adapter.pk}:{who}", True, COUNT_AGAIN_SECONDS):
+        Adapter.objects.filter(pk=adapter.pk).update(downloads=F("downloads") + 1)
 
 
 def address(entry: Entry) -> str | None:

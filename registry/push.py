@@ -30,7 +30,7 @@ from registry.policy import Caller, Permission
 from registry.refs import MAIN
 
 MAX_OPERATIONS = 20_000
-MAX_FILES = 20_000
+MAX_FILES = 10_000
 MAX_TITLE, MAX_MESSAGE = 500, 64 << 10
 MAX_TAGS, MAX_TAG = 200, 200
 

@@ -1,6 +1,7 @@
 """Reads what clients send: JSON objects, forms and lines of JSON, each with its limits and its refusals."""
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,6 +13,7 @@ MAX_JSON = 4 << 20
 MAX_FORM_FIELDS = 10_000
 PIECE = 1 << 20
 MAX_DRAINED = 256 << 20
+_UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 _TRUE = frozenset({"1", "true", "yes"})
 
 
@@ -68,6 +70,12 @@ def parse_object(raw: bytes) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise ValueInvalid("This is JSON, but not an object.", fix="Send one JSON object.")
     return value
+
+
+def refuse_nul(request: HttpRequest) -> None:
+    """Raise ValueInvalid for an address with a NUL: no name holds one, and PostgreSQL does not even look for it."""
+    if "\0" in request.path_info or "%00" in request.META.get("QUERY_STRING", ""):
+        raise ValueInvalid("The address holds a NUL character.", fix="Leave it out.")
 
 
 def refuse_encoded(request: HttpRequest) -> None:
@@ -150,6 +158,16 @@ def text(body: dict[str, Any], key: str, default: str | None = None) -> str:
         return default
     if not isinstance(value, str):
         raise ValueInvalid(f"{key!r} must be a string.", fix=f"Send {key!r} as a JSON string.")
+    if _UNSTORABLE.search(value):
+        raise ValueInvalid(f"{key!r} holds a NUL or half a surrogate pair.", fix="Send plain text.")
+    return value
+
+
+def path(body: dict[str, Any]) -> str:
+    """Return the member `path`, whatever it holds: names.check_path judges. Raises ValueInvalid when it is no string."""
+    value = body.get("path")
+    if not isinstance(value, str):
+        raise ValueInvalid("'path' must be a string.", fix="Send 'path' as a JSON string.")
     return value
 
 

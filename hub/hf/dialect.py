@@ -30,6 +30,7 @@ class Route(View):
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         self.type = kwargs.pop("type", "model")
         try:
+            bodies.refuse_nul(request)
             self.caller = wire_caller(request)
             response = super().dispatch(request, *args, **kwargs)
         except RegistryError as error:

@@ -21,6 +21,7 @@ _OF_DATASETS = """
     mainSize paperswithcode_id private resourceGroup sha siblings tags trendingScore usedStorage
 """
 EXPANDABLE = {"model": _OF_MODELS.split(), "dataset": _OF_DATASETS.split()}
+FULL_PAGE = 25  # repositories whose files are all named
 SORTS = {"lastModified": "updated", "createdAt": "created", "downloads": "downloads"}
 ALIASES = {"adapters": "adapter-transformers"}
 
@@ -44,10 +45,11 @@ class List(Route):
 
     def get(self, request: HttpRequest) -> HttpResponse:
         wanted = expansions(request, self.type)
-        limit = bodies.whole_in(request.GET, "limit", catalog.MAX_PAGE, catalog.MAX_PAGE)
+        detail = {"full", "config", "cardData"} & {key for key, value in request.GET.items() if bodies.truth(value)}
+        most = FULL_PAGE if detail or wanted else catalog.MAX_PAGE
+        limit = bodies.whole_in(request.GET, "limit", most, most)
         cursor = request.GET.get("cursor", "")
         page = catalog.search(self.caller, _query(request, self.type), cursor=cursor, limit=limit)
-        detail = {"full", "config", "cardData"} & {key for key, value in request.GET.items() if bodies.truth(value)}
         shown = [only(item, wanted) for item in _shown(page.items, bool(detail or wanted))]
         response = answer(shown)
         if page.next:

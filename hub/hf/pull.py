@@ -9,12 +9,16 @@ from hub.hf import bodies, shapes
 from hub.hf.addresses import locate, next_page
 from hub.hf.dialect import Route, answer, refuse
 from hub.hf.shapes import JSON
+from hub.origin import address_of
 from registry import manifest, pull
 from registry.errors import FileNotFound, RegistryError
 from registry.manifest import Entry
 from registry.models import Revision
 
 TREE_PAGE, EXPANDED_PAGE = 1000, 100
+# What cards may show, and nothing that runs; browsers are told not to guess.
+IMAGES = {suffix: f"image/{suffix}" for suffix in ("png", "gif", "webp", "jpeg")}
+TYPES = {"json": "application/json", "jpg": "image/jpeg", **IMAGES}
 _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
 
 
@@ -95,10 +99,10 @@ class Resolve(Route):
         except RegistryError as error:
             return _at_commit(refuse(error, self.caller), revision)
         response = _file(request, entry)
-        for header, value in _facts(entry).items():
+        for header, value in _facts(entry, is_signed=response.has_header("Location")).items():
             response[header] = value
-        if not adapter.private:
-            response["Access-Control-Allow-Origin"] = "*"
+        if request.method == "GET" and _is_counted(entry):
+            pull.note_download(adapter, str(self.caller.user.pk if self.caller.user else address_of(request)))
         return _at_commit(response, revision)
 
 
@@ -108,7 +112,12 @@ def _at_commit(response: HttpResponseBase, revision: Revision) -> HttpResponseBa
     return response
 
 
-def _facts(entry: Entry) -> dict[str, str]:
+def _is_counted(entry: Entry) -> bool:
+    # Loaders ask for many optional files; these are what a download of an adapter always takes.
+    return entry.is_lfs or entry.path.endswith("adapter_config.json")
+
+
+def _facts(entry: Entry, *, is_signed: bool) -> dict[str, str]:
     etag = f'"{entry.sha256 if entry.is_lfs else entry.git_oid}"'
     name = entry.path.rpartition("/")[2]
     plain = re.sub(r"[^A-Za-z0-9._ -]", "_", name)
@@ -118,8 +127,8 @@ def _facts(entry: Entry) -> dict[str, str]:
         "Content-Disposition": f"attachment; filename*=UTF-8''{quote(name, safe='')}; filename=\"{plain}\";",
         "X-Content-Type-Options": "nosniff",
         "Content-Security-Policy": "sandbox; default-src 'none'",
-        "Cross-Origin-Resource-Policy": "cross-origin",
-        "Cache-Control": "private, no-cache",
+        "Cross-Origin-Resource-Policy": "same-origin",
+        "Cache-Control": "private, no-store" if is_signed else "private, no-cache",
     }
     return facts | ({"X-Linked-Etag": etag, "X-Linked-Size": str(entry.size)} if entry.is_lfs else {})
 
@@ -138,7 +147,7 @@ def _file(request: HttpRequest, entry: Entry) -> HttpResponseBase:
         return response
     start, end = span or (0, entry.size)
     response = HttpResponse() if request.method == "HEAD" else FileResponse(pull.open_bytes(entry, start, end))
-    response["Content-Type"] = "application/octet-stream" if entry.is_lfs else _type(entry.path)
+    response["Content-Type"] = _type(entry)
     response["Content-Length"] = str(end - start)
     if span:
         response.status_code = 206
@@ -146,8 +155,11 @@ def _file(request: HttpRequest, entry: Entry) -> HttpResponseBase:
     return response
 
 
-def _type(path: str) -> str:
-    return "application/json" if path.endswith(".json") else "text/plain; charset=utf-8"
+def _type(entry: Entry) -> str:
+    suffix = entry.path.rpartition(".")[2].lower()
+    if suffix in TYPES:
+        return TYPES[suffix]
+    return "application/octet-stream" if entry.is_lfs else "text/plain; charset=utf-8"
 
 
 class _Unsatisfiable(Exception):

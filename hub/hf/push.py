@@ -45,7 +45,7 @@ class Preupload(Route):
     def post(self, request: HttpRequest, ns: str, name: str, rev: str) -> HttpResponse:
         adapter = self.adapter(ns, name, Permission.PUSH)
         body = bodies.json_object(request)
-        asked = [Asked(bodies.text(file, "path"), bodies.whole(file, "size")) for file in bodies.objects(body, "files")]
+        asked = [Asked(bodies.path(file), bodies.whole(file, "size")) for file in bodies.objects(body, "files")]
         ref = refs.full_name(rev)
         gitignore = bodies.text(body, "gitIgnore", "") or None
         proposes = bodies.truth(request.GET.get("create_pr"))  # clients leave out equal files, and then open nothing
@@ -101,15 +101,15 @@ def operations(lines: Iterator[dict[str, Any]]) -> Iterator[Operation]:
         match line.get("key"):
             case "file":
                 value = _member(line, "file")
-                yield Inline(bodies.text(value, "path"), _content(value))
+                yield Inline(bodies.path(value), _content(value))
             case "lfsFile":
                 value = _member(line, "lfsFile")
                 if value.get("algo", "sha256") != "sha256":
                     raise CommitInvalid(f"{value.get('algo')!r} is not a digest this hub knows; use sha256.")
                 size = bodies.whole(value, "size") if value.get("size") is not None else None
-                yield Stored(bodies.text(value, "path"), uploads.check_digest(bodies.text(value, "oid")), size)
+                yield Stored(bodies.path(value), uploads.check_digest(bodies.text(value, "oid")), size)
             case "deletedFile" | "deletedFolder" as key:
-                yield Deletion(bodies.text(_member(line, key), "path").rstrip("/"))
+                yield Deletion(bodies.path(_member(line, key)).rstrip("/"))
             case other:
                 raise CommitInvalid(f"A line of the commit has the key {str(other)[:60]!r}, which is not known here.")
 

@@ -99,6 +99,7 @@ def summary(adapter: Adapter) -> JSON:
         "disabled": adapter.is_quarantined,
         "likes": 0,
         "downloads": adapter.downloads,
+        "downloadsAllTime": adapter.downloads,
         "trendingScore": 0,
         "tags": adapter.tags,
         **({"pipeline_tag": adapter.task} if adapter.task else {}),

@@ -42,7 +42,7 @@ def test_a_revision_has_many_names(wire: Wire, head):
         assert wire.get(f"/api/models/{NAME}/revision/{name}").json()["sha"] != head, name
 
 
-NOWHERE = ["nope", "f" * 40, "1234", "refs/heads/nope", "refs", "verified", "%20", "a%00b", "*"]
+NOWHERE = ["nope", "f" * 40, "1234", "refs/heads/nope", "refs", "verified", "%20", "*"]
 
 
 @pytest.mark.parametrize("name", NOWHERE)
@@ -191,6 +191,22 @@ def test_strangers_files_are_never_shown_as_pages(wire: Wire, head):
     assert answer["X-Content-Type-Options"] == "nosniff"
     assert answer["Content-Security-Policy"] == "sandbox; default-src 'none'"
     assert answer["Content-Type"].startswith("text/plain")
+
+
+def test_cards_may_show_pictures_and_nothing_that_runs(wire: Wire, head):
+    names = ["a.PNG", "b.jpg", "c.svg", "d.js"]
+    wire.commit(NAME, header(), *(file(name, b"<svg/>") for name in names))
+    types = {name: wire.get(f"/{NAME}/resolve/main/{name}")["Content-Type"] for name in names}
+    plain = "text/plain; charset=utf-8"
+    assert types == {"a.PNG": "image/png", "b.jpg": "image/jpeg", "c.svg": plain, "d.js": plain}
+
+
+def test_a_pull_is_counted_once_an_hour_for_each_caller(wire: Wire, head):
+    for who in ("alice", "alice", "carol", "nobody", "nobody"):
+        wire.get(f"/{NAME}/resolve/main/w.safetensors", who=who, Range="bytes=0-9")
+        wire.get(f"/{NAME}/resolve/main/README.md", who=who)
+        wire.ask("HEAD", f"/{NAME}/resolve/main/w.safetensors", who="bob")
+    assert wire.get(f"/api/models/{NAME}").json()["downloads"] == 3
 
 
 @pytest.mark.parametrize(
