@@ -1,6 +1,7 @@
 """Whether this hub works: /livez, /readyz and /metrics, for the machines that watch it; nothing for people."""
 
 import hmac
+import logging
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -19,13 +20,16 @@ from kombu.exceptions import KombuError
 
 from hub import gauges
 from hub.metrics import CONTENT_TYPE, exposition
-from registry.blobs import store
+from registry.blobs import BlobMissing, store
 from registry.errors import StoreUnavailable
 from registry.models.site import SiteSetting
 from registry.models.verdicts import WorkerHeartbeat
 
+log = logging.getLogger(__name__)
+
 SECONDS_A_PART = 2
 SECONDS_REMEMBERED = 1.0
+SECONDS_REMEMBERED_DOWN = 0.25  # each web process remembers for itself: they must agree again soon
 
 
 class PartDown(Exception):
@@ -48,7 +52,7 @@ def readyz(request: HttpRequest) -> HttpResponse:
 
 @require_safe
 def metrics(request: HttpRequest) -> HttpResponse:
-    """Answer in Prometheus' format to this machine and to holders of DOVETAIL_METRICS_TOKEN; to others it is not there."""
+    """Answer in Prometheus' format to this machine and holders of DOVETAIL_METRICS_TOKEN; to others it is not there."""
     if not (_came_from_this_machine(request) or _holds_metrics_token(request)):
         raise Http404
     return HttpResponse(exposition() + gauges.exposition(), content_type=CONTENT_TYPE)
@@ -83,7 +87,7 @@ def _database() -> None:
 def _blobs() -> None:
     try:
         store().check()
-    except StoreUnavailable as error:
+    except (StoreUnavailable, BlobMissing) as error:
         raise PartDown(
             "The blob store cannot be read and written; see DOVETAIL_BLOBS, its free space and its rights."
         ) from error
@@ -128,11 +132,15 @@ def _timed(check: Callable[[], None]) -> float:
 
 def _report(future: Future[float], deadline: float) -> dict[str, object]:
     try:
-        return {"ok": True, "ms": future.result(timeout=max(0.0, deadline - time.monotonic()))}
-    except PartDown as down:
-        return {"ok": False, "reason": str(down)}
+        error = future.exception(timeout=max(0.0, deadline - time.monotonic()))
     except TimeoutError:
         return {"ok": False, "reason": f"No answer within {SECONDS_A_PART:g} s."}
+    if error is None:
+        return {"ok": True, "ms": future.result()}
+    if isinstance(error, PartDown):
+        return {"ok": False, "reason": str(error)}
+    log.error("A readiness check failed in an unexpected way", exc_info=error)
+    return {"ok": False, "reason": "The check itself failed; the web's log says how."}
 
 
 def examine() -> dict[str, dict[str, object]]:
@@ -152,7 +160,8 @@ class _Latest:
 
     def get(self) -> dict[str, dict[str, object]]:
         with self._lock:
-            if time.monotonic() - self._at > SECONDS_REMEMBERED:
+            well = all(part["ok"] for part in self._parts.values())
+            if time.monotonic() - self._at > (SECONDS_REMEMBERED if well else SECONDS_REMEMBERED_DOWN):
                 self._parts, self._at = examine(), time.monotonic()
             return self._parts
 

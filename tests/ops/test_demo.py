@@ -1,0 +1,49 @@
+"""`make demo` as a newcomer types it: with a hub of its own that it leaves running, then with the one that answers."""
+
+import re
+import subprocess
+from pathlib import Path
+
+import psutil
+import pytest
+
+from ops.sentences import ROOT
+from tests.services import free_ports
+
+pytestmark = [pytest.mark.slow, pytest.mark.engine]
+
+
+def demo(data: Path, port: int, *more: str) -> subprocess.CompletedProcess[str]:
+    """Run `make demo` with hardly any environment."""
+    environment = {"PATH": "/usr/bin:/bin", "HOME": str(data.parent), "LANG": "C.UTF-8"}
+    command = ["make", "demo", f"PORT={port}", f"DATA={data}", *more]
+    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=280)
+
+
+def test_the_demo_walks_the_whole_loop_twice(tmp_path: Path) -> None:
+    [port] = free_ports()
+    first = demo(tmp_path / "data", port, "KEEP=1")
+    assert first.returncode == 0, first.stdout[-3000:] + first.stderr[-3000:]
+    kept = psutil.Process(int(re.search(r"to stop it: kill (\d+)", first.stdout)[1]))
+    family = [kept, *kept.children(recursive=True)]
+    try:
+        assert "To sign in" in first.stdout
+        assert "→ passed" in first.stdout
+        assert re.search(r"passed +load\.error", first.stdout)
+        assert len(re.findall(r"adapter +(positive|negative) \(\d+%\)", first.stdout)) == 2
+        assert f"Its page: http://127.0.0.1:{port}/demo/reviews-lora" in first.stdout
+        second = demo(tmp_path / "data", port)
+        assert second.returncode == 0, second.stdout[-3000:] + second.stderr[-3000:]
+        assert "A hub answers at" in second.stdout
+    finally:
+        kept.terminate()
+        _, alive = psutil.wait_procs(family, 60)
+    assert [one for one in alive if one.status() != psutil.STATUS_ZOMBIE] == []
+
+
+def test_a_hub_of_somebody_else_needs_a_token(tmp_path: Path, live_hub) -> None:
+    port = int(live_hub.url.rpartition(":")[2])
+    done = demo(tmp_path / "nothing", port)
+    assert done.returncode != 0
+    assert "give a write token with TOKEN=" in done.stderr
+    assert "Traceback" not in done.stderr
