@@ -8,7 +8,7 @@ import pytest
 import dovetail as library
 from dovetail import paths
 from tests import live
-from tests.client.hostile import liar
+from tests.client.hostile import OID, liar
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -212,6 +212,17 @@ def test_a_download_that_breaks_off_leaves_nothing(dovetail, tmp_path):
         hub.answers[file] = (200, {"Content-Length": "100"}, b"x" * 40)
         done = dovetail("pull", "alice/x", hub=hub.url)
     assert done.returncode == 5
+    assert list((tmp_path / "work").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "said", [[], {}, {"revision": OID}, {"revision": OID, "files": [1]}, {"revision": OID, "files": [{"path": "x"}]}]
+)
+def test_an_answer_of_another_shape_is_no_manifest(dovetail, tmp_path, said):
+    with liar() as hub:
+        hub.says("/adapters/alice/x/revisions/main", said)
+        done = dovetail("pull", "alice/x", "--json", hub=hub.url)
+    assert (done.returncode, json.loads(done.stdout)["code"]) == (5, "client-no-hub")
     assert list((tmp_path / "work").iterdir()) == []
 
 

@@ -16,6 +16,15 @@ def document(state: str, *checks: dict, **more: object) -> dict:
     return {"adapter": "alice/x", "revision": OID, "state": state, "checks": list(checks), **more}
 
 
+def test_a_newer_hub_may_say_more_than_we_know(dovetail):
+    with liar() as hub:
+        odd = document("paused", {"id": "new.check", "outcome": "puzzled"}, None, evals=[{"name": "x"}])
+        hub.says("/adapters/alice/x/revisions/main/verdict", odd)
+        done = dovetail("verdict", "alice/x", hub=hub.url)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "new.check" in done.stdout
+
+
 @pytest.mark.engine
 def test_a_push_that_waits_shows_every_check_and_ends_with_the_joint(dovetail, working_hub):
     done = dovetail("push", DEMO, "alice/proven", "--wait", hub=working_hub, who="alice")

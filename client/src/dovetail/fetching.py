@@ -33,7 +33,7 @@ class Wanted:
 
 def wanted(files: Sequence[Any]) -> list[Wanted]:
     """Return the files of a manifest. Raises Problem for a path that must not be written."""
-    if not all(isinstance(file, dict) and _SHAPE == {key: type(file.get(key)) for key in _SHAPE} for file in files):
+    if not all(isinstance(file, dict) and {key: type(file.get(key)) for key in _SHAPE} == _SHAPE for file in files):
         raise Problem("The hub's manifest is not one.", "Check --endpoint or DOVETAIL_ENDPOINT.", code="client-no-hub")
     checked = paths.check(file["path"] for file in files)
     return [Wanted(path, file["size"], file["sha256"]) for path, file in zip(checked, files, strict=True)]

@@ -1,4 +1,4 @@
-"""HTTP to one hub, on the standard library: JSON answers, streams, problems as exceptions, and a token that stays at home."""
+"""HTTP to one hub, on the standard library: JSON, streams, problems as exceptions, and a token that stays at home."""
 
 import json
 import time

@@ -59,8 +59,8 @@ def _check(said: Mapping[str, Any]) -> Check:
     return Check(
         str(said.get("id")),
         str(said.get("outcome")),
-        said.get("message") or "",
-        said.get("fix") or "",
+        str(said.get("message") or ""),
+        str(said.get("fix") or ""),
         said.get("where") or {},
         said.get("duration_ms"),
     )
