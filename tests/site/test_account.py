@@ -88,7 +88,7 @@ def test_signing_out_needs_a_form(visit, cast):
         "//evil.example", "///evil.example", "////evil.example", "https://evil.example", "http:evil.example",
         "\\\\evil.example", "/\\evil.example", "/\t/evil.example", "/\n/evil.example", "javascript:alert(1)",
         "data:text/html,x", " //evil.example", "https:///evil.example", "/%5cevil.example\\", "evil.example", "",
-        "\x00//evil.example", "//evil.example@127.0.0.1/",
+        "//evil.example@127.0.0.1/",
         "http://testserver", "https://testserver/x",
     ],
 )  # fmt: skip
