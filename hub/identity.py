@@ -46,7 +46,7 @@ def _token_in(header: str) -> str:
 
 
 class CallerMiddleware:
-    """Puts `caller_of` within reach of site views as request.caller, from the session alone; names the request in the audit log."""
+    """Gives site views request.caller, from the session alone, and tells the audit log which request this is."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response

@@ -1,4 +1,4 @@
-"""The catalogue of refusals: each has a stable code, and says what, why and how to fix it. Statuses live in hub/errors.py."""
+"""The catalogue of refusals: each has a stable code and says what, why and how to fix it; statuses are hub/errors.py."""
 
 from typing import ClassVar
 
@@ -100,7 +100,7 @@ class ValueInvalid(RegistryError):
 # --- pushing ---------------------------------------------------------------------------------------------------------
 class PathInvalid(RegistryError):
     code = "path-invalid"
-    default_fix = "Use relative paths with forward slashes, without `.`, `..`, `.git`, control characters or backslashes."
+    default_fix = "Use relative paths with `/`, without `.`, `..`, `.git`, control characters or backslashes."
 
 
 class FileTooLarge(RegistryError):

@@ -1,4 +1,4 @@
-"""A whole hub in processes of its own, as `make up` runs it: what the real clients and the browser are tested against."""
+"""A whole hub in processes of its own, as `make up` runs it: what real clients and the browser are tested against."""
 
 import json
 import os
@@ -20,7 +20,8 @@ BIN = ROOT / ".venv" / "bin"
 BASE = "sentence-transformers/all-MiniLM-L6-v2"
 PASSWORD = "correct horse battery"
 
-# alice administers acme, bob writes there, dave contributes, erin reads; carol is a stranger; mona moderates; ada administers.
+# alice administers acme, bob writes there, dave contributes, erin reads; carol is a stranger; mona moderates, and
+# ada administers the hub.
 TOKENS = {name: f"hf_live_{name}_token" for name in ("alice", "bob", "carol", "dave", "erin", "mona", "ada")}
 READ_TOKEN = "hf_live_alice_readonly"
 PEOPLE = {
@@ -57,7 +58,11 @@ class Hub:
     def manage(self, *arguments: str) -> str:
         """Run a management command on this hub and return what it printed."""
         done = subprocess.run(
-            [BIN / "python", ROOT / "manage.py", *arguments], env=self.environment, cwd=ROOT, capture_output=True, text=True
+            [BIN / "python", ROOT / "manage.py", *arguments],
+            env=self.environment,
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
         )
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
@@ -108,7 +113,8 @@ def hub(folder: Path, *, worker: bool = False, people: dict | None = None, **set
             "BROKER_URL": broker,
             **settings,
         }
-        environment = {name: value for name, value in os.environ.items() if not name.startswith(("DOVETAIL_", "DJANGO_", "HF_"))}
+        ours = ("DOVETAIL_", "DJANGO_", "HF_")
+        environment = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
         environment |= {f"DOVETAIL_{name}": value for name, value in chosen.items()}
         running = Hub(f"http://127.0.0.1:{port}", folder, environment)
         running.manage("migrate", "--verbosity", "0")
@@ -141,7 +147,8 @@ def wait_until(condition, running: Hub, seconds: float = 60) -> None:
         dead = [name for name, process in running.processes.items() if process.poll() is not None]
         if dead or time.monotonic() > deadline:
             logs = "\n".join(f"--- {name}\n{running.log(name)[-3000:]}" for name in running.processes)
-            raise AssertionError(f"The hub did not become ready ({'died: ' + ', '.join(dead) if dead else 'too slow'}).\n{logs}")
+            why = f"died: {', '.join(dead)}" if dead else "too slow"
+            raise AssertionError(f"The hub did not become ready ({why}).\n{logs}")
         time.sleep(0.1)
 
 

@@ -4,11 +4,12 @@ import atexit
 import os
 import shutil
 import tempfile
+from pathlib import Path
 
 _data = tempfile.mkdtemp(prefix="dovetail-tests-")
 atexit.register(shutil.rmtree, _data, ignore_errors=True)
 os.environ.setdefault("DOVETAIL_DATA", _data)
-os.makedirs(os.path.join(_data, "run", "static"))  # whitenoise warns when it is missing
+Path(_data, "run", "static").mkdir(parents=True)  # whitenoise warns when it is missing
 os.environ.setdefault("DOVETAIL_SECRET_KEY", "only-for-tests-" * 5)
 
 from hub.settings import *  # noqa: E402, F403  # the environment must be set before the settings are read

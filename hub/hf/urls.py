@@ -1,7 +1,5 @@
 """The wire table: every Hub route we speak, those we know and refuse with a sentence, and the rest below /api/."""
 
-
-
 from django.urls import URLPattern, path, re_path
 from django.views import View
 

@@ -106,7 +106,7 @@ BODIES = {
     "truncated": json.dumps(header()).encode() + b"\n" + json.dumps(file("x", b"long" * 99)).encode()[:-40],
     "not json": json.dumps(header()).encode() + b"\n{nonsense\n",
     "a list": json.dumps(header()).encode() + b"\n[]\n",
-    "not utf-8": json.dumps(header()).encode() + b"\n{\"key\": \"\xff\"}\n",
+    "not utf-8": json.dumps(header()).encode() + b'\n{"key": "\xff"}\n',
     "deep": json.dumps(header()).encode() + b"\n" + b"[" * 100_000 + b"\n",
     "duplicate key": json.dumps(header()).encode() + b'\n{"key": "file", "key": "file", "value": {}}\n',
     "unknown key": json.dumps(header()).encode() + b'\n{"key": "chmod", "value": {"path": "x"}}\n',
