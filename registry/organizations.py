@@ -55,7 +55,9 @@ def _administered(name: str, by: Caller, *, writing: bool = True) -> Organizatio
     if organization is None:
         raise NamespaceNotFound(f"There is no organisation {name!r}.")
     if by.roles.get(organization.namespace_id) != Membership.Role.ADMIN:
-        raise NotAllowed(f"{by.user.username} does not administer {organization}.", fix="Ask one of its administrators.")
+        raise NotAllowed(
+            f"{by.user.username} does not administer {organization}.", fix="Ask one of its administrators."
+        )
     if by.token is not None and by.token.role != Token.Role.WRITE and (writing or by.token.role != Token.Role.READ):
         raise NotAllowed(f"The token {by.token.name!r} may not do this: its role is {by.token.role}.")
     return organization
@@ -69,5 +71,6 @@ def _alone_with(organization: Organization) -> Iterator[None]:
         yield
         if not organization.memberships.filter(role=Membership.Role.ADMIN).exists():
             raise ValueInvalid(
-                f"{organization} would be left without an administrator.", fix="Make another member an administrator first."
+                f"{organization} would be left without an administrator.",
+                fix="Make another member an administrator first.",
             )
