@@ -11,8 +11,8 @@ from django.db.models import Count, Q, QuerySet
 from registry.errors import ValueInvalid
 from registry.models import Adapter, Base, Verdict
 from registry.policy import NOBODY, Caller, visible_to
+from registry.refs import MAIN
 
-MAIN = "refs/heads/main"
 MAX_PAGE = 100
 SORTS = {"updated": "updated_at", "created": "created_at", "downloads": "downloads"}
 FACETS = {"verdict": "state", "base": "base", "kind": "kind", "task": "task", "license": "licence"}

@@ -1,4 +1,4 @@
-"""How a name becomes a revision, and a path becomes bytes that this caller may have. Only reads."""
+"""How a name becomes a revision, and a path becomes bytes that this caller may have. Only reads, but for a count."""
 
 from collections.abc import Iterable
 from pathlib import Path

@@ -164,7 +164,7 @@ def text(body: dict[str, Any], key: str, default: str | None = None) -> str:
 
 
 def path(body: dict[str, Any]) -> str:
-    """Return the member `path`, whatever it holds: names.check_path judges. Raises ValueInvalid when it is no string."""
+    """Return the member `path`, whatever it holds: names.check_path judges. Raises ValueInvalid for no string."""
     value = body.get("path")
     if not isinstance(value, str):
         raise ValueInvalid("'path' must be a string.", fix="Send 'path' as a JSON string.")
