@@ -1,0 +1,190 @@
+"""What is measured, each as a few lines of a table; a line knows the promise it belongs to."""
+
+import json
+import os
+import random
+import shutil
+import statistics
+import struct
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import psutil
+from huggingface_hub import HfApi
+
+from bench.house import TOKEN, House
+from ops.sentences import ROOT
+
+MIB = 1 << 20
+DEMO = ROOT / "demo" / "reviews-lora"
+WEIGHTS = "adapter_model.safetensors"
+
+
+@dataclass(frozen=True)
+class Line:
+    """One measured number; `most` or `least` is what was promised."""
+
+    what: str
+    value: float
+    unit: str
+    most: float = float("inf")
+    least: float = float("-inf")
+    note: str = ""
+
+    @property
+    def kept(self) -> bool:
+        return self.least <= self.value <= self.most
+
+    def __str__(self) -> str:
+        promise = f"≤ {self.most:g}" if self.most < float("inf") else f"≥ {self.least:g}"
+        promised = "" if abs(self.most) == abs(self.least) == float("inf") else promise
+        verdict = "" if not promised else "kept" if self.kept else "MISSED"
+        return f"{self.what:58}{self.value:10.2f} {self.unit:14}{promised:10}{verdict:8}{self.note}"
+
+
+def start(house: House) -> Iterator[Line]:
+    """The second start, with everything built."""
+    times = []
+    for _ in range(3):
+        house.stop()
+        times.append(house.start())
+    yield Line("second make up until /readyz, best of 3", min(times), "s", most=5, note=_spread(times))
+
+
+def idle(house: House) -> Iterator[Line]:
+    """CPU and memory of a hub that nobody asks anything."""
+    time.sleep(15)  # the engine loads its base first
+    family, seconds = house.family(), 20.0
+    before = _spent(family)
+    time.sleep(seconds)
+    yield Line("idle hub, all processes", 100 * (_spent(family) - before) / seconds, "% of a core", most=5)
+    memory = sum(one.memory_full_info().pss for one in family if "/.engines/" not in " ".join(one.cmdline()))
+    yield Line("memory of web, worker, beat and broker (PSS)", memory / MIB, "MiB")
+
+
+def upload(house: House) -> Iterator[Line]:
+    """`hf upload` of large files by Xet: server time for 24 MB, and web memory at four times as much."""
+    peaks = {}
+    for megabytes in (24, 96):
+        folder = house.folder / f"large-{megabytes}"
+        folder.mkdir()
+        (folder / "weights.bin").write_bytes(os.urandom(megabytes * 1_000_000))
+        seen, started = len(house.log_lines()), time.monotonic()
+        house.hf("upload", f"bench/large-{megabytes}", str(folder), ".", "--repo-type", "dataset")
+        wall = time.monotonic() - started
+        server = sum(line["duration_ms"] for line in house.log_lines()[seen:]) / 1000
+        promise = {"most": 1.0} if megabytes == 24 else {}
+        yield Line(
+            f"hf upload of {megabytes} MB, time in the server", server, "s", **promise, note=f"wall {wall:.1f} s"
+        )
+        peaks[megabytes] = max(_peak(one) for one in house.webs())
+    yield Line("web's peak memory at 96 MB, over that at 24 MB", (peaks[96] - peaks[24]) / MIB, "MiB", most=16)
+
+
+def verdict(house: House) -> Iterator[Line]:
+    """From the commit's answer to `passed`, with a warm bench."""
+    times = []
+    for number in range(6):
+        folder = _variant(house.folder / f"variant-{number}", number)
+        api = HfApi(endpoint=house.url, token=TOKEN)
+        api.create_repo("bench/reviews", exist_ok=True)
+        commit = api.upload_folder(repo_id="bench/reviews", folder_path=folder).oid
+        started = time.monotonic()
+        while (state := _state(house, "bench/reviews", commit)) in ("queued", "running"):
+            time.sleep(0.02)
+        times.append(time.monotonic() - started)
+        if state != "passed":
+            raise SystemExit(f"The verdict of the benchmark's adapter is {state}.")
+    warm = times[1:]
+    yield Line("commit to passed, MiniLM LoRA, median of 5", statistics.median(warm), "s", most=1.5, note=_spread(warm))
+
+
+def throughput(house: House, number: int = 60) -> Iterator[Line]:
+    """Full validations a minute by one worker, against one process for each adapter."""
+    api = HfApi(endpoint=house.url, token=TOKEN)
+    api.create_repo("bench/many", exist_ok=True)
+    commits = [
+        api.upload_folder(repo_id="bench/many", folder_path=_variant(house.folder / f"many-{one}", 1000 + one)).oid
+        for one in range(8)
+    ]
+    while any(_state(house, "bench/many", commit) in ("queued", "running") for commit in commits):
+        time.sleep(0.1)
+    rounds = max(1, number // len(commits))
+    for _ in range(rounds):
+        house.manage("revalidate", "--all")
+        while any(_state(house, "bench/many", commit) in ("queued", "running") for commit in commits):
+            time.sleep(0.05)
+    verdicts = [house.ask(f"/api/v1/adapters/bench/many/revisions/{commit}/verdict") for commit in commits]
+    begun = min(datetime.fromisoformat(one["started_at"]) for one in verdicts)
+    ended = max(datetime.fromisoformat(one["finished_at"]) for one in verdicts)
+    each = (ended - begun).total_seconds() / len(commits)
+    yield Line("full validations a minute, one worker", 60 / each, "/min", least=150)
+    cold = _cold(house)
+    yield Line("a process for each adapter takes longer by", cold / each, "times", least=10, note=f"{cold:.1f} s cold")
+
+
+ALL: dict[str, Callable[[House], Iterator[Line]]] = {
+    "start": start,
+    "idle": idle,
+    "upload": upload,
+    "verdict": verdict,
+    "throughput": throughput,
+}
+
+
+# --- what they stand on ----------------------------------------------------------------------------------------------
+
+
+def _spread(values: list[float]) -> str:
+    return f"{min(values):.2f} to {max(values):.2f}"
+
+
+def _spent(family: list[psutil.Process]) -> float:
+    return float(sum(times.user + times.system for one in family for times in [one.cpu_times()]))
+
+
+def _peak(process: psutil.Process) -> int:
+    status = Path(f"/proc/{process.pid}/status").read_text()
+    return int(status.partition("VmHWM:")[2].split()[0]) * 1024
+
+
+def _state(house: House, name: str, commit: str) -> str:
+    return str(house.ask(f"/api/v1/adapters/{name}/revisions/{commit}/verdict")["state"])
+
+
+def _variant(folder: Path, seed: int) -> Path:
+    """Copy the demo adapter with its weights moved a little, so that it is another version and still passes."""
+    shutil.copytree(DEMO, folder)
+    raw = bytearray((folder / WEIGHTS).read_bytes())
+    begin = 8 + struct.unpack("<Q", raw[:8])[0]
+    header = json.loads(raw[8:begin])
+    dice = random.Random(seed)
+    name = sorted(key for key in header if "lora_A" in key)[0]
+    at = begin + header[name]["data_offsets"][0]
+    value = struct.unpack_from("<f", raw, at)[0]
+    struct.pack_into("<f", raw, at, value + dice.uniform(-1e-3, 1e-3))
+    (folder / WEIGHTS).write_bytes(raw)
+    return folder
+
+
+def _cold(house: House) -> float:
+    """Return the seconds that a fresh process needs to import, load the base, load an adapter and run it."""
+    base = next((house.data / "shelf").glob("*/*/config.json")).parent
+    command = [
+        str(ROOT / ".engines/e5/bin/python"),
+        "-W",
+        "ignore",
+        str(ROOT / "demo/predict.py"),
+        str(DEMO),
+        str(base),
+    ]
+    times = []
+    for _ in range(3):
+        started = time.monotonic()
+        subprocess.run(command, check=True, capture_output=True)
+        times.append(time.monotonic() - started)
+    return min(times)
