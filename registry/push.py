@@ -92,12 +92,14 @@ def receive(intent: Intent, operations: Iterable[Operation]) -> Ref:
     """Apply the operations, in order, to what the ref points at; return the ref, moved to the new revision.
 
     Files equal to those that are there make no revision: retries are free. Raises what policy.require raises,
-    RevisionNotFound, ParentStale, PathInvalid, FileNotFound (deleting what is not there), FileTooLarge, PushTooLarge,
+    RevisionNotFound, RefProtected, ParentStale, PathInvalid, FileNotFound (deleting what is not there), FileTooLarge, PushTooLarge,
     BlobUnknown, ValueInvalid; nothing but unreferenced bytes is left behind then.
     """
     adapter = policy.require(intent.by, Permission.PUSH, intent.adapter)
     _check_words(intent)
     refs.head(adapter, intent.ref)  # an unknown branch is refused before any byte is kept
+    if not intent.propose:
+        refs.check_pushable(intent.ref)
     edits = _believe(adapter, _keep_bytes(adapter, operations), intent.by)
     draft = _compose(intent, edits)
     with transaction.atomic():

@@ -44,6 +44,12 @@ def head(adapter: Adapter, ref: str) -> Revision:
     return found.revision
 
 
+def check_pushable(ref: str) -> None:
+    """Raise RefProtected unless pushes move this ref: a tag stays where it was set, and verdicts move `verified`."""
+    if not ref.startswith((BRANCHES, PULL_REQUESTS)):
+        raise RefProtected(f"Cannot push to {short(ref)}: it is no branch.", fix="Push to a branch, such as main.")
+
+
 def missing(rev: str) -> RevisionNotFound:
     """The refusal for a revision that is not there; `Invalid rev id` is what the Hub's clients show."""
     return RevisionNotFound(f"Invalid rev id: {rev[:MAX_REF_NAME]}")
