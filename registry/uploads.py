@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from django.conf import settings
 from django.core import signing
 
-from registry import blobs, intake, names, policy, possession, pull, refs
+from registry import blobs, intake, names, people, policy, possession, pull, refs
 from registry.blobs import Keys
 from registry.errors import (
     BlobUnknown,
@@ -139,7 +139,8 @@ def _offer(adapter: Adapter, sha256: str, size: int, is_known: bool, by: Caller)
         upload = intake.expect(adapter, sha256, size, by=by)
     except RegistryError as refusal:
         return Offer(sha256, size, refusal=refusal)
-    ticket = signing.dumps([str(upload.pk), adapter.pk, sha256, size], salt=_SALT)
+    token = by.token.pk if by.token else None
+    ticket = signing.dumps([str(upload.pk), adapter.pk, sha256, token], salt=_SALT)
     url = blobs.store().presigned_put(Keys.incoming(upload.pk), settings.UPLOAD_URL_SECONDS)
     return Offer(sha256, size, ticket, url)
 
@@ -154,8 +155,8 @@ def check_digest(sha256: str) -> str:
 def accept(ticket: str, parts: Iterable[bytes], length: int) -> None:
     """Take the bytes that a ticket is for, through the web process, and believe them if they are what was promised.
 
-    `length` in bytes is what the client announces. Raises UploadExpired, DigestMismatch and what
-    policy.require raises: the rights of the ticket's owner count now, not when it was given.
+    `length` in bytes is what the client announces. Raises UploadExpired, TokenInvalid, DigestMismatch and what
+    policy.require raises: the rights of whoever asked for the ticket count now, not when it was given.
     """
     upload = _upload(ticket)
     if length != upload.size:
@@ -167,30 +168,33 @@ def accept(ticket: str, parts: Iterable[bytes], length: int) -> None:
 def verify(ticket: str) -> None:
     """Say whether the bytes of a ticket are here and believed; hashes them now where they went past us.
 
-    Raises UploadExpired, DigestMismatch, BlobUnknown.
+    Raises BlobUnknown and what `accept` raises.
     """
-    _, adapter, sha256, _ = _opened(ticket)
-    if Upload.objects.filter(pk=_opened(ticket)[0]).exists():
+    pk, adapter, sha256, _ = _opened(ticket)
+    if Upload.objects.filter(pk=pk).exists():
         intake.adopt(_upload(ticket))
     elif not Adapter.objects.filter(pk=adapter, possessions__blob=sha256).exists():
         raise BlobUnknown(f"No bytes were delivered for {sha256}.")
 
 
 def _upload(ticket: str) -> Upload:
-    pk = _opened(ticket)[0]
+    pk, _, _, token = _opened(ticket)
     upload = Upload.objects.select_related("adapter__namespace__person", "user__namespace").filter(pk=pk).first()
     if upload is None:
         raise UploadExpired("This upload address was used already, or its time is over.")
-    policy.require(Caller(user=upload.user), Permission.PUSH, upload.adapter)
+    if not upload.user.is_active:
+        raise UploadExpired("Whoever this upload address was given to may not upload any more.")
+    caller = Caller(user=upload.user) if token is None else people.caller_of_token_id(token)
+    policy.require(caller, Permission.PUSH, upload.adapter)
     return upload
 
 
-def _opened(ticket: str) -> tuple[str, int, str, int]:
+def _opened(ticket: str) -> tuple[str, int, str, int | None]:
     try:
-        pk, adapter, sha256, size = signing.loads(ticket, salt=_SALT, max_age=settings.UPLOAD_URL_SECONDS)
+        pk, adapter, sha256, token = signing.loads(ticket, salt=_SALT, max_age=settings.UPLOAD_URL_SECONDS)
     except signing.BadSignature:
         raise UploadExpired("This upload address is not valid, or its hour is over.") from None
-    return pk, adapter, sha256, size
+    return pk, adapter, sha256, token
 
 
 def _exactly(parts: Iterable[bytes], size: int) -> Iterator[bytes]:
