@@ -14,9 +14,10 @@ from registry.policy import NOBODY, Caller, visible_to
 from registry.refs import MAIN
 
 MAX_PAGE = 100
+MAX_WISHES = 50  # values of one filter; each tag is a condition of its own, and databases bear only so many
 SORTS = {"updated": "updated_at", "created": "created_at", "downloads": "downloads"}
 FACETS = {"verdict": "state", "base": "base", "kind": "kind", "task": "task", "license": "licence"}
-_SALT = "catalog.cursor"
+_SALT = "catalog.cursor."
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,10 @@ def search(by: Caller, query: Query, *, cursor: str = "", limit: int = 30) -> Pa
 
 
 def matching(by: Caller, query: Query) -> QuerySet[Adapter]:
-    """Return everything the query matches and the caller may see, unordered."""
+    """Return everything the query matches and the caller may see, unordered. Raises ValueInvalid for long lists."""
+    for name, values in vars(query).items():
+        if isinstance(values, list | tuple) and len(values) > MAX_WISHES:
+            raise ValueInvalid(f"More than {MAX_WISHES} values of {name} were asked for.", fix="Ask for fewer at once.")
     rows = Adapter.objects.filter(visible_to(by), type=query.type)
     for word in query.q.lower().split()[:8]:
         rows = rows.filter(search_text__contains=word)
@@ -143,7 +147,7 @@ def search_text(*parts: str, tags: Iterable[str] = ()) -> str:
 def _after(rows: QuerySet[Adapter], column: str, cursor: str, limit: int) -> list[Adapter]:
     # Two half-queries, because SQLite compares the row value (column, id) by its first part only.
     try:
-        value, pk = signing.loads(cursor, salt=_SALT)
+        value, pk = signing.loads(cursor, salt=_SALT + column)  # one of another sort holds another kind of value
     except signing.BadSignature:
         raise ValueInvalid("This cursor is not from this hub.", fix="Start again from the first page.") from None
     bound = datetime.fromisoformat(value) if isinstance(value, str) else value
@@ -153,4 +157,4 @@ def _after(rows: QuerySet[Adapter], column: str, cursor: str, limit: int) -> lis
 
 def _cursor(last: Adapter, column: str) -> str:
     value = getattr(last, column)
-    return signing.dumps([value.isoformat() if isinstance(value, datetime) else value, last.pk], salt=_SALT)
+    return signing.dumps([value.isoformat() if isinstance(value, datetime) else value, last.pk], salt=_SALT + column)
