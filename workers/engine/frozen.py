@@ -87,8 +87,7 @@ class Frozen:
         model.requires_grad_(False).eval()
         if self.tokenizer is not None and getattr(model.config, "pad_token_id", None) is None:
             model.config.pad_token_id = self.tokenizer.pad_token_id or 0
-        for table, name, _ in places(model):
-            self._pristine.setdefault(table[name].data_ptr(), table[name].detach().clone())
+        self._own(model)
         return model
 
     def _share(self, model: Any) -> None:
@@ -97,6 +96,13 @@ class Frozen:
         for name, parameter in part.named_parameters():
             if name in own and own[name].shape == parameter.shape and torch.equal(own[name], parameter):
                 parameter.data = own[name].data
+
+    def _own(self, model: torch.nn.Module) -> None:
+        """Copies what is new off the file it is mapped from, which could change under us, and keeps a second copy."""
+        for table, name, _ in places(model):
+            if table[name].data_ptr() not in self._pristine:
+                table[name].data = table[name].detach().clone()
+                self._pristine[table[name].data_ptr()] = table[name].detach().clone()
 
     def originals(self, model: torch.nn.Module) -> list[tuple[Place, torch.Tensor]]:
         """Where each weight of a model is now and what it must be; to be asked before an adapter is loaded."""

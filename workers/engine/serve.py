@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from workers.engine import jail, selftest
+from workers.engine import jail, memory, selftest
 from workers.engine.job import Job
 from workers.engine.validation import Validation
 
@@ -45,6 +45,7 @@ def serve(folder: Path | None, base_id: str) -> None:
     frozen, versions = (None, {"name": NAME}) if folder is None else _warm(folder, base_id)
     gc.collect()
     gc.freeze()  # children must not copy pages for the sake of garbage collection
+    memory.gather()
     base = {"id": frozen.id, "sha256": frozen.sha256} if frozen else None
     held = {"holes": list(findings.holes), **findings.layers, "threads": jail.threads()}
     _say(voice, {"event": "ready", "engine": versions, "base": base, "jail": held})

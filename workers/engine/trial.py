@@ -28,10 +28,10 @@ NAME = "zq_candidate"  # PEFT finds missing keys by looking for the adapter's na
 
 @dataclass(frozen=True, slots=True)
 class Timed:
-    """What a model said of the rows, and how long it took."""
+    """What a model said of the rows, and how long the first batch took."""
 
     output: torch.Tensor
-    seconds: float
+    first_s: float
 
 
 class Trial:
@@ -86,28 +86,32 @@ class Trial:
 
     @cached_property
     def again(self) -> Timed:
-        return self._timed(self.model)
+        """The first rows once more."""
+        return self._timed(self.model, most=1)
 
     @cached_property
     def without_adapter(self) -> Timed:
         """The frozen base under the adapter's own head, so that only the adapter makes the difference."""
-        if self.model.active_peft_config.is_prompt_learning:
-            return self._timed(self.model.get_base_model())
-        with self._switched_off():
-            return self._timed(self.model)
+        with self._switched_off() as model:
+            return self._timed(model)
 
     @contextmanager
-    def _switched_off(self) -> Iterator[None]:
-        """PEFT's own disable_adapter() would put the untrained head back as well."""
+    def _switched_off(self) -> Iterator[Any]:
+        """The model without the adapter. PEFT's own disable_adapter() would put the untrained head back as well."""
+        if self.model.active_peft_config.is_prompt_learning:
+            yield self.model.get_base_model()
+            return
         layers = [module for module in self.model.modules() if isinstance(module, BaseTunerLayer)]
         for layer in layers:
             layer.enable_adapters(False)
-        yield
+        yield self.model
         for layer in layers:
             layer.enable_adapters(True)
 
-    def _timed(self, model: Any) -> Timed:
-        began = time.perf_counter()
+    def _timed(self, model: Any, most: int | None = None) -> Timed:
+        outputs, marks = [], [time.perf_counter()]
         with torch.inference_mode():
-            output = self.rows.ask(model)
-        return Timed(output, time.perf_counter() - began)
+            for output in self.rows.answers(model, most):
+                outputs.append(output)
+                marks.append(time.perf_counter())
+        return Timed(torch.cat(outputs), marks[1] - marks[0])

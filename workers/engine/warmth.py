@@ -24,7 +24,7 @@ def rehearse(frozen: Frozen) -> None:
         get_peft_model(toy, LoraConfig(target_modules=["0"])).save_pretrained(folder)
         PeftModel.from_pretrained(torch.nn.Sequential(torch.nn.Linear(4, 4)), folder)(torch.zeros(1, 4))
     with torch.inference_mode():
-        neutral(frozen, of("FEATURE_EXTRACTION")).ask(frozen.backbone)
+        list(neutral(frozen, of("FEATURE_EXTRACTION")).answers(frozen.backbone))
     frozen.facts("FEATURE_EXTRACTION", 2)
 
 

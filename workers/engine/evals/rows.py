@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -16,7 +16,7 @@ NAME = "smoke.jsonl"
 MAX_ROWS = 256
 MAX_BYTES = 256 * 2**10
 MAX_TOKENS = 128
-BATCH = 32
+BATCH = 8  # the split is part of the result: the order of additions hangs on it
 # Written for this project and free of any right (CC0): plain statements without a topic, an opinion or a label.
 NEUTRAL = (
     "The train leaves the station at seven in the morning.",
@@ -83,8 +83,10 @@ class Rows:
     def source(self) -> Literal["smoke", "neutral"]:
         return "smoke" if self.rows else "neutral"
 
-    def ask(self, model: Any) -> torch.Tensor:
-        return torch.cat([self.eval.read(model(**batch), batch) for batch in self.batches])
+    def answers(self, model: Any, most: int | None = None) -> Iterator[torch.Tensor]:
+        """What the model says, batch by batch, of all rows or of the first `most` batches."""
+        for batch in self.batches[:most]:
+            yield self.eval.read(model(**batch), batch)
 
 
 def neutral(frozen: Frozen, evaluation: Eval) -> Rows:

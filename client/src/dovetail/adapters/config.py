@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import BinaryIO
 
 MAX_BYTES = 256 * 2**10
@@ -11,6 +12,7 @@ MAX_STRING = 4096
 MAX_ITEMS = 20_000
 
 NAME = "adapter_config.json"
+_UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 Config = dict[str, object]
 
 
@@ -74,10 +76,12 @@ def _bound(value: object, depth: int) -> None:
         raise ConfigError(f"it is nested deeper than {MAX_DEPTH} levels")
     if isinstance(value, str) and len(value) > MAX_STRING:
         raise ConfigError(f"it holds a string of {len(value):,} characters, more than the {MAX_STRING:,} allowed")
+    if isinstance(value, str) and _UNSTORABLE.search(value):
+        raise ConfigError("it holds a string with NUL or half of a surrogate pair, which no file or page can hold")
     if isinstance(value, int | float) and not -(2**53) < value < 2**53:
         raise ConfigError("it holds a number that is out of any use")
     if isinstance(value, list | dict):
         if len(value) > MAX_ITEMS:
             raise ConfigError(f"it holds a list of {len(value):,} items")
-        for item in value.values() if isinstance(value, dict) else value:
+        for item in [*value, *value.values()] if isinstance(value, dict) else value:
             _bound(item, depth - 1)
