@@ -92,8 +92,8 @@ def receive(intent: Intent, operations: Iterable[Operation]) -> Ref:
     """Apply the operations, in order, to what the ref points at; return the ref, moved to the new revision.
 
     Files equal to those that are there make no revision: retries are free. Raises what policy.require raises,
-    RevisionNotFound, RefProtected, ParentStale, PathInvalid, FileNotFound (deleting what is not there), FileTooLarge, PushTooLarge,
-    BlobUnknown, ValueInvalid; nothing but unreferenced bytes is left behind then.
+    RevisionNotFound, RefProtected, ParentStale, PathInvalid, FileNotFound (deleting what is not there), FileTooLarge,
+    PushTooLarge, BlobUnknown, ValueInvalid; nothing but unreferenced bytes is left behind then.
     """
     adapter = policy.require(intent.by, Permission.PUSH, intent.adapter)
     _check_words(intent)

@@ -11,6 +11,7 @@ from registry.models import Adapter, Ref, Revision
 from registry.policy import Caller, Permission
 
 MAIN = "refs/heads/main"
+VERIFIED = "refs/verified"  # the newest revision of main that passed; only verdicts move it
 BRANCHES, TAGS, PULL_REQUESTS = "refs/heads/", "refs/tags/", "refs/pr/"
 
 MAX_REF_NAME = 200
@@ -87,9 +88,8 @@ def delete(adapter: Adapter, ref: str, by: Caller) -> None:
 
 def propose(adapter: Adapter, by: Caller) -> Ref:
     """Open a pull request at the head of main: a ref refs/pr/N to push to. Raises what policy.require raises."""
-    policy.require(by, Permission.PUSH, adapter)
     with transaction.atomic():
-        Adapter.objects.select_for_update().get(pk=adapter.pk)
+        policy.require_now(by, Permission.PUSH, adapter)
         return Ref.objects.create(adapter=adapter, name=next_pull_request(adapter), revision=head(adapter, MAIN))
 
 

@@ -1,8 +1,10 @@
 """What somebody with bad intentions tries on the Hub's routes, each attempt a test that it gains him nothing."""
 
 import json
+import re
 
 import pytest
+from django.test import Client
 
 from registry import moderation
 from registry.models import Ref, Token
@@ -56,3 +58,47 @@ def test_an_upload_address_ends_with_its_owners_account(wire: Wire, cast):
     moderation.suspend(cast["bob"], cast.session("mona"), reason="Floods the hub.")
     answer = wire.put(href, b"promised")
     assert (answer.status_code, code(answer)) == (403, "upload-expired")
+
+
+# --- questions that cost too much, or none that we asked for ---------------------------------------------------------
+def test_a_cursor_serves_only_the_order_it_came_from(wire: Wire, cast):
+    for number in range(2):
+        cast.adapter(f"alice/a{number}")
+    for first, second in (("downloads", "createdAt"), ("createdAt", "downloads"), ("lastModified", "downloads")):
+        link = wire.get(f"/api/models?limit=1&sort={first}").headers["Link"]
+        cursor = re.search(r"cursor=([^&>]+)", link)[1]
+        assert wire.get(f"/api/models?limit=1&sort={first}&cursor={cursor}").status_code == 200
+        answer = wire.get(f"/api/models?limit=1&sort={second}&cursor={cursor}")
+        assert (answer.status_code, code(answer)) == (400, "value-invalid")
+
+
+def test_a_thousand_filters_are_refused(wire: Wire, db):
+    answer = wire.get("/api/models?filter=" + ",".join(f"t{number}" for number in range(1200)))
+    assert (answer.status_code, code(answer)) == (400, "value-invalid")
+
+
+def test_many_paths_may_be_asked_about_at_once(wire: Wire, repo):
+    form = "&".join(["paths=.gitattributes", *(f"paths=no-{number}" for number in range(3000))]).encode()
+    path = f"/api/models/{NAME}/paths-info/main"
+    answer = wire.ask("POST", path, form, Content_Type="application/x-www-form-urlencoded")
+    assert [one["path"] for one in answer.json()] == [".gitattributes"]
+
+
+# --- what authors write ----------------------------------------------------------------------------------------------
+def test_half_a_character_in_a_config_breaks_no_page(wire: Wire, repo):
+    for key in ("base_model_name_or_path", "peft_type", "target_modules", "\ud800"):
+        config = {"peft_type": "LORA", "r": 8} | {key: ["a\ud800"] if key.startswith("target") else "a\ud800"}
+        wire.push(NAME, {"adapter_config.json": json.dumps(config).encode()}, summary=key.strip("\ud800") or "key")
+        for path in (f"/api/v1/adapters/{NAME}/revisions/main", f"/api/models/{NAME}", "/api/models?full=1"):
+            assert wire.get(path).status_code == 200, (key, path)
+        for path in (f"/{NAME}", f"/{NAME}/verdict/main", f"/{NAME}/blob/main/adapter_config.json", "/adapters"):
+            assert Client().get(path).status_code == 200, (key, path)
+
+
+TWINS = ["a:b", "c:/x", ".git::$INDEX_ALLOCATION/hooks", "a\u00adb", "a\u061cb", "a\u2028b", "a\U000e0041b", "\ufeffx"]
+
+
+@pytest.mark.parametrize("path", TWINS, ids=ascii)
+def test_no_path_looks_like_another_or_means_one_on_windows(wire: Wire, repo, path):
+    answer = wire.commit(NAME, header(), file(path))
+    assert (answer.status_code, code(answer)) == (422, "path-invalid")

@@ -2,8 +2,8 @@
 
 import pytest
 
-from registry import leftovers, pull, push, refs, verdicts
-from registry.errors import ParentStale
+from registry import adapters, leftovers, moderation, pull, push, refs, verdicts
+from registry.errors import AdapterNotFound, AdapterQuarantined, ParentStale
 from registry.models import Adapter, Blob, Possession, Ref, Revision, Upload, Verdict
 from registry.push import MAIN, Deletion, Inline, Intent
 from tests.adapters import MINILM, WEIGHTS, lora
@@ -209,6 +209,33 @@ def test_a_push_that_is_overtaken_and_names_its_parent_is_refused(alice, repo, m
     with pytest.raises(ParentStale):
         alice(Inline("mine", b"second"), parent=refs.head(repo, MAIN).oid)
     assert paths(refs.Ref.objects.get(adapter=repo, name=MAIN)) == [".gitattributes", "theirs"]
+
+
+@pytest.mark.parametrize("act", ["quarantine", "delete"])
+def test_a_push_that_a_quarantine_or_an_end_overtakes_does_not_land(alice, cast, repo, monkeypatch, act):
+    honest = push._compose
+
+    def overtaken(intent, edits):
+        draft = honest(intent, edits)
+        if act == "quarantine":
+            moderation.quarantine(repo, by=cast.session("mona"), reason="malware", note="")
+        else:
+            adapters.delete(repo, cast.session("alice"))
+        return draft
+
+    monkeypatch.setattr(push, "_compose", overtaken)
+    with pytest.raises(AdapterQuarantined if act == "quarantine" else AdapterNotFound):
+        alice(Inline("mine", b""))
+    assert not Revision.objects.filter(title="Push").exists()
+
+
+@pytest.mark.parametrize("ref", ["refs/verified", "refs/tags/v1", "refs/anything"])
+def test_nobody_moves_a_tag_or_the_verified_revision_by_a_push(wire: Wire, repo, ref):
+    Ref.objects.create(adapter=repo, name=ref, revision=refs.head(repo, MAIN))
+    before = world()
+    answer = wire.commit(NAME, header(), file("x"), rev=ref.replace("/", "%2F"))
+    assert (answer.status_code, answer.json()["code"]) == (403, "ref-protected")
+    assert world() == before
 
 
 # --- planning --------------------------------------------------------------------------------------------------------
