@@ -5,11 +5,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.core.cache import caches
-from django.http import HttpRequest
 from rest_framework.request import Request
 from rest_framework.throttling import BaseThrottle
 
-from hub.origin import is_from_trusted_proxy
+from hub.origin import address_of
 from registry import site
 from registry.policy import Caller
 
@@ -40,7 +39,7 @@ class PerMinute(BaseThrottle):
             return True
         user = request.auth.user if isinstance(request.auth, Caller) else None
         self.quota = SIGNED_IN if user else ANONYMOUS
-        who = user.pk if user else address(request._request)
+        who = user.pk if user else address_of(request._request)
         now = time.time()
         used = _count(f"{self.quota.name}:{who}:{int(now // WINDOW_SECONDS)}")
         self.left = max(0, self.quota.requests - used)
@@ -58,13 +57,6 @@ class PerMinute(BaseThrottle):
             "RateLimit-Policy": f'"{self.quota.name}";q={self.quota.requests};w={WINDOW_SECONDS}',
             "RateLimit": f'"{self.quota.name}";r={self.left};t={self.reset_seconds}',
         }
-
-
-def address(request: HttpRequest) -> str:
-    """Return who is at the other end: the peer, or whom a trusted proxy names last."""
-    peer = str(request.META.get("REMOTE_ADDR", ""))
-    named = request.headers.get("X-Forwarded-For", "").rpartition(",")[2].strip()
-    return named if named and is_from_trusted_proxy(request) else peer
 
 
 def _count(key: str) -> int:

@@ -1,11 +1,13 @@
 """How fast somebody may guess passwords: longer waits per account and per address, never a lock-out."""
 
+import hashlib
 import time
+from contextlib import suppress
 
-from django.conf import settings
 from django.core.cache import caches
 from django.http import HttpRequest
 
+from hub.origin import address_of
 from registry import site
 
 FREE_TRIES = {"account": 5, "address": 20}
@@ -27,7 +29,9 @@ def failed(request: HttpRequest, username: str) -> None:
     """Remember a wrong password: after the free tries the wait doubles each time, up to 15 minutes."""
     for what, key in _keys(request, username):
         counters.add(f"{key}:count", 0, REMEMBERED_SECONDS)
-        count = counters.incr(f"{key}:count")
+        count = 1
+        with suppress(ValueError):  # dropped in between, because the cache is full
+            count = counters.incr(f"{key}:count")
         if count >= FREE_TRIES[what]:
             pause = min(LONGEST_WAIT, 2 ** min(count - FREE_TRIES[what], 10))
             counters.set(f"{key}:until", time.time() + pause, REMEMBERED_SECONDS)
@@ -41,14 +45,5 @@ def succeeded(request: HttpRequest, username: str) -> None:
 
 
 def _keys(request: HttpRequest, username: str) -> list[tuple[str, str]]:
-    account = username.strip().lower().encode()[:200].hex()
-    return [("account", f"signin:account:{account}"), ("address", f"signin:address:{client_address(request)}")]
-
-
-def client_address(request: HttpRequest) -> str:
-    """The address of whoever asks: the last hop that is not one of our own proxies."""
-    address = str(request.META.get("REMOTE_ADDR", ""))
-    hops = [hop.strip() for hop in request.META.get("HTTP_X_FORWARDED_FOR", "").split(",") if hop.strip()]
-    while address in settings.TRUSTED_PROXIES and hops:
-        address = hops.pop()
-    return address
+    account = hashlib.sha256(username.strip().lower().encode("utf-8", "replace")).hexdigest()
+    return [("account", f"signin:account:{account}"), ("address", f"signin:address:{address_of(request)}")]

@@ -38,7 +38,8 @@ class UserManager(BaseUserManager["User"]):
     """Finds people by name whatever the case, as sign-in and the Hub's clients expect."""
 
     def get_by_natural_key(self, username: str | None) -> "User":
-        return self.get(username__iexact=username)
+        # Not iexact: PostgreSQL thinks that ı is an i, and who counts failures by name does not.
+        return self.get(username__lower=(username or "").lower())
 
 
 class User(AbstractBaseUser):

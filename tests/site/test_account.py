@@ -7,6 +7,7 @@ from urllib.parse import quote
 import pytest
 from django.utils import timezone
 
+from hub.origin import address_of
 from hub.site import signin
 from registry import people, site
 from registry.models import Token, User
@@ -147,10 +148,18 @@ def test_one_address_cannot_try_every_account(visit, cast):
 
 def test_nobody_escapes_the_count_by_writing_a_header(visit, cast, rf, settings):
     forged = rf.get("/", REMOTE_ADDR="203.0.113.9", HTTP_X_FORWARDED_FOR="198.51.100.1")
-    assert signin.client_address(forged) == "203.0.113.9"
+    assert address_of(forged) == "203.0.113.9"
     settings.TRUSTED_PROXIES = ["127.0.0.1"]
     behind = rf.get("/", REMOTE_ADDR="127.0.0.1", HTTP_X_FORWARDED_FOR="198.51.100.1, 203.0.113.9")
-    assert signin.client_address(behind) == "203.0.113.9"
+    assert address_of(behind) == "203.0.113.9"
+    settings.TRUSTED_PROXIES = ["127.0.0.0/8"]
+    assert address_of(behind) == "203.0.113.9", "a network of proxies is not one client"
+
+
+def test_no_second_spelling_of_a_name_gets_tries_of_its_own(cast):
+    assert User.objects.get_by_natural_key("ALICE") == cast["alice"]
+    with pytest.raises(User.DoesNotExist):
+        User.objects.get_by_natural_key("al\u0131ce")  # PostgreSQL's upper() makes it ALICE
 
 
 def test_a_token_is_shown_once_and_works(visit, cast):
