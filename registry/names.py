@@ -23,9 +23,9 @@ RESERVED = frozenset(
 MAX_PATH = 1024
 MAX_SEGMENT = 255
 MAX_DEPTH = 32
-# Code points that HFS+ ignores or that change the reading direction: a name with them looks like another name.
-_DRIVE = re.compile("[A-Za-z]:")
-_INVISIBLE = re.compile("[\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u206f\ufeff]")
+# Control and format characters (some change the reading direction, some HFS+ ignores), halves of surrogate pairs, line
+# ends: a name with them looks like another name.
+_INVISIBLE = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 
 
 def check_name(name: str, noun: str = "name") -> str:
@@ -82,10 +82,10 @@ def check_path(path: str) -> str:
 
     if not path or len(path.encode("utf-8", "surrogatepass")) > MAX_PATH:
         raise refuse("it is empty" if not path else f"it is longer than {MAX_PATH} bytes")
-    if any(unicodedata.category(char) in {"Cc", "Cs"} for char in path) or _INVISIBLE.search(path):
+    if not _INVISIBLE.isdisjoint(map(unicodedata.category, path)):
         raise refuse("it holds control or invisible characters")
-    if "\\" in path or _DRIVE.match(path):
-        raise refuse("it holds a backslash or begins with a drive letter")
+    if "\\" in path or ":" in path:  # on Windows a:b is a second stream of the file a, and c:b is on another drive
+        raise refuse("it holds a backslash or a colon")
     path = unicodedata.normalize("NFC", path)
     segments = path.split("/")
     if len(segments) > MAX_DEPTH:

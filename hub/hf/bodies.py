@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import parse_qs
 
 from django.http import HttpRequest, QueryDict
 
@@ -94,8 +95,8 @@ def form_or_json(request: HttpRequest) -> tuple[list[str], bool]:
     text = b"".join(pieces(request)).decode("utf-8", "replace")
     if text.count("&") > MAX_FORM_FIELDS:
         raise ValueInvalid(f"At most {MAX_FORM_FIELDS:,} paths at once.", fix="Ask for fewer paths at once.")
-    form = QueryDict(text)
-    return form.getlist("paths") + form.getlist("paths[]"), truth(form.get("expand"))
+    form = parse_qs(text, keep_blank_values=True)  # a QueryDict would refuse what is fine in a form of a browser
+    return form.get("paths", []) + form.get("paths[]", []), truth(form.get("expand", [""])[-1])
 
 
 def ndjson(request: HttpRequest, longest: int, total: int) -> Iterator[dict[str, Any]]:
