@@ -8,13 +8,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from tests.adapters import with_nan
 from tests.clients import ROOT, Client
 from tests.live import PASSWORD, TOKENS, Hub, wait_until
 
 CHROMIUM = "/usr/bin/chromium"
+expect.set_options(timeout=20_000)  # milliseconds; a busy machine is no defect of a page
 REVIEWS = ROOT / "demo" / "reviews-lora"
 
 
