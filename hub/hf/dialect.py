@@ -35,6 +35,7 @@ class Route(View):
             response = super().dispatch(request, *args, **kwargs)
         except RegistryError as error:
             response = refuse(error, self.caller)
+        if response.status_code >= 400:
             bodies.drain(request)
         return _without_body(response) if request.method == "HEAD" else response
 
@@ -54,6 +55,7 @@ class Unserved(Route):
     sentence = ""
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        bodies.drain(request)
         return refuse(NotSupported(self.sentence, fix="See docs/wire.md for what this hub speaks."), NOBODY)
 
 
@@ -70,6 +72,7 @@ class Unknown(Route):
     """Everything else below /api/."""
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        bodies.drain(request)
         return answer({"error": f"There is no route {request.path[:200]}."}, status=404)
 
 

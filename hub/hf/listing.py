@@ -87,7 +87,7 @@ def _query(request: HttpRequest, type: str) -> catalog.Query:
     return catalog.Query(
         q=" ".join(many("search")),
         author=many("author"),
-        tag=[ALIASES.get(tag, tag) for tag in tags],
+        all_tags=[ALIASES.get(tag, tag) for tag in tags],
         type=type,
         sort=SORTS.get(request.GET.get("sort", ""), "updated"),
     )
