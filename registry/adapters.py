@@ -18,6 +18,7 @@ def find(full_name: str, by: Caller, permission: Permission = Permission.READ, t
         policy.require_moderator(by)  # first, so that others do not learn from the refusal what exists
     adapter = _named(full_name, type).select_related("namespace__person", "created_by").first()
     if adapter is None:
+        policy.pretend_to_look(by)
         raise policy.missing(full_name)
     return policy.require(by, permission, adapter, asked=full_name)
 

@@ -1,17 +1,20 @@
 """What lists show: search, filters, facets, pages, and the verdict beside each line. Only reads."""
 
 import statistics
+from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
+from typing import Any
 
 from django.core import signing
-from django.db.models import Count, Q, QuerySet
+from django.db.models import Count, Exists, OuterRef, Q, QuerySet
 
+from registry import site
 from registry.errors import ValueInvalid
-from registry.models import Adapter, Base, Verdict
+from registry.models import Adapter, Base, Ref, Verdict
 from registry.policy import NOBODY, Caller, visible_to
-from registry.refs import MAIN
+from registry.refs import MAIN, VERIFIED
 
 MAX_PAGE = 100
 MAX_WISHES = 50  # values of one filter; each tag is a condition of its own, and databases bear only so many
@@ -32,6 +35,8 @@ class Query:
     license: Sequence[str] = ()
     author: Sequence[str] = ()
     tag: Sequence[str] = ()
+    language: Sequence[str] = ()
+    all_tags: Sequence[str] = ()  # every one of them, which is what the Hub's clients mean
     rank_min: int | None = None
     rank_max: int | None = None
     size_max: int | None = None  # bytes
@@ -67,7 +72,7 @@ def matching(by: Caller, query: Query) -> QuerySet[Adapter]:
     for name, values in vars(query).items():
         if isinstance(values, list | tuple) and len(values) > MAX_WISHES:
             raise ValueInvalid(f"More than {MAX_WISHES} values of {name} were asked for.", fix="Ask for fewer at once.")
-    rows = Adapter.objects.filter(visible_to(by), type=query.type)
+    rows = Adapter.objects.filter(_listed(by), type=query.type)
     for word in query.q.lower().split()[:8]:
         rows = rows.filter(search_text__contains=word)
     for name, column in FACETS.items():
@@ -75,8 +80,9 @@ def matching(by: Caller, query: Query) -> QuerySet[Adapter]:
             rows = rows.filter(**{f"{column}__in": values})
     if query.author:
         rows = rows.filter(namespace__name__lower__in=[author.lower() for author in query.author])
-    for tag in query.tag:
-        rows = rows.filter(search_text__contains=f"\n{tag.lower()}\n")
+    for alternatives in (query.tag, query.language, *([tag] for tag in query.all_tags)):
+        if alternatives:
+            rows = rows.filter(_any_tag(alternatives))
     bounds = {"rank__gte": query.rank_min, "rank__lte": query.rank_max, "size__lte": query.size_max}
     return rows.filter(**{lookup: bound for lookup, bound in bounds.items() if bound is not None})
 
@@ -86,12 +92,38 @@ def facets(by: Caller, query: Query, most: int = 12) -> dict[str, list[tuple[str
 
     A facet ignores its own choice, so that the alternatives to it stay in sight.
     """
-    found: dict[str, list[tuple[str, int]]] = {}
-    for name, column in FACETS.items():
-        rows = matching(by, Query(**{**query.__dict__, name: ()})).exclude(**{column: ""})
-        counts = rows.values_list(column).annotate(n=Count("pk")).order_by("-n", column)
-        found[name] = [(value, n) for value, n in counts[:most]]
-    return found
+    chosen = [name for name in FACETS if getattr(query, name)]
+    # Those without a choice count the same rows: one pass over the table for all of them.
+    counted = _counts(matching(by, query), [name for name in FACETS if name not in chosen])
+    for name in chosen:
+        without: dict[str, Any] = {name: ()}
+        counted |= _counts(matching(by, replace(query, **without)), [name])
+    return {name: sorted(counted[name].items(), key=lambda row: (-row[1], row[0]))[:most] for name in FACETS}
+
+
+def _counts(rows: QuerySet[Adapter], names: Sequence[str]) -> dict[str, Counter[str]]:
+    counted: dict[str, Counter[str]] = {name: Counter() for name in names}
+    for *values, n in rows.order_by().values_list(*(FACETS[name] for name in names)).annotate(n=Count("pk")):
+        for name, value in zip(names, values, strict=True):
+            if value:
+                counted[name][value] += n
+    return counted
+
+
+def _listed(by: Caller) -> Q:
+    """What lists show this caller: under the pull policy `verified`, strangers find only what they could pull."""
+    seen = visible_to(by)
+    if site.value("pull_policy") == "open" or by.is_staff:
+        return seen
+    is_verified = Exists(Ref.objects.filter(adapter=OuterRef("pk"), name=VERIFIED))
+    return seen & (is_verified | Q(type=Adapter.Type.DATASET) | Q(namespace_id__in=list(by.roles)))
+
+
+def _any_tag(tags: Iterable[str]) -> Q:
+    condition = Q()
+    for tag in tags:
+        condition |= Q(search_text__contains=f"\n{tag.lower()}\n")
+    return condition
 
 
 def newest_verdicts(adapters: Iterable[Adapter]) -> dict[int, Verdict]:
@@ -116,7 +148,7 @@ class Totals:
 
 def totals() -> Totals:
     """Count what everybody may see; the median is over the newest 200 verdicts."""
-    public = Adapter.objects.filter(visible_to(NOBODY), type="model")
+    public = Adapter.objects.filter(_listed(NOBODY), type="model")
     counts = public.aggregate(all=Count("pk"), passed=Count("pk", filter=Q(state="passed")))
     recent = Verdict.objects.filter(state="passed", duration_ms__isnull=False).order_by("-id")[:200]
     times = [verdict.duration_ms or 0 for verdict in recent.only("duration_ms")]
@@ -127,7 +159,7 @@ def totals() -> Totals:
 def bases(by: Caller, most: int = 100) -> list[tuple[str, int]]:
     """Return the bases that visible adapters name, the commonest first, and those on the shelf that none names yet."""
     used = list(
-        Adapter.objects.filter(visible_to(by), type="model")
+        Adapter.objects.filter(_listed(by), type="model")
         .exclude(base="")
         .values_list("base")
         .annotate(n=Count("pk"))

@@ -1,4 +1,4 @@
-"""The catalogue of refusals: each has a stable code and says what, why and how to fix it; statuses are hub/errors.py."""
+"""The catalogue of refusals: each has a stable code and says what, why and how to fix it; statuses: hub/errors.py."""
 
 from typing import ClassVar
 

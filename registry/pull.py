@@ -14,7 +14,6 @@ from registry.manifest import Entry, folders_of
 from registry.models import Adapter, Revision, RevisionFile, Verdict
 from registry.policy import Caller
 
-VERIFIED = "refs/verified"
 LOOK_BACK, LOOK_BACK_FILES = 100, 50_000  # revisions, and files of all of them together
 COUNT_AGAIN_SECONDS = 3600
 SHORTEST_OID = 5  # hex digits of an abbreviated commit id; the Hub's clients think the same
@@ -62,7 +61,7 @@ def _named(adapter: Adapter, rev: str) -> Revision | None:
     if not rev or "\0" in rev or len(rev) > refs.MAX_REF_NAME:
         return None
     meant = [refs.MAIN] if rev == "HEAD" else [refs.BRANCHES + rev, refs.TAGS + rev]
-    meant += [VERIFIED] if rev == "verified" else [rev] if rev.startswith("refs/") else []
+    meant += [refs.VERIFIED] if rev == "verified" else [rev] if rev.startswith("refs/") else []
     found = {ref.name: ref.revision for ref in adapter.refs.filter(name__in=meant).select_related("revision")}
     return next((found[name] for name in meant if name in found), None)
 
@@ -130,7 +129,7 @@ def require_served(revision: Revision, by: Caller) -> None:
     newest = revision.verdicts.order_by("-number").values_list("state", flat=True).first()
     if newest is None or newest == Verdict.State.PASSED:
         return
-    verified = adapter.refs.filter(name=VERIFIED).values_list("revision__oid", flat=True).first()
+    verified = adapter.refs.filter(name=refs.VERIFIED).values_list("revision__oid", flat=True).first()
     raise RevisionNotVerified(
         f"Revision {revision.oid} of {adapter.full_name} is not verified (its verdict: {newest}). "
         + (f"The newest verified revision is {verified}." if verified else "No revision of it is verified yet."),

@@ -21,8 +21,7 @@ from django.utils.module_loading import import_string
 from registry import names
 from registry.errors import ClaimStale, NameInvalid
 from registry.models import Adapter, Attempt, Base, Ref, Revision, Verdict, WorkerHeartbeat
-from registry.pull import VERIFIED
-from registry.refs import MAIN
+from registry.refs import MAIN, VERIFIED
 
 logger = logging.getLogger(__name__)
 

@@ -12,8 +12,6 @@ from registry import adapters, catalog, refs
 from registry.models import Adapter, Verdict
 from registry.policy import Permission
 
-VERIFIED = "refs/verified"
-
 
 class Adapters(View):
     @extend_schema(
@@ -71,7 +69,7 @@ def _names(adapter: Adapter) -> dict[str, Any]:
     at = {ref.name: ref.revision.oid for ref in refs.list_all(adapter)}
     return {
         "latest": at.get(refs.MAIN),
-        "verified": at.get(VERIFIED),
+        "verified": at.get(refs.VERIFIED),
         "branches": _below(refs.BRANCHES, at),
         "revision_tags": _below(refs.TAGS, at),
     }

@@ -60,6 +60,7 @@ class Search(s.Serializer[Data]):
     verdict = s.ListField(child=s.CharField(), required=False, help_text="queued, running, passed, failed, errored")
     author = s.ListField(child=s.CharField(), required=False)
     tag = s.ListField(child=s.CharField(), required=False)
+    language = s.ListField(child=s.CharField(), required=False, help_text="as the card names it: en, de …")
     rank_min = s.IntegerField(required=False, min_value=0)
     rank_max = s.IntegerField(required=False, min_value=0)
     size_max = s.IntegerField(required=False, min_value=0, help_text="bytes")

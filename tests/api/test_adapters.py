@@ -1,6 +1,6 @@
 """Searching, and the facts of one adapter."""
 
-from tests.api.conftest import BASE, judged, pushed
+from tests.api.conftest import BASE, FILES, judged, pushed
 
 LINE = {
     "id",
@@ -34,6 +34,29 @@ def test_repeated_parameters_are_alternatives_and_different_ones_must_all_hold(a
     assert len(ask().get("/api/v1/adapters?kind=lora&kind=ia3").json()["items"]) == 1
     assert len(ask().get("/api/v1/adapters?kind=lora&task=token-classification").json()["items"]) == 0
     assert len(ask().get("/api/v1/adapters?rank_min=8&rank_max=8&license=apache-2.0&author=ALICE").json()["items"]) == 1
+
+
+def test_tags_and_languages_are_alternatives_too(ask, cast):
+    for name, language in (("one", "de"), ("two", "fr"), ("three", "nl")):
+        card = f"---\nlanguage: {language}\ntags: [{name}-tag]\n---\n".encode()
+        pushed(cast, cast.adapter(f"alice/{name}"), files={**FILES, "README.md": card})
+    found = lambda query: {item["id"] for item in ask().get(f"/api/v1/adapters?{query}").json()["items"]}  # noqa: E731
+    assert found("language=de&language=fr") == {"alice/one", "alice/two"}
+    assert found("tag=one-tag&tag=two-tag") == {"alice/one", "alice/two"}
+    assert found("tag=one-tag&language=fr") == set()
+
+
+def test_where_only_the_verified_is_served_strangers_find_only_what_they_can_pull(ask, cast, settings):
+    settings.FIRST_PULL_POLICY = "verified"
+    judged(pushed(cast, cast.adapter("acme/proven")))
+    pushed(cast, cast.adapter("acme/waiting"))
+    judged(pushed(cast, cast.adapter("acme/refuted")), "failed", checks=[{"id": "fit.shape", "outcome": "failed"}])
+    found = lambda who: [item["id"] for item in ask(who).get("/api/v1/adapters").json()["items"]]  # noqa: E731
+    assert found("carol") == found("anonymous") == ["acme/proven"]
+    assert len(found("bob")) == len(found("mona")) == 3
+    facets = ask().get("/api/v1/adapters?facets=1").json()["facets"]
+    assert facets["verdict"] == [{"value": "passed", "count": 1}]
+    assert [one["adapters"] for one in ask().get("/api/v1/bases").json()["items"]] == [1]
 
 
 def test_facets_are_counted_when_asked_for(ask, adapter):

@@ -6,10 +6,10 @@ from typing import Any
 from django.core.management import BaseCommand, CommandError
 from django.db import transaction
 
-from registry import pull, refs, verdicts
+from registry import refs, verdicts
 from registry.models import Revision, Verdict
 
-REFS = [refs.MAIN, pull.VERIFIED]
+REFS = [refs.MAIN, refs.VERIFIED]
 
 
 class Command(BaseCommand):
