@@ -2,17 +2,29 @@
 
 from registry.models.adapters import Adapter, Ref, RetiredName, Revision, RevisionFile
 from registry.models.blobs import Blob, Possession, Upload, Xorb
+from registry.models.collections import Collection, CollectionItem
+from registry.models.devices import DeviceLogin
+from registry.models.gates import AccessRequest
 from registry.models.moderation import AuditEvent, Ruling
 from registry.models.people import Membership, Namespace, Organization, Token, User
 from registry.models.site import SiteSetting
+from registry.models.social import Follow, Like
 from registry.models.verdicts import Attempt, Base, Verdict, WorkerHeartbeat
+from registry.models.webhooks import Delivery, Watch, Webhook
 
 __all__ = [
+    "AccessRequest",
     "Adapter",
     "Attempt",
     "AuditEvent",
     "Base",
     "Blob",
+    "Collection",
+    "CollectionItem",
+    "Delivery",
+    "DeviceLogin",
+    "Follow",
+    "Like",
     "Membership",
     "Namespace",
     "Organization",
@@ -27,6 +39,8 @@ __all__ = [
     "Upload",
     "User",
     "Verdict",
+    "Watch",
+    "Webhook",
     "WorkerHeartbeat",
     "Xorb",
 ]

@@ -23,10 +23,15 @@ class Adapter(models.Model):
         MODEL = "model"
         DATASET = "dataset"
 
+    class Gate(models.TextChoices):
+        AUTO = "auto"  # who asks gets in
+        MANUAL = "manual"  # who asks waits for the owner
+
     type = models.CharField(max_length=8, choices=Type.choices, default=Type.MODEL)
     namespace = models.ForeignKey(Namespace, on_delete=models.PROTECT, related_name="adapters")
     name = models.CharField(max_length=96)
     private = models.BooleanField(default=False)
+    gated = models.CharField(max_length=6, choices=Gate.choices, blank=True)  # empty: who sees it may download it
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="created_adapters")
     created_at = models.DateTimeField(default=timezone.now)
     updated_at = models.DateTimeField(default=timezone.now)
@@ -44,15 +49,18 @@ class Adapter(models.Model):
     state = models.CharField(max_length=8, blank=True)  # state of main's newest verdict; empty: no verdict
     search_text = models.TextField(blank=True)  # lower-case words that a search looks in
     downloads = models.PositiveIntegerField(default=0)
+    likes = models.PositiveIntegerField(default=0)  # kept by registry/likes.py
 
     class Meta:
         constraints = [
             models.UniqueConstraint("type", "namespace", Lower("name"), name="adapter_name_unique"),
             models.CheckConstraint(condition=Q(type__in=["model", "dataset"]), name="adapter_type_known"),
+            models.CheckConstraint(condition=Q(gated__in=["", "auto", "manual"]), name="adapter_gate_known"),
         ]
         indexes = [
             models.Index(fields=["type", "-updated_at", "-id"], name="adapter_by_update"),
             models.Index(fields=["type", "base", "-updated_at", "-id"], name="adapter_by_base"),
+            models.Index(fields=["type", "-likes", "-id"], name="adapter_by_likes"),
         ]
 
     def __str__(self) -> str:

@@ -1,0 +1,62 @@
+"""Lists of adapters, evaluation sets and other lists, made by people for people."""
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+
+from registry.models.adapters import Adapter
+from registry.models.people import Namespace
+
+
+class Collection(models.Model):
+    """A list under a title; its address ends in `key`, so that it stays the same when the title changes."""
+
+    class Theme(models.TextChoices):
+        ORANGE = "orange"
+        BLUE = "blue"
+        GREEN = "green"
+        PURPLE = "purple"
+        PINK = "pink"
+        INDIGO = "indigo"
+
+    key = models.CharField(max_length=24, unique=True)  # random hex digits
+    namespace = models.ForeignKey(Namespace, on_delete=models.CASCADE, related_name="collections")
+    title = models.CharField(max_length=120)
+    description = models.CharField(max_length=500, blank=True)
+    private = models.BooleanField(default=False)
+    theme = models.CharField(max_length=8, choices=Theme.choices, default=Theme.GREEN)
+    position = models.PositiveIntegerField(default=0)  # among the collections of its owner
+    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="collections")
+    created_at = models.DateTimeField(default=timezone.now)
+    updated_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["namespace", "title"], name="collection_title_unique"),
+            models.CheckConstraint(condition=Q(key__regex=r"^[0-9a-f]{24}$"), name="collection_key_shape"),
+        ]
+        indexes = [models.Index(fields=["-updated_at", "-id"], name="collection_by_update")]
+
+    def __str__(self) -> str:
+        return f"{self.namespace.name}/{self.title}"
+
+
+class CollectionItem(models.Model):
+    """An entry of a collection: an adapter (or evaluation set), or another collection."""
+
+    collection = models.ForeignKey(Collection, on_delete=models.CASCADE, related_name="items")
+    adapter = models.ForeignKey(Adapter, null=True, blank=True, on_delete=models.CASCADE, related_name="in_collections")
+    nested = models.ForeignKey(Collection, null=True, blank=True, on_delete=models.CASCADE, related_name="nested_in")
+    position = models.PositiveIntegerField()  # from 0, without gaps; registry/collections.py keeps it so
+    note = models.CharField(max_length=500, blank=True)
+
+    class Meta:
+        ordering = ["position", "pk"]
+        constraints = [
+            models.UniqueConstraint(fields=["collection", "adapter"], name="collection_adapter_unique"),
+            models.UniqueConstraint(fields=["collection", "nested"], name="collection_nested_unique"),
+            models.CheckConstraint(
+                condition=Q(adapter__isnull=True) ^ Q(nested__isnull=True), name="collection_item_is_one_thing"
+            ),
+        ]

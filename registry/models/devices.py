@@ -1,0 +1,37 @@
+"""Sign-ins that a program began and a person finishes in a browser (RFC 8628)."""
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+
+
+class DeviceLogin(models.Model):
+    """One sign-in on its way; the device's code is kept as a digest only, like a token."""
+
+    class State(models.TextChoices):
+        WAITING = "waiting"
+        APPROVED = "approved"
+        DENIED = "denied"
+
+    sha256 = models.CharField(max_length=64, unique=True)  # of the device code
+    user_code = models.CharField(max_length=8, unique=True)  # what the person types, without the hyphen
+    client = models.CharField(max_length=100, blank=True)  # what the program calls itself
+    state = models.CharField(max_length=8, choices=State.choices, default=State.WAITING)
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.CASCADE, related_name="device_logins"
+    )
+    created_at = models.DateTimeField(default=timezone.now)
+    expires_at = models.DateTimeField()
+    polled_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(state__in=["waiting", "approved", "denied"]), name="device_login_state_known"
+            ),
+            models.CheckConstraint(
+                condition=~Q(state="approved") | Q(user__isnull=False), name="device_login_approved_by_somebody"
+            ),
+        ]
+        indexes = [models.Index(fields=["expires_at"], name="device_login_expires_at")]

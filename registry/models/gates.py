@@ -1,0 +1,38 @@
+"""Who asked to get the files of a gated adapter, and what its owner said."""
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+
+from registry.models.adapters import Adapter
+
+
+class AccessRequest(models.Model):
+    """One person's access to one gated adapter; there is one row for both, whatever was decided how often."""
+
+    class Status(models.TextChoices):
+        PENDING = "pending"
+        ACCEPTED = "accepted"
+        REJECTED = "rejected"
+
+    adapter = models.ForeignKey(Adapter, on_delete=models.CASCADE, related_name="access_requests")
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="access_requests")
+    status = models.CharField(max_length=8, choices=Status.choices)
+    asked = models.BooleanField(default=True)  # False: granted without being asked, so no address is shown to the owner
+    text = models.CharField(max_length=500, blank=True)  # what the person wants it for
+    reason = models.CharField(max_length=500, blank=True)  # why it was rejected
+    decided_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="access_decisions"
+    )
+    at = models.DateTimeField(default=timezone.now)  # of the request, or of the grant
+    decided_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["adapter", "user"], name="access_request_unique"),
+            models.CheckConstraint(
+                condition=Q(status__in=["pending", "accepted", "rejected"]), name="access_request_status_known"
+            ),
+        ]
+        indexes = [models.Index(fields=["adapter", "status", "-id"], name="access_request_by_status")]

@@ -1,0 +1,30 @@
+"""What people think of each other's work: likes, and whom they follow."""
+
+from django.conf import settings
+from django.db import models
+from django.utils import timezone
+
+from registry.models.adapters import Adapter
+from registry.models.people import Namespace
+
+
+class Like(models.Model):
+    """A person likes an adapter; Adapter.likes counts these rows."""
+
+    adapter = models.ForeignKey(Adapter, on_delete=models.CASCADE, related_name="liked_by")
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="likes")
+    created_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["adapter", "user"], name="like_unique")]
+
+
+class Follow(models.Model):
+    """A person wants to know what another one, or an organisation, does."""
+
+    follower = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="follows")
+    namespace = models.ForeignKey(Namespace, on_delete=models.CASCADE, related_name="followed_by")
+    created_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["follower", "namespace"], name="follow_unique")]

@@ -1,0 +1,70 @@
+"""Addresses that want to hear of what happens, and every message to them."""
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+
+
+class Webhook(models.Model):
+    """An address that a person wants told; the secret is kept as it is, because it is sent with every message."""
+
+    owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="webhooks")
+    url = models.URLField(max_length=1000)
+    domains = models.JSONField(default=list)  # repo, discussion
+    secret = models.CharField(max_length=256, blank=True)
+    disabled = models.BooleanField(default=False)
+    created_at = models.DateTimeField(default=timezone.now)
+
+    def __str__(self) -> str:
+        return self.url
+
+
+class Watch(models.Model):
+    """What a webhook wants to hear of: all of a person or organisation, or one repository."""
+
+    class Type(models.TextChoices):
+        USER = "user"
+        ORG = "org"
+        MODEL = "model"
+        DATASET = "dataset"
+        SPACE = "space"  # taken for clients' sake; this hub has none
+
+    webhook = models.ForeignKey(Webhook, on_delete=models.CASCADE, related_name="watches")
+    type = models.CharField(max_length=8, choices=Type.choices)
+    name = models.CharField(max_length=200)  # as it was written
+    folded = models.CharField(max_length=200)  # in lower case
+
+    class Meta:
+        ordering = ["pk"]
+        constraints = [models.UniqueConstraint(fields=["webhook", "type", "folded"], name="watch_unique")]
+        indexes = [models.Index(fields=["folded"], name="watch_by_name")]
+
+
+class Delivery(models.Model):
+    """One message to one webhook, from the event to its arrival. The row is the job, as with verdicts."""
+
+    class State(models.TextChoices):
+        WAITING = "waiting"
+        SENT = "sent"
+        FAILED = "failed"
+
+    webhook = models.ForeignKey(Webhook, on_delete=models.CASCADE, related_name="deliveries")
+    payload = models.JSONField()
+    state = models.CharField(max_length=8, choices=State.choices, default=State.WAITING)
+    attempts = models.PositiveSmallIntegerField(default=0)
+    due_at = models.DateTimeField(default=timezone.now)
+    status = models.PositiveSmallIntegerField(null=True, blank=True)  # what the last attempt was answered
+    log = models.JSONField(default=list)  # one entry an attempt: at, status, answer or problem, milliseconds
+    created_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        verbose_name_plural = "deliveries"
+        constraints = [
+            models.CheckConstraint(condition=Q(state__in=["waiting", "sent", "failed"]), name="delivery_state_known")
+        ]
+        indexes = [
+            models.Index(fields=["due_at"], condition=Q(state="waiting"), name="delivery_due"),
+            models.Index(fields=["webhook", "-id"], name="delivery_by_webhook"),
+            models.Index(fields=["created_at"], name="delivery_by_age"),
+        ]
