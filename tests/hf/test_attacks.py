@@ -4,7 +4,9 @@ import json
 import re
 
 import pytest
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 
 from registry import moderation
 from registry.models import Ref, Token
@@ -102,3 +104,16 @@ TWINS = ["a:b", "c:/x", ".git::$INDEX_ALLOCATION/hooks", "a\u00adb", "a\u061cb",
 def test_no_path_looks_like_another_or_means_one_on_windows(wire: Wire, repo, path):
     answer = wire.commit(NAME, header(), file(path))
     assert (answer.status_code, code(answer)) == (422, "path-invalid")
+
+
+# --- what is not said ------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("who", ["nobody", "carol", "mona"])
+def test_what_is_private_takes_the_questions_of_what_is_missing(wire: Wire, cast, who):
+    cast.adapter("acme/covert", private=True)
+    counted = []
+    for name in ("acme/coyert", "acme/covert"):
+        wire.get("/api/models/acme/other", who=who)  # a token's first use of a minute is written down
+        with CaptureQueriesContext(connection) as asked:
+            assert wire.get(f"/api/models/{name}", who=who).status_code in (401, 404)
+        counted.append(len(asked))
+    assert counted[0] == counted[1]
