@@ -12,7 +12,6 @@ from registry.policy import Caller, Permission
 
 MAIN = "refs/heads/main"
 VERIFIED = "refs/verified"  # the newest revision of main that passed; only verdicts move it
-VERIFIED = "refs/verified"  # the newest revision of main that passed; only verdicts move it
 BRANCHES, TAGS, PULL_REQUESTS = "refs/heads/", "refs/tags/", "refs/pr/"
 
 MAX_REF_NAME = 200
