@@ -108,15 +108,6 @@ class Frozen:
         """Where each weight of a model is now and what it must be; to be asked before an adapter is loaded."""
         return [(place, self._pristine[place[0][place[1]].data_ptr()]) for place in places(model)]
 
-    def fingerprint(self) -> str:
-        """A digest of every weight of every model in memory."""
-        found = hashlib.sha256()
-        for key in sorted(self._models):
-            for table, name, full in places(self._models[key]):
-                found.update(f"{key}{full}".encode())
-                found.update(table[name].detach().contiguous().view(torch.uint8).numpy().data)
-        return found.hexdigest()
-
     def is_intact(self) -> bool:
         """Whether every weight in memory is bit for bit what was loaded."""
         models = self._models.values()

@@ -1,6 +1,6 @@
 """Makes forking cheap: gathers this process's own memory in huge pages, whose entries a fork copies in no time.
 
-On MiniLM a fork with its end takes 8 ms of processor time in place of 21, and comparing the base half as long as before.
+On MiniLM a fork with its end takes 8 ms of processor time in place of 21, and comparing the base half as long.
 Where the kernel has no huge pages nothing changes but the price.
 """
 

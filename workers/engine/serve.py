@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from workers.engine.frozen import Frozen
 
 NAME = "e5"
-FINGERPRINT_EVERY = 500
+COMPARE_EVERY = 500  # children cannot reach it: this is the proof, not the guard
 ONE_THREAD = {
     "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false", "HF_DEACTIVATE_ASYNC_LOAD": "1",
     "HF_HUB_OFFLINE": "1", "TRANSFORMERS_VERBOSITY": "error",
@@ -53,8 +53,14 @@ def serve(folder: Path | None, base_id: str) -> None:
         sys.exit(findings.sentence())
     for count, line in enumerate(sys.stdin, 1):
         _take(voice, Job.parse(json.loads(line)["job"]), frozen, versions)
-        if frozen and count % FINGERPRINT_EVERY == 0 and not frozen.is_intact():
-            sys.exit("the frozen base in memory has changed")
+        if count % COMPARE_EVERY == 0:
+            _compare(frozen)
+    _compare(frozen)
+
+
+def _compare(frozen: Frozen | None) -> None:
+    if frozen and not frozen.is_intact():
+        sys.exit("The frozen base in memory has changed; this engine must not go on.")
 
 
 def _take(voice: Any, job: Job, frozen: Frozen | None, versions: dict[str, str]) -> None:
