@@ -176,6 +176,11 @@ def pretend_to_look(caller: Caller) -> int:
     return len(caller.roles)
 
 
+def pretend_to_look(caller: Caller) -> int:
+    """Ask what a private adapter would have made us ask, for one that is not there: the time must not tell."""
+    return len(caller.roles)
+
+
 def missing(full_name: str) -> AdapterNotFound:
     """The one refusal for what does not exist and what this caller may not see."""
     return AdapterNotFound(f"There is no adapter {full_name!r}, or you may not see it.")

@@ -53,8 +53,8 @@ class Engine:
 def engine_python():
     if not PYTHON.exists():
         if os.environ.get("CI") == "true":
-            pytest.fail(f"{PYTHON} is missing: run `make engine-5`")
-        pytest.skip(f"{PYTHON} is missing: run `make engine-5`")
+            pytest.fail(f"{PYTHON} is missing: run `make engines`")
+        pytest.skip(f"{PYTHON} is missing: run `make engines`")
     return PYTHON
 
 

@@ -125,6 +125,14 @@ def test_a_language_model_is_measured_by_its_loss(llama, tmp_path):
     assert (measured["adapter"] > measured["base"]) == (failures(verdict) == ["eval.worse-than-base"])
 
 
+@pytest.mark.parametrize(("claimed", "outcome"), [(100.0, "passed"), (0.01, "failed")])
+def test_a_claimed_loss_is_a_promise_of_no_more_than_that(llama, tmp_path, claimed, outcome):
+    files = with_file(SMOKE, smoke([{"text": text} for text in TEXTS]))(lora(TINY_LLAMA, task="CAUSAL_LM"))
+    verdict = llama.validate(write(files, tmp_path), claiming(files, claimed, "loss"))
+    assert 0.01 < verdict["evals"][0]["adapter"] < 100
+    assert check_of(verdict, "eval.claim")["outcome"] == outcome
+
+
 def test_an_adapter_that_is_not_felt_has_no_effect(bert, tmp_path):
     faint = weights(
         lambda t: {n: (d, s, bytes(len(raw)) if n.endswith("lora_A.weight") else raw) for n, (d, s, raw) in t.items()}

@@ -48,6 +48,8 @@ def claim(trial: Trial) -> str | Finding:
     claimed = claimed_value(trial.folder.card or {}, metric.name)
     if claimed is None:
         return skipped(f"The card claims no {metric.name}.")
+    if not metric.higher_is_better:
+        return _claimed_loss(metric, claimed)
     room = margin(claimed, metric.rows)
     if metric.adapter >= claimed - room:
         return f"The card claims {claimed:g}, measured {metric.adapter:g} (margin {room:.2f})."
