@@ -1,6 +1,9 @@
 """How the web runs, on a laptop and behind nginx alike; only the address (-b) is given on the command line."""
 
 import os
+import socket
+import struct
+from typing import Any
 
 wsgi_app = "hub.wsgi:application"
 # Threads wait for slow clients at a megabyte for all of them; more than 128 slow clients are nginx's job. Never ASGI:
@@ -18,6 +21,18 @@ limit_request_line = 8190
 worker_tmp_dir = "/dev/shm" if os.path.isdir("/dev/shm") else None  # noqa: PTH112, S108
 # Its default is one path for all hubs of a user.
 control_socket_disable = True
+
+SILENCE_SECONDS = 60
+
+
+def when_ready(server: Any) -> None:
+    """Let the kernel end a read that brings nothing for a minute; connections inherit it from the socket they came by.
+
+    Without it a client that falls silent, such as a laptop that goes to sleep in an upload, keeps its thread for ever.
+    """
+    for listener in server.LISTENERS:
+        listener.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", SILENCE_SECONDS, 0))
+
 
 logconfig_dict = {
     "version": 1,
