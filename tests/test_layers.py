@@ -83,7 +83,8 @@ def test_adapter_files_are_known_with_the_standard_library_alone() -> None:
 
 
 def test_the_test_sees_a_trespass(tmp_path: Path) -> None:
-    assert trespasses(ROOT / "hub/health.py", {"registry.blobs"}) == ["hub/health.py imports registry.blobs.store"]
+    assert "hub/health.py imports registry.blobs.store" in trespasses(ROOT / "hub/health.py", {"registry.blobs"})
+    assert trespasses(ROOT / "hub/health.py", {"registry.blob"}) == []
     relative = tmp_path / "x.py"
     relative.write_text("from . import y\n")
     with pytest.raises(AssertionError, match="relative"):
