@@ -7,7 +7,8 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from django.core.exceptions import ImproperlyConfigured
 
 PREFIX = "DOVETAIL_"
-CLIENT = {"DOVETAIL_ENDPOINT", "DOVETAIL_TOKEN"}  # read by the pip client; whoever has set them may run a hub too
+# Read by the pip client; whoever has set them may run a hub too.
+CLIENT = {"DOVETAIL_ENDPOINT", "DOVETAIL_TOKEN", "DOVETAIL_HOME"}
 _known: set[str] = set()
 
 

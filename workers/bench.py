@@ -37,7 +37,7 @@ def validate(verdict: int) -> None:
     """Claim the verdict and prove the revision; nothing happens where there is nothing to claim or no sandbox."""
     if unfit():
         return
-    claim = verdicts.claim(verdict, f"{socket.gethostname()}:{os.getpid()}")
+    claim = verdicts.claim(verdict, name())
     if claim is None:
         return
     try:
@@ -55,6 +55,11 @@ def validate(verdict: int) -> None:
     except Exception as problem:  # whatever broke, the row must not wait for its lease to end
         logger.exception("A validation broke", extra={"verdict": verdict})
         verdicts.give_back(claim, f"{type(problem).__name__}: {problem}")
+
+
+def name() -> str:
+    """Return how this process is called in attempts and heartbeats."""
+    return f"{socket.gethostname()}:{os.getpid()}"
 
 
 @functools.cache

@@ -1,7 +1,6 @@
 """What a worker does besides its tasks: test its sandbox, warm an engine, show that it lives, leave nothing behind."""
 
 import logging
-import os
 import socket
 import threading
 from pathlib import Path
@@ -19,11 +18,6 @@ from workers import bench, scratch
 logger = logging.getLogger(__name__)
 _stopping = threading.Event()
 _beating = threading.Thread(target=lambda: _beat(), name="heartbeat", daemon=True)
-
-
-def name() -> str:
-    """Return how this worker is called in attempts and heartbeats."""
-    return f"{socket.gethostname()}:{os.getpid()}"
 
 
 @worker_init.connect
@@ -53,7 +47,7 @@ def stop_beating(**_: Any) -> None:
     _stopping.set()
     if _beating.is_alive():
         _beating.join()
-    verdicts.sign_off(name())
+    verdicts.sign_off(bench.name())
 
 
 @worker_process_shutdown.connect
@@ -73,7 +67,7 @@ def _sign_off_the_dead() -> None:
 def _beat() -> None:
     while True:
         try:
-            verdicts.sign_of_life(name(), bench.unfit())
+            verdicts.sign_of_life(bench.name(), bench.unfit())
         except DatabaseError as problem:  # the next beat may reach it again
             logger.warning("No sign of life could be written: %s", problem)
         finally:

@@ -6,13 +6,14 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from workers.engine.job import CRASHED
+
 MAX_TEXT = 4000
 MAX_ITEMS = 200
 CHECK_ID = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*\.[a-z0-9]+(-[a-z0-9]+)*")
 OUTCOMES = ("passed", "warned", "failed", "skipped")
 STATES = ("passed", "failed", "errored")
 DEPTHS = ("static", "fit", "run", "evaluated")
-CRASHED = "engine.check-crashed"
 _UNPRINTABLE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 
 Report = dict[str, Any]  # the keys of a verdict that an engine may fill: see `verdict`

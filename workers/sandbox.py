@@ -77,7 +77,7 @@ class Engine:
     def serve(cls, python: str, base: str, base_id: str) -> Self:
         """Start the engine of that interpreter with one base from the shelf, or with none. Raises `EngineMissing`."""
         if not Path(python).exists():
-            raise EngineMissing(f"There is no engine interpreter at {python}: build it with `make engine-5`.")
+            raise EngineMissing(f"There is no engine interpreter at {python}: build it with `make engines`.")
         named = ["--base", base, "--base-id", base_id] if base else []
         return cls([python, "-I", str(ENGINE_MAIN), "serve", *named])
 
@@ -268,7 +268,7 @@ def environment(home: Path) -> dict[str, str]:
 def self_test(python: Path) -> str:
     """Attack the jail with that interpreter; return why no job may be taken here, or "" when the jail holds."""
     if not python.exists():
-        return f"There is no engine interpreter at {python}: build it with `make engine-5`."
+        return f"There is no engine interpreter at {python}: build it with `make engines`."
     try:
         done = subprocess.run(
             [str(python), "-I", str(SELF_TEST)],

@@ -36,4 +36,9 @@ def sweep() -> int:
 def _is_abandoned(path: Path) -> bool:
     owner = path.name.removeprefix(PREFIX).split("-")[1]
     # Somebody else's folder would not go away, and process ids mean nothing across users' containers.
-    return owner.isdigit() and not Path("/proc", owner).exists() and path.stat().st_uid == os.getuid()
+    if not owner.isdigit() or Path("/proc", owner).exists():
+        return False
+    try:
+        return path.stat().st_uid == os.getuid()
+    except FileNotFoundError:  # another worker of this host sweeps too
+        return False

@@ -24,7 +24,7 @@ MAKE_BASES = Path(__file__).parents[1] / "engine" / "make_bases.py"
 @pytest.fixture(scope="module")
 def shelves(tmp_path_factory):
     """A folder for the shelf that lasts for the module, so that engines stay warm, and the tiny bases to put there."""
-    assert bench.interpreter().exists(), f"{bench.interpreter()} is missing: build it with `make engine-5`"
+    assert bench.interpreter().exists(), f"{bench.interpreter()} is missing: build it with `make engines`"
     made = tmp_path_factory.mktemp("bases")
     subprocess.run([bench.interpreter(), MAKE_BASES, made], check=True, capture_output=True)
     bench.unfit.cache_clear()
