@@ -1,4 +1,4 @@
-"""The commands behind the Makefile: up, manage, demo, environments, services, test."""
+"""The commands behind the Makefile: up, manage, demo, environments, pins, services, test."""
 
 import os
 import sys
@@ -23,6 +23,7 @@ COMMANDS: dict[str, Callable[[Sequence[str]], None]] = {
     "manage": lambda arguments: up.manage(hub_asked_for(), list(arguments)),
     "demo": lambda arguments: demo.demo(hub_asked_for()),
     "environments": environments.main,
+    "pins": lambda arguments: environments.pin(),
     "services": lambda arguments: services.install(),
     "test": suite.run,
 }

@@ -238,6 +238,29 @@ def _check_torch(home: Path) -> None:
         )
 
 
+def pin() -> None:
+    """Resolve what the hub and its tests need into requirements/constraints.txt; existing pins stay where they fit."""
+    ensure_web()
+    constraints = ROOT / "requirements/constraints.txt"
+    first = constraints.read_text().splitlines()[0]
+    wanted = [line for file in (ROOT / "requirements.txt", DEV[-1]) for line in file.read_text().splitlines()]
+    direct = "\n".join(line for line in wanted if not line.startswith(("-r", "-c")))
+    options = [
+        "--quiet",
+        "--no-header",
+        "--no-annotate",
+        "--universal",
+        "--python-version",
+        "3.11",
+        "-o",
+        str(constraints),
+    ]
+    command = [str(VENV / "bin" / "uv"), "pip", "compile", "-", *options]
+    if subprocess.run(command, input=direct, text=True, cwd=ROOT, env=_uv_env(), check=False).returncode != 0:
+        raise Stop("The requirements do not resolve; the lines above say why.")
+    constraints.write_text(f"{first}\n{constraints.read_text()}")
+
+
 def main(names: Sequence[str]) -> None:
     """Build the environments that are named: web, dev, or an engine such as e5."""
     builders = {"web": ensure_web, "dev": ensure_dev}
