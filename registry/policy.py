@@ -172,11 +172,6 @@ def _in_session(caller: Caller, who: str) -> User:
 
 
 def pretend_to_look(caller: Caller) -> int:
-    """Ask for what is not there the question that a private adapter would have cost: the time must not tell them apart."""
-    return len(caller.roles)
-
-
-def pretend_to_look(caller: Caller) -> int:
     """Ask what a private adapter would have made us ask, for one that is not there: the time must not tell."""
     return len(caller.roles)
 
