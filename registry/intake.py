@@ -20,6 +20,9 @@ from registry.models import Adapter, Blob, Possession, Upload, Xorb
 from registry.policy import Caller, Permission
 from registry.xorbs import Source
 
+MAX_SHARD_FILES = 20_000
+MAX_SHARD_CHUNKS = 4 << 20  # 20 GB in chunks of 8 KiB, the smallest that clients cut, is less; proving takes seconds
+
 # --- Xet -------------------------------------------------------------------------------------------------------------
 
 
@@ -59,6 +62,10 @@ def _check_sizes(shard: xorbs.Shard) -> None:
     total = sum(file.size for file in shard.files)
     if total > settings.MAX_PUSH_BYTES:
         raise PushTooLarge(f"Files of {total:,} bytes together are over the limit of {settings.MAX_PUSH_BYTES:,}.")
+    # Nor do bytes say how much work it is: a chunk may be one byte, and a file of nothing else takes hours to prove.
+    chunks = sum(term.end - term.start for file in shard.files for term in file.terms)
+    if len(shard.files) > MAX_SHARD_FILES or chunks > MAX_SHARD_CHUNKS:
+        raise PushTooLarge(f"The shard holds {len(shard.files):,} files of {chunks:,} chunks; send them in several.")
 
 
 def _receive_file(adapter: Adapter, file: xorbs.File, sizes: dict[str, int]) -> Digest:

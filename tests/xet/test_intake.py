@@ -204,6 +204,16 @@ def test_a_small_shard_cannot_unpack_to_more_than_a_file_may_have(store, notes, 
         send(notes, alice, build.shard([lying]))
 
 
+def test_a_small_shard_cannot_name_chunks_without_end(store, notes, alice) -> None:
+    dust = build.Xorb([bytes([number % 251]) for number in range(8192)])  # a byte each
+    deliver(notes, alice, dust)
+    endless = build.file_record(b"", [dust.term(leaves=[])] * 513)  # its id is wrong, which nobody looks at any more
+    with pytest.raises(PushTooLarge, match=r"4,202,496 chunks"):
+        send(notes, alice, build.shard([endless]))
+    with pytest.raises(PushTooLarge, match=r"20,001 files"):
+        send(notes, alice, build.shard([build.file_record(b"x", [dust.term(0, 1)])] * 20_001))
+
+
 def test_a_xorb_whose_object_is_gone_is_unknown(store, notes, alice) -> None:
     xorb, shard = build.whole(build.noise(70_000, 33))
     deliver(notes, alice, xorb)
