@@ -9,7 +9,7 @@ from django import forms
 from django.contrib import admin, messages
 from django.contrib.auth.models import Group
 from django.contrib.auth.views import redirect_to_login
-from django.db import models, transaction
+from django.db import models
 from django.db.models import Count, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
@@ -19,7 +19,7 @@ from unfold.admin import ModelAdmin, TabularInline
 from unfold.enums import ActionVariant
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
 
-from registry import audit, moderation, people, policy, site, verdicts
+from registry import moderation, people, policy, site, verdicts
 from registry.errors import RegistryError
 from registry.models import (
     Adapter,
@@ -284,13 +284,7 @@ class Attempts(Rows):
 
 
 def _validate_again(verdict: Verdict, by: Caller) -> bool:
-    revision = verdict.revision
-    with transaction.atomic():
-        before = verdicts.latest(revision)
-        if verdicts.request(revision, verdict.base, again=True) == before:
-            return False  # it is queued or running already
-        audit.record(by.user, "verdict:request", f"{revision.adapter.full_name}@{revision.oid}")
-    return True
+    return verdicts.again(verdict.revision, policy.require_admin(by))[1]
 
 
 @admin.register(Verdict)

@@ -19,7 +19,7 @@ MAX_CARD_BYTES = 1 << 20
 MAX_METADATA_BYTES = 64 << 10
 MAX_HTML = 256 << 10  # characters
 RENDER_SECONDS = 2.0
-CACHE_SECONDS = 7 * 24 * 3600
+CACHE_SECONDS, AGAIN_SECONDS = 7 * 24 * 3600, 600
 
 _FRONT_MATTER = re.compile(r"\A\ufeff?\s*---[ \t]*\r?\n(.*?)^---[ \t]*(?:\r?\n|\Z)", re.DOTALL | re.MULTILINE)
 
@@ -96,7 +96,8 @@ def html(body: str, *, files: str, pages: str) -> str:
     if known is None:
         known = _rendered(body, files, pages)
         known = known if len(known) <= MAX_HTML else ""  # kept in memory; "" means: as it was written
-        cache.set(f"card:1:{key}", known, CACHE_SECONDS)
+        # What took too long may have met a busy machine, so it is tried again before long.
+        cache.set(f"card:1:{key}", known, CACHE_SECONDS if known else AGAIN_SECONDS)
     return known or f"<pre>{escape(body[:MAX_CARD_BYTES])}</pre>"
 
 
@@ -135,7 +136,7 @@ def _words(value: Value) -> list[str]:
 
 def _first_prose(body: str) -> str:
     for block in re.split(r"\n\s*\n", body[:20_000]):
-        text = block.strip()
+        text = block.strip()[:2000]  # a line of it is shown; links that never end take quadratic time to find
         if text and text[0] not in "#<>|!-*=`[" and not text.startswith("    "):
             return re.sub(r"\[([^\]]*)\]\([^)]*\)|[`*_]", r"\1", text)
     return ""

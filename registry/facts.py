@@ -11,11 +11,13 @@ from dovetail.adapters import config as configs
 from dovetail.adapters import header as headers
 from dovetail.adapters.description import PICKLED_WEIGHTS, WEIGHTS
 from registry import tags
-from registry.blobs import Keys, store
+from registry.blobs import BlobMissing, Keys, store
 from registry.card import MAX_CARD_BYTES, Card, metadata
+from registry.errors import StoreUnavailable
 from registry.manifest import Entry
 
 README = "README.md"
+LOST = "Tell the administrator of this hub: `manage.py verify_blobs` lists what must come back from a backup."
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,10 @@ class Facts:
 
 
 def of(entries: Mapping[str, Entry]) -> Facts:
-    """Return the facts of a revision with these files (path → entry). Broken files say less; they never raise."""
+    """Return the facts of a revision with these files (path → entry). Broken files say less.
+
+    Raises StoreUnavailable, for what the store has lost too.
+    """
     card, summary, papers = _card(_ref(entries, README))
     description, config, parameters = _adapter(
         *(_ref(entries, name) for name in (configs.NAME, WEIGHTS, PICKLED_WEIGHTS))
@@ -76,8 +81,11 @@ class BlobFile(io.RawIOBase):
         end = self._size if size < 0 else min(self._size, self._at + size)
         if end <= self._at:
             return b""
-        with store().open(self._key, self._at, end) as reader:
-            data = reader.read()
+        try:
+            with store().open(self._key, self._at, end) as reader:
+                data = reader.read()
+        except BlobMissing:  # what a row names is there, unless the store lost it
+            raise StoreUnavailable(f"The store has lost {self._key}.", fix=LOST) from None
         self._at += len(data)
         return data
 

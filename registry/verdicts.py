@@ -18,9 +18,9 @@ from django.db.models import Exists, F, OuterRef, Q, QuerySet
 from django.db.models.functions import Coalesce, Lower, Now
 from django.utils.module_loading import import_string
 
-from registry import names
-from registry.errors import ClaimStale, NameInvalid
-from registry.models import Adapter, Attempt, Base, Ref, Revision, Verdict, WorkerHeartbeat
+from registry import audit, names
+from registry.errors import ClaimStale, NameInvalid, VerdictNotApplicable
+from registry.models import Adapter, Attempt, Base, Ref, Revision, User, Verdict, WorkerHeartbeat
 from registry.refs import MAIN, VERIFIED
 
 logger = logging.getLogger(__name__)
@@ -63,6 +63,29 @@ def request(revision: Revision, base: str, *, again: bool = False) -> Verdict:
         return Verdict.objects.get(revision=revision, number=newest.number + 1 if newest else 1)
     _show(verdict)
     transaction.on_commit(lambda: ring(verdict.pk), robust=True)  # a broker that is down never fails a push
+    return verdict
+
+
+def again(revision: Revision, by: User | None) -> tuple[Verdict, bool]:
+    """Queue one more validation and log who wanted it; return the verdict that is due, and whether it is a new one.
+
+    `by=None` is the operator at the command line; anybody else must have been allowed already. Raises
+    VerdictNotApplicable.
+    """
+    with transaction.atomic():
+        before = current(revision)
+        verdict = request(revision, before.base, again=True)
+        is_new = verdict != before
+        if is_new:
+            audit.record(by, "verdict:request", f"{revision.adapter.full_name}@{revision.oid}")
+    return verdict, is_new
+
+
+def current(revision: Revision) -> Verdict:
+    """Return the verdict that counts for this revision. Raises VerdictNotApplicable where nothing is an adapter."""
+    verdict = latest(revision)
+    if verdict is None:
+        raise VerdictNotApplicable(f"Nothing in {revision.adapter.full_name} at {revision.oid} is an adapter.")
     return verdict
 
 

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from django.db import transaction
 from drf_spectacular.utils import extend_schema
 from rest_framework import status
 from rest_framework.request import Request
@@ -12,7 +11,6 @@ from hub.api import shapes
 from hub.api.asking import View
 from hub.api.revisions import resolved
 from registry import policy, verdicts
-from registry.errors import VerdictNotApplicable
 from registry.models import Revision, Verdict
 from registry.policy import Permission
 
@@ -26,7 +24,7 @@ class OneVerdict(View):
     )
     def get(self, request: Request, ns: str, name: str, rev: str) -> Response:
         revision = resolved(f"{ns}/{name}", rev, self.caller)
-        return Response(document(_newest(revision), revision))
+        return Response(document(verdicts.current(revision), revision))
 
 
 class Validate(View):
@@ -34,8 +32,7 @@ class Validate(View):
     def post(self, request: Request, ns: str, name: str, rev: str) -> Response:
         revision = resolved(f"{ns}/{name}", rev, self.caller)
         policy.require(self.caller, Permission.PUSH, revision.adapter)
-        with transaction.atomic():
-            verdict = verdicts.request(revision, _newest(revision).base, again=True)
+        verdict, _ = verdicts.again(revision, self.caller.user)
         return Response(document(verdict, revision), status.HTTP_202_ACCEPTED)
 
 
@@ -52,8 +49,8 @@ def document(verdict: Verdict, revision: Revision) -> dict[str, Any]:
         "started_at": verdict.started_at,
         "finished_at": verdict.finished_at,
         "duration_ms": verdict.duration_ms,
-        "kind": said.get("kind"),
-        "format": said.get("format"),
+        "kind": said.get("kind") or None,
+        "format": said.get("format") or None,
         "base": said.get("base") or _named_base(verdict),
         "depth": said.get("depth"),
         "engine": said.get("engine"),
@@ -62,13 +59,6 @@ def document(verdict: Verdict, revision: Revision) -> dict[str, Any]:
         "evals": said.get("evals") or [],
         "serving": said.get("serving") or [],
     }
-
-
-def _newest(revision: Revision) -> Verdict:
-    verdict = verdicts.latest(revision)
-    if verdict is None:
-        raise VerdictNotApplicable(f"Nothing in {revision.adapter.full_name} at {revision.oid} is an adapter.")
-    return verdict
 
 
 def _named_base(verdict: Verdict) -> dict[str, Any] | None:

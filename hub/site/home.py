@@ -1,10 +1,10 @@
 """The front page: what Dovetail is, what it proved lately, and on which bases."""
 
-from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
+from hub.origin import origin
 from hub.site.lines import lines
 from hub.site.visitor import caller
 from registry import catalog
@@ -18,7 +18,7 @@ def home(request: HttpRequest) -> HttpResponse:
         "totals": catalog.totals(),
         "lines": lines(catalog.search(by, Query(verdict=["passed"]), limit=6)),
         "bases": catalog.bases(by, most=8)[:8],
-        "address": settings.PUBLIC_URL,
+        "address": origin(request),
         "drawn": {"state": "passed", "checks": [{"id": f"{area}.x", "outcome": "passed"} for area in _AREAS]},
     }
     return render(request, "site/home.html", shown)

@@ -6,6 +6,7 @@ from urllib.parse import quote
 
 from django.http import HttpRequest
 
+from hub.origin import origin
 from hub.site.head import Head
 from hub.site.templatetags.dovetail import kind_name, last_part, spaced
 from registry.tags import is_model_id
@@ -33,7 +34,7 @@ class Snippet:
 
 def snippets(request: HttpRequest, head: Head) -> list[Snippet]:
     """One snippet a tool, in the order people look for them."""
-    here, name, pin = f"{request.scheme}://{request.get_host()}", head.adapter.full_name, head.pin
+    here, name, pin = origin(request), head.adapter.full_name, head.pin
     signed = '-H "Authorization: Bearer $HF_TOKEN" ' if head.adapter.private else ""
     # A path may hold spaces, quotes and dollar signs, and people paste this into a shell.
     weights = quote(head.weights.path if head.weights else "README.md")
@@ -93,7 +94,7 @@ vllm serve {adapter.base} \\
 
 def push_commands(request: HttpRequest, head: Head) -> list[Snippet]:
     """What to type to fill an empty adapter."""
-    here, name = f"{request.scheme}://{request.get_host()}", head.adapter.full_name
+    here, name = origin(request), head.adapter.full_name
     kind = " --repo-type dataset" if head.adapter.type == "dataset" else ""
     token = f"export HF_TOKEN=…   # from {here}/settings/tokens"
     hf = f"export HF_ENDPOINT={here}\n{token}\nhf upload {name} ./adapter{kind}"

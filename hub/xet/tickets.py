@@ -46,7 +46,7 @@ def redeem(header: str, scope: Scope) -> tuple[Adapter, Caller]:
     if scope is Scope.WRITE and bound["scope"] != Scope.WRITE:
         raise NotAllowed("This Xet access token only reads.", "Ask xet-write-token for one that writes.")
     caller = NOBODY if bound["token"] is None else people.caller_of_token_id(bound["token"])
-    adapter = Adapter.objects.select_related("namespace", "created_by").filter(pk=bound["adapter"]).first()
+    adapter = Adapter.objects.select_related("namespace__person").filter(pk=bound["adapter"]).first()
     if adapter is None:
         raise AdapterNotFound("The adapter of this Xet access token is gone.")
     return policy.require(caller, PERMISSION[scope], adapter), caller

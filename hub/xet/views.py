@@ -1,10 +1,10 @@
 """The Xet routes: tickets on the Hub's side, xorbs and shards on the other. The rules are in registry/intake.py."""
 
-from django.conf import settings
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.http import require_GET, require_POST
 
 from hub.identity import wire_caller
+from hub.origin import origin
 from hub.xet import tickets
 from hub.xet.answers import xet
 from hub.xet.bodies import accepted
@@ -23,7 +23,7 @@ def ticket(request: HttpRequest, type: str, scope: Scope, full_name: str, rev: s
     caller = _ticket_caller(request, scope)
     adapter = adapters.find(full_name, caller, tickets.PERMISSION[scope], type=type)
     value, expires_at = tickets.issue(adapter, scope, caller)
-    cas_url = f"{settings.PUBLIC_URL}/xet"
+    cas_url = f"{origin(request)}/xet"
     answer = JsonResponse({"accessToken": value, "exp": expires_at, "casUrl": cas_url})
     answer["X-Xet-Access-Token"] = value
     answer["X-Xet-Token-Expiration"] = str(expires_at)

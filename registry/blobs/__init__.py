@@ -36,7 +36,6 @@ __all__ = [
     "Reader",
     "S3Store",
     "exists",
-    "git_oid",
     "hash_staged",
     "pieces",
     "store",
@@ -96,11 +95,6 @@ class Hasher:
     def digest(self) -> Digest:
         """Return the digest of everything taken in so far."""
         return Digest(self._sha256.hexdigest(), self._size)
-
-
-def git_oid(data: bytes) -> str:
-    """Return the id that git gives a blob with this content."""
-    return hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest()
 
 
 def pieces(reader: Reader, size: int = PIECE) -> Iterator[bytes]:

@@ -1,9 +1,12 @@
 """History, manifests, and the way to the bytes."""
 
 import hashlib
+from pathlib import Path
 
 import pytest
 
+from registry import facts
+from registry.blobs import Keys
 from tests.api.conftest import BASE, CONFIG, FILES, judged, pushed
 
 AT = "/api/v1/adapters/alice/reviews/revisions"
@@ -85,3 +88,12 @@ def test_a_file_is_a_redirect_to_its_bytes_at_this_very_commit(ask, adapter):
 def test_a_revision_that_is_not_there_says_so(ask, adapter):
     answer = ask().get(f"{AT}/v9")
     assert (answer.status_code, answer.json()["code"]) == (404, "revision-not-found")
+
+
+def test_what_the_store_has_lost_is_the_hubs_fault_and_says_so(ask, adapter, settings):
+    facts._card.cache_clear()  # as in a process that has not read it yet
+    lost = adapter.revisions.get(title="push").files.get(path="README.md").sha256
+    Path(settings.BLOBS.removeprefix("file://"), Keys.blob(lost)).unlink()
+    answer = ask().get("/api/v1/adapters/alice/reviews/revisions/main")
+    assert (answer.status_code, answer.json()["code"]) == (503, "store-unavailable")
+    assert "verify_blobs" in answer.json()["fix"]

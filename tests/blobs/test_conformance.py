@@ -10,7 +10,8 @@ from datetime import UTC, datetime, timedelta
 import httpx2 as httpx
 import pytest
 
-from registry.blobs import BlobMissing, BlobStore, BytesChanged, Digest, Hasher, Keys, S3Store, git_oid, pieces
+from registry.blobs import BlobMissing, BlobStore, BytesChanged, Digest, Hasher, Keys, S3Store, pieces
+from registry.manifest import git_blob_oid
 
 BIG = bytes(range(256)) * (20 << 12)  # 20 MiB: three parts of 8 MiB
 
@@ -244,4 +245,4 @@ def test_digests_are_those_of_sha256sum_and_git() -> None:
     hasher.update(b"hel")
     hasher.update(b"lo\n")
     assert hasher.digest() == Digest("5891b5b522d5df086d0ff0b110fbd9d21bb4fc7163af34d08286a2e846f6be03", 6)
-    assert git_oid(b"hello\n") == "ce013625030ba8dba906f756967f9e9ca394464a"
+    assert git_blob_oid(b"hello\n") == "ce013625030ba8dba906f756967f9e9ca394464a"

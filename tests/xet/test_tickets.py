@@ -55,6 +55,13 @@ def test_a_ticket_says_the_same_in_json_and_headers(wire, cast, settings, rev: s
     assert answer["Cache-Control"] == "no-store"
 
 
+def test_bytes_go_to_the_host_that_the_client_used_if_it_is_ours(wire, cast, settings) -> None:
+    cast.adapter("alice/notes")
+    settings.PUBLIC_URL, settings.ALLOWED_HOSTS = "https://hub.example.org", ["lan.example"]
+    path, headers = f"/api/models/alice/notes/{WRITE}/main", bearer(cast.token("alice"))
+    assert wire.get(path, headers=headers | {"Host": "lan.example:8070"}).json()["casUrl"] == "http://lan.example:8070/xet"
+
+
 def test_datasets_have_tickets_too(wire, cast) -> None:
     cast.adapter("alice/rows", type="dataset")
     assert ask(wire, f"datasets/alice/rows/{WRITE}", cast.token("alice")).status_code == 200

@@ -4,7 +4,6 @@ from argparse import ArgumentParser
 from typing import Any
 
 from django.core.management import BaseCommand, CommandError
-from django.db import transaction
 
 from registry import refs, verdicts
 from registry.models import Revision, Verdict
@@ -25,11 +24,10 @@ class Command(BaseCommand):
         if not (base or failed or options["all"]):
             raise CommandError("Say which ones: --base ID, --failed (together: both must hold) or --all.")
         queued = 0
-        for revision in Revision.objects.filter(refs__name__in=REFS, verdicts__isnull=False).distinct().iterator():
-            verdict = verdicts.latest(revision)
-            if verdict and _is_meant(verdict, base, failed):
-                with transaction.atomic():
-                    queued += verdicts.request(revision, verdict.base, again=True) != verdict
+        judged = Revision.objects.filter(refs__name__in=REFS, verdicts__isnull=False).distinct()
+        for revision in judged.select_related("adapter__namespace").iterator():
+            if _is_meant(verdicts.current(revision), base, failed):
+                queued += verdicts.again(revision, by=None)[1]
         self.stdout.write(f"Queued {queued} validations.")
 
 
