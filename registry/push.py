@@ -31,6 +31,7 @@ from registry.refs import MAIN
 
 MAX_OPERATIONS = 20_000
 MAX_FILES = 10_000
+MAX_FOLDERS_DELETED = 1000  # each is a look at every path, while others wait for the lock
 MAX_TITLE, MAX_MESSAGE = 500, 64 << 10
 MAX_TAGS, MAX_TAG = 200, 200
 
@@ -207,13 +208,16 @@ def _compose(intent: Intent, edits: list[Entry | Deletion]) -> Draft:
 
 
 def _apply(before: Mapping[str, Entry], edits: Iterable[Entry | Deletion]) -> dict[str, Entry]:
-    after = dict(before)
+    after, folders = dict(before), 0
     for edit in edits:
         if isinstance(edit, Entry):
             after[edit.path] = edit
         elif edit.path in after:
             del after[edit.path]
         else:
+            folders += 1
+            if folders > MAX_FOLDERS_DELETED:
+                raise PushTooLarge(f"This push deletes more than {MAX_FOLDERS_DELETED:,} folders.")
             inside = [path for path in after if path.startswith(edit.path + "/")]
             if not inside:
                 raise FileNotFound(f"A file with this name doesn't exist: {edit.path!r} cannot be deleted.")

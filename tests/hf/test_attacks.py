@@ -2,15 +2,17 @@
 
 import json
 import re
+import time
+from unittest.mock import patch
 
 import pytest
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from registry import moderation
+from registry import card, moderation, push
 from registry.models import Ref, Token
-from tests.hf.wire import Wire, file, header
+from tests.hf.wire import Wire, deleted, file, header
 
 NAME = "alice/reviews-lora"
 
@@ -117,3 +119,17 @@ def test_what_is_private_takes_the_questions_of_what_is_missing(wire: Wire, cast
             assert wire.get(f"/api/models/{name}", who=who).status_code in (401, 404)
         counted.append(len(asked))
     assert counted[0] == counted[1]
+
+
+def test_a_push_deletes_only_so_many_folders(wire: Wire, repo):
+    wire.push(NAME, {f"d{number}/f": b"" for number in range(3)})
+    with patch.object(push, "MAX_FOLDERS_DELETED", 2):
+        answer = wire.commit(NAME, header(), *(deleted(f"d{number}", "deletedFolder") for number in range(3)))
+        assert (answer.status_code, code(answer)) == (413, "push-too-large")
+        assert wire.commit(NAME, header(), deleted("d0"), deleted("d1"), deleted("d2/f")).status_code == 200
+
+
+def test_a_card_of_brackets_is_summed_up_in_no_time():
+    started = time.process_time()
+    assert card.metadata("a" + "[" * 100_000).summary.startswith("a[[")
+    assert time.process_time() - started < 0.5
