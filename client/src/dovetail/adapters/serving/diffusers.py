@@ -1,0 +1,55 @@
+"""What diffusers does with an adapter: rules read in its source, as data."""
+
+from dovetail.adapters.serving.rules import Engine, Rule
+from dovetail.adapters.serving.subject import PREFIX, Subject
+
+VERSION = "0.40.0.dev0 (58eb52c)"
+PIPELINE, CONVERSION = "src/diffusers/loaders/lora_pipeline.py", "src/diffusers/loaders/lora_conversion_utils.py"
+LOADER = "src/diffusers/loaders/peft.py"
+IMAGE_CLASSES = ("UNet", "Transformer2D", "FluxTransformer", "SD3Transformer", "DiT")
+
+
+def is_for_images(a: Subject) -> bool:
+    if a.format in ("kohya", "lycoris", "diffusers"):
+        return True
+    mapping = a.config.get("auto_mapping")
+    return isinstance(mapping, dict) and (
+        str(mapping.get("parent_library", "")).startswith("diffusers")
+        or any(part in str(mapping.get("base_model_class")) for part in IMAGE_CLASSES)
+    )
+
+
+def _nameless(a: Subject) -> list[str]:
+    """Names without "lora", at which every pipeline stops; DoRA's scales are taken out before."""
+    names = [name for name in a.tensors if "dora_scale" not in name]
+    return [name for name in names if "lora" not in name] if a.format == "diffusers" else []
+
+
+RULES = (
+    Rule("diffusers.format", "refuses", PIPELINE, lambda a: "" if is_for_images(a) else a.title,
+         "diffusers loads LoRA adapters of image and video pipelines; this is {}."),
+    Rule("diffusers.lycoris", "refuses", CONVERSION, lambda a: a.format == "lycoris",
+         "diffusers converts LoRA alone: it stops at keys of LoHa, LoKr, OFT, (IA)3 and full differences, which \"have "
+         "not been correctly renamed\"."),
+    Rule("diffusers.names", "refuses", PIPELINE, _nameless,
+         "diffusers wants \"lora\" in the name of every tensor; {} have none."),
+    Rule("diffusers.dora-scale", "wrong", PIPELINE,
+         lambda a: is_for_images(a) and [name for name in a.tensors if "dora_scale" in name],
+         "diffusers filters the keys of DoRA out with a warning and serves a plain LoRA: {}."),
+    Rule("diffusers.prefix", "wrong", LOADER,
+         lambda a: is_for_images(a) and [name for name in a.tensors if name.startswith(PREFIX)],
+         "diffusers looks for names that begin with unet. or transformer.; it finds nothing in {} and only warns."),
+)  # fmt: skip
+
+
+def _flags(a: Subject) -> list[str]:
+    weights = [name for name in a.files if name.endswith(".safetensors")]
+    named = f", weight_name={weights[0]!r}" if len(weights) == 1 else ""
+    return [f"pipe.load_lora_weights({a.name!r}{named})"]
+
+
+def _serves(a: Subject) -> str:
+    return "diffusers converts the names of kohya and loads them." if a.format == "kohya" else "diffusers loads it."
+
+
+DIFFUSERS = Engine("diffusers", "diffusers", VERSION, "huggingface/diffusers", RULES, _flags, _serves)

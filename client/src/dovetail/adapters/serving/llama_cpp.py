@@ -1,0 +1,62 @@
+"""What llama.cpp and its converter do with an adapter: rules read in their source, as data."""
+
+from dovetail.adapters.serving.rules import Engine, Rule
+from dovetail.adapters.serving.subject import Subject
+
+VERSION = "0b03ada"
+CONVERT, ADAPTER = "convert_lora_to_gguf.py", "src/llama-adapter.h"
+NORMS = ("_layernorm", ".norm")
+
+
+def _unexpected(a: Subject) -> list[str]:
+    """Tensors at which the converter ends."""
+    kept = [name for name in a.others if ".base_layer.weight" in name or any(norm in name for norm in NORMS)]
+    return [name for name in a.others if name not in kept] if a.is_lora else []
+
+
+def _skipped(a: Subject) -> list[str]:
+    """Whole tables that are in the file and that the converter leaves out; a copy of the base's own loses nothing."""
+    found = [name for name in a.others if ".base_layer.weight" in name]
+    return found if a.is_lora and a.grown_rows else []
+
+
+def _tied_head(a: Subject) -> list[str]:
+    return [path for path in a.modules if path == "lm_head"] if a.is_lora and a.base.tied else []
+
+
+RULES = (
+    Rule("llama.cpp.format", "refuses", CONVERT, lambda a: "" if a.is_lora or a.format == "gguf" else a.title,
+         "llama.cpp converts LoRA adapters of PEFT; this is {}."),
+    Rule("llama.cpp.alpha", "refuses", CONVERT, lambda a: a.is_lora and "lora_alpha" not in a.config,
+         "The converter of llama.cpp needs lora_alpha in adapter_config.json."),
+    Rule("llama.cpp.tensor-names", "refuses", CONVERT, _unexpected,
+         "The converter of llama.cpp ends at tensors that are no lora_A or lora_B: {}."),
+    Rule("llama.cpp.tied-head", "refuses", CONVERT, _tied_head,
+         "The base has one table for input and output, so the converter of llama.cpp refuses a LoRA on {}."),
+    Rule("llama.cpp.rslora", "wrong", ADAPTER, lambda a: a.is_lora and a.root,
+         "A GGUF adapter holds alpha alone and llama.cpp divides it by r: rsLoRA is served {} times too weak."),
+    Rule("llama.cpp.alpha-pattern", "wrong", CONVERT, lambda a: a.is_lora and a.table("alpha_pattern"),
+         "A GGUF adapter holds one alpha, so alpha_pattern is lost for {}."),
+    Rule("llama.cpp.embeddings", "wrong", CONVERT, _skipped,
+         "The converter of llama.cpp leaves the grown embeddings out: {}."),
+    Rule("llama.cpp.changes-base", "wrong", CONVERT,
+         lambda a: a.is_lora and (a.replacing_init or a.flag("layer_replication")),
+         "The adapter belongs to a base that PEFT changes while it loads it; llama.cpp puts it on the unchanged one."),
+)  # fmt: skip
+
+
+def _flags(a: Subject) -> list[str]:
+    if a.format == "gguf":
+        return [f"--lora {next(name for name in a.files if name.endswith('.gguf'))}"]
+    return [f"convert_lora_to_gguf.py ./{a.short} --outfile {a.short}.gguf", f"--lora {a.short}.gguf"]
+
+
+def _serves(a: Subject) -> str:
+    if a.format == "gguf":
+        return "It is in llama.cpp's own format."
+    return (
+        "It converts to GGUF with the config.json of its base; llama.cpp scales by alpha and the rank of each tensor."
+    )
+
+
+LLAMA_CPP = Engine("llama.cpp", "llama.cpp", VERSION, "ggml-org/llama.cpp", RULES, _flags, _serves)

@@ -1,0 +1,97 @@
+"""What older versions of PEFT do with an adapter saved by a newer one, and the config as they would have saved it."""
+
+from __future__ import annotations
+
+from dovetail.adapters import config as configs
+from dovetail.adapters.kinds import EVERYWHERE
+from dovetail.adapters.serving.rules import Engine, Rule
+from dovetail.adapters.serving.subject import Subject
+
+CONFIG, METHODS = "src/peft/config.py", "src/peft/utils/peft_types.py"
+TOLERANT = (0, 14)  # since then unknown keys are dropped with a warning; before, they end in a TypeError
+NEWEST = "0.21.2"
+# The first version whose LoraConfig has a key; what was there in 0.5 is not listed.
+SINCE = {
+    "alpha_pattern": "0.6", "rank_pattern": "0.6", "loftq_config": "0.7", "megatron_config": "0.7",
+    "megatron_core": "0.7", "use_rslora": "0.8", "use_dora": "0.9", "layer_replication": "0.10",
+    "runtime_config": "0.12",
+    "eva_config": "0.14", "exclude_modules": "0.14", "lora_bias": "0.14", "corda_config": "0.15",
+    "trainable_token_indices": "0.15", "qalora_group_size": "0.16", "use_qalora": "0.16", "target_parameters": "0.17",
+    "alora_invocation_tokens": "0.18", "arrow_config": "0.18", "ensure_weight_tying": "0.18", "peft_version": "0.18",
+    "lora_ga_config": "0.19", "use_bdlora": "0.19", "monteclora_config": "0.20", "velora_config": "0.20",
+    "kasa_config": "0.21",
+}  # fmt: skip
+BASIC = frozenset({
+    "auto_mapping", "base_model_name_or_path", "bias", "fan_in_fan_out", "inference_mode", "init_lora_weights",
+    "layers_pattern", "layers_to_transform", "lora_alpha", "lora_dropout", "modules_to_save", "peft_type", "r",
+    "revision", "target_modules", "task_type",
+})  # fmt: skip
+# The first version that knows a method; what was there in 0.5 is not listed.
+METHODS_SINCE = {
+    "LOHA": "0.6", "LOKR": "0.6", "MULTITASK_PROMPT_TUNING": "0.6", "OFT": "0.7", "POLY": "0.8", "BOFT": "0.11",
+    "LN_TUNING": "0.11", "VERA": "0.11", "FOURIERFT": "0.12", "HRA": "0.12", "XLORA": "0.12", "VBLORA": "0.13",
+    "BONE": "0.14", "CPT": "0.14", "TRAINABLE_TOKENS": "0.15", "C3A": "0.16", "RANDLORA": "0.16", "MISS": "0.17",
+    "SHIRA": "0.17", "DELORA": "0.18", "OSF": "0.18", "ROAD": "0.18", "WAVEFT": "0.18", "ADAMSS": "0.19",
+    "CARTRIDGE": "0.19", "GRALORA": "0.19", "LILY": "0.19", "PEANUT": "0.19", "PSOFT": "0.19", "PVERA": "0.19",
+    "TINYLORA": "0.19", "BEFT": "0.20", "DEFT": "0.20", "FROD": "0.20", "GLORA": "0.20", "HIRA": "0.20",
+    "UNILORA": "0.20", "SUPERTUNING": "0.21",
+}  # fmt: skip
+# Values of these change nothing in a trained adapter, whatever they are.
+HARMLESS = frozenset({"peft_version", "qalora_group_size", "runtime_config", "ensure_weight_tying", "megatron_core"})
+EMPTY: tuple[object, ...] = (None, False, [], {})
+
+
+def number(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.split(".")[:2])
+
+
+def unknown_method(a: Subject, version: str) -> str:
+    since = METHODS_SINCE.get(a.method, "")
+    return a.method if since and number(since) > number(version) else ""
+
+
+def unknown_keys(config: configs.Config, version: str) -> list[str]:
+    """Keys of a config that this version does not know; of methods other than LoRA it looks at shared keys."""
+    at = number(version)
+    newer = [key for key in config if key in SINCE and number(SINCE[key]) > at]
+    if str(config.get("peft_type")).upper() != "LORA":
+        return [key for key in newer if key in EVERYWHERE]
+    return newer + [key for key in config if key not in SINCE and key not in BASIC]
+
+
+def meaningful(config: configs.Config, keys: list[str]) -> list[str]:
+    """Those keys without which the adapter would be another one."""
+    return [key for key in keys if key not in HARMLESS and config[key] not in EMPTY]
+
+
+def downgraded(config: configs.Config, version: str) -> tuple[configs.Config, list[str]]:
+    """The config without what this version does not know, and those keys that it cannot do without."""
+    gone = unknown_keys(config, version)
+    return {key: value for key, value in config.items() if key not in gone}, meaningful(config, gone)
+
+
+def _engine(version: str) -> Engine:
+    short = ".".join(version.split(".")[:2])
+    name = f"peft-{short}"
+    strict = Rule(f"{name}.keys", "refuses", CONFIG,
+                  lambda a: a.format == "peft" and unknown_keys(a.config, version),
+                  f"PEFT {short} ends with a TypeError at keys it does not know: {{}}.")  # fmt: skip
+    tolerant = Rule(
+        f"{name}.dropped-keys",
+        "wrong",
+        CONFIG,
+        lambda a: a.format == "peft" and downgraded(a.config, version)[1],
+        f"PEFT {short} warns that it does not know {{}}, and loads another adapter than was trained.",
+    )
+    rules = (
+        Rule(f"{name}.format", "refuses", CONFIG, lambda a: "" if a.format == "peft" else a.title,
+             "PEFT reads its own format; this is {}."),
+        Rule(f"{name}.method", "refuses", METHODS, lambda a: unknown_method(a, version),
+             f"PEFT {short} does not know the method {{}}."),
+        strict if number(version) < TOLERANT else tolerant,
+    )  # fmt: skip
+    return Engine(name, f"PEFT {short}", version, "huggingface/peft", rules, lambda _: [f"pip install peft=={version}"],
+                  lambda _: f"PEFT {short} knows every key that matters.")  # fmt: skip
+
+
+PEFT_13, PEFT_14, PEFT_18 = _engine("0.13.2"), _engine("0.14.0"), _engine("0.18.1")

@@ -1,0 +1,288 @@
+"""An adapter as a serving engine sees it: config, names and shapes of the tensors, the base it will be served with."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from dovetail.adapters import config as configs
+from dovetail.adapters import header as headers
+from dovetail.adapters.description import WEIGHTS, foreign_format
+from dovetail.adapters.header import Opener
+
+PREFIX = "base_model.model."
+SIDES = (".lora_A.weight", ".lora_B.weight", ".lora_embedding_A", ".lora_embedding_B")
+LAYER = re.compile(r"(?:^|\.)(\d+)\.")
+KOHYA = ("lora_unet_", "lora_te_", "lora_te1_", "lora_te2_", "lora_transformer_")
+LYCORIS = ("hada_w", "lokr_w", "oft_blocks", "oft_diag", "lora_mid", "w_norm", "b_norm", ".diff", "on_input")
+PIPELINE = ("unet.", "transformer.", "text_encoder.", "text_encoder_2.", "text_encoder_3.")
+OTHER_WEIGHTS = ("adapters.safetensors", "pytorch_lora_weights.safetensors")
+MAX_ADDED_BYTES = 256 * 2**10
+TITLES = {
+    "adapters": "an adapter of the adapters library", "mlx": "an MLX adapter", "kohya": "a kohya LoRA for images",
+    "lycoris": "a LyCORIS adapter for images", "diffusers": "a diffusers LoRA for images",
+    "gguf": "a GGUF LoRA", "unknown": "no format known here",
+}  # fmt: skip
+
+Shapes = Mapping[str, tuple[int, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Base:
+    """What is known of the base it will be served with; empty or 0: unknown."""
+
+    id: str = ""
+    architectures: tuple[str, ...] = ()
+    vocabulary: int = 0
+    layers: int = 0
+    tied: bool = False  # whether the output embedding is the input embedding
+
+
+UNKNOWN = Base()
+
+
+class Subject:
+    """One adapter. `name` is namespace/name, for the flags."""
+
+    def __init__(
+        self,
+        config: configs.Config,
+        tensors: Shapes,
+        *,
+        files: tuple[str, ...] = (WEIGHTS, configs.NAME),
+        added: Mapping[str, int] | None = None,
+        metadata: Mapping[str, str] | None = None,
+        base: Base = UNKNOWN,
+        name: str = "NAMESPACE/NAME",
+    ) -> None:
+        self.config, self.tensors, self.files = config, tensors, files
+        self.added, self.metadata, self.base, self.name = added or {}, metadata or {}, base, name
+
+    @property
+    def short(self) -> str:
+        return self.name.rpartition("/")[2]
+
+    @cached_property
+    def format(self) -> str:
+        if self.config.get("peft_type"):
+            return "peft"
+        if self.config and (found := foreign_format(self.config)) != "unknown":
+            return found
+        if any(name.endswith(".gguf") for name in self.files) and not self.tensors:
+            return "gguf"
+        return self._format_of_keys
+
+    @cached_property
+    def _format_of_keys(self) -> str:
+        names = list(self.tensors)
+        is_said = self.metadata.get("ss_network_module", "").startswith("lycoris")
+        if is_said or any(part in name for name in names for part in LYCORIS):
+            return "lycoris"
+        if any(name.startswith(KOHYA) for name in names):
+            return "kohya"
+        return "diffusers" if any(name.startswith(PIPELINE) for name in names) else "unknown"
+
+    @cached_property
+    def method(self) -> str:
+        """The kind of PEFT, in its own spelling, else "" """
+        return str(self.config.get("peft_type") or "").strip().upper()
+
+    @property
+    def is_lora(self) -> bool:
+        return self.method == "LORA"
+
+    @property
+    def title(self) -> str:
+        """What it is, for a sentence."""
+        return f"{self.method} of PEFT" if self.format == "peft" else TITLES.get(self.format, self.format)
+
+    # --- numbers -----------------------------------------------------------------------------------------------------
+    @cached_property
+    def rank(self) -> int:
+        """The `r` of the config; PEFT's default where it names none."""
+        return configs.whole(self.config, "r") or 8
+
+    @cached_property
+    def ranks(self) -> set[int]:
+        """Every rank that a tensor in the file really has."""
+        return {shape[0] for name, shape in self.tensors.items() if name.endswith(".lora_A.weight") and shape} | {
+            shape[0] for name, shape in self.tensors.items() if name.endswith(".lora_embedding_A") and shape
+        }
+
+    @cached_property
+    def max_rank(self) -> int:
+        table = self.config.get("rank_pattern")
+        named = [rank for rank in table.values() if type(rank) is int] if isinstance(table, dict) else []
+        return max([self.rank, *named, *self.ranks])
+
+    @property
+    def alpha(self) -> float:
+        found = configs.number(self.config, "lora_alpha")
+        return 8.0 if found is None else found
+
+    @property
+    def root(self) -> str:
+        """How much too weak rsLoRA is where alpha/r is used for it; "" where that makes no difference."""
+        if not (self.flag("use_rslora") and self.rank > 1):
+            return ""
+        return f"{math.sqrt(self.rank):.3g}"
+
+    # --- config ------------------------------------------------------------------------------------------------------
+    def flag(self, key: str) -> bool:
+        return bool(self.config.get(key))
+
+    def table(self, key: str) -> list[str]:
+        value = self.config.get(key)
+        return [str(item) for item in value] if isinstance(value, dict) else []
+
+    @property
+    def saved_modules(self) -> list[str]:
+        return list(configs.names(self.config, "modules_to_save"))
+
+    @property
+    def replacing_init(self) -> str:
+        """The way of initialising that makes PEFT change base weights, if it is one."""
+        init = self.config.get("init_lora_weights")
+        is_replacing = isinstance(init, str) and init.lower().startswith(("pissa", "olora", "corda", "loftq"))
+        return str(init) if is_replacing else ""
+
+    @property
+    def bias(self) -> str:
+        value = self.config.get("bias")
+        return "" if value in (None, "none") else str(value)
+
+    # --- tensors -----------------------------------------------------------------------------------------------------
+    @cached_property
+    def modules(self) -> dict[str, list[str]]:
+        """Module path, without PEFT's prefix → the ends of the tensors that make its LoRA."""
+        found: dict[str, list[str]] = defaultdict(list)
+        for name in self.tensors:
+            for side in SIDES:
+                if name.endswith(side):
+                    found[name.removesuffix(side).removeprefix(PREFIX)].append(side)
+        return dict(found)
+
+    @cached_property
+    def types(self) -> set[str]:
+        """The last parts of the modules' paths: q_proj, c_attn …"""
+        return {path.rpartition(".")[2] for path in self.modules}
+
+    @cached_property
+    def others(self) -> list[str]:
+        """Tensors that are no side of a LoRA."""
+        return [name for name in self.tensors if not name.endswith(SIDES)]
+
+    @property
+    def magnitudes(self) -> list[str]:
+        return [name for name in self.others if "lora_magnitude_vector" in name or "dora_scale" in name]
+
+    @property
+    def lora_biases(self) -> list[str]:
+        return [name for name in self.others if name.endswith(".lora_B.bias")]
+
+    @property
+    def base_biases(self) -> list[str]:
+        return [name for name in self.others if name.endswith(".bias") and LAYER.search(name) and ".lora_" not in name]
+
+    @property
+    def tokens(self) -> list[str]:
+        return [name for name in self.others if name.endswith("trainable_tokens_delta")]
+
+    @property
+    def embeddings(self) -> list[str]:
+        """Whole embedding tables, input or output."""
+        ends = ("embed_tokens.weight", "lm_head.weight", "base_layer.weight", "wte.weight", "word_embeddings.weight")
+        return [name for name in self.others if name.endswith(ends)]
+
+    @property
+    def heads(self) -> list[str]:
+        """Saved modules outside the layers, such as a trained classifier."""
+        known = {*self.magnitudes, *self.lora_biases, *self.tokens, *self.embeddings}
+        return [name for name in self.others if name not in known and not LAYER.search(name)]
+
+    @cached_property
+    def layers(self) -> dict[str, set[int]]:
+        """Type of module → the numbers of the layers that have a LoRA on it."""
+        found: dict[str, set[int]] = defaultdict(set)
+        for path in self.modules:
+            if number := LAYER.search(path):
+                found[path.rpartition(".")[2]].add(int(number[1]))
+        return dict(found)
+
+    @cached_property
+    def gaps(self) -> list[str]:
+        """Types of modules that have a LoRA in some layers and none in others."""
+        reach = self.base.layers or max((max(numbers) + 1 for numbers in self.layers.values()), default=0)
+        return sorted(kind for kind, numbers in self.layers.items() if len(numbers) < reach)
+
+    @property
+    def grown_rows(self) -> int:
+        """Rows of the embeddings in the file, where they are more or fewer than the base has; 0 where unknown."""
+        rows = {self.tensors[name][0] for name in self.embeddings if self.tensors[name]}
+        odd = {row for row in rows if self.base.vocabulary and row != self.base.vocabulary}
+        return max(odd, default=0)
+
+    @property
+    def added_ids(self) -> list[str]:
+        """Tokens of added_tokens.json that the base's vocabulary does not hold; none where that is unknown."""
+        return [token for token, number in self.added.items() if 0 < self.base.vocabulary <= number]
+
+
+def subject_of(files: Mapping[str, Opener], *, base: Base = UNKNOWN, name: str = "NAMESPACE/NAME") -> Subject | None:
+    """Reads config, header and added tokens of an adapter; None where the weights, or all else, cannot be read."""
+    config, path = _config(files), _weights(files)
+    header = _header(files[path]) if path else None
+    if (path or _has_pickles(files)) and header is None:
+        return None
+    if not (config or header or any(path.endswith(".gguf") for path in files)):
+        return None
+    shapes = {name: tensor.shape for name, tensor in header.tensors.items()} if header else {}
+    return Subject(
+        config, shapes, files=tuple(files), added=_added(files), metadata=header.metadata if header else {}, base=base,
+        name=name,
+    )  # fmt: skip
+
+
+def _weights(files: Mapping[str, Opener]) -> str:
+    alone = [path for path in files if path.endswith(".safetensors") and "/" not in path]
+    known = [path for path in (WEIGHTS, *OTHER_WEIGHTS) if path in files]
+    return known[0] if known else alone[0] if len(alone) == 1 else ""
+
+
+def _has_pickles(files: Mapping[str, Opener]) -> bool:
+    return any(path.endswith((".bin", ".pt", ".ckpt")) and "/" not in path for path in files)
+
+
+def _config(files: Mapping[str, Opener]) -> configs.Config:
+    if configs.NAME not in files:
+        return {}
+    try:
+        with files[configs.NAME]() as file:
+            return configs.read(file)
+    except configs.ConfigError:
+        return {}
+
+
+def _header(opener: Opener) -> headers.Header | None:
+    try:
+        with opener() as file:
+            return headers.read(file)
+    except headers.HeaderError:
+        return None
+
+
+def _added(files: Mapping[str, Opener]) -> dict[str, int]:
+    if "added_tokens.json" not in files:
+        return {}
+    try:
+        with files["added_tokens.json"]() as file:
+            found = json.loads(file.read(MAX_ADDED_BYTES))
+    except (ValueError, RecursionError):
+        return {}
+    entries = found.items() if isinstance(found, dict) else ()
+    return {str(token)[:120]: number for token, number in entries if type(number) is int}

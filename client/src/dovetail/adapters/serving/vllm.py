@@ -1,0 +1,120 @@
+"""What vLLM does with an adapter: rules read in its source, as data."""
+
+from dovetail.adapters.serving.rules import Engine, Rule
+from dovetail.adapters.serving.subject import Subject
+
+VERSION = "0.33.0"
+HELPER, MODEL, UTILS = "vllm/lora/peft_helper.py", "vllm/lora/lora_model.py", "vllm/lora/utils.py"
+CONFIG, REGISTRY = "vllm/config/lora.py", "vllm/model_executor/models/registry.py"
+RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)
+DEFAULT_RANK = 16
+HEADS = ("classifier", "score")
+INITS = ("gaussian", "eva", "orthogonal", "mica", "lora_ga")
+# Architectures of transformers that vLLM serves without `SupportsLoRA`, or not at all.
+WITHOUT_LORA = frozenset({
+    "BloomForCausalLM", "DbrxForCausalLM", "FalconForCausalLM", "FalconMambaForCausalLM", "GPT2LMHeadModel",
+    "GPT2ForSequenceClassification", "GPTJForCausalLM", "MambaForCausalLM", "Mamba2ForCausalLM", "OrionForCausalLM",
+    "StableLmForCausalLM", "Zamba2ForCausalLM", "BertForMaskedLM", "NomicBertModel", "RobertaForTokenClassification",
+    "XLMRobertaForTokenClassification", "ModernBertForSequenceClassification", "ModernBertForTokenClassification",
+    "CLIPModel", "Phi3VForCausalLM", "Qwen2AudioForConditionalGeneration",
+    "T5ForConditionalGeneration", "MT5ForConditionalGeneration", "BartForConditionalGeneration",
+})  # fmt: skip
+
+
+def _missing_keys(a: Subject) -> list[str]:
+    return [key for key in ("r", "lora_alpha", "target_modules") if key not in a.config] if a.is_lora else []
+
+
+def _init(a: Subject) -> str:
+    init = a.config.get("init_lora_weights")
+    return init if isinstance(init, str) and init.lower() not in INITS else ""
+
+
+def _unknown_names(a: Subject) -> list[str]:
+    """Tensors whose name vLLM cannot read; two of the base it skips before it looks at them."""
+    skipped = (".embed_tokens.base_layer.weight", ".lm_head.base_layer.weight")
+    heads = tuple(f".{head}.{end}" for head in HEADS for end in ("weight", "bias"))
+    return [name for name in a.others if not f".{name}".endswith((*skipped, *heads))]
+
+
+def _undeclared_heads(a: Subject) -> list[str]:
+    found = {name.split(".")[-2] for name in a.others if name.count(".") and name.split(".")[-2] in HEADS}
+    return sorted(found - set(a.saved_modules))
+
+
+def _two_heads(a: Subject) -> bool:
+    return len({name.split(".")[-2] for name in a.heads if name.count(".") and name.split(".")[-2] in HEADS}) > 1
+
+
+def _embedding_width(a: Subject) -> int:
+    widths = {shape[1] for name, shape in a.tensors.items() if name.endswith("lora_embedding_A") and len(shape) == 2}
+    return next((width for width in widths if a.base.vocabulary and width != a.base.vocabulary), 0)
+
+
+def _architecture(a: Subject) -> str:
+    return next((name for name in a.base.architectures if name in WITHOUT_LORA), "")
+
+
+RULES = (
+    Rule("vllm.format", "refuses", HELPER, lambda a: "" if a.is_lora else a.title,
+         "vLLM reads LoRA adapters of PEFT; this is {}."),
+    Rule("vllm.weights", "refuses", MODEL, lambda a: a.is_lora and not a.tensors,
+         "vLLM looks for adapter_model.safetensors, .bin or .pt at the top and finds none it can read."),
+    Rule("vllm.config-keys", "refuses", HELPER, _missing_keys, "vLLM needs {} in adapter_config.json."),
+    Rule("vllm.rank", "refuses", CONFIG, lambda a: a.is_lora and a.max_rank > RANKS[-1] and a.max_rank,
+         "vLLM serves ranks up to 512; this one has {}."),
+    Rule("vllm.dora", "refuses", HELPER, lambda a: a.is_lora and a.flag("use_dora"), "vLLM does not support DoRA."),
+    Rule("vllm.lora-bias", "refuses", HELPER, lambda a: a.is_lora and a.flag("lora_bias"),
+         "vLLM does not support a bias in lora_B (lora_bias)."),
+    Rule("vllm.bias", "refuses", HELPER, lambda a: a.is_lora and a.bias,
+         "vLLM does not support trained biases of the base (bias = {})."),
+    Rule("vllm.modules-to-save", "refuses", HELPER,
+         lambda a: [name for name in a.saved_modules if name not in HEADS] if a.is_lora else [],
+         "vLLM takes whole modules only for classifier and score; modules_to_save names {}."),
+    Rule("vllm.two-heads", "refuses", MODEL, lambda a: a.is_lora and _two_heads(a),
+         "vLLM takes one head an adapter; the file has two."),
+    Rule("vllm.undeclared-head", "refuses", MODEL, lambda a: a.is_lora and _undeclared_heads(a),
+         "The file holds {}, but modules_to_save does not name it, so vLLM expects no such module."),
+    Rule("vllm.init", "refuses", HELPER, lambda a: a.is_lora and _init(a),
+         "vLLM refuses init_lora_weights = {}, which changes the base when PEFT loads it."),
+    Rule("vllm.activated", "refuses", HELPER, lambda a: a.is_lora and a.flag("alora_invocation_tokens"),
+         "vLLM does not support activated LoRA (alora_invocation_tokens)."),
+    Rule("vllm.layer-replication", "refuses", HELPER, lambda a: a.is_lora and a.flag("layer_replication"),
+         "vLLM does not support layer_replication."),
+    Rule("vllm.block-diagonal", "refuses", HELPER, lambda a: a.is_lora and a.flag("use_bdlora"),
+         "vLLM does not support block-diagonal LoRA (use_bdlora)."),
+    Rule("vllm.qalora", "refuses", HELPER, lambda a: a.is_lora and a.flag("use_qalora"),
+         "vLLM does not support QALoRA."),
+    Rule("vllm.tensor-names", "refuses", UTILS, lambda a: a.is_lora and _unknown_names(a),
+         "vLLM cannot read the tensors {}: it takes lora_A, lora_B, lora_embedding_A/B and one head."),
+    Rule("vllm.embedding-width", "refuses", MODEL, lambda a: a.is_lora and _embedding_width(a),
+         "lora_embedding_A is {} wide, but the base has another vocabulary."),
+    Rule("vllm.architecture", "refuses", REGISTRY, lambda a: a.is_lora and _architecture(a),
+         "vLLM has no LoRA for {}."),
+    Rule("vllm.grown-vocabulary", "wrong", UTILS, lambda a: a.is_lora and a.grown_rows,
+         "vLLM skips the saved embeddings of {} rows, so tokens that were added have no row of their own."),
+)  # fmt: skip
+
+
+def max_lora_rank(a: Subject) -> int:
+    """The smallest rank that vLLM can be started with for this adapter."""
+    return next((rank for rank in RANKS if rank >= a.max_rank), RANKS[-1])
+
+
+def _flags(a: Subject) -> list[str]:
+    found = ["--enable-lora", f"--max-lora-rank {max_lora_rank(a)}", f"--lora-modules {a.short}={a.name}"]
+    if a.heads:
+        labels = max(a.tensors[name][0] for name in a.heads)
+        found.append(f"--max-lora-cls-labels {labels}")
+    return found
+
+
+def _serves(a: Subject) -> str:
+    rank = f"Its rank is {a.max_rank}"
+    needs = f"{rank}: more than the default of {DEFAULT_RANK}." if a.max_rank > DEFAULT_RANK else f"{rank}."
+    head = " The server must serve the base as a classifier whose head has the same name." if a.heads else ""
+    named = f" Resolvers pull it by name only for a server started with exactly {a.base.id}." if a.base.id else ""
+    return f"vLLM loads every tensor. {needs}{head}{named}"
+
+
+VLLM = Engine("vllm", "vLLM", VERSION, "vllm-project/vllm", RULES, _flags, _serves)

@@ -1,0 +1,324 @@
+"""Servability: every rule of every engine is broken once, by the shapes that real adapters have, and is in the docs."""
+
+import io
+import json
+import math
+import re
+from pathlib import Path
+
+import pytest
+
+from dovetail.adapters.serving import ENGINES, Base, Subject, serving, serving_of
+from dovetail.adapters.serving.peft import downgraded
+
+DOCS = (Path(__file__).resolve().parents[2] / "docs" / "serving.md").read_text()
+PREFIX = "base_model.model.model.layers"
+RULES = {rule.id: (engine, rule) for engine in ENGINES for rule in engine.rules}
+LLAMA_8B = Base("meta-llama/Meta-Llama-3-8B", ("LlamaForCausalLM",), vocabulary=128256, layers=32)
+# As PEFT 0.13 saved it: nothing that a later version added.
+PLAIN = {
+    "peft_type": "LORA", "task_type": "CAUSAL_LM", "base_model_name_or_path": "meta-llama/Meta-Llama-3-8B", "r": 16,
+    "lora_alpha": 32, "target_modules": ["q_proj", "k_proj", "v_proj", "o_proj"], "bias": "none", "use_rslora": False,
+    "use_dora": False, "lora_dropout": 0.05, "fan_in_fan_out": False, "init_lora_weights": True, "rank_pattern": {},
+    "alpha_pattern": {}, "modules_to_save": None, "inference_mode": True, "revision": None, "layer_replication": None,
+}  # fmt: skip
+SIZES = {"q_proj": (4096, 4096), "k_proj": (4096, 1024), "v_proj": (4096, 1024), "o_proj": (4096, 4096)}
+HEAD = {"base_model.model.score.weight": (2, 4096)}
+EMBEDDING = {"base_model.model.model.embed_tokens.weight": (128256, 4096)}
+
+
+def llama(rank=16, modules=SIZES, layers=32, ranks=None):
+    """Names and shapes of a LoRA on the attention of Llama-3-8B."""
+    found = {}
+    for layer in range(layers):
+        for name in modules:
+            inputs, outputs = SIZES.get(name, (4096, 4096))
+            r = (ranks or {}).get(name, rank)
+            found[f"{PREFIX}.{layer}.self_attn.{name}.lora_A.weight"] = (r, inputs)
+            found[f"{PREFIX}.{layer}.self_attn.{name}.lora_B.weight"] = (outputs, r)
+    return found
+
+
+def adapter(
+    tensors=None, *, files=("adapter_config.json", "adapter_model.safetensors"), base=LLAMA_8B, added=None, **config
+):
+    changed = PLAIN | config
+    kept = {key: value for key, value in changed.items() if value != "absent"}
+    return Subject(
+        kept, llama() if tensors is None else tensors, files=files, added=added, base=base, name="alice/router"
+    )
+
+
+def foreign(tensors, config=None, **more):
+    return Subject(config or {}, tensors, name="alice/router", **more)
+
+
+def magnitudes():
+    return {f"{PREFIX}.{layer}.self_attn.q_proj.lora_magnitude_vector": (4096,) for layer in range(32)}
+
+
+def biases():
+    return {f"{PREFIX}.{layer}.self_attn.q_proj.lora_B.bias": (4096,) for layer in range(32)}
+
+
+KOHYA = {
+    "lora_unet_down_blocks_0_attentions_0_proj_in.lora_down.weight": (16, 320),
+    "lora_unet_down_blocks_0_attentions_0_proj_in.lora_up.weight": (320, 16),
+    "lora_unet_down_blocks_0_attentions_0_proj_in.alpha": (1,),
+}
+LYCORIS = {"lora_unet_down_blocks_0_attentions_0_proj_in.hada_w1_a": (320, 8)}
+UNET = {
+    "unet.down_blocks.0.attentions.0.to_q.lora_A.weight": (4, 320),
+    "unet.down_blocks.0.attentions.0.to_q.lora_B.weight": (320, 4),
+}
+MLX_CONFIG = {"fine_tune_type": "lora", "num_layers": 16, "lora_parameters": {"rank": 8, "scale": 20.0, "dropout": 0.0}}
+MLX_TENSORS = {
+    "model.layers.0.self_attn.q_proj.lora_a": (4096, 8), "model.layers.0.self_attn.q_proj.lora_b": (8, 4096),
+}  # fmt: skip
+MLX_FILES = ("adapter_config.json", "adapters.safetensors")
+IA3 = {f"{PREFIX}.0.self_attn.k_proj.ia3_l": (1024, 1)}
+IMAGE_CONFIG = {"auto_mapping": {"base_model_class": "UNet2DConditionModel", "parent_library": "diffusers.models"}}
+GROWN = {"base_model.model.model.embed_tokens.base_layer.weight": (128260, 4096)}
+TOKENS = {"base_model.model.model.embed_tokens.token_adapter.trainable_tokens_delta": (3, 4096)}
+
+# One adapter for each rule, that breaks it.
+BREAKS = {
+    "vllm.format": adapter(IA3, peft_type="IA3"),
+    "vllm.weights": adapter({}),
+    "vllm.config-keys": adapter(lora_alpha="absent"),
+    "vllm.rank": adapter(llama(rank=1024), r=1024),
+    "vllm.dora": adapter(llama() | magnitudes(), use_dora=True),
+    "vllm.lora-bias": adapter(llama() | biases(), lora_bias=True),
+    "vllm.bias": adapter(llama() | {f"{PREFIX}.0.self_attn.q_proj.bias": (4096,)}, bias="lora_only"),
+    "vllm.modules-to-save": adapter(llama() | EMBEDDING, modules_to_save=["embed_tokens"]),
+    "vllm.two-heads": adapter(
+        llama() | HEAD | {"base_model.model.classifier.weight": (2, 4096)}, modules_to_save=["classifier", "score"]
+    ),
+    "vllm.undeclared-head": adapter(llama() | HEAD),
+    "vllm.init": adapter(init_lora_weights="pissa_niter_4"),
+    "vllm.activated": adapter(alora_invocation_tokens=[1, 2]),
+    "vllm.layer-replication": adapter(layer_replication=[[0, 16], [8, 32]]),
+    "vllm.block-diagonal": adapter(use_bdlora={"nblocks": 2}),
+    "vllm.qalora": adapter(use_qalora=True),
+    "vllm.tensor-names": adapter(llama() | TOKENS, trainable_token_indices=[1, 2, 3]),
+    "vllm.embedding-width": adapter(
+        llama() | {"base_model.model.model.embed_tokens.lora_embedding_A": (16, 128260),
+                   "base_model.model.model.embed_tokens.lora_embedding_B": (4096, 16)}
+    ),
+    "vllm.architecture": adapter(base=Base("openai-community/gpt2", ("GPT2LMHeadModel",))),
+    "vllm.grown-vocabulary": adapter(llama() | GROWN),
+    "sglang.format": adapter(IA3, peft_type="IA3"),
+    "sglang.config-keys": adapter(target_modules=None),
+    "sglang.dora": adapter(llama() | magnitudes(), use_dora=True),
+    "sglang.added-tokens": adapter(added={"<tool>": 128256}),
+    "sglang.target-pattern": adapter(target_modules=r".*self_attn\.(q|v)_proj"),
+    "sglang.query-without-value": adapter(llama(modules=["q_proj"]), target_modules=["q_proj"]),
+    "sglang.key-without-query": adapter(llama(modules=["k_proj", "v_proj"]), target_modules=["k_proj", "v_proj"]),
+    "sglang.ranks": adapter(llama(ranks={"q_proj": 8}), rank_pattern={"q_proj": 8}),
+    "sglang.rslora": adapter(use_rslora=True),
+    "sglang.alpha-pattern": adapter(alpha_pattern={"q_proj": 64}),
+    "sglang.lora-bias": adapter(llama() | biases(), lora_bias=True),
+    "sglang.bias": adapter(llama() | {f"{PREFIX}.0.self_attn.q_proj.bias": (4096,)}, bias="lora_only"),
+    "sglang.heads": adapter(llama() | HEAD, task_type="SEQ_CLS", modules_to_save=["classifier", "score"]),
+    "sglang.embeddings": adapter(llama() | EMBEDDING, modules_to_save=["embed_tokens"]),
+    "sglang.changes-base": adapter(init_lora_weights="olora"),
+    "sglang.layer-replication": adapter(layer_replication=[[0, 16], [8, 32]]),
+    "sglang.activated": adapter(alora_invocation_tokens=[1, 2]),
+    "lorax.config": foreign(KOHYA),
+    "lorax.method": adapter(IA3, peft_type="IA3"),
+    "lorax.prefix": adapter({"model.layers.0.self_attn.q_proj.lora_A.weight": (16, 4096)}),
+    "lorax.modules": adapter(llama(modules=["q_proj", "in_proj_qkvz"])),
+    "lorax.layers": adapter(llama(layers=31)),
+    "lorax.rslora": adapter(use_rslora=True),
+    "lorax.ranks": adapter(llama(ranks={"q_proj": 8}), rank_pattern={"q_proj": 8}),
+    "lorax.alpha-pattern": adapter(alpha_pattern={"q_proj": 64}),
+    "lorax.padded-rank": adapter(llama(rank=12), r=12),
+    "lorax.dora": adapter(llama() | magnitudes(), use_dora=True),
+    "lorax.lora-bias": adapter(llama() | biases(), lora_bias=True),
+    "lorax.bias": adapter(llama() | {f"{PREFIX}.0.self_attn.q_proj.bias": (4096,)}, bias="lora_only"),
+    "lorax.heads": adapter(llama() | HEAD, modules_to_save=["score"]),
+    "lorax.embeddings": adapter(llama() | EMBEDDING, modules_to_save=["embed_tokens"]),
+    "lorax.changes-base": adapter(init_lora_weights="pissa"),
+    "tgi.method": adapter(IA3, peft_type="IA3"),
+    "tgi.peft": adapter({f"{PREFIX}.0.self_attn.q_proj.randlora_lambda": (32, 1)}, peft_type="RANDLORA"),
+    "tgi.adalora": adapter({f"{PREFIX}.0.self_attn.q_proj.lora_A": (12, 4096)}, peft_type="ADALORA"),
+    "tgi.weights": adapter({}),
+    "tgi.prefix": adapter({"model.layers.0.self_attn.q_proj.lora_A.weight": (16, 4096)}),
+    "tgi.modules": adapter(llama(modules=["q_proj", "lm_head"])),
+    "tgi.layers": adapter(llama(layers=31)),
+    "tgi.ranks": adapter(llama(ranks={"q_proj": 8}), rank_pattern={"q_proj": 8}),
+    "tgi.alpha-pattern": adapter(alpha_pattern={"q_proj": 64}),
+    "tgi.padded-rank": adapter(llama(rank=4), r=4),
+    "tgi.dora": adapter(llama() | magnitudes(), use_dora=True),
+    "tgi.lora-bias": adapter(llama() | biases(), lora_bias=True),
+    "tgi.bias": adapter(llama() | {f"{PREFIX}.0.self_attn.q_proj.bias": (4096,)}, bias="lora_only"),
+    "tgi.heads": adapter(llama() | HEAD, modules_to_save=["score"]),
+    "tgi.embeddings": adapter(llama() | EMBEDDING, modules_to_save=["embed_tokens"]),
+    "tgi.changes-base": adapter(layer_replication=[[0, 16], [8, 32]]),
+    "llama.cpp.format": adapter(IA3, peft_type="IA3"),
+    "llama.cpp.alpha": adapter(lora_alpha="absent"),
+    "llama.cpp.tensor-names": adapter(llama() | HEAD, modules_to_save=["score"]),
+    "llama.cpp.tied-head": adapter(
+        {"base_model.model.lm_head.lora_A.weight": (16, 896), "base_model.model.lm_head.lora_B.weight": (151936, 16)},
+        base=Base("Qwen/Qwen2.5-0.5B", ("Qwen2ForCausalLM",), tied=True),
+    ),
+    "llama.cpp.rslora": adapter(use_rslora=True),
+    "llama.cpp.alpha-pattern": adapter(alpha_pattern={"q_proj": 64}),
+    "llama.cpp.embeddings": adapter(llama() | GROWN),
+    "llama.cpp.changes-base": adapter(init_lora_weights="pissa"),
+    "mlx.format": foreign(KOHYA),
+    "mlx.peft": adapter(),
+    "mlx.weights": foreign(MLX_TENSORS, MLX_CONFIG, files=("adapter_config.json",)),
+    "mlx.config-keys": foreign(MLX_TENSORS, {"fine_tune_type": "lora"}, files=MLX_FILES),
+    "mlx.tensor-names": foreign({"model.norm.weight": (4096,)}, MLX_CONFIG, files=MLX_FILES),
+    "diffusers.format": adapter(),
+    "diffusers.lycoris": foreign(LYCORIS),
+    "diffusers.names": foreign(UNET | {"unet.conv_in.weight": (320, 4, 3, 3)}),
+    "diffusers.dora-scale": foreign(KOHYA | {"lora_unet_down_blocks_0_attentions_0_proj_in.dora_scale": (320, 1)}),
+    "diffusers.prefix": adapter({"base_model.model.down_blocks.0.to_q.lora_A.weight": (4, 320)}, **IMAGE_CONFIG),
+    "peft-0.18.format": foreign(KOHYA),
+    "peft-0.18.method": adapter({}, peft_type="UNILORA"),
+    "peft-0.18.dropped-keys": adapter(kasa_config={"beta": 0.1}),
+    "peft-0.14.format": foreign(KOHYA),
+    "peft-0.14.method": adapter({}, peft_type="C3A"),
+    "peft-0.14.dropped-keys": adapter(trainable_token_indices=[1]),
+    "peft-0.13.format": foreign(KOHYA),
+    "peft-0.13.method": adapter({}, peft_type="CPT"),
+    "peft-0.13.keys": adapter(exclude_modules=None),
+}  # fmt: skip
+
+
+def asked(engine, subject):
+    return next(found for found in serving(subject) if found.engine == engine)
+
+
+def test_every_rule_has_an_adapter_that_breaks_it():
+    assert set(BREAKS) == set(RULES)
+
+
+@pytest.mark.parametrize("rule", BREAKS)
+def test_an_adapter_that_breaks_a_rule_is_told_so(rule):
+    engine, said = RULES[rule]
+    found = asked(engine.name, BREAKS[rule])
+    assert found.outcome == said.outcome
+    assert rule in found.rules
+    assert found.flags == []
+    assert "{" not in found.reason
+
+
+@pytest.mark.parametrize("rule", BREAKS)
+def test_a_rule_is_silent_about_a_plain_lora(rule):
+    engine, said = RULES[rule]
+    plain = foreign(UNET) if engine.name == "diffusers" else foreign(MLX_TENSORS, MLX_CONFIG, files=MLX_FILES)
+    assert not said.applies(plain if engine.name in ("diffusers", "mlx") else adapter())
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_every_rule_has_its_line_with_source_and_version(rule):
+    _, said = RULES[rule]
+    lines = [line for line in DOCS.splitlines() if line.startswith(f"| `{rule}` |")]
+    assert len(lines) == 1, rule
+    assert f"| {said.outcome} |" in lines[0]
+    assert f"`{said.source}`" in lines[0]
+
+
+@pytest.mark.parametrize("engine", ENGINES, ids=lambda engine: engine.name)
+def test_every_engine_has_its_heading_with_version_and_project(engine):
+    heading = next(line for line in DOCS.splitlines() if line.startswith("## ") and f"`{engine.name}`" in line)
+    assert engine.version in heading
+    assert f"github.com/{engine.project}" in DOCS
+
+
+def test_no_line_of_the_page_outlives_its_rule():
+    assert set(re.findall(r"^\| `([\w.-]+)` \|", DOCS, re.MULTILINE)) == set(RULES)
+
+
+# --- what people rely on --------------------------------------------------------------------------------------------
+def test_rslora_on_sglang_is_red_because_it_is_served_the_root_of_r_too_weak():
+    found = asked("sglang", adapter(llama(rank=64), r=64, use_rslora=True))
+    assert found.outcome == "wrong"
+    assert "8 times too weak" in found.reason
+    assert found.rules == ["sglang.rslora"]
+    assert asked("vllm", adapter(llama(rank=64), r=64, use_rslora=True)).outcome == "serves"
+
+
+def test_rslora_of_rank_one_is_served_rightly_everywhere():
+    assert asked("sglang", adapter(llama(rank=1), r=1, use_rslora=True)).outcome == "serves"
+
+
+@pytest.mark.parametrize(
+    ("rank", "flag"), [(1, 1), (4, 8), (8, 8), (16, 16), (17, 32), (64, 64), (300, 320), (512, 512)]
+)
+def test_vllm_needs_the_next_rank_it_can_be_started_with(rank, flag):
+    found = asked("vllm", adapter(llama(rank=rank), r=rank))
+    assert found.outcome == "serves"
+    assert found.flags == ["--enable-lora", f"--max-lora-rank {flag}", "--lora-modules router=alice/router"]
+
+
+def test_vllm_counts_the_ranks_of_patterns():
+    found = asked("vllm", adapter(llama(ranks={"q_proj": 64}), rank_pattern={"q_proj": 64}))
+    assert "--max-lora-rank 64" in found.flags
+
+
+def test_vllm_takes_one_head_and_is_told_how_many_labels_it_has():
+    found = asked("vllm", adapter(llama() | HEAD, task_type="SEQ_CLS", modules_to_save=["classifier", "score"]))
+    assert found.outcome == "serves"
+    assert "--max-lora-cls-labels 2" in found.flags
+
+
+def test_a_plain_lora_of_all_attention_is_served_by_every_language_server():
+    outcomes = {found.engine: found.outcome for found in serving(adapter())}
+    assert {name for name, outcome in outcomes.items() if outcome == "serves"} == {
+        "vllm", "sglang", "lorax", "tgi", "llama.cpp", "peft-0.18", "peft-0.14", "peft-0.13",
+    }  # fmt: skip
+    assert outcomes["mlx"] == outcomes["diffusers"] == "refuses"
+
+
+def test_sglang_gets_its_modules_and_rank():
+    assert asked("sglang", adapter()).flags == [
+        "--enable-lora", "--lora-paths router=alice/router", "--max-lora-rank 16",
+        "--lora-target-modules k_proj o_proj q_proj v_proj",
+    ]  # fmt: skip
+
+
+def test_each_foreign_format_is_served_by_its_own_engine():
+    assert asked("mlx", foreign(MLX_TENSORS, MLX_CONFIG, files=MLX_FILES)).outcome == "serves"
+    assert asked("diffusers", foreign(KOHYA)).outcome == "serves"
+    assert asked("diffusers", foreign(UNET)).outcome == "serves"
+    assert asked("llama.cpp", foreign({}, files=("router.gguf",))).flags == ["--lora router.gguf"]
+    assert asked("vllm", foreign(KOHYA)).outcome == "refuses"
+
+
+def test_a_config_of_today_ends_peft_0_13_and_its_view_does_not():
+    today = {**PLAIN, "eva_config": None, "exclude_modules": None, "peft_version": "0.21.2", "lora_bias": False}
+    assert asked("peft-0.13", Subject(today, llama())).outcome == "refuses"
+    older, lost = downgraded(today, "0.13.2")
+    assert lost == []
+    assert asked("peft-0.13", Subject(older, llama())).outcome == "serves"
+
+
+def test_a_view_says_what_it_would_lose():
+    _, lost = downgraded({**PLAIN, "trainable_token_indices": [5]}, "0.14.0")
+    assert lost == ["trainable_token_indices"]
+
+
+def test_files_are_read_as_the_hub_reads_them_and_broken_ones_say_nothing():
+    names = {"base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight": (4, 8)}
+    files = {"adapter_config.json": json.dumps(PLAIN).encode(), "adapter_model.safetensors": weights(names)}
+    assert {found.engine for found in serving_of(opened(files))} == {engine.name for engine in ENGINES}
+    assert serving_of(opened(files | {"adapter_model.safetensors": b"\xff" * 20})) == []
+    assert serving_of(opened({"README.md": b"# hello"})) == []
+    assert serving_of(opened({"adapter_config.json": files["adapter_config.json"], "adapter_model.bin": b"PK"})) == []
+
+
+def weights(shapes):
+    entries, at = {}, 0
+    for name, shape in shapes.items():
+        entries[name] = {"dtype": "F32", "shape": list(shape), "data_offsets": [at, at + 4 * math.prod(shape)]}
+        at += 4 * math.prod(shape)
+    head = json.dumps(entries).encode()
+    return len(head).to_bytes(8, "little") + head + bytes(at)
+
+
+def opened(files):
+    return {path: (lambda data=data: io.BytesIO(data)) for path, data in files.items()}
