@@ -16,6 +16,7 @@ COPY registry ./registry
 COPY workers ./workers
 COPY templates ./templates
 COPY static ./static
+COPY docs ./docs
 COPY deploy ./deploy
 # The key is for this step alone: nothing is signed in it.
 RUN DOVETAIL_SECRET_KEY=$(python -c 'import secrets; print(secrets.token_hex(32))') \

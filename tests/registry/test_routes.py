@@ -21,6 +21,7 @@ METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")  # HEAD and OPTIONS do what 
 
 # anyone · person: by session or token · session: never by token · organisation: who administers it · create: who may
 # make adapters in the namespace · moderator and admin: in a session · ticket: only with what another route handed out ·
+# like: a person who sees the adapter · member: of the organisation · collection: who writes in the namespace it is in ·
 # machine: this machine, or the token of the metrics · nothing: whatever is asked, nothing is done · and the permissions
 # on the adapter that the address names. {kind} is models or datasets, {of} the same for pages, {type} model or dataset.
 TABLE = """
@@ -69,21 +70,47 @@ api/spaces                                                   GET anyone
 api/lfs/uploads                                              PUT ticket
 api/lfs/uploads/verify                                       POST ticket
 api/{kind}                                                   GET anyone
-api/{kind}/<ns>/<name>                                       GET adapter:download
-api/{kind}/<ns>/<name>/revision/<rev>                        GET adapter:download
+api/{kind}/<ns>/<name>                                       GET adapter:browse
+api/{kind}/<ns>/<name>/revision/<rev>                        GET adapter:browse
 api/{kind}/<ns>/<name>/auth-check                            GET adapter:download
 api/{kind}/<ns>/<name>/auth-check/write                      GET adapter:push
 api/{kind}/<ns>/<name>/settings                              PUT adapter:configure
 api/{kind}/<ns>/<name>/preupload/<rev>                       POST adapter:push
 api/{kind}/<ns>/<name>/commit/<rev>                          POST adapter:push
-api/{kind}/<ns>/<name>/tree/<tail>                           GET adapter:download
-api/{kind}/<ns>/<name>/paths-info/<rev>                      POST adapter:download
-api/{kind}/<ns>/<name>/refs                                  GET adapter:download
-api/{kind}/<ns>/<name>/commits/<rev>                         GET adapter:download
+api/{kind}/<ns>/<name>/tree/<tail>                           GET adapter:browse
+api/{kind}/<ns>/<name>/paths-info/<rev>                      POST adapter:browse
+api/{kind}/<ns>/<name>/refs                                  GET adapter:browse
+api/{kind}/<ns>/<name>/commits/<rev>                         GET adapter:browse
 api/{kind}/<ns>/<name>/branch/<rev>                          POST adapter:push  DELETE adapter:push
 api/{kind}/<ns>/<name>/tag/<rev>                             POST adapter:push  DELETE adapter:push
-api/{kind}/<ns>/<name>/discussions                           GET adapter:download  POST adapter:push
-api/{kind}/<ns>/<name>/discussions/<number>                  GET adapter:download
+api/{kind}/<ns>/<name>/like                                  POST like  DELETE like
+api/{kind}/<ns>/<name>/likers                                GET adapter:browse
+api/{kind}/<ns>/<name>/user-access-request/<status>          GET adapter:configure
+api/{kind}/<ns>/<name>/user-access-request/handle            POST adapter:configure
+api/{kind}/<ns>/<name>/user-access-request/grant             POST adapter:configure
+api/{kind}/<ns>/<name>/discussions                           GET adapter:browse  POST adapter:push
+api/{kind}/<ns>/<name>/discussions/<number>                  GET adapter:browse
+oauth/device                                                 POST anyone
+oauth/token                                                  POST anyone
+api/users/<name>/overview                                    GET anyone
+api/users/<name>/followers                                   GET anyone
+api/users/<name>/following                                   GET anyone
+api/users/<name>/follow                                      POST person  DELETE person
+api/users/<name>/likes                                       GET anyone
+api/organizations/<name>/overview                            GET anyone
+api/organizations/<name>/members                             GET anyone
+api/organizations/<name>/followers                           GET anyone
+api/organizations/<name>/follow                              POST person  DELETE person
+api/organizations/<name>/settings/repositories               GET member
+api/settings/repositories                                    GET person
+api/settings/webhooks                                        GET person  POST person
+api/settings/webhooks/<number>                               GET person  POST person  DELETE person
+api/settings/webhooks/<number>/enable                        POST person
+api/settings/webhooks/<number>/disable                       POST person
+api/collections                                              GET anyone  POST person
+api/collections/<ns>/<slug>                                  GET anyone  PATCH collection  DELETE collection
+api/collections/<ns>/<slug>/items                            POST collection
+api/collections/<ns>/<slug>/items/<item>                     PATCH collection  DELETE collection
 {of}<ns>/<name>/resolve/<tail>                               GET adapter:download
 {of}<ns>/<name>/raw/<tail>                                   GET adapter:download
 {of}<ns>/<name>.git/info/lfs/objects/batch                   POST adapter:push
@@ -93,6 +120,8 @@ api/{kind}/<ns>/<name>/discussions/<number>                  GET adapter:downloa
 adapters                                                     GET anyone
 bases                                                        GET anyone
 bases/<name>                                                 GET anyone
+docs                                                         GET anyone
+docs/<name>                                                  GET anyone
 join                                                         GET anyone  POST anyone
 login                                                        GET anyone  POST anyone
 logout                                                       POST anyone
@@ -171,6 +200,9 @@ def test_every_permission_of_the_table_is_one():
         "admin",
         "ticket",
         "machine",
+        "like",
+        "member",
+        "collection",
         "nothing",
     }
     assert {permission for _, _, permission, _ in rows()} <= {*map(str, Permission)} | others
@@ -198,7 +230,7 @@ def ask(address: str, method: str, name: str, who: dict | None = None, body: dic
     """Send a request to an address of the table about acme/<name>."""
     given = {"ns": "acme", "name": name, "full_name": f"acme/{name}", "rev": "main", "path": ".gitattributes"}
     given |= {"tail": "main/.gitattributes", "org": "acme", "user": "erin", "id": "1", "token_id": "1", "number": "1"}
-    given |= {"topic": "x", "rest": "main/x"}
+    given |= {"topic": "x", "rest": "main/x", "status": "pending", "slug": f"x-{'0' * 24}", "item": "1"}
     if "/tree/<tail>" in address:
         given["tail"] = "main"
     if "commit/<rev>" in address and not address.startswith("api"):
@@ -216,7 +248,7 @@ def ask(address: str, method: str, name: str, who: dict | None = None, body: dic
 
 ROWS = list(rows())
 IDS = [f"{method} {address}" for address, method, *_ in ROWS]
-ON_ADAPTERS = [row for row in ROWS if row[2] in set(map(str, Permission))]
+ON_ADAPTERS = [row for row in ROWS if row[2] in {*map(str, Permission), "like"}]
 
 
 @pytest.mark.parametrize("address", sorted({address for address, method, *_ in ROWS if method != "*"} - {"admin/"}))
@@ -285,7 +317,8 @@ def test_staff_acts_in_a_session_and_nobody_else_at_all(world, address, method, 
     assert ask(address, method, "public", {"session": world["ada"]}, reason).status_code == 200
 
 
-PERSONAL = [row for row in ROWS if row[2] in {"person", "session", "organisation", "create", "ticket"}]
+OF_SOMEBODY = {"person", "session", "organisation", "create", "ticket", "like", "member", "collection"}
+PERSONAL = [row for row in ROWS if row[2] in OF_SOMEBODY]
 
 
 @pytest.mark.parametrize(("address", "method", "permission", "type"), PERSONAL, ids=lambda value: str(value))
