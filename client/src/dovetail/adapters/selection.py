@@ -22,10 +22,13 @@ class Names:
         self.listed = (
             frozenset(item for item in value if isinstance(item, str)) if isinstance(value, list) else frozenset()
         )
+        self._is_deep = any("." in name for name in self.listed)
 
     def match(self, module: str) -> bool:
         if self.pattern:
             return self.pattern.fullmatch(module)
+        if not self._is_deep:  # as almost always; a base of 70 B has a thousand modules to ask about
+            return module.rpartition(".")[2] in self.listed
         return any(suffix in self.listed for suffix in suffixes(module))
 
 
@@ -68,6 +71,8 @@ class Selection:
 
     def is_saved(self, module: str) -> bool:
         """Whether a module, or one it is part of, is saved whole."""
+        if not self.saved:
+            return False
         parts = f".{module}."
         return any(f".{name}." in parts for name in self.saved)
 
@@ -112,6 +117,8 @@ class PatternTable:
         ]
 
     def get(self, module: str, default: float) -> float:
+        if not (self._plain or self._patterns):
+            return default
         for suffix in suffixes(module):
             if suffix in self._plain:
                 return self._plain[suffix]
