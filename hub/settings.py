@@ -173,6 +173,7 @@ REST_FRAMEWORK = {
     "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "EXCEPTION_HANDLER": "hub.api.problems.answer",
+    "UNICODE_JSON": False,  # half a surrogate pair can be said back as \ud800, and in no other way
     "UNAUTHENTICATED_USER": None,
 }
 SPECTACULAR_SETTINGS = {

@@ -18,6 +18,8 @@ from registry.errors import SessionRequired, SignInRequired
 from registry.models import User
 from registry.policy import NOBODY, Caller
 
+MAX_JSON = 4 << 20  # bytes
+
 
 class AlwaysJson(BaseContentNegotiation):
     """Answers a browser's or curl's Accept with JSON instead of 406: there is only one form of an answer."""
@@ -34,11 +36,13 @@ class AlwaysJson(BaseContentNegotiation):
 
 
 class Json(JSONParser):
-    """JSON whose nesting ends before our stack does."""
+    """JSON of a bearable size, whose nesting ends before our stack does."""
 
-    def parse(self, *args: Any, **kwargs: Any) -> Any:
+    def parse(self, stream: Any, media_type: str | None = None, parser_context: Any = None) -> Any:
+        if int((parser_context or {})["request"].META.get("CONTENT_LENGTH") or 0) > MAX_JSON:
+            raise ParseError(f"The body is longer than the {MAX_JSON:,} bytes allowed.")
         try:
-            return super().parse(*args, **kwargs)
+            return super().parse(stream, media_type, parser_context)
         except RecursionError:
             raise ParseError("The JSON is nested too deep.") from None
 

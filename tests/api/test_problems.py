@@ -42,7 +42,10 @@ MEMBERS = {"type", "title", "status", "code", "detail", "fix"}
         ("POST", "/api/v1/me/tokens", GRANTS % '"alice/\\ud800": "read"', "application/json", 400, "name-invalid"),
         ("POST", "/api/v1/me/tokens", GRANTS % '"alice": "read"', "application/json", 400, "name-invalid"),
         ("POST", "/api/v1/me/tokens", GRANTS % '"alice/x": "own"', "application/json", 400, "value-invalid"),
+        ("POST", "/api/v1/me/tokens", '{"name": "x", "role": "\\ud800"}', "application/json", 400, "value-invalid"),
         ("POST", "/api/v1/me/tokens", "[" * 100_000, "application/json", 400, "body-invalid"),
+        ("POST", "/api/v1/me/tokens", " " * (5 << 20), "application/json", 400, "body-invalid"),
+        ("PUT", "/api/v1/organizations/acme/members/bob", " " * (5 << 20), "application/json", 400, "body-invalid"),
     ],
 )
 def test_whatever_is_wrong_is_a_problem_document(ask, adapter, method, url, body, kind, status, code):
