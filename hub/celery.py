@@ -68,9 +68,18 @@ app.conf.update(
 
 def ring(verdict: int) -> bool:
     """Send the hint that a verdict may be claimed; False when the broker is down, and then the sweep rings later."""
+    return _send("workers.tasks.validate", verdict)
+
+
+def post(delivery: int) -> bool:
+    """Send the hint that a message to a webhook may be delivered; False as above."""
+    return _send("workers.tasks.deliver", delivery)
+
+
+def _send(task: str, row: int) -> bool:
     try:
-        app.send_task("workers.tasks.validate", args=[verdict], retry=True, retry_policy=ONCE_MORE)
+        app.send_task(task, args=[row], retry=True, retry_policy=ONCE_MORE)
     except (KombuError, OSError) as problem:
-        logger.warning("The broker took no message: %s", problem, extra={"verdict": verdict})
+        logger.warning("The broker took no message: %s", problem, extra={"task": task, "row": row})
         return False
     return True

@@ -108,12 +108,15 @@ CACHES = {
 BLOBS = env.text("BLOBS", f"file://{DATA / 'blobs'}")
 SHELF = Path(env.text("SHELF", str(DATA / "shelf")))
 BROKER_URL = env.text("BROKER_URL", f"redis+socket://{DATA / 'run' / 'broker.sock'}")  # the broker of `make up`
+WEBHOOK_ALLOW = env.words("WEBHOOK_ALLOW")
 METRICS_TOKEN = env.text("METRICS_TOKEN")
 
 # --- limits ----------------------------------------------------------------------------------------------------------
 MAX_FILE_BYTES = env.whole("MAX_FILE_BYTES", 5 << 30)
 MAX_PUSH_BYTES = env.whole("MAX_PUSH_BYTES", 20 << 30)
 MAX_INLINE_BYTES = env.whole("MAX_INLINE_BYTES", 10 << 20)
+QUOTA_BYTES = env.whole("QUOTA_BYTES", 0)  # of one namespace; 0: no limit
+QUOTA_REPOSITORIES = env.whole("QUOTA_REPOSITORIES", 0)
 XORB_DAYS = env.whole("XORB_DAYS", 35)
 DOWNLOAD_URL_SECONDS = 60
 UPLOAD_URL_SECONDS = 3600
@@ -128,6 +131,7 @@ LEASE_SECONDS = 60
 HEARTBEAT_SECONDS = 10
 SWEEP_SECONDS = 30
 MAX_ATTEMPTS = 3
+POSTMAN = "hub.celery.post"  # the same for messages to webhooks
 DOORBELL = "hub.celery.ring"  # called with a verdict's id after the commit that queued it; the heart knows no queue
 
 # --- first values of what an administrator may change later (registry.site) ------------------------------------------

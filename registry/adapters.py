@@ -3,7 +3,7 @@
 from django.db import IntegrityError, transaction
 from django.db.models import QuerySet
 
-from registry import audit, names, people, policy, push
+from registry import audit, names, people, policy, push, quotas, webhooks
 from registry.errors import AdapterExists, NamespaceNotFound, NotAllowed, SignInRequired
 from registry.models import Adapter, Organization, RetiredName
 from registry.policy import Caller, Permission
@@ -44,9 +44,11 @@ def create(full_name: str, by: Caller, *, private: bool | None = None, type: str
             adapter = Adapter.objects.create(
                 type=type, namespace=namespace, name=name, private=private, created_by=by.user
             )
+            quotas.require_place(namespace)
             RetiredName.objects.filter(type=type, full_name=adapter.full_name.lower()).delete()
             push.begin(adapter, by)
             audit.record(by.user, "adapter:create", adapter.full_name)
+            webhooks.announce(adapter, "create", "repo")
             return adapter
     except IntegrityError as error:
         # Whoever may create here may know which names are taken, also those that moderators hold back.
@@ -62,6 +64,7 @@ def delete(adapter: Adapter, by: Caller) -> None:
         current = policy.require_now(by, Permission.CONFIGURE, adapter)  # a quarantine keeps the evidence
         RetiredName.objects.get_or_create(type=current.type, full_name=current.full_name.lower())
         audit.record(by.user, "adapter:delete", current.full_name)
+        webhooks.announce(current, "delete", "repo")
         current.delete()
 
 
@@ -71,6 +74,8 @@ def set_private(adapter: Adapter, private: bool, by: Caller) -> None:
     with transaction.atomic():
         if Adapter.objects.filter(pk=adapter.pk, private=not private).update(private=private):
             audit.record(by.user, "adapter:visibility", adapter.full_name, before=not private, after=private)
+            adapter.private = private
+            webhooks.announce(adapter, "update", "repo.config")
     adapter.private = private
 
 

@@ -31,6 +31,11 @@ class TokenInvalid(RegistryError):
     default_fix = "Make a new token at /settings/tokens; a token that was revoked or has expired never works again."
 
 
+class GateSignInRequired(SignInRequired):
+    code = "gate-sign-in-required"
+    default_fix = "Sign in, and ask for access on the adapter's page."
+
+
 class NotAllowed(RegistryError):
     code = "not-allowed"
     default_fix = "Ask an owner of the namespace for the right, or use a token that has it."
@@ -45,6 +50,13 @@ class SessionRequired(RegistryError):
 class AdapterNotFound(RegistryError):
     code = "adapter-not-found"
     default_fix = "Check the spelling of namespace/name, and that you are signed in if it is private."
+
+
+class AdapterMoved(RegistryError):
+    """An old name; `full_name` in the facts is the new one. Only raised to those who may see the adapter."""
+
+    code = "adapter-moved"
+    default_fix = "Use the new name from now on."
 
 
 class RevisionNotFound(RegistryError):
@@ -65,6 +77,63 @@ class NamespaceNotFound(RegistryError):
 class TokenNotFound(RegistryError):
     code = "token-not-found"
     default_fix = "List your tokens at /settings/tokens."
+
+
+class CollectionNotFound(RegistryError):
+    code = "collection-not-found"
+    default_fix = "Check the address, and that you are signed in if the collection is private."
+
+
+class CollectionExists(RegistryError):
+    code = "collection-exists"
+    default_fix = "Change the one that exists, or choose another title."
+
+
+class ItemNotFound(RegistryError):
+    code = "item-not-found"
+    default_fix = "Look at the collection again: somebody may have changed it."
+
+
+class ItemExists(RegistryError):
+    code = "item-exists"
+    default_fix = "Change the entry that is there."
+
+
+class AccessRequestNotFound(RegistryError):
+    code = "access-request-not-found"
+    default_fix = "List the requests in each state: it may have been decided already."
+
+
+class AccessGranted(RegistryError):
+    code = "access-granted"
+    default_fix = "Nothing is to be done."
+
+
+class WebhookNotFound(RegistryError):
+    code = "webhook-not-found"
+    default_fix = "List your webhooks at /settings/webhooks."
+
+
+class SignInUnfinished(RegistryError):
+    """A device asks for its token and gets none; `error` among the facts is the word of RFC 8628, section 3.5."""
+
+    code = "sign-in-unfinished"
+    default_fix = "Open the address that the program shows, and approve its code."
+
+
+class SignInNotFound(RegistryError):
+    code = "sign-in-not-found"
+    default_fix = "Type the code again, or start the sign-in again: a code is good for a quarter of an hour."
+
+
+class DiscussionNotFound(RegistryError):
+    code = "discussion-not-found"
+    default_fix = "List the discussions of the adapter to see what is there."
+
+
+class CommentNotFound(RegistryError):
+    code = "comment-not-found"
+    default_fix = "Look at the discussion again."
 
 
 class VerdictNotApplicable(RegistryError):
@@ -138,6 +207,11 @@ class UploadExpired(RegistryError):
     default_fix = "Ask for a new upload address; each is good for one file and one hour."
 
 
+class QuotaExceeded(RegistryError):
+    code = "quota-exceeded"
+    default_fix = "Delete what is not needed any more, or ask the administrator for more room."
+
+
 class LengthRequired(RegistryError):
     code = "length-required"
     default_fix = "Send a Content-Length header."
@@ -150,6 +224,18 @@ class RefExists(RegistryError):
 
 class RefProtected(RegistryError):
     code = "ref-protected"
+
+
+class DiscussionClosed(RegistryError):
+    code = "discussion-closed"
+    default_fix = "Open it first; what is merged stays as it is, so open a new one."
+
+
+class MergeConflict(RegistryError):
+    code = "merge-conflict"
+    default_fix = (
+        "Push a commit to the pull request that takes over what the base branch has by now, or open a new one."
+    )
 
 
 class XorbInvalid(RegistryError):
@@ -176,6 +262,11 @@ class AdapterQuarantined(RegistryError):
 class RevisionNotVerified(RegistryError):
     code = "revision-not-verified"
     default_fix = "Pull the revision `verified`, or wait for the verdict."
+
+
+class AccessRequired(RegistryError):
+    code = "access-required"
+    default_fix = "Ask for access on the adapter's page."
 
 
 # --- validation ------------------------------------------------------------------------------------------------------

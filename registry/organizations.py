@@ -7,7 +7,7 @@ from django.db import transaction
 
 from registry import audit, people
 from registry.errors import NamespaceNotFound, NotAllowed, SignInRequired, ValueInvalid
-from registry.models import Membership, Organization, Token, User
+from registry.models import Membership, Namespace, Organization, Token, User
 from registry.policy import Caller
 
 
@@ -40,6 +40,19 @@ def drop_member(name: str, username: str, by: Caller) -> None:
         audit.record(by.user, "organization:member", f"{organization}/{user}", before=gone.role)
 
 
+def joined(name: str, by: Caller) -> Namespace:
+    """Return the namespace of an organisation that the caller is a member of.
+
+    Raises NamespaceNotFound, SignInRequired, NotAllowed.
+    """
+    if by.user is None:
+        raise SignInRequired("What an organisation keeps is its members' business: sign in.")
+    organization = _named(name)
+    if organization.namespace_id not in by.roles:
+        raise NotAllowed(f"{by.user.username} is not a member of {organization}.")
+    return organization.namespace
+
+
 def person(username: str) -> User:
     """Return the person of that name, whatever the case. Raises NamespaceNotFound."""
     user = User.objects.filter(namespace__name__lower=username.lower()).first()
@@ -51,15 +64,20 @@ def person(username: str) -> User:
 def _administered(name: str, by: Caller, *, writing: bool = True) -> Organization:
     if by.user is None:
         raise SignInRequired("Members of an organisation are its administrators' business: sign in.")
-    organization = Organization.objects.select_related("namespace").filter(namespace__name__lower=name.lower()).first()
-    if organization is None:
-        raise NamespaceNotFound(f"There is no organisation {name!r}.")
+    organization = _named(name)
     if by.roles.get(organization.namespace_id) != Membership.Role.ADMIN:
         raise NotAllowed(
             f"{by.user.username} does not administer {organization}.", fix="Ask one of its administrators."
         )
     if by.token is not None and by.token.role != Token.Role.WRITE and (writing or by.token.role != Token.Role.READ):
         raise NotAllowed(f"The token {by.token.name!r} may not do this: its role is {by.token.role}.")
+    return organization
+
+
+def _named(name: str) -> Organization:
+    organization = Organization.objects.select_related("namespace").filter(namespace__name__lower=name.lower()).first()
+    if organization is None:
+        raise NamespaceNotFound(f"There is no organisation {name!r}.")
     return organization
 
 

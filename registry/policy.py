@@ -7,21 +7,25 @@ from functools import cached_property
 from django.db.models import Q
 
 from registry.errors import (
+    AccessRequired,
     AdapterNotFound,
     AdapterQuarantined,
+    GateSignInRequired,
     NotAllowed,
     RegistryError,
     SessionRequired,
     SignInRequired,
 )
-from registry.models import Adapter, Membership, Namespace, Token, User
+from registry.models import AccessRequest, Adapter, Membership, Namespace, Token, User
 
 Role = Membership.Role
 
 
 class Permission(StrEnum):
     READ = "adapter:read"  # see that it exists: facts, file list, verdict
+    BROWSE = "adapter:browse"  # the same, for clients that are on their way to the bytes: not of what is withheld
     DOWNLOAD = "adapter:download"  # get bytes
+    DISCUSS = "adapter:discuss"  # speak up: threads, comments, pull requests and the bytes for them
     PUSH = "adapter:push"
     CONFIGURE = "adapter:configure"  # visibility, delete: the owner's business
     QUARANTINE = "adapter:quarantine"  # and release: moderators in a session
@@ -101,12 +105,29 @@ def visible_to(caller: Caller) -> Q:
     return Q(quarantined_at__isnull=True) & ~Q(namespace__in=suspended) & (Q(private=False) | mine)
 
 
+def passes_gate(caller: Caller, adapter: Adapter) -> bool:
+    """Whether who sees the adapter may also have its files: it is not gated, or his own, or its owner let him in."""
+    if not adapter.gated or caller.role_in(adapter):
+        return True
+    if caller.user is None or not caller.grant(adapter):
+        return False
+    return adapter.access_requests.filter(user=caller.user, status=AccessRequest.Status.ACCEPTED).exists()
+
+
+def ungated_for(caller: Caller) -> Q:
+    """The same for many: the condition under which a caller may have the files of an adapter that he sees."""
+    if _is_fine_grained(caller):
+        return Q(gated="") | _granted(caller)
+    let_in = AccessRequest.objects.filter(user=caller.user, status=AccessRequest.Status.ACCEPTED).values("adapter")
+    return Q(gated="") | Q(namespace_id__in=list(caller.roles)) | Q(pk__in=let_in)
+
+
 def require(caller: Caller, permission: Permission, adapter: Adapter, asked: str = "") -> Adapter:
     """Return the adapter if the caller has the permission, else raise the refusal that reveals least.
 
     `asked` is the id as the caller spelt it: to answer with our own spelling would tell that there is such an adapter.
-    Raises AdapterNotFound for what the caller may not see, AdapterQuarantined, SignInRequired, SessionRequired
-    and NotAllowed.
+    Raises AdapterNotFound for what the caller may not see, AdapterQuarantined, SignInRequired, SessionRequired,
+    NotAllowed, and for the bytes of a gated adapter GateSignInRequired and AccessRequired.
     """
     if permission is Permission.QUARANTINE:
         require_moderator(caller)
@@ -117,7 +138,11 @@ def require(caller: Caller, permission: Permission, adapter: Adapter, asked: str
         return adapter
     if is_withheld(adapter):
         raise quarantined(adapter) if may_write(caller, adapter) else missing(asked or adapter.full_name)
+    if permission is Permission.BROWSE:
+        return adapter
     if permission is Permission.DOWNLOAD:
+        if not passes_gate(caller, adapter):
+            raise gated(caller, adapter)
         return adapter
     if refusal := _write_refusal(caller, permission, adapter):
         raise refusal
@@ -145,6 +170,36 @@ def require_namespace(caller: Caller, namespace: Namespace) -> None:
         raise NotAllowed(f"You may not create adapters in {namespace.name!r}.")
     if caller.token is not None and caller.token.role != Token.Role.WRITE:
         raise NotAllowed(f"The token {caller.token.name!r} may not create adapters: its role is {caller.token.role}.")
+
+
+def require_person(caller: Caller, deed: str) -> User:
+    """Return the person who does something in his own name. Raises SignInRequired, and NotAllowed for lesser tokens.
+
+    `deed` completes the sentence "you must sign in to …".
+    """
+    if caller.user is None:
+        raise SignInRequired(f"You must sign in to {deed}.")
+    if caller.token is not None and caller.token.role != Token.Role.WRITE:
+        raise NotAllowed(f"The token {caller.token.name!r} may not {deed}: its role is {caller.token.role}.")
+    return caller.user
+
+
+def require_writer(caller: Caller, namespace: Namespace, deed: str) -> User:
+    """Return the person, who must be allowed to write everything in the namespace. Raises as require_person does."""
+    user = require_person(caller, f"{deed} of {namespace.name}")
+    if caller.roles.get(namespace.pk) not in {Role.WRITE, Role.ADMIN}:
+        raise NotAllowed(f"{user.username} may not {deed} of {namespace.name}.")
+    return user
+
+
+def among_his(caller: Caller) -> Q:
+    """The condition that something belongs to a namespace of the caller; never with a fine-grained token."""
+    return Q(namespace_id__in=[] if _is_fine_grained(caller) else list(caller.roles))
+
+
+def of_somebody_active() -> Q:
+    """The condition that something belongs to an organisation, or to a person who is not suspended."""
+    return ~Q(namespace__in=User.objects.filter(is_active=False).values("namespace"))
 
 
 def require_moderator(caller: Caller) -> User:
@@ -188,12 +243,39 @@ def quarantined(adapter: Adapter) -> AdapterQuarantined:
     return AdapterQuarantined(f"{adapter.full_name} is quarantined: {reason}", reason=reason)
 
 
+def gated(caller: Caller, adapter: Adapter) -> RegistryError:
+    """The refusal for the files of an adapter whose owner lets people in one by one; the Hub's clients know it."""
+    kind = "model" if adapter.type == Adapter.Type.MODEL else "dataset"
+    page = f"/{'' if kind == 'model' else 'datasets/'}{adapter.full_name}"
+    if caller.user is None:
+        return GateSignInRequired(
+            f"Access to {kind} {adapter.full_name} is restricted. You must have access to it and be authenticated.",
+            fix=f"Sign in, and ask for access at {page}.",
+        )
+    return AccessRequired(
+        f"Access to {kind} {adapter.full_name} is restricted and you are not in the authorized list.",
+        fix=f"Ask for access at {page}; a fine-grained token must also name this repository.",
+    )
+
+
+_DEEDS = {
+    Permission.DISCUSS: "take part in the discussions of",
+    Permission.PUSH: "push to",
+    Permission.CONFIGURE: "change the settings of",
+}
+
+
+def _has_role_for(caller: Caller, permission: Permission, adapter: Adapter) -> bool:
+    if permission is Permission.CONFIGURE:
+        return caller.roles.get(adapter.namespace_id) == Role.ADMIN
+    return permission is Permission.DISCUSS or _is_writer(caller, adapter)
+
+
 def _write_refusal(caller: Caller, permission: Permission, adapter: Adapter) -> RegistryError | None:
-    verb = "push to" if permission is Permission.PUSH else "change the settings of"
+    verb = _DEEDS[permission]
     if caller.user is None:
         return SignInRequired(f"You must sign in to {verb} {adapter.full_name}.")
-    owns = caller.roles.get(adapter.namespace_id) == Role.ADMIN
-    if not (_is_writer(caller, adapter) if permission is Permission.PUSH else owns):
+    if not _has_role_for(caller, permission, adapter):
         return NotAllowed(f"{caller.user.username} may not {verb} {adapter.full_name}.")
     if caller.grant(adapter) != "write" or (permission is Permission.CONFIGURE and _is_fine_grained(caller)):
         name = caller.token.name if caller.token else ""

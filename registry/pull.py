@@ -182,7 +182,8 @@ class Span:
 
 def downloadable(by: Caller) -> QuerySet[RevisionFile]:
     """Return the files of every adapter that this caller could download now."""
-    served = RevisionFile.objects.filter(revision__adapter__in=Adapter.objects.filter(policy.visible_to(by)))
+    allowed = policy.visible_to(by) & policy.ungated_for(by)
+    served = RevisionFile.objects.filter(revision__adapter__in=Adapter.objects.filter(allowed))
     if site.value("pull_policy") == "open":
         return served
     doubtful = Verdict.objects.filter(revision=OuterRef("revision")).exclude(state=Verdict.State.PASSED)

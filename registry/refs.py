@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 from django.db import IntegrityError, transaction
 
-from registry import policy
+from registry import policy, webhooks
 from registry.errors import RefExists, RefProtected, RevisionNotFound, ValueInvalid
 from registry.models import Adapter, Ref, Revision
 from registry.policy import Caller, Permission
@@ -72,7 +72,9 @@ def create(adapter: Adapter, ref: str, at: Revision, by: Caller) -> Ref:
     check_ref_name(ref.removeprefix(BRANCHES).removeprefix(TAGS))
     try:
         with transaction.atomic():
-            return Ref.objects.create(adapter=adapter, name=ref, revision=at)
+            made = Ref.objects.create(adapter=adapter, name=ref, revision=at)
+            _announce(adapter, ref, None, at)
+            return made
     except IntegrityError:
         raise RefExists(f"Reference {ref} already exists.") from None
 
@@ -82,8 +84,16 @@ def delete(adapter: Adapter, ref: str, by: Caller) -> None:
     policy.require(by, Permission.PUSH, adapter)
     if ref == MAIN:
         raise RefProtected(f"Cannot delete {MAIN}: every adapter has it.", fix="Delete the adapter, or push over it.")
-    if not Ref.objects.filter(adapter=adapter, name=ref).delete()[0]:
-        raise missing(short(ref))
+    with transaction.atomic():
+        old = head(adapter, ref)
+        if not Ref.objects.filter(adapter=adapter, name=ref).delete()[0]:
+            raise missing(short(ref))
+        _announce(adapter, ref, old, None)
+
+
+def _announce(adapter: Adapter, ref: str, old: Revision | None, new: Revision | None) -> None:
+    moved = {"ref": ref, "oldSha": old.oid if old else None, "newSha": new.oid if new else None}
+    webhooks.announce(adapter, "update", "repo.content", updatedRefs=[moved])
 
 
 def propose(adapter: Adapter, by: Caller) -> Ref:

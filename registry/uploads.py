@@ -1,12 +1,12 @@
 """What happens before a push: which files travel how, what is refused at once, and LFS deliveries by ticket."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from django.conf import settings
 from django.core import signing
 
-from registry import blobs, intake, names, people, policy, possession, pull, refs
+from registry import blobs, intake, names, people, policy, possession, pull, quotas, refs
 from registry.blobs import Keys
 from registry.errors import (
     BlobUnknown,
@@ -68,9 +68,16 @@ def plan(adapter: Adapter, ref: str, asked: Sequence[Asked], *, by: Caller, giti
     if sum(file.size for file in asked) > settings.MAX_PUSH_BYTES:
         raise PushTooLarge(f"These files have more than the allowed {settings.MAX_PUSH_BYTES:,} bytes together.")
     there = pull.entries(refs.head(adapter, ref))
+    # A file of the same size at the same place is most likely the same: its bytes are asked for at the push itself.
+    quotas.require_room(adapter, sum(file.size for file in asked if _size_at(there, file.path) != file.size))
     ignore = Ignore(gitignore if gitignore is not None else _text_of(there.get(".gitignore")))
     lfs = Ignore(_lfs_patterns(_text_of(there.get(".gitattributes"))))
     return [_planned(file, there.get(names.check_path(file.path)), ignore, lfs) for file in asked]
+
+
+def _size_at(there: Mapping[str, Entry], path: str) -> int:
+    entry = there.get(path)
+    return entry.size if entry else -1
 
 
 def check_size(path: str, size: int) -> None:
@@ -127,6 +134,7 @@ def offer(adapter: Adapter, objects: Sequence[tuple[str, int]], *, by: Caller) -
     if len(objects) > MAX_ASKED:
         raise PushTooLarge(f"{len(objects):,} objects in one batch; the limit is {MAX_ASKED:,}.", fix="Send several.")
     known = possession.usable(adapter, {sha256 for sha256, _ in objects}, by)
+    quotas.require_room(adapter, sum(size for sha256, size in objects if sha256 not in known))
     return [_offer(adapter, sha256, size, sha256 in known, by) for sha256, size in objects]
 
 

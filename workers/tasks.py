@@ -2,8 +2,8 @@
 
 from celery import shared_task
 
-from registry import leftovers, verdicts
-from workers import bench, scratch
+from registry import leftovers, verdicts, webhooks
+from workers import bench, postman, scratch
 
 
 @shared_task
@@ -13,9 +13,16 @@ def validate(verdict: int) -> None:
 
 
 @shared_task
+def deliver(delivery: int) -> None:
+    """Send this message to its webhook, if nobody did or does."""
+    postman.deliver(delivery)
+
+
+@shared_task
 def sweep() -> None:
     """Put right what lost workers and lost messages left behind."""
     verdicts.sweep()
+    webhooks.sweep()
     scratch.sweep()
 
 

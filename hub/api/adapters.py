@@ -33,7 +33,7 @@ class Adapters(View):
 class OneAdapter(View):
     @extend_schema(operation_id="adapter", summary="One adapter", responses=shapes.AdapterDetail)
     def get(self, request: Request, ns: str, name: str) -> Response:
-        adapter = adapters.find(f"{ns}/{name}", self.caller, Permission.DOWNLOAD)
+        adapter = adapters.find(f"{ns}/{name}", self.caller, Permission.BROWSE)
         verdict = catalog.newest_verdicts([adapter]).get(adapter.pk)
         return Response(line(adapter, verdict) | {"status": "active"} | _names(adapter))
 

@@ -10,7 +10,7 @@ from rest_framework.response import Response
 
 from hub.api import pages, shapes
 from hub.api.asking import View
-from registry import adapters, facts, pull, verdicts
+from registry import adapters, facts, policy, pull, verdicts
 from registry.facts import Facts
 from registry.manifest import Entry
 from registry.models import Adapter, Revision, Verdict
@@ -26,7 +26,7 @@ class Revisions(View):
     )
     def get(self, request: Request, ns: str, name: str) -> Response:
         asked = pages.parameters(request, shapes.HistoryPaging)
-        adapter = adapters.find(f"{ns}/{name}", self.caller, Permission.DOWNLOAD)
+        adapter = adapters.find(f"{ns}/{name}", self.caller, Permission.BROWSE)
         start = pull.resolve(adapter, asked.get("cursor") or asked["rev"])
         rows = pull.history(start, asked["limit"] + 1)
         shown, states = rows[: asked["limit"]], _states(rows)
@@ -48,7 +48,7 @@ class OneRevision(View):
                 "adapter": revision.adapter.full_name,
                 "size": sum(entry.size for entry in entries.values()),
                 "files": [_file(entry) for entry in entries.values()],
-                "config": said.config or None,
+                "config": (said.config or None) if policy.passes_gate(self.caller, revision.adapter) else None,
                 "base": _base(said, verdict),
                 "tensors": {"values": sum(said.parameters.values()), "dtypes": said.parameters}
                 if said.parameters
@@ -64,15 +64,15 @@ class OneFile(View):
     )  # fmt: skip
     def get(self, request: Request, ns: str, name: str, rev: str, path: str) -> HttpResponseRedirect:
         pages.parameters(request, shapes.Nothing)
-        revision = resolved(f"{ns}/{name}", rev, self.caller)
+        revision = resolved(f"{ns}/{name}", rev, self.caller, Permission.DOWNLOAD)
         pull.require_served(revision, self.caller)
         entry = pull.file(revision, path)
         return HttpResponseRedirect(f"/{revision.adapter.full_name}/resolve/{revision.oid}/{quote(entry.path)}")
 
 
-def resolved(full_name: str, rev: str, by: Caller) -> Revision:
+def resolved(full_name: str, rev: str, by: Caller, permission: Permission = Permission.BROWSE) -> Revision:
     """Return the revision that a name means, if the caller may have the adapter."""
-    adapter: Adapter = adapters.find(full_name, by, Permission.DOWNLOAD)
+    adapter: Adapter = adapters.find(full_name, by, permission)
     revision = pull.resolve(adapter, rev)
     revision.adapter = adapter  # loaded already, with its namespace
     return revision

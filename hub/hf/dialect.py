@@ -39,7 +39,7 @@ class Route(View):
             bodies.drain(request)
         return _without_body(response) if request.method == "HEAD" else response
 
-    def adapter(self, ns: str, name: str, permission: Permission = Permission.DOWNLOAD) -> Adapter:
+    def adapter(self, ns: str, name: str, permission: Permission = Permission.BROWSE) -> Adapter:
         """Return the repository of the address, if the caller has the permission."""
         return adapters.find(f"{ns}/{name}", self.caller, permission, type=self.type)
 

@@ -14,6 +14,7 @@ from registry import manifest, pull
 from registry.errors import FileNotFound, RegistryError
 from registry.manifest import Entry
 from registry.models import Revision
+from registry.policy import Permission
 
 TREE_PAGE, EXPANDED_PAGE = 1000, 100
 # What cards may show, and nothing that runs; browsers are told not to guess.
@@ -91,7 +92,7 @@ class Resolve(Route):
     """HEAD and GET /{id}/resolve/{rev}/{path}"""
 
     def get(self, request: HttpRequest, ns: str, name: str, tail: str) -> HttpResponseBase:
-        adapter = self.adapter(ns, name)
+        adapter = self.adapter(ns, name, Permission.DOWNLOAD)
         revision, path = locate(request, adapter, tail)
         try:
             entry = pull.file(revision, path)

@@ -8,7 +8,7 @@ from hub.errors import face
 from hub.hf import bodies, shapes
 from hub.hf.dialect import Route, answer
 from hub.origin import origin
-from registry import adapters
+from registry import adapters, gates
 from registry.errors import AdapterExists, NotSupported, SignInRequired, ValueInvalid
 from registry.policy import Permission
 
@@ -45,17 +45,24 @@ class Delete(Route):
 
 
 class Settings(Route):
-    """PUT /api/models/{id}/settings: visibility, for now"""
+    """PUT /api/models/{id}/settings: visibility, and the gate before the files"""
 
     def put(self, request: HttpRequest, ns: str, name: str) -> HttpResponse:
         adapter = self.adapter(ns, name, Permission.CONFIGURE)
         body = bodies.json_object(request)
         private = privacy_in(body)
-        if body.get("gated") not in (None, False):
-            raise NotSupported("Gated access is not served by this hub yet.", fix="Make the adapter private instead.")
+        gate = gate_in(body)
+        if gate is not None:
+            gates.set_gate(adapter, gate, self.caller)
         if private is not None:
             adapters.set_private(adapter, private, self.caller)
-        return answer({"private": adapter.private, "gated": False})
+        return answer({"private": adapter.private, "gated": adapter.gated or False})
+
+
+def gate_in(body: dict[str, Any]) -> str | None:
+    """Return the gate that a body wishes: "auto", "manual", "" for none, None where it says nothing."""
+    value = body.get("gated")
+    return "" if value is False else None if value is None else bodies.text(body, "gated")
 
 
 class AuthCheck(Route):

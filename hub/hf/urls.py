@@ -3,7 +3,7 @@
 from django.urls import URLPattern, path, re_path
 from django.views import View
 
-from hub.hf import account, lfs, listing, pull, push, refs, repos
+from hub.hf import account, collections, gates, lfs, likes, listing, oauth, pull, push, refs, repos, users, webhooks
 from hub.hf.dialect import NoNamespace, Unknown, Unserved
 
 
@@ -34,6 +34,11 @@ def of_a_repository(kind: str, type: str) -> list[URLPattern]:
         ("/commits/<path:rev>", refs.Commits),
         ("/branch/<path:rev>", refs.Branch),
         ("/tag/<path:rev>", refs.Tag),
+        ("/like", likes.OneLike),
+        ("/likers", likes.Likers),
+        ("/user-access-request/handle", gates.Handle),
+        ("/user-access-request/grant", gates.Grant),
+        ("/user-access-request/<str:status>", gates.Requests),
         ("/discussions", refs.PullRequests),
         ("/discussions/<int:number>", refs.PullRequest),
     ]
@@ -55,16 +60,40 @@ PARTS = "revision|auth-check|settings|preupload|commit|tree|paths-info|refs|comm
 ID = r"api/(models|datasets)/[^/]+/[^/]+"
 UNSERVED = [
     refuse(rf"{ID}/discussions/", "Discussions are not served by this hub yet."),
-    refuse(rf"{ID}/(likers|like)$", "Likes are not served by this hub yet."),
     refuse(rf"{ID}/(super-squash|lfs-files|duplicate)(/|$)", "Rewriting and copying are not served by this hub yet."),
-    refuse(rf"{ID}/(user-access-request|resource-group)(/|$)", "Gated access is not served by this hub yet."),
+    refuse(rf"{ID}/resource-group(/|$)", "This hub has no resource groups."),
+    refuse(r"api/collections/.+/resource-group$", "This hub has no resource groups."),
     refuse(rf"{ID}/safetensors-metadata/", "Headers of sharded weights are not served; read the files by Range."),
     refuse(r"api/repos/(move|duplicate)$", "Moving repositories is not served by this hub yet."),
-    refuse(r"api/collections(/|$)", "Collections are not served by this hub yet."),
     refuse(r"api/(settings|users|organizations)/", "Accounts are kept on the website: see /settings."),
     refuse(r"api/models-tags-by-type$", "The list of tags is not served by this hub yet."),
     refuse(r"api/(spaces|kernels|papers|jobs|buckets|scheduled-jobs)/", "This hub keeps models and datasets only."),
-    refuse(r"oauth/(device|token)$", "Sign-in by device is not served; make a token at /settings/tokens."),
+]
+
+OF_PEOPLE = [
+    speak("api/users/<str:name>/overview", users.UserOverview),
+    speak("api/users/<str:name>/followers", users.Followers),
+    speak("api/users/<str:name>/following", users.Following),
+    speak("api/users/<str:name>/follow", users.FollowUser),
+    speak("api/users/<str:name>/likes", users.Likes),
+    speak("api/organizations/<str:name>/overview", users.OrganizationOverview),
+    speak("api/organizations/<str:name>/members", users.Members),
+    speak("api/organizations/<str:name>/followers", users.OrganizationFollowers),
+    speak("api/organizations/<str:name>/follow", users.FollowOrganization),
+    speak("api/organizations/<str:name>/settings/repositories", users.OrganizationRepositories),
+    speak("api/settings/repositories", users.Repositories),
+]
+COLLECTIONS = [
+    speak("api/collections", collections.Collections),
+    speak("api/collections/<str:ns>/<str:slug>", collections.OneCollection),
+    speak("api/collections/<str:ns>/<str:slug>/items", collections.Items),
+    speak("api/collections/<str:ns>/<str:slug>/items/<str:item>", collections.OneItem),
+]
+WEBHOOKS = [
+    speak("api/settings/webhooks", webhooks.Webhooks),
+    speak("api/settings/webhooks/<str:number>", webhooks.OneWebhook),
+    speak("api/settings/webhooks/<str:number>/enable", webhooks.Enable),
+    speak("api/settings/webhooks/<str:number>/disable", webhooks.Disable),
 ]
 
 urlpatterns = [
@@ -76,6 +105,11 @@ urlpatterns = [
     speak("api/repos/create", repos.Create),
     speak("api/repos/delete", repos.Delete),
     speak("api/spaces", listing.Nothing),
+    *OF_PEOPLE,
+    *COLLECTIONS,
+    *WEBHOOKS,
+    speak("oauth/device", oauth.Device),
+    speak("oauth/token", oauth.Token),
     speak("api/lfs/uploads", lfs.Upload),
     speak("api/lfs/uploads/verify", lfs.Verify),
     *of_a_repository("models", "model"),

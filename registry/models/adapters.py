@@ -49,7 +49,7 @@ class Adapter(models.Model):
     state = models.CharField(max_length=8, blank=True)  # state of main's newest verdict; empty: no verdict
     search_text = models.TextField(blank=True)  # lower-case words that a search looks in
     downloads = models.PositiveIntegerField(default=0)
-    likes = models.PositiveIntegerField(default=0)  # kept by registry/likes.py
+    likes = models.PositiveIntegerField(default=0)  # kept by registry/social.py
 
     class Meta:
         constraints = [

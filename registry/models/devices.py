@@ -21,6 +21,7 @@ class DeviceLogin(models.Model):
     user = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.CASCADE, related_name="device_logins"
     )
+    role = models.CharField(max_length=8, default="write")  # of the token that it will get: read or write
     created_at = models.DateTimeField(default=timezone.now)
     expires_at = models.DateTimeField()
     polled_at = models.DateTimeField(null=True, blank=True)
@@ -30,6 +31,7 @@ class DeviceLogin(models.Model):
             models.CheckConstraint(
                 condition=Q(state__in=["waiting", "approved", "denied"]), name="device_login_state_known"
             ),
+            models.CheckConstraint(condition=Q(role__in=["read", "write"]), name="device_login_role_known"),
             models.CheckConstraint(
                 condition=~Q(state="approved") | Q(user__isnull=False), name="device_login_approved_by_somebody"
             ),

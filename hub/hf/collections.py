@@ -1,0 +1,160 @@
+"""Collections as the Hub's clients list, read and change them."""
+
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse
+
+from hub.errors import face
+from hub.hf import bodies, ids, shapes
+from hub.hf.addresses import next_page
+from hub.hf.dialect import Route, answer
+from hub.hf.shapes import JSON
+from registry import collections
+from registry.collections import Change
+from registry.errors import CollectionExists, SignInRequired, ValueInvalid
+from registry.models import Collection, CollectionItem
+
+PAGE, LONGEST = 20, 100
+ITEMS_IN_LISTS = 4
+SORTS = {"", "lastModified", "trending", "upvotes"}  # nobody votes here, so all of them are the newest first
+
+
+class Collections(Route):
+    """GET and POST /api/collections"""
+
+    def get(self, request: HttpRequest) -> HttpResponse:
+        if request.GET.get("sort", "") not in SORTS:
+            raise ValueInvalid("There is no such sort.", fix=f"Use one of {', '.join(sorted(SORTS - {''}))}.")
+        limit = bodies.whole_in(request.GET, "limit", PAGE, LONGEST)
+        many = request.GET.getlist
+        rows = collections.listed(self.caller, owners=many("owner"), items=many("item"))
+        if cursor := request.GET.get("cursor", ""):
+            rows = collections.after(rows, cursor)
+        found = list(rows[: limit + 1])
+        page = found[:limit]
+        entries = collections.items_of(page, self.caller)
+        response = answer([listed(one, entries[one.pk]) for one in page])
+        if len(found) > limit:
+            response["Link"] = next_page(request, cursor=collections.cursor(page[-1]), limit=str(limit))
+        return response
+
+    def post(self, request: HttpRequest) -> HttpResponse:
+        if self.caller.user is None:
+            raise SignInRequired("Making a collection needs a token.")
+        body = bodies.json_object(request)
+        try:
+            made = collections.create(
+                bodies.text(body, "namespace", self.caller.user.username),
+                bodies.text(body, "title"),
+                self.caller,
+                description=bodies.text(body, "description", ""),
+                private=bodies.truth(body.get("private")),
+            )
+        except CollectionExists as error:
+            return existing(error)
+        return answer(whole(made, []))
+
+
+class OneCollection(Route):
+    """GET, PATCH and DELETE /api/collections/{ns}/{slug}"""
+
+    def get(self, request: HttpRequest, ns: str, slug: str) -> HttpResponse:
+        found = collections.find(f"{ns}/{slug}", self.caller)
+        return answer(whole(found, collections.items(found, self.caller)))
+
+    def patch(self, request: HttpRequest, ns: str, slug: str) -> HttpResponse:
+        found = collections.find(f"{ns}/{slug}", self.caller, to_change=True)
+        body = bodies.json_object(request)
+        wanted = Change(
+            **{key: bodies.text(body, key) for key in ("title", "description", "theme") if body.get(key) is not None},
+            private=bodies.truth(body["private"]) if body.get("private") is not None else None,
+            position=bodies.whole(body, "position") if body.get("position") is not None else None,
+        )
+        try:
+            collections.change(found, wanted)
+        except CollectionExists as error:
+            return existing(error)
+        return answer({"success": True, "data": whole(found, collections.items(found, self.caller))})
+
+    def delete(self, request: HttpRequest, ns: str, slug: str) -> HttpResponse:
+        collections.delete(collections.find(f"{ns}/{slug}", self.caller, to_change=True), self.caller)
+        return answer({"success": True})
+
+
+class Items(Route):
+    """POST /api/collections/{ns}/{slug}/items"""
+
+    def post(self, request: HttpRequest, ns: str, slug: str) -> HttpResponse:
+        found = collections.find(f"{ns}/{slug}", self.caller, to_change=True)
+        body = bodies.json_object(request)
+        named = body.get("item")
+        if not isinstance(named, dict):
+            raise ValueInvalid("'item' must be an object.", fix='Send {"item": {"type", "id"}}.')
+        kind, name = bodies.text(named, "type"), bodies.text(named, "id")
+        collections.add(found, kind, name, self.caller, note=note_in(body) or "")
+        return answer(whole(found, collections.items(found, self.caller)))
+
+
+class OneItem(Route):
+    """PATCH and DELETE /api/collections/{ns}/{slug}/items/{id}"""
+
+    def patch(self, request: HttpRequest, ns: str, slug: str, item: str) -> HttpResponse:
+        found = collections.find(f"{ns}/{slug}", self.caller, to_change=True)
+        body = bodies.json_object(request)
+        position = bodies.whole(body, "position") if body.get("position") is not None else None
+        collections.change_item(found, ids.number(item), note=note_in(body), position=position)
+        return answer({"success": True})
+
+    def delete(self, request: HttpRequest, ns: str, slug: str, item: str) -> HttpResponse:
+        collections.remove(collections.find(f"{ns}/{slug}", self.caller, to_change=True), ids.number(item))
+        return answer({"success": True})
+
+
+def note_in(body: dict[str, Any]) -> str | None:
+    """Return the note of an entry: Python sends a string, JavaScript an object with `text`."""
+    note = body.get("note")
+    if isinstance(note, dict):
+        note = note.get("text")
+    return None if note is None else bodies.text({"note": note}, "note")
+
+
+def existing(error: CollectionExists) -> HttpResponse:
+    """The refusal of a second collection of one title, with the address of the first, which `exists_ok` reads."""
+    shown = {"error": error.detail, "code": error.code, "slug": error.facts["slug"]}
+    response = answer(shown, face(error).status)
+    response["X-Error-Message"] = error.detail.encode("latin-1", "replace").decode("latin-1")
+    return response
+
+
+def listed(collection: Collection, entries: list[CollectionItem]) -> JSON:
+    """A collection in a list: without `position`, which clients give it themselves, and with its first entries."""
+    return {
+        "slug": collections.slug(collection),
+        "title": collection.title,
+        **({"description": collection.description} if collection.description else {}),
+        "owner": collection.namespace.name,
+        "lastUpdated": shapes.moment(collection.updated_at),
+        "private": collection.private,
+        "theme": collection.theme,
+        "upvotes": 0,
+        "items": [entry(item, place) for place, item in enumerate(entries[:ITEMS_IN_LISTS])],
+    }
+
+
+def whole(collection: Collection, entries: list[CollectionItem]) -> JSON:
+    """A collection alone, with everything in it that the caller may see."""
+    items = [entry(item, place) for place, item in enumerate(entries)]
+    return listed(collection, []) | {"items": items, "position": collection.position}
+
+
+def entry(item: CollectionItem, place: int) -> JSON:
+    """An entry; `place` counts what the caller sees."""
+    shown: JSON = {"_id": ids.shown(item.pk), "position": place}
+    if item.note:
+        shown["note"] = {"text": item.note}
+    if item.adapter is not None:
+        return shown | shapes.summary(item.adapter) | {"_id": shown["_id"], "type": item.adapter.type}
+    nested = item.nested
+    assert nested is not None, "the database keeps entries that are neither"
+    slug = collections.slug(nested)
+    return shown | {"id": ids.shown(nested.pk), "type": "collection", "slug": slug, "title": nested.title}

@@ -1,0 +1,71 @@
+"""Requests for the files of a gated repository, as its owner lists and decides them."""
+
+from django.http import HttpRequest, HttpResponse
+
+from hub.hf import bodies, ids, shapes
+from hub.hf.dialect import Route, answer
+from hub.hf.lists import paged
+from hub.hf.shapes import JSON
+from hub.hf.users import user
+from registry import gates
+from registry.errors import ValueInvalid
+from registry.models import AccessRequest
+from registry.policy import Permission
+
+
+class Requests(Route):
+    """GET /api/models/{id}/user-access-request/{pending|accepted|rejected}"""
+
+    def get(self, request: HttpRequest, ns: str, name: str, status: str) -> HttpResponse:
+        rows = gates.requests(self.adapter(ns, name, Permission.CONFIGURE), status, self.caller)
+        return paged(request, rows, lambda row: shown(request, row))
+
+
+class Handle(Route):
+    """POST /api/models/{id}/user-access-request/handle"""
+
+    def post(self, request: HttpRequest, ns: str, name: str) -> HttpResponse:
+        adapter = self.adapter(ns, name, Permission.CONFIGURE)
+        body = bodies.json_object(request)
+        username, request_id = bodies.text(body, "user", ""), bodies.text(body, "requestId", "")
+        if bool(username) == bool(request_id):
+            raise ValueInvalid("A decision names the person or the request.", fix="Send 'user' or 'requestId'.")
+        row = gates.decide(
+            adapter,
+            bodies.text(body, "status"),
+            self.caller,
+            username=username,
+            request_id=ids.number(request_id),
+            reason=bodies.text(body, "rejectionReason", ""),
+        )
+        return answer(shown(request, row))
+
+
+class Grant(Route):
+    """POST /api/models/{id}/user-access-request/grant"""
+
+    def post(self, request: HttpRequest, ns: str, name: str) -> HttpResponse:
+        adapter = self.adapter(ns, name, Permission.CONFIGURE)
+        row = gates.grant(adapter, bodies.text(bodies.json_object(request), "user"), self.caller)
+        return answer(shown(request, row))
+
+
+def shown(request: HttpRequest, row: AccessRequest) -> JSON:
+    """A request; the address of whoever was let in unasked is nobody's business."""
+    person = user(request, row.user)
+    if row.asked and row.user.email:
+        person["email"] = row.user.email
+    shown: JSON = {
+        "requestId": ids.shown(row.pk),
+        "status": row.status,
+        "timestamp": shapes.moment(row.at),
+        "user": person,
+        "fields": {"text": row.text} if row.text else {},
+    }
+    if row.decided_by is not None:
+        shown["grantedBy" if row.status == AccessRequest.Status.ACCEPTED else "decidedBy"] = {
+            "user": row.decided_by.username
+        }
+    if row.reason:
+        shown["rejectionReason"] = row.reason
+    return shown

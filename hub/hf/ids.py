@@ -1,0 +1,13 @@
+"""Row numbers as the Hub's 24 hex digits, there and back."""
+
+
+def shown(number: int) -> str:
+    """Return a row's number as an id."""
+    return f"{number:024x}"
+
+
+def number(text: str) -> int:
+    """Return the row's number of an id; 0, which no row has, for what is none."""
+    is_one = 0 < len(text) <= 24 and all(char in "0123456789abcdef" for char in text.lower())
+    found = int(text, 16) if is_one else 0
+    return found if found < 1 << 63 else 0

@@ -1,0 +1,208 @@
+"""People and organisations as clients ask for them: overviews, members, followers, likes, repositories with sizes."""
+
+from typing import Any
+
+from django.db.models import Count, Q
+from django.http import HttpRequest, HttpResponse
+
+from hub.hf import ids, shapes
+from hub.hf.dialect import Route, answer
+from hub.hf.lists import paged
+from hub.hf.shapes import JSON
+from hub.origin import origin
+from registry import organizations, people, policy, social
+from registry.errors import NamespaceNotFound, SignInRequired
+from registry.models import Adapter, Follow, Like, Membership, Namespace, Organization, User
+
+
+def avatar(request: HttpRequest, name: str) -> str:
+    """Return the address of somebody's picture, which the website draws."""
+    return f"{origin(request)}/avatars/{name}.svg"
+
+
+def user(request: HttpRequest, person: User) -> JSON:
+    """A person in a list."""
+    return {
+        "_id": ids.shown(person.pk),
+        "user": person.username,
+        "fullname": person.full_name or person.username,
+        "avatarUrl": avatar(request, person.username),
+        "isPro": False,
+        "type": "user",
+    }
+
+
+def organization(request: HttpRequest, found: Organization) -> JSON:
+    """An organisation in a list."""
+    name = found.namespace.name
+    return {
+        "_id": ids.shown(found.pk),
+        "name": name,
+        "fullname": found.full_name or name,
+        "avatarUrl": avatar(request, name),
+        "type": "org",
+    }
+
+
+class Asked(Route):
+    """A route about one person or organisation."""
+
+    kind = Namespace.Kind.PERSON
+
+    def namespace(self, name: str) -> Namespace:
+        """Return the namespace of the address. Raises NamespaceNotFound, also for one of the other kind."""
+        found = people.namespace(name)
+        gone = found.kind == Namespace.Kind.PERSON and not found.person.is_active
+        if found.kind != self.kind or gone:
+            raise NamespaceNotFound(f"There is no {self.kind.label.lower()} {name[:96]!r}.")
+        return found
+
+    def repositories(self, namespace: Namespace) -> JSON:
+        """Return how many repositories of each type the caller sees there."""
+        rows = Adapter.objects.filter(policy.visible_to(self.caller), namespace=namespace)
+        counted = rows.aggregate(
+            models=Count("pk", filter=Q(type="model")), datasets=Count("pk", filter=Q(type="dataset"))
+        )
+        return {"numModels": counted["models"], "numDatasets": counted["datasets"], "numSpaces": 0}
+
+
+class OfAnOrganization(Asked):
+    kind = Namespace.Kind.ORGANIZATION
+
+
+class UserOverview(Asked):
+    """GET /api/users/{u}/overview"""
+
+    def get(self, request: HttpRequest, name: str) -> HttpResponse:
+        found = self.namespace(name)
+        person = found.person
+        rows = Membership.objects.filter(user=person).select_related("organization__namespace").order_by("pk")
+        shown = user(request, person) | self.repositories(found)
+        shown |= {
+            "numLikes": social.liked(person, self.caller).count(),
+            "numFollowers": social.followers(found).count(),
+            "numFollowing": social.following(person).count(),
+            "isFollowing": social.follows(self.caller, found),
+            "createdAt": shapes.moment(person.created_at),
+            "orgs": [_plain(organization(request, row.organization)) for row in rows],
+        }
+        return answer(shown)
+
+
+class OrganizationOverview(OfAnOrganization):
+    """GET /api/organizations/{o}/overview"""
+
+    def get(self, request: HttpRequest, name: str) -> HttpResponse:
+        found = self.namespace(name)
+        shown = organization(request, found.organization) | self.repositories(found)
+        shown |= {
+            "isVerified": False,
+            "numUsers": found.organization.memberships.filter(user__is_active=True).count(),
+            "numFollowers": social.followers(found).count(),
+            "isFollowing": social.follows(self.caller, found),
+        }
+        return answer(_plain(shown))
+
+
+class Members(OfAnOrganization):
+    """GET /api/organizations/{o}/members"""
+
+    def get(self, request: HttpRequest, name: str) -> HttpResponse:
+        rows = self.namespace(name).organization.memberships.filter(user__is_active=True).select_related("user")
+        return paged(request, rows, lambda row: user(request, row.user))
+
+
+class Followers(Asked):
+    """GET /api/users/{u}/followers"""
+
+    def get(self, request: HttpRequest, name: str) -> HttpResponse:
+        rows = social.followers(self.namespace(name))
+        return paged(request, rows, lambda row: user(request, row.follower))
+
+
+class OrganizationFollowers(Followers):
+    """GET /api/organizations/{o}/followers"""
+
+    kind = Namespace.Kind.ORGANIZATION
+
+
+class Following(Asked):
+    """GET /api/users/{u}/following: clients understand people alone here"""
+
+    def get(self, request: HttpRequest, name: str) -> HttpResponse:
+        rows = social.following(self.namespace(name).person).filter(namespace__person__is_active=True)
+
+        def shape(row: Follow) -> JSON:
+            return user(request, row.namespace.person)
+
+        return paged(request, rows, shape)
+
+
+class FollowUser(Asked):
+    """POST and DELETE /api/users/{u}/follow"""
+
+    def post(self, request: HttpRequest, name: str) -> HttpResponse:
+        self._require_somebody()
+        social.follow(self.namespace(name), self.caller)
+        return answer({"isFollowing": True})
+
+    def delete(self, request: HttpRequest, name: str) -> HttpResponse:
+        self._require_somebody()
+        social.unfollow(self.namespace(name), self.caller)
+        return answer({"isFollowing": False})
+
+    def _require_somebody(self) -> None:
+        policy.require_person(self.caller, "follow somebody")
+
+
+class FollowOrganization(FollowUser):
+    """POST and DELETE /api/organizations/{o}/follow"""
+
+    kind = Namespace.Kind.ORGANIZATION
+
+
+class Likes(Asked):
+    """GET /api/users/{u}/likes"""
+
+    def get(self, request: HttpRequest, name: str) -> HttpResponse:
+        def shape(row: Like) -> JSON:
+            repo = {"name": row.adapter.full_name, "type": row.adapter.type}
+            return {"createdAt": shapes.moment(row.created_at), "repo": repo}
+
+        return paged(request, social.liked(self.namespace(name).person, self.caller), shape)
+
+
+class Repositories(Route):
+    """GET /api/settings/repositories: the caller's own, with what they take up"""
+
+    def get(self, request: HttpRequest) -> HttpResponse:
+        if self.caller.user is None:
+            raise SignInRequired("A list of your repositories needs a token.")
+        return _repositories(request, self, self.caller.user.namespace)
+
+
+class OrganizationRepositories(Route):
+    """GET /api/organizations/{o}/settings/repositories: for its members"""
+
+    def get(self, request: HttpRequest, name: str) -> HttpResponse:
+        return _repositories(request, self, organizations.joined(name, self.caller))
+
+
+def _repositories(request: HttpRequest, route: Route, namespace: Namespace) -> HttpResponse:
+    rows = Adapter.objects.filter(policy.visible_to(route.caller), namespace=namespace).select_related("namespace")
+
+    def shape(adapter: Adapter) -> JSON:
+        return {
+            "id": adapter.full_name,
+            "type": adapter.type,
+            "updatedAt": shapes.moment(adapter.updated_at),
+            "visibility": "private" if adapter.private else "public",
+            "storage": adapter.size,
+        }
+
+    return paged(request, rows, shape)
+
+
+def _plain(shown: dict[str, Any]) -> JSON:
+    """An organisation without `_id`, as the Hub gives it."""
+    return {key: value for key, value in shown.items() if key != "_id"}

@@ -1,0 +1,80 @@
+"""Webhooks as the Hub's clients set them up; secrets go in and do not come out again."""
+
+from django.http import HttpRequest, HttpResponse
+
+from hub.hf import bodies, ids
+from hub.hf.dialect import Route, answer
+from hub.hf.shapes import JSON
+from registry import webhooks
+from registry.errors import NotSupported
+from registry.models import Webhook
+from registry.webhooks import Wish
+
+
+class Webhooks(Route):
+    """GET and POST /api/settings/webhooks"""
+
+    def get(self, request: HttpRequest) -> HttpResponse:
+        return answer([shown(one) for one in webhooks.mine(self.caller)])
+
+    def post(self, request: HttpRequest) -> HttpResponse:
+        webhooks.mine(self.caller)  # who may not is refused before his words are judged
+        return answer({"webhook": shown(webhooks.create(wish_in(request), self.caller))})
+
+
+class OneWebhook(Route):
+    """GET, POST (a change) and DELETE /api/settings/webhooks/{id}"""
+
+    def get(self, request: HttpRequest, number: str) -> HttpResponse:
+        return answer({"webhook": shown(self.found(number))})
+
+    def post(self, request: HttpRequest, number: str) -> HttpResponse:
+        return answer({"webhook": shown(webhooks.change(self.found(number), wish_in(request)))})
+
+    def delete(self, request: HttpRequest, number: str) -> HttpResponse:
+        webhooks.delete(self.found(number))
+        return answer({"success": True})
+
+    def found(self, number: str) -> Webhook:
+        """Return the caller's webhook of the address. Raises WebhookNotFound."""
+        return webhooks.find(ids.number(number), self.caller)
+
+
+class Enable(OneWebhook):
+    """POST /api/settings/webhooks/{id}/enable"""
+
+    http_method_names = ["post", "options"]  # noqa: RUF012  # Django's own declaration
+    disabled = False
+
+    def post(self, request: HttpRequest, number: str) -> HttpResponse:
+        webhook = self.found(number)
+        webhooks.set_disabled(webhook, self.disabled)
+        return answer({"webhook": shown(webhook)})
+
+
+class Disable(Enable):
+    """POST /api/settings/webhooks/{id}/disable"""
+
+    disabled = True
+
+
+def wish_in(request: HttpRequest) -> Wish:
+    """Return what a body asks for. Raises ValueInvalid, and NotSupported for a webhook that shall start a job."""
+    body = bodies.json_object(request)
+    if body.get("job") is not None or body.get("jobSourceId") is not None:
+        raise NotSupported("This hub runs no jobs.", fix="Give the webhook an address.")
+    watched = [(bodies.text(one, "type"), bodies.text(one, "name")) for one in bodies.objects(body, "watched")]
+    domains = bodies.strings(body, "domains") if body.get("domains") else []
+    return Wish(bodies.text(body, "url"), watched, domains, bodies.text(body, "secret", "") or None)
+
+
+def shown(webhook: Webhook) -> JSON:
+    """A webhook without its secret."""
+    return {
+        "id": ids.shown(webhook.pk),
+        "url": webhook.url,
+        "watched": [{"type": watch.type, "name": watch.name} for watch in webhook.watches.all()],
+        "domains": webhook.domains,
+        "disabled": webhook.disabled,
+        "secret": None,
+    }

@@ -1,0 +1,38 @@
+"""How much room a person or an organisation has: bytes and repositories, where the operator sets a limit."""
+
+from collections.abc import Mapping
+
+from django.conf import settings
+from django.db.models import Sum
+
+from registry.errors import QuotaExceeded
+from registry.models import Adapter, Namespace, Possession
+
+
+def used(namespace: Namespace) -> int:
+    """Return the bytes that the repositories of a namespace hold, each file of a repository counted once."""
+    held = Possession.objects.filter(adapter__namespace=namespace).aggregate(bytes=Sum("blob__size"))
+    return held["bytes"] or 0
+
+
+def require_place(namespace: Namespace) -> None:
+    """Raise QuotaExceeded if there are too many repositories; call it when the new one's row is written."""
+    limit = settings.QUOTA_REPOSITORIES
+    if limit and Adapter.objects.filter(namespace=namespace).count() > limit:
+        raise QuotaExceeded(f"{namespace.name} has {limit:,} repositories, and may not have more.")
+
+
+def require_room(adapter: Adapter, more: int) -> None:
+    """Raise QuotaExceeded unless this many more bytes have room in the adapter's namespace."""
+    if not settings.QUOTA_BYTES or not more:
+        return
+    taken, limit = used(adapter.namespace), settings.QUOTA_BYTES
+    if taken + more > limit:
+        raise QuotaExceeded(f"{adapter.namespace.name} holds {taken:,} bytes of {limit:,}; {more:,} more have no room.")
+
+
+def require_room_for(adapter: Adapter, sizes: Mapping[str, int]) -> None:
+    """The same for files by their sha256: what the adapter holds already takes no more room."""
+    if settings.QUOTA_BYTES:
+        held = set(adapter.possessions.filter(blob__in=sizes).values_list("blob_id", flat=True))
+        require_room(adapter, sum(size for sha256, size in sizes.items() if sha256 not in held))

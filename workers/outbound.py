@@ -1,0 +1,102 @@
+"""Posts bytes to an address that a stranger named, and to nothing else than what its host meant a moment ago.
+
+The host is resolved once, every address it has is judged, and the connection goes to one of those: a name that means
+something else a moment later changes nothing. No redirect is followed, no proxy is asked, and the whole takes a bounded
+time and amount of memory.
+"""
+
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from http.client import HTTPConnection, HTTPException
+from ipaddress import ip_address
+from urllib.parse import SplitResult
+
+from registry import outside
+from registry.errors import ValueInvalid
+
+CONNECT_SECONDS = 5.0
+SECONDS = 15.0  # for everything together
+MAX_ANSWER = 4096  # bytes of an answer that are kept
+_PORTS = {"http": 80, "https": 443}
+
+
+class Unreachable(Exception):
+    """Nothing was delivered, or nobody knows: what happened, in a sentence for the webhook's owner."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the other side said; the text is its beginning."""
+
+    status: int
+    text: str
+    milliseconds: int
+
+
+def post(url: str, body: bytes, headers: Mapping[str, str], *, seconds: float = SECONDS) -> Answer:
+    """POST bytes and return the answer, whatever its status. Raises Unreachable."""
+    started = time.monotonic()
+    try:
+        parts = outside.check_url(url)
+        connection = _connected(parts)
+    except ValueInvalid as refusal:
+        raise Unreachable(refusal.detail) from None
+    # Timeouts of a socket begin anew with each byte: only this ends a conversation that drips.
+    alarm = threading.Timer(seconds, _hang_up, [connection.sock])
+    alarm.start()
+    try:
+        path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+        connection.request("POST", path, body, {"Host": parts.netloc, "Connection": "close", **headers})
+        response = connection.getresponse()
+        text = response.read(MAX_ANSWER).decode("utf-8", "replace")
+        return Answer(response.status, text, round((time.monotonic() - started) * 1000))
+    except (OSError, HTTPException, ValueError) as problem:
+        late = time.monotonic() - started >= seconds
+        raise Unreachable(f"No answer within {seconds:.0f} s." if late else _said(problem)) from None
+    finally:
+        alarm.cancel()
+        connection.close()
+
+
+def _connected(parts: SplitResult) -> HTTPConnection:
+    """Return a connection to an allowed address of the host. Raises Unreachable."""
+    host, port = parts.hostname or "", parts.port or _PORTS[parts.scheme]
+    address = _resolved(host, port)
+    try:
+        sock = socket.create_connection((address, port), timeout=CONNECT_SECONDS)
+        if parts.scheme == "https":
+            sock = ssl.create_default_context().wrap_socket(sock, server_hostname=host)
+    except (OSError, ValueError) as problem:
+        raise Unreachable(f"Could not connect to {host}:{port}: {_said(problem)}") from None
+    connection = HTTPConnection(host, port)
+    connection.sock = sock
+    connection.auto_open = 0  # else a closed connection would be opened again, to an address that nobody judged
+    return connection
+
+
+def _resolved(host: str, port: int) -> str:
+    """Return one address of the host, all of which must be allowed. Raises Unreachable."""
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError) as problem:
+        raise Unreachable(f"The host {host!r} cannot be found: {_said(problem)}") from None
+    addresses = [str(entry[4][0]) for entry in found]
+    for address in addresses:
+        if "%" in address or not outside.may_reach(host, ip_address(address)):
+            raise Unreachable(f"The host {host!r} is inside a private network ({address}).")
+    return addresses[0]
+
+
+def _hang_up(sock: socket.socket) -> None:
+    try:
+        sock.shutdown(socket.SHUT_RDWR)
+    except OSError:  # it is closed already
+        return
+
+
+def _said(problem: Exception) -> str:
+    return f"{type(problem).__name__}: {problem}"[:300]

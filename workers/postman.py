@@ -1,0 +1,41 @@
+"""Delivers messages to webhooks: takes a row, signs and sends it, writes down what came of it."""
+
+import hashlib
+import hmac
+import json
+
+from django.conf import settings
+
+from registry import webhooks
+from registry.models import Delivery
+from workers import outbound
+from workers.outbound import Unreachable
+
+
+def deliver(number: int) -> None:
+    """Send a delivery that is due, once; what failed is due again later."""
+    taken = webhooks.claim(number)
+    if taken is None:
+        return
+    body = json.dumps(taken.payload, separators=(",", ":")).encode()
+    try:
+        answer = outbound.post(taken.webhook.url, body, headers(taken, body))
+    except Unreachable as problem:
+        webhooks.record(taken, {"status": None, "problem": str(problem)})
+    else:
+        said = "".join(char if char.isprintable() or char == "\n" else " " for char in answer.text)
+        webhooks.record(taken, {"status": answer.status, "answer": said[:1000], "ms": answer.milliseconds})
+
+
+def headers(delivery: Delivery, body: bytes) -> dict[str, str]:
+    """Return what goes with a message: the secret as the Hub sends it, and beside it a signature of the body."""
+    secret = delivery.webhook.secret
+    sent = {
+        "Content-Type": "application/json",
+        "User-Agent": f"Dovetail-Webhook (+{settings.PUBLIC_URL})",
+        "X-Dovetail-Delivery": str(delivery.pk),
+    }
+    if secret:
+        digest = hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
+        sent |= {"X-Webhook-Secret": secret, "X-Hub-Signature-256": f"sha256={digest}"}
+    return sent
