@@ -154,7 +154,7 @@ GIVEN |= {"tail": "main", "user": "erin", "id": "1", "token_id": "1", "number": 
 
 
 def filled(address: str, **odd: str) -> str:
-    return re.sub(r"<(\w+)>", lambda match: odd.get(match[1]) or GIVEN[match[1]], address)
+    return re.sub(r"<(\w+)>", lambda match: odd.get(match[1]) or GIVEN.get(match[1], "x"), address)
 
 
 def test_no_odd_part_of_an_address_is_an_accident(asker):
@@ -199,7 +199,7 @@ def test_no_odd_member_of_a_json_body_is_an_accident(asker):
         if address.startswith("/api"):
             for number, member in enumerate(MEMBERS):
                 sane = json.dumps({key: value for key, value in SANE.items() if key != member})
-                for odd in some(ODD_VALUES, turn + number, 12):
+                for odd in some(ODD_VALUES, turn + number, 18):
                     asker.ask(method, filled(address), f'{{"{member}": {odd}, {sane[1:]}'.encode())
     assert asker.accidents == []
 
