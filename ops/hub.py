@@ -44,7 +44,7 @@ class Hub:
     @property
     def local_address(self) -> tuple[str, int]:
         """Where this machine reaches the hub."""
-        anywhere = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104
+        anywhere = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  # compared, not listened on
         return anywhere.get(self.host, self.host), self.port
 
     @property
@@ -53,7 +53,7 @@ class Hub:
         given = os.environ.get("DOVETAIL_PUBLIC_URL")
         if given:
             return given.rstrip("/")
-        host = socket.gethostname() if self.host in ("0.0.0.0", "::") else self.host  # noqa: S104
+        host = socket.gethostname() if self.host in ("0.0.0.0", "::") else self.host  # noqa: S104  # as above
         return f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
 
     @property

@@ -50,7 +50,7 @@ def _not_here(request: HttpRequest, extra_context: object = None) -> HttpRespons
     raise Http404
 
 
-admin.site.login = _sign_in  # type: ignore[method-assign]
+admin.site.login = _sign_in  # type: ignore[method-assign]  # Django documents no other way
 admin.site.password_change = _not_here  # type: ignore[method-assign, assignment]
 admin.site.unregister(Group)  # what somebody may do follows from his role
 
@@ -178,7 +178,7 @@ class Looking(ModelAdmin):  # type: ignore[misc]  # unfold has no types
             messages.success(request, f"{act.title}: {row}{'' if changed else ' needed nothing'}.")
 
 
-class Rows(TabularInline):  # type: ignore[misc]
+class Rows(TabularInline):  # type: ignore[misc]  # unfold has no types
     """Rows that belong to the one on the page, to look at."""
 
     extra = 0

@@ -11,13 +11,11 @@ from dovetail.adapters import config as configs
 from dovetail.adapters import header as headers
 from dovetail.adapters.description import PICKLED_WEIGHTS, WEIGHTS
 from registry import tags
-from registry.blobs import BlobMissing, Keys, store
+from registry.blobs import BlobMissing, Keys, lost, store
 from registry.card import MAX_CARD_BYTES, Card, metadata
-from registry.errors import StoreUnavailable
 from registry.manifest import Entry
 
 README = "README.md"
-LOST = "Tell the administrator of this hub: `manage.py verify_blobs` lists what must come back from a backup."
 
 
 @dataclass(frozen=True)
@@ -85,7 +83,7 @@ class BlobFile(io.RawIOBase):
             with store().open(self._key, self._at, end) as reader:
                 data = reader.read()
         except BlobMissing:  # what a row names is there, unless the store lost it
-            raise StoreUnavailable(f"The store has lost {self._key}.", fix=LOST) from None
+            raise lost(self._key) from None
         self._at += len(data)
         return data
 

@@ -33,6 +33,7 @@ def mapping(text: str, *, most: int, what: str) -> dict[str, Value]:
 class _PlainLoader(yaml.CSafeLoader):
     """YAML 1.2's core scalars only: 1.1 reads `no` as false, `1:30` as ninety and dates as objects."""
 
+    # The base class declares it for an instance.
     yaml_implicit_resolvers: ClassVar[dict[str, list[tuple[str, re.Pattern[str]]]]] = {}  # type: ignore[misc]
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:

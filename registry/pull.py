@@ -8,7 +8,7 @@ from django.core.cache import cache
 from django.db.models import Exists, F, OuterRef, Q, QuerySet
 
 from registry import blobs, policy, refs, site
-from registry.blobs import Keys, Reader
+from registry.blobs import BlobMissing, Keys, Reader
 from registry.errors import FileNotFound, RevisionNotFound, RevisionNotVerified
 from registry.manifest import Entry, folders_of
 from registry.models import Adapter, Revision, RevisionFile, Verdict
@@ -154,10 +154,16 @@ def address(entry: Entry) -> str | None:
 
 
 def open_bytes(entry: Entry, start: int, end: int) -> "Reader | Span":
-    """Open bytes [start, end) of a file; a Span where it is a file on this machine, which a server can send itself."""
+    """Open bytes [start, end) of a file; a Span where it is a file on this machine, which a server can send itself.
+
+    Raises StoreUnavailable, for what the store has lost too.
+    """
     key = Keys.blob(entry.sha256)
     path = blobs.store().local_path(key)
-    return Span(path, start, end) if path else blobs.store().open(key, start, end)
+    try:
+        return Span(path, start, end) if path else blobs.store().open(key, start, end)
+    except (BlobMissing, FileNotFoundError):  # what a row names is there, unless the store lost it
+        raise blobs.lost(key) from None
 
 
 class Span:

@@ -11,7 +11,7 @@ from registry.policy import Caller
 
 def caller(request: HttpRequest) -> Caller:
     """The caller that CallerMiddleware put on the request."""
-    return cast(Caller, request.caller)  # type: ignore[attr-defined]
+    return cast(Caller, request.caller)  # type: ignore[attr-defined]  # an attribute of our own
 
 
 def person(request: HttpRequest) -> User:

@@ -23,6 +23,7 @@ from django.core.exceptions import ImproperlyConfigured
 from registry.blobs.contract import BlobMissing, BlobStore, BytesChanged, Entry, Reader
 from registry.blobs.folder import FileStore
 from registry.blobs.s3 import S3Store
+from registry.errors import StoreUnavailable
 
 __all__ = [
     "BlobMissing",
@@ -37,6 +38,7 @@ __all__ = [
     "S3Store",
     "exists",
     "hash_staged",
+    "lost",
     "pieces",
     "store",
 ]
@@ -111,6 +113,14 @@ def exists(key: str) -> bool:
     except BlobMissing:
         return False
     return True
+
+
+def lost(key: str) -> StoreUnavailable:
+    """The refusal for an object that a row names and the store has no more: the hub's fault, and no page's end."""
+    return StoreUnavailable(
+        f"The store has lost {key}.",
+        fix="Tell the administrator of this hub: `manage.py verify_blobs` lists what must come back from a backup.",
+    )
 
 
 def hash_staged(key: str, limit: int | None = None) -> tuple[Digest, str]:

@@ -1,6 +1,7 @@
 """Reading on the wire: names of revisions, listings, every header that a cache depends on, and who gets what."""
 
 import re
+from pathlib import Path
 from urllib.parse import quote
 
 import pytest
@@ -8,6 +9,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from registry import moderation, refs, site
+from registry.blobs import Keys
 from registry.models import Ref, Revision, Verdict
 from tests.cast import Cast
 from tests.hf.wire import Wire, deleted, file, header, lfs_file, sha256
@@ -378,3 +380,11 @@ def test_a_quarantined_adapter_is_refused_to_its_owner_and_gone_for_others(wire:
             "detail": theirs.json()["detail"]
         }
         assert theirs.status_code == 404
+
+
+def test_bytes_that_the_store_has_lost_are_the_hubs_fault(wire: Wire, head, settings):
+    for path, bytes_ in (("w.safetensors", WEIGHTS), ("README.md", b"# Hello\n")):
+        Path(settings.BLOBS.removeprefix("file://"), Keys.blob(sha256(bytes_))).unlink()
+        answer = wire.get(f"/{NAME}/resolve/main/{path}")
+        assert (answer.status_code, answer.json()["code"]) == (503, "store-unavailable")
+        assert "verify_blobs" in answer["X-Error-Message"]

@@ -40,7 +40,7 @@ class Printer:
 
     def document(self, document: Mapping[str, Any]) -> None:
         """Print an answer for programs."""
-        print(json.dumps(document, indent=2))  # noqa: T201
+        print(json.dumps(document, indent=2))  # noqa: T201  # plain, as in line
 
     def note(self, text: str) -> None:
         """Say something on the way, to people."""

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from re import _constants as op  # type: ignore[attr-defined]
-from re import _parser as parser  # type: ignore[attr-defined]
+from re import _constants as op  # type: ignore[attr-defined]  # Python's own parser has no public name
+from re import _parser as parser  # type: ignore[attr-defined]  # as above
 from typing import Any
 
 MAX_LENGTH = 512
