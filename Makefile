@@ -44,7 +44,7 @@ services: ## Installs PostgreSQL, Redis, Chromium and nginx by apt (as root) and
 	@$(OPS) services
 
 engines: ## Builds the engine interpreters (.engines/), with the CPU build of torch where one can be had.
-	@$(OPS) environments e5
+	@$(OPS) environments engines
 
 pins: ## Resolves requirements.txt and requirements/dev.txt again into requirements/constraints.txt.
 	@$(OPS) pins

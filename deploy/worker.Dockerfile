@@ -8,11 +8,15 @@ RUN pip install --no-cache-dir uv==0.13.9 && useradd --uid 10001 --create-home d
 COPY requirements ./requirements
 # On x86-64 PyPI's torch is the CUDA build, so torch alone comes from PyTorch's index of CPU builds.
 ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
-RUN uv venv .engines/e5 \
- && uv pip install --python .engines/e5/bin/python --no-cache --no-deps --index-url "$TORCH_INDEX" \
-    "$(grep -h '^torch==' requirements/engine-common.txt)" \
- && uv pip install --python .engines/e5/bin/python --no-cache -r requirements/engine-5.txt \
- && .engines/e5/bin/python -c 'import torch; assert torch.version.cuda is None, torch.version.cuda'
+# One cache and hard links: what the engines have in common, torch above all, is in the image once.
+RUN export UV_LINK_MODE=hardlink UV_CACHE_DIR=/app/.uv && set -e \
+ && for file in requirements/engine-[0-9]*.txt; do \
+      home=.engines/e$(basename "$file" .txt | cut -d- -f2) && uv venv "$home" \
+      && uv pip install --python "$home/bin/python" --no-deps --index-url "$TORCH_INDEX" \
+         "$(grep -h '^torch==' requirements/engine-common.txt)" \
+      && uv pip install --python "$home/bin/python" -r "$file" \
+      && "$home/bin/python" -c 'import torch; assert torch.version.cuda is None, torch.version.cuda' || exit 1; \
+    done && rm -rf /app/.uv
 
 COPY requirements.txt ./
 COPY client ./client

@@ -1,5 +1,6 @@
 """Builds the interpreters of this checkout, .venv for the hub and .engines/NAME for the engines, when they are not."""
 
+import csv
 import fcntl
 import hashlib
 import json
@@ -33,6 +34,12 @@ def ensure_web() -> Path:
 def ensure_dev() -> Path:
     """Make .venv hold what tests and lint need as well, and return its interpreter."""
     return _ensure(VENV, DEV, "the hub and its tests (.venv)", lambda: _install_web("requirements/dev.txt"))
+
+
+def ensure_engines() -> None:
+    """Build an engine for every requirements/engine-N.txt, the newest first."""
+    for file in sorted(ROOT.glob("requirements/engine-[0-9]*.txt"), reverse=True):
+        ensure_engine(f"e{file.stem.removeprefix('engine-')}")
 
 
 def ensure_engine(name: str = "e5") -> Path:
@@ -167,8 +174,15 @@ def _has_torch(home: Path, pin: str) -> bool:
 
 
 def _install_torch(home: Path, pin: str) -> None:
-    """Install torch, as its CPU build where one can be had; asks pip's own sources, then the CPU index, then PyPI."""
-    if _pip_finds_cpu_build(home, pin):
+    """Install torch, as its CPU build where one can be had; asks pip's own sources, then the CPU index, then PyPI.
+
+    Where another engine holds that release, its files are linked: a gigabyte is there once, on disk and in memory.
+    """
+    twin = next((other for other in ENGINES.glob("*") if other != home and _has_torch(other, pin)), None)
+    if twin:
+        say(f"torch: the one of {near(twin)}.")
+        _link_torch(twin, home)
+    elif _pip_finds_cpu_build(home, pin):
         say("torch: the CPU build, from where pip is configured to look.")
         _run([*_pip(home), "install", "--no-deps", pin], "installing torch")
     elif machine.is_linux_cpu_only() and (index := _cpu_index()):
@@ -182,6 +196,20 @@ def _install_torch(home: Path, pin: str) -> None:
             )
             machine.require_space(ROOT, 8 * machine.GIB, "torch with CUDA")
         _uv_install(home, pin)
+
+
+def _link_torch(twin: Path, home: Path) -> None:
+    """Link every file that torch's own record names from one engine into another."""
+    (record,) = twin.glob("lib/python3*/site-packages/torch-*.dist-info/RECORD")
+    source = record.parents[1]
+    target = home / source.relative_to(twin)
+    for line in csv.reader(record.read_text().splitlines()):
+        here, there = source / line[0], target / line[0]
+        if ".." in line[0] or not here.exists() or here.suffix == ".pyc":
+            continue  # command line tools name the interpreter they were made for
+        there.parent.mkdir(parents=True, exist_ok=True)
+        there.unlink(missing_ok=True)
+        os.link(here, there)
 
 
 def _pip_finds_cpu_build(home: Path, pin: str) -> bool:
@@ -262,7 +290,7 @@ def pin() -> None:
 
 
 def main(names: Sequence[str]) -> None:
-    """Build the environments that are named: web, dev, or an engine such as e5."""
-    builders = {"web": ensure_web, "dev": ensure_dev}
+    """Build the environments that are named: web, dev, an engine such as e5, or engines for all of them."""
+    builders: dict[str, Callable[[], object]] = {"web": ensure_web, "dev": ensure_dev, "engines": ensure_engines}
     for name in names:
         builders[name]() if name in builders else ensure_engine(name)

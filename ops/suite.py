@@ -37,7 +37,7 @@ def run(arguments: Sequence[str]) -> None:
     if services.missing() and (in_ci() or services.can_install()):
         services.install()
     python = environments.ensure_dev()
-    environments.ensure_engine()
+    environments.ensure_engines()
     if absent := services.missing():
         say(f"Left out for want of {', '.join(absent)}: the tests that need them, listed as skipped at the end.")
     with tempfile.TemporaryDirectory() as folder:

@@ -24,7 +24,7 @@ def up(hub: Hub) -> None:
     """Run the hub until somebody stops it. Raises Stop with a sentence when it cannot run or a part of it dies."""
     check(hub)
     environments.ensure_web()
-    environments.ensure_engine()
+    environments.ensure_engines()
     listen_for_stop()
     end_with_make()
     with only_hub_on(hub):

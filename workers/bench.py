@@ -21,24 +21,29 @@ from registry.blobs import Keys, store
 from registry.errors import ClaimStale, ShelfProblem, StoreUnavailable
 from registry.models import Base, Revision, Verdict
 from registry.verdicts import Claim, Report
-from workers import sandbox, scratch, shelf
+from workers import matrix, sandbox, scratch, shelf
+from workers.engine.job import ENGINES as ENGINE_NAMES
 from workers.engine.job import Job
 from workers.sandbox import Engine, EngineFault, Engines
 
 logger = logging.getLogger(__name__)
 
-ENGINE = "e5"
+ENGINE = next(iter(ENGINE_NAMES))
 ENGINES = Engines()
 PROGRESS_SECONDS = 0.25
 PIECE = 1 << 20
 
 
 def validate(verdict: int) -> None:
-    """Claim the verdict and prove the revision; nothing happens where there is nothing to claim or no sandbox."""
-    if unfit():
+    """Claim the verdict and prove the revision; nothing happens where there is nothing to do or no sandbox.
+
+    A verdict that one engine has passed is tried on the others, each in its turn of the queue.
+    """
+    if unfit() or _waits(verdict):
         return
     claim = verdicts.claim(verdict, name())
     if claim is None:
+        _compare(verdict)
         return
     try:
         with _heartbeat(claim):
@@ -47,6 +52,8 @@ def validate(verdict: int) -> None:
             milliseconds = round(1000 * (time.monotonic() - started))
             verdicts.record(claim, report, milliseconds)
             logger.info("A validation ended", extra={"verdict": verdict, "state": report["state"], "ms": milliseconds})
+        if report["state"] == Verdict.State.PASSED and report["base"] and matrix.missing(report):
+            verdicts.ring(verdict)  # behind all that waits already
     except ClaimStale:
         logger.warning("A claim was lost while its verdict was worked on", extra={"verdict": verdict})
     except (StoreUnavailable, ShelfProblem, OSError) as problem:  # a part of the hub is down, a disk is full
@@ -69,8 +76,8 @@ def unfit() -> str:
 
 
 def interpreter() -> Path:
-    """Return the engine's Python."""
-    return Path(settings.ENGINES) / ENGINE / "bin" / "python"
+    """Return the Python of the engine that decides most."""
+    return matrix.interpreter(matrix.built()[0])
 
 
 def warm() -> None:
@@ -80,25 +87,62 @@ def warm() -> None:
     if base is None:
         return
     try:
-        _engine(base)
+        _engine(base, matrix.built()[0])
     except (EngineFault, ShelfProblem) as problem:  # the first job will say it again, and to whom it matters
         logger.warning("No engine could be warmed: %s", problem)
 
 
+def _waits(verdict: int) -> bool:
+    """Whether a queued verdict can only wait, for an engine that is not built here; then its row says so."""
+    found = Verdict.objects.select_related("revision__adapter").filter(pk=verdict).first()
+    reason = matrix.lack(found.revision.adapter.format) if found else ""
+    return bool(reason) and verdicts.wait(verdict, reason)
+
+
 def _prove(claim: Claim) -> Report:
+    """Return the report of the first engine that passes the adapter, else of the first one; with a row for each."""
     revision = claim.verdict.revision
     base = verdicts.base_for(claim.verdict.base)  # None: the adapter names no base that could ever be on a shelf
+    rows, first = [], None
     with scratch.folder("job") as folder:
         _lay_out(revision, folder)
-        report = _engine(base).run(_job(claim, base, folder), on_check=_Progress(claim))
+        job = _job(f"{claim.verdict.pk}-{claim.attempt.number}", base, folder)
+        for engine in matrix.engines(folder):
+            report = _engine(base, engine).run(job, on_check=_ignore if first else _Progress(claim))
+            rows.append(matrix.row(engine, report))
+            first = first or report
+            if report["state"] == Verdict.State.PASSED or not base or not matrix.depends_on_engine(report):
+                break
+    assert first is not None, "there is always an engine to ask"
+    decided = report if report["state"] == Verdict.State.PASSED else first
     # What the base is, the shelf says: the engine was only told.
     pin = {"id": base.id, "revision": base.revision, "sha256": base.sha256} if base else None
-    return report | {"base": pin}
+    return decided | {"base": pin, "engines": rows}
 
 
-def _job(claim: Claim, base: Base | None, folder: Path) -> Job:
+def _ignore(check: Report) -> None:
+    """Take note of nothing: what is shown while it runs is what the first engine says."""
+
+
+def _compare(verdict: int) -> None:
+    """Run a verdict that passed on the engines that have not judged it, and add what they say; it decides nothing."""
+    found = Verdict.objects.select_related("revision").filter(pk=verdict, state=Verdict.State.PASSED).first()
+    base = verdicts.base_for(found.base) if found else None
+    if found is None or base is None or not matrix.missing(found.result):
+        return
+    try:
+        with scratch.folder("job") as folder:
+            _lay_out(found.revision, folder)
+            for engine in matrix.missing(found.result):
+                report = _engine(base, engine).run(_job(f"{verdict}-{engine}", base, folder), on_check=_ignore)
+                verdicts.add_engine(found, matrix.row(engine, report))
+    except (EngineFault, StoreUnavailable, ShelfProblem, OSError) as problem:  # the row stays out; the verdict stands
+        logger.warning("A verdict was not compared: %s", problem, extra={"verdict": verdict})
+
+
+def _job(name: str, base: Base | None, folder: Path) -> Job:
     return Job(
-        id=f"{claim.verdict.pk}-{claim.attempt.number}",
+        id=name,
         folder=folder,
         seconds=settings.ENGINE_SECONDS,
         memory_bytes=settings.ENGINE_MEMORY,
@@ -116,11 +160,12 @@ def _card(folder: Path) -> dict[str, Any]:
     return card.metadata(readme.read_text(errors="replace")).data
 
 
-def _engine(base: Base | None) -> Engine:
+def _engine(base: Base | None, engine: str) -> Engine:
     """Return a warm engine with the base, or with none; before one is started, every byte of its base is hashed."""
+    python = str(matrix.interpreter(engine))
     if base is None:
-        return ENGINES.get((str(interpreter()), "", ""))
-    return ENGINES.get((str(interpreter()), str(shelf.path(base)), base.id), before=lambda: shelf.verify(base))
+        return ENGINES.get((python, "", ""))
+    return ENGINES.get((python, str(shelf.path(base)), base.id), before=lambda: shelf.verify(base))
 
 
 def _lay_out(revision: Revision, folder: Path) -> None:

@@ -148,6 +148,7 @@ ENGINE: Mapping[str, tuple[Field, Any]] = {
     "torch": (_text, ""),
     "transformers": (_text, ""),
     "peft": (_text, ""),
+    "adapters": (_text, None),
     "attention": (_text, ""),
 }
 BASE: Mapping[str, tuple[Field, Any]] = {"id": (_text, ""), "revision": (_text, ""), "sha256": (_text, "")}

@@ -223,7 +223,7 @@ class Engine:
 class Engines:
     """The warm engines of this process, the least recently used one stopped when there are too many."""
 
-    def __init__(self, capacity: int = 2) -> None:
+    def __init__(self, capacity: int = 4) -> None:
         self.capacity = capacity
         self._warm: OrderedDict[tuple[str, str, str], Engine] = OrderedDict()
 

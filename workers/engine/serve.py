@@ -18,7 +18,7 @@ from workers.engine.validation import Validation
 if TYPE_CHECKING:
     from workers.engine.frozen import Frozen
 
-NAME = "e5"
+NAME = Path(sys.prefix).name  # an engine is called by the folder of its interpreter: .engines/e5
 COMPARE_EVERY = 500  # children cannot reach it: this is the proof, not the guard
 ONE_THREAD = {
     "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false", "HF_DEACTIVATE_ASYNC_LOAD": "1",

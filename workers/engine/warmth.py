@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import tempfile
 import warnings
+from importlib.metadata import version
+from importlib.util import find_spec
 
 import peft
 import torch
@@ -29,4 +31,6 @@ def rehearse(frozen: Frozen) -> None:
 
 
 def versions() -> dict[str, str]:
-    return {"torch": torch.__version__, "transformers": transformers.__version__, "peft": peft.__version__}
+    """The libraries whose release decides what loads; `adapters` only where it is installed."""
+    found = {"torch": torch.__version__, "transformers": transformers.__version__, "peft": peft.__version__}
+    return found | ({"adapters": version("adapters")} if find_spec("adapters") else {})

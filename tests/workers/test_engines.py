@@ -1,0 +1,60 @@
+"""One adapter on several engines: who decides, what the row of each says, and what waits for an engine not built."""
+
+import json
+
+import pytest
+
+from registry.models import Verdict
+from tests import adapters
+from tests.workers.test_real_engine import bert, failed, judged, once_more, shelves  # noqa: F401 - fixtures among them
+
+pytestmark = [pytest.mark.engine, pytest.mark.django_db(transaction=True)]
+
+LIBRARY = {"config": {"architecture": "lora"}, "model_class": "BertAdapterModel", "model_name": "tiny/bert"}
+
+
+def rows(verdict: Verdict) -> list[tuple[str, str, str | None]]:
+    return [(row["name"], row["state"], row.get("check")) for row in verdict.result["engines"]]
+
+
+def test_the_first_engine_decides_and_the_second_is_added_later(bert, judged, rung):  # noqa: F811
+    found = judged(adapters.lora())
+    assert (found.state, rows(found)) == ("passed", [("e5", "passed", None)])
+    assert rung[-1] == found.pk, "the worker asks for another turn"
+    found = once_more(found)
+    assert rows(found) == [("e5", "passed", None), ("e4", "passed", None)]
+    assert {row["transformers"].partition(".")[0] for row in found.result["engines"]} == {"4", "5"}
+    assert (found.result["engine"]["name"], found.attempt) == ("e5", 1)
+    assert once_more(found).result == found.result, "nothing is left to do"
+
+
+def test_an_adapter_that_only_the_second_engine_runs_passes_there(bert, judged):  # noqa: F811
+    found = judged(adapters.prompt("PREFIX_TUNING", adapters.TINY_BERT, task="SEQ_CLS"))
+    assert (found.state, failed(found)) == ("passed", [])
+    assert rows(found) == [("e5", "failed", "load.error"), ("e4", "passed", None)]
+    assert found.result["engine"]["name"] == "e4"
+    assert "past keys" in found.result["engines"][0]["message"]
+
+
+def test_what_the_files_alone_refuse_is_asked_of_one_engine(bert, judged):  # noqa: F811
+    found = judged(adapters.with_nan()(adapters.lora()))
+    assert rows(found) == [("e5", "failed", "tensors.not-finite")]
+
+
+def test_what_no_engine_runs_is_told_as_the_first_one_saw_it(bert, judged):  # noqa: F811
+    found = judged(adapters.missing_layer()(adapters.lora()))
+    assert (found.state, failed(found)) == ("failed", ["fit.missing"])
+    assert rows(found) == [("e5", "failed", "fit.missing"), ("e4", "failed", "fit.missing")]
+
+
+def test_a_format_of_an_engine_that_is_not_built_waits_and_says_so(bert, judged, settings, tmp_path):  # noqa: F811
+    both = settings.ENGINES
+    settings.ENGINES = tmp_path / "engines"
+    settings.ENGINES.mkdir()
+    (settings.ENGINES / "e5").symlink_to(both / "e5")
+    found = judged({adapters.CONFIG: json.dumps(LIBRARY).encode()})
+    assert (found.state, found.attempt) == ("queued", 0)
+    assert "e4" in found.reason
+    assert "make engines" in found.reason
+    settings.ENGINES = both
+    assert once_more(found).state == "failed", "it is looked at as soon as the engine is there"

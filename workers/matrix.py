@@ -1,0 +1,69 @@
+"""Which engines prove an adapter, in which order, and what each said, in one row; running them is not here."""
+
+from pathlib import Path
+
+from django.conf import settings
+
+from dovetail.adapters import describe, files_in
+from registry.errors import ShelfProblem
+from workers.engine.job import CRASHED, ENGINES
+from workers.report import Report
+
+# What depends on the libraries of an engine. All else is said of the files alone, and holds for every engine.
+BY_ENGINE = ("fit", "load", "run", "eval", "limits", CRASHED.partition(".")[0])
+
+
+def interpreter(name: str) -> Path:
+    """Return the Python of an engine."""
+    return Path(settings.ENGINES) / name / "bin" / "python"
+
+
+def built() -> list[str]:
+    """Return the engines that are built on this machine; the first one there is when there are none, to complain of."""
+    return [name for name in ENGINES if interpreter(name).exists()] or list(ENGINES)[:1]
+
+
+def engines(folder: Path) -> list[str]:
+    """Return the engines for the adapter in a folder, the one that decides first. Raises ShelfProblem without one.
+
+    A format that no engine runs is looked at by the first: it says so.
+    """
+    found = describe(files_in(folder))
+    if found and (reason := lack(found.format)):
+        raise ShelfProblem(reason)
+    return able(found.format if found else "") or built()[:1]
+
+
+def able(format_name: str) -> list[str]:
+    """Return the engines built here that run a format."""
+    return [name for name in built() if format_name in ENGINES[name]]
+
+
+def lack(format_name: str) -> str:
+    """Return why an adapter of this format waits for an engine, "" when it need not."""
+    wanted = [name for name, formats in ENGINES.items() if format_name in formats]
+    if not wanted or able(format_name):
+        return ""
+    return (
+        f"Waiting for engine {' or '.join(wanted)}, which runs the format {format_name} and is not built on this hub. "
+        f"An operator builds it with `make engines`."
+    )
+
+
+def row(name: str, report: Report) -> Report:
+    """Return one line of `engines`: how an engine judged, and by which check it refused."""
+    said = {"name": name, "transformers": (report["engine"] or {}).get("transformers"), "state": report["state"]}
+    refusal = next((check for check in report["checks"] if check["outcome"] == "failed"), None)
+    return said | ({"check": refusal["id"], "message": refusal["message"]} if refusal else {})
+
+
+def depends_on_engine(report: Report) -> bool:
+    """Whether another engine may judge otherwise."""
+    failed = [check["id"] for check in report["checks"] if check["outcome"] == "failed"]
+    return any(name.partition(".")[0] in BY_ENGINE for name in failed)
+
+
+def missing(result: Report) -> list[str]:
+    """Return the engines that could judge as well and have not."""
+    judged = {item["name"] for item in result.get("engines", [])}
+    return [name for name in able(result.get("format", "")) if name not in judged]
