@@ -154,6 +154,20 @@ def claim(verdict_id: int, worker: str) -> Claim | None:
     return Claim(verdict, fence, attempt)
 
 
+def wait(verdict_id: int, reason: str) -> bool:
+    """Say why a queued verdict cannot be worked on here, until a sweep tries again; False when it is not queued."""
+    return bool(Verdict.objects.filter(pk=verdict_id, state=State.QUEUED).update(reason=reason[:MAX_REASON]))
+
+
+def add_engine(verdict: Verdict, row: Report) -> None:
+    """Add what one more engine says to a verdict that is decided already, in place of what it said before."""
+    with transaction.atomic():
+        held = Verdict.objects.select_for_update().get(pk=verdict.pk)
+        others = [item for item in held.result.get("engines", []) if item["name"] != row["name"]]
+        held.result["engines"] = [*others, row]
+        held.save(update_fields=["result"])
+
+
 def heartbeat(claim: Claim) -> None:
     """Prolong the lease. Raises ClaimStale when the claim is somebody else's by now."""
     _write(claim, lease_until=_lease())
@@ -225,7 +239,8 @@ def sweep() -> Swept:
     """Put right what dead workers, lost messages and missing bases left behind; many sweeps may run at once."""
     lost = sum(map(_take_from_dead_worker, list(_expired())))
     released = _release_waiting(_waiting().filter(_on_shelf()))
-    given_up = sum(map(_give_up_on_base, list(_waiting().filter(queued_at__lt=Now() - BASE_PATIENCE))))
+    lost_hope = _waiting().filter(queued_at__lt=Now() - BASE_PATIENCE).exclude(_on_shelf())
+    given_up = sum(map(_give_up_on_base, list(lost_hope)))
     unheard = Verdict.objects.alias(last=Coalesce("nudged_at", "queued_at")).filter(
         state=State.QUEUED, reason="", last__lt=Now() - NUDGE_AGAIN
     )
