@@ -28,6 +28,7 @@ from registry.models.verdicts import WorkerHeartbeat
 log = logging.getLogger(__name__)
 
 SECONDS_A_PART = 2
+RELAYED = ("X-Forwarded-For", "Forwarded", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-Ip", "Via")
 SECONDS_REMEMBERED = 1.0
 SECONDS_REMEMBERED_DOWN = 0.25  # each web process remembers for itself: they must agree again soon
 
@@ -60,7 +61,7 @@ def metrics(request: HttpRequest) -> HttpResponse:
 
 def _came_from_this_machine(request: HttpRequest) -> bool:
     # A proxy on this machine forwards strangers from 127.0.0.1 too, and says so in one of these.
-    if request.headers.get("X-Forwarded-For") or request.headers.get("Forwarded"):
+    if any(request.headers.get(header) for header in RELAYED):
         return False
     address = request.META.get("REMOTE_ADDR") or "::"
     return ip_address(address).is_loopback

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from django.conf import settings
-from django.core.cache import cache
+from django.core.cache import caches
 from django.db.models import Exists, F, OuterRef, Q, QuerySet
 
 from registry import blobs, policy, refs, site
@@ -139,7 +139,7 @@ def require_served(revision: Revision, by: Caller) -> None:
 
 def note_download(adapter: Adapter, who: str) -> None:
     """Count a download, once an hour for each caller (and process): one pull asks for several files, in pieces."""
-    if cache.add(f"download:{adapter.pk}:{who}", True, COUNT_AGAIN_SECONDS):
+    if caches["counters"].add(f"download:{adapter.pk}:{who}", True, COUNT_AGAIN_SECONDS):
         Adapter.objects.filter(pk=adapter.pk).update(downloads=F("downloads") + 1)
 
 

@@ -119,6 +119,8 @@ def pids_listening_on(port: int) -> list[int]:
         ("192.0.2.7", {"Authorization": "Bearer "}, 404),
         ("127.0.0.1", {"X-Forwarded-For": "192.0.2.7"}, 404),
         ("127.0.0.1", {"Forwarded": "for=192.0.2.7"}, 404),
+        ("127.0.0.1", {"X-Real-Ip": "192.0.2.7"}, 404),
+        ("127.0.0.1", {"Via": "1.1 proxy"}, 404),
     ],
 )
 def test_metrics_are_for_this_machine_and_for_the_token(address: str, headers: dict, status: int) -> None:
