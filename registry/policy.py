@@ -19,6 +19,7 @@ from registry.errors import (
 from registry.models import AccessRequest, Adapter, Membership, Namespace, Token, User
 
 Role = Membership.Role
+CREATORS = frozenset({Role.CONTRIBUTOR, Role.WRITE, Role.ADMIN})  # who may make adapters in a namespace
 
 
 class Permission(StrEnum):
@@ -166,7 +167,7 @@ def require_namespace(caller: Caller, namespace: Namespace) -> None:
     if caller.user is None:
         raise SignInRequired("Creating an adapter needs a signed-in person.")
     role = caller.roles.get(namespace.pk, "")
-    if role not in {Role.CONTRIBUTOR, Role.WRITE, Role.ADMIN}:
+    if role not in CREATORS:
         raise NotAllowed(f"You may not create adapters in {namespace.name!r}.")
     if caller.token is not None and caller.token.role != Token.Role.WRITE:
         raise NotAllowed(f"The token {caller.token.name!r} may not create adapters: its role is {caller.token.role}.")

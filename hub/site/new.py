@@ -7,9 +7,7 @@ from django.views.decorators.http import require_http_methods
 from hub.site.visitor import caller, person
 from registry import adapters
 from registry.errors import RegistryError
-from registry.models import Membership
-
-MAY_CREATE = (Membership.Role.CONTRIBUTOR, Membership.Role.WRITE, Membership.Role.ADMIN)
+from registry.policy import CREATORS
 
 
 @require_http_methods(["GET", "POST"])
@@ -22,7 +20,7 @@ def new(request: HttpRequest) -> HttpResponse:
             return HttpResponseRedirect(f"/{made.full_name}")
         except RegistryError as refused:
             error = refused
-    mine = user.memberships.filter(role__in=MAY_CREATE).select_related("organization__namespace")
+    mine = user.memberships.filter(role__in=CREATORS).select_related("organization__namespace")
     owners = [user.username, *sorted(membership.organization.namespace.name for membership in mine)]
     shown = {"owners": owners, "given": request.POST, "error": error}
     return render(request, "site/new.html", shown, status=400 if error else 200)

@@ -59,7 +59,9 @@ def test_bytes_go_to_the_host_that_the_client_used_if_it_is_ours(wire, cast, set
     cast.adapter("alice/notes")
     settings.PUBLIC_URL, settings.ALLOWED_HOSTS = "https://hub.example.org", ["lan.example"]
     path, headers = f"/api/models/alice/notes/{WRITE}/main", bearer(cast.token("alice"))
-    assert wire.get(path, headers=headers | {"Host": "lan.example:8070"}).json()["casUrl"] == "http://lan.example:8070/xet"
+    assert (
+        wire.get(path, headers=headers | {"Host": "lan.example:8070"}).json()["casUrl"] == "http://lan.example:8070/xet"
+    )
 
 
 def test_datasets_have_tickets_too(wire, cast) -> None:
