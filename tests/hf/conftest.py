@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from django.core.cache import cache
+from django.core.cache import caches
 
 from registry import blobs
 from registry.blobs import BlobStore
@@ -21,7 +21,7 @@ def cast(db) -> Cast:
 def _quiet_hub(settings, tmp_path: Path) -> None:
     settings.BLOBS = f"file://{tmp_path / 'blobs'}"
     settings.DOORBELL = "tests.hf.wire.ring"
-    cache.clear()
+    caches["counters"].clear()
 
 
 @pytest.fixture
