@@ -70,8 +70,8 @@ def delete(adapter: Adapter, by: Caller) -> None:
 
 def set_private(adapter: Adapter, private: bool, by: Caller) -> None:
     """Change who may see the adapter; asking for what is so already leaves no trace."""
-    policy.require(by, Permission.CONFIGURE, adapter)
     with transaction.atomic():
+        policy.require_now(by, Permission.CONFIGURE, adapter)
         if Adapter.objects.filter(pk=adapter.pk, private=not private).update(private=private):
             audit.record(by.user, "adapter:visibility", adapter.full_name, before=not private, after=private)
             adapter.private = private

@@ -10,8 +10,9 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from registry import card, moderation, push
-from registry.models import Ref, Token
+from registry import adapters, card, moderation, push
+from registry.errors import AdapterQuarantined
+from registry.models import Adapter, Ref, Token
 from tests.hf.wire import Wire, deleted, file, header
 
 NAME = "alice/reviews-lora"
@@ -62,6 +63,14 @@ def test_an_upload_address_ends_with_its_owners_account(wire: Wire, cast):
     moderation.suspend(cast["bob"], cast.session("mona"), reason="Floods the hub.")
     answer = wire.put(href, b"promised")
     assert (answer.status_code, code(answer)) == (403, "upload-expired")
+
+
+def test_a_quarantine_that_came_in_between_keeps_the_visibility(cast):
+    stale = cast.adapter("alice/evidence")
+    moderation.quarantine(Adapter.objects.get(), cast.session("mona"), reason="Steals secrets.")
+    with pytest.raises(AdapterQuarantined):
+        adapters.set_private(stale, True, cast.session("alice"))
+    assert not Adapter.objects.get().private
 
 
 # --- questions that cost too much, or none that we asked for ---------------------------------------------------------
