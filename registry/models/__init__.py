@@ -9,7 +9,7 @@ from registry.models.moderation import AuditEvent, Ruling
 from registry.models.people import Membership, Namespace, Organization, Token, User
 from registry.models.site import SiteSetting
 from registry.models.social import Follow, Like
-from registry.models.verdicts import Attempt, Base, Verdict, WorkerHeartbeat
+from registry.models.verdicts import Attempt, Base, BaseManifest, Verdict, WorkerHeartbeat
 from registry.models.webhooks import Delivery, Watch, Webhook
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "Attempt",
     "AuditEvent",
     "Base",
+    "BaseManifest",
     "Blob",
     "Collection",
     "CollectionItem",

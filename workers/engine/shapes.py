@@ -1,0 +1,94 @@
+"""Measures the shapes of a base from its config.json alone: models of every task on the meta device, without weights.
+
+.engines/e5/bin/python -I workers/engine/shapes.py DIR      prints one JSON object: versions, own task, shapes by task
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(CHECKOUT), str(CHECKOUT / "client" / "src")]
+
+LABELS = (2, 3)  # what differs between the two is the size of a head
+
+
+def measure(folder: Path) -> dict[str, Any]:
+    """Raises `ValueError`, `KeyError` or `OSError` for a config.json that transformers cannot build a model from."""
+    import transformers
+
+    from dovetail.adapters.shapes import encode
+    from workers.engine.frozen import CLASSES
+
+    config = transformers.AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    tasks = [task for task, auto in CLASSES.items() if type(config) in auto._model_mapping]
+    shapes = {task: encode(found) for task in tasks for found in _shapes(folder, task)}
+    if not shapes:
+        raise ValueError(f"transformers has no language model for the architecture {config.model_type!r}")
+    return {"transformers": transformers.__version__, "own_task": _own_task(config, tasks), "tasks": shapes}
+
+
+def _own_task(config: Any, tasks: list[str]) -> str:
+    """The task whose model the base itself is."""
+    name = (config.architectures or [""])[0]
+    ends = {"ForCausalLM": "CAUSAL_LM", "LMHeadModel": "CAUSAL_LM", "ForConditionalGeneration": "SEQ_2_SEQ_LM"}
+    own = next((task for end, task in ends.items() if name.endswith(end)), "FEATURE_EXTRACTION")
+    return own if own in tasks else tasks[0]
+
+
+def _shapes(folder: Path, task: str) -> Iterator[Any]:
+    from dovetail.adapters.shapes import Shapes
+    from workers.engine.frozen import WITH_LABELS, manifest
+
+    try:
+        model = _build(folder, task, LABELS[0])
+        found = manifest(model)
+    except (AttributeError, StopIteration, IndexError):  # no text comes in: there is nothing to fit adapters of text to
+        return
+    labelled = [
+        path for path, module in manifest(_build(folder, task, LABELS[1])).modules.items()
+        if module != found.modules[path]
+    ] if task in WITH_LABELS else []  # fmt: skip
+    text = model.config.get_text_config()
+    yield Shapes(
+        found, int(getattr(text, "vocab_size", 0) or 0), int(getattr(text, "num_hidden_layers", 0) or 0),
+        bool(getattr(model.config, "tie_word_embeddings", False)), tuple(model.config.architectures or ()),
+        frozenset(labelled),
+    )  # fmt: skip
+
+
+def _build(folder: Path, task: str, labels: int) -> Any:
+    import torch
+    import transformers
+
+    from workers.engine.frozen import CLASSES, WITH_LABELS
+
+    config = transformers.AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    if task in WITH_LABELS:
+        config.num_labels = labels
+    architectures = config.architectures
+    with torch.device("meta"):
+        model = CLASSES[task].from_config(config, trust_remote_code=False)
+    model.config.architectures = architectures
+    return model
+
+
+def main(folder: Path) -> None:
+    """Speaks on what was stdout: libraries print there."""
+    voice = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    try:
+        said = measure(folder)
+    except (ValueError, KeyError, TypeError, OSError) as problem:
+        said = {"problem": " ".join(str(problem).split())[:400] or type(problem).__name__}
+    voice.write(json.dumps(said, allow_nan=False, separators=(",", ":")) + "\n")
+    voice.flush()
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

@@ -1,0 +1,60 @@
+"""Has an engine measure the shapes of bases by their config.json, in its own interpreter; fitting is in registry."""
+
+import json
+import logging
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from registry import fit
+from registry.errors import ShelfProblem
+from registry.models import Base
+from workers import matrix, report, sandbox
+from workers.report import NotAReport
+
+logger = logging.getLogger(__name__)
+
+SCRIPT = Path(__file__).parent / "engine" / "shapes.py"
+SECONDS = 120  # importing torch takes seconds on a busy machine, measuring one
+
+
+def measure(base: Base) -> int:
+    """Measure a base by its config and keep what was found; return for how many tasks it has a model.
+
+    Raises ShelfProblem, also where transformers knows no such model.
+    """
+    engine = matrix.built()[0]
+    said = _ask(matrix.interpreter(engine), base)
+    if problem := said.get("problem"):
+        raise ShelfProblem(
+            f"Engine {engine} cannot build {base.id} from its config.json: {problem}.",
+            fix="Check config.json; a model with code of its own is not taken.",
+        )
+    return fit.remember(base, engine, said)
+
+
+def measure_missing() -> int:
+    """Measure the bases that nobody measured; return how many. A base that cannot be measured is told of and left."""
+    done = 0
+    for base in fit.unmeasured():
+        try:
+            done += measure(base) > 0
+        except ShelfProblem as problem:
+            logger.warning("A base was not measured: %s", problem, extra={"base": base.id})
+    return done
+
+
+def _ask(python: Path, base: Base) -> dict[str, Any]:
+    if not python.exists():
+        raise ShelfProblem(f"There is no engine interpreter at {python}.", fix="Build it with `make engines`.")
+    with tempfile.TemporaryDirectory(prefix="dovetail-shapes-") as folder:
+        (Path(folder) / "config.json").write_text(json.dumps(base.config))
+        try:
+            done = subprocess.run(
+                [str(python), "-I", str(SCRIPT), folder], env=sandbox.environment(Path(folder)), cwd="/",
+                capture_output=True, timeout=SECONDS, check=False,
+            )  # fmt: skip
+            return report.parse(done.stdout)
+        except (OSError, subprocess.TimeoutExpired, NotAReport) as problem:
+            raise ShelfProblem(f"The shapes of {base.id} could not be measured: {problem}.") from problem
