@@ -18,7 +18,7 @@ from registry.refs import MAIN, VERIFIED
 
 MAX_PAGE = 100
 MAX_WISHES = 50  # values of one filter; each tag is a condition of its own, and databases bear only so many
-SORTS = {"updated": "updated_at", "created": "created_at", "downloads": "downloads"}
+SORTS = {"updated": "updated_at", "created": "created_at", "downloads": "downloads", "likes": "likes"}
 FACETS = {"verdict": "state", "base": "base", "kind": "kind", "task": "task", "license": "licence"}
 _SALT = "catalog.cursor."
 
@@ -40,6 +40,7 @@ class Query:
     rank_min: int | None = None
     rank_max: int | None = None
     size_max: int | None = None  # bytes
+    gated: bool | None = None
     type: str = "model"
     sort: str = "updated"
 
@@ -83,6 +84,8 @@ def matching(by: Caller, query: Query) -> QuerySet[Adapter]:
     for alternatives in (query.tag, query.language, *([tag] for tag in query.all_tags)):
         if alternatives:
             rows = rows.filter(_any_tag(alternatives))
+    if query.gated is not None:
+        rows = rows.exclude(gated="") if query.gated else rows.filter(gated="")
     bounds = {"rank__gte": query.rank_min, "rank__lte": query.rank_max, "size__lte": query.size_max}
     return rows.filter(**{lookup: bound for lookup, bound in bounds.items() if bound is not None})
 

@@ -86,6 +86,8 @@ def after(rows: QuerySet[Collection], cursor: str) -> QuerySet[Collection]:
     moment, _, pk = cursor.partition("_")
     with suppress(ValueError):
         at = datetime.fromisoformat(moment)
+        if at.tzinfo is None or len(pk) > 18:
+            raise ValueError
         return rows.filter(Q(updated_at__lt=at) | Q(updated_at=at, pk__lt=int(pk)))
     raise ValueInvalid("This cursor is not from this hub.", fix="Start again from the first page.")
 

@@ -12,7 +12,7 @@ _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9_])?")
 # The first part of every path that Dovetail, or the Hub protocol, uses for itself.
 RESERVED = frozenset(
     """
-    about account adapters admin api auth bases blob blog chat collections compare dashboard datasets docs enterprise
+    about account adapters admin api auth avatars bases blob blog chat collections compare dashboard datasets docs enterprise
     error explore favicon.ico feeds health help home humans.txt join jobs kernels legal livez login logout main me
     metrics models moderation new notifications oauth organizations papers policies policy posts pricing privacy
     readyz reports resolve robots.txt root search security settings signup site sitemap.xml spaces static stats
@@ -25,6 +25,7 @@ MAX_SEGMENT = 255
 MAX_DEPTH = 32
 # Control and format characters (some change the reading direction, some HFS+ ignores), halves of surrogate pairs, line
 # ends: a name with them looks like another name.
+_DRIVE = re.compile(r"[A-Za-z]:")
 _INVISIBLE = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 
 
@@ -84,8 +85,10 @@ def check_path(path: str) -> str:
         raise refuse("it is empty" if not path else f"it is longer than {MAX_PATH} bytes")
     if not _INVISIBLE.isdisjoint(map(unicodedata.category, path)):
         raise refuse("it holds control or invisible characters")
-    if "\\" in path or ":" in path:  # on Windows a:b is a second stream of the file a, and c:b is on another drive
-        raise refuse("it holds a backslash or a colon")
+    if "\\" in path:
+        raise refuse("it holds a backslash")
+    if _DRIVE.match(path):
+        raise refuse("it begins like a drive of Windows")
     path = unicodedata.normalize("NFC", path)
     segments = path.split("/")
     if len(segments) > MAX_DEPTH:
@@ -101,8 +104,10 @@ def _segment_problem(segment: str) -> str:
         return "it holds an empty part, `.` or `..`"
     if segment != segment.rstrip(". "):
         return "a part of it ends in a dot or a space"
-    if fold(segment) == ".git":
-        return "`.git` is reserved"
+    # On Windows what follows a colon is a stream of the thing before it: `.git::$INDEX_ALLOCATION` is `.git` itself.
+    before_colon = segment.partition(":")[0].rstrip(". ")
+    if fold(before_colon) == ".git" or not before_colon:
+        return "`.git` is reserved" if before_colon else "a part of it begins with a colon, dots or spaces alone"
     if len(segment.encode()) > MAX_SEGMENT:
         return f"a part of it is longer than {MAX_SEGMENT} bytes"
     return ""

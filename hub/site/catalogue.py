@@ -16,7 +16,7 @@ from registry.catalog import Query
 
 FACETS = {"verdict": "Verdict", "base": "Base model", "kind": "Kind", "task": "Task", "license": "Licence"}
 CHIPS = {**FACETS, "author": "Author", "tag": "Tag"}
-SORTS = {"updated": "newest version", "created": "newest adapter", "downloads": "most downloads"}
+SORTS = {"updated": "newest version", "created": "newest adapter", "downloads": "most downloads", "likes": "most likes"}
 NAMES = {"base": last_part, "kind": kind_name, "task": spaced}
 
 

@@ -12,11 +12,12 @@ from django.views.decorators.http import require_safe
 
 from hub.site.proof import Proof, proof
 from hub.site.visitor import caller
-from registry import adapters, facts, policy, pull, refs, verdicts
+from registry import adapters, facts, gates, policy, pull, refs, social, verdicts
+from registry.errors import RegistryError
 from registry.facts import Facts
 from registry.manifest import Entry
 from registry.models import Adapter, Revision
-from registry.policy import Caller
+from registry.policy import Caller, Permission
 
 WEIGHTS = (".safetensors", ".bin", ".pt", ".gguf")
 
@@ -68,6 +69,32 @@ class Head:
     @cached_property
     def may_write(self) -> bool:
         return policy.may_write(self.by, self.adapter)
+
+    @cached_property
+    def gate(self) -> str:
+        """What stands between this visitor and the files: "" nothing, else closed, pending or rejected."""
+        if policy.passes_gate(self.by, self.adapter):
+            return ""
+        request = gates.mine(self.adapter, self.by)
+        # Let in and yet outside is a fine-grained token's case alone, and no browser has one.
+        return "closed" if request is None else request.status
+
+    @cached_property
+    def gate_reason(self) -> str:
+        request = gates.mine(self.adapter, self.by)
+        return request.reason if request else ""
+
+    @cached_property
+    def is_liked(self) -> bool:
+        return social.likes(self.by, self.adapter)
+
+    @cached_property
+    def may_configure(self) -> bool:
+        try:
+            policy.require(self.by, Permission.CONFIGURE, self.adapter)
+        except RegistryError:
+            return False
+        return True
 
     @property
     def is_empty(self) -> bool:

@@ -6,7 +6,7 @@ from django.views.decorators.http import require_safe
 
 from hub.site.lines import lines
 from hub.site.visitor import caller
-from registry import catalog, people
+from registry import catalog, collections, people, social
 from registry.catalog import Query
 from registry.models import Membership
 
@@ -29,6 +29,9 @@ def namespace(request: HttpRequest, ns: str) -> HttpResponse:
         "count": catalog.matching(by, query).count(),
         "lines": lines(page),
         "next": f"?cursor={page.next}" if page.next else "",
+        "follows": social.follows(by, found),
+        "followers": social.followers(found).count(),
+        "has_collections": collections.listed(by, owners=[found.name]).exists(),
         "is_self": by.user is not None and by.user.namespace_id == found.pk,
     }
     return render(request, "site/namespace.html", shown)

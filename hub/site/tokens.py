@@ -9,9 +9,12 @@ from django.utils import timezone
 from django.utils.dateparse import parse_date
 from django.views.decorators.http import require_http_methods, require_POST
 
-from hub.site.visitor import person
-from registry import people
+from hub.site.visitor import caller, person
+from registry import people, policy
 from registry.errors import RegistryError, ValueInvalid
+from registry.models import Adapter
+
+MOST_OFFERED = 200
 
 
 @require_http_methods(["GET", "POST"])
@@ -22,10 +25,13 @@ def tokens(request: HttpRequest) -> HttpResponse:
     if request.method == "POST":
         try:
             name, role = request.POST.get("name", ""), request.POST.get("role", "")
-            shown["value"] = people.make_token(user, name, role, expires_at=_expiry(request.POST.get("expires", "")))
+            grants = _grants(request) if role == "fine-grained" else {}
+            expires_at = _expiry(request.POST.get("expires", ""))
+            shown["value"] = people.make_token(user, name, role, expires_at=expires_at, grants=grants)
             shown["given"] = {}
         except RegistryError as error:
             shown["error"] = error
+    shown["repositories"] = _repositories(request)
     shown |= {"tokens": list(user.tokens.all()), "now": timezone.now(), "tomorrow": date.today() + timedelta(days=1)}
     return render(request, "site/tokens.html", shown, status=400 if "error" in shown else 200)
 
@@ -34,6 +40,26 @@ def tokens(request: HttpRequest) -> HttpResponse:
 def revoke(request: HttpRequest, token_id: int) -> HttpResponse:
     people.revoke_token(person(request), token_id)
     return HttpResponseRedirect("/settings/tokens")
+
+
+def _repositories(request: HttpRequest) -> list[tuple[str, str]]:
+    """The repositories a token may be made for, with the right that was chosen before an error; the newest first."""
+    by = caller(request)
+    mine = Adapter.objects.filter(policy.visible_to(by), namespace_id__in=list(by.roles))
+    rows = mine.select_related("namespace").order_by("-updated_at")[:MOST_OFFERED]
+    return [(row.full_name, request.POST.get(f"grant:{row.full_name}", "")) for row in rows]
+
+
+def _grants(request: HttpRequest) -> dict[str, str]:
+    """Read the chosen repositories: one field for each of the person's own, and one for a name typed by hand."""
+    sent = [(key, str(value)) for key, value in request.POST.items()]
+    chosen = {key.removeprefix("grant:"): value for key, value in sent if key.startswith("grant:")}
+    if other := request.POST.get("other", "").strip():
+        chosen[other] = request.POST.get("other_right", "read")
+    grants = {name: right for name, right in chosen.items() if right}
+    if not grants:
+        raise ValueInvalid("No repository is chosen.", fix="Choose read or write for one at least.")
+    return grants
 
 
 def _expiry(text: str) -> datetime | None:

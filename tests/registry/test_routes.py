@@ -21,7 +21,8 @@ METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")  # HEAD and OPTIONS do what 
 
 # anyone · person: by session or token · session: never by token · organisation: who administers it · create: who may
 # make adapters in the namespace · moderator and admin: in a session · ticket: only with what another route handed out ·
-# like: a person who sees the adapter · member: of the organisation · collection: who writes in the namespace it is in ·
+# like: a person who sees the adapter · owner: who may configure it, in a session · member: of the organisation ·
+# collection: who writes in the namespace that it is in ·
 # machine: this machine, or the token of the metrics · nothing: whatever is asked, nothing is done · and the permissions
 # on the adapter that the address names. {kind} is models or datasets, {of} the same for pages, {type} model or dataset.
 TABLE = """
@@ -122,16 +123,28 @@ bases                                                        GET anyone
 bases/<name>                                                 GET anyone
 docs                                                         GET anyone
 docs/<name>                                                  GET anyone
+avatars/<name>.svg                                           GET anyone
+collections                                                  GET anyone
+collections/<ns>/<slug>                                      GET anyone
 join                                                         GET anyone  POST anyone
 login                                                        GET anyone  POST anyone
+login/device                                                 GET session  POST session
 logout                                                       POST anyone
 new                                                          GET session  POST session
 settings/profile                                             GET session  POST session
+settings/following/<ns>                                      POST session
+settings/webhooks                                            GET session  POST session
+settings/webhooks/<number>                                   GET session
+settings/webhooks/<number>/change                            POST session
+settings/webhooks/<number>/deliveries/<delivery>/again       POST session
 settings/tokens                                              GET session  POST session
 settings/tokens/<token_id>/revoke                            POST session
 robots.txt                                                   GET anyone
 <ns>                                                         GET anyone
 {of}<ns>/<name>                                              GET adapter:read
+{of}<ns>/<name>/like                                         POST like
+{of}<ns>/<name>/ask-access                                   POST like
+{of}<ns>/<name>/access                                       GET owner  POST owner
 {of}<ns>/<name>/tree/<rev>                                   GET adapter:download
 {of}<ns>/<name>/tree/<rev>/<path>                            GET adapter:download
 {of}<ns>/<name>/blob/<rev>/<path>                            GET adapter:download
@@ -201,6 +214,7 @@ def test_every_permission_of_the_table_is_one():
         "ticket",
         "machine",
         "like",
+        "owner",
         "member",
         "collection",
         "nothing",
@@ -230,7 +244,8 @@ def ask(address: str, method: str, name: str, who: dict | None = None, body: dic
     """Send a request to an address of the table about acme/<name>."""
     given = {"ns": "acme", "name": name, "full_name": f"acme/{name}", "rev": "main", "path": ".gitattributes"}
     given |= {"tail": "main/.gitattributes", "org": "acme", "user": "erin", "id": "1", "token_id": "1", "number": "1"}
-    given |= {"topic": "x", "rest": "main/x", "status": "pending", "slug": f"x-{'0' * 24}", "item": "1"}
+    given |= {"topic": "x", "rest": "main/x", "status": "pending", "slug": f"x-{'0' * 24}"}
+    given |= {"item": "1", "delivery": "1"}
     if "/tree/<tail>" in address:
         given["tail"] = "main"
     if "commit/<rev>" in address and not address.startswith("api"):
@@ -248,7 +263,7 @@ def ask(address: str, method: str, name: str, who: dict | None = None, body: dic
 
 ROWS = list(rows())
 IDS = [f"{method} {address}" for address, method, *_ in ROWS]
-ON_ADAPTERS = [row for row in ROWS if row[2] in {*map(str, Permission), "like"}]
+ON_ADAPTERS = [row for row in ROWS if row[2] in {*map(str, Permission), "like", "owner"}]
 
 
 @pytest.mark.parametrize("address", sorted({address for address, method, *_ in ROWS if method != "*"} - {"admin/"}))

@@ -1,0 +1,62 @@
+"""The gate before an adapter's files: asking to be let in, and the owner's page of requests."""
+
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import render
+from django.views.decorators.http import require_http_methods, require_POST
+
+from hub.site.head import Head
+from hub.site.visitor import caller, person
+from registry import adapters, gates, pull
+from registry.errors import RegistryError, ValueInvalid
+from registry.models import AccessRequest
+from registry.policy import Permission
+
+SHOWN = 100  # requests of one state on a page; clients list them all
+
+
+@require_POST
+def ask(request: HttpRequest, ns: str, name: str, type: str = "model") -> HttpResponse:
+    """Ask for the files, and go back to the adapter's page, which says how that stands."""
+    adapter = adapters.find(f"{ns}/{name}", caller(request), Permission.BROWSE, type=type)
+    person(request)
+    gates.ask(adapter, caller(request), request.POST.get("text", ""))
+    return HttpResponseRedirect(f"/{'datasets/' if type == 'dataset' else ''}{adapter.full_name}")
+
+
+@require_http_methods(["GET", "POST"])
+def access(request: HttpRequest, ns: str, name: str, type: str = "model") -> HttpResponse:
+    """Show who asked and who is in; POST decides one request, lets somebody in, or moves the gate."""
+    by = caller(request)
+    adapter = adapters.find(f"{ns}/{name}", by, Permission.CONFIGURE, type=type)
+    head = Head(adapter, pull.resolve(adapter, "main"), "main", by)
+    error = None
+    if request.method == "POST":
+        try:
+            _decide(request, head)
+            return HttpResponseRedirect(f"{head.url}/access")
+        except RegistryError as refusal:
+            error = refusal
+    lists = [(status, list(gates.requests(adapter, status, by).order_by("-pk")[:SHOWN])) for status in _ORDER]
+    shown = {"head": head, "tab": "access", "lists": lists, "error": error}
+    return render(request, "site/access.html", shown, status=400 if error else 200)
+
+
+_ORDER = (AccessRequest.Status.PENDING, AccessRequest.Status.ACCEPTED, AccessRequest.Status.REJECTED)
+
+
+def _decide(request: HttpRequest, head: Head) -> None:
+    given, by = request.POST, caller(request)
+    if "gate" in given:
+        gates.set_gate(head.adapter, given["gate"], by)
+    elif "grant" in given:
+        gates.grant(head.adapter, given["grant"].strip(), by)
+    elif given.get("request", "").isdecimal():
+        gates.decide(
+            head.adapter,
+            given.get("status", ""),
+            by,
+            request_id=min(int(given["request"]), (1 << 63) - 1),
+            reason=given.get("reason", ""),
+        )
+    else:
+        raise ValueInvalid("The form names nothing to decide.", fix="Use the buttons of the page.")

@@ -1,0 +1,78 @@
+"""A person's webhooks: make one, stop it, see what it was told and how that went, tell it again."""
+
+import json
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import render
+from django.views.decorators.debug import sensitive_post_parameters
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
+
+from hub.site.visitor import caller, person
+from registry import webhooks
+from registry.errors import RegistryError, ValueInvalid
+from registry.webhooks import Wish
+
+SHOWN = 50
+
+
+@sensitive_post_parameters("secret")
+@require_http_methods(["GET", "POST"])
+def listed(request: HttpRequest) -> HttpResponse:
+    """List the webhooks; POST makes one."""
+    person(request)
+    shown: dict[str, Any] = {"given": request.POST}
+    if request.method == "POST":
+        try:
+            webhooks.create(_wish(request), caller(request))
+            return HttpResponseRedirect("/settings/webhooks")
+        except RegistryError as error:
+            shown["error"] = error
+    shown["webhooks"] = list(webhooks.mine(caller(request)))
+    return render(request, "site/webhooks.html", shown, status=400 if "error" in shown else 200)
+
+
+@require_safe
+def one(request: HttpRequest, number: int) -> HttpResponse:
+    """What one webhook was told, newest first."""
+    person(request)
+    webhook = webhooks.find(number, caller(request))
+    rows = webhooks.deliveries(webhook)[:SHOWN]
+    deliveries = [(row, json.dumps(row.payload, indent=1, ensure_ascii=False)) for row in rows]
+    shown = {"webhook": webhook, "deliveries": deliveries}
+    return render(request, "site/webhook.html", shown)
+
+
+@require_POST
+def change(request: HttpRequest, number: int) -> HttpResponse:
+    """Stop it, let it go on, or delete it."""
+    person(request)
+    webhook = webhooks.find(number, caller(request))
+    match request.POST.get("do"):
+        case "delete":
+            webhooks.delete(webhook)
+        case "enable" | "disable" as what:
+            webhooks.set_disabled(webhook, what == "disable")
+        case _:
+            raise ValueInvalid("The form does not say what to do.", fix="Use the buttons of the page.")
+    return HttpResponseRedirect("/settings/webhooks")
+
+
+@require_POST
+def redeliver(request: HttpRequest, number: int, delivery: int) -> HttpResponse:
+    """Tell the same once more."""
+    person(request)
+    webhooks.redeliver(webhooks.find(number, caller(request)), delivery)
+    return HttpResponseRedirect(f"/settings/webhooks/{number}")
+
+
+def _wish(request: HttpRequest) -> Wish:
+    """Read the form: `watched` has one thing a line, ns/name for a repository and a name for all of somebody's."""
+    watched = []
+    for word in request.POST.get("watched", "").split():
+        if word.startswith("datasets/"):
+            watched.append(("dataset", word.removeprefix("datasets/")))
+        else:
+            watched.append(("model" if "/" in word else "user", word))
+    url, secret = request.POST.get("url", "").strip(), request.POST.get("secret", "").strip()
+    return Wish(url, watched, request.POST.getlist("domains"), secret or None)
