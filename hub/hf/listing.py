@@ -9,6 +9,7 @@ from hub.hf.shapes import JSON
 from registry import catalog, pull, refs
 from registry.errors import ValueInvalid
 from registry.models import Adapter, Ref
+from registry.policy import missing
 
 _OF_MODELS = """
     author baseModels cardData childrenModelCount config createdAt disabled downloads downloadsAllTime evalResults
@@ -22,7 +23,7 @@ _OF_DATASETS = """
 """
 EXPANDABLE = {"model": _OF_MODELS.split(), "dataset": _OF_DATASETS.split()}
 FULL_PAGE = 25  # repositories whose files are all named
-SORTS = {"lastModified": "updated", "createdAt": "created", "downloads": "downloads"}
+SORTS = {"lastModified": "updated", "createdAt": "created", "downloads": "downloads", "likes": "likes"}
 ALIASES = {"adapters": "adapter-transformers"}
 
 
@@ -38,6 +39,12 @@ class Info(Route):
         if bodies.truth(request.GET.get("securityStatus")):
             shown["securityRepoStatus"] = {"scansDone": False, "filesWithIssues": []}
         return answer(only(shown, wanted))
+
+    def delete(self, request: HttpRequest, ns: str, name: str, rev: str = "main") -> HttpResponse:
+        """What an id without a namespace makes of DELETE …/like."""
+        if name == "like":
+            raise missing(ns)
+        return self.http_method_not_allowed(request)
 
 
 class List(Route):
@@ -90,6 +97,7 @@ def _query(request: HttpRequest, type: str) -> catalog.Query:
         q=" ".join(many("search")),
         author=many("author"),
         all_tags=[ALIASES.get(tag, tag) for tag in tags],
+        gated=bodies.truth(request.GET["gated"]) if request.GET.get("gated") else None,
         type=type,
         sort=SORTS.get(request.GET.get("sort", ""), "updated"),
     )
