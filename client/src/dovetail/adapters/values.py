@@ -4,7 +4,6 @@ from __future__ import annotations
 
 # Per dtype: bytes a value has, the bits of its last byte and of the byte before that are all set in NaN and infinity.
 EXPONENTS = {"F64": (8, 0x7F, 0xF0), "F32": (4, 0x7F, 0x80), "BF16": (2, 0x7F, 0x80), "F16": (2, 0x7C, 0x00)}
-ZEROS = b"\x00\x80"  # a sign without a value is zero too
 
 
 def has_not_finite(dtype: str, raw: bytes) -> bool:
