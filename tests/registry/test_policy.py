@@ -4,10 +4,12 @@ import pytest
 from django.db.models import Q
 from django.utils import timezone
 
-from registry import adapters, moderation, people, policy
+from registry import adapters, gates, moderation, people, policy
 from registry.errors import (
+    AccessRequired,
     AdapterNotFound,
     AdapterQuarantined,
+    GateSignInRequired,
     NotAllowed,
     RegistryError,
     SessionRequired,
@@ -21,6 +23,7 @@ from registry.policy import Caller, Permission
 # says so, by dave; only the last one is carol's own, who is suspended and cannot ask at all. What may happen:
 #     ok   yes          nf  as if it did not exist     in   sign in first
 #     no   not allowed  q   quarantined, and told so   web  only in a session
+#     gate ask the owner to be let in                  gin  the same, and sign in first
 WHO = """
     anonymous  carol  carol:write  carol:read
     alice  alice:write  alice:read  alice:fine-write  alice:fine-read  alice:other
@@ -28,98 +31,142 @@ WHO = """
 """.split()  # noqa: SIM905
 
 TABLE = """
-                  adapter:read  adapter:download  adapter:push  adapter:configure  adapter:quarantine
+                  read   browse   download   discuss   push   configure   quarantine
 
 public
-anonymous         ok            ok                in            in                 in
-carol             ok            ok                no            no                 no
-carol:write       ok            ok                no            no                 web
-carol:read        ok            ok                no            no                 web
-alice             ok            ok                ok            ok                 no
-alice:write       ok            ok                ok            ok                 web
-alice:read        ok            ok                no            no                 web
-alice:fine-write  ok            ok                ok            no                 web
-alice:fine-read   ok            ok                no            no                 web
-alice:other       ok            ok                no            no                 web
-bob               ok            ok                ok            no                 no
-bob:write         ok            ok                ok            no                 web
-dave              ok            ok                no            no                 no
-dave:write        ok            ok                no            no                 web
-erin              ok            ok                no            no                 no
-erin:write        ok            ok                no            no                 web
-mona              ok            ok                no            no                 ok
-mona:write        ok            ok                no            no                 web
-ada               ok            ok                no            no                 ok
+anonymous         ok     ok       ok         in        in     in          in
+carol             ok     ok       ok         ok        no     no          no
+carol:write       ok     ok       ok         ok        no     no          web
+carol:read        ok     ok       ok         no        no     no          web
+alice             ok     ok       ok         ok        ok     ok          no
+alice:write       ok     ok       ok         ok        ok     ok          web
+alice:read        ok     ok       ok         no        no     no          web
+alice:fine-write  ok     ok       ok         ok        ok     no          web
+alice:fine-read   ok     ok       ok         no        no     no          web
+alice:other       ok     ok       ok         no        no     no          web
+bob               ok     ok       ok         ok        ok     no          no
+bob:write         ok     ok       ok         ok        ok     no          web
+dave              ok     ok       ok         ok        no     no          no
+dave:write        ok     ok       ok         ok        no     no          web
+erin              ok     ok       ok         ok        no     no          no
+erin:write        ok     ok       ok         ok        no     no          web
+mona              ok     ok       ok         ok        no     no          ok
+mona:write        ok     ok       ok         ok        no     no          web
+ada               ok     ok       ok         ok        no     no          ok
 
 private
-anonymous         nf            nf                nf            nf                 in
-carol             nf            nf                nf            nf                 no
-carol:write       nf            nf                nf            nf                 web
-carol:read        nf            nf                nf            nf                 web
-alice             ok            ok                ok            ok                 no
-alice:write       ok            ok                ok            ok                 web
-alice:read        ok            ok                no            no                 web
-alice:fine-write  ok            ok                ok            no                 web
-alice:fine-read   ok            ok                no            no                 web
-alice:other       nf            nf                nf            nf                 web
-bob               ok            ok                ok            no                 no
-bob:write         ok            ok                ok            no                 web
-dave              ok            ok                no            no                 no
-dave:write        ok            ok                no            no                 web
-erin              ok            ok                no            no                 no
-erin:write        ok            ok                no            no                 web
-mona              nf            nf                nf            nf                 ok
-mona:write        nf            nf                nf            nf                 web
-ada               nf            nf                nf            nf                 ok
+anonymous         nf     nf       nf         nf        nf     nf          in
+carol             nf     nf       nf         nf        nf     nf          no
+carol:write       nf     nf       nf         nf        nf     nf          web
+carol:read        nf     nf       nf         nf        nf     nf          web
+alice             ok     ok       ok         ok        ok     ok          no
+alice:write       ok     ok       ok         ok        ok     ok          web
+alice:read        ok     ok       ok         no        no     no          web
+alice:fine-write  ok     ok       ok         ok        ok     no          web
+alice:fine-read   ok     ok       ok         no        no     no          web
+alice:other       nf     nf       nf         nf        nf     nf          web
+bob               ok     ok       ok         ok        ok     no          no
+bob:write         ok     ok       ok         ok        ok     no          web
+dave              ok     ok       ok         ok        no     no          no
+dave:write        ok     ok       ok         ok        no     no          web
+erin              ok     ok       ok         ok        no     no          no
+erin:write        ok     ok       ok         ok        no     no          web
+mona              nf     nf       nf         nf        nf     nf          ok
+mona:write        nf     nf       nf         nf        nf     nf          web
+ada               nf     nf       nf         nf        nf     nf          ok
 
 dave's
-dave              ok            ok                ok            no                 no
-dave:write        ok            ok                ok            no                 web
-erin              ok            ok                no            no                 no
-bob               ok            ok                ok            no                 no
+dave              ok     ok       ok         ok        ok     no          no
+dave:write        ok     ok       ok         ok        ok     no          web
+erin              ok     ok       ok         ok        no     no          no
+bob               ok     ok       ok         ok        ok     no          no
 
 quarantined
-anonymous         nf            nf                nf            nf                 in
-carol             nf            nf                nf            nf                 no
-carol:write       nf            nf                nf            nf                 web
-carol:read        nf            nf                nf            nf                 web
-alice             ok            q                 q             q                  no
-alice:write       ok            q                 q             q                  web
-alice:read        ok            q                 q             q                  web
-alice:fine-write  ok            q                 q             q                  web
-alice:fine-read   ok            q                 q             q                  web
-alice:other       nf            nf                nf            nf                 web
-bob               ok            q                 q             q                  no
-bob:write         ok            q                 q             q                  web
-dave              nf            nf                nf            nf                 no
-dave:write        nf            nf                nf            nf                 web
-erin              nf            nf                nf            nf                 no
-erin:write        nf            nf                nf            nf                 web
-mona              ok            nf                nf            nf                 ok
-mona:write        nf            nf                nf            nf                 web
-ada               ok            nf                nf            nf                 ok
+anonymous         nf     nf       nf         nf        nf     nf          in
+carol             nf     nf       nf         nf        nf     nf          no
+carol:write       nf     nf       nf         nf        nf     nf          web
+carol:read        nf     nf       nf         nf        nf     nf          web
+alice             ok     q        q          q         q      q           no
+alice:write       ok     q        q          q         q      q           web
+alice:read        ok     q        q          q         q      q           web
+alice:fine-write  ok     q        q          q         q      q           web
+alice:fine-read   ok     q        q          q         q      q           web
+alice:other       nf     nf       nf         nf        nf     nf          web
+bob               ok     q        q          q         q      q           no
+bob:write         ok     q        q          q         q      q           web
+dave              nf     nf       nf         nf        nf     nf          no
+dave:write        nf     nf       nf         nf        nf     nf          web
+erin              nf     nf       nf         nf        nf     nf          no
+erin:write        nf     nf       nf         nf        nf     nf          web
+mona              ok     nf       nf         nf        nf     nf          ok
+mona:write        nf     nf       nf         nf        nf     nf          web
+ada               ok     nf       nf         nf        nf     nf          ok
 
 dave's, quarantined
-dave              ok            q                 q             q                  no
-erin              nf            nf                nf            nf                 no
+dave              ok     q        q          q         q      q           no
+erin              nf     nf       nf         nf        nf     nf          no
 
 private, quarantined
-carol             nf            nf                nf            nf                 no
-alice             ok            q                 q             q                  no
-erin              nf            nf                nf            nf                 no
-mona              nf            nf                nf            nf                 ok
+carol             nf     nf       nf         nf        nf     nf          no
+alice             ok     q        q          q         q      q           no
+erin              nf     nf       nf         nf        nf     nf          no
+mona              nf     nf       nf         nf        nf     nf          ok
 
 owner suspended
-anonymous         nf            nf                nf            nf                 in
-alice             nf            nf                nf            nf                 no
-alice:write       nf            nf                nf            nf                 web
-bob               nf            nf                nf            nf                 no
-mona              ok            nf                nf            nf                 ok
-mona:write        nf            nf                nf            nf                 web
-ada               ok            nf                nf            nf                 ok
+anonymous         nf     nf       nf         nf        nf     nf          in
+alice             nf     nf       nf         nf        nf     nf          no
+alice:write       nf     nf       nf         nf        nf     nf          web
+bob               nf     nf       nf         nf        nf     nf          no
+mona              ok     nf       nf         nf        nf     nf          ok
+mona:write        nf     nf       nf         nf        nf     nf          web
+ada               ok     nf       nf         nf        nf     nf          ok
+
+gated
+anonymous         ok     ok       gin        in        in     in          in
+carol             ok     ok       gate       ok        no     no          no
+carol:write       ok     ok       gate       ok        no     no          web
+carol:read        ok     ok       gate       no        no     no          web
+alice             ok     ok       ok         ok        ok     ok          no
+alice:write       ok     ok       ok         ok        ok     ok          web
+alice:read        ok     ok       ok         no        no     no          web
+alice:fine-write  ok     ok       ok         ok        ok     no          web
+alice:fine-read   ok     ok       ok         no        no     no          web
+alice:other       ok     ok       gate       no        no     no          web
+bob               ok     ok       ok         ok        ok     no          no
+bob:write         ok     ok       ok         ok        ok     no          web
+dave              ok     ok       ok         ok        no     no          no
+dave:write        ok     ok       ok         ok        no     no          web
+erin              ok     ok       ok         ok        no     no          no
+erin:write        ok     ok       ok         ok        no     no          web
+mona              ok     ok       gate       ok        no     no          ok
+mona:write        ok     ok       gate       ok        no     no          web
+ada               ok     ok       gate       ok        no     no          ok
+
+gated, carol let in
+anonymous         ok     ok       gin        in        in     in          in
+carol             ok     ok       ok         ok        no     no          no
+carol:write       ok     ok       ok         ok        no     no          web
+carol:read        ok     ok       ok         no        no     no          web
+alice             ok     ok       ok         ok        ok     ok          no
+alice:write       ok     ok       ok         ok        ok     ok          web
+alice:read        ok     ok       ok         no        no     no          web
+alice:fine-write  ok     ok       ok         ok        ok     no          web
+alice:fine-read   ok     ok       ok         no        no     no          web
+alice:other       ok     ok       gate       no        no     no          web
+bob               ok     ok       ok         ok        ok     no          no
+bob:write         ok     ok       ok         ok        ok     no          web
+dave              ok     ok       ok         ok        no     no          no
+dave:write        ok     ok       ok         ok        no     no          web
+erin              ok     ok       ok         ok        no     no          no
+erin:write        ok     ok       ok         ok        no     no          web
+mona              ok     ok       gate       ok        no     no          ok
+mona:write        ok     ok       gate       ok        no     no          web
+ada               ok     ok       gate       ok        no     no          ok
 """
 
 ANSWERS = {
+    AccessRequired: "gate",
+    GateSignInRequired: "gin",
     AdapterNotFound: "nf",
     AdapterQuarantined: "q",
     SignInRequired: "in",
@@ -131,7 +178,7 @@ ANSWERS = {
 def cells() -> list[tuple[str, str, Permission, str]]:
     """Every cell of TABLE: state, caller, permission, answer."""
     lines = [line for line in TABLE.splitlines() if line.strip()]
-    permissions = [Permission(word) for word in lines[0].split()]
+    permissions = [Permission(f"adapter:{word}") for word in lines[0].split()]
     found, state = [], ""
     for line in lines[1:]:
         who, *answers = line.split()
@@ -153,7 +200,12 @@ def world(cast) -> dict[str, Adapter]:
         "dave's, quarantined": cast.adapter("acme/daves-bad", by="dave"),
         "private, quarantined": cast.adapter("acme/private-bad", private=True),
         "owner suspended": cast.adapter("carol/notes", by="carol"),
+        "gated": cast.adapter("acme/gated"),
+        "gated, carol let in": cast.adapter("acme/opened"),
     }
+    for state in ("gated", "gated, carol let in"):
+        gates.set_gate(made[state], "manual", cast.session("alice"))
+    gates.grant(made["gated, carol let in"], "carol", cast.session("alice"))
     Adapter.objects.filter(name__endswith="bad").update(quarantined_at=timezone.now())
     return made
 
@@ -191,7 +243,7 @@ def test_the_answers_are_those_of_the_table(cast, world, state):
 
 
 def test_the_table_has_a_row_for_everybody_and_a_column_for_every_permission():
-    whole = {"public", "private", "quarantined"}
+    whole = {"public", "private", "quarantined", "gated"}
     for state in whole:
         assert {who for at, who, *_ in cells() if at == state} == set(WHO)
     assert {permission for _, _, permission, _ in cells()} == set(Permission)
