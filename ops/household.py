@@ -48,17 +48,17 @@ def end_with_make() -> None:
         _end_with_parent()
 
 
-def make_was_interrupted() -> bool:
-    """Return whether the make that runs us got a SIGINT that was sent to it alone.
+def make_catches_interrupts() -> bool:
+    """Return whether the make that runs us, if one does, has a handler for SIGINT.
 
-    It passes SIGTERM on, but takes a SIGINT for a Ctrl-C that everybody in the terminal has seen: it resets its handler
-    and waits for us. That missing handler is what we can see.
+    It passes SIGTERM on, but takes a SIGINT that was sent to it alone for a Ctrl-C that everybody in the terminal has
+    seen: it resets its handler and waits for us. That the handler went is what we can see.
     """
     if not _parent_is_make():
         return False
     status = Path(f"/proc/{os.getppid()}/status").read_text()
     caught = int(status.partition("SigCgt:")[2].split()[0], 16)
-    return not caught & 1 << (signal.SIGINT - 1)
+    return bool(caught & 1 << (signal.SIGINT - 1))
 
 
 def _parent_is_make() -> bool:
@@ -117,9 +117,10 @@ class Household:
 
     def wait(self) -> None:
         """Watch until a program ends by itself (Stop) or somebody asks to stop (StopAsked)."""
+        watched = make_catches_interrupts()  # in the background of a script it ignores them from the start
         while True:
             self.require_all_alive()
-            if make_was_interrupted():
+            if watched and not make_catches_interrupts():
                 raise StopAsked("SIGINT")
             time.sleep(0.5)
 

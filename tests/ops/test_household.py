@@ -25,7 +25,12 @@ signal.signal(signal.SIGTERM, leave)
 print("ready", flush=True)
 while True: time.sleep(0.05)
 """
-DEAF = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('ready', flush=True); time.sleep(600)"
+DEAF = """
+import os, signal, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+print("ready", os.getpid(), flush=True)
+time.sleep(600)
+"""
 WITH_CHILD = """
 import subprocess, time
 print("ready", subprocess.Popen(["sleep", "600"]).pid, flush=True)
@@ -77,16 +82,13 @@ def test_a_program_that_ends_by_itself_is_named_with_its_log(household: Househol
 
 
 def test_a_program_that_is_killed_is_named_with_the_signal(household: Household) -> None:
-    start(household, "web", DEAF)
-    [child] = psutil.Process().children()
-    child.kill()
+    os.kill(int(start(household, "web", DEAF).split()[-1]), signal.SIGKILL)
     with pytest.raises(Stop, match="The web was killed by SIGKILL"):
         household.wait()
 
 
 def test_a_program_that_ignores_sigterm_is_ended_after_its_grace(household: Household) -> None:
-    start(household, "web", DEAF, grace=0.2)
-    [child] = psutil.Process().children()
+    child = psutil.Process(int(start(household, "web", DEAF, grace=0.2).split()[-1]))
     household.stop()
     assert not child.is_running()
 

@@ -68,13 +68,23 @@ class Up:
         return found
 
 
+def hear_interrupts() -> None:
+    """Undo what a shell does to its background commands, for a suite that runs as one."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def make_up(folder: Path, data: Path, **environment: str) -> Up:
     [port] = free_ports()
     output = folder / f"up-{port}.txt"
     command = ["make", "up", f"PORT={port}", f"DATA={data}"]
     with output.open("wb") as out:
         process = subprocess.Popen(
-            command, cwd=ROOT, env={**BARE, "HOME": str(folder), **environment}, stdout=out, stderr=out
+            command,
+            cwd=ROOT,
+            env={**BARE, "HOME": str(folder), **environment},
+            stdout=out,
+            stderr=out,
+            preexec_fn=hear_interrupts,
         )
     return Up(data, port, process, output)
 
@@ -167,7 +177,9 @@ def test_control_c_in_a_terminal_stops_all_of_it(prepared: Path, tmp_path: Path)
     command = ["make", "up", f"PORT={port}", f"DATA={prepared}"]
     output = tmp_path / "said"
     with output.open("wb") as out:
-        process = subprocess.Popen(command, cwd=ROOT, env=BARE, stdout=out, stderr=out, start_new_session=True)
+        process = subprocess.Popen(
+            command, cwd=ROOT, env=BARE, stdout=out, stderr=out, preexec_fn=hear_interrupts, start_new_session=True
+        )
     up = Up(prepared, port, process, output).wait_ready()
     family = up.family()
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to make and to us
@@ -175,6 +187,21 @@ def test_control_c_in_a_terminal_stops_all_of_it(prepared: Path, tmp_path: Path)
     assert_gone(family)
     assert "Stopped." in up.said
     assert "Traceback" not in up.said
+
+
+def test_a_hub_in_the_background_of_a_script_goes_on(prepared: Path, tmp_path: Path) -> None:
+    [port] = free_ports()
+    # A shell has its background commands ignore SIGINT, and make inherits that.
+    script = f"make up PORT={port} DATA={prepared} > {tmp_path}/said 2>&1 & echo $!; wait"
+    with subprocess.Popen(["sh", "-c", script], cwd=ROOT, env=BARE, stdout=subprocess.PIPE, text=True) as shell:
+        assert shell.stdout is not None
+        make = psutil.Process(int(shell.stdout.readline()))
+        up = Up(prepared, port, shell, tmp_path / "said").wait_ready()
+        family = up.family()
+        time.sleep(1.5)
+        assert "stopping" not in up.said
+        make.terminate()
+    assert_gone(family)
 
 
 @pytest.mark.parametrize(("program", "name"), [("gunicorn", "web"), ("celery", "worker"), ("valkey", "broker")])
