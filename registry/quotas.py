@@ -3,15 +3,19 @@
 from collections.abc import Mapping
 
 from django.conf import settings
-from django.db.models import Sum
+from django.db.models import Exists, OuterRef, Sum
 
 from registry.errors import QuotaExceeded
-from registry.models import Adapter, Namespace, Possession
+from registry.models import Adapter, Namespace, Possession, RevisionFile
 
 
 def used(namespace: Namespace) -> int:
-    """Return the bytes that the repositories of a namespace hold, each file of a repository counted once."""
-    held = Possession.objects.filter(adapter__namespace=namespace).aggregate(bytes=Sum("blob__size"))
+    """Return the bytes that the revisions of a namespace hold, each file of a repository counted once.
+
+    What was delivered and never pushed does not count: a push that was refused takes no room.
+    """
+    named = RevisionFile.objects.filter(revision__adapter=OuterRef("adapter"), blob=OuterRef("blob"))
+    held = Possession.objects.filter(Exists(named), adapter__namespace=namespace).aggregate(bytes=Sum("blob__size"))
     return held["bytes"] or 0
 
 
@@ -34,5 +38,6 @@ def require_room(adapter: Adapter, more: int) -> None:
 def require_room_for(adapter: Adapter, sizes: Mapping[str, int]) -> None:
     """The same for files by their sha256: what the adapter holds already takes no more room."""
     if settings.QUOTA_BYTES:
-        held = set(adapter.possessions.filter(blob__in=sizes).values_list("blob_id", flat=True))
+        named = RevisionFile.objects.filter(revision__adapter=adapter, blob__in=sizes)
+        held = set(named.values_list("blob_id", flat=True))
         require_room(adapter, sum(size for sha256, size in sizes.items() if sha256 not in held))

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException
 from ipaddress import ip_address
+from typing import Any
 from urllib.parse import SplitResult
 
 from registry import outside
@@ -53,24 +54,30 @@ def post(url: str, body: bytes, headers: Mapping[str, str], *, seconds: float = 
         connection.request("POST", path, body, {"Host": parts.netloc, "Connection": "close", **headers})
         response = connection.getresponse()
         text = response.read(MAX_ANSWER).decode("utf-8", "replace")
-        return Answer(response.status, text, round((time.monotonic() - started) * 1000))
     except (OSError, HTTPException, ValueError) as problem:
         late = time.monotonic() - started >= seconds
-        raise Unreachable(f"No answer within {seconds:.0f} s." if late else _said(problem)) from None
+        raise Unreachable(_late(seconds) if late else _said(problem)) from None
     finally:
         alarm.cancel()
         connection.close()
+    passed = time.monotonic() - started
+    if passed >= seconds:  # what was cut off in the middle may look like a whole answer
+        raise Unreachable(_late(seconds))
+    return Answer(response.status, text, round(passed * 1000))
 
 
 def _connected(parts: SplitResult) -> HTTPConnection:
     """Return a connection to an allowed address of the host. Raises Unreachable."""
     host, port = parts.hostname or "", parts.port or _PORTS[parts.scheme]
-    address = _resolved(host, port)
+    family, address = _resolved(host, port)
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    sock.settimeout(CONNECT_SECONDS)
     try:
-        sock = socket.create_connection((address, port), timeout=CONNECT_SECONDS)
+        sock.connect(address)
         if parts.scheme == "https":
             sock = ssl.create_default_context().wrap_socket(sock, server_hostname=host)
     except (OSError, ValueError) as problem:
+        sock.close()
         raise Unreachable(f"Could not connect to {host}:{port}: {_said(problem)}") from None
     connection = HTTPConnection(host, port)
     connection.sock = sock
@@ -78,17 +85,17 @@ def _connected(parts: SplitResult) -> HTTPConnection:
     return connection
 
 
-def _resolved(host: str, port: int) -> str:
-    """Return one address of the host, all of which must be allowed. Raises Unreachable."""
+def _resolved(host: str, port: int) -> tuple[socket.AddressFamily, tuple[Any, ...]]:
+    """Return one address of the host and its family; all that it has must be allowed. Raises Unreachable."""
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as problem:
         raise Unreachable(f"The host {host!r} cannot be found: {_said(problem)}") from None
-    addresses = [str(entry[4][0]) for entry in found]
-    for address in addresses:
+    for address in (str(entry[4][0]) for entry in found):
         if "%" in address or not outside.may_reach(host, ip_address(address)):
             raise Unreachable(f"The host {host!r} is inside a private network ({address}).")
-    return addresses[0]
+    family, _, _, _, first = found[0]
+    return family, first
 
 
 def _hang_up(sock: socket.socket) -> None:
@@ -96,6 +103,10 @@ def _hang_up(sock: socket.socket) -> None:
         sock.shutdown(socket.SHUT_RDWR)
     except OSError:  # it is closed already
         return
+
+
+def _late(seconds: float) -> str:
+    return f"No answer within {seconds:.0f} s."
 
 
 def _said(problem: Exception) -> str:

@@ -1,0 +1,478 @@
+"""People and sharing, asked by hand: gates, likes, follows, collections, webhooks, sign-ins, quotas."""
+
+import json
+from urllib.parse import urlencode
+
+import pytest
+from django.test import Client
+
+from registry import devices, gates, people, uploads
+from registry.models import Adapter, AuditEvent, Collection, DeviceLogin, User
+from registry.policy import NOBODY
+from tests.hf.test_refusals import refused
+from tests.hf.wire import Wire, file, header, lfs_file
+
+GATED = "acme/gated"
+
+
+@pytest.fixture
+def gated(cast, wire: Wire) -> Adapter:
+    """An adapter of acme with an automatic gate, a text file and one that travels by LFS."""
+    adapter = cast.adapter(GATED)
+    wire.push(GATED, {"adapter_config.json": b'{"peft_type": "LORA", "base_model_name_or_path": "acme/base"}'})
+    wire.deliver(GATED, b"weights")
+    assert wire.commit(GATED, header(), lfs_file("w.bin", b"weights")).status_code == 200
+    assert wire.ask("PUT", f"/api/models/{GATED}/settings", {"gated": "auto"}).json()["gated"] == "auto"
+    adapter.refresh_from_db()
+    return adapter
+
+
+# --- gates -----------------------------------------------------------------------------------------------------------
+ROADS = {
+    "resolve": ("GET", f"/{GATED}/resolve/main/adapter_config.json"),
+    "head": ("HEAD", f"/{GATED}/resolve/main/w.bin"),
+    "raw": ("GET", f"/{GATED}/raw/main/w.bin"),
+    "xet": ("GET", f"/api/models/{GATED}/xet-read-token/main"),
+    "auth-check": ("GET", f"/api/models/{GATED}/auth-check"),
+}
+
+
+@pytest.mark.parametrize(("method", "path"), ROADS.values(), ids=ROADS.keys())
+def test_no_road_to_the_bytes_leads_past_the_gate(wire: Wire, cast, gated, method, path):
+    for who, status in (("nobody", 401), ("carol", 403), (cast.token("carol", "read"), 403), ("mona", 403)):
+        answer = wire.ask(method, path, who=who)
+        assert (answer.status_code, answer["X-Error-Code"]) == (status, "GatedRepo"), who
+    said = wire.get(f"/{GATED}/resolve/main/w.bin", who="carol").json()
+    assert said["error"].startswith(f"Access to model {GATED} is restricted and you are not in the authorized list")
+    for who in ("alice", "bob", "erin", cast.token("erin", "read")):
+        assert wire.ask(method, path, who=who).status_code == 200, who
+    gates.ask(gated, cast.session("carol"))
+    assert wire.ask(method, path, who="carol").status_code == 200
+    other = cast.token("carol", "fine-grained", acme__other="read")
+    assert wire.ask(method, path, who=other).status_code == 403
+
+
+def test_our_rest_and_the_website_keep_the_bytes_behind_the_gate_too(cast, gated):
+    browser = Client()
+    browser.force_login(cast["carol"])
+    page, files = f"/{GATED}", f"/api/v1/adapters/{GATED}/revisions/main"
+    assert browser.get(f"{files}/files/w.bin").status_code == 403
+    assert browser.get(files).json()["config"] is None
+    assert browser.get(f"{page}/blob/main/adapter_config.json").status_code == 403
+    assert browser.get(f"{page}/resolve/main/adapter_config.json").status_code == 403
+    assert browser.get(f"{page}/tree/main").status_code == 200
+    gates.ask(gated, cast.session("carol"))
+    assert browser.get(files).json()["config"]["peft_type"] == "LORA"
+    assert browser.get(f"{page}/blob/main/adapter_config.json").status_code == 200
+
+
+@pytest.mark.parametrize(
+    "path", ["", "/revision/main", "/tree/main", "/refs", "/commits/main", "/likers", "/revision/main?blobs=true"]
+)
+def test_what_is_said_of_a_gated_repository_stays_open(wire: Wire, gated, path):
+    assert wire.get(f"/api/models/{GATED}{path}", who="nobody").status_code == 200
+    assert wire.get(f"/api/models/{GATED}", who="nobody").json()["gated"] == "auto"
+
+
+def test_the_digest_of_a_gated_file_is_no_way_to_have_it(wire: Wire, cast, gated):
+    cast.adapter("carol/own", by="carol")
+    claim = lfs_file("w.bin", b"weights")
+    refused(wire.commit("carol/own", header(), claim, who="carol"), 400, "blob-unknown", "w.bin")
+    assert "upload" in wire.offer("carol/own", b"weights", who="carol").json()["objects"][0]["actions"]
+    gates.ask(gated, cast.session("carol"))
+    assert wire.commit("carol/own", header(), claim, who="carol").status_code == 200
+
+
+def test_lists_can_leave_gated_repositories_out(wire: Wire, cast, gated):
+    cast.adapter("acme/open")
+    listed = lambda query: [one["id"] for one in wire.get(f"/api/models?{query}", who="nobody").json()]  # noqa: E731
+    assert sorted(listed("")) == [GATED, "acme/open"]
+    assert listed("gated=true") == [GATED]
+    assert listed("gated=False") == ["acme/open"]
+
+
+def test_requests_are_their_owners_business(wire: Wire, cast, gated):
+    at = f"/api/models/{GATED}/user-access-request"
+    for who in ("bob", "erin", "carol", cast.token("alice", "read")):
+        refused(wire.get(f"{at}/pending", who=who), 403, "not-allowed")
+        refused(wire.ask("POST", f"{at}/grant", {"user": "carol"}, who=who), 403, "not-allowed")
+        refused(wire.ask("POST", f"{at}/handle", {"user": "carol", "status": "accepted"}, who=who), 403, "not-allowed")
+    refused(wire.ask("PUT", f"/api/models/{GATED}/settings", {"gated": False}, who="bob"), 403, "not-allowed")
+    assert Adapter.objects.get(name="gated").gated == "auto"
+
+
+def test_a_manual_gate_opens_when_its_owner_says_so(wire: Wire, cast, gated):
+    at = f"/api/models/{GATED}/user-access-request"
+    wire.ask("PUT", f"/api/models/{GATED}/settings", {"gated": "manual"})
+    gated.refresh_from_db()
+    gates.ask(gated, cast.session("carol"), "For a study.")
+    refused(wire.get(f"/{GATED}/resolve/main/w.bin", who="carol"), 403, "access-required", hub_code="GatedRepo")
+    (asked,) = wire.get(f"{at}/pending").json()
+    assert asked["user"]["email"] == "carol@example.org"
+    assert (asked["fields"], asked["status"]) == ({"text": "For a study."}, "pending")
+    decision = {"requestId": asked["requestId"], "status": "accepted"}
+    assert wire.ask("POST", f"{at}/handle", decision).status_code == 200
+    refused(wire.ask("POST", f"{at}/handle", decision), 404, "access-request-not-found", "already")
+    assert wire.get(f"/{GATED}/resolve/main/w.bin", who="carol").status_code == 200
+    assert AuditEvent.objects.filter(action="access:decide", object=f"{GATED}/carol").count() == 1
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "code"),
+    [
+        ({"user": "carol", "status": "accepted"}, 404, "access-request-not-found"),
+        ({"user": "carol", "status": "perhaps"}, 404, "access-request-not-found"),
+        ({"status": "accepted"}, 400, "value-invalid"),
+        ({"user": "carol", "requestId": "1", "status": "accepted"}, 400, "value-invalid"),
+        ({"requestId": "zz", "status": "accepted"}, 404, "access-request-not-found"),
+        ({"requestId": "f" * 24, "status": "accepted"}, 404, "access-request-not-found"),
+    ],
+)
+def test_a_decision_about_nothing_is_refused(wire: Wire, gated, body, status, code):
+    refused(wire.ask("POST", f"/api/models/{GATED}/user-access-request/handle", body), status, code)
+
+
+def test_a_request_for_another_adapter_cannot_be_decided_here(wire: Wire, cast, gated):
+    cast.adapter("alice/other")
+    wire.ask("PUT", "/api/models/alice/other/settings", {"gated": "manual"})
+    asked = gates.ask(Adapter.objects.get(name="other"), cast.session("carol"))
+    body = {"requestId": f"{asked.pk:024x}", "status": "accepted"}
+    refused(wire.ask("POST", f"/api/models/{GATED}/user-access-request/handle", body), 404, "access-request-not-found")
+
+
+@pytest.mark.parametrize("gate", ["maybe", True, 1, {"a": 1}])
+def test_a_gate_of_another_kind_is_refused(wire: Wire, gated, gate):
+    refused(wire.ask("PUT", f"/api/models/{GATED}/settings", {"gated": gate}), 400, "value-invalid")
+
+
+# --- likes and follows -----------------------------------------------------------------------------------------------
+def test_a_like_counts_once_and_can_be_taken_back(wire: Wire, cast):
+    cast.adapter("alice/reviews")
+    at = "/api/models/alice/reviews"
+    for who in ("bob", "bob", "carol"):
+        assert wire.ask("POST", f"{at}/like", who=who).status_code == 200
+    assert wire.get(at).json()["likes"] == 2
+    assert [one["user"] for one in wire.get(f"{at}/likers").json()] == ["carol", "bob"]
+    assert [one["id"] for one in wire.get("/api/models?sort=likes").json()] == ["alice/reviews"]
+    for _ in range(2):
+        wire.ask("DELETE", f"{at}/like", who="bob")
+    assert wire.get(at).json()["likes"] == 1
+    refused(wire.ask("POST", f"{at}/like", who="nobody"), 401, "sign-in-required")
+    refused(wire.ask("POST", f"{at}/like", who=cast.token("bob", "read")), 403, "not-allowed")
+
+
+def test_likes_of_what_one_may_not_see_are_not_listed(wire: Wire, cast):
+    secret = cast.adapter("acme/secret")
+    wire.ask("POST", "/api/models/acme/secret/like", who="bob")
+    Adapter.objects.filter(pk=secret.pk).update(private=True)
+    assert wire.get("/api/users/bob/likes", who="carol").json() == []
+    assert wire.get("/api/users/bob/overview", who="carol").json()["numLikes"] == 0
+    (mine,) = wire.get("/api/users/BOB/likes", who="bob").json()
+    assert mine["repo"] == {"name": "acme/secret", "type": "model"}
+    refused(
+        wire.ask("POST", "/api/models/acme/secret/like", who="carol"), 404, "adapter-not-found", hub_code="RepoNotFound"
+    )
+
+
+def test_an_id_without_a_namespace_is_not_there_to_be_unliked(wire: Wire, cast):
+    refused(wire.ask("DELETE", "/api/models/gpt2/like"), 404, "adapter-not-found", hub_code="RepoNotFound")
+
+
+def test_people_follow_people_and_organisations(wire: Wire, cast):
+    for path in ("/api/users/alice/follow", "/api/organizations/acme/follow"):
+        assert wire.ask("POST", path, who="carol").json() == {"isFollowing": True}
+    assert [one["user"] for one in wire.get("/api/users/alice/followers").json()] == ["carol"]
+    assert [one["user"] for one in wire.get("/api/organizations/acme/followers").json()] == ["carol"]
+    assert [one["user"] for one in wire.get("/api/users/carol/following").json()] == ["alice"]
+    overview = wire.get("/api/users/carol/overview").json()
+    assert (overview["numFollowing"], overview["numFollowers"], overview["type"]) == (2, 0, "user")
+    assert wire.get("/api/organizations/acme/overview", who="carol").json()["isFollowing"] is True
+    wire.ask("DELETE", "/api/users/alice/follow", who="carol")
+    assert wire.get("/api/users/alice/followers").json() == []
+    refused(wire.ask("POST", "/api/users/carol/follow", who="carol"), 400, "value-invalid", "himself")
+    refused(wire.ask("POST", "/api/users/acme/follow", who="carol"), 404, "namespace-not-found")
+
+
+def test_who_is_suspended_is_nowhere(wire: Wire, cast):
+    cast.adapter("alice/reviews")
+    wire.ask("POST", "/api/models/alice/reviews/like", who="bob")
+    wire.ask("POST", "/api/users/alice/follow", who="bob")
+    User.objects.filter(username="bob").update(is_active=False)
+    assert wire.get("/api/models/alice/reviews/likers").json() == []
+    assert wire.get("/api/users/alice/followers").json() == []
+    assert "bob" not in [one["user"] for one in wire.get("/api/organizations/acme/members").json()]
+    refused(wire.get("/api/users/bob/overview"), 404, "namespace-not-found")
+
+
+def test_lists_come_in_pages_that_lead_on(wire: Wire, cast):
+    first = wire.get("/api/organizations/acme/members?limit=3")
+    path = "/" + first["Link"].split(">")[0].split("/", 3)[3]
+    names = [one["user"] for page in (first, wire.get(path)) for one in page.json()]
+    assert sorted(names) == ["alice", "bob", "dave", "erin"]
+    refused(wire.get("/api/organizations/acme/members?cursor=x"), 400, "value-invalid")
+
+
+def test_repositories_with_their_sizes_are_listed_for_those_they_belong_to(wire: Wire, cast):
+    cast.adapter("acme/secret", private=True)
+    wire.push("acme/secret", {"x": b"12345"})
+    (shown,) = wire.get("/api/organizations/acme/settings/repositories", who="erin").json()
+    assert (shown["id"], shown["type"], shown["visibility"]) == ("acme/secret", "model", "private")
+    assert shown["storage"] == 5 + len(uploads.GITATTRIBUTES)
+    refused(wire.get("/api/organizations/acme/settings/repositories", who="carol"), 403, "not-allowed")
+    assert wire.get("/api/settings/repositories", who="carol").json() == []
+
+
+# --- collections -----------------------------------------------------------------------------------------------------
+def made(wire: Wire, title: str = "Best of", who: str = "alice", **more) -> dict:
+    answer = wire.ask("POST", "/api/collections", {"title": title, "namespace": who, "private": False} | more, who=who)
+    assert answer.status_code == 200, answer.content
+    return answer.json()
+
+
+def put(wire: Wire, slug: str, name: str, kind: str = "model", who: str = "alice", **more):
+    return wire.ask("POST", f"/api/collections/{slug}/items", {"item": {"type": kind, "id": name}} | more, who=who)
+
+
+def test_a_collection_shows_everybody_what_he_may_see(wire: Wire, cast):
+    cast.adapter("acme/open")
+    cast.adapter("acme/secret", private=True)
+    slug = made(wire, "Ours", namespace="acme")["slug"]
+    put(wire, slug, "acme/secret")
+    put(wire, slug, "acme/open", note="Look.")
+    seen = lambda who: wire.get(f"/api/collections/{slug}", who=who).json()["items"]  # noqa: E731
+    assert [(one["id"], one["position"]) for one in seen("erin")] == [("acme/secret", 0), ("acme/open", 1)]
+    assert [(one["id"], one["position"], one["note"]["text"]) for one in seen("nobody")] == [("acme/open", 0, "Look.")]
+    (listed,) = wire.get("/api/collections?owner=ACME", who="nobody").json()
+    assert "position" not in listed
+    assert len(listed["items"]) == 1
+    assert wire.get("/api/collections?item=models/acme/secret", who="carol").json() == []
+    assert len(wire.get("/api/collections?item=models/acme/secret", who="erin").json()) == 1
+
+
+def test_a_private_collection_is_answered_as_one_that_never_was(wire: Wire, cast):
+    slug = made(wire, private=True)["slug"]
+    never = slug[:-1] + ("0" if slug[-1] != "0" else "1")
+    for who in ("nobody", "carol"):
+        private, missing = (wire.get(f"/api/collections/{one}", who=who) for one in (slug, never))
+        assert private.status_code == missing.status_code == 404
+        assert private.content.replace(slug.encode(), b"") == missing.content.replace(never.encode(), b"")
+    assert wire.get("/api/collections", who="carol").json() == []
+    refused(
+        wire.get(f"/api/collections/{slug}", who=cast.token("alice", "fine-grained", alice__x="write")),
+        404,
+        "collection-not-found",
+    )
+
+
+def test_only_those_who_write_there_change_a_collection(wire: Wire, cast):
+    cast.adapter("acme/open")
+    slug = made(wire, namespace="acme", who="alice")["slug"]
+    item = put(wire, slug, "acme/open", who="bob").json()["items"][0]["_id"]
+    for who in ("carol", "erin", "dave", cast.token("alice", "read")):
+        refused(put(wire, slug, "acme/open", who=who), 403, "not-allowed")
+        refused(wire.ask("PATCH", f"/api/collections/{slug}", {"title": "Mine"}, who=who), 403, "not-allowed")
+        refused(wire.ask("DELETE", f"/api/collections/{slug}", who=who), 403, "not-allowed")
+        refused(wire.ask("DELETE", f"/api/collections/{slug}/items/{item}", who=who), 403, "not-allowed")
+    refused(wire.ask("POST", "/api/collections", {"title": "x", "namespace": "acme"}, who="carol"), 403, "not-allowed")
+    assert Collection.objects.get().items.count() == 1
+
+
+def test_a_second_collection_of_one_title_is_refused_with_the_address_of_the_first(wire: Wire, cast):
+    slug = made(wire)["slug"]
+    answer = wire.ask("POST", "/api/collections", {"title": "Best of", "namespace": "alice"})
+    assert (answer.status_code, answer.json()["slug"]) == (409, slug)
+    other = made(wire, "Other")["slug"]
+    answer = wire.ask("PATCH", f"/api/collections/{other}", {"title": "Best of"})
+    assert (answer.status_code, answer.json()["slug"]) == (409, slug)
+
+
+def test_entries_keep_their_order_when_they_move_and_go(wire: Wire, cast):
+    slug = made(wire)["slug"]
+    for name in "abcd":
+        cast.adapter(f"alice/{name}")
+        put(wire, slug, f"alice/{name}")
+    items = {one["id"]: one["_id"] for one in wire.get(f"/api/collections/{slug}").json()["items"]}
+    order = lambda: "".join(one["id"][-1] for one in wire.get(f"/api/collections/{slug}").json()["items"])  # noqa: E731
+    change = lambda name, **body: wire.ask("PATCH", f"/api/collections/{slug}/items/{items[name]}", body)  # noqa: E731
+    change("alice/d", position=0)
+    assert order() == "dabc"
+    change("alice/d", position=99, note="last")
+    assert order() == "abcd"
+    wire.ask("DELETE", f"/api/collections/{slug}/items/{items['alice/b']}")
+    assert order() == "acd"
+    assert [one.position for one in Collection.objects.get().items.all()] == [0, 1, 2]
+    Adapter.objects.get(name="c").delete()
+    put(wire, slug, "alice/b")
+    assert order() == "adb"
+    for wrong in ("f" * 24, "0" * 24, "x", items["alice/b"]):
+        refused(wire.ask("DELETE", f"/api/collections/{slug}/items/{wrong}"), 404, "item-not-found")
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        ({"item": {"type": "space", "id": "a/b"}}, 400),
+        ({"item": {"type": "model", "id": "alice/nothing"}}, 404),
+        ({"item": "alice/a"}, 400),
+        ({"item": {"type": "model", "id": "alice/a"}, "note": "x" * 501}, 400),
+        ({"item": {"type": "model", "id": "alice/a"}, "note": 7}, 400),
+    ],
+)
+def test_what_cannot_be_in_a_collection_is_refused(wire: Wire, cast, body, status):
+    cast.adapter("alice/a")
+    slug = made(wire)["slug"]
+    assert wire.ask("POST", f"/api/collections/{slug}/items", body).status_code == status
+
+
+def test_a_collection_is_in_others_but_not_in_itself(wire: Wire, cast):
+    inner, outer = made(wire, "Inner")["slug"], made(wire, "Outer")["slug"]
+    (entry,) = put(wire, outer, inner, "collection").json()["items"]
+    assert (entry["type"], entry["slug"]) == ("collection", inner)
+    refused(put(wire, outer, outer, "collection"), 400, "value-invalid", "itself")
+    wire.ask("PATCH", f"/api/collections/{inner}", {"private": True})
+    assert wire.get(f"/api/collections/{outer}", who="carol").json()["items"] == []
+
+
+def test_pages_of_collections_lead_on(wire: Wire, cast):
+    titles = [made(wire, f"Number {n}")["title"] for n in range(5)]
+    first = wire.get("/api/collections?limit=3", who="nobody")
+    rest = wire.get("/" + first["Link"].split(">")[0].split("/", 3)[3], who="nobody")
+    assert [one["title"] for page in (first, rest) for one in page.json()] == titles[::-1]
+    for cursor in ("x", "2026-01-01_1", "2026-01-01T00:00:00+00:00_" + "9" * 30, "_"):
+        refused(wire.get(f"/api/collections?{urlencode({'cursor': cursor})}"), 400, "value-invalid")
+    refused(wire.get("/api/collections?sort=size"), 400, "value-invalid")
+
+
+# --- webhooks --------------------------------------------------------------------------------------------------------
+HOOK = {"url": "https://example.org/hook", "watched": [{"type": "user", "name": "alice"}], "domains": ["repo"]}
+
+
+def test_a_secret_goes_in_and_does_not_come_out(wire: Wire, cast):
+    hook = wire.ask("POST", "/api/settings/webhooks", HOOK | {"secret": "s3cret-s3cret"}).json()["webhook"]
+    at = f"/api/settings/webhooks/{hook['id']}"
+    answers = [
+        wire.get("/api/settings/webhooks"),
+        wire.get(at),
+        wire.ask("POST", at, HOOK | {"secret": "s3cret-s3cret"}),
+        wire.ask("POST", f"{at}/disable"),
+        wire.ask("POST", f"{at}/enable"),
+    ]
+    assert {answer.status_code for answer in answers} == {200}
+    assert not [answer for answer in answers if b"s3cret" in answer.content]
+    assert "s3cret" not in json.dumps(list(AuditEvent.objects.values("object", "before", "after", "note")))
+    for method, path in (("GET", at), ("POST", at), ("DELETE", at), ("POST", f"{at}/disable")):
+        refused(wire.ask(method, path, HOOK, who="bob"), 404, "webhook-not-found")
+        refused(wire.ask(method, path, HOOK, who=cast.token("alice", "read")), 403, "not-allowed")
+    assert wire.ask("DELETE", at).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"url": "http://169.254.169.254/"}, {"url": "http://localhost@10.0.0.1/"}, {"url": 7}, {"watched": "alice"},
+     {"watched": []}, {"watched": [{"type": "user"}]}, {"domains": ["x"]}, {"domains": "x"}, {"secret": ["a"]}],
+)  # fmt: skip
+def test_a_webhook_that_cannot_be_is_refused(wire: Wire, cast, wrong):
+    refused(wire.ask("POST", "/api/settings/webhooks", HOOK | wrong), 400, "value-invalid")
+    assert wire.get("/api/settings/webhooks").json() == []
+
+
+def test_a_webhook_that_starts_a_job_is_not_served(wire: Wire, cast):
+    refused(wire.ask("POST", "/api/settings/webhooks", HOOK | {"job": {"command": "x"}}), 501, "not-supported")
+
+
+# --- sign-ins by device ----------------------------------------------------------------------------------------------
+def form(wire: Wire, path: str, **fields: str):
+    kind = "application/x-www-form-urlencoded"
+    return wire.ask("POST", path, urlencode(fields).encode(), who="nobody", Content_Type=kind)
+
+
+def poll(wire: Wire, code: str):
+    grant = "urn:ietf:params:oauth:grant-type:device_code"
+    return form(wire, "/oauth/token", grant_type=grant, device_code=code, client_id="x")
+
+
+@pytest.fixture
+def begun(wire: Wire, cast) -> dict:
+    answer = form(wire, "/oauth/device", client_id="x")
+    assert answer.status_code == 200
+    return answer.json()
+
+
+def later() -> None:
+    """Let the pause between two questions be over."""
+    DeviceLogin.objects.update(polled_at=None)
+
+
+def test_a_device_gets_one_token_when_its_person_says_so(wire: Wire, cast, begun):
+    assert poll(wire, begun["device_code"]).json()["error"] == "authorization_pending"
+    assert poll(wire, begun["device_code"]).json()["error"] == "slow_down"
+    devices.approve(begun["user_code"].lower(), "read", cast.session("carol"))
+    later()
+    given = poll(wire, begun["device_code"]).json()
+    assert given["expires_in"] == devices.TOKEN_DAYS * 86400
+    caller = people.caller_of_token(given["access_token"])
+    assert (caller.user.username, caller.token.role) == ("carol", "read")
+    assert caller.token.expires_at is not None
+    again = poll(wire, begun["device_code"])
+    assert (again.status_code, again.json()["error"]) == (400, "invalid_grant")
+
+
+@pytest.mark.parametrize(
+    ("change", "word"),
+    [
+        (lambda cast, code: devices.deny(code, cast.session("carol")), "access_denied"),
+        (lambda cast, code: DeviceLogin.objects.update(expires_at="2020-01-01T00:00Z"), "expired_token"),
+        (lambda cast, code: DeviceLogin.objects.all().delete(), "invalid_grant"),
+    ],
+)
+def test_a_device_is_sent_away_in_oauths_words(wire: Wire, cast, begun, change, word):
+    change(cast, begun["user_code"])
+    assert poll(wire, begun["device_code"]).json()["error"] == word
+
+
+def test_whoever_was_suspended_since_lets_nobody_in(wire: Wire, cast, begun):
+    devices.approve(begun["user_code"], "write", cast.session("carol"))
+    User.objects.filter(username="carol").update(is_active=False)
+    assert poll(wire, begun["device_code"]).json()["error"] == "access_denied"
+
+
+def test_the_database_holds_no_code_that_a_program_could_use(begun):
+    assert begun["device_code"] not in json.dumps(list(DeviceLogin.objects.values("sha256", "user_code", "client")))
+
+
+def test_nobody_and_no_token_lets_a_device_in(cast, begun):
+    for by in (NOBODY, people.caller_of_token(cast.token("alice"))):
+        with pytest.raises(Exception, match=r"sign in|session"):
+            devices.approve(begun["user_code"], "write", by)
+    assert DeviceLogin.objects.get().state == "waiting"
+
+
+def test_what_oauth_has_and_this_hub_has_not_is_said(wire: Wire, cast):
+    exchange = "urn:ietf:params:oauth:grant-type:token-exchange"
+    answer = wire.ask("POST", "/oauth/token", {"grant_type": exchange, "subject_token": "x"}, who="nobody")
+    refused(answer, 501, "not-supported", "build system")
+    assert form(wire, "/oauth/token", grant_type="refresh_token").json()["error"] == "invalid_grant"
+    assert form(wire, "/oauth/token", grant_type="password").json()["error"] == "unsupported_grant_type"
+
+
+# --- quotas ----------------------------------------------------------------------------------------------------------
+def test_a_namespace_holds_as_many_bytes_as_its_quota(wire: Wire, cast, settings):
+    cast.adapter("alice/reviews")
+    wire.push("alice/reviews", {"a": b"x" * 1000})
+    settings.QUOTA_BYTES = 1000 + len(uploads.GITATTRIBUTES) + 500
+    asked = {"files": [{"path": "b", "size": 501, "sample": ""}]}
+    refused(wire.ask("POST", "/api/models/alice/reviews/preupload/main", asked), 403, "quota-exceeded", "501")
+    refused(wire.offer("alice/reviews", b"y" * 501), 403, "quota-exceeded")
+    same = {"files": [{"path": "a", "size": 1000, "sample": ""}]}
+    assert wire.ask("POST", "/api/models/alice/reviews/preupload/main", same).status_code == 200
+    wire.push("alice/reviews", {"copy": b"x" * 1000})  # the same bytes take no more room
+    wire.push("alice/reviews", {"b": b"y" * 500})
+    refused(wire.commit("alice/reviews", header(), file("c", b"z")), 403, "quota-exceeded")
+
+
+def test_a_namespace_has_as_many_repositories_as_its_quota(wire: Wire, cast, settings):
+    settings.QUOTA_REPOSITORIES = 2
+    make = lambda name: wire.ask("POST", "/api/repos/create", {"name": name})  # noqa: E731
+    assert [make(name).status_code for name in ("a", "b", "a")] == [200, 200, 409]
+    refused(make("c"), 403, "quota-exceeded", "2 repositories")
+    assert Adapter.objects.count() == 2
