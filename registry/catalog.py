@@ -10,6 +10,7 @@ from typing import Any
 from django.core import signing
 from django.db.models import Count, Exists, OuterRef, Q, QuerySet
 
+from dovetail.adapters.serving import ENGINES
 from registry import site
 from registry.errors import ValueInvalid
 from registry.models import Adapter, Base, Ref, Verdict
@@ -33,6 +34,7 @@ class Query:
     kind: Sequence[str] = ()
     task: Sequence[str] = ()
     license: Sequence[str] = ()
+    engine: Sequence[str] = ()  # vllm, sglang …: what serves it
     author: Sequence[str] = ()
     tag: Sequence[str] = ()
     language: Sequence[str] = ()
@@ -79,6 +81,8 @@ def matching(by: Caller, query: Query) -> QuerySet[Adapter]:
     for name, column in FACETS.items():
         if values := getattr(query, name):
             rows = rows.filter(**{f"{column}__in": values})
+    if query.engine:
+        rows = rows.filter(_any_engine(query.engine))
     if query.author:
         rows = rows.filter(namespace__name__lower__in=[author.lower() for author in query.author])
     for alternatives in (query.tag, query.language, *([tag] for tag in query.all_tags)):
@@ -101,7 +105,24 @@ def facets(by: Caller, query: Query, most: int = 12) -> dict[str, list[tuple[str
     for name in chosen:
         without: dict[str, Any] = {name: ()}
         counted |= _counts(matching(by, replace(query, **without)), [name])
-    return {name: sorted(counted[name].items(), key=lambda row: (-row[1], row[0]))[:most] for name in FACETS}
+    counted["engine"] = _engine_counts(matching(by, replace(query, engine=())))
+    return {
+        name: sorted(counted[name].items(), key=lambda row: (-row[1], row[0]))[:most] for name in (*FACETS, "engine")
+    }
+
+
+def _engine_counts(rows: QuerySet[Adapter]) -> Counter[str]:
+    """How many each engine serves, in one pass."""
+    counts = {f"n{at}": Count("pk", filter=_any_engine([engine.name])) for at, engine in enumerate(ENGINES)}
+    found = rows.order_by().aggregate(**counts)
+    return Counter({engine.name: found[f"n{at}"] for at, engine in enumerate(ENGINES) if found[f"n{at}"]})
+
+
+def _any_engine(names: Iterable[str]) -> Q:
+    condition = Q()
+    for name in names:
+        condition |= Q(serves__contains=f"\n{name}\n")
+    return condition
 
 
 def _counts(rows: QuerySet[Adapter], names: Sequence[str]) -> dict[str, Counter[str]]:

@@ -56,6 +56,11 @@ def of(entries: Mapping[str, Entry]) -> Facts:
     )
 
 
+def files(entries: Mapping[str, Entry]) -> dict[str, Callable[[], BinaryIO]]:
+    """Return the files of a revision as readers of adapters want them: path → function that opens it."""
+    return {path: _opener(entry.sha256, entry.size) for path, entry in entries.items()}
+
+
 class BlobFile(io.RawIOBase):
     """A believed object as a seekable file, for readers that look at a few places of a large one."""
 

@@ -4,7 +4,7 @@ import gzip
 import hashlib
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
@@ -18,12 +18,15 @@ from dovetail.adapters import header as headers
 from dovetail.adapters.description import WEIGHTS
 from dovetail.adapters.findings import some
 from dovetail.adapters.fitting import Adapter, Fit, NotComputable
+from dovetail.adapters.kinds import task_of
 from dovetail.adapters.patterns import PatternError
 from dovetail.adapters.shapes import Shapes, decode
 from registry.errors import ShelfProblem
 from registry.models import Base, BaseManifest
 
 MAX_BASES = 200
+MAX_TOLD = 60  # in a verdict
+BASELESS = ("base.local-path", "base.unnamed")
 BUDGET_SECONDS = 2.0  # for all bases together; an honest adapter takes a few milliseconds each
 TELL_APART = "Shapes alone cannot tell {} apart: name the one it was trained on."
 
@@ -130,6 +133,15 @@ def _answers(adapter: Adapter, rows: list[BaseManifest]) -> Iterator[Answer]:
         yield Answer(row.base_id, row.base.has_weights, fit, fit.why)
 
 
+def task_in(files: Mapping[str, Opener]) -> str:
+    """Return the task that the config in files names, "" where it names none or cannot be read."""
+    try:
+        with files[configs.NAME]() as file:
+            return task_of(configs.read(file)) or ""
+    except (KeyError, configs.ConfigError):
+        return ""
+
+
 def survey_files(files: Mapping[str, Opener]) -> Survey | None:
     """Ask every known base about the adapter in files; None where they cannot be read or its method is not known."""
     try:
@@ -140,6 +152,38 @@ def survey_files(files: Mapping[str, Opener]) -> Survey | None:
         return survey(config, header)
     except (KeyError, configs.ConfigError, HeaderError, NotComputable):
         return None
+
+
+def tell(report: dict[str, Any], found: Survey | None, named: Iterable[str] = ()) -> dict[str, Any]:
+    """Add to an engine's report which bases the adapter fits, and name them where its base is a path or missing.
+
+    `named` are the bases that its card names: one of them that fits is the one to take.
+    """
+    if found is None:
+        return report
+    checks = [_with_fix(check, found, named) for check in report["checks"]]
+    bases = [
+        {"base": a.base, "fits": a.fits, "has_weights": a.has_weights, "why": a.why} for a in found.answers[:MAX_TOLD]
+    ]
+    return report | {"checks": checks, "fits": {"bases": bases, "note": found.note, "left_out": found.left_out}}
+
+
+def _with_fix(check: dict[str, Any], found: Survey, named: Iterable[str]) -> dict[str, Any]:
+    if check["outcome"] != "failed" or check["id"] not in BASELESS or not found.fitting:
+        return check
+    one = the_one(found, named)
+    what = f"Set base_model_name_or_path to {one!r}, which it fits" if one else f"It fits {some(found.fitting)}"
+    more = f". {found.note}" if found.note and not one else ""
+    view = " The repaired config is at files/adapter_config.json?view=repaired" + ("." if one else "&base=…")
+    where = check.get("where", {}) | {"fits": found.fitting[:20]}
+    return check | {"fix": f"{what}{more or '.'}{view}", "where": where}
+
+
+def the_one(found: Survey, named: Iterable[str] = ()) -> str:
+    """The base that is meant: the one its card names, if it fits, else the only one that fits; else ""."""
+    spoken = {name.casefold() for name in named}
+    meant = [base for base in found.fitting if base.casefold() in spoken] or found.fitting
+    return meant[0] if len(meant) == 1 else ""
 
 
 def _lay(adapter: Adapter, shapes: Shapes) -> Fit:

@@ -315,6 +315,7 @@ def _show(adapter: Adapter, draft: Draft, at: datetime, state: str) -> None:
         "size": sum(entry.size for entry in draft.entries.values()),
         "tags": tags,
         "state": state,
+        **({} if state else {"serves": ""}),
         "updated_at": at,
     }
     words = [adapter.full_name, *(str(shown[key]) for key in ("summary", "base", "kind", "task"))]

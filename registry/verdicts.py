@@ -53,6 +53,7 @@ def request(revision: Revision, base: str, *, again: bool = False) -> Verdict:
     """
     newest = latest(revision)
     if newest is not None and not (newest.is_final and again):
+        _show(newest)
         return newest
     try:
         with transaction.atomic():
@@ -252,7 +253,14 @@ def sweep() -> Swept:
 
 
 def base_arrived(base: Base) -> int:
-    """Let the verdicts go on that waited for this base; return how many."""
+    """Let the verdicts go on that waited for this base; return how many.
+
+    What was only fitted to it, while its weights were not here, is proven again.
+    """
+    if base.has_weights:
+        heads = Revision.objects.filter(refs__name=MAIN, verdicts__base__iexact=base.id, verdicts__result__depth="fit")
+        for revision in heads.distinct():
+            request(revision, base.id, again=True)
     return _release_waiting(_waiting().filter(base__iexact=base.id))
 
 
@@ -359,7 +367,16 @@ def _show(verdict: Verdict) -> None:
     newest = Verdict.objects.filter(revision=verdict.revision_id).order_by("-number").first()
     if newest is not None:
         head = Q(refs__name=MAIN, refs__revision=verdict.revision_id)
-        Adapter.objects.filter(head).update(state=newest.state)
+        shown = {"state": newest.state}
+        if newest.is_final or newest.number == 1:  # while it is proven again, what was known goes on to be shown
+            shown["serves"] = served_by(newest.result)
+        Adapter.objects.filter(head).update(**shown)
+
+
+def served_by(result: Report) -> str:
+    """Return the engines that serve an adapter, as the column `serves` holds them."""
+    engines = [item["engine"] for item in result.get("serving") or [] if item["outcome"] == "serves"]
+    return "\n" + "".join(f"{name}\n" for name in engines) if engines else ""
 
 
 def _move_verified(adapter: int) -> None:

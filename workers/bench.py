@@ -16,7 +16,10 @@ from django.conf import settings
 from django.db import Error as DatabaseError
 from django.db import connection
 
-from registry import card, verdicts
+from dovetail.adapters import config as configs
+from dovetail.adapters import files_in
+from dovetail.adapters.shapes import encode
+from registry import card, fit, verdicts
 from registry.blobs import Keys, store
 from registry.errors import ClaimStale, ShelfProblem, StoreUnavailable
 from registry.models import Base, Revision, Verdict
@@ -52,7 +55,7 @@ def validate(verdict: int) -> None:
             milliseconds = round(1000 * (time.monotonic() - started))
             verdicts.record(claim, report, milliseconds)
             logger.info("A validation ended", extra={"verdict": verdict, "state": report["state"], "ms": milliseconds})
-        if report["state"] == Verdict.State.PASSED and report["base"] and matrix.missing(report):
+        if report["state"] == Verdict.State.PASSED and report["depth"] != "fit" and matrix.missing(report):
             verdicts.ring(verdict)  # behind all that waits already
     except ClaimStale:
         logger.warning("A claim was lost while its verdict was worked on", extra={"verdict": verdict})
@@ -84,7 +87,7 @@ def warm() -> None:
     """Start an engine with the base that was asked for last, without waiting for it."""
     last = Verdict.objects.exclude(base="").order_by("-id").values_list("base", flat=True).first()
     base = (verdicts.base_for(last) if last else None) or Base.objects.order_by("-added_at").first()
-    if base is None:
+    if base is None or not base.has_weights:
         return
     try:
         _engine(base, matrix.built()[0])
@@ -106,18 +109,24 @@ def _prove(claim: Claim) -> Report:
     rows, first = [], None
     with scratch.folder("job") as folder:
         _lay_out(revision, folder)
-        job = _job(f"{claim.verdict.pk}-{claim.attempt.number}", base, folder)
+        job = _job(f"{claim.verdict.pk}-{claim.attempt.number}", base, folder, revision)
         for engine in matrix.engines(folder):
             report = _engine(base, engine).run(job, on_check=_ignore if first else _Progress(claim))
             rows.append(matrix.row(engine, report))
             first = first or report
-            if report["state"] == Verdict.State.PASSED or not base or not matrix.depends_on_engine(report):
+            if report["state"] == Verdict.State.PASSED or not _runs(base) or not matrix.depends_on_engine(report):
                 break
+        fits = fit.survey_files(files_in(folder))
     assert first is not None, "there is always an engine to ask"
     decided = report if report["state"] == Verdict.State.PASSED else first
     # What the base is, the shelf says: the engine was only told.
     pin = {"id": base.id, "revision": base.revision, "sha256": base.sha256} if base else None
-    return decided | {"base": pin, "engines": rows}
+    return fit.tell(decided, fits, configs.names(dict(job.card), "base_model")) | {"base": pin, "engines": rows}
+
+
+def _runs(base: Base | None) -> bool:
+    """Whether adapters of this base are loaded and run: not where its weights are not here."""
+    return base is not None and base.has_weights
 
 
 def _ignore(check: Report) -> None:
@@ -128,19 +137,20 @@ def _compare(verdict: int) -> None:
     """Run a verdict that passed on the engines that have not judged it, and add what they say; it decides nothing."""
     found = Verdict.objects.select_related("revision").filter(pk=verdict, state=Verdict.State.PASSED).first()
     base = verdicts.base_for(found.base) if found else None
-    if found is None or base is None or not matrix.missing(found.result):
+    if found is None or not _runs(base) or not matrix.missing(found.result):
         return
     try:
         with scratch.folder("job") as folder:
             _lay_out(found.revision, folder)
+            job = _job(f"{verdict}-again", base, folder, found.revision)
             for engine in matrix.missing(found.result):
-                report = _engine(base, engine).run(_job(f"{verdict}-{engine}", base, folder), on_check=_ignore)
+                report = _engine(base, engine).run(job, on_check=_ignore)
                 verdicts.add_engine(found, matrix.row(engine, report))
     except (EngineFault, StoreUnavailable, ShelfProblem, OSError) as problem:  # the row stays out; the verdict stands
         logger.warning("A verdict was not compared: %s", problem, extra={"verdict": verdict})
 
 
-def _job(name: str, base: Base | None, folder: Path) -> Job:
+def _job(name: str, base: Base | None, folder: Path, revision: Revision) -> Job:
     return Job(
         id=name,
         folder=folder,
@@ -149,7 +159,15 @@ def _job(name: str, base: Base | None, folder: Path) -> Job:
         base_revision=base.revision if base else None,
         card=_card(folder),
         known_bases=None if base else tuple(Base.objects.values_list("id", flat=True)),
+        name=revision.adapter.full_name,
+        shapes=_outline(base, folder) if base and not base.has_weights else None,
     )
+
+
+def _outline(base: Base, folder: Path) -> dict[str, Any]:
+    """Return what an engine fits the adapter to when the weights of its base are not here. Raises ShelfProblem."""
+    task, shapes = fit.shapes_of(base, fit.task_in(files_in(folder)))
+    return {"id": base.id, "task": task, "shapes": encode(shapes)}
 
 
 def _card(folder: Path) -> dict[str, Any]:
@@ -163,7 +181,7 @@ def _card(folder: Path) -> dict[str, Any]:
 def _engine(base: Base | None, engine: str) -> Engine:
     """Return a warm engine with the base, or with none; before one is started, every byte of its base is hashed."""
     python = str(matrix.interpreter(engine))
-    if base is None:
+    if base is None or not base.has_weights:
         return ENGINES.get((python, "", ""))
     return ENGINES.get((python, str(shelf.path(base)), base.id), before=lambda: shelf.verify(base))
 

@@ -13,6 +13,7 @@ MAX_ITEMS = 200
 CHECK_ID = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*\.[a-z0-9]+(-[a-z0-9]+)*")
 OUTCOMES = ("passed", "warned", "failed", "skipped")
 STATES = ("passed", "failed", "errored")
+SERVED = ("serves", "refuses", "wrong")
 DEPTHS = ("static", "fit", "run", "evaluated")
 _UNPRINTABLE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 
@@ -152,6 +153,13 @@ ENGINE: Mapping[str, tuple[Field, Any]] = {
     "attention": (_text, ""),
 }
 BASE: Mapping[str, tuple[Field, Any]] = {"id": (_text, ""), "revision": (_text, ""), "sha256": (_text, "")}
+SERVING: Mapping[str, tuple[Field, Any]] = {
+    "engine": (_text, REQUIRED),
+    "version": (_text, ""),
+    "outcome": (_one_of(SERVED), REQUIRED),
+    "reason": (_text, ""),
+    "flags": (_list_of(_text), []),
+}
 VERDICT: Mapping[str, tuple[Field, Any]] = {
     "state": (_one_of(STATES), REQUIRED),
     "kind": (_text, ""),
@@ -161,4 +169,5 @@ VERDICT: Mapping[str, tuple[Field, Any]] = {
     "engine": (_object(ENGINE), None),
     "checks": (_list_of(check), REQUIRED),
     "evals": (_list_of(_object(EVALUATION)), []),
+    "serving": (_list_of(_object(SERVING)), []),
 }

@@ -49,10 +49,34 @@ def add_folder(base_id: str, folder: Path, *, source: str, revision: str = "", t
         _put_in_place(incoming, _folder(base_id, revision))
     base, _ = Base.objects.update_or_create(
         id=base_id,
-        defaults=pin | {"files": files, "config": config, "size": size, "source": source[:200]},
-    )
+        defaults=pin | {
+            "files": files, "config": config, "size": size, "source": source[:200], "has_weights": True,
+        },
+    )  # fmt: skip
     waiting = verdicts.base_arrived(base)  # after the row is there for every worker to see
     tell(f"{base_id} is on the shelf: revision {revision}, sha256 {sha256}. Verdicts that waited for it: {waiting}.")
+    return base
+
+
+def add_config(base_id: str, config: Path, *, revision: str = "", tell: Tell = print) -> Base:
+    """Make a base known by its config.json alone: adapters are fitted to it and never run. Raises ShelfProblem."""
+    if not verdicts.is_base_id(base_id):
+        raise ShelfProblem(f"{base_id!r} is no model id.", fix="Write it as adapters do: namespace/name.")
+    file = config / "config.json" if config.is_dir() else config
+    if not file.is_file():
+        raise ShelfProblem(f"There is no {file}.", fix="Name the config.json of the base, or its folder.")
+    held = verdicts.base_for(base_id)
+    if held is not None and held.has_weights:
+        raise ShelfProblem(f"{held.id} is on the shelf with its weights already.", fix="Remove it first.")
+    sha256 = digest({"config.json": _hash(file)})
+    base, _ = Base.objects.update_or_create(
+        id=held.id if held else base_id,
+        defaults={
+            "revision": revision or sha256[:40], "sha256": sha256, "files": {}, "size": 0,
+            "config": _config(file.parent, file.name), "source": f"config {file.resolve()}"[:200], "has_weights": False,
+        },
+    )  # fmt: skip
+    tell(f"{base_id} is known by its config: sha256 {sha256}.")
     return base
 
 
@@ -152,9 +176,9 @@ def _hash(file: Path) -> str:
         return hashlib.file_digest(reader, "sha256").hexdigest()
 
 
-def _config(folder: Path) -> dict[str, Any]:
+def _config(folder: Path, name: str = "config.json") -> dict[str, Any]:
     try:
-        config = json.loads((folder / "config.json").read_bytes())
+        config = json.loads((folder / name).read_bytes())
     except ValueError as problem:
         raise ShelfProblem(f"config.json of the base is not JSON: {problem}.") from problem
     if not isinstance(config, dict):

@@ -3,7 +3,7 @@
 from celery import shared_task
 
 from registry import leftovers, verdicts, webhooks
-from workers import bench, postman, scratch
+from workers import bench, postman, scratch, shapes
 
 
 @shared_task
@@ -28,5 +28,6 @@ def sweep() -> None:
 
 @shared_task
 def tidy() -> None:
-    """Remove bytes that nobody refers to and uploads that never ended."""
+    """Remove bytes that nobody refers to and uploads that never ended, and measure bases that nobody measured."""
     leftovers.sweep()
+    shapes.measure_missing()

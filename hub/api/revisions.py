@@ -3,14 +3,14 @@
 from typing import Any
 from urllib.parse import quote
 
-from django.http import HttpResponseRedirect
+from django.http import HttpResponse, HttpResponseRedirect
 from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from hub.api import pages, shapes
 from hub.api.asking import View
-from registry import adapters, facts, policy, pull, verdicts
+from registry import adapters, facts, policy, pull, verdicts, views
 from registry.facts import Facts
 from registry.manifest import Entry
 from registry.models import Adapter, Revision, Verdict
@@ -60,14 +60,23 @@ class OneRevision(View):
 class OneFile(View):
     @extend_schema(
         operation_id="file", summary="The bytes of a file", description="Redirects to them; Range works there.",
-        responses={302: OpenApiResponse(description="Location holds the bytes")},
+        parameters=[shapes.FileView],
+        responses={302: OpenApiResponse(description="Location: the bytes"), 200: OpenApiResponse(description="A view")},
     )  # fmt: skip
-    def get(self, request: Request, ns: str, name: str, rev: str, path: str) -> HttpResponseRedirect:
-        pages.parameters(request, shapes.Nothing)
+    def get(self, request: Request, ns: str, name: str, rev: str, path: str) -> HttpResponse:
+        asked = pages.parameters(request, shapes.FileView)
         revision = resolved(f"{ns}/{name}", rev, self.caller, Permission.DOWNLOAD)
         pull.require_served(revision, self.caller)
         entry = pull.file(revision, path)
+        if view := asked.get("view"):
+            return _view(revision, entry, view, asked.get("base", ""))
         return HttpResponseRedirect(f"/{revision.adapter.full_name}/resolve/{revision.oid}/{quote(entry.path)}")
+
+
+def _view(revision: Revision, entry: Entry, view: str, base: str) -> HttpResponse:
+    """Answer with a config that is not in the revision, and say in a header what it is."""
+    derived = views.derive(pull.entries(revision), entry.path, view, base=base)
+    return HttpResponse(derived.text, content_type="application/json", headers={"X-Dovetail-View": derived.label})
 
 
 def resolved(full_name: str, rev: str, by: Caller, permission: Permission = Permission.BROWSE) -> Revision:

@@ -57,6 +57,9 @@ class Search(s.Serializer[Data]):
     kind = s.ListField(child=s.CharField(), required=False)
     task = s.ListField(child=s.CharField(), required=False)
     license = s.ListField(child=s.CharField(), required=False)
+    engine = s.ListField(
+        child=s.CharField(), required=False, help_text="what serves it: vllm, sglang … (docs/serving.md)"
+    )
     verdict = s.ListField(child=s.CharField(), required=False, help_text="queued, running, passed, failed, errored")
     author = s.ListField(child=s.CharField(), required=False)
     tag = s.ListField(child=s.CharField(), required=False)
@@ -74,6 +77,54 @@ class Paging(s.Serializer[Data]):
 
 class Nothing(s.Serializer[Data]):
     """A route that takes no query parameters."""
+
+
+class FileView(s.Serializer[Data]):
+    view = s.CharField(
+        required=False, max_length=40, help_text="of adapter_config.json: repaired, or peft-0.13 and the like"
+    )
+    base = s.CharField(required=False, max_length=200, help_text="with view=repaired: which of the bases that it fits")
+
+
+class FitBody(s.Serializer[Data]):
+    """What decides whether an adapter fits: two small files' worth, no weights."""
+
+    config = s.JSONField(help_text="adapter_config.json, parsed")
+    header = s.JSONField(help_text="the safetensors header: its JSON object, or base64 of its bytes")
+
+
+class BaseFit(s.Serializer[Data]):
+    base = s.CharField()
+    on_shelf = s.BooleanField(help_text="whether an adapter of it is also run here")
+    tensors = s.IntegerField()
+    vocabulary = s.IntegerField(allow_null=True, help_text="rows, where the adapter enlarges it")
+    why = s.CharField()
+
+
+class WrongShape(s.Serializer[Data]):
+    tensor = s.CharField()
+    found = s.ListField(child=s.IntegerField())
+    expected = s.ListField(child=s.IntegerField())
+
+
+class BaseMisfit(s.Serializer[Data]):
+    """Why it does not fit; each list holds the first 20."""
+
+    base = s.CharField()
+    on_shelf = s.BooleanField()
+    why = s.CharField()
+    wrong = WrongShape(many=True)
+    missing = s.ListField(child=s.CharField())
+    unexpected = s.ListField(child=s.CharField())
+    replaces = s.ListField(child=s.CharField())
+
+
+class FitAnswer(s.Serializer[Data]):
+    task = s.CharField(allow_null=True, help_text="as PEFT names it; null: the one each base was made for")
+    fits = BaseFit(many=True)
+    misfits = BaseMisfit(many=True)
+    note = s.CharField(allow_null=True, help_text="what shapes cannot tell")
+    left_out = s.IntegerField(help_text="bases that were not asked: too many, or a pattern cost too much")
 
 
 class HistoryPaging(Paging):
@@ -160,6 +211,16 @@ class Check(s.Serializer[Data]):
     duration_ms = s.FloatField(allow_null=True)
 
 
+class Serving(s.Serializer[Data]):
+    """What one serving engine does with it (docs/serving.md)."""
+
+    engine = s.CharField()
+    version = s.CharField()
+    outcome = s.ChoiceField(choices=["serves", "refuses", "wrong"])
+    reason = s.CharField()
+    flags = s.ListField(child=s.CharField())
+
+
 class Verdict(s.Serializer[Data]):
     """What was proven about a revision."""
 
@@ -180,7 +241,8 @@ class Verdict(s.Serializer[Data]):
     engines = s.ListField(child=s.JSONField())
     checks = Check(many=True)
     evals = s.ListField(child=s.JSONField())
-    serving = s.ListField(child=s.JSONField())
+    serving = Serving(many=True)
+    fits = s.JSONField(allow_null=True, help_text="known bases that it fits by shape, when it was validated")
 
 
 class Base(s.Serializer[Data]):

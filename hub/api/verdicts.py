@@ -58,6 +58,7 @@ def document(verdict: Verdict, revision: Revision) -> dict[str, Any]:
         "checks": [_check(check) for check in said.get("checks") or []],
         "evals": said.get("evals") or [],
         "serving": said.get("serving") or [],
+        "fits": said.get("fits"),
     }
 
 

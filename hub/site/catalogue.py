@@ -14,7 +14,14 @@ from hub.site.visitor import caller
 from registry import catalog
 from registry.catalog import Query
 
-FACETS = {"verdict": "Verdict", "base": "Base model", "kind": "Kind", "task": "Task", "license": "Licence"}
+FACETS = {
+    "verdict": "Verdict",
+    "base": "Base model",
+    "kind": "Kind",
+    "task": "Task",
+    "license": "Licence",
+    "engine": "Served by",
+}
 CHIPS = {**FACETS, "author": "Author", "tag": "Tag"}
 SORTS = {"updated": "newest version", "created": "newest adapter", "downloads": "most downloads", "likes": "most likes"}
 NAMES = {"base": last_part, "kind": kind_name, "task": spaced}

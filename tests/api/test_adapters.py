@@ -63,7 +63,7 @@ def test_facets_are_counted_when_asked_for(ask, adapter):
     assert "facets" not in ask().get("/api/v1/adapters").json()
     facets = ask().get("/api/v1/adapters?facets=1&kind=ia3").json()["facets"]
     assert facets["kind"] == [{"value": "lora", "count": 1}]
-    assert set(facets) == {"verdict", "base", "kind", "task", "license"}
+    assert set(facets) == {"verdict", "base", "kind", "task", "license", "engine"}
 
 
 def test_a_filter_that_is_not_known_is_refused_rather_than_ignored(ask, cast):

@@ -38,6 +38,7 @@ api/v1/adapters/<ns>/<name>/revisions/<rev>                  GET adapter:read
 api/v1/adapters/<ns>/<name>/revisions/<rev>/files/<path>     GET adapter:download
 api/v1/adapters/<ns>/<name>/revisions/<rev>/verdict          GET adapter:read
 api/v1/adapters/<ns>/<name>/revisions/<rev>/validate         POST adapter:push
+api/v1/fit                                                   POST anyone
 api/v1/bases                                                 GET anyone
 api/v1/me                                                    GET person
 api/v1/me/tokens                                             GET person  POST session

@@ -17,6 +17,12 @@ from workers import shelf, sources
 pytestmark = pytest.mark.django_db
 
 
+@pytest.fixture(autouse=True)
+def _no_engine(settings, tmp_path):
+    """Measuring is for tests/fit: here the folder only looks like a model."""
+    settings.ENGINES = tmp_path / "no engines"
+
+
 def command(*arguments: str) -> str:
     out = io.StringIO()
     call_command("shelf", *arguments, stdout=out)

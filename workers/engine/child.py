@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dovetail.adapters.checks import CHECKS as STATIC_CHECKS
 from dovetail.adapters.description import describe
 from dovetail.adapters.findings import Check, Result, Subject
 from dovetail.adapters.findings import run as ask
-from dovetail.adapters.folder import Folder, files_in
+from dovetail.adapters.folder import Base, Folder, files_in
 from dovetail.adapters.header import HeaderError
 from dovetail.adapters.kinds import task_of
+from dovetail.adapters.serving import Base as ServedBase
+from dovetail.adapters.serving import Serving, serving_of
+from dovetail.adapters.shapes import decode
 from workers.engine.job import CRASHED, Job
 from workers.engine.stage import Frame, Say
 
@@ -44,8 +47,40 @@ def static(job: Job, frozen: Frozen | None, say: Say) -> None:
     if frozen is not None:
         task, labels = _task(folder, frozen)
         folder.base = frozen.facts(task, labels) if frozen.has(task) else None
+    elif job.shapes is not None:
+        folder.base = _outline(job.shapes, folder)
     say({"facts": facts | {"task": task, "labels": labels, "bytes": max(folder.sizes.values(), default=0)}})
-    _report(STATIC_CHECKS, folder, say)
+    if _report(STATIC_CHECKS, folder, say):
+        served = serving_of(folder.files, base=_served_with(job, frozen), name=job.name or "NAMESPACE/NAME")
+        say({"serving": [_line(found) for found in served]})
+
+
+def _outline(said: Mapping[str, Any], folder: Folder) -> Base:
+    """The base whose weights are not here: names and shapes, for as many labels as the head in the file has."""
+    shapes = decode(said["shapes"])
+    try:
+        labels = folder.layout.labels if folder.kind else None
+    except (ValueError, LookupError, HeaderError):
+        labels = None  # the checks say what is wrong
+    return Base(str(said["id"]), shapes.for_labels(labels), shapes.vocabulary)
+
+
+def _served_with(job: Job, frozen: Frozen | None) -> ServedBase:
+    """What serving engines will know of the base."""
+    if frozen is not None:
+        text = frozen.config.get_text_config()
+        return ServedBase(
+            frozen.id, tuple(frozen.config.architectures or ()), int(getattr(text, "vocab_size", 0) or 0),
+            int(getattr(text, "num_hidden_layers", 0) or 0), bool(getattr(frozen.config, "tie_word_embeddings", False)),
+        )  # fmt: skip
+    if job.shapes is None:
+        return ServedBase()
+    shapes = decode(job.shapes["shapes"])
+    return ServedBase(str(job.shapes["id"]), shapes.architectures, shapes.vocabulary, shapes.layers, shapes.tied)
+
+
+def _line(found: Serving) -> Frame:
+    return {key: getattr(found, key) for key in ("engine", "version", "outcome", "reason", "flags")}
 
 
 def _task(folder: Folder, frozen: Frozen) -> tuple[str, int]:

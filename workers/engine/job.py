@@ -25,7 +25,8 @@ class Job:
 
     `memory_bytes` is what the adapter may take on top of the frozen base. `card` is the parsed front matter of its
     README. `base_revision` is passed on into the verdict. `known_bases` are ids an engine without a base compares
-    against; None: whether the base is known is not this engine's question.
+    against; None: whether the base is known is not this engine's question. `name` is namespace/name, for what is said
+    about serving. `shapes` stands in for a base without weights: {id, task, shapes as dovetail.adapters.shapes.encode}.
     """
 
     id: str
@@ -35,6 +36,8 @@ class Job:
     base_revision: str | None = None
     card: Mapping[str, Any] = field(default_factory=dict)
     known_bases: tuple[str, ...] | None = None
+    name: str = ""
+    shapes: Mapping[str, Any] | None = None
 
     @classmethod
     def parse(cls, said: Mapping[str, Any]) -> Job:

@@ -1,6 +1,6 @@
 """Measures the shapes of a base from its config.json alone: models of every task on the meta device, without weights.
 
-.engines/e5/bin/python -I workers/engine/shapes.py DIR      prints one JSON object: versions, own task, shapes by task
+.engines/e5/bin/python -I workers/engine/shapes.py DIR…     prints a JSON object a line: own task, shapes by task
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -78,17 +79,19 @@ def _build(folder: Path, task: str, labels: int) -> Any:
     return model
 
 
-def main(folder: Path) -> None:
+def main(folders: list[Path]) -> None:
     """Speaks on what was stdout: libraries print there."""
-    voice = os.fdopen(os.dup(1), "w")
+    voice = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)
-    try:
-        said = measure(folder)
-    except (ValueError, KeyError, TypeError, OSError) as problem:
-        said = {"problem": " ".join(str(problem).split())[:400] or type(problem).__name__}
-    voice.write(json.dumps(said, allow_nan=False, separators=(",", ":")) + "\n")
-    voice.flush()
+    for folder in folders:
+        began = time.perf_counter()
+        try:
+            said = measure(folder)
+        except (ValueError, KeyError, TypeError, OSError) as problem:
+            said = {"problem": " ".join(str(problem).split())[:400] or type(problem).__name__}
+        said["seconds"] = round(time.perf_counter() - began, 3)
+        voice.write(json.dumps(said, allow_nan=False, separators=(",", ":")) + "\n")
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main([Path(folder) for folder in sys.argv[1:]])

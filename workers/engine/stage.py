@@ -140,7 +140,7 @@ def _refuse(name: str) -> None:
 
 def _lie(frame: Frame, believed: Collection[str]) -> str:
     """Why a frame cannot be an honest child's, or nothing."""
-    if len(frame) != 1 or not frame.keys() & {"check", "facts", "eval", "jail", "ran"}:
+    if len(frame) != 1 or not frame.keys() & {"check", "facts", "serving", "eval", "jail", "ran"}:
         return "the child said something that is no part of the protocol"
     check = frame.get("check")
     if "check" in frame and not (

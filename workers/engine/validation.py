@@ -30,6 +30,7 @@ RUN_IDS = (
     "eval.worse-than-base", "eval.claim", "eval.rows",
 )  # fmt: skip
 MAX_EVALS = 10
+MAX_SERVING = 40
 
 
 class JailBroken(RuntimeError):
@@ -46,6 +47,7 @@ class Validation:
     checks: list[Frame] = field(default_factory=list)
     evals: list[Frame] = field(default_factory=list)
     facts: Frame = field(default_factory=dict)
+    serving: list[Frame] = field(default_factory=list)
     depth: str = "static"
     began: float = field(default_factory=time.monotonic)
 
@@ -65,6 +67,8 @@ class Validation:
                 self._stage(
                     work, room, lambda say: child.loaded(job, frozen, task, labels, work, say), (*RUN_IDS, *ALWAYS)
                 )
+        elif job.shapes is not None and not self.failed:
+            self.depth = "fit"
         return self._verdict()
 
     @property
@@ -91,6 +95,8 @@ class Validation:
             raise JailBroken(str(frame["jail"])[:500])
         if "facts" in frame and isinstance(frame["facts"], dict) and not self.facts:
             self.facts = frame["facts"]
+        elif "serving" in frame and self.depth == "static" and _is_serving(frame["serving"]):
+            self.serving = frame["serving"]
         elif "eval" in frame and len(self.evals) < MAX_EVALS and _is_eval(frame["eval"]):
             self.evals.append(frame["eval"])
             self.depth = "evaluated"
@@ -137,7 +143,8 @@ class Validation:
         state = "errored" if CRASHED in failed else "failed" if failed else "passed"
         said: Frame = {
             "state": state, "kind": self.facts.get("kind"), "format": self.facts.get("format"), "depth": self.depth,
-            "checks": self.checks, "evals": self.evals, "duration_ms": round((time.monotonic() - self.began) * 1000, 1),
+            "checks": self.checks, "evals": self.evals,
+            "serving": self.serving, "duration_ms": round((time.monotonic() - self.began) * 1000, 1),
         }  # fmt: skip
         if frozen is not None:
             said["base"] = {"id": frozen.id, "revision": self.job.base_revision, "sha256": frozen.sha256}
@@ -155,6 +162,17 @@ def _is_eval(said: Any) -> bool:
     return texts and all(
         type(said[key]) in (int, float) and math.isfinite(said[key]) for key in said.keys() - {"name", "metric"}
     )
+
+
+def _is_serving(said: Any) -> bool:
+    """Whether a list has the form of one that says who serves it; what it says is text from the child all the same."""
+    return isinstance(said, list) and len(said) <= MAX_SERVING and all(
+        isinstance(item, dict)
+        and item.keys() == {"engine", "version", "outcome", "reason", "flags"}
+        and all(isinstance(item[key], str) for key in ("engine", "version", "outcome", "reason"))
+        and isinstance(item["flags"], list)
+        for item in said
+    )  # fmt: skip
 
 
 @contextmanager

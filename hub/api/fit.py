@@ -1,0 +1,92 @@
+"""Which known bases an adapter would fit, by its config and header alone: nothing is pushed, nothing is kept."""
+
+import base64
+import binascii
+import io
+import json
+from typing import Any
+
+from drf_spectacular.utils import extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from dovetail.adapters import HeaderError
+from dovetail.adapters import config as configs
+from dovetail.adapters import header as headers
+from dovetail.adapters.fitting import Fit, NotComputable
+from hub.api import pages, shapes
+from hub.api.asking import View
+from registry import fit
+from registry.errors import ValueInvalid
+from registry.fit import Answer
+
+MAX_NAMES = 20  # tensors of each sort that a misfit names
+
+
+class Fits(View):
+    @extend_schema(
+        operation_id="fit",
+        summary="Which known bases an adapter fits",
+        description="By names and shapes alone; equal shapes cannot be told apart, and weights are not looked at.",
+        request=shapes.FitBody,
+        responses=shapes.FitAnswer,
+    )
+    def post(self, request: Request) -> Response:
+        pages.parameters(request, shapes.Nothing)
+        body = shapes.FitBody(data=request.data)
+        body.is_valid(raise_exception=True)
+        try:
+            found = fit.survey(_config(body.validated_data["config"]), _header(body.validated_data["header"]))
+        except NotComputable as problem:
+            raise ValueInvalid(
+                f"It cannot be fitted: {problem}", fix="See docs/checks.md for what is proven."
+            ) from None
+        return Response({
+            "task": found.task or None,
+            "fits": [_fit(answer) for answer in found.answers if answer.fits],
+            "misfits": [_misfit(answer) for answer in found.answers if not answer.fits],
+            "note": found.note or None,
+            "left_out": found.left_out,
+        })  # fmt: skip
+
+
+def _config(said: object) -> configs.Config:
+    """Read the config as strictly as the file: through its own bytes."""
+    try:
+        return configs.read(io.BytesIO(json.dumps(said).encode()))
+    except (configs.ConfigError, ValueError, RecursionError) as problem:
+        raise ValueInvalid(
+            f"config is no adapter_config.json: {problem}.", fix="Send the file's JSON object."
+        ) from None
+
+
+def _header(said: object) -> headers.Header:
+    """Read a header: its JSON object, or base64 of its bytes with or without the 8 bytes of length."""
+    try:
+        raw = base64.b64decode(said, validate=True) if isinstance(said, str) else json.dumps(said).encode()
+        return headers.read_alone(raw)
+    except (HeaderError, binascii.Error, ValueError, RecursionError) as problem:
+        raise ValueInvalid(
+            f"header is no safetensors header: {problem}.", fix="Send its JSON object, or base64 of its bytes."
+        ) from None
+
+
+def _fit(answer: Answer) -> dict[str, Any]:
+    assert answer.fit is not None
+    return {
+        "base": answer.base, "on_shelf": answer.has_weights, "tensors": answer.fit.wanted,
+        "vocabulary": answer.fit.grown or None, "why": answer.why,
+    }  # fmt: skip
+
+
+def _misfit(answer: Answer) -> dict[str, Any]:
+    fit = answer.fit or Fit(0)
+    wrong = [
+        {"tensor": one.tensor, "found": list(one.found), "expected": list(one.expected)}
+        for one in fit.wrong[:MAX_NAMES]
+    ]
+    return {
+        "base": answer.base, "on_shelf": answer.has_weights, "why": answer.why, "wrong": wrong,
+        "missing": list(fit.missing[:MAX_NAMES]), "unexpected": list(fit.unexpected[:MAX_NAMES]),
+        "replaces": list(fit.replaces[:MAX_NAMES]),
+    }  # fmt: skip

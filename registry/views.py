@@ -1,0 +1,76 @@
+"""Labelled views of adapter_config.json: as an older PEFT would have saved it, or with its base repaired."""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from dovetail.adapters import config as configs
+from dovetail.adapters.checks.base import FIELD, is_local_path
+from dovetail.adapters.findings import some
+from dovetail.adapters.serving.peft import downgraded
+from registry import facts, fit
+from registry.errors import ValueInvalid
+from registry.manifest import Entry
+
+OLDER = re.compile(r"peft-(0\.\d{1,2})")
+VIEWS = "repaired, or peft-0.13 and the like"
+
+
+@dataclass(frozen=True)
+class View:
+    """A config that is not in the revision, and what was changed in it."""
+
+    config: configs.Config
+    label: str
+
+    @property
+    def text(self) -> str:
+        return json.dumps(self.config, indent=2, sort_keys=True) + "\n"
+
+
+def derive(entries: Mapping[str, Entry], path: str, view: str, *, base: str = "") -> View:
+    """Return a view of the adapter_config.json among a revision's files; `base` chooses where several bases fit.
+
+    Raises ValueInvalid for a view that is not known or would be another adapter.
+    """
+    if path != configs.NAME:
+        raise ValueInvalid(f"There are views of {configs.NAME} alone, not of {path[:200]!r}.", fix="Leave out view=.")
+    config = facts.of(entries).config
+    if not config:
+        raise ValueInvalid(f"{configs.NAME} of this revision cannot be read.", fix="Push one that is JSON.")
+    if older := OLDER.fullmatch(view):
+        return _older(config, older[1])
+    if view != "repaired":
+        raise ValueInvalid(f"There is no view {view[:80]!r}.", fix=f"Ask for {VIEWS}.")
+    return _repaired(entries, config, base)
+
+
+def _older(config: configs.Config, version: str) -> View:
+    shown, lost = downgraded(config, version)
+    if lost:
+        raise ValueInvalid(
+            f"PEFT {version} knows no {some(lost)}: without it this would be another adapter.",
+            fix="Use a newer PEFT; docs/serving.md says which knows what.",
+        )
+    gone = sorted(config.keys() - shown.keys())
+    return View(shown, f"peft-{version}; without {some(gone, 40)}" if gone else f"peft-{version}; unchanged")
+
+
+def _repaired(entries: Mapping[str, Entry], config: configs.Config, base: str) -> View:
+    named = configs.text(config, FIELD) or ""
+    if named and not is_local_path(named):
+        raise ValueInvalid(
+            f"{configs.NAME} names the base {named[:120]}, so nothing is to be repaired.", fix="Take it as it is."
+        )
+    found = fit.survey_files(facts.files(entries))
+    fitting = found.fitting if found else []
+    spoken = configs.names(dict(facts.of(entries).card.data), "base_model")
+    meant = next((one for one in fitting if one.casefold() == base.casefold()), "") if base else ""
+    chosen = meant if base else fit.the_one(found, spoken) if found else ""
+    if not chosen:
+        said = f"It fits {some(fitting, 20)}" if fitting else "It fits no base that is known here"
+        raise ValueInvalid(
+            f"Which base is meant cannot be known. {said}.", fix="Add &base=NAMESPACE/NAME with one that it fits.",
+        )  # fmt: skip
+    return View(config | {FIELD: chosen}, f"repaired; {FIELD} = {chosen}, in place of {named[:120]!r}")
