@@ -90,3 +90,9 @@ def test_the_base_is_intact_after_a_bias_that_may_change_it(bert, tmp_path):
     assert failures(verdict) == [], verdict["checks"]
     assert check_of(verdict, "config.changes-base")["outcome"] == "warned"
     assert bert.validate(write(lora(), tmp_path / "next"), facts_of(lora()))["state"] == "passed"
+
+
+def test_a_verdict_of_a_hub_says_that_the_base_is_on_its_shelf(bert, tmp_path):
+    verdict = bert.validate(write(lora(), tmp_path), facts_of(lora()))
+    assert check_of(verdict, "base.unknown")["outcome"] == "passed"
+    assert "shelf" in check_of(verdict, "base.unknown")["message"]

@@ -51,6 +51,8 @@ def is_local_path(name: str) -> bool:
 
 
 def unknown(folder: Folder) -> str | Finding:
+    if folder.known_bases is None and folder.base is not None:
+        return f"{folder.base.id} is on this hub's shelf."
     if folder.known_bases is None:
         return skipped("Whether a hub knows this base was not asked.")
     if (folder.base_id or "").casefold() in map(str.casefold, folder.known_bases):
@@ -84,7 +86,8 @@ def unpinned(folder: Folder) -> str | Finding:
     if revision:
         return f"The base is pinned to {revision[:60]}."
     return warned(
-        "The revision of the base is not pinned.", "Set revision to the commit of the base it was trained on."
+        "The revision of the base is not pinned.",
+        f"Set revision in {configs.NAME} to the commit of the base it was trained on.",
     )
 
 
