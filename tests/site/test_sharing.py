@@ -1,0 +1,209 @@
+"""Likes, follows, gates, collections, webhooks, programs and fine-grained tokens, as people meet them: forms alone."""
+
+import re
+
+import pytest
+
+from registry import collections, devices, gates, people, webhooks
+from registry.models import AccessRequest, Adapter, Delivery, DeviceLogin, Follow, Like, Webhook
+from registry.webhooks import Wish
+
+REVIEWS = "/alice/reviews"
+
+
+def text(answer) -> str:
+    return answer.content.decode()
+
+
+# --- likes and follows -----------------------------------------------------------------------------------------------
+def test_the_heart_is_a_form_that_gives_and_takes_back(visit, reviews):
+    carol = visit("carol")
+    assert 'aria-pressed="false"' in text(carol.get(REVIEWS))
+    page = text(carol.post(f"{REVIEWS}/like", follow=True))
+    assert 'aria-pressed="true"' in page
+    assert "Like, 1 so far" in page
+    carol.post(f"{REVIEWS}/like", {"undo": "1"})
+    assert not Like.objects.exists()
+
+
+def test_nobody_is_asked_to_sign_in_before_he_likes(visit, reviews):
+    answer = visit().post(f"{REVIEWS}/like")
+    assert answer.url.startswith("/login?")
+    assert not Like.objects.exists()
+
+
+def test_a_stranger_cannot_like_what_he_may_not_see(visit, secret):
+    assert visit("carol").post("/acme/secret/like").status_code == 404
+
+
+def test_people_follow_from_the_page(visit, cast):
+    carol = visit("carol")
+    assert "Following" in text(carol.post("/settings/following/acme", follow=True))
+    carol.post("/settings/following/acme", {"undo": "1"})
+    assert not Follow.objects.exists()
+    assert carol.post("/settings/following/carol").status_code == 400
+
+
+def test_a_picture_says_nothing_about_who_is_here(visit, cast):
+    for name in ("alice", "nobody-at-all", "<script>"):
+        answer = visit().get(f"/avatars/{name}.svg")
+        assert answer["Content-Type"] == "image/svg+xml"
+        assert b"<script" not in answer.content
+
+
+# --- gates -----------------------------------------------------------------------------------------------------------
+@pytest.fixture
+def gated(cast, reviews: Adapter) -> Adapter:
+    gates.set_gate(reviews, "manual", cast.session("alice"))
+    return reviews
+
+
+def test_a_gated_adapter_shows_its_card_and_asks_what_one_wants_the_files_for(visit, gated):
+    assert "Sign in to ask" in text(visit().get(REVIEWS))
+    carol = visit("carol")
+    assert "Ask for access" in text(carol.get(REVIEWS))
+    page = text(carol.post(f"{REVIEWS}/ask-access", {"text": "For a study."}, follow=True))
+    assert "You asked for access" in page
+    assert AccessRequest.objects.get().text == "For a study."
+    assert "Ask for access" not in text(visit("alice").get(REVIEWS))
+
+
+def test_the_owner_decides_on_a_page_of_requests(visit, cast, gated):
+    carol, alice = visit("carol"), visit("alice")
+    carol.post(f"{REVIEWS}/ask-access", {"text": "<b>study</b>"})
+    page = text(alice.get(f"{REVIEWS}/access"))
+    assert "carol@example.org" in page
+    assert "&lt;b&gt;study&lt;/b&gt;" in page
+    number = str(AccessRequest.objects.get().pk)
+    alice.post(f"{REVIEWS}/access", {"request": number, "status": "rejected", "reason": "Not now."})
+    assert "Not now." in text(carol.get(REVIEWS))
+    assert carol.post(f"{REVIEWS}/ask-access").status_code == 403
+    alice.post(f"{REVIEWS}/access", {"request": number, "status": "accepted"})
+    assert 'id="gate"' not in text(carol.get(REVIEWS))
+    assert carol.get(f"{REVIEWS}/blob/main/README.md").status_code == 200
+    alice.post(f"{REVIEWS}/access", {"grant": "dave"})
+    assert AccessRequest.objects.get(user=cast["dave"]).status == "accepted"
+    alice.post(f"{REVIEWS}/access", {"gate": ""})
+    gated.refresh_from_db()
+    assert gated.gated == ""
+
+
+@pytest.mark.parametrize(
+    "fields", [{"grant": "nobody-here"}, {"request": "999"}, {"request": "x"}, {"gate": "moat"}, {"request": "9" * 30}]
+)
+def test_a_form_about_nothing_is_refused_on_the_page(visit, gated, fields):
+    answer = visit("alice").post(f"{REVIEWS}/access", {"status": "accepted"} | fields)
+    assert answer.status_code == 400
+    assert 'role="alert"' in text(answer)
+
+
+@pytest.mark.parametrize(("who", "status"), [("carol", 403), ("mona", 403)])
+def test_the_page_of_requests_is_the_owners(visit, gated, who, status):
+    assert visit(who).get(f"{REVIEWS}/access").status_code == status
+    assert visit(who).post(f"{REVIEWS}/access", {"grant": who}).status_code == status
+    assert visit().get(f"{REVIEWS}/access").url.startswith("/login?")
+    assert not AccessRequest.objects.exists()
+
+
+def test_every_form_needs_its_secret(visit, gated):
+    alice = visit("alice", enforce_csrf_checks=True)
+    for path in (f"{REVIEWS}/like", f"{REVIEWS}/access", "/login/device", "/settings/webhooks"):
+        assert alice.post(path, {"gate": ""}).status_code == 403
+    gated.refresh_from_db()
+    assert gated.gated == "manual"
+
+
+# --- collections -----------------------------------------------------------------------------------------------------
+def test_a_collection_is_found_by_its_number_and_shows_what_one_may_see(visit, cast, reviews, secret):
+    made = collections.create("acme", "Best <of> 2026", cast.session("alice"))
+    for name in ("alice/reviews", "acme/secret"):
+        collections.add(made, "model", name, cast.session("alice"), note=f"about {name}")
+    address = f"/collections/{collections.slug(made)}"
+    page = text(visit().get(address))
+    assert "Best &lt;of&gt; 2026" in page
+    assert "about alice/reviews" in page
+    assert "secret" not in page
+    assert "secret" in text(visit("erin").get(address))
+    assert visit().get(f"/collections/acme/old-words-{made.key}").url == address
+    assert "Best &lt;of&gt; 2026" in text(visit().get("/collections?owner=acme"))
+    assert "/collections?owner=acme" in text(visit().get("/acme"))
+    collections.change(made, collections.Change(private=True))
+    assert visit("carol").get(address).status_code == 404
+    assert "2026" not in text(visit("carol").get("/collections"))
+
+
+# --- webhooks --------------------------------------------------------------------------------------------------------
+def test_a_webhook_is_made_stopped_seen_and_deleted_by_forms(visit, cast, settings):
+    settings.POSTMAN = "tests.api.conftest.deaf"
+    alice = visit("alice")
+    wrong = alice.post("/settings/webhooks", {"url": "http://10.0.0.1/", "watched": "acme", "domains": ["repo"]})
+    assert wrong.status_code == 400
+    assert "private network" in text(wrong)
+    fields = {"url": "https://example.org/x", "watched": "acme alice/reviews datasets/alice/gold", "domains": ["repo"]}
+    alice.post("/settings/webhooks", fields | {"secret": "s3cret-s3cret"})
+    hook = Webhook.objects.get()
+    watched = {(watch.type, watch.name) for watch in hook.watches.all()}
+    assert watched == {("user", "acme"), ("model", "alice/reviews"), ("dataset", "alice/gold")}
+    cast.adapter("acme/router")
+    told = Delivery.objects.get()
+    webhooks.record(webhooks.claim(told.pk), {"status": 500, "answer": "<i>broken</i>", "ms": 3})
+    page = text(alice.get(f"/settings/webhooks/{hook.pk}"))
+    assert "answered 500" in page
+    assert "&lt;i&gt;broken" in page
+    assert "s3cret" not in page + text(alice.get("/settings/webhooks"))
+    alice.post(f"/settings/webhooks/{hook.pk}/deliveries/{told.pk}/again")
+    assert Delivery.objects.count() == 2
+    assert visit("bob").get(f"/settings/webhooks/{hook.pk}").status_code == 404
+    alice.post(f"/settings/webhooks/{hook.pk}/change", {"do": "disable"})
+    assert "stopped" in text(alice.get("/settings/webhooks"))
+    assert visit("bob").post(f"/settings/webhooks/{hook.pk}/change", {"do": "delete"}).status_code == 404
+    alice.post(f"/settings/webhooks/{hook.pk}/change", {"do": "delete"})
+    assert not Webhook.objects.exists()
+
+
+def test_a_delivery_of_anothers_webhook_cannot_be_repeated(visit, cast, settings):
+    settings.POSTMAN = "tests.api.conftest.deaf"
+    for who in ("alice", "bob"):
+        webhooks.create(Wish("https://example.org/", [("user", "acme")], []), cast.session(who))
+    cast.adapter("acme/router")
+    theirs = Delivery.objects.get(webhook__owner=cast["bob"])
+    mine = Webhook.objects.get(owner=cast["alice"])
+    assert visit("alice").post(f"/settings/webhooks/{mine.pk}/deliveries/{theirs.pk}/again").status_code == 404
+
+
+# --- programs and tokens ---------------------------------------------------------------------------------------------
+def test_looking_at_a_code_decides_nothing(visit, cast):
+    begun = devices.begin("<i>hf</i>")
+    carol = visit("carol")
+    page = text(carol.get(f"/login/device?code={devices.spell(begun.user_code)}"))
+    assert devices.spell(begun.user_code) in page
+    assert "&lt;i&gt;hf&lt;/i&gt;" in page
+    assert DeviceLogin.objects.get().state == "waiting"
+    carol.post("/login/device", {"code": begun.user_code, "answer": "approve", "role": "read"})
+    assert people.caller_of_token(devices.fetch(begun.device_code)).token.role == "read"
+
+
+@pytest.mark.parametrize("code", ["BCDF-BCDF", "x", "<script>", "%00"])
+def test_a_code_that_nobody_waits_for_is_asked_for_again(visit, cast, code):
+    answer = visit("carol").get("/login/device", {"code": code})
+    assert answer.status_code == 400
+    assert "<script>" not in text(answer).replace("<script src", "")
+
+
+def test_who_is_not_signed_in_comes_back_to_the_code(visit, cast):
+    assert visit().get("/login/device?code=BCDF-BCDF").url == "/login?next=%2Flogin%2Fdevice%3Fcode%3DBCDF-BCDF"
+
+
+def test_a_fine_grained_token_is_made_for_chosen_repositories(visit, cast, reviews, secret):
+    alice = visit("alice")
+    page = text(alice.get("/settings/tokens"))
+    assert 'name="grant:alice/reviews"' in page
+    assert 'name="grant:acme/secret"' in page
+    assert "acme/secret" not in text(visit("carol").get("/settings/tokens"))
+    fields = {"name": "ci", "role": "fine-grained", "grant:alice/reviews": "write", "grant:acme/secret": ""}
+    answer = text(alice.post("/settings/tokens", fields | {"other": "acme/secret", "other_right": "read"}))
+    value = re.search(r"data-token>(\w+)<", answer)[1]
+    assert people.caller_of_token(value).token.grants == {"alice/reviews": "write", "acme/secret": "read"}
+    none = alice.post("/settings/tokens", {"name": "x", "role": "fine-grained"})
+    assert none.status_code == 400
+    assert "No repository is chosen" in text(none)
