@@ -53,6 +53,7 @@ TABLE: dict[type[errors.RegistryError], Face] = {
     errors.ParentStale: Face(412),
     errors.BlobUnknown: Face(400),
     errors.DigestMismatch: Face(400),
+    errors.DownloadExpired: Face(403),
     errors.UploadExpired: Face(403),
     errors.QuotaExceeded: Face(403),
     errors.LengthRequired: Face(411),

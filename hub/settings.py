@@ -115,6 +115,7 @@ METRICS_TOKEN = env.text("METRICS_TOKEN")
 MAX_FILE_BYTES = env.whole("MAX_FILE_BYTES", 5 << 30)
 MAX_PUSH_BYTES = env.whole("MAX_PUSH_BYTES", 20 << 30)
 MAX_INLINE_BYTES = env.whole("MAX_INLINE_BYTES", 10 << 20)
+LFS_PART_BYTES = env.whole("LFS_PART_BYTES", 512 << 20)
 QUOTA_BYTES = env.whole("QUOTA_BYTES", 0)  # of one namespace; 0: no limit
 QUOTA_REPOSITORIES = env.whole("QUOTA_REPOSITORIES", 0)
 XORB_DAYS = env.whole("XORB_DAYS", 35)

@@ -202,6 +202,11 @@ class DigestMismatch(RegistryError):
     default_fix = "Compute the sha256 of the file again and upload it whole."
 
 
+class DownloadExpired(RegistryError):
+    code = "download-expired"
+    default_fix = "Ask for a new download address."
+
+
 class UploadExpired(RegistryError):
     code = "upload-expired"
     default_fix = "Ask for a new upload address; each is good for one file and one hour."

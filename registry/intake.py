@@ -6,7 +6,7 @@ registry/leftovers.py may have taken it in between, and can no longer now that t
 """
 
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import timedelta
 
 from django.conf import settings
@@ -69,20 +69,29 @@ def _check_sizes(shard: xorbs.Shard) -> None:
 
 
 def _receive_file(adapter: Adapter, file: xorbs.File, sizes: dict[str, int]) -> Digest:
+    digest = Digest(file.sha256, file.size)
+    keep(adapter, digest, lambda: xorbs.assemble(file, sizes))
+    return digest
+
+
+def keep(adapter: Adapter, digest: Digest, read: Callable[[], Iterable[bytes]]) -> None:
+    """Store what `read` yields and believe it, if it is what it should be; asked twice where a sweep came between.
+
+    Raises DigestMismatch, and then keeps nothing.
+    """
+
     def parts() -> Iterator[bytes]:
         hasher = Hasher()
-        for piece in xorbs.assemble(file, sizes):
+        for piece in read():
             hasher.update(piece)
             yield piece
         if hasher.digest() != digest:
-            raise DigestMismatch(f"The file's bytes hash to {hasher.digest().sha256}, not to {file.sha256}.")
+            raise DigestMismatch(f"The file's bytes hash to {hasher.digest().sha256}, not to {digest.sha256}.")
 
-    digest = Digest(file.sha256, file.size)
     _store_verified(digest.sha256, parts())
     believe(adapter, digest)
     if not blobs.exists(Keys.blob(digest.sha256)):
         _store_verified(digest.sha256, parts())
-    return digest
 
 
 def _store_verified(sha256: str, parts: Iterable[bytes]) -> None:

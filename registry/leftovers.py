@@ -77,7 +77,7 @@ def _sweep_uploads(before: datetime) -> int:
     Upload.objects.filter(expires_at__lt=before).delete()
     swept = 0
     for entry in blobs.store().list(Keys.INCOMING):
-        ticket = entry.key.removeprefix(Keys.INCOMING)
+        ticket = entry.key.removeprefix(Keys.INCOMING).partition(".")[0]  # parts have a number behind it
         if entry.modified_at < before and not Upload.objects.filter(pk=ticket).exists():
             blobs.store().delete(entry.key)
             swept += 1

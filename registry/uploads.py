@@ -2,11 +2,13 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from django.conf import settings
 from django.core import signing
+from django.utils import timezone
 
-from registry import blobs, intake, names, people, policy, possession, pull, quotas, refs
+from registry import blobs, intake, names, parts, people, policy, possession, pull, quotas, refs
 from registry.blobs import Keys
 from registry.errors import (
     BlobUnknown,
@@ -20,6 +22,7 @@ from registry.errors import (
 from registry.ignore import MAX_TEXT, Ignore
 from registry.manifest import Entry, git_blob_oid
 from registry.models import Adapter, Upload
+from registry.parts import Cut
 from registry.policy import Caller, Permission
 
 # Weights and archives travel as LFS objects whatever their size, as the Hub's default .gitattributes says.
@@ -31,7 +34,7 @@ LFS_SUFFIXES = tuple(_SUFFIXES.split())
 GITATTRIBUTES = "".join(f"*{suffix} filter=lfs diff=lfs merge=lfs -text\n" for suffix in LFS_SUFFIXES).encode()
 _OURS = git_blob_oid(GITATTRIBUTES)
 MAX_ASKED = 1000
-_SALT = "uploads.ticket"
+_SALT, _PART_SALT = "uploads.ticket", "uploads.part"
 _HEX = frozenset("0123456789abcdef")
 
 
@@ -122,23 +125,33 @@ class Offer:
     size: int
     ticket: str = ""
     url: str | None = None  # where the store takes the bytes itself
+    cut: Cut | None = None  # where they are to come in parts
+    part_ticket: str = ""
+    part_urls: Sequence[str] = ()  # where the store takes each part itself
     refusal: RegistryError | None = None
 
 
-def offer(adapter: Adapter, objects: Sequence[tuple[str, int]], *, by: Caller) -> list[Offer]:
+def offer(adapter: Adapter, objects: Sequence[tuple[str, int]], *, by: Caller, in_parts: bool = False) -> list[Offer]:
     """Answer which of these (sha256, size) are to be delivered, and give a ticket for each that is.
+
+    `in_parts` says whether the client can cut large ones.
 
     `already here` is only said to whom possession.usable says it. Raises what policy.require raises.
     """
     policy.require(by, Permission.PUSH, adapter)
-    if len(objects) > MAX_ASKED:
-        raise PushTooLarge(f"{len(objects):,} objects in one batch; the limit is {MAX_ASKED:,}.", fix="Send several.")
+    check_count(objects)
     known = possession.usable(adapter, {sha256 for sha256, _ in objects}, by)
     quotas.require_room(adapter, sum(size for sha256, size in objects if sha256 not in known))
-    return [_offer(adapter, sha256, size, sha256 in known, by) for sha256, size in objects]
+    return [_offer(adapter, sha256, size, sha256 in known, in_parts, by) for sha256, size in objects]
 
 
-def _offer(adapter: Adapter, sha256: str, size: int, is_known: bool, by: Caller) -> Offer:
+def check_count(objects: Sequence[object]) -> None:
+    """Raise PushTooLarge for more objects than one batch may name."""
+    if len(objects) > MAX_ASKED:
+        raise PushTooLarge(f"{len(objects):,} objects in one batch; the limit is {MAX_ASKED:,}.", fix="Send several.")
+
+
+def _offer(adapter: Adapter, sha256: str, size: int, is_known: bool, in_parts: bool, by: Caller) -> Offer:
     if is_known:
         return Offer(sha256, size)
     try:
@@ -147,10 +160,17 @@ def _offer(adapter: Adapter, sha256: str, size: int, is_known: bool, by: Caller)
         upload = intake.expect(adapter, sha256, size, by=by)
     except RegistryError as refusal:
         return Offer(sha256, size, refusal=refusal)
-    token = by.token.pk if by.token else None
-    ticket = signing.dumps([str(upload.pk), adapter.pk, sha256, token], salt=_SALT)
-    url = blobs.store().presigned_put(Keys.incoming(upload.pk), settings.UPLOAD_URL_SECONDS)
-    return Offer(sha256, size, ticket, url)
+    cut = parts.begin(upload) if in_parts else None
+    bound = [str(upload.pk), adapter.pk, sha256, by.token.pk if by.token else None]
+    bound += [cut.part, cut.native] if cut else [0, ""]
+    ticket = signing.dumps(bound, salt=_SALT)
+    if cut:
+        # Of its own kind: who comes by the address of a part must not be able to say that all are there.
+        part_ticket = signing.dumps(bound, salt=_PART_SALT)
+        return Offer(sha256, size, ticket, None, cut, part_ticket, parts.addresses(upload, cut))
+    return Offer(
+        sha256, size, ticket, blobs.store().presigned_put(Keys.incoming(upload.pk), settings.UPLOAD_URL_SECONDS)
+    )
 
 
 def check_digest(sha256: str) -> str:
@@ -166,11 +186,37 @@ def accept(ticket: str, parts: Iterable[bytes], length: int) -> None:
     `length` in bytes is what the client announces. Raises UploadExpired, TokenInvalid, DigestMismatch and what
     policy.require raises: the rights of whoever asked for the ticket count now, not when it was given.
     """
-    upload = _upload(ticket)
+    upload = _upload(_opened(ticket))
     if length != upload.size:
         raise DigestMismatch(f"The upload announces {length:,} bytes; promised were {upload.size:,}.")
     intake.stage(upload, _exactly(parts, upload.size))
     intake.adopt(upload)
+
+
+def accept_part(ticket: str, number: int, pieces: Iterable[bytes], length: int) -> str:
+    """Take one part through the web process, and return its ETag. Raises ValueInvalid and what `accept` raises.
+
+    A part that broke off leaves nothing, those before it stay: a client goes on with the part it was at.
+    """
+    opened = _opened(ticket, _PART_SALT)
+    upload = _upload(opened)
+    if upload.expires_at <= timezone.now():
+        raise UploadExpired("The time to upload this file is over.")
+    wanted = opened.cut(upload).length(number)
+    if length != wanted:
+        raise DigestMismatch(f"Part {number:,} announces {length:,} bytes; it has {wanted:,}.")
+    return parts.stage(upload, number, _exactly(pieces, wanted))
+
+
+def complete(ticket: str, sha256: str, etags: Sequence[tuple[int, str]]) -> None:
+    """Make a file of its parts, once; `etags` are (number, ETag) as they were answered. Raises as parts.join does."""
+    opened = _opened(ticket)
+    upload = _upload(opened)
+    if sha256 != upload.sha256:
+        raise DigestMismatch(f"This address is for {upload.sha256}, not for {sha256[:80]!r}.")
+    if len(etags) != len(dict(etags)):
+        raise ValueInvalid("A part is named twice.", fix="Name each part once.")
+    parts.join(upload, opened.cut(upload), dict(etags))
 
 
 def verify(ticket: str) -> None:
@@ -178,31 +224,47 @@ def verify(ticket: str) -> None:
 
     Raises BlobUnknown and what `accept` raises.
     """
-    pk, adapter, sha256, _ = _opened(ticket)
-    if Upload.objects.filter(pk=pk).exists():
-        intake.adopt(_upload(ticket))
-    elif not Adapter.objects.filter(pk=adapter, possessions__blob=sha256).exists():
-        raise BlobUnknown(f"No bytes were delivered for {sha256}.")
+    opened = _opened(ticket)
+    if Upload.objects.filter(pk=opened.pk).exists():
+        intake.adopt(_upload(opened))
+    elif not Adapter.objects.filter(pk=opened.adapter, possessions__blob=opened.sha256).exists():
+        raise BlobUnknown(f"No bytes were delivered for {opened.sha256}.")
 
 
-def _upload(ticket: str) -> Upload:
-    pk, _, _, token = _opened(ticket)
-    upload = Upload.objects.select_related("adapter__namespace__person", "user__namespace").filter(pk=pk).first()
+class _Opened(NamedTuple):
+    """What a ticket says; `part` is the size of a part in bytes, 0 where the file comes whole."""
+
+    pk: str
+    adapter: int
+    sha256: str
+    token: int | None
+    part: int
+    native: str
+
+    def cut(self, upload: Upload) -> Cut:
+        if not self.part:
+            raise ValueInvalid("This file was to come whole, not in parts.", fix="PUT it to the address of its upload.")
+        return Cut(upload.size, self.part, self.native)
+
+
+def _upload(opened: _Opened) -> Upload:
+    rows = Upload.objects.select_related("adapter__namespace__person", "user__namespace")
+    upload = rows.filter(pk=opened.pk).first()
     if upload is None:
         raise UploadExpired("This upload address was used already, or its time is over.")
     if not upload.user.is_active:
         raise UploadExpired("Whoever this upload address was given to may not upload any more.")
+    token = opened.token
     caller = Caller(user=upload.user) if token is None else people.caller_of_token_id(token)
     policy.require(caller, Permission.PUSH, upload.adapter)
     return upload
 
 
-def _opened(ticket: str) -> tuple[str, int, str, int | None]:
+def _opened(ticket: str, salt: str = _SALT) -> _Opened:
     try:
-        pk, adapter, sha256, token = signing.loads(ticket, salt=_SALT, max_age=settings.UPLOAD_URL_SECONDS)
+        return _Opened(*signing.loads(ticket, salt=salt, max_age=settings.UPLOAD_URL_SECONDS))
     except signing.BadSignature:
         raise UploadExpired("This upload address is not valid, or its hour is over.") from None
-    return pk, adapter, sha256, token
 
 
 def _exactly(parts: Iterable[bytes], size: int) -> Iterator[bytes]:

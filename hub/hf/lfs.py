@@ -1,16 +1,18 @@
-"""The Git LFS batch protocol (basic transfer): what to deliver where, the delivery itself, and its confirmation."""
+"""The Git LFS batch protocol (basic, and the Hub's multipart): what goes where, the delivery, and its confirmation."""
 
 from urllib.parse import quote
 
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 
 from hub.errors import face
 from hub.hf import bodies
 from hub.hf.dialect import Route, answer
+from hub.hf.pull import file_response
 from hub.hf.shapes import JSON
 from hub.origin import origin
-from registry import uploads
-from registry.errors import NotSupported, ValueInvalid
+from registry import downloads, uploads
+from registry.errors import ValueInvalid
+from registry.models import Adapter
 from registry.policy import Permission
 from registry.uploads import Offer
 
@@ -21,22 +23,44 @@ class Batch(Route):
     """POST /{id}.git/info/lfs/objects/batch"""
 
     def post(self, request: HttpRequest, ns: str, name: str) -> HttpResponse:
-        adapter = self.adapter(ns, name, Permission.PUSH)
         body = bodies.json_object(request)
-        operation = bodies.text(body, "operation")
-        if operation != "upload":
-            raise NotSupported(
-                f"The LFS operation {operation[:40]!r} is not served.", fix="Download files at /resolve/ instead."
-            )
+        operation = bodies.text(body, "operation", "")
+        downloads = operation == "download"
+        adapter = self.adapter(ns, name, Permission.DOWNLOAD if downloads else Permission.PUSH)
+        if operation not in {"upload", "download"}:
+            raise ValueInvalid(f"There is no LFS operation {operation[:40]!r}.", fix="Use upload or download.")
         if bodies.text(body, "hash_algo", "sha256") != "sha256":
             raise ValueInvalid("LFS objects are named by their sha256 here.", fix="Use hash_algo sha256.")
         asked = [(bodies.text(item, "oid"), bodies.whole(item, "size")) for item in bodies.objects(body, "objects")]
-        offers = uploads.offer(adapter, asked, by=self.caller)
-        here = f"{origin(request)}/api/lfs/uploads"
-        objects = [_shown(one, here) for one in offers]
-        response = answer({"transfer": "basic", "hash_algo": "sha256", "objects": objects})
-        response["Content-Type"] = CONTENT_TYPE
-        return response
+        here = f"{origin(request)}/api/lfs"
+        if downloads:
+            return _batch("basic", self._downloads(adapter, asked, here))
+        # git-lfs names no transfer when it knows only the basic one.
+        in_parts = "multipart" in bodies.strings(body | {"transfers": body.get("transfers") or []}, "transfers")
+        offers = uploads.offer(adapter, asked, by=self.caller, in_parts=in_parts)
+        transfer = "multipart" if any(one.cut for one in offers) else "basic"
+        return _batch(transfer, [_shown(one, f"{here}/uploads") for one in offers])
+
+    def _downloads(self, adapter: Adapter, asked: list[tuple[str, int]], here: str) -> list[JSON]:
+        uploads.check_count(asked)
+        tickets = downloads.offer(adapter, [sha256 for sha256, _ in asked], by=self.caller)
+        return [_download(sha256, size, tickets.get(sha256), here) for sha256, size in asked]
+
+
+def _batch(transfer: str, objects: list[JSON]) -> HttpResponse:
+    response = answer({"transfer": transfer, "hash_algo": "sha256", "objects": objects})
+    response["Content-Type"] = CONTENT_TYPE
+    return response
+
+
+def _download(sha256: str, size: int, ticket: str | None, here: str) -> JSON:
+    shown: JSON = {"oid": sha256, "size": size}
+    if ticket is None:
+        message = "No file of this repository has this sha256, or you may not download it."
+        return shown | {"error": {"code": 404, "message": message}}
+    href = f"{here}/downloads?ticket={quote(ticket, safe='')}"
+    action = {"href": href, "header": {}, "expires_in": downloads.SECONDS}
+    return shown | {"authenticated": True, "actions": {"download": action}}
 
 
 def _shown(offer: Offer, here: str) -> JSON:
@@ -44,13 +68,34 @@ def _shown(offer: Offer, here: str) -> JSON:
     if offer.refusal:
         shown["error"] = {"code": face(offer.refusal).status, "message": f"{offer.refusal.detail} {offer.refusal.fix}"}
     elif offer.ticket:
-        ticket = quote(offer.ticket, safe="")
+        ticket = f"ticket={quote(offer.ticket, safe='')}"
+        whole = {"href": offer.url or f"{here}?{ticket}", "header": {}}
+        in_parts = {"href": f"{here}/complete?{ticket}", "header": _parts(offer, here)}
         shown["authenticated"] = True
         shown["actions"] = {
-            "upload": {"href": offer.url or f"{here}?ticket={ticket}", "header": {}},
-            "verify": {"href": f"{here}/verify?ticket={ticket}", "header": {}},
+            "upload": in_parts if offer.cut else whole,
+            "verify": {"href": f"{here}/verify?{ticket}", "header": {}},
         }
     return shown
+
+
+def _parts(offer: Offer, here: str) -> dict[str, str]:
+    """The size of a part and the address of each, where the Hub's clients look for them: among the headers."""
+    if offer.cut is None:
+        return {}
+    ticket = quote(offer.part_ticket, safe="")
+    ours = [f"{here}/parts/{number}?ticket={ticket}" for number in range(1, offer.cut.count + 1)]
+    numbered = {f"{number:05}": url for number, url in enumerate(offer.part_urls or ours, 1)}
+    return {"chunk_size": str(offer.cut.part), **numbered}
+
+
+class Download(Route):
+    """GET /api/lfs/downloads?ticket=…: the address that a download batch answers"""
+
+    def get(self, request: HttpRequest) -> HttpResponseBase:
+        response = file_response(request, downloads.redeem(request.GET.get("ticket", "")))
+        response["Content-Disposition"] = "attachment"
+        return response
 
 
 class Upload(Route):
@@ -60,6 +105,29 @@ class Upload(Route):
         bodies.refuse_encoded(request)
         length = bodies.declared_length(request)
         uploads.accept(request.GET.get("ticket", ""), bodies.pieces(request), length)
+        return answer({})
+
+
+class Part(Route):
+    """PUT /api/lfs/uploads/parts/{number}?ticket=…: one part, whose ETag the completion names again"""
+
+    def put(self, request: HttpRequest, number: int) -> HttpResponse:
+        bodies.refuse_encoded(request)
+        length = bodies.declared_length(request)
+        etag = uploads.accept_part(request.GET.get("ticket", ""), number, bodies.pieces(request), length)
+        response = answer({})
+        response["ETag"] = etag
+        return response
+
+
+class Complete(Route):
+    """POST /api/lfs/uploads/complete?ticket=…: all parts are there; the ticket is the right to say so, once"""
+
+    def post(self, request: HttpRequest) -> HttpResponse:
+        body = bodies.json_object(request)
+        named = bodies.objects(body, "parts")
+        etags = [(bodies.whole(one, "partNumber"), bodies.text(one, "etag")) for one in named]
+        uploads.complete(request.GET.get("ticket", ""), bodies.text(body, "oid"), etags)
         return answer({})
 
 

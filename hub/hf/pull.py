@@ -3,13 +3,14 @@
 import re
 from urllib.parse import quote
 
-from django.http import FileResponse, HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
 
 from hub.hf import bodies, shapes
 from hub.hf.addresses import locate, next_page
 from hub.hf.dialect import Route, answer, refuse
 from hub.hf.shapes import JSON
 from hub.origin import address_of
+from hub.sending import send
 from registry import manifest, pull
 from registry.errors import FileNotFound, RegistryError
 from registry.manifest import Entry
@@ -20,7 +21,6 @@ TREE_PAGE, EXPANDED_PAGE = 1000, 100
 # What cards may show, and nothing that runs; browsers are told not to guess.
 IMAGES = {suffix: f"image/{suffix}" for suffix in ("png", "gif", "webp", "jpeg")}
 TYPES = {"json": "application/json", "jpg": "image/jpeg", **IMAGES}
-_RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
 
 
 class Tree(Route):
@@ -99,7 +99,7 @@ class Resolve(Route):
             pull.require_served(revision, self.caller)
         except RegistryError as error:
             return _at_commit(refuse(error, self.caller), revision)
-        response = _file(request, entry)
+        response = file_response(request, entry)
         for header, value in _facts(entry, is_signed=response.has_header("Location")).items():
             response[header] = value
         if request.method == "GET" and _is_counted(entry):
@@ -134,26 +134,14 @@ def _facts(entry: Entry, *, is_signed: bool) -> dict[str, str]:
     return facts | ({"X-Linked-Etag": etag, "X-Linked-Size": str(entry.size)} if entry.is_lfs else {})
 
 
-def _file(request: HttpRequest, entry: Entry) -> HttpResponseBase:
+def file_response(request: HttpRequest, entry: Entry) -> HttpResponseBase:
+    """Return a file's bytes, or where the store serves them. Raises StoreUnavailable for what the store has lost."""
     # A client follows a redirect on its own host with HEAD too, and a link signed for GET answers that with 403.
     if request.method != "HEAD" and (url := pull.address(entry)):
         response: HttpResponseBase = HttpResponseRedirect(url)  # clients read the headers of this answer, not of S3's
         response["Content-Length"] = "0"
         return response
-    try:
-        span = _span(request.headers.get("Range", ""), entry.size)
-    except _Unsatisfiable:
-        response = HttpResponse(status=416)
-        response["Content-Range"] = f"bytes */{entry.size}"
-        return response
-    start, end = span or (0, entry.size)
-    response = HttpResponse() if request.method == "HEAD" else FileResponse(pull.open_bytes(entry, start, end))
-    response["Content-Type"] = _type(entry)
-    response["Content-Length"] = str(end - start)
-    if span:
-        response.status_code = 206
-        response["Content-Range"] = f"bytes {start}-{end - 1}/{entry.size}"
-    return response
+    return send(request, entry, _type(entry))
 
 
 def _type(entry: Entry) -> str:
@@ -161,21 +149,3 @@ def _type(entry: Entry) -> str:
     if suffix in TYPES:
         return TYPES[suffix]
     return "application/octet-stream" if entry.is_lfs else "text/plain; charset=utf-8"
-
-
-class _Unsatisfiable(Exception):
-    """A range in which there is no byte of the file."""
-
-
-def _span(header: str, size: int) -> tuple[int, int] | None:
-    """Return [start, end) for a Range header of one range; None, which means everything, for any other header."""
-    found = _RANGE.fullmatch(header.replace(" ", ""))
-    if not found or found[1] == found[2] == "":
-        return None
-    if found[1] == "":
-        start, end = max(0, size - int(found[2])), size
-    else:
-        start, end = int(found[1]), min(int(found[2]) + 1, size) if found[2] else size
-    if start >= end:
-        raise _Unsatisfiable
-    return start, end

@@ -121,3 +121,6 @@ urlpatterns = [
     *of_its_files("", "model"),
     speak("<str:name>/resolve/<path:rest>", NoNamespace),
 ]
+    speak("api/lfs/uploads/parts/<int:number>", lfs.Part),
+    speak("api/lfs/uploads/complete", lfs.Complete),
+    speak("api/lfs/downloads", lfs.Download),

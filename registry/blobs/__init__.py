@@ -1,7 +1,7 @@
 """The content-addressed store: every object key, hashing, and the one store that the settings name.
 
     blobs/<aa>/<bb>/<sha256>    believed: hashed by us, immutable, shared by every adapter that may have it
-    incoming/<uuid>             staged: delivered by somebody, not yet hashed
+    incoming/<uuid>[.<number>]  staged: delivered by somebody, not yet hashed; with a number one part of it
     xorbs/<aa>/<hash>           verified chunk containers, kept while clients remember having sent them
 
 Every object is written once and never changed. Which adapter may use which blob is a row (Possession), not a matter
@@ -61,6 +61,11 @@ class Keys:
     def incoming(cls, ticket: uuid.UUID) -> str:
         """Return the key under which the bytes of one upload are staged."""
         return f"{cls.INCOMING}{ticket}"
+
+    @classmethod
+    def part(cls, ticket: uuid.UUID, number: int) -> str:
+        """Return the key under which one part of an upload is staged; numbers begin at 1."""
+        return f"{cls.INCOMING}{ticket}.{number:05}"
 
     @classmethod
     def xorb(cls, name: str) -> str:

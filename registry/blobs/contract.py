@@ -1,6 +1,6 @@
 """What Dovetail asks of a blob store: the interface and its refusals; the drivers live beside this file."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -33,6 +33,22 @@ class Entry:
     key: str
     size: int
     modified_at: datetime
+
+
+class PartUploads(Protocol):
+    """A store that takes one object in parts by itself, so that no byte of it goes through the web process."""
+
+    def begin(self, key: str) -> str:
+        """Begin an upload in parts, and return the store's name for it."""
+
+    def presigned(self, key: str, upload: str, number: int, seconds: int) -> str:
+        """Return a URL that takes one PUT of one part; numbers begin at 1, parts but the last have at least 5 MiB."""
+
+    def join(self, key: str, upload: str, etags: Sequence[str]) -> None:
+        """Make the object of its parts, in order, by the ETags that the store answered to each.
+
+        Raises BytesChanged when a part is missing or has another ETag, BlobMissing when there is no such upload.
+        """
 
 
 class BlobStore(Protocol):
@@ -76,6 +92,9 @@ class BlobStore(Protocol):
 
     def presigned_put(self, key: str, seconds: int) -> str | None:
         """Return a URL that takes one PUT of the whole object, or None as above."""
+
+    def in_parts(self) -> PartUploads | None:
+        """Return how this store takes parts by itself, or None where they must go through the web process."""
 
     def local_path(self, key: str) -> Path | None:
         """Return the file that holds the object (for sendfile), or None where there is no file."""

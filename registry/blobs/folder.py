@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO, Self
 
-from registry.blobs.contract import BlobMissing, BytesChanged, Entry, Reader
+from registry.blobs.contract import BlobMissing, BytesChanged, Entry, PartUploads, Reader
 from registry.errors import StoreUnavailable
 
 
@@ -131,6 +131,9 @@ class FileStore:
         return None
 
     def presigned_put(self, key: str, seconds: int) -> str | None:
+        return None
+
+    def in_parts(self) -> PartUploads | None:
         return None
 
     def local_path(self, key: str) -> Path | None:

@@ -2,7 +2,7 @@
 
 import io
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from itertools import chain
@@ -14,7 +14,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from registry.blobs.contract import BlobMissing, BytesChanged, Entry, Reader
+from registry.blobs.contract import BlobMissing, BytesChanged, Entry, PartUploads, Reader
 from registry.errors import StoreUnavailable
 
 if TYPE_CHECKING:
@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 Piece = TypeVar("Piece")
 
 PART = 8 << 20
-ABSENT = {"404", "NoSuchKey", "NoSuchBucket", "NotFound"}
+ABSENT = {"404", "NoSuchKey", "NoSuchBucket", "NotFound", "NoSuchUpload"}
+OTHER_PARTS = {"InvalidPart", "InvalidPartOrder", "EntityTooSmall"}
 TAKEN = {"412", "PreconditionFailed"}
 
 
@@ -269,10 +270,34 @@ class S3Store:
     def presigned_put(self, key: str, seconds: int) -> str | None:
         return self._sign("put_object", key, seconds)
 
-    def _sign(self, verb: str, key: str, seconds: int, **more: str) -> str:
+    def _sign(self, verb: str, key: str, seconds: int, **more: str | int) -> str:
         with _errors(key):
             params = {"Bucket": self._bucket, "Key": key, **more}
             return self._signer.generate_presigned_url(verb, Params=params, ExpiresIn=seconds)
+
+    def in_parts(self) -> PartUploads | None:
+        return self
+
+    def begin(self, key: str) -> str:
+        with _errors(key):
+            return self._s3.create_multipart_upload(Bucket=self._bucket, Key=key)["UploadId"]
+
+    def presigned(self, key: str, upload: str, number: int, seconds: int) -> str:
+        return self._sign("upload_part", key, seconds, UploadId=upload, PartNumber=number)
+
+    def join(self, key: str, upload: str, etags: Sequence[str]) -> None:
+        sent: list[CompletedPartTypeDef] = [
+            {"PartNumber": number, "ETag": etag} for number, etag in enumerate(etags, 1)
+        ]
+        with _errors(key):
+            try:
+                self._s3.complete_multipart_upload(
+                    Bucket=self._bucket, Key=key, UploadId=upload, MultipartUpload={"Parts": sent}
+                )
+            except ClientError as error:
+                if _code(error) in OTHER_PARTS:
+                    raise BytesChanged(key) from None
+                raise
 
     def local_path(self, key: str) -> Path | None:
         return None

@@ -73,6 +73,9 @@ api/lfs/uploads                                              PUT ticket
 api/lfs/uploads/verify                                       POST ticket
 api/{kind}                                                   GET anyone
 api/{kind}/<ns>/<name>                                       GET adapter:browse
+api/lfs/uploads/parts/<number>                               PUT ticket
+api/lfs/uploads/complete                                     POST ticket
+api/lfs/downloads                                            GET ticket
 api/{kind}/<ns>/<name>/revision/<rev>                        GET adapter:browse
 api/{kind}/<ns>/<name>/auth-check                            GET adapter:download
 api/{kind}/<ns>/<name>/auth-check/write                      GET adapter:push

@@ -1,0 +1,52 @@
+"""Sends bytes of stored objects: whole or one range, by sendfile where they are files here; shared by every face."""
+
+import re
+
+from django.http import FileResponse, HttpRequest, HttpResponse, HttpResponseBase
+
+from registry import pull
+from registry.manifest import Entry
+
+_RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
+
+
+class Unsatisfiable(Exception):
+    """A range in which there is no byte of the file."""
+
+
+def send(request: HttpRequest, entry: Entry, kind: str) -> HttpResponseBase:
+    """Return the bytes of a file, or those of the one range asked for; 416 where there are none.
+
+    `kind` is the Content-Type. Raises StoreUnavailable for what the store has lost.
+    """
+    try:
+        wanted = span(request.headers.get("Range", ""), entry.size)
+    except Unsatisfiable:
+        response: HttpResponseBase = HttpResponse(status=416)
+        response["Content-Range"] = f"bytes */{entry.size}"
+        return response
+    start, end = wanted or (0, entry.size)
+    response = HttpResponse() if request.method == "HEAD" else FileResponse(pull.open_bytes(entry, start, end))
+    response["Content-Type"] = kind
+    response["Content-Length"] = str(end - start)
+    if wanted:
+        response.status_code = 206
+        response["Content-Range"] = f"bytes {start}-{end - 1}/{entry.size}"
+    return response
+
+
+def span(header: str, size: int) -> tuple[int, int] | None:
+    """Return [start, end) for a Range header of one range; None, which means everything, for any other header.
+
+    Raises Unsatisfiable.
+    """
+    found = _RANGE.fullmatch(header.replace(" ", ""))
+    if not found or found[1] == found[2] == "":
+        return None
+    if found[1] == "":
+        start, end = max(0, size - int(found[2])), size
+    else:
+        start, end = int(found[1]), min(int(found[2]) + 1, size) if found[2] else size
+    if start >= end:
+        raise Unsatisfiable
+    return start, end

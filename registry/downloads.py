@@ -1,0 +1,50 @@
+"""Signed addresses for the LFS files of a repository: what a download batch hands out, and what such a ticket opens."""
+
+from collections.abc import Iterable
+
+from django.core import signing
+from django.db.models import QuerySet
+
+from registry import people, policy, pull
+from registry.errors import AdapterNotFound, BlobUnknown, DownloadExpired
+from registry.manifest import Entry
+from registry.models import Adapter, RevisionFile
+from registry.policy import NOBODY, Caller, Permission
+
+SECONDS = 3600
+_SALT = "downloads.ticket"
+
+
+def offer(adapter: Adapter, digests: Iterable[str], *, by: Caller) -> dict[str, str]:
+    """Return sha256 → ticket for those objects that some revision here names and this caller may download now.
+
+    Raises what policy.require raises. One query, and one signature an object.
+    """
+    policy.require(by, Permission.DOWNLOAD, adapter)
+    token = by.token.pk if by.token else None
+    named = _files(adapter, set(digests), by).values_list("blob_id", flat=True).distinct()
+    return {sha256: signing.dumps([adapter.pk, sha256, token], salt=_SALT) for sha256 in named}
+
+
+def redeem(ticket: str) -> Entry:
+    """Return the file that a ticket opens. Rights count now, not when it was given: tokens end, gates close.
+
+    Raises DownloadExpired, BlobUnknown, TokenInvalid and what policy.require raises.
+    """
+    try:
+        pk, sha256, token = signing.loads(ticket, salt=_SALT, max_age=SECONDS)
+    except signing.BadSignature:
+        raise DownloadExpired("This download address is not valid, or its hour is over.") from None
+    caller = NOBODY if token is None else people.caller_of_token_id(token)
+    adapter = Adapter.objects.select_related("namespace__person").filter(pk=pk).first()
+    if adapter is None:
+        raise AdapterNotFound("The repository of this download address is gone.")
+    policy.require(caller, Permission.DOWNLOAD, adapter)
+    row = _files(adapter, {sha256}, caller).values_list("path", "blob_id", "size", "is_lfs", "git_oid").first()
+    if row is None:
+        raise BlobUnknown(f"No file of this repository has the sha256 {sha256} any more.")
+    return Entry(*row)
+
+
+def _files(adapter: Adapter, digests: set[str], by: Caller) -> "QuerySet[RevisionFile]":
+    return pull.downloadable(by).filter(revision__adapter=adapter, blob__in=digests, is_lfs=True)
