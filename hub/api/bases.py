@@ -14,7 +14,7 @@ class Bases(View):
     @extend_schema(operation_id="bases", summary="Base models", responses=shapes.BasePage)
     def get(self, request: Request) -> Response:
         named = catalog.bases(self.caller)
-        shelf = Base.objects.only("id", "revision", "sha256", "size").in_bulk([id for id, _ in named])
+        shelf = Base.objects.only("id", "revision", "sha256", "size", "has_weights").in_bulk([id for id, _ in named])
         return Response(pages.page(request, [_base(id, number, shelf.get(id)) for id, number in named]))
 
 
@@ -22,7 +22,7 @@ def _base(id: str, adapters: int, base: Base | None) -> dict[str, object]:
     return {
         "id": id,
         "adapters": adapters,
-        "on_shelf": base is not None,
+        "on_shelf": base is not None and base.has_weights,
         "revision": base.revision if base else None,
         "sha256": base.sha256 if base else None,
         "size": base.size if base else None,

@@ -248,7 +248,7 @@ class Verdict(s.Serializer[Data]):
 class Base(s.Serializer[Data]):
     id = s.CharField()
     adapters = s.IntegerField(help_text="how many you may see name it")
-    on_shelf = s.BooleanField()
+    on_shelf = s.BooleanField(help_text="false with a revision: known by its config alone, fitted to and never run")
     revision = s.CharField(allow_null=True)
     sha256 = s.CharField(allow_null=True)
     size = s.IntegerField(allow_null=True)

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from hub.site.compatibility import Fits, Served, fits, served
 from hub.site.joint import Tooth, areas
 from registry.models import Verdict
 
@@ -54,6 +55,8 @@ class Proof:
     teeth: list[Tooth]
     failed: list[Mapping[str, Any]]
     measured: list[Measured]
+    served: list[Served]
+    fits: Fits
 
     @property
     def ran(self) -> int:
@@ -71,7 +74,9 @@ class Proof:
 def proof(verdict: Verdict) -> Proof:
     said = document(verdict)
     failed = [check for check in said["checks"] if check["outcome"] == "failed" and said["state"] != "errored"]
-    return Proof(said, areas(said), failed, [_measured(item) for item in said.get("evals") or []])
+    return Proof(
+        said, areas(said), failed, [_measured(item) for item in said.get("evals") or []], served(said), fits(said)
+    )
 
 
 def _measured(item: Mapping[str, Any]) -> Measured:

@@ -1,0 +1,90 @@
+"""POST /fit: which known bases a config and a header fit, and what is refused about them."""
+
+import base64
+import json
+
+import pytest
+
+from tests.fit.bases import (
+    BERT,
+    BERT_CONFIG,
+    CONFIGS,
+    LLAMA_8B,
+    LLAMA_70B,
+    MISTRAL,
+    bert_lora,
+    decoder_lora,
+    header_of,
+    lora_config,
+)
+from tests.fit.conftest import known, measured  # noqa: F401 - fixtures
+
+pytestmark = pytest.mark.engine
+
+
+def post(client, config, header):
+    return client.post("/api/v1/fit", {"config": config, "header": header}, content_type="application/json")
+
+
+@pytest.fixture
+def anyone(ask, known):  # noqa: F811
+    return ask()
+
+
+def test_a_lora_is_told_which_bases_it_fits_and_why_not_the_others(anyone):
+    answer = post(anyone, lora_config(LLAMA_8B), header_of(decoder_lora(LLAMA_8B)))
+    assert answer.status_code == 200, answer.content
+    said = answer.json()
+    assert [one["base"] for one in said["fits"]] == [LLAMA_8B, MISTRAL]
+    assert "cannot tell" in said["note"], "equal shapes are not told apart, and it says so"
+    assert not said["fits"][0]["on_shelf"]
+    others = {one["base"]: one for one in said["misfits"]}
+    assert set(others) == set(CONFIGS) - {LLAMA_8B, MISTRAL}
+    assert others[LLAMA_70B]["wrong"][0]["found"] != others[LLAMA_70B]["wrong"][0]["expected"]
+    assert others["google-t5/t5-small"]["why"] == "It has no model for the task CAUSAL_LM."
+
+
+def test_the_header_may_come_as_the_bytes_of_the_file(anyone):
+    raw = json.dumps(header_of(bert_lora())).encode()
+    for sent in (raw, len(raw).to_bytes(8, "little") + raw):
+        said = post(anyone, BERT_CONFIG, base64.b64encode(sent).decode()).json()
+        assert [one["base"] for one in said["fits"]] == [BERT]
+        assert said["note"] is None
+
+
+@pytest.mark.parametrize(
+    ("config", "header", "says"),
+    [
+        ({}, {}, "no adapter of PEFT"),
+        ({"peft_type": "LORA"}, {"a": 1}, "header"),
+        ({"peft_type": "LORA"}, "not base64!", "header"),
+        ([], {}, "config"),
+        ({"peft_type": "LORA", "r": 10**400}, {}, "config"),
+        ({"peft_type": "LORA", "deep": [[[[[[[[[[1]]]]]]]]]]}, {}, "config"),
+        ({"peft_type": "LORA", "target_modules": "(a+)+b"}, header_of(bert_lora()), "pattern"),
+        ({"peft_type": "LORA", "x": "y" * 5000}, {}, "config"),
+    ],
+)
+def test_what_is_no_adapter_is_refused_in_words(anyone, config, header, says):
+    answer = post(anyone, config, header)
+    assert (answer.status_code, answer.json()["code"]) == (400, "value-invalid"), answer.content
+    assert says in answer.json()["detail"]
+
+
+def test_both_parts_are_needed(anyone):
+    answer = anyone.post("/api/v1/fit", {"config": {}}, content_type="application/json")
+    assert answer.status_code == 400
+
+
+def test_a_config_for_an_older_peft_is_a_labelled_view(anyone, adapter):
+    address = "/api/v1/adapters/alice/reviews/revisions/main/files/adapter_config.json"
+    answer = anyone.get(address, {"view": "peft-0.14"})
+    assert answer.status_code == 200, answer.content
+    assert answer["X-Dovetail-View"].startswith("peft-0.14")
+    for path, view in (
+        ("adapter_config.json", "peft-9"),
+        ("README.md", "repaired"),
+        ("adapter_config.json", "repaired"),
+    ):
+        refused = anyone.get(address.replace("adapter_config.json", path), {"view": view})
+        assert refused.status_code == 400, (path, view)

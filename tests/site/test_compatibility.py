@@ -1,0 +1,60 @@
+"""Compatibility on pages: who serves an adapter, who does so wrongly, with which flags, and which bases it fits."""
+
+import pytest
+
+from tests.api.conftest import judged, pushed
+
+SERVING = [
+    {"engine": "vllm", "version": "0.33.0", "outcome": "serves", "reason": "vLLM loads every tensor.",
+     "flags": ["--enable-lora", "--max-lora-rank 64", "--lora-modules reviews=alice/reviews"]},
+    {"engine": "tgi", "version": "3.3.7", "outcome": "refuses", "reason": "TGI reads <b>LoRA</b>.",
+     "flags": []},
+    {"engine": "sglang", "version": "0.5.23", "outcome": "wrong", "reason": "served 8 times too weak", "flags": []},
+]  # fmt: skip
+FITS = {
+    "bases": [
+        {"base": "tiny/bert", "fits": True, "has_weights": False, "why": "All there."},
+        {"base": "tiny/llama", "fits": False, "has_weights": True, "why": "28 of 28 tensors have another shape."},
+    ],
+    "note": "Shapes alone cannot tell tiny/bert, tiny/twin apart: name the one it was trained on.",
+    "left_out": 0,
+}
+
+
+@pytest.fixture
+def served(cast):
+    made = cast.adapter("alice/reviews")
+    judged(pushed(cast, made), depth="fit", serving=SERVING, fits=FITS)
+    return made
+
+
+@pytest.mark.parametrize("page", ["/alice/reviews", "/alice/reviews/verdict/main"])
+def test_a_page_shows_each_engine_with_its_outcome_and_flags_to_copy(visit, served, page):
+    text = visit("anonymous").get(page).content.decode()
+    assert '<span class="state passed">serves</span>' in text
+    assert '<span class="state failed">wrong</span>' in text
+    assert "--enable-lora --max-lora-rank 64 --lora-modules reviews=alice/reviews" in text
+    assert 'data-copy-from="flags-1"' in text
+    assert text.index("served 8 times too weak") < text.index("TGI reads"), "what lies comes before what refuses"
+    assert "<b>LoRA</b>" not in text
+
+
+def test_a_page_shows_which_bases_it_fits_and_what_that_does_not_prove(visit, served):
+    text = visit("anonymous").get("/alice/reviews").content.decode()
+    assert '<a href="/bases/tiny/bert">tiny/bert</a>' in text
+    assert "cannot tell tiny/bert, tiny/twin apart" in text
+    assert "28 of 28 tensors have another shape" in text
+    assert "it was not run" in text
+
+
+def test_a_page_without_answers_has_no_such_section(visit, reviews):
+    text = visit("anonymous").get("/alice/reviews").content.decode()
+    assert "compatibility-title" not in text
+    assert "fits-title" not in text
+
+
+def test_the_catalogue_is_filtered_by_engine(visit, served):
+    page = visit("anonymous").get("/adapters", {"engine": "vllm"}).content.decode()
+    assert "alice/reviews" in page
+    assert "Served by" in page
+    assert "alice/reviews" not in visit("anonymous").get("/adapters", {"engine": "sglang"}).content.decode()
