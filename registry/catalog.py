@@ -8,7 +8,9 @@ from datetime import datetime
 from typing import Any
 
 from django.core import signing
-from django.db.models import Count, Exists, OuterRef, Q, QuerySet
+from django.db.models import Count, Exists, OuterRef, Q, QuerySet, Value
+from django.db.models.functions import Concat, Lower
+from django.db.models.lookups import Contains
 
 from dovetail.adapters.serving import ENGINES
 from registry import site
@@ -39,12 +41,14 @@ class Query:
     tag: Sequence[str] = ()
     language: Sequence[str] = ()
     all_tags: Sequence[str] = ()  # every one of them, which is what the Hub's clients mean
+    id_words: Sequence[str] = ()  # each is a part of namespace/name, which is what they mean by a search
     rank_min: int | None = None
     rank_max: int | None = None
     size_max: int | None = None  # bytes
     gated: bool | None = None
     type: str = "model"
     sort: str = "updated"
+    ascending: bool = False
 
 
 @dataclass(frozen=True)
@@ -57,15 +61,17 @@ class Page:
 
 
 def search(by: Caller, query: Query, *, cursor: str = "", limit: int = 30) -> Page:
-    """Return one page of adapters the caller may see, newest first by the chosen sort.
+    """Return one page of adapters the caller may see, newest first by the chosen sort unless `ascending`.
 
     A constant number of queries. Raises ValueInvalid for an unknown sort or a cursor that is not ours.
     """
     if query.sort not in SORTS:
         raise ValueInvalid(f"There is no sort {query.sort!r}.", fix=f"Use one of {', '.join(SORTS)}.")
     column, limit = SORTS[query.sort], max(1, min(limit, MAX_PAGE))
-    rows = matching(by, query).select_related("namespace", "created_by").order_by(f"-{column}", "-id")
-    items = _after(rows, column, cursor, limit + 1) if cursor else list(rows[: limit + 1])
+    sign = "" if query.ascending else "-"
+    rows = matching(by, query).select_related("namespace", "created_by")
+    rows = rows.order_by(f"{sign}{column}", f"{sign}id")
+    items = _after(rows, column, cursor, limit + 1, query.ascending) if cursor else list(rows[: limit + 1])
     more, items = len(items) > limit, items[:limit]
     return Page(items, _cursor(items[-1], column) if more else "", newest_verdicts(items))
 
@@ -78,6 +84,10 @@ def matching(by: Caller, query: Query) -> QuerySet[Adapter]:
     rows = Adapter.objects.filter(_listed(by), type=query.type)
     for word in query.q.lower().split()[:8]:
         rows = rows.filter(search_text__contains=word)
+    full_id = Lower(Concat("namespace__name", Value("/"), "name"))
+    for word in query.id_words:
+        # Both: the first holds the second, and may have an index.
+        rows = rows.filter(Q(search_text__contains=word.lower()) & Q(Contains(full_id, Value(word.lower()))))
     for name, column in FACETS.items():
         if values := getattr(query, name):
             rows = rows.filter(**{f"{column}__in": values})
@@ -180,6 +190,14 @@ def totals() -> Totals:
     return Totals(counts["all"], counts["passed"], Base.objects.count(), median)
 
 
+def tags_in_use(type: str, most: int = 20_000) -> Counter[str]:
+    """Count the tags of what everybody may see, over the `most` newest repositories."""
+    rows = (
+        Adapter.objects.filter(_listed(NOBODY), type=type).order_by("-updated_at", "-id").values_list("tags", flat=True)
+    )
+    return Counter(tag for tags in rows[:most].iterator() for tag in tags if isinstance(tag, str))
+
+
 def bases(by: Caller, most: int = 100) -> list[tuple[str, int]]:
     """Return the bases that visible adapters name, the commonest first, and those on the shelf that none names yet."""
     used = list(
@@ -200,15 +218,16 @@ def search_text(*parts: str, tags: Iterable[str] = ()) -> str:
     return f"{words} {opened}\n" + "".join(f"{tag.lower()}\n" for tag in tags)
 
 
-def _after(rows: QuerySet[Adapter], column: str, cursor: str, limit: int) -> list[Adapter]:
+def _after(rows: QuerySet[Adapter], column: str, cursor: str, limit: int, ascending: bool) -> list[Adapter]:
     # Two half-queries, because SQLite compares the row value (column, id) by its first part only.
     try:
         value, pk = signing.loads(cursor, salt=_SALT + column)  # one of another sort holds another kind of value
     except signing.BadSignature:
         raise ValueInvalid("This cursor is not from this hub.", fix="Start again from the first page.") from None
     bound = datetime.fromisoformat(value) if isinstance(value, str) else value
-    tied = list(rows.filter(**{column: bound}, pk__lt=pk)[:limit])
-    return tied + list(rows.filter(**{f"{column}__lt": bound})[: limit - len(tied)])
+    beyond = "gt" if ascending else "lt"
+    tied = list(rows.filter(**{column: bound, f"pk__{beyond}": pk})[:limit])
+    return tied + list(rows.filter(**{f"{column}__{beyond}": bound})[: limit - len(tied)])
 
 
 def _cursor(last: Adapter, column: str) -> str:

@@ -15,6 +15,17 @@ LIBRARIES = frozenset(
     {"peft", "adapter-transformers", "diffusers", "transformers", "sentence-transformers", "gguf", "mlx", "setfit"}
 )
 FILE_TYPES = {".safetensors": "safetensors", ".bin": "pytorch", ".gguf": "gguf", ".onnx": "onnx"}
+KINDS = ("pipeline_tag", "library", "license", "language", "dataset", "base_model", "arxiv", "other")
+_LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Za-z]{2,4})?")
+_SHORT_WORDS = frozenset({"ia3", "oft", "llm", "nlp", "sft", "dpo", "trl", "rag", "gpt", "moe", "vlm"})
+_TASK_WORDS = """
+    audio-classification automatic-speech-recognition feature-extraction fill-mask image-classification
+    image-segmentation image-text-to-text image-to-image image-to-text object-detection question-answering
+    sentence-similarity summarization table-question-answering text-classification text-generation text-ranking
+    text-to-image text-to-speech text-to-video text2text-generation token-classification translation
+    visual-question-answering zero-shot-classification
+"""
+_TASKS = frozenset(_TASK_WORDS.split())
 RELATIONS = frozenset({"adapter", "finetune", "merge", "quantized"})
 _FORMAT_LIBRARIES = {"peft": "peft", "adapters": "adapter-transformers", "mlx": "mlx"}
 _TELLTALE_FILES = {
@@ -29,6 +40,18 @@ _ARXIV = re.compile(r"arxiv\.org/(?:abs|pdf)/(\d{4}\.\d{4,5})")
 def is_model_id(text: str) -> bool:
     """Whether this names a model on a hub; local paths do not, and say where somebody's home is."""
     return _MODEL_ID.fullmatch(text) is not None
+def kind_of(tag: str) -> str:
+    """Return which of KINDS a tag is; only its spelling is known, so what looks like a language is one."""
+    prefix = tag.partition(":")[0]
+    if prefix != tag and prefix in KINDS:
+        return prefix
+    if tag in LIBRARIES or tag in FILE_TYPES.values():
+        return "library"
+    if tag in _TASKS:
+        return "pipeline_tag"
+    return "language" if _LANGUAGE.fullmatch(tag) and tag not in _SHORT_WORDS else "other"
+
+
 
 
 def library(card: Card, description: Description | None, paths: Iterable[str]) -> str:

@@ -219,6 +219,11 @@ def complete(ticket: str, sha256: str, etags: Sequence[tuple[int, str]]) -> None
     parts.join(upload, opened.cut(upload), dict(etags))
 
 
+def check_ticket(ticket: str) -> None:
+    """Raise UploadExpired unless the ticket is one of ours and its hour is not over."""
+    _opened(ticket)
+
+
 def verify(ticket: str) -> None:
     """Say whether the bytes of a ticket are here and believed; hashes them now where they went past us.
 

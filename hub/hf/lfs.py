@@ -124,10 +124,11 @@ class Complete(Route):
     """POST /api/lfs/uploads/complete?ticket=…: all parts are there; the ticket is the right to say so, once"""
 
     def post(self, request: HttpRequest) -> HttpResponse:
-        body = bodies.json_object(request)
+        body, ticket = bodies.json_object(request), request.GET.get("ticket", "")
+        uploads.check_ticket(ticket)  # before the body: who has none learns nothing of what belongs there
         named = bodies.objects(body, "parts")
         etags = [(bodies.whole(one, "partNumber"), bodies.text(one, "etag")) for one in named]
-        uploads.complete(request.GET.get("ticket", ""), bodies.text(body, "oid"), etags)
+        uploads.complete(ticket, bodies.text(body, "oid"), etags)
         return answer({})
 
 

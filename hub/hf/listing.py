@@ -1,12 +1,13 @@
 """What a repository is, alone and in lists."""
 
+from django.core.cache import caches
 from django.http import HttpRequest, HttpResponse
 
 from hub.hf import bodies, shapes
 from hub.hf.addresses import next_page
 from hub.hf.dialect import Route, answer
 from hub.hf.shapes import JSON
-from registry import catalog, pull, refs
+from registry import catalog, pull, refs, tags
 from registry.errors import ValueInvalid
 from registry.models import Adapter, Ref
 from registry.policy import missing
@@ -22,8 +23,21 @@ _OF_DATASETS = """
     mainSize paperswithcode_id private resourceGroup sha siblings tags trendingScore usedStorage
 """
 EXPANDABLE = {"model": _OF_MODELS.split(), "dataset": _OF_DATASETS.split()}
+TAGS_SECONDS, MOST_TAGS = 300, 5000
 FULL_PAGE = 25  # repositories whose files are all named
-SORTS = {"lastModified": "updated", "createdAt": "created", "downloads": "downloads", "likes": "likes"}
+SORTS = {
+    "lastModified": "updated",
+    "last_modified": "updated",
+    "createdAt": "created",
+    "created_at": "created",
+    "downloads": "downloads",
+    "likes": "likes",
+    "trendingScore": "updated",  # nothing trends here: the newest first
+    "trending_score": "updated",
+}
+DETAILS = {"full", "config", "fetch_config", "cardData"}
+_ROW = "author createdAt disabled downloads downloadsAllTime gated lastModified likes private sha tags trendingScore"
+FROM_THE_ROW = frozenset(_ROW.split())  # what a list knows without a look into any file
 ALIASES = {"adapters": "adapter-transformers"}
 
 
@@ -52,16 +66,34 @@ class List(Route):
 
     def get(self, request: HttpRequest) -> HttpResponse:
         wanted = expansions(request, self.type)
-        detail = {"full", "config", "cardData"} & {key for key, value in request.GET.items() if bodies.truth(value)}
-        most = FULL_PAGE if detail or wanted else catalog.MAX_PAGE
+        if request.GET.get("inference") or request.GET.get("inference_provider"):
+            return answer([])  # no provider runs what is here
+        asked = {key for key, value in request.GET.items() if bodies.truth(value)}
+        is_full = bool(asked & DETAILS or set(wanted) - FROM_THE_ROW)
+        most = FULL_PAGE if is_full else catalog.MAX_PAGE
         limit = bodies.whole_in(request.GET, "limit", most, most)
         cursor = request.GET.get("cursor", "")
         page = catalog.search(self.caller, _query(request, self.type), cursor=cursor, limit=limit)
-        shown = [only(item, wanted) for item in _shown(page.items, bool(detail or wanted))]
+        shown = [only(item, wanted) for item in _shown(page.items, is_full)]
         response = answer(shown)
         if page.next:
             response["Link"] = next_page(request, cursor=page.next, limit=str(limit))
         return response
+
+
+class TagsByType(Route):
+    """GET /api/models-tags-by-type and /api/datasets-tags-by-type: what `filter` can be, of what everybody may see"""
+
+    def get(self, request: HttpRequest) -> HttpResponse:
+        return answer(caches["default"].get_or_set(f"tags:{self.type}", lambda: _by_type(self.type), TAGS_SECONDS))
+
+
+def _by_type(type: str) -> dict[str, list[JSON]]:
+    found: dict[str, list[JSON]] = {kind: [] for kind in tags.KINDS}
+    for tag, _ in catalog.tags_in_use(type).most_common(MOST_TAGS):
+        kind = tags.kind_of(tag)
+        found[kind].append({"id": tag, "label": tag.partition(":")[2] or tag, "type": kind})
+    return found
 
 
 class Nothing(Route):
@@ -89,16 +121,24 @@ def only(shown: JSON, wanted: list[str]) -> JSON:
 
 def _query(request: HttpRequest, type: str) -> catalog.Query:
     many = request.GET.getlist
-    tags = [tag.strip() for value in many("filter") for tag in value.split(",") if tag.strip()]
-    tags += [*many("pipeline_tag"), *many("library"), *many("language"), *many("apps")]
+    wanted = [tag.strip() for value in many("filter") for tag in value.split(",") if tag.strip()]
+    wanted += [*many("pipeline_tag"), *many("library"), *many("language"), *many("apps")]
     return catalog.Query(
-        q=" ".join(many("search")),
+        id_words=[word for value in many("search") for word in value.split()],
         author=many("author"),
-        all_tags=[ALIASES.get(tag, tag) for tag in tags],
+        all_tags=[ALIASES.get(tag, tag) for tag in wanted],
         gated=bodies.truth(request.GET["gated"]) if request.GET.get("gated") else None,
         type=type,
-        sort=SORTS.get(request.GET.get("sort", ""), "updated"),
+        sort=_sort(request.GET.get("sort") or "lastModified"),
+        ascending=request.GET.get("direction") == "1",
     )
+
+
+def _sort(word: str) -> str:
+    if word not in SORTS:
+        words = "|".join(f'"{one}"' for one in SORTS)
+        raise ValueInvalid(f'Cannot sort by "{word[:40]}": expected one of {words}', fix="Use one of these.")
+    return SORTS[word]
 
 
 def _shown(adapters: list[Adapter], is_full: bool) -> list[JSON]:

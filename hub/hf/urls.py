@@ -66,7 +66,6 @@ UNSERVED = [
     refuse(rf"{ID}/safetensors-metadata/", "Headers of sharded weights are not served; read the files by Range."),
     refuse(r"api/repos/(move|duplicate)$", "Moving repositories is not served by this hub yet."),
     refuse(r"api/(settings|users|organizations)/", "Accounts are kept on the website: see /settings."),
-    refuse(r"api/models-tags-by-type$", "The list of tags is not served by this hub yet."),
     refuse(r"api/(spaces|kernels|papers|jobs|buckets|scheduled-jobs)/", "This hub keeps models and datasets only."),
 ]
 
@@ -124,3 +123,5 @@ urlpatterns = [
     speak("api/lfs/uploads/parts/<int:number>", lfs.Part),
     speak("api/lfs/uploads/complete", lfs.Complete),
     speak("api/lfs/downloads", lfs.Download),
+    speak("api/models-tags-by-type", listing.TagsByType),
+    speak("api/datasets-tags-by-type", listing.TagsByType, type="dataset"),

@@ -68,6 +68,7 @@ api/telemetry/<topic>                                        GET anyone
 api/validate-yaml                                            POST anyone
 api/repos/create                                             POST create
 api/repos/delete                                             DELETE adapter:configure
+api/{kind}-tags-by-type                                      GET anyone
 api/spaces                                                   GET anyone
 api/lfs/uploads                                              PUT ticket
 api/lfs/uploads/verify                                       POST ticket

@@ -1,0 +1,185 @@
+"""Lists of repositories: every filter, sort and page of the Hub, and what stock clients make of them."""
+
+import json
+import random
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from django.core.cache import caches
+from django.utils import timezone
+
+from hub.hf.listing import EXPANDABLE
+from registry import catalog, tags
+from registry.models import Adapter
+from tests.clients import Client
+from tests.hf.wire import Wire
+from tests.live import TOKENS, Hub
+
+CARDS = {
+    "acme/alpha-lora": {
+        "downloads": 3,
+        "likes": 1,
+        "tags": ["peft", "lora", "en", "license:mit", "text-classification"],
+    },
+    "acme/beta": {"downloads": 1, "likes": 3, "tags": ["peft", "ia3", "de", "license:mit", "dataset:imdb"]},
+    "alice/gamma-lora": {"downloads": 2, "likes": 2, "tags": ["adapter-transformers", "en"], "gated": "auto"},
+}
+
+
+@pytest.fixture
+def shelf(cast, store) -> None:
+    """Three repositories, the last made last, and a private one."""
+    caches["default"].clear()
+    for at, (name, told) in enumerate(CARDS.items()):
+        adapter = cast.adapter(name)
+        words = catalog.search_text(name, tags=told["tags"])
+        then = timezone.now() - timedelta(hours=9 - at)
+        Adapter.objects.filter(pk=adapter.pk).update(**told, search_text=words, updated_at=then, created_at=then)
+    cast.adapter("acme/covert-lora", private=True)
+
+
+def ids(wire: Wire, query: str, *, who: str = "nobody", kind: str = "models") -> list[str]:
+    answer = wire.get(f"/api/{kind}?{query}", who=who)
+    assert answer.status_code == 200, answer.content
+    return [one["id"].partition("/")[2] for one in answer.json()]
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    {
+        "": ["gamma-lora", "beta", "alpha-lora"],
+        "search=LoRA": ["gamma-lora", "alpha-lora"],
+        "search=acme%20lora": ["alpha-lora"],
+        "search=acme&search=lora": ["alpha-lora"],
+        "search=imdb": [],  # a tag, and no part of an id
+        "search=e/b": ["beta"],
+        "author=ACME": ["beta", "alpha-lora"],
+        "author=alice&search=lora": ["gamma-lora"],
+        "filter=peft&filter=en": ["alpha-lora"],
+        "filter=peft,en": ["alpha-lora"],
+        "filter=License:MIT": ["beta", "alpha-lora"],
+        "filter=dataset:imdb": ["beta"],
+        "filter=lor": [],
+        "filter=adapters": ["gamma-lora"],
+        "filter=adapter-transformers": ["gamma-lora"],
+        "library=peft": ["beta", "alpha-lora"],
+        "language=en": ["gamma-lora", "alpha-lora"],
+        "pipeline_tag=text-classification": ["alpha-lora"],
+        "gated=true": ["gamma-lora"],
+        "gated=False": ["beta", "alpha-lora"],
+        "inference=warm": [],
+        "sort=downloads": ["alpha-lora", "gamma-lora", "beta"],
+        "sort=likes&direction=-1": ["beta", "gamma-lora", "alpha-lora"],
+        "sort=likes&direction=1": ["alpha-lora", "gamma-lora", "beta"],
+        "sort=createdAt&direction=1": ["alpha-lora", "beta", "gamma-lora"],
+        "sort=trendingScore&limit=1": ["gamma-lora"],
+    }.items(),
+)
+def test_each_filter_and_sort_finds_what_the_hub_would(wire: Wire, shelf, query: str, found: list[str]):
+    assert ids(wire, query) == found
+
+
+def test_private_repositories_are_listed_for_members_only(wire: Wire, shelf):
+    assert "covert-lora" in ids(wire, "search=covert", who="erin")
+    for who in ("nobody", "carol"):
+        assert ids(wire, "search=covert", who=who) == []
+
+
+@pytest.mark.parametrize("query", ["sort=downloads", "sort=likes&direction=1", "full=true&filter=peft", "expand=tags"])
+def test_pages_hold_everything_once_and_keep_the_filters(wire: Wire, shelf, query: str):
+    whole, paged, path = ids(wire, query), [], f"/api/models?{query}&limit=1"
+    while path:
+        answer = wire.get(path, who="nobody")
+        paged += [one["id"].partition("/")[2] for one in answer.json()]
+        link = answer.headers.get("Link", "")
+        assert not link or link.startswith("<http://127.0.0.1:8070/api/models?")
+        path = link[len("<http://127.0.0.1:8070") :].partition(">")[0]
+    assert paged == whole
+
+
+@pytest.mark.parametrize(("kind", "type"), [("models", "model"), ("datasets", "dataset")])
+def test_expand_answers_the_asked_keys_alone_and_teaches_its_words(wire: Wire, cast, shelf, kind: str, type: str):
+    cast.adapter("acme/some", type=type)
+    for word in EXPANDABLE[type]:
+        [shown] = wire.get(f"/api/{kind}?search=acme/some&expand={word}&expand[]=author").json()
+        assert {"_id", "id", "author"} <= set(shown) <= {"_id", "id", "author", word}
+    for path in (f"/api/{kind}?expand=nonsense", f"/api/{kind}/acme/never?expand=nonsense"):
+        answer = wire.get(path)
+        assert answer.status_code == 400
+        assert 'expected one of "author"|' in answer.json()["error"]
+        assert all(f'"{word}"' in answer.json()["error"] for word in EXPANDABLE[type])
+
+
+def test_unknown_sorts_are_refused_with_the_words_that_exist(wire: Wire, shelf):
+    answer = wire.get("/api/models?sort=size")
+    assert (answer.status_code, "lastModified" in answer.json()["error"]) == (400, True)
+
+
+def test_details_come_when_they_are_asked_for(wire: Wire, shelf):
+    [plain] = wire.get("/api/models?search=beta").json()
+    assert {"_id", "id", "modelId", "likes", "private", "downloads", "tags", "createdAt", "trendingScore"} <= set(plain)
+    assert "siblings" not in plain
+    [full] = wire.get("/api/models?search=beta&full=True").json()
+    assert full["siblings"] == [{"rfilename": ".gitattributes"}]
+    assert {"author", "sha", "lastModified", "gated", "disabled"} <= set(full)
+    assert "config" in wire.get("/api/models?search=beta&config=True").json()[0]
+    assert "cardData" in wire.get("/api/models?search=beta&cardData=true").json()[0]
+
+
+def test_the_adapters_library_finds_its_names_under_both_keys(wire: Wire, cast, shelf):
+    config = {"model_name": "bert-base-uncased", "model_type": "bert", "name": "x", "config": {}}
+    wire.push("alice/gamma-lora", {"adapter_config.json": json.dumps(config).encode()})
+    for alias in ("adapters", "adapter-transformers"):
+        [shown] = wire.get(f"/api/models?filter={alias}&full=True&config=True").json()
+        assert shown["modelId"] == "alice/gamma-lora"
+        assert shown["config"]["adapters"]["model_name"] == "bert-base-uncased"
+        assert shown["config"]["adapter_transformers"]["model_name"] == "bert-base-uncased"
+
+
+def test_tags_by_type_sorts_what_everybody_may_see(wire: Wire, cast, shelf):
+    Adapter.objects.filter(name="covert-lora").update(tags=["license:secret"])
+    found = wire.get("/api/models-tags-by-type", who="nobody").json()
+    assert set(found) == set(tags.KINDS)
+    assert found["license"] == [{"id": "license:mit", "label": "mit", "type": "license"}]
+    assert [one["id"] for one in found["dataset"]] == ["dataset:imdb"]
+    assert {one["id"] for one in found["language"]} == {"en", "de"}
+    assert {one["id"] for one in found["library"]} == {"peft", "adapter-transformers"}
+    assert {one["id"] for one in found["pipeline_tag"]} == {"text-classification"}
+    assert {one["id"] for one in found["other"]} == {"lora", "ia3"}
+    assert all(one == [] for one in wire.get("/api/datasets-tags-by-type", who="nobody").json().values())
+
+
+# --- stock clients ---------------------------------------------------------------------------------------------------
+LISTS = """
+import sys
+from huggingface_hub import HfApi
+api, mark = HfApi(), sys.argv[1]
+names = [f"alice/{mark}-{n}" for n in range(5)]
+for name in names:
+    api.create_repo(name)
+    api.create_repo(name, repo_type="dataset")
+card = "---\\ntags: [%s]\\nlicense: mit\\nlanguage: en\\n---\\n# x\\n" % mark
+api.upload_file(repo_id=names[2], path_or_fileobj=card.encode(), path_in_repo="README.md")
+newest = list(reversed(names))
+assert [one.id for one in api.list_models(author="alice", search=mark, sort="created_at", limit=3)] == newest[:3]
+assert {one.id for one in api.list_models(search=mark)} == set(names)
+assert {one.id for one in api.list_datasets(search=mark, author="alice")} == set(names)
+assert [one.id for one in api.list_models(filter=[mark, "license:mit"])] == [names[2]]
+assert [one.id for one in api.list_models(filter=mark, gated=True)] == []
+[full] = api.list_models(filter=mark, full=True, cardData=True, fetch_config=True)
+assert full.card_data.license == "mit" and {one.rfilename for one in full.siblings} == {".gitattributes", "README.md"}
+assert full.config == {} and full.last_modified and full.sha and full.author == "alice"
+[one] = api.list_models(filter=mark, expand=["downloads", "likes", "private", "gated", "disabled", "cardData"])
+assert (one.downloads, one.likes, one.private, one.gated, one.sha) == (0, 0, False, False, None)
+assert one.card_data.language == "en"
+assert len(list(api.list_datasets(search=mark, expand=["sha"]))) == 5
+assert "license" in api.get_model_tags() and "license" in api.get_dataset_tags()
+print("fine")
+"""
+
+
+@pytest.mark.parametrize("release", ["2.4.0", "0.36.2"])
+def test_stock_clients_list(live_hub: Hub, tmp_path: Path, release: str):
+    client = Client(release, live_hub.url, TOKENS["alice"], tmp_path / "home")
+    assert client.python(LISTS, f"m{random.randrange(1 << 40)}") == "fine\n"
