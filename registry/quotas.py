@@ -27,8 +27,8 @@ def require_place(namespace: Namespace) -> None:
 
 
 def require_room(adapter: Adapter, more: int) -> None:
-    """Raise QuotaExceeded unless this many more bytes have room in the adapter's namespace."""
-    if not settings.QUOTA_BYTES or not more:
+    """Raise QuotaExceeded unless this many more bytes have room in the namespace; 0 asks for what is there."""
+    if not settings.QUOTA_BYTES:
         return
     taken, limit = used(adapter.namespace), settings.QUOTA_BYTES
     if taken + more > limit:
@@ -40,4 +40,5 @@ def require_room_for(adapter: Adapter, sizes: Mapping[str, int]) -> None:
     if settings.QUOTA_BYTES:
         named = RevisionFile.objects.filter(revision__adapter=adapter, blob__in=sizes)
         held = set(named.values_list("blob_id", flat=True))
-        require_room(adapter, sum(size for sha256, size in sizes.items() if sha256 not in held))
+        if more := sum(size for sha256, size in sizes.items() if sha256 not in held):
+            require_room(adapter, more)
