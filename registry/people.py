@@ -78,6 +78,17 @@ def set_password(user: User, password: str, *, by: User | None) -> bool:
     return True
 
 
+def change_password(user: User, old: str, new: str) -> None:
+    """Replace one's own password, which ends all sessions of that person.
+
+    Raises NotAllowed for a wrong old one, which the face counts as a failed sign-in, and ValueInvalid for a weak one.
+    """
+    if not user.check_password(old):
+        raise NotAllowed("That is not the password you have now.", fix="Ask an administrator if you forgot it.")
+    check_password(new, user)
+    set_password(user, new, by=user)
+
+
 def set_role(user: User, role: str, *, by: Caller | None) -> bool:
     """Make somebody a user, moderator or administrator; returns whether anything changed.
 

@@ -207,7 +207,7 @@ def test_no_odd_member_of_a_json_body_is_an_accident(asker):
 def test_no_odd_field_of_a_form_is_an_accident(asker):
     forms = {"/join": ("username", "email", "password1", "password2"), "/login": ("username", "password", "next")}
     forms |= {"/new": ("owner", "name", "visibility"), "/settings/profile": ("full_name", "email")}
-    forms |= {"/settings/tokens": ("name", "role", "expires")}
+    forms |= {"/settings/tokens": ("name", "role", "expires"), "/settings/password": ("old", "password1", "password2")}
     odd_fields = (
         "%00",
         "a%00b",

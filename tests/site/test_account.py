@@ -225,3 +225,40 @@ def test_no_form_is_taken_without_its_secret(visit, cast, address):
     answer = client.post(address, {**NEW, "password": PASSWORD, "name": "x", "role": "write"})
     assert answer.status_code == 403
     assert "too old" in text(answer)
+
+
+def changed(client, old=PASSWORD, new="seven dovetail teeth", again=None):
+    fields = {"old": old, "password1": new, "password2": new if again is None else again}
+    return client.post("/settings/password", fields)
+
+
+def test_a_changed_password_ends_the_other_sessions_and_no_token(visit, cast):
+    here, elsewhere, token = visit("alice"), visit("alice"), cast.token("alice")
+    assert "is changed" in text(changed(here))
+    assert here.get("/settings/tokens").status_code == 200
+    assert elsewhere.get("/settings/tokens").status_code == 302
+    assert User.objects.get(username="alice").check_password("seven dovetail teeth")
+    assert caller_of_token(token).user == cast["alice"]
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"old": "not the one"}, "not the password you have now"),
+        ({"again": "something else entirely"}, "differ"),
+        ({"new": "short"}, "at least 12"),
+        ({"new": "qwerty123456"}, "too common"),
+    ],
+)
+def test_a_password_is_changed_only_by_who_knows_it_and_to_a_good_one(visit, cast, change, says):
+    answer = changed(visit("alice"), **change)
+    assert answer.status_code == 400
+    assert says in text(answer)
+    assert User.objects.get(username="alice").check_password(PASSWORD)
+
+
+def test_who_found_an_open_browser_may_not_guess_the_password(visit, cast):
+    client = visit("alice")
+    statuses = [changed(client, old=f"guess number {n}").status_code for n in range(6)]
+    assert statuses == [400] * 5 + [429]
+    assert "Retry-After" in changed(client)
