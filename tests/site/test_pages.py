@@ -125,6 +125,22 @@ def test_snippets_pin_what_was_proven(visit, cast, reviews):
     assert f"dovetail pull alice/reviews@{unproven.oid}" in text(visit().get("/alice/reviews"))
 
 
+def test_where_the_newest_version_failed_the_page_leads_to_the_one_that_works(visit, cast, reviews):
+    verified = reviews.refs.get(name="refs/verified").revision.oid
+    check = {"id": "tensors.not-finite", "outcome": "failed", "message": "3 NaN.", "fix": "Train again."}
+    judged(push_more(cast, reviews, **{"notes.txt": b"new"}), "failed", checks=[check])
+    assert f"stays at {verified[:8]}" in " ".join(text(visit().get("/alice/reviews/verdict/main")).split())
+    front = " ".join(text(visit().get("/alice/reviews")).split())
+    assert "Pinned to this commit, which did not pass. The newest version that passed is verified" in front
+
+
+def test_where_nothing_passed_no_page_speaks_of_what_works(visit, cast):
+    pushed(cast, cast.adapter("alice/first"))
+    front = " ".join(text(visit().get("/alice/first")).split())
+    assert "Pinned to this commit, which is not proven yet." in front
+    assert "/tree/verified" not in visit().get("/alice/first").content.decode()
+
+
 def test_a_card_is_an_article_and_cannot_act(visit, cast):
     hostile = b"---\nlicense: mit\n---\n# Hi\n\n<script>alert(1)</script><img src=x onerror=alert(1)>\n"
     pushed(cast, cast.adapter("alice/hostile"), files={"README.md": hostile})
