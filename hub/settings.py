@@ -193,6 +193,7 @@ UNFOLD = {
     "SITE_TITLE": "Dovetail",
     "SITE_HEADER": "Dovetail",
     "SITE_URL": "/",
+    "ACCOUNT": {"navigation": [{"title": "Change password", "link": "/settings/password"}]},
     "SITE_ICON": "/static/img/favicon.svg",
     "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": "/static/img/favicon.svg"}],
     "COLORS": {  # the spruce of the website

@@ -137,6 +137,7 @@ login/device                                                 GET session  POST s
 logout                                                       POST anyone
 new                                                          GET session  POST session
 settings/profile                                             GET session  POST session
+settings/password                                            GET session  POST session
 settings/following/<ns>                                      POST session
 settings/webhooks                                            GET session  POST session
 settings/webhooks/<number>                                   GET session
