@@ -178,6 +178,16 @@ class Looking(ModelAdmin):  # type: ignore[misc]  # unfold has no types
             messages.success(request, f"{act.title}: {row}{'' if changed else ' needed nothing'}.")
 
 
+class NamedLooking(Looking):
+    """Rows of adapters, found by `namespace/name` too, as everybody writes it."""
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        found = super().get_search_results(request, queryset, search_term.replace("/", " "))
+        return cast(tuple[QuerySet[Any], bool], found)
+
+
 class Rows(TabularInline):  # type: ignore[misc]  # unfold has no types
     """Rows that belong to the one on the page, to look at."""
 
@@ -254,7 +264,7 @@ class Rulings(Rows):
 
 
 @admin.register(Adapter)
-class Adapters(Looking):
+class Adapters(NamedLooking):
     list_display = ("full_name", "type", "kind", "base", "state", "private", "quarantined_at", "updated_at", "page")
     list_filter = ("type", "state", Quarantined, "private", "kind")
     search_fields = ("name", "namespace__name", "base")
@@ -288,7 +298,7 @@ def _validate_again(verdict: Verdict, by: Caller) -> bool:
 
 
 @admin.register(Verdict)
-class Verdicts(Looking):
+class Verdicts(NamedLooking):
     list_display = ("adapter", "commit", "number", "state", "base", "attempt", "queued_at", "duration_ms")
     list_filter = ("state",)
     search_fields = ("revision__adapter__name", "revision__adapter__namespace__name", "revision__oid", "base")

@@ -78,6 +78,13 @@ def test_no_page_shows_a_password_or_a_tokens_digest(ada, cast):
     assert ada.get("/admin/password_change/").status_code == 404
 
 
+def test_the_link_to_change_a_password_leads_to_the_websites_page(ada):
+    page = ada.get("/admin/").content.decode()
+    assert 'href="/settings/password"' in page
+    assert "/admin/password_change/" not in page
+    assert ada.get("/settings/password").status_code == 200
+
+
 def test_a_form_posted_to_a_row_changes_nothing(ada, cast):
     url = f"/admin/registry/user/{cast['alice'].pk}/change/"
     assert ada.post(url, {"username": "root", "role": "admin", "is_active": ""}).status_code == 403
@@ -195,3 +202,11 @@ def test_lists_take_as_many_queries_for_many_rows_as_for_few(ada, cast, page, dj
         people.add(f"zoe{n}")
     with django_assert_max_num_queries(12):
         assert ada.get(f"/admin/registry/{page}/").status_code == 200
+
+
+def test_adapters_are_found_by_the_name_that_everybody_writes(ada, cast):
+    for name in ("acme/one", "acme/other"):
+        cast.adapter(name)
+    page = ada.get("/admin/registry/adapter/?q=acme/one").content.decode()
+    assert 'href="/acme/one"' in page
+    assert 'href="/acme/other"' not in page
