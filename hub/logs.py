@@ -77,8 +77,9 @@ def _safe(value: object) -> object:
 class RequestId:
     """Middleware: names each request, logs it once, and gives the name back in X-Request-Id.
 
-    The Hub's clients look for their own X-Request-Id or X-Amzn-Trace-Id inside ours, so it is appended to an id that we
-    chose: theirs alone could be repeated at will. Characters that have no place in an id make theirs be dropped.
+    Ours is an id that we chose and the client's own X-Request-Id or X-Amzn-Trace-Id after it: theirs alone could be
+    repeated at will. The Hub's clients want an X-Request-Id of theirs back as it is, and find their X-Amzn-Trace-Id in
+    ours. Characters that have no place in an id make theirs be dropped.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
@@ -89,7 +90,7 @@ class RequestId:
         mark, started = _request_id.set(request_id), time.monotonic()
         try:
             response = self.get_response(request)
-            response["X-Request-Id"] = request_id
+            response["X-Request-Id"] = _chosen_by(request) or request_id
             _account(request, response, time.monotonic() - started)
             return response
         finally:
@@ -98,9 +99,14 @@ class RequestId:
 
 def name_of(request: HttpRequest) -> str:
     """Return a new id for the request, which ends with the one the client chose, if any."""
-    theirs = request.headers.get("X-Request-Id") or request.headers.get("X-Amzn-Trace-Id") or ""
+    theirs = _chosen_by(request) or request.headers.get("X-Amzn-Trace-Id") or ""
     ours = uuid.uuid4().hex[:16]
     return f"{ours};{theirs}" if _CLIENT_ID.fullmatch(theirs) else ours
+
+
+def _chosen_by(request: HttpRequest) -> str:
+    theirs = request.headers.get("X-Request-Id") or ""
+    return theirs if _CLIENT_ID.fullmatch(theirs) else ""
 
 
 def _account(request: HttpRequest, response: HttpResponseBase, seconds: float) -> None:

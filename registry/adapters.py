@@ -5,7 +5,7 @@ from django.db.models import QuerySet
 
 from registry import audit, names, people, policy, push, quotas, webhooks
 from registry.errors import AdapterExists, NamespaceNotFound, NotAllowed, SignInRequired
-from registry.models import Adapter, Organization, RetiredName
+from registry.models import Adapter, Organization, Rename, RetiredName
 from registry.policy import Caller, Permission
 
 
@@ -45,7 +45,8 @@ def create(full_name: str, by: Caller, *, private: bool | None = None, type: str
                 type=type, namespace=namespace, name=name, private=private, created_by=by.user
             )
             quotas.require_place(namespace)
-            RetiredName.objects.filter(type=type, full_name=adapter.full_name.lower()).delete()
+            for former in (RetiredName, Rename):  # the name is in use again, and leads nowhere else
+                former.objects.filter(type=type, full_name=adapter.full_name.lower()).delete()
             push.begin(adapter, by)
             audit.record(by.user, "adapter:create", adapter.full_name)
             webhooks.announce(adapter, "create", "repo")

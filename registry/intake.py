@@ -28,7 +28,7 @@ MAX_SHARD_CHUNKS = 4 << 20  # 20 GB in chunks of 8 KiB, the smallest that client
 
 def receive_xorb(adapter: Adapter, name: str, source: Source, *, by: Caller) -> None:
     """Take a xorb for an upload to this adapter. Raises XorbInvalid, and then keeps nothing."""
-    policy.require(by, Permission.PUSH, adapter)
+    policy.require(by, Permission.DISCUSS, adapter)
     size = xorbs.receive(source, name)
     Xorb.objects.update_or_create(pk=name, defaults={"size": size, "last_used_at": timezone.now()})
     if not blobs.exists(Keys.xorb(name)):
@@ -41,7 +41,7 @@ def receive_shard(adapter: Adapter, source: Source, *, by: Caller) -> list[Diges
     Raises ShardInvalid, XorbUnknown, DigestMismatch, FileTooLarge and PushTooLarge. Files before the one that
     failed stay stored, which is harmless: no revision names them.
     """
-    policy.require(by, Permission.PUSH, adapter)
+    policy.require(by, Permission.DISCUSS, adapter)
     shard = xorbs.read_shard(source)
     _check_sizes(shard)
     names = {term.xorb for file in shard.files for term in file.terms} | set(shard.xorbs)
@@ -120,7 +120,7 @@ def receive_inline(adapter: Adapter, data: bytes) -> Digest:
 
 def expect(adapter: Adapter, sha256: str, size: int, *, by: Caller) -> Upload:
     """Open a ticket for a file that will be delivered under Keys.incoming(ticket.id). Raises FileTooLarge."""
-    policy.require(by, Permission.PUSH, adapter)
+    policy.require(by, Permission.DISCUSS, adapter)
     assert by.user is not None  # nobody else may push
     if size > settings.MAX_FILE_BYTES:
         raise FileTooLarge(f"A file of {size:,} bytes is over the limit of {settings.MAX_FILE_BYTES:,}.")

@@ -12,9 +12,9 @@ _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9_])?")
 # The first part of every path that Dovetail, or the Hub protocol, uses for itself.
 RESERVED = frozenset(
     """
-    about account adapters admin api auth avatars bases blob blog chat collections compare dashboard datasets docs enterprise
-    error explore favicon.ico feeds health help home humans.txt join jobs kernels legal livez login logout main me
-    metrics models moderation new notifications oauth organizations papers policies policy posts pricing privacy
+    about account adapters admin api auth avatars bases blob blog chat collections compare dashboard datasets docs
+    enterprise error explore favicon.ico feeds health help home humans.txt join jobs kernels legal livez login logout
+    main me metrics models moderation new notifications oauth organizations papers policies policy posts pricing privacy
     readyz reports resolve robots.txt root search security settings signup site sitemap.xml spaces static stats
     status storage support system tasks terms tree trending uploads user users verified xet
     """.split()  # noqa: SIM905  # a list of words reads better without eighty pairs of quotes
@@ -25,8 +25,8 @@ MAX_SEGMENT = 255
 MAX_DEPTH = 32
 # Control and format characters (some change the reading direction, some HFS+ ignores), halves of surrogate pairs, line
 # ends: a name with them looks like another name.
-_DRIVE = re.compile(r"[A-Za-z]:")
 _INVISIBLE = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+_DRIVE = re.compile(r"[A-Za-z]:")  # on Windows c:b is the file b on another drive
 
 
 def check_name(name: str, noun: str = "name") -> str:

@@ -12,7 +12,23 @@ from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
-from registry import blobs, catalog, facts, intake, manifest, names, policy, possession, pull, refs, uploads, verdicts
+from registry import (
+    blobs,
+    catalog,
+    discussions,
+    facts,
+    intake,
+    manifest,
+    names,
+    policy,
+    possession,
+    pull,
+    quotas,
+    refs,
+    uploads,
+    verdicts,
+    webhooks,
+)
 from registry.blobs import Keys
 from registry.errors import (
     BlobUnknown,
@@ -25,7 +41,7 @@ from registry.errors import (
 )
 from registry.facts import Facts
 from registry.manifest import Entry
-from registry.models import Adapter, Possession, Ref, Revision, RevisionFile
+from registry.models import Adapter, Possession, Ref, Revision, RevisionFile, Verdict
 from registry.policy import Caller, Permission
 from registry.refs import MAIN
 
@@ -96,7 +112,8 @@ def receive(intent: Intent, operations: Iterable[Operation]) -> Ref:
     RevisionNotFound, RefProtected, ParentStale, PathInvalid, FileNotFound (deleting what is not there), FileTooLarge,
     PushTooLarge, BlobUnknown, ValueInvalid; nothing but unreferenced bytes is left behind then.
     """
-    adapter = policy.require(intent.by, Permission.PUSH, intent.adapter)
+    adapter = intent.adapter
+    require_for(adapter, intent.ref, intent.by, propose=intent.propose)
     _check_words(intent)
     refs.head(adapter, intent.ref)  # an unknown branch is refused before any byte is kept
     if not intent.propose:
@@ -104,10 +121,64 @@ def receive(intent: Intent, operations: Iterable[Operation]) -> Ref:
     edits = _believe(adapter, _keep_bytes(adapter, operations), intent.by)
     draft = _compose(intent, edits)
     with transaction.atomic():
-        policy.require_now(intent.by, Permission.PUSH, adapter)  # locks: one push at a time for each adapter
+        current = policy.require_now(intent.by, Permission.BROWSE, adapter)  # locks: one push at a time for each
+        require_for(current, intent.ref, intent.by, propose=intent.propose)
         if refs.head(adapter, intent.ref) != draft.head:
             draft = _compose(intent, edits)  # somebody was faster; under the lock nobody is faster twice
+        quotas.require_room_for(adapter, {entry.sha256: entry.size for entry in draft.entries.values()})
         return _land(intent, draft)
+
+
+def put(intent: Intent, entries: dict[str, Entry], *, onto: Revision | None, like: Revision | None = None) -> Ref:
+    """Write a revision with these files after `onto` (None: a first one), and move the ref to it.
+
+    `like` is a revision with the same files, whose verdict holds for this one too. Call it in the transaction in which
+    you asked for permission, under the adapter's lock. Raises RevisionNotFound, PathInvalid and PushTooLarge.
+    """
+    _check_words(intent)
+    _check_tree(entries)
+    quotas.require_room_for(intent.adapter, {entry.sha256: entry.size for entry in entries.values()})
+    was = refs.head(intent.adapter, intent.ref)
+    return _land(intent, Draft(onto, entries, False, facts.of(entries)), was=was, like=like)
+
+
+def rewrite(old: Revision, parent: Revision | None, entries: dict[str, Entry], into: Adapter | None = None) -> Revision:
+    """Write a commit anew, with its words, author and time, after another parent, with these files, into an adapter."""
+    words = {"title": old.title, "message": old.message}
+    oid = manifest.revision_oid(
+        entries, parent=parent.oid if parent else None, author=old.author.username, at=old.created_at, **words
+    )
+    known = {"parent": parent, "author": old.author, "created_at": old.created_at, **words}
+    made, is_new = Revision.objects.get_or_create(adapter=into or old.adapter, oid=oid, defaults=known)
+    if is_new:
+        _write_files(made, list(entries.values()))
+    return made
+
+
+def settle(adapter: Adapter) -> None:
+    """Let verdicts and what lists show follow refs that were moved by hand; call it under the adapter's lock."""
+    for ref in adapter.refs.select_related("revision__adapter"):
+        said = facts.of(pull.entries(ref.revision))
+        verdict = verdicts.latest(ref.revision) or _judged(ref.revision, said)
+        if ref.name == MAIN:
+            entries = pull.entries(ref.revision)
+            state = verdict.state if verdict else ""
+            _show(adapter, Draft(None, entries, False, said), ref.revision.created_at, state)
+    verdicts.refresh(adapter)
+
+
+def require_for(adapter: Adapter, ref: str, by: Caller, *, propose: bool = False) -> Permission:
+    """Raise unless the caller may push to this ref, or propose something for it; returns the permission that it takes.
+
+    Whoever sees an adapter may propose, and push to his own proposals. Raises what policy.require raises,
+    RevisionNotFound for a pull request that is not there, DiscussionClosed for one that is merged, RefProtected.
+    """
+    policy.require(by, Permission.BROWSE, adapter)  # before anything is said about its refs
+    if propose:
+        discussions.check_base(ref)
+    needed = Permission.DISCUSS if propose else discussions.permission_for(adapter, ref, by)
+    policy.require(by, needed, adapter)
+    return needed
 
 
 def begin(adapter: Adapter, by: Caller) -> Ref:
@@ -197,14 +268,18 @@ def _compose(intent: Intent, edits: list[Entry | Deletion]) -> Draft:
     is_noop = after == before
     if not is_noop and not head.oid.startswith(intent.parent.lower()):
         raise ParentStale(
-            "The branch was updated since you opened this page. Please refresh and try again: "
+            "The branch was updated since you opened this page. Please refresh and try again. "
             f"{refs.short(intent.ref)} is at {head.oid}, not at {intent.parent}."
         )
     if not is_noop:
-        names.check_tree(after)
-        if len(after) > MAX_FILES:
-            raise PushTooLarge(f"The repository would hold {len(after):,} files; the limit is {MAX_FILES:,}.")
+        _check_tree(after)
     return Draft(head, after, is_noop, facts.of(after))
+
+
+def _check_tree(entries: Mapping[str, Entry]) -> None:
+    names.check_tree(entries)
+    if len(entries) > MAX_FILES:
+        raise PushTooLarge(f"The repository would hold {len(entries):,} files; the limit is {MAX_FILES:,}.")
 
 
 def _apply(before: Mapping[str, Entry], edits: Iterable[Entry | Deletion]) -> dict[str, Entry]:
@@ -237,16 +312,38 @@ def _is_replay(intent: Intent, head: Revision, now: Mapping[str, Entry], edits: 
 
 
 # --- rows ------------------------------------------------------------------------------------------------------------
-def _land(intent: Intent, draft: Draft) -> Ref:
-    """Write everything in the transaction that the caller opened, and ring for a worker when it is over."""
+def _land(intent: Intent, draft: Draft, *, was: Revision | None = None, like: Revision | None = None) -> Ref:
+    """Write everything in the transaction that the caller opened, and ring for a worker when it is over.
+
+    `was` is what the ref points at where that is not the draft's parent.
+    """
+    was = was or draft.head
     if draft.is_noop and draft.head is not None:
-        return _point(intent, draft.head, draft.head)
+        return _announced(intent, was, _point(intent, draft.head, was))
     revision = _write_revision(intent, draft)
-    ref = _point(intent, revision, draft.head)  # before the verdict, which shows itself on main's adapter
-    description = draft.facts.description
-    verdict = verdicts.request(revision, clean(description.base or "")[:200]) if description else None
+    ref = _point(intent, revision, was)  # before the verdict, which shows itself on main's adapter
+    verdict = _judged(revision, draft.facts, like)
     if ref.name == MAIN:
         _show(intent.adapter, draft, revision.created_at, verdict.state if verdict else "")
+    return _announced(intent, was, ref)
+
+
+def _judged(revision: Revision, said: Facts, like: Revision | None = None) -> Verdict | None:
+    """Ask for a verdict on an adapter, or take over the one of a revision with the same files."""
+    if said.description is None:
+        return None
+    known = verdicts.adopt(revision, like) if like is not None else None
+    if known is not None:
+        verdicts.refresh(revision.adapter)
+    return known or verdicts.request(revision, clean(said.description.base or "")[:200])
+
+
+def _announced(intent: Intent, was: Revision | None, ref: Ref) -> Ref:
+    """Tell webhooks which ref moved; the first revision comes with the adapter, which is announced as a whole."""
+    old = None if intent.propose else was
+    if was is not None and ref.revision != old:
+        moved = {"ref": ref.name, "oldSha": old.oid if old else None, "newSha": ref.revision.oid}
+        webhooks.announce(intent.adapter, "update", "repo.content", updatedRefs=[moved])
     return ref
 
 
@@ -286,15 +383,20 @@ def _rows(revision: Revision, entries: Iterable[Entry]) -> Iterator[RevisionFile
 
 def _point(intent: Intent, revision: Revision, head: Revision | None) -> Ref:
     """Move the ref from head to the revision, or make the ref that does not exist yet."""
-    if head is None or intent.propose:
-        name = refs.next_pull_request(intent.adapter) if intent.propose else intent.ref
-        return Ref.objects.create(adapter=intent.adapter, name=name, revision=revision)
+    if intent.propose:
+        made = discussions.propose(intent.adapter, intent.title, intent.message, intent.by, base=intent.ref)
+        if revision != head:
+            discussions.note_commit(intent.adapter, made.ref, revision)
+        return Ref.objects.create(adapter=intent.adapter, name=made.ref, revision=revision)
+    if head is None:
+        return Ref.objects.create(adapter=intent.adapter, name=intent.ref, revision=revision)
     ref = Ref.objects.filter(adapter=intent.adapter, name=intent.ref, revision=head).select_for_update().first()
     if ref is None:  # deleted in the meantime; a move is impossible under the lock
         raise refs.missing(refs.short(intent.ref))
     if revision != head:
         ref.revision = revision
         ref.save(update_fields=["revision", "updated_at"])
+        discussions.note_commit(intent.adapter, ref.name, revision)
     return ref
 
 

@@ -94,17 +94,3 @@ def delete(adapter: Adapter, ref: str, by: Caller) -> None:
 def _announce(adapter: Adapter, ref: str, old: Revision | None, new: Revision | None) -> None:
     moved = {"ref": ref, "oldSha": old.oid if old else None, "newSha": new.oid if new else None}
     webhooks.announce(adapter, "update", "repo.content", updatedRefs=[moved])
-
-
-def propose(adapter: Adapter, by: Caller) -> Ref:
-    """Open a pull request at the head of main: a ref refs/pr/N to push to. Raises what policy.require raises."""
-    with transaction.atomic():
-        policy.require_now(by, Permission.PUSH, adapter)
-        return Ref.objects.create(adapter=adapter, name=next_pull_request(adapter), revision=head(adapter, MAIN))
-
-
-def next_pull_request(adapter: Adapter) -> str:
-    """Return refs/pr/N for the next N; call it while you hold the lock on the adapter."""
-    taken = adapter.refs.filter(name__startswith=PULL_REQUESTS).values_list("name", flat=True)
-    numbers = [int(name.removeprefix(PULL_REQUESTS)) for name in taken]
-    return f"{PULL_REQUESTS}{max(numbers, default=0) + 1}"

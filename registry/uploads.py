@@ -62,7 +62,7 @@ def plan(adapter: Adapter, ref: str, asked: Sequence[Asked], *, by: Caller, giti
 
     Raises what policy.require raises, RevisionNotFound, PathInvalid, FileTooLarge and PushTooLarge.
     """
-    policy.require(by, Permission.PUSH, adapter)
+    policy.require(by, Permission.DISCUSS, adapter)
     if len(asked) > MAX_ASKED:
         raise PushTooLarge(f"{len(asked):,} files in one question; the limit is {MAX_ASKED:,}.", fix="Ask in several.")
     for file in asked:
@@ -138,7 +138,7 @@ def offer(adapter: Adapter, objects: Sequence[tuple[str, int]], *, by: Caller, i
 
     `already here` is only said to whom possession.usable says it. Raises what policy.require raises.
     """
-    policy.require(by, Permission.PUSH, adapter)
+    policy.require(by, Permission.DISCUSS, adapter)
     check_count(objects)
     known = possession.usable(adapter, {sha256 for sha256, _ in objects}, by)
     quotas.require_room(adapter, sum(size for sha256, size in objects if sha256 not in known))
@@ -261,7 +261,7 @@ def _upload(opened: _Opened) -> Upload:
         raise UploadExpired("Whoever this upload address was given to may not upload any more.")
     token = opened.token
     caller = Caller(user=upload.user) if token is None else people.caller_of_token_id(token)
-    policy.require(caller, Permission.PUSH, upload.adapter)
+    policy.require(caller, Permission.DISCUSS, upload.adapter)
     return upload
 
 

@@ -67,6 +67,27 @@ def request(revision: Revision, base: str, *, again: bool = False) -> Verdict:
     return verdict
 
 
+def adopt(revision: Revision, like: Revision) -> Verdict | None:
+    """Give a revision that holds exactly the files of `like` the verdict that was found there.
+
+    Returns None where there is none to take over yet. Call it under the adapter's lock, and `refresh` afterwards.
+    """
+    found = latest(like)
+    if found is None or found.state not in {State.PASSED, State.FAILED} or latest(revision) is not None:
+        return None
+    kept = ("state", "reason", "base", "attempt", "queued_at", "started_at", "finished_at", "duration_ms", "result")
+    return Verdict.objects.create(revision=revision, number=1, **{name: getattr(found, name) for name in kept})
+
+
+def refresh(adapter: Adapter) -> None:
+    """Let the adapter's state and `verified` follow refs that moved; call it under the adapter's lock."""
+    at = Verdict.objects.filter(revision__refs__adapter=adapter, revision__refs__name=MAIN).order_by("-number").first()
+    Adapter.objects.filter(pk=adapter.pk).update(
+        state=at.state if at else "", serves=served_by(at.result) if at else ""
+    )
+    _move_verified(adapter.pk)
+
+
 def again(revision: Revision, by: User | None) -> tuple[Verdict, bool]:
     """Queue one more validation and log who wanted it; return the verdict that is due, and whether it is a new one.
 

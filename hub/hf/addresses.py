@@ -1,20 +1,14 @@
 """Reads revisions out of addresses, where they may hold encoded slashes, and writes the addresses of next pages."""
 
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from django.http import HttpRequest
 
+from hub.moved import raw_path
 from hub.origin import origin
 from registry import pull
 from registry.errors import RevisionNotFound
 from registry.models import Adapter, Revision
-
-
-def raw_path(request: HttpRequest) -> str:
-    """Return the path as the client sent it: WSGI's own has lost the difference between %2F and a slash."""
-    raw = request.META.get("RAW_URI") or ""
-    path = urlsplit(raw).path if raw.startswith(("http://", "https://")) else raw.partition("?")[0]
-    return path or request.get_full_path_info().partition("?")[0]
 
 
 def locate(request: HttpRequest, adapter: Adapter, tail: str) -> tuple[Revision, str]:

@@ -202,9 +202,9 @@ def truth(value: object) -> bool:
     return str(value).lower() in _TRUE
 
 
-def whole_in(query: QueryDict, key: str, default: int, most: int) -> int:
-    """Return a number of a query, at least 1 and at most `most`. Raises ValueInvalid."""
+def whole_in(query: QueryDict, key: str, default: int, most: int, *, least: int = 1) -> int:
+    """Return a number of a query, from `least` to `most`. Raises ValueInvalid."""
     value = query.get(key) or str(default)
     if not value.isdecimal() or len(value) > 18:
         raise ValueInvalid(f"{key!r} must be a whole number, not {value[:40]!r}.", fix=f"Leave {key!r} out.")
-    return max(1, min(int(value), most))
+    return max(least, min(int(value), most))

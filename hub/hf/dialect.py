@@ -11,8 +11,9 @@ from django.views.decorators.csrf import csrf_exempt
 from hub.errors import face
 from hub.hf import bodies
 from hub.identity import wire_caller
-from registry import adapters
-from registry.errors import AdapterNotFound, NotSupported, RegistryError
+from hub.moved import at_new_name
+from registry import moves
+from registry.errors import AdapterMoved, AdapterNotFound, NotSupported, RegistryError
 from registry.models import Adapter
 from registry.policy import NOBODY, Caller, Permission, missing
 
@@ -35,13 +36,15 @@ class Route(View):
             response = super().dispatch(request, *args, **kwargs)
         except RegistryError as error:
             response = refuse(error, self.caller)
-        if response.status_code >= 400:
+            if isinstance(error, AdapterMoved):
+                response["Location"] = at_new_name(request, error)
+        if response.status_code >= 300:
             bodies.drain(request)
         return _without_body(response) if request.method == "HEAD" else response
 
     def adapter(self, ns: str, name: str, permission: Permission = Permission.BROWSE) -> Adapter:
-        """Return the repository of the address, if the caller has the permission."""
-        return adapters.find(f"{ns}/{name}", self.caller, permission, type=self.type)
+        """Return the repository of the address, if the caller has the permission; AdapterMoved for an old name."""
+        return moves.find(f"{ns}/{name}", self.caller, permission, type=self.type)
 
     def http_method_not_allowed(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         response = answer({"error": f"{request.method} is not possible here."}, status=405)

@@ -26,7 +26,7 @@ class Batch(Route):
         body = bodies.json_object(request)
         operation = bodies.text(body, "operation", "")
         downloads = operation == "download"
-        adapter = self.adapter(ns, name, Permission.DOWNLOAD if downloads else Permission.PUSH)
+        adapter = self.adapter(ns, name, Permission.DOWNLOAD if downloads else Permission.DISCUSS)
         if operation not in {"upload", "download"}:
             raise ValueInvalid(f"There is no LFS operation {operation[:40]!r}.", fix="Use upload or download.")
         if bodies.text(body, "hash_algo", "sha256") != "sha256":

@@ -43,13 +43,15 @@ class Preupload(Route):
     """POST /api/models/{id}/preupload/{rev}"""
 
     def post(self, request: HttpRequest, ns: str, name: str, rev: str) -> HttpResponse:
-        adapter = self.adapter(ns, name, Permission.PUSH)
+        adapter = self.adapter(ns, name, Permission.DISCUSS)
+        proposes = bodies.truth(request.GET.get("create_pr"))
+        push.require_for(adapter, refs.full_name(rev), self.caller, propose=proposes)
         body = bodies.json_object(request)
         asked = [Asked(bodies.path(file), bodies.whole(file, "size")) for file in bodies.objects(body, "files")]
         ref = refs.full_name(rev)
         gitignore = bodies.text(body, "gitIgnore", "") or None
-        proposes = bodies.truth(request.GET.get("create_pr"))  # clients leave out equal files, and then open nothing
         files = uploads.plan(adapter, ref, asked, by=self.caller, gitignore=gitignore)
+        # Clients leave out files that are equal to what is there, and then would open no pull request.
         shown = [
             {
                 "path": file.path,
@@ -66,7 +68,9 @@ class Commit(Route):
     """POST /api/models/{id}/commit/{rev}, NDJSON read line by line"""
 
     def post(self, request: HttpRequest, ns: str, name: str, rev: str) -> HttpResponse:
-        adapter = self.adapter(ns, name, Permission.PUSH)
+        adapter = self.adapter(ns, name, Permission.DISCUSS)
+        proposes = bodies.truth(request.GET.get("create_pr"))
+        push.require_for(adapter, refs.full_name(rev), self.caller, propose=proposes)  # before any byte is read
         lines = bodies.ndjson(request, longest_line(), settings.MAX_PUSH_BYTES * 3 // 2)
         header = _member(next(lines, {}), "header")
         intent = Intent(
@@ -76,7 +80,7 @@ class Commit(Route):
             title=bodies.text(header, "summary"),
             message=bodies.text(header, "description", ""),
             parent=_parent(header),
-            propose=bodies.truth(request.GET.get("create_pr")),
+            propose=proposes,
         )
         ref = push.receive(intent, operations(lines))
         return answer(_landed(ref, shapes.page_of(adapter, origin(request)), intent.propose))

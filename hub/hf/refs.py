@@ -1,4 +1,4 @@
-"""Branches, tags, history, and pull requests as far as pushing to them needs."""
+"""Branches, tags and history; pull requests are in discussions.py."""
 
 from django.http import HttpRequest, HttpResponse
 
@@ -7,8 +7,6 @@ from hub.hf.addresses import next_page
 from hub.hf.dialect import Route, answer
 from hub.hf.shapes import JSON
 from registry import pull, refs
-from registry.errors import NotSupported
-from registry.models import Adapter, Ref
 from registry.policy import Permission
 
 HISTORY_PAGE = 50
@@ -73,49 +71,3 @@ class Tag(Route):
     def delete(self, request: HttpRequest, ns: str, name: str, rev: str) -> HttpResponse:
         refs.delete(self.adapter(ns, name, Permission.PUSH), refs.TAGS + rev, self.caller)
         return answer({})
-
-
-class PullRequests(Route):
-    """GET and POST /api/models/{id}/discussions: pull requests alone, one page"""
-
-    def get(self, request: HttpRequest, ns: str, name: str) -> HttpResponse:
-        adapter = self.adapter(ns, name)
-        wanted = request.GET.get("type") != "discussion" and request.GET.get("status") != "closed"
-        found = adapter.refs.filter(name__startswith=refs.PULL_REQUESTS).select_related("revision__author")
-        shown = [_pull_request(adapter, ref) for ref in found] if wanted else []
-        shown.sort(key=lambda one: -one["num"])
-        return answer({"discussions": shown, "count": len(shown), "start": 0})
-
-    def post(self, request: HttpRequest, ns: str, name: str) -> HttpResponse:
-        adapter = self.adapter(ns, name)
-        if not bodies.truth(bodies.json_object(request).get("pullRequest")):
-            raise NotSupported("Discussions are not served by this hub yet.", fix="Only pull requests can be opened.")
-        return answer(_pull_request(adapter, refs.propose(adapter, self.caller)))
-
-
-class PullRequest(Route):
-    """GET /api/models/{id}/discussions/{n}"""
-
-    def get(self, request: HttpRequest, ns: str, name: str, number: int) -> HttpResponse:
-        adapter = self.adapter(ns, name)
-        found = adapter.refs.filter(name=f"{refs.PULL_REQUESTS}{number}").select_related("revision__author").first()
-        if found is None:
-            raise refs.missing(f"{refs.PULL_REQUESTS}{number}")
-        return answer(_pull_request(adapter, found))
-
-
-def _pull_request(adapter: Adapter, ref: Ref) -> JSON:
-    number = int(ref.name.removeprefix(refs.PULL_REQUESTS))
-    return {
-        "num": number,
-        "title": ref.revision.title,
-        "author": {"name": ref.revision.author.username, "type": "user"},
-        "createdAt": shapes.moment(ref.updated_at),
-        "status": "open",
-        "repo": {"name": adapter.full_name, "type": adapter.type},
-        "isPullRequest": True,
-        "changes": {"base": refs.MAIN},
-        "filesWithConflicts": False,
-        "events": [],
-        "diff": "",
-    }

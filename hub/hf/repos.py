@@ -87,10 +87,15 @@ def named_in(body: dict[str, Any], username: str) -> tuple[str, str]:
     The `adapters` library sends the whole id as the name.
     """
     name, organization = bodies.text(body, "name"), bodies.text(body, "organization", "")
-    type = bodies.text(body, "type", "model")
+    type = known_type(bodies.text(body, "type", "model"))
+    return type, name if "/" in name and not organization else f"{organization or username}/{name}"
+
+
+def known_type(type: str) -> str:
+    """Return the type of a repository. Raises NotSupported for what is no model and no dataset."""
     if type not in shapes.PREFIXES:
         raise NotSupported(f"This hub keeps no repositories of type {type[:40]!r}.", fix="Use a model or a dataset.")
-    return type, name if "/" in name and not organization else f"{organization or username}/{name}"
+    return type
 
 
 def privacy_in(body: dict[str, Any]) -> bool | None:

@@ -3,7 +3,23 @@
 from django.urls import URLPattern, path, re_path
 from django.views import View
 
-from hub.hf import account, collections, gates, lfs, likes, listing, oauth, pull, push, refs, repos, users, webhooks
+from hub.hf import (
+    account,
+    collections,
+    discussions,
+    gates,
+    lfs,
+    likes,
+    listing,
+    moves,
+    oauth,
+    pull,
+    push,
+    refs,
+    repos,
+    users,
+    webhooks,
+)
 from hub.hf.dialect import NoNamespace, Unknown, Unserved
 
 
@@ -39,8 +55,20 @@ def of_a_repository(kind: str, type: str) -> list[URLPattern]:
         ("/user-access-request/handle", gates.Handle),
         ("/user-access-request/grant", gates.Grant),
         ("/user-access-request/<str:status>", gates.Requests),
-        ("/discussions", refs.PullRequests),
-        ("/discussions/<int:number>", refs.PullRequest),
+        ("/duplicate", moves.Duplicate),
+        ("/super-squash/<path:rev>", moves.SuperSquash),
+        ("/lfs-files", moves.LargeFiles),
+        ("/lfs-files/batch", moves.DropLargeFiles),
+        ("/lfs-files/duplicate", moves.ShareFiles),
+        ("/lfs-files/<str:sha256>", moves.OneLargeFile),
+        ("/discussions", discussions.Discussions),
+        ("/discussions/<int:number>", discussions.OneDiscussion),
+        ("/discussions/<int:number>/comment", discussions.Comment),
+        ("/discussions/<int:number>/title", discussions.Title),
+        ("/discussions/<int:number>/status", discussions.Status),
+        ("/discussions/<int:number>/merge", discussions.Merge),
+        ("/discussions/<int:number>/comment/<str:comment>/edit", discussions.EditComment),
+        ("/discussions/<int:number>/comment/<str:comment>/hide", discussions.HideComment),
     ]
     lists = speak(f"api/{kind}", listing.List, type=type)
     return [lists, *(speak(one + rest, view, type=type) for rest, view in table)]
@@ -59,12 +87,11 @@ def of_its_files(prefix: str, type: str) -> list[URLPattern]:
 PARTS = "revision|auth-check|settings|preupload|commit|tree|paths-info|refs|commits|branch|tag|discussions|like"
 ID = r"api/(models|datasets)/[^/]+/[^/]+"
 UNSERVED = [
-    refuse(rf"{ID}/discussions/", "Discussions are not served by this hub yet."),
-    refuse(rf"{ID}/(super-squash|lfs-files|duplicate)(/|$)", "Rewriting and copying are not served by this hub yet."),
+    refuse(rf"{ID}/discussions/", "This hub has no such part of discussions."),
     refuse(rf"{ID}/resource-group(/|$)", "This hub has no resource groups."),
     refuse(r"api/collections/.+/resource-group$", "This hub has no resource groups."),
     refuse(rf"{ID}/safetensors-metadata/", "Headers of sharded weights are not served; read the files by Range."),
-    refuse(r"api/repos/(move|duplicate)$", "Moving repositories is not served by this hub yet."),
+    refuse(r"api/repos/duplicate$", "A repository is duplicated at its own address, /api/models/{id}/duplicate."),
     refuse(r"api/(settings|users|organizations)/", "Accounts are kept on the website: see /settings."),
     refuse(r"api/(spaces|kernels|papers|jobs|buckets|scheduled-jobs)/", "This hub keeps models and datasets only."),
 ]
@@ -103,7 +130,10 @@ urlpatterns = [
     speak("api/validate-yaml", push.ValidateYaml),
     speak("api/repos/create", repos.Create),
     speak("api/repos/delete", repos.Delete),
+    speak("api/repos/move", moves.Move),
     speak("api/spaces", listing.Nothing),
+    speak("api/models-tags-by-type", listing.TagsByType),
+    speak("api/datasets-tags-by-type", listing.TagsByType, type="dataset"),
     *OF_PEOPLE,
     *COLLECTIONS,
     *WEBHOOKS,
@@ -111,6 +141,9 @@ urlpatterns = [
     speak("oauth/token", oauth.Token),
     speak("api/lfs/uploads", lfs.Upload),
     speak("api/lfs/uploads/verify", lfs.Verify),
+    speak("api/lfs/uploads/parts/<int:number>", lfs.Part),
+    speak("api/lfs/uploads/complete", lfs.Complete),
+    speak("api/lfs/downloads", lfs.Download),
     *of_a_repository("models", "model"),
     *of_a_repository("datasets", "dataset"),
     *UNSERVED,
@@ -120,8 +153,3 @@ urlpatterns = [
     *of_its_files("", "model"),
     speak("<str:name>/resolve/<path:rest>", NoNamespace),
 ]
-    speak("api/lfs/uploads/parts/<int:number>", lfs.Part),
-    speak("api/lfs/uploads/complete", lfs.Complete),
-    speak("api/lfs/downloads", lfs.Download),
-    speak("api/models-tags-by-type", listing.TagsByType),
-    speak("api/datasets-tags-by-type", listing.TagsByType, type="dataset"),

@@ -4,14 +4,15 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Concatenate, ParamSpec
 
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpRequest, HttpResponseBase, JsonResponse
 from django.views.decorators.csrf import csrf_exempt
 
 from hub.errors import face
-from registry.errors import AdapterNotFound, RegistryError
+from hub.moved import at_new_name
+from registry.errors import AdapterMoved, AdapterNotFound, RegistryError
 
 P = ParamSpec("P")
-View = Callable[Concatenate[HttpRequest, P], HttpResponse]
+View = Callable[Concatenate[HttpRequest, P], HttpResponseBase]
 
 
 def xet(view: View[P]) -> View[P]:
@@ -19,11 +20,14 @@ def xet(view: View[P]) -> View[P]:
 
     @csrf_exempt
     @wraps(view)
-    def spoken(request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
+    def spoken(request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:
         try:
             return view(request, *args, **kwargs)
         except RegistryError as error:
-            return refusal(error, anonymous="Authorization" not in request.headers)
+            answer = refusal(error, anonymous="Authorization" not in request.headers)
+            if isinstance(error, AdapterMoved):
+                answer["Location"] = at_new_name(request, error)
+            return answer
 
     return spoken
 

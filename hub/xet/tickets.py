@@ -21,7 +21,7 @@ class Scope(StrEnum):
     WRITE = "write"
 
 
-PERMISSION = {Scope.READ: Permission.DOWNLOAD, Scope.WRITE: Permission.PUSH}
+PERMISSION = {Scope.READ: Permission.DOWNLOAD, Scope.WRITE: Permission.DISCUSS}
 
 
 def issue(adapter: Adapter, scope: Scope, by: Caller) -> tuple[str, int]:

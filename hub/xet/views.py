@@ -9,7 +9,7 @@ from hub.xet import tickets
 from hub.xet.answers import xet
 from hub.xet.bodies import accepted
 from hub.xet.tickets import Scope
-from registry import adapters, intake
+from registry import intake, moves, push, refs
 from registry.policy import NOBODY, Caller
 from registry.xorbs import MAX_SHARD_BYTES, MAX_XORB_BYTES
 
@@ -19,9 +19,12 @@ MAX_TELEMETRY_BYTES = 1 << 20
 @xet
 @require_GET
 def ticket(request: HttpRequest, type: str, scope: Scope, full_name: str, rev: str) -> HttpResponse:
-    """Answer where xorbs go and the token for it; `rev` may be `None` for a pull request, and does not matter."""
+    """Answer where xorbs go and the token for it; older clients call the revision `None` when they propose."""
     caller = _ticket_caller(request, scope)
-    adapter = adapters.find(full_name, caller, tickets.PERMISSION[scope], type=type)
+    adapter = moves.find(full_name, caller, tickets.PERMISSION[scope], type=type)
+    if scope is Scope.WRITE:  # the ticket itself is good for bytes only, which make no revision
+        proposes = rev == "None" or request.GET.get("create_pr", "").lower() in {"1", "true"}
+        push.require_for(adapter, refs.MAIN if rev == "None" else refs.full_name(rev), caller, propose=proposes)
     value, expires_at = tickets.issue(adapter, scope, caller)
     cas_url = f"{origin(request)}/xet"
     answer = JsonResponse({"accessToken": value, "exp": expires_at, "casUrl": cas_url})

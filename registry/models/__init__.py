@@ -4,9 +4,11 @@ from registry.models.adapters import Adapter, Ref, RetiredName, Revision, Revisi
 from registry.models.blobs import Blob, Possession, Upload, Xorb
 from registry.models.collections import Collection, CollectionItem
 from registry.models.devices import DeviceLogin
+from registry.models.discussions import Discussion, DiscussionEvent
 from registry.models.gates import AccessRequest
 from registry.models.moderation import AuditEvent, Ruling
 from registry.models.people import Membership, Namespace, Organization, Token, User
+from registry.models.renames import Rename
 from registry.models.site import SiteSetting
 from registry.models.social import Follow, Like
 from registry.models.verdicts import Attempt, Base, BaseManifest, Verdict, WorkerHeartbeat
@@ -24,6 +26,8 @@ __all__ = [
     "CollectionItem",
     "Delivery",
     "DeviceLogin",
+    "Discussion",
+    "DiscussionEvent",
     "Follow",
     "Like",
     "Membership",
@@ -31,6 +35,7 @@ __all__ = [
     "Organization",
     "Possession",
     "Ref",
+    "Rename",
     "RetiredName",
     "Revision",
     "RevisionFile",

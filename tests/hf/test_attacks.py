@@ -38,14 +38,15 @@ def test_no_push_moves_what_only_verdicts_and_tags_say(wire: Wire, repo, ref):
 
 
 @pytest.mark.parametrize("ref", ["refs/verified", "refs/tags/v1"])
-def test_a_proposal_on_top_of_them_is_a_ref_of_its_own(wire: Wire, repo, ref):
+def test_nobody_proposes_a_change_to_them(wire: Wire, repo, ref):
     proven = repo.refs.get(name="refs/heads/main").revision
     Ref.objects.create(adapter=repo, name=ref, revision=proven)
     path = f"/api/models/{NAME}/commit/{ref.replace('/', '%2F')}?create_pr=1"
     body = b"\n".join(json.dumps(line).encode() for line in (header(), file("fix.txt")))
-    assert wire.ask("POST", path, body).status_code == 200
+    answer = wire.ask("POST", path, body)
+    assert (answer.status_code, code(answer)) == (403, "ref-protected")
     assert repo.refs.get(name=ref).revision == proven
-    assert repo.refs.filter(name="refs/pr/1").exists()
+    assert not repo.refs.filter(name="refs/pr/1").exists()
 
 
 # --- rights that ended -----------------------------------------------------------------------------------------------

@@ -248,7 +248,7 @@ ODD = {
     "a cursor that is none": ("GET", "/api/models?cursor=x", 400),
     "an unknown expand": ("GET", f"/api/models/{NAME}?expand=everything", 400),
     "a route nobody knows": ("GET", "/api/nonsense", 404),
-    "a route we do not serve": ("POST", f"/api/models/{NAME}/super-squash/main", 501),
+    "a route we do not serve": ("POST", f"/api/models/{NAME}/resource-group", 501),
     "another method": ("PATCH", f"/api/models/{NAME}", 405),
     "an id without a namespace": ("GET", "/api/models/gpt2", 404),
     "its files": ("GET", "/gpt2/resolve/main/config.json", 404),

@@ -68,15 +68,16 @@ api/telemetry/<topic>                                        GET anyone
 api/validate-yaml                                            POST anyone
 api/repos/create                                             POST create
 api/repos/delete                                             DELETE adapter:configure
+api/repos/move                                               POST adapter:configure
 api/{kind}-tags-by-type                                      GET anyone
 api/spaces                                                   GET anyone
 api/lfs/uploads                                              PUT ticket
 api/lfs/uploads/verify                                       POST ticket
-api/{kind}                                                   GET anyone
-api/{kind}/<ns>/<name>                                       GET adapter:browse
 api/lfs/uploads/parts/<number>                               PUT ticket
 api/lfs/uploads/complete                                     POST ticket
 api/lfs/downloads                                            GET ticket
+api/{kind}                                                   GET anyone
+api/{kind}/<ns>/<name>                                       GET adapter:browse
 api/{kind}/<ns>/<name>/revision/<rev>                        GET adapter:browse
 api/{kind}/<ns>/<name>/auth-check                            GET adapter:download
 api/{kind}/<ns>/<name>/auth-check/write                      GET adapter:push
@@ -94,8 +95,20 @@ api/{kind}/<ns>/<name>/likers                                GET adapter:browse
 api/{kind}/<ns>/<name>/user-access-request/<status>          GET adapter:configure
 api/{kind}/<ns>/<name>/user-access-request/handle            POST adapter:configure
 api/{kind}/<ns>/<name>/user-access-request/grant             POST adapter:configure
-api/{kind}/<ns>/<name>/discussions                           GET adapter:browse  POST adapter:push
+api/{kind}/<ns>/<name>/duplicate                             POST adapter:download
+api/{kind}/<ns>/<name>/super-squash/<rev>                    POST adapter:push
+api/{kind}/<ns>/<name>/lfs-files                             GET adapter:push
+api/{kind}/<ns>/<name>/lfs-files/batch                       POST adapter:configure
+api/{kind}/<ns>/<name>/lfs-files/duplicate                   POST adapter:download
+api/{kind}/<ns>/<name>/lfs-files/<sha256>                    DELETE adapter:configure
+api/{kind}/<ns>/<name>/discussions                           GET adapter:browse  POST adapter:discuss
 api/{kind}/<ns>/<name>/discussions/<number>                  GET adapter:browse
+api/{kind}/<ns>/<name>/discussions/<number>/comment          POST adapter:discuss
+api/{kind}/<ns>/<name>/discussions/<number>/title            POST adapter:discuss
+api/{kind}/<ns>/<name>/discussions/<number>/status           POST adapter:discuss
+api/{kind}/<ns>/<name>/discussions/<number>/merge            POST adapter:push
+api/{kind}/<ns>/<name>/discussions/<number>/comment/<comment>/edit POST adapter:discuss
+api/{kind}/<ns>/<name>/discussions/<number>/comment/<comment>/hide POST adapter:discuss
 oauth/device                                                 POST anyone
 oauth/token                                                  POST anyone
 api/users/<name>/overview                                    GET anyone
@@ -119,7 +132,7 @@ api/collections/<ns>/<slug>/items                            POST collection
 api/collections/<ns>/<slug>/items/<item>                     PATCH collection  DELETE collection
 {of}<ns>/<name>/resolve/<tail>                               GET adapter:download
 {of}<ns>/<name>/raw/<tail>                                   GET adapter:download
-{of}<ns>/<name>.git/info/lfs/objects/batch                   POST adapter:push
+{of}<ns>/<name>.git/info/lfs/objects/batch                   POST adapter:discuss
 <name>/resolve/<rest>                                        * nothing
 
 /                                                            GET anyone
@@ -251,7 +264,7 @@ def ask(address: str, method: str, name: str, who: dict | None = None, body: dic
     given = {"ns": "acme", "name": name, "full_name": f"acme/{name}", "rev": "main", "path": ".gitattributes"}
     given |= {"tail": "main/.gitattributes", "org": "acme", "user": "erin", "id": "1", "token_id": "1", "number": "1"}
     given |= {"topic": "x", "rest": "main/x", "status": "pending", "slug": f"x-{'0' * 24}"}
-    given |= {"item": "1", "delivery": "1"}
+    given |= {"item": "1", "delivery": "1", "sha256": "0" * 64, "comment": "1"}
     if "/tree/<tail>" in address:
         given["tail"] = "main"
     if "commit/<rev>" in address and not address.startswith("api"):
@@ -263,6 +276,7 @@ def ask(address: str, method: str, name: str, who: dict | None = None, body: dic
         client.force_login(who["session"])
     headers = {"authorization": f"Bearer {who['token']}"} if who and "token" in who else {}
     always = {"name": name, "organization": "acme", "type": type, "pullRequest": True, "title": "x"}
+    always |= {"fromRepo": f"acme/{name}", "toRepo": "acme/elsewhere"}
     content = json.dumps(always | (body or {}))
     return client.generic(method, path, content, content_type="application/json", headers=headers)
 
@@ -315,6 +329,26 @@ def test_who_may_only_read_changes_nothing(world, address, method, permission, t
         answer = ask(address, method, "public", caller, type=type)
         allowed = method == "GET" and who.startswith("the owner's browser")
         assert answer.status_code in {401, 403} or allowed, (who, answer.status_code, answer.content[:200])
+    Token.objects.all().delete()
+    assert state() == before
+
+
+DISCUSSING = [row for row in ROWS if row[2] == "adapter:discuss"]
+
+
+@pytest.mark.parametrize(("address", "method", "permission", "type"), DISCUSSING, ids=lambda value: str(value))
+def test_who_has_no_name_or_a_lesser_token_says_nothing(world, address, method, permission, type):
+    before = state()
+    callers = {
+        "nobody": None,
+        "a reading token of the owner": {"token": world.token("alice", "read")},
+        "a fine-grained token for something else": {"token": world.token("alice", "fine-grained", acme__x="write")},
+        "a fine-grained token that reads": {"token": world.token("alice", "fine-grained", acme__public="read")},
+        "the owner's browser without a CSRF token": {"session": world["alice"]},
+    }
+    for who, caller in callers.items():
+        answer = ask(address, method, "public", caller, type=type)
+        assert answer.status_code in {401, 403}, (who, answer.status_code, answer.content[:200])
     Token.objects.all().delete()
     assert state() == before
 

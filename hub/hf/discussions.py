@@ -1,0 +1,174 @@
+"""Discussions and pull requests on the wire; what may be done with them is in registry/discussions.py and merges.py."""
+
+from django.http import HttpRequest, HttpResponse
+
+from hub.hf import bodies, ids, shapes
+from hub.hf.dialect import Route, answer
+from hub.hf.shapes import JSON
+from registry import discussions, merges
+from registry.errors import RevisionNotFound
+from registry.models import Discussion, DiscussionEvent, User
+from registry.policy import Permission
+
+HIDDEN = "This comment has been hidden"
+
+
+class Discussions(Route):
+    """GET /api/models/{id}/discussions?p=&type=&status=&author= lists; POST opens one"""
+
+    def get(self, request: HttpRequest, ns: str, name: str) -> HttpResponse:
+        adapter = self.adapter(ns, name)
+        page = bodies.whole_in(request.GET, "p", 0, 1 << 20, least=0)
+        asked = {key: request.GET.get(key) or "all" for key in ("type", "status")}
+        rows = discussions.search(
+            adapter, kind=asked["type"], status=asked["status"], author=request.GET.get("author", "")
+        )
+        start = page * discussions.PAGE
+        shown = []
+        for row in rows[start : start + discussions.PAGE]:
+            row.adapter = adapter
+            shown.append(line(row))
+        closed = adapter.discussions.count() - discussions.open_count(adapter)
+        return answer({"discussions": shown, "count": rows.count(), "start": start, "numClosedDiscussions": closed})
+
+    def post(self, request: HttpRequest, ns: str, name: str) -> HttpResponse:
+        adapter = self.adapter(ns, name, Permission.DISCUSS)
+        body = bodies.json_object(request)
+        title, text = bodies.text(body, "title", ""), bodies.text(body, "description", "")
+        made = discussions.start(adapter, title, text, self.caller, pull_request=bodies.truth(body.get("pullRequest")))
+        return answer(line(made) | {"url": f"{shapes.page_of(adapter, '')}/discussions/{made.number}"})
+
+
+class Thread(Route):
+    """What the addresses below one discussion have in common."""
+
+    def discussion(self, ns: str, name: str, number: int, permission: Permission = Permission.DISCUSS) -> Discussion:
+        """Return the discussion of the address, if the caller has the permission on its repository."""
+        return discussions.find(self.adapter(ns, name, permission), number)
+
+
+class OneDiscussion(Thread):
+    """GET /api/models/{id}/discussions/{n}?diff=1"""
+
+    def get(self, request: HttpRequest, ns: str, name: str, number: int) -> HttpResponse:
+        found = self.discussion(ns, name, number, Permission.BROWSE)
+        shown = line(found) | {"events": [event(one) for one in discussions.events(found)]}
+        if found.is_pull_request:
+            shown |= {"changes": _changes(found), "filesWithConflicts": _conflicts(found)}
+            if bodies.truth(request.GET.get("diff")):
+                shown["diff"] = merges.diff(found, self.caller)
+        return answer(shown)
+
+
+class Comment(Thread):
+    """POST …/comment {comment}"""
+
+    def post(self, request: HttpRequest, ns: str, name: str, number: int) -> HttpResponse:
+        found = self.discussion(ns, name, number)
+        text = bodies.text(bodies.json_object(request), "comment")
+        return answer({"newMessage": event(discussions.comment(found, text, self.caller))})
+
+
+class Title(Thread):
+    """POST …/title {title}"""
+
+    def post(self, request: HttpRequest, ns: str, name: str, number: int) -> HttpResponse:
+        found = self.discussion(ns, name, number)
+        title = bodies.text(bodies.json_object(request), "title")
+        return answer({"newTitle": event(discussions.rename(found, title, self.caller))})
+
+
+class Status(Thread):
+    """POST …/status {status, comment?}"""
+
+    def post(self, request: HttpRequest, ns: str, name: str, number: int) -> HttpResponse:
+        found = self.discussion(ns, name, number)
+        body = bodies.json_object(request)
+        status, text = bodies.text(body, "status"), bodies.text(body, "comment", "")
+        return answer({"newStatus": event(discussions.set_status(found, status, self.caller, text))})
+
+
+class Merge(Thread):
+    """POST …/merge {comment} or null"""
+
+    def post(self, request: HttpRequest, ns: str, name: str, number: int) -> HttpResponse:
+        found = self.discussion(ns, name, number, Permission.PUSH)
+        merged = merges.merge(found, self.caller, bodies.text(bodies.json_object(request), "comment", ""))
+        return answer({"mergeCommitId": merged.oid, "status": "merged"})
+
+
+class EditComment(Thread):
+    """POST …/comment/{event}/edit {content}"""
+
+    def post(self, request: HttpRequest, ns: str, name: str, number: int, comment: str) -> HttpResponse:
+        found = self.discussion(ns, name, number)
+        text = bodies.text(bodies.json_object(request), "content")
+        changed = discussions.edit(found, ids.number(comment), text, self.caller)
+        return answer({"updatedComment": event(changed)})
+
+
+class HideComment(Thread):
+    """POST …/comment/{event}/hide"""
+
+    def post(self, request: HttpRequest, ns: str, name: str, number: int, comment: str) -> HttpResponse:
+        found = self.discussion(ns, name, number)
+        bodies.json_object(request)
+        return answer({"updatedComment": event(discussions.hide(found, ids.number(comment), self.caller))})
+
+
+# --- shapes ----------------------------------------------------------------------------------------------------------
+def line(discussion: Discussion) -> JSON:
+    """A discussion in a list."""
+    return {
+        "num": discussion.number,
+        "title": discussion.title,
+        "author": author(discussion.author),
+        "createdAt": shapes.moment(discussion.created_at),
+        "status": discussion.status,
+        "repo": {"name": discussion.adapter.full_name, "type": discussion.adapter.type},
+        "isPullRequest": discussion.is_pull_request,
+        "numComments": discussion.comments,
+        "pinned": False,
+    }
+
+
+def author(user: User) -> JSON:
+    """Who said or did something."""
+    return {"name": user.username, "fullname": user.full_name or user.username, "type": "user", "avatarUrl": ""}
+
+
+def event(happened: DiscussionEvent) -> JSON:
+    """One entry of a thread. What is hidden is not said again."""
+    shown: JSON = {
+        "id": ids.shown(happened.pk),
+        "type": happened.kind,
+        "createdAt": shapes.moment(happened.created_at),
+        "author": author(happened.author),
+        "data": happened.data,
+    }
+    if happened.kind == DiscussionEvent.Kind.COMMENT:
+        shown["data"] = {
+            "edited": happened.edits > 0,
+            "hidden": happened.hidden,
+            "numEdits": happened.edits,
+            "latest": {
+                "raw": HIDDEN if happened.hidden else happened.text,
+                "updatedAt": shapes.moment(happened.edited_at or happened.created_at),
+                "author": author(happened.author),
+            },
+        }
+    return shown
+
+
+def _changes(discussion: Discussion) -> JSON:
+    merged = {"mergeCommitId": discussion.merged_as.oid} if discussion.merged_as else {}
+    return {"base": discussion.base, **merged}
+
+
+def _conflicts(discussion: Discussion) -> bool | list[str]:
+    if discussion.status in (Discussion.Status.MERGED, Discussion.Status.CLOSED):
+        return False
+    try:
+        return merges.plan(discussion).conflicts or False
+    except RevisionNotFound:  # its base was deleted; the thread is still there to be read
+        return True

@@ -1,0 +1,31 @@
+"""Where an address goes on whose repository has another name by now; one rule for every face."""
+
+from urllib.parse import unquote, urlsplit
+
+from django.http import HttpRequest
+
+from registry.errors import AdapterMoved
+
+
+def raw_path(request: HttpRequest) -> str:
+    """Return the path as the client sent it: WSGI's own has lost the difference between %2F and a slash."""
+    raw = request.META.get("RAW_URI") or ""
+    path = urlsplit(raw).path if raw.startswith(("http://", "https://")) else raw.partition("?")[0]
+    return path or request.get_full_path_info().partition("?")[0]
+
+
+def at_new_name(request: HttpRequest, moved: AdapterMoved) -> str:
+    """Return the same address under the repository's new name, relative to this host, with the query.
+
+    The answer is a 307, after which clients send the same method and body again.
+    """
+    old, new = str(moved.facts["asked"]).split("/"), str(moved.facts["full_name"]).split("/")
+    segments = raw_path(request).split("/")
+    for at in range(1, len(segments) - 1):
+        owner, name = unquote(segments[at]), unquote(segments[at + 1])
+        suffix = name[len(old[1]) :]
+        if owner == old[0] and name == old[1] + suffix and suffix in ("", ".git"):
+            segments[at : at + 2] = [new[0], new[1] + suffix]
+            break
+    query = request.META.get("QUERY_STRING", "")
+    return "/".join(segments) + (f"?{query}" if query else "")
