@@ -5,7 +5,10 @@ from dataclasses import dataclass
 from typing import Any
 
 AREAS = ("file", "config", "tensors", "base", "fit", "run", "eval")
-COUNTED_TO = {"load": "run", "limits": "run", "card": "file", "privacy": "file"}
+COUNTED_TO = {
+    "load": "run", "limits": "run", "card": "file", "privacy": "file",
+    "eval.random-head": "fit",  # it looks for a head in the file; nothing was measured
+}  # fmt: skip
 HEADLINE = 100  # characters
 TELLING = (
     *("file.header", "config.kind", "config.rank", "tensors.pair", "tensors.not-finite", "base.unnamed", "fit.missing"),
@@ -65,7 +68,7 @@ class Tooth:
 def area_of(check_id: str) -> str | None:
     """The tooth that a check counts to; None for an area that has no tooth."""
     prefix = check_id.partition(".")[0]
-    area = COUNTED_TO.get(prefix, prefix)
+    area = COUNTED_TO.get(check_id) or COUNTED_TO.get(prefix, prefix)
     return area if area in AREAS else None
 
 

@@ -33,6 +33,11 @@ def test_areas_have_one_order_and_relatives_count_to_them():
     assert {tooth.outcome for tooth in drawn("queued", [])} == {"waiting"}
 
 
+def test_a_head_that_is_in_the_file_is_no_evaluation():
+    seen = {tooth.area: tooth.outcome for tooth in drawn(checks=[{"id": "eval.random-head", "outcome": "passed"}])}
+    assert (seen["fit"], seen["eval"]) == ("passed", "waiting")
+
+
 @pytest.mark.parametrize("texts", [joint.BODIES, joint.LETTERS])
 def test_every_outcome_differs_without_colour(texts):
     assert set(texts) == set(joint.STYLES) == {"passed", "noted", "failed", "running", "waiting"}

@@ -33,6 +33,8 @@ def test_there_are_seven_teeth_in_one_order():
         ("card.license", "file"),
         ("privacy.secret", "file"),
         ("tensors.pair", "tensors"),
+        ("eval.random-head", "fit"),
+        ("eval.claim", "eval"),
     ],
 )
 def test_areas_without_a_tooth_count_to_their_neighbour(check, area):

@@ -8,7 +8,10 @@ from rich.text import Text
 from dovetail.verdict import Check, Verdict
 
 AREAS = ("file", "config", "tensors", "base", "fit", "run", "eval")
-COUNTED_TO = {"load": "run", "limits": "run", "engine": "run", "card": "file", "privacy": "file"}
+COUNTED_TO = {
+    "load": "run", "limits": "run", "engine": "run", "card": "file", "privacy": "file",
+    "eval.random-head": "fit",  # it looks for a head in the file; nothing was measured
+}  # fmt: skip
 STYLES = {"passed": "green", "noted": "yellow", "failed": "bold red", "running": "blue", "waiting": "bright_black"}
 STATE_STYLES = {
     "passed": "green",
@@ -41,7 +44,7 @@ def teeth(verdict: Verdict) -> list[Tooth]:
 def area_of(check: Check) -> str:
     """Return the tooth a check counts to."""
     prefix = check.id.partition(".")[0]
-    return COUNTED_TO.get(prefix, prefix)
+    return COUNTED_TO.get(check.id) or COUNTED_TO.get(prefix, prefix)
 
 
 def _outcome(checks: Sequence[Check], state: str) -> str:
