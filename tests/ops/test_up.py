@@ -232,6 +232,7 @@ def test_a_setting_that_nobody_reads_is_one_clear_stop(prepared: Path, tmp_path:
     up = make_up(tmp_path, prepared, DOVETAIL_MAX_FILE_BITES="1")
     assert up.process.wait(60) != 0
     assert "Unknown setting DOVETAIL_MAX_FILE_BITES" in up.said
+    assert "Traceback" not in up.said
 
 
 def test_management_commands_act_on_the_named_folder(prepared: Path) -> None:
