@@ -3,6 +3,7 @@
 import io
 import json
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -10,6 +11,7 @@ from django.core.management import CommandError, call_command
 from registry import people, site
 from registry.errors import TokenInvalid
 from registry.models import AuditEvent, Base, Membership, Namespace, Organization, SiteSetting, Token, User
+from registry.provision import Plan
 
 FILE = """
 users:
@@ -47,6 +49,13 @@ def rows() -> dict[str, list]:
     """Everything a file can touch."""
     models = (Namespace, User, Token, Organization, Membership, SiteSetting, AuditEvent)
     return {model.__name__: list(model.objects.order_by("pk").values()) for model in models}
+
+
+def test_the_file_that_the_documentation_shows_is_made_so(provision):
+    text = Path("docs/operate.md").read_text().partition("```yaml\n")[2].partition("```")[0]
+    assert [base.id for base in Plan(text).bases] == ["sentence-transformers/all-MiniLM-L6-v2"]
+    assert "organisation acme: alice is admin" in Plan(text).apply()
+    assert Plan(text).apply() == []
 
 
 def test_the_file_of_the_contract_is_made_so(provision):
