@@ -66,6 +66,7 @@ def _llama(base_id: str, layers: int, width: int, inner: int) -> Shape:
 MINILM = _bert("sentence-transformers/all-MiniLM-L6-v2", layers=6, width=384, inner=1536)
 TINY_BERT = _bert("tiny/bert", layers=2, width=32, inner=64)
 TINY_LLAMA = _llama("tiny/llama", layers=2, width=32, inner=64)
+TINY_T5 = Shape("tiny/t5", 2, 32, "decoder.block.{}", {f"layer.0.SelfAttention.{name}": (32, 32) for name in "qkvo"})
 
 
 # --- honest adapters ------------------------------------------------------------------------------------------------
@@ -413,6 +414,11 @@ SABOTEURS: dict[str, tuple[str, Saboteur]] = {
     "parameters of another method": ("tensors.unused", extra_tensor(f"{QUERY}.hada_w1_a")),
     "a weight of the base": ("tensors.replaces-base", extra_tensor(f"{LAYER}.output.dense.weight", (32, 64))),
     "a weight under a target": ("tensors.replaces-base", extra_tensor(f"{QUERY}.base_layer.weight")),
+    "a way to begin that nobody knows": ("config.invalid", config(init_lora_weights="quantum")),
+    "a bias of another module": (
+        "tensors.replaces-base",
+        _all_of(config(bias="lora_only"), extra_tensor("base_model.model.bert.embeddings.LayerNorm.bias", (32,))),
+    ),
     "no base": ("base.unnamed", config(base_model_name_or_path=None)),
     "a local path": ("base.local-path", config(base_model_name_or_path="/home/me/models/bert")),
     "a path on Windows": ("base.local-path", config(base_model_name_or_path="C:\\models\\bert")),

@@ -60,7 +60,7 @@ def engine_python():
 
 @pytest.fixture(scope="session")
 def bases(engine_python, tmp_path_factory):
-    """A folder with the tiny bases, `bert` and `llama`."""
+    """A folder with the tiny bases, `bert`, `llama` and `t5`."""
     folder = tmp_path_factory.mktemp("bases")
     subprocess.run(
         [str(engine_python), str(Path(__file__).parent / "make_bases.py"), str(folder)], check=True, capture_output=True
@@ -78,6 +78,13 @@ def bert(bases, tmp_path_factory):
 @pytest.fixture(scope="session")
 def llama(bases, tmp_path_factory):
     engine = Engine(tmp_path_factory.mktemp("llama"), "--base", bases / "llama", "--base-id", "tiny/llama")
+    yield engine
+    engine.stop()
+
+
+@pytest.fixture(scope="session")
+def t5(bases, tmp_path_factory):
+    engine = Engine(tmp_path_factory.mktemp("t5"), "--base", bases / "t5", "--base-id", "tiny/t5")
     yield engine
     engine.stop()
 

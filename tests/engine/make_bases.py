@@ -1,6 +1,6 @@
 """Builds the tiny bases of the engine's tests; run by an engine's interpreter, since it needs torch.
 
-.engines/e5/bin/python tests/engine/make_bases.py DIR      writes DIR/bert and DIR/llama
+.engines/e5/bin/python tests/engine/make_bases.py DIR      writes DIR/bert, DIR/llama and DIR/t5
 """
 
 import sys
@@ -8,7 +8,15 @@ from pathlib import Path
 
 import torch
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
-from transformers import BertConfig, BertModel, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+from transformers import (
+    BertConfig,
+    BertModel,
+    LlamaConfig,
+    LlamaForCausalLM,
+    PreTrainedTokenizerFast,
+    T5Config,
+    T5ForConditionalGeneration,
+)
 
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 PLAIN = """the a it is was i found this what really all in good bad fine poor great awful film book meal room green blue
@@ -44,7 +52,10 @@ def main(folder: Path) -> None:
     }
     bert = BertModel(BertConfig(**small, max_position_embeddings=64, initializer_range=0.3))
     llama = LlamaForCausalLM(LlamaConfig(**small, max_position_embeddings=64, initializer_range=0.3, pad_token_id=0))
-    for name, model in {"bert": bert, "llama": llama}.items():
+    t5 = T5ForConditionalGeneration(
+        T5Config(vocab_size=64, d_model=32, d_kv=8, d_ff=64, num_layers=2, num_heads=4, decoder_start_token_id=0)
+    )
+    for name, model in {"bert": bert, "llama": llama, "t5": t5}.items():
         model.save_pretrained(folder / name)
         tokenizer().save_pretrained(folder / name)
 

@@ -9,9 +9,12 @@ import sys
 import time
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+ROOT = Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(ROOT), str(ROOT / "client" / "src")]
 
-from workers.engine import stage
+from workers.engine import child, stage  # noqa: E402
+from workers.engine.job import Job  # noqa: E402
+from workers.engine.validation import Validation  # noqa: E402
 
 
 def shout(data):
@@ -93,7 +96,24 @@ def reads_the_system(say):
     Path("/etc/passwd").read_text()
 
 
+def says_nothing(job, frozen, say):
+    say({"facts": {}})
+
+
+def says_all(job, frozen, say):
+    say(check("file.missing"))
+    say({"serving": []})
+
+
+def validate(body):
+    child.static = body
+    return Validation(Job("1", Path(__file__).parent), None, lambda said: None).run()
+
+
 def main():
+    if sys.argv[1] == "validation":
+        print(json.dumps(validate(globals()[sys.argv[2]])))
+        return
     began = time.monotonic()
     walls = stage.Walls(None, [], seconds=1.0, memory_bytes=1 << 28)
     frames = list(stage.run(walls, globals()[sys.argv[1]], ("file.header",)))

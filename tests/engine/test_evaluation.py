@@ -144,3 +144,40 @@ def test_an_adapter_that_is_not_felt_has_no_effect(bert, tmp_path):
 def test_an_adapter_that_overflows_is_not_finite(bert, tmp_path):
     verdict = bert.validate(write(lora(size=1e15), tmp_path), facts_of(lora()))
     assert failures(verdict) == ["run.not-finite"], json.dumps(verdict["checks"])
+
+
+@pytest.mark.parametrize(
+    ("task", "row"),
+    [
+        ("SEQ_CLS", b'{"text": "a \\ud800", "label": 1}'),
+        ("SEQ_CLS", b'{"text": "a", "label": 1180591620717411303424}'),
+        ("FEATURE_EXTRACTION", b'{"text": "a", "text_pair": "b", "score": NaN}'),
+        ("FEATURE_EXTRACTION", b'{"text": "a", "text_pair": "b", "score": 1e999}'),
+        ("FEATURE_EXTRACTION", b'{"text": "a", "text_pair": "b", "score": 1' + b"0" * 400 + b"}"),
+    ],
+    ids=["half a character", "a label no tensor holds", "NaN", "infinity", "a score no float holds"],
+)
+def test_rows_that_no_model_can_take_warn_and_are_never_our_crash(bert, tmp_path, task, row):
+    files = with_file(SMOKE, (row + b"\n") * 4)(lora(task=task))
+    verdict = bert.validate(write(files, tmp_path), facts_of(files))
+    assert failures(verdict) == [], verdict["checks"]
+    assert check_of(verdict, "eval.rows")["outcome"] == "warned"
+
+
+def test_the_boldest_claim_counts_in_whatever_form_it_is_made(bert, tmp_path, answers):
+    wrong = [row | {"label": 1 - row["label"]} if number % 3 == 0 else row for number, row in enumerate(answers)]
+    files = with_file(SMOKE, smoke(wrong))(lora())
+    modest = {"type": "accuracy", "value": 0.01}
+    for number, bold in enumerate(({"type": " Accuracy ", "value": 0.99}, {"type": "accuracy", "value": "99 %"})):
+        card = {**facts_of(files), "model-index": [{"results": [{"metrics": [modest, bold]}]}]}
+        verdict = bert.validate(write(files, tmp_path / str(number)), card)
+        assert "eval.claim" in failures(verdict), verdict["evals"]
+
+
+@pytest.mark.parametrize("value", [1e305, 10**400, "nan", True, [1]])
+def test_a_claim_that_no_measure_can_be_is_no_claim(bert, tmp_path, answers, value):
+    files = with_file(SMOKE, smoke(answers))(lora())
+    verdict = bert.validate(write(files, tmp_path), claiming(files, value))
+    assert failures(verdict) == []
+    assert check_of(verdict, "eval.claim")["outcome"] == "skipped"
+    assert "claimed" not in verdict["evals"][0]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.adapters import TINY_BERT, TINY_LLAMA, config, facts_of, ia3, lora, prompt, write
+from tests.adapters import TINY_BERT, TINY_LLAMA, TINY_T5, config, facts_of, ia3, lora, prompt, write
 from tests.engine.test_saboteurs import failures
 
 HONEST = {
@@ -46,5 +46,18 @@ def test_an_honest_adapter_passes_on_an_encoder(name, bert, tmp_path):
 @pytest.mark.parametrize("name", FOR_DECODERS)
 def test_an_honest_adapter_passes_on_a_decoder(name, llama, tmp_path):
     verdict = llama.validate(write(FOR_DECODERS[name], tmp_path), facts_of(FOR_DECODERS[name]))
+    assert failures(verdict) == [], verdict["checks"]
+    assert (verdict["state"], verdict["depth"]) == ("passed", "run")
+
+
+def test_names_that_all_linear_left_out_are_no_missing_targets(bert, tmp_path):
+    files = config(target_modules=["query", "value", "dense"], exclude_modules=["dense"])(lora())
+    assert failures(bert.validate(write(files, tmp_path), facts_of(files))) == []
+
+
+@pytest.mark.parametrize("task", ["SEQ_2_SEQ_LM", "FEATURE_EXTRACTION", None])
+def test_an_honest_adapter_passes_on_an_encoder_decoder(task, t5, tmp_path):
+    files = lora(TINY_T5, task=task, target_modules=r"decoder\..*SelfAttention\.[qv]", targets=("q", "v"))
+    verdict = t5.validate(write(files, tmp_path), facts_of(files))
     assert failures(verdict) == [], verdict["checks"]
     assert (verdict["state"], verdict["depth"]) == ("passed", "run")

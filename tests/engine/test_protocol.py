@@ -96,3 +96,11 @@ def test_a_verdict_of_a_hub_says_that_the_base_is_on_its_shelf(bert, tmp_path):
     verdict = bert.validate(write(lora(), tmp_path), facts_of(lora()))
     assert check_of(verdict, "base.unknown")["outcome"] == "passed"
     assert "shelf" in check_of(verdict, "base.unknown")["message"]
+
+
+def test_the_number_of_a_module_is_the_one_that_peft_would_take(bert, tmp_path):
+    """The first key that matches decides: a better one behind it must not hide what everybody else would load."""
+    for number, first in enumerate(("query", ".*query")):
+        files = config(alpha_pattern={first: 1e9, "attention.self.query": 8})(lora())
+        verdict = bert.validate(write(files, tmp_path / str(number)), facts_of(files))
+        assert check_of(verdict, "tensors.scale")["outcome"] == "warned"

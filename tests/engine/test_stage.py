@@ -54,3 +54,11 @@ def test_a_child_that_raises_ends_with_a_status_and_says_nothing(body):
 
 def test_a_child_that_crashes_is_told_apart():
     assert run("crashes")["ending"]["signal"] == 11
+
+
+@pytest.mark.parametrize(("body", "state"), [("says_all", "passed"), ("says_nothing", "errored")])
+def test_a_child_that_ends_well_before_it_was_asked_everything_has_proven_nothing(body, state):
+    """A loader that calls exit(0) must not pass by its silence."""
+    done = subprocess.run([sys.executable, "-I", str(SCRIPT), "validation", body], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["state"] == state

@@ -248,3 +248,28 @@ def is_running(process: Path) -> bool:
         return (process / "stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
     except OSError:
         return False
+
+
+def test_what_has_given_up_writing_makes_no_file_any_more_and_reads_on(tmp_path):
+    """The size of each file is bounded, but a child could make as many as it likes."""
+    work = tmp_path / "work"
+    work.mkdir()
+    code = """
+mine = Path({work!r})
+(mine / "loader").write_text("written in time")
+jail.give_up_writing()
+for attack in (
+    lambda: (mine / "more").write_text("x"), lambda: (mine / "loader").write_text("x"), lambda: (mine / "more").mkdir(),
+    lambda: (mine / "loader").unlink(), lambda: os.truncate(mine / "loader", 0),
+):
+    try:
+        attack()
+        print("hole")
+    except PermissionError:
+        print("refused")
+print((mine / "loader").read_text())
+open("/dev/null", "w").write("x")
+"""
+    done = in_jail(code.replace("{work!r}", repr(str(work))), work)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == ["refused"] * 5 + ["written in time"]

@@ -94,6 +94,20 @@ def lock_down(
     return Layers(abi, abi >= 4, abi >= 6, length, memory_bytes, cpu_seconds, file_bytes)
 
 
+def give_up_writing() -> None:
+    """Take back what `lock_down` allowed in its one folder, once all that must be written is: rlimits bound the size of
+    a file but not how many there are. Raises `JailUnavailable`.
+    """
+    rights = READ_WRITE & ~READ & ((1 << FILE_RIGHTS_BY_ABI[min(landlock_abi(), max(FILE_RIGHTS_BY_ABI))]) - 1)
+    attributes = struct.pack("<Q", rights)
+    rules = _system_call("landlock_create_ruleset", attributes, len(attributes), 0)
+    try:
+        _open_up(rules, Path("/dev/null"), WRITE_FILE)
+        _system_call("landlock_restrict_self", rules, 0)
+    finally:
+        os.close(rules)
+
+
 def interpreter_paths() -> list[Path]:
     """Return what any Python child must be able to read: its own library folders, the linker's, a little of /proc.
 

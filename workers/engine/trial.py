@@ -19,6 +19,7 @@ from peft.tuners.tuners_utils import BaseTunerLayer
 
 from dovetail.adapters.description import WEIGHTS
 from dovetail.adapters.folder import Folder
+from workers.engine import jail
 from workers.engine.evals.rows import Rows
 from workers.engine.formats import clean
 from workers.engine.frozen import Frozen
@@ -58,6 +59,7 @@ class Trial:
         (loader / "adapter_config.json").write_text(json.dumps(clean(self.folder)))
         with self.folder.files[WEIGHTS]() as source, (loader / WEIGHTS).open("wb") as target:
             shutil.copyfileobj(source, target, 1 << 20)
+        jail.give_up_writing()  # from here on a stranger's bytes are interpreted
         self._grow()
         config = PeftConfig.from_pretrained(str(loader))
         wrap = MODEL_TYPE_TO_PEFT_MODEL_MAPPING.get(config.task_type, PeftModel)

@@ -49,6 +49,7 @@ class Validation:
     facts: Frame = field(default_factory=dict)
     serving: list[Frame] = field(default_factory=list)
     depth: str = "static"
+    heard_out: bool = False  # whether the stage came to its end: an honest child says so last
     began: float = field(default_factory=time.monotonic)
 
     def run(self) -> Frame:
@@ -84,13 +85,22 @@ class Validation:
             return
         readable = [self.job.folder, *CODE, *([self.frozen.folder] if self.frozen else [])]
         walls = Walls(work, readable, left, self.job.memory_bytes, room)
+        self.heard_out = False
         for item in stage.run(walls, body, believed):
             if isinstance(item, Ending):
                 self._judge(item)
+                self._miss()
             else:
                 self._take(item)
 
+    def _miss(self) -> None:
+        """A child that ended well before it was asked everything has proven nothing, however friendly it was."""
+        if not self.heard_out and not self.failed:
+            last = self.checks[-1]["id"] if self.checks else "its start"
+            self._add(_failed(CRASHED, f"The process of the check ended without a word after {last}.", CRASH_FIX))
+
     def _take(self, frame: Frame) -> None:
+        self.heard_out = self.heard_out or bool(frame.keys() & {"serving", "ran"})
         if "jail" in frame:
             raise JailBroken(str(frame["jail"])[:500])
         if "facts" in frame and isinstance(frame["facts"], dict) and not self.facts:

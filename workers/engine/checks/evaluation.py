@@ -14,6 +14,7 @@ NO_ROWS = "There are no labelled rows: put a smoke.jsonl beside the adapter to h
 FIX = "Check the training and the order of the labels (indices, or label_names in the card, say it without a doubt)."
 MARGIN = 0.05
 LOSS_MARGIN = 0.1
+MOST = 1e9  # beyond it nothing is a measure, and a verdict takes no such number
 
 
 def worse_than_base(trial: Trial) -> str | Finding:
@@ -90,13 +91,22 @@ def _as_json(trial: Trial, metric: Metric) -> dict[str, Any]:
 
 
 def claimed_value(card: Any, metric: str) -> float | None:
-    """The number of the first model-index entry for that metric; percentages become shares."""
-    for entry in _metrics(card):
-        if isinstance(entry, dict) and str(entry.get("type", "")).lower() == metric:
-            value: Any = entry.get("value")
-            if type(value) in (int, float) and math.isfinite(value):
-                return float(value) / 100 if value > 1 and metric != "loss" else float(value)
-    return None
+    """The boldest number that model-index claims of that metric; percentages become shares."""
+    said = [entry for entry in _metrics(card) if isinstance(entry, dict)]
+    named = [entry.get("value") for entry in said if str(entry.get("type", "")).strip().lower() == metric]
+    found = [number for number in map(_number, named) if number is not None]
+    if metric == "loss":
+        return min(found, default=None)
+    return max((number / 100 if number > 1 else number for number in found), default=None)
+
+
+def _number(value: Any) -> float | None:
+    """What a card says as a number, "97.5 %" too; None for what no measure can be."""
+    try:
+        number = float(value.strip().rstrip("%")) if isinstance(value, str) else float(value)
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return number if abs(number) < MOST and type(value) is not bool else None
 
 
 def _metrics(card: Any) -> Iterator[Any]:

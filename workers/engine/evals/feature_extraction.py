@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from workers.engine.evals.rows import Batch, Eval, Metric, Row
+from workers.engine.evals.rows import Batch, Eval, Metric, Row, is_real
 
 TRIPLET = ("anchor", "positive", "negative")
 
@@ -18,7 +18,7 @@ def is_triplet(row: Row) -> bool:
 
 def is_row(row: Row) -> bool:
     scored = isinstance(row.get("text"), str) and isinstance(row.get("text_pair"), str)
-    return is_triplet(row) or (scored and type(row.get("score")) in (int, float))
+    return is_triplet(row) or (scored and is_real(row.get("score")))
 
 
 def texts(row: Row) -> Sequence[tuple[str, str | None]]:
@@ -27,8 +27,9 @@ def texts(row: Row) -> Sequence[tuple[str, str | None]]:
 
 
 def read(answer: Any, batch: Batch) -> torch.Tensor:
-    """Virtual tokens of a prompt come first and are left out."""
-    mask = batch["attention_mask"]
+    """Virtual tokens come first and are left out; an encoder-decoder answers for the tokens its decoder was given."""
+    asked = batch.get("decoder_input_ids")
+    mask = batch["attention_mask"] if asked is None else torch.ones_like(asked)
     hidden = answer.last_hidden_state[:, -mask.shape[1] :]
     weights = mask[..., None].to(hidden.dtype)
     return (hidden * weights).sum(1) / weights.sum(1).clamp(min=1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -114,13 +115,27 @@ def _parse(folder: Folder) -> list[Row]:
     found: list[Row] = []
     for number, line in enumerate(lines, 1):
         try:
-            row = json.loads(line)
+            row = json.loads(line, parse_constant=_no_constant)
+            json.dumps(row, ensure_ascii=False).encode()  # half of a surrogate pair is text for JSON alone
         except (ValueError, RecursionError) as problem:
             raise RowsError(f"line {number} is not JSON") from problem
         if not isinstance(row, dict):
             raise RowsError(f"line {number} is not a JSON object")
         found.append(row)
     return found
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(f"{name} is no JSON")
+
+
+def is_count(value: object) -> bool:
+    """Whether a value is a whole number that any tensor can hold."""
+    return type(value) is int and abs(value) < 2**31
+
+
+def is_real(value: object) -> bool:
+    return is_count(value) or (type(value) is float and math.isfinite(value))
 
 
 def _labels(rows: Sequence[Row], card: Mapping[str, Any], frozen: Frozen) -> tuple[dict[str, int], bool]:

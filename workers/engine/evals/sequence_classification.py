@@ -8,12 +8,13 @@ from typing import Any
 
 import torch
 
-from workers.engine.evals.rows import Batch, Eval, Metric, Row
+from workers.engine.evals.rows import Batch, Eval, Metric, Row, is_count
 
 
 def is_row(row: Row) -> bool:
-    pair = row.get("text_pair")
-    return isinstance(row.get("text"), str) and type(row.get("label")) in (str, int) and isinstance(pair, str | None)
+    pair, label = row.get("text_pair"), row.get("label")
+    labelled = isinstance(label, str) or is_count(label)
+    return isinstance(row.get("text"), str) and labelled and isinstance(pair, str | None)
 
 
 def texts(row: Row) -> Sequence[tuple[str, str | None]]:

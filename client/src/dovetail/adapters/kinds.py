@@ -58,6 +58,14 @@ def is_switch_or_name(value: object) -> bool:
     return is_flag(value) or isinstance(value, str)
 
 
+INITS = ("gaussian", "orthogonal", "eva", "lora_ga", "mica", "loftq", "pissa", "corda", "olora")
+
+
+def is_init(value: object) -> bool:
+    """Whether PEFT 0.21 knows this way to begin; some take a suffix (pissa_niter_4). It raises for any other."""
+    return is_flag(value) or (isinstance(value, str) and value.lower().startswith(INITS))
+
+
 def one_of(*allowed: str | None) -> Fits:
     return lambda value: value in allowed
 
@@ -137,7 +145,7 @@ LORA = Kind(
         "lora_bias": is_flag,
         "fan_in_fan_out": is_flag,
         "bias": one_of("none", "all", "lora_only", None),
-        "init_lora_weights": is_switch_or_name,
+        "init_lora_weights": is_init,
         "target_modules": is_names,
         "exclude_modules": is_names,
         "layers_to_transform": is_layers,

@@ -74,10 +74,17 @@ def _sort(found: Layout, name: str, tensor: TensorInfo, config: Config, kind: Ki
         found.saved[name] = tensor
     elif _embedding_name(path) in EMBEDDINGS and path.endswith(".weight"):
         found.embeddings[name] = tensor
-    elif path.endswith(".bias") and config.get("bias") in ("all", "lora_only"):
+    elif path.endswith(".bias") and _may_change_bias(module, config, selection):
         found.biases[name] = tensor
     else:
         found.base[name] = tensor
+
+
+def _may_change_bias(module: str, config: Config, selection: Selection) -> bool:
+    """Raises `PatternError`, as the selection does."""
+    if config.get("bias") != "lora_only":
+        return config.get("bias") == "all"
+    return selection.picks(module.removesuffix(".base_layer"))
 
 
 def _split(path: str, kind: Kind) -> tuple[str, str]:

@@ -62,6 +62,10 @@ class Selection:
         value = self._config.get("feedforward_modules")
         return Pattern(value) if isinstance(value, str) else configs.names(self._config, "feedforward_modules")
 
+    def excludes(self, name: str) -> bool:
+        """Whether modules of this name may all be excluded: `all-linear` is saved with the names it then left out."""
+        return self._excluded.pattern is not None or self._excluded.match(name)
+
     def picks(self, module: str) -> bool:
         if self.is_saved(module) or self._excluded.match(module):
             return False
@@ -107,22 +111,24 @@ class Selection:
 
 
 class PatternTable:
-    """`rank_pattern` or `alpha_pattern`: the first key that matches the end of a module's path gives the number."""
+    """`rank_pattern` or `alpha_pattern`: the first key that matches the end of a module's path gives the number.
+
+    First in the order of the file, as PEFT asks them (utils/other.py, get_pattern_key), not the one that says most.
+    """
 
     def __init__(self, value: object) -> None:
         table: Mapping[str, float] = value if isinstance(value, dict) else {}
-        self._plain = {key: number for key, number in table.items() if PLAIN.fullmatch(key)}
-        self._patterns = [
-            (Pattern(rf"(.*\.)?({key})$"), number) for key, number in table.items() if key not in self._plain
-        ]
+        self._numbers = list(table.values())
+        self._plain = {key: at for at, key in enumerate(table) if PLAIN.fullmatch(key)}
+        self._patterns = [(at, Pattern(rf"(.*\.)?({key})$")) for at, key in enumerate(table) if key not in self._plain]
 
     def get(self, module: str, default: float) -> float:
-        if not (self._plain or self._patterns):
+        if not self._numbers:
             return default
-        for suffix in suffixes(module):
-            if suffix in self._plain:
-                return self._plain[suffix]
-        return next((number for pattern, number in self._patterns if pattern.match(module)), default)
+        first = min((self._plain[end] for end in suffixes(module) if end in self._plain), default=len(self._numbers))
+        earlier = (at for at, pattern in self._patterns if at < first and pattern.match(module))
+        found = next(earlier, first)
+        return self._numbers[found] if found < len(self._numbers) else default
 
 
 def suffixes(module: str) -> list[str]:

@@ -145,9 +145,10 @@ def kind(folder: Folder) -> str | Finding:
 
 
 def pattern(folder: Folder) -> str | Finding:
-    config, modules = folder.config, _modules(folder)
+    config = folder.config
     selection = Selection(config)
     try:
+        modules = _modules(folder)
         for module in modules:
             selection.picks(module)
             selection.is_feedforward(module)

@@ -131,7 +131,7 @@ def _each_target_is_met(folder: Folder, selection: Selection) -> str | Finding:
     listed = folder.config.get("target_modules")
     ends = {end for module in folder.layout.modules for end in _ends(module)}
     idle = (
-        sorted(name for name in listed if isinstance(name, str) and name not in ends)
+        sorted(name for name in listed if isinstance(name, str) and name not in ends and not selection.excludes(name))
         if isinstance(listed, list)
         else []
     )
