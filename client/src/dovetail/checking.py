@@ -12,6 +12,7 @@ from dovetail import verdict
 from dovetail.adapters.checks import CHECKS
 from dovetail.adapters.findings import run
 from dovetail.adapters.folder import Folder
+from dovetail.adapters.serving import serving_of
 from dovetail.problems import usage
 from dovetail.verdict import Verdict
 
@@ -26,7 +27,9 @@ def check(folder: Path) -> Verdict:
         raise usage(f"{folder} holds no files.", "Name the folder that holds adapter_config.json.")
     checks = [asdict(result) for result in run(CHECKS, Folder(files, card=_card(folder / "README.md")))]
     state = "failed" if any(item["outcome"] == "failed" for item in checks) else "passed"
-    return verdict.read({"state": state, "depth": "static", "adapter": str(folder), "checks": checks})
+    serving = [asdict(found) for found in serving_of(files)]
+    said = {"state": state, "depth": "static", "adapter": str(folder), "checks": checks, "serving": serving}
+    return verdict.read(said)
 
 
 def _files(folder: Path) -> Iterator[str]:

@@ -210,6 +210,21 @@ def verdict(
     _conclude(asked.printer, found, found.document)
 
 
+@app.command()
+def fit(
+    context: typer.Context,
+    path: Annotated[Path, typer.Argument(metavar="PATH", help="The folder with the adapter.")],
+) -> None:
+    """Say which of a hub's bases an adapter fits, without pushing it; exit 1 when it fits none."""
+    asked: Options = context.obj
+    found = asked.client().fit(path)
+    if asked.printer.as_json:
+        asked.printer.document(found)
+    else:
+        asked.printer.fits(found)
+    raise typer.Exit(DONE if found["fits"] else REFUTED)
+
+
 def _watch_if_judged(printer: Printer, caller: Client, adapter: str, revision: str) -> Verdict | None:
     """Return the finished verdict, or None for a revision that holds no adapter: it was pushed, and that is all."""
     try:

@@ -125,6 +125,13 @@ class Client:
             time.sleep(pause)
             pause = min(pause * 1.3, LONGEST_PAUSE)
 
+    def fit(self, path: str | Path) -> dict[str, Any]:
+        """Return which of the hub's bases the adapter in a folder fits, and why not the others; nothing is pushed."""
+        folder = _folder(path)
+        from dovetail import fits  # noqa: PLC0415  # no other command needs what it knows of files
+
+        return fits.ask(self._transport, folder)
+
     def _verdict(self, adapter: str, revision: str) -> Verdict:
         return verdict.read(self._transport.get(f"{_path(adapter, revision)}/verdict", {"state": str, "checks": list}))
 

@@ -3,7 +3,7 @@
 import json
 import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -99,6 +99,7 @@ class Printer:
 
     def conclusion(self, verdict: Verdict) -> None:
         """Print the joint, the state in words, and what the numbers of the evaluation are."""
+        self.serving(verdict.document.get("serving") or ())
         self.out.print()
         self.out.print(joint.draw(verdict, blocks=self.blocks))
         self.out.print()
@@ -110,10 +111,39 @@ class Printer:
         for score in verdict.document.get("evals") or ():
             self.out.print(Text(safe(_score(score))))
 
+    def serving(self, found: Iterable[Mapping[str, Any]]) -> None:
+        """Print who serves it, with which flags, and who serves it wrongly; who refuses it is a list of names."""
+        lines = list(found)
+        for item in lines:
+            if item.get("outcome") == "serves":
+                self._columns(
+                    Text("  serves ", "green"), Text(_engine(item)), Text(safe(" ".join(item.get("flags") or ())))
+                )
+        for item in lines:
+            if item.get("outcome") == "wrong":
+                self._columns(Text("  wrong  ", "bold red"), Text(_engine(item)), Text(safe(str(item.get("reason")))))
+        if refusing := [safe(str(item.get("engine"))) for item in lines if item.get("outcome") == "refuses"]:
+            self._columns(Text("  refuses", "bright_black"), Text(", ".join(refusing)))
+
+    def fits(self, found: Mapping[str, Any]) -> None:
+        """Print the bases that an adapter fits, and to people also why not the others."""
+        for base in found["fits"]:
+            self.line(str(base.get("base")))
+        if not found["fits"]:
+            self.note("It fits none of the bases that this hub knows.")
+        if found.get("note"):
+            self.note(str(found["note"]))
+        for base in found["misfits"]:
+            self.note(f"not {base.get('base')}: {base.get('why')}")
+
 
 def safe(text: str) -> str:
     """Return the text without what commands a terminal: hubs and authors of adapters are strangers."""
     return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", text)
+
+
+def _engine(item: Mapping[str, Any]) -> str:
+    return f"{safe(str(item.get('engine'))):<10}"
 
 
 def _score(score: Mapping[str, Any]) -> str:

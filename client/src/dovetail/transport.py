@@ -26,7 +26,14 @@ class Transport:
 
     def get(self, path: str, needs: Mapping[str, type]) -> dict[str, Any]:
         """Return the JSON answer of a GET below /api/v1, which must be an object with these keys of these types."""
-        with self.open(path) as answer:
+        return self._object(self.open(path), needs)
+
+    def post(self, path: str, body: Mapping[str, Any], needs: Mapping[str, type]) -> dict[str, Any]:
+        """Return the JSON answer of a POST below /api/v1, as `get` does."""
+        return self._object(self.open(path, json.dumps(body).encode()), needs)
+
+    def _object(self, opened: HTTPResponse, needs: Mapping[str, type]) -> dict[str, Any]:
+        with opened as answer:
             try:
                 said = json.loads(answer.read(MAX_ANSWER_BYTES))
             except ValueError:
@@ -37,20 +44,22 @@ class Transport:
             raise no_hub(self.endpoint)
         return said
 
-    def open(self, path: str) -> HTTPResponse:
-        """Open the bytes behind a path below /api/v1, following redirects; the caller closes it."""
+    def open(self, path: str, body: bytes | None = None) -> HTTPResponse:
+        """Open the bytes behind a path below /api/v1, following redirects; the caller closes it. A body is posted."""
         try:
-            return self._open(path)
+            return self._open(path, body)
         except Problem as problem:
             if problem.wait_seconds is None or problem.wait_seconds > LONGEST_WAIT_SECONDS:
                 raise
             time.sleep(problem.wait_seconds)
-        return self._open(path)
+        return self._open(path, body)
 
-    def _open(self, path: str) -> HTTPResponse:
-        request = urllib.request.Request(f"{self.endpoint}/api/v1{path}")  # noqa: S310  # places.py checks the scheme
+    def _open(self, path: str, body: bytes | None) -> HTTPResponse:
+        request = urllib.request.Request(f"{self.endpoint}/api/v1{path}", body)  # noqa: S310  # places.py checks the scheme
         request.add_header("User-Agent", f"dovetail-hub/{__version__}")
         request.add_header("Accept", "application/json")
+        if body is not None:
+            request.add_header("Content-Type", "application/json")
         if self.token:
             request.add_unredirected_header("Authorization", f"Bearer {self.token}")
         try:

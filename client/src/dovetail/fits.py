@@ -1,0 +1,43 @@
+"""Asks a hub which of its bases the adapter in a folder fits; config and header travel, the weights stay here."""
+
+import base64
+from pathlib import Path
+from typing import Any
+
+from dovetail.adapters import config as configs
+from dovetail.adapters.description import WEIGHTS
+from dovetail.adapters.header import MAX_HEADER_BYTES
+from dovetail.problems import usage
+from dovetail.transport import Transport
+
+
+def ask(transport: Transport, folder: Path) -> dict[str, Any]:
+    """Return the hub's answer: `fits` and `misfits`, a base each with `why`, and a `note` of what shapes cannot tell.
+
+    Raises Problem, also for a folder without an adapter of PEFT in safetensors.
+    """
+    body = {"config": _config(folder), "header": base64.b64encode(_header(folder)).decode()}
+    return transport.post("/fit", body, {"fits": list, "misfits": list})
+
+
+def _config(folder: Path) -> configs.Config:
+    file = folder / configs.NAME
+    if not file.is_file():
+        raise usage(f"{folder} holds no {configs.NAME}.", "Name the folder that save_pretrained() wrote.")
+    try:
+        with file.open("rb") as opened:
+            return configs.read(opened)
+    except configs.ConfigError as problem:
+        raise usage(f"{file} cannot be used: {problem}.", "Save the adapter again.") from None
+
+
+def _header(folder: Path) -> bytes:
+    """The JSON of the safetensors header, without reading what follows."""
+    file = folder / WEIGHTS
+    if not file.is_file():
+        raise usage(f"{folder} holds no {WEIGHTS}.", "Save with safe_serialization=True.")
+    with file.open("rb") as opened:
+        length = int.from_bytes(opened.read(8), "little")
+        if length > MAX_HEADER_BYTES:
+            raise usage(f"{file} is no safetensors file.", "Save the adapter again.")
+        return opened.read(length)
