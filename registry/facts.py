@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import BinaryIO
 
-from dovetail.adapters import Description, HeaderError, describe
+from dovetail.adapters import Description, HeaderError, describe, formats
 from dovetail.adapters import config as configs
 from dovetail.adapters import header as headers
-from dovetail.adapters.description import PICKLED_WEIGHTS, WEIGHTS
+from dovetail.adapters.description import WEIGHTS
+from dovetail.adapters.library.contents import WEIGHTS as LIBRARY_WEIGHTS
 from registry import tags
 from registry.blobs import BlobMissing, Keys, lost, store
 from registry.card import MAX_CARD_BYTES, Card, metadata
@@ -40,7 +41,7 @@ def of(entries: Mapping[str, Entry]) -> Facts:
     """
     card, summary, papers = _card(_ref(entries, README))
     description, config, parameters = _adapter(
-        *(_ref(entries, name) for name in (configs.NAME, WEIGHTS, PICKLED_WEIGHTS))
+        tuple((path, entries[path].sha256, entries[path].size) for path in formats.telling(entries))
     )
     task = card.task or (description.task or "" if description else "")
     return Facts(
@@ -107,10 +108,9 @@ def _card(readme: _Ref) -> tuple[Card, str, list[str]]:
 
 @lru_cache(maxsize=256)
 def _adapter(
-    config: _Ref, weights: _Ref, pickled: _Ref
+    telling: tuple[tuple[str, str, int], ...],
 ) -> tuple[Description | None, dict[str, object], dict[str, int]]:
-    there = {configs.NAME: config, WEIGHTS: weights, PICKLED_WEIGHTS: pickled}
-    files = {name: _opener(*ref) for name, ref in there.items() if ref}
+    files = {path: _opener(sha256, size) for path, sha256, size in telling}
     return describe(files), _read_config(files), _parameters(files)
 
 
@@ -126,9 +126,10 @@ def _read_config(files: Mapping[str, Callable[[], BinaryIO]]) -> dict[str, objec
 
 
 def _parameters(files: Mapping[str, Callable[[], BinaryIO]]) -> dict[str, int]:
+    path = next((name for name in (WEIGHTS, LIBRARY_WEIGHTS) if name in files), "")
     found: dict[str, int] = {}
     try:
-        header = headers.read(files[WEIGHTS]()) if WEIGHTS in files else None
+        header = headers.read(files[path]()) if path else None
     except HeaderError:
         return {}
     for tensor in header.tensors.values() if header else ():

@@ -27,7 +27,10 @@ _TASK_WORDS = """
 """
 _TASKS = frozenset(_TASK_WORDS.split())
 RELATIONS = frozenset({"adapter", "finetune", "merge", "quantized"})
-_FORMAT_LIBRARIES = {"peft": "peft", "adapters": "adapter-transformers", "mlx": "mlx"}
+_FORMAT_LIBRARIES = {
+    "peft": "peft", "adapters": "adapter-transformers", "mlx": "mlx", "diffusers": "diffusers", "kohya": "diffusers",
+    "lycoris": "diffusers", "gguf": "gguf", "nemo": "nemo",
+}  # fmt: skip
 _TELLTALE_FILES = {
     "pytorch_lora_weights.safetensors": "diffusers",
     "model_index.json": "diffusers",
@@ -37,9 +40,6 @@ _MODEL_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}(/[A-Za-z0-9][A-Za-z0-9.
 _ARXIV = re.compile(r"arxiv\.org/(?:abs|pdf)/(\d{4}\.\d{4,5})")
 
 
-def is_model_id(text: str) -> bool:
-    """Whether this names a model on a hub; local paths do not, and say where somebody's home is."""
-    return _MODEL_ID.fullmatch(text) is not None
 def kind_of(tag: str) -> str:
     """Return which of KINDS a tag is; only its spelling is known, so what looks like a language is one."""
     prefix = tag.partition(":")[0]
@@ -52,6 +52,9 @@ def kind_of(tag: str) -> str:
     return "language" if _LANGUAGE.fullmatch(tag) and tag not in _SHORT_WORDS else "other"
 
 
+def is_model_id(text: str) -> bool:
+    """Whether this names a model on a hub; local paths do not, and say where somebody's home is."""
+    return _MODEL_ID.fullmatch(text) is not None
 
 
 def library(card: Card, description: Description | None, paths: Iterable[str]) -> str:

@@ -387,7 +387,14 @@ SABOTEURS: dict[str, tuple[str, Saboteur]] = {
     "an unknown method": ("config.kind", config(peft_type="TELEPATHY")),
     "a method that is not proven here": ("config.kind", config(peft_type="LOHA")),
     "a variant that is not proven here": ("config.kind", config(use_qalora=True)),
-    "a config of the adapters library": ("config.kind", raw_config(b'{"config": {}, "model_class": "BertModel"}')),
+    "a config of the adapters library": ("config.invalid", raw_config(b'{"config": {}, "model_class": "BertModel"}')),
+    "a config of MLX": (
+        "config.kind",
+        _all_of(
+            raw_config(b'{"fine_tune_type": "lora", "lora_parameters": {"rank": 8}}'),
+            lambda files: {**files, "adapters.safetensors": files[WEIGHTS]},
+        ),
+    ),
     "code to import": ("config.code", config(megatron_config={"x": 1}, megatron_core="os")),
     "a foreign parent library": ("config.code", config(auto_mapping={"parent_library": "evil"})),
     "a file to open": ("config.fetch", config(prompt_tuning_init_state_dict_path="/etc/passwd")),

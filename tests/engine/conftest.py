@@ -15,10 +15,10 @@ MAIN = ROOT / "workers" / "engine" / "__main__.py"
 class Engine:
     """A running engine process; `validate` gives one verdict."""
 
-    def __init__(self, cwd, *arguments):
+    def __init__(self, cwd, *arguments, python=PYTHON):
         environment = {"PATH": "/usr/bin:/bin", "HOME": str(cwd), "TMPDIR": str(cwd), "LANG": "C.UTF-8"}
         self.process = subprocess.Popen(
-            [str(PYTHON), "-I", str(MAIN), "serve", *map(str, arguments)],
+            [str(python), "-I", str(MAIN), "serve", *map(str, arguments)],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=cwd, env=environment, text=True,
         )  # fmt: skip
         self.ready = self._hear()
@@ -49,13 +49,19 @@ class Engine:
         self.process.stdout.close()
 
 
+def python_of(name):
+    """The interpreter of an engine; a test that needs one that is not built is skipped, but never under CI."""
+    python = ROOT / ".engines" / name / "bin" / "python"
+    if not python.exists():
+        if os.environ.get("CI") == "true":
+            pytest.fail(f"{python} is missing: run `make engines`")
+        pytest.skip(f"{python} is missing: run `make engines`")
+    return python
+
+
 @pytest.fixture(scope="session")
 def engine_python():
-    if not PYTHON.exists():
-        if os.environ.get("CI") == "true":
-            pytest.fail(f"{PYTHON} is missing: run `make engines`")
-        pytest.skip(f"{PYTHON} is missing: run `make engines`")
-    return PYTHON
+    return python_of("e5")
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dovetail.adapters import CHECKS, check, describe, files_in, header, pickles
+from dovetail.adapters import check, describe, files_in, header, pickles
+from dovetail.adapters.checks import CHECKS
 from dovetail.adapters.header import HeaderError
 from dovetail.adapters.patterns import Pattern, PatternError
 from dovetail.adapters.values import has_not_finite, is_all_zero, is_huge

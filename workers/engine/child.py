@@ -7,13 +7,14 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dovetail.adapters.checks import CHECKS as STATIC_CHECKS
 from dovetail.adapters.description import describe
+from dovetail.adapters.families import IDS, checks_of, opened
 from dovetail.adapters.findings import Check, Result, Subject
 from dovetail.adapters.findings import run as ask
 from dovetail.adapters.folder import Base, Folder, files_in
 from dovetail.adapters.header import HeaderError
 from dovetail.adapters.kinds import task_of
+from dovetail.adapters.library.contents import Library
 from dovetail.adapters.serving import Base as ServedBase
 from dovetail.adapters.serving import Serving, serving_of
 from dovetail.adapters.shapes import decode
@@ -25,10 +26,10 @@ if TYPE_CHECKING:
 
 MAX_TEXT = 1800
 MEMORY_FIX = "Make it smaller: a lower rank, fewer target modules, no whole embeddings."
-LOAD_FIX = "Load it yourself with PeftModel.from_pretrained() on the base it names, and save it again."
+LOAD_FIX = "Load it yourself, as its library does, on the base it names, and save it again."
 CRASH_FIX = "Nothing to do for the author: the operators of this hub see it, and it is tried again."
 ROWS_FIX = "See docs/checks.md for the form of a row."
-STATIC_IDS = tuple(check.id for check in STATIC_CHECKS)
+STATIC_IDS = tuple(IDS)
 MEMORY_WORDS = (
     "can't allocate memory",
     "not enough memory",
@@ -40,7 +41,7 @@ MEMORY_WORDS = (
 
 def static(job: Job, frozen: Frozen | None, say: Say) -> None:
     """Reads the files and says what is wrong with them, and what the next stage must know. No torch but for shapes."""
-    folder = Folder(files_in(job.folder), job.card, known_bases=job.known_bases)
+    folder = opened(files_in(job.folder), job.card, known_bases=job.known_bases)
     found = describe(folder.files)
     facts: Frame = {"format": found.format if found else None, "kind": found.kind if found else None}
     task, labels = "", 2
@@ -50,7 +51,7 @@ def static(job: Job, frozen: Frozen | None, say: Say) -> None:
     elif job.shapes is not None:
         folder.base = _outline(job.shapes, folder)
     say({"facts": facts | {"task": task, "labels": labels, "bytes": max(folder.sizes.values(), default=0)}})
-    if _report(STATIC_CHECKS, folder, say):
+    if _report(checks_of(folder), folder, say):
         served = serving_of(folder.files, base=_served_with(job, frozen), name=job.name or "NAMESPACE/NAME")
         say({"serving": [_line(found) for found in served]})
 
@@ -86,7 +87,10 @@ def _line(found: Serving) -> Frame:
 def _task(folder: Folder, frozen: Frozen) -> tuple[str, int]:
     """Which model to put the adapter on, as far as its files can be read."""
     from workers.engine.frozen import MAX_LABELS
+    from workers.engine.library import TASK
 
+    if isinstance(folder, Library):
+        return TASK, 2
     try:
         task = task_of(folder.config) or frozen.own_task
         labels = (folder.layout.labels if folder.kind else None) or 2
@@ -100,17 +104,22 @@ def loaded(job: Job, frozen: Frozen, task: str, labels: int, work: Path, say: Sa
     from workers.engine.checks import CHECKS
     from workers.engine.evals import of
     from workers.engine.evals.rows import RowsError, neutral, smoke
-    from workers.engine.trial import Trial
+    from workers.engine.trial import LibraryTrial, Trial
 
-    folder = Folder(files_in(job.folder), job.card)
+    folder = opened(files_in(job.folder), job.card)
     folder.base = frozen.facts(task, labels)
-    evaluation = of(task)
+    if isinstance(folder, Library):
+        folder.card = {"label_names": folder.label_names, **(folder.card or {})}
+        evaluation = of(folder.head_task or "FEATURE_EXTRACTION")
+    else:
+        evaluation = of(task)
     try:
         rows = smoke(folder, frozen, evaluation)
     except RowsError as problem:
         rows = None
         say({"check": _as_json(Result("eval.rows", "warned", f"smoke.jsonl was not used: {problem}.", ROWS_FIX))})
-    trial = Trial(folder, frozen, task, labels, work, rows or neutral(frozen, evaluation))
+    kind = LibraryTrial if isinstance(folder, Library) else Trial
+    trial = kind(folder, frozen, task, labels, work, rows or neutral(frozen, evaluation))
     done = _report(CHECKS, trial, say)
     for measured in trial.evals:
         say({"eval": measured})
@@ -142,7 +151,7 @@ def _blame(problem: Exception, check: str) -> Result:
             MEMORY_FIX,
         )
     if check == "load.error":
-        return Result(check, "failed", f"PEFT cannot load it: {type(problem).__name__}: {said}", LOAD_FIX)
+        return Result(check, "failed", f"It cannot be loaded: {type(problem).__name__}: {said}", LOAD_FIX)
     return Result(CRASHED, "failed", f"The check {check} raised {type(problem).__name__}: {said}", CRASH_FIX)
 
 

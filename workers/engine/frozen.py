@@ -14,6 +14,7 @@ from transformers.pytorch_utils import Conv1D
 
 from dovetail.adapters.fit import Manifest, Module
 from dovetail.adapters.folder import Base, opener_of
+from workers.engine import library
 
 CLASSES = {
     "SEQ_CLS": transformers.AutoModelForSequenceClassification,
@@ -57,7 +58,9 @@ class Frozen:
 
     def has(self, task: str) -> bool:
         """Whether transformers knows a model of this architecture for the task."""
-        return type(self.config) in CLASSES[task]._model_mapping
+        if task == library.TASK and not library.IS_HERE:
+            return False
+        return type(self.config) in _class(task)._model_mapping
 
     def model(self, task: str, labels: int = 2) -> torch.nn.Module:
         """The model for a task, kept for the next adapter. A new head is the same at each start, but means nothing."""
@@ -78,7 +81,7 @@ class Frozen:
     def _load(self, task: str, labels: int) -> torch.nn.Module:
         torch.manual_seed(0)
         sizes = {"num_labels": labels} if labels else {}
-        model = CLASSES[task].from_pretrained(
+        model = _class(task).from_pretrained(
             self.folder, local_files_only=True, use_safetensors=True, trust_remote_code=False, dtype=torch.float32,
             attn_implementation=ATTENTION, **sizes,
         )  # fmt: skip
@@ -127,10 +130,21 @@ class Frozen:
         if labels:
             config.num_labels = labels
         with torch.device("meta"):
-            model = CLASSES[task].from_config(config, trust_remote_code=False)
+            model = _class("FEATURE_EXTRACTION" if task == library.TASK else task).from_config(
+                config, trust_remote_code=False
+            )
         weights = self.folder / "model.safetensors"
         opener = opener_of(weights) if weights.exists() else None
-        return Base(self.id, manifest(model), self.config.get_text_config().vocab_size, opener)
+        text = self.config.get_text_config()
+        return Base(
+            self.id, manifest(model), text.vocab_size, opener, self.config.model_type,
+            int(getattr(text, "hidden_size", 0) or 0),
+            (lambda folder: library.expected(self.model(task), folder)) if task == library.TASK else None,
+        )  # fmt: skip
+
+
+def _class(task: str) -> Any:
+    return library.model_class() if task == library.TASK else CLASSES[task]
 
 
 def places(model: torch.nn.Module) -> Iterator[Place]:

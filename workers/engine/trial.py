@@ -19,7 +19,8 @@ from peft.tuners.tuners_utils import BaseTunerLayer
 
 from dovetail.adapters.description import WEIGHTS
 from dovetail.adapters.folder import Folder
-from workers.engine import jail
+from dovetail.adapters.library.contents import Library
+from workers.engine import jail, library
 from workers.engine.evals.rows import Rows
 from workers.engine.formats import clean
 from workers.engine.frozen import Frozen
@@ -38,6 +39,8 @@ class Timed:
 class Trial:
     """Everything is computed once, when first asked for; the order of the checks decides when that is."""
 
+    loader = "PEFT"
+
     def __init__(self, folder: Folder, frozen: Frozen, task: str, labels: int, work: Path, rows: Rows) -> None:
         self.folder, self.frozen, self.task, self.labels, self.work, self.rows = (
             folder,
@@ -52,8 +55,8 @@ class Trial:
         self.evals: list[dict[str, Any]] = []
 
     @cached_property
-    def loaded(self) -> tuple[PeftModel, list[str]]:
-        """The adapter on the base, and what PEFT itself says is missing or left over."""
+    def loaded(self) -> tuple[Any, list[str]]:
+        """The adapter on the base, and what the loader itself says is missing or left over."""
         loader = self.work / "loader"
         loader.mkdir()
         (loader / "adapter_config.json").write_text(json.dumps(clean(self.folder)))
@@ -79,7 +82,7 @@ class Trial:
             self.base.resize_token_embeddings(rows, mean_resizing=False)
 
     @property
-    def model(self) -> PeftModel:
+    def model(self) -> Any:
         return self.loaded[0]
 
     @cached_property
@@ -117,3 +120,22 @@ class Trial:
                 outputs.append(output)
                 marks.append(time.perf_counter())
         return Timed(torch.cat(outputs), marks[1] - marks[0])
+
+
+class LibraryTrial(Trial):
+    """The same for an adapter of the adapters library, whose model takes adapters in by itself."""
+
+    loader = "The adapters library"
+    folder: Library
+
+    @cached_property
+    def loaded(self) -> tuple[Any, list[str]]:
+        loader = library.write(self.base, self.folder, self.work)
+        jail.give_up_writing()
+        return self.base, library.load(self.base, self.folder, loader)
+
+    @contextmanager
+    def _switched_off(self) -> Iterator[Any]:
+        library.switch(self.model, self.folder, on=False)
+        yield self.model
+        library.switch(self.model, self.folder, on=True)

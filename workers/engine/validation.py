@@ -59,7 +59,7 @@ class Validation:
         if frozen is not None and not self.failed:
             task, labels = self._model_wanted()
             if not frozen.has(task):
-                self._add(_failed("load.error", f"{frozen.id} has no model for the task {task}.", TASK_FIX))
+                self._add(_failed("load.error", f"{frozen.id} has no model here for the task {task}.", TASK_FIX))
                 return self._verdict()
             self.depth = "fit"
             frozen.model(task, labels), frozen.facts(task, labels)  # here, so that the next adapter finds them warm
@@ -142,9 +142,10 @@ class Validation:
     def _model_wanted(self) -> tuple[str, int]:
         """What a child says is only taken within bounds."""
         from workers.engine.frozen import CLASSES, MAX_LABELS
+        from workers.engine.library import TASK
 
         task, labels = self.facts.get("task"), self.facts.get("labels")
-        if task not in CLASSES or type(labels) is not int or not 1 <= labels <= MAX_LABELS:
+        if task not in (*CLASSES, TASK) or type(labels) is not int or not 1 <= labels <= MAX_LABELS:
             raise ValueError(f"a child asked for the model {task!r} with {labels!r} labels")
         return task, labels
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 import tempfile
 import warnings
 from importlib.metadata import version
-from importlib.util import find_spec
 
 import peft
 import torch
 import transformers
 from peft import LoraConfig, PeftModel, get_peft_model
 
-from workers.engine import checks, trial  # noqa: F401 - imported here, so that children find them
+from workers.engine import checks, library, trial  # noqa: F401 - imported here, so that children find them
 from workers.engine.evals import of
 from workers.engine.evals.rows import neutral
 from workers.engine.frozen import Frozen
@@ -28,9 +27,24 @@ def rehearse(frozen: Frozen) -> None:
     with torch.inference_mode():
         list(neutral(frozen, of("FEATURE_EXTRACTION")).answers(frozen.backbone))
     frozen.facts("FEATURE_EXTRACTION", 2)
+    if frozen.has(library.TASK):
+        _rehearse_library()
+        frozen.model(library.TASK), frozen.facts(library.TASK, 2)
+
+
+def _rehearse_library() -> None:
+    """Takes an adapter with a head to disk and back, on a BERT of a few numbers."""
+    size = {"hidden_size": 8, "intermediate_size": 8, "num_hidden_layers": 1, "num_attention_heads": 1, "vocab_size": 8}
+    toy = library.model_class().from_config(transformers.BertConfig(**size))
+    toy.add_adapter("toy", config="seq_bn[reduction_factor=2]")
+    toy.add_classification_head("toy")
+    with tempfile.TemporaryDirectory() as folder:
+        toy.save_adapter(folder, "toy", use_safetensors=True)
+        toy.load_adapter(folder, use_safetensors=True, set_active=True, load_as="again")
+    toy(torch.zeros(1, 2, dtype=torch.long))
 
 
 def versions() -> dict[str, str]:
     """The libraries whose release decides what loads; `adapters` only where it is installed."""
     found = {"torch": torch.__version__, "transformers": transformers.__version__, "peft": peft.__version__}
-    return found | ({"adapters": version("adapters")} if find_spec("adapters") else {})
+    return found | ({"adapters": version("adapters")} if library.IS_HERE else {})

@@ -1,4 +1,4 @@
-"""Checks of loading: does PEFT take the adapter, and is the base afterwards what it was before."""
+"""Checks of loading: does its library take the adapter, and is the base afterwards what it was before."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from workers.engine.trial import Trial
 
 def error(trial: Trial) -> str | Finding:
     """What the loader raises is the adapter's fault, since its config and names were made by us; the stage says so."""
-    kind, base = trial.folder.config["peft_type"], trial.folder.base
+    kind, base = trial.folder.config.get("peft_type"), trial.folder.base
     if kind == "PREFIX_TUNING" and base is not None and not base.manifest.prefix_width:
         return failed(
             f"Here {trial.frozen.config.model_type} takes no past keys and values, which prefix tuning needs.",
-            "It loads with transformers 4 only (engine e4, not here yet). Use prompt tuning, P-tuning or LoRA.",
+            "It loads with transformers 4 only (engine e4). Use prompt tuning, P-tuning or LoRA for transformers 5.",
             needs_engine="e4",
         )
     _, odd = trial.loaded
     if odd:
         return failed(
-            f"PEFT did not find a place or a value for {some(odd)}.",
-            "Save the adapter again with the PEFT release that trained it.",
+            f"{trial.loader} did not find a place or a value for {some(odd)}.",
+            "Save the adapter again with the release that trained it.",
             tensors=odd[:20],
         )
-    return f"PEFT loaded it onto {trial.frozen.id}."
+    return f"{trial.loader} loaded it onto {trial.frozen.id}."
 
 
 def changed_base(trial: Trial) -> str | Finding:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from dovetail.adapters import config as configs
-from dovetail.adapters.header import Header, HeaderError, Opener, read
-from dovetail.adapters.kinds import task_of
+from dovetail.adapters import formats
+from dovetail.adapters.header import Opener
+from dovetail.adapters.kinds import HEAD_TASKS, task_of
+from dovetail.adapters.library.methods import kind_of as library_kind_of
 
 WEIGHTS = "adapter_model.safetensors"
 PICKLED_WEIGHTS = "adapter_model.bin"
@@ -25,8 +27,8 @@ PIPELINE_TAGS = {
 class Description:
     """What an adapter says about itself. Nothing here is proven; None means that the files do not say it."""
 
-    format: str  # "peft", "adapters", "mlx" or "unknown"
-    kind: str | None = None  # peft_type in lower case with hyphens: "lora", "ia3", "prefix-tuning" ...
+    format: str  # peft, adapters, diffusers, kohya, lycoris, mlx, gguf, nemo, loralib or unknown
+    kind: str | None = None  # the method, in lower case with hyphens: "lora", "prefix-tuning", "bottleneck" ...
     base: str | None = None
     base_revision: str | None = None
     task: str | None = None  # a pipeline tag: "text-classification" ...
@@ -36,33 +38,40 @@ class Description:
     virtual_tokens: int | None = None
     parameters: int | None = None
     peft_version: str | None = None
+    also: tuple[str, ...] = ()  # the other formats in the same files, each with the file that tells it
 
 
 def describe(files: Mapping[str, Opener]) -> Description | None:
     """Describes the adapter in files (path → function that opens it for reading bytes); None when there is none.
 
-    `adapter_config.json` alone is enough; with `adapter_model.safetensors` the parameters are counted too. Broken files
-    still describe an adapter, as far as they can be read: the checks say what is wrong with them.
-    Only the config and the header are read, nothing is executed, and this never raises for what the files hold.
+    A config alone is enough; with weights the parameters are counted too. Broken files still describe an adapter, as
+    far as they can be read: the checks say what is wrong with them. Only the files of `formats.telling` are looked at,
+    and of them configs, headers and the opcodes of pickles; nothing is executed, and what they hold raises nothing.
     """
-    if not files.keys() & {configs.NAME, WEIGHTS, PICKLED_WEIGHTS}:
-        return None
-    header = _header(files)
-    parameters = header.parameters if header else None
-    config = _config(files)
-    if text := configs.text(config, "peft_type"):
-        return _peft(config, text, parameters)
-    return Description(foreign_format(config), base=_foreign_base(config), parameters=parameters)
+    found = formats.detect(files)
+    if not found:
+        known = files.keys() & {configs.NAME, WEIGHTS, PICKLED_WEIGHTS}
+        return Description("unknown", parameters=_parameters(files, WEIGHTS)) if known else None
+    family, kind, path = found[0]
+    config = formats.read_config(files, path) if path.endswith(".json") else {}
+    also = tuple(sorted({f"{name} ({where})" for name, _, where in found[1:] if name != family}))
+    return replace(DESCRIBERS.get(family, _foreign)(files, config, path, kind), format=family, also=also)
+
+
+def foreign_format(config: configs.Config) -> str:
+    """The family of a config that is not PEFT's."""
+    found = formats.of_config(config)
+    return "unknown" if found == "peft" else found
 
 
 def kind_of(peft_type: str) -> str:
     return peft_type.strip().lower().replace("_", "-")[:40]
 
 
-def _peft(config: configs.Config, peft_type: str, parameters: int | None) -> Description:
+def _peft(files: Mapping[str, Opener], config: configs.Config, path: str, _: str) -> Description:
     return Description(
         format="peft",
-        kind=kind_of(peft_type),
+        kind=kind_of(configs.text(config, "peft_type") or "") or None,
         base=configs.text(config, "base_model_name_or_path"),
         base_revision=configs.text(config, "revision"),
         task=PIPELINE_TAGS.get(task_of(config) or ""),
@@ -70,36 +79,51 @@ def _peft(config: configs.Config, peft_type: str, parameters: int | None) -> Des
         alpha=configs.number(config, "lora_alpha"),
         target_modules=configs.names(config, "target_modules"),
         virtual_tokens=configs.whole(config, "num_virtual_tokens"),
-        parameters=parameters,
+        parameters=_parameters(files, _beside(path, WEIGHTS)),
         peft_version=configs.text(config, "peft_version"),
     )
 
 
-def foreign_format(config: configs.Config) -> str:
-    if isinstance(config.get("config"), dict) and {"model_class", "model_type"} & config.keys():
-        return "adapters"
-    return "mlx" if {"lora_parameters", "fine_tune_type"} & config.keys() else "unknown"
+def _library(files: Mapping[str, Opener], config: configs.Config, path: str, kind: str) -> Description:
+    inner = config.get("config")
+    method = inner if isinstance(inner, dict) else {}
+    head = formats.read_config(files, _beside(path, "head_config.json")).get("config")
+    head_type = str(head.get("head_type")) if isinstance(head, dict) else ""
+    return Description(
+        format="adapters",
+        kind=kind or (library_kind_of(method) if config else None),
+        base=configs.text(config, "model_name"),
+        task=PIPELINE_TAGS.get(HEAD_TASKS.get(head_type, "")),
+        rank=configs.whole(method, "r"),
+        alpha=configs.number(method, "alpha"),
+        virtual_tokens=configs.whole(method, "prompt_length") or configs.whole(method, "prefix_length"),
+        parameters=_parameters(files, _beside(path, "adapter.safetensors")),
+    )
 
 
-def _foreign_base(config: configs.Config) -> str | None:
-    return configs.text(config, "model_name") or configs.text(config, "model")
+def _foreign(files: Mapping[str, Opener], config: configs.Config, path: str, kind: str) -> Description:
+    """What no engine here runs: base and numbers as far as the files say them."""
+    numbers = config.get("lora_parameters")
+    return Description(
+        format="",
+        kind=kind or None,
+        base=configs.text(config, "model"),
+        rank=configs.whole(numbers, "rank") if isinstance(numbers, dict) else None,
+        parameters=_parameters(files, "adapters.safetensors" if path.endswith(".json") else path),
+    )
 
 
-def _header(files: Mapping[str, Opener]) -> Header | None:
-    if WEIGHTS not in files:
+DESCRIBERS = {"peft": _peft, "adapters": _library}
+
+
+def _beside(path: str, name: str) -> str:
+    folder, slash, _ = path.rpartition("/")
+    return f"{folder}{slash}{name}"
+
+
+def _parameters(files: Mapping[str, Opener], path: str) -> int | None:
+    if path not in files or not path.endswith(".safetensors"):
         return None
-    try:
-        with files[WEIGHTS]() as file:
-            return read(file)
-    except HeaderError:
-        return None  # the check file.header says why
-
-
-def _config(files: Mapping[str, Opener]) -> configs.Config:
-    if configs.NAME not in files:
-        return {}
-    try:
-        with files[configs.NAME]() as file:
-            return configs.read(file)
-    except configs.ConfigError:
-        return {}  # the check config.invalid says why
+    with files[path]() as file:
+        header = formats.read_header(file)
+    return header.parameters if header else None

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from dovetail.adapters import config as configs
 from dovetail.adapters import header as headers
@@ -31,6 +31,14 @@ def files_in(folder: Path) -> dict[str, Opener]:
     return {path.relative_to(folder).as_posix(): opener_of(path) for path in found[:MAX_FILES]}
 
 
+def blocks_of(opener: Opener, tensor: headers.TensorInfo) -> Iterator[bytes]:
+    """The bytes of a tensor, a whole number of values at a time, so that memory does not grow with the file."""
+    with opener() as file:
+        for start in range(tensor.offset, tensor.end, BLOCK_BYTES):
+            file.seek(start)
+            yield file.read(min(BLOCK_BYTES, tensor.end - start))
+
+
 @dataclass(frozen=True, slots=True)
 class Base:
     """What is known of the frozen base the adapter is checked against."""
@@ -39,10 +47,15 @@ class Base:
     manifest: Manifest
     vocabulary: int = 0  # rows of the input embedding
     weights: Opener | None = None  # a safetensors file, to compare saved embeddings with
+    model_type: str = ""
+    hidden: int = 0  # width of the hidden states
+    expect: Callable[[Any], dict[str, Shape]] | None = None  # for formats whose shapes only their library can tell
 
 
 class Folder:
     """Files by path, the card's front matter, the base (None: not at hand), all known base ids (None: not asked)."""
+
+    weights, pickled_weights = WEIGHTS, PICKLED_WEIGHTS  # where this format keeps them
 
     def __init__(
         self,
@@ -68,8 +81,13 @@ class Folder:
 
     @cached_property
     def header(self) -> headers.Header:
-        with self.files[WEIGHTS]() as file:
+        with self.files[self.weights]() as file:
             return headers.read(file)
+
+    @property
+    def tensors(self) -> dict[str, headers.TensorInfo]:
+        """Every tensor of the adapter."""
+        return self.header.tensors
 
     @cached_property
     def kind(self) -> Kind | None:
@@ -89,7 +107,7 @@ class Folder:
 
     @property
     def pickled_only(self) -> bool:
-        return PICKLED_WEIGHTS in self.files and WEIGHTS not in self.files
+        return self.pickled_weights in self.files and self.weights not in self.files
 
     @property
     def base_id(self) -> str | None:
@@ -115,8 +133,4 @@ class Folder:
             return file.read(MAX_TEXT_BYTES).decode("utf-8", "replace")
 
     def blocks(self, tensor: headers.TensorInfo) -> Iterator[bytes]:
-        """The bytes of a tensor, a whole number of values at a time, so that memory does not grow with the file."""
-        with self.files[WEIGHTS]() as file:
-            for start in range(tensor.offset, tensor.end, BLOCK_BYTES):
-                file.seek(start)
-                yield file.read(min(BLOCK_BYTES, tensor.end - start))
+        return blocks_of(self.files[self.weights], tensor)

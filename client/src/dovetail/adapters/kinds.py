@@ -71,6 +71,14 @@ def one_of(*allowed: str | None) -> Fits:
 
 
 TASKS = ("SEQ_CLS", "TOKEN_CLS", "QUESTION_ANS", "CAUSAL_LM", "SEQ_2_SEQ_LM", "FEATURE_EXTRACTION")
+# The heads of the adapters library that are measured here, by their head_type.
+HEAD_TASKS = {
+    "classification": "SEQ_CLS",
+    "tagging": "TOKEN_CLS",
+    "question_answering": "QUESTION_ANS",
+    "causal_lm": "CAUSAL_LM",
+    "seq2seq_lm": "SEQ_2_SEQ_LM",
+}
 HEADS = {"SEQ_CLS": ("classifier", "score"), "TOKEN_CLS": ("classifier", "score"), "QUESTION_ANS": ("qa_outputs",)}
 
 # The ends of transformers' class names, longest first, for configs that name a class in place of a task.

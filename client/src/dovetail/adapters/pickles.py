@@ -12,6 +12,7 @@ from typing import BinaryIO
 MAX_OPCODES = 2_000_000
 PICKLES_IN_A_ROW = 5  # what torch.load reads of a file of the old kind, before raw storage begins (serialization.py)
 MAX_PICKLE_BYTES = 64 * 2**20
+MAX_TEXTS = 4096
 SUFFIXES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".joblib", ".dill")
 
 STORAGES = ("Float", "Half", "BFloat16", "Double", "Long", "Int", "Short", "Char", "Byte", "Bool")
@@ -30,10 +31,14 @@ TENSOR_IMPORTS = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Pickle:
-    """`imports` is "module name" for each global; `reason` says why the pickle could not be read to its end, if so."""
+    """`imports` is "module name" for each global; `reason` says why the pickle could not be read to its end, if so.
+
+    `texts` are strings in it, of which the names of tensors are some; no more than MAX_TEXTS.
+    """
 
     imports: frozenset[str]
     reason: str = ""
+    texts: frozenset[str] = frozenset()
 
     @property
     def only_tensors(self) -> bool:
@@ -50,7 +55,8 @@ def read(name: str, file: BinaryIO) -> Pickle | None:
     file.seek(0)
     if start[:4] == b"PK\x03\x04":
         return _in_archive(file, suspect=name.lower().endswith(SUFFIXES))
-    looks = len(start) > 1 and start[0] == 0x80 and start[1] <= 5
+    # A safetensors header of 128 or 384 bytes begins alike; but no unpickler gets past a zero, which is no instruction.
+    looks = len(start) > 1 and start[0] == 0x80 and start[1] <= 5 and start[2:3] != b"\x00"
     return _scan(file) if looks or name.lower().endswith(SUFFIXES) else None
 
 
@@ -64,7 +70,10 @@ def _in_archive(file: BinaryIO, suspect: bool) -> Pickle | None:
     if not found:
         return Pickle(frozenset(), "the archive holds no tensor pickle") if suspect else None
     reasons = [pickle.reason for pickle in found if pickle.reason]
-    return Pickle(frozenset().union(*(pickle.imports for pickle in found)), reasons[0] if reasons else "")
+    imports, texts = (
+        frozenset[str]().union(*sets) for sets in zip(*((p.imports, p.texts) for p in found), strict=True)
+    )
+    return Pickle(imports, reasons[0] if reasons else "", texts)
 
 
 def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Pickle:
@@ -76,12 +85,13 @@ def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Pickle:
 
 def _scan(file: BinaryIO) -> Pickle:
     imports: set[str] = set()
+    texts: set[str] = set()
     try:
         for _ in range(PICKLES_IN_A_ROW):
-            imports.update(_imports(file))
+            imports.update(_imports(file, texts))
             if not _more(file):
                 break
-        return Pickle(frozenset(imports))
+        return Pickle(frozenset(imports), "", frozenset(texts))
     except (ValueError, UnicodeDecodeError, IndexError, OverflowError, AttributeError) as error:
         return Pickle(frozenset(imports), f"it cannot be read to its end: {str(error)[:120]}")
 
@@ -92,7 +102,7 @@ def _more(file: BinaryIO) -> bool:
     return len(start) == 2 and start[0] == 0x80 and start[1] <= 5
 
 
-def _imports(file: BinaryIO) -> Iterator[str]:
+def _imports(file: BinaryIO, texts: set[str]) -> Iterator[str]:
     strings: list[str] = ["", ""]
     for count, (opcode, argument, _) in enumerate(pickletools.genops(file)):
         if count > MAX_OPCODES:
@@ -107,3 +117,5 @@ def _imports(file: BinaryIO) -> Iterator[str]:
             yield f"copyreg extension {argument}"
         elif isinstance(argument, str):
             strings = [strings[-1], argument]
+            if len(texts) < MAX_TEXTS and len(argument) <= 256:
+                texts.add(argument)

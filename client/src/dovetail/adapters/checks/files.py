@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dovetail.adapters import config as configs
 from dovetail.adapters import pickles
-from dovetail.adapters.description import PICKLED_WEIGHTS, WEIGHTS
 from dovetail.adapters.findings import Finding, failed, some, warned
 from dovetail.adapters.folder import Folder
 from dovetail.adapters.header import HeaderError
@@ -37,7 +36,7 @@ def pickle(folder: Folder) -> str | Finding:
         )
     if tensors:
         names = [path for path, _ in tensors]
-        return warned(f"{some(names)} is a pickle beside {WEIGHTS}; nobody needs it.", "Delete it.", files=names)
+        return warned(f"{some(names)} is a pickle beside {folder.weights}; nobody needs it.", "Delete it.", files=names)
     return "No file is a pickle that a loader would open."
 
 
@@ -63,25 +62,24 @@ def _from_trainer(found: pickles.Pickle) -> bool:
 
 
 def missing(folder: Folder) -> str | Finding:
-    if WEIGHTS in folder.files:
-        return f"{WEIGHTS} is here, {folder.sizes[WEIGHTS]:,} bytes."
+    if folder.weights in folder.files:
+        return f"{folder.weights} is here, {folder.sizes[folder.weights]:,} bytes."
     others = [path for path in folder.files if path.endswith(".safetensors")]
     hint = f"; it found {some(others)}" if others else ""
     return failed(
-        f"There is no {WEIGHTS} at the top of the repository{hint}.",
-        f"Save with PeftModel.save_pretrained() and push both files, {configs.NAME} and {WEIGHTS}, to the top level.",
+        f"There is no {folder.weights} at the top of the repository{hint}.",
+        f"Save the adapter and push both files, {configs.NAME} and {folder.weights}, to the top level.",
         found=others[:5],
     )
 
 
 def ambiguous(folder: Folder) -> str | Finding:
-    shards = [
-        path for path in folder.files if path.startswith("adapter_model") and path not in (WEIGHTS, PICKLED_WEIGHTS)
-    ]
+    own = (folder.weights, folder.pickled_weights)
+    shards = [path for path in folder.files if path.startswith("adapter_model") and path not in own]
     if shards:
         return failed(
-            f"Next to {WEIGHTS} there is {some(shards)}: PEFT reads one file only, so a part would be left out.",
-            f"Join the parts into one {WEIGHTS} and delete the others.",
+            f"Next to {folder.weights} there is {some(shards)}: PEFT reads one file only, so a part would be left out.",
+            f"Join the parts into one {folder.weights} and delete the others.",
             files=shards[:20],
         )
     whole = sorted({"model.safetensors", "pytorch_model.bin", "model.safetensors.index.json"} & folder.files.keys())
@@ -99,19 +97,20 @@ def header(folder: Folder) -> str | Finding:
         found = folder.header
     except HeaderError as error:
         return failed(
-            f"{WEIGHTS} is not a sound safetensors file: {error}.", "Save the adapter again and push the new file."
+            f"{folder.weights} is not a sound safetensors file: {error}.",
+            "Save the adapter again and push the new file.",
         )
     if not found.tensors:
-        return failed(f"{WEIGHTS} holds no tensor at all.", "Save the trained adapter and push it again.")
+        return failed(f"{folder.weights} holds no tensor at all.", "Save the trained adapter and push it again.")
     return f"{len(found.tensors):,} tensors with {found.parameters:,} values; they cover the file exactly."
 
 
 def size(folder: Folder) -> str | Finding:
-    total = folder.sizes[WEIGHTS]
+    total = folder.sizes[folder.weights]
     if total <= LARGE_BYTES:
         return f"{total / 1e6:.1f} MB."
     return warned(
-        f"{WEIGHTS} has {total / 1e9:.1f} GB: that is more than an adapter needs.",
+        f"{folder.weights} has {total / 1e9:.1f} GB: that is more than an adapter needs.",
         "Look for whole embeddings or base weights inside, and save without them.",
         bytes=total,
     )
