@@ -142,10 +142,17 @@ def _why_wait(base: str) -> str:
     if not is_base_id(base) or base_for(base):
         return ""
     reason = (
-        f"Waiting for the base model {base}, which is not on this hub's shelf. "
+        f"Waiting for the base model {base}, which is not on this hub's shelf. {_meant(base)}"
         f"An administrator adds it with `manage.py shelf add {base} --from-hub` (or --path DIR)."
     )
     return reason[:MAX_REASON]
+
+
+def _meant(base: str) -> str:
+    """Ask whether a base on the shelf was meant that has the same name in another namespace; "" where none has."""
+    name = base.rpartition("/")[2]
+    near = Base.objects.filter(Q(id__iendswith=f"/{name}") | Q(id__iexact=name)).order_by("id").first()
+    return f"Did the adapter's author mean {near.id}? " if near else ""
 
 
 # --- working ---------------------------------------------------------------------------------------------------------

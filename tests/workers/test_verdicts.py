@@ -218,6 +218,12 @@ def test_a_verdict_waits_for_its_base_and_says_so(pushed, db, rung):
     assert verdicts.sweep().nudged == 0
 
 
+@pytest.mark.parametrize("written", ["base", "Base", "big/base"])
+def test_a_verdict_that_waits_names_the_base_that_may_be_meant(pushed, base, written):
+    assert f"Did the adapter's author mean {base.id}? An administrator" in pushed(written).reason
+    assert "Did" not in pushed(f"{written}-2").reason
+
+
 def test_the_longest_base_id_fits_into_the_reason(pushed, db):
     verdict = pushed(f"{'a' * 96}/{'b' * 96}")
     assert "shelf add" in verdict.reason
