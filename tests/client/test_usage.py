@@ -25,6 +25,11 @@ HUB = "http://127.0.0.1:9"  # the discard port: nobody answers
         (["push", ".", "a/b", "c"], 2, "Got unexpected extra argument(s) (c)."),
         (["pull", "a/b", "--two", "x"], 2, "No such option: --two"),
         (["push", "nowhere", "a/b", "--endpoint", HUB], 2, "nowhere does not exist.\n  Name the folder"),
+        (
+            ["push", "a/b", "empty", "--endpoint", HUB],
+            2,
+            "a/b is no folder, and empty is one.\n  Write: dovetail push empty a/b",
+        ),
         (["push", "file", "a/b", "--endpoint", HUB], 2, "file is a file."),
         (["push", ".", "ab", "--endpoint", HUB], 2, "'ab' is no adapter's id.\n  Write it as NAMESPACE/NAME"),
         (["pull", "a/b/c", "--endpoint", HUB], 2, "'a/b/c' is no adapter's id."),

@@ -146,6 +146,8 @@ def push(
 ) -> None:
     """Push a folder as the next revision of an adapter."""
     asked: Options = context.obj
+    if Path(adapter).is_dir() and not path.exists():  # the order of `hf upload`
+        raise usage(f"{path} is no folder, and {adapter} is one.", f"Write: dovetail push {adapter} {path}")
     printer, caller = asked.printer, asked.client()
     pushed = caller.push(
         path, adapter, message=message, private=private, show_progress=printer.is_human and sys.stderr.isatty()
