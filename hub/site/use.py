@@ -65,6 +65,7 @@ adapter = snapshot_download(
     revision="{head.pin}",
     endpoint="{here}",
 )
+# The base is not kept here: run this without HF_ENDPOINT set.
 base = {model}.from_pretrained(
     "{head.adapter.base}"
 )
