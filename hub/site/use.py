@@ -6,6 +6,7 @@ from urllib.parse import quote
 
 from django.http import HttpRequest
 
+from dovetail.adapters.serving.vllm import RANKS, VLLM
 from hub.origin import origin
 from hub.site.head import Head
 from hub.site.templatetags.dovetail import kind_name, last_part, spaced
@@ -19,7 +20,6 @@ CLASSES = {
     "text2text-generation": "AutoModelForSeq2SeqLM",
     "fill-mask": "AutoModelForMaskedLM",
 }
-VLLM_RANKS = (8, 16, 32, 64, 128, 256, 320, 512)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,11 +84,15 @@ def _vllm(head: Head, here: str) -> Snippet:
         return Snippet("vllm", "vLLM", "", f"vLLM serves LoRA adapters of generating models; this one is for {task}.")
     if not is_model_id(adapter.base):
         return Snippet("vllm", "vLLM", "", "It names no base model that others have, so nothing can be served.")
-    rank = next((rank for rank in VLLM_RANKS if rank >= (adapter.rank or 8)), adapter.rank)
+    said = next((line for line in head.proof.served if line.title == VLLM.title), None) if head.proof else None
+    if said and said.outcome != "serves":
+        return Snippet("vllm", "vLLM", "", said.reason)
+    rank = next((rank for rank in RANKS if rank >= (adapter.rank or 8)), adapter.rank)
+    flags = said.flags.partition(" --lora-modules")[0] if said else f"--enable-lora --max-lora-rank {rank}"
     code = f"""HF_ENDPOINT={here} hf download {adapter.full_name} \\
   --revision {head.pin} --local-dir ./{adapter.name}
 vllm serve {adapter.base} \\
-  --enable-lora --max-lora-rank {rank} \\
+  {flags} \\
   --lora-modules {last_part(adapter.name)}=./{adapter.name}"""
     return Snippet("vllm", "vLLM", code)
 
