@@ -335,10 +335,13 @@ def hostile_pickle() -> bytes:
     return pickle.dumps(Payload())
 
 
-def tensor_pickle() -> bytes:
+def tensor_pickle(name: bytes = b"w") -> bytes:
     """As torch.save writes a state dict: an archive whose pickle imports tensor functions only."""
     opcodes = (
-        b"\x80\x02ccollections\nOrderedDict\nq\x00)Rq\x01X\x01\x00\x00\x00wq\x02ctorch._utils\n_rebuild_tensor_v2\nq\x03"
+        b"\x80\x02ccollections\nOrderedDict\nq\x00)Rq\x01X"
+        + struct.pack("<I", len(name))
+        + name
+        + b"q\x02ctorch._utils\n_rebuild_tensor_v2\nq\x03"
         b"((X\x07\x00\x00\x00storageq\x04ctorch\nFloatStorage\nq\x05X\x01\x00\x00\x000q\x06X\x03\x00\x00\x00cpuq\x07K\x04tq\x08Q"
         b"K\x00K\x04\x85q\x09K\x01\x85q\x0a\x89h\x00)Rq\x0btq\x0cRq\x0ds."
     )

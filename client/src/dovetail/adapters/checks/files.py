@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dovetail.adapters import config as configs
-from dovetail.adapters import pickles
+from dovetail.adapters import formats, pickles
 from dovetail.adapters.findings import Finding, failed, some, warned
 from dovetail.adapters.folder import Folder
 from dovetail.adapters.header import HeaderError
@@ -89,7 +89,10 @@ def ambiguous(folder: Folder) -> str | Finding:
             "Keep the adapter alone in its repository.",
             files=whole,
         )
-    return "There is one set of weights."
+    others = sorted(f"{family} ({path})" for family, _, path in formats.detect(folder.files)[1:])
+    return (
+        f"The adapter at the top is meant; there is also {some(others)}." if others else "There is one set of weights."
+    )
 
 
 def header(folder: Folder) -> str | Finding:

@@ -1,0 +1,129 @@
+"""Families of adapters are told apart by their content; what no engine runs is looked at, and said to be no further."""
+
+import io
+import json
+import struct
+import tarfile
+
+import pytest
+
+from dovetail.adapters import check, describe
+from dovetail.adapters.formats import telling
+from tests.adapters import CARD, CONFIG, TINY_LLAMA, WEIGHTS, hostile_pickle, lora, openers, pack, tensor_pickle
+
+ONE = ("F32", (2, 2), bytes(8) + b"\x00\x00\x80\x3f" * 2)
+
+
+def safe(*names, **metadata):
+    return pack(dict.fromkeys(names, ONE), {"format": "pt", **metadata})
+
+
+def gguf(**facts):
+    def text(said):
+        return struct.pack("<Q", len(said)) + said.encode()
+
+    entries = b"".join(text(key.replace("_", ".")) + struct.pack("<I", 8) + text(value) for key, value in facts.items())
+    return b"GGUF" + struct.pack("<IQQ", 3, 0, len(facts)) + entries
+
+
+def nemo(*members):
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as archive:
+        for name in members:
+            archive.addfile(tarfile.TarInfo(name), io.BytesIO())
+    return buffer.getvalue()
+
+
+UNET = "lora_unet_down_blocks_0_attentions_0_proj_in"
+MLX = json.dumps({"fine_tune_type": "lora", "lora_parameters": {"rank": 8}, "model": "a/b"}).encode()
+FOREIGN = {
+    "kohya": ({"any name.safetensors": safe(f"{UNET}.lora_down.weight", f"{UNET}.alpha")}, "lora"),
+    "kohya by its notes": ({"x.safetensors": safe("te.0.lora_up", ss_network_module="networks.lora")}, "lora"),
+    "lycoris": ({"x.safetensors": safe(f"{UNET}.hada_w1_a", f"{UNET}.hada_w1_b")}, "loha"),
+    "lycoris of another kind": ({"x.safetensors": safe(f"{UNET}.lokr_w1")}, "lokr"),
+    "diffusers": ({"pytorch_lora_weights.safetensors": safe("unet.down.0.to_q.lora_A.weight")}, "lora"),
+    "diffusers of old": ({"x.safetensors": safe("text_encoder.l.0.to_q_lora.down.weight")}, "lora"),
+    "mlx": ({CONFIG: MLX, "adapters.safetensors": safe("model.layers.0.self_attn.q_proj.lora_a")}, "lora"),
+    "mlx without a config": ({"adapters.safetensors": safe("model.layers.0.self_attn.q_proj.lora_b")}, "lora"),
+    "gguf": ({"x.gguf": gguf(general_type="adapter", adapter_type="lora")}, "lora"),
+    "nemo": ({"x.nemo": nemo("./model_config.yaml", "./model_weights.ckpt")}, "lora"),
+    "loralib": ({"lora.pt": tensor_pickle(b"layer.0.attn.lora_A")}, "lora"),
+    "loralib in safetensors": ({"lora.safetensors": safe("layer.0.attn.lora_A", "layer.0.attn.lora_B")}, "lora"),
+}
+
+
+@pytest.mark.parametrize("name", FOREIGN)
+def test_a_format_is_recognised_and_told_to_be_proven_no_further_than_its_files(name):
+    files, kind = FOREIGN[name]
+    found = describe(openers(files))
+    assert found is not None
+    assert (found.format, found.kind) == (name.split()[0], kind)
+    refused = [result for result in check(openers(files)) if result.outcome == "failed"]
+    assert [result.id for result in refused] == ["config.kind"]
+    assert refused[0].where["proven"] == "static"
+    assert refused[0].message.startswith(next(path for path in files if path != CONFIG))
+    assert refused[0].fix
+
+
+NONE = {
+    "a model": {"model.safetensors": safe("bert.encoder.layer.0.output.dense.weight"), "config.json": b"{}"},
+    "a model in GGUF": {"x.gguf": gguf(general_type="model")},
+    "no GGUF": {"x.gguf": b"GGUF"},
+    "GGUF with a text without end": {"x.gguf": b"GGUF" + struct.pack("<IQQQ", 3, 0, 1, 2**62)},
+    "another tar": {"x.nemo": nemo("notes.txt")},
+    "no tar": {"x.nemo": b"x" * 2000},
+    "pickled tensors of a model": {"pytorch_model.bin": tensor_pickle()},
+    "a broken header": {"x.safetensors": b"\xff" * 40},
+    "a config of something else": {"sub/adapter_config.json": b"{}"},
+}
+
+
+@pytest.mark.parametrize("name", NONE)
+def test_what_is_no_adapter_has_no_format(name):
+    assert describe(openers(NONE[name])) is None
+
+
+def test_all_formats_of_one_repository_are_named_and_the_one_at_the_top_decides():
+    files = lora()
+    both = {**files, "mlx/" + CONFIG: MLX, "mlx/adapters.safetensors": safe("model.layers.0.q_proj.lora_a")}
+    both |= {"gguf/x.gguf": gguf(general_type="adapter", adapter_type="lora")}
+    found = describe(openers(both))
+    assert found is not None
+    assert (found.format, found.also) == ("peft", ("gguf (gguf/x.gguf)", f"mlx (mlx/{CONFIG})"))
+    told = next(result for result in check(openers(both)) if result.id == "file.ambiguous")
+    assert told.outcome == "passed"
+    assert "gguf/x.gguf" in told.message
+
+
+def test_an_adapter_in_a_folder_is_found_where_none_is_at_the_top():
+    files = {f"checkpoint-10/{path}": data for path, data in lora(TINY_LLAMA, task="CAUSAL_LM").items() if path != CARD}
+    found = describe(openers(files))
+    assert found is not None
+    assert (found.format, found.kind, found.base) == ("peft", "lora", TINY_LLAMA.id)
+
+
+def test_a_name_alone_decides_nothing():
+    files = {"kohya-lora.safetensors": safe("bert.pooler.dense.weight"), "adapter.gguf": b"", "lora.nemo": b""}
+    assert describe(openers(files)) is None
+
+
+def test_a_hostile_pickle_of_any_format_is_refused_as_one():
+    found = [result.id for result in check(openers({"lora.safetensors": safe("a.lora_A"), "x.pt": hostile_pickle()}))
+             if result.outcome == "failed"]  # fmt: skip
+    assert found == ["file.pickle"]
+
+
+@pytest.mark.parametrize("length", [128, 384, 640])
+def test_a_header_whose_length_looks_like_the_start_of_a_pickle_is_none(length):
+    header = json.dumps({"prompt_embeddings": {"dtype": "F32", "shape": [1, 2], "data_offsets": [0, 8]}}).encode()
+    data = struct.pack("<Q", length) + header.ljust(length) + bytes(8)
+    assert data[0] == 0x80
+    failed = [result.id for result in check(openers({**lora(), WEIGHTS: data})) if result.outcome == "failed"]
+    assert "file.pickle" not in failed
+
+
+def test_only_so_many_files_are_looked_at_those_at_the_top_first():
+    paths = [f"deep/{number}.safetensors" for number in range(100)] + ["top.safetensors", CONFIG, "a.txt"]
+    looked_at = telling(paths)
+    assert looked_at[:2] == [CONFIG, "top.safetensors"]
+    assert len(looked_at) == 24
