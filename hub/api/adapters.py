@@ -8,7 +8,7 @@ from rest_framework.response import Response
 
 from hub.api import pages, shapes
 from hub.api.asking import View
-from registry import adapters, catalog, refs
+from registry import catalog, moves, refs
 from registry.models import Adapter, Verdict
 from registry.policy import Permission
 
@@ -33,7 +33,7 @@ class Adapters(View):
 class OneAdapter(View):
     @extend_schema(operation_id="adapter", summary="One adapter", responses=shapes.AdapterDetail)
     def get(self, request: Request, ns: str, name: str) -> Response:
-        adapter = adapters.find(f"{ns}/{name}", self.caller, Permission.BROWSE)
+        adapter = moves.find(f"{ns}/{name}", self.caller, Permission.BROWSE)
         verdict = catalog.newest_verdicts([adapter]).get(adapter.pk)
         return Response(line(adapter, verdict) | {"status": "active"} | _names(adapter))
 
@@ -54,6 +54,8 @@ def line(adapter: Adapter, verdict: Verdict | None) -> dict[str, Any]:
         "size": adapter.size,
         "tags": adapter.tags,
         "downloads": adapter.downloads,
+        "likes": adapter.likes,
+        "gated": adapter.gated or None,
         "created_at": adapter.created_at,
         "updated_at": adapter.updated_at,
         "verdict": _short(verdict) if verdict else None,

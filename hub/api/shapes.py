@@ -44,6 +44,8 @@ class Adapter(s.Serializer[Data]):
     size = s.IntegerField()
     tags = s.ListField(child=s.CharField())
     downloads = s.IntegerField()
+    likes = s.IntegerField()
+    gated = s.CharField(allow_null=True, help_text="auto, manual, or null: who sees it may have the files")
     created_at = s.DateTimeField()
     updated_at = s.DateTimeField()
     verdict = ShortVerdict(allow_null=True)
@@ -67,7 +69,7 @@ class Search(s.Serializer[Data]):
     rank_min = s.IntegerField(required=False, min_value=0)
     rank_max = s.IntegerField(required=False, min_value=0)
     size_max = s.IntegerField(required=False, min_value=0, help_text="bytes")
-    sort = s.CharField(required=False, help_text="updated, created, downloads")
+    sort = s.CharField(required=False, help_text="updated, created, downloads, likes")
 
 
 class Paging(s.Serializer[Data]):

@@ -16,6 +16,8 @@ LINE = {
     "size",
     "tags",
     "downloads",
+    "gated",
+    "likes",
     "created_at",
     "updated_at",
     "verdict",
