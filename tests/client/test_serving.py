@@ -285,7 +285,7 @@ def test_each_foreign_format_is_served_by_its_own_engine():
     assert asked("mlx", foreign(MLX_TENSORS, MLX_CONFIG, files=MLX_FILES)).outcome == "serves"
     assert asked("diffusers", foreign(KOHYA)).outcome == "serves"
     assert asked("diffusers", foreign(UNET)).outcome == "serves"
-    assert asked("llama.cpp", foreign({}, files=("router.gguf",))).flags == ["--lora router.gguf"]
+    assert asked("llama.cpp", foreign({}, files=("router.gguf",), is_gguf=True)).flags == ["--lora router.gguf"]
     assert asked("vllm", foreign(KOHYA)).outcome == "refuses"
 
 

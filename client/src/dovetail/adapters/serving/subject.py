@@ -11,22 +11,21 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from dovetail.adapters import config as configs
+from dovetail.adapters import formats
 from dovetail.adapters import header as headers
-from dovetail.adapters.description import WEIGHTS, foreign_format
+from dovetail.adapters.description import WEIGHTS
 from dovetail.adapters.header import Opener
 
 PREFIX = "base_model.model."
 SIDES = (".lora_A.weight", ".lora_B.weight", ".lora_embedding_A", ".lora_embedding_B")
 LAYER = re.compile(r"(?:^|\.)(\d+)\.")
-KOHYA = ("lora_unet_", "lora_te_", "lora_te1_", "lora_te2_", "lora_transformer_")
-LYCORIS = ("hada_w", "lokr_w", "oft_blocks", "oft_diag", "lora_mid", "w_norm", "b_norm", ".diff", "on_input")
-PIPELINE = ("unet.", "transformer.", "text_encoder.", "text_encoder_2.", "text_encoder_3.")
 OTHER_WEIGHTS = ("adapters.safetensors", "pytorch_lora_weights.safetensors")
 MAX_ADDED_BYTES = 256 * 2**10
 TITLES = {
     "adapters": "an adapter of the adapters library", "mlx": "an MLX adapter", "kohya": "a kohya LoRA for images",
-    "lycoris": "a LyCORIS adapter for images", "diffusers": "a diffusers LoRA for images",
-    "gguf": "a GGUF LoRA", "unknown": "no format known here",
+    "lycoris": "a LyCORIS adapter for images", "diffusers": "a diffusers LoRA for images", "gguf": "a GGUF LoRA",
+    "nemo": "a NeMo adapter", "loralib": "a LoRA of loralib", "peft": "a PEFT adapter without its config",
+    "unknown": "no format known here",
 }  # fmt: skip
 
 Shapes = Mapping[str, tuple[int, ...]]
@@ -59,9 +58,11 @@ class Subject:
         metadata: Mapping[str, str] | None = None,
         base: Base = UNKNOWN,
         name: str = "NAMESPACE/NAME",
+        is_gguf: bool = False,
     ) -> None:
         self.config, self.tensors, self.files = config, tensors, files
         self.added, self.metadata, self.base, self.name = added or {}, metadata or {}, base, name
+        self.is_gguf = is_gguf
 
     @property
     def short(self) -> str:
@@ -69,23 +70,10 @@ class Subject:
 
     @cached_property
     def format(self) -> str:
-        if self.config.get("peft_type"):
-            return "peft"
-        if self.config and (found := foreign_format(self.config)) != "unknown":
-            return found
-        if any(name.endswith(".gguf") for name in self.files) and not self.tensors:
-            return "gguf"
-        return self._format_of_keys
-
-    @cached_property
-    def _format_of_keys(self) -> str:
-        names = list(self.tensors)
-        is_said = self.metadata.get("ss_network_module", "").startswith("lycoris")
-        if is_said or any(part in name for name in names for part in LYCORIS):
-            return "lycoris"
-        if any(name.startswith(KOHYA) for name in names):
-            return "kohya"
-        return "diffusers" if any(name.startswith(PIPELINE) for name in names) else "unknown"
+        found = formats.of_config(self.config)
+        if found == "unknown":
+            found = formats.of_tensors(self.tensors, self.metadata)[0] or found
+        return "gguf" if self.is_gguf else found
 
     @cached_property
     def method(self) -> str:
@@ -99,7 +87,7 @@ class Subject:
     @property
     def title(self) -> str:
         """What it is, for a sentence."""
-        return f"{self.method} of PEFT" if self.format == "peft" else TITLES.get(self.format, self.format)
+        return f"{self.method} of PEFT" if self.method else TITLES.get(self.format, self.format)
 
     # --- numbers -----------------------------------------------------------------------------------------------------
     @cached_property
@@ -239,12 +227,13 @@ def subject_of(files: Mapping[str, Opener], *, base: Base = UNKNOWN, name: str =
     header = _header(files[path]) if path else None
     if (path or _has_pickles(files)) and header is None:
         return None
-    if not (config or header or any(path.endswith(".gguf") for path in files)):
+    is_gguf = not config and any(family == "gguf" for family, _, _ in formats.detect(_of_llama(files)))
+    if not (config or header or is_gguf):
         return None
     shapes = {name: tensor.shape for name, tensor in header.tensors.items()} if header else {}
     return Subject(
         config, shapes, files=tuple(files), added=_added(files), metadata=header.metadata if header else {}, base=base,
-        name=name,
+        name=name, is_gguf=is_gguf,
     )  # fmt: skip
 
 
@@ -252,6 +241,10 @@ def _weights(files: Mapping[str, Opener]) -> str:
     alone = [path for path in files if path.endswith(".safetensors") and "/" not in path]
     known = [path for path in (WEIGHTS, *OTHER_WEIGHTS) if path in files]
     return known[0] if known else alone[0] if len(alone) == 1 else ""
+
+
+def _of_llama(files: Mapping[str, Opener]) -> dict[str, Opener]:
+    return {path: opener for path, opener in files.items() if path.endswith(".gguf")}
 
 
 def _has_pickles(files: Mapping[str, Opener]) -> bool:
