@@ -11,6 +11,10 @@ from xml.etree import ElementTree
 from ops import environments, services
 from ops.sentences import ROOT, say
 
+# A whole run waits a good deal (for servers, engines, browsers), which a second process fills; tests/conftest.py deals
+# the tests out. More of them would only share the two cores that CI has, and start everything once more.
+WHOLE = ("-n", "2")
+
 
 @dataclass(frozen=True)
 class Count:
@@ -43,7 +47,7 @@ def run(arguments: Sequence[str]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.xml"
         code = subprocess.run(
-            [python, "-m", "pytest", f"--junitxml={report}", *arguments], cwd=ROOT, check=False
+            [python, "-m", "pytest", f"--junitxml={report}", *(arguments or WHOLE)], cwd=ROOT, check=False
         ).returncode
         count = count_of(report) if report.exists() else Count(0, 1, 0)
     reason = complaint(code, count)
