@@ -118,6 +118,7 @@ MAX_INLINE_BYTES = env.whole("MAX_INLINE_BYTES", 10 << 20)
 LFS_PART_BYTES = env.whole("LFS_PART_BYTES", 512 << 20)
 QUOTA_BYTES = env.whole("QUOTA_BYTES", 0)  # of one namespace; 0: no limit
 QUOTA_REPOSITORIES = env.whole("QUOTA_REPOSITORIES", 0)
+XET_READ = env.truth("XET_READ", False)
 XORB_DAYS = env.whole("XORB_DAYS", 35)
 DOWNLOAD_URL_SECONDS = 60
 UPLOAD_URL_SECONDS = 3600

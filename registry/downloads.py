@@ -22,8 +22,13 @@ def offer(adapter: Adapter, digests: Iterable[str], *, by: Caller) -> dict[str, 
     """
     policy.require(by, Permission.DOWNLOAD, adapter)
     token = by.token.pk if by.token else None
-    named = _files(adapter, set(digests), by).values_list("blob_id", flat=True).distinct()
-    return {sha256: signing.dumps([adapter.pk, sha256, token], salt=_SALT) for sha256 in named}
+    found = named(adapter, set(digests), by)
+    return {sha256: signing.dumps([adapter.pk, sha256, token], salt=_SALT) for sha256 in found}
+
+
+def named(adapter: Adapter, digests: set[str], by: Caller) -> set[str]:
+    """Return those of the digests that some revision here names and this caller may download now."""
+    return set(_files(adapter, digests, by).values_list("blob_id", flat=True).distinct())
 
 
 def redeem(ticket: str) -> Entry:

@@ -13,7 +13,7 @@ from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from registry import blobs, policy, xorbs
+from registry import blobs, policy, xetfiles, xorbs
 from registry.blobs import BlobMissing, BytesChanged, Digest, Hasher, Keys
 from registry.errors import DigestMismatch, FileTooLarge, PushTooLarge, StoreUnavailable, UploadExpired, XorbUnknown
 from registry.models import Adapter, Blob, Possession, Upload, Xorb
@@ -71,6 +71,7 @@ def _check_sizes(shard: xorbs.Shard) -> None:
 def _receive_file(adapter: Adapter, file: xorbs.File, sizes: dict[str, int]) -> Digest:
     digest = Digest(file.sha256, file.size)
     keep(adapter, digest, lambda: xorbs.assemble(file, sizes))
+    xetfiles.note(file)
     return digest
 
 

@@ -18,7 +18,7 @@ from django.utils import timezone
 
 from registry import blobs
 from registry.blobs import Keys
-from registry.models import Blob, Possession, RevisionFile, Upload, Xorb
+from registry.models import Blob, Possession, RevisionFile, Upload, XetFile, Xorb
 
 GRACE_SECONDS = 24 * 3600
 
@@ -69,6 +69,7 @@ def sweep_lost_objects(grace_seconds: int = GRACE_SECONDS) -> int:
 
 def _sweep_xorbs(before: datetime) -> int:
     expired = Xorb.objects.filter(last_used_at__lt=before)
+    XetFile.objects.filter(~Exists(Blob.objects.filter(pk=OuterRef("sha256"))), created_at__lt=before).delete()
     return sum(_forget(expired.filter(pk=name)) and _drop(Xorb, name) for name in expired.values_list("pk", flat=True))
 
 

@@ -158,7 +158,11 @@ def open_bytes(entry: Entry, start: int, end: int) -> "Reader | Span":
 
     Raises StoreUnavailable, for what the store has lost too.
     """
-    key = Keys.blob(entry.sha256)
+    return open_object(Keys.blob(entry.sha256), start, end)
+
+
+def open_object(key: str, start: int, end: int) -> "Reader | Span":
+    """The same for any object that a row names."""
     path = blobs.store().local_path(key)
     try:
         return Span(path, start, end) if path else blobs.store().open(key, start, end)

@@ -3,15 +3,16 @@
 import re
 from urllib.parse import quote
 
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
 
 from hub.hf import bodies, shapes
 from hub.hf.addresses import locate, next_page
 from hub.hf.dialect import Route, answer, refuse
 from hub.hf.shapes import JSON
-from hub.origin import address_of
+from hub.origin import address_of, origin
 from hub.sending import send
-from registry import manifest, pull
+from registry import manifest, pull, xetfiles
 from registry.errors import FileNotFound, RegistryError
 from registry.manifest import Entry
 from registry.models import Revision
@@ -41,6 +42,8 @@ class Tree(Route):
         page = rest[:limit]
         if is_expanded:
             _expand(page, revision)
+        if settings.XET_READ:
+            _name_for_xet(page)
         response = answer(page)
         if len(rest) > limit:
             response["Link"] = next_page(request, cursor=page[-1]["path"], limit=str(limit))
@@ -88,6 +91,14 @@ def _expand(shown: list[JSON], revision: Revision) -> None:
             item["securityFileStatus"] = shapes.UNSCANNED
 
 
+def _name_for_xet(shown: list[JSON]) -> None:
+    """Add the Xet hash to the files that can be read so; clients skip asking for the headers then."""
+    known = xetfiles.offered(item["lfs"]["oid"] for item in shown if "lfs" in item)
+    for item in shown:
+        if file_id := known.get(item.get("lfs", {}).get("oid", "")):
+            item["xetHash"] = file_id
+
+
 class Resolve(Route):
     """HEAD and GET /{id}/resolve/{rev}/{path}"""
 
@@ -102,6 +113,10 @@ class Resolve(Route):
         response = file_response(request, entry)
         for header, value in _facts(entry, is_signed=response.has_header("Location")).items():
             response[header] = value
+        if settings.XET_READ and entry.is_lfs and (file_id := xetfiles.offered([entry.sha256]).get(entry.sha256)):
+            response["X-Xet-Hash"] = file_id
+            kind, commit = f"{self.type}s/{adapter.full_name}", revision.oid
+            response["Link"] = f'<{origin(request)}/api/{kind}/xet-read-token/{commit}>; rel="xet-auth"'
         if request.method == "GET" and _is_counted(entry):
             pull.note_download(adapter, str(self.caller.user.pk if self.caller.user else address_of(request)))
         return _at_commit(response, revision)

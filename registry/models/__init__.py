@@ -1,7 +1,7 @@
 """The nouns of the registry; what may be done with them is in the module of the same name one level up."""
 
 from registry.models.adapters import Adapter, Ref, RetiredName, Revision, RevisionFile
-from registry.models.blobs import Blob, Possession, Upload, Xorb
+from registry.models.blobs import Blob, Possession, Upload, XetFile, Xorb
 from registry.models.collections import Collection, CollectionItem
 from registry.models.devices import DeviceLogin
 from registry.models.discussions import Discussion, DiscussionEvent
@@ -48,5 +48,6 @@ __all__ = [
     "Watch",
     "Webhook",
     "WorkerHeartbeat",
+    "XetFile",
     "Xorb",
 ]

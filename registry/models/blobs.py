@@ -62,3 +62,24 @@ class Xorb(models.Model):
     class Meta:
         constraints = [models.CheckConstraint(condition=Q(hash__regex=SHA256), name="xorb_hash_shape")]
         indexes = [models.Index(fields=["last_used_at"], name="xorb_last_used_at")]
+
+
+class XetFile(models.Model):
+    """How a proven file is put together from chunks of xorbs; a way to read it, true while those are kept."""
+
+    file_id = models.CharField(max_length=64, primary_key=True)  # Xet's own text form
+    sha256 = models.CharField(max_length=64, db_index=True)  # no foreign key: the sweep of blobs waits for nobody
+    size = models.BigIntegerField()
+    terms = models.JSONField()  # [[xorb, first chunk, chunk after the last, raw size in bytes], …]
+    created_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(condition=Q(file_id__regex=SHA256), name="xet_file_id_shape"),
+            models.CheckConstraint(condition=Q(sha256__regex=SHA256), name="xet_file_sha256_shape"),
+        ]
+
+    @property
+    def xorbs(self) -> set[str]:
+        """The names of the xorbs it is made of."""
+        return {str(term[0]) for term in self.terms}

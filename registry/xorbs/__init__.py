@@ -17,10 +17,12 @@ __all__ = [
     "MAX_SHARD_BYTES",
     "MAX_XORB_BYTES",
     "File",
+    "Index",
     "Shard",
     "Source",
     "Term",
     "assemble",
+    "index",
     "prove",
     "read_shard",
     "receive",
@@ -73,6 +75,11 @@ def assemble(file: File, sizes: Mapping[str, int]) -> Iterator[bytes]:
         with _open(term.xorb, start, end) as reader:
             for chunk in chunks.read_chunks(reader):
                 yield chunk.raw
+
+
+def index(name: str, size: int) -> Index:
+    """Return what is in a kept xorb whose chunks have `size` bytes. Raises XorbUnknown."""
+    return _index(name, size)
 
 
 def _index_of(term: Term, sizes: Mapping[str, int]) -> Index:

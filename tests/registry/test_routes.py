@@ -56,6 +56,8 @@ api/{kind}/<full_name>/xet-read-token/<rev>                  GET adapter:downloa
 api/{kind}/<full_name>/xet-write-token/<rev>                 GET adapter:push
 xet/v1/xorbs/default/<name>                                  POST ticket
 xet/v1/shards                                                POST ticket
+xet/v1/reconstructions/<file_id>                             GET ticket
+xet/v1/ranges                                                GET ticket
 xet/shards                                                   POST ticket
 xet/v1/telemetry                                             POST anyone
 v1/telemetry                                                 POST anyone
@@ -264,7 +266,7 @@ def ask(address: str, method: str, name: str, who: dict | None = None, body: dic
     given = {"ns": "acme", "name": name, "full_name": f"acme/{name}", "rev": "main", "path": ".gitattributes"}
     given |= {"tail": "main/.gitattributes", "org": "acme", "user": "erin", "id": "1", "token_id": "1", "number": "1"}
     given |= {"topic": "x", "rest": "main/x", "status": "pending", "slug": f"x-{'0' * 24}"}
-    given |= {"item": "1", "delivery": "1", "sha256": "0" * 64, "comment": "1"}
+    given |= {"item": "1", "delivery": "1", "sha256": "0" * 64, "file_id": "0" * 64, "comment": "1"}
     if "/tree/<tail>" in address:
         given["tail"] = "main"
     if "commit/<rev>" in address and not address.startswith("api"):
@@ -389,7 +391,7 @@ def test_a_bad_token_is_never_taken_for_nobody(world, address, method, permissio
     if method == "*" or permission in {"machine", "admin"} or not address.startswith(("api/", "xet/")):
         return
     answer = ask(address, method, "public", {"token": "hf_was_revoked_long_ago"}, type=type)
-    exempt = {"api/credentials/revoke", "api/v1/openapi.json", "api/v1/docs", "xet/v1/telemetry"}
+    exempt = {"api/credentials/revoke", "api/v1/openapi.json", "api/v1/docs", "xet/v1/telemetry", "xet/v1/ranges"}
     assert answer.status_code == 401 or address in exempt, answer.content[:200]
 
 

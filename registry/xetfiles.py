@@ -1,0 +1,96 @@
+"""Reading by Xet: which files can be put together again from kept xorbs, and of which pieces.
+
+Only what shards proved is written down here (registry/intake.py). A file is offered while every xorb of it is kept, and
+being offered keeps them: clients that were told a Xet hash insist on it.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+
+from django.utils import timezone
+
+from registry import downloads, xorbs
+from registry.errors import FileNotFound
+from registry.models import Adapter, XetFile, Xorb
+from registry.policy import Caller
+from registry.xorbs import hashes
+
+KEEP_SECONDS = 24 * 3600  # how often a use is written down
+MOST_TERMS = 4096  # of a file that is offered for reading: one in more pieces is faster whole
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Chunks [start, end) of a kept xorb: `size` bytes of the file, bytes [first, last) of the stored xorb."""
+
+    xorb: str
+    start: int
+    end: int
+    size: int
+    first: int
+    last: int
+
+
+def note(file: xorbs.File) -> None:
+    """Write down how a proven file is made; the newest way wins, because its xorbs live longest."""
+    terms = [[term.xorb, term.start, term.end, term.size] for term in file.terms]
+    if len(terms) <= MOST_TERMS:
+        XetFile.objects.update_or_create(
+            pk=hashes.text(file.file_id), defaults={"sha256": file.sha256, "size": file.size, "terms": terms}
+        )
+
+
+def offered(digests: Iterable[str]) -> dict[str, str]:
+    """Return sha256 → file id of those files whose xorbs are all here, and stay for as long as clients may ask."""
+    found = {row.sha256: row for row in XetFile.objects.filter(sha256__in=set(digests)).order_by("created_at")}
+    wanted = {name for row in found.values() for name in row.xorbs}
+    kept = _kept(wanted)
+    return {sha256: row.file_id for sha256, row in found.items() if row.xorbs <= kept.keys()}
+
+
+def _kept(names: set[str]) -> dict[str, int]:
+    """Return name → size of the xorbs that are here, and let those that nobody used for a day live on."""
+    rows = {row.pk: row for row in Xorb.objects.filter(pk__in=names)}
+    before = timezone.now() - timedelta(seconds=KEEP_SECONDS)
+    if stale := [name for name, row in rows.items() if row.last_used_at < before]:
+        Xorb.objects.filter(pk__in=stale).update(last_used_at=timezone.now())
+        rows = {row.pk: row for row in Xorb.objects.filter(pk__in=names)}  # the sweep may have been faster
+    return {name: row.size for name, row in rows.items()}
+
+
+def pieces(adapter: Adapter, file_id: str, start: int, end: int | None, *, by: Caller) -> tuple[list[Piece], int]:
+    """Return what bytes [start, end) of a file are made of, and how many bytes to skip at the beginning.
+
+    Cut at chunks. An empty list means that the file ends before `start`. Raises FileNotFound unless a revision of this
+    adapter that the caller may download has the file, and all of it is here.
+    """
+    row = XetFile.objects.filter(pk=file_id).first()
+    kept = _kept(row.xorbs) if row else {}
+    if row is None or not row.xorbs <= kept.keys() or row.sha256 not in downloads.named(adapter, {row.sha256}, by):
+        raise FileNotFound(f"Entry not found: there is no file {file_id[:64]!r} to read here.")
+    found: list[Piece] = []
+    at, skip = 0, 0
+    stop = row.size if end is None else min(end, row.size)
+    for xorb, first, last, size in row.terms:
+        if at < stop and at + size > start:
+            piece, before = _cut(xorbs.index(xorb, kept[xorb]), xorb, first, last, start - at, stop - at)
+            skip = skip if found else start - at - before
+            found.append(piece)
+        at += size
+    return found, max(0, skip)
+
+
+def _cut(index: xorbs.Index, xorb: str, first: int, last: int, start: int, stop: int) -> tuple[Piece, int]:
+    """Return the chunks of a term that hold its bytes [start, stop), and how many bytes lie before them."""
+    chunks = list(_spans(index, first, last))
+    inside = [(number, at, size) for number, at, size in chunks if at + size > start and at < stop]
+    begin, end = inside[0][0], inside[-1][0] + 1
+    return Piece(xorb, begin, end, sum(size for *_, size in inside), *index.span(begin, end)), inside[0][1]
+
+
+def _spans(index: xorbs.Index, first: int, last: int) -> Iterator[tuple[int, int, int]]:
+    at = 0
+    for number, (_, size) in enumerate(index.chunks(first, last), first):
+        yield number, at, size
+        at += size

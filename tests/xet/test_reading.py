@@ -1,0 +1,180 @@
+"""Reading by Xet: what a reconstruction says, who may have it, and the real hf_xet reading through it."""
+
+import io
+import random
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from django.test import Client as Browser
+from django.utils import timezone
+
+from hub.xet import tickets
+from hub.xet.tickets import Scope
+from registry import intake, people, xetfiles
+from registry.models import Adapter, XetFile, Xorb
+from registry.xorbs import hashes
+from tests import live
+from tests.clients import Client
+from tests.hf.wire import Wire, header, lfs_file, sha256
+from tests.live import TOKENS, Hub
+from tests.xet import build
+
+NAME = "acme/adapter"
+CONTENT = build.noise(180_000, 9)
+
+
+@pytest.fixture
+def pushed(cast, store, settings) -> str:
+    """A file of four chunks of 50,000 bytes, delivered by Xet and committed; returns its file id."""
+    settings.XET_READ, settings.DOORBELL = True, "tests.hf.wire.ring"
+    adapter, alice = cast.adapter(NAME), cast.session("alice")
+    xorb, shard = build.whole(CONTENT)
+    intake.receive_xorb(adapter, xorb.name, io.BytesIO(xorb.data), by=alice)
+    intake.receive_shard(adapter, io.BytesIO(shard), by=alice)
+    assert Wire(cast).commit(NAME, header(), lfs_file("w.bin", CONTENT)).status_code == 200
+    return XetFile.objects.get(sha256=sha256(CONTENT)).pk
+
+
+def ask(cast, file_id: str, who: str = "carol", name: str = NAME, **headers: str):
+    adapter = cast_adapter(name)
+    ticket, _ = tickets.issue(adapter, Scope.READ, people.caller_of_token(cast.token(who)))
+    return Browser().get(f"/xet/v1/reconstructions/{file_id}", headers={"Authorization": f"Bearer {ticket}", **headers})
+
+
+def cast_adapter(full_name: str) -> Adapter:
+    return Adapter.objects.get(name=full_name.partition("/")[2])
+
+
+def fetched(answer) -> bytes:
+    """Put the answer's terms together as a client does."""
+    told, data = answer.json(), b""
+    for term in told["terms"]:
+        [place] = [one for one in told["fetch_info"][term["hash"]] if one["range"] == term["range"]]
+        span = place["url_range"]
+        got = Browser().get(
+            "/" + place["url"].split("/", 3)[3], headers={"Range": f"bytes={span['start']}-{span['end']}"}
+        )
+        assert got.status_code == 206
+        packed, raw = b"".join(got), b""
+        assert len(packed) == span["end"] - span["start"] + 1
+        while packed:
+            size = int.from_bytes(packed[1:4], "little")
+            raw, packed = raw + packed[8 : 8 + size], packed[8 + size :]
+        assert len(raw) == term["unpacked_length"]
+        data += raw
+    return data[told["offset_into_first_range"] :]
+
+
+@pytest.mark.parametrize(
+    ("start", "end"), [(0, 180_000), (0, 1), (49_999, 50_001), (60_000, 70_000), (179_999, 180_000)]
+)
+def test_any_range_of_a_file_is_put_together_from_as_few_chunks_as_hold_it(cast, pushed, start: int, end: int):
+    answer = ask(cast, pushed, Range=f"bytes={start}-{end - 1}")
+    assert answer.status_code == 200
+    assert fetched(answer)[: end - start] == CONTENT[start:end]
+    [term] = answer.json()["terms"]
+    assert term["range"] == {"start": start // 50_000, "end": (end - 1) // 50_000 + 1}
+
+
+def test_the_whole_file_and_what_lies_behind_it(cast, pushed):
+    assert fetched(ask(cast, pushed)) == CONTENT
+    assert ask(cast, pushed, Range="bytes=180000-").status_code == 416
+
+
+def test_a_file_is_read_where_a_revision_names_it_and_by_who_may_download(cast, pushed):
+    cast.adapter("carol/other", by="carol")
+    assert ask(cast, pushed, name="carol/other").status_code == 404
+    assert ask(cast, "0" * 64).status_code == 404
+    assert Browser().get(f"/xet/v1/reconstructions/{pushed}").status_code == 401
+    adapter = cast_adapter(NAME)
+    adapter.private = True
+    adapter.save()
+    assert ask(cast, pushed).status_code in {401, 404}
+    assert fetched(ask(cast, pushed, who="erin")) == CONTENT
+
+
+def test_the_address_of_a_piece_gives_that_piece_alone(cast, pushed):
+    [[place]] = ask(cast, pushed, Range="bytes=60000-70000").json()["fetch_info"].values()
+    path = "/" + place["url"].split("/", 3)[3]
+    first, last = place["url_range"]["start"], place["url_range"]["end"]
+    assert len(b"".join(Browser().get(path))) == last - first + 1
+    for outside in (f"bytes=0-{last}", f"bytes={last + 1}-{last + 9}", "bytes=-1000000"):
+        assert Browser().get(path, headers={"Range": outside}).status_code == 416
+    assert Browser().get(path[:-1] + "-").status_code == 403
+
+
+def test_the_hash_is_said_while_every_xorb_is_there_and_saying_it_keeps_them(cast, pushed, settings):
+    def said() -> tuple[str, str]:
+        head = Wire(cast).ask("HEAD", f"/{NAME}/resolve/main/w.bin")
+        tree = {one["path"]: one for one in Wire(cast).get(f"/api/models/{NAME}/tree/main").json()}
+        return head.headers.get("X-Xet-Hash", ""), tree["w.bin"].get("xetHash", "")
+
+    long_ago = timezone.now() - timedelta(days=30)
+    Xorb.objects.update(last_used_at=long_ago)
+    assert said() == (pushed, pushed)
+    assert not Xorb.objects.filter(last_used_at=long_ago).exists()
+    settings.XET_READ = False
+    assert said() == ("", "")
+    settings.XET_READ = True
+    Xorb.objects.all().delete()
+    assert said() == ("", "")
+    assert ask(cast, pushed).status_code == 404
+
+
+def test_a_file_in_too_many_pieces_is_not_offered(cast, pushed, monkeypatch):
+    monkeypatch.setattr(xetfiles, "MOST_TERMS", 0)
+    XetFile.objects.all().delete()
+    xorb, _ = build.whole(CONTENT)
+    intake.receive_shard(cast_adapter(NAME), io.BytesIO(build.whole(CONTENT)[1]), by=cast.session("alice"))
+    assert not XetFile.objects.exists()
+    assert hashes.parse(xorb.name)
+
+
+@pytest.fixture(scope="module")
+def on_files(tmp_path_factory) -> Iterator[Hub]:
+    """A hub that offers reading by Xet, on files."""
+    with live.hub(tmp_path_factory.mktemp("reads") / "data", XET_READ="on") as hub:
+        yield hub
+
+
+@pytest.fixture(scope="module")
+def on_s3(tmp_path_factory, s3_server) -> Iterator[Hub]:
+    """The same on S3."""
+    store = s3_server.url(f"reads-{random.randrange(1 << 40)}")
+    with live.hub(tmp_path_factory.mktemp("reads-s3") / "data", BLOBS=store, XET_READ="on") as hub:
+        yield hub
+
+
+READS = """
+import os, shutil, sys
+from huggingface_hub import HfApi, constants
+api, repo = HfApi(), sys.argv[1]
+api.create_repo(repo)
+data = os.urandom(3 << 20) * 2 + os.urandom(1 << 20)
+open(sys.argv[2], "wb").write(data)
+api.upload_file(repo_id=repo, path_or_fileobj=sys.argv[2], path_in_repo="x.bin")
+shutil.rmtree(constants.HF_XET_CACHE if hasattr(constants, "HF_XET_CACHE") else "/nonexistent", ignore_errors=True)
+assert open(api.hf_hub_download(repo, "x.bin"), "rb").read() == data
+assert open(api.snapshot_download(repo) + "/x.bin", "rb").read() == data
+"""
+
+
+@pytest.mark.parametrize("release", ["2.4.0", "0.36.2"])
+@pytest.mark.parametrize("store", ["on_files", pytest.param("on_s3", marks=pytest.mark.s3)])
+def test_stock_clients_read_by_xet(request, tmp_path: Path, release: str, store: str):
+    hub: Hub = request.getfixturevalue(store)
+    before = hub.log("web").count('"message": "GET /xet/v1/reconstructions/')
+    if release == "0.36.2":
+        Client("2.4.0", hub.url, TOKENS["alice"], tmp_path / "first").python(
+            READS.split("shutil.rmtree")[0], (repo := f"alice/read{random.randrange(1 << 40)}"), tmp_path / "x.bin"
+        )
+        program = "import sys; from huggingface_hub import hf_hub_download as get\n"
+        program += "assert open(get(sys.argv[1], 'x.bin'), 'rb').read() == open(sys.argv[2], 'rb').read()"
+        client = Client(release, hub.url, TOKENS["alice"], tmp_path / "home")
+        client.python(program, repo, tmp_path / "x.bin")
+    else:
+        client = Client(release, hub.url, TOKENS["alice"], tmp_path / "home")
+        client.python(READS, f"alice/read{random.randrange(1 << 40)}", tmp_path / "x.bin")
+    assert hub.log("web").count('"message": "GET /xet/v1/reconstructions/') > before
