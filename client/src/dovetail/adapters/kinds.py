@@ -47,7 +47,11 @@ def is_number_table(value: object) -> bool:
 
 def is_token_table(value: object) -> bool:
     lists = value.values() if isinstance(value, dict) else [value]
-    return value is None or all(isinstance(item, list) and all(map(is_whole, item)) and item for item in lists)
+    return value is None or all(isinstance(item, list) and item and all(map(is_index, item)) for item in lists)
+
+
+def is_index(value: object) -> bool:
+    return type(value) is int and value >= 0
 
 
 def is_whole_or_none(value: object) -> bool:

@@ -8,8 +8,9 @@ from functools import cached_property
 
 from dovetail.adapters import config as configs
 from dovetail.adapters.kinds import HEADS
-from dovetail.adapters.patterns import Pattern
+from dovetail.adapters.patterns import STEPS, Pattern, PatternError
 
+MAX_PATTERNS = 256
 ALL_LINEAR = "all-linear"
 PLAIN = re.compile(r"[A-Za-z0-9_.\-]+")  # of our own making and linear; a stranger's pattern never reaches `re`
 
@@ -120,7 +121,11 @@ class PatternTable:
         table: Mapping[str, float] = value if isinstance(value, dict) else {}
         self._numbers = list(table.values())
         self._plain = {key: at for at, key in enumerate(table) if PLAIN.fullmatch(key)}
-        self._patterns = [(at, Pattern(rf"(.*\.)?({key})$")) for at, key in enumerate(table) if key not in self._plain]
+        odd = [(at, key) for at, key in enumerate(table) if key not in self._plain]
+        if len(odd) > MAX_PATTERNS:
+            raise PatternError(f"it holds {len(odd):,} patterns, more than the {MAX_PATTERNS} allowed")
+        share = STEPS // max(1, len(odd))  # one budget for the whole table, however many patterns there are
+        self._patterns = [(at, Pattern(rf"(.*\.)?({key})$", share)) for at, key in odd]
 
     def get(self, module: str, default: float) -> float:
         if not self._numbers:
