@@ -43,9 +43,12 @@ def pickle(folder: Folder) -> str | Finding:
 def _unsafe(path: str, found: pickles.Pickle) -> Finding:
     more = found.imports - pickles.TENSOR_IMPORTS
     what = f"would import {some(more)}" if more else found.reason
+    delete = f"Delete {path} from the repository: it is state of the training, of no use to others."
     return failed(
-        f"{path} is a pickle and {what}; it was not opened.", TO_SAFETENSORS, file=path, imports=sorted(more)[:20]
-    )
+        f"{path} is a pickle and {what}; it was not opened.",
+        delete if _is_training_state(path) else TO_SAFETENSORS,
+        file=path, imports=sorted(more)[:20],
+    )  # fmt: skip
 
 
 def _is_training_state(path: str) -> bool:
