@@ -1,7 +1,18 @@
 """The engine's end of the pipe: readiness, jobs, streamed checks, limits, and a base that nothing can change."""
 
 from dovetail.adapters import checks
-from tests.adapters import TINY_BERT, config, extra_tensor, facts_of, lora, prompt, weights, write
+from tests.adapters import (
+    TINY_BERT,
+    config,
+    extra_tensor,
+    facts_of,
+    hostile_pickle,
+    lora,
+    prompt,
+    weights,
+    with_file,
+    write,
+)
 from tests.engine.test_saboteurs import failures
 
 
@@ -104,3 +115,22 @@ def test_the_number_of_a_module_is_the_one_that_peft_would_take(bert, tmp_path):
         files = config(alpha_pattern={first: 1e9, "attention.self.query": 8})(lora())
         verdict = bert.validate(write(files, tmp_path / str(number)), facts_of(files))
         assert check_of(verdict, "tensors.scale")["outcome"] == "warned"
+
+
+def test_the_copies_of_a_head_that_peft_saves_with_every_bias_are_looked_past(bert, tmp_path):
+    """With bias='all' save_pretrained() writes the head's bias three times; loaders take the one in its own place."""
+    copies = ("modules_to_save", "original_module")
+    files = weights(
+        lambda t: t | {f"base_model.model.classifier.{c}.bias": t["base_model.model.classifier.bias"] for c in copies}
+    )(lora())
+    verdict = bert.validate(write(config(bias="all")(files), tmp_path / "all"), facts_of(files))
+    assert failures(verdict) == [], verdict["checks"]
+    verdict = bert.validate(write(files, tmp_path / "none"), facts_of(files))
+    assert failures(verdict) == ["fit.unexpected"]
+
+
+def test_the_state_of_a_training_is_to_be_deleted_and_not_saved_again(bert, tmp_path):
+    files = with_file("optimizer.pt", hostile_pickle())(lora())
+    verdict = bert.validate(write(files, tmp_path), facts_of(files))
+    assert failures(verdict) == ["file.pickle"]
+    assert check_of(verdict, "file.pickle")["fix"].startswith("Delete optimizer.pt")

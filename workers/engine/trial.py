@@ -19,6 +19,7 @@ from peft.tuners.tuners_utils import BaseTunerLayer
 
 from dovetail.adapters.description import WEIGHTS
 from dovetail.adapters.folder import Folder
+from dovetail.adapters.layout import HEAD_COPIES
 from dovetail.adapters.library.contents import Library
 from workers.engine import jail, library
 from workers.engine.evals.rows import Rows
@@ -72,7 +73,8 @@ class Trial:
             )  # what PEFT warns of is accounted for by name, here and in the checks of fit
             model = wrap(self.base, config, NAME)
             said = model.load_adapter(str(loader), NAME, is_trainable=False)
-        odd = [key for key in (*said.missing_keys, *said.unexpected_keys) if key != "prompt_embeddings"]
+        told = [key for key in (*said.missing_keys, *said.unexpected_keys) if not key.endswith(HEAD_COPIES)]
+        odd = [key for key in told if key != "prompt_embeddings"]
         return model.eval(), odd
 
     def _grow(self) -> None:

@@ -27,11 +27,8 @@ def error(trial: Trial) -> str | Finding:
 
 
 def changed_base(trial: Trial) -> str | Finding:
-    allowed = (
-        {name.removeprefix(trial.folder.kind.prefix).replace(".base_layer", "") for name in trial.folder.layout.biases}
-        if trial.folder.kind
-        else set()
-    )
+    kind = trial.folder.kind
+    allowed = {_in_base(name.removeprefix(kind.prefix)) for name in trial.folder.layout.biases} if kind else set()
     changed = [
         full.lstrip(".")
         for (table, name, full), wanted in trial.originals
@@ -44,3 +41,8 @@ def changed_base(trial: Trial) -> str | Finding:
         "Save only the adapter's own weights.",
         tensors=changed[:20],
     )
+
+
+def _in_base(name: str) -> str:
+    """The name a parameter had before PEFT wrapped its module."""
+    return name.replace(".base_layer", "").replace(".original_module", "")

@@ -12,6 +12,8 @@ from dovetail.adapters.selection import Selection
 
 PROMPT = "prompt_embeddings"
 EMBEDDINGS = ("embed_tokens", "lm_head", "wte", "word_embeddings", "shared", "embed_out")
+# With bias="all" PEFT saves every parameter called bias: those of a wrapped head too, which loaders then look past.
+HEAD_COPIES = (".modules_to_save.bias", ".original_module.bias")
 HEAD_ENDS = ("classifier.weight", "score.weight", "out_proj.weight", "qa_outputs.weight")
 
 Tensors = dict[str, TensorInfo]
@@ -70,6 +72,8 @@ def _sort(found: Layout, name: str, tensor: TensorInfo, config: Config, kind: Ki
         found.modules.setdefault(module, {})[parameter] = tensor
     elif _looks_adapted(path):
         found.unused[name] = tensor
+    elif path.endswith(HEAD_COPIES) and config.get("bias") == "all":
+        found.biases[name] = tensor
     elif selection.is_saved(module):
         found.saved[name] = tensor
     elif _embedding_name(path) in EMBEDDINGS and path.endswith(".weight"):
