@@ -28,7 +28,10 @@ MAX_TEXT = 1800
 MEMORY_FIX = "Make it smaller: a lower rank, fewer target modules, no whole embeddings."
 LOAD_FIX = "Load it yourself, as its library does, on the base it names, and save it again."
 CRASH_FIX = "Nothing to do for the author: the operators of this hub see it, and it is tried again."
-ROWS_FIX = "See docs/checks.md for the form of a row."
+ROWS_FIX = (
+    'Write one JSON object a line, such as {"text": "…", "label": 0} for classification; '
+    "the page docs/checks has the form for each task."
+)
 STATIC_IDS = tuple(IDS)
 MEMORY_WORDS = (
     "can't allocate memory",
