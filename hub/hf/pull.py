@@ -110,14 +110,16 @@ class Resolve(Route):
             pull.require_served(revision, self.caller)
         except RegistryError as error:
             return _at_commit(refuse(error, self.caller), revision)
-        response = file_response(request, entry)
+        # Never for HEAD: the Hub's clients take their metadata from it, and a 304 has none.
+        same = request.method == "GET" and _has_already(request.headers.get("If-None-Match", ""), entry)
+        response = HttpResponse(status=304) if same else file_response(request, entry)
         for header, value in _facts(entry, is_signed=response.has_header("Location")).items():
             response[header] = value
         if settings.XET_READ and entry.is_lfs and (file_id := xetfiles.offered([entry.sha256]).get(entry.sha256)):
             response["X-Xet-Hash"] = file_id
             kind, commit = f"{self.type}s/{adapter.full_name}", revision.oid
             response["Link"] = f'<{origin(request)}/api/{kind}/xet-read-token/{commit}>; rel="xet-auth"'
-        if request.method == "GET" and _is_counted(entry):
+        if request.method == "GET" and not same and _is_counted(entry):
             pull.note_download(adapter, str(self.caller.user.pk if self.caller.user else address_of(request)))
         return _at_commit(response, revision)
 
@@ -126,6 +128,11 @@ def _at_commit(response: HttpResponseBase, revision: Revision) -> HttpResponseBa
     # Also on 404: without it clients cannot remember that a file does not exist, and ask again on every load.
     response["X-Repo-Commit"] = revision.oid
     return response
+
+
+def _has_already(header: str, entry: Entry) -> bool:
+    etag = f'"{entry.sha256 if entry.is_lfs else entry.git_oid}"'
+    return etag in {one.strip().removeprefix("W/") for one in header.split(",")}
 
 
 def _is_counted(entry: Entry) -> bool:
