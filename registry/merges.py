@@ -53,16 +53,11 @@ def combine(
             del merged[path]
         else:
             merged[path] = proposed
-    return merged, conflicts or _collisions(merged, theirs)
-
-
-def _collisions(merged: Mapping[str, Entry], theirs: Mapping[str, Entry]) -> list[str]:
-    """The proposed paths, where the files as a whole could not lie beside each other (a and a/b, README and readme)."""
     try:
         names.check_tree(merged)
-    except PathInvalid:
-        return sorted(path for path in theirs if merged.get(path) == theirs[path])[:MAX_NAMED]
-    return []
+    except PathInvalid:  # a and a/b, README and readme: each side alone was fine
+        conflicts = conflicts or sorted(path for path in theirs if theirs[path] != begun.get(path))
+    return merged, conflicts
 
 
 def merge(discussion: Discussion, by: Caller, text: str = "") -> Revision:

@@ -13,7 +13,8 @@ from rest_framework import exceptions
 from rest_framework.response import Response
 
 from hub.errors import face
-from registry.errors import RegistryError
+from hub.moved import at_new_name
+from registry.errors import AdapterMoved, RegistryError
 
 CONTENT_TYPE = "application/problem+json"
 log = logging.getLogger(__name__)
@@ -66,7 +67,10 @@ FOREIGN = {
 def answer(exception: Exception, context: Mapping[str, Any]) -> Response:
     """Turn whatever a view raised into a problem document; the exception handler named in settings."""
     problem = _problem(exception) or _accident(exception, context)
-    return Response(problem.document(), problem.status, headers=dict(problem.headers), content_type=CONTENT_TYPE)
+    headers = dict(problem.headers)
+    if isinstance(exception, AdapterMoved):
+        headers["Location"] = at_new_name(context["request"], exception)
+    return Response(problem.document(), problem.status, headers=headers, content_type=CONTENT_TYPE)
 
 
 def _problem(exception: Exception) -> Problem | None:

@@ -10,7 +10,7 @@ from rest_framework.response import Response
 
 from hub.api import pages, shapes
 from hub.api.asking import View
-from registry import adapters, facts, policy, pull, verdicts, views
+from registry import facts, moves, policy, pull, verdicts, views
 from registry.facts import Facts
 from registry.manifest import Entry
 from registry.models import Adapter, Revision, Verdict
@@ -26,7 +26,7 @@ class Revisions(View):
     )
     def get(self, request: Request, ns: str, name: str) -> Response:
         asked = pages.parameters(request, shapes.HistoryPaging)
-        adapter = adapters.find(f"{ns}/{name}", self.caller, Permission.BROWSE)
+        adapter = moves.find(f"{ns}/{name}", self.caller, Permission.BROWSE)
         start = pull.resolve(adapter, asked.get("cursor") or asked["rev"])
         rows = pull.history(start, asked["limit"] + 1)
         shown, states = rows[: asked["limit"]], _states(rows)
@@ -81,7 +81,7 @@ def _view(revision: Revision, entry: Entry, view: str, base: str) -> HttpRespons
 
 def resolved(full_name: str, rev: str, by: Caller, permission: Permission = Permission.BROWSE) -> Revision:
     """Return the revision that a name means, if the caller may have the adapter."""
-    adapter: Adapter = adapters.find(full_name, by, permission)
+    adapter: Adapter = moves.find(full_name, by, permission)
     revision = pull.resolve(adapter, rev)
     revision.adapter = adapter  # loaded already, with its namespace
     return revision

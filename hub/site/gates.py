@@ -6,7 +6,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from hub.site.head import Head
 from hub.site.visitor import caller, person
-from registry import adapters, gates, pull
+from registry import gates, moves, pull
 from registry.errors import RegistryError, ValueInvalid
 from registry.models import AccessRequest
 from registry.policy import Permission
@@ -17,7 +17,7 @@ SHOWN = 100  # requests of one state on a page; clients list them all
 @require_POST
 def ask(request: HttpRequest, ns: str, name: str, type: str = "model") -> HttpResponse:
     """Ask for the files, and go back to the adapter's page, which says how that stands."""
-    adapter = adapters.find(f"{ns}/{name}", caller(request), Permission.BROWSE, type=type)
+    adapter = moves.find(f"{ns}/{name}", caller(request), Permission.BROWSE, type=type)
     person(request)
     gates.ask(adapter, caller(request), request.POST.get("text", ""))
     return HttpResponseRedirect(f"/{'datasets/' if type == 'dataset' else ''}{adapter.full_name}")
@@ -27,7 +27,7 @@ def ask(request: HttpRequest, ns: str, name: str, type: str = "model") -> HttpRe
 def access(request: HttpRequest, ns: str, name: str, type: str = "model") -> HttpResponse:
     """Show who asked and who is in; POST decides one request, lets somebody in, or moves the gate."""
     by = caller(request)
-    adapter = adapters.find(f"{ns}/{name}", by, Permission.CONFIGURE, type=type)
+    adapter = moves.find(f"{ns}/{name}", by, Permission.CONFIGURE, type=type)
     head = Head(adapter, pull.resolve(adapter, "main"), "main", by)
     error = None
     if request.method == "POST":

@@ -12,7 +12,7 @@ from django.views.decorators.http import require_safe
 
 from hub.site.proof import Proof, proof
 from hub.site.visitor import caller
-from registry import adapters, facts, gates, policy, pull, refs, social, verdicts
+from registry import discussions, facts, gates, moves, policy, pull, refs, social, verdicts
 from registry.errors import RegistryError
 from registry.facts import Facts
 from registry.manifest import Entry
@@ -65,6 +65,11 @@ class Head:
     @cached_property
     def versions(self) -> int:
         return self.adapter.revisions.count()
+
+    @cached_property
+    def talks(self) -> int:
+        """How many discussions are open."""
+        return discussions.open_count(self.adapter)
 
     @cached_property
     def may_write(self) -> bool:
@@ -138,7 +143,7 @@ def adapter_page(view: Callable[..., HttpResponse]) -> Callable[..., HttpRespons
         request: HttpRequest, ns: str, name: str, rev: str = "main", type: str = "model", **route: Any
     ) -> HttpResponse:
         by = caller(request)
-        adapter = adapters.find(f"{ns}/{name}", by, type=type)
+        adapter = moves.find(f"{ns}/{name}", by, type=type)
         if adapter.is_quarantined:
             error = policy.quarantined(adapter)
             return render(request, "site/quarantined.html", {"adapter": adapter, "error": error})

@@ -9,7 +9,15 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 
 from hub.errors import face
-from registry.errors import AdapterNotFound, NamespaceNotFound, RegistryError, SignInRequired, ValueInvalid
+from hub.moved import at_new_name
+from registry.errors import (
+    AdapterMoved,
+    AdapterNotFound,
+    NamespaceNotFound,
+    RegistryError,
+    SignInRequired,
+    ValueInvalid,
+)
 
 View = Callable[..., HttpResponse]
 
@@ -39,6 +47,8 @@ def _refuse_nul(request: HttpRequest) -> None:
 
 def refusal(request: HttpRequest, error: RegistryError) -> HttpResponse:
     """The page for a refusal: missing and hidden things look the same, strangers are asked to sign in first."""
+    if isinstance(error, AdapterMoved):
+        return HttpResponse(status=face(error).status, headers={"Location": at_new_name(request, error)})
     if isinstance(error, SignInRequired):
         return HttpResponseRedirect(f"/login?{urlencode({'next': request.get_full_path()})}")
     status = face(error).status

@@ -4,7 +4,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.views.decorators.http import require_POST
 
 from hub.site.visitor import caller, person
-from registry import adapters, people, social
+from registry import moves, people, social
 from registry.policy import Permission
 
 
@@ -12,7 +12,7 @@ from registry.policy import Permission
 def like(request: HttpRequest, ns: str, name: str, type: str = "model") -> HttpResponse:
     """Like, or with `undo` no longer like, and show the adapter again."""
     by = caller(request)
-    adapter = adapters.find(f"{ns}/{name}", by, Permission.BROWSE, type=type)
+    adapter = moves.find(f"{ns}/{name}", by, Permission.BROWSE, type=type)
     person(request)
     (social.unlike if request.POST.get("undo") else social.like)(adapter, by)
     return HttpResponseRedirect(f"/{'datasets/' if type == 'dataset' else ''}{adapter.full_name}")
