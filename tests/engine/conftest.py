@@ -81,6 +81,36 @@ def bert(bases, tmp_path_factory):
     engine.stop()
 
 
+@pytest.fixture(scope="session", params=["e5", "e4"])
+def every_bert(request):
+    """The tiny BERT on each engine in turn: what holds of PEFT adapters holds on both."""
+    return request.getfixturevalue({"e5": "bert", "e4": "bert4"}[request.param])
+
+
+@pytest.fixture(scope="session", params=["e5", "e4"])
+def every_llama(request):
+    return request.getfixturevalue({"e5": "llama", "e4": "llama4"}[request.param])
+
+
+@pytest.fixture(scope="session")
+def bert4(bases, tmp_path_factory):
+    engine = _on_e4(bases, "bert", tmp_path_factory)
+    yield engine
+    engine.stop()
+
+
+@pytest.fixture(scope="session")
+def llama4(bases, tmp_path_factory):
+    engine = _on_e4(bases, "llama", tmp_path_factory)
+    yield engine
+    engine.stop()
+
+
+def _on_e4(bases, name, tmp_path_factory):
+    base = ("--base", bases / name, "--base-id", f"tiny/{name}")
+    return Engine(tmp_path_factory.mktemp(f"{name}4"), *base, python=python_of("e4"))
+
+
 @pytest.fixture(scope="session")
 def llama(bases, tmp_path_factory):
     engine = Engine(tmp_path_factory.mktemp("llama"), "--base", bases / "llama", "--base-id", "tiny/llama")

@@ -37,22 +37,22 @@ FOR_DECODERS = {
 
 
 @pytest.mark.parametrize("name", HONEST)
-def test_an_honest_adapter_passes_on_an_encoder(name, bert, tmp_path):
-    verdict = bert.validate(write(HONEST[name], tmp_path), facts_of(HONEST[name]))
+def test_an_honest_adapter_passes_on_an_encoder(name, every_bert, tmp_path):
+    verdict = every_bert.validate(write(HONEST[name], tmp_path), facts_of(HONEST[name]))
     assert failures(verdict) == [], verdict["checks"]
     assert (verdict["state"], verdict["depth"]) == ("passed", "run")
 
 
 @pytest.mark.parametrize("name", FOR_DECODERS)
-def test_an_honest_adapter_passes_on_a_decoder(name, llama, tmp_path):
-    verdict = llama.validate(write(FOR_DECODERS[name], tmp_path), facts_of(FOR_DECODERS[name]))
+def test_an_honest_adapter_passes_on_a_decoder(name, every_llama, tmp_path):
+    verdict = every_llama.validate(write(FOR_DECODERS[name], tmp_path), facts_of(FOR_DECODERS[name]))
     assert failures(verdict) == [], verdict["checks"]
     assert (verdict["state"], verdict["depth"]) == ("passed", "run")
 
 
-def test_names_that_all_linear_left_out_are_no_missing_targets(bert, tmp_path):
+def test_names_that_all_linear_left_out_are_no_missing_targets(every_bert, tmp_path):
     files = config(target_modules=["query", "value", "dense"], exclude_modules=["dense"])(lora())
-    assert failures(bert.validate(write(files, tmp_path), facts_of(files))) == []
+    assert failures(every_bert.validate(write(files, tmp_path), facts_of(files))) == []
 
 
 @pytest.mark.parametrize("task", ["SEQ_2_SEQ_LM", "FEATURE_EXTRACTION", None])

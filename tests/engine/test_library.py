@@ -10,7 +10,7 @@ import pytest
 from dovetail.adapters import describe, files_in
 from tests import adapters
 from tests.adapters import pack, unpack
-from tests.engine.conftest import Engine, python_of
+from tests.engine.conftest import python_of
 from tests.engine.test_saboteurs import failures
 
 WEIGHTS, HEAD, HEAD_CONFIG = "adapter.safetensors", "model_head.safetensors", "head_config.json"
@@ -37,15 +37,6 @@ KINDS = {
     "mam": "mam",
     "unipelt": "unipelt",
 }
-
-
-@pytest.fixture(scope="session")
-def bert4(bases, tmp_path_factory):
-    engine = Engine(
-        tmp_path_factory.mktemp("bert4"), "--base", bases / "bert", "--base-id", "tiny/bert", python=python_of("e4")
-    )
-    yield engine
-    engine.stop()
 
 
 @pytest.fixture(scope="session")

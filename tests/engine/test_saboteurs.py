@@ -10,9 +10,9 @@ def failures(verdict):
 
 
 @pytest.mark.parametrize("name", SABOTEURS)
-def test_a_saboteur_fails_with_exactly_its_own_check(name, bert, tmp_path):
+def test_a_saboteur_fails_with_exactly_its_own_check(name, every_bert, tmp_path):
     expected, spoil = SABOTEURS[name]
-    verdict = bert.validate(write(spoil(lora()), tmp_path), facts_of(lora()))
+    verdict = every_bert.validate(write(spoil(lora()), tmp_path), facts_of(lora()))
     assert failures(verdict) == [expected], verdict["checks"]
     assert verdict["state"] == "failed"
     refusal = next(check for check in verdict["checks"] if check["outcome"] == "failed")
@@ -20,7 +20,7 @@ def test_a_saboteur_fails_with_exactly_its_own_check(name, bert, tmp_path):
     assert refusal["fix"].endswith((".", "?"))
 
 
-def test_an_honest_adapter_passes_after_all_of_them(bert, tmp_path):
-    verdict = bert.validate(write(lora(), tmp_path), facts_of(lora()))
+def test_an_honest_adapter_passes_after_all_of_them(every_bert, tmp_path):
+    verdict = every_bert.validate(write(lora(), tmp_path), facts_of(lora()))
     assert failures(verdict) == []
     assert verdict["state"] == "passed"
