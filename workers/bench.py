@@ -96,9 +96,14 @@ def warm() -> None:
 
 
 def _waits(verdict: int) -> bool:
-    """Whether a queued verdict can only wait, for an engine that is not built here; then its row says so."""
+    """Whether a queued verdict can only wait for an engine, or for weights that its library needs; its row says so."""
     found = Verdict.objects.select_related("revision__adapter").filter(pk=verdict).first()
-    reason = matrix.lack(found.revision.adapter.format) if found else ""
+    if found is None:
+        return False
+    family, base = found.revision.adapter.format, verdicts.base_for(found.base)
+    reason = matrix.lack(family)
+    if base and not base.has_weights and family == "adapters":  # what it needs of a base, only the library can tell
+        reason = f"Waiting for the weights of {base.id}: of the adapters library nothing is proven by a config alone."
     return bool(reason) and verdicts.wait(verdict, reason)
 
 

@@ -1,6 +1,6 @@
 """Trains adapters of the adapters library on the tiny BERT, one of each method; run by engine e4's interpreter.
 
-.engines/e4/bin/python tests/engine/make_library.py BERT DIR      writes DIR/<method>/, each with a head and smoke rows
+.engines/e4/bin/python tests/engine/make_library.py BERT DIR [METHOD …]     writes DIR/<method>/ with head and rows
 """
 
 import json
@@ -51,12 +51,12 @@ def rows() -> list[dict[str, str]]:
     return [{"text": f"the {noun} was {word}", "label": label} for noun, (word, label) in product(NOUNS, NAMES.items())]
 
 
-def main(bert: Path, folder: Path) -> None:
+def main(bert: Path, folder: Path, wanted: list[str]) -> None:
     torch.set_num_threads(1)
     tokenizer = PreTrainedTokenizerFast.from_pretrained(bert)
     texts, labels = zip(*((row["text"], LABELS[row["label"]]) for row in rows()), strict=True)
     batch = dict(tokenizer(list(texts), padding=True, return_tensors="pt", return_token_type_ids=False))
-    for name, method in METHODS.items():
+    for name, method in ((name, METHODS[name]) for name in wanted or METHODS):
         torch.manual_seed(3)
         train(bert, folder / name, name, method, batch, torch.tensor(labels))
 
@@ -99,4 +99,4 @@ def save(model, folder, called, with_head) -> None:
         (folder / "smoke.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows()))
 
 
-main(Path(sys.argv[1]), Path(sys.argv[2]))
+main(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3:])

@@ -1,12 +1,15 @@
 """One adapter on several engines: who decides, what the row of each says, and what waits for an engine not built."""
 
 import json
+import subprocess
+from pathlib import Path
 
 import pytest
 
-from registry.models import Verdict
+from registry.models import Base, Verdict
 from tests import adapters
 from tests.workers.test_real_engine import bert, failed, judged, once_more, shelves  # noqa: F401 - fixtures among them
+from workers import matrix
 
 pytestmark = [pytest.mark.engine, pytest.mark.django_db(transaction=True)]
 
@@ -15,6 +18,35 @@ LIBRARY = {"config": {"architecture": "lora"}, "model_class": "BertAdapterModel"
 
 def rows(verdict: Verdict) -> list[tuple[str, str, str | None]]:
     return [(row["name"], row["state"], row.get("check")) for row in verdict.result["engines"]]
+
+
+@pytest.fixture(scope="module")
+def bottleneck(shelves, tmp_path_factory) -> adapters.Files:  # noqa: F811
+    """A trained adapter of the adapters library with its head and its rows."""
+    script = Path(__file__).parents[1] / "engine" / "make_library.py"
+    folder = tmp_path_factory.mktemp("library")
+    python = matrix.interpreter("e4")
+    subprocess.run([python, script, shelves[1] / "bert", folder, "seq_bn"], check=True, capture_output=True)
+    return {path.name: path.read_bytes() for path in (folder / "seq_bn").iterdir()}
+
+
+def test_an_adapter_of_the_adapters_library_is_proven_on_the_engine_that_holds_it(bert, judged, rung, bottleneck):  # noqa: F811
+    found = judged(bottleneck)
+    assert (found.state, failed(found)) == ("passed", [])
+    assert (found.result["format"], found.result["kind"]) == ("adapters", "bottleneck")
+    assert rows(found) == [("e4", "passed", None)]
+    assert found.result["engine"]["adapters"] == "1.3.0"
+    assert [item["adapter"] for item in found.result["evals"]] == [1.0]
+    before = list(rung)
+    assert once_more(found).result == found.result
+    assert rung == before, "no other engine can judge it"
+
+
+def test_without_the_weights_of_its_base_it_waits(bert, judged, bottleneck):  # noqa: F811
+    Base.objects.update(has_weights=False)
+    found = judged(bottleneck)
+    assert (found.state, found.attempt) == ("queued", 0)
+    assert "weights of tiny/bert" in found.reason
 
 
 def test_the_first_engine_decides_and_the_second_is_added_later(bert, judged, rung):  # noqa: F811
