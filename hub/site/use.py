@@ -39,7 +39,8 @@ def snippets(request: HttpRequest, head: Head) -> list[Snippet]:
     # A path may hold spaces, quotes and dollar signs, and people paste this into a shell.
     weights = quote(head.weights.path if head.weights else "README.md")
     pull = f"curl -L {signed}-O {shlex.quote(f'{here}{head.url}/resolve/{pin}/{weights}')}"
-    loaded = [_peft(head, here), _vllm(head, here)] if head.facts.description else []
+    library = _adapters if head.adapter.format == "adapters" else _peft
+    loaded = [library(head, here), _vllm(head, here)] if head.facts.description else []
     return [
         *loaded,
         Snippet("hf", "hf", f"export HF_ENDPOINT={here}\nhf download {name} \\\n  --revision {pin}"),
@@ -52,7 +53,29 @@ def snippets(request: HttpRequest, head: Head) -> list[Snippet]:
     ]
 
 
+def _adapters(head: Head, here: str) -> Snippet:
+    """The library's own default is to read a pickle; what was proven is the safetensors file."""
+    if not is_model_id(head.adapter.base):
+        return Snippet("peft", "adapters", "", "It names no base model that others have, so nothing can be loaded.")
+    code = f"""from adapters import AutoAdapterModel
+from huggingface_hub import snapshot_download
+
+adapter = snapshot_download(
+    "{head.adapter.full_name}",
+    revision="{head.pin}",
+    endpoint="{here}",
+)
+# The base is not kept here: run this without HF_ENDPOINT set.
+model = AutoAdapterModel.from_pretrained(
+    "{head.adapter.base}"
+)
+model.load_adapter(adapter, use_safetensors=True, set_active=True)"""
+    return Snippet("peft", "adapters", code)
+
+
 def _peft(head: Head, here: str) -> Snippet:
+    if head.adapter.format not in ("peft", "unknown"):
+        return Snippet("peft", "peft", "", f"PEFT does not load this format, {head.adapter.format}.")
     if not is_model_id(head.adapter.base):
         return Snippet("peft", "peft", "", "It names no base model that others have, so nothing can be loaded.")
     model = CLASSES.get(head.adapter.task, "AutoModel")

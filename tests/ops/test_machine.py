@@ -11,6 +11,7 @@ import pytest
 
 from ops import environments, machine
 from ops.sentences import ROOT, Stop
+from workers.engine.job import ENGINES
 
 
 def make(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -98,6 +99,27 @@ def test_an_environment_that_is_up_to_date_is_not_touched(monkeypatch: pytest.Mo
 
 def test_the_pin_of_torch_is_read_from_the_engines_requirements() -> None:
     assert environments._torch_pin(ROOT / "requirements/engine-5.txt").startswith("torch==")
+
+
+def test_an_engine_is_built_for_every_file_of_requirements_the_newest_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    built: list[str] = []
+    monkeypatch.setattr(environments, "ensure_engine", built.append)
+    environments.ensure_engines()
+    assert built == ["e5", "e4"] == list(ENGINES), "and the list of what they run names the same"
+
+
+def test_torch_is_linked_from_another_engine_but_not_its_tools(tmp_path: Path) -> None:
+    packages = Path("lib/python3.11/site-packages")
+    info, library = packages / "torch-2.13.0+cpu.dist-info", packages / "torch/lib/libtorch.so"
+    for path in (info / "METADATA", library, Path("bin/torchrun")):
+        (tmp_path / "e5" / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "e5" / path).write_text("x")
+    record = "torch/lib/libtorch.so,sha256=a,1\n../../../bin/torchrun,,\ntorch-2.13.0+cpu.dist-info/METADATA,,\n"
+    (tmp_path / "e5" / info / "RECORD").write_text(record + "torch-2.13.0+cpu.dist-info/RECORD,,\n")
+    environments._link_torch(tmp_path / "e5", tmp_path / "e4")
+    assert (tmp_path / "e4" / library).samefile(tmp_path / "e5" / library)
+    assert environments._has_torch(tmp_path / "e4", "torch==2.13.0")
+    assert not (tmp_path / "e4/bin").exists()
 
 
 @pytest.mark.engine

@@ -1,5 +1,6 @@
 """On the page of a verdict: which engines an adapter works on, and why not on the others."""
 
+import json
 import re
 from html import unescape
 
@@ -32,3 +33,13 @@ def test_the_page_says_on_which_engines_an_adapter_works_and_why_not_on_others(v
 def test_a_verdict_that_no_engine_gave_has_no_such_table(visit, cast):
     judged(pushed(cast, cast.adapter("alice/none")), "failed", checks=[])
     assert "Works on" not in text(visit().get("/alice/none/verdict/main"))
+
+
+def test_an_adapter_of_the_adapters_library_is_used_as_it_was_proven(visit, cast):
+    config = {"config": {"reduction_factor": 16}, "model_type": "bert", "model_name": "acme/bert", "name": "mood"}
+    files = {"adapter_config.json": json.dumps(config).encode(), "adapter.safetensors": b""}
+    pushed(cast, cast.adapter("alice/mood"), files=files)
+    shown = text(visit().get("/alice/mood"))
+    assert "from adapters import AutoAdapterModel" in shown
+    assert "use_safetensors=True" in shown
+    assert "from peft" not in shown
