@@ -21,11 +21,12 @@ VISIBILITY = {"public": False, "private": True}
 
 @dataclass(frozen=True)
 class BaseWanted:
-    """A base model to put on the shelf, from a package or from a folder."""
+    """A base model to put on the shelf, from a package or from a folder, or to know by its config.json alone."""
 
     id: str
     package: str
     path: str
+    config: str = ""
 
 
 class Entry:
@@ -226,8 +227,11 @@ def _setting(name: str, value: str) -> bool:
 
 
 def _base(entry: Entry) -> BaseWanted:
-    base_id, package, path = entry.needed("id"), entry.text("package") or "", entry.text("path") or ""
+    base_id = entry.needed("id")
+    package, path, config = (entry.text(key) or "" for key in ("package", "path", "config"))
     entry.end()
-    if bool(package) == bool(path):
-        raise ValueInvalid(f"{entry.where} ({base_id}): it needs a package or a path, one of the two.", fix="Name one.")
-    return BaseWanted(base_id, package, path)
+    if [bool(package), bool(path), bool(config)].count(True) != 1:
+        raise ValueInvalid(
+            f"{entry.where} ({base_id}): it needs a package, a path or a config, one of the three.", fix="Name one."
+        )
+    return BaseWanted(base_id, package, path, config)

@@ -196,8 +196,8 @@ WRONG = {
     "a person as an organisation": ({"users": [{"name": "x1"}], "organizations": [{"name": "X1"}]}, "already taken"),
     "an unknown setting": ({"site": {"colour": "blue"}}, "no site setting 'colour'"),
     "an unknown value": ({"site": {"pull_policy": "maybe"}}, "Use one of open, verified"),
-    "a base from nowhere": ({"bases": [{"id": "a/b"}]}, "a package or a path"),
-    "a base from two places": ({"bases": [{"id": "a/b", "package": "c", "path": "d"}]}, "a package or a path"),
+    "a base from nowhere": ({"bases": [{"id": "a/b"}]}, "a package, a path or a config"),
+    "a base from two places": ({"bases": [{"id": "a/b", "package": "c", "path": "d"}]}, "a package, a path or a config"),
     "a base in no folder": ({"bases": [{"id": "a/b", "path": "/nowhere/at/all"}]}, "no folder at /nowhere/at/all"),
     "a list": ("- a", "not a list of"),
     "no YAML": ("a: [", "not valid YAML"),
@@ -265,3 +265,21 @@ def test_a_base_in_a_folder_is_put_on_the_shelf_by_the_file(provision, settings,
     assert "org/tiny is on the shelf" in provision(wanted)[-1]
     assert Base.objects.get().source == f"path {folder}"
     assert provision(wanted) == ["Everything is as the file says."]
+
+
+def test_a_base_may_be_known_by_its_config_alone(provision, monkeypatch, tmp_path):
+    asked = []
+    monkeypatch.setattr(
+        "registry.management.commands.provision.call_command", lambda *words, stdout: asked.append(words)
+    )
+    file = tmp_path / "config.json"
+    wanted = {"bases": [{"id": "meta/giant", "config": str(file)}]}
+    with pytest.raises(CommandError, match="has no config"):
+        provision(wanted)
+    file.write_text("{}")
+    provision(wanted)
+    assert asked == [("shelf", "add", "meta/giant", "--config", str(file))]
+    Base.objects.create(id="meta/giant", revision="1", sha256="0" * 64, source=f"config {file}", has_weights=False)
+    assert provision(wanted) == ["Everything is as the file says."]
+    with pytest.raises(CommandError, match="one of the three"):
+        provision({"bases": [{"id": "meta/giant", "config": str(file), "path": str(tmp_path)}]})

@@ -68,9 +68,13 @@ class Validation:
                 self._stage(
                     work, room, lambda say: child.loaded(job, frozen, task, labels, work, say), (*RUN_IDS, *ALWAYS)
                 )
-        elif job.shapes is not None and not self.failed:
+        elif job.shapes is not None and not self.failed and self._is_fitted:
             self.depth = "fit"
         return self._verdict()
+
+    @property
+    def _is_fitted(self) -> bool:
+        return any(check["id"] == "fit.shape" and check["outcome"] == "passed" for check in self.checks)
 
     @property
     def failed(self) -> list[str]:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from django.core.management import BaseCommand, CommandError, call_command
+from django.db.models import Q
 
 from registry.errors import RegistryError
 from registry.models import Base
@@ -36,6 +37,9 @@ class Command(BaseCommand):
 
 
 def _is_there(wanted: BaseWanted) -> bool:
+    if wanted.config:  # with its weights, a base is more than was asked for
+        known = Base.objects.filter(id__iexact=wanted.id)
+        return known.filter(Q(has_weights=True) | Q(source=f"config {_config(wanted)}"[:200])).exists()
     # The shelf writes `package NAME==VERSION`, with the name as the wheel spells it.
     package = "[-_.]+".join(map(re.escape, re.split(r"[-_.]+", wanted.package)))
     source = f"package {package}(==.*)?" if package else re.escape(f"path {_folder(wanted)}")
@@ -49,6 +53,15 @@ def _folder(wanted: BaseWanted) -> Path:
     return folder
 
 
+def _config(wanted: BaseWanted) -> Path:
+    file = Path(wanted.config).resolve()
+    if not file.is_file():
+        raise CommandError(f"Nothing was changed. The base {wanted.id} has no config.json at {file}.")
+    return file
+
+
 def _put_on_shelf(wanted: BaseWanted, stdout: Any) -> None:
     source = ["--package", wanted.package] if wanted.package else ["--path", str(_folder(wanted))]
+    if wanted.config:
+        source = ["--config", str(_config(wanted))]
     call_command("shelf", "add", wanted.id, *source, stdout=stdout)
