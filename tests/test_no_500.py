@@ -65,6 +65,7 @@ MEMBERS = (
         "content",
     ),
     *("gitIgnore", "hash_algo", "title", "message", "expand", "gated", "repoType"),
+    *("item", "namespace", "theme", "position", "watched", "domains", "url", "secret", "user", "requestId", "status"),
 )
 SANE = {"name": "public", "organization": "acme", "operation": "upload", "tag": "v9", "reason": "x", "role": "read"}
 SANE |= {"files": [], "objects": [], "paths": [], "credentials": [], "content": "", "pullRequest": True}
