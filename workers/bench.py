@@ -61,10 +61,17 @@ def validate(verdict: int) -> None:
         logger.warning("A claim was lost while its verdict was worked on", extra={"verdict": verdict})
     except (StoreUnavailable, ShelfProblem, OSError) as problem:  # a part of the hub is down, a disk is full
         logger.error("A validation waits: %s", problem, extra={"verdict": verdict})
-        verdicts.give_back(claim, str(problem), counted=False)
+        _give_back(claim, str(problem), counted=False)
     except Exception as problem:  # whatever broke, the row must not wait for its lease to end
         logger.exception("A validation broke", extra={"verdict": verdict})
-        verdicts.give_back(claim, f"{type(problem).__name__}: {problem}")
+        _give_back(claim, f"{type(problem).__name__}: {problem}")
+
+
+def _give_back(claim: Claim, reason: str, *, counted: bool = True) -> None:
+    try:
+        verdicts.give_back(claim, reason, counted=counted)
+    except ClaimStale:
+        logger.warning("A claim was lost while its verdict was worked on", extra={"verdict": claim.verdict.pk})
 
 
 def name() -> str:

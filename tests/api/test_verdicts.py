@@ -26,6 +26,7 @@ KEYS = [
     "checks",
     "evals",
     "serving",
+    "fits",
 ]
 CHECK = {"id", "outcome", "message", "fix", "where", "duration_ms"}
 

@@ -197,7 +197,10 @@ WRONG = {
     "an unknown setting": ({"site": {"colour": "blue"}}, "no site setting 'colour'"),
     "an unknown value": ({"site": {"pull_policy": "maybe"}}, "Use one of open, verified"),
     "a base from nowhere": ({"bases": [{"id": "a/b"}]}, "a package, a path or a config"),
-    "a base from two places": ({"bases": [{"id": "a/b", "package": "c", "path": "d"}]}, "a package, a path or a config"),
+    "a base from two places": (
+        {"bases": [{"id": "a/b", "package": "c", "path": "d"}]},
+        "a package, a path or a config",
+    ),
     "a base in no folder": ({"bases": [{"id": "a/b", "path": "/nowhere/at/all"}]}, "no folder at /nowhere/at/all"),
     "a list": ("- a", "not a list of"),
     "no YAML": ("a: [", "not valid YAML"),

@@ -76,11 +76,14 @@ def test_the_lease_is_kept_while_an_engine_works(pushed, base, engine, settings)
     assert proven(verdict).state == "passed"
 
 
-def test_a_claim_that_was_taken_away_is_not_written(pushed, base, engine, monkeypatch, caplog):
+@pytest.mark.parametrize("mode", ["passes", "dies"])
+def test_a_claim_that_was_taken_away_is_not_written(pushed, base, engine, monkeypatch, caplog, mode):
+    engine(mode)
     verdict = pushed()
 
     def steal(folder):
         Verdict.objects.update(fence="another's")
+        return {}
 
     monkeypatch.setattr(bench, "_card", steal)
     assert proven(verdict).state == "running"
