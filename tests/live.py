@@ -100,10 +100,12 @@ class Hub:
 
 
 @contextmanager
-def hub(folder: Path, *, worker: bool = False, people: dict | None = None, **settings: str) -> Iterator[Hub]:
+def hub(
+    folder: Path, *, worker: bool = False, people: dict | None = None, port: int = 0, **settings: str
+) -> Iterator[Hub]:
     """Run a hub with its state in `folder`; keyword arguments are DOVETAIL_ settings without the prefix."""
     with ExitStack() as stack:
-        port = free_ports()[0]
+        port = port or free_ports()[0]
         (folder / "run").mkdir(parents=True)
         broker = stack.enter_context(valkey()) if worker else "redis://127.0.0.1:1/0"
         chosen = {

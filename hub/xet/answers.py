@@ -21,6 +21,7 @@ def xet(view: View[P]) -> View[P]:
     @csrf_exempt
     @wraps(view)
     def spoken(request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:
+        kwargs.pop("store", None)  # it is there for the client's cache alone
         try:
             return view(request, *args, **kwargs)
         except RegistryError as error:

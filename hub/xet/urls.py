@@ -1,24 +1,28 @@
 """The Xet routes we speak; hf_xet takes 404 for an answer on all others and goes a simpler way."""
 
-from django.urls import path, re_path
+from django.urls import URLPattern, URLResolver, include, path, re_path
 
 from hub.xet import reading, views
 from hub.xet.tickets import Scope
 
 _TICKET = r"^api/{type}s/(?P<full_name>[^/]+/[^/]+)/xet-{scope}-token/(?P<rev>.+)$"
 
-urlpatterns = [
+urlpatterns: list[URLPattern | URLResolver] = [
     re_path(_TICKET.format(type=type, scope=scope.value), views.ticket, {"type": type, "scope": scope})
     for type in ("model", "dataset")
     for scope in Scope
 ]
+_SERVED = [
+    path("v1/xorbs/default/<str:name>", views.xorb),
+    path("v1/shards", views.shard),
+    path("v1/reconstructions/<str:file_id>", reading.reconstruction),
+    path("v1/ranges", reading.piece),
+    path("shards", views.shard),  # hf_xet 1.5
+    path("v1/telemetry", views.telemetry),
+]
 urlpatterns += [
-    path("xet/v1/xorbs/default/<str:name>", views.xorb),
-    path("xet/v1/shards", views.shard),
-    path("xet/v1/reconstructions/<str:file_id>", reading.reconstruction),
-    path("xet/v1/ranges", reading.piece),
-    path("xet/shards", views.shard),  # hf_xet 1.5
-    path("xet/v1/telemetry", views.telemetry),
+    path("xet/", include(_SERVED)),
+    path("xet/at/<str:store>/", include(_SERVED)),  # what tickets name; see tickets.store_name
     path("v1/telemetry", views.telemetry),
     path("xet/<path:path>", views.unknown),
 ]

@@ -26,7 +26,7 @@ def ticket(request: HttpRequest, type: str, scope: Scope, full_name: str, rev: s
         proposes = rev == "None" or request.GET.get("create_pr", "").lower() in {"1", "true"}
         push.require_for(adapter, refs.MAIN if rev == "None" else refs.full_name(rev), caller, propose=proposes)
     value, expires_at = tickets.issue(adapter, scope, caller)
-    cas_url = f"{origin(request)}/xet"
+    cas_url = f"{origin(request)}/xet/at/{tickets.store_name()}"
     answer = JsonResponse({"accessToken": value, "exp": expires_at, "casUrl": cas_url})
     answer["X-Xet-Access-Token"] = value
     answer["X-Xet-Token-Expiration"] = str(expires_at)

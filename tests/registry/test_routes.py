@@ -60,6 +60,12 @@ xet/v1/reconstructions/<file_id>                             GET ticket
 xet/v1/ranges                                                GET ticket
 xet/shards                                                   POST ticket
 xet/v1/telemetry                                             POST anyone
+xet/at/<store>/v1/xorbs/default/<name>                       POST ticket
+xet/at/<store>/v1/shards                                     POST ticket
+xet/at/<store>/v1/reconstructions/<file_id>                  GET ticket
+xet/at/<store>/v1/ranges                                     GET ticket
+xet/at/<store>/shards                                        POST ticket
+xet/at/<store>/v1/telemetry                                  POST anyone
 v1/telemetry                                                 POST anyone
 xet/<path>                                                   * nothing
 
@@ -269,7 +275,7 @@ def ask(address: str, method: str, name: str, who: dict | None = None, body: dic
     given = {"ns": "acme", "name": name, "full_name": f"acme/{name}", "rev": "main", "path": ".gitattributes"}
     given |= {"tail": "main/.gitattributes", "org": "acme", "user": "erin", "id": "1", "token_id": "1", "number": "1"}
     given |= {"topic": "x", "rest": "main/x", "status": "pending", "slug": f"x-{'0' * 24}"}
-    given |= {"item": "1", "delivery": "1", "sha256": "0" * 64, "file_id": "0" * 64, "comment": "1"}
+    given |= {"store": "here", "item": "1", "delivery": "1", "sha256": "0" * 64, "file_id": "0" * 64, "comment": "1"}
     if "/tree/<tail>" in address:
         given["tail"] = "main"
     if "commit/<rev>" in address and not address.startswith("api"):
@@ -394,7 +400,8 @@ def test_a_bad_token_is_never_taken_for_nobody(world, address, method, permissio
     if method == "*" or permission in {"machine", "admin"} or not address.startswith(("api/", "xet/")):
         return
     answer = ask(address, method, "public", {"token": "hf_was_revoked_long_ago"}, type=type)
-    exempt = {"api/credentials/revoke", "api/v1/openapi.json", "api/v1/docs", "xet/v1/telemetry", "xet/v1/ranges"}
+    exempt = {"api/credentials/revoke", "api/v1/openapi.json", "api/v1/docs"}
+    exempt |= {f"xet/{store}v1/{name}" for store in ("", "at/<store>/") for name in ("telemetry", "ranges")}
     assert answer.status_code == 401 or address in exempt, answer.content[:200]
 
 

@@ -114,6 +114,16 @@ def test_the_client_uploads_24_mb_in_a_second_of_server_time(hub, tmp_path) -> N
     assert xet_seconds(hub) - before < 1.0
 
 
+def test_a_client_that_knew_an_earlier_hub_at_the_address_sends_everything_to_the_new_one(tmp_path) -> None:
+    port, file = live.free_ports()[0], weights(tmp_path / "adapter", 1, seed=4)
+    for number in range(2):
+        with live.hub(tmp_path / f"data{number}", port=port, SECRET_KEY=f"key of hub {number} " * 5) as begun:
+            make_notes(begun)
+            done = upload(begun, tmp_path / "cache", file)
+            assert done.stdout.strip() == sha256(file), done.stderr
+            assert sha256(stored(begun, sha256(file))) == sha256(file)
+
+
 def test_memory_does_not_grow_with_the_file(hub, tmp_path) -> None:
     for number in range(4):  # both web processes have seen a whole xorb
         upload(hub, tmp_path / f"warm{number}", weights(tmp_path / "warm", 70, seed=10 + number))

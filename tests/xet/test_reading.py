@@ -165,7 +165,7 @@ assert open(api.snapshot_download(repo) + "/x.bin", "rb").read() == data
 @pytest.mark.parametrize("store", ["on_files", pytest.param("on_s3", marks=pytest.mark.s3)])
 def test_stock_clients_read_by_xet(request, tmp_path: Path, release: str, store: str):
     hub: Hub = request.getfixturevalue(store)
-    before = hub.log("web").count('"message": "GET /xet/v1/reconstructions/')
+    before = hub.log("web").count("/v1/reconstructions/")
     if release == "0.36.2":
         Client("2.4.0", hub.url, TOKENS["alice"], tmp_path / "first").python(
             READS.split("shutil.rmtree")[0], (repo := f"alice/read{random.randrange(1 << 40)}"), tmp_path / "x.bin"
@@ -177,4 +177,4 @@ def test_stock_clients_read_by_xet(request, tmp_path: Path, release: str, store:
     else:
         client = Client(release, hub.url, TOKENS["alice"], tmp_path / "home")
         client.python(READS, f"alice/read{random.randrange(1 << 40)}", tmp_path / "x.bin")
-    assert hub.log("web").count('"message": "GET /xet/v1/reconstructions/') > before
+    assert hub.log("web").count("/v1/reconstructions/") > before

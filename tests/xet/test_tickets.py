@@ -48,7 +48,7 @@ def test_a_ticket_says_the_same_in_json_and_headers(wire, cast, settings, rev: s
     settings.PUBLIC_URL = "https://hub.example.org"
     answer = ask(wire, f"models/alice/notes/{WRITE}", cast.token("alice"), rev + "?create_pr=1")
     body = answer.json()
-    assert body["casUrl"] == answer["X-Xet-Cas-Url"] == "https://hub.example.org/xet"
+    assert body["casUrl"] == answer["X-Xet-Cas-Url"] == f"https://hub.example.org/xet/at/{tickets.store_name()}"
     assert body["accessToken"] == answer["X-Xet-Access-Token"]
     assert str(body["exp"]) == answer["X-Xet-Token-Expiration"]
     assert time.time() + 600 < body["exp"] < time.time() + 3601
@@ -59,9 +59,19 @@ def test_bytes_go_to_the_host_that_the_client_used_if_it_is_ours(wire, cast, set
     cast.adapter("alice/notes")
     settings.PUBLIC_URL, settings.ALLOWED_HOSTS = "https://hub.example.org", ["lan.example"]
     path, headers = f"/api/models/alice/notes/{WRITE}/main", bearer(cast.token("alice"))
-    assert (
-        wire.get(path, headers=headers | {"Host": "lan.example:8070"}).json()["casUrl"] == "http://lan.example:8070/xet"
-    )
+    answer = wire.get(path, headers=headers | {"Host": "lan.example:8070"}).json()
+    assert answer["casUrl"].startswith("http://lan.example:8070/xet/at/")
+
+
+def test_another_hub_at_the_same_address_has_an_address_of_its_own(wire, cast, settings) -> None:
+    """Clients remember by it what they have sent: a hub that was begun anew must get everything once more."""
+    cast.adapter("alice/notes")
+    settings.SECRET_KEY = "of one hub " * 5
+    one, again = (ask(wire, f"models/alice/notes/{WRITE}", cast.token("alice")).json() for _ in range(2))
+    settings.SECRET_KEY = "of another " * 5
+    other = ask(wire, f"models/alice/notes/{WRITE}", cast.token("alice")).json()
+    assert one["casUrl"] == again["casUrl"] != other["casUrl"]
+    assert settings.SECRET_KEY not in other["casUrl"]
 
 
 def test_datasets_have_tickets_too(wire, cast) -> None:
