@@ -196,7 +196,7 @@ WRONG = {
     "a person as an organisation": ({"users": [{"name": "x1"}], "organizations": [{"name": "X1"}]}, "already taken"),
     "an unknown setting": ({"site": {"colour": "blue"}}, "no site setting 'colour'"),
     "an unknown value": ({"site": {"pull_policy": "maybe"}}, "Use one of open, verified"),
-    "a base from nowhere": ({"bases": [{"id": "a/b"}]}, "a package, a path or a config"),
+    "a base from nowhere": ({"bases": [{"id": "a/b"}]}, "one of the three"),
     "a base from two places": (
         {"bases": [{"id": "a/b", "package": "c", "path": "d"}]},
         "a package, a path or a config",
