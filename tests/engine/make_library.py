@@ -10,9 +10,9 @@ from pathlib import Path
 
 import adapters.configuration as methods
 import torch
-from adapters import AutoAdapterModel
+from adapters import AutoAdapterModel, init
 from safetensors.torch import save_file
-from transformers import PreTrainedTokenizerFast
+from transformers import AutoModel, AutoModelForSequenceClassification, PreTrainedTokenizerFast
 
 NAMES = {"good": "glad", "fine": "glad", "great": "glad", "bad": "sad", "poor": "sad", "awful": "sad"}
 LABELS = {"sad": 0, "glad": 1}
@@ -59,6 +59,21 @@ def main(bert: Path, folder: Path, wanted: list[str]) -> None:
     for name, method in ((name, METHODS[name]) for name in wanted or METHODS):
         torch.manual_seed(3)
         train(bert, folder / name, name, method, batch, torch.tensor(labels))
+    if not wanted:
+        of_other_classes(bert, folder)
+
+
+def of_other_classes(bert: Path, folder: Path) -> None:
+    """Adapters that were made on transformers' own classes: one with its fixed head, one without the base's prefix."""
+    for name, kind in {"fixed_head": AutoModelForSequenceClassification, "bare": AutoModel}.items():
+        model = kind.from_pretrained(bert)
+        init(model)
+        model.add_adapter(name, config=METHODS["seq_bn"])
+        with torch.no_grad():
+            for key, parameter in model.named_parameters():
+                parameter.add_(0.3 * torch.randn_like(parameter) if f".{name}." in key else 0)
+        save(model, folder / name, name, with_head=name != "bare")
+        (folder / name / "smoke.jsonl").unlink(missing_ok=True)
 
 
 def train(bert, folder, name, method, batch, labels) -> None:

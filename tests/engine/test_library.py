@@ -61,6 +61,15 @@ def test_a_trained_adapter_of_every_method_passes_with_its_head(name, bert4, tra
         assert (verdict["depth"], measured["adapter"], measured["base"]) == ("evaluated", 1.0, 0.5)
 
 
+@pytest.mark.parametrize("name", ["fixed_head", "bare"])
+def test_an_adapter_made_on_another_class_of_the_same_model_passes(name, bert4, trained):
+    verdict = bert4.validate(trained / name)
+    assert failures(verdict) == [], verdict["checks"]
+    assert (verdict["state"], verdict["depth"], verdict["kind"]) == ("passed", "run", "bottleneck")
+    fitted = next(check["message"] for check in verdict["checks"] if check["id"] == "fit.missing")
+    assert f"All {10 if name == 'fixed_head' else 8} tensors" in fitted, "two of them are the head's"
+
+
 def test_what_its_files_say_of_it(trained):
     found = describe(files_in(trained / "lora"))
     assert found is not None
