@@ -3,8 +3,10 @@
 import json
 
 import numpy as np
+import pytest
 from safetensors.numpy import load_file
 
+from dovetail.adapters.values import converted
 from tests.adapters import TINY_LLAMA, config, extra_tensor, facts_of, lora, weights, with_file, write
 from tests.engine.test_protocol import check_of
 from tests.engine.test_saboteurs import failures
@@ -20,8 +22,8 @@ def grown(table):
     return np.vstack([table, np.full((3, 32), 0.1, "f4")])
 
 
-def carrying(table, path="model.embed_tokens", files=None):
-    entry = ("F32", table.shape, np.ascontiguousarray(table, "<f4").tobytes())
+def carrying(table, path="model.embed_tokens", files=None, dtype="F32"):
+    entry = (dtype, table.shape, converted(np.ascontiguousarray(table, "<f4").tobytes(), "F32", dtype))
     spoil = weights(lambda tensors: {**tensors, f"base_model.model.{path}.weight": entry})
     return spoil(files or lora(TINY_LLAMA, task="CAUSAL_LM"))
 
@@ -31,6 +33,26 @@ def test_embeddings_of_the_base_itself_pass_with_a_warning(llama, bases, tmp_pat
     verdict = llama.validate(write(files, tmp_path), facts_of(files))
     assert failures(verdict) == [], verdict["checks"]
     assert check_of(verdict, "base.vocabulary")["outcome"] == "warned"
+
+
+@pytest.mark.parametrize("dtype", ["BF16", "F16"])
+def test_embeddings_of_the_base_in_half_the_bits_pass_with_a_warning(llama, bases, tmp_path, dtype):
+    """Trainers hold the base in the dtype they compute in, and save it so."""
+    for name, table in {"same": of_base(bases), "grown": grown(of_base(bases))}.items():
+        files = carrying(table, dtype=dtype)
+        verdict = llama.validate(write(files, tmp_path / name), facts_of(files))
+        assert failures(verdict) == [], verdict["checks"]
+        assert f"rounds the embeddings of the base to {dtype}" in check_of(verdict, "base.vocabulary")["message"]
+
+
+@pytest.mark.parametrize("dtype", ["BF16", "F16"])
+def test_other_values_in_half_the_bits_replace_the_base(llama, bases, tmp_path, dtype):
+    for name, table, check in (
+        ("same", of_base(bases) * 1.01, "tensors.replaces-base"),
+        ("grown", grown(of_base(bases) * 1.01), "load.changed-base"),
+    ):
+        files = carrying(table, dtype=dtype)
+        assert failures(llama.validate(write(files, tmp_path / name), facts_of(files))) == [check]
 
 
 def test_other_values_for_the_tokens_of_the_base_replace_it(llama, bases, tmp_path):
@@ -56,6 +78,52 @@ def test_a_grown_vocabulary_trained_whole_passes(llama, bases, tmp_path):
         files = carrying(grown(of_base(bases, path)), path, files)
     verdict = llama.validate(write(files, tmp_path), facts_of(files))
     assert failures(verdict) == [], verdict["checks"]
+
+
+def with_copies(bases, of_wrapped):
+    """As save_pretrained() writes it: each table once as trained, once more as trained, and once as it was wrapped."""
+    files = lora(TINY_LLAMA, task="CAUSAL_LM", modules_to_save=["embed_tokens", "lm_head"])
+    for path in PATHS:
+        trained = grown(of_base(bases, path)) + 0.5
+        for wrapper, table in {
+            "": trained, ".modules_to_save": trained, ".original_module": of_wrapped(grown(of_base(bases, path)))
+        }.items():  # fmt: skip
+            files = carrying(table, path + wrapper, files)
+    return files
+
+
+def test_the_copies_that_peft_saves_of_a_grown_vocabulary_are_looked_past(llama, bases, tmp_path):
+    files = with_copies(bases, lambda table: table)
+    verdict = llama.validate(write(files, tmp_path), facts_of(files))
+    assert failures(verdict) == [], verdict["checks"]
+    assert check_of(verdict, "base.vocabulary")["outcome"] == "warned"
+
+
+def test_a_copy_that_would_overwrite_the_embeddings_of_the_base_is_refused(llama, bases, tmp_path):
+    files = with_copies(bases, lambda table: table + 1)
+    assert failures(llama.validate(write(files, tmp_path), facts_of(files))) == ["load.changed-base"]
+
+
+def tied(table, other):
+    files = lora(TINY_LLAMA, task="CAUSAL_LM", modules_to_save=["embed_tokens"], ensure_weight_tying=True)
+    return carrying(other, "lm_head", carrying(table, files=files))
+
+
+def test_an_output_layer_tied_to_saved_embeddings_must_be_the_same(llama, bases, tmp_path):
+    files = tied(of_base(bases) + 1, of_base(bases) + 2)
+    assert failures(llama.validate(write(files, tmp_path), facts_of(files))) == ["tensors.replaces-base"]
+
+
+def test_tied_layers_on_a_base_that_ties_none_change_it(llama, bases, tmp_path):
+    files = tied(of_base(bases) + 1, of_base(bases) + 1)
+    assert failures(llama.validate(write(files, tmp_path), facts_of(files))) == ["load.changed-base"]
+
+
+def test_a_bias_or_table_that_the_base_does_not_have_is_unexpected(llama, tmp_path):
+    for number, name in enumerate(("model.nowhere.bias", "model.nowhere.embed_tokens.weight")):
+        files = extra_tensor(f"base_model.model.{name}", (99, 32))(lora(TINY_LLAMA, task="CAUSAL_LM", bias="all"))
+        verdict = llama.validate(write(files, tmp_path / str(number)), facts_of(files))
+        assert failures(verdict) == ["fit.unexpected"], verdict["checks"]
 
 
 def test_added_tokens_without_rows_fail(llama, tmp_path):

@@ -74,7 +74,7 @@ class Trial:
             model = wrap(self.base, config, NAME)
             said = model.load_adapter(str(loader), NAME, is_trainable=False)
         told = [key for key in (*said.missing_keys, *said.unexpected_keys) if not key.endswith(HEAD_COPIES)]
-        odd = [key for key in told if key != "prompt_embeddings"]
+        odd = [key for key in told if key != "prompt_embeddings" and key not in self.folder.layout.copies]
         return model.eval(), odd
 
     def _grow(self) -> None:

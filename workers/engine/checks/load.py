@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+import torch
+
 from dovetail.adapters.findings import Finding, failed, some
+from dovetail.adapters.layout import EMBEDDINGS
 from workers.engine.frozen import same
 from workers.engine.trial import Trial
+
+DTYPES = {"BF16": torch.bfloat16, "F16": torch.float16}
 
 
 def error(trial: Trial) -> str | Finding:
@@ -27,12 +34,13 @@ def error(trial: Trial) -> str | Finding:
 
 
 def changed_base(trial: Trial) -> str | Finding:
-    kind = trial.folder.kind
+    kind, coarse = trial.folder.kind, _coarse(trial)
     allowed = {_in_base(name.removeprefix(kind.prefix)) for name in trial.folder.layout.biases} if kind else set()
     changed = [
         full.lstrip(".")
         for (table, name, full), wanted in trial.originals
-        if full.lstrip(".") not in allowed and not (name in table and same(table[name], wanted))
+        if full.lstrip(".") not in allowed
+        and not (name in table and any(same(table[name], form) for form in _forms(full, wanted, coarse)))
     ]
     if not changed:
         return f"All {len(trial.originals):,} tensors of the base are bit for bit what they were."
@@ -41,6 +49,21 @@ def changed_base(trial: Trial) -> str | Finding:
         "Save only the adapter's own weights.",
         tensors=changed[:20],
     )
+
+
+def _coarse(trial: Trial) -> set[torch.dtype]:
+    """The dtypes below F32 in which the file holds embeddings of the base."""
+    if trial.folder.kind is None:
+        return set()
+    return {DTYPES[one.dtype] for one in trial.folder.layout.embeddings.values() if one.dtype in DTYPES}
+
+
+def _forms(full: str, wanted: torch.Tensor, coarse: set[torch.dtype]) -> Iterator[torch.Tensor]:
+    """What a weight may be: itself, and for a table of embeddings itself rounded to the dtype it was saved in."""
+    yield wanted
+    if full.split(".")[-2] in EMBEDDINGS:
+        for dtype in coarse:
+            yield wanted.to(dtype).to(wanted.dtype)
 
 
 def _in_base(name: str) -> str:

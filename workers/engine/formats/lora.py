@@ -28,6 +28,7 @@ def clean(folder: Folder) -> dict[str, Any]:
         "lora_dropout": 0.0,
         "init_lora_weights": True,
         "trainable_token_indices": config.get("trainable_token_indices"),
+        "ensure_weight_tying": config.get("ensure_weight_tying") is True,
     }
 
 

@@ -96,7 +96,7 @@ class Adapter:
         manifest = shapes.for_labels(layout.labels)
         wanted: dict[str, Shape] = expected(self.config, kind, manifest, layout.rows)
         missing = wanted.keys() - there.keys()
-        beyond = there.keys() - wanted.keys() - layout.biases.keys() - layout.embeddings.keys()
+        beyond = there.keys() - wanted.keys() - layout.at_home(kind, manifest)
         replaced = [name for name in layout.base if name in beyond]
         wrong = tuple(
             Wrong(name, there[name].shape, shape)

@@ -15,6 +15,7 @@ from dovetail.adapters.fit import Manifest, Shape, expected
 from dovetail.adapters.header import Opener
 from dovetail.adapters.kinds import KINDS, Kind
 from dovetail.adapters.layout import Layout, sort_tensors
+from dovetail.adapters.values import FLOATS, converted
 
 MAX_FILES = 10_000
 MAX_TEXT_BYTES = 256 * 2**10
@@ -114,18 +115,31 @@ class Folder:
         return configs.text(self.config, "base_model_name_or_path")
 
     def is_of_base(self, tensor: headers.TensorInfo) -> bool:
-        """Whether a tensor of the base holds the same values in the same shape and dtype, whatever its name."""
+        """Whether a tensor of the base holds the same values, rounded to this dtype, whatever its name."""
         if self.base is None or self.base.weights is None:
             return False
         with self.base.weights() as file:
+            every = headers.read(file).tensors.values()
             twins = [
-                t for t in headers.read(file).tensors.values() if (t.dtype, t.shape) == (tensor.dtype, tensor.shape)
+                twin
+                for twin in every
+                if twin.shape == tensor.shape
+                and (twin.dtype == tensor.dtype or {twin.dtype, tensor.dtype} <= set(FLOATS))
             ]
             return any(self._equal(tensor, twin, file) for twin in twins)
 
     def _equal(self, tensor: headers.TensorInfo, twin: headers.TensorInfo, file: BinaryIO) -> bool:
         file.seek(twin.offset)
-        return all(file.read(len(block)) == block for block in self.blocks(tensor))
+        for block in self.blocks(tensor):
+            held = file.read(twin.size * len(block) // tensor.size)
+            if converted(held, twin.dtype, tensor.dtype) != block:
+                return False
+        return True
+
+    def holds_alike(self, one: headers.TensorInfo, other: headers.TensorInfo) -> bool:
+        """Whether two tensors of the adapter are the same, byte for byte."""
+        alike = (one.dtype, one.shape) == (other.dtype, other.shape)
+        return alike and all(a == b for a, b in zip(self.blocks(one), self.blocks(other), strict=True))
 
     def text(self, path: str) -> str:
         """The beginning of a file as text; what is no UTF-8 becomes replacement characters."""

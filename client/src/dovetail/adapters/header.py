@@ -39,6 +39,11 @@ class TensorInfo:
     def values(self) -> int:
         return math.prod(self.shape)
 
+    @property
+    def size(self) -> int:
+        """In bytes."""
+        return self.end - self.offset
+
 
 @dataclass(frozen=True, slots=True)
 class Header:

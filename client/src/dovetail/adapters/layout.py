@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from dovetail.adapters.config import Config
-from dovetail.adapters.fit import TOKENS
+from dovetail.adapters.fit import TOKENS, Manifest
 from dovetail.adapters.header import Header, TensorInfo
 from dovetail.adapters.kinds import Kind
 from dovetail.adapters.selection import Selection
@@ -13,8 +13,12 @@ from dovetail.adapters.selection import Selection
 PROMPT = "prompt_embeddings"
 EMBEDDINGS = ("embed_tokens", "lm_head", "wte", "word_embeddings", "shared", "embed_out")
 # With bias="all" PEFT saves every parameter called bias: those of a wrapped head too, which loaders then look past.
+# Of a wrapped embedding it saves the copies as well once the vocabulary grew: they look past the first of these, and
+# write the second over the embedding of the base.
 HEAD_COPIES = (".modules_to_save.bias", ".original_module.bias")
+TABLE_COPY, TABLE_OF_BASE = ".modules_to_save.weight", ".original_module.weight"
 HEAD_ENDS = ("classifier.weight", "score.weight", "out_proj.weight", "qa_outputs.weight")
+WRAPPERS = ("base_layer", "modules_to_save", "original_module")
 
 Tensors = dict[str, TensorInfo]
 
@@ -28,6 +32,8 @@ class Layout:
     saved: Tensors = field(default_factory=dict)  # modules_to_save, heads among them
     tokens: Tensors = field(default_factory=dict)  # trained rows of single tokens
     embeddings: Tensors = field(default_factory=dict)  # whole embedding tables of the base
+    tied: Tensors = field(default_factory=dict)  # embeddings that a tied config saves along with one of modules_to_save
+    copies: Tensors = field(default_factory=dict)  # of saved embeddings, which loaders look past
     biases: Tensors = field(default_factory=dict)  # biases of the base, allowed by `bias`
     base: Tensors = field(default_factory=dict)  # anything else that a loader would write over the base
     unused: Tensors = field(default_factory=dict)  # what a loader would drop without a word
@@ -38,6 +44,11 @@ class Layout:
         whole = {**self.saved, **self.embeddings}
         return max((t.shape[0] for name, t in whole.items() if _embedding_name(name) in EMBEDDINGS), default=0)
 
+    def at_home(self, kind: Kind, manifest: Manifest) -> set[str]:
+        """The biases and embeddings, beside what the config asks for, that are parameters of this base."""
+        beside = {**self.biases, **self.embeddings, **self.tied, **self.copies}
+        return {name for name in beside if _has(manifest, name.removeprefix(kind.prefix))}
+
     @property
     def labels(self) -> int | None:
         """How many labels the saved head tells apart."""
@@ -47,8 +58,15 @@ class Layout:
 
 def _embedding_name(tensor: str) -> str:
     """The module's own name, in front of "weight" and of what wrappers put between."""
-    parts = [part for part in tensor.split(".")[:-1] if part not in ("base_layer", "modules_to_save")]
+    parts = [part for part in tensor.split(".")[:-1] if part not in WRAPPERS]
     return parts[-1] if parts else ""
+
+
+def _has(manifest: Manifest, path: str) -> bool:
+    """Whether a parameter, by the path that PEFT's wrappers give it, is one of the base's."""
+    *parts, parameter = (part for part in path.split(".") if part not in WRAPPERS)
+    module = manifest.modules.get(".".join(parts))
+    return module is not None and parameter in module.parameters
 
 
 def sort_tensors(header: Header, config: Config, kind: Kind) -> Layout:
@@ -74,14 +92,23 @@ def _sort(found: Layout, name: str, tensor: TensorInfo, config: Config, kind: Ki
         found.unused[name] = tensor
     elif path.endswith(HEAD_COPIES) and config.get("bias") == "all":
         found.biases[name] = tensor
+    elif _embedding_name(path) in EMBEDDINGS and path.endswith(".weight"):
+        _table_of(found, path, config, selection)[name] = tensor
     elif selection.is_saved(module):
         found.saved[name] = tensor
-    elif _embedding_name(path) in EMBEDDINGS and path.endswith(".weight"):
-        found.embeddings[name] = tensor
     elif path.endswith(".bias") and _may_change_bias(module, config, selection):
         found.biases[name] = tensor
     else:
         found.base[name] = tensor
+
+
+def _table_of(found: Layout, path: str, config: Config, selection: Selection) -> Tensors:
+    """Where a table of embeddings belongs."""
+    if not selection.is_saved(path.rpartition(".")[0]):
+        return found.tied if config.get("ensure_weight_tying") is True else found.embeddings
+    if path.endswith(TABLE_OF_BASE):
+        return found.embeddings
+    return found.copies if path.endswith(TABLE_COPY) else found.saved
 
 
 def _may_change_bias(module: str, config: Config, selection: Selection) -> bool:

@@ -112,8 +112,10 @@ def vocabulary(folder: Folder) -> str | Finding:
     if not rows:
         return "It uses the vocabulary of the base."
     grown = f", the base {size:,}" if size and rows != size else ""
+    coarse = sorted({tensor.dtype for tensor in layout.embeddings.values()} & {"BF16", "F16"})
+    rounded = f"; loading rounds the embeddings of the base to {some(coarse)}" if coarse else ""
     return warned(
-        f"The file carries whole embeddings of {rows:,} rows{grown}.",
+        f"The file carries whole embeddings of {rows:,} rows{grown}{rounded}.",
         "Save with save_embedding_layers=False unless tokens were added.",
         rows=rows,
     )

@@ -26,10 +26,9 @@ def missing(folder: Folder) -> str | Finding:
 def unexpected(folder: Folder) -> str | Finding:
     if folder.base is None:
         return skipped(NO_BASE)
-    layout = folder.layout
-    strangers = sorted(
-        folder.header.tensors.keys() - folder.expected.keys() - layout.embeddings.keys() - layout.biases.keys()
-    )
+    assert folder.kind is not None
+    beside = folder.layout.at_home(folder.kind, folder.base.manifest)
+    strangers = sorted(folder.header.tensors.keys() - folder.expected.keys() - beside)
     if not strangers:
         return "No tensor is left over."
     return failed(

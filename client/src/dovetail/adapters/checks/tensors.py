@@ -13,9 +13,8 @@ from dovetail.adapters.header import TensorInfo
 from dovetail.adapters.layout import Tensors
 from dovetail.adapters.patterns import PatternError
 from dovetail.adapters.selection import PatternTable, Selection
-from dovetail.adapters.values import has_not_finite, is_all_zero, is_huge
+from dovetail.adapters.values import FLOATS, has_not_finite, is_all_zero, is_huge
 
-FLOATS = ("F32", "F16", "BF16")
 AGAIN = "Save the trained adapter again with save_pretrained() and push it."
 LAYER = re.compile(r"(.*?)\.(\d+)\.(.*)")
 SCALING = (0.01, 64.0)
@@ -58,14 +57,20 @@ def replaces_base(folder: Folder) -> str | Finding:
 
 
 def _foreign_embeddings(folder: Folder) -> Tensors:
-    """Saved embeddings of the base's own size that do not hold the base's own values."""
-    base = folder.base
-    if base is None or not base.vocabulary:
-        return {}
-    same_size = {
-        name: tensor for name, tensor in folder.layout.embeddings.items() if tensor.shape[0] <= base.vocabulary
-    }
-    return {name: tensor for name, tensor in same_size.items() if not folder.is_of_base(tensor)}
+    """Saved embeddings of the base's own size that hold other values, and tied ones that hold others than their twin.
+
+    Where the weights of the base are not in one file, `load.changed-base` finds out.
+    """
+    layout, base = folder.layout, folder.base
+    untied = {name: one for name, one in layout.tied.items() if not _is_saved_too(folder, one)}
+    if base is None or not base.vocabulary or base.weights is None:
+        return untied
+    same_size = {name: tensor for name, tensor in layout.embeddings.items() if tensor.shape[0] <= base.vocabulary}
+    return untied | {name: tensor for name, tensor in same_size.items() if not folder.is_of_base(tensor)}
+
+
+def _is_saved_too(folder: Folder, tensor: TensorInfo) -> bool:
+    return any(folder.holds_alike(tensor, other) for other in folder.layout.saved.values())
 
 
 def pair(folder: Folder) -> str | Finding:
