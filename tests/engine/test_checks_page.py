@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 from dovetail.adapters.checks import CHECKS
+from dovetail.adapters.families import IDS
 from workers.engine.job import CRASHED
 from workers.engine.validation import ALWAYS, RUN_IDS
 
@@ -21,6 +22,10 @@ def test_every_check_has_its_heading_and_no_heading_outlives_its_check():
     assert sorted(headings()) == sorted(known)
     assert len(set(known)) == len(known)
     assert CRASHED in ALWAYS
+
+
+def test_checks_of_every_format_have_their_heading():
+    assert set(headings()) >= IDS
 
 
 def test_what_the_parent_believes_of_the_second_stage_is_what_the_stage_asks():
