@@ -126,14 +126,10 @@ def test_the_first_start_says_once_how_to_sign_in(prepared: Path, tmp_path: Path
         assert f"http://127.0.0.1:{up.port}" in up.said
 
 
-def test_a_later_start_is_ready_in_five_seconds(prepared: Path, tmp_path: Path) -> None:
-    times: list[float] = []
-    while min(times, default=9) > 5 and len(times) < 4:  # the machine may be busy with something else
-        started = time.monotonic()
-        with running(tmp_path, prepared) as up:
-            times.append(time.monotonic() - started)
-            assert up.ready() in (200, 503)
-    assert min(times) <= 5, times
+def test_a_later_start_builds_nothing(prepared: Path, tmp_path: Path) -> None:
+    with running(tmp_path, prepared) as up:
+        assert up.ready() in (200, 503)
+        assert "Building" not in up.said
 
 
 def test_what_is_secret_is_for_its_owner_alone(prepared: Path) -> None:
