@@ -88,6 +88,15 @@ def test_a_failed_verdict_begins_with_the_fix(visit, cast):
         assert shown.index("Train with a lower rate.") < shown.index("3 NaN.")
 
 
+def test_what_failed_by_its_files_is_not_said_to_lack_its_base(visit, cast):
+    check = {"id": "tensors.not-finite", "outcome": "failed", "message": "3 NaN.", "fix": "Train again."}
+    engine = {"name": "e5", "transformers": "5.24.0", "peft": "0.21.2", "torch": "2.13.0"}
+    judged(pushed(cast, cast.adapter("alice/broken")), "failed", checks=[check], depth="static", engine=engine)
+    shown = " ".join(text(visit().get("/alice/broken")).split())
+    assert "was refused before it was loaded by engine e5" in shown
+    assert "without its base" not in shown
+
+
 def test_an_error_of_the_hub_is_not_blamed_on_the_author(visit, cast):
     crash = {"id": "engine.check-crashed", "outcome": "failed", "message": "broke"}
     revision = pushed(cast, cast.adapter("alice/unlucky"))
