@@ -105,7 +105,7 @@ def refuse(error: RegistryError, caller: Caller) -> JsonResponse:
 
 
 def _header_text(text: str) -> str:
-    one_line = "".join(char if char.isprintable() else " " for char in text)
+    one_line = "".join(char if char.isprintable() else " " for char in text.replace("…", "..."))
     return one_line.encode("latin-1", "replace").decode("latin-1")[:1000]
 
 

@@ -42,6 +42,12 @@ def test_a_wrong_token_is_refused_and_never_taken_for_nobody(wire: Wire, repo, p
     assert response["X-Error-Message"] == "Invalid credentials in Authorization header"
 
 
+def test_what_a_header_cannot_hold_is_written_otherwise_and_not_as_a_question(wire: Wire, db):
+    response = wire.ask("POST", "/api/repos/create", {"name": "mine"}, who=None)
+    refused(response, 401, "sign-in-required", "Bearer …")
+    assert "Bearer ...`" in response["X-Error-Message"]
+
+
 def test_a_foreign_namespace_takes_no_repository(wire: Wire):
     response = wire.ask("POST", "/api/repos/create", {"name": "stolen", "organization": "alice"}, who="carol")
     refused(response, 403, "not-allowed", "alice")
