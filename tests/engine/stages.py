@@ -105,6 +105,10 @@ def says_all(job, frozen, say):
     say({"serving": []})
 
 
+def says_it_has_no_jail(job, frozen, say):
+    say({"jail": "no user namespaces"})
+
+
 def validate(body):
     child.static = body
     return Validation(Job("1", Path(__file__).parent), None, lambda said: None).run()

@@ -62,3 +62,12 @@ def test_a_child_that_ends_well_before_it_was_asked_everything_has_proven_nothin
     done = subprocess.run([sys.executable, "-I", str(SCRIPT), "validation", body], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["state"] == state
+
+
+def test_a_child_that_says_it_has_no_jail_costs_its_own_job_only():
+    """The parent attacks the jail itself before it believes that, and goes on when it holds."""
+    done = subprocess.run(
+        [sys.executable, "-I", str(SCRIPT), "validation", "says_it_has_no_jail"], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["state"] == "errored"

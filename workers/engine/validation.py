@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from workers.engine import child, stage
+from workers.engine import child, selftest, stage
 from workers.engine.job import CRASHED, Job
 from workers.engine.stage import Ending, Frame, Walls
 
@@ -53,7 +53,19 @@ class Validation:
     began: float = field(default_factory=time.monotonic)
 
     def run(self) -> Frame:
-        """The verdict. Raises `JailBroken`."""
+        """The verdict. Raises `JailBroken` when the jail really is unavailable: a child's word for it is not enough."""
+        if not self.job.folder.is_dir():
+            self._add(_failed(CRASHED, "The files to check are not where they were laid out.", CRASH_FIX))
+            return self._verdict()
+        try:
+            return self._run()
+        except JailBroken as problem:
+            if (findings := selftest.run()).holes:
+                raise JailBroken(findings.sentence()) from problem
+            self._add(_failed(CRASHED, f"The process of the check said it has no jail: {problem}.", CRASH_FIX))
+            return self._verdict()
+
+    def _run(self) -> Frame:
         job, frozen = self.job, self.frozen
         self._stage(None, 1 << 16, lambda say: child.static(job, frozen, say), (*child.STATIC_IDS, *ALWAYS))
         if frozen is not None and not self.failed:
