@@ -181,3 +181,18 @@ def test_a_claim_that_no_measure_can_be_is_no_claim(bert, tmp_path, answers, val
     assert failures(verdict) == []
     assert check_of(verdict, "eval.claim")["outcome"] == "skipped"
     assert "claimed" not in verdict["evals"][0]
+
+
+@pytest.mark.parametrize(("rows", "said"), [(slice(0, 7), "only 7"), (slice(0, 24), "'1'")])
+def test_rows_that_are_few_or_of_one_label_are_measured_with_a_warning(bert, tmp_path, answers, rows, said):
+    files = with_file(SMOKE, smoke([row | {"label": 1} for row in answers[rows]]))(lora())
+    verdict = bert.validate(write(files, tmp_path), facts_of(files))
+    warning = check_of(verdict, "eval.rows")
+    assert warning["outcome"] == "warned"
+    assert said in warning["message"]
+    assert verdict["depth"] == "evaluated"
+
+
+def test_enough_rows_of_several_labels_are_not_doubted(bert, tmp_path, answers):
+    verdict = bert.validate(write(with_file(SMOKE, smoke(answers))(lora()), tmp_path), facts_of(lora()))
+    assert "eval.rows" not in {check["id"] for check in verdict["checks"]}

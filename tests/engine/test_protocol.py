@@ -134,3 +134,20 @@ def test_the_state_of_a_training_is_to_be_deleted_and_not_saved_again(bert, tmp_
     verdict = bert.validate(write(files, tmp_path), facts_of(files))
     assert failures(verdict) == ["file.pickle"]
     assert check_of(verdict, "file.pickle")["fix"].startswith("Delete optimizer.pt")
+
+
+def test_a_job_whose_folder_is_gone_is_errored_and_the_next_is_taken(bert, tmp_path):
+    verdict = bert.validate(tmp_path / "gone")
+    assert (verdict["state"], failures(verdict)) == ("errored", ["engine.check-crashed"])
+    assert bert.validate(write(lora(), tmp_path), facts_of(lora()))["state"] == "passed"
+
+
+def test_a_base_pinned_to_another_revision_than_the_one_on_the_shelf_warns_with_both(bert, tmp_path):
+    shelf = "0123456789abcdef0123456789abcdef01234567"
+    for said, outcome in (("fedcba9876543210", "warned"), ("main", "warned"), (shelf[:7], "passed"), (shelf, "passed")):
+        files = config(revision=said)(lora())
+        verdict = bert.validate(write(files, tmp_path / said), facts_of(files), base_revision=shelf)
+        check = check_of(verdict, "base.unpinned")
+        assert check["outcome"] == outcome
+        assert said in check["message"]
+        assert shelf in check["message"] or outcome == "passed"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +32,7 @@ ROWS_FIX = (
     'Write one JSON object a line, such as {"text": "…", "label": 0} for classification; '
     "the page docs/checks has the form for each task."
 )
+MORE_ROWS = "Put some dozens of rows in smoke.jsonl, of every label, that were not trained on."
 STATIC_IDS = tuple(IDS)
 MEMORY_WORDS = (
     "can't allocate memory",
@@ -53,6 +54,8 @@ def static(job: Job, frozen: Frozen | None, say: Say) -> None:
         folder.base = frozen.facts(task, labels) if frozen.has(task) else None
     elif job.shapes is not None:
         folder.base = _outline(job.shapes, folder)
+    if folder.base is not None:
+        folder.base = replace(folder.base, revision=job.base_revision)
     say({"facts": facts | {"task": task, "labels": labels, "bytes": max(folder.sizes.values(), default=0)}})
     if _report(checks_of(folder), folder, say):
         served = serving_of(folder.files, base=_served_with(job, frozen), name=job.name or "NAMESPACE/NAME")
@@ -106,7 +109,7 @@ def loaded(job: Job, frozen: Frozen, task: str, labels: int, work: Path, say: Sa
     """Loads the adapter onto the base and runs it."""
     from workers.engine.checks import CHECKS
     from workers.engine.evals import of
-    from workers.engine.evals.rows import RowsError, neutral, smoke
+    from workers.engine.evals.rows import RowsError, doubts, neutral, smoke
     from workers.engine.trial import LibraryTrial, Trial
 
     folder = opened(files_in(job.folder), job.card)
@@ -121,6 +124,8 @@ def loaded(job: Job, frozen: Frozen, task: str, labels: int, work: Path, say: Sa
     except RowsError as problem:
         rows = None
         say({"check": _as_json(Result("eval.rows", "warned", f"smoke.jsonl was not used: {problem}.", ROWS_FIX))})
+    if rows is not None and (doubt := doubts(rows.rows)):
+        say({"check": _as_json(Result("eval.rows", "warned", doubt, MORE_ROWS))})
     kind = LibraryTrial if isinstance(folder, Library) else Trial
     trial = kind(folder, frozen, task, labels, work, rows or neutral(frozen, evaluation))
     done = _report(CHECKS, trial, say)

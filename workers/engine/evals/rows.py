@@ -15,6 +15,7 @@ from workers.engine.frozen import Frozen
 
 NAME = "smoke.jsonl"
 MAX_ROWS = 256
+FEWEST = 8
 MAX_BYTES = 256 * 2**10
 MAX_TOKENS = 128
 BATCH = 8  # the split is part of the result: the order of additions hangs on it
@@ -104,6 +105,16 @@ def smoke(folder: Folder, frozen: Frozen, evaluation: Eval) -> Rows | None:
     texts = [pair for row in found for pair in evaluation.texts(row)]
     labels, guessed = _labels(found, folder.card or {}, frozen)
     return Rows("smoke", found, _batches(frozen, texts), evaluation, labels, guessed)
+
+
+def doubts(rows: Sequence[Row]) -> str:
+    """Why a number measured on these rows means little, or nothing."""
+    labels = {str(row["label"]) for row in rows if "label" in row}
+    if len(rows) < FEWEST:
+        return f"smoke.jsonl has only {len(rows)} rows: with fewer than {FEWEST}, a measured number means little."
+    if len(labels) == 1:
+        return f"All {len(rows)} rows of smoke.jsonl have the label {labels.pop()[:60]!r}: the number means little."
+    return ""
 
 
 def _parse(folder: Folder) -> list[Row]:

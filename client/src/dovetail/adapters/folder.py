@@ -51,6 +51,7 @@ class Base:
     model_type: str = ""
     hidden: int = 0  # width of the hidden states
     expect: Callable[[Any], dict[str, Shape]] | None = None  # for formats whose shapes only their library can tell
+    revision: str | None = None  # the commit on the shelf
 
 
 class Folder:

@@ -83,12 +83,24 @@ def mismatch(folder: Folder) -> str | Finding:
 
 def unpinned(folder: Folder) -> str | Finding:
     revision = configs.text(folder.config, "revision")
+    here = folder.base.revision if folder.base else None
+    if revision and here and not _is_same_commit(revision, here):
+        return warned(
+            f"{configs.NAME} pins the base to {revision[:60]}, but it was checked against {here[:60]}.",
+            f"Set revision to {here[:60]} if it was trained on that, else ask for that revision of the base.",
+            expected=here[:60], found=revision[:60],
+        )  # fmt: skip
     if revision:
         return f"The base is pinned to {revision[:60]}."
     return warned(
         "The revision of the base is not pinned.",
         f"Set revision in {configs.NAME} to the commit of the base it was trained on.",
     )
+
+
+def _is_same_commit(said: str, here: str) -> bool:
+    """A commit may be named by its first digits, as git does, but by no fewer than seven."""
+    return said == here or (len(said) >= 7 and here.startswith(said.lower()))
 
 
 def vocabulary(folder: Folder) -> str | Finding:
