@@ -4,7 +4,7 @@ import io
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from dovetail.adapters import Description, HeaderError, describe, formats
 from dovetail.adapters import config as configs
@@ -62,6 +62,9 @@ def files(entries: Mapping[str, Entry]) -> dict[str, Callable[[], BinaryIO]]:
     return {path: _opener(entry.sha256, entry.size) for path, entry in entries.items()}
 
 
+READ_AHEAD = 64 << 10
+
+
 class BlobFile(io.RawIOBase):
     """A believed object as a seekable file, for readers that look at a few places of a large one."""
 
@@ -93,6 +96,12 @@ class BlobFile(io.RawIOBase):
         self._at += len(data)
         return data
 
+    def readinto(self, buffer: Any, /) -> int:
+        view = memoryview(buffer).cast("B")
+        data = self.read(len(view))
+        view[: len(data)] = data
+        return len(data)
+
 
 _Ref = tuple[str, int] | None  # sha256 and size of a file, None where there is none
 
@@ -115,7 +124,8 @@ def _adapter(
 
 
 def _opener(sha256: str, size: int) -> Callable[[], BinaryIO]:
-    return lambda: BlobFile(sha256, size)  # type: ignore[return-value]  # it is what the readers use of a BinaryIO
+    # Some readers take a byte at a time, and each read of a BlobFile opens the object.
+    return lambda: io.BufferedReader(BlobFile(sha256, size), READ_AHEAD)
 
 
 def _read_config(files: Mapping[str, Callable[[], BinaryIO]]) -> dict[str, object]:
