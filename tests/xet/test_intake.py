@@ -17,12 +17,14 @@ from registry.errors import (
     PushTooLarge,
     RegistryError,
     ShardInvalid,
+    SignInRequired,
     UploadExpired,
     XorbInvalid,
     XorbUnknown,
 )
 from registry.models import Adapter, Blob, Possession, Upload, Xorb
-from registry.policy import Caller
+from registry.people import caller_of_token
+from registry.policy import NOBODY, Caller
 from registry.xorbs.shards import BOOKEND, HAS_METADATA, HAS_PROOFS
 from tests.cast import Cast
 from tests.xet import build
@@ -231,15 +233,16 @@ def test_a_refused_xorb_leaves_no_row(store, notes, alice) -> None:
     assert not list(store.list(Keys.XORBS))
 
 
-@pytest.mark.parametrize(("name", "refusal"), [("carol", NotAllowed), ("erin", NotAllowed)])
-def test_who_may_not_push_may_not_deliver(cast, store, name: str, refusal: type[RegistryError]) -> None:
+@pytest.mark.parametrize(("who", "refusal"), [("nobody", SignInRequired), ("a reading token", NotAllowed)])
+def test_who_may_not_even_propose_may_not_deliver(cast, store, who: str, refusal: type[RegistryError]) -> None:
     router = cast.adapter("acme/router")
+    by = NOBODY if who == "nobody" else caller_of_token(cast.token("erin", "read"))
     with pytest.raises(refusal):
-        intake.receive_xorb(router, XORB.name, io.BytesIO(XORB.data), by=cast.session(name))
+        intake.receive_xorb(router, XORB.name, io.BytesIO(XORB.data), by=by)
     with pytest.raises(refusal):
-        intake.receive_shard(router, io.BytesIO(SHARD), by=cast.session(name))
+        intake.receive_shard(router, io.BytesIO(SHARD), by=by)
     with pytest.raises(refusal):
-        intake.expect(router, "0" * 64, 1, by=cast.session(name))
+        intake.expect(router, "0" * 64, 1, by=by)
 
 
 def test_a_private_adapter_does_not_exist_for_strangers(cast, store) -> None:
