@@ -12,4 +12,4 @@ if __name__ == "__main__":
     try:
         execute_from_command_line(sys.argv)
     except ImproperlyConfigured as problem:  # a setting somebody wrote: the sentence says which, a traceback hides it
-        sys.exit(f"{problem}")
+        sys.exit(str(problem))

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import django
 from django.apps import apps
+from django.core.exceptions import ImproperlyConfigured
 from django.core.management import CommandError, call_command
 
 from ops.hub import DEMO_BASE, DEMO_PACKAGE, PARTLY
@@ -58,4 +59,7 @@ def shelve_demo_base() -> bool:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except ImproperlyConfigured as problem:  # a setting somebody wrote: the sentence says which, a traceback hides it
+        sys.exit(str(problem))

@@ -225,10 +225,11 @@ def test_a_supervisor_killed_outright_leaves_nobody_and_blocks_nobody(prepared: 
 
 
 def test_a_setting_that_nobody_reads_is_one_clear_stop(prepared: Path, tmp_path: Path) -> None:
-    up = make_up(tmp_path, prepared, DOVETAIL_MAX_FILE_BITES="1")
-    assert up.process.wait(60) != 0
-    assert "Unknown setting DOVETAIL_MAX_FILE_BITES" in up.said
-    assert "Traceback" not in up.said
+    for data in (prepared, tmp_path / "new"):
+        up = make_up(tmp_path, data, DOVETAIL_MAX_FILE_BITES="1")
+        assert up.process.wait(60) != 0
+        assert "Unknown setting DOVETAIL_MAX_FILE_BITES" in up.said
+        assert "Traceback" not in up.said
 
 
 def test_management_commands_act_on_the_named_folder(prepared: Path) -> None:
