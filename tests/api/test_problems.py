@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from django.test import Client
+from django.test import Client, RequestFactory
 
 from hub.api import openapi, problems
 from hub.errors import TABLE, Face
@@ -115,8 +115,10 @@ def test_facts_of_a_refusal_are_members_of_the_document(ask, cast, adapter):
 
 
 def test_every_error_of_the_table_becomes_a_document():
+    request = RequestFactory().get("/api/v1/adapters/alice/old")
     for error, face in TABLE.items():
-        document = problems.answer(error("It is so."), {}).data
+        refusal = error("It is so.", asked="alice/old", full_name="alice/new")
+        document = problems.answer(refusal, {"request": request}).data
         assert (document["code"], document["status"]) == (error.code, face.status)
     assert isinstance(face, Face)
 

@@ -19,9 +19,12 @@ expect.set_options(timeout=20_000)  # milliseconds; a busy machine is no defect 
 REVIEWS = ROOT / "demo" / "reviews-lora"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    """One browser for the session; each page has a context of its own."""
+    """One browser for a file of tests, each page in a context of its own.
+
+    It ends with them: the event loop behind it makes Django refuse its database to whatever this process tests next.
+    """
     if not Path(CHROMIUM).exists() and not os.environ.get("CI"):
         pytest.skip(f"{CHROMIUM} is not there: run `make services`")
     with sync_playwright() as playwright:

@@ -59,6 +59,7 @@ def test_the_keyboard_reaches_what_the_mouse_does(furnished_hub, visitor):
     expect(page.locator("[data-item]").first).to_be_focused()
     page.keyboard.press("Enter")
     expect(page.locator(".tabs")).to_be_visible()
+    page.wait_for_load_state()  # keys are heard once the script has run
     page.keyboard.press("g")
     page.keyboard.press("b")
     page.wait_for_url("**/bases")
