@@ -51,7 +51,7 @@ def _not_here(request: HttpRequest, extra_context: object = None) -> HttpRespons
 
 
 admin.site.login = _sign_in  # type: ignore[method-assign]  # Django documents no other way
-admin.site.password_change = _not_here  # type: ignore[method-assign, assignment]
+admin.site.password_change = _not_here  # type: ignore[method-assign, assignment]  # Django has no other switch
 admin.site.unregister(Group)  # what somebody may do follows from his role
 
 

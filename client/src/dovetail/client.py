@@ -70,7 +70,7 @@ class Client:
         folder = _folder(path)
         self.me()
         # huggingface_hub takes 0.3 s to import, which is more than all else together, and only a push needs it.
-        from dovetail import pushing  # noqa: PLC0415
+        from dovetail import pushing  # noqa: PLC0415  # only a push pays for huggingface_hub
 
         revision = pushing.push(
             self.endpoint,
@@ -150,7 +150,7 @@ class Client:
 def check(path: str | Path) -> Verdict:
     """Return what the static checks say of the adapter in a folder, without a hub. Raises Problem."""
     # The checks and YAML double the time in which every other command starts.
-    from dovetail import checking  # noqa: PLC0415
+    from dovetail import checking  # noqa: PLC0415  # only a check pays for PyYAML
 
     return checking.check(_folder(path))
 

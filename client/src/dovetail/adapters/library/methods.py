@@ -18,7 +18,7 @@ DTYPES = ("float32", "float16", "bfloat16")
 
 
 def between(least: int, most: int) -> Fits:
-    return lambda value: is_whole(value) and least <= value <= most  # type: ignore[operator]
+    return lambda value: is_whole(value) and least <= value <= most  # type: ignore[operator]  # numbers by the first half
 
 
 def is_reduction(value: object) -> bool:
@@ -26,7 +26,7 @@ def is_reduction(value: object) -> bool:
     if isinstance(value, dict):
         keys = all(key == "default" or key.isdecimal() for key in value)
         return bool(value) and keys and all(is_reduction(item) for item in value.values() if not isinstance(item, dict))
-    return is_number(value) and value >= MIN_REDUCTION  # type: ignore[operator]
+    return is_number(value) and value >= MIN_REDUCTION  # type: ignore[operator]  # a number by the first half
 
 
 def is_layer_list(value: object) -> bool:
