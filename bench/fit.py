@@ -1,6 +1,6 @@
 """How long it takes to fit an adapter to a base whose weights nobody here has, and to measure that base once.
 
-    .venv/bin/python benchmarks/bench_fit.py
+    .venv/bin/python bench/fit.py
 
 Prints medians of processor time in milliseconds: header read, fit against stored shapes, decoding them, all rules of
 servability; and what the engine takes to build each base on the meta device.

@@ -1,6 +1,6 @@
 """Reading 100 MB by Xet against plain HTTP, with the stock client on loopback.
 
-    python -m benchmarks.bench_xet_read [FOLDER]
+    python -m bench.xet_read [FOLDER]
 
 The client knows nothing yet, as on a new machine. The ratio is what counts: above 1, plain HTTP is faster.
 """

@@ -1,4 +1,4 @@
-"""How fast bytes come in and go out: both stores, and a Xet upload step by step: python -m benchmarks.bench_store"""
+"""How fast bytes come in and go out: both stores, and a Xet upload step by step: python -m bench.store"""
 
 import hashlib
 import io

@@ -1,6 +1,6 @@
 """How fast adapters are validated, against one process per adapter, and whether the frozen base survives them all.
 
-    .venv/bin/python benchmarks/bench_engine.py --base DIR [--adapter DIR] [--count N] [--cold N]
+    .venv/bin/python bench/engine.py --base DIR [--adapter DIR] [--count N] [--cold N]
 
 DIR is the folder of MiniLM. Prints medians, ratios and processor time, which other work on the machine disturbs less.
 """
