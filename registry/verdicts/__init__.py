@@ -1,0 +1,49 @@
+"""What may be done with verdicts: ask for one, claim it, hand in the result; how an adapter is proven is not here.
+
+The row is the job. Every change of state is one conditional UPDATE whose count is looked at, leases run on the
+database's clock, and a claim is a token: messages may be lost, doubled or late, and workers may die or come back.
+"""
+
+from registry.verdicts.asking import adopt, again, base_for, current, is_base_id, latest, refresh, request, ring
+from registry.verdicts.rows import Claim, Report, served_by
+from registry.verdicts.sweeping import BASE_PATIENCE, NUDGE_AGAIN, Swept, base_arrived, sweep
+from registry.verdicts.working import (
+    add_engine,
+    claim,
+    give_back,
+    heartbeat,
+    progress,
+    record,
+    sign_of_life,
+    sign_off,
+    wait,
+)
+
+__all__ = [
+    "BASE_PATIENCE",
+    "NUDGE_AGAIN",
+    "Claim",
+    "Report",
+    "Swept",
+    "add_engine",
+    "adopt",
+    "again",
+    "base_arrived",
+    "base_for",
+    "claim",
+    "current",
+    "give_back",
+    "heartbeat",
+    "is_base_id",
+    "latest",
+    "progress",
+    "record",
+    "refresh",
+    "request",
+    "ring",
+    "served_by",
+    "sign_of_life",
+    "sign_off",
+    "sweep",
+    "wait",
+]

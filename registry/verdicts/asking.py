@@ -1,0 +1,125 @@
+"""Asking for verdicts: queue one, take over one that is there, ring for a worker, say why one waits."""
+
+from collections.abc import Callable
+
+from django.conf import settings
+from django.db import IntegrityError, transaction
+from django.db.models import Q
+from django.db.models.functions import Now
+from django.utils.module_loading import import_string
+
+from registry import audit, names
+from registry.errors import NameInvalid, VerdictNotApplicable
+from registry.models import Adapter, Base, Revision, User, Verdict
+from registry.refs import MAIN
+from registry.verdicts.rows import MAX_REASON, State, move_verified, served_by, show
+
+
+def request(revision: Revision, base: str, *, again: bool = False) -> Verdict:
+    """Queue a validation of the revision on the base that it names, and ring for a worker after the commit.
+
+    Returns the verdict that is there already if it is unfinished, or finished and `again` is false. Call it in the
+    transaction that makes the revision.
+    """
+    newest = latest(revision)
+    if newest is not None and not (newest.is_final and again):
+        show(newest)
+        return newest
+    try:
+        with transaction.atomic():
+            verdict = Verdict.objects.create(
+                revision=revision, number=newest.number + 1 if newest else 1, base=base, reason=why_wait(base)
+            )
+    except IntegrityError:  # somebody else asked at the same moment
+        return Verdict.objects.get(revision=revision, number=newest.number + 1 if newest else 1)
+    show(verdict)
+    transaction.on_commit(lambda: ring(verdict.pk), robust=True)  # a broker that is down never fails a push
+    return verdict
+
+
+def adopt(revision: Revision, like: Revision) -> Verdict | None:
+    """Give a revision that holds exactly the files of `like` the verdict that was found there.
+
+    Returns None where there is none to take over yet. Call it under the adapter's lock, and `refresh` afterwards.
+    """
+    found = latest(like)
+    if found is None or found.state not in {State.PASSED, State.FAILED} or latest(revision) is not None:
+        return None
+    kept = ("state", "reason", "base", "attempt", "queued_at", "started_at", "finished_at", "duration_ms", "result")
+    return Verdict.objects.create(revision=revision, number=1, **{name: getattr(found, name) for name in kept})
+
+
+def refresh(adapter: Adapter) -> None:
+    """Let the adapter's state and `verified` follow refs that moved; call it under the adapter's lock."""
+    at = Verdict.objects.filter(revision__refs__adapter=adapter, revision__refs__name=MAIN).order_by("-number").first()
+    Adapter.objects.filter(pk=adapter.pk).update(
+        state=at.state if at else "", serves=served_by(at.result) if at else ""
+    )
+    move_verified(adapter.pk)
+
+
+def again(revision: Revision, by: User | None) -> tuple[Verdict, bool]:
+    """Queue one more validation and log who wanted it; return the verdict that is due, and whether it is a new one.
+
+    `by=None` is the operator at the command line; anybody else must have been allowed already. Raises
+    VerdictNotApplicable.
+    """
+    with transaction.atomic():
+        before = current(revision)
+        verdict = request(revision, before.base, again=True)
+        is_new = verdict != before
+        if is_new:
+            audit.record(by, "verdict:request", f"{revision.adapter.full_name}@{revision.oid}")
+    return verdict, is_new
+
+
+def current(revision: Revision) -> Verdict:
+    """Return the verdict that counts for this revision. Raises VerdictNotApplicable where nothing is an adapter."""
+    verdict = latest(revision)
+    if verdict is None:
+        raise VerdictNotApplicable(f"Nothing in {revision.adapter.full_name} at {revision.oid} is an adapter.")
+    return verdict
+
+
+def latest(revision: Revision) -> Verdict | None:
+    """Return the verdict that counts for this revision; None where nothing was ever asked for."""
+    return revision.verdicts.order_by("-number").first()
+
+
+def ring(verdict: int) -> None:
+    """Tell the workers that this row may be claimed. A lost message costs a minute, until the sweep rings again."""
+    doorbell: Callable[[int], bool] = import_string(settings.DOORBELL)
+    if doorbell(verdict):
+        Verdict.objects.filter(pk=verdict, state=State.QUEUED).update(nudged_at=Now())
+
+
+def base_for(name: str) -> Base | None:
+    """Return the base on the shelf that an adapter means by `name`, whatever the case; None when it is not there."""
+    return Base.objects.filter(id__iexact=name).first()
+
+
+def is_base_id(name: str) -> bool:
+    """Whether an adapter's base looks like a model id, and not like nothing or a path on its author's disk."""
+    parts = name.split("/")
+    try:
+        return len(parts) <= 2 and all(names.check_name(part) for part in parts)
+    except NameInvalid:
+        return False
+
+
+def why_wait(base: str) -> str:
+    """Return the reason a verdict waits, "" when it need not: without a base id the static checks give the answer."""
+    if not is_base_id(base) or base_for(base):
+        return ""
+    reason = (
+        f"Waiting for the base model {base}, which is not on this hub's shelf. {_meant(base)}"
+        f"An administrator adds it with `manage.py shelf add {base} --from-hub` (or --path DIR)."
+    )
+    return reason[:MAX_REASON]
+
+
+def _meant(base: str) -> str:
+    """Ask whether a base on the shelf was meant that has the same name in another namespace; "" where none has."""
+    name = base.rpartition("/")[2]
+    near = Base.objects.filter(Q(id__iendswith=f"/{name}") | Q(id__iexact=name)).order_by("id").first()
+    return f"Did the adapter's author mean {near.id}? " if near else ""
