@@ -13,6 +13,7 @@ from django.db.models.functions import Concat, Lower
 from django.db.models.lookups import Contains
 
 from dovetail.adapters.serving import ENGINES
+from registry import bases as named
 from registry import site
 from registry.errors import ValueInvalid
 from registry.models import Adapter, Base, Ref, Verdict
@@ -88,6 +89,7 @@ def matching(by: Caller, query: Query) -> QuerySet[Adapter]:
     for word in query.id_words:
         # Both: the first holds the second, and may have an index.
         rows = rows.filter(Q(search_text__contains=word.lower()) & Q(Contains(full_id, Value(word.lower()))))
+    query = replace(query, base=[named.canonical(name) for name in query.base])
     for name, column in FACETS.items():
         if values := getattr(query, name):
             rows = rows.filter(**{f"{column}__in": values})

@@ -21,6 +21,7 @@ from dovetail.adapters.fitting import Adapter, Fit, NotComputable
 from dovetail.adapters.kinds import task_of
 from dovetail.adapters.patterns import PatternError
 from dovetail.adapters.shapes import Shapes, decode
+from registry import bases
 from registry.errors import ShelfProblem
 from registry.models import Base, BaseManifest
 
@@ -162,10 +163,10 @@ def tell(report: dict[str, Any], found: Survey | None, named: Iterable[str] = ()
     if found is None:
         return report
     checks = [_with_fix(check, found, named) for check in report["checks"]]
-    bases = [
+    asked = [
         {"base": a.base, "fits": a.fits, "has_weights": a.has_weights, "why": a.why} for a in found.answers[:MAX_TOLD]
     ]
-    return report | {"checks": checks, "fits": {"bases": bases, "note": found.note, "left_out": found.left_out}}
+    return report | {"checks": checks, "fits": {"bases": asked, "note": found.note, "left_out": found.left_out}}
 
 
 def _with_fix(check: dict[str, Any], found: Survey, named: Iterable[str]) -> dict[str, Any]:
@@ -181,7 +182,7 @@ def _with_fix(check: dict[str, Any], found: Survey, named: Iterable[str]) -> dic
 
 def the_one(found: Survey, named: Iterable[str] = ()) -> str:
     """The base that is meant: the one its card names, if it fits, else the only one that fits; else ""."""
-    spoken = {name.casefold() for name in named}
+    spoken = {bases.canonical(name).casefold() for name in named}
     meant = [base for base in found.fitting if base.casefold() in spoken] or found.fitting
     return meant[0] if len(meant) == 1 else ""
 

@@ -13,6 +13,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from registry import (
+    bases,
     blobs,
     catalog,
     discussions,
@@ -410,7 +411,7 @@ def _show(adapter: Adapter, draft: Draft, at: datetime, state: str) -> None:
         "summary": clean(said.summary)[:300],
         "format": clean(known.format)[:32] if known else "",
         "kind": clean(known.kind or "")[:32] if known else "",
-        "base": named[0] if named else "",
+        "base": bases.canonical(named[0]) if named else "",
         "task": clean(said.task)[:64],
         "licence": clean(said.card.license)[:64],
         "rank": rank if rank is not None and 0 <= rank < 1 << 31 else None,

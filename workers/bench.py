@@ -19,7 +19,7 @@ from django.db import connection
 from dovetail.adapters import config as configs
 from dovetail.adapters import files_in
 from dovetail.adapters.shapes import encode
-from registry import card, fit, verdicts
+from registry import bases, card, fit, verdicts
 from registry.blobs import Keys, store
 from registry.errors import ClaimStale, ShelfProblem, StoreUnavailable
 from registry.models import Base, Revision, Verdict
@@ -169,6 +169,8 @@ def _job(name: str, base: Base | None, folder: Path, revision: Revision) -> Job:
         seconds=settings.ENGINE_SECONDS,
         memory_bytes=settings.ENGINE_MEMORY,
         base_revision=base.revision if base else None,
+        base_names=bases.names_of(base) if base else (),
+        base_licence=bases.licence_of(base),
         card=_card(folder),
         known_bases=None if base else tuple(Base.objects.values_list("id", flat=True)),
         name=revision.adapter.full_name,

@@ -18,7 +18,8 @@ from typing import Any
 
 from django.conf import settings
 
-from registry import verdicts
+from dovetail.adapters import licences
+from registry import bases, card, verdicts
 from registry.errors import BaseNotFound, ShelfProblem
 from registry.models import Base
 
@@ -29,13 +30,16 @@ PIECE = 1 << 20
 Tell = Callable[[str], None]
 
 
-def add_folder(base_id: str, folder: Path, *, source: str, revision: str = "", tell: Tell = print) -> Base:
+def add_folder(
+    base_id: str, folder: Path, *, source: str, revision: str = "", licence: str = "", tell: Tell = print
+) -> Base:
     """Copy a model from a folder onto the shelf and return its row; the verdicts that waited for it go on.
 
-    Without a revision the pin is the digest of its files. The same content again changes nothing. Raises ShelfProblem.
+    Without a revision the pin is the digest of its files, without a licence it is what its card names. The same content
+    again changes nothing; other content has what it proved proven again, in time. Raises ShelfProblem.
     """
-    if not verdicts.is_base_id(base_id):
-        raise ShelfProblem(f"{base_id!r} is no model id.", fix="Write it as adapters do: namespace/name.")
+    _check_id(base_id)
+    licence = licence or _licence(folder)
     paths = _model_files(folder)
     size = sum((folder / path).stat().st_size for path in paths)
     tell(f"Copying {len(paths)} files, {size:,} bytes …")
@@ -51,6 +55,7 @@ def add_folder(base_id: str, folder: Path, *, source: str, revision: str = "", t
         id=base_id,
         defaults=pin | {
             "files": files, "config": config, "size": size, "source": source[:200], "has_weights": True,
+            **({"licence": licence} if licence else {}),
         },
     )  # fmt: skip
     waiting = verdicts.base_arrived(base)  # after the row is there for every worker to see
@@ -58,22 +63,23 @@ def add_folder(base_id: str, folder: Path, *, source: str, revision: str = "", t
     return base
 
 
-def add_config(base_id: str, config: Path, *, revision: str = "", tell: Tell = print) -> Base:
+def add_config(base_id: str, config: Path, *, revision: str = "", licence: str = "", tell: Tell = print) -> Base:
     """Make a base known by its config.json alone: adapters are fitted to it and never run. Raises ShelfProblem."""
-    if not verdicts.is_base_id(base_id):
-        raise ShelfProblem(f"{base_id!r} is no model id.", fix="Write it as adapters do: namespace/name.")
+    _check_id(base_id)
     file = config / "config.json" if config.is_dir() else config
     if not file.is_file():
         raise ShelfProblem(f"There is no {file}.", fix="Name the config.json of the base, or its folder.")
     held = verdicts.base_for(base_id)
     if held is not None and held.has_weights:
         raise ShelfProblem(f"{held.id} is on the shelf with its weights already.", fix="Remove it first.")
+    licence = licence or _licence(file.parent)
     sha256 = digest({"config.json": _hash(file)})
     base, _ = Base.objects.update_or_create(
         id=held.id if held else base_id,
         defaults={
             "revision": revision or sha256[:40], "sha256": sha256, "files": {}, "size": 0,
             "config": _config(file.parent, file.name), "source": f"config {file.resolve()}"[:200], "has_weights": False,
+            **({"licence": licence} if licence else {}),
         },
     )  # fmt: skip
     tell(f"{base_id} is known by its config: sha256 {sha256}.")
@@ -116,6 +122,24 @@ def digest(files: Mapping[str, str]) -> str:
     for name, sha256 in sorted(files.items()):
         hasher.update(f"{name}\0{sha256}\n".encode())
     return hasher.hexdigest()
+
+
+def _check_id(base_id: str) -> None:
+    if not bases.is_id(base_id):
+        raise ShelfProblem(f"{base_id!r} is no model id.", fix="Write it as adapters do: namespace/name.")
+    row = bases.aliases().filter(folded=base_id.lower()).first()
+    if row is not None:
+        raise ShelfProblem(
+            f"{base_id} is another name of {row.base} here.", fix=f"Say `manage.py shelf unalias {base_id}` first."
+        )
+
+
+def _licence(folder: Path) -> str:
+    """Return what the card beside a model names, "" without one."""
+    readme = folder / "README.md"
+    if not readme.is_file() or readme.stat().st_size > card.MAX_CARD_BYTES:
+        return ""
+    return licences.stated(card.metadata(readme.read_text(errors="replace")).data)
 
 
 # --- on disk ---------------------------------------------------------------------------------------------------------

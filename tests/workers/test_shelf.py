@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from django.core.management import CommandError, call_command
 
-from registry import verdicts
+from registry import bases, verdicts
 from registry.errors import ShelfProblem
 from registry.models import Base, Verdict
 from tests.workers.conftest import BASE
@@ -131,3 +131,94 @@ def test_a_hub_of_models_that_does_not_answer_is_said_in_a_sentence(db, monkeypa
     with pytest.raises(ShelfProblem, match="acme/base at main could not be downloaded") as refusal:
         sources.add_from_hub("acme/base")
     assert "--path DIR" in refusal.value.fix
+
+
+# --- other names, licences -------------------------------------------------------------------------------------------
+def test_the_list_says_revision_licence_and_other_names_and_one_base_says_the_digest_of_each_file(model):
+    (model / "README.md").write_text("---\nlicense: other\nlicense_name: llama3\n---\nA model.")
+    command("add", BASE, "--path", str(model))
+    command("alias", "tiny-base", BASE)
+    base = Base.objects.get()
+    assert "README.md" not in base.files, "a card is no part of what is pinned"
+    listed = command("list")
+    assert base.revision[:12] in listed
+    assert "llama3" in listed
+    assert "also tiny-base" in listed
+    shown = command("list", "tiny-base")
+    assert "a name that begins with 'Llama 3'" in shown
+    for path, sha256 in base.files.items():
+        assert f"{sha256}  {path}" in shown
+
+
+def test_an_operators_licence_counts_more_than_the_cards_and_can_be_set_later(model):
+    (model / "README.md").write_text("---\nlicense: mit\n---\n")
+    command("add", BASE, "--path", str(model), "--license", "apache-2.0")
+    assert Base.objects.get().licence == "apache-2.0"
+    assert "not in the table" in command("license", BASE, "house-rules")
+    command("license", BASE, "gemma")
+    command("add", BASE, "--path", str(model))
+    assert Base.objects.get().licence == "mit", "what its card says now"
+
+
+def test_what_waits_under_another_name_goes_on_when_the_base_comes(pushed, model, rung):
+    waiting = pushed("bert-base-uncased")
+    assert waiting.base == "google-bert/bert-base-uncased"
+    assert waiting.reason.startswith("Waiting for the base model google-bert/bert-base-uncased")
+    rung.clear()
+    command("add", "google-bert/bert-base-uncased", "--path", str(model))
+    waiting.refresh_from_db()
+    assert (waiting.state, waiting.reason) == ("queued", "")
+    assert rung == [waiting.pk]
+
+
+def test_a_name_added_later_reaches_what_was_pushed_before(base, pushed, cast):
+    waiting = pushed("oldname")
+    assert waiting.reason
+    command("alias", "oldname", BASE)
+    waiting.refresh_from_db()
+    assert (waiting.base, waiting.reason) == (BASE, "")
+    assert waiting.revision.adapter.base == BASE
+    command("unalias", "oldname")
+    assert bases.find("oldname") is None
+
+
+def test_a_quantised_copy_means_its_full_precision_base_by_family_by_namespace_and_by_name(base):
+    for name in ("tiny/base-bnb-4bit", "TINY/Base-GPTQ", "tiny/base-AWQ", "unsloth/base-unsloth-bnb-4bit"):
+        assert bases.find(name) == base, name
+    assert bases.find("tiny/other-bnb-4bit") is None
+    assert bases.find("tiny/base-4bits-of-art") is None
+    command("alias", "quant/strange-q4", BASE)
+    assert bases.find("quant/strange-Q4") == base
+
+
+def test_a_quantised_copy_of_two_bases_with_one_name_means_none_of_them(base, model):
+    (model / "config.json").write_text('{"model_type": "gpt2"}')
+    shelf.add_folder("other/base", model, source="a test", tell=lambda line: None)
+    assert bases.find("unsloth/base-bnb-4bit") is None
+    assert bases.find("other/base-bnb-4bit").id == "other/base"
+
+
+def test_a_base_under_its_old_name_is_found_by_its_new_one(model):
+    command("add", "bert-base-uncased", "--path", str(model))
+    assert bases.find("google-bert/bert-base-uncased").id == "bert-base-uncased"
+    assert bases.canonical("google-bert/BERT-base-uncased") == "bert-base-uncased"
+
+
+@pytest.mark.parametrize(
+    ("name", "target", "why"),
+    [
+        (BASE, "tiny/elsewhere", "a base here itself"),
+        ("tiny/BASE-x", "../../etc", "no model id"),
+        ("/home/me/base", BASE, "no model id"),
+        ("tiny/self", "tiny/SELF", "of itself"),
+    ],
+)
+def test_names_that_would_confuse_are_refused(base, name, target, why):
+    with pytest.raises(CommandError, match=why):
+        command("alias", name, target)
+
+
+def test_a_name_that_means_a_base_is_not_put_on_the_shelf_as_another_one(base, model):
+    command("alias", "old/base", BASE)
+    with pytest.raises(CommandError, match="another name of tiny/base"):
+        command("add", "old/base", "--path", str(model))

@@ -24,9 +24,10 @@ class Job:
     """One adapter to validate: `folder` holds the files of the revision, laid out by the worker.
 
     `memory_bytes` is what the adapter may take on top of the frozen base. `card` is the parsed front matter of its
-    README. `base_revision` is passed on into the verdict. `known_bases` are ids an engine without a base compares
-    against; None: whether the base is known is not this engine's question. `name` is namespace/name, for what is said
-    about serving. `shapes` stands in for a base without weights: {id, task, shapes as dovetail.adapters.shapes.encode}.
+    README. `base_revision` is passed on into the verdict; `base_names` are other names of the base. `known_bases` are
+    ids an engine without a base compares against; None: whether the base is known is not this engine's question.
+    `name` is namespace/name, for what is said about serving. `shapes` stands in for a base without weights: {id, task,
+    shapes as dovetail.adapters.shapes.encode}.
     """
 
     id: str
@@ -34,6 +35,8 @@ class Job:
     seconds: float = DEFAULT_SECONDS
     memory_bytes: int = DEFAULT_MEMORY_BYTES
     base_revision: str | None = None
+    base_names: tuple[str, ...] = ()
+    base_licence: str = ""
     card: Mapping[str, Any] = field(default_factory=dict)
     known_bases: tuple[str, ...] | None = None
     name: str = ""

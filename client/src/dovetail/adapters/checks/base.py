@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+from dovetail.adapters import bases
 from dovetail.adapters import config as configs
 from dovetail.adapters.findings import Finding, failed, skipped, some, warned
 from dovetail.adapters.folder import Folder
@@ -65,20 +66,51 @@ def unknown(folder: Folder) -> str | Finding:
 
 
 def mismatch(folder: Folder) -> str | Finding:
-    if folder.base and (folder.base_id or "").casefold() != folder.base.id.casefold():
+    if folder.base and not meant(folder):
         return failed(
             f"{configs.NAME} names {str(folder.base_id)[:120]!r}, but it was checked against {folder.base.id!r}.",
             f"Set {FIELD} to the base it was trained on.",
             expected=folder.base.id, found=str(folder.base_id)[:120],
         )  # fmt: skip
     card = _card_bases(folder)
-    if card and (folder.base_id or "").casefold() not in map(str.casefold, card):
+    if card and not any(_agree(folder, folder.base_id or "", name) for name in card):
         return warned(
             f"The card names {some(card)} as base, {configs.NAME} names {str(folder.base_id)[:120]}.",
             "Make both name the base it was trained on.",
             card=card[:5], config=str(folder.base_id)[:120],
         )  # fmt: skip
     return "Config and card name the same base." if card else "No other place names another base."
+
+
+def quantised(folder: Folder) -> str | Finding:
+    named = folder.base_id or ""
+    how = meant(folder) if folder.base else "quantised" if bases.full_precision(named) else "same"
+    if how == "alias" and folder.base:
+        return f"{named[:120]} is another name of {folder.base.id}."
+    if how != "quantised":
+        return "It names the base in full precision."
+    full = folder.base.id if folder.base else bases.canonical(bases.full_precision(named))
+    proven = f"it was proven on {full}" if folder.base else f"hubs prove it on {full}"
+    return warned(
+        f"{named[:120]} is a quantised copy: {proven} in full precision. On the quantised one its numbers may differ a "
+        "little, and every load needs the library that quantised it.",
+        f"Set {FIELD} to {full!r}, so that it loads everywhere; whoever wants to quantise the base still may.",
+        found=named[:120], base=full,
+    )  # fmt: skip
+
+
+def meant(folder: Folder) -> bases.Relation:
+    """How the name in the config stands to the base it is checked against."""
+    assert folder.base is not None
+    return bases.relation(folder.base_id or "", folder.base.id, folder.base.names)
+
+
+def _agree(folder: Folder, one: str, other: str) -> bool:
+    """Whether two names mean one base, or one of them its quantised copy."""
+    if bases.relation(one, other) or bases.relation(other, one):
+        return True
+    base = folder.base
+    return base is not None and all(bases.relation(name, base.id, base.names) for name in (one, other))
 
 
 def unpinned(folder: Folder) -> str | Finding:
