@@ -335,15 +335,16 @@ def hostile_pickle() -> bytes:
     return pickle.dumps(Payload())
 
 
-def tensor_pickle(name: bytes = b"w") -> bytes:
+def tensor_pickle(name: bytes = b"w", values: int = 4) -> bytes:
     """As torch.save writes a state dict: an archive whose pickle imports tensor functions only."""
     opcodes = (
         b"\x80\x02ccollections\nOrderedDict\nq\x00)Rq\x01X"
         + struct.pack("<I", len(name))
         + name
         + b"q\x02ctorch._utils\n_rebuild_tensor_v2\nq\x03"
-        b"((X\x07\x00\x00\x00storageq\x04ctorch\nFloatStorage\nq\x05X\x01\x00\x00\x000q\x06X\x03\x00\x00\x00cpuq\x07K\x04tq\x08Q"
-        b"K\x00K\x04\x85q\x09K\x01\x85q\x0a\x89h\x00)Rq\x0btq\x0cRq\x0ds."
+        b"((X\x07\x00\x00\x00storageq\x04ctorch\nFloatStorage\nq\x05X\x01\x00\x00\x000q\x06X\x03\x00\x00\x00cpuq\x07M"
+        + struct.pack("<H", values)
+        + b"tq\x08QK\x00K\x04\x85q\x09K\x01\x85q\x0a\x89h\x00)Rq\x0btq\x0cRq\x0ds."
     )
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
@@ -369,7 +370,7 @@ SABOTEURS: dict[str, tuple[str, Saboteur]] = {
     "a hostile pickle under an innocent name": ("file.pickle", with_file("notes.txt", hostile_pickle())),
     "hostile weights in a pickle": ("file.pickle", pickled_only()),
     "a pickle that cannot be read to its end": ("file.pickle", with_file("x.bin", hostile_pickle()[:-3])),
-    "tensors in a pickle": ("file.pickle", pickled_only(tensor_pickle())),
+    "a pickle that says more than it holds": ("file.pickle", pickled_only(tensor_pickle(values=1024))),
     "no weights": ("file.missing", without(WEIGHTS)),
     "a sharded adapter": ("file.ambiguous", with_file("adapter_model-00002-of-00002.safetensors", b"x")),
     "a header bomb": ("file.header", huge_header()),

@@ -15,6 +15,7 @@ from dovetail.adapters.fit import Manifest, Shape, expected
 from dovetail.adapters.header import Opener
 from dovetail.adapters.kinds import KINDS, Kind
 from dovetail.adapters.layout import Layout, sort_tensors
+from dovetail.adapters.twins import Joined
 from dovetail.adapters.values import FLOATS, converted
 
 MAX_FILES = 10_000
@@ -52,6 +53,8 @@ class Base:
     hidden: int = 0  # width of the hidden states
     expect: Callable[[Any], dict[str, Shape]] | None = None  # for formats whose shapes only their library can tell
     revision: str | None = None  # the commit on the shelf
+    names: tuple[str, ...] = ()  # other names that mean it on this hub
+    licence: str = ""
 
 
 class Folder:
@@ -67,6 +70,7 @@ class Folder:
         known_bases: Collection[str] | None = None,
     ) -> None:
         self.files, self.card, self.base, self.known_bases = files, card, base, known_bases
+        self.joined = Joined(files)  # which of the files are twins of pickles
 
     @cached_property
     def sizes(self) -> dict[str, int]:
@@ -106,10 +110,6 @@ class Folder:
         assert self.kind is not None
         assert self.base is not None
         return expected(self.config, self.kind, self.base.manifest, self.layout.rows)
-
-    @property
-    def pickled_only(self) -> bool:
-        return self.pickled_weights in self.files and self.weights not in self.files
 
     @property
     def base_id(self) -> str | None:

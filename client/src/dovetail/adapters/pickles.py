@@ -9,24 +9,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
+from dovetail.adapters.unpickling import GLOBALS
+
 MAX_OPCODES = 2_000_000
 PICKLES_IN_A_ROW = 5  # what torch.load reads of a file of the old kind, before raw storage begins (serialization.py)
 MAX_PICKLE_BYTES = 64 * 2**20
 MAX_TEXTS = 4096
 SUFFIXES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".joblib", ".dill")
 
-STORAGES = ("Float", "Half", "BFloat16", "Double", "Long", "Int", "Short", "Char", "Byte", "Bool")
 DTYPES = ("float16", "bfloat16", "float32", "float64", "uint8", "int8", "int16", "int32", "int64", "bool")
-TENSOR_IMPORTS = frozenset(
-    {
-        "collections OrderedDict",
-        "torch._utils _rebuild_tensor_v2",
-        "torch._utils _rebuild_parameter",
-        "torch Size",
-        *(f"torch {kind}Storage" for kind in STORAGES),
-        *(f"torch {name}" for name in DTYPES),
-    }
-)
+TENSOR_IMPORTS = GLOBALS | {f"torch {name}" for name in DTYPES}
+UNKNOWN = "a name that it makes up while it runs"
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,13 +79,15 @@ def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Pickle:
 def _scan(file: BinaryIO) -> Pickle:
     imports: set[str] = set()
     texts: set[str] = set()
+    # A pickle may say that a text of any length follows: what is not there must not be made room for.
+    file = io.BytesIO(file.read(MAX_PICKLE_BYTES))
     try:
         for _ in range(PICKLES_IN_A_ROW):
             imports.update(_imports(file, texts))
             if not _more(file):
                 break
         return Pickle(frozenset(imports), "", frozenset(texts))
-    except (ValueError, UnicodeDecodeError, IndexError, OverflowError, AttributeError) as error:
+    except (ValueError, IndexError, OverflowError, AttributeError, MemoryError) as error:
         return Pickle(frozenset(imports), f"it cannot be read to its end: {str(error)[:120]}")
 
 
@@ -103,19 +98,31 @@ def _more(file: BinaryIO) -> bool:
 
 
 def _imports(file: BinaryIO, texts: set[str]) -> Iterator[str]:
-    strings: list[str] = ["", ""]
+    pushed: list[str | None] = [None, None]  # what lies on top, where it is text
+    memo: dict[object, str | None] = {}
     for count, (opcode, argument, _) in enumerate(pickletools.genops(file)):
         if count > MAX_OPCODES:
             raise ValueError(f"more than {MAX_OPCODES:,} instructions")
-        if opcode.name in ("GLOBAL", "INST"):
+        name = opcode.name
+        if name in ("GLOBAL", "INST"):
             yield str(argument)
-        elif (
-            opcode.name == "STACK_GLOBAL"
-        ):  # takes the two strings before it; a memo may hide them: then it matches nothing
-            yield f"{strings[-2]} {strings[-1]}"
-        elif opcode.name in ("EXT1", "EXT2", "EXT4"):
+        elif name == "STACK_GLOBAL":
+            yield UNKNOWN if None in pushed else f"{pushed[0]} {pushed[1]}"
+        elif name in ("EXT1", "EXT2", "EXT4"):
             yield f"copyreg extension {argument}"
-        elif isinstance(argument, str):
-            strings = [strings[-1], argument]
-            if len(texts) < MAX_TEXTS and len(argument) <= 256:
-                texts.add(argument)
+        if name in ("PROTO", "FRAME"):
+            continue
+        if name in ("MEMOIZE", "PUT", "BINPUT", "LONG_BINPUT"):
+            memo[len(memo) if name == "MEMOIZE" else argument] = pushed[1]
+            continue
+        text = memo.get(argument) if name in ("GET", "BINGET", "LONG_BINGET") else _text(opcode, argument)
+        pushed = [pushed[1], text]
+        if text is not None and len(texts) < MAX_TEXTS and len(text) <= 256:
+            texts.add(text)
+
+
+def _text(opcode: pickletools.OpcodeInfo, argument: object) -> str | None:
+    """The text that an instruction pushes; None for one that pushes or pops anything else."""
+    return (
+        argument if isinstance(argument, str) and any(kind in opcode.name for kind in ("UNICODE", "STRING")) else None
+    )

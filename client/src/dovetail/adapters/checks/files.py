@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dovetail.adapters import config as configs
-from dovetail.adapters import formats, pickles
+from dovetail.adapters import formats, pickles, twins
 from dovetail.adapters.findings import Finding, failed, some, warned
 from dovetail.adapters.folder import Folder
 from dovetail.adapters.header import HeaderError
+from dovetail.adapters.unpickling import Refused
 
 LARGE_BYTES = 2 * 2**30
 TO_SAFETENSORS = (
@@ -19,25 +20,48 @@ NEVER = frozenset({"torch.hub load", "torch.serialization load", "torch load", "
 
 def pickle(folder: Folder) -> str | Finding:
     unsafe: list[tuple[str, pickles.Pickle]] = []
-    tensors: list[tuple[str, pickles.Pickle]] = []
+    tensors: list[str] = []
     for path, opener in folder.files.items():
         with opener() as file:
             found = pickles.read(path, file)
         if found and not (_is_training_state(path) and _from_trainer(found)):
-            (tensors if found.only_tensors else unsafe).append((path, found))
+            if found.only_tensors:
+                tensors.append(path)
+            else:
+                unsafe.append((path, found))
     if unsafe:
         return _unsafe(*unsafe[0])
-    if tensors and folder.pickled_only:
-        return failed(
-            f"{some(path for path, _ in tensors)} holds tensors in a pickle, which this hub never opens; "
-            "tensor-only pickles come in a later version.",
-            TO_SAFETENSORS,
-            files=[path for path, _ in tensors],
-        )
-    if tensors:
-        names = [path for path, _ in tensors]
-        return warned(f"{some(names)} is a pickle beside {folder.weights}; nobody needs it.", "Delete it.", files=names)
+    for path, reason in folder.joined.refused.items():
+        return failed(f"{path} cannot be used: {reason}.", TO_SAFETENSORS, file=path)
+    made = {pickle: twin for twin, pickle in folder.joined.made.items()}
+    left = [path for path in tensors if path not in made and twins.safe_path(path) not in folder.files]
+    if left:
+        return warned(f"{some(left)} is a pickle of tensors; no loader needs it.", "Delete it.", files=left)
+    if made:
+        return f"{some(made)} holds tensors and nothing else; it was not opened, but read as {some(made.values())}."
     return "No file is a pickle that a loader would open."
+
+
+def twins_differ(folder: Folder) -> str | Finding:
+    """Libraries disagree on which of the two they load: PEFT takes safetensors, the adapters library the pickle."""
+    compared = 0
+    for path in sorted(folder.files):
+        safe = twins.safe_path(path)
+        if safe is None or safe not in folder.files or safe in folder.joined.made:
+            continue
+        try:
+            names = twins.differences(twins.Twin(folder.files[path]), folder.files[safe])
+        except (Refused, HeaderError) as problem:
+            return warned(f"{path} cannot be compared with {safe}: {problem}.", f"Delete {path}.", file=path)
+        if names:
+            return warned(
+                f"{path} and {safe} do not hold the same: {some(names)}. Some libraries load the one, some the other; "
+                f"proven is {safe}.",
+                f"Save both again from the same weights, or delete {path}.",
+                file=path, tensors=names[:20],
+            )  # fmt: skip
+        compared += 1
+    return f"{compared} pickle and its safetensors hold the same." if compared else "No weights are here in two forms."
 
 
 def _unsafe(path: str, found: pickles.Pickle) -> Finding:
@@ -47,7 +71,7 @@ def _unsafe(path: str, found: pickles.Pickle) -> Finding:
     return failed(
         f"{path} is a pickle and {what}; it was not opened.",
         delete if _is_training_state(path) else TO_SAFETENSORS,
-        file=path, imports=sorted(more)[:20],
+        file=path, imports=sorted(more)[:20], quarantine=True,
     )  # fmt: skip
 
 
@@ -66,7 +90,9 @@ def _from_trainer(found: pickles.Pickle) -> bool:
 
 def missing(folder: Folder) -> str | Finding:
     if folder.weights in folder.files:
-        return f"{folder.weights} is here, {folder.sizes[folder.weights]:,} bytes."
+        source = folder.joined.made.get(folder.weights)
+        derived = f" as {source}" if source else ""
+        return f"{folder.weights} is here{derived}, {folder.sizes[folder.weights]:,} bytes."
     others = [path for path in folder.files if path.endswith(".safetensors")]
     hint = f"; it found {some(others)}" if others else ""
     return failed(

@@ -1,0 +1,184 @@
+"""Finds the tensors in a file of `torch.save`, of today's kind (a zip) and of the old one; nothing in it is executed.
+
+Formats: torch/serialization.py (_save, _legacy_load), and the zip reader behind it (caffe2/serialize/inline_container).
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import zipfile
+import zlib
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import BinaryIO
+
+from dovetail.adapters.header import BYTES_PER_VALUE, MAX_TENSORS
+from dovetail.adapters.unpickling import Refused, Storage, Tensor, load, table
+
+MAX_PICKLE_BYTES = 32 * 2**20
+MAX_MEMBERS = 2 * MAX_TENSORS
+BLOCK_BYTES = 4 * 2**20
+LOCAL, END = b"PK\x03\x04", b"PK\x05\x06"
+MEMBER = re.compile(
+    r"data\.pkl|data/\d{1,9}|version|byteorder|\.format_version|\.storage_alignment|\.data/serialization_id"
+)
+MAGIC, PROTOCOL = 0x1950A86A20F9469CFC6C, 1001  # torch/serialization.py
+AGAIN = "torch.save it again with torch 1.6 or newer"
+
+Tensors = dict[str, Tensor]
+
+
+def read(file: BinaryIO) -> Tensors:
+    """The tensors of a seekable file by name; each lies within its storage, and each storage within the file.
+
+    Raises `Refused` with a reason that completes "it cannot be used: …".
+    """
+    size = file.seek(0, 2)
+    file.seek(0)
+    start = file.read(4)
+    file.seek(0)
+    try:
+        return _read_zip(file, size) if start == LOCAL else _read_old(file, size)
+    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, OSError) as problem:
+        raise Refused(f"the archive cannot be read ({str(problem)[:100]})") from problem
+    except (ValueError, OverflowError, IndexError, KeyError, MemoryError, zlib.error) as problem:
+        if isinstance(problem, Refused):
+            raise
+        raise Refused(f"it is damaged ({type(problem).__name__})") from problem
+
+
+# --- the zip ---------------------------------------------------------------------------------------------------------
+def _read_zip(file: BinaryIO, size: int) -> Tensors:
+    members = _members(file, size)
+    if "data.pkl" not in members:
+        raise Refused("the archive holds no data.pkl")
+    order = _bytes(file, members, "byteorder", b"little").strip()
+    version = _bytes(file, members, "version", b"3").strip()
+    if order != b"little" or not version.isdigit() or not 1 <= int(version[:4]) <= 10:
+        raise Refused(f"it is of byte order {order[:10]!r} and version {version[:10]!r}, which is not read here")
+    found: dict[str, Storage] = {}
+
+    def find(key: str, dtype: str, values: int) -> Storage:
+        start, length = members.get(f"data/{key}", (0, -1))
+        if length != values * BYTES_PER_VALUE[dtype]:
+            raise Refused(f"storage {key[:20]!r} of {values:,} {dtype} has {max(length, 0):,} bytes in the archive")
+        return _same(found, Storage(key, dtype, values, start))
+
+    pickled = io.BytesIO(_bytes(file, members, "data.pkl"))
+    tensors = _bounded(table(load(pickled, find)))
+    if pickled.read(1):
+        raise Refused("something follows the table of tensors")
+    return tensors
+
+
+def _same(found: dict[str, Storage], storage: Storage) -> Storage:
+    """A storage that is spoken of again must be spoken of in the same way."""
+    if found.setdefault(storage.key, storage) != storage:
+        raise Refused(f"it speaks of storage {storage.key[:20]!r} in two ways")
+    return storage
+
+
+def _members(file: BinaryIO, size: int) -> dict[str, tuple[int, int]]:
+    """Name → where its bytes begin, and how many there are; every checksum holds, and nothing lies over another."""
+    file.seek(max(0, size - 22))
+    end = file.read(22)
+    if end[:4] != END or end[20:] != b"\0\0":
+        raise Refused("something follows the archive, or it is cut off")
+    with zipfile.ZipFile(file) as archive:
+        infos = sorted(archive.infolist(), key=lambda info: info.header_offset)
+    if not infos or infos[0].header_offset != 0 or len(infos) > MAX_MEMBERS:
+        raise Refused("the archive is empty, begins late or holds too many files")
+    folder = infos[0].filename.partition("/")[0]
+    members: dict[str, tuple[int, int]] = {}
+    position = 0
+    for info in infos:
+        name = info.filename.removeprefix(f"{folder}/")
+        if name == info.filename or not MEMBER.fullmatch(name) or name in members:
+            raise Refused(f"the archive holds {info.filename[:80]!r}, twice or where torch has nothing")
+        members[name] = _proven(file, info, position)
+        position = sum(members[name])
+        if position > size:
+            raise Refused(f"{name} reaches beyond the end of the file")
+    return members
+
+
+def _proven(file: BinaryIO, info: zipfile.ZipInfo, position: int) -> tuple[int, int]:
+    """Start and length of a member's bytes: stored as they are, so that nothing can unpack to more than there is."""
+    file.seek(info.header_offset)
+    head = file.read(30)
+    length, extra = int.from_bytes(head[26:28], "little"), int.from_bytes(head[28:30], "little")
+    flags, method = int.from_bytes(head[6:8], "little"), int.from_bytes(head[8:10], "little")
+    same = head[:4] == LOCAL and file.read(length) == info.orig_filename.encode() and info.header_offset >= position
+    if not same or info.filename != info.orig_filename:
+        raise Refused(f"{info.filename[:80]!r} is another file in the list of the archive than in its place")
+    if (flags | info.flag_bits) & 0x41 or method or info.compress_type or info.compress_size != info.file_size:
+        raise Refused(f"{info.filename[:80]!r} is packed or encrypted, which torch.save never does")
+    start, crc, left = info.header_offset + 30 + length + extra, 0, info.file_size
+    file.seek(start)
+    while left:
+        block = file.read(min(left, BLOCK_BYTES))
+        if not block:
+            raise Refused(f"{info.filename[:80]!r} is cut off")
+        crc, left = zlib.crc32(block, crc), left - len(block)
+    if crc != info.CRC:
+        raise Refused(f"{info.filename[:80]!r} is damaged: its checksum is another one")
+    return start, info.file_size
+
+
+def _bytes(file: BinaryIO, members: Mapping[str, tuple[int, int]], name: str, default: bytes = b"") -> bytes:
+    if name not in members:
+        return default
+    start, length = members[name]
+    if length > MAX_PICKLE_BYTES:
+        raise Refused(f"{name} has {length:,} bytes, more than the {MAX_PICKLE_BYTES:,} allowed")
+    file.seek(start)
+    return file.read(length)
+
+
+# --- the old kind ----------------------------------------------------------------------------------------------------
+def _read_old(file: BinaryIO, size: int) -> Tensors:
+    """Five pickles in a row, then for each storage its number of values and its bytes."""
+    pickles = io.BytesIO(file.read(MAX_PICKLE_BYTES))
+    if load(pickles, _nothing) != MAGIC or load(pickles, _nothing) != PROTOCOL:
+        raise Refused(f"it is no file of torch.save; {AGAIN}")
+    system = load(pickles, _nothing)
+    if not isinstance(system, dict) or system.get("little_endian") is not True:
+        raise Refused(f"it was written by a machine of another byte order; {AGAIN}")
+    found: dict[str, Storage] = {}
+
+    def find(key: str, dtype: str, values: int) -> Storage:
+        if values * BYTES_PER_VALUE[dtype] > size:
+            raise Refused(f"storage {key[:20]!r} of {values:,} {dtype} is larger than the file")
+        return _same(found, Storage(key, dtype, values))
+
+    tensors = _bounded(table(load(pickles, find, extras=1)))
+    placed = _placed(file, load(pickles, _nothing), found, pickles.tell(), size)
+    return {name: replace(tensor, storage=placed[tensor.storage.key]) for name, tensor in tensors.items()}
+
+
+def _placed(file: BinaryIO, keys: object, found: Mapping[str, Storage], position: int, size: int) -> dict[str, Storage]:
+    listed = [key for key in keys if type(key) is str] if isinstance(keys, list) else []
+    if not isinstance(keys, list) or not len(keys) == len(listed) == len(found) or set(listed) != found.keys():
+        raise Refused("the list of its storages is not that of its tensors")
+    placed: dict[str, Storage] = {}
+    for key in listed:
+        file.seek(position)
+        storage = found[key]
+        if int.from_bytes(file.read(8), "little") != storage.values:
+            raise Refused(f"storage {key[:20]!r} has another number of values in its place")
+        placed[key] = replace(storage, start=position + 8)
+        position += 8 + storage.values * BYTES_PER_VALUE[storage.dtype]
+    if position != size:
+        raise Refused(f"its storages end at byte {position:,} but the file at {size:,}")
+    return placed
+
+
+def _nothing(key: str, dtype: str, values: int) -> Storage:
+    raise Refused("it speaks of a storage where there is none")
+
+
+def _bounded(tensors: Tensors) -> Tensors:
+    if len(tensors) > MAX_TENSORS:
+        raise Refused(f"{len(tensors):,} tensors are more than the {MAX_TENSORS:,} allowed")
+    return tensors
