@@ -28,7 +28,12 @@ def offer(adapter: Adapter, digests: Iterable[str], *, by: Caller) -> dict[str, 
 
 def named(adapter: Adapter, digests: set[str], by: Caller) -> set[str]:
     """Return those of the digests that some revision here names and this caller may download now."""
-    return set(_files(adapter, digests, by).values_list("blob_id", flat=True).distinct())
+    return set(_files(adapter, by).filter(blob__in=digests).values_list("blob_id", flat=True).distinct())
+
+
+def files(adapter: Adapter, by: Caller) -> "QuerySet[RevisionFile, str]":
+    """Return the digests of all LFS files that some revision here names and this caller may download now."""
+    return _files(adapter, by).values_list("blob_id", flat=True)
 
 
 def redeem(ticket: str) -> Entry:
@@ -45,11 +50,12 @@ def redeem(ticket: str) -> Entry:
     if adapter is None:
         raise AdapterNotFound("The repository of this download address is gone.")
     policy.require(caller, Permission.DOWNLOAD, adapter)
-    row = _files(adapter, {sha256}, caller).values_list("path", "blob_id", "size", "is_lfs", "git_oid").first()
+    found = _files(adapter, caller).filter(blob=sha256)
+    row = found.values_list("path", "blob_id", "size", "is_lfs", "git_oid").first()
     if row is None:
         raise BlobUnknown(f"No file of this repository has the sha256 {sha256} any more.")
     return Entry(*row)
 
 
-def _files(adapter: Adapter, digests: set[str], by: Caller) -> "QuerySet[RevisionFile]":
-    return pull.downloadable(by).filter(revision__adapter=adapter, blob__in=digests, is_lfs=True)
+def _files(adapter: Adapter, by: Caller) -> "QuerySet[RevisionFile]":
+    return pull.downloadable(by).filter(revision__adapter=adapter, is_lfs=True)

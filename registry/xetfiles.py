@@ -17,6 +17,8 @@ from registry.policy import Caller
 from registry.xorbs import hashes
 
 KEEP_SECONDS = 24 * 3600  # how often a use is written down
+KNOWN_SECONDS = 7 * 24 * 3600  # how long a client may build on what it was told; xorbs live longer after a use
+NEWEST = 16  # files of a repository in which a chunk is looked for
 MOST_TERMS = 4096  # of a file that is offered for reading: one in more pieces is faster whole
 
 
@@ -94,3 +96,21 @@ def _spans(index: xorbs.Index, first: int, last: int) -> Iterator[tuple[int, int
     for number, (_, size) in enumerate(index.chunks(first, last), first):
         yield number, at, size
         at += size
+
+
+def shard_about(adapter: Adapter, chunk: str, *, by: Caller) -> bytes | None:
+    """Return a shard of the xorbs that hold a file with this chunk, so that a client need not send them again.
+
+    Asked of the newest files that revisions of this adapter name and the caller may download: a new version from
+    another machine. None where none of them has the chunk. Raises XorbInvalid for what is no hash.
+    """
+    digest = hashes.parse(chunk)
+    for row in XetFile.objects.filter(sha256__in=downloads.files(adapter, by)).order_by("-created_at")[:NEWEST]:
+        kept = _kept(row.xorbs)
+        if not row.xorbs <= kept.keys():
+            continue
+        indexes = {name: xorbs.index(name, kept[name]) for name in sorted(row.xorbs)}
+        if any(digest in index for index in indexes.values()):
+            now = int(timezone.now().timestamp())
+            return xorbs.write_shard(indexes, now, now + KNOWN_SECONDS)
+    return None

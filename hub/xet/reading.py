@@ -23,7 +23,7 @@ _ENDLESS = 1 << 60
 
 @xet
 @require_GET
-def reconstruction(request: HttpRequest, file_id: str) -> HttpResponse:
+def reconstruction(request: HttpRequest, file_id: str, version: int) -> HttpResponse:
     """Answer the terms of a file, or of the part that Range asks for, and where their bytes are."""
     adapter, caller = tickets.redeem(request.headers.get("Authorization", ""), Scope.READ)
     try:
@@ -33,11 +33,12 @@ def reconstruction(request: HttpRequest, file_id: str) -> HttpResponse:
         pieces, skip = [], 0
     if not pieces:
         return JsonResponse({"error": "The file ends before this range."}, status=416)
-    fetch: dict[str, list[dict[str, object]]] = {}
+    name, place = _PLACES[version]
+    places: dict[str, list[dict[str, object]]] = {}
     for piece in dict.fromkeys(pieces):
-        fetch.setdefault(piece.xorb, []).append(_fetch(piece, origin(request)))
+        places.setdefault(piece.xorb, []).append(place(piece, _address(piece, origin(request))))
     terms = [{"hash": one.xorb, "unpacked_length": one.size, "range": _chunks(one)} for one in pieces]
-    answer = JsonResponse({"offset_into_first_range": skip, "terms": terms, "fetch_info": fetch})
+    answer = JsonResponse({"offset_into_first_range": skip, "terms": terms, name: places})
     answer["Cache-Control"] = "no-store"
     return answer
 
@@ -46,13 +47,29 @@ def _chunks(piece: Piece) -> dict[str, int]:
     return {"start": piece.start, "end": piece.end}
 
 
-def _fetch(piece: Piece, here: str) -> dict[str, object]:
+def _bytes(piece: Piece) -> dict[str, int]:
+    return {"start": piece.first, "end": piece.last - 1}
+
+
+def _in_v1(piece: Piece, url: str) -> dict[str, object]:
+    return {"range": _chunks(piece), "url": url, "url_range": _bytes(piece)}
+
+
+def _in_v2(piece: Piece, url: str) -> dict[str, object]:
+    # One range an address: stores that sign addresses for one answer no multipart/byteranges, and clients split anyhow.
+    return {"url": url, "ranges": [{"chunks": _chunks(piece), "bytes": _bytes(piece)}]}
+
+
+_PLACES = {1: ("fetch_info", _in_v1), 2: ("xorbs", _in_v2)}
+
+
+def _address(piece: Piece, here: str) -> str:
     key, seconds = Keys.xorb(piece.xorb), settings.DOWNLOAD_URL_SECONDS
     url = blobs.store().presigned_span(key, piece.first, piece.last, seconds)
     if url is None:
         ticket = signing.dumps([piece.xorb, piece.first, piece.last], salt=_SALT)
         url = f"{here}/xet/v1/ranges?ticket={quote(ticket, safe='')}"
-    return {"range": _chunks(piece), "url": url, "url_range": {"start": piece.first, "end": piece.last - 1}}
+    return url
 
 
 @xet
@@ -77,3 +94,14 @@ def piece(request: HttpRequest) -> HttpResponseBase:
     response["Content-Range"] = f"bytes {start}-{end - 1}/*"
     response["Cache-Control"] = "private, no-store"
     return response
+
+
+@xet
+@require_GET
+def chunk(request: HttpRequest, prefix: str, name: str) -> HttpResponse:
+    """Answer which kept xorbs hold a chunk, to a client that would send it; 404 where nobody here may tell."""
+    adapter, caller = tickets.redeem(request.headers.get("Authorization", ""), Scope.READ)
+    shard = xetfiles.shard_about(adapter, name, by=caller)
+    if shard is None:
+        return JsonResponse({"error": "No chunk with this hash is known to this repository."}, status=404)
+    return HttpResponse(shard, content_type="application/octet-stream")

@@ -15,7 +15,9 @@ urlpatterns: list[URLPattern | URLResolver] = [
 _SERVED = [
     path("v1/xorbs/default/<str:name>", views.xorb),
     path("v1/shards", views.shard),
-    path("v1/reconstructions/<str:file_id>", reading.reconstruction),
+    path("v1/reconstructions/<str:file_id>", reading.reconstruction, {"version": 1}),
+    path("v2/reconstructions/<str:file_id>", reading.reconstruction, {"version": 2}),
+    path("v1/chunks/<str:prefix>/<str:name>", reading.chunk),
     path("v1/ranges", reading.piece),
     path("shards", views.shard),  # hf_xet 1.5
     path("v1/telemetry", views.telemetry),

@@ -26,9 +26,11 @@ __all__ = [
     "prove",
     "read_shard",
     "receive",
+    "write_shard",
 ]
 
 read_shard = shards.read
+write_shard = shards.write
 
 
 def receive(source: Source, name: str) -> int:

@@ -155,6 +155,13 @@ class Index:
         digest, end, raw_size = ENTRY.unpack_from(self._table, number * ENTRY.size)
         return digest, end, raw_size
 
+    def __contains__(self, digest: bytes) -> bool:
+        """Whether one of the chunks has this hash."""
+        at = self._table.find(digest)
+        while at >= 0 and at % ENTRY.size:  # a hash across two entries is chance, and goes on
+            at = self._table.find(digest, at + 1)
+        return at >= 0
+
     def chunks(self, start: int, end: int) -> Iterator[tuple[bytes, int]]:
         """Yield (hash, raw size in bytes) of the chunks [start, end)."""
         for number in range(start, end):

@@ -1,15 +1,15 @@
-"""The bytes of a shard: which files somebody uploaded, and of which chunks they are made. Nothing here is believed yet.
+"""The bytes of a shard: which files somebody uploaded, and of which chunks they are made. Nothing read is believed yet.
 
 Format: huggingface/hub-docs, docs/xet/shard.md. A shard is a list of 48-byte records after a 48-byte header.
 """
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from registry.errors import ShardInvalid
 from registry.xorbs import hashes
-from registry.xorbs.chunks import MAX_CHUNKS, MAX_XORB_BYTES, Source, exactly
+from registry.xorbs.chunks import MAX_CHUNKS, MAX_XORB_BYTES, Index, Source, exactly
 
 MAX_SHARD_BYTES = 64 << 20
 
@@ -21,6 +21,10 @@ HAS_PROOFS, HAS_METADATA = 1 << 31, 1 << 30
 
 HEADER = struct.Struct("<32sQQ")
 FOUR_NUMBERS = struct.Struct("<32sIIII")
+# Version; where files and xorbs begin; three tables; no key; made at, good until; sums; where it begins.
+# The specification calls the tables reserved; hf_xet reads up to where the first one begins.
+FOOTER = struct.Struct("<QQQ6Q32xQQ72xQ")
+FOOTER_VERSION = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,3 +136,26 @@ def _xorb(records: _Records, record: bytes) -> str:
     for _ in range(count):
         records.read()
     return hashes.text(name)
+
+
+def write(xorbs: Mapping[str, Index], made_at: int, good_until: int) -> bytes:
+    """Return a shard that names these xorbs and their chunks, and no files; the times are Unix seconds.
+
+    It answers a question about one chunk, so it has a footer. Its chunk hashes stand as they are: whoever may ask may
+    read the bytes.
+    """
+    head = HEADER.pack(TAG, VERSION, FOOTER.size) + BOOKEND + bytes(RECORD - hashes.SIZE)
+    body = b"".join(_described(name, index) for name, index in xorbs.items()) + BOOKEND + bytes(RECORD - hashes.SIZE)
+    at = len(head) + len(body)
+    return (
+        head + body + FOOTER.pack(FOOTER_VERSION, HEADER.size, len(head), at, 0, at, 0, at, 0, made_at, good_until, at)
+    )
+
+
+def _described(name: str, index: Index) -> bytes:
+    records, at = [], 0
+    for digest, size in index.chunks(0, index.count):
+        records.append(FOUR_NUMBERS.pack(digest, at, size, 0, 0))
+        at += size
+    stored = index.span(0, index.count)[1]
+    return FOUR_NUMBERS.pack(hashes.parse(name), 0, index.count, at, stored) + b"".join(records)

@@ -15,6 +15,7 @@ from hub.xet.tickets import Scope
 from registry import intake, people, xetfiles
 from registry.models import Adapter, XetFile, Xorb
 from registry.xorbs import hashes
+from registry.xorbs.shards import HEADER, TAG
 from tests import live
 from tests.clients import Client
 from tests.hf.wire import Wire, header, lfs_file, sha256
@@ -28,7 +29,7 @@ CONTENT = build.noise(180_000, 9)
 @pytest.fixture
 def pushed(cast, store, settings) -> str:
     """A file of four chunks of 50,000 bytes, delivered by Xet and committed; returns its file id."""
-    settings.XET_READ, settings.DOORBELL = True, "tests.hf.wire.ring"
+    settings.DOORBELL = "tests.hf.wire.ring"
     adapter, alice = cast.adapter(NAME), cast.session("alice")
     xorb, shard = build.whole(CONTENT)
     intake.receive_xorb(adapter, xorb.name, io.BytesIO(xorb.data), by=alice)
@@ -37,10 +38,13 @@ def pushed(cast, store, settings) -> str:
     return XetFile.objects.get(sha256=sha256(CONTENT)).pk
 
 
-def ask(cast, file_id: str, who: str = "carol", name: str = NAME, **headers: str):
-    adapter = cast_adapter(name)
-    ticket, _ = tickets.issue(adapter, Scope.READ, people.caller_of_token(cast.token(who)))
-    return Browser().get(f"/xet/v1/reconstructions/{file_id}", headers={"Authorization": f"Bearer {ticket}", **headers})
+def ask(cast, file_id: str, who: str = "carol", name: str = NAME, version: int = 2, **headers: str):
+    return asked(cast, f"/xet/v{version}/reconstructions/{file_id}", who, name, **headers)
+
+
+def asked(cast, path: str, who: str = "carol", name: str = NAME, **headers: str):
+    ticket, _ = tickets.issue(cast_adapter(name), Scope.READ, people.caller_of_token(cast.token(who)))
+    return Browser().get(path, headers={"Authorization": f"Bearer {ticket}", **headers})
 
 
 def cast_adapter(full_name: str) -> Adapter:
@@ -51,7 +55,7 @@ def fetched(answer) -> bytes:
     """Put the answer's terms together as a client does."""
     told, data = answer.json(), b""
     for term in told["terms"]:
-        [place] = [one for one in told["fetch_info"][term["hash"]] if one["range"] == term["range"]]
+        [place] = [one for one in places(told, term["hash"]) if one["range"] == term["range"]]
         span = place["url_range"]
         got = Browser().get(
             "/" + place["url"].split("/", 3)[3], headers={"Range": f"bytes={span['start']}-{span['end']}"}
@@ -67,11 +71,23 @@ def fetched(answer) -> bytes:
     return data[told["offset_into_first_range"] :]
 
 
+def places(told, xorb: str) -> list[dict]:
+    """Where the pieces of a xorb are, whichever version of the answer says it."""
+    if "fetch_info" in told:
+        return told["fetch_info"][xorb]
+    return [
+        {"url": one["url"], "range": part["chunks"], "url_range": part["bytes"]}
+        for one in told["xorbs"][xorb]
+        for part in one["ranges"]
+    ]
+
+
+@pytest.mark.parametrize("version", [1, 2])
 @pytest.mark.parametrize(
     ("start", "end"), [(0, 180_000), (0, 1), (49_999, 50_001), (60_000, 70_000), (179_999, 180_000)]
 )
-def test_any_range_of_a_file_is_put_together_from_as_few_chunks_as_hold_it(cast, pushed, start: int, end: int):
-    answer = ask(cast, pushed, Range=f"bytes={start}-{end - 1}")
+def test_any_range_of_a_file_is_put_together_from_as_few_chunks_as_hold_it(cast, pushed, start: int, end: int, version):
+    answer = ask(cast, pushed, version=version, Range=f"bytes={start}-{end - 1}")
     assert answer.status_code == 200
     assert fetched(answer)[: end - start] == CONTENT[start:end]
     [term] = answer.json()["terms"]
@@ -96,7 +112,7 @@ def test_a_file_is_read_where_a_revision_names_it_and_by_who_may_download(cast, 
 
 
 def test_the_address_of_a_piece_gives_that_piece_alone(cast, pushed):
-    [[place]] = ask(cast, pushed, Range="bytes=60000-70000").json()["fetch_info"].values()
+    [[place]] = ask(cast, pushed, version=1, Range="bytes=60000-70000").json()["fetch_info"].values()
     path = "/" + place["url"].split("/", 3)[3]
     first, last = place["url_range"]["start"], place["url_range"]["end"]
     assert len(b"".join(Browser().get(path))) == last - first + 1
@@ -123,6 +139,23 @@ def test_the_hash_is_said_while_every_xorb_is_there_and_saying_it_keeps_them(cas
     assert ask(cast, pushed).status_code == 404
 
 
+def test_a_chunk_is_known_to_who_may_download_a_file_of_the_repository_with_it(cast, pushed):
+    def about(chunk: bytes, **of: str):
+        return asked(cast, f"/xet/v1/chunks/default-merkledb/{hashes.text(hashes.of_chunk(chunk))}", **of)
+
+    answer = about(CONTENT[50_000:100_000])
+    assert answer.status_code == 200
+    tag, version, footer = HEADER.unpack_from(answer.content)
+    assert (tag, version, footer) == (TAG, 2, 200)
+    assert hashes.of_chunk(CONTENT[:50_000]) in answer.content
+    cast.adapter("carol/other", by="carol")
+    assert about(CONTENT[50_000:100_000], name="carol/other").status_code == 404
+    assert about(b"never seen").status_code == 404
+    assert asked(cast, "/xet/v1/chunks/default/nonsense").status_code == 400
+    Xorb.objects.all().delete()
+    assert about(CONTENT[50_000:100_000]).status_code == 404
+
+
 def test_a_file_in_too_many_pieces_is_not_offered(cast, pushed, monkeypatch):
     monkeypatch.setattr(xetfiles, "MOST_TERMS", 0)
     XetFile.objects.all().delete()
@@ -135,7 +168,7 @@ def test_a_file_in_too_many_pieces_is_not_offered(cast, pushed, monkeypatch):
 @pytest.fixture(scope="module")
 def on_files(tmp_path_factory) -> Iterator[Hub]:
     """A hub that offers reading by Xet, on files."""
-    with live.hub(tmp_path_factory.mktemp("reads") / "data", XET_READ="on") as hub:
+    with live.hub(tmp_path_factory.mktemp("reads") / "data") as hub:
         yield hub
 
 
@@ -143,7 +176,7 @@ def on_files(tmp_path_factory) -> Iterator[Hub]:
 def on_s3(tmp_path_factory, s3_server) -> Iterator[Hub]:
     """The same on S3."""
     store = s3_server.url(f"reads-{random.randrange(1 << 40)}")
-    with live.hub(tmp_path_factory.mktemp("reads-s3") / "data", BLOBS=store, XET_READ="on") as hub:
+    with live.hub(tmp_path_factory.mktemp("reads-s3") / "data", BLOBS=store) as hub:
         yield hub
 
 
@@ -165,7 +198,7 @@ assert open(api.snapshot_download(repo) + "/x.bin", "rb").read() == data
 @pytest.mark.parametrize("store", ["on_files", pytest.param("on_s3", marks=pytest.mark.s3)])
 def test_stock_clients_read_by_xet(request, tmp_path: Path, release: str, store: str):
     hub: Hub = request.getfixturevalue(store)
-    before = hub.log("web").count("/v1/reconstructions/")
+    before = hub.log("web").count("/reconstructions/")
     if release == "0.36.2":
         Client("2.4.0", hub.url, TOKENS["alice"], tmp_path / "first").python(
             READS.split("shutil.rmtree")[0], (repo := f"alice/read{random.randrange(1 << 40)}"), tmp_path / "x.bin"
@@ -177,4 +210,33 @@ def test_stock_clients_read_by_xet(request, tmp_path: Path, release: str, store:
     else:
         client = Client(release, hub.url, TOKENS["alice"], tmp_path / "home")
         client.python(READS, f"alice/read{random.randrange(1 << 40)}", tmp_path / "x.bin")
-    assert hub.log("web").count("/v1/reconstructions/") > before
+    assert hub.log("web").count("/reconstructions/") > before
+
+
+NEW_VERSION = """
+import hashlib, sys
+from huggingface_hub import HfApi
+HfApi().create_repo(sys.argv[1], exist_ok=True)
+HfApi().upload_file(repo_id=sys.argv[1], path_or_fileobj=sys.argv[2], path_in_repo="x.bin")
+"""
+
+
+def test_another_machine_sends_of_a_new_version_what_is_new(on_files, tmp_path: Path):
+    repo, file = f"alice/again{random.randrange(1 << 40)}", tmp_path / "x.bin"
+    content = bytearray(build.noise(24 << 20, 3))
+
+    def push(machine: str) -> int:
+        file.write_bytes(content)
+        before = kept(on_files)
+        Client("2.4.0", on_files.url, TOKENS["alice"], tmp_path / machine).python(NEW_VERSION, repo, file)
+        return kept(on_files) - before
+
+    assert push("one") > 24 << 20
+    content[12 << 20 : 13 << 20] = build.noise(1 << 20, 4)
+    assert push("another") < 2 << 20
+    assert push("a third") == 0
+
+
+def kept(hub: Hub) -> int:
+    """How many bytes of xorbs the hub keeps: what was sent, since nothing is swept."""
+    return sum(path.stat().st_size for path in (hub.data / "blobs" / "xorbs").rglob("*") if path.is_file())

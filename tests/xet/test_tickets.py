@@ -208,11 +208,8 @@ def test_an_address_that_is_no_hash_is_refused(wire, cast, name: str) -> None:
 @pytest.mark.parametrize(
     ("method", "path"),
     [
-        ("GET", f"/xet/v1/chunks/default/{CLIENT_NAME}"),
-        ("GET", f"/xet/v1/chunks/default-merkledb/{CLIENT_NAME}"),
         ("POST", f"/xet/v1/xorb-grants/default/{CLIENT_NAME}"),
         ("POST", "/xet/v2/shards"),
-        ("GET", f"/xet/v2/reconstructions/{CLIENT_NAME}"),
         ("GET", "/xet/anything/else"),
     ],
 )
