@@ -49,6 +49,8 @@ def verdict(said: object) -> Report:
     expected = "errored" if crashed else "failed" if failed else "passed"
     if report["state"] != expected or not report["checks"]:
         raise NotAReport(f"state {report['state']} with {len(report['checks'])} checks, of which failed: {failed}")
+    if report["state"] != "passed":
+        report["serving"] = []  # an engine may take the files; what it would serve is not what the author trained
     return report
 
 
@@ -143,6 +145,28 @@ EVALUATION: Mapping[str, tuple[Field, Any]] = {
     "base": (_number, None),
     "adapter": (_number, None),
     "claimed": (_number, None),
+    "better": (_one_of(("higher", "lower")), "higher"),
+    "head_alone": (_number, None),
+}
+COST: Mapping[str, tuple[Field, Any]] = {
+    "latency_ratio": (_number, None),
+    "memory_mb": (_number, None),
+    "adapter_mb": (_number, None),
+}
+SAMPLE: Mapping[str, tuple[Field, Any]] = {
+    "input": (_text, REQUIRED),
+    "expected": (_text, None),
+    "base": (_text, ""),
+    "adapter": (_text, ""),
+}
+CONDITIONS: Mapping[str, tuple[Field, Any]] = {
+    "rows": (_text, ""),
+    "seed": (_number, 0),
+    "threads": (_number, 0),
+    "attention": (_text, ""),
+    "dtype": (_text, ""),
+    "device": (_text, ""),
+    "batches": (_list_of(_number), []),
 }
 ENGINE: Mapping[str, tuple[Field, Any]] = {
     "name": (_text, ""),
@@ -169,5 +193,8 @@ VERDICT: Mapping[str, tuple[Field, Any]] = {
     "engine": (_object(ENGINE), None),
     "checks": (_list_of(check), REQUIRED),
     "evals": (_list_of(_object(EVALUATION)), []),
+    "cost": (_object(COST), None),
+    "samples": (_list_of(_object(SAMPLE)), []),
+    "conditions": (_object(CONDITIONS), None),
     "serving": (_list_of(_object(SERVING)), []),
 }

@@ -83,9 +83,29 @@ class Nothing(s.Serializer[Data]):
 
 class FileView(s.Serializer[Data]):
     view = s.CharField(
-        required=False, max_length=40, help_text="of adapter_config.json: repaired, or peft-0.13 and the like"
+        required=False, max_length=40, help_text="of adapter_config.json: repaired, base, or peft-0.13 and the like"
     )
-    base = s.CharField(required=False, max_length=200, help_text="with view=repaired: which of the bases that it fits")
+    base = s.CharField(
+        required=False, max_length=200,
+        help_text="with view=repaired: which of the bases that it fits; with view=base: the name that it shall say",
+    )  # fmt: skip
+
+
+class Repair(s.Serializer[Data]):
+    base = s.CharField(
+        required=False, allow_blank=True, default="", max_length=200, help_text="where it fits several: which is meant"
+    )
+
+
+class Repaired(s.Serializer[Data]):
+    """A pull request that names the base; nothing is changed until somebody merges it."""
+
+    adapter = s.CharField()
+    base = s.CharField()
+    number = s.IntegerField()
+    title = s.CharField()
+    url = s.URLField()
+    revision = s.CharField(help_text="what it proposes; its verdict is there as of any revision")
 
 
 class FitBody(s.Serializer[Data]):
@@ -185,6 +205,9 @@ class File(s.Serializer[Data]):
     sha256 = s.CharField()
     git_oid = s.CharField(help_text="sha1 of the git blob; of the LFS pointer where lfs is true")
     lfs = s.BooleanField()
+    derived_from = s.CharField(
+        allow_null=True, help_text="the pushed file that the hub made this one of: it is no part of the commit"
+    )
 
 
 class BasePin(s.Serializer[Data]):

@@ -3,7 +3,7 @@
 from django.urls import path, re_path, register_converter
 from django.urls.converters import StringConverter
 
-from hub.api import account, adapters, bases, fit, moderation, openapi, revisions, verdicts
+from hub.api import account, adapters, bases, fit, moderation, openapi, repairs, revisions, verdicts
 from hub.api.asking import NoSuchRoute
 
 
@@ -25,6 +25,7 @@ urlpatterns = [
     path(f"{REVISION}/verdict", verdicts.OneVerdict.as_view()),
     path(f"{REVISION}/validate", verdicts.Validate.as_view()),
     path(REVISION, revisions.OneRevision.as_view()),
+    path(f"{ADAPTER}/repair", repairs.Repair.as_view()),
     path("fit", fit.Fits.as_view()),
     path("bases", bases.Bases.as_view()),
     path("me", account.Me.as_view()),

@@ -12,12 +12,13 @@ from django.views.decorators.http import require_safe
 
 from hub.site.proof import Proof, proof
 from hub.site.visitor import caller
-from registry import discussions, facts, gates, moves, policy, pull, refs, social, verdicts
-from registry.errors import RegistryError
+from registry import discussions, facts, gates, moves, policy, pull, refs, repairs, social, verdicts
+from registry.errors import RegistryError, RevisionNotFound
 from registry.facts import Facts
 from registry.manifest import Entry
-from registry.models import Adapter, Revision
+from registry.models import Adapter, Discussion, Revision
 from registry.policy import Caller, Permission
+from registry.views import View
 
 WEIGHTS = (".safetensors", ".bin", ".pt", ".gguf")
 
@@ -74,6 +75,24 @@ class Head:
     @cached_property
     def may_write(self) -> bool:
         return policy.may_write(self.by, self.adapter)
+
+    @cached_property
+    def repair(self) -> View | None:
+        """The repaired config, for who may write here; looked for where the verdict or the base's name asks for it."""
+        asked = {"base.local-path", "base.unnamed", "base.quantised"}
+        said = (
+            {check["id"] for check in self.proof.document["checks"] if check["outcome"] in ("failed", "warned")}
+            if self.proof
+            else set()
+        )
+        if not said & asked or not self.may_write or self.names.get("main") != self.revision.oid:
+            return None
+        return repairs.offer(self.revision)
+
+    @cached_property
+    def repair_request(self) -> Discussion | None:
+        """The open pull request that proposes it."""
+        return repairs.pending(self.adapter, self.repair) if self.repair else None
 
     @cached_property
     def gate(self) -> str:
@@ -134,6 +153,21 @@ class Head:
         return "verified" if self.verified == self.revision.oid else self.revision.oid
 
 
+TOLD_OF_HELD = ("verdict", "commits")  # pages that whoever may write here sees of a quarantined revision too
+
+
+def _head(adapter: Adapter, rev: str, by: Caller) -> Head:
+    """The revision to show; in place of a quarantined main, strangers see the newest one that was proven."""
+    head = Head(adapter, pull.resolve(adapter, rev), rev, by)
+    try:
+        pull.require_shown(head.revision, by)
+    except RevisionNotFound:
+        if rev != "main" or not head.verified:
+            raise
+        return Head(adapter, pull.resolve(adapter, "verified"), "verified", by)
+    return head
+
+
 def adapter_page(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
     """Wrap a view of one adapter: finds it, sends other spellings to the one that counts, explains a quarantine."""
 
@@ -146,10 +180,15 @@ def adapter_page(view: Callable[..., HttpResponse]) -> Callable[..., HttpRespons
         adapter = moves.find(f"{ns}/{name}", by, type=type)
         if adapter.is_quarantined:
             error = policy.quarantined(adapter)
-            return render(request, "site/quarantined.html", {"adapter": adapter, "error": error})
+            shown = {"adapter": adapter, "error": error, "held_at": adapter.quarantined_at}
+            return render(request, "site/quarantined.html", shown)
         if adapter.full_name != f"{ns}/{name}":
             return HttpResponseRedirect(request.get_full_path().replace(f"{ns}/{name}", adapter.full_name, 1))
-        head = Head(adapter, pull.resolve(adapter, rev), rev, by)
+        head = _head(adapter, rev, by)
+        if head.revision.is_quarantined and view.__name__ not in TOLD_OF_HELD:
+            error, at = policy.quarantined_revision(head.revision), head.revision.quarantined_at
+            shown = {"adapter": adapter, "revision": head.revision, "error": error, "held_at": at}
+            return render(request, "site/quarantined.html", shown)
         return view(request, head, **route)
 
     return found

@@ -24,6 +24,7 @@ from hub.site import (
     new,
     password,
     profile,
+    repairs,
     robots,
     sharing,
     tokens,
@@ -46,6 +47,7 @@ def of_an_adapter(prefix: str, type: str) -> list[URLPattern]:
     return [
         at(one, adapter.adapter, type=type),
         at(f"{one}/like", sharing.like, type=type),
+        at(f"{one}/repair", repairs.repair, type=type),
         at(f"{one}/ask-access", gates.ask, type=type),
         at(f"{one}/access", gates.access, type=type),
         at(f"{one}/discussions", discussions.listed, type=type),

@@ -227,6 +227,22 @@ def fit(
     raise typer.Exit(DONE if found["fits"] else REFUTED)
 
 
+@app.command()
+def repair(
+    context: typer.Context,
+    adapter: Annotated[str, typer.Argument(metavar="NS/NAME", help="The adapter whose config names no base.")],
+    base: Annotated[str, typer.Option(metavar="NS/NAME", help="Which base is meant, where it fits several.")] = "",
+) -> None:
+    """Open a pull request that names the base an adapter fits; nothing changes until it is merged."""
+    asked: Options = context.obj
+    made = asked.client().repair(adapter, base)
+    if asked.printer.as_json:
+        asked.printer.document(made)
+        return
+    asked.printer.line(made["url"])
+    asked.printer.note(f"Pull request #{made['number']} of {adapter}: {made['title']}.")
+
+
 def _watch_if_judged(printer: Printer, caller: Client, adapter: str, revision: str) -> Verdict | None:
     """Return the finished verdict, or None for a revision that holds no adapter: it was pushed, and that is all."""
     try:

@@ -132,6 +132,12 @@ class Client:
 
         return fits.ask(self._transport, folder)
 
+    def repair(self, adapter: str, base: str = "") -> dict[str, Any]:
+        """Open a pull request that names the base in an adapter's config: `url`, `number`, `title`, `base`."""
+        check_adapter(adapter)
+        wanted = {"url": str, "number": int, "title": str, "base": str}
+        return self._transport.post(f"{_path(adapter)}/repair", {"base": base}, wanted)
+
     def _verdict(self, adapter: str, revision: str) -> Verdict:
         return verdict.read(self._transport.get(f"{_path(adapter, revision)}/verdict", {"state": str, "checks": list}))
 

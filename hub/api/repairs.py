@@ -1,0 +1,36 @@
+"""The repaired config of an adapter as a pull request."""
+
+from django.conf import settings
+from drf_spectacular.utils import extend_schema
+from rest_framework import status
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from hub.api import pages, shapes
+from hub.api.asking import View
+from registry import moves, repairs
+from registry.policy import Permission
+
+
+class Repair(View):
+    @extend_schema(
+        operation_id="repair", summary="Propose the repaired config",
+        description="Opens a pull request in your name that names the base: where the config holds a path or nothing "
+        "and the tensors fit one base, and where it holds another name of a base. 200 where it is open already.",
+        request=shapes.Repair, responses={201: shapes.Repaired, 200: shapes.Repaired},
+    )  # fmt: skip
+    def post(self, request: Request, ns: str, name: str) -> Response:
+        pages.parameters(request, shapes.Nothing)
+        adapter = moves.find(f"{ns}/{name}", self.caller, Permission.BROWSE)
+        body = shapes.Repair(data=request.data or {})
+        body.is_valid(raise_exception=True)
+        made = repairs.propose(adapter, self.caller, body.validated_data["base"])
+        said = {
+            "adapter": adapter.full_name,
+            "base": made.base,
+            "number": made.discussion.number,
+            "title": made.discussion.title,
+            "url": f"{settings.PUBLIC_URL}/{adapter.full_name}/discussions/{made.discussion.number}",
+            "revision": made.revision.oid,
+        }
+        return Response(said, status.HTTP_201_CREATED if made.is_new else status.HTTP_200_OK)

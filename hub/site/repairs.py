@@ -1,0 +1,18 @@
+"""The button that opens a pull request with the repaired config."""
+
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.views.decorators.http import require_POST
+
+from hub.site.visitor import caller, person
+from registry import moves, repairs
+from registry.policy import Permission
+
+
+@require_POST
+def repair(request: HttpRequest, ns: str, name: str, type: str = "model") -> HttpResponse:
+    """Open it, or find the one that is open, and show it."""
+    person(request)
+    by = caller(request)
+    adapter = moves.find(f"{ns}/{name}", by, Permission.DISCUSS, type=type)
+    made = repairs.propose(adapter, by, request.POST.get("base", "")[:200])
+    return HttpResponseRedirect(f"/{adapter.full_name}/discussions/{made.discussion.number}")

@@ -1,0 +1,139 @@
+"""POST …/repair: the config with its base named, as a pull request of who asks; and views that name it otherwise."""
+
+import json
+import math
+import struct
+
+import pytest
+
+from registry import bases, merges
+from registry.blobs import Keys, store
+from registry.models import Base, Discussion
+from tests.api.conftest import pushed
+from tests.fit.bases import BERT, BERT_CONFIG, LLAMA_8B, bert_lora, decoder_lora, header_of, lora_config
+from tests.fit.conftest import known, measured  # noqa: F401 - fixtures
+
+pytestmark = pytest.mark.engine
+ADDRESS = "/api/v1/adapters/alice/reviews"
+PATH = "/home/alice/checkpoints/bert"
+
+
+def files(config, shapes):
+    header = json.dumps(header_of(shapes)).encode()
+    weights = struct.pack("<Q", len(header)) + header + bytes(2 * sum(math.prod(shape) for shape in shapes.values()))
+    return {
+        "README.md": b"# Reviews\n",
+        "adapter_config.json": json.dumps(config).encode(),
+        "adapter_model.safetensors": weights,
+    }
+
+
+@pytest.fixture
+def lost(cast, known):  # noqa: F811
+    """alice/reviews, trained on BERT, whose config names a folder of hers."""
+    made = cast.adapter("alice/reviews")
+    pushed(cast, made, files=files(BERT_CONFIG | {"base_model_name_or_path": PATH}, bert_lora()))
+    return made
+
+
+def repair(asking, **body):
+    return asking.post(f"{ADDRESS}/repair", body, "application/json")
+
+
+def config_of(revision):
+    entry = revision.files.get(path="adapter_config.json")
+    with store().open(Keys.blob(entry.sha256)) as file:
+        return json.loads(file.read())
+
+
+def test_a_path_becomes_the_one_base_that_it_fits_in_a_pull_request_of_who_asks(ask, cast, lost):
+    before = lost.refs.get(name="refs/heads/main").revision
+    answer = repair(ask("alice", "write"))
+    assert answer.status_code == 201, answer.content
+    said = answer.json()
+    assert (said["base"], said["number"]) == (BERT, 1)
+    found = Discussion.objects.get(adapter=lost, number=1)
+    assert (found.author.username, found.status, found.is_pull_request) == ("alice", "open", True)
+    assert PATH in found.events.first().text
+    assert lost.refs.get(name="refs/heads/main").revision == before, "what is pushed stays as it is"
+    proposed = lost.refs.get(name="refs/pr/1").revision
+    assert proposed.oid == said["revision"]
+    assert config_of(proposed) == config_of(before) | {"base_model_name_or_path": BERT}
+    others = {"README.md", "adapter_model.safetensors"}
+    assert {f.path: f.sha256 for f in proposed.files.filter(path__in=others)} == {
+        f.path: f.sha256 for f in before.files.filter(path__in=others)
+    }
+    verdict = proposed.verdicts.get()
+    assert (verdict.base, verdict.state) == (BERT, "queued"), "it is proven before anybody merges it"
+
+
+def test_asking_twice_opens_one_pull_request_and_a_merged_one_leaves_nothing_to_repair(ask, cast, lost):
+    first = repair(ask("alice", "write")).json()
+    again = repair(ask("bob", "write"))
+    assert (again.status_code, again.json()) == (200, first)
+    merges.merge(Discussion.objects.get(adapter=lost), cast.session("alice"))
+    done = repair(ask("alice", "write"))
+    assert (done.status_code, done.json()["code"]) == (400, "value-invalid")
+    assert "nothing is to be repaired" in done.json()["detail"]
+
+
+def test_whoever_may_propose_may_repair_and_strangers_learn_nothing(ask, cast, lost, known):  # noqa: F811
+    assert repair(ask()).status_code == 401
+    assert repair(ask("alice", "read")).status_code == 403
+    assert repair(ask("carol", "write")).status_code == 201
+    assert Discussion.objects.get(adapter=lost).author.username == "carol"
+    secret = cast.adapter("acme/secret", private=True)
+    pushed(cast, secret, files=files(BERT_CONFIG | {"base_model_name_or_path": PATH}, bert_lora()))
+    hidden = ask("carol", "write").post("/api/v1/adapters/acme/secret/repair", {}, "application/json")
+    missing = ask("carol", "write").post("/api/v1/adapters/acme/nothing/repair", {}, "application/json")
+    assert (hidden.status_code, hidden.json()["code"]) == (missing.status_code, missing.json()["code"]) == (
+        404, "adapter-not-found",
+    )  # fmt: skip
+
+
+def test_where_several_bases_fit_the_caller_says_which(ask, cast, known):  # noqa: F811
+    made = cast.adapter("alice/reviews")
+    config = lora_config(LLAMA_8B, 1, base_model_name_or_path="./llama", target_modules=["q_proj"])
+    shapes = {name: shape for name, shape in decoder_lora(LLAMA_8B, 1).items() if ".q_proj." in name}
+    pushed(cast, made, files=files(config, shapes))
+    asking = ask("alice", "write")
+    refused = repair(asking)
+    assert refused.status_code == 400
+    assert LLAMA_8B in refused.json()["detail"]
+    assert repair(asking, base=BERT).status_code == 400, "it does not fit that"
+    assert repair(asking, base="unsloth/llama-3-8b").json()["base"] == LLAMA_8B, "another name of it will do"
+
+
+@pytest.mark.parametrize("named", ["bert-base-uncased", "google-bert/bert-base-uncased-bnb-4bit"])
+def test_an_old_name_and_a_quantised_copy_become_the_name_of_the_base(ask, cast, known, named):  # noqa: F811
+    made = cast.adapter("alice/reviews")
+    pushed(cast, made, files=files(BERT_CONFIG | {"base_model_name_or_path": named, "revision": "abc"}, bert_lora()))
+    made.refresh_from_db()
+    assert made.base == BERT, "lists know it by the name of the base"
+    assert repair(ask("alice", "write")).status_code == 201
+    kept = config_of(made.refs.get(name="refs/pr/1").revision)
+    assert kept["base_model_name_or_path"] == BERT
+    assert kept["revision"] == (None if "4bit" in named else "abc"), "a commit of the copy is none of the base"
+
+
+def test_a_view_names_the_base_as_a_server_was_started_with(ask, cast, known):  # noqa: F811
+    made = cast.adapter("alice/reviews")
+    pushed(cast, made, files=files(BERT_CONFIG, bert_lora()))
+    bases.add_alias("house/bert", BERT)
+    address = f"{ADDRESS}/revisions/main/files/adapter_config.json"
+    for name in ("bert-base-uncased", "house/bert"):
+        answer = ask().get(address, {"view": "base", "base": name})
+        assert answer.json()["base_model_name_or_path"] == name
+        assert answer["X-Dovetail-View"].startswith("base; ")
+    refused = ask().get(address, {"view": "base", "base": "openai-community/gpt2"})
+    assert (refused.status_code, refused.json()["code"]) == (400, "value-invalid")
+
+
+def test_search_and_facets_take_a_base_by_any_of_its_names(ask, cast, known):  # noqa: F811
+    for name, base in (("alice/one", BERT), ("alice/two", "bert-base-uncased")):
+        made = cast.adapter(name)
+        pushed(cast, made, files=files(BERT_CONFIG | {"base_model_name_or_path": base}, bert_lora()))
+    said = ask().get("/api/v1/adapters", {"base": "bert-base-uncased", "facets": "1"}).json()
+    assert sorted(item["id"] for item in said["items"]) == ["alice/one", "alice/two"]
+    assert said["facets"]["base"] == [{"value": BERT, "count": 2}]
+    assert Base.objects.filter(pk=BERT).exists()
