@@ -87,18 +87,32 @@ def _peft(files: Mapping[str, Opener], config: configs.Config, path: str, _: str
 def _library(files: Mapping[str, Opener], config: configs.Config, path: str, kind: str) -> Description:
     inner = config.get("config")
     method = inner if isinstance(inner, dict) else {}
-    head = formats.read_config(files, _beside(path, "head_config.json")).get("config")
+    head = formats.read_config(files, _head_path(config, path)).get("config")
     head_type = str(head.get("head_type")) if isinstance(head, dict) else ""
     return Description(
         format="adapters",
         kind=kind or (library_kind_of(method) if config else None),
-        base=configs.text(config, "model_name"),
+        base=configs.text(config, "model_name") or (_base_of_parts(files, path) if kind == "composition" else None),
         task=PIPELINE_TAGS.get(HEAD_TASKS.get(head_type, "")),
         rank=configs.whole(method, "r"),
         alpha=configs.number(method, "alpha"),
         virtual_tokens=configs.whole(method, "prompt_length") or configs.whole(method, "prefix_length"),
         parameters=_parameters(files, _beside(path, "adapter.safetensors")),
     )
+
+
+def _head_path(config: configs.Config, path: str) -> str:
+    """Where the head lies: beside the adapter, or in the folder that a set-up names."""
+    named = configs.text(config, "head_setup")
+    return _beside(path, f"{named}/{formats.HEAD_CONFIG}" if named else formats.HEAD_CONFIG)
+
+
+def _base_of_parts(files: Mapping[str, Opener], path: str) -> str | None:
+    """The base of the first adapter in a folder beside a set-up."""
+    start = _beside(path, "")
+    parts = sorted(name for name in files if name.startswith(start) and name.endswith(f"/{configs.NAME}"))
+    named = (configs.text(formats.read_config(files, part), "model_name") for part in parts[: formats.MAX_LOOKED_AT])
+    return next((name for name in named if name), None)
 
 
 def _foreign(files: Mapping[str, Opener], config: configs.Config, path: str, kind: str) -> Description:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
-from dovetail.adapters import foreign
+from dovetail.adapters import foreign, twins
 from dovetail.adapters.checks import CHECKS as PEFT_CHECKS
 from dovetail.adapters.description import describe
 from dovetail.adapters.findings import Check, Result, run
@@ -13,27 +13,34 @@ from dovetail.adapters.folder import Folder
 from dovetail.adapters.foreign import Foreign
 from dovetail.adapters.header import Opener
 from dovetail.adapters.library.checks import CHECKS as LIBRARY_CHECKS
+from dovetail.adapters.library.composed import CHECKS as COMPOSED_CHECKS
+from dovetail.adapters.library.composition import Composition
 from dovetail.adapters.library.contents import Library
 
 Checks = tuple[Check[Any], ...]
+COMPOSED = ("composition", "fusion")
 
 
 def opened(
     files: Mapping[str, Opener], card: Mapping[str, object] | None = None, known_bases: Collection[str] | None = None
 ) -> Folder:
     """The files as their family reads them; files of no family are read as PEFT's, whose checks say what is missing."""
-    found = describe(files)
+    joined = twins.join(files)  # from here on everybody sees the twin of a pickle in its place
+    found = describe(joined.files)
     family = found.format if found else ""
+    kind: type[Folder] = Foreign if family in foreign.TITLES else Folder
     if family == "adapters":
-        return Library(files, card, known_bases=known_bases)
-    if family in foreign.TITLES:
-        folder = Foreign(files, card, known_bases=known_bases)
+        kind = Composition if found and found.kind in COMPOSED else Library
+    folder = kind(joined.files, card, known_bases=known_bases)
+    folder.joined = joined
+    if isinstance(folder, Foreign):
         foreign.settle(folder, family)
-        return folder
-    return Folder(files, card, known_bases=known_bases)
+    return folder
 
 
 def checks_of(folder: Folder) -> Checks:
+    if isinstance(folder, Composition):
+        return COMPOSED_CHECKS
     if isinstance(folder, Library):
         return LIBRARY_CHECKS
     return foreign.CHECKS if isinstance(folder, Foreign) else PEFT_CHECKS
@@ -44,4 +51,6 @@ def ask(folder: Folder) -> Iterator[Result]:
     return run(checks_of(folder), folder)
 
 
-IDS = frozenset(check.id for checks in (PEFT_CHECKS, LIBRARY_CHECKS, foreign.CHECKS) for check in checks)
+IDS = frozenset(
+    check.id for checks in (PEFT_CHECKS, LIBRARY_CHECKS, COMPOSED_CHECKS, foreign.CHECKS) for check in checks
+)

@@ -15,7 +15,7 @@ MAX_HEADER_BYTES = 4 * 2**20
 MAX_METADATA_BYTES = 64 * 2**10
 MAX_TENSORS = 20_000
 MAX_DIMENSIONS = 4
-NAME = re.compile(r"[A-Za-z0-9_.\-]{1,256}")
+NAME = re.compile(r"[A-Za-z0-9_.,\-]{1,256}")  # the name of an AdapterFusion lists its adapters with commas
 BYTES_PER_VALUE = {
     "F64": 8, "F32": 4, "F16": 2, "BF16": 2, "F8_E4M3": 1, "F8_E5M2": 1,
     "I64": 8, "I32": 4, "I16": 2, "I8": 1, "U64": 8, "U32": 4, "U16": 2, "U8": 1, "BOOL": 1,
@@ -128,7 +128,7 @@ def _metadata(entry: object) -> dict[str, str]:
 
 def _tensor(name: str, entry: object, start: int) -> TensorInfo:
     if not NAME.fullmatch(name):
-        raise HeaderError(f"{name[:80]!r} is no tensor name (letters, digits, '_', '.', '-'; at most 256)")
+        raise HeaderError(f"{name[:80]!r} is no tensor name (letters, digits, '_', '.', ',', '-'; at most 256)")
     if not isinstance(entry, dict) or set(entry) != {"dtype", "shape", "data_offsets"}:
         raise HeaderError(f"{name} must have dtype, shape and data_offsets, and nothing else")
     dtype, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]

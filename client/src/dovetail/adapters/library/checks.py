@@ -25,11 +25,7 @@ def pickle(folder: Library) -> str | Finding:
         return found
     if found.outcome == "failed":
         return Finding("failed", found.message, f"{AGAIN}, and push {folder.weights} in its place.", found.where)
-    return warned(
-        f"Beside {folder.weights} there is a pickle, which load_adapter() reads unless use_safetensors=True is given; "
-        f"proven is {folder.weights}.",
-        "Delete the pickle, and tell people to load with use_safetensors=True.",
-    )
+    return found
 
 
 def header(folder: Library) -> str | Finding:
@@ -86,13 +82,6 @@ def _wrong_head(head: configs.Config) -> list[str]:
 
 
 def kind(folder: Library) -> str | Finding:
-    if {contents.SETUP_CONFIG, contents.FUSION_CONFIG} & folder.files.keys():
-        what = "a composition of adapters" if contents.SETUP_CONFIG in folder.files else "an AdapterFusion"
-        return failed(
-            f"This is {what}: only its files were looked at, since it runs with the adapters it names together.",
-            "Push each adapter in a repository of its own; the composition can name them.",
-            proven="static",
-        )
     found = parts(folder.method)
     if not 1 <= len(found) <= MAX_PARTS:
         return failed(f"A union of {len(found)} methods is not proven here.", f"Use one to {MAX_PARTS} methods.")
@@ -178,7 +167,7 @@ def mismatch(folder: Library) -> str | Finding:
     known = folder.base
     if known is None:
         return skipped(NO_BASE)
-    if (folder.base_id or "").casefold() != known.id.casefold():
+    if not base.meant(folder):
         return failed(
             f"{configs.NAME} names {str(folder.base_id)[:120]!r}, but it was checked against {known.id!r}.",
             "Set model_name to the base it was trained on.",
@@ -246,6 +235,7 @@ CHECKS: tuple[Check[Library], ...] = (
     Check("config.kind", kind, ("config.invalid",)),
     Check("file.missing", files.missing, SOUND),
     Check("file.ambiguous", files.ambiguous, SOUND),
+    Check("file.twins-differ", files.twins_differ, SOUND),
     Check("file.header", header, SOUND),
     Check("file.size", files.size, SOUND),
     Check("tensors.dtype", tensors.dtype, SOUND),

@@ -1,0 +1,299 @@
+"""Compositions of the adapters library: the adapters, fusions and heads that a set-up names, and where each lies."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+from dovetail.adapters import config as configs
+from dovetail.adapters import header as headers
+from dovetail.adapters.config import Config, ConfigError
+from dovetail.adapters.fit import Shape
+from dovetail.adapters.folder import Folder
+from dovetail.adapters.header import Opener, TensorInfo
+from dovetail.adapters.library.contents import FUSION_CONFIG, HEAD_CONFIG, HEAD_WEIGHTS, NAME, SETUP_CONFIG, Library
+
+FUSION_WEIGHTS, PICKLED_FUSION = "model_adapter_fusion.safetensors", "pytorch_model_adapter_fusion.bin"
+MAX_MEMBERS, MAX_NUMBER = 16, 512
+NESTS = {  # adapters/composition.py, ALLOWED_NESTINGS; what it calls MultiTask needs the number of a task with each row
+    "Stack": ("Fuse", "Split", "Parallel", "BatchSplit", "Average"),
+    "Fuse": ("Stack",),
+    "Split": ("Split", "Stack", "BatchSplit", "Average"),
+    "Parallel": ("Stack", "BatchSplit", "Average"),
+    "BatchSplit": ("Stack", "Split", "BatchSplit", "Average"),
+    "Average": ("Stack", "Split", "BatchSplit"),
+}
+NUMBERS = {"Split": "splits", "BatchSplit": "batch_sizes", "Average": "weights"}
+HEAD = (HEAD_CONFIG, HEAD_WEIGHTS)
+SPREADING = ("Parallel", "Split", "BatchSplit")  # one input, or one batch, is dealt out to several adapters
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """One block of a composition; `numbers` are lengths of a Split, sizes of a BatchSplit or weights of an Average.
+
+    `name` is that of a Fuse: its layer is called so, whatever becomes of its children.
+    """
+
+    kind: str
+    children: tuple[Block | str, ...]
+    numbers: tuple[float, ...] = ()
+    name: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.kind}[{', '.join(map(str, self.children))}]"
+
+    @property
+    def last(self) -> str:
+        child = self.children[-1]
+        return child if isinstance(child, str) else child.last
+
+    def blocks(self) -> Iterator[Block]:
+        """Itself and every block in it."""
+        yield self
+        for child in self.children:
+            if isinstance(child, Block):
+                yield from child.blocks()
+
+    def adapters(self) -> list[str]:
+        """The names of the adapters, each once, in their order."""
+        found: dict[str, None] = {}
+        for child in self.children:
+            found.update(dict.fromkeys([child] if isinstance(child, str) else child.adapters()))
+        return list(found)
+
+    def fusions(self) -> dict[str, list[str]]:
+        """The fusion layers by name, each with the adapters it weighs."""
+        fuses = [block for block in self.blocks() if block.kind == "Fuse"]
+        return {fuse.name: [c if isinstance(c, str) else c.last for c in fuse.children] for fuse in fuses}
+
+    def members(self) -> list[Block | str]:
+        """What can be left out to see what it does: fusions, and adapters that no fusion weighs."""
+        found: list[Block | str] = [self] if self.kind == "Fuse" else []
+        for child in self.children if not found else ():
+            found += [child] if isinstance(child, str) else child.members()
+        return found
+
+    def without(self, member: Block | str) -> Block | None:
+        """The same with one member left out; None when nothing is left."""
+        if self == member:
+            return None
+        kept = [at for at, child in enumerate(self.children) if child != member]
+        cut = [self.children[at] for at in kept]
+        cut = [child if isinstance(child, str) else child.without(member) for child in cut]
+        left = tuple(child for child in cut if child is not None)
+        numbers = tuple(self.numbers[at] for at in kept) if self.numbers else ()
+        return replace(self, children=left, numbers=numbers) if left else None
+
+
+def read_setup(config: Config) -> Block:
+    """The composition that adapter_setup.json holds. Raises `ConfigError` for what the library would not build."""
+    found = _block(config.get("adapter_setup"))
+    if isinstance(found, str):
+        found = Block("Stack", (found,))
+    if not 1 <= len(found.adapters()) <= MAX_MEMBERS:
+        raise ConfigError(f"it composes {len(found.adapters())} adapters, and 1 to {MAX_MEMBERS} are proven here")
+    return found
+
+
+def _block(said: object, level: int = 0) -> Block | str:
+    if not isinstance(said, dict) or not isinstance(said.get("children"), list) or not said["children"]:
+        raise ConfigError("adapter_setup is no composition: each part needs a type and children")
+    kind, children = said.get("type"), said["children"]
+    if kind == "single":
+        return _name(children[0])
+    if not isinstance(kind, str) or kind not in NESTS:
+        raise ConfigError(f"{str(kind)[:40]!r} is no composition that is proven here")
+    if level > 2 or len(children) > MAX_MEMBERS:
+        raise ConfigError("the composition is deeper or wider than the library builds")
+    parts = tuple(_block(child, level + 1) for child in children)
+    wrong = [part.kind for part in parts if isinstance(part, Block) and part.kind not in NESTS[kind]]
+    if wrong:
+        raise ConfigError(f"a {wrong[0]} cannot stand in a {kind}")
+    lasts = [part if isinstance(part, str) else part.last for part in parts]
+    return Block(kind, parts, _numbers(kind, said.get("kwargs"), len(parts)), ",".join(lasts) if kind == "Fuse" else "")
+
+
+def _numbers(kind: str, said: object, count: int) -> tuple[float, ...]:
+    key = NUMBERS.get(kind)
+    if key is None:
+        return ()
+    found = said.get(key) if isinstance(said, dict) else None
+    if not isinstance(found, list) or len(found) != count:
+        raise ConfigError(f"a {kind} of {count} parts needs {count} {key}")
+    whole = kind != "Average"
+    good = all(
+        type(number) in ((int,) if whole else (int, float)) and (not whole or 1 <= number <= MAX_NUMBER)
+        for number in found
+    )
+    if not good or not sum(found):
+        raise ConfigError(f"{key} of a {kind} are {str(found)[:60]}, which cannot be used")
+    return tuple(found)
+
+
+def _name(said: object) -> str:
+    """A name becomes a folder and a module: nothing that leads out of either."""
+    if not isinstance(said, str) or not NAME.fullmatch(said):
+        raise ConfigError(f"an adapter is called {str(said)[:60]!r}; a plain name has letters, digits, '_' and '-'")
+    return said
+
+
+def under(files: Mapping[str, Opener], folder: str) -> dict[str, Opener]:
+    """The files in a folder, by their path in it."""
+    start = f"{folder}/" if folder else ""
+    return {path.removeprefix(start): opener for path, opener in files.items() if path.startswith(start)}
+
+
+class Fusion(Folder):
+    """One AdapterFusion: a layer that weighs the outputs of several adapters."""
+
+    weights, pickled_weights = FUSION_WEIGHTS, PICKLED_FUSION
+    name = ""
+
+    @cached_property
+    def config(self) -> Config:
+        with self.files[FUSION_CONFIG]() as file:
+            return configs.read(file)
+
+    @property
+    def method(self) -> Config | str:
+        """The inner config, or the name of one that the library brings."""
+        found = self.config.get("config")
+        return found if isinstance(found, dict | str) else {}
+
+    @property
+    def base_id(self) -> str | None:
+        return configs.text(self.config, "model_name")
+
+    def is_own(self, tensor: str) -> bool:
+        return f".adapter_fusion_layer.{self.name}." in f".{tensor}"
+
+    def is_anothers(self, tensor: str) -> bool:
+        return ".adapter_fusion_layer." in f".{tensor}"
+
+
+class Member(Library):
+    """An adapter in a folder of its own, or a head without one."""
+
+    @cached_property
+    def config(self) -> Config:
+        return super().config if configs.NAME in self.files else self.head_config
+
+    @cached_property
+    def method(self) -> Config:
+        return super().method if configs.NAME in self.files else {}
+
+    @cached_property
+    def header(self) -> headers.Header:
+        return super().header if self.weights in self.files else headers.Header({}, {})
+
+
+class Composition(Library):
+    """Several adapters that work together. `members` and `fusions` are by folder; a fusion at the top lies in ""."""
+
+    @cached_property
+    def config(self) -> Config:
+        with self.files[SETUP_CONFIG if SETUP_CONFIG in self.files else FUSION_CONFIG]() as file:
+            return configs.read(file)
+
+    @property
+    def is_bare_fusion(self) -> bool:
+        """Whether there is no set-up: then the fusion at the top is one, of the adapters it names."""
+        return SETUP_CONFIG not in self.files
+
+    @cached_property
+    def setup(self) -> Block:
+        """Raises `ConfigError` for what cannot be built."""
+        if not self.is_bare_fusion:
+            return read_setup(self.config)
+        listed = configs.names(self.config, "adapter_names") or tuple(self.name.split(","))
+        names = tuple(_name(name) for each in listed for name in each.split(","))
+        if not 2 <= len(names) <= MAX_MEMBERS:
+            raise ConfigError(f"it fuses {len(names)} adapters, and 2 to {MAX_MEMBERS} are proven here")
+        return Block("Fuse", names, name=self.name)
+
+    @cached_property
+    def heads(self) -> list[str]:
+        """The folders of heads that the set-up names. Raises `ConfigError`."""
+        said = self.config.get("head_setup")
+        if said is True:  # the fixed head of a model class, which lies at the top
+            return [""]
+        if isinstance(said, str):
+            return [_name(said)]
+        if isinstance(said, list):
+            return [_name(name) for name in said[:MAX_MEMBERS]]
+        if not isinstance(said, dict):
+            return []
+        block = _block(said)
+        return [block] if isinstance(block, str) else block.adapters()
+
+    @cached_property
+    def members(self) -> dict[str, Library]:
+        """The adapters, and the heads that lie in folders of their own."""
+        return {name: self._member(name) for name in dict.fromkeys([*self.setup.adapters(), *self.heads])}
+
+    def _member(self, name: str) -> Library:
+        files = under(self.files, name) if name else {path: self.files[path] for path in HEAD if path in self.files}
+        return Member(files, self.card, self.base, self.known_bases)
+
+    @cached_property
+    def fusions(self) -> dict[str, Fusion]:
+        return {"" if self.is_bare_fusion else name: self._fusion(name) for name in self.setup.fusions()}
+
+    def _fusion(self, name: str) -> Fusion:
+        found = Fusion(self.files if self.is_bare_fusion else under(self.files, name), self.card, self.base)
+        found.name = name
+        return found
+
+    @property
+    def library_kind(self) -> str:
+        return "fusion" if self.is_bare_fusion else "composition"
+
+    @property
+    def base_id(self) -> str | None:
+        """The base that the first part with a config names."""
+        parts: list[Folder] = [*self.fusions.values(), *self.members.values()]
+        here = [part for part in parts if {configs.NAME, FUSION_CONFIG, HEAD_CONFIG} & part.files.keys()]
+        return next((part.base_id for part in here if part.base_id), None)
+
+    @property
+    def is_spread(self) -> bool:
+        """Whether it deals out what it gets, so that it gives several answers or takes only inputs of one size."""
+        return any(block.kind in SPREADING for block in self.setup.blocks())
+
+    @property
+    def head_member(self) -> Library | None:
+        """The member whose head answers: the one the set-up names, else that of the adapter that comes last."""
+        names = self.heads or [self.setup.last]
+        found = self.members.get(names[0]) if len(names) == 1 and not self.is_spread else None
+        return found if found is not None and found.head_task else None
+
+    @property
+    def head_task(self) -> str | None:
+        return self.head_member.head_task if self.head_member else None
+
+    @property
+    def head_config(self) -> Config:  # type: ignore[override]  # one of the members' own
+        return self.head_member.head_config if self.head_member else {}
+
+    @property
+    def places(self) -> Iterator[tuple[str, Folder]]:
+        """Folder and reader of everything that holds tensors."""
+        yield from self.members.items()
+        yield from self.fusions.items()
+
+    @cached_property
+    def tensors(self) -> dict[str, TensorInfo]:
+        """Every tensor of every part, by its folder and its name."""
+        return {f"{place}/{name}": info for place, part in self.places for name, info in part.tensors.items()}
+
+    @cached_property
+    def header(self) -> headers.Header:
+        return headers.Header(self.tensors, {})
+
+    @cached_property
+    def expected(self) -> dict[str, Shape]:
+        assert self.base is not None
+        assert self.base.expect is not None
+        return self.base.expect(self)
