@@ -89,13 +89,13 @@ def keep(adapter: Adapter, digest: Digest, read: Callable[[], Iterable[bytes]]) 
         if hasher.digest() != digest:
             raise DigestMismatch(f"The file's bytes hash to {hasher.digest().sha256}, not to {digest.sha256}.")
 
-    _store_verified(digest.sha256, parts())
+    store_verified(digest.sha256, parts())
     believe(adapter, digest)
     if not blobs.exists(Keys.blob(digest.sha256)):
-        _store_verified(digest.sha256, parts())
+        store_verified(digest.sha256, parts())
 
 
-def _store_verified(sha256: str, parts: Iterable[bytes]) -> None:
+def store_verified(sha256: str, parts: Iterable[bytes]) -> None:
     """Use up `parts`, which raise unless they are what they should be, and store them unless we have them."""
     key = Keys.blob(sha256)
     if blobs.exists(key):
@@ -113,9 +113,9 @@ def receive_inline(adapter: Adapter, data: bytes) -> Digest:
     hasher = Hasher()
     hasher.update(data)
     digest = hasher.digest()
-    _store_verified(digest.sha256, [data])
+    store_verified(digest.sha256, [data])
     believe(adapter, digest)
-    _store_verified(digest.sha256, [data])
+    store_verified(digest.sha256, [data])
     return digest
 
 

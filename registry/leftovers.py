@@ -18,7 +18,7 @@ from django.utils import timezone
 
 from registry import blobs
 from registry.blobs import Keys
-from registry.models import Blob, Possession, RevisionFile, Upload, XetFile, Xorb
+from registry.models import Blob, Derived, Possession, RevisionFile, Upload, XetFile, Xorb
 
 GRACE_SECONDS = 24 * 3600
 
@@ -48,7 +48,9 @@ def count(grace_seconds: int = GRACE_SECONDS) -> Swept:
     """Return what `sweep` would remove now, but for what died while it was written, which only the store knows."""
     before = timezone.now() - timedelta(seconds=grace_seconds)
     fresh = Possession.objects.filter(blob=OuterRef("pk"), created_at__gte=before)
-    unnamed = Blob.objects.filter(~Exists(RevisionFile.objects.filter(blob=OuterRef("pk"))), created_at__lt=before)
+    named = RevisionFile.objects.filter(blob=OuterRef("pk"))
+    needed = Derived.objects.filter(Exists(RevisionFile.objects.filter(blob=OuterRef("source"))), blob=OuterRef("pk"))
+    unnamed = Blob.objects.filter(~Exists(named), ~Exists(needed), created_at__lt=before)
     return Swept(
         xorbs=Xorb.objects.filter(last_used_at__lt=timezone.now() - timedelta(days=settings.XORB_DAYS)).count(),
         uploads=Upload.objects.filter(expires_at__lt=before).count(),
@@ -87,6 +89,9 @@ def _sweep_uploads(before: datetime) -> int:
 
 def _sweep_blobs(before: datetime) -> int:
     """Remove what was delivered and never committed, and what only deleted revisions named."""
+    Derived.objects.filter(
+        ~Exists(RevisionFile.objects.filter(blob=OuterRef("source"))), created_at__lt=before
+    ).delete()
     committed = RevisionFile.objects.filter(blob=OuterRef("blob"), revision__adapter=OuterRef("adapter"))
     Possession.objects.filter(~Exists(committed), created_at__lt=before).delete()
     return _sweep_orphans(before)
@@ -96,6 +101,7 @@ def _sweep_orphans(before: datetime) -> int:
     orphans = Blob.objects.filter(
         ~Exists(Possession.objects.filter(blob=OuterRef("pk"))),
         ~Exists(RevisionFile.objects.filter(blob=OuterRef("pk"))),
+        ~Exists(Derived.objects.filter(blob=OuterRef("pk"))),
         created_at__lt=before,
     )
     return sum(_forget(orphans.filter(pk=name)) and _drop(Blob, name) for name in orphans.values_list("pk", flat=True))

@@ -5,40 +5,58 @@ from django.utils import timezone
 
 from registry import audit, names, people, policy
 from registry.errors import NotAllowed, ValueInvalid
-from registry.models import Adapter, Ruling, User
+from registry.models import Adapter, Revision, Ruling, User
 from registry.policy import Caller, Permission
 
 MAX_REASON = 500
 MAX_NOTE = 10_000
 
 
-def quarantine(adapter: Adapter, by: Caller, *, reason: str, note: str = "") -> bool:
-    """Hold an adapter back on every road; returns False when it was held back already, with the first reason kept.
+def quarantine(adapter: Adapter, by: Caller, *, reason: str, note: str = "", revision: Revision | None = None) -> bool:
+    """Hold an adapter, or one revision of it, back on every road.
 
+    Returns False when it was held back already, with the first reason kept.
     `reason` is shown to its owners, `note` to moderators only. Raises ValueInvalid without a reason, and what
     policy.require raises for QUARANTINE.
     """
-    return _rule(adapter, by, Ruling.Action.QUARANTINE, reason, note)
+    return _rule(adapter, by, Ruling.Action.QUARANTINE, reason, note, revision)
 
 
-def release(adapter: Adapter, by: Caller, *, reason: str, note: str = "") -> bool:
-    """Serve a quarantined adapter again; returns False when it was not held back. Raises as quarantine does."""
-    return _rule(adapter, by, Ruling.Action.RELEASE, reason, note)
+def release(adapter: Adapter, by: Caller, *, reason: str, note: str = "", revision: Revision | None = None) -> bool:
+    """Serve again what was quarantined; returns False when it was not held back. Raises as quarantine does."""
+    return _rule(adapter, by, Ruling.Action.RELEASE, reason, note, revision)
 
 
-def _rule(adapter: Adapter, by: Caller, action: Ruling.Action, reason: str, note: str) -> bool:
+def hold(revision: Revision, reason: str) -> bool:
+    """Let the hub itself hold a revision back; returns False where it is so already, or a moderator released it."""
+    if revision.rulings.filter(action=Ruling.Action.RELEASE).exists():
+        return False
+    return _decide(revision, Ruling.Action.QUARANTINE, None, reason[:MAX_REASON], "")
+
+
+def _rule(
+    adapter: Adapter, by: Caller, action: Ruling.Action, reason: str, note: str, revision: Revision | None
+) -> bool:
     policy.require(by, Permission.QUARANTINE, adapter)
     actor = policy.require_moderator(by)
     reason, note = check_reason(reason), names.check_text(note, "note", MAX_NOTE)
+    return _decide(revision or adapter, action, actor, reason, note)
+
+
+def _decide(held: Adapter | Revision, action: Ruling.Action, by: User | None, reason: str, note: str) -> bool:
+    revision = held if isinstance(held, Revision) else None
+    adapter = held.adapter if isinstance(held, Revision) else held
     holds = action is Ruling.Action.QUARANTINE
     at = timezone.now() if holds else None
     with transaction.atomic():
-        # The condition decides between two moderators who act at once: one ruling, one event.
-        if not Adapter.objects.filter(pk=adapter.pk, quarantined_at__isnull=holds).update(quarantined_at=at):
+        # The condition decides between two who act at once: one ruling, one event.
+        row = type(held)._default_manager.filter(pk=held.pk, quarantined_at__isnull=holds)
+        if not row.update(quarantined_at=at):
             return False
-        Ruling.objects.create(adapter=adapter, action=action, reason=reason, note=note, by=actor)
-        audit.record(actor, f"adapter:{action}", adapter.full_name, reason=reason, note=note)
-    adapter.quarantined_at = at
+        Ruling.objects.create(adapter=adapter, revision=revision, action=action, reason=reason, note=note, by=by)
+        what = f"{adapter.full_name}@{revision.oid}" if revision else adapter.full_name
+        audit.record(by, f"{'revision' if revision else 'adapter'}:{action}", what, reason=reason, note=note)
+    held.quarantined_at = at
     return True
 
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
 
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 
 from registry.errors import (
     AccessRequired,
@@ -16,7 +16,7 @@ from registry.errors import (
     SessionRequired,
     SignInRequired,
 )
-from registry.models import AccessRequest, Adapter, Membership, Namespace, Token, User
+from registry.models import AccessRequest, Adapter, Membership, Namespace, Revision, Ruling, Token, User
 
 Role = Membership.Role
 CREATORS = frozenset({Role.CONTRIBUTOR, Role.WRITE, Role.ADMIN})  # who may make adapters in a namespace
@@ -239,9 +239,18 @@ def missing(full_name: str) -> AdapterNotFound:
 
 def quarantined(adapter: Adapter) -> AdapterQuarantined:
     """The refusal that people who may write there get, with the moderators' reason."""
-    ruling = adapter.rulings.filter(action="quarantine").order_by("-id").first()
+    return _held_back(adapter.full_name, adapter.rulings.filter(revision__isnull=True))
+
+
+def quarantined_revision(revision: Revision) -> AdapterQuarantined:
+    """The same for one revision; the others of the adapter are served."""
+    return _held_back(f"Revision {revision.oid} of {revision.adapter.full_name}", revision.rulings.all())
+
+
+def _held_back(what: str, rulings: QuerySet[Ruling]) -> AdapterQuarantined:
+    ruling = rulings.filter(action="quarantine").order_by("-id").first()
     reason = ruling.reason if ruling else "no reason was given"
-    return AdapterQuarantined(f"{adapter.full_name} is quarantined: {reason}", reason=reason)
+    return AdapterQuarantined(f"{what} is quarantined: {reason}", reason=reason)
 
 
 def gated(caller: Caller, adapter: Adapter) -> RegistryError:

@@ -7,7 +7,7 @@ from django.conf import settings
 from django.core.cache import caches
 from django.db.models import Exists, F, OuterRef, Q, QuerySet
 
-from registry import blobs, policy, refs, site
+from registry import blobs, derived, policy, refs, site
 from registry.blobs import BlobMissing, Keys, Reader
 from registry.errors import FileNotFound, RevisionNotFound, RevisionNotVerified
 from registry.manifest import Entry, folders_of
@@ -72,6 +72,12 @@ def entries(revision: Revision) -> dict[str, Entry]:
     return {row[0]: Entry(*row) for row in rows}
 
 
+def served(revision: Revision) -> dict[str, Entry]:
+    """Return the same with the files that were derived of them: what may be downloaded."""
+    pushed = entries(revision)
+    return pushed | derived.entries(pushed)
+
+
 def entries_of(revisions: Iterable[Revision]) -> dict[int, dict[str, Entry]]:
     """Return the same for many revisions, by their row ids, in one query."""
     found: dict[int, dict[str, Entry]] = {revision.pk: {} for revision in revisions}
@@ -112,18 +118,26 @@ def last_changes(revision: Revision) -> dict[str, Revision]:
 
 # --- files -----------------------------------------------------------------------------------------------------------
 def file(revision: Revision, path: str) -> Entry:
-    """Return one file of the revision. Raises FileNotFound."""
+    """Return one file of the revision, or one that was derived of it. Raises FileNotFound."""
     row = None
     if path and "\0" not in path:
         row = revision.files.filter(path=path).values_list("path", "blob_id", "size", "is_lfs", "git_oid").first()
-    if row is None:
-        raise FileNotFound(f"Entry not found: {path[:200]!r} is not in {revision.oid}.")
-    return Entry(*row)
+    if row is not None:
+        return Entry(*row)
+    if path.rpartition("/")[2] in derived.NAMES and (made := derived.entries(entries(revision)).get(path)):
+        return made
+    raise FileNotFound(f"Entry not found: {path[:200]!r} is not in {revision.oid}.")
 
 
 def require_served(revision: Revision, by: Caller) -> None:
-    """Raise RevisionNotVerified where only verified revisions are served, this is none, and the caller no member."""
+    """Raise RevisionNotVerified where only verified revisions are served, this is none, and the caller no member.
+
+    Nobody is served a quarantined one: AdapterQuarantined for who may write there, RevisionNotFound for all others.
+    """
     adapter = revision.adapter
+    if revision.is_quarantined:
+        require_shown(revision, by)
+        raise policy.quarantined_revision(revision)
     if site.value("pull_policy") == "open" or by.is_staff or by.role_in(adapter):
         return
     newest = revision.verdicts.order_by("-number").values_list("state", flat=True).first()
@@ -135,6 +149,12 @@ def require_served(revision: Revision, by: Caller) -> None:
         + (f"The newest verified revision is {verified}." if verified else "No revision of it is verified yet."),
         verified=verified,
     )
+
+
+def require_shown(revision: Revision, by: Caller) -> None:
+    """Raise RevisionNotFound for a quarantined revision, unless the caller may write there or is a moderator."""
+    if revision.is_quarantined and not (by.is_staff or policy.may_write(by, revision.adapter)):
+        raise refs.missing(revision.oid)
 
 
 def note_download(adapter: Adapter, who: str) -> None:
@@ -193,7 +213,9 @@ class Span:
 def downloadable(by: Caller) -> QuerySet[RevisionFile]:
     """Return the files of every adapter that this caller could download now."""
     allowed = policy.visible_to(by) & policy.ungated_for(by)
-    served = RevisionFile.objects.filter(revision__adapter__in=Adapter.objects.filter(allowed))
+    served = RevisionFile.objects.filter(
+        revision__adapter__in=Adapter.objects.filter(allowed), revision__quarantined_at__isnull=True
+    )
     if site.value("pull_policy") == "open":
         return served
     doubtful = Verdict.objects.filter(revision=OuterRef("revision")).exclude(state=Verdict.State.PASSED)

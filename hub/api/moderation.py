@@ -9,8 +9,8 @@ from rest_framework.response import Response
 
 from hub.api import pages, shapes
 from hub.api.asking import View
-from registry import adapters, moderation, policy
-from registry.errors import NotSupported, ValueInvalid
+from registry import adapters, moderation, policy, pull
+from registry.errors import ValueInvalid
 from registry.models import AuditEvent
 from registry.policy import Permission
 
@@ -62,11 +62,11 @@ def _rule(view: View, full_name: str, verb: Callable[..., bool]) -> Response:
     wish = shapes.Ruling(data=view.request.data)
     wish.is_valid(raise_exception=True)
     said: dict[str, Any] = wish.validated_data
-    if said["revision"]:
-        raise NotSupported("A ruling reaches the whole adapter here, never one revision.", fix="Leave `revision` out.")
     adapter = adapters.find(full_name, view.caller, Permission.QUARANTINE)
-    changed = verb(adapter, view.caller, reason=said["reason"], note=said["note"])
-    return Response({"adapter": adapter.full_name, "quarantined_at": adapter.quarantined_at, "changed": changed})
+    revision = pull.resolve(adapter, said["revision"]) if said["revision"] else None
+    changed = verb(adapter, view.caller, reason=said["reason"], note=said["note"], revision=revision)
+    held = revision or adapter
+    return Response({"adapter": adapter.full_name, "quarantined_at": held.quarantined_at, "changed": changed})
 
 
 def _number(cursor: str) -> int:

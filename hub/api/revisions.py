@@ -10,7 +10,8 @@ from rest_framework.response import Response
 
 from hub.api import pages, shapes
 from hub.api.asking import View
-from registry import facts, moves, policy, pull, verdicts, views
+from registry import derived, facts, moves, policy, pull, verdicts, views
+from registry.derived import DerivedEntry
 from registry.facts import Facts
 from registry.manifest import Entry
 from registry.models import Adapter, Revision, Verdict
@@ -47,7 +48,7 @@ class OneRevision(View):
             | {
                 "adapter": revision.adapter.full_name,
                 "size": sum(entry.size for entry in entries.values()),
-                "files": [_file(entry) for entry in entries.values()],
+                "files": [_file(entry) for entry in {**entries, **derived.entries(entries)}.values()],
                 "config": (said.config or None) if policy.passes_gate(self.caller, revision.adapter) else None,
                 "base": _base(said, verdict),
                 "tensors": {"values": sum(said.parameters.values()), "dtypes": said.parameters}
@@ -84,6 +85,7 @@ def resolved(full_name: str, rev: str, by: Caller, permission: Permission = Perm
     adapter: Adapter = moves.find(full_name, by, permission)
     revision = pull.resolve(adapter, rev)
     revision.adapter = adapter  # loaded already, with its namespace
+    pull.require_shown(revision, by)
     return revision
 
 
@@ -111,6 +113,7 @@ def _file(entry: Entry) -> dict[str, Any]:
         "sha256": entry.sha256,
         "git_oid": entry.git_oid,
         "lfs": entry.is_lfs,
+        "derived_from": entry.source if isinstance(entry, DerivedEntry) else None,
     }
 
 

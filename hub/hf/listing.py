@@ -7,7 +7,7 @@ from hub.hf import bodies, shapes
 from hub.hf.addresses import next_page
 from hub.hf.dialect import Route, answer
 from hub.hf.shapes import JSON
-from registry import catalog, pull, refs, tags
+from registry import catalog, derived, pull, refs, tags
 from registry.errors import ValueInvalid
 from registry.models import Adapter, Ref
 from registry.policy import missing
@@ -48,8 +48,9 @@ class Info(Route):
         wanted = expansions(request, self.type)  # before the repository: clients learn the words from the refusal
         adapter = self.adapter(ns, name)
         revision = pull.resolve(adapter, rev)
-        with_blobs = bodies.truth(request.GET.get("blobs"))
-        shown = shapes.info(adapter, revision, pull.entries(revision), with_blobs)
+        pull.require_shown(revision, self.caller)
+        with_blobs, entries = bodies.truth(request.GET.get("blobs")), pull.entries(revision)
+        shown = shapes.info(adapter, revision, entries, derived.entries(entries), with_blobs)
         if bodies.truth(request.GET.get("securityStatus")):
             shown["securityRepoStatus"] = {"scansDone": False, "filesWithIssues": []}
         return answer(only(shown, wanted))
@@ -152,7 +153,11 @@ def _shown(adapters: list[Adapter], is_full: bool) -> list[JSON]:
     for adapter in adapters:
         revision = heads[adapter.pk]
         if is_full:
-            shown.append(shapes.info(adapter, revision, trees[revision.pk], with_blobs=False))
+            shown.append(
+                shapes.info(
+                    adapter, revision, {} if revision.is_quarantined else trees[revision.pk], {}, with_blobs=False
+                )
+            )
         else:
             shown.append(shapes.summary(adapter) | {"sha": revision.oid})
     return shown

@@ -12,7 +12,8 @@ from hub.hf.dialect import Route, answer, refuse
 from hub.hf.shapes import JSON
 from hub.origin import address_of, origin
 from hub.sending import send
-from registry import manifest, pull, xetfiles
+from registry import derived, manifest, pull, xetfiles
+from registry.derived import DerivedEntry
 from registry.errors import FileNotFound, RegistryError
 from registry.manifest import Entry
 from registry.models import Revision
@@ -30,6 +31,7 @@ class Tree(Route):
     def get(self, request: HttpRequest, ns: str, name: str, tail: str) -> HttpResponseBase:
         adapter = self.adapter(ns, name)
         revision, folder = locate(request, adapter, tail)
+        pull.require_shown(revision, self.caller)
         entries = pull.entries(revision)
         try:
             shown = _listing(entries, folder.strip("/"), bodies.truth(request.GET.get("recursive")), revision)
@@ -55,9 +57,11 @@ class PathsInfo(Route):
 
     def post(self, request: HttpRequest, ns: str, name: str, rev: str) -> HttpResponse:
         revision = pull.resolve(self.adapter(ns, name), rev)
+        pull.require_shown(revision, self.caller)
         paths, is_expanded = bodies.form_or_json(request)
         entries = pull.entries(revision)
         folders = manifest.folder_oids(entries.values())
+        entries |= derived.entries(entries)
         shown = []
         for path in dict.fromkeys(path.strip("/") for path in paths):
             if path in entries:
@@ -75,7 +79,8 @@ def _listing(entries: dict[str, Entry], folder: str, is_recursive: bool, revisio
     if folder not in folders:
         raise FileNotFound(f"Entry not found: there is no folder {folder[:200]!r} in {revision.oid}.")
     start = f"{folder}/" if folder else ""
-    shown = [shapes.file_entry(entry) for path, entry in entries.items() if path.startswith(start)]
+    made = derived.entries(entries)  # no part of the folders' ids: those are the commit's
+    shown = [shapes.file_entry(entry) for path, entry in {**entries, **made}.items() if path.startswith(start)]
     shown += [shapes.folder_entry(path, oid) for path, oid in folders.items() if path and path.startswith(start)]
     if not is_recursive:
         shown = [item for item in shown if "/" not in item["path"][len(start) :]]
@@ -153,6 +158,8 @@ def _facts(entry: Entry, *, is_signed: bool) -> dict[str, str]:
         "Cross-Origin-Resource-Policy": "same-origin",
         "Cache-Control": "private, no-store" if is_signed else "private, no-cache",
     }
+    if isinstance(entry, DerivedEntry):
+        facts["X-Dovetail-Derived"] = quote(entry.source)
     return facts | ({"X-Linked-Etag": etag, "X-Linked-Size": str(entry.size)} if entry.is_lfs else {})
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from registry import facts as reading
 from registry import manifest
+from registry.derived import DerivedEntry
 from registry.manifest import Entry
 from registry.models import Adapter, Ref, Revision
 from registry.policy import Caller
@@ -57,7 +58,7 @@ def file_entry(entry: Entry) -> JSON:
     shown: JSON = {"type": "file", "oid": entry.git_oid, "size": entry.size, "path": entry.path}
     if entry.is_lfs:
         shown["lfs"] = {"oid": entry.sha256, "size": entry.size, "pointerSize": _pointer_size(entry)}
-    return shown
+    return shown | _derived(entry)
 
 
 def folder_entry(path: str, oid: str) -> JSON:
@@ -84,7 +85,12 @@ def sibling(entry: Entry, with_blobs: bool) -> JSON:
         shown |= {"size": entry.size, "blobId": entry.git_oid}
     if with_blobs and entry.is_lfs:
         shown["lfs"] = {"sha256": entry.sha256, "size": entry.size, "pointerSize": _pointer_size(entry)}
-    return shown
+    return shown | _derived(entry)
+
+
+def _derived(entry: Entry) -> JSON:
+    """Which file of the revision the hub made this one of; clients that do not know the key leave it alone."""
+    return {"derived": {"from": entry.source}} if isinstance(entry, DerivedEntry) else {}
 
 
 def summary(adapter: Adapter) -> JSON:
@@ -108,13 +114,15 @@ def summary(adapter: Adapter) -> JSON:
     }
 
 
-def info(adapter: Adapter, revision: Revision, entries: dict[str, Entry], with_blobs: bool) -> JSON:
-    """Everything about a repository at a revision."""
+def info(
+    adapter: Adapter, revision: Revision, entries: dict[str, Entry], made: dict[str, DerivedEntry], with_blobs: bool
+) -> JSON:
+    """Everything about a repository at a revision; `made` are the files that were derived of those in it."""
     said = reading.of(entries)
     shown = summary(adapter) | {
         "sha": revision.oid,
         "lastModified": moment(revision.created_at),
-        "siblings": [sibling(entry, with_blobs) for entry in entries.values()],
+        "siblings": [sibling(entry, with_blobs) for _, entry in sorted({**entries, **made}.items())],
         "cardData": said.card.data,
         "tags": said.tags,
         "usedStorage": sum({entry.sha256: entry.size for entry in entries.values()}.values()),

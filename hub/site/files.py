@@ -8,7 +8,7 @@ from django.shortcuts import render
 from hub.site.head import Head, adapter_page
 from hub.site.tensors import tensors_of
 from hub.site.text import readable
-from registry import policy, pull
+from registry import derived, policy, pull
 from registry.errors import FileNotFound
 from registry.manifest import Entry
 from registry.policy import Permission
@@ -27,7 +27,7 @@ class Row:
 @adapter_page
 def tree(request: HttpRequest, head: Head, path: str = "") -> HttpResponse:
     path = path.strip("/")
-    rows = rows_of(head.entries, path)
+    rows = rows_of({**head.entries, **derived.entries(head.entries)}, path)
     if path and not rows:
         raise _missing(head, path)
     crumbs = [("/".join(path.split("/")[: depth + 1]), part) for depth, part in enumerate(path.split("/")) if part]
@@ -38,9 +38,7 @@ def tree(request: HttpRequest, head: Head, path: str = "") -> HttpResponse:
 def blob(request: HttpRequest, head: Head, path: str) -> HttpResponse:
     policy.require(head.by, Permission.DOWNLOAD, head.adapter)
     pull.require_served(head.revision, head.by)
-    entry = head.entries.get(path)
-    if entry is None:
-        raise _missing(head, path)
+    entry = pull.file(head.revision, path)
     tensors = tensors_of(entry)
     text = readable(entry) if tensors is None else None
     parts = path.split("/")

@@ -2,7 +2,7 @@
 
 from registry.models.adapters import Adapter, Ref, RetiredName, Revision, RevisionFile
 from registry.models.alerts import Alert
-from registry.models.blobs import Blob, Possession, Upload, XetFile, Xorb
+from registry.models.blobs import Blob, Derived, Possession, Upload, XetFile, Xorb
 from registry.models.collections import Collection, CollectionItem
 from registry.models.devices import DeviceLogin
 from registry.models.discussions import Discussion, DiscussionEvent
@@ -12,7 +12,7 @@ from registry.models.people import Membership, Namespace, Organization, Token, U
 from registry.models.renames import Rename
 from registry.models.site import SiteSetting
 from registry.models.social import Follow, Like
-from registry.models.verdicts import Attempt, Base, BaseAlias, BaseManifest, Verdict, WorkerHeartbeat
+from registry.models.verdicts import Attempt, Base, BaseAlias, BaseManifest, Comparison, Verdict, WorkerHeartbeat
 from registry.models.webhooks import Delivery, Watch, Webhook
 
 __all__ = [
@@ -27,7 +27,9 @@ __all__ = [
     "Blob",
     "Collection",
     "CollectionItem",
+    "Comparison",
     "Delivery",
+    "Derived",
     "DeviceLogin",
     "Discussion",
     "DiscussionEvent",

@@ -98,12 +98,17 @@ class Revision(models.Model):
     message = models.TextField(blank=True)
     author = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="revisions")
     created_at = models.DateTimeField(default=timezone.now)
+    quarantined_at = models.DateTimeField(null=True, blank=True)  # of this revision alone
 
     class Meta:
         constraints = [
             models.UniqueConstraint(fields=["adapter", "oid"], name="revision_oid_unique"),
             models.CheckConstraint(condition=Q(oid__regex=OID), name="revision_oid_shape"),
         ]
+
+    @property
+    def is_quarantined(self) -> bool:
+        return self.quarantined_at is not None
 
 
 class RevisionFile(models.Model):

@@ -33,6 +33,25 @@ class Possession(models.Model):
         constraints = [models.UniqueConstraint(fields=["adapter", "blob"], name="possession_unique")]
 
 
+class Derived(models.Model):
+    """Bytes the hub made of other bytes: the same tensors in another form."""
+
+    class Form(models.TextChoices):
+        SAFETENSORS = "safetensors"
+        TORCH = "torch"  # as torch.save writes them
+
+    source = models.ForeignKey(Blob, on_delete=models.CASCADE, related_name="derived")
+    form = models.CharField(max_length=12, choices=Form.choices)
+    blob = models.ForeignKey(Blob, on_delete=models.PROTECT, related_name="derived_from")
+    created_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["source", "form"], name="derived_unique"),
+            models.CheckConstraint(condition=Q(form__in=["safetensors", "torch"]), name="derived_form_known"),
+        ]
+
+
 class Upload(models.Model):
     """A ticket for bytes that somebody said he will deliver; the claim is believed only after we hashed them."""
 

@@ -1,25 +1,30 @@
-"""What moderators decided, and the log of privileged acts."""
+"""What was ruled about adapters, by moderators or by the hub itself, and the log of privileged acts."""
 
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
-from registry.models.adapters import Adapter
+from registry.models.adapters import Adapter, Revision
 
 
 class Ruling(models.Model):
-    """A moderator's decision about an adapter; the newest one is in force."""
+    """A decision about an adapter, or about one revision of it; the newest one is in force."""
 
     class Action(models.TextChoices):
         QUARANTINE = "quarantine"
         RELEASE = "release"
 
     adapter = models.ForeignKey(Adapter, on_delete=models.CASCADE, related_name="rulings")
+    revision = models.ForeignKey(
+        Revision, on_delete=models.CASCADE, null=True, blank=True, related_name="rulings"
+    )  # None: about the whole adapter
     action = models.CharField(max_length=16, choices=Action.choices)
     reason = models.CharField(max_length=500)
     note = models.TextField(blank=True)
-    by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="rulings")
+    by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, blank=True, related_name="rulings"
+    )  # None: the hub itself
     at = models.DateTimeField(default=timezone.now)
 
     class Meta:

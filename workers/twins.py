@@ -1,0 +1,94 @@
+"""What follows from the pickles of a revision once it is judged: quarantine, or the files that are derived of it."""
+
+import logging
+import os
+import shutil
+import subprocess
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+from dovetail.adapters import header as headers
+from dovetail.adapters import torchwriter
+from dovetail.adapters.header import HeaderError
+from registry import derived, moderation, pull
+from registry.blobs import Keys, store
+from registry.derived import Wanted
+from registry.errors import StoreUnavailable
+from registry.models import Derived, Revision
+from workers import sandbox, scratch
+from workers.engine import jail
+from workers.report import Report
+
+logger = logging.getLogger(__name__)
+
+SCRIPT = Path(__file__).parent / "engine" / "derive.py"
+SECONDS = 130  # of a clock; the process bounds its own CPU time
+PIECE = 1 << 20
+
+
+def settle(revision: Revision, report: Report, python: Path) -> None:
+    """Hold a revision back whose pickle holds more than tensors; else derive what is served beside its files.
+
+    Nothing here decides a verdict, and what cannot be derived now is tried again with the next verdict.
+    """
+    failed = [check for check in report["checks"] if check["outcome"] == "failed"]
+    held = next((check for check in failed if check["id"] == "file.pickle" and check["where"].get("quarantine")), None)
+    if held:
+        moderation.hold(revision, f"{held['message']} {held['fix']}")
+        return
+    if any(check["id"].startswith("file.") for check in failed):
+        return
+    try:
+        for one, made in _make(derived.missing(pull.entries(revision)), python):
+            logger.info("A file was derived", extra={"revision": revision.oid, "path": one.path, "kept": made})
+    except (StoreUnavailable, OSError, subprocess.SubprocessError) as problem:
+        logger.warning("Nothing was derived: %s", problem, extra={"revision": revision.oid})
+
+
+def _make(wanted: Sequence[Wanted], python: Path) -> list[tuple[Wanted, bool]]:
+    if not wanted:
+        return []
+    with scratch.folder("twins") as folder:
+        sources, out = folder / "from", folder / "to"
+        sources.mkdir()
+        out.mkdir()
+        for number, one in enumerate(wanted):
+            _fetch(one, sources / str(number))
+        pickles = [number for number, one in enumerate(wanted) if one.form == Derived.Form.SAFETENSORS]
+        made = dict(zip(pickles, _twins(sources, out, pickles, python), strict=True)) if pickles else {}
+        made |= {
+            number: _pickle(sources / str(number), out / f"torch-{number}")
+            for number in range(len(wanted))
+            if number not in made
+        }
+        kept = [(one, made[number]) for number, one in enumerate(wanted)]
+        return [(one, path.is_file() and derived.keep(one, path) is not None) for one, path in kept]
+
+
+def _fetch(one: Wanted, target: Path) -> None:
+    with store().open(Keys.blob(one.source.sha256)) as reader, target.open("xb") as writer:
+        shutil.copyfileobj(reader, writer, PIECE)
+
+
+def _twins(sources: Path, out: Path, numbers: Sequence[int], python: Path) -> list[Path]:
+    """Have the twins written by a jailed process; where it fails, there are none."""
+    command = [str(python), "-I", str(SCRIPT), str(sources), str(out), *map(str, numbers)]
+    done = subprocess.run(
+        command, stdin=subprocess.DEVNULL, capture_output=True, cwd=out, env=sandbox.environment(out), check=False,
+        timeout=SECONDS, preexec_fn=partial(jail.die_with_parent, os.getpid()),
+    )  # fmt: skip
+    if done.returncode:
+        logger.warning("The process that derives ended with %s: %s", done.returncode, done.stderr[-500:].decode())
+    return [out / str(place) for place in range(len(numbers))]
+
+
+def _pickle(source: Path, target: Path) -> Path:
+    """Write a file of torch.save here: its source is safetensors, of which nothing but the header is read."""
+    try:
+        with source.open("rb") as file, target.open("xb") as written:
+            torchwriter.write(headers.read(file), file, written)
+    except (HeaderError, torchwriter.Unwritable) as problem:
+        logger.info("No pickle for %s: %s", source, problem)
+        target.unlink()
+    return target
