@@ -5,7 +5,7 @@ from urllib.parse import urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 
-from hub import env
+from hub import env, machine
 
 ROOT = Path(__file__).resolve().parent.parent
 DATA = Path(env.text("DATA", "data")).resolve()
@@ -126,10 +126,12 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = 10 << 20
 
 # --- validation ------------------------------------------------------------------------------------------------------
 ENGINES = Path(env.text("ENGINES", str(ROOT / ".engines")))
+ENGINE_DEVICE = env.text("ENGINE_DEVICE", "cpu")
+ENGINE_DTYPE = env.choice("ENGINE_DTYPE", "auto", "float32", "bfloat16")
 ENGINE_MEMORY = env.whole("ENGINE_MEMORY", 8 << 30)
 ENGINE_SECONDS = env.whole("ENGINE_SECONDS", 120)
-WORKER_CONCURRENCY = env.whole("WORKER_CONCURRENCY", 0)  # 0: as many as this machine has cores and memory for
-WARM_MEMORY = env.whole("WARM_MEMORY", 0)  # of all engines of a machine that wait for work; 0: half of its memory
+WORKER_CONCURRENCY = env.whole("WORKER_CONCURRENCY", 0) or machine.slots()
+WARM_MEMORY = env.whole("WARM_MEMORY", 0) or machine.memory() // 2  # of all engines of a worker that wait for work
 OWNER_PENDING = env.whole("OWNER_PENDING", 100)
 LEASE_SECONDS = 60
 HEARTBEAT_SECONDS = 10

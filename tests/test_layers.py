@@ -57,10 +57,11 @@ def test_a_box_imports_only_what_it_may(box: str) -> None:
     assert [one for file in found for one in trespasses(file, BOXES[box])] == []
 
 
-def test_workers_know_two_files_of_the_engine_both_without_torch() -> None:
+def test_workers_know_three_files_of_the_engine_all_without_torch() -> None:
     known = {one for file in files("workers") for one in imports(file) if one.startswith("workers.engine.")}
-    assert {".".join(one.split(".")[:3]) for one in known} <= {"workers.engine.job", "workers.engine.jail"}
-    for name in ("job", "jail"):
+    shared = ("job", "jail", "rooms")
+    assert {".".join(one.split(".")[:3]) for one in known} <= {f"workers.engine.{name}" for name in shared}
+    for name in shared:
         assert trespasses(ROOT / f"workers/engine/{name}.py", {"numpy", "safetensors", *TORCH}) == []
 
 

@@ -1,11 +1,12 @@
 """Temporary folders of this host's workers, named so that what a killed worker leaves behind is found and removed."""
 
 import os
-import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from workers.engine import rooms
 
 PREFIX = "dovetail-"
 
@@ -22,14 +23,14 @@ def folder(purpose: str) -> Iterator[Path]:
     try:
         yield path
     finally:
-        shutil.rmtree(path, ignore_errors=True)  # a file that resists must not cost a verdict; `sweep` tries again
+        rooms.remove(path)  # a file that resists must not cost a verdict; `sweep` tries again
 
 
 def sweep() -> int:
     """Remove folders of processes that are gone; return how many."""
     dead = [path for path in Path(tempfile.gettempdir()).glob(f"{PREFIX}*-*-*") if _is_abandoned(path)]
     for path in dead:
-        shutil.rmtree(path, ignore_errors=True)
+        rooms.remove(path)
     return len(dead)
 
 

@@ -25,6 +25,7 @@ def test_it_says_what_it_is_when_it_is_ready(bert):
     assert ready["event"] == "ready"
     assert ready["engine"] == {
         "name": "e5", "torch": "2.13.0+cpu", "transformers": "5.24.0", "peft": "0.21.2", "attention": "sdpa",
+        "device": "cpu", "dtype": "float32", "threads": 1, "batch": 8,
     }  # fmt: skip
     assert ready["base"]["id"] == "tiny/bert"
     assert len(ready["base"]["sha256"]) == 64

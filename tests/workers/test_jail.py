@@ -78,11 +78,11 @@ def test_every_attack_works_without_the_jail():
 
 
 def test_a_jail_without_seccomp_is_noticed():
-    assert "A process can be started by fork." in attack(spoilt="jail._seccomp = lambda: 0").holes
+    assert "A process can be started by fork." in attack(spoilt="jail._seccomp = lambda *_: 0").holes
 
 
 def test_a_jail_without_landlock_is_noticed():
-    assert "A file outside can be read." in attack(spoilt="jail._landlock = lambda work, readable: 0").holes
+    assert "A file outside can be read." in attack(spoilt="jail._landlock = lambda *_: 0").holes
 
 
 def test_a_kernel_without_landlock_fails_closed_with_a_sentence():

@@ -12,9 +12,12 @@ import torch
 import transformers
 from transformers.pytorch_utils import Conv1D
 
-from dovetail.adapters.fit import Manifest, Module
+from dovetail.adapters.fit import Manifest, Module, Shape
 from dovetail.adapters.folder import Base, opener_of
+from dovetail.adapters.library.composition import Composition
 from workers.engine import library
+from workers.engine.device import NOISE
+from workers.engine.fingerprint import remember, same
 
 CLASSES = {
     "SEQ_CLS": transformers.AutoModelForSequenceClassification,
@@ -27,7 +30,6 @@ CLASSES = {
 WITH_LABELS = ("SEQ_CLS", "TOKEN_CLS")
 MAX_LABELS = 4096
 MAX_MODELS = 8
-ATTENTION = "sdpa"
 
 Place = tuple[
     dict[str, Any], str, str
@@ -35,11 +37,14 @@ Place = tuple[
 
 
 class Frozen:
-    """A base in memory, in float32 and evaluation mode. All models share the weights they have in common."""
+    """A base in memory, in one dtype and in evaluation mode. All models share the weights they have in common.
 
-    def __init__(self, folder: Path, base_id: str) -> None:
+    It is loaded into the host's memory; a process that may talk to a device takes it there with `move`.
+    """
+
+    def __init__(self, folder: Path, base_id: str, dtype: torch.dtype = torch.float32) -> None:
         """Loads safetensors only: a base with nothing but pickles raises `OSError`."""
-        self.folder, self.id = folder, base_id
+        self.folder, self.id, self.dtype, self.device = folder, base_id, dtype, torch.device("cpu")
         self.config = transformers.AutoConfig.from_pretrained(folder, local_files_only=True)
         self.sha256 = _digest(folder)
         self.tokenizer = _tokenizer(folder)
@@ -47,6 +52,16 @@ class Frozen:
         self._pristine: dict[int, torch.Tensor] = {}
         self._facts: dict[tuple[str, int], Base] = {}
         self.backbone = self.model("FEATURE_EXTRACTION")
+
+    @property
+    def attention(self) -> str:
+        """How attention is computed: as transformers chooses for everybody, sdpa where the architecture has it."""
+        return str(getattr(self.backbone.config, "_attn_implementation", None) or "eager")
+
+    @property
+    def noise(self) -> float:
+        """How much of the largest output rounding alone can make in this dtype."""
+        return NOISE[self.dtype]
 
     @property
     def own_task(self) -> str:
@@ -82,8 +97,8 @@ class Frozen:
         torch.manual_seed(0)
         sizes = {"num_labels": labels} if labels else {}
         model = _class(task).from_pretrained(
-            self.folder, local_files_only=True, use_safetensors=True, trust_remote_code=False, dtype=torch.float32,
-            attn_implementation=ATTENTION, **sizes,
+            self.folder, local_files_only=True, use_safetensors=True, trust_remote_code=False, dtype=self.dtype,
+            **sizes,
         )  # fmt: skip
         if task != "FEATURE_EXTRACTION":
             self._share(model)
@@ -97,15 +112,33 @@ class Frozen:
         own = dict(self.backbone.named_parameters())
         part = getattr(model, model.base_model_prefix, model)
         for name, parameter in part.named_parameters():
-            if name in own and own[name].shape == parameter.shape and torch.equal(own[name], parameter):
+            if name not in own or own[name].shape != parameter.shape:
+                continue
+            if torch.equal(self._pristine[own[name].data_ptr()], parameter):
                 parameter.data = own[name].data
 
     def _own(self, model: torch.nn.Module) -> None:
         """Copies what is new off the file it is mapped from, which could change under us, and keeps a second copy."""
         for table, name, _ in places(model):
             if table[name].data_ptr() not in self._pristine:
-                table[name].data = table[name].detach().clone()
-                self._pristine[table[name].data_ptr()] = table[name].detach().clone()
+                kept = table[name].detach().clone()
+                table[name].data = table[name].detach().clone().to(self.device)
+                self._pristine[table[name].data_ptr()] = kept
+                remember(kept, table[name])
+
+    def move(self, device: torch.device) -> None:
+        """Takes all models to a device; what their weights must be stays in the host's memory."""
+        self.device, there, pristine = device, {}, {}
+        for table, name, _ in (place for model in self._models.values() for place in places(model)):
+            at = table[name].data_ptr()
+            if at not in self._pristine:  # it is there already, by another name
+                continue
+            if at not in there:
+                there[at] = table[name].data.to(device)
+                pristine[there[at].data_ptr()] = self._pristine[at]
+                remember(self._pristine[at], there[at])
+            table[name].data = there[at]
+        self._pristine = pristine
 
     def originals(self, model: torch.nn.Module) -> list[tuple[Place, torch.Tensor]]:
         """Where each weight of a model is now and what it must be; to be asked before an adapter is loaded."""
@@ -139,8 +172,15 @@ class Frozen:
         return Base(
             self.id, manifest(model), text.vocab_size, opener, self.config.model_type,
             int(getattr(text, "hidden_size", 0) or 0),
-            (lambda folder: library.expected(self.model(task), folder)) if task == library.TASK else None,
+            (lambda folder: _expected(self.model(task), folder)) if task == library.TASK else None,
         )  # fmt: skip
+
+
+def _expected(model: Any, folder: Any) -> dict[str, Shape]:
+    from workers.engine import composition  # whose rows hold a base in turn
+
+    composed = isinstance(folder, Composition)
+    return composition.expected(model, folder) if composed else library.expected(model, folder)
 
 
 def _class(task: str) -> Any:
@@ -153,13 +193,6 @@ def places(model: torch.nn.Module) -> Iterator[Place]:
             for name, tensor in table.items():
                 if tensor is not None:
                     yield table, name, f"{path}.{name}"
-
-
-def same(found: torch.Tensor, wanted: torch.Tensor) -> bool:
-    """Bit for bit; a table of embeddings that grew is compared in the rows it had."""
-    if found.dim() and found.shape[0] > wanted.shape[0]:
-        found = found[: wanted.shape[0]]
-    return bool(found.dtype == wanted.dtype and torch.equal(found, wanted))
 
 
 def manifest(model: Any) -> Manifest:

@@ -36,6 +36,7 @@ FILE_RIGHTS_BY_ABI = {1: 13, 2: 14, 3: 15, 4: 15, 5: 16}  # how many low bits of
 RIGHTS_OF_A_FILE = EXECUTE | WRITE_FILE | READ_FILE | TRUNCATE | 1 << 15
 READ = READ_FILE | READ_DIR
 READ_WRITE = READ | WRITE_FILE | TRUNCATE | REMOVE_FILE | REMOVE_DIR | MAKE_DIR | MAKE_REG
+CONTROL = READ_FILE | WRITE_FILE | 1 << 15  # ioctl(2) on a device file
 NO_TCP, NO_SIGNALS_NO_ABSTRACT_SOCKETS = 0b11, 0b11
 
 LOAD, EQUAL, AT_LEAST, ANY_BIT, RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
@@ -43,10 +44,14 @@ ALLOW, KILL, REFUSE, UNKNOWN = 0x7FFF0000, 0x80000000, 0x00050000 | errno.EPERM,
 CLONE_THREAD, CLONE_NAMESPACES = 0x00010000, 0x7E020080
 
 DEVICES = {"/dev/null": READ_FILE | WRITE_FILE, "/dev/zero": READ_FILE, "/dev/urandom": READ_FILE}
+# What the CUDA driver makes for itself at its start. It still reaches nobody: connecting and sending stay refused.
+DEVICE_CALLS = ("socket", "socketpair", "bind", "listen", "memfd_create")
 INTERPRETER_NEEDS = (
     "/usr/lib", "/usr/lib64", "/lib", "/lib64", "/usr/local/lib", "/etc/ld.so.cache", "/etc/localtime",
     "/usr/share/zoneinfo", "/proc/self", "/proc/cpuinfo", "/proc/meminfo", "/sys/devices/system/cpu",
 )  # fmt: skip
+
+_stays = False
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.syscall.restype = ctypes.c_long
@@ -70,15 +75,25 @@ class Layers:
 
 
 def lock_down(
-    work: Path | None, readable: Iterable[Path], *, memory_bytes: int, cpu_seconds: int, file_bytes: int
+    work: Path | None,
+    readable: Iterable[Path],
+    *,
+    memory_bytes: int,
+    cpu_seconds: int,
+    file_bytes: int,
+    devices: Collection[Path] = (),
+    stays: bool = False,
 ) -> Layers:
     """Lock this process in, for good. Call it single-threaded, before the first byte of an upload is opened.
 
     `work` is the one folder that may be written (None: nothing may); never give it a folder with hard links to files
     that matter. `readable` are files and folders that may be read besides what `interpreter_paths` lists.
     `memory_bytes` bounds the whole address space, of which torch itself maps several GB; `file_bytes` is per file.
-    Raises `JailUnavailable`, after which the process must not go on.
+    `devices` are device files that may be read, written and controlled, whose driver is then part of what must hold.
+    A process that `stays` takes one adapter after another: it keeps the right to write into `work`, and its limits are
+    moved from outside (prlimit(2)), never by itself. Raises `JailUnavailable`: the process must not go on then.
     """
+    global _stays
     _require(ARCHITECTURE in syscalls.COLUMN and sys.platform == "linux", _wrong_machine())
     _require(threads() == 1, f"The jail binds one thread, and this process already has {threads()}.")
     mapped = _mapped_bytes()
@@ -87,17 +102,20 @@ def lock_down(
     )
     _prctl(PR_SET_NO_NEW_PRIVS, 1, "no_new_privs")
     _prctl(PR_SET_DUMPABLE, 0, "dumpable")
-    _limit(memory_bytes, cpu_seconds, file_bytes)
+    _limit(memory_bytes, cpu_seconds, file_bytes, movable=stays)
     _drop_capabilities()
-    abi = _landlock(work, readable)
-    length = _seccomp()
+    abi = _landlock(work, readable, devices)
+    length = _seccomp(DEVICE_CALLS if devices else ())
+    _stays = stays
     return Layers(abi, abi >= 4, abi >= 6, length, memory_bytes, cpu_seconds, file_bytes)
 
 
 def give_up_writing() -> None:
     """Take back what `lock_down` allowed in its one folder, once all that must be written is: rlimits bound the size of
-    a file but not how many there are. Raises `JailUnavailable`.
+    a file but not how many there are. One that stays keeps it, and is watched. Raises `JailUnavailable`.
     """
+    if _stays:
+        return
     rights = READ_WRITE & ~READ & ((1 << FILE_RIGHTS_BY_ABI[min(landlock_abi(), max(FILE_RIGHTS_BY_ABI))]) - 1)
     attributes = struct.pack("<Q", rights)
     rules = _system_call("landlock_create_ruleset", attributes, len(attributes), 0)
@@ -144,7 +162,10 @@ def threads() -> int:
 
 
 # --- limits and privileges -------------------------------------------------------------------------------------------
-def _limit(memory_bytes: int, cpu_seconds: int, file_bytes: int) -> None:
+MOVABLE = (resource.RLIMIT_AS, resource.RLIMIT_CPU, resource.RLIMIT_FSIZE)
+
+
+def _limit(memory_bytes: int, cpu_seconds: int, file_bytes: int, *, movable: bool) -> None:
     wanted = {
         resource.RLIMIT_AS: (memory_bytes, memory_bytes),
         resource.RLIMIT_CPU: (cpu_seconds, cpu_seconds + 2),  # first SIGXCPU, then SIGKILL
@@ -156,6 +177,8 @@ def _limit(memory_bytes: int, cpu_seconds: int, file_bytes: int) -> None:
     }
     for which, (soft, hard) in wanted.items():
         ceiling = resource.getrlimit(which)[1]
+        if movable and which in MOVABLE:
+            hard = ceiling
         if ceiling != resource.RLIM_INFINITY:
             soft, hard = min(soft, ceiling), min(hard, ceiling)
         resource.setrlimit(which, (soft, hard))
@@ -180,7 +203,7 @@ def landlock_abi() -> int:
         return 0
 
 
-def _landlock(work: Path | None, readable: Iterable[Path]) -> int:
+def _landlock(work: Path | None, readable: Iterable[Path], devices: Iterable[Path]) -> int:
     abi = landlock_abi()
     _require(
         abi > 0,
@@ -196,6 +219,8 @@ def _landlock(work: Path | None, readable: Iterable[Path]) -> int:
             _open_up(rules, path, READ & handled)
         for device, rights in DEVICES.items():
             _open_up(rules, Path(device), rights & handled)
+        for path in devices:
+            _open_up(rules, path, CONTROL & handled)
         if work is not None:
             _open_up(rules, work, READ_WRITE & handled)
         _system_call("landlock_restrict_self", rules, 0)
@@ -222,18 +247,19 @@ class _Program(ctypes.Structure):
     _fields_ = [("length", ctypes.c_ushort), ("instructions", ctypes.c_void_p)]
 
 
-def _seccomp() -> int:
-    code = b"".join(_filter())
+def _seccomp(allowed: Collection[str]) -> int:
+    code = b"".join(_filter(allowed))
     buffer = ctypes.create_string_buffer(code, len(code))
     program = _Program(len(code) // 8, ctypes.cast(buffer, ctypes.c_void_p))
     _system_call("seccomp", 1, 1, ctypes.byref(program))  # SET_MODE_FILTER for all threads
     return len(code) // 8
 
 
-def _filter() -> list[bytes]:
+def _filter(allowed: Collection[str] = ()) -> list[bytes]:
+    """`allowed` names calls that are let through although they are listed as refused."""
     column = syscalls.COLUMN[ARCHITECTURE]
     judged = {name: numbers[column] for name, numbers in syscalls.JUDGED.items()}
-    columns = [numbers[column] for table in syscalls.DENIED for numbers in table.values()]
+    columns = [numbers[column] for table in syscalls.DENIED for name, numbers in table.items() if name not in allowed]
     refused = {number for number in columns if number is not None}
     me = os.getpid()
     return [

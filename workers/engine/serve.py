@@ -8,17 +8,20 @@ import json
 import os
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from workers.engine import jail, memory, selftest
 from workers.engine.job import Job
-from workers.engine.validation import Validation
+from workers.engine.validation import CODE, Validation
 
 if TYPE_CHECKING:
     from workers.engine.frozen import Frozen
+    from workers.engine.resident import Resident
 
 NAME = Path(sys.prefix).name  # an engine is called by the folder of its interpreter: .engines/e5
+THREADS = 1
 COMPARE_EVERY = 500  # children cannot reach it: this is the proof, not the guard
 ONE_THREAD = {
     "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false", "HF_DEACTIVATE_ASYNC_LOAD": "1",
@@ -31,31 +34,41 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("command", choices=["serve"])
     parser.add_argument("--base", type=Path)
     parser.add_argument("--base-id", default="")
+    parser.add_argument("--device", default="cpu", help="cpu, cuda, cuda:N, or auto: CUDA where there is some")
+    parser.add_argument("--dtype", default="auto", choices=["auto", "float32", "bfloat16"])
+    parser.add_argument("--no-fork", action="store_true", help="one process loads all adapters, as on CUDA")
     options = parser.parse_args(arguments)
     if options.base and not options.base_id:
         parser.error("--base needs --base-id")
-    serve(options.base, options.base_id)
+    serve(options)
 
 
-def serve(folder: Path | None, base_id: str) -> None:
+def serve(options: argparse.Namespace) -> None:
     """Speaks on what was stdout; everything else that is printed here goes to stderr."""
     voice = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)
     findings = selftest.run()  # before torch: it forks
-    frozen, versions = (None, {"name": NAME}) if folder is None else _warm(folder, base_id)
+    frozen, resident, versions = _warm(options) if options.base else (None, None, {"name": NAME})
     gc.collect()
     gc.freeze()  # children must not copy pages for the sake of garbage collection
     memory.gather()
+    if resident is not None:
+        resident.start()
     base = {"id": frozen.id, "sha256": frozen.sha256} if frozen else None
     held = {"holes": list(findings.holes), **findings.layers, "threads": jail.threads()}
     _say(voice, {"event": "ready", "engine": versions, "base": base, "jail": held})
     if findings.holes:
         sys.exit(findings.sentence())
     for count, line in enumerate(sys.stdin, 1):
-        _take(voice, Job.parse(json.loads(line)["job"]), frozen, versions)
+        job = Job.parse(json.loads(line)["job"])
+        said = partial(_tell, voice, job)
+        verdict = Validation(job, frozen, said, resident).run()
+        _say(voice, {"event": "verdict", "job": job.id, "verdict": verdict | {"engine": versions}})
         if count % COMPARE_EVERY == 0:
             _compare(frozen)
     _compare(frozen)
+    if resident is not None:
+        resident.close()
 
 
 def _compare(frozen: Frozen | None) -> None:
@@ -63,31 +76,41 @@ def _compare(frozen: Frozen | None) -> None:
         sys.exit("The frozen base in memory has changed; this engine must not go on.")
 
 
-def _take(voice: Any, job: Job, frozen: Frozen | None, versions: dict[str, str]) -> None:
-    validation = Validation(job, frozen, lambda check: _say(voice, {"event": "check", "job": job.id, "check": check}))
-    verdict = validation.run()
-    _say(voice, {"event": "verdict", "job": job.id, "verdict": verdict | {"engine": versions}})
+def _tell(voice: Any, job: Job, check: dict[str, Any]) -> None:
+    _say(voice, {"event": "check", "job": job.id, "check": check})
 
 
 def _say(voice: Any, said: dict[str, Any]) -> None:
     voice.write(json.dumps(said, allow_nan=False) + "\n")
 
 
-def _warm(folder: Path, base_id: str) -> tuple[Frozen, dict[str, str]]:
+def _warm(options: argparse.Namespace) -> tuple[Frozen, Resident | None, dict[str, Any]]:
     """Imports everything, loads the base, and loads and runs a first adapter, so that no child has to."""
     os.environ.update(ONE_THREAD)
     import torch
 
-    torch.set_num_threads(1)
-    torch.set_num_interop_threads(1)
+    torch.set_num_threads(THREADS)
+    torch.set_num_interop_threads(THREADS)
     import tqdm
     from transformers.utils import logging
 
     tqdm.tqdm.monitor_interval = 0  # its first progress bar would start a thread, and no process with two may fork
     logging.disable_progress_bar()
-    from workers.engine import warmth
-    from workers.engine.frozen import ATTENTION, Frozen
+    from workers.engine import device, warmth
+    from workers.engine.evals.rows import BATCH
+    from workers.engine.frozen import Frozen
+    from workers.engine.resident import Resident
 
-    frozen = Frozen(folder.resolve(), base_id)
+    try:
+        place = device.device(options.device)
+    except device.NoDevice as problem:
+        sys.exit(str(problem))
+    folder = options.base.resolve()
+    frozen = Frozen(folder, options.base_id, device.dtype(options.dtype, folder))
     warmth.rehearse(frozen)
-    return frozen, {"name": NAME, **warmth.versions(), "attention": ATTENTION}
+    stays = options.no_fork or place.type != "cpu"
+    said = {
+        "name": NAME, **warmth.versions(), "attention": frozen.attention, "device": str(place),
+        "dtype": str(frozen.dtype).removeprefix("torch."), "threads": THREADS, "batch": BATCH,
+    }  # fmt: skip
+    return frozen, Resident(frozen, place, [*CODE, folder]) if stays else None, said

@@ -9,7 +9,8 @@ import select
 import signal
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +19,13 @@ from workers.engine import jail
 MAX_BYTES = 1 << 20
 MAX_TEXT = 2000
 OUTCOMES = ("passed", "warned", "failed", "skipped")
+KINDS = frozenset({"check", "facts", "serving", "eval", "shown", "jail", "ran"})
+MEMORY = "memory"
+TICK_SECONDS = 0.05  # how often a watched child is looked at while it says nothing
 
 Frame = dict[str, Any]
 Say = Callable[[Frame], None]
+Watch = Callable[[], str]  # says what is wrong with a child, "" when all is well; "memory" ends it as the kernel would
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,23 +65,42 @@ def run(walls: Walls, body: Callable[[Say], None], believed: Collection[str]) ->
     os.close(writer)
     ending = Ending(status=1)
     try:
-        for item in _listen(reader, began + walls.seconds):
+        for item in hear(reader, began + walls.seconds, believed):
             if isinstance(item, Ending):
                 ending = item
-            elif problem := _lie(item, believed):
-                ending = Ending(lied=problem)
-                break
             else:
                 yield item
     finally:
         os.close(reader)
-        status = _reap(child, at_once=ending.hung or bool(ending.lied))
-    yield Ending(
+        ended = reap(child, ending)
+    yield replace(ended, seconds=time.monotonic() - began)
+
+
+def hear(
+    reader: int, deadline: float, believed: Collection[str], also: Collection[str] = (), watch: Watch | None = None
+) -> Iterator[Frame | Ending]:
+    """Each frame that may be believed, and in the end why there will be no more: silence, a lie, or the deadline.
+
+    `also` are kinds of frames that only some children may say.
+    """
+    for item in _listen(reader, deadline, watch):
+        if isinstance(item, Ending):
+            yield item
+        elif problem := _lie(item, believed, also):
+            yield Ending(lied=problem)
+        else:
+            yield item
+            continue
+        return
+
+
+def reap(child: int, heard: Ending) -> Ending:
+    """Ends the child if it does not end by itself, and says how it ended; what was heard of it stays true."""
+    status = _reap(child, at_once=heard.hung or bool(heard.lied) or bool(heard.signal))
+    return replace(
+        heard,
         status=os.waitstatus_to_exitcode(status) if os.WIFEXITED(status) else 0,
         signal=os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0,
-        hung=ending.hung,
-        lied=ending.lied,
-        seconds=time.monotonic() - began,
     )
 
 
@@ -85,9 +109,7 @@ def _be_the_child(writer: int, parent: int, walls: Walls, body: Callable[[Say], 
     status = 70
     try:
         jail.die_with_parent(parent)
-        for standard in (0, 1, 2):
-            os.dup2(os.open(os.devnull, os.O_RDWR), standard)
-        jail.close_all_but({0, 1, 2, writer})
+        leave_all_but(writer)
         mapped = int(Path("/proc/self/statm").read_text().split()[0]) * os.sysconf("SC_PAGESIZE")
         jail.lock_down(
             walls.work,
@@ -96,27 +118,39 @@ def _be_the_child(writer: int, parent: int, walls: Walls, body: Callable[[Say], 
             cpu_seconds=math.ceil(walls.seconds),
             file_bytes=walls.file_bytes,
         )
-        body(lambda frame: _say(writer, frame))
+        body(partial(say, writer))
         status = 0
     except jail.JailUnavailable as problem:
-        _say(writer, {"jail": str(problem)})
+        say(writer, {"jail": str(problem)})
     finally:
         os._exit(status)
 
 
-def _say(writer: int, frame: Frame) -> None:
+def leave_all_but(*kept: int) -> None:
+    """Gives up what was inherited: the standard streams lead nowhere, and only the descriptors that are named stay."""
+    for standard in (0, 1, 2):
+        os.dup2(os.open(os.devnull, os.O_RDWR), standard)
+    jail.close_all_but({0, 1, 2, *kept})
+
+
+def say(writer: int, frame: Frame) -> None:
     data = json.dumps(frame, allow_nan=False).encode() + b"\n"
     while data:
         data = data[os.write(writer, data) :]
 
 
-def _listen(reader: int, deadline: float) -> Iterator[Frame | Ending]:
+def _listen(reader: int, deadline: float, watch: Watch | None) -> Iterator[Frame | Ending]:
     buffer, total = b"", 0
     while True:
-        ready, _, _ = select.select([reader], [], [], max(0.0, deadline - time.monotonic()))
-        block = os.read(reader, 1 << 16) if ready else b""
+        left = deadline - time.monotonic()
+        if trouble := _trouble(left, watch):  # also of a child that never lets the pipe run dry
+            yield trouble
+            return
+        if not select.select([reader], [], [], min(left, TICK_SECONDS) if watch else left)[0]:
+            continue
+        block = os.read(reader, 1 << 16)
         if not block:
-            yield Ending(hung=not ready)
+            yield Ending()
             return
         total += len(block)
         *lines, buffer = (buffer + block).split(b"\n")
@@ -124,6 +158,16 @@ def _listen(reader: int, deadline: float) -> Iterator[Frame | Ending]:
             yield _parse(line)
         if total > MAX_BYTES:
             yield {"flood": total}
+
+
+def _trouble(left: float, watch: Watch | None) -> Ending | None:
+    """Why a child is to be ended, if it is."""
+    if left <= 0:
+        return Ending(hung=True)
+    said = watch() if watch else ""
+    if said == MEMORY:
+        return Ending(signal=signal.SIGKILL)
+    return Ending(lied=said) if said else None
 
 
 def _parse(line: bytes) -> Frame:
@@ -138,9 +182,9 @@ def _refuse(name: str) -> None:
     raise ValueError(name)
 
 
-def _lie(frame: Frame, believed: Collection[str]) -> str:
+def _lie(frame: Frame, believed: Collection[str], also: Collection[str] = ()) -> str:
     """Why a frame cannot be an honest child's, or nothing."""
-    if len(frame) != 1 or not frame.keys() & {"check", "facts", "serving", "eval", "jail", "ran"}:
+    if len(frame) != 1 or not frame.keys() & (KINDS | frozenset(also)):
         return "the child said something that is no part of the protocol"
     check = frame.get("check")
     if "check" in frame and not (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import shutil
 import tempfile
@@ -9,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,18 +20,21 @@ from workers.engine.stage import Ending, Frame, Walls
 
 if TYPE_CHECKING:
     from workers.engine.frozen import Frozen
+    from workers.engine.resident import Resident
 
 HERE = Path(__file__).resolve().parents[2]
 CODE = (HERE / "workers", HERE / "client" / "src" / "dovetail")
 CRASH_FIX = child.CRASH_FIX
 TASK_FIX = "Set task_type to the task it was trained for, and name the base it was trained on."
+CHANGED_FIX = "Save only the adapter's own weights."
 SIGXCPU, SIGKILL = 24, 9
 ALWAYS = ("limits.memory", CRASHED)
 RUN_IDS = (
     "load.error", "run.not-finite", "run.no-effect", "run.not-deterministic", "run.cost", "load.changed-base",
-    "eval.worse-than-base", "eval.claim", "eval.rows",
+    "eval.worse-than-base", "eval.claim", "eval.rows", "eval.expected", "eval.neutral", "eval.degenerate", "run.merge",
 )  # fmt: skip
 MAX_EVALS = 10
+MAX_SAMPLES = 4
 MAX_SERVING = 40
 
 
@@ -39,15 +44,17 @@ class JailBroken(RuntimeError):
 
 @dataclass(slots=True)
 class Validation:
-    """Runs one job. `tell` is called with each check as it ends."""
+    """Runs one job. `tell` is called with each check as it ends. With a `resident` nothing is forked to load it."""
 
     job: Job
     frozen: Frozen | None
     tell: Callable[[Frame], None]
+    resident: Resident | None = None
     checks: list[Frame] = field(default_factory=list)
     evals: list[Frame] = field(default_factory=list)
     facts: Frame = field(default_factory=dict)
     serving: list[Frame] = field(default_factory=list)
+    shown: Frame = field(default_factory=dict)  # what the run cost, with what it was measured, and a few answers
     depth: str = "static"
     heard_out: bool = False  # whether the stage came to its end: an honest child says so last
     began: float = field(default_factory=time.monotonic)
@@ -67,22 +74,22 @@ class Validation:
 
     def _run(self) -> Frame:
         job, frozen = self.job, self.frozen
-        self._stage(None, 1 << 16, lambda say: child.static(job, frozen, say), (*child.STATIC_IDS, *ALWAYS))
-        if frozen is not None and not self.failed:
+        self._hear(self._fork(None, 1 << 16, lambda say: child.static(job, frozen, say), (*child.STATIC_IDS, *ALWAYS)))
+        if frozen is not None and not self.failed and self._runs_here:
             task, labels = self._model_wanted()
             if not frozen.has(task):
                 self._add(_failed("load.error", f"{frozen.id} has no model here for the task {task}.", TASK_FIX))
                 return self._verdict()
             self.depth = "fit"
-            frozen.model(task, labels), frozen.facts(task, labels)  # here, so that the next adapter finds them warm
-            with _scratch() as work:
-                room = int(self.facts.get("bytes") or 0) + (1 << 20)
-                self._stage(
-                    work, room, lambda say: child.loaded(job, frozen, task, labels, work, say), (*RUN_IDS, *ALWAYS)
-                )
-        elif job.shapes is not None and not self.failed and self._is_fitted:
+            self._load(frozen, task, labels)
+        elif not self.failed and self._is_fitted:
             self.depth = "fit"
         return self._verdict()
+
+    @property
+    def _runs_here(self) -> bool:
+        """Whether any engine runs this format; of the others the files say all there is to say."""
+        return not any(check["id"] == "run.not-here" for check in self.checks)
 
     @property
     def _is_fitted(self) -> bool:
@@ -92,17 +99,42 @@ class Validation:
     def failed(self) -> list[str]:
         return [check["id"] for check in self.checks if check["outcome"] == "failed"]
 
-    def _stage(
-        self, work: Path | None, room: int, body: Callable[[stage.Say], None], believed: tuple[str, ...]
-    ) -> None:
-        left = self.job.seconds - (time.monotonic() - self.began)
-        if left <= 0:
-            self._judge(Ending(hung=True))
+    def _load(self, frozen: Frozen, task: str, labels: int) -> None:
+        """The stage that loads and runs it, in a child of its own or in the resident."""
+        from workers.engine.resident import attach
+
+        job, believed = self.job, (*RUN_IDS, *ALWAYS)
+        room = int(self.facts.get("bytes") or 0) + (1 << 20)
+        frozen.facts(task, labels)  # here, so that the next adapter finds it warm
+        if self.resident is not None:
+            if self._left <= 0:
+                self._judge(Ending(hung=True))
+                return
+            self.began += self.resident.prepare(job, task, labels, room)  # a model to get ready is not its to pay for
+            self._hear(self.resident.run(job, self._left, believed))
+            if CRASHED in self.failed:
+                self.resident.stop()  # whatever it was, it shall not meet the next adapter
             return
+        frozen.model(task, labels)
+        with _scratch() as work:
+            body = partial(attach, job, frozen, task, labels, work)
+            self._hear(self._fork(work, room, body, believed))
+
+    @property
+    def _left(self) -> float:
+        return self.job.seconds - (time.monotonic() - self.began)
+
+    def _fork(
+        self, work: Path | None, room: int, body: Callable[[stage.Say], None], believed: tuple[str, ...]
+    ) -> Iterator[Frame | Ending]:
+        if self._left <= 0:
+            return iter([Ending(hung=True)])
         readable = [self.job.folder, *CODE, *([self.frozen.folder] if self.frozen else [])]
-        walls = Walls(work, readable, left, self.job.memory_bytes, room)
+        return stage.run(Walls(work, readable, self._left, self.job.memory_bytes, room), body, believed)
+
+    def _hear(self, said: Iterator[Frame | Ending]) -> None:
         self.heard_out = False
-        for item in stage.run(walls, body, believed):
+        for item in said:
             if isinstance(item, Ending):
                 self._judge(item)
                 self._miss()
@@ -125,11 +157,17 @@ class Validation:
             self.serving = frame["serving"]
         elif "eval" in frame and len(self.evals) < MAX_EVALS and _is_eval(frame["eval"]):
             self.evals.append(frame["eval"])
-            self.depth = "evaluated"
+            if frame["eval"]["name"] != "neutral":  # plain sentences say nothing of what it is for
+                self.depth = "evaluated"
+        elif "shown" in frame and not self.shown and _is_shown(frame["shown"]):
+            self.shown = frame["shown"]
         elif "ran" in frame and self.depth != "evaluated":
             self.depth = "run"
         elif "check" in frame:
             self._add(frame["check"])
+        elif "changed" in frame and not self.failed:
+            names = ", ".join(frame["changed"][:5])
+            self._add(_failed("load.changed-base", f"Loading and running it changed the base: {names}.", CHANGED_FIX))
 
     def _add(self, check: Frame) -> None:
         self.checks.append(check)
@@ -171,11 +209,17 @@ class Validation:
         said: Frame = {
             "state": state, "kind": self.facts.get("kind"), "format": self.facts.get("format"), "depth": self.depth,
             "checks": self.checks, "evals": self.evals,
-            "serving": self.serving, "duration_ms": round((time.monotonic() - self.began) * 1000, 1),
+            "serving": self.serving, **self.shown, "duration_ms": round((time.monotonic() - self.began) * 1000, 1),
         }  # fmt: skip
         if frozen is not None:
             said["base"] = {"id": frozen.id, "revision": self.job.base_revision, "sha256": frozen.sha256}
         return said
+
+
+def _learn(frozen: Frozen, task: str) -> None:
+    from workers.engine.evals.known import learn
+
+    learn(frozen, task)
 
 
 def _failed(name: str, message: str, fix: str) -> Frame:
@@ -183,11 +227,36 @@ def _failed(name: str, message: str, fix: str) -> Frame:
 
 
 def _is_eval(said: Any) -> bool:
-    if not isinstance(said, dict) or not said.keys() <= {"name", "rows", "metric", "base", "adapter", "claimed"}:
+    texts = {"name", "metric", "better"}
+    if not isinstance(said, dict) or not said.keys() <= {"rows", "base", "adapter", "claimed", "head_alone", *texts}:
         return False
-    texts = all(isinstance(said.get(key), str) and len(said[key]) <= 100 for key in ("name", "metric"))
-    return texts and all(
-        type(said[key]) in (int, float) and math.isfinite(said[key]) for key in said.keys() - {"name", "metric"}
+    return all(isinstance(said.get(key), str) and len(said[key]) <= 100 for key in texts) and all(
+        _is_number(said[key]) for key in said.keys() - texts
+    )
+
+
+def _is_number(said: Any) -> bool:
+    return type(said) in (int, float) and math.isfinite(said)
+
+
+def _is_shown(said: Any) -> bool:
+    """Whether what was run looks as it should: three numbers of cost, short texts, and with what it was measured."""
+    if not isinstance(said, dict) or said.keys() != {"cost", "samples", "conditions"}:
+        return False
+    cost, samples, conditions = said["cost"], said["samples"], said["conditions"]
+    return (
+        isinstance(cost, dict) and cost.keys() == {"latency_ratio", "memory_mb", "adapter_mb"}
+        and all(map(_is_number, cost.values()))
+        and isinstance(samples, list) and len(samples) <= MAX_SAMPLES and all(map(_is_sample, samples))
+        and isinstance(conditions, dict) and len(json.dumps(conditions)) <= 1000
+    )  # fmt: skip
+
+
+def _is_sample(said: Any) -> bool:
+    return (
+        isinstance(said, dict)
+        and {"input", "base", "adapter"} <= said.keys() <= {"input", "expected", "base", "adapter"}
+        and all(isinstance(text, str) and len(text) <= 400 for text in said.values())
     )
 
 

@@ -1,0 +1,77 @@
+"""What an engine runs on: which device, in which dtype, and what of the system a device needs inside the jail."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import torch
+from safetensors import safe_open
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+# Bases are called by their size in tenths of a billion: the smallest "0.5B" has 494 million parameters.
+BIG = 450_000_000
+# Of the largest output: what rounding and the order of additions alone can make. A bfloat16 keeps 8 bits of a value.
+NOISE = {torch.float32: 1e-6, torch.bfloat16: 2.0**-8}
+
+
+class NoDevice(Exception):
+    """The device that was asked for is not here; the message is one sentence for the operator."""
+
+
+def device(asked: str) -> torch.device:
+    """`cpu`, `cuda`, `cuda:N`, or `auto`: the first CUDA device, else the CPU. Raises `NoDevice`.
+
+    A child looks for it: a process that has talked to CUDA may not fork any more.
+    """
+    if asked == "cpu":
+        return torch.device("cpu")
+    wanted = torch.device("cuda" if asked == "auto" else asked)
+    if wanted.type != "cuda":
+        raise NoDevice(f"An engine runs on cpu, cuda, cuda:N or auto, not on {asked}.")
+    if _devices() > (wanted.index or 0):
+        return torch.device("cuda", wanted.index or 0)
+    if asked == "auto":
+        return torch.device("cpu")
+    raise NoDevice(f"There is no {asked} that torch {torch.__version__} could use: --device cpu does without.")
+
+
+def _devices() -> int:
+    """How many CUDA devices there are, at most 255."""
+    child = os.fork()
+    if child == 0:
+        count = 0
+        try:
+            count = min(255, torch.cuda.device_count()) if torch.cuda.is_available() else 0
+        finally:
+            os._exit(count)
+    status = os.waitpid(child, 0)[1]
+    return os.WEXITSTATUS(status) if os.WIFEXITED(status) else 0
+
+
+def dtype(asked: str, folder: Path) -> torch.dtype:
+    """The dtype of a base; `auto` is bfloat16 from 0.5 billion parameters, else float32."""
+    if asked != "auto":
+        return DTYPES[asked]
+    return torch.bfloat16 if parameters(folder) >= BIG else torch.float32
+
+
+def parameters(folder: Path) -> int:
+    """How many parameters the files of a base hold, by their headers."""
+    count = 0
+    for path in sorted(folder.glob("model*.safetensors")):
+        with safe_open(path, "pt") as file:
+            count += sum(torch.Size(file.get_slice(name).get_shape()).numel() for name in file.keys())  # noqa: SIM118
+    return count
+
+
+def paths(device: torch.device) -> tuple[list[Path], list[Path]]:
+    """What a jailed process must read for its device, and which device files it must read and write."""
+    if device.type == "cpu":
+        return [], []
+    needs = (
+        "/proc/driver/nvidia", "/proc/driver/nvidia-uvm", "/proc/devices", "/proc/modules", "/proc/sys/vm",
+        "/sys/bus/pci", "/sys/devices", "/sys/module", "/usr/share/nvidia", "/etc/nvidia",
+    )  # fmt: skip
+    files = [path for path in Path("/dev").glob("nvidia*") if path.is_char_device()]
+    return [path for path in map(Path, needs) if path.exists()], files

@@ -1,0 +1,271 @@
+"""The resident: one jailed process that stays with the base on its device and takes adapter after adapter.
+
+Where a device forbids forks (CUDA does), it stands for the children of `stage`: forked and jailed before it opens the
+device, told what to load by the parent, which never talks to the device and can fork another one at any time. What it
+says is believed as little as what a child says, and it dies with the first bit of the base that is not what it was.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import random
+import resource
+import shutil
+import tempfile
+import time
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy
+import torch
+
+from dovetail.adapters.families import opened
+from dovetail.adapters.folder import files_in
+from workers.engine import child, device, jail, rooms, stage
+from workers.engine.fingerprint import same
+from workers.engine.frozen import Frozen
+from workers.engine.job import Job
+from workers.engine.restore import Snapshot
+from workers.engine.stage import Ending, Frame, Say
+
+START_SECONDS = 100.0  # a device that has slept, a base of many gigabytes
+IDLE_SECONDS = 2  # of processor time, between two adapters
+MAX_ADAPTERS = 1000
+GROWTH_BYTES = 1 << 30  # more than that, and another one begins
+MAX_FILES = 1000
+NO_LIMIT = 1 << 62
+REQUEST = "request.json"
+
+
+def attach(job: Job, frozen: Frozen, task: str, labels: int, work: Path, say: Say) -> None:
+    """Loads an adapter and runs it: the same in a child and in the resident, down to what looks like chance."""
+    random.seed(0)
+    numpy.random.seed(0)
+    torch.manual_seed(0)
+    child.loaded(job, frozen, task, labels, work, say)
+
+
+@dataclass(slots=True)
+class Resident:
+    """The parent's hand on it; `start` makes one, and `run` one more when the last has died."""
+
+    frozen: Frozen
+    device: torch.device
+    readable: Sequence[Path]
+    home: Path = field(default_factory=lambda: Path(tempfile.mkdtemp(prefix="resident-")))
+    pid: int = 0
+    taken: int = 0
+    _at_start: int = 0
+    _room: int = 0
+    _most: int = NO_LIMIT
+    _ask: int = -1
+    _hear: int = -1
+
+    def start(self) -> None:
+        """Returns when the base is on the device. Raises `RuntimeError` when it does not get there."""
+        self.stop()
+        for name in ("inbox", "work"):
+            (self.home / name).mkdir(exist_ok=True)
+        requests, self._ask = os.pipe()
+        self._hear, answers = os.pipe()
+        parent = os.getpid()
+        self.pid = os.fork()
+        if self.pid == 0:
+            _live(self, requests, answers, parent)
+        os.close(requests)
+        os.close(answers)
+        said = list(self._frames(START_SECONDS, ()))
+        if said:
+            raise RuntimeError(f"The base {self.frozen.id} does not get onto {self.device}: {said}")
+        self.taken, self._at_start = 0, self._mapped(1)
+
+    def prepare(self, job: Job, task: str, labels: int, room: int) -> float:
+        """Lays the files out and gets the model of the task ready; how many seconds that took.
+
+        Raises `RuntimeError` when even a new resident cannot: then it is no adapter's fault.
+        """
+        began, self._room = time.monotonic(), room
+        self._lay_out(job, task, labels)
+        if not (self._is_fit() and self._is_prepared()):
+            self.start()
+            if not self._is_prepared():
+                raise RuntimeError(f"The model of {self.frozen.id} for {task} cannot be got ready on {self.device}.")
+        self.taken += 1
+        return time.monotonic() - began
+
+    def run(self, job: Job, seconds: float, believed: Collection[str]) -> Iterator[Frame | Ending]:
+        """What `stage.run` gives of a child, of the adapter that was prepared."""
+        began, here = time.monotonic(), self.device.type == "cpu"
+        # A device maps hundreds of gigabytes of addresses: there, what is used of the host's memory is watched instead.
+        self._limit(seconds, self._mapped(0) + job.memory_bytes if here else NO_LIMIT)
+        self._most = NO_LIMIT if here else self._mapped(1) + job.memory_bytes
+        self._go()
+        ending = Ending()
+        for item in self._frames(seconds, believed):
+            if isinstance(item, Ending):
+                ending = item
+            else:
+                yield item
+        self._most = NO_LIMIT
+        if self.pid:
+            self._limit(IDLE_SECONDS, NO_LIMIT)
+        self._tidy()
+        yield replace(ending, seconds=time.monotonic() - began)
+
+    def stop(self) -> None:
+        """End it, if it lives."""
+        if self.pid:
+            self._end(Ending(hung=True))
+
+    def close(self) -> None:
+        self.stop()
+        rooms.remove(self.home)
+
+    def _frames(self, seconds: float, believed: Collection[str]) -> Iterator[Frame | Ending]:
+        """What it says until it says that it has done; an `Ending` only when it is no more."""
+        deadline = time.monotonic() + seconds
+        for item in stage.hear(self._hear, deadline, believed, ("done", "changed"), self._watch):
+            if isinstance(item, Ending):
+                yield self._end(item)
+            elif "done" in item:
+                return
+            elif "changed" in item:
+                yield from self._changed(item["changed"])
+                return
+            else:
+                yield item
+
+    def _changed(self, names: Any) -> Iterator[Frame]:
+        """It ends now; where the check allowed what has changed, nobody is to blame."""
+        self._end(Ending())
+        if names:
+            yield {"changed": [str(name)[:200] for name in names[:20]] if isinstance(names, list) else []}
+
+    def _is_fit(self) -> bool:
+        """Whether it may take one more: it lives, has not stopped itself, and has not grown."""
+        if not self.pid or self.taken >= MAX_ADAPTERS:
+            return False
+        state = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()[0]
+        return state in "RSD" and self._mapped(1) <= self._at_start + GROWTH_BYTES
+
+    def _is_prepared(self) -> bool:
+        self._limit(START_SECONDS, NO_LIMIT)
+        return self._go() and not any(isinstance(item, Ending) for item in self._frames(START_SECONDS, ()))
+
+    def _end(self, heard: Ending) -> Ending:
+        ended = stage.reap(self.pid, heard)
+        os.close(self._ask)
+        os.close(self._hear)
+        self.pid = 0
+        return ended
+
+    def _go(self) -> bool:
+        """A byte means: what lies in the inbox is complete."""
+        try:
+            return os.write(self._ask, b".") == 1
+        except BrokenPipeError:
+            return False
+
+    def _lay_out(self, job: Job, task: str, labels: int) -> None:
+        """Gives it the files by one more name, since what it may read was decided when it began."""
+        inbox = self.home / "inbox"
+        for path in files_in(job.folder):
+            target = inbox / "files" / path
+            target.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                os.link(job.folder / path, target)
+            except OSError:  # another file system
+                shutil.copyfile(job.folder / path, target)
+        (inbox / "files").mkdir(exist_ok=True)
+        said = replace(job, folder=inbox / "files").says()
+        (inbox / REQUEST).write_text(json.dumps({"job": said, "task": task, "labels": labels}))
+
+    def _tidy(self) -> None:
+        for name in ("inbox", "work"):
+            rooms.empty(self.home / name)
+
+    def _limit(self, seconds: float, memory_bytes: int) -> None:
+        """Moves the limits that the kernel keeps: processor time from now on, addresses, and the size of a file."""
+        ticks = sum(map(int, Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()[11:13]))
+        cpu = int(ticks / os.sysconf("SC_CLK_TCK") + seconds) + 1
+        for which, soft in (
+            (resource.RLIMIT_CPU, cpu),
+            (resource.RLIMIT_AS, memory_bytes),
+            (resource.RLIMIT_FSIZE, max(self._room, 1 << 16)),
+        ):
+            hard = resource.prlimit(self.pid, which)[1]
+            resource.prlimit(self.pid, which, (soft if hard == resource.RLIM_INFINITY else min(soft, hard), hard))
+
+    def _mapped(self, column: int) -> int:
+        """Its addresses (0) or what of them is in memory (1), in bytes (proc_pid_statm(5))."""
+        return int(Path(f"/proc/{self.pid}/statm").read_text().split()[column]) * resource.getpagesize()
+
+    def _watch(self) -> str:
+        """What the kernel's limits do not see: how many files there are, and memory beside a device's addresses."""
+        if self._most < NO_LIMIT and self._mapped(1) > self._most:
+            return stage.MEMORY
+        count = size = 0
+        for path, _, names in os.walk(self.home / "work"):
+            count += 1 + len(names)
+            size += sum(Path(path, name).lstat().st_size for name in names)
+            if count > MAX_FILES or size > 2 * self._room + (1 << 20):
+                return "it filled its work folder"
+        return ""
+
+
+# --- in the resident itself ------------------------------------------------------------------------------------------
+def _live(resident: Resident, requests: int, answers: int, parent: int) -> None:
+    """Never returns: whatever happens here must not go on in the parent's code."""
+    status = 70
+    try:
+        jail.die_with_parent(parent)
+        meter = os.open("/proc/self/clear_refs", os.O_WRONLY)
+        stage.leave_all_but(requests, answers, meter)
+        readable, files = device.paths(resident.device)
+        jail.lock_down(
+            resident.home / "work",
+            [resident.home / "inbox", *resident.readable, *readable],
+            memory_bytes=NO_LIMIT,
+            cpu_seconds=int(START_SECONDS),
+            file_bytes=1 << 16,
+            devices=files,
+            stays=True,
+        )
+        resident.frozen.move(resident.device)
+        say = partial(stage.say, answers)
+        say({"done": True})
+        while os.read(requests, 1):
+            _take(resident, requests, meter, say)
+        status = 0
+    except jail.JailUnavailable as problem:
+        stage.say(answers, {"jail": str(problem)})
+    finally:
+        os._exit(status)
+
+
+def _take(resident: Resident, requests: int, meter: int, say: Say) -> None:
+    """One adapter: the model ready, the adapter loaded and run, all of it taken off again, and the base compared."""
+    from workers.engine.checks import load
+
+    frozen, inbox = resident.frozen, resident.home / "inbox"
+    said = json.loads((inbox / REQUEST).read_text())
+    job, task, labels = Job.parse(said["job"]), said["task"], said["labels"]
+    model = frozen.model(task, labels)
+    frozen.facts(task, labels)
+    before, originals = Snapshot(model, frozen.config), frozen.originals(model)
+    say({"done": True})
+    os.read(requests, 1)
+    os.write(meter, b"5")  # what this adapter takes is measured from here (proc_pid_clear_refs(5))
+    attach(job, frozen, task, labels, resident.home / "work", say)
+    before.restore()
+    gc.collect()
+    if all(same(table[name], wanted) for (table, name, _), wanted in originals):
+        say({"done": True})
+        return
+    say({"changed": load.not_allowed(opened(files_in(job.folder), job.card), originals)})
+    os._exit(0)
