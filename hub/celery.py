@@ -2,9 +2,12 @@
 
 import logging
 import os
+from typing import Any
 
 from celery import Celery
+from celery.utils.nodenames import worker_direct
 from django.conf import settings
+from kombu import Queue
 from kombu.exceptions import KombuError
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "hub.settings")
@@ -18,6 +21,8 @@ SOFT_SECONDS = 840
 HARD_SECONDS = 900
 VISIBILITY_SECONDS = 1200
 TIDY_SECONDS = 3600
+RENEW_SECONDS = 600
+MAIL_SECONDS = 120
 RABBITMQ_CONSUMER_SECONDS = 1800
 
 # Of connecting, inside one call: a push must not wait for a broker that is down. Workers have retries of their own.
@@ -32,6 +37,7 @@ REDIS = {
     "socket_connect_timeout": 3,
     "socket_keepalive": True,
 }
+VALIDATIONS, ERRANDS = "validate", "errands"
 IS_REDIS = settings.BROKER_URL.startswith("redis")
 
 app = Celery("dovetail", broker=settings.BROKER_URL)
@@ -43,7 +49,11 @@ app.conf.update(
     accept_content=["json"],
     task_serializer="json",
     task_ignore_result=True,  # the verdict's row is the result
-    task_default_queue="dovetail",
+    # Validations, and what must never wait behind them or hold them up. A worker without -Q or -X takes both.
+    task_default_queue=VALIDATIONS,
+    task_queues=[Queue(VALIDATIONS), Queue(ERRANDS)],
+    task_routes={f"workers.tasks.{name}": {"queue": ERRANDS} for name in ("deliver", "mail", "sweep", "tidy")},
+    worker_direct=True,  # and a queue of its own, for what only this worker can do
     task_acks_late=True,
     task_reject_on_worker_lost=True,
     task_soft_time_limit=SOFT_SECONDS,
@@ -62,13 +72,22 @@ app.conf.update(
             "options": {"expires": settings.SWEEP_SECONDS},  # sweeps do not pile up behind a long validation
         },
         "tidy": {"task": "workers.tasks.tidy", "schedule": TIDY_SECONDS, "options": {"expires": TIDY_SECONDS}},
+        "measure": {"task": "workers.tasks.measure", "schedule": TIDY_SECONDS, "options": {"expires": TIDY_SECONDS}},
+        "renew": {"task": "workers.tasks.renew", "schedule": RENEW_SECONDS, "options": {"expires": RENEW_SECONDS}},
+        "mail": {"task": "workers.tasks.mail", "schedule": MAIL_SECONDS, "options": {"expires": MAIL_SECONDS}},
     },
 )
 
 
-def ring(verdict: int) -> bool:
-    """Send the hint that a verdict may be claimed; False when the broker is down, and then the sweep rings later."""
-    return _send("workers.tasks.validate", verdict)
+def ring(verdict: int, *doors: str) -> bool:
+    """Send the hint that a verdict may be claimed: to whoever comes first, or to each of the workers named.
+
+    False when the broker is down; then a worker finds the row by itself.
+    """
+    if not doors:
+        return _send("workers.tasks.validate", verdict)
+    rang = [_send("workers.tasks.validate", verdict, queue=worker_direct(door)) for door in doors]
+    return all(rang)
 
 
 def post(delivery: int) -> bool:
@@ -76,9 +95,9 @@ def post(delivery: int) -> bool:
     return _send("workers.tasks.deliver", delivery)
 
 
-def _send(task: str, row: int) -> bool:
+def _send(task: str, row: int, **options: Any) -> bool:
     try:
-        app.send_task(task, args=[row], retry=True, retry_policy=ONCE_MORE)
+        app.send_task(task, args=[row], retry=True, retry_policy=ONCE_MORE, **options)
     except (KombuError, OSError) as problem:
         logger.warning("The broker took no message: %s", problem, extra={"task": task, "row": row})
         return False

@@ -110,6 +110,12 @@ SHELF = Path(env.text("SHELF", str(DATA / "shelf")))
 BROKER_URL = env.text("BROKER_URL", f"redis+socket://{DATA / 'run' / 'broker.sock'}")  # the broker of `make up`
 WEBHOOK_ALLOW = env.words("WEBHOOK_ALLOW")
 METRICS_TOKEN = env.text("METRICS_TOKEN")
+MAIL_FROM = env.text("MAIL_FROM")
+SMTP = env.smtp(env.text("SMTP_URL"))
+EMAIL_HOST, EMAIL_PORT, EMAIL_USE_SSL, EMAIL_USE_TLS = SMTP.host, SMTP.port, SMTP.ssl, SMTP.tls
+EMAIL_HOST_USER, EMAIL_HOST_PASSWORD, EMAIL_TIMEOUT = SMTP.user, SMTP.password, 20
+if bool(MAIL_FROM) != bool(EMAIL_HOST):
+    raise ImproperlyConfigured("DOVETAIL_SMTP_URL and DOVETAIL_MAIL_FROM belong together: set both, or none.")
 
 # --- limits ----------------------------------------------------------------------------------------------------------
 MAX_FILE_BYTES = env.whole("MAX_FILE_BYTES", 5 << 30)
@@ -132,6 +138,7 @@ ENGINE_MEMORY = env.whole("ENGINE_MEMORY", 8 << 30)
 ENGINE_SECONDS = env.whole("ENGINE_SECONDS", 120)
 WORKER_CONCURRENCY = env.whole("WORKER_CONCURRENCY", 0) or machine.slots()
 WARM_MEMORY = env.whole("WARM_MEMORY", 0) or machine.memory() // 2  # of all engines of a worker that wait for work
+RENEWALS_AN_HOUR = env.whole("RENEWALS_AN_HOUR", 240)
 OWNER_PENDING = env.whole("OWNER_PENDING", 100)
 LEASE_SECONDS = 60
 HEARTBEAT_SECONDS = 10

@@ -1,13 +1,10 @@
-"""One validation from start to end: claim, lay the files out, run the engine, hand in; the rules are in `registry`."""
+"""One validation from start to end: lay the files out, run the engine, hand in; what comes next is in `shift`."""
 
-import functools
 import logging
-import os
 import shutil
-import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -23,40 +20,32 @@ from registry import bases, card, fit, verdicts
 from registry.blobs import Keys, store
 from registry.errors import ClaimStale, ShelfProblem, StoreUnavailable
 from registry.models import Base, Revision, Verdict
-from registry.verdicts import Claim, Report
-from workers import matrix, sandbox, scratch, shelf
-from workers.engine.job import ENGINES as ENGINE_NAMES
+from registry.verdicts import Claim, Report, comparisons
+from registry.verdicts.comparisons import Comparing
+from workers import matrix, provenance, scratch, shelf, twins
 from workers.engine.job import Job
-from workers.sandbox import Engine, EngineFault, Engines
+from workers.sandbox import Engine, EngineFault
+from workers.warm import Engines
 
 logger = logging.getLogger(__name__)
 
-ENGINE = next(iter(ENGINE_NAMES))
-ENGINES = Engines()
+ENGINES = Engines(settings.WARM_MEMORY // settings.WORKER_CONCURRENCY)
 PROGRESS_SECONDS = 0.25
+COMPARE_AGAIN_SECONDS = 60
 PIECE = 1 << 20
 
 
-def validate(verdict: int) -> None:
-    """Claim the verdict and prove the revision; nothing happens where there is nothing to do or no sandbox.
-
-    A verdict that one engine has passed is tried on the others, each in its turn of the queue.
-    """
-    if unfit() or _waits(verdict):
-        return
-    claim = verdicts.claim(verdict, name())
-    if claim is None:
-        _compare(verdict)
-        return
+def validate(claim: Claim) -> None:
+    """Prove the revision of a claimed verdict and hand in what was found; whatever happens, the claim is let go."""
+    verdict = claim.verdict.pk
     try:
-        with _heartbeat(claim):
+        with _heartbeat(lambda: verdicts.heartbeat(claim)):
             started = time.monotonic()
             report = _prove(claim)
             milliseconds = round(1000 * (time.monotonic() - started))
-            verdicts.record(claim, report, milliseconds)
+            twins.settle(claim.verdict.revision, report)
+            verdicts.record(claim, report, milliseconds, compare=_others(claim, report))
             logger.info("A validation ended", extra={"verdict": verdict, "state": report["state"], "ms": milliseconds})
-        if report["state"] == Verdict.State.PASSED and report["depth"] != "fit" and matrix.missing(report):
-            verdicts.ring(verdict)  # behind all that waits already
     except ClaimStale:
         logger.warning("A claim was lost while its verdict was worked on", extra={"verdict": verdict})
     except (StoreUnavailable, ShelfProblem, OSError) as problem:  # a part of the hub is down, a disk is full
@@ -74,50 +63,47 @@ def _give_back(claim: Claim, reason: str, *, counted: bool = True) -> None:
         logger.warning("A claim was lost while its verdict was worked on", extra={"verdict": claim.verdict.pk})
 
 
-def name() -> str:
-    """Return how this process is called in attempts and heartbeats."""
-    return f"{socket.gethostname()}:{os.getpid()}"
+def _others(claim: Claim, report: Report) -> list[str]:
+    """Return the engines that shall judge it as well: those of any worker, where it was run and passed."""
+    if report["state"] != Verdict.State.PASSED or report["depth"] == "fit" or not claim.verdict.route:
+        return []
+    built = {*matrix.built(), *verdicts.Crew.now().engines}
+    return [engine for engine in matrix.missing(report) if engine in built]
 
 
-@functools.cache
-def unfit() -> str:
-    """Return why this machine may take no jobs, "" when its sandbox holds; tested once a process."""
-    return sandbox.self_test(interpreter())
+def compare(claim: Comparing) -> None:
+    """Run a verdict that passed on one more engine, and add what it says; it decides nothing."""
+    verdict, engine = claim.verdict, claim.row.engine
+    try:
+        base = _base_of(verdict)
+        with _heartbeat(lambda: comparisons.heartbeat(claim)), scratch.folder("job") as folder:
+            _lay_out(verdict.revision, folder)
+            job = _job(f"{verdict.pk}-{engine}-{claim.row.attempt}", base, folder, verdict.revision)
+            report = _engine(base, engine).run(job, on_check=_ignore)
+            comparisons.record(claim, matrix.row(engine, report))
+    except ClaimStale:
+        logger.warning("A comparison was lost while it was made", extra={"verdict": verdict.pk})
+    except (EngineFault, StoreUnavailable, ShelfProblem, OSError) as problem:  # the verdict stands
+        logger.warning("A verdict was not compared: %s", problem, extra={"verdict": verdict.pk})
+        comparisons.pause(claim, COMPARE_AGAIN_SECONDS)
 
 
-def interpreter() -> Path:
-    """Return the Python of the engine that decides most."""
-    return matrix.interpreter(matrix.built()[0])
-
-
-def warm() -> None:
-    """Start an engine with the base that was asked for last, without waiting for it."""
-    last = Verdict.objects.exclude(base="").order_by("-id").values_list("base", flat=True).first()
+def warm(engine: str = "", base_id: str = "") -> None:
+    """Start an engine without waiting for it: this one with this base, else one with the base asked for last."""
+    last = base_id or Verdict.objects.exclude(base="").order_by("-id").values_list("base", flat=True).first()
     base = (verdicts.base_for(last) if last else None) or Base.objects.order_by("-added_at").first()
     if base is None or not base.has_weights:
         return
     try:
-        _engine(base, matrix.built()[0])
+        _engine(base, engine or matrix.built()[0])
     except (EngineFault, ShelfProblem) as problem:  # the first job will say it again, and to whom it matters
         logger.warning("No engine could be warmed: %s", problem)
-
-
-def _waits(verdict: int) -> bool:
-    """Whether a queued verdict can only wait for an engine, or for weights that its library needs; its row says so."""
-    found = Verdict.objects.select_related("revision__adapter").filter(pk=verdict).first()
-    if found is None:
-        return False
-    family, base = found.revision.adapter.format, verdicts.base_for(found.base)
-    reason = matrix.lack(family)
-    if base and not base.has_weights and family == "adapters":  # what it needs of a base, only the library can tell
-        reason = f"Waiting for the weights of {base.id}: of the adapters library nothing is proven by a config alone."
-    return bool(reason) and verdicts.wait(verdict, reason)
 
 
 def _prove(claim: Claim) -> Report:
     """Return the report of the first engine that passes the adapter, else of the first one; with a row for each."""
     revision = claim.verdict.revision
-    base = verdicts.base_for(claim.verdict.base)  # None: the adapter names no base that could ever be on a shelf
+    base = _base_of(claim.verdict)
     rows, first = [], None
     with scratch.folder("job") as folder:
         _lay_out(revision, folder)
@@ -133,7 +119,8 @@ def _prove(claim: Claim) -> Report:
     decided = report if report["state"] == Verdict.State.PASSED else first
     # What the base is, the shelf says: the engine was only told.
     pin = {"id": base.id, "revision": base.revision, "sha256": base.sha256} if base else None
-    return fit.tell(decided, fits, configs.names(dict(job.card), "base_model")) | {"base": pin, "engines": rows}
+    told = fit.tell(decided, fits, configs.names(dict(job.card), "base_model")) | {"base": pin, "engines": rows}
+    return told | {"proven_with": provenance.of(told)}
 
 
 def _runs(base: Base | None) -> bool:
@@ -145,21 +132,12 @@ def _ignore(check: Report) -> None:
     """Take note of nothing: what is shown while it runs is what the first engine says."""
 
 
-def _compare(verdict: int) -> None:
-    """Run a verdict that passed on the engines that have not judged it, and add what they say; it decides nothing."""
-    found = Verdict.objects.select_related("revision").filter(pk=verdict, state=Verdict.State.PASSED).first()
-    base = verdicts.base_for(found.base) if found else None
-    if found is None or not _runs(base) or not matrix.missing(found.result):
-        return
-    try:
-        with scratch.folder("job") as folder:
-            _lay_out(found.revision, folder)
-            job = _job(f"{verdict}-again", base, folder, found.revision)
-            for engine in matrix.missing(found.result):
-                report = _engine(base, engine).run(job, on_check=_ignore)
-                verdicts.add_engine(found, matrix.row(engine, report))
-    except (EngineFault, StoreUnavailable, ShelfProblem, OSError) as problem:  # the row stays out; the verdict stands
-        logger.warning("A verdict was not compared: %s", problem, extra={"verdict": verdict})
+def _base_of(verdict: Verdict) -> Base | None:
+    """Return the base; None: the adapter names none that could ever be on a shelf. Raises ShelfProblem if it left."""
+    base = verdicts.base_for(verdict.base)
+    if base is None and verdicts.is_base_id(verdict.base):
+        raise ShelfProblem(f"{verdict.base} was taken off the shelf while its adapters were proven.")
+    return base
 
 
 def _job(name: str, base: Base | None, folder: Path, revision: Revision) -> Job:
@@ -196,8 +174,9 @@ def _engine(base: Base | None, engine: str) -> Engine:
     """Return a warm engine with the base, or with none; before one is started, every byte of its base is hashed."""
     python = str(matrix.interpreter(engine))
     if base is None or not base.has_weights:
-        return ENGINES.get((python, "", ""))
-    return ENGINES.get((python, str(shelf.path(base)), base.id), before=lambda: shelf.verify(base))
+        return ENGINES.get((engine, ""), (python, "", ""))
+    arguments = (python, str(shelf.path(base)), base.id)
+    return ENGINES.get((engine, base.id.lower()), arguments, size=base.size, before=lambda: shelf.verify(base))
 
 
 def _lay_out(revision: Revision, folder: Path) -> None:
@@ -225,10 +204,10 @@ class _Progress:
 
 
 @contextmanager
-def _heartbeat(claim: Claim) -> Iterator[None]:
+def _heartbeat(beat: Callable[[], None]) -> Iterator[None]:
     """Keep the lease from a thread while the block runs."""
     ended = threading.Event()
-    thread = threading.Thread(target=_keep_lease, args=(claim, ended), name="lease", daemon=True)
+    thread = threading.Thread(target=_keep_lease, args=(beat, ended), name="lease", daemon=True)
     thread.start()
     try:
         yield
@@ -237,13 +216,13 @@ def _heartbeat(claim: Claim) -> Iterator[None]:
         thread.join()
 
 
-def _keep_lease(claim: Claim, ended: threading.Event) -> None:
+def _keep_lease(beat: Callable[[], None], ended: threading.Event) -> None:
     while not ended.wait(settings.HEARTBEAT_SECONDS):
         try:
-            verdicts.heartbeat(claim)
+            beat()
         except ClaimStale:  # the job goes on to its end and is refused there
             return
         except DatabaseError as problem:  # the lease outlives several beats
-            logger.warning("A lease was not prolonged: %s", problem, extra={"verdict": claim.verdict.pk})
+            logger.warning("A lease was not prolonged: %s", problem)
         finally:
             connection.close()

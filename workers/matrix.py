@@ -41,13 +41,19 @@ def able(format_name: str) -> list[str]:
 
 def lack(format_name: str) -> str:
     """Return why an adapter of this format waits for an engine, "" when it need not."""
-    wanted = [name for name, formats in ENGINES.items() if format_name in formats]
-    if not wanted or able(format_name):
+    if format_name not in (wanted := lacks()):
         return ""
-    return (
-        f"Waiting for engine {' or '.join(wanted)}, which runs the format {format_name} and is not built on this hub. "
-        f"An operator builds it with `make engines`."
-    )
+    return f"Waiting for engine {wanted[format_name]}, which runs the format {format_name}; this worker has it not."
+
+
+def lacks() -> dict[str, str]:
+    """Return the formats that none of the engines built here runs, and which engines would."""
+    formats = {format_name for runs in ENGINES.values() for format_name in runs}
+    return {
+        format_name: " or ".join(name for name, runs in ENGINES.items() if format_name in runs)
+        for format_name in sorted(formats)
+        if not able(format_name)
+    }
 
 
 def row(name: str, report: Report) -> Report:
@@ -64,6 +70,6 @@ def depends_on_engine(report: Report) -> bool:
 
 
 def missing(result: Report) -> list[str]:
-    """Return the engines that could judge as well and have not."""
+    """Return the engines that could judge as well and have not, wherever they are built."""
     judged = {item["name"] for item in result.get("engines", [])}
-    return [name for name in able(result.get("format", "")) if name not in judged]
+    return [name for name, runs in ENGINES.items() if result.get("format", "") in runs and name not in judged]

@@ -6,21 +6,22 @@ An engine process is a warm parent with one frozen base in memory. It forks a ja
 
 import json
 import os
+import select
 import selectors
-import shutil
 import signal
 import subprocess
 import tempfile
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
+from django.conf import settings
+
 from workers import report, scratch
-from workers.engine import jail
+from workers.engine import jail, rooms
 from workers.engine.job import Job
 from workers.report import NotAReport, Report
 
@@ -61,6 +62,7 @@ class Engine:
         """Start the process and return at once. The calling thread must outlive it: its death kills the engine."""
         self.home = scratch.make("engine")
         self.ready: dict[str, Any] | None = None
+        self.start_seconds = 0.0
         self._stderr = b""
         self._buffer = b""
         self._started = time.monotonic()
@@ -71,7 +73,7 @@ class Engine:
                 preexec_fn=partial(jail.die_with_parent, os.getpid()),
             )  # fmt: skip
         except OSError as problem:
-            shutil.rmtree(self.home)
+            rooms.remove(self.home)
             raise EngineMissing(f"The engine cannot be started: {problem}.") from problem
 
     @classmethod
@@ -80,7 +82,8 @@ class Engine:
         if not Path(python).exists():
             raise EngineMissing(f"There is no engine interpreter at {python}: build it with `make engines`.")
         named = ["--base", base, "--base-id", base_id] if base else []
-        return cls([python, "-I", str(ENGINE_MAIN), "serve", *named])
+        on = ["--device", settings.ENGINE_DEVICE, "--dtype", settings.ENGINE_DTYPE] if base else []
+        return cls([python, "-I", str(ENGINE_MAIN), "serve", *named, *on])
 
     @property
     def pid(self) -> int:
@@ -89,6 +92,11 @@ class Engine:
     @property
     def is_alive(self) -> bool:
         return self._ending() is None
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether it would take a job at once; a dead one says so too, and raises at the next job."""
+        return self.ready is not None or bool(select.select([self._process.stdout], [], [], 0)[0])
 
     def wait_until_ready(self, seconds: float = START_SECONDS) -> dict[str, Any]:
         """Return what the engine says of itself: `engine`, `base`, `jail`. Any fault kills it.
@@ -103,6 +111,7 @@ class Engine:
                 if not isinstance(said.get("jail"), dict) or said["jail"].get("holes"):
                     raise EngineLied(f"The engine's sandbox does not hold: {said.get('jail')!r:.500}.")
                 self.ready = said
+                self.start_seconds = time.monotonic() - self._started
         return self.ready
 
     def run(self, job: Job, *, on_check: Callable[[Report], None]) -> Report:
@@ -134,7 +143,7 @@ class Engine:
         for pipe in (self._process.stdin, self._process.stdout, self._process.stderr):
             if pipe is not None:
                 pipe.close()
-        shutil.rmtree(self.home, ignore_errors=True)
+        rooms.remove(self.home)
 
     def __enter__(self) -> Self:
         return self
@@ -221,35 +230,6 @@ class Engine:
     def _last_words(self) -> str:
         words = self._stderr.decode(errors="replace").strip()
         return f"Its last words: {words}" if words else "It said nothing."
-
-
-class Engines:
-    """The warm engines of this process, the least recently used one stopped when there are too many."""
-
-    def __init__(self, capacity: int = 4) -> None:
-        self.capacity = capacity
-        self._warm: OrderedDict[tuple[str, str, str], Engine] = OrderedDict()
-
-    def get(self, key: tuple[str, str, str], *, before: Callable[[], object] = lambda: None) -> Engine:
-        """Return a living engine for (interpreter, base folder, base id), else start one; it may not be ready yet.
-
-        `before` is called before a start, and only then.
-        """
-        engine = self._warm.pop(key, None)
-        if engine is None or not engine.is_alive:
-            if engine is not None:
-                engine.stop()
-            while len(self._warm) >= self.capacity:
-                self._warm.popitem(last=False)[1].stop()
-            before()
-            engine = Engine.serve(*key)
-        self._warm[key] = engine
-        return engine
-
-    def stop(self) -> None:
-        """Stop them all."""
-        while self._warm:
-            self._warm.popitem()[1].stop()
 
 
 def environment(home: Path) -> dict[str, str]:

@@ -1,15 +1,20 @@
 """What the queue may ask for, in a few lines each; arguments are ids, results are rows."""
 
+from typing import Any
+
 from celery import shared_task
+from django.conf import settings
 
-from registry import leftovers, verdicts, webhooks
-from workers import bench, postman, scratch, shapes
+from registry import alerts, leftovers, renewal, verdicts, webhooks
+from workers import postman, provenance, shapes
+from workers.shift import SHIFT
 
 
-@shared_task
-def validate(verdict: int) -> None:
-    """Validate the revision of this verdict, if nobody did or does."""
-    bench.validate(verdict)
+@shared_task(bind=True)
+def validate(self: Any, verdict: int = 0) -> None:
+    """Do what waits and can be done here; which verdict rang is only for the log of the broker."""
+    if SHIFT.work():
+        self.apply_async(args=(verdict,))
 
 
 @shared_task
@@ -23,11 +28,27 @@ def sweep() -> None:
     """Put right what lost workers and lost messages left behind."""
     verdicts.sweep()
     webhooks.sweep()
-    scratch.sweep()
 
 
 @shared_task
 def tidy() -> None:
-    """Remove bytes that nobody refers to and uploads that never ended, and measure bases that nobody measured."""
+    """Remove bytes that nobody refers to and uploads that never ended."""
     leftovers.sweep()
+
+
+@shared_task
+def measure() -> None:
+    """Measure bases that nobody measured."""
     shapes.measure_missing()
+
+
+@shared_task
+def renew() -> None:
+    """Queue again, a few at a time, what was proven with libraries, checks or rules that are others now."""
+    renewal.renew(provenance.current(), provenance.engines(), settings.RENEWALS_AN_HOUR)
+
+
+@shared_task
+def mail() -> None:
+    """Send the letters that are due."""
+    alerts.send_due()

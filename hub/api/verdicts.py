@@ -43,7 +43,7 @@ def document(verdict: Verdict, revision: Revision) -> dict[str, Any]:
         "adapter": revision.adapter.full_name,
         "revision": revision.oid,
         "state": verdict.state,
-        "reason": verdict.reason or None,
+        "reason": verdicts.why(verdict) or None,
         "attempt": verdict.attempt,
         "queued_at": verdict.queued_at,
         "started_at": verdict.started_at,

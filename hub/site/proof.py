@@ -6,6 +6,7 @@ from typing import Any
 
 from hub.site.compatibility import Fits, Served, fits, served
 from hub.site.joint import Tooth, areas
+from registry import verdicts
 from registry.models import Verdict
 
 Document = Mapping[str, Any]
@@ -18,7 +19,8 @@ def document(verdict: Verdict) -> dict[str, Any]:
         **report,
         "checks": report.get("checks") or [],
         "state": verdict.state,
-        "reason": verdict.reason,
+        "reason": verdicts.why(verdict),
+        "waits_long": bool(verdict.reason or verdict.held_at),  # for more than its turn
         "attempt": verdict.attempt,
         "queued_at": verdict.queued_at,
         "started_at": verdict.started_at,

@@ -2,10 +2,12 @@
 
 from django.db import models
 from django.db.models import Q
+from django.db.models.functions import Now
 from django.utils import timezone
 
 from registry.models.adapters import Revision
 from registry.models.blobs import SHA256
+from registry.models.people import Namespace
 
 
 class Base(models.Model):
@@ -86,7 +88,7 @@ class Verdict(models.Model):
     revision = models.ForeignKey(Revision, on_delete=models.CASCADE, related_name="verdicts")
     number = models.PositiveIntegerField(default=1)  # counts re-validations; the highest is the one shown
     state = models.CharField(max_length=8, choices=State.choices, default=State.QUEUED)
-    reason = models.CharField(max_length=500, blank=True)  # why it waits
+    reason = models.CharField(max_length=500, blank=True)  # what it waits for; "": its turn, or the owner's limit
     base = models.CharField(max_length=200, blank=True)  # the base it is about: as it is called here, where it is known
     attempt = models.PositiveIntegerField(default=0)
     fence = models.CharField(max_length=32, blank=True)  # token of the attempt that may write
@@ -96,6 +98,14 @@ class Verdict(models.Model):
     started_at = models.DateTimeField(null=True, blank=True)
     finished_at = models.DateTimeField(null=True, blank=True)
     duration_ms = models.PositiveIntegerField(null=True, blank=True)
+    # Where it stands in the queue (registry/verdicts/queue.py).
+    owner = models.ForeignKey(Namespace, null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
+    route = models.CharField(max_length=200, blank=True)  # id of the base a worker must have, lower case; "": none
+    format = models.CharField(max_length=32, blank=True)  # of the adapter, as far as it is known before the proof
+    turn = models.BigIntegerField(null=True, blank=True)  # the lowest is next; null: it cannot be taken
+    held_at = models.DateTimeField(null=True, blank=True)  # since when the owner's limit holds it
+    not_before = models.DateTimeField(null=True, blank=True)  # a part of the hub was down: tried again from then on
+
     cause = models.CharField(max_length=8, choices=Cause.choices, default=Cause.PUSH)
     proven_with = models.CharField(max_length=64, blank=True)  # digest of result["proven_with"]; "": not known
     changed_from = models.CharField(
@@ -117,8 +127,17 @@ class Verdict(models.Model):
             models.CheckConstraint(
                 condition=~Q(state="running") | Q(lease_until__isnull=False), name="verdict_running_has_lease"
             ),
+            models.CheckConstraint(
+                condition=Q(turn__isnull=True) | Q(state="queued", held_at__isnull=True), name="verdict_turn_is_queued"
+            ),
         ]
         indexes = [
+            # Conditions without a value: SQLite takes a partial index only where it sees the condition in the query.
+            models.Index(fields=["turn", "id", "route"], name="verdict_next", condition=Q(turn__isnull=False)),
+            models.Index(fields=["route", "turn", "id"], name="verdict_next_of_base", condition=Q(turn__isnull=False)),
+            models.Index(fields=["owner", "turn"], name="verdict_owner_turn", condition=Q(turn__isnull=False)),
+            models.Index(fields=["owner", "id"], name="verdict_held", condition=Q(held_at__isnull=False)),
+            models.Index(fields=["finished_at"], name="verdict_finished", condition=Q(duration_ms__isnull=False)),
             models.Index(
                 fields=["state", "lease_until"],
                 name="verdict_unfinished",
@@ -133,6 +152,25 @@ class Verdict(models.Model):
     @property
     def is_final(self) -> bool:
         return self.finished_at is not None
+
+
+class Comparison(models.Model):
+    """One more engine that shall judge a verdict that passed. The row is the job, and gone when it is done."""
+
+    verdict = models.ForeignKey(Verdict, on_delete=models.CASCADE, related_name="comparisons")
+    engine = models.CharField(max_length=32)
+    route = models.CharField(max_length=200)  # as of the verdict
+    attempt = models.PositiveIntegerField(default=0)
+    fence = models.CharField(max_length=32, blank=True)  # token of the attempt that may write
+    free_at = models.DateTimeField(db_default=Now())  # nobody has it from then on: the end of the lease, or of a pause
+    asked_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["verdict", "engine"], name="comparison_unique")]
+        indexes = [models.Index(fields=["engine", "route", "id"], name="comparison_next_of_base")]
+
+    def __str__(self) -> str:
+        return f"{self.verdict_id} on {self.engine}"
 
 
 class Attempt(models.Model):
@@ -155,6 +193,8 @@ class WorkerHeartbeat(models.Model):
     worker = models.CharField(max_length=200, primary_key=True)
     beat_at = models.DateTimeField()
     problem = models.CharField(max_length=500, blank=True)  # why it takes no jobs, e.g. the sandbox self-test failed
+    # What it can do. door: its own queue; slots: jobs at once; bases: id → sha256; engines; lacks: format → engine
+    offers = models.JSONField(default=dict, blank=True)
 
     class Meta:
         verbose_name = "worker"

@@ -4,33 +4,47 @@ The row is the job. Every change of state is one conditional UPDATE whose count 
 database's clock, and a claim is a token: messages may be lost, doubled or late, and workers may die or come back.
 """
 
-from registry.verdicts.asking import adopt, again, base_for, current, is_base_id, latest, refresh, request, ring
+from registry.verdicts.asking import (
+    NOT_RUN,
+    adopt,
+    again,
+    base_for,
+    current,
+    is_base_id,
+    latest,
+    refresh,
+    request,
+    ring,
+)
+from registry.verdicts.queue import Crew, Hands, waits_for, why
 from registry.verdicts.rows import Claim, Report, served_by
 from registry.verdicts.sweeping import BASE_PATIENCE, NUDGE_AGAIN, Swept, base_arrived, sweep
 from registry.verdicts.working import (
-    add_engine,
     claim,
+    claim_next,
     give_back,
     heartbeat,
     progress,
     record,
     sign_of_life,
     sign_off,
-    wait,
 )
 
 __all__ = [
     "BASE_PATIENCE",
+    "NOT_RUN",
     "NUDGE_AGAIN",
     "Claim",
+    "Crew",
+    "Hands",
     "Report",
     "Swept",
-    "add_engine",
     "adopt",
     "again",
     "base_arrived",
     "base_for",
     "claim",
+    "claim_next",
     "current",
     "give_back",
     "heartbeat",
@@ -45,5 +59,6 @@ __all__ = [
     "sign_of_life",
     "sign_off",
     "sweep",
-    "wait",
+    "waits_for",
+    "why",
 ]

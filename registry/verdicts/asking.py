@@ -1,6 +1,7 @@
 """Asking for verdicts: queue one, take over one that is there, ring for a worker, say why one waits."""
 
 from collections.abc import Callable
+from typing import Any
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
@@ -8,14 +9,22 @@ from django.db.models import Q
 from django.db.models.functions import Now
 from django.utils.module_loading import import_string
 
+from dovetail.adapters import foreign
 from registry import audit, bases
 from registry.errors import VerdictNotApplicable
-from registry.models import Adapter, Base, Revision, User, Verdict
+from registry.models import Adapter, Base, Comparison, Revision, User, Verdict
 from registry.refs import MAIN
+from registry.verdicts import queue
 from registry.verdicts.rows import MAX_REASON, State, move_verified, served_by, show
 
+Cause = Verdict.Cause
+NOT_RUN = frozenset(foreign.TITLES)  # formats that no engine runs: they wait for no base, and are fitted to one here
+LIBRARY = "adapters"  # the format of the adapters library: what it needs of a base, only the library can tell
 
-def request(revision: Revision, base: str, format_name: str = "", *, again: bool = False, cause: str = "") -> Verdict:
+
+def request(
+    revision: Revision, base: str, format_name: str = "", *, again: bool = False, cause: str = Cause.PUSH
+) -> Verdict:
     """Queue a validation of the revision on the base that it names, and ring for a worker after the commit.
 
     Returns the verdict that is there already if it is unfinished, or finished and `again` is false. Call it in the
@@ -25,17 +34,36 @@ def request(revision: Revision, base: str, format_name: str = "", *, again: bool
     if newest is not None and not (newest.is_final and again):
         show(newest)
         return newest
-    base = bases.canonical(base) if is_base_id(base) else base
+    base = bases.canonical(base)
     try:
         with transaction.atomic():
             verdict = Verdict.objects.create(
-                revision=revision, number=newest.number + 1 if newest else 1, base=base, reason=why_wait(base)
+                revision=revision,
+                number=newest.number + 1 if newest else 1,
+                base=base,
+                cause=cause,
+                **place(revision, base, format_name or (newest or revision.adapter).format, cause),
             )
     except IntegrityError:  # somebody else asked at the same moment
         return Verdict.objects.get(revision=revision, number=newest.number + 1 if newest else 1)
+    Comparison.objects.filter(verdict__revision=revision).delete()  # of what was said before
     show(verdict)
     transaction.on_commit(lambda: ring(verdict.pk), robust=True)  # a broker that is down never fails a push
     return verdict
+
+
+def place(revision: Revision, base: str, format_name: str, cause: str) -> dict[str, Any]:
+    """Return the columns of a row that is new in the queue or comes back: its turn, or what keeps it from one."""
+    owner = None if cause == Cause.RENEWAL else revision.adapter.namespace_id  # a renewal is the hub's own wish
+    reason = why_wait(base, format_name)
+    return {
+        "owner_id": owner,
+        "route": route_to(base),
+        "format": format_name,
+        "reason": reason,
+        "not_before": None,
+        **(queue.NOWHERE if reason else queue.stand(owner)),
+    }
 
 
 def adopt(revision: Revision, like: Revision) -> Verdict | None:
@@ -46,7 +74,18 @@ def adopt(revision: Revision, like: Revision) -> Verdict | None:
     found = latest(like)
     if found is None or found.state not in {State.PASSED, State.FAILED} or latest(revision) is not None:
         return None
-    kept = ("state", "reason", "base", "attempt", "queued_at", "started_at", "finished_at", "duration_ms", "result")
+    kept = (
+        "state",
+        "reason",
+        "base",
+        "attempt",
+        "queued_at",
+        "started_at",
+        "finished_at",
+        "duration_ms",
+        "result",
+        "proven_with",
+    )
     return Verdict.objects.create(revision=revision, number=1, **{name: getattr(found, name) for name in kept})
 
 
@@ -67,7 +106,7 @@ def again(revision: Revision, by: User | None) -> tuple[Verdict, bool]:
     """
     with transaction.atomic():
         before = current(revision)
-        verdict = request(revision, before.base, again=True)
+        verdict = request(revision, before.base, again=True, cause=Cause.ASKED)
         is_new = verdict != before
         if is_new:
             audit.record(by, "verdict:request", f"{revision.adapter.full_name}@{revision.oid}")
@@ -88,9 +127,12 @@ def latest(revision: Revision) -> Verdict | None:
 
 
 def ring(verdict: int) -> None:
-    """Tell the workers that this row may be claimed. A lost message costs a minute, until the sweep rings again."""
-    doorbell: Callable[[int], bool] = import_string(settings.DOORBELL)
-    if doorbell(verdict):
+    """Tell the workers that there is something to claim; where not all can do it, at the doors of those.
+
+    A lost message costs some seconds, until a worker looks by itself.
+    """
+    doorbell: Callable[..., bool] = import_string(settings.DOORBELL)
+    if doorbell(verdict, *queue.doors_for(verdict)):
         Verdict.objects.filter(pk=verdict, state=State.QUEUED).update(nudged_at=Now())
 
 
@@ -104,9 +146,18 @@ def is_base_id(name: str) -> bool:
     return bases.is_id(name)
 
 
-def why_wait(base: str) -> str:
-    """Return the reason a verdict waits, "" when it need not: without a base id the static checks give the answer."""
-    if not is_base_id(base) or base_for(base):
+def route_to(base: str) -> str:
+    """Return the id of the base that a worker must have, in lower case; "" where every worker can do it."""
+    known = base_for(base)
+    return known.id.lower() if known and known.has_weights else ""
+
+
+def why_wait(base: str, format_name: str) -> str:
+    """Return what a verdict waits for, "" when for its turn alone: without a base id the static checks answer."""
+    known = base_for(base) if is_base_id(base) else None
+    if known and not known.has_weights and format_name == LIBRARY:
+        return f"Waiting for the weights of {known.id}: of the adapters library nothing is proven by a config alone."
+    if known or not is_base_id(base) or format_name in NOT_RUN:
         return ""
     reason = (
         f"Waiting for the base model {base}, which is not on this hub's shelf. {_meant(base)}"

@@ -42,7 +42,10 @@ def one_at_a_time(verdict: Verdict) -> Iterator[None]:
 
 
 def final(state: str) -> dict[str, Any]:
-    return {"state": state, "reason": "", "fence": "", "lease_until": None, "finished_at": Now()}
+    return {
+        "state": state, "reason": "", "fence": "", "lease_until": None, "turn": None, "held_at": None,
+        "finished_at": Now(),
+    }  # fmt: skip
 
 
 def lease() -> Any:
@@ -77,12 +80,16 @@ def served_by(result: Report) -> str:
 
 
 def move_verified(adapter: int) -> None:
-    """Point `verified` at the newest revision in the history of main whose last finished verdict is passed."""
+    """Point `verified` at the newest revision in the history of main whose last finished verdict is passed.
+
+    What was only looked at, because no engine runs its format, may pass; it is not verified.
+    """
     finished = Verdict.objects.filter(revision__adapter=adapter, finished_at__isnull=False).order_by("number")
-    states = dict(finished.values_list("revision", "state"))
+    proven = {revision: state == State.PASSED and depth != "static"
+              for revision, state, depth in finished.values_list("revision", "state", "result__depth")}  # fmt: skip
     parents = dict(Revision.objects.filter(adapter=adapter).values_list("pk", "parent"))
     at = Ref.objects.filter(adapter=adapter, name=MAIN).values_list("revision", flat=True).first()
-    while at is not None and states.get(at) != State.PASSED:
+    while at is not None and not proven.get(at):
         at = parents[at]
     if at is None:
         Ref.objects.filter(adapter=adapter, name=VERIFIED).delete()

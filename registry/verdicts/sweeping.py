@@ -4,15 +4,17 @@ import logging
 from dataclasses import dataclass
 from datetime import timedelta
 
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.db.models.functions import Coalesce, Lower, Now
 
-from registry import bases
+from registry import alerts, bases
 from registry.errors import ClaimStale
 from registry.models import Base, Revision, Verdict, WorkerHeartbeat
 from registry.refs import MAIN
-from registry.verdicts.asking import request, ring
-from registry.verdicts.rows import Claim, State, final, one_at_a_time, show
+from registry.verdicts import comparisons, queue
+from registry.verdicts.asking import NOT_RUN, place, request, ring, route_to, why_wait
+from registry.verdicts.queue import Crew
+from registry.verdicts.rows import MAX_REASON, Claim, State, final, one_at_a_time, show
 from registry.verdicts.working import give_back
 
 logger = logging.getLogger(__name__)
@@ -35,38 +37,72 @@ class Swept:
 def sweep() -> Swept:
     """Put right what dead workers, lost messages and missing bases left behind; many sweeps may run at once."""
     lost = sum(map(_take_from_dead_worker, list(_expired())))
-    released = _release_waiting(_waiting().filter(_on_shelf()))
-    lost_hope = _waiting().filter(queued_at__lt=Now() - BASE_PATIENCE).exclude(_on_shelf())
-    given_up = sum(map(_give_up_on_base, list(lost_hope)))
-    unheard = Verdict.objects.alias(last=Coalesce("nudged_at", "queued_at")).filter(
-        state=State.QUEUED, reason="", last__lt=Now() - NUDGE_AGAIN
-    )
-    due = list(unheard.order_by("queued_at").values_list("pk", flat=True)[:NUDGES_A_SWEEP])
+    _set_aside()
+    released = _release_waiting(_waiting().filter(Q(not_before__isnull=True) | Q(not_before__lte=Now())))
+    lost_hope = _waiting().filter(queued_at__lt=Now() - BASE_PATIENCE, not_before__isnull=True, route="")
+    given_up = sum(map(_give_up_on_base, list(lost_hope.exclude(_on_shelf()))))
+    for owner in queue.held().values_list("owner", flat=True).distinct():
+        queue.admit(owner)
+    comparisons.give_up()
+    unheard = queue.ready().alias(last=Coalesce("nudged_at", "queued_at")).filter(last__lt=Now() - NUDGE_AGAIN)
+    due = list(unheard.order_by("turn", "pk").values_list("pk", flat=True)[:NUDGES_A_SWEEP])
     for verdict in due:
         ring(verdict)
     WorkerHeartbeat.objects.filter(beat_at__lt=Now() - timedelta(days=1)).delete()
     return Swept(lost, released, len(due), given_up)
 
 
+def _set_aside() -> None:
+    """Take rows that no living worker can do out of the way of the others, and say why they wait."""
+    crew = Crew.now()
+    for route, format_name in queue.ready().values_list("route", "format").distinct():
+        if reason := crew.lack(route, format_name):
+            stuck = queue.ready().filter(route=route, format=format_name)
+            stuck.update(reason=reason[:MAX_REASON], **queue.NOWHERE)
+
+
+def _release_waiting(waiting: QuerySet[Verdict]) -> int:
+    """Let rows go on that wait for nothing any more; return how many. The others say what they wait for now."""
+    crew, released = Crew.now(), 0
+    for base, format_name in waiting.values_list("base", "format").distinct():
+        alike = waiting.filter(base=base, format=format_name)
+        reason = (why_wait(base, format_name) or crew.lack(route_to(base), format_name))[:MAX_REASON]
+        if reason:
+            alike.exclude(reason=reason).update(reason=reason, not_before=None)
+        else:
+            released += sum(map(_release, list(alike)))
+    return released
+
+
+def _release(verdict: Verdict) -> bool:
+    placed = place(verdict.revision, verdict.base, verdict.format, verdict.cause)
+    if not _waiting().filter(pk=verdict.pk).update(**placed):
+        return False
+    ring(verdict.pk)
+    return True
+
+
 def base_arrived(base: Base) -> int:
     """Let the verdicts go on that waited for this base; return how many.
 
-    What was only fitted to it, while its weights were not here, is proven again.
+    What was only fitted to it, while its weights were not here, is proven again; what no engine runs is fitted.
     """
     bases.settle()  # other names of it are its own from now on
-    if base.has_weights:
-        heads = Revision.objects.filter(refs__name=MAIN, verdicts__base__iexact=base.id, verdicts__result__depth="fit")
-        for revision in heads.distinct():
-            request(revision, base.id, again=True)
+    fitted = Q(verdicts__result__depth="fit") if base.has_weights else Q(pk__in=())
+    looked_at = Q(verdicts__format__in=NOT_RUN, verdicts__state=State.PASSED, verdicts__result__depth="static")
+    heads = Revision.objects.filter(fitted | looked_at, refs__name=MAIN, verdicts__base__iexact=base.id)
+    for revision in heads.distinct():
+        request(revision, base.id, again=True)
     return _release_waiting(_waiting().filter(base__iexact=base.id))
 
 
 def _expired() -> QuerySet[Verdict]:
-    return Verdict.objects.select_related("revision").filter(state=State.RUNNING, lease_until__lt=Now())
+    return Verdict.objects.select_related("revision__adapter").filter(state=State.RUNNING, lease_until__lt=Now())
 
 
 def _waiting() -> QuerySet[Verdict]:
-    return Verdict.objects.select_related("revision").filter(state=State.QUEUED).exclude(reason="")
+    waiting = Verdict.objects.filter(state=State.QUEUED, turn__isnull=True, held_at__isnull=True).exclude(reason="")
+    return waiting.select_related("revision__adapter")
 
 
 def _on_shelf() -> Exists:
@@ -85,14 +121,6 @@ def _take_from_dead_worker(verdict: Verdict) -> bool:
     return True
 
 
-def _release_waiting(waiting: QuerySet[Verdict]) -> int:
-    released = list(waiting.values_list("pk", flat=True))
-    for verdict in released:
-        Verdict.objects.filter(pk=verdict, state=State.QUEUED).update(reason="")
-        ring(verdict)
-    return len(released)
-
-
 def _give_up_on_base(verdict: Verdict) -> bool:
     check = {
         "id": "base.unknown",
@@ -105,4 +133,6 @@ def _give_up_on_base(verdict: Verdict) -> bool:
             **final(State.FAILED), result={"checks": [check]}
         )
         show(verdict)
+        if changed:
+            alerts.finished(verdict.pk)
     return bool(changed)

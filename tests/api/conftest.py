@@ -55,7 +55,7 @@ def pushed(
 
 def judged(revision: Revision, state: str = "passed", **report: Any) -> Verdict:
     """Hand in a verdict, as a worker does."""
-    Base.objects.get_or_create(id=BASE, defaults={"revision": "r", "sha256": "0" * 64})
+    verdicts.base_arrived(Base.objects.get_or_create(id=BASE, defaults={"revision": "r", "sha256": "0" * 64})[0])
     waiting = verdicts.latest(revision)
     assert waiting is not None
     claim = verdicts.claim(waiting.pk, "a test")

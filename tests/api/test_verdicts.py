@@ -46,7 +46,7 @@ def test_a_verdict_that_waits_for_its_base_says_which_and_what_to_do(ask, adapte
 
 def test_checks_are_there_while_it_runs(ask, adapter, on_shelf):
     row = Verdict.objects.get()
-    Verdict.objects.update(reason="")
+    verdicts.base_arrived(Base.objects.get())
     claim = verdicts.claim(row.pk, "a test")
     verdicts.progress(claim, [{"id": "file.header", "outcome": "passed"}])
     found = ask().get(f"{AT}/verdict").json()

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from registry import verdicts
-from registry.models import Adapter, Discussion, DiscussionEvent, Verdict
+from registry.models import Adapter, Base, Discussion, DiscussionEvent, Verdict
 from tests.cast import Cast
 from tests.hf.wire import Wire, deleted, file, header
 
@@ -254,7 +254,7 @@ def _verdict(revision_oid: str) -> Verdict:
 
 @pytest.mark.parametrize("moved", [False, True])
 def test_a_merge_takes_over_the_verdict_of_the_same_files_and_of_no_others(wire: Wire, repo, monkeypatch, moved):
-    monkeypatch.setattr(verdicts, "_why_wait", lambda base: "")
+    Base.objects.create(id="a/b", revision="1", sha256="0" * 64)
     number = propose(wire, file("adapter_config.json", CONFIG))
     finish(repo.refs.get(name=f"refs/pr/{number}").revision.oid)
     assert not repo.refs.filter(name="refs/verified").exists(), "a proposal is not what main says"

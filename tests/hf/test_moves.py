@@ -5,7 +5,7 @@ import json
 import pytest
 
 from registry import pull, verdicts
-from registry.models import Adapter, Possession, Rename, Revision, RevisionFile
+from registry.models import Adapter, Base, Possession, Rename, Revision, RevisionFile
 from tests.cast import Cast
 from tests.hf.wire import Wire, file, header, lfs_file, sha256
 
@@ -219,8 +219,8 @@ def test_a_dropped_file_is_in_no_commit_any_more_and_the_rest_is(wire: Wire, rep
     assert all(revision.parent_id is None or revision.parent_id < revision.pk for revision in repo.revisions.all())
 
 
-def test_dropping_the_weights_takes_back_what_they_proved(wire: Wire, repo, monkeypatch):
-    monkeypatch.setattr(verdicts, "_why_wait", lambda base: "")
+def test_dropping_the_weights_takes_back_what_they_proved(wire: Wire, repo):
+    Base.objects.create(id="a/b", revision="1", sha256="0" * 64)
     wire.push(NAME, {"adapter_config.json": b'{"peft_type": "LORA", "base_model_name_or_path": "a/b", "r": 8}'})
     tip = large(wire, "adapter_model.safetensors", WEIGHTS)
     claim = verdicts.claim(Revision.objects.get(oid=tip).verdicts.get().pk, "a worker")

@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from registry import push
+from registry import push, verdicts
 from registry.models import Base, Revision, Verdict
 from registry.push import MAIN, Inline, Intent
-from registry.verdicts import latest
+from registry.verdicts import latest, queue
 from tests.cast import Cast, assemble
-from workers import bench, shelf
+from workers import bench, hands, shelf
+from workers.engine.job import ENGINES
 
 FAKE = Path(__file__).parent / "fake_engine.py"
 BASE = "tiny/base"
@@ -85,10 +86,10 @@ def pushed(cast, django_capture_on_commit_callbacks) -> Callable[..., Verdict]:
 @pytest.fixture
 def engine(settings, tmp_path, monkeypatch) -> Iterator[Callable[[str], None]]:
     """Choose how the engine of this hub behaves: a part in fake_engine.py."""
-    python = tmp_path / "engines" / bench.ENGINE / "bin" / "python"
+    python = tmp_path / "engines" / next(iter(ENGINES)) / "bin" / "python"
     python.parent.mkdir(parents=True)
     settings.ENGINES = tmp_path / "engines"
-    bench.unfit.cache_clear()
+    hands.unfit.cache_clear()
 
     def behave(mode: str) -> None:
         bench.ENGINES.stop()
@@ -99,7 +100,16 @@ def engine(settings, tmp_path, monkeypatch) -> Iterator[Callable[[str], None]]:
     behave("passes")
     yield behave
     bench.ENGINES.stop()
-    bench.unfit.cache_clear()
+    hands.unfit.cache_clear()
+
+
+def validate(verdict: int) -> Verdict | None:
+    """Prove this verdict as a worker does whose turn came to it; nothing where this worker may not take it."""
+    if not hands.unfit() and verdict in queue.candidates(hands.hands(), (), stay=False):
+        claim = verdicts.claim(verdict, hands.name())
+        assert claim is not None
+        bench.validate(claim)
+    return Verdict.objects.filter(pk=verdict).first()
 
 
 def history(revision: Revision) -> list[str]:

@@ -1,12 +1,13 @@
 """One validation from start to end, on engines that behave and engines that do not."""
 
+import os
 from pathlib import Path
 
 import pytest
 
 from registry.models import Verdict
-from tests.workers.conftest import BASE
-from workers import bench, sandbox, scratch, shelf
+from tests.workers.conftest import BASE, validate
+from workers import bench, hands, sandbox, scratch, shelf
 
 pytestmark = pytest.mark.django_db(transaction=True)  # the lease is kept on another connection
 
@@ -18,7 +19,7 @@ def _patience(settings):
 
 
 def proven(verdict: Verdict) -> Verdict:
-    bench.validate(verdict.pk)
+    validate(verdict.pk)
     return Verdict.objects.get(pk=verdict.pk)
 
 
@@ -28,7 +29,7 @@ def test_a_push_becomes_a_verdict(pushed, base, engine):
     assert found.result["depth"] == "run"
     assert found.duration_ms > 0
     assert found.result["base"] == {"id": BASE, "revision": base.revision, "sha256": base.sha256}, "the shelf knows"
-    assert list(Path(scratch.tempfile.gettempdir()).glob(f"dovetail-job-{bench.os.getpid()}-*")) == []
+    assert list(Path(scratch.tempfile.gettempdir()).glob(f"dovetail-job-{os.getpid()}-*")) == []
 
 
 def test_a_second_message_for_the_same_row_does_nothing(pushed, base, engine):
@@ -37,7 +38,7 @@ def test_a_second_message_for_the_same_row_does_nothing(pushed, base, engine):
 
 
 def test_a_message_for_a_row_that_is_gone_does_nothing(db, engine):
-    bench.validate(404)
+    validate(404)
 
 
 @pytest.mark.parametrize("mode", ["dies", "claims to pass", "floods", "leaks", "ends at once"])
@@ -94,16 +95,16 @@ def test_a_jail_that_does_not_hold_leaves_rows_untouched_and_is_said(pushed, bas
     python = tmp_path / "engines" / "e5" / "bin" / "python"
     hole = '{"holes": ["A file outside can be read."]}'
     python.write_text(f"#!/bin/sh\necho '{hole}'\n")
-    bench.unfit.cache_clear()
-    assert "A file outside can be read." in bench.unfit()
+    hands.unfit.cache_clear()
+    assert "A file outside can be read." in hands.unfit()
     assert proven(pushed()).attempt == 0
 
 
 def test_without_an_interpreter_the_worker_says_how_to_get_one(settings, tmp_path):
     settings.ENGINES = tmp_path
-    bench.unfit.cache_clear()
-    assert "make" in bench.unfit()
-    bench.unfit.cache_clear()
+    hands.unfit.cache_clear()
+    assert "make" in hands.unfit()
+    hands.unfit.cache_clear()
 
 
 def test_a_blob_store_that_is_down_waits_without_costing_an_attempt(pushed, base, engine, settings):
@@ -113,13 +114,13 @@ def test_a_blob_store_that_is_down_waits_without_costing_an_attempt(pushed, base
     assert (found.state, found.attempt) == ("queued", 0)
 
 
-def test_a_base_whose_bytes_changed_is_never_loaded(pushed, base, engine, caplog):
+def test_a_base_whose_bytes_changed_is_never_loaded(pushed, base, engine):
     weights = shelf.path(base) / "model.safetensors"
     weights.chmod(0o644)
     weights.write_bytes(b"WEIGHTS")
     found = proven(pushed())
     assert (found.state, found.attempt) == ("queued", 0)
-    assert "is not the file that was put on the shelf" in caplog.text
+    assert "is not the file that was put on the shelf" in found.reason
 
 
 def test_files_reach_the_engine_as_copies(pushed, base, tmp_path):
@@ -134,13 +135,14 @@ def test_files_reach_the_engine_as_copies(pushed, base, tmp_path):
 
 def test_the_base_that_was_asked_for_last_is_warmed(pushed, base, engine):
     bench.warm()
-    (warm,) = bench.ENGINES._warm.values()
+    warm = [held.engine.pid for held in bench.ENGINES._warm.values()]
+    assert len(warm) == 1
     proven(pushed())
-    assert list(bench.ENGINES._warm.values()) == [warm]
+    assert [held.engine.pid for held in bench.ENGINES._warm.values()] == warm
 
 
 def test_an_adapter_without_a_base_goes_to_an_engine_without_one(pushed, db, engine):
     found = proven(pushed("/home/alice/model"))
     assert found.state == "passed"
     assert found.result["base"] is None
-    assert list(bench.ENGINES._warm) == [(str(bench.interpreter()), "", "")]
+    assert bench.ENGINES.labels == [("e5", "")]

@@ -14,8 +14,9 @@ from registry.policy import NOBODY
 from registry.push import MAIN, Inline, Intent
 from registry.verdicts import latest
 from tests import adapters
+from tests.workers.conftest import validate
 from tests.workers.test_real_engine import MAKE_BASES
-from workers import bench, shapes, shelf
+from workers import bench, hands, matrix, shapes, shelf
 
 pytestmark = [pytest.mark.engine, pytest.mark.django_db(transaction=True)]
 BERT, LLAMA = adapters.TINY_BERT.id, adapters.TINY_LLAMA.id
@@ -24,10 +25,10 @@ BERT, LLAMA = adapters.TINY_BERT.id, adapters.TINY_LLAMA.id
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
     """The tiny bases, in folders `bert` and `llama`."""
-    assert bench.interpreter().exists(), f"{bench.interpreter()} is missing: build it with `make engines`"
+    assert hands.interpreter().exists(), f"{hands.interpreter()} is missing: build it with `make engines`"
     folder = tmp_path_factory.mktemp("bases")
-    subprocess.run([bench.interpreter(), MAKE_BASES, folder], check=True, capture_output=True)
-    bench.unfit.cache_clear()
+    subprocess.run([hands.interpreter(), MAKE_BASES, folder], check=True, capture_output=True)
+    hands.unfit.cache_clear()
     yield folder
     bench.ENGINES.stop()
 
@@ -37,7 +38,7 @@ def measured(made):
     """What the engine says of each; measured once, as it takes seconds to import."""
     folders = [made / "bert", made / "llama"]
     done = subprocess.run(
-        [bench.interpreter(), "-I", shapes.SCRIPT, *folders], check=True, capture_output=True, cwd="/"
+        [hands.interpreter(), "-I", shapes.SCRIPT, *folders], check=True, capture_output=True, cwd="/"
     )
     return dict(zip((BERT, LLAMA), map(json.loads, done.stdout.splitlines()), strict=True))
 
@@ -49,7 +50,7 @@ def know(made, measured, db):
     def know_one(name: str, like: str) -> Base:
         file = made / like.rpartition("/")[2] / "config.json"
         base = shelf.add_config(name, file, tell=lambda line: None)
-        fit.remember(base, bench.ENGINE, measured[like])
+        fit.remember(base, matrix.built()[0], measured[like])
         return base
 
     return know_one
@@ -75,7 +76,7 @@ def judged(cast, django_capture_on_commit_callbacks):
 
 
 def once_more(verdict: Verdict) -> Verdict:
-    bench.validate(verdict.pk)
+    validate(verdict.pk)
     return Verdict.objects.get(pk=verdict.pk)
 
 

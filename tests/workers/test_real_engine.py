@@ -13,7 +13,8 @@ from registry.models import Base, Ref, Verdict
 from registry.push import MAIN, Inline, Intent
 from registry.verdicts import latest
 from tests import adapters
-from workers import bench, shelf
+from tests.workers.conftest import validate
+from workers import bench, hands, shelf
 from workers.sandbox import Engine
 
 pytestmark = [pytest.mark.engine, pytest.mark.django_db(transaction=True)]
@@ -24,10 +25,10 @@ MAKE_BASES = Path(__file__).parents[1] / "engine" / "make_bases.py"
 @pytest.fixture(scope="module")
 def shelves(tmp_path_factory):
     """A folder for the shelf that lasts for the module, so that engines stay warm, and the tiny bases to put there."""
-    assert bench.interpreter().exists(), f"{bench.interpreter()} is missing: build it with `make engines`"
+    assert hands.interpreter().exists(), f"{hands.interpreter()} is missing: build it with `make engines`"
     made = tmp_path_factory.mktemp("bases")
-    subprocess.run([bench.interpreter(), MAKE_BASES, made], check=True, capture_output=True)
-    bench.unfit.cache_clear()
+    subprocess.run([hands.interpreter(), MAKE_BASES, made], check=True, capture_output=True)
+    hands.unfit.cache_clear()
     yield tmp_path_factory.mktemp("shelf"), made
     bench.ENGINES.stop()
 
@@ -54,13 +55,13 @@ def judged(cast, django_capture_on_commit_callbacks):
 
 
 def once_more(verdict: Verdict) -> Verdict:
-    bench.validate(verdict.pk)
+    validate(verdict.pk)
     return Verdict.objects.get(pk=verdict.pk)
 
 
 def engine() -> Engine:
     """Return the engine that was used last."""
-    return next(reversed(bench.ENGINES._warm.values()))
+    return next(reversed(bench.ENGINES._warm.values())).engine
 
 
 def failed(verdict: Verdict) -> list[str]:

@@ -162,11 +162,14 @@ def test_a_part_of_the_hub_that_is_down_costs_no_attempt(pushed, base, rung):
     verdict = pushed()
     rung.clear()
     verdicts.give_back(claimed(verdict), "the store is down", counted=False)
-    assert (fresh(verdict).state, fresh(verdict).attempt) == ("queued", 0)
-    assert verdicts.sweep().nudged == 0  # not at once: it is down
-    later(verdict)
-    assert verdicts.sweep().nudged == 1
-    assert rung == [verdict.pk]
+    waiting = fresh(verdict)
+    assert (waiting.state, waiting.attempt, verdicts.why(waiting)) == ("queued", 0, "the store is down")
+    assert verdicts.claim(verdict.pk, "w2") is None, "not at once: it is down"
+    assert verdicts.sweep().released == 0
+    Verdict.objects.update(not_before=Now() - timedelta(seconds=1))
+    assert verdicts.sweep().released == 1
+    assert (rung, fresh(verdict).reason) == ([verdict.pk], "")
+    assert verdicts.claim(verdict.pk, "w2") is not None
 
 
 def later(verdict: Verdict) -> None:

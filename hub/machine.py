@@ -1,0 +1,20 @@
+"""What this machine or container has to work with: cores and memory, for the defaults of settings."""
+
+import os
+from pathlib import Path
+
+GIB = 1 << 30
+CGROUP = Path("/sys/fs/cgroup/memory.max")
+
+
+def memory() -> int:
+    """Return the bytes of memory of this machine, or of the container where that is less."""
+    whole = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    limit = CGROUP.read_text().strip() if CGROUP.exists() else "max"
+    return min(whole, int(limit)) if limit.isdigit() else whole
+
+
+def slots() -> int:
+    """Return how many validations run here side by side: one a core, as far as there are 2 GiB for each."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, min(cores, memory() // (2 * GIB)))
