@@ -195,8 +195,11 @@ SABOTEURS = {
     "a config that is no JSON": ("config.invalid", written(HEAD_CONFIG, b"{")),
     "an unknown architecture": ("config.kind", method(architecture="telepathy")),
     "a union of nothing": ("config.kind", method(architecture="union", configs=[])),
-    "a composition": ("config.kind", written("adapter_setup.json", b'{"adapter_composition": ["../x"]}')),
-    "a fusion": ("config.kind", written("adapter_fusion_config.json", b'{"config": {}, "name": "a,b"}')),
+    "a set-up that composes nothing": ("config.invalid", written("adapter_setup.json", b'{"adapter_setup": ["x"]}')),
+    "a fusion of adapters elsewhere": (
+        "file.missing",
+        written("adapter_fusion_config.json", b'{"config": {}, "name": "a,b"}'),
+    ),
     "no weights": ("file.missing", lambda folder: (folder / WEIGHTS).unlink()),
     "a file cut off": ("file.header", lambda f: (f / WEIGHTS).write_bytes((f / WEIGHTS).read_bytes()[:-9])),
     "a head cut off": ("file.header", lambda f: (f / HEAD).write_bytes((f / HEAD).read_bytes()[:-9])),

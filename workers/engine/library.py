@@ -16,7 +16,7 @@ from typing import Any
 
 from dovetail.adapters import config as configs
 from dovetail.adapters.fit import Shape
-from dovetail.adapters.folder import blocks_of
+from dovetail.adapters.folder import Folder, blocks_of
 from dovetail.adapters.header import Header
 from dovetail.adapters.library import contents
 from dovetail.adapters.library.contents import CONTAINERS, Library
@@ -25,6 +25,7 @@ from dovetail.adapters.library.methods import ACTIVATIONS, clean
 IS_HERE = find_spec("adapters") is not None
 TASK = "LIBRARY"  # where the others say for which task a model is: this one takes the head that comes with the adapter
 NAME = "zq_candidate"
+VERSION = "adapters.1.3.0"  # whose names and scalings are written, whatever the files were made with
 LEGACY = {  # AdapterLoader.legacy_weights_mapping: names that adapter-transformers wrote before version 2
     "attention_text_task_adapters": "adapters",
     "attention_text_lang_adapters": "adapters",
@@ -42,40 +43,44 @@ def model_class() -> Any:
     return AutoAdapterModel
 
 
-def expected(model: Any, folder: Library) -> dict[str, Shape]:
+def expected(model: Any, folder: Library, called: str = NAME) -> dict[str, Shape]:
     """Every tensor the adapter and its head need on this model, under the names that the files would give them."""
-    groups, rename = _build(model, folder), _names(model, folder)
+    groups, rename = _build(model, folder, called), _names(model, folder, called)
     there = {rename(name): name for name in folder.tensors}
     found: dict[str, Shape] = {}
     for names, shape in groups:
         given = [there[name] for name in names if name in there]
-        found.update(dict.fromkeys(given or [_shown(names[-1], folder)], shape))
+        found.update(dict.fromkeys(given or [_shown(names[-1], folder, called)], shape))
     return found
 
 
-def write(model: Any, folder: Library, work: Path) -> Path:
+def write(model: Any, folder: Library, work: Path, called: str = NAME) -> Path:
     """Writes what the library is to load, and returns the folder."""
-    rename = _names(model, folder)
-    loader = work / "loader"
+    rename = _names(model, folder, called)
+    loader = work / f"loader-{called}"
     loader.mkdir()
-    _write(loader / configs.NAME, model, {"config": clean(folder.method), "version": "adapters.1.3.0"})
-    _rewrite(folder, folder.weights, folder.header, loader, rename)
+    if folder.method:
+        write_config(loader / configs.NAME, model, called, {"config": clean(folder.method), "version": VERSION})
+        rewrite(folder, folder.weights, folder.header, loader, rename)
     if folder.head_task:
-        _write(loader / contents.HEAD_CONFIG, model, {"config": _head(folder)[0]})
-        _rewrite(folder, contents.HEAD_WEIGHTS, folder.head_header, loader, rename)
+        write_config(loader / contents.HEAD_CONFIG, model, called, {"config": _head(folder, called)[0]})
+        rewrite(folder, contents.HEAD_WEIGHTS, folder.head_header, loader, rename)
     return loader
 
 
-def load(model: Any, folder: Library, loader: Path) -> list[str]:
+def load(model: Any, folder: Library, loader: Path, called: str = NAME) -> list[str]:
     """Loads adapter and head as the library does for everybody; returns what it says is missing or left over."""
     said: dict[str, list[str]] = {}
     has_head = bool(folder.head_task)
-    model.load_adapter(str(loader), use_safetensors=True, loading_info=said, set_active=True, with_head=has_head)
-    switch(model, folder, on=True)
+    if folder.method:
+        model.load_adapter(str(loader), use_safetensors=True, loading_info=said, set_active=True, with_head=has_head)
+    elif has_head:
+        model.load_head(str(loader), use_safetensors=True, loading_info=said)
     model.eval()
-    rename = _names(model, folder)
+    rename = _names(model, folder, called)
     given = {rename(name) for name in folder.tensors}
-    needed = {name for names, _ in _groups(model, _base_places(model)) if not given & set(names) for name in names}
+    groups = _groups(model, _base_places(model, called), called)
+    needed = {name for names, _ in groups if not given & set(names) for name in names}
     return sorted(needed & set(said.get("missing_keys", []))) + sorted(said.get("unexpected_keys", []))
 
 
@@ -86,29 +91,29 @@ def switch(model: Any, folder: Library, *, on: bool) -> None:
 
 
 # --- names -----------------------------------------------------------------------------------------------------------
-def _names(model: Any, folder: Library) -> Names:
+def _names(model: Any, folder: Library, called: str) -> Names:
     """From the names in the files to those in the model: the prefix of the base may be left out in a file."""
     own = re.compile(rf"((?:^|\.){CONTAINERS}\.){re.escape(folder.name)}\.")
     prefix = f"{model.base_model_prefix}."
     start = "" if any(name.startswith(prefix) for name in folder.header.tensors) else prefix
-    of_head = _head(folder)[1] if folder.head_task else str
+    of_head = _head(folder, called)[1] if folder.head_task else str
 
     def rename(name: str) -> str:
         if folder.is_head(name):
             return of_head(name)
         for old, new in LEGACY.items():
             name = name.replace(old, new)
-        return start + own.sub(rf"\g<1>{NAME}.", name)
+        return start + own.sub(rf"\g<1>{called}.", name)
 
     return rename
 
 
-def _shown(name: str, folder: Library) -> str:
+def _shown(name: str, folder: Library, called: str) -> str:
     start = "heads." if name.startswith("heads.") else ""
-    return name.replace(f"{start}{NAME}.", f"{start}{folder.head_name if start else folder.name}.")
+    return name.replace(f"{start}{called}.", f"{start}{folder.head_name if start else folder.name}.")
 
 
-def _head(folder: Library) -> tuple[dict[str, Any], Names]:
+def _head(folder: Library, called: str) -> tuple[dict[str, Any], Names]:
     """The config of the head, written anew, and how its tensors are called in the model."""
     inner = folder.head_config.get("config")
     if isinstance(inner, dict):
@@ -116,57 +121,58 @@ def _head(folder: Library) -> tuple[dict[str, Any], Names]:
         if kept.get("activation_function") not in ACTIVATIONS:
             kept["activation_function"] = None
         name = f"heads.{folder.head_name}."
-        return {**kept, "head_type": inner["head_type"]}, lambda tensor: tensor.replace(name, f"heads.{NAME}.", 1)
+        return {**kept, "head_type": inner["head_type"]}, lambda tensor: tensor.replace(name, f"heads.{called}.", 1)
     from adapters.head_utils import get_head_config_and_rename_list
 
     labels = folder.head_header.tensors
     count = next((t.shape[0] for name, t in labels.items() if name.endswith(("classifier.weight", "score.weight"))), 2)
     named = {f"LABEL_{number}": number for number in range(count)}
-    config, rename = get_head_config_and_rename_list(str(folder.head_config.get("model_class")), NAME, named, count)
+    config, rename = get_head_config_and_rename_list(str(folder.head_config.get("model_class")), called, named, count)
     config.pop("label2id", None)
     return config, rename
 
 
 # --- building --------------------------------------------------------------------------------------------------------
-def _build(model: Any, folder: Library) -> list[tuple[list[str], Shape]]:
-    before = _base_places(model)
-    model.add_adapter(NAME, config=clean(folder.method))
+def _build(model: Any, folder: Library, called: str) -> list[tuple[list[str], Shape]]:
+    before = _base_places(model, called)
+    if folder.method:
+        model.add_adapter(called, config=clean(folder.method))
     if folder.head_task:
-        model.add_prediction_head_from_config(NAME, dict(_head(folder)[0]))
-    return _groups(model, before)
+        model.add_prediction_head_from_config(called, dict(_head(folder, called)[0]))
+    return _groups(model, before, called)
 
 
-def _base_places(model: Any) -> set[int]:
+def _base_places(model: Any, called: str) -> set[int]:
     """Where the weights are that are no adapter's and no head's."""
-    return {tensor.data_ptr() for name, tensor in model.state_dict().items() if f".{NAME}." not in name}
+    return {tensor.data_ptr() for name, tensor in model.state_dict().items() if f".{called}." not in name}
 
 
-def _own_state(model: Any, before: set[int]) -> list[tuple[str, Any]]:
+def _own_state(model: Any, before: set[int], called: str) -> list[tuple[str, Any]]:
     """The tensors of adapter and head; not those a head shares with the base, which no file needs to bring."""
     state = model.state_dict().items()
-    return [(name, tensor) for name, tensor in state if f".{NAME}." in name and tensor.data_ptr() not in before]
+    return [(name, tensor) for name, tensor in state if f".{called}." in name and tensor.data_ptr() not in before]
 
 
-def _groups(model: Any, before: set[int]) -> list[tuple[list[str], Shape]]:
+def _groups(model: Any, before: set[int], called: str) -> list[tuple[list[str], Shape]]:
     """Names by tensor: a prefix has one name of its own and one in every layer, and a file needs one of them."""
     found: dict[int, list[str]] = defaultdict(list)
     shapes: dict[int, Shape] = {}
-    for name, tensor in _own_state(model, before):
+    for name, tensor in _own_state(model, before, called):
         found[tensor.data_ptr()].append(name)
         shapes[tensor.data_ptr()] = tuple(tensor.shape)
     return [(names, shapes[place]) for place, names in found.items()]
 
 
 # --- files -----------------------------------------------------------------------------------------------------------
-def _write(path: Path, model: Any, said: dict[str, Any]) -> None:
+def write_config(path: Path, model: Any, called: str, said: dict[str, Any]) -> None:
     facts = {
-        "hidden_size": model.config.hidden_size, "model_type": model.config.model_type, "name": NAME,
+        "hidden_size": model.config.hidden_size, "model_type": model.config.model_type, "name": called,
         "model_class": type(model).__name__, "model_name": "",
     }  # fmt: skip
     path.write_text(json.dumps(facts | said))
 
 
-def _rewrite(folder: Library, path: str, header: Header, loader: Path, rename: Names) -> None:
+def rewrite(folder: Folder, path: str, header: Header, loader: Path, rename: Names) -> None:
     """The tensors of one file under the names the model has for them, byte for byte."""
     entries, at = {}, 0
     for name, tensor in header.tensors.items():
