@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
+from dovetail.adapters.torchfile import BROKEN
 from dovetail.adapters.unpickling import GLOBALS
 
 MAX_OPCODES = 2_000_000
@@ -58,7 +59,7 @@ def _in_archive(file: BinaryIO, suspect: bool) -> Pickle | None:
         with zipfile.ZipFile(file) as archive:
             members = [info for info in archive.infolist() if info.filename.endswith((".pkl", ".pickle"))]
             found = [_member(archive, info) for info in members]
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, OSError, ValueError) as error:
+    except BROKEN as error:
         return Pickle(frozenset(), f"the archive cannot be read: {error}")
     if not found:
         return Pickle(frozenset(), "the archive holds no tensor pickle") if suspect else None

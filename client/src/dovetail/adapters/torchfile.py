@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import re
+import struct
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -20,11 +21,17 @@ MAX_PICKLE_BYTES = 32 * 2**20
 MAX_MEMBERS = 2 * MAX_TENSORS
 BLOCK_BYTES = 4 * 2**20
 LOCAL, END = b"PK\x03\x04", b"PK\x05\x06"
+MANY = 0xFFFF  # stands for a number that is elsewhere
 MEMBER = re.compile(
     r"data\.pkl|data/\d{1,9}|version|byteorder|\.format_version|\.storage_alignment|\.data/serialization_id"
 )
 MAGIC, PROTOCOL = 0x1950A86A20F9469CFC6C, 1001  # torch/serialization.py
 AGAIN = "torch.save it again with torch 1.6 or newer"
+
+BROKEN = (  # what zipfile raises for archives that somebody else wrote
+    zipfile.BadZipFile, zlib.error, struct.error, NotImplementedError, RuntimeError, OSError, EOFError, ValueError,
+    OverflowError, IndexError, KeyError, MemoryError,
+)  # fmt: skip
 
 Tensors = dict[str, Tensor]
 
@@ -40,12 +47,10 @@ def read(file: BinaryIO) -> Tensors:
     file.seek(0)
     try:
         return _read_zip(file, size) if start == LOCAL else _read_old(file, size)
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, OSError) as problem:
-        raise Refused(f"the archive cannot be read ({str(problem)[:100]})") from problem
-    except (ValueError, OverflowError, IndexError, KeyError, MemoryError, zlib.error) as problem:
-        if isinstance(problem, Refused):
-            raise
-        raise Refused(f"it is damaged ({type(problem).__name__})") from problem
+    except Refused:
+        raise
+    except BROKEN as problem:
+        raise Refused(f"it is damaged ({str(problem)[:100]})") from problem
 
 
 # --- the zip ---------------------------------------------------------------------------------------------------------
@@ -81,12 +86,11 @@ def _same(found: dict[str, Storage], storage: Storage) -> Storage:
 
 def _members(file: BinaryIO, size: int) -> dict[str, tuple[int, int]]:
     """Name → where its bytes begin, and how many there are; every checksum holds, and nothing lies over another."""
-    file.seek(max(0, size - 22))
-    end = file.read(22)
-    if end[:4] != END or end[20:] != b"\0\0":
-        raise Refused("something follows the archive, or it is cut off")
+    counts = _counts(file, size)
     with zipfile.ZipFile(file) as archive:
         infos = sorted(archive.infolist(), key=lambda info: info.header_offset)
+    if not counts <= {len(infos), MANY}:
+        raise Refused("the archive holds another number of files than it says")
     if not infos or infos[0].header_offset != 0 or len(infos) > MAX_MEMBERS:
         raise Refused("the archive is empty, begins late or holds too many files")
     folder = infos[0].filename.partition("/")[0]
@@ -101,6 +105,25 @@ def _members(file: BinaryIO, size: int) -> dict[str, tuple[int, int]]:
         if position > size:
             raise Refused(f"{name} reaches beyond the end of the file")
     return members
+
+
+def _counts(file: BinaryIO, size: int) -> set[int]:
+    """How many files the archive says it has, each time it does (APPNOTE.TXT 4.3.14 to 4.3.16)."""
+    file.seek(max(0, size - 98))
+    tail = file.read(98)
+    end = tail[-22:]
+    if end[:4] != END or end[20:] != b"\0\0":
+        raise Refused("something follows the archive, or it is cut off")
+    disk, first, here, all_of_them = struct.unpack("<4H", end[4:12])
+    counts, disks = {here, all_of_them}, {disk, first} - {MANY}
+    if tail[-42:-38] == b"PK\x06\x07":
+        if len(tail) < 98 or tail[:4] != b"PK\x06\x06":
+            raise Refused("the end of the archive is damaged")
+        counts |= set(struct.unpack("<2Q", tail[24:40]))
+        disks |= set(struct.unpack("<2I", tail[16:24])) | {*struct.unpack("<I", tail[-38:-34])}
+    if disks - {0}:
+        raise Refused("the archive says that it has several parts")
+    return counts
 
 
 def _proven(file: BinaryIO, info: zipfile.ZipInfo, position: int) -> tuple[int, int]:
