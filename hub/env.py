@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping
+from typing import NamedTuple
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
@@ -84,6 +85,31 @@ def database(url: str) -> dict[str, object]:
             "OPTIONS": options,
         }
     raise ImproperlyConfigured(f"DOVETAIL_DATABASE_URL must begin with sqlite:// or postgres://, not {url!r}.")
+
+
+class Smtp(NamedTuple):
+    """Where letters are handed over; without a host nobody sends any."""
+
+    host: str = ""
+    port: int = 25
+    user: str = ""
+    password: str = ""
+    ssl: bool = False
+    tls: bool = False
+
+
+def smtp(url: str) -> Smtp:
+    """Turn smtp://user:password@host:port into its parts; smtps is TLS from the first byte, smtp+tls by STARTTLS."""
+    if not url:
+        return Smtp()
+    parts = urlsplit(url)
+    ports = {"smtp": 25, "smtps": 465, "smtp+tls": 587}
+    if parts.scheme not in ports or not parts.hostname:
+        raise ImproperlyConfigured("DOVETAIL_SMTP_URL must be smtp://, smtps:// or smtp+tls:// with a host.")
+    return Smtp(
+        parts.hostname, parts.port or ports[parts.scheme], unquote(parts.username or ""), unquote(parts.password or ""),
+        ssl=parts.scheme == "smtps", tls=parts.scheme == "smtp+tls",
+    )  # fmt: skip
 
 
 # IMMEDIATE, because under WAL a deferred transaction that reads and then writes fails at once when

@@ -29,7 +29,7 @@ def find(name: str) -> Base | None:
     A quantised copy means the base in full precision: by the name that it was made of, else by the only base here
     that has this name in another namespace.
     """
-    if not name:
+    if not is_id(name):
         return None
     meant = _candidates(name)
     full = known.full_precision(name)
@@ -41,7 +41,7 @@ def canonical(name: str) -> str:
     """Return how the base that is meant by a name is called here; the name as it is where nobody knows it."""
     if base := find(name):
         return base.id
-    for one in (name, known.full_precision(name)):
+    for one in (name, known.full_precision(name)) if is_id(name) else ():
         if row := BaseAlias.objects.filter(folded=one.lower()).first():
             return row.base
         if known.is_known(one):
@@ -145,7 +145,6 @@ def settle() -> int:
     changed = 0
     for rows in (Adapter.objects.exclude(base=""), Verdict.objects.filter(state=Verdict.State.QUEUED).exclude(base="")):
         for name in set(rows.order_by().values_list("base", flat=True)):
-            now = canonical(name) if is_id(name) else name
-            if now != name:
+            if (now := canonical(name)) != name:
                 changed += rows.filter(base=name).update(base=now)
     return changed

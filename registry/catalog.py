@@ -82,7 +82,7 @@ def matching(by: Caller, query: Query) -> QuerySet[Adapter]:
     for name, values in vars(query).items():
         if isinstance(values, list | tuple) and len(values) > MAX_WISHES:
             raise ValueInvalid(f"More than {MAX_WISHES} values of {name} were asked for.", fix="Ask for fewer at once.")
-    rows = Adapter.objects.filter(_listed(by), type=query.type)
+    rows = Adapter.objects.filter(listed(by), type=query.type)
     for word in query.q.lower().split()[:8]:
         rows = rows.filter(search_text__contains=word)
     full_id = Lower(Concat("namespace__name", Value("/"), "name"))
@@ -146,13 +146,13 @@ def _counts(rows: QuerySet[Adapter], names: Sequence[str]) -> dict[str, Counter[
     return counted
 
 
-def _listed(by: Caller) -> Q:
+def listed(by: Caller) -> Q:
     """What lists show this caller: under the pull policy `verified`, strangers find only what they could pull."""
     seen = visible_to(by)
     if site.value("pull_policy") == "open" or by.is_staff:
         return seen
     is_verified = Exists(Ref.objects.filter(adapter=OuterRef("pk"), name=VERIFIED))
-    return seen & (is_verified | Q(type=Adapter.Type.DATASET) | Q(namespace_id__in=list(by.roles)))
+    return seen & (is_verified | ~Q(type=Adapter.Type.MODEL) | Q(namespace_id__in=list(by.roles)))
 
 
 def _any_tag(tags: Iterable[str]) -> Q:
@@ -184,7 +184,7 @@ class Totals:
 
 def totals() -> Totals:
     """Count what everybody may see; the median is over the newest 200 verdicts."""
-    public = Adapter.objects.filter(_listed(NOBODY), type="model")
+    public = Adapter.objects.filter(listed(NOBODY), type="model")
     counts = public.aggregate(all=Count("pk"), passed=Count("pk", filter=Q(state="passed")))
     recent = Verdict.objects.filter(state="passed", duration_ms__isnull=False).order_by("-id")[:200]
     times = [verdict.duration_ms or 0 for verdict in recent.only("duration_ms")]
@@ -195,22 +195,45 @@ def totals() -> Totals:
 def tags_in_use(type: str, most: int = 20_000) -> Counter[str]:
     """Count the tags of what everybody may see, over the `most` newest repositories."""
     rows = (
-        Adapter.objects.filter(_listed(NOBODY), type=type).order_by("-updated_at", "-id").values_list("tags", flat=True)
+        Adapter.objects.filter(listed(NOBODY), type=type).order_by("-updated_at", "-id").values_list("tags", flat=True)
     )
     return Counter(tag for tags in rows[:most].iterator() for tag in tags if isinstance(tag, str))
 
 
-def bases(by: Caller, most: int = 100) -> list[tuple[str, int]]:
-    """Return the bases that visible adapters name, the commonest first, and those on the shelf that none names yet."""
-    used = list(
-        Adapter.objects.filter(_listed(by), type="model")
-        .exclude(base="")
-        .values_list("base")
-        .annotate(n=Count("pk"))
-        .order_by("-n", "base")[:most]
+@dataclass(frozen=True)
+class BaseLine:
+    """A base in a list: by how many adapters that the caller may see it is named, and its row where it is here."""
+
+    id: str
+    adapters: int
+    base: Base | None
+
+
+def bases(by: Caller, *, cursor: str = "", limit: int = MAX_PAGE) -> tuple[list[BaseLine], str]:
+    """Return one page of the bases that visible adapters name or the shelf holds, and the cursor of the next one.
+
+    The commonest first. Raises ValueInvalid for a cursor that is not ours.
+    """
+    used = Adapter.objects.filter(listed(by), type="model").exclude(base="").order_by()
+    counts = dict.fromkeys(Base.objects.values_list("id", flat=True), 0) | dict(
+        used.values_list("base").annotate(n=Count("pk"))
     )
-    named = {base for base, _ in used}
-    return used + [(base, 0) for base in Base.objects.order_by("id").values_list("id", flat=True) if base not in named]
+    ranked = sorted((-count, id) for id, count in counts.items())
+    if cursor:
+        ranked = [row for row in ranked if row > _base_cursor(cursor)]
+    shown = ranked[: max(1, min(limit, MAX_PAGE))]
+    held = Base.objects.in_bulk([id for _, id in shown])
+    lines = [BaseLine(id, -minus, held.get(id)) for minus, id in shown]
+    more = signing.dumps(shown[-1], salt=_SALT + "bases") if len(ranked) > len(shown) else ""
+    return lines, more
+
+
+def _base_cursor(cursor: str) -> tuple[int, str]:
+    try:
+        minus, id = signing.loads(cursor, salt=_SALT + "bases")
+    except signing.BadSignature:
+        raise ValueInvalid("This cursor is not from this hub.", fix="Start again from the first page.") from None
+    return minus, id
 
 
 def search_text(*parts: str, tags: Iterable[str] = ()) -> str:

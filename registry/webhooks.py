@@ -21,7 +21,8 @@ from registry.errors import ValueInvalid, WebhookNotFound
 from registry.models import Adapter, Delivery, Watch, Webhook
 from registry.policy import Caller
 
-DOMAINS = ("repo", "discussion")
+HUB_DOMAINS = ("repo", "discussion")  # what a webhook hears of that names none, as on the Hub
+DOMAINS = (*HUB_DOMAINS, "verdict")
 MAX_WEBHOOKS, MAX_WATCHES, MAX_SECRET = 50, 100, 256
 LEASE_SECONDS = 60  # longer than one attempt can take
 PAUSES = (10, 60, 600, 3600, 6 * 3600)  # seconds after each attempt that failed; after the last one it is given up
@@ -96,7 +97,7 @@ def delete(webhook: Webhook) -> None:
 def _checked(wish: Wish) -> tuple[dict[str, Any], list[tuple[str, str]]]:
     outside.check_url(wish.url)
     if unknown := sorted(set(wish.domains) - set(DOMAINS)):
-        raise ValueInvalid(f"There is no domain {unknown[0][:40]!r}.", fix=f"Use {' and '.join(DOMAINS)}.")
+        raise ValueInvalid(f"There is no domain {unknown[0][:40]!r}.", fix=f"Use {', '.join(DOMAINS)}.")
     watched = list(dict.fromkeys(wish.watched))
     if not watched or len(watched) > MAX_WATCHES:
         raise ValueInvalid(f"A webhook watches 1 to {MAX_WATCHES} things, not {len(watched)}.", fix="Name them.")
@@ -105,11 +106,11 @@ def _checked(wish: Wish) -> tuple[dict[str, Any], list[tuple[str, str]]]:
             raise ValueInvalid(
                 f"Nothing of type {kind[:40]!r} is watched.", fix=f"Use one of {', '.join(Watch.Type.values)}."
             )
-        for part in names.split_id(name) if kind in {"model", "dataset", "space"} else [name]:
+        for part in names.split_id(name) if kind in Adapter.Type.values else [name]:
             names.check_name(part)
     columns: dict[str, Any] = {
         "url": wish.url,
-        "domains": [one for one in DOMAINS if one in wish.domains or not wish.domains],
+        "domains": [one for one in DOMAINS if one in (wish.domains or HUB_DOMAINS)],
     }
     if wish.secret is not None:
         columns["secret"] = _secret(wish.secret)
@@ -137,9 +138,9 @@ def _watch(webhook: Webhook, watched: Iterable[tuple[str, str]]) -> None:
 def announce(adapter: Adapter, action: str, scope: str, **more: object) -> None:
     """Queue a message for everybody who watches this and may see it; call it in the transaction of what happened.
 
-    `action` is create, delete, move or update; `scope` repo, repo.content, repo.config, discussion or
-    discussion.comment; `more` are further members of the payload (updatedRefs, movedTo, discussion, comment), as
-    huggingface_hub's WebhookPayload names them.
+    `action` is create, delete, move or update; `scope` repo, repo.content, repo.config, discussion, discussion.comment
+    or verdict; `more` are further members of the payload (updatedRefs, movedTo, discussion, comment, verdict), as
+    huggingface_hub's WebhookPayload names them where the Hub has them.
     """
     hooks = _listening(adapter, scope.partition(".")[0])
     if not hooks:
@@ -159,7 +160,6 @@ def _listening(adapter: Adapter, domain: str) -> list[Webhook]:
 
 def payload(adapter: Adapter, action: str, scope: str) -> dict[str, object]:
     """Return what every message says: version 3 of the Hub's, without the webhook itself."""
-    prefix = "datasets/" if adapter.type == Adapter.Type.DATASET else ""
     head = adapter.refs.filter(name=_MAIN).values_list("revision__oid", flat=True).first()
     repo = {
         "type": adapter.type,
@@ -168,7 +168,7 @@ def payload(adapter: Adapter, action: str, scope: str) -> dict[str, object]:
         "private": adapter.private,
         "owner": {"id": f"{adapter.namespace_id:024x}"},
         "url": {
-            "web": f"{settings.PUBLIC_URL}/{prefix}{adapter.full_name}",
+            "web": settings.PUBLIC_URL + adapter.path,
             "api": f"{settings.PUBLIC_URL}/api/{adapter.type}s/{adapter.full_name}",
         },
         **({"headSha": head} if head else {}),

@@ -19,7 +19,7 @@ from typing import Any
 from django.conf import settings
 
 from dovetail.adapters import licences
-from registry import bases, card, verdicts
+from registry import bases, card, renewal, verdicts
 from registry.errors import BaseNotFound, ShelfProblem
 from registry.models import Base
 
@@ -51,6 +51,7 @@ def add_folder(
         (incoming / LABEL).write_text(json.dumps({"id": base_id, **pin, "source": source, "files": files}, indent=1))
         config = _config(incoming)
         _put_in_place(incoming, _folder(base_id, revision))
+    before = Base.objects.filter(id=base_id, has_weights=True).values_list("sha256", flat=True).first()
     base, _ = Base.objects.update_or_create(
         id=base_id,
         defaults=pin | {
@@ -58,6 +59,8 @@ def add_folder(
             **({"licence": licence} if licence else {}),
         },
     )  # fmt: skip
+    if before not in (None, sha256):
+        tell(f"Verdicts that it gave with its other files, to be proven again in time: {renewal.doubt(base)}.")
     waiting = verdicts.base_arrived(base)  # after the row is there for every worker to see
     tell(f"{base_id} is on the shelf: revision {revision}, sha256 {sha256}. Verdicts that waited for it: {waiting}.")
     return base

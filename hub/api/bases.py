@@ -1,4 +1,6 @@
-"""The base models that adapters name or the shelf holds."""
+"""The base models that adapters name or the shelf holds, and one of them with all that is known of it."""
+
+from typing import Any
 
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
@@ -6,24 +8,61 @@ from rest_framework.response import Response
 
 from hub.api import pages, shapes
 from hub.api.asking import View
-from registry import catalog
+from registry import bases, catalog
+from registry.catalog import BaseLine, Query
+from registry.errors import BaseNotFound
 from registry.models import Base
 
 
 class Bases(View):
-    @extend_schema(operation_id="bases", summary="Base models", responses=shapes.BasePage)
+    @extend_schema(operation_id="bases", summary="Base models", parameters=[shapes.Paging], responses=shapes.BasePage)
     def get(self, request: Request) -> Response:
-        named = catalog.bases(self.caller)
-        shelf = Base.objects.only("id", "revision", "sha256", "size", "has_weights").in_bulk([id for id, _ in named])
-        return Response(pages.page(request, [_base(id, number, shelf.get(id)) for id, number in named]))
+        asked = pages.parameters(request, shapes.Paging)
+        lines, more = catalog.bases(self.caller, cursor=asked.get("cursor", ""), limit=asked["limit"])
+        return Response(pages.page(request, [_line(line) for line in lines], more))
 
 
-def _base(id: str, adapters: int, base: Base | None) -> dict[str, object]:
+class OneBase(View):
+    @extend_schema(operation_id="base", summary="One base model, by any of its names", responses=shapes.BaseDetail)
+    def get(self, request: Request, base: str) -> Response:
+        pages.parameters(request, shapes.Nothing)
+        held = bases.find(base)
+        id = held.id if held else bases.canonical(base)
+        count = catalog.matching(self.caller, Query(base=[id])).count()
+        if held is None and not count:
+            raise BaseNotFound(f"No adapter here names the base {base[:200]!r}, and it is not on the shelf.")
+        return Response(_line(BaseLine(id, count, held)) | _detail(id, held))
+
+
+def _line(line: BaseLine) -> dict[str, Any]:
+    base = line.base
     return {
-        "id": id,
-        "adapters": adapters,
+        "id": line.id,
+        "adapters": line.adapters,
         "on_shelf": base is not None and base.has_weights,
         "revision": base.revision if base else None,
         "sha256": base.sha256 if base else None,
         "size": base.size if base else None,
+        "license": bases.licence_of(base, line.id) or None,
     }
+
+
+def _detail(id: str, base: Base | None) -> dict[str, Any]:
+    asks = bases.duties(bases.licence_of(base, id))
+    keys = ("needs_notice", "non_commercial", "share_alike")
+    return {
+        "aliases": list(bases.names_of(base)) if base else [],
+        "duties": {key: getattr(asks, key) for key in keys} | {"needs_name_prefix": asks.needs_name_prefix or None}
+        if asks
+        else None,
+        "files": base.files if base else {},
+        "source": _source(base) if base else None,
+        "added_at": base.added_at if base else None,
+        "model_type": str(base.config.get("model_type") or "") or None if base else None,
+        "tasks": sorted(base.manifests.values_list("task", flat=True).distinct()) if base else [],
+    }
+
+
+def _source(base: Base) -> str:
+    """Where it came from; a folder of the operators is nobody else's business."""
+    return base.source.partition(" ")[0] if base.source.startswith(("path ", "config ")) else base.source

@@ -270,13 +270,35 @@ class Verdict(s.Serializer[Data]):
     fits = s.JSONField(allow_null=True, help_text="known bases that it fits by shape, when it was validated")
 
 
+class Duties(s.Serializer[Data]):
+    """What the licence of a base asks of adapters of it; no legal advice."""
+
+    needs_notice = s.BooleanField()
+    needs_name_prefix = s.CharField(allow_null=True, help_text="how the name of an adapter has to begin")
+    non_commercial = s.BooleanField()
+    share_alike = s.BooleanField()
+
+
 class Base(s.Serializer[Data]):
     id = s.CharField()
-    adapters = s.IntegerField(help_text="how many you may see name it")
+    adapters = s.IntegerField(help_text="how many you may see name it, by any of its names")
     on_shelf = s.BooleanField(help_text="false with a revision: known by its config alone, fitted to and never run")
     revision = s.CharField(allow_null=True)
     sha256 = s.CharField(allow_null=True)
     size = s.IntegerField(allow_null=True)
+    license = s.CharField(allow_null=True)
+
+
+class BaseDetail(Base):
+    """One base with all that is known of it."""
+
+    aliases = s.ListField(child=s.CharField(), help_text="other names that mean it here, also of quantised copies")
+    duties = Duties(allow_null=True, help_text="null: nobody knows the licence")
+    files = s.DictField(child=s.CharField(), help_text="path → sha256")
+    source = s.CharField(allow_null=True)
+    added_at = s.DateTimeField(allow_null=True)
+    model_type = s.CharField(allow_null=True)
+    tasks = s.ListField(child=s.CharField(), help_text="for which adapters can be fitted to it")
 
 
 class BasePage(s.Serializer[Data]):
@@ -304,6 +326,34 @@ class Me(s.Serializer[Data]):
     role = s.CharField()
     organizations = OrganizationRole(many=True)
     token = Token(allow_null=True, help_text="the one that asked")
+
+
+class Notification(s.Serializer[Data]):
+    """One verdict that somebody was told of."""
+
+    id = s.IntegerField()
+    adapter = s.CharField()
+    revision = s.CharField()
+    state = s.CharField()
+    was = s.CharField(allow_null=True, help_text="of the same bytes before; null after a push")
+    check = s.CharField(allow_null=True, help_text="the one that says no")
+    message = s.CharField(allow_blank=True)
+    url = s.URLField()
+    created_at = s.DateTimeField()
+    read = s.BooleanField()
+
+
+class NotificationPage(s.Serializer[Data]):
+    items = Notification(many=True)
+    next = s.URLField(allow_null=True)
+
+
+class Read(s.Serializer[Data]):
+    up_to = s.IntegerField(min_value=0, max_value=2**63 - 1, help_text="the id of the newest one that was read")
+
+
+class Marked(s.Serializer[Data]):
+    read = s.IntegerField(help_text="how many were not read before")
 
 
 class NewToken(s.Serializer[Data]):

@@ -3,7 +3,7 @@
 from django.urls import path, re_path, register_converter
 from django.urls.converters import StringConverter
 
-from hub.api import account, adapters, bases, fit, moderation, openapi, repairs, revisions, verdicts
+from hub.api import account, adapters, bases, fit, moderation, notifications, openapi, repairs, revisions, verdicts
 from hub.api.asking import NoSuchRoute
 
 
@@ -28,7 +28,10 @@ urlpatterns = [
     path(f"{ADAPTER}/repair", repairs.Repair.as_view()),
     path("fit", fit.Fits.as_view()),
     path("bases", bases.Bases.as_view()),
+    path("bases/<path:base>", bases.OneBase.as_view()),
     path("me", account.Me.as_view()),
+    path("me/notifications", notifications.Notifications.as_view()),
+    path("me/notifications/read", notifications.Read.as_view()),
     path("me/tokens", account.Tokens.as_view()),
     path("me/tokens/<int:id>", account.OneToken.as_view()),
     path("organizations/<str:org>/members", account.Members.as_view()),

@@ -1,37 +1,47 @@
 """Base models: which ones adapters are built on, and one base with its adapters."""
 
-from django.http import HttpRequest, HttpResponse
+from urllib.parse import quote, urlencode
+
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
 from hub.site.lines import lines
 from hub.site.visitor import caller
+from registry import bases as known
 from registry import catalog
 from registry.catalog import Query
 from registry.errors import BaseNotFound
-from registry.models import Base
 
 
 @require_safe
 def bases(request: HttpRequest) -> HttpResponse:
-    used = catalog.bases(caller(request))
-    shelf = Base.objects.in_bulk([name for name, _ in used])
-    rows = [(name, count, shelf.get(name)) for name, count in used]
-    return render(request, "site/bases.html", {"section": "bases", "rows": rows})
+    rows, more = catalog.bases(caller(request), cursor=request.GET.get("cursor", ""), limit=50)
+    shown = [(row, known.licence_of(row.base, row.id)) for row in rows]
+    next = f"?{urlencode({'cursor': more})}" if more else ""
+    return render(request, "site/bases.html", {"section": "bases", "rows": shown, "next": next})
 
 
 @require_safe
 def base(request: HttpRequest, name: str) -> HttpResponse:
-    """One base: on the shelf or not, and what fits it. Raises BaseNotFound where neither is known."""
-    by, query = caller(request), Query(base=[name])
+    """One base, by the name that counts: on the shelf or not, and what fits it. Raises BaseNotFound for neither."""
+    held = known.find(name)
+    id = held.id if held else known.canonical(name)
+    by, query = caller(request), Query(base=[id])
     page = catalog.search(by, query, cursor=request.GET.get("cursor", ""))
-    held = Base.objects.filter(pk=name).first()
     if held is None and not page.items:
         raise BaseNotFound(f"No adapter here names the base {name!r}, and it is not on the shelf.")
+    if id != name:
+        return HttpResponseRedirect(f"/bases/{quote(id)}")
+    licence = known.licence_of(held, id)
     shown = {
         "section": "bases",
-        "name": name,
+        "name": id,
         "base": held,
+        "aliases": known.names_of(held) if held else (),
+        "licence": licence,
+        "duties": known.duties(licence),
+        "files": sorted(held.files.items()) if held else [],
         "count": catalog.matching(by, query).count(),
         "lines": lines(page),
         "next": f"?cursor={page.next}" if page.next else "",

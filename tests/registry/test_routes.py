@@ -38,9 +38,13 @@ api/v1/adapters/<ns>/<name>/revisions/<rev>                  GET adapter:read
 api/v1/adapters/<ns>/<name>/revisions/<rev>/files/<path>     GET adapter:download
 api/v1/adapters/<ns>/<name>/revisions/<rev>/verdict          GET adapter:read
 api/v1/adapters/<ns>/<name>/revisions/<rev>/validate         POST adapter:push
+api/v1/adapters/<ns>/<name>/repair                           POST adapter:discuss
 api/v1/fit                                                   POST anyone
 api/v1/bases                                                 GET anyone
+api/v1/bases/<base>                                          GET anyone
 api/v1/me                                                    GET person
+api/v1/me/notifications                                      GET person
+api/v1/me/notifications/read                                 POST person
 api/v1/me/tokens                                             GET person  POST session
 api/v1/me/tokens/<id>                                        GET person  DELETE session
 api/v1/organizations/<org>/members                           GET organisation
@@ -157,7 +161,9 @@ login                                                        GET anyone  POST an
 login/device                                                 GET session  POST session
 logout                                                       POST anyone
 new                                                          GET session  POST session
+settings/notifications                                       GET session  POST session
 settings/profile                                             GET session  POST session
+stats/changes                                                GET anyone
 settings/password                                            GET session  POST session
 settings/following/<ns>                                      POST session
 settings/webhooks                                            GET session  POST session
@@ -170,6 +176,7 @@ robots.txt                                                   GET anyone
 <ns>                                                         GET anyone
 {of}<ns>/<name>                                              GET adapter:read
 {of}<ns>/<name>/like                                         POST like
+{of}<ns>/<name>/repair                                       POST adapter:discuss
 {of}<ns>/<name>/ask-access                                   POST like
 {of}<ns>/<name>/access                                       GET owner  POST owner
 {of}<ns>/<name>/discussions                                  GET adapter:browse

@@ -11,6 +11,7 @@ from django.utils.html import conditional_escape, format_html
 from django.utils.safestring import SafeString, mark_safe
 
 from hub.site.joint import Tooth, areas, shapes, text_twin
+from registry import alerts
 
 register = template.Library()
 
@@ -22,6 +23,7 @@ KINDS = {
     "p-tuning": "P-tuning",
     "dora": "DoRA",
 }
+NOT_RUN = "checked, not run here"
 STATE_CLASSES = {"passed", "failed", "errored", "running", "noted"}
 
 
@@ -45,11 +47,19 @@ def one_tooth(tooth: Tooth) -> dict[str, Any]:
     return {"shapes": drawn, "single": True, "width": 28.0, "height": 19.0, "twin": tooth.words}
 
 
+@register.inclusion_tag("site/parts/bell.html", takes_context=True)
+def bell(context: Mapping[str, Any]) -> dict[str, Any]:
+    """How many alerts the visitor has not read, and the way to them."""
+    return {"unread": alerts.unread(context["request"].caller.user)}
+
+
 @register.filter
 def state_words(verdict: Mapping[str, Any] | None) -> str:
-    """A verdict's state for people: `passed, 2 notes`, `failed`, `no verdict yet`."""
+    """A verdict's state for people: `passed, 2 notes`, `failed`, `checked, not run here`, `no verdict yet`."""
     if not verdict:
         return "no verdict yet"
+    if verdict["state"] == "passed" and verdict.get("depth") == "static":
+        return NOT_RUN
     notes = sum(check["outcome"] == "warned" for check in verdict.get("checks") or [])
     if verdict["state"] == "passed" and notes:
         return f"passed, {notes} note{'s' if notes > 1 else ''}"
@@ -60,7 +70,7 @@ def state_words(verdict: Mapping[str, Any] | None) -> str:
 def state_class(verdict: Mapping[str, Any] | None) -> str:
     """The colour that goes with `state_words`; a passed verdict with notes is `noted`."""
     words = state_words(verdict)
-    word = "noted" if "note" in words else words
+    word = "noted" if "note" in words or words == NOT_RUN else words
     return word if word in STATE_CLASSES else ""
 
 

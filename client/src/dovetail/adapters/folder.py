@@ -13,7 +13,7 @@ from dovetail.adapters import header as headers
 from dovetail.adapters.description import PICKLED_WEIGHTS, WEIGHTS
 from dovetail.adapters.fit import Manifest, Shape, expected
 from dovetail.adapters.header import Opener
-from dovetail.adapters.kinds import KINDS, Kind
+from dovetail.adapters.kinds import Kind, kind_of
 from dovetail.adapters.layout import Layout, sort_tensors
 from dovetail.adapters.twins import Joined
 from dovetail.adapters.values import FLOATS, converted
@@ -97,7 +97,7 @@ class Folder:
 
     @cached_property
     def kind(self) -> Kind | None:
-        return next((kind for kind in KINDS if kind.peft_type == self.config.get("peft_type")), None)
+        return kind_of(self.config)
 
     @cached_property
     def layout(self) -> Layout:

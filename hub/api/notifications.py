@@ -1,0 +1,60 @@
+"""What whoever asks was told of verdicts, and marking it as read."""
+
+from django.conf import settings
+from drf_spectacular.utils import extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from hub.api import pages, shapes
+from hub.api.asking import View
+from registry import alerts, policy
+from registry.errors import ValueInvalid
+from registry.models import Alert
+from registry.proofs import refusal
+
+
+class Notifications(View):
+    @extend_schema(
+        operation_id="notifications", summary="What you were told, newest first", parameters=[shapes.Paging],
+        responses=shapes.NotificationPage,
+    )  # fmt: skip
+    def get(self, request: Request) -> Response:
+        asked = pages.parameters(request, shapes.Paging)
+        rows = alerts.of(self.person())
+        if cursor := asked.get("cursor"):
+            if not cursor.isdecimal() or len(cursor) > 18:
+                raise ValueInvalid("This cursor is not from this hub.", fix="Start again from the first page.")
+            rows = rows.filter(pk__lt=int(cursor))
+        found = list(rows[: asked["limit"] + 1])
+        shown = found[: asked["limit"]]
+        more = str(shown[-1].pk) if len(found) > len(shown) else ""
+        return Response(pages.page(request, [_line(alert) for alert in shown], more))
+
+
+class Read(View):
+    @extend_schema(
+        operation_id="notificationsRead", summary="Mark them as read", request=shapes.Read, responses=shapes.Marked
+    )
+    def post(self, request: Request) -> Response:
+        pages.parameters(request, shapes.Nothing)
+        user = policy.require_person(self.caller, "mark notifications as read")
+        body = shapes.Read(data=request.data)
+        body.is_valid(raise_exception=True)
+        return Response({"read": alerts.read(user, body.validated_data["up_to"])})
+
+
+def _line(alert: Alert) -> dict[str, object]:
+    verdict, revision = alert.verdict, alert.verdict.revision
+    check, message = refusal(verdict.result)
+    return {
+        "id": alert.pk,
+        "adapter": revision.adapter.full_name,
+        "revision": revision.oid,
+        "state": verdict.state,
+        "was": verdict.changed_from or None,
+        "check": check or None,
+        "message": message,
+        "url": f"{settings.PUBLIC_URL}{revision.adapter.path}/verdict/{revision.oid}",
+        "created_at": alert.created_at,
+        "read": alert.read_at is not None,
+    }

@@ -1,0 +1,32 @@
+"""What was judged otherwise when it was proven again: which adapters stopped working, with what and why."""
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.views.decorators.http import require_safe
+
+from hub.site.visitor import caller
+from registry import renewal
+
+SHOWN = 40  # groups on the page
+WORDS = {
+    "stopped": ("stopped working", "failed"),
+    "works": ("work again", "passed"),
+    "other": ("fail otherwise", "noted"),
+}
+ONE = {"stopped": "stopped working", "works": "works again", "other": "fails otherwise"}
+
+
+@require_safe
+def changes(request: HttpRequest) -> HttpResponse:
+    found = renewal.changes(caller(request))
+    groups = [
+        {
+            "change": change,
+            "words": ONE[change.turn] if len(change.verdicts) == 1 else WORDS[change.turn][0],
+            "colour": WORDS[change.turn][1],
+            "anchor": change.check.replace(".", "-"),
+        }
+        for change in found[:SHOWN]
+    ]
+    shown = {"groups": groups, "more": len(found) - len(groups), "days": renewal.KEPT_DAYS}
+    return render(request, "site/changes.html", shown)

@@ -1,0 +1,114 @@
+"""Proving again what was proven with other libraries, checks or rules than there are now, and what became of it."""
+
+from collections import defaultdict
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+from django.db import transaction
+from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models.functions import Now
+
+from registry import refs, verdicts
+from registry.catalog import listed
+from registry.models import Adapter, Base, Revision, Verdict
+from registry.policy import Caller
+from registry.proofs import differences, refusal
+
+State, Cause = Verdict.State, Verdict.Cause
+SHOWN = [refs.MAIN, refs.VERIFIED]
+KEPT_DAYS = 180  # how far back the page of changes looks
+MAX_CHANGES = 2_000
+MAX_LOOKED_AT = 5_000
+
+
+# --- again -----------------------------------------------------------------------------------------------------------
+def outdated(current: Collection[str]) -> QuerySet[Verdict]:
+    """Return the verdicts of what main and `verified` point at that were proven with something else than this."""
+    newer = Verdict.objects.filter(revision=OuterRef("revision"), number__gt=OuterRef("number"))
+    shown = Revision.objects.filter(refs__name__in=SHOWN)
+    rows = Verdict.objects.filter(finished_at__isnull=False, revision__in=shown).exclude(proven_with__in=list(current))
+    return rows.exclude(Exists(newer)).select_related("revision__adapter__namespace")
+
+
+def renew(current: Collection[str], engines: Collection[str], an_hour: int) -> int:
+    """Queue verdicts that are out of date, the oldest first and so many an hour at most; return how many.
+
+    `current` are the digests of what these engines may prove with today. A verdict of an engine that is not among them
+    is left to a worker that has it.
+    """
+    if not current:
+        return 0
+    recent = Verdict.objects.filter(cause=Cause.RENEWAL, queued_at__gt=Now() - timedelta(hours=1)).count()
+    left, done = an_hour - recent, 0
+    for verdict in outdated(current).order_by("finished_at")[:MAX_LOOKED_AT]:
+        if done >= left:
+            break
+        if not set((verdict.result.get("proven_with") or {}).get("engines") or ()) <= set(engines):
+            continue
+        with transaction.atomic():
+            again = verdicts.request(verdict.revision, verdict.base, again=True, cause=Cause.RENEWAL)
+        done += again.number == verdict.number + 1
+    return done
+
+
+def doubt(base: Base) -> int:
+    """Have what was proven on this base proven again in time: it holds other bytes now. Returns how many verdicts."""
+    return Verdict.objects.filter(base__iexact=base.id, finished_at__isnull=False).update(proven_with="")
+
+
+# --- what became of it -----------------------------------------------------------------------------------------------
+@dataclass
+class Change:
+    """Adapters that the same thing happened to: `turn` is stopped, works or other; `check` the one that says no."""
+
+    turn: str
+    since: str  # what is another one: peft 0.21.2 → 0.22.0
+    check: str
+    message: str  # of the first of them
+    verdicts: list[Verdict] = field(default_factory=list)
+
+    @property
+    def at(self) -> Any:
+        return max(verdict.finished_at for verdict in self.verdicts if verdict.finished_at)
+
+
+def changes(by: Caller) -> list[Change]:
+    """Return which adapters that the caller may see were judged otherwise than before, grouped by cause; newest first.
+
+    The bytes are the same each time: what changed is what they were proven with.
+    """
+    seen = Adapter.objects.filter(listed(by))
+    rows = Verdict.objects.filter(
+        ~Q(changed_from=""), revision__adapter__in=seen, finished_at__gt=Now() - timedelta(days=KEPT_DAYS)
+    )
+    newest = list(rows.select_related("revision__adapter__namespace").order_by("-finished_at")[:MAX_CHANGES])
+    before = _before(newest)
+    grouped: dict[tuple[str, str, str], Change] = {}
+    for verdict in newest:
+        was = before.get((verdict.revision_id, verdict.number))
+        since = "; ".join(differences(was.result if was else {}, verdict.result))
+        check, message = refusal(verdict.result)
+        key = (_turn(verdict), since, check)
+        grouped.setdefault(key, Change(*key, message)).verdicts.append(verdict)
+    return sorted(grouped.values(), key=lambda change: change.at, reverse=True)
+
+
+def _turn(verdict: Verdict) -> str:
+    if verdict.state == State.PASSED:
+        return "works"
+    return "stopped" if verdict.changed_from == State.PASSED else "other"
+
+
+def _before(newest: list[Verdict]) -> dict[tuple[int, int], Verdict]:
+    """Return the proof before each of these: revision and number → the last finished one with a lower number."""
+    rows: dict[int, list[Verdict]] = defaultdict(list)
+    asked = {verdict.revision_id for verdict in newest}
+    for row in Verdict.objects.filter(revision__in=asked, finished_at__isnull=False).order_by("number"):
+        rows[row.revision_id].append(row)
+    return {
+        (verdict.revision_id, verdict.number): earlier[-1]
+        for verdict in newest
+        if (earlier := [row for row in rows[verdict.revision_id] if row.number < verdict.number])
+    }

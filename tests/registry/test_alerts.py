@@ -1,0 +1,219 @@
+"""Who is told that an adapter does not pass, where, and how seldom a letter comes."""
+
+from datetime import timedelta
+
+import pytest
+from django.core import mail
+from django.test import Client
+from django.utils import timezone
+
+from registry import alerts, organizations, people, verdicts, webhooks
+from registry.models import Alert, Delivery, User, Verdict
+from registry.webhooks import Wish
+from tests.api.conftest import BASE, FILES, judged, pushed
+from tests.cast import PASSWORD
+from tests.registry.conftest import cast as everybody
+
+FAILED = [{"id": "load.error", "outcome": "failed", "message": "KeyError: 'lora_A'", "fix": "Save it again."}]
+
+
+@pytest.fixture
+def cast(db, settings, tmp_path):
+    settings.BLOBS = f"file://{tmp_path / 'blobs'}"
+    settings.DOORBELL = settings.POSTMAN = "tests.api.conftest.deaf"
+    settings.MAIL_FROM = "dovetail@example.org"
+    return everybody.__wrapped__(db)
+
+
+@pytest.fixture
+def reviews(cast):
+    """alice/reviews, which passed."""
+    made = cast.adapter("alice/reviews")
+    judged(pushed(cast, made))
+    return made
+
+
+def again(adapter, state="failed", checks=FAILED, **more):
+    """Have main judged once more."""
+    revision = adapter.refs.get(name="refs/heads/main").revision
+    verdicts.request(revision, BASE, again=True)
+    return judged(revision, state, checks=checks if state == "failed" else [], **more)
+
+
+def told(who=None):
+    rows = Alert.objects.filter(user__username=who) if who else Alert.objects.all()
+    return sorted(f"{row.user.username}: {row.verdict}" for row in rows)
+
+
+def age(**by):
+    Alert.objects.update(created_at=timezone.now() - timedelta(**by))
+
+
+# --- who -------------------------------------------------------------------------------------------------------------
+def test_a_push_that_passes_tells_nobody_and_one_that_fails_tells_its_owner(cast, reviews):
+    assert told() == []
+    judged(pushed(cast, reviews, files=FILES | {"notes": b"2"}), "failed", checks=FAILED)
+    assert [line.partition(":")[0] for line in told()] == ["alice"]
+    assert Alert.objects.get().verdict.changed_from == "", "a push is no change of what was there"
+
+
+def test_what_stops_passing_is_told_once_and_what_fails_again_is_not(cast, reviews):
+    verdict = again(reviews)
+    assert (verdict.changed_from, verdict.number) == ("passed", 2)
+    again(reviews)
+    assert len(told("alice")) == 1
+    back = again(reviews, "passed")
+    assert back.changed_from == "failed"
+    again(reviews)
+    assert len(told("alice")) == 2
+
+
+def test_in_an_organisation_its_administrators_hear_and_who_pushed_and_strangers_never(cast):
+    made = cast.adapter("acme/router")
+    judged(pushed(cast, made, by="bob"), "failed", checks=FAILED)
+    assert sorted(line.partition(":")[0] for line in told()) == ["alice", "bob"]
+
+
+def test_who_pushed_and_lost_the_right_to_hears_nothing(cast):
+    made = cast.adapter("acme/router")
+    revision = pushed(cast, made, by="bob")
+    people.set_member(cast.acme, cast["bob"], "read", by=cast["alice"])
+    judged(revision, "failed", checks=FAILED)
+    assert [line.partition(":")[0] for line in told()] == ["alice"]
+
+
+def test_what_main_does_not_point_at_concerns_nobody(cast, reviews):
+    old = reviews.refs.get(name="refs/heads/main").revision
+    pushed(cast, reviews, files=FILES | {"notes": b"2"})
+    verdicts.request(old, BASE, again=True)
+    judged(old, "failed", checks=FAILED)
+    assert told() == []
+
+
+def test_an_error_of_ours_after_the_last_attempt_is_told_too(cast, reviews, settings):
+    settings.MAX_ATTEMPTS = 1
+    revision = reviews.refs.get(name="refs/heads/main").revision
+    waiting = verdicts.request(revision, BASE, again=True)
+    verdicts.give_back(verdicts.claim(waiting.pk, "a test"), "The worker was lost.")
+    assert Verdict.objects.get(pk=waiting.pk).changed_from == "passed"
+    assert len(told("alice")) == 1
+
+
+# --- webhooks --------------------------------------------------------------------------------------------------------
+def test_webhooks_hear_verdicts_of_main_where_they_asked_for_them(cast, reviews):
+    for domains in ([], ["verdict"]):
+        webhooks.create(Wish("https://example.org/x", [("user", "alice")], domains), cast.session("alice"))
+    again(reviews)
+    [delivery] = Delivery.objects.all()
+    assert delivery.webhook.domains == ["verdict"], "who names no domain hears what the Hub tells"
+    assert delivery.payload["event"] == {"action": "update", "scope": "verdict"}
+    said = delivery.payload["verdict"]
+    assert (said["state"], said["was"], said["check"], said["number"]) == ("failed", "passed", "load.error", 2)
+
+
+# --- letters ---------------------------------------------------------------------------------------------------------
+def test_one_letter_tells_of_everything_and_the_next_waits_an_hour(cast, reviews):
+    other = cast.adapter("alice/other")
+    judged(pushed(cast, other), "failed", checks=FAILED)
+    again(reviews)
+    assert alerts.send_due() == 0, "more may come"
+    age(minutes=3)
+    assert alerts.send_due() == 1
+    assert alerts.send_due() == 0
+    [letter] = mail.outbox
+    assert letter.to == ["alice@example.org"]
+    assert letter.subject == "[Dovetail] 2 of your adapters did not pass"
+    for expected in ("alice/reviews", "alice/other", "passed before, and is failed now", "load.error", "/verdict/"):
+        assert expected in letter.body
+    assert letter.extra_headers["Auto-Submitted"] == "auto-generated"
+    again(reviews, "passed")
+    again(reviews)
+    age(minutes=3)
+    assert alerts.send_due() == 0
+    Alert.objects.filter(mailed_at__isnull=False).update(mailed_at=timezone.now() - timedelta(hours=2))
+    assert alerts.send_due() == 1
+
+
+def test_who_wants_no_letters_and_a_hub_without_e_mail_send_none(cast, reviews, settings):
+    again(reviews)
+    age(minutes=3)
+    settings.MAIL_FROM = ""
+    assert alerts.send_due() == 0
+    settings.MAIL_FROM = "dovetail@example.org"
+    alerts.set_mail(cast["alice"], False)
+    alerts.set_mail(cast["alice"], True)
+    assert alerts.send_due() == 0, "what happened meanwhile is not sent afterwards"
+    assert mail.outbox == []
+
+
+def test_a_letter_that_cannot_be_sent_is_tried_again(cast, reviews, settings):
+    again(reviews)
+    age(minutes=3)
+    settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
+    settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", 9
+    assert alerts.send_due() == 0
+    settings.EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
+    assert alerts.send_due() == 1
+
+
+def test_who_may_no_longer_see_it_gets_no_letter_about_it(cast):
+    made = cast.adapter("acme/secret", private=True)
+    judged(pushed(cast, made, by="bob"), "failed", checks=FAILED)
+    age(minutes=3)
+    organizations.drop_member("acme", "bob", cast.session("alice"))
+    assert alerts.send_due() == 1
+    assert [letter.to for letter in mail.outbox] == [["alice@example.org"]]
+    assert alerts.unread(cast["bob"]) == 0
+
+
+# --- the website and REST --------------------------------------------------------------------------------------------
+def browser(who):
+    client = Client()
+    assert client.login(username=who, password=PASSWORD)
+    return client
+
+
+def test_the_bell_counts_and_the_page_says_what_and_lets_it_be_read(cast, reviews):
+    again(reviews)
+    alice = browser("alice")
+    assert "Notifications, 1 not read" in alice.get("/").content.decode()
+    page = alice.get("/settings/notifications").content.decode()
+    for expected in ("reviews", "load.error", "KeyError", "passed before"):
+        assert expected in page
+    newest = Alert.objects.latest("pk").pk
+    assert alice.post("/settings/notifications", {"do": "read", "up_to": newest}).status_code == 302
+    assert "not read" not in alice.get("/").content.decode()
+    assert "Nothing to tell" in browser("carol").get("/settings/notifications").content.decode()
+    assert Client().get("/settings/notifications").status_code == 302
+
+
+def test_letters_are_switched_off_on_the_page(cast, reviews):
+    alice = browser("alice")
+    alice.post("/settings/notifications", {"do": "mail"})
+    assert not User.objects.get(username="alice").mail_alerts
+    alice.post("/settings/notifications", {"do": "mail", "mail": "on"})
+    assert User.objects.get(username="alice").mail_alerts
+
+
+def test_rest_lists_them_in_pages_and_a_reading_token_marks_nothing(cast, reviews):
+    for _ in range(3):
+        again(reviews)
+        again(reviews, "passed")
+    asking = Client(headers={"Authorization": f"Bearer {cast.token('alice', 'write')}"})
+    first = asking.get("/api/v1/me/notifications", {"limit": 2}).json()
+    second = asking.get(first["next"]).json()
+    assert [len(first["items"]), len(second["items"]), second["next"]] == [2, 1, None]
+    item = first["items"][0]
+    assert (item["adapter"], item["was"], item["check"], item["read"]) == (
+        "alice/reviews",
+        "passed",
+        "load.error",
+        False,
+    )
+    reading = Client(headers={"Authorization": f"Bearer {cast.token('alice', 'read')}"})
+    body = {"up_to": item["id"]}
+    assert reading.post("/api/v1/me/notifications/read", body, "application/json").status_code == 403
+    assert asking.post("/api/v1/me/notifications/read", body, "application/json").json() == {"read": 3}
+    assert asking.get("/api/v1/me/notifications").json()["items"][0]["read"]
+    mine = Client(headers={"Authorization": f"Bearer {cast.token('carol', 'write')}"})
+    assert mine.get("/api/v1/me/notifications").json()["items"] == []

@@ -1,0 +1,222 @@
+"""Proving again: what is out of date, how much of it an hour, and what the page says became of it."""
+
+import io
+from datetime import timedelta
+
+import pytest
+from django.core.management import call_command
+from django.test import Client
+from django.utils import timezone
+
+from registry import policy, proofs, renewal, verdicts
+from registry.models import Adapter, Verdict
+from registry.policy import Caller
+from tests.api.conftest import BASE, judged, pushed
+from tests.cast import PASSWORD, assemble
+from workers import bench, matrix, provenance, tasks
+
+PEFT_21 = {"engines": {"e5": {"peft": "0.21.2", "torch": "2.13.0"}}, "checks": "aaa", "rules": "bbb"}
+PEFT_22 = {"engines": {"e5": {"peft": "0.22.0", "torch": "2.13.0"}}, "checks": "aaa", "rules": "bbb"}
+NOW = {proofs.digest(PEFT_22)}
+BROKEN = [{"id": "load.error", "outcome": "failed", "message": "KeyError: 'lora_A'", "fix": "Save it again."}]
+
+
+@pytest.fixture
+def cast(db, settings, tmp_path):
+    settings.BLOBS = f"file://{tmp_path / 'blobs'}"
+    settings.DOORBELL = settings.POSTMAN = "tests.api.conftest.deaf"
+    return assemble()
+
+
+def proven(cast, name, state="passed", using=PEFT_21, **more):
+    """An adapter whose main was judged with these libraries."""
+    adapter = cast.adapter(name, **more)
+    judged(pushed(cast, adapter), state, checks=BROKEN if state == "failed" else [], proven_with=using)
+    return adapter
+
+
+def head(adapter):
+    return adapter.refs.get(name="refs/heads/main").revision
+
+
+def again(adapter, state="failed", using=PEFT_22, checks=BROKEN):
+    verdicts.request(head(adapter), BASE, again=True, cause=Verdict.Cause.RENEWAL)
+    return judged(head(adapter), state, checks=checks if state == "failed" else [], proven_with=using)
+
+
+def queued():
+    return list(
+        Verdict.objects.filter(state="queued", cause="renewal").values_list("revision__adapter__name", flat=True)
+    )
+
+
+# --- what is out of date ---------------------------------------------------------------------------------------------
+def test_what_was_proven_with_an_older_library_is_queued_once_and_the_old_verdict_stays(cast):
+    old, new = proven(cast, "alice/old"), proven(cast, "alice/new", using=PEFT_22)
+    assert renewal.renew(NOW, ["e5"], 10) == 1
+    assert queued() == ["old"]
+    assert renewal.renew(NOW, ["e5"], 10) == 0, "it is on its way"
+    assert [row.number for row in head(old).verdicts.order_by("number")] == [1, 2]
+    assert head(new).verdicts.count() == 1
+    old.refresh_from_db()
+    assert head(old).verdicts.get(number=1).state == "passed"
+
+
+def test_a_verdict_that_does_not_say_what_it_was_proven_with_is_out_of_date(cast):
+    proven(cast, "alice/ancient", using=None)
+    assert renewal.renew(NOW, ["e5"], 10) == 1
+
+
+def test_no_more_than_so_many_an_hour_the_oldest_first(cast):
+    for number in range(5):
+        proven(cast, f"alice/n{number}")
+    Verdict.objects.filter(revision__adapter__name="n3").update(finished_at=timezone.now() - timedelta(days=3))
+    assert renewal.renew(NOW, ["e5"], 2) == 2
+    assert "n3" in queued()
+    assert renewal.renew(NOW, ["e5"], 2) == 0
+    Verdict.objects.filter(cause="renewal").update(queued_at=timezone.now() - timedelta(hours=2))
+    assert renewal.renew(NOW, ["e5"], 3) == 3
+    assert renewal.renew(NOW, ["e5"], 0) == 0
+
+
+def test_old_versions_that_nothing_points_at_rest_in_peace(cast):
+    adapter = proven(cast, "alice/reviews")
+    judged(pushed(cast, adapter, files={"notes": b"newer"}), proven_with=PEFT_22)
+    assert renewal.renew(NOW, ["e5"], 10) == 0
+
+
+def test_a_worker_without_the_engine_leaves_it_to_one_that_has_it(cast):
+    both = {**PEFT_21, "engines": {**PEFT_21["engines"], "e4": {"peft": "0.21.2"}}}
+    proven(cast, "alice/both", using=both)
+    assert renewal.renew(NOW, ["e5"], 10) == 0
+    assert renewal.renew(NOW, ["e4", "e5"], 10) == 1
+    assert renewal.renew(frozenset(), [], 10) == 0, "a machine without engines knows nothing"
+
+
+def test_new_files_of_a_base_put_in_doubt_what_they_proved(cast):
+    proven(cast, "alice/reviews", using=PEFT_22)
+    base = verdicts.base_for(BASE)
+    assert renewal.renew(NOW, ["e5"], 10) == 0
+    assert renewal.doubt(base) == 1
+    assert renewal.renew(NOW, ["e5"], 10) == 1
+
+
+def test_a_renewal_waits_behind_what_people_push(cast):
+    for number in range(4):
+        proven(cast, f"alice/n{number}")
+    renewal.renew(NOW, ["e5"], 10)
+    mine = verdicts.request(pushed(cast, cast.adapter("bob/fresh", by="bob"), by="bob"), BASE)
+    mine.refresh_from_db()
+    turns = sorted(Verdict.objects.filter(cause="renewal", state="queued").values_list("turn", flat=True))
+    assert mine.turn <= turns[1], "one renewal at most goes before it"
+
+
+# --- with what -------------------------------------------------------------------------------------------------------
+@pytest.mark.engine
+def test_a_verdict_says_with_which_libraries_and_checks_it_was_proven(cast):
+    here = provenance.libraries("e5")
+    assert {"peft", "transformers", "torch"} <= set(here)
+    static = provenance.of({"depth": "static", "engines": [{"name": "e5"}]})
+    assert static["engines"] == {}, "what was refused by its files owes nothing to an engine"
+    run = provenance.of({"depth": "run", "engines": [{"name": "e5"}]})
+    assert run["engines"] == {"e5": here}
+    assert {proofs.digest(static), proofs.digest(run)} <= provenance.current()
+    assert proofs.digest({**run, "rules": "other"}) not in provenance.current()
+
+
+def test_other_code_of_a_check_or_a_rule_is_another_digest(tmp_path, monkeypatch):
+    def digests():
+        provenance._checks.cache_clear(), provenance._rules.cache_clear()
+        return provenance._checks(), provenance._rules()
+
+    before = digests()
+    for name in ("KNOWLEDGE", "RULES"):
+        assert getattr(provenance, name).is_dir()
+    copy = tmp_path / "client" / "src" / "dovetail" / "adapters"
+    (copy / "serving").mkdir(parents=True)
+    (tmp_path / "workers" / "engine").mkdir(parents=True)
+    monkeypatch.setattr(provenance, "ROOT", tmp_path)
+    monkeypatch.setattr(provenance, "KNOWLEDGE", copy)
+    monkeypatch.setattr(provenance, "RULES", copy / "serving")
+    empty = digests()
+    (copy / "serving" / "vllm.py").write_text("RANK = 16")
+    assert digests()[0] == empty[0]
+    assert digests()[1] != empty[1]
+    (copy / "licences.json").write_text("{}")
+    assert digests()[0] != empty[0]
+    monkeypatch.undo()
+    assert digests() == before
+
+
+def test_no_machine_without_an_engine_renews_anything(cast, settings, tmp_path):
+    settings.ENGINES = tmp_path / "none"
+    proven(cast, "alice/old")
+    tasks.renew()
+    assert queued() == []
+    assert matrix.built()
+    assert bench.ENGINES
+
+
+def test_the_command_queues_what_is_out_of_date_and_says_how_many(cast, monkeypatch):
+    monkeypatch.setattr(provenance, "current", lambda: frozenset(NOW))
+    proven(cast, "alice/old"), proven(cast, "alice/new", using=PEFT_22)
+
+    def said(*words):
+        out = io.StringIO()
+        call_command("revalidate", *words, stdout=out)
+        return out.getvalue().strip()
+
+    assert said("--outdated", "--dry-run") == "1 validations would be queued."
+    assert said("--outdated", "--failed") == "Queued 0 validations."
+    assert said("--outdated", "--base", "unsloth/all-MiniLM-L6-v2-bnb-4bit") == "Queued 1 validations."
+    assert Verdict.objects.get(state="queued").cause == "asked"
+
+
+# --- what became of it -----------------------------------------------------------------------------------------------
+def test_what_stopped_working_is_grouped_by_what_is_another_one_and_by_the_check(cast):
+    for number in range(3):
+        again(proven(cast, f"alice/n{number}"))
+    again(proven(cast, "alice/fit"), checks=[{"id": "fit.missing", "outcome": "failed", "message": "Two are missing."}])
+    again(proven(cast, "alice/healed", "failed"), "passed")
+    again(proven(cast, "alice/same"), "passed")
+    found = {(one.turn, one.since, one.check): len(one.verdicts) for one in renewal.changes(policy.NOBODY)}
+    assert found == {
+        ("stopped", "peft 0.21.2 → 0.22.0", "load.error"): 3,
+        ("stopped", "peft 0.21.2 → 0.22.0", "fit.missing"): 1,
+        ("works", "peft 0.21.2 → 0.22.0", ""): 1,
+    }
+
+
+def test_strangers_do_not_learn_that_a_private_adapter_changed(cast):
+    again(proven(cast, "acme/secret", private=True))
+    assert renewal.changes(policy.NOBODY) == []
+    assert renewal.changes(Caller(user=cast["carol"])) == []
+    assert len(renewal.changes(cast.session("bob"))) == 1
+    assert "secret" not in Client().get("/stats/changes").content.decode()
+
+
+def test_other_checks_rules_and_bases_are_told_apart():
+    before = {"proven_with": PEFT_21, "base": {"id": "a/b", "sha256": "1"}}
+    now = {"proven_with": {**PEFT_21, "checks": "x", "rules": "y"}, "base": {"id": "a/b", "sha256": "2"}}
+    assert list(proofs.differences(before, now)) == ["other checks", "other rules of serving", "other files of a/b"]
+    assert list(proofs.differences({}, now)) == []
+
+
+def test_the_page_says_how_many_stopped_with_what_and_why(cast):
+    for number in range(8):
+        again(proven(cast, f"alice/n{number}"))
+    client = Client()
+    assert client.login(username="alice", password=PASSWORD)
+    page = client.get("/stats/changes").content.decode()
+    for expected in (
+        "stopped working",
+        "peft 0.21.2 → 0.22.0",
+        "load.error",
+        "KeyError",
+        "2 more",
+        "/docs/checks#load-error",
+    ):
+        assert expected in page
+    assert Adapter.objects.count() == 8
+    Verdict.objects.update(changed_from="")
+    assert "Nothing was judged otherwise" in client.get("/stats/changes").content.decode()

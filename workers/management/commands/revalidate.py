@@ -1,0 +1,45 @@
+"""`manage.py revalidate`: queues validations again, because a library, a check, a rule or a base is another one."""
+
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management import BaseCommand, CommandError
+
+from registry import bases, renewal, verdicts
+from registry.models import Revision, Verdict
+from workers import provenance
+
+
+class Command(BaseCommand):
+    help = "Queue validations of what main and `verified` point at again; with several options all must hold."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--base", metavar="ID", help="those of this base model, by any of its names")
+        parser.add_argument("--failed", action="store_true", help="those whose verdict is failed or errored")
+        parser.add_argument(
+            "--outdated", action="store_true",
+            help="those proven with other libraries, checks or rules than there are now; also done in time by itself",
+        )  # fmt: skip
+        parser.add_argument("--all", action="store_true", help="all of them")
+        parser.add_argument("--dry-run", action="store_true", help="only say how many")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        if not (options["base"] or options["failed"] or options["outdated"] or options["all"]):
+            raise CommandError("Say which ones: --base ID, --failed, --outdated (together: all must hold) or --all.")
+        meant = [revision for revision in self._judged() if self._is_meant(verdicts.current(revision), options)]
+        if options["dry_run"]:
+            self.stdout.write(f"{len(meant)} validations would be queued.")
+            return
+        queued = sum(verdicts.again(revision, by=None)[1] for revision in meant)
+        self.stdout.write(f"Queued {queued} validations.")
+
+    def _judged(self) -> list[Revision]:
+        rows = Revision.objects.filter(refs__name__in=renewal.SHOWN, verdicts__isnull=False).distinct()
+        return list(rows.select_related("adapter__namespace"))
+
+    def _is_meant(self, verdict: Verdict, options: dict[str, Any]) -> bool:
+        if options["base"] and verdict.base.lower() != bases.canonical(options["base"]).lower():
+            return False
+        if options["outdated"] and (not verdict.is_final or verdict.proven_with in provenance.current()):
+            return False
+        return not options["failed"] or verdict.state in {Verdict.State.FAILED, Verdict.State.ERRORED}
