@@ -140,12 +140,13 @@ def require_served(revision: Revision, by: Caller) -> None:
         raise policy.quarantined_revision(revision)
     if site.value("pull_policy") == "open" or by.is_staff or by.role_in(adapter):
         return
-    newest = revision.verdicts.order_by("-number").values_list("state", flat=True).first()
-    if newest is None or newest == Verdict.State.PASSED:
+    newest = revision.verdicts.order_by("-number").values_list("state", "result__depth").first()
+    if newest is None or (newest[0] == Verdict.State.PASSED and newest[1] != "static"):
         return
+    said = "looked at, since no engine here runs its format" if newest[0] == Verdict.State.PASSED else newest[0]
     verified = adapter.refs.filter(name=refs.VERIFIED).values_list("revision__oid", flat=True).first()
     raise RevisionNotVerified(
-        f"Revision {revision.oid} of {adapter.full_name} is not verified (its verdict: {newest}). "
+        f"Revision {revision.oid} of {adapter.full_name} is not verified (its verdict: {said}). "
         + (f"The newest verified revision is {verified}." if verified else "No revision of it is verified yet."),
         verified=verified,
     )
@@ -218,5 +219,6 @@ def downloadable(by: Caller) -> QuerySet[RevisionFile]:
     )
     if site.value("pull_policy") == "open":
         return served
-    doubtful = Verdict.objects.filter(revision=OuterRef("revision")).exclude(state=Verdict.State.PASSED)
+    unproven = ~Q(state=Verdict.State.PASSED) | Q(result__depth="static")
+    doubtful = Verdict.objects.filter(unproven, revision=OuterRef("revision"))
     return served.filter(Q(revision__adapter__namespace_id__in=list(by.roles)) | ~Exists(doubtful))

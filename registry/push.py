@@ -336,7 +336,10 @@ def _judged(revision: Revision, said: Facts, like: Revision | None = None) -> Ve
     known = verdicts.adopt(revision, like) if like is not None else None
     if known is not None:
         verdicts.refresh(revision.adapter)
-    return known or verdicts.request(revision, clean(said.description.base or "")[:200])
+    family = clean(said.description.format)[:32]
+    stated = said.bases[:1] if family in verdicts.NOT_RUN else []  # their files do not say it, the card may
+    base = clean(said.description.base or next(iter(stated), ""))[:200]
+    return known or verdicts.request(revision, base, family)
 
 
 def _announced(intent: Intent, was: Revision | None, ref: Ref) -> Ref:

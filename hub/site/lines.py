@@ -42,4 +42,5 @@ def _summary(document: Mapping[str, Any]) -> tuple[str, str]:
     for measured in document.get("evals") or []:
         return f"{measured['metric']} {measured['adapter']:.2f}", f"base {measured['base']:.2f}"
     depth = document.get("depth") or ""
-    return ("fit proven", "not run here") if depth == "fit" else (depth and f"{depth} proven", "")
+    looked_at = {"fit": ("fit proven", "not run here"), "static": ("checked", "not run here")}
+    return looked_at.get(depth, (depth and f"{depth} proven", ""))

@@ -152,10 +152,15 @@ def _by_content(path: str, file: BinaryIO) -> Iterator[tuple[str, str]]:
 
 
 def read_header(file: BinaryIO) -> Header | None:
+    """The header, also of a file that was cut off behind it; None for what has none: the check file.header says why."""
     try:
         return headers.read(file)
     except HeaderError:
-        return None  # the check file.header says why
+        file.seek(0)
+    try:
+        return headers.read_alone(file.read(headers.MAX_HEADER_BYTES))
+    except HeaderError:
+        return None
 
 
 def _is_nemo(file: BinaryIO) -> bool:

@@ -1,42 +1,140 @@
-"""Reads the first facts of a GGUF file, as far as they tell an adapter from a model; tensors are not looked at."""
+"""Reads the facts and the tensors' names, shapes and places of a GGUF file; what they mean is not here."""
 
 from __future__ import annotations
 
+import math
 import struct
+from contextlib import suppress
+from dataclasses import dataclass, field
 from typing import BinaryIO
 
+from dovetail.adapters.header import TensorInfo
+
 MAGIC = b"GGUF"
-MAX_FACTS = 64
+MAX_FACTS = 512
+MAX_TENSORS = 20_000
 MAX_TEXT = 4096
+MAX_LIST_BYTES = 64 * 2**20  # a vocabulary may stand among the facts
 TEXT, LIST = 8, 9
 WIDTHS = {0: 1, 1: 1, 2: 2, 3: 2, 4: 4, 5: 4, 6: 4, 7: 1, 10: 8, 11: 8, 12: 8}  # bytes of a value, by its type
+NUMBERS = {4: "<I", 5: "<i", 6: "<f", 10: "<Q", 11: "<q", 12: "<d"}
+DTYPES = {0: "F32", 1: "F16", 24: "I8", 25: "I16", 26: "I32", 27: "I64", 28: "F64", 30: "BF16"}  # ggml.h, ggml_type
+BYTES = {"F32": 4, "F16": 2, "BF16": 2, "F64": 8, "I8": 1, "I16": 2, "I32": 4, "I64": 8}
+ALIGNMENT = 32
+
+
+class GgufError(ValueError):
+    """The file is no GGUF that can be read to the end of its header."""
+
+
+@dataclass(slots=True)
+class Gguf:
+    """`texts` and `numbers` are facts by key; `tensors` have shapes as torch has them, the widest step first.
+
+    `packed` are the names of tensors in a type of several values a block, whose values are not looked at.
+    """
+
+    texts: dict[str, str] = field(default_factory=dict)
+    numbers: dict[str, float] = field(default_factory=dict)
+    tensors: dict[str, TensorInfo] = field(default_factory=dict)
+    packed: list[str] = field(default_factory=list)
 
 
 def read(file: BinaryIO) -> dict[str, str]:
-    """The texts among the first facts, by key; empty for what is no GGUF. What comes after a list is not read.
+    """The texts among the facts, up to the first list, as far as they can be read; empty for what is no GGUF."""
+    found = Gguf()
+    with suppress(GgufError, struct.error):  # what was read so far is all that is known
+        _facts(file, found, lists=False)
+    return found.texts
+
+
+def read_whole(file: BinaryIO) -> Gguf:
+    """Facts and tensors. Raises `GgufError`.
 
     Format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md, versions 2 and 3, little-endian.
     """
+    found = Gguf()
+    try:
+        count = _facts(file, found)
+        if count > MAX_TENSORS:
+            raise GgufError(f"{count:,} tensors are more than the {MAX_TENSORS:,} allowed")
+        entries = [_entry(file) for _ in range(count)]
+    except struct.error as problem:
+        raise GgufError("it ends before its header does") from problem
+    alignment = int(found.numbers.get("general.alignment", ALIGNMENT))
+    if not 1 <= alignment <= 1 << 16:
+        raise GgufError(f"an alignment of {alignment:,} bytes")
+    start = -(-file.tell() // alignment) * alignment
+    _place(file, found, entries, start)
+    return found
+
+
+def _facts(file: BinaryIO, found: Gguf, *, lists: bool = True) -> int:
+    """Reads the facts and returns the number of tensors."""
     start = file.read(24)
     if start[:4] != MAGIC or len(start) < 24:
-        return {}
-    found: dict[str, str] = {}
-    try:
-        for _ in range(min(MAX_FACTS, struct.unpack("<Q", start[16:24])[0])):
-            key, (kind,) = _text(file), struct.unpack("<I", file.read(4))
-            if kind == TEXT:
-                found[key] = _text(file)
-            elif kind in WIDTHS:
-                file.read(WIDTHS[kind])
-            else:
-                break
-    except (struct.error, ValueError):
-        pass  # what was read so far is all that is known
-    return found
+        raise GgufError("it does not begin as GGUF does")
+    tensors, facts = struct.unpack("<QQ", start[8:24])
+    if facts > MAX_FACTS:
+        raise GgufError(f"{facts:,} facts are more than the {MAX_FACTS:,} allowed")
+    for _ in range(facts):
+        key, (kind,) = _text(file), struct.unpack("<I", file.read(4))
+        if kind == TEXT:
+            found.texts[key] = _text(file)
+        elif kind in NUMBERS:
+            found.numbers[key] = float(struct.unpack(NUMBERS[kind], file.read(WIDTHS[kind]))[0])
+        elif kind == LIST and not lists:
+            raise GgufError("a list, which may be long")
+        else:
+            _skip(file, kind)
+    return int(tensors)
+
+
+def _skip(file: BinaryIO, kind: int) -> None:
+    if kind in WIDTHS:
+        file.seek(WIDTHS[kind], 1)
+        return
+    if kind != LIST:
+        raise GgufError(f"a fact of the unknown type {kind}")
+    inner, count = struct.unpack("<IQ", file.read(12))
+    if inner in WIDTHS and count * WIDTHS[inner] <= MAX_LIST_BYTES:
+        file.seek(count * WIDTHS[inner], 1)
+    elif inner == TEXT and count <= MAX_LIST_BYTES // 8:
+        for _ in range(count):
+            _text(file)
+    else:
+        raise GgufError(f"a list of {count:,} values of type {inner}")
+
+
+def _entry(file: BinaryIO) -> tuple[str, tuple[int, ...], int, int]:
+    name, (dimensions,) = _text(file), struct.unpack("<I", file.read(4))
+    if not 1 <= dimensions <= 4:
+        raise GgufError(f"{name[:80]} has {dimensions:,} dimensions")
+    shape = struct.unpack(f"<{dimensions}Q", file.read(8 * dimensions))
+    kind, offset = struct.unpack("<IQ", file.read(12))
+    if not all(1 <= size < 2**48 for size in shape):
+        raise GgufError(f"{name[:80]} has the shape {shape}")
+    return name, tuple(reversed(shape)), kind, offset
+
+
+def _place(file: BinaryIO, found: Gguf, entries: list[tuple[str, tuple[int, ...], int, int]], start: int) -> None:
+    size = file.seek(0, 2)
+    for name, shape, kind, offset in entries:
+        dtype = DTYPES.get(kind, "")
+        at = start + offset
+        end = at + math.prod(shape) * BYTES[dtype] if dtype else at
+        if name in found.tensors or end > size or at > size:
+            raise GgufError(f"{name[:80]} is there twice, or ends at byte {end:,} of {size:,}")
+        found.tensors[name] = TensorInfo(dtype or "PACKED", shape, at, end)
+        if not dtype:
+            found.packed.append(name)
 
 
 def _text(file: BinaryIO) -> str:
     (length,) = struct.unpack("<Q", file.read(8))
     if length > MAX_TEXT:
-        raise ValueError(f"a text of {length:,} bytes")
-    return file.read(length).decode("utf-8", "replace")
+        raise GgufError(f"a text of {length:,} bytes")
+    raw = file.read(length)
+    if len(raw) < length:
+        raise GgufError("it ends within a text")
+    return raw.decode("utf-8", "replace")

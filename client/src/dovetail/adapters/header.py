@@ -12,9 +12,15 @@ from typing import BinaryIO
 Opener = Callable[[], BinaryIO]
 
 MAX_HEADER_BYTES = 4 * 2**20
-MAX_METADATA_BYTES = 64 * 2**10
+MAX_METADATA_BYTES = 2 * 2**20  # image trainers write the tags of every picture into it
 MAX_TENSORS = 20_000
 MAX_DIMENSIONS = 4
+SCALARS = (
+    "alpha",
+    "scalar",
+    "on_input",
+    "constraint",
+)  # parts of image adapters that are one number, without a dimension
 NAME = re.compile(r"[A-Za-z0-9_.,\-]{1,256}")  # the name of an AdapterFusion lists its adapters with commas
 BYTES_PER_VALUE = {
     "F64": 8, "F32": 4, "F16": 2, "BF16": 2, "F8_E4M3": 1, "F8_E5M2": 1,
@@ -134,7 +140,8 @@ def _tensor(name: str, entry: object, start: int) -> TensorInfo:
     dtype, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
     if not isinstance(dtype, str) or dtype not in BYTES_PER_VALUE:
         raise HeaderError(f"{name} has the unknown dtype {str(dtype)[:20]!r}")
-    if not _sizes(shape, least=1) or not 1 <= len(shape) <= MAX_DIMENSIONS:
+    least = 0 if name.endswith(SCALARS) else 1
+    if not _sizes(shape, least=1) or not least <= len(shape) <= MAX_DIMENSIONS:
         raise HeaderError(f"{name} needs 1 to {MAX_DIMENSIONS} dimensions, each of at least 1")
     if not _sizes(offsets, least=0) or len(offsets) != 2:
         raise HeaderError(f"{name} has offsets that are not two whole numbers")

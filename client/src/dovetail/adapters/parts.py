@@ -1,0 +1,122 @@
+"""The tensors of formats that no engine here runs, sorted into modules and the parts of each; what is right is checked
+in `foreign`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from dovetail.adapters.header import TensorInfo
+
+# How each format calls the parts of a module: the path of the module, a dot, and one of these.
+KOHYA = r"(?:lora_down|lora_up|lora_mid)\.weight|alpha|dora_scale|diff|diff_b|reg_reg|scalar"
+LYCORIS = (
+    r"hada_w[12]_[ab]|hada_t[12]|lokr_w[12](?:_[ab])?|lokr_t2|weight|on_input|oft_blocks|oft_diag|rescale"
+    r"|[abcd][12]?\.weight|bm\.weight|w_norm|b_norm|dora_scale|constraint|lambda_layer"
+)
+PARTS = {
+    "kohya": re.compile(rf"(.+?)\.({KOHYA}|{LYCORIS})"),
+    "lycoris": re.compile(rf"(.+?)\.({KOHYA}|{LYCORIS})"),
+    "diffusers": re.compile(
+        r"(.+?)[._](lora_[AB](?:\.default)?\.weight|lora_magnitude_vector(?:\.default)?(?:\.weight)?|lora_[AB]\.bias"
+        r"|lora\.(?:down|up)\.weight|lora\.(?:down|up)\.bias|lora_linear_layer\.(?:down|up)\.weight|lora\.alpha|alpha)"
+    ),
+    "mlx": re.compile(r"(.+)\.(lora_[ab]|m|scale)"),
+    "gguf": re.compile(r"(.+)\.weight\.(lora_[ab])"),
+    "loralib": re.compile(r"(.+)\.(lora_[AB])"),
+}
+DOWN = re.compile(r"lora_down\.weight|lora_A(?:\.default)?(?:\.weight)?|lora(?:_linear_layer)?\.down\.weight|lora_a")
+UP = re.compile(r"lora_up\.weight|lora_B(?:\.default)?(?:\.weight)?|lora(?:_linear_layer)?\.up\.weight|lora_b")
+# Every part of one of these needs the others: "w1" stands for the whole matrix or for its two factors.
+WHOLE = {
+    "hada": ({"hada_w1_a"}, {"hada_w1_b"}, {"hada_w2_a"}, {"hada_w2_b"}),
+    "lokr": ({"lokr_w1", "lokr_w1_a"}, {"lokr_w1", "lokr_w1_b"}, {"lokr_w2", "lokr_w2_a"}, {"lokr_w2", "lokr_w2_b"}),
+}
+EFFECT = re.compile(rf"{UP.pattern}|hada_w2_b|lokr_w2(?:_b)?|diff|weight|oft_blocks|oft_diag")
+
+
+@dataclass(slots=True)
+class Pair:
+    """What a file has of one module, by part: the names of the parts are the format's own."""
+
+    parts: dict[str, tuple[str, TensorInfo]] = field(default_factory=dict)
+
+    def side(self, pattern: re.Pattern[str]) -> tuple[str, TensorInfo] | None:
+        return next((found for part, found in self.parts.items() if pattern.fullmatch(part)), None)
+
+    @property
+    def down(self) -> tuple[str, TensorInfo] | None:
+        """Name and tensor of the matrix that leads into the low rank."""
+        return self.side(DOWN)
+
+    @property
+    def up(self) -> tuple[str, TensorInfo] | None:
+        return self.side(UP)
+
+    @property
+    def lacking(self) -> list[str]:
+        """The parts that are not here though others of theirs are."""
+        if bool(self.down) != bool(self.up):
+            return ["the other half"]
+        for prefix, wanted in WHOLE.items():
+            if any(part.startswith(f"{prefix}_w") for part in self.parts):
+                return [min(choice, key=len) for choice in wanted if not choice & self.parts.keys()]
+        return []
+
+
+@dataclass(slots=True)
+class Parts:
+    modules: dict[str, Pair] = field(default_factory=dict)
+    others: list[str] = field(default_factory=list)  # names that no part of this format has
+
+
+def sort_parts(family: str, tensors: Mapping[str, TensorInfo]) -> Parts:
+    """Which tensor is which part of which module."""
+    found, pattern = Parts(), PARTS[family]
+    for name, tensor in tensors.items():
+        if match := pattern.fullmatch(name):
+            found.modules.setdefault(match[1], Pair()).parts[match[2]] = (name, tensor)
+        else:
+            found.others.append(name)
+    return found
+
+
+def ranks_of(family: str, pair: Pair) -> tuple[int, int] | None:
+    """The rank that either half of a LoRA has; None where it has not two. MLX multiplies from the other side."""
+    if pair.down is None or pair.up is None or min(len(pair.down[1].shape), len(pair.up[1].shape)) < 2:
+        return None
+    down, up = pair.down[1].shape, pair.up[1].shape
+    return (down[-1], up[-2]) if family == "mlx" else (down[0], up[1])
+
+
+def widths_of(family: str, pair: Pair) -> tuple[int, int] | None:
+    """Inputs and outputs of the module that a LoRA is for; None where it is no pair of matrices."""
+    if ranks_of(family, pair) is None or pair.down is None or pair.up is None:
+        return None
+    down, up = pair.down[1].shape, pair.up[1].shape
+    if len(down) != 2 or len(up) != 2:
+        return None
+    return (down[0], up[1]) if family == "mlx" else (down[1], up[0])
+
+
+# --- names of the base -----------------------------------------------------------------------------------------------
+GGML = {  # gguf-py, tensor_mapping.py: what the family of llama calls its modules
+    "attn_q": "self_attn.q_proj", "attn_k": "self_attn.k_proj", "attn_v": "self_attn.v_proj",
+    "attn_output": "self_attn.o_proj", "ffn_gate": "mlp.gate_proj", "ffn_up": "mlp.up_proj",
+    "ffn_down": "mlp.down_proj",
+}  # fmt: skip
+GGML_BLOCK = re.compile(r"blk\.(\d+)\.(\w+)")
+LLAMAS = ("llama", "mistral", "qwen2", "qwen3", "gemma", "gemma2")
+
+
+def path_in_base(family: str, module: str, architecture: str = "") -> str | None:
+    """What transformers calls a module that this format names; None where nobody can tell."""
+    if family in ("mlx", "loralib"):
+        return None if ".switch_mlp." in module else module
+    if family != "gguf" or architecture not in LLAMAS:
+        return None
+    if module == "output":
+        return "lm_head"
+    match = GGML_BLOCK.fullmatch(module)
+    return f"model.layers.{match[1]}.{GGML[match[2]]}" if match and match[2] in GGML else None
