@@ -389,7 +389,9 @@ SABOTEURS: dict[str, tuple[str, Saboteur]] = {
     "a config nested without end": ("config.invalid", raw_config(b'{"a":' * 50_000)),
     "a rank in words": ("config.invalid", config(r="eight")),
     "an unknown method": ("config.kind", config(peft_type="TELEPATHY")),
-    "a method that is not proven here": ("config.kind", config(peft_type="LOHA")),
+    "a method that is not proven here": ("config.kind", config(peft_type="ADAMSS")),
+    "a mixture of other adapters": ("config.fetch", config(peft_type="XLORA", adapters={"1": "evil/adapter"})),
+    "a mixture that does not say of what": ("config.fetch", config(peft_type="XLORA")),
     "a variant that is not proven here": ("config.kind", config(use_qalora=True)),
     "a config of the adapters library": ("config.invalid", raw_config(b'{"config": {}, "model_class": "BertModel"}')),
     "a config of MLX": (

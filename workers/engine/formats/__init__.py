@@ -1,31 +1,78 @@
-"""How each method's clean config is written: from an allow-list, so that no uploaded config ever reaches a loader."""
+"""How a clean config is written: from an allow-list, so that no uploaded config ever reaches a loader."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
 from typing import Any
 
+from dovetail.adapters.fit import places
 from dovetail.adapters.folder import Folder
-from workers.engine.formats import ia3, lora, prompts
+from dovetail.adapters.kind import SELECTING, Kind
+from dovetail.adapters.methods.lora import module_of_mask
+from dovetail.adapters.selection import PatternTable, Selection
 
-FORMATS: dict[str, Callable[[Folder], dict[str, Any]]] = {
-    "LORA": lora.clean,
-    "IA3": ia3.clean,
-    "PROMPT_TUNING": prompts.clean_prompt_tuning,
-    "P_TUNING": prompts.clean_p_tuning,
-    "PREFIX_TUNING": prompts.clean_prefix_tuning,
-}
+# How PEFT has to be told of one module so that it means this one alone, for each way in which it asks a table.
+KEYS = {"named": "^{}", "found": "^{}$"}
 
 
 def clean(folder: Folder) -> dict[str, Any]:
-    """The config a loader gets. The static checks have passed: types and bounds hold."""
-    config = folder.config
-    peft_type = str(config["peft_type"])
+    """The config a loader gets. The static checks have passed: types and bounds hold.
+
+    Modules and their numbers are spelled out; no pattern of a stranger is left.
+    """
+    config, kind = folder.config, folder.kind
+    assert kind is not None
+    modules = _modules(folder, kind)
+    spelled = SELECTING | kind.tables.keys()
+    taken = {key: config[key] for key in kind.keys if key not in spelled and config.get(key) is not None}
     return {
-        "peft_type": peft_type,
+        **taken,
+        **{key: _exceptions(folder, kind, key, modules) for key in kind.tables if config.get(key)},
+        **_targets(folder, kind, modules),
+        **kind.fixed,
+        "peft_type": kind.peft_type,
         "task_type": config.get("task_type"),
         "base_model_name_or_path": folder.base_id,
-        "inference_mode": True,
+        "inference_mode": kind.peft_type != "ADAPTION_PROMPT",  # which has no such mode
         "modules_to_save": config.get("modules_to_save") or None,
-        **FORMATS[peft_type](folder),
     }
+
+
+def _modules(folder: Folder, kind: Kind) -> list[str]:
+    """The modules by their paths: those in the file, or those of the base where nothing in the file names them."""
+    if folder.layout.modules or folder.base is None:
+        return sorted(folder.layout.modules)
+    return [place.path for place in places(folder.config, kind, folder.base.manifest)]
+
+
+def _targets(folder: Folder, kind: Kind, modules: list[str]) -> dict[str, Any]:
+    if kind.is_prompt:
+        return {}
+    if kind.peft_type == "ADAPTION_PROMPT":
+        return {"target_modules": folder.config.get("target_modules")}
+    found: dict[str, Any] = {"target_modules": modules}
+    if kind.asks_feedforward:
+        selection = Selection(folder.config)
+        found["feedforward_modules"] = [module for module in modules if selection.is_feedforward(module)]
+    if kind.peft_type == "LORA":
+        found["ensure_weight_tying"] = folder.config.get("ensure_weight_tying") is True
+    if kind.peft_type == "ADALORA":
+        found["rank_pattern"] = _masks(folder.config.get("rank_pattern"), modules)
+    return found
+
+
+def _exceptions(folder: Folder, kind: Kind, key: str, modules: list[str]) -> dict[str, float]:
+    """Whole paths of the modules whose number is not the default."""
+    how, number = kind.tables[key]
+    numbers, default = PatternTable(folder.config.get(key), how), kind.numbers(folder.config).get(number, -1)
+    found = {module: numbers.get(module, default) for module in modules}
+    told = KEYS.get(how)
+    return {
+        told.format(re.escape(module)) if told else module: value for module, value in found.items() if value != default
+    }
+
+
+def _masks(table: object, modules: list[str]) -> dict[str, list[bool]] | None:
+    """AdaLoRA's own form of key, without the name of the adapter that trained it."""
+    masks = {module_of_mask(name): mask for name, mask in table.items()} if isinstance(table, dict) else {}
+    return {f"{module}.lora_E": masks[module] for module in modules if module in masks} or None

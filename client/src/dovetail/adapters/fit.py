@@ -6,11 +6,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from dovetail.adapters import config as configs
-from dovetail.adapters.kinds import Kind
+from dovetail.adapters.kind import LINEAR, Kind, Place, Shape
+from dovetail.adapters.methods.prompts import PROMPT
 from dovetail.adapters.selection import PatternTable, Selection
 
-Shape = tuple[int, ...] | None  # None: any shape
-LINEAR = ("linear", "conv1d")
+__all__ = ["PREFIXES", "TOKENS", "Manifest", "Module", "Shape", "expected", "places"]
+
+PREFIXES = ("PREFIX_TUNING", "CARTRIDGE")
 TOKENS = "token_adapter.trainable_tokens_delta"
 
 
@@ -41,19 +43,30 @@ def expected(config: configs.Config, kind: Kind, manifest: Manifest, rows: int =
     `rows` is the size of a vocabulary that grew; the base is given that many before the adapter is loaded.
     """
     manifest = _grown(manifest, rows)
-    selection = Selection(config)
-    found = dict(_saved(selection, kind, manifest))
+    found = dict(_saved(Selection(config), kind, manifest))
     if kind.is_prompt:
-        found["prompt_embeddings"] = _prompt(config, kind, manifest)
-        return found
+        return found | _prompt(config, kind, manifest)
     found.update(_tokens(config, kind, manifest))
-    own = _ia3 if kind.peft_type == "IA3" else _lora
-    ranks = PatternTable(config.get("rank_pattern"))
+    every = places(config, kind, manifest)
+    for place in every:
+        for parameter, shape in kind.shapes(place, every).items():
+            found[f"{kind.prefix}{place.path}.{parameter}"] = shape
+    return found | dict(kind.shared(kind.numbers(config), every) if kind.shared and every else {})
+
+
+def places(config: configs.Config, kind: Kind, manifest: Manifest) -> list[Place]:
+    """The modules of the base that the method wraps, in the order of the base."""
+    selection, numbers = Selection(config), kind.numbers(config)
+    tables = {key: (PatternTable(config.get(key), how), number) for key, (how, number) in kind.tables.items()}
+    found = []
     for path, module in manifest.modules.items():
-        if module.kind != "other" and _picked(selection, path, module, manifest):
-            for parameter, shape in own(config, selection, ranks, path, module):
-                found[f"{kind.prefix}{path}.{parameter}"] = shape
-    return found
+        if module.kind in kind.wraps and _picked(selection, path, module, manifest):
+            own = {number: table.get(path, numbers.get(number, 0)) for table, number in tables.values()}
+            sides = {"in": module.inputs, "out": module.outputs, "width": manifest.width}
+            if kind.asks_feedforward:
+                own["is_feedforward"] = selection.is_feedforward(path)
+            found.append(Place(path, module.kind, {**numbers, **own, **sides}, module.parameters))
+    return found[-kind.last(numbers) :] if kind.last else found
 
 
 def _grown(manifest: Manifest, rows: int) -> Manifest:
@@ -86,33 +99,19 @@ def _picked(selection: Selection, path: str, module: Module, manifest: Manifest)
     return selection.picks(path)
 
 
-def _lora(
-    config: configs.Config, _: Selection, ranks: PatternTable, path: str, module: Module
-) -> Iterator[tuple[str, Shape]]:
-    rank = int(ranks.get(path, configs.whole(config, "r") or 8))
-    is_embedding, is_plain = module.kind == "embedding", module.kind in LINEAR
-    name = "lora_embedding_{}" if is_embedding else "lora_{}.weight"
-    yield name.format("A"), (rank, module.inputs) if is_plain or is_embedding else None
-    yield name.format("B"), (module.outputs, rank) if is_plain or is_embedding else None
-    if config.get("use_dora"):
-        yield "lora_magnitude_vector", (module.outputs,) if is_plain else None
-    if config.get("lora_bias") and not is_embedding:
-        yield "lora_B.bias", (module.outputs,)
-
-
-def _ia3(
-    _: configs.Config, selection: Selection, __: PatternTable, path: str, module: Module
-) -> Iterator[tuple[str, Shape]]:
-    shape: Shape = (1, module.inputs) if selection.is_feedforward(path) else (module.outputs, 1)
-    yield "ia3_l", shape if module.kind in LINEAR else None
-
-
-def _prompt(config: configs.Config, kind: Kind, manifest: Manifest) -> Shape:
-    tokens = configs.whole(config, "num_virtual_tokens") or 0
-    if kind.peft_type == "PREFIX_TUNING":
-        return (tokens, manifest.prefix_width) if manifest.prefix_width else None
+def _prompt(config: configs.Config, kind: Kind, manifest: Manifest) -> dict[str, Shape]:
+    named = config.get("cpt_token_ids")  # CPT counts its own tokens
+    tokens = len(named) if isinstance(named, list) else configs.whole(config, "num_virtual_tokens") or 0
+    if kind.peft_type in PREFIXES:
+        return {PROMPT: (tokens, manifest.prefix_width) if manifest.prefix_width else None}
     twice = 2 if config.get("task_type") == "SEQ_2_SEQ_LM" else 1
-    return (tokens * (configs.whole(config, "num_transformer_submodules") or twice), manifest.width)
+    length = tokens * (configs.whole(config, "num_transformer_submodules") or twice)
+    found: dict[str, Shape] = {PROMPT: (length, manifest.width)}
+    if kind.peft_type == "MULTITASK_PROMPT_TUNING":
+        numbers = kind.numbers(config)
+        found["prefix_task_cols"] = (numbers["num_tasks"], length, numbers["num_ranks"])
+        found["prefix_task_rows"] = (numbers["num_tasks"], numbers["num_ranks"], manifest.width)
+    return found
 
 
 def _saved(selection: Selection, kind: Kind, manifest: Manifest) -> Iterator[tuple[str, Shape]]:

@@ -9,7 +9,7 @@ from dovetail.adapters import config as configs
 from dovetail.adapters.findings import some
 from dovetail.adapters.fit import Shape, expected
 from dovetail.adapters.header import Header
-from dovetail.adapters.kinds import KINDS, Kind, task_of
+from dovetail.adapters.kinds import Kind, kind_of, task_of
 from dovetail.adapters.layout import Layout, sort_tensors
 from dovetail.adapters.shapes import Shapes
 
@@ -70,13 +70,13 @@ class Adapter:
 
     def __init__(self, config: configs.Config, header: Header) -> None:
         """Raises `NotComputable` for a method whose tensors are not known here."""
-        kind = next((kind for kind in KINDS if kind.peft_type == config.get("peft_type")), None)
+        kind = kind_of(config)
         if kind is None:
             method = str(config.get("peft_type") or "")[:40]
             raise NotComputable(
                 f"Which tensors {method} needs is not known here." if method else "It is no adapter of PEFT."
             )
-        unproven = [key for key in kind.unproven if config.get(key)]
+        unproven = [one.key for one in kind.unproven if one.holds(config)]
         if unproven:
             raise NotComputable(f"Which tensors {some(unproven)} needs is not known here.")
         self.config, self.header, self.kind = config, header, kind
@@ -96,7 +96,7 @@ class Adapter:
         manifest = shapes.for_labels(layout.labels)
         wanted: dict[str, Shape] = expected(self.config, kind, manifest, layout.rows)
         missing = wanted.keys() - there.keys()
-        beyond = there.keys() - wanted.keys() - layout.at_home(kind, manifest)
+        beyond = there.keys() - wanted.keys() - layout.at_home(kind, manifest).keys()
         replaced = [name for name in layout.base if name in beyond]
         wrong = tuple(
             Wrong(name, there[name].shape, shape)

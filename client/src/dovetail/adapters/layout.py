@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from dovetail.adapters.config import Config
 from dovetail.adapters.fit import TOKENS, Manifest
 from dovetail.adapters.header import Header, TensorInfo
-from dovetail.adapters.kinds import Kind
+from dovetail.adapters.kinds import KINDS, Kind
 from dovetail.adapters.selection import Selection
 
 PROMPT = "prompt_embeddings"
@@ -17,7 +17,7 @@ EMBEDDINGS = ("embed_tokens", "lm_head", "wte", "word_embeddings", "shared", "em
 # write the second over the embedding of the base.
 HEAD_COPIES = (".modules_to_save.bias", ".original_module.bias")
 TABLE_COPY, TABLE_OF_BASE = ".modules_to_save.weight", ".original_module.weight"
-HEAD_ENDS = ("classifier.weight", "score.weight", "out_proj.weight", "qa_outputs.weight")
+HEAD_ENDS = (".classifier.weight", ".score.weight", ".out_proj.weight", ".qa_outputs.weight")
 WRAPPERS = ("base_layer", "modules_to_save", "original_module")
 
 Tensors = dict[str, TensorInfo]
@@ -28,7 +28,7 @@ class Layout:
     """`modules` maps a module's path to its adapter parameters; every other field maps whole tensor names."""
 
     modules: dict[str, Tensors] = field(default_factory=dict)
-    prompt: TensorInfo | None = None
+    shared: Tensors = field(default_factory=dict)  # the method's tensors that belong to no module, such as a prompt
     saved: Tensors = field(default_factory=dict)  # modules_to_save, heads among them
     tokens: Tensors = field(default_factory=dict)  # trained rows of single tokens
     embeddings: Tensors = field(default_factory=dict)  # whole embedding tables of the base
@@ -39,15 +39,20 @@ class Layout:
     unused: Tensors = field(default_factory=dict)  # what a loader would drop without a word
 
     @property
+    def prompt(self) -> TensorInfo | None:
+        return self.shared.get(PROMPT)
+
+    @property
     def rows(self) -> int:
         """How many rows the embeddings in the file have, 0 when there are none."""
         whole = {**self.saved, **self.embeddings}
         return max((t.shape[0] for name, t in whole.items() if _embedding_name(name) in EMBEDDINGS), default=0)
 
-    def at_home(self, kind: Kind, manifest: Manifest) -> set[str]:
-        """The biases and embeddings, beside what the config asks for, that are parameters of this base."""
-        beside = {**self.biases, **self.embeddings, **self.tied, **self.copies}
-        return {name for name in beside if _has(manifest, name.removeprefix(kind.prefix))}
+    def at_home(self, kind: Kind, manifest: Manifest) -> dict[str, tuple[int, ...]]:
+        """The biases and embeddings, beside what the config asks for, that this base has, with its shapes."""
+        beside = (*self.biases, *self.embeddings, *self.tied, *self.copies)
+        found = {name: _own_shape(manifest, name.removeprefix(kind.prefix)) for name in beside}
+        return {name: shape for name, shape in found.items() if shape is not None}
 
     @property
     def labels(self) -> int | None:
@@ -62,18 +67,18 @@ def _embedding_name(tensor: str) -> str:
     return parts[-1] if parts else ""
 
 
-def _has(manifest: Manifest, path: str) -> bool:
-    """Whether a parameter, by the path that PEFT's wrappers give it, is one of the base's."""
+def _own_shape(manifest: Manifest, path: str) -> tuple[int, ...] | None:
+    """The shape of a parameter of the base, by the path that PEFT's wrappers give it; None where it is none."""
     *parts, parameter = (part for part in path.split(".") if part not in WRAPPERS)
     module = manifest.modules.get(".".join(parts))
-    return module is not None and parameter in module.parameters
+    return module.parameters.get(parameter) if module is not None else None
 
 
 def sort_tensors(header: Header, config: Config, kind: Kind) -> Layout:
     found, selection = Layout(), Selection(config)
     for name, tensor in header.tensors.items():
-        if kind.is_prompt and name == PROMPT:
-            found.prompt = tensor
+        if kind.is_shared(name):
+            found.shared[name] = tensor
         elif not name.startswith(kind.prefix):
             found.unused[name] = tensor
         else:
@@ -113,7 +118,7 @@ def _table_of(found: Layout, path: str, config: Config, selection: Selection) ->
 
 def _may_change_bias(module: str, config: Config, selection: Selection) -> bool:
     """Raises `PatternError`, as the selection does."""
-    if config.get("bias") != "lora_only":
+    if not str(config.get("bias")).endswith("_only"):
         return config.get("bias") == "all"
     return selection.picks(module.removesuffix(".base_layer"))
 
@@ -126,8 +131,11 @@ def _split(path: str, kind: Kind) -> tuple[str, str]:
     return path.rpartition(".")[0], ""
 
 
+# The first part of every parameter of every method; "weight" and the like are no sign of one.
+SIGNS = frozenset(name.split(".")[0] for kind in KINDS for name in kind.parameters)
+BEGINNINGS = ("lora_", "ia3_", "hada_", "lokr_", "vera_", "oft_", "boft_")
+
+
 def _looks_adapted(path: str) -> bool:
     """Parameters of a method the config does not name: loaders look for them nowhere."""
-    return any(
-        part.startswith(("lora_", "ia3_", "hada_", "lokr_", "vera_", "oft_", "boft_")) for part in path.split(".")
-    )
+    return any(part in SIGNS or part.startswith(BEGINNINGS) for part in path.split("."))

@@ -7,11 +7,12 @@ from collections.abc import Mapping
 from functools import cached_property
 
 from dovetail.adapters import config as configs
-from dovetail.adapters.kinds import HEADS
+from dovetail.adapters.kinds import HEADS, placing
 from dovetail.adapters.patterns import STEPS, Pattern, PatternError
 
 MAX_PATTERNS = 256
 ALL_LINEAR = "all-linear"
+FORMS = {"named": r"(.*\.)?({})$", "ending": r".*\.{}$", "found": r"(?:.*?)(?:{})"}
 PLAIN = re.compile(r"[A-Za-z0-9_.\-]+")  # of our own making and linear; a stranger's pattern never reaches `re`
 
 
@@ -37,7 +38,7 @@ class Selection:
     """Raises `PatternError` at first use when a pattern of the config cannot be matched in bounded time."""
 
     def __init__(self, config: configs.Config) -> None:
-        self._config = config
+        self._config = placing(config)
         self.saved = (*configs.names(config, "modules_to_save"), *HEADS.get(str(config.get("task_type")), ()))
 
     @property
@@ -68,18 +69,27 @@ class Selection:
         return self._excluded.pattern is not None or self._excluded.match(name)
 
     def picks(self, module: str) -> bool:
-        if self.is_saved(module) or self._excluded.match(module):
+        if self._is_kept_from(module) or self._excluded.match(module):
             return False
         if self.is_all_linear or self.is_open:
             return True
         return self.targets.match(module) and (self.targets.pattern is not None or self._in_layers(module))
 
-    def is_saved(self, module: str) -> bool:
-        """Whether a module, or one it is part of, is saved whole."""
-        if not self.saved:
-            return False
+    def _is_kept_from(self, module: str) -> bool:
+        """Whether PEFT puts no adapter here, because the module is saved whole (check_target_module_exists)."""
         parts = f".{module}."
         return any(f".{name}." in parts for name in self.saved)
+
+    def is_saved(self, module: str) -> bool:
+        """Whether a module, or one it is part of, is saved whole.
+
+        PEFT looks at the end of the path alone (_set_trainable): "classifier" is DistilBERT's pre_classifier too, and
+        "norm" every post_attention_layernorm.
+        """
+        if not module.endswith(self.saved) and not any(f"{name}." in module for name in self.saved):
+            return False
+        parts = module.split(".")
+        return any(".".join(parts[:at]).endswith(self.saved) for at in range(1, len(parts) + 1))
 
     def is_feedforward(self, module: str) -> bool:
         if isinstance(self._feedforward, Pattern):
@@ -115,17 +125,19 @@ class PatternTable:
     """`rank_pattern` or `alpha_pattern`: the first key that matches the end of a module's path gives the number.
 
     First in the order of the file, as PEFT asks them (utils/other.py, get_pattern_key), not the one that says most.
+    Some methods ask in their own way: "ending" wants something before the key, else the whole path itself (C3A,
+    FourierFT), "found" takes a match anywhere (OSF).
     """
 
-    def __init__(self, value: object) -> None:
+    def __init__(self, value: object, how: str = "named") -> None:
         table: Mapping[str, float] = value if isinstance(value, dict) else {}
-        self._numbers = list(table.values())
-        self._plain = {key: at for at, key in enumerate(table) if PLAIN.fullmatch(key)}
+        self._numbers, self._whole = list(table.values()), dict(table) if how == "ending" else {}
+        self._plain = {key: at for at, key in enumerate(table) if how == "named" and PLAIN.fullmatch(key)}
         odd = [(at, key) for at, key in enumerate(table) if key not in self._plain]
         if len(odd) > MAX_PATTERNS:
             raise PatternError(f"it holds {len(odd):,} patterns, more than the {MAX_PATTERNS} allowed")
         share = STEPS // max(1, len(odd))  # one budget for the whole table, however many patterns there are
-        self._patterns = [(at, Pattern(rf"(.*\.)?({key})$", share)) for at, key in odd]
+        self._patterns = [(at, Pattern(FORMS[how].format(key), share)) for at, key in odd]
 
     def get(self, module: str, default: float) -> float:
         if not self._numbers:
@@ -133,7 +145,7 @@ class PatternTable:
         first = min((self._plain[end] for end in suffixes(module) if end in self._plain), default=len(self._numbers))
         earlier = (at for at, pattern in self._patterns if at < first and pattern.match(module))
         found = next(earlier, first)
-        return self._numbers[found] if found < len(self._numbers) else default
+        return self._numbers[found] if found < len(self._numbers) else self._whole.get(module, default)
 
 
 def suffixes(module: str) -> list[str]:

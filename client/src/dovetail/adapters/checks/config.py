@@ -8,14 +8,14 @@ from dovetail.adapters import config as configs
 from dovetail.adapters.description import foreign_format
 from dovetail.adapters.findings import Finding, failed, skipped, some, warned
 from dovetail.adapters.folder import Folder
-from dovetail.adapters.kinds import EVERYWHERE, KINDS
+from dovetail.adapters.kinds import EVERYWHERE, KINDS, Kind
 from dovetail.adapters.patterns import PatternError
 from dovetail.adapters.selection import PLAIN, PatternTable, Selection
 
 MAX_RANK = 1024
 MAX_VIRTUAL_TOKENS = 4096
 MAX_ENCODER = 16_384
-PATTERN_KEYS = ("target_modules", "exclude_modules", "feedforward_modules", "rank_pattern", "alpha_pattern")
+PATTERN_KEYS = ("target_modules", "exclude_modules", "feedforward_modules")
 SAMPLE = "model.layers.0.self_attn.q_proj"
 NAMING_KEYS = ("modules_to_save", "layers_pattern")
 LIBRARIES = ("transformers", "diffusers", "sentence_transformers", "lerobot", "megatron")
@@ -25,8 +25,14 @@ FETCHING = (
     "prompt_tuning_init_state_dict_path",
     "path_initial_model_for_weight_conversion",
 )
+FETCHERS = {"XLORA": "adapters", "SHADOW": "shadow_model"}  # methods that are nothing without what they fetch
 REPLACING_INITS = ("pissa", "olora", "corda", "loftq")
 AGAIN = "Save the adapter again with PeftModel.save_pretrained()"
+NOT_RUN = {
+    "XLORA": "it is a mixture of other adapters, which a loader would fetch by the paths in its config",
+    "SHADOW": "it runs beside a second model, which a loader would fetch by the name in its config",
+    "ADAMSS": "PEFT needs scikit-learn for it, to part the weights of the base into clusters anew at each load",
+}
 NAMES = {"adapters": "the adapters library", "mlx": "MLX", "unknown": "no format known here"}
 
 
@@ -83,6 +89,8 @@ def code(folder: Folder) -> str | Finding:
 def fetch(folder: Folder) -> str | Finding:
     config = folder.config
     culprits = [key for key in FETCHING if config.get(key)]
+    if config.get("peft_type") in FETCHERS:
+        culprits = culprits or [FETCHERS[str(config["peft_type"])]]
     tokenizer = config.get("tokenizer_name_or_path")
     if isinstance(tokenizer, str) and (tokenizer.startswith(("/", "~", ".", "\\")) or "://" in tokenizer):
         culprits.append("tokenizer_name_or_path")
@@ -116,12 +124,19 @@ def changes_base(folder: Folder) -> str | Finding:
             "Train with bias='none'.",
             key="bias",
         )
+    found = folder.kind
+    if found is not None and found.doubt and found.doubtful(config):
+        return warned(
+            f"{found.peft_type} is loaded with {found.doubt}: it may not be the same adapter everywhere.",
+            "Compare its outputs on the machine that will serve it; where the method can save them, save projections.",
+            key="peft_type",
+        )
     return "Loading it leaves the base as it is."
 
 
 def kind(folder: Folder) -> str | Finding:
     config, found = folder.config, folder.kind
-    proven = ", ".join(kind.peft_type for kind in KINDS)
+    proven = ", ".join(sorted(kind.peft_type for kind in KINDS))
     peft_type = configs.text(config, "peft_type")
     if peft_type is None:
         return failed(
@@ -129,17 +144,19 @@ def kind(folder: Folder) -> str | Finding:
             f"Push a PEFT adapter ({proven}).",
         )
     if found is None:
+        why = NOT_RUN.get(peft_type)
         return failed(
-            f"peft_type {peft_type[:40]!r} is not proven here so far.",
+            f"peft_type {peft_type[:40]!r} is not run here: {why}." if why
+            else f"peft_type {peft_type[:40]!r} is no method of PEFT that is known here.",
             f"Proven are {proven}.",
             peft_type=peft_type[:40],
-        )
-    unproven = sorted(key for key in found.unproven if config.get(key))
+        )  # fmt: skip
+    unproven = [one for one in found.unproven if one.holds(config)]
     if unproven:
         return failed(
-            f"{some(unproven)}: this variant of {found.peft_type} is not proven here so far.",
+            f"{unproven[0].key}: this variant of {found.peft_type} is not run here: {unproven[0].why}.",
             "Train without it.",
-            keys=unproven,
+            keys=[one.key for one in unproven],
         )
     return f"{found.peft_type} by PEFT."
 
@@ -152,12 +169,13 @@ def pattern(folder: Folder) -> str | Finding:
         for module in modules:
             selection.picks(module)
             selection.is_feedforward(module)
-        for key in ("rank_pattern", "alpha_pattern"):
-            table = PatternTable(config.get(key))
+        for key, (how, _) in (folder.kind.tables if folder.kind else {}).items():
+            table = PatternTable(config.get(key), how)
             for module in modules:
                 table.get(module, 0)
     except PatternError as error:
-        patterns = [key for key in PATTERN_KEYS if isinstance(config.get(key), str | dict)]
+        patterns = [key for key in (*PATTERN_KEYS, *(folder.kind.tables if folder.kind else ()))
+                    if isinstance(config.get(key), str | dict)]  # fmt: skip
         return failed(
             f"The pattern in {some(patterns) or 'layers_pattern'} cannot be matched safely: {error}.",
             "List the module names instead.",
@@ -181,11 +199,11 @@ def rank(folder: Folder) -> str | Finding:
     assert found is not None
     if found.is_prompt:
         return _prompt_length(folder)
-    if found.peft_type != "LORA":
+    if not found.ranked:
         return skipped(f"{found.peft_type} has no rank.")
     config = folder.config
     table = config.get("rank_pattern")
-    ranks = [configs.whole(config, "r") or 8, *(table.values() if isinstance(table, dict) else ())]
+    ranks = [found.numbers(config)["r"], *(table.values() if isinstance(table, dict) else ())]
     out = [rank for rank in ranks if not 1 <= rank <= MAX_RANK]
     if out:
         return failed(
@@ -193,29 +211,38 @@ def rank(folder: Folder) -> str | Finding:
             f"{AGAIN} after training with a usable rank.",
             rank=out[0],
         )
-    return _ranks_agree(folder, int(ranks[0]))
+    return _ranks_agree(folder, found, int(ranks[0]))
 
 
-def _ranks_agree(folder: Folder, rank: int) -> str | Finding:
+def _ranks_agree(folder: Folder, found: Kind, rank: int) -> str | Finding:
     table = PatternTable(folder.config.get("rank_pattern"))
     seen = set()
     for module, parameters in folder.layout.modules.items():
-        for parameter in ("lora_A.weight", "lora_embedding_A"):
-            if parameter in parameters:
-                found, wanted = parameters[parameter].shape[0], int(table.get(module, rank))
-                seen.add(found)
-                if found != wanted:
+        for parameter, (at, length) in ranked_sides(found).items():
+            shape = parameters[parameter].shape if parameter in parameters else ()
+            wanted = int(table.get(module, rank))
+            if len(shape) == length:
+                seen.add(shape[at])
+                if shape[at] != wanted:
                     return failed(
-                        f"{module}.{parameter} has rank {found}, but {configs.NAME} says {wanted}.",
+                        f"{module}.{parameter} has rank {shape[at]}, but {configs.NAME} says {wanted}.",
                         "Push the config and the weights of the same training run.",
-                        module=module, expected=wanted, found=found,
+                        module=module, expected=wanted, found=shape[at],
                     )  # fmt: skip
     return f"Rank {' and '.join(str(rank) for rank in sorted(seen)) or rank}, as the config says."
 
 
+def ranked_sides(kind: Kind) -> dict[str, tuple[int, int]]:
+    """Which side of a parameter is the rank, and how many sides the parameter has."""
+    words = {name: said.split() for name, said in kind.parameters.items()}
+    return {name: (said.index("r"), len(said)) for name, said in words.items() if said.count("r") == 1}
+
+
 def _prompt_length(folder: Folder) -> str | Finding:
     config, prompt = folder.config, folder.layout.prompt
-    tokens, hidden = configs.whole(config, "num_virtual_tokens") or 0, configs.whole(config, "encoder_hidden_size") or 0
+    named = config.get("cpt_token_ids")
+    tokens = len(named) if isinstance(named, list) else configs.whole(config, "num_virtual_tokens") or 0
+    hidden = configs.whole(config, "encoder_hidden_size") or 0
     if not 1 <= tokens <= MAX_VIRTUAL_TOKENS:
         return failed(
             f"num_virtual_tokens = {tokens:,} is not between 1 and {MAX_VIRTUAL_TOKENS:,}.", f"{AGAIN}.", found=tokens

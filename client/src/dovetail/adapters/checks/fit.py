@@ -7,6 +7,7 @@ from dovetail.adapters.folder import Folder
 from dovetail.adapters.kinds import HEADS, task_of
 
 NO_BASE = "The base is not at hand."
+OTHER_HEADS = ("classification_head", "sequence_summary", "logits_proj")  # of BART, XLNet and their kin
 
 
 def missing(folder: Folder) -> str | Finding:
@@ -16,8 +17,11 @@ def missing(folder: Folder) -> str | Finding:
     lacking = sorted(wanted.keys() - folder.header.tensors.keys())
     if not lacking:
         return f"All {len(wanted):,} tensors that the base needs are here."
+    strangers = _strangers(folder)
+    others = f"; {len(strangers):,} of its own fit nowhere: {some(strangers)}" if strangers else ""
     return failed(
-        f"{len(lacking):,} of the {len(wanted):,} tensors for {folder.base.id} are not in the file: {some(lacking)}.",
+        f"{len(lacking):,} of the {len(wanted):,} tensors for {folder.base.id} are not in the file: {some(lacking)}"
+        f"{others}.",
         "Save the whole adapter with save_pretrained(), or narrow target_modules to what was trained.",
         tensors=lacking[:20],
     )
@@ -26,9 +30,7 @@ def missing(folder: Folder) -> str | Finding:
 def unexpected(folder: Folder) -> str | Finding:
     if folder.base is None:
         return skipped(NO_BASE)
-    assert folder.kind is not None
-    beside = folder.layout.at_home(folder.kind, folder.base.manifest)
-    strangers = sorted(folder.header.tensors.keys() - folder.expected.keys() - beside)
+    strangers = _strangers(folder)
     if not strangers:
         return "No tensor is left over."
     return failed(
@@ -38,11 +40,28 @@ def unexpected(folder: Folder) -> str | Finding:
     )
 
 
+def _strangers(folder: Folder) -> list[str]:
+    assert folder.base is not None
+    assert folder.kind is not None
+    beside = folder.layout.at_home(folder.kind, folder.base.manifest)
+    return sorted(folder.header.tensors.keys() - folder.expected.keys() - beside.keys())
+
+
+def _misshapen(folder: Folder) -> list[tuple[str, tuple[int, ...]]]:
+    """Embeddings and biases of the base that have another width, or fewer rows: only a vocabulary grows."""
+    assert folder.base is not None
+    assert folder.kind is not None
+    of_base = folder.layout.at_home(folder.kind, folder.base.manifest)
+    found = ((name, wanted, folder.header.tensors[name].shape) for name, wanted in of_base.items())
+    return [(name, wanted) for name, wanted, shape in found if shape[1:] != wanted[1:] or shape[0] < wanted[0]]
+
+
 def shape(folder: Folder) -> str | Finding:
     if folder.base is None:
         return skipped(NO_BASE)
     tensors = folder.header.tensors
     wrong = [(name, wanted) for name, wanted in folder.expected.items() if wanted and tensors[name].shape != wanted]
+    wrong += _misshapen(folder)
     if not wrong:
         return "Every tensor has the shape the base needs."
     name, wanted = wrong[0]
@@ -59,7 +78,7 @@ def random_head(folder: Folder) -> str | Finding:
     heads = HEADS.get(str(task))
     if heads is None:
         return skipped("This task needs no head of its own.")
-    if any(f".{head}." in f".{name}." for name in folder.header.tensors for head in heads):
+    if any(f".{head}." in f".{name}." for name in folder.header.tensors for head in (*heads, *OTHER_HEADS)):
         return f"The trained head is in the file ({folder.layout.labels or '?'} outputs)."
     return failed(
         f"The task is {task}, but no {' or '.join(heads)} is in the file; loaders make one up.",

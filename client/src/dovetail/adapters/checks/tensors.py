@@ -6,10 +6,11 @@ import re
 from collections import defaultdict
 
 from dovetail.adapters import config as configs
-from dovetail.adapters.checks.config import scaling
+from dovetail.adapters.checks.config import ranked_sides, scaling
 from dovetail.adapters.findings import Finding, failed, skipped, some, warned
 from dovetail.adapters.folder import Folder
 from dovetail.adapters.header import TensorInfo
+from dovetail.adapters.kinds import Kind
 from dovetail.adapters.layout import Tensors
 from dovetail.adapters.patterns import PatternError
 from dovetail.adapters.selection import PatternTable, Selection
@@ -21,7 +22,8 @@ SCALING = (0.01, 64.0)
 
 
 def dtype(folder: Folder) -> str | Finding:
-    found = {tensor.dtype for tensor in folder.header.tensors.values()}
+    places = _places_of_numbers(folder)
+    found = {tensor.dtype for name, tensor in folder.header.tensors.items() if not any(part in name for part in places)}
     odd = sorted(found.difference(FLOATS))
     if odd:
         return warned(
@@ -32,6 +34,14 @@ def dtype(folder: Folder) -> str | Finding:
     if len(found) > 1:
         return warned(f"The tensors mix {some(found)}.", "Save all of them in one dtype.", dtypes=sorted(found))
     return f"All tensors are {found.pop()}."
+
+
+def _places_of_numbers(folder: Folder) -> tuple[str, ...]:
+    """What the names of tensors hold whose values are whole numbers by right."""
+    try:
+        return folder.kind.whole_numbers if configs.NAME in folder.files and folder.kind else ()
+    except configs.ConfigError:
+        return ()  # config.invalid says so
 
 
 def unused(folder: Folder) -> str | Finding:
@@ -74,45 +84,52 @@ def _is_saved_too(folder: Folder, tensor: TensorInfo) -> bool:
 
 
 def pair(folder: Folder) -> str | Finding:
-    if folder.config["peft_type"] != "LORA":
-        return skipped(f"{folder.config['peft_type']} has no pairs of matrices.")
+    kind = folder.kind
+    assert kind is not None
+    if not folder.layout.modules:
+        return skipped(f"{kind.peft_type} has no tensors that come together.")
     for module, parameters in sorted(folder.layout.modules.items()):
-        lack = _lacks(parameters, bool(folder.config.get("use_dora")))
+        lack = _lacks(parameters, kind, bool(folder.config.get("use_dora")))
         if lack:
             return failed(f"{module} has {some(parameters)}, but no {lack}.", AGAIN, module=module, missing=lack)
-        problem = _ranks_differ(module, parameters)
+        problem = _ranks_differ(module, parameters, kind)
         if problem:
             return problem
-    return f"{len(folder.layout.modules)} modules, each with both matrices."
+    return f"{len(folder.layout.modules)} modules, each with all that belongs together."
 
 
-def _lacks(parameters: Tensors, is_dora: bool) -> str:
+def _lacks(parameters: Tensors, kind: Kind, is_dora: bool) -> str:
     if "lora_magnitude_vector" in parameters and not is_dora:
         return "use_dora in the config for its lora_magnitude_vector"
-    a, b = (
-        ("lora_embedding_A", "lora_embedding_B")
-        if any("embedding" in name for name in parameters)
-        else ("lora_A.weight", "lora_B.weight")
-    )
-    wanted = [a, b, "lora_magnitude_vector"] if is_dora else [a, b]
-    return next((name for name in wanted if name not in parameters), "")
+    if "lora_magnitude_vector" in kind.parameters and is_dora and "lora_magnitude_vector" not in parameters:
+        return "lora_magnitude_vector"
+    for group in kind.together:
+        there = [name for name in group if name in parameters]
+        if there and len(there) < len(group):
+            return next(name for name in group if name not in parameters)
+    return "" if any(parameters.keys() & set(group) for group in kind.together) else kind.together[0][0]
 
 
-def _ranks_differ(module: str, parameters: Tensors) -> Finding | None:
-    a = parameters.get("lora_A.weight") or parameters["lora_embedding_A"]
-    b = parameters.get("lora_B.weight") or parameters["lora_embedding_B"]
-    if len(b.shape) < 2 or a.shape[0] != b.shape[1]:
-        shapes = f"{list(a.shape)} and {list(b.shape)}"
-        return failed(f"{module}: the matrices are {shapes}; the rank of both must agree.", AGAIN, module=module)
+def _ranks_differ(module: str, parameters: Tensors, kind: Kind) -> Finding | None:
+    sides = {name: (at, length) for name, (at, length) in ranked_sides(kind).items() if name in parameters}
+    shapes = {name: parameters[name].shape for name in sides}
+    ranks = {shapes[name][at] if len(shapes[name]) >= length else -1 for name, (at, length) in sides.items()}
+    if len(ranks) > 1:
+        said = " and ".join(str(list(shape)) for shape in shapes.values())
+        return failed(f"{module}: the matrices are {said}; the rank of all must agree.", AGAIN, module=module)
     return None
 
 
 def targets(folder: Folder) -> str | Finding:
     layout, selection = folder.layout, Selection(folder.config)
-    if folder.kind is not None and folder.kind.is_prompt:
-        if layout.prompt is None:
-            return failed("There is no tensor named prompt_embeddings.", AGAIN, missing="prompt_embeddings")
-        return "The prompt is here."
+    kind = folder.kind
+    assert kind is not None
+    if kind.shared_names and not layout.shared:
+        lack = kind.shared_names[0]
+        if kind.is_prompt or not layout.modules:
+            return failed(f"There is no tensor named {lack}.", AGAIN, missing=lack)
+    if kind.is_prompt or (layout.shared and not layout.modules):
+        return f"{some(layout.shared)} is here."
     try:
         dropped = sorted(module for module in layout.modules if not selection.picks(module))
     except PatternError as error:
@@ -184,31 +201,35 @@ def not_finite(folder: Folder) -> str | Finding:
 
 
 def all_zero(folder: Folder) -> str | Finding:
-    layout, kind = folder.layout, folder.config["peft_type"]
-    if kind == "IA3" or layout.modules == {}:
-        zero = [] if layout.prompt is None else [layout.prompt]
-        if zero and _is_zero(folder, zero[0]):
-            return failed("prompt_embeddings is zero everywhere: it was never trained.", AGAIN)
-        return "The values are not all zero."
-    effective: dict[str, TensorInfo] = {}
-    for module, parameters in layout.modules.items():
-        for name in ("lora_B.weight", "lora_embedding_B"):
-            if name in parameters:
-                effective[module] = parameters[name]
-    zeros = sorted(module for module, tensor in effective.items() if _is_zero(folder, tensor))
+    kind, layout = folder.kind, folder.layout
+    assert kind is not None
+    effective = _effective(folder, kind)
+    zeros = sorted(place for place, tensors in effective.items() if all(_is_zero(folder, one) for one in tensors))
+    what = some(kind.effect, 2) or "all it has"
     if effective and len(zeros) == len(effective) and not folder.config.get("use_dora"):
         return failed(
-            "Every lora_B is zero: the adapter changes nothing, as if it had never been trained.",
+            f"Every {what} is zero: the adapter changes nothing, as if it had never been trained.",
             AGAIN,
             modules=len(zeros),
         )
-    if zeros:
+    if zeros and layout.modules and kind.effect:
         return warned(
-            f"lora_B is zero in {some(zeros)}: they change nothing.",
+            f"{what} is zero in {some(zeros)}: they change nothing.",
             "Leave untrained modules out of target_modules.",
             modules=zeros[:20],
         )
-    return "No module is zero."
+    return "No module is zero." if layout.modules else "The values are not all zero."
+
+
+def _effective(folder: Folder, kind: Kind) -> dict[str, list[TensorInfo]]:
+    """The tensors without which nothing changes, by module, or by their own name where they belong to none."""
+    layout = folder.layout
+    shared = {name: [tensor] for name, tensor in layout.shared.items() if kind.effect and name.startswith(kind.effect)}
+    if shared:
+        return shared
+    found = {module: [tensor for name, tensor in own.items() if not kind.effect or name in kind.effect]
+             for module, own in layout.modules.items()}  # fmt: skip
+    return {module: tensors for module, tensors in found.items() if tensors}
 
 
 def _is_zero(folder: Folder, tensor: TensorInfo) -> bool:

@@ -1,0 +1,147 @@
+"""What a method is made of: the keys of its config, its parameters and their shapes; the methods live in `methods`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from dovetail.adapters.accepts import Fits, is_flag, is_layers, is_name_list, is_names, is_text, one_of
+
+TASKS = ("SEQ_CLS", "TOKEN_CLS", "QUESTION_ANS", "CAUSAL_LM", "SEQ_2_SEQ_LM", "FEATURE_EXTRACTION")
+EVERYWHERE: Mapping[str, Fits] = {
+    "task_type": one_of(*TASKS, None),
+    "base_model_name_or_path": is_text,
+    "revision": is_text,
+    "inference_mode": is_flag,
+    "modules_to_save": is_name_list,
+    "peft_version": is_text,
+}
+IGNORED = frozenset({"peft_type", "auto_mapping", "megatron_core", "runtime_config", "ensure_weight_tying"})
+# The keys that say where a method goes; which of them it has is in its row.
+TARGETS: Mapping[str, Fits] = {"target_modules": is_names}
+EXCLUDED: Mapping[str, Fits] = {"exclude_modules": is_names}
+LAYERS: Mapping[str, Fits] = {"layers_to_transform": is_layers, "layers_pattern": is_names}
+PLACING: Mapping[str, Fits] = {**TARGETS, **EXCLUDED, **LAYERS}
+SELECTING = frozenset({*PLACING, "feedforward_modules"})
+
+Shape = tuple[int, ...] | None  # None: any shape
+Numbers = Mapping[str, Any]
+LINEAR = ("linear", "conv1d")
+OPERATOR = re.compile(r"([*/])")
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A module that the method wraps, and the numbers that hold there: those of the config, `in` and `out`."""
+
+    path: str
+    kind: str
+    numbers: Numbers
+    parameters: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+
+    @property
+    def has_bias(self) -> bool:
+        return "bias" in self.parameters
+
+
+Places = Sequence[Place]
+
+
+@dataclass(frozen=True, slots=True)
+class Unproven:
+    """A variant of a method that no engine here runs: the key, the values that mean it, and why."""
+
+    key: str
+    why: str
+    means: Fits = bool
+
+    def holds(self, config: Mapping[str, object]) -> bool:
+        return self.key in config and self.means(config[self.key])
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One method of PEFT; a row of `methods` is all that is known of it.
+
+    `keys` are read and reach the loader, `ignored` change nothing once an adapter is trained. `parameters` maps what
+    follows a module's path in a tensor's name to its shape, in words ("out r", "in/vector_length"): numbers of the
+    config, `in`, `out` and what `derive` adds; "" is any shape. `choose` says which of them a place has, and in which
+    words where they vary; all of them if it is None. `shared` are the tensors that belong to no module. `tables` are
+    the keys that give single modules another number: how PEFT matches them, and which number. `effect` are parameters
+    without which nothing changes.
+    """
+
+    peft_type: str
+    keys: Mapping[str, Fits]
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    defaults: Numbers = field(default_factory=dict)
+    ignored: frozenset[str] = frozenset()
+    unproven: tuple[Unproven, ...] = ()
+    choose: Callable[[Place], Sequence[str] | Mapping[str, str]] | None = None
+    derive: Callable[[Place, Places], Numbers] | None = None
+    shared: Callable[[Numbers, Places], Mapping[str, Shape]] | None = None
+    shared_names: tuple[str, ...] = ()  # what the names of shared tensors begin with
+    groups: tuple[tuple[str, ...], ...] = ()  # parameters that come together; all of them when empty
+    effect: tuple[str, ...] = ()
+    tables: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    sized: tuple[str, ...] = LINEAR  # the modules whose shapes are known
+    wraps: tuple[str, ...] = ("linear", "conv1d", "embedding", "conv")
+    fixed: Mapping[str, object] = field(default_factory=dict)  # what the loader is always told
+    last: Callable[[Numbers], int] | None = None  # only so many of the places, counted from the end
+    is_prompt: bool = False
+    asks_feedforward: bool = False  # whether it acts on the input of feed-forward modules
+    ranked: str = "r"  # the key that is bounded and compared with the tensors as their rank; "" for none
+    doubt: str = ""  # what the loader computes from the base, and may compute otherwise elsewhere
+    doubtful: Fits = bool
+    whole_numbers: tuple[str, ...] = ()  # what the names of tensors of whole numbers have in them
+
+    @property
+    def prefix(self) -> str:
+        """What PEFT puts before a module's path; prompts do not wrap the base model once more, the other methods do."""
+        return "base_model." if self.is_prompt else "base_model.model."
+
+    @property
+    def together(self) -> tuple[tuple[str, ...], ...]:
+        return self.groups or (tuple(self.parameters),)
+
+    def knows(self, key: str) -> bool:
+        known = (self.keys, EVERYWHERE, IGNORED, self.ignored, {one.key for one in self.unproven})
+        return any(key in keys for keys in known)
+
+    def numbers(self, config: Mapping[str, object]) -> dict[str, Any]:
+        """The config with PEFT's defaults where it says nothing."""
+        said = {key: value for key, value in config.items() if value is not None and key in self.keys}
+        return {**self.defaults, **said}
+
+    def shapes(self, place: Place, every: Places) -> dict[str, Shape]:
+        """The parameters of one place by name."""
+        chosen = self.parameters if self.choose is None else self.choose(place)
+        words = chosen if isinstance(chosen, Mapping) else {name: self.parameters[name] for name in chosen}
+        if place.kind not in self.sized:
+            return dict.fromkeys(words, None)
+        extra = self.derive(place, every) if self.derive else {}
+        return {name: shape_of(said, {**place.numbers, **extra}) for name, said in words.items()}
+
+    def is_shared(self, name: str) -> bool:
+        return bool(self.shared_names) and name.startswith(self.shared_names)
+
+
+def shape_of(words: str, numbers: Numbers) -> Shape:
+    """The shape that words give, such as "out r" or "num_B*r in"; None where a number is not known."""
+    sizes = tuple(_size(word, numbers) for word in words.split())
+    return None if not sizes or min(sizes) < 0 else sizes
+
+
+def _size(word: str, numbers: Numbers) -> int:
+    first, *rest = OPERATOR.split(word)
+    size = _number(first, numbers)
+    for operator, name in zip(rest[::2], rest[1::2], strict=True):
+        other = _number(name, numbers)
+        size = size * other if operator == "*" else size // max(other, 1)
+    return size
+
+
+def _number(word: str, numbers: Numbers) -> int:
+    return int(word) if word.isdecimal() else int(numbers.get(word, -1))

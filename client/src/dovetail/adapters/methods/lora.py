@@ -1,0 +1,111 @@
+"""LoRA and AdaLoRA, which share their config."""
+
+from __future__ import annotations
+
+from dovetail.adapters.accepts import (
+    Fits,
+    is_flag,
+    is_init,
+    is_mask_table,
+    is_number,
+    is_number_table,
+    is_token_table,
+    is_whole,
+    is_whole_table,
+    one_of,
+    whole,
+)
+from dovetail.adapters.kind import PLACING, Kind, Numbers, Place, Places, Unproven
+
+TRAINING = frozenset(
+    {"lora_dropout", "loftq_config", "eva_config", "corda_config", "lora_ga_config", "qalora_group_size",
+     "megatron_config", "layer_replication"}
+)  # the last two have checks of their own  # fmt: skip
+SWITCHES: dict[str, Fits] = {
+    "lora_alpha": is_number,
+    "fan_in_fan_out": is_flag,
+    "bias": one_of("none", "all", "lora_only", None),
+    "init_lora_weights": is_init,
+    **PLACING,
+}
+
+
+def _lora(place: Place) -> list[str]:
+    is_embedding = place.kind == "embedding"
+    names = ["lora_embedding_A", "lora_embedding_B"] if is_embedding else ["lora_A.weight", "lora_B.weight"]
+    if place.numbers.get("use_dora"):
+        names.append("lora_magnitude_vector")
+    if place.numbers.get("lora_bias") and not is_embedding:
+        names.append("lora_B.bias")
+    return names
+
+
+LORA = Kind(
+    "LORA",
+    keys={
+        "r": is_whole,
+        "use_rslora": is_flag,
+        "use_dora": is_flag,
+        "lora_bias": is_flag,
+        "rank_pattern": is_whole_table,
+        "alpha_pattern": is_number_table,
+        "trainable_token_indices": is_token_table,
+        **SWITCHES,
+    },
+    parameters={
+        "lora_A.weight": "r in", "lora_B.weight": "out r", "lora_B.bias": "out",
+        "lora_embedding_A": "r in", "lora_embedding_B": "out r", "lora_magnitude_vector": "out",
+    },
+    defaults={"r": 8, "lora_alpha": 8.0, "use_dora": False, "lora_bias": False},
+    ignored=TRAINING,
+    unproven=(
+        Unproven("target_parameters", "single parameters, such as those of experts, are no modules"),
+        Unproven("alora_invocation_tokens", "it acts only after its invocation tokens"),
+        Unproven("use_qalora", "it needs a quantised base"),
+        Unproven("use_bdlora", "its matrices are blocks, laid out for servers"),
+        Unproven("arrow_config", "it routes between several adapters"),
+        Unproven("kasa_config", "it rewrites the base by its singular values"),
+        Unproven("velora_config", "it changes how gradients are kept"),
+        Unproven("monteclora_config", "it samples its weights"),
+    ),
+    choose=_lora,
+    groups=(("lora_A.weight", "lora_B.weight"), ("lora_embedding_A", "lora_embedding_B")),
+    effect=("lora_B.weight", "lora_embedding_B"),
+    tables={"rank_pattern": ("named", "r"), "alpha_pattern": ("named", "lora_alpha")},
+    sized=("linear", "conv1d", "embedding"),
+    fixed={"init_lora_weights": True},
+)  # fmt: skip
+
+
+def _kept(place: Place, _: Places) -> Numbers:
+    """The ranks that were kept of a module; AdaLoRA names it by its singular values, with or without a prefix."""
+    for name, mask in (place.numbers.get("rank_pattern") or {}).items():
+        if module_of_mask(name) == place.path:
+            return {"kept": sum(mask)}
+    return {"kept": place.numbers["init_r"]}
+
+
+def module_of_mask(name: str) -> str:
+    """The module of a key of AdaLoRA's rank_pattern: `<module>.lora_E`, or with the adapter's name behind."""
+    head, _, _ = name.partition(".lora_E")
+    return head
+
+
+ADALORA = Kind(
+    "ADALORA",
+    keys={"init_r": whole(1, 1024), "rank_pattern": is_mask_table, "trainable_token_indices": is_token_table,
+          **SWITCHES},
+    parameters={"lora_A": "kept in", "lora_B": "out kept", "lora_E": "kept 1"},
+    defaults={"init_r": 12, "lora_alpha": 8},
+    ignored=TRAINING | {
+        "r", "target_r", "total_step", "tinit", "tfinal", "deltaT", "beta1", "beta2", "orth_reg_weight", "use_rslora",
+        "use_dora", "lora_bias", "alpha_pattern",
+    },
+    unproven=tuple(one for one in LORA.unproven),
+    derive=_kept,
+    effect=("lora_E",),
+    fixed={"init_lora_weights": True, "total_step": 10, "tinit": 0, "tfinal": 0},
+    ranked="",
+)  # fmt: skip
+
+ROWS = (LORA, ADALORA)

@@ -1,0 +1,128 @@
+"""The methods that scale, turn or shift what a module gives, train it whole, or add tokens to its attention."""
+
+from __future__ import annotations
+
+from dovetail.adapters.accepts import is_bias, is_flag, is_names, is_number, is_text, is_tokens, is_whole, one_of, whole
+from dovetail.adapters.kind import EXCLUDED, PLACING, TARGETS, Kind, Numbers, Place, Places, Unproven
+
+IA3 = Kind(
+    "IA3",
+    keys={"feedforward_modules": is_names, "fan_in_fan_out": is_flag, **TARGETS, **EXCLUDED},
+    parameters={"ia3_l": ""},
+    ignored=frozenset({"init_ia3_weights"}),
+    choose=lambda place: {"ia3_l": "1 in" if place.numbers.get("is_feedforward") else "out 1"},
+    asks_feedforward=True,
+    ranked="",
+)
+
+
+def _adjusted(size: int, wanted: int) -> int:
+    """The divisor nearest to what was asked for (peft/tuners/oft/layer.py, adjust_oft_parameters)."""
+    if wanted >= size:
+        return size
+    higher = next(number for number in range(wanted, size + 1) if size % number == 0)
+    lower = next(number for number in range(wanted, 0, -1) if size % number == 0)
+    return lower if wanted - lower <= higher - wanted else higher
+
+
+def _oft(place: Place, _: Places) -> Numbers:
+    inputs, blocks, size = place.numbers["in"], place.numbers["r"], place.numbers["oft_block_size"]
+    if blocks == 0 and size > 0:
+        size = _adjusted(inputs, size)
+        blocks = inputs // size
+    elif blocks > 0 and size == 0:
+        blocks = _adjusted(inputs, blocks)
+        size = inputs // blocks
+    else:
+        return {"blocks": -1, "elements": -1}
+    return {"blocks": 1 if place.numbers.get("block_share") else blocks, "elements": size * (size - 1) // 2}
+
+
+OFT = Kind(
+    "OFT",
+    keys={"r": is_whole, "oft_block_size": whole(0, 2**20), "fan_in_fan_out": is_flag, "coft": is_flag,
+          "eps": is_number, "block_share": is_flag, "use_cayley_neumann": is_flag,
+          "num_cayley_neumann_terms": whole(1, 64), "bias": is_bias, **PLACING},
+    parameters={"oft_R.weight": "blocks elements"},
+    defaults={"r": 0, "oft_block_size": 32},
+    ignored=frozenset({"module_dropout", "init_weights"}),
+    derive=_oft,
+    effect=("oft_R.weight",),
+    sized=("linear",),
+    ranked="",
+)  # fmt: skip
+
+
+def _boft(place: Place, _: Places) -> Numbers:
+    inputs, size, blocks = place.numbers["in"], place.numbers["boft_block_size"], place.numbers["boft_block_num"]
+    if size == 0:
+        return {"blocks": blocks, "size": inputs // max(blocks, 1)}
+    return {"blocks": inputs // size, "size": size}
+
+
+BOFT = Kind(
+    "BOFT",
+    keys={"boft_block_size": whole(0, 2**20), "boft_block_num": whole(0, 2**20), "fan_in_fan_out": is_flag,
+          "boft_n_butterfly_factor": whole(1, 32), "bias": is_bias, **PLACING},
+    parameters={"boft_R": "1 blocks size size", "boft_s": "out 1"},
+    defaults={"boft_block_size": 4, "boft_block_num": 0, "boft_n_butterfly_factor": 1},
+    ignored=frozenset({"boft_dropout", "init_weights"}),
+    unproven=(Unproven("boft_n_butterfly_factor", "PEFT does more than one butterfly on CUDA devices only",
+                       lambda value: value != 1),),
+    derive=_boft,
+    sized=("linear",),
+    ranked="",
+)  # fmt: skip
+ROAD = Kind(
+    "ROAD",
+    keys={"variant": one_of("road_1", "road_2", "road_4"), "group_size": whole(2, 2**20), **TARGETS},
+    parameters={"road_theta": "size", "road_alpha": "size"},
+    defaults={"variant": "road_1", "group_size": 64},
+    ignored=frozenset({"init_weights"}),
+    derive=lambda place, _: {"size": place.numbers["out"] * int(place.numbers["variant"][-1]) // 2},
+    sized=("linear",),
+    ranked="",
+)
+BEFT = Kind(
+    "BEFT",
+    keys=TARGETS,
+    parameters={"beft_bias": "1 out"},
+    ignored=frozenset({"init_weights"}),
+    effect=("beft_bias",),
+    sized=("linear",),
+    ranked="",
+)
+LN_TUNING = Kind(
+    "LN_TUNING",
+    keys={**TARGETS, **EXCLUDED},
+    parameters={"ln_tuning_layers.weight": "", "ln_tuning_layers.bias": ""},
+    choose=lambda place: {f"ln_tuning_layers.{name}": " ".join(map(str, shape))
+                          for name, shape in place.parameters.items()},
+    groups=(("ln_tuning_layers.weight",),),
+    sized=("other", "linear", "conv1d", "embedding", "conv"),
+    wraps=("other", "linear", "conv1d", "embedding", "conv"),
+    ranked="",
+)  # fmt: skip
+TRAINABLE_TOKENS = Kind(
+    "TRAINABLE_TOKENS",
+    keys={"token_indices": is_tokens, "target_modules": is_names},
+    parameters={"trainable_tokens_delta": ""},
+    ignored=frozenset({"init_weights"}),
+    choose=lambda place: {"trainable_tokens_delta":
+                          f"count {'out' if place.kind == 'embedding' else 'in'}"},
+    derive=lambda place, _: {"count": len(place.numbers.get("token_indices") or ())},
+    sized=("embedding", "linear"),
+    ranked="",
+)  # fmt: skip
+ADAPTION_PROMPT = Kind(
+    "ADAPTION_PROMPT",
+    keys={"target_modules": is_text, "adapter_len": whole(1, 4096), "adapter_layers": whole(1, 4096)},
+    parameters={"adaption_gate": "1", "adaption_prompt": "1 adapter_len width"},
+    effect=("adaption_gate",),
+    sized=("other",),
+    wraps=("other",),
+    last=lambda numbers: int(numbers.get("adapter_layers") or 0),
+    ranked="",
+)
+
+ROWS = (IA3, OFT, BOFT, ROAD, BEFT, LN_TUNING, TRAINABLE_TOKENS, ADAPTION_PROMPT)
