@@ -77,22 +77,14 @@ class Hub:
         python = str(environments.PYTHON)
         address = f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
         web = [python, "-m", "gunicorn", "-c", "deploy/gunicorn.conf.py", "-b", address]
-        # One worker only, so it may carry the clock (-B); with a second one every tick would come twice.
-        worker = [
-            python,
-            "-m",
-            "celery",
-            "-q",  # no banner: logs are JSON
-            "-A",
-            "hub.celery",
-            "worker",
-            "-P",
-            "prefork",
-            "--without-gossip",
-            "--without-mingle",
-        ]
-        worker += ["-B", "-s", str(self.run / "beat"), "--loglevel", "INFO"]
-        return [*self._broker(), Program("web", web), Program("worker", worker)]
+        celery = [python, "-m", "celery", "-q", "-A", "hub.celery", "worker"]  # -q: no banner, logs are JSON
+        quiet = ["--without-gossip", "--without-mingle", "--loglevel", "INFO"]
+        worker = [*celery, "-P", "prefork", "-X", "errands", *quiet]
+        # Beside it the clock, and what must never wait behind validations: webhooks and sweeps. One on this machine
+        # only, so it may carry the clock (-B); with a second one every tick would come twice.
+        errands = ["-P", "threads", "-c", "8", "-Q", "errands", "-n", "beat@%h", "-B", "-s", str(self.run / "beat")]
+        beat = [*celery, *errands, *quiet]
+        return [*self._broker(), Program("web", web), Program("worker", worker), Program("beat", beat)]
 
     def _broker(self) -> list[Program]:
         if "DOVETAIL_BROKER_URL" in os.environ:

@@ -2,14 +2,17 @@
 
 import json
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
 
-from registry.models import Base, Verdict
+from registry import verdicts
+from registry.models import Base, Comparison, Verdict
 from tests import adapters
 from tests.workers.test_real_engine import bert, failed, judged, once_more, shelves  # noqa: F401 - fixtures among them
-from workers import matrix
+from workers import bench, hands, matrix
+from workers.shift import Shift
 
 pytestmark = [pytest.mark.engine, pytest.mark.django_db(transaction=True)]
 
@@ -30,16 +33,15 @@ def bottleneck(shelves, tmp_path_factory) -> adapters.Files:  # noqa: F811
     return {path.name: path.read_bytes() for path in (folder / "seq_bn").iterdir()}
 
 
-def test_an_adapter_of_the_adapters_library_is_proven_on_the_engine_that_holds_it(bert, judged, rung, bottleneck):  # noqa: F811
+def test_an_adapter_of_the_adapters_library_is_proven_on_the_engine_that_holds_it(bert, judged, bottleneck):  # noqa: F811
     found = judged(bottleneck)
     assert (found.state, failed(found)) == ("passed", [])
     assert (found.result["format"], found.result["kind"]) == ("adapters", "bottleneck")
     assert rows(found) == [("e4", "passed", None)]
     assert found.result["engine"]["adapters"] == "1.3.0"
-    assert [item["adapter"] for item in found.result["evals"]] == [1.0]
-    before = list(rung)
+    assert {item["adapter"] for item in found.result["evals"]} == {1.0}
     assert once_more(found).result == found.result
-    assert rung == before, "no other engine can judge it"
+    assert not Comparison.objects.exists(), "no other engine can judge it"
 
 
 def test_without_the_weights_of_its_base_it_waits(bert, judged, bottleneck):  # noqa: F811
@@ -49,15 +51,34 @@ def test_without_the_weights_of_its_base_it_waits(bert, judged, bottleneck):  # 
     assert "weights of tiny/bert" in found.reason
 
 
-def test_the_first_engine_decides_and_the_second_is_added_later(bert, judged, rung):  # noqa: F811
+def compared() -> None:
+    """Work as a worker does whom nobody asks for a validation, until the engine that it started answers."""
+    shift, deadline = Shift(), time.monotonic() + 60
+    while not shift.step():
+        assert time.monotonic() < deadline, "no engine came"
+        time.sleep(0.1)
+
+
+def test_the_first_engine_decides_and_the_second_is_added_later(bert, judged):  # noqa: F811
     found = judged(adapters.lora())
     assert (found.state, rows(found)) == ("passed", [("e5", "passed", None)])
-    assert rung[-1] == found.pk, "the worker asks for another turn"
-    found = once_more(found)
+    assert Comparison.objects.get().engine == "e4", "it is owed, in the same transaction"
+    compared()
+    found.refresh_from_db()
     assert rows(found) == [("e5", "passed", None), ("e4", "passed", None)]
     assert {row["transformers"].partition(".")[0] for row in found.result["engines"]} == {"4", "5"}
     assert (found.result["engine"]["name"], found.attempt) == ("e5", 1)
-    assert once_more(found).result == found.result, "nothing is left to do"
+    assert not Comparison.objects.exists(), "nothing is left to do"
+    assert not Shift().step()
+
+
+def test_a_comparison_waits_for_no_start_and_behind_every_validation(bert, judged):  # noqa: F811
+    judged(adapters.lora())
+    bench.ENGINES.stop()
+    shift = Shift()
+    assert not shift.step(), "its engine is started, and nobody waits for that"
+    assert ("e4", "tiny/bert") in bench.ENGINES.labels
+    assert Comparison.objects.get().attempt == 0
 
 
 def test_an_adapter_that_only_the_second_engine_runs_passes_there(bert, judged):  # noqa: F811
@@ -86,7 +107,12 @@ def test_a_format_of_an_engine_that_is_not_built_waits_and_says_so(bert, judged,
     (settings.ENGINES / "e5").symlink_to(both / "e5")
     found = judged({adapters.CONFIG: json.dumps(LIBRARY).encode()})
     assert (found.state, found.attempt) == ("queued", 0)
-    assert "e4" in found.reason
-    assert "make engines" in found.reason
+    verdicts.sign_of_life("w1", offers=hands.offers("w1@here", 1))
+    assert "e4" in verdicts.why(found)
+    assert "make engines" in verdicts.why(found)
+    verdicts.sweep()
+    assert once_more(found).turn is None, "it stands in nobody's way"
     settings.ENGINES = both
+    verdicts.sign_of_life("w1", offers=hands.offers("w1@here", 1))
+    verdicts.sweep()
     assert once_more(found).state == "failed", "it is looked at as soon as the engine is there"

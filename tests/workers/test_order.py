@@ -1,0 +1,310 @@
+"""Whose row is next: owners in turn, warm bases for a while, what a worker can do; and what those who wait are told."""
+
+import os
+import time
+from datetime import timedelta
+
+import pytest
+from django.db import connection
+from django.db.models.functions import Now
+from django.test.utils import CaptureQueriesContext
+
+from registry import verdicts
+from registry.errors import ClaimStale
+from registry.models import Base, Comparison, Revision, Verdict, WorkerHeartbeat
+from registry.verdicts import Hands, comparisons, queue
+from tests.workers.conftest import BASE, RUNG
+from tests.workers.test_verdicts import FAILED, PASSED, expire
+from workers import bench, hands, warm
+from workers.shift import Shift
+
+OTHER = "tiny/other"
+BOTH = Hands(frozenset({BASE, OTHER}), frozenset(), ("e5", "e4"))
+
+
+@pytest.fixture(autouse=True)
+def _bases(db):
+    for name in (BASE, OTHER):
+        Base.objects.get_or_create(id=name, defaults={"revision": "1", "sha256": "0" * 64})
+
+
+@pytest.fixture
+def wanted(cast):
+    """Ask for a verdict on a new revision of somebody's adapter."""
+    made = iter(range(10_000))
+
+    def want(who: str = "alice", base: str = BASE, format_name: str = "peft", **more) -> Verdict:
+        number = next(made)
+        adapter = cast.adapter(f"{who}/a{number}", by=who)
+        revision = Revision.objects.create(adapter=adapter, oid=f"{number:040x}", title="push", author=cast[who])
+        return verdicts.request(revision, base, format_name, **more)
+
+    return want
+
+
+def order(hands: Hands = BOTH, number: int = 100) -> list[int]:
+    """Let one worker claim until nothing is left, and return what it got."""
+    claims = [verdicts.claim_next("w", hands) for _ in range(number)]
+    return [claim.verdict.pk for claim in claims if claim]
+
+
+def keys(*rows: Verdict) -> list[int]:
+    return [row.pk for row in rows]
+
+
+# --- owners ----------------------------------------------------------------------------------------------------------
+def test_who_pushed_one_waits_for_one_of_each_and_not_for_all(wanted):
+    many = [wanted("alice") for _ in range(6)]
+    assert verdicts.claim_next("w", BOTH).verdict == many[0]
+    one, two = wanted("bob"), wanted("carol")
+    assert order() == keys(many[1], one, two, *many[2:])
+
+
+def test_owners_with_many_each_take_turns(wanted):
+    alice, bob = [wanted("alice") for _ in range(4)], [wanted("bob") for _ in range(4)]
+    assert order() == [pk for pair in zip(keys(*alice), keys(*bob), strict=True) for pk in pair]
+
+
+def test_a_renewal_of_everything_is_one_owner_more(wanted):
+    renewals = [wanted("alice", cause="renewal") for _ in range(5)]
+    assert verdicts.claim_next("w", BOTH).verdict == renewals[0]
+    pushed = wanted("alice")
+    assert order()[:2] == keys(renewals[1], pushed)
+
+
+def test_what_an_owner_pushes_beyond_the_limit_waits_outside_says_so_and_moves_up(wanted, settings):
+    settings.OWNER_PENDING = 2
+    rows = [wanted("alice") for _ in range(4)]
+    other = wanted("bob")
+    held = Verdict.objects.get(pk=rows[3].pk)
+    assert "2 adapters in the queue" in verdicts.why(held)
+    assert "DOVETAIL_OWNER_PENDING" in verdicts.why(held)
+    assert "number 2 of those that come after" in verdicts.why(held)
+    assert verdicts.claim(held.pk, "w") is None
+    assert order(number=1) == keys(rows[0])
+    assert "number 1 of" in verdicts.why(Verdict.objects.get(pk=rows[3].pk)), "one moved up"
+    assert sorted(order()) == keys(*rows[1:], other)
+
+
+def test_a_place_that_nobody_took_is_given_by_the_sweep(wanted, settings):
+    settings.OWNER_PENDING = 1
+    first, second = wanted("alice"), wanted("alice")
+    first.revision.adapter.delete()
+    assert order() == []
+    verdicts.sweep()
+    assert order() == keys(second)
+
+
+# --- bases -----------------------------------------------------------------------------------------------------------
+def test_a_worker_may_stay_with_its_base_and_then_takes_whose_turn_it_is(wanted):
+    rows = [wanted("alice", base) for base in (BASE, OTHER, BASE, OTHER, BASE)]
+    stay = [verdicts.claim_next("w", BOTH, warm=[OTHER], stay=True).verdict.pk for _ in range(2)]
+    assert stay == keys(rows[1], rows[3])
+    assert verdicts.claim_next("w", BOTH, warm=[OTHER], stay=True).verdict == rows[0], "nothing is left there"
+    assert verdicts.claim_next("w", BOTH, warm=[OTHER], stay=False).verdict == rows[2]
+
+
+def test_a_worker_takes_only_what_is_on_its_shelf_and_what_its_engines_run(wanted):
+    here, there, library = wanted(), wanted(base=OTHER), wanted(format_name="adapters")
+    nothing = wanted(base="/home/alice/model")
+    assert order(Hands(frozenset({BASE}), frozenset({"adapters"}))) == keys(here, nothing)
+    assert order(Hands(frozenset({BASE}), frozenset())) == keys(library)
+    assert order(Hands(frozenset({OTHER}))) == keys(there)
+
+
+def test_a_base_that_left_the_shelf_is_waited_for(wanted):
+    row = wanted()
+    Base.objects.filter(id=BASE).delete()
+    assert order() == []
+    assert "not on this hub's shelf" in Verdict.objects.get(pk=row.pk).reason
+
+
+# --- workers ---------------------------------------------------------------------------------------------------------
+def live(name: str, *bases: str, **more) -> None:
+    offer = {
+        "door": f"{name}@here",
+        "slots": 1,
+        "bases": dict.fromkeys(bases, "0" * 64),
+        "engines": ["e5"],
+        "lacks": {},
+    }
+    verdicts.sign_of_life(name, offers=offer | more)
+
+
+def test_what_no_living_worker_has_says_so_stands_aside_and_comes_back(wanted):
+    live("w1", BASE)
+    far, near = wanted(base=OTHER), wanted()
+    assert f"has the base model {OTHER} on its shelf" in verdicts.why(far)
+    verdicts.sweep()
+    far.refresh_from_db()
+    assert (far.turn, far.reason) == (None, verdicts.why(far))
+    assert order() == keys(near)
+    live("w2", OTHER)
+    assert verdicts.sweep().released == 1
+    assert order() == keys(far)
+
+
+def test_while_no_worker_lives_nothing_is_set_aside(wanted):
+    row = wanted()
+    live("w1", OTHER)
+    WorkerHeartbeat.objects.update(beat_at=Now() - timedelta(minutes=5))
+    verdicts.sweep()
+    assert order() == keys(row)
+
+
+def test_where_not_all_can_do_it_those_that_can_are_told_by_name(wanted):
+    row = wanted(base=OTHER)
+    live("w1", OTHER), live("w2", OTHER)
+    assert queue.doors_for(row.pk) == [], "whoever comes first"
+    live("w3", BASE)
+    assert queue.doors_for(row.pk) == ["w1@here", "w2@here"]
+    live("w4", OTHER, lacks={"peft": "e5"})
+    assert queue.doors_for(row.pk) == ["w1@here", "w2@here"]
+
+
+def test_those_who_wait_are_told_behind_how_many_and_about_how_long(wanted):
+    done = wanted("bob")
+    verdicts.record(verdicts.claim(done.pk, "w"), PASSED, 6_000)
+    rows = [wanted("alice") for _ in range(13)]
+    assert verdicts.why(rows[0]) == ""
+    assert verdicts.why(rows[12]) == "12 adapters wait before it."
+    live("w1", BASE, slots=2)
+    assert verdicts.why(rows[1]) == "1 adapter waits before it; about 3 s."
+    assert verdicts.why(rows[12]) == "12 adapters wait before it; about 36 s."
+    verdicts.record(verdicts.claim(rows[0].pk, "w"), FAILED, 600_000)
+    assert "about 28 min" in verdicts.why(rows[12])
+
+
+def test_a_claim_costs_the_same_however_many_wait(wanted):
+    """Counted in what the database looks at, since times prove nothing on a busy machine."""
+    wanted("bob")
+    row = wanted("alice")
+    template = Verdict.objects.get(pk=row.pk)
+    Verdict.objects.bulk_create(
+        Verdict(revision=template.revision, number=10 + n, base=BASE, route=BASE, owner=template.owner, turn=n)
+        for n in range(2_000)
+    )
+    with CaptureQueriesContext(
+        connection,
+    ) as seen:
+        assert verdicts.claim_next("w", BOTH, warm=[BASE], stay=True)
+    assert len(seen) < 25
+    if connection.vendor == "sqlite":
+        asked = [query["sql"] for query in seen if '"turn" ASC' in query["sql"]]
+        plans = []
+        with connection.cursor() as cursor:
+            for sql in asked:
+                cursor.execute(f"EXPLAIN QUERY PLAN {sql}")
+                plans += [line[3] for line in cursor.fetchall()]
+        assert plans
+        assert [
+            plan for plan in plans if "TEMP B-TREE" in plan or (plan.startswith("SCAN") and "INDEX" not in plan)
+        ] == []
+
+
+# --- comparisons -----------------------------------------------------------------------------------------------------
+E4 = [("e4", BASE)]
+
+
+@pytest.fixture
+def owed(wanted) -> Verdict:
+    """A verdict that passed, and is owed the judgement of another engine."""
+    row = wanted()
+    verdicts.record(verdicts.claim(row.pk, "w"), {**PASSED, "engines": [{"name": "e5"}]}, 5, compare=["e4"])
+    return Verdict.objects.get(pk=row.pk)
+
+
+def free_again() -> None:
+    Comparison.objects.update(free_at=Now() - timedelta(seconds=1))
+
+
+def test_a_comparison_is_taken_once_and_gone_when_it_is_done(owed):
+    taken = comparisons.claim(BOTH, E4)
+    assert comparisons.claim(BOTH, E4) is None
+    comparisons.record(taken, {"name": "e4", "state": "passed"})
+    owed.refresh_from_db()
+    assert [row["name"] for row in owed.result["engines"]] == ["e5", "e4"]
+    assert not Comparison.objects.exists()
+
+
+def test_a_worker_that_died_in_a_comparison_costs_an_attempt_and_the_third_is_the_last(owed):
+    for _ in range(3):
+        dead = comparisons.claim(BOTH, E4)
+        free_again()
+    assert comparisons.claim(BOTH, E4) is None
+    verdicts.sweep()
+    with pytest.raises(ClaimStale):
+        comparisons.record(dead, {"name": "e4", "state": "passed"})
+    owed.refresh_from_db()
+    assert (owed.state, owed.result["engines"][-1]["state"]) == ("passed", "errored")
+    assert "3 attempts" in owed.result["engines"][-1]["message"]
+
+
+def test_a_comparison_is_for_who_has_the_engine_and_is_forgotten_when_it_is_asked_again(owed):
+    assert comparisons.claim(Hands(frozenset({BASE}), engines=("e5",)), E4) is None
+    assert comparisons.coldest(BOTH) == ("e4", BASE)
+    verdicts.request(owed.revision, BASE, again=True)
+    assert comparisons.coldest(BOTH) is None
+
+
+# --- memory ----------------------------------------------------------------------------------------------------------
+class Asleep:
+    """Stands for an engine: a process of some size."""
+
+    is_alive, is_ready = True, True
+
+    def __init__(self, *arguments: str) -> None:
+        self.pid, self.arguments = id(self), arguments
+
+    def stop(self) -> None:
+        self.is_alive = False
+
+
+@pytest.fixture
+def engines(monkeypatch) -> warm.Engines:
+    monkeypatch.setattr(warm.Engine, "serve", Asleep)
+    monkeypatch.setattr(warm, "memory", lambda process: 300)
+    monkeypatch.setattr(warm, "RUNTIME_BYTES", 200)
+    return warm.Engines(1000)
+
+
+def test_engines_are_kept_while_there_is_memory_and_the_one_used_longest_ago_goes_first(engines):
+    for name in "abc":
+        engines.get(("e5", name), (name,), size=100)
+    assert engines.labels == [("e5", "c"), ("e5", "b"), ("e5", "a")], "900 of 1,000"
+    engines.get(("e5", "a"), ("a",))
+    engines.get(("e5", "d"), ("d",), size=100)
+    assert engines.labels == [("e5", "d"), ("e5", "a"), ("e5", "c")]
+    engines.get(("e5", "huge"), ("huge",), size=5000)
+    assert engines.labels == [("e5", "huge")], "what is needed starts in any case"
+
+
+def test_an_engine_of_a_base_that_is_another_one_now_is_replaced(engines):
+    old = engines.get(("e5", "a"), ("a", "revision 1"))
+    assert engines.get(("e5", "a"), ("a", "revision 1")) is old
+    assert engines.get(("e5", "a"), ("a", "revision 2")) is not old
+    assert not old.is_alive
+
+
+def test_the_memory_of_a_process_is_measured():
+    assert warm.memory(1 << 22) == 0
+    assert warm.memory(os.getpid()) > 10 << 20
+
+
+def test_a_shift_stays_with_a_base_ten_times_as_long_as_its_start_took(wanted, engine, monkeypatch):
+    monkeypatch.setattr(hands, "here", lambda: {BASE: "", OTHER: ""})
+    monkeypatch.setattr(bench, "validate", lambda claim: verdicts.give_back(claim, "no"))
+    monkeypatch.setattr(type(bench.ENGINES), "start_seconds", lambda self: 0.5)
+    wanted()
+    shift, began = Shift(), time.monotonic()
+    assert shift.step()
+    assert 4.5 < shift.stays_until - began < 6
+
+
+def test_a_lost_worker_is_first_again(wanted):
+    lost, other = wanted("alice"), wanted("bob")
+    assert verdicts.claim_next("w", BOTH).verdict == lost
+    expire(lost)
+    RUNG.clear()
+    verdicts.sweep()
+    assert order() == keys(lost, other)
