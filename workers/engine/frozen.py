@@ -52,6 +52,9 @@ class Frozen:
         self._pristine: dict[int, torch.Tensor] = {}
         self._facts: dict[tuple[str, int], Base] = {}
         self.backbone = self.model("FEATURE_EXTRACTION")
+        if self.tokenizer is not None:  # which offers token_type_ids to models that take none
+            taken = inspect.signature(self.backbone.forward).parameters
+            self.tokenizer.model_input_names = [name for name in self.tokenizer.model_input_names if name in taken]
 
     @property
     def attention(self) -> str:
