@@ -15,10 +15,10 @@ MAIN = ROOT / "workers" / "engine" / "__main__.py"
 class Engine:
     """A running engine process; `validate` gives one verdict."""
 
-    def __init__(self, cwd, *arguments, python=PYTHON):
+    def __init__(self, cwd, *arguments, python=PYTHON, main=MAIN):
         environment = {"PATH": "/usr/bin:/bin", "HOME": str(cwd), "TMPDIR": str(cwd), "LANG": "C.UTF-8"}
         self.process = subprocess.Popen(
-            [str(python), "-I", str(MAIN), "serve", *map(str, arguments)],
+            [str(python), "-I", str(main), "serve", *map(str, arguments)],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=cwd, env=environment, text=True,
         )  # fmt: skip
         self.ready = self._hear()
@@ -71,6 +71,15 @@ def bases(engine_python, tmp_path_factory):
     subprocess.run(
         [str(engine_python), str(Path(__file__).parent / "make_bases.py"), str(folder)], check=True, capture_output=True
     )
+    return folder
+
+
+@pytest.fixture(scope="session")
+def trained(bases, tmp_path_factory):
+    """A folder with a trained adapter of the adapters library of each method; in `pickled` the same as pickles."""
+    folder = tmp_path_factory.mktemp("library")
+    script = Path(__file__).parent / "make_library.py"
+    subprocess.run([python_of("e4"), script, bases / "bert", folder], check=True, capture_output=True)
     return folder
 
 

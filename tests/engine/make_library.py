@@ -1,6 +1,6 @@
 """Trains adapters of the adapters library on the tiny BERT, one of each method; run by engine e4's interpreter.
 
-.engines/e4/bin/python tests/engine/make_library.py BERT DIR [METHOD …]     writes DIR/<method>/ with head and rows
+.engines/e4/bin/python tests/engine/make_library.py BERT DIR [METHOD …]     writes DIR/<method>/ and DIR/pickled/<method>/ with head and rows
 """
 
 import json
@@ -95,6 +95,9 @@ def train(bert, folder, name, method, batch, labels) -> None:
 
 def save(model, folder, called, with_head) -> None:
     folder.mkdir(parents=True)
+    unsafe = folder.parent / "pickled" / folder.name  # as the library saves it unless it is told otherwise
+    unsafe.parent.mkdir(exist_ok=True)
+    model.save_adapter(str(unsafe), called, with_head=with_head)
     try:
         model.save_adapter(str(folder), called, use_safetensors=True, with_head=with_head)
     except (
@@ -108,10 +111,11 @@ def save(model, folder, called, with_head) -> None:
             tensors = torch.load(folder / pickled, weights_only=True)
             save_file({key: t.clone() for key, t in tensors.items() if ".pool." not in key}, folder / safe)
             (folder / pickled).unlink()
-    for config in folder.glob("*.json"):
-        config.write_text(json.dumps(json.loads(config.read_text()) | {"model_name": "tiny/bert"}))
-    if with_head:
-        (folder / "smoke.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows()))
+    for place in (folder, unsafe):
+        for config in place.glob("*.json"):
+            config.write_text(json.dumps(json.loads(config.read_text()) | {"model_name": "tiny/bert"}))
+        if with_head:
+            (place / "smoke.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows()))
 
 
 main(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3:])
