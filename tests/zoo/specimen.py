@@ -1,0 +1,54 @@
+"""What a specimen is, and how all of them are collected; who makes them is in the files make_*.py, outsiders and spoilt."""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+ENGINES = ("e5", "e4")
+
+
+@dataclass(frozen=True)
+class Specimen:
+    """One adapter in a folder, the base it is tried on ("" for none), and by engine the check that must refuse it.
+
+    An engine that is not named must pass it; `engines` are those it is tried on. `depth` is asked where it is not "".
+    """
+
+    name: str
+    base: str
+    folder: Path
+    expected: Mapping[str, str] = field(default_factory=dict)
+    engines: tuple[str, ...] = ENGINES
+    why: str = ""
+    depth: str = ""
+
+    def wanted(self, engine: str) -> str:
+        return self.expected.get(engine, "")
+
+
+def read(folder: Path) -> list[Specimen]:
+    """The specimens that a maker left in a folder, with what it said of each."""
+    found = []
+    for line in (folder / "specimens.jsonl").read_text().splitlines():
+        said = json.loads(line)
+        found.append(
+            Specimen(
+                said["name"], said["base"], folder / said["folder"], said.get("expected", {}),
+                tuple(said.get("engines", ENGINES)), said.get("why", ""), said.get("depth", ""),
+            )
+        )  # fmt: skip
+    return found
+
+
+def write(folder: Path, specimens: Iterable[Specimen]) -> None:
+    """Leaves them as `read` finds them."""
+    with (folder / "specimens.jsonl").open("w") as file:
+        for one in specimens:
+            line = {"name": one.name, "base": one.base, "expected": dict(one.expected), "engines": one.engines,
+                    "why": one.why, "depth": one.depth, "folder": str(one.folder.relative_to(folder))}  # fmt: skip
+            file.write(json.dumps(line) + "\n")
+
+
+def refused_by(check: str, engines: Iterable[str] = ENGINES) -> dict[str, str]:
+    return dict.fromkeys(engines, check)

@@ -1,0 +1,67 @@
+"""A part of the zoo that is quick to make: strangers' adapters pass, and each spoilt one is refused by its own check.
+
+The whole zoo, on every base and both engines, is `make bench ARGS=zoo`.
+"""
+
+import pytest
+
+from tests.engine.conftest import python_of
+from tests.zoo import building, changes, outsiders, saboteurs, specimen, table
+
+# One adapter of each source that outsiders and saboteurs change, and some of methods and bases that differ much.
+QUICK = (
+    "bert-seq-cls", "bert-dora", "bert-rslora", "bert-ia3", "bert-rank-pattern-regex", "llama-seven", "llama-causal",
+    "llama-grown", "llama-tokens", "prompt-llama-causal-lm", "prefix-llama-causal-lm", "p-tuning-lstm",
+)  # fmt: skip
+BASES = ("bert", "llama")
+
+
+@pytest.fixture(scope="session")
+def quick(tmp_path_factory):
+    """The folder of a small zoo: two bases and some adapters of PEFT on transformers 5."""
+    python_of("e5"), python_of("e4")
+    folder = tmp_path_factory.mktemp("zoo")
+    building.bases(folder, BASES)
+    building.made(folder, "make_peft.py", "e5", "peft5", QUICK)
+    return folder
+
+
+def test_adapters_as_strangers_make_them_are_told_what_they_are(quick):
+    specimens = specimen.read(quick / "peft5")
+    assert len(specimens) == len(QUICK)
+    outside = [one for one in building.changed(quick, quick / "peft5") if one.base in BASES]
+    found = list(table.answers(specimens + outside[::QUICK_STEP], quick / "bases"))
+    assert table.errors(found) == [], table.table(found)
+
+
+QUICK_STEP = 3  # every third: the others are like them, and the whole is for the benchmark
+
+
+def test_the_zoo_holds_what_was_promised_of_it(quick):
+    kinds = {check for _, _, check, _ in saboteurs.every(quick / "bases")}
+    assert len(saboteurs.every(quick / "bases")) >= 80
+    assert len(outsiders.every(quick / "bases")) >= 60
+    assert len(kinds) >= 20
+
+
+def test_a_wrong_answer_is_counted_as_what_it_is(tmp_path):
+    one = specimen.Specimen("x", "bert", tmp_path, {"e4": "fit.shape"})
+
+    def said(engine, state, *failed):
+        return table.Answer(one, engine, state, failed, "run", "", 1.0)
+
+    assert said("e5", "passed").error == ""
+    assert said("e5", "failed", "fit.shape").error == "false fail"
+    assert said("e4", "failed", "fit.shape").error == ""
+    assert said("e4", "passed").error == "false pass"
+    assert said("e4", "failed", "fit.shape", "fit.missing").error == "wrong reason"
+    assert said("e4", "errored", "engine.check-crashed").error == "engine error"
+    assert "false pass" in table.errors([said("e4", "passed")])[0]
+
+
+def test_a_change_leaves_the_files_it_was_given_alone(quick):
+    files = changes.load(quick / "peft5" / "bert-seq-cls")
+    kept = dict(files)
+    for *_, change in saboteurs.every(quick / "bases")[:60]:
+        change(files)
+    assert files == kept
