@@ -162,10 +162,6 @@ SAMPLE: Mapping[str, tuple[Field, Any]] = {
 CONDITIONS: Mapping[str, tuple[Field, Any]] = {
     "rows": (_text, ""),
     "seed": (_number, 0),
-    "threads": (_number, 0),
-    "attention": (_text, ""),
-    "dtype": (_text, ""),
-    "device": (_text, ""),
     "batches": (_list_of(_number), []),
 }
 ENGINE: Mapping[str, tuple[Field, Any]] = {
@@ -175,6 +171,10 @@ ENGINE: Mapping[str, tuple[Field, Any]] = {
     "peft": (_text, ""),
     "adapters": (_text, None),
     "attention": (_text, ""),
+    "device": (_text, ""),
+    "dtype": (_text, ""),
+    "threads": (_number, None),
+    "batch": (_number, None),
 }
 BASE: Mapping[str, tuple[Field, Any]] = {"id": (_text, ""), "revision": (_text, ""), "sha256": (_text, "")}
 SERVING: Mapping[str, tuple[Field, Any]] = {

@@ -49,9 +49,14 @@ def test_rows_are_measured_and_a_claim_that_holds_passes(bert, tmp_path, answers
     assert failures(verdict) == []
     assert verdict["depth"] == "evaluated"
     share = max(sum(row["label"] == label for row in answers) for label in (0, 1)) / len(answers)
-    assert verdict["evals"] == [
-        {"name": "smoke", "rows": 24, "metric": "accuracy", "base": round(share, 4), "adapter": 1.0, "claimed": 0.98}
-    ]
+    accuracy, f1 = verdict["evals"]
+    alone = accuracy.pop("head_alone")
+    assert accuracy == {
+        "name": "smoke", "rows": 24, "metric": "accuracy", "base": round(share, 4), "adapter": 1.0, "claimed": 0.98,
+        "better": "higher",
+    }  # fmt: skip
+    assert 0 <= alone <= 1
+    assert (f1["metric"], f1["adapter"]) == ("macro-f1", 1.0)
 
 
 def test_a_claim_that_does_not_hold_fails_with_both_numbers(bert, tmp_path, answers):

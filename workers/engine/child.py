@@ -14,6 +14,7 @@ from dovetail.adapters.findings import run as ask
 from dovetail.adapters.folder import Base, Folder, files_in
 from dovetail.adapters.header import HeaderError
 from dovetail.adapters.kinds import task_of
+from dovetail.adapters.library.composition import Composition
 from dovetail.adapters.library.contents import Library
 from dovetail.adapters.serving import Base as ServedBase
 from dovetail.adapters.serving import Serving, serving_of
@@ -28,11 +29,6 @@ MAX_TEXT = 1800
 MEMORY_FIX = "Make it smaller: a lower rank, fewer target modules, no whole embeddings."
 LOAD_FIX = "Load it yourself, as its library does, on the base it names, and save it again."
 CRASH_FIX = "Nothing to do for the author: the operators of this hub see it, and it is tried again."
-ROWS_FIX = (
-    'Write one JSON object a line, such as {"text": "…", "label": 0} for classification; '
-    "the page docs/checks has the form for each task."
-)
-MORE_ROWS = "Put some dozens of rows in smoke.jsonl, of every label, that were not trained on."
 STATIC_IDS = tuple(IDS)
 MEMORY_WORDS = (
     "can't allocate memory",
@@ -45,7 +41,7 @@ MEMORY_WORDS = (
 
 def static(job: Job, frozen: Frozen | None, say: Say) -> None:
     """Reads the files and says what is wrong with them, and what the next stage must know. No torch but for shapes."""
-    folder = opened(files_in(job.folder), job.card, known_bases=job.known_bases)
+    folder = opened(files_in(job.folder), job.card, known_bases=job.known_bases, place=job.place)
     found = describe(folder.files)
     facts: Frame = {"format": found.format if found else None, "kind": found.kind if found else None}
     task, labels = "", 2
@@ -55,11 +51,13 @@ def static(job: Job, frozen: Frozen | None, say: Say) -> None:
     elif job.shapes is not None:
         folder.base = _outline(job.shapes, folder)
     if folder.base is not None:
-        folder.base = replace(folder.base, revision=job.base_revision)
+        folder.base = replace(
+            folder.base, revision=job.base_revision, names=tuple(job.base_names), licence=job.base_licence
+        )
     say({"facts": facts | {"task": task, "labels": labels, "bytes": max(folder.sizes.values(), default=0)}})
     if _report(checks_of(folder), folder, say):
         served = serving_of(folder.files, base=_served_with(job, frozen), name=job.name or "NAMESPACE/NAME")
-        say({"serving": [_line(found) for found in served]})
+        say({"serving": [_line(found, job.place) for found in served]})
 
 
 def _outline(said: Mapping[str, Any], folder: Folder) -> Base:
@@ -86,8 +84,12 @@ def _served_with(job: Job, frozen: Frozen | None) -> ServedBase:
     return ServedBase(str(job.shapes["id"]), shapes.architectures, shapes.vocabulary, shapes.layers, shapes.tied)
 
 
-def _line(found: Serving) -> Frame:
-    return {key: getattr(found, key) for key in ("engine", "version", "outcome", "reason", "flags")}
+def _line(found: Serving, place: str) -> Frame:
+    """What one engine does; of an adapter in a folder, which none of them finds by the name of the repository."""
+    said = {key: getattr(found, key) for key in ("engine", "version", "outcome", "reason", "flags")}
+    if not place:
+        return said
+    return said | {"reason": f"Download the repository and name its folder {place}/, not the whole: {found.reason}"}
 
 
 def _task(folder: Folder, frozen: Frozen) -> tuple[str, int]:
@@ -108,29 +110,22 @@ def _task(folder: Folder, frozen: Frozen) -> tuple[str, int]:
 def loaded(job: Job, frozen: Frozen, task: str, labels: int, work: Path, say: Say) -> None:
     """Loads the adapter onto the base and runs it."""
     from workers.engine.checks import CHECKS
-    from workers.engine.evals import of
-    from workers.engine.evals.rows import RowsError, doubts, neutral, smoke
+    from workers.engine.composition import ComposedTrial
+    from workers.engine.evals.choice import rows_for
     from workers.engine.trial import LibraryTrial, Trial
 
-    folder = opened(files_in(job.folder), job.card)
+    folder = opened(files_in(job.folder), job.card, place=job.place)
     folder.base = frozen.facts(task, labels)
     if isinstance(folder, Library):
         folder.card = {"label_names": folder.label_names, **(folder.card or {})}
-        evaluation = of(folder.head_task or "FEATURE_EXTRACTION")
-    else:
-        evaluation = of(task)
-    try:
-        rows = smoke(folder, frozen, evaluation)
-    except RowsError as problem:
-        rows = None
-        say({"check": _as_json(Result("eval.rows", "warned", f"smoke.jsonl was not used: {problem}.", ROWS_FIX))})
-    if rows is not None and (doubt := doubts(rows.rows)):
-        say({"check": _as_json(Result("eval.rows", "warned", doubt, MORE_ROWS))})
-    kind = LibraryTrial if isinstance(folder, Library) else Trial
-    trial = kind(folder, frozen, task, labels, work, rows or neutral(frozen, evaluation))
+    rows = rows_for(folder, frozen, task, labels, lambda found: say({"check": _as_json(found)}))
+    kind = ComposedTrial if isinstance(folder, Composition) else LibraryTrial if isinstance(folder, Library) else Trial
+    trial = kind(folder, frozen, task, labels, work, rows)
     done = _report(CHECKS, trial, say)
     for measured in trial.evals:
         say({"eval": measured})
+    if done and trial.cost:
+        say({"shown": {"cost": trial.cost, "samples": trial.samples, "conditions": trial.conditions}})
     if done:
         say({"ran": True})
 
@@ -159,7 +154,7 @@ def _blame(problem: Exception, check: str) -> Result:
             MEMORY_FIX,
         )
     if check == "load.error":
-        return Result(check, "failed", f"It cannot be loaded: {type(problem).__name__}: {said}", LOAD_FIX)
+        return Result(check, "failed", f"It cannot be loaded: {type(problem).__name__}: {said.rstrip('.')}.", LOAD_FIX)
     return Result(CRASHED, "failed", f"The check {check} raised {type(problem).__name__}: {said}", CRASH_FIX)
 
 

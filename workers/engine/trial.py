@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import resource
 import shutil
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -22,19 +23,38 @@ from dovetail.adapters.folder import Folder
 from dovetail.adapters.layout import HEAD_COPIES
 from dovetail.adapters.library.contents import Library
 from workers.engine import jail, library
-from workers.engine.evals.rows import Rows
+from workers.engine.evals.generation import CannotWrite, write
+from workers.engine.evals.known import Known, recall
+from workers.engine.evals.rows import Rows, neutral
+from workers.engine.evals.samples import shown
+from workers.engine.evals.task import Seen
 from workers.engine.formats import clean
+from workers.engine.formats.running import is_explained, ready, switched_off
 from workers.engine.frozen import Frozen
+
+NOISE = 1e-6  # of the largest output: what the order of additions alone can make
+SEED = 0  # of whatever is drawn: masked words, the ids for a base without a tokenizer
+
+
+class CannotMerge(Exception):
+    """Why an adapter has no merged form; the rest of a sentence that begins with "It cannot be merged"."""
+
 
 NAME = "zq_candidate"  # PEFT finds missing keys by looking for the adapter's name in them: no module may contain it
 
 
 @dataclass(frozen=True, slots=True)
 class Timed:
-    """What a model said of the rows, and how long the first batch took."""
+    """What a model said of each row, in the order of the batches, and how long the first batch took."""
 
-    output: torch.Tensor
+    lines: Sequence[torch.Tensor]
     first_s: float
+
+    @property
+    def output(self) -> torch.Tensor:
+        """All of it: a line a row where all rows have as many numbers, else one long line."""
+        flat = [line.flatten() for line in self.lines]
+        return torch.stack(flat) if len({len(line) for line in flat}) == 1 else torch.cat(flat)
 
 
 class Trial:
@@ -53,7 +73,10 @@ class Trial:
         )
         self.base = frozen.model(task, labels)
         self.originals = frozen.originals(self.base)
+        self.began_with = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         self.evals: list[dict[str, Any]] = []
+        self.cost: dict[str, float] = {}
+        self.cannot_write = ""
 
     @cached_property
     def loaded(self) -> tuple[Any, list[str]]:
@@ -74,8 +97,7 @@ class Trial:
             model = wrap(self.base, config, NAME)
             said = model.load_adapter(str(loader), NAME, is_trainable=False)
         told = [key for key in (*said.missing_keys, *said.unexpected_keys) if not key.endswith(HEAD_COPIES)]
-        odd = [key for key in told if key != "prompt_embeddings" and key not in self.folder.layout.copies]
-        return model.eval(), odd
+        return ready(model.eval()), [key for key in told if not is_explained(key, self.folder)]
 
     def _grow(self) -> None:
         """Gives the base the rows of added tokens, when the file brings them."""
@@ -86,6 +108,11 @@ class Trial:
     @property
     def model(self) -> Any:
         return self.loaded[0]
+
+    @cached_property
+    def idle(self) -> list[str]:
+        """The parts of a composition without which the outputs are the same; a single adapter has none."""
+        return []
 
     @cached_property
     def with_adapter(self) -> Timed:
@@ -99,29 +126,113 @@ class Trial:
     @cached_property
     def without_adapter(self) -> Timed:
         """The frozen base under the adapter's own head, so that only the adapter makes the difference."""
+        if self.known is not None and self.rows is self.known.rows:
+            return Timed(self.known.lines, self.known.first_s)
         with self._switched_off() as model:
             return self._timed(model)
 
+    @property
+    def known(self) -> Known | None:
+        """What the base said of our own rows before; nothing for an adapter that brings a head or embeddings along."""
+        if self.folder.kind is None:
+            return None
+        own = self.folder.config.get("modules_to_save") or self.folder.layout.embeddings or self.folder.layout.rows
+        return None if own else recall(self.frozen, self.rows.eval)
+
+    @cached_property
+    def seen(self) -> Seen:
+        """What base and adapter say of the rows, row by row, and what both write where the task writes."""
+        rows = self.rows
+        base, adapter = (rows.in_order(timed.lines) for timed in (self.without_adapter, self.with_adapter))
+        seen = Seen(rows.rows, rows.desk, base, adapter, rows.facts)
+        prompts = rows.eval.prompts(seen) if rows.rows else {}
+        return replace(seen, written=self._written(prompts)) if prompts else seen
+
+    def _written(self, prompts: Mapping[int, str]) -> Mapping[int, tuple[str, str]]:
+        known = self.known
+        try:
+            adapter = write(self.model, self.rows.desk, prompts)
+            if known is not None and self.rows is known.rows and known.written:
+                base = known.written
+            else:
+                with self._switched_off() as model:
+                    base = write(model, self.rows.desk, prompts)
+        except CannotWrite as problem:
+            self.cannot_write = str(problem)
+            return {}
+        return {at: (base[at], adapter[at]) for at in prompts}
+
+    @cached_property
+    def neutral(self) -> Seen | None:
+        """The same of our own rows, where they measure something: whether the adapter still knows plain sentences."""
+        if not self.rows.eval.measures_neutral or self.rows.desk.tokenizer is None:
+            return None
+        if self.rows.source == "neutral":
+            return self.seen
+        known = self.known
+        rows = known.rows if known else neutral(self.frozen, self.rows.eval)
+        adapter = self._timed(self.model, rows=rows).lines
+        if known:
+            base: Sequence[torch.Tensor] = known.lines
+        else:
+            with self._switched_off() as model:
+                base = self._timed(model, rows=rows).lines
+        return Seen(rows.rows, rows.desk, rows.in_order(base), rows.in_order(adapter), rows.facts)
+
+    @property
+    def samples(self) -> list[dict[str, str]]:
+        """A few rows for people: what base and adapter say of them."""
+        return shown(self.rows.eval, self.seen) if self.rows.rows else []
+
+    @property
+    def conditions(self) -> dict[str, Any]:
+        """With what the numbers were measured, besides what is true of the engine: the same again gives the same."""
+        batches = [batch.rows for batch in self.rows.batches]
+        return {"rows": self.rows.name, "seed": SEED, "batches": batches}
+
+    @contextmanager
+    def merged(self) -> Iterator[Any]:
+        """The model with the adapter added into the weights of its base, which are put back bit for bit afterwards.
+
+        Raises `CannotMerge`.
+        """
+        layers = [module for module in self.model.modules() if isinstance(module, BaseTunerLayer)]
+        if not layers or self.model.active_peft_config.is_prompt_learning:
+            raise CannotMerge("it works beside the weights, not on them")
+        kept = {id(p): (p, p.detach().clone()) for layer in layers for p in layer.get_base_layer().parameters()}
+        try:
+            try:
+                self.model.merge_adapter([NAME])
+            except (NotImplementedError, ValueError, TypeError, AttributeError, RuntimeError) as problem:
+                raise CannotMerge(" ".join(str(problem).split())[:200]) from problem
+            if not any(getattr(layer, "merged", False) for layer in layers):
+                raise CannotMerge("none of its layers can")
+            yield self.model
+        finally:
+            for parameter, before in kept.values():
+                parameter.data.copy_(before)
+            for layer in layers:
+                layer.merged_adapters.clear()
+
+    @cached_property
+    def after_merge(self) -> Timed:
+        with self.merged() as model:
+            return self._timed(model, most=1)
+
     @contextmanager
     def _switched_off(self) -> Iterator[Any]:
-        """The model without the adapter. PEFT's own disable_adapter() would put the untrained head back as well."""
-        if self.model.active_peft_config.is_prompt_learning:
-            yield self.model.get_base_model()
-            return
-        layers = [module for module in self.model.modules() if isinstance(module, BaseTunerLayer)]
-        for layer in layers:
-            layer.enable_adapters(False)
-        yield self.model
-        for layer in layers:
-            layer.enable_adapters(True)
+        with switched_off(self.model) as model:
+            yield model
 
-    def _timed(self, model: Any, most: int | None = None) -> Timed:
-        outputs, marks = [], [time.perf_counter()]
+    def _timed(self, model: Any, most: int | None = None, rows: Rows | None = None) -> Timed:
+        lines: list[torch.Tensor] = []
+        clock = time.process_time if self.frozen.device.type == "cpu" else time.perf_counter  # others may be busy, too
+        marks = [clock()]
         with torch.inference_mode():
-            for output in self.rows.answers(model, most):
-                outputs.append(output)
-                marks.append(time.perf_counter())
-        return Timed(torch.cat(outputs), marks[1] - marks[0])
+            for answers in (rows or self.rows).answers(model, most):
+                lines += answers
+                marks.append(clock())
+        return Timed(lines, marks[1] - marks[0])
 
 
 class LibraryTrial(Trial):
@@ -130,11 +241,22 @@ class LibraryTrial(Trial):
     loader = "The adapters library"
     folder: Library
 
+    @property
+    def known(self) -> Known | None:
+        return None if self.folder.head_task else recall(self.frozen, self.rows.eval)
+
+    @contextmanager
+    def merged(self) -> Iterator[Any]:
+        raise CannotMerge("the adapters library keeps it beside the weights")
+        yield
+
     @cached_property
     def loaded(self) -> tuple[Any, list[str]]:
         loader = library.write(self.base, self.folder, self.work)
         jail.give_up_writing()
-        return self.base, library.load(self.base, self.folder, loader)
+        odd = library.load(self.base, self.folder, loader)
+        library.switch(self.base, self.folder, on=True)
+        return self.base, odd
 
     @contextmanager
     def _switched_off(self) -> Iterator[Any]:

@@ -17,4 +17,8 @@ CHECKS: tuple[Check[Trial], ...] = (
     Check("load.changed-base", load.changed_base, ("load.error",)),
     Check("eval.worse-than-base", evaluation.worse_than_base, RAN),
     Check("eval.claim", evaluation.claim, RAN),
+    Check("eval.expected", evaluation.expected, RAN),
+    Check("eval.neutral", evaluation.neutral, RAN),
+    Check("eval.degenerate", evaluation.degenerate, RAN),
+    Check("run.merge", run.merge, RAN),
 )

@@ -1,39 +1,48 @@
-"""Checks of the measured number: not worse than the frozen base, and what the card claims holds."""
+"""Checks of the measured numbers: not worse than the frozen base, what the card and the rows say holds, nothing odd."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from typing import Any
 
-from dovetail.adapters.findings import Finding, Outcome, failed, skipped
-from workers.engine.evals.rows import Metric
+from dovetail.adapters.findings import Finding, Outcome, failed, skipped, warned
+from workers.engine.checks.claims import MARGIN, claimed_value, holds
+from workers.engine.evals.measures import Metric
 from workers.engine.trial import Trial
 
 NO_ROWS = "There are no labelled rows: put a smoke.jsonl beside the adapter to have it measured."
 FIX = "Check the training and the order of the labels (indices, or label_names in the card, say it without a doubt)."
-MARGIN = 0.05
-LOSS_MARGIN = 0.1
-MOST = 1e9  # beyond it nothing is a measure, and a verdict takes no such number
+CLAIM_FIX = "Correct model-index in the card, or push the weights that reach it."
+FORGETS, GARBAGE = 2.0, 20.0  # times the base's loss on plain sentences
+FORGETS_WORDS = 3.0  # the same for a language adapter, which is for another language
+AGREES = 0.9
 
 
 def worse_than_base(trial: Trial) -> str | Finding:
-    metric = measured(trial)
-    if metric is None:
+    metrics = measured(trial)
+    if not metrics:
         return skipped(NO_ROWS)
-    trial.evals.append(_as_json(trial, metric))
-    numbers = f"{metric.name} {metric.adapter:g}, the frozen base {metric.base:g} ({metric.rows} rows)"
-    where = {"metric": metric.name, "base": metric.base, "adapter": metric.adapter, "rows": metric.rows}
+    trial.evals += [_as_json(trial, trial.rows.name, metric) for metric in metrics]
+    first, *others = metrics
+    numbers = "; ".join(map(_sentence, metrics))
+    where = {"metric": first.name, "base": first.base, "adapter": first.adapter, "rows": first.rows}
     outcome: Outcome = "warned" if trial.rows.guessed else "failed"
-    if metric.is_worse:
+    if first.is_worse:
         return Finding(outcome, f"With the adapter it is worse than without: {numbers}.", FIX, where)
-    alone = metric.head_alone
-    if alone is not None and metric.adapter < alone:
+    alone = first.head_alone
+    if alone is not None and first.adapter < alone:
         said = f"Its head alone, on the frozen base, gets {alone:g}, more than with the adapter: {numbers}."
-        by_chance = metric.adapter >= alone - margin(alone, metric.rows)
+        by_chance = first.adapter >= alone - margin(alone, first.rows)
         return Finding("warned" if by_chance else outcome, said, FIX, {**where, "head_alone": alone})
+    if worse := [metric for metric in others if metric.is_worse]:
+        hard = any(not metric.rough for metric in worse)
+        return Finding(outcome if hard else "warned", f"In one number it is worse than without: {numbers}.", FIX, where)
     more = "" if alone is None else f"; its head alone, on the frozen base, {alone:g}"
     return f"{numbers[0].upper()}{numbers[1:]}{more}."
+
+
+def _sentence(metric: Metric) -> str:
+    return f"{metric.name} {metric.adapter:g}, the frozen base {metric.base:g} ({metric.rows} rows)"
 
 
 def margin(share: float, rows: int) -> float:
@@ -43,77 +52,90 @@ def margin(share: float, rows: int) -> float:
 
 
 def claim(trial: Trial) -> str | Finding:
-    metric = measured(trial)
-    if metric is None:
+    metrics = measured(trial)
+    if not metrics:
         return skipped(NO_ROWS)
-    claimed = claimed_value(trial.folder.card or {}, metric.name)
-    if claimed is None:
-        return skipped(f"The card claims no {metric.name}.")
-    if not metric.higher_is_better:
-        return _claimed_loss(metric, claimed)
-    room = margin(claimed, metric.rows)
-    if metric.adapter >= claimed - room:
-        return f"The card claims {claimed:g}, measured {metric.adapter:g} (margin {room:.2f})."
+    found = [(metric, claimed_value(trial.folder.card or {}, metric)) for metric in metrics]
+    claims = [(metric, claimed) for metric, claimed in found if claimed is not None]
+    if not claims:
+        return skipped(f"The card claims no {' or '.join(metric.name for metric in metrics)}.")
+    said = []
+    for metric, claimed in claims:
+        room = margin(claimed, metric.rows)
+        beside = f" (margin {room:.2f})" if metric.higher_is_better else ""
+        if not holds(metric, claimed, room):
+            return Finding(
+                "warned" if metric.rough else "failed",
+                f"The card claims {metric.name} {claimed:g}, but {metric.rows} rows gave {metric.adapter:g}{beside}.",
+                CLAIM_FIX,
+                {"metric": metric.name, "claimed": claimed, "measured": metric.adapter, "margin": round(room, 4)},
+            )
+        said.append(f"{metric.name} {claimed:g}, measured {metric.adapter:g}{beside}")
+    return f"The card claims {'; '.join(said)}."
+
+
+def expected(trial: Trial) -> str | Finding:
+    """Whether the adapter says here what its author saw it say."""
+    seen, rows = trial.seen, trial.seen.rows
+    asked = [at for at, row in enumerate(rows) if "expected" in row]
+    if not asked:
+        return skipped("No row says what is expected.")
+    answers = {at: trial.rows.eval.agrees(seen, at) for at in asked}
+    judged = {at: answer for at, answer in answers.items() if answer is not None}
+    if not judged:
+        return warned(
+            f"What is expected in row {asked[0] + 1} has no form that can be compared here.",
+            "Give a list of logits or of label names, a label, or the text of an answer: docs/checks has the forms.",
+        )
+    right = sum(judged.values())
+    if right >= AGREES * len(judged):
+        return f"In {right} of {len(judged)} rows the adapter says what is expected."
+    wrong = [at + 1 for at, answer in judged.items() if not answer]
     return failed(
-        f"The card claims {metric.name} {claimed:g}, {metric.rows} rows gave {metric.adapter:g} (margin {room:.2f}).",
-        "Correct model-index in the card, or push the weights that reach it.",
-        claimed=claimed, measured=metric.adapter, margin=round(room, 4),
-    )  # fmt: skip
+        f"Only in {right} of {len(judged)} rows the adapter says what is expected; the first other is {wrong[0]}.",
+        "Push the weights that gave these outputs, name the base they were made on, or write the rows' expected anew.",
+        rows=wrong[:20],
+    )
 
 
-def _claimed_loss(metric: Metric, claimed: float) -> str | Finding:
-    if metric.adapter <= claimed * (1 + LOSS_MARGIN):
-        return f"The card claims {claimed:g}, measured {metric.adapter:g}."
-    return failed(
-        f"The card claims {metric.name} {claimed:g}, but {metric.rows} rows gave {metric.adapter:g}.",
-        "Correct model-index in the card, or push the weights that reach it.",
-        claimed=claimed, measured=metric.adapter,
-    )  # fmt: skip
+def neutral(trial: Trial) -> str | Finding:
+    """Whether a language model still knows ordinary sentences."""
+    seen = trial.neutral
+    if seen is None:
+        return skipped("Only language models are asked what they still know of plain sentences.")
+    metric, *_ = trial.rows.eval.measure(seen)
+    trial.evals.append(_as_json(trial, "neutral", metric))
+    ratio = metric.adapter / max(metric.base, 1e-6)
+    most = FORGETS_WORDS if trial.rows.eval.task == "MASKED_LM" else FORGETS
+    said = f"On {metric.rows} plain English sentences the loss is {metric.adapter:g}, the frozen base's {metric.base:g}"
+    if ratio <= most:
+        return f"{said}."
+    fix = "Train for fewer steps or with a smaller learning rate; mix plain text into the training set."
+    where = {"base": metric.base, "adapter": metric.adapter, "ratio": round(ratio, 2)}
+    outcome: Outcome = "failed" if ratio > GARBAGE else "warned"
+    return Finding(outcome, f"{said}: {ratio:.1f} times as much. It has forgotten what the base knew.", fix, where)
 
 
-def measured(trial: Trial) -> Metric | None:
+def degenerate(trial: Trial) -> str | Finding:
+    """What right numbers may hide: one answer to everything, loops, empty texts, vectors that are all alike."""
+    odd = trial.rows.eval.degenerate(trial.seen) if trial.seen.adapter else ""
+    if trial.cannot_write:
+        odd = f"It cannot write: generate() ended with {trial.cannot_write}."
+    if odd:
+        return warned(odd, "Look at the samples; train longer, with all labels, or with a smaller learning rate.")
+    return f"Nothing odd in its answers to {len(trial.seen.adapter)} rows."
+
+
+def measured(trial: Trial) -> list[Metric]:
     rows = trial.rows
-    if rows.source == "neutral":
-        return None
-    return rows.eval.measure(rows.rows, trial.without_adapter.output, trial.with_adapter.output, rows.labels)
+    return [] if rows.source == "neutral" else rows.eval.measure(trial.seen)
 
 
-def _as_json(trial: Trial, metric: Metric) -> dict[str, Any]:
-    claimed = claimed_value(trial.folder.card or {}, metric.name)
+def _as_json(trial: Trial, name: str, metric: Metric) -> dict[str, Any]:
+    claimed = claimed_value(trial.folder.card or {}, metric) if name != "neutral" else None
     said = {
-        "name": trial.rows.name,
-        "rows": metric.rows,
-        "metric": metric.name,
-        "base": metric.base,
-        "adapter": metric.adapter,
-    }
-    return said | ({"claimed": claimed} if claimed is not None else {})
-
-
-def claimed_value(card: Any, metric: str) -> float | None:
-    """The boldest number that model-index claims of that metric; percentages become shares."""
-    said = [entry for entry in _metrics(card) if isinstance(entry, dict)]
-    named = [entry.get("value") for entry in said if str(entry.get("type", "")).strip().lower() == metric]
-    found = [number for number in map(_number, named) if number is not None]
-    if metric == "loss":
-        return min(found, default=None)
-    return max((number / 100 if number > 1 else number for number in found), default=None)
-
-
-def _number(value: Any) -> float | None:
-    """What a card says as a number, "97.5 %" too; None for what no measure can be."""
-    try:
-        number = float(value.strip().rstrip("%")) if isinstance(value, str) else float(value)
-    except (TypeError, ValueError, OverflowError):
-        return None
-    return number if abs(number) < MOST and type(value) is not bool else None
-
-
-def _metrics(card: Any) -> Iterator[Any]:
-    for model in _list(card.get("model-index")):
-        for result in _list(model.get("results")) if isinstance(model, dict) else ():
-            yield from _list(result.get("metrics")) if isinstance(result, dict) else ()
-
-
-def _list(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else []
+        "name": name, "rows": metric.rows, "metric": metric.name, "base": metric.base, "adapter": metric.adapter,
+        "better": "higher" if metric.higher_is_better else "lower",
+    }  # fmt: skip
+    more = {"claimed": claimed, "head_alone": metric.head_alone}
+    return said | {key: value for key, value in more.items() if value is not None}

@@ -1,17 +1,21 @@
-"""Checks of running: finite, with an effect, the same twice, and at what price."""
+"""Checks of running: finite, with an effect, the same twice and merged, and at what price."""
 
 from __future__ import annotations
 
 import resource
+from collections.abc import Sequence
 
 import torch
 
-from dovetail.adapters.findings import Finding, failed, warned
-from workers.engine.trial import Trial
+from dovetail.adapters import description
+from dovetail.adapters.findings import Finding, failed, skipped, some, warned
+from dovetail.adapters.library import contents
+from workers.engine.trial import NOISE, CannotMerge, Timed, Trial
 
-NOISE = 1e-6  # of the largest output: what the order of additions alone can make
 FAINT = 1e-4
 SLOW = 5.0
+MERGED, BROKEN = 1e-4, 0.05  # of the largest output: rounding, and what is no rounding any more
+WEIGHT_FILES = (description.WEIGHTS, contents.WEIGHTS, contents.HEAD_WEIGHTS)
 
 
 def not_finite(trial: Trial) -> str | Finding:
@@ -35,6 +39,12 @@ def no_effect(trial: Trial) -> str | Finding:
             "Save the adapter after training, and check that its modules exist in the base.",
             difference=delta,
         )
+    if trial.idle:
+        return failed(
+            f"Without {some(trial.idle)} the outputs of the composition are the same.",
+            "Leave it out of the composition, or save it after training.",
+            parts=trial.idle[:20],
+        )
     if delta <= FAINT:
         return warned(
             f"The adapter hardly changes anything: at most {delta:.1e}.",
@@ -45,10 +55,10 @@ def no_effect(trial: Trial) -> str | Finding:
 
 
 def not_deterministic(trial: Trial) -> str | Finding:
-    again = trial.again.output
-    before = trial.with_adapter.output[: len(again)]
+    again, before = (torch.cat([line.flatten() for line in lines]) for lines in _pair(trial, trial.again))
+    rows = len(trial.again.lines)
     if torch.equal(again, before):
-        return f"Two runs of {len(again)} rows gave the same outputs, bit for bit."
+        return f"Two runs of {rows} rows gave the same outputs, bit for bit."
     delta = (again - before).abs().max().item()
     return failed(
         f"Two runs on the same rows differ by up to {delta:.1e}.",
@@ -57,10 +67,39 @@ def not_deterministic(trial: Trial) -> str | Finding:
     )
 
 
+def _pair(trial: Trial, timed: Timed) -> tuple[Sequence[torch.Tensor], Sequence[torch.Tensor]]:
+    """What was said of the first rows at another time, and at first."""
+    return timed.lines, trial.with_adapter.lines[: len(timed.lines)]
+
+
 def cost(trial: Trial) -> str | Finding:
     ratio = trial.again.first_s / max(trial.without_adapter.first_s, 1e-9)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    said = f"A run takes {ratio:.2f} times the base's, {trial.again.first_s * 1000:.0f} ms; peak memory {peak:,.0f} MB."
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    trial.cost = {
+        "latency_ratio": round(ratio, 2),
+        "memory_mb": round(max(0, peak - trial.began_with) / 1024, 1),
+        "adapter_mb": round(sum(trial.folder.sizes.get(path, 0) for path in WEIGHT_FILES) / 1e6, 3),
+    }
+    said = (
+        f"A run takes {ratio:.2f} times the base's, {trial.again.first_s * 1000:.0f} ms for {len(trial.again.lines)} "
+        f"rows; it took {trial.cost['memory_mb']:,.0f} MB on top of the base."
+    )
     if ratio <= SLOW:
         return said
     return warned(said, "A smaller rank or fewer target modules make it cheaper.", ratio=round(ratio, 2))
+
+
+def merge(trial: Trial) -> str | Finding:
+    """Whether an adapter that was added into its base's weights, as serving it merged does, still says the same."""
+    try:
+        after, before = (torch.cat([line.flatten() for line in lines]) for lines in _pair(trial, trial.after_merge))
+    except CannotMerge as problem:
+        return skipped(f"It cannot be merged into its base: {problem}.")
+    scale = max(1.0, before.abs().max().item())
+    delta = (after - before).abs().max().item()
+    if delta <= max(MERGED, 10 * trial.frozen.noise) * scale:
+        return f"Merged into its base it says the same, up to {delta:.1e}."
+    said = f"Merged into its base it says something else: outputs differ by {delta:.3g}, of up to {scale:.3g}."
+    fix = "Serve it unmerged; or train it in the dtype it is merged in, with a smaller lora_alpha."
+    where = {"difference": delta if delta == delta else None, "largest": scale}
+    return Finding("failed" if not delta <= BROKEN * scale else "warned", said, fix, where)

@@ -1,17 +1,26 @@
-"""How an adapter is measured, one task a file: which rows, what is read from the model, which number."""
+"""How an adapter is measured, one task a file: which rows, what is read from the model, which numbers."""
 
 from __future__ import annotations
 
-from workers.engine.evals import causal, feature_extraction, other, sequence_classification
-from workers.engine.evals.rows import Eval
+from workers.engine.evals import (
+    causal,
+    feature_extraction,
+    masked,
+    question_answering,
+    sequence_classification,
+    sequence_to_sequence,
+    token_classification,
+)
+from workers.engine.evals.task import Eval
 
 EVALS: tuple[Eval, ...] = (
     sequence_classification.EVAL,
     feature_extraction.EVAL,
     causal.EVAL,
-    other.TOKEN_CLASSIFICATION,
-    other.QUESTION_ANSWERING,
-    other.SEQUENCE_TO_SEQUENCE,
+    token_classification.EVAL,
+    question_answering.EVAL,
+    sequence_to_sequence.EVAL,
+    masked.EVAL,
 )
 
 

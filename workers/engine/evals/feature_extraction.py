@@ -2,66 +2,100 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 
-from workers.engine.evals.rows import Batch, Eval, Metric, Row, is_real
+from workers.engine.evals import measures
+from workers.engine.evals.desk import Batch, Desk, Row, is_real
+from workers.engine.evals.measures import Metric
+from workers.engine.evals.task import Eval, Line, Seen, numbers_agree
 
 TRIPLET = ("anchor", "positive", "negative")
+PAIR = ("text", "text_pair")
+COLLAPSED = 0.98  # mean cosine between different texts: no search tells them apart
+
+
+class FeatureExtraction(Eval):
+    task = "FEATURE_EXTRACTION"
+
+    def is_row(self, row: Row) -> bool:
+        scored = all(isinstance(row.get(key), str) for key in PAIR)
+        return is_triplet(row) or (scored and is_real(row.get("score")))
+
+    def size(self, row: Row) -> int:
+        return max(len(text) for text in _texts(row))
+
+    def batch(self, desk: Desk, rows: Sequence[Row]) -> Batch:
+        texts = [_texts(row) for row in rows]
+        said = desk.tokens([text for several in texts for text in several])
+        return Batch(desk.inputs(said), {"counts": [len(several) for several in texts]})
+
+    def read(self, answer: Any, batch: Batch) -> list[Line]:
+        """One vector a text. Virtual tokens come first and are left out."""
+        weights = batch.weights[..., None]
+        hidden = answer.last_hidden_state[:, -weights.shape[1] :]
+        vectors = (hidden * weights.to(hidden.dtype)).sum(1) / weights.sum(1).clamp(min=1)
+        return list(vectors.split(batch.facts.get("counts") or [1] * len(vectors)))
+
+    def measure(self, seen: Seen) -> list[Metric]:
+        rows = seen.rows
+        if all(is_triplet(row) for row in rows):
+            return [Metric("triplet-accuracy", _nearer(seen.base), _nearer(seen.adapter), len(rows))] if rows else []
+        if len(rows) < 3 or not all("score" in row for row in rows):
+            return []
+        scores = torch.tensor([float(row["score"]) for row in rows])
+        base, adapter = (measures.spearman(_cosines(lines), scores) for lines in (seen.base, seen.adapter))
+        return [Metric("spearman", base, adapter, len(rows))]
+
+    def degenerate(self, seen: Seen) -> str:
+        base, adapter = (_crowding(lines) for lines in (seen.base, seen.adapter))
+        if adapter < COLLAPSED or base >= COLLAPSED:
+            return ""
+        return f"All texts become nearly the same vector: their mean cosine is {adapter:.3f}, the base's {base:.3f}."
+
+    def shown(self, seen: Seen, at: int) -> tuple[str, str, str, str]:
+        row = seen.rows[at]
+        wanted = "the first nearer" if is_triplet(row) else f"score {row['score']:g}" if "score" in row else ""
+        return " | ".join(_texts(row)), wanted, _said(seen.base[at]), _said(seen.adapter[at])
+
+    def agrees(self, seen: Seen, at: int) -> bool | None:
+        return numbers_agree(seen.rows[at]["expected"], seen.adapter[at])
 
 
 def is_triplet(row: Row) -> bool:
     return all(isinstance(row.get(key), str) for key in TRIPLET)
 
 
-def is_row(row: Row) -> bool:
-    scored = isinstance(row.get("text"), str) and isinstance(row.get("text_pair"), str)
-    return is_triplet(row) or (scored and is_real(row.get("score")))
+def _texts(row: Row) -> list[str]:
+    keys = TRIPLET if is_triplet(row) else PAIR if "text_pair" in row else PAIR[:1]
+    return [row[key] for key in keys]
 
 
-def texts(row: Row) -> Sequence[tuple[str, str | None]]:
-    keys = TRIPLET if is_triplet(row) else ("text", "text_pair")
-    return [(row[key], None) for key in keys]
+def _cosines(lines: Sequence[Line]) -> torch.Tensor:
+    """Between the first two texts of each row."""
+    return torch.stack([torch.cosine_similarity(line[0], line[1], dim=0) for line in lines])
 
 
-def read(answer: Any, batch: Batch) -> torch.Tensor:
-    """Virtual tokens come first and are left out; an encoder-decoder answers for the tokens its decoder was given."""
-    asked = batch.get("decoder_input_ids")
-    mask = batch["attention_mask"] if asked is None else torch.ones_like(asked)
-    hidden = answer.last_hidden_state[:, -mask.shape[1] :]
-    weights = mask[..., None].to(hidden.dtype)
-    return (hidden * weights).sum(1) / weights.sum(1).clamp(min=1)
+def _nearer(lines: Sequence[Line]) -> float:
+    against = torch.stack([torch.cosine_similarity(line[0], line[2], dim=0) for line in lines])
+    return round(float((_cosines(lines) > against).float().mean().item()), 4)
 
 
-def measure(rows: Sequence[Row], base: torch.Tensor, adapter: torch.Tensor, _: Mapping[str, int]) -> Metric | None:
-    if all(is_triplet(row) for row in rows):
-        return Metric("triplet-accuracy", _nearer(base), _nearer(adapter), len(rows))
-    if len(rows) < 3 or any(is_triplet(row) for row in rows):
-        return None
-    scores = torch.tensor([float(row["score"]) for row in rows])
-    return Metric("spearman", _correlation(base, scores), _correlation(adapter, scores), len(rows))
+def _crowding(lines: Sequence[Line]) -> float:
+    """The mean cosine of each text with every other one."""
+    vectors = torch.nn.functional.normalize(torch.cat(list(lines)).float(), dim=-1)
+    count = len(vectors)
+    return float(((vectors.sum(0) ** 2).sum() - count) / max(1, count * (count - 1)))
 
 
-def _nearer(vectors: torch.Tensor) -> float:
-    anchor, positive, negative = torch.nn.functional.normalize(vectors, dim=-1).view(-1, 3, vectors.shape[-1]).unbind(1)
-    share = ((anchor * positive).sum(-1) > (anchor * negative).sum(-1)).float().mean()
-    return round(float(share.item()), 4)
+def _said(line: Line) -> str:
+    if len(line) == 1:
+        return f"a vector of {line.shape[-1]} numbers, length {line.norm().item():.2f}"
+    return "cosine " + " and ".join(
+        f"{torch.cosine_similarity(line[0], other, dim=0).item():.3f}" for other in line[1:]
+    )
 
 
-def _correlation(vectors: torch.Tensor, scores: torch.Tensor) -> float:
-    one, other = torch.nn.functional.normalize(vectors, dim=-1).view(-1, 2, vectors.shape[-1]).unbind(1)
-    pairs = torch.stack([_ranks((one * other).sum(-1)), _ranks(scores)])
-    found = torch.corrcoef(pairs)[0, 1].item()
-    return round(found, 4) if found == found else 0.0
-
-
-def _ranks(values: torch.Tensor) -> torch.Tensor:
-    """Ranks from 0; equal values share the mean of theirs."""
-    less = (values[:, None] > values[None, :]).sum(1).float()
-    equal = (values[:, None] == values[None, :]).sum(1).float()
-    return less + (equal - 1) / 2
-
-
-EVAL = Eval("FEATURE_EXTRACTION", is_row, texts, read, measure)
+EVAL = FeatureExtraction()

@@ -3,36 +3,24 @@
 from __future__ import annotations
 
 import json
-import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
 
 from dovetail.adapters.folder import Folder
+from workers.engine.evals import builtin
+from workers.engine.evals.desk import Batch, Desk, Row, any_ids
+from workers.engine.evals.task import Eval
 from workers.engine.frozen import Frozen
 
 NAME = "smoke.jsonl"
 MAX_ROWS = 256
 FEWEST = 8
 MAX_BYTES = 256 * 2**10
-MAX_TOKENS = 128
 BATCH = 8  # the split is part of the result: the order of additions hangs on it
-# Written for this project and free of any right (CC0): plain statements without a topic, an opinion or a label.
-NEUTRAL = (
-    "The train leaves the station at seven in the morning.",
-    "Water boils at a lower temperature on a mountain.",
-    "She put the keys next to the lamp and closed the door.",
-    "A list of names was printed on the second page.",
-    "How long does it take to walk from the harbour to the market?",
-    "The function returns the sum of both numbers.",
-    "They painted the fence green before the rain came.",
-    "In autumn the days grow shorter and the nights longer.",
-)
-
-Row = Mapping[str, Any]
-Batch = dict[str, torch.Tensor]
+PROBE = 4  # the first batch is run again, and merged: it is small
 
 
 class RowsError(ValueError):
@@ -40,71 +28,73 @@ class RowsError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Metric:
-    """A number for the base and one for the adapter, over `rows` rows.
-
-    A base without a trained head can only guess: then `base` is what always saying the commonest label gets, and
-    `head_alone` what the adapter's own head gets on the frozen base with the adapter switched off.
-    """
-
-    name: str
-    base: float
-    adapter: float
-    rows: int
-    higher_is_better: bool = True
-    head_alone: float | None = None
-
-    @property
-    def is_worse(self) -> bool:
-        return self.adapter < self.base if self.higher_is_better else self.adapter > self.base
-
-
-@dataclass(frozen=True, slots=True)
-class Eval:
-    """How one task is measured: `texts` of a row, `read` one line a text from a model's answer, `measure` both."""
-
-    task: str
-    is_row: Callable[[Row], bool]
-    texts: Callable[[Row], Sequence[tuple[str, str | None]]]
-    read: Callable[[Any, Batch], torch.Tensor]
-    measure: Callable[[Sequence[Row], torch.Tensor, torch.Tensor, Mapping[str, int]], Metric | None]
-
-
-@dataclass(frozen=True, slots=True)
 class Rows:
-    """Rows made ready for a model: ids and masks, in batches whose split never changes."""
+    """Rows made ready for a model, in batches whose split never changes; rows of like length are in one batch."""
 
     name: str
     rows: Sequence[Row]
     batches: Sequence[Batch]
+    order: Sequence[int]  # which row each line of the answers belongs to
     eval: Eval
-    labels: Mapping[str, int] = field(default_factory=dict)
+    desk: Desk
     guessed: bool = False  # whether the numbers of the label names are our guess
 
     @property
     def source(self) -> Literal["smoke", "neutral"]:
-        return "smoke" if self.rows else "neutral"
+        return "neutral" if self.name == builtin.NAME else "smoke"
 
-    def answers(self, model: Any, most: int | None = None) -> Iterator[torch.Tensor]:
-        """What the model says, batch by batch, of all rows or of the first `most` batches."""
+    def answers(self, model: Any, most: int | None = None) -> Iterator[list[torch.Tensor]]:
+        """What the model says, batch by batch, of all rows or of the first `most` batches: a tensor for each row."""
+        device = next(model.parameters()).device
         for batch in self.batches[:most]:
-            yield self.eval.read(model(**batch), batch)
+            there = batch.on(device)
+            yield [line.float().cpu() for line in self.eval.read(self.eval.ask(model, there), there)]
+
+    @property
+    def facts(self) -> list[Any]:
+        """What the batches know of each row, in the rows' order."""
+        known = [batch.of_rows or [None] * batch.rows for batch in self.batches]
+        return self.in_order([fact for batch in known for fact in batch])
+
+    def in_order(self, lines: Sequence[Any]) -> list[Any]:
+        """Lines as the batches gave them, sorted as the rows are."""
+        placed = dict(zip(self.order, lines, strict=True))
+        return [placed[at] for at in range(len(lines))]
 
 
-def neutral(frozen: Frozen, evaluation: Eval) -> Rows:
-    return Rows("neutral", (), _batches(frozen, [(text, None) for text in NEUTRAL]), evaluation)
+def neutral(frozen: Frozen, evaluation: Eval, desk: Desk | None = None) -> Rows:
+    desk = desk or Desk.of(frozen)
+    if desk.tokenizer is None:
+        batch = any_ids(desk, len(builtin.SENTENCES))
+        return Rows(builtin.NAME, (), [batch], range(len(builtin.SENTENCES)), evaluation, desk)
+    return _ready(builtin.NAME, evaluation.builtin, evaluation, desk)
 
 
-def smoke(folder: Folder, frozen: Frozen, evaluation: Eval) -> Rows | None:
+def smoke(folder: Folder, frozen: Frozen, evaluation: Eval, labels: int = 2) -> Rows | None:
     """The author's rows; None when there are none or they are not for this task. Raises `RowsError`."""
     if NAME not in folder.files or frozen.tokenizer is None:
         return None
     found = _parse(folder)
     if not all(evaluation.is_row(row) for row in found):
         raise RowsError(f"a row does not look as rows of {evaluation.task} do")
-    texts = [pair for row in found for pair in evaluation.texts(row)]
-    labels, guessed = _labels(found, folder.card or {}, frozen)
-    return Rows("smoke", found, _batches(frozen, texts), evaluation, labels, guessed)
+    numbers, guessed = _labels(found, folder.card or {}, frozen)
+    desk = Desk.of(frozen, numbers, labels)
+    if problem := evaluation.problem(found, desk):
+        raise RowsError(problem)
+    return _ready("smoke", found[: evaluation.most], evaluation, desk, guessed)
+
+
+def desk_of(folder: Folder, frozen: Frozen, labels: int) -> Desk:
+    """For rows without labels: names are the card's or the base's, when they are as many as the head has."""
+    numbers, _ = _labels((), folder.card or {}, frozen)
+    return Desk.of(frozen, numbers if len(numbers) == labels else {}, labels)
+
+
+def _ready(name: str, rows: Sequence[Row], evaluation: Eval, desk: Desk, guessed: bool = False) -> Rows:
+    order = sorted(range(len(rows)), key=lambda at: (evaluation.size(rows[at]), at))
+    split = [order[:PROBE], *(order[at : at + BATCH] for at in range(PROBE, len(order), BATCH))]
+    batches = [evaluation.batch(desk, [rows[at] for at in part]) for part in split]
+    return Rows(name, rows, batches, order, evaluation, desk, guessed)
 
 
 def doubts(rows: Sequence[Row]) -> str:
@@ -140,18 +130,9 @@ def _no_constant(name: str) -> None:
     raise ValueError(f"{name} is no JSON")
 
 
-def is_count(value: object) -> bool:
-    """Whether a value is a whole number that any tensor can hold."""
-    return type(value) is int and abs(value) < 2**31
-
-
-def is_real(value: object) -> bool:
-    return is_count(value) or (type(value) is float and math.isfinite(value))
-
-
 def _labels(rows: Sequence[Row], card: Mapping[str, Any], frozen: Frozen) -> tuple[dict[str, int], bool]:
     """The numbers of label names: by the card's `label_names`, by the base's config, else by the alphabet: a guess."""
-    used = {row["label"] for row in rows if isinstance(row.get("label"), str)}
+    used = {label for row in rows for label in _labels_in(row) if isinstance(label, str)}
     told = card.get("label_names")
     if isinstance(told, list) and used <= set(map(str, told)):
         return {str(name): number for number, name in enumerate(told)}, False
@@ -160,32 +141,6 @@ def _labels(rows: Sequence[Row], card: Mapping[str, Any], frozen: Frozen) -> tup
     return {name: number for number, name in enumerate(sorted(used))}, bool(used)
 
 
-def _batches(frozen: Frozen, texts: Sequence[tuple[str, str | None]]) -> list[Batch]:
-    if frozen.tokenizer is None:
-        return [_with_decoder(frozen, _any_ids(frozen))]
-    split = [texts[at : at + BATCH] for at in range(0, len(texts), BATCH)]
-    limit = min(MAX_TOKENS, getattr(frozen.config.get_text_config(), "max_position_embeddings", MAX_TOKENS) // 2)
-    return [_with_decoder(frozen, dict(_tokenise(frozen.tokenizer, batch, limit))) for batch in split]
-
-
-def _with_decoder(frozen: Frozen, batch: Batch) -> Batch:
-    """An encoder-decoder is asked to go on from the first tokens of its own input."""
-    if frozen.config.is_encoder_decoder:
-        batch["decoder_input_ids"] = batch["input_ids"][:, :8]
-    return batch
-
-
-def _tokenise(tokenizer: Any, batch: Sequence[tuple[str, str | None]], limit: int) -> Any:
-    pairs = [text for text, _ in batch], [pair or "" for _, pair in batch]
-    with_pair = any(pair for _, pair in batch)
-    said = tokenizer(
-        *pairs[: 2 if with_pair else 1], padding=True, truncation=True, max_length=limit, return_tensors="pt"
-    )
-    return {key: said[key] for key in ("input_ids", "attention_mask", "token_type_ids") if key in said}
-
-
-def _any_ids(frozen: Frozen) -> Batch:
-    """For a base without a tokenizer: the same ids at every start."""
-    generator = torch.Generator().manual_seed(0)
-    ids = torch.randint(0, frozen.config.get_text_config().vocab_size, (len(NEUTRAL), 12), generator=generator)
-    return {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
+def _labels_in(row: Row) -> Sequence[Any]:
+    several = row.get("labels")
+    return several if isinstance(several, list) else [row.get("label")]

@@ -1,0 +1,110 @@
+"""What a task needs to turn rows into a model's inputs, and its answers into words: tokenizer, limits, label names."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import torch
+
+from workers.engine.frozen import Frozen
+
+MAX_TOKENS = 128
+DECODED = 8  # tokens that an encoder-decoder is given to go on from, when no row tells it
+TAKEN = ("input_ids", "attention_mask", "token_type_ids")
+
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What the model is given, and what must be known besides: `facts` to read its answer, `of_rows` of each row."""
+
+    inputs: dict[str, torch.Tensor]
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    of_rows: Sequence[Any] = ()
+
+    @property
+    def rows(self) -> int:
+        return len(self.facts.get("counts", self.weights))
+
+    def on(self, device: torch.device) -> Batch:
+        """The same where the model is."""
+        if device.type == "cpu":
+            return self
+        moved = {name: tensor.to(device) for name, tensor in self.inputs.items()}
+        return replace(self, inputs=moved, facts={name: _on(fact, device) for name, fact in self.facts.items()})
+
+    @property
+    def weights(self) -> torch.Tensor:
+        """1 where an answer counts: not for padding. An encoder-decoder answers for what its decoder was given."""
+        asked = self.inputs.get("decoder_input_ids")
+        return self.inputs["attention_mask"] if asked is None else torch.ones_like(asked)
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    tokenizer: Any
+    config: Any
+    limit: int
+    labels: Mapping[str, int] = field(default_factory=dict)
+    count: int = 2
+
+    @classmethod
+    def of(cls, frozen: Frozen, labels: Mapping[str, int] | None = None, count: int = 2) -> Desk:
+        text = frozen.config.get_text_config()
+        limit = min(MAX_TOKENS, getattr(text, "max_position_embeddings", MAX_TOKENS) // 2)
+        return cls(frozen.tokenizer, frozen.config, limit, labels or {}, count)
+
+    def number(self, label: Any) -> int:
+        """The number of a label that a row names; -1 for a name nobody knows."""
+        return self.labels.get(label, -1) if isinstance(label, str) else int(label)
+
+    def name(self, number: int) -> str:
+        return next((name for name, at in self.labels.items() if at == number), f"label {number}")
+
+    def tokens(self, *texts: Sequence[Any], limit: int | None = None, **options: Any) -> Any:
+        """The tokenizer's own answer; pairs are cut to fit, in the second text when `truncation` says so."""
+        options = {"truncation": True, **options}
+        return self.tokenizer(*texts, padding=True, max_length=limit or self.limit, return_tensors="pt", **options)
+
+    def inputs(self, said: Any) -> dict[str, torch.Tensor]:
+        return with_decoder(self.config, {key: said[key] for key in TAKEN if key in said})
+
+    def decode(self, ids: Sequence[int]) -> str:
+        return str(self.tokenizer.decode(ids, skip_special_tokens=True)).strip()
+
+
+def _on(fact: Any, device: torch.device) -> Any:
+    if isinstance(fact, torch.Tensor):
+        return fact.to(device)
+    return [_on(part, device) for part in fact] if isinstance(fact, list) else fact
+
+
+def with_decoder(config: Any, inputs: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """An encoder-decoder is asked to go on from the first tokens of its own input."""
+    if config.is_encoder_decoder:
+        inputs["decoder_input_ids"] = inputs["input_ids"][:, :DECODED]
+    return inputs
+
+
+def any_ids(desk: Desk, rows: int) -> Batch:
+    """For a base without a tokenizer: the same ids at every start."""
+    generator = torch.Generator().manual_seed(0)
+    ids = torch.randint(0, desk.config.get_text_config().vocab_size, (rows, 12), generator=generator)
+    return Batch(with_decoder(desk.config, {"input_ids": ids, "attention_mask": torch.ones_like(ids)}))
+
+
+def is_count(value: object) -> bool:
+    """Whether a value is a whole number that any tensor can hold."""
+    return type(value) is int and abs(value) < 2**31
+
+
+def is_real(value: object) -> bool:
+    return is_count(value) or (type(value) is float and math.isfinite(value))
+
+
+def is_text(value: object) -> bool:
+    return isinstance(value, str) and bool(value.strip())

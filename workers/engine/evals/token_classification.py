@@ -1,0 +1,118 @@
+"""Token classification: F1 over the words that are something, each word read at its first piece."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from workers.engine.evals import builtin, measures
+from workers.engine.evals.desk import Batch, Desk, Row, is_count
+from workers.engine.evals.measures import Metric
+from workers.engine.evals.task import Eval, Line, Seen, numbers_agree
+
+OUTSIDE = "O"
+
+
+class TokenClassification(Eval):
+    task = "TOKEN_CLS"
+    most = 128
+    builtin = builtin.TOKENS
+
+    def is_row(self, row: Row) -> bool:
+        tokens, labels = row.get("tokens"), row.get("labels")
+        if not isinstance(tokens, list) or not isinstance(labels, list) or not 1 <= len(tokens) == len(labels):
+            return False
+        return all(isinstance(t, str) and t.strip() for t in tokens) and all(
+            isinstance(label, str) or (is_count(label) and label >= 0) for label in labels
+        )
+
+    def problem(self, rows: Sequence[Row], desk: Desk) -> str:
+        highest = max(desk.number(label) for row in rows for label in row["labels"])
+        return (
+            f"a row has label {highest}, but the head has {desk.count}, counted from 0" if highest >= desk.count else ""
+        )
+
+    def size(self, row: Row) -> int:
+        return sum(len(token) + 1 for token in row["tokens"])
+
+    def batch(self, desk: Desk, rows: Sequence[Row]) -> Batch:
+        said = desk.tokens([list(row["tokens"]) for row in rows], is_split_into_words=True)
+        places = [_first_pieces(said.word_ids(at)) for at in range(len(rows))] if said.is_fast else None
+        return Batch(desk.inputs(said), {"places": places})
+
+    def read(self, answer: Any, batch: Batch) -> list[Line]:
+        """The logits of each word that was not cut off; of every token where the tokenizer does not tell the words."""
+        places = batch.facts.get("places")
+        if places is None:
+            return super().read(answer, batch)
+        said = answer.logits[:, -batch.weights.shape[1] :]
+        return [line[at] for line, at in zip(said, places, strict=True)]
+
+    def measure(self, seen: Seen) -> list[Metric]:
+        wanted = _wanted(seen)
+        if not wanted or len(wanted) != sum(len(line) for line in seen.adapter):
+            return []
+        found, alone = _flat(seen.adapter), _flat(seen.base)
+        inside: set[Any] = set(range(seen.desk.count)) - {seen.desk.labels.get(OUTSIDE, -1)}
+        guess = [measures.commonest(wanted)] * len(wanted)
+        counted = [measures.f1_of(said, wanted, inside) for said in (guess, found, alone)]
+        right = [measures.accuracy(said, wanted) for said in (guess, found, alone)]
+        rows = len(seen.rows)
+        return [
+            Metric("f1", counted[0], counted[1], rows, head_alone=counted[2]),
+            Metric("accuracy", right[0], right[1], rows, head_alone=right[2], rough=True),
+        ]
+
+    def degenerate(self, seen: Seen) -> str:
+        found, wanted = set(_flat(seen.adapter)), set(_wanted(seen))
+        outside = seen.desk.labels.get(OUTSIDE)
+        if len(found) == 1 and len(wanted) > 1:
+            label = next(iter(found))
+            more = ": it finds nothing at all" if label == outside else ""
+            return f"It calls every word {seen.desk.name(label)}{more}."
+        return ""
+
+    def shown(self, seen: Seen, at: int) -> tuple[str, str, str, str]:
+        row = seen.rows[at]
+        wanted = [seen.desk.number(label) for label in row.get("labels", ())]
+        base, adapter = (_tagged(seen, row, line.argmax(-1).tolist()) for line in (seen.base[at], seen.adapter[at]))
+        return " ".join(row["tokens"]), _tagged(seen, row, wanted) if wanted else "", base, adapter
+
+    def agrees(self, seen: Seen, at: int) -> bool | None:
+        wanted = seen.rows[at]["expected"]
+        if isinstance(wanted, list) and wanted and all(isinstance(label, str) or is_count(label) for label in wanted):
+            found = seen.adapter[at].argmax(-1).tolist()
+            return [seen.desk.number(label) for label in wanted][: len(found)] == found
+        return numbers_agree(wanted, seen.adapter[at])
+
+
+def _first_pieces(words: Sequence[int | None]) -> list[int]:
+    """The place of the first piece of each word."""
+    return [at for at, word in enumerate(words) if word is not None and (at == 0 or words[at - 1] != word)]
+
+
+def _wanted(seen: Seen) -> list[int]:
+    """The labels of all words that were read: what was cut off is not asked for."""
+    return [
+        seen.desk.number(label)
+        for row, line in zip(seen.rows, seen.adapter, strict=False)
+        for label in row.get("labels", ())[: len(line)]
+    ]
+
+
+def _flat(lines: Sequence[Line]) -> list[int]:
+    return [int(label) for line in lines for label in line.argmax(-1)]
+
+
+def _tagged(seen: Seen, row: Row, labels: Sequence[int]) -> str:
+    """The words that are something, each with what it is."""
+    outside = seen.desk.labels.get(OUTSIDE)
+    tagged = [
+        f"{word}/{seen.desk.name(label)}"
+        for word, label in zip(row["tokens"], labels, strict=False)
+        if label != outside
+    ]
+    return " ".join(tagged) or "nothing"
+
+
+EVAL = TokenClassification()
