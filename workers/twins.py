@@ -16,7 +16,7 @@ from registry.blobs import Keys, store
 from registry.derived import Wanted
 from registry.errors import StoreUnavailable
 from registry.models import Derived, Revision
-from workers import sandbox, scratch
+from workers import matrix, sandbox, scratch
 from workers.engine import jail
 from workers.report import Report
 
@@ -27,7 +27,7 @@ SECONDS = 130  # of a clock; the process bounds its own CPU time
 PIECE = 1 << 20
 
 
-def settle(revision: Revision, report: Report, python: Path) -> None:
+def settle(revision: Revision, report: Report) -> None:
     """Hold a revision back whose pickle holds more than tensors; else derive what is served beside its files.
 
     Nothing here decides a verdict, and what cannot be derived now is tried again with the next verdict.
@@ -40,13 +40,13 @@ def settle(revision: Revision, report: Report, python: Path) -> None:
     if any(check["id"].startswith("file.") for check in failed):
         return
     try:
-        for one, made in _make(derived.missing(pull.entries(revision)), python):
+        for one, made in _make(derived.missing(pull.entries(revision))):
             logger.info("A file was derived", extra={"revision": revision.oid, "path": one.path, "kept": made})
     except (StoreUnavailable, OSError, subprocess.SubprocessError) as problem:
         logger.warning("Nothing was derived: %s", problem, extra={"revision": revision.oid})
 
 
-def _make(wanted: Sequence[Wanted], python: Path) -> list[tuple[Wanted, bool]]:
+def _make(wanted: Sequence[Wanted]) -> list[tuple[Wanted, bool]]:
     if not wanted:
         return []
     with scratch.folder("twins") as folder:
@@ -56,7 +56,7 @@ def _make(wanted: Sequence[Wanted], python: Path) -> list[tuple[Wanted, bool]]:
         for number, one in enumerate(wanted):
             _fetch(one, sources / str(number))
         pickles = [number for number, one in enumerate(wanted) if one.form == Derived.Form.SAFETENSORS]
-        made = dict(zip(pickles, _twins(sources, out, pickles, python), strict=True)) if pickles else {}
+        made = dict(zip(pickles, _twins(sources, out, pickles), strict=True)) if pickles else {}
         made |= {
             number: _pickle(sources / str(number), out / f"torch-{number}")
             for number in range(len(wanted))
@@ -71,9 +71,10 @@ def _fetch(one: Wanted, target: Path) -> None:
         shutil.copyfileobj(reader, writer, PIECE)
 
 
-def _twins(sources: Path, out: Path, numbers: Sequence[int], python: Path) -> list[Path]:
+def _twins(sources: Path, out: Path, numbers: Sequence[int]) -> list[Path]:
     """Have the twins written by a jailed process; where it fails, there are none."""
-    command = [str(python), "-I", str(SCRIPT), str(sources), str(out), *map(str, numbers)]
+    python = str(matrix.interpreter(matrix.built()[0]))  # of any engine: the standard library is enough
+    command = [python, "-I", str(SCRIPT), str(sources), str(out), *map(str, numbers)]
     done = subprocess.run(
         command, stdin=subprocess.DEVNULL, capture_output=True, cwd=out, env=sandbox.environment(out), check=False,
         timeout=SECONDS, preexec_fn=partial(jail.die_with_parent, os.getpid()),
