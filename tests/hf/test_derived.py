@@ -1,0 +1,248 @@
+"""What is derived of a pickle or for a library is served beside the pushed files, labelled, to who may have those."""
+
+import io
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from django.utils import timezone
+
+from dovetail.adapters import header as headers
+from dovetail.adapters import torchwriter
+from registry import derived, leftovers, moderation, pull
+from registry.blobs import Keys
+from registry.models import AuditEvent, Blob, Derived, Possession, Revision
+from tests import adapters
+from tests.adapters import WEIGHTS
+from tests.cast import Cast
+from tests.hf.wire import Wire, deleted, file, header, lfs_file, sha256
+from tests.pickles.hostile import IMPORTS
+from workers import matrix, twins
+
+NAME = "alice/reviews"
+PICKLE, TWIN = "adapter_model.bin", WEIGHTS
+PASSED = {"state": "passed", "checks": []}
+
+
+def as_pickle(data: bytes) -> bytes:
+    made = io.BytesIO()
+    torchwriter.write(headers.read(io.BytesIO(data)), io.BytesIO(data), made)
+    return made.getvalue()
+
+
+FILES = adapters.lora()
+CONFIG = FILES["adapter_config.json"]
+DATA = as_pickle(FILES[WEIGHTS])
+
+
+@pytest.fixture(autouse=True)
+def _engines():
+    assert Path(matrix.interpreter(matrix.built()[0])).exists(), "build the engines with `make engines`"
+
+
+def pushed(wire: Wire, files: dict[str, bytes], full_name: str = NAME) -> Revision:
+    """Push large files, then do what a worker does once they have passed."""
+    for data in files.values():
+        wire.deliver(full_name, data)
+    lines = [lfs_file(path, data) for path, data in files.items()]
+    answer = wire.commit(full_name, header(), file("adapter_config.json", CONFIG), *lines)
+    assert answer.status_code == 200, answer.content
+    return settled(answer.json()["commitOid"])
+
+
+def settled(oid: str, report=None) -> Revision:
+    revision = Revision.objects.get(oid=oid)
+    twins.settle(revision, report or PASSED)
+    revision.refresh_from_db()
+    return revision
+
+
+@pytest.fixture
+def head(wire: Wire, cast: Cast) -> Revision:
+    cast.adapter(NAME)
+    return pushed(wire, {PICKLE: DATA})
+
+
+def test_the_twin_of_a_pickle_is_listed_and_served_with_its_label(wire, head):
+    tree = {item["path"]: item for item in wire.get(f"/api/models/{NAME}/tree/main").json()}
+    assert tree[TWIN]["derived"] == {"from": PICKLE}
+    assert "derived" not in tree[PICKLE]
+    siblings = wire.get(f"/api/models/{NAME}?blobs=true").json()["siblings"]
+    assert [item["rfilename"] for item in siblings if "derived" in item] == [TWIN]
+    (info,) = wire.ask("POST", f"/api/models/{NAME}/paths-info/main", {"paths": [TWIN]}).json()
+    assert info["lfs"]["oid"] == tree[TWIN]["lfs"]["oid"]
+    answer = wire.get(f"/{NAME}/resolve/main/{TWIN}")
+    data = answer.content_of()
+    assert (answer["X-Dovetail-Derived"], answer["X-Repo-Commit"]) == (PICKLE, head.oid)
+    assert answer["ETag"] == f'"{sha256(data)}"' == f'"{tree[TWIN]["lfs"]["oid"]}"'
+    read, meant = headers.read(io.BytesIO(data)), headers.read(io.BytesIO(FILES[WEIGHTS]))
+    assert {name: (t.dtype, t.shape) for name, t in read.tensors.items()} == {
+        name: (t.dtype, t.shape) for name, t in meant.tensors.items()
+    }
+    assert read.metadata == {"format": "pt"}
+    assert wire.ask("HEAD", f"/{NAME}/resolve/main/{TWIN}")["X-Linked-Size"] == str(len(data))
+    (listed,) = [item for item in wire.get(f"/api/v1/adapters/{NAME}/revisions/main").json()["files"]
+                 if item["derived_from"]]  # fmt: skip
+    assert (listed["path"], listed["derived_from"]) == (TWIN, PICKLE)
+
+
+def test_the_page_of_files_says_what_a_file_was_made_of(wire, head):
+    page = wire.get(f"/{NAME}/tree/main").content.decode()
+    assert f"derived from {PICKLE}" in page
+    page = wire.get(f"/{NAME}/blob/main/{TWIN}").content.decode()
+    assert "derived from" in page
+    assert "tensors" in page
+
+
+def test_the_commit_knows_nothing_of_it(wire, head):
+    assert set(pull.entries(head)) == {".gitattributes", "adapter_config.json", PICKLE}
+    folders = wire.get(f"/api/models/{NAME}/tree/main?recursive=true").json()
+    assert {item["path"] for item in folders} == {*pull.entries(head), TWIN}
+
+
+def test_a_file_that_somebody_pushed_wins(wire, head):
+    second = pushed(wire, {WEIGHTS: FILES[WEIGHTS]})
+    answer = wire.get(f"/{NAME}/resolve/{second.oid}/{TWIN}")
+    assert not answer.has_header("X-Dovetail-Derived")
+    assert answer.content_of() == FILES[WEIGHTS]
+    assert wire.get(f"/{NAME}/resolve/{head.oid}/{TWIN}")["X-Dovetail-Derived"] == PICKLE
+    third = wire.commit(NAME, header(), deleted(WEIGHTS)).json()["commitOid"]
+    assert wire.get(f"/{NAME}/resolve/{third}/{TWIN}")["X-Dovetail-Derived"] == PICKLE
+
+
+def test_the_pickle_that_the_adapters_library_insists_on_is_written_of_a_safetensors_file(wire, cast):
+    cast.adapter(NAME)
+    pushed(wire, {"a/adapter.safetensors": FILES[WEIGHTS], "a/model_head.safetensors": FILES[WEIGHTS]})
+    tree = wire.get(f"/api/models/{NAME}/tree/main/a").json()
+    assert {item["path"]: item["derived"]["from"] for item in tree if "derived" in item} == {
+        "a/pytorch_adapter.bin": "a/adapter.safetensors",
+        "a/pytorch_model_head.bin": "a/model_head.safetensors",
+    }
+    assert wire.get(f"/{NAME}/resolve/main/a/pytorch_adapter.bin").content_of() == DATA
+
+
+def test_the_same_bytes_give_the_same_file_in_every_repository_without_a_second_thought(wire, head, cast, monkeypatch):
+    monkeypatch.setattr("workers.twins._make", lambda wanted: [] if not wanted else pytest.fail("made again"))
+    cast.adapter("acme/copy")
+    pushed(wire, {PICKLE: DATA}, "acme/copy")
+    assert wire.get(f"/acme/copy/resolve/main/{TWIN}").status_code == 200
+    assert Derived.objects.count() == 1
+
+
+def test_who_may_not_see_the_repository_may_not_have_what_was_derived_there(wire, cast):
+    cast.adapter(NAME, private=True)
+    pushed(wire, {PICKLE: DATA})
+    for who in ("carol", "nobody"):
+        assert wire.get(f"/{NAME}/resolve/main/{TWIN}", who=who).status_code in (401, 404)
+    assert wire.get(f"/{NAME}/resolve/main/{TWIN}").status_code == 200
+
+
+def test_knowing_the_digest_of_a_derived_file_gives_no_right_to_it(wire, head, cast):
+    made = Derived.objects.get().blob
+    cast.adapter("carol/mine", by="carol")
+    line = {"key": "lfsFile", "value": {"path": "x.bin", "algo": "sha256", "oid": made.sha256, "size": made.size}}
+    assert wire.commit("carol/mine", header(), line, who="carol").status_code == 400
+    assert not Possession.objects.filter(blob=made).exists()
+
+
+def test_a_quarantined_adapter_keeps_it_back_too(wire, head, cast):
+    moderation.quarantine(head.adapter, cast.session("mona"), reason="Malware.")
+    assert wire.get(f"/{NAME}/resolve/main/{TWIN}", who="carol").status_code == 404
+    assert wire.get(f"/{NAME}/resolve/main/{TWIN}").status_code == 403
+
+
+def test_what_was_derived_goes_with_the_last_repository_that_had_its_source(wire, head, cast, store):
+    made = Derived.objects.get().blob_id
+    later = timezone.now() + timedelta(days=2)
+    assert leftovers.sweep(0).blobs == 0
+    assert wire.ask("DELETE", "/api/repos/delete", {"name": "reviews", "type": "model"}).status_code == 200
+    Blob.objects.update(created_at=later - timedelta(days=4))
+    leftovers.sweep(0)
+    leftovers.sweep(0)
+    assert not Derived.objects.exists()
+    assert not Blob.objects.filter(pk=made).exists()
+    assert Keys.blob(made) not in {entry.key for entry in store.list(Keys.BLOBS)}
+
+
+def test_what_comes_out_of_the_sandbox_unsound_is_not_kept(head, tmp_path):
+    Derived.objects.all().delete()
+    (one,) = derived.missing(pull.entries(head))
+    for data in (b"", b"{}", FILES[WEIGHTS] + b"more", DATA):
+        (tmp_path / "made").write_bytes(data)
+        assert derived.keep(one, tmp_path / "made") is None
+    assert not Derived.objects.exists()
+
+
+def test_of_a_pickle_that_failed_nothing_is_derived(wire, cast):
+    cast.adapter(NAME)
+    wire.deliver(NAME, DATA)
+    oid = wire.commit(NAME, header(), lfs_file(PICKLE, DATA)).json()["commitOid"]
+    said = {"id": "file.header", "outcome": "failed", "message": "Bad.", "fix": "Better.", "where": {}}
+    settled(oid, {"state": "failed", "checks": [said]})
+    assert not Derived.objects.exists()
+
+
+# --- revisions that are held back ------------------------------------------------------------------------------------
+REFUSED = {
+    "id": "file.pickle", "outcome": "failed", "message": "adapter_model.bin is a pickle and would import os system.",
+    "fix": "Save it again.", "where": {"file": PICKLE, "imports": ["os system"], "quarantine": True},
+}  # fmt: skip
+
+
+@pytest.fixture
+def held(wire, head) -> Revision:
+    data = IMPORTS["a call of os.system"][0]
+    wire.deliver(NAME, data)
+    oid = wire.commit(NAME, header("Worse"), lfs_file(PICKLE, data)).json()["commitOid"]
+    return settled(oid, {"state": "failed", "checks": [REFUSED]})
+
+
+def test_a_pickle_that_runs_code_costs_its_revision_and_no_other(wire, head, held):
+    assert held.is_quarantined
+    for who, status in (("alice", 403), ("carol", 404), ("nobody", 404)):
+        for path in (PICKLE, "adapter_config.json"):
+            for rev in ("main", held.oid):
+                assert wire.get(f"/{NAME}/resolve/{rev}/{path}", who=who).status_code == status, (who, rev)
+        assert wire.get(f"/{NAME}/resolve/{head.oid}/{TWIN}", who=who).status_code == 200
+    refusal = wire.get(f"/{NAME}/resolve/main/{PICKLE}").json()
+    assert "os system" in refusal["error"]
+    for path in ("", "/tree/main", "/revision/main"):
+        assert wire.get(f"/api/models/{NAME}{path}", who="carol").status_code == 404
+        assert wire.get(f"/api/models/{NAME}{path}", who="alice").status_code == 200
+    assert wire.get(f"/api/v1/adapters/{NAME}/revisions/main", who="carol").status_code == 404
+
+
+def test_the_log_says_that_the_hub_itself_held_it_back(held):
+    event = AuditEvent.objects.get(action="revision:quarantine")
+    assert (event.actor, event.object) == ("system", f"{NAME}@{held.oid}")
+    assert "os system" in event.reason
+
+
+def test_its_bytes_are_no_road_to_another_repository(wire, held, cast):
+    data = IMPORTS["a call of os.system"][0]
+    cast.adapter("carol/mine", by="carol")
+    assert wire.commit("carol/mine", header(), lfs_file("x.bin", data), who="carol").status_code == 400
+
+
+def test_the_owner_reads_the_reason_and_strangers_see_what_was_proven(wire, held, cast, client):
+    client.force_login(cast["alice"])
+    page = client.get(f"/{NAME}")
+    assert page.status_code == 200
+    assert "os system" in page.content.decode()
+    client.force_login(cast["carol"])
+    assert client.get(f"/{NAME}").status_code == 404
+
+
+def test_a_moderator_may_release_it_for_good(wire, held, cast, client):
+    assert moderation.release(held.adapter, cast.session("mona"), reason="A test file.", revision=held)
+    assert wire.get(f"/{NAME}/resolve/main/{PICKLE}", who="carol").status_code == 200
+    assert not settled(held.oid, {"state": "failed", "checks": [REFUSED]}).is_quarantined
+    client.force_login(cast["mona"])
+    path = f"/api/v1/moderation/adapters/{NAME}/quarantine"
+    body = {"reason": "Malware after all.", "revision": held.oid}
+    answer = client.post(path, body, content_type="application/json")
+    assert answer.status_code == 200, answer.content
+    held.refresh_from_db()
+    held.adapter.refresh_from_db()
+    assert held.is_quarantined
+    assert not held.adapter.is_quarantined
