@@ -20,7 +20,6 @@ from peft.tuners.tuners_utils import BaseTunerLayer
 
 from dovetail.adapters.description import WEIGHTS
 from dovetail.adapters.folder import Folder
-from dovetail.adapters.layout import HEAD_COPIES
 from dovetail.adapters.library.contents import Library
 from workers.engine import jail, library
 from workers.engine.evals.generation import CannotWrite, write
@@ -33,6 +32,7 @@ from workers.engine.formats.running import is_explained, ready, switched_off
 from workers.engine.frozen import Frozen
 
 NOISE = 1e-6  # of the largest output: what the order of additions alone can make
+SURE = 3  # times that what seems slow is run again: another process may have been busy
 SEED = 0  # of whatever is drawn: masked words, the ids for a base without a tokenizer
 
 
@@ -96,7 +96,7 @@ class Trial:
             )  # what PEFT warns of is accounted for by name, here and in the checks of fit
             model = wrap(self.base, config, NAME)
             said = model.load_adapter(str(loader), NAME, is_trainable=False)
-        told = [key for key in (*said.missing_keys, *said.unexpected_keys) if not key.endswith(HEAD_COPIES)]
+        told = (*said.missing_keys, *said.unexpected_keys)
         return ready(model.eval()), [key for key in told if not is_explained(key, self.folder)]
 
     def _grow(self) -> None:
@@ -224,14 +224,22 @@ class Trial:
         with switched_off(self.model) as model:
             yield model
 
+    def slowness(self, enough: float) -> float:
+        """How many times as long as the base's the first rows take; more than `enough` is measured again to be sure."""
+        adapter, base = self.again.first_s, self.without_adapter.first_s
+        for _ in range(SURE if adapter > enough * base else 0):
+            adapter = min(adapter, self._timed(self.model, most=1).first_s)
+            with self._switched_off() as model:
+                base = max(base, self._timed(model, most=1).first_s)
+        return adapter / max(base, 1e-9)
+
     def _timed(self, model: Any, most: int | None = None, rows: Rows | None = None) -> Timed:
         lines: list[torch.Tensor] = []
-        clock = time.process_time if self.frozen.device.type == "cpu" else time.perf_counter  # others may be busy, too
-        marks = [clock()]
+        marks = [time.perf_counter()]
         with torch.inference_mode():
             for answers in (rows or self.rows).answers(model, most):
                 lines += answers
-                marks.append(clock())
+                marks.append(time.perf_counter())
         return Timed(lines, marks[1] - marks[0])
 
 

@@ -73,7 +73,7 @@ def _pair(trial: Trial, timed: Timed) -> tuple[Sequence[torch.Tensor], Sequence[
 
 
 def cost(trial: Trial) -> str | Finding:
-    ratio = trial.again.first_s / max(trial.without_adapter.first_s, 1e-9)
+    ratio = trial.slowness(SLOW)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     trial.cost = {
         "latency_ratio": round(ratio, 2),

@@ -54,6 +54,6 @@ def _config(desk: Desk) -> GenerationConfig:
     text = desk.config.get_text_config()
     return GenerationConfig(
         max_new_tokens=TOKENS, do_sample=False, num_beams=1, repetition_penalty=1.0, no_repeat_ngram_size=0,
-        pad_token_id=desk.tokenizer.pad_token_id or 0, eos_token_id=text.eos_token_id, bos_token_id=text.bos_token_id,
+        pad_token_id=desk.tokenizer.pad_token_id or 0, eos_token_id=getattr(text, "eos_token_id", None),
         decoder_start_token_id=getattr(desk.config, "decoder_start_token_id", None),
     )  # fmt: skip

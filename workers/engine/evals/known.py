@@ -58,13 +58,12 @@ def _ask(frozen: Frozen, task: str, evaluation: Eval) -> Known:
     if task == library.TASK:
         model.active_head = None
     rows = neutral(frozen, evaluation)
-    clock = time.process_time if frozen.device.type == "cpu" else time.perf_counter
     lines: list[Line] = []
-    marks = [clock()]
+    marks = [time.perf_counter()]
     with torch.inference_mode():
         for answer in rows.answers(model):
             lines += answer
-            marks.append(clock())
+            marks.append(time.perf_counter())
     seen = Seen(rows.rows, rows.desk, (), (), ())
     prompts = evaluation.prompts(seen) if rows.rows else {}
     try:
