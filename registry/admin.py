@@ -283,8 +283,7 @@ class Adapters(NamedLooking):
 
     @admin.display(description="page")
     def page(self, adapter: Adapter) -> str:
-        prefix = "/datasets" if adapter.type == Adapter.Type.DATASET else ""
-        return format_html('<a href="{}/{}">open</a>', prefix, adapter.full_name)
+        return format_html('<a href="{}">open</a>', adapter.path)
 
 
 class Attempts(Rows):

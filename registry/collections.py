@@ -28,7 +28,7 @@ from registry.policy import Caller, Permission
 MAX_TITLE, MAX_DESCRIPTION, MAX_NOTE = 120, 500, 500
 MAX_ITEMS = 500
 MAX_SLUG = 80
-KINDS = ("model", "dataset", "collection")
+KINDS = ("model", "dataset", "space", "collection")
 
 
 def slug(collection: Collection) -> str:

@@ -310,5 +310,4 @@ def _told(discussion: Discussion) -> dict[str, object]:
 
 
 def _page(discussion: Discussion) -> str:
-    prefix = "datasets/" if discussion.adapter.type == Adapter.Type.DATASET else ""
-    return f"{settings.PUBLIC_URL}/{prefix}{discussion.adapter.full_name}/discussions/{discussion.number}"
+    return f"{settings.PUBLIC_URL}{discussion.adapter.path}/discussions/{discussion.number}"

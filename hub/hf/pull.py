@@ -44,8 +44,7 @@ class Tree(Route):
         page = rest[:limit]
         if is_expanded:
             _expand(page, revision)
-        if settings.XET_READ:
-            _name_for_xet(page)
+        _name_for_xet(page)
         response = answer(page)
         if len(rest) > limit:
             response["Link"] = next_page(request, cursor=page[-1]["path"], limit=str(limit))
@@ -70,6 +69,7 @@ class PathsInfo(Route):
                 shown.append(shapes.folder_entry(path, folders[path]))
         if is_expanded:
             _expand(shown, revision)
+        _name_for_xet(shown)
         return answer(shown)
 
 
@@ -98,10 +98,18 @@ def _expand(shown: list[JSON], revision: Revision) -> None:
 
 def _name_for_xet(shown: list[JSON]) -> None:
     """Add the Xet hash to the files that can be read so; clients skip asking for the headers then."""
-    known = xetfiles.offered(item["lfs"]["oid"] for item in shown if "lfs" in item)
-    for item in shown:
-        if file_id := known.get(item.get("lfs", {}).get("oid", "")):
+    large = [item for item in shown if "lfs" in item and "derived" not in item] if settings.XET_READ else []
+    known = xetfiles.offered(item["lfs"]["oid"] for item in large)
+    for item in large:
+        if file_id := known.get(item["lfs"]["oid"]):
             item["xetHash"] = file_id
+
+
+def _xet_hash(entry: Entry) -> str | None:
+    """Return under which name a file can be read by Xet; nobody pushed a derived one, so nobody may ask there."""
+    if not settings.XET_READ or not entry.is_lfs or isinstance(entry, DerivedEntry):
+        return None
+    return xetfiles.offered([entry.sha256]).get(entry.sha256)
 
 
 class Resolve(Route):
@@ -120,7 +128,7 @@ class Resolve(Route):
         response = HttpResponse(status=304) if same else file_response(request, entry)
         for header, value in _facts(entry, is_signed=response.has_header("Location")).items():
             response[header] = value
-        if settings.XET_READ and entry.is_lfs and (file_id := xetfiles.offered([entry.sha256]).get(entry.sha256)):
+        if file_id := _xet_hash(entry):
             response["X-Xet-Hash"] = file_id
             kind, commit = f"{self.type}s/{adapter.full_name}", revision.oid
             response["Link"] = f'<{origin(request)}/api/{kind}/xet-read-token/{commit}>; rel="xet-auth"'

@@ -92,9 +92,11 @@ def named_in(body: dict[str, Any], username: str) -> tuple[str, str]:
 
 
 def known_type(type: str) -> str:
-    """Return the type of a repository. Raises NotSupported for what is no model and no dataset."""
+    """Return the type of a repository. Raises NotSupported for those that this hub does not keep."""
     if type not in shapes.PREFIXES:
-        raise NotSupported(f"This hub keeps no repositories of type {type[:40]!r}.", fix="Use a model or a dataset.")
+        raise NotSupported(
+            f"This hub keeps no repositories of type {type[:40]!r}.", fix="Use a model, a dataset or a space."
+        )
     return type
 
 

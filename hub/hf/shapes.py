@@ -14,7 +14,7 @@ from registry.policy import Caller
 JSON = dict[str, Any]
 PEFT_KEYS = ("base_model_name_or_path", "peft_type", "task_type")
 ADAPTERS_KEYS = ("model_name", "model_type", "model_class", "name", "config")
-PREFIXES = {"model": "", "dataset": "datasets/"}
+PREFIXES = {"model": "", "dataset": "datasets/", "space": "spaces/"}
 
 
 def moment(at: datetime) -> str:
@@ -24,7 +24,7 @@ def moment(at: datetime) -> str:
 
 def page_of(adapter: Adapter, origin: str) -> str:
     """Return the address of the repository's page, which clients parse for its id."""
-    return f"{origin}/{PREFIXES[adapter.type]}{adapter.full_name}"
+    return origin + adapter.path
 
 
 def whoami(caller: Caller, orgs: Iterable[JSON]) -> JSON:

@@ -85,7 +85,10 @@ def of_its_files(prefix: str, type: str) -> list[URLPattern]:
 
 
 PARTS = "revision|auth-check|settings|preupload|commit|tree|paths-info|refs|commits|branch|tag|discussions|like"
-ID = r"api/(models|datasets)/[^/]+/[^/]+"
+ID = r"api/(models|datasets|spaces)/[^/]+/[^/]+"
+RUNNING = (
+    "runtime|hardware|secrets|variables|sleeptime|storage|restart|pause|logs|dev-mode|volumes|sse|hot-reload|events"
+)
 UNSERVED = [
     refuse(rf"{ID}/discussions/", "This hub has no such part of discussions."),
     refuse(rf"{ID}/resource-group(/|$)", "This hub has no resource groups."),
@@ -93,7 +96,8 @@ UNSERVED = [
     refuse(rf"{ID}/safetensors-metadata/", "Headers of sharded weights are not served; read the files by Range."),
     refuse(r"api/repos/duplicate$", "A repository is duplicated at its own address, /api/models/{id}/duplicate."),
     refuse(r"api/(settings|users|organizations)/", "Accounts are kept on the website: see /settings."),
-    refuse(r"api/(spaces|kernels|papers|jobs|buckets|scheduled-jobs)/", "This hub keeps models and datasets only."),
+    refuse(rf"api/spaces/[^/]+/[^/]+/({RUNNING})(/|$)", "Spaces are kept here as files; nothing of them is run."),
+    refuse(r"api/(kernels|papers|jobs|buckets|scheduled-jobs)/", "This hub keeps models, datasets and spaces only."),
 ]
 
 OF_PEOPLE = [
@@ -131,7 +135,6 @@ urlpatterns = [
     speak("api/repos/create", repos.Create),
     speak("api/repos/delete", repos.Delete),
     speak("api/repos/move", moves.Move),
-    speak("api/spaces", listing.Nothing),
     speak("api/models-tags-by-type", listing.TagsByType),
     speak("api/datasets-tags-by-type", listing.TagsByType, type="dataset"),
     *OF_PEOPLE,
@@ -146,10 +149,12 @@ urlpatterns = [
     speak("api/lfs/downloads", lfs.Download),
     *of_a_repository("models", "model"),
     *of_a_repository("datasets", "dataset"),
+    *of_a_repository("spaces", "space"),
     *UNSERVED,
-    re_path(rf"^api/(?:models|datasets)/(?P<name>[^/]+)(?:/(?:{PARTS})(?P<rest>/.*)?)?$", NoNamespace.as_view()),
+    re_path(rf"^api/(?:models|datasets|spaces)/(?P<name>[^/]+)(?:/(?:{PARTS})(?P<rest>/.*)?)?$", NoNamespace.as_view()),
     re_path(r"^api/(?!v1/)", Unknown.as_view()),
     *of_its_files("datasets/", "dataset"),
+    *of_its_files("spaces/", "space"),
     *of_its_files("", "model"),
     speak("<str:name>/resolve/<path:rest>", NoNamespace),
 ]

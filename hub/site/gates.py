@@ -20,7 +20,7 @@ def ask(request: HttpRequest, ns: str, name: str, type: str = "model") -> HttpRe
     adapter = moves.find(f"{ns}/{name}", caller(request), Permission.BROWSE, type=type)
     person(request)
     gates.ask(adapter, caller(request), request.POST.get("text", ""))
-    return HttpResponseRedirect(f"/{'datasets/' if type == 'dataset' else ''}{adapter.full_name}")
+    return HttpResponseRedirect(adapter.path)
 
 
 @require_http_methods(["GET", "POST"])

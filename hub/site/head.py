@@ -34,7 +34,7 @@ class Head:
 
     @property
     def url(self) -> str:
-        return f"/{'datasets/' if self.adapter.type == 'dataset' else ''}{self.adapter.full_name}"
+        return self.adapter.path
 
     @property
     def pinned(self) -> str:

@@ -15,7 +15,7 @@ def like(request: HttpRequest, ns: str, name: str, type: str = "model") -> HttpR
     adapter = moves.find(f"{ns}/{name}", by, Permission.BROWSE, type=type)
     person(request)
     (social.unlike if request.POST.get("undo") else social.like)(adapter, by)
-    return HttpResponseRedirect(f"/{'datasets/' if type == 'dataset' else ''}{adapter.full_name}")
+    return HttpResponseRedirect(adapter.path)
 
 
 @require_POST

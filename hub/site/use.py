@@ -123,7 +123,7 @@ vllm serve {adapter.base} \\
 def push_commands(request: HttpRequest, head: Head) -> list[Snippet]:
     """What to type to fill an empty adapter."""
     here, name = origin(request), head.adapter.full_name
-    kind = " --repo-type dataset" if head.adapter.type == "dataset" else ""
+    kind = "" if head.adapter.type == "model" else f" --repo-type {head.adapter.type}"
     token = f"export HF_TOKEN=…   # from {here}/settings/tokens"
     hf = f"export HF_ENDPOINT={here}\n{token}\nhf upload {name} ./adapter{kind}"
     python = f"""from huggingface_hub import HfApi
@@ -131,8 +131,8 @@ def push_commands(request: HttpRequest, head: Head) -> list[Snippet]:
 HfApi(endpoint="{here}", token="…").upload_folder(
     repo_id="{name}",
     folder_path="./adapter",{
-        '''
-    repo_type="dataset",'''
+        f'''
+    repo_type="{head.adapter.type}",'''
         if kind
         else ""
     }

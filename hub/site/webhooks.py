@@ -70,8 +70,9 @@ def _wish(request: HttpRequest) -> Wish:
     """Read the form: `watched` has one thing a line, ns/name for a repository and a name for all of somebody's."""
     watched = []
     for word in request.POST.get("watched", "").split():
-        if word.startswith("datasets/"):
-            watched.append(("dataset", word.removeprefix("datasets/")))
+        kind, _, rest = word.partition("s/")
+        if kind in {"dataset", "space"}:
+            watched.append((kind, rest))
         else:
             watched.append(("model" if "/" in word else "user", word))
     url, secret = request.POST.get("url", "").strip(), request.POST.get("secret", "").strip()

@@ -9,7 +9,7 @@ _TICKET = r"^api/{type}s/(?P<full_name>[^/]+/[^/]+)/xet-{scope}-token/(?P<rev>.+
 
 urlpatterns: list[URLPattern | URLResolver] = [
     re_path(_TICKET.format(type=type, scope=scope.value), views.ticket, {"type": type, "scope": scope})
-    for type in ("model", "dataset")
+    for type in ("model", "dataset", "space")
     for scope in Scope
 ]
 _SERVED = [

@@ -13,15 +13,18 @@ OID = r"^[0-9a-f]{40}$"
 
 
 class Adapter(models.Model):
-    """A repository: of an adapter (type model on the wire) or of an evaluation set (type dataset).
+    """A repository: of an adapter (type model on the wire), of an evaluation set (dataset), or of a demo (space).
+
+    Of a space the files are kept and nothing is run.
 
     The facts below `private` are a copy of what the newest revision of main says, kept for lists and search;
-    registry/push.py and registry/verdicts.py write them in the transaction that changes the truth.
+    registry/push.py and registry/verdicts/ write them in the transaction that changes the truth.
     """
 
     class Type(models.TextChoices):
         MODEL = "model"
         DATASET = "dataset"
+        SPACE = "space"
 
     class Gate(models.TextChoices):
         AUTO = "auto"  # who asks gets in
@@ -55,7 +58,7 @@ class Adapter(models.Model):
     class Meta:
         constraints = [
             models.UniqueConstraint("type", "namespace", Lower("name"), name="adapter_name_unique"),
-            models.CheckConstraint(condition=Q(type__in=["model", "dataset"]), name="adapter_type_known"),
+            models.CheckConstraint(condition=Q(type__in=["model", "dataset", "space"]), name="adapter_type_known"),
             models.CheckConstraint(condition=Q(gated__in=["", "auto", "manual"]), name="adapter_gate_known"),
         ]
         indexes = [
@@ -71,6 +74,11 @@ class Adapter(models.Model):
     def full_name(self) -> str:
         """The id people and clients use: namespace/name."""
         return f"{self.namespace.name}/{self.name}"
+
+    @property
+    def path(self) -> str:
+        """The path of its page, and what the paths of its files begin with."""
+        return f"/{'' if self.type == self.Type.MODEL else f'{self.type}s/'}{self.full_name}"
 
     @property
     def is_quarantined(self) -> bool:

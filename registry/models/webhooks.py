@@ -28,7 +28,7 @@ class Watch(models.Model):
         ORG = "org"
         MODEL = "model"
         DATASET = "dataset"
-        SPACE = "space"  # taken for clients' sake; this hub has none
+        SPACE = "space"
 
     webhook = models.ForeignKey(Webhook, on_delete=models.CASCADE, related_name="watches")
     type = models.CharField(max_length=8, choices=Type.choices)

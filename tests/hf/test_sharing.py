@@ -311,7 +311,7 @@ def test_entries_keep_their_order_when_they_move_and_go(wire: Wire, cast):
 @pytest.mark.parametrize(
     ("body", "status"),
     [
-        ({"item": {"type": "space", "id": "a/b"}}, 400),
+        ({"item": {"type": "paper", "id": "a/b"}}, 400),
         ({"item": {"type": "model", "id": "alice/nothing"}}, 404),
         ({"item": "alice/a"}, 400),
         ({"item": {"type": "model", "id": "alice/a"}, "note": "x" * 501}, 400),

@@ -21,9 +21,10 @@ def spelled(pattern: URLPattern) -> str:
 
 def test_every_route_has_its_heading_and_no_heading_outlives_its_route():
     served = {spelled(one) for one in urls.urlpatterns if not str(one.pattern).startswith("^")}
-    datasets = {route for route in served if "datasets" in route}
-    assert {route.replace("/api/datasets", "/api/models").replace("/datasets/", "/") for route in datasets} <= served
-    assert headings("wire.md") == served - datasets - {"/{name}/resolve/{rest}"}
+    others = {route for route in served if "datasets" in route or "spaces" in route}
+    assert {re.sub("/api/(datasets|spaces)", "/api/models", route) for route in others if "/api/" in route} <= served
+    assert {re.sub("^/(datasets|spaces)/", "/", route) for route in others if "/api/" not in route} <= served
+    assert headings("wire.md") == served - others - {"/{name}/resolve/{rest}"}
 
 
 def test_every_sentence_of_what_is_not_served_is_on_the_page():

@@ -61,12 +61,16 @@ api/{kind}/<full_name>/xet-write-token/<rev>                 GET adapter:push
 xet/v1/xorbs/default/<name>                                  POST ticket
 xet/v1/shards                                                POST ticket
 xet/v1/reconstructions/<file_id>                             GET ticket
+xet/v2/reconstructions/<file_id>                             GET ticket
+xet/v1/chunks/<prefix>/<name>                                GET ticket
 xet/v1/ranges                                                GET ticket
 xet/shards                                                   POST ticket
 xet/v1/telemetry                                             POST anyone
 xet/at/<store>/v1/xorbs/default/<name>                       POST ticket
 xet/at/<store>/v1/shards                                     POST ticket
 xet/at/<store>/v1/reconstructions/<file_id>                  GET ticket
+xet/at/<store>/v2/reconstructions/<file_id>                  GET ticket
+xet/at/<store>/v1/chunks/<prefix>/<name>                     GET ticket
 xet/at/<store>/v1/ranges                                     GET ticket
 xet/at/<store>/shards                                        POST ticket
 xet/at/<store>/v1/telemetry                                  POST anyone
@@ -81,8 +85,8 @@ api/validate-yaml                                            POST anyone
 api/repos/create                                             POST create
 api/repos/delete                                             DELETE adapter:configure
 api/repos/move                                               POST adapter:configure
-api/{kind}-tags-by-type                                      GET anyone
-api/spaces                                                   GET anyone
+api/models-tags-by-type                                      GET anyone
+api/datasets-tags-by-type                                    GET anyone
 api/lfs/uploads                                              PUT ticket
 api/lfs/uploads/verify                                       POST ticket
 api/lfs/uploads/parts/<number>                               PUT ticket
@@ -194,14 +198,15 @@ KINDS = (
     {"{kind}": "models", "{of}": "", "type": "model"},
     {"{kind}": "datasets", "{of}": "datasets/", "type": "dataset"},
 )
+SPACES = {"{kind}": "spaces", "{of}": "spaces/", "type": "space"}  # the same views: listed, not walked
 Row = tuple[str, str, str, str]  # address, method, permission, type of repository
 
 
-def rows() -> Iterator[Row]:
+def rows(*more: dict[str, str]) -> Iterator[Row]:
     """Every line of TABLE, a line with {kind} or {of} once for each type."""
     for line in filter(None, TABLE.splitlines()):
         address, *pairs = line.split()
-        for kind in KINDS if "{" in address else KINDS[:1]:
+        for kind in (*KINDS, *more) if "{" in address else KINDS[:1]:
             written = address.replace("{kind}", kind["{kind}"]).replace("{of}", kind["{of}"]).removeprefix("/")
             for method, permission in zip(pairs[::2], pairs[1::2], strict=True):
                 yield written, method, permission, kind["type"]
@@ -234,7 +239,7 @@ def plain(address: str) -> str:
 
 
 def test_every_route_says_who_may_use_it():
-    known, said = set(routes(get_resolver().url_patterns)), {address for address, *_ in rows()}
+    known, said = set(routes(get_resolver().url_patterns)), {address for address, *_ in rows(SPACES)}
     assert known - said == set(), "add a line to TABLE"
     assert said - known == set(), "take the line out of TABLE"
 
@@ -262,7 +267,17 @@ def test_every_permission_of_the_table_is_one():
 def test_every_first_part_of_an_address_is_a_reserved_name():
     first = {address.partition("/")[0] for address, *_ in rows()} - {"", "<ns>", "<name>"}
     assert first - {"<name>.git"} <= names.RESERVED | {"v1", "robots.txt"}
-    assert {"static", "admin", "api", "xet", "datasets", "settings", "moderation", "organizations"} <= names.RESERVED
+    assert {
+        "static",
+        "admin",
+        "api",
+        "xet",
+        "datasets",
+        "spaces",
+        "settings",
+        "moderation",
+        "organizations",
+    } <= names.RESERVED
 
 
 # --- the proof -------------------------------------------------------------------------------------------------------
