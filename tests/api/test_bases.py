@@ -21,7 +21,12 @@ def test_a_base_says_all_that_is_known_of_it_under_any_of_its_names(ask, adapter
     bases.add_alias("house/llama", LLAMA)
     said = ask().get(f"/api/v1/bases/{LLAMA}").json()
     assert said["id"] == LLAMA
-    assert (said["on_shelf"], said["revision"], said["license"], said["source"]) == (False, "b" * 40, "llama3", "config")
+    assert (said["on_shelf"], said["revision"], said["license"], said["source"]) == (
+        False,
+        "b" * 40,
+        "llama3",
+        "config",
+    )
     assert said["duties"] == {
         "needs_notice": True, "needs_name_prefix": "Llama 3", "non_commercial": False, "share_alike": False,
     }  # fmt: skip

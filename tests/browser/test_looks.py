@@ -12,9 +12,16 @@ PUBLIC = [
     "/alice/reviews/verdict/main", "/alice/reviews/tree/main", "/alice/reviews/blob/main/adapter_config.json",
     "/alice/reviews/commits/main", "/alice/reviews/commit/main", "/alice/spoilt", "/alice/spoilt/verdict/main",
     "/alice/waiting", "/alice", "/acme", "/bases", "/bases/sentence-transformers/all-MiniLM-L6-v2",
-    "/bases/meta-llama/Llama-3.1-8B", "/join", "/login", "/nothing/here",
+    "/bases/meta-llama/Llama-3.1-8B", "/stats/changes", "/join", "/login", "/nothing/here",
 ]  # fmt: skip
-OWN = ["/settings/tokens", "/settings/profile", "/settings/password", "/new", "/acme/private"]
+OWN = [
+    "/settings/notifications",
+    "/settings/tokens",
+    "/settings/profile",
+    "/settings/password",
+    "/new",
+    "/acme/private",
+]
 # axe looks at both schemes and both widths once; its second look at the other two pairs would find the same.
 SHAPES = [("light", 1280, True), ("dark", 1280, False), ("light", 390, False), ("dark", 390, True)]
 

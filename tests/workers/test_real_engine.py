@@ -1,5 +1,6 @@
 """Real weights in the real engine, from the push to the verdict, also when the kernel takes the engine away."""
 
+import json
 import os
 import signal
 import subprocess
@@ -8,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from registry import push
+from registry import bases, push
 from registry.models import Base, Ref, Verdict
 from registry.push import MAIN, Inline, Intent
 from registry.verdicts import latest
 from tests import adapters
 from tests.workers.conftest import validate
-from workers import bench, hands, shelf
+from workers import bench, hands, provenance, shelf
 from workers.sandbox import Engine
 
 pytestmark = [pytest.mark.engine, pytest.mark.django_db(transaction=True)]
@@ -116,3 +117,46 @@ def test_an_engine_that_is_stopped_in_the_middle_is_killed_and_replaced(bert, ju
     assert not Path("/proc", str(stopped)).exists()
     settings.ENGINE_SECONDS = 60
     assert once_more(found).state == "passed"
+
+
+# --- other names of a base -------------------------------------------------------------------------------------------
+def check_of(verdict: Verdict, name: str) -> dict:
+    return next(check for check in verdict.result["checks"] if check["id"] == name)
+
+
+def naming(base: str, readme: bytes = b"---\nlicense: mit\n---\n# Reviews\n") -> adapters.Files:
+    """The honest adapter, whose config and card name its base so."""
+    files = adapters.lora()
+    config = json.loads(files["adapter_config.json"]) | {"base_model_name_or_path": base}
+    return files | {"adapter_config.json": json.dumps(config).encode(), "README.md": readme}
+
+
+def test_an_adapter_that_names_a_quantised_copy_is_proven_on_the_base_it_was_made_of(bert, judged):
+    found = judged(naming(f"{bert.id}-bnb-4bit"))
+    assert (found.state, failed(found)) == ("passed", [])
+    assert found.result["base"]["id"] == bert.id
+    note = check_of(found, "base.quantised")
+    assert (note["outcome"], note["where"]["base"]) == ("warned", bert.id)
+    assert check_of(found, "base.mismatch")["outcome"] == "passed"
+    assert found.result["proven_with"]["engines"]["e5"]["peft"] == found.result["engine"]["peft"]
+    assert found.proven_with in provenance.current()
+
+
+def test_another_name_of_the_base_is_no_mismatch_and_the_licence_of_the_base_is_looked_at(bert, judged):
+    bases.add_alias("house/tiny", bert.id)
+    bases.set_licence(bert.id, "llama3")
+    found = judged(naming("house/tiny"))
+    assert (found.state, failed(found)) == ("passed", [])
+    assert "another name of" in check_of(found, "base.quantised")["message"]
+    claim = check_of(found, "card.license")
+    assert claim["outcome"] == "warned"
+    assert "a name that begins with 'Llama 3'" in claim["message"]
+
+
+def test_who_serves_it_is_said_of_what_passed_alone(bert, judged):
+    assert {item["outcome"] for item in judged(adapters.lora()).result["serving"]} >= {"serves"}
+    spoilt = judged(adapters.with_nan()(adapters.lora()))
+    assert spoilt.state == "failed"
+    assert spoilt.result["serving"] == []
+    spoilt.revision.adapter.refresh_from_db()
+    assert spoilt.revision.adapter.serves == ""
