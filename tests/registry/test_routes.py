@@ -297,7 +297,15 @@ def ask(address: str, method: str, name: str, who: dict | None = None, body: dic
     given = {"ns": "acme", "name": name, "full_name": f"acme/{name}", "rev": "main", "path": ".gitattributes"}
     given |= {"tail": "main/.gitattributes", "org": "acme", "user": "erin", "id": "1", "token_id": "1", "number": "1"}
     given |= {"topic": "x", "rest": "main/x", "status": "pending", "slug": f"x-{'0' * 24}"}
-    given |= {"store": "here", "item": "1", "delivery": "1", "sha256": "0" * 64, "file_id": "0" * 64, "comment": "1"}
+    given |= {
+        "store": "here",
+        "item": "1",
+        "delivery": "1",
+        "sha256": "0" * 64,
+        "file_id": "0" * 64,
+        "prefix": "default",
+        "comment": "1",
+    }
     if "/tree/<tail>" in address:
         given["tail"] = "main"
     if "commit/<rev>" in address and not address.startswith("api"):
