@@ -11,6 +11,7 @@ from dovetail.adapters import config as configs
 from dovetail.adapters import header as headers
 from dovetail.adapters.description import WEIGHTS
 from dovetail.adapters.library.contents import WEIGHTS as LIBRARY_WEIGHTS
+from dovetail.adapters.places import within
 from registry import tags
 from registry.blobs import BlobMissing, Keys, lost, store
 from registry.card import MAX_CARD_BYTES, Card, metadata
@@ -120,7 +121,9 @@ def _adapter(
     telling: tuple[tuple[str, str, int], ...],
 ) -> tuple[Description | None, dict[str, object], dict[str, int]]:
     files = {path: _opener(sha256, size) for path, sha256, size in telling}
-    return describe(files), _read_config(files), _parameters(files)
+    found = describe(files)
+    seen = within(files, found.place if found else "")
+    return found, _read_config(seen), _parameters(seen)
 
 
 def _opener(sha256: str, size: int) -> Callable[[], BinaryIO]:

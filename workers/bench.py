@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from django.db import connection
 
 from dovetail.adapters import config as configs
 from dovetail.adapters import files_in
+from dovetail.adapters.places import contents, judged, within
 from dovetail.adapters.shapes import encode
 from registry import bases, card, fit, verdicts
 from registry.blobs import Keys, store
@@ -22,7 +24,7 @@ from registry.errors import ClaimStale, ShelfProblem, StoreUnavailable
 from registry.models import Base, Revision, Verdict
 from registry.verdicts import Claim, Report, comparisons
 from registry.verdicts.comparisons import Comparing
-from workers import matrix, provenance, scratch, shelf, twins
+from workers import matrix, provenance, scratch, several, shelf, twins
 from workers.engine.job import Job
 from workers.sandbox import Engine, EngineFault
 from workers.warm import Engines
@@ -79,8 +81,9 @@ def compare(claim: Comparing) -> None:
         with _heartbeat(lambda: comparisons.heartbeat(claim)), scratch.folder("job") as folder:
             _lay_out(verdict.revision, folder)
             job = _job(f"{verdict.pk}-{engine}-{claim.row.attempt}", base, folder, verdict.revision)
-            report = _engine(base, engine).run(job, on_check=_ignore)
-            comparisons.record(claim, matrix.row(engine, report))
+            jobs = [replace(job, place=place) for place in judged(contents(files_in(folder)))]
+            found = [matrix.row(engine, _engine(base, engine).run(each, on_check=_ignore)) for each in jobs]
+            comparisons.record(claim, several.rows([found])[0])
     except ClaimStale:
         logger.warning("A comparison was lost while it was made", extra={"verdict": verdict.pk})
     except (EngineFault, StoreUnavailable, ShelfProblem, OSError) as problem:  # the verdict stands
@@ -101,26 +104,38 @@ def warm(engine: str = "", base_id: str = "") -> None:
 
 
 def _prove(claim: Claim) -> Report:
-    """Return the report of the first engine that passes the adapter, else of the first one; with a row for each."""
-    revision = claim.verdict.revision
-    base = _base_of(claim.verdict)
-    rows, first = [], None
+    """Return one report on the adapter, or on all that lie side by side; with a row for each engine that was asked."""
+    revision, base = claim.verdict.revision, _base_of(claim.verdict)
     with scratch.folder("job") as folder:
         _lay_out(revision, folder)
+        files = files_in(folder)
+        held = contents(files)
+        places, progress = judged(held), _Progress(claim)
         job = _job(f"{claim.verdict.pk}-{claim.attempt.number}", base, folder, revision)
-        for engine in matrix.engines(folder):
-            report = _engine(base, engine).run(job, on_check=_ignore if first else _Progress(claim))
-            rows.append(matrix.row(engine, report))
-            first = first or report
-            if report["state"] == Verdict.State.PASSED or not _runs(base) or not matrix.depends_on_engine(report):
-                break
-        fits = fit.survey_files(files_in(folder))
-    assert first is not None, "there is always an engine to ask"
-    decided = report if report["state"] == Verdict.State.PASSED else first
+        proven = {place: _prove_at(replace(job, place=place), base, progress) for place in places}
+        fits = fit.survey_files(within(files, places[0]))
+    decided = several.one_of({place: report for place, (report, _) in proven.items()})
     # What the base is, the shelf says: the engine was only told.
     pin = {"id": base.id, "revision": base.revision, "sha256": base.sha256} if base else None
+    rows = several.rows([rows for _, rows in proven.values()])
     told = fit.tell(decided, fits, configs.names(dict(job.card), "base_model")) | {"base": pin, "engines": rows}
+    told |= {"contents": several.listed(held, places), "path": places[0] if len(places) == 1 else ""}
     return told | {"proven_with": provenance.of(told)}
+
+
+def _prove_at(job: Job, base: Base | None, progress: "_Progress") -> tuple[Report, list[Report]]:
+    """Return the report of the first engine that passes the adapter, else of the first one, and a row for each."""
+    rows: list[Report] = []
+    first: Report | None = None
+    progress.place = job.place
+    for engine in matrix.engines(job.folder, job.place):
+        report = _engine(base, engine).run(job, on_check=_ignore if first else progress)
+        rows.append(matrix.row(engine, report))
+        first = first or report
+        if report["state"] == Verdict.State.PASSED or not _runs(base) or not matrix.depends_on_engine(report):
+            break
+    assert first is not None, "there is always an engine to ask"
+    return (report if report["state"] == Verdict.State.PASSED else first), rows
 
 
 def _runs(base: Base | None) -> bool:
@@ -135,7 +150,7 @@ def _ignore(check: Report) -> None:
 def _base_of(verdict: Verdict) -> Base | None:
     """Return the base; None: the adapter names none that could ever be on a shelf. Raises ShelfProblem if it left."""
     base = verdicts.base_for(verdict.base)
-    if base is None and verdicts.is_base_id(verdict.base):
+    if base is None and verdicts.is_base_id(verdict.base) and verdict.format not in verdicts.NOT_RUN:
         raise ShelfProblem(f"{verdict.base} was taken off the shelf while its adapters were proven.")
     return base
 
@@ -158,7 +173,8 @@ def _job(name: str, base: Base | None, folder: Path, revision: Revision) -> Job:
 
 def _outline(base: Base, folder: Path) -> dict[str, Any]:
     """Return what an engine fits the adapter to when the weights of its base are not here. Raises ShelfProblem."""
-    task, shapes = fit.shapes_of(base, fit.task_in(files_in(folder)))
+    files = files_in(folder)
+    task, shapes = fit.shapes_of(base, fit.task_in(within(files, judged(contents(files))[0])))
     return {"id": base.id, "task": task, "shapes": encode(shapes)}
 
 
@@ -193,11 +209,12 @@ class _Progress:
 
     def __init__(self, claim: Claim) -> None:
         self._claim = claim
+        self.place = ""  # the folder of the adapter that is proven now
         self._checks: list[Report] = []
         self._shown_at = time.monotonic()
 
     def __call__(self, check: Report) -> None:
-        self._checks.append(check)
+        self._checks.append(several.placed(check, self.place))
         if time.monotonic() - self._shown_at >= PROGRESS_SECONDS:
             verdicts.progress(self._claim, self._checks)
             self._shown_at = time.monotonic()

@@ -5,6 +5,7 @@ from pathlib import Path
 from django.conf import settings
 
 from dovetail.adapters import describe, files_in
+from dovetail.adapters.places import within
 from registry.errors import ShelfProblem
 from workers.engine.job import CRASHED, ENGINES
 from workers.report import Report
@@ -23,12 +24,12 @@ def built() -> list[str]:
     return [name for name in ENGINES if interpreter(name).exists()] or list(ENGINES)[:1]
 
 
-def engines(folder: Path) -> list[str]:
-    """Return the engines for the adapter in a folder, the one that decides first. Raises ShelfProblem without one.
+def engines(folder: Path, place: str = "") -> list[str]:
+    """Return the engines for the adapter at a place in a folder, the one that decides first.
 
-    A format that no engine runs is looked at by the first: it says so.
+    A format that no engine runs is looked at by the first: it says so. Raises ShelfProblem without one.
     """
-    found = describe(files_in(folder))
+    found = describe(within(files_in(folder), place))
     if found and (reason := lack(found.format)):
         raise ShelfProblem(reason)
     return able(found.format if found else "") or built()[:1]

@@ -265,9 +265,14 @@ class Verdict(s.Serializer[Data]):
     engine = s.JSONField(allow_null=True)
     engines = s.ListField(child=s.JSONField())
     checks = Check(many=True)
-    evals = s.ListField(child=s.JSONField())
+    evals = s.ListField(child=s.JSONField(), help_text="metrics of base and adapter; the first one decides")
+    cost = s.JSONField(allow_null=True, help_text="latency_ratio, memory_mb, adapter_mb: beside the frozen base")
+    samples = s.ListField(child=s.JSONField(), help_text="a few rows: input, expected, base, adapter")
+    conditions = s.JSONField(allow_null=True, help_text="with what it was measured: rows, seed, batches")
     serving = Serving(many=True)
     fits = s.JSONField(allow_null=True, help_text="known bases that it fits by shape, when it was validated")
+    path = s.CharField(help_text="the folder of the adapter that was proven, empty for the top and for several")
+    contents = s.ListField(child=s.JSONField(), help_text="every adapter in it: path, format, kind, proven or not")
 
 
 class Duties(s.Serializer[Data]):

@@ -57,8 +57,13 @@ def document(verdict: Verdict, revision: Revision) -> dict[str, Any]:
         "engines": said.get("engines") or _engines(verdict),
         "checks": [_check(check) for check in said.get("checks") or []],
         "evals": said.get("evals") or [],
+        "cost": said.get("cost"),
+        "samples": said.get("samples") or [],
+        "conditions": said.get("conditions"),
         "serving": said.get("serving") or [],
         "fits": said.get("fits"),
+        "path": said.get("path") or "",
+        "contents": said.get("contents") or [],
     }
 
 

@@ -1,5 +1,6 @@
 """Snippets to copy: how to pull an adapter with each tool, pinned to what was proven, and how to push one."""
 
+import json
 import shlex
 from dataclasses import dataclass
 from urllib.parse import quote
@@ -69,8 +70,26 @@ adapter = snapshot_download(
 model = AutoAdapterModel.from_pretrained(
     "{head.adapter.base}"
 )
-model.load_adapter(adapter, use_safetensors=True, set_active=True)"""
+{_load(head)}"""
     return Snippet("peft", "adapters", code)
+
+
+def _load(head: Head) -> str:
+    """How the library takes it up: a set-up as a whole, a fusion after the adapters that it weighs."""
+    place = _place(head)
+    path = f"adapter + {json.dumps(f'/{place}')}" if place else "adapter"
+    if head.adapter.kind == "composition":
+        return f"model.load_adapter_setup({path}, use_safetensors=True, set_active=True)"
+    if head.adapter.kind == "fusion":
+        each = """for name in (…):  # the adapters that it weighs
+    model.load_adapter(adapter + "/" + name, use_safetensors=True)"""
+        return f"{each}\nmodel.load_adapter_fusion({path}, use_safetensors=True, set_active=True)"
+    return f"model.load_adapter({path}, use_safetensors=True, set_active=True)"
+
+
+def _place(head: Head) -> str:
+    """The folder that the adapter lies in, "" for the top."""
+    return head.facts.description.place if head.facts.description else ""
 
 
 def _peft(head: Head, here: str) -> Snippet:
@@ -79,6 +98,7 @@ def _peft(head: Head, here: str) -> Snippet:
     if not is_model_id(head.adapter.base):
         return Snippet("peft", "peft", "", "It names no base model that others have, so nothing can be loaded.")
     model = CLASSES.get(head.adapter.task, "AutoModel")
+    inside = f", subfolder={json.dumps(_place(head))}" if _place(head) else ""
     code = f"""from huggingface_hub import snapshot_download
 from peft import PeftModel
 from transformers import {model}
@@ -92,7 +112,7 @@ adapter = snapshot_download(
 base = {model}.from_pretrained(
     "{head.adapter.base}"
 )
-model = PeftModel.from_pretrained(base, adapter)"""
+model = PeftModel.from_pretrained(base, adapter{inside})"""
     return Snippet("peft", "peft", code)
 
 
@@ -112,11 +132,12 @@ def _vllm(head: Head, here: str) -> Snippet:
         return Snippet("vllm", "vLLM", "", said.reason)
     rank = next((rank for rank in RANKS if rank >= (adapter.rank or 8)), adapter.rank)
     flags = said.flags.partition(" --lora-modules")[0] if said else f"--enable-lora --max-lora-rank {rank}"
+    inside = f"/{_place(head)}" if _place(head) else ""
     code = f"""HF_ENDPOINT={here} hf download {adapter.full_name} \\
   --revision {head.pin} --local-dir ./{adapter.name}
 vllm serve {adapter.base} \\
   {flags} \\
-  --lora-modules {last_part(adapter.name)}=./{adapter.name}"""
+  --lora-modules {shlex.quote(f"{last_part(adapter.name)}=./{adapter.name}{inside}")}"""
     return Snippet("vllm", "vLLM", code)
 
 

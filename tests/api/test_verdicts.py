@@ -25,8 +25,13 @@ KEYS = [
     "engines",
     "checks",
     "evals",
+    "cost",
+    "samples",
+    "conditions",
     "serving",
     "fits",
+    "path",
+    "contents",
 ]
 CHECK = {"id", "outcome", "message", "fix", "where", "duration_ms"}
 

@@ -26,8 +26,8 @@ class Job:
     `memory_bytes` is what the adapter may take on top of the frozen base. `card` is the parsed front matter of its
     README. `base_revision` is passed on into the verdict; `base_names` are other names of the base. `known_bases` are
     ids an engine without a base compares against; None: whether the base is known is not this engine's question.
-    `name` is namespace/name, for what is said about serving. `shapes` stands in for a base without weights: {id, task,
-    shapes as dovetail.adapters.shapes.encode}.
+    `name` is namespace/name, for what is said about serving. `place` is the folder of the adapter that is meant, "" for
+    the top. `shapes` stands in for a base without weights: {id, task, shapes as dovetail.adapters.shapes.encode}.
     """
 
     id: str
@@ -40,6 +40,7 @@ class Job:
     card: Mapping[str, Any] = field(default_factory=dict)
     known_bases: tuple[str, ...] | None = None
     name: str = ""
+    place: str = ""
     shapes: Mapping[str, Any] | None = None
 
     @classmethod

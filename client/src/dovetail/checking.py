@@ -9,7 +9,7 @@ from typing import BinaryIO
 import yaml
 
 from dovetail import verdict
-from dovetail.adapters.families import ask, opened
+from dovetail.adapters.families import ask_all
 from dovetail.adapters.serving import serving_of
 from dovetail.problems import usage
 from dovetail.verdict import Verdict
@@ -23,7 +23,7 @@ def check(folder: Path) -> Verdict:
     files = {path: _opener(folder / path) for path in sorted(_files(folder))}
     if not files:
         raise usage(f"{folder} holds no files.", "Name the folder that holds adapter_config.json.")
-    checks = [asdict(result) for result in ask(opened(files, card=_card(folder / "README.md")))]
+    checks = [asdict(result) for result in ask_all(files, _card(folder / "README.md"))]
     state = "failed" if any(item["outcome"] == "failed" for item in checks) else "passed"
     serving = [asdict(found) for found in serving_of(files)]
     said = {"state": state, "depth": "static", "adapter": str(folder), "checks": checks, "serving": serving}

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 
 from dovetail.adapters.description import Description, describe
-from dovetail.adapters.families import ask, opened
+from dovetail.adapters.families import ask_all
 from dovetail.adapters.findings import Result
 from dovetail.adapters.folder import Base, Folder, files_in
 from dovetail.adapters.header import Header, HeaderError, Opener, TensorInfo
@@ -19,4 +19,4 @@ def check(files: Mapping[str, Opener], card: Mapping[str, object] | None = None)
 
     `files` are paths and functions that open them; `files_in(folder)` makes them. `card` is the parsed front matter.
     """
-    return ask(opened(files, card))
+    return ask_all(files, card)

@@ -38,6 +38,7 @@ class Description:
     virtual_tokens: int | None = None
     parameters: int | None = None
     peft_version: str | None = None
+    place: str = ""  # the folder it lies in, "" for the top
     also: tuple[str, ...] = ()  # the other formats in the same files, each with the file that tells it
 
 
@@ -52,10 +53,16 @@ def describe(files: Mapping[str, Opener]) -> Description | None:
     if not found:
         known = files.keys() & {configs.NAME, WEIGHTS, PICKLED_WEIGHTS}
         return Description("unknown", parameters=_parameters(files, WEIGHTS)) if known else None
-    family, kind, path = found[0]
+    also = tuple(sorted({f"{name} ({where})" for name, _, where in found[1:] if name != found[0][0]}))
+    return replace(of_found(files, found[0]), also=also)
+
+
+def of_found(files: Mapping[str, Opener], found: formats.Found) -> Description:
+    """Describes one of several adapters, by the file that tells it."""
+    family, kind, path = found
     config = formats.read_config(files, path) if path.endswith(".json") else {}
-    also = tuple(sorted({f"{name} ({where})" for name, _, where in found[1:] if name != family}))
-    return replace(DESCRIBERS.get(family, _foreign)(files, config, path, kind), format=family, also=also)
+    described = DESCRIBERS.get(family, _foreign)(files, config, path, kind)
+    return replace(described, format=family, place=path.rpartition("/")[0])
 
 
 def foreign_format(config: configs.Config) -> str:

@@ -70,6 +70,7 @@ class Folder:
         known_bases: Collection[str] | None = None,
     ) -> None:
         self.files, self.card, self.base, self.known_bases = files, card, base, known_bases
+        self.place = ""  # the folder of the adapter that is meant, where that is not the one at the top
         self.joined = Joined(files)  # which of the files are twins of pickles
 
     @cached_property

@@ -118,6 +118,20 @@ def header(folder: Foreign) -> str | Finding:
     return f"{len(found.tensors):,} tensors with {found.parameters:,} values; they lie in the file as its header says."
 
 
+def ambiguous(folder: Foreign) -> str | Finding:
+    """Trainers of images write a file every few steps, all with their adapter at the top."""
+    beside = [path for _, _, path in detect(folder.files) if path.count("/") == folder.weights.count("/")]
+    others = [path for path in beside if path not in (folder.weights, configs.NAME)]
+    if not others:
+        return "There is one set of weights."
+    return warned(
+        f"{some(others)} {'is an adapter' if len(others) == 1 else 'are adapters'} as well: only {folder.weights} was "
+        "checked.",
+        "Push each in a repository of its own, or the last one alone.",
+        files=others[:20],
+    )
+
+
 def invalid(folder: Foreign) -> str | Finding:
     if configs.NAME not in folder.files:
         return "This format has no config."
@@ -326,6 +340,7 @@ CHECKS: tuple[Check[Foreign], ...] = (
     Check("file.pickle", pickle),
     Check("file.missing", missing, ("file.pickle",)),
     Check("file.header", header, ("file.pickle", "file.missing")),
+    Check("file.ambiguous", ambiguous, ("file.pickle", "file.missing")),
     Check("config.invalid", invalid),
     Check("config.kind", kind),
     Check("config.rank", rank, SOUND),

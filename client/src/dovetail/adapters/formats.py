@@ -19,6 +19,7 @@ LIBRARY_FILES = ("adapter.safetensors", "pytorch_adapter.bin")
 COMPOSED = ("adapter_setup.json", "adapter_fusion_config.json")
 CONFIGS = (configs.NAME, *COMPOSED)
 HEAD_CONFIG = "head_config.json"
+CHECKPOINT, MAX_STEPS = re.compile(r"(?:.*/)?checkpoint-(\d{1,12})"), 10**12
 PICKLES = (".bin", ".pt", ".ckpt", ".pth")
 
 KOHYA = re.compile(r"lora_(?:unet|te\d?|transformer|prior|prompt)_")
@@ -95,7 +96,19 @@ def detect(files: Mapping[str, Opener]) -> list[Found]:
         if not (path.rpartition("/")[0] in covered and _is_of_config(path)) and not (found and path.endswith(PICKLES)):
             with files[path]() as file:
                 found += [(name, kind, path) for name, kind in _by_content(path, file) if name]
-    return sorted(found, key=lambda hit: (hit[2].count("/"), hit[1] not in ("composition", "fusion")))
+    return sorted(found, key=_nearness)
+
+
+def _nearness(found: Found) -> tuple[int, bool, int]:
+    """What is nearest to the top comes first; of that a composition of others, and last what a training left behind."""
+    _, kind, path = found
+    return path.count("/"), kind not in ("composition", "fusion"), -steps_of(path.rpartition("/")[0])
+
+
+def steps_of(folder: str) -> int:
+    """The number of a checkpoint's folder; more than any for a folder of another name."""
+    match = CHECKPOINT.fullmatch(folder)
+    return int(match[1]) if match else MAX_STEPS
 
 
 def _name(path: str) -> str:

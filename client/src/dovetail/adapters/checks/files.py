@@ -10,6 +10,7 @@ from dovetail.adapters.header import HeaderError
 from dovetail.adapters.unpickling import Refused
 
 LARGE_BYTES = 2 * 2**30
+MAX_JUDGED = 8  # adapters in folders of one repository that are proven
 TO_SAFETENSORS = (
     "Save the adapter again with save_pretrained(..., safe_serialization=True) and push adapter_model.safetensors."
 )
@@ -118,10 +119,20 @@ def ambiguous(folder: Folder) -> str | Finding:
             "Keep the adapter alone in its repository.",
             files=whole,
         )
-    others = sorted(f"{family} ({path})" for family, _, path in formats.detect(folder.files)[1:])
-    return (
-        f"The adapter at the top is meant; there is also {some(others)}." if others else "There is one set of weights."
-    )
+    return _others(folder, formats.detect(folder.files)[1:])
+
+
+def _others(folder: Folder, others: list[formats.Found]) -> str | Finding:
+    meant = f"The adapter in {folder.place}/" if folder.place else "The adapter at the top"
+    listed = [f"{family} ({path})" for family, _, path in others]
+    folders = {path.rpartition("/")[0] for _, _, path in others}
+    if folder.place and len(folders) >= MAX_JUDGED:
+        return warned(
+            f"Adapters lie in {len(folders) + 1} folders: {MAX_JUDGED} of them are proven, the others are only listed.",
+            "Push adapters that belong to nothing in common to repositories of their own.",
+            folders=len(folders) + 1,
+        )
+    return f"{meant} is meant; there is also {some(listed)}." if listed else "There is one set of weights."
 
 
 def header(folder: Folder) -> str | Finding:

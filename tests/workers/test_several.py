@@ -1,0 +1,64 @@
+"""From the push to the verdict of repositories with several adapters, and of formats that no engine runs."""
+
+import pytest
+
+from registry import site
+from registry.errors import RevisionNotVerified
+from registry.models import Ref
+from registry.policy import Caller
+from registry.pull import require_served
+from registry.verdicts import NOT_RUN
+from tests import adapters
+from tests.engine.test_foreign import repository
+from tests.workers.test_real_engine import bert, failed, judged, shelves  # noqa: F401 - pytest finds fixtures here
+from workers.engine.job import ENGINES
+
+pytestmark = [pytest.mark.engine, pytest.mark.django_db(transaction=True)]
+CARD = adapters.CARD
+
+
+def at(folder, files):
+    return {f"{folder}/{path}": data for path, data in files.items() if path != CARD}
+
+
+def test_an_adapter_in_a_folder_is_run_as_if_it_were_the_repository(bert, judged):  # noqa: F811
+    found = judged({**at("final", adapters.lora()), CARD: adapters.lora()[CARD]})
+    assert (found.state, failed(found)) == ("passed", [])
+    assert (found.result["depth"], found.result["path"]) == ("run", "final")
+    assert found.result["contents"] == [{"path": "final", "format": "peft", "kind": "lora", "proven": True}]
+    assert {check["where"]["path"] for check in found.result["checks"]} == {"final"}
+
+
+def test_of_several_adapters_the_worst_decides_and_is_named(bert, judged):  # noqa: F811
+    both = {**at("english", adapters.lora()), **at("german", adapters.with_nan()(adapters.lora(seed=1)))}
+    found = judged({**both, CARD: adapters.lora()[CARD]})
+    assert (found.state, failed(found)) == ("failed", ["tensors.not-finite"])
+    (check,) = [check for check in found.result["checks"] if check["outcome"] == "failed"]
+    assert check["where"]["path"] == "german"
+    assert [(one["path"], one["proven"]) for one in found.result["contents"]] == [("english", True), ("german", True)]
+    healed = judged({**both, **at("german", adapters.lora(seed=1)), CARD: adapters.lora()[CARD]})
+    assert (healed.state, failed(healed), healed.result["depth"]) == ("passed", [], "run")
+    assert len([check for check in healed.result["checks"] if check["id"] == "load.error"]) == 2
+
+
+def test_a_checkpoint_beside_an_adapter_is_listed_and_refuses_nothing(bert, judged):  # noqa: F811
+    broken = {f"checkpoint-5/{path}": data[:40] for path, data in adapters.lora().items() if path != CARD}
+    found = judged({**adapters.lora(), **broken})
+    assert (found.state, failed(found), found.result["path"]) == ("passed", [], "")
+    assert [(one["path"], one["proven"]) for one in found.result["contents"]] == [("", True), ("checkpoint-5", False)]
+
+
+def test_a_lora_for_images_passes_and_is_not_verified(bert, judged):  # noqa: F811
+    found = judged({**repository("kohya"), CARD: b"---\nbase_model: nobody/has-this\nlicense: mit\n---\n"})
+    assert (found.state, found.result["depth"], found.base) == ("passed", "static", "nobody/has-this")
+    assert not Ref.objects.filter(name="refs/verified").exists()
+    require_served(found.revision, Caller())
+    site.change("pull_policy", "verified", by=None)
+    with pytest.raises(RevisionNotVerified, match="looked at, since no engine here runs its format"):
+        require_served(found.revision, Caller())
+
+
+def test_every_format_that_no_engine_runs_is_known_to_wait_for_no_base():
+    run = {name for formats in ENGINES.values() for name in formats}
+    assert run
+    assert not run & NOT_RUN
