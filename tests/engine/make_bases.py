@@ -1,6 +1,6 @@
 """Builds the tiny bases of the engine's tests; run by an engine's interpreter, since it needs torch.
 
-.engines/e5/bin/python tests/engine/make_bases.py DIR      writes DIR/bert, DIR/llama and DIR/t5
+.engines/e5/bin/python tests/engine/make_bases.py DIR      writes DIR/bert, DIR/llama, DIR/gpt2 and DIR/t5
 """
 
 import sys
@@ -11,6 +11,8 @@ from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import (
     BertConfig,
     BertModel,
+    GPT2Config,
+    GPT2LMHeadModel,
     LlamaConfig,
     LlamaForCausalLM,
     PreTrainedTokenizerFast,
@@ -55,7 +57,10 @@ def main(folder: Path) -> None:
     t5 = T5ForConditionalGeneration(
         T5Config(vocab_size=64, d_model=32, d_kv=8, d_ff=64, num_layers=2, num_heads=4, decoder_start_token_id=0)
     )
-    for name, model in {"bert": bert, "llama": llama, "t5": t5}.items():
+    gpt2 = GPT2LMHeadModel(
+        GPT2Config(vocab_size=64, n_embd=32, n_layer=2, n_head=4, n_positions=64, initializer_range=0.3, eos_token_id=3)
+    )
+    for name, model in {"bert": bert, "llama": llama, "t5": t5, "gpt2": gpt2}.items():
         model.save_pretrained(folder / name)
         tokenizer().save_pretrained(folder / name)
 

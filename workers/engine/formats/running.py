@@ -12,6 +12,7 @@ from peft.tuners.poly import PolyLayer
 from peft.tuners.tuners_utils import BaseTunerLayer
 
 from dovetail.adapters.folder import Folder
+from dovetail.adapters.layout import BIAS_COPY
 
 TASK = 0  # of the tasks that an adapter of several was trained on
 
@@ -23,6 +24,8 @@ def ready(model: Any) -> Any:
             module.register_forward_pre_hook(_of_one_task, with_kwargs=True)
         elif isinstance(module, MultitaskPromptEmbedding):
             module.register_forward_pre_hook(_prompt_of_one_task)
+    if model.active_peft_config.peft_type == "MULTITASK_PROMPT_TUNING" and model.config.is_encoder_decoder:
+        model.register_forward_pre_hook(_with_embedded_decoder, with_kwargs=True)
     if model.active_peft_config.peft_type == "CPT":
         model.register_forward_pre_hook(_without_labels, with_kwargs=True)
     return model
@@ -36,7 +39,7 @@ def is_explained(key: str, folder: Folder) -> bool:
     """
     layout, kind = folder.layout, folder.kind
     assert kind is not None
-    if key in layout.copies or (kind.is_prompt and key in layout.shared):
+    if key in layout.copies or BIAS_COPY.fullmatch(key) or (kind.is_prompt and key in layout.shared):
         return True
     return any(f".{name.rstrip('.').rpartition('.')[2]}." in key for name in kind.shared_names)
 
@@ -67,6 +70,15 @@ def _of_one_task(_: Any, arguments: tuple[Any, ...], named: dict[str, Any]) -> t
 
 def _prompt_of_one_task(_: Any, arguments: tuple[Any, ...]) -> tuple[Any, ...]:
     return arguments[0], torch.full((len(arguments[0]),), TASK, device=arguments[0].device)
+
+
+def _with_embedded_decoder(
+    model: Any, arguments: tuple[Any, ...], named: dict[str, Any]
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """PEFT puts the prompt before embeddings of the decoder, and makes those from labels only."""
+    ids = named.get("decoder_input_ids")
+    embedded = {"decoder_inputs_embeds": model.word_embeddings(ids)} if ids is not None else {}
+    return arguments, {**named, **embedded}
 
 
 def _without_labels(

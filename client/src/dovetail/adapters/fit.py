@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
@@ -61,7 +62,8 @@ def places(config: configs.Config, kind: Kind, manifest: Manifest) -> list[Place
     found = []
     for path, module in manifest.modules.items():
         if module.kind in kind.wraps and _picked(selection, path, module, manifest):
-            own = {number: table.get(path, numbers.get(number, 0)) for table, number in tables.values()}
+            said = {number: table.get(path, math.inf) for table, number in tables.values()}
+            own = {number: value for number, value in said.items() if value != math.inf}
             sides = {"in": module.inputs, "out": module.outputs, "width": manifest.width}
             if kind.asks_feedforward:
                 own["is_feedforward"] = selection.is_feedforward(path)

@@ -83,7 +83,7 @@ class Kind:
     derive: Callable[[Place, Places], Numbers] | None = None
     shared: Callable[[Numbers, Places], Mapping[str, Shape]] | None = None
     shared_names: tuple[str, ...] = ()  # what the names of shared tensors begin with
-    groups: tuple[tuple[str, ...], ...] = ()  # parameters that come together; all of them when empty
+    groups: tuple[tuple[str, ...], ...] = ()  # parameters that come together in each module; all of them when empty
     effect: tuple[str, ...] = ()
     tables: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     sized: tuple[str, ...] = LINEAR  # the modules whose shapes are known

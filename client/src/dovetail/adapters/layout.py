@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 
 from dovetail.adapters.config import Config
@@ -15,7 +16,9 @@ EMBEDDINGS = ("embed_tokens", "lm_head", "wte", "word_embeddings", "shared", "em
 # With bias="all" PEFT saves every parameter called bias: those of a wrapped head too, which loaders then look past.
 # Of a wrapped embedding it saves the copies as well once the vocabulary grew: they look past the first of these, and
 # write the second over the embedding of the base.
-HEAD_COPIES = (".modules_to_save.bias", ".original_module.bias")
+# Where the output embedding is the input embedding, trained tokens are saved for both.
+DELTA = "trainable_tokens_delta"
+BIAS_COPY = re.compile(r".*\.(?:modules_to_save|original_module)\.(?:[^.]+\.)*bias")
 TABLE_COPY, TABLE_OF_BASE = ".modules_to_save.weight", ".original_module.weight"
 HEAD_ENDS = (".classifier.weight", ".score.weight", ".out_proj.weight", ".qa_outputs.weight")
 WRAPPERS = ("base_layer", "modules_to_save", "original_module")
@@ -33,7 +36,7 @@ class Layout:
     tokens: Tensors = field(default_factory=dict)  # trained rows of single tokens
     embeddings: Tensors = field(default_factory=dict)  # whole embedding tables of the base
     tied: Tensors = field(default_factory=dict)  # embeddings that a tied config saves along with one of modules_to_save
-    copies: Tensors = field(default_factory=dict)  # of saved embeddings, which loaders look past
+    copies: Tensors = field(default_factory=dict)  # of saved or tied embeddings, which loaders look past
     biases: Tensors = field(default_factory=dict)  # biases of the base, allowed by `bias`
     base: Tensors = field(default_factory=dict)  # anything else that a loader would write over the base
     unused: Tensors = field(default_factory=dict)  # what a loader would drop without a word
@@ -69,8 +72,13 @@ def _embedding_name(tensor: str) -> str:
 
 def _own_shape(manifest: Manifest, path: str) -> tuple[int, ...] | None:
     """The shape of a parameter of the base, by the path that PEFT's wrappers give it; None where it is none."""
+    before, wrapper, inside = path.partition(".modules_to_save.")
+    if wrapper and inside.count(".") > 1:  # of a module with modules inside, PEFT leaves the adapter's name in the path
+        path = f"{before}.{inside.partition('.')[2]}"
     *parts, parameter = (part for part in path.split(".") if part not in WRAPPERS)
     module = manifest.modules.get(".".join(parts))
+    if module is not None and parameter == DELTA:
+        return (1, manifest.width)
     return module.parameters.get(parameter) if module is not None else None
 
 
@@ -91,11 +99,13 @@ def _sort(found: Layout, name: str, tensor: TensorInfo, config: Config, kind: Ki
     module, parameter = _split(path, kind)
     if parameter == TOKENS:
         found.tokens[name] = tensor
+    elif parameter == DELTA and _embedding_name(path) in EMBEDDINGS and not selection.picks(module):
+        found.copies[name] = tensor
     elif parameter:
         found.modules.setdefault(module, {})[parameter] = tensor
     elif _looks_adapted(path):
         found.unused[name] = tensor
-    elif path.endswith(HEAD_COPIES) and config.get("bias") == "all":
+    elif config.get("bias") == "all" and BIAS_COPY.fullmatch(path):
         found.biases[name] = tensor
     elif _embedding_name(path) in EMBEDDINGS and path.endswith(".weight"):
         _table_of(found, path, config, selection)[name] = tensor

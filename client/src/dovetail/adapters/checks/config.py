@@ -202,7 +202,7 @@ def rank(folder: Folder) -> str | Finding:
     if not found.ranked:
         return skipped(f"{found.peft_type} has no rank.")
     config = folder.config
-    table = config.get("rank_pattern")
+    table = config.get("rank_pattern") if "rank_pattern" in found.tables else None
     ranks = [found.numbers(config)["r"], *(table.values() if isinstance(table, dict) else ())]
     out = [rank for rank in ranks if not 1 <= rank <= MAX_RANK]
     if out:
@@ -215,7 +215,7 @@ def rank(folder: Folder) -> str | Finding:
 
 
 def _ranks_agree(folder: Folder, found: Kind, rank: int) -> str | Finding:
-    table = PatternTable(folder.config.get("rank_pattern"))
+    table = PatternTable(folder.config.get("rank_pattern") if "rank_pattern" in found.tables else None)
     seen = set()
     for module, parameters in folder.layout.modules.items():
         for parameter, (at, length) in ranked_sides(found).items():

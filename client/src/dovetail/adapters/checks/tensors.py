@@ -107,7 +107,7 @@ def _lacks(parameters: Tensors, kind: Kind, is_dora: bool) -> str:
         there = [name for name in group if name in parameters]
         if there and len(there) < len(group):
             return next(name for name in group if name not in parameters)
-    return "" if any(parameters.keys() & set(group) for group in kind.together) else kind.together[0][0]
+    return ""
 
 
 def _ranks_differ(module: str, parameters: Tensors, kind: Kind) -> Finding | None:

@@ -107,15 +107,15 @@ GRALORA = Kind(
 )  # fmt: skip
 HIRA = Kind(
     "HIRA",
-    keys={"r": is_whole, "rank_pattern": is_whole_table, "fan_in_fan_out": is_flag, **PLACING},
+    keys={"r": is_whole, "fan_in_fan_out": is_flag, **PLACING},
     parameters={"hira_A": "r in", "hira_B": "out r", "hira_embedding_A": "r in", "hira_embedding_B": "out r"},
     defaults={"r": 32},
-    ignored=frozenset({"hira_dropout", "init_weights"}),
+    # PEFT asks rank_pattern, and then makes every layer with r all the same (peft/tuners/hira/model.py).
+    ignored=frozenset({"hira_dropout", "init_weights", "rank_pattern"}),
     choose=lambda place: ["hira_embedding_A", "hira_embedding_B"] if place.kind == "embedding"
     else ["hira_A", "hira_B"],
     groups=(("hira_A", "hira_B"), ("hira_embedding_A", "hira_embedding_B")),
     effect=("hira_B", "hira_embedding_B"),
-    tables={"rank_pattern": ("named", "r")},
     sized=("linear", "conv1d", "embedding"),
 )  # fmt: skip
 HRA = Kind(
@@ -186,7 +186,7 @@ PSOFT = Kind(
     choose=_psoft,
     derive=lambda place, _: {"half": place.numbers["r"] * (place.numbers["r"] - 1) // 2
                              if place.numbers["psoft_orth"] else -1},
-    groups=(("psoft_R.vector_a", "psoft_R.weight"), ("psoft_R.vector_b", "psoft_R.weight")),
+    groups=(("psoft_R.weight",),),
     sized=("linear",),
     doubt="the singular vectors of the base, whose signs may be others on another machine",
 )  # fmt: skip
@@ -200,7 +200,7 @@ DEFT = Kind(
     ignored=frozenset({"deft_dropout", "init_weights"}),
     choose=lambda place: ["deft_P"] if place.numbers.get("para") else ["deft_P", "deft_R"],
     derive=lambda place, _: {"rank": min(place.numbers["r"], place.numbers["out"])},
-    groups=(("deft_R", "deft_P"),),
+    groups=(("deft_P",),),
 )  # fmt: skip
 
 
