@@ -36,8 +36,8 @@ lint: ## Checks style, types and who imports whom.
 	.venv/bin/mypy
 	.venv/bin/python -m pytest -q tests/test_layers.py
 
-bench: ## Measures start, idle, push, verdicts a minute and pages, as ratios where that is fair.
-	@$(PYTHON) -m ops environments dev e5
+bench: ## Measures everything, or ARGS="engine fit store xet_read queue zoo house": medians, ratios to the limit, .bench/*.json.
+	@$(PYTHON) -m ops environments dev engines
 	.venv/bin/python -m bench $(ARGS)
 
 services: ## Installs PostgreSQL, Redis, Chromium and nginx by apt (as root) and the tests' Python packages; only what is missing.

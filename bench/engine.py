@@ -1,138 +1,156 @@
-"""How fast adapters are validated, against one process per adapter, and whether the frozen base survives them all.
+"""How fast adapters are validated, against one process for each and against the floor, and whether the base survives.
 
-    .venv/bin/python bench/engine.py --base DIR [--adapter DIR] [--count N] [--cold N]
+    make bench ARGS=engine      [BENCH_BASE=DIR BENCH_COUNT=20 BENCH_ADAPTERS=2000]
 
-DIR is the folder of MiniLM. Prints medians, ratios and processor time, which other work on the machine disturbs less.
+Numbers are of processor time where a busy machine would spoil the clock's; BENCH_ADAPTERS are sent through one warm
+parent, nine of ten of them hostile, and its base is compared bit for bit afterwards.
 """
 
-import argparse
 import json
 import os
 import resource
 import statistics
 import subprocess
-import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(ROOT), str(ROOT / "client" / "src")]
-
-from tests.adapters import MINILM, SABOTEURS, facts_of, lora, write  # noqa: E402
+from bench import minilm
+from bench.line import Line
+from ops.sentences import ROOT
+from tests.adapters import MINILM, SABOTEURS, TINY_BERT, facts_of, lora, write
 
 PYTHON = ROOT / ".engines" / "e5" / "bin" / "python"
 MAIN = ROOT / "workers" / "engine" / "__main__.py"
+DEMO = ROOT / "demo" / "reviews-lora"
+CARD = {"license": "apache-2.0", "base_model": MINILM.id, "pipeline_tag": "text-classification"}
+COUNT = int(os.environ.get("BENCH_COUNT", "20"))
+ADAPTERS = int(os.environ.get("BENCH_ADAPTERS", "2000"))
+COLD = 3
+Verdict = dict[str, Any]
 
 
 class Engine:
-    def __init__(self, base):
-        self.began = time.perf_counter()
+    """A warm parent, spoken to as a worker does."""
+
+    def __init__(self, base: Path, base_id: str = MINILM.id) -> None:
         self.process = subprocess.Popen(
-            [str(PYTHON), "-I", str(MAIN), "serve", "--base", str(base), "--base-id", MINILM.id],
+            [str(PYTHON), "-I", str(MAIN), "serve", "--base", str(base), "--base-id", base_id],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=tempfile.gettempdir(),
         )  # fmt: skip
-        json.loads(self.process.stdout.readline())
-        self.start_s = time.perf_counter() - self.began
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.ears, self.mouth = self.process.stdout, self.process.stdin
+        json.loads(self.ears.readline())
 
-    def validate(self, folder, card):
+    def validate(self, folder: Path, card: Verdict) -> tuple[Verdict, float]:
+        """The verdict, and the milliseconds it took."""
         began = time.perf_counter()
-        self.process.stdin.write(json.dumps({"job": {"id": "1", "folder": str(folder), "card": card}}) + "\n")
-        self.process.stdin.flush()
-        while (heard := json.loads(self.process.stdout.readline()))["event"] != "verdict":
+        self.mouth.write(json.dumps({"job": {"id": "1", "folder": str(folder), "card": card}}) + "\n")
+        self.mouth.flush()
+        while (heard := json.loads(self.ears.readline()))["event"] != "verdict":
             pass
-        return heard["verdict"], (time.perf_counter() - began) * 1000
+        found: Verdict = heard["verdict"]
+        return found, (time.perf_counter() - began) * 1000
 
-    def stop(self):
-        self.process.stdin.close()
+    def spent(self) -> float:
+        """Seconds that it and its ended children have used: /proc/PID/stat, proc_pid_stat(5), fields 14 to 17."""
+        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
+        return sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
+
+    def stop(self) -> None:
+        """Raises `AssertionError` when the base in memory is not what was loaded: an engine says so by its status."""
+        self.mouth.close()
         assert self.process.wait() == 0, "the engine found its base changed, or died"
 
 
-def children_cpu_s():
+def lines() -> Iterator[Line]:
+    base = minilm.folder()
+    full, verdicts = warm(base)
+    yield from full_checks(base, full, verdicts)
+    yield from one_forward(base)
+    with tempfile.TemporaryDirectory() as folder:
+        yield bombard(Path(folder), ADAPTERS)
+
+
+def warm(base: Path) -> tuple[float, list[Verdict]]:
+    """Milliseconds of a processor for one full validation by a warm parent."""
+    engine = Engine(base)
+    engine.validate(DEMO, CARD)
+    before = engine.spent()
+    verdicts = [engine.validate(DEMO, CARD)[0] for _ in range(COUNT)]
+    milliseconds = 1000 * (engine.spent() - before) / COUNT
+    engine.stop()
+    assert all(verdict["state"] == "passed" for verdict in verdicts), verdicts[0]
+    return milliseconds, verdicts
+
+
+def full_checks(base: Path, full: float, verdicts: list[Verdict]) -> Iterator[Line]:
+    wall = statistics.median(verdict["duration_ms"] for verdict in verdicts)
+    yield Line("full check of a MiniLM LoRA, warm parent", full, "ms of CPU", note=f"median {wall:.0f} ms by the clock")
+    yield Line("full checks a minute and core", 60_000 / full, "/min", least=168)
+    began = _children()
+    for _ in range(COLD):
+        engine = Engine(base)
+        engine.validate(DEMO, CARD)
+        engine.stop()
+    cold = 1000 * (_children() - began) / COLD
+    yield Line(
+        "one process for each adapter costs more by", cold / full, "times", least=10, note=f"{cold:.0f} ms of CPU"
+    )
+    for name, milliseconds in _dearest(verdicts):
+        yield Line(f"  of it {name}", milliseconds, "ms")
+
+
+def one_forward(base: Path) -> Iterator[Line]:
+    """Loading and one forward pass of 8 x 32 tokens: in a jailed child, in a process of its own, and at the least."""
+    command = [str(PYTHON), "-W", "ignore", "-I", str(ROOT / "bench" / "forward.py"), str(base), str(DEMO)]
+    done = subprocess.run([*command, str(COUNT)], check=True, capture_output=True, text=True, cwd=tempfile.gettempdir())
+    said = {name: statistics.median(times) for name, times in json.loads(done.stdout.splitlines()[-1]).items()}
+    began = _children()
+    for _ in range(COLD):
+        subprocess.run([*command, "cold"], check=True, capture_output=True, cwd=tempfile.gettempdir())
+    cold = 1000 * (_children() - began) / COLD
+    note = f"floor {said['floor']:.0f} ms: read, copy, one forward ({said['forward']:.0f})"
+    yield Line("load and one forward in a jailed child", said["warm"], "ms of CPU", note=note)
+    yield Line("  of the floor", said["warm"] / said["floor"], "times", most=2.6)
+    yield Line(
+        "  one process for each adapter costs more by", cold / said["warm"], "times", least=25, note=f"{cold:.0f} ms"
+    )
+
+
+def bombard(folder: Path, count: int) -> Line:
+    """Adapters on a tiny base, hostile ones among them: the engine compares its base bit for bit as it ends."""
+    script = ROOT / "tests" / "engine" / "make_bases.py"
+    subprocess.run([str(PYTHON), str(script), str(folder / "bases")], check=True, capture_output=True)
+    engine, began = Engine(folder / "bases" / "bert", TINY_BERT.id), time.perf_counter()
+    spoilers = [spoil for _, spoil in SABOTEURS.values()]
+    for number in range(count):
+        honest = lora(seed=number)
+        files = spoilers[number % len(spoilers)](honest) if number % 10 else honest
+        place = folder / "adapter"
+        for path in (path for path in sorted(place.rglob("*"), reverse=True)):
+            path.unlink() if path.is_file() else path.rmdir()
+        place.mkdir(exist_ok=True)
+        verdict, _ = engine.validate(write(files, place), facts_of(honest))
+        assert number % 10 or verdict["state"] == "passed", verdict
+    engine.stop()
+    rate = 60 * count / (time.perf_counter() - began)
+    note = f"{count:,} adapters, nine of ten hostile, {rate:,.0f} a minute"
+    return Line("base weights changed, in bits", 0, "bits", most=0, note=note)
+
+
+def _children() -> float:
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
 
 
-def warm(base, folder, card, count):
-    engine = Engine(base)
-    engine.validate(folder, card)
-    before = processor_s(engine.process.pid)
-    runs = [engine.validate(folder, card) for _ in range(count)]
-    cpu = (processor_s(engine.process.pid) - before) / count * 1000
-    engine.stop()
-    assert all(verdict["state"] == "passed" for verdict, _ in runs), runs[0]
-    walls = [wall for _, wall in runs]
-    print(f"engine ready after {engine.start_s:.1f} s")
-    print(f"warm: median {statistics.median(walls):.0f} ms wall, best {min(walls):.0f}; {cpu:.0f} ms processor time")
-    show_checks([verdict for verdict, _ in runs])
-    return statistics.median(walls), cpu
-
-
-def processor_s(pid):
-    """What a process and its ended children have used, from /proc/PID/stat (proc_pid_stat(5), fields 14 to 17)."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
-
-
-def show_checks(verdicts):
-    by_id = {}
-    for verdict in verdicts:
-        for check in verdict["checks"]:
-            by_id.setdefault(check["id"], []).append(check["duration_ms"])
-    medians = {name: statistics.median(times) for name, times in by_id.items()}
-    dynamic = {name: time for name, time in medians.items() if name.startswith(("load.", "run.", "eval.w", "eval.c"))}
-    print(f"  static checks together {sum(medians.values()) - sum(dynamic.values()):.1f} ms")
-    print("  " + ", ".join(f"{name} {time:.0f}" for name, time in dynamic.items() if time >= 1) + " ms")
-
-
-def cold(base, folder, card, count):
-    """One process per adapter: the same checks, nothing kept."""
-    walls, before = [], children_cpu_s()
-    for _ in range(count):
-        began = time.perf_counter()
-        engine = Engine(base)
-        engine.validate(folder, card)
-        engine.stop()
-        walls.append((time.perf_counter() - began) * 1000)
-    cpu = (children_cpu_s() - before) / count * 1000
-    print(f"one process per adapter: median {statistics.median(walls):.0f} ms wall, {cpu:.0f} ms processor time")
-    return statistics.median(walls), cpu
-
-
-def bombard(base, count):
-    """Adapters, hostile ones among them: the engine compares its base bit for bit at the end."""
-    engine, began = Engine(base), time.perf_counter()
-    spoilers = [spoil for _, spoil in SABOTEURS.values()]
-    with tempfile.TemporaryDirectory() as folder:
-        honest = lora(MINILM)
-        for number in range(count):
-            spoil = spoilers[number % len(spoilers)]
-            files = spoil(honest) if number % 10 else honest
-            path = Path(folder) / str(number)
-            path.mkdir()
-            verdict, _ = engine.validate(write(files, path), facts_of(honest))
-            assert number % 10 or verdict["state"] == "passed", verdict
-    engine.stop()
-    seconds = time.perf_counter() - began
-    print(f"{count} adapters, nine of ten of them hostile, in {seconds:.0f} s: the base is bit for bit what it was")
-
-
-def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--base", type=Path, required=True)
-    parser.add_argument("--adapter", type=Path, default=ROOT / "demo" / "reviews-lora")
-    parser.add_argument("--count", type=int, default=20)
-    parser.add_argument("--cold", type=int, default=3)
-    parser.add_argument("--bombard", type=int, default=0)
-    options = parser.parse_args()
-    card = {"license": "apache-2.0", "base_model": MINILM.id, "pipeline_tag": "text-classification"}
-    wall, cpu = warm(options.base, options.adapter, card, options.count)
-    cold_wall, cold_cpu = cold(options.base, options.adapter, card, options.cold)
-    print(f"wall clock: {60_000 / wall:.0f} a minute, {cold_wall / wall:.1f} times one process per adapter")
-    print(f"processor: {60_000 / cpu:.0f} a minute on one core, {cold_cpu / cpu:.1f} times one process per adapter")
-    if options.bombard:
-        bombard(options.base, options.bombard)
-
-
-if __name__ == "__main__":
-    main()
+def _dearest(verdicts: list[Verdict]) -> list[tuple[str, float]]:
+    """The checks that take longest, by their medians."""
+    times: dict[str, list[float]] = {}
+    for check in (check for verdict in verdicts for check in verdict["checks"]):
+        times.setdefault(check["id"], []).append(check["duration_ms"])
+    medians = {name: statistics.median(found) for name, found in times.items()}
+    return sorted(medians.items(), key=lambda item: -item[1])[:6]

@@ -1,96 +1,172 @@
-"""A hub for benchmarks: started by `make up` in a folder of its own, with one person who may write."""
+"""A whole hub on real weights: how fast it starts, idles, takes uploads and gives verdicts."""
 
 import json
 import os
+import random
+import shutil
+import statistics
+import struct
 import subprocess
+import tempfile
 import time
-import urllib.error
-import urllib.request
+from collections.abc import Callable, Iterator
+from datetime import datetime
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
 
 import psutil
+from huggingface_hub import HfApi
 
-from ops.machine import free_port
+from bench.hub import TOKEN, House
+from bench.line import Line, spread
 from ops.sentences import ROOT
 
-TOKEN = "hf_benchmark_of_a_hub"  # of a hub that lives for minutes
-BIN = ROOT / ".venv" / "bin"
+MIB = 1 << 20
+DEMO = ROOT / "demo" / "reviews-lora"
+WEIGHTS = "adapter_model.safetensors"
 
 
-class House:
-    """One hub, restarted at will."""
+def start(house: House) -> Iterator[Line]:
+    """The second start, with everything built."""
+    times = []
+    for _ in range(3):
+        house.stop()
+        times.append(house.start())
+    yield Line("second make up until /readyz, best of 3", min(times), "s", most=5, note=spread(times))
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.data = folder / "data"
-        self.port = free_port()
-        self.url = f"http://127.0.0.1:{self.port}"
 
-    def __enter__(self) -> Self:
-        self.start()
-        people = self.folder / "people.json"
-        token = {"name": "bench", "role": "write", "value": TOKEN}
-        person = {"name": "bench", "password": "benchmark of a hub", "tokens": [token]}
-        people.write_text(json.dumps({"users": [person], "site": {"throttle": "off"}}))
-        self.manage("provision", str(people))
-        return self
+def idle(house: House) -> Iterator[Line]:
+    """CPU and memory of a hub that nobody asks anything."""
+    time.sleep(15)  # the engine loads its base first
+    family, seconds = house.family(), 20.0
+    before = _spent(family)
+    time.sleep(seconds)
+    yield Line("idle hub, all processes", 100 * (_spent(family) - before) / seconds, "% of a core", most=5)
+    memory = sum(one.memory_full_info().pss for one in family if "/.engines/" not in " ".join(one.cmdline()))
+    yield Line("memory of web, worker, beat and broker (PSS)", memory / MIB, "MiB")
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self.stop()
 
-    def start(self) -> float:
-        """Run `make up` until /readyz says yes; return the seconds that took."""
+def upload(house: House) -> Iterator[Line]:
+    """`hf upload` of large files by Xet: server time for 24 MB, and web memory at four times as much."""
+    peaks = {}
+    for megabytes in (24, 96):
+        folder = house.folder / f"large-{megabytes}"
+        folder.mkdir()
+        (folder / "weights.bin").write_bytes(os.urandom(megabytes * 1_000_000))
+        seen, started = len(house.log_lines()), time.monotonic()
+        house.hf("upload", f"bench/large-{megabytes}", str(folder), ".", "--repo-type", "dataset")
+        wall = time.monotonic() - started
+        server = sum(line["duration_ms"] for line in house.log_lines()[seen:]) / 1000
+        promise = {"most": 1.0} if megabytes == 24 else {}
+        yield Line(
+            f"hf upload of {megabytes} MB, time in the server", server, "s", **promise, note=f"wall {wall:.1f} s"
+        )
+        peaks[megabytes] = max(_peak(one) for one in house.webs())
+    yield Line("web's peak memory at 96 MB, over that at 24 MB", (peaks[96] - peaks[24]) / MIB, "MiB", most=16)
+
+
+def verdict(house: House) -> Iterator[Line]:
+    """From the commit's answer to `passed`, with a warm bench."""
+    times = []
+    for number in range(6):
+        folder = _variant(house.folder / f"variant-{number}", number)
+        api = HfApi(endpoint=house.url, token=TOKEN)
+        api.create_repo("bench/reviews", exist_ok=True)
+        commit = api.upload_folder(repo_id="bench/reviews", folder_path=folder).oid
         started = time.monotonic()
-        command = ["make", "up", f"PORT={self.port}", f"DATA={self.data}"]
-        with (self.folder / "up.txt").open("ab") as out:
-            self.process = subprocess.Popen(command, cwd=ROOT, stdout=out, stderr=out)
-        while not self._is_ready():
-            if self.process.poll() is not None:
-                raise SystemExit((self.folder / "up.txt").read_text())
+        while (state := _state(house, "bench/reviews", commit)) in ("queued", "running"):
             time.sleep(0.02)
-        return time.monotonic() - started
+        times.append(time.monotonic() - started)
+        if state != "passed":
+            raise SystemExit(f"The verdict of the benchmark's adapter is {state}.")
+    warm = times[1:]
+    yield Line("commit to passed, MiniLM LoRA, median of 5", statistics.median(warm), "s", most=1.5, note=spread(warm))
 
-    def _is_ready(self) -> bool:
-        try:
-            with urllib.request.urlopen(f"{self.url}/readyz", timeout=5) as answer:
-                return bool(answer.status == 200)
-        except (urllib.error.URLError, OSError):
-            return False
 
-    def stop(self) -> None:
-        self.process.terminate()
-        self.process.wait(60)
+def throughput(house: House, number: int = 30) -> Iterator[Line]:
+    """Full validations a minute by one worker, against one process for each adapter."""
+    api = HfApi(endpoint=house.url, token=TOKEN)
+    names = [f"bench/many-{one}" for one in range(number)]
+    for one, name in enumerate(names):
+        api.create_repo(name)
+        api.upload_folder(repo_id=name, folder_path=_variant(house.folder / f"many-{one}", 1000 + one))
+    _wait(house, names)
+    house.manage("revalidate", "--all")  # now the worker has them all at once, and nobody pushes meanwhile
+    _wait(house, names)
+    verdicts = [house.ask(f"/api/v1/adapters/{name}/revisions/main/verdict") for name in names]
+    begun = min(datetime.fromisoformat(one["started_at"]) for one in verdicts)
+    ended = max(datetime.fromisoformat(one["finished_at"]) for one in verdicts)
+    each = (ended - begun).total_seconds() / number
+    yield Line("full validations a minute, one worker", 60 / each, "/min", least=150)
+    cold = _cold(house)
+    yield Line("a process for each adapter takes longer by", cold / each, "times", least=10, note=f"{cold:.1f} s cold")
 
-    def family(self) -> list[psutil.Process]:
-        found: list[psutil.Process] = psutil.Process(self.process.pid).children(recursive=True)
-        return found
 
-    def webs(self) -> list[psutil.Process]:
-        return [one for one in self.family() if "gunicorn" in " ".join(one.cmdline())]
+def _wait(house: House, names: list[str]) -> None:
+    while any(_state(house, name, "main") in ("queued", "running") for name in names):
+        time.sleep(0.1)
 
-    def manage(self, *arguments: str) -> str:
-        environment = os.environ | {"DATA": str(self.data), "PORT": str(self.port)}
-        command = [str(BIN / "python"), "-m", "ops", "manage", *arguments]
-        done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
-        return done.stdout
 
-    def hf(self, *arguments: str) -> None:
-        """Run the stock client."""
-        environment = {"HF_ENDPOINT": self.url, "HF_TOKEN": TOKEN, "HF_HOME": str(self.folder / "hf")}
-        kept = {name: value for name, value in os.environ.items() if not name.startswith("HF_")}
-        subprocess.run([str(BIN / "hf"), *arguments], env=kept | environment, check=True, capture_output=True)
+ALL: dict[str, Callable[[House], Iterator[Line]]] = {
+    "start": start,
+    "idle": idle,
+    "upload": upload,
+    "verdict": verdict,
+    "throughput": throughput,
+}
 
-    def ask(self, path: str) -> dict[str, Any]:
-        """GET a JSON object."""
-        request = urllib.request.Request(self.url + path, headers={"Authorization": f"Bearer {TOKEN}"})
-        with urllib.request.urlopen(request, timeout=30) as answer:
-            found: dict[str, Any] = json.load(answer)
-            return found
 
-    def log_lines(self) -> list[dict[str, Any]]:
-        """Return the requests that the web has logged so far."""
-        text = (self.data / "run/log/web.log").read_text()
-        lines = (json.loads(line) for line in text.splitlines() if line.startswith("{"))
-        return [line for line in lines if line["logger"] == "hub.requests"]
+def lines() -> Iterator[Line]:
+    """All of them, on one hub."""
+    with tempfile.TemporaryDirectory(prefix="dovetail-bench-") as folder, House(Path(folder)) as house:
+        for measure in ALL.values():
+            yield from measure(house)
+
+
+# --- what they stand on ----------------------------------------------------------------------------------------------
+
+
+def _spent(family: list[psutil.Process]) -> float:
+    return float(sum(times.user + times.system for one in family for times in [one.cpu_times()]))
+
+
+def _peak(process: psutil.Process) -> int:
+    status = Path(f"/proc/{process.pid}/status").read_text()
+    return int(status.partition("VmHWM:")[2].split()[0]) * 1024
+
+
+def _state(house: House, name: str, commit: str) -> str:
+    return str(house.ask(f"/api/v1/adapters/{name}/revisions/{commit}/verdict")["state"])
+
+
+def _variant(folder: Path, seed: int) -> Path:
+    """Copy the demo adapter with its weights moved a little, so that it is another version and still passes."""
+    shutil.copytree(DEMO, folder)
+    raw = bytearray((folder / WEIGHTS).read_bytes())
+    begin = 8 + struct.unpack("<Q", raw[:8])[0]
+    header = json.loads(raw[8:begin])
+    dice = random.Random(seed)
+    name = sorted(key for key in header if "lora_A" in key)[0]
+    at = begin + header[name]["data_offsets"][0]
+    value = struct.unpack_from("<f", raw, at)[0]
+    struct.pack_into("<f", raw, at, value + dice.uniform(-1e-3, 1e-3))
+    (folder / WEIGHTS).write_bytes(raw)
+    return folder
+
+
+def _cold(house: House) -> float:
+    """Return the seconds that a fresh process needs to import, load the base, load an adapter and run it."""
+    base = next((house.data / "shelf").glob("*/*/config.json")).parent
+    command = [
+        str(ROOT / ".engines/e5/bin/python"),
+        "-W",
+        "ignore",
+        str(ROOT / "demo/predict.py"),
+        str(DEMO),
+        str(base),
+    ]
+    times = []
+    for _ in range(3):
+        started = time.monotonic()
+        subprocess.run(command, check=True, capture_output=True)
+        times.append(time.monotonic() - started)
+    return min(times)

@@ -1,15 +1,16 @@
 """Reading 100 MB by Xet against plain HTTP, with the stock client on loopback.
 
-    python -m bench.xet_read [FOLDER]
+    make bench ARGS=xet_read
 
 The client knows nothing yet, as on a new machine. The ratio is what counts: above 1, plain HTTP is faster.
 """
 
 import statistics
-import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
+from bench.line import Line
 from tests import live
 from tests.clients import Client
 from tests.live import TOKENS
@@ -33,13 +34,16 @@ with tempfile.TemporaryDirectory(dir=sys.argv[2]) as folder:
 """
 
 
-def main(folder: Path) -> None:
-    """Run a hub in the folder, push, and print one line."""
-    with live.hub(folder / "hub", XET_READ="on") as hub:
-        repo, file = "alice/bench", folder / "x.bin"
-        pusher = Client("2.4.0", hub.url, TOKENS["alice"], folder / "pusher")
-        pusher.python(PUSH, repo, file)
-        show("nothing known", *(pull(hub, folder, repo, plain) for plain in (False, True)))
+def lines() -> Iterator[Line]:
+    """Run a hub, push, and pull both ways."""
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        with live.hub(folder / "hub", XET_READ="on") as hub:
+            repo, file = "alice/bench", folder / "x.bin"
+            Client("2.4.0", hub.url, TOKENS["alice"], folder / "pusher").python(PUSH, repo, file)
+            by_xet, plain = (pull(hub, folder, repo, is_plain) for is_plain in (False, True))
+    yield Line("reading 100 MB by Xet", by_xet, "s")
+    yield Line("reading 100 MB by plain HTTP", plain, "s", note=f"Xet over plain {by_xet / plain:.2f}")
 
 
 def pull(hub: live.Hub, folder: Path, repo: str, plain: bool) -> float:
@@ -51,13 +55,3 @@ def pull(hub: live.Hub, folder: Path, repo: str, plain: bool) -> float:
             client = Client("2.4.0", hub.url, TOKENS["alice"], Path(home), settings)
             taken.append(float(client.python(PULL, repo, folder)))
     return statistics.median(taken)
-
-
-def show(case: str, by_xet: float, plain: float) -> None:
-    """Print medians and their ratio."""
-    print(f"{case}: xet {by_xet:.2f} s, plain {plain:.2f} s, xet/plain {by_xet / plain:.2f}", flush=True)
-
-
-if __name__ == "__main__":
-    with tempfile.TemporaryDirectory(dir=sys.argv[1] if len(sys.argv) > 1 else None) as temporary:
-        main(Path(temporary))

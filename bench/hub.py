@@ -1,0 +1,96 @@
+"""A hub for benchmarks: started by `make up` in a folder of its own, with one person who may write."""
+
+import json
+import os
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import psutil
+
+from ops.machine import free_port
+from ops.sentences import ROOT
+
+TOKEN = "hf_benchmark_of_a_hub"  # of a hub that lives for minutes
+BIN = ROOT / ".venv" / "bin"
+
+
+class House:
+    """One hub, restarted at will."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.data = folder / "data"
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+
+    def __enter__(self) -> Self:
+        self.start()
+        people = self.folder / "people.json"
+        token = {"name": "bench", "role": "write", "value": TOKEN}
+        person = {"name": "bench", "password": "benchmark of a hub", "tokens": [token]}
+        people.write_text(json.dumps({"users": [person], "site": {"throttle": "off"}}))
+        self.manage("provision", str(people))
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.stop()
+
+    def start(self) -> float:
+        """Run `make up` until /readyz says yes; return the seconds that took."""
+        started = time.monotonic()
+        command = ["make", "up", f"PORT={self.port}", f"DATA={self.data}"]
+        with (self.folder / "up.txt").open("ab") as out:
+            self.process = subprocess.Popen(command, cwd=ROOT, stdout=out, stderr=out)
+        while not self._is_ready():
+            if self.process.poll() is not None:
+                raise SystemExit((self.folder / "up.txt").read_text())
+            time.sleep(0.02)
+        return time.monotonic() - started
+
+    def _is_ready(self) -> bool:
+        try:
+            with urllib.request.urlopen(f"{self.url}/readyz", timeout=5) as answer:
+                return bool(answer.status == 200)
+        except (urllib.error.URLError, OSError):
+            return False
+
+    def stop(self) -> None:
+        self.process.terminate()
+        self.process.wait(60)
+
+    def family(self) -> list[psutil.Process]:
+        found: list[psutil.Process] = psutil.Process(self.process.pid).children(recursive=True)
+        return found
+
+    def webs(self) -> list[psutil.Process]:
+        return [one for one in self.family() if "gunicorn" in " ".join(one.cmdline())]
+
+    def manage(self, *arguments: str) -> str:
+        environment = os.environ | {"DATA": str(self.data), "PORT": str(self.port)}
+        command = [str(BIN / "python"), "-m", "ops", "manage", *arguments]
+        done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
+        return done.stdout
+
+    def hf(self, *arguments: str) -> None:
+        """Run the stock client."""
+        environment = {"HF_ENDPOINT": self.url, "HF_TOKEN": TOKEN, "HF_HOME": str(self.folder / "hf")}
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("HF_")}
+        subprocess.run([str(BIN / "hf"), *arguments], env=kept | environment, check=True, capture_output=True)
+
+    def ask(self, path: str) -> dict[str, Any]:
+        """GET a JSON object."""
+        request = urllib.request.Request(self.url + path, headers={"Authorization": f"Bearer {TOKEN}"})
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            found: dict[str, Any] = json.load(answer)
+            return found
+
+    def log_lines(self) -> list[dict[str, Any]]:
+        """Return the requests that the web has logged so far."""
+        text = (self.data / "run/log/web.log").read_text()
+        lines = (json.loads(line) for line in text.splitlines() if line.startswith("{"))
+        return [line for line in lines if line["logger"] == "hub.requests"]

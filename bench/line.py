@@ -1,0 +1,70 @@
+"""One measured number and the promise it belongs to; how many are written as a table and as JSON."""
+
+import json
+import os
+import statistics
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from ops.sentences import ROOT
+
+RESULTS = ROOT / ".bench"
+
+
+@dataclass(frozen=True)
+class Line:
+    """One measured number; `most` or `least` is what was promised."""
+
+    what: str
+    value: float
+    unit: str
+    most: float = float("inf")
+    least: float = float("-inf")
+    note: str = ""
+
+    @property
+    def kept(self) -> bool:
+        return self.least <= self.value <= self.most
+
+    @property
+    def is_promised(self) -> bool:
+        return self.most < float("inf") or self.least > float("-inf")
+
+    def __str__(self) -> str:
+        promise = f"≤ {self.most:g}" if self.most < float("inf") else f"≥ {self.least:g}"
+        verdict = "" if not self.is_promised else "kept" if self.kept else "MISSED"
+        promised = promise if self.is_promised else ""
+        return f"{self.what:62}{self.value:10.2f} {self.unit:12}{promised:10}{verdict:8}{self.note}"
+
+
+def spread(values: Iterable[float]) -> str:
+    found = list(values)
+    return f"{min(found):.2f} to {max(found):.2f}"
+
+
+def median_ms(step: Callable[[], object], times: int = 21) -> float:
+    """The median of a step's processor time in this thread, which other work on the machine disturbs less."""
+    taken = []
+    for _ in range(times):
+        began = time.thread_time()
+        step()
+        taken.append(1000 * (time.thread_time() - began))
+    return statistics.median(taken)
+
+
+def keep(name: str, lines: list[Line]) -> Path:
+    """Writes .bench/NAME.json: when, on how many cores, under what load, and each number."""
+    RESULTS.mkdir(exist_ok=True)
+    finite = [
+        {key: value for key, value in asdict(line).items() if value not in (float("inf"), float("-inf"), "")}
+        for line in lines
+    ]
+    said = {
+        "bench": name, "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "cores": os.cpu_count(),
+        "load": round(os.getloadavg()[0], 2), "lines": finite,
+    }  # fmt: skip
+    path = RESULTS / f"{name}.json"
+    path.write_text(json.dumps(said, indent=1) + "\n")
+    return path
