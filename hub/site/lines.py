@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from hub.site.proof import NEUTRAL
 from hub.site.proof import document as document_of
 from registry.catalog import Page
 from registry.models import Adapter
@@ -39,7 +40,7 @@ def _summary(document: Mapping[str, Any]) -> tuple[str, str]:
     for check in document.get("checks") or []:
         if check["outcome"] == "failed":
             return check["id"], check.get("fix") or check["message"]
-    for measured in document.get("evals") or []:
+    for measured in (item for item in document.get("evals") or [] if item["name"] != NEUTRAL):
         return f"{measured['metric']} {measured['adapter']:.2f}", f"base {measured['base']:.2f}"
     depth = document.get("depth") or ""
     looked_at = {"fit": ("fit proven", "not run here"), "static": ("checked", "not run here")}

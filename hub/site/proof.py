@@ -10,6 +10,7 @@ from registry import verdicts
 from registry.models import Verdict
 
 Document = Mapping[str, Any]
+NEUTRAL = "neutral"  # how rows of our own are called, which every adapter without others is run on
 
 
 def document(verdict: Verdict) -> dict[str, Any]:
@@ -41,12 +42,18 @@ class Bar:
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """One evaluation: the frozen base, this revision and what the card claims, on one scale."""
+    """One metric: the frozen base, this revision and what the card claims, on one scale."""
 
     name: str
     metric: str
     rows: int
     bars: list[Bar]
+    less_is_better: bool = False
+
+    @property
+    def is_neutral(self) -> bool:
+        """Whether it was measured on plain sentences: it says nothing of what the adapter is for."""
+        return self.name == NEUTRAL
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +76,20 @@ class Proof:
         return self.ran - len(self.failed)
 
     @property
+    def headlines(self) -> list[Measured]:
+        """The numbers that say most, for the top of a page."""
+        return [item for item in self.measured if not item.is_neutral][:2]
+
+    @property
+    def samples(self) -> list[Mapping[str, str]]:
+        return list(self.document.get("samples") or [])
+
+    @property
+    def expects(self) -> bool:
+        """Whether anybody says what the answers should be."""
+        return any(sample.get("expected") for sample in self.samples)
+
+    @property
     def is_open(self) -> bool:
         return self.document["state"] in ("queued", "running")
 
@@ -86,4 +107,7 @@ def _measured(item: Mapping[str, Any]) -> Measured:
     values = [(label, who, float(item[who])) for label, who in named if item.get(who) is not None]
     longest = max([1.0, *(value for _, _, value in values)]) if values else 1.0
     bars = [Bar(label, who, value, round(max(0.0, value) / longest * 100, 2)) for label, who, value in values]
-    return Measured(str(item.get("name", "")), str(item.get("metric", "")), int(item.get("rows") or 0), bars)
+    return Measured(
+        str(item.get("name", "")), str(item.get("metric", "")), int(item.get("rows") or 0), bars,
+        less_is_better=item.get("better") == "lower",
+    )  # fmt: skip

@@ -110,6 +110,15 @@ class Printer:
             self.out.print(Text(safe(verdict.reason)))
         for score in verdict.document.get("evals") or ():
             self.out.print(Text(safe(_score(score))))
+        self.samples(verdict.document.get("samples") or ())
+
+    def samples(self, found: Iterable[Mapping[str, Any]]) -> None:
+        """Print a few rows with what the base and what the adapter says of them."""
+        for sample in found:
+            wanted = f"  expected {sample['expected']}" if sample.get("expected") else ""
+            self._columns(Text("  row    ", "bright_black"), Text(safe(f"{sample.get('input')}{wanted}")))
+            self._columns(Text("  base   ", "bright_black"), Text(safe(str(sample.get("base")))))
+            self._columns(Text("  adapter", "green"), Text(safe(str(sample.get("adapter")))))
 
     def serving(self, found: Iterable[Mapping[str, Any]]) -> None:
         """Print who serves it, with which flags, and who serves it wrongly; who refuses it is a list of names."""
@@ -148,7 +157,8 @@ def _engine(item: Mapping[str, Any]) -> str:
 
 def _score(score: Mapping[str, Any]) -> str:
     both = f"{score.get('adapter')} with the adapter, {score.get('base')} without"
-    said = f"{score.get('name')}: {score.get('metric')} {both}"
+    less = ", less is better" if score.get("better") == "lower" else ""
+    said = f"{score.get('name')}: {score.get('metric')} {both} ({score.get('rows')} rows{less})"
     return said if score.get("claimed") is None else f"{said}, {score['claimed']} claimed"
 
 

@@ -1,0 +1,65 @@
+"""Measured numbers on the pages: each beside its base, with a few answers side by side, shown as text."""
+
+import pytest
+
+from tests.site.conftest import CHECKS, judged, pushed
+
+EVALS = [
+    {
+        "name": "smoke",
+        "rows": 24,
+        "metric": "accuracy",
+        "base": 0.5,
+        "adapter": 0.96,
+        "better": "higher",
+        "claimed": 0.98,
+    },
+    {"name": "smoke", "rows": 24, "metric": "macro-f1", "base": 0.33, "adapter": 0.95, "better": "higher"},
+    {"name": "neutral", "rows": 8, "metric": "loss", "base": 3.2, "adapter": 3.9, "better": "lower"},
+]
+SAMPLES = [
+    {"input": "the film was <b>good</b>", "expected": "glad", "base": "sad 0.51", "adapter": "glad 0.99"},
+    {"input": "the room was awful", "base": "sad 0.55", "adapter": ""},
+]
+COST = {"latency_ratio": 1.2, "memory_mb": 23.4, "adapter_mb": 0.3}
+CONDITIONS = {"rows": "smoke", "seed": 0, "batches": [4, 8, 8, 4]}
+
+
+@pytest.fixture
+def measured(cast):
+    made = cast.adapter("alice/measured")
+    shown = {"samples": SAMPLES, "cost": COST, "conditions": CONDITIONS}
+    judged(pushed(cast, made), checks=CHECKS, evals=EVALS, depth="evaluated", **shown)
+    return made
+
+
+def test_each_number_is_beside_its_base_and_says_which_way_is_better(visit, measured):
+    page = visit().get("/alice/measured/verdict/main").content.decode()
+    for said in (
+        "Accuracy",
+        "Macro-f1",
+        "24 rows of smoke.jsonl",
+        "less is better",
+        "8 plain sentences of the hub's own",
+    ):
+        assert said in page
+    assert "1.20 times the base" in page
+    assert "batches of 4, 8, 8, 4" in page
+
+
+def test_what_the_hub_made_of_plain_sentences_is_no_headline(visit, measured):
+    page = visit().get("/alice/measured").content.decode()
+    numbers = page.partition('<dl class="numbers">')[2].partition("</dl>")[0]
+    assert "accuracy" in numbers
+    assert "loss" not in numbers
+    assert "accuracy 0.96" in visit().get("/adapters").content.decode()
+
+
+@pytest.mark.parametrize("path", ["", "/verdict/main"])
+def test_answers_are_shown_side_by_side_as_text(visit, measured, path):
+    page = visit().get(f"/alice/measured{path}").content.decode()
+    table = page.partition('id="samples"')[2].partition("</table>")[0]
+    assert "the film was &lt;b&gt;good&lt;/b&gt;" in table
+    assert table.count("<tr>") == 3
+    for said in ("glad 0.99", "sad 0.51", "Expected", "nothing"):
+        assert said in table
