@@ -19,8 +19,8 @@ from typing import Any, BinaryIO
 from dovetail.adapters import header as headers
 from dovetail.adapters import torchfile
 from dovetail.adapters.header import BYTES_PER_VALUE, HeaderError, Opener, TensorInfo
+from dovetail.adapters.strided import gathered, is_in_a_row, size_of, span_of
 from dovetail.adapters.unpickling import Refused, Tensor
-from dovetail.adapters.views import gathered, is_in_a_row, size_of, span_of
 
 SAFE = {  # what a library calls a pickle, and what it calls the same in safetensors
     "adapter_model.bin": "adapter_model.safetensors",

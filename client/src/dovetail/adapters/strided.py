@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import product
 from math import prod
-from typing import BinaryIO
+from typing import BinaryIO, Literal
 
 from dovetail.adapters.header import BYTES_PER_VALUE
 from dovetail.adapters.unpickling import Tensor
 
-CODES = {1: "B", 2: "H", 4: "I", 8: "Q"}
+CODES: dict[int, Literal["B", "H", "I", "Q"]] = {1: "B", 2: "H", 4: "I", 8: "Q"}
 
 
 def size_of(tensor: Tensor) -> int:
