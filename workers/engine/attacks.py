@@ -8,6 +8,7 @@ import mmap
 import os
 import resource
 import socket
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -234,6 +235,22 @@ def _renice(targets: Targets) -> bool:
     return True
 
 
+@attack("A thread can be started.")
+def _start_thread(targets: Targets) -> bool:
+    thread = threading.Thread(target=int)
+    try:
+        thread.start()
+    except RuntimeError:  # that is how Python says that the kernel refused
+        return False
+    thread.join()
+    return True
+
+
+@attack("Semaphores of other processes can be reached by their number.")
+def _semaphores(targets: Targets) -> bool:
+    return _raw("semctl", 0, 0, 0)
+
+
 # --- the kernel ------------------------------------------------------------------------------------------------------
 @attack("A file system can be mounted.")
 def _mount(targets: Targets) -> bool:
@@ -249,6 +266,11 @@ def _user_namespace(targets: Targets) -> bool:
 @attack("io_uring can be used.")
 def _io_uring(targets: Targets) -> bool:
     return _raw("io_uring_setup", 0, 0)
+
+
+@attack("Contexts of asynchronous input and output can be used up.")
+def _io_contexts(targets: Targets) -> bool:
+    return _raw("io_setup", 0, 0)
 
 
 @attack("The kernel's key ring can be used.")
@@ -289,6 +311,7 @@ def _raw(name: str, *arguments: int | bytes) -> bool:
     numbers = known.get(name) or syscalls.JUDGED[name]
     libc = ctypes.CDLL(None, use_errno=True)
     passed = [ctypes.c_long(value) if isinstance(value, int) else value for value in arguments]
-    if libc.syscall(ctypes.c_long(numbers[syscalls.COLUMN[jail.ARCHITECTURE]] or -1), *passed) >= 0:
+    number = numbers[syscalls.COLUMN[jail.ARCHITECTURE]]
+    if libc.syscall(ctypes.c_long(-1 if number is None else number), *passed) >= 0:
         return True
     return ctypes.get_errno() in (errno.EFAULT, errno.EINVAL, errno.EBADF, errno.E2BIG)

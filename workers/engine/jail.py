@@ -28,7 +28,8 @@ ARCHITECTURE = platform.machine()
 PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_MM, PR_SET_CHILD_SUBREAPER, PR_SET_NO_NEW_PRIVS = 1, 4, 35, 36, 38
 PR_SET_PTRACER = 0x59616D61
 PRCTL_REFUSED = (PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_MM, PR_SET_CHILD_SUBREAPER, PR_SET_PTRACER)
-F_SETOWN, F_SETOWN_EX = 8, 15
+F_SETOWN, F_SETOWN_EX, F_SETLEASE = 8, 15, 1024
+FCNTL_REFUSED = (F_SETOWN, F_SETOWN_EX, F_SETLEASE)  # the kernel would send signals for us; others' opens would wait
 
 EXECUTE, WRITE_FILE, READ_FILE, READ_DIR, REMOVE_DIR, REMOVE_FILE = (1 << bit for bit in range(6))
 MAKE_DIR, MAKE_REG, TRUNCATE = 1 << 7, 1 << 8, 1 << 14
@@ -89,7 +90,8 @@ def lock_down(
     `work` is the one folder that may be written (None: nothing may); never give it a folder with hard links to files
     that matter. `readable` are files and folders that may be read besides what `interpreter_paths` lists.
     `memory_bytes` bounds the whole address space, of which torch itself maps several GB; `file_bytes` is per file.
-    `devices` are device files that may be read, written and controlled, whose driver is then part of what must hold.
+    `devices` are device files that may be read, written and controlled; their driver is then part of what must hold,
+    and may start threads, which nobody else may.
     A process that `stays` takes one adapter after another: it keeps the right to write into `work`, and its limits are
     moved from outside (prlimit(2)), never by itself. Raises `JailUnavailable`: the process must not go on then.
     """
@@ -256,7 +258,11 @@ def _seccomp(allowed: Collection[str]) -> int:
 
 
 def _filter(allowed: Collection[str] = ()) -> list[bytes]:
-    """`allowed` names calls that are let through although they are listed as refused."""
+    """`allowed` names calls that are let through although they are listed, since a driver needs them.
+
+    It needs threads too. Nobody else gets any: no limit of the kernel counts them for each process apart.
+    """
+    threads = CLONE_THREAD if allowed else 0  # no flag has no bit
     column = syscalls.COLUMN[ARCHITECTURE]
     judged = {name: numbers[column] for name, numbers in syscalls.JUDGED.items()}
     columns = [numbers[column] for table in syscalls.DENIED for name, numbers in table.items() if name not in allowed]
@@ -267,13 +273,13 @@ def _filter(allowed: Collection[str] = ()) -> list[bytes]:
         *_load(0), _step(EQUAL, judged["clone3"], 0, 1), _give(UNKNOWN),  # its flags are behind a pointer
         _step(AT_LEAST, syscalls.FIRST_UNREVIEWED, 0, 1), _give(UNKNOWN),
         *(step for number in sorted(refused) for step in (_step(EQUAL, number, 0, 1), _give(REFUSE))),
-        *_judge(judged["clone"], 0, [_step(ANY_BIT, CLONE_NAMESPACES, 1, 0), _step(ANY_BIT, CLONE_THREAD, 1, 0)]),
+        *_judge(judged["clone"], 0, [_step(ANY_BIT, CLONE_NAMESPACES, 1, 0), _step(ANY_BIT, threads, 1, 0)]),
         *_judge(judged["kill"], 0, [_step(EQUAL, me, 1, 0)]),
         *_judge(judged["tgkill"], 0, [_step(EQUAL, me, 1, 0)]),  # abort() signals its own thread
         *_judge(judged["prlimit64"], 2, [_step(EQUAL, 0, 1, 0)]),  # reading limits is fine, setting them is not
         *_judge(judged["prlimit64"], 2, [_step(EQUAL, 0, 1, 0)], high=True),
         *_judge_not(judged["prctl"], 0, PRCTL_REFUSED),
-        *_judge_not(judged["fcntl"], 1, (F_SETOWN, F_SETOWN_EX)),  # would let the kernel send signals for us
+        *_judge_not(judged["fcntl"], 1, FCNTL_REFUSED),
         _give(ALLOW),
     ]  # fmt: skip
 

@@ -37,7 +37,6 @@ START_SECONDS = 100.0  # a device that has slept, a base of many gigabytes
 IDLE_SECONDS = 2  # of processor time, between two adapters
 MAX_ADAPTERS = 1000
 GROWTH_BYTES = 1 << 30  # more than that, and another one begins
-MAX_FILES = 1000
 NO_LIMIT = 1 << 62
 REQUEST = "request.json"
 
@@ -209,13 +208,7 @@ class Resident:
         """What the kernel's limits do not see: how many files there are, and memory beside a device's addresses."""
         if self._most < NO_LIMIT and self._mapped(1) > self._most:
             return stage.MEMORY
-        count = size = 0
-        for path, _, names in os.walk(self.home / "work"):
-            count += 1 + len(names)
-            size += sum(Path(path, name).lstat().st_size for name in names)
-            if count > MAX_FILES or size > 2 * self._room + (1 << 20):
-                return "it filled its work folder"
-        return ""
+        return stage.FULL if rooms.is_too_full(self.home / "work", stage.ROOM_FACTOR * self._room) else ""
 
 
 # --- in the resident itself ------------------------------------------------------------------------------------------
@@ -267,5 +260,5 @@ def _take(resident: Resident, requests: int, meter: int, say: Say) -> None:
     if all(same(table[name], wanted) for (table, name, _), wanted in originals):
         say({"done": True})
         return
-    say({"changed": load.not_allowed(opened(files_in(job.folder), job.card), originals)})
+    say({"changed": load.not_allowed(opened(files_in(job.folder), job.card, place=job.place), originals)})
     os._exit(0)

@@ -14,13 +14,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from workers.engine import jail
+from workers.engine import jail, rooms
 
 MAX_BYTES = 1 << 20
 MAX_TEXT = 2000
 OUTCOMES = ("passed", "warned", "failed", "skipped")
 KINDS = frozenset({"check", "facts", "serving", "eval", "shown", "jail", "ran"})
-MEMORY = "memory"
+MEMORY, FULL = "memory", "it filled its work folder"
+ROOM_FACTOR = 4  # a loader writes what it reads at most once per file, and some configs
+LAST_BREATH_SECONDS = 5  # much memory takes a while to give back on a busy machine
 TICK_SECONDS = 0.05  # how often a watched child is looked at while it says nothing
 
 Frame = dict[str, Any]
@@ -65,7 +67,7 @@ def run(walls: Walls, body: Callable[[Say], None], believed: Collection[str]) ->
     os.close(writer)
     ending = Ending(status=1)
     try:
-        for item in hear(reader, began + walls.seconds, believed):
+        for item in hear(reader, began + walls.seconds, believed, watch=partial(_watch, walls) if walls.work else None):
             if isinstance(item, Ending):
                 ending = item
             else:
@@ -96,12 +98,30 @@ def hear(
 
 def reap(child: int, heard: Ending) -> Ending:
     """Ends the child if it does not end by itself, and says how it ended; what was heard of it stays true."""
-    status = _reap(child, at_once=heard.hung or bool(heard.lied) or bool(heard.signal))
+    at_once = heard.hung or bool(heard.lied) or bool(heard.signal)
+    done, status = _wait(child, 0 if at_once else LAST_BREATH_SECONDS)
+    if not done:
+        os.kill(child, signal.SIGKILL)
+        status = os.waitpid(child, 0)[1]
     return replace(
         heard,
-        status=os.waitstatus_to_exitcode(status) if os.WIFEXITED(status) else 0,
+        status=os.WEXITSTATUS(status) if os.WIFEXITED(status) else 0,
         signal=os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0,
+        lied=heard.lied or ("" if done or at_once else "it said its last word and did not end"),
     )
+
+
+def _wait(child: int, seconds: float) -> tuple[int, int]:
+    """Waits for a child, which cannot have children of its own: its id and status, zeros while it lives."""
+    deadline = time.monotonic() + seconds
+    while not (found := os.waitpid(child, os.WNOHANG))[0] and time.monotonic() < deadline:
+        time.sleep(0.001)
+    return found
+
+
+def _watch(walls: Walls) -> str:
+    assert walls.work is not None
+    return FULL if rooms.is_too_full(walls.work, ROOM_FACTOR * walls.file_bytes) else ""
 
 
 def _be_the_child(writer: int, parent: int, walls: Walls, body: Callable[[Say], None]) -> None:
@@ -195,15 +215,3 @@ def _lie(frame: Frame, believed: Collection[str], also: Collection[str] = ()) ->
     ):
         return "the child reported a check that is not its to report"
     return ""
-
-
-def _reap(child: int, at_once: bool) -> int:
-    """Waits for the child, which cannot have children of its own, and kills it if it does not end by itself."""
-    deadline = time.monotonic() + (0 if at_once else 1)
-    while time.monotonic() < deadline:
-        done, status = os.waitpid(child, os.WNOHANG)
-        if done:
-            return status
-        time.sleep(0.001)
-    os.kill(child, signal.SIGKILL)
-    return os.waitpid(child, 0)[1]

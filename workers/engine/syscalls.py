@@ -25,6 +25,9 @@ OTHER_PROCESSES: Numbers = {
     "ioprio_set": (251, 30), "migrate_pages": (256, 238), "move_pages": (279, 239),
     "shmget": (29, 194), "shmat": (30, 196), "shmctl": (31, 195), "semget": (64, 190), "msgget": (68, 186),
     "mq_open": (240, 180), "mq_unlink": (241, 181),
+    # what others have opened is reached by its number alone: a database's semaphores, for one
+    "semop": (65, 193), "semctl": (66, 191), "semtimedop": (220, 192),
+    "msgsnd": (69, 189), "msgrcv": (70, 188), "msgctl": (71, 187),
 }  # fmt: skip
 
 NAMESPACES_AND_MOUNTS: Numbers = {
@@ -45,6 +48,7 @@ KERNEL: Numbers = {
     "vhangup": (153, 58), "vmsplice": (278, 75), "open_by_handle_at": (304, 265), "name_to_handle_at": (303, 264),
     "fanotify_init": (300, 262), "fanotify_mark": (301, 263), "inotify_init": (253, None), "inotify_init1": (294, 26),
     "inotify_add_watch": (254, 27), "sync": (162, 81), "syncfs": (306, 267),
+    "io_setup": (206, 0), "io_submit": (209, 2),  # a number of contexts that all processes share
     # memory that no address space limit counts
     "memfd_create": (319, 279), "memfd_secret": (447, 447),
 }  # fmt: skip

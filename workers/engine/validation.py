@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -14,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from workers.engine import child, selftest, stage
+from workers.engine import child, rooms, selftest, stage
 from workers.engine.job import CRASHED, Job
 from workers.engine.stage import Ending, Frame, Walls
 
@@ -278,4 +277,4 @@ def _scratch() -> Iterator[Path]:
     try:
         yield path
     finally:
-        shutil.rmtree(path, ignore_errors=True)
+        rooms.remove(path)
