@@ -12,8 +12,8 @@ from threading import Lock
 from django.conf import settings
 from django.db import Error as DatabaseError
 from django.db import connections
+from django.db.models.functions import Now
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
-from django.utils import timezone
 from django.views.decorators.http import require_safe
 from kombu import Connection
 from kombu.exceptions import KombuError
@@ -106,7 +106,7 @@ def _broker() -> None:
 
 
 def _worker() -> None:
-    fresh = timezone.now() - timedelta(seconds=settings.LEASE_SECONDS)
+    fresh = Now() - timedelta(seconds=settings.LEASE_SECONDS)  # beats are in the database's time
     try:
         problems = list(WorkerHeartbeat.objects.filter(beat_at__gte=fresh).values_list("problem", flat=True))
     except DatabaseError as error:

@@ -101,7 +101,7 @@ def _expired() -> QuerySet[Verdict]:
 
 
 def _waiting() -> QuerySet[Verdict]:
-    waiting = Verdict.objects.filter(state=State.QUEUED, turn__isnull=True, held_at__isnull=True).exclude(reason="")
+    waiting = Verdict.objects.filter(state=State.QUEUED, turn__isnull=True, held_at__isnull=True)
     return waiting.select_related("revision__adapter")
 
 

@@ -28,7 +28,8 @@ def answer(mode: str, job: dict) -> None:
     """Play one part of the cast of liars."""
     match mode:
         case "passes":
-            verdict(job, "passed", CHECK, depth="run", engine={"name": "e5", "torch": "2"}, base={"id": "forged"})
+            known = {"engine": {"name": "e5", "torch": "2"}, "base": {"id": "forged"}}
+            verdict(job, "passed", CHECK, depth="run", format="peft", **known)
         case "fails":
             verdict(job, "failed", CHECK, FAILED)
         case "crashes":

@@ -17,6 +17,7 @@ from hub import celery as queue
 from registry.models import Attempt, Verdict, WorkerHeartbeat
 from tests.services import valkey
 from tests.workers.test_verdicts import expire
+from workers import shift
 from workers.sandbox import GRACE_SECONDS, START_SECONDS
 
 ROOT = Path(queue.__file__).parents[1]
@@ -39,6 +40,13 @@ def test_only_json_travels_and_a_task_ends_before_its_message_is_acknowledged():
     assert conf.task_reject_on_worker_lost
     assert conf.worker_prefetch_multiplier == 1
     assert conf.task_ignore_result
+
+
+def test_what_calls_out_and_what_puts_right_never_waits_behind_validations():
+    routes = {name.rpartition(".")[2]: to["queue"] for name, to in queue.app.conf.task_routes.items()}
+    assert routes == dict.fromkeys(("deliver", "sweep", "tidy", "mail"), "errands")
+    assert queue.app.conf.task_default_queue == "validate"
+    assert shift.SLICE_SECONDS + queue.ENGINE_SECONDS_MOST + START_SECONDS + GRACE_SECONDS < queue.SOFT_SECONDS
 
 
 # --- the doorbell ----------------------------------------------------------------------------------------------------
@@ -105,15 +113,21 @@ def work(broker, settings, tmp_path, engine) -> Iterator[Callable[[], subprocess
         "DOVETAIL_SHELF": str(settings.SHELF),
         "DOVETAIL_ENGINES": str(settings.ENGINES),
         "DOVETAIL_BROKER_URL": broker,
-        "DJANGO_SETTINGS_MODULE": "hub.settings",
     }
 
-    def start() -> subprocess.Popen:
+    def start(module: str = "hub.settings") -> subprocess.Popen:
         command = [sys.executable, "-m", "celery", "-A", "hub.celery", "worker", "-P", "prefork", "-c", "1"]
         command += ["--without-gossip", "--without-mingle", "-n", f"w{len(workers)}@test"]
         with (tmp_path / "worker.log").open("ab") as log:
             workers.append(
-                subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log, start_new_session=True)
+                subprocess.Popen(
+                    command,
+                    cwd=ROOT,
+                    env=environment | {"DJANGO_SETTINGS_MODULE": module},
+                    stdout=log,
+                    stderr=log,
+                    start_new_session=True,
+                )
             )
         mine = WorkerHeartbeat.objects.filter(worker__endswith=f":{workers[-1].pid}")
         until(mine.exists)
@@ -183,6 +197,24 @@ def test_a_doubled_message_is_one_validation_and_the_worker_leaves_nothing(pushe
     worker.wait(30)
     until(lambda: not engines(), seconds=5)
     assert not WorkerHeartbeat.objects.exists(), "it signed off"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_worker_whose_nudge_was_lost_looks_by_itself_and_one_nudge_is_enough_for_many(pushed, base, work, send):
+    work("tests.workers.hasty")
+    rows = [pushed(message=str(number)) for number in range(3)]  # the doorbell of these tests calls nobody
+    until(lambda: all(state(row) == "passed" for row in rows), seconds=20)
+    offers = WorkerHeartbeat.objects.get().offers
+    assert (offers["slots"], offers["bases"], offers["engines"]) == (1, {base.id: base.sha256}, ["e5"])
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_nudge_at_a_workers_own_door_is_heard(pushed, base, work, broker, monkeypatch):
+    work()
+    row = pushed()
+    monkeypatch.setattr(queue, "app", Celery(broker=broker, set_as_current=False))
+    assert queue.ring(row.pk, WorkerHeartbeat.objects.get().offers["door"])
+    until(lambda: state(row) == "passed", seconds=8)
 
 
 @pytest.mark.django_db(transaction=True)

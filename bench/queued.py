@@ -1,0 +1,69 @@
+"""What the benchmark of the queue does inside a hub: `python -m bench.queued fill`, `wait` or `claims`."""
+
+import statistics
+import sys
+import time
+
+import django
+
+django.setup()
+
+from bench import minilm  # noqa: E402  # after the settings
+from bench.queue import BASES, NUMBER  # noqa: E402
+from registry import adapters, people, push, verdicts  # noqa: E402
+from registry.models import Verdict  # noqa: E402
+from registry.policy import Caller  # noqa: E402
+from tests import adapters as builders  # noqa: E402
+from workers import shelf  # noqa: E402
+
+
+def _fill() -> None:
+    """Put the bases on the shelf, and push adapters of two owners, bases in turn."""
+    model, ids = minilm.folder(), [f"bench/base-{number}" for number in range(BASES)]
+    for base in ids:
+        shelf.add_folder(base, model, source="a benchmark", tell=lambda line: None)
+    owners = [
+        Caller(user=people.add(name, email=f"{name}@example.org", password="benchmark of a queue"))
+        for name in ("ann", "ben")
+    ]
+    for number in range(NUMBER):
+        owner = owners[number % 2]
+        made = adapters.create(f"{owner.user.username}/a{number}", owner, private=False)
+        named = builders.config(base_model_name_or_path=ids[number % BASES])
+        files = named(builders.without(builders.CARD)(builders.lora(builders.MINILM, seed=number)))
+        operations = [push.Inline(path, content) for path, content in files.items()]
+        push.receive(push.Intent(made, push.MAIN, owner, "push"), operations)
+
+
+def _wait() -> None:
+    """Wait until all are decided; print wall, sum of run times, median run time in seconds, and how many passed."""
+    while Verdict.objects.filter(finished_at__isnull=True).exists():
+        time.sleep(0.5)
+    rows = Verdict.objects.order_by("started_at")
+    runs = [row.duration_ms / 1000 for row in rows]
+    wall = max(row.finished_at for row in rows) - rows[0].started_at
+    print(wall.total_seconds(), sum(runs), statistics.median(runs), sum(row.state == "passed" for row in rows))
+
+
+def _claims() -> None:
+    """Print what a claim costs, in milliseconds of processor time: where 10 wait and where 10,000 do."""
+    row = Verdict.objects.select_related("revision__adapter").first()
+    base = row.base.lower()
+    able = verdicts.Hands(frozenset({base}), frozenset(), ())
+    for waiting in (10, 10_000):
+        Verdict.objects.filter(turn__isnull=False).delete()
+        owner = row.revision.adapter.namespace_id
+        Verdict.objects.bulk_create(
+            Verdict(revision=row.revision, number=1000 + waiting + n, base=row.base, route=base, owner_id=owner, turn=n)
+            for n in range(waiting)
+        )
+        taken = []
+        for _ in range(9):
+            began = time.thread_time()
+            verdicts.claim_next("bench", able, warm=[base], stay=True)
+            taken.append(1000 * (time.thread_time() - began))
+        print(statistics.median(taken))
+
+
+if __name__ == "__main__":
+    {"fill": _fill, "wait": _wait, "claims": _claims}[sys.argv[1]]()

@@ -1,0 +1,78 @@
+"""A worker that dies at one step of its work: `python -m tests.workers.doomed STEP`; without a step it lives.
+
+It is a worker without Celery: one shift, on real rows, with real engines. A step is a function that is wrapped here, so
+nothing in the worker knows of it. `clock HOURS` runs the shift on a clock that is wrong.
+"""
+
+import os
+import pkgutil
+import signal
+import sys
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+from unittest import mock
+
+import django
+
+django.setup()
+
+from django.utils import timezone  # noqa: E402  # after the settings
+
+from registry.models import Comparison  # noqa: E402
+from workers import bench  # noqa: E402
+from workers.shift import Shift  # noqa: E402
+
+BEFORE, AFTER = "before", "after"
+# What is wrapped, and whether death comes before or after it.
+STEPS = {
+    "claiming": ("registry.verdicts.working.show", BEFORE),  # in the transaction
+    "claimed": ("workers.bench.validate", BEFORE),
+    "laying out": ("shutil.copyfileobj", AFTER),
+    "starting the engine": ("workers.sandbox.Engine.serve", AFTER),
+    "the first check": ("workers.bench._Progress.__call__", BEFORE),
+    "the verdict is there": ("workers.matrix.row", BEFORE),
+    "recording": ("registry.verdicts.working.move_verified", AFTER),  # in the transaction
+    "recorded": ("registry.verdicts.record", AFTER),
+    "comparing": ("workers.bench._ignore", BEFORE),
+    "recording a comparison": ("registry.verdicts.comparisons._add", AFTER),  # in the transaction
+}
+
+
+def doomed(step: str) -> Any:
+    """Return the patch that kills this process at a step, as -9 does."""
+    name, when = STEPS[step]
+    module, _, attribute = name.rpartition(".")
+    original: Callable[..., Any] = pkgutil.resolve_name(name)
+
+    def die(*arguments: Any, **more: Any) -> None:
+        if when == AFTER:
+            original(*arguments, **more)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    return mock.patch(f"{module}.{attribute}", die)
+
+
+def work() -> None:
+    """Do all there is, comparisons too: they wait for an engine that is being started."""
+    shift, deadline = Shift(), time.monotonic() + 60
+    while time.monotonic() < deadline and (shift.step() or Comparison.objects.exists()):
+        time.sleep(0.01)
+
+
+def main() -> None:
+    match sys.argv[1:]:
+        case ["clock", hours]:
+            wrong, now, seconds = timedelta(hours=float(hours)), timezone.now, time.time
+            mock.patch("django.utils.timezone.now", side_effect=lambda: now() + wrong).start()
+            mock.patch("time.time", side_effect=lambda: seconds() + wrong.total_seconds()).start()
+        case [step]:
+            doomed(step).start()
+    print("at work", flush=True)
+    work()
+    bench.ENGINES.stop()
+
+
+if __name__ == "__main__":
+    main()
