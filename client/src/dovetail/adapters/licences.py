@@ -24,7 +24,7 @@ class Licence:
     def duties(self) -> dict[str, str]:
         """Key of the table → what it asks, as part of a sentence."""
         found = {
-            "needs_notice": "to hand its notice on" if self.needs_notice else "",
+            "needs_notice": "its notice handed on" if self.needs_notice else "",
             "needs_name_prefix": self.needs_name_prefix and f"a name that begins with {self.needs_name_prefix!r}",
             "non_commercial": "no commercial use" if self.non_commercial else "",
             "share_alike": "the same licence again" if self.share_alike else "",
