@@ -10,7 +10,7 @@ from dovetail.adapters.bases import full_precision
 from dovetail.adapters.checks.base import FIELD, is_local_path
 from dovetail.adapters.findings import some
 from dovetail.adapters.serving.peft import downgraded
-from registry import bases, facts, fit
+from registry import bases, derived, facts, fit
 from registry.errors import ValueInvalid
 from registry.manifest import Entry
 
@@ -99,7 +99,7 @@ def _other_name(named: str, base: str) -> str:
 
 def _meant(entries: Mapping[str, Entry], base: str) -> str:
     """The base that it fits, where it fits one alone or the card or the caller says which."""
-    found = fit.survey_files(facts.files(entries))
+    found = fit.survey_files(facts.files({**entries, **derived.entries(entries)}))
     fitting = found.fitting if found else []
     if base:
         wanted = bases.canonical(base).casefold()

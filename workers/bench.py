@@ -45,7 +45,7 @@ def validate(claim: Claim) -> None:
             started = time.monotonic()
             report = _prove(claim)
             milliseconds = round(1000 * (time.monotonic() - started))
-            twins.settle(claim.verdict.revision, report)
+            report = twins.settle(claim.verdict.revision, report)
             verdicts.record(claim, report, milliseconds, compare=_others(claim, report))
             logger.info("A validation ended", extra={"verdict": verdict, "state": report["state"], "ms": milliseconds})
     except ClaimStale:

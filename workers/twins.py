@@ -8,12 +8,14 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
+from dovetail.adapters import config as configs
 from dovetail.adapters import header as headers
 from dovetail.adapters import torchwriter
+from dovetail.adapters.description import WEIGHTS
 from dovetail.adapters.header import HeaderError
-from registry import derived, moderation, pull
+from registry import derived, facts, fit, moderation, pull
 from registry.blobs import Keys, store
-from registry.derived import Wanted
+from registry.derived import DerivedEntry, Wanted
 from registry.errors import StoreUnavailable
 from registry.models import Derived, Revision
 from workers import matrix, sandbox, scratch
@@ -27,23 +29,35 @@ SECONDS = 130  # of a clock; the process bounds its own CPU time
 PIECE = 1 << 20
 
 
-def settle(revision: Revision, report: Report) -> None:
+def settle(revision: Revision, report: Report) -> Report:
     """Hold a revision back whose pickle holds more than tensors; else derive what is served beside its files.
 
-    Nothing here decides a verdict, and what cannot be derived now is tried again with the next verdict.
+    Returns the report with what the twin says of other bases. Nothing here decides a verdict, and what cannot be
+    derived now is tried again with the next one.
     """
     failed = [check for check in report["checks"] if check["outcome"] == "failed"]
     held = next((check for check in failed if check["id"] == "file.pickle" and check["where"].get("quarantine")), None)
     if held:
         moderation.hold(revision, f"{held['message']} {held['fix']}")
-        return
+        return report
     if any(check["id"].startswith("file.") for check in failed):
-        return
+        return report
     try:
         for one, made in _make(derived.missing(pull.entries(revision))):
             logger.info("A file was derived", extra={"revision": revision.oid, "path": one.path, "kept": made})
     except (StoreUnavailable, OSError, subprocess.SubprocessError) as problem:
         logger.warning("Nothing was derived: %s", problem, extra={"revision": revision.oid})
+        return report
+    return _fitted(revision, report)
+
+
+def _fitted(revision: Revision, report: Report) -> Report:
+    """Ask of a twin, now that it is outside, what was asked of safetensors before: which bases it fits."""
+    entries = pull.served(revision)
+    if "fits" in report or not isinstance(entries.get(WEIGHTS), DerivedEntry):
+        return report
+    spoken = configs.names(dict(facts.of(entries).card.data), "base_model")
+    return fit.tell(report, fit.survey_files(facts.files(entries)), spoken)
 
 
 def _make(wanted: Sequence[Wanted]) -> list[tuple[Wanted, bool]]:
