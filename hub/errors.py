@@ -68,6 +68,7 @@ TABLE: dict[type[errors.RegistryError], Face] = {
     errors.RevisionNotVerified: Face(403),
     errors.AccessRequired: Face(403, "GatedRepo"),
     errors.StoreUnavailable: Face(503),
+    errors.TooOften: Face(429),
     errors.NotSupported: Face(501),
 }
 

@@ -69,6 +69,7 @@ MIDDLEWARE = [
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "hub.identity.CallerMiddleware",
+    "hub.limits.PageLimits",
     "django.contrib.messages.middleware.MessageMiddleware",
     "hub.site.headers.SecurityHeaders",
 ]

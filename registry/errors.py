@@ -290,5 +290,9 @@ class StoreUnavailable(RegistryError):
     default_fix = "Try again in a minute; if it stays, tell the administrator of this hub."
 
 
+class TooOften(RegistryError):
+    code = "rate-limited"
+
+
 class NotSupported(RegistryError):
     code = "not-supported"

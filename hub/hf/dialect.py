@@ -8,12 +8,14 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonRespons
 from django.views import View
 from django.views.decorators.csrf import csrf_exempt
 
+from hub import limits
 from hub.errors import face
 from hub.hf import bodies
 from hub.identity import wire_caller
+from hub.limits import Family, Taken
 from hub.moved import at_new_name
 from registry import moves
-from registry.errors import AdapterMoved, AdapterNotFound, NotSupported, RegistryError
+from registry.errors import AdapterMoved, AdapterNotFound, NotSupported, RegistryError, TooOften
 from registry.models import Adapter
 from registry.policy import NOBODY, Caller, Permission, missing
 
@@ -22,6 +24,7 @@ class Route(View):
     """One address of the wire. Methods return a response or raise a RegistryError."""
 
     caller: Caller = NOBODY
+    family = Family.API
 
     @classmethod
     def as_view(cls, **initial: Any) -> Callable[..., HttpResponseBase]:
@@ -30,14 +33,20 @@ class Route(View):
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         self.type = kwargs.pop("type", "model")
+        taken: Taken | None = None
         try:
             bodies.refuse_nul(request)
             self.caller = wire_caller(request)
+            taken = limits.take(request, self.family, self.caller)
+            if taken and taken.is_refused:
+                raise TooOften(taken.sentence)
             response = super().dispatch(request, *args, **kwargs)
         except RegistryError as error:
             response = refuse(error, self.caller)
             if isinstance(error, AdapterMoved):
                 response["Location"] = at_new_name(request, error)
+        for header, value in taken.headers().items() if taken else ():
+            response[header] = value
         if response.status_code >= 300:
             bodies.drain(request)
         return _without_body(response) if request.method == "HEAD" else response

@@ -9,6 +9,7 @@ from hub.hf import bodies
 from hub.hf.dialect import Route, answer
 from hub.hf.pull import file_response
 from hub.hf.shapes import JSON
+from hub.limits import Family
 from hub.origin import origin
 from registry import downloads, uploads
 from registry.errors import ValueInvalid
@@ -21,6 +22,8 @@ CONTENT_TYPE = "application/vnd.git-lfs+json"
 
 class Batch(Route):
     """POST /{id}.git/info/lfs/objects/batch"""
+
+    family = Family.FILES
 
     def post(self, request: HttpRequest, ns: str, name: str) -> HttpResponse:
         body = bodies.json_object(request)
@@ -92,6 +95,8 @@ def _parts(offer: Offer, here: str) -> dict[str, str]:
 class Download(Route):
     """GET /api/lfs/downloads?ticket=…: the address that a download batch answers"""
 
+    family = Family.FILES
+
     def get(self, request: HttpRequest) -> HttpResponseBase:
         response = file_response(request, downloads.redeem(request.GET.get("ticket", "")))
         response["Content-Disposition"] = "attachment"
@@ -100,6 +105,8 @@ class Download(Route):
 
 class Upload(Route):
     """PUT /api/lfs/uploads?ticket=…: clients send no headers here, the ticket is the right to deliver"""
+
+    family = Family.FILES
 
     def put(self, request: HttpRequest) -> HttpResponse:
         bodies.refuse_encoded(request)
@@ -110,6 +117,8 @@ class Upload(Route):
 
 class Part(Route):
     """PUT /api/lfs/uploads/parts/{number}?ticket=…: one part, whose ETag the completion names again"""
+
+    family = Family.FILES
 
     def put(self, request: HttpRequest, number: int) -> HttpResponse:
         bodies.refuse_encoded(request)
@@ -123,6 +132,8 @@ class Part(Route):
 class Complete(Route):
     """POST /api/lfs/uploads/complete?ticket=…: all parts are there; the ticket is the right to say so, once"""
 
+    family = Family.FILES
+
     def post(self, request: HttpRequest) -> HttpResponse:
         body, ticket = bodies.json_object(request), request.GET.get("ticket", "")
         uploads.check_ticket(ticket)  # before the body: who has none learns nothing of what belongs there
@@ -134,6 +145,8 @@ class Complete(Route):
 
 class Verify(Route):
     """POST /api/lfs/uploads/verify?ticket=…"""
+
+    family = Family.FILES
 
     def post(self, request: HttpRequest) -> HttpResponse:
         bodies.json_object(request)

@@ -10,6 +10,7 @@ from hub.hf import bodies, shapes
 from hub.hf.addresses import locate, next_page
 from hub.hf.dialect import Route, answer, refuse
 from hub.hf.shapes import JSON
+from hub.limits import Family
 from hub.origin import address_of, origin
 from hub.sending import send
 from registry import derived, manifest, pull, xetfiles
@@ -114,6 +115,8 @@ def _xet_hash(entry: Entry) -> str | None:
 
 class Resolve(Route):
     """HEAD and GET /{id}/resolve/{rev}/{path}"""
+
+    family = Family.FILES
 
     def get(self, request: HttpRequest, ns: str, name: str, tail: str) -> HttpResponseBase:
         adapter = self.adapter(ns, name, Permission.DOWNLOAD)

@@ -7,9 +7,11 @@ from typing import Concatenate, ParamSpec
 from django.http import HttpRequest, HttpResponseBase, JsonResponse
 from django.views.decorators.csrf import csrf_exempt
 
+from hub import limits
 from hub.errors import face
+from hub.limits import Family
 from hub.moved import at_new_name
-from registry.errors import AdapterMoved, AdapterNotFound, RegistryError
+from registry.errors import AdapterMoved, AdapterNotFound, RegistryError, TooOften
 
 P = ParamSpec("P")
 View = Callable[Concatenate[HttpRequest, P], HttpResponseBase]
@@ -22,12 +24,17 @@ def xet(view: View[P]) -> View[P]:
     @wraps(view)
     def spoken(request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:
         kwargs.pop("store", None)  # it is there for the client's cache alone
+        taken = limits.take_with_ticket(request, Family.FILES)
         try:
+            if taken and taken.is_refused:
+                raise TooOften(taken.sentence)
             return view(request, *args, **kwargs)
         except RegistryError as error:
             answer = refusal(error, anonymous="Authorization" not in request.headers)
             if isinstance(error, AdapterMoved):
                 answer["Location"] = at_new_name(request, error)
+            for header, value in taken.headers().items() if taken and taken.is_refused else ():
+                answer[header] = value
             return answer
 
     return spoken

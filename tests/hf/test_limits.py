@@ -1,0 +1,85 @@
+"""How often one may ask on the wire and on pages, counted by all web processes together, as clients read it."""
+
+import pytest
+from django.core.cache import caches
+from django.test import Client
+from huggingface_hub.utils import parse_ratelimit_headers
+
+from hub import counters, limits
+from hub.limits import Family, Quota
+from registry import site
+from tests.hf.wire import Wire
+from tests.services import valkey
+
+
+@pytest.fixture
+def _throttled(cast, monkeypatch):
+    monkeypatch.setattr(limits.time, "time", lambda: 6_000_030.0)
+    monkeypatch.setattr(counters, "_broker", lambda: None)
+    caches["counters"].clear()
+    site.change("throttle", "on", None)
+
+
+def lower(monkeypatch, family: Family, requests: int) -> None:
+    """Let a family have a small quota: its real one is hundreds of requests."""
+    small = tuple(Quota(quota.name, requests) for quota in family.value)
+    monkeypatch.setattr(family, "_value_", small)
+
+
+@pytest.mark.usefixtures("_throttled")
+def test_too_many_requests_are_429_with_what_clients_read(cast, monkeypatch):
+    cast.adapter("alice/a")
+    lower(monkeypatch, Family.API, 2)
+    wire = Wire(cast)
+    answers = [wire.get("/api/models/alice/a") for _ in range(3)]
+    assert [answer.status_code for answer in answers] == [200, 200, 429]
+    told = parse_ratelimit_headers(answers[2].headers)
+    assert told is not None
+    assert (told.resource_type, told.remaining, told.reset_in_seconds, told.limit) == ("api", 0, 30, 2)
+    assert answers[2]["Retry-After"] == "30"
+    assert answers[2].json()["code"] == "rate-limited"
+    assert wire.get("/api/models/alice/a", who="bob").status_code == 200, "everybody has his own"
+    monkeypatch.setattr(limits.time, "time", lambda: 6_000_061.0)
+    assert wire.get("/api/models/alice/a").status_code == 200
+
+
+@pytest.mark.usefixtures("_throttled")
+def test_files_and_questions_have_quotas_of_their_own(cast, monkeypatch):
+    cast.adapter("alice/a")
+    lower(monkeypatch, Family.API, 1)
+    wire = Wire(cast)
+    wire.get("/api/models/alice/a")
+    assert wire.get("/api/models/alice/a").status_code == 429
+    assert wire.get("/alice/a/resolve/main/.gitattributes")["RateLimit"].startswith('"resolvers";r=')
+
+
+@pytest.mark.usefixtures("_throttled")
+@pytest.mark.parametrize("path", ["/login", "/join", "/oauth/device"])
+def test_whoever_guesses_is_slowed_down(cast, monkeypatch, path: str):
+    lower(monkeypatch, Family.SIGN_IN, 3)
+    form = {"username": "alice", "password": "wrong", "client_id": "cli"}
+    answers = [Client().post(path, form) for _ in range(4)]
+    assert answers[3].status_code == 429
+    assert answers[2].status_code != 429
+    assert answers[3]["Retry-After"] == "30"
+    assert b"Wait 30 seconds" in answers[3].content
+
+
+@pytest.mark.usefixtures("_throttled")
+def test_pages_are_counted_and_probes_are_not(cast, monkeypatch):
+    lower(monkeypatch, Family.PAGES, 1)
+    assert [Client().get("/adapters").status_code for _ in range(2)] == [200, 429]
+    assert {Client().get("/livez").status_code for _ in range(5)} == {200}
+
+
+def test_all_web_processes_count_together_and_go_on_alone_without_a_broker(db, settings, monkeypatch):
+    with valkey() as url:
+        settings.BROKER_URL = url
+        counters._broker.cache_clear()
+        assert [counters.count("k", 60) for _ in range(2)] == [1, 2]
+        counters._broker.cache_clear()  # as another process that begins
+        assert counters.count("k", 60) == 3
+    caches["counters"].clear()
+    assert [counters.count("k", 60) for _ in range(2)] == [1, 2]
+    monkeypatch.setattr(counters, "_silent_until", 0.0)
+    counters._broker.cache_clear()
