@@ -1,0 +1,34 @@
+"""An engine more is a requirements file and a line: the matrix has its row, and nothing else needs to know of it."""
+
+import time
+
+import pytest
+
+from registry.models import Comparison
+from tests import adapters
+from tests.workers.test_real_engine import bert, judged, shelves  # noqa: F401 - fixtures
+from workers import matrix
+from workers.engine import job
+from workers.shift import Shift
+
+pytestmark = [pytest.mark.engine, pytest.mark.django_db(transaction=True)]
+
+
+def test_a_third_engine_gets_its_row_in_the_matrix(bert, judged, settings, tmp_path, monkeypatch):  # noqa: F811
+    """Its interpreter is that of e5 under another name, as a newer release of a library would have one of its own."""
+    for name, python in {"e5": "e5", "e6": "e5"}.items():
+        (tmp_path / name).symlink_to(settings.ENGINES / python)
+    settings.ENGINES = tmp_path
+    monkeypatch.setitem(job.ENGINES, "e6", ("peft",))
+    assert matrix.able("peft") == ["e5", "e6"]
+    found = judged(adapters.lora())
+    assert [row["name"] for row in found.result["engines"]] == ["e5"]
+    assert Comparison.objects.get().engine == "e6"
+    shift, deadline = Shift(), time.monotonic() + 120
+    while not shift.step():
+        assert time.monotonic() < deadline, "the third engine did not come"
+        time.sleep(0.1)
+    found.refresh_from_db()
+    assert [(row["name"], row["state"]) for row in found.result["engines"]] == [("e5", "passed"), ("e6", "passed")]
+    told = found.result["engine"]
+    assert (told["device"], told["dtype"], told["threads"], told["batch"]) == ("cpu", "float32", 1, 8)
