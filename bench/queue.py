@@ -1,6 +1,7 @@
 """How long a queue of adapters over several bases takes, with real workers, and what a claim costs in a long queue."""
 
 import os
+import resource
 import subprocess
 import sys
 import tempfile
@@ -49,7 +50,7 @@ def lines() -> Iterator[Line]:
 
 
 def _work(folder: Path, environment: dict[str, str]) -> Iterator[Line]:
-    began = time.monotonic()
+    began, spent = time.monotonic(), _spent()
     with _worker(folder, environment) as worker:
         peak = Peak(worker)
         told = subprocess.run(
@@ -68,7 +69,14 @@ def _work(folder: Path, environment: dict[str, str]) -> Iterator[Line]:
     )
     yield Line("the same, over warm run times / cores", wall / (warm * NUMBER / cores), "times")
     yield Line("verdicts a minute a core", 60 * NUMBER / wall / cores, "/min")
+    yield Line("processor time of everything, an adapter", (_spent() - spent) / NUMBER, "s")
     yield Line("most memory of all engines, children and worker (PSS)", engines / MIB, "MiB")
+
+
+def _spent() -> float:
+    """Return the processor seconds of all that ended below this process."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from bench.queue import BASES, NUMBER  # noqa: E402
 from registry import adapters, people, push, verdicts  # noqa: E402
 from registry.models import Verdict  # noqa: E402
 from registry.policy import Caller  # noqa: E402
+from registry.refs import MAIN  # noqa: E402
 from tests import adapters as builders  # noqa: E402
 from workers import shelf  # noqa: E402
 
@@ -22,32 +23,30 @@ def _fill() -> None:
     model, ids = minilm.folder(), [f"bench/base-{number}" for number in range(BASES)]
     for base in ids:
         shelf.add_folder(base, model, source="a benchmark", tell=lambda line: None)
-    owners = [
-        Caller(user=people.add(name, email=f"{name}@example.org", password="benchmark of a queue"))
-        for name in ("ann", "ben")
-    ]
+    names = ("ann", "ben")
+    users = [people.add(name, email=f"{name}@example.org", password="benchmark of a queue") for name in names]
     for number in range(NUMBER):
-        owner = owners[number % 2]
-        made = adapters.create(f"{owner.user.username}/a{number}", owner, private=False)
+        owner = Caller(user=users[number % 2])
+        made = adapters.create(f"{names[number % 2]}/a{number}", owner, private=False)
         named = builders.config(base_model_name_or_path=ids[number % BASES])
         files = named(builders.without(builders.CARD)(builders.lora(builders.MINILM, seed=number)))
         operations = [push.Inline(path, content) for path, content in files.items()]
-        push.receive(push.Intent(made, push.MAIN, owner, "push"), operations)
+        push.receive(push.Intent(made, MAIN, owner, "push"), operations)
 
 
 def _wait() -> None:
     """Wait until all are decided; print wall, sum of run times, median run time in seconds, and how many passed."""
     while Verdict.objects.filter(finished_at__isnull=True).exists():
         time.sleep(0.5)
-    rows = Verdict.objects.order_by("started_at")
-    runs = [row.duration_ms / 1000 for row in rows]
-    wall = max(row.finished_at for row in rows) - rows[0].started_at
-    print(wall.total_seconds(), sum(runs), statistics.median(runs), sum(row.state == "passed" for row in rows))
+    rows = list(Verdict.objects.order_by("started_at").values_list("started_at", "finished_at", "duration_ms", "state"))
+    runs = [row[2] / 1000 for row in rows if row[2] is not None]
+    wall = max(row[1] for row in rows if row[1]) - min(row[0] for row in rows if row[0])
+    print(wall.total_seconds(), sum(runs), statistics.median(runs), sum(row[3] == "passed" for row in rows))
 
 
 def _claims() -> None:
     """Print what a claim costs, in milliseconds of processor time: where 10 wait and where 10,000 do."""
-    row = Verdict.objects.select_related("revision__adapter").first()
+    row = Verdict.objects.select_related("revision__adapter")[0]
     base = row.base.lower()
     able = verdicts.Hands(frozenset({base}), frozenset(), ())
     for waiting in (10, 10_000):

@@ -96,6 +96,7 @@ class Engine:
     @property
     def is_ready(self) -> bool:
         """Whether it would take a job at once; a dead one says so too, and raises at the next job."""
+        assert self._process.stdout is not None
         return self.ready is not None or bool(select.select([self._process.stdout], [], [], 0)[0])
 
     def wait_until_ready(self, seconds: float = START_SECONDS) -> dict[str, Any]:

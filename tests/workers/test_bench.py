@@ -1,13 +1,15 @@
 """One validation from start to end, on engines that behave and engines that do not."""
 
 import os
+import time
 from pathlib import Path
 
 import pytest
 
-from registry.models import Verdict
+from registry.models import Comparison, Verdict
 from tests.workers.conftest import BASE, validate
 from workers import bench, hands, sandbox, scratch, shelf
+from workers.shift import Shift
 
 pytestmark = pytest.mark.django_db(transaction=True)  # the lease is kept on another connection
 
@@ -146,3 +148,21 @@ def test_an_adapter_without_a_base_goes_to_an_engine_without_one(pushed, db, eng
     assert found.state == "passed"
     assert found.result["base"] is None
     assert bench.ENGINES.labels == [("e5", "")]
+
+
+def test_a_push_never_waits_for_the_engine_of_a_comparison_to_start(pushed, base, engine, settings, tmp_path):
+    slow = settings.ENGINES / "e4" / "bin" / "python"
+    slow.parent.mkdir(parents=True)
+    slow.write_text((settings.ENGINES / "e5" / "bin" / "python").read_text().replace('"passes"', '"never ready"'))
+    slow.chmod(0o755)
+    turn = Shift()
+    pushed()
+    assert turn.step()
+    began = time.monotonic()
+    assert not turn.step(), "the second engine starts beside us"
+    assert ("e4", BASE) in bench.ENGINES.labels
+    second = pushed(message="second")
+    assert turn.step()
+    assert Verdict.objects.get(pk=second.pk).state == "passed"
+    assert time.monotonic() - began < 20, "an engine that is never ready is waited for 120 s"
+    assert Comparison.objects.count() == 2
