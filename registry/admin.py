@@ -330,10 +330,10 @@ class Verdicts(NamedLooking):
 
 @admin.register(Base)
 class Bases(Looking):
-    list_display = ("id", "revision", "size", "source", "added_at")
+    list_display = ("id", "revision", "licence", "size", "source", "added_at")
     search_fields = ("id", "source")
     ordering = ("id",)
-    fields = ("id", "revision", "sha256", "size", "source", "added_at", "files", "config")
+    fields = ("id", "revision", "sha256", "licence", "size", "source", "added_at", "files", "config")
 
 
 @admin.register(WorkerHeartbeat)

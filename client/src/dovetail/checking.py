@@ -25,7 +25,7 @@ def check(folder: Path) -> Verdict:
         raise usage(f"{folder} holds no files.", "Name the folder that holds adapter_config.json.")
     checks = [asdict(result) for result in ask_all(files, _card(folder / "README.md"))]
     state = "failed" if any(item["outcome"] == "failed" for item in checks) else "passed"
-    serving = [asdict(found) for found in serving_of(files)]
+    serving = [asdict(found) for found in serving_of(files)] if state == "passed" else []
     said = {"state": state, "depth": "static", "adapter": str(folder), "checks": checks, "serving": serving}
     return verdict.read(said)
 
