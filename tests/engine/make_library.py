@@ -1,6 +1,7 @@
 """Trains adapters of the adapters library on the tiny BERT, one of each method; run by engine e4's interpreter.
 
-.engines/e4/bin/python tests/engine/make_library.py BERT DIR [METHOD …]     writes DIR/<method>/ and DIR/pickled/<method>/ with head and rows
+.engines/e4/bin/python tests/engine/make_library.py BERT DIR [METHOD …]
+    writes DIR/<method>/ and DIR/pickled/<method>/ with head and rows
 """
 
 import json
@@ -32,10 +33,12 @@ METHODS = {
     "lora": methods.LoRAConfig(r=4, alpha=8),
     "dora": methods.DoRAConfig(r=4, alpha=8),
     "vera": methods.VeraConfig(),
+    "dvora": methods.DvoRAConfig(),
     "mtl_lora": methods.MTLLoRAConfig(r=4),
     "ia3": methods.IA3Config(),
     "loreft": methods.LoReftConfig(),
     "noreft": methods.NoReftConfig(),
+    "direft": methods.DiReftConfig(),
     "prompt": methods.PromptTuningConfig(prompt_length=5),
     "prefix": methods.PrefixTuningConfig(**PREFIX),
     "prefix_flat": methods.PrefixTuningConfig(prefix_length=5, flat=True),

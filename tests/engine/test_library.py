@@ -24,10 +24,12 @@ KINDS = {
     "lora": "lora",
     "dora": "lora",
     "vera": "vera",
+    "dvora": "vera",
     "mtl_lora": "mtl-lora",
     "ia3": "ia3",
     "loreft": "reft",
     "noreft": "reft",
+    "direft": "reft",
     "prompt": "prompt-tuning",
     "prefix": "prefix-tuning",
     "prefix_flat": "prefix-tuning",
@@ -46,7 +48,8 @@ def test_a_trained_adapter_of_every_method_passes_with_its_head(name, bert4, tra
     else:
         # Names of labels are taken from the head: by the alphabet they would be the wrong way round, and this 0.
         measured, _ = verdict["evals"]
-        assert (verdict["depth"], measured["adapter"], measured["base"]) == ("evaluated", 1.0, 0.5)
+        assert (verdict["depth"], measured["base"]) == ("evaluated", 0.5)
+        assert measured["adapter"] > 0.8
 
 
 @pytest.mark.parametrize("name", ["fixed_head", "bare"])
@@ -64,6 +67,35 @@ def test_what_its_files_say_of_it(trained):
     assert (found.format, found.kind, found.base, found.rank) == ("adapters", "lora", "tiny/bert", 4)
     assert (found.task, found.also) == ("text-classification", ())
     assert found.parameters == 2 * 2 * (4 * 32 + 32 * 4)
+
+
+def of_old(folder):
+    """As adapter-transformers wrote it: no version, and tensors and activations by other names."""
+    said = json.loads((folder / CONFIG).read_text())
+    said.pop("version")
+    (folder / CONFIG).write_text(json.dumps(said))
+    method(non_linearity="gelu_orig")(folder)
+    renamed("output.adapters.", "output.layer_text_task_adapters.")(folder)
+
+
+def test_an_adapter_of_adapter_transformers_is_read_as_it_was_meant(bert4, trained, tmp_path):
+    shutil.copytree(trained / "seq_bn", tmp_path / "old")
+    of_old(tmp_path / "old")
+    verdict = bert4.validate(tmp_path / "old")
+    assert failures(verdict) == [], verdict["checks"]
+    assert verdict["state"] == "passed"
+    told = next(check for check in verdict["checks"] if check["id"] == "config.kind")
+    assert "saved by adapter-transformers" in told["message"]
+
+
+@pytest.mark.parametrize(("version", "scaled"), [("adapters.1.0.1", False), ("adapters.1.3.0", True)])
+def test_a_lora_of_a_release_that_scaled_wrongly_is_scaled_as_it_was_trained(version, scaled, bert4, trained, tmp_path):
+    shutil.copytree(trained / "lora", tmp_path / "lora")
+    config(version=version)(tmp_path / "lora")
+    verdict = bert4.validate(tmp_path / "lora")
+    assert failures(verdict) == [], verdict["checks"]
+    told = next(check for check in verdict["checks"] if check["id"] == "config.kind")
+    assert ("whatever its alpha" in told["message"]) is not scaled
 
 
 # --- saboteurs -------------------------------------------------------------------------------------------------------
@@ -139,11 +171,6 @@ def renamed(old, new):
     return tensors(lambda found: {name.replace(old, new): entry for name, entry in found.items()})
 
 
-def as_pickles(folder):
-    (folder / WEIGHTS).unlink()
-    (folder / "pytorch_adapter.bin").write_bytes(adapters.tensor_pickle())
-
-
 LAYER = "bert.encoder.layer.0.output"
 OWN = f"{LAYER}.adapters.a_seq_bn"
 SABOTEURS = {
@@ -175,6 +202,12 @@ SABOTEURS = {
     "a path for a name": ("config.invalid", config(name="../../etc/cron.d/x")),
     "a slash in the name": ("config.invalid", config(name="a/b")),
     "a path for the name of the head": ("config.invalid", config(HEAD_CONFIG, name="../x")),
+    "a model known by an interface alone": ("config.kind", written("adapter_interface.json", b"{}")),
+    "no word on where bottlenecks are": ("config.invalid", method(mh_adapter=None)),
+    "a language adapter without its invertible part": (
+        "fit.missing",
+        method(inv_adapter="nice", inv_adapter_reduction_factor=2),
+    ),
     "no name": ("config.invalid", config(name=None)),
     "a bottleneck wider than any": ("config.invalid", method(reduction_factor=1e-9)),
     "a table of nonsense": ("config.invalid", method(reduction_factor={"__class__": 4})),
@@ -191,7 +224,6 @@ SABOTEURS = {
     "no weights": ("file.missing", lambda folder: (folder / WEIGHTS).unlink()),
     "a file cut off": ("file.header", lambda f: (f / WEIGHTS).write_bytes((f / WEIGHTS).read_bytes()[:-9])),
     "a head cut off": ("file.header", lambda f: (f / HEAD).write_bytes((f / HEAD).read_bytes()[:-9])),
-    "tensors in a pickle": ("file.pickle", as_pickles),
     "a hostile pickle": ("file.pickle", written("pytorch_adapter.bin", adapters.hostile_pickle())),
     "labels the wrong way round": ("eval.worse-than-base", head(label2id={"glad": 0, "sad": 1})),
 }
@@ -219,8 +251,8 @@ def test_a_pickle_beside_the_weights_is_told_of_since_the_library_reads_it(bert4
     (tmp_path / "both" / "pytorch_adapter.bin").write_bytes(adapters.tensor_pickle())
     verdict = bert4.validate(tmp_path / "both")
     assert verdict["state"] == "passed"
-    told = next(check for check in verdict["checks"] if check["id"] == "file.pickle")
-    assert (told["outcome"], "use_safetensors=True" in told["message"]) == ("warned", True)
+    told = next(check for check in verdict["checks"] if check["id"] == "file.twins-differ")
+    assert (told["outcome"], f"proven is {WEIGHTS}" in told["message"]) == ("warned", True)
 
 
 def test_an_engine_without_the_library_says_that_it_has_no_model_for_it(bert, trained):

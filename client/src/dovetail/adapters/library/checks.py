@@ -10,10 +10,12 @@ from dovetail.adapters.findings import Check, Finding, failed, skipped, some, wa
 from dovetail.adapters.header import HeaderError
 from dovetail.adapters.library import contents
 from dovetail.adapters.library.contents import Library
-from dovetail.adapters.library.methods import MAX_PARTS, kind_of, method_of, parts
+from dovetail.adapters.library.methods import MAX_PARTS, REQUIRED, is_misscaled, kind_of, method_of, parts
 from dovetail.adapters.values import has_not_finite, is_all_zero
 
 AGAIN = "Save the adapter again with save_adapter(..., use_safetensors=True)"
+INTERFACE, EMBEDDING = "adapter_interface.json", "embedding.pt"
+NO_VALUE = "which is no value the library knows"
 HEAD_KEYS = {"num_labels": 4096, "layers": 8}
 DELTAS = (".adapter_up.weight", ".lora_B", ".adapter_up.W_right")  # where zero everywhere means: no effect
 
@@ -53,7 +55,8 @@ def invalid(folder: Library) -> str | Finding:
             )
     wrong = [problem for part in parts(folder.method) for problem in _wrong(part)] or _wrong_head(head)
     if wrong:
-        return failed(f"{wrong[0]}, which is no value the library knows.", f"{AGAIN}.", keys=wrong[:20])
+        why = "and the library has no value of its own for it" if " does not say " in wrong[0] else NO_VALUE
+        return failed(f"{wrong[0]}, {why}.", f"{AGAIN}.", keys=wrong[:20])
     known = [(part, method_of(part)) for part in parts(folder.method)]
     unknown = [key[:80] for part, method in known if method for key in part if not method.knows(key)]
     if unknown:
@@ -64,6 +67,9 @@ def invalid(folder: Library) -> str | Finding:
 def _wrong(part: configs.Config) -> list[str]:
     method = method_of(part)
     rules = method.keys if method else {}
+    lacking = [key for key in REQUIRED if part.get("architecture") is None and part.get(key) is None]
+    if lacking:
+        return [f"{configs.NAME} does not say {some(lacking)}"]
     return [
         f"{configs.NAME} says {key} = {repr(part[key])[:60]}"
         for key, fits in rules.items()
@@ -82,6 +88,11 @@ def _wrong_head(head: configs.Config) -> list[str]:
 
 
 def kind(folder: Library) -> str | Finding:
+    if INTERFACE in folder.files:
+        return failed(
+            f"It was made on a model that the library knows by the interface in {INTERFACE} alone: not proven here.",
+            "Train it on a model class of the library, or push it as PEFT.",
+        )
     found = parts(folder.method)
     if not 1 <= len(found) <= MAX_PARTS:
         return failed(f"A union of {len(found)} methods is not proven here.", f"Use one to {MAX_PARTS} methods.")
@@ -92,7 +103,17 @@ def kind(folder: Library) -> str | Finding:
             "Proven are bottlenecks, language adapters, Compacter, LoRA, IA3, prefix and prompt tuning, ReFT, unions.",
             architecture=strangers,
         )
-    return f"{kind_of(folder.method)} of the adapters library, called {folder.name}."
+    old = "" if folder.version else " It was saved by adapter-transformers, whose names were read as they were meant."
+    said = folder.config.get("config")
+    if isinstance(said, dict) and is_misscaled(said, folder.version):
+        old = f" {folder.version} scaled a LoRA by 1 whatever its alpha, so that alpha is read as {said.get('r')}."
+    said_kind = f"{kind_of(folder.method)} of the adapters library, called {folder.name}.{old}"
+    if EMBEDDING in folder.files:
+        return warned(
+            f"{said_kind} {EMBEDDING} holds embeddings that load_adapter() does not load, and so they were not proven.",
+            "Say in the card that load_embeddings() is needed, or leave them out.",
+        )
+    return said_kind
 
 
 def not_finite(folder: Library) -> str | Finding:

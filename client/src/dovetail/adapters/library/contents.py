@@ -12,7 +12,7 @@ from dovetail.adapters.fit import Shape
 from dovetail.adapters.folder import Folder, blocks_of
 from dovetail.adapters.header import TensorInfo
 from dovetail.adapters.kinds import CLASS_ENDS, HEAD_TASKS
-from dovetail.adapters.library.methods import kind_of
+from dovetail.adapters.library.methods import as_trained, kind_of
 
 WEIGHTS, PICKLED = "adapter.safetensors", "pytorch_adapter.bin"
 HEAD_CONFIG, HEAD_WEIGHTS, PICKLED_HEAD = "head_config.json", "model_head.safetensors", "pytorch_model_head.bin"
@@ -30,9 +30,14 @@ class Library(Folder):
 
     @cached_property
     def method(self) -> configs.Config:
-        """The inner config, which says how the adapter is built."""
+        """The inner config, which says how the adapter is built, in the words of today."""
         found = self.config.get("config")
-        return found if isinstance(found, dict) else {}
+        return as_trained(found, self.version) if isinstance(found, dict) else {}
+
+    @property
+    def version(self) -> str | None:
+        """The release that saved it, such as "adapters.1.3.0"; None for adapter-transformers."""
+        return configs.text(self.config, "version")
 
     @property
     def name(self) -> str:

@@ -141,6 +141,41 @@ UNION = "union"
 MAX_PARTS = 8
 
 
+# adapter-transformers, whose configs carry no version, called activations by other names (adapters/utils.py), and in
+# its first release nested what makes an adapter invertible (adapters/configuration/adapter_config.py, BnConfig).
+OLD_ACTIVATIONS = {"gelu": "gelu_new", "gelu_orig": "gelu"}
+REQUIRED = (
+    "mh_adapter",
+    "output_adapter",
+    "reduction_factor",
+    "non_linearity",
+)  # of a bottleneck
+RIGHT_SCALE = (1, 1)  # the first release that scales LoRAs of alpha unlike r as it says
+
+
+def as_trained(said: Config, version: str | None) -> Config:
+    """A config as the library reads it: what older releases meant by what they wrote."""
+    config = dict(said)
+    old = config.get("non_linearity")
+    if version is None and isinstance(old, str):
+        config["non_linearity"] = OLD_ACTIVATIONS.get(old, old)
+    inverse = config.pop("invertible_adapter", None)
+    if isinstance(inverse, dict):
+        config.setdefault("inv_adapter", inverse.get("block_type"))
+        config.setdefault("inv_adapter_reduction_factor", inverse.get("reduction_factor"))
+    if is_misscaled(config, version):
+        config["alpha"] = config["r"]
+    return config
+
+
+def is_misscaled(config: Config, version: str | None) -> bool:
+    """Whether a LoRA was trained with the scale 1, whatever alpha its config names."""
+    if config.get("architecture") != "lora" or config.get("r") in (None, config.get("alpha")):
+        return False
+    numbers = (version or "").removeprefix("adapters.").split(".")[:2]
+    return all(number.isdecimal() for number in numbers) and tuple(map(int, numbers)) < RIGHT_SCALE
+
+
 def method_of(config: Config) -> Method | None:
     return next((method for method in METHODS if method.architecture == config.get("architecture")), None)
 
