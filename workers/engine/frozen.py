@@ -225,11 +225,13 @@ def _prefix_width(model: Any) -> int:
     """How wide a prefix is: keys and values of every layer; 0 where none can be given.
 
     A model that writes text takes them; to any other PEFT gives them only by a parameter named past_key_values
-    (peft_model.py, _prefix_tuning_forward), which encoders of transformers 5 no longer have.
+    (peft_model.py, _prefix_tuning_forward), which encoders of transformers 5 no longer have, and heads with labels of
+    any model no longer show.
     """
     backbone = getattr(model, model.base_model_prefix, model)
     named = any("past_key_values" in inspect.signature(part.forward).parameters for part in (model, backbone))
-    if not (named or model.can_generate()):
+    with_labels = type(model).__name__.endswith(("Classification", "QuestionAnswering"))
+    if not named and (with_labels or not model.can_generate()):
         return 0
     config = model.config.get_text_config()
     heads = config.num_attention_heads

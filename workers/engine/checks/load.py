@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 
 from dovetail.adapters.findings import Finding, failed, some
+from dovetail.adapters.fit import PREFIXES
 from dovetail.adapters.folder import Folder
 from dovetail.adapters.layout import EMBEDDINGS
 from workers.engine.fingerprint import same
@@ -20,9 +21,9 @@ DTYPES = {"BF16": torch.bfloat16, "F16": torch.float16}
 def error(trial: Trial) -> str | Finding:
     """What the loader raises is the adapter's fault, since its config and names were made by us; the stage says so."""
     kind, base = trial.folder.config.get("peft_type"), trial.folder.base
-    if kind == "PREFIX_TUNING" and base is not None and not base.manifest.prefix_width:
+    if kind in PREFIXES and base is not None and not base.manifest.prefix_width:
         return failed(
-            f"Here {trial.frozen.config.model_type} takes no past keys and values, which prefix tuning needs.",
+            f"Here {type(trial.base).__name__} takes no past keys and values from PEFT, which {kind} consists of.",
             "It loads with transformers 4 only (engine e4). Use prompt tuning, P-tuning or LoRA for transformers 5.",
             needs_engine="e4",
         )
@@ -78,7 +79,7 @@ def _is_rounded(full: str, found: torch.Tensor, wanted: torch.Tensor, coarse: se
     rows = found[: wanted.shape[0]].cpu()
     if wanted.dtype is not torch.bfloat16 or rows.shape != wanted.shape or rows.dtype != wanted.dtype:
         return False
-    return torch.allclose(rows.float(), wanted.float(), rtol=2.0**-7, atol=2.0**-24)
+    return bool(torch.allclose(rows.float(), wanted.float(), rtol=2.0**-7, atol=2.0**-24))
 
 
 def _in_base(name: str) -> str:
