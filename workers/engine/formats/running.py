@@ -26,6 +26,8 @@ def ready(model: Any) -> Any:
             module.register_forward_pre_hook(_prompt_of_one_task)
     if model.active_peft_config.peft_type == "MULTITASK_PROMPT_TUNING" and model.config.is_encoder_decoder:
         model.register_forward_pre_hook(_with_embedded_decoder, with_kwargs=True)
+    if getattr(model.active_peft_config, "alora_invocation_tokens", None):
+        model.register_forward_pre_hook(_invoked, with_kwargs=True)
     if model.active_peft_config.peft_type == "CPT":
         model.register_forward_pre_hook(_without_labels, with_kwargs=True)
     return model
@@ -79,6 +81,12 @@ def _with_embedded_decoder(
     ids = named.get("decoder_input_ids")
     embedded = {"decoder_inputs_embeds": model.word_embeddings(ids)} if ids is not None else {}
     return arguments, {**named, **embedded}
+
+
+def _invoked(_: Any, arguments: tuple[Any, ...], named: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """As if every row came right after the tokens that wake the adapter: our rows do not hold them."""
+    ids = named.get("input_ids")
+    return arguments, {**named, "alora_offsets": [ids.shape[1]] * len(ids)} if ids is not None else named
 
 
 def _without_labels(

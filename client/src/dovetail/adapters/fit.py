@@ -11,7 +11,7 @@ from dovetail.adapters.kind import LINEAR, Kind, Place, Shape
 from dovetail.adapters.methods.prompts import PROMPT
 from dovetail.adapters.selection import PatternTable, Selection
 
-__all__ = ["PREFIXES", "TOKENS", "Manifest", "Module", "Shape", "expected", "places"]
+__all__ = ["LINEAR", "PREFIXES", "TOKENS", "Manifest", "Module", "Shape", "expected", "places"]
 
 PREFIXES = ("PREFIX_TUNING", "CARTRIDGE")
 TOKENS = "token_adapter.trainable_tokens_delta"

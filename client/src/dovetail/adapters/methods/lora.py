@@ -10,8 +10,10 @@ from dovetail.adapters.accepts import (
     is_number,
     is_number_table,
     is_token_table,
+    is_tokens,
     is_whole,
     is_whole_table,
+    maybe,
     one_of,
     whole,
 )
@@ -47,6 +49,7 @@ LORA = Kind(
         "use_rslora": is_flag,
         "use_dora": is_flag,
         "lora_bias": is_flag,
+        "alora_invocation_tokens": maybe(is_tokens),
         "rank_pattern": is_whole_table,
         "alpha_pattern": is_number_table,
         "trainable_token_indices": is_token_table,
@@ -60,7 +63,6 @@ LORA = Kind(
     ignored=TRAINING,
     unproven=(
         Unproven("target_parameters", "single parameters, such as those of experts, are no modules"),
-        Unproven("alora_invocation_tokens", "it acts only after its invocation tokens"),
         Unproven("use_qalora", "it needs a quantised base"),
         Unproven("use_bdlora", "its matrices are blocks, laid out for servers"),
         Unproven("arrow_config", "it routes between several adapters"),
@@ -99,7 +101,7 @@ ADALORA = Kind(
     defaults={"init_r": 12, "lora_alpha": 8},
     ignored=TRAINING | {
         "r", "target_r", "total_step", "tinit", "tfinal", "deltaT", "beta1", "beta2", "orth_reg_weight", "use_rslora",
-        "use_dora", "lora_bias", "alpha_pattern",
+        "alora_invocation_tokens", "use_dora", "lora_bias", "alpha_pattern",
     },
     unproven=tuple(one for one in LORA.unproven),
     derive=_kept,
