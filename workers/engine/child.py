@@ -119,7 +119,8 @@ def loaded(job: Job, frozen: Frozen, task: str, labels: int, work: Path, say: Sa
     if isinstance(folder, Library):
         folder.card = {"label_names": folder.label_names, **(folder.card or {})}
     rows = rows_for(folder, frozen, task, labels, lambda found: say({"check": _as_json(found)}))
-    kind = ComposedTrial if isinstance(folder, Composition) else LibraryTrial if isinstance(folder, Library) else Trial
+    kinds: list[tuple[type, Any]] = [(Composition, ComposedTrial), (Library, LibraryTrial), (Folder, Trial)]
+    kind = next(trial for reader, trial in kinds if isinstance(folder, reader))
     trial = kind(folder, frozen, task, labels, work, rows)
     done = _report(CHECKS, trial, say)
     for measured in trial.evals:

@@ -24,7 +24,7 @@ from workers.engine import jail, library
 from workers.engine.evals.desk import Batch
 from workers.engine.evals.feature_extraction import FeatureExtraction
 from workers.engine.evals.rows import Rows, neutral
-from workers.engine.evals.task import Line, Seen
+from workers.engine.evals.task import Seen
 from workers.engine.frozen import Frozen
 from workers.engine.trial import NOISE, LibraryTrial, Timed
 
@@ -172,7 +172,7 @@ def _shape(batch: Batch, count: int, length: int) -> Batch:
 class SideBySide(FeatureExtraction):
     """The pooled answers of every channel of a Parallel, one after the other in the line of its row."""
 
-    def read(self, answer: Any, batch: Batch) -> list[Line]:
+    def read(self, answer: Any, batch: Batch) -> list[torch.Tensor]:
         rows = len(batch.weights)
         mask = batch.weights.repeat(answer.last_hidden_state.shape[0] // rows, 1)
         pooled = torch.cat(super().read(answer, Batch({"attention_mask": mask})))

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from dovetail.adapters import config as configs
 from dovetail.adapters.checks import base, card, files, privacy
 from dovetail.adapters.findings import Check, Finding, failed, some, warned
 from dovetail.adapters.header import HeaderError
-from dovetail.adapters.kinds import is_flag, is_number, one_of
+from dovetail.adapters.kinds import Fits, is_flag, is_number, one_of
 from dovetail.adapters.library import checks as alone
 from dovetail.adapters.library.composition import FUSION_WEIGHTS, Composition, Fusion
 from dovetail.adapters.library.contents import FUSION_CONFIG, HEAD_CONFIG, HEAD_WEIGHTS, SETUP_CONFIG, WEIGHTS, Library
 from dovetail.adapters.values import has_not_finite, is_all_zero
 
 AGAIN = "Save the whole with save_adapter_setup(..., use_safetensors=True), and push the folder it wrote"
-FUSION_KEYS = {
+FUSION_KEYS: Mapping[str, Fits] = {
     **dict.fromkeys(
         ("key", "query", "value", "query_before_ln", "regularization", "residual_before", "temperature",
          "value_before_softmax", "value_initialized"),

@@ -80,8 +80,8 @@ class Block:
         if self == member:
             return None
         kept = [at for at, child in enumerate(self.children) if child != member]
-        cut = [self.children[at] for at in kept]
-        cut = [child if isinstance(child, str) else child.without(member) for child in cut]
+        parts = [self.children[at] for at in kept]
+        cut = [part if isinstance(part, str) else part.without(member) for part in parts]
         left = tuple(child for child in cut if child is not None)
         numbers = tuple(self.numbers[at] for at in kept) if self.numbers else ()
         return replace(self, children=left, numbers=numbers) if left else None
@@ -274,7 +274,7 @@ class Composition(Library):
         return self.head_member.head_task if self.head_member else None
 
     @property
-    def head_config(self) -> Config:  # type: ignore[override]  # one of the members' own
+    def head_config(self) -> Config:
         return self.head_member.head_config if self.head_member else {}
 
     @property
