@@ -14,6 +14,7 @@ from celery import Celery
 from django.db import connections
 
 from hub import celery as queue
+from registry import verdicts
 from registry.models import Attempt, Verdict, WorkerHeartbeat
 from tests.services import valkey
 from tests.workers.test_verdicts import expire
@@ -115,9 +116,10 @@ def work(broker, settings, tmp_path, engine) -> Iterator[Callable[[], subprocess
         "DOVETAIL_BROKER_URL": broker,
     }
 
-    def start(module: str = "hub.settings") -> subprocess.Popen:
+    def start(module: str = "hub.settings", *, errands: bool = False) -> subprocess.Popen:
         command = [sys.executable, "-m", "celery", "-A", "hub.celery", "worker", "-P", "prefork", "-c", "1"]
         command += ["--without-gossip", "--without-mingle", "-n", f"w{len(workers)}@test"]
+        command += ["-P", "threads", "-Q", "errands"] if errands else []
         with (tmp_path / "worker.log").open("ab") as log:
             workers.append(
                 subprocess.Popen(
@@ -129,6 +131,8 @@ def work(broker, settings, tmp_path, engine) -> Iterator[Callable[[], subprocess
                     start_new_session=True,
                 )
             )
+        if errands:
+            return workers[-1]
         mine = WorkerHeartbeat.objects.filter(worker__endswith=f":{workers[-1].pid}")
         until(mine.exists)
         return workers[-1]
@@ -206,6 +210,19 @@ def test_a_worker_whose_nudge_was_lost_looks_by_itself_and_one_nudge_is_enough_f
     until(lambda: all(state(row) == "passed" for row in rows), seconds=20)
     offers = WorkerHeartbeat.objects.get().offers
     assert (offers["slots"], offers["bases"], offers["engines"]) == (1, {base.id: base.sha256}, ["e5"])
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_worker_of_errands_sweeps_takes_no_validation_and_counts_as_none(pushed, base, work, send, broker):
+    lost, other = pushed(), pushed(message="other")
+    assert verdicts.claim(lost.pk, "a worker that died")
+    expire(lost)
+    work(errands=True)
+    send("validate", other.pk)
+    sender = Celery(broker=broker, set_as_current=False)
+    sender.send_task("workers.tasks.sweep", queue="errands")
+    until(lambda: state(lost) == "queued")
+    assert (state(other), WorkerHeartbeat.objects.count()) == ("queued", 0)
 
 
 @pytest.mark.django_db(transaction=True)
