@@ -107,6 +107,12 @@ CACHES = {
     "counters": {"BACKEND": _LOCMEM, "LOCATION": "counters", "OPTIONS": {"MAX_ENTRIES": 50_000}},
 }
 BLOBS = env.text("BLOBS", f"file://{DATA / 'blobs'}")
+ACCEL_REDIRECT = env.text("ACCEL_REDIRECT").rstrip("/")
+if ACCEL_REDIRECT and not (BLOBS.startswith("file://") and ACCEL_REDIRECT.startswith("/")):
+    raise ImproperlyConfigured(
+        "DOVETAIL_ACCEL_REDIRECT is the path of an internal location of nginx, such as /_blobs, that has the folder of "
+        "DOVETAIL_BLOBS; it needs a store of files (file://…), since S3 serves its own."
+    )
 SHELF = Path(env.text("SHELF", str(DATA / "shelf")))
 BROKER_URL = env.text("BROKER_URL", f"redis+socket://{DATA / 'run' / 'broker.sock'}")  # the broker of `make up`
 WEBHOOK_ALLOW = env.words("WEBHOOK_ALLOW")

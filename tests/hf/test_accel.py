@@ -1,0 +1,136 @@
+"""Files sent by a real nginx for the hub: the same bytes and headers as without it, and only to whom the hub says."""
+
+import hashlib
+import os
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx2 as httpx
+import pytest
+
+from tests import live
+from tests.clients import Client
+from tests.live import TOKENS
+from tests.ops.production import nginx_program
+from tests.services import answers, free_ports, own_folder, running
+
+ROOT = Path(__file__).resolve().parents[2]
+REPO = "alice/sent"
+FILE = random.Random(7).randbytes(3 << 20)
+
+
+@dataclass
+class Front:
+    """A hub behind nginx: where nginx listens, and the hub itself."""
+
+    url: str
+    hub: live.Hub
+
+
+@pytest.fixture(scope="module")
+def front() -> Iterator[Front]:
+    program = nginx_program()
+    if program is None:
+        if os.environ.get("CI") == "true":
+            pytest.fail("there is no nginx: run `make services`")
+        pytest.skip("there is no nginx: run `make services`")
+    [port] = free_ports()
+    url = f"http://127.0.0.1:{port}"
+    with (
+        own_folder() as folder,
+        live.hub(folder / "data", ACCEL_REDIRECT="/_blobs", XET_READ="off", TRUSTED_PROXIES="127.0.0.1") as hub,
+    ):
+        for path in (folder, folder / "data"):
+            path.chmod(0o755)  # nginx's own processes run as somebody else
+        own = folder / "nginx"
+        own.mkdir()
+        (own / "nginx.conf").write_text(configuration(folder, port, hub.url))
+        with running(
+            [program, "-c", str(own / "nginx.conf"), "-e", str(own / "error.log")], own, lambda: answers(port)
+        ):
+            client = Client("2.4.0", url, TOKENS["alice"], folder / "home")
+            (folder / "x.bin").write_bytes(FILE)
+            client.hf("upload", REPO, folder / "x.bin", "x.bin")
+            yield Front(url, hub)
+
+
+def configuration(folder: Path, port: int, hub: str) -> str:
+    accel = (ROOT / "deploy/accel.conf").read_text().replace("/data/blobs/", f"{folder}/data/blobs/")
+    temporary = "".join(
+        f"{kind}_temp_path {folder}/nginx/{kind};\n" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    )
+    return f"""
+daemon off;
+pid {folder}/nginx/pid;
+events {{}}
+http {{
+  {temporary} access_log off;
+  server {{
+    listen 127.0.0.1:{port};
+    client_max_body_size 0;
+    {accel}
+    location / {{
+      proxy_pass {hub};
+      proxy_set_header Host $http_host;
+      proxy_set_header X-Forwarded-For $remote_addr;
+      proxy_request_buffering off;
+    }}
+  }}
+}}
+"""
+
+
+def get(front: Front, path: str, who: str = "alice", **headers: str) -> httpx.Response:
+    return httpx.get(front.url + path, headers={"Authorization": f"Bearer {TOKENS[who]}", **headers})
+
+
+def test_nginx_sends_the_bytes_under_the_hubs_headers(front):
+    answer = get(front, f"/{REPO}/resolve/main/x.bin")
+    digest = hashlib.sha256(FILE).hexdigest()
+    assert hashlib.sha256(answer.content).hexdigest() == digest
+    assert answer.headers["ETag"] == answer.headers["X-Linked-Etag"] == f'"{digest}"'
+    assert answer.headers["X-Linked-Size"] == str(len(FILE))
+    assert len(answer.headers["X-Repo-Commit"]) == 40
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    assert "attachment" in answer.headers["Content-Disposition"]
+    direct = httpx.get(
+        f"{front.hub.url}/{REPO}/resolve/main/x.bin", headers={"Authorization": f"Bearer {TOKENS['alice']}"}
+    )
+    assert (direct.content, direct.headers["X-Accel-Redirect"][:8]) == (b"", "/_blobs/"), "the hub itself sent nothing"
+
+
+@pytest.mark.parametrize(
+    ("range", "start", "end"),
+    [("bytes=0-9", 0, 10), ("bytes=1000-", 1000, None), ("bytes=-5", len(FILE) - 5, None)],
+)
+def test_ranges_are_nginxs(front, range: str, start: int, end: int | None):
+    answer = get(front, f"/{REPO}/resolve/main/x.bin", Range=range)
+    assert answer.status_code == 206
+    assert answer.content == FILE[start:end]
+    assert answer.headers["Content-Range"].startswith(f"bytes {start}-")
+
+
+def test_a_range_behind_the_end_and_what_one_has_already(front):
+    assert get(front, f"/{REPO}/resolve/main/x.bin", Range=f"bytes={len(FILE)}-").status_code == 416
+    etag = get(front, f"/{REPO}/resolve/main/x.bin").headers["ETag"]
+    assert get(front, f"/{REPO}/resolve/main/x.bin", **{"If-None-Match": etag}).status_code == 304
+
+
+def test_nobody_asks_nginx_for_a_file_itself(front):
+    digest = hashlib.sha256(FILE).hexdigest()
+    for path in (f"/_blobs/blobs/{digest[:2]}/{digest[2:4]}/{digest}", "/_blobs/", "/_blobs/../db.sqlite3"):
+        assert get(front, path).status_code == 404
+    put = httpx.put(f"{front.url}/api/models/{REPO}/settings", json={"visibility": "private"},
+                    headers={"Authorization": f"Bearer {TOKENS['alice']}"})  # fmt: skip
+    assert put.status_code == 200
+    assert get(front, f"/{REPO}/resolve/main/x.bin", who="carol").status_code == 404
+
+
+def test_the_stock_client_resumes_and_keeps_its_cache(front, tmp_path):
+    client = Client("2.4.0", front.url, TOKENS["alice"], tmp_path / "home")
+    program = "import sys; from huggingface_hub import hf_hub_download as get; print(get(sys.argv[1], 'x.bin'))"
+    first = client.python(program, REPO).strip().splitlines()[-1]
+    assert Path(first).read_bytes() == FILE
+    assert client.python(program, REPO).strip().splitlines()[-1] == first
