@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from dovetail.adapters import config as configs
-from dovetail.adapters.kind import LINEAR, Kind, Place, Shape
+from dovetail.adapters.kind import LINEAR, Kind, Numbers, Place, Shape
 from dovetail.adapters.methods.prompts import PROMPT
 from dovetail.adapters.selection import PatternTable, Selection
 
@@ -49,8 +49,12 @@ def expected(config: configs.Config, kind: Kind, manifest: Manifest, rows: int =
         return found | _prompt(config, kind, manifest)
     found.update(_tokens(config, kind, manifest))
     every = places(config, kind, manifest)
+    alike: dict[int, dict[str, Shape]] = {}  # by the numbers, which places of one size share
     for place in every:
-        for parameter, shape in kind.shapes(place, every).items():
+        key = id(place.numbers)
+        if key not in alike or not kind.is_regular:
+            alike[key] = kind.shapes(place, every)
+        for parameter, shape in alike[key].items():
             found[f"{kind.prefix}{place.path}.{parameter}"] = shape
     return found | dict(kind.shared(kind.numbers(config), every) if kind.shared and every else {})
 
@@ -60,14 +64,18 @@ def places(config: configs.Config, kind: Kind, manifest: Manifest) -> list[Place
     selection, numbers = Selection(config), kind.numbers(config)
     tables = {key: (PatternTable(config.get(key), how), number) for key, (how, number) in kind.tables.items()}
     found = []
+    known: dict[object, Numbers] = {}  # a base has a thousand modules, of a few sizes
     for path, module in manifest.modules.items():
         if module.kind in kind.wraps and _picked(selection, path, module, manifest):
-            said = {number: table.get(path, math.inf) for table, number in tables.values()}
-            own = {number: value for number, value in said.items() if value != math.inf}
-            sides = {"in": module.inputs, "out": module.outputs, "width": manifest.width}
+            own = {number: table.get(path, math.inf) for table, number in tables.values()}
             if kind.asks_feedforward:
                 own["is_feedforward"] = selection.is_feedforward(path)
-            found.append(Place(path, module.kind, {**numbers, **own, **sides}, module.parameters))
+            key = (module.kind, module.inputs, module.outputs, "bias" in module.parameters, *own.values())
+            if key not in known:
+                sides = {"in": module.inputs, "out": module.outputs, "width": manifest.width}
+                said = {number: value for number, value in own.items() if value != math.inf}
+                known[key] = {**numbers, **said, **sides}
+            found.append(Place(path, module.kind, known[key], module.parameters))
     return found[-kind.last(numbers) :] if kind.last else found
 
 

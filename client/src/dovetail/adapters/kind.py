@@ -103,6 +103,11 @@ class Kind:
         return "base_model." if self.is_prompt else "base_model.model."
 
     @property
+    def is_regular(self) -> bool:
+        """Whether places of one size have parameters of one size."""
+        return self.derive is None and "other" not in self.wraps
+
+    @property
     def together(self) -> tuple[tuple[str, ...], ...]:
         return self.groups or (tuple(self.parameters),)
 
