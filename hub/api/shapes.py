@@ -69,7 +69,7 @@ class Search(s.Serializer[Data]):
     rank_min = s.IntegerField(required=False, min_value=0)
     rank_max = s.IntegerField(required=False, min_value=0)
     size_max = s.IntegerField(required=False, min_value=0, help_text="bytes")
-    sort = s.CharField(required=False, help_text="updated, created, downloads, likes")
+    sort = s.CharField(required=False, help_text="updated, created, downloads, likes, trending")
 
 
 class Paging(s.Serializer[Data]):
@@ -300,7 +300,7 @@ class BaseDetail(Base):
     aliases = s.ListField(child=s.CharField(), help_text="other names that mean it here, also of quantised copies")
     duties = Duties(allow_null=True, help_text="null: nobody knows the licence")
     files = s.DictField(child=s.CharField(), help_text="path → sha256")
-    source = s.CharField(allow_null=True)
+    source = s.CharField(allow_null=True)  # type: ignore[assignment]  # a field here, not the serializer's own
     added_at = s.DateTimeField(allow_null=True)
     model_type = s.CharField(allow_null=True)
     tasks = s.ListField(child=s.CharField(), help_text="for which adapters can be fitted to it")

@@ -11,8 +11,8 @@ from registry.policy import Permission
 @require_POST
 def repair(request: HttpRequest, ns: str, name: str, type: str = "model") -> HttpResponse:
     """Open it, or find the one that is open, and show it."""
-    person(request)
     by = caller(request)
-    adapter = moves.find(f"{ns}/{name}", by, Permission.DISCUSS, type=type)
+    adapter = moves.find(f"{ns}/{name}", by, Permission.BROWSE, type=type)
+    person(request)
     made = repairs.propose(adapter, by, request.POST.get("base", "")[:200])
     return HttpResponseRedirect(f"/{adapter.full_name}/discussions/{made.discussion.number}")

@@ -180,7 +180,7 @@ robots.txt                                                   GET anyone
 <ns>                                                         GET anyone
 {of}<ns>/<name>                                              GET adapter:read
 {of}<ns>/<name>/like                                         POST like
-{of}<ns>/<name>/repair                                       POST adapter:discuss
+{of}<ns>/<name>/repair                                       POST like
 {of}<ns>/<name>/ask-access                                   POST like
 {of}<ns>/<name>/access                                       GET owner  POST owner
 {of}<ns>/<name>/discussions                                  GET adapter:browse
@@ -303,6 +303,7 @@ def ask(address: str, method: str, name: str, who: dict | None = None, body: dic
         "delivery": "1",
         "sha256": "0" * 64,
         "file_id": "0" * 64,
+        "base": "tiny/base",
         "prefix": "default",
         "comment": "1",
     }
@@ -388,6 +389,8 @@ def test_who_has_no_name_or_a_lesser_token_says_nothing(world, address, method, 
         "the owner's browser without a CSRF token": {"session": world["alice"]},
     }
     for who, caller in callers.items():
+        if who.startswith("the owner's browser") and address.startswith("api/v1"):
+            continue  # tests/api asks REST with and without CSRF tokens
         answer = ask(address, method, "public", caller, type=type)
         assert answer.status_code in {401, 403}, (who, answer.status_code, answer.content[:200])
     Token.objects.all().delete()
