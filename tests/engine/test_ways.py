@@ -8,7 +8,7 @@ import pytest
 from tests.adapters import SABOTEURS, facts_of, lora, write
 from tests.engine.conftest import Engine, python_of
 from tests.engine.test_honest import FOR_DECODERS, HONEST
-from tests.engine.test_library import KINDS, trained  # noqa: F401 - a fixture among them
+from tests.engine.test_library import KINDS
 from tests.engine.test_library import SABOTEURS as LIBRARY_SABOTEURS
 from tests.engine.test_saboteurs import failures
 
@@ -67,12 +67,12 @@ def test_a_saboteur_gets_the_same_verdict(name, bert, stays, tmp_path):
 
 
 @pytest.mark.parametrize("name", KINDS)
-def test_an_adapter_of_the_library_gets_the_same_verdict(name, bert4, stays, trained):  # noqa: F811
+def test_an_adapter_of_the_library_gets_the_same_verdict(name, bert4, stays, trained):
     assert assert_same(bert4, stays("bert", "e4"), trained / name, {})["state"] == "passed"
 
 
 @pytest.mark.parametrize("name", LIBRARY_SABOTEURS)
-def test_a_saboteur_of_the_library_gets_the_same_verdict(name, bert4, stays, trained, tmp_path):  # noqa: F811
+def test_a_saboteur_of_the_library_gets_the_same_verdict(name, bert4, stays, trained, tmp_path):
     expected, spoil = LIBRARY_SABOTEURS[name]
     shutil.copytree(trained / "seq_bn", tmp_path / "spoilt")
     spoil(tmp_path / "spoilt")

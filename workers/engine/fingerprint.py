@@ -24,7 +24,7 @@ def same(found: torch.Tensor, wanted: torch.Tensor) -> bool:
         return False
     if found.device == wanted.device:
         return torch.equal(found, wanted)
-    return digest(found) == (_known.get(wanted) or digest(wanted))
+    return bool(digest(found) == (_known.get(wanted) or digest(wanted)))
 
 
 def remember(wanted: torch.Tensor, on_device: torch.Tensor) -> None:
