@@ -394,8 +394,8 @@ SABOTEURS: dict[str, tuple[str, Saboteur]] = {
     "a mixture that does not say of what": ("config.fetch", config(peft_type="XLORA")),
     "a variant that is not proven here": ("config.kind", config(use_qalora=True)),
     "a config of the adapters library": ("config.invalid", raw_config(b'{"config": {}, "model_class": "BertModel"}')),
-    "a config of MLX": (
-        "config.kind",
+    "a config of MLX with the tensors of PEFT": (
+        "tensors.pair",
         _all_of(
             raw_config(b'{"fine_tune_type": "lora", "lora_parameters": {"rank": 8}}'),
             lambda files: {**files, "adapters.safetensors": files[WEIGHTS]},

@@ -52,6 +52,7 @@ def compare(bases, folder, name):
 
 def main(bases, folder):
     warnings.simplefilter("ignore")
+    torch.set_num_threads(1)
     names = [name for name in EVERY if (folder / name).exists()]
     print(json.dumps({name: compare(bases, folder, name) for name in names}))
 

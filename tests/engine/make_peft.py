@@ -213,6 +213,7 @@ def build(bases: Path, name: str, folder: Path) -> None:
 
 
 def main(bases: Path, folder: Path, names: list[str]) -> None:
+    torch.set_num_threads(1)
     for name in names or EVERY:
         try:
             build(bases, name, folder)
