@@ -9,7 +9,7 @@ import pytest
 from registry import bases, merges
 from registry.blobs import Keys, store
 from registry.models import Base, Discussion
-from tests.api.conftest import pushed
+from tests.api.conftest import judged, pushed
 from tests.fit.bases import BERT, BERT_CONFIG, LLAMA_8B, bert_lora, decoder_lora, header_of, lora_config
 from tests.fit.conftest import known, measured  # noqa: F401 - fixtures
 
@@ -137,3 +137,21 @@ def test_search_and_facets_take_a_base_by_any_of_its_names(ask, cast, known):  #
     assert sorted(item["id"] for item in said["items"]) == ["alice/one", "alice/two"]
     assert said["facets"]["base"] == [{"value": BERT, "count": 2}]
     assert Base.objects.filter(pk=BERT).exists()
+
+
+def test_a_session_without_a_csrf_token_opens_nothing(ask, lost):
+    assert repair(ask("alice", csrf=True)).status_code == 403
+    assert not Discussion.objects.exists()
+
+
+def test_the_page_offers_the_button_to_who_may_write_and_shows_what_was_opened(ask, cast, lost):
+    check = {"id": "base.local-path", "outcome": "failed", "message": "A path.", "fix": "Name it."}
+    judged(lost.refs.get(name="refs/heads/main").revision, "failed", checks=[check])
+    assert "Open the pull request" not in ask("carol").get("/alice/reviews").content.decode()
+    alice = ask("alice")
+    assert BERT in (page := alice.get("/alice/reviews").content.decode())
+    assert "Open the pull request" in page
+    assert alice.post("/alice/reviews/repair")["Location"] == "/alice/reviews/discussions/1"
+    page = alice.get("/alice/reviews").content.decode()
+    assert "Pull request #1" in page
+    assert "Open the pull request" not in page
