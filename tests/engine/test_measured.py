@@ -183,6 +183,30 @@ def test_one_answer_to_everything_is_told_of(bert, made, tmp_path):
     assert check_of(verdict, "eval.degenerate")["outcome"] == "warned"
 
 
+@pytest.mark.parametrize(
+    ("task", "row"),
+    [
+        ("QUESTION_ANS", {"question": "the film " * 100, "context": "a book", "answers": ["book"]}),
+        ("QUESTION_ANS", {"question": "a", "context": "\u200b", "answers": {"text": ["b"], "answer_start": [0]}}),
+        ("QUESTION_ANS", {"question": "a", "context": "the film", "answers": [1, None]}),
+        ("TOKEN_CLS", {"tokens": ["the", "\u200b", "film"], "labels": [0, 0, 1]}),
+        ("TOKEN_CLS", {"tokens": ["film"] * 300, "labels": ["THING"] * 300}),
+        ("TOKEN_CLS", {"tokens": ["film"], "labels": [7]}),
+        ("TOKEN_CLS", {"tokens": [], "labels": []}),
+        ("CAUSAL_LM", {"text": "\u200b"}),
+        ("CAUSAL_LM", {"text": "film", "expected": {"a": [[1], [2, 3]]}}),
+        ("SEQ_2_SEQ_LM", {"text": "film", "target": "\u200b"}),
+        ("SEQ_CLS", {"text": "film", "label": 0.5}),
+        ("SCORE", {"text": "film", "label": "high"}),
+    ],
+)
+def test_rows_that_no_model_can_take_are_never_our_crash(task, row, engines, spoilt):
+    base, card, *_ = TASKS[task]
+    verdict = engines[base].validate(spoilt(task, lambda rows: [*rows[:7], row]), card)
+    assert verdict["state"] in ("passed", "failed"), failures(verdict)
+    assert set(failures(verdict)) <= {"eval.worse-than-base"}
+
+
 def test_an_adapter_that_can_be_merged_says_the_same_merged(engines, made):
     for task, (base, card, *_) in TASKS.items():
         assert check_of(engines[base].validate(made / task, card), "run.merge")["outcome"] == "passed", task

@@ -192,15 +192,17 @@ class Trial:
 
     @contextmanager
     def merged(self) -> Iterator[Any]:
-        """The model with the adapter added into the weights of its base, which are put back bit for bit afterwards.
+        """The model with the adapter added into copies of its base's weights; afterwards the weights are back.
 
-        Raises `CannotMerge`.
+        The base's own memory is never written. Raises `CannotMerge`.
         """
         layers = [module for module in self.model.modules() if isinstance(module, BaseTunerLayer)]
         if not layers or self.model.active_peft_config.is_prompt_learning:
             raise CannotMerge("it works beside the weights, not on them")
-        kept = {id(p): (p, p.detach().clone()) for layer in layers for p in layer.get_base_layer().parameters()}
+        kept = {id(p): (p, p.data) for layer in layers for p in layer.get_base_layer().parameters()}
         try:
+            for parameter, own in kept.values():
+                parameter.data = own.clone()
             try:
                 self.model.merge_adapter([NAME])
             except (NotImplementedError, ValueError, TypeError, AttributeError, RuntimeError) as problem:
@@ -209,8 +211,8 @@ class Trial:
                 raise CannotMerge("none of its layers can")
             yield self.model
         finally:
-            for parameter, before in kept.values():
-                parameter.data.copy_(before)
+            for parameter, own in kept.values():
+                parameter.data = own
             for layer in layers:
                 layer.merged_adapters.clear()
 

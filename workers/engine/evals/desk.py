@@ -66,9 +66,9 @@ class Desk:
         return next((name for name, at in self.labels.items() if at == number), f"label {number}")
 
     def tokens(self, *texts: Sequence[Any], limit: int | None = None, **options: Any) -> Any:
-        """The tokenizer's own answer; pairs are cut to fit, in the second text when `truncation` says so."""
-        options = {"truncation": True, **options}
-        return self.tokenizer(*texts, padding=True, max_length=limit or self.limit, return_tensors="pt", **options)
+        """The tokenizer's own answer; pairs are cut to fit, the longer text first."""
+        limit = limit or self.limit
+        return self.tokenizer(*texts, padding=True, truncation=True, max_length=limit, return_tensors="pt", **options)
 
     def inputs(self, said: Any) -> dict[str, torch.Tensor]:
         return with_decoder(self.config, {key: said[key] for key in TAKEN if key in said})

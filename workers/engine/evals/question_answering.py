@@ -19,6 +19,7 @@ class QuestionAnswering(Eval):
     """A line is [tokens of the context, 2]: start and end logits. A row's facts say where each token lies."""
 
     task = "QUESTION_ANS"
+    shifts_itself = True
     most = 64
     builtin = builtin.QUESTION_ROWS
 
@@ -32,7 +33,7 @@ class QuestionAnswering(Eval):
         texts = [row["question"] for row in rows], [row["context"] for row in rows]
         if not desk.tokenizer.is_fast:
             return Batch(desk.inputs(desk.tokens(*texts)))
-        said = desk.tokens(*texts, truncation="only_second", return_offsets_mapping=True)
+        said = desk.tokens(*texts, return_offsets_mapping=True)
         inside = torch.tensor([[part == 1 for part in said.sequence_ids(at)] for at in range(len(rows))])
         places = [spans[mask] for spans, mask in zip(said["offset_mapping"], inside, strict=True)]
         return Batch(desk.inputs(said), {"inside": inside}, places)

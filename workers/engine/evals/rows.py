@@ -65,7 +65,7 @@ class Rows:
 def neutral(frozen: Frozen, evaluation: Eval, desk: Desk | None = None) -> Rows:
     desk = desk or Desk.of(frozen)
     if desk.tokenizer is None:
-        batch = any_ids(desk, len(builtin.SENTENCES))
+        batch = _asked(any_ids(desk, len(builtin.SENTENCES)), evaluation)
         return Rows(builtin.NAME, (), [batch], range(len(builtin.SENTENCES)), evaluation, desk)
     return _ready(builtin.NAME, evaluation.builtin, evaluation, desk)
 
@@ -81,7 +81,14 @@ def smoke(folder: Folder, frozen: Frozen, evaluation: Eval, labels: int = 2) -> 
     desk = Desk.of(frozen, numbers, labels)
     if problem := evaluation.problem(found, desk):
         raise RowsError(problem)
-    return _ready("smoke", found[: evaluation.most], evaluation, desk, guessed)
+    ready = _ready("smoke", found[: evaluation.most], evaluation, desk, guessed)
+    if any(not masks.sum(1).all() for batch in ready.batches for masks in _masks(batch)):
+        raise RowsError("a row has nothing in it that the base's tokenizer knows")
+    return ready
+
+
+def _masks(batch: Batch) -> list[torch.Tensor]:
+    return [batch.inputs["attention_mask"], *([batch.facts["mask"]] if "mask" in batch.facts else [])]
 
 
 def desk_of(folder: Folder, frozen: Frozen, labels: int) -> Desk:
@@ -93,8 +100,14 @@ def desk_of(folder: Folder, frozen: Frozen, labels: int) -> Desk:
 def _ready(name: str, rows: Sequence[Row], evaluation: Eval, desk: Desk, guessed: bool = False) -> Rows:
     order = sorted(range(len(rows)), key=lambda at: (evaluation.size(rows[at]), at))
     split = [order[:PROBE], *(order[at : at + BATCH] for at in range(PROBE, len(order), BATCH))]
-    batches = [evaluation.batch(desk, [rows[at] for at in part]) for part in split]
+    batches = [_asked(evaluation.batch(desk, [rows[at] for at in part]), evaluation) for part in split]
     return Rows(name, rows, batches, order, evaluation, desk, guessed)
+
+
+def _asked(batch: Batch, evaluation: Eval) -> Batch:
+    if evaluation.shifts_itself:
+        batch.inputs.pop("decoder_input_ids", None)
+    return batch
 
 
 def doubts(rows: Sequence[Row]) -> str:

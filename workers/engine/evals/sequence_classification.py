@@ -17,6 +17,7 @@ FLAT = 1e-3  # a probability that moves by less over all rows says nothing of th
 
 class SequenceClassification(Eval):
     task = "SEQ_CLS"
+    shifts_itself = True
 
     def is_row(self, row: Row) -> bool:
         pair, label = row.get("text_pair"), row.get("label")
@@ -27,7 +28,10 @@ class SequenceClassification(Eval):
         whole = all(isinstance(row["label"], str) or is_count(row["label"]) for row in rows)
         if desk.count == 1:
             return "" if all(is_real(row["label"]) for row in rows) else "the head has one output: labels are numbers"
-        return "" if whole else f"a label is a fraction, but the head has {desk.count} labels"
+        if not whole:
+            return f"a label is a fraction, but the head has {desk.count} labels"
+        beyond = next((row["label"] for row in rows if desk.number(row["label"]) not in range(desk.count)), None)
+        return "" if beyond is None else f"a row has the label {str(beyond)[:60]!r}, but the head knows {desk.count}"
 
     def read(self, answer: Any, batch: Batch) -> list[Line]:
         return list(answer.logits)

@@ -33,6 +33,7 @@ class Eval:
     task = ""
     most = 256  # rows that are run: a row of text to predict costs more than one of a few labels
     builtin: Sequence[Row] = builtin.TEXT
+    shifts_itself = False  # whether an encoder-decoder makes its decoder's input of the encoder's, as under a head
     measures_neutral = False  # whether rows without labels measure something
 
     def is_row(self, row: Row) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import bisect
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -36,9 +38,21 @@ class TokenClassification(Eval):
         return sum(len(token) + 1 for token in row["tokens"])
 
     def batch(self, desk: Desk, rows: Sequence[Row]) -> Batch:
-        said = desk.tokens([list(row["tokens"]) for row in rows], is_split_into_words=True)
-        places = [_first_pieces(said.word_ids(at)) for at in range(len(rows))] if said.is_fast else None
-        return Batch(desk.inputs(said), {"places": places})
+        """The words joined by spaces: only some tokenizers take words one by one.
+
+        Where a word's first piece looks otherwise after a space, the first word gets one too (GPT-2, RoBERTa).
+        """
+        start = " " if getattr(desk.tokenizer, "add_prefix_space", None) is False else ""
+        texts = [start + " ".join(row["tokens"]) for row in rows]
+        if not desk.tokenizer.is_fast:
+            return Batch(desk.inputs(desk.tokens(texts)))
+        said = desk.tokens(texts, return_offsets_mapping=True)
+        ends = [_ends(row["tokens"], len(start)) for row in rows]
+        found = [
+            _first_pieces(spans.tolist(), words) for spans, words in zip(said["offset_mapping"], ends, strict=True)
+        ]
+        places = [list(pieces.values()) for pieces in found]
+        return Batch(desk.inputs(said), {"places": places}, [list(pieces) for pieces in found])
 
     def read(self, answer: Any, batch: Batch) -> list[Line]:
         """The logits of each word that was not cut off; of every token where the tokenizer does not tell the words."""
@@ -74,44 +88,50 @@ class TokenClassification(Eval):
 
     def shown(self, seen: Seen, at: int) -> tuple[str, str, str, str]:
         row = seen.rows[at]
-        wanted = [seen.desk.number(label) for label in row.get("labels", ())]
-        base, adapter = (_tagged(seen, row, line.argmax(-1).tolist()) for line in (seen.base[at], seen.adapter[at]))
-        return " ".join(row["tokens"]), _tagged(seen, row, wanted) if wanted else "", base, adapter
+        words = [row["tokens"][word] for word in seen.facts[at] or ()]
+        wanted = [seen.desk.number(row["labels"][word]) for word in seen.facts[at] or ()] if "labels" in row else []
+        base, adapter = (_tagged(seen, words, line.argmax(-1).tolist()) for line in (seen.base[at], seen.adapter[at]))
+        return " ".join(row["tokens"]), _tagged(seen, words, wanted) if wanted else "", base, adapter
 
     def agrees(self, seen: Seen, at: int) -> bool | None:
         wanted = seen.rows[at]["expected"]
         if isinstance(wanted, list) and wanted and all(isinstance(label, str) or is_count(label) for label in wanted):
             found = seen.adapter[at].argmax(-1).tolist()
-            return [seen.desk.number(label) for label in wanted][: len(found)] == found
+            words = seen.facts[at] or range(len(found))
+            return [seen.desk.number(wanted[word]) for word in words if word < len(wanted)] == found
         return numbers_agree(wanted, seen.adapter[at])
 
 
-def _first_pieces(words: Sequence[int | None]) -> list[int]:
-    """The place of the first piece of each word."""
-    return [at for at, word in enumerate(words) if word is not None and (at == 0 or words[at - 1] != word)]
+def _ends(words: Sequence[str], start: int) -> list[int]:
+    """Where each word ends in the joined text."""
+    lengths = itertools.accumulate(len(word) + 1 for word in words)
+    return [start + length - 1 for length in lengths]
+
+
+def _first_pieces(spans: Sequence[Sequence[int]], ends: Sequence[int]) -> dict[int, int]:
+    """The place of the first piece of each word; not of words that were cut off or that the tokenizer does not know."""
+    found: dict[int, int] = {}
+    for place, (start, end) in enumerate(spans):
+        word = bisect.bisect_left(ends, end)
+        if end > start and word < len(ends):
+            found.setdefault(word, place)
+    return found
 
 
 def _wanted(seen: Seen) -> list[int]:
-    """The labels of all words that were read: what was cut off is not asked for."""
-    return [
-        seen.desk.number(label)
-        for row, line in zip(seen.rows, seen.adapter, strict=False)
-        for label in row.get("labels", ())[: len(line)]
-    ]
+    """The labels of all words that were read."""
+    rows = [(row["labels"], words) for row, words in zip(seen.rows, seen.facts, strict=True) if "labels" in row]
+    return [seen.desk.number(labels[word]) for labels, words in rows for word in words or ()]
 
 
 def _flat(lines: Sequence[Line]) -> list[int]:
     return [int(label) for line in lines for label in line.argmax(-1)]
 
 
-def _tagged(seen: Seen, row: Row, labels: Sequence[int]) -> str:
+def _tagged(seen: Seen, words: Sequence[str], labels: Sequence[int]) -> str:
     """The words that are something, each with what it is."""
     outside = seen.desk.labels.get(OUTSIDE)
-    tagged = [
-        f"{word}/{seen.desk.name(label)}"
-        for word, label in zip(row["tokens"], labels, strict=False)
-        if label != outside
-    ]
+    tagged = [f"{word}/{seen.desk.name(label)}" for word, label in zip(words, labels, strict=False) if label != outside]
     return " ".join(tagged) or "nothing"
 
 
