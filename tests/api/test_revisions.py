@@ -24,6 +24,7 @@ def test_the_manifest_names_every_byte(ask, adapter):
             "sha256": hashlib.sha256(content).hexdigest(),
             "git_oid": git,
             "lfs": False,
+            "derived_from": None,
         }
     assert found["config"] == CONFIG
     assert found["base"] == {"id": BASE, "revision": None, "sha256": None}
