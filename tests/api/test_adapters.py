@@ -135,4 +135,5 @@ def test_an_unchanged_answer_is_not_sent_again(ask, adapter):
 
 def test_bases_say_who_names_them_and_what_is_on_the_shelf(ask, adapter):
     [base] = ask().get("/api/v1/bases").json()["items"]
-    assert base == {"id": BASE, "adapters": 1, "on_shelf": False, "revision": None, "sha256": None, "size": None}
+    pin = {"revision": None, "sha256": None, "size": None}
+    assert base == {"id": BASE, "adapters": 1, "on_shelf": False, "license": "apache-2.0", **pin}

@@ -71,7 +71,7 @@ def test_every_base_comes_up_once_however_many_there_are(ask, cast):
 def test_the_website_shows_licence_duties_names_and_digests_and_sends_other_names_to_the_one(ask, llama):
     Base.objects.filter(pk=LLAMA).update(files={"config.json": "c" * 64}, has_weights=True)
     page = ask().get(f"/bases/{LLAMA}").content.decode()
-    for expected in ("Llama 3", "a name that begins with", "unsloth/llama-3-8b", "c" * 64):
+    for expected in ("Llama 3", "A name that begins with", "unsloth/llama-3-8b", "c" * 64):
         assert expected in page
     assert ask().get("/bases/unsloth/llama-3-8b-bnb-4bit")["Location"] == f"/bases/{LLAMA}"
     assert "not known" not in ask().get("/bases").content.decode()
