@@ -22,7 +22,13 @@ from registry.refs import MAIN, VERIFIED
 
 MAX_PAGE = 100
 MAX_WISHES = 50  # values of one filter; each tag is a condition of its own, and databases bear only so many
-SORTS = {"updated": "updated_at", "created": "created_at", "downloads": "downloads", "likes": "likes"}
+SORTS = {
+    "updated": "updated_at",
+    "created": "created_at",
+    "downloads": "downloads",
+    "likes": "likes",
+    "trending": "trending",
+}
 FACETS = {"verdict": "state", "base": "base", "kind": "kind", "task": "task", "license": "licence"}
 _SALT = "catalog.cursor."
 
@@ -46,6 +52,8 @@ class Query:
     rank_min: int | None = None
     rank_max: int | None = None
     size_max: int | None = None  # bytes
+    parameters_min: int | None = None
+    parameters_max: int | None = None
     gated: bool | None = None
     type: str = "model"
     sort: str = "updated"
@@ -102,8 +110,20 @@ def matching(by: Caller, query: Query) -> QuerySet[Adapter]:
             rows = rows.filter(_any_tag(alternatives))
     if query.gated is not None:
         rows = rows.exclude(gated="") if query.gated else rows.filter(gated="")
-    bounds = {"rank__gte": query.rank_min, "rank__lte": query.rank_max, "size__lte": query.size_max}
+    bounds = {
+        "rank__gte": query.rank_min,
+        "rank__lte": query.rank_max,
+        "size__lte": query.size_max,
+        "parameters__gte": query.parameters_min,
+        "parameters__lte": query.parameters_max,
+    }
     return rows.filter(**{lookup: bound for lookup, bound in bounds.items() if bound is not None})
+
+
+def children(by: Caller, names: Iterable[str]) -> dict[str, int]:
+    """Return id → how many models the caller may see name it as their base; those that nobody names are left out."""
+    rows = Adapter.objects.filter(listed(by), type=Adapter.Type.MODEL, base__in=set(names)).order_by()
+    return dict(rows.values_list("base").annotate(Count("pk")))
 
 
 def facets(by: Caller, query: Query, most: int = 12) -> dict[str, list[tuple[str, int]]]:

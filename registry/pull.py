@@ -4,8 +4,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from django.conf import settings
-from django.core.cache import caches
-from django.db.models import Exists, F, OuterRef, Q, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from registry import blobs, derived, policy, refs, site
 from registry.blobs import BlobMissing, Keys, Reader
@@ -15,7 +14,6 @@ from registry.models import Adapter, Revision, RevisionFile, Verdict
 from registry.policy import Caller
 
 LOOK_BACK, LOOK_BACK_FILES = 100, 50_000  # revisions, and files of all of them together
-COUNT_AGAIN_SECONDS = 3600
 SHORTEST_OID = 5  # hex digits of an abbreviated commit id; the Hub's clients think the same
 _HEX = frozenset("0123456789abcdef")
 
@@ -156,12 +154,6 @@ def require_shown(revision: Revision, by: Caller) -> None:
     """Raise RevisionNotFound for a quarantined revision, unless the caller may write there or is a moderator."""
     if revision.is_quarantined and not (by.is_staff or policy.may_write(by, revision.adapter)):
         raise refs.missing(revision.oid)
-
-
-def note_download(adapter: Adapter, who: str) -> None:
-    """Count a download, once an hour for each caller (and process): one pull asks for several files, in pieces."""
-    if caches["counters"].add(f"download:{adapter.pk}:{who}", True, COUNT_AGAIN_SECONDS):
-        Adapter.objects.filter(pk=adapter.pk).update(downloads=F("downloads") + 1)
 
 
 def address(entry: Entry) -> str | None:

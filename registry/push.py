@@ -417,6 +417,7 @@ def _show(adapter: Adapter, draft: Draft, at: datetime, state: str) -> None:
         "base": bases.canonical(named[0]) if named else "",
         "task": clean(said.task)[:64],
         "licence": clean(said.card.license)[:64],
+        "parameters": sum(said.parameters.values()),
         "rank": rank if rank is not None and 0 <= rank < 1 << 31 else None,
         "size": sum(entry.size for entry in draft.entries.values()),
         "tags": tags,

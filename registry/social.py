@@ -2,8 +2,9 @@
 
 from django.db import IntegrityError, transaction
 from django.db.models import F, QuerySet
+from django.db.models.functions import Greatest
 
-from registry import policy
+from registry import counting, policy
 from registry.errors import ValueInvalid
 from registry.models import Adapter, Follow, Like, Namespace, User
 from registry.policy import Caller
@@ -78,5 +79,8 @@ def following(user: User) -> QuerySet[Follow]:
 
 
 def _count(adapter: Adapter, change: int) -> None:
-    Adapter.objects.filter(pk=adapter.pk).update(likes=F("likes") + change)
+    trend = change * counting.LIKE * counting.weight()
+    Adapter.objects.filter(pk=adapter.pk).update(
+        likes=F("likes") + change, trending=Greatest(F("trending") + trend, 0.0)
+    )
     adapter.likes += change

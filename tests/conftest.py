@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
-from registry import site
+from registry import counting, site
 from tests import live
 from tests.services import postgres_server, s3_server, valkey_server
 
@@ -35,6 +35,14 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> ByFile:
 def _fresh_site_settings() -> None:
     """Site settings are cached for seconds, a test lasts milliseconds."""
     site.forget()
+
+
+@pytest.fixture(autouse=True)
+def _no_counts_of_other_tests() -> Iterator[None]:
+    """What one test counted must not be written into the next one's rows; here only `flush` writes."""
+    counting.FLUSH_SECONDS = 3600
+    yield
+    counting._waiting.clear()
 
 
 @pytest.fixture(scope="session")

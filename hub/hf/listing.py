@@ -1,5 +1,7 @@
 """What a repository is, alone and in lists."""
 
+import re
+
 from django.core.cache import caches
 from django.http import HttpRequest, HttpResponse
 
@@ -10,7 +12,7 @@ from hub.hf.shapes import JSON
 from registry import catalog, derived, pull, refs, tags
 from registry.errors import ValueInvalid
 from registry.models import Adapter, Ref
-from registry.policy import missing
+from registry.policy import Caller, missing
 
 _OF_MODELS = """
     author baseModels cardData childrenModelCount config createdAt disabled downloads downloadsAllTime evalResults
@@ -36,12 +38,14 @@ SORTS = {
     "created_at": "created",
     "downloads": "downloads",
     "likes": "likes",
-    "trendingScore": "updated",  # nothing trends here: the newest first
-    "trending_score": "updated",
+    "trendingScore": "trending",
+    "trending_score": "trending",
 }
 DETAILS = {"full", "config", "fetch_config", "cardData"}
 _ROW = "author createdAt disabled downloads downloadsAllTime gated lastModified likes private sha tags trendingScore"
 FROM_THE_ROW = frozenset(_ROW.split())  # what a list knows without a look into any file
+_BOUND = re.compile(r"(min|max):(\d{1,9}(?:\.\d{1,9})?)([KMBT]?)", re.IGNORECASE)
+_MANY = {"": 1, "K": 10**3, "M": 10**6, "B": 10**9, "T": 10**12}
 ALIASES = {"adapters": "adapter-transformers"}
 
 
@@ -55,6 +59,7 @@ class Info(Route):
         pull.require_shown(revision, self.caller)
         with_blobs, entries = bodies.truth(request.GET.get("blobs")), pull.entries(revision)
         shown = shapes.info(adapter, revision, entries, derived.entries(entries), with_blobs)
+        _count_children([shown], wanted, self.caller)
         if bodies.truth(request.GET.get("securityStatus")):
             shown["securityRepoStatus"] = {"scansDone": False, "filesWithIssues": []}
         return answer(only(shown, wanted))
@@ -79,8 +84,9 @@ class List(Route):
         limit = bodies.whole_in(request.GET, "limit", most, most)
         cursor = request.GET.get("cursor", "")
         page = catalog.search(self.caller, _query(request, self.type), cursor=cursor, limit=limit)
-        shown = [only(item, wanted) for item in _shown(page.items, is_full)]
-        response = answer(shown)
+        shown = _shown(page.items, is_full)
+        _count_children(shown, wanted, self.caller)
+        response = answer([only(item, wanted) for item in shown])
         if page.next:
             response["Link"] = next_page(request, cursor=page.next, limit=str(limit))
         return response
@@ -110,6 +116,14 @@ def expansions(request: HttpRequest, type: str) -> list[str]:
     return wanted
 
 
+def _count_children(shown: list[JSON], wanted: list[str], by: Caller) -> None:
+    """Add how many models have each of these as their base, where somebody asks for it."""
+    if "childrenModelCount" in wanted:
+        counts = catalog.children(by, (item["id"] for item in shown))
+        for item in shown:
+            item["childrenModelCount"] = counts.get(item["id"], 0)
+
+
 def only(shown: JSON, wanted: list[str]) -> JSON:
     """Return an object with the asked-for fields alone, if any were asked for."""
     if not wanted:
@@ -120,8 +134,12 @@ def only(shown: JSON, wanted: list[str]) -> JSON:
 def _query(request: HttpRequest, type: str) -> catalog.Query:
     many = request.GET.getlist
     wanted = [tag.strip() for value in many("filter") for tag in value.split(",") if tag.strip()]
-    wanted += [*many("pipeline_tag"), *many("library"), *many("language"), *many("apps")]
+    wanted += [*many("pipeline_tag"), *many("library"), *many("language")]
+    fewest, most = _parameters(request.GET.get("num_parameters", ""))
     return catalog.Query(
+        engine=[word.lower() for word in many("apps")],  # what an app means to the Hub, a serving engine means here
+        parameters_min=fewest,
+        parameters_max=most,
         id_words=[word for value in many("search") for word in value.split()],
         author=many("author"),
         all_tags=[ALIASES.get(tag, tag) for tag in wanted],
@@ -130,6 +148,17 @@ def _query(request: HttpRequest, type: str) -> catalog.Query:
         sort=_sort(request.GET.get("sort") or "lastModified"),
         ascending=request.GET.get("direction") == "1",
     )
+
+
+def _parameters(said: str) -> tuple[int | None, int | None]:
+    """Read min:6B,max:128B, either of them. Raises ValueInvalid."""
+    bounds: dict[str, int] = {}
+    for part in filter(None, said.split(",")):
+        found = _BOUND.fullmatch(part.strip())
+        if found is None:
+            raise ValueInvalid(f"Cannot read num_parameters {said[:60]!r}.", fix="Write it as min:6B,max:128B.")
+        bounds[found[1].lower()] = round(float(found[2]) * _MANY[found[3].upper()])
+    return bounds.get("min"), bounds.get("max")
 
 
 def _sort(word: str) -> str:

@@ -4,8 +4,8 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
+from registry import counting, manifest
 from registry import facts as reading
-from registry import manifest
 from registry.derived import DerivedEntry
 from registry.manifest import Entry
 from registry.models import Adapter, Ref, Revision
@@ -106,7 +106,7 @@ def summary(adapter: Adapter) -> JSON:
         "likes": adapter.likes,
         "downloads": adapter.downloads,
         "downloadsAllTime": adapter.downloads,
-        "trendingScore": 0,
+        "trendingScore": counting.score(adapter),
         "tags": adapter.tags,
         **({"pipeline_tag": adapter.task} if adapter.task else {}),
         "createdAt": moment(adapter.created_at),
@@ -128,7 +128,9 @@ def info(
         "usedStorage": sum({entry.sha256: entry.size for entry in entries.values()}.values()),
     }
     if adapter.type == "model":
+        bases = [{"id": base} for base in said.bases]
         shown |= {"spaces": [], "widgetData": []} | _of_a_model(said)
+        shown |= {"baseModels": {"relation": "adapter", "models": bases}} if bases else {}
     return shown
 
 

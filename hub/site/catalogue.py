@@ -23,7 +23,13 @@ FACETS = {
     "engine": "Served by",
 }
 CHIPS = {**FACETS, "author": "Author", "tag": "Tag"}
-SORTS = {"updated": "newest version", "created": "newest adapter", "downloads": "most downloads", "likes": "most likes"}
+SORTS = {
+    "updated": "newest version",
+    "trending": "trending",
+    "created": "newest adapter",
+    "downloads": "most downloads",
+    "likes": "most likes",
+}
 NAMES = {"base": last_part, "kind": kind_name, "task": spaced}
 
 

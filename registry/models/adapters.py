@@ -47,6 +47,7 @@ class Adapter(models.Model):
     task = models.CharField(max_length=64, blank=True)  # pipeline tag, e.g. text-classification
     licence = models.CharField(max_length=64, blank=True)
     rank = models.PositiveIntegerField(null=True, blank=True)
+    parameters = models.BigIntegerField(default=0)  # values in the weights
     size = models.BigIntegerField(default=0)  # bytes of all files of the newest revision of main
     tags = models.JSONField(default=list, blank=True)
     state = models.CharField(max_length=8, blank=True)  # state of main's newest verdict; empty: no verdict
@@ -54,6 +55,7 @@ class Adapter(models.Model):
     search_text = models.TextField(blank=True)  # lower-case words that a search looks in
     downloads = models.PositiveIntegerField(default=0)
     likes = models.PositiveIntegerField(default=0)  # kept by registry/social.py
+    trending = models.FloatField(default=0)  # downloads and likes, the newer the heavier: registry/counting.py
 
     class Meta:
         constraints = [
@@ -65,6 +67,9 @@ class Adapter(models.Model):
             models.Index(fields=["type", "-updated_at", "-id"], name="adapter_by_update"),
             models.Index(fields=["type", "base", "-updated_at", "-id"], name="adapter_by_base"),
             models.Index(fields=["type", "-likes", "-id"], name="adapter_by_likes"),
+            models.Index(fields=["type", "-downloads", "-id"], name="adapter_by_downloads"),
+            models.Index(fields=["type", "-created_at", "-id"], name="adapter_by_creation"),
+            models.Index(fields=["type", "-trending", "-id"], name="adapter_by_trend"),
         ]
 
     def __str__(self) -> str:

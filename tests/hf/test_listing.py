@@ -10,8 +10,9 @@ from django.core.cache import caches
 from django.utils import timezone
 
 from hub.hf.listing import EXPANDABLE
-from registry import catalog, tags
+from registry import catalog, counting, tags
 from registry.models import Adapter
+from tests.adapters import TINY_BERT, lora
 from tests.clients import Client
 from tests.hf.wire import Wire
 from tests.live import TOKENS, Hub
@@ -20,9 +21,18 @@ CARDS = {
     "acme/alpha-lora": {
         "downloads": 3,
         "likes": 1,
+        "trending": 5.5,
+        "parameters": 74_498,
+        "serves": "\nvllm\n",
         "tags": ["peft", "lora", "en", "license:mit", "text-classification"],
     },
-    "acme/beta": {"downloads": 1, "likes": 3, "tags": ["peft", "ia3", "de", "license:mit", "dataset:imdb"]},
+    "acme/beta": {
+        "downloads": 1,
+        "likes": 3,
+        "parameters": 9_000_000,
+        "trending": 7.25,
+        "tags": ["peft", "ia3", "de", "license:mit", "dataset:imdb"],
+    },
     "alice/gamma-lora": {"downloads": 2, "likes": 2, "tags": ["adapter-transformers", "en"], "gated": "auto"},
 }
 
@@ -73,11 +83,47 @@ def ids(wire: Wire, query: str, *, who: str = "nobody", kind: str = "models") ->
         "sort=likes&direction=-1": ["beta", "gamma-lora", "alpha-lora"],
         "sort=likes&direction=1": ["alpha-lora", "gamma-lora", "beta"],
         "sort=createdAt&direction=1": ["alpha-lora", "beta", "gamma-lora"],
-        "sort=trendingScore&limit=1": ["gamma-lora"],
+        "sort=trendingScore": ["beta", "alpha-lora", "gamma-lora"],
+        "num_parameters=min:50K,max:1M": ["alpha-lora"],
+        "num_parameters=min:1.5M": ["beta"],
+        "num_parameters=max:0.1B": ["gamma-lora", "beta", "alpha-lora"],
+        "apps=vllm": ["alpha-lora"],
+        "apps=ollama": [],
     }.items(),
 )
 def test_each_filter_and_sort_finds_what_the_hub_would(wire: Wire, shelf, query: str, found: list[str]):
     assert ids(wire, query) == found
+
+
+def test_a_size_that_cannot_be_read_is_refused(wire: Wire, shelf):
+    answer = wire.get("/api/models?num_parameters=many")
+    assert (answer.status_code, answer.json()["code"]) == (400, "value-invalid")
+
+
+def test_what_is_newer_trends_more_and_a_like_taken_back_trends_no_more(wire: Wire, cast, monkeypatch):
+    old, new = (cast.adapter(f"acme/{name}") for name in ("old", "new"))
+    long_ago = timezone.now() - timedelta(days=21)
+    Adapter.objects.filter(pk=old.pk).update(trending=4 * counting.weight(long_ago))
+    Adapter.objects.filter(pk=new.pk).update(trending=counting.weight())
+    assert ids(wire, "sort=trendingScore") == ["new", "old"]
+    scores = {one["id"]: one["trendingScore"] for one in wire.get("/api/models").json()}
+    assert scores == {"acme/old": pytest.approx(0.5, abs=0.01), "acme/new": pytest.approx(1, abs=0.01)}
+    assert wire.ask("POST", "/api/models/acme/old/like", who="bob").status_code == 200
+    assert ids(wire, "sort=trendingScore") == ["old", "new"]
+    assert wire.ask("DELETE", "/api/models/acme/old/like", who="bob").status_code == 200
+    assert ids(wire, "sort=trendingScore") == ["new", "old"]
+
+
+def test_bases_and_those_who_build_on_a_model_are_named(wire: Wire, cast, shelf):
+    Adapter.objects.filter(name__in=["beta", "covert-lora"]).update(base="acme/alpha-lora")
+    [one] = wire.get("/api/models?search=alpha&expand=childrenModelCount", who="nobody").json()
+    assert one["childrenModelCount"] == 1, "what one may not see is not counted"
+    assert (
+        wire.get("/api/models/acme/alpha-lora?expand=childrenModelCount", who="erin").json()["childrenModelCount"] == 2
+    )
+    wire.push("alice/gamma-lora", lora())
+    shown = wire.get("/api/models/alice/gamma-lora?expand=baseModels").json()
+    assert shown["baseModels"] == {"relation": "adapter", "models": [{"id": TINY_BERT.id}]}
 
 
 def test_private_repositories_are_listed_for_members_only(wire: Wire, shelf):

@@ -8,7 +8,7 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from registry import moderation, refs, site
+from registry import counting, moderation, refs, site
 from registry.blobs import Keys
 from registry.models import Ref, Revision, Verdict
 from tests.cast import Cast
@@ -208,7 +208,10 @@ def test_a_pull_is_counted_once_an_hour_for_each_caller(wire: Wire, head):
         wire.get(f"/{NAME}/resolve/main/w.safetensors", who=who, Range="bytes=0-9")
         wire.get(f"/{NAME}/resolve/main/README.md", who=who)
         wire.ask("HEAD", f"/{NAME}/resolve/main/w.safetensors", who="bob")
-    assert wire.get(f"/api/models/{NAME}").json()["downloads"] == 3
+    assert wire.get(f"/api/models/{NAME}").json()["downloads"] == 0, "never in the path of a request"
+    counting.flush()
+    counted = wire.get(f"/api/models/{NAME}").json()
+    assert (counted["downloads"], counted["trendingScore"]) == (3, pytest.approx(3, abs=0.01))
 
 
 @pytest.mark.parametrize(
@@ -269,7 +272,7 @@ def verdict(wire: Wire, cast: Cast) -> Verdict:
 def test_under_the_verified_policy_strangers_get_what_passed(wire: Wire, cast, verdict, state):
     site.change("pull_policy", "verified", by=None)
     finished = verdict.queued_at if state != "queued" else None
-    Verdict.objects.update(state=state, finished_at=finished)
+    Verdict.objects.update(state=state, finished_at=finished, turn=None)
     path = "/acme/lora/resolve/main/adapter_config.json"
     for who in ("carol", "nobody"):
         answer = wire.get(path, who=who)
@@ -283,7 +286,7 @@ def test_under_the_verified_policy_strangers_get_what_passed(wire: Wire, cast, v
 
 def test_the_refusal_names_the_newest_verified_revision(wire: Wire, verdict):
     Ref.objects.create(adapter=verdict.revision.adapter, name="refs/verified", revision=verdict.revision)
-    Verdict.objects.update(state="passed", finished_at=verdict.queued_at)
+    Verdict.objects.update(state="passed", finished_at=verdict.queued_at, turn=None)
     wire.push("acme/lora", {"adapter_config.json": b'{"peft_type": "IA3"}'})
     site.change("pull_policy", "verified", by=None)
     answer = wire.get("/acme/lora/resolve/main/adapter_config.json", who="carol")
