@@ -71,6 +71,13 @@ def depends_on_engine(report: Report) -> bool:
 
 
 def missing(result: Report) -> list[str]:
-    """Return the engines that could judge as well and have not, wherever they are built."""
-    judged = {item["name"] for item in result.get("engines", [])}
+    """Return the engines that could judge as well and have not, wherever they are built.
+
+    A crash or a limit may be the machine's fault: beside an engine that passes the adapter it is no judgement yet.
+    """
+    judged = {item["name"] for item in result.get("engines", []) if not _may_be_ours(item)}
     return [name for name, runs in ENGINES.items() if result.get("format", "") in runs and name not in judged]
+
+
+def _may_be_ours(row: Report) -> bool:
+    return row.get("state") == "errored" or str(row.get("check")).startswith("limits.")
