@@ -190,6 +190,8 @@ VARIANTS: dict[str, Row] = {
     "prompt-tuning-bert": row("PROMPT_TUNING", "bert", "SEQ_CLS", **PROMPT),
 }  # fmt: skip
 EVERY = {**ADAPTERS, **VARIANTS}
+# PEFT gives a head with labels its prefix by a parameter that transformers 5 no longer shows.
+ON_TRANSFORMERS_4 = ("prefix-tuning-gpt2-labels", "prefix-tuning-llama-labels")
 
 
 def build(bases: Path, name: str, folder: Path) -> None:

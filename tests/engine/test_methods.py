@@ -89,6 +89,15 @@ def test_every_method_passes(engine, made, engines, subtests):
             assert (verdict["state"], verdict["depth"], verdict["kind"]) == ("passed", "run", name)
 
 
+@pytest.mark.parametrize("base", ["gpt2", "llama"])
+def test_a_prefix_before_labels_is_for_transformers_4_and_the_verdict_says_so(base, made, engines):
+    folder = made / f"prefix-tuning-{base}-labels"
+    refused = engines("e5", base).validate(folder)
+    assert failures(refused) == ["load.error"]
+    assert "engine e4" in next(check["fix"] for check in refused["checks"] if check["outcome"] == "failed")
+    assert engines("e4", base).validate(folder)["state"] == "passed"
+
+
 def test_every_variant_has_all_that_its_base_needs_and_nothing_else(made, shapes, subtests):
     for folder in sorted(made.iterdir()):
         with subtests.test(folder.name):
