@@ -9,6 +9,7 @@ import torch
 
 from dovetail.adapters import description
 from dovetail.adapters.findings import Finding, failed, skipped, some, warned
+from dovetail.adapters.layout import EMBEDDINGS
 from dovetail.adapters.library import contents
 from workers.engine.trial import NOISE, CannotMerge, Timed, Trial
 
@@ -104,4 +105,13 @@ def merge(trial: Trial) -> str | Finding:
     said = f"Merged into its base it says something else: outputs differ by {delta:.3g}, of up to {scale:.3g}."
     fix = "Serve it unmerged; or train it in the dtype it is merged in, with a smaller lora_alpha."
     where = {"difference": delta if delta == delta else None, "largest": scale}
+    if _is_tied(trial):
+        return warned(f"{said} The table it adapts is the output layer too, which is not adapted.", fix, **where)
     return Finding("failed" if not delta <= BROKEN * scale else "warned", said, fix, where)
+
+
+def _is_tied(trial: Trial) -> bool:
+    """Whether the adapter acts on embeddings that the base uses as its output layer as well: merging changes both."""
+    kind, tied = trial.folder.kind, bool(getattr(trial.base.config, "tie_word_embeddings", False))
+    tables = (path.rpartition(".")[2] for path in trial.folder.layout.modules) if kind else ()
+    return tied and any(name in EMBEDDINGS for name in tables)

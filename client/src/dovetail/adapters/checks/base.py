@@ -146,6 +146,13 @@ def vocabulary(folder: Folder) -> str | Finding:
             "Save with save_embedding_layers=True, so that the rows of the new tokens are in the file.",
             token=max(added.values()), rows=reach,
         )  # fmt: skip
+    trained = max(_trained_tokens(folder.config), default=-1)
+    if size and trained >= reach:
+        return failed(
+            f"{configs.NAME} trains the token {trained:,}, but the embeddings end at {reach - 1:,}.",
+            "Name the base it was trained on, or save the rows of the new tokens along.",
+            token=trained, rows=reach,
+        )  # fmt: skip
     layout = folder.layout
     if layout.tokens:
         return warned(
@@ -163,6 +170,13 @@ def vocabulary(folder: Folder) -> str | Finding:
         "Save with save_embedding_layers=False unless tokens were added.",
         rows=rows,
     )
+
+
+def _trained_tokens(config: configs.Config) -> list[int]:
+    """The numbers of single tokens that are trained, under either of the two keys and in either form."""
+    said = (config.get(key) for key in ("trainable_token_indices", "token_indices"))
+    lists = [value for one in said for value in (one.values() if isinstance(one, dict) else [one])]
+    return [number for one in lists if isinstance(one, list) for number in one if type(number) is int]
 
 
 def _added_tokens(folder: Folder) -> dict[str, int]:
