@@ -154,6 +154,66 @@ def main(bases: Path, out: Path, wanted: list[str]) -> None:
     sys.exit(1 if broken else 0)
 
 
+# --- what trainers leave beside an adapter ---------------------------------------------------------------------------
+def by_trainer(keep: str) -> Callable[[Any, Path, Any], None]:
+    """Some more steps by the real Trainer, whose checkpoint is pushed as it is, or lies in a folder of its own."""
+
+    def files(model: Any, folder: Path, tokenizer: Any) -> None:
+        texts, labels = sentences()
+        said = tokenizer(texts, padding=True, return_token_type_ids=False)
+        rows = [
+            {
+                "input_ids": said["input_ids"][at],
+                "attention_mask": said["attention_mask"][at],
+                "labels": labels[at].item(),
+            }
+            for at in range(len(texts))
+        ]
+        options = t.TrainingArguments(
+            output_dir=str(folder / "run"), max_steps=2, save_steps=2, report_to=[], use_cpu=True, disable_tqdm=True
+        )
+        trainer = t.Trainer(model=model, args=options, train_dataset=rows, processing_class=tokenizer)
+        trainer.train()
+        trainer.save_model(str(folder))  # as push_to_hub() does: adapter, tokenizer, training_args.bin
+        source, target = folder / "run" / "checkpoint-2", folder / keep
+        shutil.copytree(source, target, dirs_exist_ok=True)
+        shutil.rmtree(folder / "run")
+
+    return files
+
+
+def as_sentence_transformers(model: Any, folder: Path, tokenizer: Any) -> None:
+    """What SentenceTransformer.save_pretrained() writes around an adapter."""
+    modules = [
+        {"idx": 0, "name": "0", "path": "", "type": "sentence_transformers.models.Transformer"},
+        {"idx": 1, "name": "1", "path": "1_Pooling", "type": "sentence_transformers.models.Pooling"},
+    ]
+    tokenizer.save_pretrained(folder)
+    (folder / "modules.json").write_text(json.dumps(modules))
+    (folder / "sentence_bert_config.json").write_text('{"max_seq_length": 128, "do_lower_case": false}')
+    (folder / "config_sentence_transformers.json").write_text('{"__version__": {"sentence_transformers": "5.1.0"}}')
+    (folder / "1_Pooling").mkdir()
+    (folder / "1_Pooling" / "config.json").write_text(
+        '{"word_embedding_dimension": 32, "pooling_mode_mean_tokens": true}'
+    )
+
+
+def with_tokenizer(model: Any, folder: Path, tokenizer: Any) -> None:
+    tokenizer.save_pretrained(folder)
+
+
+def second_adapter(model: Any) -> Any:
+    """Another adapter on the same model: save_pretrained writes each but "default" into a folder of its own."""
+    model.add_adapter(
+        "second", peft.LoraConfig(task_type=model.peft_config["default"].task_type, r=2, target_modules=["q_proj"])
+    )
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if "lora_B.second" in name:
+                parameter.add_(0.1)
+    return model
+
+
 # --- LoRA on encoders ------------------------------------------------------------------------------------------------
 def lora(task: str | None = None, targets: Any = None, **more: Any) -> Callable[[], Any]:
     return lambda: peft.LoraConfig(
@@ -163,6 +223,24 @@ def lora(task: str | None = None, targets: Any = None, **more: Any) -> Callable[
 
 QV = ["query", "value"]
 add("bert-seq-cls", "bert", "SEQ_CLS", lora("SEQ_CLS", QV), "the tutorial", rows=True, steps=40)
+add("bert-trainer", "bert", "SEQ_CLS", lora("SEQ_CLS", QV), "a Trainer's whole output", files=by_trainer("."))
+add(
+    "bert-trainer-folder",
+    "bert",
+    "SEQ_CLS",
+    lora("SEQ_CLS", QV),
+    "with its checkpoint in a folder",
+    files=by_trainer("checkpoint-2"),
+)
+add(
+    "bert-sentence-transformers",
+    "bert",
+    "FEATURE_EXTRACTION",
+    lora("FEATURE_EXTRACTION", QV),
+    files=as_sentence_transformers,
+)
+add("bert-pickled", "bert", "SEQ_CLS", lora("SEQ_CLS", QV), "as old releases saved", save={"safe_serialization": False})
+add("bert-with-tokenizer", "bert", "SEQ_CLS", lora("SEQ_CLS", QV), files=with_tokenizer)
 add("bert-default-targets", "bert", "SEQ_CLS", lora("SEQ_CLS"), "PEFT's own table of targets")
 add(
     "bert-no-task-saved-head",
@@ -252,6 +330,16 @@ add("deberta-defaults", "deberta", "TOKEN_CLS", lora("TOKEN_CLS"))
 UNSLOTH = r"(?:.*?(?:language|text).*?(?:self_attn|attention|attn|mlp|feed_forward|ffn|dense).*?(?:k_proj|v_proj|q_proj).*?)|(?:\bmodel\.layers\.[\d]{1,}\.(?:self_attn|attention|attn|mlp|feed_forward|ffn|dense)\.(?:(?:k_proj|v_proj|q_proj|o_proj|gate_proj|up_proj|down_proj)))"
 SEVEN = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
 add("llama-causal", "llama", "CAUSAL_LM", lora("CAUSAL_LM", ["q_proj", "v_proj"]), steps=20)
+add("llama-two-adapters", "llama", "CAUSAL_LM", lora("CAUSAL_LM", ["q_proj", "v_proj"]), after=second_adapter)
+add(
+    "llama-sft",
+    "llama",
+    "CAUSAL_LM",
+    lora("CAUSAL_LM", ["q_proj", "v_proj"]),
+    "with tokenizer files",
+    files=with_tokenizer,
+)
+add("llama-pickled", "llama", "CAUSAL_LM", lora("CAUSAL_LM", ["q_proj", "v_proj"]), save={"safe_serialization": False})
 add("llama-defaults", "llama", "CAUSAL_LM", lora("CAUSAL_LM"))
 add("llama-seven", "llama", "CAUSAL_LM", lora("CAUSAL_LM", SEVEN))
 add("llama-all-linear", "llama", "CAUSAL_LM", lora("CAUSAL_LM", "all-linear"))
@@ -299,6 +387,7 @@ add(
     "CAUSAL_LM",
     lora("CAUSAL_LM", ["q_proj"], alora_invocation_tokens=[6, 7]),
     "activated LoRA: only after some tokens",
+    expected={"e5": "config.kind", "e4": "config.kind"},
 )
 add("qwen-causal", "qwen", "CAUSAL_LM", lora("CAUSAL_LM", SEVEN), "tied embeddings, biases")
 add("qwen-tied-embeddings", "qwen", "CAUSAL_LM", lora("CAUSAL_LM", ["q_proj"], modules_to_save=["embed_tokens"]))
@@ -517,6 +606,8 @@ add(
     lambda: peft.LoraConfig(
         task_type="CAUSAL_LM", r=4, target_modules=["q_proj"], target_parameters=["experts.gate_up_proj"]
     ),
+    "refused with its reason: single parameters are no modules",
+    expected={"e5": "config.kind", "e4": "config.kind"},
 )
 
 if __name__ == "__main__":

@@ -35,6 +35,7 @@ V06 = (*V03, "auto_mapping", "alpha_pattern", "rank_pattern", "loftq_config", "m
 V010 = (*V06, "use_dora", "use_rslora", "layer_replication")
 V014 = (*V010, "eva_config", "exclude_modules", "lora_bias", "peft_version")
 TOKENIZER = json.dumps({"tokenizer_class": "PreTrainedTokenizerFast", "pad_token": "[PAD]", "chat_template": "{{ x }}"})
+SAID = [f"the {noun} was {word}" for noun in ("film", "book", "dog", "cat") for word in ("good", "bad", "awful")]
 EVIL_YAML = {
     "a tag that would run": "---\nlicense: !!python/object/apply:os.system [id]\n---\n",
     "a bomb of anchors": "---\na: &a [x,x,x]\nb: &b [*a,*a,*a]\nc: [*b,*b,*b]\nbase_model: *a\n---\n",
@@ -126,7 +127,7 @@ ON_BERT: dict[str, Change] = {
     "rows in UTF-16": file("smoke.jsonl", '{"text": "x", "label": 1}\n'.encode("utf-16")),
     "rows with NaN": file("smoke.jsonl", '{"text": "x", "label": NaN}\n'),
     "rows with labels that do not exist": rows(*({"text": "the film was good", "label": 9} for _ in range(9))),
-    "rows with empty texts": rows(*({"text": t, "label": int(t in ("good", "fine"))} for t in ("", "good", "fine", "bad", "poor", "", "awful", "bad"))),
+    "rows with empty texts": rows(*({"text": text, "label": int("good" in text)} for text in (*SAID, "", ""))),
     "an empty smoke.jsonl": file("smoke.jsonl", b""),
     "a plain pickle of numbers nobody loads": file("scores.pkl", pickle.dumps({"f1": 0.9})),
 }  # fmt: skip
