@@ -200,7 +200,9 @@ def test_a_hub_in_the_background_of_a_script_goes_on(prepared: Path, tmp_path: P
     assert_gone(family)
 
 
-@pytest.mark.parametrize(("program", "name"), [("gunicorn", "web"), ("celery", "worker"), ("valkey", "broker")])
+@pytest.mark.parametrize(
+    ("program", "name"), [("gunicorn", "web"), ("prefork", "worker"), ("beat@", "beat"), ("valkey", "broker")]
+)
 def test_a_program_that_dies_stops_the_rest_and_is_named(
     prepared: Path, tmp_path: Path, program: str, name: str
 ) -> None:

@@ -1,4 +1,4 @@
-"""The races again on PostgreSQL, where two transactions really run at once and can wait for each other."""
+"""Races and the order of the queue again on PostgreSQL, where two transactions really run at once and can wait."""
 
 import os
 import subprocess
@@ -9,13 +9,13 @@ import pytest
 
 
 @pytest.mark.postgres
-def test_the_races_end_well_on_postgresql_too(postgres_server):
+def test_races_end_well_and_turns_are_kept_on_postgresql_too(postgres_server):
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("DOVETAIL_", "PYTEST_"))}
-    races = Path(__file__).with_name("test_races.py")
+    again = [Path(__file__).with_name(f"test_{name}.py") for name in ("races", "order")]
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(races)],
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *map(str, again)],
         env=kept | {"DOVETAIL_DATABASE_URL": postgres_server},
-        cwd=races.parents[2],
+        cwd=again[0].parents[2],
         capture_output=True,
         text=True,
     )
