@@ -73,7 +73,7 @@ class SequenceClassification(Eval):
     def shown(self, seen: Seen, at: int) -> tuple[str, str, str, str]:
         row = seen.rows[at]
         text = row["text"] if not row.get("text_pair") else f"{row['text']} | {row['text_pair']}"
-        wanted = row.get("label")
+        wanted: Any = row.get("label")
         named = seen.desk.name(wanted) if is_count(wanted) and seen.desk.count > 1 and seen.desk.labels else wanted
         return text, "" if named is None else str(named), _said(seen, seen.base[at]), _said(seen, seen.adapter[at])
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 
@@ -12,7 +12,7 @@ from workers.engine.evals import builtin
 from workers.engine.evals.desk import Batch, Desk, Row
 from workers.engine.evals.measures import Metric
 
-Line = torch.Tensor  # what a model says of one row
+Line: TypeAlias = torch.Tensor  # what a model says of one row
 
 
 @dataclass(frozen=True, slots=True)

@@ -98,7 +98,7 @@ class TokenClassification(Eval):
         if isinstance(wanted, list) and wanted and all(isinstance(label, str) or is_count(label) for label in wanted):
             found = seen.adapter[at].argmax(-1).tolist()
             words = seen.facts[at] or range(len(found))
-            return [seen.desk.number(wanted[word]) for word in words if word < len(wanted)] == found
+            return bool([seen.desk.number(wanted[word]) for word in words if word < len(wanted)] == found)
         return numbers_agree(wanted, seen.adapter[at])
 
 
