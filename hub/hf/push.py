@@ -88,7 +88,8 @@ class Commit(Route):
 
 def longest_line() -> int:
     """Return how long a line of a commit may be, in bytes: one inline file in base64, and its path."""
-    return settings.MAX_INLINE_BYTES * 4 // 3 + (64 << 10)
+    inline: int = settings.MAX_INLINE_BYTES
+    return inline * 4 // 3 + (64 << 10)
 
 
 def _landed(ref: Ref, page: str, proposed: bool) -> dict[str, Any]:
