@@ -51,7 +51,10 @@ def expected(model: Any, folder: Library, called: str = NAME) -> dict[str, Shape
     for names, shape in groups:
         given = [there[name] for name in names if name in there]
         found.update(dict.fromkeys(given or [_shown(names[-1], folder, called)], shape))
-    return found
+    # An output layer that is the base's own table need not be in the file, but the library saves it: whether it holds
+    # what the base holds, the base tells afterwards.
+    own = {name: tensor for name, tensor in model.state_dict().items() if f".{called}." in name}
+    return found | {name: tuple(own[inner].shape) for inner, name in there.items() if inner in own}
 
 
 def write(model: Any, folder: Library, work: Path, called: str = NAME) -> Path:
