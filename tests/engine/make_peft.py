@@ -131,6 +131,7 @@ VARIANTS: dict[str, Row] = {
     "lokr-whole": row("LOKR", r=64, alpha=2),
     "oft-by-rank": row("OFT", r=4, oft_block_size=0),
     "oft-shared": row("OFT", oft_block_size=7, block_share=True, coft=True, use_cayley_neumann=False),
+    "oft-embedding": row("OFT", oft_block_size=8, target_modules=["embed_tokens", "q_proj"]),
     "boft-by-number": row("BOFT", boft_block_num=8, boft_block_size=0),
     "boft-bert-biases": row("BOFT", "bert", "SEQ_CLS", target_modules=["query"], bias="boft_only"),
     "ia3-bert": row("IA3", "bert", "SEQ_CLS", target_modules=["key", "value", "output.dense"],

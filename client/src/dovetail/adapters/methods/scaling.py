@@ -26,7 +26,8 @@ def _adjusted(size: int, wanted: int) -> int:
 
 
 def _oft(place: Place, _: Places) -> Numbers:
-    inputs, blocks, size = place.numbers["in"], place.numbers["r"], place.numbers["oft_block_size"]
+    inputs = place.numbers["out" if place.kind == "embedding" else "in"]
+    blocks, size = place.numbers["r"], place.numbers["oft_block_size"]
     if blocks == 0 and size > 0:
         size = _adjusted(inputs, size)
         blocks = inputs // size
@@ -43,12 +44,14 @@ OFT = Kind(
     keys={"r": is_whole, "oft_block_size": whole(0, 2**20), "fan_in_fan_out": is_flag, "coft": is_flag,
           "eps": is_number, "block_share": is_flag, "use_cayley_neumann": is_flag,
           "num_cayley_neumann_terms": whole(1, 64), "bias": is_bias, **PLACING},
-    parameters={"oft_R.weight": "blocks elements"},
+    parameters={"oft_R.weight": "blocks elements", "oft_embedding_R.weight": "blocks elements"},
     defaults={"r": 0, "oft_block_size": 32},
     ignored=frozenset({"module_dropout", "init_weights"}),
+    choose=lambda place: ["oft_embedding_R.weight" if place.kind == "embedding" else "oft_R.weight"],
     derive=_oft,
-    effect=("oft_R.weight",),
-    sized=("linear",),
+    groups=(("oft_R.weight",),),
+    effect=("oft_R.weight", "oft_embedding_R.weight"),
+    sized=("linear", "embedding"),
     ranked="",
 )  # fmt: skip
 
