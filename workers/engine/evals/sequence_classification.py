@@ -53,8 +53,8 @@ class SequenceClassification(Eval):
         ]  # fmt: skip
 
     def degenerate(self, seen: Seen) -> str:
-        if len(seen.rows) < 3:
-            return ""
+        if len(seen.rows) < 3 or not any("label" in row for row in seen.rows):
+            return ""  # of sentences that are not for it, it may well say one thing
         shares = torch.stack(list(seen.adapter)).float()
         shares = shares.softmax(-1) if seen.desk.count > 1 else shares
         if shares.std(0).max() < FLAT:
