@@ -32,7 +32,8 @@ def test_a_push_that_waits_shows_every_check_and_ends_with_the_joint(dovetail, w
     for check in ("file.header", "tensors.not-finite", "fit.shape", "run.no-effect", "eval.worse-than-base"):
         assert check in done.stdout
     assert "▜███████▛" in done.stdout
-    assert "passed, " in done.stdout.splitlines()[-2]
+    assert "  adapter positive" in done.stdout  # what it says of a row, beside what the base says
+    assert "passed, " in done.stdout.splitlines()[-3]  # then accuracy and macro-F1
     assert dovetail("pull", "alice/proven@verified", "--quiet", hub=working_hub).stdout == "proven\n"
 
 

@@ -100,6 +100,7 @@ class Printer:
     def conclusion(self, verdict: Verdict) -> None:
         """Print the joint, the state in words, and what the numbers of the evaluation are."""
         self.serving(verdict.document.get("serving") or ())
+        self.samples(verdict.document.get("samples") or ())
         self.out.print()
         self.out.print(joint.draw(verdict, blocks=self.blocks))
         self.out.print()
@@ -110,7 +111,6 @@ class Printer:
             self.out.print(Text(safe(verdict.reason)))
         for score in verdict.document.get("evals") or ():
             self.out.print(Text(safe(_score(score))))
-        self.samples(verdict.document.get("samples") or ())
 
     def samples(self, found: Iterable[Mapping[str, Any]]) -> None:
         """Print a few rows with what the base and what the adapter says of them."""
