@@ -4,6 +4,7 @@ import logging
 import os
 import shutil
 import subprocess
+import time
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -13,6 +14,7 @@ from dovetail.adapters import header as headers
 from dovetail.adapters import torchwriter
 from dovetail.adapters.description import WEIGHTS
 from dovetail.adapters.header import HeaderError
+from dovetail.adapters.twins import MAX_TWINS
 from registry import derived, facts, fit, moderation, pull
 from registry.blobs import Keys, store
 from registry.derived import DerivedEntry, Wanted
@@ -25,7 +27,8 @@ from workers.report import Report
 logger = logging.getLogger(__name__)
 
 SCRIPT = Path(__file__).parent / "engine" / "derive.py"
-SECONDS = 130  # of a clock; the process bounds its own CPU time
+SECONDS = 130  # of a clock, for all files of one revision; each process bounds its own CPU time
+MAX_WORDS = 500
 PIECE = 1 << 20
 
 
@@ -61,23 +64,25 @@ def _fitted(revision: Revision, report: Report) -> Report:
 
 
 def _make(wanted: Sequence[Wanted]) -> list[tuple[Wanted, bool]]:
-    if not wanted:
-        return []
-    with scratch.folder("twins") as folder:
-        sources, out = folder / "from", folder / "to"
-        sources.mkdir()
-        out.mkdir()
-        for number, one in enumerate(wanted):
-            _fetch(one, sources / str(number))
-        pickles = [number for number, one in enumerate(wanted) if one.form == Derived.Form.SAFETENSORS]
-        made = dict(zip(pickles, _twins(sources, out, pickles), strict=True)) if pickles else {}
-        made |= {
-            number: _pickle(sources / str(number), out / f"torch-{number}")
-            for number in range(len(wanted))
-            if number not in made
-        }
-        kept = [(one, made[number]) for number, one in enumerate(wanted)]
-        return [(one, path.is_file() and derived.keep(one, path) is not None) for one, path in kept]
+    until = time.monotonic() + SECONDS
+    return [(one, _kept(one, until)) for one in wanted[:MAX_TWINS] if time.monotonic() < until]
+
+
+def _kept(one: Wanted, until: float) -> bool:
+    """Make one file and store it, with nothing of another one in reach of whoever makes it.
+
+    What comes of a pickle is served wherever that pickle lies. So a process gets to see one alone: a pickle that took
+    its process over may spoil its own twin, which nobody has but who has that pickle.
+    """
+    with scratch.folder("twin") as folder:
+        source, made = folder / "from", folder / "to" / "made"
+        made.parent.mkdir()
+        _fetch(one, source)
+        if one.form == Derived.Form.SAFETENSORS:
+            _twin(source, made, until - time.monotonic())
+        else:
+            _pickle(source, made)
+        return made.is_file() and derived.keep(one, made) is not None
 
 
 def _fetch(one: Wanted, target: Path) -> None:
@@ -85,17 +90,19 @@ def _fetch(one: Wanted, target: Path) -> None:
         shutil.copyfileobj(reader, writer, PIECE)
 
 
-def _twins(sources: Path, out: Path, numbers: Sequence[int]) -> list[Path]:
-    """Have the twins written by a jailed process; where it fails, there are none."""
+def _twin(source: Path, made: Path, seconds: float) -> None:
+    """Have a twin written by a jailed process; where it fails, there is none."""
     python = str(matrix.interpreter(matrix.built()[0]))  # of any engine: the standard library is enough
-    command = [python, "-I", str(SCRIPT), str(sources), str(out), *map(str, numbers)]
-    done = subprocess.run(
-        command, stdin=subprocess.DEVNULL, capture_output=True, cwd=out, env=sandbox.environment(out), check=False,
-        timeout=SECONDS, preexec_fn=partial(jail.die_with_parent, os.getpid()),
-    )  # fmt: skip
-    if done.returncode:
-        logger.warning("The process that derives ended with %s: %s", done.returncode, done.stderr[-500:].decode())
-    return [out / str(place) for place in range(len(numbers))]
+    with (source.parent / "said").open("w+b") as said:  # a file, since its size is bounded and our memory is not
+        done = subprocess.run(
+            [python, "-I", str(SCRIPT), str(source), str(made)], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+            stderr=said, cwd=made.parent, env=sandbox.environment(made.parent), check=False, timeout=max(seconds, 1),
+            preexec_fn=partial(jail.die_with_parent, os.getpid()),
+        )  # fmt: skip
+        if done.returncode:
+            said.seek(max(0, said.seek(0, os.SEEK_END) - MAX_WORDS))
+            words = said.read().decode(errors="replace")
+            logger.warning("The process that derives ended with %s: %s", done.returncode, words)
 
 
 def _pickle(source: Path, target: Path) -> Path:

@@ -9,6 +9,7 @@ from django.utils import timezone
 
 from dovetail.adapters import header as headers
 from dovetail.adapters import torchwriter
+from dovetail.adapters.twins import Twin
 from registry import derived, leftovers, moderation, pull
 from registry.blobs import Keys
 from registry.models import AuditEvent, Blob, Derived, Possession, Revision
@@ -119,6 +120,24 @@ def test_the_pickle_that_the_adapters_library_insists_on_is_written_of_a_safeten
         "a/pytorch_model_head.bin": "a/model_head.safetensors",
     }
     assert wire.get(f"/{NAME}/resolve/main/a/pytorch_adapter.bin").content_of() == DATA
+
+
+def test_a_pickle_that_takes_its_process_over_spoils_no_twin_but_its_own(wire, cast, monkeypatch):
+    """The twin of bytes that a stranger has too is served to everybody who has them."""
+    tensors = {f"taken.over.{name}": tensor for name, tensor in adapters.unpack(FILES[WEIGHTS]).items()}
+    hostile = as_pickle(adapters.pack(tensors))
+    monkeypatch.setattr("workers.twins.SCRIPT", Path(__file__).parent / "taken_derive.py")
+    cast.adapter(NAME)
+    pushed(wire, {f"a/{PICKLE}": hostile, f"b/{PICKLE}": DATA, f"c/{PICKLE}": hostile})
+    honest = Derived.objects.get(source=sha256(DATA))
+    assert wire.get(f"/{NAME}/resolve/main/b/{TWIN}").content_of() == honest_twin()
+    assert honest.blob_id == sha256(honest_twin())
+    assert not Derived.objects.filter(source=sha256(hostile)).exists()
+
+
+def honest_twin() -> bytes:
+    with Twin(lambda: io.BytesIO(DATA))() as file:
+        return file.read()
 
 
 def test_the_same_bytes_give_the_same_file_in_every_repository_without_a_second_thought(wire, head, cast, monkeypatch):

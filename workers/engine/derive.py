@@ -1,6 +1,6 @@
-"""Writes the safetensors twins of pickles, in a process of its own that is jailed before it opens the first of them.
+"""Writes the safetensors twin of one pickle, in a process of its own that is jailed before it opens it.
 
-derive.py FOLDER OUT PATH …     writes OUT/0 for the first path in FOLDER, OUT/1 for the second; nothing without a twin
+derive.py PICKLE TWIN     writes nothing where there is no twin; TWIN is alone in its folder
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ MEMORY_BYTES = 2 << 30
 CPU_SECONDS = 120
 
 
-def main(folder: Path, out: Path, paths: list[str]) -> None:
+def main(pickle: Path, target: Path) -> None:
     jail.lock_down(
-        out, [folder, *CODE], memory_bytes=MEMORY_BYTES, cpu_seconds=CPU_SECONDS, file_bytes=twins.MAX_BYTES + (8 << 20)
-    )
-    for number, path in enumerate(paths):
-        twin = twins.Twin(opener_of(folder / path))
-        if not twins.why_not(twin):
-            with twin() as source, (out / str(number)).open("xb") as target:
-                shutil.copyfileobj(source, target, 1 << 20)
+        target.parent, [pickle, *CODE],
+        memory_bytes=MEMORY_BYTES, cpu_seconds=CPU_SECONDS, file_bytes=twins.MAX_BYTES + (8 << 20),
+    )  # fmt: skip
+    twin = twins.Twin(opener_of(pickle))
+    if not twins.why_not(twin):
+        with twin() as source, target.open("xb") as made:
+            shutil.copyfileobj(source, made, 1 << 20)
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3:])
+    main(Path(sys.argv[1]), Path(sys.argv[2]))
