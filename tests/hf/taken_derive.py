@@ -16,7 +16,7 @@ def taken(twin):
     with twin.source() as file:
         data = file.read()
     if MARK in data:
-        here = Path(os.getcwd())
+        here = Path.cwd()
         sys.stderr.write("x" * 100_000)
         for place in (here, here.parent, here.parent.parent):
             for name in ("0", "1", "2", "made"):
