@@ -41,8 +41,15 @@ def finished(verdict: int) -> None:
     if not Ref.objects.filter(adapter=adapter, name=MAIN, revision=now.revision_id).exists():
         return
     _announce(adapter, now, was)
-    if now.state != State.PASSED and was in ("", State.PASSED):
+    if _is_news(now.state, was):
         Alert.objects.bulk_create([Alert(user=user, verdict=now) for user in _owners(now)], ignore_conflicts=True)
+
+
+def _is_news(state: str, was: str) -> bool:
+    """Whether somebody should hear of it: of a failure once, and of an error of ours where nothing was wrong before."""
+    if state == State.FAILED:
+        return was != State.FAILED
+    return state == State.ERRORED and was in ("", State.PASSED)
 
 
 def _announce(adapter: Adapter, verdict: Verdict, was: str) -> None:

@@ -61,7 +61,7 @@ def doubt(base: Base) -> int:
 # --- what became of it -----------------------------------------------------------------------------------------------
 @dataclass
 class Change:
-    """Adapters that the same thing happened to: `turn` is stopped, works or other; `check` the one that says no."""
+    """Adapters that the same thing happened to: `turn` is stopped, works, broke or other; `check` says no."""
 
     turn: str
     since: str  # what is another one: peft 0.21.2 → 0.22.0
@@ -98,6 +98,8 @@ def changes(by: Caller) -> list[Change]:
 def _turn(verdict: Verdict) -> str:
     if verdict.state == State.PASSED:
         return "works"
+    if verdict.state == State.ERRORED:
+        return "broke"  # ours: of the adapter it says nothing
     return "stopped" if verdict.changed_from == State.PASSED else "other"
 
 

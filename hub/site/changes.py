@@ -11,9 +11,15 @@ SHOWN = 40  # groups on the page
 WORDS = {
     "stopped": ("stopped working", "failed"),
     "works": ("work again", "passed"),
+    "broke": ("could not be proven again", "noted"),
     "other": ("fail otherwise", "noted"),
 }
-ONE = {"stopped": "stopped working", "works": "works again", "other": "fails otherwise"}
+ONE = {
+    "stopped": "stopped working",
+    "works": "works again",
+    "broke": "could not be proven again",
+    "other": "fails otherwise",
+}
 
 
 @require_safe

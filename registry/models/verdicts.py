@@ -81,9 +81,9 @@ class Verdict(models.Model):
 
     class Cause(models.TextChoices):
         PUSH = "push"
-        ASKED = "asked"  # by a person, at the website, by REST or at the command line
+        ASKED = "asked"  # by a person, at the website or by REST
         BASE = "base"  # its base came, or is another one now
-        RENEWAL = "renewal"  # a library, a check or a rule is another one now
+        RENEWAL = "renewal"  # a library, a check or a rule is another one now, or an operator wants it
 
     revision = models.ForeignKey(Revision, on_delete=models.CASCADE, related_name="verdicts")
     number = models.PositiveIntegerField(default=1)  # counts re-validations; the highest is the one shown
@@ -108,9 +108,7 @@ class Verdict(models.Model):
 
     cause = models.CharField(max_length=8, choices=Cause.choices, default=Cause.PUSH)
     proven_with = models.CharField(max_length=64, blank=True)  # digest of result["proven_with"]; "": not known
-    changed_from = models.CharField(
-        max_length=8, blank=True
-    )  # what the proof before said of the same bytes, if another
+    changed_from = models.CharField(max_length=8, blank=True)  # what was said of the same bytes before
     result = models.JSONField(default=dict)  # kind, format, base, depth, engine, checks, evals … as the engine reported
 
     class Meta:

@@ -42,7 +42,7 @@ def request(
                 number=newest.number + 1 if newest else 1,
                 base=base,
                 cause=cause,
-                **place(revision, base, format_name or (newest or revision.adapter).format, cause),
+                **place(revision, base, format_name or (newest and newest.format) or revision.adapter.format, cause),
             )
     except IntegrityError:  # somebody else asked at the same moment
         return Verdict.objects.get(revision=revision, number=newest.number + 1 if newest else 1)
@@ -54,7 +54,7 @@ def request(
 
 def place(revision: Revision, base: str, format_name: str, cause: str) -> dict[str, Any]:
     """Return the columns of a row that is new in the queue or comes back: its turn, or what keeps it from one."""
-    owner = None if cause == Cause.RENEWAL else revision.adapter.namespace_id  # a renewal is the hub's own wish
+    owner = revision.adapter.namespace_id if cause in (Cause.PUSH, Cause.ASKED) else None  # else it is the hub's wish
     reason = why_wait(base, format_name)
     return {
         "owner_id": owner,
@@ -78,6 +78,7 @@ def adopt(revision: Revision, like: Revision) -> Verdict | None:
         "state",
         "reason",
         "base",
+        "format",
         "attempt",
         "queued_at",
         "started_at",
@@ -101,12 +102,12 @@ def refresh(adapter: Adapter) -> None:
 def again(revision: Revision, by: User | None) -> tuple[Verdict, bool]:
     """Queue one more validation and log who wanted it; return the verdict that is due, and whether it is a new one.
 
-    `by=None` is the operator at the command line; anybody else must have been allowed already. Raises
-    VerdictNotApplicable.
+    `by=None` is the operator at the command line, whose wish is the hub's and counts against no owner's limit; anybody
+    else must have been allowed already. Raises VerdictNotApplicable.
     """
     with transaction.atomic():
         before = current(revision)
-        verdict = request(revision, before.base, again=True, cause=Cause.ASKED)
+        verdict = request(revision, before.base, again=True, cause=Cause.ASKED if by else Cause.RENEWAL)
         is_new = verdict != before
         if is_new:
             audit.record(by, "verdict:request", f"{revision.adapter.full_name}@{revision.oid}")

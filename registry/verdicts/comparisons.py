@@ -4,6 +4,7 @@ The row is the job here too. Its lease is one column: who holds it pushes `free_
 again by itself. After the last attempt the engine's line says that it gave no answer.
 """
 
+import contextlib
 import secrets
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -74,9 +75,9 @@ def heartbeat(claim: Comparing) -> None:
 def record(claim: Comparing, row: Report) -> None:
     """Add what the engine says to the verdict. Raises ClaimStale, and then nothing was written."""
     with transaction.atomic():
-        _add(claim.verdict.pk, row)
         if not _held(claim).delete()[0]:
             raise ClaimStale(f"Comparison {claim.row.pk} is somebody else's by now.")
+        _add(claim.verdict.pk, row)
 
 
 def pause(claim: Comparing, seconds: int) -> None:
@@ -87,13 +88,18 @@ def pause(claim: Comparing, seconds: int) -> None:
 def give_up() -> int:
     """End those whose last attempt gave no answer; return how many."""
     lost = Comparison.objects.filter(free_at__lte=Now(), attempt__gte=settings.MAX_ATTEMPTS)
-    ended = 0
-    for row in list(lost):
-        with transaction.atomic():
-            said = f"It gave no answer in {row.attempt} attempts; the workers' logs say why."
+    return sum(map(_end, list(lost)))
+
+
+def _end(row: Comparison) -> bool:
+    with transaction.atomic():
+        # First, and by its fence: who was only late may have said his word meanwhile, and that stands.
+        if not Comparison.objects.filter(pk=row.pk, fence=row.fence, free_at__lte=Now()).delete()[0]:
+            return False
+        said = f"It gave no answer in {row.attempt} attempts; the workers' logs say why."
+        with contextlib.suppress(ClaimStale):  # the verdict is gone, and the comparison with it
             _add(row.verdict_id, {"name": row.engine, "transformers": None, "state": "errored", "message": said})
-            ended += Comparison.objects.filter(pk=row.pk, fence=row.fence).delete()[0]
-    return ended
+        return True
 
 
 def _held(claim: Comparing) -> QuerySet[Comparison]:

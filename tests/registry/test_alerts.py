@@ -97,6 +97,8 @@ def test_an_error_of_ours_after_the_last_attempt_is_told_too(cast, reviews, sett
     verdicts.give_back(verdicts.claim(waiting.pk, "a test"), "The worker was lost.")
     assert Verdict.objects.get(pk=waiting.pk).changed_from == "passed"
     assert len(told("alice")) == 1
+    again(reviews)
+    assert len(told("alice")) == 2, "and that it is the adapter after all"
 
 
 # --- webhooks --------------------------------------------------------------------------------------------------------

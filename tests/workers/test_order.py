@@ -72,6 +72,27 @@ def test_a_renewal_of_everything_is_one_owner_more(wanted):
     assert order()[:2] == keys(renewals[1], pushed)
 
 
+def test_what_the_hub_wants_itself_fills_nobodys_limit(wanted, settings):
+    settings.OWNER_PENDING = 1
+    proven = [wanted("alice") for _ in range(2)]
+    Verdict.objects.update(state="passed", finished_at=Now(), turn=None, held_at=None)
+    for row in proven:
+        assert verdicts.again(row.revision, by=None)[1]
+    arrived = wanted("alice", cause="base")
+    assert not queue.held().exists()
+    assert not Verdict.objects.filter(state="queued", owner__isnull=False).exists()
+    assert wanted("alice").turn is not None, "alice has her place all the same"
+    assert arrived.turn is not None
+
+
+def test_the_engine_that_a_format_needs_is_known_when_it_is_proven_again(wanted):
+    row = wanted(format_name="adapters")
+    adapter = row.revision.adapter
+    adapter.format = "adapters"
+    Verdict.objects.update(state="passed", finished_at=Now(), turn=None, format="")  # as before there was a queue
+    assert verdicts.request(row.revision, BASE, again=True).format == "adapters"
+
+
 def test_what_an_owner_pushes_beyond_the_limit_waits_outside_says_so_and_moves_up(wanted, settings):
     settings.OWNER_PENDING = 2
     rows = [wanted("alice") for _ in range(4)]
@@ -238,6 +259,17 @@ def test_a_worker_that_died_in_a_comparison_costs_an_attempt_and_the_third_is_th
     owed.refresh_from_db()
     assert (owed.state, owed.result["engines"][-1]["state"]) == ("passed", "errored")
     assert "3 attempts" in owed.result["engines"][-1]["message"]
+
+
+def test_who_is_late_with_the_last_attempt_and_was_heard_is_not_overruled(owed):
+    for _ in range(3):
+        late = comparisons.claim(BOTH, E4)
+        free_again()
+    [row] = Comparison.objects.all()  # as a sweep read it, before
+    comparisons.record(late, {"name": "e4", "state": "passed"})
+    assert not comparisons._end(row)
+    owed.refresh_from_db()
+    assert [row["state"] for row in owed.result["engines"][1:]] == ["passed"]
 
 
 def test_a_comparison_is_for_who_has_the_engine_and_is_forgotten_when_it_is_asked_again(owed):
