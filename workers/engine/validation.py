@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dovetail.adapters import families
 from workers.engine import child, rooms, selftest, stage
 from workers.engine.job import CRASHED, Job
 from workers.engine.stage import Ending, Frame, Walls
@@ -32,6 +33,7 @@ RUN_IDS = (
     "load.error", "run.not-finite", "run.no-effect", "run.not-deterministic", "run.cost", "load.changed-base",
     "eval.worse-than-base", "eval.claim", "eval.rows", "eval.expected", "eval.neutral", "eval.degenerate", "run.merge",
 )  # fmt: skip
+ROWS = "eval.rows"  # said where there is something to say of them, before anything is asked
 MAX_EVALS = 10
 MAX_SAMPLES = 4
 MAX_SERVING = 40
@@ -55,7 +57,7 @@ class Validation:
     serving: list[Frame] = field(default_factory=list)
     shown: Frame = field(default_factory=dict)  # what the run cost, with what it was measured, and a few answers
     depth: str = "static"
-    heard_out: bool = False  # whether the stage came to its end: an honest child says so last
+    heard: list[str] = field(default_factory=list)  # the checks that this stage told of, and its last word
     began: float = field(default_factory=time.monotonic)
 
     def run(self) -> Frame:
@@ -73,7 +75,8 @@ class Validation:
 
     def _run(self) -> Frame:
         job, frozen = self.job, self.frozen
-        self._hear(self._fork(None, 1 << 16, lambda say: child.static(job, frozen, say), (*child.STATIC_IDS, *ALWAYS)))
+        said = self._fork(None, 1 << 16, lambda say: child.static(job, frozen, say), (*child.STATIC_IDS, *ALWAYS))
+        self._hear(said, lambda: [*self._asked_of_files(), "serving"])
         if frozen is not None and not self.failed and self._runs_here:
             task, labels = self._model_wanted()
             if not frozen.has(task):
@@ -102,7 +105,7 @@ class Validation:
         """The stage that loads and runs it, in a child of its own or in the resident."""
         from workers.engine.resident import attach
 
-        job, believed = self.job, (*RUN_IDS, *ALWAYS)
+        job, believed, asked = self.job, (*RUN_IDS, *ALWAYS), [*(id for id in RUN_IDS if id != ROWS), "ran"]
         room = int(self.facts.get("bytes") or 0) + (1 << 20)
         frozen.facts(task, labels)  # here, so that the next adapter finds it warm
         if self.resident is not None:
@@ -110,14 +113,14 @@ class Validation:
                 self._judge(Ending(hung=True))
                 return
             self.began += self.resident.prepare(job, task, labels, room)  # a model to get ready is not its to pay for
-            self._hear(self.resident.run(job, self._left, believed))
+            self._hear(self.resident.run(job, self._left, believed), lambda: asked)
             if CRASHED in self.failed:
                 self.resident.stop()  # whatever it was, it shall not meet the next adapter
             return
         frozen.model(task, labels)
         with _scratch() as work:
             body = partial(attach, job, frozen, task, labels, work)
-            self._hear(self._fork(work, room, body, believed))
+            self._hear(self._fork(work, room, body, believed), lambda: asked)
 
     @property
     def _left(self) -> float:
@@ -131,23 +134,33 @@ class Validation:
         readable = [self.job.folder, *CODE, *([self.frozen.folder] if self.frozen else [])]
         return stage.run(Walls(work, readable, self._left, self.job.memory_bytes, room), body, believed)
 
-    def _hear(self, said: Iterator[Frame | Ending]) -> None:
-        self.heard_out = False
+    def _asked_of_files(self) -> list[str]:
+        """The checks that files of this family are asked, in their order."""
+        return families.ids_of(str(self.facts.get("format")), str(self.facts.get("kind")))
+
+    def _hear(self, said: Iterator[Frame | Ending], asked: Callable[[], list[str]]) -> None:
+        self.heard = []
         for item in said:
             if isinstance(item, Ending):
                 self._judge(item)
-                self._miss()
+                self._miss(asked())
             else:
                 self._take(item)
 
-    def _miss(self) -> None:
-        """A child that ended well before it was asked everything has proven nothing, however friendly it was."""
-        if not self.heard_out and not self.failed:
-            last = self.checks[-1]["id"] if self.checks else "its start"
-            self._add(_failed(CRASHED, f"The process of the check ended without a word after {last}.", CRASH_FIX))
+    def _miss(self, asked: list[str]) -> None:
+        """A child that was not heard on everything it is asked, in order, has proven nothing, however friendly it was.
+
+        What it says last, it says once nothing is left to ask.
+        """
+        if self.failed or self.heard == asked:
+            return
+        at = next((at for at, (one, other) in enumerate(zip(self.heard, asked, strict=False)) if one != other),
+                  min(len(self.heard), len(asked)))  # fmt: skip
+        after = asked[at - 1] if at else "its start"
+        self._add(_failed(CRASHED, f"The process of the check left out what comes after {after}.", CRASH_FIX))
 
     def _take(self, frame: Frame) -> None:
-        self.heard_out = self.heard_out or bool(frame.keys() & {"serving", "ran"})
+        self.heard += frame.keys() & {"serving", "ran"}
         if "jail" in frame:
             raise JailBroken(str(frame["jail"])[:500])
         if "facts" in frame and isinstance(frame["facts"], dict) and not self.facts:
@@ -163,6 +176,7 @@ class Validation:
         elif "ran" in frame and self.depth != "evaluated":
             self.depth = "run"
         elif "check" in frame:
+            self.heard += [frame["check"]["id"]] if frame["check"]["id"] != ROWS else []
             self._add(frame["check"])
         elif "changed" in frame and not self.failed:
             names = ", ".join(frame["changed"][:5])
@@ -213,12 +227,6 @@ class Validation:
         if frozen is not None:
             said["base"] = {"id": frozen.id, "revision": self.job.base_revision, "sha256": frozen.sha256}
         return said
-
-
-def _learn(frozen: Frozen, task: str) -> None:
-    from workers.engine.evals.known import learn
-
-    learn(frozen, task)
 
 
 def _failed(name: str, message: str, fix: str) -> Frame:

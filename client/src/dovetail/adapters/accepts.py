@@ -79,10 +79,6 @@ def is_bias(value: object) -> bool:
     return value in (None, "none", "all") or (isinstance(value, str) and value.endswith("_only"))
 
 
-def is_switch_or_name(value: object) -> bool:
-    return is_flag(value) or isinstance(value, str)
-
-
 def is_init(value: object) -> bool:
     """Whether PEFT 0.21 knows this way to begin; some take a suffix (pissa_niter_4). It raises for any other."""
     return is_flag(value) or (isinstance(value, str) and value.lower().startswith(INITS))

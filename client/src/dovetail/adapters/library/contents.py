@@ -11,11 +11,11 @@ from dovetail.adapters import header as headers
 from dovetail.adapters.fit import Shape
 from dovetail.adapters.folder import Folder, blocks_of
 from dovetail.adapters.header import TensorInfo
-from dovetail.adapters.kinds import CLASS_ENDS, HEAD_TASKS
+from dovetail.adapters.kinds import HEAD_TASKS, task_of_class
 from dovetail.adapters.library.methods import as_trained, kind_of
 
 WEIGHTS, PICKLED = "adapter.safetensors", "pytorch_adapter.bin"
-HEAD_CONFIG, HEAD_WEIGHTS, PICKLED_HEAD = "head_config.json", "model_head.safetensors", "pytorch_model_head.bin"
+HEAD_CONFIG, HEAD_WEIGHTS = "head_config.json", "model_head.safetensors"
 FUSION_CONFIG, SETUP_CONFIG = "adapter_fusion_config.json", "adapter_setup.json"
 NAME = re.compile(r"[A-Za-z0-9_\-]{1,100}")  # it becomes the name of a module and of a folder
 CONTAINERS = (
@@ -77,10 +77,8 @@ class Library(Folder):
         inner = self.head_config.get("config")
         if isinstance(inner, dict):
             return HEAD_TASKS.get(str(inner.get("head_type")))
-        name = str(self.head_config.get("model_class"))
-        return (
-            next((task for end, task in CLASS_ENDS.items() if name.endswith(end)), None) if self.head_config else None
-        )
+        task = task_of_class(str(self.head_config.get("model_class"))) if self.head_config else None
+        return None if task == "MASKED_LM" else task
 
     @property
     def label_names(self) -> list[str]:

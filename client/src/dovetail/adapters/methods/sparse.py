@@ -127,14 +127,5 @@ C3A = Kind(
     sized=("linear",),
     ranked="",
 )  # fmt: skip
-ADAMSS = Kind(
-    "ADAMSS",
-    keys={"r": is_whole, "num_subspaces": whole(1, 4096), "subspace_rank": whole(1, 1024), **TARGETS, **LAYERS},
-    ignored=frozenset({
-        "init_weights", "use_asa", "asa_target_subspaces", "init_warmup", "final_warmup", "mask_interval",
-        "asa_importance_beta", "asa_uncertainty_beta", "asa_schedule_exponent", "use_dynamic_rank", "svd_threshold",
-        "random_seed"}),
-    ranked="",
-)  # fmt: skip
 
 ROWS = (SHIRA, SUPERTUNING, OSF, FOURIERFT, WAVEFT, C3A)

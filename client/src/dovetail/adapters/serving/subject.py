@@ -174,10 +174,6 @@ class Subject:
         return [name for name in self.others if name.endswith(".lora_B.bias")]
 
     @property
-    def base_biases(self) -> list[str]:
-        return [name for name in self.others if name.endswith(".bias") and LAYER.search(name) and ".lora_" not in name]
-
-    @property
     def tokens(self) -> list[str]:
         return [name for name in self.others if name.endswith("trainable_tokens_delta")]
 
