@@ -1,13 +1,12 @@
 """Proving again what was proven with other libraries, checks or rules than there are now, and what became of it."""
 
-from collections import defaultdict
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Now
 
 from registry import refs, verdicts
@@ -80,19 +79,30 @@ def changes(by: Caller) -> list[Change]:
     The bytes are the same each time: what changed is what they were proven with.
     """
     seen = Adapter.objects.filter(listed(by))
+    earlier = Verdict.objects.filter(
+        revision=OuterRef("revision"), number__lt=OuterRef("number"), finished_at__isnull=False
+    )
     rows = Verdict.objects.filter(
         ~Q(changed_from=""), revision__adapter__in=seen, finished_at__gt=Now() - timedelta(days=KEPT_DAYS)
+    ).annotate(before=Subquery(earlier.order_by("-number").values("pk")[:1]))
+    newest = list(
+        rows.select_related("revision__adapter__namespace").defer("result").order_by("-finished_at")[:MAX_CHANGES]
     )
-    newest = list(rows.select_related("revision__adapter__namespace").order_by("-finished_at")[:MAX_CHANGES])
-    before = _before(newest)
+    now = _said([verdict.pk for verdict in newest], "proven_with", "base", "checks")
+    was = _said([verdict.before for verdict in newest], "proven_with", "base")
     grouped: dict[tuple[str, str, str], Change] = {}
     for verdict in newest:
-        was = before.get((verdict.revision_id, verdict.number))
-        since = "; ".join(differences(was.result if was else {}, verdict.result))
-        check, message = refusal(verdict.result)
+        since = "; ".join(differences(was.get(verdict.before, {}), now[verdict.pk]))
+        check, message = refusal(now[verdict.pk])
         key = (_turn(verdict), since, check)
         grouped.setdefault(key, Change(*key, message)).verdicts.append(verdict)
     return sorted(grouped.values(), key=lambda change: change.at, reverse=True)
+
+
+def _said(rows: Collection[int], *keys: str) -> dict[int, dict[str, Any]]:
+    """Return these keys of the results of many verdicts: the whole of thousands is too much to read for one page."""
+    found = Verdict.objects.filter(pk__in=rows).values_list("pk", *(f"result__{key}" for key in keys))
+    return {pk: dict(zip(keys, values, strict=True)) for pk, *values in found}
 
 
 def _turn(verdict: Verdict) -> str:
@@ -101,16 +111,3 @@ def _turn(verdict: Verdict) -> str:
     if verdict.state == State.ERRORED:
         return "broke"  # ours: of the adapter it says nothing
     return "stopped" if verdict.changed_from == State.PASSED else "other"
-
-
-def _before(newest: list[Verdict]) -> dict[tuple[int, int], Verdict]:
-    """Return the proof before each of these: revision and number → the last finished one with a lower number."""
-    rows: dict[int, list[Verdict]] = defaultdict(list)
-    asked = {verdict.revision_id for verdict in newest}
-    for row in Verdict.objects.filter(revision__in=asked, finished_at__isnull=False).order_by("number"):
-        rows[row.revision_id].append(row)
-    return {
-        (verdict.revision_id, verdict.number): earlier[-1]
-        for verdict in newest
-        if (earlier := [row for row in rows[verdict.revision_id] if row.number < verdict.number])
-    }

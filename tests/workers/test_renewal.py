@@ -5,7 +5,9 @@ from datetime import timedelta
 
 import pytest
 from django.core.management import call_command
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from registry import policy, proofs, renewal, verdicts
@@ -141,7 +143,12 @@ def test_other_code_of_a_check_or_a_rule_is_another_digest(tmp_path, monkeypatch
     empty = digests()
     (copy / "serving" / "vllm.py").write_text("RANK = 16")
     assert digests()[0] == empty[0]
-    assert digests()[1] != empty[1]
+    first = digests()
+    assert first[1] != empty[1]
+    (copy / "serving" / "vllm.py").write_text('"""What vLLM bears."""\n\nRANK = 16  # of old versions\n')
+    assert digests() == first, "words and layout prove nothing"
+    (copy / "serving" / "vllm.py").write_text("RANK = 32")
+    assert digests()[1] != first[1]
     (copy / "licences.json").write_text("{}")
     assert digests()[0] != empty[0]
     monkeypatch.undo()
@@ -174,18 +181,31 @@ def test_the_command_queues_what_is_out_of_date_and_says_how_many(cast, monkeypa
 
 
 # --- what became of it -----------------------------------------------------------------------------------------------
-def test_what_stopped_working_is_grouped_by_what_is_another_one_and_by_the_check(cast):
+def test_what_stopped_working_is_grouped_by_what_is_another_one_and_by_the_check(cast, settings):
+    settings.MAX_ATTEMPTS = 1
     for number in range(3):
         again(proven(cast, f"alice/n{number}"))
     again(proven(cast, "alice/fit"), checks=[{"id": "fit.missing", "outcome": "failed", "message": "Two are missing."}])
     again(proven(cast, "alice/healed", "failed"), "passed")
     again(proven(cast, "alice/same"), "passed")
+    again(proven(cast, "alice/unlucky"), "errored")
     found = {(one.turn, one.since, one.check): len(one.verdicts) for one in renewal.changes(policy.NOBODY)}
     assert found == {
         ("stopped", "peft 0.21.2 → 0.22.0", "load.error"): 3,
         ("stopped", "peft 0.21.2 → 0.22.0", "fit.missing"): 1,
         ("works", "peft 0.21.2 → 0.22.0", ""): 1,
+        ("broke", "peft 0.21.2 → 0.22.0", ""): 1,
     }
+
+
+def test_the_page_costs_the_same_however_many_changed(cast, django_assert_num_queries):
+    again(proven(cast, "alice/n0"))
+    with CaptureQueriesContext(connection) as one:
+        renewal.changes(policy.NOBODY)
+    for number in range(1, 6):
+        again(proven(cast, f"alice/n{number}"))
+    with django_assert_num_queries(len(one)):
+        assert sum(len(group.verdicts) for group in renewal.changes(policy.NOBODY)) == 6
 
 
 def test_strangers_do_not_learn_that_a_private_adapter_changed(cast):
