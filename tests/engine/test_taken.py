@@ -22,6 +22,11 @@ ATTACKS = {
     "nests": {CRASHED},
     "says_it_has_done_before_it_began": {CRASHED},
     "says_the_base_changed": {CRASHED, "load.changed-base"},
+    "leaves_the_last_check_out": {CRASHED},
+    "leaves_the_base_out": {CRASHED},
+    "says_at_once_that_it_ran": {CRASHED},
+    "speaks_twice": {CRASHED},
+    "says_who_serves_it": {CRASHED},
     "leaves_early": {CRASHED},
     "raises_the_end": {CRASHED},
     "stops_itself": {TIME},
@@ -87,6 +92,14 @@ def test_an_attack_hurts_its_own_verdict_and_nothing_else(attack, taken, tmp_pat
     assert seconds < SECONDS + 20  # of which most is what a busy machine takes to remove what was left
     assert taken.validate(honest, facts_of(lora()))["state"] == "passed"
     assert traces(taken) == before
+
+
+@pytest.mark.parametrize("left_out", ["tensors.not-finite", "file.pickle", "privacy.secret", "serving"])
+def test_a_process_that_reads_files_and_leaves_a_check_out_proves_nothing(left_out, taken, tmp_path):
+    files = lora() | {"early": left_out.encode()}
+    verdict = taken.validate(write(files, tmp_path), facts_of(files))
+    assert failures(verdict) == [CRASHED], verdict["checks"]
+    assert (verdict["state"], verdict["depth"]) == ("errored", "static")
 
 
 def test_a_process_that_zeroes_the_base_hurts_the_next_adapter_in_neither_way(taken, tmp_path):

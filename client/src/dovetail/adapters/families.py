@@ -54,6 +54,16 @@ def checks_of(folder: Folder) -> Checks:
     return foreign.CHECKS if isinstance(folder, Foreign) else PEFT_CHECKS
 
 
+def ids_of(family: str, kind: str) -> list[str]:
+    """The checks that are asked of files of a family, in their order; known without the files."""
+    asked: Checks = PEFT_CHECKS
+    if family in foreign.TITLES:
+        asked = foreign.CHECKS
+    elif family == "adapters":
+        asked = COMPOSED_CHECKS if kind in COMPOSED else LIBRARY_CHECKS
+    return [check.id for check in asked]
+
+
 def ask_all(files: Mapping[str, Opener], card: Mapping[str, object] | None = None) -> Iterator[Result]:
     """Asks every check of every adapter that a verdict on the files would be about, each with its folder beside it."""
     for place in judged(contents(files)):
