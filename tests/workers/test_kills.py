@@ -14,8 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from registry import moderation, verdicts
+from registry import moderation, push, verdicts
 from registry.models import Attempt, Base, Comparison, Verdict
+from registry.push import MAIN, Inline, Intent
 from tests import adapters
 from tests.workers.conftest import BASE, validate
 from tests.workers.doomed import STEPS
@@ -127,28 +128,35 @@ def test_a_worker_killed_at_any_step_leaves_one_result_and_nothing_else(
     assert time.monotonic() - began < 60
 
 
+@pytest.fixture
+def alone(settings, tmp_path) -> Callable[[str], None]:
+    """Leave one real engine: each that starts costs seconds."""
+
+    def leave(name: str) -> None:
+        (tmp_path / "engines").mkdir()
+        (tmp_path / "engines" / name).symlink_to(settings.ENGINES / name)
+        settings.ENGINES = tmp_path / "engines"
+
+    return leave
+
+
 @pytest.mark.engine
 @pytest.mark.parametrize(("step", "name"), [("the first check", "e5"), ("comparing", "e4")])
 def test_a_worker_killed_in_the_middle_of_a_real_engine_leaves_no_process(
-    bert,
-    judged,
-    doomed,
-    tmp_path,
-    temporary,
-    step,
-    name,
+    bert, cast, alone, doomed, tmp_path, temporary, step, name
 ):
-    found = judged(adapters.lora())
-    verdict = verdicts.request(found.revision, bert.id, again=True)
+    alone(name)
+    files = [Inline(path, content) for path, content in adapters.lora().items()]
+    intent = Intent(cast.adapter("alice/reviews"), MAIN, cast.session("alice"), "weights")
+    verdict = verdicts.current(push.receive(intent, files).revision)
     if step == "comparing":
-        verdicts.record(
-            verdicts.claim(verdict.pk, "w"), {"state": "passed", "checks": [], "format": "peft"}, 1, compare=["e4"]
-        )
+        passed = {"state": "passed", "checks": [], "format": "peft"}
+        verdicts.record(verdicts.claim(verdict.pk, "w"), passed, 1, compare=[name])
     assert doomed(step).returncode == -signal.SIGKILL, (tmp_path / "doomed.log").read_text()
     until(lambda: not survivors(temporary), seconds=5)
     final = comes_to_an_end(verdict, patience=60)
     assert final.state == "passed"
-    assert name in [row["name"] for row in final.result["engines"]]
+    assert [row["name"] for row in final.result["engines"]] == [name]
 
 
 # --- children --------------------------------------------------------------------------------------------------------
@@ -169,10 +177,8 @@ def to_the_next_child(parent: int, number: int) -> threading.Thread:
 
 
 @pytest.mark.engine
-def test_a_child_that_is_killed_or_stuck_costs_an_attempt_and_the_engine_lives_on(bert, judged, settings, tmp_path):
-    (tmp_path / "engines").mkdir()
-    (tmp_path / "engines" / "e5").symlink_to(settings.ENGINES / "e5")
-    settings.ENGINES = tmp_path / "engines"  # a second engine would decide at once
+def test_a_child_that_is_killed_or_stuck_costs_an_attempt_and_the_engine_lives_on(bert, judged, settings, alone):
+    alone("e5")  # a second engine would decide at once
     assert judged(adapters.lora(seed=6)).state == "passed"
     parent = last_engine().pid
     for number in (signal.SIGKILL, signal.SIGSTOP):

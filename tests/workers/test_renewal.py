@@ -200,6 +200,7 @@ def test_what_stopped_working_is_grouped_by_what_is_another_one_and_by_the_check
 
 def test_the_page_costs_the_same_however_many_changed(cast, django_assert_num_queries):
     again(proven(cast, "alice/n0"))
+    assert renewal.changes(policy.NOBODY), "and site settings are read by now"
     with CaptureQueriesContext(connection) as one:
         renewal.changes(policy.NOBODY)
     for number in range(1, 6):
