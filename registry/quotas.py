@@ -22,6 +22,8 @@ def used(namespace: Namespace) -> int:
 def require_place(namespace: Namespace) -> None:
     """Raise QuotaExceeded if there are too many repositories; call it when the new one's row is written."""
     limit = settings.QUOTA_REPOSITORIES
+    if limit or settings.QUOTA_BYTES:  # a repository that moves in brings bytes as well
+        _hold(namespace)
     if limit and Adapter.objects.filter(namespace=namespace).count() > limit:
         raise QuotaExceeded(f"{namespace.name} has {limit:,} repositories, and may not have more.")
 
@@ -36,9 +38,16 @@ def require_room(adapter: Adapter, more: int) -> None:
 
 
 def require_room_for(adapter: Adapter, sizes: Mapping[str, int]) -> None:
-    """The same for files by their sha256: what the adapter holds already takes no more room."""
+    """The same for files by their sha256, in the transaction that writes them: what is held takes no more room."""
     if settings.QUOTA_BYTES:
+        _hold(adapter.namespace)
         named = RevisionFile.objects.filter(revision__adapter=adapter, blob__in=sizes)
         held = set(named.values_list("blob_id", flat=True))
         if more := sum(size for sha256, size in sizes.items() if sha256 not in held):
             require_room(adapter, more)
+
+
+def _hold(namespace: Namespace) -> None:
+    # Two pushes to two adapters of one owner must not both find the last room free. Not FOR UPDATE: that would wait
+    # for whoever has just written a row that points here, who may be waiting for us.
+    Namespace.objects.select_for_update(no_key=True).get(pk=namespace.pk)

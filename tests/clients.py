@@ -1,39 +1,60 @@
-"""Stock releases of huggingface_hub, each in an environment of its own under .clients/: the judges of the wire."""
+"""Stock clients, each in an environment of its own: the judges of the wire.
+
+Releases of huggingface_hub live under .clients/; `e4` and `e5` are the engines' environments, which hold transformers,
+peft and adapters; what a test needs beside those is installed into a folder of its own.
+"""
 
 import fcntl
 import os
 import subprocess
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 CLIENTS = ROOT / ".clients"
-# The newest release; and the last one that is built on requests, asks for LFS first, and has no `hf_xet` of its own.
+ENGINES = ("e4", "e5")
+# The newest release, the newest of the line before, and the last one that is built on requests and asks for LFS first.
 PINS = {
     "2.4.0": ["huggingface_hub==2.4.0", "hf_xet==1.8.0"],
+    "1.33.0": ["huggingface_hub==1.33.0", "hf_xet==1.8.0"],
     "0.36.2": ["huggingface_hub==0.36.2", "hf_xet==1.8.0"],
 }
 
 
 def build(release: str) -> Path:
     """Return the bin folder of the release's environment, which is made when it is not there."""
+    if release in ENGINES:
+        return ROOT / ".engines" / release / "bin"
     folder = CLIENTS / f"hf-{release}"
-    if (folder / "complete").exists():
-        return folder / "bin"
+    _once(folder, lambda: _install(release, folder))
+    return folder / "bin"
+
+
+def beside(engine: str, *pins: str) -> Path:
+    """Return a folder for PYTHONPATH with these packages, and nothing that they need, for an engine's interpreter."""
+    folder = CLIENTS / pins[0].replace("==", "-")
+    python = str(build(engine) / "python")
+    _once(folder, lambda: _uv("pip", "install", "--python", python, "--target", str(folder), "--no-deps", *pins))
+    return folder
+
+
+def _once(folder: Path, install: Callable[[], None]) -> None:
     CLIENTS.mkdir(exist_ok=True)
     with (CLIENTS / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # tests run in two processes, and both may want it first
         if not (folder / "complete").exists():
-            _install(release, folder)
-    return folder / "bin"
+            install()
+            (folder / "complete").touch()
 
 
 def _install(release: str, folder: Path) -> None:
-    uv = str(ROOT / ".venv" / "bin" / "uv")
-    subprocess.run([uv, "venv", "--quiet", "--clear", str(folder)], check=True, cwd=ROOT)
-    python = str(folder / "bin" / "python")
-    subprocess.run([uv, "pip", "install", "--quiet", "--python", python, *PINS[release]], check=True, cwd=ROOT)
-    (folder / "complete").touch()
+    _uv("venv", "--clear", str(folder))
+    _uv("pip", "install", "--python", str(folder / "bin" / "python"), *PINS[release])
+
+
+def _uv(*arguments: str) -> None:
+    subprocess.run([str(ROOT / ".venv" / "bin" / "uv"), "--quiet", *arguments], check=True, cwd=ROOT)
 
 
 @dataclass
@@ -72,6 +93,12 @@ class Client:
         """Run a program with this release's library and return what it printed; fail when it fails."""
         done = self._run([str(build(self.release) / "python"), "-c", program, *map(str, arguments)])
         assert done.returncode == 0, f"{program}\n{done.stdout}\n{done.stderr}"
+        return done.stdout
+
+    def program(self, file: Path, *arguments: str | Path) -> str:
+        """Run a file with this release's interpreter and return what it printed; fail when it fails."""
+        done = self._run([str(build(self.release) / "python"), str(file), *map(str, arguments)])
+        assert done.returncode == 0, f"{file.name}\n{done.stdout}\n{done.stderr}"
         return done.stdout
 
     def _run(self, command: list[str]) -> subprocess.CompletedProcess[str]:
