@@ -8,8 +8,9 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from registry import moderation, site
-from tests.api.conftest import CONFIG, judged, pushed, weights
+from registry import moderation, site, verdicts
+from registry.models import Revision
+from tests.api.conftest import BASE, CONFIG, judged, pushed, weights
 from tests.site.conftest import CHECKS, push_more
 
 PAGES = ["", "/tree/main", "/blob/main/README.md", "/commits/main", "/commit/main", "/verdict/main", "/tree/verified"]
@@ -245,6 +246,30 @@ def test_lists_cost_the_same_whatever_their_length(visit, cast, reviews, address
     with CaptureQueriesContext(connection) as many:
         client.get(address)
     assert len(many) == len(few) <= 20
+
+
+@pytest.mark.parametrize("address", ["/stats/changes", "/settings/notifications", "/api/v1/me/notifications"])
+def test_what_became_of_many_costs_as_much_as_of_one(visit, cast, address):
+    client = visit("alice")
+
+    def stopped(name):
+        judged(pushed(cast, cast.adapter(name)))
+        revision = Revision.objects.get(refs__name="refs/heads/main", refs__adapter__name=name.partition("/")[2])
+        verdicts.request(revision, BASE, again=True)
+        judged(revision, "failed", checks=CHECKS)
+
+    def cost():
+        client.get(address)
+        with CaptureQueriesContext(connection) as queries:
+            said = client.get(address).content.decode()
+        return len(queries), said.count("/verdict/")
+
+    stopped("alice/n0")
+    few, shown = cost()
+    assert shown == 1
+    for number in range(1, 5):
+        stopped(f"alice/n{number}")
+    assert cost() == (few, 5)
 
 
 def test_an_adapters_page_costs_the_same_whatever_its_history(visit, cast, reviews):

@@ -1,4 +1,4 @@
-"""Races and the order of the queue again on PostgreSQL, where two transactions really run at once and can wait."""
+"""Races, the order of the queue and the moves of tables again on PostgreSQL, where transactions really can wait."""
 
 import os
 import subprocess
@@ -7,15 +7,19 @@ from pathlib import Path
 
 import pytest
 
+ROOT = Path(__file__).resolve().parents[2]
+
 
 @pytest.mark.postgres
-def test_races_end_well_and_turns_are_kept_on_postgresql_too(postgres_server):
+def test_races_end_well_turns_are_kept_and_tables_move_on_postgresql_too(postgres_server):
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("DOVETAIL_", "PYTEST_"))}
-    again = [Path(__file__).with_name(f"test_{name}.py") for name in ("races", "order")]
+    again = [
+        ROOT / f"tests/{name}.py" for name in ("workers/test_races", "workers/test_order", "registry/test_migrations")
+    ]
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *map(str, again)],
         env=kept | {"DOVETAIL_DATABASE_URL": postgres_server},
-        cwd=again[0].parents[2],
+        cwd=ROOT,
         capture_output=True,
         text=True,
     )
