@@ -44,7 +44,7 @@ def downloaded(adapter: int) -> None:
     global _writer
     with _lock:
         _waiting[adapter] += 1
-        if _writer is None or not _writer.is_alive():
+        if _writer is None or not _writer.is_alive():  # a fork copies the name of the thread and not the thread
             _writer = threading.Thread(target=_write_soon, name="counting", daemon=True)
             _writer.start()
 
@@ -65,11 +65,13 @@ def flush() -> None:
 
 
 def _write_soon() -> None:
+    global _writer
     while not _stopped.wait(FLUSH_SECONDS):
         flush()
         connection.close()
         with _lock:
             if not _waiting:
+                _writer = None  # who counts next starts another one: this one seems alive for a moment more
                 return
 
 

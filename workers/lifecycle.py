@@ -22,6 +22,7 @@ from kombu.exceptions import KombuError
 
 from registry import verdicts
 from registry.models import WorkerHeartbeat
+from registry.verdicts import comparisons
 from workers import bench, hands, scratch, shift, tasks
 
 logger = logging.getLogger(__name__)
@@ -101,6 +102,10 @@ def _beat() -> None:
 
 
 def _look_for_work(door: str) -> None:
-    """Ring at our own door where something waits that we can do: its message was lost, or went to somebody else."""
-    if not hands.unfit() and verdicts.waits_for(hands.hands()):
+    """Ring at our own door where something waits that we can do: its message was lost, or went to somebody else.
+
+    For a comparison nobody rings: it waits until its engine has started, and by then there may be nothing else to do.
+    """
+    able = hands.hands()
+    if not hands.unfit() and (verdicts.waits_for(able) or comparisons.coldest(able)):
         tasks.validate.apply_async(queue=worker_direct(door), expires=settings.HEARTBEAT_SECONDS, retry=False)

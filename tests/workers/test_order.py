@@ -15,7 +15,7 @@ from registry.models import Base, Comparison, Revision, Verdict, WorkerHeartbeat
 from registry.verdicts import Hands, comparisons, queue
 from tests.workers.conftest import BASE, RUNG
 from tests.workers.test_verdicts import FAILED, PASSED, expire
-from workers import bench, hands, warm
+from workers import bench, hands, lifecycle, tasks, warm
 from workers.shift import Shift
 
 OTHER = "tiny/other"
@@ -277,6 +277,18 @@ def test_a_comparison_is_for_who_has_the_engine_and_is_forgotten_when_it_is_aske
     assert comparisons.coldest(BOTH) == ("e4", BASE)
     verdicts.request(owed.revision, BASE, again=True)
     assert comparisons.coldest(BOTH) is None
+
+
+def test_a_comparison_wakes_a_worker_that_has_nothing_else_to_do(owed, monkeypatch):
+    rang = []
+    monkeypatch.setattr(tasks.validate, "apply_async", lambda **options: rang.append(options["queue"]))
+    monkeypatch.setattr(hands, "unfit", lambda: "")
+    monkeypatch.setattr(hands, "hands", lambda: BOTH)
+    lifecycle._look_for_work("w@host")
+    assert len(rang) == 1
+    Comparison.objects.all().delete()
+    lifecycle._look_for_work("w@host")
+    assert len(rang) == 1
 
 
 # --- memory ----------------------------------------------------------------------------------------------------------
