@@ -23,8 +23,9 @@ def clean(folder: Folder) -> dict[str, Any]:
     config, kind = folder.config, folder.kind
     assert kind is not None
     modules = _modules(folder, kind)
-    spelled = SELECTING | kind.tables.keys()
-    taken = {key: config[key] for key in kind.keys if key not in spelled and config.get(key) is not None}
+    # Null is no default: what PEFT makes of it, it shall make of it here too.
+    taken = {key: config[key] for key in kind.keys if key not in SELECTING and key in config}
+    taken = {key: value for key, value in taken.items() if key not in kind.tables or value is None}
     return {
         **taken,
         **{key: _exceptions(folder, kind, key, modules) for key in kind.tables if config.get(key)},
@@ -56,9 +57,22 @@ def _targets(folder: Folder, kind: Kind, modules: list[str]) -> dict[str, Any]:
         found["feedforward_modules"] = [module for module in modules if selection.is_feedforward(module)]
     if kind.peft_type == "LORA":
         found["ensure_weight_tying"] = folder.config.get("ensure_weight_tying") is True
+    if kind.peft_type == "LILY":
+        found |= _sharing(folder, modules)
     if kind.peft_type == "ADALORA":
         found["rank_pattern"] = _masks(folder.config.get("rank_pattern"), modules)
     return found
+
+
+def _sharing(folder: Folder, modules: list[str]) -> dict[str, Any]:
+    """For Lily, whose modules share what they were named by: a name of the list, or one pattern for all of them."""
+    named = folder.config.get("target_modules")
+    if not isinstance(named, list):
+        is_each = Selection(folder.config).is_all_linear or named is None
+        return {} if is_each else {"target_modules": "|".join(map(re.escape, modules))}
+    others = folder.base.manifest.modules.keys() - set(modules) if folder.base else ()
+    left = sorted(path for path in others if any(path == name or path.endswith(f".{name}") for name in named))
+    return {"target_modules": named, "exclude_modules": left or None}
 
 
 def _exceptions(folder: Folder, kind: Kind, key: str, modules: list[str]) -> dict[str, float]:

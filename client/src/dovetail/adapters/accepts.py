@@ -10,6 +10,14 @@ INITS = ("gaussian", "orthogonal", "eva", "lora_ga", "mica", "loftq", "pissa", "
 MOST_ROWS = 4096
 
 
+def is_anything(value: object) -> bool:
+    return True
+
+
+def is_table(value: object) -> bool:
+    return value is None or isinstance(value, dict)
+
+
 def is_flag(value: object) -> bool:
     return value is None or type(value) is bool
 

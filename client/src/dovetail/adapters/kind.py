@@ -58,7 +58,8 @@ class Unproven:
     means: Fits = bool
 
     def holds(self, config: Mapping[str, object]) -> bool:
-        return self.key in config and self.means(config[self.key])
+        said = config.get(self.key)  # an empty table is a table: loaders fill it with their defaults
+        return self.means(said) or said == {}
 
 
 @dataclass(frozen=True, slots=True)

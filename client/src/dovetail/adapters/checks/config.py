@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from dovetail.adapters import config as configs
+from dovetail.adapters.accepts import Fits, between, is_anything, is_name_list, is_number, is_table
 from dovetail.adapters.description import foreign_format
 from dovetail.adapters.findings import Finding, failed, skipped, some, warned
 from dovetail.adapters.folder import Folder
@@ -28,6 +29,14 @@ FETCHING = (
 FETCHERS = {"XLORA": "adapters", "SHADOW": "shadow_model"}  # methods that are nothing without what they fetch
 REPLACING_INITS = ("pissa", "olora", "corda", "loftq")
 AGAIN = "Save the adapter again with PeftModel.save_pretrained()"
+# By the end of its name, what a key that nothing depends on may be; such as lora_dropout and eva_config.
+TRAINING: dict[str, Fits] = {
+    "_dropout": between(0, 1), "_config": is_table, "_pattern": is_table, "use_bdlora": is_table, "_bound": is_number,
+    "tinit": is_number, "tfinal": is_number, "orth_reg_weight": is_number, "target_parameters": is_name_list,
+}  # fmt: skip
+# Who takes layers_pattern without layers_to_transform, and who does not take layers_to_transform with a pattern.
+LENIENT = ("C3A", "GRALORA", "HIRA", "MISS", "RANDLORA", "UNILORA")
+STRICT = ("ADALORA", "C3A", "DEFT", "DELORA", "FOURIERFT", "HIRA", "HRA", "LORA", "MISS", "PSOFT", "UNILORA", "WAVEFT")
 NOT_RUN = {
     "XLORA": "it is a mixture of other adapters, which a loader would fetch by the paths in its config",
     "SHADOW": "it runs beside a second model, which a loader would fetch by the name in its config",
@@ -60,6 +69,13 @@ def invalid(folder: Folder) -> str | Finding:
         return failed(
             f"{configs.NAME} says {wrong[0]} = {value}, which is no value PEFT knows.", f"{AGAIN}.", keys=wrong
         )
+    if culprits := _stumbling(config, kind):
+        return failed(
+            f"{configs.NAME} says {culprits[0]} = {repr(config.get(culprits[0]))[:60]}, over which PEFT stumbles "
+            "when it loads the adapter.",
+            f"{AGAIN}.",
+            keys=culprits,
+        )
     unknown = [key[:80] for key in config if not kind.knows(key)]
     if unknown:
         return warned(
@@ -68,6 +84,34 @@ def invalid(folder: Folder) -> str | Finding:
             keys=unknown[:20],
         )
     return f"It is a JSON object with {len(config)} keys, all known."
+
+
+def _stumbling(config: configs.Config, kind: Kind) -> list[str]:
+    """The keys that change nothing once an adapter is trained, but that loaders read all the same, and which are amiss.
+
+    None of them reaches the loader here, which would find out.
+    """
+    unread = {key: value for key, value in config.items() if key not in (*EVERYWHERE, *kind.keys) and kind.knows(key)}
+    rules = {key: next((fits for end, fits in TRAINING.items() if key.endswith(end)), is_anything) for key in unread}
+    found = [key for key, value in unread.items() if not rules[key](value)]
+    if kind.peft_type == "ADALORA":
+        found += _of_schedule(config)
+    if config.get("tokenizer_kwargs") and config.get("prompt_tuning_init") != "TEXT":
+        found.append("tokenizer_kwargs")
+    layers = config.get("layers_to_transform")
+    if kind.peft_type not in LENIENT and config.get("layers_pattern") and layers in (None, []):
+        found.append("layers_pattern")
+    if isinstance(config.get("target_modules"), str) and layers is not None and "layers_to_transform" in kind.keys:
+        found += ["layers_to_transform"] * (kind.peft_type in STRICT)
+    return found
+
+
+def _of_schedule(config: configs.Config) -> list[str]:
+    """What AdaLoRA's config asks even of an adapter that is long trained (peft/tuners/adalora/config.py)."""
+    if config.get("use_dora"):
+        return ["use_dora"]
+    total, first, last = (configs.number(config, key) or 0 for key in ("total_step", "tinit", "tfinal"))
+    return [] if total > 0 and first < total - last else ["total_step"]
 
 
 def code(folder: Folder) -> str | Finding:
