@@ -69,7 +69,9 @@ def database(url: str) -> dict[str, object]:
     """Turn sqlite:///PATH or postgres://user:password@host:port/name into Django's dictionary."""
     parts = urlsplit(url)
     if parts.scheme == "sqlite":
-        return {"ENGINE": "django.db.backends.sqlite3", "NAME": parts.path, "OPTIONS": dict(SQLITE_OPTIONS)}
+        # Opening the file and setting it up takes longer than answering a request.
+        kept: dict[str, object] = {"CONN_MAX_AGE": SQLITE_KEPT_SECONDS, "OPTIONS": dict(SQLITE_OPTIONS)}
+        return {"ENGINE": "django.db.backends.sqlite3", "NAME": parts.path, **kept}
     if parts.scheme in {"postgres", "postgresql"}:
         options: dict[str, object] = {key: values[-1] for key, values in parse_qs(parts.query).items()}
         # 128 threads with a connection each would exhaust PostgreSQL's default limit of 100.
@@ -114,6 +116,7 @@ def smtp(url: str) -> Smtp:
 
 # IMMEDIATE, because under WAL a deferred transaction that reads and then writes fails at once when
 # somebody else wrote in between, whatever the timeout.
+SQLITE_KEPT_SECONDS = 300
 SQLITE_OPTIONS: dict[str, object] = {
     "transaction_mode": "IMMEDIATE",
     "timeout": 20,

@@ -7,6 +7,7 @@ from registry import audit, names, people, policy, push, quotas, webhooks
 from registry.errors import AdapterExists, NamespaceNotFound, NotAllowed, SignInRequired
 from registry.models import Adapter, Organization, Rename, RetiredName
 from registry.policy import Caller, Permission
+from registry.prepared import Prepared
 
 
 def find(full_name: str, by: Caller, permission: Permission = Permission.READ, type: str = "model") -> Adapter:
@@ -16,11 +17,14 @@ def find(full_name: str, by: Caller, permission: Permission = Permission.READ, t
     """
     if permission is Permission.QUARANTINE:
         policy.require_moderator(by)  # first, so that others do not learn from the refusal what exists
-    adapter = _named(full_name, type).select_related("namespace__person", "created_by").first()
+    adapter = _ADAPTER.first(type, *_parts(full_name))
     if adapter is None:
         policy.pretend_to_look(by)
         raise policy.missing(full_name)
     return policy.require(by, permission, adapter, asked=full_name)
+
+
+_ADAPTER = Prepared(lambda *names: _of(*names).select_related("namespace__person"), str, str, str)
 
 
 def create(full_name: str, by: Caller, *, private: bool | None = None, type: str = "model") -> Adapter:
@@ -81,5 +85,13 @@ def set_private(adapter: Adapter, private: bool, by: Caller) -> None:
 
 
 def _named(full_name: str, type: str) -> QuerySet[Adapter]:
+    return _of(type, *_parts(full_name))
+
+
+def _parts(full_name: str) -> tuple[str, str]:
     namespace, _, name = full_name.lower().partition("/")
+    return namespace, name
+
+
+def _of(type: str, namespace: str, name: str) -> QuerySet[Adapter]:
     return Adapter.objects.filter(type=type, namespace__name__lower=namespace, name__lower=name)

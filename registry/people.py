@@ -21,6 +21,7 @@ from registry import audit, names, policy, site
 from registry.errors import NamespaceNotFound, NameTaken, NotAllowed, RegistryError, TokenInvalid, ValueInvalid
 from registry.models import Membership, Namespace, Organization, Token, User
 from registry.policy import Caller
+from registry.prepared import Prepared
 
 _ALPHABET = string.digits + string.ascii_letters
 TOKEN_PREFIX = "dvt_"  # noqa: S105  # a token begins with it, and is none
@@ -341,17 +342,19 @@ def _revoke(tokens: QuerySet[Token], by: User | None) -> None:
 
 def caller_of_token(value: str) -> Caller:
     """Return who uses this token. Raises TokenInvalid if it is unknown, expired, or its owner may not sign in."""
-    return _caller(Token.objects.filter(sha256=token_digest(value)))
+    return _caller(_TOKEN.first(token_digest(value)))
 
 
 def caller_of_token_id(token_id: int) -> Caller:
     """Return who uses the token with this id, as `caller_of_token` does, for who proved before that he has it."""
-    return _caller(Token.objects.filter(pk=token_id))
+    return _caller(Token.objects.filter(pk=token_id).select_related("user", "user__namespace").first())
 
 
-def _caller(tokens: QuerySet[Token]) -> Caller:
+_TOKEN = Prepared(lambda sha256: Token.objects.filter(sha256=sha256).select_related("user", "user__namespace"), str)
+
+
+def _caller(token: Token | None) -> Caller:
     now = timezone.now()
-    token = tokens.select_related("user", "user__namespace").first()
     if token is None or not token.user.is_active or (token.expires_at is not None and token.expires_at <= now):
         raise TokenInvalid("Invalid credentials in Authorization header")
     _note_use(token, now)

@@ -10,8 +10,9 @@ from registry import blobs, derived, policy, refs, site
 from registry.blobs import BlobMissing, Keys, Reader
 from registry.errors import FileNotFound, RevisionNotFound, RevisionNotVerified
 from registry.manifest import Entry, folders_of
-from registry.models import Adapter, Revision, RevisionFile, Verdict
+from registry.models import Adapter, Ref, Revision, RevisionFile, Verdict
 from registry.policy import Caller
+from registry.prepared import Prepared
 
 LOOK_BACK, LOOK_BACK_FILES = 100, 50_000  # revisions, and files of all of them together
 SHORTEST_OID = 5  # hex digits of an abbreviated commit id; the Hub's clients think the same
@@ -60,14 +61,29 @@ def _named(adapter: Adapter, rev: str) -> Revision | None:
         return None
     meant = [refs.MAIN] if rev == "HEAD" else [refs.BRANCHES + rev, refs.TAGS + rev]
     meant += [refs.VERIFIED] if rev == "verified" else [rev] if rev.startswith("refs/") else []
-    found = {ref.name: ref.revision for ref in adapter.refs.filter(name__in=meant).select_related("revision")}
+    names = [*meant, *meant[-1:] * 2][:3]  # the query has places for three
+    found = {ref.name: ref.revision for ref in _REFS(adapter.pk, *names)}
     return next((found[name] for name in meant if name in found), None)
+
+
+_REFS = Prepared(
+    lambda adapter, *names: Ref.objects.filter(adapter=adapter, name__in=names).select_related("revision"),
+    int,
+    str,
+    str,
+    str,
+)
+_FILES = Prepared(lambda revision: RevisionFile.objects.filter(revision=revision).order_by("path"), int)
+_FILE = Prepared(lambda revision, path: RevisionFile.objects.filter(revision=revision, path=path), int, str)
 
 
 def entries(revision: Revision) -> dict[str, Entry]:
     """Return path → entry of every file of the revision, in one query."""
-    rows = revision.files.order_by("path").values_list("path", "blob_id", "size", "is_lfs", "git_oid")
-    return {row[0]: Entry(*row) for row in rows}
+    return {row.path: _entry(row) for row in _FILES(revision.pk)}
+
+
+def _entry(row: RevisionFile) -> Entry:
+    return Entry(row.path, row.blob_id, row.size, row.is_lfs, row.git_oid)
 
 
 def served(revision: Revision) -> dict[str, Entry]:
@@ -119,9 +135,9 @@ def file(revision: Revision, path: str) -> Entry:
     """Return one file of the revision, or one that was derived of it. Raises FileNotFound."""
     row = None
     if path and "\0" not in path:
-        row = revision.files.filter(path=path).values_list("path", "blob_id", "size", "is_lfs", "git_oid").first()
+        row = _FILE.first(revision.pk, path)
     if row is not None:
-        return Entry(*row)
+        return _entry(row)
     if path.rpartition("/")[2] in derived.NAMES and (made := derived.entries(entries(revision)).get(path)):
         return made
     raise FileNotFound(f"Entry not found: {path[:200]!r} is not in {revision.oid}.")

@@ -14,6 +14,7 @@ from registry import downloads, xorbs
 from registry.errors import FileNotFound
 from registry.models import Adapter, XetFile, Xorb
 from registry.policy import Caller
+from registry.prepared import Prepared
 from registry.xorbs import hashes
 
 KEEP_SECONDS = 24 * 3600  # how often a use is written down
@@ -45,15 +46,22 @@ def note(file: xorbs.File) -> None:
 
 def offered(digests: Iterable[str]) -> dict[str, str]:
     """Return sha256 → file id of those files whose xorbs are all here, and stay for as long as clients may ask."""
-    found = {row.sha256: row for row in XetFile.objects.filter(sha256__in=set(digests)).order_by("created_at")}
+    asked = set(digests)
+    many = _FILES_OF(next(iter(asked))) if len(asked) == 1 else XetFile.objects.filter(sha256__in=asked)
+    found = {row.sha256: row for row in sorted(many, key=lambda row: row.created_at)}
     wanted = {name for row in found.values() for name in row.xorbs}
     kept = _kept(wanted)
     return {sha256: row.file_id for sha256, row in found.items() if row.xorbs <= kept.keys()}
 
 
+_FILES_OF = Prepared(lambda sha256: XetFile.objects.filter(sha256=sha256), str)
+_XORBS = Prepared(lambda *names: Xorb.objects.filter(pk__in=names), str, str)
+
+
 def _kept(names: set[str]) -> dict[str, int]:
     """Return name → size of the xorbs that are here, and let those that nobody used for a day live on."""
-    rows = {row.pk: row for row in Xorb.objects.filter(pk__in=names)}
+    few = (sorted(names) * 2)[:2]  # the query has places for two, which hold 128 MiB
+    rows = {row.pk: row for row in (_XORBS(*few) if 0 < len(names) <= 2 else Xorb.objects.filter(pk__in=names))}
     before = timezone.now() - timedelta(seconds=KEEP_SECONDS)
     if stale := [name for name, row in rows.items() if row.last_used_at < before]:
         Xorb.objects.filter(pk__in=stale).update(last_used_at=timezone.now())
