@@ -4,7 +4,7 @@ import pytest
 
 from dovetail.adapters import check, describe
 from dovetail.adapters.places import contents, judged
-from tests.adapters import CARD, CONFIG, TINY_BERT, WEIGHTS, lora, openers
+from tests.adapters import CARD, CONFIG, TINY_BERT, WEIGHTS, lora, openers, prompt
 from tests.engine.test_foreign import gguf, repository
 
 
@@ -80,3 +80,13 @@ def test_a_file_beside_the_one_that_was_checked_is_told_of():
     files = {"lora-000010.safetensors": repository("kohya")["x.safetensors"], **repository("kohya")}
     told = next(result for result in check(openers(files)) if result.id == "file.ambiguous")
     assert (told.outcome, told.where["files"]) == ("warned", ["x.safetensors"])
+
+
+@pytest.mark.parametrize("elsewhere", ["", "other/"])
+def test_weights_that_lie_elsewhere_are_not_those_of_a_folder_without_any(elsewhere):
+    """A prompt's names tell no format, so that nothing else in the repository is an adapter."""
+    files = prompt("PROMPT_TUNING")
+    spread = {f"{elsewhere}{WEIGHTS}": files[WEIGHTS], f"mine/{CONFIG}": files[CONFIG], CARD: files[CARD]}
+    assert "file.missing" in {result.id for result in check(openers(spread)) if result.outcome == "failed"}
+    whole = {f"mine/{path}": data for path, data in files.items()}
+    assert [result.id for result in check(openers(whole)) if result.outcome == "failed"] == []

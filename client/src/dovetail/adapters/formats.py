@@ -75,10 +75,14 @@ def _lycoris(names: Iterable[str]) -> str:
     )
 
 
+def tells(path: str) -> bool:
+    """Whether a file of this name may be a part of an adapter."""
+    return path.endswith((*PICKLES, ".safetensors", ".gguf", ".nemo")) or _name(path) in (*CONFIGS, HEAD_CONFIG)
+
+
 def telling(paths: Iterable[str]) -> list[str]:
     """The few paths whose content tells a format, those at the top first."""
-    ends = (*PICKLES, ".safetensors", ".gguf", ".nemo")
-    found = [path for path in paths if path.endswith(ends) or _name(path) in (*CONFIGS, HEAD_CONFIG)]
+    found = filter(tells, paths)
     # Configs first: what they say is cheap to read and decides.
     return sorted(found, key=lambda path: (path.count("/"), not path.endswith(".json"), path.endswith(PICKLES), path))[
         :MAX_LOOKED_AT

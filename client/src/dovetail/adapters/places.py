@@ -49,7 +49,13 @@ def judged(found: Sequence[Content]) -> list[str]:
 
 
 def within(files: Mapping[str, Opener], folder: str) -> dict[str, Opener]:
-    """The files as seen from a folder: its own by their path in it, all others where they are; "" is the top."""
-    start = f"{folder}/" if folder else ""
+    """The files as seen from a folder: its own by their path in it, all others where they are; "" is the top.
+
+    Weights and configs of others are further up: what a loader would not find in the folder must not seem to be there.
+    """
+    if not folder:
+        return dict(files)
+    start, up = f"{folder}/", "../" * (folder.count("/") + 1)
+    others = {path: opener for path, opener in files.items() if not path.startswith(start)}
     own = {path.removeprefix(start): opener for path, opener in files.items() if path.startswith(start)}
-    return {**{path: opener for path, opener in files.items() if not path.startswith(start)}, **own}
+    return {**{up + path if formats.tells(path) else path: opener for path, opener in others.items()}, **own}
