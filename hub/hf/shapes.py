@@ -126,6 +126,7 @@ def info(
         "cardData": said.card.data,
         "tags": said.tags,
         "usedStorage": sum({entry.sha256: entry.size for entry in entries.values()}.values()),
+        "xetEnabled": True,
     }
     if adapter.type == "model":
         bases = [{"id": base} for base in said.bases]

@@ -12,7 +12,12 @@ from tests.adapters import MINILM, lora, write
 from tests.clients import Client
 from tests.live import TOKENS, Hub
 
-CASES = {"2.4.0-xet": ("2.4.0", {}), "2.4.0-lfs": ("2.4.0", {"HF_HUB_DISABLE_XET": "1"}), "0.36.2": ("0.36.2", {})}
+CASES = {
+    "2.4.0-xet": ("2.4.0", {}),
+    "2.4.0-lfs": ("2.4.0", {"HF_HUB_DISABLE_XET": "1"}),
+    "1.33.0": ("1.33.0", {}),
+    "0.36.2": ("0.36.2", {}),
+}
 
 
 @dataclass
@@ -36,7 +41,7 @@ def stage(request, live_hub: Hub, tmp_path: Path) -> Stage:
     client = Client(release, live_hub.url, TOKENS["alice"], tmp_path / "home", settings)
     unique = lora(MINILM, rank=8, targets=("query", "value"), seed=random.randrange(1 << 30))
     folder = write(unique, tmp_path / "adapter")
-    by_xet = release == "2.4.0" and not settings
+    by_xet = release != "0.36.2" and not settings
     return Stage(live_hub, client, f"alice/t{random.randrange(1 << 40)}", folder, by_xet)
 
 
@@ -65,7 +70,7 @@ print(json.dumps({
 
 def test_the_loop(stage: Stage) -> None:
     client, repo, folder = stage.client, stage.repo, stage.folder
-    create = ("repos", "create") if client.release == "2.4.0" else ("repo", "create")
+    create = ("repo", "create") if client.release == "0.36.2" else ("repos", "create")
     shards, puts = stage.requests(r"POST /xet/\S+/shards 200"), stage.requests("PUT /api/lfs/uploads 200")
     assert "alice" in client.hf("auth", "whoami")
     client.hf(*create, repo)
