@@ -30,6 +30,7 @@ MEMORY_FIX = "Make it smaller: a lower rank, fewer target modules, no whole embe
 LOAD_FIX = "Load it yourself, as its library does, on the base it names, and save it again."
 CRASH_FIX = "Nothing to do for the author: the operators of this hub see it, and it is tried again."
 STATIC_IDS = tuple(IDS)
+UNDER_HEADS = ("MASKED_LM", "IMAGE_CLS")  # for which PEFT has no task_type
 MEMORY_WORDS = (
     "can't allocate memory",
     "not enough memory",
@@ -100,11 +101,19 @@ def _task(folder: Folder, frozen: Frozen) -> tuple[str, int]:
     if isinstance(folder, Library):
         return TASK, 2
     try:
-        task = task_of(folder.config) or frozen.own_task
-        labels = (folder.layout.labels if folder.kind else None) or 2
+        task = task_of(folder.config) or _without_a_word(folder, frozen)
+        labels = (folder.layout.labels if folder.kind else None) or frozen.labels(task)
     except (ValueError, LookupError, HeaderError):
         return frozen.own_task, 2  # the checks say what is wrong
     return task, min(labels, MAX_LABELS)
+
+
+def _without_a_word(folder: Folder, frozen: Frozen) -> str:
+    """The task of a config that names none: names of tensors tell whether it was trained under the base's own head."""
+    under = f"base_model.model.{frozen.backbone.base_model_prefix}."
+    if frozen.head_task in UNDER_HEADS and folder.kind and any(name.startswith(under) for name in folder.tensors):
+        return str(frozen.head_task)
+    return frozen.own_task
 
 
 def loaded(job: Job, frozen: Frozen, task: str, labels: int, work: Path, say: Say) -> None:

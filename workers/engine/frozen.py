@@ -14,6 +14,7 @@ from transformers.pytorch_utils import Conv1D
 
 from dovetail.adapters.fit import Manifest, Module, Shape
 from dovetail.adapters.folder import Base, opener_of
+from dovetail.adapters.kinds import task_of_class
 from dovetail.adapters.library.composition import Composition
 from workers.engine import library
 from workers.engine.device import NOISE
@@ -26,8 +27,11 @@ CLASSES = {
     "CAUSAL_LM": transformers.AutoModelForCausalLM,
     "SEQ_2_SEQ_LM": transformers.AutoModelForSeq2SeqLM,
     "FEATURE_EXTRACTION": transformers.AutoModel,
+    "MASKED_LM": transformers.AutoModelForMaskedLM,
+    "IMAGE_CLS": transformers.AutoModelForImageClassification,
 }
-WITH_LABELS = ("SEQ_CLS", "TOKEN_CLS")
+WITH_LABELS = ("SEQ_CLS", "TOKEN_CLS", "IMAGE_CLS")
+PIXELS, CHANNELS = 224, 3  # of a side, and colours, where a config does not say
 MAX_LABELS = 4096
 MAX_MODELS = 8
 
@@ -74,6 +78,24 @@ class Frozen:
             return "CAUSAL_LM"
         return "SEQ_2_SEQ_LM" if names[0].endswith("ForConditionalGeneration") else "FEATURE_EXTRACTION"
 
+    @property
+    def head_task(self) -> str | None:
+        """The task of the head that the base brings along, of whichever kind; None for a name that tells nothing."""
+        return task_of_class((self.config.architectures or [""])[0])
+
+    @property
+    def picture(self) -> tuple[int, int, int] | None:
+        """Channels, height and width of what the base looks at; None for a base that reads text."""
+        if self.backbone.main_input_name != "pixel_values":
+            return None
+        size = getattr(self.config, "image_size", None) or PIXELS
+        height, width = size if isinstance(size, list | tuple) else (size, size)
+        return getattr(self.config, "num_channels", None) or CHANNELS, height, width
+
+    def labels(self, task: str) -> int:
+        """How many labels a head has that no file tells of: those of the base's own head, where it has one."""
+        return int(self.config.num_labels) if task == self.head_task else 2
+
     def has(self, task: str) -> bool:
         """Whether transformers knows a model of this architecture for the task."""
         if task == library.TASK and not library.IS_HERE:
@@ -98,7 +120,7 @@ class Frozen:
 
     def _load(self, task: str, labels: int) -> torch.nn.Module:
         torch.manual_seed(0)
-        sizes = {"num_labels": labels} if labels else {}
+        sizes = {"num_labels": labels, "ignore_mismatched_sizes": True} if labels else {}  # the base's own may differ
         model = _class(task).from_pretrained(
             self.folder, local_files_only=True, use_safetensors=True, trust_remote_code=False, dtype=self.dtype,
             **sizes,
@@ -173,9 +195,10 @@ class Frozen:
         opener = opener_of(weights) if weights.exists() else None
         text = self.config.get_text_config()
         return Base(
-            self.id, manifest(model), text.vocab_size, opener, self.config.model_type,
+            self.id, manifest(model), int(getattr(text, "vocab_size", 0) or 0), opener, self.config.model_type,
             int(getattr(text, "hidden_size", 0) or 0),
             (lambda folder: _expected(self.model(task), folder)) if task == library.TASK else None,
+            head_task=self.head_task,
         )  # fmt: skip
 
 
@@ -203,6 +226,8 @@ def manifest(model: Any) -> Manifest:
     modules = {path: _module(module) for path, module in model.named_modules() if path}
     output = model.get_output_embeddings()
     named = next((path for path, module in model.named_modules() if module is output), "") if output is not None else ""
+    if model.main_input_name == "pixel_values":
+        return Manifest(modules)
     table = model.get_input_embeddings()
     entry = next(path for path, module in model.named_modules() if module is table)
     return Manifest(modules, table.weight.shape[1], _prefix_width(model), entry, named)

@@ -102,7 +102,7 @@ class Trial:
     def _grow(self) -> None:
         """Gives the base the rows of added tokens, when the file brings them."""
         rows = self.folder.layout.rows
-        if rows > self.base.get_input_embeddings().weight.shape[0]:
+        if rows and rows > self.base.get_input_embeddings().weight.shape[0]:
             self.base.resize_token_embeddings(rows, mean_resizing=False)
 
     @property
@@ -137,7 +137,7 @@ class Trial:
         if self.folder.kind is None:
             return None
         own = self.folder.config.get("modules_to_save") or self.folder.layout.embeddings or self.folder.layout.rows
-        return None if own else recall(self.frozen, self.rows.eval)
+        return None if own else recall(self.frozen, self.task, self.rows.eval)
 
     @cached_property
     def seen(self) -> Seen:
@@ -253,7 +253,7 @@ class LibraryTrial(Trial):
 
     @property
     def known(self) -> Known | None:
-        return None if self.folder.head_task else recall(self.frozen, self.rows.eval)
+        return None if self.folder.head_task else recall(self.frozen, self.task, self.rows.eval)
 
     @contextmanager
     def merged(self) -> Iterator[Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from workers.engine.evals import (
     causal,
     feature_extraction,
+    image_classification,
     masked,
     question_answering,
     sequence_classification,
@@ -21,6 +22,7 @@ EVALS: tuple[Eval, ...] = (
     question_answering.EVAL,
     sequence_to_sequence.EVAL,
     masked.EVAL,
+    image_classification.EVAL,
 )
 
 

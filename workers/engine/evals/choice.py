@@ -33,7 +33,7 @@ def rows_for(folder: Folder, frozen: Frozen, task: str, labels: int, warn: Calla
         if doubt := doubts(rows.rows):
             warn(Result("eval.rows", "warned", doubt, MORE_ROWS))
         return rows
-    known = recall(frozen, evaluation)
+    known = recall(frozen, task, evaluation)
     if known is not None:
         return known.rows
     return neutral(frozen, evaluation, desk_of(folder, frozen, count))

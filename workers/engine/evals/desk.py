@@ -13,6 +13,7 @@ from workers.engine.frozen import Frozen
 
 MAX_TOKENS = 128
 DECODED = 8  # tokens that an encoder-decoder is given to go on from, when no row tells it
+PICTURES = 4  # of which each batch holds two: a picture costs as much as a page of text
 TAKEN = ("input_ids", "attention_mask", "token_type_ids")
 
 Row = Mapping[str, Any]
@@ -28,13 +29,19 @@ class Batch:
 
     @property
     def rows(self) -> int:
-        return len(self.facts.get("counts", self.weights))
+        return len(self.facts.get("counts") or next(iter(self.inputs.values())))
 
-    def on(self, device: torch.device) -> Batch:
-        """The same where the model is."""
-        if device.type == "cpu":
+    @property
+    def is_of_pictures(self) -> bool:
+        return "pixel_values" in self.inputs
+
+    def on(self, device: torch.device, dtype: torch.dtype) -> Batch:
+        """The same where the model is, and pictures as the model's own numbers."""
+        if device.type == "cpu" and not self.is_of_pictures:
             return self
         moved = {name: tensor.to(device) for name, tensor in self.inputs.items()}
+        if self.is_of_pictures:
+            moved["pixel_values"] = moved["pixel_values"].to(dtype)
         return replace(self, inputs=moved, facts={name: _on(fact, device) for name, fact in self.facts.items()})
 
     @property
@@ -51,12 +58,13 @@ class Desk:
     limit: int
     labels: Mapping[str, int] = field(default_factory=dict)
     count: int = 2
+    picture: tuple[int, int, int] | None = None  # channels, height and width; None for a base that reads text
 
     @classmethod
     def of(cls, frozen: Frozen, labels: Mapping[str, int] | None = None, count: int = 2) -> Desk:
         text = frozen.config.get_text_config()
         limit = min(MAX_TOKENS, getattr(text, "max_position_embeddings", MAX_TOKENS) // 2)
-        return cls(frozen.tokenizer, frozen.config, limit, labels or {}, count)
+        return cls(frozen.tokenizer, frozen.config, limit, labels or {}, count, frozen.picture)
 
     def number(self, label: Any) -> int:
         """The number of a label that a row names; -1 for a name nobody knows."""
@@ -95,6 +103,18 @@ def any_ids(desk: Desk, rows: int) -> Batch:
     generator = torch.Generator().manual_seed(0)
     ids = torch.randint(0, desk.config.get_text_config().vocab_size, (rows, 12), generator=generator)
     return Batch(with_decoder(desk.config, {"input_ids": ids, "attention_mask": torch.ones_like(ids)}))
+
+
+def pictures(desk: Desk) -> list[Batch]:
+    """The same at every start: a slope, stripes, a disc, each in several colours, and noise; all within -1 and 1."""
+    assert desk.picture is not None
+    channels, height, width = desk.picture
+    down, across = torch.meshgrid(torch.linspace(-1, 1, height), torch.linspace(-1, 1, width), indexing="ij")
+    forms = [across, torch.sign(torch.sin(8 * down)), torch.where(down**2 + across**2 < 0.5, 1.0, -1.0)]
+    colours = torch.linspace(1, -0.5, channels)[:, None, None]
+    noise = torch.rand(desk.picture, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    every = torch.stack([*(form * colours for form in forms), noise])
+    return [Batch({"pixel_values": part}) for part in every.split(PICTURES // 2)]
 
 
 def is_count(value: object) -> bool:

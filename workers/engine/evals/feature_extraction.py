@@ -34,6 +34,10 @@ class FeatureExtraction(Eval):
 
     def read(self, answer: Any, batch: Batch) -> list[Line]:
         """One vector a text. Virtual tokens come first and are left out."""
+        if batch.is_of_pictures:  # points of a grid, with or without a token for the whole
+            hidden = answer.last_hidden_state
+            hidden = hidden.flatten(2).transpose(1, 2) if hidden.dim() == 4 else hidden
+            return list(hidden.mean(1, keepdim=True))
         weights = batch.weights[..., None]
         hidden = answer.last_hidden_state[:, -weights.shape[1] :]
         vectors = (hidden * weights.to(hidden.dtype)).sum(1) / weights.sum(1).clamp(min=1)

@@ -21,7 +21,7 @@ from workers.engine.frozen import Frozen
 
 OWN_HEADS = ("FEATURE_EXTRACTION", "CAUSAL_LM", "SEQ_2_SEQ_LM", masked.EVAL.task)
 
-_known: dict[tuple[str, str], Known] = {}
+_known: dict[tuple[str, str, str], Known] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +37,13 @@ class Known:
 def learn(frozen: Frozen, task: str) -> None:
     """Asks the base what it says of our rows for a task, once."""
     for evaluation in _evaluations(frozen, task):
-        if (frozen.sha256, evaluation.task) not in _known:
-            _known[frozen.sha256, evaluation.task] = _ask(frozen, task, evaluation)
+        if (frozen.sha256, task, evaluation.task) not in _known:
+            _known[frozen.sha256, task, evaluation.task] = _ask(frozen, task, evaluation)
 
 
-def recall(frozen: Frozen, evaluation: Eval) -> Known | None:
-    return _known.get((frozen.sha256, evaluation.task))
+def recall(frozen: Frozen, task: str, evaluation: Eval) -> Known | None:
+    """What the model of a task said to the rows of an evaluation; None where nobody asked."""
+    return _known.get((frozen.sha256, task, evaluation.task))
 
 
 def _evaluations(frozen: Frozen, task: str) -> list[Eval]:

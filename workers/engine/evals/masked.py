@@ -1,6 +1,6 @@
-"""Masked language modelling, for language adapters: the loss of every seventh word, masked by a fixed seed.
+"""Masked language modelling: the loss of every seventh word, masked by a fixed seed.
 
-The model of the adapters library keeps the base's own head under the name "default".
+The model of the adapters library keeps the base's own head under the name "default"; that of PEFT has no other head.
 """
 
 from __future__ import annotations
@@ -33,14 +33,17 @@ class Masked(Eval):
         said = desk.tokens([row["text"] for row in rows], return_special_tokens_mask=True)
         ids, special = said["input_ids"], said["special_tokens_mask"].bool()
         hidden = torch.stack([_chosen(~line, row) for line, row in zip(special, rows, strict=True)])
-        said["input_ids"] = ids.masked_fill(hidden, desk.tokenizer.mask_token_id)
+        mask = desk.tokenizer.mask_token_id
+        said["input_ids"] = ids if mask is None else ids.masked_fill(hidden, mask)
         wanted = [line[mask] for line, mask in zip(ids, hidden, strict=True)]
         return Batch(desk.inputs(said), {"hidden": hidden, "wanted": wanted}, wanted)
 
     def ask(self, model: Any, batch: Batch) -> Any:
-        return model(**batch.inputs, head=HEAD)
+        return model(**batch.inputs, **({"head": HEAD} if HEAD in getattr(model, "heads", ()) else {}))
 
     def read(self, answer: Any, batch: Batch) -> list[Line]:
+        if "hidden" not in batch.facts:  # of a base without a tokenizer
+            return super().read(answer, batch)
         hidden = batch.facts["hidden"]
         logits = answer.logits[:, -hidden.shape[1] :]
         return [

@@ -11,7 +11,7 @@ import torch
 
 from dovetail.adapters.folder import Folder
 from workers.engine.evals import builtin
-from workers.engine.evals.desk import Batch, Desk, Row, any_ids
+from workers.engine.evals.desk import PICTURES, Batch, Desk, Row, any_ids, pictures
 from workers.engine.evals.task import Eval
 from workers.engine.frozen import Frozen
 
@@ -45,9 +45,9 @@ class Rows:
 
     def answers(self, model: Any, most: int | None = None) -> Iterator[list[torch.Tensor]]:
         """What the model says, batch by batch, of all rows or of the first `most` batches: a tensor for each row."""
-        device = next(model.parameters()).device
+        weights = next(model.parameters())
         for batch in self.batches[:most]:
-            there = batch.on(device)
+            there = batch.on(weights.device, weights.dtype)
             yield [line.float().cpu() for line in self.eval.read(self.eval.ask(model, there), there)]
 
     @property
@@ -64,6 +64,8 @@ class Rows:
 
 def neutral(frozen: Frozen, evaluation: Eval, desk: Desk | None = None) -> Rows:
     desk = desk or Desk.of(frozen)
+    if desk.picture is not None:
+        return Rows(builtin.NAME, (), pictures(desk), range(PICTURES), evaluation, desk)
     if desk.tokenizer is None:
         batch = _asked(any_ids(desk, len(builtin.SENTENCES)), evaluation)
         return Rows(builtin.NAME, (), [batch], range(len(builtin.SENTENCES)), evaluation, desk)
@@ -72,6 +74,8 @@ def neutral(frozen: Frozen, evaluation: Eval, desk: Desk | None = None) -> Rows:
 
 def smoke(folder: Folder, frozen: Frozen, evaluation: Eval, labels: int = 2) -> Rows | None:
     """The author's rows; None when there are none or they are not for this task. Raises `RowsError`."""
+    if NAME in folder.files and frozen.picture is not None:
+        raise RowsError("its rows are text, and the base looks at pictures")
     if NAME not in folder.files or frozen.tokenizer is None:
         return None
     found = _parse(folder)

@@ -20,6 +20,8 @@ PIPELINE_TAGS = {
     "CAUSAL_LM": "text-generation",
     "SEQ_2_SEQ_LM": "text2text-generation",
     "FEATURE_EXTRACTION": "feature-extraction",
+    "MASKED_LM": "fill-mask",
+    "IMAGE_CLS": "image-classification",
 }
 
 

@@ -70,13 +70,22 @@ def places(config: configs.Config, kind: Kind, manifest: Manifest) -> list[Place
             own = {number: table.get(path, math.inf) for table, number in tables.values()}
             if kind.asks_feedforward:
                 own["is_feedforward"] = selection.is_feedforward(path)
-            key = (module.kind, module.inputs, module.outputs, "bias" in module.parameters, *own.values())
+            kernel = module.parameters["weight"][1:] if module.kind == "conv" else ()
+            key = (module.kind, module.inputs, module.outputs, "bias" in module.parameters, kernel, *own.values())
             if key not in known:
-                sides = {"in": module.inputs, "out": module.outputs, "width": manifest.width}
+                sides = {"in": module.inputs, "out": module.outputs, "width": manifest.width, **_kernel(module, kernel)}
                 said = {number: value for number, value in own.items() if value != math.inf}
                 known[key] = {**numbers, **said, **sides}
             found.append(Place(path, module.kind, known[key], module.parameters))
     return found[-kind.last(numbers) :] if kind.last else found
+
+
+def _kernel(module: Module, kernel: tuple[int, ...]) -> Numbers:
+    """The sides of a kernel, from what follows the outputs in its shape: the inputs of one group, then the sides."""
+    if not kernel:
+        return {}
+    inside, *sides = kernel
+    return {"sides": len(sides), "groups": module.inputs // inside, **{f"kernel{at}": n for at, n in enumerate(sides)}}
 
 
 def _grown(manifest: Manifest, rows: int) -> Manifest:
@@ -116,7 +125,7 @@ def _prompt(config: configs.Config, kind: Kind, manifest: Manifest) -> dict[str,
         return {PROMPT: (tokens, manifest.prefix_width) if manifest.prefix_width else None}
     twice = 2 if config.get("task_type") == "SEQ_2_SEQ_LM" else 1
     length = tokens * (configs.whole(config, "num_transformer_submodules") or twice)
-    found: dict[str, Shape] = {PROMPT: (length, manifest.width)}
+    found: dict[str, Shape] = {PROMPT: (length, manifest.width) if manifest.width else None}
     if kind.peft_type == "MULTITASK_PROMPT_TUNING":
         numbers = kind.numbers(config)
         found["prefix_task_cols"] = (numbers["num_tasks"], length, numbers["num_ranks"])

@@ -55,6 +55,7 @@ class Base:
     revision: str | None = None  # the commit on the shelf
     names: tuple[str, ...] = ()  # other names that mean it on this hub
     licence: str = ""
+    head_task: str | None = None  # the task of the head that it brings itself; None where that is not known
 
 
 class Folder:

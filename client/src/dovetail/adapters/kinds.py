@@ -25,6 +25,7 @@ __all__ = [
     "one_of",
     "placing",
     "task_of",
+    "task_of_class",
 ]  # fmt: skip
 
 # The heads of the adapters library that are measured here, by their head_type.
@@ -32,18 +33,26 @@ HEAD_TASKS = {
     "classification": "SEQ_CLS",
     "tagging": "TOKEN_CLS",
     "question_answering": "QUESTION_ANS",
+    "image_classification": "IMAGE_CLS",
     "causal_lm": "CAUSAL_LM",
     "seq2seq_lm": "SEQ_2_SEQ_LM",
 }
-HEADS = {"SEQ_CLS": ("classifier", "score"), "TOKEN_CLS": ("classifier", "score"), "QUESTION_ANS": ("qa_outputs",)}
+HEADS = {
+    "SEQ_CLS": ("classifier", "score"),
+    "TOKEN_CLS": ("classifier", "score"),
+    "QUESTION_ANS": ("qa_outputs",),
+    "IMAGE_CLS": ("classifier",),  # no task_type of PEFT: whoever trains one names it in modules_to_save
+}
 
 # The ends of transformers' class names, longest first, for configs that name a class in place of a task.
 CLASS_ENDS = {
     "ForSequenceClassification": "SEQ_CLS",
     "ForTokenClassification": "TOKEN_CLS",
+    "ForImageClassification": "IMAGE_CLS",
     "ForQuestionAnswering": "QUESTION_ANS",
     "ForConditionalGeneration": "SEQ_2_SEQ_LM",
     "ForCausalLM": "CAUSAL_LM",
+    "ForMaskedLM": "MASKED_LM",
     "LMHeadModel": "CAUSAL_LM",
     "Model": "FEATURE_EXTRACTION",
 }
@@ -75,5 +84,9 @@ def task_of(config: Mapping[str, object]) -> str | None:
     task, mapping = config.get("task_type"), config.get("auto_mapping")
     if task in TASKS:
         return str(task)
-    name = str(mapping.get("base_model_class")) if isinstance(mapping, dict) else ""
+    return task_of_class(str(mapping.get("base_model_class"))) if isinstance(mapping, dict) else None
+
+
+def task_of_class(name: str) -> str | None:
+    """The task of a class of transformers, by the end of its name."""
     return next((found for end, found in CLASS_ENDS.items() if name.endswith(end)), None)

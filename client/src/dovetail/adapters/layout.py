@@ -20,7 +20,7 @@ EMBEDDINGS = ("embed_tokens", "lm_head", "wte", "word_embeddings", "shared", "em
 DELTA = "trainable_tokens_delta"
 BIAS_COPY = re.compile(r".*\.(?:modules_to_save|original_module)\.(?:[^.]+\.)*bias")
 TABLE_COPY, TABLE_OF_BASE = ".modules_to_save.weight", ".original_module.weight"
-HEAD_ENDS = (".classifier.weight", ".score.weight", ".out_proj.weight", ".qa_outputs.weight")
+HEAD_ENDS = (".classifier.weight", ".classifier.1.weight", ".score.weight", ".out_proj.weight", ".qa_outputs.weight")
 WRAPPERS = ("base_layer", "modules_to_save", "original_module")
 
 Tensors = dict[str, TensorInfo]

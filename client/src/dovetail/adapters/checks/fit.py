@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import re
+
 from dovetail.adapters.findings import Finding, failed, skipped, some
 from dovetail.adapters.folder import Folder
-from dovetail.adapters.kinds import HEADS, task_of
+from dovetail.adapters.kinds import HEADS, TASKS, task_of
 
 NO_BASE = "The base is not at hand."
+VISION = (
+    ("4", re.compile(r"\.attention\.(?:attention|self|output)\.(?:query|key|value|dense)\.")),
+    ("5", re.compile(r"\.attention\.[qkvo]_proj\.")),
+)  # what the attention of ViT and its kin is called
 OTHER_HEADS = ("classification_head", "sequence_summary", "logits_proj")  # of BART, XLNet and their kin
 
 
@@ -33,11 +39,26 @@ def unexpected(folder: Folder) -> str | Finding:
     strangers = _strangers(folder)
     if not strangers:
         return "No tensor is left over."
+    if of := _other_transformers(strangers, folder):
+        return failed(
+            f"{folder.base.id} has no place for {some(strangers, 2)}: so transformers {of} calls the modules of a "
+            "model for images; the other has other names, and PEFT converts none of them.",
+            f"Load it with transformers {of}, or rename its tensors and target_modules.",
+            tensors=strangers[:20], needs_engine=f"e{of}",
+        )  # fmt: skip
     return failed(
         f"{folder.base.id} has no place for {some(strangers)}.",
         "Push the adapter to the base it was trained on, or take these tensors out.",
         tensors=strangers[:20],
     )
+
+
+def _other_transformers(names: list[str], folder: Folder) -> str:
+    """The major version of transformers that gave models for images these names; "" for any other names."""
+    assert folder.base is not None
+    if folder.base.manifest.input:  # it reads text, whose names stayed as they were
+        return ""
+    return next((version for version, form in VISION if any(form.search(name) for name in names)), "")
 
 
 def _strangers(folder: Folder) -> list[str]:
@@ -80,8 +101,11 @@ def random_head(folder: Folder) -> str | Finding:
         return skipped("This task needs no head of its own.")
     if any(f".{head}." in f".{name}." for name in folder.header.tensors for head in (*heads, *OTHER_HEADS)):
         return f"The trained head is in the file ({folder.layout.labels or '?'} outputs)."
+    if task == "IMAGE_CLS" and folder.base is not None and folder.base.head_task == task:
+        return "It keeps the head that the base brings."
+    before = "task_type set before get_peft_model(), or " if task in TASKS else ""
     return failed(
         f"The task is {task}, but no {' or '.join(heads)} is in the file; loaders make one up.",
-        f"Train with task_type set before get_peft_model(), or modules_to_save={list(heads[:1])}, and save again.",
+        f"Train with {before}modules_to_save={list(heads[:1])}, and save again.",
         heads=list(heads),
     )

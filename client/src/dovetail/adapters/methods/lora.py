@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 from dovetail.adapters.accepts import (
     Fits,
     is_flag,
@@ -32,7 +34,9 @@ SWITCHES: dict[str, Fits] = {
 }
 
 
-def _lora(place: Place) -> list[str]:
+def _lora(place: Place) -> Sequence[str] | Mapping[str, str]:
+    if place.kind == "conv":
+        return _of_kernel(place)
     is_embedding = place.kind == "embedding"
     names = ["lora_embedding_A", "lora_embedding_B"] if is_embedding else ["lora_A.weight", "lora_B.weight"]
     if place.numbers.get("use_dora"):
@@ -40,6 +44,16 @@ def _lora(place: Place) -> list[str]:
     if place.numbers.get("lora_bias") and not is_embedding:
         names.append("lora_B.bias")
     return names
+
+
+def _of_kernel(place: Place) -> dict[str, str]:
+    """A goes over the picture as the module itself does, B over its single points (lora/layer.py, _ConvNd)."""
+    sides = place.numbers["sides"]
+    kernel = "".join(f" kernel{at}" for at in range(sides))
+    words = {"lora_A.weight": f"r in{kernel}", "lora_B.weight": "out r/groups" + sides * " 1"}
+    if place.numbers.get("use_dora"):
+        words["lora_magnitude_vector"] = "1 out" + sides * " 1"
+    return words | ({"lora_B.bias": "out"} if place.numbers.get("lora_bias") else {})
 
 
 LORA = Kind(
@@ -74,7 +88,7 @@ LORA = Kind(
     groups=(("lora_A.weight", "lora_B.weight"), ("lora_embedding_A", "lora_embedding_B")),
     effect=("lora_B.weight", "lora_embedding_B"),
     tables={"rank_pattern": ("named", "r"), "alpha_pattern": ("named", "lora_alpha")},
-    sized=("linear", "conv1d", "embedding"),
+    sized=("linear", "conv1d", "embedding", "conv"),
     fixed={"init_lora_weights": True},
 )  # fmt: skip
 
