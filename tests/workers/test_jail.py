@@ -174,6 +174,12 @@ def test_a_driver_of_a_device_gets_its_threads_and_its_own_sockets_and_reaches_n
         assert decide("x86_64", call, allowed=allowed) == REFUSE
 
 
+FIND = (
+    f"import sys, json; sys.path.insert(0, {str(ROOT)!r}); from workers.engine import selftest; "
+    "print(json.dumps(selftest.run().holes))"
+)
+
+
 def test_the_self_test_runs_as_a_program_in_little_time():
     started = time.monotonic()
     done = python("-I", selftest.__file__)
@@ -194,6 +200,14 @@ print(open(f"/proc/self/task/{{os.getpid()}}/children").read())
     done = python("-I", "-c", code)
     assert (done.stdout.strip(), done.stderr) == ("", "")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_self_test_runs_where_temporary_files_have_a_long_path(tmp_path):
+    deep = tmp_path / ("x" * 100) / ("y" * 100)
+    deep.mkdir(parents=True)
+    done = python("-I", "-c", f"import tempfile; tempfile.tempdir = {str(deep)!r}; {FIND}")
+    assert json.loads(done.stdout) == [], done.stderr
+    assert list(deep.iterdir()) == []
 
 
 def test_libraries_and_the_work_folder_are_there_inside(tmp_path):

@@ -27,7 +27,7 @@ if not __package__:  # run as a script under -I, which puts no folder on the pat
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from workers.engine import jail
-from workers.engine.attacks import ATTACKS, CPU_SECONDS, FILE_BYTES, MARK, MEMORY_BYTES, Attack, Targets
+from workers.engine.attacks import ATTACKS, CPU_SECONDS, FILE_BYTES, MARK, MEMORY_BYTES, SOCKET, Attack, Targets
 
 SECONDS = 10  # the whole test takes some 30 ms; a child that hangs is a finding too
 
@@ -102,9 +102,13 @@ def _targets() -> Iterator[tuple[Targets, Callable[[], bool]]]:
         targets.work.mkdir()
         targets.secret.write_bytes(MARK)
         (folder / "removable").touch()
-        for door, address in zip(doors[1:], (str(targets.socket), targets.abstract), strict=True):
-            door.bind(address)
-            door.listen(1)
+        place = os.open(folder, os.O_PATH)
+        try:  # by the descriptor, since the path of a socket has 107 bytes at most
+            for door, address in zip(doors[1:], (f"/proc/self/fd/{place}/{SOCKET}", targets.abstract), strict=True):
+                door.bind(address)
+                door.listen(1)
+        finally:
+            os.close(place)
         yield targets, lambda: bool(select.select([udp], [], [], 0)[0])
     finally:
         for door in (udp, *doors):
