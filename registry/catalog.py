@@ -1,13 +1,15 @@
 """What lists show: search, filters, facets, pages, and the verdict beside each line. Only reads."""
 
+import hashlib
 import statistics
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from django.core import signing
+from django.core.cache import caches
 from django.db.models import Count, Exists, OuterRef, Q, QuerySet, Value
 from django.db.models.functions import Concat, Lower
 from django.db.models.lookups import Contains
@@ -30,7 +32,10 @@ SORTS = {
     "trending": "trending",
 }
 FACETS = {"verdict": "state", "base": "base", "kind": "kind", "task": "task", "license": "licence"}
+MANY = 5_000  # adapters: what was counted over more of them is not counted again for COUNTED_SECONDS
+COUNTED_SECONDS = 60
 _SALT = "catalog.cursor."
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -69,7 +74,7 @@ class Page:
     verdicts: dict[int, Verdict] = field(default_factory=dict)  # adapter id → newest verdict of main
 
 
-def search(by: Caller, query: Query, *, cursor: str = "", limit: int = 30) -> Page:
+def search(by: Caller, query: Query, *, cursor: str = "", limit: int = 30, with_verdicts: bool = True) -> Page:
     """Return one page of adapters the caller may see, newest first by the chosen sort unless `ascending`.
 
     A constant number of queries. Raises ValueInvalid for an unknown sort or a cursor that is not ours.
@@ -78,11 +83,11 @@ def search(by: Caller, query: Query, *, cursor: str = "", limit: int = 30) -> Pa
         raise ValueInvalid(f"There is no sort {query.sort!r}.", fix=f"Use one of {', '.join(SORTS)}.")
     column, limit = SORTS[query.sort], max(1, min(limit, MAX_PAGE))
     sign = "" if query.ascending else "-"
-    rows = matching(by, query).select_related("namespace", "created_by")
+    rows = matching(by, query).select_related("namespace")
     rows = rows.order_by(f"{sign}{column}", f"{sign}id")
     items = _after(rows, column, cursor, limit + 1, query.ascending) if cursor else list(rows[: limit + 1])
     more, items = len(items) > limit, items[:limit]
-    return Page(items, _cursor(items[-1], column) if more else "", newest_verdicts(items))
+    return Page(items, _cursor(items[-1], column) if more else "", newest_verdicts(items) if with_verdicts else {})
 
 
 def matching(by: Caller, query: Query) -> QuerySet[Adapter]:
@@ -114,10 +119,38 @@ def matching(by: Caller, query: Query) -> QuerySet[Adapter]:
         "rank__gte": query.rank_min,
         "rank__lte": query.rank_max,
         "size__lte": query.size_max,
-        "parameters__gte": query.parameters_min,
         "parameters__lte": query.parameters_max,
     }
+    if query.parameters_min is not None:  # 0 is not known, and what is not known is not left out
+        rows = rows.filter(Q(parameters__gte=query.parameters_min) | Q(parameters=0))
     return rows.filter(**{lookup: bound for lookup, bound in bounds.items() if bound is not None})
+
+
+def count(by: Caller, query: Query) -> int:
+    """Return how many adapters the query matches; of very many, how many there were within the last minute."""
+
+    def look() -> tuple[int, int]:
+        found = matching(by, query).count()
+        return found, found
+
+    return _counted("count", by, query, look)
+
+
+def _counted(what: str, by: Caller, query: Query | None, look: Callable[[], tuple[_T, int]]) -> _T:
+    """Return what `look` finds, which also says over how many rows; over many that costs, and is remembered a while.
+
+    By each web process, and for callers apart who see other adapters.
+    """
+    token = by.token.pk if by.token else None
+    sees = (site.value("pull_policy"), by.is_staff, by.user.pk if by.user else None, token)
+    key = f"{what}:{hashlib.sha256(repr((query, sees)).encode('utf-8', 'surrogatepass')).hexdigest()}"
+    kept: _T | None = caches["default"].get(key)
+    if kept is not None:
+        return kept
+    found, rows = look()
+    if rows > MANY:
+        caches["default"].set(key, found, COUNTED_SECONDS)
+    return found
 
 
 def children(by: Caller, names: Iterable[str]) -> dict[str, int]:
@@ -129,18 +162,26 @@ def children(by: Caller, names: Iterable[str]) -> dict[str, int]:
 def facets(by: Caller, query: Query, most: int = 12) -> dict[str, list[tuple[str, int]]]:
     """Return for each facet its commonest values and their counts among what the query matches.
 
-    A facet ignores its own choice, so that the alternatives to it stay in sight.
+    A facet ignores its own choice, so that the alternatives to it stay in sight. Over very many adapters the counts
+    are those of the last minute.
     """
+    return _counted(f"facets{most}", by, query, lambda: _facets(by, query, most))
+
+
+def _facets(by: Caller, query: Query, most: int) -> tuple[dict[str, list[tuple[str, int]]], int]:
     chosen = [name for name in FACETS if getattr(query, name)]
     # Those without a choice count the same rows: one pass over the table for all of them.
     counted = _counts(matching(by, query), [name for name in FACETS if name not in chosen])
     for name in chosen:
         without: dict[str, Any] = {name: ()}
         counted |= _counts(matching(by, replace(query, **without)), [name])
+    rows = max(counter.total() for counter in counted.values())
     counted["engine"] = _engine_counts(matching(by, replace(query, engine=())))
-    return {
-        name: sorted(counted[name].items(), key=lambda row: (-row[1], row[0]))[:most] for name in (*FACETS, "engine")
-    }
+    commonest = {}
+    for name in (*FACETS, "engine"):
+        values = [(value, n) for value, n in counted[name].items() if value]
+        commonest[name] = sorted(values, key=lambda row: (-row[1], row[0]))[:most]
+    return commonest, rows
 
 
 def _engine_counts(rows: QuerySet[Adapter]) -> Counter[str]:
@@ -161,8 +202,7 @@ def _counts(rows: QuerySet[Adapter], names: Sequence[str]) -> dict[str, Counter[
     counted: dict[str, Counter[str]] = {name: Counter() for name in names}
     for *values, n in rows.order_by().values_list(*(FACETS[name] for name in names)).annotate(n=Count("pk")):
         for name, value in zip(names, values, strict=True):
-            if value:
-                counted[name][value] += n
+            counted[name][value] += n
     return counted
 
 
@@ -204,12 +244,16 @@ class Totals:
 
 def totals() -> Totals:
     """Count what everybody may see; the median is over the newest 200 verdicts."""
+    return _counted("totals", NOBODY, None, _totals)
+
+
+def _totals() -> tuple[Totals, int]:
     public = Adapter.objects.filter(listed(NOBODY), type="model")
     counts = public.aggregate(all=Count("pk"), passed=Count("pk", filter=Q(state="passed")))
     recent = Verdict.objects.filter(state="passed", duration_ms__isnull=False).order_by("-id")[:200]
     times = [verdict.duration_ms or 0 for verdict in recent.only("duration_ms")]
     median = round(statistics.median(times)) if times else None
-    return Totals(counts["all"], counts["passed"], Base.objects.count(), median)
+    return Totals(counts["all"], counts["passed"], Base.objects.count(), median), counts["all"]
 
 
 def tags_in_use(type: str, most: int = 20_000) -> Counter[str]:
@@ -234,9 +278,8 @@ def bases(by: Caller, *, cursor: str = "", limit: int = MAX_PAGE) -> tuple[list[
 
     The commonest first. Raises ValueInvalid for a cursor that is not ours.
     """
-    used = Adapter.objects.filter(listed(by), type="model").exclude(base="").order_by()
-    counts = dict.fromkeys(Base.objects.values_list("id", flat=True), 0) | dict(
-        used.values_list("base").annotate(n=Count("pk"))
+    counts = dict.fromkeys(Base.objects.values_list("id", flat=True), 0) | _counted(
+        "bases", by, None, lambda: _used(by)
     )
     ranked = sorted((-count, id) for id, count in counts.items())
     if cursor:
@@ -246,6 +289,12 @@ def bases(by: Caller, *, cursor: str = "", limit: int = MAX_PAGE) -> tuple[list[
     lines = [BaseLine(id, -minus, held.get(id)) for minus, id in shown]
     more = signing.dumps(shown[-1], salt=_SALT + "bases") if len(ranked) > len(shown) else ""
     return lines, more
+
+
+def _used(by: Caller) -> tuple[dict[str, int], int]:
+    rows = Adapter.objects.filter(listed(by), type="model").exclude(base="").order_by()
+    used = dict(rows.values_list("base").annotate(n=Count("pk")))
+    return used, sum(used.values())
 
 
 def _base_cursor(cursor: str) -> tuple[int, str]:

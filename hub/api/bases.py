@@ -28,7 +28,7 @@ class OneBase(View):
         pages.parameters(request, shapes.Nothing)
         held = bases.find(base)
         id = held.id if held else bases.canonical(base)
-        count = catalog.matching(self.caller, Query(base=[id])).count()
+        count = catalog.count(self.caller, Query(base=[id]))
         if held is None and not count:
             raise BaseNotFound(f"No adapter here names the base {base[:200]!r}, and it is not on the shelf.")
         return Response(_line(BaseLine(id, count, held)) | _detail(id, held))

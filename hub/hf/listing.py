@@ -84,7 +84,8 @@ class List(Route):
         most = FULL_PAGE if is_full else catalog.MAX_PAGE
         limit = bodies.whole_in(request.GET, "limit", most, most)
         cursor = request.GET.get("cursor", "")
-        page = catalog.search(self.caller, _query(request, self.type), cursor=cursor, limit=limit)
+        query = _query(request, self.type)
+        page = catalog.search(self.caller, query, cursor=cursor, limit=limit, with_verdicts=False)
         shown = _shown(page.items, is_full)
         _count_children(shown, wanted, self.caller)
         response = answer([only(item, wanted) for item in shown])

@@ -42,7 +42,7 @@ def base(request: HttpRequest, name: str) -> HttpResponse:
         "licence": licence,
         "duties": known.duties(licence),
         "files": sorted(held.files.items()) if held else [],
-        "count": catalog.matching(by, query).count(),
+        "count": catalog.count(by, query),
         "lines": lines(page),
         "next": f"?cursor={page.next}" if page.next else "",
     }

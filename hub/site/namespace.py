@@ -26,7 +26,7 @@ def namespace(request: HttpRequest, ns: str) -> HttpResponse:
         "is_person": is_person,
         "full_name": found.person.full_name if is_person else found.organization.full_name,
         "memberships": memberships.filter(**mine).order_by("pk"),
-        "count": catalog.matching(by, query).count(),
+        "count": catalog.count(by, query),
         "lines": lines(page),
         "next": f"?cursor={page.next}" if page.next else "",
         "follows": social.follows(by, found),
