@@ -3,7 +3,7 @@
 from django.db import IntegrityError, transaction
 from django.db.models import QuerySet
 
-from registry import audit, names, people, policy, push, quotas, webhooks
+from registry import audit, events, names, people, policy, push, quotas, webhooks
 from registry.errors import AdapterExists, NamespaceNotFound, NotAllowed, SignInRequired
 from registry.models import Adapter, Organization, Rename, RetiredName
 from registry.policy import Caller, Permission
@@ -70,6 +70,7 @@ def delete(adapter: Adapter, by: Caller) -> None:
         RetiredName.objects.get_or_create(type=current.type, full_name=current.full_name.lower())
         audit.record(by.user, "adapter:delete", current.full_name)
         webhooks.announce(current, "delete", "repo")
+        events.note(current, "delete")
         current.delete()
 
 

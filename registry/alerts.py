@@ -11,7 +11,7 @@ from django.db.models import Max, QuerySet
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from registry import policy, proofs, webhooks
+from registry import events, policy, proofs, webhooks
 from registry.models import Adapter, Alert, Membership, Namespace, Ref, User, Verdict
 from registry.policy import Caller
 from registry.refs import MAIN
@@ -38,6 +38,8 @@ def finished(verdict: int) -> None:
     now.changed_from = was if was != now.state else ""
     now.save(update_fields=["proven_with", "changed_from"])
     adapter = now.revision.adapter
+    check, _ = proofs.refusal(now.result)
+    events.note(adapter, "verdict", now.revision, state=now.state, number=now.number, check=check or None)
     if not Ref.objects.filter(adapter=adapter, name=MAIN, revision=now.revision_id).exists():
         return
     _announce(adapter, now, was)

@@ -3,7 +3,7 @@
 from django.db import transaction
 from django.utils import timezone
 
-from registry import audit, names, people, policy
+from registry import audit, events, names, people, policy
 from registry.errors import NotAllowed, ValueInvalid
 from registry.models import Adapter, Revision, Ruling, User
 from registry.policy import Caller, Permission
@@ -54,6 +54,7 @@ def _decide(held: Adapter | Revision, action: Ruling.Action, by: User | None, re
         if not row.update(quarantined_at=at):
             return False
         Ruling.objects.create(adapter=adapter, revision=revision, action=action, reason=reason, note=note, by=by)
+        events.note(adapter, action, revision)
         what = f"{adapter.full_name}@{revision.oid}" if revision else adapter.full_name
         audit.record(by, f"{'revision' if revision else 'adapter'}:{action}", what, reason=reason, note=note)
     held.quarantined_at = at

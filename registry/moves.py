@@ -2,7 +2,7 @@
 
 from django.db import IntegrityError, transaction
 
-from registry import adapters, audit, catalog, names, people, policy, quotas, webhooks
+from registry import adapters, audit, catalog, events, names, people, policy, quotas, webhooks
 from registry.errors import AdapterExists, AdapterMoved, AdapterNotFound, NamespaceNotFound, NotAllowed
 from registry.models import Adapter, Namespace, Rename
 from registry.policy import Caller, Permission
@@ -66,6 +66,7 @@ def _move(current: Adapter, target: Namespace, name: str, by: Caller) -> Adapter
         quotas.require_place(target)
         quotas.require_room(current, 0)
     _remember(current, before)
+    events.note(current, "move", **{"from": before})
     audit.record(by.user, "adapter:move", before, before=before, after=current.full_name)
     return current
 

@@ -17,6 +17,7 @@ from registry import (
     blobs,
     catalog,
     discussions,
+    events,
     facts,
     intake,
     manifest,
@@ -345,6 +346,8 @@ def _judged(revision: Revision, said: Facts, like: Revision | None = None) -> Ve
 def _announced(intent: Intent, was: Revision | None, ref: Ref) -> Ref:
     """Tell webhooks which ref moved; the first revision comes with the adapter, which is announced as a whole."""
     old = None if intent.propose else was
+    if ref.revision != old:
+        events.note(intent.adapter, "push", ref.revision, ref=ref.name)
     if was is not None and ref.revision != old:
         moved = {"ref": ref.name, "oldSha": old.oid if old else None, "newSha": ref.revision.oid}
         webhooks.announce(intent.adapter, "update", "repo.content", updatedRefs=[moved])

@@ -20,10 +20,10 @@ def parameters(request: Request, shape: type[Serializer[Any]]) -> dict[str, Any]
     return dict(known.validated_data)
 
 
-def page(request: Request, items: list[Any], cursor: str = "") -> dict[str, Any]:
+def page(request: Request, items: list[Any], cursor: str = "", *, name: str = "cursor") -> dict[str, Any]:
     """Return the envelope of a list; `next` is absolute, and null on the last page."""
     if not cursor:
         return {"items": items, "next": None}
     query = request.query_params.copy()
-    query["cursor"] = cursor
+    query[name] = cursor
     return {"items": items, "next": f"{origin(request._request)}{request.path}?{query.urlencode()}"}

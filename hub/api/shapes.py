@@ -77,6 +77,13 @@ class Paging(s.Serializer[Data]):
     limit = s.IntegerField(required=False, min_value=1, max_value=100, default=30)
 
 
+class Since(s.Serializer[Data]):
+    since = s.IntegerField(
+        required=False, min_value=0, max_value=2**63 - 1, default=0, help_text="the last seq you have"
+    )
+    limit = s.IntegerField(required=False, min_value=1, max_value=1000, default=100)
+
+
 class Nothing(s.Serializer[Data]):
     """A route that takes no query parameters."""
 
@@ -331,6 +338,23 @@ class Me(s.Serializer[Data]):
     role = s.CharField()
     organizations = OrganizationRole(many=True)
     token = Token(allow_null=True, help_text="the one that asked")
+
+
+class Change(s.Serializer[Data]):
+    """One thing that happened to an adapter."""
+
+    seq = s.IntegerField()
+    at = s.DateTimeField()
+    event = s.ChoiceField(choices=models.Event.Kind.choices)
+    type = s.CharField(help_text="model, dataset or space")
+    adapter = s.CharField(help_text="as it was called then")
+    revision = s.CharField(allow_null=True)
+    data = s.DictField(help_text="push: ref; verdict: state, number, check; move: from")
+
+
+class ChangePage(s.Serializer[Data]):
+    items = Change(many=True)
+    next = s.URLField(allow_null=True)
 
 
 class Notification(s.Serializer[Data]):

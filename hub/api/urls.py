@@ -3,7 +3,19 @@
 from django.urls import path, re_path, register_converter
 from django.urls.converters import StringConverter
 
-from hub.api import account, adapters, bases, fit, moderation, notifications, openapi, repairs, revisions, verdicts
+from hub.api import (
+    account,
+    adapters,
+    bases,
+    changes,
+    fit,
+    moderation,
+    notifications,
+    openapi,
+    repairs,
+    revisions,
+    verdicts,
+)
 from hub.api.asking import NoSuchRoute
 
 
@@ -29,6 +41,7 @@ urlpatterns = [
     path("fit", fit.Fits.as_view()),
     path("bases", bases.Bases.as_view()),
     path("bases/<path:base>", bases.OneBase.as_view()),
+    path("changes", changes.Changes.as_view()),
     path("me", account.Me.as_view()),
     path("me/notifications", notifications.Notifications.as_view()),
     path("me/notifications/read", notifications.Read.as_view()),

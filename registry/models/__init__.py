@@ -6,6 +6,7 @@ from registry.models.blobs import Blob, Derived, Possession, Upload, XetFile, Xo
 from registry.models.collections import Collection, CollectionItem
 from registry.models.devices import DeviceLogin
 from registry.models.discussions import Discussion, DiscussionEvent
+from registry.models.events import Event
 from registry.models.gates import AccessRequest
 from registry.models.moderation import AuditEvent, Ruling
 from registry.models.people import Membership, Namespace, Organization, Token, User
@@ -33,6 +34,7 @@ __all__ = [
     "DeviceLogin",
     "Discussion",
     "DiscussionEvent",
+    "Event",
     "Follow",
     "Like",
     "Membership",

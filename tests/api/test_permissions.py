@@ -106,6 +106,7 @@ def test_every_route_has_its_row():
     }
     in_test_fit = {"/fit"}
     in_test_bases = {"/bases/{base}"}
+    in_test_changes = {"/changes"}
     in_test_repairs = {"/adapters/{ns}/{name}/repair"}
     known = {path.removeprefix("/api/v1") for path in openapi.document()["paths"]}
-    assert known == tested | in_test_account | in_test_fit | in_test_repairs | in_test_bases
+    assert known == tested | in_test_account | in_test_fit | in_test_repairs | in_test_bases | in_test_changes

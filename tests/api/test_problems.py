@@ -142,6 +142,7 @@ def test_answers_have_the_keys_that_openapi_promises(ask, adapter):
         ("/api/v1/adapters/alice/reviews/revisions", "RevisionPage"),
         ("/api/v1/adapters?facets=1", "AdapterPage"),
         ("/api/v1/bases", "BasePage"),
+        ("/api/v1/changes", "ChangePage"),
         ("/api/v1/me", "Me"),
     ):
         answer = ask("alice").get(url).json()

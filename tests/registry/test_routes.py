@@ -42,6 +42,7 @@ api/v1/adapters/<ns>/<name>/repair                           POST adapter:discus
 api/v1/fit                                                   POST anyone
 api/v1/bases                                                 GET anyone
 api/v1/bases/<base>                                          GET anyone
+api/v1/changes                                               GET anyone
 api/v1/me                                                    GET person
 api/v1/me/notifications                                      GET person
 api/v1/me/notifications/read                                 POST person

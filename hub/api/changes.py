@@ -1,0 +1,36 @@
+"""The feed of what happened, for mirrors and servers that follow this hub."""
+
+from drf_spectacular.utils import extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from hub.api import pages, shapes
+from hub.api.asking import View
+from registry import events
+from registry.models import Event
+
+
+class Changes(View):
+    @extend_schema(
+        operation_id="changes", summary="What happened, in order", parameters=[shapes.Since],
+        description="Ask again with `since` of the last `seq` you have; where nothing is new, `items` is empty.",
+        responses=shapes.ChangePage,
+    )  # fmt: skip
+    def get(self, request: Request) -> Response:
+        asked = pages.parameters(request, shapes.Since)
+        found = events.since(asked["since"], self.caller, asked["limit"] + 1)
+        shown = found[: asked["limit"]]
+        more = str(shown[-1].seq) if len(found) > len(shown) else ""
+        return Response(pages.page(request, [_line(event) for event in shown], more, name="since"))
+
+
+def _line(event: Event) -> dict[str, object]:
+    return {
+        "seq": event.seq,
+        "at": event.at,
+        "event": event.kind,
+        "type": event.type,
+        "adapter": event.name,
+        "revision": event.revision or None,
+        "data": event.data,
+    }

@@ -1,0 +1,51 @@
+"""The feed of what happened to adapters: noted in the transaction of what happened, numbered when somebody asks.
+
+A number that a row gets while its transaction runs tells nothing of the order in which rows appear: who had read up to
+12 would never see an 11 that is committed later. So rows get their numbers when they are there for everybody to see.
+"""
+
+from django.db import Error as DatabaseError
+from django.db import transaction
+from django.db.models import Max, Q
+
+from registry.catalog import listed
+from registry.models import Adapter, Event, Revision
+from registry.policy import Caller
+
+Kind = Event.Kind
+GONE = (Kind.QUARANTINE, Kind.DELETE)  # told to all who could see it: who has a copy must know
+NUMBERED_AT_ONCE = 1000
+
+
+def note(adapter: Adapter, kind: str, revision: Revision | None = None, **data: object) -> None:
+    """Write down what happens now; call it in the transaction in which it happens."""
+    Event.objects.create(
+        adapter=adapter,
+        kind=kind,
+        type=adapter.type,
+        name=adapter.full_name,
+        was_public=not adapter.private,
+        revision=revision.oid if revision else "",
+        data=data,
+    )
+
+
+def since(seq: int, by: Caller, limit: int) -> list[Event]:
+    """Return what happened after a number, in order, of what the caller may see; at most `limit` rows."""
+    _number()
+    seen = Q(adapter__in=Adapter.objects.filter(listed(by))) | Q(was_public=True, kind__in=GONE)
+    return list(Event.objects.filter(seen, seq__gt=seq).order_by("seq")[:limit])
+
+
+def _number() -> None:
+    """Give numbers to rows that have none. Where somebody else does it at this moment, his count."""
+    waiting = Event.objects.filter(seq__isnull=True).order_by("pk").values_list("pk", flat=True)[:NUMBERED_AT_ONCE]
+    if not waiting:
+        return
+    try:
+        with transaction.atomic():
+            last = Event.objects.aggregate(last=Max("seq"))["last"] or 0
+            for seq, row in enumerate(waiting, last + 1):
+                Event.objects.filter(pk=row, seq__isnull=True).update(seq=seq)
+    except DatabaseError:  # two gave out the same number, or waited for each other: one of them did
+        return

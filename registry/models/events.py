@@ -1,0 +1,35 @@
+"""What happened to adapters, in one order, for mirrors and servers that follow."""
+
+from django.db import models
+from django.db.models import Q
+from django.db.models.functions import Now
+
+from registry.models.adapters import Adapter
+
+
+class Event(models.Model):
+    """One thing that happened. Written in its transaction and numbered after it: what has a `seq` is there to stay."""
+
+    class Kind(models.TextChoices):
+        PUSH = "push"
+        VERDICT = "verdict"
+        QUARANTINE = "quarantine"
+        RELEASE = "release"
+        DELETE = "delete"
+        MOVE = "move"
+
+    seq = models.BigIntegerField(null=True, blank=True, unique=True)
+    at = models.DateTimeField(db_default=Now())
+    kind = models.CharField(max_length=12, choices=Kind.choices)
+    adapter = models.ForeignKey(Adapter, null=True, on_delete=models.SET_NULL, related_name="events")
+    type = models.CharField(max_length=8, choices=Adapter.Type.choices)
+    name = models.CharField(max_length=200)  # as it was called then
+    was_public = models.BooleanField()
+    revision = models.CharField(max_length=40, blank=True)
+    data = models.JSONField(default=dict)
+
+    class Meta:
+        indexes = [models.Index(fields=["id"], name="event_unnumbered", condition=Q(seq__isnull=True))]
+
+    def __str__(self) -> str:
+        return f"{self.seq}: {self.kind} {self.name}"

@@ -1,0 +1,96 @@
+"""The feed of what happened: complete, in order, and silent about what its reader may not see."""
+
+from django.db import connection
+from django.db.models import Max
+from django.test.utils import CaptureQueriesContext
+
+from registry import adapters, events, moderation, moves
+from registry.models import Adapter, Event
+from tests.api.conftest import judged, pushed
+
+
+def told(client, since=0, **query):
+    said = client.get("/api/v1/changes", {"since": since, **query}).json()
+    return [(one["event"], one["adapter"]) for one in said["items"]]
+
+
+def test_all_that_mirrors_must_know_is_told_in_order(ask, cast):
+    made = cast.adapter("alice/reviews")
+    revision = pushed(cast, made)
+    judged(revision)
+    moves.move(made, "alice/opinions", cast.session("alice"))
+    made = Adapter.objects.get(pk=made.pk)
+    moderation.quarantine(made, cast.session("mona"), reason="malware")
+    moderation.release(made, cast.session("mona"), reason="a mistake")
+    adapters.delete(Adapter.objects.get(pk=made.pk), cast.session("alice"))
+    said = ask().get("/api/v1/changes").json()
+    assert [one["event"] for one in said["items"]] == ["quarantine", "delete"], "of what is gone, that it is gone"
+    rows = list(Event.objects.order_by("seq").values_list("kind", "name", "data"))
+    assert [kind for kind, _, _ in rows] == ["push", "push", "verdict", "move", "quarantine", "release", "delete"]
+    assert rows[1][2] == {"ref": "refs/heads/main"}
+    assert rows[2][2] == {"state": "passed", "number": 1, "check": None}
+    assert rows[3][1:] == ("alice/opinions", {"from": "alice/reviews"})
+    assert Event.objects.get(kind="verdict").revision == revision.oid
+
+
+def test_a_reader_goes_on_where_he_was(ask, cast):
+    for number in range(5):
+        cast.adapter(f"alice/a{number}")
+    seen, address = [], "/api/v1/changes?limit=2"
+    while address:
+        said = ask().get(address).json()
+        seen += [one["adapter"] for one in said["items"]]
+        address = said["next"]
+    assert seen == [f"alice/a{number}" for number in range(5)]
+    last = ask().get("/api/v1/changes?limit=1000").json()["items"][-1]["seq"]
+    assert told(ask(), last) == []
+    cast.adapter("alice/new")
+    assert told(ask(), last) == [("push", "alice/new")]
+    assert ask().get("/api/v1/changes?since=-1").status_code == 400
+
+
+def test_what_is_private_is_told_to_members_and_its_end_to_nobody_else(ask, cast):
+    made = cast.adapter("acme/secret", private=True)
+    assert told(ask("bob")) == [("push", "acme/secret")]
+    assert told(ask("carol")) == told(ask()) == []
+    moderation.quarantine(made, cast.session("mona"), reason="malware")
+    moderation.release(made, cast.session("mona"), reason="a mistake")
+    adapters.delete(Adapter.objects.get(pk=made.pk), cast.session("alice"))
+    assert told(ask("carol")) == told(ask()) == []
+
+
+def test_what_is_committed_late_is_not_missed(cast):
+    first, second = cast.adapter("alice/a"), cast.adapter("alice/b")
+    events.note(first, "push", ref="late")
+    late = Event.objects.latest("pk")
+    Event.objects.filter(pk=late.pk).delete()  # its transaction goes on while others end: nobody sees the row
+    events.note(second, "push", ref="early")
+    last = events.since(0, cast.session("alice"), 100)[-1]
+    assert last.data == {"ref": "early"}
+    late.save(force_insert=True)
+    assert [event.data for event in events.since(last.seq, cast.session("alice"), 100)] == [{"ref": "late"}]
+
+
+def test_who_numbers_at_the_same_moment_is_no_error(cast, monkeypatch):
+    cast.adapter("alice/a")
+    monkeypatch.setattr(events, "Max", lambda name: Max(name) * 0)  # as read before the other one ended
+    Event.objects.create(kind="push", type="model", name="x/y", was_public=True, seq=1)
+    assert [event.name for event in events.since(0, cast.session("alice"), 10)] == []
+    monkeypatch.undo()
+    assert [event.seq for event in events.since(0, cast.session("alice"), 10)] == [2]
+
+
+def test_a_page_of_the_feed_costs_the_same_however_long(ask, cast):
+    client, made = ask(), cast.adapter("alice/a")
+
+    def cost():
+        told(client)  # numbers what is new
+        with CaptureQueriesContext(connection) as queries:
+            rows = len(told(client))
+        return rows, len(queries)
+
+    events.note(made, "push")
+    assert cost() == (2, 2)
+    for _ in range(50):
+        events.note(made, "push")
+    assert cost() == (52, 2)
