@@ -140,6 +140,30 @@ def says_who_serves_it(say, work, frozen):
     say({"serving": []})
 
 
+def says_numbers_beyond_all_others(say, work, frozen):
+    named = b'{"check": {"id": "load.error", "outcome": "passed", "message": "", "fix": "", "duration_ms": 1, "where": '
+    os.write(pipe(), named + b'{"a": 1e999}}}\n')
+
+
+def measures_without_measure(say, work, frozen):
+    say({"eval": {"name": "smoke", "rows": 8, "metric": "accuracy", "base": 10**400, "better": "higher"}})
+
+
+def digs_in_its_words(say, work, frozen):
+    deep = {"id": "load.error", "outcome": "passed", "message": "", "fix": "", "where": {"a": [[[[1]]]]}}
+    say({"check": deep | {"duration_ms": 1}})
+
+
+def speaks_in_letters_that_grow(say, work, frozen):
+    for name in RUN_IDS:
+        frame = {"id": name, "outcome": "passed", "message": "\u00e9" * 1900, "fix": "", "where": {}, "duration_ms": 1}
+        os.write(pipe(), json.dumps({"check": frame}, ensure_ascii=False).encode() + b"\n")
+
+
+def invents_facts(say, work, frozen):
+    say({"facts": {"format": {}, "kind": [], "task": "LIBRARY", "labels": True, "bytes": "many"}})
+
+
 # --- how it ends -----------------------------------------------------------------------------------------------------
 def leaves_early(say, work, frozen):
     os._exit(0)

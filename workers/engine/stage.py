@@ -16,8 +16,10 @@ from typing import Any
 
 from workers.engine import jail, rooms
 
-MAX_BYTES = 1 << 20
-MAX_TEXT = 2000
+MAX_BYTES = 480 << 10  # of one stage: two of them are one line of the engine, which a worker takes up to a megabyte
+MAX_TEXT, MAX_NAME = 2000, 4096
+MAX_ITEMS, MAX_DEPTH = 200, 3
+LARGEST = 1e300
 OUTCOMES = ("passed", "warned", "failed", "skipped")
 KINDS = frozenset({"check", "facts", "serving", "eval", "shown", "jail", "ran"})
 MEMORY, FULL = "memory", "it filled its work folder"
@@ -191,6 +193,8 @@ def _trouble(left: float, watch: Watch | None) -> Ending | None:
 
 
 def _parse(line: bytes) -> Frame:
+    if not line.isascii():  # `say` writes nothing else, and what is written anew must not be longer
+        return {}
     try:
         frame = json.loads(line, parse_constant=_refuse)
     except (ValueError, RecursionError):
@@ -203,7 +207,10 @@ def _refuse(name: str) -> None:
 
 
 def _lie(frame: Frame, believed: Collection[str], also: Collection[str] = ()) -> str:
-    """Why a frame cannot be an honest child's, or nothing."""
+    """Why a frame cannot be an honest child's, or nothing.
+
+    What a worker would not take for the word of an engine is caught here: it would end the engine for it.
+    """
     if len(frame) != 1 or not frame.keys() & (KINDS | frozenset(also)):
         return "the child said something that is no part of the protocol"
     check = frame.get("check")
@@ -212,6 +219,36 @@ def _lie(frame: Frame, believed: Collection[str], also: Collection[str] = ()) ->
         and check.get("id") in believed
         and check.get("outcome") in OUTCOMES
         and all(isinstance(check.get(key), str) and len(check[key]) <= MAX_TEXT for key in ("message", "fix"))
+        and isinstance(check.get("where"), dict)
+        and is_plain(check["where"])
+        and is_number(check.get("duration_ms"))
     ):
         return "the child reported a check that is not its to report"
+    if "facts" in frame and not _are_facts(frame["facts"]):
+        return "the child reported facts that are none"
     return ""
+
+
+def _are_facts(said: Any) -> bool:
+    if not isinstance(said, dict) or said.keys() != {"format", "kind", "task", "labels", "bytes"}:
+        return False
+    texts = isinstance(said["task"], str) and all(_is_short(said[key]) for key in ("format", "kind"))
+    return texts and all(type(said[key]) is int and 0 <= said[key] < 1 << 50 for key in ("labels", "bytes"))
+
+
+def _is_short(said: Any) -> bool:
+    return said is None or (isinstance(said, str) and len(said) <= MAX_NAME)
+
+
+def is_number(said: Any) -> bool:
+    return type(said) in (int, float) and abs(said) <= LARGEST
+
+
+def is_plain(said: Any, depth: int = MAX_DEPTH) -> bool:
+    """Whether this is JSON that is shallow and small."""
+    if said is None or isinstance(said, bool | str):
+        return True
+    if isinstance(said, list | dict):
+        inner = said.values() if isinstance(said, dict) else said
+        return depth > 0 and len(said) <= MAX_ITEMS and all(is_plain(item, depth - 1) for item in inner)
+    return is_number(said)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import math
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -34,6 +32,7 @@ RUN_IDS = (
     "eval.worse-than-base", "eval.claim", "eval.rows", "eval.expected", "eval.neutral", "eval.degenerate", "run.merge",
 )  # fmt: skip
 ROWS = "eval.rows"  # said where there is something to say of them, before anything is asked
+BETTER, SERVED = ("higher", "lower"), ("serves", "refuses", "wrong")
 MAX_EVALS = 10
 MAX_SAMPLES = 4
 MAX_SERVING = 40
@@ -237,13 +236,11 @@ def _is_eval(said: Any) -> bool:
     texts = {"name", "metric", "better"}
     if not isinstance(said, dict) or not said.keys() <= {"rows", "base", "adapter", "claimed", "head_alone", *texts}:
         return False
-    return all(isinstance(said.get(key), str) and len(said[key]) <= 100 for key in texts) and all(
-        _is_number(said[key]) for key in said.keys() - texts
+    return (
+        all(isinstance(said.get(key), str) and len(said[key]) <= 100 for key in texts)
+        and all(stage.is_number(said[key]) for key in said.keys() - texts)
+        and said["better"] in BETTER
     )
-
-
-def _is_number(said: Any) -> bool:
-    return type(said) in (int, float) and math.isfinite(said)
 
 
 def _is_shown(said: Any) -> bool:
@@ -253,9 +250,18 @@ def _is_shown(said: Any) -> bool:
     cost, samples, conditions = said["cost"], said["samples"], said["conditions"]
     return (
         isinstance(cost, dict) and cost.keys() == {"latency_ratio", "memory_mb", "adapter_mb"}
-        and all(map(_is_number, cost.values()))
+        and all(map(stage.is_number, cost.values()))
         and isinstance(samples, list) and len(samples) <= MAX_SAMPLES and all(map(_is_sample, samples))
-        and isinstance(conditions, dict) and len(json.dumps(conditions)) <= 1000
+        and _are_conditions(conditions)
+    )  # fmt: skip
+
+
+def _are_conditions(said: Any) -> bool:
+    return (
+        isinstance(said, dict) and said.keys() == {"rows", "seed", "batches"}
+        and isinstance(said["rows"], str) and len(said["rows"]) <= 100
+        and isinstance(said["batches"], list) and len(said["batches"]) <= stage.MAX_ITEMS
+        and all(map(stage.is_number, (said["seed"], *said["batches"])))
     )  # fmt: skip
 
 
@@ -273,7 +279,10 @@ def _is_serving(said: Any) -> bool:
         isinstance(item, dict)
         and item.keys() == {"engine", "version", "outcome", "reason", "flags"}
         and all(isinstance(item[key], str) for key in ("engine", "version", "outcome", "reason"))
+        and item["outcome"] in SERVED
         and isinstance(item["flags"], list)
+        and len(item["flags"]) <= stage.MAX_ITEMS
+        and all(isinstance(flag, str) for flag in item["flags"])
         for item in said
     )  # fmt: skip
 
