@@ -1,5 +1,7 @@
 """What may be done with adapters as a whole: find, create, delete, change visibility."""
 
+from collections.abc import Sequence
+
 from django.db import IntegrityError, transaction
 from django.db.models import QuerySet
 
@@ -27,8 +29,10 @@ def find(full_name: str, by: Caller, permission: Permission = Permission.READ, t
 _ADAPTER = Prepared(lambda *names: _of(*names).select_related("namespace__person"), str, str, str)
 
 
-def create(full_name: str, by: Caller, *, private: bool | None = None, type: str = "model") -> Adapter:
-    """Make an adapter with a first revision; `private=None` takes the namespace's default.
+def create(
+    full_name: str, by: Caller, *, private: bool | None = None, type: str = "model", files: Sequence[push.Inline] = ()
+) -> Adapter:
+    """Make an adapter with a first revision, which may hold files; `private=None` takes the namespace's default.
 
     Raises SignInRequired, NotAllowed, NameInvalid, and AdapterExists with the existing one's `full_name`.
     """
@@ -51,7 +55,7 @@ def create(full_name: str, by: Caller, *, private: bool | None = None, type: str
             quotas.require_place(namespace)
             for former in (RetiredName, Rename):  # the name is in use again, and leads nowhere else
                 former.objects.filter(type=type, full_name=adapter.full_name.lower()).delete()
-            push.begin(adapter, by)
+            push.begin(adapter, by, files)
             audit.record(by.user, "adapter:create", adapter.full_name)
             webhooks.announce(adapter, "create", "repo")
             return adapter

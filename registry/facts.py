@@ -35,10 +35,10 @@ class Facts:
     tags: list[str]
 
 
-def of(entries: Mapping[str, Entry]) -> Facts:
-    """Return the facts of a revision with these files (path → entry). Broken files say less.
+def of(entries: Mapping[str, Entry], type: str = "model") -> Facts:
+    """Return the facts of a revision with these files (path → entry) in a repository of that type.
 
-    Raises StoreUnavailable, for what the store has lost too.
+    Broken files say less. Raises StoreUnavailable, for what the store has lost too.
     """
     card, summary, papers = _card(_ref(entries, README))
     description, config, parameters = _adapter(
@@ -54,7 +54,7 @@ def of(entries: Mapping[str, Entry]) -> Facts:
         library=tags.library(card, description, entries),
         task=task,
         bases=tags.bases(card, description),
-        tags=tags.derive(card, description, entries, task=task, papers=papers),
+        tags=tags.derive(card, description, entries, task=task, papers=papers, type=type),
     )
 
 

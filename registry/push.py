@@ -4,7 +4,7 @@ A push that dies leaves bytes without rows (swept later) or a queued verdict (ru
 whose file is missing. What travels before the push is in uploads.py; how bytes are proven is in intake.py.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -141,7 +141,8 @@ def put(intent: Intent, entries: dict[str, Entry], *, onto: Revision | None, lik
     _check_tree(entries)
     quotas.require_room_for(intent.adapter, {entry.sha256: entry.size for entry in entries.values()})
     was = refs.head(intent.adapter, intent.ref)
-    return _land(intent, Draft(onto, entries, False, facts.of(entries)), was=was, like=like)
+    said = facts.of(entries, intent.adapter.type)
+    return _land(intent, Draft(onto, entries, False, said), was=was, like=like)
 
 
 def rewrite(old: Revision, parent: Revision | None, entries: dict[str, Entry], into: Adapter | None = None) -> Revision:
@@ -160,7 +161,7 @@ def rewrite(old: Revision, parent: Revision | None, entries: dict[str, Entry], i
 def settle(adapter: Adapter) -> None:
     """Let verdicts and what lists show follow refs that were moved by hand; call it under the adapter's lock."""
     for ref in adapter.refs.select_related("revision__adapter"):
-        said = facts.of(pull.entries(ref.revision))
+        said = facts.of(pull.entries(ref.revision), adapter.type)
         verdict = verdicts.latest(ref.revision) or _judged(ref.revision, said)
         if ref.name == MAIN:
             entries = pull.entries(ref.revision)
@@ -183,15 +184,15 @@ def require_for(adapter: Adapter, ref: str, by: Caller, *, propose: bool = False
     return needed
 
 
-def begin(adapter: Adapter, by: Caller) -> Ref:
-    """Give a new adapter its first revision, with the .gitattributes that git and the Hub's clients expect.
+def begin(adapter: Adapter, by: Caller, files: Sequence[Inline] = ()) -> Ref:
+    """Give a new adapter its first revision: files, and the .gitattributes that git and the Hub's clients expect.
 
     Call it in the transaction that makes the adapter.
     """
     intent = Intent(adapter, MAIN, by, title="initial commit")
-    edits = _keep_bytes(adapter, [Inline(".gitattributes", uploads.GITATTRIBUTES)])
+    edits = _keep_bytes(adapter, [Inline(".gitattributes", uploads.GITATTRIBUTES), *files])
     entries = {edit.path: edit for edit in edits if isinstance(edit, Entry)}
-    return _land(intent, Draft(None, entries, False, facts.of(entries)))
+    return _land(intent, Draft(None, entries, False, facts.of(entries, adapter.type)))
 
 
 # --- bytes -----------------------------------------------------------------------------------------------------------
@@ -275,7 +276,7 @@ def _compose(intent: Intent, edits: list[Entry | Deletion]) -> Draft:
         )
     if not is_noop:
         _check_tree(after)
-    return Draft(head, after, is_noop, facts.of(after))
+    return Draft(head, after, is_noop, facts.of(after, intent.adapter.type))
 
 
 def _check_tree(entries: Mapping[str, Entry]) -> None:

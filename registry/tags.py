@@ -36,6 +36,11 @@ _TELLTALE_FILES = {
     "model_index.json": "diffusers",
     "config.json": "transformers",
 }
+# What the card of a dataset says under these keys is a tag `key:value`.
+OF_DATASETS = """
+    annotations_creators benchmark language_creators language multilinguality size_categories source_datasets
+    task_categories task_ids
+""".split()  # noqa: SIM905  # a list of words reads better without quotes
 _MODEL_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}(/[A-Za-z0-9][A-Za-z0-9._-]{0,95})?")
 _ARXIV = re.compile(r"arxiv\.org/(?:abs|pdf)/(\d{4}\.\d{4,5})")
 
@@ -81,17 +86,29 @@ def arxiv_ids(text: str) -> list[str]:
 
 
 def derive(
-    card: Card, description: Description | None, paths: Iterable[str], *, task: str, papers: Iterable[str]
+    card: Card,
+    description: Description | None,
+    paths: Iterable[str],
+    *,
+    task: str,
+    papers: Iterable[str],
+    type: str = "model",
 ) -> list[str]:
     """Return every tag once: library, card tags, file types, method, task, languages, datasets, bases, licence …"""
     paths = list(paths)
     found = [library(card, description, paths), *(tag for tag in card.tags if _is_honest(tag)), *_file_types(paths)]
-    found += [description.kind or "" if description else "", task, *card.languages]
+    found += [description.kind or "" if description else "", task]
+    found += _of_a_dataset(card) if type == "dataset" else card.languages
     found += [f"dataset:{name}" for name in card.datasets]
     found += _base_tags(card, description)
     found += [f"license:{card.license}"] if card.license else []
     found += [f"arxiv:{paper}" for paper in papers]
+    found += ["co2_eq_emissions"] if card.data.get("co2_eq_emissions") else []  # clients ask for these alone
     return list(dict.fromkeys(tag for tag in found if tag))
+
+
+def _of_a_dataset(card: Card) -> list[str]:
+    return [f"{key}:{value}" for key in OF_DATASETS for value in _words(card.data.get(key))]
 
 
 def _base_tags(card: Card, description: Description | None) -> Iterator[str]:

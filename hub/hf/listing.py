@@ -25,8 +25,8 @@ _OF_DATASETS = """
     mainSize paperswithcode_id private resourceGroup sha siblings tags trendingScore usedStorage
 """
 _OF_SPACES = """
-    author cardData createdAt datasets disabled lastModified likes models private resourceGroup runtime sdk sha siblings
-    subdomain tags trendingScore usedStorage
+    author cardData createdAt datasets disabled lastModified likes models private region resourceGroup runtime sdk sha
+    siblings subdomain tags trendingScore usedStorage
 """
 _FORMER = {"xetEnabled"}  # 0.36 asks for it before it uploads a large folder; releases after it teach it no more
 EXPANDABLE = {"model": _OF_MODELS.split(), "dataset": _OF_DATASETS.split(), "space": _OF_SPACES.split()}
@@ -42,7 +42,7 @@ SORTS = {
     "trendingScore": "trending",
     "trending_score": "trending",
 }
-DETAILS = {"full", "config", "fetch_config", "cardData"}
+DETAILS = {"full", "config", "fetch_config", "cardData", "linked"}
 _ROW = "author createdAt disabled downloads downloadsAllTime gated lastModified likes private sha tags trendingScore"
 FROM_THE_ROW = frozenset(_ROW.split())  # what a list knows without a look into any file
 _BOUND = re.compile(r"(min|max):(\d{1,9}(?:\.\d{1,9})?)([KMBT]?)", re.IGNORECASE)

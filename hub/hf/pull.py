@@ -14,7 +14,7 @@ from hub.hf.shapes import JSON
 from hub.limits import Family
 from hub.origin import address_of, origin
 from hub.sending import send
-from registry import counting, derived, manifest, pull, xetfiles
+from registry import counting, derived, manifest, pull, refs, shards, xetfiles
 from registry.derived import DerivedEntry
 from registry.errors import FileNotFound, RegistryError
 from registry.manifest import Entry
@@ -140,6 +140,18 @@ class Resolve(Route):
         if request.method == "GET" and not same and _is_counted(entry):
             _count_download(adapter, str(self.caller.user.pk if self.caller.user else address_of(request)))
         return _at_commit(response, revision)
+
+
+class Headers(Route):
+    """GET /api/models/{id}/safetensors-metadata/{index}: the headers of weights in several files, on main"""
+
+    family = Family.FILES
+
+    def get(self, request: HttpRequest, ns: str, name: str, path: str) -> HttpResponse:
+        revision = pull.resolve(self.adapter(ns, name, Permission.DOWNLOAD), refs.MAIN)
+        pull.require_served(revision, self.caller)
+        found = shards.of(pull.entries(revision), path)
+        return answer({"index": found.index, "headers": found.headers})
 
 
 def _count_download(adapter: Adapter, who: str) -> None:

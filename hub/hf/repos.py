@@ -2,13 +2,14 @@
 
 from typing import Any
 
+import yaml
 from django.http import HttpRequest, HttpResponse
 
 from hub.errors import face
 from hub.hf import bodies, shapes
 from hub.hf.dialect import Route, answer
 from hub.origin import origin
-from registry import adapters, gates
+from registry import adapters, gates, push
 from registry.errors import AdapterExists, NotSupported, SignInRequired, ValueInvalid
 from registry.policy import Permission
 
@@ -24,7 +25,8 @@ class Create(Route):
         body = bodies.json_object(request)
         type, full_name = named_in(body, self.caller.user.username)
         try:
-            adapter = adapters.create(full_name, self.caller, private=privacy_in(body), type=type)
+            files = [card_of_a_space(body)] if type == "space" else []
+            adapter = adapters.create(full_name, self.caller, private=privacy_in(body), type=type, files=files)
         except AdapterExists as error:
             url = f"{origin(request)}/{shapes.PREFIXES[type]}{error.facts['full_name']}"
             shown = {"error": f"You already created this {type} repo", "url": url, "code": error.code}
@@ -79,6 +81,13 @@ class WriteCheck(AuthCheck):
     """The same for pushing"""
 
     permission = Permission.PUSH
+
+
+def card_of_a_space(body: dict[str, Any]) -> push.Inline:
+    """Return the README.md that a space begins with: clients look there for what would run it, and never write one."""
+    title, sdk = bodies.text(body, "name").rpartition("/")[2], bodies.text(body, "sdk", "static")
+    said = yaml.safe_dump({"title": title, "sdk": sdk}, sort_keys=False, allow_unicode=True)
+    return push.Inline("README.md", f"---\n{said}---\n".encode())
 
 
 def named_in(body: dict[str, Any], username: str) -> tuple[str, str]:

@@ -118,7 +118,7 @@ def info(
     adapter: Adapter, revision: Revision, entries: dict[str, Entry], made: dict[str, DerivedEntry], with_blobs: bool
 ) -> JSON:
     """Everything about a repository at a revision; `made` are the files that were derived of those in it."""
-    said = reading.of(entries)
+    said = reading.of(entries, adapter.type)
     shown = summary(adapter) | {
         "sha": revision.oid,
         "lastModified": moment(revision.created_at),
@@ -130,9 +130,16 @@ def info(
     }
     if adapter.type == "model":
         bases = [{"id": base} for base in said.bases]
-        shown |= {"spaces": [], "widgetData": []} | _of_a_model(said)
+        shown |= {"spaces": [], "widgetData": said.card.data.get("widget", [])} | _of_a_model(said)
         shown |= {"baseModels": {"relation": "adapter", "models": bases}} if bases else {}
+    if adapter.type == "space":
+        shown |= _of_a_space(said)
     return shown
+
+
+def _of_a_space(said: reading.Facts) -> JSON:
+    links = {key: said.card.data[key] for key in ("sdk", "models", "datasets") if key in said.card.data}
+    return links | {"runtime": {"stage": "STOPPED", "hardware": None}}  # nothing is run here
 
 
 def _of_a_model(said: reading.Facts) -> JSON:

@@ -46,6 +46,7 @@ def of_a_repository(kind: str, type: str) -> list[URLPattern]:
         ("/commit/<path:rev>", push.Commit),
         ("/tree/<path:tail>", pull.Tree),
         ("/paths-info/<path:rev>", pull.PathsInfo),
+        ("/safetensors-metadata/<path:path>", pull.Headers),
         ("/refs", refs.Refs),
         ("/commits/<path:rev>", refs.Commits),
         ("/branch/<path:rev>", refs.Branch),
@@ -89,15 +90,20 @@ ID = r"api/(models|datasets|spaces)/[^/]+/[^/]+"
 RUNNING = (
     "runtime|hardware|secrets|variables|sleeptime|storage|restart|pause|logs|dev-mode|volumes|sse|hot-reload|events"
 )
+SPACES_REST = "Spaces are kept here as files; nothing of them is run."
 UNSERVED = [
     refuse(rf"{ID}/discussions/", "This hub has no such part of discussions."),
     refuse(rf"{ID}/resource-group(/|$)", "This hub has no resource groups."),
     refuse(r"api/collections/.+/resource-group$", "This hub has no resource groups."),
-    refuse(rf"{ID}/safetensors-metadata/", "Headers of sharded weights are not served; read the files by Range."),
     refuse(r"api/repos/duplicate$", "A repository is duplicated at its own address, /api/models/{id}/duplicate."),
     refuse(r"api/(settings|users|organizations)/", "Accounts are kept on the website: see /settings."),
-    refuse(rf"api/spaces/[^/]+/[^/]+/({RUNNING})(/|$)", "Spaces are kept here as files; nothing of them is run."),
-    refuse(r"api/(kernels|papers|jobs|buckets|scheduled-jobs)/", "This hub keeps models, datasets and spaces only."),
+    refuse(r"api/datasets/[^/]+/[^/]+/leaderboard$", "This hub ranks no models by datasets; see the verdicts of each."),
+    refuse(r"api/spaces/(hardware|templates|semantic-search)$", SPACES_REST),
+    refuse(rf"api/spaces/[^/]+/[^/]+/({RUNNING})(/|$)", SPACES_REST),
+    refuse(r"(api/)?(daily_papers|papers)(/|$)", "This hub keeps no papers."),
+    refuse(r"(api/)?(kernels|jobs|buckets|scheduled-jobs)(/|$)", "This hub keeps models, datasets and spaces only."),
+    refuse(r"api/tasks(/|$)", "This hub recommends no models for tasks: filter the list of models by one."),
+    refuse(r"uploads$", "Pictures are not kept beside discussions: push them to a repository, and link to them."),
 ]
 
 OF_PEOPLE = [
@@ -149,6 +155,7 @@ urlpatterns = [
     speak("api/lfs/downloads", lfs.Download),
     *of_a_repository("models", "model"),
     *of_a_repository("datasets", "dataset"),
+    refuse(r"api/spaces/zero-gpu/quota$", SPACES_REST),  # looks like a space's own address
     *of_a_repository("spaces", "space"),
     *UNSERVED,
     re_path(rf"^api/(?:models|datasets|spaces)/(?P<name>[^/]+)(?:/(?:{PARTS})(?P<rest>/.*)?)?$", NoNamespace.as_view()),

@@ -84,8 +84,8 @@ def ids(wire: Wire, query: str, *, who: str = "nobody", kind: str = "models") ->
         "sort=likes&direction=1": ["alpha-lora", "gamma-lora", "beta"],
         "sort=createdAt&direction=1": ["alpha-lora", "beta", "gamma-lora"],
         "sort=trendingScore": ["beta", "alpha-lora", "gamma-lora"],
-        "num_parameters=min:50K,max:1M": ["alpha-lora"],
-        "num_parameters=min:1.5M": ["beta"],
+        "num_parameters=min:50K,max:1M": ["gamma-lora", "alpha-lora"],  # of gamma nobody knows
+        "num_parameters=min:1.5M": ["gamma-lora", "beta"],
         "num_parameters=max:0.1B": ["gamma-lora", "beta", "alpha-lora"],
         "apps=vllm": ["alpha-lora"],
         "apps=ollama": [],

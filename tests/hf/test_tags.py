@@ -50,3 +50,14 @@ def test_a_relation_is_stated_or_follows_from_what_is_there():
 def test_papers_are_found_in_the_text():
     text = "See https://arxiv.org/abs/2106.09685 and http://arxiv.org/pdf/2305.14314v2 and arxiv.org/abs/2106.09685."
     assert tags.arxiv_ids(text) == ["2106.09685", "2305.14314"]
+
+
+def test_a_dataset_says_what_it_is_with_the_keys_of_its_card():
+    card = metadata("---\nlanguage: [en, fr]\nsize_categories: 1K<n<10K\ntask_ids: [nli]\nlicense: mit\n---\n")
+    found = tags.derive(card, None, [], task="", papers=[], type="dataset")
+    assert found == ["language:en", "language:fr", "size_categories:1K<n<10K", "task_ids:nli", "license:mit"]
+    assert tags.derive(card, None, [], task="", papers=[]) == ["en", "fr", "license:mit"]
+
+
+def test_a_card_that_counts_its_emissions_is_found_by_that():
+    assert derived("co2_eq_emissions: 12.5") == ["co2_eq_emissions"]

@@ -1,0 +1,74 @@
+"""Weights in several files: the headers of all of them in one answer; and what a space says of itself."""
+
+import json
+import struct
+
+import pytest
+
+from tests.hf.wire import Wire
+
+NAME = "alice/shards"
+AT = f"/api/models/{NAME}/safetensors-metadata"
+
+
+def weights(name: str, values: int) -> bytes:
+    header = {"__metadata__": {"format": "pt"}}
+    header[name] = {"dtype": "F16", "shape": [values], "data_offsets": [0, 2 * values]}
+    said = json.dumps(header).encode()
+    return struct.pack("<Q", len(said)) + said + bytes(2 * values)
+
+
+def index(**where: str) -> bytes:
+    return json.dumps({"metadata": {"total_size": 12}, "weight_map": where}).encode()
+
+
+@pytest.fixture
+def repo(cast, wire: Wire):
+    made = cast.adapter(NAME)
+    files = {"sub/one.safetensors": weights("a", 2), "sub/two.safetensors": weights("b", 4)}
+    files |= {"sub/model.safetensors.index.json": index(a="one.safetensors", b="two.safetensors")}
+    files |= {"lost.json": index(a="nowhere.safetensors"), "list.json": b"[]", "odd.json": index(a="list.json")}
+    wire.push(NAME, files)
+    return made
+
+
+def test_one_answer_holds_the_headers_of_all_files(wire: Wire, repo):
+    said = wire.get(f"{AT}/sub/model.safetensors.index.json", who="nobody").json()
+    assert said["index"] == {"metadata": {"total_size": 12}}
+    assert set(said["headers"]) == {"one.safetensors", "two.safetensors"}
+    assert said["headers"]["two.safetensors"]["b"] == {"dtype": "F16", "shape": [4], "data_offsets": [0, 8]}
+    assert said["headers"]["two.safetensors"]["__metadata__"] == {"format": "pt"}
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "word"),
+    [
+        ("nothing.json", 404, "nothing.json"),
+        ("lost.json", 404, "nowhere.safetensors"),
+        ("list.json", 400, "no index of weights"),
+        ("odd.json", 400, "no safetensors file"),
+        ("sub/one.safetensors", 400, "no index of weights"),
+    ],
+)
+def test_what_is_no_index_is_refused_by_name(wire: Wire, repo, path: str, status: int, word: str):
+    answer = wire.get(f"{AT}/{path}")
+    assert answer.status_code == status
+    assert word in answer.json()["error"]
+
+
+def test_headers_are_as_private_as_the_files(wire: Wire, cast, repo):
+    wire.ask("PUT", f"/api/models/{NAME}/settings", {"gated": "manual"})
+    gated = wire.get(f"{AT}/sub/model.safetensors.index.json", who="carol")
+    assert (gated.status_code, gated["X-Error-Code"]) == (403, "GatedRepo")
+    wire.ask("PUT", f"/api/models/{NAME}/settings", {"visibility": "private"})
+    hidden = wire.get(f"{AT}/sub/model.safetensors.index.json", who="carol")
+    assert (hidden.status_code, hidden["X-Error-Code"]) == (404, "RepoNotFound")
+
+
+def test_a_space_begins_with_the_card_that_clients_never_write(wire: Wire, cast):
+    made = wire.ask("POST", "/api/repos/create", {"name": "demo", "type": "space", "sdk": "gradio"})
+    assert made.status_code == 200
+    card = wire.get("/spaces/alice/demo/raw/main/README.md")
+    assert card.content_of() == b"---\ntitle: demo\nsdk: gradio\n---\n"
+    said = wire.get("/api/spaces/alice/demo").json()
+    assert (said["sdk"], said["runtime"]) == ("gradio", {"stage": "STOPPED", "hardware": None})
