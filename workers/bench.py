@@ -18,7 +18,7 @@ from dovetail.adapters import config as configs
 from dovetail.adapters import files_in
 from dovetail.adapters.places import contents, judged, within
 from dovetail.adapters.shapes import encode
-from registry import bases, card, fit, verdicts
+from registry import bases, card, fit, rows, verdicts
 from registry.blobs import Keys, store
 from registry.errors import ClaimStale, ShelfProblem, StoreUnavailable
 from registry.models import Base, Revision, Verdict
@@ -156,6 +156,7 @@ def _base_of(verdict: Verdict) -> Base | None:
 
 
 def _job(name: str, base: Base | None, folder: Path, revision: Revision) -> Job:
+    known = _card(folder)
     return Job(
         id=name,
         folder=folder,
@@ -164,7 +165,8 @@ def _job(name: str, base: Base | None, folder: Path, revision: Revision) -> Job:
         base_revision=base.revision if base else None,
         base_names=bases.names_of(base) if base else (),
         base_licence=bases.licence_of(base),
-        card=_card(folder),
+        card=known.data,
+        rows_from=_borrow_rows(revision, folder, known),
         known_bases=None if base else tuple(Base.objects.values_list("id", flat=True)),
         name=revision.adapter.full_name,
         shapes=_outline(base, folder) if base and not base.has_weights else None,
@@ -178,12 +180,22 @@ def _outline(base: Base, folder: Path) -> dict[str, Any]:
     return {"id": base.id, "task": task, "shapes": encode(shapes)}
 
 
-def _card(folder: Path) -> dict[str, Any]:
+def _card(folder: Path) -> card.Card:
     """Read the metadata here, where no weights are opened: the engine has no YAML."""
     readme = folder / "README.md"
     if not readme.is_file() or readme.stat().st_size > card.MAX_CARD_BYTES:
-        return {}
-    return card.metadata(readme.read_text(errors="replace")).data
+        return card.Card()
+    return card.metadata(readme.read_text(errors="replace"))
+
+
+def _borrow_rows(revision: Revision, folder: Path, known: card.Card) -> str:
+    """Lay the rows of the set that the card names beside an adapter that brings none; return which, "" for none."""
+    places = judged(contents(files_in(folder)))
+    target = folder / (places[0] if len(places) == 1 else "") / rows.NAME
+    if target.exists() or (found := rows.of_a_set(revision.adapter, known)) is None:
+        return ""
+    _copy(found.entry.sha256, target)
+    return found.name
 
 
 def _engine(base: Base | None, engine: str) -> Engine:
@@ -200,8 +212,12 @@ def _lay_out(revision: Revision, folder: Path) -> None:
     for file in revision.files.all():
         target = folder / file.path
         target.parent.mkdir(parents=True, exist_ok=True)
-        with store().open(Keys.blob(file.sha256)) as reader, target.open("xb") as writer:
-            shutil.copyfileobj(reader, writer, PIECE)
+        _copy(file.sha256, target)
+
+
+def _copy(sha256: str, target: Path) -> None:
+    with store().open(Keys.blob(sha256)) as reader, target.open("xb") as writer:
+        shutil.copyfileobj(reader, writer, PIECE)
 
 
 class _Progress:

@@ -160,3 +160,42 @@ def test_who_serves_it_is_said_of_what_passed_alone(bert, judged):
     assert spoilt.result["serving"] == []
     spoilt.revision.adapter.refresh_from_db()
     assert spoilt.revision.adapter.serves == ""
+
+
+ROWS = [
+    {"text": f"the {noun} is {word}", "label": label}
+    for noun in ("film", "book", "meal", "room")
+    for label, word in enumerate(("bad", "good"))
+]
+
+
+def offer_rows(cast, name: str, *, private: bool = False) -> str:
+    """Push an evaluation set with rows; return the commit."""
+    found = cast.adapter(name, type="dataset", private=private)
+    files = [Inline("smoke.jsonl", "\n".join(map(json.dumps, ROWS)).encode())]
+    return push.receive(Intent(found, MAIN, cast.session("alice"), "rows"), files).revision.oid
+
+
+def with_card(**said) -> adapters.Files:
+    return {**adapters.lora(), adapters.CARD: adapters.card(**said)}
+
+
+def test_an_adapter_without_rows_is_measured_on_the_set_that_its_card_names(bert, judged, cast):
+    commit = offer_rows(cast, "acme/opinions")
+    found = judged(with_card(datasets=["imdb", "acme/opinions"]))
+    assert {item["name"] for item in found.result["evals"]} == {f"acme/opinions@{commit[:8]}"}
+    assert found.result["depth"] == "evaluated"
+
+
+def test_rows_that_not_everybody_may_read_appear_in_no_public_verdict(bert, judged, cast):
+    offer_rows(cast, "acme/covert", private=True)
+    found = judged(with_card(smoke="acme/covert"))
+    assert found.result["evals"] == []
+    assert found.result["depth"] == "run"
+
+
+def test_rows_of_its_own_come_first(bert, judged, cast):
+    offer_rows(cast, "acme/opinions")
+    own = {adapters.SMOKE: adapters.smoke([{"text": "a good film", "label": 1}] * 9)}
+    found = judged({**with_card(datasets=["acme/opinions"]), **own})
+    assert {item["name"] for item in found.result["evals"]} == {"smoke"}

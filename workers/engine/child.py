@@ -127,7 +127,7 @@ def loaded(job: Job, frozen: Frozen, task: str, labels: int, work: Path, say: Sa
     folder.base = frozen.facts(task, labels)
     if isinstance(folder, Library):
         folder.card = {"label_names": folder.label_names, **(folder.card or {})}
-    rows = rows_for(folder, frozen, task, labels, lambda found: say({"check": _as_json(found)}))
+    rows = rows_for(folder, frozen, task, labels, lambda found: say({"check": _as_json(found)}), job.rows_from)
     kinds: list[tuple[type, Any]] = [(Composition, ComposedTrial), (Library, LibraryTrial), (Folder, Trial)]
     kind = next(trial for reader, trial in kinds if isinstance(folder, reader))
     trial = kind(folder, frozen, task, labels, work, rows)

@@ -27,7 +27,8 @@ class Job:
     README. `base_revision` is passed on into the verdict; `base_names` are other names of the base. `known_bases` are
     ids an engine without a base compares against; None: whether the base is known is not this engine's question.
     `name` is namespace/name, for what is said about serving. `place` is the folder of the adapter that is meant, "" for
-    the top. `shapes` stands in for a base without weights: {id, task, shapes as dovetail.adapters.shapes.encode}.
+    the top. `rows_from` names the set that its rows were borrowed from, "" for its own. `shapes` stands in for a base
+    without weights: {id, task, shapes as dovetail.adapters.shapes.encode}.
     """
 
     id: str
@@ -41,6 +42,7 @@ class Job:
     known_bases: tuple[str, ...] | None = None
     name: str = ""
     place: str = ""
+    rows_from: str = ""
     shapes: Mapping[str, Any] | None = None
 
     @classmethod

@@ -21,14 +21,17 @@ ROWS_FIX = (
 MORE_ROWS = "Put some dozens of rows in smoke.jsonl, of every label, that were not trained on."
 
 
-def rows_for(folder: Folder, frozen: Frozen, task: str, labels: int, warn: Callable[[Result], None]) -> Rows:
-    """The rows to run the adapter on; `warn` hears why the author's were not taken, or why they say little."""
+def rows_for(
+    folder: Folder, frozen: Frozen, task: str, labels: int, warn: Callable[[Result], None], lent_by: str = ""
+) -> Rows:
+    """The rows to run the adapter on; `warn` hears why the author's, or the set's, were not taken or say little."""
     evaluation, count = _evaluation(folder, frozen, task), _labels(folder, labels)
     try:
-        rows = smoke(folder, frozen, evaluation, count)
+        rows = smoke(folder, frozen, evaluation, count, lent_by)
     except RowsError as problem:
         rows = None
-        warn(Result("eval.rows", "warned", f"smoke.jsonl was not used: {problem}.", ROWS_FIX))
+        which = f"smoke.jsonl of {lent_by}" if lent_by else "smoke.jsonl"
+        warn(Result("eval.rows", "warned", f"{which} was not used: {problem}.", ROWS_FIX))
     if rows is not None:
         if doubt := doubts(rows.rows):
             warn(Result("eval.rows", "warned", doubt, MORE_ROWS))

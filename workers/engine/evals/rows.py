@@ -72,7 +72,7 @@ def neutral(frozen: Frozen, evaluation: Eval, desk: Desk | None = None) -> Rows:
     return _ready(builtin.NAME, evaluation.builtin, evaluation, desk)
 
 
-def smoke(folder: Folder, frozen: Frozen, evaluation: Eval, labels: int = 2) -> Rows | None:
+def smoke(folder: Folder, frozen: Frozen, evaluation: Eval, labels: int = 2, lent_by: str = "") -> Rows | None:
     """The author's rows; None when there are none or they are not for this task. Raises `RowsError`."""
     if NAME in folder.files and frozen.picture is not None:
         raise RowsError("its rows are text, and the base looks at pictures")
@@ -85,7 +85,7 @@ def smoke(folder: Folder, frozen: Frozen, evaluation: Eval, labels: int = 2) -> 
     desk = Desk.of(frozen, numbers, labels)
     if problem := evaluation.problem(found, desk):
         raise RowsError(problem)
-    ready = _ready("smoke", found[: evaluation.most], evaluation, desk, guessed)
+    ready = _ready(lent_by or "smoke", found[: evaluation.most], evaluation, desk, guessed)
     if any(not masks.sum(1).all() for batch in ready.batches for masks in _masks(batch)):
         raise RowsError("a row has nothing in it that the base's tokenizer knows")
     return ready
