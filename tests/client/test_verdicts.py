@@ -3,9 +3,11 @@
 import json
 
 import pytest
+from huggingface_hub import HfApi
 
 from tests.adapters import MINILM, lora, with_nan, write
 from tests.client.hostile import OID, liar
+from tests.clients import Client
 from tests.live import ROOT
 
 DEMO = ROOT / "demo" / "reviews-lora"
@@ -53,6 +55,36 @@ def test_a_failed_push_says_what_why_and_what_to_do_and_exits_1(dovetail, workin
     assert json.loads(asked.stdout)["state"] == "failed"
     assert json.loads(dovetail(*push, "--json", hub=working_hub, who="alice").stdout)["verdict"]["state"] == "failed"
     assert dovetail("check", folder).stdout.splitlines()[-1] == "failed: tensors.not-finite", "known here before a push"
+
+
+VERIFIED = """
+import sys, torch
+from peft import PeftModel
+from transformers import AutoConfig, AutoModelForSequenceClassification
+base, repo, good = sys.argv[1:]
+def loaded(revision):
+    torch.manual_seed(0)
+    model = AutoModelForSequenceClassification.from_config(AutoConfig.from_pretrained(base))
+    model = PeftModel.from_pretrained(model, repo, revision=revision)
+    return {name: value for name, value in model.state_dict().items() if "lora" in name}
+proven, named, newest = loaded("verified"), loaded(good), loaded("main")
+assert proven.keys() == named.keys() == newest.keys()
+assert all(torch.equal(proven[name], named[name]) for name in named)
+print(any(newest[name].isnan().any() for name in newest))
+"""
+
+
+@pytest.mark.engine
+def test_peft_loads_the_revision_that_was_verified_and_not_the_one_that_failed(dovetail, working_hub, tmp_path):
+    good, bad = lora(MINILM, rank=2), with_nan()(lora(MINILM, rank=2))
+    done = dovetail("push", write(good, tmp_path / "good"), "alice/mended", "--wait", hub=working_hub, who="alice")
+    assert done.returncode == 0, done.stdout
+    oid = HfApi(working_hub.url).model_info("alice/mended").sha
+    done = dovetail("push", write(bad, tmp_path / "bad"), "alice/mended", "--wait", hub=working_hub, who="alice")
+    assert done.returncode == 1, done.stdout
+    (config,) = working_hub.data.glob("shelf/*MiniLM*/*/config.json")
+    stock = Client("e5", working_hub.url, "", tmp_path / "home", {"OMP_NUM_THREADS": "1"})
+    assert stock.python(VERIFIED, config.parent, "alice/mended", oid).splitlines()[-1] == "True"
 
 
 @pytest.mark.parametrize(
