@@ -75,12 +75,12 @@ def keep(one: Wanted, made: Path) -> Derived | None:
     if made.stat().st_size > settings.MAX_FILE_BYTES or not _is_sound(made, one.form):
         return None
     digest = _digest(made)
-    intake.store_verified(digest.sha256, blobs.pieces(made.open("rb")))
+    intake.store_verified(digest.sha256, _pieces(made))
     try:
         row = _note(one, digest)
     except IntegrityError:  # the sweep deleted a blob's row between two inserts; now it is gone for certain
         row = _note(one, digest)
-    intake.store_verified(digest.sha256, blobs.pieces(made.open("rb")))
+    intake.store_verified(digest.sha256, _pieces(made))
     if not blobs.exists(Keys.blob(digest.sha256)):
         raise StoreUnavailable(f"The bytes of {digest.sha256} were swept while they were kept.")
     return row
@@ -116,8 +116,14 @@ def _is_sound(made: Path, form: str) -> bool:
     return True
 
 
+def _pieces(made: Path) -> Iterator[bytes]:
+    with made.open("rb") as file:
+        while piece := file.read(blobs.PIECE):
+            yield piece
+
+
 def _digest(made: Path) -> Digest:
     hasher = Hasher()
-    for piece in blobs.pieces(made.open("rb")):
+    for piece in _pieces(made):
         hasher.update(piece)
     return hasher.digest()

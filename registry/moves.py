@@ -66,7 +66,7 @@ def _move(current: Adapter, target: Namespace, name: str, by: Caller) -> Adapter
         quotas.require_place(target)
         quotas.require_room(current, 0)
     _remember(current, before)
-    events.note(current, "move", **{"from": before})
+    events.note(current, "move", before=before)
     audit.record(by.user, "adapter:move", before, before=before, after=current.full_name)
     return current
 

@@ -349,7 +349,9 @@ class Change(s.Serializer[Data]):
     type = s.CharField(help_text="model, dataset or space")
     adapter = s.CharField(help_text="as it was called then")
     revision = s.CharField(allow_null=True)
-    data = s.DictField(help_text="push: ref; verdict: state, number, check; move: from")
+    data = s.DictField(  # type: ignore[assignment]  # a field, which hides nothing: the framework takes it off the class
+        help_text="push: ref; verdict: state, number, check; move: before"
+    )
 
 
 class ChangePage(s.Serializer[Data]):

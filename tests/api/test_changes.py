@@ -29,7 +29,7 @@ def test_all_that_mirrors_must_know_is_told_in_order(ask, cast):
     assert [kind for kind, _, _ in rows] == ["push", "push", "verdict", "move", "quarantine", "release", "delete"]
     assert rows[1][2] == {"ref": "refs/heads/main"}
     assert rows[2][2] == {"state": "passed", "number": 1, "check": None}
-    assert rows[3][1:] == ("alice/opinions", {"from": "alice/reviews"})
+    assert rows[3][1:] == ("alice/opinions", {"before": "alice/reviews"})
     assert Event.objects.get(kind="verdict").revision == revision.oid
 
 
