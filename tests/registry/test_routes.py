@@ -103,6 +103,7 @@ api/{kind}/<ns>/<name>/preupload/<rev>                       POST adapter:push
 api/{kind}/<ns>/<name>/commit/<rev>                          POST adapter:push
 api/{kind}/<ns>/<name>/tree/<tail>                           GET adapter:browse
 api/{kind}/<ns>/<name>/paths-info/<rev>                      POST adapter:browse
+api/{kind}/<ns>/<name>/safetensors-metadata/<path>           GET adapter:download
 api/{kind}/<ns>/<name>/refs                                  GET adapter:browse
 api/{kind}/<ns>/<name>/commits/<rev>                         GET adapter:browse
 api/{kind}/<ns>/<name>/branch/<rev>                          POST adapter:push  DELETE adapter:push
