@@ -34,6 +34,13 @@ def hold(revision: Revision, reason: str) -> bool:
     return _decide(revision, Ruling.Action.QUARANTINE, None, reason[:MAX_REASON], "")
 
 
+def hold_like(revision: Revision, like: Revision) -> bool:
+    """Hold a revision back for what another one with the same files is held back for, if that one is."""
+    ruling = like.rulings.filter(action=Ruling.Action.QUARANTINE).order_by("-id").first()
+    held = ruling is not None and Revision.objects.filter(pk=like.pk, quarantined_at__isnull=False).exists()
+    return held and ruling is not None and hold(revision, ruling.reason)
+
+
 def _rule(
     adapter: Adapter, by: Caller, action: Ruling.Action, reason: str, note: str, revision: Revision | None
 ) -> bool:

@@ -10,7 +10,7 @@ from django.db.models.functions import Now
 from django.utils.module_loading import import_string
 
 from dovetail.adapters import foreign
-from registry import audit, bases
+from registry import audit, bases, moderation
 from registry.errors import VerdictNotApplicable
 from registry.models import Adapter, Base, Comparison, Revision, User, Verdict
 from registry.refs import MAIN
@@ -69,8 +69,10 @@ def place(revision: Revision, base: str, format_name: str, cause: str) -> dict[s
 def adopt(revision: Revision, like: Revision) -> Verdict | None:
     """Give a revision that holds exactly the files of `like` the verdict that was found there.
 
-    Returns None where there is none to take over yet. Call it under the adapter's lock, and `refresh` afterwards.
+    It is held back where that one is: a squash or a merge is no way out. Returns None where there is no verdict to take
+    over yet. Call it under the adapter's lock, and `refresh` afterwards.
     """
+    moderation.hold_like(revision, like)
     found = latest(like)
     if found is None or found.state not in {State.PASSED, State.FAILED} or latest(revision) is not None:
         return None

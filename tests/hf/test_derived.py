@@ -231,6 +231,14 @@ def test_a_pickle_that_runs_code_costs_its_revision_and_no_other(wire, head, hel
     assert wire.get(f"/api/v1/adapters/{NAME}/revisions/main", who="carol").status_code == 404
 
 
+def test_the_same_files_in_a_squashed_commit_are_held_back_as_well(wire, held):
+    squashed = wire.ask("POST", f"/api/models/{NAME}/super-squash/main", {"message": "Nothing to see"})
+    assert squashed.status_code == 200, squashed.content
+    now = Revision.objects.get(refs__name="refs/heads/main", adapter=held.adapter)
+    assert (now.pk != held.pk, now.is_quarantined) == (True, True)
+    assert wire.get(f"/{NAME}/resolve/main/{PICKLE}", who=None).status_code == 404
+
+
 def test_the_log_says_that_the_hub_itself_held_it_back(held):
     event = AuditEvent.objects.get(action="revision:quarantine")
     assert (event.actor, event.object) == ("system", f"{NAME}@{held.oid}")
