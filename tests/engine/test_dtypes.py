@@ -97,3 +97,16 @@ for _ in range(20):  # what a weight that grows evenly with its place would not 
 print("seen")
 """)
     assert told == ["seen"]
+
+
+def test_bits_are_compared_and_not_values(engine_python):
+    told = in_an_engine("""
+import torch
+from workers.engine.fingerprint import same
+nan = float("nan")
+for dtype in (torch.float64, torch.float32, torch.bfloat16, torch.int64, torch.bool):
+    values = torch.randn(5, 7).to(dtype)
+    assert same(values, values.clone()) and same(values.t(), values.clone().t()), dtype
+print(same(torch.tensor([0.0]), torch.tensor([-0.0])), same(torch.tensor([nan]), torch.tensor([nan])))
+""")
+    assert told == ["False", "True"]
