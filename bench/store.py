@@ -19,7 +19,8 @@ django.setup()
 
 from bench.line import Line  # noqa: E402
 from registry import blobs, xorbs  # noqa: E402
-from registry.blobs import FileStore, Keys, S3Store, pieces  # noqa: E402
+from registry.blobs import FileStore, Keys, pieces  # noqa: E402
+from registry.blobs.s3 import S3Store  # noqa: E402
 from registry.xorbs import chunks, shards  # noqa: E402
 from tests.services import seaweedfs  # noqa: E402
 from tests.xet import build  # noqa: E402

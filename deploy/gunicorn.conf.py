@@ -1,5 +1,6 @@
 """How the web runs, on a laptop and behind nginx alike; only the address (-b) is given on the command line."""
 
+import gc
 import os
 import socket
 import struct
@@ -10,6 +11,7 @@ wsgi_app = "hub.wsgi:application"
 # it would read whole files into memory for clients that stop reading.
 worker_class = "gthread"
 workers = 2
+preload_app = True  # both share the memory of what was imported before they began
 threads = 64
 keepalive = 75  # longer than whoever is before us keeps a connection for another request: nginx 60 s, httpx 5 s
 graceful_timeout = 60
@@ -29,7 +31,10 @@ def when_ready(server: Any) -> None:
     """Let the kernel end a read that brings nothing for a minute; connections inherit it from the socket they came by.
 
     Without it a client that falls silent, such as a laptop that goes to sleep in an upload, keeps its thread for ever.
+    And keep the collector of garbage away from what the workers share: it would write to every page of it.
     """
+    gc.collect()
+    gc.freeze()
     for listener in server.LISTENERS:
         listener.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", SILENCE_SECONDS, 0))
 

@@ -1,10 +1,11 @@
 """The queue: one Celery application, its limits and its clock; a message is only a hint, the row is the job."""
 
+import gc
 import logging
 import os
 from typing import Any
 
-from celery import Celery
+from celery import Celery, signals
 from celery.utils.nodenames import worker_direct
 from django.conf import settings
 from kombu import Queue
@@ -77,6 +78,13 @@ app.conf.update(
         "mail": {"task": "workers.tasks.mail", "schedule": MAIL_SECONDS, "options": {"expires": MAIL_SECONDS}},
     },
 )
+
+
+@signals.worker_init.connect
+def _share_memory(**_: object) -> None:
+    """Keep the collector of garbage away from what the pool's processes share: it would write to every page of it."""
+    gc.collect()
+    gc.freeze()
 
 
 def ring(verdict: int, *doors: str) -> bool:

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from registry.blobs import BlobStore, FileStore, S3Store
+from registry.blobs import BlobStore, FileStore
+from registry.blobs.s3 import S3Store
 from tests.services import s3_server  # noqa: F401  (a fixture)
 
 

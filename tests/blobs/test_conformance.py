@@ -10,7 +10,8 @@ from datetime import UTC, datetime, timedelta
 import httpx2 as httpx
 import pytest
 
-from registry.blobs import BlobMissing, BlobStore, BytesChanged, Digest, Hasher, Keys, S3Store, pieces
+from registry.blobs import BlobMissing, BlobStore, BytesChanged, Digest, Hasher, Keys, pieces
+from registry.blobs.s3 import S3Store
 from registry.manifest import git_blob_oid
 
 BIG = bytes(range(256)) * (20 << 12)  # 20 MiB: three parts of 8 MiB

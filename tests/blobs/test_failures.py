@@ -13,7 +13,8 @@ import pytest
 from django.core.exceptions import ImproperlyConfigured
 
 from registry import blobs
-from registry.blobs import BlobMissing, BlobStore, FileStore, Keys, S3Store
+from registry.blobs import BlobMissing, BlobStore, FileStore, Keys
+from registry.blobs.s3 import S3Store
 from registry.errors import StoreUnavailable
 from tests.services import free_ports, seaweedfs
 
