@@ -15,6 +15,9 @@ ALL = {
     "xet_read": "reading 100 MB by Xet against plain HTTP",
     "queue": "500 queued adapters over five bases",
     "zoo": "the confusion table of every specimen on both engines",
+    "speed": "downloads, questions and pushes beside nginx, docker-registry and MLflow",
+    "scale": "a hub of 100,000 repositories and 1,000,000 files against one of 1,000",
+    "suite": "the client's own tests, twice over, on both databases and both stores",
     "house": "a whole hub: start, idle, upload, verdict, throughput",
 }
 

@@ -1,0 +1,172 @@
+"""What Dovetail is measured beside: nginx, docker-registry and MLflow's artifact server, and a client faster than all.
+
+Each is started on a free port with its state in a folder of its own, and stopped at the end.
+"""
+
+import hashlib
+import http.client
+import json
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from threading import Thread
+
+from bench.line import RESULTS
+from ops.sentences import ROOT
+from tests.services import answers, free_ports, running
+
+BUFFER = 1 << 20
+
+
+def program(name: str) -> str:
+    """Return the path of a program of the Debian package of the same name, or stop and say how to get it."""
+    found = shutil.which(name) or shutil.which(name, path="/usr/sbin:/usr/local/sbin")
+    if not found:
+        raise SystemExit(f"This bench needs {name}: apt install {name}.")
+    return found
+
+
+class Wire:
+    """One kept-open connection that reads into one buffer, so that the server is what takes the time."""
+
+    def __init__(self, port: int, headers: dict[str, str] | None = None) -> None:
+        self.connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
+        self.headers = headers or {}
+        self.buffer = memoryview(bytearray(BUFFER))
+        self.location = ""
+
+    def ask(self, method: str, path: str, body: bytes | None = None, **headers: str) -> int:
+        """Ask, read the answer away, and return how many bytes it had. Stops the bench at a refusal."""
+        return self._ask(method, path, body, headers, lambda answer: self._drain(answer))
+
+    def json(self, method: str, path: str, body: object, kind: str = "application/json") -> dict:  # type: ignore[type-arg]
+        """Send JSON, or bytes as they are, and return the object that comes back."""
+        data = body if isinstance(body, bytes) else json.dumps(body).encode()
+        found: dict = {}  # type: ignore[type-arg]
+        self._ask(method, path, data, {"Content-Type": kind}, lambda answer: found.update(json.loads(answer.read())))
+        return found
+
+    def _ask(self, method, path, body, headers, read):  # type: ignore[no-untyped-def]
+        path = path.removeprefix(f"http://127.0.0.1:{self.connection.port}")
+        self.connection.request(method, path, body=body, headers=self.headers | headers)
+        answer = self.connection.getresponse()
+        self.location = answer.headers.get("Location", "")
+        if answer.status >= 300:
+            raise SystemExit(f"{method} {path} was answered with {answer.status}: {answer.read(500)!r}")
+        return read(answer)
+
+    def _drain(self, answer: http.client.HTTPResponse) -> int:
+        total = 0
+        while count := answer.readinto(self.buffer):
+            total += count
+        return total
+
+
+@contextmanager
+def nginx(folder: Path, files: Path, blobs: Path, hub: int) -> Iterator[tuple[int, int]]:
+    """Run nginx: yield the port where it serves a folder, and the one where it stands before a hub and sends blobs."""
+    static, front = free_ports(2)
+    kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    temporary = "".join(f"{kind}_temp_path {folder}/{kind};\n" for kind in kinds)
+    accel = (ROOT / "deploy/accel.conf").read_text().replace("/data/blobs/", f"{blobs}/")
+    (folder / "nginx.conf").write_text(f"""
+daemon off; user root; pid {folder}/pid; worker_processes 2;
+events {{}}
+http {{
+  {temporary} access_log off; sendfile on; tcp_nopush on; keepalive_requests 1000000;
+  server {{ listen 127.0.0.1:{static}; root {files}; }}
+  upstream hub {{ server 127.0.0.1:{hub}; keepalive 16; }}
+  server {{
+    listen 127.0.0.1:{front}; client_max_body_size 0;
+    {accel}
+    location / {{
+      proxy_pass http://hub; proxy_http_version 1.1; proxy_set_header Connection ""; proxy_set_header Host $http_host;
+      proxy_set_header X-Forwarded-For $remote_addr; proxy_request_buffering off;
+    }}
+  }}
+}}
+""")
+    command = [program("nginx"), "-c", str(folder / "nginx.conf"), "-e", str(folder / "error.log")]
+    with running(command, folder, lambda: answers(front)):
+        yield static, front
+
+
+@contextmanager
+def registry(folder: Path) -> Iterator[int]:
+    """Run docker-registry on a folder; yield its port."""
+    [port] = free_ports()
+    (folder / "config.yml").write_text(
+        f"version: 0.1\nlog: {{level: error, accesslog: {{disabled: true}}}}\n"
+        f"storage: {{filesystem: {{rootdirectory: {folder}/blobs}}}}\nhttp: {{addr: 127.0.0.1:{port}}}\n"
+    )
+    with running([program("docker-registry"), "serve", str(folder / "config.yml")], folder, lambda: answers(port)):
+        yield port
+
+
+def sha256(data: bytes) -> str:
+    """Return the digest in hex."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def registry_push(wire: Wire, data: bytes, digest: str) -> str:
+    """Push one blob to docker-registry; return its address."""
+    wire.ask("POST", "/v2/bench/x/blobs/uploads/", b"")
+    wire.ask("PUT", f"{wire.location}&digest=sha256:{digest}", data, **{"Content-Type": "application/octet-stream"})
+    return f"/v2/bench/x/blobs/sha256:{digest}"
+
+
+def registry_manifest(wire: Wire, pushed: dict[str, int], tag: str) -> None:
+    """Name blobs (address → size in bytes) as one image."""
+    kind = "application/vnd.oci.image.manifest.v1+json"
+    layers = [
+        {"mediaType": "application/octet-stream", "digest": path.rpartition("/")[2], "size": size}
+        for path, size in pushed.items()
+    ]
+    manifest = {"schemaVersion": 2, "mediaType": kind, "config": layers[0], "layers": layers[1:]}
+    wire.ask("PUT", f"/v2/bench/x/manifests/{tag}", json.dumps(manifest).encode(), **{"Content-Type": kind})
+
+
+@contextmanager
+def mlflow(folder: Path) -> Iterator[int]:
+    """Run MLflow's artifact server from an environment of its own, which is built where it is missing."""
+    home = RESULTS / "mlflow"
+    if not (home / "bin/mlflow").exists():
+        uv = str(ROOT / ".venv/bin/uv")
+        subprocess.run([uv, "venv", "-q", "--allow-existing", str(home)], check=True)
+        subprocess.run([uv, "pip", "install", "-q", "--python", str(home / "bin/python"), "mlflow"], check=True)
+    [port] = free_ports()
+    command = [str(home / "bin/mlflow"), "server", "--host", "127.0.0.1", "--port", str(port), "--serve-artifacts"]
+    command += ["--artifacts-destination", str(folder / "artifacts"), "--backend-store-uri", f"sqlite:///{folder}/db"]
+    with running([*command, "--workers", "2"], folder, lambda: True, patience=20) as process:
+        while not answers(port) and process.poll() is None:  # it imports for a minute where others work too
+            time.sleep(0.2)
+        yield port
+
+
+class Counting:
+    """A forwarder on a port of its own that counts the bytes which clients send through it."""
+
+    def __init__(self, port: int) -> None:
+        self.to, self.sent = port, 0
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self.listener.getsockname()[1]
+        Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self) -> None:
+        while True:
+            client, _ = self.listener.accept()
+            server = socket.create_connection(("127.0.0.1", self.to))
+            Thread(target=self._pump, args=(client, server, True), daemon=True).start()
+            Thread(target=self._pump, args=(server, client, False), daemon=True).start()
+
+    def _pump(self, source: socket.socket, sink: socket.socket, is_counted: bool) -> None:
+        with suppress(OSError):
+            while data := source.recv(BUFFER):
+                self.sent += len(data) if is_counted else 0
+                sink.sendall(data)
+        with suppress(OSError):
+            sink.shutdown(socket.SHUT_WR)
