@@ -61,6 +61,19 @@ def biases():
     return {f"{PREFIX}.{layer}.self_attn.q_proj.lora_B.bias": (4096,) for layer in range(32)}
 
 
+TABLES = ["experts.gate_up_proj", "experts.down_proj"]
+
+
+def experts(*modules):
+    """A LoRA of rank 16 on the tables of eight experts: as long as rank times experts."""
+    found = {}
+    for layer in range(32):
+        for name in modules or ("experts", "experts.base_layer"):
+            found[f"{PREFIX}.{layer}.mlp.{name}.lora_A.weight"] = (128, 4096)
+            found[f"{PREFIX}.{layer}.mlp.{name}.lora_B.weight"] = (4096, 128)
+    return found
+
+
 KOHYA = {
     "lora_unet_down_blocks_0_attentions_0_proj_in.lora_down.weight": (16, 320),
     "lora_unet_down_blocks_0_attentions_0_proj_in.lora_up.weight": (320, 16),
@@ -95,6 +108,7 @@ BREAKS = {
         llama() | HEAD | {"base_model.model.classifier.weight": (2, 4096)}, modules_to_save=["classifier", "score"]
     ),
     "vllm.undeclared-head": adapter(llama() | HEAD),
+    "vllm.half-of-experts": adapter(llama() | experts("experts"), target_parameters=["experts.down_proj"]),
     "vllm.init": adapter(init_lora_weights="pissa_niter_4"),
     "vllm.activated": adapter(alora_invocation_tokens=[1, 2]),
     "vllm.layer-replication": adapter(layer_replication=[[0, 16], [8, 32]]),
@@ -114,6 +128,7 @@ BREAKS = {
     "sglang.target-pattern": adapter(target_modules=r".*self_attn\.(q|v)_proj"),
     "sglang.query-without-value": adapter(llama(modules=["q_proj"]), target_modules=["q_proj"]),
     "sglang.key-without-query": adapter(llama(modules=["k_proj", "v_proj"]), target_modules=["k_proj", "v_proj"]),
+    "sglang.tables": adapter(llama() | experts(), target_parameters=TABLES),
     "sglang.ranks": adapter(llama(ranks={"q_proj": 8}), rank_pattern={"q_proj": 8}),
     "sglang.rslora": adapter(use_rslora=True),
     "sglang.alpha-pattern": adapter(alpha_pattern={"q_proj": 64}),
@@ -158,6 +173,7 @@ BREAKS = {
     "llama.cpp.format": adapter(IA3, peft_type="IA3"),
     "llama.cpp.alpha": adapter(lora_alpha="absent"),
     "llama.cpp.tensor-names": adapter(llama() | HEAD, modules_to_save=["score"]),
+    "llama.cpp.tables": adapter(llama() | experts(), target_parameters=TABLES),
     "llama.cpp.tied-head": adapter(
         {"base_model.model.lm_head.lora_A.weight": (16, 896), "base_model.model.lm_head.lora_B.weight": (151936, 16)},
         base=Base("Qwen/Qwen2.5-0.5B", ("Qwen2ForCausalLM",), tied=True),
@@ -322,3 +338,10 @@ def weights(shapes):
 
 def opened(files):
     return {path: (lambda data=data: io.BytesIO(data)) for path, data in files.items()}
+
+
+def test_a_pair_of_tables_of_experts_is_served_by_vllm_with_the_rank_of_each_expert():
+    said = {found.engine: found for found in serving(adapter(llama() | experts(), target_parameters=TABLES))}
+    assert said["vllm"].outcome == "serves"
+    assert "--max-lora-rank 16" in said["vllm"].flags
+    assert said["lorax"].outcome == "wrong"

@@ -243,6 +243,8 @@ def _module(module: torch.nn.Module) -> Module:
         return Module("embedding", module.num_embeddings, module.embedding_dim, own)
     if isinstance(module, torch.nn.Conv1d | torch.nn.Conv2d | torch.nn.Conv3d):
         return Module("conv", module.in_channels, module.out_channels, own)
+    if any(len(shape) == 3 for shape in own.values()):  # all experts of a layer in one table, inputs last or first
+        return Module("experts-turned" if getattr(module, "is_transposed", False) else "experts", 0, 0, own)
     return Module("other", 0, 0, own)
 
 

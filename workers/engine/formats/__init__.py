@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from dovetail.adapters.fit import places
+from dovetail.adapters.accepts import is_number
+from dovetail.adapters.fit import places, wrapped_parameters
 from dovetail.adapters.folder import Folder
 from dovetail.adapters.kind import SELECTING, Kind
 from dovetail.adapters.methods.lora import module_of_mask
@@ -22,14 +23,15 @@ def clean(folder: Folder) -> dict[str, Any]:
     """
     config, kind = folder.config, folder.kind
     assert kind is not None
-    modules = _modules(folder, kind)
+    modules, parameters = _modules(folder, kind), _parameters(folder)
     # Null is no default: what PEFT makes of it, it shall make of it here too.
     taken = {key: config[key] for key in kind.keys if key not in SELECTING and key in config}
     taken = {key: value for key, value in taken.items() if key not in kind.tables or value is None}
     return {
         **taken,
-        **{key: _exceptions(folder, kind, key, modules) for key in kind.tables if config.get(key)},
+        **{key: _exceptions(folder, kind, key, modules + parameters) for key in kind.tables if config.get(key)},
         **_targets(folder, kind, modules),
+        **_of_parameters(folder, parameters),
         **kind.fixed,
         "peft_type": kind.peft_type,
         "task_type": config.get("task_type"),
@@ -42,8 +44,23 @@ def clean(folder: Folder) -> dict[str, Any]:
 def _modules(folder: Folder, kind: Kind) -> list[str]:
     """The modules by their paths: those in the file, or those of the base where nothing in the file names them."""
     if folder.layout.modules or folder.base is None:
-        return sorted(folder.layout.modules)
+        selection = Selection(folder.config)
+        return sorted(name for name in folder.layout.modules if not selection.holds_parameters(name))
     return [place.path for place in places(folder.config, kind, folder.base.manifest)]
+
+
+def _parameters(folder: Folder) -> list[str]:
+    """The single parameters by their paths."""
+    found = wrapped_parameters(folder.config, folder.base.manifest) if folder.base is not None else {}
+    return [f"{path}.{name}" for path, names in found.items() for name in names]
+
+
+def _of_parameters(folder: Folder, parameters: list[str]) -> dict[str, Any]:
+    """With them PEFT refuses to load any dropout, so it is told what the config says."""
+    if not folder.config.get("target_parameters"):
+        return {}
+    dropout = folder.config.get("lora_dropout")
+    return {"target_parameters": parameters, "lora_dropout": dropout if is_number(dropout) else 0.0}
 
 
 def _targets(folder: Folder, kind: Kind, modules: list[str]) -> dict[str, Any]:

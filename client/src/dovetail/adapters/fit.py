@@ -9,9 +9,19 @@ from dataclasses import dataclass, field, replace
 from dovetail.adapters import config as configs
 from dovetail.adapters.kind import LINEAR, Kind, Numbers, Place, Shape
 from dovetail.adapters.methods.prompts import PROMPT
-from dovetail.adapters.selection import PatternTable, Selection
+from dovetail.adapters.selection import WRAPPED, PatternTable, Selection
 
-__all__ = ["LINEAR", "PREFIXES", "TOKENS", "Manifest", "Module", "Shape", "expected", "places"]
+__all__ = [
+    "LINEAR",
+    "PREFIXES",
+    "TOKENS",
+    "Manifest",
+    "Module",
+    "Shape",
+    "expected",
+    "places",
+    "wrapped_parameters",
+]
 
 PREFIXES = ("PREFIX_TUNING", "CARTRIDGE")
 TOKENS = "token_adapter.trainable_tokens_delta"
@@ -19,7 +29,10 @@ TOKENS = "token_adapter.trainable_tokens_delta"
 
 @dataclass(frozen=True, slots=True)
 class Module:
-    """A module of the base: linear, conv1d (GPT-2's transposed linear), embedding, conv or other."""
+    """A module of the base: linear, conv1d (GPT-2's transposed linear), embedding, conv, experts, or other.
+
+    "experts" holds tables of three sides, [experts, outputs, inputs]; "experts-turned" has inputs before outputs.
+    """
 
     kind: str
     inputs: int = 0
@@ -56,7 +69,40 @@ def expected(config: configs.Config, kind: Kind, manifest: Manifest, rows: int =
             alike[key] = kind.shapes(place, every)
         for parameter, shape in alike[key].items():
             found[f"{kind.prefix}{place.path}.{parameter}"] = shape
+    found.update(_parameters(config, kind, manifest))
     return found | dict(kind.shared(kind.numbers(config), every) if kind.shared and every else {})
+
+
+def _parameters(config: configs.Config, kind: Kind, manifest: Manifest) -> Iterator[tuple[str, Shape]]:
+    """The matrices of single parameters: those of all experts are one, and whoever wraps last has the plain path.
+
+    peft/tuners/lora/layer.py, ParamWrapper: it takes a parameter of two sides for one expert.
+    """
+    ranks = PatternTable(config.get("rank_pattern"))
+    for path, parameters in wrapped_parameters(config, manifest).items():
+        module = manifest.modules[path]
+        for depth, name in enumerate(reversed(parameters)):
+            rank = int(ranks.get(f"{path}.{name}", kind.numbers(config)["r"]))
+            shape = module.parameters[name]
+            experts, outputs, inputs = shape if len(shape) == 3 else (1, *shape)
+            if module.kind == "experts-turned" and len(shape) == 3:
+                outputs, inputs = inputs, outputs
+            start = f"{kind.prefix}{path}{WRAPPED * depth}"
+            yield f"{start}.lora_A.weight", (rank * experts, inputs)
+            yield f"{start}.lora_B.weight", (outputs, rank * experts)
+
+
+def wrapped_parameters(config: configs.Config, manifest: Manifest) -> dict[str, list[str]]:
+    """The single parameters that the config names, by the module they are in, in the order PEFT wraps them."""
+    selection = Selection(config)
+    if not selection.parameters:
+        return {}
+    found = {
+        path: [name for name, shape in module.parameters.items()
+               if len(shape) in (2, 3) and selection.picks_parameter(f"{path}.{name}")]
+        for path, module in manifest.modules.items()
+    }  # fmt: skip
+    return {path: names for path, names in found.items() if names}
 
 
 def places(config: configs.Config, kind: Kind, manifest: Manifest) -> list[Place]:

@@ -12,6 +12,7 @@ from dovetail.adapters.patterns import STEPS, Pattern, PatternError
 
 MAX_PATTERNS = 256
 ALL_LINEAR = "all-linear"
+WRAPPED = ".base_layer"  # what stands in a path for each wrapper around a wrapper
 FORMS = {"named": r"(.*\.)?({})$", "ending": r".*\.{}$", "found": r"(?:.*?)(?:{})"}
 PLAIN = re.compile(r"[A-Za-z0-9_.\-]+")  # of our own making and linear; a stranger's pattern never reaches `re`
 
@@ -49,7 +50,25 @@ class Selection:
     @property
     def is_open(self) -> bool:
         """Whether the config leaves the choice to the method's defaults."""
-        return self._config.get("target_modules") in (None, [])
+        return self._config.get("target_modules") in (None, []) and not self.parameters
+
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        """The single parameters that are adapted, such as those that hold all experts of a layer."""
+        return configs.names(self._config, "target_parameters")
+
+    def picks_parameter(self, path: str) -> bool:
+        """Whether PEFT wraps a parameter: by its whole path, or by the end of it (_inject_parameters)."""
+        return any(path == name or path.endswith(f".{name}") for name in self.parameters)
+
+    def holds_parameters(self, module: str) -> bool:
+        """Whether a path in a file may be that of a module with such parameters: each but the last wraps once more."""
+        home = module
+        while home.endswith(WRAPPED):
+            home = home.removesuffix(WRAPPED)
+        depth = (len(module) - len(home)) // len(WRAPPED)
+        ends = [name.rpartition(".")[0] for name in self.parameters]
+        return sum(not end or f".{home}".endswith(f".{end}") for end in ends) > depth
 
     @cached_property
     def targets(self) -> Names:

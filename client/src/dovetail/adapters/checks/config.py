@@ -260,8 +260,10 @@ def rank(folder: Folder) -> str | Finding:
 
 def _ranks_agree(folder: Folder, found: Kind, rank: int) -> str | Finding:
     table = PatternTable(folder.config.get("rank_pattern") if "rank_pattern" in found.tables else None)
-    seen = set()
+    selection, seen = Selection(folder.config), set()
     for module, parameters in folder.layout.modules.items():
+        if not selection.picks(module):
+            continue  # a table of experts, of which the base tells how many; or dropped, which tensors.targets says
         for parameter, (at, length) in ranked_sides(found).items():
             shape = parameters[parameter].shape if parameter in parameters else ()
             wanted = int(table.get(module, rank))

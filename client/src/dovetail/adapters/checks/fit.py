@@ -13,6 +13,8 @@ VISION = (
     ("4", re.compile(r"\.attention\.(?:attention|self|output)\.(?:query|key|value|dense)\.")),
     ("5", re.compile(r"\.attention\.[qkvo]_proj\.")),
 )  # what the attention of ViT and its kin is called
+EXPERT = re.compile(r"\.experts\.\d+\.")
+TABLES = ("experts", "experts-turned")
 OTHER_HEADS = ("classification_head", "sequence_summary", "logits_proj")  # of BART, XLNet and their kin
 
 
@@ -46,11 +48,23 @@ def unexpected(folder: Folder) -> str | Finding:
             f"Load it with transformers {of}, or rename its tensors and target_modules.",
             tensors=strangers[:20], needs_engine=f"e{of}",
         )  # fmt: skip
+    if any(EXPERT.search(name) for name in strangers) and _has_tables(folder):
+        return failed(
+            f"{folder.base.id} has no place for {some(strangers, 2)}: transformers 5 holds all experts of a layer "
+            "in one table. PEFT converts such tensors for some models, and drops them without a word for others.",
+            "Load it with transformers 4; or load it where it works and save it again with target_parameters.",
+            tensors=strangers[:20], needs_engine="e4",
+        )  # fmt: skip
     return failed(
         f"{folder.base.id} has no place for {some(strangers)}.",
         "Push the adapter to the base it was trained on, or take these tensors out.",
         tensors=strangers[:20],
     )
+
+
+def _has_tables(folder: Folder) -> bool:
+    assert folder.base is not None
+    return any(module.kind in TABLES for module in folder.base.manifest.modules.values())
 
 
 def _other_transformers(names: list[str], folder: Folder) -> str:

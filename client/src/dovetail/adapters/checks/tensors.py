@@ -131,7 +131,7 @@ def targets(folder: Folder) -> str | Finding:
     if kind.is_prompt or (layout.shared and not layout.modules):
         return f"{some(layout.shared)} is here."
     try:
-        dropped = sorted(module for module in layout.modules if not selection.picks(module))
+        dropped = sorted(m for m in layout.modules if not (selection.picks(m) or selection.holds_parameters(m)))
     except PatternError as error:
         return failed(
             f"The module names cannot be matched in bounded time: {error}.",
@@ -152,8 +152,16 @@ def _each_target_is_met(folder: Folder, selection: Selection) -> str | Finding:
         return failed(f"There is not one {folder.config['peft_type']} tensor in the file.", AGAIN)
     listed = folder.config.get("target_modules")
     ends = {end for module in folder.layout.modules for end in _ends(module)}
+    # "all-linear" is saved with the name of a head too that is trained whole.
     idle = (
-        sorted(name for name in listed if isinstance(name, str) and name not in ends and not selection.excludes(name))
+        sorted(
+            name
+            for name in listed
+            if isinstance(name, str)
+            and name not in ends
+            and not selection.excludes(name)
+            and not selection.is_saved(name)
+        )
         if isinstance(listed, list)
         else []
     )

@@ -9,6 +9,7 @@ from dovetail.adapters.accepts import (
     is_flag,
     is_init,
     is_mask_table,
+    is_name_list,
     is_number,
     is_number_table,
     is_token_table,
@@ -67,6 +68,7 @@ LORA = Kind(
         "rank_pattern": is_whole_table,
         "alpha_pattern": is_number_table,
         "trainable_token_indices": is_token_table,
+        "target_parameters": is_name_list,
         **SWITCHES,
     },
     parameters={
@@ -76,7 +78,6 @@ LORA = Kind(
     defaults={"r": 8, "lora_alpha": 8.0, "use_dora": False, "lora_bias": False},
     ignored=TRAINING,
     unproven=(
-        Unproven("target_parameters", "single parameters, such as those of experts, are no modules"),
         Unproven("use_qalora", "it needs a quantised base"),
         Unproven("use_bdlora", "its matrices are blocks, laid out for servers"),
         Unproven("arrow_config", "it routes between several adapters"),
@@ -117,7 +118,7 @@ ADALORA = Kind(
         "r", "target_r", "total_step", "tinit", "tfinal", "deltaT", "beta1", "beta2", "orth_reg_weight", "use_rslora",
         "alora_invocation_tokens", "use_dora", "lora_bias", "alpha_pattern",
     },
-    unproven=tuple(one for one in LORA.unproven),
+    unproven=(Unproven("target_parameters", "PEFT wraps single parameters for LoRA alone"), *LORA.unproven),
     derive=_kept,
     effect=("lora_E",),
     fixed={"init_lora_weights": True, "total_step": 10, "tinit": 0, "tfinal": 0},

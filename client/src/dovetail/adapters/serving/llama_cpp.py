@@ -33,6 +33,8 @@ RULES = (
          "The converter of llama.cpp ends at tensors that are no lora_A or lora_B: {}."),
     Rule("llama.cpp.tied-head", "refuses", CONVERT, _tied_head,
          "The base has one table for input and output, so the converter of llama.cpp refuses a LoRA on {}."),
+    Rule("llama.cpp.tables", "refuses", CONVERT, lambda a: a.is_lora and a.tables,
+         "The converter of llama.cpp has no name for single parameters (target_parameters): {}."),
     Rule("llama.cpp.rslora", "wrong", ADAPTER, lambda a: a.is_lora and a.root,
          "A GGUF adapter holds alpha alone and llama.cpp divides it by r: rsLoRA is served {} times too weak."),
     Rule("llama.cpp.alpha-pattern", "wrong", CONVERT, lambda a: a.is_lora and a.table("alpha_pattern"),

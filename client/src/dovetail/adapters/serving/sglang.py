@@ -47,6 +47,8 @@ RULES = (
          "SGLang joins q_proj with v_proj and stops with a KeyError where v_proj has no LoRA: {}."),
     Rule("sglang.key-without-query", "refuses", POOL, _lonely_keys,
          "SGLang has a place for k_proj and v_proj only beside a LoRA on q_proj: {}."),
+    Rule("sglang.tables", "refuses", UTILS, lambda a: a.is_lora and a.tables,
+         "SGLang finds no target module for single parameters (target_parameters): {}."),
     Rule("sglang.ranks", "refuses", POOL,
          lambda a: a.is_lora and sorted(rank for rank in a.ranks if rank != a.rank),
          "SGLang ignores rank_pattern and stops where a tensor has another rank than r: {}."),

@@ -97,9 +97,11 @@ class Subject:
 
     @cached_property
     def ranks(self) -> set[int]:
-        """Every rank that a tensor in the file really has."""
-        return {shape[0] for name, shape in self.tensors.items() if name.endswith(".lora_A.weight") and shape} | {
-            shape[0] for name, shape in self.tensors.items() if name.endswith(".lora_embedding_A") and shape
+        """Every rank that a tensor in the file really has; of a table of experts it is not told."""
+        sides = (".lora_A.weight", ".lora_embedding_A")
+        beside = {f"{PREFIX}{path}.lora_A.weight" for path in self.tables}
+        return {
+            shape[0] for name, shape in self.tensors.items() if name.endswith(sides) and shape and name not in beside
         }
 
     @cached_property
@@ -154,6 +156,12 @@ class Subject:
                 if name.endswith(side):
                     found[name.removesuffix(side).removeprefix(PREFIX)].append(side)
         return dict(found)
+
+    @property
+    def tables(self) -> list[str]:
+        """Modules with single parameters that were adapted, such as the tables of all experts of a layer."""
+        ends = {str(name).rpartition(".")[0] for name in configs.names(self.config, "target_parameters")}
+        return [path for path in self.modules if any(f".{_home(path)}".endswith(f".{end}") for end in ends)]
 
     @cached_property
     def types(self) -> set[str]:
@@ -215,6 +223,13 @@ class Subject:
     def added_ids(self) -> list[str]:
         """Tokens of added_tokens.json that the base's vocabulary does not hold; none where that is unknown."""
         return [token for token, number in self.added.items() if 0 < self.base.vocabulary <= number]
+
+
+def _home(path: str) -> str:
+    """A module's own path, without what wrappers around a wrapper put behind it."""
+    while path.endswith(".base_layer"):
+        path = path.removesuffix(".base_layer")
+    return path
 
 
 def subject_of(files: Mapping[str, Opener], *, base: Base = UNKNOWN, name: str = "NAMESPACE/NAME") -> Subject | None:

@@ -6,6 +6,7 @@ from dovetail.adapters.serving.subject import Subject
 VERSION = "0.33.0"
 HELPER, MODEL, UTILS = "vllm/lora/peft_helper.py", "vllm/lora/lora_model.py", "vllm/lora/utils.py"
 CONFIG, REGISTRY = "vllm/config/lora.py", "vllm/model_executor/models/registry.py"
+MANAGER = "vllm/lora/model_manager.py"
 RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)
 DEFAULT_RANK = 16
 HEADS = ("classifier", "score")
@@ -51,6 +52,16 @@ def _embedding_width(a: Subject) -> int:
     return next((width for width in widths if a.base.vocabulary and width != a.base.vocabulary), 0)
 
 
+def _half_of_experts(a: Subject) -> list[str]:
+    """Tables whose other one, which is wrapped once more, has no LoRA."""
+    tables = set(a.tables) if a.is_lora else set()
+    return [path for path in a.tables if not {path, f"{_whole(path)}.base_layer", _whole(path)} <= tables]
+
+
+def _whole(path: str) -> str:
+    return path.removesuffix(".base_layer")
+
+
 def _architecture(a: Subject) -> str:
     return next((name for name in a.base.architectures if name in WITHOUT_LORA), "")
 
@@ -89,6 +100,8 @@ RULES = (
          "vLLM cannot read the tensors {}: it takes lora_A, lora_B, lora_embedding_A/B and one head."),
     Rule("vllm.embedding-width", "refuses", MODEL, lambda a: a.is_lora and _embedding_width(a),
          "lora_embedding_A is {} wide, but the base has another vocabulary."),
+    Rule("vllm.half-of-experts", "refuses", MANAGER, lambda a: a.is_lora and _half_of_experts(a),
+         "vLLM takes tables of experts in pairs, gate_up_proj and down_proj, and stops where one has no LoRA: {}."),
     Rule("vllm.architecture", "refuses", REGISTRY, lambda a: a.is_lora and _architecture(a),
          "vLLM has no LoRA for {}."),
     Rule("vllm.grown-vocabulary", "wrong", UTILS, lambda a: a.is_lora and a.grown_rows,
