@@ -12,6 +12,7 @@ from registry.models import Adapter, RevisionFile
 from registry.policy import NOBODY, Caller, Permission
 
 SECONDS = 3600
+LOOK_BACK_FILES = 2_000
 _SALT = "downloads.ticket"
 
 
@@ -31,9 +32,14 @@ def named(adapter: Adapter, digests: set[str], by: Caller) -> set[str]:
     return set(_files(adapter, by).filter(blob__in=digests).values_list("blob_id", flat=True).distinct())
 
 
-def files(adapter: Adapter, by: Caller) -> "QuerySet[RevisionFile, str]":
-    """Return the digests of all LFS files that some revision here names and this caller may download now."""
-    return _files(adapter, by).values_list("blob_id", flat=True)
+def newest(adapter: Adapter, by: Caller) -> set[str]:
+    """Return digests of LFS files that the newest revisions here name and this caller may download now.
+
+    Of as many revisions and files as we look back, however long the history is.
+    """
+    revisions = adapter.revisions.order_by("-pk").values_list("pk", flat=True)[: pull.LOOK_BACK]
+    named = _files(adapter, by).filter(revision__in=list(revisions)).order_by("-revision")
+    return set(named.values_list("blob_id", flat=True)[:LOOK_BACK_FILES])
 
 
 def redeem(ticket: str) -> Entry:

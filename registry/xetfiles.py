@@ -113,7 +113,7 @@ def shard_about(adapter: Adapter, chunk: str, *, by: Caller) -> bytes | None:
     another machine. None where none of them has the chunk. Raises XorbInvalid for what is no hash.
     """
     digest = hashes.parse(chunk)
-    for row in XetFile.objects.filter(sha256__in=downloads.files(adapter, by)).order_by("-created_at")[:NEWEST]:
+    for row in XetFile.objects.filter(sha256__in=downloads.newest(adapter, by)).order_by("-created_at")[:NEWEST]:
         kept = _kept(row.xorbs)
         if not row.xorbs <= kept.keys():
             continue
