@@ -1,5 +1,8 @@
 """The engine's end of the pipe: readiness, jobs, streamed checks, limits, and a base that nothing can change."""
 
+import subprocess
+from pathlib import Path
+
 from dovetail.adapters import checks
 from tests.adapters import (
     TINY_BERT,
@@ -13,6 +16,7 @@ from tests.adapters import (
     with_file,
     write,
 )
+from tests.engine.conftest import python_of
 from tests.engine.test_saboteurs import failures
 
 
@@ -152,3 +156,10 @@ def test_a_base_pinned_to_another_revision_than_the_one_on_the_shelf_warns_with_
         assert check["outcome"] == outcome
         assert said in check["message"]
         assert shelf in check["message"] or outcome == "passed"
+
+
+def test_a_warm_parent_has_imported_all_that_its_children_use(bases):
+    """Else each child reads it anew, and one that begins while the hub is updated gets half of another version."""
+    command = [python_of("e5"), Path(__file__).parent / "unimported.py", bases / "bert"]
+    done = subprocess.run(command, capture_output=True, text=True, env={"OMP_NUM_THREADS": "1"})
+    assert (done.returncode, done.stdout.strip()) == (0, ""), done.stderr[-1000:]
