@@ -84,7 +84,7 @@ def _archive() -> Path:
     folder.mkdir()
     wanted = folder / "wanted.txt"
     wanted.write_text(f"huggingface_hub=={RELEASE} --hash=sha256:{SHA256}\n")
-    # pip looks into what it downloads, and would fetch what builds it: that is at hand here already.
+    # Only pip downloads archives; it builds this one's metadata in an environment of its own, to see what it is.
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--no-binary", ":all:"]
     subprocess.run([*command, "--require-hashes", "-r", str(wanted), "-d", str(folder)], check=True, cwd=ROOT)
     [archive] = folder.glob("*.tar.gz")
