@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Thread
+from typing import Any
 
 from bench.line import RESULTS
 from ops.sentences import ROOT
@@ -41,23 +42,22 @@ class Wire:
 
     def ask(self, method: str, path: str, body: bytes | None = None, **headers: str) -> int:
         """Ask, read the answer away, and return how many bytes it had. Stops the bench at a refusal."""
-        return self._ask(method, path, body, headers, lambda answer: self._drain(answer))
+        return self._drain(self._answer(method, path, body, headers))
 
-    def json(self, method: str, path: str, body: object, kind: str = "application/json") -> dict:  # type: ignore[type-arg]
+    def json(self, method: str, path: str, body: object, kind: str = "application/json") -> dict[str, Any]:
         """Send JSON, or bytes as they are, and return the object that comes back."""
         data = body if isinstance(body, bytes) else json.dumps(body).encode()
-        found: dict = {}  # type: ignore[type-arg]
-        self._ask(method, path, data, {"Content-Type": kind}, lambda answer: found.update(json.loads(answer.read())))
-        return found
+        answer = self._answer(method, path, data, {"Content-Type": kind})
+        return dict(json.loads(answer.read()))
 
-    def _ask(self, method, path, body, headers, read):  # type: ignore[no-untyped-def]
+    def _answer(self, method: str, path: str, body: bytes | None, headers: dict[str, str]) -> http.client.HTTPResponse:
         path = path.removeprefix(f"http://127.0.0.1:{self.connection.port}")
         self.connection.request(method, path, body=body, headers=self.headers | headers)
         answer = self.connection.getresponse()
         self.location = answer.headers.get("Location", "")
         if answer.status >= 300:
             raise SystemExit(f"{method} {path} was answered with {answer.status}: {answer.read(500)!r}")
-        return read(answer)
+        return answer
 
     def _drain(self, answer: http.client.HTTPResponse) -> int:
         total = 0

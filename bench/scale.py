@@ -104,7 +104,10 @@ def measure(database: str, server: str = "") -> Iterator[Line]:
 
 
 def compare(what: str, ask: Ask, small: Client, large: Client) -> Line:
-    """Ask both in turn, nobody and somebody signed in; the ratio of the fastest tenths, disturbed least by other work."""
+    """Ask both in turn, nobody and somebody signed in; return the ratio of the fastest tenths.
+
+    That of medians would be how busy the machine was.
+    """
     dice, found = random.Random(what), ([], [])  # type: ignore[var-annotated]  # two lists of milliseconds
     for turn in range(ROUNDS + 10):
         for client, times in zip((small, large), found, strict=True):

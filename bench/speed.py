@@ -21,6 +21,7 @@ from functools import partial
 from pathlib import Path
 
 from huggingface_hub import HfApi
+from huggingface_hub.utils.tqdm import disable_progress_bars
 
 from bench import rivals
 from bench.hub import BIN, TOKEN, House
@@ -53,6 +54,7 @@ Sides = dict[str, Side]
 
 def lines() -> Iterator[Line]:
     """Everybody started, the same files everywhere, then all measures."""
+    disable_progress_bars()
     with tempfile.TemporaryDirectory(prefix="dovetail-speed-") as name, ExitStack() as stack:
         folder = Path(name)
         house = stack.enter_context(House(folder))
@@ -315,7 +317,7 @@ def again(folder: Path, house: House) -> Iterator[Line]:
     api = HfApi(endpoint=f"http://127.0.0.1:{counting.port}", token=TOKEN)
     file = folder / "again.bin"
     data = bytearray(os.urandom(LARGE))
-    sent = []
+    sent: list[float] = []
     for name in ("again.bin", "again.bin", "copy.bin", "again.bin"):
         if len(sent) == 3:
             data[50_000_000:51_000_000] = os.urandom(1_000_000)

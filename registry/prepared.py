@@ -13,6 +13,7 @@ from django.db.models import Model, QuerySet
 from django.db.models.query import get_related_populators
 
 M = TypeVar("M", bound=Model)
+_populators: Any = get_related_populators  # its stub is of another release of Django
 _MARK = 2_046_100_000  # stands for a value while a query is compiled; a number that 32 bits hold and nobody writes
 
 
@@ -79,6 +80,6 @@ class Prepared(Generic[M]):
                 known["model"],
                 columns,
                 [column[0].target.attname for column in select[columns]],
-                get_related_populators(known, select, "default"),
+                _populators(known, select, "default"),
             )
         return self._plan
