@@ -13,8 +13,9 @@ from tests.services import postgres_server, s3_server, valkey_server
 __all__ = ["postgres_server", "s3_server", "valkey_server"]
 
 
-# Folders whose tests share what is slow to start: an engine with its bases, a whole hub and a browser.
-TOGETHER = ("tests/engine", "tests/browser", "tests/fit")
+# Folders whose tests share what is slow to start: a whole hub and a browser. Those of tests/engine would share their
+# engines too, but hold half of all the work: each process starts its own.
+TOGETHER = ("tests/browser", "tests/fit")
 
 
 class ByFile(LoadScopeScheduling):
