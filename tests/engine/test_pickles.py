@@ -37,7 +37,7 @@ def tensors(folder: Path) -> dict[str, tuple[str, tuple[int, ...], bytes]]:
 
 def test_every_method_is_read_from_a_pickle_as_from_safetensors(trained, pickled):
     methods = sorted(path.name for path in pickled.iterdir())
-    assert len(methods) == 22
+    assert len(methods) == 24
     for name in methods:
         assert not list((pickled / name).glob("*.safetensors"))
         assert tensors(pickled / name) == tensors(trained / name), name

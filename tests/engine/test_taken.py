@@ -120,7 +120,7 @@ def test_sixty_adapters_of_every_sort_leave_the_base_and_the_engine_as_they_were
     slow = ("closes_the_pipe_and_lives_on", *(name for name, allowed in ATTACKS.items() if TIME in allowed))
     quick = [name for name in ATTACKS if name not in slow]
     spoilt = [spoil(lora()) for _, spoil in list(SABOTEURS.values())[::8]]
-    start = None
+    seen = []
     for number in range(60):
         if number % 3 == 0:
             files = honest[number // 3 % len(honest)]
@@ -131,9 +131,9 @@ def test_sixty_adapters_of_every_sort_leave_the_base_and_the_engine_as_they_were
         else:
             files = spoilt[number % len(spoilt)]
             assert taken.validate(write(files, tmp_path / str(number)), facts_of(files))["state"] == "failed"
-        if number == 20:
-            start = memory(taken)
-    assert memory(taken) < start + (64 << 20)
+        if number in (21, 57):  # just after an honest one: whoever stays with the base is there
+            seen.append(memory(taken))
+    assert seen[1] < seen[0] + (64 << 20)
 
 
 def memory(engine):

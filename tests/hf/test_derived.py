@@ -48,11 +48,12 @@ def pushed(wire: Wire, files: dict[str, bytes], full_name: str = NAME) -> Revisi
     lines = [lfs_file(path, data) for path, data in files.items()]
     answer = wire.commit(full_name, header(), file("adapter_config.json", CONFIG), *lines)
     assert answer.status_code == 200, answer.content
-    return settled(answer.json()["commitOid"])
+    return settled(answer.json()["commitOid"], of=full_name)
 
 
-def settled(oid: str, report=None) -> Revision:
-    revision = Revision.objects.get(oid=oid)
+def settled(oid: str, report=None, of: str = NAME) -> Revision:
+    # The same files of the same second are the same commit wherever they are pushed.
+    revision = Revision.objects.get(oid=oid, adapter__name=of.partition("/")[2])
     twins.settle(revision, report or PASSED)
     revision.refresh_from_db()
     return revision

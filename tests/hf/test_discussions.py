@@ -245,7 +245,7 @@ CONFIG = b'{"peft_type": "LORA", "base_model_name_or_path": "a/b", "r": 8, "task
 def finish(revision_oid: str) -> None:
     claim = verdicts.claim(_verdict(revision_oid).pk, "a worker of the tests")
     assert claim is not None
-    verdicts.record(claim, {"state": "passed", "checks": [], "depth": "static"}, 5)
+    verdicts.record(claim, {"state": "passed", "checks": [], "depth": "run"}, 5)
 
 
 def _verdict(revision_oid: str) -> Verdict:

@@ -5,7 +5,6 @@ import hashlib
 import shutil
 import subprocess
 import sys
-import tarfile
 from pathlib import Path
 
 from tests.clients import CLIENTS, ROOT
@@ -96,8 +95,7 @@ def _archive() -> Path:
 def _unpack(archive: Path) -> None:
     suite = HOME / "suite"
     suite.mkdir()
-    with tarfile.open(archive) as bundle:
-        bundle.extractall(HOME / "archive", filter="data")
+    shutil.unpack_archive(archive, HOME / "archive")  # its sha256 was compared; Debian's Python 3.11 knows no filters
     shutil.move(HOME / "archive" / f"huggingface_hub-{RELEASE}" / "tests", suite / "tests")
     (suite / "tests" / UNREADABLE).unlink()
     (suite / "tests" / "__init__.py").touch()

@@ -34,7 +34,8 @@ class Up:
 
     @property
     def said(self) -> str:
-        return self.output.read_text(errors="replace")
+        # A shell that is asked to write there opens it a moment later.
+        return self.output.read_text(errors="replace") if self.output.exists() else ""
 
     def ready(self) -> int:
         """Return the status of /readyz, 0 when nobody answers."""

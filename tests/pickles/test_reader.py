@@ -116,6 +116,15 @@ def test_a_dtype_that_torch_save_has_no_storage_for_is_not_written():
         torchwriter.write(one, io.BytesIO(b"ab"), io.BytesIO())
 
 
+def test_a_storage_that_the_archive_marks_as_a_folder_is_refused(saved):
+    """Torch copies nothing of a folder, and its tensor is whatever lay in memory."""
+    data = bytearray((saved / "turned-zip.bin").read_bytes())
+    listed = data.rindex(b"/data/1")  # in the list at the end: 46 bytes of facts, then the name
+    entry = data.rindex(b"PK\1\2", 0, listed)
+    data[entry + 38] |= 0x10
+    assert "marked as a folder" in twins.why_not(twin_of(bytes(data)))
+
+
 def test_two_thousand_spoilt_files_raise_nothing_and_are_never_taken_for_something_else(saved, torch_python):
     done = subprocess.run([torch_python, HERE / "fuzz.py", saved, "2000"], check=True, capture_output=True, text=True)
     told = json.loads(done.stdout)

@@ -11,7 +11,8 @@ import pytest
 from workers import report, scratch
 from workers.engine.job import Job
 from workers.report import NotAReport
-from workers.sandbox import Engine, EngineDied, EngineHung, EngineLied, EngineMissing, Engines, environment
+from workers.sandbox import Engine, EngineDied, EngineHung, EngineLied, EngineMissing, environment
+from workers.warm import Engines
 
 FAKE = Path(__file__).parent / "fake_engine.py"
 
@@ -138,21 +139,19 @@ def test_the_least_recently_used_engine_makes_room(tmp_path):
     python = tmp_path / "python"
     python.write_text(f"#!/bin/sh\nexec {sys.executable} -I {FAKE} passes\n")
     python.chmod(0o755)
-    engines = Engines(capacity=2)
-    started = []
-    first, second, third = ((str(python), f"/base/{n}", f"a/{n}") for n in "123")
+    engines, started = Engines(budget=1), []  # in bytes: there is room for none, and what is needed starts all the same
+    first, second = ((("e5", f"a/{n}"), (str(python), f"/base/{n}", f"a/{n}")) for n in "12")
     try:
-        one, two = engines.get(first, before=lambda: started.append(1)), engines.get(second)
-        assert engines.get(first, before=lambda: started.append(2)) is one
-        three = engines.get(third)
-        assert (one.is_alive, two.is_alive, three.is_alive) == (True, False, True)
-        run(one)
-        one.stop()
-        assert engines.get(first, before=lambda: started.append(3)) is not one
+        one = engines.get(*first, before=lambda: started.append(1))
+        assert engines.get(*first, before=lambda: started.append(2)) is one
+        two = engines.get(*second)
+        assert (one.is_alive, two.is_alive) == (False, True)
+        run(two)
+        assert engines.get(*first, before=lambda: started.append(3)) is not one
         assert started == [1, 3]
     finally:
         engines.stop()
-    assert not three.is_alive
+    assert not two.is_alive
 
 
 def test_an_engine_dies_when_its_worker_is_killed_and_its_folder_is_swept():

@@ -28,6 +28,7 @@ MEMBER = re.compile(
 MAGIC, PROTOCOL = 0x1950A86A20F9469CFC6C, 1001  # torch/serialization.py
 AGAIN = "torch.save it again with torch 1.6 or newer"
 
+FOLDER = 0x10  # of the attributes that MS-DOS gave a file (APPNOTE.TXT 4.4.15)
 BROKEN = (  # what zipfile raises for archives that somebody else wrote
     zipfile.BadZipFile, zlib.error, struct.error, NotImplementedError, RuntimeError, OSError, EOFError, ValueError,
     OverflowError, IndexError, KeyError, MemoryError,
@@ -135,6 +136,8 @@ def _proven(file: BinaryIO, info: zipfile.ZipInfo, position: int) -> tuple[int, 
     same = head[:4] == LOCAL and file.read(length) == info.orig_filename.encode() and info.header_offset >= position
     if not same or info.filename != info.orig_filename:
         raise Refused(f"{info.filename[:80]!r} is another file in the list of the archive than in its place")
+    if info.external_attr & FOLDER:  # then torch's reader copies nothing, and its tensor is whatever lay in memory
+        raise Refused(f"{info.filename[:80]!r} is marked as a folder")
     if (flags | info.flag_bits) & 0x41 or method or info.compress_type or info.compress_size != info.file_size:
         raise Refused(f"{info.filename[:80]!r} is packed or encrypted, which torch.save never does")
     start, crc, left = info.header_offset + 30 + length + extra, 0, info.file_size
