@@ -386,8 +386,8 @@ add(
     "llama",
     "CAUSAL_LM",
     lora("CAUSAL_LM", ["q_proj"], alora_invocation_tokens=[6, 7]),
-    "activated LoRA: only after some tokens",
-    expected={"e5": "config.kind", "e4": "config.kind"},
+    "activated LoRA that no row of its training woke: it learned nothing",
+    expected={"e5": "tensors.all-zero", "e4": "tensors.all-zero"},
 )
 add("qwen-causal", "qwen", "CAUSAL_LM", lora("CAUSAL_LM", SEVEN), "tied embeddings, biases")
 add("qwen-tied-embeddings", "qwen", "CAUSAL_LM", lora("CAUSAL_LM", ["q_proj"], modules_to_save=["embed_tokens"]))
