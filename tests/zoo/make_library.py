@@ -5,8 +5,6 @@
 
 import json
 import shutil
-import sys
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +14,7 @@ import adapters
 import torch
 import transformers as t
 from adapters import AutoAdapterModel, init
+from writing import main  # beside this script, which its interpreter runs by its path
 
 HEADS: dict[str, Callable[[Any, str], None]] = {
     "": lambda model, name: None,
@@ -110,32 +109,5 @@ def make(made: Made, name: str, bases: Path, out: Path) -> None:
     )
 
 
-def main(bases: Path, out: Path, wanted: list[str]) -> None:
-    torch.set_num_threads(1)
-    warnings.simplefilter("ignore")
-    out.mkdir(parents=True, exist_ok=True)
-    broken = []
-    with (out / "specimens.jsonl").open("w") as said:
-        for name, made in ALL.items():
-            if wanted and name not in wanted:
-                continue
-            try:
-                make(made, name, bases, out)
-            except Exception as problem:  # noqa: BLE001 - what the library cannot make must not keep the others from being made
-                broken.append(f"{name}: {type(problem).__name__}: {str(problem)[:200]}")
-                continue
-            line = {
-                "name": name,
-                "base": made.base,
-                "expected": made.expected,
-                "why": made.why,
-                "folder": name,
-                "engines": ["e4"],
-            }
-            said.write(json.dumps(line) + "\n")
-    print("\n".join(broken))
-    sys.exit(1 if broken else 0)
-
-
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3:])
+    main(ALL, make, engines=["e4"])
