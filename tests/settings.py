@@ -12,7 +12,7 @@ os.environ.setdefault("DOVETAIL_DATA", _data)
 Path(_data, "run", "static").mkdir(parents=True)  # whitenoise warns when it is missing
 os.environ.setdefault("DOVETAIL_SECRET_KEY", "only-for-tests-" * 5)
 
-from hub.settings import *  # noqa: E402, F403  # the environment must be set before the settings are read
+from hub.settings import *  # noqa: F403  # the environment must be set before the settings are read
 
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 STORAGES = {

@@ -42,7 +42,7 @@ def test_tags_and_languages_are_alternatives_too(ask, cast):
     for name, language in (("one", "de"), ("two", "fr"), ("three", "nl")):
         card = f"---\nlanguage: {language}\ntags: [{name}-tag]\n---\n".encode()
         pushed(cast, cast.adapter(f"alice/{name}"), files={**FILES, "README.md": card})
-    found = lambda query: {item["id"] for item in ask().get(f"/api/v1/adapters?{query}").json()["items"]}  # noqa: E731
+    found = lambda query: {item["id"] for item in ask().get(f"/api/v1/adapters?{query}").json()["items"]}
     assert found("language=de&language=fr") == {"alice/one", "alice/two"}
     assert found("tag=one-tag&tag=two-tag") == {"alice/one", "alice/two"}
     assert found("tag=one-tag&language=fr") == set()
@@ -53,7 +53,7 @@ def test_where_only_the_verified_is_served_strangers_find_only_what_they_can_pul
     judged(pushed(cast, cast.adapter("acme/proven")))
     pushed(cast, cast.adapter("acme/waiting"))
     judged(pushed(cast, cast.adapter("acme/refuted")), "failed", checks=[{"id": "fit.shape", "outcome": "failed"}])
-    found = lambda who: [item["id"] for item in ask(who).get("/api/v1/adapters").json()["items"]]  # noqa: E731
+    found = lambda who: [item["id"] for item in ask(who).get("/api/v1/adapters").json()["items"]]
     assert found("carol") == found("anonymous") == ["acme/proven"]
     assert len(found("bob")) == len(found("mona")) == 3
     facets = ask().get("/api/v1/adapters?facets=1").json()["facets"]

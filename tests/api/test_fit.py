@@ -27,7 +27,7 @@ def post(client, config, header):
 
 
 @pytest.fixture
-def anyone(ask, known):  # noqa: F811
+def anyone(ask, known):
     return ask()
 
 

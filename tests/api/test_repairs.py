@@ -29,7 +29,7 @@ def files(config, shapes):
 
 
 @pytest.fixture
-def lost(cast, known):  # noqa: F811
+def lost(cast, known):
     """alice/reviews, trained on BERT, whose config names a folder of hers."""
     made = cast.adapter("alice/reviews")
     pushed(cast, made, files=files(BERT_CONFIG | {"base_model_name_or_path": PATH}, bert_lora()))
@@ -77,7 +77,7 @@ def test_asking_twice_opens_one_pull_request_and_a_merged_one_leaves_nothing_to_
     assert "nothing is to be repaired" in done.json()["detail"]
 
 
-def test_whoever_may_propose_may_repair_and_strangers_learn_nothing(ask, cast, lost, known):  # noqa: F811
+def test_whoever_may_propose_may_repair_and_strangers_learn_nothing(ask, cast, lost, known):
     assert repair(ask()).status_code == 401
     assert repair(ask("alice", "read")).status_code == 403
     assert repair(ask("carol", "write")).status_code == 201
@@ -91,7 +91,7 @@ def test_whoever_may_propose_may_repair_and_strangers_learn_nothing(ask, cast, l
     )  # fmt: skip
 
 
-def test_where_several_bases_fit_the_caller_says_which(ask, cast, known):  # noqa: F811
+def test_where_several_bases_fit_the_caller_says_which(ask, cast, known):
     made = cast.adapter("alice/reviews")
     config = lora_config(LLAMA_8B, 1, base_model_name_or_path="./llama", target_modules=["q_proj"])
     shapes = {name: shape for name, shape in decoder_lora(LLAMA_8B, 1).items() if ".q_proj." in name}
@@ -105,7 +105,7 @@ def test_where_several_bases_fit_the_caller_says_which(ask, cast, known):  # noq
 
 
 @pytest.mark.parametrize("named", ["bert-base-uncased", "google-bert/bert-base-uncased-bnb-4bit"])
-def test_an_old_name_and_a_quantised_copy_become_the_name_of_the_base(ask, cast, known, named):  # noqa: F811
+def test_an_old_name_and_a_quantised_copy_become_the_name_of_the_base(ask, cast, known, named):
     made = cast.adapter("alice/reviews")
     pushed(cast, made, files=files(BERT_CONFIG | {"base_model_name_or_path": named, "revision": "abc"}, bert_lora()))
     made.refresh_from_db()
@@ -116,7 +116,7 @@ def test_an_old_name_and_a_quantised_copy_become_the_name_of_the_base(ask, cast,
     assert kept["revision"] == (None if "4bit" in named else "abc"), "a commit of the copy is none of the base"
 
 
-def test_a_view_names_the_base_as_a_server_was_started_with(ask, cast, known):  # noqa: F811
+def test_a_view_names_the_base_as_a_server_was_started_with(ask, cast, known):
     made = cast.adapter("alice/reviews")
     pushed(cast, made, files=files(BERT_CONFIG, bert_lora()))
     bases.add_alias("house/bert", BERT)
@@ -129,7 +129,7 @@ def test_a_view_names_the_base_as_a_server_was_started_with(ask, cast, known):  
     assert (refused.status_code, refused.json()["code"]) == (400, "value-invalid")
 
 
-def test_search_and_facets_take_a_base_by_any_of_its_names(ask, cast, known):  # noqa: F811
+def test_search_and_facets_take_a_base_by_any_of_its_names(ask, cast, known):
     for name, base in (("alice/one", BERT), ("alice/two", "bert-base-uncased")):
         made = cast.adapter(name)
         pushed(cast, made, files=files(BERT_CONFIG | {"base_model_name_or_path": base}, bert_lora()))

@@ -12,14 +12,14 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / "client" / "src")]
 
-import torch  # noqa: E402
-from peft import PeftModel  # noqa: E402
+import torch
+from peft import PeftModel
 
-from dovetail.adapters.folder import Base, Folder, files_in  # noqa: E402
-from tests.engine.make_peft import EVERY, MODELS, ON_TRANSFORMERS_4  # noqa: E402
-from workers.engine.formats import clean  # noqa: E402
-from workers.engine.formats.running import ready  # noqa: E402
-from workers.engine.frozen import manifest  # noqa: E402
+from dovetail.adapters.folder import Base, Folder, files_in
+from tests.engine.make_peft import EVERY, MODELS, ON_TRANSFORMERS_4
+from workers.engine.formats import clean
+from workers.engine.formats.running import ready
+from workers.engine.frozen import manifest
 
 IDS = torch.arange(5, 35).reshape(3, 10)
 

@@ -12,10 +12,10 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / "client" / "src")]
 
-from dovetail.adapters import families  # noqa: E402
-from workers.engine import child, stage  # noqa: E402
-from workers.engine.job import Job  # noqa: E402
-from workers.engine.validation import Validation  # noqa: E402
+from dovetail.adapters import families
+from workers.engine import child, stage
+from workers.engine.job import Job
+from workers.engine.validation import Validation
 
 
 def shout(data):

@@ -18,9 +18,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / "client" / "src")]
 
-from workers.engine import child, jail, syscalls  # noqa: E402
-from workers.engine.serve import main  # noqa: E402
-from workers.engine.validation import ROWS, RUN_IDS  # noqa: E402
+from workers.engine import child, jail, syscalls
+from workers.engine.serve import main
+from workers.engine.validation import ROWS, RUN_IDS
 
 honest, honest_static = child.loaded, child.static
 libc = ctypes.CDLL(None, use_errno=True)

@@ -9,7 +9,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PLACES = (ROOT, ROOT / "client" / "src")
 sys.path[:0] = map(str, PLACES)
 
-from workers.engine import serve  # noqa: E402
+from workers.engine import serve
 
 
 def imported_somewhere():

@@ -6,8 +6,8 @@ from pathlib import Path
 
 sys.path[:0] = [str(root := Path(__file__).resolve().parents[2]), str(root / "client" / "src")]
 
-from dovetail.adapters import twins  # noqa: E402
-from workers.engine import derive  # noqa: E402
+from dovetail.adapters import twins
+from workers.engine import derive
 
 MARK = b"taken.over"
 

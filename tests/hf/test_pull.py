@@ -250,7 +250,7 @@ def test_a_missing_file_is_refused_at_its_commit_so_that_caches_remember(wire: W
 def test_links_are_below_the_address_that_the_client_uses(wire: Wire, cast, settings):
     settings.PUBLIC_URL, settings.ALLOWED_HOSTS = "https://hub.example.org", ["lan.example"]
     settings.TRUSTED_PROXIES = ["10.0.0.0/8"]
-    create = lambda name, **headers: wire.ask("POST", "/api/repos/create", {"name": name}, **headers).json()["url"]  # noqa: E731
+    create = lambda name, **headers: wire.ask("POST", "/api/repos/create", {"name": name}, **headers).json()["url"]
     assert create("one", Host="lan.example:8070") == "http://lan.example:8070/alice/one"
     assert create("two", Host="evil.example") == "https://hub.example.org/alice/two"
     forged = create("three", Host="lan.example", X_Forwarded_Host="evil.example", X_Forwarded_Proto="https")

@@ -281,7 +281,7 @@ def test_bodies_that_are_no_objects_are_refused(wire: Wire, repo, path, body):
 
 
 def test_a_card_is_judged_in_json_whatever_is_sent(wire: Wire):
-    judged = lambda text: wire.ask("POST", "/api/validate-yaml", {"content": text, "repoType": "model"}, who="nobody")  # noqa: E731
+    judged = lambda text: wire.ask("POST", "/api/validate-yaml", {"content": text, "repoType": "model"}, who="nobody")
     assert judged("---\nlicense: mit\n---\n").json() == {"errors": [], "warnings": []}
     assert judged("# no metadata").json()["warnings"][0]["message"].startswith("empty or missing yaml")
     bad = judged("---\nlicense: my-own\n---\n")

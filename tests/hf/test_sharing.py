@@ -85,7 +85,7 @@ def test_the_digest_of_a_gated_file_is_no_way_to_have_it(wire: Wire, cast, gated
 
 def test_lists_can_leave_gated_repositories_out(wire: Wire, cast, gated):
     cast.adapter("acme/open")
-    listed = lambda query: [one["id"] for one in wire.get(f"/api/models?{query}", who="nobody").json()]  # noqa: E731
+    listed = lambda query: [one["id"] for one in wire.get(f"/api/models?{query}", who="nobody").json()]
     assert sorted(listed("")) == [GATED, "acme/open"]
     assert listed("gated=true") == [GATED]
     assert listed("gated=False") == ["acme/open"]
@@ -239,7 +239,7 @@ def test_a_collection_shows_everybody_what_he_may_see(wire: Wire, cast):
     slug = made(wire, "Ours", namespace="acme")["slug"]
     put(wire, slug, "acme/secret")
     put(wire, slug, "acme/open", note="Look.")
-    seen = lambda who: wire.get(f"/api/collections/{slug}", who=who).json()["items"]  # noqa: E731
+    seen = lambda who: wire.get(f"/api/collections/{slug}", who=who).json()["items"]
     assert [(one["id"], one["position"]) for one in seen("erin")] == [("acme/secret", 0), ("acme/open", 1)]
     assert [(one["id"], one["position"], one["note"]["text"]) for one in seen("nobody")] == [("acme/open", 0, "Look.")]
     (listed,) = wire.get("/api/collections?owner=ACME", who="nobody").json()
@@ -292,8 +292,8 @@ def test_entries_keep_their_order_when_they_move_and_go(wire: Wire, cast):
         cast.adapter(f"alice/{name}")
         put(wire, slug, f"alice/{name}")
     items = {one["id"]: one["_id"] for one in wire.get(f"/api/collections/{slug}").json()["items"]}
-    order = lambda: "".join(one["id"][-1] for one in wire.get(f"/api/collections/{slug}").json()["items"])  # noqa: E731
-    change = lambda name, **body: wire.ask("PATCH", f"/api/collections/{slug}/items/{items[name]}", body)  # noqa: E731
+    order = lambda: "".join(one["id"][-1] for one in wire.get(f"/api/collections/{slug}").json()["items"])
+    change = lambda name, **body: wire.ask("PATCH", f"/api/collections/{slug}/items/{items[name]}", body)
     change("alice/d", position=0)
     assert order() == "dabc"
     change("alice/d", position=99, note="last")
@@ -472,7 +472,7 @@ def test_a_namespace_holds_as_many_bytes_as_its_quota(wire: Wire, cast, settings
 
 def test_a_namespace_has_as_many_repositories_as_its_quota(wire: Wire, cast, settings):
     settings.QUOTA_REPOSITORIES = 2
-    make = lambda name: wire.ask("POST", "/api/repos/create", {"name": name})  # noqa: E731
+    make = lambda name: wire.ask("POST", "/api/repos/create", {"name": name})
     assert [make(name).status_code for name in ("a", "b", "a")] == [200, 200, 409]
     refused(make("c"), 403, "quota-exceeded", "2 repositories")
     assert Adapter.objects.count() == 2

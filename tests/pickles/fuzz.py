@@ -18,9 +18,9 @@ from safetensors.torch import load
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "client" / "src"))
 
-from dovetail.adapters import pickles, twins  # noqa: E402
-from dovetail.adapters.header import HeaderError  # noqa: E402
-from dovetail.adapters.unpickling import Refused  # noqa: E402
+from dovetail.adapters import pickles, twins
+from dovetail.adapters.header import HeaderError
+from dovetail.adapters.unpickling import Refused
 
 warnings.simplefilter("ignore")
 

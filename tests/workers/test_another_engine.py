@@ -14,7 +14,7 @@ from workers.shift import Shift
 pytestmark = [pytest.mark.engine, pytest.mark.django_db(transaction=True)]
 
 
-def test_a_third_engine_gets_its_row_in_the_matrix(bert, judged, settings, tmp_path, monkeypatch):  # noqa: F811
+def test_a_third_engine_gets_its_row_in_the_matrix(bert, judged, settings, tmp_path, monkeypatch):
     """Its interpreter is that of e5 under another name, as a newer release of a library would have one of its own."""
     for name, python in {"e5": "e5", "e6": "e5"}.items():
         (tmp_path / name).symlink_to(settings.ENGINES / python)

@@ -24,7 +24,7 @@ def rows(verdict: Verdict) -> list[tuple[str, str, str | None]]:
 
 
 @pytest.fixture(scope="module")
-def bottleneck(shelves, tmp_path_factory) -> adapters.Files:  # noqa: F811
+def bottleneck(shelves, tmp_path_factory) -> adapters.Files:
     """A trained adapter of the adapters library with its head and its rows."""
     script = Path(__file__).parents[1] / "engine" / "make_library.py"
     folder = tmp_path_factory.mktemp("library")
@@ -33,7 +33,7 @@ def bottleneck(shelves, tmp_path_factory) -> adapters.Files:  # noqa: F811
     return {path.name: path.read_bytes() for path in (folder / "seq_bn").iterdir()}
 
 
-def test_an_adapter_of_the_adapters_library_is_proven_on_the_engine_that_holds_it(bert, judged, bottleneck):  # noqa: F811
+def test_an_adapter_of_the_adapters_library_is_proven_on_the_engine_that_holds_it(bert, judged, bottleneck):
     found = judged(bottleneck)
     assert (found.state, failed(found)) == ("passed", [])
     assert (found.result["format"], found.result["kind"]) == ("adapters", "bottleneck")
@@ -44,7 +44,7 @@ def test_an_adapter_of_the_adapters_library_is_proven_on_the_engine_that_holds_i
     assert not Comparison.objects.exists(), "no other engine can judge it"
 
 
-def test_without_the_weights_of_its_base_it_waits(bert, judged, bottleneck):  # noqa: F811
+def test_without_the_weights_of_its_base_it_waits(bert, judged, bottleneck):
     Base.objects.update(has_weights=False)
     found = judged(bottleneck)
     assert (found.state, found.attempt) == ("queued", 0)
@@ -59,7 +59,7 @@ def compared() -> None:
         time.sleep(0.1)
 
 
-def test_the_first_engine_decides_and_the_second_is_added_later(bert, judged):  # noqa: F811
+def test_the_first_engine_decides_and_the_second_is_added_later(bert, judged):
     found = judged(adapters.lora())
     assert (found.state, rows(found)) == ("passed", [("e5", "passed", None)])
     assert Comparison.objects.get().engine == "e4", "it is owed, in the same transaction"
@@ -72,7 +72,7 @@ def test_the_first_engine_decides_and_the_second_is_added_later(bert, judged):  
     assert not Shift().step()
 
 
-def test_a_comparison_waits_for_no_start_and_behind_every_validation(bert, judged):  # noqa: F811
+def test_a_comparison_waits_for_no_start_and_behind_every_validation(bert, judged):
     judged(adapters.lora())
     bench.ENGINES.stop()
     shift = Shift()
@@ -81,7 +81,7 @@ def test_a_comparison_waits_for_no_start_and_behind_every_validation(bert, judge
     assert Comparison.objects.get().attempt == 0
 
 
-def test_an_adapter_that_only_the_second_engine_runs_passes_there(bert, judged):  # noqa: F811
+def test_an_adapter_that_only_the_second_engine_runs_passes_there(bert, judged):
     found = judged(adapters.prompt("PREFIX_TUNING", adapters.TINY_BERT, task="SEQ_CLS"))
     assert (found.state, failed(found)) == ("passed", [])
     assert rows(found) == [("e5", "failed", "load.error"), ("e4", "passed", None)]
@@ -89,18 +89,18 @@ def test_an_adapter_that_only_the_second_engine_runs_passes_there(bert, judged):
     assert "past keys" in found.result["engines"][0]["message"]
 
 
-def test_what_the_files_alone_refuse_is_asked_of_one_engine(bert, judged):  # noqa: F811
+def test_what_the_files_alone_refuse_is_asked_of_one_engine(bert, judged):
     found = judged(adapters.with_nan()(adapters.lora()))
     assert rows(found) == [("e5", "failed", "tensors.not-finite")]
 
 
-def test_what_no_engine_runs_is_told_as_the_first_one_saw_it(bert, judged):  # noqa: F811
+def test_what_no_engine_runs_is_told_as_the_first_one_saw_it(bert, judged):
     found = judged(adapters.missing_layer()(adapters.lora()))
     assert (found.state, failed(found)) == ("failed", ["fit.missing"])
     assert rows(found) == [("e5", "failed", "fit.missing"), ("e4", "failed", "fit.missing")]
 
 
-def test_a_format_of_an_engine_that_is_not_built_waits_and_says_so(bert, judged, settings, tmp_path):  # noqa: F811
+def test_a_format_of_an_engine_that_is_not_built_waits_and_says_so(bert, judged, settings, tmp_path):
     both = settings.ENGINES
     settings.ENGINES = tmp_path / "engines"
     settings.ENGINES.mkdir()

@@ -1,7 +1,5 @@
 """kill -9 at every step, stuck children, full disks, wrong clocks: one result, in time, and nothing left behind."""
 
-# ruff: noqa: F811  # fixtures are imported, and named again by the tests that take them
-
 import os
 import signal
 import subprocess

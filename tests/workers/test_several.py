@@ -21,7 +21,7 @@ def at(folder, files):
     return {f"{folder}/{path}": data for path, data in files.items() if path != CARD}
 
 
-def test_an_adapter_in_a_folder_is_run_as_if_it_were_the_repository(bert, judged):  # noqa: F811
+def test_an_adapter_in_a_folder_is_run_as_if_it_were_the_repository(bert, judged):
     found = judged({**at("final", adapters.lora()), CARD: adapters.lora()[CARD]})
     assert (found.state, failed(found)) == ("passed", [])
     assert (found.result["depth"], found.result["path"]) == ("run", "final")
@@ -29,7 +29,7 @@ def test_an_adapter_in_a_folder_is_run_as_if_it_were_the_repository(bert, judged
     assert {check["where"]["path"] for check in found.result["checks"]} == {"final"}
 
 
-def test_of_several_adapters_the_worst_decides_and_is_named(bert, judged):  # noqa: F811
+def test_of_several_adapters_the_worst_decides_and_is_named(bert, judged):
     both = {**at("english", adapters.lora()), **at("german", adapters.with_nan()(adapters.lora(seed=1)))}
     found = judged({**both, CARD: adapters.lora()[CARD]})
     assert (found.state, failed(found)) == ("failed", ["tensors.not-finite"])
@@ -41,14 +41,14 @@ def test_of_several_adapters_the_worst_decides_and_is_named(bert, judged):  # no
     assert len([check for check in healed.result["checks"] if check["id"] == "load.error"]) == 2
 
 
-def test_a_checkpoint_beside_an_adapter_is_listed_and_refuses_nothing(bert, judged):  # noqa: F811
+def test_a_checkpoint_beside_an_adapter_is_listed_and_refuses_nothing(bert, judged):
     broken = {f"checkpoint-5/{path}": data[:40] for path, data in adapters.lora().items() if path != CARD}
     found = judged({**adapters.lora(), **broken})
     assert (found.state, failed(found), found.result["path"]) == ("passed", [], "")
     assert [(one["path"], one["proven"]) for one in found.result["contents"]] == [("", True), ("checkpoint-5", False)]
 
 
-def test_a_lora_for_images_passes_and_is_not_verified(bert, judged):  # noqa: F811
+def test_a_lora_for_images_passes_and_is_not_verified(bert, judged):
     found = judged({**repository("kohya"), CARD: b"---\nbase_model: nobody/has-this\nlicense: mit\n---\n"})
     assert (found.state, found.result["depth"], found.base) == ("passed", "static", "nobody/has-this")
     assert not Ref.objects.filter(name="refs/verified").exists()
