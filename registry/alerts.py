@@ -44,7 +44,7 @@ def finished(verdict: int) -> None:
         return
     _announce(adapter, now, was)
     if _is_news(now.state, was):
-        Alert.objects.bulk_create([Alert(user=user, verdict=now) for user in _owners(now)], ignore_conflicts=True)
+        Alert.objects.bulk_create([Alert(user=user, adapter=adapter, verdict=now) for user in _owners(now)], ignore_conflicts=True)
 
 
 def _is_news(state: str, was: str) -> bool:

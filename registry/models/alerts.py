@@ -1,24 +1,63 @@
-"""What people are told when one of their adapters stops working."""
+"""What people are told: that an adapter stopped working, that somebody asks for files, what was said to them."""
 
 from django.conf import settings
 from django.db import models
+from django.db.models import Q
 from django.utils import timezone
 
+from registry.models.adapters import Adapter
+from registry.models.discussions import Discussion
+from registry.models.gates import AccessRequest
 from registry.models.verdicts import Verdict
 
 
 class Alert(models.Model):
-    """One person told of one verdict: on the website, and by e-mail where that is set up and wanted."""
+    """One person told of one thing: on the website, and by e-mail where that is set up and wanted.
+
+    While it is not read, more of the same makes it newer and its `count` larger, and not another row.
+    """
+
+    class Kind(models.TextChoices):
+        VERDICT = "verdict"  # an adapter of theirs does not pass
+        ASKED = "access-asked"  # somebody wants the files of a gated adapter of theirs
+        DECIDED = "access-decided"  # what became of their own request
+        OPENED = "discussion-opened"  # a thread or a pull request on an adapter of theirs
+        SAID = "discussion-changed"  # something new in a thread that they own or take part in
+        MENTIONED = "mentioned"  # somebody wrote @name
 
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="alerts")
-    verdict = models.ForeignKey(Verdict, on_delete=models.CASCADE, related_name="alerts")
+    kind = models.CharField(max_length=20, choices=Kind.choices, default=Kind.VERDICT)
+    adapter = models.ForeignKey(Adapter, on_delete=models.CASCADE, related_name="alerts")
+    verdict = models.ForeignKey(Verdict, null=True, blank=True, on_delete=models.CASCADE, related_name="alerts")
+    discussion = models.ForeignKey(Discussion, null=True, blank=True, on_delete=models.CASCADE, related_name="alerts")
+    request = models.ForeignKey(AccessRequest, null=True, blank=True, on_delete=models.CASCADE, related_name="alerts")
+    by = models.ForeignKey(  # whoever did the newest of it; nobody where the hub itself speaks
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
+    )
+    count = models.PositiveIntegerField(default=1)
     created_at = models.DateTimeField(default=timezone.now)
     read_at = models.DateTimeField(null=True, blank=True)
     mailed_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["user", "verdict"], name="alert_unique")]
-        indexes = [models.Index(fields=["user"], name="alert_unread", condition=models.Q(read_at__isnull=True))]
+        constraints = [
+            models.UniqueConstraint(fields=["user", "verdict"], name="alert_unique"),
+            models.UniqueConstraint(
+                fields=["user", "discussion"], name="alert_of_discussion_once", condition=Q(read_at__isnull=True)
+            ),
+            models.UniqueConstraint(
+                fields=["user", "adapter", "kind"],
+                name="alert_of_access_once",
+                condition=Q(read_at__isnull=True, request__isnull=False),
+            ),
+            models.CheckConstraint(
+                condition=Q(kind="verdict", verdict__isnull=False)
+                | Q(kind__in=["access-asked", "access-decided"], request__isnull=False)
+                | Q(kind__in=["discussion-opened", "discussion-changed", "mentioned"], discussion__isnull=False),
+                name="alert_kind_known",
+            ),
+        ]
+        indexes = [models.Index(fields=["user"], name="alert_unread", condition=Q(read_at__isnull=True))]
 
     def __str__(self) -> str:
-        return f"{self.user} of {self.verdict}"
+        return f"{self.user} of {self.verdict or self.discussion or self.request}"
