@@ -10,7 +10,7 @@ from rest_framework.authentication import BaseAuthentication, CSRFCheck
 from rest_framework.request import Request
 
 from hub.logs import current_request_id
-from registry import audit, people
+from registry import audit, tokens
 from registry.errors import NotAllowed, TokenInvalid
 from registry.models import User
 from registry.policy import NOBODY, Caller
@@ -22,7 +22,7 @@ def caller_of(request: HttpRequest) -> Caller:
     """Return the caller of a request. Raises TokenInvalid for credentials that do not hold."""
     header = request.META.get("HTTP_AUTHORIZATION", "")
     if header:
-        return people.caller_of_token(_token_in(header))
+        return tokens.caller_of(_token_in(header))
     user = request.user
     return Caller(user=user) if isinstance(user, User) and user.is_active else NOBODY
 

@@ -7,7 +7,7 @@ from datetime import timedelta
 from django.db import transaction
 from django.utils import timezone
 
-from registry import audit, people, policy
+from registry import audit, policy, tokens
 from registry.errors import SessionRequired, SignInNotFound, SignInUnfinished, StoreUnavailable, ValueInvalid
 from registry.models import DeviceLogin
 from registry.policy import Caller
@@ -37,7 +37,7 @@ def begin(client: str = "") -> Begun:
         raise StoreUnavailable("Too many sign-ins are waiting for their person.", fix="Try again in a few minutes.")
     begun = Begun(secrets.token_urlsafe(32), "".join(secrets.choice(_LETTERS) for _ in range(8)))
     DeviceLogin.objects.create(
-        sha256=people.token_digest(begun.device_code),
+        sha256=tokens.digest(begun.device_code),
         user_code=begun.user_code,
         client="".join(char for char in client if char.isprintable())[:100],
         expires_at=now + timedelta(seconds=SECONDS),
@@ -88,7 +88,7 @@ def fetch(device_code: str) -> str:
     now = timezone.now()
     with transaction.atomic():
         rows = DeviceLogin.objects.select_for_update(of=("self",)).select_related("user")
-        found = rows.filter(sha256=people.token_digest(device_code)).first()
+        found = rows.filter(sha256=tokens.digest(device_code)).first()
         if found is None:
             raise _unfinished("invalid_grant", "This device code is unknown, or was used already.")
         if found.expires_at <= now:
@@ -109,7 +109,7 @@ def _token(found: DeviceLogin) -> str:
     found.delete()
     name = f"hf {found.created_at:%Y-%m-%d} {found.user_code}"
     expires_at = timezone.now() + timedelta(days=TOKEN_DAYS)
-    return people.make_token(found.user, name, found.role, expires_at=expires_at)
+    return tokens.make(found.user, name, found.role, expires_at=expires_at)
 
 
 def _unfinished(word: str, sentence: str) -> SignInUnfinished:

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from django.core import signing
 from django.db.models import QuerySet
 
-from registry import people, policy, pull
+from registry import policy, pull, tokens
 from registry.errors import AdapterNotFound, BlobUnknown, DownloadExpired
 from registry.manifest import Entry
 from registry.models import Adapter, RevisionFile
@@ -51,7 +51,7 @@ def redeem(ticket: str) -> Entry:
         pk, sha256, token = signing.loads(ticket, salt=_SALT, max_age=SECONDS)
     except signing.BadSignature:
         raise DownloadExpired("This download address is not valid, or its hour is over.") from None
-    caller = NOBODY if token is None else people.caller_of_token_id(token)
+    caller = NOBODY if token is None else tokens.caller_of_id(token)
     adapter = Adapter.objects.select_related("namespace__person").filter(pk=pk).first()
     if adapter is None:
         raise AdapterNotFound("The repository of this download address is gone.")

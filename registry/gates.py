@@ -4,7 +4,7 @@ from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from registry import audit, names, organizations, policy, webhooks
+from registry import audit, names, people, policy, webhooks
 from registry.errors import (
     AccessGranted,
     AccessRequestNotFound,
@@ -117,7 +117,7 @@ def grant(adapter: Adapter, username: str, by: Caller) -> AccessRequest:
 
 
 def _person(username: str) -> User:
-    user = organizations.person(username)
+    user = people.person(username)
     if not user.is_active:
         raise NamespaceNotFound(f"There is no person {username!r}.")
     return user

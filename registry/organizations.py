@@ -1,14 +1,65 @@
-"""What an organisation's administrators may do with its members."""
+"""What may be done with organisations: founded, changed, and their members given roles."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from django.db import transaction
+from django.db import IntegrityError, transaction
 
-from registry import audit, people
-from registry.errors import NamespaceNotFound, NotAllowed, SignInRequired, ValueInvalid
+from registry import audit, names, people
+from registry.errors import NamespaceNotFound, NameTaken, NotAllowed, SignInRequired, ValueInvalid
 from registry.models import Membership, Namespace, Organization, Token, User
 from registry.policy import Caller
+
+
+def found(name: str, *, by: User | None, full_name: str = "", private_by_default: bool = False) -> Organization:
+    """Make an organisation whose first administrator is `by`; the operator's have the members he names.
+
+    Raises NameInvalid, NameTaken, ValueInvalid.
+    """
+    names.check_namespace(name)
+    full_name = names.check_text(full_name, "full name", 200)
+    try:
+        with transaction.atomic():
+            namespace = Namespace.objects.create(name=name, kind=Namespace.Kind.ORGANIZATION)
+            organization = Organization.objects.create(
+                namespace=namespace, full_name=full_name, private_by_default=private_by_default
+            )
+            if by is not None:
+                Membership.objects.create(organization=organization, user=by, role=Membership.Role.ADMIN)
+            audit.record(by, "organization:create", name)
+    except IntegrityError:
+        raise NameTaken(f"The name {name!r} is already taken.") from None
+    return organization
+
+
+def change(organization: Organization, *, full_name: str, private_by_default: bool, by: User | None) -> bool:
+    """Change an organisation's name for people and its default visibility; returns whether anything changed."""
+    new = {"full_name": names.check_text(full_name, "full name", 200), "private_by_default": private_by_default}
+    old = {field: getattr(organization, field) for field in new}
+    if new == old:
+        return False
+    with transaction.atomic():
+        Organization.objects.filter(pk=organization.pk).update(**new)
+        audit.record(by, "organization:change", str(organization), before=old, after=new)
+    return True
+
+
+def check_member_role(role: str) -> None:
+    """Raise ValueInvalid for a role that no member of an organisation can have."""
+    if role not in Membership.Role.values:
+        raise ValueInvalid(f"There is no role {role!r}.", fix=f"Use one of {', '.join(Membership.Role.values)}.")
+
+
+def set_member(organization: Organization, user: User, role: str, *, by: User | None) -> bool:
+    """Give a person a role in an organisation; returns whether anything changed. Raises ValueInvalid."""
+    check_member_role(role)
+    old = organization.memberships.filter(user=user).values_list("role", flat=True).first()
+    if old == role:
+        return False
+    with transaction.atomic():
+        Membership.objects.update_or_create(organization=organization, user=user, defaults={"role": role})
+        audit.record(by, "organization:member", f"{organization}/{user}", before=old, after=role)
+    return True
 
 
 def members(name: str, by: Caller) -> list[Membership]:
@@ -23,15 +74,15 @@ def put_member(name: str, username: str, role: str, by: Caller) -> Membership:
     Raises what `members` raises, and ValueInvalid for an unknown role or when no administrator would be left.
     """
     organization = _administered(name, by)
-    user = person(username)
+    user = people.person(username)
     with _alone_with(organization):
-        people.set_member(organization, user, role, by=by.user)
+        set_member(organization, user, role, by=by.user)
     return organization.memberships.select_related("user").get(user=user)
 
 
 def drop_member(name: str, username: str, by: Caller) -> None:
     """Take a person out; who is not in it already is fine. Raises what `put_member` raises."""
-    organization, user = _administered(name, by), person(username)
+    organization, user = _administered(name, by), people.person(username)
     with _alone_with(organization):
         gone = organization.memberships.filter(user=user).first()
         if gone is None:
@@ -51,14 +102,6 @@ def joined(name: str, by: Caller) -> Namespace:
     if organization.namespace_id not in by.roles:
         raise NotAllowed(f"{by.user.username} is not a member of {organization}.")
     return organization.namespace
-
-
-def person(username: str) -> User:
-    """Return the person of that name, whatever the case. Raises NamespaceNotFound."""
-    user = User.objects.filter(namespace__name__lower=username.lower()).first()
-    if user is None:
-        raise NamespaceNotFound(f"There is no person {username!r}.")
-    return user
 
 
 def _administered(name: str, by: Caller, *, writing: bool = True) -> Organization:

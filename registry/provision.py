@@ -11,7 +11,7 @@ import yaml
 from django.db import transaction
 from django.utils.dateparse import parse_date, parse_datetime
 
-from registry import organizations, people, plainyaml, site
+from registry import organizations, people, plainyaml, site, tokens
 from registry.errors import NamespaceNotFound, RegistryError, ValueInvalid
 from registry.models import Organization, User
 
@@ -138,7 +138,7 @@ def _person(entry: Entry) -> Iterator[str]:
     entry.where += f" ({name})"
     with _at(entry.where):
         wanted = {key: entry.text(key) for key in ("full_name", "email", "password", "role")}
-        tokens = [Entry(value, f"{entry.where}: tokens[{n}]") for n, value in enumerate(entry.entries("tokens"))]
+        entries = [Entry(value, f"{entry.where}: tokens[{n}]") for n, value in enumerate(entry.entries("tokens"))]
         entry.end()
         if wanted["password"] == "":
             raise ValueInvalid("The password is empty.", fix="Leave the key out to keep the one in use.")
@@ -148,7 +148,7 @@ def _person(entry: Entry) -> Iterator[str]:
             yield f"person {name}: made"
         elif changed := _change(user, **wanted):
             yield f"person {user}: changed {', '.join(changed)}"
-    for token in tokens:
+    for token in entries:
         yield from _token(user, token)
 
 
@@ -168,7 +168,7 @@ def _token(user: User, entry: Entry) -> Iterator[str]:
     with _at(entry.where):
         expires_at, grants = _moment(entry.text("expires_at")), entry.words("repos")
         entry.end()
-        if people.put_token(user, name, role, value=value, expires_at=expires_at, grants=grants):
+        if tokens.put(user, name, role, value=value, expires_at=expires_at, grants=grants):
             yield f"token {name} of {user}: set, {role}"
 
 
@@ -198,11 +198,11 @@ def _organization(entry: Entry) -> Iterator[str]:
             raise ValueInvalid(f"default_visibility cannot be {visibility!r}.", fix="Use public or private.")
         organization = _organization_named(name)
         if organization is None:
-            organization = people.found(
+            organization = organizations.found(
                 name, by=None, full_name=full_name or "", private_by_default=VISIBILITY[visibility or "public"]
             )
             yield f"organisation {name}: made"
-        elif people.set_organization(
+        elif organizations.change(
             organization,
             full_name=organization.full_name if full_name is None else full_name,
             private_by_default=VISIBILITY.get(visibility or "", organization.private_by_default),
@@ -210,7 +210,7 @@ def _organization(entry: Entry) -> Iterator[str]:
         ):
             yield f"organisation {organization}: changed"
         for member, role in members.items():
-            if people.set_member(organization, organizations.person(member), role, by=None):
+            if organizations.set_member(organization, people.person(member), role, by=None):
                 yield f"organisation {organization}: {member} is {role}"
 
 

@@ -8,7 +8,7 @@ from django.conf import settings
 from django.core import signing
 from django.utils import timezone
 
-from registry import blobs, intake, names, parts, people, policy, possession, pull, quotas, refs
+from registry import blobs, intake, names, parts, policy, possession, pull, quotas, refs, tokens
 from registry.blobs import Keys
 from registry.errors import (
     BlobUnknown,
@@ -260,7 +260,7 @@ def _upload(opened: _Opened) -> Upload:
     if not upload.user.is_active:
         raise UploadExpired("Whoever this upload address was given to may not upload any more.")
     token = opened.token
-    caller = Caller(user=upload.user) if token is None else people.caller_of_token_id(token)
+    caller = Caller(user=upload.user) if token is None else tokens.caller_of_id(token)
     policy.require(caller, Permission.DISCUSS, upload.adapter)
     return upload
 

@@ -5,7 +5,7 @@ carol is a stranger, mona moderates, ada administers. Adapters have a first revi
 
 from dataclasses import dataclass
 
-from registry import adapters, people
+from registry import adapters, organizations, people, tokens
 from registry.models import Adapter, Organization, Token, User
 from registry.policy import NOBODY, Caller
 
@@ -38,7 +38,7 @@ class Cast:
         """Make a token and return its value; grants are written namespace__name="read"."""
         repos = {full_name.replace("__", "/"): right for full_name, right in grants.items()}
         count = Token.objects.count()
-        return people.make_token(self.people[name], f"{role} {count}", role, grants=repos)
+        return tokens.make(self.people[name], f"{role} {count}", role, grants=repos)
 
     def adapter(self, full_name: str, *, by: str = "alice", private: bool = False, type: str = "model") -> Adapter:
         """Make an empty adapter."""
@@ -48,7 +48,7 @@ class Cast:
 def assemble() -> Cast:
     """Make everybody."""
     cast = {name: person(name, role=STAFF.get(name, "user")) for name in NAMES}
-    acme = people.found("acme", by=cast["alice"], full_name="Acme")
+    acme = organizations.found("acme", by=cast["alice"], full_name="Acme")
     for name, role in ROLES.items():
-        people.set_member(acme, cast[name], role, by=cast["alice"])
+        organizations.set_member(acme, cast[name], role, by=cast["alice"])
     return Cast(cast, acme)

@@ -7,7 +7,7 @@ from rest_framework.response import Response
 
 from hub.api import shapes
 from hub.api.asking import View
-from registry import organizations, people
+from registry import organizations, tokens
 from registry.errors import TokenNotFound
 from registry.models import Membership, Token, User
 
@@ -43,11 +43,11 @@ class Tokens(View):
         user = self.person_in_session("Making a token")
         wish = shapes.NewToken(data=request.data)
         wish.is_valid(raise_exception=True)
-        value = people.make_token(
+        value = tokens.make(
             user, wish.validated_data["name"], wish.validated_data["role"],
             expires_at=wish.validated_data.get("expires_at"), grants=wish.validated_data.get("repos"),
         )  # fmt: skip
-        made = shapes.Token(user.tokens.get(sha256=people.token_digest(value))).data
+        made = shapes.Token(user.tokens.get(sha256=tokens.digest(value))).data
         return Response({**made, "value": value}, status.HTTP_201_CREATED, headers={"Cache-Control": "no-store"})
 
 
@@ -60,7 +60,7 @@ class OneToken(View):
         operation_id="revoke_token", summary="Revoke a token", description="From a session only.", responses={204: None}
     )
     def delete(self, request: Request, id: int) -> Response:
-        people.revoke_token(self.person_in_session("Revoking a token"), id)
+        tokens.revoke(self.person_in_session("Revoking a token"), id)
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 

@@ -6,7 +6,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase
 
 from hub.hf import bodies, shapes
 from hub.hf.dialect import Route, answer
-from registry import people
+from registry import tokens
 from registry.errors import SignInRequired, ValueInvalid
 from registry.models import Membership
 
@@ -44,7 +44,7 @@ class RevokeFound(Route):
         found = bodies.strings(bodies.json_object(request), "credentials")
         if len(found) > MOST_FOUND:
             raise ValueInvalid(f"At most {MOST_FOUND:,} credentials at once.", fix="Send them in several requests.")
-        people.revoke_found(found)
+        tokens.revoke_found(found)
         return answer({}, status=202)
 
 

@@ -10,7 +10,7 @@ from django.utils.dateparse import parse_date
 from django.views.decorators.http import require_http_methods, require_POST
 
 from hub.site.visitor import caller, person
-from registry import people, policy
+from registry import policy, tokens
 from registry.errors import RegistryError, ValueInvalid
 from registry.models import Adapter
 
@@ -18,7 +18,7 @@ MOST_OFFERED = 200
 
 
 @require_http_methods(["GET", "POST"])
-def tokens(request: HttpRequest) -> HttpResponse:
+def listed(request: HttpRequest) -> HttpResponse:
     """List the tokens; POST makes one and shows its value in the answer itself, the only time it is ever shown."""
     user = person(request)
     shown: dict[str, Any] = {"given": request.POST, "welcome": "welcome" in request.GET}
@@ -27,7 +27,7 @@ def tokens(request: HttpRequest) -> HttpResponse:
             name, role = request.POST.get("name", ""), request.POST.get("role", "")
             grants = _grants(request) if role == "fine-grained" else {}
             expires_at = _expiry(request.POST.get("expires", ""))
-            shown["value"] = people.make_token(user, name, role, expires_at=expires_at, grants=grants)
+            shown["value"] = tokens.make(user, name, role, expires_at=expires_at, grants=grants)
             shown["given"] = {}
         except RegistryError as error:
             shown["error"] = error
@@ -38,7 +38,7 @@ def tokens(request: HttpRequest) -> HttpResponse:
 
 @require_POST
 def revoke(request: HttpRequest, token_id: int) -> HttpResponse:
-    people.revoke_token(person(request), token_id)
+    tokens.revoke(person(request), token_id)
     return HttpResponseRedirect("/settings/tokens")
 
 

@@ -88,7 +88,7 @@ urlpatterns = [
     at("settings/webhooks/<int:number>", webhooks.one),
     at("settings/webhooks/<int:number>/change", webhooks.change),
     at("settings/webhooks/<int:number>/deliveries/<int:delivery>/again", webhooks.redeliver),
-    at("settings/tokens", tokens.tokens),
+    at("settings/tokens", tokens.listed),
     at("settings/tokens/<int:token_id>/revoke", tokens.revoke),
     path("robots.txt", robots.robots),
     *of_an_adapter("datasets/", "dataset"),

@@ -6,7 +6,7 @@ from enum import StrEnum
 from django.core import signing
 from django.utils.crypto import salted_hmac
 
-from registry import people, policy
+from registry import policy, tokens
 from registry.errors import AdapterNotFound, NotAllowed, TokenInvalid
 from registry.models import Adapter
 from registry.policy import NOBODY, Caller, Permission
@@ -55,7 +55,7 @@ def redeem(header: str, scope: Scope) -> tuple[Adapter, Caller]:
         raise TokenInvalid("The Xet access token is not valid, or has expired.") from None
     if scope is Scope.WRITE and bound["scope"] != Scope.WRITE:
         raise NotAllowed("This Xet access token only reads.", "Ask xet-write-token for one that writes.")
-    caller = NOBODY if bound["token"] is None else people.caller_of_token_id(bound["token"])
+    caller = NOBODY if bound["token"] is None else tokens.caller_of_id(bound["token"])
     adapter = Adapter.objects.select_related("namespace__person").filter(pk=bound["adapter"]).first()
     if adapter is None:
         raise AdapterNotFound("The adapter of this Xet access token is gone.")

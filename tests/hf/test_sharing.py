@@ -6,7 +6,7 @@ from urllib.parse import urlencode
 import pytest
 from django.test import Client
 
-from registry import devices, gates, people, uploads
+from registry import devices, gates, tokens, uploads
 from registry.models import Adapter, AuditEvent, Collection, DeviceLogin, User
 from registry.policy import NOBODY
 from tests.hf.test_refusals import refused
@@ -410,7 +410,7 @@ def test_a_device_gets_one_token_when_its_person_says_so(wire: Wire, cast, begun
     later()
     given = poll(wire, begun["device_code"]).json()
     assert given["expires_in"] == devices.TOKEN_DAYS * 86400
-    caller = people.caller_of_token(given["access_token"])
+    caller = tokens.caller_of(given["access_token"])
     assert (caller.user.username, caller.token.role) == ("carol", "read")
     assert caller.token.expires_at is not None
     again = poll(wire, begun["device_code"])
@@ -441,7 +441,7 @@ def test_the_database_holds_no_code_that_a_program_could_use(begun):
 
 
 def test_nobody_and_no_token_lets_a_device_in(cast, begun):
-    for by in (NOBODY, people.caller_of_token(cast.token("alice"))):
+    for by in (NOBODY, tokens.caller_of(cast.token("alice"))):
         with pytest.raises(Exception, match=r"sign in|session"):
             devices.approve(begun["user_code"], "write", by)
     assert DeviceLogin.objects.get().state == "waiting"

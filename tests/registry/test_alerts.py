@@ -7,7 +7,7 @@ from django.core import mail
 from django.test import Client
 from django.utils import timezone
 
-from registry import alerts, organizations, people, verdicts, webhooks
+from registry import alerts, organizations, verdicts, webhooks
 from registry.models import Alert, Delivery, User, Verdict
 from registry.webhooks import Wish
 from tests.api.conftest import BASE, FILES, judged, pushed
@@ -77,7 +77,7 @@ def test_in_an_organisation_its_administrators_hear_and_who_pushed_and_strangers
 def test_who_pushed_and_lost_the_right_to_hears_nothing(cast):
     made = cast.adapter("acme/router")
     revision = pushed(cast, made, by="bob")
-    people.set_member(cast.acme, cast["bob"], "read", by=cast["alice"])
+    organizations.set_member(cast.acme, cast["bob"], "read", by=cast["alice"])
     judged(revision, "failed", checks=FAILED)
     assert [line.partition(":")[0] for line in told()] == ["alice"]
 

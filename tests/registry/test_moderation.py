@@ -6,7 +6,7 @@ from django.db import IntegrityError, transaction
 from django.test import RequestFactory
 from django.utils import timezone
 
-from registry import adapters, audit, moderation, people, push, refs
+from registry import adapters, audit, moderation, push, refs, tokens
 from registry.errors import (
     AdapterNotFound,
     AdapterQuarantined,
@@ -82,7 +82,7 @@ def test_only_moderators_rule(cast, bad, who, refusal):
 
 def test_moderators_rule_in_a_session_and_never_by_token(cast, bad):
     with pytest.raises(SessionRequired):
-        moderation.quarantine(bad, people.caller_of_token(cast.token("mona")), reason="Because.")
+        moderation.quarantine(bad, tokens.caller_of(cast.token("mona")), reason="Because.")
     assert not bad.is_quarantined
 
 

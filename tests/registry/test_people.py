@@ -3,7 +3,7 @@
 import pytest
 from django.db import IntegrityError, transaction
 
-from registry import people, policy, site
+from registry import organizations, people, policy, site, tokens
 from registry.errors import NameInvalid, NamespaceNotFound, NameTaken, NotAllowed, SessionRequired, ValueInvalid
 from registry.models import AuditEvent, Membership, Namespace, Organization, User
 from registry.policy import Caller
@@ -32,7 +32,7 @@ def test_a_name_is_taken_whatever_its_case_and_by_whomever(cast, name):
     with pytest.raises(NameTaken):
         people.register(name, password="a long pass phrase")
     with pytest.raises(NameTaken):
-        people.found(name, by=cast["carol"])
+        organizations.found(name, by=cast["carol"])
     assert Namespace.objects.count() == before
 
 
@@ -81,7 +81,7 @@ def test_only_administrators_in_a_session_give_roles(cast):
         with pytest.raises(NotAllowed):
             people.set_role(cast["bob"], "admin", by=by)
     with pytest.raises(SessionRequired):
-        people.set_role(cast["bob"], "admin", by=people.caller_of_token(cast.token("ada")))
+        people.set_role(cast["bob"], "admin", by=tokens.caller_of(cast.token("ada")))
     assert people.set_role(cast["bob"], "moderator", by=cast.session("ada"))
     assert not people.set_role(cast["bob"], "moderator", by=cast.session("ada"))
     [event] = AuditEvent.objects.filter(action="person:role")
@@ -102,11 +102,11 @@ def test_a_new_password_is_noticed_and_the_same_one_is_not(cast):
 
 
 def test_a_member_has_one_role_and_setting_it_again_changes_nothing(cast):
-    assert not people.set_member(cast.acme, cast["bob"], "write", by=None)
-    assert people.set_member(cast.acme, cast["bob"], "read", by=None)
+    assert not organizations.set_member(cast.acme, cast["bob"], "write", by=None)
+    assert organizations.set_member(cast.acme, cast["bob"], "read", by=None)
     assert cast.session("bob").roles[cast.acme.namespace_id] == "read"
     with pytest.raises(ValueInvalid):
-        people.set_member(cast.acme, cast["bob"], "emperor", by=None)
+        organizations.set_member(cast.acme, cast["bob"], "emperor", by=None)
 
 
 def test_asking_for_a_namespace_that_is_not_there_says_so(db):

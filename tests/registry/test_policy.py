@@ -4,7 +4,7 @@ import pytest
 from django.db.models import Q
 from django.utils import timezone
 
-from registry import adapters, gates, moderation, people, policy
+from registry import adapters, gates, moderation, policy, tokens
 from registry.errors import (
     AccessRequired,
     AdapterNotFound,
@@ -218,7 +218,7 @@ def caller(cast, who: str, adapter: Adapter) -> Caller:
     role = credential if credential in {"read", "write"} else "fine-grained"
     key = adapter.full_name.replace("/", "__")
     grants = {"fine-read": {key: "read"}, "fine-write": {key: "write"}, "other": {"acme__elsewhere": "write"}}
-    return people.caller_of_token(cast.token(name, role, **grants.get(credential, {})))
+    return tokens.caller_of(cast.token(name, role, **grants.get(credential, {})))
 
 
 def answer(by: Caller, permission: Permission, full_name: str) -> str:
@@ -292,7 +292,7 @@ def test_a_grant_on_what_was_lost_is_worth_nothing(cast):
     cast.adapter("acme/private", private=True)
     value = cast.token("bob", "fine-grained", acme__private="write")
     Membership.objects.get(user=cast["bob"]).delete()
-    by = people.caller_of_token(value)
+    by = tokens.caller_of(value)
     with pytest.raises(AdapterNotFound):
         adapters.find("acme/private", by)
     assert not Adapter.objects.filter(policy.visible_to(by)).exists()
@@ -305,7 +305,7 @@ def test_a_grant_on_what_was_lost_is_worth_nothing(cast):
 )
 def test_who_may_make_adapters_in_an_organisation(cast, who, allowed):
     name, _, role = who.partition(":")
-    by = people.caller_of_token(cast.token(name, role)) if role else cast.session(name)
+    by = tokens.caller_of(cast.token(name, role)) if role else cast.session(name)
     if allowed:
         assert adapters.create("acme/new", by).created_by == cast[name]
     else:
@@ -316,7 +316,7 @@ def test_who_may_make_adapters_in_an_organisation(cast, who, allowed):
 
 def test_a_token_that_may_not_is_named_in_the_refusal(cast):
     cast.adapter("acme/public")
-    by = people.caller_of_token(cast.token("alice", "fine-grained", acme__public="read"))
+    by = tokens.caller_of(cast.token("alice", "fine-grained", acme__public="read"))
     with pytest.raises(NotAllowed, match="token 'fine-grained 0' may not push to acme/public"):
         adapters.find("acme/public", by, Permission.PUSH)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from django.core.management import CommandError, call_command
 
-from registry import people, site
+from registry import site, tokens
 from registry.errors import TokenInvalid
 from registry.models import AuditEvent, Base, Membership, Namespace, Organization, SiteSetting, Token, User
 from registry.provision import Plan
@@ -76,7 +76,7 @@ def test_the_file_of_the_contract_is_made_so(provision):
     assert (alice.full_name, alice.email, alice.role) == ("Alice Liddell", "alice@example.org", "user")
     assert alice.check_password("wonderland is deep")
     assert not User.objects.get(username="bob").has_usable_password()
-    laptop, ci = people.caller_of_token("hf_something_long").token, people.caller_of_token("hf_another_long_one").token
+    laptop, ci = tokens.caller_of("hf_something_long").token, tokens.caller_of("hf_another_long_one").token
     assert laptop.expires_at == datetime(2027, 1, 1, tzinfo=UTC)
     assert ci.grants == {"acme/router": "write", "alice/notes": "read"}
     assert Organization.objects.get().private_by_default
@@ -118,13 +118,13 @@ def test_each_change_is_made_and_printed(provision):
         "role": "admin",
         "password": "looking glass 1",
     }
-    tokens = [
+    listed = [
         {"name": "laptop", "role": "read", "value": "hf_something_long"},
         {"name": "ci", "role": "write", "value": "hf_replaced_value"},
     ]
     printed = provision(
         {
-            "users": [{**alice, "tokens": tokens}],
+            "users": [{**alice, "tokens": listed}],
             "organizations": [{"name": "acme", "full_name": "Acme Ltd", "default_visibility": "public"}],
             "site": {"throttle": "on"},
         }
@@ -137,11 +137,11 @@ def test_each_change_is_made_and_printed(provision):
         "site: throttle is on",
     ]
     assert User.objects.get(username="alice").check_password("looking glass 1")
-    laptop = people.caller_of_token("hf_something_long").token
+    laptop = tokens.caller_of("hf_something_long").token
     assert (laptop.role, laptop.expires_at) == ("read", None)
-    assert people.caller_of_token("hf_replaced_value").token.grants == {}
+    assert tokens.caller_of("hf_replaced_value").token.grants == {}
     with pytest.raises(TokenInvalid):
-        people.caller_of_token("hf_another_long_one")
+        tokens.caller_of("hf_another_long_one")
 
 
 def test_nothing_that_was_printed_or_logged_is_secret(provision):

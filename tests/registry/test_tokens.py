@@ -8,13 +8,13 @@ from django.core.management import call_command
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from registry import moderation, people
+from registry import moderation, people, tokens
 from registry.errors import NameInvalid, NameTaken, TokenInvalid, ValueInvalid
 from registry.models import AuditEvent, Token
 
 
 def test_a_token_is_recognisable_and_ends_in_a_checksum():
-    values = {people.new_token_value() for _ in range(200)}
+    values = {tokens.new_value() for _ in range(200)}
     assert len(values) == 200
     for value in values:
         assert value.startswith("dvt_")
@@ -28,43 +28,43 @@ def test_a_dump_of_the_database_holds_no_token_that_works(cast):
     dump = io.StringIO()
     call_command("dumpdata", stdout=dump)
     for value in values:
-        assert people.caller_of_token(value).user
+        assert tokens.caller_of(value).user
         assert value not in dump.getvalue()
         assert value[4:30] not in dump.getvalue()
     for stored in Token.objects.values_list("sha256", flat=True):
         with pytest.raises(TokenInvalid):
-            people.caller_of_token(stored)
+            tokens.caller_of(stored)
 
 
 @pytest.mark.parametrize("value", ["", "hf_nobody_ever_made_this", "half \ud800 a character", "nul\0nul"])
 def test_an_unknown_token_is_refused_and_never_taken_for_nobody(cast, value):
     with pytest.raises(TokenInvalid):
-        people.caller_of_token(value)
+        tokens.caller_of(value)
 
 
 def test_an_expired_token_is_refused(cast):
-    value = people.make_token(cast["alice"], "old", "read", expires_at=timezone.now() + timedelta(hours=1))
-    assert people.caller_of_token(value).token.name == "old"
+    value = tokens.make(cast["alice"], "old", "read", expires_at=timezone.now() + timedelta(hours=1))
+    assert tokens.caller_of(value).token.name == "old"
     Token.objects.update(expires_at=timezone.now())
     with pytest.raises(TokenInvalid):
-        people.caller_of_token(value)
+        tokens.caller_of(value)
 
 
 def test_the_tokens_of_a_suspended_person_stop_and_work_again_afterwards(cast):
     value = cast.token("carol")
     moderation.suspend(cast["carol"], cast.session("mona"), reason="Spam.")
     with pytest.raises(TokenInvalid):
-        people.caller_of_token(value)
+        tokens.caller_of(value)
     moderation.unsuspend(cast["carol"], cast.session("mona"), reason="A mistake.")
-    assert people.caller_of_token(value).user == cast["carol"]
+    assert tokens.caller_of(value).user == cast["carol"]
 
 
 def test_whoever_found_a_token_may_end_it_and_learns_nothing(cast):
     value, kept = cast.token("alice"), cast.token("alice", "read")
-    assert people.revoke_found([value, "hf_never_existed", value]) is None
+    assert tokens.revoke_found([value, "hf_never_existed", value]) is None
     with pytest.raises(TokenInvalid):
-        people.caller_of_token(value)
-    assert people.caller_of_token(kept)
+        tokens.caller_of(value)
+    assert tokens.caller_of(kept)
     [event] = AuditEvent.objects.filter(action="token:revoke")
     assert (event.actor, event.object) == ("system", "alice/write 0")
 
@@ -72,22 +72,22 @@ def test_whoever_found_a_token_may_end_it_and_learns_nothing(cast):
 def test_only_the_owner_revokes_by_id(cast):
     cast.token("alice")
     token = Token.objects.get()
-    people.revoke_token(cast["bob"], token.pk)
+    tokens.revoke(cast["bob"], token.pk)
     assert Token.objects.exists()
-    people.revoke_token(cast["alice"], token.pk)
+    tokens.revoke(cast["alice"], token.pk)
     assert not Token.objects.exists()
-    people.revoke_token(cast["alice"], token.pk)
+    tokens.revoke(cast["alice"], token.pk)
 
 
 def test_the_last_use_is_noted_at_most_once_a_minute(cast, django_assert_num_queries):
     value = cast.token("alice")
-    people.caller_of_token(value)
+    tokens.caller_of(value)
     first = Token.objects.get().last_used_at
     assert first
     with django_assert_num_queries(1):
-        people.caller_of_token(value)
+        tokens.caller_of(value)
     Token.objects.update(last_used_at=first - timedelta(minutes=2))
-    people.caller_of_token(value)
+    tokens.caller_of(value)
     assert Token.objects.get().last_used_at >= first
 
 
@@ -108,23 +108,23 @@ def test_the_last_use_is_noted_at_most_once_a_minute(cast, django_assert_num_que
 )
 def test_a_token_that_makes_no_sense_is_refused(cast, given):
     with pytest.raises(ValueInvalid) as refusal:
-        people.make_token(cast["alice"], **{"name": "laptop", "role": "write", **given})
+        tokens.make(cast["alice"], **{"name": "laptop", "role": "write", **given})
     assert refusal.value.fix
     assert not Token.objects.exists()
 
 
 def test_a_grant_names_a_repository(cast):
     with pytest.raises(NameInvalid):
-        people.make_token(cast["alice"], "ci", "fine-grained", grants={"acme": "write"})
+        tokens.make(cast["alice"], "ci", "fine-grained", grants={"acme": "write"})
 
 
 def test_names_and_values_are_used_once(cast):
-    people.make_token(cast["alice"], "laptop", "write", value="hf_alice_laptop")
+    tokens.make(cast["alice"], "laptop", "write", value="hf_alice_laptop")
     with pytest.raises(NameTaken, match="laptop"):
-        people.make_token(cast["alice"], "laptop", "read")
+        tokens.make(cast["alice"], "laptop", "read")
     with pytest.raises(ValueInvalid, match="another token"):
-        people.make_token(cast["bob"], "mine", "write", value="hf_alice_laptop")
-    people.make_token(cast["bob"], "laptop", "write")
+        tokens.make(cast["bob"], "mine", "write", value="hf_alice_laptop")
+    tokens.make(cast["bob"], "laptop", "write")
 
 
 @pytest.mark.parametrize("change", [{"role": "root"}, {"sha256": "hf_plain_text"}])
@@ -150,8 +150,8 @@ def test_the_answer_to_a_revocation_is_the_same_whether_it_did_anything(cast, cl
     assert [answer.status_code for answer in answers] == [202] * 5
     assert len({answer.content for answer in answers}) == 1
     with pytest.raises(TokenInvalid):
-        people.caller_of_token(found)
-    assert people.caller_of_token(kept)
+        tokens.caller_of(found)
+    assert tokens.caller_of(kept)
 
 
 @pytest.mark.parametrize("body", ["[]", "{", '{"credentials": 5}', '{"credentials": [5]}'])

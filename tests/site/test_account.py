@@ -9,9 +9,8 @@ from django.utils import timezone
 
 from hub.origin import address_of
 from hub.site import signin
-from registry import people, site
+from registry import site, tokens
 from registry.models import Token, User
-from registry.people import caller_of_token
 from tests.cast import PASSWORD
 
 NEW = {
@@ -166,7 +165,7 @@ def test_a_token_is_shown_once_and_works(visit, cast):
     client = visit("alice")
     made = client.post("/settings/tokens", {"name": "laptop", "role": "write", "expires": ""})
     value = re.search(r"dvt_\w{32}", made.content.decode())[0]
-    assert caller_of_token(value).user == cast["alice"]
+    assert tokens.caller_of(value).user == cast["alice"]
     assert made["Cache-Control"] == "private, no-store"
     assert value not in client.get("/settings/tokens").content.decode()
 
@@ -195,7 +194,7 @@ def test_a_token_ends_with_the_day_that_was_typed(visit, cast):
 
 
 def test_one_can_revoke_ones_own_tokens_only(visit, cast):
-    people.make_token(cast["alice"], "laptop", "write")
+    tokens.make(cast["alice"], "laptop", "write")
     number = Token.objects.get().pk
     visit("bob").post(f"/settings/tokens/{number}/revoke")
     assert Token.objects.filter(pk=number).exists()
@@ -238,7 +237,7 @@ def test_a_changed_password_ends_the_other_sessions_and_no_token(visit, cast):
     assert here.get("/settings/tokens").status_code == 200
     assert elsewhere.get("/settings/tokens").status_code == 302
     assert User.objects.get(username="alice").check_password("seven dovetail teeth")
-    assert caller_of_token(token).user == cast["alice"]
+    assert tokens.caller_of(token).user == cast["alice"]
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from registry import collections, devices, gates, people, webhooks
+from registry import collections, devices, gates, tokens, webhooks
 from registry.models import AccessRequest, Adapter, Delivery, DeviceLogin, Follow, Like, Webhook
 from registry.webhooks import Wish
 
@@ -180,7 +180,7 @@ def test_looking_at_a_code_decides_nothing(visit, cast):
     assert "&lt;i&gt;hf&lt;/i&gt;" in page
     assert DeviceLogin.objects.get().state == "waiting"
     carol.post("/login/device", {"code": begun.user_code, "answer": "approve", "role": "read"})
-    assert people.caller_of_token(devices.fetch(begun.device_code)).token.role == "read"
+    assert tokens.caller_of(devices.fetch(begun.device_code)).token.role == "read"
 
 
 @pytest.mark.parametrize("code", ["BCDF-BCDF", "x", "<script>", "%00"])
@@ -203,7 +203,7 @@ def test_a_fine_grained_token_is_made_for_chosen_repositories(visit, cast, revie
     fields = {"name": "ci", "role": "fine-grained", "grant:alice/reviews": "write", "grant:acme/secret": ""}
     answer = text(alice.post("/settings/tokens", fields | {"other": "acme/secret", "other_right": "read"}))
     value = re.search(r"data-token>(\w+)<", answer)[1]
-    assert people.caller_of_token(value).token.grants == {"alice/reviews": "write", "acme/secret": "read"}
+    assert tokens.caller_of(value).token.grants == {"alice/reviews": "write", "acme/secret": "read"}
     none = alice.post("/settings/tokens", {"name": "x", "role": "fine-grained"})
     assert none.status_code == 400
     assert "No repository is chosen" in text(none)

@@ -13,7 +13,7 @@ from django.db import connection
 from django.utils import timezone
 from huggingface_hub._webhooks_payload import WebhookPayload
 
-from registry import adapters, gates, outside, people, push, refs, webhooks
+from registry import adapters, gates, outside, push, refs, tokens, webhooks
 from registry.errors import NameInvalid, NotAllowed, SignInRequired, ValueInvalid, WebhookNotFound
 from registry.models import Delivery, User, Webhook
 from registry.push import MAIN, Inline, Intent
@@ -381,4 +381,4 @@ def test_webhooks_are_their_owners_alone(cast):
     with pytest.raises(SignInRequired):
         webhooks.find(one.pk, cast.session("anonymous"))
     with pytest.raises(NotAllowed):
-        webhooks.mine(people.caller_of_token(cast.token("alice", "read")))
+        webhooks.mine(tokens.caller_of(cast.token("alice", "read")))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from registry import intake, moderation
+from registry import intake, moderation, tokens
 from registry.blobs import BlobMissing, BlobStore, Digest, Keys
 from registry.errors import (
     AdapterNotFound,
@@ -23,7 +23,6 @@ from registry.errors import (
     XorbUnknown,
 )
 from registry.models import Adapter, Blob, Possession, Upload, Xorb
-from registry.people import caller_of_token
 from registry.policy import NOBODY, Caller
 from registry.xorbs.shards import BOOKEND, HAS_METADATA, HAS_PROOFS
 from tests.cast import Cast
@@ -236,7 +235,7 @@ def test_a_refused_xorb_leaves_no_row(store, notes, alice) -> None:
 @pytest.mark.parametrize(("who", "refusal"), [("nobody", SignInRequired), ("a reading token", NotAllowed)])
 def test_who_may_not_even_propose_may_not_deliver(cast, store, who: str, refusal: type[RegistryError]) -> None:
     router = cast.adapter("acme/router")
-    by = NOBODY if who == "nobody" else caller_of_token(cast.token("erin", "read"))
+    by = NOBODY if who == "nobody" else tokens.caller_of(cast.token("erin", "read"))
     with pytest.raises(refusal):
         intake.receive_xorb(router, XORB.name, io.BytesIO(XORB.data), by=by)
     with pytest.raises(refusal):

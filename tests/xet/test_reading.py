@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from hub.xet import tickets
 from hub.xet.tickets import Scope
-from registry import intake, people, xetfiles
+from registry import intake, tokens, xetfiles
 from registry.models import Adapter, XetFile, Xorb
 from registry.xorbs import hashes
 from registry.xorbs.shards import HEADER, TAG
@@ -43,7 +43,7 @@ def ask(cast, file_id: str, who: str = "carol", name: str = NAME, version: int =
 
 
 def asked(cast, path: str, who: str = "carol", name: str = NAME, **headers: str):
-    ticket, _ = tickets.issue(cast_adapter(name), Scope.READ, people.caller_of_token(cast.token(who)))
+    ticket, _ = tickets.issue(cast_adapter(name), Scope.READ, tokens.caller_of(cast.token(who)))
     return Browser().get(path, headers={"Authorization": f"Bearer {ticket}", **headers})
 
 

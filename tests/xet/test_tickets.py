@@ -7,7 +7,7 @@ from django.core import signing
 from django.test import Client
 
 from hub.xet import tickets
-from registry import discussions, moderation, people
+from registry import discussions, moderation, organizations, tokens
 from registry.models import Membership, Token
 from tests.cast import Cast
 from tests.xet.test_intake import CLIENT_NAME, CLIENT_SHARD, CLIENT_XORB
@@ -137,7 +137,7 @@ def test_a_xorb_and_a_shard_are_taken(wire, cast) -> None:
 @pytest.mark.parametrize("path", [f"/xet/v1/xorbs/default/{CLIENT_NAME}", "/xet/v1/shards"])
 def test_what_is_no_valid_ticket_opens_nothing(wire, cast, path: str) -> None:
     notes = cast.adapter("alice/notes")
-    token = Token.objects.get(sha256=people.token_digest(cast.token("alice")))
+    token = Token.objects.get(sha256=tokens.digest(cast.token("alice")))
     bound = {"adapter": notes.pk, "scope": "write", "token": token.pk}
     right = ticket_of(wire, cast)
     for value in ("", "x", right[:-1], right + "x", signing.dumps(bound, salt="another"), cast.token("alice")):
@@ -169,7 +169,7 @@ def test_a_ticket_ends_with_the_rights_behind_it(wire, cast) -> None:
 
     Membership.objects.filter(user=cast["bob"]).delete()
     assert post(wire, path, CLIENT_XORB, ticket).status_code == 404
-    people.set_member(cast.acme, cast["bob"], "write", by=cast["alice"])
+    organizations.set_member(cast.acme, cast["bob"], "write", by=cast["alice"])
 
     moderation.quarantine(router, cast.session("mona"), reason="malware")
     answer = post(wire, path, CLIENT_XORB, ticket)
