@@ -109,6 +109,8 @@ def diff(discussion: Discussion, by: Caller) -> str:
         policy.require(by, Permission.DOWNLOAD, discussion.adapter)
         before, after = changes(discussion)
         pull.require_served(pull.resolve(discussion.adapter, discussion.ref), by)
+        if discussion.begun_at is not None:  # what was taken away is in the diff too
+            pull.require_served(discussion.begun_at, by)
     except RegistryError:  # the thread itself is for everybody who sees the adapter
         return ""
     return diffs.unified(before, after)

@@ -20,6 +20,7 @@ from registry import (
     events,
     facts,
     intake,
+    landing,
     manifest,
     names,
     policy,
@@ -128,6 +129,7 @@ def receive(intent: Intent, operations: Iterable[Operation]) -> Ref:
         if refs.head(adapter, intent.ref) != draft.head:
             draft = _compose(intent, edits)  # somebody was faster; under the lock nobody is faster twice
         quotas.require_room_for(adapter, {entry.sha256: entry.size for entry in draft.entries.values()})
+        landing.note(edit.sha256 for edit in edits if isinstance(edit, Entry) and edit.is_lfs)
         return _land(intent, draft)
 
 
@@ -174,13 +176,16 @@ def require_for(adapter: Adapter, ref: str, by: Caller, *, propose: bool = False
     """Raise unless the caller may push to this ref, or propose something for it; returns the permission that it takes.
 
     Whoever sees an adapter may propose, and push to his own proposals. Raises what policy.require raises,
-    RevisionNotFound for a pull request that is not there, DiscussionClosed for one that is merged, RefProtected.
+    RevisionNotFound for what is not there or held back, DiscussionClosed for a pull request that is merged,
+    RefProtected.
     """
     policy.require(by, Permission.BROWSE, adapter)  # before anything is said about its refs
     if propose:
         discussions.check_base(ref)
     needed = Permission.DISCUSS if propose else discussions.permission_for(adapter, ref, by)
     policy.require(by, needed, adapter)
+    if not policy.may_write(by, adapter):  # else a proposal on top of a quarantined revision would hold its files
+        pull.require_shown(refs.head(adapter, ref), by)
     return needed
 
 

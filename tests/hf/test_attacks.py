@@ -13,7 +13,7 @@ from django.test.utils import CaptureQueriesContext
 from registry import adapters, card, moderation, push
 from registry.errors import AdapterQuarantined
 from registry.models import Adapter, Ref, Token
-from tests.hf.wire import Wire, deleted, file, header
+from tests.hf.wire import Wire, deleted, file, header, lfs_file
 
 NAME = "alice/reviews-lora"
 
@@ -116,6 +116,59 @@ TWINS = ["a:b", "c:/x", ".git::$INDEX_ALLOCATION/hooks", "a\u00adb", "a\u061cb",
 def test_no_path_looks_like_another_or_means_one_on_windows(wire: Wire, repo, path):
     answer = wire.commit(NAME, header(), file(path))
     assert (answer.status_code, code(answer)) == (422, "path-invalid")
+
+
+# --- what a quarantine holds back ------------------------------------------------------------------------------------
+@pytest.fixture
+def held(wire: Wire, cast, repo):
+    """A revision of main with a small file and a large one, which a moderator then held back; carol saw it before."""
+    before = wire.push(NAME, {"secret.txt": b"the password\n"})
+    wire.deliver(NAME, b"large secret")
+    assert wire.commit(NAME, header(), lfs_file("secret.bin", b"large secret")).status_code == 200
+    revision = repo.refs.get(name="refs/heads/main").revision
+    assert wire.propose(NAME, deleted("secret.txt"), deleted("secret.bin"), who="carol").status_code == 200
+    moderation.quarantine(repo, cast.session("mona"), reason="Holds a password.", revision=revision)
+    assert wire.ask("POST", f"/api/models/{NAME}/branch/old", {"startingPoint": before}).status_code == 200
+    return revision
+
+
+def test_a_proposal_on_top_of_a_quarantined_revision_is_no_way_to_its_files(wire: Wire, repo, held):
+    answer = wire.propose(NAME, file("fix.txt"), who="carol")
+    assert (answer.status_code, code(answer)) == (404, "revision-not-found")
+    assert not repo.refs.filter(name="refs/pr/2").exists()
+    asked = {"files": [{"path": "secret.txt", "size": 13}]}
+    answer = wire.ask("POST", f"/api/models/{NAME}/preupload/main?create_pr=1", asked, who="carol")
+    assert (answer.status_code, code(answer)) == (404, "revision-not-found")
+    assert wire.push(NAME, {"fix.txt": b"hello"}), "who may write there sets it right by a new revision"
+
+
+def test_a_quarantine_that_comes_while_a_proposal_is_written_counts(wire: Wire, cast, repo, held):
+    moderation.release(repo, cast.session("mona"), reason="Perhaps not.", revision=held)
+    compose = push._compose
+
+    def interrupted(*asked):
+        draft = compose(*asked)
+        moderation.quarantine(repo, cast.session("mona"), reason="It does.", revision=held)
+        return draft
+
+    with patch.object(push, "_compose", interrupted):
+        answer = wire.propose(NAME, file("fix.txt"), who="carol")
+    assert (answer.status_code, code(answer)) == (404, "revision-not-found")
+    assert not repo.refs.filter(name="refs/pr/2").exists()
+
+
+def test_the_digest_of_a_quarantined_file_is_no_way_to_have_it(wire: Wire, held):
+    answer = wire.offer(NAME, b"large secret", who="carol")
+    assert "actions" in answer.json()["objects"][0], "whether it is here is not said"
+    answer = wire.propose(NAME, lfs_file("mine.bin", b"large secret"), rev="old", who="carol")
+    assert (answer.status_code, code(answer)) == (400, "blob-unknown")
+    assert wire.commit(NAME, header(), lfs_file("mine.bin", b"large secret"), rev="old").status_code == 200
+
+
+def test_a_diff_against_a_quarantined_revision_is_not_shown(wire: Wire, held):
+    path = f"/api/models/{NAME}/discussions/1?diff=1"
+    for who in ("carol", "nobody", "alice"):
+        assert wire.get(path, who=who).json()["diff"] == "", who
 
 
 # --- what is not said ------------------------------------------------------------------------------------------------

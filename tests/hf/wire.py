@@ -69,6 +69,10 @@ class Wire:
         path = f"/api/models/{full_name}/commit/{rev}"
         return self.ask("POST", path, body, who=who, Content_Type="application/x-ndjson", **headers)
 
+    def propose(self, full_name: str, *lines: dict, rev: str = "main", who: str = "alice") -> HttpResponse:
+        """Propose a change for a branch, as a pull request."""
+        return self.commit(full_name, header(), *lines, rev=f"{rev}?create_pr=1", who=who)
+
     def push(self, full_name: str, files: dict[str, bytes], *, who: str = "alice", **more: Any) -> str:
         """Push small files, and return the commit's id."""
         response = self.commit(full_name, header(**more), *(file(path, data) for path, data in files.items()), who=who)
