@@ -13,11 +13,12 @@ import lz4.frame
 from registry.errors import XorbInvalid
 from registry.xorbs import hashes
 
-MAX_XORB_BYTES = 64 << 20
+HEADER_SIZE = 8
 MAX_CHUNKS = 8192
 MAX_CHUNK_BYTES = 128 << 10
+# Clients cut a xorb at 64 MiB of raw bytes; those that do not shrink travel with a header for each chunk besides.
+MAX_XORB_BYTES = (64 << 20) + MAX_CHUNKS * HEADER_SIZE
 
-HEADER_SIZE = 8
 ENTRY = struct.Struct("<32sII")
 
 
@@ -58,7 +59,7 @@ def read_chunks(source: Source) -> Iterator[Chunk]:
         if number > MAX_CHUNKS:
             raise XorbInvalid(f"The xorb has more than {MAX_CHUNKS:,} chunks.")
         if total > MAX_XORB_BYTES:
-            raise XorbInvalid(f"The xorb is larger than {MAX_XORB_BYTES >> 20} MiB.")
+            raise XorbInvalid(f"The xorb is larger than {MAX_XORB_BYTES:,} bytes: 64 MiB and its chunks' headers.")
         yield chunk
 
 

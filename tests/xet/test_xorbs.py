@@ -109,7 +109,14 @@ def test_a_forged_xorb_is_refused_and_not_kept(store: BlobStore, forgery: str) -
     assert store.tidy(datetime.now(UTC) + timedelta(days=1)) == 0
 
 
-def test_a_xorb_may_not_be_larger_than_64_mib() -> None:
+def test_a_full_xorb_that_does_not_shrink_is_taken(store: BlobStore) -> None:
+    raw = noise(128 << 10)
+    full = Xorb([raw] * 512)
+    assert len(full.data) == (64 << 20) + 512 * 8
+    assert xorbs.receive(io.BytesIO(full.data), full.name) == len(full.data)
+
+
+def test_a_xorb_may_not_be_larger_than_64_mib_and_its_headers() -> None:
     class Endless:
         part, buffer, given = chunk(bytes(131_072)), b"", 0
 
