@@ -3,10 +3,13 @@
 import functools
 import logging
 import time
+from collections.abc import Callable
+from typing import Any
 
 from django.conf import settings
 from django.core.cache import caches
 from redis import Redis
+from redis.client import Pipeline
 from redis.exceptions import RedisError
 
 logger = logging.getLogger(__name__)
@@ -18,18 +21,43 @@ _silent_until = 0.0
 
 def count(key: str, seconds: int) -> int:
     """Count once and return how often this key was counted since it began; it is forgotten `seconds` after that."""
+    found = _ask(lambda pipe: (pipe.set(PREFIX + key, 0, ex=seconds, nx=True), pipe.incr(PREFIX + key)))
+    return _here(key, seconds) if found is None else int(found[1])
+
+
+def remember(key: str, value: float, seconds: int) -> None:
+    """Keep a number under a key, for all processes, as long as that."""
+    if _ask(lambda pipe: pipe.set(PREFIX + key, value, ex=seconds)) is None:
+        caches["counters"].set(key, value, seconds)
+
+
+def recall(*keys: str) -> list[float]:
+    """Return the numbers kept under these keys; 0 where there is none."""
+    found = _ask(lambda pipe: pipe.mget([PREFIX + key for key in keys]))
+    values = [caches["counters"].get(key) for key in keys] if found is None else found[0]
+    return [float(value or 0) for value in values]
+
+
+def forget(*keys: str) -> None:
+    """Drop what was counted or kept under these keys."""
+    _ask(lambda pipe: pipe.delete(*(PREFIX + key for key in keys)))
+    caches["counters"].delete_many(keys)
+
+
+def _ask(commands: Callable[["Pipeline"], object]) -> list[Any] | None:
+    """Return what the broker answers to some commands; None where there is none, or it is silent."""
     global _silent_until
     broker = _broker()
-    if broker is not None and time.monotonic() >= _silent_until:
-        try:
-            with broker.pipeline(transaction=False) as pipe:
-                pipe.set(PREFIX + key, 0, ex=seconds, nx=True)
-                pipe.incr(PREFIX + key)
-                return int(pipe.execute()[1])
-        except RedisError as problem:
-            _silent_until = time.monotonic() + PAUSE_SECONDS
-            logger.warning("Requests are counted by each web process alone: %s", problem)
-    return _here(key, seconds)
+    if broker is None or time.monotonic() < _silent_until:
+        return None
+    try:
+        with broker.pipeline(transaction=False) as pipe:
+            commands(pipe)
+            return pipe.execute()
+    except RedisError as problem:
+        _silent_until = time.monotonic() + PAUSE_SECONDS
+        logger.warning("Requests are counted by each web process alone: %s", problem)
+        return None
 
 
 @functools.cache

@@ -2,46 +2,40 @@
 
 import hashlib
 import time
-from contextlib import suppress
 
-from django.core.cache import caches
 from django.http import HttpRequest
 
+from hub import counters
 from hub.origin import address_of
 from registry import site
 
 FREE_TRIES = {"account": 5, "address": 20}
 LONGEST_WAIT = 900
 REMEMBERED_SECONDS = 24 * 3600
-counters = caches["counters"]
 
 
 def wait(request: HttpRequest, username: str) -> int:
     """Seconds until this account may be tried from this address again; 0 when now is fine."""
     if site.value("throttle") == "off":
         return 0
-    now = time.time()
-    until = [float(counters.get(f"{key}:until") or 0) for _, key in _keys(request, username)]
-    return max(0, round(max(until) - now + 0.5))
+    until = counters.recall(*(f"{key}:until" for _, key in _keys(request, username)))
+    return max(0, round(max(until) - time.time() + 0.5))
 
 
 def failed(request: HttpRequest, username: str) -> None:
     """Remember a wrong password: after the free tries the wait doubles each time, up to 15 minutes."""
     for what, key in _keys(request, username):
-        counters.add(f"{key}:count", 0, REMEMBERED_SECONDS)
-        count = 1
-        with suppress(ValueError):  # dropped in between, because the cache is full
-            count = counters.incr(f"{key}:count")
+        count = counters.count(f"{key}:count", REMEMBERED_SECONDS)
         if count >= FREE_TRIES[what]:
             pause = min(LONGEST_WAIT, 2 ** min(count - FREE_TRIES[what], 10))
-            counters.set(f"{key}:until", time.time() + pause, REMEMBERED_SECONDS)
+            counters.remember(f"{key}:until", time.time() + pause, REMEMBERED_SECONDS)
 
 
 def succeeded(request: HttpRequest, username: str) -> None:
     """Forget the account's failures; the address keeps its own, else one good account would free a guesser."""
     for what, key in _keys(request, username):
         if what == "account":
-            counters.delete_many([f"{key}:count", f"{key}:until"])
+            counters.forget(f"{key}:count", f"{key}:until")
 
 
 def _keys(request: HttpRequest, username: str) -> list[tuple[str, str]]:

@@ -79,6 +79,11 @@ def test_all_web_processes_count_together_and_go_on_alone_without_a_broker(db, s
         assert [counters.count("k", 60) for _ in range(2)] == [1, 2]
         counters._broker.cache_clear()  # as another process that begins
         assert counters.count("k", 60) == 3
+        counters.remember("until", 1.5, 60)
+        assert counters.recall("until", "never") == [1.5, 0]
+        counters.forget("until", "k")
+        assert (counters.recall("until"), counters.count("k", 60)) == ([0], 1)
+        assert not caches["counters"].get("until")  # nothing here that other processes would not see
     caches["counters"].clear()
     assert [counters.count("k", 60) for _ in range(2)] == [1, 2]
     monkeypatch.setattr(counters, "_silent_until", 0.0)
