@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from django.conf import settings
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models import Exists, F, OuterRef, Q, QuerySet, Subquery
 
 from registry import blobs, derived, policy, refs, site
 from registry.blobs import BlobMissing, Keys, Reader
@@ -154,16 +154,20 @@ def require_served(revision: Revision, by: Caller) -> None:
         raise policy.quarantined_revision(revision)
     if site.value("pull_policy") == "open" or by.is_staff or by.role_in(adapter):
         return
-    newest = revision.verdicts.order_by("-number").values_list("state", "result__depth").first()
-    if newest is None or (newest[0] == Verdict.State.PASSED and newest[1] != "static"):
+    last = revision.verdicts.order_by(*_LAST_SAID).values_list("state", "result__depth").first()
+    if last is None or (last[0] == Verdict.State.PASSED and last[1] != "static"):
         return
-    said = "looked at, since no engine here runs its format" if newest[0] == Verdict.State.PASSED else newest[0]
+    said = "looked at, since no engine here runs its format" if last[0] == Verdict.State.PASSED else last[0]
     verified = adapter.refs.filter(name=refs.VERIFIED).values_list("revision__oid", flat=True).first()
     raise RevisionNotVerified(
         f"Revision {revision.oid} of {adapter.full_name} is not verified (its verdict: {said}). "
         + (f"The newest verified revision is {verified}." if verified else "No revision of it is verified yet."),
         verified=verified,
     )
+
+
+# What counts of a revision's verdicts: the last that is finished, also while it is proven again with newer libraries.
+_LAST_SAID = (F("finished_at").desc(nulls_last=True), "-number")
 
 
 def require_shown(revision: Revision, by: Caller) -> None:
@@ -227,6 +231,7 @@ def downloadable(by: Caller) -> QuerySet[RevisionFile]:
     )
     if site.value("pull_policy") == "open":
         return served
+    last = Verdict.objects.filter(revision=OuterRef("revision")).order_by(*_LAST_SAID).values("pk")[:1]
     unproven = ~Q(state=Verdict.State.PASSED) | Q(result__depth="static")
-    doubtful = Verdict.objects.filter(unproven, revision=OuterRef("revision"))
+    doubtful = Verdict.objects.filter(unproven, revision=OuterRef("revision"), pk=Subquery(last))
     return served.filter(Q(revision__adapter__namespace_id__in=list(by.roles)) | ~Exists(doubtful))

@@ -1,12 +1,14 @@
 """Reading on the wire: names of revisions, listings, every header that a cache depends on, and who gets what."""
 
 import re
+from datetime import timedelta
 from pathlib import Path
 from urllib.parse import quote
 
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
 from registry import counting, moderation, refs, site
 from registry.blobs import Keys
@@ -266,6 +268,29 @@ def verdict(wire: Wire, cast: Cast) -> Verdict:
     cast.adapter("acme/lora")
     wire.push("acme/lora", {"adapter_config.json": b'{"peft_type": "LORA"}'})
     return Verdict.objects.get()
+
+
+@pytest.mark.parametrize("again", ["queued", "running", "failed", "passed"])
+@pytest.mark.parametrize("before", ["failed", "passed"])
+def test_while_a_revision_is_proven_again_what_was_said_of_it_last_counts(wire: Wire, store, cast, before, again):
+    cast.adapter("acme/lora")
+    weights = b"weights"
+    wire.deliver("acme/lora", weights)
+    lines = header(), file("adapter_config.json", b'{"peft_type": "LORA"}'), lfs_file("adapter_model.bin", weights)
+    oid = wire.commit("acme/lora", *lines).json()["commitOid"]
+    first, now = Verdict.objects.get(), timezone.now()
+    Verdict.objects.update(state=before, finished_at=now, turn=None)
+    finished_at = None if again in ("queued", "running") else now + timedelta(minutes=1)
+    Verdict.objects.create(
+        revision=first.revision, number=2, state=again, finished_at=finished_at, lease_until=now, cause="renewal"
+    )
+    site.change("pull_policy", "verified", by=None)
+    last = before if finished_at is None else again
+    answer = wire.get(f"/acme/lora/resolve/{oid}/adapter_config.json", who="carol")
+    assert answer.status_code == (200 if last == "passed" else 403)
+    asked = {"operation": "download", "objects": [{"oid": sha256(weights), "size": len(weights)}]}
+    offered = wire.ask("POST", "/acme/lora.git/info/lfs/objects/batch", asked, who="carol").json()["objects"][0]
+    assert ("actions" in offered) == (last == "passed")
 
 
 @pytest.mark.parametrize("state", ["queued", "failed", "passed"])
