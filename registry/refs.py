@@ -58,7 +58,7 @@ def missing(rev: str) -> RevisionNotFound:
 
 def short(ref: str) -> str:
     """Return the name people use: main for refs/heads/main, v1 for refs/tags/v1."""
-    return ref.removeprefix(BRANCHES).removeprefix(TAGS)
+    return ref.removeprefix(BRANCHES) if ref.startswith(BRANCHES) else ref.removeprefix(TAGS)
 
 
 def list_all(adapter: Adapter) -> Iterable[Ref]:
@@ -68,10 +68,10 @@ def list_all(adapter: Adapter) -> Iterable[Ref]:
 
 def create(adapter: Adapter, ref: str, at: Revision, by: Caller) -> Ref:
     """Make a branch (refs/heads/…) or tag (refs/tags/…) at a revision. Raises ValueInvalid, RefExists, NotAllowed."""
-    policy.require(by, Permission.PUSH, adapter)
-    check_ref_name(ref.removeprefix(BRANCHES).removeprefix(TAGS))
     try:
         with transaction.atomic():
+            policy.require_now(by, Permission.PUSH, adapter)  # locks: whoever rewrites history moves every ref with it
+            check_ref_name(short(ref))
             made = Ref.objects.create(adapter=adapter, name=ref, revision=at)
             _announce(adapter, ref, None, at)
             return made
@@ -81,13 +81,12 @@ def create(adapter: Adapter, ref: str, at: Revision, by: Caller) -> Ref:
 
 def delete(adapter: Adapter, ref: str, by: Caller) -> None:
     """Delete a branch or tag; its revisions stay, by their ids. Raises RefProtected for main, RevisionNotFound."""
-    policy.require(by, Permission.PUSH, adapter)
-    if ref == MAIN:
-        raise RefProtected(f"Cannot delete {MAIN}: every adapter has it.", fix="Delete the adapter, or push over it.")
     with transaction.atomic():
+        policy.require_now(by, Permission.PUSH, adapter)
+        if ref == MAIN:
+            raise RefProtected(f"Cannot delete {ref}: it is in every adapter.", fix="Delete that, or push over it.")
         old = head(adapter, ref)
-        if not Ref.objects.filter(adapter=adapter, name=ref).delete()[0]:
-            raise missing(short(ref))
+        Ref.objects.filter(adapter=adapter, name=ref).delete()
         _announce(adapter, ref, old, None)
 
 

@@ -66,7 +66,8 @@ def test_two_commits_with_one_beginning_are_refused_when_abbreviated(wire: Wire,
     assert wire.get(f"/api/models/{NAME}/revision/{head[:21]}").status_code == 200
 
 
-MISLEADING = ["verified", "HEAD", "a" * 40, "refs/x", "a..b", "x.lock", "-x", "a b", "a~1", "/a", "a//b", ""]
+MISLEADING = ["verified", "HEAD", "a" * 40, "refs/x", "refs/tags/v1", "refs/heads/x", "a..b", "x.lock", "-x", "a b"]
+MISLEADING += ["a~1", "/a", "a//b", ""]
 
 
 @pytest.mark.parametrize("name", MISLEADING)
