@@ -1,11 +1,12 @@
 """Our objects as the exact JSON keys that the Hub uses; every key is deliberate, nothing is looked up here."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
 from registry import counting, manifest
 from registry import facts as reading
+from registry.card import Card
 from registry.derived import DerivedEntry
 from registry.manifest import Entry
 from registry.models import Adapter, Ref, Revision
@@ -14,6 +15,7 @@ from registry.policy import Caller
 JSON = dict[str, Any]
 PEFT_KEYS = ("base_model_name_or_path", "peft_type", "task_type")
 ADAPTERS_KEYS = ("model_name", "model_type", "model_class", "name", "config")
+PARAMETERS = frozenset({"self", "ignore_metadata_errors"})  # of the clients' own parsers of cards
 PREFIXES = {"model": "", "dataset": "datasets/", "space": "spaces/"}
 
 
@@ -123,7 +125,7 @@ def info(
         "sha": revision.oid,
         "lastModified": moment(revision.created_at),
         "siblings": [sibling(entry, with_blobs) for _, entry in sorted({**entries, **made}.items())],
-        "cardData": said.card.data,
+        "cardData": card(said.card),
         "tags": said.tags,
         "usedStorage": sum({entry.sha256: entry.size for entry in entries.values()}.values()),
         "xetEnabled": True,
@@ -135,6 +137,26 @@ def info(
     if adapter.type == "space":
         shown |= _of_a_space(said)
     return shown
+
+
+def card(said: Card) -> JSON:
+    """What a card states, without what the Hub's clients trip over: one such card would end a list of many for them."""
+    shown: JSON = {key: value for key, value in said.data.items() if key not in PARAMETERS}
+    if not isinstance(shown.get("tags", []), list | str | None):
+        shown["tags"] = said.tags
+    if not all(_is_source(result.get("source")) for result in _results(shown.get("model-index"))):
+        del shown["model-index"]
+    return shown
+
+
+def _results(index: object) -> Iterator[JSON]:
+    for model in index if isinstance(index, list) else ():
+        results = model.get("results") if isinstance(model, dict) else None
+        yield from (one for one in results if isinstance(one, dict)) if isinstance(results, list) else ()
+
+
+def _is_source(source: object) -> bool:
+    return not source or (isinstance(source, dict) and (source.get("name") is None or source.get("url") is not None))
 
 
 def _of_a_space(said: reading.Facts) -> JSON:

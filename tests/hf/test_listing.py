@@ -8,13 +8,14 @@ from pathlib import Path
 import pytest
 from django.core.cache import caches
 from django.utils import timezone
+from huggingface_hub import DatasetInfo, ModelInfo, SpaceInfo
 
 from hub.hf.listing import EXPANDABLE
 from registry import catalog, counting, tags
 from registry.models import Adapter
 from tests.adapters import TINY_BERT, lora
 from tests.clients import Client
-from tests.hf.wire import Wire
+from tests.hf.wire import Wire, file, header
 from tests.live import TOKENS, Hub
 
 CARDS = {
@@ -171,6 +172,25 @@ def test_details_come_when_they_are_asked_for(wire: Wire, shelf):
     assert {"author", "sha", "lastModified", "gated", "disabled"} <= set(full)
     assert "config" in wire.get("/api/models?search=beta&config=True").json()[0]
     assert "cardData" in wire.get("/api/models?search=beta&cardData=true").json()[0]
+
+
+SOURCES = ["{name: me}", "me", "[me]"]
+RESULT = "{task: {type: t}, dataset: {type: d, name: n}, metrics: [{type: m, value: 1}], source: %s}"
+ODD_CARDS = ["self: 1", "ignore_metadata_errors: true", "tags: 5", "tags: {a: b}"]
+ODD_CARDS += [f"model-index: [{{name: x, results: [{RESULT % source}]}}]" for source in SOURCES]
+
+
+@pytest.mark.parametrize("said", ODD_CARDS)
+def test_no_card_can_end_a_list_for_stock_clients(wire: Wire, cast, said):
+    for kind, parse in (("models", ModelInfo), ("datasets", DatasetInfo), ("spaces", SpaceInfo)):
+        name = f"alice/odd-{kind}"
+        cast.adapter(name, type=kind.removesuffix("s"))
+        body = header(), file("README.md", f"---\n{said}\nlicense: mit\n---\n".encode())
+        lines = b"".join(json.dumps(line).encode() + b"\n" for line in body)
+        pushed = wire.ask("POST", f"/api/{kind}/{name}/commit/main", lines, Content_Type="application/x-ndjson")
+        assert pushed.status_code == 200, pushed.content
+        for shown in (wire.get(f"/api/{kind}/{name}").json(), *wire.get(f"/api/{kind}?full=true").json()):
+            assert shown["cardData"]["license"] == parse(**shown).card_data.license == "mit"
 
 
 def test_the_adapters_library_finds_its_names_under_both_keys(wire: Wire, cast, shelf):
