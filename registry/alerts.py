@@ -1,31 +1,31 @@
-"""Telling people that an adapter of theirs stopped working: on the website, by webhook, and by e-mail in one letter."""
+"""Telling people what concerns them: verdicts of their adapters, requests for their files, and what is said to them.
 
-import logging
-import smtplib
-from collections.abc import Sequence
-from datetime import timedelta
+Rows are written in the transaction of what happened and bounded by who may be told at once; letters.py sends them.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
 
 from django.conf import settings
-from django.core.mail import EmailMessage
-from django.db.models import Max, QuerySet
+from django.db.models import Count, Max, QuerySet
 from django.db.models.functions import Now
-from django.utils import timezone
 
 from registry import events, policy, proofs, webhooks
-from registry.models import Adapter, Alert, Membership, Namespace, Ref, User, Verdict
+from registry.models import AccessRequest, Adapter, Alert, Discussion, Membership, Namespace, Ref, User, Verdict
 from registry.policy import Caller
-from registry.refs import MAIN
+from registry.refs import MAIN, short
 
-logger = logging.getLogger(__name__)
+State, Kind, Status = Verdict.State, Alert.Kind, AccessRequest.Status
+OF_THREADS = (Kind.OPENED, Kind.SAID, Kind.MENTIONED)
+MAX_TOLD = 50  # people told of one thing
+MAX_MENTIONS = 10  # of them by name in one text
+MAX_FROM_ONE = 50  # alerts of one person's doing that another one has not read: more are noise
+_STRENGTH = (Kind.SAID, Kind.OPENED, Kind.MENTIONED)  # what an alert of a thread says, the strongest last
+_CODE = re.compile(r"```.*?(?:```|\Z)|`[^`\n]*`", re.DOTALL)
+_MENTION = re.compile(r"(?<![\w@/.+-])@([A-Za-z0-9](?:[A-Za-z0-9._-]{0,94}[A-Za-z0-9_])?)(?![A-Za-z0-9_@])")
 
-State = Verdict.State
-QUIET = timedelta(minutes=2)  # a letter waits until nothing new has come for so long
-PAUSE = timedelta(hours=1)  # between two letters to one person
-MAX_LINES = 50
-KEPT_DAYS = 90
 
-
-# --- when it happens -------------------------------------------------------------------------------------------------
+# --- verdicts --------------------------------------------------------------------------------------------------------
 def finished(verdict: int) -> None:
     """Write down whether the same bytes were judged otherwise before, and tell those who want to know.
 
@@ -44,7 +44,8 @@ def finished(verdict: int) -> None:
         return
     _announce(adapter, now, was)
     if _is_news(now.state, was):
-        Alert.objects.bulk_create([Alert(user=user, adapter=adapter, verdict=now) for user in _owners(now)], ignore_conflicts=True)
+        rows = [Alert(user=user, adapter=adapter, verdict=now) for user in _concerned(now)]
+        Alert.objects.bulk_create(rows, ignore_conflicts=True)
 
 
 def _is_news(state: str, was: str) -> bool:
@@ -67,27 +68,128 @@ def _announce(adapter: Adapter, verdict: Verdict, was: str) -> None:
     webhooks.announce(adapter, "update", "verdict", verdict=said)
 
 
-def _owners(verdict: Verdict) -> list[User]:
-    """Whom it concerns: whose it is, who administers the organisation, and who pushed it if he still may."""
-    namespace = verdict.revision.adapter.namespace
+def _concerned(verdict: Verdict) -> list[User]:
+    """Whose it is, and who pushed it if he still may."""
+    adapter, author = verdict.revision.adapter, verdict.revision.author
+    found = {user.pk: user for user in owners(adapter)}
+    if author.is_active and policy.may_write(Caller(user=author), adapter):
+        found[author.pk] = author
+    return list(found.values())
+
+
+def owners(adapter: Adapter) -> QuerySet[User]:
+    """Return the person whose adapter it is, or who administers the organisation."""
+    namespace = adapter.namespace
     if namespace.kind == Namespace.Kind.PERSON:
         rows = User.objects.filter(namespace=namespace)
     else:
         admins = Membership.objects.filter(organization__namespace=namespace, role=Membership.Role.ADMIN)
         rows = User.objects.filter(pk__in=admins.values("user"))
-    author = verdict.revision.author
-    found = {user.pk: user for user in rows.filter(is_active=True)}
-    if author.is_active and policy.may_write(Caller(user=author), verdict.revision.adapter):
-        found[author.pk] = author
-    return list(found.values())
+    return rows.filter(is_active=True).order_by("pk")
+
+
+# --- access to gated files -------------------------------------------------------------------------------------------
+def asked(request: AccessRequest) -> None:
+    """Tell the owners that somebody asks for the files of their adapter, or was let in by its automatic gate."""
+    told = dict.fromkeys((user.pk for user in owners(request.adapter)[:MAX_TOLD]), Kind.ASKED)
+    _tell(request.adapter, told, request.user, request=request)
+
+
+def decided(request: AccessRequest, by: User | None) -> None:
+    """Tell whoever asked what became of it; what is decided waits for no other owner any more."""
+    unread = Alert.objects.filter(adapter=request.adapter, read_at__isnull=True)
+    if not request.adapter.access_requests.filter(status=Status.PENDING).exists():
+        unread.filter(kind=Kind.ASKED).update(read_at=Now())
+    if request.status == Status.PENDING:  # taken back before it was read: nothing happened
+        unread.filter(kind=Kind.DECIDED, user=request.user).delete()
+    else:
+        _tell(request.adapter, {request.user_id: Kind.DECIDED}, by, request=request)
+
+
+# --- discussions -----------------------------------------------------------------------------------------------------
+def discussed(discussion: Discussion, by: User, text: str = "", *, opened: bool = False) -> None:
+    """Tell of something new in a thread: its owners, who takes part, and who is mentioned in the text.
+
+    Call it under the lock of the adapter, in the transaction of what happened.
+    """
+    told = dict.fromkeys(
+        (user.pk for user in owners(discussion.adapter)[:MAX_TOLD]), Kind.OPENED if opened else Kind.SAID
+    )
+    if not opened:
+        told |= dict.fromkeys(_taking_part(discussion), Kind.SAID)
+    told |= dict.fromkeys(_mentioned(discussion.adapter, text), Kind.MENTIONED)
+    _tell(discussion.adapter, told, by, discussion=discussion)
+
+
+def _taking_part(discussion: Discussion) -> list[int]:
+    """Who opened the thread, and who did something in it last."""
+    rows = discussion.events.values("author").annotate(last=Max("pk")).order_by("-last")
+    return [discussion.author_id, *rows.values_list("author", flat=True)[:MAX_TOLD]]
+
+
+def mentions(text: str) -> list[str]:
+    """Return the names that a text mentions as @name outside code, in lower case, at most MAX_MENTIONS."""
+    found: dict[str, None] = {}
+    for match in _MENTION.finditer(_CODE.sub(" ", text)):
+        found.setdefault(match[1].lower())
+        if len(found) == MAX_MENTIONS:
+            break
+    return list(found)
+
+
+def _mentioned(adapter: Adapter, text: str) -> list[int]:
+    if not (named := mentions(text)):
+        return []
+    people = User.objects.filter(namespace__name__lower__in=named)
+    return [user.pk for user in people if policy.may_see(Caller(user=user), adapter)]
+
+
+# --- rows ------------------------------------------------------------------------------------------------------------
+def _tell(
+    adapter: Adapter,
+    told: Mapping[int, Kind],
+    by: User | None,
+    *,
+    discussion: Discussion | None = None,
+    request: AccessRequest | None = None,
+) -> None:
+    """Write one unread alert for each person, in place of the one that he has not read of the same."""
+    people = _listening(told, by)
+    unread = Alert.objects.filter(user__in=people, adapter=adapter, read_at__isnull=True).select_related("by")
+    unread = unread.filter(discussion=discussion) if discussion else unread.filter(kind__in=set(told.values()))
+    before = {alert.user_id: alert for alert in unread}
+    unread.delete()
+    rows = []
+    for person in people:
+        row = Alert(user_id=person, kind=told[person], adapter=adapter, discussion=discussion, request=request, by=by)
+        if old := before.get(person):
+            row.count += old.count
+            if _strength(old.kind) > _strength(row.kind):
+                row.kind, row.by = old.kind, old.by
+        rows.append(row)
+    Alert.objects.bulk_create(rows, ignore_conflicts=True)
+
+
+def _listening(told: Iterable[int], by: User | None) -> list[int]:
+    """Who of them hears it: nobody hears of himself, nor of somebody who has filled his list already."""
+    people = User.objects.filter(pk__in=list(told), is_active=True)
+    if by is None:
+        return list(people.values_list("pk", flat=True))
+    heard = Alert.objects.filter(by=by, user__in=people, read_at__isnull=True).values("user").annotate(rows=Count("pk"))
+    full = {row["user"] for row in heard if row["rows"] >= MAX_FROM_ONE}
+    return [person for person in people.values_list("pk", flat=True) if person != by.pk and person not in full]
+
+
+def _strength(kind: str) -> int:
+    return _STRENGTH.index(Kind(kind)) if kind in _STRENGTH else -1
 
 
 # --- on the website --------------------------------------------------------------------------------------------------
 def of(user: User) -> QuerySet[Alert]:
     """Return what a person was told and may still see, newest first."""
     seen = Adapter.objects.filter(policy.visible_to(Caller(user=user)))
-    rows = Alert.objects.filter(user=user, verdict__revision__adapter__in=seen)
-    return rows.select_related("verdict__revision__adapter__namespace").order_by("-pk")
+    rows = Alert.objects.filter(user=user, adapter__in=seen)
+    return rows.select_related("adapter__namespace", "verdict__revision", "discussion", "request", "by").order_by("-pk")
 
 
 def unread(user: User) -> int:
@@ -100,6 +202,14 @@ def read(user: User, up_to: int) -> int:
     return Alert.objects.filter(user=user, pk__lte=up_to, read_at__isnull=True).update(read_at=Now())
 
 
+def saw(user: User | None, kinds: Iterable[Kind], **of: Adapter | Discussion) -> None:
+    """Mark as read what a person was told of a page that he looks at now."""
+    if user is not None:
+        rows = Alert.objects.filter(user=user, kind__in=list(kinds), read_at__isnull=True, **of)
+        if rows.exists():  # most looks find nothing, and should not wait for whoever writes
+            rows.update(read_at=Now())
+
+
 def set_mail(user: User, wanted: bool) -> None:
     """Send alerts by e-mail from now on, or no longer; what happened before is not sent any more."""
     User.objects.filter(pk=user.pk).update(mail_alerts=wanted)
@@ -108,60 +218,36 @@ def set_mail(user: User, wanted: bool) -> None:
     user.mail_alerts = wanted
 
 
-# --- by e-mail -------------------------------------------------------------------------------------------------------
-def send_due() -> int:
-    """Send one letter to each person with alerts that were not sent; return how many letters.
-
-    While something new keeps coming the letter waits: a proof of many adapters is one letter, not many.
-    """
-    Alert.objects.filter(created_at__lt=Now() - timedelta(days=KEPT_DAYS)).delete()
-    if not settings.MAIL_FROM:
-        return 0
-    waiting = Alert.objects.filter(mailed_at__isnull=True).values("user")
-    readers = User.objects.filter(pk__in=waiting, is_active=True, mail_alerts=True).exclude(email="")
-    return sum(map(_send, readers))
+def address(alert: Alert) -> str:
+    """Return the path of the page that an alert is about."""
+    if alert.verdict:
+        return f"{alert.adapter.path}/verdict/{alert.verdict.revision.oid}"
+    if alert.discussion:
+        return f"{alert.adapter.path}/discussions/{alert.discussion.number}"
+    return f"{alert.adapter.path}/access" if alert.kind == Kind.ASKED else alert.adapter.path
 
 
-def _send(user: User) -> bool:
-    now = timezone.now()
-    mine = Alert.objects.filter(user=user)
-    last = mine.aggregate(mailed=Max("mailed_at"), made=Max("created_at"))
-    if (last["mailed"] and last["mailed"] > now - PAUSE) or last["made"] > now - QUIET:
-        return False
-    due = list(of(user).filter(mailed_at__isnull=True))
-    pending = mine.filter(mailed_at__isnull=True)
-    if not pending.filter(pk__lte=max([alert.pk for alert in due], default=0)).update(mailed_at=now):
-        pending.update(mailed_at=now)  # nothing that may still be seen
-        return False
-    try:
-        return bool(_letter(user, due).send())
-    except (smtplib.SMTPException, OSError) as problem:
-        logger.warning("A letter could not be sent: %s", problem, extra={"user": user.username})
-        mine.filter(pk__in=[alert.pk for alert in due]).update(mailed_at=None)
-        return False
+def sentence(alert: Alert) -> str:
+    """Return in one sentence what an alert tells."""
+    name, who = alert.adapter.full_name, alert.by.username if alert.by else "Somebody"
+    if alert.verdict:
+        state, oid = alert.verdict.state, alert.verdict.revision.oid[:12]
+        how = f"passed before, and is {state} now" if alert.verdict.changed_from else f"is {state}"
+        return f"{name} at {oid} {how}."
+    if alert.discussion:
+        more = f" (and {alert.count - 1} more)" if alert.count > 1 else ""
+        return f"{_deed(alert, alert.discussion, who)} {name}#{alert.discussion.number}: {alert.discussion.title}{more}"
+    if alert.kind == Kind.ASKED:
+        others = f" and {alert.count - 1} more" if alert.count > 1 else ""
+        return f"{who}{others} asked for access to {name}."
+    if alert.request and alert.request.status == Status.REJECTED:
+        return f"Your request for access to {name} was rejected. {alert.request.reason}".strip()
+    return f"You have access to the files of {name} now."
 
 
-def _letter(user: User, alerts: Sequence[Alert]) -> EmailMessage:
-    adapters = {alert.verdict.revision.adapter.full_name for alert in alerts}
-    subject = (
-        f"{next(iter(adapters))} did not pass"
-        if len(adapters) == 1
-        else f"{len(adapters)} of your adapters did not pass"
-    )
-    lines = [line for alert in alerts[:MAX_LINES] for line in _lines(alert.verdict)]
-    if len(alerts) > MAX_LINES:
-        lines += [f"… and {len(alerts) - MAX_LINES} more: {settings.PUBLIC_URL}/settings/notifications", ""]
-    lines.append(f"Without these letters: {settings.PUBLIC_URL}/settings/notifications")
-    headers = {
-        "Auto-Submitted": "auto-generated",
-        "List-Unsubscribe": f"<{settings.PUBLIC_URL}/settings/notifications>",
-    }
-    return EmailMessage(f"[Dovetail] {subject}", "\n".join(lines), settings.MAIL_FROM, [user.email], headers=headers)
-
-
-def _lines(verdict: Verdict) -> list[str]:
-    adapter, oid = verdict.revision.adapter.full_name, verdict.revision.oid
-    check, message = proofs.refusal(verdict.result)
-    how = f"passed before, and is {verdict.state} now" if verdict.changed_from else f"is {verdict.state}"
-    said = [f"{adapter} at {oid[:12]} {how}.", *([f"  {check}: {message[:300]}"] if check else [])]
-    return [*said, f"  {settings.PUBLIC_URL}/{adapter}/verdict/{oid}", ""]
+def _deed(alert: Alert, thread: Discussion, who: str) -> str:
+    if alert.kind == Kind.MENTIONED:
+        return f"{who} mentioned you in"
+    if alert.kind == Kind.OPENED:
+        return f"{who} proposes a change of {short(thread.base)} in" if thread.is_pull_request else f"{who} opened"
+    return f"News from {who} in"

@@ -9,7 +9,7 @@ from django.db import transaction
 from django.db.models import F, Max, QuerySet
 from django.utils import timezone
 
-from registry import names, policy, refs, webhooks
+from registry import alerts, names, policy, refs, webhooks
 from registry.errors import (
     CommentNotFound,
     DiscussionClosed,
@@ -108,6 +108,7 @@ def _begin(adapter: Adapter, title: str, text: str, by: Caller, **more: object) 
     made = Discussion.objects.create(adapter=adapter, number=last + 1, title=title, author=user, **more)
     _append(made, user, Kind.COMMENT, text=text)
     _announce(made, "create")
+    alerts.discussed(made, user, text, opened=True)
     return made
 
 
@@ -126,6 +127,7 @@ def comment(discussion: Discussion, text: str, by: Caller) -> DiscussionEvent:
         policy.require_now(by, Permission.DISCUSS, discussion.adapter)
         made = _append(discussion, _person(by), Kind.COMMENT, text=_said(text))
         _announce(discussion, "create", made)
+        alerts.discussed(discussion, made.author, text)
     return made
 
 
@@ -207,6 +209,7 @@ def set_status(discussion: Discussion, status: str, by: Caller, text: str = "") 
         now.save(update_fields=["status"])
         made = _append(now, user, Kind.STATUS, data={"status": status})
         _announce(now, "update")
+        alerts.discussed(now, user, text)
     discussion.status = status
     return made
 
@@ -253,6 +256,8 @@ def note_commit(adapter: Adapter, ref: str, revision: Revision) -> None:
         said = {"subject": revision.title, "oid": revision.oid}
         _append(discussion, revision.author, Kind.COMMIT, data=said)
         _announce(discussion, "update")
+        if adapter.refs.filter(name=ref).exists():  # with its first commit a proposal was told of as a whole
+            alerts.discussed(discussion, revision.author)
 
 
 def note_merge(discussion: Discussion, merged: Revision, user: User, text: str) -> None:
@@ -263,6 +268,7 @@ def note_merge(discussion: Discussion, merged: Revision, user: User, text: str) 
     discussion.save(update_fields=["status", "merged_as"])
     _append(discussion, user, Kind.STATUS, data={"status": Status.MERGED})
     _announce(discussion, "update")
+    alerts.discussed(discussion, user, text)
 
 
 # --- rows ------------------------------------------------------------------------------------------------------------

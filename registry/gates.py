@@ -4,7 +4,7 @@ from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from registry import audit, names, people, policy, webhooks
+from registry import alerts, audit, names, people, policy, webhooks
 from registry.errors import (
     AccessGranted,
     AccessRequestNotFound,
@@ -51,6 +51,7 @@ def ask(adapter: Adapter, by: Caller, text: str = "") -> AccessRequest:
         )
         if is_new:
             audit.record(user, "access:ask", adapter.full_name, after=status)
+            alerts.asked(row)
         elif row.status == Status.REJECTED:
             raise NotAllowed(
                 f"Your request for {adapter.full_name} was rejected. {row.reason}".strip(), fix="Write to its owner."
@@ -92,6 +93,7 @@ def decide(
         row.decided_by, row.decided_at = by.user, timezone.now()
         row.save(update_fields=["status", "reason", "decided_by", "decided_at"])
         audit.record(by.user, "access:decide", f"{adapter.full_name}/{row.user}", before=before, after=status)
+        alerts.decided(row, by.user)
     return row
 
 
@@ -113,6 +115,8 @@ def grant(adapter: Adapter, username: str, by: Caller) -> AccessRequest:
             if not waiting.update(**decided, reason=""):
                 raise AccessGranted(f"{user} has access to {adapter.full_name} already.")
         audit.record(by.user, "access:grant", f"{adapter.full_name}/{user}")
+        row.refresh_from_db()
+        alerts.decided(row, by.user)
     return row
 
 

@@ -5,7 +5,7 @@ from typing import Any
 from celery import shared_task
 from django.conf import settings
 
-from registry import alerts, leftovers, renewal, verdicts, webhooks
+from registry import leftovers, letters, renewal, verdicts, webhooks
 from workers import postman, provenance, shapes
 from workers.shift import SHIFT
 
@@ -51,4 +51,4 @@ def renew() -> None:
 @shared_task
 def mail() -> None:
     """Send the letters that are due."""
-    alerts.send_due()
+    letters.send_due()

@@ -1,4 +1,4 @@
-"""What whoever asks was told of verdicts, and marking it as read."""
+"""What whoever asks was told of verdicts, requests and discussions, and marking it as read."""
 
 from django.conf import settings
 from drf_spectacular.utils import extend_schema
@@ -44,17 +44,22 @@ class Read(View):
 
 
 def _line(alert: Alert) -> dict[str, object]:
-    verdict, revision = alert.verdict, alert.verdict.revision
-    check, message = refusal(verdict.result)
+    verdict = alert.verdict
+    check, message = refusal(verdict.result) if verdict else ("", alerts.sentence(alert))
     return {
         "id": alert.pk,
-        "adapter": revision.adapter.full_name,
-        "revision": revision.oid,
-        "state": verdict.state,
-        "was": verdict.changed_from or None,
+        "kind": alert.kind,
+        "adapter": alert.adapter.full_name,
+        "type": alert.adapter.type,
+        "revision": verdict.revision.oid if verdict else None,
+        "state": verdict.state if verdict else None,
+        "was": (verdict.changed_from or None) if verdict else None,
         "check": check or None,
+        "discussion": alert.discussion.number if alert.discussion else None,
+        "by": alert.by.username if alert.by else None,
+        "count": alert.count,
         "message": message,
-        "url": f"{settings.PUBLIC_URL}{revision.adapter.path}/verdict/{revision.oid}",
+        "url": f"{settings.PUBLIC_URL}{alerts.address(alert)}",
         "created_at": alert.created_at,
         "read": alert.read_at is not None,
     }

@@ -360,14 +360,19 @@ class ChangePage(s.Serializer[Data]):
 
 
 class Notification(s.Serializer[Data]):
-    """One verdict that somebody was told of."""
+    """One thing that somebody was told of; while it is not read, more of the same makes its `count` larger."""
 
     id = s.IntegerField()
+    kind = s.ChoiceField(choices=models.Alert.Kind.choices)
     adapter = s.CharField()
-    revision = s.CharField()
-    state = s.CharField()
+    type = s.ChoiceField(choices=models.Adapter.Type.choices)
+    revision = s.CharField(allow_null=True, help_text="of a verdict")
+    state = s.CharField(allow_null=True, help_text="of a verdict")
     was = s.CharField(allow_null=True, help_text="of the same bytes before; null after a push")
     check = s.CharField(allow_null=True, help_text="the one that says no")
+    discussion = s.IntegerField(allow_null=True, help_text="the number of the thread")
+    by = s.CharField(allow_null=True, help_text="who did the newest of it; null where the hub speaks")
+    count = s.IntegerField()
     message = s.CharField(allow_blank=True)
     url = s.URLField()
     created_at = s.DateTimeField()

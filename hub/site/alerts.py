@@ -7,6 +7,7 @@ from django.views.decorators.http import require_http_methods
 
 from hub.site.visitor import person
 from registry import alerts
+from registry.models import User
 from registry.proofs import refusal
 
 LISTED = 50
@@ -14,21 +15,34 @@ LISTED = 50
 
 @require_http_methods(["GET", "POST"])
 def notifications(request: HttpRequest) -> HttpResponse:
+    """List them, newest first; POST marks all up to one as read, or switches letters on and off."""
     user = person(request)
     if request.method == "POST":
-        if request.POST.get("do") == "read":
-            number = request.POST.get("up_to", "")
-            alerts.read(user, int(number) if number.isdecimal() and len(number) < 19 else 0)
-        elif request.POST.get("do") == "mail":
-            alerts.set_mail(user, request.POST.get("mail") == "on")
+        _do(request, user)
         return HttpResponseRedirect("/settings/notifications")
-    rows = list(alerts.of(user)[:LISTED])
+    rows = alerts.of(user)
+    older = request.GET.get("before", "")
+    if older.isdecimal() and len(older) < 19:
+        rows = rows.filter(pk__lt=int(older))
+    found = list(rows[: LISTED + 1])
     shown = {
-        "rows": [(alert, *refusal(alert.verdict.result)) for alert in rows],
-        "newest": rows[0].pk if rows else 0,
+        "rows": [
+            (alert, alerts.address(alert), *(refusal(alert.verdict.result) if alert.verdict else ("", "")))
+            for alert in found[:LISTED]
+        ],
+        "newest": found[0].pk if found else 0,
+        "older": found[LISTED - 1].pk if len(found) > LISTED else None,
         "unread": alerts.unread(user),
         "mail": user.mail_alerts,
         "sends": bool(settings.MAIL_FROM),
         "address": user.email,
     }
     return render(request, "site/notifications.html", shown)
+
+
+def _do(request: HttpRequest, user: User) -> None:
+    if request.POST.get("do") == "read":
+        number = request.POST.get("up_to", "")
+        alerts.read(user, int(number) if number.isdecimal() and len(number) < 19 else 0)
+    elif request.POST.get("do") == "mail":
+        alerts.set_mail(user, request.POST.get("mail") == "on")

@@ -13,7 +13,7 @@ from hub.errors import face
 from hub.site.commits import changes
 from hub.site.head import Head, adapter_page
 from hub.site.visitor import caller, person
-from registry import card, discussions, merges, moves, policy, pull
+from registry import alerts, card, discussions, merges, moves, policy, pull
 from registry.errors import RegistryError, RevisionNotFound, ValueInvalid
 from registry.models import Adapter, Discussion, DiscussionEvent
 from registry.policy import Permission
@@ -69,6 +69,7 @@ def one(request: HttpRequest, ns: str, name: str, number: int, type: str = "mode
         person(request)
     head = _head(request, ns, name, type, Permission.BROWSE if request.method == "GET" else Permission.DISCUSS)
     discussion = discussions.find(head.adapter, number)
+    alerts.saw(head.by.user, alerts.OF_THREADS, discussion=discussion)
     error: RegistryError | None = None
     if request.method == "POST":
         try:

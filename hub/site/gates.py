@@ -6,7 +6,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from hub.site.head import Head
 from hub.site.visitor import caller, person
-from registry import gates, moves, pull
+from registry import alerts, gates, moves, pull
 from registry.errors import RegistryError, ValueInvalid
 from registry.models import AccessRequest
 from registry.policy import Permission
@@ -36,6 +36,7 @@ def access(request: HttpRequest, ns: str, name: str, type: str = "model") -> Htt
             return HttpResponseRedirect(f"{head.url}/access")
         except RegistryError as refusal:
             error = refusal
+    alerts.saw(by.user, [alerts.Kind.ASKED], adapter=adapter)
     lists = [(status, list(gates.requests(adapter, status, by).order_by("-pk")[:SHOWN])) for status in _ORDER]
     shown = {"head": head, "tab": "access", "lists": lists, "error": error}
     return render(request, "site/access.html", shown, status=400 if error else 200)

@@ -1,4 +1,4 @@
-"""Who is told that an adapter does not pass, where, and how seldom a letter comes."""
+"""Who is told of verdicts, requests for files and discussions, where, and how seldom a letter comes."""
 
 from datetime import timedelta
 
@@ -7,8 +7,9 @@ from django.core import mail
 from django.test import Client
 from django.utils import timezone
 
-from registry import alerts, organizations, verdicts, webhooks
+from registry import alerts, discussions, gates, letters, merges, organizations, people, push, verdicts, webhooks
 from registry.models import Alert, Delivery, User, Verdict
+from registry.push import Inline, Intent
 from registry.webhooks import Wish
 from tests.api.conftest import BASE, FILES, judged, pushed
 from tests.cast import PASSWORD
@@ -101,6 +102,127 @@ def test_an_error_of_ours_after_the_last_attempt_is_told_too(cast, reviews, sett
     assert len(told("alice")) == 2, "and that it is the adapter after all"
 
 
+# --- access to gated files -------------------------------------------------------------------------------------------
+@pytest.fixture
+def gated(cast):
+    """acme/gated, which alice administers and bob writes; somebody decides who gets its files."""
+    made = cast.adapter("acme/gated")
+    gates.set_gate(made, "manual", cast.session("alice"))
+    return made
+
+
+def heard(who):
+    return [alerts.sentence(alert) for alert in alerts.of(people.person(who))]
+
+
+def test_who_administers_hears_of_requests_in_one_line_until_he_reads_it(cast, gated):
+    gates.ask(gated, cast.session("carol"), "For a study.")
+    gates.ask(gated, cast.session("carol"), "For a study, once more.")
+    assert heard("alice") == ["carol asked for access to acme/gated."]
+    gates.ask(gated, cast.session("mona"))
+    assert heard("alice") == ["mona and 1 more asked for access to acme/gated."]
+    assert heard("bob") == heard("carol") == [], "who may not decide, and who asks, hear nothing"
+    assert alerts.address(Alert.objects.get()) == "/acme/gated/access"
+    alerts.read(cast["alice"], Alert.objects.get().pk)
+    gates.ask(gated, cast.session("ada"))
+    assert [alert.count for alert in alerts.of(cast["alice"])] == [1, 2]
+
+
+def test_an_automatic_gate_tells_its_owner_who_came_in(cast, gated):
+    gates.set_gate(gated, "auto", cast.session("alice"))
+    gates.ask(gated, cast.session("carol"))
+    assert heard("alice") == ["carol asked for access to acme/gated."]
+    assert heard("carol") == [], "he was let in before his eyes"
+
+
+def test_who_asked_hears_what_became_of_it_and_nothing_waits_for_the_owner_any_more(cast, gated):
+    alice = cast.session("alice")
+    gates.ask(gated, cast.session("carol"))
+    gates.decide(gated, "rejected", alice, username="carol", reason="Not now.")
+    assert heard("carol") == ["Your request for access to acme/gated was rejected. Not now."]
+    assert alerts.unread(cast["alice"]) == 0
+    gates.decide(gated, "pending", alice, username="carol")
+    assert heard("carol") == []
+    gates.decide(gated, "accepted", alice, username="carol")
+    gates.grant(gated, "dave", alice)
+    assert heard("carol") == heard("dave") == ["You have access to the files of acme/gated now."]
+
+
+# --- discussions -----------------------------------------------------------------------------------------------------
+def test_owners_hear_of_a_new_thread_and_its_people_of_what_follows(cast, reviews):
+    thread = discussions.start(reviews, "Which rank?", "I wonder.", cast.session("carol"))
+    assert heard("alice") == ["carol opened alice/reviews#1: Which rank?"]
+    assert heard("carol") == []
+    discussions.comment(thread, "Eight.", cast.session("dave"))
+    assert heard("carol") == ["News from dave in alice/reviews#1: Which rank?"]
+    assert heard("alice") == ["carol opened alice/reviews#1: Which rank? (and 1 more)"]
+    discussions.set_status(thread, "closed", cast.session("alice"))
+    assert heard("dave") == ["News from alice in alice/reviews#1: Which rank?"]
+    assert heard("carol") == ["News from alice in alice/reviews#1: Which rank? (and 1 more)"]
+    alerts.saw(cast["carol"], alerts.OF_THREADS, discussion=thread)
+    assert alerts.unread(cast["carol"]) == 0
+    assert alerts.unread(cast["dave"]) == 1
+
+
+def test_a_proposal_is_told_once_with_its_first_commit_and_its_merge_to_its_author(cast, reviews):
+    intent = Intent(reviews, "refs/heads/main", cast.session("carol"), title="Add a card", propose=True)
+    push.receive(intent, [Inline("NOTES.md", b"# Hello")])
+    assert heard("alice") == ["carol proposes a change of main in alice/reviews#1: Add a card"]
+    merges.merge(reviews.discussions.get(), cast.session("alice"), "Thank you.")
+    assert heard("carol") == ["News from alice in alice/reviews#1: Add a card"]
+    assert alerts.address(Alert.objects.get(user=cast["carol"])) == "/alice/reviews/discussions/1"
+
+
+def test_being_mentioned_is_said_until_it_is_read_whatever_follows(cast, reviews):
+    thread = discussions.start(reviews, "Which rank?", "Does @Bob know? And @nobody-at-all?", cast.session("carol"))
+    discussions.comment(thread, "Anyone?", cast.session("carol"))
+    assert heard("bob") == ["carol mentioned you in alice/reviews#1: Which rank?"]
+    discussions.comment(thread, "No. @bob and @carol: eight.", cast.session("alice"))
+    assert heard("bob") == ["alice mentioned you in alice/reviews#1: Which rank? (and 1 more)"]
+    assert heard("carol") == ["alice mentioned you in alice/reviews#1: Which rank?"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["mail bob@example.org", "`@bob.setter`", "```\n@bob\n```", "```\n@bob", "x@bob", "https://x.org/@bob", "@bob@x"],
+)
+def test_what_only_looks_like_a_mention_tells_nobody(cast, reviews, text):
+    discussions.start(reviews, "Which rank?", text, cast.session("carol"))
+    assert heard("bob") == []
+
+
+def test_a_storm_of_mentions_makes_few_rows_and_few_questions(cast, reviews, django_assert_max_num_queries):
+    for number in range(30):
+        people.add(f"person-{number}")
+    storm = " ".join(f"@person-{number}" for number in range(1000))
+    thread = discussions.start(reviews, "Storm", storm, cast.session("carol"))
+    assert Alert.objects.filter(kind="mentioned").count() == alerts.MAX_MENTIONS
+    before = Alert.objects.count()
+    with django_assert_max_num_queries(40):
+        discussions.comment(thread, storm, cast.session("carol"))
+    assert Alert.objects.count() == before
+
+
+def test_nobody_fills_the_list_of_another(cast, reviews, monkeypatch):
+    monkeypatch.setattr(alerts, "MAX_FROM_ONE", 3)
+    for number in range(5):
+        discussions.start(reviews, f"Buy {number}", "", cast.session("carol"))
+    discussions.start(reviews, "A question", "", cast.session("dave"))
+    assert len(heard("alice")) == 4
+    assert heard("alice")[0] == "dave opened alice/reviews#6: A question"
+
+
+def test_what_a_stranger_may_not_see_mentions_him_in_vain(cast):
+    covert = cast.adapter("acme/covert", private=True)
+    thread = discussions.start(covert, "Secret", "@carol @erin", cast.session("bob"))
+    assert heard("carol") == []
+    assert heard("erin") == ["bob mentioned you in acme/covert#1: Secret"]
+    organizations.drop_member("acme", "erin", cast.session("alice"))
+    assert heard("erin") == [], "he may not see it any more"
+    discussions.comment(thread, "@erin", cast.session("bob"))
+    assert Alert.objects.filter(user=cast["erin"]).count() == 1
+
+
 # --- webhooks --------------------------------------------------------------------------------------------------------
 def test_webhooks_hear_verdicts_of_main_where_they_asked_for_them(cast, reviews):
     for domains in ([], ["verdict"]):
@@ -118,10 +240,10 @@ def test_one_letter_tells_of_everything_and_the_next_waits_an_hour(cast, reviews
     other = cast.adapter("alice/other")
     judged(pushed(cast, other), "failed", checks=FAILED)
     again(reviews)
-    assert alerts.send_due() == 0, "more may come"
+    assert letters.send_due() == 0, "more may come"
     age(minutes=3)
-    assert alerts.send_due() == 1
-    assert alerts.send_due() == 0
+    assert letters.send_due() == 1
+    assert letters.send_due() == 0
     [letter] = mail.outbox
     assert letter.to == ["alice@example.org"]
     assert letter.subject == "[Dovetail] 2 of your adapters did not pass"
@@ -131,20 +253,20 @@ def test_one_letter_tells_of_everything_and_the_next_waits_an_hour(cast, reviews
     again(reviews, "passed")
     again(reviews)
     age(minutes=3)
-    assert alerts.send_due() == 0
+    assert letters.send_due() == 0
     Alert.objects.filter(mailed_at__isnull=False).update(mailed_at=timezone.now() - timedelta(hours=2))
-    assert alerts.send_due() == 1
+    assert letters.send_due() == 1
 
 
 def test_who_wants_no_letters_and_a_hub_without_e_mail_send_none(cast, reviews, settings):
     again(reviews)
     age(minutes=3)
     settings.MAIL_FROM = ""
-    assert alerts.send_due() == 0
+    assert letters.send_due() == 0
     settings.MAIL_FROM = "dovetail@example.org"
     alerts.set_mail(cast["alice"], False)
     alerts.set_mail(cast["alice"], True)
-    assert alerts.send_due() == 0, "what happened meanwhile is not sent afterwards"
+    assert letters.send_due() == 0, "what happened meanwhile is not sent afterwards"
     assert mail.outbox == []
 
 
@@ -153,9 +275,9 @@ def test_a_letter_that_cannot_be_sent_is_tried_again(cast, reviews, settings):
     age(minutes=3)
     settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
     settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", 9
-    assert alerts.send_due() == 0
+    assert letters.send_due() == 0
     settings.EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
-    assert alerts.send_due() == 1
+    assert letters.send_due() == 1
 
 
 def test_who_may_no_longer_see_it_gets_no_letter_about_it(cast):
@@ -163,9 +285,25 @@ def test_who_may_no_longer_see_it_gets_no_letter_about_it(cast):
     judged(pushed(cast, made, by="bob"), "failed", checks=FAILED)
     age(minutes=3)
     organizations.drop_member("acme", "bob", cast.session("alice"))
-    assert alerts.send_due() == 1
+    assert letters.send_due() == 1
     assert [letter.to for letter in mail.outbox] == [["alice@example.org"]]
     assert alerts.unread(cast["bob"]) == 0
+
+
+def test_a_letter_tells_of_requests_and_discussions_with_their_addresses(cast, reviews, gated):
+    gates.ask(gated, cast.session("carol"))
+    age(minutes=3)
+    assert letters.send_due() == 1
+    [letter] = mail.outbox
+    assert letter.subject == "[Dovetail] carol asked for access to acme/gated."
+    assert "/acme/gated/access" in letter.body
+    Alert.objects.update(mailed_at=None)
+    discussions.start(reviews, "Which rank?", "", cast.session("carol"))
+    age(minutes=3)
+    assert letters.send_due() == 1
+    assert mail.outbox[1].subject == "[Dovetail] 2 things that concern you"
+    assert "carol opened alice/reviews#1: Which rank?" in mail.outbox[1].body
+    assert "/alice/reviews/discussions/1" in mail.outbox[1].body
 
 
 # --- the website and REST --------------------------------------------------------------------------------------------
@@ -219,3 +357,33 @@ def test_rest_lists_them_in_pages_and_a_reading_token_marks_nothing(cast, review
     assert asking.get("/api/v1/me/notifications").json()["items"][0]["read"]
     mine = Client(headers={"Authorization": f"Bearer {cast.token('carol', 'write')}"})
     assert mine.get("/api/v1/me/notifications").json()["items"] == []
+
+
+def test_rest_and_the_page_tell_of_requests_and_threads_and_escape_what_people_wrote(cast, reviews, gated):
+    gates.ask(gated, cast.session("carol"))
+    gates.decide(gated, "rejected", cast.session("alice"), username="carol", reason="<b>no</b>")
+    discussions.start(reviews, "<b>rank</b>", "", cast.session("carol"))
+    asking = Client(headers={"Authorization": f"Bearer {cast.token('alice', 'read')}"})
+    thread, request = asking.get("/api/v1/me/notifications").json()["items"]
+    assert (thread["kind"], thread["discussion"], thread["by"], thread["read"]) == (
+        "discussion-opened",
+        1,
+        "carol",
+        False,
+    )
+    assert thread["url"].endswith("/alice/reviews/discussions/1")
+    assert (request["kind"], request["state"], request["read"]) == ("access-asked", None, True)
+    page = browser("alice").get("/settings/notifications").content.decode()
+    assert "&lt;b&gt;rank" in page
+    assert "asked for access" in page
+    assert "&lt;b&gt;no&lt;/b&gt;" in browser("carol").get("/settings/notifications").content.decode()
+
+
+def test_a_page_that_is_looked_at_is_no_news_any_more(cast, reviews, gated):
+    gates.ask(gated, cast.session("carol"))
+    discussions.start(reviews, "Which rank?", "", cast.session("carol"))
+    alice = browser("alice")
+    assert "Notifications, 2 not read" in alice.get("/").content.decode()
+    alice.get("/alice/reviews/discussions/1")
+    alice.get("/acme/gated/access")
+    assert "not read" not in alice.get("/").content.decode()
