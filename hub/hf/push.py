@@ -1,4 +1,4 @@
-"""Pushing on the wire: card check, preupload and commit. The steps of a push are in registry/push.py."""
+"""Pushing on the wire: card check, preupload and commit. The steps of a push are in registry/push/."""
 
 import base64
 import binascii

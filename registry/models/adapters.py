@@ -18,7 +18,7 @@ class Adapter(models.Model):
     Of a space the files are kept and nothing is run.
 
     The facts below `private` are a copy of what the newest revision of main says, kept for lists and search;
-    registry/push.py and registry/verdicts/ write them in the transaction that changes the truth.
+    registry/push/ and registry/verdicts/ write them in the transaction that changes the truth.
     """
 
     class Type(models.TextChoices):

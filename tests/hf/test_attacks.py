@@ -10,9 +10,10 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from registry import adapters, card, moderation, push
+from registry import adapters, card, moderation
 from registry.errors import AdapterQuarantined
 from registry.models import Adapter, Ref, Token
+from registry.push import tree
 from tests.hf.wire import Wire, deleted, file, header, lfs_file
 
 NAME = "alice/reviews-lora"
@@ -144,14 +145,14 @@ def test_a_proposal_on_top_of_a_quarantined_revision_is_no_way_to_its_files(wire
 
 def test_a_quarantine_that_comes_while_a_proposal_is_written_counts(wire: Wire, cast, repo, held):
     moderation.release(repo, cast.session("mona"), reason="Perhaps not.", revision=held)
-    compose = push._compose
+    compose = tree.compose
 
     def interrupted(*asked):
         draft = compose(*asked)
         moderation.quarantine(repo, cast.session("mona"), reason="It does.", revision=held)
         return draft
 
-    with patch.object(push, "_compose", interrupted):
+    with patch.object(tree, "compose", interrupted):
         answer = wire.propose(NAME, file("fix.txt"), who="carol")
     assert (answer.status_code, code(answer)) == (404, "revision-not-found")
     assert not repo.refs.filter(name="refs/pr/2").exists()
@@ -186,7 +187,7 @@ def test_what_is_private_takes_the_questions_of_what_is_missing(wire: Wire, cast
 
 def test_a_push_deletes_only_so_many_folders(wire: Wire, repo):
     wire.push(NAME, {f"d{number}/f": b"" for number in range(3)})
-    with patch.object(push, "MAX_FOLDERS_DELETED", 2):
+    with patch.object(tree, "MAX_FOLDERS_DELETED", 2):
         answer = wire.commit(NAME, header(), *(deleted(f"d{number}", "deletedFolder") for number in range(3)))
         assert (answer.status_code, code(answer)) == (413, "push-too-large")
         assert wire.commit(NAME, header(), deleted("d0"), deleted("d1"), deleted("d2/f")).status_code == 200

@@ -5,7 +5,7 @@ import pytest
 from registry import adapters, leftovers, moderation, pull, push, refs, verdicts
 from registry.errors import AdapterNotFound, AdapterQuarantined, ParentStale
 from registry.models import Adapter, Blob, Possession, Ref, Revision, Upload, Verdict
-from registry.push import MAIN, Deletion, Inline, Intent
+from registry.push import MAIN, Deletion, Inline, Intent, rows, tree
 from tests.adapters import MINILM, WEIGHTS, lora
 from tests.hf.wire import Wire, deleted, file, header, lfs_file, sha256, world
 
@@ -121,7 +121,7 @@ def test_a_private_blob_reaches_another_repository_only_by_a_reader(wire: Wire, 
 def test_a_push_that_stops_after_bytes_leaves_no_revision_and_its_bytes_are_swept(alice, store, monkeypatch):
     before, kept = world(), len(list(store.list("blobs/")))
     with monkeypatch.context() as patch:
-        patch.setattr(push, "_compose", _crash)
+        patch.setattr(tree, "compose", _crash)
         with pytest.raises(Crash):
             alice(Inline("x", b"orphan"))
     assert world() == before
@@ -133,11 +133,11 @@ def test_a_push_that_stops_after_bytes_leaves_no_revision_and_its_bytes_are_swep
     assert "x" in paths(alice(Inline("x", b"orphan")))
 
 
-@pytest.mark.parametrize("step", ["_write_files", "_point", "_show"])
+@pytest.mark.parametrize("step", ["_files", "_point", "show"])
 def test_a_push_that_stops_among_its_rows_leaves_none_of_them(alice, monkeypatch, step):
     before = world()
     with monkeypatch.context() as patch:
-        patch.setattr(push, step, _crash)
+        patch.setattr(rows, step, _crash)
         with pytest.raises(Crash):
             alice(Inline("adapter_config.json", b'{"peft_type": "LORA"}'))
     assert world() == before
@@ -182,30 +182,30 @@ def _crash(*args, **kwargs):
 
 # --- two at once -----------------------------------------------------------------------------------------------------
 def test_a_push_that_is_overtaken_lands_on_top(alice, monkeypatch):
-    honest = push._compose
+    honest = tree.compose
 
     def overtaken(intent, edits):
         draft = honest(intent, edits)
-        monkeypatch.setattr(push, "_compose", honest)
+        monkeypatch.setattr(tree, "compose", honest)
         alice(Inline("theirs", b"first"))
         return draft
 
-    monkeypatch.setattr(push, "_compose", overtaken)
+    monkeypatch.setattr(tree, "compose", overtaken)
     ref = alice(Inline("mine", b"second"))
     assert paths(ref) == [".gitattributes", "mine", "theirs"]
     assert ref.revision.parent.title == "Push"
 
 
 def test_a_push_that_is_overtaken_and_names_its_parent_is_refused(alice, repo, monkeypatch):
-    honest = push._compose
+    honest = tree.compose
 
     def overtaken(intent, edits):
         draft = honest(intent, edits)
-        monkeypatch.setattr(push, "_compose", honest)
+        monkeypatch.setattr(tree, "compose", honest)
         alice(Inline("theirs", b"first"))
         return draft
 
-    monkeypatch.setattr(push, "_compose", overtaken)
+    monkeypatch.setattr(tree, "compose", overtaken)
     with pytest.raises(ParentStale):
         alice(Inline("mine", b"second"), parent=refs.head(repo, MAIN).oid)
     assert paths(refs.Ref.objects.get(adapter=repo, name=MAIN)) == [".gitattributes", "theirs"]
@@ -213,7 +213,7 @@ def test_a_push_that_is_overtaken_and_names_its_parent_is_refused(alice, repo, m
 
 @pytest.mark.parametrize("act", ["quarantine", "delete"])
 def test_a_push_that_a_quarantine_or_an_end_overtakes_does_not_land(alice, cast, repo, monkeypatch, act):
-    honest = push._compose
+    honest = tree.compose
 
     def overtaken(intent, edits):
         draft = honest(intent, edits)
@@ -223,7 +223,7 @@ def test_a_push_that_a_quarantine_or_an_end_overtakes_does_not_land(alice, cast,
             adapters.delete(repo, cast.session("alice"))
         return draft
 
-    monkeypatch.setattr(push, "_compose", overtaken)
+    monkeypatch.setattr(tree, "compose", overtaken)
     with pytest.raises(AdapterQuarantined if act == "quarantine" else AdapterNotFound):
         alice(Inline("mine", b""))
     assert not Revision.objects.filter(title="Push").exists()

@@ -1,0 +1,120 @@
+"""How a push becomes a revision, in named steps: bytes, rows, nudge, never in another order.
+
+A push that dies leaves bytes without rows (swept later) or a queued verdict (rung again later), and never a revision
+whose file is missing. What travels before the push is in uploads.py; how bytes are proven is in intake.py.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from django.db import transaction
+
+from registry import discussions, facts, landing, policy, pull, quotas, refs, uploads, verdicts
+from registry.manifest import Entry
+from registry.models import Adapter, Ref, Revision
+from registry.policy import Caller, Permission
+from registry.push import content, rows, tree
+from registry.push.intent import MAX_TITLE, Deletion, Inline, Intent, Operation, Stored, check_words
+from registry.push.tree import Draft
+from registry.refs import MAIN
+
+__all__ = [
+    "MAIN",
+    "MAX_TITLE",
+    "Deletion",
+    "Inline",
+    "Intent",
+    "Operation",
+    "Stored",
+    "begin",
+    "put",
+    "receive",
+    "require_for",
+    "rewrite",
+    "settle",
+]
+
+
+def receive(intent: Intent, operations: Iterable[Operation]) -> Ref:
+    """Apply the operations, in order, to what the ref points at; return the ref, moved to the new revision.
+
+    Files equal to those that are there make no revision: retries are free. Raises what policy.require raises,
+    RevisionNotFound, RefProtected, ParentStale, PathInvalid, FileNotFound (deleting what is not there), FileTooLarge,
+    PushTooLarge, BlobUnknown, ValueInvalid; nothing but unreferenced bytes is left behind then.
+    """
+    adapter = intent.adapter
+    require_for(adapter, intent.ref, intent.by, propose=intent.propose)
+    check_words(intent)
+    refs.head(adapter, intent.ref)  # an unknown branch is refused before any byte is kept
+    if not intent.propose:
+        refs.check_pushable(intent.ref)
+    edits = content.believe(adapter, content.keep(adapter, operations), intent.by)
+    draft = tree.compose(intent, edits)
+    with transaction.atomic():
+        current = policy.require_now(intent.by, Permission.BROWSE, adapter)  # locks: one push at a time for each
+        require_for(current, intent.ref, intent.by, propose=intent.propose)
+        if refs.head(adapter, intent.ref) != draft.head:
+            draft = tree.compose(intent, edits)  # somebody was faster; under the lock nobody is faster twice
+        quotas.require_room_for(adapter, _sizes(draft.entries))
+        landing.note(edit.sha256 for edit in edits if isinstance(edit, Entry) and edit.is_lfs)
+        return rows.land(intent, draft)
+
+
+def put(intent: Intent, entries: dict[str, Entry], *, onto: Revision | None, like: Revision | None = None) -> Ref:
+    """Write a revision with these files after `onto` (None: a first one), and move the ref to it.
+
+    `like` is a revision with the same files, whose verdict holds for this one too. Call it in the transaction in which
+    you asked for permission, under the adapter's lock. Raises RevisionNotFound, PathInvalid and PushTooLarge.
+    """
+    check_words(intent)
+    tree.check(entries)
+    quotas.require_room_for(intent.adapter, _sizes(entries))
+    was = refs.head(intent.adapter, intent.ref)
+    said = facts.of(entries, intent.adapter.type)
+    return rows.land(intent, Draft(onto, entries, False, said), was=was, like=like)
+
+
+def rewrite(old: Revision, parent: Revision | None, entries: dict[str, Entry], into: Adapter | None = None) -> Revision:
+    """Write a commit anew, with its words, author and time, after another parent, with these files, into an adapter."""
+    words = {"title": old.title, "message": old.message}
+    return rows.write(into or old.adapter, entries, parent=parent, author=old.author, at=old.created_at, **words)
+
+
+def settle(adapter: Adapter) -> None:
+    """Let verdicts and what lists show follow refs that were moved by hand; call it under the adapter's lock."""
+    for ref in adapter.refs.select_related("revision__adapter"):
+        entries = pull.entries(ref.revision)
+        said = facts.of(entries, adapter.type)
+        verdict = verdicts.latest(ref.revision) or rows.judged(ref.revision, said)
+        if ref.name == MAIN:
+            rows.show(adapter, entries, said, ref.revision.created_at, verdict)
+    verdicts.refresh(adapter)
+
+
+def require_for(adapter: Adapter, ref: str, by: Caller, *, propose: bool = False) -> None:
+    """Raise unless the caller may push to this ref, or propose something for it.
+
+    Whoever sees an adapter may propose, and push to his own proposals. Raises what policy.require raises,
+    RevisionNotFound for what is not there or held back, DiscussionClosed for a pull request that is merged,
+    RefProtected.
+    """
+    policy.require(by, Permission.BROWSE, adapter)  # before anything is said about its refs
+    if propose:
+        discussions.check_base(ref)
+    policy.require(by, Permission.DISCUSS if propose else discussions.permission_for(adapter, ref, by), adapter)
+    if not policy.may_write(by, adapter):  # else a proposal on top of a quarantined revision would hold its files
+        pull.require_shown(refs.head(adapter, ref), by)
+
+
+def begin(adapter: Adapter, by: Caller, files: Sequence[Inline] = ()) -> Ref:
+    """Give a new adapter its first revision: files, and the .gitattributes that git and the Hub's clients expect.
+
+    Call it in the transaction that makes the adapter.
+    """
+    intent = Intent(adapter, MAIN, by, title="initial commit")
+    edits = content.keep(adapter, [Inline(".gitattributes", uploads.GITATTRIBUTES), *files])
+    entries = {edit.path: edit for edit in edits if isinstance(edit, Entry)}
+    return rows.land(intent, Draft(None, entries, False, facts.of(entries, adapter.type)))
+
+
+def _sizes(entries: Mapping[str, Entry]) -> dict[str, int]:
+    return {entry.sha256: entry.size for entry in entries.values()}
