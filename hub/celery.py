@@ -53,7 +53,7 @@ app.conf.update(
     # Validations, and what must never wait behind them or hold them up. A worker without -Q or -X takes both.
     task_default_queue=VALIDATIONS,
     task_queues=[Queue(VALIDATIONS), Queue(ERRANDS)],
-    task_routes={f"workers.tasks.{name}": {"queue": ERRANDS} for name in ("deliver", "mail", "sweep", "tidy")},
+    task_routes={f"workers.tasks.{name}": {"queue": ERRANDS} for name in ("deliver", "land", "mail", "sweep", "tidy")},
     worker_direct=True,  # and a queue of its own, for what only this worker can do
     task_acks_late=True,
     task_reject_on_worker_lost=True,
@@ -71,6 +71,11 @@ app.conf.update(
             "task": "workers.tasks.sweep",
             "schedule": settings.SWEEP_SECONDS,
             "options": {"expires": settings.SWEEP_SECONDS},  # sweeps do not pile up behind a long validation
+        },
+        "land": {
+            "task": "workers.tasks.land",
+            "schedule": settings.SWEEP_SECONDS,
+            "options": {"expires": settings.SWEEP_SECONDS},
         },
         "tidy": {"task": "workers.tasks.tidy", "schedule": TIDY_SECONDS, "options": {"expires": TIDY_SECONDS}},
         "measure": {"task": "workers.tasks.measure", "schedule": TIDY_SECONDS, "options": {"expires": TIDY_SECONDS}},

@@ -29,6 +29,11 @@ MAX_SHARD_CHUNKS = 4 << 20  # 20 GB in chunks of 8 KiB, the smallest that client
 def receive_xorb(adapter: Adapter, name: str, source: Source, *, by: Caller) -> None:
     """Take a xorb for an upload to this adapter. Raises XorbInvalid, and then keeps nothing."""
     policy.require(by, Permission.DISCUSS, adapter)
+    keep_xorb(name, source)
+
+
+def keep_xorb(name: str, source: Source) -> None:
+    """Store a xorb and write it down, for as long as files need it. Raises XorbInvalid, and then keeps nothing."""
     size = xorbs.receive(source, name)
     Xorb.objects.update_or_create(pk=name, defaults={"size": size, "last_used_at": timezone.now()})
     if not blobs.exists(Keys.xorb(name)):

@@ -6,7 +6,7 @@ from celery import shared_task
 from django.conf import settings
 
 from registry import leftovers, letters, renewal, verdicts, webhooks
-from workers import postman, provenance, shapes
+from workers import landing, postman, provenance, shapes
 from workers.shift import SHIFT
 
 
@@ -34,6 +34,12 @@ def sweep() -> None:
 def tidy() -> None:
     """Remove bytes that nobody refers to and uploads that never ended."""
     leftovers.sweep()
+
+
+@shared_task
+def land() -> None:
+    """Cut large files that came whole into chunks, for readers by Xet."""
+    landing.work()
 
 
 @shared_task

@@ -2,7 +2,7 @@
 
 from registry.models.adapters import Adapter, Ref, RetiredName, Revision, RevisionFile
 from registry.models.alerts import Alert
-from registry.models.blobs import Blob, Derived, Possession, Upload, XetFile, Xorb
+from registry.models.blobs import Blob, Derived, Landing, Possession, Upload, XetFile, Xorb
 from registry.models.collections import Collection, CollectionItem
 from registry.models.devices import DeviceLogin
 from registry.models.discussions import Discussion, DiscussionEvent
@@ -36,6 +36,7 @@ __all__ = [
     "DiscussionEvent",
     "Event",
     "Follow",
+    "Landing",
     "Like",
     "Membership",
     "Namespace",

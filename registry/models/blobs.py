@@ -102,3 +102,15 @@ class XetFile(models.Model):
     def xorbs(self) -> set[str]:
         """The names of the xorbs it is made of."""
         return {str(term[0]) for term in self.terms}
+
+
+class Landing(models.Model):
+    """A believed file that came whole and is not cut into chunks yet; the row is the job, and goes when it is done."""
+
+    sha256 = models.CharField(max_length=64, primary_key=True)  # no foreign key, as above
+    attempts = models.PositiveIntegerField(default=0)
+    free_at = models.DateTimeField(default=timezone.now)  # later while somebody works at it, or did and failed
+
+    class Meta:
+        constraints = [models.CheckConstraint(condition=Q(sha256__regex=SHA256), name="landing_sha256_shape")]
+        indexes = [models.Index(fields=["free_at"], name="landing_free_at")]

@@ -1,0 +1,54 @@
+"""Where files are cut: exactly where hf_xet cuts them, or nothing that was cut here would ever be found again there."""
+
+import random
+from collections.abc import Iterator
+
+import hf_xet
+import pytest
+
+from registry.xorbs import cutting, hashes
+
+RANDOM = random.Random(7)
+NOISE = RANDOM.randbytes(2 << 20)
+MIXED = b"".join(
+    RANDOM.choice([bytes(size), RANDOM.randbytes(size), b"%d," % size * (size // 8)])
+    for size in (RANDOM.randrange(400_000) for _ in range(16))
+)
+FILES = {
+    "noise": NOISE,
+    "zeros": bytes((1 << 20) + 5),
+    "mixed": MIXED,
+    "one byte": b"x",
+    "a smallest chunk": NOISE[: 8 << 10],
+    "less": NOISE[: (8 << 10) - 1],
+    "a largest chunk": bytes(128 << 10),
+    "more": bytes((128 << 10) + 1),
+}
+
+
+def pieces(data: bytes, size: int) -> Iterator[bytes]:
+    yield from (data[at : at + size] for at in range(0, len(data), size))
+
+
+@pytest.mark.parametrize("size", [1 << 20, 77_777, 4_000])
+@pytest.mark.parametrize("data", FILES.values(), ids=FILES.keys())
+def test_a_file_has_the_id_that_hf_xet_gives_it_in_whatever_pieces_it_comes(tmp_path, data: bytes, size: int):
+    tree, chunks = hashes.Merkle(), list(cutting.cut(pieces(data, size)))
+    for chunk in chunks:
+        tree.add(hashes.of_chunk(chunk), len(chunk))
+    assert b"".join(chunks) == data
+    (tmp_path / "file").write_bytes(data)
+    assert hashes.text(tree.file_id()) == hf_xet.hash_files([str(tmp_path / "file")])[0].hash
+
+
+def test_of_nothing_there_are_no_chunks():
+    assert list(cutting.cut([])) == list(cutting.cut([b"", b""])) == []
+
+
+def test_a_xorb_packs_only_what_becomes_smaller():
+    filling = cutting.Filling()
+    filling.add(bytes(100_000))
+    assert filling.data.tell() < 1000
+    filling.add(NOISE[:100_000])
+    assert 100_000 < filling.data.tell() < 101_100
+    assert (filling.count, filling.size) == (2, 200_000)

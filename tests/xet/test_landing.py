@@ -1,0 +1,264 @@
+"""Files that came whole are cut behind everything else: which, when, by whom, and what becomes of it when he dies."""
+
+import os
+import random
+import signal
+import uuid
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from django.db import connection
+from django.utils import timezone
+
+from registry import adapters, blobs, copies, intake, landing, leftovers, push, rewriting, xetfiles, xorbs
+from registry.blobs import Digest, Keys
+from registry.models import Adapter, Blob, Landing, Possession, XetFile, Xorb
+from registry.push import MAIN, Deletion, Intent, Stored
+from tests.cast import Cast
+from tests.hf.wire import Wire, sha256
+from tests.xet.test_reading import ask, fetched
+from workers import landing as hands
+from workers.landing import work
+from workers.tasks import land as task
+
+NAME = "acme/adapter"
+CONTENT = random.Random(3).randbytes(700_000)
+NAMED = sha256(CONTENT)
+
+
+@pytest.fixture(autouse=True)
+def _small_xorbs(monkeypatch, settings) -> None:
+    """A file of 700 kB is several xorbs, and several requests to the store."""
+    monkeypatch.setattr("registry.xorbs.cutting.MAX_XORB_BYTES", 300_000)
+    monkeypatch.setattr(hands, "SPAN", 200_000)
+    settings.DOORBELL = "tests.hf.wire.ring"
+
+
+@pytest.fixture(params=["folder", pytest.param("s3", marks=pytest.mark.s3)])
+def either_store(request, tmp_path: Path, settings) -> None:
+    """A store of each kind, which settings.BLOBS names."""
+    settings.BLOBS = f"file://{tmp_path / 'blobs'}"
+    if request.param == "s3":
+        settings.BLOBS = request.getfixturevalue("s3_server").url(f"t-{uuid.uuid4()}")
+        blobs.store().check()
+
+
+@pytest.fixture
+def adapter(cast: Cast, store) -> Adapter:
+    return delivered(cast)
+
+
+def delivered(cast: Cast, name: str = NAME, content: bytes = CONTENT, path: str = "w.bin") -> Adapter:
+    """Deliver a file whole, and commit it."""
+    namespace, _, short = name.partition("/")
+    alice = cast.session("alice")
+    made = Adapter.objects.filter(namespace__name=namespace, name=short).first() or cast.adapter(name)
+    digest = Digest(sha256(content), len(content))
+    intake.keep(made, digest, lambda: [content])
+    push.receive(Intent(made, MAIN, alice, "push"), [Stored(path, digest.sha256, digest.size)])
+    return made
+
+
+def later(seconds: int = 3600 * 24) -> None:
+    """Let time pass for those that wait."""
+    for row in Landing.objects.all():
+        Landing.objects.filter(pk=row.pk).update(free_at=row.free_at - timedelta(seconds=seconds))
+
+
+def test_a_file_that_came_whole_can_be_read_by_xet_when_a_worker_was_there(cast, either_store):
+    delivered(cast)
+    wire = Wire(cast)
+    assert "X-Xet-Hash" not in wire.ask("HEAD", f"/{NAME}/resolve/main/w.bin").headers
+    task()
+    name = wire.ask("HEAD", f"/{NAME}/resolve/main/w.bin")["X-Xet-Hash"]
+    assert xetfiles.offered([NAMED]) == {NAMED: name}
+    [entry] = [one for one in wire.get(f"/api/models/{NAME}/tree/main").json() if one["path"] == "w.bin"]
+    assert entry["xetHash"] == name
+    file = XetFile.objects.get(pk=name)
+    assert len(file.xorbs) > 1
+    sizes = {one.pk: one.size for one in Xorb.objects.all()}
+    terms = [xorbs.Term(xorb, start, end, size, b"") for xorb, start, end, size in file.terms]
+    assert b"".join(xorbs.assemble(xorbs.File(b"", NAMED, terms), sizes)) == CONTENT
+    assert not Landing.objects.exists()
+
+
+def test_what_came_by_xet_is_not_cut_again(cast, adapter):
+    work()
+    copy = delivered(cast, "acme/copy")
+    assert copy.revisions.count() == 2
+    assert not Landing.objects.exists()
+
+
+def test_whoever_may_read_the_file_reads_its_pieces_and_nobody_else(cast, adapter):
+    work()
+    name = xetfiles.offered([NAMED])[NAMED]
+    assert fetched(ask(cast, name)) == CONTENT
+    assert fetched(ask(cast, name, Range="bytes=350000-350009"))[:10] == CONTENT[350_000:350_010]
+    cast.adapter("carol/other", by="carol")
+    assert ask(cast, name, name="carol/other").status_code == 404
+    Adapter.objects.update(private=True)
+    assert ask(cast, name).status_code in {401, 404}
+
+
+def test_who_sends_the_same_bytes_by_xet_is_told_that_they_are_here(cast, adapter):
+    work()
+    file = XetFile.objects.get(sha256=NAMED)
+    first = next(xorbs.index(file.terms[0][0], Xorb.objects.get(pk=file.terms[0][0]).size).chunks(0, 1))[0]
+    assert xetfiles.shard_about(adapter, xorbs.hashes.text(first), by=cast.session("alice"))
+    other = cast.adapter("carol/other", by="carol")
+    assert xetfiles.shard_about(other, xorbs.hashes.text(first), by=cast.session("carol")) is None
+
+
+def test_a_file_goes_to_another_repository_with_its_xet_hash(cast, adapter):
+    work()
+    alice, target = cast.session("alice"), cast.adapter("alice/target")
+    assert copies.share(adapter, target, [NAMED], alice) == {}
+    push.receive(Intent(target, MAIN, alice, "copy"), [Stored("copy.bin", NAMED)])
+    wire = Wire(cast)
+    assert (
+        wire.ask("HEAD", "/alice/target/resolve/main/copy.bin")["X-Xet-Hash"]
+        == wire.ask("HEAD", f"/{NAME}/resolve/main/w.bin")["X-Xet-Hash"]
+    )
+
+
+def test_where_nobody_reads_by_xet_nothing_is_cut_until_somebody_may(cast, adapter, settings):
+    settings.XET_READ = False
+    work()
+    assert Landing.objects.get().attempts == 0
+    settings.XET_READ = True
+    work()
+    assert xetfiles.offered([NAMED])
+
+
+def test_an_empty_file_has_no_pieces_and_waits_for_nothing(cast, store):
+    delivered(cast, content=b"")
+    work()
+    assert not Landing.objects.exists()
+    assert not XetFile.objects.exists()
+
+
+def test_a_file_that_went_away_meanwhile_is_forgotten(cast, adapter):
+    adapters.delete(adapter, cast.session("alice"))
+    old = timezone.now() - timedelta(days=3)
+    Blob.objects.update(created_at=old)
+    leftovers.sweep()
+    assert not Blob.objects.filter(pk=NAMED).exists(), "a file that waits keeps nothing alive"
+    work()
+    assert not Landing.objects.exists()
+
+
+def test_what_was_cut_of_a_file_goes_as_what_was_pushed_goes(cast, adapter, settings):
+    work()
+    adapters.delete(adapter, cast.session("alice"))
+    old = timezone.now() - timedelta(days=settings.XORB_DAYS + 1)
+    for model, field in ((Blob, "created_at"), (XetFile, "created_at"), (Xorb, "last_used_at")):
+        model.objects.update(**{field: old})
+    Possession.objects.update(created_at=old)
+    leftovers.sweep()
+    leftovers.sweep()
+    assert not XetFile.objects.exists()
+    assert not Xorb.objects.exists()
+    assert list(blobs.store().list("xorbs/")) == []
+
+
+@pytest.mark.parametrize("how", ["squash", "forget"])
+def test_history_that_is_rewritten_leaves_nothing_to_dangle(cast, adapter, how):
+    work()
+    name, alice = xetfiles.offered([NAMED])[NAMED], cast.session("alice")
+    if how == "squash":
+        rewriting.squash(adapter, "main", "one", alice)
+        assert fetched(ask(cast, name)) == CONTENT
+    else:
+        rewriting.forget_files(adapter, [NAMED], alice)
+        assert ask(cast, name).status_code == 404
+        assert Wire(cast).ask("HEAD", f"/{NAME}/resolve/main/w.bin").status_code == 404
+
+
+def test_a_file_whose_pieces_expired_is_cut_again_when_it_is_pushed_again(cast, adapter, settings):
+    work()
+    Xorb.objects.update(last_used_at=timezone.now() - timedelta(days=settings.XORB_DAYS + 1))
+    leftovers.sweep()
+    assert not xetfiles.offered([NAMED])
+    push.receive(Intent(adapter, MAIN, cast.session("alice"), "moved"), [Deletion("w.bin"), Stored("v.bin", NAMED)])
+    work()
+    assert xetfiles.offered([NAMED])
+
+
+def test_a_sweep_ends_in_time_and_the_next_one_goes_on(cast, store, monkeypatch):
+    for number in range(3):
+        delivered(cast, content=CONTENT[number:])
+    monkeypatch.setattr(hands, "SECONDS", 0)
+    work()
+    assert Landing.objects.count() == 3
+    monkeypatch.setattr(hands, "SECONDS", 20)
+    work()
+    assert not Landing.objects.exists()
+
+
+def test_what_cannot_be_cut_waits_longer_each_time_and_holds_nobody_up(cast, adapter, caplog):
+    key = Keys.blob(NAMED)
+    blobs.store().delete(key)
+    blobs.store().put(key, [CONTENT[:-1] + b"?"])  # a disk that forgets
+    for attempt in range(1, 4):
+        work()
+        row = Landing.objects.get(pk=NAMED)
+        wait = row.free_at - timezone.now()
+        assert row.attempts == attempt
+        assert timedelta(seconds=55 * 2 ** (attempt - 1)) < wait <= timedelta(seconds=60 * 2 ** (attempt - 1))
+        later()
+    assert "other bytes" in caplog.text
+    assert not xetfiles.offered([NAMED])
+    delivered(cast, "acme/sound", CONTENT[1:])
+    work()
+    assert xetfiles.offered([sha256(CONTENT[1:])])
+    blobs.store().delete(key)
+    later()
+    work()
+    assert Landing.objects.get().pk == NAMED
+
+
+def test_two_workers_take_different_files(cast, adapter):
+    first, second = landing.claim(), landing.claim()
+    assert first is not None
+    assert second is None
+    delivered(cast, "acme/other", CONTENT[1:])
+    assert landing.claim().pk == sha256(CONTENT[1:])
+
+
+# --- death -----------------------------------------------------------------------------------------------------------
+def _then_die(module: object, name: str) -> None:
+    before = getattr(module, name)
+
+    def doomed(*given: object) -> None:
+        before(*given)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    setattr(module, name, doomed)
+
+
+DEATHS = {
+    "it was claimed": (landing, "claim"),
+    "a xorb's bytes are there": (xorbs, "receive"),
+    "a xorb's row is there": (intake, "keep_xorb"),
+    "it was said how it is made": (xetfiles, "note"),
+}
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("step", DEATHS)
+def test_a_worker_that_is_killed_leaves_nothing_half_written(cast, store, step):
+    delivered(cast)
+    connection.close()  # each process has one of its own
+    if not (child := os.fork()):
+        _then_die(*DEATHS[step])
+        work()
+        os._exit(1)
+    assert os.WTERMSIG(os.waitpid(child, 0)[1]) == signal.SIGKILL
+    assert bool(xetfiles.offered([NAMED])) == (step == "it was said how it is made")
+    work()
+    assert Landing.objects.get().attempts == 1, "its lease is not over"
+    later(120)
+    work()
+    assert not Landing.objects.exists()
+    assert fetched(ask(cast, xetfiles.offered([NAMED])[NAMED])) == CONTENT

@@ -1,0 +1,71 @@
+"""Cuts large files that came whole into chunks, behind everything else, so that they can be read by Xet as well.
+
+Xorbs first, then the row that says how the file is made of them: whoever is killed in between leaves xorbs that expire
+like any others, and the next one finds them.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Iterator
+
+from registry import blobs, intake, landing, xetfiles, xorbs
+from registry.blobs import BlobMissing, Digest, Hasher, Keys
+from registry.errors import DigestMismatch, StoreUnavailable
+from registry.models import Blob, Landing
+from registry.xorbs import Term, hashes
+from registry.xorbs.cutting import Filling, cut
+
+logger = logging.getLogger(__name__)
+
+SECONDS = 20  # until no other file is begun: what is left waits for the next tick
+SPAN = 64 << 20  # bytes of one request to the store: none stays open for as long as a file of gigabytes takes
+
+
+def work() -> None:
+    """Cut what waits, one file after the other; what fails waits longer each time."""
+    until = time.monotonic() + SECONDS
+    while time.monotonic() < until and (row := landing.claim()):
+        try:
+            land(row)
+        except (BlobMissing, DigestMismatch, StoreUnavailable) as problem:
+            logger.warning("A file was not cut: %s", problem, extra={"sha256": row.sha256, "attempts": row.attempts})
+
+
+def land(row: Landing) -> None:
+    """Cut one file, unless it went away or can be read by Xet by now.
+
+    Raises BlobMissing, DigestMismatch and StoreUnavailable, and then the file waits as before.
+    """
+    blob = Blob.objects.filter(pk=row.sha256, size__gt=0).first()  # of nothing there are no chunks
+    if blob is None or xetfiles.offered([row.sha256]):
+        landing.finish(row)
+    else:
+        landing.finish(row, _in_pieces(blob, lambda: landing.keep_alive(row)))
+
+
+def _in_pieces(blob: Blob, keep_alive: Callable[[], None]) -> xorbs.File:
+    hasher, tree, terms, filling = Hasher(), hashes.Merkle(), list[Term](), Filling()
+    for chunk in cut(_bytes(blob)):
+        if not filling.has_room():
+            terms.append(_kept(filling))
+            filling = Filling()
+            keep_alive()
+        hasher.update(chunk)
+        tree.add(filling.add(chunk), len(chunk))
+    terms.append(_kept(filling))
+    if hasher.digest() != Digest(blob.sha256, blob.size):
+        raise DigestMismatch(f"The store holds other bytes than {blob.sha256}.")
+    return xorbs.File(tree.file_id(), blob.sha256, terms)
+
+
+def _bytes(blob: Blob) -> Iterator[bytes]:
+    key = Keys.blob(blob.sha256)
+    for at in range(0, blob.size, SPAN):
+        yield from blobs.pieces(blobs.store().open(key, at, min(at + SPAN, blob.size)))
+
+
+def _kept(filling: Filling) -> Term:
+    """Keep a xorb by the door that those of clients come in by, where it is parsed and hashed once more."""
+    name = filling.name()
+    intake.keep_xorb(name, filling.data)
+    return Term(name, 0, filling.count, filling.size, b"")
