@@ -5,10 +5,12 @@ from contextlib import contextmanager
 
 from django.db import IntegrityError, transaction
 
-from registry import audit, names, people
-from registry.errors import NamespaceNotFound, NameTaken, NotAllowed, SignInRequired, ValueInvalid
+from registry import audit, names, people, policy
+from registry.errors import NamespaceNotFound, NameTaken, NotAllowed, QuotaExceeded, SignInRequired, ValueInvalid
 from registry.models import Membership, Namespace, Organization, Token, User
 from registry.policy import Caller
+
+MAX_ADMINISTERED = 50  # organisations of one person: names are for those who use them
 
 
 def found(name: str, *, by: User | None, full_name: str = "", private_by_default: bool = False) -> Organization:
@@ -30,6 +32,17 @@ def found(name: str, *, by: User | None, full_name: str = "", private_by_default
     except IntegrityError:
         raise NameTaken(f"The name {name!r} is already taken.") from None
     return organization
+
+
+def begin(name: str, by: Caller, *, full_name: str = "", private_by_default: bool = False) -> Organization:
+    """Found an organisation in one's own name.
+
+    Raises QuotaExceeded, what `found` raises and what require_person raises.
+    """
+    user = policy.require_person(by, "found an organisation")
+    if user.memberships.filter(role=Membership.Role.ADMIN).count() >= MAX_ADMINISTERED:
+        raise QuotaExceeded(f"You administer {MAX_ADMINISTERED} organisations already.", fix="Leave one first.")
+    return found(name, by=user, full_name=full_name, private_by_default=private_by_default)
 
 
 def change(organization: Organization, *, full_name: str, private_by_default: bool, by: User | None) -> bool:
@@ -64,7 +77,7 @@ def set_member(organization: Organization, user: User, role: str, *, by: User | 
 
 def members(name: str, by: Caller) -> list[Membership]:
     """Return the organisation's members by name. Raises NamespaceNotFound, SignInRequired, NotAllowed."""
-    organization = _administered(name, by, writing=False)
+    organization = administered(name, by, writing=False)
     return list(organization.memberships.select_related("user").order_by("user__username"))
 
 
@@ -73,7 +86,7 @@ def put_member(name: str, username: str, role: str, by: Caller) -> Membership:
 
     Raises what `members` raises, and ValueInvalid for an unknown role or when no administrator would be left.
     """
-    organization = _administered(name, by)
+    organization = administered(name, by)
     user = people.person(username)
     with _alone_with(organization):
         set_member(organization, user, role, by=by.user)
@@ -82,13 +95,27 @@ def put_member(name: str, username: str, role: str, by: Caller) -> Membership:
 
 def drop_member(name: str, username: str, by: Caller) -> None:
     """Take a person out; who is not in it already is fine. Raises what `put_member` raises."""
-    organization, user = _administered(name, by), people.person(username)
+    organization, user = administered(name, by), people.person(username)
     with _alone_with(organization):
         gone = organization.memberships.filter(user=user).first()
         if gone is None:
             return
         gone.delete()
         audit.record(by.user, "organization:member", f"{organization}/{user}", before=gone.role)
+
+
+def leave(name: str, by: Caller) -> None:
+    """Leave an organisation; who is not in it already is fine.
+
+    Raises NamespaceNotFound, ValueInvalid for its last administrator, and what require_person raises.
+    """
+    user, organization = policy.require_person(by, "leave an organisation"), _named(name)
+    with _alone_with(organization):
+        gone = organization.memberships.filter(user=user).first()
+        if gone is None:
+            return
+        gone.delete()
+        audit.record(user, "organization:member", f"{organization}/{user}", before=gone.role)
 
 
 def joined(name: str, by: Caller) -> Namespace:
@@ -104,7 +131,8 @@ def joined(name: str, by: Caller) -> Namespace:
     return organization.namespace
 
 
-def _administered(name: str, by: Caller, *, writing: bool = True) -> Organization:
+def administered(name: str, by: Caller, *, writing: bool = True) -> Organization:
+    """Return an organisation for who may change it. Raises NamespaceNotFound, SignInRequired, NotAllowed."""
     if by.user is None:
         raise SignInRequired("Members of an organisation are its administrators' business: sign in.")
     organization = _named(name)

@@ -1,37 +1,120 @@
-"""The page of a person or an organisation: who it is, and the adapters there that the visitor may see."""
+"""The page of a person or an organisation: who it is, what is there that the visitor may see, and who follows it."""
 
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
-from hub.site.lines import lines
+from hub.site.lines import line, lines
 from hub.site.visitor import caller
 from registry import catalog, collections, people, social
 from registry.catalog import Query
-from registry.models import Membership
+from registry.models import Membership, Namespace
+from registry.policy import CREATORS, Caller
+
+PAGE = 50
+Row = TypeVar("Row", bound=Model)
+List = dict[str, Any]
 
 
 @require_safe
 def namespace(request: HttpRequest, ns: str) -> HttpResponse:
+    """The adapters, or with `show` another list: datasets, likes, followers, following."""
     found = people.namespace(ns)
     if found.name != ns:
         return HttpResponseRedirect(f"/{found.name}")
-    by, query = caller(request), Query(author=[found.name])
-    page = catalog.search(by, query, cursor=request.GET.get("cursor", ""))
-    is_person = found.kind == "person"
+    by, is_person = caller(request), found.kind == Namespace.Kind.PERSON
+    lists = LISTS if is_person else {name: LISTS[name] for name in ("adapters", "datasets", "followers")}
+    show = request.GET.get("show", "adapters")
+    show = show if show in lists else "adapters"
     memberships = Membership.objects.select_related("user", "organization__namespace")
     mine = {"user__namespace": found} if is_person else {"organization__namespace": found}
+    role = by.roles.get(found.pk, "")
     shown = {
         "namespace": found,
         "is_person": is_person,
         "full_name": found.person.full_name if is_person else found.organization.full_name,
         "memberships": memberships.filter(**mine).order_by("pk"),
-        "count": catalog.count(by, query),
-        "lines": lines(page),
-        "next": f"?cursor={page.next}" if page.next else "",
+        "show": show,
+        "tabs": _tabs(found, by, show),
         "follows": social.follows(by, found),
-        "followers": social.followers(found).count(),
-        "has_collections": collections.listed(by, owners=[found.name]).exists(),
         "is_self": by.user is not None and by.user.namespace_id == found.pk,
+        "may_create": role in CREATORS,
+        "may_administer": role == Membership.Role.ADMIN and not is_person,
+        **lists[show](request, found, by),
     }
     return render(request, "site/namespace.html", shown)
+
+
+def _tabs(found: Namespace, by: Caller, show: str) -> list[tuple[str, str, int]]:
+    """(list, its name, how long it is): lists of nothing are left out, but for the first and the one that is shown."""
+    here = Query(author=[found.name])
+    counts = [
+        ("adapters", "Adapters", catalog.count(by, here)),
+        ("datasets", "Evaluation sets", catalog.count(by, Query(author=[found.name], type="dataset"))),
+        ("collections", "Collections", collections.listed(by, owners=[found.name]).count()),
+        ("followers", "Followers", social.followers(found).count()),
+    ]
+    if found.kind == Namespace.Kind.PERSON:
+        counts.append(("following", "Following", social.following(found.person).count()))
+        counts.append(("likes", "Likes", social.liked(found.person, by).count()))
+    return [(name, label, count) for name, label, count in counts if count or name in ("adapters", show)]
+
+
+def _repositories(type: str) -> Callable[[HttpRequest, Namespace, Caller], List]:
+    def rows(request: HttpRequest, found: Namespace, by: Caller) -> List:
+        query = Query(author=[found.name], type=type)
+        page = catalog.search(by, query, cursor=request.GET.get("cursor", ""))
+        start = "?" if type == "model" else "?show=datasets&"
+        return {"lines": lines(page), "next": f"{start}cursor={page.next}" if page.next else ""}
+
+    return rows
+
+
+def _likes(request: HttpRequest, found: Namespace, by: Caller) -> List:
+    rows, more = paged(request, social.liked(found.person, by))
+    verdicts = catalog.newest_verdicts([row.adapter for row in rows])
+    shown = [line(row.adapter, verdicts.get(row.adapter.pk)) for row in rows]
+    return {"lines": shown, "next": f"?show=likes&{more}" if more else ""}
+
+
+def _followers(request: HttpRequest, found: Namespace, by: Caller) -> List:
+    rows, more = paged(request, social.followers(found))
+    return {
+        "people": [(row.follower.username, row.follower.full_name, row.created_at) for row in rows],
+        "next": f"?show=followers&{more}" if more else "",
+    }
+
+
+def _following(request: HttpRequest, found: Namespace, by: Caller) -> List:
+    rows, more = paged(request, social.following(found.person))
+    return {
+        "people": [(row.namespace.name, _full_name(row.namespace), row.created_at) for row in rows],
+        "next": f"?show=following&{more}" if more else "",
+    }
+
+
+def _full_name(of: Namespace) -> str:
+    is_person = of.kind == Namespace.Kind.PERSON
+    return of.person.full_name if is_person else of.organization.full_name
+
+
+def paged(request: HttpRequest, rows: QuerySet[Row]) -> tuple[list[Row], str]:
+    """One page of rows, newest first, and the address part that asks for those before them."""
+    before = request.GET.get("before", "")
+    if before.isdecimal() and len(before) < 19:
+        rows = rows.filter(pk__lt=int(before))
+    found = list(rows.order_by("-pk")[: PAGE + 1])
+    return found[:PAGE], f"before={found[PAGE - 1].pk}" if len(found) > PAGE else ""
+
+
+LISTS: dict[str, Callable[[HttpRequest, Namespace, Caller], List]] = {
+    "adapters": _repositories("model"),
+    "datasets": _repositories("dataset"),
+    "followers": _followers,
+    "following": _following,
+    "likes": _likes,
+}

@@ -22,5 +22,5 @@ def new(request: HttpRequest) -> HttpResponse:
             error = refused
     mine = user.memberships.filter(role__in=CREATORS).select_related("organization__namespace")
     owners = [user.username, *sorted(membership.organization.namespace.name for membership in mine)]
-    shown = {"owners": owners, "given": request.POST, "error": error}
+    shown = {"owners": owners, "given": request.POST or {"owner": request.GET.get("owner", "")}, "error": error}
     return render(request, "site/new.html", shown, status=400 if error else 200)

@@ -1,10 +1,13 @@
-"""Likes and follows from the website: two forms that work without a script."""
+"""Likes and follows from the website: two forms that work without a script, and who likes an adapter."""
 
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import render
 from django.views.decorators.http import require_POST
 
+from hub.site.head import Head, adapter_page
+from hub.site.namespace import paged
 from hub.site.visitor import caller, person
-from registry import moves, people, social
+from registry import moves, people, policy, social
 from registry.policy import Permission
 
 
@@ -16,6 +19,16 @@ def like(request: HttpRequest, ns: str, name: str, type: str = "model") -> HttpR
     person(request)
     (social.unlike if request.POST.get("undo") else social.like)(adapter, by)
     return HttpResponseRedirect(adapter.path)
+
+
+@adapter_page
+def likers(request: HttpRequest, head: Head) -> HttpResponse:
+    """Who likes it, the newest first."""
+    policy.require(head.by, Permission.BROWSE, head.adapter)
+    rows, more = paged(request, social.likers(head.adapter))
+    people = [(row.user.username, row.user.full_name, row.created_at) for row in rows]
+    shown = {"head": head, "tab": "likers", "people": people, "next": f"?{more}" if more else ""}
+    return render(request, "site/likers.html", shown)
 
 
 @require_POST

@@ -167,6 +167,10 @@ login                                                        GET anyone  POST an
 login/device                                                 GET session  POST session
 logout                                                       POST anyone
 new                                                          GET session  POST session
+organizations/new                                            GET session  POST session
+organizations/<ns>/settings                                  GET organisation  POST organisation
+settings                                                     GET session
+settings/organizations                                       GET session  POST session
 settings/notifications                                       GET session  POST session
 settings/profile                                             GET session  POST session
 stats/changes                                                GET anyone
@@ -182,6 +186,7 @@ robots.txt                                                   GET anyone
 <ns>                                                         GET anyone
 {of}<ns>/<name>                                              GET adapter:read
 {of}<ns>/<name>/like                                         POST like
+{of}<ns>/<name>/likers                                       GET adapter:browse
 {of}<ns>/<name>/repair                                       POST like
 {of}<ns>/<name>/ask-access                                   POST like
 {of}<ns>/<name>/access                                       GET owner  POST owner
