@@ -4,7 +4,7 @@ import secrets
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 from django.db import IntegrityError, transaction
 from django.db.models import Q, QuerySet
@@ -84,10 +84,11 @@ def listed(by: Caller, *, owners: Sequence[str] = (), items: Sequence[str] = ())
 def after(rows: QuerySet[Collection], cursor: str) -> QuerySet[Collection]:
     """Return what follows a cursor in that order. Raises ValueInvalid for one that is not ours."""
     moment, _, pk = cursor.partition("_")
-    with suppress(ValueError):
+    with suppress(ValueError, OverflowError):  # the second for a time zone that leads out of the calendar
         at = datetime.fromisoformat(moment)
         if at.tzinfo is None or len(pk) > 18:
             raise ValueError
+        at = at.astimezone(UTC)
         return rows.filter(Q(updated_at__lt=at) | Q(updated_at=at, pk__lt=int(pk)))
     raise ValueInvalid("This cursor is not from this hub.", fix="Start again from the first page.")
 
