@@ -32,7 +32,10 @@ class Commits(Route):
 
     def get(self, request: HttpRequest, ns: str, name: str, rev: str) -> HttpResponse:
         adapter = self.adapter(ns, name)
-        revision = pull.resolve(adapter, request.GET.get("cursor") or rev)
+        revision = pull.resolve(adapter, rev)
+        pull.require_shown(revision, self.caller)
+        if cursor := request.GET.get("cursor"):
+            revision = pull.resolve(adapter, cursor)
         limit = bodies.whole_in(request.GET, "limit", HISTORY_PAGE, 1000)
         line = pull.history(revision, limit + 1)
         is_formatted = "formatted" in request.GET.getlist("expand[]") + request.GET.getlist("expand")

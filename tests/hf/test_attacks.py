@@ -166,6 +166,13 @@ def test_the_digest_of_a_quarantined_file_is_no_way_to_have_it(wire: Wire, held)
     assert wire.commit(NAME, header(), lfs_file("mine.bin", b"large secret"), rev="old").status_code == 200
 
 
+def test_the_history_of_a_quarantined_revision_is_read_by_those_who_see_it(wire: Wire, repo, held):
+    at = f"/api/models/{NAME}/commits/{held.oid}"
+    assert next(one["id"] for one in wire.get(at).json()) == held.oid
+    refused = wire.get(at, who="carol")
+    assert (refused.status_code, code(refused)) == (404, "revision-not-found")
+
+
 def test_a_diff_against_a_quarantined_revision_is_not_shown(wire: Wire, held):
     path = f"/api/models/{NAME}/discussions/1?diff=1"
     for who in ("carol", "nobody", "alice"):
