@@ -12,12 +12,13 @@ import numpy as np
 import numpy.typing as npt
 
 from registry.xorbs import hashes
-from registry.xorbs.chunks import HEADER_SIZE, MAX_CHUNK_BYTES, MAX_CHUNKS, MAX_XORB_BYTES
+from registry.xorbs.chunks import MAX_CHUNK_BYTES, MAX_CHUNKS
 
 SMALLEST = 8 << 10  # bytes of a chunk, but for the last one of a file
 WINDOW = 64  # bytes that a gear hash knows of: it has 64 bits, and moves by one with each byte
 CUT_BELOW = np.uint64(1 << 48)  # of hashes whose upper 16 bits are zero: one in 64 KiB
 BLOCK = 32 << 10  # hashes that are worked out at once: they stay in the processor's cache
+LARGEST_XORB = 64 << 20  # raw bytes, as clients have it
 WORTH_PACKING = 0.97
 
 _GEAR = bytes.fromhex("""
@@ -108,7 +109,7 @@ def _candidates(data: bytes) -> Iterator[int]:
 
 
 class Filling:
-    """A xorb that is being filled: at most 64 MiB, in memory."""
+    """A xorb that is being filled, in memory: at most 64 MiB and a header for each chunk."""
 
     def __init__(self) -> None:
         self.count = self.size = 0  # chunks, and their raw size in bytes
@@ -117,7 +118,7 @@ class Filling:
 
     def has_room(self) -> bool:
         """Return whether any chunk fits in."""
-        return self.count < MAX_CHUNKS and self.data.tell() + HEADER_SIZE + MAX_CHUNK_BYTES <= MAX_XORB_BYTES
+        return self.count < MAX_CHUNKS and self.size + MAX_CHUNK_BYTES <= LARGEST_XORB
 
     def add(self, raw: bytes) -> bytes:
         """Take the next chunk in, packed where that makes it smaller, and return its hash."""

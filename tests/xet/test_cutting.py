@@ -52,3 +52,11 @@ def test_a_xorb_packs_only_what_becomes_smaller():
     filling.add(NOISE[:100_000])
     assert 100_000 < filling.data.tell() < 101_100
     assert (filling.count, filling.size) == (2, 200_000)
+
+
+def test_a_xorb_is_full_by_what_it_unpacks_to():
+    filling, zeros = cutting.Filling(), bytes(128 << 10)
+    while filling.has_room():
+        filling.add(zeros)
+    assert filling.size == 64 << 20
+    assert filling.data.tell() < 1 << 20

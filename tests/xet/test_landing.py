@@ -30,7 +30,7 @@ NAMED = sha256(CONTENT)
 @pytest.fixture(autouse=True)
 def _small_xorbs(monkeypatch, settings) -> None:
     """A file of 700 kB is several xorbs, and several requests to the store."""
-    monkeypatch.setattr("registry.xorbs.cutting.MAX_XORB_BYTES", 300_000)
+    monkeypatch.setattr("registry.xorbs.cutting.LARGEST_XORB", 300_000)
     monkeypatch.setattr(hands, "SPAN", 200_000)
     settings.DOORBELL = "tests.hf.wire.ring"
 

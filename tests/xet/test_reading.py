@@ -240,3 +240,55 @@ def test_another_machine_sends_of_a_new_version_what_is_new(on_files, tmp_path: 
 def kept(hub: Hub) -> int:
     """How many bytes of xorbs the hub keeps: what was sent, since nothing is swept."""
     return sum(path.stat().st_size for path in (hub.data / "blobs" / "xorbs").rglob("*") if path.is_file())
+
+
+PUSH_BY_LFS = """
+import os, sys
+from huggingface_hub import HfApi
+open(sys.argv[2], "wb").write(os.urandom(9 << 20))
+HfApi().create_repo(sys.argv[1])
+HfApi().upload_file(repo_id=sys.argv[1], path_or_fileobj=sys.argv[2], path_in_repo="x.bin")
+"""
+PULL = """
+import sys
+from huggingface_hub import HfApi, get_hf_file_metadata, hf_hub_url
+repo, file = sys.argv[1:]
+print(get_hf_file_metadata(hf_hub_url(repo, "x.bin")).xet_file_data is not None)
+assert open(HfApi().hf_hub_download(repo, "x.bin"), "rb").read() == open(file, "rb").read()
+"""
+COPY_AND_SEND_AGAIN = """
+import sys
+from huggingface_hub import HfApi
+api, repo, file = HfApi(), *sys.argv[1:]
+data = open(file, "rb").read()
+api.create_repo(repo + "-copy")
+api.copy_files(f"hf://{repo}/x.bin", f"hf://{repo}-copy/y.bin")
+assert open(api.hf_hub_download(repo + "-copy", "y.bin"), "rb").read() == data
+open(file, "wb").write(data + b"and a little more")
+api.upload_file(repo_id=repo, path_or_fileobj=file, path_in_repo="x.bin")
+"""
+
+
+@pytest.mark.parametrize("store", ["on_files", pytest.param("on_s3", marks=pytest.mark.s3)])
+def test_what_one_client_pushed_by_lfs_others_read_copy_and_add_to_by_xet(request, tmp_path: Path, store: str):
+    hub: Hub = request.getfixturevalue(store)
+    repo, file = f"alice/landed{random.randrange(1 << 40)}", tmp_path / "x.bin"
+
+    def at_another_computer(program: str, release: str = "2.4.0", **settings: str) -> str:
+        home = tmp_path / f"home{random.randrange(1 << 40)}"
+        return Client(release, hub.url, TOKENS["alice"], home, settings).python(program, repo, file).strip()
+
+    before = hub.log("web").count("/reconstructions/")
+    at_another_computer(PUSH_BY_LFS, "0.36.2", HF_HUB_DISABLE_XET="1")
+    assert at_another_computer(PULL) == "False"
+    assert hub.log("web").count("/reconstructions/") == before
+    hub.manage("shell", "-c", "from workers.tasks import land; land()")
+    assert at_another_computer(PULL) == "True"
+    assert hub.log("web").count("/reconstructions/") > before
+    at_another_computer(COPY_AND_SEND_AGAIN)
+    sizes = (
+        "from registry.models import *; print(*Xorb.objects.filter(pk__in=XetFile.objects.latest('created_at').xorbs)"
+    )
+    sizes += ".values_list('size', flat=True))"
+    assert min(map(int, hub.manage("shell", "-v", "0", "-c", sizes).split())) < 1 << 20, "all of it was sent again"
+    assert at_another_computer(PULL)
