@@ -86,18 +86,18 @@ def keep(adapter: Adapter, digest: Digest, read: Callable[[], Iterable[bytes]]) 
     Raises DigestMismatch, and then keeps nothing.
     """
 
-    def parts() -> Iterator[bytes]:
-        hasher = Hasher()
-        for piece in read():
-            hasher.update(piece)
-            yield piece
-        if hasher.digest() != digest:
-            raise DigestMismatch(f"The file's bytes hash to {hasher.digest().sha256}, not to {digest.sha256}.")
-
-    store_verified(digest.sha256, parts())
+    store_verified(digest.sha256, _verified(digest, read()))
     believe(adapter, digest)
     if not blobs.exists(Keys.blob(digest.sha256)):
-        store_verified(digest.sha256, parts())
+        store_verified(digest.sha256, _verified(digest, read()))
+
+
+def _verified(digest: Digest, pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield the pieces, and raise DigestMismatch at the end unless they are what they should be."""
+    hasher = Hasher()
+    yield from blobs.hashed(pieces, hasher)
+    if hasher.digest() != digest:
+        raise DigestMismatch(f"The bytes that arrived hash to {hasher.digest().sha256}, not to {digest.sha256}.")
 
 
 def store_verified(sha256: str, parts: Iterable[bytes]) -> None:
@@ -136,15 +136,20 @@ def expect(adapter: Adapter, sha256: str, size: int, *, by: Caller) -> Upload:
     )
 
 
-def stage(upload: Upload, parts: Iterable[bytes]) -> None:
-    """Write the bytes of an upload that came through the web process; a second delivery changes nothing."""
+def deliver(upload: Upload, pieces: Iterable[bytes]) -> Digest:
+    """Store and believe what comes through the web process for a ticket, in one pass. The ticket is used up.
+
+    Raises DigestMismatch (nothing is kept, and the ticket stays good) and UploadExpired.
+    """
     if upload.expires_at <= timezone.now():
         raise UploadExpired("The time to upload this file is over.")
-    blobs.store().put(Keys.incoming(upload.id), parts)
+    digest = Digest(upload.sha256, upload.size)
+    store_verified(digest.sha256, _verified(digest, pieces))
+    return _believed(upload, digest)
 
 
 def adopt(upload: Upload) -> Digest:
-    """Hash what was delivered for a ticket, and believe it if it is what was promised. The ticket is used up.
+    """Hash what a ticket's owner gave the store itself, and believe it if it is what was promised; uses up the ticket.
 
     Raises DigestMismatch (the bytes are dropped) and UploadExpired when nothing was delivered.
     """
@@ -160,6 +165,10 @@ def adopt(upload: Upload) -> Digest:
         raise UploadExpired(f"No bytes were delivered for {upload.sha256}.") from None
     except BytesChanged:
         raise DigestMismatch(f"The bytes of {upload.sha256} were replaced while they were checked.") from None
+    return _believed(upload, digest)
+
+
+def _believed(upload: Upload, digest: Digest) -> Digest:
     believe(upload.adapter, digest)
     upload.delete()
     if not blobs.exists(Keys.blob(digest.sha256)):

@@ -189,8 +189,7 @@ def accept(ticket: str, parts: Iterable[bytes], length: int) -> None:
     upload = _upload(_opened(ticket))
     if length != upload.size:
         raise DigestMismatch(f"The upload announces {length:,} bytes; promised were {upload.size:,}.")
-    intake.stage(upload, _exactly(parts, upload.size))
-    intake.adopt(upload)
+    intake.deliver(upload, _exactly(parts, upload.size))
 
 
 def accept_part(ticket: str, number: int, pieces: Iterable[bytes], length: int) -> str:

@@ -8,11 +8,11 @@ from urllib.parse import parse_qs
 
 from django.http import HttpRequest, QueryDict
 
+from hub import receiving
 from registry.errors import CommitInvalid, LengthRequired, PushTooLarge, ValueInvalid
 
 MAX_JSON = 4 << 20
 MAX_FORM_FIELDS = 10_000
-PIECE = 1 << 20
 MAX_DRAINED = 256 << 20
 _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 _TRUE = frozenset({"1", "true", "yes"})
@@ -31,7 +31,7 @@ def declared_length(request: HttpRequest) -> int:
 def pieces(request: HttpRequest) -> Iterator[bytes]:
     """Yield the body in pieces of at most 1 MiB. Raises ValueInvalid when the client stops in the middle."""
     try:
-        while piece := request.read(PIECE):
+        while piece := receiving.read(request, receiving.PIECE):
             yield piece
     except OSError:
         raise ValueInvalid("The body ended before its announced length.", fix="Send the request again.") from None

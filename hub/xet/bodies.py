@@ -1,43 +1,30 @@
 """Request bodies of the Xet routes, which may come chunked and without a length; Django takes those for empty."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Protocol
+from functools import partial
 
 from django.http import HttpRequest
 from gunicorn.http.errors import ParseException
 
+from hub import receiving
 from registry.errors import LengthRequired, PushTooLarge, RegistryError, ValueInvalid
-
-PIECE = 256 << 10
-
-
-class _Stream(Protocol):
-    def read(self, size: int, /) -> bytes: ...
 
 
 class Body:
-    """The bytes of a request, fetched by pieces: servers copy what is left of their buffer on every small read."""
+    """The bytes of a request, and never more of them than the limit."""
 
-    def __init__(self, stream: _Stream, limit: int) -> None:
-        self._stream, self._left = stream, limit
+    def __init__(self, read: Callable[[int], bytes], limit: int) -> None:
+        self._read, self._left = read, limit
         self._limit = limit
-        self._piece, self._at = b"", 0
 
     def read(self, size: int, /) -> bytes:
         """Return at most `size` bytes; empty at the end.
 
         Raises PushTooLarge past the limit, and ValueInvalid when the client went away or its framing is broken.
         """
-        if self._at == len(self._piece):
-            self._piece, self._at = self._fetch(), 0
-        data = self._piece[self._at : self._at + size]
-        self._at += len(data)
-        return data
-
-    def _fetch(self) -> bytes:
         try:
-            piece = self._stream.read(PIECE)
+            piece = self._read(size)
         except (OSError, ParseException) as error:
             raise ValueInvalid(f"The body of the request ended too early: {error}.") from None
         self._left -= len(piece)
@@ -48,7 +35,7 @@ class Body:
     def drain(self) -> None:
         """Throw away the rest, up to the limit: a proxy turns an answer before the end of a body into a 502."""
         try:
-            while self._fetch():
+            while self.read(receiving.PIECE):
                 pass
         except RegistryError:
             return
@@ -67,7 +54,8 @@ def accepted(request: HttpRequest, limit: int) -> Iterator[Body]:
     if declared is not None and int(declared) > limit:
         raise PushTooLarge(f"The body is {int(declared):,} bytes long; {limit:,} are allowed.")
     # A server that ends the input itself hands over chunked bodies whole; Django's own reader stops at length 0.
-    body = Body(request if declared is not None else request.META["wsgi.input"], limit)
+    whole = declared is None
+    body = Body(request.META["wsgi.input"].read if whole else partial(receiving.read, request), limit)
     try:
         yield body
     except RegistryError:

@@ -5,14 +5,12 @@
     xorbs/<aa>/<hash>           verified chunk containers, kept while clients remember having sent them
 
 Every object is written once and never changed. Which adapter may use which blob is a row (Possession), not a matter
-of this package. The interface is `contract.py`; `folder.py` and `s3.py` are its drivers.
+of this package. The interface is `contract.py`; `folder.py` and `s3.py` are its drivers; `hashing.py` computes digests.
 """
 
-import hashlib
 import re
 import uuid
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -23,6 +21,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from registry.blobs.contract import BlobMissing, BlobStore, BytesChanged, Entry, Reader
 from registry.blobs.folder import FileStore
+from registry.blobs.hashing import Digest, Hasher, hashed
 from registry.errors import StoreUnavailable
 
 __all__ = [
@@ -37,6 +36,7 @@ __all__ = [
     "Reader",
     "exists",
     "hash_staged",
+    "hashed",
     "lost",
     "pieces",
     "store",
@@ -78,31 +78,6 @@ def _hex64(text: str) -> None:
         raise ValueError(f"{text[:80]!r} is not 64 lower-case hex digits")
 
 
-@dataclass(frozen=True)
-class Digest:
-    """What we computed over bytes ourselves; `size` in bytes."""
-
-    sha256: str
-    size: int
-
-
-class Hasher:
-    """Computes a Digest over a stream."""
-
-    def __init__(self) -> None:
-        self._sha256 = hashlib.sha256()
-        self._size = 0
-
-    def update(self, piece: bytes) -> None:
-        """Take in the next bytes."""
-        self._sha256.update(piece)
-        self._size += len(piece)
-
-    def digest(self) -> Digest:
-        """Return the digest of everything taken in so far."""
-        return Digest(self._sha256.hexdigest(), self._size)
-
-
 def pieces(reader: Reader, size: int = PIECE) -> Iterator[bytes]:
     """Yield the rest of a reader in pieces of at most `size` bytes and close it at the end."""
     with reader:
@@ -133,8 +108,8 @@ def hash_staged(key: str, limit: int | None = None) -> tuple[Digest, str]:
     With a limit, at most one byte more is read: whoever staged the object decided how long it is.
     """
     hasher, reader = Hasher(), store().open(key, 0, None if limit is None else limit + 1)
-    for piece in pieces(reader):
-        hasher.update(piece)
+    for _ in hashed(pieces(reader), hasher):
+        pass
     return hasher.digest(), reader.version
 
 

@@ -37,7 +37,7 @@ def receive(source: Source, name: str) -> int:
     """Store the xorb with this hash (text form) from a stream; return the size of its chunks in bytes.
 
     Raises XorbInvalid, and then keeps nothing. Every byte is verified also when we have the xorb already.
-    Memory stays at a few chunks with a folder and below 40 MiB with S3, though a xorb may have 64.
+    Memory stays at a few MiB with a folder and below 40 MiB with S3, though a xorb may have 64.
     """
     xorb = chunks.Verified(source, name)
     key = Keys.xorb(name)
@@ -71,12 +71,12 @@ def prove(file: File, sizes: Mapping[str, int]) -> None:
 
 
 def assemble(file: File, sizes: Mapping[str, int]) -> Iterator[bytes]:
-    """Yield the bytes of a proven file, chunk by chunk (at most 128 KiB each)."""
+    """Yield the bytes of a proven file, in pieces of about 1 MiB."""
     for term in file.terms:
         start, end = _index_of(term, sizes).span(term.start, term.end)
         with _open(term.xorb, start, end) as reader:
-            for chunk in chunks.read_chunks(reader):
-                yield chunk.raw
+            for span in chunks.read_spans(reader):
+                yield b"".join(chunk.raw for chunk in span.chunks)
 
 
 def index(name: str, size: int) -> Index:

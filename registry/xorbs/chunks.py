@@ -19,7 +19,11 @@ MAX_CHUNK_BYTES = 128 << 10
 # Clients cut a xorb at 64 MiB of raw bytes; those that do not shrink travel with a header for each chunk besides.
 MAX_XORB_BYTES = (64 << 20) + MAX_CHUNKS * HEADER_SIZE
 
+HEADER = struct.Struct("<II")
 ENTRY = struct.Struct("<32sII")
+
+
+PIECE = 1 << 20
 
 
 class Source(Protocol):
@@ -31,8 +35,15 @@ class Source(Protocol):
 class Chunk(NamedTuple):
     """One chunk: `stored` is header and data as sent, `raw` what it unpacks to (at most 128 KiB)."""
 
-    stored: bytes
-    raw: bytes
+    stored: memoryview
+    raw: bytes | memoryview
+
+
+class Span(NamedTuple):
+    """Chunks that follow each other, and the bytes of all of them as sent."""
+
+    stored: memoryview
+    chunks: list[Chunk]
 
 
 def exactly(source: Source, size: int) -> bytes:
@@ -46,49 +57,76 @@ def exactly(source: Source, size: int) -> bytes:
     return data
 
 
-def read_chunks(source: Source) -> Iterator[Chunk]:
-    """Yield the chunks of a xorb as they arrive; memory is one chunk.
+def read_spans(source: Source) -> Iterator[Span]:
+    """Yield the chunks of a xorb as they arrive, together what one piece of 1 MiB holds; memory is two of those.
 
     Raises XorbInvalid for anything the format does not allow, also for bytes after the last chunk.
     """
-    total, number = 0, 0
-    while header := exactly(source, HEADER_SIZE):
-        chunk = _read_chunk(source, header, number)
-        number += 1
-        total += len(chunk.stored)
-        if number > MAX_CHUNKS:
-            raise XorbInvalid(f"The xorb has more than {MAX_CHUNKS:,} chunks.")
+    total, number, rest = 0, 0, b""
+    while piece := rest or source.read(PIECE):
+        chunks = list(_whole(memoryview(piece), number))
+        size = sum(len(chunk.stored) for chunk in chunks)
+        number += len(chunks)
+        total += size
         if total > MAX_XORB_BYTES:
             raise XorbInvalid(f"The xorb is larger than {MAX_XORB_BYTES:,} bytes: 64 MiB and its chunks' headers.")
-        yield chunk
+        if chunks:
+            yield Span(memoryview(piece)[:size], chunks)
+        # Only the chunk that goes on in the next piece is copied: what it lacks is asked for by itself.
+        rest = _completed(piece[size:], source, number) if size < len(piece) else b""
 
 
-def _read_chunk(source: Source, header: bytes, number: int) -> Chunk:
-    if len(header) < HEADER_SIZE:
-        raise XorbInvalid(f"The xorb ends in the header of chunk {number}.")
-    if header[0] != 0:
-        raise XorbInvalid(f"Chunk {number} has version {header[0]}; only version 0 is known.")
-    packed_size, scheme = int.from_bytes(header[1:4], "little"), header[4]
-    raw_size = int.from_bytes(header[5:8], "little")
+def _whole(piece: memoryview, number: int) -> Iterator[Chunk]:
+    """Yield the chunks that a piece holds from its beginning to their end."""
+    at = 0
+    while at + HEADER_SIZE <= len(piece):
+        if number >= MAX_CHUNKS:
+            raise XorbInvalid(f"The xorb has more than {MAX_CHUNKS:,} chunks.")
+        packed_size, scheme, raw_size = _header(piece, at, number)
+        end = at + HEADER_SIZE + packed_size
+        if end > len(piece):
+            return
+        unpack = SCHEMES.get(scheme)
+        if unpack is None:
+            raise XorbInvalid(f"Chunk {number} is packed by scheme {scheme}; known are 0, 1 and 2.")
+        raw = unpack(piece[at + HEADER_SIZE : end], raw_size)
+        if len(raw) != raw_size:
+            raise XorbInvalid(f"Chunk {number} does not unpack to the {raw_size} bytes that it promises.")
+        yield Chunk(piece[at:end], raw)
+        number += 1
+        at = end
+
+
+def _header(piece: bytes | memoryview, at: int, number: int) -> tuple[int, int, int]:
+    """Return how many bytes a chunk has as stored, its scheme, and how many bytes it promises."""
+    first, second = HEADER.unpack_from(piece, at)
+    version, packed_size = first & 255, first >> 8
+    scheme, raw_size = second & 255, second >> 8
+    if version != 0:
+        raise XorbInvalid(f"Chunk {number} has version {version}; only version 0 is known.")
     if not 0 < raw_size <= MAX_CHUNK_BYTES or not 0 < packed_size <= 2 * MAX_CHUNK_BYTES:
         raise XorbInvalid(f"Chunk {number} says {packed_size} bytes that unpack to {raw_size}; 128 KiB are allowed.")
-    packed = exactly(source, packed_size)
-    if len(packed) < packed_size:
+    return packed_size, scheme, raw_size
+
+
+def _completed(begun: bytes, source: Source, number: int) -> bytes:
+    """Return one chunk whole, of which a piece held the beginning."""
+    if len(begun) < HEADER_SIZE:
+        begun += exactly(source, HEADER_SIZE - len(begun))
+    if len(begun) < HEADER_SIZE:
+        raise XorbInvalid(f"The xorb ends in the header of chunk {number}.")
+    size = HEADER_SIZE + _header(begun, 0, number)[0]
+    begun += exactly(source, size - len(begun))
+    if len(begun) < size:
         raise XorbInvalid(f"The xorb ends in the middle of chunk {number}.")
-    unpack = SCHEMES.get(scheme)
-    if unpack is None:
-        raise XorbInvalid(f"Chunk {number} is packed by scheme {scheme}; known are 0, 1 and 2.")
-    raw = unpack(packed, raw_size)
-    if len(raw) != raw_size:
-        raise XorbInvalid(f"Chunk {number} does not unpack to the {raw_size} bytes that it promises.")
-    return Chunk(header + packed, raw)
+    return begun
 
 
-def _plain(packed: bytes, raw_size: int) -> bytes:
+def _plain(packed: memoryview, raw_size: int) -> memoryview:
     return packed
 
 
-def _lz4(packed: bytes, raw_size: int) -> bytes:
+def _lz4(packed: memoryview, raw_size: int) -> bytes:
     """Unpack one LZ4 frame that must end with the data; never unpacks more than one byte too many."""
     decompressor = lz4.frame.LZ4FrameDecompressor()
     try:
@@ -100,11 +138,11 @@ def _lz4(packed: bytes, raw_size: int) -> bytes:
     return raw
 
 
-def _grouped_lz4(packed: bytes, raw_size: int) -> bytes:
+def _grouped_lz4(packed: memoryview, raw_size: int) -> bytes:
     return ungroup(_lz4(packed, raw_size))
 
 
-SCHEMES: dict[int, Callable[[bytes, int], bytes]] = {0: _plain, 1: _lz4, 2: _grouped_lz4}
+SCHEMES: dict[int, Callable[[memoryview, int], bytes | memoryview]] = {0: _plain, 1: _lz4, 2: _grouped_lz4}
 
 
 def ungroup(grouped: bytes) -> bytes:
@@ -130,14 +168,15 @@ class Verified:
         self._expected = hashes.parse(name)
         self.size = 0
 
-    def __iter__(self) -> Iterator[bytes]:
+    def __iter__(self) -> Iterator[bytes | memoryview]:
         tree, index = hashes.Merkle(), bytearray()
-        for chunk in read_chunks(self._source):
-            digest = hashes.of_chunk(chunk.raw)
-            tree.add(digest, len(chunk.raw))
-            self.size += len(chunk.stored)
-            index += ENTRY.pack(digest, self.size, len(chunk.raw))
-            yield chunk.stored
+        for span in read_spans(self._source):
+            for chunk in span.chunks:
+                digest = hashes.of_chunk(chunk.raw)
+                tree.add(digest, len(chunk.raw))
+                self.size += len(chunk.stored)
+                index += ENTRY.pack(digest, self.size, len(chunk.raw))
+            yield span.stored
         if not index:
             raise XorbInvalid("The xorb is empty.")
         if (root := tree.root()) != self._expected:

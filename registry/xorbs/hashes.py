@@ -31,7 +31,7 @@ def parse(name: str) -> bytes:
     return b"".join(bytes.fromhex(name[at : at + 16])[::-1] for at in range(0, 2 * SIZE, 16))
 
 
-def of_chunk(raw: bytes) -> bytes:
+def of_chunk(raw: bytes | memoryview) -> bytes:
     """Return the hash of a chunk's raw bytes."""
     return blake3(raw, key=DATA_KEY).digest()
 

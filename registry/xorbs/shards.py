@@ -16,6 +16,7 @@ MAX_SHARD_BYTES = 64 << 20
 TAG = b"HFRepoMetaData\0" + bytes([85, 105, 103, 69, 106, 123, 129, 87, 131, 165, 189, 217, 92, 205, 209, 74, 169])
 VERSION = 2
 RECORD = 48
+PIECE = RECORD << 10
 BOOKEND = b"\xff" * hashes.SIZE
 HAS_PROOFS, HAS_METADATA = 1 << 31, 1 << 30
 
@@ -64,15 +65,22 @@ class _Records:
     def __init__(self, source: Source) -> None:
         self._source = source
         self._left = MAX_SHARD_BYTES
+        self._piece, self._at = b"", 0
 
     def read(self) -> bytes:
-        record = exactly(self._source, RECORD)
+        if len(self._piece) - self._at < RECORD:
+            self._piece, self._at = self._piece[self._at :] + exactly(self._source, PIECE), 0
+        record = self._piece[self._at : self._at + RECORD]
+        self._at += len(record)
         self._left -= RECORD
         if len(record) < RECORD:
             raise ShardInvalid("The shard ends before it is complete.")
         if self._left < 0:
             raise ShardInvalid(f"The shard is larger than {MAX_SHARD_BYTES >> 20} MiB; send the files in several.")
         return record
+
+    def has_more(self) -> bool:
+        return self._at < len(self._piece) or bool(self._source.read(1))
 
     def until_bookend(self) -> Iterator[bytes]:
         while (record := self.read())[: hashes.SIZE] != BOOKEND:
@@ -96,7 +104,7 @@ def read(source: Source) -> Shard:
         files=[_file(records, record) for record in records.until_bookend()],
         xorbs=[_xorb(records, record) for record in records.until_bookend()],
     )
-    if source.read(1):
+    if records.has_more():
         raise ShardInvalid("There are bytes after the end of the shard.")
     return shard
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from registry import intake, moderation, tokens
+from registry import blobs, intake, moderation, tokens
 from registry.blobs import BlobMissing, BlobStore, Digest, Keys
 from registry.errors import (
     AdapterNotFound,
@@ -265,35 +265,66 @@ def promise(notes: Adapter, alice: Caller, content: bytes = CONTENT) -> Upload:
     return intake.expect(notes, hashlib.sha256(content).hexdigest(), len(content), by=alice)
 
 
-def test_a_delivered_upload_is_adopted_once(store, notes, alice) -> None:
-    upload = promise(notes, alice)
-    intake.stage(upload, build.split(CONTENT))
-    assert intake.adopt(upload) == Digest(upload.sha256, len(CONTENT))
-    assert believed(store, CONTENT)
+def put_in_the_store(upload: Upload, pieces: list[bytes]) -> None:
+    blobs.store().put(Keys.incoming(upload.id), pieces)  # as a client does with a signed address
+
+
+def through_the_web(upload: Upload, pieces: list[bytes]) -> Digest:
+    return intake.deliver(upload, pieces)
+
+
+def past_the_web(upload: Upload, pieces: list[bytes]) -> Digest:
+    put_in_the_store(upload, pieces)
+    return intake.adopt(upload)
+
+
+both_roads = pytest.mark.parametrize("road", [through_the_web, past_the_web])
+
+
+@both_roads
+@pytest.mark.parametrize("size", [50_000, 1 << 20])
+def test_a_delivered_upload_is_adopted_once(store, notes, alice, road, size: int) -> None:
+    content = build.noise(2_500_000)
+    upload = promise(notes, alice, content)
+    assert road(upload, build.split(content, size)) == Digest(upload.sha256, len(content))
+    assert believed(store, content)
     assert notes.possessions.filter(blob=upload.sha256).exists()
     assert not Upload.objects.exists()
     assert not list(store.list(Keys.INCOMING))
 
 
+@both_roads
 @pytest.mark.parametrize("content", [CONTENT[:-1], CONTENT + b"x", CONTENT * 2, b"", b"x" * len(CONTENT)])
-def test_other_bytes_than_promised_are_dropped(store, notes, alice, content: bytes) -> None:
+def test_other_bytes_than_promised_are_dropped(store, notes, alice, road, content: bytes) -> None:
     upload = promise(notes, alice)
-    intake.stage(upload, [content])
     same_size = len(content) == len(CONTENT)
-    told = hashlib.sha256(content).hexdigest() if same_size else f"{len(content):,} bytes arrived"
+    told = hashlib.sha256(content).hexdigest() if same_size or road is through_the_web else f"{len(content):,} bytes"
     with pytest.raises(DigestMismatch, match=told):
-        intake.adopt(upload)
+        road(upload, [content])
     assert not Blob.objects.filter(pk=upload.sha256).exists()
+    assert not blobs.exists(Keys.blob(upload.sha256))
     assert not list(store.list(Keys.INCOMING))
-    intake.stage(upload, [CONTENT])  # the ticket is still good for the right bytes
-    intake.adopt(upload)
+    assert not list(store.list("unfinished/"))
+    road(upload, [CONTENT])  # the ticket is still good for the right bytes
     assert believed(store, CONTENT)
 
 
-def test_an_empty_file_may_be_promised_and_delivered(store, notes, alice) -> None:
+def test_bytes_that_are_here_already_must_be_delivered_all_the_same(store, notes, alice, cast) -> None:
+    intake.receive_inline(notes, CONTENT)
+    other = cast.adapter("acme/other")
+    upload = intake.expect(other, hashlib.sha256(CONTENT).hexdigest(), len(CONTENT), by=alice)
+    with pytest.raises(DigestMismatch):
+        intake.deliver(upload, [b"x" * len(CONTENT)])
+    assert not other.possessions.filter(blob=upload.sha256).exists()
+    intake.deliver(upload, [CONTENT])
+    assert other.possessions.filter(blob=upload.sha256).exists()
+    assert believed(store, CONTENT)
+
+
+@both_roads
+def test_an_empty_file_may_be_promised_and_delivered(store, notes, alice, road) -> None:
     upload = promise(notes, alice, b"")
-    intake.stage(upload, [])
-    assert intake.adopt(upload).size == 0
+    assert road(upload, []).size == 0
     assert believed(store, b"")
 
 

@@ -102,7 +102,7 @@ def test_a_xorb_sent_or_named_again_starts_anew(store, notes, alice, settings) -
 
 def test_abandoned_uploads_go_with_their_bytes(store, notes, alice) -> None:
     upload = intake.expect(notes, "0" * 64, 3, by=alice)
-    intake.stage(upload, [b"abc"])
+    store.put(Keys.incoming(upload.id), [b"abc"])
     leftovers.sweep(0)
     assert blobs.exists(Keys.incoming(upload.pk))  # still within its hour
     Upload.objects.update(expires_at=timezone.now() - timedelta(days=2))
@@ -154,7 +154,7 @@ def test_bytes_swept_between_the_look_and_the_row_are_written_again(store, notes
     intake.receive_inline(notes, CONTENT)
     assert blobs.exists(Keys.blob(sha256))
     upload = intake.expect(notes, sha256, len(CONTENT), by=alice)
-    intake.stage(upload, [CONTENT])
+    store.put(Keys.incoming(upload.id), [CONTENT])
     with pytest.raises(StoreUnavailable):  # its bytes are used up: the client has to send them again
         intake.adopt(upload)
 
