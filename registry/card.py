@@ -5,6 +5,7 @@ import json
 import re
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,6 +22,13 @@ MAX_HTML = 256 << 10  # characters
 RENDER_SECONDS = 2.0
 CACHE_SECONDS, AGAIN_SECONDS = 7 * 24 * 3600, 600
 
+# What the default card of peft and transformers says of every model.
+_TEMPLATE = (
+    "Users (both direct and downstream) should be made aware",
+    "Use the code below to get started",
+    "Carbon emissions can be estimated",
+    "This is the model card of a",
+)
 _FRONT_MATTER = re.compile(r"\A\ufeff?\s*---[ \t]*\r?\n(.*?)^---[ \t]*(?:\r?\n|\Z)", re.DOTALL | re.MULTILINE)
 
 
@@ -85,27 +93,28 @@ def metadata(readme: str) -> Card:
         return Card(body=body, problem=plainyaml.reason(error, first_line=2))
 
 
-def html(body: str, *, files: str, pages: str) -> str:
+def html(body: str, *, files: str, pages: str, people: Sequence[str] = ()) -> str:
     """The text as safe HTML, cached by its digest; a text that is too large or too slow is shown as it was written.
 
     Rendering happens in a process of its own with 2 s to live: Markdown and highlighting are written by strangers, and
-    both have inputs that take a quadratic time. Relative images read below `files`, relative links below `pages`.
+    both have inputs that take a quadratic time. Relative images read below `files`, relative links below `pages`,
+    and `@name` of `people` leads to their pages.
     """
-    key = hashlib.sha256(f"{body}\0{files}\0{pages}".encode("utf-8", "replace")).hexdigest()
+    key = hashlib.sha256("\0".join([body, files, pages, *people]).encode("utf-8", "replace")).hexdigest()
     known: str | None = cache.get(f"card:1:{key}")
     if known is None:
-        known = _rendered(body, files, pages)
+        known = _rendered(body, files, pages, people)
         known = known if len(known) <= MAX_HTML else ""  # kept in memory; "" means: as it was written
         # What took too long may have met a busy machine, so it is tried again before long.
         cache.set(f"card:1:{key}", known, CACHE_SECONDS if known else AGAIN_SECONDS)
     return known or f"<pre>{escape(body[:MAX_CARD_BYTES])}</pre>"
 
 
-def _rendered(body: str, files: str, pages: str) -> str:
+def _rendered(body: str, files: str, pages: str, people: Sequence[str]) -> str:
     """The HTML, or "" for a text that is too large or took too long."""
     if len(body.encode("utf-8", "replace")) > MAX_CARD_BYTES:
         return ""
-    job = json.dumps({"text": body, "files": files, "pages": pages})
+    job = json.dumps({"text": body, "files": files, "pages": pages, "people": list(people)})
     program = [sys.executable, "-I", str(Path(markdown.__file__))]
     try:
         done = subprocess.run(
@@ -137,7 +146,7 @@ def _words(value: Value) -> list[str]:
 def _first_prose(body: str) -> str:
     for block in re.split(r"\n\s*\n", body[:20_000]):
         text = block.strip()[:2000]  # a line of it is shown; links that never end take quadratic time to find
-        if text and text[0] not in "#<>|!-*=`[" and not text.startswith("    "):
+        if text and not text.startswith(_TEMPLATE) and text[0] not in "#<>|!-*=`[" and not text.startswith("    "):
             return re.sub(r"\[([^\]]*)\]\([^)]*\)|[`*_]", r"\1", text)
     return ""
 

@@ -157,7 +157,7 @@ def check_password(password: str, user: User) -> None:
         validate_password(password, user)
     except ValidationError as error:
         raise ValueInvalid(
-            f"This password is not allowed: {' '.join(error.messages)}", fix="Choose at least 12 characters."
+            f"This password is not allowed: {' '.join(error.messages)}", fix="Choose another one."
         ) from None
 
 

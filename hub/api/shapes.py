@@ -4,6 +4,7 @@ from typing import Any
 
 from rest_framework import serializers as s
 
+from dovetail.adapters.serving import ENGINES
 from registry import models
 
 Data = dict[str, Any]
@@ -60,9 +61,11 @@ class Search(s.Serializer[Data]):
     task = s.ListField(child=s.CharField(), required=False)
     license = s.ListField(child=s.CharField(), required=False)
     engine = s.ListField(
-        child=s.CharField(), required=False, help_text="what serves it: vllm, sglang … (docs/serving.md)"
+        child=s.ChoiceField([engine.name for engine in ENGINES]),
+        required=False,
+        help_text="what serves it (docs/serving.md)",
     )
-    verdict = s.ListField(child=s.CharField(), required=False, help_text="queued, running, passed, failed, errored")
+    verdict = s.ListField(child=s.ChoiceField(models.Verdict.State.values), required=False)
     author = s.ListField(child=s.CharField(), required=False)
     tag = s.ListField(child=s.CharField(), required=False)
     language = s.ListField(child=s.CharField(), required=False, help_text="as the card names it: en, de …")

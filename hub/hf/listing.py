@@ -44,6 +44,8 @@ SORTS = {
 }
 DETAILS = {"full", "config", "fetch_config", "cardData", "linked"}
 _ROW = "author createdAt disabled downloads downloadsAllTime gated lastModified likes private sha tags trendingScore"
+# What the Hub says of models nobody asked more of; `hf models ls` makes a column of each key, and has 80 characters.
+LEAN = ["modelId", "likes", "trendingScore", "private", "downloads", "tags", "pipeline_tag", "createdAt"]
 FROM_THE_ROW = frozenset(_ROW.split())  # what a list knows without a look into any file
 _BOUND = re.compile(r"(min|max):(\d{1,9}(?:\.\d{1,9})?)([KMBT]?)", re.IGNORECASE)
 _MANY = {"": 1, "K": 10**3, "M": 10**6, "B": 10**9, "T": 10**12}
@@ -88,7 +90,8 @@ class List(Route):
         page = catalog.search(self.caller, query, cursor=cursor, limit=limit, with_verdicts=False)
         shown = _shown(page.items, is_full)
         _count_children(shown, wanted, self.caller)
-        response = answer([only(item, wanted) for item in shown])
+        keys = wanted or (LEAN if self.type == "model" and not is_full else [])
+        response = answer([only(item, keys) for item in shown])
         if page.next:
             response["Link"] = next_page(request, cursor=page.next, limit=str(limit))
         return response

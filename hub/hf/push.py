@@ -14,7 +14,6 @@ from hub.origin import origin
 from registry import push, refs, uploads
 from registry.errors import CommitInvalid, ValueInvalid
 from registry.models import Ref
-from registry.policy import Permission
 from registry.push import Deletion, Inline, Intent, Operation, Stored
 from registry.uploads import Asked
 
@@ -43,7 +42,7 @@ class Preupload(Route):
     """POST /api/models/{id}/preupload/{rev}"""
 
     def post(self, request: HttpRequest, ns: str, name: str, rev: str) -> HttpResponse:
-        adapter = self.adapter(ns, name, Permission.DISCUSS)
+        adapter = self.adapter(ns, name)
         proposes = bodies.truth(request.GET.get("create_pr"))
         push.require_for(adapter, refs.full_name(rev), self.caller, propose=proposes)
         body = bodies.json_object(request)
@@ -68,7 +67,7 @@ class Commit(Route):
     """POST /api/models/{id}/commit/{rev}, NDJSON read line by line"""
 
     def post(self, request: HttpRequest, ns: str, name: str, rev: str) -> HttpResponse:
-        adapter = self.adapter(ns, name, Permission.DISCUSS)
+        adapter = self.adapter(ns, name)
         proposes = bodies.truth(request.GET.get("create_pr"))
         push.require_for(adapter, refs.full_name(rev), self.caller, propose=proposes)  # before any byte is read
         lines = bodies.ndjson(request, longest_line(), settings.MAX_PUSH_BYTES * 3 // 2)

@@ -77,6 +77,7 @@ def last_commit(revision: Revision) -> JSON:
     return {"id": revision.oid, "title": revision.title, "date": moment(revision.created_at)}
 
 
+UNUSED: JSON = {"current": None, "requested": None}  # what 0.36 reads without a look whether it is there
 UNSCANNED: JSON = {"status": "unscanned", "avScan": None, "pickleImportScan": None}
 
 
@@ -161,7 +162,7 @@ def _is_source(source: object) -> bool:
 
 def _of_a_space(said: reading.Facts) -> JSON:
     links = {key: said.card.data[key] for key in ("sdk", "models", "datasets") if key in said.card.data}
-    return links | {"runtime": {"stage": "STOPPED", "hardware": None}}  # nothing is run here
+    return links | {"runtime": {"stage": "STOPPED", "hardware": UNUSED}}  # nothing is run here
 
 
 def _of_a_model(said: reading.Facts) -> JSON:

@@ -60,10 +60,8 @@ class Asked(Route):
     def repositories(self, namespace: Namespace) -> JSON:
         """Return how many repositories of each type the caller sees there."""
         rows = Adapter.objects.filter(policy.visible_to(self.caller), namespace=namespace)
-        counted = rows.aggregate(
-            models=Count("pk", filter=Q(type="model")), datasets=Count("pk", filter=Q(type="dataset"))
-        )
-        return {"numModels": counted["models"], "numDatasets": counted["datasets"], "numSpaces": 0}
+        kinds = {"numModels": "model", "numDatasets": "dataset", "numSpaces": "space"}
+        return rows.aggregate(**{key: Count("pk", filter=Q(type=kind)) for key, kind in kinds.items()})
 
 
 class OfAnOrganization(Asked):

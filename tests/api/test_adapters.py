@@ -73,6 +73,10 @@ def test_a_filter_that_is_not_known_is_refused_rather_than_ignored(ask, cast):
     assert (answer.status_code, answer.json()["code"]) == (400, "value-invalid")
     assert "colour" in answer.json()["detail"]
     assert "kind" in answer.json()["fix"]
+    for wrong in ("verdict=pased", "engine=vlm", "verdict=passed&verdict=pased"):
+        answer = ask().get(f"/api/v1/adapters?{wrong}")
+        assert (answer.status_code, answer.json()["code"]) == (400, "value-invalid")
+        assert wrong.rpartition("=")[2] in answer.json()["detail"]
 
 
 def test_pages_follow_each_other_without_a_gap(ask, cast):

@@ -31,6 +31,7 @@ HUB = "http://127.0.0.1:9"  # the discard port: nobody answers
             "a/b is no folder, and empty is one.\n  Write: dovetail push empty a/b",
         ),
         (["push", "file", "a/b", "--endpoint", HUB], 2, "file is a file."),
+        (["push", "empty", "a/b", "--endpoint", HUB], 2, "empty is empty: there is nothing to push."),
         (["push", ".", "ab", "--endpoint", HUB], 2, "'ab' is no adapter's id.\n  Write it as NAMESPACE/NAME"),
         (["pull", "a/b/c", "--endpoint", HUB], 2, "'a/b/c' is no adapter's id."),
         (["pull", "../x", "--endpoint", HUB], 2, "'../x' is no adapter's id."),

@@ -238,6 +238,18 @@ def test_nobody_moves_a_tag_or_the_verified_revision_by_a_push(wire: Wire, repo,
     assert world() == before
 
 
+@pytest.mark.parametrize("road", ["preupload", "commit"])
+def test_who_may_not_push_is_told_so_and_nothing_of_discussions(wire: Wire, cast, repo, road):
+    reader = cast.token("alice", "read")
+    for who, status, sentence in (
+        ("nobody", 401, f"You must sign in to push to {NAME}."),
+        ("carol", 403, f"carol may not push to {NAME}."),
+        (reader, 403, f"may not push to {NAME}: it lacks the write role"),
+    ):
+        answer = wire.ask("POST", f"/api/models/{NAME}/{road}/main", {"files": []}, who=who)
+        assert (answer.status_code, sentence in answer.json()["error"]) == (status, True), answer.content
+
+
 # --- planning --------------------------------------------------------------------------------------------------------
 def planned(wire: Wire, *files: tuple[str, int], **more) -> dict[str, dict]:
     asked = {"files": [{"path": path, "size": size, "sample": ""} for path, size in files], **more}

@@ -71,4 +71,5 @@ def test_a_space_begins_with_the_card_that_clients_never_write(wire: Wire, cast)
     card = wire.get("/spaces/alice/demo/raw/main/README.md")
     assert card.content_of() == b"---\ntitle: demo\nsdk: gradio\n---\n"
     said = wire.get("/api/spaces/alice/demo").json()
-    assert (said["sdk"], said["runtime"]) == ("gradio", {"stage": "STOPPED", "hardware": None})
+    unused = {"current": None, "requested": None}
+    assert (said["sdk"], said["runtime"]) == ("gradio", {"stage": "STOPPED", "hardware": unused})

@@ -186,6 +186,10 @@ def test_people_follow_people_and_organisations(wire: Wire, cast):
     assert [one["user"] for one in wire.get("/api/users/carol/following").json()] == ["alice"]
     overview = wire.get("/api/users/carol/overview").json()
     assert (overview["numFollowing"], overview["numFollowers"], overview["type"]) == (2, 0, "user")
+    for type in ("model", "dataset", "space"):
+        cast.adapter("alice/one", type=type)
+    overview = wire.get("/api/users/alice/overview").json()
+    assert (overview["numModels"], overview["numDatasets"], overview["numSpaces"]) == (1, 1, 1)
     assert wire.get("/api/organizations/acme/overview", who="carol").json()["isFollowing"] is True
     wire.ask("DELETE", "/api/users/alice/follow", who="carol")
     assert wire.get("/api/users/alice/followers").json() == []

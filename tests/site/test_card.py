@@ -184,5 +184,11 @@ def test_metadata_is_read_as_its_author_meant_it():
     assert read.problem is None
 
 
+def test_what_the_template_says_of_every_model_is_no_summary():
+    boilerplate = "Users (both direct and downstream) should be made aware of the risks, biases and limitations."
+    assert card.metadata(f"# Model Card\n\n{boilerplate}\n").summary == ""
+    assert card.metadata(f"# Model Card\n\n{boilerplate}\n\nIt sorts reviews.\n").summary == "It sorts reviews."
+
+
 def test_a_readme_without_metadata_is_all_text():
     assert card.metadata("# Title\n\n---\nnot: metadata\n---\n").data == {}

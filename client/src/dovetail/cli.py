@@ -148,6 +148,8 @@ def push(
     asked: Options = context.obj
     if Path(adapter).is_dir() and not path.exists():  # the order of `hf upload`
         raise usage(f"{path} is no folder, and {adapter} is one.", f"Write: dovetail push {adapter} {path}")
+    if path.is_dir() and not any(path.iterdir()):
+        raise usage(f"{path} is empty: there is nothing to push.", "Name the folder that holds the adapter.")
     printer, caller = asked.printer, asked.client()
     pushed = caller.push(
         path, adapter, message=message, private=private, show_progress=printer.is_human and sys.stderr.isatty()
