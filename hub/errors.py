@@ -1,8 +1,13 @@
 """One table: which HTTP status each refusal has, and the codes and sentences that the Hub's clients look for."""
 
+import logging
 from dataclasses import dataclass
 
+from django.db import OperationalError
+
 from registry import errors
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,3 +81,9 @@ TABLE: dict[type[errors.RegistryError], Face] = {
 def face(error: errors.RegistryError) -> Face:
     """Return how this refusal looks from outside; a missing row is a defect that tests/test_docs.py finds."""
     return TABLE[type(error)]
+
+
+def of_database(problem: OperationalError) -> errors.StoreUnavailable:
+    """Return the refusal for a database that is full, busy for too long, or away; what it says is for the log alone."""
+    log.error("The database does not do what was asked", exc_info=problem)
+    return errors.StoreUnavailable("The database of this hub takes no requests now, or has no room.")

@@ -8,11 +8,12 @@ from typing import Any
 from django.conf import settings
 from django.core.exceptions import PermissionDenied, SuspiciousOperation
 from django.core.signals import got_request_exception
+from django.db import OperationalError
 from django.http import Http404
 from rest_framework import exceptions
 from rest_framework.response import Response
 
-from hub.errors import face
+from hub.errors import face, of_database
 from hub.moved import at_new_name
 from registry.errors import AdapterMoved, RegistryError
 
@@ -74,6 +75,8 @@ def answer(exception: Exception, context: Mapping[str, Any]) -> Response:
 
 
 def _problem(exception: Exception) -> Problem | None:
+    if isinstance(exception, OperationalError):
+        exception = of_database(exception)
     if isinstance(exception, RegistryError):
         status = face(exception).status
         headers = {"WWW-Authenticate": "Bearer"} if status == 401 else {}

@@ -4,12 +4,13 @@ from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
 
+from django.db import OperationalError
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
 from django.views import View
 from django.views.decorators.csrf import csrf_exempt
 
 from hub import limits
-from hub.errors import face
+from hub.errors import face, of_database
 from hub.hf import bodies
 from hub.identity import wire_caller
 from hub.limits import Family, Taken
@@ -45,6 +46,8 @@ class Route(View):
             response = refuse(error, self.caller)
             if isinstance(error, AdapterMoved):
                 response["Location"] = at_new_name(request, error)
+        except OperationalError as problem:
+            response = refuse(of_database(problem), self.caller)
         for header, value in taken.headers().items() if taken else ():
             response[header] = value
         if response.status_code >= 300:

@@ -5,10 +5,12 @@ from functools import wraps
 from typing import Any
 from urllib.parse import urlencode
 
+from django.db import OperationalError
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
+from django.template.loader import render_to_string
 
-from hub.errors import face
+from hub.errors import face, of_database
 from hub.moved import at_new_name
 from registry.errors import (
     AdapterMoved,
@@ -32,6 +34,8 @@ def page(view: View) -> View:
             return view(request, **route)
         except RegistryError as error:
             return refusal(request, error)
+        except OperationalError as problem:  # without the request: who asks would be looked up in the database
+            return HttpResponse(render_to_string("500.html"), status=face(of_database(problem)).status)
 
     return answered
 

@@ -4,11 +4,12 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Concatenate, ParamSpec
 
+from django.db import OperationalError
 from django.http import HttpRequest, HttpResponseBase, JsonResponse
 from django.views.decorators.csrf import csrf_exempt
 
 from hub import limits
-from hub.errors import face
+from hub.errors import face, of_database
 from hub.limits import Family
 from hub.moved import at_new_name
 from registry.errors import AdapterMoved, AdapterNotFound, RegistryError, TooOften
@@ -36,6 +37,8 @@ def xet(view: View[P]) -> View[P]:
             for header, value in taken.headers().items() if taken and taken.is_refused else ():
                 answer[header] = value
             return answer
+        except OperationalError as problem:
+            return refusal(of_database(problem))
 
     return spoken
 
