@@ -10,9 +10,10 @@ from django.db.models.functions import Now
 from django.utils.module_loading import import_string
 
 from dovetail.adapters import foreign
-from registry import audit, bases, moderation
+from registry import audit, bases, moderation, policy
 from registry.errors import VerdictNotApplicable
 from registry.models import Adapter, Base, Comparison, Revision, User, Verdict
+from registry.policy import Caller
 from registry.refs import MAIN
 from registry.verdicts import queue
 from registry.verdicts.rows import MAX_REASON, State, move_verified, served_by, show
@@ -54,7 +55,7 @@ def request(
 
 def place(revision: Revision, base: str, format_name: str, cause: str) -> dict[str, Any]:
     """Return the columns of a row that is new in the queue or comes back: its turn, or what keeps it from one."""
-    owner = revision.adapter.namespace_id if cause in (Cause.PUSH, Cause.ASKED) else None  # else it is the hub's wish
+    owner = _owner(revision) if cause in (Cause.PUSH, Cause.ASKED) else None  # else it is the hub's wish
     reason = why_wait(base, format_name)
     return {
         "owner_id": owner,
@@ -64,6 +65,13 @@ def place(revision: Revision, base: str, format_name: str, cause: str) -> dict[s
         "not_before": None,
         **(queue.NOWHERE if reason else queue.stand(owner)),
     }
+
+
+def _owner(revision: Revision) -> int:
+    """Return the namespace in whose place it stands: a stranger's proposal must not keep the adapter's own waiting."""
+    own, author = revision.adapter.namespace_id, revision.author
+    is_own = author.namespace_id == own or policy.may_write(Caller(user=author), revision.adapter)
+    return own if is_own else author.namespace_id
 
 
 def adopt(revision: Revision, like: Revision) -> Verdict | None:

@@ -93,6 +93,22 @@ def test_the_engine_that_a_format_needs_is_known_when_it_is_proven_again(wanted)
     assert verdicts.request(row.revision, BASE, again=True).format == "adapters"
 
 
+def test_what_strangers_propose_keeps_the_adapters_own_from_nothing(cast, wanted, settings):
+    settings.OWNER_PENDING = 2
+    mine = wanted("alice")
+    adapter = mine.revision.adapter
+    pushed = {
+        (who, number): Revision.objects.create(adapter=adapter, oid=f"{ord(who[0]):039x}{number}", author=cast[who])
+        for who in ("carol", "alice")
+        for number in range(3 if who == "carol" else 1)
+    }
+    rows = {at: verdicts.request(revision, BASE, "peft") for at, revision in pushed.items()}
+    assert rows["alice", 0].held_at is None
+    assert rows["carol", 2].held_at is not None
+    assert {row.owner for row in (mine, rows["alice", 0])} == {adapter.namespace}
+    assert rows["carol", 0].owner == cast["carol"].namespace
+
+
 def test_what_an_owner_pushes_beyond_the_limit_waits_outside_says_so_and_moves_up(wanted, settings):
     settings.OWNER_PENDING = 2
     rows = [wanted("alice") for _ in range(4)]
