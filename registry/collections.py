@@ -27,6 +27,7 @@ from registry.policy import Caller, Permission
 
 MAX_TITLE, MAX_DESCRIPTION, MAX_NOTE = 120, 500, 500
 MAX_ITEMS = 500
+MAX_ASKED = 20
 MAX_SLUG = 80
 KINDS = ("model", "dataset", "space", "collection")
 
@@ -67,11 +68,15 @@ def listed(by: Caller, *, owners: Sequence[str] = (), items: Sequence[str] = ())
     """Return the collections that somebody sees, newest change first: of these owners, with each of these items.
 
     An item is written models/ns/name, datasets/ns/name or collections/ns/slug. One that nobody has gives nothing.
+    Raises ValueInvalid for more items at once than a database joins.
     """
+    wanted = dict.fromkeys(items)
+    if len(wanted) > MAX_ASKED:
+        raise ValueInvalid(f"{len(wanted)} items at once; at most {MAX_ASKED}.", fix="Ask for fewer at once.")
     rows = Collection.objects.filter(visible_to(by)).select_related("namespace").order_by("-updated_at", "-pk")
     if owners:
         rows = rows.filter(namespace__name__lower__in=[owner.lower() for owner in owners])
-    for item in items:
+    for item in wanted:
         kind, _, name = item.partition("/")
         try:
             target = _target(kind.removesuffix("s"), name, by)

@@ -348,6 +348,14 @@ def test_pages_of_collections_lead_on(wire: Wire, cast):
     refused(wire.get("/api/collections?sort=size"), 400, "value-invalid")
 
 
+def test_a_question_for_very_many_items_is_refused(wire: Wire, cast):
+    names = [cast.adapter(f"alice/a{number}").full_name for number in range(21)]
+    asked = [("item", f"models/{name}") for name in names]
+    refused(wire.get(f"/api/collections?{urlencode(asked)}"), 400, "value-invalid")
+    assert wire.get(f"/api/collections?{urlencode(asked[:20])}").json() == []
+    assert wire.get(f"/api/collections?{urlencode(asked[:1] * 80)}").json() == []
+
+
 # --- webhooks --------------------------------------------------------------------------------------------------------
 HOOK = {"url": "https://example.org/hook", "watched": [{"type": "user", "name": "alice"}], "domains": ["repo"]}
 
