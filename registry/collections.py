@@ -272,4 +272,6 @@ def _target(kind: str, name: str, by: Caller) -> dict[str, Adapter | Collection]
             return {"nested": find(name, by)}
         return {"adapter": adapters.find(name, by, Permission.BROWSE, type=kind)}
     except RegistryError:
-        raise ItemNotFound(f"There is no {kind} {name[:200]!r}, or you may not see it.") from None
+        raise ItemNotFound(
+            f"There is no {kind} {name[:200]!r}, or you may not see it.", fix="Check its spelling, and its type."
+        ) from None

@@ -143,7 +143,7 @@ class VerdictNotApplicable(RegistryError):
 
 class BaseNotFound(RegistryError):
     code = "base-not-found"
-    default_fix = "List the shelf with `manage.py shelf list`."
+    default_fix = "See /bases for those that are known here; an administrator adds others (`manage.py shelf add`)."
 
 
 # --- names -----------------------------------------------------------------------------------------------------------

@@ -22,6 +22,18 @@ def find(full_name: str, by: Caller, permission: Permission = Permission.READ, t
     raise AdapterMoved(f"{full_name} is now {adapter.full_name}.", full_name=adapter.full_name, asked=full_name)
 
 
+def require_unused(full_name: str, by: Caller, type: str = "model") -> None:
+    """Raise AdapterExists for an old name that leads to an adapter to which the caller may push."""
+    adapter = _moved(full_name, type)
+    if adapter is not None and policy.may_write(by, adapter):
+        raise AdapterExists(
+            f"{full_name} is now {adapter.full_name}, and pushes to the old name go there.",
+            fix="Make a new one under the old name on the website, at /new.",
+            full_name=adapter.full_name,
+            moved=True,
+        )
+
+
 def move(adapter: Adapter, full_name: str, by: Caller) -> Adapter:
     """Give the adapter another name, or another owner; its old name leads to it until somebody makes a new one there.
 

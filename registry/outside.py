@@ -10,6 +10,7 @@ from registry.errors import ValueInvalid
 Address = IPv4Address | IPv6Address
 _NAT64 = ip_network("64:ff9b::/96")  # and what else carries an IPv4 address inside
 MAX_URL = 1000
+FIX = "Name an address that the internet can reach; others must be in DOVETAIL_WEBHOOK_ALLOW of this hub."
 
 
 def check_url(url: str) -> SplitResult:
@@ -67,4 +68,4 @@ def is_public(address: Address) -> bool:
 
 
 def _refusal(url: str, why: str) -> ValueInvalid:
-    return ValueInvalid(f"{url[:200]!r} cannot be called: {why}.", fix="Name an address that the internet can reach.")
+    return ValueInvalid(f"{url[:200]!r} cannot be called: {why}.", fix=FIX)

@@ -1,10 +1,12 @@
-"""Branches, tags and history; pull requests are in discussions.py."""
+"""Branches, tags and history, and the sentence for git itself; pull requests are in discussions.py."""
+
+from typing import Any
 
 from django.http import HttpRequest, HttpResponse
 
 from hub.hf import bodies, shapes
 from hub.hf.addresses import next_page
-from hub.hf.dialect import Route, answer
+from hub.hf.dialect import Route, Unserved, answer
 from hub.hf.shapes import JSON
 from registry import pull, refs
 from registry.policy import Permission
@@ -74,3 +76,10 @@ class Tag(Route):
     def delete(self, request: HttpRequest, ns: str, name: str, rev: str) -> HttpResponse:
         refs.delete(self.adapter(ns, name, Permission.PUSH), refs.TAGS + rev, self.caller)
         return answer({})
+
+
+class NoGit(Unserved):
+    """GET /{id}/info/refs and /{id}.git/info/refs: how git begins; it shows people plain text alone"""
+
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        return HttpResponse(f"{self.sentence}\n", status=501, content_type="text/plain; charset=utf-8")

@@ -9,7 +9,7 @@ from hub.errors import face
 from hub.hf import bodies, shapes
 from hub.hf.dialect import Route, answer
 from hub.origin import origin
-from registry import adapters, gates, push
+from registry import adapters, gates, moves, push
 from registry.errors import AdapterExists, NotSupported, SignInRequired, ValueInvalid
 from registry.policy import Permission
 
@@ -25,12 +25,15 @@ class Create(Route):
         body = bodies.json_object(request)
         type, full_name = named_in(body, self.caller.user.username)
         try:
+            # Tools create before they push: at an old name that would end the way to the repository they mean.
+            moves.require_unused(full_name, self.caller, type)
             files = [card_of_a_space(body)] if type == "space" else []
             adapter = adapters.create(full_name, self.caller, private=privacy_in(body), type=type, files=files)
         except AdapterExists as error:
+            is_moved = "moved" in error.facts
+            said = f"{error.detail} {error.fix}" if is_moved else f"You already created this {type} repo"
             url = f"{origin(request)}/{shapes.PREFIXES[type]}{error.facts['full_name']}"
-            shown = {"error": f"You already created this {type} repo", "url": url, "code": error.code}
-            return answer(shown, face(error).status)
+            return answer({"error": said, "url": url, "code": error.code}, face(error).status)
         url = shapes.page_of(adapter, origin(request))
         return answer({"url": url, "name": adapter.full_name, "id": f"{adapter.pk:024x}"})
 

@@ -91,8 +91,10 @@ RUNNING = (
     "runtime|hardware|secrets|variables|sleeptime|storage|restart|pause|logs|dev-mode|volumes|sse|hot-reload|events"
 )
 SPACES_REST = "Spaces are kept here as files; nothing of them is run."
+GIT = "This hub does not speak git itself: bring a repository with `hf download`, and push to it with `hf upload`."
 UNSERVED = [
     refuse(rf"{ID}/discussions/", "This hub has no such part of discussions."),
+    re_path(r"^(?:(?:datasets|spaces)/)?[^/]+/[^/]+/info/refs$", refs.NoGit.as_view(sentence=GIT)),
     refuse(rf"{ID}/resource-group(/|$)", "This hub has no resource groups."),
     refuse(r"api/collections/.+/resource-group$", "This hub has no resource groups."),
     refuse(r"api/repos/duplicate$", "A repository is duplicated at its own address, /api/models/{id}/duplicate."),

@@ -3,6 +3,7 @@
 import json
 import random
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -147,3 +148,21 @@ def test_a_token_is_kept_shown_and_forgotten(alice: Client):
     assert alice.try_hf("auth", "whoami").returncode != 0 or "Not logged in" in alice.hf("auth", "whoami")
     refused = alice.try_hf("auth", "login", "--token", "hf_nobodys_token")
     assert refused.returncode != 0 or "nvalid" in refused.stdout + refused.stderr
+
+
+def test_an_upload_to_the_old_name_reaches_the_repository_that_was_moved(alice: Client, repo: str, folder: Path):
+    hf = alice.hf
+    hf("upload", repo, str(folder))
+    hf("repos", "move", repo, f"{repo}-new")
+    (folder / "notes.md").write_text("Later.")
+    hf("upload", repo, str(folder))
+    assert "notes.md" in hf("models", "info", f"{repo}-new")
+
+
+def test_git_is_told_in_a_sentence_what_to_use(live_hub: Hub, tmp_path: Path):
+    for address in ("alice/any", "alice/any.git", "datasets/alice/any"):
+        done = subprocess.run(
+            ["git", "clone", f"{live_hub.url}/{address}", tmp_path / "x"], capture_output=True, text=True
+        )
+        assert done.returncode
+        assert "This hub does not speak git itself: bring a repository with `hf download`" in done.stderr

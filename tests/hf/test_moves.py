@@ -5,7 +5,7 @@ import json
 import pytest
 
 from registry import pull, verdicts
-from registry.models import Adapter, Base, Possession, Rename, Revision, RevisionFile
+from registry.models import Adapter, Base, Membership, Possession, Rename, Revision, RevisionFile
 from tests.cast import Cast
 from tests.hf.wire import Wire, file, header, lfs_file, sha256
 
@@ -74,9 +74,20 @@ def test_who_names_it_in_a_body_is_never_redirected(wire: Wire, repo):
     assert wire.get("/api/models/alice/new").status_code == 200
 
 
-def test_a_new_repository_under_the_old_name_wins_for_good(wire: Wire, repo):
+def test_a_tool_that_creates_before_it_pushes_does_not_end_the_redirect(wire: Wire, cast: Cast, repo):
     move(wire, NAME, "alice/new")
+    answer = wire.ask("POST", "/api/repos/create", {"name": "reviews"})
+    assert (answer.status_code, answer.json()["url"].endswith("/alice/new")) == (409, True)
+    assert "is now alice/new" in answer.json()["error"]
+    assert wire.get(f"/api/models/{NAME}")["Location"] == "/api/models/alice/new"
+    move(wire, "alice/new", "acme/new")
+    Membership.objects.filter(user=cast["alice"]).delete()  # what it leads to is none of hers any more
     assert wire.ask("POST", "/api/repos/create", {"name": "reviews"}).status_code == 200
+
+
+def test_a_new_repository_under_the_old_name_wins_for_good(wire: Wire, cast: Cast, repo):
+    move(wire, NAME, "alice/new")
+    cast.adapter(NAME)
     assert wire.get(f"/api/models/{NAME}").json()["id"] == NAME
     wire.ask("DELETE", "/api/repos/delete", {"name": "reviews"})
     assert wire.get(f"/api/models/{NAME}").status_code == 404
