@@ -6,23 +6,22 @@ from urllib.parse import quote
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
 
-from hub import counters
+from hub import downloads
 from hub.hf import bodies, shapes
 from hub.hf.addresses import locate, next_page
 from hub.hf.dialect import Route, answer, refuse
 from hub.hf.shapes import JSON
 from hub.limits import Family
-from hub.origin import address_of, origin
+from hub.origin import origin
 from hub.sending import send
-from registry import counting, derived, manifest, pull, refs, shards, xetfiles
+from registry import derived, manifest, pull, refs, shards, xetfiles
 from registry.derived import DerivedEntry
 from registry.errors import FileNotFound, RegistryError
 from registry.manifest import Entry
-from registry.models import Adapter, Revision
+from registry.models import Revision
 from registry.policy import Permission
 
 TREE_PAGE, EXPANDED_PAGE = 1000, 100
-COUNT_AGAIN_SECONDS = 3600
 # What cards may show, and nothing that runs; browsers are told not to guess.
 IMAGES = {suffix: f"image/{suffix}" for suffix in ("png", "gif", "webp", "jpeg")}
 TYPES = {"json": "application/json", "jpg": "image/jpeg", **IMAGES}
@@ -138,7 +137,7 @@ class Resolve(Route):
             kind, commit = f"{self.type}s/{adapter.full_name}", revision.oid
             response["Link"] = f'<{origin(request)}/api/{kind}/xet-read-token/{commit}>; rel="xet-auth"'
         if request.method == "GET" and not same and _is_counted(entry):
-            _count_download(adapter, str(self.caller.user.pk if self.caller.user else address_of(request)))
+            downloads.count(request, adapter, self.caller)
         return _at_commit(response, revision)
 
 
@@ -152,12 +151,6 @@ class Headers(Route):
         pull.require_served(revision, self.caller)
         found = shards.of(pull.entries(revision), path)
         return answer({"index": found.index, "headers": found.headers})
-
-
-def _count_download(adapter: Adapter, who: str) -> None:
-    """Count it once an hour for each caller: one pull asks for several files, and for each in pieces."""
-    if counters.count(f"download:{adapter.pk}:{who}", COUNT_AGAIN_SECONDS) == 1:
-        counting.downloaded(adapter.pk)
 
 
 def _at_commit(response: HttpResponseBase, revision: Revision) -> HttpResponseBase:

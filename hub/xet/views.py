@@ -3,6 +3,7 @@
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.http import require_GET, require_POST
 
+from hub import downloads
 from hub.identity import wire_caller
 from hub.origin import origin
 from hub.xet import tickets
@@ -25,6 +26,8 @@ def ticket(request: HttpRequest, type: str, scope: Scope, full_name: str, rev: s
     if scope is Scope.WRITE:  # the ticket itself is good for bytes only, which make no revision
         proposes = rev == "None" or request.GET.get("create_pr", "").lower() in {"1", "true"}
         push.require_for(adapter, refs.MAIN if rev == "None" else refs.full_name(rev), caller, propose=proposes)
+    else:  # who reads by Xet asks for no bytes at the address where other downloads are counted
+        downloads.count(request, adapter, caller)
     value, expires_at = tickets.issue(adapter, scope, caller)
     cas_url = f"{origin(request)}/xet/at/{tickets.store_name()}"
     answer = JsonResponse({"accessToken": value, "exp": expires_at, "casUrl": cas_url})

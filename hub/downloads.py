@@ -1,0 +1,18 @@
+"""Counts downloads, once an hour for each caller: one pull asks for several files, by HTTP or by Xet, and in pieces."""
+
+from django.http import HttpRequest
+
+from hub import counters
+from hub.origin import address_of
+from registry import counting
+from registry.models import Adapter
+from registry.policy import Caller
+
+AGAIN_SECONDS = 3600
+
+
+def count(request: HttpRequest, adapter: Adapter, caller: Caller) -> None:
+    """Note that the caller takes something of the adapter now; it is written down within seconds."""
+    who = caller.user.pk if caller.user else address_of(request)
+    if counters.count(f"download:{adapter.pk}:{who}", AGAIN_SECONDS) == 1:
+        counting.downloaded(adapter.pk)
