@@ -18,8 +18,8 @@ from typing import Any
 
 from ops import environments
 from ops.hub import DEMO_BASE, DEMO_PACKAGE, Hub, ensure_secret_key
-from ops.sentences import ROOT, Stop, say
-from ops.up import READY_SECONDS, readiness
+from ops.sentences import ROOT, Stop, near, say
+from ops.up import READY_SECONDS, is_taken, readiness
 
 ADAPTER = ROOT / "demo" / "reviews-lora"
 VERDICT_SECONDS = 180.0
@@ -73,6 +73,7 @@ class Walk:
 
 def demo(hub: Hub) -> None:
     """Walk the loop on the hub that answers, or on one started for it. Raises Stop at the first step that fails."""
+    wait_for_start(hub)
     environments.ensure_web()
     engine = environments.ensure_engine()
     with some_hub(hub), tempfile.TemporaryDirectory(prefix="dovetail-demo-") as folder:
@@ -111,6 +112,15 @@ def some_hub(hub: Hub) -> Iterator[None]:
         say(f"The hub goes on running (process {process.pid}); to stop it: kill {process.pid}")
     else:
         _stop(process)
+
+
+def wait_for_start(hub: Hub) -> None:
+    """Wait for a hub that is being started on DATA, until it is ready or given up."""
+    if not is_taken(hub) or readiness(hub).get("ready"):
+        return
+    say(f"A hub is being started on {near(hub.data)}: waiting until it answers …")
+    while is_taken(hub) and not readiness(hub).get("ready"):
+        time.sleep(0.5)
 
 
 def _start(hub: Hub) -> "subprocess.Popen[bytes]":

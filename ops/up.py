@@ -23,11 +23,11 @@ READY_SECONDS = 120.0
 def up(hub: Hub) -> None:
     """Run the hub until somebody stops it. Raises Stop with a sentence when it cannot run or a part of it dies."""
     check(hub)
-    environments.ensure_web()
-    environments.ensure_engines()
-    listen_for_stop()
-    end_with_make()
-    with only_hub_on(hub):
+    with only_hub_on(hub):  # while it builds as well: `make demo` beside it waits instead of starting another one
+        environments.ensure_web()
+        environments.ensure_engines()
+        listen_for_stop()
+        end_with_make()
         ensure_secret_key(hub.data)
         household = Household(hub.logs, hub.environment(), ROOT)
         try:
@@ -69,6 +69,15 @@ def only_hub_on(hub: Hub) -> Iterator[None]:
         yield
 
 
+def is_taken(hub: Hub) -> bool:
+    """Whether a hub runs on DATA, or is being started there."""
+    try:
+        with only_hub_on(hub):
+            return False
+    except Stop:
+        return True
+
+
 # --- starting --------------------------------------------------------------------------------------------------------
 
 
@@ -77,6 +86,7 @@ def start(hub: Hub, household: Household) -> None:
     prepare(hub)
     shutil.rmtree(hub.metrics, ignore_errors=True)  # counters of processes that are gone
     hub.metrics.mkdir()
+    say("Starting its programs …")
     for program in hub.programs():
         household.start(program)
     deadline = time.monotonic() + READY_SECONDS

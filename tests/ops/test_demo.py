@@ -3,11 +3,15 @@
 import re
 import subprocess
 from pathlib import Path
+from threading import Thread
 
 import psutil
 import pytest
 
+from ops.demo import wait_for_start
+from ops.hub import Hub
 from ops.sentences import ROOT
+from ops.up import only_hub_on
 from tests.services import free_ports
 
 pytestmark = [pytest.mark.slow, pytest.mark.engine]
@@ -39,6 +43,19 @@ def test_the_demo_walks_the_whole_loop_twice(tmp_path: Path) -> None:
         kept.terminate()
         _, alive = psutil.wait_procs(family, 60)
     assert [one for one in alive if one.status() != psutil.STATUS_ZOMBIE] == []
+
+
+def test_the_demo_waits_for_a_hub_that_is_being_started(tmp_path: Path, capsys) -> None:
+    [port] = free_ports()
+    hub = Hub(tmp_path / "data", "127.0.0.1", port)
+    waiting = Thread(target=wait_for_start, args=(hub,))
+    with only_hub_on(hub):
+        waiting.start()
+        waiting.join(1.5)
+        assert waiting.is_alive()
+    waiting.join(10)
+    assert not waiting.is_alive()  # given up: nobody answers, so the demo starts one itself
+    assert "is being started" in capsys.readouterr().out
 
 
 def test_a_hub_of_somebody_else_needs_a_token(tmp_path: Path, live_hub) -> None:
