@@ -185,9 +185,9 @@ def _strength(kind: str) -> int:
 
 
 # --- on the website --------------------------------------------------------------------------------------------------
-def of(user: User) -> QuerySet[Alert]:
-    """Return what a person was told and may still see, newest first."""
-    seen = Adapter.objects.filter(policy.visible_to(Caller(user=user)))
+def of(user: User, by: Caller | None = None) -> QuerySet[Alert]:
+    """Return what a person was told and may still see, newest first; by a token, what the token may see of it."""
+    seen = Adapter.objects.filter(policy.visible_to(by or Caller(user=user)))
     rows = Alert.objects.filter(user=user, adapter__in=seen)
     return rows.select_related("adapter__namespace", "verdict__revision", "discussion", "request", "by").order_by("-pk")
 

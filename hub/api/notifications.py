@@ -20,7 +20,7 @@ class Notifications(View):
     )  # fmt: skip
     def get(self, request: Request) -> Response:
         asked = pages.parameters(request, shapes.Paging)
-        rows = alerts.of(self.person())
+        rows = alerts.of(self.person(), self.caller)
         if cursor := asked.get("cursor"):
             if not cursor.isdecimal() or len(cursor) > 18:
                 raise ValueInvalid("This cursor is not from this hub.", fix="Start again from the first page.")
