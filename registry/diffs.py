@@ -16,16 +16,19 @@ _NOTHING = "0" * 7
 
 def unified(before: Mapping[str, Entry], after: Mapping[str, Entry]) -> str:
     """Return the changes of all files by path, at most MAX_TEXT characters of them."""
+    return "".join(text for _, text in sections(before, after))
+
+
+def sections(before: Mapping[str, Entry], after: Mapping[str, Entry]) -> Iterator[tuple[str, str]]:
+    """Yield (path, its part of the diff) for each file that differs, by path, up to MAX_FILES and MAX_TEXT."""
     paths = [path for path in sorted(before.keys() | after.keys()) if before.get(path) != after.get(path)]
-    parts: list[str] = []
     room = MAX_TEXT
     for path in paths[:MAX_FILES]:
         part = "".join(_of_a_file(path, before.get(path), after.get(path)))
-        if len(part) > room:
-            break
         room -= len(part)
-        parts.append(part)
-    return "".join(parts)
+        if room < 0:
+            return
+        yield path, part
 
 
 def _of_a_file(path: str, old: Entry | None, new: Entry | None) -> Iterator[str]:

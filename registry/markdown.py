@@ -1,9 +1,10 @@
 """Turns one Markdown text into safe HTML; imports nothing of ours, because `card.html` runs it as a process."""
 
 import json
+import re
 import resource
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterator
 from urllib.parse import quote, urlsplit
 
 import nh3
@@ -33,23 +34,29 @@ ATTRIBUTES = {
 CODE_CLASSES = {f"hl-{name}" for name in STANDARD_TYPES.values() if name}
 
 
-def render(text: str, *, files: str, pages: str) -> str:
-    """CommonMark with tables as an HTML fragment: relative images read below `files`, relative links below `pages`."""
+def render(text: str, *, files: str, pages: str, people: Collection[str] = ()) -> str:
+    """CommonMark with tables as an HTML fragment: relative images read below `files`, relative links below `pages`.
+
+    `@name` of somebody in `people` becomes a link to his page.
+    """
     parser = MarkdownIt("commonmark", {"html": True, "highlight": _highlight}).enable(["table", "strikethrough"])
     tokens = parser.parse(text)
     _lower_headings(tokens)
     _link_foreign_images(tokens)
-    return sanitise(parser.renderer.render(tokens, parser.options, {}), files=files, pages=pages)
+    if people:
+        _link_people(tokens, people)
+    html = parser.renderer.render(tokens, parser.options, {})
+    return sanitise(html, files=files, pages=pages, people=people)
 
 
-def sanitise(html: str, *, files: str, pages: str) -> str:
+def sanitise(html: str, *, files: str, pages: str, people: Collection[str] = ()) -> str:
     """The allow-list: no script, style, form or frame; images of this hub only; every link says who wrote it."""
     return nh3.clean(
         html,
         tags=TAGS,
         clean_content_tags={"script", "style", "svg", "math", "iframe", "object", "template", "noscript", "textarea"},
         attributes=ATTRIBUTES,
-        attribute_filter=_address_filter(files, pages),
+        attribute_filter=_address_filter(files, pages, {f"/{name}" for name in people}),
         allowed_classes={"span": CODE_CLASSES},
         set_tag_attribute_values={"img": {"loading": "lazy", "referrerpolicy": "no-referrer"}},
         url_schemes={"http", "https", "mailto"},
@@ -58,7 +65,7 @@ def sanitise(html: str, *, files: str, pages: str) -> str:
     )
 
 
-def _address_filter(files: str, pages: str) -> Callable[[str, str, str], str | None]:
+def _address_filter(files: str, pages: str, ours: Collection[str]) -> Callable[[str, str, str], str | None]:
     def address(tag: str, name: str, value: str) -> str | None:
         if name == "src":
             return _below(files, value)
@@ -66,7 +73,7 @@ def _address_filter(files: str, pages: str) -> Callable[[str, str, str], str | N
             return value
         if value.startswith("#"):
             return f"#user-content-{value[1:]}"
-        return value if urlsplit(value).scheme else _below(pages, value)
+        return value if value in ours or urlsplit(value).scheme else _below(pages, value)
 
     return address
 
@@ -111,12 +118,38 @@ def _linked(token: Token) -> list[Token]:
     return [link, Token("text", "", 0, content=token.content or "image"), Token("link_close", "a", -1)]
 
 
+def _link_people(tokens: list[Token], people: Collection[str]) -> None:
+    """Link @name in text that is in no link already; code has tokens of other types."""
+    spelled = {name.lower(): name for name in people}
+    names = "|".join(re.escape(name) for name in sorted(spelled, key=len, reverse=True))
+    mention = re.compile(rf"(?<![\w@/.+-])@({names})(?![A-Za-z0-9_@]|[.-][A-Za-z0-9])", re.IGNORECASE)
+    for inline in tokens:
+        depth, children = 0, []
+        for child in inline.children or ():
+            depth += {"link_open": 1, "link_close": -1}.get(child.type, 0)
+            is_free = child.type == "text" and not depth
+            children += _with_people(child.content, mention, spelled) if is_free else [child]
+        if inline.children:
+            inline.children = children
+
+
+def _with_people(text: str, mention: re.Pattern[str], spelled: dict[str, str]) -> Iterator[Token]:
+    at = 0
+    for found in mention.finditer(text):
+        yield Token("text", "", 0, content=text[at : found.start()])
+        yield Token("link_open", "a", 1, attrs={"href": f"/{spelled[found[1].lower()]}"})
+        yield Token("text", "", 0, content=found[0])
+        yield Token("link_close", "a", -1)
+        at = found.end()
+    yield Token("text", "", 0, content=text[at:])
+
+
 def main() -> None:
-    """Read `{"text", "files", "pages"}` from standard input, write the HTML; 2 s of processor and 512 MB at most."""
+    """Read what `render` takes from standard input, as JSON, and write HTML; 2 s of processor and 512 MB at most."""
     resource.setrlimit(resource.RLIMIT_CPU, (2, 2))
     resource.setrlimit(resource.RLIMIT_AS, (512 << 20, 512 << 20))
     job = json.load(sys.stdin)
-    sys.stdout.write(render(job["text"], files=job["files"], pages=job["pages"]))
+    sys.stdout.write(render(**job))
 
 
 if __name__ == "__main__":

@@ -103,14 +103,20 @@ def changes(discussion: Discussion) -> tuple[dict[str, Entry], dict[str, Entry]]
     return before, pull.entries(refs.head(discussion.adapter, discussion.ref))
 
 
+def readable(discussion: Discussion, by: Caller) -> tuple[dict[str, Entry], dict[str, Entry]]:
+    """Return the same for who may read what is in the files. Raises what keeps others from it."""
+    policy.require(by, Permission.DOWNLOAD, discussion.adapter)
+    before, after = changes(discussion)
+    pull.require_served(pull.resolve(discussion.adapter, discussion.ref), by)
+    if discussion.begun_at is not None:  # what was taken away is in the diff too
+        pull.require_served(discussion.begun_at, by)
+    return before, after
+
+
 def diff(discussion: Discussion, by: Caller) -> str:
     """Return what a pull request proposes as `git diff` writes it; "" for who may not have the files."""
     try:
-        policy.require(by, Permission.DOWNLOAD, discussion.adapter)
-        before, after = changes(discussion)
-        pull.require_served(pull.resolve(discussion.adapter, discussion.ref), by)
-        if discussion.begun_at is not None:  # what was taken away is in the diff too
-            pull.require_served(discussion.begun_at, by)
+        before, after = readable(discussion, by)
     except RegistryError:  # the thread itself is for everybody who sees the adapter
         return ""
     return diffs.unified(before, after)

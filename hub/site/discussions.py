@@ -1,65 +1,72 @@
-"""Discussions on the website: the list, one thread, a pull request with what it changes, and the forms of them."""
-
-import re
-from dataclasses import dataclass
+"""Discussions on the website: the list, one thread, what a pull request changes, and the forms of them."""
 
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
-from django.utils.html import linebreaks
-from django.utils.safestring import SafeString, mark_safe
 from django.views.decorators.http import require_http_methods
 
 from hub.errors import face
+from hub.site import patch, thread
 from hub.site.commits import changes
 from hub.site.head import Head, adapter_page
+from hub.site.proof import document
 from hub.site.visitor import caller, person
-from registry import alerts, card, discussions, merges, moves, policy, pull
+from registry import alerts, discussions, merges, moves, policy, pull, verdicts
 from registry.errors import RegistryError, RevisionNotFound, ValueInvalid
-from registry.models import Adapter, Discussion, DiscussionEvent
+from registry.models import Adapter, Discussion
 from registry.policy import Permission
 
-EVENTS, LISTED = 30, 50  # on a page; each comment in Markdown costs a process the first time
-# Without any of these a text means itself in Markdown.
-_MARKED = re.compile(r"[*_`#<>\[\]()!|~\\&]|^\s*(?:[-+=]|\d+[.)])|^ {4}|\t", re.MULTILINE)
-
-
-@dataclass(frozen=True, slots=True)
-class Said:
-    """One entry of a thread, with its text as safe HTML."""
-
-    event: DiscussionEvent
-    html: SafeString
-    may_hide: bool
+LISTED = 50
+KINDS = {"all": "everything", "discussion": "discussions", "pull_request": "pull requests"}
+STATES = {"open": "open", "closed": "closed", "all": "all"}
 
 
 @adapter_page
 def listed(request: HttpRequest, head: Head) -> HttpResponse:
-    status = request.GET.get("status", "open")
-    rows = discussions.search(head.adapter, status=status if status in ("open", "closed") else "all")
+    """Newest first; what is shown is in the address: status, type, author."""
+    policy.require(head.by, Permission.BROWSE, head.adapter)
+    status, kind = request.GET.get("status", "open"), request.GET.get("type", "all")
+    status, kind = status if status in STATES else "open", kind if kind in KINDS else "all"
+    author = request.GET.get("author", "")[:96]
+    rows = discussions.search(head.adapter, status=status, kind=kind, author=author)
     older = request.GET.get("before", "")
     if older.isdecimal() and len(older) < 10:
         rows = rows.filter(number__lt=int(older))
     found = list(rows[: LISTED + 1])
-    shown = {"head": head, "tab": "discussions", "rows": found[:LISTED], "status": status}
-    return render(request, "site/discussions.html", shown | {"older": found[LISTED - 1] if found[LISTED:] else None})
+    counts = discussions.counts(head.adapter, author=author)
+    shown = {
+        "head": head,
+        "tab": "discussions",
+        "rows": found[:LISTED],
+        "states": [(name, label, counts[kind, name]) for name, label in STATES.items()],
+        "kinds": [(name, label, counts[name, status]) for name, label in KINDS.items()],
+        "status": status,
+        "kind": kind,
+        "author": author,
+        "older": found[LISTED - 1] if found[LISTED:] else None,
+    }
+    return render(request, "site/discussions.html", shown)
 
 
 @require_http_methods(["GET", "POST"])
 def new(request: HttpRequest, ns: str, name: str, type: str = "model") -> HttpResponse:
-    """The form for a new thread; pull requests come from clients, which bring the files."""
+    """The form for a new thread, or for a pull request whose files are pushed afterwards."""
     person(request)
     head = _head(request, ns, name, type, Permission.DISCUSS)
-    error = None
+    given, error = request.POST, None
     if request.method == "POST":
         try:
             made = discussions.start(
-                head.adapter, request.POST.get("title", ""), request.POST.get("text", ""), caller(request)
+                head.adapter,
+                given.get("title", ""),
+                given.get("text", ""),
+                caller(request),
+                pull_request=given.get("type") == "pull_request",
             )
             return HttpResponseRedirect(f"{head.url}/discussions/{made.number}")
         except RegistryError as refusal:
             error = refusal
-    shown = {"head": head, "tab": "discussions", "given": request.POST, "error": error}
-    return render(request, "site/discussion_new.html", shown, status=400 if error else 200)
+    shown = {"head": head, "tab": "discussions", "given": given or request.GET, "error": error}
+    return render(request, "site/discussion_new.html", shown, status=face(error).status if error else 200)
 
 
 @require_http_methods(["GET", "POST"])
@@ -73,13 +80,28 @@ def one(request: HttpRequest, ns: str, name: str, number: int, type: str = "mode
     error: RegistryError | None = None
     if request.method == "POST":
         try:
-            _do(request, discussion)
-            return HttpResponseRedirect(f"{head.url}/discussions/{number}")
+            at = thread.act(request, discussion)
+            return HttpResponseRedirect(f"{head.url}/discussions/{number}{f'#{at}' if at else ''}")
         except RegistryError as refusal:
             error = refusal
-    shown = {"head": head, "tab": "discussions", "discussion": discussion, "error": error}
-    shown |= _thread(request, head, discussion) | (_proposal(head, discussion) if discussion.is_pull_request else {})
+    shown = {"head": head, "tab": "discussions", "part": "talk", "error": error, "given": request.POST}
+    shown |= _about(head, discussion) | thread.shown(request, head, discussion)
     return render(request, "site/discussion.html", shown, status=face(error).status if error else 200)
+
+
+@adapter_page
+def files(request: HttpRequest, head: Head, number: int) -> HttpResponse:
+    """What a pull request changes, line by line for who may have the files."""
+    policy.require(head.by, Permission.BROWSE, head.adapter)
+    discussion = discussions.find(head.adapter, number)
+    if not discussion.is_pull_request:
+        raise ValueInvalid(f"{discussion} is no pull request, so it changes nothing.", fix="Read what is said there.")
+    shown = {"head": head, "tab": "discussions", "part": "files"} | _about(head, discussion)
+    try:
+        shown["patches"] = patch.of(*merges.readable(discussion, head.by))
+    except RegistryError as refusal:
+        shown["refusal"] = refusal
+    return render(request, "site/discussion_files.html", shown)
 
 
 def _head(request: HttpRequest, ns: str, name: str, type: str, permission: Permission) -> Head:
@@ -88,58 +110,27 @@ def _head(request: HttpRequest, ns: str, name: str, type: str, permission: Permi
     return Head(adapter, pull.resolve(adapter, "main"), "main", by)
 
 
-def _do(request: HttpRequest, discussion: Discussion) -> None:
-    given, by = request.POST, caller(request)
-    text = given.get("text", "")
-    match given.get("do"):
-        case "comment":
-            discussions.comment(discussion, text, by)
-        case "close" | "open" as status:
-            discussions.set_status(discussion, "closed" if status == "close" else "open", by, text)
-        case "merge":
-            merges.merge(discussion, by, text)
-        case "rename":
-            discussions.rename(discussion, given.get("title", ""), by)
-        case "hide":
-            number = given.get("comment", "")
-            discussions.hide(discussion, int(number) if number.isdecimal() and len(number) < 19 else 0, by)
-        case _:
-            raise ValueInvalid("The form does not say what to do.", fix="Use the buttons of the page.")
-
-
-def _thread(request: HttpRequest, head: Head, discussion: Discussion) -> dict[str, object]:
-    before = request.GET.get("before", "")
-    rows = discussion.events.select_related("author").order_by("-pk")
-    if before.isdecimal() and len(before) < 19:
-        rows = rows.filter(pk__lt=int(before))
-    found = list(rows[: EVENTS + 1])
-    is_writer = policy.may_write(head.by, head.adapter)
-    me = head.by.user.pk if head.by.user else None
-    said = [Said(event, _html(head, event), is_writer or event.author_id == me) for event in reversed(found[:EVENTS])]
-    return {
-        "said": said,
-        "earlier": found[EVENTS - 1].pk if len(found) > EVENTS else None,
-        "may_moderate": discussions.may_moderate(discussion, head.by),
-        "may_merge": is_writer,
-    }
-
-
-def _html(head: Head, event: DiscussionEvent) -> SafeString:
-    if event.hidden or not event.text:
-        return SafeString("")
-    if not _MARKED.search(event.text):
-        return mark_safe(linebreaks(event.text, autoescape=True))  # noqa: S308  # escaped
-    html = card.html(event.text, files=f"{head.url}/resolve/main/", pages=f"{head.url}/blob/main/")
-    return mark_safe(html)  # noqa: S308  # the card's allow-list
+def _about(head: Head, discussion: Discussion) -> dict[str, object]:
+    """What both pages of a thread show of it."""
+    shown = {"discussion": discussion, "may_moderate": discussions.may_moderate(discussion, head.by)}
+    return shown | (_proposal(head, discussion) if discussion.is_pull_request else {})
 
 
 def _proposal(head: Head, discussion: Discussion) -> dict[str, object]:
-    """What a pull request changes, and whether it can be merged."""
+    """What a pull request changes, whether it can be merged, and what was proven of it."""
     try:
         before, after = merges.changes(discussion)
         is_open = discussion.status in (Discussion.Status.OPEN, Discussion.Status.DRAFT)
         conflicts = merges.plan(discussion).conflicts if is_open else []
         tip = pull.resolve(head.adapter, discussion.ref)
-    except RevisionNotFound:  # its branch was deleted; the talk about it is still there
+        pull.require_shown(tip, head.by)
+    except RevisionNotFound:  # its branch was deleted, or its files are held back; the talk about it is still there
         return {"changes": [], "conflicts": [], "tip": None}
-    return {"changes": changes(before, after), "conflicts": conflicts, "tip": tip}
+    verdict = verdicts.latest(tip) if tip != discussion.begun_at else None
+    return {
+        "changes": changes(before, after),
+        "conflicts": conflicts,
+        "tip": tip,
+        "verdict": document(verdict) if verdict else None,
+        "may_merge": head.may_write,
+    }

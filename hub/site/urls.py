@@ -58,6 +58,7 @@ def of_an_adapter(prefix: str, type: str) -> list[URLPattern]:
         at(f"{one}/discussions", discussions.listed, type=type),
         at(f"{one}/discussions/new", discussions.new, type=type),
         at(f"{one}/discussions/<int:number>", discussions.one, type=type),
+        at(f"{one}/discussions/<int:number>/files", discussions.files, type=type),
         at(f"{one}/tree/<str:rev>", files.tree, type=type),
         at(f"{one}/tree/<str:rev>/<path:path>", files.tree, type=type),
         at(f"{one}/blob/<str:rev>/<path:path>", files.blob, type=type),

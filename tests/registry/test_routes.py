@@ -193,6 +193,7 @@ robots.txt                                                   GET anyone
 {of}<ns>/<name>/discussions                                  GET adapter:browse
 {of}<ns>/<name>/discussions/new                              GET session  POST session
 {of}<ns>/<name>/discussions/<number>                         GET adapter:browse  POST session
+{of}<ns>/<name>/discussions/<number>/files                   GET adapter:browse
 {of}<ns>/<name>/tree/<rev>                                   GET adapter:download
 {of}<ns>/<name>/tree/<rev>/<path>                            GET adapter:download
 {of}<ns>/<name>/blob/<rev>/<path>                            GET adapter:download

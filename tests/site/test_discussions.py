@@ -1,11 +1,17 @@
 """Discussions on the website: what a visitor reads, and what the forms do."""
 
-import pytest
-from django.test import Client
+import json
+import re
 
-from registry import discussions, push
+import pytest
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+
+from registry import discussions, gates, push, site
 from registry.models import Adapter, Discussion, DiscussionEvent
-from registry.push import Inline, Intent
+from registry.push import Deletion, Inline, Intent
+from tests.api.conftest import CONFIG, judged, pushed
 from tests.cast import Cast
 
 HERE = "/acme/reviews/discussions"
@@ -93,10 +99,179 @@ def test_a_long_thread_comes_in_pages(cast: Cast, repo: Adapter) -> None:
     assert "comment 5 end" in earlier
 
 
+# --- the list --------------------------------------------------------------------------------------------------------
+def test_the_list_is_filtered_by_state_kind_and_author_in_its_address(cast: Cast, repo: Adapter) -> None:
+    discussions.start(repo, "A question", "", cast.session("carol"))
+    discussions.start(repo, "A draft", "", cast.session("dave"), pull_request=True)
+    done = discussions.start(repo, "Settled", "", cast.session("carol"))
+    discussions.set_status(done, "closed", cast.session("carol"))
+    shown = {
+        "": {"A question", "A draft"},
+        "?status=all": {"A question", "A draft", "Settled"},
+        "?status=closed": {"Settled"},
+        "?type=pull_request": {"A draft"},
+        "?status=all&type=discussion&author=CAROL": {"A question", "Settled"},
+        "?status=everything&type=x&author=nobody": set(),
+    }
+    for query, titles in shown.items():
+        answer = Client().get(HERE + query)
+        assert {row.title for row in answer.context["rows"]} == titles, query
+    answer = Client().get(f"{HERE}?status=all")
+    assert answer.context["states"] == [("open", "open", 2), ("closed", "closed", 1), ("all", "all", 3)]
+    assert [count for _, _, count in answer.context["kinds"]] == [3, 2, 1]
+
+
+def test_a_list_costs_the_same_however_long_it_is(cast: Cast, repo: Adapter) -> None:
+    def cost() -> int:
+        with CaptureQueriesContext(connection) as asked:
+            Client().get(HERE)
+        return len(asked)
+
+    discussions.start(repo, "x", "", cast.session("carol"))
+    cost()  # the settings of the site are read once
+    first = cost()
+    for number in range(20):
+        discussions.start(repo, f"x{number}", "", cast.session("carol"))
+    assert cost() == first
+
+
+# --- comments --------------------------------------------------------------------------------------------------------
+def test_an_author_edits_his_comment_and_nobody_elses(cast: Cast, repo: Adapter) -> None:
+    discussions.start(repo, "Which rank?", "Fuor", cast.session("carol"))
+    said = DiscussionEvent.objects.get()
+    carol, bob = signed_in(cast, "carol"), signed_in(cast, "bob")
+    answer = carol.post(f"{HERE}/1", {"do": "edit", "comment": said.pk, "text": "Four"})
+    assert answer.url == f"{HERE}/1#{said.pk}"
+    page = carol.get(f"{HERE}/1").content.decode()
+    assert "Four" in page
+    assert "edited" in page
+    assert bob.post(f"{HERE}/1", {"do": "edit", "comment": said.pk, "text": "Five"}).status_code == 403
+    assert 'value="edit"' not in bob.get(f"{HERE}/1").content.decode()
+    assert 'value="hide"' in bob.get(f"{HERE}/1").content.decode()
+    carol.post(f"{HERE}/1", {"do": "hide", "comment": said.pk})
+    assert carol.post(f"{HERE}/1", {"do": "edit", "comment": said.pk, "text": "Six"}).status_code == 403
+
+
+def test_what_was_typed_is_not_lost_with_a_refusal(cast: Cast, repo: Adapter) -> None:
+    discussions.start(repo, "x", "", cast.session("alice"))
+    answer = signed_in(cast, "carol").post(f"{HERE}/1", {"do": "close", "text": "I typed this"})
+    assert answer.status_code == 403
+    assert "I typed this" in answer.content.decode()
+
+
+def test_names_of_people_lead_to_them_and_others_stay_text(cast: Cast, repo: Adapter) -> None:
+    text = "@Bob, @nobody-here: see `@bob` and **@carol**. bob@example.org [@bob](https://example.org)"
+    discussions.start(repo, "x", text, cast.session("dave"))
+    page = Client().get(f"{HERE}/1").content.decode()
+    assert page.count('href="/bob"') == 1
+    assert '<a href="/carol" rel="nofollow ugc noopener">@carol</a>' in page
+    assert "nobody-here</a>" not in page
+    assert "<code>@bob</code>" in page
+
+
+# --- pull requests ---------------------------------------------------------------------------------------------------
+def test_a_draft_made_by_a_form_says_how_to_push_and_becomes_ready(cast: Cast, repo: Adapter) -> None:
+    carol = signed_in(cast, "carol")
+    carol.post(f"{HERE}/new", {"title": "A card", "text": "", "type": "pull_request"})
+    page = carol.get(f"{HERE}/1").content.decode()
+    assert "hf upload acme/reviews ./adapter --revision refs/pr/1" in page
+    assert "draft" in page
+    push.receive(Intent(repo, "refs/pr/1", cast.session("carol"), title="Write it"), [Inline("README.md", b"# Hi\n")])
+    page = carol.get(f"{HERE}/1").content.decode()
+    assert "Ready to merge" in page
+    assert 'value="merge"' not in signed_in(cast, "bob").get(f"{HERE}/1").content.decode()
+    carol.post(f"{HERE}/1", {"do": "open"})
+    assert 'value="merge"' in signed_in(cast, "bob").get(f"{HERE}/1").content.decode()
+
+
+def test_changed_files_are_shown_line_by_line_with_what_is_in_them_escaped(cast: Cast, repo: Adapter) -> None:
+    first = [Inline("README.md", b"# Hello\n\none\n"), Inline("old.txt", b"gone")]
+    push.receive(Intent(repo, "refs/heads/main", cast.session("alice"), title="Begin"), first)
+    changed = [
+        Inline("README.md", b"# Hello\n\n<script>two</script>\n"),
+        Inline("more/data.bin", b"\0\1"),
+        Deletion("old.txt"),
+    ]
+    push.receive(Intent(repo, "refs/heads/main", cast.session("carol"), title="Change", propose=True), changed)
+    page = Client().get(f"{HERE}/1/files")
+    patches = {file.path: file for file in page.context["patches"]}
+    readme = patches["README.md"]
+    assert (readme.what, readme.added, readme.removed) == ("changed", 1, 1)
+    assert [(line.kind, line.old, line.new) for line in readme.lines][1:] == [
+        ("kept", 1, 1),
+        ("kept", 2, 2),
+        ("removed", 3, None),
+        ("added", None, 3),
+    ]
+    assert patches["more/data.bin"].why.startswith("It is no text")
+    assert patches["old.txt"].removed == 1
+    text = page.content.decode()
+    assert "&lt;script&gt;two" in text
+    assert "<script>two" not in text
+    assert Client().get(f"{HERE}/2/files").status_code == 404
+
+
+def test_a_discussion_has_no_changed_files(cast: Cast, repo: Adapter) -> None:
+    discussions.start(repo, "x", "", cast.session("carol"))
+    assert Client().get(f"{HERE}/1/files").status_code == 400
+
+
+def test_a_huge_change_is_named_and_not_shown(cast: Cast, repo: Adapter, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hub.site.patch.MAX_LINES", 20)
+    files = [Inline(f"{name}.txt", b"line\n" * 15) for name in "abc"]
+    push.receive(Intent(repo, "refs/heads/main", cast.session("carol"), title="Much", propose=True), files)
+    patches = Client().get(f"{HERE}/1/files").context["patches"]
+    assert [bool(file.lines) for file in patches] == [True, False, False]
+    assert patches[1].why == "There is no room for it here."
+
+
+def test_what_a_gate_keeps_is_not_shown_in_a_diff_either(cast: Cast, repo: Adapter) -> None:
+    push.receive(Intent(repo, "refs/heads/main", cast.session("alice"), title="x"), [Inline("notes.md", b"the secret")])
+    gates.set_gate(repo, "manual", cast.session("alice"))
+    new = [Inline("notes.md", b"another secret")]
+    push.receive(Intent(repo, "refs/heads/main", cast.session("alice"), title="y", propose=True), new)
+    for who, sees in (("carol", False), ("bob", True)):
+        page = signed_in(cast, who).get(f"{HERE}/1/files").content.decode()
+        assert ("secret" in page) == sees
+        assert "notes.md" in page
+
+
+def test_where_only_what_is_verified_is_served_a_proposal_shows_strangers_no_lines(cast: Cast, repo: Adapter) -> None:
+    made = pushed(cast, repo)
+    judged(made, "failed")
+    push.receive(
+        Intent(repo, "refs/heads/main", cast.session("alice"), title="y", propose=True),
+        [Inline("adapter_config.json", json.dumps(CONFIG | {"r": 16}).encode())],
+    )
+    site.change("pull_policy", "verified", None)
+    assert b"peft_type" not in signed_in(cast, "carol").get(f"{HERE}/1/files").content
+    assert b"peft_type" in signed_in(cast, "bob").get(f"{HERE}/1/files").content
+
+
+def test_a_conflict_names_the_files_and_offers_no_merge(cast: Cast, repo: Adapter) -> None:
+    propose(cast, repo)
+    push.receive(Intent(repo, "refs/heads/main", cast.session("alice"), title="x"), [Inline("README.md", b"# Mine")])
+    bob = signed_in(cast, "bob")
+    page = bob.get(f"{HERE}/1").content.decode()
+    assert "It cannot be merged" in page
+    assert 'value="merge"' not in page
+    answer = bob.post(f"{HERE}/1", {"do": "merge"})
+    assert answer.status_code == 409
+    assert "README.md" in answer.content.decode()
+
+
 def test_a_private_adapters_talk_is_not_there_for_strangers(cast: Cast) -> None:
     covert = cast.adapter("acme/covert", private=True)
     discussions.start(covert, "Secret", "", cast.session("alice"))
-    for path in ("", "/new", "/1"):
-        answer = signed_in(cast, "carol").get(f"/acme/covert/discussions{path}")
-        assert answer.status_code == 404
-        assert b"Secret" not in answer.content
+    discussions.start(covert, "Secret too", "", cast.session("alice"), pull_request=True)
+    carol = signed_in(cast, "carol")
+    for path in ("", "?author=alice", "/new", "/1", "/2", "/2/files"):
+        answer, never = carol.get(f"/acme/covert/discussions{path}"), carol.get(f"/acme/coyert/discussions{path}")
+        assert answer.status_code == never.status_code == 404
+        assert bare(answer.content) == bare(never.content)
+    for form in ({"do": "comment", "text": "x"}, {"do": "merge"}):
+        assert carol.post("/acme/covert/discussions/1", form).status_code == 404
+
+
+def bare(page: bytes) -> bytes:
+    return re.sub(rb'name="csrfmiddlewaretoken" value="[^"]+"|/acme/co.ert', b"", page)

@@ -1,0 +1,89 @@
+"""A diff for reading: each file that differs, with numbered lines; large and binary files by their sizes alone."""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from hub.site.commits import changes
+from registry import diffs
+from registry.manifest import Entry
+
+MAX_LINES = 3_000  # on a page
+_HUNK = re.compile(r"@@ -(\d+)(?:,\d+)? \+(\d+)(?:,\d+)? @@")
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line of a hunk; `kind` is added, removed, kept or hunk, and a number is None on the side it is not on."""
+
+    kind: str
+    old: int | None
+    new: int | None
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Patch:
+    """One file that differs; without lines `why` says what stands against showing them."""
+
+    what: str
+    path: str
+    old: int  # bytes
+    new: int
+    lines: list[Line] = field(default_factory=list)
+    why: str = ""
+
+    @property
+    def added(self) -> int:
+        return sum(line.kind == "added" for line in self.lines)
+
+    @property
+    def removed(self) -> int:
+        return sum(line.kind == "removed" for line in self.lines)
+
+
+def of(before: Mapping[str, Entry], after: Mapping[str, Entry]) -> list[Patch]:
+    """The changed files by path; those that come after MAX_LINES are named without their lines."""
+    small = [{path: entry for path, entry in side.items() if not entry.is_lfs} for side in (before, after)]
+    room, lines = MAX_LINES, dict[str, list[Line]]()
+    for path, text in diffs.sections(*small):
+        found = list(numbered(text))
+        room -= len(found)
+        if room < 0:
+            break
+        lines[path] = found
+    return [
+        Patch(what, path, old, new, lines.get(path, []), _why(after.get(path) or before[path], lines.get(path)))
+        for what, path, old, new in changes(dict(before), dict(after))
+    ]
+
+
+def _why(entry: Entry, lines: list[Line] | None) -> str:
+    if lines:
+        return ""
+    if entry.is_lfs:
+        return "A large file: its digest and size differ, and no line of it is shown."
+    return "There is no room for it here." if lines is None else "It is no text, too long to show, or empty."
+
+
+def numbered(section: str) -> Iterator[Line]:
+    """The lines of a file's part of a diff from its first hunk on, with their numbers before and after."""
+    old = new = 0
+    in_hunk = False
+    for text in section.split("\n")[:-1]:
+        if found := _HUNK.match(text):
+            old, new, in_hunk = int(found[1]), int(found[2]), True
+            yield Line("hunk", None, None, text)
+        elif not in_hunk:
+            continue
+        elif text.startswith("+"):
+            yield Line("added", None, new, text[1:])
+            new += 1
+        elif text.startswith("-"):
+            yield Line("removed", old, None, text[1:])
+            old += 1
+        else:
+            yield Line(
+                "kept" if text.startswith(" ") else "hunk", *((old, new) if text[:1] == " " else (None, None)), text[1:]
+            )
+            old, new = (old + 1, new + 1) if text.startswith(" ") else (old, new)

@@ -1,0 +1,108 @@
+"""One thread as its page shows it: what was said, by whom, as safe HTML; and what its forms do."""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from django.http import HttpRequest
+from django.utils.html import linebreaks
+from django.utils.safestring import SafeString, mark_safe
+
+from hub.site.head import Head
+from hub.site.visitor import caller
+from registry import alerts, card, discussions, merges
+from registry.errors import ValueInvalid
+from registry.models import Discussion, DiscussionEvent, Membership, Namespace
+
+EVENTS = 30  # on a page; each comment in Markdown costs a process the first time
+# Without any of these a text means itself in Markdown.
+_MARKED = re.compile(r"[*_`#<>\[\]()!|~\\&]|^\s*(?:[-+=]|\d+[.)])|^ {4}|\t", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """One entry of a thread, with its text as safe HTML, who its author is here, and what the visitor may do to it."""
+
+    event: DiscussionEvent
+    html: SafeString
+    role: str  # owner, member, author or ""
+    may_edit: bool
+    may_hide: bool
+
+
+def shown(request: HttpRequest, head: Head, discussion: Discussion) -> dict[str, object]:
+    """The last entries of a thread, or with `before` those before one, and how to come to earlier ones."""
+    before = request.GET.get("before", "")
+    rows = discussion.events.select_related("author").order_by("-pk")
+    if before.isdecimal() and len(before) < 19:
+        rows = rows.filter(pk__lt=int(before))
+    found = list(rows[: EVENTS + 1])
+    page, more = found[:EVENTS][::-1], len(found) > EVENTS
+    roles, people = _roles(head, discussion, page), _people(page)
+    me = head.by.user.pk if head.by.user else None
+    said = [
+        Said(
+            event,
+            _html(head, event, people),
+            roles.get(event.author_id, ""),
+            may_edit=event.author_id == me and not event.hidden,
+            may_hide=me is not None and (event.author_id == me or head.may_write or head.by.is_staff),
+        )
+        for event in page
+    ]
+    return {"said": said, "earlier": page[0].pk if more else None, "is_start": not more}
+
+
+def act(request: HttpRequest, discussion: Discussion) -> str:
+    """Do what the button says; return the entry to show then, "" for the top. Raises what the verbs raise."""
+    given, by = request.POST, caller(request)
+    text = given.get("text", "")
+    match given.get("do"):
+        case "comment":
+            return str(discussions.comment(discussion, text, by).pk)
+        case "close" | "open" as status:
+            return str(discussions.set_status(discussion, "closed" if status == "close" else "open", by, text).pk)
+        case "merge":
+            merges.merge(discussion, by, text)
+            return ""
+        case "rename":
+            discussions.rename(discussion, given.get("title", ""), by)
+            return ""
+        case "edit":
+            return str(discussions.edit(discussion, _number(given.get("comment", "")), text, by).pk)
+        case "hide":
+            return str(discussions.hide(discussion, _number(given.get("comment", "")), by).pk)
+    raise ValueInvalid("The form does not say what to do.", fix="Use the buttons of the page.")
+
+
+def _number(text: str) -> int:
+    return int(text) if text.isdecimal() and len(text) < 19 else 0
+
+
+def _roles(head: Head, discussion: Discussion, page: Iterable[DiscussionEvent]) -> dict[int, str]:
+    """Who speaks for the adapter, by person; readers of an organisation do not."""
+    namespace, authors = head.adapter.namespace, {event.author_id for event in page}
+    roles = {discussion.author_id: "author"}
+    if namespace.kind == Namespace.Kind.PERSON:
+        return roles | {namespace.person.pk: "owner"}
+    members = Membership.objects.filter(organization__namespace=namespace, user__in=authors)
+    return roles | dict.fromkeys(members.exclude(role=Membership.Role.READ).values_list("user", flat=True), "member")
+
+
+def _people(page: Iterable[DiscussionEvent]) -> dict[str, str]:
+    """Names in lower case → as they are spelt, of everybody who is mentioned on this page; one query."""
+    named = {name for event in page if not event.hidden for name in alerts.mentions(event.text)}
+    if not named:
+        return {}
+    rows = Namespace.objects.filter(name__lower__in=named, person__is_active=True)
+    return {name.lower(): name for name in rows.values_list("name", flat=True)}
+
+
+def _html(head: Head, event: DiscussionEvent, people: Mapping[str, str]) -> SafeString:
+    if event.hidden or not event.text:
+        return SafeString("")
+    mentioned = [people[name] for name in alerts.mentions(event.text) if name in people]
+    if not mentioned and not _MARKED.search(event.text):
+        return mark_safe(linebreaks(event.text, autoescape=True))  # noqa: S308  # escaped
+    places = {"files": f"{head.url}/resolve/main/", "pages": f"{head.url}/blob/main/"}
+    return mark_safe(card.html(event.text, **places, people=mentioned))  # noqa: S308  # the card's allow-list
