@@ -12,12 +12,12 @@ from typing import Any
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import F, Q, QuerySet
+from django.db.models import Count, F, Q, QuerySet
 from django.utils import timezone
 from django.utils.module_loading import import_string
 
 from registry import audit, names, outside, policy
-from registry.errors import ValueInvalid, WebhookNotFound
+from registry.errors import TooOften, ValueInvalid, WebhookNotFound
 from registry.models import Adapter, Delivery, Watch, Webhook
 from registry.policy import Caller
 
@@ -26,7 +26,8 @@ DOMAINS = (*HUB_DOMAINS, "verdict")
 MAX_WEBHOOKS, MAX_WATCHES, MAX_SECRET = 50, 100, 256
 LEASE_SECONDS = 60  # longer than one attempt can take
 PAUSES = (10, 60, 600, 3600, 6 * 3600)  # seconds after each attempt that failed; after the last one it is given up
-KEPT_DAYS = 30
+KEPT_DAYS, KEPT = 30, 1_000  # how long, and how many of each webhook
+MAX_WAITING = 500  # messages to all webhooks of one person: who does not take them is not told more
 RUNG_AT_ONCE = 100
 _MAIN = "refs/heads/main"  # refs.py announces through this module, which therefore cannot import it
 State = Delivery.State
@@ -142,7 +143,7 @@ def announce(adapter: Adapter, action: str, scope: str, **more: object) -> None:
     or verdict; `more` are further members of the payload (updatedRefs, movedTo, discussion, comment, verdict), as
     huggingface_hub's WebhookPayload names them where the Hub has them.
     """
-    hooks = _listening(adapter, scope.partition(".")[0])
+    hooks = _with_room(_listening(adapter, scope.partition(".")[0]))
     if not hooks:
         return
     told = payload(adapter, action, scope) | more
@@ -156,6 +157,21 @@ def _listening(adapter: Adapter, domain: str) -> list[Webhook]:
     watching = Watch.objects.filter(here).values("webhook")
     hooks = Webhook.objects.filter(pk__in=watching, disabled=False, owner__is_active=True).select_related("owner")
     return [hook for hook in hooks if domain in hook.domains and policy.may_see(Caller(user=hook.owner), adapter)]
+
+
+def _with_room(hooks: Sequence[Webhook]) -> list[Webhook]:
+    """Leave out the webhooks of those for whom too much waits: else one comment could be fifty rows, for ever."""
+    owners = {hook.owner_id for hook in hooks}
+    waiting = Delivery.objects.filter(state=State.WAITING, webhook__owner__in=owners).values("webhook__owner")
+    room = dict.fromkeys(owners, MAX_WAITING)
+    for row in waiting.annotate(rows=Count("pk")) if owners else ():
+        room[row["webhook__owner"]] -= row["rows"]
+    found = []
+    for hook in hooks:
+        room[hook.owner_id] -= 1
+        if room[hook.owner_id] >= 0:
+            found.append(hook)
+    return found
 
 
 def payload(adapter: Adapter, action: str, scope: str) -> dict[str, object]:
@@ -186,6 +202,18 @@ def _queue(rows: list[Delivery]) -> None:
 
 
 # --- delivering ------------------------------------------------------------------------------------------------------
+def owner_of(delivery: int) -> int | None:
+    """Return whose webhook a message is for; None for a message that is gone."""
+    return Delivery.objects.filter(pk=delivery).values_list("webhook__owner", flat=True).first()
+
+
+def put_off(delivery: int, seconds: int) -> None:
+    """Let a message that nobody has taken wait a while, behind those of others."""
+    now = timezone.now()
+    free = Delivery.objects.filter(pk=delivery, state=State.WAITING, due_at__lte=now)
+    free.update(due_at=now + timedelta(seconds=seconds))
+
+
 def ring(delivery: int) -> None:
     """Tell the workers that this row may be sent. A lost message costs a minute, until the sweep rings again."""
     doorbell: Callable[[int], bool] = import_string(settings.POSTMAN)
@@ -220,6 +248,14 @@ def record(claimed: Delivery, entry: Mapping[str, object]) -> None:
         changed["due_at"] = now + timedelta(seconds=PAUSES[claimed.attempts - 1])
     # Whoever took the row again after our lease ran out has counted an attempt more: his word counts.
     Delivery.objects.filter(pk=claimed.pk, attempts=claimed.attempts).update(**changed)
+    _forget_old(claimed.webhook)
+
+
+def _forget_old(webhook: Webhook) -> None:
+    """Keep the newest messages of a webhook, and what still waits."""
+    oldest = deliveries(webhook).values_list("pk", flat=True)[KEPT : KEPT + 1].first()
+    if oldest is not None:
+        webhook.deliveries.filter(pk__lte=oldest).exclude(state=State.WAITING).delete()
 
 
 def deliveries(webhook: Webhook) -> QuerySet[Delivery]:
@@ -228,10 +264,12 @@ def deliveries(webhook: Webhook) -> QuerySet[Delivery]:
 
 
 def redeliver(webhook: Webhook, number: int) -> Delivery:
-    """Send the same message once more, as a new delivery. Raises WebhookNotFound."""
+    """Send the same message once more, as a new delivery. Raises WebhookNotFound, and TooOften where much waits."""
     old = webhook.deliveries.filter(pk=number).first()
     if old is None:
         raise WebhookNotFound("This webhook was told no such thing.")
+    if not _with_room([webhook]):
+        raise TooOften(f"{MAX_WAITING} messages to your webhooks wait.", fix="Disable those that do not answer.")
     with transaction.atomic():
         again = Delivery.objects.create(webhook=webhook, payload=old.payload)
         transaction.on_commit(lambda: ring(again.pk), robust=True)

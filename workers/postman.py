@@ -3,6 +3,10 @@
 import hashlib
 import hmac
 import json
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from django.conf import settings
 
@@ -11,9 +15,40 @@ from registry.models import Delivery
 from workers import outbound
 from workers.outbound import Unreachable
 
+AT_ONCE = 4  # messages of one person: addresses that let us wait must not hold all threads of the errands
+LATER_SECONDS = 30
+_sending: Counter[int] = Counter()
+_lock = threading.Lock()
+
 
 def deliver(number: int) -> None:
-    """Send a delivery that is due, once; what failed is due again later."""
+    """Send a delivery that is due, once; what failed is due again later, and so is one too many of one person."""
+    owner = webhooks.owner_of(number)
+    if owner is None:
+        return
+    with _one_of(owner) as has_turn:
+        if has_turn:
+            _deliver(number)
+        else:
+            webhooks.put_off(number, LATER_SECONDS)
+
+
+@contextmanager
+def _one_of(owner: int) -> Iterator[bool]:
+    """Count one message of a person while it is sent here; false where there are enough."""
+    with _lock:
+        has_turn = _sending[owner] < AT_ONCE
+        _sending[owner] += has_turn
+    try:
+        yield has_turn
+    finally:
+        with _lock:
+            _sending[owner] -= has_turn
+            if not _sending[owner]:
+                del _sending[owner]
+
+
+def _deliver(number: int) -> None:
     taken = webhooks.claim(number)
     if taken is None:
         return

@@ -14,7 +14,7 @@ from django.utils import timezone
 from huggingface_hub._webhooks_payload import WebhookPayload
 
 from registry import adapters, gates, outside, push, refs, tokens, webhooks
-from registry.errors import NameInvalid, NotAllowed, SignInRequired, ValueInvalid, WebhookNotFound
+from registry.errors import NameInvalid, NotAllowed, SignInRequired, TooOften, ValueInvalid, WebhookNotFound
 from registry.models import Delivery, User, Webhook
 from registry.push import MAIN, Inline, Intent
 from registry.webhooks import Wish
@@ -227,6 +227,56 @@ def test_old_messages_are_forgotten(cast, listener: Listener):
     Delivery.objects.update(created_at=timezone.now() - timedelta(days=webhooks.KEPT_DAYS + 1))
     webhooks.sweep()
     assert not Delivery.objects.exists()
+
+
+def test_who_takes_nothing_is_told_no_more_and_others_are(cast, listener: Listener, monkeypatch):
+    monkeypatch.setattr(webhooks, "MAX_WAITING", 5)
+    adapter = cast.adapter("alice/reviews")
+    for _ in range(3):
+        hook(cast, "http://127.0.0.1:1/", who="carol")
+    fine = hook(cast, listener.url)
+    for number in range(4):
+        pushed(cast, adapter, f"{number}.txt")
+    assert Delivery.objects.filter(webhook__owner=cast["carol"]).count() == 5
+    assert fine.deliveries.count() == 4
+    mine = Delivery.objects.filter(webhook__owner=cast["carol"]).first()
+    with pytest.raises(TooOften):
+        webhooks.redeliver(mine.webhook, mine.pk)
+
+
+def test_of_many_messages_the_newest_are_kept_and_what_waits(cast, listener: Listener, monkeypatch):
+    monkeypatch.setattr(webhooks, "KEPT", 2)
+    mine, adapter = hook(cast, listener.url), cast.adapter("alice/reviews")
+    waits = mine.deliveries.get()
+    Delivery.objects.filter(pk=waits.pk).update(due_at=timezone.now() + timedelta(hours=1))
+    for number in range(4):
+        pushed(cast, adapter, f"{number}.txt")
+        send_all()
+    kept = list(webhooks.deliveries(mine).values_list("state", flat=True))
+    assert kept == ["sent", "sent", "waiting"]
+
+
+def test_one_persons_slow_addresses_leave_threads_to_others(cast, listener: Listener, monkeypatch):
+    adapter = cast.adapter("alice/reviews")
+    for who in ("carol", "alice"):
+        for _ in range(postman.AT_ONCE + 2 if who == "carol" else 1):
+            hook(cast, listener.url, who=who)
+    pushed(cast, adapter)
+    numbers = Delivery.objects.order_by("pk").values_list("pk", flat=True)
+    slow, fine = list(numbers.filter(webhook__owner=cast["carol"])), list(numbers.filter(webhook__owner=cast["alice"]))
+    begun: list[int] = []
+
+    def slowly(number: int) -> None:
+        begun.append(number)  # and while it lasts, the others come
+        for other in [*slow, *fine] if len(begun) == postman.AT_ONCE else slow[len(begun) :][:1]:
+            postman.deliver(other)
+
+    monkeypatch.setattr(postman, "_deliver", slowly)
+    postman.deliver(slow[0])
+    assert begun == [*slow[: postman.AT_ONCE], *fine]
+    later = numbers.filter(due_at__gt=timezone.now())
+    assert {*slow[postman.AT_ONCE :]} <= {*later}
+    assert not {*fine} & {*later}
 
 
 def test_who_is_suspended_hears_nothing_more(cast, listener: Listener):
