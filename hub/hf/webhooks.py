@@ -29,7 +29,8 @@ class OneWebhook(Route):
         return answer({"webhook": shown(self.found(number))})
 
     def post(self, request: HttpRequest, number: str) -> HttpResponse:
-        return answer({"webhook": shown(webhooks.change(self.found(number), wish_in(request)))})
+        now = self.found(number)
+        return answer({"webhook": shown(webhooks.change(now, wish_in(request, now)))})
 
     def delete(self, request: HttpRequest, number: str) -> HttpResponse:
         webhooks.delete(self.found(number))
@@ -58,11 +59,18 @@ class Disable(Enable):
     disabled = True
 
 
-def wish_in(request: HttpRequest) -> Wish:
-    """Return what a body asks for. Raises ValueInvalid, and NotSupported for a webhook that shall start a job."""
+def wish_in(request: HttpRequest, now: Webhook | None = None) -> Wish:
+    """Return what a body asks for; what a change leaves out stays as it is `now`.
+
+    Clients send an empty list where they are to leave alone what is watched. Raises ValueInvalid, and NotSupported for
+    a webhook that shall start a job.
+    """
     body = bodies.json_object(request)
     if body.get("job") is not None or body.get("jobSourceId") is not None:
         raise NotSupported("This hub runs no jobs.", fix="Give the webhook an address.")
+    if now is not None:
+        kept = shown(now)
+        body = body | {key: kept[key] for key in ("url", "watched", "domains") if not body.get(key)}
     watched = [(bodies.text(one, "type"), bodies.text(one, "name")) for one in bodies.objects(body, "watched")]
     domains = bodies.strings(body, "domains") if body.get("domains") else []
     return Wish(bodies.text(body, "url"), watched, domains, bodies.text(body, "secret", "") or None)

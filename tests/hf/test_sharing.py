@@ -7,7 +7,7 @@ import pytest
 from django.test import Client
 
 from registry import devices, gates, tokens, uploads
-from registry.models import Adapter, AuditEvent, Collection, DeviceLogin, User
+from registry.models import Adapter, AuditEvent, Collection, DeviceLogin, User, Webhook
 from registry.policy import NOBODY
 from tests.hf.test_refusals import refused
 from tests.hf.wire import Wire, file, header, lfs_file
@@ -387,6 +387,16 @@ def test_a_secret_goes_in_and_does_not_come_out(wire: Wire, cast):
 def test_a_webhook_that_cannot_be_is_refused(wire: Wire, cast, wrong):
     refused(wire.ask("POST", "/api/settings/webhooks", HOOK | wrong), 400, "value-invalid")
     assert wire.get("/api/settings/webhooks").json() == []
+
+
+@pytest.mark.parametrize("change", [{"url": "https://example.org/new"}, {"domains": ["discussion"]}, {"secret": "new"}])
+def test_what_a_change_of_a_webhook_leaves_out_stays(wire: Wire, cast, change):
+    at = f"/api/settings/webhooks/{wire.ask('POST', '/api/settings/webhooks', HOOK).json()['webhook']['id']}"
+    changed = wire.ask("POST", at, {"watched": []} | change)  # as stock clients send it
+    assert changed.status_code == 200, changed.content
+    seen = wire.get(at).json()["webhook"]
+    assert {key: seen[key] for key in HOOK} == HOOK | {key: value for key, value in change.items() if key in HOOK}
+    assert Webhook.objects.get().secret == change.get("secret", "")
 
 
 def test_a_webhook_that_starts_a_job_is_not_served(wire: Wire, cast):
