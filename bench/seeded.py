@@ -1,7 +1,8 @@
 """Rows of a large hub, as pushes would have left them: run by `python -m bench.seeded N` in the environment of a hub.
 
 Each adapter has two revisions of five files, the newest with a verdict. Bytes are in the store for every one of the
-first adapters and for the newest (SHOWN), which are those that a bench asks for.
+first adapters and for the newest (SHOWN), which are those that a bench asks for. One person, COLLECTOR, owns every
+twentieth adapter, likes every tenth, and is followed by everybody.
 """
 
 import hashlib
@@ -10,18 +11,21 @@ import os
 import random
 import struct
 import sys
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from functools import lru_cache
+from typing import Any
 
 import django
+from django.core.management.color import no_style
+from django.db import connection, models, transaction
 
-if TYPE_CHECKING:
-    from registry.manifest import Entry
-
-BATCH = 2_000  # adapters written together
-SHOWN = 100
+BATCH = 5_000  # adapters written together
+SHOWN = 40
+FIRST = 1_000  # the lowest id of what is written here
 START = datetime(2026, 1, 1, tzinfo=UTC)
+COLLECTOR = "collector"
 BASES = [f"{who}/{name}-{size}" for who in ("acme", "orbit", "lumen") for name in ("bert", "llama", "qwen", "gemma")
          for size in ("1b", "3b", "7b", "13b")]  # fmt: skip
 TASKS = ["text-classification", "token-classification", "text-generation", "question-answering", "summarization"]
@@ -36,147 +40,217 @@ def word(dice: random.Random) -> str:
     return WORDS[min(int(dice.paretovariate(0.6)) - 1, len(WORDS) - 1)]
 
 
+def owner_of(number: int) -> int:
+    """Return the number of the person an adapter belongs to; 0 is the collector."""
+    return 0 if number % 20 == 19 else number // 20 + 1
+
+
+def person(owner: int) -> str:
+    """Return the name of a person."""
+    return f"person-{owner}" if owner else COLLECTOR
+
+
 def name_of(number: int) -> str:
     """Return the id of an adapter."""
     dice = random.Random(number)
-    return f"person-{number // 20}/{word(dice)}-{word(dice)}-{number}"
+    return f"{person(owner_of(number))}/{word(dice)}-{word(dice)}-{number}"
+
+
+class Rows:
+    """Rows on their way into the database in batches: as objects of Django, millions of them would take an hour."""
+
+    def __init__(self) -> None:
+        self.waiting: dict[tuple[type[models.Model], tuple[str, ...]], list[tuple[Any, ...]]] = {}
+        self.blobs: set[str] = set()  # those that several adapters share
+
+    def add(self, model: type[models.Model], **columns: Any) -> None:
+        """Take one row; columns that are not named hold what the model says."""
+        self.waiting.setdefault((model, tuple(columns)), []).append(tuple(columns.values()))
+
+    def write(self) -> None:
+        """Write what waits, in the order in which the models came first."""
+        with transaction.atomic():
+            for (model, names), rows in self.waiting.items():
+                _copy(model, names, rows)
+        self.waiting = {key: [] for key in self.waiting}
+
+
+def _copy(model: type[models.Model], names: tuple[str, ...], rows: list[tuple[Any, ...]]) -> None:
+    others = [
+        field for field in model._meta.concrete_fields
+        if field.column not in names and not isinstance(field, models.AutoField) and not field.has_db_default()
+    ]  # fmt: skip
+    rest = tuple(field.get_db_prep_save(field.get_default(), connection) for field in others)
+    columns = ", ".join([*names, *(field.column for field in others)])
+    with connection.cursor() as cursor:
+        if connection.vendor == "postgresql":
+            with cursor.copy(f"COPY {model._meta.db_table} ({columns}) FROM STDIN") as copy:  # type: ignore[attr-defined]
+                for row in rows:
+                    copy.write_row(row + rest)
+        else:
+            places = ", ".join(["%s"] * (len(names) + len(rest)))
+            insert = f"INSERT INTO {model._meta.db_table} ({columns}) VALUES ({places})"
+            cursor.executemany(insert, [row + rest for row in rows])
 
 
 def seed(count: int) -> None:
-    """Write that many adapters."""
-    for first in range(0, count, BATCH):
-        _batch(range(first, min(first + BATCH, count)), count)
+    """Write that many adapters and all that belongs to them, and say how far it is."""
+    _trust_us()
+    rows, began = Rows(), time.monotonic()
+    _collector(rows)
+    for number in range(count):
+        if number % 20 == 0:
+            _person(rows, owner_of(number))
+        _adapter(rows, number, number < SHOWN or number >= count - SHOWN)
+        if number % BATCH == BATCH - 1 or number == count - 1:
+            rows.write()
+            print(f"    {number + 1:,} of {count:,} adapters, {time.monotonic() - began:.0f} s", flush=True)
+    with connection.cursor() as cursor:
+        for statement in connection.ops.sequence_reset_sql(no_style(), [model for model, _ in rows.waiting]):
+            cursor.execute(statement)
+        cursor.execute("ANALYZE")
 
 
-def _batch(numbers: range, count: int) -> None:
-    from django.db import transaction  # models are there after django.setup()
-
-    from registry import models
-
-    with transaction.atomic():
-        people = _people(numbers)
-        shown = {number for number in numbers if number < SHOWN or number >= count - SHOWN}
-        made = [_adapter(number, people[number // 20], number in shown) for number in numbers]
-        models.Adapter.objects.bulk_create(made)
-        trees = {number: list(_trees(number, number in shown)) for number in numbers}
-        _blobs(made, trees.values())
-        _revisions(made, list(trees.values()))
+def _trust_us() -> None:
+    """What we write is right: nothing is checked, and on a machine that dies we begin anew."""
+    postgres = ["SET session_replication_role = replica"]
+    sqlite = ["foreign_keys = OFF", "ignore_check_constraints = ON", "synchronous = OFF"]
+    with connection.cursor() as cursor:
+        for statement in postgres if connection.vendor == "postgresql" else [f"PRAGMA {one}" for one in sqlite]:
+            cursor.execute(statement)
 
 
-def _people(numbers: range) -> dict[int, Any]:
-    from registry.models import Namespace, User
-
-    wanted = sorted({number // 20 for number in numbers})
-    spaces = Namespace.objects.bulk_create([Namespace(name=f"person-{one}", kind="person") for one in wanted])
-    users = [User(username=space.name, namespace=space, password="!") for space in spaces]
-    return dict(zip(wanted, User.objects.bulk_create(users), strict=True))
+def _moment(seconds: int) -> Any:
+    return connection.ops.adapt_datetimefield_value(START + timedelta(seconds=seconds))
 
 
-def _adapter(number: int, owner: Any, is_shown: bool) -> Any:
-    from registry import catalog
-    from registry.models import Adapter
+# --- people ----------------------------------------------------------------------------------------------------------
+def _person(rows: Rows, owner: int) -> None:
+    from registry.models import Follow, Namespace, User  # models are there after django.setup()
 
-    dice = random.Random(number)
+    id, name = FIRST + owner, person(owner)
+    rows.add(Namespace, id=id, name=name, kind="person", created_at=_moment(0))
+    rows.add(User, id=id, namespace_id=id, username=name, password="!", created_at=_moment(0))
+    if owner:
+        rows.add(Follow, follower_id=id, namespace_id=FIRST)
+
+
+def _collector(rows: Rows) -> None:
+    from registry.models import Watch, Webhook
+
+    _person(rows, 0)
+    rows.add(Webhook, id=FIRST, owner_id=FIRST, url="https://example.org/hook", domains='["repo"]')
+    rows.add(Watch, webhook_id=FIRST, type="user", name=COLLECTOR, folded=COLLECTOR)
+
+
+# --- adapters --------------------------------------------------------------------------------------------------------
+def _adapter(rows: Rows, number: int, is_shown: bool) -> None:
+    from registry import words
+    from registry.models import Adapter, AuditEvent, Event, Like
+
+    dice, id, owner = random.Random(number), FIRST + number, FIRST + owner_of(number)
     name = f"{word(dice)}-{word(dice)}-{number}"
+    full_name = f"{person(owner_of(number))}/{name}"
     base, kind, task, licence = (dice.choice(some) for some in (BASES, KINDS, TASKS, LICENCES))
     summary = " ".join(word(dice) for _ in range(20))
     tags = ["peft", "safetensors", kind, task, "en", f"base_model:{base}", f"base_model:adapter:{base}",
             f"license:{licence}", word(dice)]  # fmt: skip
-    return Adapter(
-        namespace=owner.namespace, name=name, created_by=owner, summary=summary,
-        private=not is_shown and dice.random() < 0.05, format="peft", kind=kind,
-        base=base, task=task, licence=licence, rank=dice.choice([4, 8, 16, 64]),
-        parameters=dice.randrange(10**7), size=dice.randrange(10**8), tags=tags,
-        state=dice.choices(["passed", "failed", "errored"], [8, 1, 1])[0], serves="\nvllm\nlorax\n",
-        search_text=catalog.search_text(f"{owner.username}/{name}", summary, base, kind, task, tags=tags),
+    state = dice.choices(["passed", "failed", "errored"], [8, 1, 1])[0]
+    rows.add(
+        Adapter, id=id, type="model", namespace_id=owner, name=name, created_by_id=owner, summary=summary,
+        private=not is_shown and dice.random() < 0.05, format="peft", kind=kind, base=base, task=task,
+        licence=licence, rank=dice.choice([4, 8, 16, 64]), parameters=dice.randrange(10**7),
+        size=dice.randrange(10**8), tags=json.dumps(tags), state=state, serves="\nvllm\nlorax\n",
+        search_text=words.search_text(full_name, summary, base, kind, task, tags=tags),
         downloads=int(dice.paretovariate(0.8)), likes=int(dice.paretovariate(1.2)) - 1, trending=dice.random(),
-        created_at=START + timedelta(seconds=number), updated_at=START + timedelta(seconds=number * 7919 % 10**7),
+        created_at=_moment(number), updated_at=_moment(number * 7919 % 10**7),
     )  # fmt: skip
+    oids = _revisions(rows, number, base, is_shown)
+    _verdict(rows, number, owner, state, base)
+    rows.add(Event, seq=number + 1, kind="push", adapter_id=id, type="model", name=full_name, was_public=True, revision=oids[1])  # fmt: skip  # noqa: E501
+    rows.add(AuditEvent, actor=person(owner_of(number)), action="adapter:create", object=full_name, at=_moment(number))
+    if number % 10 == 0:
+        rows.add(Like, adapter_id=id, user_id=FIRST, created_at=_moment(number))
 
 
-def _trees(number: int, is_kept: bool) -> Iterator[dict[str, "Entry"]]:
-    """Yield the files of both revisions, and store their bytes where somebody will ask for them."""
-    from registry import intake, manifest
-    from registry.manifest import Entry
+def _revisions(rows: Rows, number: int, base: str, is_shown: bool) -> list[str]:
+    from registry import manifest
+    from registry.models import Possession, Ref, Revision, RevisionFile
 
-    dice = random.Random(number)
-    config = json.dumps({"peft_type": "LORA", "base_model_name_or_path": dice.choice(BASES), "r": 8}).encode()
+    oids: list[str] = []
+    owned = set()
+    adapter, author, at = FIRST + number, owner_of(number), START + timedelta(seconds=number)
+    for version, files in enumerate(_trees(number, base)):
+        id, title = FIRST + 2 * number + version, f"Version {version}"
+        entries = {path: _entry(rows, path, data, is_shown) for path, data in files.items()}
+        oids.append(manifest.revision_oid(
+            entries, parent=oids[0] if oids else None, author=person(author), at=at, title=title, message=""
+        ))  # fmt: skip
+        rows.add(Revision, id=id, adapter_id=adapter, oid=oids[-1], parent_id=id - 1 if version else None, title=title,
+                 author_id=FIRST + author, created_at=_moment(number))  # fmt: skip
+        for one in entries.values():
+            rows.add(RevisionFile, revision_id=id, path=one.path, blob_id=one.sha256, size=one.size, is_lfs=one.is_lfs,
+                     git_oid=one.git_oid)  # fmt: skip
+            owned.add(one.sha256)
+    for sha256 in owned:
+        rows.add(Possession, adapter_id=adapter, blob_id=sha256, created_at=_moment(number))
+    rows.add(Ref, adapter_id=adapter, revision_id=id, name="refs/heads/main", updated_at=_moment(number))
+    return oids
+
+
+def _verdict(rows: Rows, number: int, owner: int, state: str, base: str) -> None:
+    from registry.models import Alert, Attempt, Delivery, Ref, Verdict
+
+    id, adapter, revision, at = FIRST + number, FIRST + number, FIRST + 2 * number + 1, _moment(number)
+    rows.add(Verdict, id=id, revision_id=revision, state=state, finished_at=at, queued_at=at, duration_ms=900,
+             base=base)  # fmt: skip
+    rows.add(Attempt, verdict_id=id, number=1, worker="one", started_at=at, ended_at=at, outcome=state)
+    if state == "passed":
+        rows.add(Ref, adapter_id=adapter, revision_id=revision, name="refs/verified", updated_at=at)
+    else:
+        rows.add(Alert, user_id=owner, adapter_id=adapter, verdict_id=id)
+    if owner == FIRST:
+        rows.add(Delivery, webhook_id=FIRST, payload="{}", state="sent", attempts=1, status=200)
+
+
+# --- files -----------------------------------------------------------------------------------------------------------
+def _trees(number: int, base: str) -> Iterator[dict[str, bytes]]:
+    """Yield the files of both revisions."""
+    config = json.dumps({"peft_type": "LORA", "base_model_name_or_path": base, "r": 8}).encode()
     for version in range(2):
-        files = {
+        yield {
             ".gitattributes": b"*.safetensors filter=lfs\n",
             "README.md": f"---\nlicense: mit\n---\n# {number}\nVersion {version} of an adapter.\n".encode(),
             "adapter_config.json": config,
             "adapter_model.safetensors": _weights(number, version),
             "training/log.txt": b"loss 0.1\n",
         }
-        shown = {}
-        for path, data in files.items():
-            sha256 = hashlib.sha256(data).hexdigest()
-            if is_kept:
-                intake.store_verified(sha256, [data])
-            is_lfs = path.endswith(".safetensors")
-            plain = Entry(path, sha256, len(data), False, manifest.git_blob_oid(data))
-            shown[path] = manifest.lfs_entry(path, sha256, len(data)) if is_lfs else plain
-        yield shown
 
 
 def _weights(number: int, version: int) -> bytes:
-    data = struct.pack("<4I", number, version, 0, 0) * 4
     header = json.dumps({"a.lora_A.weight": {"dtype": "F32", "shape": [4, 4], "data_offsets": [0, 64]}}).encode()
-    return struct.pack("<Q", len(header)) + header + data
+    return struct.pack("<Q", len(header)) + header + struct.pack("<4I", number, version, 0, 0) * 4
 
 
-def _blobs(made: list[Any], trees: Iterable[list[dict[str, "Entry"]]]) -> None:
-    from registry.models import Blob, Possession, XetFile, Xorb
+@lru_cache(maxsize=1000)  # most are nobody else's, those of all are met again at once
+def _entry(rows: Rows, path: str, data: bytes, is_kept: bool) -> Any:
+    """Return the entry of a file, which is written down with its bytes where somebody will ask for them."""
+    from registry import intake, manifest
+    from registry.models import Blob, XetFile, Xorb
 
-    sizes: dict[str, int] = {}
-    owned, files, xorbs = [], [], []
-    for adapter, both in zip(made, trees, strict=True):
-        mine = {entry.sha256: entry for tree in both for entry in tree.values()}
-        sizes |= {sha256: entry.size for sha256, entry in mine.items()}
-        owned += [Possession(adapter=adapter, blob_id=sha256) for sha256 in mine]
-        for entry in mine.values():
-            if entry.is_lfs:
-                xorb = hashlib.sha256(entry.sha256.encode()).hexdigest()
-                terms = [[xorb, 0, 1, entry.size]]
-                files.append(XetFile(file_id=xorb[::-1], sha256=entry.sha256, size=entry.size, terms=terms))
-                xorbs.append(Xorb(hash=xorb, size=entry.size))
-    Blob.objects.bulk_create([Blob(sha256=one, size=size) for one, size in sizes.items()], ignore_conflicts=True)
-    Possession.objects.bulk_create(owned)
-    XetFile.objects.bulk_create(files)
-    Xorb.objects.bulk_create(xorbs)
-
-
-def _revisions(made: list[Any], trees: list[list[dict[str, "Entry"]]]) -> None:
-    from registry import manifest
-    from registry.models import Ref, Revision, RevisionFile, Verdict
-
-    before: list[Any] = [None] * len(made)
-    for version in range(2):
-        rows = []
-        for adapter, both, parent in zip(made, trees, before, strict=True):
-            oid = manifest.revision_oid(
-                both[version], parent=parent and parent.oid, author=adapter.created_by.username,
-                at=adapter.created_at, title=f"Version {version}", message="",
-            )  # fmt: skip
-            rows.append(
-                Revision(adapter=adapter, oid=oid, parent=parent, title=f"Version {version}", author=adapter.created_by)
-            )
-        before = Revision.objects.bulk_create(rows)
-        RevisionFile.objects.bulk_create(
-            RevisionFile(revision=row, path=one.path, blob_id=one.sha256, size=one.size, is_lfs=one.is_lfs,
-                         git_oid=one.git_oid)
-            for row, both in zip(before, trees, strict=True) for one in both[version].values()
-        )  # fmt: skip
-    Verdict.objects.bulk_create(
-        Verdict(revision=row, state=row.adapter.state, finished_at=START, duration_ms=900, base=row.adapter.base)
-        for row in before
-    )
-    Ref.objects.bulk_create(
-        Ref(adapter=row.adapter, revision=row, name=name)
-        for row in before
-        for name in ("refs/heads/main", *(["refs/verified"] if row.adapter.state == "passed" else []))
-    )
+    sha256 = hashlib.sha256(data).hexdigest()
+    if is_kept:
+        intake.store_verified(sha256, [data])
+    if not path.endswith(".safetensors"):
+        if sha256 not in rows.blobs:
+            rows.blobs.add(sha256)
+            rows.add(Blob, sha256=sha256, size=len(data), created_at=_moment(0))
+        return manifest.Entry(path, sha256, len(data), False, manifest.git_blob_oid(data))
+    xorb, terms = hashlib.sha256(sha256.encode()).hexdigest(), [0, 1, len(data)]
+    rows.add(Blob, sha256=sha256, size=len(data), created_at=_moment(0))
+    rows.add(Xorb, hash=xorb, size=len(data))
+    rows.add(XetFile, file_id=xorb[::-1], sha256=sha256, size=len(data), terms=json.dumps([[xorb, *terms]]))
+    return manifest.lfs_entry(path, sha256, len(data))
 
 
 if __name__ == "__main__":

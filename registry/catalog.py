@@ -10,13 +10,11 @@ from typing import Any, TypeVar
 
 from django.core import signing
 from django.core.cache import caches
-from django.db.models import Count, Exists, OuterRef, Q, QuerySet, Value
-from django.db.models.functions import Concat, Lower
-from django.db.models.lookups import Contains
+from django.db.models import Count, Exists, OuterRef, Q, QuerySet
 
 from dovetail.adapters.serving import ENGINES
 from registry import bases as named
-from registry import site
+from registry import site, words
 from registry.errors import ValueInvalid
 from registry.models import Adapter, Base, Ref, Verdict
 from registry.policy import NOBODY, Caller, visible_to
@@ -96,12 +94,11 @@ def matching(by: Caller, query: Query) -> QuerySet[Adapter]:
         if isinstance(values, list | tuple) and len(values) > MAX_WISHES:
             raise ValueInvalid(f"More than {MAX_WISHES} values of {name} were asked for.", fix="Ask for fewer at once.")
     rows = Adapter.objects.filter(listed(by), type=query.type)
-    for word in query.q.lower().split()[:8]:
-        rows = rows.filter(search_text__contains=word)
-    full_id = Lower(Concat("namespace__name", Value("/"), "name"))
-    for word in query.id_words:
-        # Both: the first holds the second, and may have an index.
-        rows = rows.filter(Q(search_text__contains=word.lower()) & Q(Contains(full_id, Value(word.lower()))))
+    wanted = words.Wanted(tuple(query.q.lower().split()[:8]), _lowered(query.id_words), _lines(query))
+    rows = rows.filter(wanted.condition)
+    # Where an index tells of few, the database need not guess which way is shorter. What one owner has is few anyway.
+    if not query.author and (few := wanted.few()) is not None:
+        rows = rows.filter(pk__in=few)
     query = replace(query, base=[named.canonical(name) for name in query.base])
     for name, column in FACETS.items():
         if values := getattr(query, name):
@@ -110,9 +107,6 @@ def matching(by: Caller, query: Query) -> QuerySet[Adapter]:
         rows = rows.filter(_any_engine(query.engine))
     if query.author:
         rows = rows.filter(namespace__name__lower__in=[author.lower() for author in query.author])
-    for alternatives in (query.tag, query.language, *([tag] for tag in query.all_tags)):
-        if alternatives:
-            rows = rows.filter(_any_tag(alternatives))
     if query.gated is not None:
         rows = rows.exclude(gated="") if query.gated else rows.filter(gated="")
     bounds = {
@@ -124,6 +118,16 @@ def matching(by: Caller, query: Query) -> QuerySet[Adapter]:
     if query.parameters_min is not None:  # 0 is not known, and what is not known is not left out
         rows = rows.filter(Q(parameters__gte=query.parameters_min) | Q(parameters=0))
     return rows.filter(**{lookup: bound for lookup, bound in bounds.items() if bound is not None})
+
+
+def _lowered(words: Iterable[str]) -> tuple[str, ...]:
+    return tuple(word.lower() for word in words)
+
+
+def _lines(query: Query) -> tuple[tuple[str, ...], ...]:
+    """Return the tags that are asked for, as alternatives: one of each must be there."""
+    wanted = [query.tag, query.language, *([tag] for tag in query.all_tags)]
+    return tuple(_lowered(tags) for tags in wanted if tags)
 
 
 def count(by: Caller, query: Query) -> int:
@@ -215,13 +219,6 @@ def listed(by: Caller) -> Q:
     return seen & (is_verified | ~Q(type=Adapter.Type.MODEL) | Q(namespace_id__in=list(by.roles)))
 
 
-def _any_tag(tags: Iterable[str]) -> Q:
-    condition = Q()
-    for tag in tags:
-        condition |= Q(search_text__contains=f"\n{tag.lower()}\n")
-    return condition
-
-
 def newest_verdicts(adapters: Iterable[Adapter]) -> dict[int, Verdict]:
     """Return the newest verdict of main for each adapter that has one, in one query."""
     rows = (
@@ -303,13 +300,6 @@ def _base_cursor(cursor: str) -> tuple[int, str]:
     except signing.BadSignature:
         raise ValueInvalid("This cursor is not from this hub.", fix="Start again from the first page.") from None
     return minus, id
-
-
-def search_text(*parts: str, tags: Iterable[str] = ()) -> str:
-    """Return what the search looks in: lower case, separators opened, each tag on a line of its own."""
-    words = " ".join(parts).lower()
-    opened = words.replace("-", " ").replace("_", " ").replace("/", " ").replace(".", " ")
-    return f"{words} {opened}\n" + "".join(f"{tag.lower()}\n" for tag in tags)
 
 
 def _after(rows: QuerySet[Adapter], column: str, cursor: str, limit: int, ascending: bool) -> list[Adapter]:

@@ -2,10 +2,11 @@
 
 from django.db import IntegrityError, transaction
 
-from registry import adapters, audit, catalog, events, names, people, policy, quotas, webhooks
+from registry import adapters, audit, events, names, people, policy, quotas, webhooks
 from registry.errors import AdapterExists, AdapterMoved, AdapterNotFound, NamespaceNotFound, NotAllowed
 from registry.models import Adapter, Namespace, Rename
 from registry.policy import Caller, Permission
+from registry.words import search_text
 
 
 def find(full_name: str, by: Caller, permission: Permission = Permission.READ, type: str = "model") -> Adapter:
@@ -72,7 +73,7 @@ def _move(current: Adapter, target: Namespace, name: str, by: Caller) -> Adapter
     )
     current.namespace, current.name = target, name
     words = [current.full_name, current.summary, current.base, current.kind, current.task]
-    current.search_text = catalog.search_text(*words, tags=current.tags)
+    current.search_text = search_text(*words, tags=current.tags)
     current.save(update_fields=["namespace", "name", "search_text"])
     if owner != target.pk:
         quotas.require_place(target)

@@ -71,6 +71,8 @@ class User(AbstractBaseUser):
             models.UniqueConstraint(Lower("email"), name="user_email_unique", condition=~Q(email="")),
             models.CheckConstraint(condition=Q(role__in=["user", "moderator", "admin"]), name="user_role_known"),
         ]
+        # Lists leave out what these have, whatever the number of people.
+        indexes = [models.Index(fields=["namespace"], name="user_suspended", condition=Q(is_active=False))]
 
     def __str__(self) -> str:
         return self.username

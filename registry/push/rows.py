@@ -5,13 +5,14 @@ from datetime import datetime
 
 from django.utils import timezone
 
-from registry import bases, catalog, discussions, events, manifest, refs, verdicts, webhooks
+from registry import bases, discussions, events, manifest, refs, verdicts, webhooks
 from registry.facts import Facts
 from registry.manifest import Entry
 from registry.models import Adapter, Possession, Ref, Revision, RevisionFile, User, Verdict
 from registry.push.intent import Intent
 from registry.push.tree import Draft
 from registry.refs import MAIN
+from registry.words import search_text
 
 MAX_TAGS, MAX_TAG = 200, 200
 BATCH = 500
@@ -133,7 +134,7 @@ def show(adapter: Adapter, entries: Mapping[str, Entry], said: Facts, at: dateti
         "updated_at": at,
     }
     words = [adapter.full_name, *(str(shown[key]) for key in ("summary", "base", "kind", "task"))]
-    Adapter.objects.filter(pk=adapter.pk).update(**shown, search_text=catalog.search_text(*words, tags=tags))
+    Adapter.objects.filter(pk=adapter.pk).update(**shown, search_text=search_text(*words, tags=tags))
 
 
 def _clean(text: str) -> str:

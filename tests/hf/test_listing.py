@@ -11,8 +11,9 @@ from django.utils import timezone
 from huggingface_hub import DatasetInfo, ModelInfo, SpaceInfo
 
 from hub.hf.listing import EXPANDABLE
-from registry import catalog, counting, tags
+from registry import counting, tags
 from registry.models import Adapter
+from registry.words import search_text
 from tests.adapters import TINY_BERT, lora
 from tests.clients import Client
 from tests.hf.wire import Wire, file, header
@@ -44,7 +45,7 @@ def shelf(cast, store) -> None:
     caches["default"].clear()
     for at, (name, told) in enumerate(CARDS.items()):
         adapter = cast.adapter(name)
-        words = catalog.search_text(name, tags=told["tags"])
+        words = search_text(name, tags=told["tags"])
         then = timezone.now() - timedelta(hours=9 - at)
         Adapter.objects.filter(pk=adapter.pk).update(**told, search_text=words, updated_at=then, created_at=then)
     cast.adapter("acme/covert-lora", private=True)
