@@ -14,7 +14,7 @@ from hub.origin import origin
 from registry import push, refs, uploads
 from registry.errors import CommitInvalid, ValueInvalid
 from registry.models import Ref
-from registry.push import Deletion, Inline, Intent, Operation, Stored
+from registry.push import Copy, Deletion, Inline, Intent, Operation, Stored
 from registry.uploads import Asked
 
 
@@ -112,6 +112,9 @@ def operations(lines: Iterator[dict[str, Any]]) -> Iterator[Operation]:
                     raise CommitInvalid(f"{value.get('algo')!r} is not a digest this hub knows; use sha256.")
                 size = bodies.whole(value, "size") if value.get("size") is not None else None
                 yield Stored(bodies.path(value), uploads.check_digest(bodies.text(value, "oid")), size)
+            case "copyFile":
+                value = _member(line, "copyFile")
+                yield Copy(bodies.path(value), bodies.text(value, "srcPath"), bodies.text(value, "srcRevision", ""))
             case "deletedFile" | "deletedFolder" as key:
                 yield Deletion(bodies.path(_member(line, key)).rstrip("/"))
             case other:

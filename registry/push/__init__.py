@@ -13,13 +13,14 @@ from registry.manifest import Entry
 from registry.models import Adapter, Ref, Revision
 from registry.policy import Caller, Permission
 from registry.push import content, rows, tree
-from registry.push.intent import MAX_TITLE, Deletion, Inline, Intent, Operation, Stored, check_words
+from registry.push.intent import MAX_TITLE, Copy, Deletion, Inline, Intent, Operation, Stored, check_words
 from registry.push.tree import Draft
 from registry.refs import MAIN
 
 __all__ = [
     "MAIN",
     "MAX_TITLE",
+    "Copy",
     "Deletion",
     "Inline",
     "Intent",
@@ -38,8 +39,9 @@ def receive(intent: Intent, operations: Iterable[Operation]) -> Ref:
     """Apply the operations, in order, to what the ref points at; return the ref, moved to the new revision.
 
     Files equal to those that are there make no revision: retries are free. Raises what policy.require raises,
-    RevisionNotFound, RefProtected, ParentStale, PathInvalid, FileNotFound (deleting what is not there), FileTooLarge,
-    PushTooLarge, BlobUnknown, ValueInvalid; nothing but unreferenced bytes is left behind then.
+    RevisionNotFound, RefProtected, ParentStale, PathInvalid, FileNotFound (deleting or copying what is not there),
+    RevisionNotVerified (copying what the caller may not download), FileTooLarge, PushTooLarge, BlobUnknown,
+    ValueInvalid; nothing but unreferenced bytes is left behind then.
     """
     adapter = intent.adapter
     require_for(adapter, intent.ref, intent.by, propose=intent.propose)
@@ -47,7 +49,7 @@ def receive(intent: Intent, operations: Iterable[Operation]) -> Ref:
     refs.head(adapter, intent.ref)  # an unknown branch is refused before any byte is kept
     if not intent.propose:
         refs.check_pushable(intent.ref)
-    edits = content.believe(adapter, content.keep(adapter, operations), intent.by)
+    edits = content.believe(adapter, content.keep(intent, operations), intent.by)
     draft = tree.compose(intent, edits)
     with transaction.atomic():
         current = policy.require_now(intent.by, Permission.BROWSE, adapter)  # locks: one push at a time for each
@@ -111,7 +113,7 @@ def begin(adapter: Adapter, by: Caller, files: Sequence[Inline] = ()) -> Ref:
     Call it in the transaction that makes the adapter.
     """
     intent = Intent(adapter, MAIN, by, title="initial commit")
-    edits = content.keep(adapter, [Inline(".gitattributes", uploads.GITATTRIBUTES), *files])
+    edits = content.keep(intent, [Inline(".gitattributes", uploads.GITATTRIBUTES), *files])
     entries = {edit.path: edit for edit in edits if isinstance(edit, Entry)}
     return rows.land(intent, Draft(None, entries, False, facts.of(entries, adapter.type)))
 

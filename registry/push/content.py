@@ -5,39 +5,52 @@ from dataclasses import replace
 
 from django.conf import settings
 
-from registry import blobs, intake, manifest, names, possession
+from registry import blobs, intake, manifest, names, possession, pull
 from registry.blobs import Keys
 from registry.errors import BlobUnknown, DigestMismatch, FileTooLarge, PushTooLarge
 from registry.manifest import Entry
 from registry.models import Adapter
 from registry.policy import Caller
-from registry.push.intent import Deletion, Edit, Inline, Operation, Stored
+from registry.push.intent import Copy, Deletion, Edit, Inline, Intent, Operation, Stored
 
 MAX_OPERATIONS = 20_000
+MAX_COPIES = 1_000  # each asks the database
 
 
-def keep(adapter: Adapter, operations: Iterable[Operation]) -> list[Edit | Stored]:
-    """Put inline bytes into the store, one file at a time, and check every path.
+def keep(intent: Intent, operations: Iterable[Operation]) -> list[Edit | Stored]:
+    """Put inline bytes into the store, one file at a time, look up what is copied, and check every path.
 
-    Raises PathInvalid, FileTooLarge and PushTooLarge.
+    Raises PathInvalid, FileTooLarge, PushTooLarge, and what looking at the source of a copy raises.
     """
     edits: list[Edit | Stored] = []
-    total = 0
+    total = copies = 0
     for operation in operations:
         path = names.check_path(operation.path)
         if len(edits) >= MAX_OPERATIONS:
-            raise PushTooLarge(f"This push holds more than {MAX_OPERATIONS:,} operations.")
+            raise PushTooLarge(f"This push holds more than {MAX_OPERATIONS:,} operations.", fix="Push in several.")
         match operation:
             case Inline(content=content):
                 total += _check_size(path, len(content), settings.MAX_INLINE_BYTES)
                 _check_total(total)
-                kept = intake.receive_inline(adapter, content)
+                kept = intake.receive_inline(intent.adapter, content)
                 edits.append(Entry(path, kept.sha256, kept.size, False, manifest.git_blob_oid(content)))
             case Stored():
                 edits.append(replace(operation, path=path))
+            case Copy():
+                copies += 1
+                if copies > MAX_COPIES:
+                    raise PushTooLarge(f"This push copies more than {MAX_COPIES:,} files.", fix="Push in several.")
+                edits.append(_copied(intent, operation, path))
             case Deletion():
                 edits.append(Deletion(path))
     return edits
+
+
+def _copied(intent: Intent, copy: Copy, path: str) -> Entry:
+    revision = pull.resolve(intent.adapter, copy.rev or intent.ref)
+    pull.require_served(revision, intent.by)
+    found = pull.file(revision, copy.source)
+    return Entry(path, found.sha256, found.size, found.is_lfs, found.git_oid)
 
 
 def believe(adapter: Adapter, edits: list[Edit | Stored], by: Caller) -> list[Edit]:

@@ -29,13 +29,22 @@ class Stored:
 
 
 @dataclass(frozen=True, slots=True)
+class Copy:
+    """A file as another one is at a revision of the same adapter; "": at what the push goes to."""
+
+    path: str
+    source: str
+    rev: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Deletion:
     """A path that goes away: a file, or a folder with all that is in it."""
 
     path: str
 
 
-Operation = Inline | Stored | Deletion
+Operation = Inline | Stored | Copy | Deletion
 Edit = Entry | Deletion  # an operation whose bytes are known to be here
 
 

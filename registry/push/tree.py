@@ -52,7 +52,10 @@ def check(entries: Mapping[str, Entry]) -> None:
     """Raise PathInvalid or PushTooLarge where these files cannot lie beside each other, or are too many."""
     names.check_tree(entries)
     if len(entries) > MAX_FILES:
-        raise PushTooLarge(f"The repository would hold {len(entries):,} files; the limit is {MAX_FILES:,}.")
+        raise PushTooLarge(
+            f"The repository would hold {len(entries):,} files; the limit is {MAX_FILES:,}.",
+            fix="Put them into several repositories, or into archives.",
+        )
 
 
 def _apply(before: Mapping[str, Entry], edits: Iterable[Edit]) -> dict[str, Entry]:
@@ -65,7 +68,8 @@ def _apply(before: Mapping[str, Entry], edits: Iterable[Edit]) -> dict[str, Entr
         else:
             folders += 1
             if folders > MAX_FOLDERS_DELETED:
-                raise PushTooLarge(f"This push deletes more than {MAX_FOLDERS_DELETED:,} folders.")
+                said = f"This push deletes more than {MAX_FOLDERS_DELETED:,} folders."
+                raise PushTooLarge(said, fix="Push in several.")
             inside = [path for path in after if path.startswith(edit.path + "/")]
             if not inside:
                 raise FileNotFound(f"A file with this name doesn't exist: {edit.path!r} cannot be deleted.")

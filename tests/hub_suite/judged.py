@@ -21,7 +21,9 @@ OUT_OF_SCOPE = {
     r"TestSkillsMarketplace": "A shop of skills for agents, which lies in a bucket of the public site.",
     r"test_list_spaces_with_(models|datasets)": "Spaces are kept as files, and what they link to is in no index.",
     r"test_list_models_apps": "`apps` are serving engines here, and a verdict says which of them serve an adapter.",
-    r"TestHfHubDownloadRelativePaths": "Paths with a backslash are refused at the push: these tests push one first.",
+    r"TestHfHubDownloadRelativePaths": (
+        "These tests push a path with a backslash first, an attack on old clients on Windows, which is refused here."
+    ),
     r"::test_(async_)?client_get_request|TestNormalizeEtag::test_resolve|test_paginate_hf_api|test_oauth_workflow": (
         "The address of the public site stands in the test itself."
     ),
