@@ -184,7 +184,7 @@ class PushTooLarge(RegistryError):
 
 class CommitInvalid(RegistryError):
     code = "commit-invalid"
-    default_fix = "Send one JSON object a line: a header first, then file, lfsFile, copyFile, deletedFile or deletedFolder."
+    default_fix = "Send one JSON object a line: a header, then file, lfsFile, copyFile, deletedFile or deletedFolder."
 
 
 class ParentStale(RegistryError):
