@@ -131,9 +131,12 @@ def expect(adapter: Adapter, sha256: str, size: int, *, by: Caller) -> Upload:
     if size > settings.MAX_FILE_BYTES:
         raise FileTooLarge(f"A file of {size:,} bytes is over the limit of {settings.MAX_FILE_BYTES:,}.")
     expires_at = timezone.now() + timedelta(seconds=settings.UPLOAD_URL_SECONDS)
-    return Upload.objects.create(
-        id=uuid.uuid4(), adapter=adapter, user=by.user, sha256=sha256, size=size, expires_at=expires_at
-    )
+    try:
+        return Upload.objects.create(
+            id=uuid.uuid4(), adapter=adapter, user=by.user, sha256=sha256, size=size, expires_at=expires_at
+        )
+    except IntegrityError:  # the adapter was deleted since we looked
+        raise policy.missing(adapter.full_name) from None
 
 
 def deliver(upload: Upload, pieces: Iterable[bytes]) -> Digest:
@@ -189,6 +192,8 @@ def believe(adapter: Adapter, digest: Digest) -> None:
     try:
         _note(adapter, digest)
     except IntegrityError:  # the sweep deleted the blob's row between our two inserts; now it is gone for certain
+        if not Adapter.objects.filter(pk=adapter.pk).exists():  # or somebody deleted the adapter while bytes came
+            raise policy.missing(adapter.full_name) from None
         _note(adapter, digest)
 
 

@@ -3,6 +3,7 @@
 import json
 import re
 import time
+from datetime import timedelta
 from unittest.mock import patch
 
 import pytest
@@ -10,7 +11,7 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from registry import adapters, card, moderation
+from registry import adapters, card, intake, moderation
 from registry.errors import AdapterQuarantined
 from registry.models import Adapter, Ref, Token
 from registry.push import tree
@@ -177,6 +178,24 @@ def test_a_diff_against_a_quarantined_revision_is_not_shown(wire: Wire, held):
     path = f"/api/models/{NAME}/discussions/1?diff=1"
     for who in ("carol", "nobody", "alice"):
         assert wire.get(path, who=who).json()["diff"] == "", who
+
+
+# --- two at once -----------------------------------------------------------------------------------------------------
+@pytest.mark.django_db(transaction=True)  # rows that point nowhere are found out at the end of a transaction
+def test_a_push_into_what_is_deleted_meanwhile_finds_nothing_there(wire: Wire, cast, repo):
+    store = intake.store_verified
+
+    def delete() -> None:
+        if Adapter.objects.exists():
+            adapters.delete(Adapter.objects.get(), cast.session("alice"))
+
+    with patch.object(intake, "store_verified", lambda *what: (store(*what), delete())):
+        answer = wire.commit(NAME, header(), file("a.txt"))
+    assert (answer.status_code, code(answer)) == (404, "adapter-not-found")
+    cast.adapter(NAME)
+    with patch.object(intake, "timedelta", lambda **span: (delete(), timedelta(**span))[1]):
+        answer = wire.offer(NAME, b"large")
+    assert answer.json()["objects"][0]["error"]["code"] == 404
 
 
 # --- what is not said ------------------------------------------------------------------------------------------------
