@@ -13,6 +13,7 @@ from registry.errors import CommitInvalid, LengthRequired, PushTooLarge, ValueIn
 
 MAX_JSON = 4 << 20
 MAX_FORM_FIELDS = 10_000
+MAX_BLANK = 1_000  # lines of a commit: a million of them are a megabyte to send, and a second of work
 MAX_DRAINED = 256 << 20
 _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 _TRUE = frozenset({"1", "true", "yes"})
@@ -65,7 +66,8 @@ def json_object(request: HttpRequest) -> dict[str, Any]:
 def parse_object(raw: bytes) -> dict[str, Any]:
     """Return bytes as a JSON object without duplicate keys. Raises ValueInvalid."""
     try:
-        value = json.loads(raw, object_pairs_hook=_unique)
+        # Decoded here: json would take UTF-16 and UTF-32 too, in which a line ends elsewhere, and NaN.
+        value = json.loads(raw.decode(), object_pairs_hook=_unique, parse_constant=_no_number)
     except (ValueError, RecursionError) as error:
         raise ValueInvalid(f"This is not valid JSON: {error}.", fix="Send one JSON object.") from None
     if not isinstance(value, dict):
@@ -108,11 +110,13 @@ def ndjson(request: HttpRequest, longest: int, total: int) -> Iterator[dict[str,
     announced = declared_length(request)
     if announced > total:
         raise PushTooLarge(f"The commit announces {announced:,} bytes; the limit is {total:,}.")
-    seen = 0
+    seen = blank = 0
     for line, size in _lines(request, longest):
         seen += size
         if line.strip():
             yield _line(line)
+        elif (blank := blank + 1) > MAX_BLANK:
+            raise CommitInvalid(f"The commit holds more than {MAX_BLANK:,} empty lines.")
     if seen != announced:
         raise CommitInvalid(f"The commit ended after {seen:,} of {announced:,} bytes.")
 
@@ -142,6 +146,10 @@ def _line(raw: bytes) -> dict[str, Any]:
         return parse_object(raw)
     except ValueInvalid as error:
         raise CommitInvalid(f"A line of the commit cannot be read: {error.detail}") from None
+
+
+def _no_number(word: str) -> None:
+    raise ValueError(f"{word} is no number of JSON")
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
