@@ -53,7 +53,7 @@ def check_pushable(ref: str) -> None:
 
 def missing(rev: str) -> RevisionNotFound:
     """The refusal for a revision that is not there; `Invalid rev id` is what the Hub's clients show."""
-    return RevisionNotFound(f"Invalid rev id: {rev[:MAX_REF_NAME]}")
+    return RevisionNotFound(f"Invalid rev id: {rev[:MAX_REF_NAME]}.")
 
 
 def short(ref: str) -> str:

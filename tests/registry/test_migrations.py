@@ -1,12 +1,17 @@
 """A hub with history moves to the newest tables, and back where they were made; what its rows mean survives both."""
 
+import hashlib
+
 import pytest
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 from django.db.models.functions import Now
 
-from registry import verdicts
-from registry.models import Adapter, Base, Revision, Verdict
+from registry import intake, push, verdicts
+from registry.blobs import Digest
+from registry.models import Adapter, Base, Landing, Revision, Verdict, XetFile
+from registry.push import MAIN, Intent, Stored
+from workers.landing import work
 
 OLD = [("registry", "0006_proofs")]  # the tables before there was a queue
 
@@ -43,3 +48,25 @@ def test_what_waited_before_there_was_a_queue_has_its_turn_in_it(newest, cast, s
     claim = verdicts.claim_next("w", verdicts.Hands(frozenset({"tiny/bert"})))
     assert claim is not None
     assert claim.verdict.pk == made[2].pk
+
+
+def test_files_that_came_whole_before_they_were_cut_wait_to_be(newest, cast, settings, tmp_path):
+    settings.DOORBELL = "tests.api.conftest.deaf"
+    settings.BLOBS = f"file://{tmp_path / 'blobs'}"
+    adapter, alice = cast.adapter("alice/old"), cast.session("alice")
+    contents = {f"{number}.bin": b"%d" % number for number in range(2)}
+    for path, content in contents.items():
+        intake.keep(
+            adapter, digest := Digest(hashlib.sha256(content).hexdigest(), 1), lambda content=content: [content]
+        )
+        push.receive(Intent(adapter, MAIN, alice, path), [Stored(path, digest.sha256)])
+    work()
+    whole, cut = sorted(hashlib.sha256(content).hexdigest() for content in contents.values())
+    XetFile.objects.exclude(sha256=cut).delete()
+    assert not Landing.objects.exists()
+    migrate([("registry", "0013_alerts_of_people")])
+    migrate(newest)
+    assert list(Landing.objects.values_list("sha256", flat=True)) == [whole]
+    work()
+    assert not Landing.objects.exists()
+    assert set(XetFile.objects.values_list("sha256", flat=True)) == {whole, cut}
