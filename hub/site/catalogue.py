@@ -30,6 +30,8 @@ SORTS = {
     "downloads": "most downloads",
     "likes": "most likes",
 }
+PATHS = {"model": "/adapters", "dataset": "/datasets", "space": "/spaces"}
+NOUNS = {"model": "adapter", "dataset": "dataset", "space": "space"}
 NAMES = {"base": last_part, "kind": kind_name, "task": spaced}
 
 
@@ -53,48 +55,52 @@ class Chip:
 
 
 @require_safe
-def adapters(request: HttpRequest) -> HttpResponse:
-    by, query = caller(request), asked(request.GET)
+def catalogue(request: HttpRequest, type: str = "model") -> HttpResponse:
+    by, query = caller(request), asked(request.GET, type)
+    path = PATHS[type]
     page = catalog.search(by, query, cursor=request.GET.get("cursor", ""))
     shown = {
-        "section": "adapters",
+        "section": path[1:],
+        "path": path,
+        "noun": NOUNS[type],
+        "kinds": [(PATHS[other], f"{noun.capitalize()}s") for other, noun in NOUNS.items()],
         "query": query.q,
         "lines": lines(page),
         "found": catalog.count(by, query),
-        "all": catalog.count(by, Query()),
-        "facets": _facets(catalog.facets(by, query), request.GET),
-        "chips": chips(request.GET),
+        "all": catalog.count(by, Query(type=type)),
+        "facets": _facets(catalog.facets(by, query), request.GET, path),
+        "chips": chips(request.GET, path),
         "sort": SORTS[query.sort],
-        "sorts": [(label, _address(request.GET, sort=[name])) for name, label in SORTS.items()],
-        "next": _address(request.GET, cursor=[page.next]) if page.next else "",
-        "first": _address(request.GET) if "cursor" in request.GET else "",
+        "sorts": [(label, _address(request.GET, path, sort=[name])) for name, label in SORTS.items()],
+        "next": _address(request.GET, path, cursor=[page.next]) if page.next else "",
+        "first": _address(request.GET, path) if "cursor" in request.GET else "",
     }
     return render(request, "site/catalogue.html", shown)
 
 
-def asked(params: QueryDict) -> Query:
+def asked(params: QueryDict, type: str = "model") -> Query:
     """The query in an address. Words nobody filters by are left alone, so that old links go on working."""
     chosen: dict[str, Any] = {name: tuple(dict.fromkeys(params.getlist(name)))[:20] for name in CHIPS}
-    return Query(q=params.get("q", "")[:200].strip(), sort=params.get("sort") or "updated", **chosen)
+    return Query(q=params.get("q", "")[:200].strip(), sort=params.get("sort") or "updated", type=type, **chosen)
 
 
-def chips(params: QueryDict) -> list[Chip]:
+def chips(params: QueryDict, path: str) -> list[Chip]:
     """Every filter in force, each with the address that lacks only it."""
     words = str(params.get("q", "")).strip()
-    found = [Chip("Search", words, _address(params, q=[]))] if words else []
+    found = [Chip("Search", words, _address(params, path, q=[]))] if words else []
     for name, label in CHIPS.items():
         for value in dict.fromkeys(params.getlist(name)):
-            found.append(Chip(label, _said(name, value), _toggled(params, name, value)))
+            found.append(Chip(label, _said(name, value), _toggled(params, path, name, value)))
     return found
 
 
-def _facets(counts: dict[str, list[tuple[str, int]]], params: QueryDict) -> list[tuple[str, list[Choice]]]:
+def _facets(counts: dict[str, list[tuple[str, int]]], params: QueryDict, path: str) -> list[tuple[str, list[Choice]]]:
     shown = []
     for name, label in FACETS.items():
         chosen = params.getlist(name)
         missing = [(value, 0) for value in chosen if value not in dict(counts[name])]
         choices = [
-            Choice(_said(name, value), count, _toggled(params, name, value), value in chosen)
+            Choice(_said(name, value), count, _toggled(params, path, name, value), value in chosen)
             for value, count in counts[name] + missing
         ]
         if choices:
@@ -106,13 +112,13 @@ def _said(name: str, value: str) -> str:
     return NAMES[name](value) if name in NAMES else value
 
 
-def _toggled(params: QueryDict, name: str, value: str) -> str:
+def _toggled(params: QueryDict, path: str, name: str, value: str) -> str:
     values = params.getlist(name)
-    return _address(params, **{name: [v for v in values if v != value] if value in values else [*values, value]})
+    return _address(params, path, **{name: [v for v in values if v != value] if value in values else [*values, value]})
 
 
-def _address(params: QueryDict, **changed: list[str]) -> str:
+def _address(params: QueryDict, path: str, **changed: list[str]) -> str:
     """The same list with some parameters changed; a page further on makes sense only in the list it came from."""
     kept = {name: values for name, values in params.lists() if name in {*CHIPS, "q", "sort"}} | changed
     wanted = urlencode([(name, value) for name, values in kept.items() for value in values if value])
-    return f"/adapters?{wanted}" if wanted else "/adapters"
+    return f"{path}?{wanted}" if wanted else path

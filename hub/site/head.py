@@ -37,6 +37,11 @@ class Head:
         return self.adapter.path
 
     @property
+    def noun(self) -> str:
+        """What it is, in sentences."""
+        return "adapter" if self.adapter.type == "model" else self.adapter.type
+
+    @property
     def pinned(self) -> str:
         """The address part for this revision; a branch with a slash in it is one part."""
         return quote(self.rev, safe="")

@@ -27,7 +27,7 @@ def namespace(request: HttpRequest, ns: str) -> HttpResponse:
     if found.name != ns:
         return HttpResponseRedirect(f"/{found.name}")
     by, is_person = caller(request), found.kind == Namespace.Kind.PERSON
-    lists = LISTS if is_person else {name: LISTS[name] for name in ("adapters", "datasets", "followers")}
+    lists = LISTS if is_person else {name: LISTS[name] for name in ("adapters", "datasets", "spaces", "followers")}
     show = request.GET.get("show", "adapters")
     show = show if show in lists else "adapters"
     memberships = Membership.objects.select_related("user", "organization__namespace")
@@ -54,7 +54,8 @@ def _tabs(found: Namespace, by: Caller, show: str) -> list[tuple[str, str, int]]
     here = Query(author=[found.name])
     counts = [
         ("adapters", "Adapters", catalog.count(by, here)),
-        ("datasets", "Evaluation sets", catalog.count(by, Query(author=[found.name], type="dataset"))),
+        ("datasets", "Datasets", catalog.count(by, Query(author=[found.name], type="dataset"))),
+        ("spaces", "Spaces", catalog.count(by, Query(author=[found.name], type="space"))),
         ("collections", "Collections", collections.listed(by, owners=[found.name]).count()),
         ("followers", "Followers", social.followers(found).count()),
     ]
@@ -68,7 +69,7 @@ def _repositories(type: str) -> Callable[[HttpRequest, Namespace, Caller], List]
     def rows(request: HttpRequest, found: Namespace, by: Caller) -> List:
         query = Query(author=[found.name], type=type)
         page = catalog.search(by, query, cursor=request.GET.get("cursor", ""))
-        start = "?" if type == "model" else "?show=datasets&"
+        start = "?" if type == "model" else f"?show={type}s&"
         return {"lines": lines(page), "next": f"{start}cursor={page.next}" if page.next else ""}
 
     return rows
@@ -114,6 +115,7 @@ def paged(request: HttpRequest, rows: QuerySet[Row]) -> tuple[list[Row], str]:
 LISTS: dict[str, Callable[[HttpRequest, Namespace, Caller], List]] = {
     "adapters": _repositories("model"),
     "datasets": _repositories("dataset"),
+    "spaces": _repositories("space"),
     "followers": _followers,
     "following": _following,
     "likes": _likes,

@@ -28,6 +28,7 @@ from hub.site import (
     password,
     profile,
     repairs,
+    repository,
     robots,
     settings,
     sharing,
@@ -55,6 +56,7 @@ def of_an_adapter(prefix: str, type: str) -> list[URLPattern]:
         at(f"{one}/repair", repairs.repair, type=type),
         at(f"{one}/ask-access", gates.ask, type=type),
         at(f"{one}/access", gates.access, type=type),
+        at(f"{one}/settings", repository.settings, type=type),
         at(f"{one}/discussions", discussions.listed, type=type),
         at(f"{one}/discussions/new", discussions.new, type=type),
         at(f"{one}/discussions/<int:number>", discussions.one, type=type),
@@ -70,7 +72,7 @@ def of_an_adapter(prefix: str, type: str) -> list[URLPattern]:
 
 urlpatterns = [
     at("", home.home),
-    at("adapters", catalogue.adapters),
+    *(at(place[1:], catalogue.catalogue, type=type) for type, place in catalogue.PATHS.items()),
     at("bases", bases.bases),
     at("bases/<path:name>", bases.base),
     path("docs", docs.index),

@@ -38,8 +38,10 @@ def snippets(request: HttpRequest, head: Head) -> list[Snippet]:
     here, name, pin = origin(request), head.adapter.full_name, head.pin
     signed = '-H "Authorization: Bearer $HF_TOKEN" ' if head.adapter.private else ""
     # A path may hold spaces, quotes and dollar signs, and people paste this into a shell.
-    weights = quote(head.weights.path if head.weights else "README.md")
-    pull = f"curl -L {signed}-O {shlex.quote(f'{here}{head.url}/resolve/{pin}/{weights}')}"
+    file = quote(head.weights.path if head.weights else _first(head))
+    curl = Snippet("curl", "curl", f"curl -L {signed}-O {shlex.quote(f'{here}{head.url}/resolve/{pin}/{file}')}")
+    if head.adapter.type != "model":
+        return [*_other(head, here), curl]
     library = _adapters if head.adapter.format == "adapters" else _peft
     loaded = [library(head, here), _vllm(head, here)] if head.facts.description else []
     return [
@@ -50,8 +52,29 @@ def snippets(request: HttpRequest, head: Head) -> list[Snippet]:
             "dovetail",
             f"pip install dovetail-hub\nexport DOVETAIL_ENDPOINT={here}\ndovetail pull {name}@{pin}",
         ),
-        Snippet("curl", "curl", pull),
+        curl,
     ]
+
+
+def _first(head: Head) -> str:
+    """The file to show a way to: the card, else the first one that somebody pushed."""
+    pushed = sorted(set(head.entries) - {".gitattributes"})
+    return "README.md" if "README.md" in pushed else next(iter(pushed), ".gitattributes")
+
+
+def _other(head: Head, here: str) -> list[Snippet]:
+    """How to pull a dataset or a space; nothing of them is proven, and our client pulls adapters alone."""
+    name, type = head.adapter.full_name, head.adapter.type
+    hf = f"export HF_ENDPOINT={here}\nhf download {name} --repo-type {type} \\\n  --revision {head.pin}"
+    python = f"""from huggingface_hub import snapshot_download
+
+folder = snapshot_download(
+    "{name}",
+    repo_type="{type}",
+    revision="{head.pin}",
+    endpoint="{here}",
+)"""
+    return [Snippet("hf", "hf", hf), Snippet("python", "Python", python)]
 
 
 def _adapters(head: Head, here: str) -> Snippet:

@@ -155,6 +155,8 @@ api/collections/<ns>/<slug>/items/<item>                     PATCH collection  D
 
 /                                                            GET anyone
 adapters                                                     GET anyone
+datasets                                                     GET anyone
+spaces                                                       GET anyone
 bases                                                        GET anyone
 bases/<name>                                                 GET anyone
 docs                                                         GET anyone
@@ -190,6 +192,7 @@ robots.txt                                                   GET anyone
 {of}<ns>/<name>/repair                                       POST like
 {of}<ns>/<name>/ask-access                                   POST like
 {of}<ns>/<name>/access                                       GET owner  POST owner
+{of}<ns>/<name>/settings                                     GET owner  POST owner
 {of}<ns>/<name>/discussions                                  GET adapter:browse
 {of}<ns>/<name>/discussions/new                              GET session  POST session
 {of}<ns>/<name>/discussions/<number>                         GET adapter:browse  POST session
@@ -235,7 +238,7 @@ def _does_nothing(pattern: URLPattern | URLResolver) -> bool:
     view = getattr(getattr(pattern, "callback", None), "view_class", None)
     return (
         view is not None
-        and view.__name__ in {"Unserved", "Unknown", "NoNamespace"}
+        and view.__name__ in {"Unserved", "NoGit", "Unknown", "NoNamespace"}
         and "<str" not in str(pattern.pattern)
     )
 

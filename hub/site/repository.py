@@ -1,0 +1,43 @@
+"""The settings of one repository, for who administers it: who sees it, what it is called, and its end."""
+
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import render
+from django.views.decorators.http import require_http_methods
+
+from hub.site.head import Head
+from hub.site.visitor import caller
+from registry import adapters, moves, pull
+from registry.errors import RegistryError, ValueInvalid
+from registry.policy import Caller, Permission
+
+
+@require_http_methods(["GET", "POST"])
+def settings(request: HttpRequest, ns: str, name: str, type: str = "model") -> HttpResponse:
+    """Show them; POST changes the one that its button names, and goes where the repository is then."""
+    by, error = caller(request), None
+    adapter = moves.find(f"{ns}/{name}", by, Permission.CONFIGURE, type=type)
+    head = Head(adapter, pull.resolve(adapter, "main"), "main", by)
+    if request.method == "POST":
+        try:
+            return HttpResponseRedirect(_change(request, head, by))
+        except RegistryError as refusal:
+            error = refusal
+    shown = {"head": head, "tab": "settings", "error": error, "given": request.POST}
+    return render(request, "site/repository_settings.html", shown, status=400 if error else 200)
+
+
+def _change(request: HttpRequest, head: Head, by: Caller) -> str:
+    given, adapter = request.POST, head.adapter
+    if "visibility" in given:
+        adapters.set_private(adapter, given["visibility"] == "private", by)
+        return f"{head.url}/settings"
+    if "name" in given:
+        return f"{moves.move(adapter, given['name'].strip(), by).path}/settings"
+    if "confirm" in given:
+        if given["confirm"].strip() != adapter.full_name:
+            raise ValueInvalid(
+                f"The {head.noun} was not deleted.", fix=f"Type its id, {adapter.full_name}, to delete it."
+            )
+        adapters.delete(adapter, by)
+        return f"/{adapter.namespace.name}"
+    raise ValueInvalid("The form names nothing to change.", fix="Use the buttons of the page.")

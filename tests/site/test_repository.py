@@ -1,0 +1,63 @@
+"""The settings of a repository, and the pages of datasets and spaces beside those of adapters."""
+
+import re
+
+import pytest
+
+from registry import push
+from registry.models import Adapter
+from registry.push import MAIN, Inline, Intent
+
+REVIEWS = "/alice/reviews"
+
+
+def text(answer) -> str:
+    return answer.content.decode()
+
+
+def test_an_owner_hides_moves_and_deletes_a_repository(visit, cast, reviews: Adapter):
+    alice, carol = visit("alice"), visit("carol")
+    assert f'href="{REVIEWS}/settings"' in text(alice.get(REVIEWS))
+    assert f'href="{REVIEWS}/settings"' not in text(carol.get(REVIEWS))
+    alice.post(f"{REVIEWS}/settings", {"visibility": "private"})
+    assert carol.get(REVIEWS).status_code == 404
+    moved = alice.post(f"{REVIEWS}/settings", {"name": "acme/reviews-two"})
+    assert moved.url == "/acme/reviews-two/settings"
+    assert alice.get(REVIEWS)["Location"] == "/acme/reviews-two"
+    for wrong in ("reviews-two", REVIEWS, ""):
+        assert alice.post("/acme/reviews-two/settings", {"confirm": wrong}).status_code == 400
+    assert alice.post("/acme/reviews-two/settings", {"confirm": "acme/reviews-two"}).url == "/acme"
+    assert not Adapter.objects.exists()
+
+
+@pytest.mark.parametrize("fields", [{}, {"name": "alice/a--b"}, {"name": "bob/x"}, {"name": "x" * 300}])
+def test_what_cannot_be_is_refused_on_the_page(visit, reviews, fields):
+    answer = visit("alice").post(f"{REVIEWS}/settings", fields)
+    assert answer.status_code in (400, 403)
+    assert 'role="alert"' in text(answer)
+    assert Adapter.objects.get().full_name == "alice/reviews"
+
+
+@pytest.mark.parametrize("who", ["carol", "erin", "mona"])
+def test_the_settings_are_the_owners(visit, reviews, who):
+    assert visit(who).get(f"{REVIEWS}/settings").status_code == 403
+    assert visit(who).post(f"{REVIEWS}/settings", {"confirm": "alice/reviews"}).status_code == 403
+    assert visit().get(f"{REVIEWS}/settings").url.startswith("/login?")
+    assert Adapter.objects.exists()
+
+
+@pytest.mark.parametrize("type", ["dataset", "space"])
+def test_datasets_and_spaces_have_lists_and_commands_of_their_own(visit, cast, type):
+    made = cast.adapter("alice/rows", type=type)
+    page = text(visit("alice").get(f"/{type}s/alice/rows"))
+    assert f"--repo-type {type}" in page
+    assert "save_pretrained" not in page
+    push.receive(Intent(made, MAIN, cast.session("alice"), title="Rows"), [Inline("a b.txt", b"x")])
+    page = text(visit().get(f"/{type}s/alice/rows"))
+    assert f"Use this {type}" in page
+    assert f"hf download alice/rows --repo-type {type}" in page
+    assert "dovetail pull" not in page
+    assert re.search(rf"curl -L -O .*/{type}s/alice/rows/resolve/[0-9a-f]{{40}}/a%20b\.txt", page)
+    for address in (f"/{type}s", f"/{type}s?q=rows", f"/alice?show={type}s"):
+        assert f'href="/{type}s/alice/rows"' in text(visit().get(address)), address
+    assert "alice/rows" not in text(visit().get("/adapters"))
