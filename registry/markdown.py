@@ -5,7 +5,7 @@ import re
 import resource
 import sys
 from collections.abc import Callable, Collection, Iterator
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 import nh3
 from markdown_it import MarkdownIt
@@ -81,8 +81,9 @@ def _address_filter(files: str, pages: str, ours: Collection[str]) -> Callable[[
 def _below(root: str, address: str) -> str | None:
     """A file of the same revision; absolute addresses are dropped, so that no page calls another host."""
     parts = urlsplit(address.replace("\\", "/"))
-    steps = [step for step in parts.path.split("/") if step not in ("", ".")]
-    if parts.scheme or parts.netloc or parts.path.startswith("/") or ".." in steps or not steps:
+    # Unquoted: to browsers %2e%2e is two dots too.
+    steps = [step for step in parts.path.split("/") if unquote(step) not in ("", ".")]
+    if parts.scheme or parts.netloc or parts.path.startswith("/") or ".." in map(unquote, steps) or not steps:
         return None
     return root + quote("/".join(steps), safe="/%")
 

@@ -1,7 +1,7 @@
 """Cards are written by strangers: what they state is read as plain values, and what they write cannot act."""
 
 from html.parser import HTMLParser
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import pytest
 
@@ -35,6 +35,7 @@ HOSTILE = [
     "<template><script>alert(1)</script></template>",
     "<details open ontoggle=alert(1)>x</details>",
     "<img src=//evil.example/x.png><img src=https://evil.example/x.png><img src=/logout><img src=../../../logout>",
+    "<img src=%2e%2e/.%2E/logout><a href=%2e./%2e%2e/%2e%2e/settings/tokens>weights</a>![x](%2e%2e/a.png)",
     "<img srcset='https://evil.example/x.png 2x'><picture><source srcset=//evil.example></picture>",
     "<video poster=//evil.example src=//evil.example autoplay></video><audio src=//evil.example>",
     "<p hx-get=/logout hx-trigger=load data-copy=x>x</p>",
@@ -70,6 +71,7 @@ def refuse_what_acts(html):
                 assert value.startswith("user-content-")
             if name == "class":
                 assert all(word.startswith("hl-") for word in value.split())
+            assert ".." not in unquote(value), "browsers go up a folder for %2e%2e too"
             if name == "src":
                 assert value.startswith(FILES)
             if name == "href":
