@@ -4,6 +4,7 @@ Whoever sees an adapter may open a discussion or a pull request there and push t
 up to those who may push to the adapter, and to the author of the thread.
 """
 
+from datetime import timedelta
 from itertools import product
 
 from django.conf import settings
@@ -19,6 +20,7 @@ from registry.errors import (
     NotAllowed,
     QuotaExceeded,
     RefProtected,
+    TooOften,
     ValueInvalid,
 )
 from registry.models import Adapter, Discussion, DiscussionEvent, Ref, Revision, User
@@ -27,6 +29,7 @@ from registry.policy import Caller, Permission
 MAX_TITLE, MAX_COMMENT = 500, 64 << 10
 MAX_EVENTS = 2_000  # a thread is answered whole
 MAX_OPEN = 200  # by one person in one adapter
+MAX_A_DAY = 100  # by one person in an adapter of others, whatever became of them
 PAGE = 50
 Status, Kind = Discussion.Status, DiscussionEvent.Kind
 
@@ -118,6 +121,9 @@ def _begin(adapter: Adapter, title: str, text: str, by: Caller, **more: object) 
     mine = adapter.discussions.filter(author=user, status__in=[Status.OPEN, Status.DRAFT])
     if mine.count() >= MAX_OPEN:
         raise QuotaExceeded(f"You have {MAX_OPEN} open discussions on {adapter.full_name}.", fix="Close some first.")
+    today = adapter.discussions.filter(author=user, created_at__gt=timezone.now() - timedelta(days=1))
+    if not policy.may_write(by, adapter) and today.count() >= MAX_A_DAY:
+        raise TooOften(f"You opened {MAX_A_DAY} discussions on {adapter.full_name} today.", fix="Go on tomorrow.")
     last = adapter.discussions.aggregate(last=Max("number"))["last"] or 0
     made = Discussion.objects.create(adapter=adapter, number=last + 1, title=title, author=user, **more)
     _append(made, user, Kind.COMMENT, text=text)

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from django.db import IntegrityError, transaction
 
 from registry import policy, webhooks
-from registry.errors import RefExists, RefProtected, RevisionNotFound, ValueInvalid
+from registry.errors import QuotaExceeded, RefExists, RefProtected, RevisionNotFound, ValueInvalid
 from registry.models import Adapter, Ref, Revision
 from registry.policy import Caller, Permission
 
@@ -15,6 +15,7 @@ VERIFIED = "refs/verified"  # the newest revision of main that passed; only verd
 BRANCHES, TAGS, PULL_REQUESTS = "refs/heads/", "refs/tags/", "refs/pr/"
 
 MAX_REF_NAME = 200
+MAX_REFS = 5_000  # branches and tags of an adapter: every page of it reads all their names
 # What git refuses in a name, and control characters; see `git help check-ref-format`.
 _UNLIKE_A_REF = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|/\.|\.lock(/|$)|^[./@-]|[./]$")
 _LIKE_A_COMMIT = re.compile(r"[0-9a-fA-F]{40}")
@@ -67,16 +68,25 @@ def list_all(adapter: Adapter) -> Iterable[Ref]:
 
 
 def create(adapter: Adapter, ref: str, at: Revision, by: Caller) -> Ref:
-    """Make a branch (refs/heads/…) or tag (refs/tags/…) at a revision. Raises ValueInvalid, RefExists, NotAllowed."""
+    """Make a branch (refs/heads/…) or tag (refs/tags/…) at a revision.
+
+    Raises ValueInvalid, RefExists, QuotaExceeded, and what policy.require raises for PUSH.
+    """
     try:
         with transaction.atomic():
             policy.require_now(by, Permission.PUSH, adapter)  # locks: whoever rewrites history moves every ref with it
             check_ref_name(short(ref))
+            _require_place(adapter)
             made = Ref.objects.create(adapter=adapter, name=ref, revision=at)
             _announce(adapter, ref, None, at)
             return made
     except IntegrityError:
         raise RefExists(f"Reference {ref} already exists.") from None
+
+
+def _require_place(adapter: Adapter) -> None:
+    if adapter.refs.exclude(name__startswith=PULL_REQUESTS).count() >= MAX_REFS:
+        raise QuotaExceeded(f"{adapter.full_name} has {MAX_REFS:,} branches and tags.", fix="Delete some first.")
 
 
 def delete(adapter: Adapter, ref: str, by: Caller) -> None:

@@ -16,6 +16,7 @@ from registry.errors import (
     FileTooLarge,
     PushTooLarge,
     RegistryError,
+    TooOften,
     UploadExpired,
     ValueInvalid,
 )
@@ -34,6 +35,7 @@ LFS_SUFFIXES = tuple(_SUFFIXES.split())
 GITATTRIBUTES = "".join(f"*{suffix} filter=lfs diff=lfs merge=lfs -text\n" for suffix in LFS_SUFFIXES).encode()
 _OURS = git_blob_oid(GITATTRIBUTES)
 MAX_ASKED = 1000
+MAX_TICKETS = 20_000  # of one person that wait for bytes
 _SALT, _PART_SALT = "uploads.ticket", "uploads.part"
 _HEX = frozenset("0123456789abcdef")
 
@@ -136,10 +138,14 @@ def offer(adapter: Adapter, objects: Sequence[tuple[str, int]], *, by: Caller, i
 
     `in_parts` says whether the client can cut large ones.
 
-    `already here` is only said to whom possession.usable says it. Raises what policy.require raises.
+    `already here` is only said to whom possession.usable says it. Raises TooOften where very many wait for their bytes,
+    and what policy.require raises.
     """
     policy.require(by, Permission.DISCUSS, adapter)
     check_count(objects)
+    waiting = Upload.objects.filter(user=by.user, expires_at__gt=timezone.now())
+    if waiting.count() + len(objects) > MAX_TICKETS:
+        raise TooOften(f"{MAX_TICKETS:,} of your uploads wait for their bytes.", fix="Send them, or wait an hour.")
     known = possession.usable(adapter, {sha256 for sha256, _ in objects}, by)
     quotas.require_room(adapter, sum(size for sha256, size in objects if sha256 not in known))
     return [_offer(adapter, sha256, size, sha256 in known, in_parts, by) for sha256, size in objects]

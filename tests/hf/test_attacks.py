@@ -10,10 +10,11 @@ import pytest
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
-from registry import adapters, card, intake, moderation
+from registry import adapters, card, discussions, intake, moderation, refs, uploads
 from registry.errors import AdapterQuarantined
-from registry.models import Adapter, Ref, Token
+from registry.models import Adapter, Ref, Token, Upload
 from registry.push import tree
 from tests.hf.wire import Wire, deleted, file, header, lfs_file
 
@@ -178,6 +179,37 @@ def test_a_diff_against_a_quarantined_revision_is_not_shown(wire: Wire, held):
     path = f"/api/models/{NAME}/discussions/1?diff=1"
     for who in ("carol", "nobody", "alice"):
         assert wire.get(path, who=who).json()["diff"] == "", who
+
+
+# --- floods ----------------------------------------------------------------------------------------------------------
+def test_an_adapter_has_only_so_many_branches_and_tags(wire: Wire, repo, monkeypatch):
+    monkeypatch.setattr(refs, "MAX_REFS", 3)
+    roads = [wire.ask("POST", f"/api/models/{NAME}/branch/{name}", {}) for name in ("a", "b", "c")]
+    assert [road.status_code for road in roads] == [200, 200, 403]
+    assert code(wire.ask("POST", f"/api/models/{NAME}/tag/main", {"tag": "v1"})) == "quota-exceeded"
+    assert wire.propose(NAME, file("a.txt"), who="carol").status_code == 200, "proposals are not among them"
+
+
+def test_a_stranger_opens_only_so_much_a_day_and_a_writer_as_he_likes(wire: Wire, repo, monkeypatch):
+    monkeypatch.setattr(discussions, "MAX_A_DAY", 2)
+    path = f"/api/models/{NAME}/discussions"
+    for number in (1, 2):
+        assert wire.propose(NAME, file(f"{number}.txt"), who="carol").status_code == 200
+        assert wire.ask("POST", f"{path}/{number}/status", {"status": "closed"}, who="carol").status_code == 200
+    for answer in (
+        wire.ask("POST", path, {"title": "Once more", "description": ""}, who="carol"),
+        wire.propose(NAME, file("3.txt"), who="carol"),
+    ):
+        assert (answer.status_code, code(answer)) == (429, "rate-limited")
+    assert [wire.propose(NAME, file(f"{number}.txt")).status_code for number in range(3)] == [200] * 3
+
+
+def test_only_so_many_uploads_of_a_person_wait_for_their_bytes(wire: Wire, cast, repo, monkeypatch):
+    monkeypatch.setattr(uploads, "MAX_TICKETS", 2)
+    assert [wire.offer(NAME, data).status_code for data in (b"one", b"two", b"three")] == [200, 200, 429]
+    assert wire.offer(NAME, b"one", who="carol").status_code == 200
+    Upload.objects.update(expires_at=timezone.now())
+    assert wire.deliver(NAME, b"three").status_code == 200
 
 
 # --- two at once -----------------------------------------------------------------------------------------------------
