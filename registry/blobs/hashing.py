@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
-WORTH_A_THREAD = 256 << 10  # bytes; smaller pieces are hashed sooner than another thread wakes up
+BATCH = 512 << 10  # bytes; fewer are hashed sooner than another thread wakes up
 
 
 @dataclass(frozen=True)
@@ -23,10 +23,11 @@ class Hasher:
         self._sha256 = hashlib.sha256()
         self._size = 0
 
-    def update(self, piece: bytes) -> None:
+    def update(self, *pieces: bytes) -> None:
         """Take in the next bytes."""
-        self._sha256.update(piece)
-        self._size += len(piece)
+        for piece in pieces:
+            self._sha256.update(piece)
+            self._size += len(piece)
 
     def digest(self) -> Digest:
         """Return the digest of everything taken in so far."""
@@ -34,21 +35,22 @@ class Hasher:
 
 
 def hashed(pieces: Iterable[bytes], hasher: Hasher) -> Iterator[bytes]:
-    """Yield the same pieces; `hasher` has taken in all of them when this ends.
+    """Yield the same pieces, which nobody may change afterwards; `hasher` has taken in all of them when this ends.
 
-    A large piece is hashed while it is written and the next one received, which takes about as long. Never more than
-    one waits, so memory stays at two pieces.
+    Large ones, or many, are hashed while they are written and the next ones received, which takes about as long. Never
+    more than one batch waits, so memory stays at two.
     """
-    with ThreadPoolExecutor(1) as aside:  # its thread starts with the first task
+    with ThreadPoolExecutor(1) as aside:  # its thread starts with the first batch
         before: Future[None] | None = None
+        batch: list[bytes] = []
         for piece in pieces:
-            if before:
-                before.result()
-                before = None
-            if len(piece) < WORTH_A_THREAD:
-                hasher.update(piece)
-            else:
-                before = aside.submit(hasher.update, piece)
+            batch.append(piece)
+            if sum(map(len, batch)) >= BATCH:
+                if before:
+                    before.result()
+                before = aside.submit(hasher.update, *batch)
+                batch = []
             yield piece
         if before:
             before.result()
+        hasher.update(*batch)

@@ -71,12 +71,12 @@ def prove(file: File, sizes: Mapping[str, int]) -> None:
 
 
 def assemble(file: File, sizes: Mapping[str, int]) -> Iterator[bytes]:
-    """Yield the bytes of a proven file, in pieces of about 1 MiB."""
+    """Yield the bytes of a proven file, chunk by chunk (at most 128 KiB each)."""
     for term in file.terms:
         start, end = _index_of(term, sizes).span(term.start, term.end)
         with _open(term.xorb, start, end) as reader:
             for span in chunks.read_spans(reader):
-                yield b"".join(chunk.raw for chunk in span.chunks)
+                yield from (chunk.raw for chunk in span.chunks)
 
 
 def index(name: str, size: int) -> Index:

@@ -1,6 +1,7 @@
 """One suite for every blob store: what is promised in registry/blobs/contract.py, and nothing more."""
 
 import hashlib
+import random
 import threading
 import tracemalloc
 import uuid
@@ -10,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 import httpx2 as httpx
 import pytest
 
-from registry.blobs import BlobMissing, BlobStore, BytesChanged, Digest, Hasher, Keys, pieces
+from registry.blobs import BlobMissing, BlobStore, BytesChanged, Digest, Hasher, Keys, hashed, pieces
 from registry.blobs.s3 import S3Store
 from registry.manifest import git_blob_oid
 
@@ -247,3 +248,20 @@ def test_digests_are_those_of_sha256sum_and_git() -> None:
     hasher.update(b"lo\n")
     assert hasher.digest() == Digest("5891b5b522d5df086d0ff0b110fbd9d21bb4fc7163af34d08286a2e846f6be03", 6)
     assert git_blob_oid(b"hello\n") == "ce013625030ba8dba906f756967f9e9ca394464a"
+
+
+@pytest.mark.parametrize("sizes", [[], [0], [7], [1 << 20] * 3, [60_000] * 40, [5, 1 << 20, 9, 700_000, 1]])
+def test_bytes_are_hashed_in_order_while_they_go_by(sizes: list[int]) -> None:
+    sent = [random.Random(number).randbytes(size) for number, size in enumerate(sizes)]
+    hasher = Hasher()
+    assert list(hashed(iter(sent), hasher)) == sent
+    assert hasher.digest() == Digest(hashlib.sha256(b"".join(sent)).hexdigest(), sum(sizes))
+
+
+def test_whoever_stops_reading_leaves_no_thread_behind() -> None:
+    going = hashed(iter([bytes(1 << 20)] * 9), Hasher())
+    before = threading.active_count()
+    next(going)
+    assert threading.active_count() == before + 1
+    going.close()
+    assert threading.active_count() == before
