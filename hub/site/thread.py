@@ -50,7 +50,8 @@ def shown(request: HttpRequest, head: Head, discussion: Discussion) -> dict[str,
         )
         for event in page
     ]
-    return {"said": said, "earlier": page[0].pk if more else None, "is_start": not more}
+    authors = dict.fromkeys([discussion.author.username, *(event.author.username for event in page)])
+    return {"said": said, "earlier": page[0].pk if more else None, "is_start": not more, "taking_part": authors}
 
 
 def act(request: HttpRequest, discussion: Discussion) -> str:

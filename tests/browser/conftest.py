@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -67,7 +68,8 @@ class Visitor:
             route.abort()
 
     def _hear(self, message) -> None:
-        expected = message.type == "error" and "status of 404" in message.text  # a page that is meant to be missing
+        # A page that is meant to be missing, or a form that is meant to be refused.
+        expected = message.type == "error" and re.search(r"status of 40[04]", message.text)
         if message.type in {"error", "warning"} and not expected:
             self.complaints.append(f"{message.type}: {message.text}")
 
