@@ -6,9 +6,11 @@ Each is started on a free port with its state in a folder of its own, and stoppe
 import hashlib
 import http.client
 import json
+import os
 import shutil
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -144,6 +146,16 @@ def mlflow(folder: Path) -> Iterator[int]:
     with running([*command, "--workers", "2"], folder, lambda: True, patience=20) as process:
         while not answers(port) and process.poll() is None:  # it imports for a minute where others work too
             time.sleep(0.2)
+        yield port
+
+
+@contextmanager
+def swallow(folder: Path) -> Iterator[int]:
+    """Run what takes everything and keeps nothing; yield its port."""
+    folder.mkdir()
+    [port] = free_ports()
+    command = [sys.executable, "-m", "bench.swallow", str(port)]
+    with running(command, folder, lambda: answers(port), env=os.environ | {"PYTHONPATH": str(ROOT)}):
         yield port
 
 

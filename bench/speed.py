@@ -221,22 +221,29 @@ def questions(hub: Side) -> Iterator[Line]:
 
 def pushes(folder: Path, sides: Sides) -> Iterator[Line]:
     """100 MB by LFS, by Xet and to the others; then a whole adapter. Fresh bytes each time."""
+    with rivals.swallow(folder / "swallow") as port:
+        yield from _large_pushes(folder, sides, port)
+    yield from one_adapter(sides[HUB].wire(), sides[REGISTRY].wire())
+
+
+def _large_pushes(folder: Path, sides: Sides, swallow: int) -> Iterator[Line]:
     hub, registry, mlflow = (sides[name].wire() for name in (HUB, REGISTRY, MLFLOW))
-    api = HfApi(endpoint=f"http://127.0.0.1:{sides[HUB].port}", token=TOKEN)
-    by_xet = "Dovetail by Xet"
+    by_xet, alone = "Dovetail by Xet", "nobody at the other end"
     source = folder / "fresh.bin"
 
-    def xet() -> None:
+    def xet(port: int) -> None:
+        api = HfApi(endpoint=f"http://127.0.0.1:{port}", token=TOKEN)
         api.upload_file(repo_id=REPO, path_or_fileobj=source, path_in_repo="pushed-by-xet.bin")
 
     taken: dict[str, list[float]] = {}
     for turn in range(REPEATS + 1):
         data = os.urandom(LARGE)
-        source.write_bytes(data)
+        source.write_bytes(os.urandom(LARGE))  # not the same: whoever is second would find them stored already
         digest = rivals.sha256(data)  # clients have it before they ask; only servers are timed
         steps: dict[str, Callable[[], object]] = {
             HUB: partial(push, hub, {"pushed.bin": data}, digest),
-            by_xet: xet,
+            by_xet: partial(xet, sides[HUB].port),
+            alone: partial(xet, swallow),
             REGISTRY: partial(rivals.registry_push, registry, data, digest),
             MLFLOW: partial(mlflow.ask, "PUT", "/api/2.0/mlflow-artifacts/artifacts/pushed", data),
         }
@@ -248,12 +255,13 @@ def pushes(folder: Path, sides: Sides) -> Iterator[Line]:
         data = b""
     yield against("push of 100 MB by LFS", taken, HUB, REGISTRY, 1.0, LARGE)
     yield against("push of 100 MB, the stock client", taken, by_xet, REGISTRY, 0.8, LARGE)
+    yield against("push of 100 MB, the stock client", taken, alone, REGISTRY, None, LARGE)
+    yield against("push of 100 MB, the stock client", taken, by_xet, alone, None, LARGE)
     yield against("push of 100 MB by LFS", taken, HUB, MLFLOW, None, LARGE)
-    yield from one_adapter(hub, registry)
 
 
 def _rotated(names: list[str], turn: int) -> list[str]:
-    # Xet after LFS would find the blob stored already, and the other way round: whoever is first pays.
+    # Whoever follows a push to the hub shares the machine with the hub's look at what was pushed.
     at = turn % len(names)
     return names[at:] + names[:at]
 
