@@ -6,6 +6,8 @@ import socket
 import struct
 from typing import Any
 
+from gunicorn.glogging import Logger
+
 wsgi_app = "hub.wsgi:application"
 # Threads wait for slow clients at a megabyte for all of them; more than 128 slow clients are nginx's job. Never ASGI:
 # it would read whole files into memory for clients that stop reading.
@@ -39,6 +41,13 @@ def when_ready(server: Any) -> None:
         listener.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", SILENCE_SECONDS, 0))
 
 
+class Log(Logger):
+    """Takes no part in the log of requests, which is hub.logs'; with logconfig_dict it would write lines for nobody."""
+
+    access_log_enabled = False
+
+
+logger_class = Log
 logconfig_dict = {
     "version": 1,
     "disable_existing_loggers": False,

@@ -99,13 +99,13 @@ class RequestId:
 
 def name_of(request: HttpRequest) -> str:
     """Return a new id for the request, which ends with the one the client chose, if any."""
-    theirs = _chosen_by(request) or request.headers.get("X-Amzn-Trace-Id") or ""
+    theirs = _chosen_by(request) or request.META.get("HTTP_X_AMZN_TRACE_ID") or ""
     ours = uuid.uuid4().hex[:16]
     return f"{ours};{theirs}" if _CLIENT_ID.fullmatch(theirs) else ours
 
 
 def _chosen_by(request: HttpRequest) -> str:
-    theirs = request.headers.get("X-Request-Id") or ""
+    theirs = request.META.get("HTTP_X_REQUEST_ID") or ""
     return theirs if _CLIENT_ID.fullmatch(theirs) else ""
 
 

@@ -9,6 +9,7 @@ from registry import blobs, pull
 from registry.blobs import Keys
 from registry.manifest import Entry
 
+SMALL_BYTES = 64 << 10  # sendfile costs more than it saves up to here
 _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
 
 
@@ -22,7 +23,7 @@ def send(request: HttpRequest, entry: Entry, kind: str) -> HttpResponseBase:
     `kind` is the Content-Type. Raises StoreUnavailable for what the store has lost.
     """
     try:
-        wanted = span(request.headers.get("Range", ""), entry.size)
+        wanted = span(request.META.get("HTTP_RANGE", ""), entry.size)
     except Unsatisfiable:
         response: HttpResponseBase = HttpResponse(status=416)
         response["Content-Range"] = f"bytes */{entry.size}"
@@ -30,13 +31,23 @@ def send(request: HttpRequest, entry: Entry, kind: str) -> HttpResponseBase:
     if settings.ACCEL_REDIRECT and request.method == "GET":
         return _by_nginx(entry, kind)
     start, end = wanted or (0, entry.size)
-    response = HttpResponse() if request.method == "HEAD" else FileResponse(pull.open_bytes(entry, start, end))
+    response = HttpResponse() if request.method == "HEAD" else _by_us(entry, start, end)
     response["Content-Type"] = kind
     response["Content-Length"] = str(end - start)
     if wanted:
         response.status_code = 206
         response["Content-Range"] = f"bytes {start}-{end - 1}/{entry.size}"
     return response
+
+
+def _by_us(entry: Entry, start: int, end: int) -> HttpResponseBase:
+    source = pull.open_bytes(entry, start, end)
+    if end - start > SMALL_BYTES:
+        return FileResponse(source)
+    try:
+        return HttpResponse(source.read())
+    finally:
+        source.close()
 
 
 def _by_nginx(entry: Entry, kind: str) -> HttpResponseBase:

@@ -5,6 +5,7 @@ from django.urls import include, path
 
 from hub import health
 
+admin.autodiscover()
 urlpatterns = [
     path("livez", health.livez),
     path("readyz", health.readyz),

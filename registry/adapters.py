@@ -26,7 +26,9 @@ def find(full_name: str, by: Caller, permission: Permission = Permission.READ, t
     return policy.require(by, permission, adapter, asked=full_name)
 
 
-_ADAPTER = Prepared(lambda *names: _of(*names).select_related("namespace__person"), str, str, str)
+_OF_THE_OWNER = ("created_at", *(f"person__{name}" for name in ("password", "last_login", "created_at", "mail_alerts")))
+_UNASKED = [f"namespace__{name}" for name in _OF_THE_OWNER]
+_ADAPTER = Prepared(lambda *names: _of(*names).select_related("namespace__person").defer(*_UNASKED), str, str, str)
 
 
 def create(

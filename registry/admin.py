@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 from urllib.parse import urlencode
 
+import django.contrib.auth.admin  # noqa: F401  # registers what is taken away below
 from django import forms
 from django.contrib import admin, messages
 from django.contrib.auth.models import Group

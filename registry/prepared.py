@@ -4,17 +4,48 @@ Nothing is kept but the text of the query; each answer is read anew.
 """
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from django.db import connection
 from django.db.models import Model, QuerySet
-from django.db.models.query import get_related_populators
+from django.db.models.base import ModelState
 
 M = TypeVar("M", bound=Model)
-_populators: Any = get_related_populators  # its stub is of another release of Django
 _MARK = 2_046_100_000  # stands for a value while a query is compiled; a number that 32 bits hold and nobody writes
+
+
+class _Part:
+    """Which columns of a row are an object of one model, and which are the objects it leads to by select_related."""
+
+    def __init__(self, known: Mapping[str, Any], select: Sequence[Any]) -> None:
+        columns = known["select_fields"]
+        self._model, self._columns = known["model"], slice(columns[0], columns[-1] + 1)
+        self._names = [column[0].target.attname for column in select[self._columns]]
+        self._key = columns[0] + self._names.index(self._model._meta.pk.attname)
+        self._related = [
+            (_Part(one, select), one["local_setter"], one["remote_setter"])
+            for one in known.get("related_klass_infos", ())
+        ]
+
+    def make(self, row: Sequence[Any]) -> Any:
+        """Return the object, None where an outer join found none.
+
+        As Model.from_db makes it, without asking each field and without signals, which nobody here listens to.
+        """
+        if row[self._key] is None:
+            return None
+        made = self._model.__new__(self._model)
+        vars(made).update(zip(self._names, row[self._columns], strict=True))
+        made._state = ModelState()
+        made._state.adding, made._state.db = False, "default"
+        for part, keep, keep_back in self._related:
+            other = part.make(row)
+            keep(made, other)
+            if other is not None:
+                keep_back(other, made)
+        return made
 
 
 @dataclass(frozen=True)
@@ -25,20 +56,11 @@ class _Plan:
     parameters: Sequence[tuple[int, Any]]  # which of the values, or -1 and what is always asked
     compiler: Any
     converters: Any
-    model: Any
-    columns: slice
-    names: Sequence[str]
-    related: Sequence[Any]
+    whole: _Part
 
     def objects(self, rows: Sequence[Any]) -> list[Any]:
-        """Return an object for each row, as django.db.models.query.ModelIterable makes them."""
-        made = []
-        for row in self.compiler.apply_converters(rows, self.converters):
-            one = self.model.from_db("default", self.names, row[self.columns])
-            for populator in self.related:
-                populator.populate(row, one)
-            made.append(one)
-        return made
+        """Return an object for each row."""
+        return [self.whole.make(row) for row in self.compiler.apply_converters(rows, self.converters)]
 
 
 class Prepared(Generic[M]):
@@ -70,16 +92,12 @@ class Prepared(Generic[M]):
         with self._lock:
             compiler: Any = self._build(*marks).query.get_compiler("default")
             sql, parameters = compiler.as_sql()
-            known, select = compiler.klass_info, compiler.select
-            columns = slice(known["select_fields"][0], known["select_fields"][-1] + 1)
+            select = compiler.select
             self._plan = _Plan(
                 sql,
                 [(marks.index(value) if value in marks else -1, value) for value in parameters],
                 compiler,
                 compiler.get_converters([column[0] for column in select[: compiler.col_count]]),
-                known["model"],
-                columns,
-                [column[0].target.attname for column in select[columns]],
-                _populators(known, select, "default"),
+                _Part(compiler.klass_info, select),
             )
         return self._plan

@@ -67,7 +67,9 @@ def _named(adapter: Adapter, rev: str) -> Revision | None:
 
 
 _REFS = Prepared(
-    lambda adapter, *names: Ref.objects.filter(adapter=adapter, name__in=names).select_related("revision"),
+    lambda adapter, *names: (
+        Ref.objects.filter(adapter=adapter, name__in=names).select_related("revision").defer("updated_at")
+    ),
     int,
     str,
     str,

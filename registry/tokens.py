@@ -138,7 +138,10 @@ def caller_of_id(token_id: int) -> Caller:
     return _caller(Token.objects.filter(pk=token_id).select_related("user", "user__namespace").first())
 
 
-_BY_DIGEST = Prepared(lambda sha256: Token.objects.filter(sha256=sha256).select_related("user", "user__namespace"), str)
+_UNASKED = ("created_at", "user__password", "user__last_login", "user__created_at", "user__mail_alerts")
+_BY_DIGEST = Prepared(
+    lambda sha256: Token.objects.filter(sha256=sha256).select_related("user").order_by().defer(*_UNASKED), str
+)
 
 
 def _caller(token: Token | None) -> Caller:

@@ -7,13 +7,14 @@ like any others, and the next one finds them.
 import logging
 import time
 from collections.abc import Callable, Iterator
+from importlib import import_module
+from typing import Any
 
 from registry import blobs, intake, landing, xetfiles, xorbs
 from registry.blobs import BlobMissing, Digest, Hasher, Keys
 from registry.errors import DigestMismatch, StoreUnavailable
 from registry.models import Blob, Landing
 from registry.xorbs import Term, hashes
-from registry.xorbs.cutting import Filling, cut
 
 logger = logging.getLogger(__name__)
 
@@ -44,11 +45,12 @@ def land(row: Landing) -> None:
 
 
 def _in_pieces(blob: Blob, keep_alive: Callable[[], None]) -> xorbs.File:
-    hasher, tree, terms, filling = Hasher(), hashes.Merkle(), list[Term](), Filling()
-    for chunk in cut(_bytes(blob)):
+    cutting = import_module("registry.xorbs.cutting")  # only here: numpy takes 14 MB, and most hubs cut seldom
+    hasher, tree, terms, filling = Hasher(), hashes.Merkle(), list[Term](), cutting.Filling()
+    for chunk in cutting.cut(_bytes(blob)):
         if not filling.has_room():
             terms.append(_kept(filling))
-            filling = Filling()
+            filling = cutting.Filling()
             keep_alive()
         hasher.update(chunk)
         tree.add(filling.add(chunk), len(chunk))
@@ -64,7 +66,7 @@ def _bytes(blob: Blob) -> Iterator[bytes]:
         yield from blobs.pieces(blobs.store().open(key, at, min(at + SPAN, blob.size)))
 
 
-def _kept(filling: Filling) -> Term:
+def _kept(filling: Any) -> Term:
     """Keep a xorb by the door that those of clients come in by, where it is parsed and hashed once more."""
     name = filling.name()
     intake.keep_xorb(name, filling.data)

@@ -5,9 +5,9 @@ from django.urls import URLPattern, URLResolver, include, path, re_path
 from hub.xet import reading, views
 from hub.xet.tickets import Scope
 
-_TICKET = r"^api/{type}s/(?P<full_name>[^/]+/[^/]+)/xet-{scope}-token/(?P<rev>.+)$"
+_TICKET = r"^{type}s/(?P<full_name>[^/]+/[^/]+)/xet-{scope}-token/(?P<rev>.+)$"
 
-urlpatterns: list[URLPattern | URLResolver] = [
+_TICKETS = [
     re_path(_TICKET.format(type=type, scope=scope.value), views.ticket, {"type": type, "scope": scope})
     for type in ("model", "dataset", "space")
     for scope in Scope
@@ -22,7 +22,8 @@ _SERVED = [
     path("shards", views.shard),  # hf_xet 1.5
     path("v1/telemetry", views.telemetry),
 ]
-urlpatterns += [
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("api/", include(_TICKETS)),
     path("xet/", include(_SERVED)),
     path("xet/at/<str:store>/", include(_SERVED)),  # what tickets name; see tickets.store_name
     path("v1/telemetry", views.telemetry),

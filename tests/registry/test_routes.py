@@ -246,7 +246,7 @@ def _does_nothing(pattern: URLPattern | URLResolver) -> bool:
 def plain(address: str) -> str:
     """An address without converters, anchors and groups: <str:ns> and (?P<ns>…) become <ns>."""
     address = re.sub(r"\(\?P<(\w+)>(?:[^()]|\([^()]*\))*\)", r"<\1>", address)
-    return re.sub(r"<\w+:(\w+)>", r"<\1>", address).strip("^$")
+    return re.sub(r"<\w+:(\w+)>", r"<\1>", address).replace("^", "").strip("$")
 
 
 def test_every_route_says_who_may_use_it():
