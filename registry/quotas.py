@@ -3,10 +3,12 @@
 from collections.abc import Mapping
 
 from django.conf import settings
-from django.db.models import Exists, OuterRef, Sum
+from django.db.models import Exists, OuterRef, Q, Sum
 
 from registry.errors import QuotaExceeded
-from registry.models import Adapter, Namespace, Possession, RevisionFile
+from registry.models import Adapter, Namespace, Possession, RevisionFile, User
+
+GUESTS = 10  # what strangers propose may take one of so many parts of the room
 
 
 def used(namespace: Namespace) -> int:
@@ -17,6 +19,15 @@ def used(namespace: Namespace) -> int:
     named = RevisionFile.objects.filter(revision__adapter=OuterRef("adapter"), blob=OuterRef("blob"))
     held = Possession.objects.filter(Exists(named), adapter__namespace=namespace).aggregate(bytes=Sum("blob__size"))
     return held["bytes"] or 0
+
+
+def _proposed(namespace: Namespace) -> int:
+    """Return the bytes that stand there by strangers' revisions alone."""
+    members = User.objects.filter(Q(namespace=namespace) | Q(memberships__organization__namespace=namespace))
+    named = RevisionFile.objects.filter(revision__adapter=OuterRef("adapter"), blob=OuterRef("blob"))
+    own = named.filter(revision__author__in=members)
+    held = Possession.objects.filter(Exists(named), ~Exists(own), adapter__namespace=namespace)
+    return held.aggregate(bytes=Sum("blob__size"))["bytes"] or 0
 
 
 def require_place(namespace: Namespace) -> None:
@@ -37,14 +48,19 @@ def require_room(adapter: Adapter, more: int) -> None:
         raise QuotaExceeded(f"{adapter.namespace.name} holds {taken:,} bytes of {limit:,}; {more:,} more have no room.")
 
 
-def require_room_for(adapter: Adapter, sizes: Mapping[str, int]) -> None:
-    """The same for files by their sha256, in the transaction that writes them: what is held takes no more room."""
+def require_room_for(adapter: Adapter, sizes: Mapping[str, int], *, is_guest: bool = False) -> None:
+    """The same for files by their sha256, in the transaction that writes them: what is held takes no more room.
+
+    Guests, who propose and may not write there, have a tenth of the room together: the rest is left to the owner.
+    """
     if settings.QUOTA_BYTES:
         _hold(adapter.namespace)
         named = RevisionFile.objects.filter(revision__adapter=adapter, blob__in=sizes)
         held = set(named.values_list("blob_id", flat=True))
         if more := sum(size for sha256, size in sizes.items() if sha256 not in held):
             require_room(adapter, more)
+            if is_guest and _proposed(adapter.namespace) + more > settings.QUOTA_BYTES // GUESTS:
+                raise QuotaExceeded(f"Proposals to {adapter.namespace.name} hold as much as they may together.")
 
 
 def _hold(namespace: Namespace) -> None:

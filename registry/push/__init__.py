@@ -56,7 +56,8 @@ def receive(intent: Intent, operations: Iterable[Operation]) -> Ref:
         require_for(current, intent.ref, intent.by, propose=intent.propose)
         if refs.head(adapter, intent.ref) != draft.head:
             draft = tree.compose(intent, edits)  # somebody was faster; under the lock nobody is faster twice
-        quotas.require_room_for(adapter, _sizes(draft.entries))
+        is_guest = not policy.may_write(intent.by, current)
+        quotas.require_room_for(adapter, _sizes(draft.entries), is_guest=is_guest)
         landing.note(edit.sha256 for edit in edits if isinstance(edit, Entry) and edit.is_lfs)
         return rows.land(intent, draft)
 

@@ -493,6 +493,20 @@ def test_a_namespace_holds_as_many_bytes_as_its_quota(wire: Wire, cast, settings
     refused(wire.commit("alice/reviews", header(), file("c", b"z")), 403, "quota-exceeded")
 
 
+def test_what_strangers_propose_takes_a_tenth_of_the_room(wire: Wire, cast, settings):
+    cast.adapter("alice/reviews")
+    settings.QUOTA_BYTES = 10_000
+    assert wire.commit("alice/reviews", header(), file("a", b"a" * 6_000)).status_code == 200
+    assert wire.propose("alice/reviews", file("b", b"b" * 700), who="carol").status_code == 200
+    refused(
+        wire.propose("alice/reviews", file("c", b"c" * 301), who="bob"), 403, "quota-exceeded", "Proposals to alice"
+    )
+    assert wire.propose("alice/reviews", file("c", b"c" * 300), who="bob").status_code == 200
+    assert wire.commit("alice/reviews", header(), file("d", b"d" * 1_000)).status_code == 200
+    settings.QUOTA_BYTES = 0
+    assert wire.propose("alice/reviews", file("e", b"e" * 5_000), who="carol").status_code == 200
+
+
 def test_a_namespace_has_as_many_repositories_as_its_quota(wire: Wire, cast, settings):
     settings.QUOTA_REPOSITORIES = 2
     make = lambda name: wire.ask("POST", "/api/repos/create", {"name": name})
