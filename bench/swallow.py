@@ -17,7 +17,7 @@ class Swallow(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def do_GET(self) -> None:
-        here = f"http://127.0.0.1:{self.server.server_address[1]}"
+        here = f"http://127.0.0.1:{self.connection.getsockname()[1]}"
         if "/xet-write-token/" in self.path:
             self._answer({"accessToken": "any", "exp": FOREVER, "casUrl": here})
         else:

@@ -5,6 +5,7 @@ the connection stays true, so that it can be kept for the next request.
 """
 
 import socket
+from typing import Any
 
 from django.http import HttpRequest
 from gunicorn.http.body import Body, LengthReader
@@ -19,7 +20,7 @@ def read(request: HttpRequest, size: int) -> bytes:
     Empty at the end, also where the client went away before it. Raises OSError when the connection breaks or brings
     nothing for as long as the server waits (deploy/gunicorn.conf.py).
     """
-    body = request.META.get("wsgi.input")
+    body: Any = request.META.get("wsgi.input")
     if not _is_plain(body):
         return request.read(size)
     try:
@@ -29,7 +30,7 @@ def read(request: HttpRequest, size: int) -> bytes:
         raise
 
 
-def _is_plain(body: object) -> bool:
+def _is_plain(body: Any) -> bool:
     """Whether these bytes are the connection's own: not chunked, not of HTTP/2, not encrypted, and gunicorn's."""
     if type(body) is not Body or type(body.reader) is not LengthReader or body.buf.tell():
         return False

@@ -14,7 +14,7 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from registry import blobs, policy, xetfiles, xorbs
-from registry.blobs import BlobMissing, BytesChanged, Digest, Hasher, Keys
+from registry.blobs import BlobMissing, Bytes, BytesChanged, Digest, Hasher, Keys
 from registry.errors import DigestMismatch, FileTooLarge, PushTooLarge, StoreUnavailable, UploadExpired, XorbUnknown
 from registry.models import Adapter, Blob, Possession, Upload, Xorb
 from registry.policy import Caller, Permission
@@ -80,7 +80,7 @@ def _receive_file(adapter: Adapter, file: xorbs.File, sizes: dict[str, int]) -> 
     return digest
 
 
-def keep(adapter: Adapter, digest: Digest, read: Callable[[], Iterable[bytes]]) -> None:
+def keep(adapter: Adapter, digest: Digest, read: Callable[[], Iterable[Bytes]]) -> None:
     """Store what `read` yields and believe it, if it is what it should be; asked twice where a sweep came between.
 
     Raises DigestMismatch, and then keeps nothing.
@@ -92,7 +92,7 @@ def keep(adapter: Adapter, digest: Digest, read: Callable[[], Iterable[bytes]]) 
         store_verified(digest.sha256, _verified(digest, read()))
 
 
-def _verified(digest: Digest, pieces: Iterable[bytes]) -> Iterator[bytes]:
+def _verified(digest: Digest, pieces: Iterable[Bytes]) -> Iterator[Bytes]:
     """Yield the pieces, and raise DigestMismatch at the end unless they are what they should be."""
     hasher = Hasher()
     yield from blobs.hashed(pieces, hasher)
@@ -100,7 +100,7 @@ def _verified(digest: Digest, pieces: Iterable[bytes]) -> Iterator[bytes]:
         raise DigestMismatch(f"The bytes that arrived hash to {hasher.digest().sha256}, not to {digest.sha256}.")
 
 
-def store_verified(sha256: str, parts: Iterable[bytes]) -> None:
+def store_verified(sha256: str, parts: Iterable[Bytes]) -> None:
     """Use up `parts`, which raise unless they are what they should be, and store them unless we have them."""
     key = Keys.blob(sha256)
     if blobs.exists(key):

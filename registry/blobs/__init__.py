@@ -21,12 +21,13 @@ from django.core.exceptions import ImproperlyConfigured
 
 from registry.blobs.contract import BlobMissing, BlobStore, BytesChanged, Entry, Reader
 from registry.blobs.folder import FileStore
-from registry.blobs.hashing import Digest, Hasher, hashed
+from registry.blobs.hashing import Bytes, Digest, Hasher, hashed
 from registry.errors import StoreUnavailable
 
 __all__ = [
     "BlobMissing",
     "BlobStore",
+    "Bytes",
     "BytesChanged",
     "Digest",
     "Entry",

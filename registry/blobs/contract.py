@@ -6,6 +6,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Protocol, Self
 
+from registry.blobs.hashing import Bytes
+
 
 class BlobMissing(LookupError):
     """There is no object under this key."""
@@ -57,7 +59,7 @@ class BlobStore(Protocol):
     def check(self) -> None:
         """Raise StoreUnavailable unless objects can be read and written now."""
 
-    def put(self, key: str, parts: Iterable[bytes]) -> bool:
+    def put(self, key: str, parts: Iterable[Bytes]) -> bool:
         """Write an object and make it durable; return False when the key turns out to be taken.
 
         `parts` is always used up. Nothing appears under the key unless it ends without raising, so a caller may

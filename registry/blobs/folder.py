@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import BinaryIO, Self
 
 from registry.blobs.contract import BlobMissing, BytesChanged, Entry, PartUploads, Reader
+from registry.blobs.hashing import Bytes
 from registry.errors import StoreUnavailable
 
 # The kernel's cache takes memory in blocks as large as each write. Large ones are what a virtual machine gives back to
@@ -54,7 +55,7 @@ class _Written:
         self._file = path.open("xb")
         self._begun = self._size = 0
 
-    def write(self, part: bytes) -> None:
+    def write(self, part: Bytes) -> None:
         rest = memoryview(part)
         while rest:
             self._file.write(rest[:SLICE])
@@ -110,7 +111,7 @@ class FileStore:
             probe.write_bytes(b"")
             probe.unlink()
 
-    def put(self, key: str, parts: Iterable[bytes]) -> bool:
+    def put(self, key: str, parts: Iterable[Bytes]) -> bool:
         path, unfinished = self._path(key), self._unfinished / str(uuid.uuid4())
         try:
             # Errors of `parts` belong to the caller; only those of our own file are the store's.

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
+Bytes = bytes | memoryview  # that nobody changes any more
 BATCH = 512 << 10  # bytes; fewer are hashed sooner than another thread wakes up
 
 
@@ -23,7 +24,7 @@ class Hasher:
         self._sha256 = hashlib.sha256()
         self._size = 0
 
-    def update(self, *pieces: bytes) -> None:
+    def update(self, *pieces: Bytes) -> None:
         """Take in the next bytes."""
         for piece in pieces:
             self._sha256.update(piece)
@@ -34,7 +35,7 @@ class Hasher:
         return Digest(self._sha256.hexdigest(), self._size)
 
 
-def hashed(pieces: Iterable[bytes], hasher: Hasher) -> Iterator[bytes]:
+def hashed(pieces: Iterable[Bytes], hasher: Hasher) -> Iterator[Bytes]:
     """Yield the same pieces, which nobody may change afterwards; `hasher` has taken in all of them when this ends.
 
     Large ones, or many, are hashed while they are written and the next ones received, which takes about as long. Never
@@ -42,7 +43,7 @@ def hashed(pieces: Iterable[bytes], hasher: Hasher) -> Iterator[bytes]:
     """
     with ThreadPoolExecutor(1) as aside:  # its thread starts with the first batch
         before: Future[None] | None = None
-        batch: list[bytes] = []
+        batch: list[Bytes] = []
         for piece in pieces:
             batch.append(piece)
             if sum(map(len, batch)) >= BATCH:

@@ -15,6 +15,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from registry.blobs.contract import BlobMissing, BytesChanged, Entry, PartUploads, Reader
+from registry.blobs.hashing import Bytes
 from registry.errors import StoreUnavailable
 
 if TYPE_CHECKING:
@@ -126,7 +127,7 @@ class S3Store:
         with _errors(self._bucket):
             self._s3.head_bucket(Bucket=self._bucket)
 
-    def put(self, key: str, parts: Iterable[bytes]) -> bool:
+    def put(self, key: str, parts: Iterable[Bytes]) -> bool:
         grouped = _regroup(parts)
         first = next(grouped, b"")
         if len(first) >= PART:
@@ -307,7 +308,7 @@ class S3Store:
         return None
 
 
-def _regroup(parts: Iterable[bytes]) -> Iterator[bytes]:
+def _regroup(parts: Iterable[Bytes]) -> Iterator[bytes]:
     """Yield the same bytes in parts of at least 8 MiB (S3 refuses parts below 5 MiB, but for the last)."""
     buffer = bytearray()
     for part in parts:

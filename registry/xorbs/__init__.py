@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from functools import lru_cache
 
 from registry import blobs
-from registry.blobs import BlobMissing, Keys
+from registry.blobs import BlobMissing, Bytes, Keys
 from registry.errors import ShardInvalid, XorbUnknown
 from registry.xorbs import chunks, hashes, shards
 from registry.xorbs.chunks import MAX_XORB_BYTES, Index, Source
@@ -70,7 +70,7 @@ def prove(file: File, sizes: Mapping[str, int]) -> None:
         raise ShardInvalid(f"The chunks do not make the file {hashes.text(file.file_id)}.")
 
 
-def assemble(file: File, sizes: Mapping[str, int]) -> Iterator[bytes]:
+def assemble(file: File, sizes: Mapping[str, int]) -> Iterator[Bytes]:
     """Yield the bytes of a proven file, chunk by chunk (at most 128 KiB each)."""
     for term in file.terms:
         start, end = _index_of(term, sizes).span(term.start, term.end)

@@ -10,6 +10,7 @@ from typing import NamedTuple, Protocol
 
 import lz4.frame
 
+from registry.blobs import Bytes
 from registry.errors import XorbInvalid
 from registry.xorbs import hashes
 
@@ -36,7 +37,7 @@ class Chunk(NamedTuple):
     """One chunk: `stored` is header and data as sent, `raw` what it unpacks to (at most 128 KiB)."""
 
     stored: memoryview
-    raw: bytes | memoryview
+    raw: Bytes
 
 
 class Span(NamedTuple):
@@ -97,7 +98,7 @@ def _whole(piece: memoryview, number: int) -> Iterator[Chunk]:
         at = end
 
 
-def _header(piece: bytes | memoryview, at: int, number: int) -> tuple[int, int, int]:
+def _header(piece: Bytes, at: int, number: int) -> tuple[int, int, int]:
     """Return how many bytes a chunk has as stored, its scheme, and how many bytes it promises."""
     first, second = HEADER.unpack_from(piece, at)
     version, packed_size = first & 255, first >> 8
@@ -142,7 +143,7 @@ def _grouped_lz4(packed: memoryview, raw_size: int) -> bytes:
     return ungroup(_lz4(packed, raw_size))
 
 
-SCHEMES: dict[int, Callable[[memoryview, int], bytes | memoryview]] = {0: _plain, 1: _lz4, 2: _grouped_lz4}
+SCHEMES: dict[int, Callable[[memoryview, int], Bytes]] = {0: _plain, 1: _lz4, 2: _grouped_lz4}
 
 
 def ungroup(grouped: bytes) -> bytes:
@@ -168,7 +169,7 @@ class Verified:
         self._expected = hashes.parse(name)
         self.size = 0
 
-    def __iter__(self) -> Iterator[bytes | memoryview]:
+    def __iter__(self) -> Iterator[Bytes]:
         tree, index = hashes.Merkle(), bytearray()
         for span in read_spans(self._source):
             for chunk in span.chunks:
