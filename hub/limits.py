@@ -1,6 +1,7 @@
 """How often one caller may ask in a minute, by family of routes, and the headers that say how much of it is left."""
 
 import hashlib
+import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -87,8 +88,11 @@ def _take(family: Family, *, is_known: bool, who: str) -> Taken | None:
 
 
 SIGN_IN_PATHS = frozenset({"/login", "/join", "/password", "/oauth/device"})
-NOT_PAGES = ("/api/", "/xet/", "/oauth/", "/static/", "/v1/", "/livez", "/readyz", "/metrics")  # or counted elsewhere
-FILES_OF_PAGES = ("/resolve/", "/raw/", ".git/info/lfs/")
+# What is no page, or counts for itself. The addresses of files in full: a folder of a repository may be called raw.
+NOT_PAGES = re.compile(
+    r"/(?:api|xet|oauth|static)/|/v1/telemetry$|/(?:livez|readyz|metrics)$|/[^/]+/resolve/"
+    r"|/(?:(?:datasets|spaces)/|(?!datasets/|spaces/))[^/]+/[^/]+(?:/(?:resolve|raw)/|\.git/info/lfs/)"
+)
 
 
 class PageLimits:
@@ -109,7 +113,7 @@ class PageLimits:
     def _take(self, request: HttpRequest) -> Taken | None:
         if request.method == "POST" and request.path in SIGN_IN_PATHS:
             return take(request, Family.SIGN_IN)
-        if request.path.startswith(NOT_PAGES) or any(part in request.path for part in FILES_OF_PAGES):
+        if NOT_PAGES.match(request.path):
             return None
         return take(request, Family.PAGES, request.caller)  # type: ignore[attr-defined]  # from CallerMiddleware
 

@@ -72,6 +72,30 @@ def test_pages_are_counted_and_probes_are_not(cast, monkeypatch):
     assert {Client().get("/livez").status_code for _ in range(5)} == {200}
 
 
+@pytest.mark.usefixtures("_throttled")
+@pytest.mark.parametrize(
+    ("path", "is_page"),
+    [
+        ("/alice/a/resolve/main/raw/x", False),
+        ("/datasets/alice/a/raw/main/x", False),
+        ("/spaces/alice/a/resolve/main/x", False),
+        ("/gpt2/resolve/main/config.json", False),
+        ("/alice/a.git/info/lfs/objects/batch", False),
+        ("/v1/telemetry", False),
+        ("/alice/a/tree/main/resolve/x", True),
+        ("/alice/a/blob/main/raw/x", True),
+        ("/datasets/alice/raw/tree/main", True),
+        ("/alice/a/tree/main/b.git/info/lfs/", True),
+        ("/livezzz/a", True),
+        ("/v1/a", True),
+        ("/metrics1", True),
+    ],
+)
+def test_no_name_of_a_folder_or_a_person_makes_a_page_free(cast, monkeypatch, path: str, is_page: bool):
+    lower(monkeypatch, Family.PAGES, 0)
+    assert (Client().get(path).status_code == 429) is is_page
+
+
 def test_all_web_processes_count_together_and_go_on_alone_without_a_broker(db, settings, monkeypatch):
     with valkey() as url:
         settings.BROKER_URL = url
