@@ -1,10 +1,13 @@
 """One table: which HTTP status each refusal has, and the codes and sentences that the Hub's clients look for."""
 
 import logging
+import re
 from dataclasses import dataclass
 
 from django.db import OperationalError
+from django.http import HttpRequest
 
+from hub.origin import origin
 from registry import errors
 
 log = logging.getLogger(__name__)
@@ -81,6 +84,14 @@ TABLE: dict[type[errors.RegistryError], Face] = {
 def face(error: errors.RegistryError) -> Face:
     """Return how this refusal looks from outside; a missing row is a defect that tests/test_docs.py finds."""
     return TABLE[type(error)]
+
+
+def in_full(sentence: str, request: HttpRequest) -> str:
+    """Return a sentence with the whole address of each page that it names: in a terminal /settings leads nowhere."""
+    return _PAGE.sub(lambda found: f"{found[1]} {origin(request)}{found[2]}", sentence)
+
+
+_PAGE = re.compile(r"\b(at|See|see) (/[a-z])")
 
 
 def of_database(problem: OperationalError) -> errors.StoreUnavailable:

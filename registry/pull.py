@@ -118,6 +118,18 @@ def history(revision: Revision, limit: int) -> list[Revision]:
     return found
 
 
+def length(revision: Revision, most: int = 1000) -> int:
+    """Return how many revisions its history has, itself among them, counted to `most`; one query."""
+    count, at = 0, revision.pk
+    rows = revision.adapter.revisions.filter(pk__lte=revision.pk).order_by("-pk").values_list("pk", "parent_id")
+    for pk, parent in rows.iterator(chunk_size=500):
+        if pk == at:
+            count, at = count + 1, parent
+            if at is None or count == most:
+                break
+    return count
+
+
 def last_changes(revision: Revision) -> dict[str, Revision]:
     """Return for each file and folder the newest revision, as far as we look back, that changed something there."""
     affordable = LOOK_BACK_FILES // max(1, revision.files.count())
@@ -228,9 +240,8 @@ class Span:
 def downloadable(by: Caller) -> QuerySet[RevisionFile]:
     """Return the files of every adapter that this caller could download now."""
     allowed = policy.visible_to(by) & policy.ungated_for(by)
-    served = RevisionFile.objects.filter(
-        revision__adapter__in=Adapter.objects.filter(allowed), revision__quarantined_at__isnull=True
-    )
+    of_these = Exists(Adapter.objects.filter(allowed, pk=OuterRef("revision__adapter")))
+    served = RevisionFile.objects.filter(of_these, revision__quarantined_at__isnull=True)
     if site.value("pull_policy") == "open":
         return served
     last = Verdict.objects.filter(revision=OuterRef("revision")).order_by(*_LAST_SAID).values("pk")[:1]

@@ -13,7 +13,7 @@ from django.http import Http404
 from rest_framework import exceptions
 from rest_framework.response import Response
 
-from hub.errors import face, of_database
+from hub.errors import face, in_full, of_database
 from hub.moved import at_new_name
 from registry.errors import AdapterMoved, RegistryError
 
@@ -67,20 +67,21 @@ FOREIGN = {
 
 def answer(exception: Exception, context: Mapping[str, Any]) -> Response:
     """Turn whatever a view raised into a problem document; the exception handler named in settings."""
-    problem = _problem(exception) or _accident(exception, context)
+    problem = _problem(exception, context) or _accident(exception, context)
     headers = dict(problem.headers)
     if isinstance(exception, AdapterMoved):
         headers["Location"] = at_new_name(context["request"], exception)
     return Response(problem.document(), problem.status, headers=headers, content_type=CONTENT_TYPE)
 
 
-def _problem(exception: Exception) -> Problem | None:
+def _problem(exception: Exception, context: Mapping[str, Any]) -> Problem | None:
     if isinstance(exception, OperationalError):
         exception = of_database(exception)
     if isinstance(exception, RegistryError):
         status = face(exception).status
         headers = {"WWW-Authenticate": "Bearer"} if status == 401 else {}
-        return Problem(status, exception.code, exception.detail, exception.fix, exception.facts, headers)
+        detail, fix = (in_full(text, context["request"]) for text in (exception.detail, exception.fix))
+        return Problem(status, exception.code, detail, fix, exception.facts, headers)
     for foreign, ours in FOREIGN.items():
         if isinstance(exception, foreign):
             exception = ours()

@@ -10,6 +10,10 @@ from registry import models
 Data = dict[str, Any]
 
 
+def _one_of(words: list[str]) -> s.ChoiceField:
+    return s.ChoiceField(words, error_messages={"invalid_choice": f"{{input}} is none of {', '.join(words)}."})
+
+
 class Problem(s.Serializer[Data]):
     """RFC 9457; `code` is stable and has a heading in docs/errors.md."""
 
@@ -61,11 +65,11 @@ class Search(s.Serializer[Data]):
     task = s.ListField(child=s.CharField(), required=False)
     license = s.ListField(child=s.CharField(), required=False)
     engine = s.ListField(
-        child=s.ChoiceField([engine.name for engine in ENGINES]),
+        child=_one_of([engine.name for engine in ENGINES]),
         required=False,
         help_text="what serves it (docs/serving.md)",
     )
-    verdict = s.ListField(child=s.ChoiceField(models.Verdict.State.values), required=False)
+    verdict = s.ListField(child=_one_of(models.Verdict.State.values), required=False)
     author = s.ListField(child=s.CharField(), required=False)
     tag = s.ListField(child=s.CharField(), required=False)
     language = s.ListField(child=s.CharField(), required=False, help_text="as the card names it: en, de …")

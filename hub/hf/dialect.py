@@ -10,7 +10,7 @@ from django.views import View
 from django.views.decorators.csrf import csrf_exempt
 
 from hub import limits
-from hub.errors import face, of_database
+from hub.errors import face, in_full, of_database
 from hub.hf import bodies
 from hub.identity import wire_caller
 from hub.limits import Family, Taken
@@ -43,11 +43,11 @@ class Route(View):
                 raise TooOften(taken.sentence)
             response = super().dispatch(request, *args, **kwargs)
         except RegistryError as error:
-            response = refuse(error, self.caller)
+            response = refuse(request, error, self.caller)
             if isinstance(error, AdapterMoved):
                 response["Location"] = at_new_name(request, error)
         except OperationalError as problem:
-            response = refuse(of_database(problem), self.caller)
+            response = refuse(request, of_database(problem), self.caller)
         for header, value in taken.headers().items() if taken else ():
             response[header] = value
         if response.status_code >= 300:
@@ -71,7 +71,7 @@ class Unserved(Route):
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         bodies.drain(request)
-        return refuse(NotSupported(self.sentence, fix="See docs/wire.md for what this hub speaks."), NOBODY)
+        return refuse(request, NotSupported(self.sentence, fix="See docs/wire.md for what this hub speaks."), NOBODY)
 
 
 class NoNamespace(Route):
@@ -99,15 +99,16 @@ def answer(data: object, status: int = 200) -> JsonResponse:
     return response
 
 
-def refuse(error: RegistryError, caller: Caller) -> JsonResponse:
+def refuse(request: HttpRequest, error: RegistryError, caller: Caller) -> JsonResponse:
     """Return a refusal as the Hub's clients understand it: status, X-Error-Code, X-Error-Message, and a JSON object."""
     look = face(error)
-    status, message = look.status, f"{error.detail} {error.fix}".strip()
+    detail, fix = in_full(error.detail, request), in_full(error.fix, request)
+    status, message = look.status, f"{detail} {fix}".strip()
     if isinstance(error, AdapterNotFound):  # word for word the Hub's: clients leave these sentences out of their own
         message = "Repository not found"
         if caller.is_anonymous:  # with a token it might be there
             status, message = HTTPStatus.UNAUTHORIZED, "Invalid username or password."
-    response = answer({"error": message, "code": error.code, "detail": error.detail, "fix": error.fix}, status)
+    response = answer({"error": message, "code": error.code, "detail": detail, "fix": fix}, status)
     if look.hub_code:
         response["X-Error-Code"] = look.hub_code
     response["X-Error-Message"] = _header_text(look.hub_message or message)

@@ -38,7 +38,7 @@ class Tree(Route):
         try:
             shown = _listing(entries, folder.strip("/"), bodies.truth(request.GET.get("recursive")), revision)
         except FileNotFound as error:
-            return _at_commit(refuse(error, self.caller), revision)
+            return _at_commit(refuse(request, error, self.caller), revision)
         is_expanded = bodies.truth(request.GET.get("expand"))
         limit = bodies.whole_in(request.GET, "limit", TREE_PAGE, EXPANDED_PAGE if is_expanded else TREE_PAGE)
         cursor = request.GET.get("cursor", "")
@@ -126,7 +126,7 @@ class Resolve(Route):
             entry = pull.file(revision, path)
             pull.require_served(revision, self.caller)
         except RegistryError as error:
-            return _at_commit(refuse(error, self.caller), revision)
+            return _at_commit(refuse(request, error, self.caller), revision)
         # Never for HEAD: the Hub's clients take their metadata from it, and a 304 has none.
         same = request.method == "GET" and _has_already(request.headers.get("If-None-Match", ""), entry)
         response = HttpResponse(status=304) if same else file_response(request, entry)

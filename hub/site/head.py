@@ -70,7 +70,7 @@ class Head:
 
     @cached_property
     def versions(self) -> int:
-        return self.adapter.revisions.count()
+        return pull.length(self.revision)
 
     @cached_property
     def talks(self) -> int:

@@ -9,7 +9,7 @@ from django.http import HttpRequest, HttpResponseBase, JsonResponse
 from django.views.decorators.csrf import csrf_exempt
 
 from hub import limits
-from hub.errors import face, of_database
+from hub.errors import face, in_full, of_database
 from hub.limits import Family
 from hub.moved import at_new_name
 from registry.errors import AdapterMoved, AdapterNotFound, RegistryError, TooOften
@@ -31,21 +31,21 @@ def xet(view: View[P]) -> View[P]:
                 raise TooOften(taken.sentence)
             return view(request, *args, **kwargs)
         except RegistryError as error:
-            answer = refusal(error, anonymous="Authorization" not in request.headers)
+            answer = refusal(request, error, anonymous="Authorization" not in request.headers)
             if isinstance(error, AdapterMoved):
                 answer["Location"] = at_new_name(request, error)
             for header, value in taken.headers().items() if taken and taken.is_refused else ():
                 answer[header] = value
             return answer
         except OperationalError as problem:
-            return refusal(of_database(problem))
+            return refusal(request, of_database(problem))
 
     return spoken
 
 
-def refusal(error: RegistryError, *, anonymous: bool = False) -> JsonResponse:
+def refusal(request: HttpRequest, error: RegistryError, *, anonymous: bool = False) -> JsonResponse:
     """Return a refusal: one sentence and the fix for people, codes for programs."""
-    look, sentence = face(error), f"{error.detail} {error.fix}".strip()
+    look, sentence = face(error), in_full(f"{error.detail} {error.fix}".strip(), request)
     # As on the Hub: what is not there might be there with credentials.
     status = 401 if anonymous and isinstance(error, AdapterNotFound) else look.status
     answer = JsonResponse({"error": sentence, "code": error.code}, status=status)

@@ -11,7 +11,7 @@ from django.utils.html import conditional_escape, format_html
 from django.utils.safestring import SafeString, mark_safe
 
 from hub.site.joint import Tooth, areas, shapes, text_twin
-from registry import alerts
+from registry import alerts, site
 
 register = template.Library()
 
@@ -45,6 +45,12 @@ def one_tooth(tooth: Tooth) -> dict[str, Any]:
     """A single tooth, for the line of its area."""
     drawn = shapes([tooth], pitch=22.0, height=15.0, lean=6.0, gap=1.6)
     return {"shapes": drawn, "single": True, "width": 28.0, "height": 19.0, "twin": tooth.words}
+
+
+@register.simple_tag
+def is_open() -> bool:
+    """Whether anybody may join."""
+    return site.value("registration") == "open"
 
 
 @register.inclusion_tag("site/parts/bell.html", takes_context=True)
