@@ -11,6 +11,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from hub.site.visitor import caller, person
 from registry import webhooks
 from registry.errors import RegistryError, ValueInvalid
+from registry.models import Watch, Webhook
 from registry.webhooks import Wish
 
 SHOWN = 50
@@ -36,16 +37,29 @@ def listed(request: HttpRequest) -> HttpResponse:
 def one(request: HttpRequest, number: int) -> HttpResponse:
     """What one webhook was told, newest first."""
     person(request)
-    webhook = webhooks.find(number, caller(request))
-    rows = webhooks.deliveries(webhook)[:SHOWN]
-    deliveries = [(row, json.dumps(row.payload, indent=1, ensure_ascii=False)) for row in rows]
-    shown = {"webhook": webhook, "deliveries": deliveries}
-    return render(request, "site/webhook.html", shown)
+    return _page(request, webhooks.find(number, caller(request)))
 
 
+def _page(request: HttpRequest, webhook: Webhook, error: RegistryError | None = None) -> HttpResponse:
+    rows = webhooks.deliveries(webhook)
+    before = request.GET.get("before", "")
+    if before.isdecimal() and len(before) < 19:
+        rows = rows.filter(pk__lt=int(before))
+    found = list(rows[: SHOWN + 1])
+    shown = {
+        "webhook": webhook,
+        "deliveries": [(row, json.dumps(row.payload, indent=1, ensure_ascii=False)) for row in found[:SHOWN]],
+        "older": found[SHOWN - 1].pk if len(found) > SHOWN else None,
+        "watched": request.POST.get("watched") or " ".join(map(_written, webhook.watches.all())),
+        "error": error,
+    }
+    return render(request, "site/webhook.html", shown, status=400 if error else 200)
+
+
+@sensitive_post_parameters("secret")
 @require_POST
 def change(request: HttpRequest, number: int) -> HttpResponse:
-    """Stop it, let it go on, or delete it."""
+    """Stop it, let it go on, delete it, or make it another one."""
     person(request)
     webhook = webhooks.find(number, caller(request))
     match request.POST.get("do"):
@@ -53,6 +67,12 @@ def change(request: HttpRequest, number: int) -> HttpResponse:
             webhooks.delete(webhook)
         case "enable" | "disable" as what:
             webhooks.set_disabled(webhook, what == "disable")
+        case "change":
+            try:
+                webhooks.change(webhook, _wish(request))
+            except RegistryError as error:
+                return _page(request, webhook, error)
+            return HttpResponseRedirect(f"/settings/webhooks/{number}")
         case _:
             raise ValueInvalid("The form does not say what to do.", fix="Use the buttons of the page.")
     return HttpResponseRedirect("/settings/webhooks")
@@ -64,6 +84,11 @@ def redeliver(request: HttpRequest, number: int, delivery: int) -> HttpResponse:
     person(request)
     webhooks.redeliver(webhooks.find(number, caller(request)), delivery)
     return HttpResponseRedirect(f"/settings/webhooks/{number}")
+
+
+def _written(watch: Watch) -> str:
+    """One watched thing as the form has it."""
+    return f"{watch.type}s/{watch.name}" if watch.type in {"dataset", "space"} else watch.name
 
 
 def _wish(request: HttpRequest) -> Wish:

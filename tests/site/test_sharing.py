@@ -161,6 +161,26 @@ def test_a_webhook_is_made_stopped_seen_and_deleted_by_forms(visit, cast, settin
     assert not Webhook.objects.exists()
 
 
+def test_a_webhook_is_made_another_one_and_keeps_its_secret(visit, cast, settings):
+    settings.POSTMAN = "tests.api.conftest.deaf"
+    wish = Wish("https://example.org/x", [("user", "acme"), ("dataset", "alice/gold")], ["repo"], "s3cret-s3cret")
+    made = webhooks.create(wish, cast.session("alice"))
+    alice, here = visit("alice"), f"/settings/webhooks/{made.pk}"
+    page = text(alice.get(here))
+    assert 'value="acme datasets/alice/gold"' in page
+    assert "hmac.compare_digest" in page
+    assert "s3cret" not in page
+    form = {"do": "change", "url": "https://example.org/y", "watched": "alice", "domains": ["discussion", "verdict"]}
+    assert alice.post(f"{here}/change", form).url == here
+    changed = Webhook.objects.get()
+    assert (changed.url, changed.domains, changed.secret) == (form["url"], form["domains"], "s3cret-s3cret")
+    wrong = alice.post(f"{here}/change", form | {"url": "http://127.0.0.1/"})
+    assert wrong.status_code == 400
+    assert 'role="alert"' in text(wrong)
+    assert visit("bob").post(f"{here}/change", form).status_code == 404
+    assert Webhook.objects.get().url == form["url"]
+
+
 def test_a_delivery_of_anothers_webhook_cannot_be_repeated(visit, cast, settings):
     settings.POSTMAN = "tests.api.conftest.deaf"
     for who in ("alice", "bob"):
