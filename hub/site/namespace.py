@@ -12,6 +12,7 @@ from hub.site.lines import line, lines
 from hub.site.visitor import caller
 from registry import catalog, collections, people, social
 from registry.catalog import Query
+from registry.errors import NamespaceNotFound
 from registry.models import Membership, Namespace
 from registry.policy import CREATORS, Caller
 
@@ -24,9 +25,11 @@ List = dict[str, Any]
 def namespace(request: HttpRequest, ns: str) -> HttpResponse:
     """The adapters, or with `show` another list: datasets, likes, followers, following."""
     found = people.namespace(ns)
+    by, is_person = caller(request), found.kind == Namespace.Kind.PERSON
+    if is_person and not found.person.is_active and not by.is_staff:
+        raise NamespaceNotFound(f"There is no person {ns!r}.")
     if found.name != ns:
         return HttpResponseRedirect(f"/{found.name}")
-    by, is_person = caller(request), found.kind == Namespace.Kind.PERSON
     lists = LISTS if is_person else {name: LISTS[name] for name in ("adapters", "datasets", "spaces", "followers")}
     show = request.GET.get("show", "adapters")
     show = show if show in lists else "adapters"
@@ -37,7 +40,7 @@ def namespace(request: HttpRequest, ns: str) -> HttpResponse:
         "namespace": found,
         "is_person": is_person,
         "full_name": found.person.full_name if is_person else found.organization.full_name,
-        "memberships": memberships.filter(**mine).order_by("pk"),
+        "memberships": memberships.filter(user__is_active=True, **mine).order_by("pk"),
         "show": show,
         "tabs": _tabs(found, by, show),
         "follows": social.follows(by, found),

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from registry import collections, devices, gates, tokens, webhooks
+from registry import collections, devices, gates, moderation, tokens, webhooks
 from registry.models import AccessRequest, Adapter, Delivery, DeviceLogin, Follow, Like, Webhook
 from registry.webhooks import Wish
 
@@ -24,6 +24,15 @@ def test_the_heart_is_a_form_that_gives_and_takes_back(visit, reviews):
     assert "Like, 1 so far" in page
     carol.post(f"{REVIEWS}/like", {"undo": "1"})
     assert not Like.objects.exists()
+
+
+def test_who_is_suspended_has_no_page_and_is_on_no_members_list(visit, cast):
+    assert "/bob" in text(visit("carol").get("/acme"))
+    moderation.suspend(cast["bob"], cast.session("mona"), reason="Floods the hub.")
+    for path in ("/bob", "/bob?show=followers", "/Bob"):
+        assert visit("carol").get(path).status_code == 404, path
+    assert "/bob" not in text(visit("carol").get("/acme"))
+    assert visit("mona").get("/bob").status_code == 200
 
 
 def test_nobody_is_asked_to_sign_in_before_he_likes(visit, reviews):
