@@ -51,7 +51,7 @@ def _ask(commands: Callable[["Pipeline"], object]) -> list[Any] | None:
     if broker is None or time.monotonic() < _silent_until:
         return None
     try:
-        with broker.pipeline(transaction=False) as pipe:
+        with broker.pipeline() as pipe:
             commands(pipe)
             return pipe.execute()
     except RedisError as problem:

@@ -11,7 +11,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
 from hub import counters
-from hub.origin import address_of
+from hub.origin import network_of
 from registry import site
 from registry.policy import Caller
 
@@ -65,16 +65,18 @@ class Taken:
 def take(request: HttpRequest, family: Family, caller: Caller | None = None) -> Taken | None:
     """Count one request of a caller, by all web processes together; None while throttling is off."""
     user = caller.user if caller else None
-    return _take(family, is_known=user is not None, who=str(user.pk) if user else address_of(request))
+    return _take(family, is_known=user is not None, who=str(user.pk) if user else network_of(request))
 
 
 def take_with_ticket(request: HttpRequest, family: Family) -> Taken | None:
     """Count one request that carries a ticket of ours, by the ticket: who holds it is looked up only later.
 
-    Without one nothing is counted: it is refused, which costs nothing.
+    Invented tickets cost a signature to refuse, and nothing of the database. Without one it counts as anybody's.
     """
     header = request.headers.get("Authorization", "")
-    return _take(family, is_known=True, who=hashlib.sha256(header.encode()).hexdigest()[:32]) if header else None
+    if not header:
+        return take(request, family)
+    return _take(family, is_known=True, who=hashlib.sha256(header.encode()).hexdigest()[:32])
 
 
 def _take(family: Family, *, is_known: bool, who: str) -> Taken | None:

@@ -31,6 +31,16 @@ def address_of(request: HttpRequest) -> str:
     return relayed or str(peer)
 
 
+def network_of(request: HttpRequest) -> str:
+    """Return what requests are counted by: the client's address, of an IPv6 one the /64 that one machine may have."""
+    address = address_of(request)
+    try:
+        parsed = ip_address(address)
+    except ValueError:
+        return address
+    return str(ip_network((parsed, 64), strict=False)) if parsed.version == 6 else address
+
+
 def is_from_trusted_proxy(request: HttpRequest) -> bool:
     """Whether the peer of this connection is one of DOVETAIL_TRUSTED_PROXIES (addresses or networks)."""
     try:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
+from django.contrib.auth.models import AnonymousUser
 from django.utils.decorators import method_decorator
 from django.views.decorators.http import conditional_page
 from rest_framework.exceptions import NotFound, ParseError
@@ -14,7 +15,7 @@ from rest_framework.throttling import BaseThrottle
 from rest_framework.views import APIView
 
 from hub.api.throttle import PerMinute
-from registry.errors import SessionRequired, SignInRequired
+from registry.errors import SessionRequired, SignInRequired, TokenInvalid
 from registry.models import User
 from registry.policy import NOBODY, Caller
 
@@ -64,6 +65,14 @@ class View(APIView):
         super().initial(request, *args, **kwargs)
         if "\0" in request.path:  # PostgreSQL takes no NUL, so nothing here is called by such a name
             raise NotFound("There is no route with a NUL in it.")
+
+    def perform_authentication(self, request: Request) -> None:
+        try:
+            super().perform_authentication(request)
+        except TokenInvalid:  # who guesses tokens is counted too
+            request.user, request.auth = AnonymousUser(), NOBODY
+            self.check_throttles(request)
+            raise
 
     @property
     def caller(self) -> Caller:

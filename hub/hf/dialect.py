@@ -16,7 +16,7 @@ from hub.identity import wire_caller
 from hub.limits import Family, Taken
 from hub.moved import at_new_name
 from registry import moves
-from registry.errors import AdapterMoved, AdapterNotFound, NotSupported, RegistryError, TooOften
+from registry.errors import AdapterMoved, AdapterNotFound, NotSupported, RegistryError, TokenInvalid, TooOften
 from registry.models import Adapter
 from registry.policy import NOBODY, Caller, Permission, missing
 
@@ -37,10 +37,12 @@ class Route(View):
         taken: Taken | None = None
         try:
             bodies.refuse_nul(request)
-            self.caller = wire_caller(request)
+            self.caller, unknown = _caller(request)
             taken = limits.take(request, self.family, self.caller)
             if taken and taken.is_refused:
                 raise TooOften(taken.sentence)
+            if unknown:
+                raise unknown
             response = super().dispatch(request, *args, **kwargs)
         except RegistryError as error:
             response = refuse(request, error, self.caller)
@@ -62,6 +64,14 @@ class Route(View):
         response = answer({"error": f"{request.method} is not possible here."}, status=405)
         response["Allow"] = ", ".join(verb.upper() for verb in self.http_method_names if hasattr(self, verb))
         return response
+
+
+def _caller(request: HttpRequest) -> tuple[Caller, TokenInvalid | None]:
+    """Return who asks, or the refusal of his token: it is raised later, since who guesses tokens is counted too."""
+    try:
+        return wire_caller(request), None
+    except TokenInvalid as refusal:
+        return NOBODY, refusal
 
 
 class Unserved(Route):

@@ -6,7 +6,7 @@ import time
 from django.http import HttpRequest
 
 from hub import counters
-from hub.origin import address_of
+from hub.origin import network_of
 from registry import site
 
 FREE_TRIES = {"account": 5, "address": 20}
@@ -40,4 +40,4 @@ def succeeded(request: HttpRequest, username: str) -> None:
 
 def _keys(request: HttpRequest, username: str) -> list[tuple[str, str]]:
     account = hashlib.sha256(username.strip().lower().encode("utf-8", "replace")).hexdigest()
-    return [("account", f"signin:account:{account}"), ("address", f"signin:address:{address_of(request)}")]
+    return [("account", f"signin:account:{account}"), ("address", f"signin:address:{network_of(request)}")]

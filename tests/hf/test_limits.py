@@ -44,6 +44,26 @@ def test_too_many_requests_are_429_with_what_clients_read(cast, monkeypatch):
 
 
 @pytest.mark.usefixtures("_throttled")
+def test_whoever_guesses_tokens_is_counted_as_anybody_is(cast, monkeypatch):
+    lower(monkeypatch, Family.API, 2)
+    lower(monkeypatch, Family.REST, 2)
+    for path in ("/api/models", "/api/v1/adapters"):
+        guesses = [Client().get(path, headers={"Authorization": f"Bearer hf_guess_{n}"}) for n in range(3)]
+        assert [answer.status_code for answer in guesses] == [401, 401, 429], path
+        assert guesses[2]["Retry-After"] == "30"
+
+
+@pytest.mark.usefixtures("_throttled")
+def test_one_machine_of_ipv6_has_one_quota_however_many_addresses_it_has(cast, monkeypatch):
+    lower(monkeypatch, Family.API, 1)
+
+    def ask(address: str) -> int:
+        return Client().get("/api/models", REMOTE_ADDR=address).status_code
+
+    assert [ask("2001:db8:1:2::1"), ask("2001:db8:1:2:ffff::9"), ask("2001:db8:1:3::1")] == [200, 429, 200]
+
+
+@pytest.mark.usefixtures("_throttled")
 def test_files_and_questions_have_quotas_of_their_own(cast, monkeypatch):
     cast.adapter("alice/a")
     lower(monkeypatch, Family.API, 1)
