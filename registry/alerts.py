@@ -15,7 +15,8 @@ from registry.models import AccessRequest, Adapter, Alert, Discussion, Membershi
 from registry.policy import Caller
 from registry.refs import MAIN, short
 
-State, Kind, Status = Verdict.State, Alert.Kind, AccessRequest.Status
+State, Status = Verdict.State, AccessRequest.Status
+Kind = Alert.Kind
 OF_THREADS = (Kind.OPENED, Kind.SAID, Kind.MENTIONED)
 MAX_TOLD = 50  # people told of one thing
 MAX_MENTIONS = 10  # of them by name in one text

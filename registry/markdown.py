@@ -125,7 +125,7 @@ def _link_people(tokens: list[Token], people: Collection[str]) -> None:
     names = "|".join(re.escape(name) for name in sorted(spelled, key=len, reverse=True))
     mention = re.compile(rf"(?<![\w@/.+-])@({names})(?![A-Za-z0-9_@]|[.-][A-Za-z0-9])", re.IGNORECASE)
     for inline in tokens:
-        depth, children = 0, []
+        depth, children = 0, list[Token]()
         for child in inline.children or ():
             depth += {"link_open": 1, "link_close": -1}.get(child.type, 0)
             is_free = child.type == "text" and not depth

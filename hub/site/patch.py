@@ -82,8 +82,8 @@ def numbered(section: str) -> Iterator[Line]:
         elif text.startswith("-"):
             yield Line("removed", old, None, text[1:])
             old += 1
+        elif text.startswith(" "):
+            yield Line("kept", old, new, text[1:])
+            old, new = old + 1, new + 1
         else:
-            yield Line(
-                "kept" if text.startswith(" ") else "hunk", *((old, new) if text[:1] == " " else (None, None)), text[1:]
-            )
-            old, new = (old + 1, new + 1) if text.startswith(" ") else (old, new)
+            yield Line("hunk", None, None, text[1:])  # no new line at the end

@@ -7,9 +7,9 @@ from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 from django.db.models.functions import Now
 
-from registry import intake, push, verdicts
+from registry import discussions, intake, push, verdicts
 from registry.blobs import Digest
-from registry.models import Adapter, Base, Landing, Revision, Verdict, XetFile
+from registry.models import Adapter, Alert, Base, Landing, Revision, Verdict, XetFile
 from registry.push import MAIN, Intent, Stored
 from workers.landing import work
 
@@ -70,3 +70,16 @@ def test_files_that_came_whole_before_they_were_cut_wait_to_be(newest, cast, set
     work()
     assert not Landing.objects.exists()
     assert set(XetFile.objects.values_list("sha256", flat=True)) == {whole, cut}
+
+
+def test_an_alert_of_old_times_says_of_which_adapter_it_is_and_on_the_way_back_only_those_stay(newest, cast, settings):
+    settings.DOORBELL = "tests.api.conftest.deaf"
+    adapter = cast.adapter("alice/reviews")
+    revision = Revision.objects.create(adapter=adapter, oid="1" * 40, title="push", author=cast["alice"])
+    verdict = verdicts.request(revision, "tiny/bert", "peft")
+    Alert.objects.create(user=cast["alice"], adapter=adapter, verdict=verdict)
+    discussions.start(adapter, "Which rank?", "", cast.session("carol"))
+    migrate([("registry", "0012_events")])
+    migrate(newest)
+    [alert] = Alert.objects.all()
+    assert (alert.adapter, alert.kind, alert.count, alert.verdict) == (adapter, "verdict", 1, verdict)
