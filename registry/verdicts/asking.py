@@ -14,7 +14,7 @@ from registry import audit, bases, moderation, policy
 from registry.errors import VerdictNotApplicable
 from registry.models import Adapter, Base, Comparison, Revision, User, Verdict
 from registry.policy import Caller
-from registry.refs import MAIN
+from registry.refs import MAIN, PULL_REQUESTS
 from registry.verdicts import queue
 from registry.verdicts.rows import MAX_REASON, State, move_verified, served_by, show
 
@@ -68,10 +68,15 @@ def place(revision: Revision, base: str, format_name: str, cause: str) -> dict[s
 
 
 def _owner(revision: Revision) -> int:
-    """Return the namespace in whose place it stands: a stranger's proposal must not keep the adapter's own waiting."""
+    """Return the namespace in whose place it stands: a stranger's proposal must not keep the adapter's own waiting.
+
+    Of proposals alone: the author of a commit in a copy has nothing to do with whoever copied it.
+    """
     own, author = revision.adapter.namespace_id, revision.author
-    is_own = author.namespace_id == own or policy.may_write(Caller(user=author), revision.adapter)
-    return own if is_own else author.namespace_id
+    if author.namespace_id == own or policy.may_write(Caller(user=author), revision.adapter):
+        return own
+    names = revision.refs.values_list("name", flat=True)
+    return author.namespace_id if names and all(name.startswith(PULL_REQUESTS) for name in names) else own
 
 
 def adopt(revision: Revision, like: Revision) -> Verdict | None:

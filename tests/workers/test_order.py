@@ -11,7 +11,7 @@ from django.test.utils import CaptureQueriesContext
 
 from registry import verdicts
 from registry.errors import ClaimStale
-from registry.models import Base, Comparison, Revision, Verdict, WorkerHeartbeat
+from registry.models import Base, Comparison, Ref, Revision, Verdict, WorkerHeartbeat
 from registry.verdicts import Hands, comparisons, queue
 from tests.workers.conftest import BASE, RUNG
 from tests.workers.test_verdicts import FAILED, PASSED, expire
@@ -102,11 +102,20 @@ def test_what_strangers_propose_keeps_the_adapters_own_from_nothing(cast, wanted
         for who in ("carol", "alice")
         for number in range(3 if who == "carol" else 1)
     }
+    for (who, number), revision in pushed.items():
+        if who == "carol":
+            Ref.objects.create(adapter=adapter, name=f"refs/pr/{number}", revision=revision)
     rows = {at: verdicts.request(revision, BASE, "peft") for at, revision in pushed.items()}
     assert rows["alice", 0].held_at is None
     assert rows["carol", 2].held_at is not None
     assert {row.owner for row in (mine, rows["alice", 0])} == {adapter.namespace}
     assert rows["carol", 0].owner == cast["carol"].namespace
+
+
+def test_who_copies_an_adapter_takes_no_place_of_its_authors(cast, wanted):
+    source = wanted("alice").revision
+    copied = Revision.objects.create(adapter=cast.adapter("carol/copy", by="carol"), oid="c" * 40, author=source.author)
+    assert verdicts.request(copied, BASE, "peft").owner == cast["carol"].namespace
 
 
 def test_what_an_owner_pushes_beyond_the_limit_waits_outside_says_so_and_moves_up(wanted, settings):
