@@ -309,10 +309,10 @@ def _announce(discussion: Discussion, action: str, said: DiscussionEvent | None 
     told: dict[str, object] = {"discussion": _told(discussion)}
     if said is not None:
         told["comment"] = {
-            "id": f"{said.pk:024x}",
-            "author": {"id": f"{said.author_id:024x}"},
+            "id": ids.shown(said.pk),
+            "author": {"id": ids.shown(said.author_id)},
             "hidden": said.hidden,
-            "url": {"web": f"{_page(discussion)}#{said.pk:024x}"},
+            "url": {"web": f"{_page(discussion)}#{ids.shown(said.pk)}"},
             **({} if said.hidden else {"content": said.text}),
         }
     scope = "discussion.comment" if said is not None else "discussion"
@@ -324,8 +324,8 @@ def _told(discussion: Discussion) -> dict[str, object]:
     merged = {"mergeCommitId": discussion.merged_as.oid} if discussion.merged_as else {}
     changes = {"changes": {"base": discussion.base, **merged}} if discussion.is_pull_request else {}
     return {
-        "id": f"{discussion.pk:024x}",
-        "author": {"id": f"{discussion.author_id:024x}"},
+        "id": ids.shown(discussion.pk),
+        "author": {"id": ids.shown(discussion.author_id)},
         "num": discussion.number,
         "title": discussion.title,
         "isPullRequest": discussion.is_pull_request,

@@ -69,7 +69,7 @@ def _move(current: Adapter, target: Namespace, name: str, by: Caller) -> Adapter
     if before == f"{target.name}/{name}":
         return current
     webhooks.announce(
-        current, "move", "repo", movedTo={"name": f"{target.name}/{name}", "owner": {"id": f"{target.pk:024x}"}}
+        current, "move", "repo", movedTo={"name": f"{target.name}/{name}", "owner": {"id": ids.shown(target.pk)}}
     )
     current.namespace, current.name = target, name
     words = [current.full_name, current.summary, current.base, current.kind, current.task]

@@ -180,9 +180,9 @@ def payload(adapter: Adapter, action: str, scope: str) -> dict[str, object]:
     repo = {
         "type": adapter.type,
         "name": adapter.full_name,
-        "id": f"{adapter.pk:024x}",
+        "id": ids.shown(adapter.pk),
         "private": adapter.private,
-        "owner": {"id": f"{adapter.namespace_id:024x}"},
+        "owner": {"id": ids.shown(adapter.namespace_id)},
         "url": {
             "web": settings.PUBLIC_URL + adapter.path,
             "api": f"{settings.PUBLIC_URL}/api/{adapter.type}s/{adapter.full_name}",
@@ -193,7 +193,7 @@ def payload(adapter: Adapter, action: str, scope: str) -> dict[str, object]:
 
 
 def _of(hook: Webhook) -> dict[str, object]:
-    return {"id": f"{hook.pk:024x}", "version": 3}
+    return {"id": ids.shown(hook.pk), "version": 3}
 
 
 def _queue(rows: list[Delivery]) -> None:

@@ -6,7 +6,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase
 
 from hub.hf import bodies, shapes
 from hub.hf.dialect import Route, answer
-from registry import tokens
+from registry import ids, tokens
 from registry.errors import SignInRequired, ValueInvalid
 from registry.models import Membership
 
@@ -23,7 +23,7 @@ class WhoAmI(Route):
         orgs = [
             {
                 "type": "org",
-                "id": f"{row.organization.pk:024x}",
+                "id": ids.shown(row.organization.pk),
                 "name": row.organization.namespace.name,
                 "fullname": row.organization.full_name or row.organization.namespace.name,
                 "roleInOrg": row.role,

@@ -5,11 +5,11 @@ from typing import Any
 from django.http import HttpRequest, HttpResponse
 
 from hub.errors import face
-from hub.hf import bodies, ids, shapes
+from hub.hf import bodies, shapes
 from hub.hf.addresses import next_page
 from hub.hf.dialect import Route, answer
 from hub.hf.shapes import JSON
-from registry import collections
+from registry import collections, ids
 from registry.collections import Change
 from registry.errors import CollectionExists, SignInRequired, ValueInvalid
 from registry.models import Collection, CollectionItem

@@ -2,10 +2,10 @@
 
 from django.http import HttpRequest, HttpResponse
 
-from hub.hf import bodies, ids, shapes
+from hub.hf import bodies, shapes
 from hub.hf.dialect import Route, answer
 from hub.hf.shapes import JSON
-from registry import discussions, merges
+from registry import discussions, ids, merges
 from registry.errors import RevisionNotFound
 from registry.models import Discussion, DiscussionEvent, User
 from registry.policy import Permission

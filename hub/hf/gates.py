@@ -2,12 +2,12 @@
 
 from django.http import HttpRequest, HttpResponse
 
-from hub.hf import bodies, ids, shapes
+from hub.hf import bodies, shapes
 from hub.hf.dialect import Route, answer
 from hub.hf.lists import paged
 from hub.hf.shapes import JSON
 from hub.hf.users import user
-from registry import gates
+from registry import gates, ids
 from registry.errors import ValueInvalid
 from registry.models import AccessRequest
 from registry.policy import Permission

@@ -9,7 +9,7 @@ from hub.errors import face
 from hub.hf import bodies, shapes
 from hub.hf.dialect import Route, answer
 from hub.origin import origin
-from registry import adapters, gates, moves, push
+from registry import adapters, gates, ids, moves, push
 from registry.errors import AdapterExists, NotSupported, SignInRequired, ValueInvalid
 from registry.policy import Permission
 
@@ -35,7 +35,7 @@ class Create(Route):
             url = f"{origin(request)}/{shapes.PREFIXES[type]}{error.facts['full_name']}"
             return answer({"error": said, "url": url, "code": error.code}, face(error).status)
         url = shapes.page_of(adapter, origin(request))
-        return answer({"url": url, "name": adapter.full_name, "id": f"{adapter.pk:024x}"})
+        return answer({"url": url, "name": adapter.full_name, "id": ids.shown(adapter.pk)})
 
 
 class Delete(Route):

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
-from registry import counting, manifest
+from registry import counting, ids, manifest
 from registry import facts as reading
 from registry.card import Card
 from registry.derived import DerivedEntry
@@ -36,7 +36,7 @@ def whoami(caller: Caller, orgs: Iterable[JSON]) -> JSON:
     token = caller.token
     return {
         "type": "user",
-        "id": f"{user.pk:024x}",
+        "id": ids.shown(user.pk),
         "name": user.username,
         "fullname": user.full_name or user.username,
         "email": user.email,
@@ -99,7 +99,7 @@ def _derived(entry: Entry) -> JSON:
 def summary(adapter: Adapter) -> JSON:
     """A repository in a list, from its row alone."""
     return {
-        "_id": f"{adapter.pk:024x}",
+        "_id": ids.shown(adapter.pk),
         "id": adapter.full_name,
         **({"modelId": adapter.full_name} if adapter.type == "model" else {}),
         "author": adapter.namespace.name,

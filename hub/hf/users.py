@@ -5,12 +5,12 @@ from typing import Any
 from django.db.models import Count, Q
 from django.http import HttpRequest, HttpResponse
 
-from hub.hf import ids, shapes
+from hub.hf import shapes
 from hub.hf.dialect import Route, answer
 from hub.hf.lists import paged
 from hub.hf.shapes import JSON
 from hub.origin import origin
-from registry import organizations, people, policy, social
+from registry import ids, organizations, people, policy, social
 from registry.errors import NamespaceNotFound, SignInRequired
 from registry.models import Adapter, Follow, Like, Membership, Namespace, Organization, User
 

@@ -2,10 +2,10 @@
 
 from django.http import HttpRequest, HttpResponse
 
-from hub.hf import bodies, ids
+from hub.hf import bodies
 from hub.hf.dialect import Route, answer
 from hub.hf.shapes import JSON
-from registry import webhooks
+from registry import ids, webhooks
 from registry.errors import NotSupported
 from registry.models import Webhook
 from registry.webhooks import Wish

@@ -136,7 +136,7 @@ def test_a_request_for_another_adapter_cannot_be_decided_here(wire: Wire, cast, 
     cast.adapter("alice/other")
     wire.ask("PUT", "/api/models/alice/other/settings", {"gated": "manual"})
     asked = gates.ask(Adapter.objects.get(name="other"), cast.session("carol"))
-    body = {"requestId": f"{asked.pk:024x}", "status": "accepted"}
+    body = {"requestId": ids.shown(asked.pk), "status": "accepted"}
     refused(wire.ask("POST", f"/api/models/{GATED}/user-access-request/handle", body), 404, "access-request-not-found")
 
 

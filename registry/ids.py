@@ -1,4 +1,4 @@
-"""Row numbers as the Hub's 24 hex digits, there and back."""
+"""Row numbers as the 24 hex digits that the Hub calls an id, there and back."""
 
 
 def shown(number: int) -> str:
