@@ -5,7 +5,9 @@
 Both hubs run at once and are asked in turn, so that other work on the machine meets both; the ratio is what counts.
 """
 
+import base64
 import http.client
+import json
 import os
 import random
 import statistics
@@ -18,13 +20,14 @@ from pathlib import Path
 from urllib.parse import quote
 
 from bench.line import Line
-from bench.seeded import SHOWN, WORDS, name_of
+from bench.seeded import COLLECTOR, SHOWN, WORDS, name_of
 from tests import live, services
 from tests.live import TOKENS
 
 SMALL, LARGE = 1_000, int(os.environ.get("DOVETAIL_BENCH_SCALE", "100000"))
-ROUNDS, SEARCHES = 60, 120
+WARMING, ROUNDS, PUSHES, SEARCHES, TRIES = 10, 150, 40, 120, 3
 MOST, SEARCH_MS = 1.3, 50
+OF_ALICE = "alice/scale"  # what is pushed to
 
 Ask = Callable[[int], tuple[str, str]]  # the number of an adapter → method and address
 
@@ -50,32 +53,52 @@ CONSTANT: dict[str, Ask] = {
     "/api/v1/adapters of a base": _list("/api/v1/adapters?limit=20&base=acme/bert-7b"),
     "/api/v1/adapters that passed, by likes": _list("/api/v1/adapters?limit=20&verdict=passed&sort=likes"),
     "/api/v1/adapters with facets": _list("/api/v1/adapters?limit=20&facets=true"),
+    "/api/v1/changes": _list("/api/v1/changes?limit=100"),
+    "the page of an adapter": lambda number: ("GET", f"/{name_of(number)}"),
     "the page /adapters": _list("/adapters"),
     "the front page": _list("/"),
+    "/metrics": _list("/metrics"),
+}
+# The same of somebody with 5,000 adapters, 10,000 likes and 5,000 followers, against one with 50, 100 and 50.
+OF_MUCH = {
+    "his page": _list(f"/{COLLECTOR}"),
+    "his adapters": _list(f"/api/models?limit=20&author={COLLECTOR}"),
+    "his likes": _list(f"/api/users/{COLLECTOR}/likes?limit=20"),
+    "his overview": _list(f"/api/users/{COLLECTOR}/overview"),
 }
 
 
 class Client:
     """One connection to a hub, kept open."""
 
-    def __init__(self, hub: live.Hub, count: int) -> None:
-        self.connection = http.client.HTTPConnection(hub.url.removeprefix("http://"), timeout=60)
+    def __init__(self, url: str, count: int) -> None:
+        self.connection = http.client.HTTPConnection(url.removeprefix("http://"), timeout=60)
         self.count = count
 
-    def ms(self, method: str, path: str, *, token: str | None) -> float:
+    def ms(self, method: str, path: str, *, token: str | None, body: str | None = None) -> float:
         """Ask once; return how long the answer took."""
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        headers |= {"Content-Type": "application/x-ndjson"} if body and body.count("\n") else {}
         began = time.perf_counter()
-        self.connection.request(method, path, headers={"Authorization": f"Bearer {token}"} if token else {})
+        self.connection.request(method, path, body=body, headers=headers)
         answer = self.connection.getresponse()
-        answer.read()
+        said = answer.read()
         taken = 1000 * (time.perf_counter() - began)
         if answer.status != 200:
-            raise SystemExit(f"{method} {path} was answered with {answer.status}.")
+            raise SystemExit(f"{method} {path} was answered with {answer.status}: {said[:300]!r}")
         return taken
 
     def number(self, dice: random.Random) -> int:
         """Return an adapter whose bytes are here."""
         return dice.choice([dice.randrange(SHOWN), self.count - 1 - dice.randrange(SHOWN)])
+
+    def push(self, turn: int) -> float:
+        """Commit a README to a repository of alice's."""
+        content = base64.b64encode(f"# Turn {turn}\n".encode()).decode()
+        header = {"key": "header", "value": {"summary": f"Turn {turn}"}}
+        file = {"key": "file", "value": {"path": "README.md", "content": content, "encoding": "base64"}}
+        body = f"{json.dumps(header)}\n{json.dumps(file)}\n"
+        return self.ms("POST", f"/api/models/{OF_ALICE}/commit/main", token=TOKENS["alice"], body=body)
 
 
 def lines() -> Iterator[Line]:
@@ -86,7 +109,7 @@ def lines() -> Iterator[Line]:
 
 
 def measure(database: str, server: str = "") -> Iterator[Line]:
-    """Two hubs on this database, seeded and asked."""
+    """Two hubs on this database, seeded and asked; what they wrote is gone afterwards."""
     with tempfile.TemporaryDirectory(prefix="dovetail-scale-") as folder, ExitStack() as stack:
         clients = []
         for count in (SMALL, LARGE):
@@ -95,37 +118,52 @@ def measure(database: str, server: str = "") -> Iterator[Line]:
             began = time.monotonic()
             command = [str(live.BIN / "python"), "-m", "bench.seeded", str(count)]
             subprocess.run(command, env=hub.environment, cwd=live.ROOT, check=True)
-            hub.manage("shell", "-c", "from django.db import connection as c; c.cursor().execute('ANALYZE')")
             yield Line(f"{database}: seeding {count:,}", time.monotonic() - began, "s")
-            clients.append(Client(hub, count))
-        for what, ask in CONSTANT.items():
-            yield compare(f"{database}: {what}", ask, *clients)
-        yield from searches(database, *clients)
+            clients.append(Client(hub.url, count))
+        yield from compared(database, *clients)
+        yield from searches(database, clients[1])
 
 
-def compare(what: str, ask: Ask, small: Client, large: Client) -> Line:
-    """Ask both in turn, nobody and somebody signed in; return the ratio of the fastest tenths.
+def compared(database: str, small: Client, large: Client) -> Iterator[Line]:
+    """Everything that must not grow, and a push; of the person with much it is only told."""
+    for what, ask in CONSTANT.items():
+        yield compare(f"{database}: {what}", ask, small, large)
+    for what, ask in OF_MUCH.items():
+        yield compare(f"{database}: {what}, with a hundred times as much", ask, small, large, most=float("inf"))
+    new = json.dumps({"name": "scale"})
+    for client in (small, large):
+        client.ms("POST", "/api/repos/create", token=TOKENS["alice"], body=new)
+    pushed = [[client.push(turn) for client in (small, large)] for turn in range(PUSHES)]
+    yield _line(f"{database}: one push", *([pair[at] for pair in pushed] for at in (0, 1)), MOST)
 
-    That of medians would be how busy the machine was.
-    """
+
+def compare(what: str, ask: Ask, small: Client, large: Client, most: float = MOST) -> Line:
+    """Ask both in turn, nobody and somebody signed in."""
     dice, found = random.Random(what), ([], [])  # type: ignore[var-annotated]  # two lists of milliseconds
-    for turn in range(ROUNDS + 10):
-        for client, times in zip((small, large), found, strict=True):
+    for turn in range(WARMING + ROUNDS):  # the first fill caches
+        both = list(zip((small, large), found, strict=True))
+        for client, times in both if turn % 4 < 2 else reversed(both):
             token = TOKENS["carol"] if turn % 2 else None
-            taken = client.ms(*ask(client.number(dice)), token=token if "/api" in what or turn % 2 else None)
-            if turn >= 10:  # the first fill caches
-                times.append(taken)
-    few, many = (statistics.quantiles(times, n=10)[0] for times in found)
-    said = f"{few:.1f} and {many:.1f} ms; medians {', '.join(f'{statistics.median(times):.1f}' for times in found)}"
-    return Line(f"{what}, {LARGE:,} over {SMALL:,}", many / few, "times", most=MOST, note=said)
+            times.append(client.ms(*ask(client.number(dice)), token=token))
+    return _line(what, *(times[WARMING:] for times in found), most)
 
 
-def searches(database: str, small: Client, large: Client) -> Iterator[Line]:
-    """Words that are common, rare, in parts, two at once, in nothing; by name as clients search, and in everything."""
+def _line(what: str, small: list[float], large: list[float], most: float) -> Line:
+    """Return how many times as long the large hub took, in the median of the turns: each met the same machine."""
+    ratio = statistics.median(many / few for few, many in zip(small, large, strict=True))
+    said = ", ".join(f"{statistics.quantiles(times, n=10)[0]:.1f}" for times in (small, large))
+    return Line(f"{what}, {LARGE:,} over {SMALL:,}", ratio, "times", most=most, note=f"{said} ms at the quickest tenth")
+
+
+def searches(database: str, large: Client) -> Iterator[Line]:
+    """Words that are common, rare, in parts, two at once, in nothing; by name as clients search, and in everything.
+
+    Each is asked some times, and its quickest answer counts: the slowest would be what else the machine did.
+    """
     promise = {"most": SEARCH_MS} if database == "PostgreSQL" else {}
     for kind, path in (("by name", "/api/models?limit=20&search="), ("of all words", "/api/v1/adapters?limit=20&q=")):
-        dice = random.Random(kind)
-        times = sorted(large.ms("GET", path + quote(text), token=None) for text in _wanted(dice))
+        texts = list(_wanted(random.Random(kind)))
+        times = sorted(min(large.ms("GET", path + quote(text), token=None) for _ in range(TRIES)) for text in texts)
         middle, late = statistics.median(times), times[int(len(times) * 0.95)]
         yield Line(f"{database}: search {kind} among {LARGE:,}, p50", middle, "ms")
         yield Line(f"{database}: search {kind} among {LARGE:,}, p95", late, "ms", **promise, note=f"{times[-1]:.0f} at most")  # fmt: skip # noqa: E501

@@ -18,6 +18,7 @@ from registry.refs import MAIN, short
 State, Status = Verdict.State, AccessRequest.Status
 Kind = Alert.Kind
 OF_THREADS = (Kind.OPENED, Kind.SAID, Kind.MENTIONED)
+MAX_UNREAD = 99  # that are counted, on every page
 MAX_TOLD = 50  # people told of one thing
 MAX_MENTIONS = 10  # of them by name in one text
 MAX_FROM_ONE = 50  # alerts of one person's doing that another one has not read: more are noise
@@ -188,14 +189,13 @@ def _strength(kind: str) -> int:
 # --- on the website --------------------------------------------------------------------------------------------------
 def of(user: User, by: Caller | None = None) -> QuerySet[Alert]:
     """Return what a person was told and may still see, newest first; by a token, what the token may see of it."""
-    seen = Adapter.objects.filter(policy.visible_to(by or Caller(user=user)))
-    rows = Alert.objects.filter(user=user, adapter__in=seen)
+    rows = Alert.objects.filter(policy.sees(by or Caller(user=user)), user=user)
     return rows.select_related("adapter__namespace", "verdict__revision", "discussion", "request", "by").order_by("-pk")
 
 
 def unread(user: User) -> int:
-    """Return how many a person has not read."""
-    return of(user).filter(read_at__isnull=True).count()
+    """Return how many a person has not read; of very many, that they are more than MAX_UNREAD."""
+    return of(user).filter(read_at__isnull=True)[: MAX_UNREAD + 1].count()
 
 
 def read(user: User, up_to: int) -> int:

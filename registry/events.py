@@ -6,7 +6,7 @@ A number that a row gets while its transaction runs tells nothing of the order i
 
 from django.db import Error as DatabaseError
 from django.db import transaction
-from django.db.models import Max, Q
+from django.db.models import Exists, Max, OuterRef, Q
 
 from registry.catalog import listed
 from registry.models import Adapter, Event, Revision
@@ -33,7 +33,8 @@ def note(adapter: Adapter, kind: str, revision: Revision | None = None, **data: 
 def since(seq: int, by: Caller, limit: int) -> list[Event]:
     """Return what happened after a number, in order, of what the caller may see; at most `limit` rows."""
     _number()
-    seen = Q(adapter__in=Adapter.objects.filter(listed(by))) | Q(was_public=True, kind__in=GONE)
+    listed_now = Exists(Adapter.objects.filter(listed(by), pk=OuterRef("adapter")))
+    seen = Q(listed_now) | Q(was_public=True, kind__in=GONE)
     return list(Event.objects.filter(seen, seq__gt=seq).order_by("seq")[:limit])
 
 

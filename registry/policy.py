@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
 
-from django.db.models import Q, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from registry.errors import (
     AccessRequired,
@@ -104,6 +104,14 @@ def visible_to(caller: Caller) -> Q:
     # The few who are suspended, rather than a join for each row: lists and counts scan all adapters.
     suspended = User.objects.filter(is_active=False).values("namespace")
     return Q(quarantined_at__isnull=True) & ~Q(namespace__in=suspended) & (Q(private=False) | mine)
+
+
+def sees(caller: Caller, adapter: str = "adapter") -> Exists:
+    """The same as a condition on what belongs to adapters; `adapter` is the way to them.
+
+    Row by row: in a list of all that may be seen, databases would look for the few that are asked for.
+    """
+    return Exists(Adapter.objects.filter(visible_to(caller), pk=OuterRef(adapter)))
 
 
 def passes_gate(caller: Caller, adapter: Adapter) -> bool:

@@ -44,8 +44,7 @@ def likers(adapter: Adapter) -> QuerySet[Like]:
 
 def liked(user: User, by: Caller) -> QuerySet[Like]:
     """Return a person's likes of what the caller may see."""
-    seen = Adapter.objects.filter(policy.visible_to(by))
-    return Like.objects.filter(user=user, adapter__in=seen).select_related("adapter__namespace")
+    return Like.objects.filter(policy.sees(by), user=user).select_related("adapter__namespace")
 
 
 def follow(namespace: Namespace, by: Caller) -> bool:

@@ -4,6 +4,7 @@ from typing import Any
 
 from celery import shared_task
 from django.conf import settings
+from django.utils import timezone
 
 from registry import leftovers, letters, renewal, verdicts, webhooks
 from workers import landing, postman, provenance, shapes
@@ -32,8 +33,8 @@ def sweep() -> None:
 
 @shared_task
 def tidy() -> None:
-    """Remove bytes that nobody refers to and uploads that never ended."""
-    leftovers.sweep()
+    """Remove bytes that nobody refers to and uploads that never ended; of what is kept, a part each hour."""
+    leftovers.sweep(hour=timezone.now().hour)
 
 
 @shared_task

@@ -136,11 +136,8 @@ class Verdict(models.Model):
             models.Index(fields=["owner", "turn"], name="verdict_owner_turn", condition=Q(turn__isnull=False)),
             models.Index(fields=["owner", "id"], name="verdict_held", condition=Q(held_at__isnull=False)),
             models.Index(fields=["finished_at"], name="verdict_finished", condition=Q(duration_ms__isnull=False)),
-            models.Index(
-                fields=["state", "lease_until"],
-                name="verdict_unfinished",
-                condition=Q(state__in=["queued", "running"]),
-            ),
+            models.Index(fields=["state", "lease_until"], name="verdict_by_state"),
+            models.Index(fields=["cause", "queued_at"], name="verdict_by_cause"),
             models.Index(fields=["-finished_at"], name="verdict_changed", condition=~Q(changed_from="")),
         ]
 

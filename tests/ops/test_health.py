@@ -6,13 +6,14 @@ import signal
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 
 import psutil
 import pytest
 from django.test import Client, override_settings
 
-from hub import health
+from hub import gauges, health
 from tests import live
 from tests.services import free_ports, valkey
 
@@ -144,6 +145,14 @@ def test_metrics_count_the_requests_of_all_web_processes(live_hub: live.Hub) -> 
     assert 'dovetail_requests_total{face="health",method="GET",status="200"}' in body
     for name in ("dovetail_verdicts", "dovetail_queue_age_seconds", "dovetail_adapters", "dovetail_blob_bytes"):
         assert f"# TYPE {name} gauge" in body
+
+
+def test_whole_tables_are_counted_once_a_minute_however_often_one_asks(
+    db: None, django_assert_num_queries: Callable[[int], AbstractContextManager[object]]
+) -> None:
+    gauges.exposition()
+    with django_assert_num_queries(3):  # the oldest that waits, what is not finished, the workers
+        assert b"dovetail_blobs" in gauges.exposition()
 
 
 def test_a_method_that_nobody_knows_makes_no_series_of_its_own(live_hub: live.Hub) -> None:

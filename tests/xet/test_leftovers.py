@@ -57,6 +57,21 @@ def test_a_blob_that_no_revision_names_goes_after_the_grace_period(store, notes,
     assert not blobs.exists(Keys.blob(sha256))
 
 
+def test_an_hour_looks_at_a_part_and_two_days_at_everything(store, notes, alice) -> None:
+    made = {intake.receive_inline(notes, f"part {number}".encode()).sha256 for number in range(30)}
+    kept = intake.receive_inline(notes, CONTENT).sha256
+    commit(notes, alice, kept)
+    age(2, Blob, Possession)
+    leftovers.sweep(DAY, hour=notes.pk % 24)
+    assert not Possession.objects.filter(blob__in=made).exists()
+    assert 0 < Blob.objects.filter(pk__in=made).count() <= 30
+    for hour in range(24):
+        leftovers.sweep(DAY, hour=hour)
+    assert not Blob.objects.filter(pk__in=made).exists()
+    assert Blob.objects.filter(pk=kept).exists()
+    assert Possession.objects.filter(blob=kept, adapter=notes).exists()
+
+
 def test_a_committed_blob_stays_for_ever(store, notes, alice) -> None:
     sha256 = intake.receive_inline(notes, CONTENT).sha256
     revision = commit(notes, alice, sha256)
