@@ -12,7 +12,7 @@ from django.db import transaction
 from django.db.models import Count, F, Max, QuerySet
 from django.utils import timezone
 
-from registry import alerts, names, policy, refs, webhooks
+from registry import alerts, ids, names, policy, refs, webhooks
 from registry.errors import (
     CommentNotFound,
     DiscussionClosed,

@@ -2,7 +2,7 @@
 
 from django.db import IntegrityError, transaction
 
-from registry import adapters, audit, events, names, people, policy, quotas, webhooks
+from registry import adapters, audit, events, ids, names, people, policy, quotas, webhooks
 from registry.errors import AdapterExists, AdapterMoved, AdapterNotFound, NamespaceNotFound, NotAllowed
 from registry.models import Adapter, Namespace, Rename
 from registry.policy import Caller, Permission

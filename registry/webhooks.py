@@ -16,7 +16,7 @@ from django.db.models import Count, F, Q, QuerySet
 from django.utils import timezone
 from django.utils.module_loading import import_string
 
-from registry import audit, names, outside, policy
+from registry import audit, ids, names, outside, policy
 from registry.errors import TooOften, ValueInvalid, WebhookNotFound
 from registry.models import Adapter, Delivery, Watch, Webhook
 from registry.policy import Caller

@@ -6,7 +6,7 @@ from urllib.parse import urlencode
 import pytest
 from django.test import Client
 
-from registry import devices, gates, tokens, uploads
+from registry import devices, gates, ids, tokens, uploads
 from registry.models import Adapter, AuditEvent, Collection, DeviceLogin, User, Webhook
 from registry.policy import NOBODY
 from tests.hf.test_refusals import refused
