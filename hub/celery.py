@@ -3,6 +3,7 @@
 import gc
 import logging
 import os
+from importlib import import_module
 from typing import Any
 
 from celery import Celery, signals
@@ -88,6 +89,7 @@ app.conf.update(
 @signals.worker_init.connect
 def _share_memory(**_: object) -> None:
     """Keep the collector of garbage away from what the pool's processes share: it would write to every page of it."""
+    import_module("pycparser.c_parser")  # each of them would, to tell the kernel that it ends with this one
     gc.collect()
     gc.freeze()
 

@@ -175,20 +175,15 @@ def _sort(word: str) -> str:
 
 def _shown(adapters: list[Adapter], is_full: bool) -> list[JSON]:
     """Return the items of a page; three queries, however many there are."""
-    heads = {
-        ref.adapter_id: ref.revision
-        for ref in Ref.objects.filter(adapter__in=adapters, name=refs.MAIN).select_related("revision")
-    }
-    trees = pull.entries_of(heads.values()) if is_full else {}
+    mains = Ref.objects.filter(adapter__in=[adapter.pk for adapter in adapters], name=refs.MAIN)
+    if not is_full:
+        oids = dict(mains.values_list("adapter_id", "revision__oid"))
+        return [shapes.summary(adapter) | {"sha": oids[adapter.pk]} for adapter in adapters]
+    heads = {ref.adapter_id: ref.revision for ref in mains.select_related("revision")}
+    trees = pull.entries_of(heads.values())
     shown = []
     for adapter in adapters:
         revision = heads[adapter.pk]
-        if is_full:
-            shown.append(
-                shapes.info(
-                    adapter, revision, {} if revision.is_quarantined else trees[revision.pk], {}, with_blobs=False
-                )
-            )
-        else:
-            shown.append(shapes.summary(adapter) | {"sha": revision.oid})
+        entries = {} if revision.is_quarantined else trees[revision.pk]
+        shown.append(shapes.info(adapter, revision, entries, {}, with_blobs=False))
     return shown

@@ -128,7 +128,7 @@ class Resolve(Route):
         except RegistryError as error:
             return _at_commit(refuse(request, error, self.caller), revision)
         # Never for HEAD: the Hub's clients take their metadata from it, and a 304 has none.
-        same = request.method == "GET" and _has_already(request.headers.get("If-None-Match", ""), entry)
+        same = request.method == "GET" and _has_already(request.META.get("HTTP_IF_NONE_MATCH", ""), entry)
         response = HttpResponse(status=304) if same else file_response(request, entry)
         for header, value in _facts(entry, is_signed=response.has_header("Location")).items():
             response[header] = value
