@@ -12,13 +12,14 @@ from gunicorn.http.body import Body, LengthReader
 from gunicorn.http.unreader import SocketUnreader
 
 PIECE = 1 << 20
+SLOWEST = 64 << 10  # bytes that come in the minute which a call waits, from whoever does not only hold a thread
 
 
 def read(request: HttpRequest, size: int) -> bytes:
     """Return the next `size` bytes of a body with a declared length, fewer only at its end or after a minute's wait.
 
-    Empty at the end, also where the client went away before it. Raises OSError when the connection breaks or brings
-    nothing for as long as the server waits (deploy/gunicorn.conf.py).
+    Empty at the end, also where the client went away before it. Raises OSError when the connection breaks, or brings
+    next to nothing for as long as the server waits (deploy/gunicorn.conf.py).
     """
     body: Any = request.META.get("wsgi.input")
     if not _is_plain(body):
@@ -48,4 +49,6 @@ def _received(reader: LengthReader, size: int) -> bytes:
     # less than it was asked for took that long, or was the last.
     late: bytes = reader.unreader.sock.recv(size - len(early), socket.MSG_WAITALL)
     reader.length -= len(late)
+    if len(early) + len(late) < min(size, SLOWEST):
+        raise TimeoutError("The body comes too slowly")
     return early + late if early else late

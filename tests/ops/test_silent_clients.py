@@ -2,10 +2,16 @@
 
 import runpy
 import socket
+import struct
+import threading
+import time
 from types import SimpleNamespace
 
 import pytest
+from gunicorn.http.body import Body, LengthReader
+from gunicorn.http.unreader import SocketUnreader
 
+from hub import receiving
 from tests.live import ROOT
 
 
@@ -23,3 +29,29 @@ def test_a_client_that_says_nothing_more_is_let_go():
                 assert served.recv(100) == b"GET /li"
                 with pytest.raises(BlockingIOError):
                     served.recv(100)
+
+
+def test_a_client_that_drips_is_let_go_too():
+    served, client = socket.socketpair()
+    wait = struct.pack("ll", 0, 300_000)
+    served.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, wait)
+    reader = LengthReader(SocketUnreader(served), 1 << 20)
+    request = SimpleNamespace(META={"wsgi.input": Body(reader)})
+    over = threading.Event()
+
+    def drip() -> None:
+        while not over.wait(0.05):
+            client.sendall(b"x")
+
+    dripping = threading.Thread(target=drip)
+    dripping.start()
+    try:
+        began = time.monotonic()
+        with pytest.raises(TimeoutError, match="slowly"):
+            receiving.read(request, receiving.PIECE)
+        assert time.monotonic() - began < 5
+    finally:
+        over.set()
+        dripping.join()
+        served.close()
+        client.close()
