@@ -1,14 +1,20 @@
-"""Collections as pages: the list of them, and one with what is in it. They are made and filled by `hf collections`."""
+"""Collections as pages: the list of them, one with what is in it, and the forms that make, fill and order it."""
 
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
-from django.views.decorators.http import require_safe
+from django.views.decorators.http import require_http_methods, require_safe
 
+from hub.errors import face
 from hub.site.lines import line
-from hub.site.visitor import caller
+from hub.site.visitor import caller, person
 from registry import catalog, collections
+from registry.collections import Change
+from registry.errors import RegistryError, ValueInvalid
+from registry.models import Collection, Membership
+from registry.policy import Caller
 
 PAGE = 30
+WRITERS = (Membership.Role.WRITE, Membership.Role.ADMIN)
 
 
 @require_safe
@@ -29,15 +35,55 @@ def listed(request: HttpRequest) -> HttpResponse:
     return render(request, "site/collections.html", shown)
 
 
-@require_safe
+@require_http_methods(["GET", "POST"])
+def new(request: HttpRequest) -> HttpResponse:
+    """The form for a new one, of oneself or of an organisation that one writes in."""
+    user, error = person(request), None
+    if request.method == "POST":
+        given = request.POST
+        try:
+            made = collections.create(
+                given.get("owner") or user.username,
+                given.get("title", ""),
+                caller(request),
+                description=given.get("description", ""),
+                private=given.get("visibility") == "private",
+            )
+            return HttpResponseRedirect(f"/collections/{collections.slug(made)}")
+        except RegistryError as refused:
+            error = refused
+    written = user.memberships.filter(role__in=WRITERS).select_related("organization__namespace")
+    owners = [user.username, *sorted(membership.organization.namespace.name for membership in written)]
+    shown = {"owners": owners, "given": request.POST or {"owner": request.GET.get("owner", "")}, "error": error}
+    return render(request, "site/collection_new.html", shown, status=face(error).status if error else 200)
+
+
+@require_http_methods(["GET", "POST"])
 def one(request: HttpRequest, ns: str, slug: str) -> HttpResponse:
-    found = collections.find(f"{ns}/{slug}", caller(request))
+    """What is in it; POST does what the button says, for who may."""
+    by, error = caller(request), None
+    if request.method == "POST":
+        person(request)
+        found = collections.find(f"{ns}/{slug}", by, to_change=True)
+        try:
+            return HttpResponseRedirect(_do(request, found))
+        except RegistryError as refused:
+            error = refused
+            found = collections.find(f"{ns}/{slug}", by)  # without what was refused
+    else:
+        found = collections.find(f"{ns}/{slug}", by)
     address = collections.slug(found)
-    if address != f"{ns}/{slug}":
+    if address != f"{ns}/{slug}" and error is None:
         return HttpResponseRedirect(f"/collections/{address}")
-    items = collections.items(found, caller(request))
+    shown = {"collection": found, "slug": address, "entries": _entries(found, by), "error": error}
+    shown |= {"may_change": by.roles.get(found.namespace_id) in WRITERS, "given": request.POST}
+    return render(request, "site/collection.html", shown, status=face(error).status if error else 200)
+
+
+def _entries(found: Collection, by: Caller) -> list[dict[str, object]]:
+    items = collections.items(found, by)
     verdicts = catalog.newest_verdicts([item.adapter for item in items if item.adapter])
-    entries = [
+    return [
         {
             "item": item,
             "line": line(item.adapter, verdicts.get(item.adapter.pk)) if item.adapter else None,
@@ -45,4 +91,35 @@ def one(request: HttpRequest, ns: str, slug: str) -> HttpResponse:
         }
         for item in items
     ]
-    return render(request, "site/collection.html", {"collection": found, "slug": address, "entries": entries})
+
+
+def _do(request: HttpRequest, found: Collection) -> str:
+    """Do what the button says; return the address to go to."""
+    given, by = request.POST, caller(request)
+    number = given.get("item", "")
+    item = int(number) if number.isdecimal() and len(number) < 19 else 0
+    match given.get("do"):
+        case "add":
+            collections.add(found, *_named(given.get("name", "")), by, note=given.get("note", ""))
+        case "note":
+            collections.change_item(found, item, note=given.get("note", ""))
+        case "first":
+            collections.change_item(found, item, position=0)
+        case "remove":
+            collections.remove(found, item)
+        case "change":
+            words = {"title": given.get("title", ""), "description": given.get("description", "")}
+            found = collections.change(found, Change(**words, private=given.get("visibility") == "private"))
+        case "delete":
+            collections.delete(found, by)
+            return f"/collections?owner={found.namespace.name}"
+        case _:
+            raise ValueInvalid("The form does not say what to do.", fix="Use the buttons of the page.")
+    return f"/collections/{collections.slug(found)}"
+
+
+def _named(text: str) -> tuple[str, str]:
+    """What is to be put in, as its address here says it: ns/name, datasets/ns/name, spaces/…, collections/…"""
+    name = text.strip().strip("/")
+    kind, _, rest = name.partition("s/")
+    return (kind, rest) if kind in {"dataset", "space", "collection"} else ("model", name)

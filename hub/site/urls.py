@@ -79,6 +79,7 @@ urlpatterns = [
     path("docs/<str:name>", docs.one),
     at("avatars/<str:name>.svg", avatars.avatar),
     at("collections", collections.listed),
+    at("collections/new", collections.new),
     at("collections/<str:ns>/<str:slug>", collections.one),
     at("join", account.join),
     at("login", account.sign_in),

@@ -212,6 +212,28 @@ def test_a_fine_grained_token_is_made_used_and_revoked(working_hub, talked, visi
     assert ci.try_hf("download", "acme/talked", "adapter_config.json").returncode != 0
 
 
+def test_a_collection_is_filled_from_its_page(working_hub, talked, visitor):
+    bob, carol = visitor(working_hub.url), visitor(working_hub.url)
+    bob.sign_in("bob")
+    page = bob.go("/collections/new")
+    page.get_by_label("Title").fill("Adapters that read reviews")
+    page.get_by_role("button", name="Make it").click()
+    page.get_by_label("Put in").fill("acme/talked")
+    page.get_by_label("Note", exact=True).fill("Small, and proven.")
+    page.get_by_role("button", name="Put in").click()
+    expect(page.locator(".entry")).to_contain_text("Small, and proven.")
+    page.get_by_label("Put in").fill("acme/nothing")
+    page.get_by_role("button", name="Put in").click()
+    expect(page.get_by_role("alert")).to_contain_text("acme/nothing")
+    address = page.url.removeprefix(working_hub.url)
+    page = carol.go("/bob")
+    page.get_by_role("link", name="Collections 1").click()
+    page.get_by_role("link", name="Adapters that read reviews").click()
+    expect(page.locator(".entry")).to_have_count(1)
+    expect(page.get_by_role("button", name="Put in")).to_have_count(0)
+    assert faults(bob.go(address)) == []
+
+
 def test_forms_need_no_script(working_hub, talked, visitor):
     carol = visitor(working_hub.url, java_script_enabled=False)
     carol.sign_in("carol")
@@ -245,7 +267,7 @@ def test_pages_of_people_are_readable_and_fit(working_hub, talked, visitor, sche
     one.sign_in("alice")
     pages = [f"{HERE}/discussions?status=all", f"{HERE}/discussions/new", f"{HERE}/likers", "/settings", "/alice"]
     pages += ["/settings/organizations", "/organizations/new", "/organizations/acme/settings", "/acme?show=followers"]
-    pages += ["/settings/webhooks", "/settings/tokens", "/settings/notifications", "/collections", f"{HERE}/access"]
+    pages += ["/settings/webhooks", "/settings/tokens", "/settings/notifications", "/collections/new", f"{HERE}/access"]
     pages += [f"{HERE}/discussions/1", f"{HERE}/discussions/1/files", f"{HERE}/discussions/2", "/login/device"]
     wrong = {}
     for address in pages:

@@ -163,7 +163,8 @@ docs                                                         GET anyone
 docs/<name>                                                  GET anyone
 avatars/<name>.svg                                           GET anyone
 collections                                                  GET anyone
-collections/<ns>/<slug>                                      GET anyone
+collections/new                                              GET session  POST session
+collections/<ns>/<slug>                                      GET anyone  POST session
 join                                                         GET anyone  POST anyone
 login                                                        GET anyone  POST anyone
 login/device                                                 GET session  POST session

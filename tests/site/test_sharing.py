@@ -141,6 +141,55 @@ def test_a_collection_is_found_by_its_number_and_shows_what_one_may_see(visit, c
     assert "2026" not in text(visit("carol").get("/collections"))
 
 
+def test_a_collection_is_made_filled_ordered_and_deleted_by_forms(visit, cast, reviews, secret):
+    bob = visit("bob")
+    assert "<option selected>acme</option>" in text(bob.get("/collections/new?owner=acme"))
+    here = bob.post("/collections/new", {"owner": "acme", "title": "For shops", "description": "What sells."}).url
+    assert "Nothing in it" in text(visit().get(here))
+    cast.adapter("acme/gold", type="dataset")
+    for name in ("alice/reviews", "acme/secret", "datasets/acme/gold"):
+        assert bob.post(here, {"do": "add", "name": name, "note": f"<i>{name}</i>"}).url == here
+    page = text(visit().get(here))
+    assert "&lt;i&gt;alice/reviews" in page
+    assert 'href="/datasets/acme/gold"' in page
+    assert "secret" not in page
+    assert 'name="do"' not in page
+    first, _, last = (entry["item"] for entry in bob.get(here).context["entries"])
+    bob.post(here, {"do": "first", "item": last.pk})
+    bob.post(here, {"do": "note", "item": last.pk, "note": "Begin here."})
+    bob.post(here, {"do": "remove", "item": first.pk})
+    shown = [(entry["item"].adapter.full_name, entry["item"].note) for entry in bob.get(here).context["entries"]]
+    assert shown == [("acme/gold", "Begin here."), ("acme/secret", "<i>acme/secret</i>")]
+    moved = bob.post(here, {"do": "change", "title": "For all shops", "description": "", "visibility": "private"}).url
+    assert "for-all-shops" in moved
+    assert visit("carol").get(moved).status_code == 404
+    assert bob.post(moved, {"do": "delete"}).url == "/collections?owner=acme"
+    assert bob.get(moved).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("form", "status"),
+    [
+        ({"do": "add", "name": "alice/nothing"}, 404),
+        ({"do": "add", "name": "acme/secret"}, 404),
+        ({"do": "add", "name": "x"}, 404),
+        ({"do": "remove", "item": "999"}, 404),
+        ({"do": "change", "title": " "}, 400),
+        ({"do": "everything"}, 400),
+    ],
+)
+def test_a_form_about_nothing_changes_no_collection(visit, cast, secret, form, status):
+    made = collections.create("carol", "Mine", cast.session("carol"))
+    here = f"/collections/{collections.slug(made)}"
+    answer = visit("carol").post(here, form)
+    assert answer.status_code == status
+    assert 'role="alert"' in text(answer)
+    assert "Mine" in text(visit().get(here))
+    for who in ("bob", "mona"):
+        assert visit(who).post(here, {"do": "delete"}).status_code == 403
+    assert visit().post(here, {"do": "delete"}).url.startswith("/login?")
+
+
 # --- webhooks --------------------------------------------------------------------------------------------------------
 def test_a_webhook_is_made_stopped_seen_and_deleted_by_forms(visit, cast, settings):
     settings.POSTMAN = "tests.api.conftest.deaf"
