@@ -49,6 +49,13 @@ def _received(reader: LengthReader, size: int) -> bytes:
     # less than it was asked for took that long, or was the last.
     late: bytes = reader.unreader.sock.recv(size - len(early), socket.MSG_WAITALL)
     reader.length -= len(late)
-    if len(early) + len(late) < min(size, SLOWEST):
+    if len(early) + len(late) < min(size, SLOWEST) and _is_open(reader.unreader.sock):
         raise TimeoutError("The body comes too slowly")
     return early + late if early else late
+
+
+def _is_open(connection: socket.socket) -> bool:
+    try:
+        return bool(connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT))
+    except BlockingIOError:
+        return True
