@@ -14,7 +14,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from registry.models.adapters import Adapter, Revision
-from registry.models.blobs import Blob
+from registry.models.blobs import Blob, Landing
 from registry.models.verdicts import Verdict, WorkerHeartbeat
 
 KEPT_SECONDS, SHARE = 60, 100
@@ -34,6 +34,7 @@ class _Registry(Collector):
         yield GaugeMetricFamily("dovetail_revisions", "Revisions, counted about a minute ago.", totals.revisions)
         yield GaugeMetricFamily("dovetail_blobs", "Stored objects, counted about a minute ago.", totals.blobs)
         yield GaugeMetricFamily("dovetail_blob_bytes", "Bytes of stored objects, as then.", totals.blob_bytes)
+        yield GaugeMetricFamily("dovetail_uncut_files", "Files that came by Git LFS and wait to be cut.", totals.uncut)
         yield _workers()
 
 
@@ -51,6 +52,7 @@ class _Totals:
         self.revisions = Revision.objects.count()
         held = Blob.objects.aggregate(number=Count("pk"), size=Sum("size"))
         self.blobs, self.blob_bytes = held["number"], held["size"] or 0
+        self.uncut = Landing.objects.count()
         ended = time.monotonic()
         self._good_until = ended + max(KEPT_SECONDS, SHARE * (ended - began))
 

@@ -143,8 +143,8 @@ def test_metrics_count_the_requests_of_all_web_processes(live_hub: live.Hub) -> 
     status, body = get(f"{live_hub.url}/metrics")
     assert status == 200
     assert 'dovetail_requests_total{face="health",method="GET",status="200"}' in body
-    for name in ("dovetail_verdicts", "dovetail_queue_age_seconds", "dovetail_adapters", "dovetail_blob_bytes"):
-        assert f"# TYPE {name} gauge" in body
+    for name in ("verdicts", "queue_age_seconds", "adapters", "blob_bytes", "uncut_files"):
+        assert f"# TYPE dovetail_{name} gauge" in body
 
 
 def test_whole_tables_are_counted_once_a_minute_however_often_one_asks(
