@@ -4,9 +4,10 @@ from urllib.parse import quote
 
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 
+from hub.answers import answer
 from hub.errors import face
 from hub.hf import bodies
-from hub.hf.dialect import Route, answer
+from hub.hf.dialect import Route
 from hub.hf.pull import file_response
 from hub.hf.shapes import JSON
 from hub.limits import Family
