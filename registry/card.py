@@ -93,16 +93,16 @@ def metadata(readme: str) -> Card:
         return Card(body=body, problem=plainyaml.reason(error, first_line=2))
 
 
-def html(body: str, *, files: str, pages: str, people: Sequence[str] = ()) -> str:
+def html(body: str, *, files: str, pages: str, people: Sequence[str] = (), only_known: bool = False) -> str:
     """The text as safe HTML, cached by its digest; a text that is too large or too slow is shown as it was written.
 
     Rendering happens in a process of its own with 2 s to live: Markdown and highlighting are written by strangers, and
     both have inputs that take a quadratic time. Relative images read below `files`, relative links below `pages`,
-    and `@name` of `people` leads to their pages.
+    and `@name` of `people` leads to their pages. With `only_known` nothing is rendered that was not rendered before.
     """
     key = hashlib.sha256("\0".join([body, files, pages, *people]).encode("utf-8", "replace")).hexdigest()
     known: str | None = cache.get(f"card:1:{key}")
-    if known is None:
+    if known is None and not only_known:
         known = _rendered(body, files, pages, people)
         known = known if len(known) <= MAX_HTML else ""  # kept in memory; "" means: as it was written
         # What took too long may have met a busy machine, so it is tried again before long.

@@ -1,7 +1,8 @@
 """One thread as its page shows it: what was said, by whom, as safe HTML; and what its forms do."""
 
 import re
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from django.http import HttpRequest
@@ -15,6 +16,7 @@ from registry.errors import ValueInvalid
 from registry.models import Discussion, DiscussionEvent, Membership, Namespace
 
 EVENTS = 30  # on a page; each comment in Markdown costs a process the first time
+PATIENCE_SECONDS = 4.0  # with all of them together
 # Without any of these a text means itself in Markdown.
 _MARKED = re.compile(r"[*_`#<>\[\]()!|~\\&]|^\s*(?:[-+=]|\d+[.)])|^ {4}|\t", re.MULTILINE)
 
@@ -38,12 +40,12 @@ def shown(request: HttpRequest, head: Head, discussion: Discussion) -> dict[str,
         rows = rows.filter(pk__lt=int(before))
     found = list(rows[: EVENTS + 1])
     page, more = found[:EVENTS][::-1], len(found) > EVENTS
-    roles, people = _roles(head, discussion, page), _people(page)
+    roles, texts = _roles(head, discussion, page), _texts(head, page)
     me = head.by.user.pk if head.by.user else None
     said = [
         Said(
             event,
-            _html(head, event, people),
+            texts[event.pk],
             roles.get(event.author_id, ""),
             may_edit=event.author_id == me and not event.hidden,
             may_hide=me is not None and (event.author_id == me or head.may_write or head.by.is_staff),
@@ -99,11 +101,25 @@ def _people(page: Iterable[DiscussionEvent]) -> dict[str, str]:
     return {name.lower(): name for name in rows.values_list("name", flat=True)}
 
 
-def _html(head: Head, event: DiscussionEvent, people: Mapping[str, str]) -> SafeString:
+def _texts(head: Head, page: Sequence[DiscussionEvent]) -> dict[int, SafeString]:
+    """Return the texts of a page by event, newest first: once they took too long, the rest stands as it was written.
+
+    Whoever comes next finds these in the cache and goes on: no page of hostile texts costs anybody minutes.
+    """
+    people, begun = _people(page), time.monotonic()
+    texts: dict[int, SafeString] = {}
+    for event in reversed(page):
+        is_late = time.monotonic() - begun > PATIENCE_SECONDS
+        texts[event.pk] = _html(head, event, people, only_known=is_late)
+    return texts
+
+
+def _html(head: Head, event: DiscussionEvent, people: Mapping[str, str], *, only_known: bool) -> SafeString:
     if event.hidden or not event.text:
         return SafeString("")
     mentioned = [people[name] for name in alerts.mentions(event.text) if name in people]
     if not mentioned and not _MARKED.search(event.text):
         return mark_safe(linebreaks(event.text, autoescape=True))  # noqa: S308  # escaped
     places = {"files": f"{head.url}/resolve/main/", "pages": f"{head.url}/blob/main/"}
-    return mark_safe(card.html(event.text, **places, people=mentioned))  # noqa: S308  # the card's allow-list
+    html = card.html(event.text, **places, people=mentioned, only_known=only_known)
+    return mark_safe(html)  # noqa: S308  # the card's allow-list

@@ -100,6 +100,22 @@ def test_a_long_thread_comes_in_pages(cast: Cast, repo: Adapter) -> None:
 
 
 # --- the list --------------------------------------------------------------------------------------------------------
+def test_texts_that_take_long_together_are_shown_as_they_were_written(cast: Cast, repo: Adapter, monkeypatch) -> None:
+    thread = discussions.start(repo, "Slow", "*first* <script>", cast.session("carol"))
+    discussions.comment(thread, "*second* <script>", cast.session("carol"))
+
+    def rendered(patience: float) -> list[bool]:
+        monkeypatch.setattr("hub.site.thread.PATIENCE_SECONDS", patience)
+        text = Client().get(f"{HERE}/1").content.decode()
+        assert "first" in text
+        assert text.count("&lt;script&gt;") == (0 if "<em>first" in text else 2)
+        return [f"<em>{word}</em>" in text for word in ("first", "second")]
+
+    assert rendered(-1) == [False, False]
+    assert rendered(60) == [True, True]
+    assert rendered(-1) == [True, True], "what was rendered once is there at once"
+
+
 def test_the_list_is_filtered_by_state_kind_and_author_in_its_address(cast: Cast, repo: Adapter) -> None:
     discussions.start(repo, "A question", "", cast.session("carol"))
     discussions.start(repo, "A draft", "", cast.session("dave"), pull_request=True)
