@@ -1,6 +1,7 @@
 """What may be done with adapters as a whole: find, create, delete, change visibility."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from django.db import IntegrityError, transaction
 from django.db.models import QuerySet
@@ -36,7 +37,7 @@ def create(
 ) -> Adapter:
     """Make an adapter with a first revision, which may hold files; `private=None` takes the namespace's default.
 
-    Raises SignInRequired, NotAllowed, NameInvalid, and AdapterExists with the existing one's `full_name`.
+    Raises SignInRequired, NotAllowed, NameInvalid, and AdapterExists with the existing one's `full_name` and `path`.
     """
     if by.user is None:
         raise SignInRequired("Creating an adapter needs a signed-in person.")
@@ -49,24 +50,30 @@ def create(
     policy.require_namespace(by, namespace)
     if private is None:
         private = Organization.objects.filter(namespace=namespace, private_by_default=True).exists()
+    with alone_of_its_name(full_name, type):
+        adapter = Adapter.objects.create(type=type, namespace=namespace, name=name, private=private, created_by=by.user)
+        quotas.require_place(namespace)
+        for former in (RetiredName, Rename):  # the name is in use again, and leads nowhere else
+            former.objects.filter(type=type, full_name=adapter.full_name.lower()).delete()
+        push.begin(adapter, by, files)
+        audit.record(by.user, "adapter:create", adapter.full_name)
+        webhooks.announce(adapter, "create", "repo")
+    return adapter
+
+
+@contextmanager
+def alone_of_its_name(full_name: str, type: str) -> Iterator[None]:
+    """A transaction that gives an adapter this name. Raises AdapterExists, with where the one that has it is."""
     try:
         with transaction.atomic():
-            adapter = Adapter.objects.create(
-                type=type, namespace=namespace, name=name, private=private, created_by=by.user
-            )
-            quotas.require_place(namespace)
-            for former in (RetiredName, Rename):  # the name is in use again, and leads nowhere else
-                former.objects.filter(type=type, full_name=adapter.full_name.lower()).delete()
-            push.begin(adapter, by, files)
-            audit.record(by.user, "adapter:create", adapter.full_name)
-            webhooks.announce(adapter, "create", "repo")
-            return adapter
+            yield
     except IntegrityError as error:
-        # Whoever may create here may know which names are taken, also those that moderators hold back.
-        existing = _named(full_name, type).select_related("namespace").first()
-        if "adapter_name_unique" not in str(error) or existing is None:
+        first = _named(full_name, type).select_related("namespace").first()
+        if "adapter_name_unique" not in str(error) or first is None:
             raise
-        raise AdapterExists(f"{existing.full_name} already exists.", full_name=existing.full_name) from None
+        # Whoever may create here may know which names are taken, also those that moderators hold back.
+        said = f"A {type} repository called {first.full_name} already exists."
+        raise AdapterExists(said, full_name=first.full_name, path=first.path) from None
 
 
 def delete(adapter: Adapter, by: Caller) -> None:

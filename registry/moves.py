@@ -1,7 +1,5 @@
 """How an adapter gets another name or another owner, and who is sent on from the name it had before."""
 
-from django.db import IntegrityError, transaction
-
 from registry import adapters, audit, events, ids, names, people, policy, quotas, webhooks
 from registry.errors import AdapterExists, AdapterMoved, AdapterNotFound, NamespaceNotFound, NotAllowed
 from registry.models import Adapter, Namespace, Rename
@@ -31,7 +29,7 @@ def require_unused(full_name: str, by: Caller, type: str = "model") -> None:
             f"{full_name} is now {adapter.full_name}, and pushes to the old name go there.",
             fix="Make a new one under the old name on the website, at /new.",
             full_name=adapter.full_name,
-            moved=True,
+            path=adapter.path,
         )
 
 
@@ -43,16 +41,9 @@ def move(adapter: Adapter, full_name: str, by: Caller) -> Adapter:
     """
     namespace_name, name = names.split_id(full_name)
     names.check_name(name)
-    try:
-        with transaction.atomic():
-            current = policy.require_now(by, Permission.CONFIGURE, adapter)
-            target = _target(namespace_name, by)
-            return _move(current, target, name, by)
-    except IntegrityError as error:
-        if "adapter_name_unique" not in str(error):
-            raise
-        # Whoever may create there may know which names are taken.
-        raise AdapterExists(f"A {adapter.type} repository called {full_name} already exists.") from None
+    with adapters.alone_of_its_name(full_name, adapter.type):
+        current = policy.require_now(by, Permission.CONFIGURE, adapter)
+        return _move(current, _target(namespace_name, by), name, by)
 
 
 def _target(namespace_name: str, by: Caller) -> Namespace:

@@ -4,8 +4,9 @@ from typing import Any
 
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 
+from hub.answers import answer
 from hub.hf import bodies, shapes
-from hub.hf.dialect import Route, answer
+from hub.hf.dialect import Route
 from registry import ids, tokens
 from registry.errors import SignInRequired, ValueInvalid
 from registry.models import Membership

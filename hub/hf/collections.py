@@ -4,14 +4,14 @@ from typing import Any
 
 from django.http import HttpRequest, HttpResponse
 
-from hub.errors import face
+from hub.answers import answer
 from hub.hf import bodies, shapes
 from hub.hf.addresses import next_page
-from hub.hf.dialect import Route, answer
+from hub.hf.dialect import Route
 from hub.hf.shapes import JSON
 from registry import collections, ids
 from registry.collections import Change
-from registry.errors import CollectionExists, SignInRequired, ValueInvalid
+from registry.errors import SignInRequired, ValueInvalid
 from registry.models import Collection, CollectionItem
 
 PAGE, LONGEST = 20, 100
@@ -42,16 +42,13 @@ class Collections(Route):
         if self.caller.user is None:
             raise SignInRequired("Making a collection needs a token.")
         body = bodies.json_object(request)
-        try:
-            made = collections.create(
-                bodies.text(body, "namespace", self.caller.user.username),
-                bodies.text(body, "title"),
-                self.caller,
-                description=bodies.text(body, "description", ""),
-                private=bodies.truth(body.get("private")),
-            )
-        except CollectionExists as error:
-            return existing(error)
+        made = collections.create(
+            bodies.text(body, "namespace", self.caller.user.username),
+            bodies.text(body, "title"),
+            self.caller,
+            description=bodies.text(body, "description", ""),
+            private=bodies.truth(body.get("private")),
+        )
         return answer(whole(made, []))
 
 
@@ -70,10 +67,7 @@ class OneCollection(Route):
             private=bodies.truth(body["private"]) if body.get("private") is not None else None,
             position=bodies.whole(body, "position") if body.get("position") is not None else None,
         )
-        try:
-            collections.change(found, wanted)
-        except CollectionExists as error:
-            return existing(error)
+        collections.change(found, wanted)
         return answer({"success": True, "data": whole(found, collections.items(found, self.caller))})
 
     def delete(self, request: HttpRequest, ns: str, slug: str) -> HttpResponse:
@@ -116,14 +110,6 @@ def note_in(body: dict[str, Any]) -> str | None:
     if isinstance(note, dict):
         note = note.get("text")
     return None if note is None else bodies.text({"note": note}, "note")
-
-
-def existing(error: CollectionExists) -> HttpResponse:
-    """The refusal of a second collection of one title, with the address of the first, which `exists_ok` reads."""
-    shown = {"error": error.detail, "code": error.code, "slug": error.facts["slug"]}
-    response = answer(shown, face(error).status)
-    response["X-Error-Message"] = error.detail.encode("latin-1", "replace").decode("latin-1")
-    return response
 
 
 def listed(collection: Collection, entries: list[CollectionItem]) -> JSON:

@@ -2,8 +2,9 @@
 
 from django.http import HttpRequest, HttpResponse
 
+from hub.answers import answer
 from hub.hf import bodies, shapes
-from hub.hf.dialect import Route, answer
+from hub.hf.dialect import Route
 from hub.hf.shapes import JSON
 from registry import discussions, ids, merges
 from registry.errors import RevisionNotFound

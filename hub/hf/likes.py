@@ -2,7 +2,8 @@
 
 from django.http import HttpRequest, HttpResponse
 
-from hub.hf.dialect import Route, answer
+from hub.answers import answer
+from hub.hf.dialect import Route
 from hub.hf.lists import paged
 from hub.hf.users import user
 from registry import social

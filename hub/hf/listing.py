@@ -5,9 +5,10 @@ import re
 from django.core.cache import caches
 from django.http import HttpRequest, HttpResponse
 
+from hub.answers import answer
 from hub.hf import bodies, shapes
 from hub.hf.addresses import next_page
-from hub.hf.dialect import Route, answer
+from hub.hf.dialect import Route
 from hub.hf.shapes import JSON
 from registry import catalog, derived, pull, refs, tags
 from registry.errors import ValueInvalid

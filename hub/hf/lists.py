@@ -6,9 +6,9 @@ from typing import Any
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 
+from hub.answers import answer
 from hub.hf import bodies
 from hub.hf.addresses import next_page
-from hub.hf.dialect import answer
 from hub.hf.shapes import JSON
 from registry.errors import ValueInvalid
 

@@ -2,16 +2,16 @@
 
 from django.http import HttpRequest, HttpResponse
 
-from hub.errors import face
+from hub.answers import answer
 from hub.hf import bodies, shapes
 from hub.hf.addresses import next_page
-from hub.hf.dialect import Route, answer
+from hub.hf.dialect import Route
 from hub.hf.repos import known_type, privacy_in
 from hub.hf.shapes import JSON
 from hub.origin import origin
 from registry import adapters, copies, moves, rewriting
 from registry.copies import LargeFile
-from registry.errors import AdapterExists, SignInRequired, ValueInvalid
+from registry.errors import SignInRequired, ValueInvalid
 from registry.policy import Permission
 
 FILES_PAGE = 1000
@@ -42,12 +42,7 @@ class Duplicate(Route):
         body = bodies.json_object(request)
         wanted = bodies.text(body, "repository", "") or source.name
         full_name = wanted if "/" in wanted else f"{self.caller.user.username}/{wanted}"
-        try:
-            made = copies.duplicate(source, full_name, self.caller, private=privacy_in(body))
-        except AdapterExists as error:
-            url = f"{origin(request)}/{shapes.PREFIXES[source.type]}{error.facts['full_name']}"
-            shown = {"error": f"You already created this {source.type} repo", "url": url, "code": error.code}
-            return answer(shown, face(error).status)
+        made = copies.duplicate(source, full_name, self.caller, private=privacy_in(body))
         return answer({"url": shapes.page_of(made, origin(request)), "filesCopyPending": False})
 
 

@@ -5,8 +5,9 @@ from urllib.parse import parse_qs
 
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 
+from hub.answers import answer
 from hub.hf import bodies
-from hub.hf.dialect import Route, answer
+from hub.hf.dialect import Route
 from hub.origin import origin
 from registry import devices
 from registry.errors import NotSupported, SignInUnfinished, ValueInvalid

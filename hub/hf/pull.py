@@ -7,9 +7,10 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
 
 from hub import downloads
+from hub.answers import answer
 from hub.hf import bodies, shapes
 from hub.hf.addresses import locate, next_page
-from hub.hf.dialect import Route, answer, refuse
+from hub.hf.dialect import Route
 from hub.hf.shapes import JSON
 from hub.limits import Family
 from hub.origin import origin
@@ -38,7 +39,7 @@ class Tree(Route):
         try:
             shown = _listing(entries, folder.strip("/"), bodies.truth(request.GET.get("recursive")), revision)
         except FileNotFound as error:
-            return _at_commit(refuse(request, error, self.caller), revision)
+            return _at_commit(self.refuse(error), revision)
         is_expanded = bodies.truth(request.GET.get("expand"))
         limit = bodies.whole_in(request.GET, "limit", TREE_PAGE, EXPANDED_PAGE if is_expanded else TREE_PAGE)
         cursor = request.GET.get("cursor", "")
@@ -126,7 +127,7 @@ class Resolve(Route):
             entry = pull.file(revision, path)
             pull.require_served(revision, self.caller)
         except RegistryError as error:
-            return _at_commit(refuse(request, error, self.caller), revision)
+            return _at_commit(self.refuse(error), revision)
         # Never for HEAD: the Hub's clients take their metadata from it, and a 304 has none.
         same = request.method == "GET" and _has_already(request.META.get("HTTP_IF_NONE_MATCH", ""), entry)
         response = HttpResponse(status=304) if same else file_response(request, entry)

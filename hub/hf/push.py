@@ -8,8 +8,9 @@ from typing import Any
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 
+from hub.answers import answer
 from hub.hf import bodies, cards, shapes
-from hub.hf.dialect import Route, answer
+from hub.hf.dialect import Route
 from hub.origin import origin
 from registry import push, refs, uploads
 from registry.errors import CommitInvalid, ValueInvalid

@@ -4,9 +4,10 @@ from typing import Any
 
 from django.http import HttpRequest, HttpResponse
 
+from hub.answers import answer
 from hub.hf import bodies, shapes
 from hub.hf.addresses import next_page
-from hub.hf.dialect import Route, Unserved, answer
+from hub.hf.dialect import Route, Unserved
 from hub.hf.shapes import JSON
 from registry import pull, refs
 from registry.policy import Permission

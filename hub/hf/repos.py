@@ -5,12 +5,12 @@ from typing import Any
 import yaml
 from django.http import HttpRequest, HttpResponse
 
-from hub.errors import face
+from hub.answers import answer
 from hub.hf import bodies, shapes
-from hub.hf.dialect import Route, answer
+from hub.hf.dialect import Route
 from hub.origin import origin
 from registry import adapters, gates, ids, moves, push
-from registry.errors import AdapterExists, NotSupported, SignInRequired, ValueInvalid
+from registry.errors import NotSupported, SignInRequired, ValueInvalid
 from registry.policy import Permission
 
 VISIBILITY = {"public": False, "private": True}
@@ -24,16 +24,10 @@ class Create(Route):
             raise SignInRequired("Creating a repository needs a token.")
         body = bodies.json_object(request)
         type, full_name = named_in(body, self.caller.user.username)
-        try:
-            # Tools create before they push: at an old name that would end the way to the repository they mean.
-            moves.require_unused(full_name, self.caller, type)
-            files = [card_of_a_space(body)] if type == "space" else []
-            adapter = adapters.create(full_name, self.caller, private=privacy_in(body), type=type, files=files)
-        except AdapterExists as error:
-            is_moved = "moved" in error.facts
-            said = f"{error.detail} {error.fix}" if is_moved else f"You already created this {type} repo"
-            url = f"{origin(request)}/{shapes.PREFIXES[type]}{error.facts['full_name']}"
-            return answer({"error": said, "url": url, "code": error.code}, face(error).status)
+        # Tools create before they push: at an old name that would end the way to the repository they mean.
+        moves.require_unused(full_name, self.caller, type)
+        files = [card_of_a_space(body)] if type == "space" else []
+        adapter = adapters.create(full_name, self.caller, private=privacy_in(body), type=type, files=files)
         url = shapes.page_of(adapter, origin(request))
         return answer({"url": url, "name": adapter.full_name, "id": ids.shown(adapter.pk)})
 

@@ -5,8 +5,9 @@ from typing import Any
 from django.db.models import Count, Q
 from django.http import HttpRequest, HttpResponse
 
+from hub.answers import answer
 from hub.hf import shapes
-from hub.hf.dialect import Route, answer
+from hub.hf.dialect import Route
 from hub.hf.lists import paged
 from hub.hf.shapes import JSON
 from hub.origin import origin

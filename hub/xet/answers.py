@@ -1,18 +1,18 @@
-"""How the Xet routes answer: small JSON, and refusals in the shape that the Hub's clients read."""
+"""How the Xet routes are asked and answer: no cookies, who asks too often, catalogue refusals."""
 
 from collections.abc import Callable
 from functools import wraps
 from typing import Concatenate, ParamSpec
 
 from django.db import OperationalError
-from django.http import HttpRequest, HttpResponseBase, JsonResponse
+from django.http import HttpRequest, HttpResponseBase
 from django.views.decorators.csrf import csrf_exempt
 
 from hub import limits
-from hub.errors import face, in_full, of_database
+from hub.answers import refuse
+from hub.errors import of_database
 from hub.limits import Family
-from hub.moved import at_new_name
-from registry.errors import AdapterMoved, AdapterNotFound, RegistryError, TooOften
+from registry.errors import RegistryError, TooOften
 
 P = ParamSpec("P")
 View = Callable[Concatenate[HttpRequest, P], HttpResponseBase]
@@ -31,24 +31,11 @@ def xet(view: View[P]) -> View[P]:
                 raise TooOften(taken.sentence)
             return view(request, *args, **kwargs)
         except RegistryError as error:
-            answer = refusal(request, error, anonymous="Authorization" not in request.headers)
-            if isinstance(error, AdapterMoved):
-                answer["Location"] = at_new_name(request, error)
+            answer = refuse(request, error, is_anonymous="Authorization" not in request.headers)
             for header, value in taken.headers().items() if taken and taken.is_refused else ():
                 answer[header] = value
             return answer
         except OperationalError as problem:
-            return refusal(request, of_database(problem))
+            return refuse(request, of_database(problem))
 
     return spoken
-
-
-def refusal(request: HttpRequest, error: RegistryError, *, anonymous: bool = False) -> JsonResponse:
-    """Return a refusal: one sentence and the fix for people, codes for programs."""
-    look, sentence = face(error), in_full(f"{error.detail} {error.fix}".strip(), request)
-    # As on the Hub: what is not there might be there with credentials.
-    status = 401 if anonymous and isinstance(error, AdapterNotFound) else look.status
-    answer = JsonResponse({"error": sentence, "code": error.code}, status=status)
-    answer["X-Error-Code"] = look.hub_code or error.code
-    answer["X-Error-Message"] = look.hub_message or " ".join(sentence.encode("ascii", "replace").decode().split())
-    return answer

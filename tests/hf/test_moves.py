@@ -7,6 +7,7 @@ import pytest
 from registry import pull, verdicts
 from registry.models import Adapter, Base, Membership, Possession, Rename, Revision, RevisionFile
 from tests.cast import Cast
+from tests.hf.test_refusals import refused
 from tests.hf.wire import Wire, file, header, lfs_file, sha256
 
 NAME = "alice/reviews"
@@ -77,8 +78,7 @@ def test_who_names_it_in_a_body_is_never_redirected(wire: Wire, repo):
 def test_a_tool_that_creates_before_it_pushes_does_not_end_the_redirect(wire: Wire, cast: Cast, repo):
     move(wire, NAME, "alice/new")
     answer = wire.ask("POST", "/api/repos/create", {"name": "reviews"})
-    assert (answer.status_code, answer.json()["url"].endswith("/alice/new")) == (409, True)
-    assert "is now alice/new" in answer.json()["error"]
+    assert refused(answer, 409, "adapter-exists", "is now alice/new")["url"].endswith("/alice/new")
     assert wire.get(f"/api/models/{NAME}")["Location"] == "/api/models/alice/new"
     move(wire, "alice/new", "acme/new")
     Membership.objects.filter(user=cast["alice"]).delete()  # what it leads to is none of hers any more
@@ -157,9 +157,8 @@ def test_a_duplicate_has_the_branches_tags_and_history_and_nothing_else(wire: Wi
     assert refs["pullRequests"] == []
     assert len(wire.get("/api/models/carol/mine/commits/main", who="carol").json()) == 3
     assert wire.get("/carol/mine/resolve/main/w.bin", who="carol").content_of() == WEIGHTS
-    again = duplicate(wire, "carol/mine")
-    assert again.status_code == 409
-    assert again.json()["url"].endswith("/carol/mine")
+    again = refused(duplicate(wire, "carol/mine"), 409, "adapter-exists", "already exists")
+    assert again["url"].endswith("/carol/mine")
 
 
 def test_a_duplicate_is_as_visible_and_as_gated_as_its_source(wire: Wire, cast: Cast):

@@ -284,10 +284,10 @@ def test_only_those_who_write_there_change_a_collection(wire: Wire, cast):
 def test_a_second_collection_of_one_title_is_refused_with_the_address_of_the_first(wire: Wire, cast):
     slug = made(wire)["slug"]
     answer = wire.ask("POST", "/api/collections", {"title": "Best of", "namespace": "alice"})
-    assert (answer.status_code, answer.json()["slug"]) == (409, slug)
+    assert refused(answer, 409, "collection-exists")["slug"] == slug
     other = made(wire, "Other")["slug"]
     answer = wire.ask("PATCH", f"/api/collections/{other}", {"title": "Best of"})
-    assert (answer.status_code, answer.json()["slug"]) == (409, slug)
+    assert refused(answer, 409, "collection-exists")["slug"] == slug
 
 
 def test_entries_keep_their_order_when_they_move_and_go(wire: Wire, cast):
@@ -491,6 +491,15 @@ def test_a_namespace_holds_as_many_bytes_as_its_quota(wire: Wire, cast, settings
     wire.push("alice/reviews", {"copy": b"x" * 1000})  # the same bytes take no more room
     wire.push("alice/reviews", {"b": b"y" * 500})
     refused(wire.commit("alice/reviews", header(), file("c", b"z")), 403, "quota-exceeded")
+
+
+def test_nobody_sends_without_end_what_he_never_pushes(wire: Wire, cast, settings):
+    cast.adapter("acme/model")
+    settings.QUOTA_BYTES = 10_000
+    statuses = [wire.offer("acme/model", bytes([n]) * 8_000, who="carol").status_code for n in range(3)]
+    assert statuses == [200, 200, 403]
+    refused(wire.offer("acme/model", b"more", who="carol"), 403, "quota-exceeded", "within a day")
+    assert wire.offer("acme/model", b"mine", who="bob").status_code == 200
 
 
 def test_what_strangers_propose_takes_a_tenth_of_the_room(wire: Wire, cast, settings):

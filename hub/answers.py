@@ -1,0 +1,51 @@
+"""How the routes of the wire answer, in both of its dialects: JSON, and refusals with the codes that clients know."""
+
+from http import HTTPStatus
+
+from django.http import HttpRequest, JsonResponse
+
+from hub.errors import face, in_full
+from hub.moved import at_new_name
+from hub.origin import origin
+from registry.errors import AdapterExists, AdapterMoved, AdapterNotFound, CollectionExists, RegistryError
+
+
+def answer(data: object, status: int = 200) -> JsonResponse:
+    """Return JSON with its length, which keeps connections alive without chunking."""
+    response = JsonResponse(data, status=status, safe=False)
+    response["Content-Length"] = str(len(response.content))
+    response["Cache-Control"] = "private, no-store"
+    return response
+
+
+def refuse(request: HttpRequest, error: RegistryError, *, is_anonymous: bool = False) -> JsonResponse:
+    """Return a refusal as the Hub's clients understand it: status, X-Error-Code, X-Error-Message, and a JSON object."""
+    look = face(error)
+    detail, fix = in_full(error.detail, request), in_full(error.fix, request)
+    status, message = look.status, f"{detail} {fix}".strip()
+    if isinstance(error, AdapterNotFound):  # word for word the Hub's: clients leave these sentences out of their own
+        message = "Repository not found"
+        if is_anonymous:  # with a token it might be there
+            status, message = HTTPStatus.UNAUTHORIZED, "Invalid username or password."
+    said = {"error": message, "code": error.code, "detail": detail, "fix": fix, **_the_first(request, error)}
+    response = answer(said, status)
+    if look.hub_code:
+        response["X-Error-Code"] = look.hub_code
+    response["X-Error-Message"] = _header_text(look.hub_message or message)
+    if status == HTTPStatus.UNAUTHORIZED:
+        response["WWW-Authenticate"] = "Bearer"
+    if isinstance(error, AdapterMoved):
+        response["Location"] = at_new_name(request, error)
+    return response
+
+
+def _the_first(request: HttpRequest, error: RegistryError) -> dict[str, object]:
+    """Where to find what was there first, of what may not be there twice: clients go on with it, given `exist_ok`."""
+    if isinstance(error, AdapterExists):
+        return {"url": origin(request) + str(error.facts["path"])}
+    return {"slug": error.facts["slug"]} if isinstance(error, CollectionExists) else {}
+
+
+def _header_text(text: str) -> str:
+    one_line = "".join(char if char.isprintable() else " " for char in text.replace("…", "..."))
+    return one_line.encode("latin-1", "replace").decode("latin-1")[:1000]
