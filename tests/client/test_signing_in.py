@@ -45,7 +45,7 @@ def test_the_token_of_another_hub_is_not_sent_here(dovetail, tmp_path):
     (tmp_path / "hf" / "token").write_text("hf_of_another_hub")
     with liar() as hub:
         hub.holds({"README.md": b"x"})
-        dovetail("pull", "alice/x", hub=hub.url, HF_ENDPOINT="https://huggingface.co")
+        dovetail("pull", "alice/x", hub=hub.url, HF_ENDPOINT="https://huggingface.co", HF_TOKEN="hf_of_another_hub")
         assert hub.asked
         assert not [headers for _, headers in hub.asked if "authorization" in headers]
 

@@ -32,16 +32,16 @@ def endpoint(given: str | None = None) -> str:
 def token(endpoint: str, given: str | None = None) -> str | None:
     """Return the token for this hub: the given one, DOVETAIL_TOKEN, HF_TOKEN, the login's, `hf auth login`'s, or None.
 
-    What `hf auth login` wrote counts only for the hub that HF_ENDPOINT names: its token is another hub's secret.
+    HF_TOKEN and what `hf auth login` wrote count for the hub that HF_ENDPOINT names alone: elsewhere they are secrets.
     """
+    is_theirs = os.environ.get("HF_ENDPOINT", "").rstrip("/") == endpoint
     found = (
         given
         or os.environ.get("DOVETAIL_TOKEN")
-        or os.environ.get("HF_TOKEN")
+        or (is_theirs and os.environ.get("HF_TOKEN"))
         or _saved().get("tokens", {}).get(endpoint)
+        or (is_theirs and _read(_hf_token_file()))
     )
-    if not found and os.environ.get("HF_ENDPOINT", "").rstrip("/") == endpoint:
-        found = _read(_hf_token_file())
     return found.strip() if found else None
 
 
