@@ -3,10 +3,10 @@
 import hashlib
 import statistics
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any
 
 from django.core import signing
 from django.core.cache import caches
@@ -30,10 +30,10 @@ SORTS = {
     "trending": "trending",
 }
 FACETS = {"verdict": "state", "base": "base", "kind": "kind", "task": "task", "license": "licence"}
-MANY = 5_000  # adapters: what was counted over more of them is not counted again for COUNTED_SECONDS
+MANY = 1_000  # adapters: what was counted over more of them is not counted again for COUNTED_SECONDS
 COUNTED_SECONDS = 60
 _SALT = "catalog.cursor."
-_T = TypeVar("_T")
+_ENGINES = frozenset(engine.name for engine in ENGINES)
 
 
 @dataclass(frozen=True)
@@ -130,29 +130,49 @@ def _lines(query: Query) -> tuple[tuple[str, ...], ...]:
     return tuple(_lowered(tags) for tags in wanted if tags)
 
 
+@dataclass(frozen=True)
+class Tally:
+    """How many adapters a query matches, and of each facet how many have which value."""
+
+    rows: int
+    facets: dict[str, Counter[str]]
+
+
 def count(by: Caller, query: Query) -> int:
     """Return how many adapters the query matches; of very many, how many there were within the last minute."""
-
-    def look() -> tuple[int, int]:
-        found = matching(by, query).count()
-        return found, found
-
-    return _counted("count", by, query, look)
+    return _tally(by, query).rows
 
 
-def _counted(what: str, by: Caller, query: Query | None, look: Callable[[], tuple[_T, int]]) -> _T:
-    """Return what `look` finds, which also says over how many rows; over many that costs, and is remembered a while.
+def _tally(by: Caller, query: Query) -> Tally:
+    """Count for the caller: what everybody sees is counted for all together, and what he sees besides for him."""
+    query = replace(query, sort=Query.sort, ascending=Query.ascending)
+    if by.is_staff and site.value("pull_policy") != "open":  # sees what is nobody's own
+        return _counted(f"staff {by.user and by.user.pk}", query, matching(by, query))
+    public = _counted("public", query, matching(NOBODY, query))
+    if not by.roles:
+        return public
+    rows = matching(by, query).filter(namespace_id__in=list(by.roles)).exclude(listed(NOBODY))
+    own = _counted(f"own {by.user and by.user.pk} {by.token and by.token.pk}", query, rows)
+    return Tally(public.rows + own.rows, {name: public.facets[name] + own.facets[name] for name in public.facets})
 
-    By each web process, and for callers apart who see other adapters.
-    """
-    token = by.token.pk if by.token else None
-    sees = (site.value("pull_policy"), by.is_staff, by.user.pk if by.user else None, token)
-    key = f"{what}:{hashlib.sha256(repr((query, sees)).encode('utf-8', 'surrogatepass')).hexdigest()}"
-    kept: _T | None = caches["default"].get(key)
+
+def _counted(whose: str, query: Query, rows: QuerySet[Adapter]) -> Tally:
+    """Count in one pass; what was counted over many rows is remembered a while, by each web process."""
+    about = repr((whose, site.value("pull_policy"), query)).encode("utf-8", "surrogatepass")
+    key = f"tally:{hashlib.sha256(about).hexdigest()}"
+    kept: Tally | None = caches["default"].get(key)
     if kept is not None:
         return kept
-    found, rows = look()
-    if rows > MANY:
+    facets: dict[str, Counter[str]] = {name: Counter() for name in (*FACETS, "engine")}
+    total = 0
+    for *values, serves, n in rows.order_by().values_list(*FACETS.values(), "serves").annotate(n=Count("pk")):
+        total += n
+        for name, value in zip(FACETS, values, strict=True):
+            facets[name][value] += n
+        for engine in filter(None, serves.split("\n")):
+            facets["engine"][engine] += n
+    found = Tally(total, facets)
+    if total > MANY:
         caches["default"].set(key, found, COUNTED_SECONDS)
     return found
 
@@ -169,30 +189,13 @@ def facets(by: Caller, query: Query, most: int = 12) -> dict[str, list[tuple[str
     A facet ignores its own choice, so that the alternatives to it stay in sight. Over very many adapters the counts
     are those of the last minute.
     """
-    return _counted(f"facets{most}", by, query, lambda: _facets(by, query, most))
-
-
-def _facets(by: Caller, query: Query, most: int) -> tuple[dict[str, list[tuple[str, int]]], int]:
-    chosen = [name for name in FACETS if getattr(query, name)]
-    # Those without a choice count the same rows: one pass over the table for all of them.
-    counted = _counts(matching(by, query), [name for name in FACETS if name not in chosen])
-    for name in chosen:
+    commonest, whole = {}, _tally(by, query)
+    for name in whole.facets:
         without: dict[str, Any] = {name: ()}
-        counted |= _counts(matching(by, replace(query, **without)), [name])
-    rows = max(counter.total() for counter in counted.values())
-    counted["engine"] = _engine_counts(matching(by, replace(query, engine=())))
-    commonest = {}
-    for name in (*FACETS, "engine"):
-        values = [(value, n) for value, n in counted[name].items() if value]
-        commonest[name] = sorted(values, key=lambda row: (-row[1], row[0]))[:most]
-    return commonest, rows
-
-
-def _engine_counts(rows: QuerySet[Adapter]) -> Counter[str]:
-    """How many each engine serves, in one pass."""
-    counts = {f"n{at}": Count("pk", filter=_any_engine([engine.name])) for at, engine in enumerate(ENGINES)}
-    found = rows.order_by().aggregate(**counts)
-    return Counter({engine.name: found[f"n{at}"] for at, engine in enumerate(ENGINES) if found[f"n{at}"]})
+        values = (_tally(by, replace(query, **without)) if getattr(query, name) else whole).facets[name]
+        known = [(value, n) for value, n in values.items() if value and (name != "engine" or value in _ENGINES)]
+        commonest[name] = sorted(known, key=lambda row: (-row[1], row[0]))[:most]
+    return commonest
 
 
 def _any_engine(names: Iterable[str]) -> Q:
@@ -200,14 +203,6 @@ def _any_engine(names: Iterable[str]) -> Q:
     for name in names:
         condition |= Q(serves__contains=f"\n{name}\n")
     return condition
-
-
-def _counts(rows: QuerySet[Adapter], names: Sequence[str]) -> dict[str, Counter[str]]:
-    counted: dict[str, Counter[str]] = {name: Counter() for name in names}
-    for *values, n in rows.order_by().values_list(*(FACETS[name] for name in names)).annotate(n=Count("pk")):
-        for name, value in zip(names, values, strict=True):
-            counted[name][value] += n
-    return counted
 
 
 def listed(by: Caller) -> Q:
@@ -241,16 +236,11 @@ class Totals:
 
 def totals() -> Totals:
     """Count what everybody may see; the median is over the newest 200 verdicts."""
-    return _counted("totals", NOBODY, None, _totals)
-
-
-def _totals() -> tuple[Totals, int]:
-    public = Adapter.objects.filter(listed(NOBODY), type="model")
-    counts = public.aggregate(all=Count("pk"), passed=Count("pk", filter=Q(state="passed")))
+    counted = _tally(NOBODY, Query())
     recent = Verdict.objects.filter(state="passed", duration_ms__isnull=False).order_by("-id")[:200]
     times = [verdict.duration_ms or 0 for verdict in recent.only("duration_ms")]
     median = round(statistics.median(times)) if times else None
-    return Totals(counts["all"], counts["passed"], Base.objects.count(), median), counts["all"]
+    return Totals(counted.rows, counted.facets["verdict"]["passed"], Base.objects.count(), median)
 
 
 def tags_in_use(type: str, most: int = 20_000) -> Counter[str]:
@@ -275,9 +265,8 @@ def bases(by: Caller, *, cursor: str = "", limit: int = MAX_PAGE) -> tuple[list[
 
     The commonest first. Raises ValueInvalid for a cursor that is not ours.
     """
-    counts = dict.fromkeys(Base.objects.values_list("id", flat=True), 0) | _counted(
-        "bases", by, None, lambda: _used(by)
-    )
+    used = _tally(by, Query()).facets["base"]
+    counts = dict.fromkeys(Base.objects.values_list("id", flat=True), 0) | {id: n for id, n in used.items() if id}
     ranked = sorted((-count, id) for id, count in counts.items())
     if cursor:
         ranked = [row for row in ranked if row > _base_cursor(cursor)]
@@ -286,12 +275,6 @@ def bases(by: Caller, *, cursor: str = "", limit: int = MAX_PAGE) -> tuple[list[
     lines = [BaseLine(id, -minus, held.get(id)) for minus, id in shown]
     more = signing.dumps(shown[-1], salt=_SALT + "bases") if len(ranked) > len(shown) else ""
     return lines, more
-
-
-def _used(by: Caller) -> tuple[dict[str, int], int]:
-    rows = Adapter.objects.filter(listed(by), type="model").exclude(base="").order_by()
-    used = dict(rows.values_list("base").annotate(n=Count("pk")))
-    return used, sum(used.values())
 
 
 def _base_cursor(cursor: str) -> tuple[int, str]:

@@ -8,6 +8,7 @@ import atexit
 import logging
 import threading
 from collections import Counter
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from django.db import Error as DatabaseError
@@ -19,6 +20,7 @@ from registry.models import Adapter
 
 logger = logging.getLogger(__name__)
 FLUSH_SECONDS = 5
+TOGETHER = 200  # adapters in one statement
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 HALF_LIFE_SECONDS = 7 * 24 * 3600  # a double holds the weights of nineteen years
 LIKE = 3  # as much as so many downloads
@@ -54,14 +56,23 @@ def flush() -> None:
     with _lock:
         counted = Counter(_waiting)
         _waiting.clear()
-    now = weight()
-    for adapter, n in sorted(counted.items()):  # in one order, so that two writers never wait for each other
-        try:
-            Adapter.objects.filter(pk=adapter).update(downloads=F("downloads") + n, trending=F("trending") + n * now)
-        except DatabaseError as problem:
-            logger.warning("A count of downloads waits: %s", problem)
-            with _lock:
-                _waiting[adapter] += n
+    alike: dict[int, list[int]] = {}  # how often → adapters: nearly all were downloaded once
+    for adapter, n in sorted(counted.items()):
+        alike.setdefault(n, []).append(adapter)
+    for n, adapters in alike.items():
+        for at in range(0, len(adapters), TOGETHER):
+            _add(n, adapters[at : at + TOGETHER])
+
+
+def _add(n: int, adapters: Sequence[int]) -> None:
+    """Count so many downloads of each of these in one statement; a writer that another one stops tries again."""
+    changed = {"downloads": F("downloads") + n, "trending": F("trending") + n * weight()}
+    try:
+        Adapter.objects.filter(pk__in=adapters).update(**changed)
+    except DatabaseError as problem:
+        logger.warning("Counts of downloads wait: %s", problem)
+        with _lock:
+            _waiting.update(dict.fromkeys(adapters, n))
 
 
 def _write_soon() -> None:
