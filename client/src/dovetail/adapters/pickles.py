@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import io
 import pickletools
+import tarfile
 import zipfile
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import BinaryIO
+from dataclasses import dataclass, replace
+from typing import Any, BinaryIO
 
+from dovetail.adapters.reach import reaches_import
 from dovetail.adapters.torchfile import BROKEN
 from dovetail.adapters.unpickling import GLOBALS
 
@@ -17,6 +19,15 @@ PICKLES_IN_A_ROW = 5  # what torch.load reads of a file of the old kind, before 
 MAX_PICKLE_BYTES = 64 * 2**20
 MAX_TEXTS = 4096
 SUFFIXES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".joblib", ".dill")
+# Of *.bin, which is anybody's, what peft, adapters, transformers, accelerate and diffusers open without being told.
+OPENED = (
+    "adapter", "pytorch_", "diffusion_pytorch_", "learned_embeds", "training_args", "optimizer", "scheduler", "scaler",
+    "rng_state", "embedding",
+)  # fmt: skip
+Instruction = tuple[pickletools.OpcodeInfo, Any, int | None]
+FRAME_BYTES = 9  # of the instruction itself
+TAR = "it is a tar, in which torch once kept its pickles; they were not looked for"
+BEHIND = "another one behind it would import what was not looked for"
 
 DTYPES = ("float16", "bfloat16", "float32", "float64", "uint8", "int8", "int16", "int32", "int64", "bool")
 TENSOR_IMPORTS = GLOBALS | {f"torch {name}" for name in DTYPES}
@@ -40,24 +51,46 @@ class Pickle:
 
 
 def read(name: str, file: BinaryIO) -> Pickle | None:
-    """The pickle in a file, or None when it holds none: by its first bytes, and by its suffix when those say nothing.
+    """The pickle in a file, or None when it holds none: by its first bytes, and by its name when those say nothing.
 
     What cannot be read to its end counts as a pickle that is not safe: a scanner that skips what it does not understand
-    has been the way in before.
+    has been the way in before. Only of a *.bin that no library opens by its name it is asked whether it is one at all.
     """
-    start = file.read(8)
+    start = file.read(512)
     file.seek(0)
+    suspect = name.lower().endswith(SUFFIXES)
     if start[:4] == b"PK\x03\x04":
-        return _in_archive(file, suspect=name.lower().endswith(SUFFIXES))
+        return _in_archive(file, suspect=suspect)
     # A safetensors header of 128 or 384 bytes begins alike; but no unpickler gets past a zero, which is no instruction.
-    looks = len(start) > 1 and start[0] == 0x80 and start[1] <= 5 and start[2:3] != b"\x00"
-    return _scan(file) if looks or name.lower().endswith(SUFFIXES) else None
+    if len(start) > 1 and start[0] == 0x80 and start[1] <= 5 and start[2:3] != b"\x00":
+        return _scan(file)
+    if suspect and _is_tar(start):
+        return Pickle(frozenset(), TAR)
+    if not suspect or not (_is_opened(name) or reaches_import(file)):
+        return None
+    file.seek(0)
+    found = _scan(file)
+    return found if found.imports or found.reason or _is_opened(name) else replace(found, reason=BEHIND)
+
+
+def _is_opened(name: str) -> bool:
+    """Whether a library takes a file of this name for a pickle, whatever it holds."""
+    name = name.lower().rpartition("/")[2]
+    return not name.endswith(".bin") or name.startswith(OPENED)
+
+
+def _is_tar(start: bytes) -> bool:
+    try:
+        tarfile.TarInfo.frombuf(start, "utf-8", "surrogateescape")
+    except tarfile.TarError:
+        return False
+    return True
 
 
 def _in_archive(file: BinaryIO, suspect: bool) -> Pickle | None:
     try:
         with zipfile.ZipFile(file) as archive:
-            members = [info for info in archive.infolist() if info.filename.endswith((".pkl", ".pickle"))]
+            members = [info for info in archive.infolist() if info.filename.lower().endswith((".pkl", ".pickle"))]
             found = [_member(archive, info) for info in members]
     except BROKEN as error:
         return Pickle(frozenset(), f"the archive cannot be read: {error}")
@@ -101,7 +134,7 @@ def _more(file: BinaryIO) -> bool:
 def _imports(file: BinaryIO, texts: set[str]) -> Iterator[str]:
     pushed: list[str | None] = [None, None]  # what lies on top, where it is text
     memo: dict[object, str | None] = {}
-    for count, (opcode, argument, _) in enumerate(pickletools.genops(file)):
+    for count, (opcode, argument, _) in enumerate(_in_frames(pickletools.genops(file))):
         if count > MAX_OPCODES:
             raise ValueError(f"more than {MAX_OPCODES:,} instructions")
         name = opcode.name
@@ -120,6 +153,24 @@ def _imports(file: BinaryIO, texts: set[str]) -> Iterator[str]:
         pushed = [pushed[1], text]
         if text is not None and len(texts) < MAX_TEXTS and len(text) <= 256:
             texts.add(text)
+
+
+def _in_frames(instructions: Iterator[Instruction]) -> Iterator[Instruction]:
+    """The same instructions; raises ValueError for one that reaches beyond its frame.
+
+    C drops what is left of a frame there and takes the argument from behind it, so it would follow other instructions
+    than are seen here.
+    """
+    end = 0
+    last = 0
+    for opcode, argument, at in instructions:
+        at = at or 0
+        if last < end < at or (opcode.name == "FRAME" and at < end):
+            raise ValueError("an instruction reaches beyond its frame")
+        if opcode.name == "FRAME":
+            end = at + FRAME_BYTES + int(argument)
+        last = at
+        yield opcode, argument, at
 
 
 def _text(opcode: pickletools.OpcodeInfo, argument: object) -> str | None:

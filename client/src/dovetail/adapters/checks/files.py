@@ -67,13 +67,20 @@ def twins_differ(folder: Folder) -> str | Finding:
 
 def _unsafe(path: str, found: pickles.Pickle) -> Finding:
     more = found.imports - pickles.TENSOR_IMPORTS
-    what = f"would import {some(more)}" if more else found.reason
-    delete = f"Delete {path} from the repository: it is state of the training, of no use to others."
+    what = f"is a pickle and would import {some(more)}" if more else f"counts as a pickle, and {found.reason}"
     return failed(
-        f"{path} is a pickle and {what}; it was not opened.",
-        delete if _is_training_state(path) else TO_SAFETENSORS,
-        file=path, imports=sorted(more)[:20], quarantine=True,
+        f"{path} {what}; it was not opened.",
+        way_out(path), file=path, imports=sorted(more)[:20], quarantine=True,
     )  # fmt: skip
+
+
+def way_out(path: str, instead: str = TO_SAFETENSORS) -> str:
+    """What to do about a pickle that is held back; `instead` is how an adapter's weights are saved without one."""
+    if _is_training_state(path):
+        return f"Delete {path} from the repository: it is state of the training, of no use to others."
+    if twins.safe_path(path):
+        return instead if path in instead else f"{instead} Delete {path}."
+    return f"Delete {path}, push its tensors as safetensors, or give data that is no pickle a name of another kind."
 
 
 def _is_training_state(path: str) -> bool:

@@ -26,7 +26,9 @@ def pickle(folder: Library) -> str | Finding:
     if not isinstance(found, Finding):
         return found
     if found.outcome == "failed":
-        return Finding("failed", found.message, f"{AGAIN}, and push {folder.weights} in its place.", found.where)
+        path = str(found.where.get("file", ""))
+        again = f"{AGAIN}, and push {folder.weights} in its place."
+        return Finding("failed", found.message, files.way_out(path, again), found.where)
     return found
 
 
