@@ -111,7 +111,12 @@ NONE = {
     "pickled tensors of a model": {"pytorch_model.bin": tensor_pickle()},
     "a broken header": {"x.safetensors": b"\xff" * 40},
     "a config of something else": {"sub/adapter_config.json": b"{}"},
-}
+    "a model with PEFT's tensors under a name that PEFT never looks for": {
+        "config.json": b"{}", "a.safetensors": safe("base_model.model.l.0.q.lora_A.weight"),
+        "b/pytorch_model.bin": tensor_pickle(b"base_model.model.l.0.q.lora_A.weight"),
+    },
+    "the same of the adapters library": {"a.safetensors": safe("bert.l.0.output.adapters.a.adapter_up.weight")},
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("name", NONE)

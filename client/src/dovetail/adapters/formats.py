@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import tarfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from typing import BinaryIO
 
 from dovetail.adapters import config as configs
@@ -21,6 +21,7 @@ CONFIGS = (configs.NAME, *COMPOSED)
 HEAD_CONFIG = "head_config.json"
 CHECKPOINT, MAX_STEPS = re.compile(r"(?:.*/)?checkpoint-(\d{1,12})"), 10**12
 PICKLES = (".bin", ".pt", ".ckpt", ".pth")
+WITH_CONFIG = ("peft", "adapters")  # which load nothing but files of their own names, with a config beside them
 
 KOHYA = re.compile(r"lora_(?:unet|te\d?|transformer|prior|prompt)_")
 LYCORIS = re.compile(
@@ -99,7 +100,8 @@ def detect(files: Mapping[str, Opener]) -> list[Found]:
         # Pickles last, and only where nothing else tells: scanning one takes time.
         if not (path.rpartition("/")[0] in covered and _is_of_config(path)) and not (found and path.endswith(PICKLES)):
             with files[path]() as file:
-                found += [(name, kind, path) for name, kind in _by_content(path, file) if name]
+                told = [(name, kind, path) for name, kind in _by_content(path, file) if name]
+            found += [hit for hit in told if not _is_stray(hit, covered)]
     return sorted(found, key=_nearness)
 
 
@@ -117,6 +119,12 @@ def steps_of(folder: str) -> int:
 
 def _name(path: str) -> str:
     return path.rpartition("/")[2]
+
+
+def _is_stray(found: Found, covered: Container[str]) -> bool:
+    """Whether a file has the tensors of an adapter and nothing else of one: no config, and a name nobody looks for."""
+    family, _, path = found
+    return family in WITH_CONFIG and path.rpartition("/")[0] not in covered and not _is_of_config(path)
 
 
 def _is_of_config(path: str) -> bool:
