@@ -9,6 +9,7 @@ COUNTED_TO = {
     "load": "run", "limits": "run", "card": "file", "privacy": "file",
     "eval.random-head": "fit",  # it looks for a head in the file; nothing was measured
 }  # fmt: skip
+NOT_ALONE = frozenset({"eval.random-head"})  # that it passed does not say that its area was looked at
 HEADLINE = 100  # characters
 TELLING = (
     *("file.header", "config.kind", "config.rank", "tensors.pair", "tensors.not-finite", "base.unnamed", "fit.missing"),
@@ -84,7 +85,7 @@ def areas(verdict: Mapping[str, Any] | None) -> list[Tooth]:
 
 
 def _outcome(checks: Sequence[Mapping[str, Any]], state: str) -> str:
-    seen = {check["outcome"] for check in checks}
+    seen = {check["outcome"] for check in checks if check["outcome"] != "passed" or check["id"] not in NOT_ALONE}
     for outcome, drawn in (("failed", "failed"), ("warned", "noted"), ("passed", "passed")):
         if outcome in seen:
             return drawn

@@ -34,8 +34,18 @@ def test_areas_have_one_order_and_relatives_count_to_them():
 
 
 def test_a_head_that_is_in_the_file_is_no_evaluation():
-    seen = {tooth.area: tooth.outcome for tooth in drawn(checks=[{"id": "eval.random-head", "outcome": "passed"}])}
-    assert (seen["fit"], seen["eval"]) == ("passed", "waiting")
+    found = [{"id": "eval.random-head", "outcome": "failed"}, {"id": "fit.shape", "outcome": "passed"}]
+    seen = {tooth.area: tooth.outcome for tooth in drawn(checks=found)}
+    assert (seen["fit"], seen["eval"]) == ("failed", "waiting")
+
+
+def test_a_fit_that_nobody_looked_at_is_not_drawn_as_one_for_the_sake_of_a_head():
+    head = {"id": "eval.random-head", "outcome": "passed"}
+    skipped = [{"id": f"fit.{name}", "outcome": "skipped"} for name in ("missing", "unexpected", "shape")]
+    seen = {tooth.area: tooth.outcome for tooth in drawn("passed", [head, *skipped])}
+    assert seen["fit"] == "waiting"
+    seen = {tooth.area: tooth.outcome for tooth in drawn("passed", [head, {"id": "fit.shape", "outcome": "passed"}])}
+    assert seen["fit"] == "passed"
 
 
 @pytest.mark.parametrize("texts", [joint.BODIES, joint.LETTERS])

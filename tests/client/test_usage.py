@@ -1,6 +1,7 @@
 """Whoever writes a command wrongly reads one sentence that helps, and programs read the exit status."""
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -97,6 +98,26 @@ def test_adapter_files_are_known_without_the_clients_network_code():
     environment = {"PYTHONPATH": str(ROOT / "client" / "src")}
     shown = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True)
     assert shown.stdout.split() == ["False", "False"]
+
+
+def test_an_at_without_a_revision_behind_it_is_no_other_way_to_say_main(dovetail):
+    for command in ("pull", "verdict"):
+        done = dovetail(command, "alice/reviews@", hub=HUB)
+        assert done.returncode == 2
+        assert "'alice/reviews@' names no revision" in done.stderr
+        assert "alice/reviews@verified" in done.stderr
+
+
+@pytest.mark.parametrize("more", [(), ("--json",)])
+def test_a_reader_who_leaves_early_changes_neither_the_status_nor_what_is_complained_of(folder: Path, more):
+    command = [sys.executable, "-m", "dovetail", "check", folder, *more]
+    environment = os.environ | {"PYTHONPATH": str(ROOT / "client" / "src"), "PYTHONUNBUFFERED": "1"}
+    reads, writes = os.pipe()
+    os.close(reads)
+    done = subprocess.run(command, stdout=writes, stderr=subprocess.PIPE, env=environment, text=True, check=False)
+    os.close(writes)
+    assert done.returncode == 0, "1 would be a verdict of no"
+    assert "Pipe" not in done.stderr
 
 
 def test_a_terminal_without_blocks_gets_letters(dovetail, folder: Path):

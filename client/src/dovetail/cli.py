@@ -2,7 +2,6 @@
 
 import difflib
 import getpass
-import io
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,7 @@ import typer
 
 from dovetail import __version__, client, places
 from dovetail.client import Client
-from dovetail.printing import Printer
+from dovetail.printing import Printer, settle_streams
 from dovetail.problems import DONE, REFUTED, USAGE, Problem, usage
 from dovetail.verdict import Verdict
 
@@ -289,8 +288,10 @@ def _conclude(printer: Printer, found: Verdict, document: object) -> None:
 
 
 def _split(adapter: str) -> tuple[str, str]:
-    name, _, revision = adapter.partition("@")
+    name, at, revision = adapter.partition("@")
     client.check_adapter(name)
+    if at and not revision:
+        raise usage(f"{adapter!r} names no revision behind its @.", f"Write {name}, or {name}@verified.")
     return name, revision or client.MAIN
 
 
@@ -301,9 +302,7 @@ _TAKES_VALUE, _FLAGS = ("--endpoint", "--token"), ("--json", "--quiet", "-q")
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and leave with its exit status."""
     given = sys.argv[1:] if arguments is None else arguments
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")  # a sentence with ≥ in it must not end a command on an old terminal
+    settle_streams()
     printer = Printer(as_json="--json" in given)
     try:
         status = app(_globals_first(given) or ["--help"], prog_name="dovetail", standalone_mode=False)

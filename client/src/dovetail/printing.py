@@ -1,5 +1,6 @@
 """How the command line speaks: to people (rich, in colour on a terminal), to programs (JSON), or hardly at all."""
 
+import io
 import json
 import re
 import sys
@@ -19,6 +20,27 @@ from dovetail.verdict import Check, Verdict
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 ID_CELLS = 25  # the longest check id, eval.worse-than-base and privacy.training-data, fits
+
+
+class _Pipe(io.FileIO):
+    """Standard output whose reader may leave, as `head` does: the rest is dropped, and the exit status stays true."""
+
+    def write(self, data: Any, /) -> int:
+        try:
+            return super().write(data)
+        except BrokenPipeError:
+            return len(data)
+
+
+def settle_streams() -> None:
+    """Make both streams take every sentence, on old terminals and for readers who have had enough."""
+    out = sys.stdout
+    if isinstance(out, io.TextIOWrapper) and not out.isatty():
+        raw = io.BufferedWriter(_Pipe(out.fileno(), "w", closefd=False))
+        sys.stdout = io.TextIOWrapper(raw, out.encoding, line_buffering=out.line_buffering)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a sentence with ≥ in it must not end a command on an old terminal
 
 
 class Printer:

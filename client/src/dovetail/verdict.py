@@ -19,7 +19,7 @@ class Check:
     duration_ms: float | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Verdict:
     """`state` is queued, running, passed, failed or errored; `document` is all that the hub said."""
 
@@ -29,6 +29,11 @@ class Verdict:
     revision: str = ""
     reason: str = ""
     document: Mapping[str, Any] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        of = f" of {self.adapter}@{self.revision[:12]}".rstrip("@") if self.adapter else ""
+        by = f" by {' '.join(check.id for check in self.failed_checks)}" if self.failed_checks else ""
+        return f"<Verdict{of}: {self.state}{by}, {len(self.checks)} checks>"
 
     @property
     def passed(self) -> bool:
