@@ -7,6 +7,7 @@ registry/leftovers.py may have taken it in between, and can no longer now that t
 
 import uuid
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 from django.conf import settings
@@ -20,6 +21,7 @@ from registry.models import Adapter, Blob, Possession, Upload, Xorb
 from registry.policy import Caller, Permission
 from registry.xorbs import Source
 
+STORED_AT_ONCE = 8
 MAX_SHARD_FILES = 20_000
 MAX_SHARD_CHUNKS = 4 << 20  # 20 GB in chunks of 8 KiB, the smallest that clients cut, is less; proving takes seconds
 
@@ -113,15 +115,19 @@ def store_verified(sha256: str, parts: Iterable[Bytes]) -> None:
 # --- the other roads -------------------------------------------------------------------------------------------------
 
 
-def receive_inline(adapter: Adapter, data: bytes) -> Digest:
-    """Take a small file that came inside a request, and note that this adapter may use it."""
-    hasher = Hasher()
-    hasher.update(data)
-    digest = hasher.digest()
-    store_verified(digest.sha256, [data])
-    believe(adapter, digest)
-    store_verified(digest.sha256, [data])
-    return digest
+def receive_inline(adapter: Adapter, *files: bytes) -> list[Digest]:
+    """Take small files that came inside a request, and note that this adapter may use them.
+
+    Several wait for the store at once: each waits for a disk, or for a way there and back.
+    """
+    digests = [blobs.digest_of(data) for data in files]
+    given = dict(zip(digests, files, strict=True))
+    for turn in range(2):  # the second looks for what a sweep took before the row
+        with ThreadPoolExecutor(min(STORED_AT_ONCE, len(given))) as aside:
+            list(aside.map(lambda digest: store_verified(digest.sha256, [given[digest]]), given))
+        if turn == 0:
+            believe(adapter, *given)
+    return digests
 
 
 def expect(adapter: Adapter, sha256: str, size: int, *, by: Caller) -> Upload:
@@ -187,17 +193,22 @@ def _other_bytes(upload: Upload, digest: Digest, arrived: int) -> str:
     return f"The bytes that arrived hash to {digest.sha256}, not to {upload.sha256}."
 
 
-def believe(adapter: Adapter, digest: Digest) -> None:
+def believe(adapter: Adapter, *digests: Digest) -> None:
     """Write down that we know these bytes and that the adapter was delivered them."""
     try:
-        _note(adapter, digest)
+        _note(adapter, digests)
     except IntegrityError:  # the sweep deleted the blob's row between our two inserts; now it is gone for certain
         if not Adapter.objects.filter(pk=adapter.pk).exists():  # or somebody deleted the adapter while bytes came
             raise policy.missing(adapter.full_name) from None
-        _note(adapter, digest)
+        _note(adapter, digests)
 
 
-def _note(adapter: Adapter, digest: Digest) -> None:
+def _note(adapter: Adapter, digests: Iterable[Digest]) -> None:
+    sizes = {digest.sha256: digest.size for digest in digests}
+    ours = [Possession(adapter=adapter, blob_id=sha256) for sha256 in sorted(sizes)]
     with transaction.atomic():
-        Blob.objects.bulk_create([Blob(sha256=digest.sha256, size=digest.size)], ignore_conflicts=True)
-        Possession.objects.bulk_create([Possession(adapter=adapter, blob_id=digest.sha256)], ignore_conflicts=True)
+        Blob.objects.bulk_create([Blob(sha256=key, size=sizes[key]) for key in sorted(sizes)], ignore_conflicts=True)
+        # What is delivered again is kept as long as what is new: the sweep goes by when it came.
+        Possession.objects.bulk_create(
+            ours, update_conflicts=True, unique_fields=["adapter", "blob"], update_fields=["created_at"]
+        )

@@ -21,7 +21,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from registry.blobs.contract import BlobMissing, BlobStore, BytesChanged, Entry, Reader
 from registry.blobs.folder import FileStore
-from registry.blobs.hashing import Bytes, Digest, Hasher, hashed
+from registry.blobs.hashing import Bytes, Digest, Hasher, digest_of, hashed
 from registry.errors import StoreUnavailable
 
 __all__ = [
@@ -35,6 +35,7 @@ __all__ = [
     "Hasher",
     "Keys",
     "Reader",
+    "digest_of",
     "exists",
     "hash_staged",
     "hashed",

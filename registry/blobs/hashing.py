@@ -35,6 +35,11 @@ class Hasher:
         return Digest(self._sha256.hexdigest(), self._size)
 
 
+def digest_of(data: Bytes) -> Digest:
+    """Return the digest of bytes that are all here."""
+    return Digest(hashlib.sha256(data).hexdigest(), len(data))
+
+
 def hashed(pieces: Iterable[Bytes], hasher: Hasher) -> Iterator[Bytes]:
     """Yield the same pieces, which nobody may change afterwards; `hasher` has taken in all of them when this ends.
 

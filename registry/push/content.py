@@ -14,15 +14,17 @@ from registry.policy import Caller
 from registry.push.intent import Copy, Deletion, Edit, Inline, Intent, Operation, Stored
 
 MAX_OPERATIONS = 20_000
+BATCH_FILES, BATCH_BYTES = 200, 16 << 20  # of inline files that wait for the store in memory
 MAX_COPIES = 1_000  # each asks the database
 
 
 def keep(intent: Intent, operations: Iterable[Operation]) -> list[Edit | Stored]:
-    """Put inline bytes into the store, one file at a time, look up what is copied, and check every path.
+    """Put inline bytes into the store, a few megabytes at a time, look up what is copied, and check every path.
 
     Raises PathInvalid, FileTooLarge, PushTooLarge, and what looking at the source of a copy raises.
     """
     edits: list[Edit | Stored] = []
+    waiting: list[bytes] = []
     total = copies = 0
     for operation in operations:
         path = names.check_path(operation.path)
@@ -32,8 +34,13 @@ def keep(intent: Intent, operations: Iterable[Operation]) -> list[Edit | Stored]
             case Inline(content=content):
                 total += _check_size(path, len(content), settings.MAX_INLINE_BYTES)
                 _check_total(total)
-                kept = intake.receive_inline(intent.adapter, content)
-                edits.append(Entry(path, kept.sha256, kept.size, False, manifest.git_blob_oid(content)))
+                waiting.append(content)
+                edits.append(
+                    Entry(path, blobs.digest_of(content).sha256, len(content), False, manifest.git_blob_oid(content))
+                )
+                if len(waiting) >= BATCH_FILES or sum(map(len, waiting)) >= BATCH_BYTES:
+                    intake.receive_inline(intent.adapter, *waiting)
+                    waiting.clear()
             case Stored():
                 edits.append(replace(operation, path=path))
             case Copy():
@@ -43,6 +50,8 @@ def keep(intent: Intent, operations: Iterable[Operation]) -> list[Edit | Stored]
                 edits.append(_copied(intent, operation, path))
             case Deletion():
                 edits.append(Deletion(path))
+    if waiting:
+        intake.receive_inline(intent.adapter, *waiting)
     return edits
 
 

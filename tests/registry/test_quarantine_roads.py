@@ -99,7 +99,7 @@ def held(cast: Cast, settings, tmp_path) -> Adapter:
     settings.BLOBS = f"file://{tmp_path / 'blobs'}"
     settings.DOORBELL = "tests.registry.test_upkeep.ring"
     adapter = cast.adapter(HELD)
-    weights = intake.receive_inline(adapter, b"weights")
+    [weights] = intake.receive_inline(adapter, b"weights")
     push.receive(
         push.Intent(adapter, refs.MAIN, cast.session("alice"), title="Files"),
         [push.Inline("README.md", b"# Held"), push.Stored("weights.safetensors", weights.sha256)],

@@ -38,7 +38,7 @@ def upload(adapter: Adapter) -> None:
     while racing():
         number += 1
         content = CONTENTS[number % len(CONTENTS)]
-        digest = intake.receive_inline(adapter, content)
+        [digest] = intake.receive_inline(adapter, content)
         # While the possession stands, row and object must both be there.
         for _ in range(3):
             if not blobs.exists(Keys.blob(digest.sha256)) or not Blob.objects.filter(pk=digest.sha256).exists():
@@ -50,7 +50,7 @@ def upload(adapter: Adapter) -> None:
 
 def sweep() -> None:
     while racing():
-        swept.append(leftovers._sweep_orphans(leftovers.timezone.now()))
+        swept.append(leftovers._sweep_orphans(leftovers.timezone.now(), None))
         swept.append(leftovers.sweep_lost_objects(0))
     connection.close()
 

@@ -334,7 +334,7 @@ def test_a_ticket_without_a_delivery_has_expired(store, notes, alice) -> None:
 
 
 def test_inline_bytes_are_believed_at_once(store, notes, alice) -> None:
-    digest = intake.receive_inline(notes, b"# A card\n")
+    [digest] = intake.receive_inline(notes, b"# A card\n")
     assert digest == Digest(hashlib.sha256(b"# A card\n").hexdigest(), 9)
     assert believed(store, b"# A card\n")
     assert notes.possessions.filter(blob=digest.sha256).exists()

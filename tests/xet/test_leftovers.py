@@ -49,7 +49,7 @@ def commit(adapter: Adapter, alice: Caller, sha256: str) -> Revision:
 
 
 def test_a_blob_that_no_revision_names_goes_after_the_grace_period(store, notes, alice) -> None:
-    sha256 = intake.receive_inline(notes, CONTENT).sha256
+    sha256 = intake.receive_inline(notes, CONTENT)[0].sha256
     assert leftovers.sweep(DAY).blobs == 0
     age(2, Blob, Possession)
     assert leftovers.sweep(DAY).blobs >= 1
@@ -58,8 +58,8 @@ def test_a_blob_that_no_revision_names_goes_after_the_grace_period(store, notes,
 
 
 def test_an_hour_looks_at_a_part_and_two_days_at_everything(store, notes, alice) -> None:
-    made = {intake.receive_inline(notes, f"part {number}".encode()).sha256 for number in range(30)}
-    kept = intake.receive_inline(notes, CONTENT).sha256
+    made = {intake.receive_inline(notes, f"part {number}".encode())[0].sha256 for number in range(30)}
+    kept = intake.receive_inline(notes, CONTENT)[0].sha256
     commit(notes, alice, kept)
     age(2, Blob, Possession)
     leftovers.sweep(DAY, hour=notes.pk % 24)
@@ -73,7 +73,7 @@ def test_an_hour_looks_at_a_part_and_two_days_at_everything(store, notes, alice)
 
 
 def test_a_committed_blob_stays_for_ever(store, notes, alice) -> None:
-    sha256 = intake.receive_inline(notes, CONTENT).sha256
+    sha256 = intake.receive_inline(notes, CONTENT)[0].sha256
     revision = commit(notes, alice, sha256)
     age(400, Blob, Possession)
     leftovers.sweep(0)
@@ -85,7 +85,7 @@ def test_a_committed_blob_stays_for_ever(store, notes, alice) -> None:
 
 
 def test_a_blob_stays_while_another_adapter_waits_for_it(store, notes, alice, cast) -> None:
-    sha256 = intake.receive_inline(notes, CONTENT).sha256
+    sha256 = intake.receive_inline(notes, CONTENT)[0].sha256
     age(2, Blob, Possession)
     intake.receive_inline(cast.adapter("alice/other"), CONTENT)
     leftovers.sweep(DAY)
@@ -127,7 +127,7 @@ def test_abandoned_uploads_go_with_their_bytes(store, notes, alice) -> None:
 
 
 def test_objects_that_a_crash_left_without_a_row_go_too(store, notes, alice) -> None:
-    kept = intake.receive_inline(notes, b"kept").sha256
+    kept = intake.receive_inline(notes, b"kept")[0].sha256
     store.put(Keys.blob("1" * 64), [b"orphan"])
     store.put(Keys.xorb("2" * 64), [b"orphan"])
     assert leftovers.sweep_lost_objects(DAY) == 0
@@ -137,7 +137,7 @@ def test_objects_that_a_crash_left_without_a_row_go_too(store, notes, alice) -> 
 
 
 def test_an_object_written_down_again_before_its_bytes_went_stays(store, notes, alice, monkeypatch) -> None:
-    sha256 = intake.receive_inline(notes, CONTENT).sha256
+    sha256 = intake.receive_inline(notes, CONTENT)[0].sha256
     age(2, Blob, Possession)
     forget = leftovers._forget
 
