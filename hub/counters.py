@@ -19,10 +19,10 @@ PAUSE_SECONDS = 10  # how long nobody tries again after the broker did not answe
 _silent_until = 0.0
 
 
-def count(key: str, seconds: int) -> int:
-    """Count once and return how often this key was counted since it began; it is forgotten `seconds` after that."""
-    found = _ask(lambda pipe: (pipe.set(PREFIX + key, 0, ex=seconds, nx=True), pipe.incr(PREFIX + key)))
-    return _here(key, seconds) if found is None else int(found[1])
+def count(key: str, seconds: int, more: int = 1) -> int:
+    """Add to a key and return what it has come to since it began; it is forgotten `seconds` after that."""
+    found = _ask(lambda pipe: (pipe.set(PREFIX + key, 0, ex=seconds, nx=True), pipe.incrby(PREFIX + key, more)))
+    return _here(key, seconds, more) if found is None else int(found[1])
 
 
 def remember(key: str, value: float, seconds: int) -> None:
@@ -68,10 +68,10 @@ def _broker() -> "Redis | None":
     return Redis.from_url(url, socket_timeout=PATIENCE_SECONDS, socket_connect_timeout=PATIENCE_SECONDS)
 
 
-def _here(key: str, seconds: int) -> int:
+def _here(key: str, seconds: int, more: int) -> int:
     cache = caches["counters"]
     cache.add(key, 0, seconds)
     try:
-        return cache.incr(key)
+        return cache.incr(key, more)
     except ValueError:  # dropped in between, because the cache is full
-        return 1
+        return more

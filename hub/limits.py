@@ -7,15 +7,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
 from hub import counters
 from hub.origin import network_of
 from registry import site
+from registry.errors import QuotaExceeded
 from registry.policy import Caller
 
 WINDOW_SECONDS = 60
+DAY_SECONDS = 24 * 3600
 
 
 @dataclass(frozen=True)
@@ -56,9 +59,14 @@ class Taken:
     @property
     def sentence(self) -> str:
         """Why it is refused and what to do, for people."""
+        return " ".join(self.words)
+
+    @property
+    def words(self) -> tuple[str, str]:
+        """The two apart, as a refusal takes them."""
         return (
-            f"More than {self.quota.requests} requests in a minute. "
-            f"Wait {self.reset_seconds} seconds; who is signed in, or sends a token, may ask more often."
+            f"More than {self.quota.requests} requests in a minute.",
+            f"Wait {self.reset_seconds} seconds; who is signed in, or sends a token, may ask more often.",
         )
 
 
@@ -77,6 +85,18 @@ def take_with_ticket(request: HttpRequest, family: Family) -> Taken | None:
     if not header:
         return take(request, family)
     return _take(family, is_known=True, who=hashlib.sha256(header.encode()).hexdigest()[:32])
+
+
+def take_bytes(caller: Caller, size: int) -> None:
+    """Count bytes that somebody delivers. Raises QuotaExceeded for more in a day than two quotas hold.
+
+    What is delivered and never pushed counts in no quota, and stays for days. Twice, since what fails is sent again.
+    """
+    most = 2 * settings.QUOTA_BYTES
+    if most and caller.user and counters.count(f"bytes:{caller.user.pk}", DAY_SECONDS, size) > most:
+        raise QuotaExceeded(
+            f"{caller.user.username} sent more than {most:,} bytes within a day.", fix="Go on tomorrow."
+        )
 
 
 def _take(family: Family, *, is_known: bool, who: str) -> Taken | None:

@@ -4,6 +4,7 @@ from urllib.parse import quote
 
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 
+from hub import limits
 from hub.answers import answer
 from hub.errors import face
 from hub.hf import bodies
@@ -29,19 +30,20 @@ class Batch(Route):
     def post(self, request: HttpRequest, ns: str, name: str) -> HttpResponse:
         body = bodies.json_object(request)
         operation = bodies.text(body, "operation", "")
-        downloads = operation == "download"
-        adapter = self.adapter(ns, name, Permission.DOWNLOAD if downloads else Permission.DISCUSS)
+        is_download = operation == "download"
+        adapter = self.adapter(ns, name, Permission.DOWNLOAD if is_download else Permission.DISCUSS)
         if operation not in {"upload", "download"}:
             raise ValueInvalid(f"There is no LFS operation {operation[:40]!r}.", fix="Use upload or download.")
         if bodies.text(body, "hash_algo", "sha256") != "sha256":
             raise ValueInvalid("LFS objects are named by their sha256 here.", fix="Use hash_algo sha256.")
         asked = [(bodies.text(item, "oid"), bodies.whole(item, "size")) for item in bodies.objects(body, "objects")]
         here = f"{origin(request)}/api/lfs"
-        if downloads:
+        if is_download:
             return _batch("basic", self._downloads(adapter, asked, here))
         # git-lfs names no transfer when it knows only the basic one.
         in_parts = "multipart" in bodies.strings(body | {"transfers": body.get("transfers") or []}, "transfers")
         offers = uploads.offer(adapter, asked, by=self.caller, in_parts=in_parts)
+        limits.take_bytes(self.caller, sum(one.size for one in offers if one.ticket))
         transfer = "multipart" if any(one.cut for one in offers) else "basic"
         return _batch(transfer, [_shown(one, f"{here}/uploads") for one in offers])
 

@@ -3,7 +3,7 @@
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.http import require_GET, require_POST
 
-from hub import downloads
+from hub import downloads, limits
 from hub.identity import wire_caller
 from hub.origin import origin
 from hub.xet import tickets
@@ -49,6 +49,7 @@ def _ticket_caller(request: HttpRequest, scope: Scope) -> Caller:
 def xorb(request: HttpRequest, name: str) -> HttpResponse:
     with accepted(request, MAX_XORB_BYTES) as body:
         adapter, caller = tickets.redeem(request.headers.get("Authorization", ""), Scope.WRITE)
+        limits.take_bytes(caller, int(request.META.get("CONTENT_LENGTH") or MAX_XORB_BYTES))
         intake.receive_xorb(adapter, name, body, by=caller)
     # Always true: whether somebody else had the same bytes before is nobody's business.
     return JsonResponse({"was_inserted": True})
