@@ -6,6 +6,7 @@ that name. Revisions, their ids and who may have them know nothing of it.
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import BinaryIO
 
@@ -45,10 +46,17 @@ class Wanted:
 
 def entries(pushed: Mapping[str, Entry]) -> dict[str, DerivedEntry]:
     """Return path → entry of every derived file beside these; one query, none where nothing could be derived."""
-    possible = list(wanted(pushed))
-    found = {(row.source_id, row.form): row.blob for row in _rows(possible)}
-    shown = ((one, found.get((one.source.sha256, one.form))) for one in possible)
-    return {one.path: _entry(one, blob) for one, blob in shown if blob is not None}
+    return entries_of({0: pushed})[0]
+
+
+def entries_of(trees: Mapping[int, Mapping[str, Entry]]) -> dict[int, dict[str, DerivedEntry]]:
+    """Return the same for the files of many revisions, by their row ids, in one query too."""
+    possible = {revision: list(wanted(pushed)) for revision, pushed in trees.items()}
+    found = {(row.source_id, row.form): row.blob for row in _rows(chain.from_iterable(possible.values()))}
+    return {
+        revision: {one.path: _entry(one, found[key]) for one in some if (key := (one.source.sha256, one.form)) in found}
+        for revision, some in possible.items()
+    }
 
 
 def missing(pushed: Mapping[str, Entry]) -> list[Wanted]:

@@ -153,7 +153,7 @@ def comment(discussion: Discussion, text: str, by: Caller) -> DiscussionEvent:
 
 def edit(discussion: Discussion, number: int, text: str, by: Caller) -> DiscussionEvent:
     """Change one's own comment. Raises CommentNotFound, NotAllowed for others' and hidden ones, and as `comment`."""
-    text = names.check_text(text, "comment", MAX_COMMENT)
+    text = _said(text)
     with transaction.atomic():
         policy.require_now(by, Permission.DISCUSS, discussion.adapter)
         said = _comment(discussion, number)
@@ -214,8 +214,8 @@ def rename(discussion: Discussion, title: str, by: Caller) -> DiscussionEvent:
 def set_status(discussion: Discussion, status: str, by: Caller, text: str = "") -> DiscussionEvent:
     """Close or open a discussion, with a comment if there is one; a draft becomes open.
 
-    Asking for what is so already answers with the event that made it so, or a new one. Raises ValueInvalid,
-    DiscussionClosed for what is merged, NotAllowed, and what policy.require raises.
+    Asking for what is so already is written down again. Raises ValueInvalid, DiscussionClosed for what is merged,
+    NotAllowed, and what policy.require raises.
     """
     if status not in {Status.OPEN, Status.CLOSED}:
         raise ValueInvalid(f"A discussion cannot be {status[:40]!r}.", fix="Use open or closed.")

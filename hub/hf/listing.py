@@ -12,7 +12,7 @@ from hub.hf.dialect import Route
 from hub.hf.shapes import JSON
 from registry import catalog, derived, pull, refs, tags
 from registry.errors import ValueInvalid
-from registry.models import Adapter, Ref
+from registry.models import Adapter
 from registry.policy import Caller, missing
 
 _OF_MODELS = """
@@ -175,16 +175,14 @@ def _sort(word: str) -> str:
 
 
 def _shown(adapters: list[Adapter], is_full: bool) -> list[JSON]:
-    """Return the items of a page; three queries, however many there are."""
-    mains = Ref.objects.filter(adapter__in=[adapter.pk for adapter in adapters], name=refs.MAIN)
+    """Return the items of a page; four queries, however many there are."""
+    heads = refs.heads(adapters)
     if not is_full:
-        oids = dict(mains.values_list("adapter_id", "revision__oid"))
-        return [shapes.summary(adapter) | {"sha": oids[adapter.pk]} for adapter in adapters]
-    heads = {ref.adapter_id: ref.revision for ref in mains.select_related("revision")}
-    trees = pull.entries_of(heads.values())
-    shown = []
-    for adapter in adapters:
-        revision = heads[adapter.pk]
-        entries = {} if revision.is_quarantined else trees[revision.pk]
-        shown.append(shapes.info(adapter, revision, entries, {}, with_blobs=False))
-    return shown
+        return [shapes.summary(adapter) | {"sha": heads[adapter.pk].oid} for adapter in adapters]
+    trees = pull.entries_of(head for head in heads.values() if not head.is_quarantined)
+    made = derived.entries_of(trees)
+    rows = ((adapter, heads[adapter.pk], heads[adapter.pk].pk) for adapter in adapters)
+    return [
+        shapes.info(adapter, head, trees.get(row, {}), made.get(row, {}), with_blobs=False)
+        for adapter, head, row in rows
+    ]

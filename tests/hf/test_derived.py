@@ -71,6 +71,8 @@ def test_the_twin_of_a_pickle_is_listed_and_served_with_its_label(wire, head):
     assert "derived" not in tree[PICKLE]
     siblings = wire.get(f"/api/models/{NAME}?blobs=true").json()["siblings"]
     assert [item["rfilename"] for item in siblings if "derived" in item] == [TWIN]
+    (full,) = wire.get("/api/models?full=true").json()
+    assert [item["rfilename"] for item in full["siblings"] if "derived" in item] == [TWIN]
     (info,) = wire.ask("POST", f"/api/models/{NAME}/paths-info/main", {"paths": [TWIN]}).json()
     assert info["lfs"]["oid"] == tree[TWIN]["lfs"]["oid"]
     answer = wire.get(f"/{NAME}/resolve/main/{TWIN}")

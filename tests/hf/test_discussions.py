@@ -103,6 +103,7 @@ def test_only_its_author_edits_a_comment_and_writers_hide_it(wire: Wire, repo):
     said = f"{TALK}/1/comment/{details(wire, 1)['events'][0]['id']}"
     for who, status in (("alice", 403), ("bob", 403), ("carol", 200)):
         assert wire.ask("POST", f"{said}/edit", {"content": f"by {who}"}, who=who).status_code == status
+    assert wire.ask("POST", f"{said}/edit", {"content": ""}, who="carol").json()["code"] == "value-invalid"
     edited = details(wire, 1)["events"][0]["data"]
     assert (edited["edited"], edited["latest"]["raw"]) == (True, "by carol")
     assert wire.ask("POST", f"{said}/hide", who="erin").status_code == 403
