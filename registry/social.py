@@ -1,5 +1,6 @@
 """What may be done with likes and follows: give, take back, list."""
 
+from django.core.cache import caches
 from django.db import IntegrityError, transaction
 from django.db.models import F, QuerySet
 from django.db.models.functions import Greatest
@@ -8,6 +9,8 @@ from registry import counting, policy
 from registry.errors import ValueInvalid
 from registry.models import Adapter, Follow, Like, Namespace, User
 from registry.policy import Caller
+
+MANY, KEPT_SECONDS = 1_000, 60  # likes that are not counted again for so long
 
 
 def like(adapter: Adapter, by: Caller) -> bool:
@@ -45,6 +48,17 @@ def likers(adapter: Adapter) -> QuerySet[Like]:
 def liked(user: User, by: Caller) -> QuerySet[Like]:
     """Return a person's likes of what the caller may see."""
     return Like.objects.filter(policy.sees(by), user=user).select_related("adapter__namespace")
+
+
+def liked_count(user: User, by: Caller) -> int:
+    """Return how many that are; of very many, how many they were within the last minute."""
+    key = f"liked:{user.pk}:{by.user and by.user.pk}:{by.token and by.token.pk}"
+    kept: int | None = caches["default"].get(key)
+    if kept is None:
+        kept = liked(user, by).count()
+        if kept > MANY:
+            caches["default"].set(key, kept, KEPT_SECONDS)
+    return kept
 
 
 def follow(namespace: Namespace, by: Caller) -> bool:

@@ -78,7 +78,7 @@ class UserOverview(Asked):
         rows = Membership.objects.filter(user=person).select_related("organization__namespace").order_by("pk")
         shown = user(request, person) | self.repositories(found)
         shown |= {
-            "numLikes": social.liked(person, self.caller).count(),
+            "numLikes": social.liked_count(person, self.caller),
             "numFollowers": social.followers(found).count(),
             "numFollowing": social.following(person).count(),
             "isFollowing": social.follows(self.caller, found),

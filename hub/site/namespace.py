@@ -64,7 +64,7 @@ def _tabs(found: Namespace, by: Caller, show: str) -> list[tuple[str, str, int]]
     ]
     if found.kind == Namespace.Kind.PERSON:
         counts.append(("following", "Following", social.following(found.person).count()))
-        counts.append(("likes", "Likes", social.liked(found.person, by).count()))
+        counts.append(("likes", "Likes", social.liked_count(found.person, by)))
     return [(name, label, count) for name, label, count in counts if count or name in ("adapters", show)]
 
 
