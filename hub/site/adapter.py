@@ -6,7 +6,7 @@ from django.shortcuts import render
 from hub.site.head import Head, adapter_page
 from hub.site.text import text_of
 from hub.site.use import push_commands, snippets
-from registry import card, pull
+from registry import alerts, card, pull
 from registry.errors import RevisionNotVerified
 
 README = "README.md"
@@ -14,6 +14,8 @@ README = "README.md"
 
 @adapter_page
 def adapter(request: HttpRequest, head: Head) -> HttpResponse:
+    if head.adapter.gated:
+        alerts.saw(head.by.user, [alerts.Kind.DECIDED], adapter=head.adapter)
     if head.is_empty:
         shown = {"head": head, "tab": "card", "push": push_commands(request, head)}
         return render(request, "site/adapter_empty.html", shown)

@@ -387,3 +387,8 @@ def test_a_page_that_is_looked_at_is_no_news_any_more(cast, reviews, gated):
     alice.get("/alice/reviews/discussions/1")
     alice.get("/acme/gated/access")
     assert "not read" not in alice.get("/").content.decode()
+    gates.decide(gated, "accepted", cast.session("alice"), username="carol")
+    carol = browser("carol")
+    assert "Notifications, 1 not read" in carol.get("/").content.decode()
+    carol.get("/acme/gated")
+    assert "not read" not in carol.get("/").content.decode()

@@ -116,7 +116,8 @@ def test_the_page_of_requests_is_the_owners(visit, gated, who, status):
 
 def test_every_form_needs_its_secret(visit, gated):
     alice = visit("alice", enforce_csrf_checks=True)
-    for path in (f"{REVIEWS}/like", f"{REVIEWS}/access", "/login/device", "/settings/webhooks"):
+    paths = ("/login/device", "/settings/webhooks", "/settings/tokens", "/settings/notifications", "/collections/new")
+    for path in (*paths, f"{REVIEWS}/like", f"{REVIEWS}/access", f"{REVIEWS}/discussions/new"):
         assert alice.post(path, {"gate": ""}).status_code == 403
     gated.refresh_from_db()
     assert gated.gated == "manual"
