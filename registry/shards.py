@@ -12,7 +12,7 @@ from registry.facts import BlobFile
 from registry.manifest import Entry
 
 MAX_INDEX_BYTES = 16 << 20
-MAX_SHARDS, MAX_TENSORS = 512, 200_000
+MAX_SHARDS, MAX_TENSORS = 512, 100_000  # of all files together: each is a dictionary in memory and in the answer
 
 
 @dataclass(frozen=True)
@@ -33,12 +33,21 @@ def of(entries: Mapping[str, Entry], path: str) -> Shards:
     if not isinstance(where, dict) or not all(isinstance(name, str) for name in where.values()):
         raise ValueInvalid(f"{path} holds no weight_map.", fix="Name the index of weights in several files.")
     names = sorted(set(where.values()))
-    if len(names) > MAX_SHARDS or len(where) > MAX_TENSORS:
-        said_too_much = f"{path} names {len(names)} files and {len(where)} tensors."
-        raise ValueInvalid(said_too_much, fix="Read their headers by Range.")
-    folder = path.rpartition("/")[0]
-    found = {name: _header(_there(entries, f"{folder}/{name}".lstrip("/"))) for name in names}
+    if len(names) > MAX_SHARDS:
+        raise _too_much(path)
+    folder, found, tensors = path.rpartition("/")[0], dict[str, dict[str, object]](), 0
+    for name in names:  # what the index says of them is not what they hold
+        found[name] = _header(_there(entries, f"{folder}/{name}".lstrip("/")))
+        tensors += len(found[name]) - 1  # beside what the header says of itself
+        if tensors > MAX_TENSORS:
+            raise _too_much(path)
     return Shards(said, found)
+
+
+def _too_much(path: str) -> ValueInvalid:
+    return ValueInvalid(
+        f"{path} leads to more than {MAX_SHARDS} files or {MAX_TENSORS:,} tensors.", fix="Read their headers by Range."
+    )
 
 
 def _there(entries: Mapping[str, Entry], path: str) -> Entry:

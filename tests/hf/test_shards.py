@@ -5,6 +5,7 @@ import struct
 
 import pytest
 
+from registry import shards
 from tests.hf.wire import Wire
 
 NAME = "alice/shards"
@@ -54,6 +55,14 @@ def test_what_is_no_index_is_refused_by_name(wire: Wire, repo, path: str, status
     answer = wire.get(f"{AT}/{path}")
     assert answer.status_code == status
     assert word in answer.json()["error"]
+
+
+def test_an_index_that_names_few_tensors_of_files_with_many_is_refused(wire: Wire, repo, monkeypatch):
+    monkeypatch.setattr(shards, "MAX_TENSORS", 2)
+    assert wire.get(f"{AT}/sub/model.safetensors.index.json").status_code == 200
+    monkeypatch.setattr(shards, "MAX_TENSORS", 1)
+    answer = wire.get(f"{AT}/sub/model.safetensors.index.json")
+    assert (answer.status_code, answer.json()["code"]) == (400, "value-invalid")
 
 
 def test_headers_are_as_private_as_the_files(wire: Wire, cast, repo):
