@@ -1,0 +1,52 @@
+"""Questions compiled once: the objects they make are those that Django makes of the same rows."""
+
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from registry.models import Adapter, Namespace, Token
+from registry.prepared import Prepared
+from tests.cast import Cast
+
+WITH_OWNER = Prepared(
+    lambda name: Namespace.objects.filter(name=name).select_related("person").defer("person__password"), str
+)
+
+
+def test_a_prepared_question_makes_the_objects_that_django_makes(cast: Cast) -> None:
+    adapter = cast.adapter("alice/one")
+    asked = Prepared(lambda pk: Adapter.objects.filter(pk=pk).select_related("namespace__person"), int)
+    made, theirs = asked(adapter.pk)[0], Adapter.objects.select_related("namespace__person").get(pk=adapter.pk)
+    assert made == theirs
+    for field in Adapter._meta.concrete_fields:
+        assert getattr(made, field.attname) == getattr(theirs, field.attname), field.name
+    with CaptureQueriesContext(
+        connection,
+    ) as queries:
+        assert made.namespace.person.username == "alice"
+        assert made.namespace.person.namespace is made.namespace
+    assert not queries.captured_queries
+    assert (made._state.adding, made._state.db) == (False, "default")
+
+
+def test_a_namespace_without_a_person_has_none(cast: Cast) -> None:
+    organisation = WITH_OWNER("acme")[0]
+    with CaptureQueriesContext(connection) as queries:
+        assert getattr(organisation, "person", None) is None
+    assert not queries.captured_queries
+
+
+def test_a_column_left_out_is_asked_for_when_somebody_looks(cast: Cast) -> None:
+    person = WITH_OWNER("alice")[0].person
+    with CaptureQueriesContext(connection) as queries:
+        assert person.password == cast["alice"].password
+    assert len(queries.captured_queries) == 1
+
+
+def test_each_answer_is_read_anew(cast: Cast) -> None:
+    names = Prepared(lambda pk: Token.objects.filter(pk=pk), int)
+    token = Token.objects.create(user=cast["alice"], name="one", role="read", sha256="1" * 64)
+    assert names.first(token.pk).name == "one"
+    Token.objects.filter(pk=token.pk).update(name="another")
+    assert names.first(token.pk).name == "another"
+    token.delete()
+    assert names.first(token.pk) is None
