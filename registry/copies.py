@@ -12,7 +12,7 @@ from registry.models import Adapter, Possession, Ref, Revision, RevisionFile
 from registry.policy import Caller, Permission
 
 MAX_ASKED = 1_000
-MAX_REVISIONS, MAX_FILES = 5_000, 500_000  # of a repository that is duplicated in one transaction
+MAX_REVISIONS, MAX_FILES = 1_000, 50_000  # of a repository that is duplicated: all others wait to write meanwhile
 BATCH = 500
 
 
@@ -21,16 +21,14 @@ def duplicate(source: Adapter, full_name: str, by: Caller, *, private: bool | No
     """Make an adapter with the branches, tags and history of another one; pull requests and talk stay behind.
 
     `private=None` takes over the source's visibility. The caller must be one who may download all of it. Raises what
-    policy.require raises for DOWNLOAD, RevisionNotVerified, PushTooLarge, and what adapters.create raises.
+    policy.require_now raises for DOWNLOAD, RevisionNotVerified, PushTooLarge, and what adapters.create raises.
     """
-    policy.require(by, Permission.DOWNLOAD, source)
-    heads = [ref for ref in refs.list_all(source) if ref.name.startswith((refs.BRANCHES, refs.TAGS))]
-    line = _reachable(source, heads)
-    for revision in line:
-        revision.adapter = source
-        pull.require_served(revision, by)
-    hidden = source.private if private is None else private
     with transaction.atomic():
+        source = policy.require_now(by, Permission.DOWNLOAD, source)  # locks: whoever rewrites history waits
+        heads = [ref for ref in refs.list_all(source) if ref.name.startswith((refs.BRANCHES, refs.TAGS))]
+        line = _reachable(source, heads)
+        pull.require_each_served(line, by)
+        hidden = source.private if private is None else private
         made = adapters.create(full_name, by, private=hidden, type=source.type)
         _copy(source, made, line, heads)
         audit.record(by.user, "adapter:duplicate", made.full_name, before=source.full_name)
@@ -49,7 +47,10 @@ def _reachable(source: Adapter, heads: Iterable[Ref]) -> list[Revision]:
     files = RevisionFile.objects.filter(revision__in=wanted).count() if len(wanted) <= MAX_REVISIONS else MAX_FILES + 1
     if files > MAX_FILES:
         raise PushTooLarge(f"The history of {source.full_name} is too long to be duplicated.", fix="Push it instead.")
-    return list(Revision.objects.filter(pk__in=wanted).select_related("author").order_by("pk"))
+    line = list(Revision.objects.filter(pk__in=wanted).select_related("author").order_by("pk"))
+    for revision in line:
+        revision.adapter = source
+    return line
 
 
 def _copy(source: Adapter, made: Adapter, line: Sequence[Revision], heads: Iterable[Ref]) -> None:
@@ -62,7 +63,7 @@ def _copy(source: Adapter, made: Adapter, line: Sequence[Revision], heads: Itera
         copies[old.pk] = push.rewrite(old, parent, pull.entries(old), into=made)
         verdicts.adopt(copies[old.pk], old)
     made.refs.all().delete()
-    made.gated = source.gated  # whoever was let in lets nobody else in by this road
+    made.gated = source.gated  # until its owner opens it: who was let in answers for what he shares
     made.save(update_fields=["gated"])
     Ref.objects.bulk_create(
         [Ref(adapter=made, name=ref.name, revision=copies[ref.revision_id]) for ref in heads], batch_size=BATCH

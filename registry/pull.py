@@ -180,6 +180,16 @@ def require_served(revision: Revision, by: Caller) -> None:
     )
 
 
+def require_each_served(revisions: Iterable[Revision], by: Caller) -> None:
+    """The same for many revisions of one adapter; one query where all of them are served."""
+    rows = {revision.pk: revision for revision in revisions}
+    unproven = _doubtful().filter(revision__in=rows).values_list("revision", flat=True)
+    doubtful = set() if site.value("pull_policy") == "open" else set(unproven)
+    for row, revision in rows.items():
+        if revision.is_quarantined or row in doubtful:
+            require_served(revision, by)
+
+
 # What counts of a revision's verdicts: the last that is finished, also while it is proven again with newer libraries.
 _LAST_SAID = (F("finished_at").desc(nulls_last=True), "-number")
 
@@ -244,7 +254,12 @@ def downloadable(by: Caller) -> QuerySet[RevisionFile]:
     served = RevisionFile.objects.filter(of_these, revision__quarantined_at__isnull=True)
     if site.value("pull_policy") == "open":
         return served
+    doubtful = _doubtful().filter(revision=OuterRef("revision"))
+    return served.filter(Q(revision__adapter__namespace_id__in=list(by.roles)) | ~Exists(doubtful))
+
+
+def _doubtful() -> QuerySet[Verdict]:
+    """The verdicts for which a revision is not served where only verified ones are."""
     last = Verdict.objects.filter(revision=OuterRef("revision")).order_by(*_LAST_SAID).values("pk")[:1]
     unproven = ~Q(state=Verdict.State.PASSED) | Q(result__depth="static")
-    doubtful = Verdict.objects.filter(unproven, revision=OuterRef("revision"), pk=Subquery(last))
-    return served.filter(Q(revision__adapter__namespace_id__in=list(by.roles)) | ~Exists(doubtful))
+    return Verdict.objects.filter(unproven, pk=Subquery(last))

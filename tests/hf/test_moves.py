@@ -3,9 +3,13 @@
 import json
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
-from registry import pull, verdicts
-from registry.models import Adapter, Base, Membership, Possession, Rename, Revision, RevisionFile
+from registry import copies, pull, site, verdicts
+from registry.errors import AdapterNotFound
+from registry.models import Adapter, Base, Membership, Possession, Rename, Revision, RevisionFile, Verdict
 from tests.cast import Cast
 from tests.hf.test_refusals import refused
 from tests.hf.wire import Wire, file, header, lfs_file, sha256
@@ -175,6 +179,30 @@ def test_who_is_not_let_in_duplicates_nothing(wire: Wire, repo):
     Adapter.objects.filter(pk=repo.pk).update(gated="manual")
     assert duplicate(wire, "carol/mine").status_code == 403
     assert duplicate(wire, "carol/mine", who="nobody").status_code == 401
+    assert not Adapter.objects.filter(name="mine").exists()
+
+
+def test_what_is_duplicated_is_asked_for_at_once_however_long_it_is(wire: Wire, cast: Cast, repo, monkeypatch):
+    for number in range(5):
+        wire.commit(NAME, header(), file("README.md", f"# {number}".encode()))
+    by = cast.session("carol")
+    site.change("pull_policy", "verified", by=None)
+    with CaptureQueriesContext(connection) as short:
+        pull.require_each_served(repo.revisions.all(), by)
+    assert len(short) <= 3
+    first = repo.revisions.exclude(parent=None).order_by("pk").first()
+    Verdict.objects.create(revision=first, number=1, state="failed", finished_at=timezone.now())
+    refused(duplicate(wire, "carol/mine"), 403, "revision-not-verified", first.oid)
+    assert duplicate(wire, "alice/mine", who="alice").status_code == 200
+    monkeypatch.setattr(copies, "MAX_REVISIONS", 5)
+    refused(duplicate(wire, "alice/other", who="alice"), 413, "push-too-large", "too long")
+
+
+def test_an_adapter_that_is_deleted_while_it_is_duplicated_leaves_no_half_of_it(wire: Wire, cast: Cast, repo):
+    stale = Adapter.objects.get(pk=repo.pk)
+    wire.ask("DELETE", "/api/repos/delete", {"name": "reviews"})
+    with pytest.raises(AdapterNotFound):
+        copies.duplicate(stale, "carol/mine", cast.session("carol"))
     assert not Adapter.objects.filter(name="mine").exists()
 
 
