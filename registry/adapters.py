@@ -50,12 +50,13 @@ def create(
     policy.require_namespace(by, namespace)
     if private is None:
         private = Organization.objects.filter(namespace=namespace, private_by_default=True).exists()
+    first = push.prepare(files, type)
     with alone_of_its_name(full_name, type):
         adapter = Adapter.objects.create(type=type, namespace=namespace, name=name, private=private, created_by=by.user)
         quotas.require_place(namespace)
         for former in (RetiredName, Rename):  # the name is in use again, and leads nowhere else
             former.objects.filter(type=type, full_name=adapter.full_name.lower()).delete()
-        push.begin(adapter, by, files)
+        push.begin(adapter, by, first)
         audit.record(by.user, "adapter:create", adapter.full_name)
         webhooks.announce(adapter, "create", "repo")
     return adapter

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from django.db import transaction
 
-from registry import audit, diffs, discussions, names, policy, pull, push, refs
+from registry import audit, diffs, discussions, facts, names, policy, pull, push, refs
 from registry.errors import DiscussionClosed, MergeConflict, PathInvalid, RegistryError, ValueInvalid
 from registry.manifest import Entry
 from registry.models import Discussion, Revision
@@ -66,6 +66,10 @@ def merge(discussion: Discussion, by: Caller, text: str = "") -> Revision:
     Raises ValueInvalid for what is no pull request, DiscussionClosed for one that is not open, MergeConflict with the
     paths, and what policy.require raises for PUSH.
     """
+    policy.require(by, Permission.PUSH, discussion.adapter)
+    _check_open(discussion)
+    # Remembered: nobody waits for the store under the lock.
+    facts.of(plan(discussion).entries, discussion.adapter.type)
     with transaction.atomic():
         adapter = policy.require_now(by, Permission.PUSH, discussion.adapter)
         now = discussions.find(adapter, discussion.number)

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 
 from django.db import transaction
 
-from registry import audit, policy, pull, push, refs, verdicts
+from registry import audit, facts, policy, pull, push, refs, verdicts
 from registry.errors import PushTooLarge, ValueInvalid
 from registry.models import Adapter, Discussion, Possession, Ref, Revision, RevisionFile
 from registry.policy import Caller, Permission
@@ -20,6 +20,9 @@ def squash(adapter: Adapter, rev: str, message: str, by: Caller) -> Ref:
     """
     ref = refs.full_name(rev)
     title = message.strip() or f"Super-squash branch '{refs.short(ref)}'"
+    policy.require(by, Permission.PUSH, adapter)
+    # Remembered: nobody waits for the store under the lock.
+    facts.of(pull.entries(refs.head(adapter, ref)), adapter.type)
     with transaction.atomic():
         adapter = policy.require_now(by, Permission.PUSH, adapter)
         head = refs.head(adapter, ref)

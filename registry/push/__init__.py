@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from django.db import transaction
 
-from registry import discussions, facts, landing, policy, pull, quotas, refs, uploads, verdicts
+from registry import discussions, facts, intake, landing, policy, pull, quotas, refs, uploads, verdicts
 from registry.manifest import Entry
 from registry.models import Adapter, Ref, Revision
 from registry.policy import Caller, Permission
@@ -27,6 +27,7 @@ __all__ = [
     "Operation",
     "Stored",
     "begin",
+    "prepare",
     "put",
     "receive",
     "require_for",
@@ -66,7 +67,8 @@ def put(intent: Intent, entries: dict[str, Entry], *, onto: Revision | None, lik
     """Write a revision with these files after `onto` (None: a first one), and move the ref to it.
 
     `like` is a revision with the same files, whose verdict holds for this one too. Call it in the transaction in which
-    you asked for permission, under the adapter's lock. Raises RevisionNotFound, PathInvalid and PushTooLarge.
+    you asked for permission, under the adapter's lock; ask for the facts of the files before, which are remembered, so
+    that nobody waits for the store meanwhile. Raises RevisionNotFound, PathInvalid and PushTooLarge.
     """
     check_words(intent)
     tree.check(entries)
@@ -108,13 +110,23 @@ def require_for(adapter: Adapter, ref: str, by: Caller, *, propose: bool = False
         pull.require_shown(refs.head(adapter, ref), by)
 
 
-def begin(adapter: Adapter, by: Caller, files: Sequence[Inline] = ()) -> Ref:
-    """Give a new adapter its first revision: files, and the .gitattributes that git and the Hub's clients expect.
+def prepare(files: Sequence[Inline], type: str) -> list[Inline]:
+    """Return the files that a new adapter begins with: these, and the .gitattributes that the Hub's clients expect.
 
-    Call it in the transaction that makes the adapter.
+    They are in the store then, and what they say is known: in the transaction of `begin` nobody waits for that.
     """
+    first = [Inline(".gitattributes", uploads.GITATTRIBUTES), *files]
+    entries = {file.path: content.entry(file.path, file.content) for file in first}
+    for file in first:
+        intake.store_verified(entries[file.path].sha256, [file.content])
+    facts.of(entries, type)
+    return first
+
+
+def begin(adapter: Adapter, by: Caller, files: Sequence[Inline]) -> Ref:
+    """Give a new adapter its first revision, of prepared files; call it in the transaction that makes the adapter."""
     intent = Intent(adapter, MAIN, by, title="initial commit")
-    edits = content.keep(intent, [Inline(".gitattributes", uploads.GITATTRIBUTES), *files])
+    edits = content.keep(intent, files)
     entries = {edit.path: edit for edit in edits if isinstance(edit, Entry)}
     return rows.land(intent, Draft(None, entries, False, facts.of(entries, adapter.type)))
 

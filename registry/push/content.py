@@ -35,9 +35,7 @@ def keep(intent: Intent, operations: Iterable[Operation]) -> list[Edit | Stored]
                 total += _check_size(path, len(content), settings.MAX_INLINE_BYTES)
                 _check_total(total)
                 waiting.append(content)
-                edits.append(
-                    Entry(path, blobs.digest_of(content).sha256, len(content), False, manifest.git_blob_oid(content))
-                )
+                edits.append(entry(path, content))
                 if len(waiting) >= BATCH_FILES or sum(map(len, waiting)) >= BATCH_BYTES:
                     intake.receive_inline(intent.adapter, *waiting)
                     waiting.clear()
@@ -53,6 +51,11 @@ def keep(intent: Intent, operations: Iterable[Operation]) -> list[Edit | Stored]
     if waiting:
         intake.receive_inline(intent.adapter, *waiting)
     return edits
+
+
+def entry(path: str, content: bytes) -> Entry:
+    """Return the entry of a small file with these bytes."""
+    return Entry(path, blobs.digest_of(content).sha256, len(content), False, manifest.git_blob_oid(content))
 
 
 def _copied(intent: Intent, copy: Copy, path: str) -> Entry:
