@@ -19,9 +19,7 @@ def test_a_prepared_question_makes_the_objects_that_django_makes(cast: Cast) -> 
     assert made == theirs
     for field in Adapter._meta.concrete_fields:
         assert getattr(made, field.attname) == getattr(theirs, field.attname), field.name
-    with CaptureQueriesContext(
-        connection,
-    ) as queries:
+    with CaptureQueriesContext(connection) as queries:
         assert made.namespace.person.username == "alice"
         assert made.namespace.person.namespace is made.namespace
     assert not queries.captured_queries
