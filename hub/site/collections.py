@@ -108,8 +108,9 @@ def _do(request: HttpRequest, found: Collection) -> str:
         case "remove":
             collections.remove(found, item)
         case "change":
-            words = {"title": given.get("title", ""), "description": given.get("description", "")}
-            found = collections.change(found, Change(**words, private=given.get("visibility") == "private"))
+            title, description = given.get("title", ""), given.get("description", "")
+            wanted = Change(title, description, private=given.get("visibility") == "private")
+            found = collections.change(found, wanted)
         case "delete":
             collections.delete(found, by)
             return f"/collections?owner={found.namespace.name}"
