@@ -46,6 +46,8 @@ def finished(verdict: int) -> None:
         return
     _announce(adapter, now, was)
     if _is_news(now.state, was):
+        if same := _same_before(now):  # who has not read of it yet is told no second time
+            Alert.objects.filter(verdict=same, read_at__isnull=True).update(verdict=now)
         rows = [Alert(user=user, adapter=adapter, verdict=now) for user in _concerned(now)]
         Alert.objects.bulk_create(rows, ignore_conflicts=True)
 
@@ -55,6 +57,13 @@ def _is_news(state: str, was: str) -> bool:
     if state == State.FAILED:
         return was != State.FAILED
     return state == State.ERRORED and was in ("", State.PASSED)
+
+
+def _same_before(verdict: Verdict) -> Verdict | None:
+    """Return the last verdict on the revision before it, if it is no for the same reason."""
+    before = Verdict.objects.filter(revision=verdict.revision.parent_id, state=verdict.state)
+    last = before.order_by("-number").first()
+    return last if last and proofs.refusal(last.result) == proofs.refusal(verdict.result) else None
 
 
 def _announce(adapter: Adapter, verdict: Verdict, was: str) -> None:

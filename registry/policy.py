@@ -247,18 +247,25 @@ def missing(full_name: str) -> AdapterNotFound:
 
 def quarantined(adapter: Adapter) -> AdapterQuarantined:
     """The refusal that people who may write there get, with the moderators' reason."""
-    return _held_back(adapter.full_name, adapter.rulings.filter(revision__isnull=True))
+    return _held_back(adapter, adapter.full_name, adapter.rulings.filter(revision__isnull=True))
 
 
 def quarantined_revision(revision: Revision) -> AdapterQuarantined:
     """The same for one revision; the others of the adapter are served."""
-    return _held_back(f"Revision {revision.oid} of {revision.adapter.full_name}", revision.rulings.all())
+    what = f"Revision {revision.oid} of {revision.adapter.full_name}"
+    return _held_back(revision.adapter, what, revision.rulings.all())
 
 
-def _held_back(what: str, rulings: QuerySet[Ruling]) -> AdapterQuarantined:
+def _held_back(adapter: Adapter, what: str, rulings: QuerySet[Ruling]) -> AdapterQuarantined:
     ruling = rulings.filter(action="quarantine").order_by("-id").first()
     reason = ruling.reason if ruling else "no reason was given"
-    return AdapterQuarantined(f"{what} is quarantined: {reason}", reason=reason)
+    fix = ""
+    if ruling and ruling.revision_id and ruling.by_id is None:  # the hub itself, for a file that its owner may remove
+        fix = (
+            f"Delete or replace the file in a new commit (hf repos delete-files {adapter.full_name} FILE): revisions "
+            f"without it are served. {AdapterQuarantined.default_fix}"
+        )
+    return AdapterQuarantined(f"{what} is quarantined: {reason}", fix=fix, reason=reason)
 
 
 def gated(caller: Caller, adapter: Adapter) -> RegistryError:

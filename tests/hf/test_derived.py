@@ -259,8 +259,16 @@ def test_the_owner_reads_the_reason_and_strangers_see_what_was_proven(wire, held
     page = client.get(f"/{NAME}")
     assert page.status_code == 200
     assert "os system" in page.content.decode()
+    assert f"hf repos delete-files {NAME} FILE" in page.content.decode()
     client.force_login(cast["carol"])
     assert client.get(f"/{NAME}").status_code == 404
+
+
+def test_the_refusal_says_what_its_owner_can_do_and_that_works(wire, held):
+    said = wire.get(f"/{NAME}/resolve/main/adapter_config.json").json()["error"]
+    assert f"hf repos delete-files {NAME} FILE" in said
+    assert wire.commit(NAME, header("Better"), deleted(PICKLE)).status_code == 200
+    assert wire.get(f"/{NAME}/resolve/main/adapter_config.json", who="carol").status_code == 200
 
 
 def test_a_moderator_may_release_it_for_good(wire, held, cast, client):

@@ -69,6 +69,19 @@ def test_what_stops_passing_is_told_once_and_what_fails_again_is_not(cast, revie
     assert len(told("alice")) == 2
 
 
+def test_a_commit_that_fails_for_the_reason_of_the_one_before_is_no_second_alert_until_that_is_read(cast, reviews):
+    for number in (2, 3):
+        revision = pushed(cast, reviews, files=FILES | {"notes": b"%d" % number})
+        judged(revision, "failed", checks=FAILED)
+    assert Alert.objects.get().verdict.revision == revision, "it leads to the newest"
+    other = [{**FAILED[0], "message": "Another one."}]
+    judged(pushed(cast, reviews, files=FILES | {"notes": b"4"}), "failed", checks=other)
+    assert len(told("alice")) == 2
+    Alert.objects.update(read_at=timezone.now())
+    judged(pushed(cast, reviews, files=FILES | {"notes": b"5"}), "failed", checks=other)
+    assert len(told("alice")) == 3
+
+
 def test_in_an_organisation_its_administrators_hear_and_who_pushed_and_strangers_never(cast):
     made = cast.adapter("acme/router")
     judged(pushed(cast, made, by="bob"), "failed", checks=FAILED)
