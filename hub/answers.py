@@ -29,6 +29,7 @@ def refuse(request: HttpRequest, error: RegistryError, *, is_anonymous: bool = F
             status, message = HTTPStatus.UNAUTHORIZED, "Invalid username or password."
     said = {"error": message, "code": error.code, "detail": detail, "fix": fix, **_the_first(request, error)}
     response = answer(said, status)
+    response.refusal = error.code, detail  # type: ignore[attr-defined]  # for the log
     if look.hub_code:
         response["X-Error-Code"] = look.hub_code
     response["X-Error-Message"] = _header_text(look.hub_message or message)

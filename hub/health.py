@@ -27,7 +27,9 @@ from registry.models.verdicts import WorkerHeartbeat
 
 log = logging.getLogger(__name__)
 
+STARTED = time.monotonic()
 SECONDS_A_PART = 2
+SECONDS_TO_START = 60  # a worker proves its jail and reads its shelf first
 RELAYED = ("X-Forwarded-For", "Forwarded", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-Ip", "Via")
 SECONDS_REMEMBERED = 1.0
 SECONDS_REMEMBERED_DOWN = 0.25  # each web process remembers for itself: they must agree again soon
@@ -113,6 +115,11 @@ def _worker() -> None:
         raise PartDown("Whether a worker lives is a row in the database, which does not answer.") from error
     finally:
         connections.close_all()
+    if not problems and (age := time.monotonic() - STARTED) < SECONDS_TO_START:
+        raise PartDown(
+            f"No worker has shown a sign of life yet, but this hub started {age:.0f} s ago, and a worker takes some "
+            f"seconds to. If it stays so, start one, or see its log."
+        )
     if not problems:
         raise PartDown("No worker has shown a sign of life for a minute; start one, or see its log.")
     if all(problems):

@@ -111,6 +111,8 @@ def _chosen_by(request: HttpRequest) -> str:
 
 def _account(request: HttpRequest, response: HttpResponseBase, seconds: float) -> None:
     metrics.observe(request, response, seconds)
+    code, why = getattr(response, "refusal", ("", ""))
+    refusal = {"code": code, "why": why} if code else {}
     # The path without its query: presigned links and search words are nobody's business.
     log.log(
         logging.DEBUG if request.path.startswith(_QUIET) else logging.INFO,
@@ -118,5 +120,5 @@ def _account(request: HttpRequest, response: HttpResponseBase, seconds: float) -
         request.method,
         request.path,
         response.status_code,
-        extra={"status": response.status_code, "duration_ms": round(seconds * 1000, 1)},
+        extra={"status": response.status_code, "duration_ms": round(seconds * 1000, 1), **refusal},
     )

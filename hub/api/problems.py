@@ -71,7 +71,9 @@ def answer(exception: Exception, context: Mapping[str, Any]) -> Response:
     headers = dict(problem.headers)
     if isinstance(exception, AdapterMoved):
         headers["Location"] = at_new_name(context["request"], exception)
-    return Response(problem.document(), problem.status, headers=headers, content_type=CONTENT_TYPE)
+    response = Response(problem.document(), problem.status, headers=headers, content_type=CONTENT_TYPE)
+    response.refusal = problem.code, problem.detail  # type: ignore[attr-defined]  # for the log
+    return response
 
 
 def _problem(exception: Exception, context: Mapping[str, Any]) -> Problem | None:

@@ -39,7 +39,7 @@ class Route(View):
             self.caller, unknown = _caller(request)
             taken = limits.take(request, self.family, self.caller)
             if taken and taken.is_refused:
-                raise TooOften(taken.sentence)
+                raise TooOften(*taken.words)
             if unknown:
                 raise unknown
             response = super().dispatch(request, *args, **kwargs)

@@ -28,7 +28,7 @@ def xet(view: View[P]) -> View[P]:
         taken = limits.take_with_ticket(request, Family.FILES)
         try:
             if taken and taken.is_refused:
-                raise TooOften(taken.sentence)
+                raise TooOften(*taken.words)
             return view(request, *args, **kwargs)
         except RegistryError as error:
             answer = refuse(request, error, is_anonymous="Authorization" not in request.headers)

@@ -37,7 +37,9 @@ def test_too_many_requests_are_429_with_what_clients_read(cast, monkeypatch):
     assert told is not None
     assert (told.resource_type, told.remaining, told.reset_in_seconds, told.limit) == ("api", 0, 30, 2)
     assert answers[2]["Retry-After"] == "30"
-    assert answers[2].json()["code"] == "rate-limited"
+    said = answers[2].json()
+    assert (said["code"], said["detail"]) == ("rate-limited", "More than 2 requests in a minute.")
+    assert said["fix"].startswith("Wait 30 seconds; who is signed in")
     assert wire.get("/api/models/alice/a", who="bob").status_code == 200, "everybody has his own"
     monkeypatch.setattr(limits.time, "time", lambda: 6_000_061.0)
     assert wire.get("/api/models/alice/a").status_code == 200

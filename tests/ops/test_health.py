@@ -74,6 +74,14 @@ class TestAPartIsTakenAway:
         assert time.monotonic() - started < LONGEST
         return parts
 
+    def test_a_worker_that_is_not_there_yet(self, monkeypatch) -> None:
+        monkeypatch.setattr(health, "STARTED", time.monotonic() - 2)
+        assert "started 2 s ago" in self.examine()["worker"]["reason"]
+        monkeypatch.setattr(health, "STARTED", time.monotonic() - 2 * health.SECONDS_TO_START)
+        said = self.examine()["worker"]
+        assert said["ok"] is False
+        assert "for a minute; start one" in said["reason"]
+
     def test_a_blob_store_that_cannot_be_written(self) -> None:
         with override_settings(BLOBS="file:///proc/dovetail"):
             assert self.examine()["blobs"]["ok"] is False

@@ -85,3 +85,15 @@ def test_a_request_is_logged_without_its_query(caplog: pytest.LogCaptureFixture)
         Client().get("/livez?q=private-search-words")
     [record] = [record for record in caplog.records if record.name == "hub.requests"]
     assert record.getMessage() == "GET /livez 200"
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("path", ["/xet/v1/reconstructions/" + "0" * 64, "/api/models/a/b", "/api/v1/adapters/a/b"])
+def test_a_refusal_is_logged_with_its_code_and_its_sentence(caplog: pytest.LogCaptureFixture, path: str) -> None:
+    with caplog.at_level(logging.INFO, logger="hub.requests"):
+        answer = Client().get(path)
+    assert answer.status_code >= 400
+    [record] = [record for record in caplog.records if record.name == "hub.requests"]
+    written = json.loads(logs.JsonLine().format(record))
+    assert written["code"] == answer.json()["code"]
+    assert written["why"]
