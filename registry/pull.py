@@ -27,7 +27,7 @@ def resolve(adapter: Adapter, rev: str) -> Revision:
     """
     revision = _named(adapter, rev) or _by_oid(adapter, rev)
     if revision is None:
-        raise refs.missing(rev)
+        raise refs.missing(rev, adapter)
     revision.adapter = adapter  # the one that is loaded already, with its namespace
     return revision
 
@@ -53,7 +53,7 @@ def resolve_within(adapter: Adapter, text: str) -> tuple[Revision, str]:
             return resolve(adapter, "/".join(parts[:count])), "/".join(parts[count:])
         except RevisionNotFound:
             continue
-    raise refs.missing(parts[0])
+    raise refs.missing(parts[0], adapter)
 
 
 def _named(adapter: Adapter, rev: str) -> Revision | None:

@@ -58,8 +58,13 @@ def check_pushable(ref: str) -> None:
         raise RefProtected(f"Cannot push to {short(ref)}: it is no branch.", fix="Push to a branch, such as main.")
 
 
-def missing(rev: str) -> RevisionNotFound:
+def missing(rev: str, adapter: Adapter | None = None) -> RevisionNotFound:
     """The refusal for a revision that is not there; `Invalid rev id` is what the Hub's clients show."""
+    if adapter and rev in ("verified", VERIFIED) and adapter.type == Adapter.Type.MODEL:
+        return RevisionNotFound(
+            f"No version of {adapter.full_name} has passed yet, so that none is `verified`.",
+            fix=f"`dovetail verdict {adapter.full_name}` says why; main is what was pushed last.",
+        )
     return RevisionNotFound(f"Invalid rev id: {rev[:MAX_REF_NAME]}.")
 
 

@@ -109,6 +109,9 @@ def _meant(entries: Mapping[str, Entry], base: str) -> str:
     if not chosen:
         said = f"It fits {some(fitting, 20)}" if fitting else "It fits no base that is known here"
         raise ValueInvalid(
-            f"Which base is meant cannot be known. {said}.", fix="Add &base=NAMESPACE/NAME with one that it fits."
+            f"Which base is meant cannot be known. {said}.",
+            fix="Say which with base=NAMESPACE/NAME, or with --base of `dovetail repair`."
+            if fitting
+            else f"Set {FIELD} in {configs.NAME} to its base and push: the verdict says what else is wrong.",
         )
     return chosen

@@ -100,8 +100,19 @@ def test_where_several_bases_fit_the_caller_says_which(ask, cast, known):
     refused = repair(asking)
     assert refused.status_code == 400
     assert LLAMA_8B in refused.json()["detail"]
+    assert "--base of `dovetail repair`" in refused.json()["fix"]
     assert repair(asking, base=BERT).status_code == 400, "it does not fit that"
     assert repair(asking, base="unsloth/llama-3-8b").json()["base"] == LLAMA_8B, "another name of it will do"
+
+
+def test_what_fits_nothing_is_not_told_to_choose(ask, cast, known):
+    made = cast.adapter("alice/reviews")
+    shapes = {name: tuple(3 * size for size in shape) for name, shape in bert_lora().items()}
+    pushed(cast, made, files=files(BERT_CONFIG | {"base_model_name_or_path": PATH}, shapes))
+    said = repair(ask("alice", "write")).json()
+    assert "fits no base" in said["detail"]
+    assert "base=" not in said["fix"]
+    assert "Set base_model_name_or_path in adapter_config.json" in said["fix"]
 
 
 @pytest.mark.parametrize("named", ["bert-base-uncased", "google-bert/bert-base-uncased-bnb-4bit"])

@@ -38,6 +38,14 @@ def test_a_proven_base_replaces_the_one_that_was_only_named(ask, adapter):
     assert ask().get(f"{AT}/verified").json()["base"] == proven
 
 
+def test_where_nothing_passed_the_refusal_says_so_and_how_to_learn_why(ask, adapter):
+    judged(adapter.revisions.get(title="push"), "failed")
+    said = ask().get(f"{AT}/verified").json()
+    assert (said["status"], said["code"]) == (404, "revision-not-found")
+    assert said["detail"] == "No version of alice/reviews has passed yet, so that none is `verified`."
+    assert "`dovetail verdict alice/reviews` says why" in said["fix"]
+
+
 @pytest.mark.parametrize("name", ["main", "HEAD", "refs%2Fheads%2Fmain", "refs/heads/main", "{oid}", "{short}"])
 def test_a_revision_answers_to_each_of_its_names(ask, adapter, name):
     oid = adapter.revisions.get(title="push").oid
