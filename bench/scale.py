@@ -14,7 +14,7 @@ import statistics
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from urllib.parse import quote
@@ -133,25 +133,26 @@ def compared(database: str, small: Client, large: Client) -> Iterator[Line]:
     new = json.dumps({"name": "scale"})
     for client in (small, large):
         client.ms("POST", "/api/repos/create", token=TOKENS["alice"], body=new)
-    pushed = [[client.push(turn) for client in (small, large)] for turn in range(PUSHES)]
-    yield _line(f"{database}: one push", *([pair[at] for pair in pushed] for at in (0, 1)), MOST)
+    pushed = [(small.push(turn), large.push(turn)) for turn in range(PUSHES)]
+    yield _line(f"{database}: one push", pushed, MOST)
 
 
 def compare(what: str, ask: Ask, small: Client, large: Client, most: float = MOST) -> Line:
     """Ask both in turn, nobody and somebody signed in."""
-    dice, found = random.Random(what), ([], [])  # type: ignore[var-annotated]  # two lists of milliseconds
+    dice = random.Random(what)
+    found: list[tuple[float, float]] = []
     for turn in range(WARMING + ROUNDS):  # the first fill caches
-        both = list(zip((small, large), found, strict=True))
-        for client, times in both if turn % 4 < 2 else reversed(both):
-            token = TOKENS["carol"] if turn % 2 else None
-            times.append(client.ms(*ask(client.number(dice)), token=token))
-    return _line(what, *(times[WARMING:] for times in found), most)
+        token = TOKENS["carol"] if turn % 2 else None
+        order = (small, large) if turn % 4 < 2 else (large, small)
+        taken = {client.count: client.ms(*ask(client.number(dice)), token=token) for client in order}
+        found.append((taken[small.count], taken[large.count]))
+    return _line(what, found[WARMING:], most)
 
 
-def _line(what: str, small: list[float], large: list[float], most: float) -> Line:
-    """Return how many times as long the large hub took, in the median of the turns: each met the same machine."""
-    ratio = statistics.median(many / few for few, many in zip(small, large, strict=True))
-    said = ", ".join(f"{statistics.quantiles(times, n=10)[0]:.1f}" for times in (small, large))
+def _line(what: str, turns: Sequence[tuple[float, float]], most: float) -> Line:
+    """Return how many times as long the large hub took, in the median of the turns: in each both met one machine."""
+    ratio = statistics.median(many / few for few, many in turns)
+    said = ", ".join(f"{statistics.quantiles(times, n=10)[0]:.1f}" for times in zip(*turns, strict=True))
     return Line(f"{what}, {LARGE:,} over {SMALL:,}", ratio, "times", most=most, note=f"{said} ms at the quickest tenth")
 
 

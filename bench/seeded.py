@@ -81,10 +81,10 @@ def _copy(model: type[models.Model], names: tuple[str, ...], rows: list[tuple[An
         if field.column not in names and not isinstance(field, models.AutoField) and not field.has_db_default()
     ]  # fmt: skip
     rest = tuple(field.get_db_prep_save(field.get_default(), connection) for field in others)
-    columns = ", ".join([*names, *(field.column for field in others)])
+    columns = ", ".join([*names, *(str(field.column) for field in others)])
     with connection.cursor() as cursor:
         if connection.vendor == "postgresql":
-            with cursor.copy(f"COPY {model._meta.db_table} ({columns}) FROM STDIN") as copy:  # type: ignore[attr-defined]
+            with cursor.copy(f"COPY {model._meta.db_table} ({columns}) FROM STDIN") as copy:
                 for row in rows:
                     copy.write_row(row + rest)
         else:
