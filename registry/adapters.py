@@ -104,7 +104,8 @@ def _named(full_name: str, type: str) -> QuerySet[Adapter]:
 
 
 def _parts(full_name: str) -> tuple[str, str]:
-    namespace, _, name = full_name.lower().partition("/")
+    # Names are ASCII, but the sign for kelvin is a k in lower case: pages would lead from that spelling to itself.
+    namespace, _, name = full_name.lower().partition("/") if full_name.isascii() else ("", "", "")
     return namespace, name
 
 

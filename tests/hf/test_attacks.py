@@ -230,6 +230,13 @@ def test_a_push_into_what_is_deleted_meanwhile_finds_nothing_there(wire: Wire, c
     assert answer.json()["objects"][0]["error"]["code"] == 404
 
 
+def test_no_letter_beyond_ascii_is_another_spelling_of_a_name(wire: Wire, cast):
+    cast.adapter("alice/book")
+    assert wire.get("/api/models/ALICE/BooK").status_code == 200
+    assert wire.get("/api/models/alice/boo%E2%84%AA").status_code == 404, "the sign for kelvin"
+    assert Client().get("/alice/boo%E2%84%AA").status_code == 404
+
+
 # --- what is not said ------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize("who", ["nobody", "carol", "mona"])
 def test_what_is_private_takes_the_questions_of_what_is_missing(wire: Wire, cast, who):
