@@ -12,7 +12,7 @@ from registry.models import Adapter, Possession, Ref, Revision, RevisionFile
 from registry.policy import Caller, Permission
 
 MAX_ASKED = 1_000
-MAX_REVISIONS, MAX_FILES = 1_000, 50_000  # of a repository that is duplicated: all others wait to write meanwhile
+MAX_REVISIONS, MAX_FILES = 500, 20_000  # of what is duplicated: some seconds, in which all others wait to write
 BATCH = 500
 
 
@@ -46,7 +46,11 @@ def _reachable(source: Adapter, heads: Iterable[Ref]) -> list[Revision]:
             at = parents[at]
     files = RevisionFile.objects.filter(revision__in=wanted).count() if len(wanted) <= MAX_REVISIONS else MAX_FILES + 1
     if files > MAX_FILES:
-        raise PushTooLarge(f"The history of {source.full_name} is too long to be duplicated.", fix="Push it instead.")
+        most = f"{MAX_REVISIONS} commits with {MAX_FILES:,} files together"
+        raise PushTooLarge(
+            f"The history of {source.full_name} is too long to be duplicated: at most {most} are.",
+            fix="Download what you need of it, and push that.",
+        )
     line = list(Revision.objects.filter(pk__in=wanted).select_related("author").order_by("pk"))
     for revision in line:
         revision.adapter = source
