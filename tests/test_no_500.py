@@ -17,7 +17,8 @@ import pytest
 from django.db import transaction
 from django.test import Client
 
-from registry import push
+from registry import discussions, push
+from registry.models import Adapter, User
 from registry.policy import Caller
 from registry.push import Inline, Intent
 from tests.cast import Cast, assemble
@@ -205,28 +206,59 @@ def test_no_odd_member_of_a_json_body_is_an_accident(asker):
     assert asker.accidents == []
 
 
+ODD_FIELDS = (
+    "%00",
+    "a%00b",
+    "%ED%A0%80",
+    "%FF",
+    "x" * 3000,
+    "%E2%80%AE",
+    "9999-12-31",
+    "0000-00-00",
+    "-1",
+    "%0d%0a",
+    "9" * 30,
+)
+FORMS_OF_PEOPLE = (  # address, what the button says, the fields
+    ("/organizations/new", "", ("name", "full_name", "visibility")),
+    ("/organizations/acme/settings", "member", ("username", "role")),
+    ("/organizations/acme/settings", "drop", ("username",)),
+    ("/organizations/acme/settings", "change", ("full_name",)),
+    ("/settings/organizations", "", ("leave",)),
+    ("/settings/notifications", "read", ("up_to",)),
+    ("/settings/webhooks", "", ("url", "watched", "domains", "secret")),
+    ("/collections/new", "", ("owner", "title", "description")),
+    ("/acme/public/discussions/new", "", ("title", "text", "type")),
+    ("/acme/public/discussions/1", "comment", ("text",)),
+    ("/acme/public/discussions/1", "edit", ("comment", "text")),
+    ("/acme/public/discussions/1", "hide", ("comment",)),
+    ("/acme/public/access", "", ("gate",)),
+    ("/acme/public/access", "", ("grant",)),
+    ("/acme/public/access", "", ("request", "status", "reason")),
+)
+
+
+def test_no_odd_field_of_a_form_of_people_is_an_accident(asker):
+    form = "application/x-www-form-urlencoded"
+    discussions.start(Adapter.objects.get(type="model"), "Odd", "", Caller(user=User.objects.get(username="alice")))
+    for path, do, fields in FORMS_OF_PEOPLE:
+        for field in fields:
+            for odd in ODD_FIELDS:
+                body = "&".join([f"do={do}", *(f"{name}={odd if name == field else 'bob'}" for name in fields)])
+                asker.ask("POST", path, body.encode(), form)
+    assert asker.accidents == []
+
+
 def test_no_odd_field_of_a_form_is_an_accident(asker):
     forms = {"/join": ("username", "email", "password1", "password2"), "/login": ("username", "password", "next")}
     forms |= {"/new": ("owner", "name", "visibility"), "/settings/profile": ("full_name", "email")}
     forms |= {"/settings/tokens": ("name", "role", "expires"), "/settings/password": ("old", "password1", "password2")}
-    odd_fields = (
-        "%00",
-        "a%00b",
-        "%ED%A0%80",
-        "%FF",
-        "x" * 3000,
-        "%E2%80%AE",
-        "9999-12-31",
-        "0000-00-00",
-        "-1",
-        "%0d%0a",
-    )
     nobody = Client(raise_request_exception=False)
     for path, fields in forms.items():
         if path in ("/join", "/login"):
             asker._browsers["alice"] = nobody
         for field in fields:
-            for odd in odd_fields:
+            for odd in ODD_FIELDS:
                 body = "&".join(f"{name}={odd if name == field else 'correct-horse-9'}" for name in fields)
                 asker.ask("POST", path, body.encode(), "application/x-www-form-urlencoded")
     assert asker.accidents == []
