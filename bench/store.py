@@ -19,7 +19,7 @@ django.setup()
 
 from bench.line import Line  # noqa: E402
 from registry import blobs, xorbs  # noqa: E402
-from registry.blobs import FileStore, Keys, pieces  # noqa: E402
+from registry.blobs import Bytes, FileStore, Keys, pieces  # noqa: E402
 from registry.blobs.s3 import S3Store  # noqa: E402
 from registry.xorbs import chunks, shards  # noqa: E402
 from tests.services import seaweedfs  # noqa: E402
@@ -111,7 +111,7 @@ class Upload:
         xorbs.prove(file, sizes)
         hasher = hashlib.sha256()
 
-        def parts() -> Iterator[bytes]:
+        def parts() -> Iterator[Bytes]:
             for piece in xorbs.assemble(file, sizes):
                 hasher.update(piece)
                 yield piece
