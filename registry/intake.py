@@ -14,9 +14,9 @@ from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from registry import blobs, policy, xetfiles, xorbs
+from registry import blobs, policy, quotas, xetfiles, xorbs
 from registry.blobs import BlobMissing, Bytes, BytesChanged, Digest, Hasher, Keys
-from registry.errors import DigestMismatch, FileTooLarge, PushTooLarge, StoreUnavailable, UploadExpired, XorbUnknown
+from registry.errors import DigestMismatch, PushTooLarge, StoreUnavailable, UploadExpired, XorbUnknown
 from registry.models import Adapter, Blob, Possession, Upload, Xorb
 from registry.policy import Caller, Permission
 from registry.xorbs import Source
@@ -63,12 +63,7 @@ def receive_shard(adapter: Adapter, source: Source, *, by: Caller) -> list[Diges
 
 def _check_sizes(shard: xorbs.Shard) -> None:
     # A small shard can name one chunk a million times: the limit is on what it unpacks to.
-    largest = max((file.size for file in shard.files), default=0)
-    if largest > settings.MAX_FILE_BYTES:
-        raise FileTooLarge(f"A file of {largest:,} bytes is over the limit of {settings.MAX_FILE_BYTES:,}.")
-    total = sum(file.size for file in shard.files)
-    if total > settings.MAX_PUSH_BYTES:
-        raise PushTooLarge(f"Files of {total:,} bytes together are over the limit of {settings.MAX_PUSH_BYTES:,}.")
+    quotas.check_push(sum(quotas.check_file(file.sha256, file.size) for file in shard.files))
     # Nor do bytes say how much work it is: a chunk may be one byte, and a file of nothing else takes hours to prove.
     chunks = sum(term.end - term.start for file in shard.files for term in file.terms)
     if len(shard.files) > MAX_SHARD_FILES or chunks > MAX_SHARD_CHUNKS:
@@ -134,8 +129,7 @@ def expect(adapter: Adapter, sha256: str, size: int, *, by: Caller) -> Upload:
     """Open a ticket for a file that will be delivered under Keys.incoming(ticket.id). Raises FileTooLarge."""
     policy.require(by, Permission.DISCUSS, adapter)
     assert by.user is not None  # nobody else may push
-    if size > settings.MAX_FILE_BYTES:
-        raise FileTooLarge(f"A file of {size:,} bytes is over the limit of {settings.MAX_FILE_BYTES:,}.")
+    quotas.check_file(sha256, size)
     expires_at = timezone.now() + timedelta(seconds=settings.UPLOAD_URL_SECONDS)
     try:
         return Upload.objects.create(

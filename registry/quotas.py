@@ -1,14 +1,33 @@
-"""How much room a person or an organisation has: bytes and repositories, where the operator sets a limit."""
+"""How much there may be: bytes of a file and of a push, and the room that a person or an organisation has."""
 
 from collections.abc import Mapping
 
 from django.conf import settings
 from django.db.models import Exists, OuterRef, Q, Sum
 
-from registry.errors import QuotaExceeded
+from registry.errors import FileTooLarge, PushTooLarge, QuotaExceeded, ValueInvalid
 from registry.models import Adapter, Namespace, Possession, RevisionFile, User
 
 GUESTS = 10  # what strangers propose may take one of so many parts of the room
+
+
+def check_file(name: str, size: int, most: int | None = None) -> int:
+    """Return the bytes of a file, known by its path or its sha256; `most` is a limit other than the hub's own.
+
+    Raises FileTooLarge, and ValueInvalid for a size that is none.
+    """
+    limit = settings.MAX_FILE_BYTES if most is None else most
+    if size < 0:
+        raise ValueInvalid(f"{name!r} cannot have {size} bytes.", fix="Send the file's size in bytes.")
+    if size > limit:
+        raise FileTooLarge(f"{name!r} has {size:,} bytes; the limit is {limit:,}.", limit=limit)
+    return size
+
+
+def check_push(total: int) -> None:
+    """Raise PushTooLarge for files that are larger together than one push may be."""
+    if total > settings.MAX_PUSH_BYTES:
+        raise PushTooLarge(f"This push holds {total:,} bytes or more; the limit is {settings.MAX_PUSH_BYTES:,}.")
 
 
 def used(namespace: Namespace) -> int:

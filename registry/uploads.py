@@ -13,7 +13,6 @@ from registry.blobs import Keys
 from registry.errors import (
     BlobUnknown,
     DigestMismatch,
-    FileTooLarge,
     PushTooLarge,
     RegistryError,
     TooOften,
@@ -69,9 +68,8 @@ def plan(adapter: Adapter, ref: str, asked: Sequence[Asked], *, by: Caller, giti
         raise PushTooLarge(f"{len(asked):,} files in one question; the limit is {MAX_ASKED:,}.", fix="Ask in several.")
     for file in asked:
         names.check_path(file.path)
-        check_size(file.path, file.size)
-    if sum(file.size for file in asked) > settings.MAX_PUSH_BYTES:
-        raise PushTooLarge(f"These files have more than the allowed {settings.MAX_PUSH_BYTES:,} bytes together.")
+        quotas.check_file(file.path, file.size)
+    quotas.check_push(sum(file.size for file in asked))
     there = pull.entries(refs.head(adapter, ref))
     # A file of the same size at the same place is most likely the same: its bytes are asked for at the push itself.
     quotas.require_room(adapter, sum(file.size for file in asked if _size_at(there, file.path) != file.size))
@@ -83,15 +81,6 @@ def plan(adapter: Adapter, ref: str, asked: Sequence[Asked], *, by: Caller, giti
 def _size_at(there: Mapping[str, Entry], path: str) -> int:
     entry = there.get(path)
     return entry.size if entry else -1
-
-
-def check_size(path: str, size: int) -> None:
-    """Raise FileTooLarge for a file over the site's limit, and ValueInvalid for a size that is none."""
-    if size < 0:
-        raise ValueInvalid(f"{path!r} cannot have {size} bytes.", fix="Send the file's size in bytes.")
-    if size > settings.MAX_FILE_BYTES:
-        limit = settings.MAX_FILE_BYTES
-        raise FileTooLarge(f"{path!r} has {size:,} bytes; the limit is {limit:,}.", limit=limit)
 
 
 def _planned(file: Asked, there: Entry | None, ignore: Ignore, lfs: Ignore) -> Planned:
@@ -162,7 +151,6 @@ def _offer(adapter: Adapter, sha256: str, size: int, is_known: bool, in_parts: b
         return Offer(sha256, size)
     try:
         check_digest(sha256)
-        check_size(sha256, size)
         upload = intake.expect(adapter, sha256, size, by=by)
     except RegistryError as refusal:
         return Offer(sha256, size, refusal=refusal)

@@ -5,9 +5,9 @@ from dataclasses import replace
 
 from django.conf import settings
 
-from registry import blobs, intake, manifest, names, possession, pull
+from registry import blobs, intake, manifest, names, possession, pull, quotas
 from registry.blobs import Keys
-from registry.errors import BlobUnknown, DigestMismatch, FileTooLarge, PushTooLarge
+from registry.errors import BlobUnknown, DigestMismatch, PushTooLarge
 from registry.manifest import Entry
 from registry.models import Adapter
 from registry.policy import Caller
@@ -32,8 +32,8 @@ def keep(intent: Intent, operations: Iterable[Operation]) -> list[Edit | Stored]
             raise PushTooLarge(f"This push holds more than {MAX_OPERATIONS:,} operations.", fix="Push in several.")
         match operation:
             case Inline(content=content):
-                total += _check_size(path, len(content), settings.MAX_INLINE_BYTES)
-                _check_total(total)
+                total += quotas.check_file(path, len(content), settings.MAX_INLINE_BYTES)
+                quotas.check_push(total)
                 waiting.append(content)
                 edits.append(entry(path, content))
                 if len(waiting) >= BATCH_FILES or sum(map(len, waiting)) >= BATCH_BYTES:
@@ -79,8 +79,8 @@ def believe(adapter: Adapter, edits: list[Edit | Stored], by: Caller) -> list[Ed
             believed.append(edit)
             continue
         size = _proven_size(adapter, edit, known)
-        total += _check_size(edit.path, size, settings.MAX_FILE_BYTES)
-        _check_total(total)
+        total += quotas.check_file(edit.path, size)
+        quotas.check_push(total)
         believed.append(manifest.lfs_entry(edit.path, edit.sha256, size))
     return believed
 
@@ -95,14 +95,3 @@ def _proven_size(adapter: Adapter, claim: Stored, known: Mapping[str, int]) -> i
     if claim.size not in (None, size):
         raise DigestMismatch(f"{claim.path!r} is said to have {claim.size:,} bytes, but {claim.sha256} has {size:,}.")
     return size
-
-
-def _check_size(path: str, size: int, limit: int) -> int:
-    if size > limit:
-        raise FileTooLarge(f"{path!r} has {size:,} bytes; the limit is {limit:,}.", limit=limit)
-    return size
-
-
-def _check_total(total: int) -> None:
-    if total > settings.MAX_PUSH_BYTES:
-        raise PushTooLarge(f"This push holds {total:,} bytes or more; the limit is {settings.MAX_PUSH_BYTES:,}.")
