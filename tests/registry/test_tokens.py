@@ -8,7 +8,7 @@ from django.core.management import call_command
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from registry import moderation, people, tokens
+from registry import moderation, tokens
 from registry.errors import NameInvalid, NameTaken, TokenInvalid, ValueInvalid
 from registry.models import AuditEvent, Token
 
@@ -20,7 +20,7 @@ def test_a_token_is_recognisable_and_ends_in_a_checksum():
         assert value.startswith("dvt_")
         assert len(value) == 4 + 32
         assert value[4:].isalnum()
-        assert people._checksum(value[4:30]) == value[30:]
+        assert tokens._checksum(value[4:30]) == value[30:]
 
 
 def test_a_dump_of_the_database_holds_no_token_that_works(cast):
