@@ -3,11 +3,13 @@
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
+from hub.site import patch
 from hub.site.head import Head, adapter_page
 from hub.site.proof import document
-from registry import pull
-from registry.manifest import Entry
+from registry import policy, pull
+from registry.errors import RegistryError
 from registry.models import Verdict
+from registry.policy import Permission
 
 PER_PAGE = 30
 
@@ -27,21 +29,16 @@ def commits(request: HttpRequest, head: Head) -> HttpResponse:
 
 @adapter_page
 def commit(request: HttpRequest, head: Head) -> HttpResponse:
+    """What a version changed: by name for everybody who sees it, line by line for who may have the files."""
     parent = head.revision.parent
     before = pull.entries(parent) if parent else {}
-    shown = {"head": head, "tab": "versions", "parent": parent, "changes": changes(before, head.entries)}
+    shown = {"head": head, "tab": "versions", "parent": parent, "changes": patch.changes(before, head.entries)}
+    try:
+        policy.require(head.by, Permission.DOWNLOAD, head.adapter)
+        for revision in filter(None, (head.revision, parent)):  # what was taken away is shown too
+            revision.adapter = head.adapter
+            pull.require_served(revision, head.by)
+        shown["patches"] = patch.of(before, head.entries)
+    except RegistryError as refusal:
+        shown["refusal"] = refusal
     return render(request, "site/commit.html", shown)
-
-
-def changes(before: dict[str, Entry], after: dict[str, Entry]) -> list[tuple[str, str, int, int]]:
-    """(what happened, path, size before, size after) for every file that differs, by path."""
-    found = []
-    for path in sorted(before.keys() | after.keys()):
-        old, new = before.get(path), after.get(path)
-        if old is None and new is not None:
-            found.append(("added", path, 0, new.size))
-        elif new is None and old is not None:
-            found.append(("removed", path, old.size, 0))
-        elif old is not None and new is not None and old.sha256 != new.sha256:
-            found.append(("changed", path, old.size, new.size))
-    return found

@@ -6,7 +6,6 @@ from django.views.decorators.http import require_http_methods
 
 from hub.errors import face
 from hub.site import patch, thread
-from hub.site.commits import changes
 from hub.site.head import Head, adapter_page
 from hub.site.proof import document
 from hub.site.visitor import caller, person
@@ -128,7 +127,7 @@ def _proposal(head: Head, discussion: Discussion) -> dict[str, object]:
         return {"changes": [], "conflicts": [], "tip": None}
     verdict = verdicts.latest(tip) if tip != discussion.begun_at else None
     return {
-        "changes": changes(before, after),
+        "changes": patch.changes(before, after),
         "conflicts": conflicts,
         "tip": tip,
         "verdict": document(verdict) if verdict else None,

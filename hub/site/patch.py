@@ -4,7 +4,6 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from hub.site.commits import changes
 from registry import diffs
 from registry.manifest import Entry
 
@@ -54,8 +53,22 @@ def of(before: Mapping[str, Entry], after: Mapping[str, Entry]) -> list[Patch]:
         lines[path] = found
     return [
         Patch(what, path, old, new, lines.get(path, []), _why(after.get(path) or before[path], lines.get(path)))
-        for what, path, old, new in changes(dict(before), dict(after))
+        for what, path, old, new in changes(before, after)
     ]
+
+
+def changes(before: Mapping[str, Entry], after: Mapping[str, Entry]) -> list[tuple[str, str, int, int]]:
+    """(what happened, path, size before, size after) for every file that differs, by path."""
+    found = []
+    for path in sorted(before.keys() | after.keys()):
+        old, new = before.get(path), after.get(path)
+        if old is None and new is not None:
+            found.append(("added", path, 0, new.size))
+        elif new is None and old is not None:
+            found.append(("removed", path, old.size, 0))
+        elif old is not None and new is not None and old.sha256 != new.sha256:
+            found.append(("changed", path, old.size, new.size))
+    return found
 
 
 def _why(entry: Entry, lines: list[Line] | None) -> str:

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from registry import push
+from registry import gates, push
 from registry.models import Adapter
 from registry.push import MAIN, Inline, Intent
 
@@ -69,3 +69,21 @@ def test_datasets_and_spaces_have_lists_and_commands_of_their_own(visit, cast, t
     for address in (f"/{type}s", f"/{type}s?q=rows", f"/alice?show={type}s"):
         assert f'href="/{type}s/alice/rows"' in text(visit().get(address)), address
     assert "alice/rows" not in text(visit().get("/adapters"))
+
+
+def test_a_version_shows_what_it_changed_line_by_line_to_who_may_have_the_files(visit, cast):
+    made = cast.adapter("alice/notes")
+    for content in (b"one\ntwo\n", b"one\nthree\n"):
+        ref = push.receive(Intent(made, MAIN, cast.session("alice"), title="Edit"), [Inline("notes.md", content)])
+    page = f"/alice/notes/commit/{ref.revision.oid}"
+    shown = text_of_lines(visit().get(page))
+    assert ("removed", "two") in shown
+    assert ("added", "three") in shown
+    gates.set_gate(made, "manual", cast.session("alice"))
+    assert not text_of_lines(visit("carol").get(page))
+    assert "notes.md" in text(visit("carol").get(page))
+    assert text_of_lines(visit("alice").get(page)) == shown
+
+
+def text_of_lines(answer) -> list[tuple[str, str]]:
+    return re.findall(r'<tr class="(\w+)">.*?<pre>(.*?)</pre>', text(answer))
