@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from django.core.cache import caches
 from xdist.scheduler import LoadScopeScheduling
 
 from registry import counting, site
@@ -40,7 +41,8 @@ def _fresh_site_settings() -> None:
 
 @pytest.fixture(autouse=True)
 def _no_counts_of_other_tests() -> Iterator[None]:
-    """What one test counted must not be written into the next one's rows; here only `flush` writes."""
+    """What one test counted is no limit of the next, and not written into its rows; here only `flush` writes."""
+    caches["counters"].clear()
     counting.FLUSH_SECONDS = 3600
     yield
     counting._waiting.clear()

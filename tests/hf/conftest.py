@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import pytest
-from django.core.cache import caches
 
 from registry import blobs
 from registry.blobs import BlobStore
@@ -21,7 +20,6 @@ def cast(db) -> Cast:
 def _quiet_hub(settings, tmp_path: Path) -> None:
     settings.BLOBS = f"file://{tmp_path / 'blobs'}"
     settings.DOORBELL = "tests.hf.wire.ring"
-    caches["counters"].clear()
 
 
 @pytest.fixture

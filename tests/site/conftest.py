@@ -4,7 +4,6 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from django.core.cache import caches
 from django.test import Client
 
 from registry.models import Adapter, Revision
@@ -21,8 +20,7 @@ EVALS = [{"name": "smoke", "rows": 24, "metric": "accuracy", "base": 0.5, "adapt
 
 @pytest.fixture
 def cast(db: None, settings: Any, tmp_path: Any) -> Cast:
-    """Everybody, with a blob store of their own, no broker, and nothing remembered of earlier sign-ins."""
-    caches["counters"].clear()
+    """Everybody, with a blob store of their own and no broker."""
     settings.BLOBS = f"file://{tmp_path / 'blobs'}"
     settings.DOORBELL = "tests.api.conftest.deaf"
     return assemble()
