@@ -1,7 +1,7 @@
 """How an adapter gets another name or another owner, and who is sent on from the name it had before."""
 
 from registry import adapters, audit, events, ids, names, people, policy, quotas, webhooks
-from registry.errors import AdapterExists, AdapterMoved, AdapterNotFound, NamespaceNotFound, NotAllowed
+from registry.errors import AdapterMoved, AdapterNotFound, NamespaceNotFound, NotAllowed
 from registry.models import Adapter, Namespace, Rename
 from registry.policy import Caller, Permission
 from registry.words import search_text
@@ -19,18 +19,6 @@ def find(full_name: str, by: Caller, permission: Permission = Permission.READ, t
         if adapter is None or not policy.may_see(by, adapter):
             raise missing from None
     raise AdapterMoved(f"{full_name} is now {adapter.full_name}.", full_name=adapter.full_name, asked=full_name)
-
-
-def require_unused(full_name: str, by: Caller, type: str = "model") -> None:
-    """Raise AdapterExists for an old name that leads to an adapter to which the caller may push."""
-    adapter = _moved(full_name, type)
-    if adapter is not None and policy.may_write(by, adapter):
-        raise AdapterExists(
-            f"{full_name} is now {adapter.full_name}, and pushes to the old name go there.",
-            fix="Make a new one under the old name on the website, at /new.",
-            full_name=adapter.full_name,
-            path=adapter.path,
-        )
 
 
 def move(adapter: Adapter, full_name: str, by: Caller) -> Adapter:

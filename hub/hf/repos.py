@@ -9,7 +9,7 @@ from hub.answers import answer
 from hub.hf import bodies, shapes
 from hub.hf.dialect import Route
 from hub.origin import origin
-from registry import adapters, gates, ids, moves, push
+from registry import adapters, gates, ids, push
 from registry.errors import NotSupported, SignInRequired, ValueInvalid
 from registry.policy import Permission
 
@@ -24,8 +24,6 @@ class Create(Route):
             raise SignInRequired("Creating a repository needs a token.")
         body = bodies.json_object(request)
         type, full_name = named_in(body, self.caller.user.username)
-        # Tools create before they push: at an old name that would end the way to the repository they mean.
-        moves.require_unused(full_name, self.caller, type)
         files = [card_of_a_space(body)] if type == "space" else []
         adapter = adapters.create(full_name, self.caller, private=privacy_in(body), type=type, files=files)
         url = shapes.page_of(adapter, origin(request))

@@ -150,15 +150,6 @@ def test_a_token_is_kept_shown_and_forgotten(alice: Client):
     assert refused.returncode != 0 or "nvalid" in refused.stdout + refused.stderr
 
 
-def test_an_upload_to_the_old_name_reaches_the_repository_that_was_moved(alice: Client, repo: str, folder: Path):
-    hf = alice.hf
-    hf("upload", repo, str(folder))
-    hf("repos", "move", repo, f"{repo}-new")
-    (folder / "notes.md").write_text("Later.")
-    hf("upload", repo, str(folder))
-    assert "notes.md" in hf("models", "info", f"{repo}-new")
-
-
 def test_git_is_told_in_a_sentence_what_to_use(live_hub: Hub, tmp_path: Path):
     for address in ("alice/any", "alice/any.git", "datasets/alice/any"):
         done = subprocess.run(

@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from registry import copies, pull, site, verdicts
 from registry.errors import AdapterNotFound
-from registry.models import Adapter, Base, Membership, Possession, Rename, Revision, RevisionFile, Verdict
+from registry.models import Adapter, Base, Possession, Rename, Revision, RevisionFile, Verdict
 from tests.cast import Cast
 from tests.hf.test_refusals import refused
 from tests.hf.wire import Wire, file, header, lfs_file, sha256
@@ -79,19 +79,9 @@ def test_who_names_it_in_a_body_is_never_redirected(wire: Wire, repo):
     assert wire.get("/api/models/alice/new").status_code == 200
 
 
-def test_a_tool_that_creates_before_it_pushes_does_not_end_the_redirect(wire: Wire, cast: Cast, repo):
+def test_a_new_repository_under_the_old_name_wins_for_good(wire: Wire, repo):
     move(wire, NAME, "alice/new")
-    answer = wire.ask("POST", "/api/repos/create", {"name": "reviews"})
-    assert refused(answer, 409, "adapter-exists", "is now alice/new")["url"].endswith("/alice/new")
-    assert wire.get(f"/api/models/{NAME}")["Location"] == "/api/models/alice/new"
-    move(wire, "alice/new", "acme/new")
-    Membership.objects.filter(user=cast["alice"]).delete()  # what it leads to is none of hers any more
     assert wire.ask("POST", "/api/repos/create", {"name": "reviews"}).status_code == 200
-
-
-def test_a_new_repository_under_the_old_name_wins_for_good(wire: Wire, cast: Cast, repo):
-    move(wire, NAME, "alice/new")
-    cast.adapter(NAME)
     assert wire.get(f"/api/models/{NAME}").json()["id"] == NAME
     wire.ask("DELETE", "/api/repos/delete", {"name": "reviews"})
     assert wire.get(f"/api/models/{NAME}").status_code == 404
