@@ -5,6 +5,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.views.decorators.http import require_http_methods
 
+from hub.site import paging
 from hub.site.visitor import person
 from registry import alerts
 from registry.models import User
@@ -20,18 +21,14 @@ def notifications(request: HttpRequest) -> HttpResponse:
     if request.method == "POST":
         _do(request, user)
         return HttpResponseRedirect("/settings/notifications")
-    rows = alerts.of(user)
-    older = request.GET.get("before", "")
-    if older.isdecimal() and len(older) < 19:
-        rows = rows.filter(pk__lt=int(older))
-    found = list(rows[: LISTED + 1])
+    found, older = paging.older(request, alerts.of(user), LISTED)
     shown = {
         "rows": [
             (alert, alerts.address(alert), *(refusal(alert.verdict.result) if alert.verdict else ("", "")))
-            for alert in found[:LISTED]
+            for alert in found
         ],
         "newest": found[0].pk if found else 0,
-        "older": found[LISTED - 1].pk if len(found) > LISTED else None,
+        "older": older,
         "unread": alerts.unread(user),
         "mail": user.mail_alerts,
         "sends": bool(settings.MAIL_FROM),
@@ -42,7 +39,6 @@ def notifications(request: HttpRequest) -> HttpResponse:
 
 def _do(request: HttpRequest, user: User) -> None:
     if request.POST.get("do") == "read":
-        number = request.POST.get("up_to", "")
-        alerts.read(user, int(number) if number.isdecimal() and len(number) < 19 else 0)
+        alerts.read(user, paging.number(request.POST.get("up_to", "")))
     elif request.POST.get("do") == "mail":
         alerts.set_mail(user, request.POST.get("mail") == "on")

@@ -5,8 +5,9 @@ from django.shortcuts import render
 from django.views.decorators.http import require_http_methods, require_safe
 
 from hub.errors import face
+from hub.site import paging
 from hub.site.lines import line
-from hub.site.visitor import caller, person
+from hub.site.visitor import caller, owners, person
 from registry import catalog, collections
 from registry.collections import Change
 from registry.errors import RegistryError, ValueInvalid
@@ -52,9 +53,11 @@ def new(request: HttpRequest) -> HttpResponse:
             return HttpResponseRedirect(f"/collections/{collections.slug(made)}")
         except RegistryError as refused:
             error = refused
-    written = user.memberships.filter(role__in=WRITERS).select_related("organization__namespace")
-    owners = [user.username, *sorted(membership.organization.namespace.name for membership in written)]
-    shown = {"owners": owners, "given": request.POST or {"owner": request.GET.get("owner", "")}, "error": error}
+    shown = {
+        "owners": owners(user, WRITERS),
+        "given": request.POST or {"owner": request.GET.get("owner", "")},
+        "error": error,
+    }
     return render(request, "site/collection_new.html", shown, status=face(error).status if error else 200)
 
 
@@ -97,7 +100,7 @@ def _do(request: HttpRequest, found: Collection) -> str:
     """Do what the button says; return the address to go to."""
     given, by = request.POST, caller(request)
     number = given.get("item", "")
-    item = int(number) if number.isdecimal() and len(number) < 19 else 0
+    item = paging.number(number)
     match given.get("do"):
         case "add":
             collections.add(found, *_named(given.get("name", "")), by, note=given.get("note", ""))

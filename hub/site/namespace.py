@@ -8,6 +8,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
+from hub.site import paging
 from hub.site.lines import line, lines
 from hub.site.visitor import caller
 from registry import catalog, collections, people, social
@@ -108,11 +109,8 @@ def _full_name(of: Namespace) -> str:
 
 def paged(request: HttpRequest, rows: QuerySet[Row]) -> tuple[list[Row], str]:
     """One page of rows, newest first, and the address part that asks for those before them."""
-    before = request.GET.get("before", "")
-    if before.isdecimal() and len(before) < 19:
-        rows = rows.filter(pk__lt=int(before))
-    found = list(rows.order_by("-pk")[: PAGE + 1])
-    return found[:PAGE], f"before={found[PAGE - 1].pk}" if len(found) > PAGE else ""
+    found, older = paging.older(request, rows, PAGE)
+    return found, f"before={older}" if older else ""
 
 
 LISTS: dict[str, Callable[[HttpRequest, Namespace, Caller], List]] = {

@@ -4,7 +4,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.views.decorators.http import require_http_methods
 
-from hub.site.visitor import caller, person
+from hub.site.visitor import caller, owners, person
 from registry import adapters
 from registry.errors import RegistryError
 from registry.policy import CREATORS
@@ -20,7 +20,9 @@ def new(request: HttpRequest) -> HttpResponse:
             return HttpResponseRedirect(f"/{made.full_name}")
         except RegistryError as refused:
             error = refused
-    mine = user.memberships.filter(role__in=CREATORS).select_related("organization__namespace")
-    owners = [user.username, *sorted(membership.organization.namespace.name for membership in mine)]
-    shown = {"owners": owners, "given": request.POST or {"owner": request.GET.get("owner", "")}, "error": error}
+    shown = {
+        "owners": owners(user, CREATORS),
+        "given": request.POST or {"owner": request.GET.get("owner", "")},
+        "error": error,
+    }
     return render(request, "site/new.html", shown, status=400 if error else 200)

@@ -9,6 +9,7 @@ from django.http import HttpRequest
 from django.utils.html import linebreaks
 from django.utils.safestring import SafeString, mark_safe
 
+from hub.site import paging
 from hub.site.head import Head
 from hub.site.visitor import caller
 from registry import alerts, card, discussions, merges
@@ -34,12 +35,8 @@ class Said:
 
 def shown(request: HttpRequest, head: Head, discussion: Discussion) -> dict[str, object]:
     """The last entries of a thread, or with `before` those before one, and how to come to earlier ones."""
-    before = request.GET.get("before", "")
-    rows = discussion.events.select_related("author").order_by("-pk")
-    if before.isdecimal() and len(before) < 19:
-        rows = rows.filter(pk__lt=int(before))
-    found = list(rows[: EVENTS + 1])
-    page, more = found[:EVENTS][::-1], len(found) > EVENTS
+    found, earlier = paging.older(request, discussion.events.select_related("author"), EVENTS)
+    page = found[::-1]
     roles, texts = _roles(head, discussion, page), _texts(head, page)
     me = head.by.user.pk if head.by.user else None
     said = [
@@ -53,7 +50,7 @@ def shown(request: HttpRequest, head: Head, discussion: Discussion) -> dict[str,
         for event in page
     ]
     authors = dict.fromkeys([discussion.author.username, *(event.author.username for event in page)])
-    return {"said": said, "earlier": page[0].pk if more else None, "is_start": not more, "taking_part": authors}
+    return {"said": said, "earlier": earlier, "is_start": earlier is None, "taking_part": authors}
 
 
 def act(request: HttpRequest, discussion: Discussion) -> str:
@@ -72,14 +69,10 @@ def act(request: HttpRequest, discussion: Discussion) -> str:
             discussions.rename(discussion, given.get("title", ""), by)
             return ""
         case "edit":
-            return str(discussions.edit(discussion, _number(given.get("comment", "")), text, by).pk)
+            return str(discussions.edit(discussion, paging.number(given.get("comment", "")), text, by).pk)
         case "hide":
-            return str(discussions.hide(discussion, _number(given.get("comment", "")), by).pk)
+            return str(discussions.hide(discussion, paging.number(given.get("comment", "")), by).pk)
     raise ValueInvalid("The form does not say what to do.", fix="Use the buttons of the page.")
-
-
-def _number(text: str) -> int:
-    return int(text) if text.isdecimal() and len(text) < 19 else 0
 
 
 def _roles(head: Head, discussion: Discussion, page: Iterable[DiscussionEvent]) -> dict[int, str]:

@@ -1,5 +1,6 @@
 """Who looks at a page: the session's caller, and the person behind it where a page needs one."""
 
+from collections.abc import Iterable
 from typing import cast
 
 from django.http import HttpRequest
@@ -20,3 +21,9 @@ def person(request: HttpRequest) -> User:
     if user is None:
         raise SignInRequired("This page needs a signed-in person.")
     return user
+
+
+def owners(user: User, roles: Iterable[str]) -> list[str]:
+    """Whose something new may be: the person's own, or an organisation's where he has one of these roles."""
+    joined = user.memberships.filter(role__in=roles).select_related("organization__namespace")
+    return [user.username, *sorted(membership.organization.namespace.name for membership in joined)]

@@ -8,6 +8,7 @@ from django.shortcuts import render
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
+from hub.site import paging
 from hub.site.visitor import caller, person
 from registry import webhooks
 from registry.errors import RegistryError, ValueInvalid
@@ -41,15 +42,11 @@ def one(request: HttpRequest, number: int) -> HttpResponse:
 
 
 def _page(request: HttpRequest, webhook: Webhook, error: RegistryError | None = None) -> HttpResponse:
-    rows = webhooks.deliveries(webhook)
-    before = request.GET.get("before", "")
-    if before.isdecimal() and len(before) < 19:
-        rows = rows.filter(pk__lt=int(before))
-    found = list(rows[: SHOWN + 1])
+    found, older = paging.older(request, webhooks.deliveries(webhook), SHOWN)
     shown = {
         "webhook": webhook,
-        "deliveries": [(row, json.dumps(row.payload, indent=1, ensure_ascii=False)) for row in found[:SHOWN]],
-        "older": found[SHOWN - 1].pk if len(found) > SHOWN else None,
+        "deliveries": [(row, json.dumps(row.payload, indent=1, ensure_ascii=False)) for row in found],
+        "older": older,
         "watched": request.POST.get("watched") or " ".join(map(_written, webhook.watches.all())),
         "error": error,
     }
