@@ -22,7 +22,7 @@ max_requests_jitter = 2_000
 forwarded_allow_ips = "127.0.0.1"
 limit_request_line = 8190
 # The heartbeat file of a worker must not wait for a disk.
-worker_tmp_dir = "/dev/shm" if os.path.isdir("/dev/shm") else None  # noqa: PTH112, S108
+worker_tmp_dir = "/dev/shm" if os.path.isdir("/dev/shm") else None  # noqa: PTH112, S108  # only looked for
 # Its default is one path for all hubs of a user.
 control_socket_disable = True
 

@@ -34,7 +34,7 @@ class _PlainLoader(yaml.CSafeLoader):
     """YAML 1.2's core scalars only: 1.1 reads `no` as false, `1:30` as ninety and dates as objects."""
 
     # The base class declares it for an instance.
-    yaml_implicit_resolvers: ClassVar[dict[str, list[tuple[str, re.Pattern[str]]]]] = {}  # type: ignore[misc]
+    yaml_implicit_resolvers: ClassVar[dict[str, list[tuple[str, re.Pattern[str]]]]] = {}  # type: ignore[misc]  # the base's is an instance's
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: set[str] = set()

@@ -118,7 +118,7 @@ class S3Store:
         where = {} if region == "us-east-1" else {"CreateBucketConfiguration": {"LocationConstraint": region}}
         try:
             with _errors(self._bucket):
-                self._s3.create_bucket(Bucket=self._bucket, **where)  # type: ignore[arg-type]
+                self._s3.create_bucket(Bucket=self._bucket, **where)  # type: ignore[arg-type]  # the stubs know no dict of options
         except StoreUnavailable:
             if not self._is_there():  # else another process was faster
                 raise
@@ -184,7 +184,7 @@ class S3Store:
         wanted = {} if (start, end) == (0, None) else {"Range": f"bytes={start}-{'' if end is None else end - 1}"}
         with _errors(key):
             try:
-                answer = self._s3.get_object(Bucket=self._bucket, Key=key, **wanted)  # type: ignore[arg-type]
+                answer = self._s3.get_object(Bucket=self._bucket, Key=key, **wanted)  # type: ignore[arg-type]  # the stubs know no dict of options
             except ClientError as error:
                 if _code(error) in {"InvalidRange", "416"}:  # the range begins at or past the end
                     return self._nothing(key)

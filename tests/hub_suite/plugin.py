@@ -26,17 +26,17 @@ os.environ.update(
 )
 os.environ["HF_XET_CACHE"] = str(Path(os.environ["HF_HOME"]) / "xet")
 
-from . import testing_constants  # noqa: E402
+from . import testing_constants  # noqa: E402  # after what they read at import
 
 vars(testing_constants).update(SAID["constants"])  # before any module of tests takes its copy
 
-import httpx2  # noqa: E402
-import pytest  # noqa: E402
-from huggingface_hub import HfApi, constants  # noqa: E402
-from huggingface_hub.cli import _output  # noqa: E402
-from huggingface_hub.utils import _detect_agent  # noqa: E402
+import httpx2  # noqa: E402  # after what they read at import
+import pytest  # noqa: E402  # after what they read at import
+from huggingface_hub import HfApi, constants  # noqa: E402  # after what they read at import
+from huggingface_hub.cli import _output  # noqa: E402  # after what they read at import
+from huggingface_hub.utils import _detect_agent  # noqa: E402  # after what they read at import
 
-from .testing_utils import repo_name  # noqa: E402
+from .testing_utils import repo_name  # noqa: E402  # after what they read at import
 
 MARKERS = {
     "production": "asks the public site, here the hub under test",

@@ -28,7 +28,7 @@ WHO = """
     anonymous  carol  carol:write  carol:read
     alice  alice:write  alice:read  alice:fine-write  alice:fine-read  alice:other
     bob  bob:write  dave  dave:write  erin  erin:write  mona  mona:write  ada
-""".split()  # noqa: SIM905
+""".split()  # noqa: SIM905  # a table reads better
 
 TABLE = """
                   read   browse   download   discuss   push   configure   quarantine

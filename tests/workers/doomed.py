@@ -20,9 +20,9 @@ django.setup()
 
 from django.utils import timezone  # noqa: E402  # after the settings
 
-from registry.models import Comparison  # noqa: E402
-from workers import bench  # noqa: E402
-from workers.shift import Shift  # noqa: E402
+from registry.models import Comparison  # noqa: E402  # after django.setup
+from workers import bench  # noqa: E402  # after django.setup
+from workers.shift import Shift  # noqa: E402  # after django.setup
 
 BEFORE, AFTER = "before", "after"
 # What is wrapped, and whether death comes before or after it.

@@ -11,13 +11,13 @@ import django
 
 django.setup()
 
-from django.core.management import call_command  # noqa: E402
-from django.db import connection  # noqa: E402
+from django.core.management import call_command  # noqa: E402  # after django.setup
+from django.db import connection  # noqa: E402  # after django.setup
 
-from registry import blobs, intake, leftovers  # noqa: E402
-from registry.blobs import Keys  # noqa: E402
-from registry.models import Adapter, Blob, Possession  # noqa: E402
-from tests.cast import assemble  # noqa: E402
+from registry import blobs, intake, leftovers  # noqa: E402  # after django.setup
+from registry.blobs import Keys  # noqa: E402  # after django.setup
+from registry.models import Adapter, Blob, Possession  # noqa: E402  # after django.setup
+from tests.cast import assemble  # noqa: E402  # after django.setup
 
 call_command("migrate", verbosity=0)
 cast = assemble()

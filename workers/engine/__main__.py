@@ -13,7 +13,7 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 # -I keeps the environment and the current folder, which may be an upload, off the path; these two are ours.
 sys.path[:0] = [str(CHECKOUT), str(CHECKOUT / "client" / "src")]
 
-from workers.engine.serve import main  # noqa: E402
+from workers.engine.serve import main  # noqa: E402  # after the path
 
 if __name__ == "__main__":
     main(sys.argv[1:])
