@@ -115,6 +115,7 @@ def seaweedfs() -> Iterator[S3Server]:
         command += [f"-{name}={port}" for name, port in zip(names, ports, strict=True)]
         command += ["-webdav=false", "-admin.ui=false", "-s3.port.iceberg=0", "-s3.port.lance=0", "-s3.iam=false"]
         command += [f"-s3.config={folder}/s3.json", "-master.telemetry=false"]
+        command += ["-volume.max=1000"]  # one for each bucket; left alone, there are as many as free gigabytes
         with running(command, folder, lambda: _s3_ready(server), patience=0.5):  # it takes its time, for nothing
             yield server
 
