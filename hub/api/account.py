@@ -5,8 +5,8 @@ from rest_framework import status
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from hub.api import shapes
 from hub.api.asking import View
+from hub.api.shapes import account as shapes
 from registry import organizations, tokens
 from registry.errors import TokenNotFound
 from registry.models import Membership, Token, User

@@ -6,8 +6,9 @@ from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from hub.api import pages, shapes
+from hub.api import pages
 from hub.api.asking import View
+from hub.api.shapes import adapters as shapes
 from registry import catalog, moves, refs
 from registry.models import Adapter, Verdict
 from registry.policy import Permission

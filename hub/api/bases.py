@@ -6,8 +6,9 @@ from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from hub.api import pages, shapes
+from hub.api import pages
 from hub.api.asking import View
+from hub.api.shapes import bases as shapes
 from registry import bases, catalog
 from registry.catalog import BaseLine, Query
 from registry.errors import BaseNotFound
@@ -15,9 +16,9 @@ from registry.models import Base
 
 
 class Bases(View):
-    @extend_schema(operation_id="bases", summary="Base models", parameters=[shapes.Paging], responses=shapes.BasePage)
+    @extend_schema(operation_id="bases", summary="Base models", parameters=[pages.Paging], responses=shapes.BasePage)
     def get(self, request: Request) -> Response:
-        asked = pages.parameters(request, shapes.Paging)
+        asked = pages.parameters(request, pages.Paging)
         lines, more = catalog.bases(self.caller, cursor=asked.get("cursor", ""), limit=asked["limit"])
         return Response(pages.page(request, [_line(line) for line in lines], more))
 
@@ -25,7 +26,7 @@ class Bases(View):
 class OneBase(View):
     @extend_schema(operation_id="base", summary="One base model, by any of its names", responses=shapes.BaseDetail)
     def get(self, request: Request, base: str) -> Response:
-        pages.parameters(request, shapes.Nothing)
+        pages.parameters(request, pages.Nothing)
         held = bases.find(base)
         id = held.id if held else bases.canonical(base)
         count = catalog.count(self.caller, Query(base=[id]))

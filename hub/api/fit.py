@@ -14,8 +14,9 @@ from dovetail.adapters import HeaderError
 from dovetail.adapters import config as configs
 from dovetail.adapters import header as headers
 from dovetail.adapters.fitting import Fit, NotComputable
-from hub.api import pages, shapes
+from hub.api import pages
 from hub.api.asking import View
+from hub.api.shapes import fit as shapes
 from registry import fit
 from registry.errors import ValueInvalid
 from registry.fit import Answer
@@ -32,7 +33,7 @@ class Fits(View):
         responses=shapes.FitAnswer,
     )
     def post(self, request: Request) -> Response:
-        pages.parameters(request, shapes.Nothing)
+        pages.parameters(request, pages.Nothing)
         body = shapes.FitBody(data=request.data)
         body.is_valid(raise_exception=True)
         try:

@@ -5,8 +5,9 @@ from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from hub.api import pages, shapes
+from hub.api import pages
 from hub.api.asking import View
+from hub.api.shapes import notifications as shapes
 from registry import alerts, policy
 from registry.errors import ValueInvalid
 from registry.models import Alert
@@ -15,11 +16,11 @@ from registry.proofs import refusal
 
 class Notifications(View):
     @extend_schema(
-        operation_id="notifications", summary="What you were told, newest first", parameters=[shapes.Paging],
+        operation_id="notifications", summary="What you were told, newest first", parameters=[pages.Paging],
         responses=shapes.NotificationPage,
     )  # fmt: skip
     def get(self, request: Request) -> Response:
-        asked = pages.parameters(request, shapes.Paging)
+        asked = pages.parameters(request, pages.Paging)
         rows = alerts.of(self.person(), self.caller)
         if cursor := asked.get("cursor"):
             if not cursor.isdecimal() or len(cursor) > 18:
@@ -36,7 +37,7 @@ class Read(View):
         operation_id="notificationsRead", summary="Mark them as read", request=shapes.Read, responses=shapes.Marked
     )
     def post(self, request: Request) -> Response:
-        pages.parameters(request, shapes.Nothing)
+        pages.parameters(request, pages.Nothing)
         user = policy.require_person(self.caller, "mark notifications as read")
         body = shapes.Read(data=request.data)
         body.is_valid(raise_exception=True)

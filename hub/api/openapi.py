@@ -9,8 +9,7 @@ from django.urls import include, path
 from django.views.decorators.http import conditional_page, require_safe
 from drf_spectacular.generators import SchemaGenerator
 
-from hub.api import shapes
-from hub.api.problems import CONTENT_TYPE
+from hub.api.problems import CONTENT_TYPE, Problem
 
 
 @cache  # the routes do not change while a process lives, and making it takes a third of a second
@@ -24,7 +23,8 @@ def document() -> dict[str, Any]:
 
 def _add_problems(made: dict[str, Any]) -> None:
     """Say once for every operation how a refusal looks."""
-    fields = {name: {"type": "integer" if name == "status" else "string"} for name in map(str, shapes.Problem().fields)}
+    members = Problem(500, "internal-error", "").document()
+    fields = {name: {"type": "integer" if isinstance(value, int) else "string"} for name, value in members.items()}
     made["components"]["schemas"]["Problem"] = {"type": "object", "properties": fields, "required": list(fields)}
     content = {CONTENT_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
     for operations in made["paths"].values():

@@ -2,14 +2,23 @@
 
 from typing import Any
 
+from rest_framework import serializers as s
 from rest_framework.request import Request
-from rest_framework.serializers import Serializer
 
 from hub.origin import origin
 from registry.errors import ValueInvalid
 
 
-def parameters(request: Request, shape: type[Serializer[Any]]) -> dict[str, Any]:
+class Paging(s.Serializer[dict[str, Any]]):
+    cursor = s.CharField(required=False, help_text="from next of the page before")
+    limit = s.IntegerField(required=False, min_value=1, max_value=100, default=30)
+
+
+class Nothing(s.Serializer[dict[str, Any]]):
+    """A route that takes no query parameters."""
+
+
+def parameters(request: Request, shape: type[s.Serializer[Any]]) -> dict[str, Any]:
     """Return the checked query parameters; one we do not know is refused, because ignoring a filter would be a lie."""
     known = shape(data=request.query_params)
     if unknown := sorted(set(request.query_params) - set(known.fields)):

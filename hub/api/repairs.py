@@ -6,8 +6,9 @@ from rest_framework import status
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from hub.api import pages, shapes
+from hub.api import pages
 from hub.api.asking import View
+from hub.api.shapes import repairs as shapes
 from registry import moves, repairs
 from registry.policy import Permission
 
@@ -20,7 +21,7 @@ class Repair(View):
         request=shapes.Repair, responses={201: shapes.Repaired, 200: shapes.Repaired},
     )  # fmt: skip
     def post(self, request: Request, ns: str, name: str) -> Response:
-        pages.parameters(request, shapes.Nothing)
+        pages.parameters(request, pages.Nothing)
         adapter = moves.find(f"{ns}/{name}", self.caller, Permission.BROWSE)
         body = shapes.Repair(data=request.data or {})
         body.is_valid(raise_exception=True)

@@ -8,8 +8,9 @@ from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from hub.api import pages, shapes
+from hub.api import pages
 from hub.api.asking import View
+from hub.api.shapes import revisions as shapes
 from registry import derived, facts, moves, policy, pull, verdicts, views
 from registry.derived import DerivedEntry
 from registry.facts import Facts

@@ -7,9 +7,9 @@ from rest_framework import status
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from hub.api import shapes
 from hub.api.asking import View
 from hub.api.revisions import resolved
+from hub.api.shapes import verdicts as shapes
 from registry import policy, verdicts
 from registry.models import Revision, Verdict
 from registry.policy import Permission

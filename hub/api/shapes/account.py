@@ -1,0 +1,68 @@
+"""How a caller's account and tokens, and an organisation's members look in our REST."""
+
+from rest_framework import serializers as s
+
+from hub.api.shapes import Data
+from registry import models
+
+
+class OrganizationRole(s.Serializer[Data]):
+    name = s.CharField()
+    role = s.CharField()
+
+
+class Token(s.ModelSerializer[models.Token]):
+    """A token without its value, which nobody can read again."""
+
+    class Meta:
+        model = models.Token
+        fields = ("id", "name", "role", "created_at", "last_used_at", "expires_at")
+
+
+class Me(s.Serializer[Data]):
+    name = s.CharField()
+    full_name = s.CharField(allow_blank=True)
+    email = s.CharField(allow_blank=True)
+    role = s.CharField()
+    organizations = OrganizationRole(many=True)
+    token = Token(allow_null=True, help_text="the one that asked")
+
+
+class NewToken(s.Serializer[Data]):
+    name = s.CharField(max_length=100)
+    role = s.ChoiceField(choices=models.Token.Role.choices)
+    expires_at = s.DateTimeField(required=False, allow_null=True)
+    repos = s.DictField(
+        child=s.ChoiceField(choices=["read", "write"]),
+        required=False,
+        help_text="fine-grained only: namespace/name → right",
+    )
+
+
+class MadeToken(Token):
+    """A new token; this is the only answer that ever holds its value."""
+
+    value = s.CharField()
+
+    class Meta(Token.Meta):
+        fields = (*Token.Meta.fields, "value")  # type: ignore[assignment]  # one more
+
+
+class TokenPage(s.Serializer[Data]):
+    items = Token(many=True)
+    next = s.URLField(allow_null=True)
+
+
+class Member(s.Serializer[Data]):
+    name = s.CharField()
+    full_name = s.CharField(allow_blank=True)
+    role = s.ChoiceField(choices=models.Membership.Role.choices)
+
+
+class MemberPage(s.Serializer[Data]):
+    items = Member(many=True)
+    next = s.URLField(allow_null=True)
+
+
+class NewRole(s.Serializer[Data]):
+    role = s.ChoiceField(choices=models.Membership.Role.choices)

@@ -1,0 +1,91 @@
+"""How adapters look in our REST: in lists, alone, and what a search takes."""
+
+from rest_framework import serializers as s
+
+from dovetail.adapters.serving import ENGINES
+from hub.api.pages import Paging
+from hub.api.shapes import Data
+from registry import models
+
+
+def _one_of(words: list[str]) -> s.ChoiceField:
+    return s.ChoiceField(words, error_messages={"invalid_choice": f"{{input}} is none of {', '.join(words)}."})
+
+
+class ShortVerdict(s.Serializer[Data]):
+    """What a list says of the newest verdict of main."""
+
+    revision = s.CharField()
+    state = s.CharField()
+    finished_at = s.DateTimeField(allow_null=True)
+
+
+class Adapter(s.Serializer[Data]):
+    """An adapter in a list; sizes are bytes."""
+
+    id = s.CharField(help_text="namespace/name")
+    author = s.CharField()
+    private = s.BooleanField()
+    summary = s.CharField()
+    format = s.CharField()
+    kind = s.CharField()
+    base = s.CharField()
+    task = s.CharField()
+    license = s.CharField()
+    rank = s.IntegerField(allow_null=True)
+    size = s.IntegerField()
+    tags = s.ListField(child=s.CharField())
+    downloads = s.IntegerField()
+    likes = s.IntegerField()
+    gated = s.CharField(allow_null=True, help_text="auto, manual, or null: who sees it may have the files")
+    created_at = s.DateTimeField()
+    updated_at = s.DateTimeField()
+    verdict = ShortVerdict(allow_null=True)
+
+
+class Search(s.Serializer[Data]):
+    """What to look for: repeated parameters are alternatives, different ones must all hold."""
+
+    q = s.CharField(required=False, help_text="words", max_length=200)
+    base = s.ListField(child=s.CharField(), required=False)
+    kind = s.ListField(child=s.CharField(), required=False)
+    task = s.ListField(child=s.CharField(), required=False)
+    license = s.ListField(child=s.CharField(), required=False)
+    engine = s.ListField(
+        child=_one_of([engine.name for engine in ENGINES]),
+        required=False,
+        help_text="what serves it (docs/serving.md)",
+    )
+    verdict = s.ListField(child=_one_of(models.Verdict.State.values), required=False)
+    author = s.ListField(child=s.CharField(), required=False)
+    tag = s.ListField(child=s.CharField(), required=False)
+    language = s.ListField(child=s.CharField(), required=False, help_text="as the card names it: en, de …")
+    rank_min = s.IntegerField(required=False, min_value=0)
+    rank_max = s.IntegerField(required=False, min_value=0)
+    size_max = s.IntegerField(required=False, min_value=0, help_text="bytes")
+    sort = s.CharField(required=False, help_text="updated, created, downloads, likes, trending")
+
+
+class SearchPaging(Search, Paging):
+    facets = s.BooleanField(required=False, default=False, help_text="add counts to the page")
+
+
+class FacetValue(s.Serializer[Data]):
+    value = s.CharField()
+    count = s.IntegerField()
+
+
+class AdapterPage(s.Serializer[Data]):
+    items = Adapter(many=True)
+    next = s.URLField(allow_null=True)
+    facets = s.DictField(child=FacetValue(many=True), required=False, help_text="with facets=1")
+
+
+class AdapterDetail(Adapter):
+    """One adapter: the newest commit of main, the newest one that passed, its branches and tags."""
+
+    status = s.ChoiceField(choices=["active"])
+    latest = s.CharField(allow_null=True)
+    verified = s.CharField(allow_null=True)
+    branches = s.DictField(child=s.CharField())
+    revision_tags = s.DictField(child=s.CharField())

@@ -1,0 +1,47 @@
+"""How base models look in our REST, and how a revision or a verdict names one."""
+
+from rest_framework import serializers as s
+
+from hub.api.shapes import Data
+
+
+class BasePin(s.Serializer[Data]):
+    id = s.CharField()
+    revision = s.CharField(allow_null=True)
+    sha256 = s.CharField(allow_null=True)
+
+
+class Duties(s.Serializer[Data]):
+    """What the licence of a base asks of adapters of it; no legal advice."""
+
+    needs_notice = s.BooleanField()
+    needs_name_prefix = s.CharField(allow_null=True, help_text="how the name of an adapter has to begin")
+    non_commercial = s.BooleanField()
+    share_alike = s.BooleanField()
+
+
+class Base(s.Serializer[Data]):
+    id = s.CharField()
+    adapters = s.IntegerField(help_text="how many you may see name it, by any of its names")
+    on_shelf = s.BooleanField(help_text="false with a revision: known by its config alone, fitted to and never run")
+    revision = s.CharField(allow_null=True)
+    sha256 = s.CharField(allow_null=True)
+    size = s.IntegerField(allow_null=True)
+    license = s.CharField(allow_null=True)
+
+
+class BaseDetail(Base):
+    """One base with all that is known of it."""
+
+    aliases = s.ListField(child=s.CharField(), help_text="other names that mean it here, also of quantised copies")
+    duties = Duties(allow_null=True, help_text="null: nobody knows the licence")
+    files = s.DictField(child=s.CharField(), help_text="path → sha256")
+    source = s.CharField(allow_null=True)  # type: ignore[assignment]  # a field here, not the serializer's own
+    added_at = s.DateTimeField(allow_null=True)
+    model_type = s.CharField(allow_null=True)
+    tasks = s.ListField(child=s.CharField(), help_text="for which adapters can be fitted to it")
+
+
+class BasePage(s.Serializer[Data]):
+    items = Base(many=True)
+    next = s.URLField(allow_null=True)

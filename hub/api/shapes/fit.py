@@ -1,0 +1,46 @@
+"""What our REST is asked and answers about which bases an adapter would fit."""
+
+from rest_framework import serializers as s
+
+from hub.api.shapes import Data
+
+
+class FitBody(s.Serializer[Data]):
+    """What decides whether an adapter fits: two small files' worth, no weights."""
+
+    config = s.JSONField(help_text="adapter_config.json, parsed")
+    header = s.JSONField(help_text="the safetensors header: its JSON object, or base64 of its bytes")
+
+
+class BaseFit(s.Serializer[Data]):
+    base = s.CharField()
+    on_shelf = s.BooleanField(help_text="whether an adapter of it is also run here")
+    tensors = s.IntegerField()
+    vocabulary = s.IntegerField(allow_null=True, help_text="rows, where the adapter enlarges it")
+    why = s.CharField()
+
+
+class WrongShape(s.Serializer[Data]):
+    tensor = s.CharField()
+    found = s.ListField(child=s.IntegerField())
+    expected = s.ListField(child=s.IntegerField())
+
+
+class BaseMisfit(s.Serializer[Data]):
+    """Why it does not fit; each list holds the first 20."""
+
+    base = s.CharField()
+    on_shelf = s.BooleanField()
+    why = s.CharField()
+    wrong = WrongShape(many=True)
+    missing = s.ListField(child=s.CharField())
+    unexpected = s.ListField(child=s.CharField())
+    replaces = s.ListField(child=s.CharField())
+
+
+class FitAnswer(s.Serializer[Data]):
+    task = s.CharField(allow_null=True, help_text="as PEFT names it; null: the one each base was made for")
+    fits = BaseFit(many=True)
+    misfits = BaseMisfit(many=True)
+    note = s.CharField(allow_null=True, help_text="what shapes cannot tell")
+    left_out = s.IntegerField(help_text="bases that were not asked: too many, or a pattern cost too much")

@@ -1,0 +1,22 @@
+"""What our REST is asked and answers about a repaired config."""
+
+from rest_framework import serializers as s
+
+from hub.api.shapes import Data
+
+
+class Repair(s.Serializer[Data]):
+    base = s.CharField(
+        required=False, allow_blank=True, default="", max_length=200, help_text="where it fits several: which is meant"
+    )
+
+
+class Repaired(s.Serializer[Data]):
+    """A pull request that names the base; nothing is changed until somebody merges it."""
+
+    adapter = s.CharField()
+    base = s.CharField()
+    number = s.IntegerField()
+    title = s.CharField()
+    url = s.URLField()
+    revision = s.CharField(help_text="what it proposes; its verdict is there as of any revision")

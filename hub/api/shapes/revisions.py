@@ -1,0 +1,58 @@
+"""How revisions look in our REST: history, manifest, and what may be asked of a file."""
+
+from rest_framework import serializers as s
+
+from hub.api.pages import Paging
+from hub.api.shapes import Data
+from hub.api.shapes.bases import BasePin
+
+
+class HistoryPaging(Paging):
+    rev = s.CharField(required=False, default="main", help_text="where to begin: a branch, a tag, a commit")
+
+
+class Revision(s.Serializer[Data]):
+    revision = s.CharField(help_text="40 hex digits")
+    parent = s.CharField(allow_null=True)  # type: ignore[assignment]  # a field here, not the serializer's own
+    title = s.CharField()
+    message = s.CharField()
+    author = s.CharField()
+    created_at = s.DateTimeField()
+    state = s.CharField(allow_null=True, help_text="of its newest verdict; null where nothing is an adapter")
+
+
+class RevisionPage(s.Serializer[Data]):
+    items = Revision(many=True)
+    next = s.URLField(allow_null=True)
+
+
+class File(s.Serializer[Data]):
+    path = s.CharField()
+    size = s.IntegerField()
+    sha256 = s.CharField()
+    git_oid = s.CharField(help_text="sha1 of the git blob; of the LFS pointer where lfs is true")
+    lfs = s.BooleanField()
+    derived_from = s.CharField(
+        allow_null=True, help_text="the pushed file that the hub made this one of: it is no part of the commit"
+    )
+
+
+class Manifest(Revision):
+    """A revision with everything it holds."""
+
+    adapter = s.CharField()
+    size = s.IntegerField()
+    files = File(many=True)
+    config = s.JSONField(allow_null=True, help_text="adapter_config.json, parsed")
+    base = BasePin(allow_null=True)
+    tensors = s.JSONField(allow_null=True, help_text="values in the weights, all and by dtype")
+
+
+class FileView(s.Serializer[Data]):
+    view = s.CharField(
+        required=False, max_length=40, help_text="of adapter_config.json: repaired, base, or peft-0.13 and the like"
+    )
+    base = s.CharField(
+        required=False, max_length=200,
+        help_text="with view=repaired: which of the bases that it fits; with view=base: the name that it shall say",
+    )  # fmt: skip
