@@ -20,7 +20,7 @@ from unfold.admin import ModelAdmin, TabularInline
 from unfold.enums import ActionVariant
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
 
-from registry import moderation, people, policy, site, verdicts
+from registry import ids, moderation, people, policy, site, verdicts
 from registry.errors import RegistryError
 from registry.models import (
     Adapter,
@@ -137,8 +137,8 @@ class Looking(ModelAdmin):  # type: ignore[misc]  # unfold has no types
         vars(button).update(short_description=f"{act.title} …", attrs={}, variant=ActionVariant.DEFAULT)
         return button
 
-    def _question(self, name: str, ids: Iterable[object]) -> HttpResponse:
-        query = urlencode([("id", one) for one in ids][:MOST_AT_ONCE])
+    def _question(self, name: str, rows: Iterable[object]) -> HttpResponse:
+        query = urlencode([("id", one) for one in rows][:MOST_AT_ONCE])
         return HttpResponseRedirect(f"{self._list_url()}act/{name}/?{query}")
 
     def history_view(self, request: HttpRequest, object_id: str, extra_context: object = None) -> HttpResponse:
@@ -153,8 +153,8 @@ class Looking(ModelAdmin):  # type: ignore[misc]  # unfold has no types
 
     def _view(self, act: Act) -> Callable[[HttpRequest], HttpResponse]:
         def view(request: HttpRequest) -> HttpResponse:
-            ids = [one for one in (request.POST or request.GET).getlist("id") if one.isdigit() and len(one) < 19]
-            chosen = list(self.get_queryset(request).filter(pk__in=ids))
+            asked = [ids.row(one) for one in (request.POST or request.GET).getlist("id")]
+            chosen = list(self.get_queryset(request).filter(pk__in=asked))
             form = act.form(request.POST if request.method == "POST" else None)
             if not chosen:
                 raise Http404

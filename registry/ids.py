@@ -1,4 +1,4 @@
-"""Row numbers as the 24 hex digits that the Hub calls an id, there and back."""
+"""Row numbers as strangers write them: in decimal digits, and as the 24 hex digits that the Hub calls an id."""
 
 
 def shown(number: int) -> str:
@@ -11,3 +11,8 @@ def number(text: str) -> int:
     is_one = 0 < len(text) <= 24 and all(char in "0123456789abcdef" for char in text.lower())
     found = int(text, 16) if is_one else 0
     return found if found < 1 << 63 else 0
+
+
+def row(text: str) -> int:
+    """Return a row's number from an address or a form; 0 for what is none, or larger than any."""
+    return int(text) if text.isdecimal() and len(text) < 19 else 0

@@ -7,11 +7,11 @@ from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from hub import paging
 from hub.api import pages
 from hub.api.asking import View
 from hub.api.shapes import moderation as shapes
 from registry import adapters, moderation, policy, pull
-from registry.errors import ValueInvalid
 from registry.models import AuditEvent
 from registry.policy import Permission
 
@@ -48,14 +48,9 @@ class Log(View):
     def get(self, request: Request) -> Response:
         policy.require_moderator(self.caller)
         asked = pages.parameters(request, shapes.LogPaging)
-        cursor, limit = asked.pop("cursor", ""), asked.pop("limit")
-        rows = AuditEvent.objects.filter(**asked)
-        if cursor:
-            rows = rows.filter(pk__lt=_number(cursor))
-        found = list(rows[: limit + 1])
-        shown = found[:limit]
-        cursor = str(shown[-1].pk) if len(found) > limit else ""
-        return Response(pages.page(request, list(shapes.LogEntry(shown, many=True).data), cursor))
+        below, limit = paging.before(asked.pop("cursor", "")), asked.pop("limit")
+        shown, older = paging.older(AuditEvent.objects.filter(**asked), below, limit)
+        return Response(pages.page(request, list(shapes.LogEntry(shown, many=True).data), older))
 
 
 def _rule(view: View, full_name: str, verb: Callable[..., bool]) -> Response:
@@ -68,9 +63,3 @@ def _rule(view: View, full_name: str, verb: Callable[..., bool]) -> Response:
     changed = verb(adapter, view.caller, reason=said["reason"], note=said["note"], revision=revision)
     held = revision or adapter
     return Response({"adapter": adapter.full_name, "quarantined_at": held.quarantined_at, "changed": changed})
-
-
-def _number(cursor: str) -> int:
-    if not cursor.isascii() or not cursor.isdigit() or len(cursor) > 18:
-        raise ValueInvalid("This cursor is not from this hub.", fix="Start again from the first page.")
-    return int(cursor)

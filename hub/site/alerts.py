@@ -7,7 +7,7 @@ from django.views.decorators.http import require_http_methods
 
 from hub.site import paging
 from hub.site.visitor import person
-from registry import alerts
+from registry import alerts, ids
 from registry.models import User
 from registry.proofs import refusal
 
@@ -39,6 +39,6 @@ def notifications(request: HttpRequest) -> HttpResponse:
 
 def _do(request: HttpRequest, user: User) -> None:
     if request.POST.get("do") == "read":
-        alerts.read(user, paging.number(request.POST.get("up_to", "")))
+        alerts.read(user, ids.row(request.POST.get("up_to", "")))
     elif request.POST.get("do") == "mail":
         alerts.set_mail(user, request.POST.get("mail") == "on")

@@ -5,10 +5,9 @@ from django.shortcuts import render
 from django.views.decorators.http import require_http_methods, require_safe
 
 from hub.errors import face
-from hub.site import paging
 from hub.site.lines import line
 from hub.site.visitor import caller, owners, person
-from registry import catalog, collections
+from registry import catalog, collections, ids
 from registry.collections import Change
 from registry.errors import RegistryError, ValueInvalid
 from registry.models import Collection, Membership
@@ -99,8 +98,7 @@ def _entries(found: Collection, by: Caller) -> list[dict[str, object]]:
 def _do(request: HttpRequest, found: Collection) -> str:
     """Do what the button says; return the address to go to."""
     given, by = request.POST, caller(request)
-    number = given.get("item", "")
-    item = paging.number(number)
+    item = ids.row(given.get("item", ""))
     match given.get("do"):
         case "add":
             collections.add(found, *_named(given.get("name", "")), by, note=given.get("note", ""))

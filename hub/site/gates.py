@@ -6,7 +6,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from hub.site.head import Head
 from hub.site.visitor import caller, person
-from registry import alerts, gates, moves, pull
+from registry import alerts, gates, ids, moves, pull
 from registry.errors import RegistryError, ValueInvalid
 from registry.models import AccessRequest
 from registry.policy import Permission
@@ -51,12 +51,12 @@ def _decide(request: HttpRequest, head: Head) -> None:
         gates.set_gate(head.adapter, given["gate"], by)
     elif "grant" in given:
         gates.grant(head.adapter, given["grant"].strip(), by)
-    elif given.get("request", "").isdecimal():
+    elif request_id := ids.row(given.get("request", "")):
         gates.decide(
             head.adapter,
             given.get("status", ""),
             by,
-            request_id=min(int(given["request"]), (1 << 63) - 1),
+            request_id=request_id,
             reason=given.get("reason", ""),
         )
     else:

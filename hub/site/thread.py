@@ -12,7 +12,7 @@ from django.utils.safestring import SafeString, mark_safe
 from hub.site import paging
 from hub.site.head import Head
 from hub.site.visitor import caller
-from registry import alerts, card, discussions, merges
+from registry import alerts, card, discussions, ids, merges
 from registry.errors import ValueInvalid
 from registry.models import Discussion, DiscussionEvent, Membership, Namespace
 
@@ -69,9 +69,9 @@ def act(request: HttpRequest, discussion: Discussion) -> str:
             discussions.rename(discussion, given.get("title", ""), by)
             return ""
         case "edit":
-            return str(discussions.edit(discussion, paging.number(given.get("comment", "")), text, by).pk)
+            return str(discussions.edit(discussion, ids.row(given.get("comment", "")), text, by).pk)
         case "hide":
-            return str(discussions.hide(discussion, paging.number(given.get("comment", "")), by).pk)
+            return str(discussions.hide(discussion, ids.row(given.get("comment", "")), by).pk)
     raise ValueInvalid("The form does not say what to do.", fix="Use the buttons of the page.")
 
 

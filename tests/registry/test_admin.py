@@ -189,7 +189,7 @@ def test_the_log_is_only_read(ada, cast):
     assert AuditEvent.objects.filter(pk=event.pk, reason="").exists()
 
 
-@pytest.mark.parametrize("ids", [[], ["999999999"], ["x"], ["1' OR 1=1"], ["9" * 30]])
+@pytest.mark.parametrize("ids", [[], ["999999999"], ["x"], ["1' OR 1=1"], ["9" * 30], ["²"]])
 def test_acting_on_nothing_is_not_found(ada, cast, ids):
     assert ada.post("/admin/registry/adapter/act/quarantine/", {"id": ids, "reason": "x"}).status_code == 404
 
