@@ -87,13 +87,14 @@ def take_with_ticket(request: HttpRequest, family: Family) -> Taken | None:
     return _take(family, is_known=True, who=hashlib.sha256(header.encode()).hexdigest()[:32])
 
 
-def take_bytes(caller: Caller, size: int) -> None:
+def take_bytes(caller: Caller, size: int, how: str = "bytes") -> None:
     """Count bytes that somebody delivers. Raises QuotaExceeded for more in a day than two quotas hold.
 
+    Those of each road (`how`) by themselves: what goes by Xet is sent, and then put together.
     What is delivered and never pushed counts in no quota, and stays for days. Twice, since what fails is sent again.
     """
     most = 2 * settings.QUOTA_BYTES
-    if most and caller.user and counters.count(f"bytes:{caller.user.pk}", DAY_SECONDS, size) > most:
+    if most and caller.user and counters.count(f"{how}:{caller.user.pk}", DAY_SECONDS, size) > most:
         raise QuotaExceeded(
             f"{caller.user.username} sent more than {most:,} bytes within a day.", fix="Go on tomorrow."
         )

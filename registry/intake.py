@@ -42,8 +42,17 @@ def keep_xorb(name: str, source: Source) -> None:
         raise StoreUnavailable("The xorb expired while it arrived.")  # a client sends it again after a 503
 
 
-def receive_shard(adapter: Adapter, source: Source, *, by: Caller) -> list[Digest]:
+def _uncounted(size: int) -> None:
+    """Let everybody have as much as he likes stored."""
+
+
+def receive_shard(
+    adapter: Adapter, source: Source, *, by: Caller, count: Callable[[int], None] = _uncounted
+) -> list[Digest]:
     """Take a shard: prove each file from its xorbs, store it whole, and note that this adapter may use it.
+
+    `count` hears beforehand how many bytes that are not here come of it, and may refuse: a shard is small, names the
+    same chunks again and again, and what it unpacks to is stored for days.
 
     Raises ShardInvalid, XorbUnknown, DigestMismatch, FileTooLarge and PushTooLarge. Files before the one that
     failed stay stored, which is harmless: no revision names them.
@@ -58,6 +67,9 @@ def receive_shard(adapter: Adapter, source: Source, *, by: Caller) -> list[Diges
     Xorb.objects.filter(pk__in=names).update(last_used_at=timezone.now())
     for file in shard.files:
         xorbs.prove(file, sizes)
+    unpacked = {file.sha256: file.size for file in shard.files}
+    here = set(Blob.objects.filter(pk__in=unpacked).values_list("pk", flat=True))
+    count(sum(size for sha256, size in unpacked.items() if sha256 not in here))
     return [_receive_file(adapter, file, sizes) for file in shard.files]
 
 
@@ -89,12 +101,17 @@ def keep(adapter: Adapter, digest: Digest, read: Callable[[], Iterable[Bytes]]) 
         store_verified(digest.sha256, _verified(digest, read()))
 
 
-def _verified(digest: Digest, pieces: Iterable[Bytes]) -> Iterator[Bytes]:
-    """Yield the pieces, and raise DigestMismatch at the end unless they are what they should be."""
+def _verified(digest: Digest, pieces: Iterable[Bytes], *, all_told: bool = False) -> Iterator[Bytes]:
+    """Yield the pieces, and raise DigestMismatch at the end unless they are what they should be.
+
+    What they are instead is told to who sent them: of what is put together from pieces that are here, whoever knows the
+    pieces' hashes need not know the file.
+    """
     hasher = Hasher()
     yield from blobs.hashed(pieces, hasher)
     if hasher.digest() != digest:
-        raise DigestMismatch(f"The bytes that arrived hash to {hasher.digest().sha256}, not to {digest.sha256}.")
+        instead = f"to {hasher.digest().sha256}, " if all_told else ""
+        raise DigestMismatch(f"The bytes that arrived hash {instead}not to {digest.sha256}.")
 
 
 def store_verified(sha256: str, parts: Iterable[Bytes]) -> None:
@@ -147,7 +164,7 @@ def deliver(upload: Upload, pieces: Iterable[bytes]) -> Digest:
     if upload.expires_at <= timezone.now():
         raise UploadExpired("The time to upload this file is over.")
     digest = Digest(upload.sha256, upload.size)
-    store_verified(digest.sha256, _verified(digest, pieces))
+    store_verified(digest.sha256, _verified(digest, pieces, all_told=True))
     return _believed(upload, digest)
 
 

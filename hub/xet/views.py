@@ -60,7 +60,7 @@ def xorb(request: HttpRequest, name: str) -> HttpResponse:
 def shard(request: HttpRequest) -> HttpResponse:
     with accepted(request, MAX_SHARD_BYTES) as body:
         adapter, caller = tickets.redeem(request.headers.get("Authorization", ""), Scope.WRITE)
-        intake.receive_shard(adapter, body, by=caller)
+        intake.receive_shard(adapter, body, by=caller, count=lambda size: limits.take_bytes(caller, size, "unpacked"))
     return JsonResponse({"result": 1})
 
 

@@ -4,8 +4,9 @@ Format: huggingface/hub-docs, docs/xet/xorb.md. A kept xorb is the chunks exactl
 own index: for each chunk its hash (32 bytes), where it ends (u32) and its raw size (u32), little-endian.
 """
 
+import secrets
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple, Protocol
 
 import lz4.frame
@@ -202,6 +203,15 @@ class Index:
         while at >= 0 and at % ENTRY.size:  # a hash across two entries is chance, and goes on
             at = self._table.find(digest, at + 1)
         return at >= 0
+
+    def only(self, spans: Iterable[tuple[int, int]]) -> "Index":
+        """Return the same, with noise in place of the hashes and sizes of all chunks outside of these [start, end)."""
+        shown = {number for start, end in spans for number in range(start, end)}
+        table = bytearray(self._table)
+        for number in set(range(self.count)) - shown:
+            at = number * ENTRY.size
+            ENTRY.pack_into(table, at, secrets.token_bytes(hashes.SIZE), self._entry(number)[1], 1)
+        return Index(bytes(table))
 
     def chunks(self, start: int, end: int) -> Iterator[tuple[bytes, int]]:
         """Yield (hash, raw size in bytes) of the chunks [start, end)."""

@@ -149,8 +149,8 @@ def _xorb(records: _Records, record: bytes) -> str:
 def write(xorbs: Mapping[str, Index], made_at: int, good_until: int) -> bytes:
     """Return a shard that names these xorbs and their chunks, and no files; the times are Unix seconds.
 
-    It answers a question about one chunk, so it has a footer. Its chunk hashes stand as they are: whoever may ask may
-    read the bytes.
+    It answers a question about one chunk, so it has a footer. Its chunk hashes stand as they are: those of what the
+    asker may not read are noise before they come here (xetfiles.py).
     """
     head = HEADER.pack(TAG, VERSION, FOOTER.size) + BOOKEND + bytes(RECORD - hashes.SIZE)
     body = b"".join(_described(name, index) for name, index in xorbs.items()) + BOOKEND + bytes(RECORD - hashes.SIZE)

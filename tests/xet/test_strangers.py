@@ -1,0 +1,152 @@
+"""What strangers try by Xet: to read what lies beside a file of theirs, to make others' reading slow, to cost much."""
+
+import io
+from datetime import timedelta
+from types import SimpleNamespace
+
+import pytest
+from django.core.cache import caches
+from django.test import Client as Browser
+from django.utils import timezone
+
+from hub.xet import tickets
+from hub.xet.tickets import Scope
+from registry import intake, tokens, xetfiles, xorbs
+from registry.errors import DigestMismatch
+from registry.models import Adapter, XetFile, Xorb
+from registry.xorbs import hashes
+from tests.hf.wire import Wire, header, lfs_file, ring, sha256
+from tests.xet import build
+from tests.xet.test_reading import asked
+
+PUBLIC, PRIVATE, CAROLS = "acme/adapter", "acme/secret", "carol/own"
+OPEN, HIDDEN = build.noise(100_000, 31), build.noise(90_000, 32)
+
+
+@pytest.fixture
+def beside(cast, store, settings) -> build.Xorb:
+    """One push to a private adapter packed two files into one xorb; then one of them went to a public adapter."""
+    settings.DOORBELL = f"{ring.__module__}.{ring.__name__}"
+    public, private, alice = cast.adapter(PUBLIC), cast.adapter(PRIVATE, private=True), cast.session("alice")
+    xorb = build.Xorb([*build.split(OPEN), *build.split(HIDDEN)])
+    both = [build.file_record(OPEN, [xorb.term(0, 2)]), build.file_record(HIDDEN, [xorb.term(2)])]
+    deliver(private, alice, xorb, *both)
+    send(public, alice, both[0])
+    for name, content in ((PUBLIC, OPEN), (PRIVATE, HIDDEN), (PRIVATE, OPEN)):
+        line = lfs_file(f"{sha256(content)[:4]}.bin", content)
+        assert Wire(cast).commit(name, header(), line).status_code == 200
+    return xorb
+
+
+def deliver(adapter: Adapter, by, xorb: build.Xorb, *records: bytes) -> None:
+    intake.receive_xorb(adapter, xorb.name, io.BytesIO(xorb.data), by=by)
+    send(adapter, by, *records)
+
+
+def send(adapter: Adapter, by, *records: bytes) -> None:
+    intake.receive_shard(adapter, io.BytesIO(build.shard(list(records))), by=by)
+
+
+def about(cast, chunk: bytes, name: str = PUBLIC):
+    return asked(cast, f"/xet/v1/chunks/default/{hashes.text(chunk)}", name=name)
+
+
+def test_the_answer_about_a_chunk_tells_nothing_of_what_else_lies_in_its_xorb(cast, beside):
+    answer = about(cast, beside.leaves[0][0])
+    assert answer.status_code == 200
+    assert all(digest in answer.content for digest, _ in beside.leaves[:2])
+    assert not any(digest in answer.content for digest, _ in beside.leaves[2:])
+    assert about(cast, beside.leaves[2][0]).status_code == 404
+
+
+def test_who_knows_the_chunks_of_a_file_is_not_told_its_digest(cast, beside):
+    cast.adapter(CAROLS, by="carol")
+    mine = build.file_record(b"whatever", [beside.term(2)])
+    with pytest.raises(DigestMismatch) as refusal:
+        send(Adapter.objects.get(name="own"), cast.session("carol"), mine)
+    assert sha256(HIDDEN) not in f"{refusal.value.detail} {refusal.value.fix}"
+
+
+def other_way(content: bytes, size: int, apart: bool = False) -> tuple[list[build.Xorb], bytes]:
+    """The same content in chunks of another size, in one xorb, or each in a xorb of its own."""
+    pieces = build.split(content, size)
+    made = [build.Xorb([piece]) for piece in pieces] if apart else [build.Xorb(pieces)]
+    return made, build.file_record(content, [xorb.term() for xorb in made])
+
+
+def push_another_way(cast, size: int, *, apart: bool = False) -> str:
+    """Carol, who reads the file, brings it to a repository of hers in pieces of her choice; returns its new id."""
+    carol = cast.session("carol")
+    own = Adapter.objects.filter(name="own").first() or cast.adapter(CAROLS, by="carol")
+    made, record = other_way(OPEN, size, apart)
+    for xorb in made:
+        intake.receive_xorb(own, xorb.name, io.BytesIO(xorb.data), by=carol)
+    send(own, carol, record)
+    return hashes.text(record[:32])
+
+
+@pytest.mark.parametrize(("size", "apart"), [(50_000, True), (9_000, True), (300, False)])
+def test_nobody_makes_others_read_a_file_in_more_pieces(cast, beside, size: int, apart: bool):
+    before = XetFile.objects.get(sha256=sha256(OPEN))
+    push_another_way(cast, size, apart=apart)
+    assert xetfiles.offered([sha256(OPEN)]) == {sha256(OPEN): before.pk}
+    assert XetFile.objects.get(pk=before.pk).terms == before.terms
+
+
+def test_a_file_is_known_in_few_ways_and_a_good_one_comes_in_for_one_that_is_gone(cast, beside, monkeypatch):
+    monkeypatch.setattr(xetfiles, "MOST_WAYS", 3)
+    ids = [push_another_way(cast, size, apart=True) for size in (40_000, 30_000, 20_000, 10_000)]
+    assert XetFile.objects.filter(sha256=sha256(OPEN)).count() == 3
+    assert not XetFile.objects.filter(pk=ids[-1]).exists()
+    Xorb.objects.all().delete()
+    last = push_another_way(cast, 10_000, apart=True)
+    assert xetfiles.offered([sha256(OPEN)]) == {sha256(OPEN): last}
+
+
+def test_saying_how_a_file_is_read_keeps_no_other_way_alive(cast, beside):
+    push_another_way(cast, 20_000, apart=True)
+    long_ago = timezone.now() - timedelta(days=20)
+    Xorb.objects.update(last_used_at=long_ago)
+    assert xetfiles.offered([sha256(OPEN)])
+    assert [row.pk for row in Xorb.objects.exclude(last_used_at=long_ago)] == [beside.name]
+
+
+def test_a_question_about_a_chunk_looks_into_so_many_xorbs_and_no_more(cast, beside, monkeypatch):
+    push_another_way(cast, 10_000, apart=True)
+    Wire(cast).commit(CAROLS, header(), lfs_file("w.bin", OPEN), who="carol")
+    looked: list[str] = []
+    look = xorbs.index
+    monkeypatch.setattr(xorbs, "index", lambda name, size: looked.append(name) or look(name, size))
+    XetFile.objects.filter(terms__0__0=beside.name).delete()
+    nowhere = hashes.of_chunk(b"nowhere")
+    assert about(cast, nowhere, CAROLS).status_code == 404
+    assert len(looked) == 10
+    looked.clear()
+    monkeypatch.setattr(xetfiles, "MOST_LOOKED", 4 * xetfiles.WORTH)
+    assert about(cast, nowhere, CAROLS).status_code == 404
+    assert len(looked) <= 4
+
+
+def test_what_shards_unpack_to_counts_as_bytes_that_somebody_sent(cast, store, settings):
+    caches["counters"].clear()
+    settings.QUOTA_BYTES, settings.BROKER_URL = 150_000, "memory://"
+    adapter, alice = cast.adapter("alice/notes"), tokens.caller_of(cast.token("alice"))
+    xorb = build.Xorb([build.noise(50_000, 33)])
+    intake.receive_xorb(adapter, xorb.name, io.BytesIO(xorb.data), by=alice)
+    ticket, _ = tickets.issue(adapter, Scope.WRITE, alice)
+
+    def unpacked(times: int):
+        record = build.file_record(xorb.raws[0] * times, [xorb.term()] * times)
+        answer = Browser().post(
+            "/xet/v1/shards",
+            build.shard([record]),
+            "application/octet-stream",
+            headers={"Authorization": f"Bearer {ticket}"},
+        )
+        return SimpleNamespace(status=answer.status_code, said=answer.json())
+
+    assert [unpacked(times).status for times in (2, 3)] == [200, 200]
+    refused = unpacked(4)
+    assert refused.status == 403, refused.said
+    assert refused.said["code"] == "quota-exceeded"
+    assert not XetFile.objects.filter(sha256=sha256(xorb.raws[0] * 4)).exists()
