@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from django.db import transaction
 from django.db.models import Min
 
-from registry import adapters, audit, policy, pull, push, quotas, refs, verdicts
+from registry import adapters, audit, policy, pull, push, quotas, refs
 from registry.errors import BlobUnknown, PushTooLarge, RegistryError
 from registry.models import Adapter, Possession, Ref, Revision, RevisionFile
 from registry.policy import Caller, Permission
@@ -64,8 +64,7 @@ def _copy(source: Adapter, made: Adapter, line: Sequence[Revision], heads: Itera
     copies: dict[int, Revision] = {}
     for old in line:
         parent = copies.get(old.parent_id or 0)
-        copies[old.pk] = push.rewrite(old, parent, pull.entries(old), into=made)
-        verdicts.adopt(copies[old.pk], old)
+        copies[old.pk] = push.rewrite(old, parent, into=made)
     made.refs.all().delete()
     made.gated = source.gated  # until its owner opens it: who was let in answers for what he shares
     made.save(update_fields=["gated"])

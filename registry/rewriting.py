@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 
 from django.db import transaction
 
-from registry import audit, facts, policy, pull, push, refs, verdicts
+from registry import audit, facts, policy, pull, push, refs
 from registry.errors import PushTooLarge, ValueInvalid
 from registry.models import Adapter, Discussion, Possession, Ref, Revision, RevisionFile
 from registry.policy import Caller, Permission
@@ -40,8 +40,9 @@ def forget_files(adapter: Adapter, digests: Iterable[str], by: Caller, *, rewrit
     """Take large files (sha256) out of every commit of an adapter, and return how many commits were written anew.
 
     Commits get other ids from the first one on that held such a file; branches, tags and pull requests follow, and the
-    bytes are swept when nobody else has them. Raises PushTooLarge for a very long history, ValueInvalid where history
-    is to stay and holds them, and what policy.require raises for CONFIGURE: others may rely on what goes away.
+    bytes are swept when nobody else has them. Raises PushTooLarge for a very long history, AdapterQuarantined where
+    moderators hold back what would be rewritten, ValueInvalid where history is to stay and holds them, and what
+    policy.require raises for CONFIGURE: others may rely on what goes away.
     """
     doomed = set(digests)
     with transaction.atomic():
@@ -73,18 +74,11 @@ def _rewrite(adapter: Adapter, doomed: set[str]) -> dict[int, Revision]:
     for revision in adapter.revisions.select_related("author", "parent").order_by("pk"):
         if revision.pk in touched or revision.parent_id in written:
             parent = written.get(revision.parent_id or 0, revision.parent)
-            written[revision.pk] = _again(revision, parent, doomed)
+            if revision.is_quarantined and revision.rulings.filter(by__isnull=False).exists():
+                raise policy.quarantined_revision(revision)  # what moderators hold back stays as they saw it
+            written[revision.pk] = push.rewrite(revision, parent, without=doomed)
     _follow(adapter, written)
     return written
-
-
-def _again(revision: Revision, parent: Revision | None, doomed: set[str]) -> Revision:
-    before = pull.entries(revision)
-    after = {path: entry for path, entry in before.items() if not (entry.is_lfs and entry.sha256 in doomed)}
-    made = push.rewrite(revision, parent, after)
-    if after == before and made != revision:
-        verdicts.adopt(made, revision)
-    return made
 
 
 def _follow(adapter: Adapter, written: Mapping[int, Revision]) -> None:

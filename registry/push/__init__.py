@@ -4,7 +4,7 @@ A push that dies leaves bytes without rows (swept later) or a queued verdict (ru
 whose file is missing. What travels before the push is in uploads.py; how bytes are proven is in intake.py.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from django.db import transaction
 
@@ -78,10 +78,25 @@ def put(intent: Intent, entries: dict[str, Entry], *, onto: Revision | None, lik
     return rows.land(intent, Draft(onto, entries, False, said), was=was, like=like)
 
 
-def rewrite(old: Revision, parent: Revision | None, entries: dict[str, Entry], into: Adapter | None = None) -> Revision:
-    """Write a commit anew, with its words, author and time, after another parent, with these files, into an adapter."""
+def rewrite(
+    old: Revision, parent: Revision | None, *, without: Collection[str] = (), into: Adapter | None = None
+) -> Revision:
+    """Write a commit anew, with its words, author and time, after another parent, into an adapter.
+
+    Its large files `without` (sha256) are left out. What was proven of the same files holds for it; else it waits for a
+    verdict as the old one had or waits for: a commit that nobody judged is served as one with no adapter in it.
+    """
+    before = pull.entries(old)
+    entries = {path: entry for path, entry in before.items() if not (entry.is_lfs and entry.sha256 in without)}
     words = {"title": old.title, "message": old.message}
-    return rows.write(into or old.adapter, entries, parent=parent, author=old.author, at=old.created_at, **words)
+    made = rows.write(into or old.adapter, entries, parent=parent, author=old.author, at=old.created_at, **words)
+    if made == old:
+        return made
+    if entries == before:
+        verdicts.adopt(made, old)
+    if verdicts.latest(old) is not None and verdicts.latest(made) is None:
+        rows.judged(made, facts.of(entries, made.adapter.type))
+    return made
 
 
 def settle(adapter: Adapter) -> None:

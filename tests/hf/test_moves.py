@@ -7,7 +7,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from registry import copies, pull, site, verdicts
+from registry import copies, moderation, pull, site, verdicts
 from registry.errors import AdapterNotFound
 from registry.models import Adapter, Base, Possession, Rename, Revision, RevisionFile, Verdict
 from tests.cast import Cast
@@ -261,6 +261,42 @@ def test_dropping_the_weights_takes_back_what_they_proved(wire: Wire, repo):
 
 
 # --- squashing -------------------------------------------------------------------------------------------------------
+CONFIG = {"adapter_config.json": b'{"peft_type": "LORA", "base_model_name_or_path": "a/b", "r": 8}'}
+
+
+def unproven(repo: Adapter) -> Revision:
+    """A commit of main before the last one, which holds an adapter and waits for a verdict or has one."""
+    return repo.revisions.exclude(refs__name="refs/heads/main").filter(files__path="adapter_config.json").latest("pk")
+
+
+def test_a_commit_that_is_written_anew_is_served_no_sooner_than_the_old_one(wire: Wire, repo):
+    wire.push(NAME, CONFIG)
+    large(wire, "junk.bin", WEIGHTS)
+    wire.push(NAME, {"c.txt": b"three"})
+    Verdict.objects.update(state="failed", finished_at=timezone.now())
+    site.change("pull_policy", "verified", by=None)
+    drop(wire, WEIGHTS)
+    anew = unproven(repo)
+    assert anew.title == "Add junk.bin"
+    assert anew.verdicts.get().state == "queued"
+    refused(wire.get(f"/{NAME}/resolve/{anew.oid}/adapter_config.json", who="carol"), 403, "revision-not-verified")
+
+
+def test_a_copy_of_a_commit_that_waits_for_its_verdict_waits_as_well(wire: Wire, repo):
+    wire.push(NAME, CONFIG)
+    wire.push(NAME, {"c.txt": b"three"})
+    assert duplicate(wire, "alice/mine", who="alice").status_code == 200
+    assert unproven(Adapter.objects.get(name="mine")).verdicts.get().state == "queued"
+
+
+def test_what_moderators_hold_back_is_not_written_anew(wire: Wire, cast: Cast, repo):
+    held = large(wire, "w.bin", WEIGHTS)
+    wire.push(NAME, {"c.txt": b"three"})
+    moderation.quarantine(repo, cast.session("mona"), reason="Evidence.", revision=Revision.objects.get(oid=held))
+    refused(drop(wire, WEIGHTS), 403, "adapter-quarantined", "Evidence.")
+    assert Revision.objects.get(oid=held).rulings.count() == 1
+
+
 def test_a_squashed_branch_has_one_commit_with_the_same_files(wire: Wire, repo):
     old = wire.push(NAME, {"b.txt": b"two"})
     wire.ask("POST", f"/api/models/{NAME}/branch/dev", {})
