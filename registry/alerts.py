@@ -1,4 +1,4 @@
-"""Telling people what concerns them: verdicts of their adapters, requests for their files, and what is said to them.
+"""Telling people what concerns them: verdicts, requests for files, what is said to them, and who invites them.
 
 Rows are written in the transaction of what happened and bounded by who may be told at once; letters.py sends them.
 """
@@ -7,11 +7,22 @@ import re
 from collections.abc import Iterable, Mapping
 
 from django.conf import settings
-from django.db.models import Count, Max, QuerySet
+from django.db.models import Count, Exists, Max, OuterRef, QuerySet
 from django.db.models.functions import Now
 
 from registry import events, policy, proofs, webhooks
-from registry.models import AccessRequest, Adapter, Alert, Discussion, Membership, Namespace, Ref, User, Verdict
+from registry.models import (
+    AccessRequest,
+    Adapter,
+    Alert,
+    Discussion,
+    Invitation,
+    Membership,
+    Namespace,
+    Ref,
+    User,
+    Verdict,
+)
 from registry.policy import Caller
 from registry.refs import MAIN, short
 
@@ -155,6 +166,15 @@ def _mentioned(adapter: Adapter, text: str) -> list[int]:
     return [user.pk for user in people if policy.may_see(Caller(user=user), adapter)]
 
 
+# --- organisations ---------------------------------------------------------------------------------------------------
+def invited(invitation: Invitation) -> None:
+    """Tell somebody that an organisation asks him in; what it asked before is forgotten."""
+    Alert.objects.filter(invitation=invitation).delete()
+    told = _listening([invitation.user_id], invitation.by)
+    rows = [Alert(user_id=user, kind=Kind.INVITED, invitation=invitation, by=invitation.by) for user in told]
+    Alert.objects.bulk_create(rows)
+
+
 # --- rows ------------------------------------------------------------------------------------------------------------
 def _tell(
     adapter: Adapter,
@@ -198,8 +218,16 @@ def _strength(kind: str) -> int:
 # --- on the website --------------------------------------------------------------------------------------------------
 def of(user: User, by: Caller | None = None) -> QuerySet[Alert]:
     """Return what a person was told and may still see, newest first; by a token, what the token may see of it."""
-    rows = Alert.objects.filter(policy.sees(by or Caller(user=user)), user=user)
-    return rows.select_related("adapter__namespace", "verdict__revision", "discussion", "request", "by").order_by("-pk")
+    open_ones = Exists(policy.standing().filter(pk=OuterRef("invitation")))
+    rows = Alert.objects.filter(policy.sees(by or Caller(user=user)) | open_ones, user=user)
+    of_what = (
+        "adapter__namespace",
+        "verdict__revision",
+        "discussion",
+        "request",
+        "invitation__organization__namespace",
+    )
+    return rows.select_related(*of_what, "by").order_by("-pk")
 
 
 def unread(user: User) -> int:
@@ -230,6 +258,8 @@ def set_mail(user: User, wanted: bool) -> None:
 
 def address(alert: Alert) -> str:
     """Return the path of the page that an alert is about."""
+    if alert.adapter is None:
+        return "/settings/organizations"
     if alert.verdict:
         return f"{alert.adapter.path}/verdict/{alert.verdict.revision.oid}"
     if alert.discussion:
@@ -237,9 +267,17 @@ def address(alert: Alert) -> str:
     return f"{alert.adapter.path}/access" if alert.kind == Kind.ASKED else alert.adapter.path
 
 
+def subject(alert: Alert) -> str:
+    """Return the name of the adapter, or organisation, that an alert is about."""
+    return alert.adapter.full_name if alert.adapter else str(alert.invitation and alert.invitation.organization)
+
+
 def sentence(alert: Alert) -> str:
     """Return in one sentence what an alert tells."""
-    name, who = alert.adapter.full_name, alert.by.username if alert.by else "Somebody"
+    who = alert.by.username if alert.by else "Somebody"
+    if alert.invitation:
+        return f"{who} invites you to {alert.invitation.organization} as {alert.invitation.role}."
+    name = subject(alert)
     if alert.verdict:
         state, oid = alert.verdict.state, alert.verdict.revision.oid[:12]
         how = f"passed before, and is {state} now" if alert.verdict.changed_from else f"is {state}"

@@ -109,6 +109,15 @@ class AccessGranted(RegistryError):
     default_fix = "Nothing is to be done."
 
 
+class InvitationNotFound(RegistryError):
+    code = "invitation-not-found"
+    default_fix = "List those that are open: it may have been answered, withdrawn, or be too old."
+
+
+class InvitationDeclined(RegistryError):
+    code = "invitation-declined"
+
+
 class WebhookNotFound(RegistryError):
     code = "webhook-not-found"
     default_fix = "List your webhooks at /settings/webhooks."
@@ -164,6 +173,16 @@ class AdapterExists(RegistryError):
 
 class ValueInvalid(RegistryError):
     code = "value-invalid"
+
+
+# --- organisations ---------------------------------------------------------------------------------------------------
+class LastAdministrator(RegistryError):
+    code = "last-administrator"
+    default_fix = "Make another member an administrator first."
+
+
+class OrganizationNotEmpty(RegistryError):
+    code = "organization-not-empty"
 
 
 # --- pushing ---------------------------------------------------------------------------------------------------------

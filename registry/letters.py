@@ -69,7 +69,7 @@ def _letter(user: User, due: Sequence[Alert]) -> EmailMessage:
 
 def _subject(due: Sequence[Alert]) -> str:
     """What happened where it is one thing; a title cannot break the header, because it holds no line ends."""
-    adapters = {alert.adapter.full_name for alert in due}
+    adapters = {alerts.subject(alert) for alert in due}
     if any(alert.verdict is None for alert in due):
         return alerts.sentence(due[0])[:150] if len(due) == 1 else f"{len(due)} things that concern you"
     return (

@@ -1,16 +1,29 @@
-"""What may be done with organisations: founded, changed, and their members given roles."""
+"""What may be done with organisations: founded, changed, deleted, and members given roles and taken out."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 
 from django.db import IntegrityError, transaction
+from django.utils import timezone
 
 from registry import audit, names, people, policy
-from registry.errors import NamespaceNotFound, NameTaken, NotAllowed, QuotaExceeded, SignInRequired, ValueInvalid
-from registry.models import Membership, Namespace, Organization, Token, User
+from registry.errors import (
+    LastAdministrator,
+    NamespaceNotFound,
+    NameTaken,
+    NotAllowed,
+    OrganizationNotEmpty,
+    QuotaExceeded,
+    SignInRequired,
+    ValueInvalid,
+)
+from registry.models import Adapter, FormerNamespace, Membership, Namespace, Organization, User
 from registry.policy import Caller
 
 MAX_ADMINISTERED = 50  # organisations of one person: names are for those who use them
+GIVEN_UP = timedelta(days=30)  # for so long a name that was given up counts among them: nobody else gets it
+SHOWN = 5  # repositories that are named where they are in the way
 
 
 def found(name: str, *, by: User | None, full_name: str = "", private_by_default: bool = False) -> Organization:
@@ -22,7 +35,7 @@ def found(name: str, *, by: User | None, full_name: str = "", private_by_default
     full_name = names.check_text(full_name, "full name", 200)
     try:
         with transaction.atomic():
-            namespace = Namespace.objects.create(name=name, kind=Namespace.Kind.ORGANIZATION)
+            namespace = people.take_name(name, Namespace.Kind.ORGANIZATION)
             organization = Organization.objects.create(
                 namespace=namespace, full_name=full_name, private_by_default=private_by_default
             )
@@ -40,9 +53,19 @@ def begin(name: str, by: Caller, *, full_name: str = "", private_by_default: boo
     Raises QuotaExceeded, what `found` raises and what require_person raises.
     """
     user = policy.require_person(by, "found an organisation")
-    if user.memberships.filter(role=Membership.Role.ADMIN).count() >= MAX_ADMINISTERED:
-        raise QuotaExceeded(f"You administer {MAX_ADMINISTERED} organisations already.", fix="Leave one first.")
+    check_few_names(user)
     return found(name, by=user, full_name=full_name, private_by_default=private_by_default)
+
+
+def check_few_names(user: User) -> None:
+    """Raise QuotaExceeded for who holds as many names as one person may, those that he gave up lately included."""
+    held = user.memberships.filter(role=Membership.Role.ADMIN).count()
+    held += FormerNamespace.objects.filter(by=user, at__gt=timezone.now() - GIVEN_UP).count()
+    if held >= MAX_ADMINISTERED:
+        raise QuotaExceeded(
+            f"You administer {MAX_ADMINISTERED} organisations already, or gave up their names lately.",
+            fix="Leave one first.",
+        )
 
 
 def change(organization: Organization, *, full_name: str, private_by_default: bool, by: User | None) -> bool:
@@ -81,41 +104,62 @@ def members(name: str, by: Caller) -> list[Membership]:
     return list(organization.memberships.select_related("user").order_by("user__username"))
 
 
-def put_member(name: str, username: str, role: str, by: Caller) -> Membership:
-    """Give a person a role, a new one or another one.
-
-    Raises what `members` raises, and ValueInvalid for an unknown role or when no administrator would be left.
-    """
-    organization = administered(name, by)
-    user = people.person(username)
-    with _alone_with(organization):
-        set_member(organization, user, role, by=by.user)
-    return organization.memberships.select_related("user").get(user=user)
-
-
 def drop_member(name: str, username: str, by: Caller) -> None:
-    """Take a person out; who is not in it already is fine. Raises what `put_member` raises."""
-    organization, user = administered(name, by), people.person(username)
-    with _alone_with(organization):
-        gone = organization.memberships.filter(user=user).first()
-        if gone is None:
-            return
-        gone.delete()
-        audit.record(by.user, "organization:member", f"{organization}/{user}", before=gone.role)
+    """Take a person out, or leave; who is not in it already is fine.
+
+    Raises LastAdministrator, NamespaceNotFound, and for other people what `administered` raises.
+    """
+    if by.user is not None and username.lower() == by.user.username.lower():
+        leave(name, by)
+    else:
+        _take_out(administered(name, by), people.person(username), by.user)
 
 
 def leave(name: str, by: Caller) -> None:
     """Leave an organisation; who is not in it already is fine.
 
-    Raises NamespaceNotFound, ValueInvalid for its last administrator, and what require_person raises.
+    Raises NamespaceNotFound, LastAdministrator, and what require_person raises.
     """
-    user, organization = policy.require_person(by, "leave an organisation"), _named(name)
-    with _alone_with(organization):
+    user = policy.require_person(by, "leave an organisation")
+    _take_out(_named(name), user, user)
+
+
+def _take_out(organization: Organization, user: User, by: User | None) -> None:
+    with alone_with(organization):
         gone = organization.memberships.filter(user=user).first()
         if gone is None:
             return
         gone.delete()
-        audit.record(user, "organization:member", f"{organization}/{user}", before=gone.role)
+        audit.record(by, "organization:member", f"{organization}/{user}", before=gone.role)
+
+
+def delete(name: str, by: Caller) -> None:
+    """Delete an organisation that holds no repositories; its name stays reserved, so that nobody takes its place.
+
+    Its collections go with it. Raises OrganizationNotEmpty and what `administered` raises.
+    """
+    organization = administered(name, by)
+    with transaction.atomic():
+        organization = Organization.objects.select_for_update().get(pk=organization.pk)
+        namespace = Namespace.objects.select_for_update().get(pk=organization.namespace_id)
+        _check_empty(namespace)
+        former = FormerNamespace(name=namespace.name.lower(), by=by.user)
+        audit.record(by.user, "organization:delete", namespace.name)
+        organization.delete()
+        namespace.delete()  # who makes a repository there at this moment fails by its foreign key
+        former.save()
+
+
+def _check_empty(namespace: Namespace) -> None:
+    rows = Adapter.objects.filter(namespace=namespace)
+    first = list(rows.order_by("type", "name").values_list("type", "name")[: SHOWN + 1])
+    if first:
+        shown = [f"{namespace.name}/{name} ({type})" for type, name in first[:SHOWN]]
+        more = rows.count() - SHOWN
+        raise OrganizationNotEmpty(
+            f"{namespace.name} holds {', '.join(shown)}{f' and {more} more' if more > 0 else ''}.",
+            fix="Move each elsewhere (`hf repos move`) or delete it (`hf repos delete`) first.",
+        )
 
 
 def joined(name: str, by: Caller) -> Namespace:
@@ -134,14 +178,9 @@ def joined(name: str, by: Caller) -> Namespace:
 def administered(name: str, by: Caller, *, writing: bool = True) -> Organization:
     """Return an organisation for who may change it. Raises NamespaceNotFound, SignInRequired, NotAllowed."""
     if by.user is None:
-        raise SignInRequired("Members of an organisation are its administrators' business: sign in.")
+        raise SignInRequired("What an organisation is, and who is in it, is its administrators' business: sign in.")
     organization = _named(name)
-    if by.roles.get(organization.namespace_id) != Membership.Role.ADMIN:
-        raise NotAllowed(
-            f"{by.user.username} does not administer {organization}.", fix="Ask one of its administrators."
-        )
-    if by.token is not None and by.token.role != Token.Role.WRITE and (writing or by.token.role != Token.Role.READ):
-        raise NotAllowed(f"The token {by.token.name!r} may not do this: its role is {by.token.role}.")
+    policy.require_administrator(by, organization, writing=writing)
     return organization
 
 
@@ -153,13 +192,16 @@ def _named(name: str) -> Organization:
 
 
 @contextmanager
-def _alone_with(organization: Organization) -> Iterator[None]:
-    """One change of members at a time: two administrators who drop each other must not both succeed."""
+def alone_with(organization: Organization) -> Iterator[None]:
+    """One change of members at a time: two administrators who drop each other must not both succeed.
+
+    Raises LastAdministrator where none would be left who can sign in, and NamespaceNotFound for what is gone by now.
+    """
     with transaction.atomic():
-        Organization.objects.select_for_update().get(pk=organization.pk)
+        if not Organization.objects.select_for_update().filter(pk=organization.pk).exists():
+            raise NamespaceNotFound(f"There is no organisation {organization.namespace.name!r}.")
+        admins = organization.memberships.filter(role=Membership.Role.ADMIN, user__is_active=True)
+        had_some = admins.exists()
         yield
-        if not organization.memberships.filter(role=Membership.Role.ADMIN).exists():
-            raise ValueInvalid(
-                f"{organization} would be left without an administrator.",
-                fix="Make another member an administrator first.",
-            )
+        if had_some and not admins.exists():
+            raise LastAdministrator(f"{organization} would be left without an administrator.")

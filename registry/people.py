@@ -10,7 +10,7 @@ from django.db import IntegrityError, transaction
 
 from registry import audit, names, policy, site
 from registry.errors import NamespaceNotFound, NameTaken, NotAllowed, ValueInvalid
-from registry.models import Namespace, User
+from registry.models import FormerNamespace, Namespace, User
 from registry.policy import Caller
 
 
@@ -122,12 +122,29 @@ def _unsaved(username: str, email: str, full_name: str, role: str) -> User:
 def _save_new(user: User, by: User | None) -> User:
     try:
         with _mail_addresses_are_unique(), transaction.atomic():
-            user.namespace = Namespace.objects.create(name=user.username, kind=Namespace.Kind.PERSON)
+            user.namespace = take_name(user.username, Namespace.Kind.PERSON)
             user.save()
             audit.record(by, "person:register", user.username, after=user.role)
     except IntegrityError:
         raise NameTaken(f"The name {user.username!r} is already taken.") from None
     return user
+
+
+def take_name(name: str, kind: str) -> Namespace:
+    """Make a namespace; call it in a transaction. Raises NameTaken for what an organisation was called once.
+
+    Two who want one name meet in the unique index, as an IntegrityError of one of them.
+    """
+    made = Namespace.objects.create(name=name, kind=kind)
+    refuse_former(name)  # afterwards: who gives a name up at this moment has committed when the row above is written
+    return made
+
+
+def refuse_former(name: str, of: Namespace | None = None) -> None:
+    """Raise NameTaken for a name that was given up, unless it was by the one that wants it back."""
+    former = FormerNamespace.objects.filter(name=name.lower()).first()
+    if former and (of is None or former.namespace_id != of.pk):
+        raise NameTaken(f"The name {name!r} is already taken.")
 
 
 @contextmanager
@@ -167,6 +184,17 @@ def namespace(name: str) -> Namespace:
         return Namespace.objects.select_related("person", "organization").get(name__lower=name.lower())
     except Namespace.DoesNotExist:
         raise NamespaceNotFound(f"There is no person or organisation {name!r}.") from None
+
+
+def addressed(name: str) -> Namespace:
+    """Return the same for an address: who had that name before is found under the one it has now."""
+    try:
+        return namespace(name)
+    except NamespaceNotFound:
+        found = Namespace.objects.select_related("person", "organization").filter(former__name=name.lower()).first()
+        if found is None:
+            raise
+        return found
 
 
 def person(username: str) -> User:

@@ -1,10 +1,12 @@
 """Who may do what, on one page."""
 
 from dataclasses import dataclass
+from datetime import timedelta
 from enum import StrEnum
 from functools import cached_property
 
 from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.utils import timezone
 
 from registry.errors import (
     AccessRequired,
@@ -16,10 +18,22 @@ from registry.errors import (
     SessionRequired,
     SignInRequired,
 )
-from registry.models import AccessRequest, Adapter, Membership, Namespace, Revision, Ruling, Token, User
+from registry.models import (
+    AccessRequest,
+    Adapter,
+    Invitation,
+    Membership,
+    Namespace,
+    Organization,
+    Revision,
+    Ruling,
+    Token,
+    User,
+)
 
 Role = Membership.Role
 CREATORS = frozenset({Role.CONTRIBUTOR, Role.WRITE, Role.ADMIN})  # who may make adapters in a namespace
+INVITED = timedelta(days=30)  # how long an invitation can be accepted
 
 
 class Permission(StrEnum):
@@ -199,6 +213,40 @@ def require_writer(caller: Caller, namespace: Namespace, deed: str) -> User:
     if caller.roles.get(namespace.pk) not in {Role.WRITE, Role.ADMIN}:
         raise NotAllowed(f"{user.username} may not {deed} of {namespace.name}.")
     return user
+
+
+def administers(caller: Caller, organization: Organization) -> bool:
+    """Whether the caller decides who is in: one of its administrators, or in a session one of the hub's."""
+    return caller.roles.get(organization.namespace_id) == Role.ADMIN or is_hub_admin(caller)
+
+
+def is_hub_admin(caller: Caller) -> bool:
+    """Whether this is an administrator of the hub in a session."""
+    return caller.is_staff and caller.user is not None and caller.user.role == User.Role.ADMIN
+
+
+def require_administrator(caller: Caller, organization: Organization, *, writing: bool = True) -> User:
+    """Return who decides about an organisation. Raises SignInRequired, NotAllowed."""
+    if caller.user is None:
+        raise SignInRequired("What an organisation is, and who is in it, is its administrators' business: sign in.")
+    if not administers(caller, organization):
+        raise NotAllowed(
+            f"{caller.user.username} does not administer {organization}.", fix="Ask one of its administrators."
+        )
+    token = caller.token
+    if token is not None and token.role != Token.Role.WRITE and (writing or token.role != Token.Role.READ):
+        raise NotAllowed(f"The token {token.name!r} may not do this: its role is {token.role}.")
+    return caller.user
+
+
+def standing() -> QuerySet[Invitation]:
+    """The invitations that can be accepted: open, not old, of somebody active by somebody who may still invite."""
+    inviter = Q(by__role=User.Role.ADMIN) | Exists(
+        Membership.objects.filter(organization=OuterRef("organization"), user=OuterRef("by"), role=Role.ADMIN)
+    )
+    since = timezone.now() - INVITED
+    rows = Invitation.objects.filter(state=Invitation.State.OPEN, asked_at__gt=since, user__is_active=True)
+    return rows.filter(inviter, by__is_active=True)
 
 
 def among_his(caller: Caller) -> Q:

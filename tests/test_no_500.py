@@ -223,8 +223,12 @@ FORMS_OF_PEOPLE = (  # address, what the button says, the fields
     ("/organizations/new", "", ("name", "full_name", "visibility")),
     ("/organizations/acme/settings", "member", ("username", "role")),
     ("/organizations/acme/settings", "drop", ("username",)),
+    ("/organizations/acme/settings", "withdraw", ("username",)),
+    ("/organizations/acme/settings", "delete", ("confirm",)),
     ("/organizations/acme/settings", "change", ("full_name",)),
     ("/settings/organizations", "", ("leave",)),
+    ("/settings/organizations", "", ("accept",)),
+    ("/settings/organizations", "", ("decline",)),
     ("/settings/notifications", "read", ("up_to",)),
     ("/settings/webhooks", "", ("url", "watched", "domains", "secret")),
     ("/collections/new", "", ("owner", "title", "description")),
@@ -235,6 +239,7 @@ FORMS_OF_PEOPLE = (  # address, what the button says, the fields
     ("/acme/public/access", "", ("gate",)),
     ("/acme/public/access", "", ("grant",)),
     ("/acme/public/access", "", ("request", "status", "reason")),
+    ("/organizations/acme/settings", "rename", ("name",)),  # last: some of the odd names are names
 )
 
 

@@ -1,4 +1,4 @@
-"""The caller's own account and tokens, and the members of organisations he administers."""
+"""The caller's own account and tokens."""
 
 from drf_spectacular.utils import extend_schema
 from rest_framework import status
@@ -7,9 +7,9 @@ from rest_framework.response import Response
 
 from hub.api.asking import View
 from hub.api.shapes import account as shapes
-from registry import organizations, tokens
+from registry import tokens
 from registry.errors import TokenNotFound
-from registry.models import Membership, Token, User
+from registry.models import Token, User
 
 
 class Me(View):
@@ -64,33 +64,8 @@ class OneToken(View):
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 
-class Members(View):
-    @extend_schema(operation_id="members", summary="An organisation's members", responses=shapes.MemberPage)
-    def get(self, request: Request, org: str) -> Response:
-        return Response({"items": [_member(row) for row in organizations.members(org, self.caller)], "next": None})
-
-
-class OneMember(View):
-    @extend_schema(
-        operation_id="put_member", summary="Give a person a role", request=shapes.NewRole, responses=shapes.Member
-    )
-    def put(self, request: Request, org: str, user: str) -> Response:
-        wish = shapes.NewRole(data=request.data)
-        wish.is_valid(raise_exception=True)
-        return Response(_member(organizations.put_member(org, user, wish.validated_data["role"], self.caller)))
-
-    @extend_schema(operation_id="drop_member", summary="Take a person out", responses={204: None})
-    def delete(self, request: Request, org: str, user: str) -> Response:
-        organizations.drop_member(org, user, self.caller)
-        return Response(status=status.HTTP_204_NO_CONTENT)
-
-
 def _token(user: User, id: int) -> Token:
     token = user.tokens.filter(pk=id).first()
     if token is None:
         raise TokenNotFound(f"You have no token {id}.")
     return token
-
-
-def _member(row: Membership) -> dict[str, str]:
-    return {"name": row.user.username, "full_name": row.user.full_name, "role": row.role}

@@ -50,8 +50,9 @@ def _line(alert: Alert) -> dict[str, object]:
     return {
         "id": alert.pk,
         "kind": alert.kind,
-        "adapter": alert.adapter.full_name,
-        "type": alert.adapter.type,
+        "adapter": alert.adapter.full_name if alert.adapter else None,
+        "type": alert.adapter.type if alert.adapter else None,
+        "organization": str(alert.invitation.organization) if alert.invitation else None,
         "revision": verdict.revision.oid if verdict else None,
         "state": verdict.state if verdict else None,
         "was": (verdict.changed_from or None) if verdict else None,

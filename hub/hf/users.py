@@ -52,7 +52,7 @@ class Asked(Route):
 
     def namespace(self, name: str) -> Namespace:
         """Return the namespace of the address. Raises NamespaceNotFound, also for one of the other kind."""
-        found = people.namespace(name)
+        found = people.addressed(name)
         gone = found.kind == Namespace.Kind.PERSON and not found.person.is_active
         if found.kind != self.kind or gone:
             raise NamespaceNotFound(f"There is no {self.kind.label.lower()} {name[:96]!r}.")

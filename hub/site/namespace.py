@@ -10,8 +10,9 @@ from django.views.decorators.http import require_safe
 
 from hub.site import paging
 from hub.site.lines import line, lines
+from hub.site.organizations import OFFERS
 from hub.site.visitor import caller
-from registry import catalog, collections, people, social
+from registry import catalog, collections, invitations, people, policy, social
 from registry.catalog import Query
 from registry.errors import NamespaceNotFound
 from registry.models import Membership, Namespace
@@ -25,12 +26,12 @@ List = dict[str, Any]
 @require_safe
 def namespace(request: HttpRequest, ns: str) -> HttpResponse:
     """The adapters, or with `show` another list: datasets, likes, followers, following."""
-    found = people.namespace(ns)
+    found = people.addressed(ns)
     by, is_person = caller(request), found.kind == Namespace.Kind.PERSON
     if is_person and not found.person.is_active and not by.is_staff:
         raise NamespaceNotFound(f"There is no person {ns!r}.")
     if found.name != ns:
-        return HttpResponseRedirect(f"/{found.name}")
+        return HttpResponseRedirect(f"/{found.name}", status=307)
     lists = LISTS if is_person else {name: LISTS[name] for name in ("adapters", "datasets", "spaces", "followers")}
     show = request.GET.get("show", "adapters")
     show = show if show in lists else "adapters"
@@ -47,10 +48,19 @@ def namespace(request: HttpRequest, ns: str) -> HttpResponse:
         "follows": social.follows(by, found),
         "is_self": by.user is not None and by.user.namespace_id == found.pk,
         "may_create": role in CREATORS,
-        "may_administer": role == Membership.Role.ADMIN and not is_person,
+        "may_administer": not is_person and policy.administers(by, found.organization),
+        **_invitation(found, by),
         **lists[show](request, found, by),
     }
     return render(request, "site/namespace.html", shown)
+
+
+def _invitation(found: Namespace, by: Caller) -> List:
+    """What an organisation asks the visitor, if it asks him in."""
+    if by.user is None or found.kind == Namespace.Kind.PERSON:
+        return {}
+    row = invitations.received(by).filter(organization__namespace=found).first()
+    return {"invitation": row, "offer": OFFERS[row.role]} if row else {}
 
 
 def _tabs(found: Namespace, by: Caller, show: str) -> list[tuple[str, str, int]]:

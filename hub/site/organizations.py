@@ -1,4 +1,4 @@
-"""Organisations on the website: found one, see one's own, and for administrators its name, visibility and members."""
+"""Organisations on the website: found one, see one's own and who asks one in; for administrators all about one."""
 
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
@@ -6,9 +6,10 @@ from django.views.decorators.http import require_http_methods
 
 from hub.errors import face
 from hub.site.visitor import caller, person
-from registry import organizations
+from registry import alerts, invitations, moves, organizations, people, policy
 from registry.errors import RegistryError, ValueInvalid
-from registry.models import Membership, Organization
+from registry.models import Organization
+from registry.policy import Caller
 
 ROLES = (
     ("read", "sees and pulls everything, private adapters too"),
@@ -17,19 +18,40 @@ ROLES = (
     ("admin", "does that, changes settings, and decides who is in"),
 )
 
+OFFERS = {
+    "read": "You would see and pull everything there.",
+    "contributor": "You would see everything there, make adapters, and push to those.",
+    "write": "You would push to all its adapters.",
+    "admin": "You would push to all its adapters, change its settings, and decide who is in.",
+}
+
 
 @require_http_methods(["GET", "POST"])
 def listed(request: HttpRequest) -> HttpResponse:
-    """The organisations that one is in; POST leaves one."""
-    user, error = person(request), None
+    """The organisations that one is in, and those that ask one in; POST leaves, accepts or declines."""
+    user, by, error = person(request), caller(request), None
     if request.method == "POST":
         try:
-            organizations.leave(request.POST.get("leave", ""), caller(request))
-            return HttpResponseRedirect("/settings/organizations")
+            return HttpResponseRedirect(_answer(request, by))
         except RegistryError as refused:
             error = refused
+    alerts.saw(user, [alerts.Kind.INVITED])
     mine = user.memberships.select_related("organization__namespace").order_by("organization__namespace__name")
-    return render(request, "site/organizations.html", {"memberships": mine, "error": error}, status=_status(error))
+    asked = [(row, OFFERS[row.role]) for row in invitations.received(by)]
+    shown = {"memberships": mine, "invitations": asked, "error": error}
+    return render(request, "site/organizations.html", shown, status=_status(error))
+
+
+def _answer(request: HttpRequest, by: Caller) -> str:
+    """Do what the button says, and return where to go on."""
+    here = "/settings/organizations"
+    if "accept" in request.POST:
+        return f"/{invitations.accept(request.POST['accept'], by).organization}"
+    if "decline" in request.POST:
+        invitations.decline(request.POST["decline"], by)
+        return here
+    organizations.leave(request.POST.get("leave", ""), by)
+    return here
 
 
 @require_http_methods(["GET", "POST"])
@@ -56,20 +78,21 @@ def new(request: HttpRequest) -> HttpResponse:
 def settings(request: HttpRequest, ns: str) -> HttpResponse:
     """An organisation as its administrators see it; POST does what the button says."""
     by, error = caller(request), None
-    organization = organizations.administered(ns, by)
+    person(request)
+    organization = organizations.administered(people.addressed(ns).name, by)
     here = f"/organizations/{organization}/settings"
     if request.method == "POST":
         try:
-            _do(request, organization)
-            still = organization.memberships.filter(user=by.user, role=Membership.Role.ADMIN).exists()
-            return HttpResponseRedirect(here if still else f"/{organization}")
+            return HttpResponseRedirect(_do(request, organization, here))
         except RegistryError as refused:
             error = refused
     elif str(organization) != ns:
-        return HttpResponseRedirect(here)
+        return HttpResponseRedirect(here, status=307)
     shown = {
         "organization": organization,
-        "members": organizations.members(ns, by),
+        "members": organizations.members(str(organization), by),
+        "invitations": invitations.sent(str(organization), by),
+        "adds": policy.is_hub_admin(by),
         "roles": ROLES,
         "given": request.POST,
         "error": error,
@@ -78,7 +101,8 @@ def settings(request: HttpRequest, ns: str) -> HttpResponse:
     return render(request, "site/organization_settings.html", shown, status=_status(error))
 
 
-def _do(request: HttpRequest, organization: Organization) -> None:
+def _do(request: HttpRequest, organization: Organization, here: str) -> str:
+    """Do what the button says, and return where to go on."""
     given, by, name = request.POST, caller(request), str(organization)
     match given.get("do"):
         case "change":
@@ -89,11 +113,25 @@ def _do(request: HttpRequest, organization: Organization) -> None:
                 by=by.user,
             )
         case "member":
-            organizations.put_member(name, given.get("username", "").strip(), given.get("role", ""), by)
+            invitations.let_in(name, given.get("username", "").strip(), given.get("role", ""), by)
+        case "withdraw":
+            invitations.withdraw(name, given.get("username", ""), by)
         case "drop":
             organizations.drop_member(name, given.get("username", ""), by)
+        case "rename":
+            return f"/organizations/{moves.rename(name, given.get('name', '').strip(), by)}/settings"
+        case "delete":
+            return _delete(name, given.get("confirm", ""), by)
         case _:
             raise ValueInvalid("The form does not say what to do.", fix="Use the buttons of the page.")
+    return here if policy.administers(Caller(user=by.user), organization) else f"/{organization}"
+
+
+def _delete(name: str, confirm: str, by: Caller) -> str:
+    if confirm.strip() != name:
+        raise ValueInvalid(f"{name} was not deleted.", fix=f"Type its name, {name}, to delete it.")
+    organizations.delete(name, by)
+    return "/settings/organizations"
 
 
 def _status(error: RegistryError | None) -> int:

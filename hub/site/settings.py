@@ -6,7 +6,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_safe
 
 from hub.site.visitor import caller, person
-from registry import alerts, webhooks
+from registry import alerts, invitations, webhooks
 
 
 @require_safe
@@ -21,6 +21,7 @@ def index(request: HttpRequest) -> HttpResponse:
         "last_use": max((token.last_used_at for token in tokens if token.last_used_at), default=None),
         "unread": alerts.unread(user),
         "memberships": user.memberships.select_related("organization__namespace").order_by("pk"),
+        "invited": invitations.received(caller(request)).count(),
         "hooks": hooks,
         "stopped": sum(hook.disabled for hook in hooks),
     }

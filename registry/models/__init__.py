@@ -8,9 +8,10 @@ from registry.models.devices import DeviceLogin
 from registry.models.discussions import Discussion, DiscussionEvent
 from registry.models.events import Event
 from registry.models.gates import AccessRequest
+from registry.models.invitations import Invitation
 from registry.models.moderation import AuditEvent, Ruling
 from registry.models.people import Membership, Namespace, Organization, Token, User
-from registry.models.renames import Rename
+from registry.models.renames import FormerNamespace, Rename
 from registry.models.site import SiteSetting
 from registry.models.social import Follow, Like
 from registry.models.verdicts import Attempt, Base, BaseAlias, BaseManifest, Comparison, Verdict, WorkerHeartbeat
@@ -36,6 +37,8 @@ __all__ = [
     "DiscussionEvent",
     "Event",
     "Follow",
+    "FormerNamespace",
+    "Invitation",
     "Landing",
     "Like",
     "Membership",

@@ -8,6 +8,7 @@ from django.utils import timezone
 from registry.models.adapters import Adapter
 from registry.models.discussions import Discussion
 from registry.models.gates import AccessRequest
+from registry.models.invitations import Invitation
 from registry.models.verdicts import Verdict
 
 
@@ -24,13 +25,17 @@ class Alert(models.Model):
         OPENED = "discussion-opened"  # a thread or a pull request on an adapter of theirs
         SAID = "discussion-changed"  # something new in a thread that they own or take part in
         MENTIONED = "mentioned"  # somebody wrote @name
+        INVITED = "invited"  # into an organisation
 
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="alerts")
     kind = models.CharField(max_length=20, choices=Kind.choices, default=Kind.VERDICT)
-    adapter = models.ForeignKey(Adapter, on_delete=models.CASCADE, related_name="alerts")
+    adapter = models.ForeignKey(  # none where it is of an organisation
+        Adapter, null=True, blank=True, on_delete=models.CASCADE, related_name="alerts"
+    )
     verdict = models.ForeignKey(Verdict, null=True, blank=True, on_delete=models.CASCADE, related_name="alerts")
     discussion = models.ForeignKey(Discussion, null=True, blank=True, on_delete=models.CASCADE, related_name="alerts")
     request = models.ForeignKey(AccessRequest, null=True, blank=True, on_delete=models.CASCADE, related_name="alerts")
+    invitation = models.ForeignKey(Invitation, null=True, blank=True, on_delete=models.CASCADE, related_name="alerts")
     by = models.ForeignKey(  # whoever did the newest of it; nobody where the hub itself speaks
         settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
     )
@@ -50,14 +55,21 @@ class Alert(models.Model):
                 name="alert_of_access_once",
                 condition=Q(read_at__isnull=True, request__isnull=False),
             ),
+            models.UniqueConstraint(
+                fields=["invitation"], name="alert_of_invitation_once", condition=Q(read_at__isnull=True)
+            ),
             models.CheckConstraint(
                 condition=Q(kind="verdict", verdict__isnull=False)
                 | Q(kind__in=["access-asked", "access-decided"], request__isnull=False)
-                | Q(kind__in=["discussion-opened", "discussion-changed", "mentioned"], discussion__isnull=False),
+                | Q(kind__in=["discussion-opened", "discussion-changed", "mentioned"], discussion__isnull=False)
+                | Q(kind="invited", invitation__isnull=False),
                 name="alert_kind_known",
+            ),
+            models.CheckConstraint(
+                condition=Q(adapter__isnull=False) ^ Q(invitation__isnull=False), name="alert_is_of_one_thing"
             ),
         ]
         indexes = [models.Index(fields=["user"], name="alert_unread", condition=Q(read_at__isnull=True))]
 
     def __str__(self) -> str:
-        return f"{self.user} of {self.verdict or self.discussion or self.request}"
+        return f"{self.user} of {self.verdict or self.discussion or self.request or self.invitation}"

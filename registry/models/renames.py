@@ -1,9 +1,11 @@
-"""The names that adapters had before they were moved; whoever asks for one is sent on to where the adapter is now."""
+"""The names that adapters and organisations had before; whoever asks for one is sent on to where it is now."""
 
+from django.conf import settings
 from django.db import models
 from django.utils import timezone
 
 from registry.models.adapters import Adapter
+from registry.models.people import Namespace
 
 
 class Rename(models.Model):
@@ -16,3 +18,12 @@ class Rename(models.Model):
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["type", "full_name"], name="rename_full_name_unique")]
+
+
+class FormerNamespace(models.Model):
+    """The name of an organisation that has another one now, or is gone: nobody else ever gets it."""
+
+    name = models.CharField(max_length=96, unique=True)  # in lower case
+    namespace = models.ForeignKey(Namespace, null=True, blank=True, on_delete=models.SET_NULL, related_name="former")
+    by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
+    at = models.DateTimeField(default=timezone.now)

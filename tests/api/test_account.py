@@ -5,10 +5,9 @@ from datetime import timedelta
 from django.utils import timezone
 
 from registry import discussions
-from registry.models import AuditEvent, Membership, Token
+from registry.models import Token
 
 TOKENS = "/api/v1/me/tokens"
-MEMBERS = "/api/v1/organizations/acme/members"
 
 
 def test_me_says_who_asks_and_by_which_token(ask, cast):
@@ -78,30 +77,3 @@ def test_a_revoked_token_is_gone_and_somebody_elses_cannot_be_reached(ask, cast)
     assert ask(value=value).get("/api/v1/me").status_code == 200
     assert ask("alice").delete(f"{TOKENS}/{token.pk}").status_code == 204
     assert ask(value=value).get("/api/v1/me").json()["code"] == "token-invalid"
-
-
-def test_administrators_change_members_and_nobody_else(ask, cast):
-    listed = ask("alice", "read").get(MEMBERS).json()["items"]
-    assert {item["name"]: item["role"] for item in listed} == {
-        "alice": "admin",
-        "bob": "write",
-        "dave": "contributor",
-        "erin": "read",
-    }
-    put = ask("alice", "write").put(f"{MEMBERS}/carol", {"role": "read"}, "application/json")
-    assert put.json() == {"name": "carol", "full_name": "Carol", "role": "read"}
-    assert ask("alice", "write").delete(f"{MEMBERS}/carol").status_code == 204
-    assert AuditEvent.objects.filter(action="organization:member", object="acme/carol").count() == 2
-    for who, code in (("bob", "not-allowed"), ("anonymous", "sign-in-required")):
-        assert ask(who).get(MEMBERS).json()["code"] == code
-    assert ask("alice", "read").put(f"{MEMBERS}/carol", {"role": "read"}, "application/json").status_code == 403
-    assert ask("alice", "write").get("/api/v1/organizations/nobody/members").json()["code"] == "namespace-not-found"
-
-
-def test_an_organisation_keeps_an_administrator(ask, cast):
-    for answer in (
-        ask("alice", "write").put(f"{MEMBERS}/alice", {"role": "read"}, "application/json"),
-        ask("alice", "write").delete(f"{MEMBERS}/ALICE"),
-    ):
-        assert (answer.status_code, answer.json()["code"]) == (400, "value-invalid")
-    assert Membership.objects.get(user=cast["alice"]).role == "admin"

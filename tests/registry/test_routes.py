@@ -48,6 +48,13 @@ api/v1/me/notifications                                      GET person
 api/v1/me/notifications/read                                 POST person
 api/v1/me/tokens                                             GET person  POST session
 api/v1/me/tokens/<id>                                        GET person  DELETE session
+api/v1/me/invitations                                        GET person
+api/v1/me/invitations/<org>/accept                           POST person
+api/v1/me/invitations/<org>/decline                          POST person
+api/v1/organizations                                         POST person
+api/v1/organizations/<org>                                   GET anyone  PATCH organisation  DELETE organisation
+api/v1/organizations/<org>/invitations                       GET organisation
+api/v1/organizations/<org>/invitations/<user>                DELETE organisation
 api/v1/organizations/<org>/members                           GET organisation
 api/v1/organizations/<org>/members/<user>                    PUT organisation  DELETE organisation
 api/v1/moderation/adapters/<ns>/<name>/quarantine            POST moderator

@@ -21,19 +21,27 @@ def role(who: str) -> str:
     )
 
 
-def test_carol_founds_an_organisation_lets_bob_in_and_makes_its_first_adapter(visit, cast):
+def test_carol_founds_an_organisation_invites_bob_who_accepts_and_makes_its_first_adapter(visit, cast):
     carol = visit("carol")
     assert "You are in none" in text(carol.get("/settings/organizations"))
     made = carol.post("/organizations/new", {"name": "guild", "full_name": "The <Guild>", "visibility": "private"})
     assert made.url == "/organizations/guild/settings?welcome=1"
     assert "guild is yours" in text(carol.get(made.url))
     carol.post("/organizations/guild/settings", {"do": "member", "username": "BOB", "role": "write"})
+    assert 'href="/bob"' not in text(visit().get("/guild")), "invited, and no member"
+    assert "Withdraw the invitation of bob" in text(carol.get("/organizations/guild/settings"))
+    bob = visit("bob")
+    assert "invites you as write" in text(bob.get("/settings/notifications"))
+    assert "1 invitation" in text(bob.get("/settings"))
+    assert "asks you in as <b>write</b>" in text(bob.get("/settings/organizations"))
+    assert 'class="button bell rings"' not in text(bob.get("/settings")), "he has seen it"
+    assert bob.post("/settings/organizations", {"accept": "guild"}).url == "/guild"
     page = text(visit().get("/guild"))
     assert "The &lt;Guild&gt;" in page
     assert 'href="/bob"' in page
     assert "/organizations/guild/settings" not in page
     assert "<option selected>guild</option>" in text(carol.get("/new?owner=guild"))
-    visit("bob").post("/new", {"owner": "guild", "name": "first", "visibility": "private"})
+    bob.post("/new", {"owner": "guild", "name": "first", "visibility": "private"})
     assert Adapter.objects.get(name="first").namespace.name == "guild"
     assert "guild" in text(carol.get("/settings/organizations"))
 
@@ -72,9 +80,9 @@ def test_the_last_administrator_stays_and_another_one_may_go(visit, cast):
     alice = visit("alice")
     for form in ({"do": "drop", "username": "alice"}, {"do": "member", "username": "alice", "role": "read"}):
         answer = alice.post(HERE, form)
-        assert answer.status_code == 400
+        assert answer.status_code == 409
         assert "without an administrator" in text(answer)
-    assert alice.post("/settings/organizations", {"leave": "acme"}).status_code == 400
+    assert alice.post("/settings/organizations", {"leave": "acme"}).status_code == 409
     alice.post(HERE, {"do": "member", "username": "bob", "role": "admin"})
     assert alice.post(HERE, {"do": "member", "username": "alice", "role": "read"}).url == "/acme"
     assert alice.post("/settings/organizations", {"leave": "ACME"}).status_code == 302
@@ -83,12 +91,76 @@ def test_the_last_administrator_stays_and_another_one_may_go(visit, cast):
 
 @pytest.mark.parametrize("who", ["bob", "carol", "mona"])
 @pytest.mark.parametrize(
-    "form", [None, {"do": "member", "username": "carol", "role": "admin"}, {"do": "drop", "username": "alice"}]
+    "form",
+    [
+        None,
+        {"do": "member", "username": "carol", "role": "admin"},
+        {"do": "drop", "username": "alice"},
+        {"do": "withdraw", "username": "alice"},
+        {"do": "rename", "name": "mine"},
+        {"do": "delete", "confirm": "acme"},
+    ],
 )
 def test_only_its_administrators_see_and_change_it(visit, cast, who, form):
     client = visit(who)
     assert (client.post(HERE, form) if form else client.get(HERE)).status_code == 403
     assert (role("carol"), role("alice")) == ("", "admin")
+
+
+def test_who_is_invited_declines_and_administrators_withdraw(visit, cast):
+    alice, carol = visit("alice"), visit("carol")
+    alice.post(HERE, {"do": "member", "username": "carol", "role": "read"})
+    assert visit("bob").post("/settings/organizations", {"accept": "acme"}).status_code == 404
+    assert carol.post("/settings/organizations", {"decline": "acme"}).status_code == 302
+    assert carol.post("/settings/organizations", {"accept": "acme"}).status_code == 404
+    refused = alice.post(HERE, {"do": "member", "username": "carol", "role": "read"})
+    assert refused.status_code == 409
+    assert "carol declined to join acme" in text(refused)
+    alice.post(HERE, {"do": "member", "username": "mona", "role": "read"})
+    assert "Withdraw the invitation of mona" in text(alice.get(HERE))
+    alice.post(HERE, {"do": "withdraw", "username": "mona"})
+    assert "Withdraw the invitation of mona" not in text(alice.get(HERE))
+    assert visit("mona").post("/settings/organizations", {"accept": "acme"}).status_code == 404
+    assert (role("carol"), role("mona")) == ("", "")
+
+
+def test_an_administrator_of_the_hub_adds_at_once_and_nobody_learns_who_is_invited(visit, cast):
+    ada = visit("ada")
+    assert "is a member at once" in text(ada.get(HERE))
+    ada.post(HERE, {"do": "member", "username": "carol", "role": "read"})
+    assert role("carol") == "read"
+    visit("alice").post(HERE, {"do": "member", "username": "mona", "role": "read"})
+    for who in ("anonymous", "bob", "carol"):
+        assert "mona" not in text(visit(who).get("/acme"))
+        assert "acme" not in text(visit(who).get("/mona"))
+
+
+def test_an_organisation_gets_another_name_and_old_addresses_lead_on(visit, cast, secret):
+    alice = visit("alice")
+    taken = alice.post(HERE, {"do": "rename", "name": "bob"})
+    assert (taken.status_code, "already taken" in text(taken)) == (409, True)
+    assert alice.post(HERE, {"do": "rename", "name": "Works"}).url == "/organizations/Works/settings"
+    for old, new in (("/acme", "/Works"), ("/acme/secret", "/Works/secret"), (HERE, "/organizations/Works/settings")):
+        moved = alice.get(old)
+        assert (moved.status_code, moved["Location"]) == (307, new)
+        assert alice.get(new).status_code == 200
+    assert visit().get("/acme/secret").status_code == 404, "who may not see it is not told where it went"
+    assert visit("carol").post("/organizations/new", {"name": "ACME"}).status_code == 409
+
+
+def test_an_organisation_goes_when_it_is_empty_and_its_name_is_typed(visit, cast, secret):
+    alice = visit("alice")
+    full = alice.post(HERE, {"do": "delete", "confirm": "acme"})
+    assert full.status_code == 409
+    assert "acme holds acme/secret (model)" in text(full)
+    alice.post("/acme/secret/settings", {"confirm": "acme/secret"})
+    assert alice.post(HERE, {"do": "delete", "confirm": "acm"}).status_code == 400
+    assert Organization.objects.exists()
+    assert alice.post(HERE, {"do": "delete", "confirm": "acme"}).url == "/settings/organizations"
+    assert alice.get("/acme").status_code == 404
+    assert alice.get(HERE).status_code == 404
+    for who in ("alice", "carol"):
+        assert visit(who).post("/organizations/new", {"name": "acme"}).status_code == 409
 
 
 def test_who_is_not_signed_in_comes_back_and_what_is_not_there_is_not_there(visit, cast):
@@ -116,6 +188,10 @@ def test_every_form_needs_its_secret(visit, cast):
     alice = visit("alice", enforce_csrf_checks=True)
     for path in (HERE, "/organizations/new", "/settings/organizations"):
         assert alice.post(path, {"do": "drop", "username": "bob", "name": "x", "leave": "acme"}).status_code == 403
+    visit("alice").post(HERE, {"do": "member", "username": "carol", "role": "read"})
+    carol = visit("carol", enforce_csrf_checks=True)
+    assert carol.post("/settings/organizations", {"accept": "acme"}).status_code == 403
+    assert role("carol") == ""
     assert role("bob") == "write"
 
 

@@ -1,4 +1,4 @@
-"""How a caller's account and tokens, and an organisation's members look in our REST."""
+"""How a caller's account and tokens look in our REST."""
 
 from rest_framework import serializers as s
 
@@ -51,18 +51,3 @@ class MadeToken(Token):
 class TokenPage(s.Serializer[Data]):
     items = Token(many=True)
     next = s.URLField(allow_null=True)
-
-
-class Member(s.Serializer[Data]):
-    name = s.CharField()
-    full_name = s.CharField(allow_blank=True)
-    role = s.ChoiceField(choices=models.Membership.Role.choices)
-
-
-class MemberPage(s.Serializer[Data]):
-    items = Member(many=True)
-    next = s.URLField(allow_null=True)
-
-
-class NewRole(s.Serializer[Data]):
-    role = s.ChoiceField(choices=models.Membership.Role.choices)

@@ -1,0 +1,162 @@
+"""Organisations: founded, changed, deleted; who is in them, and who is asked in."""
+
+from drf_spectacular.utils import extend_schema
+from rest_framework import status
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from hub.api.asking import View
+from hub.api.shapes import Data
+from hub.api.shapes import organizations as shapes
+from registry import invitations, moves, organizations, people
+from registry.errors import NamespaceNotFound
+from registry.models import Invitation, Membership, Organization
+from registry.policy import INVITED, Caller
+
+
+class Organizations(View):
+    @extend_schema(
+        operation_id="found_organization", summary="Found an organisation", request=shapes.NewOrganization,
+        responses={201: shapes.Organization},
+    )  # fmt: skip
+    def post(self, request: Request) -> Response:
+        self.person()
+        wish = shapes.NewOrganization(data=request.data)
+        wish.is_valid(raise_exception=True)
+        given = wish.validated_data
+        made = organizations.begin(
+            given["name"], self.caller, full_name=given["full_name"],
+            private_by_default=given["default_visibility"] == "private",
+        )  # fmt: skip
+        return Response(_shown(made, Caller(user=self.caller.user)), status.HTTP_201_CREATED)
+
+
+class OneOrganization(View):
+    @extend_schema(operation_id="organization", summary="An organisation", responses=shapes.Organization)
+    def get(self, request: Request, org: str) -> Response:
+        found: Organization | None = getattr(people.addressed(org), "organization", None)
+        if found is None:
+            raise NamespaceNotFound(f"There is no organisation {org!r}.")
+        return Response(_shown(found, self.caller))
+
+    @extend_schema(
+        operation_id="change_organization", summary="Rename it, or change what it says of itself",
+        description="With a new name all its repositories move, and old addresses lead to new ones.",
+        request=shapes.OrganizationChange, responses=shapes.Organization,
+    )  # fmt: skip
+    def patch(self, request: Request, org: str) -> Response:
+        found = organizations.administered(org, self.caller)
+        wish = shapes.OrganizationChange(data=request.data)
+        wish.is_valid(raise_exception=True)
+        given = wish.validated_data
+        hidden = given["default_visibility"] == "private" if "default_visibility" in given else found.private_by_default
+        organizations.change(
+            found, full_name=given.get("full_name", found.full_name), private_by_default=hidden, by=self.caller.user
+        )
+        return Response(_shown(moves.rename(org, given.get("name", found.namespace.name), self.caller), self.caller))
+
+    @extend_schema(
+        operation_id="delete_organization", summary="Delete an organisation without repositories",
+        description="Its name stays reserved.", responses={204: None},
+    )  # fmt: skip
+    def delete(self, request: Request, org: str) -> Response:
+        organizations.delete(org, self.caller)
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+
+class Members(View):
+    @extend_schema(operation_id="members", summary="An organisation's members", responses=shapes.MemberPage)
+    def get(self, request: Request, org: str) -> Response:
+        return Response({"items": [_member(row) for row in organizations.members(org, self.caller)], "next": None})
+
+
+class OneMember(View):
+    @extend_schema(
+        operation_id="put_member", summary="Give a member a role, or invite somebody with it",
+        description="202 for who is no member: he is invited, and in it when he accepts.",
+        request=shapes.NewRole, responses={200: shapes.Member, 202: shapes.Invitation},
+    )  # fmt: skip
+    def put(self, request: Request, org: str, user: str) -> Response:
+        organizations.administered(org, self.caller)
+        wish = shapes.NewRole(data=request.data)
+        wish.is_valid(raise_exception=True)
+        row = invitations.let_in(org, user, wish.validated_data["role"], self.caller)
+        if isinstance(row, Invitation):
+            return Response(_invitation(row), status.HTTP_202_ACCEPTED)
+        return Response(_member(row))
+
+    @extend_schema(operation_id="drop_member", summary="Take a person out, or leave", responses={204: None})
+    def delete(self, request: Request, org: str, user: str) -> Response:
+        organizations.drop_member(org, user, self.caller)
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+
+class Invitations(View):
+    @extend_schema(
+        operation_id="invitations", summary="Who is invited and has not answered", responses=shapes.InvitationPage
+    )
+    def get(self, request: Request, org: str) -> Response:
+        return Response({"items": [_invitation(row) for row in invitations.sent(org, self.caller)], "next": None})
+
+
+class OneInvitation(View):
+    @extend_schema(operation_id="withdraw_invitation", summary="Withdraw an invitation", responses={204: None})
+    def delete(self, request: Request, org: str, user: str) -> Response:
+        invitations.withdraw(org, user, self.caller)
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+
+class OwnInvitations(View):
+    @extend_schema(
+        operation_id="own_invitations", summary="Organisations that ask you in", responses=shapes.OwnInvitationPage
+    )
+    def get(self, request: Request) -> Response:
+        self.person()
+        return Response({"items": [_own(row) for row in invitations.received(self.caller)], "next": None})
+
+
+class Accept(View):
+    @extend_schema(
+        operation_id="accept_invitation", summary="Accept an invitation", request=None, responses=shapes.Joined
+    )
+    def post(self, request: Request, org: str) -> Response:
+        joined = invitations.accept(org, self.caller)
+        return Response({"organization": str(joined.organization), "role": joined.role})
+
+
+class Decline(View):
+    @extend_schema(
+        operation_id="decline_invitation", summary="Decline an invitation", request=None, responses={204: None}
+    )
+    def post(self, request: Request, org: str) -> Response:
+        invitations.decline(org, self.caller)
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+
+def _shown(found: Organization, by: Caller) -> Data:
+    role = by.roles.get(found.namespace_id)
+    return {
+        "name": found.namespace.name,
+        "full_name": found.full_name,
+        "members": found.memberships.filter(user__is_active=True).count(),
+        "role": role,
+        "default_visibility": ("private" if found.private_by_default else "public") if role else None,
+    }
+
+
+def _member(row: Membership | Invitation) -> Data:
+    return {"name": row.user.username, "full_name": row.user.full_name, "role": row.role}
+
+
+def _times(row: Invitation) -> Data:
+    return {"by": row.by.username, "asked_at": row.asked_at, "ends_at": row.asked_at + INVITED}
+
+
+def _invitation(row: Invitation) -> Data:
+    return _member(row) | _times(row)
+
+
+def _own(row: Invitation) -> Data:
+    organization = row.organization
+    shown = {"organization": str(organization), "full_name": organization.full_name, "role": row.role}
+    return shown | _times(row)

@@ -1,0 +1,80 @@
+"""How organisations, their members and invitations look in our REST."""
+
+from rest_framework import serializers as s
+
+from hub.api.shapes import Data
+from registry import models
+
+ROLES = models.Membership.Role.choices
+VISIBILITY = ["public", "private"]
+
+
+class NewOrganization(s.Serializer[Data]):
+    name = s.CharField(max_length=96)
+    full_name = s.CharField(required=False, allow_blank=True, default="", max_length=200)
+    default_visibility = s.ChoiceField(choices=VISIBILITY, required=False, default="public")
+
+
+class OrganizationChange(s.Serializer[Data]):
+    """What shall be otherwise; what is left out stays."""
+
+    name = s.CharField(required=False, max_length=96, help_text="all its repositories move with it")
+    full_name = s.CharField(required=False, allow_blank=True, max_length=200)
+    default_visibility = s.ChoiceField(choices=VISIBILITY, required=False)
+
+
+class Organization(s.Serializer[Data]):
+    name = s.CharField()
+    full_name = s.CharField(allow_blank=True)
+    members = s.IntegerField(help_text="how many")
+    role = s.ChoiceField(choices=ROLES, allow_null=True, help_text="the caller's")
+    default_visibility = s.ChoiceField(choices=VISIBILITY, allow_null=True, help_text="null for who is not in it")
+
+
+class Member(s.Serializer[Data]):
+    name = s.CharField()
+    full_name = s.CharField(allow_blank=True)
+    role = s.ChoiceField(choices=ROLES)
+
+
+class MemberPage(s.Serializer[Data]):
+    items = Member(many=True)
+    next = s.URLField(allow_null=True)
+
+
+class NewRole(s.Serializer[Data]):
+    role = s.ChoiceField(choices=ROLES)
+
+
+class Invitation(Member):
+    """Somebody who is asked in, and is no member before he accepts."""
+
+    by = s.CharField(help_text="who asks")
+    asked_at = s.DateTimeField()
+    ends_at = s.DateTimeField()
+
+
+class InvitationPage(s.Serializer[Data]):
+    items = Invitation(many=True)
+    next = s.URLField(allow_null=True)
+
+
+class OwnInvitation(s.Serializer[Data]):
+    """An organisation that asks the caller in."""
+
+    organization = s.CharField()
+    full_name = s.CharField(allow_blank=True)
+    role = s.ChoiceField(choices=ROLES)
+    by = s.CharField(help_text="who asks")
+    asked_at = s.DateTimeField()
+    ends_at = s.DateTimeField()
+
+
+class OwnInvitationPage(s.Serializer[Data]):
+    items = OwnInvitation(many=True)
+    next = s.URLField(allow_null=True)
+
+
+class Joined(s.Serializer[Data]):
+    organization = s.CharField()
+    role = s.ChoiceField(choices=ROLES)

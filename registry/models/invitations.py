@@ -1,0 +1,42 @@
+"""Who is asked to join an organisation, with which role, and what he said."""
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+
+from registry.models.people import Membership, Organization
+
+
+class Invitation(models.Model):
+    """One person asked into one organisation; there is one row for both, and none any more once he is in.
+
+    What is declined or withdrawn stays, so that nobody is asked again and again.
+    """
+
+    class State(models.TextChoices):
+        OPEN = "open"
+        DECLINED = "declined"
+        WITHDRAWN = "withdrawn"
+
+    organization = models.ForeignKey(Organization, on_delete=models.CASCADE, related_name="invitations")
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="invitations")
+    role = models.CharField(max_length=16, choices=Membership.Role.choices)
+    by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
+    state = models.CharField(max_length=9, choices=State.choices, default=State.OPEN)
+    asked_at = models.DateTimeField(default=timezone.now)  # when the person was told of it last
+    answered_at = models.DateTimeField(null=True, blank=True)  # when it was declined
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["organization", "user"], name="invitation_unique"),
+            models.CheckConstraint(
+                condition=Q(role__in=["read", "contributor", "write", "admin"]), name="invitation_role_known"
+            ),
+            models.CheckConstraint(
+                condition=Q(state__in=["open", "declined", "withdrawn"]), name="invitation_state_known"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.user} to {self.organization}"
