@@ -9,7 +9,8 @@ from itertools import product
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Count, F, Max, QuerySet
+from django.db.models import Count, F, Max, QuerySet, Sum
+from django.db.models.functions import Length
 from django.utils import timezone
 
 from registry import alerts, ids, names, policy, refs, webhooks
@@ -27,7 +28,7 @@ from registry.models import Adapter, Discussion, DiscussionEvent, Ref, Revision,
 from registry.policy import Caller, Permission
 
 MAX_TITLE, MAX_COMMENT = 500, 64 << 10
-MAX_EVENTS = 2_000  # a thread is answered whole
+MAX_EVENTS, MAX_TEXT = 2_000, 4 << 20  # entries and characters of a thread, which is answered whole
 MAX_OPEN = 200  # by one person in one adapter
 MAX_A_DAY = 100  # by one person in an adapter of others, whatever became of them
 PAGE = 50
@@ -162,6 +163,7 @@ def edit(discussion: Discussion, number: int, text: str, by: Caller) -> Discussi
                 "A hidden comment stays as it is." if said.hidden else "Only its author may edit a comment.",
                 fix="Write a new comment.",
             )
+        _require_place(discussion, len(text) - len(said.text))
         said.text, said.edits, said.edited_at = text, said.edits + 1, timezone.now()
         said.save(update_fields=["text", "edits", "edited_at"])
         _announce(discussion, "update", said)
@@ -293,11 +295,20 @@ def note_merge(discussion: Discussion, merged: Revision, user: User, text: str) 
 
 # --- rows ------------------------------------------------------------------------------------------------------------
 def _append(discussion: Discussion, user: User, kind: str, *, text: str = "", data: object = None) -> DiscussionEvent:
-    if discussion.events.count() >= MAX_EVENTS:
-        raise QuotaExceeded(f"{discussion} has {MAX_EVENTS:,} entries already.", fix="Open a new discussion.")
+    # Who fills a thread must not keep others from closing or merging it.
+    most = MAX_EVENTS if kind == Kind.COMMENT else 2 * MAX_EVENTS
+    if discussion.events.count() >= most:
+        raise QuotaExceeded(f"{discussion} has {most:,} entries already.", fix="Open a new discussion.")
+    _require_place(discussion, len(text))
     if kind == Kind.COMMENT:
         Discussion.objects.filter(pk=discussion.pk).update(comments=F("comments") + 1)
     return DiscussionEvent.objects.create(discussion=discussion, author=user, kind=kind, text=text, data=data or {})
+
+
+def _require_place(discussion: Discussion, more: int) -> None:
+    held = discussion.events.aggregate(text=Sum(Length("text")))["text"] or 0
+    if more > 0 and held + more > MAX_TEXT:
+        raise QuotaExceeded(f"{discussion} holds as much text as one may.", fix="Open a new discussion.")
 
 
 def _person(by: Caller) -> User:

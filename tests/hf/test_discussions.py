@@ -4,9 +4,10 @@ import json
 
 import pytest
 
-from registry import verdicts
+from registry import discussions, verdicts
 from registry.models import Adapter, Base, Discussion, DiscussionEvent, Verdict
 from tests.cast import Cast
+from tests.hf.test_refusals import refused
 from tests.hf.wire import Wire, deleted, file, header
 
 NAME = "acme/reviews"
@@ -119,6 +120,28 @@ def test_a_comment_of_another_discussion_is_not_found_here(cast: Cast, wire: Wir
         answer = wire.ask("POST", f"{TALK}/1/comment/{foreign}/{last}", body, who="carol")
         assert answer.json()["code"] == "comment-not-found"
     assert not DiscussionEvent.objects.filter(hidden=True).exists()
+
+
+def say(wire: Wire, number: int, text: str, who: str = "carol"):
+    return wire.ask("POST", f"{TALK}/{number}/comment", {"comment": text}, who=who)
+
+
+def test_who_fills_a_thread_keeps_nobody_from_closing_it(wire: Wire, repo, monkeypatch):
+    monkeypatch.setattr(discussions, "MAX_EVENTS", 3)
+    number = start(wire).json()["num"]
+    assert [say(wire, number, "More.").status_code for _ in range(3)] == [200, 200, 403]
+    assert wire.ask("POST", f"{TALK}/{number}/status", {"status": "closed"}, who="bob").status_code == 200
+    assert details(wire, number)["status"] == "closed"
+
+
+def test_a_thread_holds_only_so_much_text_however_it_came_in(wire: Wire, repo, monkeypatch):
+    monkeypatch.setattr(discussions, "MAX_TEXT", 100)
+    number = start(wire, text="a" * 40).json()["num"]
+    said = say(wire, number, "b" * 40).json()["newMessage"]["id"]
+    refused(say(wire, number, "c" * 40), 403, "quota-exceeded", "as much text")
+    edit = f"{TALK}/{number}/comment/{said}/edit"
+    refused(wire.ask("POST", edit, {"content": "d" * 80}, who="carol"), 403, "quota-exceeded", "as much text")
+    assert wire.ask("POST", edit, {"content": "e" * 60}, who="carol").status_code == 200
 
 
 def test_its_author_and_writers_close_and_rename_it_and_nobody_else(wire: Wire, repo):
