@@ -157,24 +157,36 @@ class Change:
 
 
 def change(collection: Collection, wanted: Change) -> Collection:
-    """Change what a collection says of itself, after `find(to_change=True)`. Raises ValueInvalid, CollectionExists."""
-    if wanted.title is not None:
-        collection.title = _title(wanted.title)
-    if wanted.description is not None:
-        collection.description = names.check_text(wanted.description, "description", MAX_DESCRIPTION)
-    if wanted.private is not None:
-        collection.private = wanted.private
-    if wanted.theme is not None:
-        collection.theme = _theme(wanted.theme)
-    if wanted.position is not None:
-        collection.position = min(wanted.position, 1 << 30)
-    collection.updated_at = timezone.now()
+    """Change what a collection says of itself, after `find(to_change=True)`.
+
+    Raises ValueInvalid, CollectionExists, and CollectionNotFound for one that is gone.
+    """
+    changed = _checked(wanted)
+    for name, value in changed.items():
+        setattr(collection, name, value)
     try:
+        # What is not wished stays as it is by now: another title must not undo somebody's hiding it meanwhile.
         with transaction.atomic():
-            collection.save(update_fields=["title", "description", "private", "theme", "position", "updated_at"])
+            _lock(collection)
+            collection.save(update_fields=changed)
     except IntegrityError:
         raise _twin(collection.namespace_id, collection.title) from None
     return collection
+
+
+def _checked(wanted: Change) -> dict[str, object]:
+    changed: dict[str, object] = {}
+    if wanted.title is not None:
+        changed["title"] = _title(wanted.title)
+    if wanted.description is not None:
+        changed["description"] = names.check_text(wanted.description, "description", MAX_DESCRIPTION)
+    if wanted.private is not None:
+        changed["private"] = wanted.private
+    if wanted.theme is not None:
+        changed["theme"] = _theme(wanted.theme)
+    if wanted.position is not None:
+        changed["position"] = min(wanted.position, 1 << 30)
+    return changed
 
 
 def delete(collection: Collection, by: Caller) -> None:

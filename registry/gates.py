@@ -58,7 +58,8 @@ def ask(adapter: Adapter, by: Caller, text: str = "") -> AccessRequest:
             )
         elif row.status == Status.PENDING:  # the gate may have become an automatic one
             row.status, row.text = status, text
-            row.save(update_fields=["status", "text"])
+            # Not what its owner has decided meanwhile.
+            AccessRequest.objects.filter(pk=row.pk, status=Status.PENDING).update(status=status, text=text)
     return row
 
 

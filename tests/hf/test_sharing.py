@@ -6,7 +6,9 @@ from urllib.parse import urlencode
 import pytest
 from django.test import Client
 
-from registry import devices, gates, ids, tokens, uploads
+from registry import collections, devices, gates, ids, tokens, uploads
+from registry.collections import Change
+from registry.errors import CollectionNotFound
 from registry.models import Adapter, AuditEvent, Collection, DeviceLogin, User, Webhook
 from registry.policy import NOBODY
 from tests.hf.test_refusals import refused
@@ -279,6 +281,18 @@ def test_only_those_who_write_there_change_a_collection(wire: Wire, cast):
         refused(wire.ask("DELETE", f"/api/collections/{slug}/items/{item}", who=who), 403, "not-allowed")
     refused(wire.ask("POST", "/api/collections", {"title": "x", "namespace": "acme"}, who="carol"), 403, "not-allowed")
     assert Collection.objects.get().items.count() == 1
+
+
+def test_two_who_change_different_things_of_a_collection_at_once_both_change_them(wire: Wire, cast):
+    slug, by = made(wire)["slug"], cast.session("alice")
+    one, other, late = (collections.find(slug, by, to_change=True) for _ in range(3))
+    collections.change(one, Change(private=True))
+    collections.change(other, Change(title="Better"))
+    now = Collection.objects.get()
+    assert (now.private, now.title) == (True, "Better")
+    collections.delete(now, by)
+    with pytest.raises(CollectionNotFound):
+        collections.change(late, Change(title="Best"))
 
 
 def test_a_second_collection_of_one_title_is_refused_with_the_address_of_the_first(wire: Wire, cast):
