@@ -10,6 +10,7 @@ from datetime import timedelta
 
 import pytest
 from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from huggingface_hub._webhooks_payload import WebhookPayload
 
@@ -91,6 +92,19 @@ def test_every_change_of_a_watched_repository_is_told_in_the_hubs_words(cast, li
     assert (moved[1].oldSha, moved[2].newSha) == (None, None)
     assert listener.heard[1].json["repo"]["headSha"] == head
     assert Delivery.objects.filter(state="sent", status=200).count() == 7
+
+
+def test_whether_somebody_may_hear_of_it_is_asked_once_however_many_webhooks_he_has(cast, listener: Listener):
+    adapter = cast.adapter("alice/secret", private=True)
+    queries = []
+    for _ in range(2):
+        for _ in range(3):
+            hook(cast, listener.url, who="carol")
+        with CaptureQueriesContext(connection) as asked:
+            webhooks.announce(adapter, "update", "repo.config")
+        queries.append(len(asked))
+    assert queries[0] == queries[1]
+    assert told() == []
 
 
 def test_a_message_carries_the_secret_and_a_signature_of_its_body(cast, listener: Listener):
