@@ -71,7 +71,7 @@ def database(url: str) -> dict[str, object]:
     if parts.scheme == "sqlite":
         # Opening the file and setting it up takes longer than answering a request.
         kept: dict[str, object] = {"CONN_MAX_AGE": SQLITE_KEPT_SECONDS, "OPTIONS": dict(SQLITE_OPTIONS)}
-        return {"ENGINE": "django.db.backends.sqlite3", "NAME": parts.path, **kept}
+        return {"ENGINE": "hub.sqlite", "NAME": parts.path, **kept}
     if parts.scheme in {"postgres", "postgresql"}:
         options: dict[str, object] = {key: values[-1] for key, values in parse_qs(parts.query).items()}
         # 128 threads with a connection each would exhaust PostgreSQL's default limit of 100.

@@ -1,0 +1,100 @@
+"""The web's threads stay with a connection for a moment after each answer, and take nobody else's turn by it."""
+
+import http.client
+import re
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.live import ROOT
+from tests.services import answers, free_ports, running
+
+# Each answer names the thread that gave it.
+APPLICATION = """
+import threading, time
+
+def application(environ, start_response):
+    time.sleep(float(environ["QUERY_STRING"] or 0))
+    said = b"thread " + str(threading.get_ident()).encode()
+    start_response("200 OK", [("Content-Length", str(len(said)))])
+    return [said]
+"""
+
+
+@contextmanager
+def web(folder: Path) -> Iterator[tuple[subprocess.Popen, int]]:
+    """One process of two threads, which wait as ours do."""
+    (folder / "threads.py").write_text(APPLICATION)
+    [port] = free_ports()
+    command = [sys.executable, "-m", "gunicorn", "threads:application", "-k", "hub.lingering.Lingering", "-w", "1"]
+    command += ["--threads", "2", "--keep-alive", "30", "-b", f"127.0.0.1:{port}", "--no-control-socket"]
+    with running(command, folder, lambda: answers(port), env={"PYTHONPATH": f"{folder}:{ROOT}"}) as process:
+        yield process, port
+
+
+@pytest.fixture
+def port(tmp_path: Path) -> Iterator[int]:
+    with web(tmp_path) as (_, port):
+        yield port
+
+
+def ask(wire: http.client.HTTPConnection, seconds: float = 0) -> bytes:
+    wire.request("GET", f"/?{seconds}")
+    return wire.getresponse().read()
+
+
+def test_one_thread_answers_a_client_that_asks_again_at_once(port):
+    wire, other = (http.client.HTTPConnection("127.0.0.1", port) for _ in range(2))
+    ask(other)  # there are two threads, which would take turns
+    assert len({ask(wire) for _ in range(20)}) == 1
+
+
+def test_a_client_that_asks_later_is_answered_too(port):
+    wire = http.client.HTTPConnection("127.0.0.1", port)
+    for _ in range(3):
+        assert ask(wire).startswith(b"thread")
+        time.sleep(0.1)
+
+
+def test_those_who_wait_get_the_thread_of_a_client_that_never_stops_asking(port):
+    over = threading.Event()
+
+    def hog() -> None:
+        wire = http.client.HTTPConnection("127.0.0.1", port)
+        while not over.is_set():
+            ask(wire, 0.02)
+
+    with ThreadPoolExecutor(2) as pool:
+        hogs = [pool.submit(hog) for _ in range(2)]
+        try:
+            time.sleep(0.5)
+            for _ in range(5):
+                assert ask(http.client.HTTPConnection("127.0.0.1", port, timeout=3)).startswith(b"thread")
+        finally:
+            over.set()
+        assert [one.result() for one in hogs] == [None, None]
+
+
+def test_requests_sent_together_are_answered_in_order(port):
+    with socket.create_connection(("127.0.0.1", port)) as client:
+        client.sendall(
+            b"GET /?0.1 HTTP/1.1\r\nHost: x\r\n\r\n" + b"GET /? HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+        )
+        said = b"".join(iter(lambda: client.recv(4096), b""))
+    assert len(re.findall(rb"thread \d+", said)) == 2
+    assert said.index(b"keep-alive") < said.index(b"close")
+
+
+def test_a_web_that_stops_waits_for_no_client(tmp_path):
+    with web(tmp_path) as (process, port):
+        ask(http.client.HTTPConnection("127.0.0.1", port))
+        process.terminate()
+        assert process.wait(10) == 0
