@@ -13,8 +13,7 @@ from django.shortcuts import render
 
 from hub import counters
 from hub.origin import network_of
-from registry import site
-from registry.errors import QuotaExceeded
+from registry import quotas, site
 from registry.policy import Caller
 
 WINDOW_SECONDS = 60
@@ -88,16 +87,12 @@ def take_with_ticket(request: HttpRequest, family: Family) -> Taken | None:
 
 
 def take_bytes(caller: Caller, size: int, how: str = "bytes") -> None:
-    """Count bytes that somebody delivers. Raises QuotaExceeded for more in a day than two quotas hold.
+    """Count bytes that somebody delivers within a day. Raises QuotaExceeded as quotas.check_sent does.
 
     Those of each road (`how`) by themselves: what goes by Xet is sent, and then put together.
-    What is delivered and never pushed counts in no quota, and stays for days. Twice, since what fails is sent again.
     """
-    most = 2 * settings.QUOTA_BYTES
-    if most and caller.user and counters.count(f"{how}:{caller.user.pk}", DAY_SECONDS, size) > most:
-        raise QuotaExceeded(
-            f"{caller.user.username} sent more than {most:,} bytes within a day.", fix="Go on tomorrow."
-        )
+    if settings.QUOTA_BYTES and caller.user:
+        quotas.check_sent(caller.user, counters.count(f"{how}:{caller.user.pk}", DAY_SECONDS, size))
 
 
 def _take(family: Family, *, is_known: bool, who: str) -> Taken | None:

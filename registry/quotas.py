@@ -30,6 +30,16 @@ def check_push(total: int) -> None:
         raise PushTooLarge(f"This push holds {total:,} bytes or more; the limit is {settings.MAX_PUSH_BYTES:,}.")
 
 
+def check_sent(by: User, sent: int) -> None:
+    """Raise QuotaExceeded for somebody who sent more bytes within a day than two quotas hold.
+
+    What is delivered and never pushed counts in no quota, and stays for days. Twice, since what fails is sent again.
+    """
+    most = 2 * settings.QUOTA_BYTES
+    if most and sent > most:
+        raise QuotaExceeded(f"{by.username} sent more than {most:,} bytes within a day.", fix="Go on tomorrow.")
+
+
 def used(namespace: Namespace) -> int:
     """Return the bytes that the revisions of a namespace hold, each file of a repository counted once.
 

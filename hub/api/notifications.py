@@ -5,11 +5,11 @@ from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from hub import paging
 from hub.api import pages
 from hub.api.asking import View
 from hub.api.shapes import notifications as shapes
 from registry import alerts, policy
-from registry.errors import ValueInvalid
 from registry.models import Alert
 from registry.proofs import refusal
 
@@ -21,15 +21,9 @@ class Notifications(View):
     )  # fmt: skip
     def get(self, request: Request) -> Response:
         asked = pages.parameters(request, pages.Paging)
-        rows = alerts.of(self.person(), self.caller)
-        if cursor := asked.get("cursor"):
-            if not cursor.isdecimal() or len(cursor) > 18:
-                raise ValueInvalid("This cursor is not from this hub.", fix="Start again from the first page.")
-            rows = rows.filter(pk__lt=int(cursor))
-        found = list(rows[: asked["limit"] + 1])
-        shown = found[: asked["limit"]]
-        more = str(shown[-1].pk) if len(found) > len(shown) else ""
-        return Response(pages.page(request, [_line(alert) for alert in shown], more))
+        below = paging.before(asked.get("cursor", ""))
+        shown, older = paging.older(alerts.of(self.person(), self.caller), below, asked["limit"])
+        return Response(pages.page(request, [_line(alert) for alert in shown], older))
 
 
 class Read(View):
