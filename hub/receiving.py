@@ -5,6 +5,9 @@ the connection stays true, so that it can be kept for the next request.
 """
 
 import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from django.http import HttpRequest
@@ -12,6 +15,7 @@ from gunicorn.http.body import Body, LengthReader
 from gunicorn.http.unreader import SocketUnreader
 
 PIECE = 1 << 20
+REFUSED_SECONDS = 10.0  # for the rest of a body that nobody wants
 SLOWEST = 64 << 10  # bytes that come in the minute which a call waits, from whoever does not only hold a thread
 
 
@@ -59,3 +63,37 @@ def _is_open(connection: socket.socket) -> bool:
         return bool(connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT))
     except BlockingIOError:
         return True
+
+
+@contextmanager
+def unwanted(request: HttpRequest) -> Iterator[None]:
+    """What is read within this block must be over in some seconds; then it looks as if the client had gone.
+
+    A refused body is read away for the client's sake, and anybody may send one, as slowly as he likes: it must not
+    hold a thread. Where the connection is not at hand it takes what it takes.
+    """
+    connection = _connection(request)
+    if connection is None:
+        yield
+        return
+    alarm = threading.Timer(REFUSED_SECONDS, _hear_no_more, [connection])
+    alarm.daemon = True  # whoever stops the hub does not wait for it
+    alarm.start()
+    try:
+        yield
+    finally:
+        alarm.cancel()
+
+
+def _connection(request: HttpRequest) -> socket.socket | None:
+    reader = getattr(request.META.get("wsgi.input"), "reader", None)  # of a body with a length, or of a chunked one
+    unreader = getattr(reader, "unreader", None) or getattr(getattr(reader, "req", None), "unreader", None)
+    found = getattr(unreader, "sock", None)
+    return found if isinstance(found, socket.socket) else None
+
+
+def _hear_no_more(connection: socket.socket) -> None:
+    try:
+        connection.shutdown(socket.SHUT_RD)
+    except OSError:  # it is closed already
+        return

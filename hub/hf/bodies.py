@@ -41,13 +41,14 @@ def pieces(request: HttpRequest) -> Iterator[bytes]:
 def drain(request: HttpRequest) -> None:
     """Throw away the rest of a body, so that a refusal reaches the client through any proxy instead of a reset.
 
-    Not when it is absurdly large: then the connection breaks.
+    Not when it is absurdly large, or comes slowly: then the connection breaks.
     """
     length = request.META.get("CONTENT_LENGTH") or ""
-    if length.isdigit() and int(length) <= MAX_DRAINED:
+    if length.isdigit() and 0 < int(length) <= MAX_DRAINED:
         try:
-            for _ in pieces(request):
-                pass
+            with receiving.unwanted(request):
+                for _ in pieces(request):
+                    pass
         except ValueInvalid:
             return
 

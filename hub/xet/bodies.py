@@ -14,9 +14,9 @@ from registry.errors import LengthRequired, PushTooLarge, RegistryError, ValueIn
 class Body:
     """The bytes of a request, and never more of them than the limit."""
 
-    def __init__(self, read: Callable[[int], bytes], limit: int) -> None:
-        self._read, self._left = read, limit
-        self._limit = limit
+    def __init__(self, request: HttpRequest, read: Callable[[int], bytes], limit: int) -> None:
+        self._request, self._read = request, read
+        self._limit = self._left = limit
 
     def read(self, size: int, /) -> bytes:
         """Return at most `size` bytes; empty at the end.
@@ -33,10 +33,11 @@ class Body:
         return piece
 
     def drain(self) -> None:
-        """Throw away the rest, up to the limit: a proxy turns an answer before the end of a body into a 502."""
+        """Throw away the rest, up to the limit, as long as it comes: a proxy turns an earlier answer into a 502."""
         try:
-            while self.read(receiving.PIECE):
-                pass
+            with receiving.unwanted(self._request):
+                while self.read(receiving.PIECE):
+                    pass
         except RegistryError:
             return
 
@@ -55,7 +56,7 @@ def accepted(request: HttpRequest, limit: int) -> Iterator[Body]:
         raise PushTooLarge(f"The body is {int(declared):,} bytes long; {limit:,} are allowed.")
     # A server that ends the input itself hands over chunked bodies whole; Django's own reader stops at length 0.
     whole = declared is None
-    body = Body(request.META["wsgi.input"].read if whole else partial(receiving.read, request), limit)
+    body = Body(request, request.META["wsgi.input"].read if whole else partial(receiving.read, request), limit)
     try:
         yield body
     except RegistryError:

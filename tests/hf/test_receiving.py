@@ -6,6 +6,7 @@ import random
 import socket
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from urllib.parse import urlsplit
 
 import pytest
@@ -15,6 +16,7 @@ from tests import live
 from tests.live import TOKENS, Hub
 
 MIB = 1 << 20
+THREADS = 32  # of a hub of tests/live.py
 OFFERS = "/alice/notes.git/info/lfs/objects/batch"
 
 
@@ -139,6 +141,29 @@ def test_a_body_without_a_good_ticket_is_read_away_and_the_connection_goes_on(co
         connection.socket.sendall(connection.put("/api/lfs/uploads?ticket=x", length) + bytes(length))
         assert connection.answer()[1]["code"] == "upload-expired"
     assert connection.offered(fresh(10))
+
+
+@pytest.mark.parametrize("framing", ["Content-Length: 900000", "Transfer-Encoding: chunked"])
+@pytest.mark.parametrize(
+    "path", ["/api/lfs/uploads?ticket=x", "/v1/telemetry", "/xet/v1/xorbs/default/x", "/xet/nothing"]
+)
+def test_who_sends_what_nobody_wants_at_his_leisure_holds_no_thread(hub, path: str, framing: str) -> None:
+    method = "PUT" if "lfs" in path else "POST"
+    slow = [socket.create_connection(urlsplit(hub.url).netloc.split(":"), timeout=30) for _ in range(THREADS + 8)]
+    try:
+        for one in slow:
+            one.sendall(f"{method} {path} HTTP/1.1\r\nHost: x\r\n{framing}\r\n\r\n1\r\nx\r\n".encode())
+        time.sleep(2)  # until they have the threads
+        until, answered = time.monotonic() + 25, False
+        while not answered and time.monotonic() < until:
+            for one in slow:
+                with suppress(OSError):
+                    one.sendall(b"1\r\nx\r\n")
+            answered = live.answers(f"{hub.url}/livez")
+        assert answered
+    finally:
+        for one in slow:
+            one.close()
 
 
 def test_a_body_that_stops_leaves_nothing_and_its_ticket_stays_good(hub, connection) -> None:
