@@ -71,10 +71,20 @@ def alone_of_its_name(full_name: str, type: str) -> Iterator[None]:
     except IntegrityError as error:
         first = _named(full_name, type).select_related("namespace").first()
         if "adapter_name_unique" not in str(error) or first is None:
+            _require_owner(full_name)
             raise
         # Whoever may create here may know which names are taken, also those that moderators hold back.
         said = f"A {type} repository called {first.full_name} already exists."
         raise AdapterExists(said, full_name=first.full_name, path=first.path) from None
+
+
+def _require_owner(full_name: str) -> None:
+    """Refuse as `create` does where the organisation was deleted since the caller was asked whether he may."""
+    owner = full_name.partition("/")[0]
+    try:
+        people.namespace(owner)
+    except NamespaceNotFound:
+        raise NotAllowed(f"You may not create adapters in {owner!r}.") from None
 
 
 def delete(adapter: Adapter, by: Caller) -> None:

@@ -35,7 +35,10 @@ def let_in(name: str, username: str, role: str, by: Caller) -> Membership | Invi
     organizations.check_member_role(role)
     user = people.person(username)
     with organizations.alone_with(organization):
-        if organization.memberships.filter(user=user).exists() or (user.is_active and policy.is_hub_admin(by)):
+        is_member = organization.memberships.filter(user=user).exists()
+        if not is_member and not user.is_active:
+            raise NamespaceNotFound(f"There is no person {username!r}.")
+        if is_member or policy.is_hub_admin(by):
             organizations.set_member(organization, user, role, by=by.user)
             organization.invitations.filter(user=user).delete()
             return organization.memberships.select_related("user").get(user=user)
@@ -44,8 +47,6 @@ def let_in(name: str, username: str, role: str, by: Caller) -> Membership | Invi
 
 def _invite(organization: Organization, user: User, role: str, by: User) -> Invitation:
     now = timezone.now()
-    if not user.is_active:
-        raise NamespaceNotFound(f"There is no person {user.username!r}.")
     row = organization.invitations.filter(user=user).first()
     if row and row.state == State.DECLINED and row.answered_at and row.answered_at > now - LEFT_ALONE:
         until = f"{row.answered_at + LEFT_ALONE:%-d %B}"

@@ -1,0 +1,375 @@
+"""Organisations: who is asked in and what that gives, other names, and the end; and what attackers try with each."""
+
+import threading
+from datetime import timedelta
+
+import pytest
+from django.core import mail
+from django.db import connections
+from django.test import Client
+from django.utils import timezone
+
+from registry import adapters, alerts, catalog, events, invitations, letters, moderation, moves, organizations, people
+from registry.catalog import Query
+from registry.errors import (
+    AdapterMoved,
+    AdapterNotFound,
+    AdapterQuarantined,
+    InvitationNotFound,
+    LastAdministrator,
+    NamespaceNotFound,
+    NameTaken,
+    NotAllowed,
+    OrganizationNotEmpty,
+    QuotaExceeded,
+    RegistryError,
+    TooOften,
+)
+from registry.models import Adapter, Alert, AuditEvent, Collection, FormerNamespace, Invitation, Membership, Rename
+from registry.policy import NOBODY, Caller
+
+
+@pytest.fixture(autouse=True)
+def surroundings(settings, tmp_path):
+    settings.BLOBS = f"file://{tmp_path / 'blobs'}"
+    settings.DOORBELL = settings.POSTMAN = "tests.api.conftest.deaf"
+
+
+def invite(cast, who="carol", role="read", by="alice"):
+    return invitations.let_in("acme", who, role, cast.session(by))
+
+
+def role(who):
+    return Membership.objects.filter(user__username=who).values_list("role", flat=True).first()
+
+
+def nothing_to_accept(cast, who="carol"):
+    with pytest.raises(InvitationNotFound):
+        invitations.accept("acme", cast.session(who))
+    assert not invitations.received(cast.session(who))
+    assert not invitations.sent("acme", cast.session("alice"))
+    assert not alerts.of(cast[who])
+    return role(who) is None
+
+
+def earlier(**by):
+    Invitation.objects.update(asked_at=timezone.now() - timedelta(**by))
+
+
+# --- what an invitation gives ----------------------------------------------------------------------------------------
+def test_who_is_invited_has_no_right_before_he_accepts(cast):
+    secret = cast.adapter("acme/secret", private=True)
+    invite(cast, role="admin")
+    with pytest.raises(AdapterNotFound):
+        adapters.find("acme/secret", cast.session("carol"))
+    with pytest.raises(NotAllowed):
+        organizations.administered("acme", cast.session("carol"))
+    invitations.accept("Acme", cast.session("carol"))
+    assert adapters.find("acme/secret", cast.session("carol")) == secret
+    with pytest.raises(InvitationNotFound):
+        invitations.accept("acme", cast.session("carol"))
+
+
+def test_only_the_invited_accepts_and_by_a_token_that_may_write(cast):
+    invite(cast)
+    for who in ("bob", "mona", "ada", "alice"):
+        with pytest.raises(InvitationNotFound):
+            invitations.accept("acme", cast.session(who))
+    value = cast.token("carol", "read")
+    assert Client().post("/api/v1/me/invitations/acme/accept", headers={"authorization": f"Bearer {value}"}).json()[
+        "code"
+    ] == ("not-allowed")
+    assert role("carol") is None
+
+
+def test_a_suspended_person_is_not_invited_and_looks_like_nobody(cast):
+    moderation.suspend(cast["carol"], cast.session("ada"), reason="Spam.")
+    for name in ("Carol", "nobody"):
+        with pytest.raises(NamespaceNotFound, match=f"There is no person '{name}'"):
+            invite(cast, name)
+
+
+@pytest.mark.parametrize("what", ["the invited", "the inviter", "the role", "old", "withdrawn"])
+def test_an_invitation_gives_nothing_when_either_is_suspended_or_it_is_no_longer_meant(cast, what):
+    organizations.set_member(cast.acme, cast["bob"], "admin", by=None)
+    invite(cast, role="admin", by="bob")
+    match what:
+        case "the invited":
+            moderation.suspend(cast["carol"], cast.session("ada"), reason="Spam.")
+        case "the inviter":
+            moderation.suspend(cast["bob"], cast.session("ada"), reason="Spam.")
+        case "the role":
+            invitations.let_in("acme", "bob", "write", cast.session("alice"))
+        case "old":
+            earlier(days=31)
+        case "withdrawn":
+            invitations.withdraw("acme", "CAROL", cast.session("alice"))
+    assert nothing_to_accept(cast)
+
+
+def test_whom_the_operator_adds_meanwhile_keeps_the_role_he_got(cast):
+    invite(cast, role="read")
+    organizations.set_member(cast.acme, cast["carol"], "admin", by=None)
+    assert invitations.accept("acme", cast.session("carol")).role == "admin"
+
+
+# --- how often -------------------------------------------------------------------------------------------------------
+def told(who="carol"):
+    return Alert.objects.filter(user__username=who).values_list("pk", flat=True)
+
+
+def test_withdrawing_and_asking_again_tells_nobody_twice_a_day(cast):
+    invite(cast)
+    first = list(told())
+    for _ in range(3):
+        invitations.withdraw("acme", "carol", cast.session("alice"))
+        assert not alerts.of(cast["carol"])
+        invite(cast)
+    invite(cast, role="write")
+    assert list(told()) == first
+    assert [alerts.sentence(one) for one in alerts.of(cast["carol"])] == ["alice invites you to acme as write."]
+    invitations.withdraw("acme", "carol", cast.session("alice"))
+    earlier(days=2)
+    invite(cast)
+    assert len(told()) == 1
+    assert list(told()) != first
+
+
+def test_who_declined_is_left_alone_for_a_month(cast):
+    invite(cast)
+    invitations.decline("acme", cast.session("carol"))
+    with pytest.raises(RegistryError) as refused:
+        invite(cast)
+    assert refused.value.code == "invitation-declined"
+    Invitation.objects.update(answered_at=timezone.now() - timedelta(days=31))
+    assert invite(cast).state == "open"
+
+
+def test_nobody_invites_the_whole_hub(cast, monkeypatch):
+    monkeypatch.setattr(invitations, "MAX_OPEN", 2)
+    invite(cast, "carol")
+    invite(cast, "mona")
+    with pytest.raises(QuotaExceeded):
+        invite(cast, "ada")
+    monkeypatch.setattr(invitations, "MAX_A_DAY", 2)
+    invitations.withdraw("acme", "mona", cast.session("alice"))
+    with pytest.raises(TooOften):
+        invite(cast, "ada")
+
+
+def test_an_invitation_comes_by_mail_unless_it_was_withdrawn_before(cast, settings):
+    settings.MAIL_FROM = "dovetail@example.org"
+    invite(cast, "carol", "write")
+    invite(cast, "mona")
+    invitations.withdraw("acme", "mona", cast.session("alice"))
+    Alert.objects.update(created_at=timezone.now() - timedelta(minutes=5))
+    assert letters.send_due() == 1
+    (letter,) = mail.outbox
+    assert letter.subject == "[Dovetail] alice invites you to acme as write."
+    assert "/settings/organizations" in letter.body
+    assert "alice@" not in letter.body
+
+
+# --- leaving ---------------------------------------------------------------------------------------------------------
+def test_an_administrator_who_cannot_sign_in_is_not_the_one_who_stays(cast):
+    organizations.set_member(cast.acme, cast["bob"], "admin", by=None)
+    moderation.suspend(cast["bob"], cast.session("ada"), reason="Gone.")
+    with pytest.raises(LastAdministrator, match="acme would be left without an administrator"):
+        organizations.leave("acme", cast.session("alice"))
+    organizations.drop_member("acme", "bob", cast.session("alice"))
+
+
+def test_one_leaves_an_organisation_that_never_had_an_administrator(cast):
+    made = organizations.found("guild", by=None)
+    organizations.set_member(made, cast["carol"], "write", by=None)
+    organizations.leave("guild", cast.session("carol"))
+    assert role("carol") is None
+
+
+# --- the end ---------------------------------------------------------------------------------------------------------
+def test_a_deleted_organisation_takes_its_collections_along_and_leaves_its_name_reserved(cast):
+    Collection.objects.create(key="0" * 24, namespace=cast.acme.namespace, title="x", created_by=cast["alice"])
+    invite(cast)
+    organizations.delete("ACME", cast.session("alice"))
+    assert not Collection.objects.exists()
+    assert not alerts.of(cast["carol"])
+    organizations.begin("guild", cast.session("carol"))
+    for take in (
+        lambda: organizations.begin("Acme", cast.session("alice")),
+        lambda: people.add("acme"),
+        lambda: organizations.found("acme", by=None),
+        lambda: moves.rename("guild", "acme", cast.session("carol")),
+    ):
+        with pytest.raises(NameTaken):
+            take()
+    assert AuditEvent.objects.filter(action="organization:delete", actor="alice", object="acme").exists()
+
+
+def test_a_quarantined_repository_keeps_its_organisation(cast):
+    bad = cast.adapter("acme/bad")
+    moderation.quarantine(bad, cast.session("mona"), reason="Bad.")
+    with pytest.raises(OrganizationNotEmpty, match="acme/bad"):
+        organizations.delete("acme", cast.session("alice"))
+    with pytest.raises(AdapterQuarantined):
+        moves.rename("acme", "works", cast.session("alice"))
+
+
+def test_what_moved_out_before_is_still_found_from_its_old_address(cast):
+    adapter = cast.adapter("acme/router")
+    moves.move(adapter, "alice/router", cast.session("alice"))
+    organizations.delete("acme", cast.session("alice"))
+    with pytest.raises(AdapterMoved) as moved:
+        moves.find("acme/router", NOBODY)
+    assert moved.value.facts["full_name"] == "alice/router"
+
+
+def test_names_are_not_hoarded_by_founding_and_deleting(cast, monkeypatch):
+    monkeypatch.setattr(organizations, "MAX_ADMINISTERED", 2)
+    for name in ("one", "two"):
+        organizations.begin(name, cast.session("carol"))
+        organizations.delete(name, cast.session("carol"))
+    with pytest.raises(QuotaExceeded):
+        organizations.begin("three", cast.session("carol"))
+    FormerNamespace.objects.update(at=timezone.now() - timedelta(days=31))
+    assert organizations.begin("three", cast.session("carol"))
+
+
+# --- another name ----------------------------------------------------------------------------------------------------
+def where(full_name, by=NOBODY, type="model"):
+    with pytest.raises(AdapterMoved) as moved:
+        moves.find(full_name, by, type=type)
+    return moved.value.facts["full_name"]
+
+
+def test_a_renamed_organisation_takes_everything_along_and_old_addresses_lead_on(cast):
+    cast.adapter("acme/router")
+    cast.adapter("acme/gold", type="dataset")
+    cast.adapter("acme/secret", private=True)
+    alice = cast.session("alice")
+    moves.rename("acme", "Works", alice)
+    assert adapters.find("works/router", NOBODY).full_name == "Works/router"
+    assert where("acme/router") == "Works/router"
+    assert where("acme/gold", type="dataset") == "Works/gold"
+    assert where("ACME/Secret", cast.session("erin")) == "Works/secret"
+    with pytest.raises(AdapterNotFound):
+        moves.find("acme/secret", cast.session("carol"))
+    for address, leads in (
+        ("/api/models/acme/router/tree/main?recursive=1", "/api/models/Works/router/tree/main?recursive=1"),
+        ("/acme/router/resolve/main/.gitattributes", "/Works/router/resolve/main/.gitattributes"),
+        ("/api/v1/adapters/acme/router", "/api/v1/adapters/Works/router"),
+        ("/datasets/acme/gold", "/datasets/Works/gold"),
+    ):
+        answer = Client().get(address)
+        assert (answer.status_code, answer["Location"]) == (307, leads)
+    assert [row.full_name for row in catalog.search(NOBODY, Query(q="works")).items] == ["Works/router"]
+    assert not catalog.search(NOBODY, Query(q="acme")).items
+    moved = [row for row in events.since(0, NOBODY, 100) if row.kind == "move"]
+    assert {(row.name, row.data["before"]) for row in moved} == {
+        ("Works/router", "acme/router"),
+        ("Works/gold", "acme/gold"),
+    }
+    act = AuditEvent.objects.get(action="organization:rename")
+    assert (act.actor, act.before, act.after) == ("alice", "acme", "Works")
+
+
+def test_a_second_name_and_a_move_after_it_and_the_way_back(cast):
+    adapter = cast.adapter("acme/router")
+    alice = cast.session("alice")
+    moves.rename("acme", "two", alice)
+    moves.rename("two", "three", alice)
+    assert where("acme/router") == where("two/router") == "three/router"
+    moves.move(Adapter.objects.get(pk=adapter.pk), "alice/router", alice)
+    assert where("acme/router") == where("three/router") == "alice/router"
+    cast.adapter("three/router")
+    moves.rename("three", "ACME", alice)
+    assert adapters.find("acme/router", NOBODY).full_name == "ACME/router"
+    assert where("three/router") == "ACME/router", "who had that address last"
+    moves.move(adapters.find("acme/router", alice), "ACME/other", alice)
+    assert where("acme/router") == "ACME/other"
+    assert set(FormerNamespace.objects.values_list("name", flat=True)) == {"two", "three"}
+
+
+def test_a_name_of_another_case_is_no_other_name(cast):
+    cast.adapter("acme/router")
+    moves.rename("acme", "ACME", cast.session("alice"))
+    assert adapters.find("acme/router", NOBODY).full_name == "ACME/router"
+    assert not FormerNamespace.objects.exists()
+    assert not Rename.objects.exists()
+
+
+@pytest.mark.parametrize("name", ["bob", "BOB", "guild", "settings", "-x", "a--b", ""])
+def test_a_name_that_is_taken_or_none_changes_nothing(cast, name):
+    organizations.begin("guild", cast.session("carol"))
+    with pytest.raises(RegistryError):
+        moves.rename("acme", name, cast.session("alice"))
+    assert organizations.administered("acme", cast.session("alice")).namespace.name == "acme"
+    assert not FormerNamespace.objects.exists()
+
+
+def test_a_former_name_is_nobody_elses_and_one_organisation_has_few(cast, monkeypatch):
+    monkeypatch.setattr(moves, "MAX_FORMER", 2)
+    alice = cast.session("alice")
+    for before, after in (("acme", "two"), ("two", "three")):
+        moves.rename(before, after, alice)
+    with pytest.raises(QuotaExceeded):
+        moves.rename("three", "four", alice)
+    assert moves.rename("three", "two", alice).namespace.name == "two"
+    for who in ("carol", "alice"):
+        with pytest.raises(NameTaken):
+            organizations.begin("acme", cast.session(who))
+
+
+def test_a_fine_grained_token_reaches_nothing_under_a_name_it_does_not_know(cast):
+    cast.adapter("acme/secret", private=True)
+    value = cast.token("alice", "fine-grained", acme__secret="read")
+    headers = {"authorization": f"Bearer {value}"}
+    assert Client().get("/api/models/acme/secret", headers=headers).status_code == 200
+    moves.rename("acme", "works", cast.session("alice"))
+    for name in ("acme", "works"):
+        assert Client().get(f"/api/models/{name}/secret", headers=headers).status_code == 404
+
+
+def test_many_repositories_cost_a_rename_few_questions_each(cast, django_assert_max_num_queries):
+    for number in range(12):
+        cast.adapter(f"acme/a{number}")
+    with django_assert_max_num_queries(20 + 12):  # one for each: its place in the feed
+        moves.rename("acme", "works", cast.session("alice"))
+
+
+# --- two at once -----------------------------------------------------------------------------------------------------
+def at_once(*deeds):
+    start, results = threading.Barrier(len(deeds)), [None] * len(deeds)
+
+    def run(number, deed):
+        start.wait()
+        try:
+            results[number] = deed()
+        except RegistryError as refusal:
+            results[number] = refusal
+        finally:
+            connections.close_all()
+
+    threads = [threading.Thread(target=run, args=pair) for pair in enumerate(deeds)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return results
+
+
+@pytest.mark.django_db(transaction=True)
+def test_no_repository_is_left_in_an_organisation_that_is_deleted_at_that_moment(cast):
+    alice, bob = cast.session("alice"), cast.session("bob")
+    results = at_once(
+        lambda: organizations.delete("acme", alice), lambda: adapters.create("acme/new", Caller(user=bob.user))
+    )
+    made, gone = Adapter.objects.filter(name="new").exists(), FormerNamespace.objects.exists()
+    assert made != gone, results
+    assert isinstance(results[0] if made else results[1], OrganizationNotEmpty | NotAllowed)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_name_that_is_given_up_is_not_caught_in_the_air(cast):
+    alice, carol = cast.session("alice"), cast.session("carol")
+    results = at_once(lambda: moves.rename("acme", "works", alice), lambda: organizations.begin("acme", carol))
+    assert isinstance(results[1], NameTaken), results
