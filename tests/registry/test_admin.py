@@ -6,7 +6,7 @@ from django.contrib import admin
 from django.urls import reverse
 
 from registry import people, site, verdicts
-from registry.admin import Looking
+from registry.admin.looking import Looking
 from registry.models import Adapter, AuditEvent, Ruling, User, Verdict
 from tests.cast import Cast
 

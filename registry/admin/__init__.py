@@ -1,0 +1,28 @@
+"""The site administration: everything can be looked at, and what can be done goes through the heart's verbs."""
+
+import django.contrib.auth.admin  # noqa: F401  # registers what is taken away below
+from django.contrib import admin
+from django.contrib.auth.models import Group
+from django.contrib.auth.views import redirect_to_login
+from django.http import Http404, HttpRequest, HttpResponse
+from django.urls import reverse
+
+from registry.admin import adapters, people, site
+
+__all__ = ["adapters", "people", "site"]  # they register what is shown
+
+
+# The website's own sign-in page, with its limits, is the only way in.
+def _sign_in(request: HttpRequest, extra_context: object = None) -> HttpResponse:
+    if request.user.is_authenticated:
+        raise Http404  # somebody who is no administrator: for him there is nothing here
+    return redirect_to_login(request.GET.get("next", reverse("admin:index")), "/login")
+
+
+def _not_here(request: HttpRequest, extra_context: object = None) -> HttpResponse:
+    raise Http404
+
+
+admin.site.login = _sign_in  # type: ignore[method-assign]  # Django documents no other way
+admin.site.password_change = _not_here  # type: ignore[method-assign, assignment]  # Django has no other switch
+admin.site.unregister(Group)  # what somebody may do follows from his role

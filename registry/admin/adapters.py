@@ -1,0 +1,122 @@
+"""Adapters in the administration, and what was proven about them: verdicts, bases, workers."""
+
+from typing import Any, cast
+
+from django import forms
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils.html import format_html, format_html_join
+
+from registry import moderation, policy, verdicts
+from registry.admin.looking import Act, Looking, Reason, Rows
+from registry.models import Adapter, Attempt, Base, Ruling, Verdict, WorkerHeartbeat
+from registry.policy import Caller
+
+
+class NamedLooking(Looking):
+    """Rows of adapters, found by `namespace/name` too, as everybody writes it."""
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        found = super().get_search_results(request, queryset, search_term.replace("/", " "))
+        return cast(tuple[QuerySet[Any], bool], found)
+
+
+class Quarantined(admin.SimpleListFilter):
+    title = "quarantine"
+    parameter_name = "quarantined"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("yes", "quarantined"), ("no", "not quarantined")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Adapter]) -> QuerySet[Adapter]:
+        if self.value() not in {"yes", "no"}:
+            return queryset
+        return queryset.filter(quarantined_at__isnull=self.value() == "no")
+
+
+class Rulings(Rows):
+    model = Ruling
+    fields = ("at", "action", "reason", "note", "by")
+    ordering = ("-id",)
+
+
+@admin.register(Adapter)
+class Adapters(NamedLooking):
+    list_display = ("full_name", "type", "kind", "base", "state", "private", "quarantined_at", "updated_at", "page")
+    list_filter = ("type", "state", Quarantined, "private", "kind")
+    search_fields = ("name", "namespace__name", "base")
+    list_select_related = ("namespace",)
+    ordering = ("-updated_at", "-id")
+    fields = (
+        "full_name", "type", "page", "private", "quarantined_at", "created_by", "created_at", "updated_at", "summary",
+        "format", "kind", "base", "task", "licence", "rank", "size", "state", "downloads",
+    )  # fmt: skip
+    readonly_fields = ("full_name", "page")
+    inlines = (Rulings,)
+    acts = (
+        Act("quarantine", "Quarantine", Reason, moderation.quarantine),
+        Act("release", "Release", Reason, moderation.release),
+    )
+
+    @admin.display(description="page")
+    def page(self, adapter: Adapter) -> str:
+        return format_html('<a href="{}">open</a>', adapter.path)
+
+
+class Attempts(Rows):
+    model = Attempt
+    fields = ("number", "worker", "started_at", "ended_at", "outcome")
+    ordering = ("number",)
+
+
+def _validate_again(verdict: Verdict, by: Caller) -> bool:
+    return verdicts.again(verdict.revision, policy.require_admin(by))[1]
+
+
+@admin.register(Verdict)
+class Verdicts(NamedLooking):
+    list_display = ("adapter", "commit", "number", "state", "base", "attempt", "queued_at", "duration_ms")
+    list_filter = ("state",)
+    search_fields = ("revision__adapter__name", "revision__adapter__namespace__name", "revision__oid", "base")
+    list_select_related = ("revision__adapter__namespace",)
+    ordering = ("-id",)
+    fields = (
+        "adapter", "commit", "number", "state", "reason", "base", "attempt", "queued_at", "started_at", "finished_at",
+        "duration_ms", "checks",
+    )  # fmt: skip
+    readonly_fields = ("adapter", "commit", "checks")
+    inlines = (Attempts,)
+    acts = (Act("again", "Validate again", forms.Form, _validate_again),)
+
+    @admin.display(description="adapter")
+    def adapter(self, verdict: Verdict) -> str:
+        return verdict.revision.adapter.full_name
+
+    @admin.display(description="commit")
+    def commit(self, verdict: Verdict) -> str:
+        return verdict.revision.oid[:12]
+
+    @admin.display(description="checks")
+    def checks(self, verdict: Verdict) -> str:
+        rows = [
+            [str(check.get(key, "")) for key in ("id", "outcome", "message", "fix")]
+            for check in verdict.result.get("checks", [])
+        ]
+        return format_html_join("", "<p><b>{}</b> {}: {} {}</p>", rows) or "-"
+
+
+@admin.register(Base)
+class Bases(Looking):
+    list_display = ("id", "revision", "licence", "size", "source", "added_at")
+    search_fields = ("id", "source")
+    ordering = ("id",)
+    fields = ("id", "revision", "sha256", "licence", "size", "source", "added_at", "files", "config")
+
+
+@admin.register(WorkerHeartbeat)
+class Workers(Looking):
+    list_display = ("worker", "beat_at", "problem")
+    ordering = ("-beat_at",)

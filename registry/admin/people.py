@@ -1,0 +1,61 @@
+"""People and organisations in the administration: roles are given there, and people suspended."""
+
+from typing import cast
+
+from django import forms
+from django.contrib import admin
+from django.db.models import Count, QuerySet
+from django.http import HttpRequest
+from django.utils.html import format_html
+from unfold.widgets import UnfoldAdminSelectWidget
+
+from registry import moderation, people
+from registry.admin.looking import Act, Looking, Reason, Rows
+from registry.models import Membership, Organization, User
+
+
+class NewRole(forms.Form):
+    """Which role somebody gets."""
+
+    role = forms.ChoiceField(choices=User.Role.choices, widget=UnfoldAdminSelectWidget)
+
+
+class Memberships(Rows):
+    model = Membership
+    fields = ("organization", "user", "role")
+
+
+@admin.register(User)
+class People(Looking):
+    list_display = ("username", "full_name", "email", "role", "is_active", "created_at", "last_login")
+    list_filter = ("role", "is_active")
+    search_fields = ("username", "full_name", "email")
+    ordering = ("username",)
+    fields = ("username", "full_name", "email", "role", "is_active", "created_at", "last_login", "page")
+    readonly_fields = ("page",)
+    inlines = (Memberships,)
+    acts = (
+        Act("role", "Change role", NewRole, lambda user, by, role: people.set_role(user, role, by=by)),
+        Act("suspend", "Suspend", Reason, moderation.suspend),
+        Act("unsuspend", "End suspension", Reason, moderation.unsuspend),
+    )
+
+    @admin.display(description="page")
+    def page(self, user: User) -> str:
+        return format_html('<a href="/{0}">/{0}</a>', user.username)
+
+
+@admin.register(Organization)
+class Organizations(Looking):
+    list_display = ("namespace", "full_name", "people", "private_by_default")
+    search_fields = ("namespace__name", "full_name")
+    list_select_related = ("namespace",)
+    ordering = ("namespace__name",)
+    inlines = (Memberships,)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Organization]:
+        return cast(QuerySet[Organization], super().get_queryset(request)).annotate(people_count=Count("memberships"))
+
+    @admin.display(description="people", ordering="people_count")
+    def people(self, organization: Organization) -> int:
+        return cast(int, organization.people_count)  # type: ignore[attr-defined]  # annotated above

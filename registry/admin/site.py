@@ -1,0 +1,49 @@
+"""The log of privileged acts, and the switches of the site, in the administration."""
+
+from typing import Any, cast
+
+from django import forms
+from django.contrib import admin, messages
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from unfold.widgets import UnfoldAdminSelectWidget
+
+from registry import policy, site
+from registry.admin.looking import Looking
+from registry.models import AuditEvent, SiteSetting, User
+from registry.policy import Caller
+
+
+@admin.register(AuditEvent)
+class Log(Looking):
+    list_display = ("at", "actor", "action", "object", "reason", "request_id")
+    list_filter = ("action",)
+    search_fields = ("actor", "object", "reason", "request_id")
+    date_hierarchy = "at"
+    ordering = ("-id",)
+
+
+class Switches(forms.Form):
+    """The settings of the site, each with its choices."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for name, choices in site.CHOICES.items():
+            field = forms.ChoiceField(choices=[(choice, choice) for choice in choices], widget=UnfoldAdminSelectWidget)
+            field.label, field.initial = name.replace("_", " ").capitalize(), site.value(name)
+            self.fields[name] = field
+
+
+@admin.register(SiteSetting)
+class SiteSettings(Looking):
+    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
+        """Show all settings in one form, also those that still have their first value."""
+        if not self.has_view_permission(request):
+            raise Http404
+        form = Switches(request.POST if request.method == "POST" else None)
+        if form.is_valid():
+            by = policy.require_admin(Caller(user=cast(User, request.user)))
+            changed = [name for name, value in form.cleaned_data.items() if site.change(name, value, by)]
+            messages.success(request, f"Changed: {', '.join(changed)}." if changed else "Nothing to change.")
+            return HttpResponseRedirect(self._list_url())
+        explanation = f"Every process of the hub follows within {site.FOLLOW_SECONDS * 2:.0f} seconds."
+        return self._ask(request, "Change site settings", form, explanation=explanation)
