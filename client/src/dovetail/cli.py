@@ -1,15 +1,15 @@
 """The command `dovetail`: reads arguments, asks `client`, lets `printing` answer; statuses are those of `problems`."""
 
-import difflib
 import getpass
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from dovetail import __version__, client, places
+from dovetail import __version__, arguments, client, places
 from dovetail.client import Client
 from dovetail.printing import Printer, settle_streams
 from dovetail.problems import DONE, REFUTED, USAGE, Problem, usage
@@ -129,7 +129,7 @@ def check(
     if asked.printer.is_human:
         asked.printer.checks(found.checks)
     asked.printer.note("A hub also loads it into its frozen base, runs it and measures it.")
-    _conclude(asked.printer, found, found.document)
+    _conclude(asked.printer, found)
 
 
 @app.command()
@@ -210,7 +210,7 @@ def verdict(
         found = caller.verdict(name, revision)
         if asked.printer.is_human:
             asked.printer.checks(found.checks)
-    _conclude(asked.printer, found, found.document)
+    _conclude(asked.printer, found)
 
 
 @app.command()
@@ -271,11 +271,10 @@ def _watch(printer: Printer, caller: Client, adapter: str, revision: str) -> Ver
     return found
 
 
-def _conclude(printer: Printer, found: Verdict, document: object) -> None:
-    """Answer with the verdict and leave with its exit status."""
+def _conclude(printer: Printer, found: Verdict, pushed: Mapping[str, str] | None = None) -> None:
+    """Answer with the verdict, in a document about what was pushed if something was; leave with its exit status."""
     if printer.as_json:
-        inner = {**document, "verdict": found.document} if document is not found.document else found.document  # type: ignore[dict-item]
-        printer.document(inner)
+        printer.document({**pushed, "verdict": found.document} if pushed else found.document)
     elif printer.quiet:
         printer.line(found.state)
         for check in found.failed_checks:
@@ -296,65 +295,19 @@ def _split(adapter: str) -> tuple[str, str]:
 
 
 # --- the way in ------------------------------------------------------------------------------------------------------
-_TAKES_VALUE, _FLAGS = ("--endpoint", "--token"), ("--json", "--quiet", "-q")
-
-
-def main(arguments: list[str] | None = None) -> None:
+def main(written: list[str] | None = None) -> None:
     """Run the command line and leave with its exit status."""
-    given = sys.argv[1:] if arguments is None else arguments
+    given = sys.argv[1:] if written is None else written
     settle_streams()
     printer = Printer(as_json="--json" in given)
     try:
-        status = app(_globals_first(given) or ["--help"], prog_name="dovetail", standalone_mode=False)
+        status = app(arguments.globals_first(given) or ["--help"], prog_name="dovetail", standalone_mode=False)
     except Problem as problem:
         printer.problem(problem)
         status = problem.exit_status
     except typer.TyperException as error:
-        printer.problem(_misuse(error))
+        printer.problem(arguments.misuse(error, app))
         status = USAGE
     except (KeyboardInterrupt, typer.Abort):
         status = 130
     sys.exit(status or (DONE if given else USAGE))
-
-
-def _globals_first(given: list[str]) -> list[str]:
-    """Move the options that belong to every command in front of it, because people write them behind it too."""
-    moved, rest = [], []
-    words = iter(given)
-    for word in words:
-        if word == "--":
-            rest += [word, *words]
-        elif word in _FLAGS or word.startswith(tuple(f"{name}=" for name in _TAKES_VALUE)):
-            moved.append(word)
-        elif word in _TAKES_VALUE:
-            value = next(words, None)
-            if value is None:
-                raise usage(f"{word} needs a value.", f"Write: dovetail {word} {word[2:].upper()} …")
-            moved += [word, value]
-        else:
-            rest.append(word)
-    return moved + rest
-
-
-_BRACES = str.maketrans("", "", "{}")  # around the names of arguments, where nobody needs them
-
-
-def _misuse(error: typer.TyperException) -> Problem:
-    """Say in one sentence what was written wrongly, and how the command is written."""
-    context = getattr(error, "ctx", None)
-    said = error.format_message().strip().rstrip(".")
-    if context is None:
-        return usage(f"{said}.", "See `dovetail --help`.")
-    written = context.get_usage().removeprefix("Usage:").strip()
-    if context.parent is None and said.startswith("No such command"):
-        return _unknown_command(said.partition("'")[2].partition("'")[0])
-    return usage(f"{said}.", f"Write: {' '.join(written.split()).translate(_BRACES)}")
-
-
-def _unknown_command(word: str) -> Problem:
-    commands = [command.name or command.callback.__name__ for command in app.registered_commands if command.callback]
-    near = difflib.get_close_matches(word, commands, 1)
-    return usage(
-        f"There is no command {word!r}.",
-        f"Did you mean `dovetail {near[0]}`?" if near else f"Commands: {', '.join(commands)}.",
-    )
