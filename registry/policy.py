@@ -30,6 +30,7 @@ from registry.models import (
     Token,
     User,
 )
+from registry.prepared import Prepared
 
 Role = Membership.Role
 CREATORS = frozenset({Role.CONTRIBUTOR, Role.WRITE, Role.ADMIN})  # who may make adapters in a namespace
@@ -67,8 +68,8 @@ class Caller:
         """Namespace id → role, for every namespace this person belongs to; one query per caller."""
         if self.user is None:
             return {}
-        rows = Membership.objects.filter(user=self.user).values_list("organization__namespace_id", "role")
-        return {**dict(rows), self.user.namespace_id: Role.ADMIN}
+        found = {row.organization.namespace_id: row.role for row in _MEMBERSHIPS(self.user.pk)}
+        return {**found, self.user.namespace_id: Role.ADMIN}
 
     def grant(self, adapter: Adapter) -> str:
         """What a fine-grained token allows on this adapter: "", "read" or "write"; "write" for every other caller."""
@@ -85,6 +86,7 @@ class Caller:
 
 
 NOBODY = Caller()
+_MEMBERSHIPS = Prepared(lambda user: Membership.objects.filter(user=user).select_related("organization"), int)
 
 
 def may_write(caller: Caller, adapter: Adapter) -> bool:

@@ -89,9 +89,9 @@ class List(Route):
         cursor = request.GET.get("cursor", "")
         query = _query(request, self.type)
         page = catalog.search(self.caller, query, cursor=cursor, limit=limit, with_verdicts=False)
-        shown = _shown(page.items, is_full)
-        _count_children(shown, wanted, self.caller)
         keys = wanted or (LEAN if self.type == "model" and not is_full else [])
+        shown = _shown(page.items, is_full, with_heads=not keys or "sha" in keys)
+        _count_children(shown, wanted, self.caller)
         response = answer([only(item, keys) for item in shown])
         if page.next:
             response["Link"] = next_page(request, cursor=page.next, limit=str(limit))
@@ -174,8 +174,10 @@ def _sort(word: str) -> str:
     return SORTS[word]
 
 
-def _shown(adapters: list[Adapter], is_full: bool) -> list[JSON]:
-    """Return the items of a page; four queries, however many there are."""
+def _shown(adapters: list[Adapter], is_full: bool, with_heads: bool) -> list[JSON]:
+    """Return the items of a page; at most four queries, however many there are."""
+    if not is_full and not with_heads:
+        return [shapes.summary(adapter) for adapter in adapters]
     heads = refs.heads(adapters)
     if not is_full:
         return [shapes.summary(adapter) | {"sha": heads[adapter.pk].oid} for adapter in adapters]

@@ -21,7 +21,7 @@ PREFIXES = {"model": "", "dataset": "datasets/", "space": "spaces/"}
 
 def moment(at: datetime) -> str:
     """Return the one form of time that clients parse: milliseconds and Z."""
-    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{at.microsecond // 1000:03d}Z"
+    return at.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
 
 
 def page_of(adapter: Adapter, origin: str) -> str:
