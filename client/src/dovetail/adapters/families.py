@@ -8,6 +8,7 @@ from typing import Any
 
 from dovetail.adapters import foreign, twins
 from dovetail.adapters.checks import CHECKS as PEFT_CHECKS
+from dovetail.adapters.checks.foreign import CHECKS as FOREIGN_CHECKS
 from dovetail.adapters.description import describe
 from dovetail.adapters.findings import Check, Result, run
 from dovetail.adapters.folder import Folder
@@ -51,14 +52,14 @@ def checks_of(folder: Folder) -> Checks:
         return COMPOSED_CHECKS
     if isinstance(folder, Library):
         return LIBRARY_CHECKS
-    return foreign.CHECKS if isinstance(folder, Foreign) else PEFT_CHECKS
+    return FOREIGN_CHECKS if isinstance(folder, Foreign) else PEFT_CHECKS
 
 
 def ids_of(family: str, kind: str) -> list[str]:
     """The checks that are asked of files of a family, in their order; known without the files."""
     asked: Checks = PEFT_CHECKS
     if family in foreign.TITLES:
-        asked = foreign.CHECKS
+        asked = FOREIGN_CHECKS
     elif family == "adapters":
         asked = COMPOSED_CHECKS if kind in COMPOSED else LIBRARY_CHECKS
     return [check.id for check in asked]
@@ -77,5 +78,5 @@ def ask(folder: Folder) -> Iterator[Result]:
 
 
 IDS = frozenset(
-    check.id for checks in (PEFT_CHECKS, LIBRARY_CHECKS, COMPOSED_CHECKS, foreign.CHECKS) for check in checks
+    check.id for checks in (PEFT_CHECKS, LIBRARY_CHECKS, COMPOSED_CHECKS, FOREIGN_CHECKS) for check in checks
 )

@@ -1,5 +1,5 @@
 """The tensors of formats that no engine here runs, sorted into modules and the parts of each; what is right is checked
-in `foreign`."""
+in `checks.foreign`."""
 
 from __future__ import annotations
 
