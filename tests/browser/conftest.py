@@ -69,7 +69,7 @@ class Visitor:
 
     def _hear(self, message) -> None:
         # A page that is meant to be missing, or a form that is meant to be refused.
-        expected = message.type == "error" and re.search(r"status of 40[04]", message.text)
+        expected = message.type == "error" and re.search(r"status of 40[049]", message.text)
         if message.type in {"error", "warning"} and not expected:
             self.complaints.append(f"{message.type}: {message.text}")
 

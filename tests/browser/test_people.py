@@ -145,23 +145,41 @@ def test_an_organisation_is_founded_joined_and_left(working_hub, visitor):
     expect(page.get_by_text("guild is yours.")).to_be_visible()
     page.get_by_label("User name").fill("dave")
     page.get_by_role("radio", name="contributor").check()
-    page.get_by_role("button", name="Let in").click()
-    expect(page.get_by_label("Role of dave", exact=True)).to_have_value("contributor")
-    page.get_by_label("Role of dave", exact=True).select_option("write")
-    page.get_by_role("button", name="Save the role of dave").click()
-    expect(page.get_by_label("Role of dave", exact=True)).to_have_value("write")
-    page.get_by_role("button", name="Take out carol").click()
-    expect(page.get_by_role("alert")).to_contain_text("without an administrator")
+    page.get_by_role("button", name="Invite").click()
+    expect(page.get_by_role("button", name="Withdraw the invitation of dave")).to_be_visible()
+    expect(page.get_by_label("Role of dave", exact=True)).to_have_count(0)
 
     dave.sign_in("dave")
-    page = dave.go("/guild")
+    page = dave.go("/settings/notifications")
+    expect(page.locator(".alerts li").first).to_contain_text("carol invites you as contributor")
+    page.locator(".alerts li").first.get_by_role("link").click()
+    page.get_by_role("button", name="Accept the invitation to guild").click()
     expect(page.get_by_role("heading", name="The Guild")).to_be_visible()
     expect(page.get_by_role("main").get_by_role("link", name="Settings")).to_have_count(0)
     page.get_by_role("main").get_by_role("link", name="New adapter").first.click()
     expect(page.get_by_label("Owner")).to_have_value("guild")
-    dave.go("/settings/organizations")
+
+    page = carol.go("/organizations/guild/settings")
+    expect(page.get_by_label("Role of dave", exact=True)).to_have_value("contributor")
+    page.get_by_label("Role of dave", exact=True).select_option("write")
+    page.get_by_role("button", name="Save the role of dave").click()
+    expect(page.get_by_label("Role of dave", exact=True)).to_have_value("write")
+    page.get_by_role("button", name="Leave guild").click()
+    expect(page.get_by_role("alert")).to_contain_text("without an administrator")
+
+    page = dave.go("/settings/organizations")
     page.get_by_role("button", name="Leave guild").click()
     expect(page.get_by_role("button", name="Leave guild")).to_have_count(0)
+
+    page = carol.go("/organizations/guild/settings")
+    page.get_by_label("Its name").fill("works")
+    page.get_by_role("button", name="Rename it").click()
+    expect(page).to_have_url(f"{working_hub.url}/organizations/works/settings")
+    expect(carol.go("/guild").get_by_text("organisation · here since")).to_contain_text("works")
+    page = carol.go("/organizations/works/settings")
+    page.get_by_label("Delete this organisation").fill("works")
+    page.get_by_role("button", name="Delete it").click()
+    expect(page.get_by_text("You are in none")).to_be_visible()
 
 
 def test_who_asks_for_files_is_let_in_and_both_are_told(working_hub, talked, visitor):
@@ -263,15 +281,23 @@ def test_strangers_find_nothing_of_a_private_adapters_talk(working_hub, talked, 
 
 @pytest.mark.parametrize(("scheme", "width", "look_closely"), SHAPES)
 def test_pages_of_people_are_readable_and_fit(working_hub, talked, visitor, scheme, width, look_closely):
-    one = visitor(working_hub.url, color_scheme=scheme, viewport={"width": width, "height": 844})
+    one, guest = (visitor(working_hub.url, color_scheme=scheme, viewport={"width": width, "height": 844}) for _ in "ab")
     one.sign_in("alice")
+    page = one.go("/organizations/acme/settings")
+    page.get_by_label("User name").fill("mona")
+    page.get_by_role("button", name="Invite").click()
+    expect(page.get_by_role("heading", name="Invited")).to_be_visible()
+    guest.sign_in("mona")
     pages = [f"{HERE}/discussions?status=all", f"{HERE}/discussions/new", f"{HERE}/likers", "/settings", "/alice"]
     pages += ["/settings/organizations", "/organizations/new", "/organizations/acme/settings", "/acme?show=followers"]
     pages += ["/settings/webhooks", "/settings/tokens", "/settings/notifications", "/collections/new", f"{HERE}/access"]
     pages += [f"{HERE}/discussions/1", f"{HERE}/discussions/1/files", f"{HERE}/discussions/2", "/login/device"]
     wrong = {}
-    for address in pages:
-        page = one.go(address)
+    invited = [
+        (guest, address) for address in ("/settings/notifications", "/acme", "/settings/organizations", "/settings")
+    ]
+    for who, address in [*((one, address) for address in pages), *invited]:
+        page = who.go(address)
         assert page.locator("h1").count() == 1, address
         if found := faults(page) if look_closely else []:
             wrong[address] = found
