@@ -232,7 +232,7 @@ def claim(delivery: int) -> Delivery | None:
     taken = Delivery.objects.filter(pk__in=free.values("pk"), state=State.WAITING, due_at__lte=now)
     if not taken.update(attempts=F("attempts") + 1, due_at=now + timedelta(seconds=LEASE_SECONDS)):
         return None
-    return Delivery.objects.select_related("webhook__owner").get(pk=delivery)
+    return Delivery.objects.select_related("webhook__owner").filter(pk=delivery).first()  # gone with its webhook
 
 
 def record(claimed: Delivery, entry: Mapping[str, object]) -> None:
