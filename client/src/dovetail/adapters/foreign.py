@@ -1,4 +1,4 @@
-"""Formats that are recognised and looked at but run by no engine here: how they are read. Their checks are in checks/."""
+"""How formats are read that are recognised but run by no engine here; what is checked of them is in checks/foreign.py."""
 
 from __future__ import annotations
 
