@@ -1,4 +1,4 @@
-"""How formats are read that are recognised but run by no engine here; what is checked of them is in checks/foreign.py."""
+"""How formats are read that are recognised but run by no engine here; what is checked of them: checks/foreign.py."""
 
 from __future__ import annotations
 
