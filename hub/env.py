@@ -89,6 +89,14 @@ def database(url: str) -> dict[str, object]:
     raise ImproperlyConfigured(f"DOVETAIL_DATABASE_URL must begin with sqlite:// or postgres://, not {url!r}.")
 
 
+def blobs(url: str) -> str:
+    """Return where bytes are kept as it was written: file://DIR or s3://bucket?endpoint=URL."""
+    parts = urlsplit(url)
+    if not (parts.scheme == "file" and parts.netloc + parts.path) and not (parts.scheme == "s3" and parts.netloc):
+        raise ImproperlyConfigured(f"DOVETAIL_BLOBS must be file://DIR or s3://bucket?endpoint=URL, not {url!r}.")
+    return url
+
+
 class Smtp(NamedTuple):
     """Where letters are handed over; without a host nobody sends any."""
 

@@ -107,7 +107,7 @@ CACHES = {
     # Who asked how often; apart, because the default cache forgets when it holds 300 entries.
     "counters": {"BACKEND": _LOCMEM, "LOCATION": "counters", "OPTIONS": {"MAX_ENTRIES": 50_000}},
 }
-BLOBS = env.text("BLOBS", f"file://{DATA / 'blobs'}")
+BLOBS = env.blobs(env.text("BLOBS", f"file://{DATA / 'blobs'}"))
 ACCEL_REDIRECT = env.text("ACCEL_REDIRECT").rstrip("/")
 if ACCEL_REDIRECT and not (BLOBS.startswith("file://") and ACCEL_REDIRECT.startswith("/")):
     raise ImproperlyConfigured(

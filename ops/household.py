@@ -19,7 +19,9 @@ from types import FrameType
 from ops.sentences import Stop, near, say
 
 LOG_BYTES = 10 << 20
+SAME_SIGNAL = 1.0  # seconds
 _PR_SET_PDEATHSIG = 1
+_asked_at = float("-inf")
 _libc = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
 
 
@@ -68,6 +70,11 @@ def _parent_is_make() -> bool:
 
 
 def _ask_to_stop(number: int, frame: FrameType | None) -> None:
+    """Ask once for a signal that comes twice: make passes it on, and systemd and `timeout` send it to both of us."""
+    global _asked_at
+    if time.monotonic() - _asked_at < SAME_SIGNAL:
+        return
+    _asked_at = time.monotonic()
     raise StopAsked(signal.Signals(number).name)
 
 

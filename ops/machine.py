@@ -42,7 +42,7 @@ def require_space(folder: Path, wanted: int, purpose: str) -> None:
 def require_writable(folder: Path) -> None:
     """Make the folder if it is missing, and refuse one that cannot be written."""
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # private adapters, and the digests of passwords
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:

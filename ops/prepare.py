@@ -11,6 +11,7 @@ import django
 from django.apps import apps
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management import CommandError, call_command
+from django.db import OperationalError
 
 from ops.hub import DEMO_BASE, DEMO_PACKAGE, PARTLY
 
@@ -63,3 +64,5 @@ if __name__ == "__main__":
         sys.exit(main())
     except ImproperlyConfigured as problem:  # a setting somebody wrote: the sentence says which, a traceback hides it
         sys.exit(str(problem))
+    except OperationalError as problem:
+        sys.exit(f"The database does not do what was asked: {str(problem).strip()}.")

@@ -112,6 +112,25 @@ def test_programs_end_when_the_supervisor_is_killed(tmp_path: Path) -> None:
     ended(orphan)
 
 
+def test_a_signal_that_comes_twice_at_once_is_one_wish_and_one_that_comes_later_another() -> None:
+    code = (
+        "import time; from ops.household import *; listen_for_stop()\n"
+        "for word in ('ready', 'again'):\n"
+        "    try: print(word, flush=True); time.sleep(60)\n"
+        "    except StopAsked as asked: print(asked, flush=True); time.sleep(0.3)"
+    )
+    with subprocess.Popen([PYTHON, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, text=True) as supervisor:
+        assert supervisor.stdout is not None
+        supervisor.stdout.readline()
+        supervisor.send_signal(signal.SIGTERM)
+        assert supervisor.stdout.readline() == "SIGTERM\n"
+        supervisor.send_signal(signal.SIGTERM)  # from make as well
+        time.sleep(1.2)
+        assert supervisor.stdout.readline() == "again\n"
+        supervisor.send_signal(signal.SIGINT)
+        assert supervisor.stdout.readline() == "SIGINT\n"
+
+
 def test_a_log_that_has_grown_large_is_set_aside(household: Household, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ops.household.LOG_BYTES", 10)
     household.log_of("web").write_text("a long story from last week\n")

@@ -49,6 +49,33 @@ def test_an_address_of_another_machine_is_one_sentence(tmp_path: Path) -> None:
     assert said.startswith("192.0.2.1 is not an address of this machine")
 
 
+def test_a_data_folder_is_made_for_its_owner_alone(tmp_path: Path) -> None:
+    machine.require_writable(tmp_path / "data")
+    assert (tmp_path / "data").stat().st_mode & 0o777 == 0o700
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("BLOBS", "s3", "DOVETAIL_BLOBS must be file://DIR or s3://bucket?endpoint=URL, not 's3'."),
+        ("DATABASE_URL", "sqlite:////proc/none/db", "The database does not do what was asked: unable to open database"),
+    ],
+)
+def test_a_store_that_cannot_be_is_one_sentence(name: str, value: str, said: str, tmp_path: Path) -> None:
+    settings = {"DOVETAIL_DATA": str(tmp_path), "DOVETAIL_SECRET_KEY": "k" * 60, f"DOVETAIL_{name}": value}
+    done = subprocess.run(
+        [sys.executable, "-m", "ops.prepare"],
+        cwd=ROOT,
+        env=os.environ | settings,
+        input="",
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 1
+    [line] = done.stderr.splitlines()
+    assert line.startswith(said)
+
+
 @pytest.mark.parametrize("folder", ["/proc/dovetail", "/dev/null/data", "/sys/dovetail"])
 def test_a_data_folder_that_cannot_be_written_is_one_sentence(folder: str) -> None:
     said = one_sentence(make("up", f"DATA={folder}"))
