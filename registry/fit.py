@@ -175,7 +175,7 @@ def _with_fix(check: dict[str, Any], found: Survey, named: Iterable[str]) -> dic
     one = the_one(found, named)
     what = f"Set base_model_name_or_path to {one!r}, which it fits" if one else f"It fits {some(found.fitting)}"
     more = f". {found.note}" if found.note and not one else ""
-    view = " The repaired config is at files/adapter_config.json?view=repaired" + ("." if one else "&base=…")
+    view = " `dovetail repair` proposes it in a pull request" + ("." if one else "; --base says which.")
     where = check.get("where", {}) | {"fits": found.fitting[:20]}
     return check | {"fix": f"{what}{more or '.'}{view}", "where": where}
 

@@ -62,7 +62,7 @@ def _download_wheel(package: str, folder: Path) -> Path:
     wheels = list(folder.glob("*.whl"))
     if done.returncode != 0 or len(wheels) != 1:
         why = (done.stderr.strip().splitlines() or ["pip gave no reason"])[-1]
-        raise ShelfProblem(f"The package {package} could not be downloaded: {why}", fix="Check the name.")
+        raise ShelfProblem(f"The package {package} could not be downloaded: {why}.", fix="Check the name.")
     return wheels[0]
 
 

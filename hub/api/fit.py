@@ -39,9 +39,7 @@ class Fits(View):
         try:
             found = fit.survey(_config(body.validated_data["config"]), _header(body.validated_data["header"]))
         except NotComputable as problem:
-            raise ValueInvalid(
-                f"It cannot be fitted: {problem}", fix="See docs/checks.md for what is proven."
-            ) from None
+            raise ValueInvalid(f"It cannot be fitted: {problem}", fix="See /docs/checks for what is proven.") from None
         return Response({
             "task": found.task or None,
             "fits": [_fit(answer) for answer in found.answers if answer.fits],

@@ -82,7 +82,7 @@ class Unserved(Route):
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         bodies.drain(request)
-        return self.refuse(NotSupported(self.sentence, fix="See docs/wire.md for what this hub speaks."))
+        return self.refuse(NotSupported(self.sentence, fix="See /docs/wire for what this hub speaks."))
 
 
 class NoNamespace(Route):

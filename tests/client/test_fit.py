@@ -52,3 +52,11 @@ def test_check_says_who_would_serve_it(dovetail, tmp_path):
     assert "wrong   sglang" in done.stdout
     said = json.loads(dovetail("check", tmp_path / "router", "--json").stdout)
     assert {item["engine"]: item["outcome"] for item in said["serving"]}["sglang"] == "wrong"
+
+
+def test_check_tells_nobody_to_write_a_path_of_his_own_disk_into_the_card(dovetail, tmp_path):
+    config = {"peft_type": "LORA", "base_model_name_or_path": "/home/alice/bert"}
+    (tmp_path / "adapter_config.json").write_text(json.dumps(config))
+    said = json.loads(dovetail("check", tmp_path, "--json").stdout)
+    [card] = [check for check in said["checks"] if check["id"] == "card.base"]
+    assert (card["outcome"], card["fix"]) == ("warned", "Add base_model: org/name to the top of README.md.")

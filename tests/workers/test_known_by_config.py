@@ -113,7 +113,9 @@ def test_another_size_fails_with_the_numbers(known, judged):
 def test_a_path_as_base_is_answered_with_the_base_it_fits_and_a_repaired_config(known, judged):
     verdict = judged(with_base(adapters.lora(adapters.TINY_BERT), "/home/alice/models/bert"))
     check = failed(verdict)["base.local-path"]
-    assert check["fix"].startswith(f"Set base_model_name_or_path to '{BERT}', which it fits")
+    assert check["fix"] == (
+        f"Set base_model_name_or_path to '{BERT}', which it fits. `dovetail repair` proposes it in a pull request."
+    )
     assert check["where"]["fits"] == [BERT]
     address = f"/api/v1/adapters/alice/reviews/revisions/{verdict.revision.oid}/files/adapter_config.json"
     answer = Client().get(address, {"view": "repaired"})

@@ -23,5 +23,5 @@ class Command(BaseCommand):
         except RegistryError as refusal:
             raise CommandError(f"{refusal.detail} {refusal.fix}") from None
         except OSError as error:
-            raise CommandError(f"{folder} cannot be written: {error}") from None
+            raise CommandError(f"{folder} cannot be written: {error.strerror or error}.") from None
         self.stdout.write(f"{folder} holds the database and the names of {count} blobs. Now copy the blob store.")

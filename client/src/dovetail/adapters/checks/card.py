@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dovetail.adapters import bases, licences
+from dovetail.adapters.checks.base import is_local_path
 from dovetail.adapters.config import ConfigError
 from dovetail.adapters.description import PIPELINE_TAGS
 from dovetail.adapters.findings import Finding, warned
@@ -42,9 +43,9 @@ def base(folder: Folder) -> str | Finding:
     found = (folder.card or {}).get("base_model")
     if found:
         return f"The card names the base {str(found)[:120]}."
-    return warned(
-        "The card names no base model.", f"Add base_model: {folder.base_id or 'org/name'} to the top of README.md."
-    )
+    named = folder.base_id or ""
+    told = named if named and not is_local_path(named) else "org/name"
+    return warned("The card names no base model.", f"Add base_model: {told} to the top of README.md.")
 
 
 def task(folder: Folder) -> str | Finding:
