@@ -15,6 +15,7 @@ from registry.policy import Caller
 Kind = Event.Kind
 GONE = (Kind.QUARANTINE, Kind.DELETE)  # told to all who could see it: who has a copy must know
 NUMBERED_AT_ONCE = 1000
+MOST_AT_ONCE = 5000  # rows read in one go
 
 
 def note(adapter: Adapter, kind: str, revision: Revision | None = None, **data: object) -> None:
@@ -37,14 +38,16 @@ def since(seq: int, by: Caller, limit: int) -> list[Event]:
     """
     _number()
     found: list[Event] = []
+    step = limit
     while len(found) < limit:
-        rows = list(Event.objects.filter(seq__gt=seq).order_by("seq")[:limit])
+        rows = list(Event.objects.filter(seq__gt=seq).order_by("seq")[:step])
         adapters = {row.adapter_id for row in rows if row.adapter_id is not None}
         seen = set(Adapter.objects.filter(listed(by), pk__in=adapters).values_list("pk", flat=True))
         found += [row for row in rows if row.adapter_id in seen or (row.was_public and row.kind in GONE)]
-        if len(rows) < limit:
+        if len(rows) < step:
             break
         seq = rows[-1].seq or seq
+        step = min(2 * step, MOST_AT_ONCE)  # who asks for little among much that is private must not ask us for hours
     return found[:limit]
 
 

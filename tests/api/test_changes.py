@@ -6,6 +6,7 @@ from django.test.utils import CaptureQueriesContext
 
 from registry import adapters, events, moderation, moves
 from registry.models import Adapter, Event
+from registry.policy import NOBODY
 from tests.api.conftest import judged, pushed
 
 
@@ -94,3 +95,15 @@ def test_a_page_of_the_feed_costs_the_same_however_long(ask, cast):
     for _ in range(50):
         events.note(made, "push")
     assert cost() == (52, 3)
+
+
+def test_who_asks_for_one_line_among_much_that_is_private_costs_few_queries(cast):
+    secret = cast.adapter("acme/secret", private=True)
+    for number in range(200):
+        events.note(secret, "push", ref=f"refs/heads/{number}")
+    cast.adapter("alice/open")
+    events.since(0, NOBODY, 1)  # gives them their numbers
+    with CaptureQueriesContext(connection) as asked:
+        (seen,) = events.since(0, NOBODY, 1)
+    assert seen.name == "alice/open"
+    assert len(asked) < 25
