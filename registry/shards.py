@@ -13,6 +13,7 @@ from registry.manifest import Entry
 
 MAX_INDEX_BYTES = 16 << 20
 MAX_SHARDS, MAX_TENSORS = 512, 100_000  # of all files together: each is a dictionary in memory and in the answer
+MAX_PARTS, MAX_ENTRIES = 10_000, 250_000  # objects and lists in an index, and what they hold: it is read for anybody
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,10 @@ def _index(entry: Entry) -> dict[str, object]:
     try:
         if entry.size > MAX_INDEX_BYTES:
             raise ValueError("it is too large")
-        said = json.loads(BlobFile(entry.sha256, entry.size).read())
+        raw = BlobFile(entry.sha256, entry.size).read()
+        if raw.count(b"{") + raw.count(b"[") > MAX_PARTS or raw.count(b":") > MAX_ENTRIES:
+            raise ValueError("it says too much")
+        said = json.loads(raw)
         if not isinstance(said, dict):
             raise ValueError("it is no JSON object")
     except (ValueError, RecursionError) as error:

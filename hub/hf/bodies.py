@@ -12,6 +12,7 @@ from hub import receiving
 from registry.errors import CommitInvalid, LengthRequired, PushTooLarge, ValueInvalid
 
 MAX_JSON = 4 << 20
+MAX_PARTS = 50_000  # objects and lists in one: each takes two bytes to send, and a hundred here
 MAX_FORM_FIELDS = 10_000
 MAX_BLANK = 1_000  # lines of a commit: a million of them are a megabyte to send, and a second of work
 MAX_DRAINED = 256 << 20
@@ -66,6 +67,8 @@ def json_object(request: HttpRequest) -> dict[str, Any]:
 
 def parse_object(raw: bytes) -> dict[str, Any]:
     """Return bytes as a JSON object without duplicate keys. Raises ValueInvalid."""
+    if raw.count(b"{") + raw.count(b"[") > MAX_PARTS:  # those in texts count too: files come in base64
+        raise ValueInvalid(f"More than {MAX_PARTS:,} objects and lists in one.", fix="Send less, and files in base64.")
     try:
         # Decoded here: json would take UTF-16 and UTF-32 too, in which a line ends elsewhere, and NaN.
         value = json.loads(raw.decode(), object_pairs_hook=_unique, parse_constant=_no_number)

@@ -3,6 +3,7 @@
 import json
 import socket
 import subprocess
+import tracemalloc
 from urllib.parse import urlsplit
 
 import pytest
@@ -151,6 +152,22 @@ def test_members_of_the_wrong_type_are_named(wire: Wire, repo):
     refused(wire.commit(NAME, header(" ")), 400, "value-invalid", "summary")
     refused(wire.commit(NAME, header(parentCommit="zzzzz")), 400, "commit-invalid", "zzzzz")
     assert world() == before
+
+
+@pytest.mark.parametrize("filling", [b"{},", b"[],", b'{"a":[]},'])
+def test_a_body_that_would_fill_the_memory_is_refused_before_it_does(wire: Wire, repo, filling: bytes):
+    body = b'{"paths":[' + filling * ((4 << 20) // len(filling) - 10) + b"0]}"
+    line = b'{"key":"file","value":' + body + b"}\n"
+    tracemalloc.start()
+    try:
+        asked = wire.ask("POST", f"/api/models/{NAME}/paths-info/main", body, who="nobody")
+        pushed = wire.commit(NAME, header(), line)
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    refused(asked, 400, "value-invalid", "objects and lists")
+    refused(pushed, 400, "commit-invalid", "objects and lists")
+    assert most < 30 << 20
 
 
 def test_a_compressed_commit_is_refused(wire: Wire, repo):

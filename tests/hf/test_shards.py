@@ -2,6 +2,7 @@
 
 import json
 import struct
+import tracemalloc
 
 import pytest
 
@@ -63,6 +64,21 @@ def test_an_index_that_names_few_tensors_of_files_with_many_is_refused(wire: Wir
     monkeypatch.setattr(shards, "MAX_TENSORS", 1)
     answer = wire.get(f"{AT}/sub/model.safetensors.index.json")
     assert (answer.status_code, answer.json()["code"]) == (400, "value-invalid")
+
+
+@pytest.mark.parametrize("filling", [b"{},", b"[],", b'"a":1,'])
+def test_an_index_that_would_fill_the_memory_is_refused_before_it_does(wire: Wire, repo, filling: bytes):
+    much = b'{"metadata":{"x":' + (b"[%s0]" if b":" not in filling else b'{%s"b":1}') + b"}}"
+    wire.push(NAME, {"much.json": much.replace(b"%s", filling * 300_000)})
+    tracemalloc.start()
+    try:
+        answer = wire.get(f"{AT}/much.json", who="nobody")
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert answer.status_code == 400
+    assert "no index of weights" in answer.json()["error"]
+    assert most < 8 << 20
 
 
 def test_headers_are_as_private_as_the_files(wire: Wire, cast, repo):
