@@ -12,7 +12,7 @@ from hub.api.revisions import resolved
 from hub.api.shapes import verdicts as shapes
 from registry import policy, verdicts
 from registry.models import Revision, Verdict
-from registry.policy import Permission
+from registry.policy import Caller, Permission
 
 
 class OneVerdict(View):
@@ -24,7 +24,7 @@ class OneVerdict(View):
     )
     def get(self, request: Request, ns: str, name: str, rev: str) -> Response:
         revision = resolved(f"{ns}/{name}", rev, self.caller)
-        return Response(document(verdicts.current(revision), revision))
+        return Response(document(verdicts.current(revision), revision, self.caller))
 
 
 class Validate(View):
@@ -33,12 +33,16 @@ class Validate(View):
         revision = resolved(f"{ns}/{name}", rev, self.caller)
         policy.require(self.caller, Permission.PUSH, revision.adapter)
         verdict, _ = verdicts.again(revision, self.caller.user)
-        return Response(document(verdict, revision), status.HTTP_202_ACCEPTED)
+        return Response(document(verdict, revision, self.caller), status.HTTP_202_ACCEPTED)
 
 
-def document(verdict: Verdict, revision: Revision) -> dict[str, Any]:
-    """Return a verdict as the contract shows it; what the engine has not said yet is null or empty."""
+def document(verdict: Verdict, revision: Revision, by: Caller) -> dict[str, Any]:
+    """Return a verdict as the contract shows it; what the engine has not said yet is null or empty.
+
+    Samples are rows of a file, so a gate is before them too.
+    """
     said: dict[str, Any] = verdict.result
+    samples = said.get("samples") if policy.passes_gate(by, revision.adapter) else None
     return {
         "adapter": revision.adapter.full_name,
         "revision": revision.oid,
@@ -58,7 +62,7 @@ def document(verdict: Verdict, revision: Revision) -> dict[str, Any]:
         "checks": [_check(check) for check in said.get("checks") or []],
         "evals": said.get("evals") or [],
         "cost": said.get("cost"),
-        "samples": said.get("samples") or [],
+        "samples": samples or [],
         "conditions": said.get("conditions"),
         "serving": said.get("serving") or [],
         "fits": said.get("fits"),

@@ -2,7 +2,7 @@
 
 import pytest
 
-from registry import verdicts
+from registry import gates, verdicts
 from registry.models import Base, Verdict
 from tests.api.conftest import BASE, judged, pushed
 
@@ -96,3 +96,15 @@ def test_who_may_write_can_ask_for_another_verdict(ask, adapter, on_shelf):
     assert Verdict.objects.count() == 2
     assert ask("alice", "write").post(f"{AT}/validate").json()["state"] == "queued"
     assert Verdict.objects.count() == 2, "one that waits already is not doubled"
+
+
+def test_rows_of_a_gated_file_are_shown_to_those_who_may_have_the_file(ask, cast, adapter):
+    rows = [{"input": "A row of mine.", "expected": "1", "base": "0", "adapter": "1"}]
+    judged(adapter.refs.get(name="refs/heads/main").revision, samples=rows)
+    assert ask("carol").get(f"{AT}/verdict").json()["samples"] == rows
+    gates.set_gate(adapter, "manual", cast.session("alice"))
+    assert ask("alice").get(f"{AT}/verdict").json()["samples"] == rows
+    assert ask("carol").get(f"{AT}/verdict").json()["samples"] == []
+    for page in ("", "/verdict/main"):
+        assert "A row of mine." not in ask("carol").get(f"/alice/reviews{page}").content.decode()
+        assert "A row of mine." in ask("alice").get(f"/alice/reviews{page}").content.decode()

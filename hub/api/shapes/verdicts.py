@@ -46,7 +46,7 @@ class Verdict(s.Serializer[Data]):
     checks = Check(many=True)
     evals = s.ListField(child=s.JSONField(), help_text="metrics of base and adapter; the first one decides")
     cost = s.JSONField(allow_null=True, help_text="latency_ratio, memory_mb, adapter_mb: beside the frozen base")
-    samples = s.ListField(child=s.JSONField(), help_text="a few rows: input, expected, base, adapter")
+    samples = s.ListField(child=s.JSONField(), help_text="a few rows: input, expected, base, adapter; none at a gate")
     conditions = s.JSONField(allow_null=True, help_text="with what it was measured: rows, seed, batches")
     serving = Serving(many=True)
     fits = s.JSONField(allow_null=True, help_text="known bases that it fits by shape, when it was validated")
