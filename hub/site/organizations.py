@@ -93,6 +93,7 @@ def settings(request: HttpRequest, ns: str) -> HttpResponse:
         "members": organizations.members(str(organization), by),
         "invitations": invitations.sent(str(organization), by),
         "adds": policy.is_hub_admin(by),
+        "may_create": by.roles.get(organization.namespace_id) in policy.CREATORS,
         "roles": ROLES,
         "given": request.POST,
         "error": error,

@@ -46,6 +46,12 @@ document.addEventListener("click", async (event) => {
 showCopyButtons(document);
 document.addEventListener("htmx:afterSettle", (event) => showCopyButtons(event.target.parentElement || document));
 
+// Of a row of tabs that is wider than the screen, the one that is open is in sight.
+document.querySelectorAll(".settings-nav [aria-current], .tabs [aria-current]").forEach((tab) => {
+  const row = tab.parentElement;
+  row.scrollLeft += tab.getBoundingClientRect().left - row.getBoundingClientRect().left - (row.clientWidth - tab.offsetWidth) / 2;
+});
+
 // An open menu closes on Escape and on a click elsewhere.
 document.addEventListener("click", (event) => {
   document.querySelectorAll("details.menu[open]").forEach((menu) => { if (!menu.contains(event.target)) menu.open = false; });
