@@ -270,6 +270,7 @@ def test_no_odd_field_of_a_form_is_an_accident(asker):
 
 
 @pytest.mark.postgres
+@pytest.mark.timeout(900)  # the whole file once more
 def test_no_odd_input_is_an_accident_on_postgresql_either(postgres_server):
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("DOVETAIL_", "PYTEST_"))}
     done = subprocess.run(
