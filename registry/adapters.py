@@ -7,7 +7,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import QuerySet
 
 from registry import audit, events, names, people, policy, push, quotas, webhooks
-from registry.errors import AdapterExists, NamespaceNotFound, NotAllowed, SignInRequired
+from registry.errors import AdapterExists, SignInRequired
 from registry.models import Adapter, Organization, Rename, RetiredName
 from registry.policy import Caller, Permission
 from registry.prepared import Prepared
@@ -43,10 +43,7 @@ def create(
         raise SignInRequired("Creating an adapter needs a signed-in person.")
     namespace_name, name = names.split_id(full_name)
     names.check_name(name)
-    try:
-        namespace = people.namespace(namespace_name)
-    except NamespaceNotFound:
-        raise NotAllowed(f"You may not create adapters in {namespace_name!r}.") from None
+    namespace = people.owner(namespace_name)
     policy.require_namespace(by, namespace)
     if private is None:
         private = Organization.objects.filter(namespace=namespace, private_by_default=True).exists()
@@ -71,20 +68,11 @@ def alone_of_its_name(full_name: str, type: str) -> Iterator[None]:
     except IntegrityError as error:
         first = _named(full_name, type).select_related("namespace").first()
         if "adapter_name_unique" not in str(error) or first is None:
-            _require_owner(full_name)
+            people.owner(full_name.partition("/")[0])  # it may have been deleted since the caller was asked
             raise
         # Whoever may create here may know which names are taken, also those that moderators hold back.
         said = f"A {type} repository called {first.full_name} already exists."
         raise AdapterExists(said, full_name=first.full_name, path=first.path) from None
-
-
-def _require_owner(full_name: str) -> None:
-    """Refuse as `create` does where the organisation was deleted since the caller was asked whether he may."""
-    owner = full_name.partition("/")[0]
-    try:
-        people.namespace(owner)
-    except NamespaceNotFound:
-        raise NotAllowed(f"You may not create adapters in {owner!r}.") from None
 
 
 def delete(adapter: Adapter, by: Caller) -> None:

@@ -8,9 +8,7 @@ from registry import adapters, audit, events, ids, names, organizations, people,
 from registry.errors import (
     AdapterMoved,
     AdapterNotFound,
-    NamespaceNotFound,
     NameTaken,
-    NotAllowed,
     QuotaExceeded,
 )
 from registry.models import Adapter, FormerNamespace, Namespace, Organization, Rename, User, Watch
@@ -49,10 +47,7 @@ def move(adapter: Adapter, full_name: str, by: Caller) -> Adapter:
 
 
 def _target(namespace_name: str, by: Caller) -> Namespace:
-    try:
-        namespace = people.namespace(namespace_name)
-    except NamespaceNotFound:
-        raise NotAllowed(f"You may not create adapters in {namespace_name!r}.") from None
+    namespace = people.owner(namespace_name)
     policy.require_namespace(by, namespace)
     return namespace
 
@@ -88,9 +83,13 @@ def _remember(adapter: Adapter, before: str) -> None:
 
 
 def _moved(full_name: str, type: str) -> Adapter | None:
+    return _renamed(full_name, type) or _of_renamed(full_name, type)
+
+
+def _renamed(full_name: str, type: str) -> Adapter | None:
     rows = Rename.objects.filter(type=type, full_name=full_name.lower())
     found = rows.select_related("adapter__namespace__person", "adapter__created_by").first()
-    return found.adapter if found else _of_renamed(full_name, type)
+    return found.adapter if found else None
 
 
 def _of_renamed(full_name: str, type: str) -> Adapter | None:
@@ -99,8 +98,9 @@ def _of_renamed(full_name: str, type: str) -> Adapter | None:
     now = Namespace.objects.filter(former__name=owner).first()
     if now is None:
         return None
-    there = Adapter.objects.filter(type=type, namespace=now, name__lower=name).select_related("namespace__person")
-    return there.first() or _moved(f"{now.name}/{name}", type)
+    rows = Adapter.objects.filter(type=type, namespace=now, name__lower=name).select_related("namespace__person")
+    there, elsewhere = rows.first(), _renamed(f"{now.name}/{name}", type)  # both: the time must not tell which there is
+    return there or elsewhere
 
 
 # --- organisations ---------------------------------------------------------------------------------------------------

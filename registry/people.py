@@ -197,6 +197,19 @@ def addressed(name: str) -> Namespace:
         return found
 
 
+def owner(name: str) -> Namespace:
+    """Return the namespace in which something new shall be. Raises NotAllowed where there is none of that name.
+
+    Former names are told and not followed: nobody should find his work where he did not put it.
+    """
+    try:
+        return namespace(name)
+    except NamespaceNotFound:
+        now = Namespace.objects.filter(former__name=name.lower()).first()
+        fix = f"{name} is called {now.name} now: use that name." if now else ""
+        raise NotAllowed(f"You may not create adapters in {name!r}.", fix=fix) from None
+
+
 def person(username: str) -> User:
     """Return the person of that name, whatever the case. Raises NamespaceNotFound."""
     user = User.objects.filter(namespace__name__lower=username.lower()).first()

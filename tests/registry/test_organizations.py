@@ -272,6 +272,16 @@ def test_a_renamed_organisation_takes_everything_along_and_old_addresses_lead_on
     assert (act.actor, act.before, act.after) == ("alice", "acme", "Works")
 
 
+def test_nothing_new_comes_under_a_former_name_and_the_refusal_says_the_new_one(cast):
+    moves.rename("acme", "works", cast.session("alice"))
+    with pytest.raises(NotAllowed) as refused:
+        adapters.create("acme/new", cast.session("bob"))
+    assert refused.value.fix == "acme is called works now: use that name."
+    mine = cast.adapter("alice/mine")
+    with pytest.raises(NotAllowed):
+        moves.move(mine, "acme/mine", cast.session("alice"))
+
+
 def test_a_second_name_and_a_move_after_it_and_the_way_back(cast):
     adapter = cast.adapter("acme/router")
     alice = cast.session("alice")
