@@ -30,6 +30,8 @@ SORTS = {
     "trending": "trending",
 }
 FACETS = {"verdict": "state", "base": "base", "kind": "kind", "task": "task", "license": "licence"}
+COMMONEST = 12  # values of a facet that are offered
+TAGGED = 20_000  # repositories whose tags are counted
 MANY = 250  # adapters: what was counted over more of them is not counted again for COUNTED_SECONDS
 COUNTED_SECONDS = 60
 _SALT = "catalog.cursor."
@@ -183,7 +185,7 @@ def children(by: Caller, names: Iterable[str]) -> dict[str, int]:
     return dict(rows.values_list("base").annotate(Count("pk")))
 
 
-def facets(by: Caller, query: Query, most: int = 12) -> dict[str, list[tuple[str, int]]]:
+def facets(by: Caller, query: Query) -> dict[str, list[tuple[str, int]]]:
     """Return for each facet its commonest values and their counts among what the query matches.
 
     A facet ignores its own choice, so that the alternatives to it stay in sight. Over very many adapters the counts
@@ -194,7 +196,7 @@ def facets(by: Caller, query: Query, most: int = 12) -> dict[str, list[tuple[str
         without: dict[str, Any] = {name: ()}
         values = (_tally(by, replace(query, **without)) if getattr(query, name) else whole).facets[name]
         known = [(value, n) for value, n in values.items() if value and (name != "engine" or value in _ENGINES)]
-        commonest[name] = sorted(known, key=lambda row: (-row[1], row[0]))[:most]
+        commonest[name] = sorted(known, key=lambda row: (-row[1], row[0]))[:COMMONEST]
     return commonest
 
 
@@ -243,12 +245,12 @@ def totals() -> Totals:
     return Totals(counted.rows, counted.facets["verdict"]["passed"], Base.objects.count(), median)
 
 
-def tags_in_use(type: str, most: int = 20_000) -> Counter[str]:
-    """Count the tags of what everybody may see, over the `most` newest repositories."""
+def tags_in_use(type: str) -> Counter[str]:
+    """Count the tags of what everybody may see, over the newest repositories."""
     rows = (
         Adapter.objects.filter(listed(NOBODY), type=type).order_by("-updated_at", "-id").values_list("tags", flat=True)
     )
-    return Counter(tag for tags in rows[:most].iterator() for tag in tags if isinstance(tag, str))
+    return Counter(tag for tags in rows[:TAGGED].iterator() for tag in tags if isinstance(tag, str))
 
 
 @dataclass(frozen=True)

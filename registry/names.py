@@ -29,17 +29,15 @@ _INVISIBLE = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 _DRIVE = re.compile(r"[A-Za-z]:")  # on Windows c:b is the file b on another drive
 
 
-def check_name(name: str, noun: str = "name") -> str:
+def check_name(name: str) -> str:
     """Return the name, or raise NameInvalid.
 
     The rules are the Hub's (huggingface_hub `validate_repo_id`), so that every client accepts what we accept.
     """
     if not _NAME.fullmatch(name) or len(name) > MAX_NAME:
-        raise NameInvalid(f"{noun.capitalize()} {name!r} is not allowed.")
+        raise NameInvalid(f"The name {name!r} is not allowed.")
     if "--" in name or ".." in name or name.lower().endswith((".git", ".ipynb")):
-        raise NameInvalid(
-            f"{noun.capitalize()} {name!r} is not allowed: it holds `--` or `..`, or ends in `.git` or `.ipynb`."
-        )
+        raise NameInvalid(f"The name {name!r} is not allowed: it holds `--` or `..`, or ends in `.git` or `.ipynb`.")
     return name
 
 

@@ -122,12 +122,12 @@ def visible_to(caller: Caller) -> Q:
     return Q(quarantined_at__isnull=True) & ~Q(namespace__in=suspended) & (Q(private=False) | mine)
 
 
-def sees(caller: Caller, adapter: str = "adapter") -> Exists:
-    """The same as a condition on what belongs to adapters; `adapter` is the way to them.
+def sees(caller: Caller) -> Exists:
+    """The same as a condition on what belongs to an adapter.
 
     Row by row: in a list of all that may be seen, databases would look for the few that are asked for.
     """
-    return Exists(Adapter.objects.filter(visible_to(caller), pk=OuterRef(adapter)))
+    return Exists(Adapter.objects.filter(visible_to(caller), pk=OuterRef("adapter")))
 
 
 def passes_gate(caller: Caller, adapter: Adapter) -> bool:

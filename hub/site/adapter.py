@@ -41,8 +41,7 @@ def _card(head: Head) -> tuple[str, str]:
     entry = head.entries.get(README)
     if entry is None:
         return "", ""
-    text, _ = text_of(entry)
-    read = card.metadata(text)
+    read = card.metadata(text_of(entry))
     oid = head.revision.oid
     html = card.html(read.body, files=f"{head.url}/resolve/{oid}/", pages=f"{head.url}/blob/{oid}/")
     return html, read.problem or ""

@@ -7,10 +7,9 @@ MAX_CARD = (1 << 20) + 1
 MAX_SHOWN = 256 << 10
 
 
-def text_of(entry: Entry, limit: int = MAX_CARD) -> tuple[str, bool]:
-    """Up to `limit` bytes as text, with odd bytes replaced, and whether that is all of it."""
-    data = BlobFile(entry.sha256, entry.size).read(min(limit, entry.size))
-    return data.decode("utf-8", "replace"), entry.size <= limit
+def text_of(entry: Entry) -> str:
+    """The beginning of a card as text, with odd bytes replaced."""
+    return BlobFile(entry.sha256, entry.size).read(MAX_CARD).decode("utf-8", "replace")
 
 
 def readable(entry: Entry) -> str | None:
