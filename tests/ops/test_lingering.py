@@ -1,4 +1,4 @@
-"""The web's threads stay with a connection for a moment after each answer, and take nobody else's turn by it."""
+"""The web's threads stay with a connection for a moment after each answer, take nobody's turn, and share what comes."""
 
 import http.client
 import re
@@ -7,6 +7,8 @@ import subprocess
 import sys
 import threading
 import time
+import timeit
+from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -14,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from hub.lingering import YIELD_SECONDS, Lingering
 from tests.live import ROOT
 from tests.services import answers, free_ports, running
 
@@ -91,6 +94,21 @@ def test_requests_sent_together_are_answered_in_order(port):
         said = b"".join(iter(lambda: client.recv(4096), b""))
     assert len(re.findall(rb"thread \d+", said)) == 2
     assert said.index(b"keep-alive") < said.index(b"close")
+
+
+def test_a_process_that_has_much_to_do_leaves_a_new_connection_to_others_for_a_moment():
+    worker = Lingering.__new__(Lingering)
+    worker.keepalived_conns = deque([object()])
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.setblocking(False)  # nobody comes: the others were faster
+
+        def quickest(connections: int) -> float:
+            worker.nr_conns = connections
+            return min(timeit.repeat(lambda: worker.accept(listener), number=1, repeat=20))
+
+        assert quickest(1) < YIELD_SECONDS, "it waits for a connection that nobody asks by"
+        assert quickest(4) >= 3 * YIELD_SECONDS
+        assert quickest(1000) < 20 * YIELD_SECONDS, "new clients wait for long where all have much to do"
 
 
 def test_a_web_that_stops_waits_for_no_client(tmp_path):
