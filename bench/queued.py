@@ -8,14 +8,14 @@ import django
 
 django.setup()
 
-from bench import minilm  # noqa: E402  # after the settings
-from bench.queue import BASES, NUMBER  # noqa: E402
-from registry import adapters, people, push, verdicts  # noqa: E402
-from registry.models import Verdict  # noqa: E402
-from registry.policy import Caller  # noqa: E402
-from registry.refs import MAIN  # noqa: E402
-from tests import adapters as builders  # noqa: E402
-from workers import shelf  # noqa: E402
+from bench import minilm
+from bench.queue import BASES, NUMBER
+from registry import adapters, people, push, verdicts
+from registry.models import Verdict
+from registry.policy import Caller
+from registry.refs import MAIN
+from tests import adapters as builders
+from workers import shelf
 
 
 def _fill() -> None:

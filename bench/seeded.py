@@ -167,7 +167,8 @@ def _adapter(rows: Rows, number: int, is_shown: bool) -> None:
     )  # fmt: skip
     oids = _revisions(rows, number, base, is_shown)
     _verdict(rows, number, owner, state, base)
-    rows.add(Event, seq=number + 1, kind="push", adapter_id=id, type="model", name=full_name, was_public=True, revision=oids[1])  # fmt: skip  # noqa: E501
+    happened = {"kind": "push", "was_public": True, "revision": oids[1]}
+    rows.add(Event, seq=number + 1, adapter_id=id, type="model", name=full_name, **happened)
     rows.add(AuditEvent, actor=person(owner_of(number)), action="adapter:create", object=full_name, at=_moment(number))
     if number % 10 == 0:
         rows.add(Like, adapter_id=id, user_id=FIRST, created_at=_moment(number))

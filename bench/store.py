@@ -17,13 +17,13 @@ import django
 
 django.setup()
 
-from bench.line import Line  # noqa: E402
-from registry import blobs, xorbs  # noqa: E402
-from registry.blobs import Bytes, FileStore, Keys, pieces  # noqa: E402
-from registry.blobs.s3 import S3Store  # noqa: E402
-from registry.xorbs import chunks, shards  # noqa: E402
-from tests.services import seaweedfs  # noqa: E402
-from tests.xet import build  # noqa: E402
+from bench.line import Line
+from registry import blobs, xorbs
+from registry.blobs import Bytes, FileStore, Keys, pieces
+from registry.blobs.s3 import S3Store
+from registry.xorbs import chunks, shards
+from tests.services import seaweedfs
+from tests.xet import build
 
 MIB = 1 << 20
 SIZE = 24 * MIB
