@@ -22,7 +22,7 @@ from registry.errors import (
     RegistryError,
     ValueInvalid,
 )
-from registry.models import Adapter, Collection, CollectionItem
+from registry.models import Adapter, Collection, CollectionItem, FormerNamespace
 from registry.policy import Caller, Permission
 
 MAX_TITLE, MAX_DESCRIPTION, MAX_NOTE = 120, 500, 500
@@ -52,11 +52,10 @@ def find(address: str, by: Caller, *, to_change: bool = False) -> Collection:
     if to_change:
         policy.require_person(by, "change a collection")
     owner, _, tail = address.partition("/")
-    found = (
-        Collection.objects.filter(visible_to(by), key=tail.rpartition("-")[2], namespace__name__lower=owner.lower())
-        .select_related("namespace")
-        .first()
-    )
+    formerly = FormerNamespace.objects.filter(name=owner.lower()).values("namespace")
+    of_owner = Q(namespace__name__lower=owner.lower()) | Q(namespace__in=formerly)
+    rows = Collection.objects.filter(visible_to(by), of_owner, key=tail.rpartition("-")[2])
+    found = rows.select_related("namespace").first()
     if found is None:
         raise CollectionNotFound(f"There is no collection {address[:200]!r}, or you may not see it.")
     if to_change:

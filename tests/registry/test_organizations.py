@@ -9,7 +9,19 @@ from django.db import connections
 from django.test import Client
 from django.utils import timezone
 
-from registry import adapters, alerts, catalog, events, invitations, letters, moderation, moves, organizations, people
+from registry import (
+    adapters,
+    alerts,
+    catalog,
+    collections,
+    events,
+    invitations,
+    letters,
+    moderation,
+    moves,
+    organizations,
+    people,
+)
 from registry.catalog import Query
 from registry.errors import (
     AdapterMoved,
@@ -270,6 +282,16 @@ def test_a_renamed_organisation_takes_everything_along_and_old_addresses_lead_on
     }
     act = AuditEvent.objects.get(action="organization:rename")
     assert (act.actor, act.before, act.after) == ("alice", "acme", "Works")
+
+
+def test_its_collections_are_found_at_their_old_addresses(cast):
+    made = collections.create("acme", "Routers", cast.session("alice"))
+    old = collections.slug(made)
+    moves.rename("acme", "works", cast.session("alice"))
+    answer = Client().get(f"/collections/{old}")
+    assert answer.url == f"/collections/{old.replace('acme', 'works')}"
+    assert Client().get(answer.url).status_code == 200
+    assert Client().get(f"/collections/{old.replace('acme', 'bob')}").status_code == 404
 
 
 def test_nothing_new_comes_under_a_former_name_and_the_refusal_says_the_new_one(cast):
