@@ -57,9 +57,9 @@ def ask(adapter: Adapter, by: Caller, text: str = "") -> AccessRequest:
                 f"Your request for {adapter.full_name} was rejected. {row.reason}".strip(), fix="Write to its owner."
             )
         elif row.status == Status.PENDING:  # the gate may have become an automatic one
-            row.status, row.text = status, text
             # Not what its owner has decided meanwhile.
             AccessRequest.objects.filter(pk=row.pk, status=Status.PENDING).update(status=status, text=text)
+            row.refresh_from_db()
     return row
 
 

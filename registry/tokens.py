@@ -14,7 +14,7 @@ from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from registry import audit, names
-from registry.errors import NameTaken, RegistryError, TokenInvalid, ValueInvalid
+from registry.errors import NameTaken, RegistryError, TokenInvalid, TokenNotFound, ValueInvalid
 from registry.models import Token, User
 from registry.policy import Caller
 from registry.prepared import Prepared
@@ -109,6 +109,14 @@ def _refusal(error: IntegrityError, name: str) -> RegistryError:
     if "token.sha256" in str(error) or "token_sha256" in str(error):
         return ValueInvalid(f"The value of token {name!r} is already another token's.", fix="Use a value of its own.")
     return NameTaken(f"You already have a token named {name!r}.", fix="Revoke it first, or use another name.")
+
+
+def find(user: User, token_id: int) -> Token:
+    """Return one of the person's own tokens. Raises TokenNotFound."""
+    token = user.tokens.filter(pk=token_id).first()
+    if token is None:
+        raise TokenNotFound(f"You have no token {token_id}.")
+    return token
 
 
 def revoke(user: User, token_id: int) -> None:

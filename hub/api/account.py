@@ -8,8 +8,6 @@ from rest_framework.response import Response
 from hub.api.asking import View
 from hub.api.shapes import account as shapes
 from registry import tokens
-from registry.errors import TokenNotFound
-from registry.models import Token, User
 
 
 class Me(View):
@@ -54,7 +52,7 @@ class Tokens(View):
 class OneToken(View):
     @extend_schema(operation_id="token", summary="One of the caller's tokens", responses=shapes.Token)
     def get(self, request: Request, id: int) -> Response:
-        return Response(shapes.Token(_token(self.person(), id)).data)
+        return Response(shapes.Token(tokens.find(self.person(), id)).data)
 
     @extend_schema(
         operation_id="revoke_token", summary="Revoke a token", description="From a session only.", responses={204: None}
@@ -62,10 +60,3 @@ class OneToken(View):
     def delete(self, request: Request, id: int) -> Response:
         tokens.revoke(self.person_in_session("Revoking a token"), id)
         return Response(status=status.HTTP_204_NO_CONTENT)
-
-
-def _token(user: User, id: int) -> Token:
-    token = user.tokens.filter(pk=id).first()
-    if token is None:
-        raise TokenNotFound(f"You have no token {id}.")
-    return token
