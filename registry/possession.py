@@ -10,8 +10,8 @@ from registry.policy import Caller
 def usable(adapter: Adapter, digests: Iterable[str], by: Caller) -> dict[str, int]:
     """Return sha256 → size in bytes of those blobs that this caller may link into this adapter; a few queries.
 
-    Either the bytes were delivered to this adapter, or the caller can download them from another one now. What a
-    quarantine holds back here, who may not write here cannot bring back by its digest.
+    Either the bytes were delivered to this adapter, or the caller can download them from another one now. Of what a
+    quarantine or a gate holds back here, who may not write here cannot make a proposal by its digest.
     """
     wanted = set(digests)
     if not wanted:
@@ -19,7 +19,7 @@ def usable(adapter: Adapter, digests: Iterable[str], by: Caller) -> dict[str, in
     blobs = Blob.objects.filter(sha256__in=wanted)
     found = dict(blobs.filter(possessions__adapter=adapter).values_list("sha256", "size"))
     if found and not policy.may_write(by, adapter):
-        held = _held_back(adapter, found)
+        held = _held_back(adapter, found, by)
         found = {sha256: size for sha256, size in found.items() if sha256 not in held}
     if elsewhere := wanted - found.keys():
         readable = pull.downloadable(by).filter(blob__in=elsewhere)
@@ -27,10 +27,15 @@ def usable(adapter: Adapter, digests: Iterable[str], by: Caller) -> dict[str, in
     return found
 
 
-def _held_back(adapter: Adapter, digests: Iterable[str]) -> set[str]:
-    """Return those of the digests that quarantined revisions of this adapter name, and no others."""
+def _held_back(adapter: Adapter, digests: Iterable[str], by: Caller) -> set[str]:
+    """Return those that revisions of this adapter name and the caller may not have, but for what he brought himself.
+
+    A gate stands before files, and not before what cards and configs say: as one of those a proposal would show them.
+    """
     rows = RevisionFile.objects.filter(revision__adapter=adapter, blob__in=list(digests))
-    held = set(rows.filter(revision__quarantined_at__isnull=False).values_list("blob_id", flat=True).distinct())
-    if held:
-        held -= set(rows.filter(revision__quarantined_at__isnull=True, blob__in=held).values_list("blob_id", flat=True))
-    return held
+    named = set(rows.values_list("blob_id", flat=True).distinct())
+    if not named:
+        return named
+    free = pull.downloadable(by).filter(revision__adapter=adapter, blob__in=named)
+    his = rows.filter(revision__author=by.user, revision__quarantined_at__isnull=True)
+    return named - {sha256 for one in (free, his) for sha256 in one.values_list("blob_id", flat=True).distinct()}

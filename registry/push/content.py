@@ -5,12 +5,12 @@ from dataclasses import replace
 
 from django.conf import settings
 
-from registry import blobs, intake, manifest, names, possession, pull, quotas
+from registry import blobs, intake, manifest, names, policy, possession, pull, quotas
 from registry.blobs import Keys
 from registry.errors import BlobUnknown, DigestMismatch, PushTooLarge
 from registry.manifest import Entry
 from registry.models import Adapter
-from registry.policy import Caller
+from registry.policy import Caller, Permission
 from registry.push.intent import Copy, Deletion, Edit, Inline, Intent, Operation, Stored
 
 MAX_OPERATIONS = 20_000
@@ -59,6 +59,7 @@ def entry(path: str, content: bytes) -> Entry:
 
 
 def _copied(intent: Intent, copy: Copy, path: str) -> Entry:
+    policy.require(intent.by, Permission.DOWNLOAD, intent.adapter)  # of a copy more may be shown than of the file
     revision = pull.resolve(intent.adapter, copy.rev or intent.ref)
     pull.require_served(revision, intent.by)
     found = pull.file(revision, copy.source)

@@ -168,6 +168,45 @@ def test_the_digest_of_a_quarantined_file_is_no_way_to_have_it(wire: Wire, held)
     assert wire.commit(NAME, header(), lfs_file("mine.bin", b"large secret"), rev="old").status_code == 200
 
 
+SECRET = json.dumps({"peft_type": "LORA", "base_model_name_or_path": "x/secret", "r": 8}).encode()
+
+
+def copied(path: str, source: str) -> dict:
+    return {"key": "copyFile", "value": {"path": path, "srcPath": source}}
+
+
+@pytest.fixture
+def gated(wire: Wire, repo) -> None:
+    assert wire.deliver(NAME, SECRET).status_code == 200
+    lines = [lfs_file("weights.bin", SECRET), file("data.json", SECRET), file("words.txt", b"---\ntags: [secret]\n---")]
+    assert wire.commit(NAME, header(), *lines).status_code == 200
+    wire.ask("PUT", f"/api/models/{NAME}/settings", {"gated": "manual"})
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        (copied("README.md", "words.txt"), "access-required"),
+        (copied("adapter_config.json", "data.json"), "access-required"),
+        (lfs_file("adapter_config.json", SECRET), "blob-unknown"),
+        (lfs_file("README.md", SECRET), "blob-unknown"),
+    ],
+)
+def test_no_proposal_shows_what_lies_behind_a_gate(wire: Wire, repo, gated, line: dict, said: str):
+    answer = wire.propose(NAME, line, who="carol")
+    assert code(answer) == said
+    assert not repo.refs.filter(name="refs/pr/1").exists()
+    wire.ask("POST", f"/api/models/{NAME}/user-access-request/grant", {"user": "carol"})
+    assert wire.propose(NAME, line, who="carol").status_code == 200
+
+
+def test_who_may_not_pass_a_gate_proposes_again_what_he_brought_himself(wire: Wire, repo, gated):
+    mine = b"bytes of my own"
+    assert wire.deliver(NAME, mine, who="carol").status_code == 200
+    for path in ("a.bin", "b.bin"):
+        assert wire.propose(NAME, lfs_file(path, mine), who="carol").status_code == 200
+
+
 def test_the_history_of_a_quarantined_revision_is_read_by_those_who_see_it(wire: Wire, repo, held):
     at = f"/api/models/{NAME}/commits/{held.oid}"
     assert next(one["id"] for one in wire.get(at).json()) == held.oid
