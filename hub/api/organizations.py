@@ -1,5 +1,6 @@
 """Organisations: founded, changed, deleted; who is in them, and who is asked in."""
 
+from django.db import transaction
 from drf_spectacular.utils import extend_schema
 from rest_framework import status
 from rest_framework.request import Request
@@ -50,10 +51,11 @@ class OneOrganization(View):
         wish.is_valid(raise_exception=True)
         given = wish.validated_data
         hidden = given["default_visibility"] == "private" if "default_visibility" in given else found.private_by_default
-        organizations.change(
-            found, full_name=given.get("full_name", found.full_name), private_by_default=hidden, by=self.caller.user
-        )
-        return Response(_shown(moves.rename(org, given.get("name", found.namespace.name), self.caller), self.caller))
+        full_name = given.get("full_name", found.full_name)
+        with transaction.atomic():
+            organizations.change(found, full_name=full_name, private_by_default=hidden, by=self.caller.user)
+            changed = moves.rename(org, given.get("name", found.namespace.name), self.caller)
+        return Response(_shown(changed, self.caller))
 
     @extend_schema(
         operation_id="delete_organization", summary="Delete an organisation without repositories",

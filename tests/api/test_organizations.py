@@ -121,7 +121,9 @@ def test_an_organisation_is_founded_changed_renamed_and_deleted(ask, cast):
     changed = carol.patch(here, {"default_visibility": "private"}, "application/json").json()
     assert (changed["full_name"], changed["default_visibility"]) == ("The Guild", "private")
     assert ask().get(here).json() == {**changed, "role": None, "default_visibility": None}
-    assert carol.patch(here, {"name": "acme"}, "application/json").json()["code"] == "name-taken"
+    both = carol.patch(here, {"name": "acme", "full_name": "Acme"}, "application/json")
+    assert both.json()["code"] == "name-taken"
+    assert ask().get(here).json()["full_name"] == "The Guild", "all of it, or nothing"
     assert carol.patch(here, {"name": "a--b"}, "application/json").json()["code"] == "name-invalid"
     assert carol.patch(here, {"name": "works"}, "application/json").json()["name"] == "works"
     assert ask().get(here).json()["name"] == "works"
