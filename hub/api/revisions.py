@@ -28,8 +28,9 @@ class Revisions(View):
     )
     def get(self, request: Request, ns: str, name: str) -> Response:
         asked = pages.parameters(request, shapes.HistoryPaging)
-        adapter = moves.find(f"{ns}/{name}", self.caller, Permission.BROWSE)
-        start = pull.resolve(adapter, asked.get("cursor") or asked["rev"])
+        start = resolved(f"{ns}/{name}", asked["rev"], self.caller)
+        if cursor := asked.get("cursor"):
+            start = pull.resolve(start.adapter, cursor)
         rows = pull.history(start, asked["limit"] + 1)
         shown, states = rows[: asked["limit"]], _states(rows)
         parents: list[Revision | None] = [*rows[1:], None]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from registry import facts
+from registry import facts, moderation, refs
 from registry.blobs import Keys
 from tests.api.conftest import BASE, CONFIG, FILES, judged, pushed
 
@@ -64,6 +64,20 @@ def test_history_is_paged_newest_first(ask, cast, adapter):
     assert [item["parent"] for item in seen] == [*(item["revision"] for item in seen[1:]), None]
     assert seen[0]["state"] == "queued"
     assert seen[-1]["state"] is None
+
+
+def test_what_is_held_back_is_no_way_into_history(ask, cast, adapter):
+    held = adapter.refs.get(name=refs.MAIN).revision
+    pushed(cast, adapter, title="Better", files={"a.txt": b"a"})
+    moderation.quarantine(adapter, cast.session("mona"), reason="Evil.", revision=held)
+    assert ask("carol").get(AT, {"rev": held.oid}).status_code == 404
+    assert ask("alice").get(AT, {"rev": held.oid}).status_code == 200
+    titles, address = [], f"{AT}?limit=1"
+    while address:
+        page = ask("carol").get(address).json()
+        titles += [row["title"] for row in page["items"]]
+        address = page["next"]
+    assert titles == ["Better", "push", "initial commit"], "pages go on past it"
 
 
 def test_history_takes_as_many_queries_for_two_as_for_twelve(ask, cast, adapter, django_assert_num_queries):
