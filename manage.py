@@ -6,6 +6,7 @@ import sys
 
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management import execute_from_command_line
+from django.db import OperationalError
 
 if __name__ == "__main__":
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "hub.settings")
@@ -13,3 +14,5 @@ if __name__ == "__main__":
         execute_from_command_line(sys.argv)
     except ImproperlyConfigured as problem:  # a setting somebody wrote: the sentence says which, a traceback hides it
         sys.exit(str(problem))
+    except OperationalError as problem:
+        sys.exit(f"The database does not do what was asked: {str(problem).strip()}.")

@@ -61,10 +61,13 @@ def test_a_data_folder_is_made_for_its_owner_alone(tmp_path: Path) -> None:
         ("DATABASE_URL", "sqlite:////proc/none/db", "The database does not do what was asked: unable to open database"),
     ],
 )
-def test_a_store_that_cannot_be_is_one_sentence(name: str, value: str, said: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("program", [("-m", "ops.prepare"), ("manage.py", "shelf", "list")])
+def test_a_store_that_cannot_be_is_one_sentence(
+    program: tuple[str, ...], name: str, value: str, said: str, tmp_path: Path
+) -> None:
     settings = {"DOVETAIL_DATA": str(tmp_path), "DOVETAIL_SECRET_KEY": "k" * 60, f"DOVETAIL_{name}": value}
     done = subprocess.run(
-        [sys.executable, "-m", "ops.prepare"],
+        [sys.executable, *program],
         cwd=ROOT,
         env=os.environ | settings,
         input="",
