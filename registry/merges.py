@@ -64,7 +64,7 @@ def merge(discussion: Discussion, by: Caller, text: str = "") -> Revision:
     """Merge a pull request: one commit on its base, with the proposal's changes; returns what the base then points at.
 
     Raises ValueInvalid for what is no pull request, DiscussionClosed for one that is not open, MergeConflict with the
-    paths, and what policy.require raises for PUSH.
+    paths, AdapterQuarantined where moderators hold the proposal back, and what policy.require raises for PUSH.
     """
     policy.require(by, Permission.PUSH, discussion.adapter)
     _check_open(discussion)
@@ -75,6 +75,7 @@ def merge(discussion: Discussion, by: Caller, text: str = "") -> Revision:
         now = discussions.find(adapter, discussion.number)
         _check_open(now)
         found = plan(now)
+        pull.require_served(found.proposal, by)
         if found.conflicts:
             named = ", ".join(found.conflicts[:MAX_NAMED])
             raise MergeConflict(f"{now} cannot be merged: {refs.short(now.base)} changed too: {named}.")

@@ -3,6 +3,7 @@
 from typing import Any
 
 import yaml
+from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 
 from hub.answers import answer
@@ -49,10 +50,11 @@ class Settings(Route):
         body = bodies.json_object(request)
         private = privacy_in(body)
         gate = gate_in(body)
-        if gate is not None:
-            gates.set_gate(adapter, gate, self.caller)
-        if private is not None:
-            adapters.set_private(adapter, private, self.caller)
+        with transaction.atomic():
+            if gate is not None:
+                gates.set_gate(adapter, gate, self.caller)
+            if private is not None:
+                adapters.set_private(adapter, private, self.caller)
         return answer({"private": adapter.private, "gated": adapter.gated or False})
 
 

@@ -7,7 +7,7 @@ from hub.site import patch
 from hub.site.head import Head, adapter_page
 from hub.site.proof import document
 from registry import policy, pull
-from registry.errors import RegistryError
+from registry.errors import RegistryError, RevisionNotFound
 from registry.models import Verdict
 from registry.policy import Permission
 
@@ -31,14 +31,19 @@ def commits(request: HttpRequest, head: Head) -> HttpResponse:
 def commit(request: HttpRequest, head: Head) -> HttpResponse:
     """What a version changed: by name for everybody who sees it, line by line for who may have the files."""
     parent = head.revision.parent
-    before = pull.entries(parent) if parent else {}
-    shown = {"head": head, "tab": "versions", "parent": parent, "changes": patch.changes(before, head.entries)}
+    shown: dict[str, object] = {"head": head, "tab": "versions", "parent": parent}
     try:
+        if parent is not None:
+            parent.adapter = head.adapter
+            pull.require_shown(parent, head.by)
+        before = pull.entries(parent) if parent else {}
+        shown["changes"] = patch.changes(before, head.entries)
         policy.require(head.by, Permission.DOWNLOAD, head.adapter)
         for revision in filter(None, (head.revision, parent)):  # what was taken away is shown too
-            revision.adapter = head.adapter
             pull.require_served(revision, head.by)
         shown["patches"] = patch.of(before, head.entries)
+    except RevisionNotFound:  # what was before is held back, and names of its files are its own
+        shown["parent"] = None
     except RegistryError as refusal:
         shown["refusal"] = refusal
     return render(request, "site/commit.html", shown)

@@ -122,7 +122,8 @@ def _proposal(head: Head, discussion: Discussion) -> dict[str, object]:
         is_open = discussion.status in (Discussion.Status.OPEN, Discussion.Status.DRAFT)
         conflicts = merges.plan(discussion).conflicts if is_open else []
         tip = pull.resolve(head.adapter, discussion.ref)
-        pull.require_shown(tip, head.by)
+        for revision in filter(None, (tip, discussion.begun_at)):  # what is taken away is named too
+            pull.require_shown(revision, head.by)
     except RevisionNotFound:  # its branch was deleted, or its files are held back; the talk about it is still there
         return {"changes": [], "conflicts": [], "tip": None}
     verdict = verdicts.latest(tip) if tip != discussion.begun_at else None

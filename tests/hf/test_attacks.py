@@ -145,6 +145,17 @@ def test_a_proposal_on_top_of_a_quarantined_revision_is_no_way_to_its_files(wire
     assert wire.push(NAME, {"fix.txt": b"hello"}), "who may write there sets it right by a new revision"
 
 
+def test_what_moderators_hold_back_of_a_proposal_is_not_merged(wire: Wire, cast, repo):
+    assert wire.propose(NAME, file("fix.txt"), file("more.txt"), who="carol").status_code == 200
+    wire.push(NAME, {"other.txt": b"so that the merge has files that nobody has held back\n"})
+    revision = repo.refs.get(name="refs/pr/1").revision
+    moderation.quarantine(repo, cast.session("mona"), reason="Holds a password.", revision=revision)
+    answer = wire.ask("POST", f"/api/models/{NAME}/discussions/1/merge", b"null", who="alice")
+    assert (answer.status_code, code(answer)) == (403, "adapter-quarantined")
+    moderation.release(repo, cast.session("mona"), reason="It was none.", revision=revision)
+    assert wire.ask("POST", f"/api/models/{NAME}/discussions/1/merge", b"null", who="alice").status_code == 200
+
+
 def test_a_quarantine_that_comes_while_a_proposal_is_written_counts(wire: Wire, cast, repo, held):
     moderation.release(repo, cast.session("mona"), reason="Perhaps not.", revision=held)
     compose = tree.compose

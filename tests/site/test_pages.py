@@ -8,7 +8,7 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from registry import moderation, site, verdicts
+from registry import moderation, push, refs, site, verdicts
 from registry.models import Revision
 from tests.api.conftest import BASE, CONFIG, judged, pushed, weights
 from tests.site.conftest import CHECKS, push_more
@@ -207,6 +207,18 @@ def test_versions_show_their_verdicts_and_names(visit, cast, reviews):
     assert page.index("queued") < page.index("passed, 1 note")
     assert "verified" in page
     assert re.search(r"notes\.txt\s+added", text(visit().get("/alice/reviews/commit/main")))
+
+
+def test_what_a_version_changed_tells_no_file_of_a_version_that_is_held_back(visit, cast, reviews):
+    held = push_more(cast, reviews, **{"passwords.txt": b"hunter2"})
+    push.receive(push.Intent(reviews, refs.MAIN, cast.session("alice"), "Clean"), [push.Deletion("passwords.txt")])
+    assert "passwords.txt" in text(visit().get("/alice/reviews/commit/main"))
+    moderation.quarantine(reviews, cast.session("mona"), reason="Passwords.", revision=held)
+    seen = text(visit().get("/alice/reviews/commit/main"))
+    assert "passwords.txt" not in seen
+    assert "the version before it is held back" in seen
+    assert held.oid[:7] not in seen
+    assert "passwords.txt" in text(visit("alice").get("/alice/reviews/commit/main"))
 
 
 def test_where_only_verified_versions_are_served_strangers_read_the_verified_card(visit, cast, reviews):
