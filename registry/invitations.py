@@ -13,6 +13,7 @@ from registry.errors import (
     NamespaceNotFound,
     QuotaExceeded,
     TooOften,
+    ValueInvalid,
 )
 from registry.models import Invitation, Membership, Organization, User
 from registry.policy import Caller
@@ -43,6 +44,13 @@ def let_in(name: str, username: str, role: str, by: Caller) -> Membership | Invi
             organization.invitations.filter(user=user).delete()
             return organization.memberships.select_related("user").get(user=user)
         return _invite(organization, user, role, policy.require_administrator(by, organization))
+
+
+def let_in_newcomer(name: str, username: str, role: str, by: Caller) -> Membership | Invitation:
+    """As let_in, where nobody means to change a role: raises ValueInvalid for a member, who keeps his."""
+    if organizations.administered(name, by).memberships.filter(user=people.person(username)).exists():
+        raise ValueInvalid(f"{username} is a member already.", fix="Choose another role in the list of members.")
+    return let_in(name, username, role, by)
 
 
 def _invite(organization: Organization, user: User, role: str, by: User) -> Invitation:

@@ -27,7 +27,7 @@ def test_carol_founds_an_organisation_invites_bob_who_accepts_and_makes_its_firs
     made = carol.post("/organizations/new", {"name": "guild", "full_name": "The <Guild>", "visibility": "private"})
     assert made.url == "/organizations/guild/settings?welcome=1"
     assert "guild is yours" in text(carol.get(made.url))
-    carol.post("/organizations/guild/settings", {"do": "member", "username": "BOB", "role": "write"})
+    carol.post("/organizations/guild/settings", {"do": "invite", "username": "BOB", "role": "write"})
     assert 'href="/bob"' not in text(visit().get("/guild")), "invited, and no member"
     assert "Withdraw the invitation of bob" in text(carol.get("/organizations/guild/settings"))
     bob = visit("bob")
@@ -95,6 +95,7 @@ def test_the_last_administrator_stays_and_another_one_may_go(visit, cast):
     [
         None,
         {"do": "member", "username": "carol", "role": "admin"},
+        {"do": "invite", "username": "carol", "role": "admin"},
         {"do": "drop", "username": "alice"},
         {"do": "withdraw", "username": "alice"},
         {"do": "rename", "name": "mine"},
@@ -107,16 +108,24 @@ def test_only_its_administrators_see_and_change_it(visit, cast, who, form):
     assert (role("carol"), role("alice")) == ("", "admin")
 
 
+def test_inviting_a_member_changes_nothing_and_says_where_roles_are_changed(visit, cast):
+    before = role("bob")
+    answer = visit("alice").post(HERE, {"do": "invite", "username": "Bob", "role": "read"})
+    assert answer.status_code == 400
+    assert "<b>Bob is a member already.</b> Choose another role in the list of members." in text(answer)
+    assert role("bob") == before != "read"
+
+
 def test_who_is_invited_declines_and_administrators_withdraw(visit, cast):
     alice, carol = visit("alice"), visit("carol")
-    alice.post(HERE, {"do": "member", "username": "carol", "role": "read"})
+    alice.post(HERE, {"do": "invite", "username": "carol", "role": "read"})
     assert visit("bob").post("/settings/organizations", {"accept": "acme"}).status_code == 404
     assert carol.post("/settings/organizations", {"decline": "acme"}).status_code == 302
     assert carol.post("/settings/organizations", {"accept": "acme"}).status_code == 404
-    refused = alice.post(HERE, {"do": "member", "username": "carol", "role": "read"})
+    refused = alice.post(HERE, {"do": "invite", "username": "carol", "role": "read"})
     assert refused.status_code == 409
     assert "carol declined to join acme" in text(refused)
-    alice.post(HERE, {"do": "member", "username": "mona", "role": "read"})
+    alice.post(HERE, {"do": "invite", "username": "mona", "role": "read"})
     assert "Withdraw the invitation of mona" in text(alice.get(HERE))
     alice.post(HERE, {"do": "withdraw", "username": "mona"})
     assert "Withdraw the invitation of mona" not in text(alice.get(HERE))
@@ -127,9 +136,9 @@ def test_who_is_invited_declines_and_administrators_withdraw(visit, cast):
 def test_an_administrator_of_the_hub_adds_at_once_and_nobody_learns_who_is_invited(visit, cast):
     ada = visit("ada")
     assert "is a member at once" in text(ada.get(HERE))
-    ada.post(HERE, {"do": "member", "username": "carol", "role": "read"})
+    ada.post(HERE, {"do": "invite", "username": "carol", "role": "read"})
     assert role("carol") == "read"
-    visit("alice").post(HERE, {"do": "member", "username": "mona", "role": "read"})
+    visit("alice").post(HERE, {"do": "invite", "username": "mona", "role": "read"})
     for who in ("anonymous", "bob", "carol"):
         assert "mona" not in text(visit(who).get("/acme"))
         assert "acme" not in text(visit(who).get("/mona"))
@@ -188,7 +197,7 @@ def test_every_form_needs_its_secret(visit, cast):
     alice = visit("alice", enforce_csrf_checks=True)
     for path in (HERE, "/organizations/new", "/settings/organizations"):
         assert alice.post(path, {"do": "drop", "username": "bob", "name": "x", "leave": "acme"}).status_code == 403
-    visit("alice").post(HERE, {"do": "member", "username": "carol", "role": "read"})
+    visit("alice").post(HERE, {"do": "invite", "username": "carol", "role": "read"})
     carol = visit("carol", enforce_csrf_checks=True)
     assert carol.post("/settings/organizations", {"accept": "acme"}).status_code == 403
     assert role("carol") == ""
