@@ -90,6 +90,11 @@ def face(error: errors.RegistryError) -> Face:
     return TABLE[type(error)]
 
 
+def status_with(error: errors.RegistryError | None) -> int:
+    """Return the status of a page that shows a form again: that of what kept it from being done, if anything did."""
+    return face(error).status if error else 200
+
+
 def in_full(sentence: str, request: HttpRequest) -> str:
     """Return a sentence with the whole address of each page that it names: in a terminal /settings leads nowhere."""
     return _PAGE.sub(lambda found: f"{found[1]} {origin(request)}{found[2]}", sentence)

@@ -7,6 +7,7 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST
 
+from hub.errors import status_with
 from hub.site import signin
 from registry import people, site
 from registry.errors import RegistryError
@@ -32,7 +33,9 @@ def join(request: HttpRequest) -> HttpResponse:
             password=request.POST.get("password1", ""),
         )
     except RegistryError as error:
-        return _join_form(request, status=400, field=_field_of(error), detail=error.detail, fix=error.fix)
+        return _join_form(
+            request, status=status_with(error), field=_field_of(error), detail=error.detail, fix=error.fix
+        )
     login(request, user, backend=BACKEND)
     return HttpResponseRedirect("/settings/tokens?welcome=1")
 

@@ -4,7 +4,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.views.decorators.http import require_http_methods, require_safe
 
-from hub.errors import face
+from hub.errors import status_with
 from hub.site.lines import line
 from hub.site.visitor import caller, owners, person
 from registry import catalog, collections, ids
@@ -57,7 +57,7 @@ def new(request: HttpRequest) -> HttpResponse:
         "given": request.POST or {"owner": request.GET.get("owner", "")},
         "error": error,
     }
-    return render(request, "site/collection_new.html", shown, status=face(error).status if error else 200)
+    return render(request, "site/collection_new.html", shown, status=status_with(error))
 
 
 @require_http_methods(["GET", "POST"])
@@ -79,7 +79,7 @@ def one(request: HttpRequest, ns: str, slug: str) -> HttpResponse:
         return HttpResponseRedirect(f"/collections/{address}")
     shown = {"collection": found, "slug": address, "entries": _entries(found, by), "error": error}
     shown |= {"may_change": by.roles.get(found.namespace_id) in WRITERS, "given": request.POST}
-    return render(request, "site/collection.html", shown, status=face(error).status if error else 200)
+    return render(request, "site/collection.html", shown, status=status_with(error))
 
 
 def _entries(found: Collection, by: Caller) -> list[dict[str, object]]:

@@ -4,7 +4,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.views.decorators.http import require_http_methods
 
-from hub.errors import face
+from hub.errors import status_with
 from hub.site import patch, thread
 from hub.site.head import Head, adapter_page
 from hub.site.proof import document
@@ -65,7 +65,7 @@ def new(request: HttpRequest, ns: str, name: str, type: str = "model") -> HttpRe
         except RegistryError as refusal:
             error = refusal
     shown = {"head": head, "tab": "discussions", "given": given or request.GET, "error": error}
-    return render(request, "site/discussion_new.html", shown, status=face(error).status if error else 200)
+    return render(request, "site/discussion_new.html", shown, status=status_with(error))
 
 
 @require_http_methods(["GET", "POST"])
@@ -85,7 +85,7 @@ def one(request: HttpRequest, ns: str, name: str, number: int, type: str = "mode
             error = refusal
     shown = {"head": head, "tab": "discussions", "part": "talk", "error": error, "given": request.POST}
     shown |= _about(head, discussion) | thread.shown(request, head, discussion)
-    return render(request, "site/discussion.html", shown, status=face(error).status if error else 200)
+    return render(request, "site/discussion.html", shown, status=status_with(error))
 
 
 @adapter_page

@@ -4,6 +4,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.views.decorators.http import require_http_methods, require_POST
 
+from hub.errors import status_with
 from hub.site.head import Head
 from hub.site.visitor import caller, person
 from registry import alerts, gates, ids, moves, pull
@@ -39,7 +40,7 @@ def access(request: HttpRequest, ns: str, name: str, type: str = "model") -> Htt
     alerts.saw(by.user, [alerts.Kind.ASKED], adapter=adapter)
     lists = [(status, list(gates.requests(adapter, status, by).order_by("-pk")[:SHOWN])) for status in _ORDER]
     shown = {"head": head, "tab": "access", "lists": lists, "error": error}
-    return render(request, "site/access.html", shown, status=400 if error else 200)
+    return render(request, "site/access.html", shown, status=status_with(error))
 
 
 _ORDER = (AccessRequest.Status.PENDING, AccessRequest.Status.ACCEPTED, AccessRequest.Status.REJECTED)

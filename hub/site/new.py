@@ -4,6 +4,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.views.decorators.http import require_http_methods
 
+from hub.errors import status_with
 from hub.site.visitor import caller, owners, person
 from registry import adapters
 from registry.errors import RegistryError
@@ -25,4 +26,4 @@ def new(request: HttpRequest) -> HttpResponse:
         "given": request.POST or {"owner": request.GET.get("owner", "")},
         "error": error,
     }
-    return render(request, "site/new.html", shown, status=400 if error else 200)
+    return render(request, "site/new.html", shown, status=status_with(error))

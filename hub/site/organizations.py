@@ -4,7 +4,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.views.decorators.http import require_http_methods
 
-from hub.errors import face
+from hub.errors import status_with
 from hub.site.visitor import caller, person
 from registry import alerts, invitations, moves, organizations, people, policy
 from registry.errors import RegistryError, ValueInvalid
@@ -39,7 +39,7 @@ def listed(request: HttpRequest) -> HttpResponse:
     mine = user.memberships.select_related("organization__namespace").order_by("organization__namespace__name")
     asked = [(row, OFFERS[row.role]) for row in invitations.received(by)]
     shown = {"memberships": mine, "invitations": asked, "error": error}
-    return render(request, "site/organizations.html", shown, status=_status(error))
+    return render(request, "site/organizations.html", shown, status=status_with(error))
 
 
 def _answer(request: HttpRequest, by: Caller) -> str:
@@ -71,7 +71,7 @@ def new(request: HttpRequest) -> HttpResponse:
         except RegistryError as refused:
             error = refused
     shown = {"given": request.POST, "error": error}
-    return render(request, "site/organization_new.html", shown, status=_status(error))
+    return render(request, "site/organization_new.html", shown, status=status_with(error))
 
 
 @require_http_methods(["GET", "POST"])
@@ -99,7 +99,7 @@ def settings(request: HttpRequest, ns: str) -> HttpResponse:
         "error": error,
         "welcome": "welcome" in request.GET,
     }
-    return render(request, "site/organization_settings.html", shown, status=_status(error))
+    return render(request, "site/organization_settings.html", shown, status=status_with(error))
 
 
 def _do(request: HttpRequest, organization: Organization, here: str) -> str:
@@ -135,7 +135,3 @@ def _delete(name: str, confirm: str, by: Caller) -> str:
         raise ValueInvalid(f"{name} was not deleted.", fix=f"Type its name, {name}, to delete it.")
     organizations.delete(name, by)
     return "/settings/organizations"
-
-
-def _status(error: RegistryError | None) -> int:
-    return face(error).status if error else 200

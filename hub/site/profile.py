@@ -4,6 +4,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_http_methods
 
+from hub.errors import status_with
 from hub.site.visitor import person
 from registry import people
 from registry.errors import RegistryError
@@ -19,5 +20,5 @@ def profile(request: HttpRequest) -> HttpResponse:
     try:
         people.set_profile(user, by=user, **given)
     except RegistryError as error:
-        return render(request, "site/profile.html", {"given": given, "error": error}, status=400)
+        return render(request, "site/profile.html", {"given": given, "error": error}, status=status_with(error))
     return render(request, "site/profile.html", {"given": given, "saved": True})

@@ -4,6 +4,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.views.decorators.http import require_http_methods
 
+from hub.errors import status_with
 from hub.site.head import Head
 from hub.site.visitor import caller
 from registry import adapters, moves, pull
@@ -23,7 +24,7 @@ def settings(request: HttpRequest, ns: str, name: str, type: str = "model") -> H
         except RegistryError as refusal:
             error = refusal
     shown = {"head": head, "tab": "settings", "error": error, "given": request.POST}
-    return render(request, "site/repository_settings.html", shown, status=400 if error else 200)
+    return render(request, "site/repository_settings.html", shown, status=status_with(error))
 
 
 def _change(request: HttpRequest, head: Head, by: Caller) -> str:

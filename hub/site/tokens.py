@@ -9,6 +9,7 @@ from django.utils import timezone
 from django.utils.dateparse import parse_date
 from django.views.decorators.http import require_http_methods, require_POST
 
+from hub.errors import status_with
 from hub.site.visitor import caller, person
 from registry import policy, tokens
 from registry.errors import RegistryError, ValueInvalid
@@ -33,7 +34,7 @@ def listed(request: HttpRequest) -> HttpResponse:
             shown["error"] = error
     shown["repositories"] = _repositories(request)
     shown |= {"tokens": list(user.tokens.all()), "now": timezone.now(), "tomorrow": date.today() + timedelta(days=1)}
-    return render(request, "site/tokens.html", shown, status=400 if "error" in shown else 200)
+    return render(request, "site/tokens.html", shown, status=status_with(shown.get("error")))
 
 
 @require_POST

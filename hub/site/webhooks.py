@@ -8,6 +8,7 @@ from django.shortcuts import render
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
+from hub.errors import status_with
 from hub.site import paging
 from hub.site.visitor import caller, person
 from registry import webhooks
@@ -31,7 +32,7 @@ def listed(request: HttpRequest) -> HttpResponse:
         except RegistryError as error:
             shown["error"] = error
     shown["webhooks"] = list(webhooks.mine(caller(request)))
-    return render(request, "site/webhooks.html", shown, status=400 if "error" in shown else 200)
+    return render(request, "site/webhooks.html", shown, status=status_with(shown.get("error")))
 
 
 @require_safe
@@ -50,7 +51,7 @@ def _page(request: HttpRequest, webhook: Webhook, error: RegistryError | None = 
         "watched": request.POST.get("watched") or " ".join(map(_written, webhook.watches.all())),
         "error": error,
     }
-    return render(request, "site/webhook.html", shown, status=400 if error else 200)
+    return render(request, "site/webhook.html", shown, status=status_with(error))
 
 
 @sensitive_post_parameters("secret")
