@@ -216,7 +216,8 @@ def _organization(entry: Entry) -> Iterator[str]:
 
 def _organization_named(name: str) -> Organization | None:
     try:
-        return getattr(people.namespace(name), "organization", None)  # a person's namespace has none: found() says so
+        # Who was renamed is still meant; a person's namespace has no organisation: found() says so.
+        return getattr(people.addressed(name), "organization", None)
     except NamespaceNotFound:
         return None
 

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 from django.core.management import CommandError, call_command
 
-from registry import site, tokens
+from registry import moves, site, tokens
 from registry.errors import TokenInvalid
 from registry.models import AuditEvent, Base, Membership, Namespace, Organization, SiteSetting, Token, User
+from registry.policy import Caller
 from registry.provision import Plan
 
 FILE = """
@@ -92,6 +93,17 @@ def test_a_second_time_changes_nothing_and_says_so(provision):
         for token in table["Token"]:
             token.pop("last_used_at")
     assert after == before
+
+
+def test_an_organisation_that_its_administrators_renamed_is_the_one_that_the_file_means(provision):
+    wanted = {
+        "users": [{"name": "alice", "password": "a sentence is a good one"}],
+        "organizations": [{"name": "acme", "members": {"alice": "admin"}}],
+    }
+    provision(wanted)
+    moves.rename("acme", "acme-labs", Caller(user=User.objects.get()))
+    assert provision(wanted) == ["Everything is as the file says."]
+    assert [str(one) for one in Organization.objects.all()] == ["acme-labs"]
 
 
 def test_json_works_too_also_beyond_the_first_plane(provision):
