@@ -6,7 +6,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 Bytes = bytes | memoryview  # that nobody changes any more
-BATCH = 512 << 10  # bytes; fewer are hashed sooner than another thread wakes up
+BATCH, MOST_PIECES = 512 << 10, 4096  # bytes; fewer are hashed sooner than another thread wakes up
 
 
 @dataclass(frozen=True)
@@ -49,13 +49,15 @@ def hashed(pieces: Iterable[Bytes], hasher: Hasher) -> Iterator[Bytes]:
     with ThreadPoolExecutor(1) as aside:  # its thread starts with the first batch
         before: Future[None] | None = None
         batch: list[Bytes] = []
+        waiting = 0  # bytes in it; counted as they come: there may be as many pieces as bytes
         for piece in pieces:
             batch.append(piece)
-            if sum(map(len, batch)) >= BATCH:
+            waiting += len(piece)
+            if waiting >= BATCH or len(batch) >= MOST_PIECES:
                 if before:
                     before.result()
                 before = aside.submit(hasher.update, *batch)
-                batch = []
+                batch, waiting = [], 0
             yield piece
         if before:
             before.result()

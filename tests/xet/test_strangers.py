@@ -1,6 +1,7 @@
 """What strangers try by Xet: to read what lies beside a file of theirs, to make others' reading slow, to cost much."""
 
 import io
+import time
 from datetime import timedelta
 from types import SimpleNamespace
 
@@ -11,7 +12,8 @@ from django.utils import timezone
 
 from hub.xet import tickets
 from hub.xet.tickets import Scope
-from registry import intake, tokens, xetfiles, xorbs
+from registry import blobs, intake, tokens, xetfiles, xorbs
+from registry.blobs import Hasher
 from registry.errors import DigestMismatch
 from registry.models import Adapter, XetFile, Xorb
 from registry.xorbs import hashes
@@ -150,3 +152,13 @@ def test_what_shards_unpack_to_counts_as_bytes_that_somebody_sent(cast, store, s
     assert refused.status == 403, refused.said
     assert refused.said["code"] == "quota-exceeded"
     assert not XetFile.objects.filter(sha256=sha256(xorb.raws[0] * 4)).exists()
+
+
+def test_a_file_of_tiny_chunks_takes_no_longer_than_they_are_many(store):
+    def seconds(count: int) -> float:
+        began, hasher = time.monotonic(), Hasher()
+        assert sum(map(len, blobs.hashed([b"x"] * count, hasher))) == count
+        assert hasher.digest() == blobs.digest_of(b"x" * count)
+        return time.monotonic() - began
+
+    assert seconds(40_000) < 20 * max(seconds(5_000), 0.05)  # eight times as long, and no 64 times
