@@ -24,6 +24,8 @@ from registry.xorbs import Source
 STORED_AT_ONCE = 8
 MAX_SHARD_FILES = 20_000
 MAX_SHARD_CHUNKS = 4 << 20  # 20 GB in chunks of 8 KiB, the smallest that clients cut, is less; proving takes seconds
+# Beyond some thousands a chunk has so many bytes on average, far fewer than any client cuts: else they are much work.
+FREE_CHUNKS, FINEST = 8192, 1 << 10
 
 # --- Xet -------------------------------------------------------------------------------------------------------------
 
@@ -78,7 +80,8 @@ def _check_sizes(shard: xorbs.Shard) -> None:
     quotas.check_push(sum(quotas.check_file(file.sha256, file.size) for file in shard.files))
     # Nor do bytes say how much work it is: a chunk may be one byte, and a file of nothing else takes hours to prove.
     chunks = sum(term.end - term.start for file in shard.files for term in file.terms)
-    if len(shard.files) > MAX_SHARD_FILES or chunks > MAX_SHARD_CHUNKS:
+    most = min(MAX_SHARD_CHUNKS, FREE_CHUNKS + sum(file.size for file in shard.files) // FINEST + len(shard.files))
+    if len(shard.files) > MAX_SHARD_FILES or chunks > most:
         raise PushTooLarge(f"The shard holds {len(shard.files):,} files of {chunks:,} chunks; send them in several.")
 
 

@@ -14,7 +14,7 @@ from hub.xet import tickets
 from hub.xet.tickets import Scope
 from registry import blobs, intake, tokens, xetfiles, xorbs
 from registry.blobs import Hasher
-from registry.errors import DigestMismatch
+from registry.errors import DigestMismatch, PushTooLarge
 from registry.models import Adapter, XetFile, Xorb
 from registry.xorbs import hashes
 from tests.hf.wire import Wire, header, lfs_file, ring, sha256
@@ -87,7 +87,7 @@ def push_another_way(cast, size: int, *, apart: bool = False) -> str:
     return hashes.text(record[:32])
 
 
-@pytest.mark.parametrize(("size", "apart"), [(50_000, True), (9_000, True), (300, False)])
+@pytest.mark.parametrize(("size", "apart"), [(50_000, True), (9_000, True), (2_000, False)])
 def test_nobody_makes_others_read_a_file_in_more_pieces(cast, beside, size: int, apart: bool):
     before = XetFile.objects.get(sha256=sha256(OPEN))
     push_another_way(cast, size, apart=apart)
@@ -152,6 +152,15 @@ def test_what_shards_unpack_to_counts_as_bytes_that_somebody_sent(cast, store, s
     assert refused.status == 403, refused.said
     assert refused.said["code"] == "quota-exceeded"
     assert not XetFile.objects.filter(sha256=sha256(xorb.raws[0] * 4)).exists()
+
+
+def test_few_bytes_cannot_be_very_many_chunks(cast, store):
+    adapter, alice = cast.adapter("alice/notes"), cast.session("alice")
+    xorb = build.Xorb([b"x"] * 100)
+    intake.receive_xorb(adapter, xorb.name, io.BytesIO(xorb.data), by=alice)
+    with pytest.raises(PushTooLarge):
+        send(adapter, alice, build.file_record(b"x" * 10_000, [xorb.term()] * 100))
+    assert not XetFile.objects.exists()
 
 
 def test_a_file_of_tiny_chunks_takes_no_longer_than_they_are_many(store):
