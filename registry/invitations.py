@@ -26,46 +26,67 @@ State = Invitation.State
 
 
 # --- by administrators -----------------------------------------------------------------------------------------------
-def let_in(name: str, username: str, role: str, by: Caller) -> Membership | Invitation:
-    """Give a member another role; invite who is none, whom an administrator of the hub makes one at once.
+def let_in(name: str, username: str, role: str, by: Caller) -> Membership:
+    """Give a person a role in an organisation, which makes a member of who is none: for who was asked, and for scripts.
 
-    Raises ValueInvalid for an unknown role, NamespaceNotFound, LastAdministrator, InvitationDeclined, QuotaExceeded,
+    Who left or declined lately is let in by an administrator of the hub alone. Raises ValueInvalid for an unknown role,
+    NamespaceNotFound, LastAdministrator, InvitationDeclined, and what organizations.administered raises.
+    """
+    organization = organizations.administered(name, by)
+    organizations.check_member_role(role)
+    user = people.person(username)
+    with organizations.alone_with(organization):
+        if not organization.memberships.filter(user=user).exists():
+            _check_active(user, username)
+            if not policy.is_hub_admin(by):
+                _check_willing(organization, user, State.DECLINED, State.LEFT)
+        organizations.set_member(organization, user, role, by=by.user)
+        organization.invitations.filter(user=user).delete()
+        return organization.memberships.select_related("user").get(user=user)
+
+
+def invite(name: str, username: str, role: str, by: Caller) -> Invitation:
+    """Ask somebody to join an organisation with a role; he is no member before he accepts.
+
+    Raises ValueInvalid for an unknown role and for a member, NamespaceNotFound, InvitationDeclined, QuotaExceeded,
     TooOften, and what organizations.administered raises.
     """
     organization = organizations.administered(name, by)
     organizations.check_member_role(role)
     user = people.person(username)
     with organizations.alone_with(organization):
-        is_member = organization.memberships.filter(user=user).exists()
-        if not is_member and not user.is_active:
-            raise NamespaceNotFound(f"There is no person {username!r}.")
-        if is_member or policy.is_hub_admin(by):
-            organizations.set_member(organization, user, role, by=by.user)
-            organization.invitations.filter(user=user).delete()
-            return organization.memberships.select_related("user").get(user=user)
+        if organization.memberships.filter(user=user).exists():
+            raise ValueInvalid(f"{username} is a member already.", fix="Choose another role in the list of members.")
+        _check_active(user, username)
+        _check_willing(organization, user, State.DECLINED)
         return _invite(organization, user, role, policy.require_administrator(by, organization))
 
 
-def let_in_newcomer(name: str, username: str, role: str, by: Caller) -> Membership | Invitation:
-    """As let_in, where nobody means to change a role: raises ValueInvalid for a member, who keeps his."""
-    if organizations.administered(name, by).memberships.filter(user=people.person(username)).exists():
-        raise ValueInvalid(f"{username} is a member already.", fix="Choose another role in the list of members.")
-    return let_in(name, username, role, by)
+def _check_active(user: User, asked: str) -> None:
+    if not user.is_active:
+        raise NamespaceNotFound(f"There is no person {asked!r}.")
 
 
-def _invite(organization: Organization, user: User, role: str, by: User) -> Invitation:
-    now = timezone.now()
-    row = organization.invitations.filter(user=user).first()
-    if row and row.state == State.DECLINED and row.answered_at and row.answered_at > now - LEFT_ALONE:
+def _check_willing(organization: Organization, user: User, *no: State) -> None:
+    since = timezone.now() - LEFT_ALONE
+    row = organization.invitations.filter(user=user, state__in=no, answered_at__gt=since).first()
+    if row and row.answered_at and row.state == State.LEFT:
+        raise InvitationDeclined(f"{user.username} left {organization} himself.", fix="Invite him.")
+    if row and row.answered_at:
         until = f"{row.answered_at + LEFT_ALONE:%-d %B}"
         raise InvitationDeclined(
             f"{user.username} declined to join {organization}.",
             fix=f"Talk first; {organization} may ask again {until}.",
         )
+
+
+def _invite(organization: Organization, user: User, role: str, by: User) -> Invitation:
+    now = timezone.now()
+    row = organization.invitations.filter(user=user).first()
     was_open = policy.standing().filter(pk=row.pk).exists() if row else False
     if row and was_open and row.role == role:
         return row
-    is_news = row is None or row.state == State.DECLINED or row.asked_at <= now - TOLD_AGAIN
+    is_news = row is None or row.state in (State.DECLINED, State.LEFT) or row.asked_at <= now - TOLD_AGAIN
     _check_few(organization, by)
     row, before = row or Invitation(organization=organization, user=user), row.role if row and was_open else None
     row.role, row.by, row.state, row.answered_at = role, by, State.OPEN, None

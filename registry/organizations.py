@@ -18,7 +18,7 @@ from registry.errors import (
     SignInRequired,
     ValueInvalid,
 )
-from registry.models import Adapter, FormerNamespace, Membership, Namespace, Organization, User
+from registry.models import Adapter, FormerNamespace, Invitation, Membership, Namespace, Organization, User
 from registry.policy import Caller
 
 MAX_ADMINISTERED = 50  # organisations of one person: names are for those who use them
@@ -121,16 +121,22 @@ def leave(name: str, by: Caller) -> None:
     Raises NamespaceNotFound, LastAdministrator, and what require_person raises.
     """
     user = policy.require_person(by, "leave an organisation")
-    _take_out(_named(name), user, user)
+    organization = _named(name)
+    with alone_with(organization):
+        if role := _take_out(organization, user, user):
+            said = {"role": role, "by": user, "state": Invitation.State.LEFT, "answered_at": timezone.now()}
+            Invitation.objects.update_or_create(organization=organization, user=user, defaults=said)
 
 
-def _take_out(organization: Organization, user: User, by: User | None) -> None:
+def _take_out(organization: Organization, user: User, by: User | None) -> str:
+    """End a membership; return which role it gave, "" where there was none."""
     with alone_with(organization):
         gone = organization.memberships.filter(user=user).first()
         if gone is None:
-            return
+            return ""
         gone.delete()
         audit.record(by, "organization:member", f"{organization}/{user}", before=gone.role)
+        return gone.role
 
 
 def delete(name: str, by: Caller) -> None:

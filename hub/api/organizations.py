@@ -74,18 +74,12 @@ class Members(View):
 
 class OneMember(View):
     @extend_schema(
-        operation_id="put_member", summary="Give a member a role, or invite somebody with it",
-        description="202 for who is no member: he is invited, and in it when he accepts.",
-        request=shapes.NewRole, responses={200: shapes.Member, 202: shapes.Invitation},
+        operation_id="put_member", summary="Give a person a role",
+        description="Who is no member becomes one at once, but for who left or declined lately.",
+        request=shapes.NewRole, responses=shapes.Member,
     )  # fmt: skip
     def put(self, request: Request, org: str, user: str) -> Response:
-        organizations.administered(org, self.caller)
-        wish = shapes.NewRole(data=request.data)
-        wish.is_valid(raise_exception=True)
-        row = invitations.let_in(org, user, wish.validated_data["role"], self.caller)
-        if isinstance(row, Invitation):
-            return Response(_invitation(row), status.HTTP_202_ACCEPTED)
-        return Response(_member(row))
+        return Response(_member(invitations.let_in(org, user, _role(self, request, org), self.caller)))
 
     @extend_schema(operation_id="drop_member", summary="Take a person out, or leave", responses={204: None})
     def delete(self, request: Request, org: str, user: str) -> Response:
@@ -102,6 +96,14 @@ class Invitations(View):
 
 
 class OneInvitation(View):
+    @extend_schema(
+        operation_id="invite", summary="Invite somebody with a role",
+        description="He is told, and in it when he accepts.",
+        request=shapes.NewRole, responses=shapes.Invitation,
+    )  # fmt: skip
+    def put(self, request: Request, org: str, user: str) -> Response:
+        return Response(_invitation(invitations.invite(org, user, _role(self, request, org), self.caller)))
+
     @extend_schema(operation_id="withdraw_invitation", summary="Withdraw an invitation", responses={204: None})
     def delete(self, request: Request, org: str, user: str) -> Response:
         invitations.withdraw(org, user, self.caller)
@@ -133,6 +135,14 @@ class Decline(View):
     def post(self, request: Request, org: str) -> Response:
         invitations.decline(org, self.caller)
         return Response(status=status.HTTP_204_NO_CONTENT)
+
+
+def _role(view: View, request: Request, org: str) -> str:
+    """Read which role is meant; who may give none learns nothing about what he sent."""
+    organizations.administered(org, view.caller)
+    wish = shapes.NewRole(data=request.data)
+    wish.is_valid(raise_exception=True)
+    return str(wish.validated_data["role"])
 
 
 def _shown(found: Organization, by: Caller) -> Data:

@@ -46,7 +46,12 @@ class Migration(migrations.Migration):
                 (
                     "state",
                     models.CharField(
-                        choices=[("open", "Open"), ("declined", "Declined"), ("withdrawn", "Withdrawn")],
+                        choices=[
+                            ("open", "Open"),
+                            ("declined", "Declined"),
+                            ("withdrawn", "Withdrawn"),
+                            ("left", "Left"),
+                        ],
                         default="open",
                         max_length=9,
                     ),
@@ -184,7 +189,8 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name="invitation",
             constraint=models.CheckConstraint(
-                condition=models.Q(("state__in", ["open", "declined", "withdrawn"])), name="invitation_state_known"
+                condition=models.Q(("state__in", ["open", "declined", "withdrawn", "left"])),
+                name="invitation_state_known",
             ),
         ),
         migrations.RunPython(migrations.RunPython.noop, forget_invitations),

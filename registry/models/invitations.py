@@ -11,13 +11,15 @@ from registry.models.people import Membership, Organization
 class Invitation(models.Model):
     """One person asked into one organisation; there is one row for both, and none any more once he is in.
 
-    What is declined or withdrawn stays, so that nobody is asked again and again.
+    What is declined or withdrawn stays, so that nobody is asked again and again; so does that he left, so that nobody
+    puts him in again.
     """
 
     class State(models.TextChoices):
         OPEN = "open"
         DECLINED = "declined"
         WITHDRAWN = "withdrawn"
+        LEFT = "left"
 
     organization = models.ForeignKey(Organization, on_delete=models.CASCADE, related_name="invitations")
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="invitations")
@@ -25,7 +27,7 @@ class Invitation(models.Model):
     by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
     state = models.CharField(max_length=9, choices=State.choices, default=State.OPEN)
     asked_at = models.DateTimeField(default=timezone.now)  # when the person was told of it last
-    answered_at = models.DateTimeField(null=True, blank=True)  # when it was declined
+    answered_at = models.DateTimeField(null=True, blank=True)  # when it was declined, or he left
 
     class Meta:
         constraints = [
@@ -34,7 +36,7 @@ class Invitation(models.Model):
                 condition=Q(role__in=["read", "contributor", "write", "admin"]), name="invitation_role_known"
             ),
             models.CheckConstraint(
-                condition=Q(state__in=["open", "declined", "withdrawn"]), name="invitation_state_known"
+                condition=Q(state__in=["open", "declined", "withdrawn", "left"]), name="invitation_state_known"
             ),
         ]
 

@@ -19,8 +19,8 @@ def test_administrators_invite_and_who_accepts_is_in(ask, cast):
         "dave": "contributor",
         "erin": "read",
     }
-    put = ask("alice", "write").put(f"{MEMBERS}/carol", {"role": "read"}, "application/json")
-    assert put.status_code == 202
+    put = ask("alice", "write").put(f"{HERE}/invitations/carol", {"role": "read"}, "application/json")
+    assert put.status_code == 200
     assert {key: put.json()[key] for key in ("name", "full_name", "role", "by")} == {
         "name": "carol",
         "full_name": "Carol",
@@ -55,13 +55,14 @@ def test_administrators_invite_and_who_accepts_is_in(ask, cast):
 def test_an_invitation_is_declined_or_withdrawn_and_gives_nothing_then(ask, cast):
     alice, carol, mona = ask("alice", "write"), ask("carol", "write"), ask("mona", "write")
     for who in ("carol", "mona"):
-        alice.put(f"{MEMBERS}/{who}", {"role": "admin"}, "application/json")
+        alice.put(f"{HERE}/invitations/{who}", {"role": "admin"}, "application/json")
     assert carol.post(f"{MINE}/acme/decline").status_code == 204
     assert alice.delete(f"{HERE}/invitations/mona").status_code == 204
     for who in (carol, mona, ask("dave", "write")):
         assert who.post(f"{MINE}/acme/accept").json()["code"] == "invitation-not-found"
-    again = alice.put(f"{MEMBERS}/carol", {"role": "read"}, "application/json")
-    assert (again.status_code, again.json()["code"]) == (409, "invitation-declined")
+    for road in ("invitations", "members"):
+        again = alice.put(f"{HERE}/{road}/carol", {"role": "read"}, "application/json")
+        assert (again.status_code, again.json()["code"]) == (409, "invitation-declined")
     acts = AuditEvent.objects.filter(action__in=["organization:decline", "organization:withdraw"])
     assert sorted(acts.values_list("actor", "object")) == [("alice", "acme/mona"), ("carol", "acme/carol")]
     assert Membership.objects.count() == 4
@@ -75,7 +76,7 @@ def test_an_administrator_of_the_hub_adds_in_a_session_and_never_by_token(ask, c
 
 
 def test_nobody_else_sees_or_changes_who_is_in_or_asked_in(ask, cast):
-    ask("alice", "write").put(f"{MEMBERS}/carol", {"role": "read"}, "application/json")
+    ask("alice", "write").put(f"{HERE}/invitations/carol", {"role": "read"}, "application/json")
     for who, code in (("bob", "not-allowed"), ("carol", "not-allowed"), ("anonymous", "sign-in-required")):
         client = ask(who)
         for answer in (
@@ -84,6 +85,7 @@ def test_nobody_else_sees_or_changes_who_is_in_or_asked_in(ask, cast):
             client.delete(f"{HERE}/invitations/carol"),
             client.delete(f"{MEMBERS}/erin"),
             client.put(f"{MEMBERS}/{who}", {"role": "admin"}, "application/json"),
+            client.put(f"{HERE}/invitations/{who}", {"role": "admin"}, "application/json"),
             client.patch(HERE, {"name": "mine"}, "application/json"),
             client.delete(HERE),
         ):
@@ -102,6 +104,18 @@ def test_an_organisation_keeps_an_administrator(ask, cast):
         assert (answer.status_code, answer.json()["code"]) == (409, "last-administrator")
         assert answer.json()["detail"] == "acme would be left without an administrator."
     assert Membership.objects.get(user=cast["alice"]).role == "admin"
+
+
+def test_administrators_make_members_at_once_but_not_of_who_left(ask, cast):
+    alice, carol = ask("alice", "write"), ask("carol", "write")
+    put = alice.put(f"{MEMBERS}/carol", {"role": "write"}, "application/json")
+    assert (put.status_code, put.json()) == (200, {"name": "carol", "full_name": "Carol", "role": "write"})
+    assert carol.get("/api/v1/me").json()["organizations"] == [{"name": "acme", "role": "write"}]
+    assert carol.delete(f"{MEMBERS}/carol").status_code == 204
+    again = alice.put(f"{MEMBERS}/carol", {"role": "write"}, "application/json")
+    assert (again.status_code, again.json()["code"]) == (409, "invitation-declined")
+    assert alice.put(f"{HERE}/invitations/carol", {"role": "write"}, "application/json").status_code == 200
+    assert carol.post(f"{MINE}/acme/accept").json() == {"organization": "acme", "role": "write"}
 
 
 def test_a_member_leaves_by_himself(ask, cast):
@@ -154,7 +168,7 @@ def test_a_role_that_is_none_is_refused(ask, cast, body):
 def test_lists_of_invitations_cost_the_same_however_long(ask, cast):
     alice = ask("alice")
     for who in ("carol", "mona", "ada"):
-        alice.put(f"{MEMBERS}/{who}", {"role": "read"}, "application/json")
+        alice.put(f"{HERE}/invitations/{who}", {"role": "read"}, "application/json")
     counts = []
     for _ in range(2):
         with CaptureQueriesContext(connection) as asked:

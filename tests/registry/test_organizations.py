@@ -48,7 +48,7 @@ def surroundings(settings, tmp_path):
 
 
 def invite(cast, who="carol", role="read", by="alice"):
-    return invitations.let_in("acme", who, role, cast.session(by))
+    return invitations.invite("acme", who, role, cast.session(by))
 
 
 def role(who):

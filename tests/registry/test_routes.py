@@ -54,7 +54,7 @@ api/v1/me/invitations/<org>/decline                          POST person
 api/v1/organizations                                         POST person
 api/v1/organizations/<org>                                   GET anyone  PATCH organisation  DELETE organisation
 api/v1/organizations/<org>/invitations                       GET organisation
-api/v1/organizations/<org>/invitations/<user>                DELETE organisation
+api/v1/organizations/<org>/invitations/<user>                PUT organisation  DELETE organisation
 api/v1/organizations/<org>/members                           GET organisation
 api/v1/organizations/<org>/members/<user>                    PUT organisation  DELETE organisation
 api/v1/moderation/adapters/<ns>/<name>/quarantine            POST moderator
