@@ -1,6 +1,5 @@
 """How often one caller may ask in a minute, by family of routes, and the headers that say how much of it is left."""
 
-import hashlib
 import re
 import time
 from collections.abc import Callable
@@ -75,15 +74,9 @@ def take(request: HttpRequest, family: Family, caller: Caller | None = None) -> 
     return _take(family, is_known=user is not None, who=str(user.pk) if user else network_of(request))
 
 
-def take_with_ticket(request: HttpRequest, family: Family) -> Taken | None:
-    """Count one request that carries a ticket of ours, by the ticket: who holds it is looked up only later.
-
-    Invented tickets cost a signature to refuse, and nothing of the database. Without one it counts as anybody's.
-    """
-    header = request.headers.get("Authorization", "")
-    if not header:
-        return take(request, family)
-    return _take(family, is_known=True, who=hashlib.sha256(header.encode()).hexdigest()[:32])
+def take_of_token(family: Family, token: int) -> Taken | None:
+    """Count one request that comes by way of a token of this id, whose holder is looked up only later."""
+    return _take(family, is_known=True, who=f"token-{token}")
 
 
 def take_bytes(caller: Caller, size: int, how: str = "bytes") -> None:

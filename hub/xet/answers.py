@@ -11,8 +11,11 @@ from django.views.decorators.csrf import csrf_exempt
 from hub import limits
 from hub.answers import refuse
 from hub.errors import of_database
-from hub.limits import Family
-from registry.errors import RegistryError, TooOften
+from hub.identity import wire_caller
+from hub.limits import Family, Taken
+from hub.xet import tickets
+from registry.errors import RegistryError, TokenInvalid, TooOften
+from registry.policy import NOBODY, Caller
 
 P = ParamSpec("P")
 View = Callable[Concatenate[HttpRequest, P], HttpResponseBase]
@@ -25,8 +28,9 @@ def xet(view: View[P]) -> View[P]:
     @wraps(view)
     def spoken(request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:
         kwargs.pop("store", None)  # it is there for the client's cache alone
-        taken = limits.take_with_ticket(request, Family.FILES)
+        taken: Taken | None = None
         try:
+            taken = _counted(request)
             if taken and taken.is_refused:
                 raise TooOften(*taken.words)
             return view(request, *args, **kwargs)
@@ -39,3 +43,19 @@ def xet(view: View[P]) -> View[P]:
             return refuse(request, of_database(problem))
 
     return spoken
+
+
+def _counted(request: HttpRequest) -> Taken | None:
+    """Count a request by whose ticket it carries, or by who asks for one; what is neither counts as anybody's."""
+    try:
+        token = tickets.token_of(request.headers.get("Authorization", ""))
+        return limits.take(request, Family.FILES) if token is None else limits.take_of_token(Family.FILES, token)
+    except TokenInvalid:
+        return limits.take(request, Family.FILES, _asking(request))
+
+
+def _asking(request: HttpRequest) -> Caller:
+    try:
+        return wire_caller(request)
+    except TokenInvalid:
+        return NOBODY

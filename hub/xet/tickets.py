@@ -2,6 +2,7 @@
 
 import time
 from enum import StrEnum
+from typing import Any
 
 from django.core import signing
 from django.utils.crypto import salted_hmac
@@ -46,13 +47,7 @@ def redeem(header: str, scope: Scope) -> tuple[Adapter, Caller]:
     Raises TokenInvalid for a forged or expired ticket, NotAllowed for one of the lesser scope, and what
     policy.require raises: rights may have been lost, and the adapter quarantined, since the ticket was issued.
     """
-    kind, _, value = header.partition(" ")
-    if kind.lower() != "bearer":
-        raise TokenInvalid("Xet routes need the access token that xet-write-token or xet-read-token answered.")
-    try:
-        bound = signing.loads(value.strip(), salt=_SALT, max_age=SECONDS)
-    except signing.BadSignature:  # also: expired
-        raise TokenInvalid("The Xet access token is not valid, or has expired.") from None
+    bound = _bound(header)
     if scope is Scope.WRITE and bound["scope"] != Scope.WRITE:
         raise NotAllowed("This Xet access token only reads.", "Ask xet-write-token for one that writes.")
     caller = NOBODY if bound["token"] is None else tokens.caller_of_id(bound["token"])
@@ -60,3 +55,21 @@ def redeem(header: str, scope: Scope) -> tuple[Adapter, Caller]:
     if adapter is None:
         raise AdapterNotFound("The adapter of this Xet access token is gone.")
     return policy.require(caller, PERMISSION[scope], adapter), caller
+
+
+def token_of(header: str) -> int | None:
+    """Return the id of the token that a ticket in a header came from, None for nobody's. Raises TokenInvalid."""
+    token: int | None = _bound(header)["token"]
+    return token
+
+
+def _bound(header: str) -> dict[str, Any]:
+    """Return what a ticket is bound to. Raises TokenInvalid."""
+    kind, _, value = header.partition(" ")
+    if kind.lower() != "bearer":
+        raise TokenInvalid("Xet routes need the access token that xet-write-token or xet-read-token answered.")
+    try:
+        bound: dict[str, Any] = signing.loads(value.strip(), salt=_SALT, max_age=SECONDS)
+    except signing.BadSignature:  # also: expired
+        raise TokenInvalid("The Xet access token is not valid, or has expired.") from None
+    return bound

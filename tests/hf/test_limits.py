@@ -56,6 +56,26 @@ def test_whoever_guesses_tokens_is_counted_as_anybody_is(cast, monkeypatch):
 
 
 @pytest.mark.usefixtures("_throttled")
+def test_tickets_for_xet_are_counted_by_who_got_them_however_many_he_gets(cast, monkeypatch):
+    cast.adapter("alice/a")
+    lower(monkeypatch, Family.FILES, 3)
+
+    def ticket(headers: dict[str, str], second: int) -> dict[str, str]:
+        monkeypatch.setattr(limits.time, "time", lambda: 6_000_030.0 + second)  # or it would be the same ticket
+        answer = Client().get("/api/models/alice/a/xet-read-token/main", headers=headers)
+        return {"Authorization": f"Bearer {answer.json()['accessToken']}"}
+
+    def use(ticket: dict[str, str]) -> int:
+        return Client().get("/xet/v1/reconstructions/x", headers=ticket).status_code
+
+    nobodys = [ticket({}, second) for second in range(2)]
+    assert [use(one) for one in nobodys] == [404, 429], "whoever has no token is one with all at his address"
+    bearer = {"Authorization": f"Bearer {cast.token('alice')}"}
+    hers = [ticket(bearer, second) for second in range(2)]
+    assert [use(one) for one in hers * 2] == [404, 404, 404, 429]
+
+
+@pytest.mark.usefixtures("_throttled")
 def test_one_machine_of_ipv6_has_one_quota_however_many_addresses_it_has(cast, monkeypatch):
     lower(monkeypatch, Family.API, 1)
 
