@@ -145,7 +145,7 @@ def work(broker, settings, tmp_path, engine) -> Iterator[Callable[[], subprocess
 def database_url() -> str:
     """Return the address of this test's database."""
     known = connections["default"].settings_dict
-    if known["ENGINE"].endswith("sqlite3"):
+    if connections["default"].vendor == "sqlite":
         return f"sqlite:///{known['NAME']}"
     return f"postgres://{known['USER']}:{known['PASSWORD']}@{known['HOST']}:{known['PORT']}/{known['NAME']}"
 
