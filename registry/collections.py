@@ -22,7 +22,7 @@ from registry.errors import (
     RegistryError,
     ValueInvalid,
 )
-from registry.models import Adapter, Collection, CollectionItem, FormerNamespace
+from registry.models import Adapter, Collection, CollectionItem, FormerNamespace, Namespace
 from registry.policy import Caller, Permission
 
 MAX_TITLE, MAX_DESCRIPTION, MAX_NOTE = 120, 500, 500
@@ -126,10 +126,7 @@ def create(namespace: str, title: str, by: Caller, *, description: str = "", pri
     NotAllowed and SignInRequired.
     """
     user = policy.require_person(by, "make a collection")
-    try:
-        owner = people.namespace(namespace)
-    except NamespaceNotFound:
-        raise NotAllowed(f"You may not make collections in {namespace!r}.") from None
+    owner = _owner(namespace)
     policy.require_writer(by, owner, "make collections")
     words = {"title": _title(title), "description": names.check_text(description, "description", MAX_DESCRIPTION)}
     try:
@@ -141,7 +138,15 @@ def create(namespace: str, title: str, by: Caller, *, description: str = "", pri
             audit.record(user, "collection:create", slug(made))
             return made
     except IntegrityError:
+        _owner(namespace)  # it may have been deleted since the caller was asked
         raise _twin(owner.pk, words["title"]) from None
+
+
+def _owner(name: str) -> Namespace:
+    try:
+        return people.namespace(name)
+    except NamespaceNotFound:
+        raise NotAllowed(f"You may not make collections in {name!r}.") from None
 
 
 @dataclass(frozen=True)

@@ -56,10 +56,27 @@ def invite(name: str, username: str, role: str, by: Caller) -> Invitation:
     user = people.person(username)
     with organizations.alone_with(organization):
         if organization.memberships.filter(user=user).exists():
-            raise ValueInvalid(f"{username} is a member already.", fix="Choose another role in the list of members.")
+            raise _member_already(username)
         _check_active(user, username)
         _check_willing(organization, user, State.DECLINED)
         return _invite(organization, user, role, policy.require_administrator(by, organization))
+
+
+def welcome(name: str, username: str, role: str, by: Caller) -> Membership | Invitation:
+    """Invite somebody new, whom an administrator of the hub makes a member at once. Raises what the two raise.
+
+    A member keeps his role: who asks him in again does not mean another one.
+    """
+    if not policy.is_hub_admin(by):
+        return invite(name, username, role, by)
+    user = people.person(username)
+    if organizations.administered(name, by).memberships.filter(user=user).exists():
+        raise _member_already(username)
+    return let_in(name, username, role, by)
+
+
+def _member_already(username: str) -> ValueInvalid:
+    return ValueInvalid(f"{username} is a member already.", fix="Choose another role in the list of members.")
 
 
 def _check_active(user: User, asked: str) -> None:

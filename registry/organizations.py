@@ -111,8 +111,10 @@ def drop_member(name: str, username: str, by: Caller) -> None:
     """
     if by.user is not None and username.lower() == by.user.username.lower():
         leave(name, by)
-    else:
-        _take_out(administered(name, by), people.person(username), by.user)
+        return
+    organization, user = administered(name, by), people.person(username)
+    with alone_with(organization):
+        _take_out(organization, user, by.user)
 
 
 def leave(name: str, by: Caller) -> None:
@@ -129,14 +131,13 @@ def leave(name: str, by: Caller) -> None:
 
 
 def _take_out(organization: Organization, user: User, by: User | None) -> str:
-    """End a membership; return which role it gave, "" where there was none."""
-    with alone_with(organization):
-        gone = organization.memberships.filter(user=user).first()
-        if gone is None:
-            return ""
-        gone.delete()
-        audit.record(by, "organization:member", f"{organization}/{user}", before=gone.role)
-        return gone.role
+    """End a membership, `alone_with` its organisation; return which role it gave, "" where there was none."""
+    gone = organization.memberships.filter(user=user).first()
+    if gone is None:
+        return ""
+    gone.delete()
+    audit.record(by, "organization:member", f"{organization}/{user}", before=gone.role)
+    return gone.role
 
 
 def delete(name: str, by: Caller) -> None:

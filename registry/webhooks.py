@@ -156,11 +156,10 @@ def _listening(adapter: Adapter, domain: str) -> list[Webhook]:
     here = Q(type__in=["user", "org"], folded=adapter.namespace.name.lower()) | Q(type=adapter.type, folded=full_name)
     watching = Watch.objects.filter(here).values("webhook")
     hooks = Webhook.objects.filter(pk__in=watching, disabled=False, owner__is_active=True).select_related("owner")
-    sees: dict[int, bool] = {}
-    for hook in hooks:
-        if hook.owner_id not in sees:
-            sees[hook.owner_id] = policy.may_see(Caller(user=hook.owner), adapter)
-    return [hook for hook in hooks if domain in hook.domains and sees[hook.owner_id]]
+    wanting = [hook for hook in hooks if domain in hook.domains]
+    owners = {hook.owner_id: hook.owner for hook in wanting}
+    seeing = {pk for pk, owner in owners.items() if policy.may_see(Caller(user=owner), adapter)}
+    return [hook for hook in wanting if hook.owner_id in seeing]
 
 
 def _with_room(hooks: Sequence[Webhook]) -> list[Webhook]:

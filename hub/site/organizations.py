@@ -116,8 +116,7 @@ def _do(request: HttpRequest, organization: Organization, here: str) -> str:
         case "member":
             invitations.let_in(name, given.get("username", "").strip(), given.get("role", ""), by)
         case "invite":
-            ask = invitations.let_in if policy.is_hub_admin(by) else invitations.invite
-            ask(name, given.get("username", "").strip(), given.get("role", ""), by)
+            invitations.welcome(name, given.get("username", "").strip(), given.get("role", ""), by)
         case "withdraw":
             invitations.withdraw(name, given.get("username", ""), by)
         case "drop":

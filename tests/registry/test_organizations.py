@@ -1,11 +1,9 @@
 """Organisations: who is asked in and what that gives, other names, and the end; and what attackers try with each."""
 
-import threading
 from datetime import timedelta
 
 import pytest
 from django.core import mail
-from django.db import connections
 from django.test import Client
 from django.utils import timezone
 
@@ -39,6 +37,7 @@ from registry.errors import (
 )
 from registry.models import Adapter, Alert, AuditEvent, Collection, FormerNamespace, Invitation, Membership, Rename
 from registry.policy import NOBODY, Caller
+from tests.together import at_once
 
 
 @pytest.fixture(autouse=True)
@@ -369,26 +368,6 @@ def test_many_repositories_cost_a_rename_few_questions_each(cast, django_assert_
 
 
 # --- two at once -----------------------------------------------------------------------------------------------------
-def at_once(*deeds):
-    start, results = threading.Barrier(len(deeds)), [None] * len(deeds)
-
-    def run(number, deed):
-        start.wait()
-        try:
-            results[number] = deed()
-        except RegistryError as refusal:
-            results[number] = refusal
-        finally:
-            connections.close_all()
-
-    threads = [threading.Thread(target=run, args=pair) for pair in enumerate(deeds)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return results
-
-
 @pytest.mark.django_db(transaction=True)
 def test_no_repository_is_left_in_an_organisation_that_is_deleted_at_that_moment(cast):
     alice, bob = cast.session("alice"), cast.session("bob")
@@ -398,6 +377,24 @@ def test_no_repository_is_left_in_an_organisation_that_is_deleted_at_that_moment
     made, gone = Adapter.objects.filter(name="new").exists(), FormerNamespace.objects.exists()
     assert made != gone, results
     assert isinstance(results[0] if made else results[1], OrganizationNotEmpty | NotAllowed)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_no_collection_is_left_in_one_either(cast):
+    alice, bob = cast.session("alice"), Caller(user=cast["bob"])
+    results = at_once(lambda: collections.create("acme", "Ours", bob), lambda: organizations.delete("acme", alice))
+    assert not Collection.objects.exists()
+    assert results[1] is None
+    assert isinstance(results[0], Collection | NotAllowed), results
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_collection_for_an_organisation_that_went_meanwhile_is_refused(cast, monkeypatch):
+    alice, bob = cast.session("alice"), cast.session("bob")
+    title = collections._title
+    monkeypatch.setattr(collections, "_title", lambda text: (organizations.delete("acme", alice), title(text))[1])
+    with pytest.raises(NotAllowed, match="You may not make collections in 'acme'"):
+        collections.create("acme", "Ours", bob)
 
 
 @pytest.mark.django_db(transaction=True)

@@ -1,39 +1,16 @@
 """Two at once: what happens when administrators, moderators and newcomers act at the same moment."""
 
-import threading
 from collections.abc import Callable
 
 import pytest
-from django.db import close_old_connections, connections
 
 from registry import moderation, people
 from registry.errors import RegistryError, ValueInvalid
 from registry.models import Adapter, AuditEvent, Ruling, User
 from registry.policy import Caller
+from tests.together import at_once
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-def at_once(*deeds: Callable[[], object]) -> list[object]:
-    """Do all of it at the same moment, each on a connection of its own; return results, or the refusals."""
-    start, results = threading.Barrier(len(deeds)), [None] * len(deeds)
-
-    def run(number: int, deed: Callable[[], object]) -> None:
-        close_old_connections()
-        start.wait()
-        try:
-            results[number] = deed()
-        except RegistryError as refusal:
-            results[number] = refusal
-        finally:
-            connections.close_all()
-
-    threads = [threading.Thread(target=run, args=pair) for pair in enumerate(deeds)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return results
 
 
 def test_two_moderators_make_one_ruling(cast):

@@ -108,9 +108,10 @@ def test_only_its_administrators_see_and_change_it(visit, cast, who, form):
     assert (role("carol"), role("alice")) == ("", "admin")
 
 
-def test_inviting_a_member_changes_nothing_and_says_where_roles_are_changed(visit, cast):
+@pytest.mark.parametrize("who", ["alice", "ada"])
+def test_inviting_a_member_changes_nothing_and_says_where_roles_are_changed(visit, cast, who):
     before = role("bob")
-    answer = visit("alice").post(HERE, {"do": "invite", "username": "Bob", "role": "read"})
+    answer = visit(who).post(HERE, {"do": "invite", "username": "Bob", "role": "read"})
     assert answer.status_code == 400
     assert "<b>Bob is a member already.</b> Choose another role in the list of members." in text(answer)
     assert role("bob") == before != "read"

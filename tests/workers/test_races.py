@@ -1,37 +1,13 @@
 """Two at once, on real connections: exactly one of them gets what there is to get."""
 
-import threading
-from collections.abc import Callable
-
 import pytest
-from django.db import connection
 
 from registry import verdicts
-from registry.errors import ClaimStale
 from registry.models import Attempt, Ref, Verdict
+from tests.together import at_once
 from tests.workers.test_verdicts import FAILED, PASSED, claimed, expire
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-def at_once(*acts: Callable[[], object]) -> list[object]:
-    """Do all acts at the same moment, each on a connection of its own; return what each gave or raised."""
-    barrier = threading.Barrier(len(acts))
-    results: list[object] = [None] * len(acts)
-
-    def act(index: int) -> None:
-        barrier.wait()
-        try:
-            results[index] = acts[index]()
-        except ClaimStale as problem:
-            results[index] = problem
-        finally:
-            connection.close()
-
-    threads = [threading.Thread(target=act, args=(index,)) for index in range(len(acts))]
-    [thread.start() for thread in threads]
-    [thread.join() for thread in threads]
-    return results
 
 
 def test_of_many_workers_one_gets_the_row(pushed, base):

@@ -46,12 +46,18 @@ class NewRole(s.Serializer[Data]):
     role = s.ChoiceField(choices=ROLES)
 
 
-class Invitation(Member):
-    """Somebody who is asked in, and is no member before he accepts."""
-
+class _Asked(s.Serializer[Data]):
+    full_name = s.CharField(allow_blank=True)
+    role = s.ChoiceField(choices=ROLES)
     by = s.CharField(help_text="who asks")
     asked_at = s.DateTimeField()
     ends_at = s.DateTimeField()
+
+
+class Invitation(_Asked):
+    """Somebody who is asked in, and is no member before he accepts."""
+
+    name = s.CharField()
 
 
 class InvitationPage(s.Serializer[Data]):
@@ -59,15 +65,10 @@ class InvitationPage(s.Serializer[Data]):
     next = s.URLField(allow_null=True)
 
 
-class OwnInvitation(s.Serializer[Data]):
+class OwnInvitation(_Asked):
     """An organisation that asks the caller in."""
 
     organization = s.CharField()
-    full_name = s.CharField(allow_blank=True)
-    role = s.ChoiceField(choices=ROLES)
-    by = s.CharField(help_text="who asks")
-    asked_at = s.DateTimeField()
-    ends_at = s.DateTimeField()
 
 
 class OwnInvitationPage(s.Serializer[Data]):

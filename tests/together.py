@@ -1,0 +1,30 @@
+"""Two at once: deeds that begin at the same moment, each on a connection to the database of its own."""
+
+import threading
+from collections.abc import Callable
+
+from django.db import close_old_connections, connections
+
+from registry.errors import RegistryError
+
+
+def at_once(*deeds: Callable[[], object]) -> list[object]:
+    """Do all of it at the same moment; return what each gave, or how it was refused."""
+    start, results = threading.Barrier(len(deeds)), [None] * len(deeds)
+
+    def run(number: int, deed: Callable[[], object]) -> None:
+        close_old_connections()
+        start.wait()
+        try:
+            results[number] = deed()
+        except RegistryError as refusal:
+            results[number] = refusal
+        finally:
+            connections.close_all()
+
+    threads = [threading.Thread(target=run, args=pair) for pair in enumerate(deeds)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return results
