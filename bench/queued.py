@@ -10,10 +10,12 @@ django.setup()
 
 from bench import minilm
 from bench.queue import BASES, NUMBER
-from registry import adapters, people, push, verdicts
+from registry.kernel.policy import Caller
 from registry.models import Verdict
-from registry.policy import Caller
-from registry.refs import MAIN
+from registry.people import accounts
+from registry.proof import verdicts
+from registry.publish import push, repositories
+from registry.repos.refs import MAIN
 from tests import adapters as builders
 from workers import shelf
 
@@ -24,10 +26,10 @@ def _fill() -> None:
     for base in ids:
         shelf.add_folder(base, model, source="a benchmark", tell=lambda line: None)
     names = ("ann", "ben")
-    users = [people.add(name, email=f"{name}@example.org", password="benchmark of a queue") for name in names]
+    users = [accounts.add(name, email=f"{name}@example.org", password="benchmark of a queue") for name in names]
     for number in range(NUMBER):
         owner = Caller(user=users[number % 2])
-        made = adapters.create(f"{names[number % 2]}/a{number}", owner, private=False)
+        made = repositories.create(f"{names[number % 2]}/a{number}", owner, private=False)
         named = builders.config(base_model_name_or_path=ids[number % BASES])
         files = named(builders.without(builders.CARD)(builders.lora(builders.MINILM, seed=number)))
         operations = [push.Inline(path, content) for path, content in files.items()]

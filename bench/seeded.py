@@ -145,8 +145,8 @@ def _collector(rows: Rows) -> None:
 
 # --- adapters --------------------------------------------------------------------------------------------------------
 def _adapter(rows: Rows, number: int, is_shown: bool) -> None:
-    from registry import words
     from registry.models import Adapter, AuditEvent, Event, Like
+    from registry.repos import search_terms
 
     dice, id, owner = random.Random(number), FIRST + number, FIRST + owner_of(number)
     name = f"{word(dice)}-{word(dice)}-{number}"
@@ -161,7 +161,7 @@ def _adapter(rows: Rows, number: int, is_shown: bool) -> None:
         private=not is_shown and dice.random() < 0.05, format="peft", kind=kind, base=base, task=task,
         licence=licence, rank=dice.choice([4, 8, 16, 64]), parameters=dice.randrange(10**7),
         size=dice.randrange(10**8), tags=json.dumps(tags), state=state, serves="\nvllm\nlorax\n",
-        search_text=words.search_text(full_name, summary, base, kind, task, tags=tags),
+        search_text=search_terms.search_text(full_name, summary, base, kind, task, tags=tags),
         downloads=int(dice.paretovariate(0.8)), likes=int(dice.paretovariate(1.2)) - 1, trending=dice.random(),
         created_at=_moment(number), updated_at=_moment(number * 7919 % 10**7),
     )  # fmt: skip
@@ -175,8 +175,8 @@ def _adapter(rows: Rows, number: int, is_shown: bool) -> None:
 
 
 def _revisions(rows: Rows, number: int, base: str, is_shown: bool) -> list[str]:
-    from registry import manifest
     from registry.models import Possession, Ref, Revision, RevisionFile
+    from registry.repos import manifest
 
     oids: list[str] = []
     owned = set()
@@ -236,8 +236,9 @@ def _weights(number: int, version: int) -> bytes:
 @lru_cache(maxsize=1000)  # most are nobody else's, those of all are met again at once
 def _entry(rows: Rows, path: str, data: bytes, is_kept: bool) -> Any:
     """Return the entry of a file, which is written down with its bytes where somebody will ask for them."""
-    from registry import intake, manifest
+    from registry.bytes import intake
     from registry.models import Blob, XetFile, Xorb
+    from registry.repos import manifest
 
     sha256 = hashlib.sha256(data).hexdigest()
     if is_kept:

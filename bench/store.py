@@ -18,10 +18,10 @@ import django
 django.setup()
 
 from bench.line import Line
-from registry import blobs, xorbs
-from registry.blobs import Bytes, FileStore, Keys, pieces
-from registry.blobs.s3 import S3Store
-from registry.xorbs import chunks, shards
+from registry.bytes import blobs, xorbs
+from registry.bytes.blobs import Bytes, FileStore, Keys, pieces
+from registry.bytes.blobs.s3 import S3Store
+from registry.bytes.xorbs import chunks, shards
 from tests.services import seaweedfs
 from tests.xet import build
 

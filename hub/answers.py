@@ -7,7 +7,7 @@ from django.http import HttpRequest, JsonResponse
 from hub.errors import face, in_full
 from hub.moved import at_new_name
 from hub.origin import origin
-from registry.errors import AdapterExists, AdapterMoved, AdapterNotFound, CollectionExists, RegistryError
+from registry.kernel.errors import AdapterExists, AdapterMoved, AdapterNotFound, CollectionExists, RegistryError
 
 
 def answer(data: object, status: int = 200) -> JsonResponse:

@@ -4,9 +4,9 @@ from django.http import HttpRequest
 
 from hub import counters
 from hub.origin import network_of
-from registry import counting
+from registry.kernel.policy import Caller
 from registry.models import Adapter
-from registry.policy import Caller
+from registry.repos import popularity
 
 AGAIN_SECONDS = 3600
 
@@ -15,4 +15,4 @@ def count(request: HttpRequest, adapter: Adapter, caller: Caller) -> None:
     """Note that the caller takes something of the adapter now; it is written down within seconds."""
     who = caller.user.pk if caller.user else network_of(request)
     if counters.count(f"download:{adapter.pk}:{who}", AGAIN_SECONDS) == 1:
-        counting.downloaded(adapter.pk)
+        popularity.downloaded(adapter.pk)

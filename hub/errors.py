@@ -8,7 +8,7 @@ from django.db import OperationalError
 from django.http import HttpRequest
 
 from hub.origin import origin
-from registry import errors
+from registry.kernel import errors
 
 log = logging.getLogger(__name__)
 

@@ -20,8 +20,8 @@ from kombu.exceptions import KombuError
 
 from hub import gauges
 from hub.metrics import CONTENT_TYPE, exposition
-from registry.blobs import BlobMissing, store
-from registry.errors import StoreUnavailable
+from registry.bytes.blobs import BlobMissing, store
+from registry.kernel.errors import StoreUnavailable
 from registry.models.site import SiteSetting
 from registry.models.verdicts import WorkerHeartbeat
 

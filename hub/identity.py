@@ -10,10 +10,11 @@ from rest_framework.authentication import BaseAuthentication, CSRFCheck
 from rest_framework.request import Request
 
 from hub.logs import current_request_id
-from registry import audit, tokens
-from registry.errors import NotAllowed, TokenInvalid
+from registry.kernel import audit
+from registry.kernel.errors import NotAllowed, TokenInvalid
+from registry.kernel.policy import NOBODY, Caller
 from registry.models import User
-from registry.policy import NOBODY, Caller
+from registry.people import tokens
 
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 

@@ -12,8 +12,8 @@ from django.shortcuts import render
 
 from hub import counters
 from hub.origin import network_of
-from registry import quotas, site
-from registry.policy import Caller
+from registry.kernel import quotas, site_settings
+from registry.kernel.policy import Caller
 
 WINDOW_SECONDS = 60
 DAY_SECONDS = 24 * 3600
@@ -89,7 +89,7 @@ def take_bytes(caller: Caller, size: int, how: str = "bytes") -> None:
 
 
 def _take(family: Family, *, is_known: bool, who: str) -> Taken | None:
-    if site.value("throttle") == "off":
+    if site_settings.value("throttle") == "off":
         return None
     quota, now = family.value[is_known], time.time()
     key = f"{family.name}:{is_known:d}:{who}:{int(now // WINDOW_SECONDS)}"

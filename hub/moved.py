@@ -4,7 +4,7 @@ from urllib.parse import unquote, urlsplit
 
 from django.http import HttpRequest
 
-from registry.errors import AdapterMoved
+from registry.kernel.errors import AdapterMoved
 
 
 def raw_path(request: HttpRequest) -> str:

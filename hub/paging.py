@@ -4,8 +4,8 @@ from typing import TypeVar
 
 from django.db.models import Model, QuerySet
 
-from registry import ids
-from registry.errors import ValueInvalid
+from registry.kernel import ids
+from registry.kernel.errors import ValueInvalid
 
 Row = TypeVar("Row", bound=Model)
 

@@ -5,9 +5,10 @@ import re
 from django.conf import settings
 from django.http import FileResponse, HttpRequest, HttpResponse, HttpResponseBase
 
-from registry import blobs, pull
-from registry.blobs import Keys
-from registry.manifest import Entry
+from registry.bytes import blobs
+from registry.bytes.blobs import Keys
+from registry.repos import pull
+from registry.repos.manifest import Entry
 
 SMALL_BYTES = 64 << 10  # sendfile costs more than it saves up to here
 _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")

@@ -155,7 +155,7 @@ MAX_ATTEMPTS = 3
 POSTMAN = "hub.celery.post"  # the same for messages to webhooks
 DOORBELL = "hub.celery.ring"  # called with a verdict's id after the commit that queued it; the heart knows no queue
 
-# --- first values of what an administrator may change later (registry.site) ------------------------------------------
+# --- first values of what an administrator may change later (registry.kernel.site_settings) ---------------------------
 FIRST_REGISTRATION = env.choice("REGISTRATION", "open", "invite", "closed")
 FIRST_PULL_POLICY = env.choice("PULL_POLICY", "open", "verified")
 FIRST_THROTTLE = env.choice("THROTTLE", "on", "off")

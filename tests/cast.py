@@ -5,9 +5,10 @@ carol is a stranger, mona moderates, ada administers. Adapters have a first revi
 
 from dataclasses import dataclass
 
-from registry import adapters, organizations, people, tokens
+from registry.kernel.policy import NOBODY, Caller
 from registry.models import Adapter, Organization, Token, User
-from registry.policy import NOBODY, Caller
+from registry.people import accounts, organizations, tokens
+from registry.publish import repositories
 
 PASSWORD = "correct horse battery"
 ROLES = {"alice": "admin", "bob": "write", "dave": "contributor", "erin": "read"}  # in acme
@@ -17,7 +18,7 @@ NAMES = ("alice", "bob", "carol", "dave", "erin", "mona", "ada")
 
 def person(name: str, *, role: str = "user") -> User:
     """Make somebody who can sign in with PASSWORD."""
-    return people.add(name, email=f"{name}@example.org", password=PASSWORD, full_name=name.capitalize(), role=role)
+    return accounts.add(name, email=f"{name}@example.org", password=PASSWORD, full_name=name.capitalize(), role=role)
 
 
 @dataclass
@@ -42,7 +43,7 @@ class Cast:
 
     def adapter(self, full_name: str, *, by: str = "alice", private: bool = False, type: str = "model") -> Adapter:
         """Make an empty adapter."""
-        return adapters.create(full_name, self.session(by), private=private, type=type)
+        return repositories.create(full_name, self.session(by), private=private, type=type)
 
 
 def assemble() -> Cast:

@@ -7,7 +7,8 @@ import pytest
 from django.core.cache import caches
 from xdist.scheduler import LoadScopeScheduling
 
-from registry import counting, site
+from registry.kernel import site_settings
+from registry.repos import popularity
 from tests import live
 from tests.services import postgres_server, s3_server, valkey_server
 
@@ -36,16 +37,16 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> ByFile:
 @pytest.fixture(autouse=True)
 def _fresh_site_settings() -> None:
     """Site settings are cached for seconds, a test lasts milliseconds."""
-    site.forget()
+    site_settings.forget()
 
 
 @pytest.fixture(autouse=True)
 def _no_counts_of_other_tests() -> Iterator[None]:
     """What one test counted is no limit of the next, and not written into its rows; here only `flush` writes."""
     caches["counters"].clear()
-    counting.FLUSH_SECONDS = 3600
+    popularity.FLUSH_SECONDS = 3600
     yield
-    counting._waiting.clear()
+    popularity._waiting.clear()
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,7 @@ from dovetail import cli
 from hub import env
 from hub.api import problems
 from hub.errors import TABLE
-from registry import errors
+from registry.kernel import errors
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"

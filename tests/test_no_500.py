@@ -17,10 +17,10 @@ import pytest
 from django.db import transaction
 from django.test import Client
 
-from registry import discussions, push
+from registry.kernel.policy import Caller
 from registry.models import Adapter, User
-from registry.policy import Caller
-from registry.push import Inline, Intent
+from registry.publish import discussions, push
+from registry.publish.push import Inline, Intent
 from tests.cast import Cast, assemble
 from tests.registry.test_routes import rows
 

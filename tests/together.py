@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from django.db import close_old_connections, connections
 
-from registry.errors import RegistryError
+from registry.kernel.errors import RegistryError
 
 
 def at_once(*deeds: Callable[[], object]) -> list[object]:

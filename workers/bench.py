@@ -18,12 +18,13 @@ from dovetail.adapters import config as configs
 from dovetail.adapters import files_in
 from dovetail.adapters.places import contents, judged, within
 from dovetail.adapters.shapes import encode
-from registry import bases, card, fit, rows, verdicts
-from registry.blobs import Keys, store
-from registry.errors import ClaimStale, ShelfProblem, StoreUnavailable
+from registry.bytes.blobs import Keys, store
+from registry.kernel.errors import ClaimStale, ShelfProblem, StoreUnavailable
 from registry.models import Base, Revision, Verdict
-from registry.verdicts import Claim, Report, comparisons
-from registry.verdicts.comparisons import Comparing
+from registry.proof import fit, verdicts
+from registry.proof.verdicts import Claim, Report, comparisons
+from registry.proof.verdicts.comparisons import Comparing
+from registry.repos import bases, card, eval_rows
 from workers import matrix, provenance, scratch, several, shelf, twins
 from workers.engine.job import Job
 from workers.sandbox import Engine, EngineFault
@@ -191,8 +192,8 @@ def _card(folder: Path) -> card.Card:
 def _borrow_rows(revision: Revision, folder: Path, known: card.Card) -> str:
     """Lay the rows of the set that the card names beside an adapter that brings none; return which, "" for none."""
     places = judged(contents(files_in(folder)))
-    target = folder / (places[0] if len(places) == 1 else "") / rows.NAME
-    if target.exists() or (found := rows.of_a_set(revision.adapter, known)) is None:
+    target = folder / (places[0] if len(places) == 1 else "") / eval_rows.NAME
+    if target.exists() or (found := eval_rows.of_a_set(revision.adapter, known)) is None:
         return ""
     _copy(found.entry.sha256, target)
     return found.name

@@ -6,9 +6,9 @@ import socket
 from pathlib import Path
 from typing import Any
 
-from registry.errors import ShelfProblem
+from registry.kernel.errors import ShelfProblem
 from registry.models import Base
-from registry.verdicts import Hands
+from registry.proof.verdicts import Hands
 from workers import matrix, sandbox, shelf
 
 

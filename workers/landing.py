@@ -10,11 +10,11 @@ from collections.abc import Callable, Iterator
 from importlib import import_module
 from typing import Any
 
-from registry import blobs, intake, landing, xetfiles, xorbs
-from registry.blobs import BlobMissing, Digest, Hasher, Keys
-from registry.errors import DigestMismatch, StoreUnavailable
+from registry.bytes import blobs, chunking_jobs, intake, xet_files, xorbs
+from registry.bytes.blobs import BlobMissing, Digest, Hasher, Keys
+from registry.bytes.xorbs import Term, hashes
+from registry.kernel.errors import DigestMismatch, StoreUnavailable
 from registry.models import Blob, Landing
-from registry.xorbs import Term, hashes
 
 logger = logging.getLogger(__name__)
 
@@ -25,7 +25,7 @@ SPAN = 64 << 20  # bytes of one request to the store: none stays open for as lon
 def work() -> None:
     """Cut what waits, one file after the other; what fails waits longer each time."""
     until = time.monotonic() + SECONDS
-    while time.monotonic() < until and (row := landing.claim()):
+    while time.monotonic() < until and (row := chunking_jobs.claim()):
         try:
             land(row)
         except (BlobMissing, DigestMismatch, StoreUnavailable) as problem:
@@ -38,14 +38,14 @@ def land(row: Landing) -> None:
     Raises BlobMissing, DigestMismatch and StoreUnavailable, and then the file waits as before.
     """
     blob = Blob.objects.filter(pk=row.sha256, size__gt=0).first()  # of nothing there are no chunks
-    if blob is None or xetfiles.offered([row.sha256]):
-        landing.finish(row)
+    if blob is None or xet_files.offered([row.sha256]):
+        chunking_jobs.finish(row)
     else:
-        landing.finish(row, _in_pieces(blob, lambda: landing.keep_alive(row)))
+        chunking_jobs.finish(row, _in_pieces(blob, lambda: chunking_jobs.keep_alive(row)))
 
 
 def _in_pieces(blob: Blob, keep_alive: Callable[[], None]) -> xorbs.File:
-    cutting = import_module("registry.xorbs.cutting")  # only here: numpy takes 14 MB, and most hubs cut seldom
+    cutting = import_module("registry.bytes.xorbs.chunking")  # only here: numpy takes 14 MB, and most hubs cut seldom
     hasher, tree, terms, filling = Hasher(), hashes.Merkle(), list[Term](), cutting.Filling()
     for chunk in cutting.cut(_bytes(blob)):
         if not filling.has_room():

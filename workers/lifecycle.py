@@ -20,9 +20,9 @@ from django.db import Error as DatabaseError
 from django.db import connection
 from kombu.exceptions import KombuError
 
-from registry import verdicts
 from registry.models import WorkerHeartbeat
-from registry.verdicts import comparisons
+from registry.proof import verdicts
+from registry.proof.verdicts import comparisons
 from workers import bench, hands, scratch, shift, tasks
 
 logger = logging.getLogger(__name__)

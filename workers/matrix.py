@@ -6,7 +6,7 @@ from django.conf import settings
 
 from dovetail.adapters import describe, files_in
 from dovetail.adapters.places import within
-from registry.errors import ShelfProblem
+from registry.kernel.errors import ShelfProblem
 from workers.engine.job import CRASHED, ENGINES
 from workers.report import Report
 

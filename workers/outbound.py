@@ -16,8 +16,8 @@ from ipaddress import ip_address
 from typing import Any
 from urllib.parse import SplitResult
 
-from registry import outside
-from registry.errors import ValueInvalid
+from registry.kernel import outbound_addresses
+from registry.kernel.errors import ValueInvalid
 
 CONNECT_SECONDS = 5.0
 SECONDS = 15.0  # for everything together
@@ -42,7 +42,7 @@ def post(url: str, body: bytes, headers: Mapping[str, str], *, seconds: float = 
     """POST bytes and return the answer, whatever its status. Raises Unreachable."""
     started = time.monotonic()
     try:
-        parts = outside.check_url(url)
+        parts = outbound_addresses.check_url(url)
         connection = _connected(parts)
     except ValueInvalid as refusal:
         raise Unreachable(refusal.detail) from None
@@ -92,7 +92,7 @@ def _resolved(host: str, port: int) -> tuple[socket.AddressFamily, tuple[Any, ..
     except (OSError, UnicodeError) as problem:
         raise Unreachable(f"The host {host!r} cannot be found: {_said(problem)}") from None
     for address in (str(entry[4][0]) for entry in found):
-        if "%" in address or not outside.may_reach(host, ip_address(address)):
+        if "%" in address or not outbound_addresses.may_reach(host, ip_address(address)):
             raise Unreachable(f"The host {host!r} is inside a private network ({address}).")
     family, _, _, _, first = found[0]
     return family, first

@@ -10,8 +10,8 @@ from contextlib import contextmanager
 
 from django.conf import settings
 
-from registry import webhooks
 from registry.models import Delivery
+from registry.talk import webhooks
 from workers import outbound
 from workers.outbound import Unreachable
 

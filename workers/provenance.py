@@ -8,7 +8,7 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
-from registry.proofs import Provenance, digest
+from registry.proof.proofs import Provenance, digest
 from workers import matrix
 
 ROOT = Path(__file__).resolve().parents[1]

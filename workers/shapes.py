@@ -7,9 +7,9 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from registry import fit
-from registry.errors import ShelfProblem
+from registry.kernel.errors import ShelfProblem
 from registry.models import Base
+from registry.proof import fit
 from workers import matrix, report, sandbox
 from workers.report import NotAReport
 

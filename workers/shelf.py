@@ -19,9 +19,10 @@ from typing import Any
 from django.conf import settings
 
 from dovetail.adapters import licences
-from registry import bases, card, renewal, verdicts
-from registry.errors import BaseNotFound, ShelfProblem
+from registry.kernel.errors import BaseNotFound, ShelfProblem
 from registry.models import Base
+from registry.proof import renewal, verdicts
+from registry.repos import bases, card
 
 LABEL = "shelf.json"
 SUFFIXES = (".json", ".txt", ".model", ".safetensors")  # data of a model: no code, no pickles

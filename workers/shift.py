@@ -3,8 +3,8 @@
 import mmap
 import time
 
-from registry import verdicts
-from registry.verdicts import comparisons
+from registry.proof import verdicts
+from registry.proof.verdicts import comparisons
 from workers import bench, hands
 
 SLICE_SECONDS = 60  # a nudge is worth this much work; then it rings again, so that no message is held for long

@@ -13,7 +13,7 @@ from huggingface_hub.errors import (  # type: ignore[attr-defined]  # HTTPError:
     HTTPError,
 )
 
-from registry.errors import ShelfProblem
+from registry.kernel.errors import ShelfProblem
 from registry.models import Base
 from workers.shelf import SUFFIXES, Tell, add_folder
 

@@ -6,7 +6,9 @@ from celery import shared_task
 from django.conf import settings
 from django.utils import timezone
 
-from registry import leftovers, letters, renewal, verdicts, webhooks
+from registry.bytes import garbage
+from registry.proof import renewal, verdicts
+from registry.talk import alert_mail, webhooks
 from workers import landing, postman, provenance, shapes
 from workers.shift import SHIFT
 
@@ -34,7 +36,7 @@ def sweep() -> None:
 @shared_task
 def tidy() -> None:
     """Remove bytes that nobody refers to and uploads that never ended; of what is kept, a part each hour."""
-    leftovers.sweep(hour=timezone.now().hour)
+    garbage.sweep(hour=timezone.now().hour)
 
 
 @shared_task
@@ -58,4 +60,4 @@ def renew() -> None:
 @shared_task
 def mail() -> None:
     """Send the letters that are due."""
-    letters.send_due()
+    alert_mail.send_due()

@@ -15,11 +15,13 @@ from dovetail.adapters import torchwriter
 from dovetail.adapters.description import WEIGHTS
 from dovetail.adapters.header import HeaderError
 from dovetail.adapters.twins import MAX_TWINS
-from registry import derived, facts, fit, moderation, pull
-from registry.blobs import Keys, store
-from registry.derived import DerivedEntry, Wanted
-from registry.errors import StoreUnavailable
+from registry.bytes.blobs import Keys, store
+from registry.kernel.errors import StoreUnavailable
 from registry.models import Derived, Revision
+from registry.moderation import quarantine
+from registry.proof import fit
+from registry.repos import derived, facts, pull
+from registry.repos.derived import DerivedEntry, Wanted
 from workers import matrix, sandbox, scratch
 from workers.engine import jail
 from workers.report import Report
@@ -41,7 +43,7 @@ def settle(revision: Revision, report: Report) -> Report:
     failed = [check for check in report["checks"] if check["outcome"] == "failed"]
     held = next((check for check in failed if check["id"] == "file.pickle" and check["where"].get("quarantine")), None)
     if held:
-        moderation.hold(revision, f"{held['message']} {held['fix']}")
+        quarantine.hold(revision, f"{held['message']} {held['fix']}")
         return report
     if any(check["id"].startswith("file.") for check in failed):
         return report

@@ -7,7 +7,7 @@ from rest_framework.response import Response
 
 from hub.api.asking import View
 from hub.api.shapes import account as shapes
-from registry import tokens
+from registry.people import tokens
 
 
 class Me(View):

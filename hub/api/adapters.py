@@ -9,9 +9,10 @@ from rest_framework.response import Response
 from hub.api import pages
 from hub.api.asking import View
 from hub.api.shapes import adapters as shapes
-from registry import catalog, moves, refs
+from registry.kernel.policy import Permission
 from registry.models import Adapter, Verdict
-from registry.policy import Permission
+from registry.publish import moves
+from registry.repos import catalog, refs
 
 
 class Adapters(View):

@@ -15,9 +15,9 @@ from rest_framework.throttling import BaseThrottle
 from rest_framework.views import APIView
 
 from hub.api.throttle import PerMinute
-from registry.errors import SessionRequired, SignInRequired, TokenInvalid
+from registry.kernel.errors import SessionRequired, SignInRequired, TokenInvalid
+from registry.kernel.policy import NOBODY, Caller
 from registry.models import User
-from registry.policy import NOBODY, Caller
 
 MAX_JSON = 4 << 20  # bytes
 

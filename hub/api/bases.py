@@ -9,10 +9,10 @@ from rest_framework.response import Response
 from hub.api import pages
 from hub.api.asking import View
 from hub.api.shapes import bases as shapes
-from registry import bases, catalog
-from registry.catalog import BaseLine, Query
-from registry.errors import BaseNotFound
+from registry.kernel.errors import BaseNotFound
 from registry.models import Base
+from registry.repos import bases, catalog
+from registry.repos.catalog import BaseLine, Query
 
 
 class Bases(View):

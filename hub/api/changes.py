@@ -7,8 +7,8 @@ from rest_framework.response import Response
 from hub.api import pages
 from hub.api.asking import View
 from hub.api.shapes import changes as shapes
-from registry import events
 from registry.models import Event
+from registry.talk import events
 
 
 class Changes(View):

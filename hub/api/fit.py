@@ -17,9 +17,9 @@ from dovetail.adapters.fitting import Fit, NotComputable
 from hub.api import pages
 from hub.api.asking import View
 from hub.api.shapes import fit as shapes
-from registry import fit
-from registry.errors import ValueInvalid
-from registry.fit import Answer
+from registry.kernel.errors import ValueInvalid
+from registry.proof import fit
+from registry.proof.fit import Answer
 
 MAX_NAMES = 20  # tensors of each sort that a misfit names
 

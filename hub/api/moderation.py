@@ -11,9 +11,12 @@ from hub import paging
 from hub.api import pages
 from hub.api.asking import View
 from hub.api.shapes import moderation as shapes
-from registry import adapters, moderation, policy, pull
+from registry.kernel import policy
+from registry.kernel.policy import Permission
 from registry.models import AuditEvent
-from registry.policy import Permission
+from registry.moderation import quarantine
+from registry.publish import repositories
+from registry.repos import pull
 
 
 class Quarantine(View):
@@ -24,7 +27,7 @@ class Quarantine(View):
         responses=shapes.Ruled,
     )
     def post(self, request: Request, ns: str, name: str) -> Response:
-        return _rule(self, f"{ns}/{name}", moderation.quarantine)
+        return _rule(self, f"{ns}/{name}", quarantine.quarantine)
 
 
 class Release(View):
@@ -35,7 +38,7 @@ class Release(View):
         responses=shapes.Ruled,
     )
     def post(self, request: Request, ns: str, name: str) -> Response:
-        return _rule(self, f"{ns}/{name}", moderation.release)
+        return _rule(self, f"{ns}/{name}", quarantine.release)
 
 
 class Log(View):
@@ -58,7 +61,7 @@ def _rule(view: View, full_name: str, verb: Callable[..., bool]) -> Response:
     wish = shapes.Ruling(data=view.request.data)
     wish.is_valid(raise_exception=True)
     said: dict[str, Any] = wish.validated_data
-    adapter = adapters.find(full_name, view.caller, Permission.QUARANTINE)
+    adapter = repositories.find(full_name, view.caller, Permission.QUARANTINE)
     revision = pull.resolve(adapter, said["revision"]) if said["revision"] else None
     changed = verb(adapter, view.caller, reason=said["reason"], note=said["note"], revision=revision)
     held = revision or adapter

@@ -9,9 +9,10 @@ from hub import paging
 from hub.api import pages
 from hub.api.asking import View
 from hub.api.shapes import notifications as shapes
-from registry import alerts, policy
+from registry.kernel import policy
 from registry.models import Alert
-from registry.proofs import refusal
+from registry.proof.proofs import refusal
+from registry.talk import alerts
 
 
 class Notifications(View):

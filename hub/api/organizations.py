@@ -9,10 +9,11 @@ from rest_framework.response import Response
 from hub.api.asking import View
 from hub.api.shapes import Data
 from hub.api.shapes import organizations as shapes
-from registry import invitations, moves, organizations, people
-from registry.errors import NamespaceNotFound
+from registry.kernel.errors import NamespaceNotFound
+from registry.kernel.policy import INVITED, Caller
 from registry.models import Invitation, Membership, Organization
-from registry.policy import INVITED, Caller
+from registry.people import accounts, invitations, organizations
+from registry.publish import moves
 
 
 class Organizations(View):
@@ -35,7 +36,7 @@ class Organizations(View):
 class OneOrganization(View):
     @extend_schema(operation_id="organization", summary="An organisation", responses=shapes.Organization)
     def get(self, request: Request, org: str) -> Response:
-        found: Organization | None = getattr(people.addressed(org), "organization", None)
+        found: Organization | None = getattr(accounts.addressed(org), "organization", None)
         if found is None:
             raise NamespaceNotFound(f"There is no organisation {org!r}.")
         return Response(_shown(found, self.caller))

@@ -6,7 +6,7 @@ from rest_framework import serializers as s
 from rest_framework.request import Request
 
 from hub.origin import origin
-from registry.errors import ValueInvalid
+from registry.kernel.errors import ValueInvalid
 
 
 class Paging(s.Serializer[dict[str, Any]]):

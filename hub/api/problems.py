@@ -1,4 +1,4 @@
-"""Every refusal of our REST as application/problem+json (RFC 9457); the sentences are in registry/errors.py."""
+"""Every refusal of our REST as application/problem+json (RFC 9457); the sentences are in kernel/errors.py."""
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,7 +15,7 @@ from rest_framework.response import Response
 
 from hub.errors import face, in_full, of_database
 from hub.moved import at_new_name
-from registry.errors import AdapterMoved, RegistryError
+from registry.kernel.errors import AdapterMoved, RegistryError
 
 CONTENT_TYPE = "application/problem+json"
 log = logging.getLogger(__name__)

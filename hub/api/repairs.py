@@ -9,8 +9,8 @@ from rest_framework.response import Response
 from hub.api import pages
 from hub.api.asking import View
 from hub.api.shapes import repairs as shapes
-from registry import moves, repairs
-from registry.policy import Permission
+from registry.kernel.policy import Permission
+from registry.publish import moves, repairs
 
 
 class Repair(View):

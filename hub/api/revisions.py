@@ -11,12 +11,15 @@ from rest_framework.response import Response
 from hub.api import pages
 from hub.api.asking import View
 from hub.api.shapes import revisions as shapes
-from registry import derived, facts, moves, policy, pull, verdicts, views
-from registry.derived import DerivedEntry
-from registry.facts import Facts
-from registry.manifest import Entry
+from registry.kernel import policy
+from registry.kernel.policy import Caller, Permission
 from registry.models import Adapter, Revision, Verdict
-from registry.policy import Caller, Permission
+from registry.proof import config_views, verdicts
+from registry.publish import moves
+from registry.repos import derived, facts, pull
+from registry.repos.derived import DerivedEntry
+from registry.repos.facts import Facts
+from registry.repos.manifest import Entry
 
 
 class Revisions(View):
@@ -78,7 +81,7 @@ class OneFile(View):
 
 def _view(revision: Revision, entry: Entry, view: str, base: str) -> HttpResponse:
     """Answer with a config that is not in the revision, and say in a header what it is."""
-    derived = views.derive(pull.entries(revision), entry.path, view, base=base)
+    derived = config_views.derive(pull.entries(revision), entry.path, view, base=base)
     return HttpResponse(derived.text, content_type="application/json", headers={"X-Dovetail-View": derived.label})
 
 

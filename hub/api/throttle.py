@@ -7,7 +7,7 @@ from rest_framework.throttling import BaseThrottle
 
 from hub import limits
 from hub.limits import Family, Taken
-from registry.policy import Caller
+from registry.kernel.policy import Caller
 
 
 class PerMinute(BaseThrottle):

@@ -10,9 +10,10 @@ from rest_framework.response import Response
 from hub.api.asking import View
 from hub.api.revisions import resolved
 from hub.api.shapes import verdicts as shapes
-from registry import policy, verdicts
+from registry.kernel import policy
+from registry.kernel.policy import Caller, Permission
 from registry.models import Revision, Verdict
-from registry.policy import Caller, Permission
+from registry.proof import verdicts
 
 
 class OneVerdict(View):

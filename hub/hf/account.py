@@ -7,9 +7,10 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from hub.answers import answer
 from hub.hf import bodies, shapes
 from hub.hf.dialect import Route
-from registry import ids, tokens
-from registry.errors import SignInRequired, ValueInvalid
+from registry.kernel import ids
+from registry.kernel.errors import SignInRequired, ValueInvalid
 from registry.models import Membership
+from registry.people import tokens
 
 MOST_FOUND = 1000
 

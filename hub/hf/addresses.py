@@ -6,9 +6,9 @@ from django.http import HttpRequest
 
 from hub.moved import raw_path
 from hub.origin import origin
-from registry import pull
-from registry.errors import RevisionNotFound
+from registry.kernel.errors import RevisionNotFound
 from registry.models import Adapter, Revision
+from registry.repos import pull
 
 
 def locate(request: HttpRequest, adapter: Adapter, tail: str) -> tuple[Revision, str]:

@@ -9,7 +9,7 @@ from urllib.parse import parse_qs
 from django.http import HttpRequest, QueryDict
 
 from hub import receiving
-from registry.errors import CommitInvalid, LengthRequired, PushTooLarge, ValueInvalid
+from registry.kernel.errors import CommitInvalid, LengthRequired, PushTooLarge, ValueInvalid
 
 MAX_JSON = 4 << 20
 MAX_PARTS = 50_000  # objects and lists in one: each takes two bytes to send, and a hundred here

@@ -1,6 +1,6 @@
 """Judges a card's metadata as validate-yaml does: errors stop a push in the client, warnings are shown."""
 
-from registry.card import metadata
+from registry.repos.card import metadata
 
 # Licence ids of the Hub's list that people use; `other` and `unknown` are always possible.
 _LICENSES = """

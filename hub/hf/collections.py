@@ -9,10 +9,11 @@ from hub.hf import bodies, shapes
 from hub.hf.addresses import next_page
 from hub.hf.dialect import Route
 from hub.hf.shapes import JSON
-from registry import collections, ids
-from registry.collections import Change
-from registry.errors import SignInRequired, ValueInvalid
+from registry.kernel import ids
+from registry.kernel.errors import SignInRequired, ValueInvalid
 from registry.models import Collection, CollectionItem
+from registry.talk import collections
+from registry.talk.collections import Change
 
 PAGE, LONGEST = 20, 100
 ITEMS_IN_LISTS = 4

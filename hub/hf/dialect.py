@@ -14,10 +14,10 @@ from hub.errors import of_database
 from hub.hf import bodies
 from hub.identity import wire_caller
 from hub.limits import Family, Taken
-from registry import moves
-from registry.errors import NotSupported, RegistryError, TokenInvalid, TooOften
+from registry.kernel.errors import NotSupported, RegistryError, TokenInvalid, TooOften
+from registry.kernel.policy import NOBODY, Caller, Permission, missing
 from registry.models import Adapter
-from registry.policy import NOBODY, Caller, Permission, missing
+from registry.publish import moves
 
 
 class Route(View):

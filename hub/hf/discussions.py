@@ -1,4 +1,4 @@
-"""Discussions and pull requests on the wire; what may be done with them is in registry/discussions.py and merges.py."""
+"""Discussions and pull requests on the wire; what may be done with them is in publish/discussions.py and merges.py."""
 
 from django.http import HttpRequest, HttpResponse
 
@@ -6,10 +6,11 @@ from hub.answers import answer
 from hub.hf import bodies, shapes
 from hub.hf.dialect import Route
 from hub.hf.shapes import JSON
-from registry import discussions, ids, merges
-from registry.errors import RevisionNotFound
+from registry.kernel import ids
+from registry.kernel.errors import RevisionNotFound
+from registry.kernel.policy import Permission
 from registry.models import Discussion, DiscussionEvent, User
-from registry.policy import Permission
+from registry.publish import discussions, merges
 
 HIDDEN = "This comment has been hidden"
 

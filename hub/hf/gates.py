@@ -8,10 +8,11 @@ from hub.hf.dialect import Route
 from hub.hf.lists import paged
 from hub.hf.shapes import JSON
 from hub.hf.users import user
-from registry import gates, ids
-from registry.errors import ValueInvalid
+from registry.kernel import ids
+from registry.kernel.errors import ValueInvalid
+from registry.kernel.policy import Permission
 from registry.models import AccessRequest
-from registry.policy import Permission
+from registry.people import gates
 
 
 class Requests(Route):

@@ -13,11 +13,12 @@ from hub.hf.pull import file_response
 from hub.hf.shapes import JSON
 from hub.limits import Family
 from hub.origin import origin
-from registry import downloads, uploads
-from registry.errors import ValueInvalid
+from registry.kernel.errors import ValueInvalid
+from registry.kernel.policy import Permission
 from registry.models import Adapter
-from registry.policy import Permission
-from registry.uploads import Offer
+from registry.publish import uploads
+from registry.publish.uploads import Offer
+from registry.repos import downloads
 
 CONTENT_TYPE = "application/vnd.git-lfs+json"
 

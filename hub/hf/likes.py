@@ -6,7 +6,7 @@ from hub.answers import answer
 from hub.hf.dialect import Route
 from hub.hf.lists import paged
 from hub.hf.users import user
-from registry import social
+from registry.talk import social
 
 
 class OneLike(Route):

@@ -10,10 +10,10 @@ from hub.hf import bodies, shapes
 from hub.hf.addresses import next_page
 from hub.hf.dialect import Route
 from hub.hf.shapes import JSON
-from registry import catalog, derived, pull, refs, tags
-from registry.errors import ValueInvalid
+from registry.kernel.errors import ValueInvalid
+from registry.kernel.policy import Caller, missing
 from registry.models import Adapter
-from registry.policy import Caller, missing
+from registry.repos import catalog, derived, pull, refs, tags
 
 _OF_MODELS = """
     author baseModels cardData childrenModelCount config createdAt disabled downloads downloadsAllTime evalResults

@@ -9,10 +9,10 @@ from hub.hf.dialect import Route
 from hub.hf.repos import known_type, privacy_in
 from hub.hf.shapes import JSON
 from hub.origin import origin
-from registry import adapters, copies, moves, rewriting
-from registry.copies import LargeFile
-from registry.errors import SignInRequired, ValueInvalid
-from registry.policy import Permission
+from registry.kernel.errors import SignInRequired, ValueInvalid
+from registry.kernel.policy import Permission
+from registry.publish import copies, history, moves, repositories
+from registry.publish.copies import LargeFile
 
 FILES_PAGE = 1000
 
@@ -26,7 +26,7 @@ class Move(Route):
         body = bodies.json_object(request)
         type = known_type(bodies.text(body, "type", "model"))
         old, new = bodies.text(body, "fromRepo"), bodies.text(body, "toRepo")
-        adapter = adapters.find(old, self.caller, Permission.CONFIGURE, type=type)
+        adapter = repositories.find(old, self.caller, Permission.CONFIGURE, type=type)
         moved = moves.move(adapter, new, self.caller)
         return answer({"url": shapes.page_of(moved, origin(request))})
 
@@ -52,7 +52,7 @@ class SuperSquash(Route):
     def post(self, request: HttpRequest, ns: str, name: str, rev: str) -> HttpResponse:
         adapter = self.adapter(ns, name, Permission.PUSH)
         message = bodies.text(bodies.json_object(request), "message", "")
-        squashed = rewriting.squash(adapter, rev, message, self.caller)
+        squashed = history.squash(adapter, rev, message, self.caller)
         return answer({"commitOid": squashed.revision.oid})
 
 
@@ -76,7 +76,7 @@ class OneLargeFile(Route):
     def delete(self, request: HttpRequest, ns: str, name: str, sha256: str) -> HttpResponse:
         adapter = self.adapter(ns, name, Permission.CONFIGURE)
         is_rewritten = bodies.truth(request.GET.get("rewriteHistory"))
-        rewriting.forget_files(adapter, [sha256], self.caller, rewrite=is_rewritten)
+        history.forget_files(adapter, [sha256], self.caller, rewrite=is_rewritten)
         return answer({})
 
 
@@ -91,7 +91,7 @@ class DropLargeFiles(Route):
         digests = bodies.strings(deletions, "sha")
         if len(digests) > copies.MAX_ASKED:
             raise ValueInvalid(f"At most {copies.MAX_ASKED:,} files at once.", fix="Send them in several requests.")
-        rewriting.forget_files(adapter, digests, self.caller, rewrite=bodies.truth(deletions.get("rewriteHistory")))
+        history.forget_files(adapter, digests, self.caller, rewrite=bodies.truth(deletions.get("rewriteHistory")))
         return answer({})
 
 
@@ -105,7 +105,7 @@ class ShareFiles(Route):
         if not isinstance(target, dict):
             raise ValueInvalid("'target' must be an object.", fix='Send {"target": {"type", "name"}}.')
         type = known_type(bodies.text(target, "type", "model"))
-        into = adapters.find(bodies.text(target, "name"), self.caller, Permission.PUSH, type=type)
+        into = repositories.find(bodies.text(target, "name"), self.caller, Permission.PUSH, type=type)
         digests = [bodies.text(file, "sha256") for file in bodies.objects(body, "files")]
         failed = copies.share(source, into, digests, self.caller)
         return answer({"failed": [{"sha256": sha256, "error": str(error)} for sha256, error in failed.items()]})

@@ -9,8 +9,8 @@ from hub.answers import answer
 from hub.hf import bodies
 from hub.hf.dialect import Route
 from hub.origin import origin
-from registry import devices
-from registry.errors import NotSupported, SignInUnfinished, ValueInvalid
+from registry.kernel.errors import NotSupported, SignInUnfinished, ValueInvalid
+from registry.people import devices
 
 MAX_FORM = 64 << 10
 DEVICE_CODE = "urn:ietf:params:oauth:grant-type:device_code"

@@ -15,12 +15,13 @@ from hub.hf.shapes import JSON
 from hub.limits import Family
 from hub.origin import origin
 from hub.sending import send
-from registry import derived, manifest, pull, refs, shards, xetfiles
-from registry.derived import DerivedEntry
-from registry.errors import FileNotFound, RegistryError
-from registry.manifest import Entry
+from registry.bytes import xet_files
+from registry.kernel.errors import FileNotFound, RegistryError
+from registry.kernel.policy import Permission
 from registry.models import Revision
-from registry.policy import Permission
+from registry.repos import derived, manifest, pull, refs, shards
+from registry.repos.derived import DerivedEntry
+from registry.repos.manifest import Entry
 
 TREE_PAGE, EXPANDED_PAGE = 1000, 100
 # What cards may show, and nothing that runs; browsers are told not to guess.
@@ -102,7 +103,7 @@ def _expand(shown: list[JSON], revision: Revision) -> None:
 def _name_for_xet(shown: list[JSON]) -> None:
     """Add the Xet hash to the files that can be read so; clients skip asking for the headers then."""
     large = [item for item in shown if "lfs" in item and "derived" not in item] if settings.XET_READ else []
-    known = xetfiles.offered(item["lfs"]["oid"] for item in large)
+    known = xet_files.offered(item["lfs"]["oid"] for item in large)
     for item in large:
         if file_id := known.get(item["lfs"]["oid"]):
             item["xetHash"] = file_id
@@ -112,7 +113,7 @@ def _xet_hash(entry: Entry) -> str | None:
     """Return under which name a file can be read by Xet; nobody pushed a derived one, so nobody may ask there."""
     if not settings.XET_READ or not entry.is_lfs or isinstance(entry, DerivedEntry):
         return None
-    return xetfiles.offered([entry.sha256]).get(entry.sha256)
+    return xet_files.offered([entry.sha256]).get(entry.sha256)
 
 
 class Resolve(Route):

@@ -1,4 +1,4 @@
-"""Pushing on the wire: card check, preupload and commit. The steps of a push are in registry/push/."""
+"""Pushing on the wire: card check, preupload and commit. The steps of a push are in registry/publish/push/."""
 
 import base64
 import binascii
@@ -12,11 +12,12 @@ from hub.answers import answer
 from hub.hf import bodies, cards, shapes
 from hub.hf.dialect import Route
 from hub.origin import origin
-from registry import push, refs, uploads
-from registry.errors import CommitInvalid, ValueInvalid
+from registry.kernel.errors import CommitInvalid, ValueInvalid
 from registry.models import Ref
-from registry.push import Copy, Deletion, Inline, Intent, Operation, Stored
-from registry.uploads import Asked
+from registry.publish import push, uploads
+from registry.publish.push import Copy, Deletion, Inline, Intent, Operation, Stored
+from registry.publish.uploads import Asked
+from registry.repos import refs
 
 
 class ValidateYaml(Route):

@@ -9,8 +9,8 @@ from hub.hf import bodies, shapes
 from hub.hf.addresses import next_page
 from hub.hf.dialect import Route, Unserved
 from hub.hf.shapes import JSON
-from registry import pull, refs
-from registry.policy import Permission
+from registry.kernel.policy import Permission
+from registry.repos import pull, refs
 
 HISTORY_PAGE = 50
 

@@ -10,9 +10,11 @@ from hub.answers import answer
 from hub.hf import bodies, shapes
 from hub.hf.dialect import Route
 from hub.origin import origin
-from registry import adapters, gates, ids, push
-from registry.errors import NotSupported, SignInRequired, ValueInvalid
-from registry.policy import Permission
+from registry.kernel import ids
+from registry.kernel.errors import NotSupported, SignInRequired, ValueInvalid
+from registry.kernel.policy import Permission
+from registry.people import gates
+from registry.publish import push, repositories
 
 VISIBILITY = {"public": False, "private": True}
 
@@ -26,7 +28,7 @@ class Create(Route):
         body = bodies.json_object(request)
         type, full_name = named_in(body, self.caller.user.username)
         files = [card_of_a_space(body)] if type == "space" else []
-        adapter = adapters.create(full_name, self.caller, private=privacy_in(body), type=type, files=files)
+        adapter = repositories.create(full_name, self.caller, private=privacy_in(body), type=type, files=files)
         url = shapes.page_of(adapter, origin(request))
         return answer({"url": url, "name": adapter.full_name, "id": ids.shown(adapter.pk)})
 
@@ -38,7 +40,7 @@ class Delete(Route):
         if self.caller.user is None:
             raise SignInRequired("Deleting a repository needs a token.")
         type, full_name = named_in(bodies.json_object(request), self.caller.user.username)
-        adapters.delete(adapters.find(full_name, self.caller, Permission.CONFIGURE, type=type), self.caller)
+        repositories.delete(repositories.find(full_name, self.caller, Permission.CONFIGURE, type=type), self.caller)
         return answer({})
 
 
@@ -54,7 +56,7 @@ class Settings(Route):
             if gate is not None:
                 gates.set_gate(adapter, gate, self.caller)
             if private is not None:
-                adapters.set_private(adapter, private, self.caller)
+                repositories.set_private(adapter, private, self.caller)
         return answer({"private": adapter.private, "gated": adapter.gated or False})
 
 

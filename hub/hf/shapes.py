@@ -4,13 +4,14 @@ from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
-from registry import counting, ids, manifest
-from registry import facts as reading
-from registry.card import Card
-from registry.derived import DerivedEntry
-from registry.manifest import Entry
+from registry.kernel import ids
+from registry.kernel.policy import Caller
 from registry.models import Adapter, Ref, Revision
-from registry.policy import Caller
+from registry.repos import facts as reading
+from registry.repos import manifest, popularity
+from registry.repos.card import Card
+from registry.repos.derived import DerivedEntry
+from registry.repos.manifest import Entry
 
 JSON = dict[str, Any]
 PEFT_KEYS = ("base_model_name_or_path", "peft_type", "task_type")
@@ -109,7 +110,7 @@ def summary(adapter: Adapter) -> JSON:
         "likes": adapter.likes,
         "downloads": adapter.downloads,
         "downloadsAllTime": adapter.downloads,
-        "trendingScore": counting.score(adapter),
+        "trendingScore": popularity.score(adapter),
         "tags": adapter.tags,
         **({"pipeline_tag": adapter.task} if adapter.task else {}),
         "createdAt": moment(adapter.created_at),

@@ -11,9 +11,11 @@ from hub.hf.dialect import Route
 from hub.hf.lists import paged
 from hub.hf.shapes import JSON
 from hub.origin import origin
-from registry import ids, organizations, people, policy, social
-from registry.errors import NamespaceNotFound, SignInRequired
+from registry.kernel import ids, policy
+from registry.kernel.errors import NamespaceNotFound, SignInRequired
 from registry.models import Adapter, Follow, Like, Membership, Namespace, Organization, User
+from registry.people import accounts, organizations
+from registry.talk import social
 
 
 def avatar(request: HttpRequest, name: str) -> str:
@@ -52,7 +54,7 @@ class Asked(Route):
 
     def namespace(self, name: str) -> Namespace:
         """Return the namespace of the address. Raises NamespaceNotFound, also for one of the other kind."""
-        found = people.addressed(name)
+        found = accounts.addressed(name)
         gone = found.kind == Namespace.Kind.PERSON and not found.person.is_active
         if found.kind != self.kind or gone:
             raise NamespaceNotFound(f"There is no {self.kind.label.lower()} {name[:96]!r}.")

@@ -6,10 +6,11 @@ from hub.answers import answer
 from hub.hf import bodies
 from hub.hf.dialect import Route
 from hub.hf.shapes import JSON
-from registry import ids, webhooks
-from registry.errors import NotSupported
+from registry.kernel import ids
+from registry.kernel.errors import NotSupported
 from registry.models import Webhook
-from registry.webhooks import Wish
+from registry.talk import webhooks
+from registry.talk.webhooks import Wish
 
 
 class Webhooks(Route):

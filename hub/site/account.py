@@ -9,9 +9,10 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from hub.errors import status_with
 from hub.site import signin
-from registry import people, site
-from registry.errors import RegistryError
+from registry.kernel import site_settings
+from registry.kernel.errors import RegistryError
 from registry.models import User
+from registry.people import accounts
 
 BACKEND = "django.contrib.auth.backends.ModelBackend"
 
@@ -21,13 +22,13 @@ BACKEND = "django.contrib.auth.backends.ModelBackend"
 def join(request: HttpRequest) -> HttpResponse:
     if request.user.is_authenticated:
         return HttpResponseRedirect("/")
-    open_to_all = site.value("registration") == "open"
+    open_to_all = site_settings.value("registration") == "open"
     if request.method == "GET" or not open_to_all:
         return _join_form(request, status=200 if open_to_all else 403, closed=not open_to_all)
     if request.POST.get("password1") != request.POST.get("password2"):
         return _join_form(request, status=400, field="password2", detail="The two passwords differ.")
     try:
-        user = people.register(
+        user = accounts.register(
             request.POST.get("username", "").strip(),
             email=request.POST.get("email", ""),
             password=request.POST.get("password1", ""),

@@ -6,8 +6,9 @@ from django.shortcuts import render
 from hub.site.head import Head, adapter_page
 from hub.site.text import text_of
 from hub.site.use import push_commands, snippets
-from registry import alerts, card, pull
-from registry.errors import RevisionNotVerified
+from registry.kernel.errors import RevisionNotVerified
+from registry.repos import card, pull
+from registry.talk import alerts
 
 README = "README.md"
 

@@ -7,9 +7,10 @@ from django.views.decorators.http import require_http_methods
 
 from hub.site import paging
 from hub.site.visitor import person
-from registry import alerts, ids
+from registry.kernel import ids
 from registry.models import User
-from registry.proofs import refusal
+from registry.proof.proofs import refusal
+from registry.talk import alerts
 
 LISTED = 50
 

@@ -8,10 +8,10 @@ from django.views.decorators.http import require_safe
 
 from hub.site.lines import lines
 from hub.site.visitor import caller
-from registry import bases as known
-from registry import catalog
-from registry.catalog import Query
-from registry.errors import BaseNotFound
+from registry.kernel.errors import BaseNotFound
+from registry.repos import bases as known
+from registry.repos import catalog
+from registry.repos.catalog import Query
 
 
 @require_safe

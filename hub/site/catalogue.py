@@ -11,8 +11,8 @@ from django.views.decorators.http import require_safe
 from hub.site.lines import lines
 from hub.site.templatetags.dovetail import kind_name, last_part, spaced
 from hub.site.visitor import caller
-from registry import catalog
-from registry.catalog import Query
+from registry.repos import catalog
+from registry.repos.catalog import Query
 
 FACETS = {
     "verdict": "Verdict",

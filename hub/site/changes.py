@@ -5,7 +5,7 @@ from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
 from hub.site.visitor import caller
-from registry import renewal
+from registry.proof import renewal
 
 SHOWN = 40  # groups on the page
 WORDS = {

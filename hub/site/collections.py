@@ -7,11 +7,13 @@ from django.views.decorators.http import require_http_methods, require_safe
 from hub.errors import status_with
 from hub.site.lines import line
 from hub.site.visitor import caller, owners, person
-from registry import catalog, collections, ids
-from registry.collections import Change
-from registry.errors import RegistryError, ValueInvalid
+from registry.kernel import ids
+from registry.kernel.errors import RegistryError, ValueInvalid
+from registry.kernel.policy import Caller
 from registry.models import Collection, Membership
-from registry.policy import Caller
+from registry.repos import catalog
+from registry.talk import collections
+from registry.talk.collections import Change
 
 PAGE = 30
 WRITERS = (Membership.Role.WRITE, Membership.Role.ADMIN)

@@ -6,10 +6,11 @@ from django.shortcuts import render
 from hub.site import patch
 from hub.site.head import Head, adapter_page
 from hub.site.proof import document
-from registry import policy, pull
-from registry.errors import RegistryError, RevisionNotFound
+from registry.kernel import policy
+from registry.kernel.errors import RegistryError, RevisionNotFound
+from registry.kernel.policy import Permission
 from registry.models import Verdict
-from registry.policy import Permission
+from registry.repos import pull
 
 PER_PAGE = 30
 

@@ -5,8 +5,8 @@ from django.shortcuts import render
 from django.views.decorators.http import require_http_methods
 
 from hub.site.visitor import caller, person
-from registry import devices
-from registry.errors import RegistryError
+from registry.kernel.errors import RegistryError
+from registry.people import devices
 
 
 @require_http_methods(["GET", "POST"])

@@ -9,10 +9,14 @@ from hub.site import patch, thread
 from hub.site.head import Head, adapter_page
 from hub.site.proof import document
 from hub.site.visitor import caller, person
-from registry import alerts, discussions, merges, moves, policy, pull, verdicts
-from registry.errors import RegistryError, RevisionNotFound, ValueInvalid
+from registry.kernel import policy
+from registry.kernel.errors import RegistryError, RevisionNotFound, ValueInvalid
+from registry.kernel.policy import Permission
 from registry.models import Adapter, Discussion
-from registry.policy import Permission
+from registry.proof import verdicts
+from registry.publish import discussions, merges, moves
+from registry.repos import pull
+from registry.talk import alerts
 
 LISTED = 50
 KINDS = {"all": "everything", "discussion": "discussions", "pull_request": "pull requests"}

@@ -8,10 +8,11 @@ from django.shortcuts import render
 from hub.site.head import Head, adapter_page
 from hub.site.tensors import tensors_of
 from hub.site.text import readable
-from registry import derived, policy, pull
-from registry.errors import FileNotFound
-from registry.manifest import Entry
-from registry.policy import Permission
+from registry.kernel import policy
+from registry.kernel.errors import FileNotFound
+from registry.kernel.policy import Permission
+from registry.repos import derived, pull
+from registry.repos.manifest import Entry
 
 
 @dataclass(frozen=True, slots=True)

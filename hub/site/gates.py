@@ -7,10 +7,14 @@ from django.views.decorators.http import require_http_methods, require_POST
 from hub.errors import status_with
 from hub.site.head import Head
 from hub.site.visitor import caller, person
-from registry import alerts, gates, ids, moves, pull
-from registry.errors import RegistryError, ValueInvalid
+from registry.kernel import ids
+from registry.kernel.errors import RegistryError, ValueInvalid
+from registry.kernel.policy import Permission
 from registry.models import AccessRequest
-from registry.policy import Permission
+from registry.people import gates
+from registry.publish import moves
+from registry.repos import pull
+from registry.talk import alerts
 
 SHOWN = 100  # requests of one state on a page; clients list them all
 

@@ -12,13 +12,18 @@ from django.views.decorators.http import require_safe
 
 from hub.site.proof import Proof, proof
 from hub.site.visitor import caller
-from registry import discussions, facts, gates, moves, policy, pull, refs, repairs, social, verdicts
-from registry.errors import RegistryError, RevisionNotFound
-from registry.facts import Facts
-from registry.manifest import Entry
+from registry.kernel import policy
+from registry.kernel.errors import RegistryError, RevisionNotFound
+from registry.kernel.policy import Caller, Permission
 from registry.models import Adapter, Discussion, Revision
-from registry.policy import Caller, Permission
-from registry.views import View
+from registry.people import gates
+from registry.proof import verdicts
+from registry.proof.config_views import View
+from registry.publish import discussions, moves, repairs
+from registry.repos import facts, pull, refs
+from registry.repos.facts import Facts
+from registry.repos.manifest import Entry
+from registry.talk import social
 
 WEIGHTS = (".safetensors", ".bin", ".pt", ".gguf")
 

@@ -8,8 +8,8 @@ from hub.origin import origin
 from hub.site.joint import AREAS
 from hub.site.lines import lines
 from hub.site.visitor import caller
-from registry import catalog
-from registry.catalog import Query
+from registry.repos import catalog
+from registry.repos.catalog import Query
 
 
 @require_safe

@@ -6,8 +6,8 @@ from typing import Any
 
 from hub.site.proof import NEUTRAL
 from hub.site.proof import document as document_of
-from registry.catalog import Page
 from registry.models import Adapter
+from registry.repos.catalog import Page
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,11 +12,14 @@ from hub.site import paging
 from hub.site.lines import line, lines
 from hub.site.organizations import OFFERS
 from hub.site.visitor import caller
-from registry import catalog, collections, invitations, people, policy, social
-from registry.catalog import Query
-from registry.errors import NamespaceNotFound
+from registry.kernel import policy
+from registry.kernel.errors import NamespaceNotFound
+from registry.kernel.policy import CREATORS, Caller
 from registry.models import Membership, Namespace
-from registry.policy import CREATORS, Caller
+from registry.people import accounts, invitations
+from registry.repos import catalog
+from registry.repos.catalog import Query
+from registry.talk import collections, social
 
 PAGE = 50
 Row = TypeVar("Row", bound=Model)
@@ -26,7 +29,7 @@ List = dict[str, Any]
 @require_safe
 def namespace(request: HttpRequest, ns: str) -> HttpResponse:
     """The adapters, or with `show` another list: datasets, likes, followers, following."""
-    found = people.addressed(ns)
+    found = accounts.addressed(ns)
     by, is_person = caller(request), found.kind == Namespace.Kind.PERSON
     if is_person and not found.person.is_active and not by.is_staff:
         raise NamespaceNotFound(f"There is no person {ns!r}.")

@@ -6,9 +6,9 @@ from django.views.decorators.http import require_http_methods
 
 from hub.errors import status_with
 from hub.site.visitor import caller, owners, person
-from registry import adapters
-from registry.errors import RegistryError
-from registry.policy import CREATORS
+from registry.kernel.errors import RegistryError
+from registry.kernel.policy import CREATORS
+from registry.publish import repositories
 
 
 @require_http_methods(["GET", "POST"])
@@ -17,7 +17,7 @@ def new(request: HttpRequest) -> HttpResponse:
     if request.method == "POST":
         try:
             full_name = f"{request.POST.get('owner') or user.username}/{request.POST.get('name', '').strip()}"
-            made = adapters.create(full_name, caller(request), private=request.POST.get("visibility") == "private")
+            made = repositories.create(full_name, caller(request), private=request.POST.get("visibility") == "private")
             return HttpResponseRedirect(f"/{made.full_name}")
         except RegistryError as refused:
             error = refused

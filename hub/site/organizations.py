@@ -6,10 +6,13 @@ from django.views.decorators.http import require_http_methods
 
 from hub.errors import status_with
 from hub.site.visitor import caller, person
-from registry import alerts, invitations, moves, organizations, people, policy
-from registry.errors import RegistryError, ValueInvalid
+from registry.kernel import policy
+from registry.kernel.errors import RegistryError, ValueInvalid
+from registry.kernel.policy import Caller
 from registry.models import Organization
-from registry.policy import Caller
+from registry.people import accounts, invitations, organizations
+from registry.publish import moves
+from registry.talk import alerts
 
 ROLES = (
     ("read", "sees and pulls everything, private adapters too"),
@@ -79,7 +82,7 @@ def settings(request: HttpRequest, ns: str) -> HttpResponse:
     """An organisation as its administrators see it; POST does what the button says."""
     by, error = caller(request), None
     person(request)
-    organization = organizations.administered(people.addressed(ns).name, by)
+    organization = organizations.administered(accounts.addressed(ns).name, by)
     here = f"/organizations/{organization}/settings"
     if request.method == "POST":
         try:

@@ -6,7 +6,7 @@ from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 
 from hub import paging
-from registry import ids
+from registry.kernel import ids
 
 Row = TypeVar("Row", bound=Model)
 

@@ -8,9 +8,9 @@ from django.views.decorators.http import require_http_methods
 
 from hub.site import signin
 from hub.site.visitor import person
-from registry import people
-from registry.errors import NotAllowed, ValueInvalid
+from registry.kernel.errors import NotAllowed, ValueInvalid
 from registry.models import User
+from registry.people import accounts
 
 
 @sensitive_post_parameters("old", "password1", "password2")
@@ -30,7 +30,7 @@ def password(request: HttpRequest) -> HttpResponse:
 
 def _change(request: HttpRequest, user: User) -> HttpResponse:
     try:
-        people.change_password(user, request.POST.get("old", ""), request.POST.get("password1", ""))
+        accounts.change_password(user, request.POST.get("old", ""), request.POST.get("password1", ""))
     except NotAllowed as error:
         signin.failed(request, user.username)
         return _again(request, 400, detail=error.detail, fix=error.fix)

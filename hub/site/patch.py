@@ -4,8 +4,8 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from registry import diffs
-from registry.manifest import Entry
+from registry.repos import diffs
+from registry.repos.manifest import Entry
 
 MAX_LINES = 3_000  # on a page
 _HUNK = re.compile(r"@@ -(\d+)(?:,\d+)? \+(\d+)(?:,\d+)? @@")

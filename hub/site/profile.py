@@ -6,8 +6,8 @@ from django.views.decorators.http import require_http_methods
 
 from hub.errors import status_with
 from hub.site.visitor import person
-from registry import people
-from registry.errors import RegistryError
+from registry.kernel.errors import RegistryError
+from registry.people import accounts
 
 
 @require_http_methods(["GET", "POST"])
@@ -18,7 +18,7 @@ def profile(request: HttpRequest) -> HttpResponse:
         return render(request, "site/profile.html", {"given": given})
     given = {name: request.POST.get(name, "") for name in given}
     try:
-        people.set_profile(user, by=user, **given)
+        accounts.set_profile(user, by=user, **given)
     except RegistryError as error:
         return render(request, "site/profile.html", {"given": given, "error": error}, status=status_with(error))
     return render(request, "site/profile.html", {"given": given, "saved": True})

@@ -6,8 +6,8 @@ from typing import Any
 
 from hub.site.compatibility import Fits, Served, fits, served
 from hub.site.joint import Tooth, areas
-from registry import verdicts
 from registry.models import Verdict
+from registry.proof import verdicts
 
 Document = Mapping[str, Any]
 NEUTRAL = "neutral"  # how rows of our own are called, which every adapter without others is run on

@@ -12,7 +12,7 @@ from django.template.loader import render_to_string
 
 from hub.errors import face, of_database
 from hub.moved import at_new_name
-from registry.errors import (
+from registry.kernel.errors import (
     AdapterMoved,
     AdapterNotFound,
     NamespaceNotFound,

@@ -4,8 +4,8 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.views.decorators.http import require_POST
 
 from hub.site.visitor import caller, person
-from registry import moves, repairs
-from registry.policy import Permission
+from registry.kernel.policy import Permission
+from registry.publish import moves, repairs
 
 
 @require_POST

@@ -7,9 +7,10 @@ from django.views.decorators.http import require_http_methods
 from hub.errors import status_with
 from hub.site.head import Head
 from hub.site.visitor import caller
-from registry import adapters, moves, pull
-from registry.errors import RegistryError, ValueInvalid
-from registry.policy import Caller, Permission
+from registry.kernel.errors import RegistryError, ValueInvalid
+from registry.kernel.policy import Caller, Permission
+from registry.publish import moves, repositories
+from registry.repos import pull
 
 
 @require_http_methods(["GET", "POST"])
@@ -30,7 +31,7 @@ def settings(request: HttpRequest, ns: str, name: str, type: str = "model") -> H
 def _change(request: HttpRequest, head: Head, by: Caller) -> str:
     given, adapter = request.POST, head.adapter
     if "visibility" in given:
-        adapters.set_private(adapter, given["visibility"] == "private", by)
+        repositories.set_private(adapter, given["visibility"] == "private", by)
         return f"{head.url}/settings"
     if "name" in given:
         return f"{moves.move(adapter, given['name'].strip(), by).path}/settings"
@@ -39,6 +40,6 @@ def _change(request: HttpRequest, head: Head, by: Caller) -> str:
             raise ValueInvalid(
                 f"The {head.noun} was not deleted.", fix=f"Type its id, {adapter.full_name}, to delete it."
             )
-        adapters.delete(adapter, by)
+        repositories.delete(adapter, by)
         return f"/{adapter.namespace.name}"
     raise ValueInvalid("The form names nothing to change.", fix="Use the buttons of the page.")

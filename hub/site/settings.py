@@ -6,7 +6,8 @@ from django.utils import timezone
 from django.views.decorators.http import require_safe
 
 from hub.site.visitor import caller, person
-from registry import alerts, invitations, webhooks
+from registry.people import invitations
+from registry.talk import alerts, webhooks
 
 
 @require_safe

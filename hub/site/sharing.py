@@ -7,8 +7,11 @@ from django.views.decorators.http import require_POST
 from hub.site.head import Head, adapter_page
 from hub.site.namespace import paged
 from hub.site.visitor import caller, person
-from registry import moves, people, policy, social
-from registry.policy import Permission
+from registry.kernel import policy
+from registry.kernel.policy import Permission
+from registry.people import accounts
+from registry.publish import moves
+from registry.talk import social
 
 
 @require_POST
@@ -26,8 +29,8 @@ def likers(request: HttpRequest, head: Head) -> HttpResponse:
     """Who likes it, the newest first."""
     policy.require(head.by, Permission.BROWSE, head.adapter)
     rows, more = paged(request, social.likers(head.adapter))
-    people = [(row.user.username, row.user.full_name, row.created_at) for row in rows]
-    shown = {"head": head, "tab": "likers", "people": people, "next": f"?{more}" if more else ""}
+    likers = [(row.user.username, row.user.full_name, row.created_at) for row in rows]
+    shown = {"head": head, "tab": "likers", "people": likers, "next": f"?{more}" if more else ""}
     return render(request, "site/likers.html", shown)
 
 
@@ -35,6 +38,6 @@ def likers(request: HttpRequest, head: Head) -> HttpResponse:
 def follow(request: HttpRequest, ns: str) -> HttpResponse:
     """Follow, or with `undo` no longer follow, and show the person or organisation again."""
     person(request)
-    namespace = people.namespace(ns)
+    namespace = accounts.namespace(ns)
     (social.unfollow if request.POST.get("undo") else social.follow)(namespace, caller(request))
     return HttpResponseRedirect(f"/{namespace.name}")

@@ -7,7 +7,7 @@ from django.http import HttpRequest
 
 from hub import counters
 from hub.origin import network_of
-from registry import site
+from registry.kernel import site_settings
 
 FREE_TRIES = {"account": 5, "address": 20}
 LONGEST_WAIT = 900
@@ -16,7 +16,7 @@ REMEMBERED_SECONDS = 24 * 3600
 
 def wait(request: HttpRequest, username: str) -> int:
     """Seconds until this account may be tried from this address again; 0 when now is fine."""
-    if site.value("throttle") == "off":
+    if site_settings.value("throttle") == "off":
         return 0
     until = counters.recall(*(f"{key}:until" for _, key in _keys(request, username)))
     return max(0, round(max(until) - time.time() + 0.5))

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 from dovetail.adapters import HeaderError
 from dovetail.adapters import header as headers
-from registry.facts import BlobFile
-from registry.manifest import Entry
+from registry.repos.facts import BlobFile
+from registry.repos.manifest import Entry
 
 MOST_ROWS = 500
 

@@ -1,7 +1,7 @@
 """The text of a file for reading on a page: bounded, and only where it is text."""
 
-from registry.facts import BlobFile
-from registry.manifest import Entry
+from registry.repos.facts import BlobFile
+from registry.repos.manifest import Entry
 
 MAX_CARD = (1 << 20) + 1
 MAX_SHOWN = 256 << 10

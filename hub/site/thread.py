@@ -12,9 +12,12 @@ from django.utils.safestring import SafeString, mark_safe
 from hub.site import paging
 from hub.site.head import Head
 from hub.site.visitor import caller
-from registry import alerts, card, discussions, ids, merges
-from registry.errors import ValueInvalid
+from registry.kernel import ids
+from registry.kernel.errors import ValueInvalid
 from registry.models import Discussion, DiscussionEvent, Membership, Namespace
+from registry.publish import discussions, merges
+from registry.repos import card
+from registry.talk import alerts
 
 EVENTS = 30  # on a page; each comment in Markdown costs a process the first time
 PATIENCE_SECONDS = 4.0  # with all of them together

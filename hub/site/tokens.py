@@ -11,9 +11,10 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from hub.errors import status_with
 from hub.site.visitor import caller, person
-from registry import policy, tokens
-from registry.errors import RegistryError, ValueInvalid
+from registry.kernel import policy
+from registry.kernel.errors import RegistryError, ValueInvalid
 from registry.models import Adapter
+from registry.people import tokens
 
 MOST_OFFERED = 200
 

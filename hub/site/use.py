@@ -11,7 +11,7 @@ from dovetail.adapters.serving.vllm import RANKS, VLLM
 from hub.origin import origin
 from hub.site.head import Head
 from hub.site.templatetags.dovetail import kind_name, last_part, spaced
-from registry.tags import is_model_id
+from registry.repos.tags import is_model_id
 
 CLASSES = {
     "text-classification": "AutoModelForSequenceClassification",

@@ -5,7 +5,7 @@ from django.shortcuts import render
 
 from hub.site.head import Head, adapter_page
 from hub.site.use import snippets
-from registry.errors import VerdictNotApplicable
+from registry.kernel.errors import VerdictNotApplicable
 
 
 @adapter_page

@@ -5,9 +5,9 @@ from typing import cast
 
 from django.http import HttpRequest
 
-from registry.errors import SignInRequired
+from registry.kernel.errors import SignInRequired
+from registry.kernel.policy import Caller
 from registry.models import User
-from registry.policy import Caller
 
 
 def caller(request: HttpRequest) -> Caller:

@@ -11,10 +11,10 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from hub.errors import status_with
 from hub.site import paging
 from hub.site.visitor import caller, person
-from registry import webhooks
-from registry.errors import RegistryError, ValueInvalid
+from registry.kernel.errors import RegistryError, ValueInvalid
 from registry.models import Watch, Webhook
-from registry.webhooks import Wish
+from registry.talk import webhooks
+from registry.talk.webhooks import Wish
 
 SHOWN = 50
 

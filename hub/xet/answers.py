@@ -14,8 +14,8 @@ from hub.errors import of_database
 from hub.identity import wire_caller
 from hub.limits import Family, Taken
 from hub.xet import tickets
-from registry.errors import RegistryError, TokenInvalid, TooOften
-from registry.policy import NOBODY, Caller
+from registry.kernel.errors import RegistryError, TokenInvalid, TooOften
+from registry.kernel.policy import NOBODY, Caller
 
 P = ParamSpec("P")
 View = Callable[Concatenate[HttpRequest, P], HttpResponseBase]

@@ -8,7 +8,7 @@ from django.http import HttpRequest
 from gunicorn.http.errors import ParseException
 
 from hub import receiving
-from registry.errors import LengthRequired, PushTooLarge, RegistryError, ValueInvalid
+from registry.kernel.errors import LengthRequired, PushTooLarge, RegistryError, ValueInvalid
 
 
 class Body:

@@ -7,10 +7,11 @@ from typing import Any
 from django.core import signing
 from django.utils.crypto import salted_hmac
 
-from registry import policy, tokens
-from registry.errors import AdapterNotFound, NotAllowed, TokenInvalid
+from registry.kernel import policy
+from registry.kernel.errors import AdapterNotFound, NotAllowed, TokenInvalid
+from registry.kernel.policy import NOBODY, Caller, Permission
 from registry.models import Adapter
-from registry.policy import NOBODY, Caller, Permission
+from registry.people import tokens
 
 SECONDS = 3600  # hf_xet renews 30 s before the end; it does not ask again after a 401
 _SALT = "dovetail.xet"

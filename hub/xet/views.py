@@ -1,4 +1,4 @@
-"""The Xet routes: tickets on the Hub's side, xorbs and shards on the other. The rules are in registry/intake.py."""
+"""The Xet routes: tickets on the Hub's side, xorbs and shards on the other. The rules are in bytes/intake.py."""
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.http import require_GET, require_POST
@@ -10,9 +10,11 @@ from hub.xet import tickets
 from hub.xet.answers import xet
 from hub.xet.bodies import accepted
 from hub.xet.tickets import Scope
-from registry import intake, moves, push, refs
-from registry.policy import NOBODY, Caller
-from registry.xorbs import MAX_SHARD_BYTES, MAX_XORB_BYTES
+from registry.bytes import intake
+from registry.bytes.xorbs import MAX_SHARD_BYTES, MAX_XORB_BYTES
+from registry.kernel.policy import NOBODY, Caller
+from registry.publish import moves, push
+from registry.repos import refs
 
 MAX_TELEMETRY_BYTES = 1 << 20
 

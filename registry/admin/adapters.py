@@ -8,10 +8,12 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.html import format_html, format_html_join
 
-from registry import moderation, policy, verdicts
 from registry.admin.looking import Act, Looking, Reason, Rows
+from registry.kernel import policy
+from registry.kernel.policy import Caller
 from registry.models import Adapter, Attempt, Base, Ruling, Verdict, WorkerHeartbeat
-from registry.policy import Caller
+from registry.moderation import quarantine
+from registry.proof import verdicts
 
 
 class NamedLooking(Looking):
@@ -57,8 +59,8 @@ class Adapters(NamedLooking):
     readonly_fields = ("full_name", "page")
     inlines = (Rulings,)
     acts = (
-        Act("quarantine", "Quarantine", Reason, moderation.quarantine),
-        Act("release", "Release", Reason, moderation.release),
+        Act("quarantine", "Quarantine", Reason, quarantine.quarantine),
+        Act("release", "Release", Reason, quarantine.release),
     )
 
     @admin.display(description="page")

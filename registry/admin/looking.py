@@ -15,10 +15,11 @@ from unfold.admin import ModelAdmin, TabularInline
 from unfold.enums import ActionVariant
 from unfold.widgets import UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
 
-from registry import ids, moderation
-from registry.errors import RegistryError
+from registry.kernel import ids
+from registry.kernel.errors import RegistryError
+from registry.kernel.policy import Caller
 from registry.models import User
-from registry.policy import Caller
+from registry.moderation import quarantine
 
 MOST_AT_ONCE = 100
 
@@ -27,12 +28,12 @@ class Reason(forms.Form):
     """Why somebody does this."""
 
     reason = forms.CharField(
-        max_length=moderation.MAX_REASON,
+        max_length=quarantine.MAX_REASON,
         widget=UnfoldAdminTextInputWidget,
         help_text="One sentence. The owners and the log show it.",
     )
     note = forms.CharField(
-        max_length=moderation.MAX_NOTE,
+        max_length=quarantine.MAX_NOTE,
         required=False,
         widget=UnfoldAdminTextareaWidget,
         help_text="For moderators only: evidence, links, who reported it.",

@@ -9,9 +9,10 @@ from django.http import HttpRequest
 from django.utils.html import format_html
 from unfold.widgets import UnfoldAdminSelectWidget
 
-from registry import moderation, people
 from registry.admin.looking import Act, Looking, Reason, Rows
 from registry.models import Membership, Organization, User
+from registry.moderation import quarantine
+from registry.people import accounts
 
 
 class NewRole(forms.Form):
@@ -35,9 +36,9 @@ class People(Looking):
     readonly_fields = ("page",)
     inlines = (Memberships,)
     acts = (
-        Act("role", "Change role", NewRole, lambda user, by, role: people.set_role(user, role, by=by)),
-        Act("suspend", "Suspend", Reason, moderation.suspend),
-        Act("unsuspend", "End suspension", Reason, moderation.unsuspend),
+        Act("role", "Change role", NewRole, lambda user, by, role: accounts.set_role(user, role, by=by)),
+        Act("suspend", "Suspend", Reason, quarantine.suspend),
+        Act("unsuspend", "End suspension", Reason, quarantine.unsuspend),
     )
 
     @admin.display(description="page")

@@ -7,10 +7,10 @@ from django.contrib import admin, messages
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from unfold.widgets import UnfoldAdminSelectWidget
 
-from registry import policy, site
 from registry.admin.looking import Looking
+from registry.kernel import policy, site_settings
+from registry.kernel.policy import Caller
 from registry.models import AuditEvent, SiteSetting, User
-from registry.policy import Caller
 
 
 @admin.register(AuditEvent)
@@ -27,9 +27,9 @@ class Switches(forms.Form):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        for name, choices in site.CHOICES.items():
+        for name, choices in site_settings.CHOICES.items():
             field = forms.ChoiceField(choices=[(choice, choice) for choice in choices], widget=UnfoldAdminSelectWidget)
-            field.label, field.initial = name.replace("_", " ").capitalize(), site.value(name)
+            field.label, field.initial = name.replace("_", " ").capitalize(), site_settings.value(name)
             self.fields[name] = field
 
 
@@ -42,8 +42,8 @@ class SiteSettings(Looking):
         form = Switches(request.POST if request.method == "POST" else None)
         if form.is_valid():
             by = policy.require_admin(Caller(user=cast(User, request.user)))
-            changed = [name for name, value in form.cleaned_data.items() if site.change(name, value, by)]
+            changed = [name for name, value in form.cleaned_data.items() if site_settings.change(name, value, by)]
             messages.success(request, f"Changed: {', '.join(changed)}." if changed else "Nothing to change.")
             return HttpResponseRedirect(self._list_url())
-        explanation = f"Every process of the hub follows within {site.FOLLOW_SECONDS * 2:.0f} seconds."
+        explanation = f"Every process of the hub follows within {site_settings.FOLLOW_SECONDS * 2:.0f} seconds."
         return self._ask(request, "Change site settings", form, explanation=explanation)

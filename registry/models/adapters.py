@@ -18,7 +18,7 @@ class Adapter(models.Model):
     Of a space the files are kept and nothing is run.
 
     The facts below `private` are a copy of what the newest revision of main says, kept for lists and search;
-    registry/push/ and registry/verdicts/ write them in the transaction that changes the truth.
+    registry/publish/push/ and registry/proof/verdicts/ write them in the transaction that changes the truth.
     """
 
     class Type(models.TextChoices):
@@ -54,8 +54,8 @@ class Adapter(models.Model):
     serves = models.CharField(max_length=300, blank=True)  # "\nvllm\nlorax\n": engines that serve it, by that verdict
     search_text = models.TextField(blank=True)  # lower-case words that a search looks in
     downloads = models.PositiveIntegerField(default=0)
-    likes = models.PositiveIntegerField(default=0)  # kept by registry/social.py
-    trending = models.FloatField(default=0)  # downloads and likes, the newer the heavier: registry/counting.py
+    likes = models.PositiveIntegerField(default=0)  # kept by registry/talk/social.py
+    trending = models.FloatField(default=0)  # downloads and likes, the newer the heavier: registry/repos/popularity.py
 
     class Meta:
         constraints = [

@@ -48,7 +48,7 @@ class CollectionItem(models.Model):
     collection = models.ForeignKey(Collection, on_delete=models.CASCADE, related_name="items")
     adapter = models.ForeignKey(Adapter, null=True, blank=True, on_delete=models.CASCADE, related_name="in_collections")
     nested = models.ForeignKey(Collection, null=True, blank=True, on_delete=models.CASCADE, related_name="nested_in")
-    position = models.PositiveIntegerField()  # from 0, without gaps; registry/collections.py keeps it so
+    position = models.PositiveIntegerField()  # from 0, without gaps; registry/talk/collections.py keeps it so
     note = models.CharField(max_length=500, blank=True)
 
     class Meta:

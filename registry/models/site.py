@@ -4,7 +4,7 @@ from django.db import models
 
 
 class SiteSetting(models.Model):
-    """One named value; registry/site.py knows the names, their choices and their first values."""
+    """One named value; registry/kernel/site_settings.py knows the names, their choices and their first values."""
 
     name = models.CharField(max_length=64, primary_key=True)
     value = models.CharField(max_length=64)

@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from registry import push, verdicts
 from registry.models import Adapter, Base, Revision, Verdict
-from registry.refs import MAIN
+from registry.proof import verdicts
+from registry.publish import push
+from registry.repos.refs import MAIN
 from tests.cast import PASSWORD, Cast, assemble
 
 BASE = "sentence-transformers/all-MiniLM-L6-v2"

@@ -4,8 +4,8 @@ from datetime import timedelta
 
 from django.utils import timezone
 
-from registry import discussions
 from registry.models import Token
+from registry.publish import discussions
 
 TOKENS = "/api/v1/me/tokens"
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from registry import bases
 from registry.models import Base
+from registry.repos import bases
 from tests.api.conftest import BASE, judged, pushed
 
 LLAMA = "meta-llama/Meta-Llama-3-8B"

@@ -4,9 +4,11 @@ from django.db import connection
 from django.db.models import Max
 from django.test.utils import CaptureQueriesContext
 
-from registry import adapters, events, moderation, moves
+from registry.kernel.policy import NOBODY
 from registry.models import Adapter, Event
-from registry.policy import NOBODY
+from registry.moderation import quarantine
+from registry.publish import moves, repositories
+from registry.talk import events
 from tests.api.conftest import judged, pushed
 
 
@@ -21,9 +23,9 @@ def test_all_that_mirrors_must_know_is_told_in_order(ask, cast):
     judged(revision)
     moves.move(made, "alice/opinions", cast.session("alice"))
     made = Adapter.objects.get(pk=made.pk)
-    moderation.quarantine(made, cast.session("mona"), reason="malware")
-    moderation.release(made, cast.session("mona"), reason="a mistake")
-    adapters.delete(Adapter.objects.get(pk=made.pk), cast.session("alice"))
+    quarantine.quarantine(made, cast.session("mona"), reason="malware")
+    quarantine.release(made, cast.session("mona"), reason="a mistake")
+    repositories.delete(Adapter.objects.get(pk=made.pk), cast.session("alice"))
     said = ask().get("/api/v1/changes").json()
     assert [one["event"] for one in said["items"]] == ["quarantine", "delete"], "of what is gone, that it is gone"
     rows = list(Event.objects.order_by("seq").values_list("kind", "name", "data"))
@@ -54,9 +56,9 @@ def test_what_is_private_is_told_to_members_and_its_end_to_nobody_else(ask, cast
     made = cast.adapter("acme/secret", private=True)
     assert told(ask("bob")) == [("push", "acme/secret")]
     assert told(ask("carol")) == told(ask()) == []
-    moderation.quarantine(made, cast.session("mona"), reason="malware")
-    moderation.release(made, cast.session("mona"), reason="a mistake")
-    adapters.delete(Adapter.objects.get(pk=made.pk), cast.session("alice"))
+    quarantine.quarantine(made, cast.session("mona"), reason="malware")
+    quarantine.release(made, cast.session("mona"), reason="a mistake")
+    repositories.delete(Adapter.objects.get(pk=made.pk), cast.session("alice"))
     assert told(ask("carol")) == told(ask()) == []
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from hub.api import openapi
-from registry import moderation
+from registry.moderation import quarantine
 
 PUBLIC, PRIVATE = "/api/v1/adapters/alice/reviews", "/api/v1/adapters/acme/secret"
 READS = ["", "/revisions", "/revisions/main", "/revisions/main/verdict"]
@@ -70,7 +70,7 @@ def test_moderation_is_for_moderators_in_a_session(ask, adapter, who, token, sta
     ],
 )
 def test_a_quarantined_adapter_is_refused_on_every_route(ask, cast, adapter, who, status, code):
-    moderation.quarantine(adapter, cast.session("mona"), reason="It carries a pickle.")
+    quarantine.quarantine(adapter, cast.session("mona"), reason="It carries a pickle.")
     asking = ask(who)
     for route in [*READS, "/revisions/main/files/README.md"]:
         answer = asking.get(PUBLIC + route)

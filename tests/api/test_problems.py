@@ -7,8 +7,9 @@ from django.test import Client, RequestFactory
 
 from hub.api import openapi, problems
 from hub.errors import TABLE, Face
-from registry import catalog, site
-from registry.errors import StoreUnavailable
+from registry.kernel import site_settings
+from registry.kernel.errors import StoreUnavailable
+from registry.repos import catalog
 from tests.api.conftest import judged, pushed
 
 GRANTS = '{"name": "x", "role": "fine-grained", "repos": {%s}}'
@@ -93,7 +94,7 @@ def test_a_store_that_is_down_is_said(ask, adapter, monkeypatch):
     def down(*_):
         raise StoreUnavailable("The store does not answer.")
 
-    monkeypatch.setattr("registry.facts.of", down)
+    monkeypatch.setattr("registry.repos.facts.of", down)
     answer = ask().get("/api/v1/adapters/alice/reviews/revisions/main")
     assert (answer.status_code, answer.json()["code"]) == (503, "store-unavailable")
 
@@ -102,7 +103,7 @@ def test_facts_of_a_refusal_are_members_of_the_document(ask, cast, adapter):
     first = adapter.revisions.get(title="push")
     judged(first)
     second = pushed(cast, adapter, title="worse", files={"notes.txt": b"x"})
-    site.change("pull_policy", "verified", None)
+    site_settings.change("pull_policy", "verified", None)
     for route in ("", "/files/README.md"):
         answer = ask().get(f"/api/v1/adapters/alice/reviews/revisions/{second.oid}{route}")
         assert (answer.status_code, answer.json()["code"]) == (403, "revision-not-verified")

@@ -6,9 +6,10 @@ import struct
 
 import pytest
 
-from registry import bases, merges
-from registry.blobs import Keys, store
+from registry.bytes.blobs import Keys, store
 from registry.models import Base, Discussion
+from registry.publish import merges
+from registry.repos import bases
 from tests.api.conftest import judged, pushed
 from tests.fit.bases import BERT, BERT_CONFIG, LLAMA_8B, bert_lora, decoder_lora, header_of, lora_config
 from tests.fit.conftest import known, measured  # noqa: F401 - fixtures

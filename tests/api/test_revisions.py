@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from registry import facts, moderation, refs
-from registry.blobs import Keys
+from registry.bytes.blobs import Keys
+from registry.moderation import quarantine
+from registry.repos import facts, refs
 from tests.api.conftest import BASE, CONFIG, FILES, judged, pushed
 
 AT = "/api/v1/adapters/alice/reviews/revisions"
@@ -69,7 +70,7 @@ def test_history_is_paged_newest_first(ask, cast, adapter):
 def test_what_is_held_back_is_no_way_into_history(ask, cast, adapter):
     held = adapter.refs.get(name=refs.MAIN).revision
     pushed(cast, adapter, title="Better", files={"a.txt": b"a"})
-    moderation.quarantine(adapter, cast.session("mona"), reason="Evil.", revision=held)
+    quarantine.quarantine(adapter, cast.session("mona"), reason="Evil.", revision=held)
     assert ask("carol").get(AT, {"rev": held.oid}).status_code == 404
     assert ask("alice").get(AT, {"rev": held.oid}).status_code == 200
     titles, address = [], f"{AT}?limit=1"

@@ -5,7 +5,7 @@ from django.core.cache import caches
 from django.test import Client
 
 from hub import limits
-from registry import site
+from registry.kernel import site_settings
 
 ME, LIST = "/api/v1/me", "/api/v1/adapters"
 
@@ -14,7 +14,7 @@ ME, LIST = "/api/v1/me", "/api/v1/adapters"
 def _throttled(cast, monkeypatch):
     monkeypatch.setattr(limits.time, "time", lambda: 6_000_030.0)
     caches["counters"].clear()
-    site.change("throttle", "on", None)
+    site_settings.change("throttle", "on", None)
 
 
 @pytest.mark.usefixtures("_throttled")

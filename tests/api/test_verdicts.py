@@ -2,8 +2,9 @@
 
 import pytest
 
-from registry import gates, verdicts
 from registry.models import Base, Verdict
+from registry.people import gates
+from registry.proof import verdicts
 from tests.api.conftest import BASE, judged, pushed
 
 AT = "/api/v1/adapters/alice/reviews/revisions/main"

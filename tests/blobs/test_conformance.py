@@ -1,4 +1,4 @@
-"""One suite for every blob store: what is promised in registry/blobs/contract.py, and nothing more."""
+"""One suite for every blob store: what is promised in registry/bytes/blobs/contract.py, and nothing more."""
 
 import hashlib
 import random
@@ -11,9 +11,9 @@ from datetime import UTC, datetime, timedelta
 import httpx2 as httpx
 import pytest
 
-from registry.blobs import BlobMissing, BlobStore, BytesChanged, Digest, Hasher, Keys, hashed, pieces
-from registry.blobs.s3 import S3Store
-from registry.manifest import git_blob_oid
+from registry.bytes.blobs import BlobMissing, BlobStore, BytesChanged, Digest, Hasher, Keys, hashed, pieces
+from registry.bytes.blobs.s3 import S3Store
+from registry.repos.manifest import git_blob_oid
 
 BIG = bytes(range(256)) * (20 << 12)  # 20 MiB: three parts of 8 MiB
 

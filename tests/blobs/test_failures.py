@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 
-from registry import blobs
-from registry.blobs import BlobMissing, BlobStore, FileStore, Keys
-from registry.blobs.s3 import S3Store
-from registry.errors import StoreUnavailable
+from registry.bytes import blobs
+from registry.bytes.blobs import BlobMissing, BlobStore, FileStore, Keys
+from registry.bytes.blobs.s3 import S3Store
+from registry.kernel.errors import StoreUnavailable
 from tests.services import free_ports, seaweedfs
 
 ROOT = Path(__file__).resolve().parent.parent.parent

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from dovetail.adapters.shapes import Shapes, decode
-from registry import fit
 from registry.models import Base
+from registry.proof import fit
 from tests.fit.bases import CONFIGS
 from workers import matrix
 

@@ -12,10 +12,13 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from registry import adapters, card, discussions, intake, moderation, refs, uploads
-from registry.errors import AdapterQuarantined
+from registry.bytes import intake
+from registry.kernel.errors import AdapterQuarantined
 from registry.models import Adapter, Ref, Token, Upload
-from registry.push import tree
+from registry.moderation import quarantine
+from registry.publish import discussions, repositories, uploads
+from registry.publish.push import tree
+from registry.repos import card, refs
 from tests.hf.wire import Wire, deleted, file, header, lfs_file
 
 NAME = "alice/reviews-lora"
@@ -64,16 +67,16 @@ def test_an_upload_address_ends_with_the_token_that_asked_for_it(wire: Wire, rep
 def test_an_upload_address_ends_with_its_owners_account(wire: Wire, cast):
     cast.adapter("acme/shared", by="alice")
     href = wire.offer("acme/shared", b"promised", who="bob").json()["objects"][0]["actions"]["upload"]["href"]
-    moderation.suspend(cast["bob"], cast.session("mona"), reason="Floods the hub.")
+    quarantine.suspend(cast["bob"], cast.session("mona"), reason="Floods the hub.")
     answer = wire.put(href, b"promised")
     assert (answer.status_code, code(answer)) == (403, "upload-expired")
 
 
 def test_a_quarantine_that_came_in_between_keeps_the_visibility(cast):
     stale = cast.adapter("alice/evidence")
-    moderation.quarantine(Adapter.objects.get(), cast.session("mona"), reason="Steals secrets.")
+    quarantine.quarantine(Adapter.objects.get(), cast.session("mona"), reason="Steals secrets.")
     with pytest.raises(AdapterQuarantined):
-        adapters.set_private(stale, True, cast.session("alice"))
+        repositories.set_private(stale, True, cast.session("alice"))
     assert not Adapter.objects.get().private
 
 
@@ -130,7 +133,7 @@ def held(wire: Wire, cast, repo):
     assert wire.commit(NAME, header(), lfs_file("secret.bin", b"large secret")).status_code == 200
     revision = repo.refs.get(name="refs/heads/main").revision
     assert wire.propose(NAME, deleted("secret.txt"), deleted("secret.bin"), who="carol").status_code == 200
-    moderation.quarantine(repo, cast.session("mona"), reason="Holds a password.", revision=revision)
+    quarantine.quarantine(repo, cast.session("mona"), reason="Holds a password.", revision=revision)
     assert wire.ask("POST", f"/api/models/{NAME}/branch/old", {"startingPoint": before}).status_code == 200
     return revision
 
@@ -149,20 +152,20 @@ def test_what_moderators_hold_back_of_a_proposal_is_not_merged(wire: Wire, cast,
     assert wire.propose(NAME, file("fix.txt"), file("more.txt"), who="carol").status_code == 200
     wire.push(NAME, {"other.txt": b"so that the merge has files that nobody has held back\n"})
     revision = repo.refs.get(name="refs/pr/1").revision
-    moderation.quarantine(repo, cast.session("mona"), reason="Holds a password.", revision=revision)
+    quarantine.quarantine(repo, cast.session("mona"), reason="Holds a password.", revision=revision)
     answer = wire.ask("POST", f"/api/models/{NAME}/discussions/1/merge", b"null", who="alice")
     assert (answer.status_code, code(answer)) == (403, "adapter-quarantined")
-    moderation.release(repo, cast.session("mona"), reason="It was none.", revision=revision)
+    quarantine.release(repo, cast.session("mona"), reason="It was none.", revision=revision)
     assert wire.ask("POST", f"/api/models/{NAME}/discussions/1/merge", b"null", who="alice").status_code == 200
 
 
 def test_a_quarantine_that_comes_while_a_proposal_is_written_counts(wire: Wire, cast, repo, held):
-    moderation.release(repo, cast.session("mona"), reason="Perhaps not.", revision=held)
+    quarantine.release(repo, cast.session("mona"), reason="Perhaps not.", revision=held)
     compose = tree.compose
 
     def interrupted(*asked):
         draft = compose(*asked)
-        moderation.quarantine(repo, cast.session("mona"), reason="It does.", revision=held)
+        quarantine.quarantine(repo, cast.session("mona"), reason="It does.", revision=held)
         return draft
 
     with patch.object(tree, "compose", interrupted):
@@ -269,7 +272,7 @@ def test_a_push_into_what_is_deleted_meanwhile_finds_nothing_there(wire: Wire, c
 
     def delete() -> None:
         if Adapter.objects.exists():
-            adapters.delete(Adapter.objects.get(), cast.session("alice"))
+            repositories.delete(Adapter.objects.get(), cast.session("alice"))
 
     with patch.object(intake, "store_verified", lambda *what: (store(*what), delete())):
         answer = wire.commit(NAME, header(), file("a.txt"))

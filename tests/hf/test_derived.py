@@ -10,9 +10,11 @@ from django.utils import timezone
 from dovetail.adapters import header as headers
 from dovetail.adapters import torchwriter
 from dovetail.adapters.twins import Twin
-from registry import derived, leftovers, moderation, pull
-from registry.blobs import Keys
+from registry.bytes import garbage
+from registry.bytes.blobs import Keys
 from registry.models import AuditEvent, Blob, Derived, Possession, Revision
+from registry.moderation import quarantine
+from registry.repos import derived, pull
 from tests import adapters
 from tests.adapters import WEIGHTS
 from tests.cast import Cast
@@ -168,7 +170,7 @@ def test_knowing_the_digest_of_a_derived_file_gives_no_right_to_it(wire, head, c
 
 
 def test_a_quarantined_adapter_keeps_it_back_too(wire, head, cast):
-    moderation.quarantine(head.adapter, cast.session("mona"), reason="Malware.")
+    quarantine.quarantine(head.adapter, cast.session("mona"), reason="Malware.")
     assert wire.get(f"/{NAME}/resolve/main/{TWIN}", who="carol").status_code == 404
     assert wire.get(f"/{NAME}/resolve/main/{TWIN}").status_code == 403
 
@@ -176,11 +178,11 @@ def test_a_quarantined_adapter_keeps_it_back_too(wire, head, cast):
 def test_what_was_derived_goes_with_the_last_repository_that_had_its_source(wire, head, cast, store):
     made = Derived.objects.get().blob_id
     later = timezone.now() + timedelta(days=2)
-    assert leftovers.sweep(0).blobs == 0
+    assert garbage.sweep(0).blobs == 0
     assert wire.ask("DELETE", "/api/repos/delete", {"name": "reviews", "type": "model"}).status_code == 200
     Blob.objects.update(created_at=later - timedelta(days=4))
-    leftovers.sweep(0)
-    leftovers.sweep(0)
+    garbage.sweep(0)
+    garbage.sweep(0)
     assert not Derived.objects.exists()
     assert not Blob.objects.filter(pk=made).exists()
     assert Keys.blob(made) not in {entry.key for entry in store.list(Keys.BLOBS)}
@@ -272,7 +274,7 @@ def test_the_refusal_says_what_its_owner_can_do_and_that_works(wire, held):
 
 
 def test_a_moderator_may_release_it_for_good(wire, held, cast, client):
-    assert moderation.release(held.adapter, cast.session("mona"), reason="A test file.", revision=held)
+    assert quarantine.release(held.adapter, cast.session("mona"), reason="A test file.", revision=held)
     assert wire.get(f"/{NAME}/resolve/main/{PICKLE}", who="carol").status_code == 200
     assert not settled(held.oid, {"state": "failed", "checks": [REFUSED]}).is_quarantined
     client.force_login(cast["mona"])

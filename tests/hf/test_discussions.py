@@ -4,8 +4,9 @@ import json
 
 import pytest
 
-from registry import discussions, verdicts
 from registry.models import Adapter, Base, Discussion, DiscussionEvent, Verdict
+from registry.proof import verdicts
+from registry.publish import discussions
 from tests.cast import Cast
 from tests.hf.test_refusals import refused
 from tests.hf.wire import Wire, deleted, file, header

@@ -6,7 +6,8 @@ import pytest
 from django.db import OperationalError, connection
 from django.test import Client
 
-from registry import catalog, intake
+from registry.bytes import intake
+from registry.repos import catalog
 from tests.hf.wire import Wire, file, header, world
 
 NAME = "alice/reviews-lora"

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from registry import blobs, leftovers, parts
-from registry.blobs import Keys
+from registry.bytes import blobs, garbage, multipart
+from registry.bytes.blobs import Keys
 from registry.models import Adapter, Upload
 from tests import live
 from tests.clients import Client
@@ -157,17 +157,17 @@ def test_abandoned_parts_are_swept(wire: Wire, repo: str, store):
     _, urls, _ = offered(wire)
     wire.put(urls[0], cut()[0])
     time.sleep(0.01)
-    assert leftovers.sweep(grace_seconds=0).uploads == 0  # the ticket still holds
+    assert garbage.sweep(grace_seconds=0).uploads == 0  # the ticket still holds
     Upload.objects.all().delete()
-    assert leftovers.sweep(grace_seconds=0).uploads == 1
+    assert garbage.sweep(grace_seconds=0).uploads == 1
     assert staged(store) == []
 
 
 def test_parts_are_never_smaller_or_more_than_s3_takes(settings):
     settings.LFS_PART_BYTES = 1
-    assert parts.begin(Upload(id=None, size=5 * MIB)) is None
-    assert parts.begin(Upload(id=None, size=11 * MIB)).part == 5 * MIB
-    assert parts.begin(Upload(id=None, size=100 << 30)).count <= parts.MOST
+    assert multipart.begin(Upload(id=None, size=5 * MIB)) is None
+    assert multipart.begin(Upload(id=None, size=11 * MIB)).part == 5 * MIB
+    assert multipart.begin(Upload(id=None, size=100 << 30)).count <= multipart.MOST
 
 
 # --- downloads -------------------------------------------------------------------------------------------------------

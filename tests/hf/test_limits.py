@@ -7,7 +7,7 @@ from huggingface_hub.utils import parse_ratelimit_headers
 
 from hub import counters, limits
 from hub.limits import Family, Quota
-from registry import site
+from registry.kernel import site_settings
 from tests.hf.wire import Wire
 from tests.services import valkey
 
@@ -17,7 +17,7 @@ def _throttled(cast, monkeypatch):
     monkeypatch.setattr(limits.time, "time", lambda: 6_000_030.0)
     monkeypatch.setattr(counters, "_broker", lambda: None)
     caches["counters"].clear()
-    site.change("throttle", "on", None)
+    site_settings.change("throttle", "on", None)
 
 
 def lower(monkeypatch, family: Family, requests: int) -> None:

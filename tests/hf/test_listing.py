@@ -11,9 +11,9 @@ from django.utils import timezone
 from huggingface_hub import DatasetInfo, ModelInfo, SpaceInfo
 
 from hub.hf.listing import EXPANDABLE
-from registry import counting, tags
 from registry.models import Adapter
-from registry.words import search_text
+from registry.repos import popularity, tags
+from registry.repos.search_terms import search_text
 from tests.adapters import TINY_BERT, lora
 from tests.clients import Client
 from tests.hf.wire import Wire, file, header
@@ -105,8 +105,8 @@ def test_a_size_that_cannot_be_read_is_refused(wire: Wire, shelf):
 def test_what_is_newer_trends_more_and_a_like_taken_back_trends_no_more(wire: Wire, cast, monkeypatch):
     old, new = (cast.adapter(f"acme/{name}") for name in ("old", "new"))
     long_ago = timezone.now() - timedelta(days=21)
-    Adapter.objects.filter(pk=old.pk).update(trending=4 * counting.weight(long_ago))
-    Adapter.objects.filter(pk=new.pk).update(trending=counting.weight())
+    Adapter.objects.filter(pk=old.pk).update(trending=4 * popularity.weight(long_ago))
+    Adapter.objects.filter(pk=new.pk).update(trending=popularity.weight())
     assert ids(wire, "sort=trendingScore") == ["new", "old"]
     scores = {one["id"]: one["trendingScore"] for one in wire.get("/api/models").json()}
     assert scores == {"acme/old": pytest.approx(0.5, abs=0.01), "acme/new": pytest.approx(1, abs=0.01)}

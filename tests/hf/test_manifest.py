@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from registry import manifest
-from registry.ignore import Ignore
-from registry.manifest import Entry
+from registry.repos import manifest
+from registry.repos.gitignore import Ignore
+from registry.repos.manifest import Entry
 
 FILES = {
     "README.md": b"# Hello\n",

@@ -7,9 +7,13 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from registry import copies, moderation, pull, site, verdicts
-from registry.errors import AdapterNotFound
+from registry.kernel import site_settings
+from registry.kernel.errors import AdapterNotFound
 from registry.models import Adapter, Base, Possession, Rename, Revision, RevisionFile, Verdict
+from registry.moderation import quarantine
+from registry.proof import verdicts
+from registry.publish import copies
+from registry.repos import pull
 from tests.cast import Cast
 from tests.hf.test_refusals import refused
 from tests.hf.wire import Wire, file, header, lfs_file, sha256
@@ -176,7 +180,7 @@ def test_what_is_duplicated_is_asked_for_at_once_however_long_it_is(wire: Wire, 
     for number in range(5):
         wire.commit(NAME, header(), file("README.md", f"# {number}".encode()))
     by = cast.session("carol")
-    site.change("pull_policy", "verified", by=None)
+    site_settings.change("pull_policy", "verified", by=None)
     with CaptureQueriesContext(connection) as short:
         pull.require_each_served(repo.revisions.all(), by)
     assert len(short) <= 3
@@ -274,7 +278,7 @@ def test_a_commit_that_is_written_anew_is_served_no_sooner_than_the_old_one(wire
     large(wire, "junk.bin", WEIGHTS)
     wire.push(NAME, {"c.txt": b"three"})
     Verdict.objects.update(state="failed", finished_at=timezone.now())
-    site.change("pull_policy", "verified", by=None)
+    site_settings.change("pull_policy", "verified", by=None)
     drop(wire, WEIGHTS)
     anew = unproven(repo)
     assert anew.title == "Add junk.bin"
@@ -292,7 +296,7 @@ def test_a_copy_of_a_commit_that_waits_for_its_verdict_waits_as_well(wire: Wire,
 def test_what_moderators_hold_back_is_not_written_anew(wire: Wire, cast: Cast, repo):
     held = large(wire, "w.bin", WEIGHTS)
     wire.push(NAME, {"c.txt": b"three"})
-    moderation.quarantine(repo, cast.session("mona"), reason="Evidence.", revision=Revision.objects.get(oid=held))
+    quarantine.quarantine(repo, cast.session("mona"), reason="Evidence.", revision=Revision.objects.get(oid=held))
     refused(drop(wire, WEIGHTS), 403, "adapter-quarantined", "Evidence.")
     assert Revision.objects.get(oid=held).rulings.count() == 1
 

@@ -10,9 +10,11 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from registry import counting, moderation, refs, site
-from registry.blobs import Keys
+from registry.bytes.blobs import Keys
+from registry.kernel import site_settings
 from registry.models import Ref, Revision, Verdict
+from registry.moderation import quarantine
+from registry.repos import popularity, refs
 from tests.cast import Cast
 from tests.hf.wire import Wire, deleted, file, header, lfs_file, sha256
 
@@ -216,7 +218,7 @@ def test_a_pull_is_counted_once_an_hour_for_each_caller(wire: Wire, head):
     for who in ("erin", "carol"):
         wire.get(f"/api/models/{NAME}/xet-read-token/main", who=who)
     assert wire.get(f"/api/models/{NAME}").json()["downloads"] == 0, "never in the path of a request"
-    counting.flush()
+    popularity.flush()
     counted = wire.get(f"/api/models/{NAME}").json()
     assert (counted["downloads"], counted["trendingScore"]) == (4, pytest.approx(4, abs=0.01))
 
@@ -289,7 +291,7 @@ def test_while_a_revision_is_proven_again_what_was_said_of_it_last_counts(wire: 
     Verdict.objects.create(
         revision=first.revision, number=2, state=again, finished_at=finished_at, lease_until=now, cause="renewal"
     )
-    site.change("pull_policy", "verified", by=None)
+    site_settings.change("pull_policy", "verified", by=None)
     last = before if finished_at is None else again
     answer = wire.get(f"/acme/lora/resolve/{oid}/adapter_config.json", who="carol")
     assert answer.status_code == (200 if last == "passed" else 403)
@@ -300,7 +302,7 @@ def test_while_a_revision_is_proven_again_what_was_said_of_it_last_counts(wire: 
 
 @pytest.mark.parametrize("state", ["queued", "failed", "passed"])
 def test_under_the_verified_policy_strangers_get_what_passed(wire: Wire, cast, verdict, state):
-    site.change("pull_policy", "verified", by=None)
+    site_settings.change("pull_policy", "verified", by=None)
     finished = verdict.queued_at if state != "queued" else None
     Verdict.objects.update(state=state, finished_at=finished, turn=None)
     path = "/acme/lora/resolve/main/adapter_config.json"
@@ -318,7 +320,7 @@ def test_the_refusal_names_the_newest_verified_revision(wire: Wire, verdict):
     Ref.objects.create(adapter=verdict.revision.adapter, name="refs/verified", revision=verdict.revision)
     Verdict.objects.update(state="passed", finished_at=verdict.queued_at, turn=None)
     wire.push("acme/lora", {"adapter_config.json": b'{"peft_type": "IA3"}'})
-    site.change("pull_policy", "verified", by=None)
+    site_settings.change("pull_policy", "verified", by=None)
     answer = wire.get("/acme/lora/resolve/main/adapter_config.json", who="carol")
     assert verdict.revision.oid in answer.json()["error"]
     assert wire.get("/acme/lora/resolve/verified/adapter_config.json", who="carol").status_code == 200
@@ -405,7 +407,7 @@ def test_reading_asks_the_database_the_same_number_of_times_whatever_the_size(wi
 
 
 def test_a_quarantined_adapter_is_refused_to_its_owner_and_gone_for_others(wire: Wire, head, cast):
-    moderation.quarantine(refs.Adapter.objects.get(), by=cast.session("mona"), reason="it was reported", note="")
+    quarantine.quarantine(refs.Adapter.objects.get(), by=cast.session("mona"), reason="it was reported", note="")
     for path in (f"/api/models/{NAME}", f"/{NAME}/resolve/main/README.md", f"/api/models/{NAME}/tree/main"):
         mine, theirs = wire.get(path), wire.get(path, who="carol")
         assert (mine.status_code, mine["X-Error-Message"]) == (403, "Access to this resource is disabled.")

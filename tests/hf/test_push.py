@@ -2,10 +2,14 @@
 
 import pytest
 
-from registry import adapters, leftovers, moderation, pull, push, refs, verdicts
-from registry.errors import AdapterNotFound, AdapterQuarantined, ParentStale
+from registry.bytes import garbage
+from registry.kernel.errors import AdapterNotFound, AdapterQuarantined, ParentStale
 from registry.models import Adapter, Blob, Possession, Ref, Revision, Upload, Verdict
-from registry.push import MAIN, Deletion, Inline, Intent, rows, tree
+from registry.moderation import quarantine
+from registry.proof import verdicts
+from registry.publish import push, repositories
+from registry.publish.push import MAIN, Deletion, Inline, Intent, rows, tree
+from registry.repos import pull, refs
 from tests.adapters import MINILM, WEIGHTS, lora
 from tests.hf.wire import Wire, deleted, file, header, lfs_file, sha256, world
 
@@ -127,7 +131,7 @@ def test_a_push_that_stops_after_bytes_leaves_no_revision_and_its_bytes_are_swep
     assert world() == before
     assert len(list(store.list("blobs/"))) == kept + 1
     Possession.objects.filter(blob=sha256(b"orphan")).delete()
-    leftovers.sweep(grace_seconds=-1)
+    garbage.sweep(grace_seconds=-1)
     assert not Blob.objects.filter(pk=sha256(b"orphan")).exists()
     assert len(list(store.list("blobs/"))) == kept
     assert "x" in paths(alice(Inline("x", b"orphan")))
@@ -159,7 +163,7 @@ def test_a_push_whose_nudge_is_lost_stands_and_is_rung_again(alice, settings):
 def test_an_upload_that_stops_between_delivery_and_belief_is_taken_up_by_verify(wire: Wire, repo, monkeypatch):
     actions = wire.offer(NAME, b"weights").json()["objects"][0]["actions"]
     with monkeypatch.context() as patch:
-        patch.setattr("registry.intake.believe", _crash)
+        patch.setattr("registry.bytes.intake.believe", _crash)
         with pytest.raises(Crash):
             wire.put(actions["upload"]["href"], b"weights")
     assert wire.commit(NAME, header(), lfs_file("w.bin", b"weights")).status_code == 400
@@ -218,9 +222,9 @@ def test_a_push_that_a_quarantine_or_an_end_overtakes_does_not_land(alice, cast,
     def overtaken(intent, edits):
         draft = honest(intent, edits)
         if act == "quarantine":
-            moderation.quarantine(repo, by=cast.session("mona"), reason="malware", note="")
+            quarantine.quarantine(repo, by=cast.session("mona"), reason="malware", note="")
         else:
-            adapters.delete(repo, cast.session("alice"))
+            repositories.delete(repo, cast.session("alice"))
         return draft
 
     monkeypatch.setattr(tree, "compose", overtaken)

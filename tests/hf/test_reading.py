@@ -1,8 +1,8 @@
 """How the files of a revision are read where they are looked into: few requests to the store."""
 
-from registry import facts
-from registry.blobs import BlobStore, Keys
-from registry.manifest import lfs_entry
+from registry.bytes.blobs import BlobStore, Keys
+from registry.repos import facts
+from registry.repos.manifest import lfs_entry
 from tests.hf.wire import sha256
 
 

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from registry.blobs import Keys
+from registry.bytes.blobs import Keys
 from tests import live
 from tests.live import TOKENS, Hub
 

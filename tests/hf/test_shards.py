@@ -6,7 +6,7 @@ import tracemalloc
 
 import pytest
 
-from registry import shards
+from registry.repos import shards
 from tests.hf.wire import Wire
 
 NAME = "alice/shards"

@@ -6,11 +6,14 @@ from urllib.parse import urlencode
 import pytest
 from django.test import Client
 
-from registry import collections, devices, gates, ids, tokens, uploads
-from registry.collections import Change
-from registry.errors import CollectionNotFound
+from registry.kernel import ids
+from registry.kernel.errors import CollectionNotFound
+from registry.kernel.policy import NOBODY
 from registry.models import Adapter, AuditEvent, Collection, DeviceLogin, User, Webhook
-from registry.policy import NOBODY
+from registry.people import devices, gates, tokens
+from registry.publish import uploads
+from registry.talk import collections
+from registry.talk.collections import Change
 from tests.hf.test_refusals import refused
 from tests.hf.wire import Wire, file, header, lfs_file
 

@@ -3,8 +3,8 @@
 import pytest
 
 from dovetail.adapters import Description
-from registry import tags
-from registry.card import metadata
+from registry.repos import tags
+from registry.repos.card import metadata
 
 LORA = Description("peft", kind="lora", base="acme/base", task="text-classification")
 WEIGHTS = ["adapter_config.json", "adapter_model.safetensors"]

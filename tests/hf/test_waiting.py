@@ -3,8 +3,8 @@
 import pytest
 from django.db import connections
 
-from registry import facts
-from registry.blobs import FileStore
+from registry.bytes.blobs import FileStore
+from registry.repos import facts
 from tests.adapters import MINILM, lora
 from tests.cast import Cast
 from tests.hf.wire import Wire, file, header, lfs_file

@@ -5,9 +5,11 @@ from django.apps import apps
 from django.contrib import admin
 from django.urls import reverse
 
-from registry import people, site, verdicts
 from registry.admin.looking import Looking
+from registry.kernel import site_settings
 from registry.models import Adapter, AuditEvent, Ruling, User, Verdict
+from registry.people import accounts
+from registry.proof import verdicts
 from tests.cast import Cast
 
 PAGES = [
@@ -28,7 +30,7 @@ def ada(cast: Cast, client):
 def _settings_again(settings):
     settings.DOORBELL = "tests.registry.test_upkeep.ring"
     yield
-    site.forget()
+    site_settings.forget()
 
 
 def said(response) -> list[str]:
@@ -94,9 +96,9 @@ def test_a_form_posted_to_a_row_changes_nothing(ada, cast):
 
 def test_an_adapter_is_quarantined_and_released_with_a_reason(ada, cast):
     adapter = cast.adapter("acme/bad")
-    page = f"/admin/registry/adapter/{adapter.pk}/change/"
+    page = f"/admin/registry/repository/{adapter.pk}/change/"
     assert "Quarantine …" in ada.get(page).content.decode()
-    asked = ada.get(f"/admin/registry/adapter/{adapter.pk}/quarantine/", follow=True)
+    asked = ada.get(f"/admin/registry/repository/{adapter.pk}/quarantine/", follow=True)
     assert "acme/bad" in asked.content.decode()
     url = asked.redirect_chain[-1][0]
     refused = ada.post(url, {"id": adapter.pk, "reason": " "})
@@ -108,7 +110,7 @@ def test_an_adapter_is_quarantined_and_released_with_a_reason(ada, cast):
     event = AuditEvent.objects.get(action="adapter:quarantine")
     assert (event.actor, event.reason, event.note) == ("ada", "It phones home.", "Ticket 7")
     assert event.request_id
-    history = ada.get(f"/admin/registry/adapter/{adapter.pk}/history/", follow=True).content.decode()
+    history = ada.get(f"/admin/registry/repository/{adapter.pk}/history/", follow=True).content.decode()
     assert "It phones home." in history
     url = url.replace("quarantine", "release")
     assert said(ada.post(url, {"id": adapter.pk, "reason": "A mistake."}, follow=True)) == ["Release: acme/bad."]
@@ -122,12 +124,12 @@ def test_many_are_ticked_and_quarantined_at_once(ada, cast):
     chosen = [cast.adapter(f"acme/bad-{n}") for n in range(3)]
     cast.adapter("acme/good")
     ids = [adapter.pk for adapter in chosen]
-    asked = ada.post("/admin/registry/adapter/", {"action": "quarantine", "_selected_action": ids}, follow=True)
+    asked = ada.post("/admin/registry/repository/", {"action": "quarantine", "_selected_action": ids}, follow=True)
     url = asked.redirect_chain[-1][0]
     ada.post(url, {"id": ids, "reason": "A wave of spam."})
     assert set(Adapter.objects.filter(quarantined_at__isnull=False)) == set(chosen)
     assert AuditEvent.objects.filter(action="adapter:quarantine").count() == 3
-    listed = ada.get("/admin/registry/adapter/?quarantined=yes").content.decode()
+    listed = ada.get("/admin/registry/repository/?quarantined=yes").content.decode()
     assert "acme/bad-0" in listed
     assert "acme/good" not in listed
 
@@ -172,10 +174,10 @@ def test_site_settings_change_in_one_form_and_are_logged(ada, cast):
     assert "Pull policy" in ada.get(url).content.decode()
     wanted = {"registration": "closed", "pull_policy": "open", "throttle": "on"}
     assert said(ada.post(url, wanted, follow=True)) == ["Changed: registration."]
-    assert site.value("registration") == "closed"
+    assert site_settings.value("registration") == "closed"
     assert AuditEvent.objects.get(action="site:change").actor == "ada"
     assert ada.post(url, wanted | {"pull_policy": "maybe"}).status_code == 200
-    assert site.value("pull_policy") == "open"
+    assert site_settings.value("pull_policy") == "open"
 
 
 def test_the_log_is_only_read(ada, cast):
@@ -191,7 +193,7 @@ def test_the_log_is_only_read(ada, cast):
 
 @pytest.mark.parametrize("ids", [[], ["999999999"], ["x"], ["1' OR 1=1"], ["9" * 30], ["²"]])
 def test_acting_on_nothing_is_not_found(ada, cast, ids):
-    assert ada.post("/admin/registry/adapter/act/quarantine/", {"id": ids, "reason": "x"}).status_code == 404
+    assert ada.post("/admin/registry/repository/act/quarantine/", {"id": ids, "reason": "x"}).status_code == 404
 
 
 @pytest.mark.parametrize("page", ["adapter", "user", "verdict", "auditevent", "organization"])
@@ -199,7 +201,7 @@ def test_lists_take_as_many_queries_for_many_rows_as_for_few(ada, cast, page, dj
     for n in range(8):
         adapter = cast.adapter(f"acme/one-{n}")
         verdicts.request(adapter.refs.get().revision, "")
-        people.add(f"zoe{n}")
+        accounts.add(f"zoe{n}")
     with django_assert_max_num_queries(12):
         assert ada.get(f"/admin/registry/{page}/").status_code == 200
 
@@ -207,6 +209,6 @@ def test_lists_take_as_many_queries_for_many_rows_as_for_few(ada, cast, page, dj
 def test_adapters_are_found_by_the_name_that_everybody_writes(ada, cast):
     for name in ("acme/one", "acme/other"):
         cast.adapter(name)
-    page = ada.get("/admin/registry/adapter/?q=acme/one").content.decode()
+    page = ada.get("/admin/registry/repository/?q=acme/one").content.decode()
     assert 'href="/acme/one"' in page
     assert 'href="/acme/other"' not in page

@@ -7,10 +7,13 @@ from django.core import mail
 from django.test import Client
 from django.utils import timezone
 
-from registry import alerts, discussions, gates, letters, merges, organizations, people, push, verdicts, webhooks
 from registry.models import Alert, Delivery, User, Verdict
-from registry.push import Inline, Intent
-from registry.webhooks import Wish
+from registry.people import accounts, gates, organizations
+from registry.proof import verdicts
+from registry.publish import discussions, merges, push
+from registry.publish.push import Inline, Intent
+from registry.talk import alert_mail, alerts, webhooks
+from registry.talk.webhooks import Wish
 from tests.api.conftest import BASE, FILES, judged, pushed
 from tests.cast import PASSWORD
 from tests.registry.conftest import cast as everybody
@@ -125,7 +128,7 @@ def gated(cast):
 
 
 def heard(who):
-    return [alerts.sentence(alert) for alert in alerts.of(people.person(who))]
+    return [alerts.sentence(alert) for alert in alerts.of(accounts.person(who))]
 
 
 def test_who_administers_hears_of_requests_in_one_line_until_he_reads_it(cast, gated):
@@ -206,7 +209,7 @@ def test_what_only_looks_like_a_mention_tells_nobody(cast, reviews, text):
 
 def test_a_storm_of_mentions_makes_few_rows_and_few_questions(cast, reviews, django_assert_max_num_queries):
     for number in range(30):
-        people.add(f"person-{number}")
+        accounts.add(f"person-{number}")
     storm = " ".join(f"@person-{number}" for number in range(1000))
     thread = discussions.start(reviews, "Storm", storm, cast.session("carol"))
     assert Alert.objects.filter(kind="mentioned").count() == alerts.MAX_MENTIONS
@@ -253,10 +256,10 @@ def test_one_letter_tells_of_everything_and_the_next_waits_an_hour(cast, reviews
     other = cast.adapter("alice/other")
     judged(pushed(cast, other), "failed", checks=FAILED)
     again(reviews)
-    assert letters.send_due() == 0, "more may come"
+    assert alert_mail.send_due() == 0, "more may come"
     age(minutes=3)
-    assert letters.send_due() == 1
-    assert letters.send_due() == 0
+    assert alert_mail.send_due() == 1
+    assert alert_mail.send_due() == 0
     [letter] = mail.outbox
     assert letter.to == ["alice@example.org"]
     assert letter.subject == "[Dovetail] 2 of your adapters did not pass"
@@ -266,20 +269,20 @@ def test_one_letter_tells_of_everything_and_the_next_waits_an_hour(cast, reviews
     again(reviews, "passed")
     again(reviews)
     age(minutes=3)
-    assert letters.send_due() == 0
+    assert alert_mail.send_due() == 0
     Alert.objects.filter(mailed_at__isnull=False).update(mailed_at=timezone.now() - timedelta(hours=2))
-    assert letters.send_due() == 1
+    assert alert_mail.send_due() == 1
 
 
 def test_who_wants_no_letters_and_a_hub_without_e_mail_send_none(cast, reviews, settings):
     again(reviews)
     age(minutes=3)
     settings.MAIL_FROM = ""
-    assert letters.send_due() == 0
+    assert alert_mail.send_due() == 0
     settings.MAIL_FROM = "dovetail@example.org"
     alerts.set_mail(cast["alice"], False)
     alerts.set_mail(cast["alice"], True)
-    assert letters.send_due() == 0, "what happened meanwhile is not sent afterwards"
+    assert alert_mail.send_due() == 0, "what happened meanwhile is not sent afterwards"
     assert mail.outbox == []
 
 
@@ -288,9 +291,9 @@ def test_a_letter_that_cannot_be_sent_is_tried_again(cast, reviews, settings):
     age(minutes=3)
     settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
     settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", 9
-    assert letters.send_due() == 0
+    assert alert_mail.send_due() == 0
     settings.EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
-    assert letters.send_due() == 1
+    assert alert_mail.send_due() == 1
 
 
 def test_who_may_no_longer_see_it_gets_no_letter_about_it(cast):
@@ -298,7 +301,7 @@ def test_who_may_no_longer_see_it_gets_no_letter_about_it(cast):
     judged(pushed(cast, made, by="bob"), "failed", checks=FAILED)
     age(minutes=3)
     organizations.drop_member("acme", "bob", cast.session("alice"))
-    assert letters.send_due() == 1
+    assert alert_mail.send_due() == 1
     assert [letter.to for letter in mail.outbox] == [["alice@example.org"]]
     assert alerts.unread(cast["bob"]) == 0
 
@@ -306,14 +309,14 @@ def test_who_may_no_longer_see_it_gets_no_letter_about_it(cast):
 def test_a_letter_tells_of_requests_and_discussions_with_their_addresses(cast, reviews, gated):
     gates.ask(gated, cast.session("carol"))
     age(minutes=3)
-    assert letters.send_due() == 1
+    assert alert_mail.send_due() == 1
     [letter] = mail.outbox
     assert letter.subject == "[Dovetail] carol asked for access to acme/gated."
     assert "/acme/gated/access" in letter.body
     Alert.objects.update(mailed_at=None)
     discussions.start(reviews, "Which rank?", "", cast.session("carol"))
     age(minutes=3)
-    assert letters.send_due() == 1
+    assert alert_mail.send_due() == 1
     assert mail.outbox[1].subject == "[Dovetail] 2 things that concern you"
     assert "carol opened alice/reviews#1: Which rank?" in mail.outbox[1].body
     assert "/alice/reviews/discussions/1" in mail.outbox[1].body

@@ -7,10 +7,12 @@ from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 from django.db.models.functions import Now
 
-from registry import discussions, intake, push, verdicts
-from registry.blobs import Digest
+from registry.bytes import intake
+from registry.bytes.blobs import Digest
 from registry.models import Adapter, Alert, Base, Landing, Revision, Verdict, XetFile
-from registry.push import MAIN, Intent, Stored
+from registry.proof import verdicts
+from registry.publish import discussions, push
+from registry.publish.push import MAIN, Intent, Stored
 from workers.landing import work
 
 OLD = [("registry", "0006_proofs")]  # the tables before there was a queue

@@ -6,8 +6,8 @@ from django.db import IntegrityError, transaction
 from django.test import RequestFactory
 from django.utils import timezone
 
-from registry import adapters, audit, moderation, push, refs, tokens
-from registry.errors import (
+from registry.kernel import audit
+from registry.kernel.errors import (
     AdapterNotFound,
     AdapterQuarantined,
     NotAllowed,
@@ -18,6 +18,10 @@ from registry.errors import (
     ValueInvalid,
 )
 from registry.models import Adapter, AuditEvent, Revision, Ruling, User
+from registry.moderation import quarantine
+from registry.people import tokens
+from registry.publish import push, repositories
+from registry.repos import refs
 
 
 @pytest.fixture
@@ -27,7 +31,7 @@ def bad(cast) -> Adapter:
 
 def test_a_quarantine_is_one_ruling_one_event_and_a_date(cast, bad):
     audit.request_id.set("abc")
-    assert moderation.quarantine(bad, cast.session("mona"), reason=" It phones home. ", note="Ticket 7")
+    assert quarantine.quarantine(bad, cast.session("mona"), reason=" It phones home. ", note="Ticket 7")
     ruling = Ruling.objects.get()
     assert (ruling.action, ruling.reason, ruling.note, ruling.by) == (
         "quarantine",
@@ -43,26 +47,26 @@ def test_a_quarantine_is_one_ruling_one_event_and_a_date(cast, bad):
 
 def test_a_second_quarantine_changes_nothing(cast, bad):
     stale = Adapter.objects.select_related("namespace").get(pk=bad.pk)
-    moderation.quarantine(bad, cast.session("mona"), reason="First.")
-    assert not moderation.quarantine(stale, cast.session("ada"), reason="Second.")
+    quarantine.quarantine(bad, cast.session("mona"), reason="First.")
+    assert not quarantine.quarantine(stale, cast.session("ada"), reason="Second.")
     assert [ruling.reason for ruling in Ruling.objects.all()] == ["First."]
     assert AuditEvent.objects.filter(action="adapter:quarantine").count() == 1
 
 
 def test_a_release_ends_it_and_keeps_the_record(cast, bad):
-    assert not moderation.release(bad, cast.session("mona"), reason="Nothing to release.")
-    moderation.quarantine(bad, cast.session("mona"), reason="It phones home.")
-    assert moderation.release(bad, cast.session("ada"), reason="It does not.")
-    assert adapters.find("acme/bad", cast.session("carol")) == bad
+    assert not quarantine.release(bad, cast.session("mona"), reason="Nothing to release.")
+    quarantine.quarantine(bad, cast.session("mona"), reason="It phones home.")
+    assert quarantine.release(bad, cast.session("ada"), reason="It does not.")
+    assert repositories.find("acme/bad", cast.session("carol")) == bad
     assert [ruling.action for ruling in Ruling.objects.order_by("id")] == ["quarantine", "release"]
-    moderation.quarantine(bad, cast.session("mona"), reason="It does after all.")
+    quarantine.quarantine(bad, cast.session("mona"), reason="It does after all.")
     with pytest.raises(AdapterQuarantined, match="It does after all"):
-        adapters.find("acme/bad", cast.session("alice"), adapters.Permission.DOWNLOAD)
+        repositories.find("acme/bad", cast.session("alice"), repositories.Permission.DOWNLOAD)
 
 
 @pytest.mark.parametrize("reason", ["", "  ", "\n", "x" * 501, "nul\0"])
 def test_no_ruling_without_a_reason_that_people_can_read(cast, bad, reason):
-    for rule in (moderation.quarantine, moderation.release):
+    for rule in (quarantine.quarantine, quarantine.release):
         with pytest.raises(ValueInvalid):
             rule(bad, cast.session("mona"), reason=reason)
     assert not Ruling.objects.exists()
@@ -74,7 +78,7 @@ def test_no_ruling_without_a_reason_that_people_can_read(cast, bad, reason):
     [("anonymous", SignInRequired), ("alice", NotAllowed), ("bob", NotAllowed), ("carol", NotAllowed)],
 )
 def test_only_moderators_rule(cast, bad, who, refusal):
-    for rule in (moderation.quarantine, moderation.release):
+    for rule in (quarantine.quarantine, quarantine.release):
         with pytest.raises(refusal):
             rule(bad, cast.session(who), reason="Because.")
     assert not Ruling.objects.exists()
@@ -82,14 +86,14 @@ def test_only_moderators_rule(cast, bad, who, refusal):
 
 def test_moderators_rule_in_a_session_and_never_by_token(cast, bad):
     with pytest.raises(SessionRequired):
-        moderation.quarantine(bad, tokens.caller_of(cast.token("mona")), reason="Because.")
+        quarantine.quarantine(bad, tokens.caller_of(cast.token("mona")), reason="Because.")
     assert not bad.is_quarantined
 
 
 def test_the_owner_cannot_remove_the_evidence(cast, bad):
-    moderation.quarantine(Adapter.objects.get(pk=bad.pk), cast.session("mona"), reason="Evidence.")
+    quarantine.quarantine(Adapter.objects.get(pk=bad.pk), cast.session("mona"), reason="Evidence.")
     with pytest.raises(AdapterQuarantined):  # although `bad` was read before
-        adapters.delete(bad, cast.session("alice"))
+        repositories.delete(bad, cast.session("alice"))
     assert Adapter.objects.filter(pk=bad.pk).exists()
 
 
@@ -101,9 +105,9 @@ def test_a_push_under_way_does_not_arrive_any_more(cast, bad, deed, settings, tm
     def files():
         yield push.Inline("a.txt", b"a")
         if deed == "quarantine":
-            moderation.quarantine(Adapter.objects.get(pk=bad.pk), cast.session("mona"), reason="It phones home.")
+            quarantine.quarantine(Adapter.objects.get(pk=bad.pk), cast.session("mona"), reason="It phones home.")
         else:
-            adapters.delete(Adapter.objects.get(pk=bad.pk), cast.session("alice"))
+            repositories.delete(Adapter.objects.get(pk=bad.pk), cast.session("alice"))
 
     with pytest.raises(AdapterQuarantined if deed == "quarantine" else (AdapterNotFound, RevisionNotFound)):
         push.receive(push.Intent(bad, refs.MAIN, cast.session("bob"), title="Late"), files())
@@ -111,24 +115,24 @@ def test_a_push_under_way_does_not_arrive_any_more(cast, bad, deed, settings, tm
 
 
 def test_a_quarantined_name_cannot_be_made_again(cast, bad):
-    moderation.quarantine(bad, cast.session("mona"), reason="Evidence.")
+    quarantine.quarantine(bad, cast.session("mona"), reason="Evidence.")
     for who in ("alice", "dave"):
         with pytest.raises(RegistryError) as refusal:
-            adapters.create("acme/BAD", cast.session(who))
+            repositories.create("acme/BAD", cast.session(who))
         assert refusal.value.code == "adapter-exists"
 
 
 def test_a_suspended_person_is_out_and_what_he_has_is_withheld(cast, client):
     cast.adapter("carol/notes", by="carol")
     client.force_login(cast["carol"])
-    assert moderation.suspend(cast["carol"], cast.session("mona"), reason="Spam.")
-    assert not moderation.suspend(cast["carol"], cast.session("mona"), reason="Spam.")
+    assert quarantine.suspend(cast["carol"], cast.session("mona"), reason="Spam.")
+    assert not quarantine.suspend(cast["carol"], cast.session("mona"), reason="Spam.")
     request = RequestFactory().get("/")
     request.session = client.session
     assert get_user(request).is_anonymous
     with pytest.raises(AdapterNotFound):
-        adapters.find("carol/notes", cast.session("anonymous"))
-    assert adapters.find("carol/notes", cast.session("mona"))
+        repositories.find("carol/notes", cast.session("anonymous"))
+    assert repositories.find("carol/notes", cast.session("mona"))
     [event] = AuditEvent.objects.filter(action="person:suspend")
     assert (event.actor, event.object, event.reason) == ("mona", "carol", "Spam.")
 
@@ -136,14 +140,14 @@ def test_a_suspended_person_is_out_and_what_he_has_is_withheld(cast, client):
 def test_moderators_do_not_suspend_each_other_or_themselves(cast):
     for user in (cast["ada"], cast["mona"]):
         with pytest.raises(NotAllowed):
-            moderation.suspend(user, cast.session("mona"), reason="A coup.")
-    assert moderation.suspend(cast["mona"], cast.session("ada"), reason="A coup.")
+            quarantine.suspend(user, cast.session("mona"), reason="A coup.")
+    assert quarantine.suspend(cast["mona"], cast.session("ada"), reason="A coup.")
     assert User.objects.filter(is_active=False).get() == cast["mona"]
 
 
 @pytest.mark.parametrize("change", [{"reason": ""}, {"action": "praise"}])
 def test_the_database_refuses_what_is_wrong(cast, bad, change):
-    moderation.quarantine(bad, cast.session("mona"), reason="Because.")
+    quarantine.quarantine(bad, cast.session("mona"), reason="Because.")
     with pytest.raises(IntegrityError), transaction.atomic():
         Ruling.objects.update(**change)
 

@@ -7,21 +7,7 @@ from django.core import mail
 from django.test import Client
 from django.utils import timezone
 
-from registry import (
-    adapters,
-    alerts,
-    catalog,
-    collections,
-    events,
-    invitations,
-    letters,
-    moderation,
-    moves,
-    organizations,
-    people,
-)
-from registry.catalog import Query
-from registry.errors import (
+from registry.kernel.errors import (
     AdapterMoved,
     AdapterNotFound,
     AdapterQuarantined,
@@ -35,8 +21,14 @@ from registry.errors import (
     RegistryError,
     TooOften,
 )
+from registry.kernel.policy import NOBODY, Caller
 from registry.models import Adapter, Alert, AuditEvent, Collection, FormerNamespace, Invitation, Membership, Rename
-from registry.policy import NOBODY, Caller
+from registry.moderation import quarantine
+from registry.people import accounts, invitations, organizations
+from registry.publish import moves, repositories
+from registry.repos import catalog
+from registry.repos.catalog import Query
+from registry.talk import alert_mail, alerts, collections, events
 from tests.together import at_once
 
 
@@ -72,11 +64,11 @@ def test_who_is_invited_has_no_right_before_he_accepts(cast):
     secret = cast.adapter("acme/secret", private=True)
     invite(cast, role="admin")
     with pytest.raises(AdapterNotFound):
-        adapters.find("acme/secret", cast.session("carol"))
+        repositories.find("acme/secret", cast.session("carol"))
     with pytest.raises(NotAllowed):
         organizations.administered("acme", cast.session("carol"))
     invitations.accept("Acme", cast.session("carol"))
-    assert adapters.find("acme/secret", cast.session("carol")) == secret
+    assert repositories.find("acme/secret", cast.session("carol")) == secret
     with pytest.raises(InvitationNotFound):
         invitations.accept("acme", cast.session("carol"))
 
@@ -94,7 +86,7 @@ def test_only_the_invited_accepts_and_by_a_token_that_may_write(cast):
 
 
 def test_a_suspended_person_is_not_invited_and_looks_like_nobody(cast):
-    moderation.suspend(cast["carol"], cast.session("ada"), reason="Spam.")
+    quarantine.suspend(cast["carol"], cast.session("ada"), reason="Spam.")
     for name in ("Carol", "nobody"):
         with pytest.raises(NamespaceNotFound, match=f"There is no person '{name}'"):
             invite(cast, name)
@@ -106,9 +98,9 @@ def test_an_invitation_gives_nothing_when_either_is_suspended_or_it_is_no_longer
     invite(cast, role="admin", by="bob")
     match what:
         case "the invited":
-            moderation.suspend(cast["carol"], cast.session("ada"), reason="Spam.")
+            quarantine.suspend(cast["carol"], cast.session("ada"), reason="Spam.")
         case "the inviter":
-            moderation.suspend(cast["bob"], cast.session("ada"), reason="Spam.")
+            quarantine.suspend(cast["bob"], cast.session("ada"), reason="Spam.")
         case "the role":
             invitations.let_in("acme", "bob", "write", cast.session("alice"))
         case "old":
@@ -174,7 +166,7 @@ def test_an_invitation_comes_by_mail_unless_it_was_withdrawn_before(cast, settin
     invite(cast, "mona")
     invitations.withdraw("acme", "mona", cast.session("alice"))
     Alert.objects.update(created_at=timezone.now() - timedelta(minutes=5))
-    assert letters.send_due() == 1
+    assert alert_mail.send_due() == 1
     (letter,) = mail.outbox
     assert letter.subject == "[Dovetail] alice invites you to acme as write."
     assert "/settings/organizations" in letter.body
@@ -184,7 +176,7 @@ def test_an_invitation_comes_by_mail_unless_it_was_withdrawn_before(cast, settin
 # --- leaving ---------------------------------------------------------------------------------------------------------
 def test_an_administrator_who_cannot_sign_in_is_not_the_one_who_stays(cast):
     organizations.set_member(cast.acme, cast["bob"], "admin", by=None)
-    moderation.suspend(cast["bob"], cast.session("ada"), reason="Gone.")
+    quarantine.suspend(cast["bob"], cast.session("ada"), reason="Gone.")
     with pytest.raises(LastAdministrator, match="acme would be left without an administrator"):
         organizations.leave("acme", cast.session("alice"))
     organizations.drop_member("acme", "bob", cast.session("alice"))
@@ -207,7 +199,7 @@ def test_a_deleted_organisation_takes_its_collections_along_and_leaves_its_name_
     organizations.begin("guild", cast.session("carol"))
     for take in (
         lambda: organizations.begin("Acme", cast.session("alice")),
-        lambda: people.add("acme"),
+        lambda: accounts.add("acme"),
         lambda: organizations.found("acme", by=None),
         lambda: moves.rename("guild", "acme", cast.session("carol")),
     ):
@@ -218,7 +210,7 @@ def test_a_deleted_organisation_takes_its_collections_along_and_leaves_its_name_
 
 def test_a_quarantined_repository_keeps_its_organisation(cast):
     bad = cast.adapter("acme/bad")
-    moderation.quarantine(bad, cast.session("mona"), reason="Bad.")
+    quarantine.quarantine(bad, cast.session("mona"), reason="Bad.")
     with pytest.raises(OrganizationNotEmpty, match="acme/bad"):
         organizations.delete("acme", cast.session("alice"))
     with pytest.raises(AdapterQuarantined):
@@ -258,7 +250,7 @@ def test_a_renamed_organisation_takes_everything_along_and_old_addresses_lead_on
     cast.adapter("acme/secret", private=True)
     alice = cast.session("alice")
     moves.rename("acme", "Works", alice)
-    assert adapters.find("works/router", NOBODY).full_name == "Works/router"
+    assert repositories.find("works/router", NOBODY).full_name == "Works/router"
     assert where("acme/router") == "Works/router"
     assert where("acme/gold", type="dataset") == "Works/gold"
     assert where("ACME/Secret", cast.session("erin")) == "Works/secret"
@@ -296,7 +288,7 @@ def test_its_collections_are_found_at_their_old_addresses(cast):
 def test_nothing_new_comes_under_a_former_name_and_the_refusal_says_the_new_one(cast):
     moves.rename("acme", "works", cast.session("alice"))
     with pytest.raises(NotAllowed) as refused:
-        adapters.create("acme/new", cast.session("bob"))
+        repositories.create("acme/new", cast.session("bob"))
     assert refused.value.fix == "acme is called works now: use that name."
     mine = cast.adapter("alice/mine")
     with pytest.raises(NotAllowed):
@@ -313,9 +305,9 @@ def test_a_second_name_and_a_move_after_it_and_the_way_back(cast):
     assert where("acme/router") == where("three/router") == "alice/router"
     cast.adapter("three/router")
     moves.rename("three", "ACME", alice)
-    assert adapters.find("acme/router", NOBODY).full_name == "ACME/router"
+    assert repositories.find("acme/router", NOBODY).full_name == "ACME/router"
     assert where("three/router") == "ACME/router", "who had that address last"
-    moves.move(adapters.find("acme/router", alice), "ACME/other", alice)
+    moves.move(repositories.find("acme/router", alice), "ACME/other", alice)
     assert where("acme/router") == "ACME/other"
     assert set(FormerNamespace.objects.values_list("name", flat=True)) == {"two", "three"}
 
@@ -323,7 +315,7 @@ def test_a_second_name_and_a_move_after_it_and_the_way_back(cast):
 def test_a_name_of_another_case_is_no_other_name(cast):
     cast.adapter("acme/router")
     moves.rename("acme", "ACME", cast.session("alice"))
-    assert adapters.find("acme/router", NOBODY).full_name == "ACME/router"
+    assert repositories.find("acme/router", NOBODY).full_name == "ACME/router"
     assert not FormerNamespace.objects.exists()
     assert not Rename.objects.exists()
 
@@ -372,7 +364,7 @@ def test_many_repositories_cost_a_rename_few_questions_each(cast, django_assert_
 def test_no_repository_is_left_in_an_organisation_that_is_deleted_at_that_moment(cast):
     alice, bob = cast.session("alice"), cast.session("bob")
     results = at_once(
-        lambda: organizations.delete("acme", alice), lambda: adapters.create("acme/new", Caller(user=bob.user))
+        lambda: organizations.delete("acme", alice), lambda: repositories.create("acme/new", Caller(user=bob.user))
     )
     made, gone = Adapter.objects.filter(name="new").exists(), FormerNamespace.objects.exists()
     assert made != gone, results

@@ -3,34 +3,42 @@
 import pytest
 from django.db import IntegrityError, transaction
 
-from registry import organizations, people, policy, site, tokens
-from registry.errors import NameInvalid, NamespaceNotFound, NameTaken, NotAllowed, SessionRequired, ValueInvalid
+from registry.kernel import policy, site_settings
+from registry.kernel.errors import (
+    NameInvalid,
+    NamespaceNotFound,
+    NameTaken,
+    NotAllowed,
+    SessionRequired,
+    ValueInvalid,
+)
+from registry.kernel.policy import Caller
 from registry.models import AuditEvent, Membership, Namespace, Organization, User
-from registry.policy import Caller
+from registry.people import accounts, organizations, tokens
 from tests.cast import PASSWORD
 
 
 def test_who_joins_has_a_namespace_of_his_name(db):
-    user = people.register("Zoe", email=" zoe@example.org ", password="a long pass phrase")
+    user = accounts.register("Zoe", email=" zoe@example.org ", password="a long pass phrase")
     assert (user.role, user.email, user.namespace.name) == ("user", "zoe@example.org", "Zoe")
-    assert people.namespace("zOE").person == user
+    assert accounts.namespace("zOE").person == user
     assert AuditEvent.objects.get().action == "person:register"
 
 
 @pytest.mark.parametrize("registration", ["invite", "closed"])
 def test_nobody_joins_a_hub_that_is_not_open_but_the_operator_may_add_people(db, registration):
-    site.change("registration", registration, None)
+    site_settings.change("registration", registration, None)
     with pytest.raises(NotAllowed):
-        people.register("zoe", password="a long pass phrase")
-    assert people.add("zoe", password="a long pass phrase").namespace.name == "zoe"
-    site.forget()
+        accounts.register("zoe", password="a long pass phrase")
+    assert accounts.add("zoe", password="a long pass phrase").namespace.name == "zoe"
+    site_settings.forget()
 
 
 @pytest.mark.parametrize("name", ["alice", "ALICE", "acme", "Acme"])
 def test_a_name_is_taken_whatever_its_case_and_by_whomever(cast, name):
     before = Namespace.objects.count()
     with pytest.raises(NameTaken):
-        people.register(name, password="a long pass phrase")
+        accounts.register(name, password="a long pass phrase")
     with pytest.raises(NameTaken):
         organizations.found(name, by=cast["carol"])
     assert Namespace.objects.count() == before
@@ -38,16 +46,16 @@ def test_a_name_is_taken_whatever_its_case_and_by_whomever(cast, name):
 
 @pytest.mark.parametrize("name", ["email", "user_email_unique"])
 def test_a_name_that_reads_like_a_column_is_still_only_a_name(cast, name):
-    people.register(name, password="a long pass phrase")
+    accounts.register(name, password="a long pass phrase")
     with pytest.raises(NameTaken):
-        people.register(name, password="a long pass phrase")
+        accounts.register(name, password="a long pass phrase")
 
 
 def test_an_address_belongs_to_one_person(cast):
     with pytest.raises(NameTaken, match="address"):
-        people.register("zoe", email="ALICE@example.org", password="a long pass phrase")
+        accounts.register("zoe", email="ALICE@example.org", password="a long pass phrase")
     with pytest.raises(NameTaken, match="address"):
-        people.set_profile(cast["bob"], full_name="Bob", email="alice@example.org", by=cast["bob"])
+        accounts.set_profile(cast["bob"], full_name="Bob", email="alice@example.org", by=cast["bob"])
     assert not Namespace.objects.filter(name="zoe").exists()
 
 
@@ -65,7 +73,7 @@ def test_an_address_belongs_to_one_person(cast):
 )
 def test_what_cannot_be_stored_or_is_too_weak_is_refused_before_anything_is_written(db, given):
     with pytest.raises(ValueInvalid) as refusal:
-        people.register("zoe", **{"password": "a long pass phrase", **given})
+        accounts.register("zoe", **{"password": "a long pass phrase", **given})
     assert refusal.value.fix
     assert not Namespace.objects.exists()
 
@@ -73,31 +81,31 @@ def test_what_cannot_be_stored_or_is_too_weak_is_refused_before_anything_is_writ
 @pytest.mark.parametrize("name", ["", "-a", "a-", "a..b", "a--b", "a/b", "é", "a b", "admin", "API", "x" * 97, "a.git"])
 def test_names_that_the_hub_or_its_clients_cannot_have_are_refused(db, name):
     with pytest.raises(NameInvalid):
-        people.register(name, password="a long pass phrase")
+        accounts.register(name, password="a long pass phrase")
 
 
 def test_only_administrators_in_a_session_give_roles(cast):
     for by in (cast.session("mona"), cast.session("alice")):
         with pytest.raises(NotAllowed):
-            people.set_role(cast["bob"], "admin", by=by)
+            accounts.set_role(cast["bob"], "admin", by=by)
     with pytest.raises(SessionRequired):
-        people.set_role(cast["bob"], "admin", by=tokens.caller_of(cast.token("ada")))
-    assert people.set_role(cast["bob"], "moderator", by=cast.session("ada"))
-    assert not people.set_role(cast["bob"], "moderator", by=cast.session("ada"))
+        accounts.set_role(cast["bob"], "admin", by=tokens.caller_of(cast.token("ada")))
+    assert accounts.set_role(cast["bob"], "moderator", by=cast.session("ada"))
+    assert not accounts.set_role(cast["bob"], "moderator", by=cast.session("ada"))
     [event] = AuditEvent.objects.filter(action="person:role")
     assert (event.actor, event.object, event.before, event.after) == ("ada", "bob", "user", "moderator")
 
 
 def test_the_last_administrator_stays_one(cast):
     with pytest.raises(ValueInvalid, match="only administrator"):
-        people.set_role(cast["ada"], "user", by=cast.session("ada"))
-    people.set_role(cast["bob"], "admin", by=None)
-    assert people.set_role(cast["ada"], "user", by=cast.session("bob"))
+        accounts.set_role(cast["ada"], "user", by=cast.session("ada"))
+    accounts.set_role(cast["bob"], "admin", by=None)
+    assert accounts.set_role(cast["ada"], "user", by=cast.session("bob"))
 
 
 def test_a_new_password_is_noticed_and_the_same_one_is_not(cast):
-    assert not people.set_password(cast["alice"], PASSWORD, by=None)
-    assert people.set_password(cast["alice"], "another pass phrase", by=None)
+    assert not accounts.set_password(cast["alice"], PASSWORD, by=None)
+    assert accounts.set_password(cast["alice"], "another pass phrase", by=None)
     assert User.objects.get(username="alice").check_password("another pass phrase")
 
 
@@ -111,7 +119,7 @@ def test_a_member_has_one_role_and_setting_it_again_changes_nothing(cast):
 
 def test_asking_for_a_namespace_that_is_not_there_says_so(db):
     with pytest.raises(NamespaceNotFound, match="'nobody'"):
-        people.namespace("nobody")
+        accounts.namespace("nobody")
 
 
 def test_what_somebody_may_do_follows_from_his_role_alone(cast):

@@ -4,8 +4,8 @@ import pytest
 from django.db.models import Q
 from django.utils import timezone
 
-from registry import adapters, gates, moderation, policy, tokens
-from registry.errors import (
+from registry.kernel import policy
+from registry.kernel.errors import (
     AccessRequired,
     AdapterNotFound,
     AdapterQuarantined,
@@ -15,8 +15,11 @@ from registry.errors import (
     SessionRequired,
     SignInRequired,
 )
+from registry.kernel.policy import Caller, Permission
 from registry.models import Adapter, Membership, User
-from registry.policy import Caller, Permission
+from registry.moderation import quarantine
+from registry.people import gates, tokens
+from registry.publish import repositories
 
 # Callers are somebody in a session, or `somebody:role` with a token; `alice:other` is a fine-grained token for another
 # adapter, `alice:fine-read` and `alice:fine-write` name this one. The adapters are acme's, made by alice or, where it
@@ -224,7 +227,7 @@ def caller(cast, who: str, adapter: Adapter) -> Caller:
 def answer(by: Caller, permission: Permission, full_name: str) -> str:
     """What the one road to an adapter says."""
     try:
-        adapters.find(full_name, by, permission)
+        repositories.find(full_name, by, permission)
     except RegistryError as error:
         return ANSWERS[type(error)]
     return "ok"
@@ -263,9 +266,9 @@ def test_lists_show_what_one_may_read_and_nothing_withheld(cast, world, who):
 def test_a_refusal_spells_the_id_as_it_was_asked_for(cast):
     cast.adapter("acme/Secret", private=True)
     with pytest.raises(AdapterNotFound) as hidden:
-        adapters.find("ACME/sEcret", cast.session("carol"))
+        repositories.find("ACME/sEcret", cast.session("carol"))
     with pytest.raises(AdapterNotFound) as absent:
-        adapters.find("ACME/sEcrex", cast.session("carol"))
+        repositories.find("ACME/sEcrex", cast.session("carol"))
     assert hidden.value.detail.replace("sEcret", "sEcrex") == absent.value.detail
     assert (hidden.value.fix, hidden.value.facts) == (absent.value.fix, absent.value.facts)
 
@@ -275,17 +278,17 @@ def test_who_may_not_moderate_does_not_learn_what_exists(cast):
     said = []
     for name in ("acme/secret", "acme/nothing"):
         with pytest.raises(NotAllowed) as refusal:
-            adapters.find(name, cast.session("carol"), Permission.QUARANTINE)
+            repositories.find(name, cast.session("carol"), Permission.QUARANTINE)
         said.append(refusal.value.detail)
     assert said[0] == said[1]
 
 
 def test_somebody_who_left_the_organisation_is_a_stranger_at_once(cast):
     adapter = cast.adapter("acme/private", private=True)
-    assert adapters.find("acme/private", cast.session("bob")) == adapter
+    assert repositories.find("acme/private", cast.session("bob")) == adapter
     Membership.objects.get(user=cast["bob"]).delete()
     with pytest.raises(AdapterNotFound):
-        adapters.find("acme/private", cast.session("bob"))
+        repositories.find("acme/private", cast.session("bob"))
 
 
 def test_a_grant_on_what_was_lost_is_worth_nothing(cast):
@@ -294,7 +297,7 @@ def test_a_grant_on_what_was_lost_is_worth_nothing(cast):
     Membership.objects.get(user=cast["bob"]).delete()
     by = tokens.caller_of(value)
     with pytest.raises(AdapterNotFound):
-        adapters.find("acme/private", by)
+        repositories.find("acme/private", by)
     assert not Adapter.objects.filter(policy.visible_to(by)).exists()
 
 
@@ -307,10 +310,10 @@ def test_who_may_make_adapters_in_an_organisation(cast, who, allowed):
     name, _, role = who.partition(":")
     by = tokens.caller_of(cast.token(name, role)) if role else cast.session(name)
     if allowed:
-        assert adapters.create("acme/new", by).created_by == cast[name]
+        assert repositories.create("acme/new", by).created_by == cast[name]
     else:
         with pytest.raises(NotAllowed):
-            adapters.create("acme/new", by)
+            repositories.create("acme/new", by)
         assert not Adapter.objects.filter(Q(name="new")).exists()
 
 
@@ -318,11 +321,11 @@ def test_a_token_that_may_not_is_named_in_the_refusal(cast):
     cast.adapter("acme/public")
     by = tokens.caller_of(cast.token("alice", "fine-grained", acme__public="read"))
     with pytest.raises(NotAllowed, match="token 'fine-grained 0' may not push to acme/public"):
-        adapters.find("acme/public", by, Permission.PUSH)
+        repositories.find("acme/public", by, Permission.PUSH)
 
 
 def test_the_reason_of_a_quarantine_is_told_to_who_writes_there(cast):
     adapter = cast.adapter("acme/public")
-    moderation.quarantine(adapter, cast.session("mona"), reason="It phones home.")
+    quarantine.quarantine(adapter, cast.session("mona"), reason="It phones home.")
     with pytest.raises(AdapterQuarantined, match="acme/public is quarantined: It phones home"):
-        adapters.find("acme/public", cast.session("bob"), Permission.DOWNLOAD)
+        repositories.find("acme/public", cast.session("bob"), Permission.DOWNLOAD)

@@ -3,8 +3,8 @@
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
+from registry.kernel.prepared import Prepared
 from registry.models import Adapter, Namespace, Token
-from registry.prepared import Prepared
 from tests.cast import Cast
 
 WITH_OWNER = Prepared(

@@ -6,8 +6,11 @@ from dataclasses import dataclass
 import pytest
 from django.test import Client
 
-from registry import intake, moderation, push, refs
+from registry.bytes import intake
 from registry.models import Adapter
+from registry.moderation import quarantine
+from registry.publish import push
+from registry.repos import refs
 from tests.cast import Cast
 
 HELD, NEVER = "acme/held", "acme/hold"  # of one length, so that lengths can be compared
@@ -110,7 +113,7 @@ def held(cast: Cast, settings, tmp_path) -> Adapter:
 
 @pytest.fixture
 def quarantined(cast: Cast, held: Adapter) -> Adapter:
-    moderation.quarantine(held, cast.session("mona"), reason="It phones home.")
+    quarantine.quarantine(held, cast.session("mona"), reason="It phones home.")
     return held
 
 
@@ -210,14 +213,14 @@ def test_moderators_see_the_page_and_get_no_bytes(cast, quarantined, who):
 def test_no_list_shows_it(cast, held, url, who):
     client = browser(cast, who)
     assert HELD in client.get(url).content.decode(), "the list shows it before"
-    moderation.quarantine(held, cast.session("mona"), reason="It phones home.")
+    quarantine.quarantine(held, cast.session("mona"), reason="It phones home.")
     assert HELD not in client.get(url).content.decode()
 
 
 def test_a_ticket_from_before_is_worth_nothing_afterwards(cast, held):
     headers = bearer(cast, "alice")
     ticket = Client().get(f"/api/models/{HELD}/xet-write-token/main", headers=headers).json()
-    moderation.quarantine(held, cast.session("mona"), reason="It phones home.")
+    quarantine.quarantine(held, cast.session("mona"), reason="It phones home.")
     response = Client().post(
         "/xet/v1/shards", b"x", content_type="application/octet-stream",
         headers={"authorization": f"Bearer {ticket['accessToken']}"},
@@ -226,7 +229,7 @@ def test_a_ticket_from_before_is_worth_nothing_afterwards(cast, held):
 
 
 def test_a_release_opens_every_road_again(cast, quarantined):
-    moderation.release(quarantined, cast.session("mona"), reason="A mistake.")
+    quarantine.release(quarantined, cast.session("mona"), reason="A mistake.")
     assert Client().get(f"/{HELD}").status_code == 200
     assert Client().head(f"/{HELD}/resolve/main/README.md").status_code == 200
     assert HELD in Client().get("/api/models").content.decode()

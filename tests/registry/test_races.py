@@ -4,10 +4,11 @@ from collections.abc import Callable
 
 import pytest
 
-from registry import moderation, people
-from registry.errors import RegistryError, ValueInvalid
+from registry.kernel.errors import RegistryError, ValueInvalid
+from registry.kernel.policy import Caller
 from registry.models import Adapter, AuditEvent, Ruling, User
-from registry.policy import Caller
+from registry.moderation import quarantine
+from registry.people import accounts
 from tests.together import at_once
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -19,7 +20,7 @@ def test_two_moderators_make_one_ruling(cast):
     def rule(who: str) -> Callable[[], bool]:
         by = cast.session(who)
         row = Adapter.objects.select_related("namespace").get(pk=bad.pk)
-        return lambda: moderation.quarantine(row, by, reason=f"Says {who}.")
+        return lambda: quarantine.quarantine(row, by, reason=f"Says {who}.")
 
     assert sorted(at_once(rule("mona"), rule("ada"))) == [False, True]
     assert Ruling.objects.count() == AuditEvent.objects.filter(action="adapter:quarantine").count() == 1
@@ -27,16 +28,18 @@ def test_two_moderators_make_one_ruling(cast):
 
 def test_two_administrators_cannot_dismiss_each_other_at_once(cast):
     bob = cast["bob"]
-    people.set_role(bob, "admin", by=None)
+    accounts.set_role(bob, "admin", by=None)
     ada, by_bob, by_ada = cast["ada"], Caller(user=bob), cast.session("ada")
-    results = at_once(lambda: people.set_role(bob, "user", by=by_ada), lambda: people.set_role(ada, "user", by=by_bob))
+    results = at_once(
+        lambda: accounts.set_role(bob, "user", by=by_ada), lambda: accounts.set_role(ada, "user", by=by_bob)
+    )
     assert sum(isinstance(result, ValueInvalid) for result in results) == 1
     assert User.objects.filter(role="admin").count() == 1
 
 
 def test_two_people_of_one_name_are_one_person(cast):
     def join() -> User:
-        return people.add("Zoe")
+        return accounts.add("Zoe")
 
     results = at_once(join, join, join)
     assert sum(isinstance(result, User) for result in results) == 1

@@ -12,9 +12,9 @@ import pytest
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
 
-from registry import names
+from registry.kernel import names
+from registry.kernel.policy import Permission
 from registry.models import Adapter, AuditEvent, Namespace, Token
-from registry.policy import Permission
 from tests.cast import Cast
 
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")  # HEAD and OPTIONS do what GET does, or less

@@ -8,9 +8,10 @@ from django.core.management import call_command
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from registry import moderation, tokens
-from registry.errors import NameInvalid, NameTaken, TokenInvalid, ValueInvalid
+from registry.kernel.errors import NameInvalid, NameTaken, TokenInvalid, ValueInvalid
 from registry.models import AuditEvent, Token
+from registry.moderation import quarantine
+from registry.people import tokens
 
 
 def test_a_token_is_recognisable_and_ends_in_a_checksum():
@@ -52,10 +53,10 @@ def test_an_expired_token_is_refused(cast):
 
 def test_the_tokens_of_a_suspended_person_stop_and_work_again_afterwards(cast):
     value = cast.token("carol")
-    moderation.suspend(cast["carol"], cast.session("mona"), reason="Spam.")
+    quarantine.suspend(cast["carol"], cast.session("mona"), reason="Spam.")
     with pytest.raises(TokenInvalid):
         tokens.caller_of(value)
-    moderation.unsuspend(cast["carol"], cast.session("mona"), reason="A mistake.")
+    quarantine.unsuspend(cast["carol"], cast.session("mona"), reason="A mistake.")
     assert tokens.caller_of(value).user == cast["carol"]
 
 

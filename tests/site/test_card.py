@@ -5,8 +5,8 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 
-from registry import card
-from registry.markdown import TAGS, render, sanitise
+from registry.kernel.markdown import TAGS, render, sanitise
+from registry.repos import card
 
 FILES, PAGES = "/alice/reviews/resolve/abc/", "/alice/reviews/blob/abc/"
 

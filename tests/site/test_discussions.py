@@ -8,9 +8,11 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from registry import discussions, gates, push, site
+from registry.kernel import site_settings
 from registry.models import Adapter, Discussion, DiscussionEvent
-from registry.push import Deletion, Inline, Intent
+from registry.people import gates
+from registry.publish import discussions, push
+from registry.publish.push import Deletion, Inline, Intent
 from tests.api.conftest import CONFIG, judged, pushed
 from tests.cast import Cast
 
@@ -259,7 +261,7 @@ def test_where_only_what_is_verified_is_served_a_proposal_shows_strangers_no_lin
         Intent(repo, "refs/heads/main", cast.session("alice"), title="y", propose=True),
         [Inline("adapter_config.json", json.dumps(CONFIG | {"r": 16}).encode())],
     )
-    site.change("pull_policy", "verified", None)
+    site_settings.change("pull_policy", "verified", None)
     assert b"peft_type" not in signed_in(cast, "carol").get(f"{HERE}/1/files").content
     assert b"peft_type" in signed_in(cast, "bob").get(f"{HERE}/1/files").content
 

@@ -2,8 +2,9 @@
 
 import pytest
 
-from registry import organizations, social
 from registry.models import Adapter, AuditEvent, Membership, Organization
+from registry.people import organizations
+from registry.talk import social
 
 HERE = "/organizations/acme/settings"
 

@@ -8,8 +8,12 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from registry import moderation, push, refs, site, verdicts
+from registry.kernel import site_settings
 from registry.models import Revision
+from registry.moderation import quarantine
+from registry.proof import verdicts
+from registry.publish import push
+from registry.repos import refs
 from tests.api.conftest import BASE, CONFIG, judged, pushed, weights
 from tests.site.conftest import CHECKS, push_more
 
@@ -62,7 +66,7 @@ def test_lists_show_strangers_no_private_adapter_and_members_theirs(visit, secre
 
 
 def test_a_quarantined_adapter_tells_its_owner_why_and_does_not_exist_for_others(visit, cast, reviews):
-    moderation.quarantine(reviews, cast.session("mona"), reason="A pickle in it imports os.system.")
+    quarantine.quarantine(reviews, cast.session("mona"), reason="A pickle in it imports os.system.")
     for page in PAGES:
         shown = visit("alice").get(f"/alice/reviews{page}")
         assert shown.status_code == 200
@@ -213,7 +217,7 @@ def test_what_a_version_changed_tells_no_file_of_a_version_that_is_held_back(vis
     held = push_more(cast, reviews, **{"passwords.txt": b"hunter2"})
     push.receive(push.Intent(reviews, refs.MAIN, cast.session("alice"), "Clean"), [push.Deletion("passwords.txt")])
     assert "passwords.txt" in text(visit().get("/alice/reviews/commit/main"))
-    moderation.quarantine(reviews, cast.session("mona"), reason="Passwords.", revision=held)
+    quarantine.quarantine(reviews, cast.session("mona"), reason="Passwords.", revision=held)
     seen = text(visit().get("/alice/reviews/commit/main"))
     assert "passwords.txt" not in seen
     assert "the version before it is held back" in seen
@@ -224,7 +228,7 @@ def test_what_a_version_changed_tells_no_file_of_a_version_that_is_held_back(vis
 def test_where_only_verified_versions_are_served_strangers_read_the_verified_card(visit, cast, reviews):
     push_more(cast, reviews, **{"README.md": b"# Not proven yet\n"})
     pushed(cast, cast.adapter("alice/unproven"))
-    site.change("pull_policy", "verified", by=cast["ada"])
+    site_settings.change("pull_policy", "verified", by=cast["ada"])
     assert "Not proven yet" in text(visit("alice").get("/alice/reviews"))
     assert "Tells good reviews from bad ones" in text(visit("carol").get("/alice/reviews"))
     assert visit("carol").get("/alice/unproven").status_code == 403
@@ -232,7 +236,7 @@ def test_where_only_verified_versions_are_served_strangers_read_the_verified_car
 
 def test_the_pull_policy_holds_for_the_file_viewer(visit, cast, reviews):
     push_more(cast, reviews, **{"notes.txt": b"new"})
-    site.change("pull_policy", "verified", by=cast["ada"])
+    site_settings.change("pull_policy", "verified", by=cast["ada"])
     assert visit("carol").get("/alice/reviews/blob/main/notes.txt").status_code == 403
     assert visit("carol").get("/alice/reviews/blob/verified/README.md").status_code == 200
     assert visit("alice").get("/alice/reviews/blob/main/notes.txt").status_code == 200

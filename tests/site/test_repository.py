@@ -4,9 +4,10 @@ import re
 
 import pytest
 
-from registry import gates, push
 from registry.models import Adapter
-from registry.push import MAIN, Inline, Intent
+from registry.people import gates
+from registry.publish import push
+from registry.publish.push import MAIN, Inline, Intent
 
 REVIEWS = "/alice/reviews"
 

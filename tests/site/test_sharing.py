@@ -4,9 +4,11 @@ import re
 
 import pytest
 
-from registry import collections, devices, gates, moderation, tokens, webhooks
 from registry.models import AccessRequest, Adapter, Delivery, DeviceLogin, Follow, Like, Webhook
-from registry.webhooks import Wish
+from registry.moderation import quarantine
+from registry.people import devices, gates, tokens
+from registry.talk import collections, webhooks
+from registry.talk.webhooks import Wish
 
 REVIEWS = "/alice/reviews"
 
@@ -28,7 +30,7 @@ def test_the_heart_is_a_form_that_gives_and_takes_back(visit, reviews):
 
 def test_who_is_suspended_has_no_page_and_is_on_no_members_list(visit, cast):
     assert "/bob" in text(visit("carol").get("/acme"))
-    moderation.suspend(cast["bob"], cast.session("mona"), reason="Floods the hub.")
+    quarantine.suspend(cast["bob"], cast.session("mona"), reason="Floods the hub.")
     for path in ("/bob", "/bob?show=followers", "/Bob"):
         assert visit("carol").get(path).status_code == 404, path
     assert "/bob" not in text(visit("carol").get("/acme"))

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from registry import push, verdicts
 from registry.models import Base, Revision, Verdict
-from registry.push import MAIN, Inline, Intent
-from registry.verdicts import latest, queue
+from registry.proof import verdicts
+from registry.proof.verdicts import latest, queue
+from registry.publish import push
+from registry.publish.push import MAIN, Inline, Intent
 from tests.cast import Cast, assemble
 from workers import bench, hands, shelf
 from workers.engine.job import ENGINES

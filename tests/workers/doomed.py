@@ -27,16 +27,16 @@ from workers.shift import Shift  # noqa: E402  # after django.setup
 BEFORE, AFTER = "before", "after"
 # What is wrapped, and whether death comes before or after it.
 STEPS = {
-    "claiming": ("registry.verdicts.working.show", BEFORE),  # in the transaction
+    "claiming": ("registry.proof.verdicts.working.show", BEFORE),  # in the transaction
     "claimed": ("workers.bench.validate", BEFORE),
     "laying out": ("shutil.copyfileobj", AFTER),
     "starting the engine": ("workers.sandbox.Engine.serve", AFTER),
     "the first check": ("workers.bench._Progress.__call__", BEFORE),
     "the verdict is there": ("workers.matrix.row", BEFORE),
-    "recording": ("registry.verdicts.working.move_verified", AFTER),  # in the transaction
-    "recorded": ("registry.verdicts.record", AFTER),
+    "recording": ("registry.proof.verdicts.working.move_verified", AFTER),  # in the transaction
+    "recorded": ("registry.proof.verdicts.record", AFTER),
     "comparing": ("workers.bench._ignore", BEFORE),
-    "recording a comparison": ("registry.verdicts.comparisons._add", AFTER),  # in the transaction
+    "recording a comparison": ("registry.proof.verdicts.comparisons._add", AFTER),  # in the transaction
 }
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from registry import verdicts
 from registry.models import Base, Comparison, Verdict
+from registry.proof import verdicts
 from tests import adapters
 from tests.workers.test_real_engine import bert, failed, judged, once_more, shelves  # noqa: F401 - fixtures among them
 from workers import bench, hands, matrix

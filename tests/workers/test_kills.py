@@ -12,9 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from registry import moderation, push, verdicts
 from registry.models import Attempt, Base, Comparison, Verdict
-from registry.push import MAIN, Inline, Intent
+from registry.moderation import quarantine
+from registry.proof import verdicts
+from registry.publish import push
+from registry.publish.push import MAIN, Inline, Intent
 from tests import adapters
 from tests.workers.conftest import BASE, validate
 from tests.workers.doomed import STEPS
@@ -222,7 +224,7 @@ def test_a_verdict_or_an_adapter_deleted_meanwhile_is_no_matter(pushed, base, en
 
 def test_an_adapter_quarantined_meanwhile_gets_its_verdict_all_the_same(pushed, base, engine, meanwhile, cast):
     verdict = pushed()
-    meanwhile(lambda: moderation.quarantine(verdict.revision.adapter, cast.session("mona"), reason="malware"))
+    meanwhile(lambda: quarantine.quarantine(verdict.revision.adapter, cast.session("mona"), reason="malware"))
     assert validate(verdict.pk).state == "passed"
 
 

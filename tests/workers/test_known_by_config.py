@@ -7,12 +7,14 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.test import Client
 
-from registry import catalog, fit, push
-from registry.catalog import Query
+from registry.kernel.policy import NOBODY
 from registry.models import Adapter, Base, BaseManifest, Verdict
-from registry.policy import NOBODY
-from registry.push import MAIN, Inline, Intent
-from registry.verdicts import latest
+from registry.proof import fit
+from registry.proof.verdicts import latest
+from registry.publish import push
+from registry.publish.push import MAIN, Inline, Intent
+from registry.repos import catalog
+from registry.repos.catalog import Query
 from tests import adapters
 from tests.workers.conftest import validate
 from tests.workers.test_real_engine import MAKE_BASES

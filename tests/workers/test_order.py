@@ -9,10 +9,10 @@ from django.db import connection
 from django.db.models.functions import Now
 from django.test.utils import CaptureQueriesContext
 
-from registry import verdicts
-from registry.errors import ClaimStale
+from registry.kernel.errors import ClaimStale
 from registry.models import Base, Comparison, Ref, Revision, Verdict, WorkerHeartbeat
-from registry.verdicts import Hands, comparisons, queue
+from registry.proof import verdicts
+from registry.proof.verdicts import Hands, comparisons, queue
 from tests.workers.conftest import BASE, RUNG
 from tests.workers.test_verdicts import FAILED, PASSED, expire
 from workers import bench, hands, lifecycle, tasks, warm

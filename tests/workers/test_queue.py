@@ -14,8 +14,8 @@ from celery import Celery
 from django.db import connections
 
 from hub import celery as queue
-from registry import verdicts
 from registry.models import Attempt, Verdict, WorkerHeartbeat
+from registry.proof import verdicts
 from tests.services import valkey
 from tests.workers.test_verdicts import expire
 from workers import shift

@@ -2,8 +2,8 @@
 
 import pytest
 
-from registry import verdicts
 from registry.models import Attempt, Ref, Verdict
+from registry.proof import verdicts
 from tests.together import at_once
 from tests.workers.test_verdicts import FAILED, PASSED, claimed, expire
 

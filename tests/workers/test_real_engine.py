@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from registry import bases, push
 from registry.models import Base, Ref, Verdict
-from registry.push import MAIN, Inline, Intent
-from registry.verdicts import latest
+from registry.proof.verdicts import latest
+from registry.publish import push
+from registry.publish.push import MAIN, Inline, Intent
+from registry.repos import bases
 from tests import adapters
 from tests.workers.conftest import validate
 from workers import bench, hands, provenance, shelf

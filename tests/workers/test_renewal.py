@@ -10,9 +10,10 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from registry import policy, proofs, renewal, verdicts
+from registry.kernel import policy
+from registry.kernel.policy import Caller
 from registry.models import Adapter, Verdict
-from registry.policy import Caller
+from registry.proof import proofs, renewal, verdicts
 from tests.api.conftest import BASE, judged, pushed
 from tests.cast import PASSWORD, assemble
 from workers import bench, matrix, provenance, tasks

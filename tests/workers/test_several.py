@@ -2,12 +2,12 @@
 
 import pytest
 
-from registry import site
-from registry.errors import RevisionNotVerified
+from registry.kernel import site_settings
+from registry.kernel.errors import RevisionNotVerified
+from registry.kernel.policy import Caller
 from registry.models import Ref
-from registry.policy import Caller
-from registry.pull import require_served
-from registry.verdicts import NOT_RUN
+from registry.proof.verdicts import NOT_RUN
+from registry.repos.pull import require_served
 from tests import adapters
 from tests.engine.test_foreign import repository
 from tests.workers.test_real_engine import bert, failed, judged, shelves  # noqa: F401 - pytest finds fixtures here
@@ -53,7 +53,7 @@ def test_a_lora_for_images_passes_and_is_not_verified(bert, judged):
     assert (found.state, found.result["depth"], found.base) == ("passed", "static", "nobody/has-this")
     assert not Ref.objects.filter(name="refs/verified").exists()
     require_served(found.revision, Caller())
-    site.change("pull_policy", "verified", by=None)
+    site_settings.change("pull_policy", "verified", by=None)
     with pytest.raises(RevisionNotVerified, match="looked at, since no engine here runs its format"):
         require_served(found.revision, Caller())
 

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 from django.core.management import CommandError, call_command
 
-from registry import bases, verdicts
-from registry.errors import ShelfProblem
+from registry.kernel.errors import ShelfProblem
 from registry.models import Base, Verdict
+from registry.proof import verdicts
+from registry.repos import bases
 from tests.workers.conftest import BASE
 from workers import shelf, sources
 

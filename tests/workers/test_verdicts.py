@@ -5,9 +5,9 @@ from datetime import timedelta
 import pytest
 from django.db.models.functions import Now
 
-from registry import verdicts
-from registry.errors import ClaimStale
+from registry.kernel.errors import ClaimStale
 from registry.models import Adapter, Attempt, Base, Ref, Verdict, WorkerHeartbeat
+from registry.proof import verdicts
 from tests.workers.conftest import BASE
 
 PASSED = {"state": "passed", "checks": [{"id": "file.header", "outcome": "passed"}], "kind": "lora", "depth": "run"}

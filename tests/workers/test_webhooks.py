@@ -14,11 +14,15 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from huggingface_hub._webhooks_payload import WebhookPayload
 
-from registry import adapters, gates, outside, push, refs, tokens, webhooks
-from registry.errors import NameInvalid, NotAllowed, SignInRequired, TooOften, ValueInvalid, WebhookNotFound
+from registry.kernel import outbound_addresses
+from registry.kernel.errors import NameInvalid, NotAllowed, SignInRequired, TooOften, ValueInvalid, WebhookNotFound
 from registry.models import Delivery, User, Webhook
-from registry.push import MAIN, Inline, Intent
-from registry.webhooks import Wish
+from registry.people import gates, tokens
+from registry.publish import push, repositories
+from registry.publish.push import MAIN, Inline, Intent
+from registry.repos import refs
+from registry.talk import webhooks
+from registry.talk.webhooks import Wish
 from tests.workers.listener import Listener, dripping, listening
 from workers import outbound, postman
 
@@ -73,9 +77,9 @@ def test_every_change_of_a_watched_repository_is_told_in_the_hubs_words(cast, li
     refs.create(adapter, "refs/tags/v1", refs.head(adapter, MAIN), by)
     refs.delete(adapter, "refs/tags/v1", by)
     gates.set_gate(adapter, "auto", by)
-    adapters.set_private(adapter, True, by)
+    repositories.set_private(adapter, True, by)
     head = refs.head(adapter, MAIN).oid
-    adapters.delete(adapter, by)
+    repositories.delete(adapter, by)
     assert told() == [
         "create repo",
         *["update repo.content"] * 3,
@@ -134,11 +138,11 @@ def test_only_what_is_watched_and_may_be_seen_is_told(cast, listener: Listener):
     assert told() == []
     router = cast.adapter("acme/router")
     assert told() == ["create repo"]
-    adapters.set_private(router, True, cast.session("alice"))
+    repositories.set_private(router, True, cast.session("alice"))
     pushed(cast, router)
     assert told() == ["create repo"]  # carol is a stranger, and from now on it does not exist for her
     Webhook.objects.all().update(disabled=True)
-    adapters.set_private(router, False, cast.session("alice"))
+    repositories.set_private(router, False, cast.session("alice"))
     assert told() == ["create repo"]
 
 
@@ -326,7 +330,7 @@ def test_an_address_inside_is_refused_at_once_and_when_a_name_leads_there(cast, 
 
 @pytest.mark.parametrize("address", OUTSIDE)
 def test_an_address_of_the_internet_is_none_of_these(address):
-    assert outside.may_reach("example.org", outside.ip_address(address))
+    assert outbound_addresses.may_reach("example.org", outbound_addresses.ip_address(address))
 
 
 @pytest.mark.parametrize("spelled", ["2130706433", "0x7f000001", "0177.0.0.1", "127.1", "localhost", "LOCALHOST."])
@@ -396,9 +400,9 @@ def test_of_a_long_answer_only_the_beginning_is_kept(cast, listener: Listener):
 
 def test_the_operator_may_allow_hosts_and_networks(cast, settings):
     settings.WEBHOOK_ALLOW = ["10.1.0.0/16", "ci.internal"]
-    address = outside.ip_address("192.168.1.1")
-    assert outside.may_reach("CI.internal", address)
-    assert not outside.may_reach("other.internal", address)
+    address = outbound_addresses.ip_address("192.168.1.1")
+    assert outbound_addresses.may_reach("CI.internal", address)
+    assert not outbound_addresses.may_reach("other.internal", address)
     hook(cast, "http://10.1.2.3/")
     with pytest.raises(ValueInvalid):
         hook(cast, "http://10.2.0.1/")

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 
 import lz4.frame
 
-from registry.xorbs import hashes
-from registry.xorbs.shards import BOOKEND, FOUR_NUMBERS, HAS_METADATA, HAS_PROOFS, HEADER, TAG, VERSION
+from registry.bytes.xorbs import hashes
+from registry.bytes.xorbs.shards import BOOKEND, FOUR_NUMBERS, HAS_METADATA, HAS_PROOFS, HEADER, TAG, VERSION
 
 END = BOOKEND + bytes(16)
 

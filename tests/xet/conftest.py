@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from registry import blobs
-from registry.blobs import BlobStore
+from registry.bytes import blobs
+from registry.bytes.blobs import BlobStore
 from tests.cast import Cast, assemble
 
 

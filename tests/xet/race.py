@@ -14,8 +14,8 @@ django.setup()
 from django.core.management import call_command  # noqa: E402  # after django.setup
 from django.db import connection  # noqa: E402  # after django.setup
 
-from registry import blobs, intake, leftovers  # noqa: E402  # after django.setup
-from registry.blobs import Keys  # noqa: E402  # after django.setup
+from registry.bytes import blobs, garbage, intake  # noqa: E402  # after django.setup
+from registry.bytes.blobs import Keys  # noqa: E402  # after django.setup
 from registry.models import Adapter, Blob, Possession  # noqa: E402  # after django.setup
 from tests.cast import assemble  # noqa: E402  # after django.setup
 
@@ -50,8 +50,8 @@ def upload(adapter: Adapter) -> None:
 
 def sweep() -> None:
     while racing():
-        swept.append(leftovers._sweep_orphans(leftovers.timezone.now(), None))
-        swept.append(leftovers.sweep_lost_objects(0))
+        swept.append(garbage._sweep_orphans(garbage.timezone.now(), None))
+        swept.append(garbage.sweep_lost_objects(0))
     connection.close()
 
 

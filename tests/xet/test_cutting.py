@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import hf_xet
 import pytest
 
-from registry.xorbs import cutting, hashes
+from registry.bytes.xorbs import chunking, hashes
 
 RANDOM = random.Random(7)
 NOISE = RANDOM.randbytes(2 << 20)
@@ -33,7 +33,7 @@ def pieces(data: bytes, size: int) -> Iterator[bytes]:
 @pytest.mark.parametrize("size", [1 << 20, 77_777, 4_000])
 @pytest.mark.parametrize("data", FILES.values(), ids=FILES.keys())
 def test_a_file_has_the_id_that_hf_xet_gives_it_in_whatever_pieces_it_comes(tmp_path, data: bytes, size: int):
-    tree, chunks = hashes.Merkle(), list(cutting.cut(pieces(data, size)))
+    tree, chunks = hashes.Merkle(), list(chunking.cut(pieces(data, size)))
     for chunk in chunks:
         tree.add(hashes.of_chunk(chunk), len(chunk))
     assert b"".join(chunks) == data
@@ -42,11 +42,11 @@ def test_a_file_has_the_id_that_hf_xet_gives_it_in_whatever_pieces_it_comes(tmp_
 
 
 def test_of_nothing_there_are_no_chunks():
-    assert list(cutting.cut([])) == list(cutting.cut([b"", b""])) == []
+    assert list(chunking.cut([])) == list(chunking.cut([b"", b""])) == []
 
 
 def test_a_xorb_packs_only_what_becomes_smaller():
-    filling = cutting.Filling()
+    filling = chunking.Filling()
     filling.add(bytes(100_000))
     assert filling.data.tell() < 1000
     filling.add(NOISE[:100_000])
@@ -55,7 +55,7 @@ def test_a_xorb_packs_only_what_becomes_smaller():
 
 
 def test_a_xorb_is_full_by_what_it_unpacks_to():
-    filling, zeros = cutting.Filling(), bytes(128 << 10)
+    filling, zeros = chunking.Filling(), bytes(128 << 10)
     while filling.has_room():
         filling.add(zeros)
     assert filling.size == 64 << 20

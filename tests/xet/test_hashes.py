@@ -2,8 +2,8 @@
 
 import pytest
 
-from registry.errors import XorbInvalid
-from registry.xorbs import hashes
+from registry.bytes.xorbs import hashes
+from registry.kernel.errors import XorbInvalid
 
 
 def test_the_text_of_a_hash_turns_each_eight_bytes_around() -> None:

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from registry import blobs, intake, moderation, tokens
-from registry.blobs import BlobMissing, BlobStore, Digest, Keys
-from registry.errors import (
+from registry.bytes import blobs, intake
+from registry.bytes.blobs import BlobMissing, BlobStore, Digest, Keys
+from registry.bytes.xorbs.shards import BOOKEND, HAS_METADATA, HAS_PROOFS
+from registry.kernel.errors import (
     AdapterNotFound,
     AdapterQuarantined,
     DigestMismatch,
@@ -22,9 +23,10 @@ from registry.errors import (
     XorbInvalid,
     XorbUnknown,
 )
+from registry.kernel.policy import NOBODY, Caller
 from registry.models import Adapter, Blob, Possession, Upload, Xorb
-from registry.policy import NOBODY, Caller
-from registry.xorbs.shards import BOOKEND, HAS_METADATA, HAS_PROOFS
+from registry.moderation import quarantine
+from registry.people import tokens
 from tests.cast import Cast
 from tests.xet import build
 from tests.xet.test_xorbs import CLIENT_NAME, CLIENT_XORB
@@ -251,7 +253,7 @@ def test_a_private_adapter_does_not_exist_for_strangers(cast, store) -> None:
 
 
 def test_a_quarantined_adapter_takes_no_bytes(store, notes, alice, cast) -> None:
-    moderation.quarantine(notes, cast.session("mona"), reason="malware")
+    quarantine.quarantine(notes, cast.session("mona"), reason="malware")
     with pytest.raises(AdapterQuarantined, match="malware"):
         intake.receive_xorb(notes, XORB.name, io.BytesIO(XORB.data), by=alice)
     with pytest.raises(AdapterQuarantined, match="malware"):

@@ -11,10 +11,11 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
-from registry import adapters, blobs, copies, intake, landing, leftovers, push, rewriting, xetfiles, xorbs
-from registry.blobs import Digest, Keys
+from registry.bytes import blobs, chunking_jobs, garbage, intake, xet_files, xorbs
+from registry.bytes.blobs import Digest, Keys
 from registry.models import Adapter, Blob, Landing, Possession, XetFile, Xorb
-from registry.push import MAIN, Deletion, Intent, Stored
+from registry.publish import copies, history, push, repositories
+from registry.publish.push import MAIN, Deletion, Intent, Stored
 from tests.cast import Cast
 from tests.hf.wire import Wire, sha256
 from tests.xet.test_reading import ask, fetched
@@ -30,7 +31,7 @@ NAMED = sha256(CONTENT)
 @pytest.fixture(autouse=True)
 def _small_xorbs(monkeypatch, settings) -> None:
     """A file of 700 kB is several xorbs, and several requests to the store."""
-    monkeypatch.setattr("registry.xorbs.cutting.LARGEST_XORB", 300_000)
+    monkeypatch.setattr("registry.bytes.xorbs.chunking.LARGEST_XORB", 300_000)
     monkeypatch.setattr(hands, "SPAN", 200_000)
     settings.DOORBELL = "tests.hf.wire.ring"
 
@@ -72,7 +73,7 @@ def test_a_file_that_came_whole_can_be_read_by_xet_when_a_worker_was_there(cast,
     assert "X-Xet-Hash" not in wire.ask("HEAD", f"/{NAME}/resolve/main/w.bin").headers
     task()
     name = wire.ask("HEAD", f"/{NAME}/resolve/main/w.bin")["X-Xet-Hash"]
-    assert xetfiles.offered([NAMED]) == {NAMED: name}
+    assert xet_files.offered([NAMED]) == {NAMED: name}
     [entry] = [one for one in wire.get(f"/api/models/{NAME}/tree/main").json() if one["path"] == "w.bin"]
     assert entry["xetHash"] == name
     file = XetFile.objects.get(pk=name)
@@ -92,7 +93,7 @@ def test_what_came_by_xet_is_not_cut_again(cast, adapter):
 
 def test_whoever_may_read_the_file_reads_its_pieces_and_nobody_else(cast, adapter):
     work()
-    name = xetfiles.offered([NAMED])[NAMED]
+    name = xet_files.offered([NAMED])[NAMED]
     assert fetched(ask(cast, name)) == CONTENT
     assert fetched(ask(cast, name, Range="bytes=350000-350009"))[:10] == CONTENT[350_000:350_010]
     cast.adapter("carol/other", by="carol")
@@ -105,9 +106,9 @@ def test_who_sends_the_same_bytes_by_xet_is_told_that_they_are_here(cast, adapte
     work()
     file = XetFile.objects.get(sha256=NAMED)
     first = next(xorbs.index(file.terms[0][0], Xorb.objects.get(pk=file.terms[0][0]).size).chunks(0, 1))[0]
-    assert xetfiles.shard_about(adapter, xorbs.hashes.text(first), by=cast.session("alice"))
+    assert xet_files.shard_about(adapter, xorbs.hashes.text(first), by=cast.session("alice"))
     other = cast.adapter("carol/other", by="carol")
-    assert xetfiles.shard_about(other, xorbs.hashes.text(first), by=cast.session("carol")) is None
+    assert xet_files.shard_about(other, xorbs.hashes.text(first), by=cast.session("carol")) is None
 
 
 def test_a_file_goes_to_another_repository_with_its_xet_hash(cast, adapter):
@@ -128,7 +129,7 @@ def test_where_nobody_reads_by_xet_nothing_is_cut_until_somebody_may(cast, adapt
     assert Landing.objects.get().attempts == 0
     settings.XET_READ = True
     work()
-    assert xetfiles.offered([NAMED])
+    assert xet_files.offered([NAMED])
 
 
 def test_an_empty_file_has_no_pieces_and_waits_for_nothing(cast, store):
@@ -139,10 +140,10 @@ def test_an_empty_file_has_no_pieces_and_waits_for_nothing(cast, store):
 
 
 def test_a_file_that_went_away_meanwhile_is_forgotten(cast, adapter):
-    adapters.delete(adapter, cast.session("alice"))
+    repositories.delete(adapter, cast.session("alice"))
     old = timezone.now() - timedelta(days=3)
     Blob.objects.update(created_at=old)
-    leftovers.sweep()
+    garbage.sweep()
     assert not Blob.objects.filter(pk=NAMED).exists(), "a file that waits keeps nothing alive"
     work()
     assert not Landing.objects.exists()
@@ -150,13 +151,13 @@ def test_a_file_that_went_away_meanwhile_is_forgotten(cast, adapter):
 
 def test_what_was_cut_of_a_file_goes_as_what_was_pushed_goes(cast, adapter, settings):
     work()
-    adapters.delete(adapter, cast.session("alice"))
+    repositories.delete(adapter, cast.session("alice"))
     old = timezone.now() - timedelta(days=settings.XORB_DAYS + 1)
     for model, field in ((Blob, "created_at"), (XetFile, "created_at"), (Xorb, "last_used_at")):
         model.objects.update(**{field: old})
     Possession.objects.update(created_at=old)
-    leftovers.sweep()
-    leftovers.sweep()
+    garbage.sweep()
+    garbage.sweep()
     assert not XetFile.objects.exists()
     assert not Xorb.objects.exists()
     assert list(blobs.store().list("xorbs/")) == []
@@ -165,12 +166,12 @@ def test_what_was_cut_of_a_file_goes_as_what_was_pushed_goes(cast, adapter, sett
 @pytest.mark.parametrize("how", ["squash", "forget"])
 def test_history_that_is_rewritten_leaves_nothing_to_dangle(cast, adapter, how):
     work()
-    name, alice = xetfiles.offered([NAMED])[NAMED], cast.session("alice")
+    name, alice = xet_files.offered([NAMED])[NAMED], cast.session("alice")
     if how == "squash":
-        rewriting.squash(adapter, "main", "one", alice)
+        history.squash(adapter, "main", "one", alice)
         assert fetched(ask(cast, name)) == CONTENT
     else:
-        rewriting.forget_files(adapter, [NAMED], alice)
+        history.forget_files(adapter, [NAMED], alice)
         assert ask(cast, name).status_code == 404
         assert Wire(cast).ask("HEAD", f"/{NAME}/resolve/main/w.bin").status_code == 404
 
@@ -178,11 +179,11 @@ def test_history_that_is_rewritten_leaves_nothing_to_dangle(cast, adapter, how):
 def test_a_file_whose_pieces_expired_is_cut_again_when_it_is_pushed_again(cast, adapter, settings):
     work()
     Xorb.objects.update(last_used_at=timezone.now() - timedelta(days=settings.XORB_DAYS + 1))
-    leftovers.sweep()
-    assert not xetfiles.offered([NAMED])
+    garbage.sweep()
+    assert not xet_files.offered([NAMED])
     push.receive(Intent(adapter, MAIN, cast.session("alice"), "moved"), [Deletion("w.bin"), Stored("v.bin", NAMED)])
     work()
-    assert xetfiles.offered([NAMED])
+    assert xet_files.offered([NAMED])
 
 
 def test_a_sweep_ends_in_time_and_the_next_one_goes_on(cast, store, monkeypatch):
@@ -208,10 +209,10 @@ def test_what_cannot_be_cut_waits_longer_each_time_and_holds_nobody_up(cast, ada
         assert timedelta(seconds=55 * 2 ** (attempt - 1)) < wait <= timedelta(seconds=60 * 2 ** (attempt - 1))
         later()
     assert "other bytes" in caplog.text
-    assert not xetfiles.offered([NAMED])
+    assert not xet_files.offered([NAMED])
     delivered(cast, "acme/sound", CONTENT[1:])
     work()
-    assert xetfiles.offered([sha256(CONTENT[1:])])
+    assert xet_files.offered([sha256(CONTENT[1:])])
     blobs.store().delete(key)
     later()
     work()
@@ -219,11 +220,11 @@ def test_what_cannot_be_cut_waits_longer_each_time_and_holds_nobody_up(cast, ada
 
 
 def test_two_workers_take_different_files(cast, adapter):
-    first, second = landing.claim(), landing.claim()
+    first, second = chunking_jobs.claim(), chunking_jobs.claim()
     assert first is not None
     assert second is None
     delivered(cast, "acme/other", CONTENT[1:])
-    assert landing.claim().pk == sha256(CONTENT[1:])
+    assert chunking_jobs.claim().pk == sha256(CONTENT[1:])
 
 
 # --- death -----------------------------------------------------------------------------------------------------------
@@ -238,10 +239,10 @@ def _then_die(module: object, name: str) -> None:
 
 
 DEATHS = {
-    "it was claimed": (landing, "claim"),
+    "it was claimed": (chunking_jobs, "claim"),
     "a xorb's bytes are there": (xorbs, "receive"),
     "a xorb's row is there": (intake, "keep_xorb"),
-    "it was said how it is made": (xetfiles, "note"),
+    "it was said how it is made": (xet_files, "note"),
 }
 
 
@@ -255,10 +256,10 @@ def test_a_worker_that_is_killed_leaves_nothing_half_written(cast, store, step):
         work()
         os._exit(1)
     assert os.WTERMSIG(os.waitpid(child, 0)[1]) == signal.SIGKILL
-    assert bool(xetfiles.offered([NAMED])) == (step == "it was said how it is made")
+    assert bool(xet_files.offered([NAMED])) == (step == "it was said how it is made")
     work()
     assert Landing.objects.get().attempts == 1, "its lease is not over"
     later(120)
     work()
     assert not Landing.objects.exists()
-    assert fetched(ask(cast, xetfiles.offered([NAMED])[NAMED])) == CONTENT
+    assert fetched(ask(cast, xet_files.offered([NAMED])[NAMED])) == CONTENT

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 from django.utils import timezone
 
-from registry import blobs, intake, leftovers
-from registry.blobs import BlobStore, Keys
-from registry.errors import StoreUnavailable
+from registry.bytes import blobs, garbage, intake
+from registry.bytes.blobs import BlobStore, Keys
+from registry.kernel.errors import StoreUnavailable
+from registry.kernel.policy import Caller
 from registry.models import Adapter, Blob, Possession, Revision, RevisionFile, Upload, Xorb
-from registry.policy import Caller
 from tests.cast import Cast
 from tests.services import new_database
 from tests.xet import build
@@ -50,9 +50,9 @@ def commit(adapter: Adapter, alice: Caller, sha256: str) -> Revision:
 
 def test_a_blob_that_no_revision_names_goes_after_the_grace_period(store, notes, alice) -> None:
     sha256 = intake.receive_inline(notes, CONTENT)[0].sha256
-    assert leftovers.sweep(DAY).blobs == 0
+    assert garbage.sweep(DAY).blobs == 0
     age(2, Blob, Possession)
-    assert leftovers.sweep(DAY).blobs >= 1
+    assert garbage.sweep(DAY).blobs >= 1
     assert not Blob.objects.filter(pk=sha256).exists()
     assert not blobs.exists(Keys.blob(sha256))
 
@@ -62,11 +62,11 @@ def test_an_hour_looks_at_a_part_and_two_days_at_everything(store, notes, alice)
     kept = intake.receive_inline(notes, CONTENT)[0].sha256
     commit(notes, alice, kept)
     age(2, Blob, Possession)
-    leftovers.sweep(DAY, hour=notes.pk % 24)
+    garbage.sweep(DAY, hour=notes.pk % 24)
     assert not Possession.objects.filter(blob__in=made).exists()
     assert 0 < Blob.objects.filter(pk__in=made).count() <= 30
     for hour in range(24):
-        leftovers.sweep(DAY, hour=hour)
+        garbage.sweep(DAY, hour=hour)
     assert not Blob.objects.filter(pk__in=made).exists()
     assert Blob.objects.filter(pk=kept).exists()
     assert Possession.objects.filter(blob=kept, adapter=notes).exists()
@@ -76,11 +76,11 @@ def test_a_committed_blob_stays_for_ever(store, notes, alice) -> None:
     sha256 = intake.receive_inline(notes, CONTENT)[0].sha256
     revision = commit(notes, alice, sha256)
     age(400, Blob, Possession)
-    leftovers.sweep(0)
+    garbage.sweep(0)
     assert blobs.exists(Keys.blob(sha256))
     assert Blob.objects.filter(pk=sha256).exists()
     revision.delete()
-    leftovers.sweep(0)
+    garbage.sweep(0)
     assert not blobs.exists(Keys.blob(sha256))
 
 
@@ -88,7 +88,7 @@ def test_a_blob_stays_while_another_adapter_waits_for_it(store, notes, alice, ca
     sha256 = intake.receive_inline(notes, CONTENT)[0].sha256
     age(2, Blob, Possession)
     intake.receive_inline(cast.adapter("alice/other"), CONTENT)
-    leftovers.sweep(DAY)
+    garbage.sweep(DAY)
     assert blobs.exists(Keys.blob(sha256))
     assert not notes.possessions.filter(blob=sha256).exists()
 
@@ -96,9 +96,9 @@ def test_a_blob_stays_while_another_adapter_waits_for_it(store, notes, alice, ca
 def test_a_xorb_outlives_the_clients_memory_and_then_goes(store, notes, alice, settings) -> None:
     intake.receive_xorb(notes, XORB.name, io.BytesIO(XORB.data), by=alice)
     age(27, Xorb)
-    assert leftovers.sweep(0).xorbs == 0
+    assert garbage.sweep(0).xorbs == 0
     age(settings.XORB_DAYS + 1, Xorb)
-    assert leftovers.sweep(DAY).xorbs == 1
+    assert garbage.sweep(DAY).xorbs == 1
     assert not Xorb.objects.exists()
     assert not blobs.exists(Keys.xorb(XORB.name))
 
@@ -112,16 +112,16 @@ def test_a_xorb_sent_or_named_again_starts_anew(store, notes, alice, settings) -
     ):
         age(settings.XORB_DAYS + 1, Xorb)
         again()
-        assert leftovers.sweep(DAY).xorbs == 0
+        assert garbage.sweep(DAY).xorbs == 0
 
 
 def test_abandoned_uploads_go_with_their_bytes(store, notes, alice) -> None:
     upload = intake.expect(notes, "0" * 64, 3, by=alice)
     store.put(Keys.incoming(upload.id), [b"abc"])
-    leftovers.sweep(0)
+    garbage.sweep(0)
     assert blobs.exists(Keys.incoming(upload.pk))  # still within its hour
     Upload.objects.update(expires_at=timezone.now() - timedelta(days=2))
-    assert leftovers.sweep(0).uploads == 1
+    assert garbage.sweep(0).uploads == 1
     assert not Upload.objects.exists()
     assert not list(store.list(Keys.INCOMING))
 
@@ -130,8 +130,8 @@ def test_objects_that_a_crash_left_without_a_row_go_too(store, notes, alice) -> 
     kept = intake.receive_inline(notes, b"kept")[0].sha256
     store.put(Keys.blob("1" * 64), [b"orphan"])
     store.put(Keys.xorb("2" * 64), [b"orphan"])
-    assert leftovers.sweep_lost_objects(DAY) == 0
-    assert leftovers.sweep_lost_objects(0) == 2
+    assert garbage.sweep_lost_objects(DAY) == 0
+    assert garbage.sweep_lost_objects(0) == 2
     assert blobs.exists(Keys.blob(kept))
     assert not blobs.exists(Keys.blob("1" * 64))
 
@@ -139,15 +139,15 @@ def test_objects_that_a_crash_left_without_a_row_go_too(store, notes, alice) -> 
 def test_an_object_written_down_again_before_its_bytes_went_stays(store, notes, alice, monkeypatch) -> None:
     sha256 = intake.receive_inline(notes, CONTENT)[0].sha256
     age(2, Blob, Possession)
-    forget = leftovers._forget
+    forget = garbage._forget
 
     def forget_and_be_overtaken(row):
         forgotten = forget(row)
         intake.receive_inline(notes, CONTENT)
         return forgotten
 
-    monkeypatch.setattr(leftovers, "_forget", forget_and_be_overtaken)
-    leftovers.sweep(DAY)
+    monkeypatch.setattr(garbage, "_forget", forget_and_be_overtaken)
+    garbage.sweep(DAY)
     assert blobs.exists(Keys.blob(sha256))
     assert notes.possessions.filter(blob=sha256).exists()
 

@@ -12,10 +12,11 @@ from django.utils import timezone
 
 from hub.xet import tickets
 from hub.xet.tickets import Scope
-from registry import intake, tokens, xetfiles
+from registry.bytes import intake, xet_files
+from registry.bytes.xorbs import hashes
+from registry.bytes.xorbs.shards import HEADER, TAG
 from registry.models import Adapter, XetFile, Xorb
-from registry.xorbs import hashes
-from registry.xorbs.shards import HEADER, TAG
+from registry.people import tokens
 from tests import live
 from tests.clients import Client
 from tests.hf.wire import Wire, header, lfs_file, sha256
@@ -157,7 +158,7 @@ def test_a_chunk_is_known_to_who_may_download_a_file_of_the_repository_with_it(c
 
 
 def test_a_file_in_too_many_pieces_is_not_offered(cast, pushed, monkeypatch):
-    monkeypatch.setattr(xetfiles, "MOST_TERMS", 0)
+    monkeypatch.setattr(xet_files, "MOST_TERMS", 0)
     XetFile.objects.all().delete()
     xorb, _ = build.whole(CONTENT)
     intake.receive_shard(cast_adapter(NAME), io.BytesIO(build.whole(CONTENT)[1]), by=cast.session("alice"))

@@ -12,11 +12,12 @@ from django.utils import timezone
 
 from hub.xet import tickets
 from hub.xet.tickets import Scope
-from registry import blobs, intake, tokens, xetfiles, xorbs
-from registry.blobs import Hasher
-from registry.errors import DigestMismatch, PushTooLarge
+from registry.bytes import blobs, intake, xet_files, xorbs
+from registry.bytes.blobs import Hasher
+from registry.bytes.xorbs import hashes
+from registry.kernel.errors import DigestMismatch, PushTooLarge
 from registry.models import Adapter, XetFile, Xorb
-from registry.xorbs import hashes
+from registry.people import tokens
 from tests.hf.wire import Wire, header, lfs_file, ring, sha256
 from tests.xet import build
 from tests.xet.test_reading import asked
@@ -91,25 +92,25 @@ def push_another_way(cast, size: int, *, apart: bool = False) -> str:
 def test_nobody_makes_others_read_a_file_in_more_pieces(cast, beside, size: int, apart: bool):
     before = XetFile.objects.get(sha256=sha256(OPEN))
     push_another_way(cast, size, apart=apart)
-    assert xetfiles.offered([sha256(OPEN)]) == {sha256(OPEN): before.pk}
+    assert xet_files.offered([sha256(OPEN)]) == {sha256(OPEN): before.pk}
     assert XetFile.objects.get(pk=before.pk).terms == before.terms
 
 
 def test_a_file_is_known_in_few_ways_and_a_good_one_comes_in_for_one_that_is_gone(cast, beside, monkeypatch):
-    monkeypatch.setattr(xetfiles, "MOST_WAYS", 3)
+    monkeypatch.setattr(xet_files, "MOST_WAYS", 3)
     ids = [push_another_way(cast, size, apart=True) for size in (40_000, 30_000, 20_000, 10_000)]
     assert XetFile.objects.filter(sha256=sha256(OPEN)).count() == 3
     assert not XetFile.objects.filter(pk=ids[-1]).exists()
     Xorb.objects.all().delete()
     last = push_another_way(cast, 10_000, apart=True)
-    assert xetfiles.offered([sha256(OPEN)]) == {sha256(OPEN): last}
+    assert xet_files.offered([sha256(OPEN)]) == {sha256(OPEN): last}
 
 
 def test_saying_how_a_file_is_read_keeps_no_other_way_alive(cast, beside):
     push_another_way(cast, 20_000, apart=True)
     long_ago = timezone.now() - timedelta(days=20)
     Xorb.objects.update(last_used_at=long_ago)
-    assert xetfiles.offered([sha256(OPEN)])
+    assert xet_files.offered([sha256(OPEN)])
     assert [row.pk for row in Xorb.objects.exclude(last_used_at=long_ago)] == [beside.name]
 
 
@@ -124,7 +125,7 @@ def test_a_question_about_a_chunk_looks_into_so_many_xorbs_and_no_more(cast, bes
     assert about(cast, nowhere, CAROLS).status_code == 404
     assert len(looked) == 10
     looked.clear()
-    monkeypatch.setattr(xetfiles, "MOST_LOOKED", 4 * xetfiles.WORTH)
+    monkeypatch.setattr(xet_files, "MOST_LOOKED", 4 * xet_files.WORTH)
     assert about(cast, nowhere, CAROLS).status_code == 404
     assert len(looked) <= 4
 

@@ -7,8 +7,10 @@ from django.core import signing
 from django.test import Client
 
 from hub.xet import tickets
-from registry import discussions, moderation, organizations, tokens
 from registry.models import Membership, Token
+from registry.moderation import quarantine
+from registry.people import organizations, tokens
+from registry.publish import discussions
 from tests.cast import Cast
 from tests.xet.test_intake import CLIENT_NAME, CLIENT_SHARD, CLIENT_XORB
 
@@ -171,13 +173,13 @@ def test_a_ticket_ends_with_the_rights_behind_it(wire, cast) -> None:
     assert post(wire, path, CLIENT_XORB, ticket).status_code == 404
     organizations.set_member(cast.acme, cast["bob"], "write", by=cast["alice"])
 
-    moderation.quarantine(router, cast.session("mona"), reason="malware")
+    quarantine.quarantine(router, cast.session("mona"), reason="malware")
     answer = post(wire, path, CLIENT_XORB, ticket)
     assert (answer.status_code, answer.json()["code"]) == (403, "adapter-quarantined")
     answer = ask(wire, f"models/acme/router/{WRITE}", cast.token("bob"))
     assert answer["X-Error-Message"] == "Access to this resource is disabled."  # hf raises DisabledRepoError for it
     assert ask(wire, f"models/acme/router/{READ}", cast.token("carol")).status_code == 404
-    moderation.release(router, cast.session("mona"), reason="a mistake")
+    quarantine.release(router, cast.session("mona"), reason="a mistake")
 
     Token.objects.filter(user=cast["bob"]).delete()
     assert post(wire, path, CLIENT_XORB, ticket).status_code == 401

@@ -9,10 +9,10 @@ from pathlib import Path
 import lz4.frame
 import pytest
 
-from registry import blobs, xorbs
-from registry.blobs import BlobStore, FileStore, Keys
-from registry.errors import XorbInvalid
-from registry.xorbs import chunks
+from registry.bytes import blobs, xorbs
+from registry.bytes.blobs import BlobStore, FileStore, Keys
+from registry.bytes.xorbs import chunks
+from registry.kernel.errors import XorbInvalid
 from tests.xet.build import Xorb, chunk, noise, split
 
 CLIENT_XORB = (Path(__file__).parent / "data" / "hf_xet-1.8.0.xorb").read_bytes()

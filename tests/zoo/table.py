@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from registry import card
+from registry.repos import card
 from tests.engine.conftest import ROOT, Engine
 from tests.zoo.specimen import Specimen
 

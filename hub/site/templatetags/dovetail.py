@@ -11,7 +11,8 @@ from django.utils.html import conditional_escape, format_html
 from django.utils.safestring import SafeString, mark_safe
 
 from hub.site.joint import Tooth, areas, shapes, text_twin
-from registry import alerts, site
+from registry.kernel import site_settings
+from registry.talk import alerts
 
 register = template.Library()
 
@@ -50,7 +51,7 @@ def one_tooth(tooth: Tooth) -> dict[str, Any]:
 @register.simple_tag
 def is_open() -> bool:
     """Whether anybody may join."""
-    return site.value("registration") == "open"
+    return site_settings.value("registration") == "open"
 
 
 @register.inclusion_tag("site/parts/bell.html", takes_context=True)

@@ -8,9 +8,9 @@ from typing import Any
 from django.core.management import BaseCommand, CommandError, call_command
 from django.db.models import Q
 
-from registry.errors import RegistryError
+from registry.kernel.errors import RegistryError
 from registry.models import Base
-from registry.provision import BaseWanted, Plan
+from registry.people.provision import BaseWanted, Plan
 
 
 class Command(BaseCommand):

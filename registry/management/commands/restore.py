@@ -6,8 +6,8 @@ from typing import Any
 
 from django.core.management import BaseCommand, CommandError, call_command
 
-from registry import backup
-from registry.errors import RegistryError
+from registry.bytes import backup
+from registry.kernel.errors import RegistryError
 
 
 class Command(BaseCommand):

@@ -6,8 +6,9 @@ from typing import Any
 from django.core.management import BaseCommand, CommandError, call_command
 from django.db.models.functions import Now
 
-from registry import leftovers, verdicts
+from registry.bytes import garbage
 from registry.models import Verdict
+from registry.proof import verdicts
 
 
 class Command(BaseCommand):
@@ -17,7 +18,7 @@ class Command(BaseCommand):
         parser.add_argument(
             "--grace",
             type=int,
-            default=leftovers.GRACE_SECONDS,
+            default=garbage.GRACE_SECONDS,
             metavar="SECONDS",
             help="how long bytes may wait for the push that names them (default: %(default)s, a day)",
         )
@@ -30,16 +31,16 @@ class Command(BaseCommand):
         if options["dry_run"]:
             stuck = Verdict.objects.filter(state=Verdict.State.RUNNING, lease_until__lt=Now()).count()
             self.stdout.write(f"Would take {stuck} validations from lost workers.")
-            self._tell("Would remove", leftovers.count(grace))
+            self._tell("Would remove", garbage.count(grace))
             return
         swept = verdicts.sweep()
         self.stdout.write(
             f"Validations: {swept.lost} taken from lost workers, {swept.released} whose base arrived, "
             f"{swept.nudged} announced again, {swept.given_up} given up."
         )
-        self._tell("Removed", leftovers.sweep(grace))
-        self.stdout.write(f"Removed {leftovers.sweep_lost_objects(grace)} stored objects without a row.")
+        self._tell("Removed", garbage.sweep(grace))
+        self.stdout.write(f"Removed {garbage.sweep_lost_objects(grace)} stored objects without a row.")
         call_command("clearsessions")
 
-    def _tell(self, verb: str, swept: leftovers.Swept) -> None:
+    def _tell(self, verb: str, swept: garbage.Swept) -> None:
         self.stdout.write(f"{verb} {swept.blobs} blobs, {swept.uploads} uploads, {swept.xorbs} xorbs.")

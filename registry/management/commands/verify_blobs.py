@@ -5,7 +5,7 @@ from typing import Any
 
 from django.core.management import BaseCommand, CommandError
 
-from registry import integrity
+from registry.bytes import integrity
 from registry.models import Blob
 
 

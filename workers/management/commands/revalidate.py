@@ -5,8 +5,9 @@ from typing import Any
 
 from django.core.management import BaseCommand, CommandError
 
-from registry import bases, renewal, verdicts
 from registry.models import Revision, Verdict
+from registry.proof import renewal, verdicts
+from registry.repos import bases
 from workers import provenance
 
 

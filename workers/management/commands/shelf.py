@@ -7,9 +7,10 @@ from typing import Any
 from django.core.management import BaseCommand, CommandError
 from django.db import transaction
 
-from registry import bases, verdicts
-from registry.errors import BaseNotFound, RegistryError, ShelfProblem
+from registry.kernel.errors import BaseNotFound, RegistryError, ShelfProblem
 from registry.models import Base
+from registry.proof import verdicts
+from registry.repos import bases
 from workers import shapes, shelf, sources
 
 

@@ -1,0 +1,1 @@
+"""Content-addressed bytes: blobs, xorbs, intake, chunking, backup, garbage collection."""

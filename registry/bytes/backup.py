@@ -1,0 +1,135 @@
+"""A copy of the database, a list of the blobs it needs, and the way back; copying the store is the operator's part.
+
+DIR/backup.json      format, database, time, newest migration
+DIR/database         SQLite file or PostgreSQL custom-format dump; holds password hashes, so only its owner reads it
+DIR/blobs.jsonl      one line a blob: {"sha256", "size"}
+"""
+
+import json
+import os
+import shutil
+import sqlite3
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from django.db import connection
+from django.db.migrations.recorder import MigrationRecorder
+from django.utils import timezone
+
+from registry.bytes import blobs
+from registry.bytes.blobs import BlobMissing, Keys
+from registry.kernel.errors import ValueInvalid
+from registry.models import Adapter, Blob, Namespace
+
+FORMAT = 1
+ABOUT, DATABASE, BLOBS = "backup.json", "database", "blobs.jsonl"
+
+
+def make(folder: Path) -> int:
+    """Write a backup into a new or empty folder; return the number of blobs it lists. Raises ValueInvalid.
+
+    The dump comes first and the list is read from a store that only grows meanwhile: bytes a dump refers to are swept
+    a day after their rows are gone at the earliest.
+    """
+    if folder.exists() and any(folder.iterdir()):
+        raise ValueInvalid(f"{folder} is not empty.", fix="Name a new folder for each backup.")
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    about = {
+        "format": FORMAT,
+        "database": connection.vendor,
+        "made_at": timezone.now().isoformat(),
+        "migration": _newest_migration(),
+    }
+    os.close(os.open(folder / DATABASE, os.O_CREAT | os.O_EXCL, 0o600))
+    _dump(folder / DATABASE)
+    count = 0
+    with (folder / BLOBS).open("x") as lines:
+        for sha256, size in Blob.objects.order_by("sha256").values_list("sha256", "size").iterator():
+            lines.write(json.dumps({"sha256": sha256, "size": size}) + "\n")
+            count += 1
+    (folder / ABOUT).write_text(json.dumps(about, indent=1) + "\n")  # last: a folder without it is no backup
+    return count
+
+
+def restore(folder: Path) -> None:
+    """Put a backup's database in place of this hub's, which must be empty and of the same kind. Raises ValueInvalid."""
+    about = _about(folder)
+    if about["format"] != FORMAT or about["database"] != connection.vendor:
+        raise ValueInvalid(
+            f"{folder} holds a {about['database']} database in format {about['format']}; "
+            f"this hub has {connection.vendor} and reads format {FORMAT}.",
+            fix="Restore into a hub of the same kind.",
+        )
+    if _has_tables() and (Namespace.objects.exists() or Adapter.objects.exists()):
+        raise ValueInvalid(
+            "This hub is not empty.", fix="Restore into a new DOVETAIL_DATA or a new database; nothing was changed."
+        )
+    _load(folder / DATABASE)
+
+
+def missing_blobs(folder: Path) -> Iterator[str]:
+    """Yield the sha256 of each blob of a backup that the store does not hold with the right size."""
+    with (folder / BLOBS).open() as lines:
+        for blob in map(json.loads, lines):
+            try:
+                if blobs.store().size(Keys.blob(blob["sha256"])) != blob["size"]:
+                    yield blob["sha256"]
+            except BlobMissing:
+                yield blob["sha256"]
+
+
+def _about(folder: Path) -> dict[str, Any]:
+    try:
+        about: dict[str, Any] = json.loads((folder / ABOUT).read_text())
+    except (OSError, ValueError):
+        raise ValueInvalid(f"{folder} holds no whole backup.", fix="Name a folder that `backup` wrote.") from None
+    return about
+
+
+def _newest_migration() -> str:
+    recorded = MigrationRecorder.Migration.objects.filter(app="registry").order_by("-name")
+    return recorded.values_list("name", flat=True).first() or ""
+
+
+def _has_tables() -> bool:
+    return Namespace._meta.db_table in connection.introspection.table_names()
+
+
+# --- the two databases ----------------------------------------------------------------------------------------------
+def _dump(file: Path) -> None:
+    if connection.vendor == "sqlite":
+        file.unlink()  # VACUUM INTO wants to make it
+        with connection.cursor() as cursor:
+            cursor.execute("VACUUM INTO %s", [str(file)])  # one snapshot, also while others write
+        file.chmod(0o600)
+    else:
+        _postgres("pg_dump", "--format=custom", "--no-owner", f"--file={file}")
+
+
+def _load(file: Path) -> None:
+    if connection.vendor == "sqlite":
+        connection.ensure_connection()
+        source = sqlite3.connect(f"file:{file}?mode=ro", uri=True)
+        try:
+            source.backup(connection.connection)
+        finally:
+            source.close()
+    else:
+        connection.close()
+        _postgres("pg_restore", "--clean", "--if-exists", "--no-owner", "--single-transaction", str(file))
+
+
+def _postgres(program: str, *arguments: str) -> None:
+    """Run one of PostgreSQL's programs on our database; the password travels in the environment, not in the command."""
+    if shutil.which(program) is None:
+        raise ValueInvalid(f"{program} is not on the PATH.", fix="Install PostgreSQL's client programs.")
+    given = connection.settings_dict
+    environment = os.environ | {"PGPASSWORD": given["PASSWORD"]}
+    where = [f"--host={given['HOST']}", f"--port={given['PORT'] or 5432}", f"--username={given['USER']}"]
+    command = [program, *where, f"--dbname={given['NAME']}", "--no-password", *arguments]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    if done.returncode:
+        why = (done.stderr.strip().splitlines() or ["it gave no reason"])[0]
+        raise ValueInvalid(f"{program} failed: {why}", fix="Its version must be the server's or newer.")

@@ -1,0 +1,134 @@
+"""The content-addressed store: every object key, hashing, and the one store that the settings name.
+
+    blobs/<aa>/<bb>/<sha256>    believed: hashed by us, immutable, shared by every adapter that may have it
+    incoming/<uuid>[.<number>]  staged: delivered by somebody, not yet hashed; with a number one part of it
+    xorbs/<aa>/<hash>           verified chunk containers, kept while clients remember having sent them
+
+Every object is written once and never changed. Which adapter may use which blob is a row (Possession), not a matter
+of this package. The interface is `contract.py`; `folder.py` and `s3.py` are its drivers; `hashing.py` computes digests.
+"""
+
+import re
+import uuid
+from collections.abc import Iterator
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+
+from registry.bytes.blobs.contract import BlobMissing, BlobStore, BytesChanged, Entry, Reader
+from registry.bytes.blobs.folder import FileStore
+from registry.bytes.blobs.hashing import Bytes, Digest, Hasher, digest_of, hashed
+from registry.kernel.errors import StoreUnavailable
+
+__all__ = [
+    "BlobMissing",
+    "BlobStore",
+    "Bytes",
+    "BytesChanged",
+    "Digest",
+    "Entry",
+    "FileStore",
+    "Hasher",
+    "Keys",
+    "Reader",
+    "digest_of",
+    "exists",
+    "hash_staged",
+    "hashed",
+    "lost",
+    "pieces",
+    "store",
+]
+
+PIECE = 1 << 20
+
+
+class Keys:
+    """The only place that spells an object key. A digest that is not 64 lower-case hex never becomes a path."""
+
+    BLOBS, INCOMING, XORBS = "blobs/", "incoming/", "xorbs/"
+
+    @classmethod
+    def blob(cls, sha256: str) -> str:
+        """Return the key of the believed object with this digest."""
+        _hex64(sha256)
+        return f"{cls.BLOBS}{sha256[:2]}/{sha256[2:4]}/{sha256}"
+
+    @classmethod
+    def incoming(cls, ticket: uuid.UUID) -> str:
+        """Return the key under which the bytes of one upload are staged."""
+        return f"{cls.INCOMING}{ticket}"
+
+    @classmethod
+    def part(cls, ticket: uuid.UUID, number: int) -> str:
+        """Return the key under which one part of an upload is staged; numbers begin at 1."""
+        return f"{cls.INCOMING}{ticket}.{number:05}"
+
+    @classmethod
+    def xorb(cls, name: str) -> str:
+        """Return the key of a xorb; `name` is the hash in Xet's text form."""
+        _hex64(name)
+        return f"{cls.XORBS}{name[:2]}/{name}"
+
+
+def _hex64(text: str) -> None:
+    if not re.fullmatch(r"[0-9a-f]{64}", text):
+        raise ValueError(f"{text[:80]!r} is not 64 lower-case hex digits")
+
+
+def pieces(reader: Reader, size: int = PIECE) -> Iterator[bytes]:
+    """Yield the rest of a reader in pieces of at most `size` bytes and close it at the end."""
+    with reader:
+        while piece := reader.read(size):
+            yield piece
+
+
+def exists(key: str) -> bool:
+    """Return whether there is an object under this key now."""
+    try:
+        store().size(key)
+    except BlobMissing:
+        return False
+    return True
+
+
+def lost(key: str) -> StoreUnavailable:
+    """The refusal for an object that a row names and the store has no more: the hub's fault, and no page's end."""
+    return StoreUnavailable(
+        f"The store has lost {key}.",
+        fix="Tell the administrator of this hub: `manage.py verify_blobs` lists what must come back from a backup.",
+    )
+
+
+def hash_staged(key: str, limit: int | None = None) -> tuple[Digest, str]:
+    """Hash an object in a stream; return its digest and the version that `promote` must insist on.
+
+    With a limit, at most one byte more is read: whoever staged the object decided how long it is.
+    """
+    hasher, reader = Hasher(), store().open(key, 0, None if limit is None else limit + 1)
+    for _ in hashed(pieces(reader), hasher):
+        pass
+    return hasher.digest(), reader.version
+
+
+def store() -> BlobStore:
+    """Return the store that settings.BLOBS names: file://DIR or s3://bucket?endpoint=URL[&public=URL]."""
+    return _store_at(settings.BLOBS)
+
+
+@cache  # one client and one connection pool per process
+def _store_at(url: str) -> BlobStore:
+    parts = urlsplit(url)
+    if parts.scheme == "file":
+        return FileStore(Path(parts.netloc + parts.path))
+    if parts.scheme == "s3" and parts.netloc:
+        query = parse_qs(parts.query)
+        endpoint = query.get("endpoint", [None])[-1]
+        driver = import_module("registry.bytes.blobs.s3")  # only here: boto3 takes 27 MB, and a folder does without it
+        made: BlobStore = driver.S3Store(parts.netloc, endpoint, public=query.get("public", [endpoint])[-1])
+        return made
+    raise ImproperlyConfigured(f"DOVETAIL_BLOBS must be file://DIR or s3://bucket?endpoint=URL, not {url!r}.")

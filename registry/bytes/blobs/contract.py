@@ -1,0 +1,105 @@
+"""What Dovetail asks of a blob store: the interface and its refusals; the drivers live beside this file."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Protocol, Self
+
+from registry.bytes.blobs.hashing import Bytes
+
+
+class BlobMissing(LookupError):
+    """There is no object under this key."""
+
+
+class BytesChanged(Exception):
+    """The staged object is not the one that was hashed: somebody replaced it in between."""
+
+
+class Reader(Protocol):
+    """An open object. `version` names these exact bytes, so that a later promote can insist on them."""
+
+    version: str
+
+    def read(self, size: int = -1, /) -> bytes: ...
+    def close(self) -> None: ...
+    def __enter__(self) -> Self: ...
+    def __exit__(self, *exc: object) -> None: ...
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One line of a listing; `size` in bytes."""
+
+    key: str
+    size: int
+    modified_at: datetime
+
+
+class PartUploads(Protocol):
+    """A store that takes one object in parts by itself, so that no byte of it goes through the web process."""
+
+    def begin(self, key: str) -> str:
+        """Begin an upload in parts, and return the store's name for it."""
+
+    def presigned(self, key: str, upload: str, number: int, seconds: int) -> str:
+        """Return a URL that takes one PUT of one part; numbers begin at 1, parts but the last have at least 5 MiB."""
+
+    def join(self, key: str, upload: str, etags: Sequence[str]) -> None:
+        """Make the object of its parts, in order, by the ETags that the store answered to each.
+
+        Raises BytesChanged when a part is missing or has another ETag, BlobMissing when there is no such upload.
+        """
+
+
+class BlobStore(Protocol):
+    """What Dovetail asks of a store. Every verb may raise StoreUnavailable."""
+
+    def check(self) -> None:
+        """Raise StoreUnavailable unless objects can be read and written now."""
+
+    def put(self, key: str, parts: Iterable[Bytes]) -> bool:
+        """Write an object and make it durable; return False when the key turns out to be taken.
+
+        `parts` is always used up. Nothing appears under the key unless it ends without raising, so a caller may
+        verify while it writes.
+        Memory stays below 40 MiB, whatever the size.
+        """
+
+    def open(self, key: str, start: int = 0, end: int | None = None) -> Reader:
+        """Open bytes [start, end) of an object; BlobMissing when there is none."""
+
+    def size(self, key: str) -> int:
+        """Return the size in bytes; BlobMissing when there is none."""
+
+    def promote(self, staged: str, key: str, version: str) -> None:
+        """Move a staged object to its believed key, unless that is taken; then only drop the staged one.
+
+        Raises BytesChanged when the staged bytes are no longer those that had `version`, BlobMissing when they
+        are gone.
+        """
+
+    def delete(self, key: str) -> None:
+        """Remove an object; removing what is not there is fine."""
+
+    def list(self, prefix: str) -> Iterator[Entry]:
+        """Yield every object whose key begins with the prefix, in no promised order."""
+
+    def tidy(self, before: datetime) -> int:
+        """Drop what writes that died before that moment left behind; return how many."""
+
+    def presigned_get(self, key: str, filename: str, seconds: int) -> str | None:
+        """Return a URL that serves the object as a download, or None where bytes must go through the web process."""
+
+    def presigned_span(self, key: str, start: int, end: int, seconds: int) -> str | None:
+        """Return a URL that serves bytes [start, end) and no others, or None as above."""
+
+    def presigned_put(self, key: str, seconds: int) -> str | None:
+        """Return a URL that takes one PUT of the whole object, or None as above."""
+
+    def in_parts(self) -> PartUploads | None:
+        """Return how this store takes parts by itself, or None where they must go through the web process."""
+
+    def local_path(self, key: str) -> Path | None:
+        """Return the file that holds the object (for sendfile), or None where there is no file."""

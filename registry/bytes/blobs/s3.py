@@ -1,0 +1,320 @@
+"""The S3 driver of the blob store: the only module that knows boto3."""
+
+import io
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from datetime import datetime
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+from urllib.parse import quote
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from registry.bytes.blobs.contract import BlobMissing, BytesChanged, Entry, PartUploads, Reader
+from registry.bytes.blobs.hashing import Bytes
+from registry.kernel.errors import StoreUnavailable
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+    from mypy_boto3_s3.type_defs import CompletedPartTypeDef, CopySourceTypeDef
+
+Piece = TypeVar("Piece")
+
+PART = 8 << 20
+ABSENT = {"404", "NoSuchKey", "NoSuchBucket", "NotFound", "NoSuchUpload"}
+OTHER_PARTS = {"InvalidPart", "InvalidPartOrder", "EntityTooSmall"}
+TAKEN = {"412", "PreconditionFailed"}
+
+
+def _code(error: ClientError) -> str:
+    return error.response["Error"].get("Code", "")
+
+
+@contextmanager
+def _errors(key: str) -> Iterator[None]:
+    try:
+        yield
+    except ClientError as error:
+        if _code(error) in ABSENT:
+            raise BlobMissing(key) from None
+        raise StoreUnavailable(f"The store of files answered {_code(error)}.") from error
+    except BotoCoreError as error:
+        raise StoreUnavailable("The store of files does not answer.") from error
+
+
+@contextmanager
+def _unless_changed(staged: str) -> Iterator[None]:
+    try:
+        yield
+    except ClientError as error:
+        if _code(error) in TAKEN:
+            raise BytesChanged(staged) from None
+        raise
+
+
+def _client(endpoint: str | None) -> "S3Client":
+    config = Config(
+        retries={"max_attempts": 4, "mode": "standard"},
+        max_pool_connections=64,
+        connect_timeout=5,
+        read_timeout=30,
+        signature_version="s3v4",
+        s3={"addressing_style": "path" if endpoint else "auto"},
+        # Self-hosted servers differ in the trailing checksums of newer SDKs; we hash every byte ourselves anyway.
+        request_checksum_calculation="when_required",
+        response_checksum_validation="when_required",
+    )
+    region = os.environ.get("AWS_DEFAULT_REGION", "us-east-1")
+    return boto3.session.Session().client("s3", endpoint_url=endpoint, region_name=region, config=config)
+
+
+class _S3Reader:
+    def __init__(self, body: Any, version: str, key: str) -> None:
+        self._body, self.version, self._key = body, version, key
+
+    def read(self, size: int = -1, /) -> bytes:
+        with _errors(self._key):
+            data: bytes = self._body.read(None if size < 0 else size)
+            return data
+
+    def close(self) -> None:
+        self._body.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+
+class S3Store:
+    """Objects in one bucket of any S3; uploads go by parts, conditions decide races."""
+
+    def __init__(
+        self, bucket: str, endpoint: str | None = None, *, public: str | None = None, copy_limit: int = 5 << 30
+    ) -> None:
+        """Make the bucket when it is missing. `public` is the endpoint as clients outside see it, for signed URLs."""
+        self._bucket = bucket
+        self._copy_limit = copy_limit  # S3 copies at most 5 GiB in one call
+        self._s3 = _client(endpoint)
+        self._signer = self._s3 if public == endpoint else _client(public)
+        if not self._is_there():
+            self._make_bucket()
+
+    def _is_there(self) -> bool:
+        try:
+            self.check()
+        except BlobMissing:
+            return False
+        return True
+
+    def _make_bucket(self) -> None:
+        region = self._s3.meta.region_name
+        # us-east-1 is the one region that must not be named.
+        where = {} if region == "us-east-1" else {"CreateBucketConfiguration": {"LocationConstraint": region}}
+        try:
+            with _errors(self._bucket):
+                self._s3.create_bucket(Bucket=self._bucket, **where)  # type: ignore[arg-type]  # the stubs know no dict of options
+        except StoreUnavailable:
+            if not self._is_there():  # else another process was faster
+                raise
+
+    def check(self) -> None:
+        with _errors(self._bucket):
+            self._s3.head_bucket(Bucket=self._bucket)
+
+    def put(self, key: str, parts: Iterable[Bytes]) -> bool:
+        grouped = _regroup(parts)
+        first = next(grouped, b"")
+        if len(first) >= PART:
+            return self._put_parts(key, chain([first], grouped))
+        return self._unless_taken(
+            key, lambda: self._s3.put_object(Bucket=self._bucket, Key=key, Body=first, IfNoneMatch="*")
+        )
+
+    def _put_parts(self, key: str, parts: Iterable[bytes]) -> bool:
+        def send(upload: str, number: int, part: bytes) -> str:
+            answer = self._s3.upload_part(Bucket=self._bucket, Key=key, UploadId=upload, PartNumber=number, Body=part)
+            return answer["ETag"]
+
+        return self._multipart(key, parts, send)
+
+    def _multipart(self, key: str, parts: Iterable[Piece], send: Callable[[str, int, Piece], str]) -> bool:
+        with _errors(key):
+            upload = self._s3.create_multipart_upload(Bucket=self._bucket, Key=key)["UploadId"]
+        complete = False
+        try:
+            sent: list[CompletedPartTypeDef] = []
+            for number, part in enumerate(parts, 1):
+                with _errors(key):
+                    sent.append({"PartNumber": number, "ETag": send(upload, number, part)})
+            complete = self._unless_taken(
+                key,
+                lambda: self._s3.complete_multipart_upload(
+                    Bucket=self._bucket, Key=key, UploadId=upload, MultipartUpload={"Parts": sent}, IfNoneMatch="*"
+                ),
+            )
+            return complete
+        finally:
+            if not complete:
+                self._abort(key, upload)
+
+    def _abort(self, key: str, upload: str) -> None:
+        # The error that brought us here matters more than one of this call, and tidy() finds the upload again.
+        with suppress(ClientError, BotoCoreError):
+            self._s3.abort_multipart_upload(Bucket=self._bucket, Key=key, UploadId=upload)
+
+    def _unless_taken(self, key: str, write: Callable[[], object]) -> bool:
+        with _errors(key):
+            try:
+                write()
+            except ClientError as error:
+                if _code(error) in TAKEN:
+                    return False
+                raise
+        return True
+
+    def open(self, key: str, start: int = 0, end: int | None = None) -> Reader:
+        if end is not None and end <= start:  # S3 cannot ask for nothing
+            return self._nothing(key)
+        wanted = {} if (start, end) == (0, None) else {"Range": f"bytes={start}-{'' if end is None else end - 1}"}
+        with _errors(key):
+            try:
+                answer = self._s3.get_object(Bucket=self._bucket, Key=key, **wanted)  # type: ignore[arg-type]  # the stubs know no dict of options
+            except ClientError as error:
+                if _code(error) in {"InvalidRange", "416"}:  # the range begins at or past the end
+                    return self._nothing(key)
+                raise
+        return _S3Reader(answer["Body"], answer["ETag"], key)
+
+    def _nothing(self, key: str) -> Reader:
+        with _errors(key):
+            return _S3Reader(io.BytesIO(), self._s3.head_object(Bucket=self._bucket, Key=key)["ETag"], key)
+
+    def size(self, key: str) -> int:
+        with _errors(key):
+            return self._s3.head_object(Bucket=self._bucket, Key=key)["ContentLength"]
+
+    def promote(self, staged: str, key: str, version: str) -> None:
+        with _errors(staged):
+            head = self._s3.head_object(Bucket=self._bucket, Key=staged)
+        if head["ETag"] != version:
+            raise BytesChanged(staged)
+        if not self._has(key):
+            self._copy(staged, key, version, head["ContentLength"])
+        self.delete(staged)
+
+    def _has(self, key: str) -> bool:
+        try:
+            self.size(key)
+        except BlobMissing:
+            return False
+        return True
+
+    def _copy(self, staged: str, key: str, version: str, size: int) -> None:
+        """Copy inside S3, insisting on the hashed version: a signed URL may still be able to replace the source."""
+        source: CopySourceTypeDef = {"Bucket": self._bucket, "Key": staged}
+
+        def send(upload: str, number: int, span: tuple[int, int]) -> str:
+            with _unless_changed(staged):
+                answer = self._s3.upload_part_copy(
+                    Bucket=self._bucket,
+                    Key=key,
+                    UploadId=upload,
+                    PartNumber=number,
+                    CopySource=source,
+                    CopySourceIfMatch=version,
+                    CopySourceRange=f"bytes={span[0]}-{span[1]}",
+                )
+            return answer["CopyPartResult"]["ETag"]
+
+        if size > self._copy_limit:
+            starts = range(0, size, self._copy_limit)
+            self._multipart(key, [(at, min(at + self._copy_limit, size) - 1) for at in starts], send)
+            return
+        with _errors(staged), _unless_changed(staged):
+            self._s3.copy_object(Bucket=self._bucket, Key=key, CopySource=source, CopySourceIfMatch=version)
+
+    def delete(self, key: str) -> None:
+        with _errors(key):
+            self._s3.delete_object(Bucket=self._bucket, Key=key)
+
+    def list(self, prefix: str) -> Iterator[Entry]:
+        with _errors(prefix):
+            for page in self._s3.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=prefix):
+                for item in page.get("Contents", []):
+                    yield Entry(item["Key"], item["Size"], item["LastModified"])
+
+    def tidy(self, before: datetime) -> int:
+        dropped = 0
+        with _errors(self._bucket):
+            for page in self._s3.get_paginator("list_multipart_uploads").paginate(Bucket=self._bucket):
+                for upload in page.get("Uploads", []):
+                    if upload["Initiated"] < before:
+                        self._abort(upload["Key"], upload["UploadId"])
+                        dropped += 1
+        return dropped
+
+    def presigned_get(self, key: str, filename: str, seconds: int) -> str | None:
+        return self._sign(
+            "get_object",
+            key,
+            seconds,
+            ResponseContentDisposition=f"attachment; filename*=UTF-8''{quote(filename, safe='')}",
+            ResponseContentType="application/octet-stream",
+        )
+
+    def presigned_span(self, key: str, start: int, end: int, seconds: int) -> str | None:
+        # The header is signed too: another range, or none, is refused.
+        return self._sign("get_object", key, seconds, Range=f"bytes={start}-{end - 1}")
+
+    def presigned_put(self, key: str, seconds: int) -> str | None:
+        return self._sign("put_object", key, seconds)
+
+    def _sign(self, verb: str, key: str, seconds: int, **more: str | int) -> str:
+        with _errors(key):
+            params = {"Bucket": self._bucket, "Key": key, **more}
+            return self._signer.generate_presigned_url(verb, Params=params, ExpiresIn=seconds)
+
+    def in_parts(self) -> PartUploads | None:
+        return self
+
+    def begin(self, key: str) -> str:
+        with _errors(key):
+            return self._s3.create_multipart_upload(Bucket=self._bucket, Key=key)["UploadId"]
+
+    def presigned(self, key: str, upload: str, number: int, seconds: int) -> str:
+        return self._sign("upload_part", key, seconds, UploadId=upload, PartNumber=number)
+
+    def join(self, key: str, upload: str, etags: Sequence[str]) -> None:
+        sent: list[CompletedPartTypeDef] = [
+            {"PartNumber": number, "ETag": etag} for number, etag in enumerate(etags, 1)
+        ]
+        with _errors(key):
+            try:
+                self._s3.complete_multipart_upload(
+                    Bucket=self._bucket, Key=key, UploadId=upload, MultipartUpload={"Parts": sent}
+                )
+            except ClientError as error:
+                if _code(error) in OTHER_PARTS:
+                    raise BytesChanged(key) from None
+                raise
+
+    def local_path(self, key: str) -> Path | None:
+        return None
+
+
+def _regroup(parts: Iterable[Bytes]) -> Iterator[bytes]:
+    """Yield the same bytes in parts of at least 8 MiB (S3 refuses parts below 5 MiB, but for the last)."""
+    buffer = bytearray()
+    for part in parts:
+        buffer += part
+        if len(buffer) >= PART:
+            yield bytes(buffer)
+            buffer.clear()
+    if buffer:
+        yield bytes(buffer)

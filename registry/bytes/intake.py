@@ -1,0 +1,229 @@
+"""Bytes on their way in: Xet's xorbs and shards, LFS uploads, inline files. What a commit does with them is push.py.
+
+A digest is a fact only after this file: bytes are hashed by us, then stored, then written down as a Blob with a
+Possession of the adapter they were delivered for. After the row we look once more whether the object is there:
+registry/bytes/garbage.py may have taken it in between, and can no longer now that the row protects it.
+"""
+
+import uuid
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+
+from django.conf import settings
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+
+from registry.bytes import blobs, xet_files, xorbs
+from registry.bytes.blobs import BlobMissing, Bytes, BytesChanged, Digest, Hasher, Keys
+from registry.bytes.xorbs import Source
+from registry.kernel import policy, quotas
+from registry.kernel.errors import DigestMismatch, PushTooLarge, StoreUnavailable, UploadExpired, XorbUnknown
+from registry.kernel.policy import Caller, Permission
+from registry.models import Adapter, Blob, Possession, Upload, Xorb
+
+STORED_AT_ONCE = 8
+MAX_SHARD_FILES = 20_000
+MAX_SHARD_CHUNKS = 4 << 20  # 20 GB in chunks of 8 KiB, the smallest that clients cut, is less; proving takes seconds
+# Beyond some thousands a chunk has so many bytes on average, far fewer than any client cuts: else they are much work.
+FREE_CHUNKS, FINEST = 8192, 1 << 10
+
+# --- Xet -------------------------------------------------------------------------------------------------------------
+
+
+def receive_xorb(adapter: Adapter, name: str, source: Source, *, by: Caller) -> None:
+    """Take a xorb for an upload to this adapter. Raises XorbInvalid, and then keeps nothing."""
+    policy.require(by, Permission.DISCUSS, adapter)
+    keep_xorb(name, source)
+
+
+def keep_xorb(name: str, source: Source) -> None:
+    """Store a xorb and write it down, for as long as files need it. Raises XorbInvalid, and then keeps nothing."""
+    size = xorbs.receive(source, name)
+    Xorb.objects.update_or_create(pk=name, defaults={"size": size, "last_used_at": timezone.now()})
+    if not blobs.exists(Keys.xorb(name)):
+        raise StoreUnavailable("The xorb expired while it arrived.")  # a client sends it again after a 503
+
+
+def _uncounted(size: int) -> None:
+    """Let everybody have as much as he likes stored."""
+
+
+def receive_shard(
+    adapter: Adapter, source: Source, *, by: Caller, count: Callable[[int], None] = _uncounted
+) -> list[Digest]:
+    """Take a shard: prove each file from its xorbs, store it whole, and note that this adapter may use it.
+
+    `count` hears beforehand how many bytes that are not here come of it, and may refuse: a shard is small, names the
+    same chunks again and again, and what it unpacks to is stored for days.
+
+    Raises ShardInvalid, XorbUnknown, DigestMismatch, FileTooLarge and PushTooLarge. Files before the one that
+    failed stay stored, which is harmless: no revision names them.
+    """
+    policy.require(by, Permission.DISCUSS, adapter)
+    shard = xorbs.read_shard(source)
+    _check_sizes(shard)
+    names = {term.xorb for file in shard.files for term in file.terms} | set(shard.xorbs)
+    sizes = {name: xorb.size for name, xorb in Xorb.objects.in_bulk(names).items()}
+    if missing := sorted(names - sizes.keys()):
+        raise XorbUnknown(f"The shard refers to xorb {missing[0]}, which is not here (any more).")
+    Xorb.objects.filter(pk__in=names).update(last_used_at=timezone.now())
+    for file in shard.files:
+        xorbs.prove(file, sizes)
+    unpacked = {file.sha256: file.size for file in shard.files}
+    here = set(Blob.objects.filter(pk__in=unpacked).values_list("pk", flat=True))
+    count(sum(size for sha256, size in unpacked.items() if sha256 not in here))
+    return [_receive_file(adapter, file, sizes) for file in shard.files]
+
+
+def _check_sizes(shard: xorbs.Shard) -> None:
+    # A small shard can name one chunk a million times: the limit is on what it unpacks to.
+    quotas.check_push(sum(quotas.check_file(file.sha256, file.size) for file in shard.files))
+    # Nor do bytes say how much work it is: a chunk may be one byte, and a file of nothing else takes hours to prove.
+    chunks = sum(term.end - term.start for file in shard.files for term in file.terms)
+    most = min(MAX_SHARD_CHUNKS, FREE_CHUNKS + sum(file.size for file in shard.files) // FINEST + len(shard.files))
+    if len(shard.files) > MAX_SHARD_FILES or chunks > most:
+        raise PushTooLarge(f"The shard holds {len(shard.files):,} files of {chunks:,} chunks; send them in several.")
+
+
+def _receive_file(adapter: Adapter, file: xorbs.File, sizes: dict[str, int]) -> Digest:
+    digest = Digest(file.sha256, file.size)
+    keep(adapter, digest, lambda: xorbs.assemble(file, sizes))
+    xet_files.note(file)
+    return digest
+
+
+def keep(adapter: Adapter, digest: Digest, read: Callable[[], Iterable[Bytes]]) -> None:
+    """Store what `read` yields and believe it, if it is what it should be; asked twice where a sweep came between.
+
+    Raises DigestMismatch, and then keeps nothing.
+    """
+
+    store_verified(digest.sha256, _verified(digest, read()))
+    believe(adapter, digest)
+    if not blobs.exists(Keys.blob(digest.sha256)):
+        store_verified(digest.sha256, _verified(digest, read()))
+
+
+def _verified(digest: Digest, pieces: Iterable[Bytes], *, all_told: bool = False) -> Iterator[Bytes]:
+    """Yield the pieces, and raise DigestMismatch at the end unless they are what they should be.
+
+    What they are instead is told to who sent them: of what is put together from pieces that are here, whoever knows the
+    pieces' hashes need not know the file.
+    """
+    hasher = Hasher()
+    yield from blobs.hashed(pieces, hasher)
+    if hasher.digest() != digest:
+        instead = f"to {hasher.digest().sha256}, " if all_told else ""
+        raise DigestMismatch(f"The bytes that arrived hash {instead}not to {digest.sha256}.")
+
+
+def store_verified(sha256: str, parts: Iterable[Bytes]) -> None:
+    """Use up `parts`, which raise unless they are what they should be, and store them unless we have them."""
+    key = Keys.blob(sha256)
+    if blobs.exists(key):
+        for _ in parts:
+            pass
+    else:
+        blobs.store().put(key, parts)
+
+
+# --- the other roads -------------------------------------------------------------------------------------------------
+
+
+def receive_inline(adapter: Adapter, *files: bytes) -> list[Digest]:
+    """Take small files that came inside a request, and note that this adapter may use them.
+
+    Several wait for the store at once: each waits for a disk, or for a way there and back.
+    """
+    digests = [blobs.digest_of(data) for data in files]
+    given = dict(zip(digests, files, strict=True))
+    for turn in range(2):  # the second looks for what a sweep took before the row
+        with ThreadPoolExecutor(min(STORED_AT_ONCE, len(given))) as aside:
+            list(aside.map(lambda digest: store_verified(digest.sha256, [given[digest]]), given))
+        if turn == 0:
+            believe(adapter, *given)
+    return digests
+
+
+def expect(adapter: Adapter, sha256: str, size: int, *, by: Caller) -> Upload:
+    """Open a ticket for a file that will be delivered under Keys.incoming(ticket.id). Raises FileTooLarge."""
+    policy.require(by, Permission.DISCUSS, adapter)
+    assert by.user is not None  # nobody else may push
+    quotas.check_file(sha256, size)
+    expires_at = timezone.now() + timedelta(seconds=settings.UPLOAD_URL_SECONDS)
+    try:
+        return Upload.objects.create(
+            id=uuid.uuid4(), adapter=adapter, user=by.user, sha256=sha256, size=size, expires_at=expires_at
+        )
+    except IntegrityError:  # the adapter was deleted since we looked
+        raise policy.missing(adapter.full_name) from None
+
+
+def deliver(upload: Upload, pieces: Iterable[bytes]) -> Digest:
+    """Store and believe what comes through the web process for a ticket, in one pass. The ticket is used up.
+
+    Raises DigestMismatch (nothing is kept, and the ticket stays good) and UploadExpired.
+    """
+    if upload.expires_at <= timezone.now():
+        raise UploadExpired("The time to upload this file is over.")
+    digest = Digest(upload.sha256, upload.size)
+    store_verified(digest.sha256, _verified(digest, pieces, all_told=True))
+    return _believed(upload, digest)
+
+
+def adopt(upload: Upload) -> Digest:
+    """Hash what a ticket's owner gave the store itself, and believe it if it is what was promised; uses up the ticket.
+
+    Raises DigestMismatch (the bytes are dropped) and UploadExpired when nothing was delivered.
+    """
+    key = Keys.incoming(upload.id)
+    try:
+        digest, version = blobs.hash_staged(key, upload.size)
+        if digest != Digest(upload.sha256, upload.size):
+            arrived = blobs.store().size(key)
+            blobs.store().delete(key)
+            raise DigestMismatch(_other_bytes(upload, digest, arrived))
+        blobs.store().promote(key, Keys.blob(digest.sha256), version)
+    except BlobMissing:
+        raise UploadExpired(f"No bytes were delivered for {upload.sha256}.") from None
+    except BytesChanged:
+        raise DigestMismatch(f"The bytes of {upload.sha256} were replaced while they were checked.") from None
+    return _believed(upload, digest)
+
+
+def _believed(upload: Upload, digest: Digest) -> Digest:
+    believe(upload.adapter, digest)
+    upload.delete()
+    if not blobs.exists(Keys.blob(digest.sha256)):
+        raise StoreUnavailable(
+            f"The bytes of {digest.sha256} were swept while they were checked.", "Upload them again."
+        )
+    return digest
+
+
+def _other_bytes(upload: Upload, digest: Digest, arrived: int) -> str:
+    if arrived != upload.size:
+        return f"{arrived:,} bytes arrived for {upload.sha256}; {upload.size:,} were promised."
+    return f"The bytes that arrived hash to {digest.sha256}, not to {upload.sha256}."
+
+
+def believe(adapter: Adapter, *digests: Digest) -> None:
+    """Write down that we know these bytes and that the adapter was delivered them."""
+    try:
+        _note(adapter, digests)
+    except IntegrityError:  # the sweep deleted the blob's row between our two inserts; now it is gone for certain
+        if not Adapter.objects.filter(pk=adapter.pk).exists():  # or somebody deleted the adapter while bytes came
+            raise policy.missing(adapter.full_name) from None
+        _note(adapter, digests)
+
+
+def _note(adapter: Adapter, digests: Iterable[Digest]) -> None:
+    sizes = {digest.sha256: digest.size for digest in digests}
+    ours = [Possession(adapter=adapter, blob_id=sha256) for sha256 in sorted(sizes)]
+    with transaction.atomic():
+        Blob.objects.bulk_create([Blob(sha256=key, size=sizes[key]) for key in sorted(sizes)], ignore_conflicts=True)
+        # What is delivered again is kept as long as what is new: the sweep goes by when it came.
+        Possession.objects.bulk_create(
+            ours, update_conflicts=True, unique_fields=["adapter", "blob"], update_fields=["created_at"]
+        )

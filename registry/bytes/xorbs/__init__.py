@@ -1,0 +1,107 @@
+"""Kept xorbs: store one that proves right, check a file's terms against them, and assemble the file as a stream.
+
+`hashes.py` is the arithmetic, `chunks.py` and `shards.py` are the formats. Rows and rights are bytes/intake.py.
+"""
+
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
+
+from registry.bytes import blobs
+from registry.bytes.blobs import BlobMissing, Bytes, Keys
+from registry.bytes.xorbs import chunks, hashes, shards
+from registry.bytes.xorbs.chunks import MAX_XORB_BYTES, Index, Source
+from registry.bytes.xorbs.shards import MAX_SHARD_BYTES, File, Shard, Term
+from registry.kernel.errors import ShardInvalid, XorbUnknown
+
+__all__ = [
+    "MAX_SHARD_BYTES",
+    "MAX_XORB_BYTES",
+    "File",
+    "Index",
+    "Shard",
+    "Source",
+    "Term",
+    "assemble",
+    "index",
+    "prove",
+    "read_shard",
+    "receive",
+    "write_shard",
+]
+
+read_shard = shards.read
+write_shard = shards.write
+
+
+def receive(source: Source, name: str) -> int:
+    """Store the xorb with this hash (text form) from a stream; return the size of its chunks in bytes.
+
+    Raises XorbInvalid, and then keeps nothing. Every byte is verified also when we have the xorb already.
+    Memory stays at a few MiB with a folder and below 40 MiB with S3, though a xorb may have 64.
+    """
+    xorb = chunks.Verified(source, name)
+    key = Keys.xorb(name)
+    if blobs.exists(key):
+        for _ in xorb:
+            pass
+    else:
+        blobs.store().put(key, xorb)
+    return xorb.size
+
+
+def prove(file: File, sizes: Mapping[str, int]) -> None:
+    """Check that the uploader knows every chunk that his file is made of, and that its id is right.
+
+    `sizes` maps the name of every kept xorb to the size of its chunks in bytes. Raises XorbUnknown and ShardInvalid.
+    """
+    tree = hashes.Merkle()
+    for term in file.terms:
+        index = _index_of(term, sizes)
+        if term.end > index.count:
+            raise ShardInvalid(f"A term names chunks up to {term.end} of xorb {term.xorb}, which has {index.count}.")
+        known = list(index.chunks(term.start, term.end))
+        if hashes.of_range(b"".join(digest for digest, _ in known)) != term.proof:
+            raise ShardInvalid(f"The proof for chunks {term.start} to {term.end} of xorb {term.xorb} is wrong.")
+        if sum(size for _, size in known) != term.size:
+            raise ShardInvalid(f"Chunks {term.start} to {term.end} of xorb {term.xorb} are not {term.size} bytes.")
+        for digest, size in known:
+            tree.add(digest, size)
+    if tree.file_id() != file.file_id:
+        raise ShardInvalid(f"The chunks do not make the file {hashes.text(file.file_id)}.")
+
+
+def assemble(file: File, sizes: Mapping[str, int]) -> Iterator[Bytes]:
+    """Yield the bytes of a proven file, chunk by chunk (at most 128 KiB each)."""
+    for term in file.terms:
+        start, end = _index_of(term, sizes).span(term.start, term.end)
+        with _open(term.xorb, start, end) as reader:
+            for span in chunks.read_spans(reader):
+                yield from (chunk.raw for chunk in span.chunks)
+
+
+def index(name: str, size: int) -> Index:
+    """Return what is in a kept xorb whose chunks have `size` bytes. Raises XorbUnknown."""
+    return _index(name, size)
+
+
+def _index_of(term: Term, sizes: Mapping[str, int]) -> Index:
+    if term.xorb not in sizes:
+        raise _unknown(term.xorb)
+    return _index(term.xorb, sizes[term.xorb])
+
+
+@lru_cache(maxsize=16)  # at most 320 KiB each, usually 40; what a hash names never changes
+def _index(name: str, size: int) -> Index:
+    with _open(name, size) as reader:
+        return Index(reader.read())
+
+
+def _open(name: str, start: int, end: int | None = None) -> blobs.Reader:
+    try:
+        return blobs.store().open(Keys.xorb(name), start, end)
+    except BlobMissing:
+        raise _unknown(name) from None
+
+
+def _unknown(name: str) -> XorbUnknown:
+    return XorbUnknown(f"The upload refers to xorb {name}, which is not here (any more).")

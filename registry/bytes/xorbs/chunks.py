@@ -1,0 +1,224 @@
+"""The bytes of a xorb: strict parsing of a stream of chunks, and what we keep of it. Nothing here knows rows.
+
+Format: huggingface/hub-docs, docs/xet/xorb.md. A kept xorb is the chunks exactly as they were sent, followed by our
+own index: for each chunk its hash (32 bytes), where it ends (u32) and its raw size (u32), little-endian.
+"""
+
+import secrets
+import struct
+from collections.abc import Callable, Iterable, Iterator
+from typing import NamedTuple, Protocol
+
+import lz4.frame
+
+from registry.bytes.blobs import Bytes
+from registry.bytes.xorbs import hashes
+from registry.kernel.errors import XorbInvalid
+
+HEADER_SIZE = 8
+MAX_CHUNKS = 8192
+MAX_CHUNK_BYTES = 128 << 10
+# Clients cut a xorb at 64 MiB of raw bytes; those that do not shrink travel with a header for each chunk besides.
+MAX_XORB_BYTES = (64 << 20) + MAX_CHUNKS * HEADER_SIZE
+
+HEADER = struct.Struct("<II")
+ENTRY = struct.Struct("<32sII")
+
+
+PIECE = 1 << 20
+
+
+class Source(Protocol):
+    """Anything that bytes are read from; a short answer is fine, an empty one is the end."""
+
+    def read(self, size: int, /) -> bytes: ...
+
+
+class Chunk(NamedTuple):
+    """One chunk: `stored` is header and data as sent, `raw` what it unpacks to (at most 128 KiB)."""
+
+    stored: memoryview
+    raw: Bytes
+
+
+class Span(NamedTuple):
+    """Chunks that follow each other, and the bytes of all of them as sent."""
+
+    stored: memoryview
+    chunks: list[Chunk]
+
+
+def exactly(source: Source, size: int) -> bytes:
+    """Read `size` bytes, or as many as there are before the end."""
+    data = source.read(size)
+    while 0 < len(data) < size:
+        more = source.read(size - len(data))
+        if not more:
+            break
+        data += more
+    return data
+
+
+def read_spans(source: Source) -> Iterator[Span]:
+    """Yield the chunks of a xorb as they arrive, together what one piece of 1 MiB holds; memory is two of those.
+
+    Raises XorbInvalid for anything the format does not allow, also for bytes after the last chunk.
+    """
+    total, number, rest = 0, 0, b""
+    while piece := rest or source.read(PIECE):
+        chunks = list(_whole(memoryview(piece), number))
+        size = sum(len(chunk.stored) for chunk in chunks)
+        number += len(chunks)
+        total += size
+        if total > MAX_XORB_BYTES:
+            raise XorbInvalid(f"The xorb is larger than {MAX_XORB_BYTES:,} bytes: 64 MiB and its chunks' headers.")
+        if chunks:
+            yield Span(memoryview(piece)[:size], chunks)
+        # Only the chunk that goes on in the next piece is copied: what it lacks is asked for by itself.
+        rest = _completed(piece[size:], source, number) if size < len(piece) else b""
+
+
+def _whole(piece: memoryview, number: int) -> Iterator[Chunk]:
+    """Yield the chunks that a piece holds from its beginning to their end."""
+    at = 0
+    while at + HEADER_SIZE <= len(piece):
+        if number >= MAX_CHUNKS:
+            raise XorbInvalid(f"The xorb has more than {MAX_CHUNKS:,} chunks.")
+        packed_size, scheme, raw_size = _header(piece, at, number)
+        end = at + HEADER_SIZE + packed_size
+        if end > len(piece):
+            return
+        unpack = SCHEMES.get(scheme)
+        if unpack is None:
+            raise XorbInvalid(f"Chunk {number} is packed by scheme {scheme}; known are 0, 1 and 2.")
+        raw = unpack(piece[at + HEADER_SIZE : end], raw_size)
+        if len(raw) != raw_size:
+            raise XorbInvalid(f"Chunk {number} does not unpack to the {raw_size} bytes that it promises.")
+        yield Chunk(piece[at:end], raw)
+        number += 1
+        at = end
+
+
+def _header(piece: Bytes, at: int, number: int) -> tuple[int, int, int]:
+    """Return how many bytes a chunk has as stored, its scheme, and how many bytes it promises."""
+    first, second = HEADER.unpack_from(piece, at)
+    version, packed_size = first & 255, first >> 8
+    scheme, raw_size = second & 255, second >> 8
+    if version != 0:
+        raise XorbInvalid(f"Chunk {number} has version {version}; only version 0 is known.")
+    if not 0 < raw_size <= MAX_CHUNK_BYTES or not 0 < packed_size <= 2 * MAX_CHUNK_BYTES:
+        raise XorbInvalid(f"Chunk {number} says {packed_size} bytes that unpack to {raw_size}; 128 KiB are allowed.")
+    return packed_size, scheme, raw_size
+
+
+def _completed(begun: bytes, source: Source, number: int) -> bytes:
+    """Return one chunk whole, of which a piece held the beginning."""
+    if len(begun) < HEADER_SIZE:
+        begun += exactly(source, HEADER_SIZE - len(begun))
+    if len(begun) < HEADER_SIZE:
+        raise XorbInvalid(f"The xorb ends in the header of chunk {number}.")
+    size = HEADER_SIZE + _header(begun, 0, number)[0]
+    begun += exactly(source, size - len(begun))
+    if len(begun) < size:
+        raise XorbInvalid(f"The xorb ends in the middle of chunk {number}.")
+    return begun
+
+
+def _plain(packed: memoryview, raw_size: int) -> memoryview:
+    return packed
+
+
+def _lz4(packed: memoryview, raw_size: int) -> bytes:
+    """Unpack one LZ4 frame that must end with the data; never unpacks more than one byte too many."""
+    decompressor = lz4.frame.LZ4FrameDecompressor()
+    try:
+        raw: bytes = decompressor.decompress(packed, max_length=raw_size + 1)
+    except RuntimeError as error:
+        raise XorbInvalid(f"A chunk is not a valid LZ4 frame: {error}.") from None
+    if not decompressor.eof or decompressor.unused_data:
+        raise XorbInvalid("A chunk is not exactly one LZ4 frame.")
+    return raw
+
+
+def _grouped_lz4(packed: memoryview, raw_size: int) -> bytes:
+    return ungroup(_lz4(packed, raw_size))
+
+
+SCHEMES: dict[int, Callable[[memoryview, int], Bytes]] = {0: _plain, 1: _lz4, 2: _grouped_lz4}
+
+
+def ungroup(grouped: bytes) -> bytes:
+    """Undo byte grouping by four: all first bytes, all second bytes, … become the original order."""
+    raw, at = bytearray(len(grouped)), 0
+    for plane in range(4):
+        size = (len(grouped) - plane + 3) // 4
+        raw[plane::4] = grouped[at : at + size]
+        at += size
+    return bytes(raw)
+
+
+class Verified:
+    """A xorb on its way into the store: iterating yields what we keep, and raises XorbInvalid unless all is right.
+
+    The hash can only be compared after the last byte, so whoever writes must drop what he has when this raises.
+    Afterwards `size` is the length in bytes of the chunks, which is also where the index begins.
+    """
+
+    def __init__(self, source: Source, name: str) -> None:
+        self._source = source
+        self._name = name
+        self._expected = hashes.parse(name)
+        self.size = 0
+
+    def __iter__(self) -> Iterator[Bytes]:
+        tree, index = hashes.Merkle(), bytearray()
+        for span in read_spans(self._source):
+            for chunk in span.chunks:
+                digest = hashes.of_chunk(chunk.raw)
+                tree.add(digest, len(chunk.raw))
+                self.size += len(chunk.stored)
+                index += ENTRY.pack(digest, self.size, len(chunk.raw))
+            yield span.stored
+        if not index:
+            raise XorbInvalid("The xorb is empty.")
+        if (root := tree.root()) != self._expected:
+            raise XorbInvalid(f"The bytes hash to {hashes.text(root)}, not to {self._name}.")
+        yield bytes(index)
+
+
+class Index:
+    """What is in a kept xorb, without its bytes."""
+
+    def __init__(self, table: bytes) -> None:
+        self._table = table
+        self.count = len(table) // ENTRY.size
+
+    def _entry(self, number: int) -> tuple[bytes, int, int]:
+        digest, end, raw_size = ENTRY.unpack_from(self._table, number * ENTRY.size)
+        return digest, end, raw_size
+
+    def __contains__(self, digest: bytes) -> bool:
+        """Whether one of the chunks has this hash."""
+        at = self._table.find(digest)
+        while at >= 0 and at % ENTRY.size:  # a hash across two entries is chance, and goes on
+            at = self._table.find(digest, at + 1)
+        return at >= 0
+
+    def only(self, spans: Iterable[tuple[int, int]]) -> "Index":
+        """Return the same, with noise in place of the hashes and sizes of all chunks outside of these [start, end)."""
+        shown = {number for start, end in spans for number in range(start, end)}
+        table = bytearray(self._table)
+        for number in set(range(self.count)) - shown:
+            at = number * ENTRY.size
+            ENTRY.pack_into(table, at, secrets.token_bytes(hashes.SIZE), self._entry(number)[1], 1)
+        return Index(bytes(table))
+
+    def chunks(self, start: int, end: int) -> Iterator[tuple[bytes, int]]:
+        """Yield (hash, raw size in bytes) of the chunks [start, end)."""
+        for number in range(start, end):
+            digest, _, raw_size = self._entry(number)
+            yield digest, raw_size
+
+    def span(self, start: int, end: int) -> tuple[int, int]:
+        """Return the byte range that holds the chunks [start, end)."""
+        return (self._entry(start - 1)[1] if start else 0), self._entry(end - 1)[1]

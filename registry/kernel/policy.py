@@ -1,0 +1,369 @@
+"""Who may do what, on one page."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+from functools import cached_property
+
+from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.utils import timezone
+
+from registry.kernel.errors import (
+    AccessRequired,
+    AdapterNotFound,
+    AdapterQuarantined,
+    GateSignInRequired,
+    NotAllowed,
+    RegistryError,
+    SessionRequired,
+    SignInRequired,
+)
+from registry.kernel.prepared import Prepared
+from registry.models import (
+    AccessRequest,
+    Adapter,
+    Invitation,
+    Membership,
+    Namespace,
+    Organization,
+    Revision,
+    Ruling,
+    Token,
+    User,
+)
+
+Role = Membership.Role
+CREATORS = frozenset({Role.CONTRIBUTOR, Role.WRITE, Role.ADMIN})  # who may make adapters in a namespace
+INVITED = timedelta(days=30)  # how long an invitation can be accepted
+
+
+class Permission(StrEnum):
+    READ = "adapter:read"  # see that it exists: facts, file list, verdict
+    BROWSE = "adapter:browse"  # the same, for clients that are on their way to the bytes: not of what is withheld
+    DOWNLOAD = "adapter:download"  # get bytes
+    DISCUSS = "adapter:discuss"  # speak up: threads, comments, pull requests and the bytes for them
+    PUSH = "adapter:push"
+    CONFIGURE = "adapter:configure"  # visibility, delete: the owner's business
+    QUARANTINE = "adapter:quarantine"  # and release: moderators in a session
+
+
+@dataclass(eq=False)
+class Caller:
+    """Whoever asks: nobody, a person in a browser session, or a token of a person."""
+
+    user: User | None = None
+    token: Token | None = None
+
+    @property
+    def is_anonymous(self) -> bool:
+        return self.user is None
+
+    @property
+    def is_staff(self) -> bool:
+        """Whether this is a moderator or administrator in a session; staff rights never go by token."""
+        return self.user is not None and self.token is None and self.user.role != User.Role.USER
+
+    @cached_property
+    def roles(self) -> dict[int, str]:
+        """Namespace id → role, for every namespace this person belongs to; one query per caller."""
+        if self.user is None:
+            return {}
+        found = {row.organization.namespace_id: row.role for row in _MEMBERSHIPS(self.user.pk)}
+        return {**found, self.user.namespace_id: Role.ADMIN}
+
+    def grant(self, adapter: Adapter) -> str:
+        """What a fine-grained token allows on this adapter: "", "read" or "write"; "write" for every other caller."""
+        if self.token is None:
+            return "write"
+        if self.token.role == Token.Role.FINE_GRAINED:
+            return str(self.token.grants.get(adapter.full_name.lower(), ""))
+        return self.token.role
+
+    def role_in(self, adapter: Adapter) -> str:
+        """The caller's role in the adapter's namespace, or "" for a stranger."""
+        role = self.roles.get(adapter.namespace_id, "")  # before the grant: how long this takes must not tell either
+        return role if self.grant(adapter) else ""
+
+
+NOBODY = Caller()
+_MEMBERSHIPS = Prepared(lambda user: Membership.objects.filter(user=user).select_related("organization"), int)
+
+
+def may_write(caller: Caller, adapter: Adapter) -> bool:
+    """Whether this person may push there, apart from quarantine and from what the token may do with what it reaches."""
+    return _is_writer(caller, adapter) and bool(caller.grant(adapter))
+
+
+def _is_writer(caller: Caller, adapter: Adapter) -> bool:
+    role = caller.roles.get(adapter.namespace_id, "")
+    if role == Role.CONTRIBUTOR:
+        return caller.user is not None and adapter.created_by_id == caller.user.pk
+    return role in {Role.WRITE, Role.ADMIN}
+
+
+def may_see(caller: Caller, adapter: Adapter) -> bool:
+    """Whether the adapter exists for this caller; visible_to() says for many which of them lists show."""
+    if is_withheld(adapter):
+        return may_write(caller, adapter) or (caller.is_staff and not adapter.private)
+    return not adapter.private or bool(caller.role_in(adapter))
+
+
+def is_withheld(adapter: Adapter) -> bool:
+    """Whether nobody may have it at present: it is quarantined, or the person it belongs to is suspended."""
+    owner: User | None = getattr(adapter.namespace, "person", None)  # an organisation's namespace has no person
+    return adapter.is_quarantined or (owner is not None and not owner.is_active)
+
+
+def visible_to(caller: Caller) -> Q:
+    """The condition under which a list shows an adapter: never a withheld one, private ones to members."""
+    mine = Q(namespace_id__in=list(caller.roles)) if not _is_fine_grained(caller) else _granted(caller)
+    # The few who are suspended, rather than a join for each row: lists and counts scan all adapters.
+    suspended = User.objects.filter(is_active=False).values("namespace")
+    return Q(quarantined_at__isnull=True) & ~Q(namespace__in=suspended) & (Q(private=False) | mine)
+
+
+def sees(caller: Caller) -> Exists:
+    """The same as a condition on what belongs to an adapter.
+
+    Row by row: in a list of all that may be seen, databases would look for the few that are asked for.
+    """
+    return Exists(Adapter.objects.filter(visible_to(caller), pk=OuterRef("adapter")))
+
+
+def passes_gate(caller: Caller, adapter: Adapter) -> bool:
+    """Whether who sees the adapter may also have its files: it is not gated, or his own, or its owner let him in."""
+    if not adapter.gated or caller.role_in(adapter):
+        return True
+    if caller.user is None or not caller.grant(adapter):
+        return False
+    return adapter.access_requests.filter(user=caller.user, status=AccessRequest.Status.ACCEPTED).exists()
+
+
+def ungated_for(caller: Caller) -> Q:
+    """The same for many: the condition under which a caller may have the files of an adapter that he sees."""
+    if _is_fine_grained(caller):
+        return Q(gated="") | _granted(caller)
+    let_in = AccessRequest.objects.filter(user=caller.user, status=AccessRequest.Status.ACCEPTED).values("adapter")
+    return Q(gated="") | Q(namespace_id__in=list(caller.roles)) | Q(pk__in=let_in)
+
+
+def require(caller: Caller, permission: Permission, adapter: Adapter, asked: str = "") -> Adapter:
+    """Return the adapter if the caller has the permission, else raise the refusal that reveals least.
+
+    `asked` is the id as the caller spelt it: to answer with our own spelling would tell that there is such an adapter.
+    Raises AdapterNotFound for what the caller may not see, AdapterQuarantined, SignInRequired, SessionRequired,
+    NotAllowed, and for the bytes of a gated adapter GateSignInRequired and AccessRequired.
+    """
+    if permission is Permission.QUARANTINE:
+        require_moderator(caller)
+        return adapter
+    if not may_see(caller, adapter):
+        raise missing(asked or adapter.full_name)
+    if permission is Permission.READ:
+        return adapter
+    if is_withheld(adapter):
+        raise quarantined(adapter) if may_write(caller, adapter) else missing(asked or adapter.full_name)
+    if permission is Permission.BROWSE:
+        return adapter
+    if permission is Permission.DOWNLOAD:
+        if not passes_gate(caller, adapter):
+            raise gated(caller, adapter)
+        return adapter
+    if refusal := _write_refusal(caller, permission, adapter):
+        raise refusal
+    return adapter
+
+
+def require_now(caller: Caller, permission: Permission, adapter: Adapter) -> Adapter:
+    """`require`, on the row as it is now and locked until the transaction ends.
+
+    For what takes a while between the question and the deed: a quarantine or a deletion in between counts.
+    """
+    rows = Adapter.objects.select_for_update(of=("self",)).select_related("namespace__person")
+    current = rows.filter(pk=adapter.pk).first()
+    if current is None:
+        raise missing(adapter.full_name)
+    return require(caller, permission, current)
+
+
+def require_namespace(caller: Caller, namespace: Namespace) -> None:
+    """Raise unless the caller may create adapters in the namespace."""
+    if caller.user is None:
+        raise SignInRequired("Creating an adapter needs a signed-in person.")
+    role = caller.roles.get(namespace.pk, "")
+    if role not in CREATORS:
+        raise NotAllowed(f"You may not create adapters in {namespace.name!r}.")
+    if caller.token is not None and caller.token.role != Token.Role.WRITE:
+        raise NotAllowed(f"The token {caller.token.name!r} may not create adapters: its role is {caller.token.role}.")
+
+
+def require_person(caller: Caller, deed: str) -> User:
+    """Return the person who does something in his own name. Raises SignInRequired, and NotAllowed for lesser tokens.
+
+    `deed` completes the sentence "you must sign in to …".
+    """
+    if caller.user is None:
+        raise SignInRequired(f"You must sign in to {deed}.")
+    if caller.token is not None and caller.token.role != Token.Role.WRITE:
+        raise NotAllowed(f"The token {caller.token.name!r} may not {deed}: its role is {caller.token.role}.")
+    return caller.user
+
+
+def require_writer(caller: Caller, namespace: Namespace, deed: str) -> User:
+    """Return the person, who must be allowed to write everything in the namespace. Raises as require_person does."""
+    user = require_person(caller, f"{deed} of {namespace.name}")
+    if caller.roles.get(namespace.pk) not in {Role.WRITE, Role.ADMIN}:
+        raise NotAllowed(f"{user.username} may not {deed} of {namespace.name}.")
+    return user
+
+
+def administers(caller: Caller, organization: Organization) -> bool:
+    """Whether the caller decides who is in: one of its administrators, or in a session one of the hub's."""
+    return caller.roles.get(organization.namespace_id) == Role.ADMIN or is_hub_admin(caller)
+
+
+def is_hub_admin(caller: Caller) -> bool:
+    """Whether this is an administrator of the hub in a session."""
+    return caller.is_staff and caller.user is not None and caller.user.role == User.Role.ADMIN
+
+
+def require_administrator(caller: Caller, organization: Organization, *, writing: bool = True) -> User:
+    """Return who decides about an organisation. Raises SignInRequired, NotAllowed."""
+    if caller.user is None:
+        raise SignInRequired("What an organisation is, and who is in it, is its administrators' business: sign in.")
+    if not administers(caller, organization):
+        raise NotAllowed(
+            f"{caller.user.username} does not administer {organization}.", fix="Ask one of its administrators."
+        )
+    token = caller.token
+    if token is not None and token.role != Token.Role.WRITE and (writing or token.role != Token.Role.READ):
+        raise NotAllowed(f"The token {token.name!r} may not do this: its role is {token.role}.")
+    return caller.user
+
+
+def standing() -> QuerySet[Invitation]:
+    """The invitations that can be accepted: open, not old, of somebody active by somebody who may still invite."""
+    inviter = Q(by__role=User.Role.ADMIN) | Exists(
+        Membership.objects.filter(organization=OuterRef("organization"), user=OuterRef("by"), role=Role.ADMIN)
+    )
+    since = timezone.now() - INVITED
+    rows = Invitation.objects.filter(state=Invitation.State.OPEN, asked_at__gt=since, user__is_active=True)
+    return rows.filter(inviter, by__is_active=True)
+
+
+def among_his(caller: Caller) -> Q:
+    """The condition that something belongs to a namespace of the caller; never with a fine-grained token."""
+    return Q(namespace_id__in=[] if _is_fine_grained(caller) else list(caller.roles))
+
+
+def of_somebody_active() -> Q:
+    """The condition that something belongs to an organisation, or to a person who is not suspended."""
+    return ~Q(namespace__in=User.objects.filter(is_active=False).values("namespace"))
+
+
+def require_moderator(caller: Caller) -> User:
+    """Return the moderator or administrator who acts. Raises SignInRequired, SessionRequired, NotAllowed."""
+    user = _in_session(caller, "Moderators")
+    if user.role == User.Role.USER:
+        raise NotAllowed("Only moderators may do this.", fix="Ask a moderator of this hub.")
+    return user
+
+
+def require_admin(caller: Caller) -> User:
+    """Return the administrator who acts. Raises SignInRequired, SessionRequired, NotAllowed."""
+    user = _in_session(caller, "Administrators")
+    if user.role != User.Role.ADMIN:
+        raise NotAllowed("Only administrators may do this.", fix="Ask an administrator of this hub.")
+    return user
+
+
+def _in_session(caller: Caller, who: str) -> User:
+    if caller.user is None:
+        raise SignInRequired(f"{who} must sign in to do this.")
+    if caller.token is not None:
+        raise SessionRequired(f"{who} act from a browser session, never by token.")
+    return caller.user
+
+
+def pretend_to_look(caller: Caller) -> int:
+    """Ask what a private adapter would have made us ask, for one that is not there: the time must not tell."""
+    return len(caller.roles)
+
+
+def missing(full_name: str) -> AdapterNotFound:
+    """The one refusal for what does not exist and what this caller may not see."""
+    return AdapterNotFound(f"There is no adapter {full_name!r}, or you may not see it.")
+
+
+def quarantined(adapter: Adapter) -> AdapterQuarantined:
+    """The refusal that people who may write there get, with the moderators' reason."""
+    return _held_back(adapter, adapter.full_name, adapter.rulings.filter(revision__isnull=True))
+
+
+def quarantined_revision(revision: Revision) -> AdapterQuarantined:
+    """The same for one revision; the others of the adapter are served."""
+    what = f"Revision {revision.oid} of {revision.adapter.full_name}"
+    return _held_back(revision.adapter, what, revision.rulings.all())
+
+
+def _held_back(adapter: Adapter, what: str, rulings: QuerySet[Ruling]) -> AdapterQuarantined:
+    ruling = rulings.filter(action="quarantine").order_by("-id").first()
+    reason = ruling.reason if ruling else "no reason was given"
+    fix = ""
+    if ruling and ruling.revision_id and ruling.by_id is None:  # the hub itself, for a file that its owner may remove
+        fix = (
+            f"Delete or replace the file in a new commit (hf repos delete-files {adapter.full_name} FILE): revisions "
+            f"without it are served. {AdapterQuarantined.default_fix}"
+        )
+    return AdapterQuarantined(f"{what} is quarantined: {reason}", fix=fix, reason=reason)
+
+
+def gated(caller: Caller, adapter: Adapter) -> RegistryError:
+    """The refusal for the files of an adapter whose owner lets people in one by one; the Hub's clients know it."""
+    kind, page = adapter.type, adapter.path
+    if caller.user is None:
+        return GateSignInRequired(
+            f"Access to {kind} {adapter.full_name} is restricted. You must have access to it and be authenticated.",
+            fix=f"Sign in, and ask for access at {page}.",
+        )
+    return AccessRequired(
+        f"Access to {kind} {adapter.full_name} is restricted and you are not in the authorized list.",
+        fix=f"Ask for access at {page}; a fine-grained token must also name this repository.",
+    )
+
+
+_DEEDS = {
+    Permission.DISCUSS: "take part in the discussions of",
+    Permission.PUSH: "push to",
+    Permission.CONFIGURE: "change the settings of",
+}
+
+
+def _has_role_for(caller: Caller, permission: Permission, adapter: Adapter) -> bool:
+    if permission is Permission.CONFIGURE:
+        return caller.roles.get(adapter.namespace_id) == Role.ADMIN
+    return permission is Permission.DISCUSS or _is_writer(caller, adapter)
+
+
+def _write_refusal(caller: Caller, permission: Permission, adapter: Adapter) -> RegistryError | None:
+    verb = _DEEDS[permission]
+    if caller.user is None:
+        return SignInRequired(f"You must sign in to {verb} {adapter.full_name}.")
+    if not _has_role_for(caller, permission, adapter):
+        return NotAllowed(f"{caller.user.username} may not {verb} {adapter.full_name}.")
+    if caller.grant(adapter) != "write" or (permission is Permission.CONFIGURE and _is_fine_grained(caller)):
+        name = caller.token.name if caller.token else ""
+        return NotAllowed(f"The token {name!r} may not {verb} {adapter.full_name}: it lacks the write role for it.")
+    return None
+
+
+def _is_fine_grained(caller: Caller) -> bool:
+    return caller.token is not None and caller.token.role == Token.Role.FINE_GRAINED
+
+
+def _granted(caller: Caller) -> Q:
+    condition = Q(pk__in=[])
+    for full_name in caller.token.grants if caller.token else {}:
+        namespace, _, name = full_name.partition("/")
+        condition |= Q(namespace__name__lower=namespace, name__lower=name, namespace_id__in=list(caller.roles))
+    return condition

@@ -1,0 +1,59 @@
+"""Settings of the site: their names, choices and first values, and how a running hub follows a change."""
+
+import time
+
+from django.conf import settings
+from django.db import transaction
+
+from registry.kernel import audit
+from registry.kernel.errors import ValueInvalid
+from registry.models import SiteSetting, User
+
+CHOICES: dict[str, tuple[str, ...]] = {
+    "registration": ("open", "invite", "closed"),
+    "pull_policy": ("open", "verified"),
+    "throttle": ("on", "off"),
+}
+FOLLOW_SECONDS = 5.0
+
+# What was read last, and when. Replaced as a whole and never changed, because many threads read it without a lock.
+_known: tuple[dict[str, str], float] = ({}, 0.0)
+
+
+def value(name: str) -> str:
+    """Return the value in force; other processes see a change within FOLLOW_SECONDS."""
+    global _known
+    values, read_at = _known
+    if not values or time.monotonic() - read_at > FOLLOW_SECONDS:
+        stored = dict(SiteSetting.objects.values_list("name", "value"))
+        values = {key: stored.get(key) or getattr(settings, f"FIRST_{key.upper()}") for key in CHOICES}
+        _known = (values, time.monotonic())
+    return values[name]
+
+
+def check(name: str, new: str) -> None:
+    """Raise ValueInvalid for a setting that does not exist or a value that it cannot have."""
+    if name not in CHOICES:
+        raise ValueInvalid(f"There is no site setting {name!r}.", fix=f"Known: {', '.join(sorted(CHOICES))}.")
+    if new not in CHOICES[name]:
+        raise ValueInvalid(f"{name} cannot be {new!r}.", fix=f"Use one of {', '.join(CHOICES[name])}.")
+
+
+def change(name: str, new: str, by: User | None) -> bool:
+    """Set a value and log it; returns whether anything changed. Raises ValueInvalid for an unknown name or value."""
+    check(name, new)
+    forget()
+    old = value(name)
+    if old == new:
+        return False
+    with transaction.atomic():
+        SiteSetting.objects.update_or_create(name=name, defaults={"value": new})
+        audit.record(by, "site:change", name, before=old, after=new)
+    forget()
+    return True
+
+
+def forget() -> None:
+    """Read the settings anew at the next question."""
+    global _known
+    _known = ({}, 0.0)

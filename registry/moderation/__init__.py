@@ -1,0 +1,1 @@
+"""Holding repositories and revisions back, and releasing them."""

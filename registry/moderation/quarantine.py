@@ -1,0 +1,110 @@
+"""What moderators may do, and how each act leaves its trace: hold an adapter back and release it, suspend a person."""
+
+from django.db import transaction
+from django.utils import timezone
+
+from registry.kernel import audit, names, policy
+from registry.kernel.errors import NotAllowed, ValueInvalid
+from registry.kernel.policy import Caller, Permission
+from registry.models import Adapter, Revision, Ruling, User
+from registry.people import accounts
+from registry.talk import events
+
+MAX_REASON = 500
+MAX_NOTE = 10_000
+
+
+def quarantine(adapter: Adapter, by: Caller, *, reason: str, note: str = "", revision: Revision | None = None) -> bool:
+    """Hold an adapter, or one revision of it, back on every road.
+
+    Returns False when it was held back already, with the first reason kept.
+    `reason` is shown to its owners, `note` to moderators only. Raises ValueInvalid without a reason, and what
+    policy.require raises for QUARANTINE.
+    """
+    return _rule(adapter, by, Ruling.Action.QUARANTINE, reason, note, revision)
+
+
+def release(adapter: Adapter, by: Caller, *, reason: str, note: str = "", revision: Revision | None = None) -> bool:
+    """Serve again what was quarantined; returns False when it was not held back. Raises as quarantine does."""
+    return _rule(adapter, by, Ruling.Action.RELEASE, reason, note, revision)
+
+
+def hold(revision: Revision, reason: str) -> bool:
+    """Let the hub itself hold a revision back; returns False where it is so already, or a moderator released it."""
+    if revision.rulings.filter(action=Ruling.Action.RELEASE).exists():
+        return False
+    return _decide(revision, Ruling.Action.QUARANTINE, None, reason[:MAX_REASON], "")
+
+
+def hold_like(revision: Revision, like: Revision) -> bool:
+    """Hold a revision back for what another one with the same files is held back for, if that one is."""
+    ruling = like.rulings.filter(action=Ruling.Action.QUARANTINE).order_by("-id").first()
+    held = ruling is not None and Revision.objects.filter(pk=like.pk, quarantined_at__isnull=False).exists()
+    return held and ruling is not None and hold(revision, ruling.reason)
+
+
+def _rule(
+    adapter: Adapter, by: Caller, action: Ruling.Action, reason: str, note: str, revision: Revision | None
+) -> bool:
+    policy.require(by, Permission.QUARANTINE, adapter)
+    actor = policy.require_moderator(by)
+    reason, note = check_reason(reason), names.check_text(note, "note", MAX_NOTE)
+    return _decide(revision or adapter, action, actor, reason, note)
+
+
+def _decide(held: Adapter | Revision, action: Ruling.Action, by: User | None, reason: str, note: str) -> bool:
+    revision = held if isinstance(held, Revision) else None
+    adapter = held.adapter if isinstance(held, Revision) else held
+    holds = action is Ruling.Action.QUARANTINE
+    at = timezone.now() if holds else None
+    with transaction.atomic():
+        # The condition decides between two who act at once: one ruling, one event.
+        row = type(held)._default_manager.filter(pk=held.pk, quarantined_at__isnull=holds)
+        if not row.update(quarantined_at=at):
+            return False
+        Ruling.objects.create(adapter=adapter, revision=revision, action=action, reason=reason, note=note, by=by)
+        events.note(adapter, action, revision)
+        what = f"{adapter.full_name}@{revision.oid}" if revision else adapter.full_name
+        audit.record(by, f"{'revision' if revision else 'adapter'}:{action}", what, reason=reason, note=note)
+    held.quarantined_at = at
+    return True
+
+
+def suspend(user: User, by: Caller, *, reason: str, note: str = "") -> bool:
+    """Keep a person out: sessions and tokens end, and what is in his namespace is withheld.
+
+    Returns False when that was so already. Raises ValueInvalid without a reason and for the last administrator,
+    NotAllowed for oneself and, unless an administrator asks, for moderators; and what policy.require_moderator raises.
+    """
+    return _let_in(user, by, False, reason, note)
+
+
+def unsuspend(user: User, by: Caller, *, reason: str, note: str = "") -> bool:
+    """Let a suspended person in again; returns False when nothing kept him out. Raises as suspend does."""
+    return _let_in(user, by, True, reason, note)
+
+
+def _let_in(user: User, by: Caller, active: bool, reason: str, note: str) -> bool:
+    actor = policy.require_moderator(by)
+    if user.pk == actor.pk:
+        raise NotAllowed("You cannot suspend yourself.", fix="Ask another moderator.")
+    if user.role != User.Role.USER:
+        policy.require_admin(by)
+    reason, note = check_reason(reason), names.check_text(note, "note", MAX_NOTE)
+    with transaction.atomic():
+        if not active:
+            accounts.refuse_last_admin(user)
+        if not User.objects.filter(pk=user.pk, is_active=not active).update(is_active=active):
+            return False
+        verb = "unsuspend" if active else "suspend"
+        audit.record(actor, f"person:{verb}", user.username, reason=reason, note=note)
+    user.is_active = active
+    return True
+
+
+def check_reason(reason: str) -> str:
+    """Return the reason without spaces around it; raises ValueInvalid when there is none."""
+    reason = names.check_text(reason, "reason", MAX_REASON)
+    if not reason:
+        raise ValueInvalid("A reason is needed.", fix="Say in a sentence why; the owners and the log will show it.")
+    return reason

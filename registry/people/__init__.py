@@ -1,0 +1,1 @@
+"""Accounts, organisations, invitations, tokens, gates, and provisioning from a file."""

@@ -1,0 +1,218 @@
+"""What may be done with people: made, changed, given a role; and how a name leads to its namespace."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from django.contrib.auth.password_validation import validate_password
+from django.core.exceptions import ValidationError
+from django.core.validators import validate_email
+from django.db import IntegrityError, transaction
+
+from registry.kernel import audit, names, policy, site_settings
+from registry.kernel.errors import NamespaceNotFound, NameTaken, NotAllowed, ValueInvalid
+from registry.kernel.policy import Caller
+from registry.models import FormerNamespace, Namespace, User
+
+
+def register(username: str, *, email: str = "", password: str, full_name: str = "") -> User:
+    """Make a person, who asks for it himself, with a namespace of the same name.
+
+    Raises NotAllowed where registration is not open, NameInvalid, NameTaken, ValueInvalid.
+    """
+    if site_settings.value("registration") != "open":
+        raise NotAllowed("Joining this hub needs an invitation.", fix="Ask an administrator for an account.")
+    user = _unsaved(username, email, full_name, User.Role.USER)
+    check_password(password, user)
+    user.set_password(password)
+    return _save_new(user, by=user)
+
+
+def add(
+    username: str, *, email: str = "", password: str | None = None, full_name: str = "", role: str = "user"
+) -> User:
+    """Make a person for the operator of the hub, who answers for the password; without one nobody can sign in.
+
+    Raises NameInvalid, NameTaken, ValueInvalid.
+    """
+    user = _unsaved(username, email, full_name, role)
+    user.set_password(password)  # None makes it unusable
+    return _save_new(user, by=None)
+
+
+def set_profile(user: User, *, full_name: str, email: str, by: User | None) -> bool:
+    """Change what a person says of himself; returns whether anything changed. Raises ValueInvalid, NameTaken."""
+    new = {"full_name": names.check_text(full_name, "full name", 200), "email": check_email(email)}
+    old = {field: getattr(user, field) for field in new}
+    if new == old:
+        return False
+    with _mail_addresses_are_unique(), transaction.atomic():
+        User.objects.filter(pk=user.pk).update(**new)
+        audit.record(by, "person:profile", user.username, before=old, after=new)
+    user.full_name, user.email = new["full_name"], new["email"]
+    return True
+
+
+def set_password(user: User, password: str, *, by: User | None) -> bool:
+    """Replace the password, which ends the person's sessions; returns False when it is the one in use."""
+    if user.check_password(password):
+        return False
+    with transaction.atomic():
+        user.set_password(password)
+        user.save(update_fields=["password"])
+        audit.record(by, "person:password", user.username)
+    return True
+
+
+def change_password(user: User, old: str, new: str) -> None:
+    """Replace one's own password, which ends all sessions of that person.
+
+    Raises NotAllowed for a wrong old one, which the face counts as a failed sign-in, and ValueInvalid for a weak one.
+    """
+    if not user.check_password(old):
+        raise NotAllowed("That is not the password you have now.", fix="Ask an administrator if you forgot it.")
+    check_password(new, user)
+    set_password(user, new, by=user)
+
+
+def set_role(user: User, role: str, *, by: Caller | None) -> bool:
+    """Make somebody a user, moderator or administrator; returns whether anything changed.
+
+    `by=None` is the operator at the command line. Raises ValueInvalid for an unknown role and for the last
+    administrator, and what policy.require_admin raises.
+    """
+    actor = policy.require_admin(by) if by else None
+    check_role(role)
+    with transaction.atomic():
+        if role != User.Role.ADMIN:
+            refuse_last_admin(user)
+        current = User.objects.select_for_update().get(pk=user.pk)
+        if current.role == role:
+            return False
+        User.objects.filter(pk=user.pk).update(role=role)
+        audit.record(actor, "person:role", user.username, before=current.role, after=role)
+    user.role = role
+    return True
+
+
+def refuse_last_admin(user: User) -> None:
+    """Raise ValueInvalid if without this person nobody could administer the hub.
+
+    Locks all administrators, always in one order and before anybody else: two who dismiss each other wait here.
+    """
+    admins = User.objects.select_for_update().filter(role=User.Role.ADMIN, is_active=True).order_by("pk")
+    if [admin.pk for admin in admins] == [user.pk]:
+        raise ValueInvalid(
+            f"{user.username} is the only administrator of this hub.", fix="Make somebody else an administrator first."
+        )
+
+
+def check_role(role: str) -> None:
+    """Raise ValueInvalid for a role that nobody can have."""
+    if role not in User.Role.values:
+        raise ValueInvalid(f"There is no role {role!r}.", fix=f"Use one of {', '.join(User.Role.values)}.")
+
+
+def _unsaved(username: str, email: str, full_name: str, role: str) -> User:
+    names.check_namespace(username)
+    check_role(role)
+    full_name = names.check_text(full_name, "full name", 200)
+    return User(username=username, email=check_email(email), full_name=full_name, role=role)
+
+
+def _save_new(user: User, by: User | None) -> User:
+    try:
+        with _mail_addresses_are_unique(), transaction.atomic():
+            user.namespace = take_name(user.username, Namespace.Kind.PERSON)
+            user.save()
+            audit.record(by, "person:register", user.username, after=user.role)
+    except IntegrityError:
+        raise NameTaken(f"The name {user.username!r} is already taken.") from None
+    return user
+
+
+def take_name(name: str, kind: str) -> Namespace:
+    """Make a namespace; call it in a transaction. Raises NameTaken for what an organisation was called once.
+
+    Two who want one name meet in the unique index, as an IntegrityError of one of them.
+    """
+    made = Namespace.objects.create(name=name, kind=kind)
+    refuse_former(name)  # afterwards: who gives a name up at this moment has committed when the row above is written
+    return made
+
+
+def refuse_former(name: str, of: Namespace | None = None) -> None:
+    """Raise NameTaken for a name that was given up, unless it was by the one that wants it back."""
+    former = FormerNamespace.objects.filter(name=name.lower()).first()
+    if former and (of is None or former.namespace_id != of.pk):
+        raise NameTaken(f"The name {name!r} is already taken.")
+
+
+@contextmanager
+def _mail_addresses_are_unique() -> Iterator[None]:
+    try:
+        yield
+    except IntegrityError as error:
+        if "user_email_unique" not in str(error):
+            raise
+        raise NameTaken("This e-mail address is already in use.", fix="Sign in with the other account.") from None
+
+
+def check_email(email: str) -> str:
+    """Return the address without spaces around it, or raise ValueInvalid unless it is empty or looks like one."""
+    email = names.check_text(email, "e-mail address", 254)
+    try:
+        if email:
+            validate_email(email)
+    except ValidationError:
+        raise ValueInvalid(f"{email!r} is not an e-mail address.", fix="Write it as name@example.org.") from None
+    return email
+
+
+def check_password(password: str, user: User) -> None:
+    """Raise ValueInvalid with every reason why the password is too weak."""
+    try:
+        validate_password(password, user)
+    except ValidationError as error:
+        raise ValueInvalid(
+            f"This password is not allowed: {' '.join(error.messages)}", fix="Choose another one."
+        ) from None
+
+
+def namespace(name: str) -> Namespace:
+    """Return the namespace of that name, whatever the case. Raises NamespaceNotFound."""
+    try:
+        return Namespace.objects.select_related("person", "organization").get(name__lower=name.lower())
+    except Namespace.DoesNotExist:
+        raise NamespaceNotFound(f"There is no person or organisation {name!r}.") from None
+
+
+def addressed(name: str) -> Namespace:
+    """Return the same for an address: who had that name before is found under the one it has now."""
+    try:
+        return namespace(name)
+    except NamespaceNotFound:
+        found = Namespace.objects.select_related("person", "organization").filter(former__name=name.lower()).first()
+        if found is None:
+            raise
+        return found
+
+
+def owner(name: str) -> Namespace:
+    """Return the namespace in which something new shall be. Raises NotAllowed where there is none of that name.
+
+    Former names are told and not followed: nobody should find his work where he did not put it.
+    """
+    try:
+        return namespace(name)
+    except NamespaceNotFound:
+        now = Namespace.objects.filter(former__name=name.lower()).first()
+        fix = f"{name} is called {now.name} now: use that name." if now else ""
+        raise NotAllowed(f"You may not create adapters in {name!r}.", fix=fix) from None
+
+
+def person(username: str) -> User:
+    """Return the person of that name, whatever the case. Raises NamespaceNotFound."""
+    user = User.objects.filter(namespace__name__lower=username.lower()).first()
+    if user is None:
+        raise NamespaceNotFound(f"There is no person {username!r}.")
+    return user

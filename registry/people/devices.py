@@ -1,0 +1,117 @@
+"""What may be done with sign-ins of programs (RFC 8628): begin, approve or deny in a browser, fetch the token."""
+
+import secrets
+from dataclasses import dataclass
+from datetime import timedelta
+
+from django.db import transaction
+from django.utils import timezone
+
+from registry.kernel import audit, policy
+from registry.kernel.errors import SessionRequired, SignInNotFound, SignInUnfinished, StoreUnavailable, ValueInvalid
+from registry.kernel.policy import Caller
+from registry.models import DeviceLogin
+from registry.people import tokens
+
+SECONDS = 900
+INTERVAL_SECONDS = 5
+TOKEN_DAYS = 30
+MOST_WAITING = 10_000  # anybody may begin one
+ROLES = ("write", "read")
+_LETTERS = "BCDFGHJKLMNPQRSTVWXZ"  # no vowels, so that no code is a word; 20^8 codes
+State = DeviceLogin.State
+
+
+@dataclass(frozen=True)
+class Begun:
+    """What the program is told: its own secret, and what its person shall type."""
+
+    device_code: str
+    user_code: str
+
+
+def begin(client: str = "") -> Begun:
+    """Begin a sign-in; `client` is what the program calls itself. Raises StoreUnavailable when too many are open."""
+    now = timezone.now()
+    DeviceLogin.objects.filter(expires_at__lte=now).delete()
+    if DeviceLogin.objects.count() >= MOST_WAITING:
+        raise StoreUnavailable("Too many sign-ins are waiting for their person.", fix="Try again in a few minutes.")
+    begun = Begun(secrets.token_urlsafe(32), "".join(secrets.choice(_LETTERS) for _ in range(8)))
+    DeviceLogin.objects.create(
+        sha256=tokens.digest(begun.device_code),
+        user_code=begun.user_code,
+        client="".join(char for char in client if char.isprintable())[:100],
+        expires_at=now + timedelta(seconds=SECONDS),
+    )
+    return begun
+
+
+def spell(user_code: str) -> str:
+    """Return a code as people read it: BCDF-GHJK."""
+    return f"{user_code[:4]}-{user_code[4:]}"
+
+
+def waiting(typed: str) -> DeviceLogin:
+    """Return the sign-in that waits under a code, however it is typed. Raises SignInNotFound."""
+    code = "".join(char for char in typed.upper() if char in _LETTERS)
+    found = DeviceLogin.objects.filter(user_code=code, state=State.WAITING, expires_at__gt=timezone.now()).first()
+    if found is None:
+        raise SignInNotFound(f"No program waits under the code {typed[:20]!r}.")
+    return found
+
+
+def approve(typed: str, role: str, by: Caller) -> DeviceLogin:
+    """Let the program have a token of the caller's. Raises SignInNotFound, SessionRequired, ValueInvalid."""
+    if role not in ROLES:
+        raise ValueInvalid(f"A program cannot sign in with the role {role[:20]!r}.", fix="Use read or write.")
+    return _answer(typed, by, state=State.APPROVED, role=role)
+
+
+def deny(typed: str, by: Caller) -> DeviceLogin:
+    """Send the program away. Raises SignInNotFound, SessionRequired."""
+    return _answer(typed, by, state=State.DENIED)
+
+
+def _answer(typed: str, by: Caller, **answer: str) -> DeviceLogin:
+    user = policy.require_person(by, "answer a program's sign-in")
+    if by.token is not None:
+        raise SessionRequired("Programs are let in from a browser session, never by token.")
+    found = waiting(typed)
+    with transaction.atomic():
+        if not DeviceLogin.objects.filter(pk=found.pk, state=State.WAITING).update(user=user, **answer):
+            raise SignInNotFound(f"The code {typed[:20]!r} was answered already.")
+        audit.record(user, f"sign-in:{answer['state']}", spell(found.user_code), note=found.client)
+    return found
+
+
+def fetch(device_code: str) -> str:
+    """Return the token of an approved sign-in, once. Raises SignInUnfinished, whose `error` is for the program."""
+    now = timezone.now()
+    with transaction.atomic():
+        rows = DeviceLogin.objects.select_for_update(of=("self",)).select_related("user")
+        found = rows.filter(sha256=tokens.digest(device_code)).first()
+        if found is None:
+            raise _unfinished("invalid_grant", "This device code is unknown, or was used already.")
+        if found.expires_at <= now:
+            raise _unfinished("expired_token", "This device code has expired.")
+        if found.state == State.DENIED:
+            raise _unfinished("access_denied", "The sign-in was denied.")
+        if found.state == State.APPROVED:
+            return _token(found)
+        too_soon = found.polled_at is not None and (now - found.polled_at).total_seconds() < INTERVAL_SECONDS - 1
+        DeviceLogin.objects.filter(pk=found.pk).update(polled_at=now)
+    raise _unfinished("slow_down" if too_soon else "authorization_pending", "Nobody has answered this sign-in yet.")
+
+
+def _token(found: DeviceLogin) -> str:
+    assert found.user is not None, "the database keeps approvals by nobody"
+    if not found.user.is_active:
+        raise _unfinished("access_denied", "Whoever approved this may not sign in any more.")
+    found.delete()
+    name = f"hf {found.created_at:%Y-%m-%d} {found.user_code}"
+    expires_at = timezone.now() + timedelta(days=TOKEN_DAYS)
+    return tokens.make(found.user, name, found.role, expires_at=expires_at)
+
+
+def _unfinished(word: str, sentence: str) -> SignInUnfinished:
+    return SignInUnfinished(sentence, error=word)

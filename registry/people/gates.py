@@ -1,0 +1,130 @@
+"""What may be done with gates: put one before an adapter's files, ask to be let in, decide."""
+
+from django.db import transaction
+from django.db.models import QuerySet
+from django.utils import timezone
+
+from registry.kernel import audit, names, policy
+from registry.kernel.errors import AccessGranted, AccessRequestNotFound, NamespaceNotFound, NotAllowed, ValueInvalid
+from registry.kernel.policy import Caller, Permission
+from registry.models import AccessRequest, Adapter, User
+from registry.people import accounts
+from registry.talk import alerts, webhooks
+
+MAX_TEXT = 500
+Status = AccessRequest.Status
+
+
+def set_gate(adapter: Adapter, gate: str, by: Caller) -> None:
+    """Put a gate before the files ("auto", "manual") or take it away (""); who was let in before stays so.
+
+    Raises ValueInvalid and what policy.require raises.
+    """
+    policy.require(by, Permission.CONFIGURE, adapter)
+    if gate not in {"", *Adapter.Gate.values}:
+        raise ValueInvalid(f"A gate cannot be {gate[:40]!r}.", fix="Use auto, manual or false.")
+    with transaction.atomic():
+        if Adapter.objects.filter(pk=adapter.pk).exclude(gated=gate).update(gated=gate):
+            audit.record(by.user, "adapter:gate", adapter.full_name, before=adapter.gated, after=gate)
+            webhooks.announce(adapter, "update", "repo.config")
+    adapter.gated = gate
+
+
+def ask(adapter: Adapter, by: Caller, text: str = "") -> AccessRequest:
+    """Ask for the files; an automatic gate opens at once. Asking again changes the text while nothing is decided.
+
+    Raises ValueInvalid where there is no gate, NotAllowed after a rejection, and what require_person raises.
+    """
+    user = policy.require_person(by, "ask for access")
+    policy.require(by, Permission.BROWSE, adapter)
+    text = names.check_text(text, "text", MAX_TEXT)
+    if not adapter.gated:
+        raise ValueInvalid(f"{adapter.full_name} is not gated.", fix="Download it.")
+    status = Status.ACCEPTED if adapter.gated == Adapter.Gate.AUTO else Status.PENDING
+    with transaction.atomic():
+        row, is_new = AccessRequest.objects.get_or_create(
+            adapter=adapter, user=user, defaults={"status": status, "text": text}
+        )
+        if is_new:
+            audit.record(user, "access:ask", adapter.full_name, after=status)
+            alerts.asked(row)
+        elif row.status == Status.REJECTED:
+            raise NotAllowed(
+                f"Your request for {adapter.full_name} was rejected. {row.reason}".strip(), fix="Write to its owner."
+            )
+        elif row.status == Status.PENDING:  # the gate may have become an automatic one
+            # Not what its owner has decided meanwhile.
+            AccessRequest.objects.filter(pk=row.pk, status=Status.PENDING).update(status=status, text=text)
+            row.refresh_from_db()
+    return row
+
+
+def mine(adapter: Adapter, by: Caller) -> AccessRequest | None:
+    """Return the caller's own request, if there is one."""
+    return adapter.access_requests.filter(user=by.user).first() if by.user else None
+
+
+def requests(adapter: Adapter, status: str, by: Caller) -> QuerySet[AccessRequest]:
+    """Return the requests in a state, for the owner. Raises ValueInvalid and what policy.require raises."""
+    policy.require(by, Permission.CONFIGURE, adapter)
+    return adapter.access_requests.filter(status=_status(status)).select_related("user", "decided_by")
+
+
+def decide(
+    adapter: Adapter, status: str, by: Caller, *, username: str = "", request_id: int = 0, reason: str = ""
+) -> AccessRequest:
+    """Move somebody's request to another state; back to pending takes a decision back.
+
+    Raises AccessRequestNotFound where there is none or it is in that state already, and as `requests` does.
+    """
+    policy.require(by, Permission.CONFIGURE, adapter)
+    reason = names.check_text(reason, "reason", MAX_TEXT)
+    which = {"user__namespace__name__lower": username.lower()} if username else {"pk": request_id}
+    with transaction.atomic():
+        rows = adapter.access_requests.select_for_update(of=("self",)).select_related("user")
+        row = rows.filter(**which).first()
+        if row is None or row.status == _status(status):
+            state = f" that is not {status} already" if row else ""
+            raise AccessRequestNotFound(f"There is no such request for {adapter.full_name}{state}.")
+        before, row.status, row.reason = row.status, status, reason
+        row.decided_by, row.decided_at = by.user, timezone.now()
+        row.save(update_fields=["status", "reason", "decided_by", "decided_at"])
+        audit.record(by.user, "access:decide", f"{adapter.full_name}/{row.user}", before=before, after=status)
+        alerts.decided(row, by.user)
+    return row
+
+
+def grant(adapter: Adapter, username: str, by: Caller) -> AccessRequest:
+    """Let somebody in who did not ask, or whose request is open or was rejected.
+
+    Raises NamespaceNotFound, AccessGranted for who is in already, and as `requests` does.
+    """
+    policy.require(by, Permission.CONFIGURE, adapter)
+    user = _person(username)
+    now = timezone.now()
+    with transaction.atomic():
+        decided = {"status": Status.ACCEPTED, "decided_by": by.user, "decided_at": now}
+        row, is_new = AccessRequest.objects.get_or_create(
+            adapter=adapter, user=user, defaults={**decided, "asked": False}
+        )
+        if not is_new:
+            waiting = AccessRequest.objects.filter(pk=row.pk).exclude(status=Status.ACCEPTED)
+            if not waiting.update(**decided, reason=""):
+                raise AccessGranted(f"{user} has access to {adapter.full_name} already.")
+        audit.record(by.user, "access:grant", f"{adapter.full_name}/{user}")
+        row.refresh_from_db()
+        alerts.decided(row, by.user)
+    return row
+
+
+def _person(username: str) -> User:
+    user = accounts.person(username)
+    if not user.is_active:
+        raise NamespaceNotFound(f"There is no person {username!r}.")
+    return user
+
+
+def _status(status: str) -> str:
+    if status not in Status.values:
+        raise ValueInvalid(f"A request cannot be {status[:40]!r}.", fix=f"Use one of {', '.join(Status.values)}.")
+    return status

@@ -1,0 +1,182 @@
+"""What may be done with invitations: ask somebody into an organisation, take that back, accept, decline."""
+
+from datetime import timedelta
+
+from django.db import transaction
+from django.db.models import QuerySet
+from django.utils import timezone
+
+from registry.kernel import audit, policy
+from registry.kernel.errors import (
+    InvitationDeclined,
+    InvitationNotFound,
+    NamespaceNotFound,
+    QuotaExceeded,
+    TooOften,
+    ValueInvalid,
+)
+from registry.kernel.policy import Caller
+from registry.models import Invitation, Membership, Organization, User
+from registry.people import accounts, organizations
+from registry.talk import alerts
+
+TOLD_AGAIN = timedelta(days=1)  # after which somebody hears again of an invitation that was withdrawn or forgotten
+LEFT_ALONE = timedelta(days=30)  # after he declined
+MAX_OPEN = 200  # of one organisation
+MAX_A_DAY = 100  # by one person
+State = Invitation.State
+
+
+# --- by administrators -----------------------------------------------------------------------------------------------
+def let_in(name: str, username: str, role: str, by: Caller) -> Membership:
+    """Give a person a role in an organisation, which makes a member of who is none: for who was asked, and for scripts.
+
+    Who left or declined lately is let in by an administrator of the hub alone. Raises ValueInvalid for an unknown role,
+    NamespaceNotFound, LastAdministrator, InvitationDeclined, and what organizations.administered raises.
+    """
+    organization = organizations.administered(name, by)
+    organizations.check_member_role(role)
+    user = accounts.person(username)
+    with organizations.alone_with(organization):
+        if not organization.memberships.filter(user=user).exists():
+            _check_active(user, username)
+            if not policy.is_hub_admin(by):
+                _check_willing(organization, user, State.DECLINED, State.LEFT)
+        organizations.set_member(organization, user, role, by=by.user)
+        organization.invitations.filter(user=user).delete()
+        return organization.memberships.select_related("user").get(user=user)
+
+
+def invite(name: str, username: str, role: str, by: Caller) -> Invitation:
+    """Ask somebody to join an organisation with a role; he is no member before he accepts.
+
+    Raises ValueInvalid for an unknown role and for a member, NamespaceNotFound, InvitationDeclined, QuotaExceeded,
+    TooOften, and what organizations.administered raises.
+    """
+    organization = organizations.administered(name, by)
+    organizations.check_member_role(role)
+    user = accounts.person(username)
+    with organizations.alone_with(organization):
+        if organization.memberships.filter(user=user).exists():
+            raise _member_already(username)
+        _check_active(user, username)
+        _check_willing(organization, user, State.DECLINED)
+        return _invite(organization, user, role, policy.require_administrator(by, organization))
+
+
+def welcome(name: str, username: str, role: str, by: Caller) -> Membership | Invitation:
+    """Invite somebody new, whom an administrator of the hub makes a member at once. Raises what the two raise.
+
+    A member keeps his role: who asks him in again does not mean another one.
+    """
+    if not policy.is_hub_admin(by):
+        return invite(name, username, role, by)
+    user = accounts.person(username)
+    if organizations.administered(name, by).memberships.filter(user=user).exists():
+        raise _member_already(username)
+    return let_in(name, username, role, by)
+
+
+def _member_already(username: str) -> ValueInvalid:
+    return ValueInvalid(f"{username} is a member already.", fix="Choose another role in the list of members.")
+
+
+def _check_active(user: User, asked: str) -> None:
+    if not user.is_active:
+        raise NamespaceNotFound(f"There is no person {asked!r}.")
+
+
+def _check_willing(organization: Organization, user: User, *no: State) -> None:
+    since = timezone.now() - LEFT_ALONE
+    row = organization.invitations.filter(user=user, state__in=no, answered_at__gt=since).first()
+    if row and row.answered_at and row.state == State.LEFT:
+        raise InvitationDeclined(f"{user.username} left {organization} himself.", fix="Invite him.")
+    if row and row.answered_at:
+        until = f"{row.answered_at + LEFT_ALONE:%-d %B}"
+        raise InvitationDeclined(
+            f"{user.username} declined to join {organization}.",
+            fix=f"Talk first; {organization} may ask again {until}.",
+        )
+
+
+def _invite(organization: Organization, user: User, role: str, by: User) -> Invitation:
+    now = timezone.now()
+    row = organization.invitations.filter(user=user).first()
+    was_open = policy.standing().filter(pk=row.pk).exists() if row else False
+    if row and was_open and row.role == role:
+        return row
+    is_news = row is None or row.state in (State.DECLINED, State.LEFT) or row.asked_at <= now - TOLD_AGAIN
+    _check_few(organization, by)
+    row, before = row or Invitation(organization=organization, user=user), row.role if row and was_open else None
+    row.role, row.by, row.state, row.answered_at = role, by, State.OPEN, None
+    row.asked_at = now if is_news else row.asked_at
+    row.save()
+    audit.record(by, "organization:invite", f"{organization}/{user}", before=before, after=role)
+    if is_news:
+        alerts.invited(row)
+    return row
+
+
+def _check_few(organization: Organization, by: User) -> None:
+    if policy.standing().filter(organization=organization).count() >= MAX_OPEN:
+        raise QuotaExceeded(f"{organization} has {MAX_OPEN} open invitations.", fix="Withdraw some, or wait.")
+    if Invitation.objects.filter(by=by, asked_at__gt=timezone.now() - TOLD_AGAIN).count() >= MAX_A_DAY:
+        raise TooOften(f"You invited {MAX_A_DAY} people within a day.", fix="Go on tomorrow.")
+
+
+def sent(name: str, by: Caller) -> QuerySet[Invitation]:
+    """Return the open invitations of an organisation by name. Raises what organizations.administered raises."""
+    organization = organizations.administered(name, by, writing=False)
+    rows = policy.standing().filter(organization=organization).select_related("user", "by", "organization__namespace")
+    return rows.order_by("user__username")
+
+
+def withdraw(name: str, username: str, by: Caller) -> None:
+    """Take an invitation back; where there is none that is fine.
+
+    Raises NamespaceNotFound and what organizations.administered raises.
+    """
+    organization, user = organizations.administered(name, by), accounts.person(username)
+    with transaction.atomic():
+        rows = organization.invitations.filter(user=user, state=State.OPEN)
+        if row := rows.select_for_update().first():
+            rows.update(state=State.WITHDRAWN)
+            audit.record(by.user, "organization:withdraw", f"{organization}/{user}", before=row.role)
+
+
+# --- by whom they are for --------------------------------------------------------------------------------------------
+def received(by: Caller) -> QuerySet[Invitation]:
+    """Return the caller's own open invitations, the newest first; of nobody none."""
+    rows = policy.standing().filter(user=by.user).select_related("by", "user", "organization__namespace")
+    return rows.order_by("-asked_at", "-pk")
+
+
+def accept(name: str, by: Caller) -> Membership:
+    """Become a member with the role of the invitation.
+
+    Raises InvitationNotFound, also where there is no such organisation, and what require_person raises.
+    """
+    user = policy.require_person(by, "accept an invitation")
+    organization = _mine(name, by).organization
+    with organizations.alone_with(organization):
+        row = _mine(name, by)  # as it is now: it may have been withdrawn while we waited
+        if not organization.memberships.filter(user=user).exists():
+            organizations.set_member(organization, user, row.role, by=user)
+        row.delete()
+    return organization.memberships.select_related("user", "organization__namespace").get(user=user)
+
+
+def decline(name: str, by: Caller) -> None:
+    """Say no; the organisation may not ask again for a while. Raises what `accept` raises."""
+    user = policy.require_person(by, "decline an invitation")
+    with organizations.alone_with(_mine(name, by).organization):
+        row = _mine(name, by)
+        Invitation.objects.filter(pk=row.pk).update(state=State.DECLINED, answered_at=timezone.now())
+        audit.record(user, "organization:decline", f"{row.organization}/{user}", before=row.role)
+
+
+def _mine(name: str, by: Caller) -> Invitation:
+    row = received(by).filter(organization__namespace__name__lower=name.lower()).first()
+    if row is None:
+        raise InvitationNotFound(f"You have no open invitation to {name[:96]!r}.")
+    return row

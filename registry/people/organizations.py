@@ -1,0 +1,215 @@
+"""What may be done with organisations: founded, changed, deleted, and members given roles and taken out."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+
+from registry.kernel import audit, names, policy
+from registry.kernel.errors import (
+    LastAdministrator,
+    NamespaceNotFound,
+    NameTaken,
+    NotAllowed,
+    OrganizationNotEmpty,
+    QuotaExceeded,
+    SignInRequired,
+    ValueInvalid,
+)
+from registry.kernel.policy import Caller
+from registry.models import Adapter, FormerNamespace, Invitation, Membership, Namespace, Organization, User
+from registry.people import accounts
+
+MAX_ADMINISTERED = 50  # organisations of one person: names are for those who use them
+GIVEN_UP = timedelta(days=30)  # for so long a name that was given up counts among them: nobody else gets it
+SHOWN = 5  # repositories that are named where they are in the way
+
+
+def found(name: str, *, by: User | None, full_name: str = "", private_by_default: bool = False) -> Organization:
+    """Make an organisation whose first administrator is `by`; the operator's have the members he names.
+
+    Raises NameInvalid, NameTaken, ValueInvalid.
+    """
+    names.check_namespace(name)
+    full_name = names.check_text(full_name, "full name", 200)
+    try:
+        with transaction.atomic():
+            namespace = accounts.take_name(name, Namespace.Kind.ORGANIZATION)
+            organization = Organization.objects.create(
+                namespace=namespace, full_name=full_name, private_by_default=private_by_default
+            )
+            if by is not None:
+                Membership.objects.create(organization=organization, user=by, role=Membership.Role.ADMIN)
+            audit.record(by, "organization:create", name)
+    except IntegrityError:
+        raise NameTaken(f"The name {name!r} is already taken.") from None
+    return organization
+
+
+def begin(name: str, by: Caller, *, full_name: str = "", private_by_default: bool = False) -> Organization:
+    """Found an organisation in one's own name.
+
+    Raises QuotaExceeded, what `found` raises and what require_person raises.
+    """
+    user = policy.require_person(by, "found an organisation")
+    check_few_names(user)
+    return found(name, by=user, full_name=full_name, private_by_default=private_by_default)
+
+
+def check_few_names(user: User) -> None:
+    """Raise QuotaExceeded for who holds as many names as one person may, those that he gave up lately included."""
+    held = user.memberships.filter(role=Membership.Role.ADMIN).count()
+    held += FormerNamespace.objects.filter(by=user, at__gt=timezone.now() - GIVEN_UP).count()
+    if held >= MAX_ADMINISTERED:
+        raise QuotaExceeded(
+            f"You administer {MAX_ADMINISTERED} organisations already, or gave up their names lately.",
+            fix="Leave one first.",
+        )
+
+
+def change(organization: Organization, *, full_name: str, private_by_default: bool, by: User | None) -> bool:
+    """Change an organisation's name for people and its default visibility; returns whether anything changed."""
+    new = {"full_name": names.check_text(full_name, "full name", 200), "private_by_default": private_by_default}
+    old = {field: getattr(organization, field) for field in new}
+    if new == old:
+        return False
+    with transaction.atomic():
+        Organization.objects.filter(pk=organization.pk).update(**new)
+        audit.record(by, "organization:change", str(organization), before=old, after=new)
+    return True
+
+
+def check_member_role(role: str) -> None:
+    """Raise ValueInvalid for a role that no member of an organisation can have."""
+    if role not in Membership.Role.values:
+        raise ValueInvalid(f"There is no role {role!r}.", fix=f"Use one of {', '.join(Membership.Role.values)}.")
+
+
+def set_member(organization: Organization, user: User, role: str, *, by: User | None) -> bool:
+    """Give a person a role in an organisation; returns whether anything changed. Raises ValueInvalid."""
+    check_member_role(role)
+    old = organization.memberships.filter(user=user).values_list("role", flat=True).first()
+    if old == role:
+        return False
+    with transaction.atomic():
+        Membership.objects.update_or_create(organization=organization, user=user, defaults={"role": role})
+        audit.record(by, "organization:member", f"{organization}/{user}", before=old, after=role)
+    return True
+
+
+def members(name: str, by: Caller) -> list[Membership]:
+    """Return the organisation's members by name. Raises NamespaceNotFound, SignInRequired, NotAllowed."""
+    organization = administered(name, by, writing=False)
+    return list(organization.memberships.select_related("user").order_by("user__username"))
+
+
+def drop_member(name: str, username: str, by: Caller) -> None:
+    """Take a person out, or leave; who is not in it already is fine.
+
+    Raises LastAdministrator, NamespaceNotFound, and for other people what `administered` raises.
+    """
+    if by.user is not None and username.lower() == by.user.username.lower():
+        leave(name, by)
+        return
+    organization, user = administered(name, by), accounts.person(username)
+    with alone_with(organization):
+        _take_out(organization, user, by.user)
+
+
+def leave(name: str, by: Caller) -> None:
+    """Leave an organisation; who is not in it already is fine.
+
+    Raises NamespaceNotFound, LastAdministrator, and what require_person raises.
+    """
+    user = policy.require_person(by, "leave an organisation")
+    organization = _named(name)
+    with alone_with(organization):
+        if role := _take_out(organization, user, user):
+            said = {"role": role, "by": user, "state": Invitation.State.LEFT, "answered_at": timezone.now()}
+            Invitation.objects.update_or_create(organization=organization, user=user, defaults=said)
+
+
+def _take_out(organization: Organization, user: User, by: User | None) -> str:
+    """End a membership, `alone_with` its organisation; return which role it gave, "" where there was none."""
+    gone = organization.memberships.filter(user=user).first()
+    if gone is None:
+        return ""
+    gone.delete()
+    audit.record(by, "organization:member", f"{organization}/{user}", before=gone.role)
+    return gone.role
+
+
+def delete(name: str, by: Caller) -> None:
+    """Delete an organisation that holds no repositories; its name stays reserved, so that nobody takes its place.
+
+    Its collections go with it. Raises OrganizationNotEmpty and what `administered` raises.
+    """
+    organization = administered(name, by)
+    with transaction.atomic():
+        organization = Organization.objects.select_for_update().get(pk=organization.pk)
+        namespace = Namespace.objects.select_for_update().get(pk=organization.namespace_id)
+        _check_empty(namespace)
+        former = FormerNamespace(name=namespace.name.lower(), by=by.user)
+        audit.record(by.user, "organization:delete", namespace.name)
+        organization.delete()
+        namespace.delete()  # who makes a repository there at this moment fails by its foreign key
+        former.save()
+
+
+def _check_empty(namespace: Namespace) -> None:
+    rows = Adapter.objects.filter(namespace=namespace)
+    first = list(rows.order_by("type", "name").values_list("type", "name")[: SHOWN + 1])
+    if first:
+        shown = [f"{namespace.name}/{name} ({type})" for type, name in first[:SHOWN]]
+        more = rows.count() - SHOWN
+        raise OrganizationNotEmpty(
+            f"{namespace.name} holds {', '.join(shown)}{f' and {more} more' if more > 0 else ''}.",
+            fix="Move each elsewhere (`hf repos move`) or delete it (`hf repos delete`) first.",
+        )
+
+
+def joined(name: str, by: Caller) -> Namespace:
+    """Return the namespace of an organisation that the caller is a member of.
+
+    Raises NamespaceNotFound, SignInRequired, NotAllowed.
+    """
+    if by.user is None:
+        raise SignInRequired("What an organisation keeps is its members' business: sign in.")
+    organization = _named(name)
+    if organization.namespace_id not in by.roles:
+        raise NotAllowed(f"{by.user.username} is not a member of {organization}.")
+    return organization.namespace
+
+
+def administered(name: str, by: Caller, *, writing: bool = True) -> Organization:
+    """Return an organisation for who may change it. Raises NamespaceNotFound, SignInRequired, NotAllowed."""
+    if by.user is None:
+        raise SignInRequired("What an organisation is, and who is in it, is its administrators' business: sign in.")
+    organization = _named(name)
+    policy.require_administrator(by, organization, writing=writing)
+    return organization
+
+
+def _named(name: str) -> Organization:
+    organization = Organization.objects.select_related("namespace").filter(namespace__name__lower=name.lower()).first()
+    if organization is None:
+        raise NamespaceNotFound(f"There is no organisation {name!r}.")
+    return organization
+
+
+@contextmanager
+def alone_with(organization: Organization) -> Iterator[None]:
+    """One change of members at a time: two administrators who drop each other must not both succeed.
+
+    Raises LastAdministrator where none would be left who can sign in, and NamespaceNotFound for what is gone by now.
+    """
+    with transaction.atomic():
+        if not Organization.objects.select_for_update().filter(pk=organization.pk).exists():
+            raise NamespaceNotFound(f"There is no organisation {organization.namespace.name!r}.")
+        admins = organization.memberships.filter(role=Membership.Role.ADMIN, user__is_active=True)
+        had_some = admins.exists()
+        yield
+        if had_some and not admins.exists():
+            raise LastAdministrator(f"{organization} would be left without an administrator.")

@@ -1,0 +1,239 @@
+"""Makes a hub what an operator's file says: people, organisations, tokens, settings; bases are the command's matter."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import yaml
+from django.db import transaction
+from django.utils.dateparse import parse_date, parse_datetime
+
+from registry.kernel import plain_yaml, site_settings
+from registry.kernel.errors import NamespaceNotFound, RegistryError, ValueInvalid
+from registry.models import Organization, User
+from registry.people import accounts, organizations, tokens
+
+MAX_BYTES = 16 << 20
+VISIBILITY = {"public": False, "private": True}
+
+
+@dataclass(frozen=True)
+class BaseWanted:
+    """A base model to put on the shelf, from a package or from a folder, or to know by its config.json alone."""
+
+    id: str
+    package: str
+    path: str
+    config: str = ""
+
+
+class Entry:
+    """One mapping of the file. Every key is taken once; what is left over at the end is somebody's mistake."""
+
+    def __init__(self, value: object, where: str) -> None:
+        if not isinstance(value, dict):
+            raise ValueInvalid(f"{where}: this is not a mapping of names to values.", fix="Write `{name: …}` there.")
+        self.where, self._left, self._known = where, dict(value), set[str]()
+
+    def take(self, key: str, kind: type, name: str) -> Any:
+        """Return the value of a key if it is there and of that type; None when it is not there."""
+        self._known.add(key)
+        value = self._left.pop(key, None)
+        if value is not None and (not isinstance(value, kind) or isinstance(value, bool)):
+            fix = "Put it in quotes." if kind is str and isinstance(value, int | float | bool) else ""
+            raise ValueInvalid(f"{self.where}: {key} must be {name}, not {value!r}.", fix=fix)
+        return value
+
+    def text(self, key: str) -> str | None:
+        """Return a text, or None when the file does not say."""
+        value: str | None = self.take(key, str, "a text")
+        return value
+
+    def needed(self, key: str) -> str:
+        """Return a text that must be there."""
+        value = self.text(key)
+        if not value:
+            raise ValueInvalid(f"{self.where}: {key} is missing.", fix=f"Add `{key}: …`.")
+        return value
+
+    def entries(self, key: str) -> list[object]:
+        """Return a list, empty when it is not there."""
+        return list(self.take(key, list, "a list") or [])
+
+    def words(self, key: str) -> dict[str, str]:
+        """Return a mapping of names to texts, empty when it is not there."""
+        given = Entry(self.take(key, dict, "a mapping") or {}, f"{self.where}: {key}")
+        return {name: given.needed(name) for name in list(given._left)}
+
+    def end(self) -> None:
+        """Refuse keys that nobody took."""
+        if self._left:
+            keys = ", ".join(repr(key) for key in self._left)
+            raise ValueInvalid(
+                f"{self.where}: unknown key {keys}.", fix=f"Known here: {', '.join(sorted(self._known))}."
+            )
+
+
+class Plan:
+    """What a file asks for. Reading it finds what is wrong in the file; applying it, what does not fit this hub."""
+
+    def __init__(self, text: str) -> None:
+        root = Entry(_parse(text), "the file")
+        self._users = [Entry(value, f"users[{n}]") for n, value in enumerate(root.entries("users"))]
+        self._organizations = [
+            Entry(value, f"organizations[{n}]") for n, value in enumerate(root.entries("organizations"))
+        ]
+        self.bases = [_base(Entry(value, f"bases[{n}]")) for n, value in enumerate(root.entries("bases"))]
+        self._site = root.words("site")
+        root.end()
+
+    def apply(self) -> list[str]:
+        """Make people, organisations, tokens and settings so, all or nothing; return one line for each change.
+
+        What the file does not name stays as it is. Raises ValueInvalid, which says where in the file.
+        """
+        try:
+            with transaction.atomic():
+                changes = [change for entry in self._users for change in _person(entry)]
+                changes += [change for entry in self._organizations for change in _organization(entry)]
+                changes += [f"site: {name} is {value}" for name, value in self._site.items() if _setting(name, value)]
+        finally:
+            site_settings.forget()  # a value that was rolled back must not be remembered
+        return changes
+
+
+def _parse(text: str) -> object:
+    try:
+        if text.lstrip().startswith("{"):  # JSON is YAML but for its escapes of characters beyond the first 65,536
+            return json.loads(text, object_pairs_hook=_without_doubles)
+        return plain_yaml.mapping(text, most=MAX_BYTES, what="the file")
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        why = str(error) if isinstance(error, json.JSONDecodeError) else plain_yaml.reason(error)
+        raise ValueInvalid(f"The file cannot be read: {why}.", fix="Correct it; nothing was changed.") from None
+
+
+def _without_doubles(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("a key is there twice in one object")
+    return found
+
+
+@contextmanager
+def _at(where: str) -> Iterator[None]:
+    """Say where in the file a refusal of the heart comes from."""
+    try:
+        yield
+    except RegistryError as error:
+        if error.detail.startswith(where):
+            raise
+        raise ValueInvalid(f"{where}: {error.detail}", fix=error.fix) from error
+
+
+# --- people ----------------------------------------------------------------------------------------------------------
+def _person(entry: Entry) -> Iterator[str]:
+    name = entry.needed("name")
+    entry.where += f" ({name})"
+    with _at(entry.where):
+        wanted = {key: entry.text(key) for key in ("full_name", "email", "password", "role")}
+        entries = [Entry(value, f"{entry.where}: tokens[{n}]") for n, value in enumerate(entry.entries("tokens"))]
+        entry.end()
+        if wanted["password"] == "":
+            raise ValueInvalid("The password is empty.", fix="Leave the key out to keep the one in use.")
+        user = User.objects.select_related("namespace").filter(namespace__name__lower=name.lower()).first()
+        if user is None:
+            user = accounts.add(name, **{key: value for key, value in wanted.items() if value is not None})
+            yield f"person {name}: made"
+        elif changed := _change(user, **wanted):
+            yield f"person {user}: changed {', '.join(changed)}"
+    for token in entries:
+        yield from _token(user, token)
+
+
+def _change(user: User, full_name: str | None, email: str | None, password: str | None, role: str | None) -> list[str]:
+    full_name, email = user.full_name if full_name is None else full_name, user.email if email is None else email
+    changed = {
+        "profile": accounts.set_profile(user, full_name=full_name, email=email, by=None),
+        "password": password is not None and accounts.set_password(user, password, by=None),
+        "role": role is not None and accounts.set_role(user, role, by=None),
+    }
+    return [what for what, has in changed.items() if has]
+
+
+def _token(user: User, entry: Entry) -> Iterator[str]:
+    name, role, value = entry.needed("name"), entry.needed("role"), entry.needed("value")
+    entry.where += f" ({name})"
+    with _at(entry.where):
+        expires_at, grants = _moment(entry.text("expires_at")), entry.words("repos")
+        entry.end()
+        if tokens.put(user, name, role, value=value, expires_at=expires_at, grants=grants):
+            yield f"token {name} of {user}: set, {role}"
+
+
+def _moment(text: str | None) -> datetime | None:
+    """The moment a text names, in UTC where it names no zone; a day means its beginning."""
+    if text is None:
+        return None
+    try:
+        day = parse_date(text)
+        moment = datetime(day.year, day.month, day.day) if day else parse_datetime(text)
+    except ValueError:
+        moment = None
+    if moment is None:
+        raise ValueInvalid(f"expires_at {text!r} is no moment.", fix="Write it as 2027-01-01T00:00:00Z.")
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+# --- organisations and the rest ---------------------------------------------------------------------------------------
+def _organization(entry: Entry) -> Iterator[str]:
+    name = entry.needed("name")
+    entry.where += f" ({name})"
+    with _at(entry.where):
+        full_name, visibility = entry.text("full_name"), entry.text("default_visibility")
+        members = entry.words("members")
+        entry.end()
+        if visibility not in (None, *VISIBILITY):
+            raise ValueInvalid(f"default_visibility cannot be {visibility!r}.", fix="Use public or private.")
+        organization = _organization_named(name)
+        if organization is None:
+            organization = organizations.found(
+                name, by=None, full_name=full_name or "", private_by_default=VISIBILITY[visibility or "public"]
+            )
+            yield f"organisation {name}: made"
+        elif organizations.change(
+            organization,
+            full_name=organization.full_name if full_name is None else full_name,
+            private_by_default=VISIBILITY.get(visibility or "", organization.private_by_default),
+            by=None,
+        ):
+            yield f"organisation {organization}: changed"
+        for member, role in members.items():
+            if organizations.set_member(organization, accounts.person(member), role, by=None):
+                yield f"organisation {organization}: {member} is {role}"
+
+
+def _organization_named(name: str) -> Organization | None:
+    try:
+        # Who was renamed is still meant; a person's namespace has no organisation: found() says so.
+        return getattr(accounts.addressed(name), "organization", None)
+    except NamespaceNotFound:
+        return None
+
+
+def _setting(name: str, value: str) -> bool:
+    with _at("site"):
+        return site_settings.change(name, value, by=None)
+
+
+def _base(entry: Entry) -> BaseWanted:
+    base_id = entry.needed("id")
+    package, path, config = (entry.text(key) or "" for key in ("package", "path", "config"))
+    entry.end()
+    if [bool(package), bool(path), bool(config)].count(True) != 1:
+        raise ValueInvalid(
+            f"{entry.where} ({base_id}): it needs a package, a path or a config, one of the three.", fix="Name one."
+        )
+    return BaseWanted(base_id, package, path, config)

@@ -1,0 +1,180 @@
+"""What may be done with tokens: made, used, revoked; only their digests are kept."""
+
+import hashlib
+import re
+import secrets
+import string
+import zlib
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db import IntegrityError, transaction
+from django.db.models import Q, QuerySet
+from django.utils import timezone
+
+from registry.kernel import audit, names
+from registry.kernel.errors import NameTaken, RegistryError, TokenInvalid, TokenNotFound, ValueInvalid
+from registry.kernel.policy import Caller
+from registry.kernel.prepared import Prepared
+from registry.models import Token, User
+
+PREFIX = "dvt_"
+LAST_USED_EVERY = timedelta(minutes=1)
+GRANTS = ("read", "write")
+_ALPHABET = string.digits + string.ascii_letters
+_VALUE = re.compile(r"[!-~]{12,500}")
+
+
+def new_value() -> str:
+    """Return dvt_ + 26 random characters + 6 of a checksum, so that scanners can tell a token from noise."""
+    body = "".join(secrets.choice(_ALPHABET) for _ in range(26))
+    return f"{PREFIX}{body}{_checksum(body)}"
+
+
+def make(
+    user: User,
+    name: str,
+    role: str,
+    *,
+    value: str = "",
+    expires_at: datetime | None = None,
+    grants: Mapping[str, str] | None = None,
+) -> str:
+    """Make a token and return its value, which nobody can read again. Raises ValueInvalid, NameTaken."""
+    value = value or new_value()
+    row = row_of(name, role, value, expires_at, grants or {})
+    try:
+        with transaction.atomic():
+            token = Token.objects.create(user=user, **row)
+            audit.record(user, "token:create", f"{user}/{token.name}", after=role)
+    except IntegrityError as error:
+        raise _refusal(error, row["name"]) from None
+    return value
+
+
+def put(
+    user: User, name: str, role: str, *, value: str, expires_at: datetime | None, grants: Mapping[str, str]
+) -> bool:
+    """Make or change the person's token of that name for the operator; returns whether anything changed.
+
+    Raises ValueInvalid, also when the value is another token's.
+    """
+    row = row_of(name, role, value, expires_at, grants)
+    old = user.tokens.filter(name=row["name"]).first()
+    if old is not None and all(getattr(old, field) == wanted for field, wanted in row.items()):
+        return False
+    try:
+        with transaction.atomic():
+            Token.objects.update_or_create(user=user, name=row["name"], defaults=row)
+            audit.record(None, "token:change" if old else "token:create", f"{user}/{row['name']}", after=role)
+    except IntegrityError as error:
+        raise _refusal(error, row["name"]) from None
+    return True
+
+
+def row_of(name: str, role: str, value: str, expires_at: datetime | None, grants: Mapping[str, str]) -> dict[str, Any]:
+    """Return the columns of such a token, or raise ValueInvalid or NameInvalid for one that cannot be."""
+    if not names.check_text(name, "token's name", 100):
+        raise ValueInvalid("A token needs a name of 1 to 100 characters.", fix="Name it after where it is used.")
+    if role not in Token.Role.values:
+        raise ValueInvalid(f"There is no token role {role!r}.", fix=f"Use one of {', '.join(Token.Role.values)}.")
+    if not _VALUE.fullmatch(value):
+        raise ValueInvalid(
+            f"The value of token {name!r} cannot be sent in a header.",
+            fix="Use 12 to 500 letters, digits or other visible ASCII characters, without spaces.",
+        )
+    if bool(grants) != (role == Token.Role.FINE_GRAINED):
+        raise ValueInvalid(
+            f"The token {name!r} has the role {role} and {len(grants)} repositories.",
+            fix="Name repositories for a fine-grained token, and for no other.",
+        )
+    for full_name, right in grants.items():
+        for part in names.split_id(full_name):
+            names.check_name(part)
+        if right not in GRANTS:
+            raise ValueInvalid(
+                f"A token cannot be given {right!r} on {full_name}.", fix=f"Use one of {', '.join(GRANTS)}."
+            )
+    return {
+        "name": name.strip(),
+        "role": role,
+        "sha256": digest(value),
+        "expires_at": expires_at,
+        "grants": {full_name.lower(): right for full_name, right in grants.items()},
+    }
+
+
+def _refusal(error: IntegrityError, name: str) -> RegistryError:
+    if "token.sha256" in str(error) or "token_sha256" in str(error):
+        return ValueInvalid(f"The value of token {name!r} is already another token's.", fix="Use a value of its own.")
+    return NameTaken(f"You already have a token named {name!r}.", fix="Revoke it first, or use another name.")
+
+
+def find(user: User, token_id: int) -> Token:
+    """Return one of the person's own tokens. Raises TokenNotFound."""
+    token = user.tokens.filter(pk=token_id).first()
+    if token is None:
+        raise TokenNotFound(f"You have no token {token_id}.")
+    return token
+
+
+def revoke(user: User, token_id: int) -> None:
+    """Delete one of the person's own tokens; unknown ids are fine, because the wish is already true."""
+    _revoke(user.tokens.filter(pk=token_id), by=user)
+
+
+def revoke_found(values: Iterable[str]) -> None:
+    """Delete tokens that somebody found lying about; who knows a value may end it, and learns nothing by trying."""
+    _revoke(Token.objects.filter(sha256__in=[digest(value) for value in values]), by=None)
+
+
+def _revoke(tokens: QuerySet[Token], by: User | None) -> None:
+    with transaction.atomic():
+        for token in tokens.select_related("user"):
+            token.delete()
+            audit.record(by, "token:revoke", f"{token.user}/{token.name}")
+
+
+def caller_of(value: str) -> Caller:
+    """Return who uses this token. Raises TokenInvalid if it is unknown, expired, or its owner may not sign in."""
+    return _caller(_BY_DIGEST.first(digest(value)))
+
+
+def caller_of_id(token_id: int) -> Caller:
+    """Return who uses the token with this id, as `caller_of` does, for who proved before that he has it."""
+    return _caller(Token.objects.filter(pk=token_id).select_related("user", "user__namespace").first())
+
+
+_UNASKED = ("created_at", "user__password", "user__last_login", "user__created_at", "user__mail_alerts")
+_BY_DIGEST = Prepared(
+    lambda sha256: Token.objects.filter(sha256=sha256).select_related("user").order_by().defer(*_UNASKED), str
+)
+
+
+def _caller(token: Token | None) -> Caller:
+    now = timezone.now()
+    if token is None or not token.user.is_active or (token.expires_at is not None and token.expires_at <= now):
+        raise TokenInvalid("Invalid credentials in Authorization header")
+    _note_use(token, now)
+    return Caller(user=token.user, token=token)
+
+
+def digest(value: str) -> str:
+    """Return what is stored of a token. Our values carry ≥ 150 random bits, so a plain sha256 is not guessable."""
+    return hashlib.sha256(value.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _note_use(token: Token, now: datetime) -> None:
+    # At most one write a minute and token: a download of thousands of files must not become thousands of writes.
+    if token.last_used_at is None or now - token.last_used_at > LAST_USED_EVERY:
+        stale = Q(last_used_at__isnull=True) | Q(last_used_at__lt=now - LAST_USED_EVERY)
+        Token.objects.filter(stale, pk=token.pk).update(last_used_at=now)
+
+
+def _checksum(body: str) -> str:
+    number, digits = zlib.crc32(body.encode()), ""
+    for _ in range(6):
+        number, index = divmod(number, len(_ALPHABET))
+        digits = _ALPHABET[index] + digits
+    return digits

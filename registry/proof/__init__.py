@@ -1,0 +1,1 @@
+"""Verdicts and their queue, provenance, renewal, fit against known bases."""

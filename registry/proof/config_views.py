@@ -1,0 +1,118 @@
+"""Labelled views of adapter_config.json: as an older PEFT would have saved it, or with another name of its base."""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from dovetail.adapters import config as configs
+from dovetail.adapters.bases import full_precision
+from dovetail.adapters.checks.base import FIELD, is_local_path
+from dovetail.adapters.findings import some
+from dovetail.adapters.serving.peft import downgraded
+from registry.kernel.errors import ValueInvalid
+from registry.proof import fit
+from registry.repos import bases, derived, facts
+from registry.repos.manifest import Entry
+
+OLDER = re.compile(r"peft-(0\.\d{1,2})")
+VIEWS = "repaired, base, or peft-0.13 and the like"
+
+
+@dataclass(frozen=True)
+class View:
+    """A config that is not in the revision, and what was changed in it."""
+
+    config: configs.Config
+    label: str
+
+    @property
+    def text(self) -> str:
+        return json.dumps(self.config, indent=2, sort_keys=True) + "\n"
+
+
+def derive(entries: Mapping[str, Entry], path: str, view: str, *, base: str = "") -> View:
+    """Return a view of the adapter_config.json among a revision's files; `base` chooses where several bases fit,
+    and is the name to be read in the view `base`.
+
+    Raises ValueInvalid for a view that is not known or would be another adapter.
+    """
+    if path != configs.NAME:
+        raise ValueInvalid(f"There are views of {configs.NAME} alone, not of {path[:200]!r}.", fix="Leave out view=.")
+    config = facts.of(entries).config
+    if not config:
+        raise ValueInvalid(f"{configs.NAME} of this revision cannot be read.", fix="Push one that is JSON.")
+    if older := OLDER.fullmatch(view):
+        return _older(config, older[1])
+    if view == "base":
+        return _renamed(config, base)
+    if view != "repaired":
+        raise ValueInvalid(f"There is no view {view[:80]!r}.", fix=f"Ask for {VIEWS}.")
+    return _repaired(entries, config, base)
+
+
+def _older(config: configs.Config, version: str) -> View:
+    shown, lost = downgraded(config, version)
+    if lost:
+        raise ValueInvalid(
+            f"PEFT {version} knows no {some(lost)}: without it this would be another adapter.",
+            fix="Use a newer PEFT; docs/serving.md says which knows what.",
+        )
+    gone = sorted(config.keys() - shown.keys())
+    return View(shown, f"peft-{version}; without {some(gone, 40)}" if gone else f"peft-{version}; unchanged")
+
+
+def _renamed(config: configs.Config, base: str) -> View:
+    """The config with another name of the same base: servers compare names letter by letter."""
+    named = configs.text(config, FIELD) or ""
+    if not named or not base or bases.canonical(named).casefold() != bases.canonical(base).casefold():
+        raise ValueInvalid(
+            f"{base[:120]!r} is no other name of {named[:120]!r} here.",
+            fix="Add &base= with a name that the page of its base shows.",
+        )
+    return View(config | {FIELD: base}, f"base; {FIELD} = {base}, in place of {named[:120]!r}")
+
+
+def _repaired(entries: Mapping[str, Entry], config: configs.Config, base: str) -> View:
+    named = configs.text(config, FIELD) or ""
+    chosen = _meant(entries, base) if is_baseless(config) else _other_name(named, base)
+    changed: dict[str, object] = {FIELD: chosen}
+    if full_precision(named) and config.get("revision"):
+        changed["revision"] = None  # a commit of the quantised copy is none of the base
+    return View(config | changed, f"repaired; {FIELD} = {chosen}, in place of {named[:120]!r}")
+
+
+def is_baseless(config: configs.Config) -> bool:
+    """Whether nobody but its author can tell which base this config means."""
+    named = configs.text(config, FIELD) or ""
+    return not named or is_local_path(named)
+
+
+def _other_name(named: str, base: str) -> str:
+    """The base that is meant by an old name, or by that of a quantised copy."""
+    chosen = bases.canonical(named)
+    if chosen.casefold() == named.casefold() or (base and chosen.casefold() != bases.canonical(base).casefold()):
+        raise ValueInvalid(
+            f"{configs.NAME} names the base {named[:120]}, so nothing is to be repaired.", fix="Take it as it is."
+        )
+    return chosen
+
+
+def _meant(entries: Mapping[str, Entry], base: str) -> str:
+    """The base that it fits, where it fits one alone or the card or the caller says which."""
+    found = fit.survey_files(facts.files({**entries, **derived.entries(entries)}))
+    fitting = found.fitting if found else []
+    if base:
+        wanted = bases.canonical(base).casefold()
+        chosen = next((one for one in fitting if one.casefold() == wanted), "")
+    else:
+        chosen = fit.the_one(found, configs.names(dict(facts.of(entries).card.data), "base_model")) if found else ""
+    if not chosen:
+        said = f"It fits {some(fitting, 20)}" if fitting else "It fits no base that is known here"
+        raise ValueInvalid(
+            f"Which base is meant cannot be known. {said}.",
+            fix="Say which with base=NAMESPACE/NAME, or with --base of `dovetail repair`."
+            if fitting
+            else f"Set {FIELD} in {configs.NAME} to its base and push: the verdict says what else is wrong.",
+        )
+    return chosen

@@ -1,0 +1,220 @@
+"""Which known bases an adapter fits, by names and shapes alone: keeping what engines measured, and asking it."""
+
+import gzip
+import hashlib
+import json
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any
+
+from django.db import transaction
+from django.db.models import F, Q
+
+from dovetail.adapters import Header, HeaderError, Opener
+from dovetail.adapters import config as configs
+from dovetail.adapters import header as headers
+from dovetail.adapters.description import WEIGHTS
+from dovetail.adapters.findings import some
+from dovetail.adapters.fitting import Adapter, Fit, NotComputable
+from dovetail.adapters.kinds import task_of
+from dovetail.adapters.patterns import PatternError
+from dovetail.adapters.shapes import Shapes, decode
+from registry.kernel.errors import ShelfProblem
+from registry.models import Base, BaseManifest
+from registry.repos import bases
+
+MAX_BASES = 200
+MAX_TOLD = 60  # in a verdict
+BASELESS = ("base.local-path", "base.unnamed")
+BUDGET_SECONDS = 2.0  # for all bases together; an honest adapter takes a few milliseconds each
+TELL_APART = "Shapes alone cannot tell {} apart: name the one it was trained on."
+
+
+@dataclass(frozen=True)
+class Answer:
+    """How an adapter lies on one base; `fit` is None where the base has no model for the adapter's task."""
+
+    base: str
+    has_weights: bool
+    fit: Fit | None
+    why: str
+
+    @property
+    def fits(self) -> bool:
+        return self.fit is not None and self.fit.fits
+
+
+@dataclass(frozen=True)
+class Survey:
+    """An adapter against all known bases. `left_out` bases were not asked: too many, or the patterns cost too much."""
+
+    task: str
+    answers: list[Answer] = field(default_factory=list)
+    left_out: int = 0
+
+    @property
+    def fitting(self) -> list[str]:
+        return [answer.base for answer in self.answers if answer.fits]
+
+    @property
+    def note(self) -> str:
+        """What the answers do not prove."""
+        return TELL_APART.format(some(self.fitting)) if len(self.fitting) > 1 else ""
+
+
+# --- keeping ---------------------------------------------------------------------------------------------------------
+def remember(base: Base, engine: str, said: Mapping[str, Any]) -> int:
+    """Keep what an engine measured: `transformers`, `own_task`, `tasks` (task → shapes). Returns how many tasks.
+
+    Raises ShelfProblem for what no engine says.
+    """
+    try:
+        rows = [
+            _row(base, engine, str(said["transformers"])[:32], task, shapes) for task, shapes in said["tasks"].items()
+        ]
+        own_task = str(said["own_task"])[:24]
+    except (KeyError, TypeError, ValueError, AttributeError) as problem:
+        raise ShelfProblem(
+            f"The engine {engine} measured {base.id} in a form that is not known: {problem}."
+        ) from problem
+    with transaction.atomic():
+        Base.objects.select_for_update().get(pk=base.pk)
+        BaseManifest.objects.filter(base=base, engine=engine).delete()
+        BaseManifest.objects.bulk_create(rows)
+        Base.objects.filter(pk=base.pk).update(own_task=own_task)
+    return len(rows)
+
+
+def _row(base: Base, engine: str, version: str, task: str, shapes: Mapping[str, Any]) -> BaseManifest:
+    decode(shapes)  # what cannot be read is not kept
+    plain = json.dumps(shapes, separators=(",", ":"), sort_keys=True).encode()
+    return BaseManifest(
+        base=base, revision=base.revision, engine=engine, version=version, task=task[:24],
+        data=gzip.compress(plain, mtime=0), digest=hashlib.sha256(plain).hexdigest(),
+    )  # fmt: skip
+
+
+def unmeasured() -> list[Base]:
+    """Return the bases whose shapes nobody has measured at the revision they have now."""
+    return list(Base.objects.exclude(manifests__revision=F("revision")).order_by("added_at"))
+
+
+# --- asking ----------------------------------------------------------------------------------------------------------
+def shapes_of(base: Base, task: str) -> tuple[str, Shapes]:
+    """Return a task and the base's shapes for it: the task named, else the base's own. Raises ShelfProblem."""
+    rows = {row.task: row for row in reversed(_newest(BaseManifest.objects.filter(base=base)))}
+    row = rows.get(task) or rows.get(base.own_task)
+    if row is None:
+        raise ShelfProblem(f"The shapes of {base.id} were not measured yet.", fix="Run `manage.py shelf measure`.")
+    return row.task, _shapes(row.pk, row.digest)
+
+
+def survey(config: configs.Config, header: Header) -> Survey:
+    """Ask every known base. Raises `NotComputable` for a method whose tensors are not known here."""
+    adapter = Adapter(config, header)
+    task = adapter.task or ""
+    rows = _rows(task)
+    answers = list(_answers(adapter, rows[:MAX_BASES]))
+    left_out = len(rows) - len(answers)
+    answers += _without_task(task, [row.base_id for row in rows]) if task else ()
+    return Survey(task, sorted(answers, key=lambda answer: (not answer.fits, answer.base)), left_out)
+
+
+def _answers(adapter: Adapter, rows: list[BaseManifest]) -> Iterator[Answer]:
+    found: dict[str, Fit] = {}  # by digest: many bases are fine-tunes of one
+    deadline = time.monotonic() + BUDGET_SECONDS
+    for row in rows:
+        if time.monotonic() > deadline:
+            return
+        if row.digest not in found:
+            found[row.digest] = _lay(adapter, _shapes(row.pk, row.digest))
+        fit = found[row.digest]
+        yield Answer(row.base_id, row.base.has_weights, fit, fit.why)
+
+
+def task_in(files: Mapping[str, Opener]) -> str:
+    """Return the task that the config in files names, "" where it names none or cannot be read."""
+    try:
+        with files[configs.NAME]() as file:
+            return task_of(configs.read(file)) or ""
+    except (KeyError, configs.ConfigError):
+        return ""
+
+
+def survey_files(files: Mapping[str, Opener]) -> Survey | None:
+    """Ask every known base about the adapter in files; None where they cannot be read or its method is not known."""
+    try:
+        with files[configs.NAME]() as file:
+            config = configs.read(file)
+        with files[WEIGHTS]() as file:
+            header = headers.read(file)
+        return survey(config, header)
+    except (KeyError, configs.ConfigError, HeaderError, NotComputable):
+        return None
+
+
+def tell(report: dict[str, Any], found: Survey | None, named: Iterable[str] = ()) -> dict[str, Any]:
+    """Add to an engine's report which bases the adapter fits, and name them where its base is a path or missing.
+
+    `named` are the bases that its card names: one of them that fits is the one to take.
+    """
+    if found is None:
+        return report
+    checks = [_with_fix(check, found, named) for check in report["checks"]]
+    asked = [
+        {"base": a.base, "fits": a.fits, "has_weights": a.has_weights, "why": a.why} for a in found.answers[:MAX_TOLD]
+    ]
+    return report | {"checks": checks, "fits": {"bases": asked, "note": found.note, "left_out": found.left_out}}
+
+
+def _with_fix(check: dict[str, Any], found: Survey, named: Iterable[str]) -> dict[str, Any]:
+    if check["outcome"] != "failed" or check["id"] not in BASELESS or not found.fitting:
+        return check
+    one = the_one(found, named)
+    what = f"Set base_model_name_or_path to {one!r}, which it fits" if one else f"It fits {some(found.fitting)}"
+    more = f". {found.note}" if found.note and not one else ""
+    view = " `dovetail repair` proposes it in a pull request" + ("." if one else "; --base says which.")
+    where = check.get("where", {}) | {"fits": found.fitting[:20]}
+    return check | {"fix": f"{what}{more or '.'}{view}", "where": where}
+
+
+def the_one(found: Survey, named: Iterable[str] = ()) -> str:
+    """The base that is meant: the one its card names, if it fits, else the only one that fits; else ""."""
+    spoken = {bases.canonical(name).casefold() for name in named}
+    meant = [base for base in found.fitting if base.casefold() in spoken] or found.fitting
+    return meant[0] if len(meant) == 1 else ""
+
+
+def _lay(adapter: Adapter, shapes: Shapes) -> Fit:
+    try:
+        return adapter.on(shapes)
+    except PatternError as problem:
+        raise NotComputable(f"A pattern in the config cannot be used: {problem}.") from problem
+
+
+def _rows(task: str) -> list[BaseManifest]:
+    """One row for each base: of the task, or of the base's own where the adapter names none."""
+    wanted = Q(task=task) if task else Q(task=F("base__own_task"))
+    return _newest(BaseManifest.objects.filter(wanted))
+
+
+def _newest(rows: Any) -> list[BaseManifest]:
+    """Of several engines the one whose name sorts last, which is the newest."""
+    found: dict[tuple[str, str], BaseManifest] = {}
+    for row in rows.select_related("base").defer("data").order_by("base_id", "engine"):
+        found[row.base_id, row.task] = row
+    return list(found.values())
+
+
+def _without_task(task: str, asked: list[str]) -> Iterator[Answer]:
+    for base in Base.objects.exclude(pk__in=asked).exclude(own_task="").order_by("id")[:MAX_BASES]:
+        yield Answer(base.id, base.has_weights, None, f"It has no model for the task {task}.")
+
+
+@lru_cache(maxsize=256)
+def _shapes(pk: int, digest: str) -> Shapes:
+    """Measured shapes, decoded once a process; a new measurement is another row."""
+    data = BaseManifest.objects.values_list("data", flat=True).get(pk=pk, digest=digest)
+    return decode(json.loads(gzip.decompress(bytes(data))))

@@ -1,0 +1,114 @@
+"""Proving again what was proven with other libraries, checks or rules than there are now, and what became of it."""
+
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+from django.db import transaction
+from django.db.models import Exists, OuterRef, Q, QuerySet, Subquery
+from django.db.models.functions import Now
+
+from registry.kernel.policy import Caller
+from registry.models import Adapter, Base, Revision, Verdict
+from registry.proof import verdicts
+from registry.proof.proofs import differences, refusal
+from registry.repos import refs
+from registry.repos.catalog import listed
+
+State, Cause = Verdict.State, Verdict.Cause
+SHOWN = [refs.MAIN, refs.VERIFIED]
+KEPT_DAYS = 180  # how far back the page of changes looks
+MAX_CHANGES = 2_000
+MAX_LOOKED_AT = 5_000
+
+
+# --- again -----------------------------------------------------------------------------------------------------------
+def outdated(current: Collection[str]) -> QuerySet[Verdict]:
+    """Return the verdicts of what main and `verified` point at that were proven with something else than this."""
+    newer = Verdict.objects.filter(revision=OuterRef("revision"), number__gt=OuterRef("number"))
+    shown = Revision.objects.filter(refs__name__in=SHOWN)
+    rows = Verdict.objects.filter(finished_at__isnull=False, revision__in=shown).exclude(proven_with__in=list(current))
+    return rows.exclude(Exists(newer)).select_related("revision__adapter__namespace")
+
+
+def renew(current: Collection[str], engines: Collection[str], an_hour: int) -> int:
+    """Queue verdicts that are out of date, the oldest first and so many an hour at most; return how many.
+
+    `current` are the digests of what these engines may prove with today. A verdict of an engine that is not among them
+    is left to a worker that has it.
+    """
+    if not current:
+        return 0
+    recent = Verdict.objects.filter(cause=Cause.RENEWAL, queued_at__gt=Now() - timedelta(hours=1)).count()
+    left, done = an_hour - recent, 0
+    for verdict in outdated(current).order_by("finished_at")[:MAX_LOOKED_AT]:
+        if done >= left:
+            break
+        if not set((verdict.result.get("proven_with") or {}).get("engines") or ()) <= set(engines):
+            continue
+        with transaction.atomic():
+            again = verdicts.request(verdict.revision, verdict.base, again=True, cause=Cause.RENEWAL)
+        done += again.number == verdict.number + 1
+    return done
+
+
+def doubt(base: Base) -> int:
+    """Have what was proven on this base proven again in time: it holds other bytes now. Returns how many verdicts."""
+    return Verdict.objects.filter(base__iexact=base.id, finished_at__isnull=False).update(proven_with="")
+
+
+# --- what became of it -----------------------------------------------------------------------------------------------
+@dataclass
+class Change:
+    """Adapters that the same thing happened to: `turn` is stopped, works, broke or other; `check` says no."""
+
+    turn: str
+    since: str  # what is another one: peft 0.21.2 → 0.22.0
+    check: str
+    message: str  # of the first of them
+    verdicts: list[Verdict] = field(default_factory=list)
+
+    @property
+    def at(self) -> Any:
+        return max(verdict.finished_at for verdict in self.verdicts if verdict.finished_at)
+
+
+def changes(by: Caller) -> list[Change]:
+    """Return which adapters that the caller may see were judged otherwise than before, grouped by cause; newest first.
+
+    The bytes are the same each time: what changed is what they were proven with.
+    """
+    seen = Exists(Adapter.objects.filter(listed(by), pk=OuterRef("revision__adapter")))
+    earlier = Verdict.objects.filter(
+        revision=OuterRef("revision"), number__lt=OuterRef("number"), finished_at__isnull=False
+    )
+    rows = Verdict.objects.filter(
+        seen, ~Q(changed_from=""), finished_at__gt=Now() - timedelta(days=KEPT_DAYS)
+    ).annotate(before=Subquery(earlier.order_by("-number").values("pk")[:1]))
+    newest = list(
+        rows.select_related("revision__adapter__namespace").defer("result").order_by("-finished_at")[:MAX_CHANGES]
+    )
+    now = _said([verdict.pk for verdict in newest], "proven_with", "base", "checks")
+    was = _said([verdict.before for verdict in newest], "proven_with", "base")
+    grouped: dict[tuple[str, str, str], Change] = {}
+    for verdict in newest:
+        since = "; ".join(differences(was.get(verdict.before, {}), now[verdict.pk]))
+        check, message = refusal(now[verdict.pk])
+        key = (_turn(verdict), since, check)
+        grouped.setdefault(key, Change(*key, message)).verdicts.append(verdict)
+    return sorted(grouped.values(), key=lambda change: change.at, reverse=True)
+
+
+def _said(rows: Collection[int], *keys: str) -> dict[int, dict[str, Any]]:
+    """Return these keys of the results of many verdicts: the whole of thousands is too much to read for one page."""
+    found = Verdict.objects.filter(pk__in=rows).values_list("pk", *(f"result__{key}" for key in keys))
+    return {pk: dict(zip(keys, values, strict=True)) for pk, *values in found}
+
+
+def _turn(verdict: Verdict) -> str:
+    if verdict.state == State.PASSED:
+        return "works"
+    if verdict.state == State.ERRORED:
+        return "broke"  # ours: of the adapter it says nothing
+    return "stopped" if verdict.changed_from == State.PASSED else "other"

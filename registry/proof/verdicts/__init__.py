@@ -1,0 +1,64 @@
+"""What may be done with verdicts: ask for one, claim it, hand in the result; how an adapter is proven is not here.
+
+The row is the job. Every change of state is one conditional UPDATE whose count is looked at, leases run on the
+database's clock, and a claim is a token: messages may be lost, doubled or late, and workers may die or come back.
+"""
+
+from registry.proof.verdicts.asking import (
+    NOT_RUN,
+    adopt,
+    again,
+    base_for,
+    current,
+    is_base_id,
+    latest,
+    refresh,
+    request,
+    ring,
+)
+from registry.proof.verdicts.queue import Crew, Hands, waits_for, why
+from registry.proof.verdicts.rows import Claim, Report, served_by
+from registry.proof.verdicts.sweeping import BASE_PATIENCE, NUDGE_AGAIN, Swept, base_arrived, sweep
+from registry.proof.verdicts.working import (
+    claim,
+    claim_next,
+    give_back,
+    heartbeat,
+    progress,
+    record,
+    sign_of_life,
+    sign_off,
+)
+
+__all__ = [
+    "BASE_PATIENCE",
+    "NOT_RUN",
+    "NUDGE_AGAIN",
+    "Claim",
+    "Crew",
+    "Hands",
+    "Report",
+    "Swept",
+    "adopt",
+    "again",
+    "base_arrived",
+    "base_for",
+    "claim",
+    "claim_next",
+    "current",
+    "give_back",
+    "heartbeat",
+    "is_base_id",
+    "latest",
+    "progress",
+    "record",
+    "refresh",
+    "request",
+    "ring",
+    "served_by",
+    "sign_of_life",
+    "sign_off",
+    "sweep",
+    "waits_for",
+    "why",
+]

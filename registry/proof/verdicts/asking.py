@@ -1,0 +1,191 @@
+"""Asking for verdicts: queue one, take over one that is there, ring for a worker, say why one waits."""
+
+from collections.abc import Callable
+from typing import Any
+
+from django.conf import settings
+from django.db import IntegrityError, transaction
+from django.db.models import Q
+from django.db.models.functions import Now
+from django.utils.module_loading import import_string
+
+from dovetail.adapters import foreign
+from registry.kernel import audit, policy
+from registry.kernel.errors import VerdictNotApplicable
+from registry.kernel.policy import Caller
+from registry.models import Adapter, Base, Comparison, Revision, User, Verdict
+from registry.moderation import quarantine
+from registry.proof.verdicts import queue
+from registry.proof.verdicts.rows import MAX_REASON, State, move_verified, served_by, show
+from registry.repos import bases
+from registry.repos.refs import MAIN, PULL_REQUESTS
+
+Cause = Verdict.Cause
+NOT_RUN = frozenset(foreign.TITLES)  # formats that no engine runs: they wait for no base, and are fitted to one here
+LIBRARY = "adapters"  # the format of the adapters library: what it needs of a base, only the library can tell
+
+
+def request(
+    revision: Revision, base: str, format_name: str = "", *, again: bool = False, cause: str = Cause.PUSH
+) -> Verdict:
+    """Queue a validation of the revision on the base that it names, and ring for a worker after the commit.
+
+    Returns the verdict that is there already if it is unfinished, or finished and `again` is false. Call it in the
+    transaction that makes the revision.
+    """
+    newest = latest(revision)
+    if newest is not None and not (newest.is_final and again):
+        show(newest)
+        return newest
+    base = bases.canonical(base)
+    try:
+        with transaction.atomic():
+            verdict = Verdict.objects.create(
+                revision=revision,
+                number=newest.number + 1 if newest else 1,
+                base=base,
+                cause=cause,
+                **place(revision, base, format_name or (newest and newest.format) or revision.adapter.format, cause),
+            )
+    except IntegrityError:  # somebody else asked at the same moment
+        return Verdict.objects.get(revision=revision, number=newest.number + 1 if newest else 1)
+    Comparison.objects.filter(verdict__revision=revision).delete()  # of what was said before
+    show(verdict)
+    transaction.on_commit(lambda: ring(verdict.pk), robust=True)  # a broker that is down never fails a push
+    return verdict
+
+
+def place(revision: Revision, base: str, format_name: str, cause: str) -> dict[str, Any]:
+    """Return the columns of a row that is new in the queue or comes back: its turn, or what keeps it from one."""
+    owner = _owner(revision) if cause in (Cause.PUSH, Cause.ASKED) else None  # else it is the hub's wish
+    reason = why_wait(base, format_name)
+    return {
+        "owner_id": owner,
+        "route": route_to(base),
+        "format": format_name,
+        "reason": reason,
+        "not_before": None,
+        **(queue.NOWHERE if reason else queue.stand(owner)),
+    }
+
+
+def _owner(revision: Revision) -> int:
+    """Return the namespace in whose place it stands: a stranger's proposal must not keep the adapter's own waiting.
+
+    Of proposals alone: the author of a commit in a copy has nothing to do with whoever copied it.
+    """
+    own, author = revision.adapter.namespace_id, revision.author
+    if author.namespace_id == own or policy.may_write(Caller(user=author), revision.adapter):
+        return own
+    names = revision.refs.values_list("name", flat=True)
+    return author.namespace_id if names and all(name.startswith(PULL_REQUESTS) for name in names) else own
+
+
+def adopt(revision: Revision, like: Revision) -> Verdict | None:
+    """Give a revision that holds exactly the files of `like` the verdict that was found there.
+
+    It is held back where that one is: a squash or a merge is no way out. Returns None where there is no verdict to take
+    over yet. Call it under the adapter's lock, and `refresh` afterwards.
+    """
+    quarantine.hold_like(revision, like)
+    found = latest(like)
+    if found is None or found.state not in {State.PASSED, State.FAILED} or latest(revision) is not None:
+        return None
+    kept = (
+        "state",
+        "reason",
+        "base",
+        "format",
+        "attempt",
+        "queued_at",
+        "started_at",
+        "finished_at",
+        "duration_ms",
+        "result",
+        "proven_with",
+    )
+    return Verdict.objects.create(revision=revision, number=1, **{name: getattr(found, name) for name in kept})
+
+
+def refresh(adapter: Adapter) -> None:
+    """Let the adapter's state and `verified` follow refs that moved; call it under the adapter's lock."""
+    at = Verdict.objects.filter(revision__refs__adapter=adapter, revision__refs__name=MAIN).order_by("-number").first()
+    Adapter.objects.filter(pk=adapter.pk).update(
+        state=at.state if at else "", serves=served_by(at.result) if at else ""
+    )
+    move_verified(adapter.pk)
+
+
+def again(revision: Revision, by: User | None) -> tuple[Verdict, bool]:
+    """Queue one more validation and log who wanted it; return the verdict that is due, and whether it is a new one.
+
+    `by=None` is the operator at the command line, whose wish is the hub's and counts against no owner's limit; anybody
+    else must have been allowed already. Raises VerdictNotApplicable.
+    """
+    with transaction.atomic():
+        before = current(revision)
+        verdict = request(revision, before.base, again=True, cause=Cause.ASKED if by else Cause.RENEWAL)
+        is_new = verdict != before
+        if is_new:
+            audit.record(by, "verdict:request", f"{revision.adapter.full_name}@{revision.oid}")
+    return verdict, is_new
+
+
+def current(revision: Revision) -> Verdict:
+    """Return the verdict that counts for this revision. Raises VerdictNotApplicable where nothing is an adapter."""
+    verdict = latest(revision)
+    if verdict is None:
+        raise VerdictNotApplicable(f"Nothing in {revision.adapter.full_name} at {revision.oid} is an adapter.")
+    return verdict
+
+
+def latest(revision: Revision) -> Verdict | None:
+    """Return the verdict that counts for this revision; None where nothing was ever asked for."""
+    return revision.verdicts.order_by("-number").first()
+
+
+def ring(verdict: int) -> None:
+    """Tell the workers that there is something to claim; where not all can do it, at the doors of those.
+
+    A lost message costs some seconds, until a worker looks by itself.
+    """
+    doorbell: Callable[..., bool] = import_string(settings.DOORBELL)
+    if doorbell(verdict, *queue.doors_for(verdict)):
+        Verdict.objects.filter(pk=verdict, state=State.QUEUED).update(nudged_at=Now())
+
+
+def base_for(name: str) -> Base | None:
+    """Return the base on the shelf that an adapter means by `name`, by any of its names; None when it is not there."""
+    return bases.find(name)
+
+
+def is_base_id(name: str) -> bool:
+    """Whether an adapter's base looks like a model id, and not like nothing or a path on its author's disk."""
+    return bases.is_id(name)
+
+
+def route_to(base: str) -> str:
+    """Return the id of the base that a worker must have, in lower case; "" where every worker can do it."""
+    known = base_for(base)
+    return known.id.lower() if known and known.has_weights else ""
+
+
+def why_wait(base: str, format_name: str) -> str:
+    """Return what a verdict waits for, "" when for its turn alone: without a base id the static checks answer."""
+    known = base_for(base) if is_base_id(base) else None
+    if known and not known.has_weights and format_name == LIBRARY:
+        return f"Waiting for the weights of {known.id}: of the adapters library nothing is proven by a config alone."
+    if known or not is_base_id(base) or format_name in NOT_RUN:
+        return ""
+    reason = (
+        f"Waiting for the base model {base}, which is not on this hub's shelf. {_meant(base)}"
+        f"An administrator adds it with `manage.py shelf add {base} --from-hub` (or --path DIR)."
+    )
+    return reason[:MAX_REASON]
+
+
+def _meant(base: str) -> str:
+    """Ask whether a base on the shelf was meant that has the same name in another namespace; "" where none has."""
+    name = base.rpartition("/")[2]
+    near = Base.objects.filter(Q(id__iendswith=f"/{name}") | Q(id__iexact=name)).order_by("id").first()
+    return f"Did the adapter's author mean {near.id}? " if near else ""

@@ -1,0 +1,115 @@
+"""Verdicts that passed, tried on the other engines too: behind all validations, and nothing depends on it.
+
+The row is the job here too. Its lease is one column: who holds it pushes `free_at` ahead, and when he dies it is free
+again by itself. After the last attempt the engine's line says that it gave no answer.
+"""
+
+import contextlib
+import secrets
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import F, QuerySet
+from django.db.models.functions import Lower, Now
+
+from registry.kernel.errors import ClaimStale
+from registry.models import Comparison, Verdict
+from registry.proof.verdicts.queue import Hands
+from registry.proof.verdicts.rows import Report, lease
+
+CANDIDATES = 8
+Pair = tuple[str, str]  # of an engine and the base that it holds
+
+
+@dataclass(frozen=True)
+class Comparing:
+    """The right to add what one engine says, until the lease ends."""
+
+    row: Comparison
+    fence: str
+
+    @property
+    def verdict(self) -> Verdict:
+        return self.row.verdict
+
+
+def ask(verdict: Verdict, engines: Sequence[str]) -> None:
+    """Have these engines judge the verdict as well; call it in the transaction that decides it."""
+    rows = [Comparison(verdict=verdict, engine=engine, route=verdict.route) for engine in engines]
+    Comparison.objects.bulk_create(rows, ignore_conflicts=True)
+
+
+def free(hands: Hands) -> QuerySet[Comparison]:
+    """Return the comparisons that a worker can make."""
+    # As with verdicts: by way of an expression, so that the oldest are looked at first.
+    mine = Comparison.objects.alias(key=Lower("route")).filter(key__in=hands.shelf, engine__in=hands.engines)
+    return mine.filter(free_at__lte=Now(), attempt__lt=settings.MAX_ATTEMPTS).order_by("pk")
+
+
+def coldest(hands: Hands) -> Pair | None:
+    """Return the engine and base that the oldest comparison needs; None when nothing waits."""
+    return free(hands).values_list("engine", "route").first()
+
+
+def claim(hands: Hands, warm: Collection[Pair]) -> Comparing | None:
+    """Take the oldest comparison for which an engine is warm already; None where there is none."""
+    for engine, route in warm:
+        for number in free(hands).filter(engine=engine, route=route).values_list("pk", flat=True)[:CANDIDATES]:
+            fence = secrets.token_hex(16)
+            mine = free(hands).filter(pk=number)
+            if mine.update(fence=fence, free_at=lease(), attempt=F("attempt") + 1):
+                row = Comparison.objects.select_related("verdict__revision__adapter__namespace").get(pk=number)
+                return Comparing(row, fence)
+    return None
+
+
+def heartbeat(claim: Comparing) -> None:
+    """Prolong the lease. Raises ClaimStale."""
+    if not _held(claim).update(free_at=lease()):
+        raise ClaimStale(f"Comparison {claim.row.pk} is somebody else's by now.")
+
+
+def record(claim: Comparing, row: Report) -> None:
+    """Add what the engine says to the verdict. Raises ClaimStale, and then nothing was written."""
+    with transaction.atomic():
+        if not _held(claim).delete()[0]:
+            raise ClaimStale(f"Comparison {claim.row.pk} is somebody else's by now.")
+        _add(claim.verdict.pk, row)
+
+
+def pause(claim: Comparing, seconds: int) -> None:
+    """Let it go for now; after the last attempt the sweep says that the engine gave no answer."""
+    _held(claim).update(free_at=Now() + timedelta(seconds=seconds))
+
+
+def give_up() -> int:
+    """End those whose last attempt gave no answer; return how many."""
+    lost = Comparison.objects.filter(free_at__lte=Now(), attempt__gte=settings.MAX_ATTEMPTS)
+    return sum(map(_end, list(lost)))
+
+
+def _end(row: Comparison) -> bool:
+    with transaction.atomic():
+        # First, and by its fence: who was only late may have said his word meanwhile, and that stands.
+        if not Comparison.objects.filter(pk=row.pk, fence=row.fence, free_at__lte=Now()).delete()[0]:
+            return False
+        said = f"It gave no answer in {row.attempt} attempts; the workers' logs say why."
+        with contextlib.suppress(ClaimStale):  # the verdict is gone, and the comparison with it
+            _add(row.verdict_id, {"name": row.engine, "transformers": None, "state": "errored", "message": said})
+        return True
+
+
+def _held(claim: Comparing) -> QuerySet[Comparison]:
+    return Comparison.objects.filter(pk=claim.row.pk, fence=claim.fence)
+
+
+def _add(verdict: int, row: Report) -> None:
+    held = Verdict.objects.select_for_update().filter(pk=verdict).first()
+    if held is None:  # its adapter was deleted meanwhile
+        raise ClaimStale(f"Verdict {verdict} is gone.")
+    others = [item for item in held.result.get("engines", []) if item["name"] != row["name"]]
+    held.result["engines"] = [*others, row]
+    held.save(update_fields=["result"])

@@ -1,0 +1,97 @@
+"""Verdicts as rows: the lock that comes first, the write that only the holder of a claim may do, what adapters show."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Q
+from django.db.models.functions import Now
+
+from registry.kernel.errors import ClaimStale
+from registry.models import Adapter, Attempt, Ref, Revision, Verdict
+from registry.repos.refs import MAIN, VERIFIED
+
+MAX_REASON = 500  # what the columns hold
+State = Verdict.State
+Report = dict[str, Any]  # the keys of `result`: kind, format, base, depth, engine, checks, evals
+
+
+@dataclass(frozen=True)
+class Claim:
+    """The right to work on a verdict, until its lease ends or somebody else holds it."""
+
+    verdict: Verdict
+    fence: str
+    attempt: Attempt
+
+
+QUEUED_AGAIN: dict[str, Any] = {"state": State.QUEUED, "fence": "", "lease_until": None, "result": {}}
+
+
+@contextmanager
+def one_at_a_time(verdict: Verdict) -> Iterator[None]:
+    """Open a transaction that holds the adapter before any other row: two verdicts of it would each compute `verified`
+    without the other, and two transactions that lock in different orders wait for each other for ever."""
+    with transaction.atomic():
+        Adapter.objects.select_for_update().filter(pk=verdict.revision.adapter_id).values_list("pk").first()
+        yield
+
+
+def final(state: str) -> dict[str, Any]:
+    return {
+        "state": state, "reason": "", "fence": "", "lease_until": None, "turn": None, "held_at": None,
+        "finished_at": Now(),
+    }  # fmt: skip
+
+
+def lease() -> Any:
+    return Now() + timedelta(seconds=settings.LEASE_SECONDS)
+
+
+def write(claim: Claim, **values: Any) -> None:
+    held = Verdict.objects.filter(pk=claim.verdict.pk, state=State.RUNNING, fence=claim.fence)
+    if not held.update(**values):
+        raise ClaimStale(f"The claim on verdict {claim.verdict.pk} has ended; somebody else decides it.")
+
+
+def end_attempt(attempt: Attempt, outcome: str) -> None:
+    Attempt.objects.filter(pk=attempt.pk).update(ended_at=Now(), outcome=outcome[:200])
+
+
+def show(verdict: Verdict) -> None:
+    """Copy the state onto the adapter if this is the newest verdict of what main points at."""
+    newest = Verdict.objects.filter(revision=verdict.revision_id).order_by("-number").first()
+    if newest is not None:
+        head = Q(refs__name=MAIN, refs__revision=verdict.revision_id)
+        shown = {"state": newest.state}
+        if newest.is_final or newest.number == 1:  # while it is proven again, what was known goes on to be shown
+            shown["serves"] = served_by(newest.result)
+        Adapter.objects.filter(head).update(**shown)
+
+
+def served_by(result: Report) -> str:
+    """Return the engines that serve an adapter, as the column `serves` holds them."""
+    engines = [item["engine"] for item in result.get("serving") or [] if item["outcome"] == "serves"]
+    return "\n" + "".join(f"{name}\n" for name in engines) if engines else ""
+
+
+def move_verified(adapter: int) -> None:
+    """Point `verified` at the newest revision in the history of main whose last finished verdict is passed.
+
+    What was only looked at, because no engine runs its format, may pass; it is not verified.
+    """
+    finished = Verdict.objects.filter(revision__adapter=adapter, finished_at__isnull=False).order_by("number")
+    proven = {revision: state == State.PASSED and depth != "static"
+              for revision, state, depth in finished.values_list("revision", "state", "result__depth")}  # fmt: skip
+    parents = dict(Revision.objects.filter(adapter=adapter).values_list("pk", "parent"))
+    at = Ref.objects.filter(adapter=adapter, name=MAIN).values_list("revision", flat=True).first()
+    while at is not None and not proven.get(at):
+        at = parents[at]
+    if at is None:
+        Ref.objects.filter(adapter=adapter, name=VERIFIED).delete()
+    else:
+        Ref.objects.update_or_create(adapter_id=adapter, name=VERIFIED, defaults={"revision_id": at})

@@ -1,0 +1,139 @@
+"""Putting right what went wrong with verdicts: dead workers, lost messages, bases that came late or never."""
+
+import logging
+from dataclasses import dataclass
+from datetime import timedelta
+
+from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models.functions import Coalesce, Lower, Now
+
+from registry.kernel.errors import ClaimStale
+from registry.models import Base, Revision, Verdict, WorkerHeartbeat
+from registry.proof.verdicts import comparisons, queue
+from registry.proof.verdicts.asking import NOT_RUN, place, request, ring, route_to, why_wait
+from registry.proof.verdicts.queue import Crew
+from registry.proof.verdicts.rows import MAX_REASON, Claim, State, final, one_at_a_time, show
+from registry.proof.verdicts.working import give_back
+from registry.repos import bases
+from registry.repos.refs import MAIN
+from registry.talk import alerts
+
+logger = logging.getLogger(__name__)
+
+NUDGE_AGAIN = timedelta(seconds=60)
+NUDGES_A_SWEEP = 50  # each message is a hint for one row; the rest of a long queue has its own
+BASE_PATIENCE = timedelta(days=30)
+
+
+@dataclass(frozen=True)
+class Swept:
+    """How many rows a sweep put right."""
+
+    lost: int
+    released: int
+    nudged: int
+    given_up: int
+
+
+def sweep() -> Swept:
+    """Put right what dead workers, lost messages and missing bases left behind; many sweeps may run at once."""
+    lost = sum(map(_take_from_dead_worker, list(_expired())))
+    _set_aside()
+    released = _release_waiting(_waiting().filter(Q(not_before__isnull=True) | Q(not_before__lte=Now())))
+    lost_hope = _waiting().filter(queued_at__lt=Now() - BASE_PATIENCE, not_before__isnull=True, route="")
+    given_up = sum(map(_give_up_on_base, list(lost_hope.exclude(_on_shelf()))))
+    for owner in queue.held().values_list("owner", flat=True).distinct():
+        queue.admit(owner)
+    comparisons.give_up()
+    unheard = queue.ready().alias(last=Coalesce("nudged_at", "queued_at")).filter(last__lt=Now() - NUDGE_AGAIN)
+    due = list(unheard.order_by("turn", "pk").values_list("pk", flat=True)[:NUDGES_A_SWEEP])
+    for verdict in due:
+        ring(verdict)
+    WorkerHeartbeat.objects.filter(beat_at__lt=Now() - timedelta(days=1)).delete()
+    return Swept(lost, released, len(due), given_up)
+
+
+def _set_aside() -> None:
+    """Take rows that no living worker can do out of the way of the others, and say why they wait."""
+    crew = Crew.now()
+    for route, format_name in queue.ready().values_list("route", "format").distinct():
+        if reason := crew.lack(route, format_name):
+            stuck = queue.ready().filter(route=route, format=format_name)
+            stuck.update(reason=reason[:MAX_REASON], **queue.NOWHERE)
+
+
+def _release_waiting(waiting: QuerySet[Verdict]) -> int:
+    """Let rows go on that wait for nothing any more; return how many. The others say what they wait for now."""
+    crew, released = Crew.now(), 0
+    for base, format_name in waiting.values_list("base", "format").distinct():
+        alike = waiting.filter(base=base, format=format_name)
+        reason = (why_wait(base, format_name) or crew.lack(route_to(base), format_name))[:MAX_REASON]
+        if reason:
+            alike.exclude(reason=reason).update(reason=reason, not_before=None)
+        else:
+            released += sum(map(_release, list(alike)))
+    return released
+
+
+def _release(verdict: Verdict) -> bool:
+    placed = place(verdict.revision, verdict.base, verdict.format, verdict.cause)
+    if not _waiting().filter(pk=verdict.pk).update(**placed):
+        return False
+    ring(verdict.pk)
+    return True
+
+
+def base_arrived(base: Base) -> int:
+    """Let the verdicts go on that waited for this base; return how many.
+
+    What was only fitted to it, while its weights were not here, is proven again; what no engine runs is fitted.
+    """
+    bases.settle()  # other names of it are its own from now on
+    fitted = Q(verdicts__result__depth="fit") if base.has_weights else Q(pk__in=())
+    looked_at = Q(verdicts__format__in=NOT_RUN, verdicts__state=State.PASSED, verdicts__result__depth="static")
+    heads = Revision.objects.filter(fitted | looked_at, refs__name=MAIN, verdicts__base__iexact=base.id)
+    for revision in heads.distinct():
+        request(revision, base.id, again=True, cause=Verdict.Cause.BASE)
+    return _release_waiting(_waiting().filter(base__iexact=base.id))
+
+
+def _expired() -> QuerySet[Verdict]:
+    return Verdict.objects.select_related("revision__adapter").filter(state=State.RUNNING, lease_until__lt=Now())
+
+
+def _waiting() -> QuerySet[Verdict]:
+    waiting = Verdict.objects.filter(state=State.QUEUED, turn__isnull=True, held_at__isnull=True)
+    return waiting.select_related("revision__adapter")
+
+
+def _on_shelf() -> Exists:
+    return Exists(Base.objects.alias(key=Lower("id")).filter(key=Lower(OuterRef("base"))))
+
+
+def _take_from_dead_worker(verdict: Verdict) -> bool:
+    attempt = verdict.attempts.order_by("-number").first()
+    assert attempt is not None, "a running verdict has an attempt"
+    logger.warning("A worker was lost", extra={"verdict": verdict.pk, "worker": attempt.worker})
+    reason = f"The worker {attempt.worker} was lost while it validated this (attempt {verdict.attempt})."
+    try:
+        give_back(Claim(verdict, verdict.fence, attempt), reason)
+    except ClaimStale:  # the worker finished, or another sweep was faster
+        return False
+    return True
+
+
+def _give_up_on_base(verdict: Verdict) -> bool:
+    check = {
+        "id": "base.unknown",
+        "outcome": "failed",
+        "message": f"The base model {verdict.base} was not on this hub's shelf for {BASE_PATIENCE.days} days.",
+        "fix": f"Ask an administrator for `manage.py shelf add {verdict.base} --from-hub`, then validate again.",
+    }
+    with one_at_a_time(verdict):
+        changed = Verdict.objects.filter(pk=verdict.pk, state=State.QUEUED).update(
+            **final(State.FAILED), result={"checks": [check]}
+        )
+        show(verdict)
+        if changed:
+            alerts.finished(verdict.pk)
+    return bool(changed)

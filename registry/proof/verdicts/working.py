@@ -1,0 +1,158 @@
+"""Working on verdicts: take one, keep it, hand in what was found or give it back; signs of life of workers."""
+
+import secrets
+from collections.abc import Collection, Mapping, Sequence
+from datetime import timedelta
+from typing import Any
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import F
+from django.db.models.functions import Now
+
+from registry.models import Attempt, Verdict, WorkerHeartbeat
+from registry.proof.verdicts import comparisons, queue
+from registry.proof.verdicts.asking import place, ring, why_wait
+from registry.proof.verdicts.queue import Hands
+from registry.proof.verdicts.rows import (
+    MAX_REASON,
+    QUEUED_AGAIN,
+    Claim,
+    Report,
+    State,
+    end_attempt,
+    final,
+    lease,
+    move_verified,
+    one_at_a_time,
+    show,
+    write,
+)
+from registry.talk import alerts
+
+LIMITS = {"limits.time", "limits.memory"}  # may be the machine's fault: tried twice
+CRASHED = "engine.check-crashed"
+PAUSE = timedelta(seconds=60)  # for a store that is down or a disk that is full
+
+
+def claim_next(worker: str, hands: Hands, *, warm: Collection[str] = (), stay: bool = False) -> Claim | None:
+    """Take what is best for this worker to do next; None when nothing waits that it can do.
+
+    `warm` are the bases that it holds in memory; while it may `stay` with them, others wait longer. Of several workers
+    that want the same row one gets it, and the others take the next.
+    """
+    for verdict in queue.candidates(hands, warm, stay=stay):
+        if (taken := claim(verdict, worker)) is not None:
+            return taken
+    return None
+
+
+def claim(verdict_id: int, worker: str) -> Claim | None:
+    """Take this job if it is there to be taken; None when it is done, taken, or waits for something."""
+    verdict = Verdict.objects.select_related("revision").filter(pk=verdict_id, turn__isnull=False).first()
+    if verdict is None:
+        return None
+    if reason := why_wait(verdict.base, verdict.format):  # its base left the shelf
+        queue.ready().filter(pk=verdict_id).update(reason=reason, **queue.NOWHERE)
+        return None
+    fence = secrets.token_hex(16)
+    with one_at_a_time(verdict):
+        taken = queue.ready().filter(pk=verdict_id, attempt__lt=settings.MAX_ATTEMPTS).update(
+            state=State.RUNNING,
+            turn=None,
+            fence=fence,
+            lease_until=lease(),
+            attempt=F("attempt") + 1,
+            started_at=Now(),
+        )  # fmt: skip
+        if not taken:
+            return None
+        verdict = Verdict.objects.select_related("revision__adapter__namespace").get(pk=verdict_id)
+        attempt = Attempt.objects.create(verdict=verdict, number=verdict.attempts.count() + 1, worker=worker)
+        show(verdict)
+    queue.admit(verdict.owner_id)  # apart: it touches rows of other adapters
+    return Claim(verdict, fence, attempt)
+
+
+def heartbeat(claim: Claim) -> None:
+    """Prolong the lease. Raises ClaimStale when the claim is somebody else's by now."""
+    write(claim, lease_until=lease())
+
+
+def progress(claim: Claim, checks: Sequence[Report]) -> None:
+    """Show the checks that ended so far, and prolong the lease. Raises ClaimStale."""
+    write(claim, lease_until=lease(), result={"checks": list(checks)})
+
+
+def record(claim: Claim, report: Report, duration_ms: int, *, compare: Sequence[str] = ()) -> None:
+    """Hand in what the engine found, in one transaction: state, checks, and the ref `verified` if it moves.
+
+    `report["state"]` is passed, failed or errored. An error of ours is tried again up to MAX_ATTEMPTS, a limit once.
+    `compare` names the engines that shall judge it as well, when nothing else is to be done. Raises ClaimStale, and
+    then nothing was written.
+    """
+    if reason := _worth_another_try(claim.verdict, report):
+        give_back(claim, reason)
+        return
+    result = {key: value for key, value in report.items() if key != "state"}
+    with one_at_a_time(claim.verdict):
+        write(claim, **final(report["state"]), result=result, duration_ms=duration_ms)
+        end_attempt(claim.attempt, report["state"])
+        comparisons.ask(claim.verdict, compare)
+        show(claim.verdict)
+        move_verified(claim.verdict.revision.adapter_id)
+        alerts.finished(claim.verdict.pk)
+
+
+def give_back(claim: Claim, reason: str, *, counted: bool = True) -> None:
+    """End an attempt that gave no verdict: back into the queue, or errored after the last attempt. Raises ClaimStale.
+
+    `counted=False` is for a part of the hub that is down: nobody's failure, and tried again after a pause.
+    """
+    verdict = claim.verdict
+    with one_at_a_time(verdict):
+        end_attempt(claim.attempt, reason)
+        if counted and verdict.attempt >= settings.MAX_ATTEMPTS:
+            write(claim, **final(State.ERRORED), result=_with_crash(verdict, reason))
+            alerts.finished(verdict.pk)
+        elif counted:
+            again = place(verdict.revision, verdict.base, verdict.format, verdict.cause)
+            front = {} if again["reason"] else queue.in_front()
+            write(claim, **QUEUED_AGAIN | again | front, nudged_at=None)
+            transaction.on_commit(lambda: ring(verdict.pk), robust=True)
+        else:
+            paused = {"reason": reason[:MAX_REASON], "not_before": Now() + PAUSE}
+            write(claim, **QUEUED_AGAIN, **paused, attempt=F("attempt") - 1)
+        show(verdict)
+
+
+def sign_of_life(worker: str, problem: str = "", offers: Mapping[str, Any] | None = None) -> None:
+    """Write down that this worker lives, what it can do, and why it takes no jobs if it does not."""
+    said = {"beat_at": Now(), "problem": problem[:MAX_REASON], "offers": offers or {}}
+    if not WorkerHeartbeat.objects.filter(worker=worker).update(**said):
+        WorkerHeartbeat.objects.create(worker=worker, **said)
+
+
+def sign_off(worker: str) -> None:
+    """Forget a worker that has ended: nobody is to think that it lives."""
+    WorkerHeartbeat.objects.filter(worker=worker).delete()
+
+
+def _worth_another_try(verdict: Verdict, report: Report) -> str:
+    """Return why this result is not believed yet, "" when it is final."""
+    failed = {check["id"]: check for check in report["checks"] if check["outcome"] == "failed"}
+    if report["state"] == State.ERRORED and verdict.attempt < settings.MAX_ATTEMPTS:
+        return f"errored: {failed.get(CRASHED, {}).get('message', 'a check crashed')}"
+    if failed and failed.keys() <= LIMITS and verdict.attempt == 1:
+        return f"failed once: {', '.join(failed)}"
+    return ""
+
+
+def _with_crash(verdict: Verdict, reason: str) -> Report:
+    check = {
+        "id": CRASHED,
+        "outcome": "failed",
+        "message": f"Validation broke {verdict.attempt} times without a verdict; the last time: {reason}",
+        "fix": "This is the hub's fault, not the adapter's: its operators see it in the worker's log.",
+    }
+    return {**verdict.result, "checks": [*verdict.result.get("checks", []), check]}

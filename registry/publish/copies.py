@@ -1,0 +1,145 @@
+"""How bytes and whole repositories get from one adapter to another inside the hub: by rows, without moving a byte."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from django.db import transaction
+from django.db.models import Min
+
+from registry.kernel import audit, policy, quotas
+from registry.kernel.errors import BlobUnknown, PushTooLarge, RegistryError
+from registry.kernel.policy import Caller, Permission
+from registry.models import Adapter, Possession, Ref, Revision, RevisionFile
+from registry.publish import push, repositories
+from registry.repos import pull, refs
+
+MAX_ASKED = 1_000
+MAX_REVISIONS, MAX_FILES = 500, 20_000  # of what is duplicated: some seconds, in which all others wait to write
+BATCH = 500
+
+
+# --- whole repositories ----------------------------------------------------------------------------------------------
+def duplicate(source: Adapter, full_name: str, by: Caller, *, private: bool | None = None) -> Adapter:
+    """Make an adapter with the branches, tags and history of another one; pull requests and talk stay behind.
+
+    `private=None` takes over the source's visibility. The caller must be one who may download all of it. Raises what
+    policy.require_now raises for DOWNLOAD, RevisionNotVerified, PushTooLarge, and what adapters.create raises.
+    """
+    with transaction.atomic():
+        source = policy.require_now(by, Permission.DOWNLOAD, source)  # locks: whoever rewrites history waits
+        heads = [ref for ref in refs.list_all(source) if ref.name.startswith((refs.BRANCHES, refs.TAGS))]
+        line = _reachable(source, heads)
+        pull.require_each_served(line, by)
+        hidden = source.private if private is None else private
+        made = repositories.create(full_name, by, private=hidden, type=source.type)
+        _copy(source, made, line, heads)
+        audit.record(by.user, "adapter:duplicate", made.full_name, before=source.full_name)
+    return made
+
+
+def _reachable(source: Adapter, heads: Iterable[Ref]) -> list[Revision]:
+    """The revisions that branches and tags lead to, oldest first."""
+    parents = dict(source.revisions.values_list("pk", "parent"))
+    wanted: set[int] = set()
+    for ref in heads:
+        at: int | None = ref.revision_id
+        while at is not None and at not in wanted:
+            wanted.add(at)
+            at = parents[at]
+    files = RevisionFile.objects.filter(revision__in=wanted).count() if len(wanted) <= MAX_REVISIONS else MAX_FILES + 1
+    if files > MAX_FILES:
+        most = f"{MAX_REVISIONS} commits with {MAX_FILES:,} files together"
+        raise PushTooLarge(
+            f"The history of {source.full_name} is too long to be duplicated: at most {most} are.",
+            fix="Download what you need of it, and push that.",
+        )
+    line = list(Revision.objects.filter(pk__in=wanted).select_related("author").order_by("pk"))
+    for revision in line:
+        revision.adapter = source
+    return line
+
+
+def _copy(source: Adapter, made: Adapter, line: Sequence[Revision], heads: Iterable[Ref]) -> None:
+    first = made.refs.get(name=refs.MAIN).revision
+    held = RevisionFile.objects.filter(revision__in=line)
+    quotas.require_room_for(made, dict(held.values_list("blob_id", "size").distinct()))
+    copies: dict[int, Revision] = {}
+    for old in line:
+        parent = copies.get(old.parent_id or 0)
+        copies[old.pk] = push.rewrite(old, parent, into=made)
+    made.refs.all().delete()
+    made.gated = source.gated  # until its owner opens it: who was let in answers for what he shares
+    made.save(update_fields=["gated"])
+    Ref.objects.bulk_create(
+        [Ref(adapter=made, name=ref.name, revision=copies[ref.revision_id]) for ref in heads], batch_size=BATCH
+    )
+    if first.pk not in {copy.pk for copy in copies.values()}:
+        first.delete()
+    push.settle(made)
+
+
+# --- single files ----------------------------------------------------------------------------------------------------
+def share(source: Adapter, target: Adapter, digests: Sequence[str], by: Caller) -> dict[str, RegistryError]:
+    """Let `target` use large files of `source`: what the caller may download there he may push here.
+
+    Returns sha256 → refusal of those that could not be shared. Raises PushTooLarge, QuotaExceeded and what
+    policy.require raises for DOWNLOAD of the source and PUSH to the target.
+    """
+    policy.require(by, Permission.DOWNLOAD, source)
+    policy.require(by, Permission.PUSH, target)
+    if len(digests) > MAX_ASKED:
+        raise PushTooLarge(f"{len(digests):,} files at once; the limit is {MAX_ASKED:,}.", fix="Ask in several.")
+    served = pull.downloadable(by).filter(revision__adapter=source, blob__in=digests)
+    sizes = dict(served.values_list("blob_id", "blob__size").distinct())
+    with transaction.atomic():
+        target = policy.require_now(by, Permission.PUSH, target)
+        quotas.require_room_for(target, sizes)
+        rows = [Possession(adapter=target, blob_id=sha256) for sha256 in sizes]
+        Possession.objects.bulk_create(rows, ignore_conflicts=True, batch_size=BATCH)
+    return {
+        sha256: BlobUnknown(f"{source.full_name} holds no file {sha256}.") for sha256 in digests if sha256 not in sizes
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class LargeFile:
+    """A large file of an adapter; `path` is where it was first, and `ref` a branch that has or had it."""
+
+    sha256: str
+    size: int
+    path: str
+    pushed_by: Revision
+    ref: str | None
+    row: int
+
+
+def large_files(adapter: Adapter, by: Caller, *, after: int = 0, limit: int) -> list[LargeFile]:
+    """Return the large files of every revision, in the order in which they came; `after` is the last one's row.
+
+    Raises what policy.require raises for PUSH.
+    """
+    policy.require(by, Permission.PUSH, adapter)
+    rows = RevisionFile.objects.filter(revision__adapter=adapter, is_lfs=True).order_by()
+    firsts = rows.values("blob").annotate(first=Min("pk")).filter(first__gt=after).order_by("first")[:limit]
+    numbers = [row["first"] for row in firsts]
+    found = RevisionFile.objects.filter(pk__in=numbers).select_related("revision").order_by("pk")
+    where = _homes(adapter) if numbers else {}
+    return [
+        LargeFile(row.blob_id, row.size, row.path, row.revision, where.get(row.revision_id), row.pk) for row in found
+    ]
+
+
+def _homes(adapter: Adapter) -> dict[int, str]:
+    """Revision → the ref it belongs to: main before branches, those before the rest."""
+    parents = dict(adapter.revisions.values_list("pk", "parent"))
+    homes: dict[int, str] = {}
+    for ref in sorted(refs.list_all(adapter), key=_by_rank):
+        at: int | None = ref.revision_id
+        while at is not None and at not in homes:
+            homes[at] = ref.name
+            at = parents[at]
+    return homes
+
+
+def _by_rank(ref: Ref) -> tuple[bool, bool, str]:
+    return ref.name != refs.MAIN, not ref.name.startswith(refs.BRANCHES), ref.name

@@ -1,0 +1,352 @@
+"""What may be done with discussions: open one, speak in it, rename, close and open it; merging is in merges.py.
+
+Whoever sees an adapter may open a discussion or a pull request there and push to his own pull requests. The rest is
+up to those who may push to the adapter, and to the author of the thread.
+"""
+
+from datetime import timedelta
+from itertools import product
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Count, F, Max, QuerySet, Sum
+from django.db.models.functions import Length
+from django.utils import timezone
+
+from registry.kernel import ids, names, policy
+from registry.kernel.errors import (
+    CommentNotFound,
+    DiscussionClosed,
+    DiscussionNotFound,
+    NotAllowed,
+    QuotaExceeded,
+    RefProtected,
+    TooOften,
+    ValueInvalid,
+)
+from registry.kernel.policy import Caller, Permission
+from registry.models import Adapter, Discussion, DiscussionEvent, Ref, Revision, User
+from registry.repos import refs
+from registry.talk import alerts, webhooks
+
+MAX_TITLE, MAX_COMMENT = 500, 64 << 10
+MAX_EVENTS, MAX_TEXT = 2_000, 4 << 20  # entries and characters of a thread, which is answered whole
+MAX_OPEN = 200  # by one person in one adapter
+MAX_A_DAY = 100  # by one person in an adapter of others, whatever became of them
+PAGE = 50
+Status, Kind = Discussion.Status, DiscussionEvent.Kind
+
+
+# --- looking ---------------------------------------------------------------------------------------------------------
+def find(adapter: Adapter, number: int) -> Discussion:
+    """Return one discussion of an adapter that the caller was allowed to see. Raises DiscussionNotFound."""
+    rows = adapter.discussions.select_related("author", "merged_as", "begun_at")
+    found = rows.filter(number=min(number, 1 << 31)).first()
+    if found is None:
+        raise DiscussionNotFound(f"There is no discussion #{number} of {adapter.full_name}.")
+    found.adapter = adapter
+    return found
+
+
+def search(adapter: Adapter, *, kind: str = "all", status: str = "all", author: str = "") -> QuerySet[Discussion]:
+    """Return discussions, newest first.
+
+    `kind` is all, discussion or pull_request; `status` is all, open (with drafts) or closed (with what is merged).
+    Raises ValueInvalid for other words.
+    """
+    kinds = {"all": {}, "discussion": {"is_pull_request": False}, "pull_request": {"is_pull_request": True}}
+    states = {"all": None, "open": [Status.OPEN, Status.DRAFT], "closed": [Status.CLOSED, Status.MERGED]}
+    if kind not in kinds or status not in states:
+        raise ValueInvalid(
+            f"There are no discussions of type {kind[:40]!r} and status {status[:40]!r}.",
+            fix="Use all, discussion or pull_request as type, and all, open or closed as status.",
+        )
+    rows = adapter.discussions.filter(**kinds[kind]).select_related("author").order_by("-number")
+    if (wanted := states[status]) is not None:
+        rows = rows.filter(status__in=wanted)
+    return rows.filter(author__namespace__name__lower=author.lower()) if author else rows
+
+
+def open_count(adapter: Adapter) -> int:
+    """Return how many discussions wait for somebody."""
+    return adapter.discussions.filter(status__in=[Status.OPEN, Status.DRAFT]).count()
+
+
+def counts(adapter: Adapter, *, author: str = "") -> dict[tuple[str, str], int]:
+    """Return how many discussions `search` would find for each (kind, status); one query."""
+    rows = search(adapter, author=author).order_by().values_list("is_pull_request", "status")
+    found = dict.fromkeys(product(("all", "discussion", "pull_request"), ("all", "open", "closed")), 0)
+    for is_pull_request, status, count in rows.annotate(count=Count("pk")):
+        kind = "pull_request" if is_pull_request else "discussion"
+        state = "open" if status in {Status.OPEN, Status.DRAFT} else "closed"
+        for key in product(("all", kind), ("all", state)):
+            found[key] += count
+    return found
+
+
+def events(discussion: Discussion) -> list[DiscussionEvent]:
+    """Return everything that happened in a discussion, oldest first; one query."""
+    return list(discussion.events.select_related("author").order_by("pk"))
+
+
+def may_moderate(discussion: Discussion, by: Caller) -> bool:
+    """Whether the caller may close, open and rename the thread: its author, and who may push to the adapter."""
+    return by.user is not None and (by.user.pk == discussion.author_id or policy.may_write(by, discussion.adapter))
+
+
+# --- opening ---------------------------------------------------------------------------------------------------------
+def start(adapter: Adapter, title: str, text: str, by: Caller, *, pull_request: bool = False) -> Discussion:
+    """Open a discussion, or a pull request at the head of main, as a draft. Raises what policy.require raises."""
+    with transaction.atomic():
+        adapter = policy.require_now(by, Permission.DISCUSS, adapter)
+        if not pull_request:
+            return _begin(adapter, title, text, by)
+        made = propose(adapter, title, text, by, base=refs.MAIN, status=Status.DRAFT)
+        assert made.begun_at is not None, "a pull request begins somewhere"
+        Ref.objects.create(adapter=adapter, name=made.ref, revision=made.begun_at)
+        return made
+
+
+def propose(adapter: Adapter, title: str, text: str, by: Caller, *, base: str, status: str = Status.OPEN) -> Discussion:
+    """Open a pull request for a branch; its ref is the caller's to make.
+
+    Call it while you hold the lock on the adapter. Raises RevisionNotFound where there is no such branch.
+    """
+    check_base(base)
+    begun_at = refs.head(adapter, base)
+    return _begin(adapter, title, text, by, is_pull_request=True, base=base, begun_at=begun_at, status=status)
+
+
+def _begin(adapter: Adapter, title: str, text: str, by: Caller, **more: object) -> Discussion:
+    user = _person(by)
+    title = check_title(title)
+    text = names.check_text(text, "description", MAX_COMMENT)
+    mine = adapter.discussions.filter(author=user, status__in=[Status.OPEN, Status.DRAFT])
+    if mine.count() >= MAX_OPEN:
+        raise QuotaExceeded(f"You have {MAX_OPEN} open discussions on {adapter.full_name}.", fix="Close some first.")
+    today = adapter.discussions.filter(author=user, created_at__gt=timezone.now() - timedelta(days=1))
+    if not policy.may_write(by, adapter) and today.count() >= MAX_A_DAY:
+        raise TooOften(f"You opened {MAX_A_DAY} discussions on {adapter.full_name} today.", fix="Go on tomorrow.")
+    last = adapter.discussions.aggregate(last=Max("number"))["last"] or 0
+    made = Discussion.objects.create(adapter=adapter, number=last + 1, title=title, author=user, **more)
+    _append(made, user, Kind.COMMENT, text=text)
+    _announce(made, "create")
+    alerts.discussed(made, user, text, opened=True)
+    return made
+
+
+def check_title(title: str) -> str:
+    """Return the title without spaces around it. Raises ValueInvalid for none, a long one, or control characters."""
+    title = " ".join(names.check_text(title, "title", MAX_TITLE).split())
+    if not title:
+        raise ValueInvalid("A discussion needs a title.", fix="Say in a few words what it is about.")
+    return title
+
+
+# --- speaking --------------------------------------------------------------------------------------------------------
+def comment(discussion: Discussion, text: str, by: Caller) -> DiscussionEvent:
+    """Say something; also in what is closed. Raises ValueInvalid, QuotaExceeded, and what policy.require raises."""
+    with transaction.atomic():
+        policy.require_now(by, Permission.DISCUSS, discussion.adapter)
+        made = _append(discussion, _person(by), Kind.COMMENT, text=_said(text))
+        _announce(discussion, "create", made)
+        alerts.discussed(discussion, made.author, text)
+    return made
+
+
+def edit(discussion: Discussion, number: int, text: str, by: Caller) -> DiscussionEvent:
+    """Change one's own comment. Raises CommentNotFound, NotAllowed for others' and hidden ones, and as `comment`."""
+    text = _said(text)
+    with transaction.atomic():
+        policy.require_now(by, Permission.DISCUSS, discussion.adapter)
+        said = _comment(discussion, number)
+        if said.author_id != _person(by).pk or said.hidden:
+            raise NotAllowed(
+                "A hidden comment stays as it is." if said.hidden else "Only its author may edit a comment.",
+                fix="Write a new comment.",
+            )
+        _require_place(discussion, len(text) - len(said.text))
+        said.text, said.edits, said.edited_at = text, said.edits + 1, timezone.now()
+        said.save(update_fields=["text", "edits", "edited_at"])
+        _announce(discussion, "update", said)
+    return said
+
+
+def hide(discussion: Discussion, number: int, by: Caller) -> DiscussionEvent:
+    """Hide a comment for good: its author, who may push to the adapter, and moderators. Raises as `edit` does."""
+    with transaction.atomic():
+        policy.require_now(by, Permission.DISCUSS, discussion.adapter)
+        said, user = _comment(discussion, number), _person(by)
+        if said.author_id != user.pk and not policy.may_write(by, discussion.adapter) and not by.is_staff:
+            raise NotAllowed("Only its author, and who may push to the adapter, may hide a comment.")
+        if not said.hidden:
+            said.hidden, said.hidden_by = True, user
+            said.save(update_fields=["hidden", "hidden_by"])
+            _announce(discussion, "update", said)
+    return said
+
+
+def _said(text: str) -> str:
+    text = names.check_text(text, "comment", MAX_COMMENT)
+    if not text:
+        raise ValueInvalid("This comment is empty.", fix="Say something.")
+    return text
+
+
+def _comment(discussion: Discussion, number: int) -> DiscussionEvent:
+    rows = discussion.events.select_for_update(of=("self",)).select_related("author")
+    found = rows.filter(pk=number, kind=Kind.COMMENT).first()
+    if found is None:
+        raise CommentNotFound(f"There is no such comment in {discussion}.")
+    return found
+
+
+# --- the thread itself -----------------------------------------------------------------------------------------------
+def rename(discussion: Discussion, title: str, by: Caller) -> DiscussionEvent:
+    """Give a discussion another title. Raises ValueInvalid, NotAllowed, and what policy.require raises."""
+    title = check_title(title)
+    with transaction.atomic():
+        now, user = _mine(discussion, by)
+        before, now.title = now.title, title
+        now.save(update_fields=["title"])
+        made = _append(now, user, Kind.TITLE, data={"from": before, "to": title})
+        _announce(now, "update")
+    discussion.title = title
+    return made
+
+
+def set_status(discussion: Discussion, status: str, by: Caller, text: str = "") -> DiscussionEvent:
+    """Close or open a discussion, with a comment if there is one; a draft becomes open.
+
+    Asking for what is so already is written down again. Raises ValueInvalid, DiscussionClosed for what is merged,
+    NotAllowed, and what policy.require raises.
+    """
+    if status not in {Status.OPEN, Status.CLOSED}:
+        raise ValueInvalid(f"A discussion cannot be {status[:40]!r}.", fix="Use open or closed.")
+    with transaction.atomic():
+        now, user = _mine(discussion, by)
+        if now.status == Status.MERGED:
+            raise DiscussionClosed(f"{now} is merged.")
+        if text.strip():
+            _append(now, user, Kind.COMMENT, text=_said(text))
+        now.status = status
+        now.save(update_fields=["status"])
+        made = _append(now, user, Kind.STATUS, data={"status": status})
+        _announce(now, "update")
+        alerts.discussed(now, user, text)
+    discussion.status = status
+    return made
+
+
+def _mine(discussion: Discussion, by: Caller) -> tuple[Discussion, User]:
+    """Return the discussion as it is now, locked with its adapter, for who may change it."""
+    adapter = policy.require_now(by, Permission.DISCUSS, discussion.adapter)
+    now = find(adapter, discussion.number)
+    if not may_moderate(now, by):
+        raise NotAllowed(f"Only its author, and who may push to {adapter.full_name}, may change {now}.")
+    return now, _person(by)
+
+
+# --- pull requests ---------------------------------------------------------------------------------------------------
+def check_base(ref: str) -> None:
+    """Raise RefProtected unless pull requests can be for this ref."""
+    if not ref.startswith(refs.BRANCHES):
+        raise RefProtected(f"A pull request is for a branch, which {refs.short(ref)} is not.", fix="Name a branch.")
+
+
+def permission_for(adapter: Adapter, ref: str, by: Caller) -> Permission:
+    """Return what a caller needs for a push to a ref: his own pull requests need no right to push.
+
+    Raises RevisionNotFound for refs/pr/N where N is no pull request, DiscussionClosed where it is merged.
+    """
+    if not ref.startswith(refs.PULL_REQUESTS):
+        return Permission.PUSH
+    number = ref.removeprefix(refs.PULL_REQUESTS)
+    found = None
+    if number.isdecimal() and len(number) < 10:
+        found = adapter.discussions.filter(number=int(number), is_pull_request=True).first()
+    if found is None:
+        raise refs.missing(ref)
+    if found.status == Status.MERGED:
+        raise DiscussionClosed(f"The pull request #{number} of {adapter.full_name} is merged.")
+    is_his = by.user is not None and by.user.pk == found.author_id
+    return Permission.DISCUSS if is_his else Permission.PUSH
+
+
+def note_commit(adapter: Adapter, ref: str, revision: Revision) -> None:
+    """Write down in a pull request that its ref moved; call it in the transaction that moves it."""
+    if ref.startswith(refs.PULL_REQUESTS):
+        discussion = find(adapter, int(ref.removeprefix(refs.PULL_REQUESTS)))
+        said = {"subject": revision.title, "oid": revision.oid}
+        _append(discussion, revision.author, Kind.COMMIT, data=said)
+        _announce(discussion, "update")
+        if adapter.refs.filter(name=ref).exists():  # with its first commit a proposal was told of as a whole
+            alerts.discussed(discussion, revision.author)
+
+
+def note_merge(discussion: Discussion, merged: Revision, user: User, text: str) -> None:
+    """Close a pull request as merged; call it in the transaction that moved the base, under the adapter's lock."""
+    if text.strip():
+        _append(discussion, user, Kind.COMMENT, text=_said(text))
+    discussion.status, discussion.merged_as = Status.MERGED, merged
+    discussion.save(update_fields=["status", "merged_as"])
+    _append(discussion, user, Kind.STATUS, data={"status": Status.MERGED})
+    _announce(discussion, "update")
+    alerts.discussed(discussion, user, text)
+
+
+# --- rows ------------------------------------------------------------------------------------------------------------
+def _append(discussion: Discussion, user: User, kind: str, *, text: str = "", data: object = None) -> DiscussionEvent:
+    # Who fills a thread must not keep others from closing or merging it.
+    most = MAX_EVENTS if kind == Kind.COMMENT else 2 * MAX_EVENTS
+    if discussion.events.count() >= most:
+        raise QuotaExceeded(f"{discussion} has {most:,} entries already.", fix="Open a new discussion.")
+    _require_place(discussion, len(text))
+    if kind == Kind.COMMENT:
+        Discussion.objects.filter(pk=discussion.pk).update(comments=F("comments") + 1)
+    return DiscussionEvent.objects.create(discussion=discussion, author=user, kind=kind, text=text, data=data or {})
+
+
+def _require_place(discussion: Discussion, more: int) -> None:
+    held = discussion.events.aggregate(text=Sum(Length("text")))["text"] or 0
+    if more > 0 and held + more > MAX_TEXT:
+        raise QuotaExceeded(f"{discussion} holds as much text as one may.", fix="Open a new discussion.")
+
+
+def _person(by: Caller) -> User:
+    assert by.user is not None, "policy lets nobody speak without a name"
+    return by.user
+
+
+def _announce(discussion: Discussion, action: str, said: DiscussionEvent | None = None) -> None:
+    told: dict[str, object] = {"discussion": _told(discussion)}
+    if said is not None:
+        told["comment"] = {
+            "id": ids.shown(said.pk),
+            "author": {"id": ids.shown(said.author_id)},
+            "hidden": said.hidden,
+            "url": {"web": f"{_page(discussion)}#{ids.shown(said.pk)}"},
+            **({} if said.hidden else {"content": said.text}),
+        }
+    scope = "discussion.comment" if said is not None else "discussion"
+    webhooks.announce(discussion.adapter, action, scope, **told)
+
+
+def _told(discussion: Discussion) -> dict[str, object]:
+    page = _page(discussion)
+    merged = {"mergeCommitId": discussion.merged_as.oid} if discussion.merged_as else {}
+    changes = {"changes": {"base": discussion.base, **merged}} if discussion.is_pull_request else {}
+    return {
+        "id": ids.shown(discussion.pk),
+        "author": {"id": ids.shown(discussion.author_id)},
+        "num": discussion.number,
+        "title": discussion.title,
+        "isPullRequest": discussion.is_pull_request,
+        "status": discussion.status,
+        "url": {"web": page, "api": page},
+        **changes,
+    }
+
+
+def _page(discussion: Discussion) -> str:
+    return f"{settings.PUBLIC_URL}{discussion.adapter.path}/discussions/{discussion.number}"

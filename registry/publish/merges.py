@@ -1,0 +1,129 @@
+"""How a pull request becomes part of its base: what both sides changed since it began, conflicts, the merge itself."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from django.db import transaction
+
+from registry.kernel import audit, names, policy
+from registry.kernel.errors import DiscussionClosed, MergeConflict, PathInvalid, RegistryError, ValueInvalid
+from registry.kernel.policy import Caller, Permission
+from registry.models import Discussion, Revision
+from registry.publish import discussions, push
+from registry.publish.push import Intent
+from registry.repos import diffs, facts, pull, refs
+from registry.repos.manifest import Entry
+
+Status = Discussion.Status
+MAX_NAMED = 10
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a merge would make: the files after it, and the paths at which it cannot be done."""
+
+    base: Revision
+    proposal: Revision
+    entries: dict[str, Entry]
+    conflicts: list[str]
+
+
+def plan(discussion: Discussion) -> Plan:
+    """Work out what merging this pull request would do. Raises RevisionNotFound where its base is gone."""
+    base = refs.head(discussion.adapter, discussion.base)
+    proposal = refs.head(discussion.adapter, discussion.ref)
+    begun = pull.entries(discussion.begun_at) if discussion.begun_at else {}
+    entries, conflicts = combine(begun, pull.entries(base), pull.entries(proposal))
+    return Plan(base, proposal, entries, conflicts)
+
+
+def combine(
+    begun: Mapping[str, Entry], ours: Mapping[str, Entry], theirs: Mapping[str, Entry]
+) -> tuple[dict[str, Entry], list[str]]:
+    """Merge two sets of files that both came from `begun`, file by file; a file that both changed is a conflict.
+
+    Returns the files with ours where there is a conflict, and the paths of the conflicts.
+    """
+    merged, conflicts = dict(ours), []
+    for path in sorted(begun.keys() | theirs.keys()):
+        was, mine, proposed = begun.get(path), ours.get(path), theirs.get(path)
+        if proposed in (was, mine):
+            continue
+        if mine != was:
+            conflicts.append(path)
+        elif proposed is None:
+            del merged[path]
+        else:
+            merged[path] = proposed
+    try:
+        names.check_tree(merged)
+    except PathInvalid:  # a and a/b, README and readme: each side alone was fine
+        conflicts = conflicts or sorted(path for path in theirs if theirs[path] != begun.get(path))
+    return merged, conflicts
+
+
+def merge(discussion: Discussion, by: Caller, text: str = "") -> Revision:
+    """Merge a pull request: one commit on its base, with the proposal's changes; returns what the base then points at.
+
+    Raises ValueInvalid for what is no pull request, DiscussionClosed for one that is not open, MergeConflict with the
+    paths, AdapterQuarantined where moderators hold the proposal back, and what policy.require raises for PUSH.
+    """
+    policy.require(by, Permission.PUSH, discussion.adapter)
+    _check_open(discussion)
+    # Remembered: nobody waits for the store under the lock.
+    facts.of(plan(discussion).entries, discussion.adapter.type)
+    with transaction.atomic():
+        adapter = policy.require_now(by, Permission.PUSH, discussion.adapter)
+        now = discussions.find(adapter, discussion.number)
+        _check_open(now)
+        found = plan(now)
+        pull.require_served(found.proposal, by)
+        if found.conflicts:
+            named = ", ".join(found.conflicts[:MAX_NAMED])
+            raise MergeConflict(f"{now} cannot be merged: {refs.short(now.base)} changed too: {named}.")
+        merged = _land(now, found, by)
+        assert by.user is not None, "policy lets nobody merge without a name"
+        discussions.note_merge(now, merged, by.user, text)
+        audit.record(by.user, "discussion:merge", str(now), after=merged.oid)
+    return merged
+
+
+def _check_open(discussion: Discussion) -> None:
+    if not discussion.is_pull_request:
+        raise ValueInvalid(f"{discussion} is no pull request, so there is nothing to merge.", fix="Close it instead.")
+    if discussion.status != Status.OPEN:
+        raise DiscussionClosed(f"{discussion} is {discussion.status}, and only an open pull request can be merged.")
+
+
+def _land(discussion: Discussion, found: Plan, by: Caller) -> Revision:
+    if found.entries == pull.entries(found.base):
+        return found.base  # everything is there already
+    title = f"{discussion.title[: push.MAX_TITLE - 20]} (#{discussion.number})"
+    intent = Intent(discussion.adapter, discussion.base, by, title=title)
+    like = found.proposal if found.entries == pull.entries(found.proposal) else None
+    return push.put(intent, found.entries, onto=found.base, like=like).revision
+
+
+def changes(discussion: Discussion) -> tuple[dict[str, Entry], dict[str, Entry]]:
+    """Return the files before and after what a pull request proposes, whatever happened to its base since."""
+    before = pull.entries(discussion.begun_at) if discussion.begun_at else {}
+    return before, pull.entries(refs.head(discussion.adapter, discussion.ref))
+
+
+def readable(discussion: Discussion, by: Caller) -> tuple[dict[str, Entry], dict[str, Entry]]:
+    """Return the same for who may read what is in the files. Raises what keeps others from it."""
+    policy.require(by, Permission.DOWNLOAD, discussion.adapter)
+    before, after = changes(discussion)
+    pull.require_served(pull.resolve(discussion.adapter, discussion.ref), by)
+    if discussion.begun_at is not None:  # what was taken away is in the diff too
+        pull.require_served(discussion.begun_at, by)
+    return before, after
+
+
+def diff(discussion: Discussion, by: Caller) -> str:
+    """Return what a pull request proposes as `git diff` writes it; "" for who may not have the files."""
+    try:
+        before, after = readable(discussion, by)
+    except RegistryError:  # the thread itself is for everybody who sees the adapter
+        return ""
+    return diffs.unified(before, after)

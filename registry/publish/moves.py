@@ -1,0 +1,167 @@
+"""How an adapter or an organisation gets another name, and who is sent on from the name it had before."""
+
+from collections.abc import Sequence
+
+from django.db import IntegrityError, transaction
+
+from registry.kernel import audit, ids, names, policy, quotas
+from registry.kernel.errors import AdapterMoved, AdapterNotFound, NameTaken, QuotaExceeded
+from registry.kernel.policy import Caller, Permission
+from registry.models import Adapter, FormerNamespace, Namespace, Organization, Rename, User, Watch
+from registry.people import accounts, organizations
+from registry.publish import repositories
+from registry.repos.search_terms import search_text
+from registry.talk import events, webhooks
+
+MAX_FORMER = 5  # names that one organisation has had: nobody else gets them
+BATCH = 500
+
+
+def find(full_name: str, by: Caller, permission: Permission = Permission.READ, type: str = "model") -> Adapter:
+    """Return the adapter of that id as adapters.find does; raises AdapterMoved to who may see it under its new name.
+
+    For addresses. What names an adapter in a body asks adapters.find: nobody follows a redirect with another body.
+    """
+    try:
+        return repositories.find(full_name, by, permission, type=type)
+    except AdapterNotFound as missing:
+        adapter = _moved(full_name, type)
+        if adapter is None or not policy.may_see(by, adapter):
+            raise missing from None
+    raise AdapterMoved(f"{full_name} is now {adapter.full_name}.", full_name=adapter.full_name, asked=full_name)
+
+
+def move(adapter: Adapter, full_name: str, by: Caller) -> Adapter:
+    """Give the adapter another name, or another owner; its old name leads to it until somebody makes a new one there.
+
+    The caller must administer the adapter, and be one who may create in the namespace it goes to. Raises NameInvalid,
+    NotAllowed, AdapterExists, and what policy.require raises.
+    """
+    namespace_name, name = names.split_id(full_name)
+    names.check_name(name)
+    with repositories.alone_of_its_name(full_name, adapter.type):
+        current = policy.require_now(by, Permission.CONFIGURE, adapter)
+        return _move(current, _target(namespace_name, by), name, by)
+
+
+def _target(namespace_name: str, by: Caller) -> Namespace:
+    namespace = accounts.owner(namespace_name)
+    policy.require_namespace(by, namespace)
+    return namespace
+
+
+def _move(current: Adapter, target: Namespace, name: str, by: Caller) -> Adapter:
+    before, owner = current.full_name, current.namespace_id
+    if before == f"{target.name}/{name}":
+        return current
+    webhooks.announce(
+        current, "move", "repo", movedTo={"name": f"{target.name}/{name}", "owner": {"id": ids.shown(target.pk)}}
+    )
+    current.namespace, current.name = target, name
+    current.search_text = _words(current)
+    current.save(update_fields=["namespace", "name", "search_text"])
+    if owner != target.pk:
+        quotas.require_place(target)
+        quotas.require_room(current, 0)
+    _remember(current, before)
+    events.note(current, "move", before=before)
+    audit.record(by.user, "adapter:move", before, before=before, after=current.full_name)
+    return current
+
+
+def _words(adapter: Adapter) -> str:
+    return search_text(adapter.full_name, adapter.summary, adapter.base, adapter.kind, adapter.task, tags=adapter.tags)
+
+
+def _remember(adapter: Adapter, before: str) -> None:
+    # An old name of something else, or of this one when it comes back, leads nowhere else any more.
+    Rename.objects.filter(type=adapter.type, full_name__in=[adapter.full_name.lower(), before.lower()]).delete()
+    if before.lower() != adapter.full_name.lower():
+        Rename.objects.create(type=adapter.type, full_name=before.lower(), adapter=adapter)
+
+
+def _moved(full_name: str, type: str) -> Adapter | None:
+    return _renamed(full_name, type) or _of_renamed(full_name, type)
+
+
+def _renamed(full_name: str, type: str) -> Adapter | None:
+    rows = Rename.objects.filter(type=type, full_name=full_name.lower())
+    found = rows.select_related("adapter__namespace__person", "adapter__created_by").first()
+    return found.adapter if found else None
+
+
+def _of_renamed(full_name: str, type: str) -> Adapter | None:
+    """The adapter whose organisation was called so, wherever it went from there."""
+    owner, _, name = full_name.lower().partition("/")
+    now = Namespace.objects.filter(former__name=owner).first()
+    if now is None:
+        return None
+    rows = Adapter.objects.filter(type=type, namespace=now, name__lower=name).select_related("namespace__person")
+    there, elsewhere = rows.first(), _renamed(f"{now.name}/{name}", type)  # both: the time must not tell which there is
+    return there or elsewhere
+
+
+# --- organisations ---------------------------------------------------------------------------------------------------
+def rename(name: str, new: str, by: Caller) -> Organization:
+    """Give an organisation another name, and with it all its repositories; its old addresses lead to the new ones.
+
+    What it was called stays its own: nobody else gets the name, and it may come back to it. Raises NameInvalid,
+    NameTaken, QuotaExceeded, AdapterQuarantined for what moderators hold back, and what organizations.administered
+    raises.
+    """
+    organization = organizations.administered(name, by)
+    user = policy.require_administrator(by, organization)
+    if new != organization.namespace.name:
+        names.check_namespace(new)
+        try:
+            with transaction.atomic():
+                _rename(organization.namespace_id, new, user)
+        except IntegrityError as error:
+            if "namespace_name_unique" not in str(error):
+                raise
+            raise NameTaken(f"The name {new!r} is already taken.") from None
+    return Organization.objects.select_related("namespace").get(pk=organization.pk)
+
+
+def _rename(owner: int, new: str, by: User) -> None:
+    held = Adapter.objects.filter(namespace=owner).order_by("pk")
+    for adapter in held.select_for_update(of=("self",)):  # before their owner, as pushes do
+        if adapter.is_quarantined:
+            raise policy.quarantined(adapter)
+    namespace = Namespace.objects.select_for_update().get(pk=owner)
+    before, namespace.name = namespace.name, new
+    moving = list(held.select_related("namespace"))
+    _announce(moving, before, new)
+    namespace.save(update_fields=["name"])
+    _give_up(namespace, before, by)
+    _follow(moving, before, namespace)
+    audit.record(by, "organization:rename", before, before=before, after=new)
+
+
+def _announce(moving: Sequence[Adapter], before: str, new: str) -> None:
+    """Tell of each what is told of one that moves, if anybody listens."""
+    if not Watch.objects.filter(folded__startswith=before.lower()).exists():
+        return
+    for adapter in moving:
+        to = {"name": f"{new}/{adapter.name}", "owner": {"id": ids.shown(adapter.namespace_id)}}
+        webhooks.announce(adapter, "move", "repo", movedTo=to)
+
+
+def _give_up(namespace: Namespace, before: str, by: User) -> None:
+    accounts.refuse_former(namespace.name, of=namespace)
+    if before.lower() == namespace.name.lower():
+        return
+    FormerNamespace.objects.filter(name=namespace.name.lower()).delete()
+    if namespace.former.count() >= MAX_FORMER:
+        raise QuotaExceeded(
+            f"{before} has had {MAX_FORMER} names before, and keeps all of them.", fix="Take one of them back."
+        )
+    FormerNamespace.objects.create(name=before.lower(), namespace=namespace, by=by)
+
+
+def _follow(moving: Sequence[Adapter], before: str, namespace: Namespace) -> None:
+    for adapter in moving:
+        adapter.namespace = namespace
+        adapter.search_text = _words(adapter)
+        events.note(adapter, "move", before=f"{before}/{adapter.name}")
+    Adapter.objects.bulk_update(moving, ["search_text"], batch_size=BATCH)

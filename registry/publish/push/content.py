@@ -1,0 +1,100 @@
+"""The bytes of a push: those that came with it are kept, and of those that came before it is proven that they did."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+
+from django.conf import settings
+
+from registry.bytes import blobs, intake
+from registry.bytes.blobs import Keys
+from registry.kernel import names, policy, quotas
+from registry.kernel.errors import BlobUnknown, DigestMismatch, PushTooLarge
+from registry.kernel.policy import Caller, Permission
+from registry.models import Adapter
+from registry.publish.push.intent import Copy, Deletion, Edit, Inline, Intent, Operation, Stored
+from registry.repos import manifest, possession, pull
+from registry.repos.manifest import Entry
+
+MAX_OPERATIONS = 20_000
+BATCH_FILES, BATCH_BYTES = 200, 16 << 20  # of inline files that wait for the store in memory
+MAX_COPIES = 1_000  # each asks the database
+
+
+def keep(intent: Intent, operations: Iterable[Operation]) -> list[Edit | Stored]:
+    """Put inline bytes into the store, a few megabytes at a time, look up what is copied, and check every path.
+
+    Raises PathInvalid, FileTooLarge, PushTooLarge, and what looking at the source of a copy raises.
+    """
+    edits: list[Edit | Stored] = []
+    waiting: list[bytes] = []
+    total = copies = 0
+    for operation in operations:
+        path = names.check_path(operation.path)
+        if len(edits) >= MAX_OPERATIONS:
+            raise PushTooLarge(f"This push holds more than {MAX_OPERATIONS:,} operations.", fix="Push in several.")
+        match operation:
+            case Inline(content=content):
+                total += quotas.check_file(path, len(content), settings.MAX_INLINE_BYTES)
+                quotas.check_push(total)
+                waiting.append(content)
+                edits.append(entry(path, content))
+                if len(waiting) >= BATCH_FILES or sum(map(len, waiting)) >= BATCH_BYTES:
+                    intake.receive_inline(intent.adapter, *waiting)
+                    waiting.clear()
+            case Stored():
+                edits.append(replace(operation, path=path))
+            case Copy():
+                copies += 1
+                if copies > MAX_COPIES:
+                    raise PushTooLarge(f"This push copies more than {MAX_COPIES:,} files.", fix="Push in several.")
+                edits.append(_copied(intent, operation, path))
+            case Deletion():
+                edits.append(Deletion(path))
+    if waiting:
+        intake.receive_inline(intent.adapter, *waiting)
+    return edits
+
+
+def entry(path: str, content: bytes) -> Entry:
+    """Return the entry of a small file with these bytes."""
+    return Entry(path, blobs.digest_of(content).sha256, len(content), False, manifest.git_blob_oid(content))
+
+
+def _copied(intent: Intent, copy: Copy, path: str) -> Entry:
+    policy.require(intent.by, Permission.DOWNLOAD, intent.adapter)  # of a copy more may be shown than of the file
+    revision = pull.resolve(intent.adapter, copy.rev or intent.ref)
+    pull.require_served(revision, intent.by)
+    found = pull.file(revision, copy.source)
+    return Entry(path, found.sha256, found.size, found.is_lfs, found.git_oid)
+
+
+def believe(adapter: Adapter, edits: list[Edit | Stored], by: Caller) -> list[Edit]:
+    """Turn claims into entries: a digest counts if this adapter was given its bytes, or the caller can read them.
+
+    Raises BlobUnknown, DigestMismatch, FileTooLarge and PushTooLarge.
+    """
+    claimed = {edit.sha256 for edit in edits if isinstance(edit, Stored)}
+    known = possession.usable(adapter, claimed, by)
+    believed: list[Edit] = []
+    total = 0
+    for edit in edits:
+        if not isinstance(edit, Stored):
+            believed.append(edit)
+            continue
+        size = _proven_size(adapter, edit, known)
+        total += quotas.check_file(edit.path, size)
+        quotas.check_push(total)
+        believed.append(manifest.lfs_entry(edit.path, edit.sha256, size))
+    return believed
+
+
+def _proven_size(adapter: Adapter, claim: Stored, known: Mapping[str, int]) -> int:
+    # The look into the store is for a delivery that died between its row and its bytes.
+    if claim.sha256 not in known or not blobs.exists(Keys.blob(claim.sha256)):
+        raise BlobUnknown(
+            f"The bytes of {claim.path!r} (sha256 {claim.sha256}) were never delivered to {adapter.full_name}."
+        )
+    size = known[claim.sha256]
+    if claim.size not in (None, size):
+        raise DigestMismatch(f"{claim.path!r} is said to have {claim.size:,} bytes, but {claim.sha256} has {size:,}.")
+    return size

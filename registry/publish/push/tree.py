@@ -1,0 +1,89 @@
+"""The files of a revision that a push would make: its edits on top of what is there. Writes nothing."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from registry.kernel import names
+from registry.kernel.errors import FileNotFound, ParentStale, PushTooLarge
+from registry.models import Revision
+from registry.publish.push.intent import Edit, Intent
+from registry.repos import facts, pull, refs
+from registry.repos.facts import Facts
+from registry.repos.manifest import Entry
+
+MAX_FILES = 10_000
+MAX_FOLDERS_DELETED = 1000  # each is a look at every path, while others wait for the lock
+
+
+@dataclass(frozen=True)
+class Draft:
+    """The revision that would come of an intent on top of `head`."""
+
+    head: Revision | None
+    entries: dict[str, Entry]
+    is_noop: bool
+    facts: Facts = field(repr=False)
+
+
+def compose(intent: Intent, edits: list[Edit]) -> Draft:
+    """Work out the revision on top of the current head: files, collisions, facts.
+
+    Raises RevisionNotFound, ParentStale, PathInvalid, FileNotFound (deleting what is not there) and PushTooLarge.
+    """
+    head = refs.head(intent.adapter, intent.ref)
+    before = pull.entries(head)
+    try:
+        after = _apply(before, edits)
+    except FileNotFound:
+        if not _is_replay(intent, head, before, edits):
+            raise
+        after = before
+    is_noop = after == before
+    if not is_noop and not head.oid.startswith(intent.parent.lower()):
+        raise ParentStale(
+            "The branch was updated since you opened this page. Please refresh and try again. "
+            f"{refs.short(intent.ref)} is at {head.oid}, not at {intent.parent}."
+        )
+    if not is_noop:
+        check(after)
+    return Draft(head, after, is_noop, facts.of(after, intent.adapter.type))
+
+
+def check(entries: Mapping[str, Entry]) -> None:
+    """Raise PathInvalid or PushTooLarge where these files cannot lie beside each other, or are too many."""
+    names.check_tree(entries)
+    if len(entries) > MAX_FILES:
+        raise PushTooLarge(
+            f"The repository would hold {len(entries):,} files; the limit is {MAX_FILES:,}.",
+            fix="Put them into several repositories, or into archives.",
+        )
+
+
+def _apply(before: Mapping[str, Entry], edits: Iterable[Edit]) -> dict[str, Entry]:
+    after, folders = dict(before), 0
+    for edit in edits:
+        if isinstance(edit, Entry):
+            after[edit.path] = edit
+        elif edit.path in after:
+            del after[edit.path]
+        else:
+            folders += 1
+            if folders > MAX_FOLDERS_DELETED:
+                said = f"This push deletes more than {MAX_FOLDERS_DELETED:,} folders."
+                raise PushTooLarge(said, fix="Push in several.")
+            inside = [path for path in after if path.startswith(edit.path + "/")]
+            if not inside:
+                raise FileNotFound(f"A file with this name doesn't exist: {edit.path!r} cannot be deleted.")
+            for path in inside:
+                del after[path]
+    return after
+
+
+def _is_replay(intent: Intent, head: Revision, now: Mapping[str, Entry], edits: list[Edit]) -> bool:
+    """Whether head already is this very push: clients send a commit again when the answer to the first was lost."""
+    if head.parent is None or head.title != intent.title or head.author != intent.by.user:
+        return False
+    try:
+        return _apply(pull.entries(head.parent), edits) == now
+    except FileNotFound:
+        return False

@@ -1,0 +1,85 @@
+"""The repaired config as a pull request: who asks is its author, and nothing changes until somebody merges it."""
+
+import hashlib
+from dataclasses import dataclass
+
+from dovetail.adapters import config as configs
+from dovetail.adapters.checks.base import FIELD
+from registry.kernel.errors import ValueInvalid
+from registry.kernel.policy import Caller
+from registry.models import Adapter, Discussion, Ref, Revision
+from registry.proof import config_views
+from registry.proof.config_views import View
+from registry.publish import discussions, push
+from registry.publish.push import Inline, Intent
+from registry.repos import facts, pull, refs
+from registry.repos.refs import MAIN
+
+OPEN = (Discussion.Status.OPEN, Discussion.Status.DRAFT)
+
+
+@dataclass(frozen=True)
+class Repair:
+    """A pull request with the repaired config; `is_new` is false where it was open already."""
+
+    discussion: Discussion
+    revision: Revision
+    base: str
+    is_new: bool
+
+
+def offer(revision: Revision) -> View | None:
+    """Return the repaired config of a revision where there is one and it needs no word from anybody."""
+    try:
+        return config_views.derive(pull.entries(revision), configs.NAME, "repaired")
+    except ValueInvalid:
+        return None
+
+
+def pending(adapter: Adapter, view: View) -> Discussion | None:
+    """Return the open pull request that proposes exactly this config."""
+    sha256 = hashlib.sha256(view.text.encode()).hexdigest()
+    proposed = Ref.objects.filter(
+        adapter=adapter, name__startswith=refs.PULL_REQUESTS,
+        revision__files__path=configs.NAME, revision__files__blob=sha256,
+    ).values_list("name", flat=True)  # fmt: skip
+    numbers = [int(name.removeprefix(refs.PULL_REQUESTS)) for name in proposed]
+    return adapter.discussions.filter(number__in=numbers, status__in=OPEN).order_by("number").first()
+
+
+def propose(adapter: Adapter, by: Caller, base: str = "") -> Repair:
+    """Open a pull request that names the base in what main holds, or return the one that is open with the same.
+
+    `base` chooses where several bases fit. Raises ValueInvalid where nothing is to be repaired or the base cannot be
+    known, FileNotFound without a config, and what a push that proposes raises.
+    """
+    push.require_for(adapter, MAIN, by, propose=True)
+    head = refs.head(adapter, MAIN)
+    pull.file(head, configs.NAME)
+    entries = pull.entries(head)
+    view = config_views.derive(entries, configs.NAME, "repaired", base=base)
+    chosen = str(view.config[FIELD])
+    if known := pending(adapter, view):
+        return Repair(known, refs.head(adapter, known.ref), chosen, is_new=False)
+    named = configs.text(facts.of(entries).config, FIELD) or ""
+    intent = Intent(
+        adapter, MAIN, by, f"Name the base {chosen}", _why(named, chosen, facts.of(entries).config),
+        parent=head.oid, propose=True,
+    )  # fmt: skip
+    ref = push.receive(intent, [Inline(configs.NAME, view.text.encode())])
+    made = discussions.find(adapter, int(ref.name.removeprefix(refs.PULL_REQUESTS)))
+    return Repair(made, ref.revision, chosen, is_new=True)
+
+
+def _why(named: str, chosen: str, config: configs.Config) -> str:
+    if not config_views.is_baseless(config):
+        return (
+            f"`{configs.NAME}` names `{named[:200]}`, which is another name, or a quantised copy, of `{chosen}`. With "
+            f"that name every loader and every server finds the base. Nothing else changes."
+        )
+    place = f"names `{named[:200]}`, a path on the machine that trained it" if named else "names no base"
+    return (
+        f"`{configs.NAME}` {place}: nobody else can load that. By its names and shapes the adapter fits `{chosen}`, so "
+        f"this names it. Shapes cannot tell fine-tunes of one model apart: merge it if this is what it was trained on. "
+        f"Nothing else changes."
+    )

@@ -1,0 +1,1 @@
+"""Reading repositories: refs, trees, cards, the catalog, downloads, derived artifacts."""

@@ -1,0 +1,156 @@
+"""An adapter's card (its README.md): the metadata its author states, and its text as safe HTML; knows no repository."""
+
+import hashlib
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import yaml
+from django.core.cache import cache
+from django.utils.html import escape
+
+from registry.kernel import markdown, plain_yaml
+from registry.kernel.plain_yaml import Value
+
+MAX_CARD_BYTES = 1 << 20
+MAX_METADATA_BYTES = 64 << 10
+MAX_HTML = 256 << 10  # characters
+RENDER_SECONDS = 2.0
+CACHE_SECONDS, AGAIN_SECONDS = 7 * 24 * 3600, 600
+
+# What the default card of peft and transformers says of every model.
+_TEMPLATE = (
+    "Users (both direct and downstream) should be made aware",
+    "Use the code below to get started",
+    "Carbon emissions can be estimated",
+    "This is the model card of a",
+)
+_FRONT_MATTER = re.compile(r"\A\ufeff?\s*---[ \t]*\r?\n(.*?)^---[ \t]*(?:\r?\n|\Z)", re.DOTALL | re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """What the front matter says (JSON values only), the Markdown below it, and why the metadata could not be read."""
+
+    data: dict[str, Value] = field(default_factory=dict)
+    body: str = ""
+    problem: str | None = None
+
+    @property
+    def license(self) -> str:
+        return _word(self.data.get("license"))
+
+    @property
+    def base_model(self) -> str:
+        return _word(self.data.get("base_model"))
+
+    @property
+    def task(self) -> str:
+        return _word(self.data.get("pipeline_tag"))
+
+    @property
+    def library(self) -> str:
+        return _word(self.data.get("library_name"))
+
+    @property
+    def languages(self) -> list[str]:
+        return _words(self.data.get("language"))
+
+    @property
+    def datasets(self) -> list[str]:
+        return _words(self.data.get("datasets"))
+
+    @property
+    def tags(self) -> list[str]:
+        return _words(self.data.get("tags"))
+
+    @property
+    def summary(self) -> str:
+        """One line for lists: the stated description, else the first paragraph of prose; at most 200 characters."""
+        return _shortened(
+            _word(self.data.get("description")) or _word(self.data.get("summary")) or _first_prose(self.body)
+        )
+
+
+def metadata(readme: str) -> Card:
+    """Split a README into metadata and text; never raises: unreadable metadata is empty, with the reason in `problem`.
+
+    The YAML is the harmless part of YAML 1.2: no tags, anchors, aliases or merge keys, at most 64 kB and 16 levels, and
+    `no` is a language, not a boolean. Dates stay the text that the author wrote.
+    """
+    found = _FRONT_MATTER.match(readme)
+    if found is None:
+        return Card(body=readme)
+    body = readme[found.end() :]
+    try:
+        data = plain_yaml.mapping(found[1], most=MAX_METADATA_BYTES, what="the metadata")
+        return Card(data=data, body=body)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        return Card(body=body, problem=plain_yaml.reason(error, first_line=2))
+
+
+def html(body: str, *, files: str, pages: str, people: Sequence[str] = (), only_known: bool = False) -> str:
+    """The text as safe HTML, cached by its digest; a text that is too large or too slow is shown as it was written.
+
+    Rendering happens in a process of its own with 2 s to live: Markdown and highlighting are written by strangers, and
+    both have inputs that take a quadratic time. Relative images read below `files`, relative links below `pages`,
+    and `@name` of `people` leads to their pages. With `only_known` nothing is rendered that was not rendered before.
+    """
+    key = hashlib.sha256("\0".join([body, files, pages, *people]).encode("utf-8", "replace")).hexdigest()
+    known: str | None = cache.get(f"card:1:{key}")
+    if known is None and not only_known:
+        known = _rendered(body, files, pages, people)
+        known = known if len(known) <= MAX_HTML else ""  # kept in memory; "" means: as it was written
+        # What took too long may have met a busy machine, so it is tried again before long.
+        cache.set(f"card:1:{key}", known, CACHE_SECONDS if known else AGAIN_SECONDS)
+    return known or f"<pre>{escape(body[:MAX_CARD_BYTES])}</pre>"
+
+
+def _rendered(body: str, files: str, pages: str, people: Sequence[str]) -> str:
+    """The HTML, or "" for a text that is too large or took too long."""
+    if len(body.encode("utf-8", "replace")) > MAX_CARD_BYTES:
+        return ""
+    job = json.dumps({"text": body, "files": files, "pages": pages, "people": list(people)})
+    program = [sys.executable, "-I", str(Path(markdown.__file__))]
+    try:
+        done = subprocess.run(
+            program,
+            input=job,
+            capture_output=True,
+            text=True,
+            encoding="utf-8",
+            env={},
+            timeout=RENDER_SECONDS + 1,
+            check=True,
+        )
+    except (subprocess.SubprocessError, OSError):
+        return ""
+    return done.stdout
+
+
+def _word(value: Value) -> str:
+    """A single short text, also where an author wrote a list of one."""
+    if isinstance(value, list):
+        value = value[0] if value else None
+    return str(value).strip()[:200] if isinstance(value, str | int | float) and not isinstance(value, bool) else ""
+
+
+def _words(value: Value) -> list[str]:
+    return [word for word in map(_word, value if isinstance(value, list) else [value]) if word]
+
+
+def _first_prose(body: str) -> str:
+    for block in re.split(r"\n\s*\n", body[:20_000]):
+        text = block.strip()[:2000]  # a line of it is shown; links that never end take quadratic time to find
+        if text and not text.startswith(_TEMPLATE) and text[0] not in "#<>|!-*=`[" and not text.startswith("    "):
+            return re.sub(r"\[([^\]]*)\]\([^)]*\)|[`*_]", r"\1", text)
+    return ""
+
+
+def _shortened(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= 200 else line[:199].rsplit(" ", 1)[0] + "…"

@@ -1,0 +1,305 @@
+"""What lists show: search, filters, facets, pages, and the verdict beside each line. Only reads."""
+
+import hashlib
+import statistics
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any
+
+from django.core import signing
+from django.core.cache import caches
+from django.db.models import Count, Exists, OuterRef, Q, QuerySet
+
+from dovetail.adapters.serving import ENGINES
+from registry.kernel import site_settings
+from registry.kernel.errors import ValueInvalid
+from registry.kernel.policy import NOBODY, Caller, visible_to
+from registry.models import Adapter, Base, Ref, Verdict
+from registry.repos import bases as named
+from registry.repos import search_terms
+from registry.repos.refs import MAIN, VERIFIED
+
+MAX_PAGE = 100
+MAX_WISHES = 50  # values of one filter; each tag is a condition of its own, and databases bear only so many
+SORTS = {
+    "updated": "updated_at",
+    "created": "created_at",
+    "downloads": "downloads",
+    "likes": "likes",
+    "trending": "trending",
+}
+FACETS = {"verdict": "state", "base": "base", "kind": "kind", "task": "task", "license": "licence"}
+COMMONEST = 12  # values of a facet that are offered
+TAGGED = 20_000  # repositories whose tags are counted
+MANY = 250  # adapters: what was counted over more of them is not counted again for COUNTED_SECONDS
+COUNTED_SECONDS = 60
+_SALT = "catalog.cursor."
+_ENGINES = frozenset(engine.name for engine in ENGINES)
+
+
+@dataclass(frozen=True)
+class Query:
+    """What somebody is looking for. Values of one field are alternatives; different fields must all hold."""
+
+    q: str = ""
+    verdict: Sequence[str] = ()
+    base: Sequence[str] = ()
+    kind: Sequence[str] = ()
+    task: Sequence[str] = ()
+    license: Sequence[str] = ()
+    engine: Sequence[str] = ()  # vllm, sglang …: what serves it
+    author: Sequence[str] = ()
+    tag: Sequence[str] = ()
+    language: Sequence[str] = ()
+    all_tags: Sequence[str] = ()  # every one of them, which is what the Hub's clients mean
+    id_words: Sequence[str] = ()  # each is a part of namespace/name, which is what they mean by a search
+    rank_min: int | None = None
+    rank_max: int | None = None
+    size_max: int | None = None  # bytes
+    parameters_min: int | None = None
+    parameters_max: int | None = None
+    gated: bool | None = None
+    type: str = "model"
+    sort: str = "updated"
+    ascending: bool = False
+
+
+@dataclass(frozen=True)
+class Page:
+    """One page of a list, and the cursor of the next one ("" at the end)."""
+
+    items: list[Adapter]
+    next: str = ""
+    verdicts: dict[int, Verdict] = field(default_factory=dict)  # adapter id → newest verdict of main
+
+
+def search(by: Caller, query: Query, *, cursor: str = "", limit: int = 30, with_verdicts: bool = True) -> Page:
+    """Return one page of adapters the caller may see, newest first by the chosen sort unless `ascending`.
+
+    A constant number of queries. Raises ValueInvalid for an unknown sort or a cursor that is not ours.
+    """
+    if query.sort not in SORTS:
+        raise ValueInvalid(f"There is no sort {query.sort!r}.", fix=f"Use one of {', '.join(SORTS)}.")
+    column, limit = SORTS[query.sort], max(1, min(limit, MAX_PAGE))
+    sign = "" if query.ascending else "-"
+    rows = matching(by, query).select_related("namespace")
+    rows = rows.order_by(f"{sign}{column}", f"{sign}id")
+    items = _after(rows, column, cursor, limit + 1, query.ascending) if cursor else list(rows[: limit + 1])
+    more, items = len(items) > limit, items[:limit]
+    return Page(items, _cursor(items[-1], column) if more else "", newest_verdicts(items) if with_verdicts else {})
+
+
+def matching(by: Caller, query: Query) -> QuerySet[Adapter]:
+    """Return everything the query matches and the caller may see, unordered. Raises ValueInvalid for long lists."""
+    for name, values in vars(query).items():
+        if isinstance(values, list | tuple) and len(values) > MAX_WISHES:
+            raise ValueInvalid(f"More than {MAX_WISHES} values of {name} were asked for.", fix="Ask for fewer at once.")
+    rows = Adapter.objects.filter(listed(by), type=query.type)
+    wanted = search_terms.Wanted(tuple(query.q.lower().split()[:8]), _lowered(query.id_words), _lines(query))
+    rows = rows.filter(wanted.condition)
+    # Where an index tells of few, the database need not guess which way is shorter. What one owner has is few anyway.
+    if not query.author and (few := wanted.few()) is not None:
+        rows = rows.filter(pk__in=few)
+    query = replace(query, base=[named.canonical(name) for name in query.base])
+    for name, column in FACETS.items():
+        if values := getattr(query, name):
+            rows = rows.filter(**{f"{column}__in": values})
+    if query.engine:
+        rows = rows.filter(_any_engine(query.engine))
+    if query.author:
+        rows = rows.filter(namespace__name__lower__in=[author.lower() for author in query.author])
+    if query.gated is not None:
+        rows = rows.exclude(gated="") if query.gated else rows.filter(gated="")
+    bounds = {
+        "rank__gte": query.rank_min,
+        "rank__lte": query.rank_max,
+        "size__lte": query.size_max,
+        "parameters__lte": query.parameters_max,
+    }
+    if query.parameters_min is not None:  # 0 is not known, and what is not known is not left out
+        rows = rows.filter(Q(parameters__gte=query.parameters_min) | Q(parameters=0))
+    return rows.filter(**{lookup: bound for lookup, bound in bounds.items() if bound is not None})
+
+
+def _lowered(words: Iterable[str]) -> tuple[str, ...]:
+    return tuple(word.lower() for word in words)
+
+
+def _lines(query: Query) -> tuple[tuple[str, ...], ...]:
+    """Return the tags that are asked for, as alternatives: one of each must be there."""
+    wanted = [query.tag, query.language, *([tag] for tag in query.all_tags)]
+    return tuple(_lowered(tags) for tags in wanted if tags)
+
+
+@dataclass(frozen=True)
+class Tally:
+    """How many adapters a query matches, and of each facet how many have which value."""
+
+    rows: int
+    facets: dict[str, Counter[str]]
+
+
+def count(by: Caller, query: Query) -> int:
+    """Return how many adapters the query matches; of very many, how many there were within the last minute."""
+    return _tally(by, query).rows
+
+
+def _tally(by: Caller, query: Query) -> Tally:
+    """Count for the caller: what everybody sees is counted for all together, and what he sees besides for him."""
+    query = replace(query, sort=Query.sort, ascending=Query.ascending)
+    if by.is_staff and site_settings.value("pull_policy") != "open":  # sees what is nobody's own
+        return _counted(f"staff {by.user and by.user.pk}", query, matching(by, query))
+    public = _counted("public", query, matching(NOBODY, query))
+    if not by.roles:
+        return public
+    rows = matching(by, query).filter(namespace_id__in=list(by.roles)).exclude(listed(NOBODY))
+    own = _counted(f"own {by.user and by.user.pk} {by.token and by.token.pk}", query, rows)
+    return Tally(public.rows + own.rows, {name: public.facets[name] + own.facets[name] for name in public.facets})
+
+
+def _counted(whose: str, query: Query, rows: QuerySet[Adapter]) -> Tally:
+    """Count in one pass; what was counted over many rows is remembered a while, by each web process."""
+    about = repr((whose, site_settings.value("pull_policy"), query)).encode("utf-8", "surrogatepass")
+    key = f"tally:{hashlib.sha256(about).hexdigest()}"
+    kept: Tally | None = caches["default"].get(key)
+    if kept is not None:
+        return kept
+    facets: dict[str, Counter[str]] = {name: Counter() for name in (*FACETS, "engine")}
+    total = 0
+    for *values, serves, n in rows.order_by().values_list(*FACETS.values(), "serves").annotate(n=Count("pk")):
+        total += n
+        for name, value in zip(FACETS, values, strict=True):
+            facets[name][value] += n
+        for engine in filter(None, serves.split("\n")):
+            facets["engine"][engine] += n
+    found = Tally(total, facets)
+    if total > MANY:
+        caches["default"].set(key, found, COUNTED_SECONDS)
+    return found
+
+
+def children(by: Caller, names: Iterable[str]) -> dict[str, int]:
+    """Return id → how many models the caller may see name it as their base; those that nobody names are left out."""
+    rows = Adapter.objects.filter(listed(by), type=Adapter.Type.MODEL, base__in=set(names)).order_by()
+    return dict(rows.values_list("base").annotate(Count("pk")))
+
+
+def facets(by: Caller, query: Query) -> dict[str, list[tuple[str, int]]]:
+    """Return for each facet its commonest values and their counts among what the query matches.
+
+    A facet ignores its own choice, so that the alternatives to it stay in sight. Over very many adapters the counts
+    are those of the last minute.
+    """
+    commonest, whole = {}, _tally(by, query)
+    for name in whole.facets:
+        without: dict[str, Any] = {name: ()}
+        values = (_tally(by, replace(query, **without)) if getattr(query, name) else whole).facets[name]
+        known = [(value, n) for value, n in values.items() if value and (name != "engine" or value in _ENGINES)]
+        commonest[name] = sorted(known, key=lambda row: (-row[1], row[0]))[:COMMONEST]
+    return commonest
+
+
+def _any_engine(names: Iterable[str]) -> Q:
+    condition = Q()
+    for name in names:
+        condition |= Q(serves__contains=f"\n{name}\n")
+    return condition
+
+
+def listed(by: Caller) -> Q:
+    """What lists show this caller: under the pull policy `verified`, strangers find only what they could pull."""
+    seen = visible_to(by)
+    if site_settings.value("pull_policy") == "open" or by.is_staff:
+        return seen
+    is_verified = Exists(Ref.objects.filter(adapter=OuterRef("pk"), name=VERIFIED))
+    return seen & (is_verified | ~Q(type=Adapter.Type.MODEL) | Q(namespace_id__in=list(by.roles)))
+
+
+def newest_verdicts(adapters: Iterable[Adapter]) -> dict[int, Verdict]:
+    """Return the newest verdict of main for each adapter that has one, in one query."""
+    rows = (
+        Verdict.objects.filter(revision__refs__name=MAIN, revision__adapter__in=[adapter.pk for adapter in adapters])
+        .select_related("revision")
+        .order_by("number")
+    )
+    return {verdict.revision.adapter_id: verdict for verdict in rows}
+
+
+@dataclass(frozen=True)
+class Totals:
+    """The numbers on the front page, of what everybody may see."""
+
+    adapters: int
+    passed: int
+    bases: int
+    median_ms: int | None
+
+
+def totals() -> Totals:
+    """Count what everybody may see; the median is over the newest 200 verdicts."""
+    counted = _tally(NOBODY, Query())
+    recent = Verdict.objects.filter(duration_ms__isnull=False).order_by("-finished_at")  # what an index holds
+    times = [ms for state, ms in recent.values_list("state", "duration_ms")[:200] if state == "passed" and ms]
+    median = round(statistics.median(times)) if times else None
+    return Totals(counted.rows, counted.facets["verdict"]["passed"], Base.objects.count(), median)
+
+
+def tags_in_use(type: str) -> Counter[str]:
+    """Count the tags of what everybody may see, over the newest repositories."""
+    rows = (
+        Adapter.objects.filter(listed(NOBODY), type=type).order_by("-updated_at", "-id").values_list("tags", flat=True)
+    )
+    return Counter(tag for tags in rows[:TAGGED].iterator() for tag in tags if isinstance(tag, str))
+
+
+@dataclass(frozen=True)
+class BaseLine:
+    """A base in a list: by how many adapters that the caller may see it is named, and its row where it is here."""
+
+    id: str
+    adapters: int
+    base: Base | None
+
+
+def bases(by: Caller, *, cursor: str = "", limit: int = MAX_PAGE) -> tuple[list[BaseLine], str]:
+    """Return one page of the bases that visible adapters name or the shelf holds, and the cursor of the next one.
+
+    The commonest first. Raises ValueInvalid for a cursor that is not ours.
+    """
+    used = _tally(by, Query()).facets["base"]
+    counts = dict.fromkeys(Base.objects.values_list("id", flat=True), 0) | {id: n for id, n in used.items() if id}
+    ranked = sorted((-count, id) for id, count in counts.items())
+    if cursor:
+        ranked = [row for row in ranked if row > _base_cursor(cursor)]
+    shown = ranked[: max(1, min(limit, MAX_PAGE))]
+    held = Base.objects.in_bulk([id for _, id in shown])
+    lines = [BaseLine(id, -minus, held.get(id)) for minus, id in shown]
+    more = signing.dumps(shown[-1], salt=_SALT + "bases") if len(ranked) > len(shown) else ""
+    return lines, more
+
+
+def _base_cursor(cursor: str) -> tuple[int, str]:
+    try:
+        minus, id = signing.loads(cursor, salt=_SALT + "bases")
+    except signing.BadSignature:
+        raise ValueInvalid("This cursor is not from this hub.", fix="Start again from the first page.") from None
+    return minus, id
+
+
+def _after(rows: QuerySet[Adapter], column: str, cursor: str, limit: int, ascending: bool) -> list[Adapter]:
+    # Two half-queries, because SQLite compares the row value (column, id) by its first part only.
+    try:
+        value, pk = signing.loads(cursor, salt=_SALT + column)  # one of another sort holds another kind of value
+    except signing.BadSignature:
+        raise ValueInvalid("This cursor is not from this hub.", fix="Start again from the first page.") from None
+    bound = datetime.fromisoformat(value) if isinstance(value, str) else value
+    beyond = "gt" if ascending else "lt"
+    tied = list(rows.filter(**{column: bound, f"pk__{beyond}": pk})[:limit])
+    return tied + list(rows.filter(**{f"{column}__{beyond}": bound})[: limit - len(tied)])
+
+
+def _cursor(last: Adapter, column: str) -> str:
+    value = getattr(last, column)
+    return signing.dumps([value.isoformat() if isinstance(value, datetime) else value, last.pk], salt=_SALT + column)

@@ -1,0 +1,138 @@
+"""Files that the hub makes of a pushed one: the safetensors twin of a pickle, and the pickle that a library insists on.
+
+They hang on the bytes they were made of: a revision shows one where it holds the source and nobody pushed a file of
+that name. Revisions, their ids and who may have them know nothing of it.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from typing import BinaryIO
+
+from django.conf import settings
+from django.db import IntegrityError, transaction
+
+from dovetail.adapters import HeaderError, torchfile
+from dovetail.adapters import header as headers
+from dovetail.adapters.twins import SAFE
+from dovetail.adapters.unpickling import Refused
+from registry.bytes import blobs, intake
+from registry.bytes.blobs import Digest, Hasher, Keys
+from registry.kernel.errors import StoreUnavailable
+from registry.models import Blob, Derived
+from registry.repos import manifest
+from registry.repos.manifest import Entry
+
+PEFT = "adapter_model.bin"  # PEFT takes safetensors of its own accord: nothing is made for it in the other direction
+PICKLED = {safe: pickle for pickle, safe in SAFE.items() if pickle != PEFT}
+NAMES = frozenset({*SAFE.values(), *PICKLED.values()})  # what derived files may be called
+
+
+@dataclass(frozen=True, slots=True)
+class DerivedEntry(Entry):
+    """A file beside those of a revision; `source` is the path of the one it was made of."""
+
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What could be derived: where it would be, from which file, in which form."""
+
+    path: str
+    source: Entry
+    form: str
+
+
+def entries(pushed: Mapping[str, Entry]) -> dict[str, DerivedEntry]:
+    """Return path → entry of every derived file beside these; one query, none where nothing could be derived."""
+    return entries_of({0: pushed})[0]
+
+
+def entries_of(trees: Mapping[int, Mapping[str, Entry]]) -> dict[int, dict[str, DerivedEntry]]:
+    """Return the same for the files of many revisions, by their row ids, in one query too."""
+    possible = {revision: list(wanted(pushed)) for revision, pushed in trees.items()}
+    found = {(row.source_id, row.form): row.blob for row in _rows(chain.from_iterable(possible.values()))}
+    return {
+        revision: {one.path: _entry(one, found[key]) for one in some if (key := (one.source.sha256, one.form)) in found}
+        for revision, some in possible.items()
+    }
+
+
+def missing(pushed: Mapping[str, Entry]) -> list[Wanted]:
+    """Return what could be derived of these files and is not there yet."""
+    possible = list(wanted(pushed))
+    there = {(row.source_id, row.form) for row in _rows(possible)}
+    return [one for one in possible if (one.source.sha256, one.form) not in there]
+
+
+def wanted(pushed: Mapping[str, Entry]) -> Iterator[Wanted]:
+    """Yield what could be derived of these files, by path; a file that somebody pushed is never replaced."""
+    for path in sorted(pushed):
+        folder, slash, name = path.rpartition("/")
+        for names, form in ((SAFE, Derived.Form.SAFETENSORS), (PICKLED, Derived.Form.TORCH)):
+            if name in names and (place := f"{folder}{slash}{names[name]}") not in pushed:
+                yield Wanted(place, pushed[path], form)
+
+
+def keep(one: Wanted, made: Path) -> Derived | None:
+    """Store what was made; None where it is larger than a file may be, or no sound file of its form.
+
+    Nobody is believed here about what came out of a sandbox. Raises StoreUnavailable.
+    """
+    if made.stat().st_size > settings.MAX_FILE_BYTES or not _is_sound(made, one.form):
+        return None
+    digest = _digest(made)
+    intake.store_verified(digest.sha256, _pieces(made))
+    try:
+        row = _note(one, digest)
+    except IntegrityError:  # the sweep deleted a blob's row between two inserts; now it is gone for certain
+        row = _note(one, digest)
+    intake.store_verified(digest.sha256, _pieces(made))
+    if not blobs.exists(Keys.blob(digest.sha256)):
+        raise StoreUnavailable(f"The bytes of {digest.sha256} were swept while they were kept.")
+    return row
+
+
+def _note(one: Wanted, digest: Digest) -> Derived:
+    with transaction.atomic():
+        Blob.objects.bulk_create([Blob(sha256=digest.sha256, size=digest.size)], ignore_conflicts=True)
+        row, _ = Derived.objects.get_or_create(
+            source_id=one.source.sha256, form=one.form, defaults={"blob_id": digest.sha256}
+        )
+    return row
+
+
+def _rows(possible: Iterable[Wanted]) -> Iterable[Derived]:
+    sources = {one.source.sha256 for one in possible}
+    return Derived.objects.filter(source__in=sources).select_related("blob") if sources else []
+
+
+def _entry(one: Wanted, blob: Blob) -> DerivedEntry:
+    oid = manifest.git_blob_oid(manifest.pointer(blob.sha256, blob.size))
+    return DerivedEntry(one.path, blob.sha256, blob.size, True, oid, one.source.path)
+
+
+# --- bytes -----------------------------------------------------------------------------------------------------------
+def _is_sound(made: Path, form: str) -> bool:
+    read: Callable[[BinaryIO], object] = headers.read if form == Derived.Form.SAFETENSORS else torchfile.read
+    try:
+        with made.open("rb") as file:
+            read(file)
+    except (HeaderError, Refused):
+        return False
+    return True
+
+
+def _pieces(made: Path) -> Iterator[bytes]:
+    with made.open("rb") as file:
+        while piece := file.read(blobs.PIECE):
+            yield piece
+
+
+def _digest(made: Path) -> Digest:
+    hasher = Hasher()
+    for piece in _pieces(made):
+        hasher.update(piece)
+    return hasher.digest()

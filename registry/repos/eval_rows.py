@@ -1,0 +1,58 @@
+"""Which evaluation set of this hub an adapter without rows of its own is measured on; measuring is not here."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from registry.kernel import policy
+from registry.kernel.errors import RegistryError
+from registry.kernel.policy import NOBODY
+from registry.models import Adapter
+from registry.repos import pull
+from registry.repos.card import Card
+from registry.repos.manifest import Entry
+
+NAME = "smoke.jsonl"
+MAX_BYTES = 256 << 10
+MOST_SETS = 8
+MAX_NAME = 100  # of a set in a verdict
+
+
+@dataclass(frozen=True)
+class RowsOf:
+    """The rows of a set at one commit: `name` is namespace/name@commit, as the verdict shows it."""
+
+    name: str
+    entry: Entry
+
+
+def of_a_set(adapter: Adapter, card: Card) -> RowsOf | None:
+    """Return the rows of the first set that the card names (`smoke`, then `datasets`) and that may be shown with it.
+
+    Rows appear in a verdict, so a set that not everybody may read serves only private adapters of its own namespace.
+    """
+    for name in _named(card):
+        namespace, _, rest = name.partition("/")
+        sets = Adapter.objects.filter(type=Adapter.Type.DATASET, namespace__name__iexact=namespace, name__iexact=rest)
+        found = sets.select_related("namespace__person").first()
+        if found is None or not _may_be_shown(found, adapter):
+            continue
+        try:
+            revision = pull.resolve(found, "main")
+            entry = pull.file(revision, NAME)
+        except RegistryError:
+            continue
+        if entry.size <= MAX_BYTES and not revision.is_quarantined:
+            return RowsOf(f"{found.full_name}@{revision.oid[:8]}"[-MAX_NAME:], entry)
+    return None
+
+
+def _named(card: Card) -> Iterator[str]:
+    said = card.data.get("smoke")
+    names = [said, *card.datasets] if isinstance(said, str) else card.datasets
+    yield from dict.fromkeys(name for name in names[:MOST_SETS] if name.count("/") == 1)
+
+
+def _may_be_shown(found: Adapter, adapter: Adapter) -> bool:
+    if policy.is_withheld(found) or found.gated:
+        return False
+    return policy.may_see(NOBODY, found) or (adapter.private and found.namespace_id == adapter.namespace_id)

@@ -1,0 +1,154 @@
+"""What the files of a revision say about it: card, adapter, tags; read from the store and proven by nobody."""
+
+import io
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, BinaryIO
+
+from dovetail.adapters import Description, HeaderError, describe, formats
+from dovetail.adapters import config as configs
+from dovetail.adapters import header as headers
+from dovetail.adapters.description import WEIGHTS
+from dovetail.adapters.library.contents import WEIGHTS as LIBRARY_WEIGHTS
+from dovetail.adapters.places import within
+from registry.bytes.blobs import BlobMissing, Keys, lost, store
+from registry.repos import tags
+from registry.repos.card import MAX_CARD_BYTES, Card, metadata
+from registry.repos.manifest import Entry
+
+README = "README.md"
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a catalogue shows of a revision. `description` is None when nothing here is an adapter."""
+
+    card: Card  # without its text
+    summary: str
+    description: Description | None
+    config: dict[str, object]  # adapter_config.json, {} where there is none or it cannot be read
+    parameters: dict[str, int]  # dtype → number of values in the weights
+    library: str
+    task: str
+    bases: list[str]
+    tags: list[str]
+
+
+def of(entries: Mapping[str, Entry], type: str = "model") -> Facts:
+    """Return the facts of a revision with these files (path → entry) in a repository of that type.
+
+    Broken files say less. Raises StoreUnavailable, for what the store has lost too.
+    """
+    card, summary, papers = _card(_ref(entries, README))
+    description, config, parameters = _adapter(
+        tuple((path, entries[path].sha256, entries[path].size) for path in formats.telling(entries))
+    )
+    task = card.task or (description.task or "" if description else "")
+    return Facts(
+        card,
+        summary,
+        description,
+        config,
+        parameters,
+        library=tags.library(card, description, entries),
+        task=task,
+        bases=tags.bases(card, description),
+        tags=tags.derive(card, description, entries, task=task, papers=papers, type=type),
+    )
+
+
+def files(entries: Mapping[str, Entry]) -> dict[str, Callable[[], BinaryIO]]:
+    """Return the files of a revision as readers of adapters want them: path → function that opens it."""
+    return {path: _opener(entry.sha256, entry.size) for path, entry in entries.items()}
+
+
+READ_AHEAD = 64 << 10
+
+
+class BlobFile(io.RawIOBase):
+    """A believed object as a seekable file, for readers that look at a few places of a large one."""
+
+    def __init__(self, sha256: str, size: int) -> None:
+        self._key, self._size, self._at = Keys.blob(sha256), size, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._at
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        self._at = max(0, offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence])
+        return self._at
+
+    def read(self, size: int = -1, /) -> bytes:
+        end = self._size if size < 0 else min(self._size, self._at + size)
+        if end <= self._at:
+            return b""
+        try:
+            with store().open(self._key, self._at, end) as reader:
+                data = reader.read()
+        except BlobMissing:  # what a row names is there, unless the store lost it
+            raise lost(self._key) from None
+        self._at += len(data)
+        return data
+
+    def readinto(self, buffer: Any, /) -> int:
+        view = memoryview(buffer).cast("B")
+        data = self.read(len(view))
+        view[: len(data)] = data
+        return len(data)
+
+
+_Ref = tuple[str, int] | None  # sha256 and size of a file, None where there is none
+
+
+@lru_cache(maxsize=256)
+def _card(readme: _Ref) -> tuple[Card, str, list[str]]:
+    if readme is None or readme[1] > MAX_CARD_BYTES:
+        return Card(), "", []
+    text = BlobFile(*readme).read().decode("utf-8", "replace")
+    card = metadata(text)
+    return Card(data=card.data, problem=card.problem), card.summary, tags.arxiv_ids(text)
+
+
+@lru_cache(maxsize=256)
+def _adapter(
+    telling: tuple[tuple[str, str, int], ...],
+) -> tuple[Description | None, dict[str, object], dict[str, int]]:
+    files = {path: _opener(sha256, size) for path, sha256, size in telling}
+    found = describe(files)
+    seen = within(files, found.place if found else "")
+    return found, _read_config(seen), _parameters(seen)
+
+
+def _opener(sha256: str, size: int) -> Callable[[], BinaryIO]:
+    # Some readers take a byte at a time, and each read of a BlobFile opens the object.
+    return lambda: io.BufferedReader(BlobFile(sha256, size), READ_AHEAD)
+
+
+def _read_config(files: Mapping[str, Callable[[], BinaryIO]]) -> dict[str, object]:
+    try:
+        return configs.read(files[configs.NAME]()) if configs.NAME in files else {}
+    except configs.ConfigError:
+        return {}
+
+
+def _parameters(files: Mapping[str, Callable[[], BinaryIO]]) -> dict[str, int]:
+    path = next((name for name in (WEIGHTS, LIBRARY_WEIGHTS) if name in files), "")
+    found: dict[str, int] = {}
+    try:
+        header = headers.read(files[path]()) if path else None
+    except HeaderError:
+        return {}
+    for tensor in header.tensors.values() if header else ():
+        found[tensor.dtype] = found.get(tensor.dtype, 0) + tensor.values
+    return found
+
+
+def _ref(entries: Mapping[str, Entry], path: str) -> _Ref:
+    return (entries[path].sha256, entries[path].size) if path in entries else None

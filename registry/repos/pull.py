@@ -1,0 +1,267 @@
+"""How a name becomes a revision, and a path becomes bytes that this caller may have. Only reads, but for a count."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from django.conf import settings
+from django.db.models import Exists, F, OuterRef, Q, QuerySet, Subquery
+
+from registry.bytes import blobs
+from registry.bytes.blobs import BlobMissing, Keys, Reader
+from registry.kernel import policy, site_settings
+from registry.kernel.errors import FileNotFound, RevisionNotFound, RevisionNotVerified
+from registry.kernel.policy import Caller
+from registry.kernel.prepared import Prepared
+from registry.models import Adapter, Ref, Revision, RevisionFile, Verdict
+from registry.repos import derived, refs
+from registry.repos.manifest import Entry, folders_of
+
+LOOK_BACK, LOOK_BACK_FILES = 100, 50_000  # revisions, and files of all of them together
+SHORTEST_OID = 5  # hex digits of an abbreviated commit id; the Hub's clients think the same
+_HEX = frozenset("0123456789abcdef")
+
+
+# --- revisions -------------------------------------------------------------------------------------------------------
+def resolve(adapter: Adapter, rev: str) -> Revision:
+    """Return the revision that a branch, tag, full ref, `verified`, `HEAD` or (short) commit id means, in that order.
+
+    Raises RevisionNotFound.
+    """
+    revision = _named(adapter, rev) or _by_oid(adapter, rev)
+    if revision is None:
+        raise refs.missing(rev, adapter)
+    revision.adapter = adapter  # the one that is loaded already, with its namespace
+    return revision
+
+
+def _by_oid(adapter: Adapter, rev: str) -> Revision | None:
+    oid = rev.lower()
+    if SHORTEST_OID <= len(oid) <= 40 and _HEX.issuperset(oid):
+        match = {"oid": oid} if len(oid) == 40 else {"oid__startswith": oid}
+        candidates = list(adapter.revisions.filter(**match)[:2])
+        if len(candidates) == 1:
+            return candidates[0]
+    return None
+
+
+def resolve_within(adapter: Adapter, text: str) -> tuple[Revision, str]:
+    """Return the revision and the path in rev/path, where rev itself may hold slashes; the longest name wins.
+
+    For clients and proxies that send refs/pr/1 as it is instead of refs%2Fpr%2F1. Raises RevisionNotFound.
+    """
+    parts = text.split("/")
+    for count in range(min(len(parts), 8), 0, -1):
+        try:
+            return resolve(adapter, "/".join(parts[:count])), "/".join(parts[count:])
+        except RevisionNotFound:
+            continue
+    raise refs.missing(parts[0], adapter)
+
+
+def _named(adapter: Adapter, rev: str) -> Revision | None:
+    if not rev or "\0" in rev or len(rev) > refs.MAX_REF_NAME:
+        return None
+    meant = [refs.MAIN] if rev == "HEAD" else [refs.BRANCHES + rev, refs.TAGS + rev]
+    meant += [refs.VERIFIED] if rev == "verified" else [rev] if rev.startswith("refs/") else []
+    names = [*meant, *meant[-1:] * 2][:3]  # the query has places for three
+    found = {ref.name: ref.revision for ref in _REFS(adapter.pk, *names)}
+    return next((found[name] for name in meant if name in found), None)
+
+
+_REFS = Prepared(
+    lambda adapter, *names: (
+        Ref.objects.filter(adapter=adapter, name__in=names).select_related("revision").defer("updated_at")
+    ),
+    int,
+    str,
+    str,
+    str,
+)
+_FILES = Prepared(lambda revision: RevisionFile.objects.filter(revision=revision).order_by("path"), int)
+_FILE = Prepared(lambda revision, path: RevisionFile.objects.filter(revision=revision, path=path), int, str)
+
+
+def entries(revision: Revision) -> dict[str, Entry]:
+    """Return path → entry of every file of the revision, in one query."""
+    return {row.path: _entry(row) for row in _FILES(revision.pk)}
+
+
+def _entry(row: RevisionFile) -> Entry:
+    return Entry(row.path, row.blob_id, row.size, row.is_lfs, row.git_oid)
+
+
+def served(revision: Revision) -> dict[str, Entry]:
+    """Return the same with the files that were derived of them: what may be downloaded."""
+    pushed = entries(revision)
+    return pushed | derived.entries(pushed)
+
+
+def entries_of(revisions: Iterable[Revision]) -> dict[int, dict[str, Entry]]:
+    """Return the same for many revisions, by their row ids, in one query."""
+    found: dict[int, dict[str, Entry]] = {revision.pk: {} for revision in revisions}
+    rows = RevisionFile.objects.filter(revision__in=found).order_by("path")
+    for row in rows.values_list("path", "blob_id", "size", "is_lfs", "git_oid", "revision_id"):
+        found[row[5]][row[0]] = Entry(*row[:5])
+    return found
+
+
+def history(revision: Revision, limit: int) -> list[Revision]:
+    """Return the revision and its ancestors, newest first, at most `limit` of them; one query."""
+    found: list[Revision] = []
+    at: int | None = revision.pk
+    # A parent is always older than its child, so one pass meets the whole line, past the revisions of other branches.
+    rows = revision.adapter.revisions.filter(pk__lte=revision.pk).select_related("author").order_by("-pk")
+    for row in rows.iterator(chunk_size=200):
+        if row.pk == at:
+            found.append(row)
+            at = row.parent_id
+            if at is None or len(found) == limit:
+                break
+    return found
+
+
+def length(revision: Revision, most: int = 1000) -> int:
+    """Return how many revisions its history has, itself among them, counted to `most`; one query."""
+    count, at = 0, revision.pk
+    rows = revision.adapter.revisions.filter(pk__lte=revision.pk).order_by("-pk").values_list("pk", "parent_id")
+    for pk, parent in rows.iterator(chunk_size=500):
+        if pk == at:
+            count, at = count + 1, parent
+            if at is None or count == most:
+                break
+    return count
+
+
+def last_changes(revision: Revision) -> dict[str, Revision]:
+    """Return for each file and folder the newest revision, as far as we look back, that changed something there."""
+    affordable = LOOK_BACK_FILES // max(1, revision.files.count())
+    line = history(revision, max(2, min(LOOK_BACK, affordable)))
+    trees = entries_of(line)
+    changed: dict[str, Revision] = {}
+    for at, before in zip(line, [*line[1:], None], strict=True):
+        now, then = trees[at.pk], trees[before.pk] if before else {}
+        for path in {path for path in now.keys() | then.keys() if now.get(path) != then.get(path)}:
+            for name in (path, *folders_of(path)):
+                changed.setdefault(name, at)
+    return changed
+
+
+# --- files -----------------------------------------------------------------------------------------------------------
+def file(revision: Revision, path: str) -> Entry:
+    """Return one file of the revision, or one that was derived of it. Raises FileNotFound."""
+    row = None
+    if path and "\0" not in path:
+        row = _FILE.first(revision.pk, path)
+    if row is not None:
+        return _entry(row)
+    if path.rpartition("/")[2] in derived.NAMES and (made := derived.entries(entries(revision)).get(path)):
+        return made
+    raise FileNotFound(f"Entry not found: {path[:200]!r} is not in {revision.oid}.")
+
+
+def require_served(revision: Revision, by: Caller) -> None:
+    """Raise RevisionNotVerified where only verified revisions are served, this is none, and the caller no member.
+
+    Nobody is served a quarantined one: AdapterQuarantined for who may write there, RevisionNotFound for all others.
+    """
+    adapter = revision.adapter
+    if revision.is_quarantined:
+        require_shown(revision, by)
+        raise policy.quarantined_revision(revision)
+    if site_settings.value("pull_policy") == "open" or by.is_staff or by.role_in(adapter):
+        return
+    last = revision.verdicts.order_by(*_LAST_SAID).values_list("state", "result__depth").first()
+    if last is None or (last[0] == Verdict.State.PASSED and last[1] != "static"):
+        return
+    said = "looked at, since no engine here runs its format" if last[0] == Verdict.State.PASSED else last[0]
+    verified = adapter.refs.filter(name=refs.VERIFIED).values_list("revision__oid", flat=True).first()
+    raise RevisionNotVerified(
+        f"Revision {revision.oid} of {adapter.full_name} is not verified (its verdict: {said}). "
+        + (f"The newest verified revision is {verified}." if verified else "No revision of it is verified yet."),
+        verified=verified,
+    )
+
+
+def require_each_served(revisions: Iterable[Revision], by: Caller) -> None:
+    """The same for many revisions of one adapter; one query where all of them are served."""
+    rows = {revision.pk: revision for revision in revisions}
+    unproven = _doubtful().filter(revision__in=rows).values_list("revision", flat=True)
+    doubtful = set() if site_settings.value("pull_policy") == "open" else set(unproven)
+    for row, revision in rows.items():
+        if revision.is_quarantined or row in doubtful:
+            require_served(revision, by)
+
+
+# What counts of a revision's verdicts: the last that is finished, also while it is proven again with newer libraries.
+_LAST_SAID = (F("finished_at").desc(nulls_last=True), "-number")
+
+
+def require_shown(revision: Revision, by: Caller) -> None:
+    """Raise RevisionNotFound for a quarantined revision, unless the caller may write there or is a moderator."""
+    if revision.is_quarantined and not (by.is_staff or policy.may_write(by, revision.adapter)):
+        raise refs.missing(revision.oid)
+
+
+def address(entry: Entry) -> str | None:
+    """Return a URL where the store itself serves this file for a minute, or None where the web process must.
+
+    Only for LFS files: clients take the answer for a small file as it is and follow no redirect.
+    """
+    name = entry.path.rpartition("/")[2]
+    seconds = settings.DOWNLOAD_URL_SECONDS
+    return blobs.store().presigned_get(Keys.blob(entry.sha256), name, seconds) if entry.is_lfs else None
+
+
+def open_bytes(entry: Entry, start: int, end: int) -> "Reader | Span":
+    """Open bytes [start, end) of a file; a Span where it is a file on this machine, which a server can send itself.
+
+    Raises StoreUnavailable, for what the store has lost too.
+    """
+    return open_object(Keys.blob(entry.sha256), start, end)
+
+
+def open_object(key: str, start: int, end: int) -> "Reader | Span":
+    """The same for any object that a row names."""
+    path = blobs.store().local_path(key)
+    try:
+        return Span(path, start, end) if path else blobs.store().open(key, start, end)
+    except (BlobMissing, FileNotFoundError):  # what a row names is there, unless the store lost it
+        raise blobs.lost(key) from None
+
+
+class Span:
+    """Bytes [start, end) of a file, with its descriptor at the start of them: what sendfile(2) wants."""
+
+    def __init__(self, path: Path, start: int, end: int) -> None:
+        self._file = path.open("rb", buffering=0)
+        self._file.seek(start)
+        self._left = end - start
+
+    def fileno(self) -> int:
+        return self._file.fileno()
+
+    def read(self, size: int = -1) -> bytes:
+        data = self._file.read(self._left if size < 0 else min(size, self._left))
+        self._left -= len(data)
+        return data
+
+    def close(self) -> None:
+        self._file.close()
+
+
+def downloadable(by: Caller) -> QuerySet[RevisionFile]:
+    """Return the files of every adapter that this caller could download now."""
+    allowed = policy.visible_to(by) & policy.ungated_for(by)
+    of_these = Exists(Adapter.objects.filter(allowed, pk=OuterRef("revision__adapter")))
+    served = RevisionFile.objects.filter(of_these, revision__quarantined_at__isnull=True)
+    if site_settings.value("pull_policy") == "open":
+        return served
+    doubtful = _doubtful().filter(revision=OuterRef("revision"))
+    return served.filter(Q(revision__adapter__namespace_id__in=list(by.roles)) | ~Exists(doubtful))
+
+
+def _doubtful() -> QuerySet[Verdict]:
+    """The verdicts for which a revision is not served where only verified ones are."""
+    last = Verdict.objects.filter(revision=OuterRef("revision")).order_by(*_LAST_SAID).values("pk")[:1]
+    unproven = ~Q(state=Verdict.State.PASSED) | Q(result__depth="static")
+    return Verdict.objects.filter(unproven, pk=Subquery(last))

@@ -1,0 +1,1 @@
+"""Telling people and programs: alerts, mail, webhooks, the feed of changes, collections, likes."""

@@ -1,0 +1,86 @@
+"""Alerts by e-mail: one letter to a person with everything that he was not told yet, an hour apart at least."""
+
+import logging
+import smtplib
+from collections.abc import Sequence
+from datetime import timedelta
+
+from django.conf import settings
+from django.core.mail import EmailMessage
+from django.db.models import Max
+from django.db.models.functions import Now
+from django.utils import timezone
+
+from registry.models import Alert, User
+from registry.proof import proofs
+from registry.talk import alerts
+
+logger = logging.getLogger(__name__)
+
+QUIET = timedelta(minutes=2)  # a letter waits until nothing new has come for so long
+PAUSE = timedelta(hours=1)  # between two letters to one person
+MAX_LINES = 50
+KEPT_DAYS = 90
+
+
+def send_due() -> int:
+    """Send one letter to each person with alerts that were not sent; return how many letters.
+
+    While something new keeps coming the letter waits: a proof of many adapters is one letter, not many.
+    """
+    Alert.objects.filter(created_at__lt=Now() - timedelta(days=KEPT_DAYS)).delete()
+    if not settings.MAIL_FROM:
+        return 0
+    waiting = Alert.objects.filter(mailed_at__isnull=True).values("user")
+    readers = User.objects.filter(pk__in=waiting, is_active=True, mail_alerts=True).exclude(email="")
+    return sum(map(_send, readers))
+
+
+def _send(user: User) -> bool:
+    now = timezone.now()
+    mine = Alert.objects.filter(user=user)
+    last = mine.aggregate(mailed=Max("mailed_at"), made=Max("created_at"))
+    if (last["mailed"] and last["mailed"] > now - PAUSE) or last["made"] > now - QUIET:
+        return False
+    due = list(alerts.of(user).filter(mailed_at__isnull=True))
+    pending = mine.filter(mailed_at__isnull=True)
+    if not pending.filter(pk__lte=max([alert.pk for alert in due], default=0)).update(mailed_at=now):
+        pending.update(mailed_at=now)  # nothing that may still be seen
+        return False
+    try:
+        return bool(_letter(user, due).send())
+    except (smtplib.SMTPException, OSError) as problem:
+        logger.warning("A letter could not be sent: %s", problem, extra={"user": user.username})
+        mine.filter(pk__in=[alert.pk for alert in due]).update(mailed_at=None)
+        return False
+
+
+def _letter(user: User, due: Sequence[Alert]) -> EmailMessage:
+    lines = [line for alert in due[:MAX_LINES] for line in _lines(alert)]
+    if len(due) > MAX_LINES:
+        lines += [f"… and {len(due) - MAX_LINES} more: {settings.PUBLIC_URL}/settings/notifications", ""]
+    lines.append(f"Without these letters: {settings.PUBLIC_URL}/settings/notifications")
+    headers = {
+        "Auto-Submitted": "auto-generated",
+        "List-Unsubscribe": f"<{settings.PUBLIC_URL}/settings/notifications>",
+    }
+    sender, subject = settings.MAIL_FROM, f"[Dovetail] {_subject(due)}"
+    return EmailMessage(subject, "\n".join(lines), sender, [user.email], headers=headers)
+
+
+def _subject(due: Sequence[Alert]) -> str:
+    """What happened where it is one thing; a title cannot break the header, because it holds no line ends."""
+    adapters = {alerts.subject(alert) for alert in due}
+    if any(alert.verdict is None for alert in due):
+        return alerts.sentence(due[0])[:150] if len(due) == 1 else f"{len(due)} things that concern you"
+    return (
+        f"{next(iter(adapters))} did not pass"
+        if len(adapters) == 1
+        else f"{len(adapters)} of your adapters did not pass"
+    )
+
+
+def _lines(alert: Alert) -> list[str]:
+    check, message = proofs.refusal(alert.verdict.result) if alert.verdict else ("", "")
+    said = [alerts.sentence(alert), *([f"  {check}: {message[:300]}"] if check else [])]
+    return [*said, f"  {settings.PUBLIC_URL}{alerts.address(alert)}", ""]

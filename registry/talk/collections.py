@@ -1,0 +1,295 @@
+"""What may be done with collections: make, change, delete, and put things into them."""
+
+import secrets
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from django.db import IntegrityError, transaction
+from django.db.models import Q, QuerySet
+from django.utils import timezone
+from django.utils.text import slugify
+
+from registry.kernel import audit, names, policy
+from registry.kernel.errors import (
+    CollectionExists,
+    CollectionNotFound,
+    ItemExists,
+    ItemNotFound,
+    NamespaceNotFound,
+    NotAllowed,
+    RegistryError,
+    ValueInvalid,
+)
+from registry.kernel.policy import Caller, Permission
+from registry.models import Adapter, Collection, CollectionItem, FormerNamespace, Namespace
+from registry.people import accounts
+from registry.publish import repositories
+
+MAX_TITLE, MAX_DESCRIPTION, MAX_NOTE = 120, 500, 500
+MAX_ITEMS = 500
+MAX_ASKED = 20
+MAX_SLUG = 80
+KINDS = ("model", "dataset", "space", "collection")
+
+
+def slug(collection: Collection) -> str:
+    """Return the address of a collection: owner/words-of-the-title-key."""
+    words = slugify(collection.title)[:MAX_SLUG].strip("-") or "collection"
+    return f"{collection.namespace.name}/{words}-{collection.key}"
+
+
+def visible_to(by: Caller) -> Q:
+    """The condition under which somebody sees a collection: it is public, or of a namespace he belongs to."""
+    return policy.of_somebody_active() & (Q(private=False) | policy.among_his(by))
+
+
+def find(address: str, by: Caller, *, to_change: bool = False) -> Collection:
+    """Return the collection of an address, whose words do not matter: owner/anything-key.
+
+    Raises CollectionNotFound for what is not there or may not be seen; with `to_change` also NotAllowed and
+    SignInRequired.
+    """
+    if to_change:
+        policy.require_person(by, "change a collection")
+    owner, _, tail = address.partition("/")
+    formerly = FormerNamespace.objects.filter(name=owner.lower()).values("namespace")
+    of_owner = Q(namespace__name__lower=owner.lower()) | Q(namespace__in=formerly)
+    rows = Collection.objects.filter(visible_to(by), of_owner, key=tail.rpartition("-")[2])
+    found = rows.select_related("namespace").first()
+    if found is None:
+        raise CollectionNotFound(f"There is no collection {address[:200]!r}, or you may not see it.")
+    if to_change:
+        policy.require_writer(by, found.namespace, "change the collections")
+    return found
+
+
+def listed(by: Caller, *, owners: Sequence[str] = (), items: Sequence[str] = ()) -> QuerySet[Collection]:
+    """Return the collections that somebody sees, newest change first: of these owners, with each of these items.
+
+    An item is written models/ns/name, datasets/ns/name or collections/ns/slug. One that nobody has gives nothing.
+    Raises ValueInvalid for more items at once than a database joins.
+    """
+    wanted = dict.fromkeys(items)
+    if len(wanted) > MAX_ASKED:
+        raise ValueInvalid(f"{len(wanted)} items at once; at most {MAX_ASKED}.", fix="Ask for fewer at once.")
+    rows = Collection.objects.filter(visible_to(by)).select_related("namespace").order_by("-updated_at", "-pk")
+    if owners:
+        rows = rows.filter(namespace__name__lower__in=[owner.lower() for owner in owners])
+    for item in wanted:
+        kind, _, name = item.partition("/")
+        try:
+            target = _target(kind.removesuffix("s"), name, by)
+        except RegistryError:
+            return rows.none()
+        rows = rows.filter(items__in=CollectionItem.objects.filter(**target))
+    return rows
+
+
+def after(rows: QuerySet[Collection], cursor: str) -> QuerySet[Collection]:
+    """Return what follows a cursor in that order. Raises ValueInvalid for one that is not ours."""
+    moment, _, pk = cursor.partition("_")
+    with suppress(ValueError, OverflowError):  # the second for a time zone that leads out of the calendar
+        at = datetime.fromisoformat(moment)
+        if at.tzinfo is None or len(pk) > 18:
+            raise ValueError
+        at = at.astimezone(UTC)
+        return rows.filter(Q(updated_at__lt=at) | Q(updated_at=at, pk__lt=int(pk)))
+    raise ValueInvalid("This cursor is not from this hub.", fix="Start again from the first page.")
+
+
+def cursor(last: Collection) -> str:
+    """Return the cursor of the page that follows this collection."""
+    return f"{last.updated_at.isoformat()}_{last.pk}"
+
+
+def items(collection: Collection, by: Caller) -> list[CollectionItem]:
+    """Return the entries that somebody may see, in order; one query."""
+    return items_of([collection], by)[collection.pk]
+
+
+def items_of(collections: Sequence[Collection], by: Caller) -> dict[int, list[CollectionItem]]:
+    """Return the same for many collections, by their row ids."""
+    found: dict[int, list[CollectionItem]] = {collection.pk: [] for collection in collections}
+    seen = Q(policy.sees(by))
+    seen |= Q(nested__in=Collection.objects.filter(visible_to(by)))
+    rows = CollectionItem.objects.filter(seen, collection__in=found)
+    for item in rows.select_related("adapter__namespace", "nested__namespace").order_by("position", "pk"):
+        found[item.collection_id].append(item)
+    return found
+
+
+# --- collections -----------------------------------------------------------------------------------------------------
+def create(namespace: str, title: str, by: Caller, *, description: str = "", private: bool = False) -> Collection:
+    """Make an empty collection.
+
+    Raises CollectionExists with the other one's `slug` for a title that the owner has already, ValueInvalid,
+    NotAllowed and SignInRequired.
+    """
+    user = policy.require_person(by, "make a collection")
+    owner = _owner(namespace)
+    policy.require_writer(by, owner, "make collections")
+    words = {"title": _title(title), "description": names.check_text(description, "description", MAX_DESCRIPTION)}
+    try:
+        with transaction.atomic():
+            place = Collection.objects.filter(namespace=owner).count()
+            made = Collection.objects.create(
+                key=secrets.token_hex(12), namespace=owner, private=private, position=place, created_by=user, **words
+            )
+            audit.record(user, "collection:create", slug(made))
+            return made
+    except IntegrityError:
+        _owner(namespace)  # it may have been deleted since the caller was asked
+        raise _twin(owner.pk, words["title"]) from None
+
+
+def _owner(name: str) -> Namespace:
+    try:
+        return accounts.namespace(name)
+    except NamespaceNotFound:
+        raise NotAllowed(f"You may not make collections in {name!r}.") from None
+
+
+@dataclass(frozen=True)
+class Change:
+    """What shall become different; None leaves it as it is."""
+
+    title: str | None = None
+    description: str | None = None
+    private: bool | None = None
+    theme: str | None = None
+    position: int | None = None
+
+
+def change(collection: Collection, wanted: Change) -> Collection:
+    """Change what a collection says of itself, after `find(to_change=True)`.
+
+    Raises ValueInvalid, CollectionExists, and CollectionNotFound for one that is gone.
+    """
+    changed = _checked(wanted)
+    for name, value in changed.items():
+        setattr(collection, name, value)
+    try:
+        # What is not wished stays as it is by now: another title must not undo somebody's hiding it meanwhile.
+        with transaction.atomic():
+            _lock(collection)
+            collection.save(update_fields=changed)
+    except IntegrityError:
+        raise _twin(collection.namespace_id, collection.title) from None
+    return collection
+
+
+def _checked(wanted: Change) -> dict[str, object]:
+    changed: dict[str, object] = {}
+    if wanted.title is not None:
+        changed["title"] = _title(wanted.title)
+    if wanted.description is not None:
+        changed["description"] = names.check_text(wanted.description, "description", MAX_DESCRIPTION)
+    if wanted.private is not None:
+        changed["private"] = wanted.private
+    if wanted.theme is not None:
+        changed["theme"] = _theme(wanted.theme)
+    if wanted.position is not None:
+        changed["position"] = min(wanted.position, 1 << 30)
+    return changed
+
+
+def delete(collection: Collection, by: Caller) -> None:
+    """Delete a collection; what was in it stays."""
+    with transaction.atomic():
+        audit.record(by.user, "collection:delete", slug(collection))
+        collection.delete()
+
+
+def _title(text: str) -> str:
+    title = names.check_text(text, "title", MAX_TITLE)
+    if not title:
+        raise ValueInvalid("A collection needs a title.", fix="Say in a few words what it holds.")
+    return title
+
+
+def _theme(theme: str) -> str:
+    if theme not in Collection.Theme.values:
+        raise ValueInvalid(
+            f"There is no theme {theme[:40]!r}.", fix=f"Use one of {', '.join(Collection.Theme.values)}."
+        )
+    return theme
+
+
+def _twin(namespace_id: int, title: str) -> CollectionExists:
+    other = Collection.objects.select_related("namespace").get(namespace_id=namespace_id, title=title)
+    return CollectionExists(f"There is a collection {title!r} already: {slug(other)}.", slug=slug(other))
+
+
+# --- entries ---------------------------------------------------------------------------------------------------------
+def add(collection: Collection, kind: str, name: str, by: Caller, *, note: str = "") -> CollectionItem:
+    """Put an adapter, an evaluation set or another collection at the end; `find(to_change=True)` came before.
+
+    Raises ItemExists, ItemNotFound for what is not there or not seen, ValueInvalid for another kind or a full list.
+    """
+    target = _target(kind, name, by)
+    note = names.check_text(note, "note", MAX_NOTE)
+    if target.get("nested") == collection:
+        raise ValueInvalid("A collection cannot be in itself.", fix="Name another collection.")
+    with transaction.atomic():
+        _lock(collection)
+        if collection.items.filter(**target).exists():
+            raise ItemExists(f"{name} is in {slug(collection)} already.")
+        place = collection.items.count()
+        if place >= MAX_ITEMS:
+            raise ValueInvalid(f"A collection holds at most {MAX_ITEMS} entries.", fix="Begin another one.")
+        return CollectionItem.objects.create(collection=collection, position=place, note=note, **target)
+
+
+def change_item(collection: Collection, pk: int, *, note: str | None = None, position: int | None = None) -> None:
+    """Change an entry's note, or move it to another place (from 0). Raises ItemNotFound, ValueInvalid."""
+    with transaction.atomic():
+        _lock(collection)
+        rows = list(collection.items.order_by("position", "pk"))
+        item = next((row for row in rows if row.pk == pk), None)
+        if item is None:
+            raise ItemNotFound(f"There is no such entry in {slug(collection)}.")
+        if note is not None:
+            item.note = names.check_text(note, "note", MAX_NOTE)
+        if position is not None:
+            rows.remove(item)
+            rows.insert(position, item)
+        _renumber(rows)
+
+
+def remove(collection: Collection, pk: int) -> None:
+    """Take an entry out. Raises ItemNotFound."""
+    with transaction.atomic():
+        _lock(collection)
+        if not collection.items.filter(pk=pk).delete()[0]:
+            raise ItemNotFound(f"There is no such entry in {slug(collection)}.")
+        _renumber(list(collection.items.order_by("position", "pk")))
+
+
+def _lock(collection: Collection) -> None:
+    """One change of a list at a time, else two entries could get one place; also notes when it changed."""
+    rows = Collection.objects.select_for_update().filter(pk=collection.pk)
+    if rows.first() is None:
+        raise CollectionNotFound(f"The collection {slug(collection)} is gone.")
+    collection.updated_at = timezone.now()
+    rows.update(updated_at=collection.updated_at)
+
+
+def _renumber(rows: list[CollectionItem]) -> None:
+    for place, row in enumerate(rows):
+        row.position = place
+    CollectionItem.objects.bulk_update(rows, ["position", "note"])
+
+
+def _target(kind: str, name: str, by: Caller) -> dict[str, Adapter | Collection]:
+    if kind not in KINDS:
+        raise ValueInvalid(f"A collection here holds no {kind[:40]!r}.", fix=f"Use one of {', '.join(KINDS)}.")
+    try:
+        if kind == "collection":
+            return {"nested": find(name, by)}
+        return {"adapter": repositories.find(name, by, Permission.BROWSE, type=kind)}
+    except RegistryError:
+        raise ItemNotFound(
+            f"There is no {kind} {name[:200]!r}, or you may not see it.", fix="Check its spelling, and its type."
+        ) from None

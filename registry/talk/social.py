@@ -1,0 +1,100 @@
+"""What may be done with likes and follows: give, take back, list."""
+
+from django.core.cache import caches
+from django.db import IntegrityError, transaction
+from django.db.models import F, QuerySet
+from django.db.models.functions import Greatest
+
+from registry.kernel import policy
+from registry.kernel.errors import ValueInvalid
+from registry.kernel.policy import Caller
+from registry.models import Adapter, Follow, Like, Namespace, User
+from registry.repos import popularity
+
+MANY, KEPT_SECONDS = 1_000, 60  # likes that are not counted again for so long
+
+
+def like(adapter: Adapter, by: Caller) -> bool:
+    """Like an adapter that the caller can see; returns False when he does already. Raises as require_person does."""
+    user = policy.require_person(by, "like an adapter")
+    try:
+        with transaction.atomic():
+            Like.objects.create(adapter=adapter, user=user)
+            _count(adapter, 1)
+    except IntegrityError:
+        return False
+    return True
+
+
+def unlike(adapter: Adapter, by: Caller) -> bool:
+    """Take a like back; returns False when there is none."""
+    user = policy.require_person(by, "take a like back")
+    with transaction.atomic():
+        gone, _ = Like.objects.filter(adapter=adapter, user=user).delete()
+        if gone:
+            _count(adapter, -1)
+    return bool(gone)
+
+
+def likes(by: Caller, adapter: Adapter) -> bool:
+    """Whether the caller likes it."""
+    return by.user is not None and Like.objects.filter(adapter=adapter, user=by.user).exists()
+
+
+def likers(adapter: Adapter) -> QuerySet[Like]:
+    """Return the likes of an adapter by people who may sign in."""
+    return Like.objects.filter(adapter=adapter, user__is_active=True).select_related("user")
+
+
+def liked(user: User, by: Caller) -> QuerySet[Like]:
+    """Return a person's likes of what the caller may see."""
+    return Like.objects.filter(policy.sees(by), user=user).select_related("adapter__namespace")
+
+
+def liked_count(user: User, by: Caller) -> int:
+    """Return how many that are; of very many, how many they were within the last minute."""
+    key = f"liked:{user.pk}:{by.user and by.user.pk}:{by.token and by.token.pk}"
+    kept: int | None = caches["default"].get(key)
+    if kept is None:
+        kept = liked(user, by).count()
+        if kept > MANY:
+            caches["default"].set(key, kept, KEPT_SECONDS)
+    return kept
+
+
+def follow(namespace: Namespace, by: Caller) -> bool:
+    """Follow a person or an organisation; returns False when it is so already. Raises ValueInvalid for oneself."""
+    user = policy.require_person(by, "follow somebody")
+    if user.namespace_id == namespace.pk:
+        raise ValueInvalid("Nobody follows himself.", fix="Follow somebody else.")
+    _, is_new = Follow.objects.get_or_create(follower=user, namespace=namespace)
+    return is_new
+
+
+def unfollow(namespace: Namespace, by: Caller) -> bool:
+    """Follow no longer; returns False when there was nothing to end."""
+    user = policy.require_person(by, "stop following somebody")
+    return bool(Follow.objects.filter(follower=user, namespace=namespace).delete()[0])
+
+
+def follows(by: Caller, namespace: Namespace) -> bool:
+    """Whether the caller follows that person or organisation."""
+    return by.user is not None and Follow.objects.filter(follower=by.user, namespace=namespace).exists()
+
+
+def followers(namespace: Namespace) -> QuerySet[Follow]:
+    """Return who follows a person or an organisation."""
+    return Follow.objects.filter(namespace=namespace, follower__is_active=True).select_related("follower")
+
+
+def following(user: User) -> QuerySet[Follow]:
+    """Return whom a person follows."""
+    return Follow.objects.filter(follower=user).select_related("namespace__person", "namespace__organization")
+
+
+def _count(adapter: Adapter, change: int) -> None:
+    trend = change * popularity.LIKE * popularity.weight()
+    Adapter.objects.filter(pk=adapter.pk).update(
+        likes=F("likes") + change, trending=Greatest(F("trending") + trend, 0.0)
+    )
+    adapter.likes += change
