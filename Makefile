@@ -46,7 +46,7 @@ services: ## Installs PostgreSQL, Redis, Chromium and nginx by apt (as root) and
 engines: ## Builds the engine interpreters (.engines/), with the CPU build of torch where one can be had.
 	@$(OPS) environments engines
 
-pins: ## Resolves requirements.txt and requirements/dev.txt again into requirements/constraints.txt.
+pins: ## Resolves requirements.txt and requirements/*.txt again into the lock files, requirements/constraints*.txt.
 	@$(OPS) pins
 
 clean: ## Removes the environments and caches; DATA stays.

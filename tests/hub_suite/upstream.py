@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from ops import environments
 from tests.clients import CLIENTS, ROOT
 
 RELEASE = "2.4.0"
@@ -71,10 +72,8 @@ def build() -> Path:
 
 
 def _install() -> None:
-    uv = str(ROOT / ".venv" / "bin" / "uv")
-    subprocess.run([uv, "venv", "--quiet", "--clear", str(HOME)], check=True, cwd=ROOT)
-    command = [uv, "pip", "install", "--quiet", "--python", str(HOME / "bin" / "python"), *NEEDS]
-    subprocess.run(command, check=True, cwd=ROOT)
+    environments.uv("venv", "--quiet", "--clear", HOME)
+    environments.uv("pip", "install", "--quiet", "--python", HOME / "bin" / "python", *NEEDS)
 
 
 def _archive() -> Path:

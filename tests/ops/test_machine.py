@@ -1,6 +1,7 @@
 """What a machine may lack, and the one sentence that is said about it."""
 
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -123,12 +124,8 @@ def test_every_make_target_is_listed_by_help() -> None:
 
 def test_an_environment_that_is_up_to_date_is_not_touched(monkeypatch: pytest.MonkeyPatch) -> None:
     environments.ensure_dev()
-    monkeypatch.setattr(environments, "_run", lambda *_: pytest.fail("something was installed"))
+    monkeypatch.setattr(environments, "_build", lambda *_: pytest.fail("something was installed"))
     assert environments.ensure_dev() == environments.ensure_web() == environments.PYTHON
-
-
-def test_the_pin_of_torch_is_read_from_the_engines_requirements() -> None:
-    assert environments._torch_pin(ROOT / "requirements/engine-5.txt").startswith("torch==")
 
 
 def test_an_engine_is_built_for_every_file_of_requirements_the_newest_first(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -138,18 +135,40 @@ def test_an_engine_is_built_for_every_file_of_requirements_the_newest_first(monk
     assert built == ["e5", "e4"] == list(ENGINES), "and the list of what they run names the same"
 
 
-def test_torch_is_linked_from_another_engine_but_not_its_tools(tmp_path: Path) -> None:
-    packages = Path("lib/python3.11/site-packages")
-    info, library = packages / "torch-2.13.0+cpu.dist-info", packages / "torch/lib/libtorch.so"
-    for path in (info / "METADATA", library, Path("bin/torchrun")):
-        (tmp_path / "e5" / path).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / "e5" / path).write_text("x")
-    record = "torch/lib/libtorch.so,sha256=a,1\n../../../bin/torchrun,,\ntorch-2.13.0+cpu.dist-info/METADATA,,\n"
-    (tmp_path / "e5" / info / "RECORD").write_text(record + "torch-2.13.0+cpu.dist-info/RECORD,,\n")
-    environments._link_torch(tmp_path / "e5", tmp_path / "e4")
-    assert (tmp_path / "e4" / library).samefile(tmp_path / "e5" / library)
-    assert environments._has_torch(tmp_path / "e4", "torch==2.13.0")
-    assert not (tmp_path / "e4/bin").exists()
+def test_every_release_of_the_hub_and_of_each_engine_is_locked() -> None:
+    for requirements in [ROOT / "requirements.txt", *ROOT.glob("requirements/engine-[0-9]*.txt")]:
+        [lock] = re.findall(r"^-c (\S+)$", requirements.read_text(), re.MULTILINE)
+        locked = (requirements.parent / lock).read_text()
+        direct = re.findall(r"^([\w-]+)(?:\[[\w,]+\])?==(\S+)", requirements.read_text(), re.MULTILINE)
+        assert direct
+        for name, release in direct:
+            assert f"\n{name.lower().replace('_', '-')}=={release}\n" in locked, f"{name}: run `make pins`"
+
+
+def test_uv_trusts_what_the_system_trusts_and_one_function_alone_runs_it() -> None:
+    assert environments._uv_environment()["UV_SYSTEM_CERTS"] == os.environ.get("UV_SYSTEM_CERTS", "1")
+    users = [
+        str(file.relative_to(ROOT))
+        for folder in ("ops", "tests", "bench", "demo")
+        for file in (ROOT / folder).rglob("*.py")
+        if re.search(r"""["'/]uv["']""", file.read_text())
+    ]
+    assert users == ["ops/environments.py"]
+
+
+def test_torch_comes_from_the_index_that_was_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TORCH_INDEX", "https://mirror.example/cpu")
+    options = environments.torch_options(environments.PYTHON, environments.torch_pin())
+    assert options == ["--default-index", "https://mirror.example/cpu"]
+
+
+@pytest.mark.engine
+def test_the_engines_share_one_copy_of_torch() -> None:
+    for name in ENGINES:
+        environments.ensure_engine(name)
+    libraries = list((ROOT / ".engines").glob("*/lib/python3*/site-packages/torch/lib/libtorch_cpu.so"))
+    assert len(libraries) == len(ENGINES)
+    assert len({file.stat().st_ino for file in libraries}) == 1
 
 
 @pytest.mark.engine

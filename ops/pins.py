@@ -1,0 +1,39 @@
+"""`make pins`: resolves each requirements file into its lock file, requirements/constraints*.txt."""
+
+import tempfile
+from pathlib import Path
+
+from ops import environments
+from ops.sentences import ROOT
+
+FOLDER = ROOT / "requirements"
+# No lock file holds these: the builds of torch differ in them, and each build pins its own.
+TORCH_AND_ITS_OWN = ("torch==", "triton==", "cuda-", "nvidia-")
+
+
+def pin() -> None:
+    """Resolve all of them; existing pins stay where they fit. Raises Stop if one does not resolve."""
+    environments.ensure_web()
+    _lock(FOLDER / "constraints.txt", "requirements/dev.txt")
+    for file in sorted(FOLDER.glob("engine-[0-9]*.txt")):
+        _lock(FOLDER / f"constraints-e{file.stem.removeprefix('engine-')}.txt", f"requirements/{file.name}")
+
+
+def _lock(lock: Path, requirements: str) -> None:
+    options = ["--quiet", "--no-header", "--no-annotate", "--universal", "--python-version", "3.11"]
+    options += ["--no-emit-package", "dovetail-hub"]
+    text = lock.read_text()
+    try:
+        lock.write_text("")  # the requirements name it as their constraints, so its old pins would forbid new ones
+        with tempfile.TemporaryDirectory() as folder:
+            resolved = Path(folder) / lock.name
+            resolved.write_text(text)  # uv keeps the pins of an existing output file where they fit
+            # What this machine has beside the index is not everybody's.
+            environments.uv("pip", "compile", *options, "-o", resolved, requirements, UV_FIND_LINKS="")
+            note = f"# Every release that {requirements} resolves to, direct or not. Made by `make pins`."
+            pins = [
+                line for line in resolved.read_text().splitlines() if not line.startswith(("#", *TORCH_AND_ITS_OWN))
+            ]
+            text = "\n".join([note, *pins, ""])
+    finally:
+        lock.write_text(text)
