@@ -48,12 +48,12 @@ def _wait() -> None:
 
 def _claims() -> None:
     """Print what a claim costs, in milliseconds of processor time: where 10 wait and where 10,000 do."""
-    row = Verdict.objects.select_related("revision__adapter")[0]
+    row = Verdict.objects.select_related("revision__repository")[0]
     base = row.base.lower()
     able = verdicts.Hands(frozenset({base}), frozenset(), ())
     for waiting in (10, 10_000):
         Verdict.objects.filter(turn__isnull=False).delete()
-        owner = row.revision.adapter.namespace_id
+        owner = row.revision.repository.namespace_id
         Verdict.objects.bulk_create(
             Verdict(revision=row.revision, number=1000 + waiting + n, base=row.base, route=base, owner_id=owner, turn=n)
             for n in range(waiting)

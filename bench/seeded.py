@@ -30,7 +30,7 @@ BASES = [f"{who}/{name}-{size}" for who in ("acme", "orbit", "lumen") for name i
          for size in ("1b", "3b", "7b", "13b")]  # fmt: skip
 TASKS = ["text-classification", "token-classification", "text-generation", "question-answering", "summarization"]
 KINDS = ["lora", "lora", "lora", "ia3", "prefix-tuning", "prompt-tuning"]
-LICENCES = ["apache-2.0", "mit", "cc-by-4.0", "openrail"]
+LICENSES = ["apache-2.0", "mit", "cc-by-4.0", "openrail"]
 SYLLABLES = "ba de fi go lu ma ne pi ro su ta ve wi xo za ke".split()  # noqa: SIM905  # easier to read
 WORDS = [a + b + c for a in SYLLABLES for b in SYLLABLES for c in SYLLABLES]  # 4,096; the first are the commonest
 
@@ -101,7 +101,7 @@ def seed(count: int) -> None:
     for number in range(count):
         if number % 20 == 0:
             _person(rows, owner_of(number))
-        _adapter(rows, number, number < SHOWN or number >= count - SHOWN)
+        _repository(rows, number, number < SHOWN or number >= count - SHOWN)
         if number % BATCH == BATCH - 1 or number == count - 1:
             rows.write()
             print(f"    {number + 1:,} of {count:,} adapters, {time.monotonic() - began:.0f} s", flush=True)
@@ -144,22 +144,22 @@ def _collector(rows: Rows) -> None:
 
 
 # --- adapters --------------------------------------------------------------------------------------------------------
-def _adapter(rows: Rows, number: int, is_shown: bool) -> None:
-    from registry.models import Adapter, AuditEvent, Event, Like
+def _repository(rows: Rows, number: int, is_shown: bool) -> None:
+    from registry.models import AuditEvent, Event, Like, Repository
     from registry.repos import search_terms
 
     dice, id, owner = random.Random(number), FIRST + number, FIRST + owner_of(number)
     name = f"{word(dice)}-{word(dice)}-{number}"
     full_name = f"{person(owner_of(number))}/{name}"
-    base, kind, task, licence = (dice.choice(some) for some in (BASES, KINDS, TASKS, LICENCES))
+    base, kind, task, license = (dice.choice(some) for some in (BASES, KINDS, TASKS, LICENSES))
     summary = " ".join(word(dice) for _ in range(20))
     tags = ["peft", "safetensors", kind, task, "en", f"base_model:{base}", f"base_model:adapter:{base}",
-            f"license:{licence}", word(dice)]  # fmt: skip
+            f"license:{license}", word(dice)]  # fmt: skip
     state = dice.choices(["passed", "failed", "errored"], [8, 1, 1])[0]
     rows.add(
-        Adapter, id=id, type="model", namespace_id=owner, name=name, created_by_id=owner, summary=summary,
+        Repository, id=id, type="model", namespace_id=owner, name=name, created_by_id=owner, summary=summary,
         private=not is_shown and dice.random() < 0.05, format="peft", kind=kind, base=base, task=task,
-        licence=licence, rank=dice.choice([4, 8, 16, 64]), parameters=dice.randrange(10**7),
+        license=license, rank=dice.choice([4, 8, 16, 64]), parameters=dice.randrange(10**7),
         size=dice.randrange(10**8), tags=json.dumps(tags), state=state, serves="\nvllm\nlorax\n",
         search_text=search_terms.search_text(full_name, summary, base, kind, task, tags=tags),
         downloads=int(dice.paretovariate(0.8)), likes=int(dice.paretovariate(1.2)) - 1, trending=dice.random(),
@@ -168,10 +168,10 @@ def _adapter(rows: Rows, number: int, is_shown: bool) -> None:
     oids = _revisions(rows, number, base, is_shown)
     _verdict(rows, number, owner, state, base)
     happened = {"kind": "push", "was_public": True, "revision": oids[1]}
-    rows.add(Event, seq=number + 1, adapter_id=id, type="model", name=full_name, **happened)
+    rows.add(Event, seq=number + 1, repository_id=id, type="model", name=full_name, **happened)
     rows.add(AuditEvent, actor=person(owner_of(number)), action="adapter:create", object=full_name, at=_moment(number))
     if number % 10 == 0:
-        rows.add(Like, adapter_id=id, user_id=FIRST, created_at=_moment(number))
+        rows.add(Like, repository_id=id, user_id=FIRST, created_at=_moment(number))
 
 
 def _revisions(rows: Rows, number: int, base: str, is_shown: bool) -> list[str]:
@@ -187,15 +187,15 @@ def _revisions(rows: Rows, number: int, base: str, is_shown: bool) -> list[str]:
         oids.append(manifest.revision_oid(
             entries, parent=oids[0] if oids else None, author=person(author), at=at, title=title, message=""
         ))  # fmt: skip
-        rows.add(Revision, id=id, adapter_id=adapter, oid=oids[-1], parent_id=id - 1 if version else None, title=title,
-                 author_id=FIRST + author, created_at=_moment(number))  # fmt: skip
+        rows.add(Revision, id=id, repository_id=adapter, oid=oids[-1], parent_id=id - 1 if version else None,
+                 title=title, author_id=FIRST + author, created_at=_moment(number))  # fmt: skip
         for one in entries.values():
             rows.add(RevisionFile, revision_id=id, path=one.path, blob_id=one.sha256, size=one.size, is_lfs=one.is_lfs,
                      git_oid=one.git_oid)  # fmt: skip
             owned.add(one.sha256)
     for sha256 in owned:
-        rows.add(Possession, adapter_id=adapter, blob_id=sha256, created_at=_moment(number))
-    rows.add(Ref, adapter_id=adapter, revision_id=id, name="refs/heads/main", updated_at=_moment(number))
+        rows.add(Possession, repository_id=adapter, blob_id=sha256, created_at=_moment(number))
+    rows.add(Ref, repository_id=adapter, revision_id=id, name="refs/heads/main", updated_at=_moment(number))
     return oids
 
 
@@ -207,9 +207,9 @@ def _verdict(rows: Rows, number: int, owner: int, state: str, base: str) -> None
              base=base)  # fmt: skip
     rows.add(Attempt, verdict_id=id, number=1, worker="one", started_at=at, ended_at=at, outcome=state)
     if state == "passed":
-        rows.add(Ref, adapter_id=adapter, revision_id=revision, name="refs/verified", updated_at=at)
+        rows.add(Ref, repository_id=adapter, revision_id=revision, name="refs/verified", updated_at=at)
     else:
-        rows.add(Alert, user_id=owner, adapter_id=adapter, verdict_id=id)
+        rows.add(Alert, user_id=owner, repository_id=adapter, verdict_id=id)
     if owner == FIRST:
         rows.add(Delivery, webhook_id=FIRST, payload="{}", state="sent", attempts=1, status=200)
 

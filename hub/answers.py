@@ -7,7 +7,13 @@ from django.http import HttpRequest, JsonResponse
 from hub.errors import face, in_full
 from hub.moved import at_new_name
 from hub.origin import origin
-from registry.kernel.errors import AdapterExists, AdapterMoved, AdapterNotFound, CollectionExists, RegistryError
+from registry.kernel.errors import (
+    CollectionExists,
+    RegistryError,
+    RepositoryExists,
+    RepositoryMoved,
+    RepositoryNotFound,
+)
 
 
 def answer(data: object, status: int = 200) -> JsonResponse:
@@ -23,7 +29,7 @@ def refuse(request: HttpRequest, error: RegistryError, *, is_anonymous: bool = F
     look = face(error)
     detail, fix = in_full(error.detail, request), in_full(error.fix, request)
     status, message = look.status, f"{detail} {fix}".strip()
-    if isinstance(error, AdapterNotFound):  # word for word the Hub's: clients leave these sentences out of their own
+    if isinstance(error, RepositoryNotFound):  # word for word the Hub's: clients leave these sentences out of their own
         message = "Repository not found"
         if is_anonymous:  # with a token it might be there
             status, message = HTTPStatus.UNAUTHORIZED, "Invalid username or password."
@@ -35,14 +41,14 @@ def refuse(request: HttpRequest, error: RegistryError, *, is_anonymous: bool = F
     response["X-Error-Message"] = _header_text(look.hub_message or message)
     if status == HTTPStatus.UNAUTHORIZED:
         response["WWW-Authenticate"] = "Bearer"
-    if isinstance(error, AdapterMoved):
+    if isinstance(error, RepositoryMoved):
         response["Location"] = at_new_name(request, error)
     return response
 
 
 def _the_first(request: HttpRequest, error: RegistryError) -> dict[str, object]:
     """Where to find what was there first, of what may not be there twice: clients go on with it, given `exist_ok`."""
-    if isinstance(error, AdapterExists):
+    if isinstance(error, RepositoryExists):
         return {"url": origin(request) + str(error.facts["path"])}
     return {"slug": error.facts["slug"]} if isinstance(error, CollectionExists) else {}
 

@@ -13,8 +13,8 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from registry.models.adapters import Adapter, Revision
 from registry.models.blobs import Blob, Landing
+from registry.models.repositories import Repository, Revision
 from registry.models.verdicts import Verdict, WorkerHeartbeat
 
 KEPT_SECONDS, SHARE = 60, 100
@@ -48,7 +48,7 @@ class _Totals:
         began = time.monotonic()
         finished = Verdict.objects.exclude(state__in=UNFINISHED).order_by()
         self.verdicts: dict[str, int] = dict(finished.values_list("state").annotate(Count("pk")))
-        self.adapters = Adapter.objects.count()
+        self.adapters = Repository.objects.count()
         self.revisions = Revision.objects.count()
         held = Blob.objects.aggregate(number=Count("pk"), size=Sum("size"))
         self.blobs, self.blob_bytes = held["number"], held["size"] or 0

@@ -4,7 +4,7 @@ from urllib.parse import unquote, urlsplit
 
 from django.http import HttpRequest
 
-from registry.kernel.errors import AdapterMoved
+from registry.kernel.errors import RepositoryMoved
 
 
 def raw_path(request: HttpRequest) -> str:
@@ -14,7 +14,7 @@ def raw_path(request: HttpRequest) -> str:
     return path or request.get_full_path_info().partition("?")[0]
 
 
-def at_new_name(request: HttpRequest, moved: AdapterMoved) -> str:
+def at_new_name(request: HttpRequest, moved: RepositoryMoved) -> str:
     """Return the same address under the repository's new name, relative to this host, with the query.
 
     The answer is a 307, after which clients send the same method and body again.

@@ -6,7 +6,7 @@ carol is a stranger, mona moderates, ada administers. Adapters have a first revi
 from dataclasses import dataclass
 
 from registry.kernel.policy import NOBODY, Caller
-from registry.models import Adapter, Organization, Token, User
+from registry.models import Organization, Repository, Token, User
 from registry.people import accounts, organizations, tokens
 from registry.publish import repositories
 
@@ -41,7 +41,9 @@ class Cast:
         count = Token.objects.count()
         return tokens.make(self.people[name], f"{role} {count}", role, grants=repos)
 
-    def adapter(self, full_name: str, *, by: str = "alice", private: bool = False, type: str = "model") -> Adapter:
+    def repository(
+        self, full_name: str, *, by: str = "alice", private: bool = False, type: str = "model"
+    ) -> Repository:
         """Make an empty adapter."""
         return repositories.create(full_name, self.session(by), private=private, type=type)
 

@@ -18,7 +18,7 @@ from django.db import transaction
 from django.test import Client
 
 from registry.kernel.policy import Caller
-from registry.models import Adapter, User
+from registry.models import Repository, User
 from registry.publish import discussions, push
 from registry.publish.push import Inline, Intent
 from tests.cast import Cast, assemble
@@ -115,7 +115,7 @@ class Asker:
     def __init__(self, cast: Cast) -> None:
         hostile = {"adapter_config.json": json.dumps(HOSTILE_CONFIG).encode(), "README.md": HOSTILE_CARD.encode()}
         for type in ("model", "dataset"):
-            made = cast.adapter("acme/public", type=type)
+            made = cast.repository("acme/public", type=type)
             intent = Intent(made, "refs/heads/main", Caller(user=cast["alice"]), title="odd")
             push.receive(intent, [Inline(path, content) for path, content in hostile.items()])
         self._token = cast.token("alice")
@@ -245,7 +245,7 @@ FORMS_OF_PEOPLE = (  # address, what the button says, the fields
 
 def test_no_odd_field_of_a_form_of_people_is_an_accident(asker):
     form = "application/x-www-form-urlencoded"
-    discussions.start(Adapter.objects.get(type="model"), "Odd", "", Caller(user=User.objects.get(username="alice")))
+    discussions.start(Repository.objects.get(type="model"), "Odd", "", Caller(user=User.objects.get(username="alice")))
     for path, do, fields in FORMS_OF_PEOPLE:
         for field in fields:
             for odd in ODD_FIELDS:

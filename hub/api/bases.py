@@ -44,12 +44,12 @@ def _line(line: BaseLine) -> dict[str, Any]:
         "revision": base.revision if base else None,
         "sha256": base.sha256 if base else None,
         "size": base.size if base else None,
-        "license": bases.licence_of(base, line.id) or None,
+        "license": bases.license_of(base, line.id) or None,
     }
 
 
 def _detail(id: str, base: Base | None) -> dict[str, Any]:
-    asks = bases.duties(bases.licence_of(base, id))
+    asks = bases.duties(bases.license_of(base, id))
     keys = ("needs_notice", "non_commercial", "share_alike")
     return {
         "aliases": list(bases.names_of(base)) if base else [],

@@ -61,8 +61,8 @@ def _rule(view: View, full_name: str, verb: Callable[..., bool]) -> Response:
     wish = shapes.Ruling(data=view.request.data)
     wish.is_valid(raise_exception=True)
     said: dict[str, Any] = wish.validated_data
-    adapter = repositories.find(full_name, view.caller, Permission.QUARANTINE)
-    revision = pull.resolve(adapter, said["revision"]) if said["revision"] else None
-    changed = verb(adapter, view.caller, reason=said["reason"], note=said["note"], revision=revision)
-    held = revision or adapter
-    return Response({"adapter": adapter.full_name, "quarantined_at": held.quarantined_at, "changed": changed})
+    repository = repositories.find(full_name, view.caller, Permission.QUARANTINE)
+    revision = pull.resolve(repository, said["revision"]) if said["revision"] else None
+    changed = verb(repository, view.caller, reason=said["reason"], note=said["note"], revision=revision)
+    held = revision or repository
+    return Response({"adapter": repository.full_name, "quarantined_at": held.quarantined_at, "changed": changed})

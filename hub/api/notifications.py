@@ -45,8 +45,8 @@ def _line(alert: Alert) -> dict[str, object]:
     return {
         "id": alert.pk,
         "kind": alert.kind,
-        "adapter": alert.adapter.full_name if alert.adapter else None,
-        "type": alert.adapter.type if alert.adapter else None,
+        "adapter": alert.repository.full_name if alert.repository else None,
+        "type": alert.repository.type if alert.repository else None,
         "organization": str(alert.invitation.organization) if alert.invitation else None,
         "revision": verdict.revision.oid if verdict else None,
         "state": verdict.state if verdict else None,

@@ -15,7 +15,7 @@ from rest_framework.response import Response
 
 from hub.errors import face, in_full, of_database
 from hub.moved import at_new_name
-from registry.kernel.errors import AdapterMoved, RegistryError
+from registry.kernel.errors import RegistryError, RepositoryMoved
 
 CONTENT_TYPE = "application/problem+json"
 log = logging.getLogger(__name__)
@@ -69,7 +69,7 @@ def answer(exception: Exception, context: Mapping[str, Any]) -> Response:
     """Turn whatever a view raised into a problem document; the exception handler named in settings."""
     problem = _problem(exception, context) or _accident(exception, context)
     headers = dict(problem.headers)
-    if isinstance(exception, AdapterMoved):
+    if isinstance(exception, RepositoryMoved):
         headers["Location"] = at_new_name(context["request"], exception)
     response = Response(problem.document(), problem.status, headers=headers, content_type=CONTENT_TYPE)
     response.refusal = problem.code, problem.detail  # type: ignore[attr-defined]  # for the log

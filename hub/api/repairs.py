@@ -22,16 +22,16 @@ class Repair(View):
     )  # fmt: skip
     def post(self, request: Request, ns: str, name: str) -> Response:
         pages.parameters(request, pages.Nothing)
-        adapter = moves.find(f"{ns}/{name}", self.caller, Permission.BROWSE)
+        repository = moves.find(f"{ns}/{name}", self.caller, Permission.BROWSE)
         body = shapes.Repair(data=request.data or {})
         body.is_valid(raise_exception=True)
-        made = repairs.propose(adapter, self.caller, body.validated_data["base"])
+        made = repairs.propose(repository, self.caller, body.validated_data["base"])
         said = {
-            "adapter": adapter.full_name,
+            "adapter": repository.full_name,
             "base": made.base,
             "number": made.discussion.number,
             "title": made.discussion.title,
-            "url": f"{settings.PUBLIC_URL}/{adapter.full_name}/discussions/{made.discussion.number}",
+            "url": f"{settings.PUBLIC_URL}/{repository.full_name}/discussions/{made.discussion.number}",
             "revision": made.revision.oid,
         }
         return Response(said, status.HTTP_201_CREATED if made.is_new else status.HTTP_200_OK)

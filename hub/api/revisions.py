@@ -13,7 +13,7 @@ from hub.api.asking import View
 from hub.api.shapes import revisions as shapes
 from registry.kernel import policy
 from registry.kernel.policy import Caller, Permission
-from registry.models import Adapter, Revision, Verdict
+from registry.models import Repository, Revision, Verdict
 from registry.proof import config_views, verdicts
 from registry.publish import moves
 from registry.repos import derived, facts, pull
@@ -33,7 +33,7 @@ class Revisions(View):
         asked = pages.parameters(request, shapes.HistoryPaging)
         start = resolved(f"{ns}/{name}", asked["rev"], self.caller)
         if cursor := asked.get("cursor"):
-            start = pull.resolve(start.adapter, cursor)
+            start = pull.resolve(start.repository, cursor)
         rows = pull.history(start, asked["limit"] + 1)
         shown, states = rows[: asked["limit"]], _states(rows)
         parents: list[Revision | None] = [*rows[1:], None]
@@ -51,10 +51,10 @@ class OneRevision(View):
         return Response(
             _line(revision, revision.parent, verdict.state if verdict else None)
             | {
-                "adapter": revision.adapter.full_name,
+                "adapter": revision.repository.full_name,
                 "size": sum(entry.size for entry in entries.values()),
                 "files": [_file(entry) for entry in {**entries, **derived.entries(entries)}.values()],
-                "config": (said.config or None) if policy.passes_gate(self.caller, revision.adapter) else None,
+                "config": (said.config or None) if policy.passes_gate(self.caller, revision.repository) else None,
                 "base": _base(said, verdict),
                 "tensors": {"values": sum(said.parameters.values()), "dtypes": said.parameters}
                 if said.parameters
@@ -76,7 +76,7 @@ class OneFile(View):
         entry = pull.file(revision, path)
         if view := asked.get("view"):
             return _view(revision, entry, view, asked.get("base", ""))
-        return HttpResponseRedirect(f"/{revision.adapter.full_name}/resolve/{revision.oid}/{quote(entry.path)}")
+        return HttpResponseRedirect(f"/{revision.repository.full_name}/resolve/{revision.oid}/{quote(entry.path)}")
 
 
 def _view(revision: Revision, entry: Entry, view: str, base: str) -> HttpResponse:
@@ -87,9 +87,9 @@ def _view(revision: Revision, entry: Entry, view: str, base: str) -> HttpRespons
 
 def resolved(full_name: str, rev: str, by: Caller, permission: Permission = Permission.BROWSE) -> Revision:
     """Return the revision that a name means, if the caller may have the adapter."""
-    adapter: Adapter = moves.find(full_name, by, permission)
-    revision = pull.resolve(adapter, rev)
-    revision.adapter = adapter  # loaded already, with its namespace
+    repository: Repository = moves.find(full_name, by, permission)
+    revision = pull.resolve(repository, rev)
+    revision.repository = repository  # loaded already, with its namespace
     pull.require_shown(revision, by)
     return revision
 

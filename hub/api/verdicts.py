@@ -32,7 +32,7 @@ class Validate(View):
     @extend_schema(operation_id="validate", summary="Validate again", request=None, responses={202: shapes.Verdict})
     def post(self, request: Request, ns: str, name: str, rev: str) -> Response:
         revision = resolved(f"{ns}/{name}", rev, self.caller)
-        policy.require(self.caller, Permission.PUSH, revision.adapter)
+        policy.require(self.caller, Permission.PUSH, revision.repository)
         verdict, _ = verdicts.again(revision, self.caller.user)
         return Response(document(verdict, revision, self.caller), status.HTTP_202_ACCEPTED)
 
@@ -43,9 +43,9 @@ def document(verdict: Verdict, revision: Revision, by: Caller) -> dict[str, Any]
     Samples are rows of a file, so a gate is before them too.
     """
     said: dict[str, Any] = verdict.result
-    samples = said.get("samples") if policy.passes_gate(by, revision.adapter) else None
+    samples = said.get("samples") if policy.passes_gate(by, revision.repository) else None
     return {
-        "adapter": revision.adapter.full_name,
+        "adapter": revision.repository.full_name,
         "revision": revision.oid,
         "state": verdict.state,
         "reason": verdicts.why(verdict) or None,

@@ -7,11 +7,11 @@ from django.http import HttpRequest
 from hub.moved import raw_path
 from hub.origin import origin
 from registry.kernel.errors import RevisionNotFound
-from registry.models import Adapter, Revision
+from registry.models import Repository, Revision
 from registry.repos import pull
 
 
-def locate(request: HttpRequest, adapter: Adapter, tail: str) -> tuple[Revision, str]:
+def locate(request: HttpRequest, repository: Repository, tail: str) -> tuple[Revision, str]:
     """Return the revision and the path in the rest of an address, rev/path. Raises RevisionNotFound.
 
     A revision with encoded slashes (refs%2Fpr%2F1) is one segment. Sent decoded, the longest name that exists wins.
@@ -21,11 +21,11 @@ def locate(request: HttpRequest, adapter: Adapter, tail: str) -> tuple[Revision,
     first, _, rest = (segments[before] if len(segments) > before else tail).partition("/")
     rev, path = unquote(first), unquote(rest)
     try:
-        return pull.resolve(adapter, rev), path
+        return pull.resolve(repository, rev), path
     except RevisionNotFound:
         if "/" in rev or not path:
             raise
-        return pull.resolve_within(adapter, f"{rev}/{path}")
+        return pull.resolve_within(repository, f"{rev}/{path}")
 
 
 def next_page(request: HttpRequest, **changed: str) -> str:

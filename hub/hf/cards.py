@@ -2,7 +2,7 @@
 
 from registry.repos.card import metadata
 
-# Licence ids of the Hub's list that people use; `other` and `unknown` are always possible.
+# License ids of the Hub's list that people use; `other` and `unknown` are always possible.
 _LICENSES = """
     apache-2.0 mit openrail bigscience-openrail-m creativeml-openrail-m bigscience-bloom-rail-1.0 bigcode-openrail-m
     afl-3.0 artistic-2.0 bsl-1.0 bsd bsd-2-clause bsd-3-clause bsd-3-clause-clear c-uda cc cc0-1.0 cc-by-2.0 cc-by-2.5
@@ -25,9 +25,9 @@ def judge(content: str, repo_type: str) -> tuple[list[str], list[str]]:
     if not card.data:
         return [], ["empty or missing yaml metadata in repo card"]
     errors = []
-    licences = card.data.get("license")
-    for licence in licences if isinstance(licences, list) else [licences]:
-        if licence is not None and str(licence).lower() not in LICENSES:
+    licenses = card.data.get("license")
+    for license in licenses if isinstance(licenses, list) else [licenses]:
+        if license is not None and str(license).lower() not in LICENSES:
             errors.append(f'"license" must be one of [{", ".join(sorted(LICENSES))}]')
     if not isinstance(card.data.get("model-index", []), list):
         errors.append('"model-index" must be a list')

@@ -139,8 +139,8 @@ def entry(item: CollectionItem, place: int) -> JSON:
     shown: JSON = {"_id": ids.shown(item.pk), "position": place}
     if item.note:
         shown["note"] = {"text": item.note}
-    if item.adapter is not None:
-        return shown | shapes.summary(item.adapter) | {"_id": shown["_id"], "type": item.adapter.type}
+    if item.repository is not None:
+        return shown | shapes.summary(item.repository) | {"_id": shown["_id"], "type": item.repository.type}
     nested = item.nested
     assert nested is not None, "the database keeps entries that are neither"
     slug = collections.slug(nested)

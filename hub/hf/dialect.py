@@ -16,7 +16,7 @@ from hub.identity import wire_caller
 from hub.limits import Family, Taken
 from registry.kernel.errors import NotSupported, RegistryError, TokenInvalid, TooOften
 from registry.kernel.policy import NOBODY, Caller, Permission, missing
-from registry.models import Adapter
+from registry.models import Repository
 from registry.publish import moves
 
 
@@ -53,7 +53,7 @@ class Route(View):
             bodies.drain(request)
         return _without_body(response) if request.method == "HEAD" else response
 
-    def adapter(self, ns: str, name: str, permission: Permission = Permission.BROWSE) -> Adapter:
+    def repository(self, ns: str, name: str, permission: Permission = Permission.BROWSE) -> Repository:
         """Return the repository of the address, if the caller has the permission; AdapterMoved for an old name."""
         return moves.find(f"{ns}/{name}", self.caller, permission, type=self.type)
 

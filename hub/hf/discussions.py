@@ -19,26 +19,28 @@ class Discussions(Route):
     """GET /api/models/{id}/discussions?p=&type=&status=&author= lists; POST opens one"""
 
     def get(self, request: HttpRequest, ns: str, name: str) -> HttpResponse:
-        adapter = self.adapter(ns, name)
+        repository = self.repository(ns, name)
         page = bodies.whole_in(request.GET, "p", 0, 1 << 20, least=0)
         asked = {key: request.GET.get(key) or "all" for key in ("type", "status")}
         rows = discussions.search(
-            adapter, kind=asked["type"], status=asked["status"], author=request.GET.get("author", "")
+            repository, kind=asked["type"], status=asked["status"], author=request.GET.get("author", "")
         )
         start = page * discussions.PAGE
         shown = []
         for row in rows[start : start + discussions.PAGE]:
-            row.adapter = adapter
+            row.repository = repository
             shown.append(line(row))
-        closed = adapter.discussions.count() - discussions.open_count(adapter)
+        closed = repository.discussions.count() - discussions.open_count(repository)
         return answer({"discussions": shown, "count": rows.count(), "start": start, "numClosedDiscussions": closed})
 
     def post(self, request: HttpRequest, ns: str, name: str) -> HttpResponse:
-        adapter = self.adapter(ns, name, Permission.DISCUSS)
+        repository = self.repository(ns, name, Permission.DISCUSS)
         body = bodies.json_object(request)
         title, text = bodies.text(body, "title", ""), bodies.text(body, "description", "")
-        made = discussions.start(adapter, title, text, self.caller, pull_request=bodies.truth(body.get("pullRequest")))
-        return answer(line(made) | {"url": f"{shapes.page_of(adapter, '')}/discussions/{made.number}"})
+        made = discussions.start(
+            repository, title, text, self.caller, pull_request=bodies.truth(body.get("pullRequest"))
+        )
+        return answer(line(made) | {"url": f"{shapes.page_of(repository, '')}/discussions/{made.number}"})
 
 
 class Thread(Route):
@@ -46,7 +48,7 @@ class Thread(Route):
 
     def discussion(self, ns: str, name: str, number: int, permission: Permission = Permission.DISCUSS) -> Discussion:
         """Return the discussion of the address, if the caller has the permission on its repository."""
-        return discussions.find(self.adapter(ns, name, permission), number)
+        return discussions.find(self.repository(ns, name, permission), number)
 
 
 class OneDiscussion(Thread):
@@ -127,7 +129,7 @@ def line(discussion: Discussion) -> JSON:
         "author": author(discussion.author),
         "createdAt": shapes.moment(discussion.created_at),
         "status": discussion.status,
-        "repo": {"name": discussion.adapter.full_name, "type": discussion.adapter.type},
+        "repo": {"name": discussion.repository.full_name, "type": discussion.repository.type},
         "isPullRequest": discussion.is_pull_request,
         "numComments": discussion.comments,
         "pinned": False,

@@ -19,7 +19,7 @@ class Requests(Route):
     """GET /api/models/{id}/user-access-request/{pending|accepted|rejected}"""
 
     def get(self, request: HttpRequest, ns: str, name: str, status: str) -> HttpResponse:
-        rows = gates.requests(self.adapter(ns, name, Permission.CONFIGURE), status, self.caller)
+        rows = gates.requests(self.repository(ns, name, Permission.CONFIGURE), status, self.caller)
         return paged(request, rows, lambda row: shown(request, row))
 
 
@@ -27,13 +27,13 @@ class Handle(Route):
     """POST /api/models/{id}/user-access-request/handle"""
 
     def post(self, request: HttpRequest, ns: str, name: str) -> HttpResponse:
-        adapter = self.adapter(ns, name, Permission.CONFIGURE)
+        repository = self.repository(ns, name, Permission.CONFIGURE)
         body = bodies.json_object(request)
         username, request_id = bodies.text(body, "user", ""), bodies.text(body, "requestId", "")
         if bool(username) == bool(request_id):
             raise ValueInvalid("A decision names the person or the request.", fix="Send 'user' or 'requestId'.")
         row = gates.decide(
-            adapter,
+            repository,
             bodies.text(body, "status"),
             self.caller,
             username=username,
@@ -47,8 +47,8 @@ class Grant(Route):
     """POST /api/models/{id}/user-access-request/grant"""
 
     def post(self, request: HttpRequest, ns: str, name: str) -> HttpResponse:
-        adapter = self.adapter(ns, name, Permission.CONFIGURE)
-        row = gates.grant(adapter, bodies.text(bodies.json_object(request), "user"), self.caller)
+        repository = self.repository(ns, name, Permission.CONFIGURE)
+        row = gates.grant(repository, bodies.text(bodies.json_object(request), "user"), self.caller)
         return answer(shown(request, row))
 
 

@@ -15,7 +15,7 @@ from hub.limits import Family
 from hub.origin import origin
 from registry.kernel.errors import ValueInvalid
 from registry.kernel.policy import Permission
-from registry.models import Adapter
+from registry.models import Repository
 from registry.publish import uploads
 from registry.publish.uploads import Offer
 from registry.repos import downloads
@@ -32,7 +32,7 @@ class Batch(Route):
         body = bodies.json_object(request)
         operation = bodies.text(body, "operation", "")
         is_download = operation == "download"
-        adapter = self.adapter(ns, name, Permission.DOWNLOAD if is_download else Permission.DISCUSS)
+        repository = self.repository(ns, name, Permission.DOWNLOAD if is_download else Permission.DISCUSS)
         if operation not in {"upload", "download"}:
             raise ValueInvalid(f"There is no LFS operation {operation[:40]!r}.", fix="Use upload or download.")
         if bodies.text(body, "hash_algo", "sha256") != "sha256":
@@ -40,17 +40,17 @@ class Batch(Route):
         asked = [(bodies.text(item, "oid"), bodies.whole(item, "size")) for item in bodies.objects(body, "objects")]
         here = f"{origin(request)}/api/lfs"
         if is_download:
-            return _batch("basic", self._downloads(adapter, asked, here))
+            return _batch("basic", self._downloads(repository, asked, here))
         # git-lfs names no transfer when it knows only the basic one.
         in_parts = "multipart" in bodies.strings(body | {"transfers": body.get("transfers") or []}, "transfers")
-        offers = uploads.offer(adapter, asked, by=self.caller, in_parts=in_parts)
+        offers = uploads.offer(repository, asked, by=self.caller, in_parts=in_parts)
         limits.take_bytes(self.caller, sum(one.size for one in offers if one.ticket))
         transfer = "multipart" if any(one.cut for one in offers) else "basic"
         return _batch(transfer, [_shown(one, f"{here}/uploads") for one in offers])
 
-    def _downloads(self, adapter: Adapter, asked: list[tuple[str, int]], here: str) -> list[JSON]:
+    def _downloads(self, repository: Repository, asked: list[tuple[str, int]], here: str) -> list[JSON]:
         uploads.check_count(asked)
-        tickets = downloads.offer(adapter, [sha256 for sha256, _ in asked], by=self.caller)
+        tickets = downloads.offer(repository, [sha256 for sha256, _ in asked], by=self.caller)
         return [_download(sha256, size, tickets.get(sha256), here) for sha256, size in asked]
 
 

@@ -13,18 +13,18 @@ class OneLike(Route):
     """POST and DELETE /api/models/{id}/like"""
 
     def post(self, request: HttpRequest, ns: str, name: str) -> HttpResponse:
-        adapter = self.adapter(ns, name)
-        social.like(adapter, self.caller)
-        return answer({"likes": adapter.likes})
+        repository = self.repository(ns, name)
+        social.like(repository, self.caller)
+        return answer({"likes": repository.likes})
 
     def delete(self, request: HttpRequest, ns: str, name: str) -> HttpResponse:
-        adapter = self.adapter(ns, name)
-        social.unlike(adapter, self.caller)
-        return answer({"likes": adapter.likes})
+        repository = self.repository(ns, name)
+        social.unlike(repository, self.caller)
+        return answer({"likes": repository.likes})
 
 
 class Likers(Route):
     """GET /api/models/{id}/likers"""
 
     def get(self, request: HttpRequest, ns: str, name: str) -> HttpResponse:
-        return paged(request, social.likers(self.adapter(ns, name)), lambda row: user(request, row.user))
+        return paged(request, social.likers(self.repository(ns, name)), lambda row: user(request, row.user))

@@ -12,7 +12,7 @@ from hub.hf.dialect import Route
 from hub.hf.shapes import JSON
 from registry.kernel.errors import ValueInvalid
 from registry.kernel.policy import Caller, missing
-from registry.models import Adapter
+from registry.models import Repository
 from registry.repos import catalog, derived, pull, refs, tags
 
 _OF_MODELS = """
@@ -58,11 +58,11 @@ class Info(Route):
 
     def get(self, request: HttpRequest, ns: str, name: str, rev: str = "main") -> HttpResponse:
         wanted = expansions(request, self.type)  # before the repository: clients learn the words from the refusal
-        adapter = self.adapter(ns, name)
-        revision = pull.resolve(adapter, rev)
+        repository = self.repository(ns, name)
+        revision = pull.resolve(repository, rev)
         pull.require_shown(revision, self.caller)
         with_blobs, entries = bodies.truth(request.GET.get("blobs")), pull.entries(revision)
-        shown = shapes.info(adapter, revision, entries, derived.entries(entries), with_blobs)
+        shown = shapes.info(repository, revision, entries, derived.entries(entries), with_blobs)
         _count_children([shown], wanted, self.caller)
         if bodies.truth(request.GET.get("securityStatus")):
             shown["securityRepoStatus"] = {"scansDone": False, "filesWithIssues": []}
@@ -174,17 +174,17 @@ def _sort(word: str) -> str:
     return SORTS[word]
 
 
-def _shown(adapters: list[Adapter], is_full: bool, with_heads: bool) -> list[JSON]:
+def _shown(adapters: list[Repository], is_full: bool, with_heads: bool) -> list[JSON]:
     """Return the items of a page; at most four queries, however many there are."""
     if not is_full and not with_heads:
-        return [shapes.summary(adapter) for adapter in adapters]
+        return [shapes.summary(repository) for repository in adapters]
     heads = refs.heads(adapters)
     if not is_full:
-        return [shapes.summary(adapter) | {"sha": heads[adapter.pk].oid} for adapter in adapters]
+        return [shapes.summary(repository) | {"sha": heads[repository.pk].oid} for repository in adapters]
     trees = pull.entries_of(head for head in heads.values() if not head.is_quarantined)
     made = derived.entries_of(trees)
-    rows = ((adapter, heads[adapter.pk], heads[adapter.pk].pk) for adapter in adapters)
+    rows = ((repository, heads[repository.pk], heads[repository.pk].pk) for repository in adapters)
     return [
-        shapes.info(adapter, head, trees.get(row, {}), made.get(row, {}), with_blobs=False)
-        for adapter, head, row in rows
+        shapes.info(repository, head, trees.get(row, {}), made.get(row, {}), with_blobs=False)
+        for repository, head, row in rows
     ]

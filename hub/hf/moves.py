@@ -26,8 +26,8 @@ class Move(Route):
         body = bodies.json_object(request)
         type = known_type(bodies.text(body, "type", "model"))
         old, new = bodies.text(body, "fromRepo"), bodies.text(body, "toRepo")
-        adapter = repositories.find(old, self.caller, Permission.CONFIGURE, type=type)
-        moved = moves.move(adapter, new, self.caller)
+        repository = repositories.find(old, self.caller, Permission.CONFIGURE, type=type)
+        moved = moves.move(repository, new, self.caller)
         return answer({"url": shapes.page_of(moved, origin(request))})
 
 
@@ -36,9 +36,9 @@ class Duplicate(Route):
 
     def post(self, request: HttpRequest, ns: str, name: str) -> HttpResponse:
         if self.caller.user is None:  # as for any other writing; whether there is something to copy is not said
-            self.adapter(ns, name)
+            self.repository(ns, name)
             raise SignInRequired("Duplicating a repository needs a token.")
-        source = self.adapter(ns, name, Permission.DOWNLOAD)
+        source = self.repository(ns, name, Permission.DOWNLOAD)
         body = bodies.json_object(request)
         wanted = bodies.text(body, "repository", "") or source.name
         full_name = wanted if "/" in wanted else f"{self.caller.user.username}/{wanted}"
@@ -50,9 +50,9 @@ class SuperSquash(Route):
     """POST /api/models/{id}/super-squash/{branch} {message}"""
 
     def post(self, request: HttpRequest, ns: str, name: str, rev: str) -> HttpResponse:
-        adapter = self.adapter(ns, name, Permission.PUSH)
+        repository = self.repository(ns, name, Permission.PUSH)
         message = bodies.text(bodies.json_object(request), "message", "")
-        squashed = history.squash(adapter, rev, message, self.caller)
+        squashed = history.squash(repository, rev, message, self.caller)
         return answer({"commitOid": squashed.revision.oid})
 
 
@@ -60,10 +60,10 @@ class LargeFiles(Route):
     """GET /api/models/{id}/lfs-files: what takes room, in every revision"""
 
     def get(self, request: HttpRequest, ns: str, name: str) -> HttpResponse:
-        adapter = self.adapter(ns, name, Permission.PUSH)
+        repository = self.repository(ns, name, Permission.PUSH)
         limit = bodies.whole_in(request.GET, "limit", FILES_PAGE, FILES_PAGE)
         cursor = bodies.whole_in(request.GET, "cursor", 0, 1 << 62, least=0)
-        found = copies.large_files(adapter, self.caller, after=cursor, limit=limit + 1)
+        found = copies.large_files(repository, self.caller, after=cursor, limit=limit + 1)
         response = answer([_large(file) for file in found[:limit]])
         if len(found) > limit:
             response["Link"] = next_page(request, cursor=str(found[limit - 1].row), limit=str(limit))
@@ -74,9 +74,9 @@ class OneLargeFile(Route):
     """DELETE /api/models/{id}/lfs-files/{sha256}?rewriteHistory="""
 
     def delete(self, request: HttpRequest, ns: str, name: str, sha256: str) -> HttpResponse:
-        adapter = self.adapter(ns, name, Permission.CONFIGURE)
+        repository = self.repository(ns, name, Permission.CONFIGURE)
         is_rewritten = bodies.truth(request.GET.get("rewriteHistory"))
-        history.forget_files(adapter, [sha256], self.caller, rewrite=is_rewritten)
+        history.forget_files(repository, [sha256], self.caller, rewrite=is_rewritten)
         return answer({})
 
 
@@ -84,14 +84,14 @@ class DropLargeFiles(Route):
     """POST /api/models/{id}/lfs-files/batch {"deletions": {"sha": [...], "rewriteHistory"}}"""
 
     def post(self, request: HttpRequest, ns: str, name: str) -> HttpResponse:
-        adapter = self.adapter(ns, name, Permission.CONFIGURE)
+        repository = self.repository(ns, name, Permission.CONFIGURE)
         deletions = bodies.json_object(request).get("deletions")
         if not isinstance(deletions, dict):
             raise ValueInvalid("'deletions' must be an object.", fix='Send {"deletions": {"sha": [...]}}.')
         digests = bodies.strings(deletions, "sha")
         if len(digests) > copies.MAX_ASKED:
             raise ValueInvalid(f"At most {copies.MAX_ASKED:,} files at once.", fix="Send them in several requests.")
-        history.forget_files(adapter, digests, self.caller, rewrite=bodies.truth(deletions.get("rewriteHistory")))
+        history.forget_files(repository, digests, self.caller, rewrite=bodies.truth(deletions.get("rewriteHistory")))
         return answer({})
 
 
@@ -99,7 +99,7 @@ class ShareFiles(Route):
     """POST /api/models/{id}/lfs-files/duplicate {"target": {"type", "name"}, "files": [{"sha256"}]}, at the source"""
 
     def post(self, request: HttpRequest, ns: str, name: str) -> HttpResponse:
-        source = self.adapter(ns, name, Permission.DOWNLOAD)
+        source = self.repository(ns, name, Permission.DOWNLOAD)
         body = bodies.json_object(request)
         target = body.get("target")
         if not isinstance(target, dict):

@@ -33,8 +33,8 @@ class Tree(Route):
     """GET /api/models/{id}/tree/{rev}[/{path}]"""
 
     def get(self, request: HttpRequest, ns: str, name: str, tail: str) -> HttpResponseBase:
-        adapter = self.adapter(ns, name)
-        revision, folder = locate(request, adapter, tail)
+        repository = self.repository(ns, name)
+        revision, folder = locate(request, repository, tail)
         pull.require_shown(revision, self.caller)
         entries = pull.entries(revision)
         try:
@@ -59,7 +59,7 @@ class PathsInfo(Route):
     """POST /api/models/{id}/paths-info/{rev}: paths that are not there are left out"""
 
     def post(self, request: HttpRequest, ns: str, name: str, rev: str) -> HttpResponse:
-        revision = pull.resolve(self.adapter(ns, name), rev)
+        revision = pull.resolve(self.repository(ns, name), rev)
         pull.require_shown(revision, self.caller)
         paths, is_expanded = bodies.form_or_json(request)
         entries = pull.entries(revision)
@@ -122,8 +122,8 @@ class Resolve(Route):
     family = Family.FILES
 
     def get(self, request: HttpRequest, ns: str, name: str, tail: str) -> HttpResponseBase:
-        adapter = self.adapter(ns, name, Permission.DOWNLOAD)
-        revision, path = locate(request, adapter, tail)
+        repository = self.repository(ns, name, Permission.DOWNLOAD)
+        revision, path = locate(request, repository, tail)
         try:
             entry = pull.file(revision, path)
             pull.require_served(revision, self.caller)
@@ -136,10 +136,10 @@ class Resolve(Route):
             response[header] = value
         if file_id := _xet_hash(entry):
             response["X-Xet-Hash"] = file_id
-            kind, commit = f"{self.type}s/{adapter.full_name}", revision.oid
+            kind, commit = f"{self.type}s/{repository.full_name}", revision.oid
             response["Link"] = f'<{origin(request)}/api/{kind}/xet-read-token/{commit}>; rel="xet-auth"'
         if request.method == "GET" and not same and _is_counted(entry):
-            downloads.count(request, adapter, self.caller)
+            downloads.count(request, repository, self.caller)
         return _at_commit(response, revision)
 
 
@@ -149,7 +149,7 @@ class Headers(Route):
     family = Family.FILES
 
     def get(self, request: HttpRequest, ns: str, name: str, path: str) -> HttpResponse:
-        revision = pull.resolve(self.adapter(ns, name, Permission.DOWNLOAD), refs.MAIN)
+        revision = pull.resolve(self.repository(ns, name, Permission.DOWNLOAD), refs.MAIN)
         pull.require_served(revision, self.caller)
         found = shards.of(pull.entries(revision), path)
         return answer({"index": found.index, "headers": found.headers})

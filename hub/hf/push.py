@@ -44,14 +44,14 @@ class Preupload(Route):
     """POST /api/models/{id}/preupload/{rev}"""
 
     def post(self, request: HttpRequest, ns: str, name: str, rev: str) -> HttpResponse:
-        adapter = self.adapter(ns, name)
+        repository = self.repository(ns, name)
         proposes = bodies.truth(request.GET.get("create_pr"))
-        push.require_for(adapter, refs.full_name(rev), self.caller, propose=proposes)
+        push.require_for(repository, refs.full_name(rev), self.caller, propose=proposes)
         body = bodies.json_object(request)
         asked = [Asked(bodies.path(file), bodies.whole(file, "size")) for file in bodies.objects(body, "files")]
         ref = refs.full_name(rev)
         gitignore = bodies.text(body, "gitIgnore", "") or None
-        files = uploads.plan(adapter, ref, asked, by=self.caller, gitignore=gitignore)
+        files = uploads.plan(repository, ref, asked, by=self.caller, gitignore=gitignore)
         # Clients leave out files that are equal to what is there, and then would open no pull request.
         shown = [
             {
@@ -62,20 +62,20 @@ class Preupload(Route):
             }
             for file in files
         ]
-        return answer({"files": shown, "commitOid": refs.head(adapter, ref).oid})
+        return answer({"files": shown, "commitOid": refs.head(repository, ref).oid})
 
 
 class Commit(Route):
     """POST /api/models/{id}/commit/{rev}, NDJSON read line by line"""
 
     def post(self, request: HttpRequest, ns: str, name: str, rev: str) -> HttpResponse:
-        adapter = self.adapter(ns, name)
+        repository = self.repository(ns, name)
         proposes = bodies.truth(request.GET.get("create_pr"))
-        push.require_for(adapter, refs.full_name(rev), self.caller, propose=proposes)  # before any byte is read
+        push.require_for(repository, refs.full_name(rev), self.caller, propose=proposes)  # before any byte is read
         lines = bodies.ndjson(request, longest_line(), settings.MAX_PUSH_BYTES * 3 // 2)
         header = _member(next(lines, {}), "header")
         intent = Intent(
-            adapter,
+            repository,
             refs.full_name(rev),
             self.caller,
             title=bodies.text(header, "summary"),
@@ -84,7 +84,7 @@ class Commit(Route):
             propose=proposes,
         )
         ref = push.receive(intent, operations(lines))
-        return answer(_landed(ref, shapes.page_of(adapter, origin(request)), intent.propose))
+        return answer(_landed(ref, shapes.page_of(repository, origin(request)), intent.propose))
 
 
 def longest_line() -> int:

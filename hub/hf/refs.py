@@ -23,7 +23,7 @@ class Refs(Route):
         if bodies.truth(request.GET.get("include_prs") or request.GET.get("include_pull_requests")):
             shown["pullRequests"] = []
         kinds = {refs.BRANCHES: "branches", refs.TAGS: "tags", refs.PULL_REQUESTS: "pullRequests"}
-        for ref in refs.list_all(self.adapter(ns, name)):
+        for ref in refs.list_all(self.repository(ns, name)):
             for prefix, kind in kinds.items():
                 if ref.name.startswith(prefix) and kind in shown:
                     shown[kind].append(shapes.ref(ref, ref.name.removeprefix(prefix)))
@@ -34,11 +34,11 @@ class Commits(Route):
     """GET /api/models/{id}/commits/{rev}, 50 a page; the cursor is the commit that the next page begins with"""
 
     def get(self, request: HttpRequest, ns: str, name: str, rev: str) -> HttpResponse:
-        adapter = self.adapter(ns, name)
-        revision = pull.resolve(adapter, rev)
+        repository = self.repository(ns, name)
+        revision = pull.resolve(repository, rev)
         pull.require_shown(revision, self.caller)
         if cursor := request.GET.get("cursor"):
-            revision = pull.resolve(adapter, cursor)
+            revision = pull.resolve(repository, cursor)
         limit = bodies.whole_in(request.GET, "limit", HISTORY_PAGE, 1000)
         line = pull.history(revision, limit + 1)
         is_formatted = "formatted" in request.GET.getlist("expand[]") + request.GET.getlist("expand")
@@ -55,13 +55,13 @@ class Branch(Route):
     """POST and DELETE /api/models/{id}/branch/{name}"""
 
     def post(self, request: HttpRequest, ns: str, name: str, rev: str) -> HttpResponse:
-        adapter = self.adapter(ns, name, Permission.PUSH)
+        repository = self.repository(ns, name, Permission.PUSH)
         start = bodies.text(bodies.json_object(request), "startingPoint", "main")
-        refs.create(adapter, refs.BRANCHES + rev, pull.resolve(adapter, start), self.caller)
+        refs.create(repository, refs.BRANCHES + rev, pull.resolve(repository, start), self.caller)
         return answer({})
 
     def delete(self, request: HttpRequest, ns: str, name: str, rev: str) -> HttpResponse:
-        refs.delete(self.adapter(ns, name, Permission.PUSH), refs.BRANCHES + rev, self.caller)
+        refs.delete(self.repository(ns, name, Permission.PUSH), refs.BRANCHES + rev, self.caller)
         return answer({})
 
 
@@ -69,13 +69,13 @@ class Tag(Route):
     """POST /api/models/{id}/tag/{rev} makes a tag at rev; DELETE /api/models/{id}/tag/{tag} deletes one"""
 
     def post(self, request: HttpRequest, ns: str, name: str, rev: str) -> HttpResponse:
-        adapter = self.adapter(ns, name, Permission.PUSH)
+        repository = self.repository(ns, name, Permission.PUSH)
         tag = bodies.text(bodies.json_object(request), "tag")
-        refs.create(adapter, refs.TAGS + tag, pull.resolve(adapter, rev), self.caller)
+        refs.create(repository, refs.TAGS + tag, pull.resolve(repository, rev), self.caller)
         return answer({})
 
     def delete(self, request: HttpRequest, ns: str, name: str, rev: str) -> HttpResponse:
-        refs.delete(self.adapter(ns, name, Permission.PUSH), refs.TAGS + rev, self.caller)
+        refs.delete(self.repository(ns, name, Permission.PUSH), refs.TAGS + rev, self.caller)
         return answer({})
 
 

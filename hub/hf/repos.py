@@ -28,9 +28,9 @@ class Create(Route):
         body = bodies.json_object(request)
         type, full_name = named_in(body, self.caller.user.username)
         files = [card_of_a_space(body)] if type == "space" else []
-        adapter = repositories.create(full_name, self.caller, private=privacy_in(body), type=type, files=files)
-        url = shapes.page_of(adapter, origin(request))
-        return answer({"url": url, "name": adapter.full_name, "id": ids.shown(adapter.pk)})
+        repository = repositories.create(full_name, self.caller, private=privacy_in(body), type=type, files=files)
+        url = shapes.page_of(repository, origin(request))
+        return answer({"url": url, "name": repository.full_name, "id": ids.shown(repository.pk)})
 
 
 class Delete(Route):
@@ -48,16 +48,16 @@ class Settings(Route):
     """PUT /api/models/{id}/settings: visibility, and the gate before the files"""
 
     def put(self, request: HttpRequest, ns: str, name: str) -> HttpResponse:
-        adapter = self.adapter(ns, name, Permission.CONFIGURE)
+        repository = self.repository(ns, name, Permission.CONFIGURE)
         body = bodies.json_object(request)
         private = privacy_in(body)
         gate = gate_in(body)
         with transaction.atomic():
             if gate is not None:
-                gates.set_gate(adapter, gate, self.caller)
+                gates.set_gate(repository, gate, self.caller)
             if private is not None:
-                repositories.set_private(adapter, private, self.caller)
-        return answer({"private": adapter.private, "gated": adapter.gated or False})
+                repositories.set_private(repository, private, self.caller)
+        return answer({"private": repository.private, "gated": repository.gated or False})
 
 
 def gate_in(body: dict[str, Any]) -> str | None:
@@ -72,7 +72,7 @@ class AuthCheck(Route):
     permission = Permission.DOWNLOAD
 
     def get(self, request: HttpRequest, ns: str, name: str) -> HttpResponse:
-        self.adapter(ns, name, self.permission)
+        self.repository(ns, name, self.permission)
         return answer({})
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from registry.kernel import ids
 from registry.kernel.policy import Caller
-from registry.models import Adapter, Ref, Revision
+from registry.models import Ref, Repository, Revision
 from registry.repos import facts as reading
 from registry.repos import manifest, popularity
 from registry.repos.card import Card
@@ -25,9 +25,9 @@ def moment(at: datetime) -> str:
     return at.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
 
 
-def page_of(adapter: Adapter, origin: str) -> str:
+def page_of(repository: Repository, origin: str) -> str:
     """Return the address of the repository's page, which clients parse for its id."""
-    return origin + adapter.path
+    return origin + repository.path
 
 
 def whoami(caller: Caller, orgs: Iterable[JSON]) -> JSON:
@@ -97,33 +97,37 @@ def _derived(entry: Entry) -> JSON:
     return {"derived": {"from": entry.source}} if isinstance(entry, DerivedEntry) else {}
 
 
-def summary(adapter: Adapter) -> JSON:
+def summary(repository: Repository) -> JSON:
     """A repository in a list, from its row alone."""
     return {
-        "_id": ids.shown(adapter.pk),
-        "id": adapter.full_name,
-        **({"modelId": adapter.full_name} if adapter.type == "model" else {}),
-        "author": adapter.namespace.name,
-        "private": adapter.private,
-        "gated": adapter.gated or False,
-        "disabled": adapter.is_quarantined,
-        "likes": adapter.likes,
-        "downloads": adapter.downloads,
-        "downloadsAllTime": adapter.downloads,
-        "trendingScore": popularity.score(adapter),
-        "tags": adapter.tags,
-        **({"pipeline_tag": adapter.task} if adapter.task else {}),
-        "createdAt": moment(adapter.created_at),
-        "lastModified": moment(adapter.updated_at),
+        "_id": ids.shown(repository.pk),
+        "id": repository.full_name,
+        **({"modelId": repository.full_name} if repository.type == "model" else {}),
+        "author": repository.namespace.name,
+        "private": repository.private,
+        "gated": repository.gated or False,
+        "disabled": repository.is_quarantined,
+        "likes": repository.likes,
+        "downloads": repository.downloads,
+        "downloadsAllTime": repository.downloads,
+        "trendingScore": popularity.score(repository),
+        "tags": repository.tags,
+        **({"pipeline_tag": repository.task} if repository.task else {}),
+        "createdAt": moment(repository.created_at),
+        "lastModified": moment(repository.updated_at),
     }
 
 
 def info(
-    adapter: Adapter, revision: Revision, entries: dict[str, Entry], made: dict[str, DerivedEntry], with_blobs: bool
+    repository: Repository,
+    revision: Revision,
+    entries: dict[str, Entry],
+    made: dict[str, DerivedEntry],
+    with_blobs: bool,
 ) -> JSON:
     """Everything about a repository at a revision; `made` are the files that were derived of those in it."""
-    said = reading.of(entries, adapter.type)
-    shown = summary(adapter) | {
+    said = reading.of(entries, repository.type)
+    shown = summary(repository) | {
         "sha": revision.oid,
         "lastModified": moment(revision.created_at),
         "siblings": [sibling(entry, with_blobs) for _, entry in sorted({**entries, **made}.items())],
@@ -132,11 +136,11 @@ def info(
         "usedStorage": sum({entry.sha256: entry.size for entry in entries.values()}.values()),
         "xetEnabled": True,
     }
-    if adapter.type == "model":
+    if repository.type == "model":
         bases = [{"id": base} for base in said.bases]
         shown |= {"spaces": [], "widgetData": said.card.data.get("widget", [])} | _of_a_model(said)
         shown |= {"baseModels": {"relation": "adapter", "models": bases}} if bases else {}
-    if adapter.type == "space":
+    if repository.type == "space":
         shown |= _of_a_space(said)
     return shown
 

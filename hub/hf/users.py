@@ -13,7 +13,7 @@ from hub.hf.shapes import JSON
 from hub.origin import origin
 from registry.kernel import ids, policy
 from registry.kernel.errors import NamespaceNotFound, SignInRequired
-from registry.models import Adapter, Follow, Like, Membership, Namespace, Organization, User
+from registry.models import Follow, Like, Membership, Namespace, Organization, Repository, User
 from registry.people import accounts, organizations
 from registry.talk import social
 
@@ -62,7 +62,7 @@ class Asked(Route):
 
     def repositories(self, namespace: Namespace) -> JSON:
         """Return how many repositories of each type the caller sees there."""
-        rows = Adapter.objects.filter(policy.visible_to(self.caller), namespace=namespace)
+        rows = Repository.objects.filter(policy.visible_to(self.caller), namespace=namespace)
         kinds = {"numModels": "model", "numDatasets": "dataset", "numSpaces": "space"}
         return rows.aggregate(**{key: Count("pk", filter=Q(type=kind)) for key, kind in kinds.items()})
 
@@ -167,7 +167,7 @@ class Likes(Asked):
 
     def get(self, request: HttpRequest, name: str) -> HttpResponse:
         def shape(row: Like) -> JSON:
-            repo = {"name": row.adapter.full_name, "type": row.adapter.type}
+            repo = {"name": row.repository.full_name, "type": row.repository.type}
             return {"createdAt": shapes.moment(row.created_at), "repo": repo}
 
         return paged(request, social.liked(self.namespace(name).person, self.caller), shape)
@@ -190,15 +190,15 @@ class OrganizationRepositories(Route):
 
 
 def _repositories(request: HttpRequest, route: Route, namespace: Namespace) -> HttpResponse:
-    rows = Adapter.objects.filter(policy.visible_to(route.caller), namespace=namespace).select_related("namespace")
+    rows = Repository.objects.filter(policy.visible_to(route.caller), namespace=namespace).select_related("namespace")
 
-    def shape(adapter: Adapter) -> JSON:
+    def shape(repository: Repository) -> JSON:
         return {
-            "id": adapter.full_name,
-            "type": adapter.type,
-            "updatedAt": shapes.moment(adapter.updated_at),
-            "visibility": "private" if adapter.private else "public",
-            "storage": adapter.size,
+            "id": repository.full_name,
+            "type": repository.type,
+            "updatedAt": shapes.moment(repository.updated_at),
+            "visibility": "private" if repository.private else "public",
+            "storage": repository.size,
         }
 
     return paged(request, rows, shape)

@@ -14,9 +14,9 @@ README = "README.md"
 
 
 @adapter_page
-def adapter(request: HttpRequest, head: Head) -> HttpResponse:
-    if head.adapter.gated:
-        alerts.saw(head.by.user, [alerts.Kind.DECIDED], adapter=head.adapter)
+def repository(request: HttpRequest, head: Head) -> HttpResponse:
+    if head.repository.gated:
+        alerts.saw(head.by.user, [alerts.Kind.DECIDED], repository=head.repository)
     if head.is_empty:
         shown = {"head": head, "tab": "card", "push": push_commands(request, head)}
         return render(request, "site/adapter_empty.html", shown)
@@ -33,7 +33,7 @@ def _served(head: Head) -> Head:
     except RevisionNotVerified as refusal:
         if not refusal.facts.get("verified"):
             raise
-        return Head(head.adapter, pull.resolve(head.adapter, "verified"), "verified", head.by)
+        return Head(head.repository, pull.resolve(head.repository, "verified"), "verified", head.by)
     return head
 
 

@@ -17,7 +17,7 @@ from registry.repos.catalog import Query
 @require_safe
 def bases(request: HttpRequest) -> HttpResponse:
     rows, more = catalog.bases(caller(request), cursor=request.GET.get("cursor", ""), limit=50)
-    shown = [(row, known.licence_of(row.base, row.id)) for row in rows]
+    shown = [(row, known.license_of(row.base, row.id)) for row in rows]
     next = f"?{urlencode({'cursor': more})}" if more else ""
     return render(request, "site/bases.html", {"section": "bases", "rows": shown, "next": next})
 
@@ -33,14 +33,14 @@ def base(request: HttpRequest, name: str) -> HttpResponse:
         raise BaseNotFound(f"No adapter here names the base {name!r}, and it is not on the shelf.")
     if id != name:
         return HttpResponseRedirect(f"/bases/{quote(id)}")
-    licence = known.licence_of(held, id)
+    license = known.license_of(held, id)
     shown = {
         "section": "bases",
         "name": id,
         "base": held,
         "aliases": known.names_of(held) if held else (),
-        "licence": licence,
-        "duties": known.duties(licence),
+        "license": license,
+        "duties": known.duties(license),
         "files": sorted(held.files.items()) if held else [],
         "count": catalog.count(by, query),
         "lines": lines(page),

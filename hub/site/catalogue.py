@@ -19,7 +19,7 @@ FACETS = {
     "base": "Base model",
     "kind": "Kind",
     "task": "Task",
-    "license": "Licence",
+    "license": "License",
     "engine": "Served by",
 }
 CHIPS = {**FACETS, "author": "Author", "tag": "Tag"}

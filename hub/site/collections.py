@@ -86,11 +86,11 @@ def one(request: HttpRequest, ns: str, slug: str) -> HttpResponse:
 
 def _entries(found: Collection, by: Caller) -> list[dict[str, object]]:
     items = collections.items(found, by)
-    verdicts = catalog.newest_verdicts([item.adapter for item in items if item.adapter])
+    verdicts = catalog.newest_verdicts([item.repository for item in items if item.repository])
     return [
         {
             "item": item,
-            "line": line(item.adapter, verdicts.get(item.adapter.pk)) if item.adapter else None,
+            "line": line(item.repository, verdicts.get(item.repository.pk)) if item.repository else None,
             "slug": collections.slug(item.nested) if item.nested else "",
         }
         for item in items

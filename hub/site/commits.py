@@ -35,11 +35,11 @@ def commit(request: HttpRequest, head: Head) -> HttpResponse:
     shown: dict[str, object] = {"head": head, "tab": "versions", "parent": parent}
     try:
         if parent is not None:
-            parent.adapter = head.adapter
+            parent.repository = head.repository
             pull.require_shown(parent, head.by)
         before = pull.entries(parent) if parent else {}
         shown["changes"] = patch.changes(before, head.entries)
-        policy.require(head.by, Permission.DOWNLOAD, head.adapter)
+        policy.require(head.by, Permission.DOWNLOAD, head.repository)
         for revision in filter(None, (head.revision, parent)):  # what was taken away is shown too
             pull.require_served(revision, head.by)
         shown["patches"] = patch.of(before, head.entries)

@@ -12,7 +12,7 @@ from hub.site.visitor import caller, person
 from registry.kernel import policy
 from registry.kernel.errors import RegistryError, RevisionNotFound, ValueInvalid
 from registry.kernel.policy import Permission
-from registry.models import Adapter, Discussion
+from registry.models import Discussion, Repository
 from registry.proof import verdicts
 from registry.publish import discussions, merges, moves
 from registry.repos import pull
@@ -26,16 +26,16 @@ STATES = {"open": "open", "closed": "closed", "all": "all"}
 @adapter_page
 def listed(request: HttpRequest, head: Head) -> HttpResponse:
     """Newest first; what is shown is in the address: status, type, author."""
-    policy.require(head.by, Permission.BROWSE, head.adapter)
+    policy.require(head.by, Permission.BROWSE, head.repository)
     status, kind = request.GET.get("status", "open"), request.GET.get("type", "all")
     status, kind = status if status in STATES else "open", kind if kind in KINDS else "all"
     author = request.GET.get("author", "")[:96]
-    rows = discussions.search(head.adapter, status=status, kind=kind, author=author)
+    rows = discussions.search(head.repository, status=status, kind=kind, author=author)
     older = request.GET.get("before", "")
     if older.isdecimal() and len(older) < 10:
         rows = rows.filter(number__lt=int(older))
     found = list(rows[: LISTED + 1])
-    counts = discussions.counts(head.adapter, author=author)
+    counts = discussions.counts(head.repository, author=author)
     shown = {
         "head": head,
         "tab": "discussions",
@@ -59,7 +59,7 @@ def new(request: HttpRequest, ns: str, name: str, type: str = "model") -> HttpRe
     if request.method == "POST":
         try:
             made = discussions.start(
-                head.adapter,
+                head.repository,
                 given.get("title", ""),
                 given.get("text", ""),
                 caller(request),
@@ -78,7 +78,7 @@ def one(request: HttpRequest, ns: str, name: str, number: int, type: str = "mode
     if request.method == "POST":
         person(request)
     head = _head(request, ns, name, type, Permission.BROWSE if request.method == "GET" else Permission.DISCUSS)
-    discussion = discussions.find(head.adapter, number)
+    discussion = discussions.find(head.repository, number)
     alerts.saw(head.by.user, alerts.OF_THREADS, discussion=discussion)
     error: RegistryError | None = None
     if request.method == "POST":
@@ -95,8 +95,8 @@ def one(request: HttpRequest, ns: str, name: str, number: int, type: str = "mode
 @adapter_page
 def files(request: HttpRequest, head: Head, number: int) -> HttpResponse:
     """What a pull request changes, line by line for who may have the files."""
-    policy.require(head.by, Permission.BROWSE, head.adapter)
-    discussion = discussions.find(head.adapter, number)
+    policy.require(head.by, Permission.BROWSE, head.repository)
+    discussion = discussions.find(head.repository, number)
     if not discussion.is_pull_request:
         raise ValueInvalid(f"{discussion} is no pull request, so it changes nothing.", fix="Read what is said there.")
     shown = {"head": head, "tab": "discussions", "part": "files"} | _about(head, discussion)
@@ -109,8 +109,8 @@ def files(request: HttpRequest, head: Head, number: int) -> HttpResponse:
 
 def _head(request: HttpRequest, ns: str, name: str, type: str, permission: Permission) -> Head:
     by = caller(request)
-    adapter: Adapter = moves.find(f"{ns}/{name}", by, permission, type=type)
-    return Head(adapter, pull.resolve(adapter, "main"), "main", by)
+    repository: Repository = moves.find(f"{ns}/{name}", by, permission, type=type)
+    return Head(repository, pull.resolve(repository, "main"), "main", by)
 
 
 def _about(head: Head, discussion: Discussion) -> dict[str, object]:
@@ -125,7 +125,7 @@ def _proposal(head: Head, discussion: Discussion) -> dict[str, object]:
         before, after = merges.changes(discussion)
         is_open = discussion.status in (Discussion.Status.OPEN, Discussion.Status.DRAFT)
         conflicts = merges.plan(discussion).conflicts if is_open else []
-        tip = pull.resolve(head.adapter, discussion.ref)
+        tip = pull.resolve(head.repository, discussion.ref)
         for revision in filter(None, (tip, discussion.begun_at)):  # what is taken away is named too
             pull.require_shown(revision, head.by)
     except RevisionNotFound:  # its branch was deleted, or its files are held back; the talk about it is still there

@@ -37,7 +37,7 @@ def tree(request: HttpRequest, head: Head, path: str = "") -> HttpResponse:
 
 @adapter_page
 def blob(request: HttpRequest, head: Head, path: str) -> HttpResponse:
-    policy.require(head.by, Permission.DOWNLOAD, head.adapter)
+    policy.require(head.by, Permission.DOWNLOAD, head.repository)
     pull.require_served(head.revision, head.by)
     entry = pull.file(head.revision, path)
     tensors = tensors_of(entry)
@@ -74,4 +74,4 @@ def rows_of(entries: dict[str, Entry], folder: str) -> list[Row]:
 
 
 def _missing(head: Head, path: str) -> FileNotFound:
-    return FileNotFound(f"There is no {path[:200]!r} in this revision of {head.adapter.full_name}.")
+    return FileNotFound(f"There is no {path[:200]!r} in this revision of {head.repository.full_name}.")

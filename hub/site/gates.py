@@ -22,18 +22,18 @@ SHOWN = 100  # requests of one state on a page; clients list them all
 @require_POST
 def ask(request: HttpRequest, ns: str, name: str, type: str = "model") -> HttpResponse:
     """Ask for the files, and go back to the adapter's page, which says how that stands."""
-    adapter = moves.find(f"{ns}/{name}", caller(request), Permission.BROWSE, type=type)
+    repository = moves.find(f"{ns}/{name}", caller(request), Permission.BROWSE, type=type)
     person(request)
-    gates.ask(adapter, caller(request), request.POST.get("text", ""))
-    return HttpResponseRedirect(adapter.path)
+    gates.ask(repository, caller(request), request.POST.get("text", ""))
+    return HttpResponseRedirect(repository.path)
 
 
 @require_http_methods(["GET", "POST"])
 def access(request: HttpRequest, ns: str, name: str, type: str = "model") -> HttpResponse:
     """Show who asked and who is in; POST decides one request, lets somebody in, or moves the gate."""
     by = caller(request)
-    adapter = moves.find(f"{ns}/{name}", by, Permission.CONFIGURE, type=type)
-    head = Head(adapter, pull.resolve(adapter, "main"), "main", by)
+    repository = moves.find(f"{ns}/{name}", by, Permission.CONFIGURE, type=type)
+    head = Head(repository, pull.resolve(repository, "main"), "main", by)
     error = None
     if request.method == "POST":
         try:
@@ -41,8 +41,8 @@ def access(request: HttpRequest, ns: str, name: str, type: str = "model") -> Htt
             return HttpResponseRedirect(f"{head.url}/access")
         except RegistryError as refusal:
             error = refusal
-    alerts.saw(by.user, [alerts.Kind.ASKED], adapter=adapter)
-    lists = [(status, list(gates.requests(adapter, status, by).order_by("-pk")[:SHOWN])) for status in _ORDER]
+    alerts.saw(by.user, [alerts.Kind.ASKED], repository=repository)
+    lists = [(status, list(gates.requests(repository, status, by).order_by("-pk")[:SHOWN])) for status in _ORDER]
     shown = {"head": head, "tab": "access", "lists": lists, "error": error}
     return render(request, "site/access.html", shown, status=status_with(error))
 
@@ -53,12 +53,12 @@ _ORDER = (AccessRequest.Status.PENDING, AccessRequest.Status.ACCEPTED, AccessReq
 def _decide(request: HttpRequest, head: Head) -> None:
     given, by = request.POST, caller(request)
     if "gate" in given:
-        gates.set_gate(head.adapter, given["gate"], by)
+        gates.set_gate(head.repository, given["gate"], by)
     elif "grant" in given:
-        gates.grant(head.adapter, given["grant"].strip(), by)
+        gates.grant(head.repository, given["grant"].strip(), by)
     elif request_id := ids.row(given.get("request", "")):
         gates.decide(
-            head.adapter,
+            head.repository,
             given.get("status", ""),
             by,
             request_id=request_id,

@@ -15,7 +15,7 @@ from hub.site.visitor import caller
 from registry.kernel import policy
 from registry.kernel.errors import RegistryError, RevisionNotFound
 from registry.kernel.policy import Caller, Permission
-from registry.models import Adapter, Discussion, Revision
+from registry.models import Discussion, Repository, Revision
 from registry.people import gates
 from registry.proof import verdicts
 from registry.proof.config_views import View
@@ -32,19 +32,19 @@ WEIGHTS = (".safetensors", ".bin", ".pt", ".gguf")
 class Head:
     """One adapter at one revision, read lazily: each property costs at most one query."""
 
-    adapter: Adapter
+    repository: Repository
     revision: Revision
     rev: str  # as the address says it: main, verified, a tag or a commit
     by: Caller
 
     @property
     def url(self) -> str:
-        return self.adapter.path
+        return self.repository.path
 
     @property
     def noun(self) -> str:
         """What it is, in sentences."""
-        return "adapter" if self.adapter.type == "model" else self.adapter.type
+        return "adapter" if self.repository.type == "model" else self.repository.type
 
     @property
     def pinned(self) -> str:
@@ -67,7 +67,7 @@ class Head:
     @cached_property
     def names(self) -> dict[str, str]:
         """Ref name as people use it → commit."""
-        return {refs.short(ref.name).removeprefix("refs/"): ref.revision.oid for ref in refs.list_all(self.adapter)}
+        return {refs.short(ref.name).removeprefix("refs/"): ref.revision.oid for ref in refs.list_all(self.repository)}
 
     @property
     def verified(self) -> str:
@@ -80,11 +80,11 @@ class Head:
     @cached_property
     def talks(self) -> int:
         """How many discussions are open."""
-        return discussions.open_count(self.adapter)
+        return discussions.open_count(self.repository)
 
     @cached_property
     def may_write(self) -> bool:
-        return policy.may_write(self.by, self.adapter)
+        return policy.may_write(self.by, self.repository)
 
     @cached_property
     def repair(self) -> View | None:
@@ -102,30 +102,30 @@ class Head:
     @cached_property
     def repair_request(self) -> Discussion | None:
         """The open pull request that proposes it."""
-        return repairs.pending(self.adapter, self.repair) if self.repair else None
+        return repairs.pending(self.repository, self.repair) if self.repair else None
 
     @cached_property
     def gate(self) -> str:
         """What stands between this visitor and the files: "" nothing, else closed, pending or rejected."""
-        if policy.passes_gate(self.by, self.adapter):
+        if policy.passes_gate(self.by, self.repository):
             return ""
-        request = gates.mine(self.adapter, self.by)
+        request = gates.mine(self.repository, self.by)
         # Let in and yet outside is a fine-grained token's case alone, and no browser has one.
         return "closed" if request is None else request.status
 
     @cached_property
     def gate_reason(self) -> str:
-        request = gates.mine(self.adapter, self.by)
+        request = gates.mine(self.repository, self.by)
         return request.reason if request else ""
 
     @cached_property
     def is_liked(self) -> bool:
-        return social.likes(self.by, self.adapter)
+        return social.likes(self.by, self.repository)
 
     @cached_property
     def may_configure(self) -> bool:
         try:
-            policy.require(self.by, Permission.CONFIGURE, self.adapter)
+            policy.require(self.by, Permission.CONFIGURE, self.repository)
         except RegistryError:
             return False
         return True
@@ -166,15 +166,15 @@ class Head:
 TOLD_OF_HELD = ("verdict", "commits")  # pages that whoever may write here sees of a quarantined revision too
 
 
-def _head(adapter: Adapter, rev: str, by: Caller) -> Head:
+def _head(repository: Repository, rev: str, by: Caller) -> Head:
     """The revision to show; in place of a quarantined main, strangers see the newest one that was proven."""
-    head = Head(adapter, pull.resolve(adapter, rev), rev, by)
+    head = Head(repository, pull.resolve(repository, rev), rev, by)
     try:
         pull.require_shown(head.revision, by)
     except RevisionNotFound:
         if rev != "main" or not head.verified:
             raise
-        return Head(adapter, pull.resolve(adapter, "verified"), "verified", by)
+        return Head(repository, pull.resolve(repository, "verified"), "verified", by)
     return head
 
 
@@ -187,17 +187,17 @@ def adapter_page(view: Callable[..., HttpResponse]) -> Callable[..., HttpRespons
         request: HttpRequest, ns: str, name: str, rev: str = "main", type: str = "model", **route: Any
     ) -> HttpResponse:
         by = caller(request)
-        adapter = moves.find(f"{ns}/{name}", by, type=type)
-        if adapter.is_quarantined:
-            error = policy.quarantined(adapter)
-            shown = {"adapter": adapter, "error": error, "held_at": adapter.quarantined_at}
+        repository = moves.find(f"{ns}/{name}", by, type=type)
+        if repository.is_quarantined:
+            error = policy.quarantined(repository)
+            shown = {"repository": repository, "error": error, "held_at": repository.quarantined_at}
             return render(request, "site/quarantined.html", shown)
-        if adapter.full_name != f"{ns}/{name}":
-            return HttpResponseRedirect(request.get_full_path().replace(f"{ns}/{name}", adapter.full_name, 1))
-        head = _head(adapter, rev, by)
+        if repository.full_name != f"{ns}/{name}":
+            return HttpResponseRedirect(request.get_full_path().replace(f"{ns}/{name}", repository.full_name, 1))
+        head = _head(repository, rev, by)
         if head.revision.is_quarantined and view.__name__ not in TOLD_OF_HELD:
             error, at = policy.quarantined_revision(head.revision), head.revision.quarantined_at
-            shown = {"adapter": adapter, "revision": head.revision, "error": error, "held_at": at}
+            shown = {"repository": repository, "revision": head.revision, "error": error, "held_at": at}
             return render(request, "site/quarantined.html", shown)
         return view(request, head, **route)
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from hub.site.proof import NEUTRAL
 from hub.site.proof import document as document_of
-from registry.models import Adapter
+from registry.models import Repository
 from registry.repos.catalog import Page
 
 
@@ -14,7 +14,7 @@ from registry.repos.catalog import Page
 class Line:
     """What a list shows: `verdict` is the document of section 3 or None, `beside` is compared with `headline`."""
 
-    adapter: Adapter
+    repository: Repository
     verdict: Mapping[str, Any] | None
     headline: str = ""
     beside: str = ""
@@ -22,14 +22,14 @@ class Line:
 
 def lines(page: Page) -> list[Line]:
     """The lines of a page of the catalogue, in its order."""
-    return [line(adapter, page.verdicts.get(adapter.pk)) for adapter in page.items]
+    return [line(repository, page.verdicts.get(repository.pk)) for repository in page.items]
 
 
-def line(adapter: Adapter, verdict: Any | None) -> Line:
+def line(repository: Repository, verdict: Any | None) -> Line:
     if verdict is None:
-        return Line(adapter, None)
+        return Line(repository, None)
     document = document_of(verdict)
-    return Line(adapter, document, *_summary(document))
+    return Line(repository, document, *_summary(document))
 
 
 def _summary(document: Mapping[str, Any]) -> tuple[str, str]:

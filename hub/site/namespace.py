@@ -94,8 +94,8 @@ def _repositories(type: str) -> Callable[[HttpRequest, Namespace, Caller], List]
 
 def _likes(request: HttpRequest, found: Namespace, by: Caller) -> List:
     rows, more = paged(request, social.liked(found.person, by))
-    verdicts = catalog.newest_verdicts([row.adapter for row in rows])
-    shown = [line(row.adapter, verdicts.get(row.adapter.pk)) for row in rows]
+    verdicts = catalog.newest_verdicts([row.repository for row in rows])
+    shown = [line(row.repository, verdicts.get(row.repository.pk)) for row in rows]
     return {"lines": shown, "next": f"?show=likes&{more}" if more else ""}
 
 

@@ -13,10 +13,10 @@ from django.template.loader import render_to_string
 from hub.errors import face, of_database
 from hub.moved import at_new_name
 from registry.kernel.errors import (
-    AdapterMoved,
-    AdapterNotFound,
     NamespaceNotFound,
     RegistryError,
+    RepositoryMoved,
+    RepositoryNotFound,
     SignInRequired,
     ValueInvalid,
 )
@@ -43,7 +43,7 @@ def page(view: View) -> View:
 def _refuse_nul(request: HttpRequest) -> None:
     """PostgreSQL holds no NUL in a text; nobody types one, so it is refused before any view sees it."""
     if "\0" in request.path:
-        raise AdapterNotFound("No name holds a NUL character.")
+        raise RepositoryNotFound("No name holds a NUL character.")
     fields = (value for sent in (request.GET, request.POST) for _, values in sent.lists() for value in values)
     if any("\0" in value for value in fields):
         raise ValueInvalid("What was sent holds a NUL character.", fix="Type it again without it.")
@@ -51,7 +51,7 @@ def _refuse_nul(request: HttpRequest) -> None:
 
 def refusal(request: HttpRequest, error: RegistryError) -> HttpResponse:
     """The page for a refusal: missing and hidden things look the same, strangers are asked to sign in first."""
-    if isinstance(error, AdapterMoved):
+    if isinstance(error, RepositoryMoved):
         return HttpResponse(status=face(error).status, headers={"Location": at_new_name(request, error)})
     if isinstance(error, SignInRequired):
         return HttpResponseRedirect(f"/login?{urlencode({'next': request.get_full_path()})}")

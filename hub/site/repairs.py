@@ -12,7 +12,7 @@ from registry.publish import moves, repairs
 def repair(request: HttpRequest, ns: str, name: str, type: str = "model") -> HttpResponse:
     """Open it, or find the one that is open, and show it."""
     by = caller(request)
-    adapter = moves.find(f"{ns}/{name}", by, Permission.BROWSE, type=type)
+    repository = moves.find(f"{ns}/{name}", by, Permission.BROWSE, type=type)
     person(request)
-    made = repairs.propose(adapter, by, request.POST.get("base", "")[:200])
-    return HttpResponseRedirect(f"/{adapter.full_name}/discussions/{made.discussion.number}")
+    made = repairs.propose(repository, by, request.POST.get("base", "")[:200])
+    return HttpResponseRedirect(f"/{repository.full_name}/discussions/{made.discussion.number}")

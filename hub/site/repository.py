@@ -17,8 +17,8 @@ from registry.repos import pull
 def settings(request: HttpRequest, ns: str, name: str, type: str = "model") -> HttpResponse:
     """Show them; POST changes the one that its button names, and goes where the repository is then."""
     by, error = caller(request), None
-    adapter = moves.find(f"{ns}/{name}", by, Permission.CONFIGURE, type=type)
-    head = Head(adapter, pull.resolve(adapter, "main"), "main", by)
+    repository = moves.find(f"{ns}/{name}", by, Permission.CONFIGURE, type=type)
+    head = Head(repository, pull.resolve(repository, "main"), "main", by)
     if request.method == "POST":
         try:
             return HttpResponseRedirect(_change(request, head, by))
@@ -29,17 +29,17 @@ def settings(request: HttpRequest, ns: str, name: str, type: str = "model") -> H
 
 
 def _change(request: HttpRequest, head: Head, by: Caller) -> str:
-    given, adapter = request.POST, head.adapter
+    given, repository = request.POST, head.repository
     if "visibility" in given:
-        repositories.set_private(adapter, given["visibility"] == "private", by)
+        repositories.set_private(repository, given["visibility"] == "private", by)
         return f"{head.url}/settings"
     if "name" in given:
-        return f"{moves.move(adapter, given['name'].strip(), by).path}/settings"
+        return f"{moves.move(repository, given['name'].strip(), by).path}/settings"
     if "confirm" in given:
-        if given["confirm"].strip() != adapter.full_name:
+        if given["confirm"].strip() != repository.full_name:
             raise ValueInvalid(
-                f"The {head.noun} was not deleted.", fix=f"Type its id, {adapter.full_name}, to delete it."
+                f"The {head.noun} was not deleted.", fix=f"Type its id, {repository.full_name}, to delete it."
             )
-        repositories.delete(adapter, by)
-        return f"/{adapter.namespace.name}"
+        repositories.delete(repository, by)
+        return f"/{repository.namespace.name}"
     raise ValueInvalid("The form names nothing to change.", fix="Use the buttons of the page.")

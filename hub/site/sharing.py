@@ -18,17 +18,17 @@ from registry.talk import social
 def like(request: HttpRequest, ns: str, name: str, type: str = "model") -> HttpResponse:
     """Like, or with `undo` no longer like, and show the adapter again."""
     by = caller(request)
-    adapter = moves.find(f"{ns}/{name}", by, Permission.BROWSE, type=type)
+    repository = moves.find(f"{ns}/{name}", by, Permission.BROWSE, type=type)
     person(request)
-    (social.unlike if request.POST.get("undo") else social.like)(adapter, by)
-    return HttpResponseRedirect(adapter.path)
+    (social.unlike if request.POST.get("undo") else social.like)(repository, by)
+    return HttpResponseRedirect(repository.path)
 
 
 @adapter_page
 def likers(request: HttpRequest, head: Head) -> HttpResponse:
     """Who likes it, the newest first."""
-    policy.require(head.by, Permission.BROWSE, head.adapter)
-    rows, more = paged(request, social.likers(head.adapter))
+    policy.require(head.by, Permission.BROWSE, head.repository)
+    rows, more = paged(request, social.likers(head.repository))
     likers = [(row.user.username, row.user.full_name, row.created_at) for row in rows]
     shown = {"head": head, "tab": "likers", "people": likers, "next": f"?{more}" if more else ""}
     return render(request, "site/likers.html", shown)

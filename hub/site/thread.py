@@ -80,7 +80,7 @@ def act(request: HttpRequest, discussion: Discussion) -> str:
 
 def _roles(head: Head, discussion: Discussion, page: Iterable[DiscussionEvent]) -> dict[int, str]:
     """Who speaks for the adapter, by person; readers of an organisation do not."""
-    namespace, authors = head.adapter.namespace, {event.author_id for event in page}
+    namespace, authors = head.repository.namespace, {event.author_id for event in page}
     roles = {discussion.author_id: "author"}
     if namespace.kind == Namespace.Kind.PERSON:
         return roles | {namespace.person.pk: "owner"}

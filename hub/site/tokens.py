@@ -13,7 +13,7 @@ from hub.errors import status_with
 from hub.site.visitor import caller, person
 from registry.kernel import policy
 from registry.kernel.errors import RegistryError, ValueInvalid
-from registry.models import Adapter
+from registry.models import Repository
 from registry.people import tokens
 
 MOST_OFFERED = 200
@@ -47,7 +47,7 @@ def revoke(request: HttpRequest, token_id: int) -> HttpResponse:
 def _repositories(request: HttpRequest) -> list[tuple[str, str]]:
     """The repositories a token may be made for, with the right that was chosen before an error; the newest first."""
     by = caller(request)
-    mine = Adapter.objects.filter(policy.visible_to(by), namespace_id__in=list(by.roles))
+    mine = Repository.objects.filter(policy.visible_to(by), namespace_id__in=list(by.roles))
     rows = mine.select_related("namespace").order_by("-updated_at")[:MOST_OFFERED]
     return [(row.full_name, request.POST.get(f"grant:{row.full_name}", "")) for row in rows]
 

@@ -46,11 +46,11 @@ def at(route: str, view: Page, **given: Any) -> URLPattern:
     return path(route, page(view), given)
 
 
-def of_an_adapter(prefix: str, type: str) -> list[URLPattern]:
+def of_a_repository(prefix: str, type: str) -> list[URLPattern]:
     """The pages of one repository; the same paths as on the Hub, so that links in clients' messages work."""
     one = f"{prefix}<str:ns>/<str:name>"
     return [
-        at(one, adapter.adapter, type=type),
+        at(one, adapter.repository, type=type),
         at(f"{one}/like", sharing.like, type=type),
         at(f"{one}/likers", sharing.likers, type=type),
         at(f"{one}/repair", repairs.repair, type=type),
@@ -102,8 +102,8 @@ urlpatterns = [
     at("settings/tokens", tokens.listed),
     at("settings/tokens/<int:token_id>/revoke", tokens.revoke),
     path("robots.txt", robots.robots),
-    *of_an_adapter("datasets/", "dataset"),
-    *of_an_adapter("spaces/", "space"),
-    *of_an_adapter("", "model"),
+    *of_a_repository("datasets/", "dataset"),
+    *of_a_repository("spaces/", "space"),
+    *of_a_repository("", "model"),
     at("<str:ns>", namespace.namespace),
 ]

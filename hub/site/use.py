@@ -35,14 +35,14 @@ class Snippet:
 
 def snippets(request: HttpRequest, head: Head) -> list[Snippet]:
     """One snippet a tool, in the order people look for them."""
-    here, name, pin = origin(request), head.adapter.full_name, head.pin
-    signed = '-H "Authorization: Bearer $HF_TOKEN" ' if head.adapter.private else ""
+    here, name, pin = origin(request), head.repository.full_name, head.pin
+    signed = '-H "Authorization: Bearer $HF_TOKEN" ' if head.repository.private else ""
     # A path may hold spaces, quotes and dollar signs, and people paste this into a shell.
     file = quote(head.weights.path if head.weights else _first(head))
     curl = Snippet("curl", "curl", f"curl -L {signed}-O {shlex.quote(f'{here}{head.url}/resolve/{pin}/{file}')}")
-    if head.adapter.type != "model":
+    if head.repository.type != "model":
         return [*_other(head, here), curl]
-    library = _adapters if head.adapter.format == "adapters" else _peft
+    library = _adapters if head.repository.format == "adapters" else _peft
     loaded = [library(head, here), _vllm(head, here)] if head.facts.description else []
     return [
         *loaded,
@@ -64,7 +64,7 @@ def _first(head: Head) -> str:
 
 def _other(head: Head, here: str) -> list[Snippet]:
     """How to pull a dataset or a space; nothing of them is proven, and our client pulls adapters alone."""
-    name, type = head.adapter.full_name, head.adapter.type
+    name, type = head.repository.full_name, head.repository.type
     hf = f"export HF_ENDPOINT={here}\nhf download {name} --repo-type {type} \\\n  --revision {head.pin}"
     python = f"""from huggingface_hub import snapshot_download
 
@@ -79,19 +79,19 @@ folder = snapshot_download(
 
 def _adapters(head: Head, here: str) -> Snippet:
     """The library's own default is to read a pickle; what was proven is the safetensors file."""
-    if not is_model_id(head.adapter.base):
+    if not is_model_id(head.repository.base):
         return Snippet("peft", "adapters", "", "It names no base model that others have, so nothing can be loaded.")
     code = f"""from adapters import AutoAdapterModel
 from huggingface_hub import snapshot_download
 
 adapter = snapshot_download(
-    "{head.adapter.full_name}",
+    "{head.repository.full_name}",
     revision="{head.pin}",
     endpoint="{here}",
 )
 # The base is not kept here: run this without HF_ENDPOINT set.
 model = AutoAdapterModel.from_pretrained(
-    "{head.adapter.base}"
+    "{head.repository.base}"
 )
 {_load(head)}"""
     return Snippet("peft", "adapters", code)
@@ -101,9 +101,9 @@ def _load(head: Head) -> str:
     """How the library takes it up: a set-up as a whole, a fusion after the adapters that it weighs."""
     place = _place(head)
     path = f"adapter + {json.dumps(f'/{place}')}" if place else "adapter"
-    if head.adapter.kind == "composition":
+    if head.repository.kind == "composition":
         return f"model.load_adapter_setup({path}, use_safetensors=True, set_active=True)"
-    if head.adapter.kind == "fusion":
+    if head.repository.kind == "fusion":
         each = """for name in (…):  # the adapters that it weighs
     model.load_adapter(adapter + "/" + name, use_safetensors=True)"""
         return f"{each}\nmodel.load_adapter_fusion({path}, use_safetensors=True, set_active=True)"
@@ -116,58 +116,58 @@ def _place(head: Head) -> str:
 
 
 def _peft(head: Head, here: str) -> Snippet:
-    if head.adapter.format not in ("peft", "unknown"):
-        return Snippet("peft", "peft", "", f"PEFT does not load this format, {head.adapter.format}.")
-    if not is_model_id(head.adapter.base):
+    if head.repository.format not in ("peft", "unknown"):
+        return Snippet("peft", "peft", "", f"PEFT does not load this format, {head.repository.format}.")
+    if not is_model_id(head.repository.base):
         return Snippet("peft", "peft", "", "It names no base model that others have, so nothing can be loaded.")
-    model = CLASSES.get(head.adapter.task, "AutoModel")
+    model = CLASSES.get(head.repository.task, "AutoModel")
     inside = f", subfolder={json.dumps(_place(head))}" if _place(head) else ""
     code = f"""from huggingface_hub import snapshot_download
 from peft import PeftModel
 from transformers import {model}
 
 adapter = snapshot_download(
-    "{head.adapter.full_name}",
+    "{head.repository.full_name}",
     revision="{head.pin}",
     endpoint="{here}",
 )
 # The base is not kept here: run this without HF_ENDPOINT set.
 base = {model}.from_pretrained(
-    "{head.adapter.base}"
+    "{head.repository.base}"
 )
 model = PeftModel.from_pretrained(base, adapter{inside})"""
     return Snippet("peft", "peft", code)
 
 
 def _vllm(head: Head, here: str) -> Snippet:
-    adapter = head.adapter
-    if adapter.kind != "lora":
+    repository = head.repository
+    if repository.kind != "lora":
         return Snippet(
-            "vllm", "vLLM", "", f"vLLM serves LoRA adapters; this one is {kind_name(adapter.kind) or 'none'}."
+            "vllm", "vLLM", "", f"vLLM serves LoRA adapters; this one is {kind_name(repository.kind) or 'none'}."
         )
-    if adapter.task != "text-generation":
-        task = spaced(adapter.task) or "an unknown task"
+    if repository.task != "text-generation":
+        task = spaced(repository.task) or "an unknown task"
         return Snippet("vllm", "vLLM", "", f"vLLM serves LoRA adapters of generating models; this one is for {task}.")
-    if not is_model_id(adapter.base):
+    if not is_model_id(repository.base):
         return Snippet("vllm", "vLLM", "", "It names no base model that others have, so nothing can be served.")
     said = next((line for line in head.proof.served if line.title == VLLM.title), None) if head.proof else None
     if said and said.outcome != "serves":
         return Snippet("vllm", "vLLM", "", said.reason)
-    rank = next((rank for rank in RANKS if rank >= (adapter.rank or 8)), adapter.rank)
+    rank = next((rank for rank in RANKS if rank >= (repository.rank or 8)), repository.rank)
     flags = said.flags.partition(" --lora-modules")[0] if said else f"--enable-lora --max-lora-rank {rank}"
     inside = f"/{_place(head)}" if _place(head) else ""
-    code = f"""HF_ENDPOINT={here} hf download {adapter.full_name} \\
-  --revision {head.pin} --local-dir ./{adapter.name}
-vllm serve {adapter.base} \\
+    code = f"""HF_ENDPOINT={here} hf download {repository.full_name} \\
+  --revision {head.pin} --local-dir ./{repository.name}
+vllm serve {repository.base} \\
   {flags} \\
-  --lora-modules {shlex.quote(f"{last_part(adapter.name)}=./{adapter.name}{inside}")}"""
+  --lora-modules {shlex.quote(f"{last_part(repository.name)}=./{repository.name}{inside}")}"""
     return Snippet("vllm", "vLLM", code)
 
 
 def push_commands(request: HttpRequest, head: Head) -> list[Snippet]:
     """What to type to fill an empty adapter."""
-    here, name = origin(request), head.adapter.full_name
-    kind = "" if head.adapter.type == "model" else f" --repo-type {head.adapter.type}"
+    here, name = origin(request), head.repository.full_name
+    kind = "" if head.repository.type == "model" else f" --repo-type {head.repository.type}"
     token = f"export HF_TOKEN=…   # from {here}/settings/tokens"
     hf = f"export HF_ENDPOINT={here}\n{token}\nhf upload {name} ./adapter{kind}"
     python = f"""from huggingface_hub import HfApi
@@ -176,7 +176,7 @@ HfApi(endpoint="{here}", token="…").upload_folder(
     repo_id="{name}",
     folder_path="./adapter",{
         f'''
-    repo_type="{head.adapter.type}",'''
+    repo_type="{head.repository.type}",'''
         if kind
         else ""
     }

@@ -14,7 +14,7 @@ def verdict(request: HttpRequest, head: Head) -> HttpResponse:
     if "was" in request.GET:
         return _panel(request, head, request.GET["was"])
     if head.proof is None:
-        raise VerdictNotApplicable(f"Nothing in this revision of {head.adapter.full_name} is an adapter.")
+        raise VerdictNotApplicable(f"Nothing in this revision of {head.repository.full_name} is an adapter.")
     return render(request, "site/verdict.html", {"head": head, "tab": "verdict", "snippets": snippets(request, head)})
 
 

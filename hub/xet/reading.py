@@ -26,10 +26,10 @@ _ENDLESS = 1 << 60
 @require_GET
 def reconstruction(request: HttpRequest, file_id: str, version: int) -> HttpResponse:
     """Answer the terms of a file, or of the part that Range asks for, and where their bytes are."""
-    adapter, caller = tickets.redeem(request.headers.get("Authorization", ""), Scope.READ)
+    repository, caller = tickets.redeem(request.headers.get("Authorization", ""), Scope.READ)
     try:
         start, end = span(request.headers.get("Range", ""), _ENDLESS) or (0, _ENDLESS)
-        pieces, skip = xet_files.pieces(adapter, file_id, start, end, by=caller)
+        pieces, skip = xet_files.pieces(repository, file_id, start, end, by=caller)
     except Unsatisfiable:
         pieces, skip = [], 0
     if not pieces:
@@ -101,8 +101,8 @@ def piece(request: HttpRequest) -> HttpResponseBase:
 @require_GET
 def chunk(request: HttpRequest, prefix: str, name: str) -> HttpResponse:
     """Answer which kept xorbs hold a chunk, to a client that would send it; 404 where nobody here may tell."""
-    adapter, caller = tickets.redeem(request.headers.get("Authorization", ""), Scope.READ)
-    shard = xet_files.shard_about(adapter, name, by=caller)
+    repository, caller = tickets.redeem(request.headers.get("Authorization", ""), Scope.READ)
+    shard = xet_files.shard_about(repository, name, by=caller)
     if shard is None:
         return JsonResponse({"error": "No chunk with this hash is known to this repository."}, status=404)
     return HttpResponse(shard, content_type="application/octet-stream")

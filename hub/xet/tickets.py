@@ -8,9 +8,9 @@ from django.core import signing
 from django.utils.crypto import salted_hmac
 
 from registry.kernel import policy
-from registry.kernel.errors import AdapterNotFound, NotAllowed, TokenInvalid
+from registry.kernel.errors import NotAllowed, RepositoryNotFound, TokenInvalid
 from registry.kernel.policy import NOBODY, Caller, Permission
-from registry.models import Adapter
+from registry.models import Repository
 from registry.people import tokens
 
 SECONDS = 3600  # hf_xet renews 30 s before the end; it does not ask again after a 401
@@ -27,9 +27,9 @@ class Scope(StrEnum):
 PERMISSION = {Scope.READ: Permission.DOWNLOAD, Scope.WRITE: Permission.DISCUSS}
 
 
-def issue(adapter: Adapter, scope: Scope, by: Caller) -> tuple[str, int]:
+def issue(repository: Repository, scope: Scope, by: Caller) -> tuple[str, int]:
     """Return a ticket and the Unix time at which it expires; the caller must have been allowed already."""
-    bound = {"adapter": adapter.pk, "scope": scope.value, "token": by.token.pk if by.token else None}
+    bound = {"repository": repository.pk, "scope": scope.value, "token": by.token.pk if by.token else None}
     return signing.dumps(bound, salt=_SALT), int(time.time()) + SECONDS
 
 
@@ -42,7 +42,7 @@ def store_name() -> str:
     return salted_hmac(_SALT, "store").hexdigest()[:16]
 
 
-def redeem(header: str, scope: Scope) -> tuple[Adapter, Caller]:
+def redeem(header: str, scope: Scope) -> tuple[Repository, Caller]:
     """Return what the ticket in an Authorization header is bound to, if it still may do `scope` there now.
 
     Raises TokenInvalid for a forged or expired ticket, NotAllowed for one of the lesser scope, and what
@@ -52,10 +52,10 @@ def redeem(header: str, scope: Scope) -> tuple[Adapter, Caller]:
     if scope is Scope.WRITE and bound["scope"] != Scope.WRITE:
         raise NotAllowed("This Xet access token only reads.", "Ask xet-write-token for one that writes.")
     caller = NOBODY if bound["token"] is None else tokens.caller_of_id(bound["token"])
-    adapter = Adapter.objects.select_related("namespace__person").filter(pk=bound["adapter"]).first()
-    if adapter is None:
-        raise AdapterNotFound("The adapter of this Xet access token is gone.")
-    return policy.require(caller, PERMISSION[scope], adapter), caller
+    repository = Repository.objects.select_related("namespace__person").filter(pk=bound["repository"]).first()
+    if repository is None:
+        raise RepositoryNotFound("The adapter of this Xet access token is gone.")
+    return policy.require(caller, PERMISSION[scope], repository), caller
 
 
 def token_of(header: str) -> int | None:

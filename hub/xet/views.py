@@ -24,13 +24,13 @@ MAX_TELEMETRY_BYTES = 1 << 20
 def ticket(request: HttpRequest, type: str, scope: Scope, full_name: str, rev: str) -> HttpResponse:
     """Answer where xorbs go and the token for it; older clients call the revision `None` when they propose."""
     caller = _ticket_caller(request, scope)
-    adapter = moves.find(full_name, caller, tickets.PERMISSION[scope], type=type)
+    repository = moves.find(full_name, caller, tickets.PERMISSION[scope], type=type)
     if scope is Scope.WRITE:  # the ticket itself is good for bytes only, which make no revision
         proposes = rev == "None" or request.GET.get("create_pr", "").lower() in {"1", "true"}
-        push.require_for(adapter, refs.MAIN if rev == "None" else refs.full_name(rev), caller, propose=proposes)
+        push.require_for(repository, refs.MAIN if rev == "None" else refs.full_name(rev), caller, propose=proposes)
     else:  # who reads by Xet asks for no bytes at the address where other downloads are counted
-        downloads.count(request, adapter, caller)
-    value, expires_at = tickets.issue(adapter, scope, caller)
+        downloads.count(request, repository, caller)
+    value, expires_at = tickets.issue(repository, scope, caller)
     cas_url = f"{origin(request)}/xet/at/{tickets.store_name()}"
     answer = JsonResponse({"accessToken": value, "exp": expires_at, "casUrl": cas_url})
     answer["X-Xet-Access-Token"] = value
@@ -50,9 +50,9 @@ def _ticket_caller(request: HttpRequest, scope: Scope) -> Caller:
 @require_POST
 def xorb(request: HttpRequest, name: str) -> HttpResponse:
     with accepted(request, MAX_XORB_BYTES) as body:
-        adapter, caller = tickets.redeem(request.headers.get("Authorization", ""), Scope.WRITE)
+        repository, caller = tickets.redeem(request.headers.get("Authorization", ""), Scope.WRITE)
         limits.take_bytes(caller, int(request.META.get("CONTENT_LENGTH") or MAX_XORB_BYTES))
-        intake.receive_xorb(adapter, name, body, by=caller)
+        intake.receive_xorb(repository, name, body, by=caller)
     # Always true: whether somebody else had the same bytes before is nobody's business.
     return JsonResponse({"was_inserted": True})
 
@@ -61,8 +61,10 @@ def xorb(request: HttpRequest, name: str) -> HttpResponse:
 @require_POST
 def shard(request: HttpRequest) -> HttpResponse:
     with accepted(request, MAX_SHARD_BYTES) as body:
-        adapter, caller = tickets.redeem(request.headers.get("Authorization", ""), Scope.WRITE)
-        intake.receive_shard(adapter, body, by=caller, count=lambda size: limits.take_bytes(caller, size, "unpacked"))
+        repository, caller = tickets.redeem(request.headers.get("Authorization", ""), Scope.WRITE)
+        intake.receive_shard(
+            repository, body, by=caller, count=lambda size: limits.take_bytes(caller, size, "unpacked")
+        )
     return JsonResponse({"result": 1})
 
 

@@ -21,7 +21,7 @@ from django.utils import timezone
 from registry.bytes import blobs
 from registry.bytes.blobs import BlobMissing, Keys
 from registry.kernel.errors import ValueInvalid
-from registry.models import Adapter, Blob, Namespace
+from registry.models import Blob, Namespace, Repository
 
 FORMAT = 1
 ABOUT, DATABASE, BLOBS = "backup.json", "database", "blobs.jsonl"
@@ -62,7 +62,7 @@ def restore(folder: Path) -> None:
             f"this hub has {connection.vendor} and reads format {FORMAT}.",
             fix="Restore into a hub of the same kind.",
         )
-    if _has_tables() and (Namespace.objects.exists() or Adapter.objects.exists()):
+    if _has_tables() and (Namespace.objects.exists() or Repository.objects.exists()):
         raise ValueInvalid(
             "This hub is not empty.", fix="Restore into a new DOVETAIL_DATA or a new database; nothing was changed."
         )

@@ -18,7 +18,7 @@ from django.utils import timezone
 
 from registry.bytes import blobs
 from registry.bytes.blobs import Keys
-from registry.models import Adapter, Blob, Derived, Possession, RevisionFile, Upload, XetFile, Xorb
+from registry.models import Blob, Derived, Possession, Repository, RevisionFile, Upload, XetFile, Xorb
 
 GRACE_SECONDS = 24 * 3600
 HOURS = 24
@@ -109,16 +109,16 @@ def _sweep_possessions(before: datetime, hour: int | None) -> None:
     Compared here, not in one statement: a file that is in every adapter (.gitattributes) makes that quadratic, and it
     would hold SQLite's only lock for writing meanwhile.
     """
-    adapters = Adapter.objects.alias(hour=F("pk") % HOURS).order_by("pk")
+    adapters = Repository.objects.alias(hour=F("pk") % HOURS).order_by("pk")
     wanted = list((adapters if hour is None else adapters.filter(hour=hour)).values_list("pk", flat=True))
-    committed = RevisionFile.objects.filter(blob=OuterRef("blob"), revision__adapter=OuterRef("adapter"))
+    committed = RevisionFile.objects.filter(blob=OuterRef("blob"), revision__repository=OuterRef("repository"))
     for at in range(0, len(wanted), TOGETHER):
         some = wanted[at : at + TOGETHER]
-        files = RevisionFile.objects.filter(revision__adapter__in=some).order_by()
-        named = set(files.values_list("revision__adapter", "blob").distinct())
-        held = Possession.objects.filter(adapter__in=some, created_at__lt=before)
-        for pk, adapter, blob in held.values_list("pk", "adapter", "blob"):
-            if (adapter, blob) not in named:
+        files = RevisionFile.objects.filter(revision__repository__in=some).order_by()
+        named = set(files.values_list("revision__repository", "blob").distinct())
+        held = Possession.objects.filter(repository__in=some, created_at__lt=before)
+        for pk, repository, blob in held.values_list("pk", "repository", "blob"):
+            if (repository, blob) not in named:
                 Possession.objects.filter(~Exists(committed), pk=pk).delete()
 
 

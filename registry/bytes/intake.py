@@ -20,7 +20,7 @@ from registry.bytes.xorbs import Source
 from registry.kernel import policy, quotas
 from registry.kernel.errors import DigestMismatch, PushTooLarge, StoreUnavailable, UploadExpired, XorbUnknown
 from registry.kernel.policy import Caller, Permission
-from registry.models import Adapter, Blob, Possession, Upload, Xorb
+from registry.models import Blob, Possession, Repository, Upload, Xorb
 
 STORED_AT_ONCE = 8
 MAX_SHARD_FILES = 20_000
@@ -31,9 +31,9 @@ FREE_CHUNKS, FINEST = 8192, 1 << 10
 # --- Xet -------------------------------------------------------------------------------------------------------------
 
 
-def receive_xorb(adapter: Adapter, name: str, source: Source, *, by: Caller) -> None:
+def receive_xorb(repository: Repository, name: str, source: Source, *, by: Caller) -> None:
     """Take a xorb for an upload to this adapter. Raises XorbInvalid, and then keeps nothing."""
-    policy.require(by, Permission.DISCUSS, adapter)
+    policy.require(by, Permission.DISCUSS, repository)
     keep_xorb(name, source)
 
 
@@ -50,7 +50,7 @@ def _uncounted(size: int) -> None:
 
 
 def receive_shard(
-    adapter: Adapter, source: Source, *, by: Caller, count: Callable[[int], None] = _uncounted
+    repository: Repository, source: Source, *, by: Caller, count: Callable[[int], None] = _uncounted
 ) -> list[Digest]:
     """Take a shard: prove each file from its xorbs, store it whole, and note that this adapter may use it.
 
@@ -60,7 +60,7 @@ def receive_shard(
     Raises ShardInvalid, XorbUnknown, DigestMismatch, FileTooLarge and PushTooLarge. Files before the one that
     failed stay stored, which is harmless: no revision names them.
     """
-    policy.require(by, Permission.DISCUSS, adapter)
+    policy.require(by, Permission.DISCUSS, repository)
     shard = xorbs.read_shard(source)
     _check_sizes(shard)
     names = {term.xorb for file in shard.files for term in file.terms} | set(shard.xorbs)
@@ -73,7 +73,7 @@ def receive_shard(
     unpacked = {file.sha256: file.size for file in shard.files}
     here = set(Blob.objects.filter(pk__in=unpacked).values_list("pk", flat=True))
     count(sum(size for sha256, size in unpacked.items() if sha256 not in here))
-    return [_receive_file(adapter, file, sizes) for file in shard.files]
+    return [_receive_file(repository, file, sizes) for file in shard.files]
 
 
 def _check_sizes(shard: xorbs.Shard) -> None:
@@ -86,21 +86,21 @@ def _check_sizes(shard: xorbs.Shard) -> None:
         raise PushTooLarge(f"The shard holds {len(shard.files):,} files of {chunks:,} chunks; send them in several.")
 
 
-def _receive_file(adapter: Adapter, file: xorbs.File, sizes: dict[str, int]) -> Digest:
+def _receive_file(repository: Repository, file: xorbs.File, sizes: dict[str, int]) -> Digest:
     digest = Digest(file.sha256, file.size)
-    keep(adapter, digest, lambda: xorbs.assemble(file, sizes))
+    keep(repository, digest, lambda: xorbs.assemble(file, sizes))
     xet_files.note(file)
     return digest
 
 
-def keep(adapter: Adapter, digest: Digest, read: Callable[[], Iterable[Bytes]]) -> None:
+def keep(repository: Repository, digest: Digest, read: Callable[[], Iterable[Bytes]]) -> None:
     """Store what `read` yields and believe it, if it is what it should be; asked twice where a sweep came between.
 
     Raises DigestMismatch, and then keeps nothing.
     """
 
     store_verified(digest.sha256, _verified(digest, read()))
-    believe(adapter, digest)
+    believe(repository, digest)
     if not blobs.exists(Keys.blob(digest.sha256)):
         store_verified(digest.sha256, _verified(digest, read()))
 
@@ -131,7 +131,7 @@ def store_verified(sha256: str, parts: Iterable[Bytes]) -> None:
 # --- the other roads -------------------------------------------------------------------------------------------------
 
 
-def receive_inline(adapter: Adapter, *files: bytes) -> list[Digest]:
+def receive_inline(repository: Repository, *files: bytes) -> list[Digest]:
     """Take small files that came inside a request, and note that this adapter may use them.
 
     Several wait for the store at once: each waits for a disk, or for a way there and back.
@@ -142,22 +142,22 @@ def receive_inline(adapter: Adapter, *files: bytes) -> list[Digest]:
         with ThreadPoolExecutor(min(STORED_AT_ONCE, len(given))) as aside:
             list(aside.map(lambda digest: store_verified(digest.sha256, [given[digest]]), given))
         if turn == 0:
-            believe(adapter, *given)
+            believe(repository, *given)
     return digests
 
 
-def expect(adapter: Adapter, sha256: str, size: int, *, by: Caller) -> Upload:
+def expect(repository: Repository, sha256: str, size: int, *, by: Caller) -> Upload:
     """Open a ticket for a file that will be delivered under Keys.incoming(ticket.id). Raises FileTooLarge."""
-    policy.require(by, Permission.DISCUSS, adapter)
+    policy.require(by, Permission.DISCUSS, repository)
     assert by.user is not None  # nobody else may push
     quotas.check_file(sha256, size)
     expires_at = timezone.now() + timedelta(seconds=settings.UPLOAD_URL_SECONDS)
     try:
         return Upload.objects.create(
-            id=uuid.uuid4(), adapter=adapter, user=by.user, sha256=sha256, size=size, expires_at=expires_at
+            id=uuid.uuid4(), repository=repository, user=by.user, sha256=sha256, size=size, expires_at=expires_at
         )
     except IntegrityError:  # the adapter was deleted since we looked
-        raise policy.missing(adapter.full_name) from None
+        raise policy.missing(repository.full_name) from None
 
 
 def deliver(upload: Upload, pieces: Iterable[bytes]) -> Digest:
@@ -193,7 +193,7 @@ def adopt(upload: Upload) -> Digest:
 
 
 def _believed(upload: Upload, digest: Digest) -> Digest:
-    believe(upload.adapter, digest)
+    believe(upload.repository, digest)
     upload.delete()
     if not blobs.exists(Keys.blob(digest.sha256)):
         raise StoreUnavailable(
@@ -208,22 +208,22 @@ def _other_bytes(upload: Upload, digest: Digest, arrived: int) -> str:
     return f"The bytes that arrived hash to {digest.sha256}, not to {upload.sha256}."
 
 
-def believe(adapter: Adapter, *digests: Digest) -> None:
+def believe(repository: Repository, *digests: Digest) -> None:
     """Write down that we know these bytes and that the adapter was delivered them."""
     try:
-        _note(adapter, digests)
+        _note(repository, digests)
     except IntegrityError:  # the sweep deleted the blob's row between our two inserts; now it is gone for certain
-        if not Adapter.objects.filter(pk=adapter.pk).exists():  # or somebody deleted the adapter while bytes came
-            raise policy.missing(adapter.full_name) from None
-        _note(adapter, digests)
+        if not Repository.objects.filter(pk=repository.pk).exists():  # or somebody deleted the adapter while bytes came
+            raise policy.missing(repository.full_name) from None
+        _note(repository, digests)
 
 
-def _note(adapter: Adapter, digests: Iterable[Digest]) -> None:
+def _note(repository: Repository, digests: Iterable[Digest]) -> None:
     sizes = {digest.sha256: digest.size for digest in digests}
-    ours = [Possession(adapter=adapter, blob_id=sha256) for sha256 in sorted(sizes)]
+    ours = [Possession(repository=repository, blob_id=sha256) for sha256 in sorted(sizes)]
     with transaction.atomic():
         Blob.objects.bulk_create([Blob(sha256=key, size=sizes[key]) for key in sorted(sizes)], ignore_conflicts=True)
         # What is delivered again is kept as long as what is new: the sweep goes by when it came.
         Possession.objects.bulk_create(
-            ours, update_conflicts=True, unique_fields=["adapter", "blob"], update_fields=["created_at"]
+            ours, update_conflicts=True, unique_fields=["repository", "blob"], update_fields=["created_at"]
         )

@@ -77,7 +77,7 @@ def join(upload: Upload, cut: Cut, etags: Mapping[int, str]) -> Digest:
     _check(upload, cut, etags)
     digest = Digest(upload.sha256, upload.size)
     try:
-        intake.keep(upload.adapter, digest, lambda: _pieces(upload, cut))
+        intake.keep(upload.repository, digest, lambda: _pieces(upload, cut))
     except DigestMismatch:
         _drop(upload, cut)
         raise

@@ -15,7 +15,7 @@ from registry.bytes.xorbs import hashes
 from registry.kernel.errors import FileNotFound
 from registry.kernel.policy import Caller
 from registry.kernel.prepared import Prepared
-from registry.models import Adapter, XetFile, Xorb
+from registry.models import Repository, XetFile, Xorb
 from registry.repos import downloads
 
 KEEP_SECONDS = 24 * 3600  # how often a use is written down
@@ -98,7 +98,7 @@ def _kept(names: set[str]) -> dict[str, int]:
     return {name: row.size for name, row in rows.items()}
 
 
-def pieces(adapter: Adapter, file_id: str, start: int, end: int | None, *, by: Caller) -> tuple[list[Piece], int]:
+def pieces(repository: Repository, file_id: str, start: int, end: int | None, *, by: Caller) -> tuple[list[Piece], int]:
     """Return what bytes [start, end) of a file are made of, and how many bytes to skip at the beginning.
 
     Cut at chunks. An empty list means that the file ends before `start`. Raises FileNotFound unless a revision of this
@@ -106,7 +106,7 @@ def pieces(adapter: Adapter, file_id: str, start: int, end: int | None, *, by: C
     """
     row = XetFile.objects.filter(pk=file_id).first()
     kept = _kept(row.xorbs) if row else {}
-    if row is None or not row.xorbs <= kept.keys() or row.sha256 not in downloads.named(adapter, {row.sha256}, by):
+    if row is None or not row.xorbs <= kept.keys() or row.sha256 not in downloads.named(repository, {row.sha256}, by):
         raise FileNotFound(f"Entry not found: there is no file {file_id[:64]!r} to read here.")
     found: list[Piece] = []
     at, skip = 0, 0
@@ -139,7 +139,7 @@ def _spans(index: xorbs.Index, first: int, last: int) -> Iterator[tuple[int, int
         at += size
 
 
-def shard_about(adapter: Adapter, chunk: str, *, by: Caller) -> bytes | None:
+def shard_about(repository: Repository, chunk: str, *, by: Caller) -> bytes | None:
     """Return a shard of the xorbs that hold a file with this chunk, so that a client need not send them again.
 
     Asked of the newest files that revisions of this adapter name and the caller may download: a new version from
@@ -148,7 +148,7 @@ def shard_about(adapter: Adapter, chunk: str, *, by: Caller) -> bytes | None:
     Raises XorbInvalid for what is no hash.
     """
     digest, left = hashes.parse(chunk), MOST_LOOKED
-    for row in XetFile.objects.filter(sha256__in=downloads.newest(adapter, by)).order_by("-created_at")[:NEWEST]:
+    for row in XetFile.objects.filter(sha256__in=downloads.newest(repository, by)).order_by("-created_at")[:NEWEST]:
         if len(row.xorbs) * WORTH > left or not row.xorbs <= (kept := _kept(row.xorbs)).keys():
             continue
         told: dict[str, xorbs.Index] = {}

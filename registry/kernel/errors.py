@@ -47,12 +47,12 @@ class SessionRequired(RegistryError):
 
 
 # --- what is there ---------------------------------------------------------------------------------------------------
-class AdapterNotFound(RegistryError):
+class RepositoryNotFound(RegistryError):
     code = "adapter-not-found"
     default_fix = "Check the spelling of namespace/name, and that you are signed in if it is private."
 
 
-class AdapterMoved(RegistryError):
+class RepositoryMoved(RegistryError):
     """An old name; `full_name` in the facts is the new one. Only raised to those who may see the adapter."""
 
     code = "adapter-moved"
@@ -166,7 +166,7 @@ class NameTaken(RegistryError):
     default_fix = "Choose another name."
 
 
-class AdapterExists(RegistryError):
+class RepositoryExists(RegistryError):
     code = "adapter-exists"
     default_fix = "Push to the one that exists, or choose another name."
 
@@ -278,7 +278,7 @@ class ShardInvalid(RegistryError):
 
 
 # --- what is held back -----------------------------------------------------------------------------------------------
-class AdapterQuarantined(RegistryError):
+class RepositoryQuarantined(RegistryError):
     code = "adapter-quarantined"
     default_fix = "Write to the moderators of this hub if you think this is a mistake."
 

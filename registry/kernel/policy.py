@@ -10,22 +10,22 @@ from django.utils import timezone
 
 from registry.kernel.errors import (
     AccessRequired,
-    AdapterNotFound,
-    AdapterQuarantined,
     GateSignInRequired,
     NotAllowed,
     RegistryError,
+    RepositoryNotFound,
+    RepositoryQuarantined,
     SessionRequired,
     SignInRequired,
 )
 from registry.kernel.prepared import Prepared
 from registry.models import (
     AccessRequest,
-    Adapter,
     Invitation,
     Membership,
     Namespace,
     Organization,
+    Repository,
     Revision,
     Ruling,
     Token,
@@ -71,47 +71,47 @@ class Caller:
         found = {row.organization.namespace_id: row.role for row in _MEMBERSHIPS(self.user.pk)}
         return {**found, self.user.namespace_id: Role.ADMIN}
 
-    def grant(self, adapter: Adapter) -> str:
+    def grant(self, repository: Repository) -> str:
         """What a fine-grained token allows on this adapter: "", "read" or "write"; "write" for every other caller."""
         if self.token is None:
             return "write"
         if self.token.role == Token.Role.FINE_GRAINED:
-            return str(self.token.grants.get(adapter.full_name.lower(), ""))
+            return str(self.token.grants.get(repository.full_name.lower(), ""))
         return self.token.role
 
-    def role_in(self, adapter: Adapter) -> str:
+    def role_in(self, repository: Repository) -> str:
         """The caller's role in the adapter's namespace, or "" for a stranger."""
-        role = self.roles.get(adapter.namespace_id, "")  # before the grant: how long this takes must not tell either
-        return role if self.grant(adapter) else ""
+        role = self.roles.get(repository.namespace_id, "")  # before the grant: how long this takes must not tell either
+        return role if self.grant(repository) else ""
 
 
 NOBODY = Caller()
 _MEMBERSHIPS = Prepared(lambda user: Membership.objects.filter(user=user).select_related("organization"), int)
 
 
-def may_write(caller: Caller, adapter: Adapter) -> bool:
+def may_write(caller: Caller, repository: Repository) -> bool:
     """Whether this person may push there, apart from quarantine and from what the token may do with what it reaches."""
-    return _is_writer(caller, adapter) and bool(caller.grant(adapter))
+    return _is_writer(caller, repository) and bool(caller.grant(repository))
 
 
-def _is_writer(caller: Caller, adapter: Adapter) -> bool:
-    role = caller.roles.get(adapter.namespace_id, "")
+def _is_writer(caller: Caller, repository: Repository) -> bool:
+    role = caller.roles.get(repository.namespace_id, "")
     if role == Role.CONTRIBUTOR:
-        return caller.user is not None and adapter.created_by_id == caller.user.pk
+        return caller.user is not None and repository.created_by_id == caller.user.pk
     return role in {Role.WRITE, Role.ADMIN}
 
 
-def may_see(caller: Caller, adapter: Adapter) -> bool:
+def may_see(caller: Caller, repository: Repository) -> bool:
     """Whether the adapter exists for this caller; visible_to() says for many which of them lists show."""
-    if is_withheld(adapter):
-        return may_write(caller, adapter) or (caller.is_staff and not adapter.private)
-    return not adapter.private or bool(caller.role_in(adapter))
+    if is_withheld(repository):
+        return may_write(caller, repository) or (caller.is_staff and not repository.private)
+    return not repository.private or bool(caller.role_in(repository))
 
 
-def is_withheld(adapter: Adapter) -> bool:
+def is_withheld(repository: Repository) -> bool:
     """Whether nobody may have it at present: it is quarantined, or the person it belongs to is suspended."""
-    owner: User | None = getattr(adapter.namespace, "person", None)  # an organisation's namespace has no person
-    return adapter.is_quarantined or (owner is not None and not owner.is_active)
+    owner: User | None = getattr(repository.namespace, "person", None)  # an organisation's namespace has no person
+    return repository.is_quarantined or (owner is not None and not owner.is_active)
 
 
 def visible_to(caller: Caller) -> Q:
@@ -127,27 +127,27 @@ def sees(caller: Caller) -> Exists:
 
     Row by row: in a list of all that may be seen, databases would look for the few that are asked for.
     """
-    return Exists(Adapter.objects.filter(visible_to(caller), pk=OuterRef("adapter")))
+    return Exists(Repository.objects.filter(visible_to(caller), pk=OuterRef("repository")))
 
 
-def passes_gate(caller: Caller, adapter: Adapter) -> bool:
+def passes_gate(caller: Caller, repository: Repository) -> bool:
     """Whether who sees the adapter may also have its files: it is not gated, or his own, or its owner let him in."""
-    if not adapter.gated or caller.role_in(adapter):
+    if not repository.gated or caller.role_in(repository):
         return True
-    if caller.user is None or not caller.grant(adapter):
+    if caller.user is None or not caller.grant(repository):
         return False
-    return adapter.access_requests.filter(user=caller.user, status=AccessRequest.Status.ACCEPTED).exists()
+    return repository.access_requests.filter(user=caller.user, status=AccessRequest.Status.ACCEPTED).exists()
 
 
 def ungated_for(caller: Caller) -> Q:
     """The same for many: the condition under which a caller may have the files of an adapter that he sees."""
     if _is_fine_grained(caller):
         return Q(gated="") | _granted(caller)
-    let_in = AccessRequest.objects.filter(user=caller.user, status=AccessRequest.Status.ACCEPTED).values("adapter")
+    let_in = AccessRequest.objects.filter(user=caller.user, status=AccessRequest.Status.ACCEPTED).values("repository")
     return Q(gated="") | Q(namespace_id__in=list(caller.roles)) | Q(pk__in=let_in)
 
 
-def require(caller: Caller, permission: Permission, adapter: Adapter, asked: str = "") -> Adapter:
+def require(caller: Caller, permission: Permission, repository: Repository, asked: str = "") -> Repository:
     """Return the adapter if the caller has the permission, else raise the refusal that reveals least.
 
     `asked` is the id as the caller spelt it: to answer with our own spelling would tell that there is such an adapter.
@@ -156,33 +156,33 @@ def require(caller: Caller, permission: Permission, adapter: Adapter, asked: str
     """
     if permission is Permission.QUARANTINE:
         require_moderator(caller)
-        return adapter
-    if not may_see(caller, adapter):
-        raise missing(asked or adapter.full_name)
+        return repository
+    if not may_see(caller, repository):
+        raise missing(asked or repository.full_name)
     if permission is Permission.READ:
-        return adapter
-    if is_withheld(adapter):
-        raise quarantined(adapter) if may_write(caller, adapter) else missing(asked or adapter.full_name)
+        return repository
+    if is_withheld(repository):
+        raise quarantined(repository) if may_write(caller, repository) else missing(asked or repository.full_name)
     if permission is Permission.BROWSE:
-        return adapter
+        return repository
     if permission is Permission.DOWNLOAD:
-        if not passes_gate(caller, adapter):
-            raise gated(caller, adapter)
-        return adapter
-    if refusal := _write_refusal(caller, permission, adapter):
+        if not passes_gate(caller, repository):
+            raise gated(caller, repository)
+        return repository
+    if refusal := _write_refusal(caller, permission, repository):
         raise refusal
-    return adapter
+    return repository
 
 
-def require_now(caller: Caller, permission: Permission, adapter: Adapter) -> Adapter:
+def require_now(caller: Caller, permission: Permission, repository: Repository) -> Repository:
     """`require`, on the row as it is now and locked until the transaction ends.
 
     For what takes a while between the question and the deed: a quarantine or a deletion in between counts.
     """
-    rows = Adapter.objects.select_for_update(of=("self",)).select_related("namespace__person")
-    current = rows.filter(pk=adapter.pk).first()
+    rows = Repository.objects.select_for_update(of=("self",)).select_related("namespace__person")
+    current = rows.filter(pk=repository.pk).first()
     if current is None:
-        raise missing(adapter.full_name)
+        raise missing(repository.full_name)
     return require(caller, permission, current)
 
 
@@ -290,44 +290,44 @@ def pretend_to_look(caller: Caller) -> int:
     return len(caller.roles)
 
 
-def missing(full_name: str) -> AdapterNotFound:
+def missing(full_name: str) -> RepositoryNotFound:
     """The one refusal for what does not exist and what this caller may not see."""
-    return AdapterNotFound(f"There is no adapter {full_name!r}, or you may not see it.")
+    return RepositoryNotFound(f"There is no adapter {full_name!r}, or you may not see it.")
 
 
-def quarantined(adapter: Adapter) -> AdapterQuarantined:
+def quarantined(repository: Repository) -> RepositoryQuarantined:
     """The refusal that people who may write there get, with the moderators' reason."""
-    return _held_back(adapter, adapter.full_name, adapter.rulings.filter(revision__isnull=True))
+    return _held_back(repository, repository.full_name, repository.rulings.filter(revision__isnull=True))
 
 
-def quarantined_revision(revision: Revision) -> AdapterQuarantined:
+def quarantined_revision(revision: Revision) -> RepositoryQuarantined:
     """The same for one revision; the others of the adapter are served."""
-    what = f"Revision {revision.oid} of {revision.adapter.full_name}"
-    return _held_back(revision.adapter, what, revision.rulings.all())
+    what = f"Revision {revision.oid} of {revision.repository.full_name}"
+    return _held_back(revision.repository, what, revision.rulings.all())
 
 
-def _held_back(adapter: Adapter, what: str, rulings: QuerySet[Ruling]) -> AdapterQuarantined:
+def _held_back(repository: Repository, what: str, rulings: QuerySet[Ruling]) -> RepositoryQuarantined:
     ruling = rulings.filter(action="quarantine").order_by("-id").first()
     reason = ruling.reason if ruling else "no reason was given"
     fix = ""
     if ruling and ruling.revision_id and ruling.by_id is None:  # the hub itself, for a file that its owner may remove
         fix = (
-            f"Delete or replace the file in a new commit (hf repos delete-files {adapter.full_name} FILE): revisions "
-            f"without it are served. {AdapterQuarantined.default_fix}"
+            f"Delete or replace the file in a new commit (hf repos delete-files {repository.full_name} FILE): "
+            f"revisions without it are served. {RepositoryQuarantined.default_fix}"
         )
-    return AdapterQuarantined(f"{what} is quarantined: {reason}", fix=fix, reason=reason)
+    return RepositoryQuarantined(f"{what} is quarantined: {reason}", fix=fix, reason=reason)
 
 
-def gated(caller: Caller, adapter: Adapter) -> RegistryError:
+def gated(caller: Caller, repository: Repository) -> RegistryError:
     """The refusal for the files of an adapter whose owner lets people in one by one; the Hub's clients know it."""
-    kind, page = adapter.type, adapter.path
+    kind, page = repository.type, repository.path
     if caller.user is None:
         return GateSignInRequired(
-            f"Access to {kind} {adapter.full_name} is restricted. You must have access to it and be authenticated.",
+            f"Access to {kind} {repository.full_name} is restricted. You must have access to it and be authenticated.",
             fix=f"Sign in, and ask for access at {page}.",
         )
     return AccessRequired(
-        f"Access to {kind} {adapter.full_name} is restricted and you are not in the authorized list.",
+        f"Access to {kind} {repository.full_name} is restricted and you are not in the authorized list.",
         fix=f"Ask for access at {page}; a fine-grained token must also name this repository.",
     )
 
@@ -339,21 +339,21 @@ _DEEDS = {
 }
 
 
-def _has_role_for(caller: Caller, permission: Permission, adapter: Adapter) -> bool:
+def _has_role_for(caller: Caller, permission: Permission, repository: Repository) -> bool:
     if permission is Permission.CONFIGURE:
-        return caller.roles.get(adapter.namespace_id) == Role.ADMIN
-    return permission is Permission.DISCUSS or _is_writer(caller, adapter)
+        return caller.roles.get(repository.namespace_id) == Role.ADMIN
+    return permission is Permission.DISCUSS or _is_writer(caller, repository)
 
 
-def _write_refusal(caller: Caller, permission: Permission, adapter: Adapter) -> RegistryError | None:
+def _write_refusal(caller: Caller, permission: Permission, repository: Repository) -> RegistryError | None:
     verb = _DEEDS[permission]
     if caller.user is None:
-        return SignInRequired(f"You must sign in to {verb} {adapter.full_name}.")
-    if not _has_role_for(caller, permission, adapter):
-        return NotAllowed(f"{caller.user.username} may not {verb} {adapter.full_name}.")
-    if caller.grant(adapter) != "write" or (permission is Permission.CONFIGURE and _is_fine_grained(caller)):
+        return SignInRequired(f"You must sign in to {verb} {repository.full_name}.")
+    if not _has_role_for(caller, permission, repository):
+        return NotAllowed(f"{caller.user.username} may not {verb} {repository.full_name}.")
+    if caller.grant(repository) != "write" or (permission is Permission.CONFIGURE and _is_fine_grained(caller)):
         name = caller.token.name if caller.token else ""
-        return NotAllowed(f"The token {name!r} may not {verb} {adapter.full_name}: it lacks the write role for it.")
+        return NotAllowed(f"The token {name!r} may not {verb} {repository.full_name}: it lacks the write role for it.")
     return None
 
 

@@ -6,7 +6,7 @@ from django.conf import settings
 from django.db.models import Exists, OuterRef, Q, Sum
 
 from registry.kernel.errors import FileTooLarge, PushTooLarge, QuotaExceeded, ValueInvalid
-from registry.models import Adapter, Namespace, Possession, RevisionFile, User
+from registry.models import Namespace, Possession, Repository, RevisionFile, User
 
 GUESTS = 10  # what strangers propose may take one of so many parts of the room
 
@@ -45,17 +45,17 @@ def used(namespace: Namespace) -> int:
 
     What was delivered and never pushed does not count: a push that was refused takes no room.
     """
-    named = RevisionFile.objects.filter(revision__adapter=OuterRef("adapter"), blob=OuterRef("blob"))
-    held = Possession.objects.filter(Exists(named), adapter__namespace=namespace).aggregate(bytes=Sum("blob__size"))
+    named = RevisionFile.objects.filter(revision__repository=OuterRef("repository"), blob=OuterRef("blob"))
+    held = Possession.objects.filter(Exists(named), repository__namespace=namespace).aggregate(bytes=Sum("blob__size"))
     return held["bytes"] or 0
 
 
 def _proposed(namespace: Namespace) -> int:
     """Return the bytes that stand there by strangers' revisions alone."""
     members = User.objects.filter(Q(namespace=namespace) | Q(memberships__organization__namespace=namespace))
-    named = RevisionFile.objects.filter(revision__adapter=OuterRef("adapter"), blob=OuterRef("blob"))
+    named = RevisionFile.objects.filter(revision__repository=OuterRef("repository"), blob=OuterRef("blob"))
     own = named.filter(revision__author__in=members)
-    held = Possession.objects.filter(Exists(named), ~Exists(own), adapter__namespace=namespace)
+    held = Possession.objects.filter(Exists(named), ~Exists(own), repository__namespace=namespace)
     return held.aggregate(bytes=Sum("blob__size"))["bytes"] or 0
 
 
@@ -64,32 +64,34 @@ def require_place(namespace: Namespace) -> None:
     limit = settings.QUOTA_REPOSITORIES
     if limit or settings.QUOTA_BYTES:  # a repository that moves in brings bytes as well
         _hold(namespace)
-    if limit and Adapter.objects.filter(namespace=namespace).count() > limit:
+    if limit and Repository.objects.filter(namespace=namespace).count() > limit:
         raise QuotaExceeded(f"{namespace.name} has {limit:,} repositories, and may not have more.")
 
 
-def require_room(adapter: Adapter, more: int) -> None:
+def require_room(repository: Repository, more: int) -> None:
     """Raise QuotaExceeded unless this many more bytes have room in the namespace; 0 asks for what is there."""
     if not settings.QUOTA_BYTES:
         return
-    taken, limit = used(adapter.namespace), settings.QUOTA_BYTES
+    taken, limit = used(repository.namespace), settings.QUOTA_BYTES
     if taken + more > limit:
-        raise QuotaExceeded(f"{adapter.namespace.name} holds {taken:,} bytes of {limit:,}; {more:,} more have no room.")
+        raise QuotaExceeded(
+            f"{repository.namespace.name} holds {taken:,} bytes of {limit:,}; {more:,} more have no room."
+        )
 
 
-def require_room_for(adapter: Adapter, sizes: Mapping[str, int], *, is_guest: bool = False) -> None:
+def require_room_for(repository: Repository, sizes: Mapping[str, int], *, is_guest: bool = False) -> None:
     """The same for files by their sha256, in the transaction that writes them: what is held takes no more room.
 
     Guests, who propose and may not write there, have a tenth of the room together: the rest is left to the owner.
     """
     if settings.QUOTA_BYTES:
-        _hold(adapter.namespace)
-        named = RevisionFile.objects.filter(revision__adapter=adapter, blob__in=sizes)
+        _hold(repository.namespace)
+        named = RevisionFile.objects.filter(revision__repository=repository, blob__in=sizes)
         held = set(named.values_list("blob_id", flat=True))
         if more := sum(size for sha256, size in sizes.items() if sha256 not in held):
-            require_room(adapter, more)
-            if is_guest and _proposed(adapter.namespace) + more > settings.QUOTA_BYTES // GUESTS:
-                raise QuotaExceeded(f"Proposals to {adapter.namespace.name} hold as much as they may together.")
+            require_room(repository, more)
+            if is_guest and _proposed(repository.namespace) + more > settings.QUOTA_BYTES // GUESTS:
+                raise QuotaExceeded(f"Proposals to {repository.namespace.name} hold as much as they may together.")
 
 
 def _hold(namespace: Namespace) -> None:

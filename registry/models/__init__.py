@@ -1,6 +1,5 @@
 """The nouns of the registry; what may be done with them is in the module of the same name one level up."""
 
-from registry.models.adapters import Adapter, Ref, RetiredName, Revision, RevisionFile
 from registry.models.alerts import Alert
 from registry.models.blobs import Blob, Derived, Landing, Possession, Upload, XetFile, Xorb
 from registry.models.collections import Collection, CollectionItem
@@ -12,6 +11,7 @@ from registry.models.invitations import Invitation
 from registry.models.moderation import AuditEvent, Ruling
 from registry.models.people import Membership, Namespace, Organization, Token, User
 from registry.models.renames import FormerNamespace, Rename
+from registry.models.repositories import Ref, Repository, RetiredName, Revision, RevisionFile
 from registry.models.site import SiteSetting
 from registry.models.social import Follow, Like
 from registry.models.verdicts import Attempt, Base, BaseAlias, BaseManifest, Comparison, Verdict, WorkerHeartbeat
@@ -19,7 +19,6 @@ from registry.models.webhooks import Delivery, Watch, Webhook
 
 __all__ = [
     "AccessRequest",
-    "Adapter",
     "Alert",
     "Attempt",
     "AuditEvent",
@@ -47,6 +46,7 @@ __all__ = [
     "Possession",
     "Ref",
     "Rename",
+    "Repository",
     "RetiredName",
     "Revision",
     "RevisionFile",

@@ -5,10 +5,10 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
-from registry.models.adapters import Adapter
 from registry.models.discussions import Discussion
 from registry.models.gates import AccessRequest
 from registry.models.invitations import Invitation
+from registry.models.repositories import Repository
 from registry.models.verdicts import Verdict
 
 
@@ -29,8 +29,8 @@ class Alert(models.Model):
 
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="alerts")
     kind = models.CharField(max_length=20, choices=Kind.choices, default=Kind.VERDICT)
-    adapter = models.ForeignKey(  # none where it is of an organisation
-        Adapter, null=True, blank=True, on_delete=models.CASCADE, related_name="alerts"
+    repository = models.ForeignKey(  # none where it is of an organisation
+        Repository, null=True, blank=True, on_delete=models.CASCADE, related_name="alerts"
     )
     verdict = models.ForeignKey(Verdict, null=True, blank=True, on_delete=models.CASCADE, related_name="alerts")
     discussion = models.ForeignKey(Discussion, null=True, blank=True, on_delete=models.CASCADE, related_name="alerts")
@@ -51,7 +51,7 @@ class Alert(models.Model):
                 fields=["user", "discussion"], name="alert_of_discussion_once", condition=Q(read_at__isnull=True)
             ),
             models.UniqueConstraint(
-                fields=["user", "adapter", "kind"],
+                fields=["user", "repository", "kind"],
                 name="alert_of_access_once",
                 condition=Q(read_at__isnull=True, request__isnull=False),
             ),
@@ -66,7 +66,7 @@ class Alert(models.Model):
                 name="alert_kind_known",
             ),
             models.CheckConstraint(
-                condition=Q(adapter__isnull=False) ^ Q(invitation__isnull=False), name="alert_is_of_one_thing"
+                condition=Q(repository__isnull=False) ^ Q(invitation__isnull=False), name="alert_is_of_one_thing"
             ),
         ]
         indexes = [models.Index(fields=["user"], name="alert_unread", condition=Q(read_at__isnull=True))]

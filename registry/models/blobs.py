@@ -25,12 +25,12 @@ class Blob(models.Model):
 class Possession(models.Model):
     """Proof that somebody delivered these bytes for this adapter; a digest alone gives no right to a blob."""
 
-    adapter = models.ForeignKey("registry.Adapter", on_delete=models.CASCADE, related_name="possessions")
+    repository = models.ForeignKey("registry.Repository", on_delete=models.CASCADE, related_name="possessions")
     blob = models.ForeignKey(Blob, on_delete=models.PROTECT, related_name="possessions")
     created_at = models.DateTimeField(default=timezone.now)
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["adapter", "blob"], name="possession_unique")]
+        constraints = [models.UniqueConstraint(fields=["repository", "blob"], name="possession_unique")]
 
 
 class Derived(models.Model):
@@ -56,7 +56,7 @@ class Upload(models.Model):
     """A ticket for bytes that somebody said he will deliver; the claim is believed only after we hashed them."""
 
     id = models.UUIDField(primary_key=True)
-    adapter = models.ForeignKey("registry.Adapter", on_delete=models.CASCADE, related_name="uploads")
+    repository = models.ForeignKey("registry.Repository", on_delete=models.CASCADE, related_name="uploads")
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="uploads")
     sha256 = models.CharField(max_length=64)
     size = models.BigIntegerField()

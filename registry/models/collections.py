@@ -5,8 +5,8 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
-from registry.models.adapters import Adapter
 from registry.models.people import Namespace
+from registry.models.repositories import Repository
 
 
 class Collection(models.Model):
@@ -46,7 +46,9 @@ class CollectionItem(models.Model):
     """An entry of a collection: an adapter (or evaluation set), or another collection."""
 
     collection = models.ForeignKey(Collection, on_delete=models.CASCADE, related_name="items")
-    adapter = models.ForeignKey(Adapter, null=True, blank=True, on_delete=models.CASCADE, related_name="in_collections")
+    repository = models.ForeignKey(
+        Repository, null=True, blank=True, on_delete=models.CASCADE, related_name="in_collections"
+    )
     nested = models.ForeignKey(Collection, null=True, blank=True, on_delete=models.CASCADE, related_name="nested_in")
     position = models.PositiveIntegerField()  # from 0, without gaps; registry/talk/collections.py keeps it so
     note = models.CharField(max_length=500, blank=True)
@@ -54,9 +56,9 @@ class CollectionItem(models.Model):
     class Meta:
         ordering = ["position", "pk"]
         constraints = [
-            models.UniqueConstraint(fields=["collection", "adapter"], name="collection_adapter_unique"),
+            models.UniqueConstraint(fields=["collection", "repository"], name="collection_repository_unique"),
             models.UniqueConstraint(fields=["collection", "nested"], name="collection_nested_unique"),
             models.CheckConstraint(
-                condition=Q(adapter__isnull=True) ^ Q(nested__isnull=True), name="collection_item_is_one_thing"
+                condition=Q(repository__isnull=True) ^ Q(nested__isnull=True), name="collection_item_is_one_thing"
             ),
         ]

@@ -5,7 +5,7 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
-from registry.models.adapters import Adapter, Revision
+from registry.models.repositories import Repository, Revision
 
 
 class Discussion(models.Model):
@@ -17,7 +17,7 @@ class Discussion(models.Model):
         CLOSED = "closed"
         MERGED = "merged"
 
-    adapter = models.ForeignKey(Adapter, on_delete=models.CASCADE, related_name="discussions")
+    repository = models.ForeignKey(Repository, on_delete=models.CASCADE, related_name="discussions")
     number = models.PositiveIntegerField()  # from 1 in each adapter; threads and pull requests count together
     is_pull_request = models.BooleanField(default=False)
     title = models.CharField(max_length=500)
@@ -32,7 +32,7 @@ class Discussion(models.Model):
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["adapter", "number"], name="discussion_number_unique"),
+            models.UniqueConstraint(fields=["repository", "number"], name="discussion_number_unique"),
             models.CheckConstraint(
                 condition=Q(status__in=["open", "closed"]) | Q(status__in=["draft", "merged"], is_pull_request=True),
                 name="discussion_status_known",
@@ -42,10 +42,10 @@ class Discussion(models.Model):
                 name="discussion_base_iff_pull_request",
             ),
         ]
-        indexes = [models.Index(fields=["adapter", "status", "-number"], name="discussion_by_status")]
+        indexes = [models.Index(fields=["repository", "status", "-number"], name="discussion_by_status")]
 
     def __str__(self) -> str:
-        return f"{self.adapter.full_name}#{self.number}"
+        return f"{self.repository.full_name}#{self.number}"
 
     @property
     def ref(self) -> str:

@@ -4,7 +4,7 @@ from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
 
-from registry.models.adapters import Adapter
+from registry.models.repositories import Repository
 
 
 class Event(models.Model):
@@ -21,8 +21,8 @@ class Event(models.Model):
     seq = models.BigIntegerField(null=True, blank=True, unique=True)
     at = models.DateTimeField(db_default=Now())
     kind = models.CharField(max_length=12, choices=Kind.choices)
-    adapter = models.ForeignKey(Adapter, null=True, on_delete=models.SET_NULL, related_name="events")
-    type = models.CharField(max_length=8, choices=Adapter.Type.choices)
+    repository = models.ForeignKey(Repository, null=True, on_delete=models.SET_NULL, related_name="events")
+    type = models.CharField(max_length=8, choices=Repository.Type.choices)
     name = models.CharField(max_length=200)  # as it was called then
     was_public = models.BooleanField()
     revision = models.CharField(max_length=40, blank=True)

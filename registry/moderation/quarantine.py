@@ -6,7 +6,7 @@ from django.utils import timezone
 from registry.kernel import audit, names, policy
 from registry.kernel.errors import NotAllowed, ValueInvalid
 from registry.kernel.policy import Caller, Permission
-from registry.models import Adapter, Revision, Ruling, User
+from registry.models import Repository, Revision, Ruling, User
 from registry.people import accounts
 from registry.talk import events
 
@@ -14,19 +14,23 @@ MAX_REASON = 500
 MAX_NOTE = 10_000
 
 
-def quarantine(adapter: Adapter, by: Caller, *, reason: str, note: str = "", revision: Revision | None = None) -> bool:
+def quarantine(
+    repository: Repository, by: Caller, *, reason: str, note: str = "", revision: Revision | None = None
+) -> bool:
     """Hold an adapter, or one revision of it, back on every road.
 
     Returns False when it was held back already, with the first reason kept.
     `reason` is shown to its owners, `note` to moderators only. Raises ValueInvalid without a reason, and what
     policy.require raises for QUARANTINE.
     """
-    return _rule(adapter, by, Ruling.Action.QUARANTINE, reason, note, revision)
+    return _rule(repository, by, Ruling.Action.QUARANTINE, reason, note, revision)
 
 
-def release(adapter: Adapter, by: Caller, *, reason: str, note: str = "", revision: Revision | None = None) -> bool:
+def release(
+    repository: Repository, by: Caller, *, reason: str, note: str = "", revision: Revision | None = None
+) -> bool:
     """Serve again what was quarantined; returns False when it was not held back. Raises as quarantine does."""
-    return _rule(adapter, by, Ruling.Action.RELEASE, reason, note, revision)
+    return _rule(repository, by, Ruling.Action.RELEASE, reason, note, revision)
 
 
 def hold(revision: Revision, reason: str) -> bool:
@@ -44,17 +48,17 @@ def hold_like(revision: Revision, like: Revision) -> bool:
 
 
 def _rule(
-    adapter: Adapter, by: Caller, action: Ruling.Action, reason: str, note: str, revision: Revision | None
+    repository: Repository, by: Caller, action: Ruling.Action, reason: str, note: str, revision: Revision | None
 ) -> bool:
-    policy.require(by, Permission.QUARANTINE, adapter)
+    policy.require(by, Permission.QUARANTINE, repository)
     actor = policy.require_moderator(by)
     reason, note = check_reason(reason), names.check_text(note, "note", MAX_NOTE)
-    return _decide(revision or adapter, action, actor, reason, note)
+    return _decide(revision or repository, action, actor, reason, note)
 
 
-def _decide(held: Adapter | Revision, action: Ruling.Action, by: User | None, reason: str, note: str) -> bool:
+def _decide(held: Repository | Revision, action: Ruling.Action, by: User | None, reason: str, note: str) -> bool:
     revision = held if isinstance(held, Revision) else None
-    adapter = held.adapter if isinstance(held, Revision) else held
+    repository = held.repository if isinstance(held, Revision) else held
     holds = action is Ruling.Action.QUARANTINE
     at = timezone.now() if holds else None
     with transaction.atomic():
@@ -62,9 +66,9 @@ def _decide(held: Adapter | Revision, action: Ruling.Action, by: User | None, re
         row = type(held)._default_manager.filter(pk=held.pk, quarantined_at__isnull=holds)
         if not row.update(quarantined_at=at):
             return False
-        Ruling.objects.create(adapter=adapter, revision=revision, action=action, reason=reason, note=note, by=by)
-        events.note(adapter, action, revision)
-        what = f"{adapter.full_name}@{revision.oid}" if revision else adapter.full_name
+        Ruling.objects.create(repository=repository, revision=revision, action=action, reason=reason, note=note, by=by)
+        events.note(repository, action, revision)
+        what = f"{repository.full_name}@{revision.oid}" if revision else repository.full_name
         audit.record(by, f"{'revision' if revision else 'adapter'}:{action}", what, reason=reason, note=note)
     held.quarantined_at = at
     return True

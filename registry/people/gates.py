@@ -7,7 +7,7 @@ from django.utils import timezone
 from registry.kernel import audit, names, policy
 from registry.kernel.errors import AccessGranted, AccessRequestNotFound, NamespaceNotFound, NotAllowed, ValueInvalid
 from registry.kernel.policy import Caller, Permission
-from registry.models import AccessRequest, Adapter, User
+from registry.models import AccessRequest, Repository, User
 from registry.people import accounts
 from registry.talk import alerts, webhooks
 
@@ -15,42 +15,42 @@ MAX_TEXT = 500
 Status = AccessRequest.Status
 
 
-def set_gate(adapter: Adapter, gate: str, by: Caller) -> None:
+def set_gate(repository: Repository, gate: str, by: Caller) -> None:
     """Put a gate before the files ("auto", "manual") or take it away (""); who was let in before stays so.
 
     Raises ValueInvalid and what policy.require raises.
     """
-    policy.require(by, Permission.CONFIGURE, adapter)
-    if gate not in {"", *Adapter.Gate.values}:
+    policy.require(by, Permission.CONFIGURE, repository)
+    if gate not in {"", *Repository.Gate.values}:
         raise ValueInvalid(f"A gate cannot be {gate[:40]!r}.", fix="Use auto, manual or false.")
     with transaction.atomic():
-        if Adapter.objects.filter(pk=adapter.pk).exclude(gated=gate).update(gated=gate):
-            audit.record(by.user, "adapter:gate", adapter.full_name, before=adapter.gated, after=gate)
-            webhooks.announce(adapter, "update", "repo.config")
-    adapter.gated = gate
+        if Repository.objects.filter(pk=repository.pk).exclude(gated=gate).update(gated=gate):
+            audit.record(by.user, "adapter:gate", repository.full_name, before=repository.gated, after=gate)
+            webhooks.announce(repository, "update", "repo.config")
+    repository.gated = gate
 
 
-def ask(adapter: Adapter, by: Caller, text: str = "") -> AccessRequest:
+def ask(repository: Repository, by: Caller, text: str = "") -> AccessRequest:
     """Ask for the files; an automatic gate opens at once. Asking again changes the text while nothing is decided.
 
     Raises ValueInvalid where there is no gate, NotAllowed after a rejection, and what require_person raises.
     """
     user = policy.require_person(by, "ask for access")
-    policy.require(by, Permission.BROWSE, adapter)
+    policy.require(by, Permission.BROWSE, repository)
     text = names.check_text(text, "text", MAX_TEXT)
-    if not adapter.gated:
-        raise ValueInvalid(f"{adapter.full_name} is not gated.", fix="Download it.")
-    status = Status.ACCEPTED if adapter.gated == Adapter.Gate.AUTO else Status.PENDING
+    if not repository.gated:
+        raise ValueInvalid(f"{repository.full_name} is not gated.", fix="Download it.")
+    status = Status.ACCEPTED if repository.gated == Repository.Gate.AUTO else Status.PENDING
     with transaction.atomic():
         row, is_new = AccessRequest.objects.get_or_create(
-            adapter=adapter, user=user, defaults={"status": status, "text": text}
+            repository=repository, user=user, defaults={"status": status, "text": text}
         )
         if is_new:
-            audit.record(user, "access:ask", adapter.full_name, after=status)
+            audit.record(user, "access:ask", repository.full_name, after=status)
             alerts.asked(row)
         elif row.status == Status.REJECTED:
             raise NotAllowed(
-                f"Your request for {adapter.full_name} was rejected. {row.reason}".strip(), fix="Write to its owner."
+                f"Your request for {repository.full_name} was rejected. {row.reason}".strip(), fix="Write to its owner."
             )
         elif row.status == Status.PENDING:  # the gate may have become an automatic one
             # Not what its owner has decided meanwhile.
@@ -59,59 +59,59 @@ def ask(adapter: Adapter, by: Caller, text: str = "") -> AccessRequest:
     return row
 
 
-def mine(adapter: Adapter, by: Caller) -> AccessRequest | None:
+def mine(repository: Repository, by: Caller) -> AccessRequest | None:
     """Return the caller's own request, if there is one."""
-    return adapter.access_requests.filter(user=by.user).first() if by.user else None
+    return repository.access_requests.filter(user=by.user).first() if by.user else None
 
 
-def requests(adapter: Adapter, status: str, by: Caller) -> QuerySet[AccessRequest]:
+def requests(repository: Repository, status: str, by: Caller) -> QuerySet[AccessRequest]:
     """Return the requests in a state, for the owner. Raises ValueInvalid and what policy.require raises."""
-    policy.require(by, Permission.CONFIGURE, adapter)
-    return adapter.access_requests.filter(status=_status(status)).select_related("user", "decided_by")
+    policy.require(by, Permission.CONFIGURE, repository)
+    return repository.access_requests.filter(status=_status(status)).select_related("user", "decided_by")
 
 
 def decide(
-    adapter: Adapter, status: str, by: Caller, *, username: str = "", request_id: int = 0, reason: str = ""
+    repository: Repository, status: str, by: Caller, *, username: str = "", request_id: int = 0, reason: str = ""
 ) -> AccessRequest:
     """Move somebody's request to another state; back to pending takes a decision back.
 
     Raises AccessRequestNotFound where there is none or it is in that state already, and as `requests` does.
     """
-    policy.require(by, Permission.CONFIGURE, adapter)
+    policy.require(by, Permission.CONFIGURE, repository)
     reason = names.check_text(reason, "reason", MAX_TEXT)
     which = {"user__namespace__name__lower": username.lower()} if username else {"pk": request_id}
     with transaction.atomic():
-        rows = adapter.access_requests.select_for_update(of=("self",)).select_related("user")
+        rows = repository.access_requests.select_for_update(of=("self",)).select_related("user")
         row = rows.filter(**which).first()
         if row is None or row.status == _status(status):
             state = f" that is not {status} already" if row else ""
-            raise AccessRequestNotFound(f"There is no such request for {adapter.full_name}{state}.")
+            raise AccessRequestNotFound(f"There is no such request for {repository.full_name}{state}.")
         before, row.status, row.reason = row.status, status, reason
         row.decided_by, row.decided_at = by.user, timezone.now()
         row.save(update_fields=["status", "reason", "decided_by", "decided_at"])
-        audit.record(by.user, "access:decide", f"{adapter.full_name}/{row.user}", before=before, after=status)
+        audit.record(by.user, "access:decide", f"{repository.full_name}/{row.user}", before=before, after=status)
         alerts.decided(row, by.user)
     return row
 
 
-def grant(adapter: Adapter, username: str, by: Caller) -> AccessRequest:
+def grant(repository: Repository, username: str, by: Caller) -> AccessRequest:
     """Let somebody in who did not ask, or whose request is open or was rejected.
 
     Raises NamespaceNotFound, AccessGranted for who is in already, and as `requests` does.
     """
-    policy.require(by, Permission.CONFIGURE, adapter)
+    policy.require(by, Permission.CONFIGURE, repository)
     user = _person(username)
     now = timezone.now()
     with transaction.atomic():
         decided = {"status": Status.ACCEPTED, "decided_by": by.user, "decided_at": now}
         row, is_new = AccessRequest.objects.get_or_create(
-            adapter=adapter, user=user, defaults={**decided, "asked": False}
+            repository=repository, user=user, defaults={**decided, "asked": False}
         )
         if not is_new:
             waiting = AccessRequest.objects.filter(pk=row.pk).exclude(status=Status.ACCEPTED)
             if not waiting.update(**decided, reason=""):
-                raise AccessGranted(f"{user} has access to {adapter.full_name} already.")
-        audit.record(by.user, "access:grant", f"{adapter.full_name}/{user}")
+                raise AccessGranted(f"{user} has access to {repository.full_name} already.")
+        audit.record(by.user, "access:grant", f"{repository.full_name}/{user}")
         row.refresh_from_db()
         alerts.decided(row, by.user)
     return row

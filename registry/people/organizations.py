@@ -19,7 +19,7 @@ from registry.kernel.errors import (
     ValueInvalid,
 )
 from registry.kernel.policy import Caller
-from registry.models import Adapter, FormerNamespace, Invitation, Membership, Namespace, Organization, User
+from registry.models import FormerNamespace, Invitation, Membership, Namespace, Organization, Repository, User
 from registry.people import accounts
 
 MAX_ADMINISTERED = 50  # organisations of one person: names are for those who use them
@@ -159,7 +159,7 @@ def delete(name: str, by: Caller) -> None:
 
 
 def _check_empty(namespace: Namespace) -> None:
-    rows = Adapter.objects.filter(namespace=namespace)
+    rows = Repository.objects.filter(namespace=namespace)
     first = list(rows.order_by("type", "name").values_list("type", "name")[: SHOWN + 1])
     if first:
         shown = [f"{namespace.name}/{name} ({type})" for type, name in first[:SHOWN]]

@@ -10,7 +10,7 @@ from django.db.models import Exists, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Now
 
 from registry.kernel.policy import Caller
-from registry.models import Adapter, Base, Revision, Verdict
+from registry.models import Base, Repository, Revision, Verdict
 from registry.proof import verdicts
 from registry.proof.proofs import differences, refusal
 from registry.repos import refs
@@ -29,7 +29,7 @@ def outdated(current: Collection[str]) -> QuerySet[Verdict]:
     newer = Verdict.objects.filter(revision=OuterRef("revision"), number__gt=OuterRef("number"))
     shown = Revision.objects.filter(refs__name__in=SHOWN)
     rows = Verdict.objects.filter(finished_at__isnull=False, revision__in=shown).exclude(proven_with__in=list(current))
-    return rows.exclude(Exists(newer)).select_related("revision__adapter__namespace")
+    return rows.exclude(Exists(newer)).select_related("revision__repository__namespace")
 
 
 def renew(current: Collection[str], engines: Collection[str], an_hour: int) -> int:
@@ -79,7 +79,7 @@ def changes(by: Caller) -> list[Change]:
 
     The bytes are the same each time: what changed is what they were proven with.
     """
-    seen = Exists(Adapter.objects.filter(listed(by), pk=OuterRef("revision__adapter")))
+    seen = Exists(Repository.objects.filter(listed(by), pk=OuterRef("revision__repository")))
     earlier = Verdict.objects.filter(
         revision=OuterRef("revision"), number__lt=OuterRef("number"), finished_at__isnull=False
     )
@@ -87,7 +87,7 @@ def changes(by: Caller) -> list[Change]:
         seen, ~Q(changed_from=""), finished_at__gt=Now() - timedelta(days=KEPT_DAYS)
     ).annotate(before=Subquery(earlier.order_by("-number").values("pk")[:1]))
     newest = list(
-        rows.select_related("revision__adapter__namespace").defer("result").order_by("-finished_at")[:MAX_CHANGES]
+        rows.select_related("revision__repository__namespace").defer("result").order_by("-finished_at")[:MAX_CHANGES]
     )
     now = _said([verdict.pk for verdict in newest], "proven_with", "base", "checks")
     was = _said([verdict.before for verdict in newest], "proven_with", "base")

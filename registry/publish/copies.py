@@ -9,7 +9,7 @@ from django.db.models import Min
 from registry.kernel import audit, policy, quotas
 from registry.kernel.errors import BlobUnknown, PushTooLarge, RegistryError
 from registry.kernel.policy import Caller, Permission
-from registry.models import Adapter, Possession, Ref, Revision, RevisionFile
+from registry.models import Possession, Ref, Repository, Revision, RevisionFile
 from registry.publish import push, repositories
 from registry.repos import pull, refs
 
@@ -19,7 +19,7 @@ BATCH = 500
 
 
 # --- whole repositories ----------------------------------------------------------------------------------------------
-def duplicate(source: Adapter, full_name: str, by: Caller, *, private: bool | None = None) -> Adapter:
+def duplicate(source: Repository, full_name: str, by: Caller, *, private: bool | None = None) -> Repository:
     """Make an adapter with the branches, tags and history of another one; pull requests and talk stay behind.
 
     `private=None` takes over the source's visibility. The caller must be one who may download all of it. Raises what
@@ -37,7 +37,7 @@ def duplicate(source: Adapter, full_name: str, by: Caller, *, private: bool | No
     return made
 
 
-def _reachable(source: Adapter, heads: Iterable[Ref]) -> list[Revision]:
+def _reachable(source: Repository, heads: Iterable[Ref]) -> list[Revision]:
     """The revisions that branches and tags lead to, oldest first."""
     parents = dict(source.revisions.values_list("pk", "parent"))
     wanted: set[int] = set()
@@ -55,11 +55,11 @@ def _reachable(source: Adapter, heads: Iterable[Ref]) -> list[Revision]:
         )
     line = list(Revision.objects.filter(pk__in=wanted).select_related("author").order_by("pk"))
     for revision in line:
-        revision.adapter = source
+        revision.repository = source
     return line
 
 
-def _copy(source: Adapter, made: Adapter, line: Sequence[Revision], heads: Iterable[Ref]) -> None:
+def _copy(source: Repository, made: Repository, line: Sequence[Revision], heads: Iterable[Ref]) -> None:
     first = made.refs.get(name=refs.MAIN).revision
     held = RevisionFile.objects.filter(revision__in=line)
     quotas.require_room_for(made, dict(held.values_list("blob_id", "size").distinct()))
@@ -71,7 +71,7 @@ def _copy(source: Adapter, made: Adapter, line: Sequence[Revision], heads: Itera
     made.gated = source.gated  # until its owner opens it: who was let in answers for what he shares
     made.save(update_fields=["gated"])
     Ref.objects.bulk_create(
-        [Ref(adapter=made, name=ref.name, revision=copies[ref.revision_id]) for ref in heads], batch_size=BATCH
+        [Ref(repository=made, name=ref.name, revision=copies[ref.revision_id]) for ref in heads], batch_size=BATCH
     )
     if first.pk not in {copy.pk for copy in copies.values()}:
         first.delete()
@@ -79,7 +79,7 @@ def _copy(source: Adapter, made: Adapter, line: Sequence[Revision], heads: Itera
 
 
 # --- single files ----------------------------------------------------------------------------------------------------
-def share(source: Adapter, target: Adapter, digests: Sequence[str], by: Caller) -> dict[str, RegistryError]:
+def share(source: Repository, target: Repository, digests: Sequence[str], by: Caller) -> dict[str, RegistryError]:
     """Let `target` use large files of `source`: what the caller may download there he may push here.
 
     Returns sha256 → refusal of those that could not be shared. Raises PushTooLarge, QuotaExceeded and what
@@ -89,12 +89,12 @@ def share(source: Adapter, target: Adapter, digests: Sequence[str], by: Caller) 
     policy.require(by, Permission.PUSH, target)
     if len(digests) > MAX_ASKED:
         raise PushTooLarge(f"{len(digests):,} files at once; the limit is {MAX_ASKED:,}.", fix="Ask in several.")
-    served = pull.downloadable(by).filter(revision__adapter=source, blob__in=digests)
+    served = pull.downloadable(by).filter(revision__repository=source, blob__in=digests)
     sizes = dict(served.values_list("blob_id", "blob__size").distinct())
     with transaction.atomic():
         target = policy.require_now(by, Permission.PUSH, target)
         quotas.require_room_for(target, sizes)
-        rows = [Possession(adapter=target, blob_id=sha256) for sha256 in sizes]
+        rows = [Possession(repository=target, blob_id=sha256) for sha256 in sizes]
         Possession.objects.bulk_create(rows, ignore_conflicts=True, batch_size=BATCH)
     return {
         sha256: BlobUnknown(f"{source.full_name} holds no file {sha256}.") for sha256 in digests if sha256 not in sizes
@@ -113,27 +113,27 @@ class LargeFile:
     row: int
 
 
-def large_files(adapter: Adapter, by: Caller, *, after: int = 0, limit: int) -> list[LargeFile]:
+def large_files(repository: Repository, by: Caller, *, after: int = 0, limit: int) -> list[LargeFile]:
     """Return the large files of every revision, in the order in which they came; `after` is the last one's row.
 
     Raises what policy.require raises for PUSH.
     """
-    policy.require(by, Permission.PUSH, adapter)
-    rows = RevisionFile.objects.filter(revision__adapter=adapter, is_lfs=True).order_by()
+    policy.require(by, Permission.PUSH, repository)
+    rows = RevisionFile.objects.filter(revision__repository=repository, is_lfs=True).order_by()
     firsts = rows.values("blob").annotate(first=Min("pk")).filter(first__gt=after).order_by("first")[:limit]
     numbers = [row["first"] for row in firsts]
     found = RevisionFile.objects.filter(pk__in=numbers).select_related("revision").order_by("pk")
-    where = _homes(adapter) if numbers else {}
+    where = _homes(repository) if numbers else {}
     return [
         LargeFile(row.blob_id, row.size, row.path, row.revision, where.get(row.revision_id), row.pk) for row in found
     ]
 
 
-def _homes(adapter: Adapter) -> dict[int, str]:
+def _homes(repository: Repository) -> dict[int, str]:
     """Revision → the ref it belongs to: main before branches, those before the rest."""
-    parents = dict(adapter.revisions.values_list("pk", "parent"))
+    parents = dict(repository.revisions.values_list("pk", "parent"))
     homes: dict[int, str] = {}
-    for ref in sorted(refs.list_all(adapter), key=_by_rank):
+    for ref in sorted(refs.list_all(repository), key=_by_rank):
         at: int | None = ref.revision_id
         while at is not None and at not in homes:
             homes[at] = ref.name

@@ -25,7 +25,7 @@ from registry.kernel.errors import (
     ValueInvalid,
 )
 from registry.kernel.policy import Caller, Permission
-from registry.models import Adapter, Discussion, DiscussionEvent, Ref, Revision, User
+from registry.models import Discussion, DiscussionEvent, Ref, Repository, Revision, User
 from registry.repos import refs
 from registry.talk import alerts, webhooks
 
@@ -38,17 +38,17 @@ Status, Kind = Discussion.Status, DiscussionEvent.Kind
 
 
 # --- looking ---------------------------------------------------------------------------------------------------------
-def find(adapter: Adapter, number: int) -> Discussion:
+def find(repository: Repository, number: int) -> Discussion:
     """Return one discussion of an adapter that the caller was allowed to see. Raises DiscussionNotFound."""
-    rows = adapter.discussions.select_related("author", "merged_as", "begun_at")
+    rows = repository.discussions.select_related("author", "merged_as", "begun_at")
     found = rows.filter(number=min(number, 1 << 31)).first()
     if found is None:
-        raise DiscussionNotFound(f"There is no discussion #{number} of {adapter.full_name}.")
-    found.adapter = adapter
+        raise DiscussionNotFound(f"There is no discussion #{number} of {repository.full_name}.")
+    found.repository = repository
     return found
 
 
-def search(adapter: Adapter, *, kind: str = "all", status: str = "all", author: str = "") -> QuerySet[Discussion]:
+def search(repository: Repository, *, kind: str = "all", status: str = "all", author: str = "") -> QuerySet[Discussion]:
     """Return discussions, newest first.
 
     `kind` is all, discussion or pull_request; `status` is all, open (with drafts) or closed (with what is merged).
@@ -61,20 +61,20 @@ def search(adapter: Adapter, *, kind: str = "all", status: str = "all", author: 
             f"There are no discussions of type {kind[:40]!r} and status {status[:40]!r}.",
             fix="Use all, discussion or pull_request as type, and all, open or closed as status.",
         )
-    rows = adapter.discussions.filter(**kinds[kind]).select_related("author").order_by("-number")
+    rows = repository.discussions.filter(**kinds[kind]).select_related("author").order_by("-number")
     if (wanted := states[status]) is not None:
         rows = rows.filter(status__in=wanted)
     return rows.filter(author__namespace__name__lower=author.lower()) if author else rows
 
 
-def open_count(adapter: Adapter) -> int:
+def open_count(repository: Repository) -> int:
     """Return how many discussions wait for somebody."""
-    return adapter.discussions.filter(status__in=[Status.OPEN, Status.DRAFT]).count()
+    return repository.discussions.filter(status__in=[Status.OPEN, Status.DRAFT]).count()
 
 
-def counts(adapter: Adapter, *, author: str = "") -> dict[tuple[str, str], int]:
+def counts(repository: Repository, *, author: str = "") -> dict[tuple[str, str], int]:
     """Return how many discussions `search` would find for each (kind, status); one query."""
-    rows = search(adapter, author=author).order_by().values_list("is_pull_request", "status")
+    rows = search(repository, author=author).order_by().values_list("is_pull_request", "status")
     found = dict.fromkeys(product(("all", "discussion", "pull_request"), ("all", "open", "closed")), 0)
     for is_pull_request, status, count in rows.annotate(count=Count("pk")):
         kind = "pull_request" if is_pull_request else "discussion"
@@ -91,44 +91,46 @@ def events(discussion: Discussion) -> list[DiscussionEvent]:
 
 def may_moderate(discussion: Discussion, by: Caller) -> bool:
     """Whether the caller may close, open and rename the thread: its author, and who may push to the adapter."""
-    return by.user is not None and (by.user.pk == discussion.author_id or policy.may_write(by, discussion.adapter))
+    return by.user is not None and (by.user.pk == discussion.author_id or policy.may_write(by, discussion.repository))
 
 
 # --- opening ---------------------------------------------------------------------------------------------------------
-def start(adapter: Adapter, title: str, text: str, by: Caller, *, pull_request: bool = False) -> Discussion:
+def start(repository: Repository, title: str, text: str, by: Caller, *, pull_request: bool = False) -> Discussion:
     """Open a discussion, or a pull request at the head of main, as a draft. Raises what policy.require raises."""
     with transaction.atomic():
-        adapter = policy.require_now(by, Permission.DISCUSS, adapter)
+        repository = policy.require_now(by, Permission.DISCUSS, repository)
         if not pull_request:
-            return _begin(adapter, title, text, by)
-        made = propose(adapter, title, text, by, base=refs.MAIN, status=Status.DRAFT)
+            return _begin(repository, title, text, by)
+        made = propose(repository, title, text, by, base=refs.MAIN, status=Status.DRAFT)
         assert made.begun_at is not None, "a pull request begins somewhere"
-        Ref.objects.create(adapter=adapter, name=made.ref, revision=made.begun_at)
+        Ref.objects.create(repository=repository, name=made.ref, revision=made.begun_at)
         return made
 
 
-def propose(adapter: Adapter, title: str, text: str, by: Caller, *, base: str, status: str = Status.OPEN) -> Discussion:
+def propose(
+    repository: Repository, title: str, text: str, by: Caller, *, base: str, status: str = Status.OPEN
+) -> Discussion:
     """Open a pull request for a branch; its ref is the caller's to make.
 
     Call it while you hold the lock on the adapter. Raises RevisionNotFound where there is no such branch.
     """
     check_base(base)
-    begun_at = refs.head(adapter, base)
-    return _begin(adapter, title, text, by, is_pull_request=True, base=base, begun_at=begun_at, status=status)
+    begun_at = refs.head(repository, base)
+    return _begin(repository, title, text, by, is_pull_request=True, base=base, begun_at=begun_at, status=status)
 
 
-def _begin(adapter: Adapter, title: str, text: str, by: Caller, **more: object) -> Discussion:
+def _begin(repository: Repository, title: str, text: str, by: Caller, **more: object) -> Discussion:
     user = _person(by)
     title = check_title(title)
     text = names.check_text(text, "description", MAX_COMMENT)
-    mine = adapter.discussions.filter(author=user, status__in=[Status.OPEN, Status.DRAFT])
+    mine = repository.discussions.filter(author=user, status__in=[Status.OPEN, Status.DRAFT])
     if mine.count() >= MAX_OPEN:
-        raise QuotaExceeded(f"You have {MAX_OPEN} open discussions on {adapter.full_name}.", fix="Close some first.")
-    today = adapter.discussions.filter(author=user, created_at__gt=timezone.now() - timedelta(days=1))
-    if not policy.may_write(by, adapter) and today.count() >= MAX_A_DAY:
-        raise TooOften(f"You opened {MAX_A_DAY} discussions on {adapter.full_name} today.", fix="Go on tomorrow.")
-    last = adapter.discussions.aggregate(last=Max("number"))["last"] or 0
-    made = Discussion.objects.create(adapter=adapter, number=last + 1, title=title, author=user, **more)
+        raise QuotaExceeded(f"You have {MAX_OPEN} open discussions on {repository.full_name}.", fix="Close some first.")
+    today = repository.discussions.filter(author=user, created_at__gt=timezone.now() - timedelta(days=1))
+    if not policy.may_write(by, repository) and today.count() >= MAX_A_DAY:
+        raise TooOften(f"You opened {MAX_A_DAY} discussions on {repository.full_name} today.", fix="Go on tomorrow.")
+    last = repository.discussions.aggregate(last=Max("number"))["last"] or 0
+    made = Discussion.objects.create(repository=repository, number=last + 1, title=title, author=user, **more)
     _append(made, user, Kind.COMMENT, text=text)
     _announce(made, "create")
     alerts.discussed(made, user, text, opened=True)
@@ -147,7 +149,7 @@ def check_title(title: str) -> str:
 def comment(discussion: Discussion, text: str, by: Caller) -> DiscussionEvent:
     """Say something; also in what is closed. Raises ValueInvalid, QuotaExceeded, and what policy.require raises."""
     with transaction.atomic():
-        policy.require_now(by, Permission.DISCUSS, discussion.adapter)
+        policy.require_now(by, Permission.DISCUSS, discussion.repository)
         made = _append(discussion, _person(by), Kind.COMMENT, text=_said(text))
         _announce(discussion, "create", made)
         alerts.discussed(discussion, made.author, text)
@@ -158,7 +160,7 @@ def edit(discussion: Discussion, number: int, text: str, by: Caller) -> Discussi
     """Change one's own comment. Raises CommentNotFound, NotAllowed for others' and hidden ones, and as `comment`."""
     text = _said(text)
     with transaction.atomic():
-        policy.require_now(by, Permission.DISCUSS, discussion.adapter)
+        policy.require_now(by, Permission.DISCUSS, discussion.repository)
         said = _comment(discussion, number)
         if said.author_id != _person(by).pk or said.hidden:
             raise NotAllowed(
@@ -175,9 +177,9 @@ def edit(discussion: Discussion, number: int, text: str, by: Caller) -> Discussi
 def hide(discussion: Discussion, number: int, by: Caller) -> DiscussionEvent:
     """Hide a comment for good: its author, who may push to the adapter, and moderators. Raises as `edit` does."""
     with transaction.atomic():
-        policy.require_now(by, Permission.DISCUSS, discussion.adapter)
+        policy.require_now(by, Permission.DISCUSS, discussion.repository)
         said, user = _comment(discussion, number), _person(by)
-        if said.author_id != user.pk and not policy.may_write(by, discussion.adapter) and not by.is_staff:
+        if said.author_id != user.pk and not policy.may_write(by, discussion.repository) and not by.is_staff:
             raise NotAllowed("Only its author, and who may push to the adapter, may hide a comment.")
         if not said.hidden:
             said.hidden, said.hidden_by = True, user
@@ -240,10 +242,10 @@ def set_status(discussion: Discussion, status: str, by: Caller, text: str = "") 
 
 def _mine(discussion: Discussion, by: Caller) -> tuple[Discussion, User]:
     """Return the discussion as it is now, locked with its adapter, for who may change it."""
-    adapter = policy.require_now(by, Permission.DISCUSS, discussion.adapter)
-    now = find(adapter, discussion.number)
+    repository = policy.require_now(by, Permission.DISCUSS, discussion.repository)
+    now = find(repository, discussion.number)
     if not may_moderate(now, by):
-        raise NotAllowed(f"Only its author, and who may push to {adapter.full_name}, may change {now}.")
+        raise NotAllowed(f"Only its author, and who may push to {repository.full_name}, may change {now}.")
     return now, _person(by)
 
 
@@ -254,7 +256,7 @@ def check_base(ref: str) -> None:
         raise RefProtected(f"A pull request is for a branch, which {refs.short(ref)} is not.", fix="Name a branch.")
 
 
-def permission_for(adapter: Adapter, ref: str, by: Caller) -> Permission:
+def permission_for(repository: Repository, ref: str, by: Caller) -> Permission:
     """Return what a caller needs for a push to a ref: his own pull requests need no right to push.
 
     Raises RevisionNotFound for refs/pr/N where N is no pull request, DiscussionClosed where it is merged.
@@ -264,23 +266,23 @@ def permission_for(adapter: Adapter, ref: str, by: Caller) -> Permission:
     number = ref.removeprefix(refs.PULL_REQUESTS)
     found = None
     if number.isdecimal() and len(number) < 10:
-        found = adapter.discussions.filter(number=int(number), is_pull_request=True).first()
+        found = repository.discussions.filter(number=int(number), is_pull_request=True).first()
     if found is None:
         raise refs.missing(ref)
     if found.status == Status.MERGED:
-        raise DiscussionClosed(f"The pull request #{number} of {adapter.full_name} is merged.")
+        raise DiscussionClosed(f"The pull request #{number} of {repository.full_name} is merged.")
     is_his = by.user is not None and by.user.pk == found.author_id
     return Permission.DISCUSS if is_his else Permission.PUSH
 
 
-def note_commit(adapter: Adapter, ref: str, revision: Revision) -> None:
+def note_commit(repository: Repository, ref: str, revision: Revision) -> None:
     """Write down in a pull request that its ref moved; call it in the transaction that moves it."""
     if ref.startswith(refs.PULL_REQUESTS):
-        discussion = find(adapter, int(ref.removeprefix(refs.PULL_REQUESTS)))
+        discussion = find(repository, int(ref.removeprefix(refs.PULL_REQUESTS)))
         said = {"subject": revision.title, "oid": revision.oid}
         _append(discussion, revision.author, Kind.COMMIT, data=said)
         _announce(discussion, "update")
-        if adapter.refs.filter(name=ref).exists():  # with its first commit a proposal was told of as a whole
+        if repository.refs.filter(name=ref).exists():  # with its first commit a proposal was told of as a whole
             alerts.discussed(discussion, revision.author)
 
 
@@ -329,7 +331,7 @@ def _announce(discussion: Discussion, action: str, said: DiscussionEvent | None 
             **({} if said.hidden else {"content": said.text}),
         }
     scope = "discussion.comment" if said is not None else "discussion"
-    webhooks.announce(discussion.adapter, action, scope, **told)
+    webhooks.announce(discussion.repository, action, scope, **told)
 
 
 def _told(discussion: Discussion) -> dict[str, object]:
@@ -349,4 +351,4 @@ def _told(discussion: Discussion) -> dict[str, object]:
 
 
 def _page(discussion: Discussion) -> str:
-    return f"{settings.PUBLIC_URL}{discussion.adapter.path}/discussions/{discussion.number}"
+    return f"{settings.PUBLIC_URL}{discussion.repository.path}/discussions/{discussion.number}"

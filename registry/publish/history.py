@@ -7,7 +7,7 @@ from django.db import transaction
 from registry.kernel import audit, policy
 from registry.kernel.errors import PushTooLarge, ValueInvalid
 from registry.kernel.policy import Caller, Permission
-from registry.models import Adapter, Discussion, Possession, Ref, Revision, RevisionFile
+from registry.models import Discussion, Possession, Ref, Repository, Revision, RevisionFile
 from registry.publish import push
 from registry.publish.push import Intent
 from registry.repos import facts, pull, refs
@@ -15,30 +15,30 @@ from registry.repos import facts, pull, refs
 MAX_REVISIONS, MAX_FILES = 5_000, 500_000  # of a history that is rewritten in one transaction
 
 
-def squash(adapter: Adapter, rev: str, message: str, by: Caller) -> Ref:
+def squash(repository: Repository, rev: str, message: str, by: Caller) -> Ref:
     """Make the newest state of a branch (or of refs/pr/N) its only commit; the old ones stay, by their ids.
 
     Raises RevisionNotFound for what is no branch, RefProtected for a tag, and what policy.require raises.
     """
     ref = refs.full_name(rev)
     title = message.strip() or f"Super-squash branch '{refs.short(ref)}'"
-    policy.require(by, Permission.PUSH, adapter)
+    policy.require(by, Permission.PUSH, repository)
     # Remembered: nobody waits for the store under the lock.
-    facts.of(pull.entries(refs.head(adapter, ref)), adapter.type)
+    facts.of(pull.entries(refs.head(repository, ref)), repository.type)
     with transaction.atomic():
-        adapter = policy.require_now(by, Permission.PUSH, adapter)
-        head = refs.head(adapter, ref)
+        repository = policy.require_now(by, Permission.PUSH, repository)
+        head = refs.head(repository, ref)
         refs.check_pushable(ref)
         if head.parent_id is None:
-            return adapter.refs.select_related("revision").get(name=ref)  # one commit already
+            return repository.refs.select_related("revision").get(name=ref)  # one commit already
         title, _, rest = title.partition("\n")
-        intent = Intent(adapter, ref, by, title=title[: push.MAX_TITLE], message=rest.strip())
+        intent = Intent(repository, ref, by, title=title[: push.MAX_TITLE], message=rest.strip())
         squashed = push.put(intent, pull.entries(head), onto=None, like=head)
-        audit.record(by.user, "adapter:squash", f"{adapter.full_name}@{ref}", before=head.oid)
+        audit.record(by.user, "adapter:squash", f"{repository.full_name}@{ref}", before=head.oid)
     return squashed
 
 
-def forget_files(adapter: Adapter, digests: Iterable[str], by: Caller, *, rewrite: bool = True) -> int:
+def forget_files(repository: Repository, digests: Iterable[str], by: Caller, *, rewrite: bool = True) -> int:
     """Take large files (sha256) out of every commit of an adapter, and return how many commits were written anew.
 
     Commits get other ids from the first one on that held such a file; branches, tags and pull requests follow, and the
@@ -48,47 +48,49 @@ def forget_files(adapter: Adapter, digests: Iterable[str], by: Caller, *, rewrit
     """
     doomed = set(digests)
     with transaction.atomic():
-        adapter = policy.require_now(by, Permission.CONFIGURE, adapter)
-        held = RevisionFile.objects.filter(revision__adapter=adapter, is_lfs=True, blob__in=doomed)
+        repository = policy.require_now(by, Permission.CONFIGURE, repository)
+        held = RevisionFile.objects.filter(revision__repository=repository, is_lfs=True, blob__in=doomed)
         named = set(held.values_list("blob_id", flat=True).distinct())
         if named and not rewrite:
             raise ValueInvalid(
                 "Commits of this adapter hold these files, and a commit that lacks a file is none.",
                 fix="Ask for rewriteHistory.",
             )
-        written = _rewrite(adapter, named) if named else {}
-        still = RevisionFile.objects.filter(revision__adapter=adapter, blob__in=doomed).values("blob")
-        Possession.objects.filter(adapter=adapter, blob__in=doomed).exclude(blob__in=still).delete()
+        written = _rewrite(repository, named) if named else {}
+        still = RevisionFile.objects.filter(revision__repository=repository, blob__in=doomed).values("blob")
+        Possession.objects.filter(repository=repository, blob__in=doomed).exclude(blob__in=still).delete()
         if named:
-            push.settle(adapter)
-            audit.record(by.user, "adapter:forget-files", adapter.full_name, before=sorted(named)[:100])
+            push.settle(repository)
+            audit.record(by.user, "adapter:forget-files", repository.full_name, before=sorted(named)[:100])
     return len(written)
 
 
-def _rewrite(adapter: Adapter, doomed: set[str]) -> dict[int, Revision]:
+def _rewrite(repository: Repository, doomed: set[str]) -> dict[int, Revision]:
     """Write each commit that holds a doomed file, or comes after one that does, anew; returns old row → new commit."""
-    files = RevisionFile.objects.filter(revision__adapter=adapter)
-    if adapter.revisions.count() > MAX_REVISIONS or files.count() > MAX_FILES:
-        raise PushTooLarge(f"The history of {adapter.full_name} is too long to be rewritten.", fix="Squash it first.")
+    files = RevisionFile.objects.filter(revision__repository=repository)
+    if repository.revisions.count() > MAX_REVISIONS or files.count() > MAX_FILES:
+        raise PushTooLarge(
+            f"The history of {repository.full_name} is too long to be rewritten.", fix="Squash it first."
+        )
     touched = set(files.filter(blob__in=doomed, is_lfs=True).values_list("revision", flat=True))
     written: dict[int, Revision] = {}
     # A parent is always older than its child.
-    for revision in adapter.revisions.select_related("author", "parent").order_by("pk"):
+    for revision in repository.revisions.select_related("author", "parent").order_by("pk"):
         if revision.pk in touched or revision.parent_id in written:
             parent = written.get(revision.parent_id or 0, revision.parent)
             if revision.is_quarantined and revision.rulings.filter(by__isnull=False).exists():
                 raise policy.quarantined_revision(revision)  # what moderators hold back stays as they saw it
             written[revision.pk] = push.rewrite(revision, parent, without=doomed)
-    _follow(adapter, written)
+    _follow(repository, written)
     return written
 
 
-def _follow(adapter: Adapter, written: Mapping[int, Revision]) -> None:
+def _follow(repository: Repository, written: Mapping[int, Revision]) -> None:
     """Let everything that points at an old commit point at its successor, and drop the old ones, newest first."""
-    for ref in Ref.objects.filter(adapter=adapter, revision__in=written):
+    for ref in Ref.objects.filter(repository=repository, revision__in=written):
         ref.revision = written[ref.revision_id]
         ref.save(update_fields=["revision", "updated_at"])
-    for discussion in Discussion.objects.filter(adapter=adapter, is_pull_request=True):
+    for discussion in Discussion.objects.filter(repository=repository, is_pull_request=True):
         for name in ("begun_at", "merged_as"):
             if (new := written.get(getattr(discussion, f"{name}_id") or 0)) is not None:
                 setattr(discussion, name, new)

@@ -30,8 +30,8 @@ class Plan:
 
 def plan(discussion: Discussion) -> Plan:
     """Work out what merging this pull request would do. Raises RevisionNotFound where its base is gone."""
-    base = refs.head(discussion.adapter, discussion.base)
-    proposal = refs.head(discussion.adapter, discussion.ref)
+    base = refs.head(discussion.repository, discussion.base)
+    proposal = refs.head(discussion.repository, discussion.ref)
     begun = pull.entries(discussion.begun_at) if discussion.begun_at else {}
     entries, conflicts = combine(begun, pull.entries(base), pull.entries(proposal))
     return Plan(base, proposal, entries, conflicts)
@@ -68,13 +68,13 @@ def merge(discussion: Discussion, by: Caller, text: str = "") -> Revision:
     Raises ValueInvalid for what is no pull request, DiscussionClosed for one that is not open, MergeConflict with the
     paths, AdapterQuarantined where moderators hold the proposal back, and what policy.require raises for PUSH.
     """
-    policy.require(by, Permission.PUSH, discussion.adapter)
+    policy.require(by, Permission.PUSH, discussion.repository)
     _check_open(discussion)
     # Remembered: nobody waits for the store under the lock.
-    facts.of(plan(discussion).entries, discussion.adapter.type)
+    facts.of(plan(discussion).entries, discussion.repository.type)
     with transaction.atomic():
-        adapter = policy.require_now(by, Permission.PUSH, discussion.adapter)
-        now = discussions.find(adapter, discussion.number)
+        repository = policy.require_now(by, Permission.PUSH, discussion.repository)
+        now = discussions.find(repository, discussion.number)
         _check_open(now)
         found = plan(now)
         pull.require_served(found.proposal, by)
@@ -99,7 +99,7 @@ def _land(discussion: Discussion, found: Plan, by: Caller) -> Revision:
     if found.entries == pull.entries(found.base):
         return found.base  # everything is there already
     title = f"{discussion.title[: push.MAX_TITLE - 20]} (#{discussion.number})"
-    intent = Intent(discussion.adapter, discussion.base, by, title=title)
+    intent = Intent(discussion.repository, discussion.base, by, title=title)
     like = found.proposal if found.entries == pull.entries(found.proposal) else None
     return push.put(intent, found.entries, onto=found.base, like=like).revision
 
@@ -107,14 +107,14 @@ def _land(discussion: Discussion, found: Plan, by: Caller) -> Revision:
 def changes(discussion: Discussion) -> tuple[dict[str, Entry], dict[str, Entry]]:
     """Return the files before and after what a pull request proposes, whatever happened to its base since."""
     before = pull.entries(discussion.begun_at) if discussion.begun_at else {}
-    return before, pull.entries(refs.head(discussion.adapter, discussion.ref))
+    return before, pull.entries(refs.head(discussion.repository, discussion.ref))
 
 
 def readable(discussion: Discussion, by: Caller) -> tuple[dict[str, Entry], dict[str, Entry]]:
     """Return the same for who may read what is in the files. Raises what keeps others from it."""
-    policy.require(by, Permission.DOWNLOAD, discussion.adapter)
+    policy.require(by, Permission.DOWNLOAD, discussion.repository)
     before, after = changes(discussion)
-    pull.require_served(pull.resolve(discussion.adapter, discussion.ref), by)
+    pull.require_served(pull.resolve(discussion.repository, discussion.ref), by)
     if discussion.begun_at is not None:  # what was taken away is in the diff too
         pull.require_served(discussion.begun_at, by)
     return before, after

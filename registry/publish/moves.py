@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from django.db import IntegrityError, transaction
 
 from registry.kernel import audit, ids, names, policy, quotas
-from registry.kernel.errors import AdapterMoved, AdapterNotFound, NameTaken, QuotaExceeded
+from registry.kernel.errors import NameTaken, QuotaExceeded, RepositoryMoved, RepositoryNotFound
 from registry.kernel.policy import Caller, Permission
-from registry.models import Adapter, FormerNamespace, Namespace, Organization, Rename, User, Watch
+from registry.models import FormerNamespace, Namespace, Organization, Rename, Repository, User, Watch
 from registry.people import accounts, organizations
 from registry.publish import repositories
 from registry.repos.search_terms import search_text
@@ -17,21 +17,23 @@ MAX_FORMER = 5  # names that one organisation has had: nobody else gets them
 BATCH = 500
 
 
-def find(full_name: str, by: Caller, permission: Permission = Permission.READ, type: str = "model") -> Adapter:
+def find(full_name: str, by: Caller, permission: Permission = Permission.READ, type: str = "model") -> Repository:
     """Return the adapter of that id as adapters.find does; raises AdapterMoved to who may see it under its new name.
 
     For addresses. What names an adapter in a body asks adapters.find: nobody follows a redirect with another body.
     """
     try:
         return repositories.find(full_name, by, permission, type=type)
-    except AdapterNotFound as missing:
-        adapter = _moved(full_name, type)
-        if adapter is None or not policy.may_see(by, adapter):
+    except RepositoryNotFound as missing:
+        repository = _moved(full_name, type)
+        if repository is None or not policy.may_see(by, repository):
             raise missing from None
-    raise AdapterMoved(f"{full_name} is now {adapter.full_name}.", full_name=adapter.full_name, asked=full_name)
+    raise RepositoryMoved(
+        f"{full_name} is now {repository.full_name}.", full_name=repository.full_name, asked=full_name
+    )
 
 
-def move(adapter: Adapter, full_name: str, by: Caller) -> Adapter:
+def move(repository: Repository, full_name: str, by: Caller) -> Repository:
     """Give the adapter another name, or another owner; its old name leads to it until somebody makes a new one there.
 
     The caller must administer the adapter, and be one who may create in the namespace it goes to. Raises NameInvalid,
@@ -39,8 +41,8 @@ def move(adapter: Adapter, full_name: str, by: Caller) -> Adapter:
     """
     namespace_name, name = names.split_id(full_name)
     names.check_name(name)
-    with repositories.alone_of_its_name(full_name, adapter.type):
-        current = policy.require_now(by, Permission.CONFIGURE, adapter)
+    with repositories.alone_of_its_name(full_name, repository.type):
+        current = policy.require_now(by, Permission.CONFIGURE, repository)
         return _move(current, _target(namespace_name, by), name, by)
 
 
@@ -50,7 +52,7 @@ def _target(namespace_name: str, by: Caller) -> Namespace:
     return namespace
 
 
-def _move(current: Adapter, target: Namespace, name: str, by: Caller) -> Adapter:
+def _move(current: Repository, target: Namespace, name: str, by: Caller) -> Repository:
     before, owner = current.full_name, current.namespace_id
     if before == f"{target.name}/{name}":
         return current
@@ -69,34 +71,41 @@ def _move(current: Adapter, target: Namespace, name: str, by: Caller) -> Adapter
     return current
 
 
-def _words(adapter: Adapter) -> str:
-    return search_text(adapter.full_name, adapter.summary, adapter.base, adapter.kind, adapter.task, tags=adapter.tags)
+def _words(repository: Repository) -> str:
+    return search_text(
+        repository.full_name,
+        repository.summary,
+        repository.base,
+        repository.kind,
+        repository.task,
+        tags=repository.tags,
+    )
 
 
-def _remember(adapter: Adapter, before: str) -> None:
+def _remember(repository: Repository, before: str) -> None:
     # An old name of something else, or of this one when it comes back, leads nowhere else any more.
-    Rename.objects.filter(type=adapter.type, full_name__in=[adapter.full_name.lower(), before.lower()]).delete()
-    if before.lower() != adapter.full_name.lower():
-        Rename.objects.create(type=adapter.type, full_name=before.lower(), adapter=adapter)
+    Rename.objects.filter(type=repository.type, full_name__in=[repository.full_name.lower(), before.lower()]).delete()
+    if before.lower() != repository.full_name.lower():
+        Rename.objects.create(type=repository.type, full_name=before.lower(), repository=repository)
 
 
-def _moved(full_name: str, type: str) -> Adapter | None:
+def _moved(full_name: str, type: str) -> Repository | None:
     return _renamed(full_name, type) or _of_renamed(full_name, type)
 
 
-def _renamed(full_name: str, type: str) -> Adapter | None:
+def _renamed(full_name: str, type: str) -> Repository | None:
     rows = Rename.objects.filter(type=type, full_name=full_name.lower())
-    found = rows.select_related("adapter__namespace__person", "adapter__created_by").first()
-    return found.adapter if found else None
+    found = rows.select_related("repository__namespace__person", "repository__created_by").first()
+    return found.repository if found else None
 
 
-def _of_renamed(full_name: str, type: str) -> Adapter | None:
+def _of_renamed(full_name: str, type: str) -> Repository | None:
     """The adapter whose organisation was called so, wherever it went from there."""
     owner, _, name = full_name.lower().partition("/")
     now = Namespace.objects.filter(former__name=owner).first()
     if now is None:
         return None
-    rows = Adapter.objects.filter(type=type, namespace=now, name__lower=name).select_related("namespace__person")
+    rows = Repository.objects.filter(type=type, namespace=now, name__lower=name).select_related("namespace__person")
     there, elsewhere = rows.first(), _renamed(f"{now.name}/{name}", type)  # both: the time must not tell which there is
     return there or elsewhere
 
@@ -124,10 +133,10 @@ def rename(name: str, new: str, by: Caller) -> Organization:
 
 
 def _rename(owner: int, new: str, by: User) -> None:
-    held = Adapter.objects.filter(namespace=owner).order_by("pk")
-    for adapter in held.select_for_update(of=("self",)):  # before their owner, as pushes do
-        if adapter.is_quarantined:
-            raise policy.quarantined(adapter)
+    held = Repository.objects.filter(namespace=owner).order_by("pk")
+    for repository in held.select_for_update(of=("self",)):  # before their owner, as pushes do
+        if repository.is_quarantined:
+            raise policy.quarantined(repository)
     namespace = Namespace.objects.select_for_update().get(pk=owner)
     before, namespace.name = namespace.name, new
     moving = list(held.select_related("namespace"))
@@ -138,13 +147,13 @@ def _rename(owner: int, new: str, by: User) -> None:
     audit.record(by, "organization:rename", before, before=before, after=new)
 
 
-def _announce(moving: Sequence[Adapter], before: str, new: str) -> None:
+def _announce(moving: Sequence[Repository], before: str, new: str) -> None:
     """Tell of each what is told of one that moves, if anybody listens."""
     if not Watch.objects.filter(folded__startswith=before.lower()).exists():
         return
-    for adapter in moving:
-        to = {"name": f"{new}/{adapter.name}", "owner": {"id": ids.shown(adapter.namespace_id)}}
-        webhooks.announce(adapter, "move", "repo", movedTo=to)
+    for repository in moving:
+        to = {"name": f"{new}/{repository.name}", "owner": {"id": ids.shown(repository.namespace_id)}}
+        webhooks.announce(repository, "move", "repo", movedTo=to)
 
 
 def _give_up(namespace: Namespace, before: str, by: User) -> None:
@@ -159,9 +168,9 @@ def _give_up(namespace: Namespace, before: str, by: User) -> None:
     FormerNamespace.objects.create(name=before.lower(), namespace=namespace, by=by)
 
 
-def _follow(moving: Sequence[Adapter], before: str, namespace: Namespace) -> None:
-    for adapter in moving:
-        adapter.namespace = namespace
-        adapter.search_text = _words(adapter)
-        events.note(adapter, "move", before=f"{before}/{adapter.name}")
-    Adapter.objects.bulk_update(moving, ["search_text"], batch_size=BATCH)
+def _follow(moving: Sequence[Repository], before: str, namespace: Namespace) -> None:
+    for repository in moving:
+        repository.namespace = namespace
+        repository.search_text = _words(repository)
+        events.note(repository, "move", before=f"{before}/{repository.name}")
+    Repository.objects.bulk_update(moving, ["search_text"], batch_size=BATCH)

@@ -7,7 +7,7 @@ from dovetail.adapters import config as configs
 from dovetail.adapters.checks.base import FIELD
 from registry.kernel.errors import ValueInvalid
 from registry.kernel.policy import Caller
-from registry.models import Adapter, Discussion, Ref, Revision
+from registry.models import Discussion, Ref, Repository, Revision
 from registry.proof import config_views
 from registry.proof.config_views import View
 from registry.publish import discussions, push
@@ -36,38 +36,38 @@ def offer(revision: Revision) -> View | None:
         return None
 
 
-def pending(adapter: Adapter, view: View) -> Discussion | None:
+def pending(repository: Repository, view: View) -> Discussion | None:
     """Return the open pull request that proposes exactly this config."""
     sha256 = hashlib.sha256(view.text.encode()).hexdigest()
     proposed = Ref.objects.filter(
-        adapter=adapter, name__startswith=refs.PULL_REQUESTS,
+        repository=repository, name__startswith=refs.PULL_REQUESTS,
         revision__files__path=configs.NAME, revision__files__blob=sha256,
     ).values_list("name", flat=True)  # fmt: skip
     numbers = [int(name.removeprefix(refs.PULL_REQUESTS)) for name in proposed]
-    return adapter.discussions.filter(number__in=numbers, status__in=OPEN).order_by("number").first()
+    return repository.discussions.filter(number__in=numbers, status__in=OPEN).order_by("number").first()
 
 
-def propose(adapter: Adapter, by: Caller, base: str = "") -> Repair:
+def propose(repository: Repository, by: Caller, base: str = "") -> Repair:
     """Open a pull request that names the base in what main holds, or return the one that is open with the same.
 
     `base` chooses where several bases fit. Raises ValueInvalid where nothing is to be repaired or the base cannot be
     known, FileNotFound without a config, and what a push that proposes raises.
     """
-    push.require_for(adapter, MAIN, by, propose=True)
-    head = refs.head(adapter, MAIN)
+    push.require_for(repository, MAIN, by, propose=True)
+    head = refs.head(repository, MAIN)
     pull.file(head, configs.NAME)
     entries = pull.entries(head)
     view = config_views.derive(entries, configs.NAME, "repaired", base=base)
     chosen = str(view.config[FIELD])
-    if known := pending(adapter, view):
-        return Repair(known, refs.head(adapter, known.ref), chosen, is_new=False)
+    if known := pending(repository, view):
+        return Repair(known, refs.head(repository, known.ref), chosen, is_new=False)
     named = configs.text(facts.of(entries).config, FIELD) or ""
     intent = Intent(
-        adapter, MAIN, by, f"Name the base {chosen}", _why(named, chosen, facts.of(entries).config),
+        repository, MAIN, by, f"Name the base {chosen}", _why(named, chosen, facts.of(entries).config),
         parent=head.oid, propose=True,
     )  # fmt: skip
     ref = push.receive(intent, [Inline(configs.NAME, view.text.encode())])
-    made = discussions.find(adapter, int(ref.name.removeprefix(refs.PULL_REQUESTS)))
+    made = discussions.find(repository, int(ref.name.removeprefix(refs.PULL_REQUESTS)))
     return Repair(made, ref.revision, chosen, is_new=True)
 
 

@@ -7,27 +7,27 @@ from django.db import IntegrityError, transaction
 from django.db.models import QuerySet
 
 from registry.kernel import audit, names, policy, quotas
-from registry.kernel.errors import AdapterExists, SignInRequired
+from registry.kernel.errors import RepositoryExists, SignInRequired
 from registry.kernel.policy import Caller, Permission
 from registry.kernel.prepared import Prepared
-from registry.models import Adapter, Organization, Rename, RetiredName
+from registry.models import Organization, Rename, Repository, RetiredName
 from registry.people import accounts
 from registry.publish import push
 from registry.talk import events, webhooks
 
 
-def find(full_name: str, by: Caller, permission: Permission = Permission.READ, type: str = "model") -> Adapter:
+def find(full_name: str, by: Caller, permission: Permission = Permission.READ, type: str = "model") -> Repository:
     """Return the adapter of that id, whatever the case, if the caller has the permission.
 
     Raises AdapterNotFound for what is not there or may not be seen, and what policy.require raises.
     """
     if permission is Permission.QUARANTINE:
         policy.require_moderator(by)  # first, so that others do not learn from the refusal what exists
-    adapter = _ADAPTER.first(type, *_parts(full_name))
-    if adapter is None:
+    repository = _ADAPTER.first(type, *_parts(full_name))
+    if repository is None:
         policy.pretend_to_look(by)
         raise policy.missing(full_name)
-    return policy.require(by, permission, adapter, asked=full_name)
+    return policy.require(by, permission, repository, asked=full_name)
 
 
 _OF_THE_OWNER = ("created_at", *(f"person__{name}" for name in ("password", "last_login", "created_at", "mail_alerts")))
@@ -37,7 +37,7 @@ _ADAPTER = Prepared(lambda *names: _of(*names).select_related("namespace__person
 
 def create(
     full_name: str, by: Caller, *, private: bool | None = None, type: str = "model", files: Sequence[push.Inline] = ()
-) -> Adapter:
+) -> Repository:
     """Make an adapter with a first revision, which may hold files; `private=None` takes the namespace's default.
 
     Raises SignInRequired, NotAllowed, NameInvalid, and AdapterExists with the existing one's `full_name` and `path`.
@@ -52,14 +52,16 @@ def create(
         private = Organization.objects.filter(namespace=namespace, private_by_default=True).exists()
     first = push.prepare(files, type)
     with alone_of_its_name(full_name, type):
-        adapter = Adapter.objects.create(type=type, namespace=namespace, name=name, private=private, created_by=by.user)
+        repository = Repository.objects.create(
+            type=type, namespace=namespace, name=name, private=private, created_by=by.user
+        )
         quotas.require_place(namespace)
         for former in (RetiredName, Rename):  # the name is in use again, and leads nowhere else
-            former.objects.filter(type=type, full_name=adapter.full_name.lower()).delete()
-        push.begin(adapter, by, first)
-        audit.record(by.user, "adapter:create", adapter.full_name)
-        webhooks.announce(adapter, "create", "repo")
-    return adapter
+            former.objects.filter(type=type, full_name=repository.full_name.lower()).delete()
+        push.begin(repository, by, first)
+        audit.record(by.user, "adapter:create", repository.full_name)
+        webhooks.announce(repository, "create", "repo")
+    return repository
 
 
 @contextmanager
@@ -70,18 +72,18 @@ def alone_of_its_name(full_name: str, type: str) -> Iterator[None]:
             yield
     except IntegrityError as error:
         first = _named(full_name, type).select_related("namespace").first()
-        if "adapter_name_unique" not in str(error) or first is None:
+        if "repository_name_unique" not in str(error) or first is None:
             accounts.owner(full_name.partition("/")[0])  # it may have been deleted since the caller was asked
             raise
         # Whoever may create here may know which names are taken, also those that moderators hold back.
         said = f"A {type} repository called {first.full_name} already exists."
-        raise AdapterExists(said, full_name=first.full_name, path=first.path) from None
+        raise RepositoryExists(said, full_name=first.full_name, path=first.path) from None
 
 
-def delete(adapter: Adapter, by: Caller) -> None:
+def delete(repository: Repository, by: Caller) -> None:
     """Delete the adapter's rows and retire its name; bytes nobody refers to are swept later."""
     with transaction.atomic():
-        current = policy.require_now(by, Permission.CONFIGURE, adapter)  # a quarantine keeps the evidence
+        current = policy.require_now(by, Permission.CONFIGURE, repository)  # a quarantine keeps the evidence
         RetiredName.objects.get_or_create(type=current.type, full_name=current.full_name.lower())
         audit.record(by.user, "adapter:delete", current.full_name)
         webhooks.announce(current, "delete", "repo")
@@ -89,18 +91,18 @@ def delete(adapter: Adapter, by: Caller) -> None:
         current.delete()
 
 
-def set_private(adapter: Adapter, private: bool, by: Caller) -> None:
+def set_private(repository: Repository, private: bool, by: Caller) -> None:
     """Change who may see the adapter; asking for what is so already leaves no trace."""
     with transaction.atomic():
-        policy.require_now(by, Permission.CONFIGURE, adapter)
-        if Adapter.objects.filter(pk=adapter.pk, private=not private).update(private=private):
-            audit.record(by.user, "adapter:visibility", adapter.full_name, before=not private, after=private)
-            adapter.private = private
-            webhooks.announce(adapter, "update", "repo.config")
-    adapter.private = private
+        policy.require_now(by, Permission.CONFIGURE, repository)
+        if Repository.objects.filter(pk=repository.pk, private=not private).update(private=private):
+            audit.record(by.user, "adapter:visibility", repository.full_name, before=not private, after=private)
+            repository.private = private
+            webhooks.announce(repository, "update", "repo.config")
+    repository.private = private
 
 
-def _named(full_name: str, type: str) -> QuerySet[Adapter]:
+def _named(full_name: str, type: str) -> QuerySet[Repository]:
     return _of(type, *_parts(full_name))
 
 
@@ -110,5 +112,5 @@ def _parts(full_name: str) -> tuple[str, str]:
     return namespace, name
 
 
-def _of(type: str, namespace: str, name: str) -> QuerySet[Adapter]:
-    return Adapter.objects.filter(type=type, namespace__name__lower=namespace, name__lower=name)
+def _of(type: str, namespace: str, name: str) -> QuerySet[Repository]:
+    return Repository.objects.filter(type=type, namespace__name__lower=namespace, name__lower=name)

@@ -22,7 +22,7 @@ from registry.kernel.errors import (
     ValueInvalid,
 )
 from registry.kernel.policy import Caller, Permission
-from registry.models import Adapter, Upload
+from registry.models import Repository, Upload
 from registry.people import tokens
 from registry.repos import possession, pull, refs
 from registry.repos.gitignore import MAX_TEXT, Ignore
@@ -61,21 +61,23 @@ class Planned:
     oid: str | None
 
 
-def plan(adapter: Adapter, ref: str, asked: Sequence[Asked], *, by: Caller, gitignore: str | None) -> list[Planned]:
+def plan(
+    repository: Repository, ref: str, asked: Sequence[Asked], *, by: Caller, gitignore: str | None
+) -> list[Planned]:
     """Return how each file travels. Refuses paths, sizes and callers now rather than after the bytes.
 
     Raises what policy.require raises, RevisionNotFound, PathInvalid, FileTooLarge and PushTooLarge.
     """
-    policy.require(by, Permission.DISCUSS, adapter)
+    policy.require(by, Permission.DISCUSS, repository)
     if len(asked) > MAX_ASKED:
         raise PushTooLarge(f"{len(asked):,} files in one question; the limit is {MAX_ASKED:,}.", fix="Ask in several.")
     for file in asked:
         names.check_path(file.path)
         quotas.check_file(file.path, file.size)
     quotas.check_push(sum(file.size for file in asked))
-    there = pull.entries(refs.head(adapter, ref))
+    there = pull.entries(refs.head(repository, ref))
     # A file of the same size at the same place is most likely the same: its bytes are asked for at the push itself.
-    quotas.require_room(adapter, sum(file.size for file in asked if _size_at(there, file.path) != file.size))
+    quotas.require_room(repository, sum(file.size for file in asked if _size_at(there, file.path) != file.size))
     ignore = Ignore(gitignore if gitignore is not None else _text_of(there.get(".gitignore")))
     lfs = Ignore(_lfs_patterns(_text_of(there.get(".gitattributes"))))
     return [_planned(file, there.get(names.check_path(file.path)), ignore, lfs) for file in asked]
@@ -125,7 +127,9 @@ class Offer:
     refusal: RegistryError | None = None
 
 
-def offer(adapter: Adapter, objects: Sequence[tuple[str, int]], *, by: Caller, in_parts: bool = False) -> list[Offer]:
+def offer(
+    repository: Repository, objects: Sequence[tuple[str, int]], *, by: Caller, in_parts: bool = False
+) -> list[Offer]:
     """Answer which of these (sha256, size) are to be delivered, and give a ticket for each that is.
 
     `in_parts` says whether the client can cut large ones.
@@ -133,14 +137,14 @@ def offer(adapter: Adapter, objects: Sequence[tuple[str, int]], *, by: Caller, i
     `already here` is only said to whom possession.usable says it. Raises TooOften where very many wait for their bytes,
     and what policy.require raises.
     """
-    policy.require(by, Permission.DISCUSS, adapter)
+    policy.require(by, Permission.DISCUSS, repository)
     check_count(objects)
     waiting = Upload.objects.filter(user=by.user, expires_at__gt=timezone.now())
     if waiting.count() + len(objects) > MAX_TICKETS:
         raise TooOften(f"{MAX_TICKETS:,} of your uploads wait for their bytes.", fix="Send them, or wait an hour.")
-    known = possession.usable(adapter, {sha256 for sha256, _ in objects}, by)
-    quotas.require_room(adapter, sum(size for sha256, size in objects if sha256 not in known))
-    return [_offer(adapter, sha256, size, sha256 in known, in_parts, by) for sha256, size in objects]
+    known = possession.usable(repository, {sha256 for sha256, _ in objects}, by)
+    quotas.require_room(repository, sum(size for sha256, size in objects if sha256 not in known))
+    return [_offer(repository, sha256, size, sha256 in known, in_parts, by) for sha256, size in objects]
 
 
 def check_count(objects: Sequence[object]) -> None:
@@ -149,16 +153,16 @@ def check_count(objects: Sequence[object]) -> None:
         raise PushTooLarge(f"{len(objects):,} objects in one batch; the limit is {MAX_ASKED:,}.", fix="Send several.")
 
 
-def _offer(adapter: Adapter, sha256: str, size: int, is_known: bool, in_parts: bool, by: Caller) -> Offer:
+def _offer(repository: Repository, sha256: str, size: int, is_known: bool, in_parts: bool, by: Caller) -> Offer:
     if is_known:
         return Offer(sha256, size)
     try:
         check_digest(sha256)
-        upload = intake.expect(adapter, sha256, size, by=by)
+        upload = intake.expect(repository, sha256, size, by=by)
     except RegistryError as refusal:
         return Offer(sha256, size, refusal=refusal)
     cut = multipart.begin(upload) if in_parts else None
-    bound = [str(upload.pk), adapter.pk, sha256, by.token.pk if by.token else None]
+    bound = [str(upload.pk), repository.pk, sha256, by.token.pk if by.token else None]
     bound += [cut.part, cut.native] if cut else [0, ""]
     ticket = signing.dumps(bound, salt=_SALT)
     if cut:
@@ -228,7 +232,7 @@ def verify(ticket: str) -> None:
     opened = _opened(ticket)
     if Upload.objects.filter(pk=opened.pk).exists():
         intake.adopt(_upload(opened))
-    elif not Adapter.objects.filter(pk=opened.adapter, possessions__blob=opened.sha256).exists():
+    elif not Repository.objects.filter(pk=opened.repository, possessions__blob=opened.sha256).exists():
         raise BlobUnknown(f"No bytes were delivered for {opened.sha256}.")
 
 
@@ -236,7 +240,7 @@ class _Opened(NamedTuple):
     """What a ticket says; `part` is the size of a part in bytes, 0 where the file comes whole."""
 
     pk: str
-    adapter: int
+    repository: int
     sha256: str
     token: int | None
     part: int
@@ -249,7 +253,7 @@ class _Opened(NamedTuple):
 
 
 def _upload(opened: _Opened) -> Upload:
-    rows = Upload.objects.select_related("adapter__namespace__person", "user__namespace")
+    rows = Upload.objects.select_related("repository__namespace__person", "user__namespace")
     upload = rows.filter(pk=opened.pk).first()
     if upload is None:
         raise UploadExpired("This upload address was used already, or its time is over.")
@@ -257,7 +261,7 @@ def _upload(opened: _Opened) -> Upload:
         raise UploadExpired("Whoever this upload address was given to may not upload any more.")
     token = opened.token
     caller = Caller(user=upload.user) if token is None else tokens.caller_of_id(token)
-    policy.require(caller, Permission.DISCUSS, upload.adapter)
+    policy.require(caller, Permission.DISCUSS, upload.repository)
     return upload
 
 

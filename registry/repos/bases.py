@@ -1,4 +1,4 @@
-"""Base models by every name that adapters use: aliases, quantised copies, licences; files and shapes are elsewhere."""
+"""Base models by every name that adapters use: aliases, quantised copies, licenses; files and shapes are elsewhere."""
 
 from collections.abc import Iterable
 
@@ -6,11 +6,11 @@ from django.db import IntegrityError, transaction
 from django.db.models import Q, QuerySet
 
 from dovetail.adapters import bases as known
-from dovetail.adapters import licences
-from dovetail.adapters.licences import Licence
+from dovetail.adapters import licenses
+from dovetail.adapters.licenses import License
 from registry.kernel import audit, names
 from registry.kernel.errors import BaseNotFound, NameInvalid, ShelfProblem
-from registry.models import Adapter, Base, BaseAlias, Verdict
+from registry.models import Base, BaseAlias, Repository, Verdict
 
 
 def is_id(name: str) -> bool:
@@ -57,14 +57,14 @@ def names_of(base: Base) -> tuple[str, ...]:
     return tuple(others.values())
 
 
-def licence_of(base: Base | None, name: str = "") -> str:
-    """Return the licence of a base as it was put on the shelf, else as everybody knows it, else ""."""
-    return (base.licence if base else "") or known.licence_of(base.id if base else name)
+def license_of(base: Base | None, name: str = "") -> str:
+    """Return the license of a base as it was put on the shelf, else as everybody knows it, else ""."""
+    return (base.license if base else "") or known.license_of(base.id if base else name)
 
 
-def duties(licence: str) -> Licence | None:
-    """Return what a licence asks of adapters; None for one that is not in the table."""
-    return licences.find(licence)
+def duties(license: str) -> License | None:
+    """Return what a license asks of adapters; None for one that is not in the table."""
+    return licenses.find(license)
 
 
 def _candidates(name: str) -> list[str]:
@@ -125,15 +125,15 @@ def remove_alias(name: str) -> None:
         audit.record(None, "base:unalias", name)
 
 
-def set_licence(name: str, licence: str) -> Base:
-    """Write down under which licence a base is. Raises BaseNotFound."""
+def set_license(name: str, license: str) -> Base:
+    """Write down under which license a base is. Raises BaseNotFound."""
     base = find(name)
     if base is None:
         raise BaseNotFound(f"{name} is not known here.")
     with transaction.atomic():
-        audit.record(None, "base:license", base.id, before=base.licence, after=licence[:64])
-        Base.objects.filter(pk=base.pk).update(licence=licence[:64])
-    base.licence = licence[:64]
+        audit.record(None, "base:license", base.id, before=base.license, after=license[:64])
+        Base.objects.filter(pk=base.pk).update(license=license[:64])
+    base.license = license[:64]
     return base
 
 
@@ -143,7 +143,10 @@ def settle() -> int:
     For when a base came or a name was added. Call it in a transaction.
     """
     changed = 0
-    for rows in (Adapter.objects.exclude(base=""), Verdict.objects.filter(state=Verdict.State.QUEUED).exclude(base="")):
+    for rows in (
+        Repository.objects.exclude(base=""),
+        Verdict.objects.filter(state=Verdict.State.QUEUED).exclude(base=""),
+    ):
         for name in set(rows.order_by().values_list("base", flat=True)):
             if (now := canonical(name)) != name:
                 changed += rows.filter(base=name).update(base=now)

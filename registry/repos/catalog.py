@@ -16,7 +16,7 @@ from dovetail.adapters.serving import ENGINES
 from registry.kernel import site_settings
 from registry.kernel.errors import ValueInvalid
 from registry.kernel.policy import NOBODY, Caller, visible_to
-from registry.models import Adapter, Base, Ref, Verdict
+from registry.models import Base, Ref, Repository, Verdict
 from registry.repos import bases as named
 from registry.repos import search_terms
 from registry.repos.refs import MAIN, VERIFIED
@@ -30,7 +30,7 @@ SORTS = {
     "likes": "likes",
     "trending": "trending",
 }
-FACETS = {"verdict": "state", "base": "base", "kind": "kind", "task": "task", "license": "licence"}
+FACETS = {"verdict": "state", "base": "base", "kind": "kind", "task": "task", "license": "license"}
 COMMONEST = 12  # values of a facet that are offered
 TAGGED = 20_000  # repositories whose tags are counted
 MANY = 250  # adapters: what was counted over more of them is not counted again for COUNTED_SECONDS
@@ -70,7 +70,7 @@ class Query:
 class Page:
     """One page of a list, and the cursor of the next one ("" at the end)."""
 
-    items: list[Adapter]
+    items: list[Repository]
     next: str = ""
     verdicts: dict[int, Verdict] = field(default_factory=dict)  # adapter id → newest verdict of main
 
@@ -91,12 +91,12 @@ def search(by: Caller, query: Query, *, cursor: str = "", limit: int = 30, with_
     return Page(items, _cursor(items[-1], column) if more else "", newest_verdicts(items) if with_verdicts else {})
 
 
-def matching(by: Caller, query: Query) -> QuerySet[Adapter]:
+def matching(by: Caller, query: Query) -> QuerySet[Repository]:
     """Return everything the query matches and the caller may see, unordered. Raises ValueInvalid for long lists."""
     for name, values in vars(query).items():
         if isinstance(values, list | tuple) and len(values) > MAX_WISHES:
             raise ValueInvalid(f"More than {MAX_WISHES} values of {name} were asked for.", fix="Ask for fewer at once.")
-    rows = Adapter.objects.filter(listed(by), type=query.type)
+    rows = Repository.objects.filter(listed(by), type=query.type)
     wanted = search_terms.Wanted(tuple(query.q.lower().split()[:8]), _lowered(query.id_words), _lines(query))
     rows = rows.filter(wanted.condition)
     # Where an index tells of few, the database need not guess which way is shorter. What one owner has is few anyway.
@@ -159,7 +159,7 @@ def _tally(by: Caller, query: Query) -> Tally:
     return Tally(public.rows + own.rows, {name: public.facets[name] + own.facets[name] for name in public.facets})
 
 
-def _counted(whose: str, query: Query, rows: QuerySet[Adapter]) -> Tally:
+def _counted(whose: str, query: Query, rows: QuerySet[Repository]) -> Tally:
     """Count in one pass; what was counted over many rows is remembered a while, by each web process."""
     about = repr((whose, site_settings.value("pull_policy"), query)).encode("utf-8", "surrogatepass")
     key = f"tally:{hashlib.sha256(about).hexdigest()}"
@@ -182,7 +182,7 @@ def _counted(whose: str, query: Query, rows: QuerySet[Adapter]) -> Tally:
 
 def children(by: Caller, names: Iterable[str]) -> dict[str, int]:
     """Return id → how many models the caller may see name it as their base; those that nobody names are left out."""
-    rows = Adapter.objects.filter(listed(by), type=Adapter.Type.MODEL, base__in=set(names)).order_by()
+    rows = Repository.objects.filter(listed(by), type=Repository.Type.MODEL, base__in=set(names)).order_by()
     return dict(rows.values_list("base").annotate(Count("pk")))
 
 
@@ -213,18 +213,20 @@ def listed(by: Caller) -> Q:
     seen = visible_to(by)
     if site_settings.value("pull_policy") == "open" or by.is_staff:
         return seen
-    is_verified = Exists(Ref.objects.filter(adapter=OuterRef("pk"), name=VERIFIED))
-    return seen & (is_verified | ~Q(type=Adapter.Type.MODEL) | Q(namespace_id__in=list(by.roles)))
+    is_verified = Exists(Ref.objects.filter(repository=OuterRef("pk"), name=VERIFIED))
+    return seen & (is_verified | ~Q(type=Repository.Type.MODEL) | Q(namespace_id__in=list(by.roles)))
 
 
-def newest_verdicts(adapters: Iterable[Adapter]) -> dict[int, Verdict]:
+def newest_verdicts(adapters: Iterable[Repository]) -> dict[int, Verdict]:
     """Return the newest verdict of main for each adapter that has one, in one query."""
     rows = (
-        Verdict.objects.filter(revision__refs__name=MAIN, revision__adapter__in=[adapter.pk for adapter in adapters])
+        Verdict.objects.filter(
+            revision__refs__name=MAIN, revision__repository__in=[repository.pk for repository in adapters]
+        )
         .select_related("revision")
         .order_by("number")
     )
-    return {verdict.revision.adapter_id: verdict for verdict in rows}
+    return {verdict.revision.repository_id: verdict for verdict in rows}
 
 
 @dataclass(frozen=True)
@@ -249,7 +251,9 @@ def totals() -> Totals:
 def tags_in_use(type: str) -> Counter[str]:
     """Count the tags of what everybody may see, over the newest repositories."""
     rows = (
-        Adapter.objects.filter(listed(NOBODY), type=type).order_by("-updated_at", "-id").values_list("tags", flat=True)
+        Repository.objects.filter(listed(NOBODY), type=type)
+        .order_by("-updated_at", "-id")
+        .values_list("tags", flat=True)
     )
     return Counter(tag for tags in rows[:TAGGED].iterator() for tag in tags if isinstance(tag, str))
 
@@ -288,7 +292,7 @@ def _base_cursor(cursor: str) -> tuple[int, str]:
     return minus, id
 
 
-def _after(rows: QuerySet[Adapter], column: str, cursor: str, limit: int, ascending: bool) -> list[Adapter]:
+def _after(rows: QuerySet[Repository], column: str, cursor: str, limit: int, ascending: bool) -> list[Repository]:
     # Two half-queries, because SQLite compares the row value (column, id) by its first part only.
     try:
         value, pk = signing.loads(cursor, salt=_SALT + column)  # one of another sort holds another kind of value
@@ -300,6 +304,6 @@ def _after(rows: QuerySet[Adapter], column: str, cursor: str, limit: int, ascend
     return tied + list(rows.filter(**{f"{column}__{beyond}": bound})[: limit - len(tied)])
 
 
-def _cursor(last: Adapter, column: str) -> str:
+def _cursor(last: Repository, column: str) -> str:
     value = getattr(last, column)
     return signing.dumps([value.isoformat() if isinstance(value, datetime) else value, last.pk], salt=_SALT + column)

@@ -6,9 +6,9 @@ from django.core import signing
 from django.db.models import QuerySet
 
 from registry.kernel import policy
-from registry.kernel.errors import AdapterNotFound, BlobUnknown, DownloadExpired
+from registry.kernel.errors import BlobUnknown, DownloadExpired, RepositoryNotFound
 from registry.kernel.policy import NOBODY, Caller, Permission
-from registry.models import Adapter, RevisionFile
+from registry.models import Repository, RevisionFile
 from registry.people import tokens
 from registry.repos import pull
 from registry.repos.manifest import Entry
@@ -18,29 +18,29 @@ LOOK_BACK_FILES = 2_000
 _SALT = "downloads.ticket"
 
 
-def offer(adapter: Adapter, digests: Iterable[str], *, by: Caller) -> dict[str, str]:
+def offer(repository: Repository, digests: Iterable[str], *, by: Caller) -> dict[str, str]:
     """Return sha256 → ticket for those objects that some revision here names and this caller may download now.
 
     Raises what policy.require raises. One query, and one signature an object.
     """
-    policy.require(by, Permission.DOWNLOAD, adapter)
+    policy.require(by, Permission.DOWNLOAD, repository)
     token = by.token.pk if by.token else None
-    found = named(adapter, set(digests), by)
-    return {sha256: signing.dumps([adapter.pk, sha256, token], salt=_SALT) for sha256 in found}
+    found = named(repository, set(digests), by)
+    return {sha256: signing.dumps([repository.pk, sha256, token], salt=_SALT) for sha256 in found}
 
 
-def named(adapter: Adapter, digests: set[str], by: Caller) -> set[str]:
+def named(repository: Repository, digests: set[str], by: Caller) -> set[str]:
     """Return those of the digests that some revision here names and this caller may download now."""
-    return set(_files(adapter, by).filter(blob__in=digests).values_list("blob_id", flat=True).distinct())
+    return set(_files(repository, by).filter(blob__in=digests).values_list("blob_id", flat=True).distinct())
 
 
-def newest(adapter: Adapter, by: Caller) -> set[str]:
+def newest(repository: Repository, by: Caller) -> set[str]:
     """Return digests of LFS files that the newest revisions here name and this caller may download now.
 
     Of as many revisions and files as we look back, however long the history is.
     """
-    revisions = adapter.revisions.order_by("-pk").values_list("pk", flat=True)[: pull.LOOK_BACK]
-    named = _files(adapter, by).filter(revision__in=list(revisions)).order_by("-revision")
+    revisions = repository.revisions.order_by("-pk").values_list("pk", flat=True)[: pull.LOOK_BACK]
+    named = _files(repository, by).filter(revision__in=list(revisions)).order_by("-revision")
     return set(named.values_list("blob_id", flat=True)[:LOOK_BACK_FILES])
 
 
@@ -54,16 +54,16 @@ def redeem(ticket: str) -> Entry:
     except signing.BadSignature:
         raise DownloadExpired("This download address is not valid, or its hour is over.") from None
     caller = NOBODY if token is None else tokens.caller_of_id(token)
-    adapter = Adapter.objects.select_related("namespace__person").filter(pk=pk).first()
-    if adapter is None:
-        raise AdapterNotFound("The repository of this download address is gone.")
-    policy.require(caller, Permission.DOWNLOAD, adapter)
-    found = _files(adapter, caller).filter(blob=sha256)
+    repository = Repository.objects.select_related("namespace__person").filter(pk=pk).first()
+    if repository is None:
+        raise RepositoryNotFound("The repository of this download address is gone.")
+    policy.require(caller, Permission.DOWNLOAD, repository)
+    found = _files(repository, caller).filter(blob=sha256)
     row = found.values_list("path", "blob_id", "size", "is_lfs", "git_oid").first()
     if row is None:
         raise BlobUnknown(f"No file of this repository has the sha256 {sha256} any more.")
     return Entry(*row)
 
 
-def _files(adapter: Adapter, by: Caller) -> "QuerySet[RevisionFile]":
-    return pull.downloadable(by).filter(revision__adapter=adapter, is_lfs=True)
+def _files(repository: Repository, by: Caller) -> "QuerySet[RevisionFile]":
+    return pull.downloadable(by).filter(revision__repository=repository, is_lfs=True)

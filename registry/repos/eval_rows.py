@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from registry.kernel import policy
 from registry.kernel.errors import RegistryError
 from registry.kernel.policy import NOBODY
-from registry.models import Adapter
+from registry.models import Repository
 from registry.repos import pull
 from registry.repos.card import Card
 from registry.repos.manifest import Entry
@@ -25,16 +25,18 @@ class RowsOf:
     entry: Entry
 
 
-def of_a_set(adapter: Adapter, card: Card) -> RowsOf | None:
+def of_a_set(repository: Repository, card: Card) -> RowsOf | None:
     """Return the rows of the first set that the card names (`smoke`, then `datasets`) and that may be shown with it.
 
     Rows appear in a verdict, so a set that not everybody may read serves only private adapters of its own namespace.
     """
     for name in _named(card):
         namespace, _, rest = name.partition("/")
-        sets = Adapter.objects.filter(type=Adapter.Type.DATASET, namespace__name__iexact=namespace, name__iexact=rest)
+        sets = Repository.objects.filter(
+            type=Repository.Type.DATASET, namespace__name__iexact=namespace, name__iexact=rest
+        )
         found = sets.select_related("namespace__person").first()
-        if found is None or not _may_be_shown(found, adapter):
+        if found is None or not _may_be_shown(found, repository):
             continue
         try:
             revision = pull.resolve(found, "main")
@@ -52,7 +54,7 @@ def _named(card: Card) -> Iterator[str]:
     yield from dict.fromkeys(name for name in names[:MOST_SETS] if name.count("/") == 1)
 
 
-def _may_be_shown(found: Adapter, adapter: Adapter) -> bool:
+def _may_be_shown(found: Repository, repository: Repository) -> bool:
     if policy.is_withheld(found) or found.gated:
         return False
-    return policy.may_see(NOBODY, found) or (adapter.private and found.namespace_id == adapter.namespace_id)
+    return policy.may_see(NOBODY, found) or (repository.private and found.namespace_id == repository.namespace_id)

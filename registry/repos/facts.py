@@ -41,7 +41,7 @@ def of(entries: Mapping[str, Entry], type: str = "model") -> Facts:
     Broken files say less. Raises StoreUnavailable, for what the store has lost too.
     """
     card, summary, papers = _card(_ref(entries, README))
-    description, config, parameters = _adapter(
+    description, config, parameters = _repository(
         tuple((path, entries[path].sha256, entries[path].size) for path in formats.telling(entries))
     )
     task = card.task or (description.task or "" if description else "")
@@ -117,7 +117,7 @@ def _card(readme: _Ref) -> tuple[Card, str, list[str]]:
 
 
 @lru_cache(maxsize=256)
-def _adapter(
+def _repository(
     telling: tuple[tuple[str, str, int], ...],
 ) -> tuple[Description | None, dict[str, object], dict[str, int]]:
     files = {path: _opener(sha256, size) for path, sha256, size in telling}

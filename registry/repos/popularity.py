@@ -16,7 +16,7 @@ from django.db import connection
 from django.db.models import F
 from django.utils import timezone
 
-from registry.models import Adapter
+from registry.models import Repository
 
 logger = logging.getLogger(__name__)
 FLUSH_SECONDS = 5
@@ -36,16 +36,16 @@ def weight(at: datetime | None = None) -> float:
     return float(2 ** (age / HALF_LIFE_SECONDS))
 
 
-def score(adapter: Adapter) -> float:
+def score(repository: Repository) -> float:
     """Return how much an adapter trends: downloads of this moment that all it ever had are worth."""
-    return round(adapter.trending / weight(), 3)
+    return round(repository.trending / weight(), 3)
 
 
-def downloaded(adapter: int) -> None:
+def downloaded(repository: int) -> None:
     """Count one download of the adapter with this primary key, within seconds."""
     global _writer
     with _lock:
-        _waiting[adapter] += 1
+        _waiting[repository] += 1
         if _writer is None or not _writer.is_alive():  # a fork copies the name of the thread and not the thread
             _writer = threading.Thread(target=_write_soon, name="counting", daemon=True)
             _writer.start()
@@ -57,8 +57,8 @@ def flush() -> None:
         counted = Counter(_waiting)
         _waiting.clear()
     alike: dict[int, list[int]] = {}  # how often → adapters: nearly all were downloaded once
-    for adapter, n in sorted(counted.items()):
-        alike.setdefault(n, []).append(adapter)
+    for repository, n in sorted(counted.items()):
+        alike.setdefault(n, []).append(repository)
     for n, adapters in alike.items():
         for at in range(0, len(adapters), TOGETHER):
             _add(n, adapters[at : at + TOGETHER])
@@ -68,7 +68,7 @@ def _add(n: int, adapters: Sequence[int]) -> None:
     """Count so many downloads of each of these in one statement; a writer that another one stops tries again."""
     changed = {"downloads": F("downloads") + n, "trending": F("trending") + n * weight()}
     try:
-        Adapter.objects.filter(pk__in=adapters).update(**changed)
+        Repository.objects.filter(pk__in=adapters).update(**changed)
     except DatabaseError as problem:
         logger.warning("Counts of downloads wait: %s", problem)
         with _lock:

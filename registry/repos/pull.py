@@ -12,7 +12,7 @@ from registry.kernel import policy, site_settings
 from registry.kernel.errors import FileNotFound, RevisionNotFound, RevisionNotVerified
 from registry.kernel.policy import Caller
 from registry.kernel.prepared import Prepared
-from registry.models import Adapter, Ref, Revision, RevisionFile, Verdict
+from registry.models import Ref, Repository, Revision, RevisionFile, Verdict
 from registry.repos import derived, refs
 from registry.repos.manifest import Entry, folders_of
 
@@ -22,29 +22,29 @@ _HEX = frozenset("0123456789abcdef")
 
 
 # --- revisions -------------------------------------------------------------------------------------------------------
-def resolve(adapter: Adapter, rev: str) -> Revision:
+def resolve(repository: Repository, rev: str) -> Revision:
     """Return the revision that a branch, tag, full ref, `verified`, `HEAD` or (short) commit id means, in that order.
 
     Raises RevisionNotFound.
     """
-    revision = _named(adapter, rev) or _by_oid(adapter, rev)
+    revision = _named(repository, rev) or _by_oid(repository, rev)
     if revision is None:
-        raise refs.missing(rev, adapter)
-    revision.adapter = adapter  # the one that is loaded already, with its namespace
+        raise refs.missing(rev, repository)
+    revision.repository = repository  # the one that is loaded already, with its namespace
     return revision
 
 
-def _by_oid(adapter: Adapter, rev: str) -> Revision | None:
+def _by_oid(repository: Repository, rev: str) -> Revision | None:
     oid = rev.lower()
     if SHORTEST_OID <= len(oid) <= 40 and _HEX.issuperset(oid):
         match = {"oid": oid} if len(oid) == 40 else {"oid__startswith": oid}
-        candidates = list(adapter.revisions.filter(**match)[:2])
+        candidates = list(repository.revisions.filter(**match)[:2])
         if len(candidates) == 1:
             return candidates[0]
     return None
 
 
-def resolve_within(adapter: Adapter, text: str) -> tuple[Revision, str]:
+def resolve_within(repository: Repository, text: str) -> tuple[Revision, str]:
     """Return the revision and the path in rev/path, where rev itself may hold slashes; the longest name wins.
 
     For clients and proxies that send refs/pr/1 as it is instead of refs%2Fpr%2F1. Raises RevisionNotFound.
@@ -52,25 +52,25 @@ def resolve_within(adapter: Adapter, text: str) -> tuple[Revision, str]:
     parts = text.split("/")
     for count in range(min(len(parts), 8), 0, -1):
         try:
-            return resolve(adapter, "/".join(parts[:count])), "/".join(parts[count:])
+            return resolve(repository, "/".join(parts[:count])), "/".join(parts[count:])
         except RevisionNotFound:
             continue
-    raise refs.missing(parts[0], adapter)
+    raise refs.missing(parts[0], repository)
 
 
-def _named(adapter: Adapter, rev: str) -> Revision | None:
+def _named(repository: Repository, rev: str) -> Revision | None:
     if not rev or "\0" in rev or len(rev) > refs.MAX_REF_NAME:
         return None
     meant = [refs.MAIN] if rev == "HEAD" else [refs.BRANCHES + rev, refs.TAGS + rev]
     meant += [refs.VERIFIED] if rev == "verified" else [rev] if rev.startswith("refs/") else []
     names = [*meant, *meant[-1:] * 2][:3]  # the query has places for three
-    found = {ref.name: ref.revision for ref in _REFS(adapter.pk, *names)}
+    found = {ref.name: ref.revision for ref in _REFS(repository.pk, *names)}
     return next((found[name] for name in meant if name in found), None)
 
 
 _REFS = Prepared(
-    lambda adapter, *names: (
-        Ref.objects.filter(adapter=adapter, name__in=names).select_related("revision").defer("updated_at")
+    lambda repository, *names: (
+        Ref.objects.filter(repository=repository, name__in=names).select_related("revision").defer("updated_at")
     ),
     int,
     str,
@@ -110,7 +110,7 @@ def history(revision: Revision, limit: int) -> list[Revision]:
     found: list[Revision] = []
     at: int | None = revision.pk
     # A parent is always older than its child, so one pass meets the whole line, past the revisions of other branches.
-    rows = revision.adapter.revisions.filter(pk__lte=revision.pk).select_related("author").order_by("-pk")
+    rows = revision.repository.revisions.filter(pk__lte=revision.pk).select_related("author").order_by("-pk")
     for row in rows.iterator(chunk_size=200):
         if row.pk == at:
             found.append(row)
@@ -123,7 +123,7 @@ def history(revision: Revision, limit: int) -> list[Revision]:
 def length(revision: Revision, most: int = 1000) -> int:
     """Return how many revisions its history has, itself among them, counted to `most`; one query."""
     count, at = 0, revision.pk
-    rows = revision.adapter.revisions.filter(pk__lte=revision.pk).order_by("-pk").values_list("pk", "parent_id")
+    rows = revision.repository.revisions.filter(pk__lte=revision.pk).order_by("-pk").values_list("pk", "parent_id")
     for pk, parent in rows.iterator(chunk_size=500):
         if pk == at:
             count, at = count + 1, parent
@@ -164,19 +164,19 @@ def require_served(revision: Revision, by: Caller) -> None:
 
     Nobody is served a quarantined one: AdapterQuarantined for who may write there, RevisionNotFound for all others.
     """
-    adapter = revision.adapter
+    repository = revision.repository
     if revision.is_quarantined:
         require_shown(revision, by)
         raise policy.quarantined_revision(revision)
-    if site_settings.value("pull_policy") == "open" or by.is_staff or by.role_in(adapter):
+    if site_settings.value("pull_policy") == "open" or by.is_staff or by.role_in(repository):
         return
     last = revision.verdicts.order_by(*_LAST_SAID).values_list("state", "result__depth").first()
     if last is None or (last[0] == Verdict.State.PASSED and last[1] != "static"):
         return
     said = "looked at, since no engine here runs its format" if last[0] == Verdict.State.PASSED else last[0]
-    verified = adapter.refs.filter(name=refs.VERIFIED).values_list("revision__oid", flat=True).first()
+    verified = repository.refs.filter(name=refs.VERIFIED).values_list("revision__oid", flat=True).first()
     raise RevisionNotVerified(
-        f"Revision {revision.oid} of {adapter.full_name} is not verified (its verdict: {said}). "
+        f"Revision {revision.oid} of {repository.full_name} is not verified (its verdict: {said}). "
         + (f"The newest verified revision is {verified}." if verified else "No revision of it is verified yet."),
         verified=verified,
     )
@@ -198,7 +198,7 @@ _LAST_SAID = (F("finished_at").desc(nulls_last=True), "-number")
 
 def require_shown(revision: Revision, by: Caller) -> None:
     """Raise RevisionNotFound for a quarantined revision, unless the caller may write there or is a moderator."""
-    if revision.is_quarantined and not (by.is_staff or policy.may_write(by, revision.adapter)):
+    if revision.is_quarantined and not (by.is_staff or policy.may_write(by, revision.repository)):
         raise refs.missing(revision.oid)
 
 
@@ -252,12 +252,12 @@ class Span:
 def downloadable(by: Caller) -> QuerySet[RevisionFile]:
     """Return the files of every adapter that this caller could download now."""
     allowed = policy.visible_to(by) & policy.ungated_for(by)
-    of_these = Exists(Adapter.objects.filter(allowed, pk=OuterRef("revision__adapter")))
+    of_these = Exists(Repository.objects.filter(allowed, pk=OuterRef("revision__repository")))
     served = RevisionFile.objects.filter(of_these, revision__quarantined_at__isnull=True)
     if site_settings.value("pull_policy") == "open":
         return served
     doubtful = _doubtful().filter(revision=OuterRef("revision"))
-    return served.filter(Q(revision__adapter__namespace_id__in=list(by.roles)) | ~Exists(doubtful))
+    return served.filter(Q(revision__repository__namespace_id__in=list(by.roles)) | ~Exists(doubtful))
 
 
 def _doubtful() -> QuerySet[Verdict]:

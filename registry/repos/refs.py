@@ -8,7 +8,7 @@ from django.db import IntegrityError, transaction
 from registry.kernel import policy
 from registry.kernel.errors import QuotaExceeded, RefExists, RefProtected, RevisionNotFound, ValueInvalid
 from registry.kernel.policy import Caller, Permission
-from registry.models import Adapter, Ref, Revision
+from registry.models import Ref, Repository, Revision
 from registry.talk import webhooks
 
 MAIN = "refs/heads/main"
@@ -39,18 +39,18 @@ def full_name(rev: str) -> str:
     return rev if rev.startswith("refs/") else MAIN if rev == "HEAD" else BRANCHES + rev
 
 
-def head(adapter: Adapter, ref: str) -> Revision:
+def head(repository: Repository, ref: str) -> Revision:
     """Return what the ref points at. Raises RevisionNotFound."""
-    found = adapter.refs.filter(name=ref).select_related("revision__parent", "revision__author").first()
+    found = repository.refs.filter(name=ref).select_related("revision__parent", "revision__author").first()
     if found is None:
         raise missing(short(ref))
     return found.revision
 
 
-def heads(adapters: Iterable[Adapter]) -> dict[int, Revision]:
+def heads(adapters: Iterable[Repository]) -> dict[int, Revision]:
     """Return what main of each adapter points at, by the adapters' row ids, in one query."""
-    mains = Ref.objects.filter(adapter__in=adapters, name=MAIN).select_related("revision")
-    return {ref.adapter_id: ref.revision for ref in mains}
+    mains = Ref.objects.filter(repository__in=adapters, name=MAIN).select_related("revision")
+    return {ref.repository_id: ref.revision for ref in mains}
 
 
 def check_pushable(ref: str) -> None:
@@ -59,12 +59,12 @@ def check_pushable(ref: str) -> None:
         raise RefProtected(f"Cannot push to {short(ref)}: it is no branch.", fix="Push to a branch, such as main.")
 
 
-def missing(rev: str, adapter: Adapter | None = None) -> RevisionNotFound:
+def missing(rev: str, repository: Repository | None = None) -> RevisionNotFound:
     """The refusal for a revision that is not there; `Invalid rev id` is what the Hub's clients show."""
-    if adapter and rev in ("verified", VERIFIED) and adapter.type == Adapter.Type.MODEL:
+    if repository and rev in ("verified", VERIFIED) and repository.type == Repository.Type.MODEL:
         return RevisionNotFound(
-            f"No version of {adapter.full_name} has passed yet, so that none is `verified`.",
-            fix=f"`dovetail verdict {adapter.full_name}` says why; main is what was pushed last.",
+            f"No version of {repository.full_name} has passed yet, so that none is `verified`.",
+            fix=f"`dovetail verdict {repository.full_name}` says why; main is what was pushed last.",
         )
     return RevisionNotFound(f"Invalid rev id: {rev[:MAX_REF_NAME]}.")
 
@@ -74,44 +74,46 @@ def short(ref: str) -> str:
     return ref.removeprefix(BRANCHES) if ref.startswith(BRANCHES) else ref.removeprefix(TAGS)
 
 
-def list_all(adapter: Adapter) -> Iterable[Ref]:
+def list_all(repository: Repository) -> Iterable[Ref]:
     """Return every ref by name, with its revision, in one query."""
-    return adapter.refs.select_related("revision").order_by("name")
+    return repository.refs.select_related("revision").order_by("name")
 
 
-def create(adapter: Adapter, ref: str, at: Revision, by: Caller) -> Ref:
+def create(repository: Repository, ref: str, at: Revision, by: Caller) -> Ref:
     """Make a branch (refs/heads/…) or tag (refs/tags/…) at a revision.
 
     Raises ValueInvalid, RefExists, QuotaExceeded, and what policy.require raises for PUSH.
     """
     try:
         with transaction.atomic():
-            policy.require_now(by, Permission.PUSH, adapter)  # locks: whoever rewrites history moves every ref with it
+            policy.require_now(
+                by, Permission.PUSH, repository
+            )  # locks: whoever rewrites history moves every ref with it
             check_ref_name(short(ref))
-            _require_place(adapter)
-            made = Ref.objects.create(adapter=adapter, name=ref, revision=at)
-            _announce(adapter, ref, None, at)
+            _require_place(repository)
+            made = Ref.objects.create(repository=repository, name=ref, revision=at)
+            _announce(repository, ref, None, at)
             return made
     except IntegrityError:
         raise RefExists(f"Reference {ref} already exists.") from None
 
 
-def _require_place(adapter: Adapter) -> None:
-    if adapter.refs.exclude(name__startswith=PULL_REQUESTS).count() >= MAX_REFS:
-        raise QuotaExceeded(f"{adapter.full_name} has {MAX_REFS:,} branches and tags.", fix="Delete some first.")
+def _require_place(repository: Repository) -> None:
+    if repository.refs.exclude(name__startswith=PULL_REQUESTS).count() >= MAX_REFS:
+        raise QuotaExceeded(f"{repository.full_name} has {MAX_REFS:,} branches and tags.", fix="Delete some first.")
 
 
-def delete(adapter: Adapter, ref: str, by: Caller) -> None:
+def delete(repository: Repository, ref: str, by: Caller) -> None:
     """Delete a branch or tag; its revisions stay, by their ids. Raises RefProtected for main, RevisionNotFound."""
     with transaction.atomic():
-        policy.require_now(by, Permission.PUSH, adapter)
+        policy.require_now(by, Permission.PUSH, repository)
         if ref == MAIN:
             raise RefProtected(f"Cannot delete {ref}: it is in every adapter.", fix="Delete that, or push over it.")
-        old = head(adapter, ref)
-        Ref.objects.filter(adapter=adapter, name=ref).delete()
-        _announce(adapter, ref, old, None)
+        old = head(repository, ref)
+        Ref.objects.filter(repository=repository, name=ref).delete()
+        _announce(repository, ref, old, None)
 
 
-def _announce(adapter: Adapter, ref: str, old: Revision | None, new: Revision | None) -> None:
+def _announce(repository: Repository, ref: str, old: Revision | None, new: Revision | None) -> None:
     moved = {"ref": ref, "oldSha": old.oid if old else None, "newSha": new.oid if new else None}
-    webhooks.announce(adapter, "update", "repo.content", updatedRefs=[moved])
+    webhooks.announce(repository, "update", "repo.content", updatedRefs=[moved])

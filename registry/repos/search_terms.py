@@ -1,4 +1,4 @@
-"""What a search looks in, and how each database finds parts of words: by trigrams, in indexes of migration 0015."""
+"""The text that a search reads, and how each database finds parts of words: by trigrams (search_index.py)."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from django.db import connection
 from django.db.models import CharField, Func, Q, Value
 from django.db.models.lookups import Contains
 
-from registry.models import Adapter
+from registry.models import Repository
 
 FEW = 500  # adapters: so many are sorted sooner than a list is walked until enough of them were met
 LONGEST = 16  # signs of a word that are looked up in SQLite's index; its end tells more than its beginning
@@ -66,7 +66,7 @@ class Wanted:
 
 
 def _in_any(wanted: Wanted) -> list[int]:
-    return list(Adapter.objects.filter(wanted.condition).values_list("pk", flat=True)[: FEW + 1])
+    return list(Repository.objects.filter(wanted.condition).values_list("pk", flat=True)[: FEW + 1])
 
 
 def _in_sqlite(wanted: Wanted) -> list[int] | None:
@@ -77,7 +77,7 @@ def _in_sqlite(wanted: Wanted) -> list[int] | None:
     if not match:
         return None
     with connection.cursor() as cursor:
-        cursor.execute("SELECT rowid FROM adapter_words WHERE adapter_words MATCH %s LIMIT %s", [match, FEW + 1])
+        cursor.execute("SELECT rowid FROM repository_words WHERE repository_words MATCH %s LIMIT %s", [match, FEW + 1])
         return [row for (row,) in cursor.fetchall()]
 
 

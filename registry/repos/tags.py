@@ -94,7 +94,7 @@ def derive(
     papers: Iterable[str],
     type: str = "model",
 ) -> list[str]:
-    """Return every tag once: library, card tags, file types, method, task, languages, datasets, bases, licence …"""
+    """Return every tag once: library, card tags, file types, method, task, languages, datasets, bases, license …"""
     paths = list(paths)
     found = [library(card, description, paths), *(tag for tag in card.tags if _is_honest(tag)), *_file_types(paths)]
     found += [description.kind or "" if description else "", task]

@@ -14,13 +14,13 @@ from registry.kernel import policy
 from registry.kernel.policy import Caller
 from registry.models import (
     AccessRequest,
-    Adapter,
     Alert,
     Discussion,
     Invitation,
     Membership,
     Namespace,
     Ref,
+    Repository,
     User,
     Verdict,
 )
@@ -46,22 +46,22 @@ def finished(verdict: int) -> None:
 
     Call it in the transaction in which the verdict got its last state.
     """
-    now = Verdict.objects.select_related("revision__adapter__namespace", "revision__author").get(pk=verdict)
+    now = Verdict.objects.select_related("revision__repository__namespace", "revision__author").get(pk=verdict)
     earlier = now.revision.verdicts.filter(finished_at__isnull=False, number__lt=now.number).order_by("-number").first()
     was = earlier.state if earlier else ""
     now.proven_with = proofs.digest(now.result.get("proven_with"))
     now.changed_from = was if was != now.state else ""
     now.save(update_fields=["proven_with", "changed_from"])
-    adapter = now.revision.adapter
+    repository = now.revision.repository
     check, _ = proofs.refusal(now.result)
-    events.note(adapter, "verdict", now.revision, state=now.state, number=now.number, check=check or None)
-    if not Ref.objects.filter(adapter=adapter, name=MAIN, revision=now.revision_id).exists():
+    events.note(repository, "verdict", now.revision, state=now.state, number=now.number, check=check or None)
+    if not Ref.objects.filter(repository=repository, name=MAIN, revision=now.revision_id).exists():
         return
-    _announce(adapter, now, was)
+    _announce(repository, now, was)
     if _is_news(now.state, was):
         if same := _same_before(now):  # who has not read of it yet is told no second time
             Alert.objects.filter(verdict=same, read_at__isnull=True).update(verdict=now)
-        rows = [Alert(user=user, adapter=adapter, verdict=now) for user in _concerned(now)]
+        rows = [Alert(user=user, repository=repository, verdict=now) for user in _concerned(now)]
         Alert.objects.bulk_create(rows, ignore_conflicts=True)
 
 
@@ -79,7 +79,7 @@ def _same_before(verdict: Verdict) -> Verdict | None:
     return last if last and proofs.refusal(last.result) == proofs.refusal(verdict.result) else None
 
 
-def _announce(adapter: Adapter, verdict: Verdict, was: str) -> None:
+def _announce(repository: Repository, verdict: Verdict, was: str) -> None:
     check, _ = proofs.refusal(verdict.result)
     said = {
         "revision": verdict.revision.oid,
@@ -87,23 +87,23 @@ def _announce(adapter: Adapter, verdict: Verdict, was: str) -> None:
         "state": verdict.state,
         "was": was or None,
         "check": check or None,
-        "url": f"{settings.PUBLIC_URL}/{adapter.full_name}/verdict/{verdict.revision.oid}",
+        "url": f"{settings.PUBLIC_URL}/{repository.full_name}/verdict/{verdict.revision.oid}",
     }
-    webhooks.announce(adapter, "update", "verdict", verdict=said)
+    webhooks.announce(repository, "update", "verdict", verdict=said)
 
 
 def _concerned(verdict: Verdict) -> list[User]:
     """Whose it is, and who pushed it if he still may."""
-    adapter, author = verdict.revision.adapter, verdict.revision.author
-    found = {user.pk: user for user in owners(adapter)}
-    if author.is_active and policy.may_write(Caller(user=author), adapter):
+    repository, author = verdict.revision.repository, verdict.revision.author
+    found = {user.pk: user for user in owners(repository)}
+    if author.is_active and policy.may_write(Caller(user=author), repository):
         found[author.pk] = author
     return list(found.values())
 
 
-def owners(adapter: Adapter) -> QuerySet[User]:
+def owners(repository: Repository) -> QuerySet[User]:
     """Return the person whose adapter it is, or who administers the organisation."""
-    namespace = adapter.namespace
+    namespace = repository.namespace
     if namespace.kind == Namespace.Kind.PERSON:
         rows = User.objects.filter(namespace=namespace)
     else:
@@ -115,19 +115,19 @@ def owners(adapter: Adapter) -> QuerySet[User]:
 # --- access to gated files -------------------------------------------------------------------------------------------
 def asked(request: AccessRequest) -> None:
     """Tell the owners that somebody asks for the files of their adapter, or was let in by its automatic gate."""
-    told = dict.fromkeys((user.pk for user in owners(request.adapter)[:MAX_TOLD]), Kind.ASKED)
-    _tell(request.adapter, told, request.user, request=request)
+    told = dict.fromkeys((user.pk for user in owners(request.repository)[:MAX_TOLD]), Kind.ASKED)
+    _tell(request.repository, told, request.user, request=request)
 
 
 def decided(request: AccessRequest, by: User | None) -> None:
     """Tell whoever asked what became of it; what is decided waits for no other owner any more."""
-    unread = Alert.objects.filter(adapter=request.adapter, read_at__isnull=True)
-    if not request.adapter.access_requests.filter(status=Status.PENDING).exists():
+    unread = Alert.objects.filter(repository=request.repository, read_at__isnull=True)
+    if not request.repository.access_requests.filter(status=Status.PENDING).exists():
         unread.filter(kind=Kind.ASKED).update(read_at=Now())
     if request.status == Status.PENDING:  # taken back before it was read: nothing happened
         unread.filter(kind=Kind.DECIDED, user=request.user).delete()
     else:
-        _tell(request.adapter, {request.user_id: Kind.DECIDED}, by, request=request)
+        _tell(request.repository, {request.user_id: Kind.DECIDED}, by, request=request)
 
 
 # --- discussions -----------------------------------------------------------------------------------------------------
@@ -137,12 +137,12 @@ def discussed(discussion: Discussion, by: User, text: str = "", *, opened: bool 
     Call it under the lock of the adapter, in the transaction of what happened.
     """
     told = dict.fromkeys(
-        (user.pk for user in owners(discussion.adapter)[:MAX_TOLD]), Kind.OPENED if opened else Kind.SAID
+        (user.pk for user in owners(discussion.repository)[:MAX_TOLD]), Kind.OPENED if opened else Kind.SAID
     )
     if not opened:
         told |= dict.fromkeys(_taking_part(discussion), Kind.SAID)
-    told |= dict.fromkeys(_mentioned(discussion.adapter, text), Kind.MENTIONED)
-    _tell(discussion.adapter, told, by, discussion=discussion)
+    told |= dict.fromkeys(_mentioned(discussion.repository, text), Kind.MENTIONED)
+    _tell(discussion.repository, told, by, discussion=discussion)
 
 
 def _taking_part(discussion: Discussion) -> list[int]:
@@ -161,11 +161,11 @@ def mentions(text: str) -> list[str]:
     return list(found)
 
 
-def _mentioned(adapter: Adapter, text: str) -> list[int]:
+def _mentioned(repository: Repository, text: str) -> list[int]:
     if not (named := mentions(text)):
         return []
     people = User.objects.filter(namespace__name__lower__in=named)
-    return [user.pk for user in people if policy.may_see(Caller(user=user), adapter)]
+    return [user.pk for user in people if policy.may_see(Caller(user=user), repository)]
 
 
 # --- organisations ---------------------------------------------------------------------------------------------------
@@ -179,7 +179,7 @@ def invited(invitation: Invitation) -> None:
 
 # --- rows ------------------------------------------------------------------------------------------------------------
 def _tell(
-    adapter: Adapter,
+    repository: Repository,
     told: Mapping[int, Kind],
     by: User | None,
     *,
@@ -188,13 +188,15 @@ def _tell(
 ) -> None:
     """Write one unread alert for each person, in place of the one that he has not read of the same."""
     people = _listening(told, by)
-    unread = Alert.objects.filter(user__in=people, adapter=adapter, read_at__isnull=True).select_related("by")
+    unread = Alert.objects.filter(user__in=people, repository=repository, read_at__isnull=True).select_related("by")
     unread = unread.filter(discussion=discussion) if discussion else unread.filter(kind__in=set(told.values()))
     before = {alert.user_id: alert for alert in unread}
     unread.delete()
     rows = []
     for person in people:
-        row = Alert(user_id=person, kind=told[person], adapter=adapter, discussion=discussion, request=request, by=by)
+        row = Alert(
+            user_id=person, kind=told[person], repository=repository, discussion=discussion, request=request, by=by
+        )
         if old := before.get(person):
             row.count += old.count
             if _strength(old.kind) > _strength(row.kind):
@@ -223,7 +225,7 @@ def of(user: User, by: Caller | None = None) -> QuerySet[Alert]:
     open_ones = Exists(policy.standing().filter(pk=OuterRef("invitation")))
     rows = Alert.objects.filter(policy.sees(by or Caller(user=user)) | open_ones, user=user)
     of_what = (
-        "adapter__namespace",
+        "repository__namespace",
         "verdict__revision",
         "discussion",
         "request",
@@ -242,7 +244,7 @@ def read(user: User, up_to: int) -> int:
     return Alert.objects.filter(user=user, pk__lte=up_to, read_at__isnull=True).update(read_at=Now())
 
 
-def saw(user: User | None, kinds: Iterable[Kind], **of: Adapter | Discussion) -> None:
+def saw(user: User | None, kinds: Iterable[Kind], **of: Repository | Discussion) -> None:
     """Mark as read what a person was told of a page that he looks at now."""
     if user is not None:
         rows = Alert.objects.filter(user=user, kind__in=list(kinds), read_at__isnull=True, **of)
@@ -260,18 +262,18 @@ def set_mail(user: User, wanted: bool) -> None:
 
 def address(alert: Alert) -> str:
     """Return the path of the page that an alert is about."""
-    if alert.adapter is None:
+    if alert.repository is None:
         return "/settings/organizations"
     if alert.verdict:
-        return f"{alert.adapter.path}/verdict/{alert.verdict.revision.oid}"
+        return f"{alert.repository.path}/verdict/{alert.verdict.revision.oid}"
     if alert.discussion:
-        return f"{alert.adapter.path}/discussions/{alert.discussion.number}"
-    return f"{alert.adapter.path}/access" if alert.kind == Kind.ASKED else alert.adapter.path
+        return f"{alert.repository.path}/discussions/{alert.discussion.number}"
+    return f"{alert.repository.path}/access" if alert.kind == Kind.ASKED else alert.repository.path
 
 
 def subject(alert: Alert) -> str:
     """Return the name of the adapter, or organisation, that an alert is about."""
-    return alert.adapter.full_name if alert.adapter else str(alert.invitation and alert.invitation.organization)
+    return alert.repository.full_name if alert.repository else str(alert.invitation and alert.invitation.organization)
 
 
 def sentence(alert: Alert) -> str:

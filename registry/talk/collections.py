@@ -23,7 +23,7 @@ from registry.kernel.errors import (
     ValueInvalid,
 )
 from registry.kernel.policy import Caller, Permission
-from registry.models import Adapter, Collection, CollectionItem, FormerNamespace, Namespace
+from registry.models import Collection, CollectionItem, FormerNamespace, Namespace, Repository
 from registry.people import accounts
 from registry.publish import repositories
 
@@ -115,7 +115,7 @@ def items_of(collections: Sequence[Collection], by: Caller) -> dict[int, list[Co
     seen = Q(policy.sees(by))
     seen |= Q(nested__in=Collection.objects.filter(visible_to(by)))
     rows = CollectionItem.objects.filter(seen, collection__in=found)
-    for item in rows.select_related("adapter__namespace", "nested__namespace").order_by("position", "pk"):
+    for item in rows.select_related("repository__namespace", "nested__namespace").order_by("position", "pk"):
         found[item.collection_id].append(item)
     return found
 
@@ -282,13 +282,13 @@ def _renumber(rows: list[CollectionItem]) -> None:
     CollectionItem.objects.bulk_update(rows, ["position", "note"])
 
 
-def _target(kind: str, name: str, by: Caller) -> dict[str, Adapter | Collection]:
+def _target(kind: str, name: str, by: Caller) -> dict[str, Repository | Collection]:
     if kind not in KINDS:
         raise ValueInvalid(f"A collection here holds no {kind[:40]!r}.", fix=f"Use one of {', '.join(KINDS)}.")
     try:
         if kind == "collection":
             return {"nested": find(name, by)}
-        return {"adapter": repositories.find(name, by, Permission.BROWSE, type=kind)}
+        return {"repository": repositories.find(name, by, Permission.BROWSE, type=kind)}
     except RegistryError:
         raise ItemNotFound(
             f"There is no {kind} {name[:200]!r}, or you may not see it.", fix="Check its spelling, and its type."

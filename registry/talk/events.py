@@ -9,7 +9,7 @@ from django.db import transaction
 from django.db.models import Max
 
 from registry.kernel.policy import Caller
-from registry.models import Adapter, Event, Revision
+from registry.models import Event, Repository, Revision
 from registry.repos.catalog import listed
 
 Kind = Event.Kind
@@ -18,14 +18,14 @@ NUMBERED_AT_ONCE = 1000
 MOST_AT_ONCE = 5000  # rows read in one go
 
 
-def note(adapter: Adapter, kind: str, revision: Revision | None = None, **data: object) -> None:
+def note(repository: Repository, kind: str, revision: Revision | None = None, **data: object) -> None:
     """Write down what happens now; call it in the transaction in which it happens."""
     Event.objects.create(
-        adapter=adapter,
+        repository=repository,
         kind=kind,
-        type=adapter.type,
-        name=adapter.full_name,
-        was_public=not adapter.private,
+        type=repository.type,
+        name=repository.full_name,
+        was_public=not repository.private,
         revision=revision.oid if revision else "",
         data=data,
     )
@@ -41,9 +41,9 @@ def since(seq: int, by: Caller, limit: int) -> list[Event]:
     step = limit
     while len(found) < limit:
         rows = list(Event.objects.filter(seq__gt=seq).order_by("seq")[:step])
-        adapters = {row.adapter_id for row in rows if row.adapter_id is not None}
-        seen = set(Adapter.objects.filter(listed(by), pk__in=adapters).values_list("pk", flat=True))
-        found += [row for row in rows if row.adapter_id in seen or (row.was_public and row.kind in GONE)]
+        adapters = {row.repository_id for row in rows if row.repository_id is not None}
+        seen = set(Repository.objects.filter(listed(by), pk__in=adapters).values_list("pk", flat=True))
+        found += [row for row in rows if row.repository_id in seen or (row.was_public and row.kind in GONE)]
         if len(rows) < step:
             break
         seq = rows[-1].seq or seq

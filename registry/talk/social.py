@@ -8,47 +8,47 @@ from django.db.models.functions import Greatest
 from registry.kernel import policy
 from registry.kernel.errors import ValueInvalid
 from registry.kernel.policy import Caller
-from registry.models import Adapter, Follow, Like, Namespace, User
+from registry.models import Follow, Like, Namespace, Repository, User
 from registry.repos import popularity
 
 MANY, KEPT_SECONDS = 1_000, 60  # likes that are not counted again for so long
 
 
-def like(adapter: Adapter, by: Caller) -> bool:
+def like(repository: Repository, by: Caller) -> bool:
     """Like an adapter that the caller can see; returns False when he does already. Raises as require_person does."""
     user = policy.require_person(by, "like an adapter")
     try:
         with transaction.atomic():
-            Like.objects.create(adapter=adapter, user=user)
-            _count(adapter, 1)
+            Like.objects.create(repository=repository, user=user)
+            _count(repository, 1)
     except IntegrityError:
         return False
     return True
 
 
-def unlike(adapter: Adapter, by: Caller) -> bool:
+def unlike(repository: Repository, by: Caller) -> bool:
     """Take a like back; returns False when there is none."""
     user = policy.require_person(by, "take a like back")
     with transaction.atomic():
-        gone, _ = Like.objects.filter(adapter=adapter, user=user).delete()
+        gone, _ = Like.objects.filter(repository=repository, user=user).delete()
         if gone:
-            _count(adapter, -1)
+            _count(repository, -1)
     return bool(gone)
 
 
-def likes(by: Caller, adapter: Adapter) -> bool:
+def likes(by: Caller, repository: Repository) -> bool:
     """Whether the caller likes it."""
-    return by.user is not None and Like.objects.filter(adapter=adapter, user=by.user).exists()
+    return by.user is not None and Like.objects.filter(repository=repository, user=by.user).exists()
 
 
-def likers(adapter: Adapter) -> QuerySet[Like]:
+def likers(repository: Repository) -> QuerySet[Like]:
     """Return the likes of an adapter by people who may sign in."""
-    return Like.objects.filter(adapter=adapter, user__is_active=True).select_related("user")
+    return Like.objects.filter(repository=repository, user__is_active=True).select_related("user")
 
 
 def liked(user: User, by: Caller) -> QuerySet[Like]:
     """Return a person's likes of what the caller may see."""
-    return Like.objects.filter(policy.sees(by), user=user).select_related("adapter__namespace")
+    return Like.objects.filter(policy.sees(by), user=user).select_related("repository__namespace")
 
 
 def liked_count(user: User, by: Caller) -> int:
@@ -92,9 +92,9 @@ def following(user: User) -> QuerySet[Follow]:
     return Follow.objects.filter(follower=user).select_related("namespace__person", "namespace__organization")
 
 
-def _count(adapter: Adapter, change: int) -> None:
+def _count(repository: Repository, change: int) -> None:
     trend = change * popularity.LIKE * popularity.weight()
-    Adapter.objects.filter(pk=adapter.pk).update(
+    Repository.objects.filter(pk=repository.pk).update(
         likes=F("likes") + change, trending=Greatest(F("trending") + trend, 0.0)
     )
-    adapter.likes += change
+    repository.likes += change

@@ -19,7 +19,7 @@ from django.utils.module_loading import import_string
 from registry.kernel import audit, ids, names, outbound_addresses, policy
 from registry.kernel.errors import TooOften, ValueInvalid, WebhookNotFound
 from registry.kernel.policy import Caller
-from registry.models import Adapter, Delivery, Watch, Webhook
+from registry.models import Delivery, Repository, Watch, Webhook
 
 HUB_DOMAINS = ("repo", "discussion")  # what a webhook hears of that names none, as on the Hub
 DOMAINS = (*HUB_DOMAINS, "verdict")
@@ -107,7 +107,7 @@ def _checked(wish: Wish) -> tuple[dict[str, Any], list[tuple[str, str]]]:
             raise ValueInvalid(
                 f"Nothing of type {kind[:40]!r} is watched.", fix=f"Use one of {', '.join(Watch.Type.values)}."
             )
-        for part in names.split_id(name) if kind in Adapter.Type.values else [name]:
+        for part in names.split_id(name) if kind in Repository.Type.values else [name]:
             names.check_name(part)
     columns: dict[str, Any] = {
         "url": wish.url,
@@ -136,29 +136,31 @@ def _watch(webhook: Webhook, watched: Iterable[tuple[str, str]]) -> None:
 
 
 # --- what happened ---------------------------------------------------------------------------------------------------
-def announce(adapter: Adapter, action: str, scope: str, **more: object) -> None:
+def announce(repository: Repository, action: str, scope: str, **more: object) -> None:
     """Queue a message for everybody who watches this and may see it; call it in the transaction of what happened.
 
     `action` is create, delete, move or update; `scope` repo, repo.content, repo.config, discussion, discussion.comment
     or verdict; `more` are further members of the payload (updatedRefs, movedTo, discussion, comment, verdict), as
     huggingface_hub's WebhookPayload names them where the Hub has them.
     """
-    hooks = _with_room(_listening(adapter, scope.partition(".")[0]))
+    hooks = _with_room(_listening(repository, scope.partition(".")[0]))
     if not hooks:
         return
-    told = payload(adapter, action, scope) | more
+    told = payload(repository, action, scope) | more
     rows = [Delivery(webhook=hook, payload=told | {"webhook": _of(hook)}) for hook in hooks]
     _queue(rows)
 
 
-def _listening(adapter: Adapter, domain: str) -> list[Webhook]:
-    full_name = adapter.full_name.lower()
-    here = Q(type__in=["user", "org"], folded=adapter.namespace.name.lower()) | Q(type=adapter.type, folded=full_name)
+def _listening(repository: Repository, domain: str) -> list[Webhook]:
+    full_name = repository.full_name.lower()
+    here = Q(type__in=["user", "org"], folded=repository.namespace.name.lower()) | Q(
+        type=repository.type, folded=full_name
+    )
     watching = Watch.objects.filter(here).values("webhook")
     hooks = Webhook.objects.filter(pk__in=watching, disabled=False, owner__is_active=True).select_related("owner")
     wanting = [hook for hook in hooks if domain in hook.domains]
     owners = {hook.owner_id: hook.owner for hook in wanting}
-    seeing = {pk for pk, owner in owners.items() if policy.may_see(Caller(user=owner), adapter)}
+    seeing = {pk for pk, owner in owners.items() if policy.may_see(Caller(user=owner), repository)}
     return [hook for hook in wanting if hook.owner_id in seeing]
 
 
@@ -177,18 +179,18 @@ def _with_room(hooks: Sequence[Webhook]) -> list[Webhook]:
     return found
 
 
-def payload(adapter: Adapter, action: str, scope: str) -> dict[str, object]:
+def payload(repository: Repository, action: str, scope: str) -> dict[str, object]:
     """Return what every message says: version 3 of the Hub's, without the webhook itself."""
-    head = adapter.refs.filter(name=_MAIN).values_list("revision__oid", flat=True).first()
+    head = repository.refs.filter(name=_MAIN).values_list("revision__oid", flat=True).first()
     repo = {
-        "type": adapter.type,
-        "name": adapter.full_name,
-        "id": ids.shown(adapter.pk),
-        "private": adapter.private,
-        "owner": {"id": ids.shown(adapter.namespace_id)},
+        "type": repository.type,
+        "name": repository.full_name,
+        "id": ids.shown(repository.pk),
+        "private": repository.private,
+        "owner": {"id": ids.shown(repository.namespace_id)},
         "url": {
-            "web": settings.PUBLIC_URL + adapter.path,
-            "api": f"{settings.PUBLIC_URL}/api/{adapter.type}s/{adapter.full_name}",
+            "web": settings.PUBLIC_URL + repository.path,
+            "api": f"{settings.PUBLIC_URL}/api/{repository.type}s/{repository.full_name}",
         },
         **({"headSha": head} if head else {}),
     }

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from registry.models import Adapter, Base, Revision, Verdict
+from registry.models import Base, Repository, Revision, Verdict
 from registry.proof import verdicts
 from registry.publish import push
 from registry.repos.refs import MAIN
@@ -46,11 +46,11 @@ def deaf(verdict: int) -> bool:
 
 
 def pushed(
-    cast: Cast, adapter: Adapter, *, by: str = "alice", title: str = "push", files: dict[str, bytes] = FILES
+    cast: Cast, repository: Repository, *, by: str = "alice", title: str = "push", files: dict[str, bytes] = FILES
 ) -> Revision:
     """Push files, as the wire does, and return the revision."""
     operations = [push.Inline(path, content) for path, content in files.items()]
-    ref = push.receive(push.Intent(adapter, MAIN, cast.session(by), title), operations)
+    ref = push.receive(push.Intent(repository, MAIN, cast.session(by), title), operations)
     return ref.revision
 
 
@@ -83,18 +83,18 @@ def ask(cast: Cast) -> Callable[..., Client]:
 
 
 @pytest.fixture
-def adapter(cast: Cast) -> Adapter:
+def repository(cast: Cast) -> Repository:
     """alice/reviews, public, with one pushed revision that waits for its verdict."""
-    made = cast.adapter("alice/reviews")
+    made = cast.repository("alice/reviews")
     pushed(cast, made)
     made.refresh_from_db()
     return made
 
 
 @pytest.fixture
-def secret(cast: Cast) -> Adapter:
+def secret(cast: Cast) -> Repository:
     """acme/secret, private, with one pushed revision."""
-    made = cast.adapter("acme/secret", private=True)
+    made = cast.repository("acme/secret", private=True)
     pushed(cast, made)
     made.refresh_from_db()
     return made

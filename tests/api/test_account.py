@@ -42,9 +42,9 @@ def test_a_fine_grained_token_reaches_what_it_names(ask, cast, secret):
 
 
 def test_a_fine_grained_token_is_told_of_what_it_names_alone(ask, cast, secret):
-    other = cast.adapter("acme/other", private=True)
-    for adapter in (secret, other):
-        discussions.start(adapter, "Is this right?", "", cast.session("bob"))
+    other = cast.repository("acme/other", private=True)
+    for repository in (secret, other):
+        discussions.start(repository, "Is this right?", "", cast.session("bob"))
     wish = {"name": "ci", "role": "fine-grained", "repos": {"acme/other": "read"}}
     value = ask("alice").post(TOKENS, wish, "application/json").json()["value"]
     for asking, told in ((ask("alice"), ["acme/other", "acme/secret"]), (ask(value=value), ["acme/other"])):

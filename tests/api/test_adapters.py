@@ -24,7 +24,7 @@ LINE = {
 }
 
 
-def test_a_search_finds_what_was_pushed(ask, adapter):
+def test_a_search_finds_what_was_pushed(ask, repository):
     [found] = ask().get("/api/v1/adapters?q=good+reviews").json()["items"]
     assert set(found) == LINE
     assert (found["id"], found["kind"], found["base"], found["rank"]) == ("alice/reviews", "lora", BASE, 8)
@@ -32,7 +32,7 @@ def test_a_search_finds_what_was_pushed(ask, adapter):
     assert ask().get("/api/v1/adapters?q=nowhere").json() == {"items": [], "next": None}
 
 
-def test_repeated_parameters_are_alternatives_and_different_ones_must_all_hold(ask, adapter):
+def test_repeated_parameters_are_alternatives_and_different_ones_must_all_hold(ask, repository):
     assert len(ask().get("/api/v1/adapters?kind=lora&kind=ia3").json()["items"]) == 1
     assert len(ask().get("/api/v1/adapters?kind=lora&task=token-classification").json()["items"]) == 0
     assert len(ask().get("/api/v1/adapters?rank_min=8&rank_max=8&license=apache-2.0&author=ALICE").json()["items"]) == 1
@@ -41,7 +41,7 @@ def test_repeated_parameters_are_alternatives_and_different_ones_must_all_hold(a
 def test_tags_and_languages_are_alternatives_too(ask, cast):
     for name, language in (("one", "de"), ("two", "fr"), ("three", "nl")):
         card = f"---\nlanguage: {language}\ntags: [{name}-tag]\n---\n".encode()
-        pushed(cast, cast.adapter(f"alice/{name}"), files={**FILES, "README.md": card})
+        pushed(cast, cast.repository(f"alice/{name}"), files={**FILES, "README.md": card})
     found = lambda query: {item["id"] for item in ask().get(f"/api/v1/adapters?{query}").json()["items"]}
     assert found("language=de&language=fr") == {"alice/one", "alice/two"}
     assert found("tag=one-tag&tag=two-tag") == {"alice/one", "alice/two"}
@@ -50,9 +50,9 @@ def test_tags_and_languages_are_alternatives_too(ask, cast):
 
 def test_where_only_the_verified_is_served_strangers_find_only_what_they_can_pull(ask, cast, settings):
     settings.FIRST_PULL_POLICY = "verified"
-    judged(pushed(cast, cast.adapter("acme/proven")))
-    pushed(cast, cast.adapter("acme/waiting"))
-    judged(pushed(cast, cast.adapter("acme/refuted")), "failed", checks=[{"id": "fit.shape", "outcome": "failed"}])
+    judged(pushed(cast, cast.repository("acme/proven")))
+    pushed(cast, cast.repository("acme/waiting"))
+    judged(pushed(cast, cast.repository("acme/refuted")), "failed", checks=[{"id": "fit.shape", "outcome": "failed"}])
     found = lambda who: [item["id"] for item in ask(who).get("/api/v1/adapters").json()["items"]]
     assert found("carol") == found("anonymous") == ["acme/proven"]
     assert len(found("bob")) == len(found("mona")) == 3
@@ -61,7 +61,7 @@ def test_where_only_the_verified_is_served_strangers_find_only_what_they_can_pul
     assert [one["adapters"] for one in ask().get("/api/v1/bases").json()["items"]] == [1]
 
 
-def test_facets_are_counted_when_asked_for(ask, adapter):
+def test_facets_are_counted_when_asked_for(ask, repository):
     assert "facets" not in ask().get("/api/v1/adapters").json()
     facets = ask().get("/api/v1/adapters?facets=1&kind=ia3").json()["facets"]
     assert facets["kind"] == [{"value": "lora", "count": 1}]
@@ -81,7 +81,7 @@ def test_a_filter_that_is_not_known_is_refused_rather_than_ignored(ask, cast):
 
 def test_pages_follow_each_other_without_a_gap(ask, cast):
     for number in range(5):
-        cast.adapter(f"alice/a{number}")
+        cast.repository(f"alice/a{number}")
     seen, url = [], "/api/v1/adapters?limit=2&sort=created"
     while url:
         page = ask().get(url).json()
@@ -91,7 +91,7 @@ def test_pages_follow_each_other_without_a_gap(ask, cast):
     assert seen == [f"alice/a{number}" for number in (4, 3, 2, 1, 0)]
 
 
-def test_a_forged_cursor_is_refused(ask, adapter):
+def test_a_forged_cursor_is_refused(ask, repository):
     assert ask().get("/api/v1/adapters?cursor=abc").json()["code"] == "value-invalid"
 
 
@@ -100,7 +100,7 @@ def test_the_list_asks_the_database_as_often_for_one_as_for_thirty(ask, cast, dj
     counts = []
     for number in (1, 29):
         for one in range(number):
-            judged(pushed(cast, cast.adapter(f"alice/n{number}-{one}")))
+            judged(pushed(cast, cast.repository(f"alice/n{number}-{one}")))
         client = ask(value=value)
         client.get("/api/v1/adapters")  # warms the site settings and the token's last use
         with django_assert_num_queries(4) as queries:
@@ -109,10 +109,10 @@ def test_the_list_asks_the_database_as_often_for_one_as_for_thirty(ask, cast, dj
     assert len(set(counts)) == 1
 
 
-def test_one_adapter_says_what_points_where(ask, cast, adapter):
-    first = adapter.revisions.get(title="push")
+def test_one_adapter_says_what_points_where(ask, cast, repository):
+    first = repository.revisions.get(title="push")
     judged(first)
-    second = pushed(cast, adapter, title="better", files={"notes.txt": b"more"})
+    second = pushed(cast, repository, title="better", files={"notes.txt": b"more"})
     judged(second, "failed", checks=[{"id": "fit.shape", "outcome": "failed"}])
     found = ask().get("/api/v1/adapters/Alice/REVIEWS").json()
     assert (found["latest"], found["verified"]) == (second.oid, first.oid)
@@ -121,7 +121,7 @@ def test_one_adapter_says_what_points_where(ask, cast, adapter):
     assert found["status"] == "active"
 
 
-def test_what_nobody_may_see_looks_like_what_is_not_there(ask, adapter, secret):
+def test_what_nobody_may_see_looks_like_what_is_not_there(ask, repository, secret):
     there, missing = (ask("carol").get(f"/api/v1/adapters/acme/{name}") for name in ("secret", "nothing"))
     assert there.status_code == missing.status_code == 404
     assert there.content.replace(b"secret", b"nothing") == missing.content
@@ -130,14 +130,14 @@ def test_what_nobody_may_see_looks_like_what_is_not_there(ask, adapter, secret):
     assert len(ask("erin").get("/api/v1/adapters").json()["items"]) == 2
 
 
-def test_an_unchanged_answer_is_not_sent_again(ask, adapter):
+def test_an_unchanged_answer_is_not_sent_again(ask, repository):
     first = ask().get("/api/v1/adapters/alice/reviews")
     again = ask().get("/api/v1/adapters/alice/reviews", headers={"If-None-Match": first["ETag"]})
     assert (again.status_code, again.content) == (304, b"")
     assert first["Cache-Control"] == "private, no-cache"
 
 
-def test_bases_say_who_names_them_and_what_is_on_the_shelf(ask, adapter):
+def test_bases_say_who_names_them_and_what_is_on_the_shelf(ask, repository):
     [base] = ask().get("/api/v1/bases").json()["items"]
     pin = {"revision": None, "sha256": None, "size": None}
     assert base == {"id": BASE, "adapters": 1, "on_shelf": False, "license": "apache-2.0", **pin}

@@ -1,4 +1,4 @@
-"""GET /bases and one of them: every name, every digest, the licence, and pages that never end early."""
+"""GET /bases and one of them: every name, every digest, the license, and pages that never end early."""
 
 import pytest
 
@@ -17,7 +17,7 @@ def llama(db):
     )  # fmt: skip
 
 
-def test_a_base_says_all_that_is_known_of_it_under_any_of_its_names(ask, adapter, llama):
+def test_a_base_says_all_that_is_known_of_it_under_any_of_its_names(ask, repository, llama):
     bases.add_alias("house/llama", LLAMA)
     said = ask().get(f"/api/v1/bases/{LLAMA}").json()
     assert said["id"] == LLAMA
@@ -35,16 +35,16 @@ def test_a_base_says_all_that_is_known_of_it_under_any_of_its_names(ask, adapter
         assert ask().get(f"/api/v1/bases/{name}").json() == said, name
 
 
-def test_the_digest_of_each_file_is_told_and_a_licence_set_here_counts(ask, adapter):
-    revision = pushed_and_judged(adapter)
-    Base.objects.filter(pk=BASE).update(files={"config.json": "c" * 64}, licence="gemma")
+def test_the_digest_of_each_file_is_told_and_a_license_set_here_counts(ask, repository):
+    revision = pushed_and_judged(repository)
+    Base.objects.filter(pk=BASE).update(files={"config.json": "c" * 64}, license="gemma")
     said = ask().get(f"/api/v1/bases/{BASE}").json()
     assert (said["files"], said["license"], said["adapters"]) == ({"config.json": "c" * 64}, "gemma", 1)
     assert revision
 
 
-def pushed_and_judged(adapter):
-    return judged(adapter.refs.get(name="refs/heads/main").revision)
+def pushed_and_judged(repository):
+    return judged(repository.refs.get(name="refs/heads/main").revision)
 
 
 def test_a_base_that_only_hidden_adapters_name_does_not_exist_for_others(ask, cast, secret):
@@ -68,7 +68,7 @@ def test_every_base_comes_up_once_however_many_there_are(ask, cast):
     assert ask().get("/api/v1/bases", {"cursor": "bent"}).status_code == 400
 
 
-def test_the_website_shows_licence_duties_names_and_digests_and_sends_other_names_to_the_one(ask, llama):
+def test_the_website_shows_license_duties_names_and_digests_and_sends_other_names_to_the_one(ask, llama):
     Base.objects.filter(pk=LLAMA).update(files={"config.json": "c" * 64}, has_weights=True)
     page = ask().get(f"/bases/{LLAMA}").content.decode()
     for expected in ("Llama 3", "A name that begins with", "unsloth/llama-3-8b", "c" * 64):

@@ -5,7 +5,7 @@ from django.db.models import Max
 from django.test.utils import CaptureQueriesContext
 
 from registry.kernel.policy import NOBODY
-from registry.models import Adapter, Event
+from registry.models import Event, Repository
 from registry.moderation import quarantine
 from registry.publish import moves, repositories
 from registry.talk import events
@@ -18,14 +18,14 @@ def told(client, since=0, **query):
 
 
 def test_all_that_mirrors_must_know_is_told_in_order(ask, cast):
-    made = cast.adapter("alice/reviews")
+    made = cast.repository("alice/reviews")
     revision = pushed(cast, made)
     judged(revision)
     moves.move(made, "alice/opinions", cast.session("alice"))
-    made = Adapter.objects.get(pk=made.pk)
+    made = Repository.objects.get(pk=made.pk)
     quarantine.quarantine(made, cast.session("mona"), reason="malware")
     quarantine.release(made, cast.session("mona"), reason="a mistake")
-    repositories.delete(Adapter.objects.get(pk=made.pk), cast.session("alice"))
+    repositories.delete(Repository.objects.get(pk=made.pk), cast.session("alice"))
     said = ask().get("/api/v1/changes").json()
     assert [one["event"] for one in said["items"]] == ["quarantine", "delete"], "of what is gone, that it is gone"
     rows = list(Event.objects.order_by("seq").values_list("kind", "name", "data"))
@@ -38,7 +38,7 @@ def test_all_that_mirrors_must_know_is_told_in_order(ask, cast):
 
 def test_a_reader_goes_on_where_he_was(ask, cast):
     for number in range(5):
-        cast.adapter(f"alice/a{number}")
+        cast.repository(f"alice/a{number}")
     seen, address = [], "/api/v1/changes?limit=2"
     while address:
         said = ask().get(address).json()
@@ -47,23 +47,23 @@ def test_a_reader_goes_on_where_he_was(ask, cast):
     assert seen == [f"alice/a{number}" for number in range(5)]
     last = ask().get("/api/v1/changes?limit=1000").json()["items"][-1]["seq"]
     assert told(ask(), last) == []
-    cast.adapter("alice/new")
+    cast.repository("alice/new")
     assert told(ask(), last) == [("push", "alice/new")]
     assert ask().get("/api/v1/changes?since=-1").status_code == 400
 
 
 def test_what_is_private_is_told_to_members_and_its_end_to_nobody_else(ask, cast):
-    made = cast.adapter("acme/secret", private=True)
+    made = cast.repository("acme/secret", private=True)
     assert told(ask("bob")) == [("push", "acme/secret")]
     assert told(ask("carol")) == told(ask()) == []
     quarantine.quarantine(made, cast.session("mona"), reason="malware")
     quarantine.release(made, cast.session("mona"), reason="a mistake")
-    repositories.delete(Adapter.objects.get(pk=made.pk), cast.session("alice"))
+    repositories.delete(Repository.objects.get(pk=made.pk), cast.session("alice"))
     assert told(ask("carol")) == told(ask()) == []
 
 
 def test_what_is_committed_late_is_not_missed(cast):
-    first, second = cast.adapter("alice/a"), cast.adapter("alice/b")
+    first, second = cast.repository("alice/a"), cast.repository("alice/b")
     events.note(first, "push", ref="late")
     late = Event.objects.latest("pk")
     Event.objects.filter(pk=late.pk).delete()  # its transaction goes on while others end: nobody sees the row
@@ -75,7 +75,7 @@ def test_what_is_committed_late_is_not_missed(cast):
 
 
 def test_who_numbers_at_the_same_moment_is_no_error(cast, monkeypatch):
-    cast.adapter("alice/a")
+    cast.repository("alice/a")
     monkeypatch.setattr(events, "Max", lambda name: Max(name) * 0)  # as read before the other one ended
     Event.objects.create(kind="push", type="model", name="x/y", was_public=True, seq=1)
     assert [event.name for event in events.since(0, cast.session("alice"), 10)] == []
@@ -84,7 +84,7 @@ def test_who_numbers_at_the_same_moment_is_no_error(cast, monkeypatch):
 
 
 def test_a_page_of_the_feed_costs_the_same_however_long(ask, cast):
-    client, made = ask(), cast.adapter("alice/a")
+    client, made = ask(), cast.repository("alice/a")
 
     def cost():
         told(client)  # numbers what is new
@@ -100,10 +100,10 @@ def test_a_page_of_the_feed_costs_the_same_however_long(ask, cast):
 
 
 def test_who_asks_for_one_line_among_much_that_is_private_costs_few_queries(cast):
-    secret = cast.adapter("acme/secret", private=True)
+    secret = cast.repository("acme/secret", private=True)
     for number in range(200):
         events.note(secret, "push", ref=f"refs/heads/{number}")
-    cast.adapter("alice/open")
+    cast.repository("alice/open")
     events.since(0, NOBODY, 1)  # gives them their numbers
     with CaptureQueriesContext(connection) as asked:
         (seen,) = events.since(0, NOBODY, 1)

@@ -76,7 +76,7 @@ def test_both_parts_are_needed(anyone):
     assert answer.status_code == 400
 
 
-def test_a_config_for_an_older_peft_is_a_labelled_view(anyone, adapter):
+def test_a_config_for_an_older_peft_is_a_labelled_view(anyone, repository):
     address = "/api/v1/adapters/alice/reviews/revisions/main/files/adapter_config.json"
     answer = anyone.get(address, {"view": "peft-0.14"})
     assert answer.status_code == 200, answer.content

@@ -6,7 +6,7 @@ AT = "/api/v1/moderation/adapters/alice/reviews"
 WHY = {"reason": "It carries a pickle.", "note": "Seen by a reader."}
 
 
-def test_a_quarantine_and_a_release_are_in_the_log(ask, adapter):
+def test_a_quarantine_and_a_release_are_in_the_log(ask, repository):
     held = ask("mona").post(f"{AT}/quarantine", WHY, "application/json").json()
     assert held["changed"] is True
     assert held["quarantined_at"]
@@ -30,13 +30,13 @@ def test_a_quarantine_and_a_release_are_in_the_log(ask, adapter):
     assert ask("mona").get(log["next"]).json()["items"][0]["action"] == "adapter:create"
 
 
-def test_a_ruling_needs_a_reason_and_reaches_one_revision_alone_where_it_is_named(ask, adapter):
+def test_a_ruling_needs_a_reason_and_reaches_one_revision_alone_where_it_is_named(ask, repository):
     assert ask("mona").post(f"{AT}/quarantine", {}, "application/json").json()["code"] == "value-invalid"
     assert ask("mona").post(f"{AT}/quarantine", {"reason": "  "}, "application/json").json()["code"] == "value-invalid"
     partly = ask("mona").post(f"{AT}/quarantine", WHY | {"revision": "main"}, "application/json")
     assert (partly.status_code, partly.json()["changed"]) == (200, True)
-    adapter.refresh_from_db()
-    assert not adapter.is_quarantined
+    repository.refresh_from_db()
+    assert not repository.is_quarantined
 
 
 def test_the_log_is_read_in_pages_without_more_queries(ask, cast, django_assert_num_queries):

@@ -151,7 +151,7 @@ def test_an_organisation_is_founded_changed_renamed_and_deleted(ask, cast):
 
 def test_one_that_holds_repositories_stays_and_says_which(ask, cast):
     for number in range(7):
-        cast.adapter(f"acme/a{number}")
+        cast.repository(f"acme/a{number}")
     answer = ask("alice", "write").delete(HERE)
     assert (answer.status_code, answer.json()["code"]) == (409, "organization-not-empty")
     assert "acme/a0 (model)" in answer.json()["detail"]

@@ -28,7 +28,7 @@ TABLE = [
 
 
 @pytest.mark.parametrize(("who", "token", "public", "private", "validate", "validate_private"), TABLE)
-def test_the_table(ask, adapter, secret, who, token, public, private, validate, validate_private):
+def test_the_table(ask, repository, secret, who, token, public, private, validate, validate_private):
     asking = ask(who, token)
     for route in READS:
         assert asking.get(PUBLIC + route).status_code == public, route
@@ -51,7 +51,7 @@ MODERATION = [
 
 
 @pytest.mark.parametrize(("who", "token", "status"), MODERATION)
-def test_moderation_is_for_moderators_in_a_session(ask, adapter, who, token, status):
+def test_moderation_is_for_moderators_in_a_session(ask, repository, who, token, status):
     asking, why = ask(who, token), {"reason": "It carries a pickle."}
     for verb in ("quarantine", "release"):
         url = f"/api/v1/moderation/adapters/alice/reviews/{verb}"
@@ -69,8 +69,8 @@ def test_moderation_is_for_moderators_in_a_session(ask, adapter, who, token, sta
         ("alice", 403, "adapter-quarantined"),
     ],
 )
-def test_a_quarantined_adapter_is_refused_on_every_route(ask, cast, adapter, who, status, code):
-    quarantine.quarantine(adapter, cast.session("mona"), reason="It carries a pickle.")
+def test_a_quarantined_adapter_is_refused_on_every_route(ask, cast, repository, who, status, code):
+    quarantine.quarantine(repository, cast.session("mona"), reason="It carries a pickle.")
     asking = ask(who)
     for route in [*READS, "/revisions/main/files/README.md"]:
         answer = asking.get(PUBLIC + route)

@@ -49,7 +49,7 @@ MEMBERS = {"type", "title", "status", "code", "detail", "fix"}
         ("PUT", "/api/v1/organizations/acme/members/bob", " " * (5 << 20), "application/json", 400, "body-invalid"),
     ],
 )
-def test_whatever_is_wrong_is_a_problem_document(ask, adapter, method, url, body, kind, status, code):
+def test_whatever_is_wrong_is_a_problem_document(ask, repository, method, url, body, kind, status, code):
     answer = ask("alice").generic(method, url, body.encode("latin-1"), kind)
     assert (answer.status_code, answer.json()["code"]) == (status, code)
     assert answer["Content-Type"] == "application/problem+json"
@@ -69,13 +69,13 @@ def test_a_bad_token_is_refused_and_never_taken_for_nobody(cast):
         )
 
 
-def test_numbers_beyond_any_column_are_only_large(ask, adapter):
+def test_numbers_beyond_any_column_are_only_large(ask, repository):
     for query in (f"rank_max={10**30}", f"size_max={10**30}"):
         assert len(ask().get(f"/api/v1/adapters?{query}").json()["items"]) == 1
     assert ask().get(f"/api/v1/adapters?rank_min={10**30}").json()["items"] == []
 
 
-def test_any_accept_header_gets_json(ask, adapter):
+def test_any_accept_header_gets_json(ask, repository):
     for accept in ("text/html", "application/problem+json", "image/png"):
         assert ask().get("/api/v1/adapters", headers={"Accept": accept}).json()["items"]
 
@@ -90,7 +90,7 @@ def test_an_accident_is_a_document_too_and_its_stack_is_logged(ask, cast, monkey
     assert "Zero" not in answer.content.decode()
 
 
-def test_a_store_that_is_down_is_said(ask, adapter, monkeypatch):
+def test_a_store_that_is_down_is_said(ask, repository, monkeypatch):
     def down(*_):
         raise StoreUnavailable("The store does not answer.")
 
@@ -99,10 +99,10 @@ def test_a_store_that_is_down_is_said(ask, adapter, monkeypatch):
     assert (answer.status_code, answer.json()["code"]) == (503, "store-unavailable")
 
 
-def test_facts_of_a_refusal_are_members_of_the_document(ask, cast, adapter):
-    first = adapter.revisions.get(title="push")
+def test_facts_of_a_refusal_are_members_of_the_document(ask, cast, repository):
+    first = repository.revisions.get(title="push")
     judged(first)
-    second = pushed(cast, adapter, title="worse", files={"notes.txt": b"x"})
+    second = pushed(cast, repository, title="worse", files={"notes.txt": b"x"})
     site_settings.change("pull_policy", "verified", None)
     for route in ("", "/files/README.md"):
         answer = ask().get(f"/api/v1/adapters/alice/reviews/revisions/{second.oid}{route}")
@@ -134,7 +134,7 @@ def test_the_openapi_document_describes_every_answer(cast):
         assert "application/problem+json" in operation["responses"]["default"]["content"]
 
 
-def test_answers_have_the_keys_that_openapi_promises(ask, adapter):
+def test_answers_have_the_keys_that_openapi_promises(ask, repository):
     shapes = openapi.document()["components"]["schemas"]
     for url, shape in (
         ("/api/v1/adapters/alice/reviews", "AdapterDetail"),

@@ -32,7 +32,7 @@ def files(config, shapes):
 @pytest.fixture
 def lost(cast, known):
     """alice/reviews, trained on BERT, whose config names a folder of hers."""
-    made = cast.adapter("alice/reviews")
+    made = cast.repository("alice/reviews")
     pushed(cast, made, files=files(BERT_CONFIG | {"base_model_name_or_path": PATH}, bert_lora()))
     return made
 
@@ -53,7 +53,7 @@ def test_a_path_becomes_the_one_base_that_it_fits_in_a_pull_request_of_who_asks(
     assert answer.status_code == 201, answer.content
     said = answer.json()
     assert (said["base"], said["number"]) == (BERT, 1)
-    found = Discussion.objects.get(adapter=lost, number=1)
+    found = Discussion.objects.get(repository=lost, number=1)
     assert (found.author.username, found.status, found.is_pull_request) == ("alice", "open", True)
     assert PATH in found.events.first().text
     assert lost.refs.get(name="refs/heads/main").revision == before, "what is pushed stays as it is"
@@ -72,7 +72,7 @@ def test_asking_twice_opens_one_pull_request_and_a_merged_one_leaves_nothing_to_
     first = repair(ask("alice", "write")).json()
     again = repair(ask("bob", "write"))
     assert (again.status_code, again.json()) == (200, first)
-    merges.merge(Discussion.objects.get(adapter=lost), cast.session("alice"))
+    merges.merge(Discussion.objects.get(repository=lost), cast.session("alice"))
     done = repair(ask("alice", "write"))
     assert (done.status_code, done.json()["code"]) == (400, "value-invalid")
     assert "nothing is to be repaired" in done.json()["detail"]
@@ -82,8 +82,8 @@ def test_whoever_may_propose_may_repair_and_strangers_learn_nothing(ask, cast, l
     assert repair(ask()).status_code == 401
     assert repair(ask("alice", "read")).status_code == 403
     assert repair(ask("carol", "write")).status_code == 201
-    assert Discussion.objects.get(adapter=lost).author.username == "carol"
-    secret = cast.adapter("acme/secret", private=True)
+    assert Discussion.objects.get(repository=lost).author.username == "carol"
+    secret = cast.repository("acme/secret", private=True)
     pushed(cast, secret, files=files(BERT_CONFIG | {"base_model_name_or_path": PATH}, bert_lora()))
     hidden = ask("carol", "write").post("/api/v1/adapters/acme/secret/repair", {}, "application/json")
     missing = ask("carol", "write").post("/api/v1/adapters/acme/nothing/repair", {}, "application/json")
@@ -93,7 +93,7 @@ def test_whoever_may_propose_may_repair_and_strangers_learn_nothing(ask, cast, l
 
 
 def test_where_several_bases_fit_the_caller_says_which(ask, cast, known):
-    made = cast.adapter("alice/reviews")
+    made = cast.repository("alice/reviews")
     config = lora_config(LLAMA_8B, 1, base_model_name_or_path="./llama", target_modules=["q_proj"])
     shapes = {name: shape for name, shape in decoder_lora(LLAMA_8B, 1).items() if ".q_proj." in name}
     pushed(cast, made, files=files(config, shapes))
@@ -107,7 +107,7 @@ def test_where_several_bases_fit_the_caller_says_which(ask, cast, known):
 
 
 def test_what_fits_nothing_is_not_told_to_choose(ask, cast, known):
-    made = cast.adapter("alice/reviews")
+    made = cast.repository("alice/reviews")
     shapes = {name: tuple(3 * size for size in shape) for name, shape in bert_lora().items()}
     pushed(cast, made, files=files(BERT_CONFIG | {"base_model_name_or_path": PATH}, shapes))
     said = repair(ask("alice", "write")).json()
@@ -118,7 +118,7 @@ def test_what_fits_nothing_is_not_told_to_choose(ask, cast, known):
 
 @pytest.mark.parametrize("named", ["bert-base-uncased", "google-bert/bert-base-uncased-bnb-4bit"])
 def test_an_old_name_and_a_quantised_copy_become_the_name_of_the_base(ask, cast, known, named):
-    made = cast.adapter("alice/reviews")
+    made = cast.repository("alice/reviews")
     pushed(cast, made, files=files(BERT_CONFIG | {"base_model_name_or_path": named, "revision": "abc"}, bert_lora()))
     made.refresh_from_db()
     assert made.base == BERT, "lists know it by the name of the base"
@@ -129,7 +129,7 @@ def test_an_old_name_and_a_quantised_copy_become_the_name_of_the_base(ask, cast,
 
 
 def test_a_view_names_the_base_as_a_server_was_started_with(ask, cast, known):
-    made = cast.adapter("alice/reviews")
+    made = cast.repository("alice/reviews")
     pushed(cast, made, files=files(BERT_CONFIG, bert_lora()))
     bases.add_alias("house/bert", BERT)
     address = f"{ADDRESS}/revisions/main/files/adapter_config.json"
@@ -143,7 +143,7 @@ def test_a_view_names_the_base_as_a_server_was_started_with(ask, cast, known):
 
 def test_search_and_facets_take_a_base_by_any_of_its_names(ask, cast, known):
     for name, base in (("alice/one", BERT), ("alice/two", "bert-base-uncased")):
-        made = cast.adapter(name)
+        made = cast.repository(name)
         pushed(cast, made, files=files(BERT_CONFIG | {"base_model_name_or_path": base}, bert_lora()))
     said = ask().get("/api/v1/adapters", {"base": "bert-base-uncased", "facets": "1"}).json()
     assert sorted(item["id"] for item in said["items"]) == ["alice/one", "alice/two"]

@@ -13,7 +13,7 @@ from tests.api.conftest import BASE, CONFIG, FILES, judged, pushed
 AT = "/api/v1/adapters/alice/reviews/revisions"
 
 
-def test_the_manifest_names_every_byte(ask, adapter):
+def test_the_manifest_names_every_byte(ask, repository):
     found = ask().get(f"{AT}/main").json()
     files = {file["path"]: file for file in found["files"]}
     assert set(files) == {*FILES, ".gitattributes"}
@@ -33,14 +33,14 @@ def test_the_manifest_names_every_byte(ask, adapter):
     assert found["size"] == sum(file["size"] for file in found["files"])
 
 
-def test_a_proven_base_replaces_the_one_that_was_only_named(ask, adapter):
+def test_a_proven_base_replaces_the_one_that_was_only_named(ask, repository):
     proven = {"id": BASE, "revision": "abc", "sha256": "0" * 64}
-    judged(adapter.revisions.get(title="push"), base=proven)
+    judged(repository.revisions.get(title="push"), base=proven)
     assert ask().get(f"{AT}/verified").json()["base"] == proven
 
 
-def test_where_nothing_passed_the_refusal_says_so_and_how_to_learn_why(ask, adapter):
-    judged(adapter.revisions.get(title="push"), "failed")
+def test_where_nothing_passed_the_refusal_says_so_and_how_to_learn_why(ask, repository):
+    judged(repository.revisions.get(title="push"), "failed")
     said = ask().get(f"{AT}/verified").json()
     assert (said["status"], said["code"]) == (404, "revision-not-found")
     assert said["detail"] == "No version of alice/reviews has passed yet, so that none is `verified`."
@@ -48,14 +48,14 @@ def test_where_nothing_passed_the_refusal_says_so_and_how_to_learn_why(ask, adap
 
 
 @pytest.mark.parametrize("name", ["main", "HEAD", "refs%2Fheads%2Fmain", "refs/heads/main", "{oid}", "{short}"])
-def test_a_revision_answers_to_each_of_its_names(ask, adapter, name):
-    oid = adapter.revisions.get(title="push").oid
+def test_a_revision_answers_to_each_of_its_names(ask, repository, name):
+    oid = repository.revisions.get(title="push").oid
     assert ask().get(f"{AT}/{name.format(oid=oid, short=oid[:10])}").json()["revision"] == oid
 
 
-def test_history_is_paged_newest_first(ask, cast, adapter):
+def test_history_is_paged_newest_first(ask, cast, repository):
     for number in range(3):
-        pushed(cast, adapter, title=f"change {number}", files={"notes.txt": b"%d" % number})
+        pushed(cast, repository, title=f"change {number}", files={"notes.txt": b"%d" % number})
     seen, url = [], f"{AT}?limit=2"
     while url:
         page = ask().get(url).json()
@@ -67,10 +67,10 @@ def test_history_is_paged_newest_first(ask, cast, adapter):
     assert seen[-1]["state"] is None
 
 
-def test_what_is_held_back_is_no_way_into_history(ask, cast, adapter):
-    held = adapter.refs.get(name=refs.MAIN).revision
-    pushed(cast, adapter, title="Better", files={"a.txt": b"a"})
-    quarantine.quarantine(adapter, cast.session("mona"), reason="Evil.", revision=held)
+def test_what_is_held_back_is_no_way_into_history(ask, cast, repository):
+    held = repository.refs.get(name=refs.MAIN).revision
+    pushed(cast, repository, title="Better", files={"a.txt": b"a"})
+    quarantine.quarantine(repository, cast.session("mona"), reason="Evil.", revision=held)
     assert ask("carol").get(AT, {"rev": held.oid}).status_code == 404
     assert ask("alice").get(AT, {"rev": held.oid}).status_code == 200
     titles, address = [], f"{AT}?limit=1"
@@ -81,26 +81,28 @@ def test_what_is_held_back_is_no_way_into_history(ask, cast, adapter):
     assert titles == ["Better", "push", "initial commit"], "pages go on past it"
 
 
-def test_history_takes_as_many_queries_for_two_as_for_twelve(ask, cast, adapter, django_assert_num_queries):
+def test_history_takes_as_many_queries_for_two_as_for_twelve(ask, cast, repository, django_assert_num_queries):
     for number in (0, 10):
         for one in range(number):
-            pushed(cast, adapter, title=f"{one}", files={"notes.txt": b"%d" % one})
+            pushed(cast, repository, title=f"{one}", files={"notes.txt": b"%d" % one})
         ask().get(AT)  # warms the site settings
         with django_assert_num_queries(4):
             assert len(ask().get(AT).json()["items"]) == 2 + number
 
 
-def test_the_manifest_takes_as_many_queries_for_four_files_as_for_forty(ask, cast, adapter, django_assert_num_queries):
+def test_the_manifest_takes_as_many_queries_for_four_files_as_for_forty(
+    ask, cast, repository, django_assert_num_queries
+):
     for number in (0, 36):
         if number:
-            pushed(cast, adapter, title="many", files={f"{one}.txt": b"%d" % one for one in range(number)})
+            pushed(cast, repository, title="many", files={f"{one}.txt": b"%d" % one for one in range(number)})
         ask().get(f"{AT}/main")  # warms the site settings
         with django_assert_num_queries(6):
             assert len(ask().get(f"{AT}/main").json()["files"]) == 4 + number
 
 
-def test_a_file_is_a_redirect_to_its_bytes_at_this_very_commit(ask, adapter):
-    oid = adapter.revisions.get(title="push").oid
+def test_a_file_is_a_redirect_to_its_bytes_at_this_very_commit(ask, repository):
+    oid = repository.revisions.get(title="push").oid
     answer = ask().get(f"{AT}/main/files/adapter_config.json")
     assert (answer.status_code, answer["Location"]) == (302, f"/alice/reviews/resolve/{oid}/adapter_config.json")
     missing = ask().get(f"{AT}/main/files/nope.bin")
@@ -111,14 +113,14 @@ def test_a_file_is_a_redirect_to_its_bytes_at_this_very_commit(ask, adapter):
     assert (unknown.status_code, unknown.json()["code"]) == (400, "value-invalid")
 
 
-def test_a_revision_that_is_not_there_says_so(ask, adapter):
+def test_a_revision_that_is_not_there_says_so(ask, repository):
     answer = ask().get(f"{AT}/v9")
     assert (answer.status_code, answer.json()["code"]) == (404, "revision-not-found")
 
 
-def test_what_the_store_has_lost_is_the_hubs_fault_and_says_so(ask, adapter, settings):
+def test_what_the_store_has_lost_is_the_hubs_fault_and_says_so(ask, repository, settings):
     facts._card.cache_clear()  # as in a process that has not read it yet
-    lost = adapter.revisions.get(title="push").files.get(path="README.md").sha256
+    lost = repository.revisions.get(title="push").files.get(path="README.md").sha256
     Path(settings.BLOBS.removeprefix("file://"), Keys.blob(lost)).unlink()
     answer = ask().get("/api/v1/adapters/alice/reviews/revisions/main")
     assert (answer.status_code, answer.json()["code"]) == (503, "store-unavailable")

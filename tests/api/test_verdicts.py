@@ -42,7 +42,7 @@ def on_shelf(db):
     return Base.objects.create(id=BASE, revision="r", sha256="0" * 64)
 
 
-def test_a_verdict_that_waits_for_its_base_says_which_and_what_to_do(ask, adapter):
+def test_a_verdict_that_waits_for_its_base_says_which_and_what_to_do(ask, repository):
     found = ask().get(f"{AT}/verdict").json()
     assert list(found) == KEYS
     assert (found["state"], found["attempt"], found["checks"]) == ("queued", 0, [])
@@ -50,7 +50,7 @@ def test_a_verdict_that_waits_for_its_base_says_which_and_what_to_do(ask, adapte
     assert "shelf" in found["reason"]
 
 
-def test_checks_are_there_while_it_runs(ask, adapter, on_shelf):
+def test_checks_are_there_while_it_runs(ask, repository, on_shelf):
     row = Verdict.objects.get()
     verdicts.base_arrived(Base.objects.get())
     claim = verdicts.claim(row.pk, "a test")
@@ -60,7 +60,7 @@ def test_checks_are_there_while_it_runs(ask, adapter, on_shelf):
     assert set(found["checks"][0]) == CHECK
 
 
-def test_a_finished_verdict_is_told_as_the_engine_told_it(ask, adapter, on_shelf):
+def test_a_finished_verdict_is_told_as_the_engine_told_it(ask, repository, on_shelf):
     engine = {"name": "e5", "torch": "2.13.0", "transformers": "5.24.0", "peft": "0.21.2", "attention": "sdpa"}
     checks = [
         {
@@ -72,7 +72,7 @@ def test_a_finished_verdict_is_told_as_the_engine_told_it(ask, adapter, on_shelf
             "duration_ms": 2.1,
         }
     ]
-    judged(adapter.revisions.get(title="push"), "failed", engine=engine, checks=checks, kind="lora", depth="static")
+    judged(repository.revisions.get(title="push"), "failed", engine=engine, checks=checks, kind="lora", depth="static")
     found = ask().get(f"{AT}/verdict").json()
     assert list(found) == KEYS
     assert (found["state"], found["kind"], found["depth"], found["duration_ms"]) == ("failed", "lora", "static", 412)
@@ -82,7 +82,7 @@ def test_a_finished_verdict_is_told_as_the_engine_told_it(ask, adapter, on_shelf
 
 
 def test_what_is_no_adapter_has_no_verdict(ask, cast):
-    pushed(cast, cast.adapter("alice/words"), files={"README.md": b"only words"})
+    pushed(cast, cast.repository("alice/words"), files={"README.md": b"only words"})
     for answer in (
         ask().get("/api/v1/adapters/alice/words/revisions/main/verdict"),
         ask("alice", "write").post("/api/v1/adapters/alice/words/revisions/main/validate"),
@@ -90,8 +90,8 @@ def test_what_is_no_adapter_has_no_verdict(ask, cast):
         assert (answer.status_code, answer.json()["code"]) == (404, "verdict-not-applicable")
 
 
-def test_who_may_write_can_ask_for_another_verdict(ask, adapter, on_shelf):
-    judged(adapter.revisions.get(title="push"))
+def test_who_may_write_can_ask_for_another_verdict(ask, repository, on_shelf):
+    judged(repository.revisions.get(title="push"))
     answer = ask("alice", "write").post(f"{AT}/validate")
     assert (answer.status_code, answer.json()["state"]) == (202, "queued")
     assert Verdict.objects.count() == 2
@@ -99,11 +99,11 @@ def test_who_may_write_can_ask_for_another_verdict(ask, adapter, on_shelf):
     assert Verdict.objects.count() == 2, "one that waits already is not doubled"
 
 
-def test_rows_of_a_gated_file_are_shown_to_those_who_may_have_the_file(ask, cast, adapter):
+def test_rows_of_a_gated_file_are_shown_to_those_who_may_have_the_file(ask, cast, repository):
     rows = [{"input": "A row of mine.", "expected": "1", "base": "0", "adapter": "1"}]
-    judged(adapter.refs.get(name="refs/heads/main").revision, samples=rows)
+    judged(repository.refs.get(name="refs/heads/main").revision, samples=rows)
     assert ask("carol").get(f"{AT}/verdict").json()["samples"] == rows
-    gates.set_gate(adapter, "manual", cast.session("alice"))
+    gates.set_gate(repository, "manual", cast.session("alice"))
     assert ask("alice").get(f"{AT}/verdict").json()["samples"] == rows
     assert ask("carol").get(f"{AT}/verdict").json()["samples"] == []
     for page in ("", "/verdict/main"):

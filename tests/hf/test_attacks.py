@@ -13,8 +13,8 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from registry.bytes import intake
-from registry.kernel.errors import AdapterQuarantined
-from registry.models import Adapter, Ref, Token, Upload
+from registry.kernel.errors import RepositoryQuarantined
+from registry.models import Ref, Repository, Token, Upload
 from registry.moderation import quarantine
 from registry.publish import discussions, repositories, uploads
 from registry.publish.push import tree
@@ -26,7 +26,7 @@ NAME = "alice/reviews-lora"
 
 @pytest.fixture
 def repo(cast):
-    return cast.adapter(NAME)
+    return cast.repository(NAME)
 
 
 def code(response) -> str:
@@ -37,7 +37,7 @@ def code(response) -> str:
 @pytest.mark.parametrize("ref", ["refs/verified", "refs/tags/v1"])
 def test_no_push_moves_what_only_verdicts_and_tags_say(wire: Wire, repo, ref):
     proven = repo.refs.get(name="refs/heads/main").revision
-    Ref.objects.create(adapter=repo, name=ref, revision=proven)
+    Ref.objects.create(repository=repo, name=ref, revision=proven)
     answer = wire.commit(NAME, header(), file("evil.txt"), rev=ref.replace("/", "%2F"))
     assert (answer.status_code, code(answer)) == (403, "ref-protected")
     assert repo.refs.get(name=ref).revision == proven
@@ -46,7 +46,7 @@ def test_no_push_moves_what_only_verdicts_and_tags_say(wire: Wire, repo, ref):
 @pytest.mark.parametrize("ref", ["refs/verified", "refs/tags/v1"])
 def test_nobody_proposes_a_change_to_them(wire: Wire, repo, ref):
     proven = repo.refs.get(name="refs/heads/main").revision
-    Ref.objects.create(adapter=repo, name=ref, revision=proven)
+    Ref.objects.create(repository=repo, name=ref, revision=proven)
     path = f"/api/models/{NAME}/commit/{ref.replace('/', '%2F')}?create_pr=1"
     body = b"\n".join(json.dumps(line).encode() for line in (header(), file("fix.txt")))
     answer = wire.ask("POST", path, body)
@@ -65,7 +65,7 @@ def test_an_upload_address_ends_with_the_token_that_asked_for_it(wire: Wire, rep
 
 
 def test_an_upload_address_ends_with_its_owners_account(wire: Wire, cast):
-    cast.adapter("acme/shared", by="alice")
+    cast.repository("acme/shared", by="alice")
     href = wire.offer("acme/shared", b"promised", who="bob").json()["objects"][0]["actions"]["upload"]["href"]
     quarantine.suspend(cast["bob"], cast.session("mona"), reason="Floods the hub.")
     answer = wire.put(href, b"promised")
@@ -73,17 +73,17 @@ def test_an_upload_address_ends_with_its_owners_account(wire: Wire, cast):
 
 
 def test_a_quarantine_that_came_in_between_keeps_the_visibility(cast):
-    stale = cast.adapter("alice/evidence")
-    quarantine.quarantine(Adapter.objects.get(), cast.session("mona"), reason="Steals secrets.")
-    with pytest.raises(AdapterQuarantined):
+    stale = cast.repository("alice/evidence")
+    quarantine.quarantine(Repository.objects.get(), cast.session("mona"), reason="Steals secrets.")
+    with pytest.raises(RepositoryQuarantined):
         repositories.set_private(stale, True, cast.session("alice"))
-    assert not Adapter.objects.get().private
+    assert not Repository.objects.get().private
 
 
 # --- questions that cost too much, or none that we asked for ---------------------------------------------------------
 def test_a_cursor_serves_only_the_order_it_came_from(wire: Wire, cast):
     for number in range(2):
-        cast.adapter(f"alice/a{number}")
+        cast.repository(f"alice/a{number}")
     for first, second in (("downloads", "createdAt"), ("createdAt", "downloads"), ("lastModified", "downloads")):
         link = wire.get(f"/api/models?limit=1&sort={first}").headers["Link"]
         cursor = re.search(r"cursor=([^&>]+)", link)[1]
@@ -271,20 +271,20 @@ def test_a_push_into_what_is_deleted_meanwhile_finds_nothing_there(wire: Wire, c
     store = intake.store_verified
 
     def delete() -> None:
-        if Adapter.objects.exists():
-            repositories.delete(Adapter.objects.get(), cast.session("alice"))
+        if Repository.objects.exists():
+            repositories.delete(Repository.objects.get(), cast.session("alice"))
 
     with patch.object(intake, "store_verified", lambda *what: (store(*what), delete())):
         answer = wire.commit(NAME, header(), file("a.txt"))
     assert (answer.status_code, code(answer)) == (404, "adapter-not-found")
-    cast.adapter(NAME)
+    cast.repository(NAME)
     with patch.object(intake, "timedelta", lambda **span: (delete(), timedelta(**span))[1]):
         answer = wire.offer(NAME, b"large")
     assert answer.json()["objects"][0]["error"]["code"] == 404
 
 
 def test_no_letter_beyond_ascii_is_another_spelling_of_a_name(wire: Wire, cast):
-    cast.adapter("alice/book")
+    cast.repository("alice/book")
     assert wire.get("/api/models/ALICE/BooK").status_code == 200
     assert wire.get("/api/models/alice/boo%E2%84%AA").status_code == 404, "the sign for kelvin"
     assert Client().get("/alice/boo%E2%84%AA").status_code == 404
@@ -293,7 +293,7 @@ def test_no_letter_beyond_ascii_is_another_spelling_of_a_name(wire: Wire, cast):
 # --- what is not said ------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize("who", ["nobody", "carol", "mona"])
 def test_what_is_private_takes_the_questions_of_what_is_missing(wire: Wire, cast, who):
-    cast.adapter("acme/covert", private=True)
+    cast.repository("acme/covert", private=True)
     counted = []
     for name in ("acme/coyert", "acme/covert"):
         wire.get("/api/models/acme/other", who=who)  # a token's first use of a minute is written down

@@ -75,7 +75,7 @@ def test_a_body_may_name_it_in_any_case_and_nobody_makes_a_second_one(wire: Wire
 
 
 def test_large_files_go_from_any_case_to_any_case(wire: Wire, cast):
-    cast.adapter("alice/Source"), cast.adapter("carol/Target", by="carol")
+    cast.repository("alice/Source"), cast.repository("carol/Target", by="carol")
     wire.deliver("ALICE/source", WEIGHTS)
     assert wire.commit("alice/SOURCE", header(), lfs_file("w.bin", WEIGHTS)).status_code == 200
     body = {"target": {"type": "model", "name": "CAROL/tARGET"}, "files": [{"sha256": sha256(WEIGHTS)}]}

@@ -6,7 +6,7 @@ NAME = "acme/adapter"
 
 
 def test_who_has_the_file_already_is_told_so_but_never_by_head(wire: Wire, cast, store):
-    cast.adapter(NAME)
+    cast.repository(NAME)
     wire.push(NAME, {"notes.md": b"hello"})
     path = f"/{NAME}/resolve/main/notes.md"
     etag = wire.get(path)["ETag"]
@@ -20,7 +20,7 @@ def test_who_has_the_file_already_is_told_so_but_never_by_head(wire: Wire, cast,
 
 
 def test_no_byte_in_a_range_is_416_and_several_ranges_are_the_whole_file(wire: Wire, cast, store):
-    cast.adapter(NAME)
+    cast.repository(NAME)
     wire.push(NAME, {"notes.md": b"hello"})
     path = f"/{NAME}/resolve/main/notes.md"
     none = wire.get(path, Range="bytes=5-")

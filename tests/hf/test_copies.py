@@ -2,7 +2,7 @@
 
 import pytest
 
-from registry.models import Adapter, Revision
+from registry.models import Repository, Revision
 from registry.moderation import quarantine
 from registry.publish import push
 from registry.publish.push import content
@@ -18,9 +18,9 @@ def copied(path: str, source: str, **more: str) -> dict:
 
 
 @pytest.fixture
-def repo(wire: Wire, cast) -> Adapter:
+def repo(wire: Wire, cast) -> Repository:
     """One small and one large file on main, and another small one on dev."""
-    made = cast.adapter(NAME)
+    made = cast.repository(NAME)
     wire.deliver(NAME, WEIGHTS)
     assert wire.commit(NAME, header(), file("a.txt", b"one"), lfs_file("w.bin", WEIGHTS)).status_code == 200
     wire.ask("POST", f"/api/models/{NAME}/branch/dev", {})
@@ -28,7 +28,7 @@ def repo(wire: Wire, cast) -> Adapter:
     return made
 
 
-def files(repo: Adapter, rev: str = "main") -> dict[str, str]:
+def files(repo: Repository, rev: str = "main") -> dict[str, str]:
     return {path: entry.sha256 for path, entry in pull.entries(pull.resolve(repo, rev)).items()}
 
 

@@ -55,7 +55,7 @@ def pushed(wire: Wire, files: dict[str, bytes], full_name: str = NAME) -> Revisi
 
 def settled(oid: str, report=None, of: str = NAME) -> Revision:
     # The same files of the same second are the same commit wherever they are pushed.
-    revision = Revision.objects.get(oid=oid, adapter__name=of.partition("/")[2])
+    revision = Revision.objects.get(oid=oid, repository__name=of.partition("/")[2])
     twins.settle(revision, report or PASSED)
     revision.refresh_from_db()
     return revision
@@ -63,7 +63,7 @@ def settled(oid: str, report=None, of: str = NAME) -> Revision:
 
 @pytest.fixture
 def head(wire: Wire, cast: Cast) -> Revision:
-    cast.adapter(NAME)
+    cast.repository(NAME)
     return pushed(wire, {PICKLE: DATA})
 
 
@@ -117,7 +117,7 @@ def test_a_file_that_somebody_pushed_wins(wire, head):
 
 
 def test_the_pickle_that_the_adapters_library_insists_on_is_written_of_a_safetensors_file(wire, cast):
-    cast.adapter(NAME)
+    cast.repository(NAME)
     pushed(wire, {"a/adapter.safetensors": FILES[WEIGHTS], "a/model_head.safetensors": FILES[WEIGHTS]})
     tree = wire.get(f"/api/models/{NAME}/tree/main/a").json()
     assert {item["path"]: item["derived"]["from"] for item in tree if "derived" in item} == {
@@ -132,7 +132,7 @@ def test_a_pickle_that_takes_its_process_over_spoils_no_twin_but_its_own(wire, c
     tensors = {f"taken.over.{name}": tensor for name, tensor in adapters.unpack(FILES[WEIGHTS]).items()}
     hostile = as_pickle(adapters.pack(tensors))
     monkeypatch.setattr("workers.twins.SCRIPT", Path(__file__).parent / "taken_derive.py")
-    cast.adapter(NAME)
+    cast.repository(NAME)
     pushed(wire, {f"a/{PICKLE}": hostile, f"b/{PICKLE}": DATA, f"c/{PICKLE}": hostile})
     honest = Derived.objects.get(source=sha256(DATA))
     assert wire.get(f"/{NAME}/resolve/main/b/{TWIN}").content_of() == honest_twin()
@@ -147,14 +147,14 @@ def honest_twin() -> bytes:
 
 def test_the_same_bytes_give_the_same_file_in_every_repository_without_a_second_thought(wire, head, cast, monkeypatch):
     monkeypatch.setattr("workers.twins._make", lambda wanted: [] if not wanted else pytest.fail("made again"))
-    cast.adapter("acme/copy")
+    cast.repository("acme/copy")
     pushed(wire, {PICKLE: DATA}, "acme/copy")
     assert wire.get(f"/acme/copy/resolve/main/{TWIN}").status_code == 200
     assert Derived.objects.count() == 1
 
 
 def test_who_may_not_see_the_repository_may_not_have_what_was_derived_there(wire, cast):
-    cast.adapter(NAME, private=True)
+    cast.repository(NAME, private=True)
     pushed(wire, {PICKLE: DATA})
     for who in ("carol", "nobody"):
         assert wire.get(f"/{NAME}/resolve/main/{TWIN}", who=who).status_code in (401, 404)
@@ -163,14 +163,14 @@ def test_who_may_not_see_the_repository_may_not_have_what_was_derived_there(wire
 
 def test_knowing_the_digest_of_a_derived_file_gives_no_right_to_it(wire, head, cast):
     made = Derived.objects.get().blob
-    cast.adapter("carol/mine", by="carol")
+    cast.repository("carol/mine", by="carol")
     line = {"key": "lfsFile", "value": {"path": "x.bin", "algo": "sha256", "oid": made.sha256, "size": made.size}}
     assert wire.commit("carol/mine", header(), line, who="carol").status_code == 400
     assert not Possession.objects.filter(blob=made).exists()
 
 
 def test_a_quarantined_adapter_keeps_it_back_too(wire, head, cast):
-    quarantine.quarantine(head.adapter, cast.session("mona"), reason="Malware.")
+    quarantine.quarantine(head.repository, cast.session("mona"), reason="Malware.")
     assert wire.get(f"/{NAME}/resolve/main/{TWIN}", who="carol").status_code == 404
     assert wire.get(f"/{NAME}/resolve/main/{TWIN}").status_code == 403
 
@@ -198,7 +198,7 @@ def test_what_comes_out_of_the_sandbox_unsound_is_not_kept(head, tmp_path):
 
 
 def test_of_a_pickle_that_failed_nothing_is_derived(wire, cast):
-    cast.adapter(NAME)
+    cast.repository(NAME)
     wire.deliver(NAME, DATA)
     oid = wire.commit(NAME, header(), lfs_file(PICKLE, DATA)).json()["commitOid"]
     said = {"id": "file.header", "outcome": "failed", "message": "Bad.", "fix": "Better.", "where": {}}
@@ -239,7 +239,7 @@ def test_a_pickle_that_runs_code_costs_its_revision_and_no_other(wire, head, hel
 def test_the_same_files_in_a_squashed_commit_are_held_back_as_well(wire, held):
     squashed = wire.ask("POST", f"/api/models/{NAME}/super-squash/main", {"message": "Nothing to see"})
     assert squashed.status_code == 200, squashed.content
-    now = Revision.objects.get(refs__name="refs/heads/main", adapter=held.adapter)
+    now = Revision.objects.get(refs__name="refs/heads/main", repository=held.repository)
     assert (now.pk != held.pk, now.is_quarantined) == (True, True)
     assert wire.get(f"/{NAME}/resolve/main/{PICKLE}", who=None).status_code == 404
 
@@ -252,7 +252,7 @@ def test_the_log_says_that_the_hub_itself_held_it_back(held):
 
 def test_its_bytes_are_no_road_to_another_repository(wire, held, cast):
     data = IMPORTS["a call of os.system"][0]
-    cast.adapter("carol/mine", by="carol")
+    cast.repository("carol/mine", by="carol")
     assert wire.commit("carol/mine", header(), lfs_file("x.bin", data), who="carol").status_code == 400
 
 
@@ -274,7 +274,7 @@ def test_the_refusal_says_what_its_owner_can_do_and_that_works(wire, held):
 
 
 def test_a_moderator_may_release_it_for_good(wire, held, cast, client):
-    assert quarantine.release(held.adapter, cast.session("mona"), reason="A test file.", revision=held)
+    assert quarantine.release(held.repository, cast.session("mona"), reason="A test file.", revision=held)
     assert wire.get(f"/{NAME}/resolve/main/{PICKLE}", who="carol").status_code == 200
     assert not settled(held.oid, {"state": "failed", "checks": [REFUSED]}).is_quarantined
     client.force_login(cast["mona"])
@@ -283,6 +283,6 @@ def test_a_moderator_may_release_it_for_good(wire, held, cast, client):
     answer = client.post(path, body, content_type="application/json")
     assert answer.status_code == 200, answer.content
     held.refresh_from_db()
-    held.adapter.refresh_from_db()
+    held.repository.refresh_from_db()
     assert held.is_quarantined
-    assert not held.adapter.is_quarantined
+    assert not held.repository.is_quarantined

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from registry.models import Adapter, Base, Discussion, DiscussionEvent, Verdict
+from registry.models import Base, Discussion, DiscussionEvent, Repository, Verdict
 from registry.proof import verdicts
 from registry.publish import discussions
 from tests.cast import Cast
@@ -17,8 +17,8 @@ TALK = f"{HERE}/discussions"
 
 
 @pytest.fixture
-def repo(cast: Cast, wire: Wire) -> Adapter:
-    made = cast.adapter(NAME)
+def repo(cast: Cast, wire: Wire) -> Repository:
+    made = cast.repository(NAME)
     wire.push(NAME, {"a.txt": b"one\n", "b.txt": b"two\n"})
     return made
 
@@ -204,7 +204,7 @@ def test_the_diff_is_what_git_would_write(wire: Wire, repo):
 
 def test_a_gate_hides_the_diff_from_who_is_not_let_in(wire: Wire, repo):
     number = propose(wire, file("a.txt", b"secret weights\n"), who="bob")
-    Adapter.objects.filter(pk=repo.pk).update(gated="manual")
+    Repository.objects.filter(pk=repo.pk).update(gated="manual")
     assert details(wire, number, who="carol")["diff"] == ""
     assert "secret" in details(wire, number, who="bob")["diff"]
 

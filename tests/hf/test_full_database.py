@@ -17,7 +17,7 @@ SAID = (503, "store-unavailable")
 @pytest.fixture
 def full(cast) -> Iterator[None]:
     """SQLite without a free page; what is deleted frees none."""
-    cast.adapter(NAME)
+    cast.repository(NAME)
     with connection.cursor() as database:
         (pages,) = database.execute("PRAGMA page_count").fetchone()
         database.execute(f"PRAGMA max_page_count = {pages}")
@@ -49,7 +49,7 @@ def broken(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_rest_xet_and_the_website_say_it_too(wire: Wire, cast, broken):
-    cast.adapter(NAME)
+    cast.repository(NAME)
     ticket = wire.get(f"/api/models/{NAME}/xet-write-token/main").json()["accessToken"]
     bearer = {"authorization": f"Bearer {ticket}"}
     kind = "application/octet-stream"

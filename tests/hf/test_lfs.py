@@ -9,7 +9,7 @@ import pytest
 
 from registry.bytes import blobs, garbage, multipart
 from registry.bytes.blobs import Keys
-from registry.models import Adapter, Upload
+from registry.models import Repository, Upload
 from tests import live
 from tests.clients import Client
 from tests.hf.wire import Wire, header, lfs_file, sha256
@@ -24,7 +24,7 @@ DATA = random.Random(4).randbytes(12 * MIB + 7)
 def repo(cast, store, settings) -> str:
     """An empty repository, on a hub where 5 MiB are one part."""
     settings.LFS_PART_BYTES = 5 * MIB
-    cast.adapter(NAME)
+    cast.repository(NAME)
     return NAME
 
 
@@ -200,7 +200,7 @@ def test_a_download_batch_answers_addresses_that_work(wire: Wire, pushed: bytes)
 
 
 def test_objects_are_asked_for_where_they_are(wire: Wire, cast, pushed: bytes):
-    cast.adapter("carol/other", by="carol")
+    cast.repository("carol/other", by="carol")
     assert "error" in wanted(wire, "carol/other", pushed, who="carol").json()["objects"][0]
     wire.deliver(NAME, b"delivered and never committed")
     assert "error" in wanted(wire, NAME, b"delivered and never committed").json()["objects"][0]
@@ -209,7 +209,7 @@ def test_objects_are_asked_for_where_they_are(wire: Wire, cast, pushed: bytes):
 def test_a_private_repository_answers_a_download_batch_like_one_that_never_was(wire: Wire, cast, pushed: bytes):
     address_of_alice = address(wanted(wire, NAME, pushed))
     by_nobody = address(wanted(wire, NAME, pushed, who="nobody"))
-    Adapter.objects.filter(name="adapter").update(private=True)
+    Repository.objects.filter(name="adapter").update(private=True)
     for who in ("nobody", "carol"):
         hidden, never = wanted(wire, NAME, pushed, who=who), wanted(wire, "acme/never", pushed, who=who)
         assert (hidden.status_code, hidden.content) == (never.status_code, never.content.replace(b"never", b"adapter"))

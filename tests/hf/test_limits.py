@@ -28,7 +28,7 @@ def lower(monkeypatch, family: Family, requests: int) -> None:
 
 @pytest.mark.usefixtures("_throttled")
 def test_too_many_requests_are_429_with_what_clients_read(cast, monkeypatch):
-    cast.adapter("alice/a")
+    cast.repository("alice/a")
     lower(monkeypatch, Family.API, 2)
     wire = Wire(cast)
     answers = [wire.get("/api/models/alice/a") for _ in range(3)]
@@ -57,7 +57,7 @@ def test_whoever_guesses_tokens_is_counted_as_anybody_is(cast, monkeypatch):
 
 @pytest.mark.usefixtures("_throttled")
 def test_tickets_for_xet_are_counted_by_who_got_them_however_many_he_gets(cast, monkeypatch):
-    cast.adapter("alice/a")
+    cast.repository("alice/a")
     lower(monkeypatch, Family.FILES, 3)
 
     def ticket(headers: dict[str, str], second: int) -> dict[str, str]:
@@ -87,7 +87,7 @@ def test_one_machine_of_ipv6_has_one_quota_however_many_addresses_it_has(cast, m
 
 @pytest.mark.usefixtures("_throttled")
 def test_files_and_questions_have_quotas_of_their_own(cast, monkeypatch):
-    cast.adapter("alice/a")
+    cast.repository("alice/a")
     lower(monkeypatch, Family.API, 1)
     wire = Wire(cast)
     wire.get("/api/models/alice/a")

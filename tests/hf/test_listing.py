@@ -11,7 +11,7 @@ from django.utils import timezone
 from huggingface_hub import DatasetInfo, ModelInfo, SpaceInfo
 
 from hub.hf.listing import EXPANDABLE
-from registry.models import Adapter
+from registry.models import Repository
 from registry.repos import popularity, tags
 from registry.repos.search_terms import search_text
 from tests.adapters import TINY_BERT, lora
@@ -44,11 +44,11 @@ def shelf(cast, store) -> None:
     """Three repositories, the last made last, and a private one."""
     caches["default"].clear()
     for at, (name, told) in enumerate(CARDS.items()):
-        adapter = cast.adapter(name)
+        repository = cast.repository(name)
         words = search_text(name, tags=told["tags"])
         then = timezone.now() - timedelta(hours=9 - at)
-        Adapter.objects.filter(pk=adapter.pk).update(**told, search_text=words, updated_at=then, created_at=then)
-    cast.adapter("acme/covert-lora", private=True)
+        Repository.objects.filter(pk=repository.pk).update(**told, search_text=words, updated_at=then, created_at=then)
+    cast.repository("acme/covert-lora", private=True)
 
 
 def ids(wire: Wire, query: str, *, who: str = "nobody", kind: str = "models") -> list[str]:
@@ -103,10 +103,10 @@ def test_a_size_that_cannot_be_read_is_refused(wire: Wire, shelf):
 
 
 def test_what_is_newer_trends_more_and_a_like_taken_back_trends_no_more(wire: Wire, cast, monkeypatch):
-    old, new = (cast.adapter(f"acme/{name}") for name in ("old", "new"))
+    old, new = (cast.repository(f"acme/{name}") for name in ("old", "new"))
     long_ago = timezone.now() - timedelta(days=21)
-    Adapter.objects.filter(pk=old.pk).update(trending=4 * popularity.weight(long_ago))
-    Adapter.objects.filter(pk=new.pk).update(trending=popularity.weight())
+    Repository.objects.filter(pk=old.pk).update(trending=4 * popularity.weight(long_ago))
+    Repository.objects.filter(pk=new.pk).update(trending=popularity.weight())
     assert ids(wire, "sort=trendingScore") == ["new", "old"]
     scores = {one["id"]: one["trendingScore"] for one in wire.get("/api/models").json()}
     assert scores == {"acme/old": pytest.approx(0.5, abs=0.01), "acme/new": pytest.approx(1, abs=0.01)}
@@ -117,7 +117,7 @@ def test_what_is_newer_trends_more_and_a_like_taken_back_trends_no_more(wire: Wi
 
 
 def test_bases_and_those_who_build_on_a_model_are_named(wire: Wire, cast, shelf):
-    Adapter.objects.filter(name__in=["beta", "covert-lora"]).update(base="acme/alpha-lora")
+    Repository.objects.filter(name__in=["beta", "covert-lora"]).update(base="acme/alpha-lora")
     [one] = wire.get("/api/models?search=alpha&expand=childrenModelCount", who="nobody").json()
     assert one["childrenModelCount"] == 1, "what one may not see is not counted"
     assert (
@@ -148,7 +148,7 @@ def test_pages_hold_everything_once_and_keep_the_filters(wire: Wire, shelf, quer
 
 @pytest.mark.parametrize(("kind", "type"), [("models", "model"), ("datasets", "dataset")])
 def test_expand_answers_the_asked_keys_alone_and_teaches_its_words(wire: Wire, cast, shelf, kind: str, type: str):
-    cast.adapter("acme/some", type=type)
+    cast.repository("acme/some", type=type)
     for word in EXPANDABLE[type]:
         [shown] = wire.get(f"/api/{kind}?search=acme/some&expand={word}&expand[]=author").json()
         assert {"_id", "id", "author"} <= set(shown) <= {"_id", "id", "author", word}
@@ -185,7 +185,7 @@ ODD_CARDS += [f"model-index: [{{name: x, results: [{RESULT % source}]}}]" for so
 def test_no_card_can_end_a_list_for_stock_clients(wire: Wire, cast, said):
     for kind, parse in (("models", ModelInfo), ("datasets", DatasetInfo), ("spaces", SpaceInfo)):
         name = f"alice/odd-{kind}"
-        cast.adapter(name, type=kind.removesuffix("s"))
+        cast.repository(name, type=kind.removesuffix("s"))
         body = header(), file("README.md", f"---\n{said}\nlicense: mit\n---\n".encode())
         lines = b"".join(json.dumps(line).encode() + b"\n" for line in body)
         pushed = wire.ask("POST", f"/api/{kind}/{name}/commit/main", lines, Content_Type="application/x-ndjson")
@@ -205,7 +205,7 @@ def test_the_adapters_library_finds_its_names_under_both_keys(wire: Wire, cast, 
 
 
 def test_tags_by_type_sorts_what_everybody_may_see(wire: Wire, cast, shelf):
-    Adapter.objects.filter(name="covert-lora").update(tags=["license:secret"])
+    Repository.objects.filter(name="covert-lora").update(tags=["license:secret"])
     found = wire.get("/api/models-tags-by-type", who="nobody").json()
     assert set(found) == set(tags.KINDS)
     assert found["license"] == [{"id": "license:mit", "label": "mit", "type": "license"}]

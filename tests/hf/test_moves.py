@@ -8,8 +8,8 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from registry.kernel import site_settings
-from registry.kernel.errors import AdapterNotFound
-from registry.models import Adapter, Base, Possession, Rename, Revision, RevisionFile, Verdict
+from registry.kernel.errors import RepositoryNotFound
+from registry.models import Base, Possession, Rename, Repository, Revision, RevisionFile, Verdict
 from registry.moderation import quarantine
 from registry.proof import verdicts
 from registry.publish import copies
@@ -23,8 +23,8 @@ WEIGHTS, MORE = b"weights" * 100, b"more weights" * 100
 
 
 @pytest.fixture
-def repo(cast: Cast, wire: Wire) -> Adapter:
-    made = cast.adapter(NAME)
+def repo(cast: Cast, wire: Wire) -> Repository:
+    made = cast.repository(NAME)
     wire.push(NAME, {"a.txt": b"one\n"})
     return made
 
@@ -65,7 +65,7 @@ def test_every_old_address_leads_to_the_new_one(wire: Wire, repo, method, path):
 
 
 def test_whoever_may_not_see_it_is_told_nothing(wire: Wire, cast: Cast):
-    cast.adapter("alice/covert", private=True)
+    cast.repository("alice/covert", private=True)
     assert move(wire, "alice/covert", "alice/hidden").status_code == 200
     for who in ("carol", "nobody"):
         moved, never = (wire.get(f"/api/models/alice/{name}", who=who) for name in ("covert", "never"))
@@ -120,17 +120,17 @@ def test_a_change_of_case_is_a_move_too(wire: Wire, repo):
     ],
 )
 def test_rights_on_both_sides(wire: Wire, cast: Cast, repo, who, old, new, status):
-    cast.adapter("acme/x")
+    cast.repository("acme/x")
     answer = move(wire, old, new, who=who)
     assert answer.status_code == status, answer.content
     if status == 409:
         assert answer.json()["detail"] == f"A model repository called {NAME} already exists."
-    assert Adapter.objects.filter(namespace__name="acme", name="x").exists()
+    assert Repository.objects.filter(namespace__name="acme", name="x").exists()
     assert not Rename.objects.exists()
 
 
 def test_datasets_move_apart_from_models(wire: Wire, cast: Cast, repo):
-    cast.adapter(NAME, type="dataset")
+    cast.repository(NAME, type="dataset")
     assert move(wire, NAME, "alice/new", type="dataset").status_code == 200
     assert wire.get(f"/api/models/{NAME}").status_code == 200
     assert wire.get(f"/api/datasets/{NAME}")["Location"] == "/api/datasets/alice/new"
@@ -160,20 +160,20 @@ def test_a_duplicate_has_the_branches_tags_and_history_and_nothing_else(wire: Wi
 
 
 def test_a_duplicate_is_as_visible_and_as_gated_as_its_source(wire: Wire, cast: Cast):
-    cast.adapter("acme/covert", private=True)
-    Adapter.objects.filter(name="covert").update(gated="manual")
+    cast.repository("acme/covert", private=True)
+    Repository.objects.filter(name="covert").update(gated="manual")
     assert duplicate(wire, "erin/mine", who="erin", name="acme/covert").status_code == 200
-    made = Adapter.objects.get(name="mine")
+    made = Repository.objects.get(name="mine")
     assert (made.private, made.gated) == (True, "manual")
     assert duplicate(wire, "carol/mine", who="carol", name="acme/covert").status_code == 404
     assert duplicate(wire, "acme/theirs", who="carol", name="acme/covert").status_code == 404
 
 
 def test_who_is_not_let_in_duplicates_nothing(wire: Wire, repo):
-    Adapter.objects.filter(pk=repo.pk).update(gated="manual")
+    Repository.objects.filter(pk=repo.pk).update(gated="manual")
     assert duplicate(wire, "carol/mine").status_code == 403
     assert duplicate(wire, "carol/mine", who="nobody").status_code == 401
-    assert not Adapter.objects.filter(name="mine").exists()
+    assert not Repository.objects.filter(name="mine").exists()
 
 
 def test_what_is_duplicated_is_asked_for_at_once_however_long_it_is(wire: Wire, cast: Cast, repo, monkeypatch):
@@ -193,11 +193,11 @@ def test_what_is_duplicated_is_asked_for_at_once_however_long_it_is(wire: Wire, 
 
 
 def test_an_adapter_that_is_deleted_while_it_is_duplicated_leaves_no_half_of_it(wire: Wire, cast: Cast, repo):
-    stale = Adapter.objects.get(pk=repo.pk)
+    stale = Repository.objects.get(pk=repo.pk)
     wire.ask("DELETE", "/api/repos/delete", {"name": "reviews"})
-    with pytest.raises(AdapterNotFound):
+    with pytest.raises(RepositoryNotFound):
         copies.duplicate(stale, "carol/mine", cast.session("carol"))
-    assert not Adapter.objects.filter(name="mine").exists()
+    assert not Repository.objects.filter(name="mine").exists()
 
 
 # --- large files -----------------------------------------------------------------------------------------------------
@@ -208,12 +208,12 @@ def share(wire: Wire, target: str, *contents: bytes, who: str = "alice", name: s
 
 def test_large_files_are_shared_with_who_may_read_here_and_write_there(wire: Wire, cast: Cast, repo):
     large(wire, "w.bin", WEIGHTS)
-    cast.adapter("carol/mine", by="carol")
+    cast.repository("carol/mine", by="carol")
     assert share(wire, "carol/mine", WEIGHTS, who="bob").status_code == 403
     answer = share(wire, "carol/mine", WEIGHTS, b"never", who="carol")
     assert [row["sha256"] for row in answer.json()["failed"]] == [sha256(b"never")]
     assert wire.commit("carol/mine", header(), lfs_file("w.bin", WEIGHTS), who="carol").status_code == 200
-    Adapter.objects.filter(pk=repo.pk).update(private=True)
+    Repository.objects.filter(pk=repo.pk).update(private=True)
     assert share(wire, "carol/mine", WEIGHTS, who="carol").status_code == 404
 
 
@@ -240,8 +240,8 @@ def test_a_dropped_file_is_in_no_commit_any_more_and_the_rest_is(wire: Wire, rep
     assert drop(wire, WEIGHTS, rewrite=False).status_code == 400
     assert drop(wire, WEIGHTS, who="carol").status_code == 403
     assert drop(wire, WEIGHTS).status_code == 200
-    assert not RevisionFile.objects.filter(revision__adapter=repo, blob=sha256(WEIGHTS)).exists()
-    assert not Possession.objects.filter(adapter=repo, blob=sha256(WEIGHTS)).exists()
+    assert not RevisionFile.objects.filter(revision__repository=repo, blob=sha256(WEIGHTS)).exists()
+    assert not Possession.objects.filter(repository=repo, blob=sha256(WEIGHTS)).exists()
     for oid in (before, after):
         assert wire.get(f"/api/models/{NAME}/revision/{oid}").status_code == 404
     titles = [row["title"] for row in wire.get(f"/api/models/{NAME}/commits/main").json()]
@@ -268,7 +268,7 @@ def test_dropping_the_weights_takes_back_what_they_proved(wire: Wire, repo):
 CONFIG = {"adapter_config.json": b'{"peft_type": "LORA", "base_model_name_or_path": "a/b", "r": 8}'}
 
 
-def unproven(repo: Adapter) -> Revision:
+def unproven(repo: Repository) -> Revision:
     """A commit of main before the last one, which holds an adapter and waits for a verdict or has one."""
     return repo.revisions.exclude(refs__name="refs/heads/main").filter(files__path="adapter_config.json").latest("pk")
 
@@ -290,7 +290,7 @@ def test_a_copy_of_a_commit_that_waits_for_its_verdict_waits_as_well(wire: Wire,
     wire.push(NAME, CONFIG)
     wire.push(NAME, {"c.txt": b"three"})
     assert duplicate(wire, "alice/mine", who="alice").status_code == 200
-    assert unproven(Adapter.objects.get(name="mine")).verdicts.get().state == "queued"
+    assert unproven(Repository.objects.get(name="mine")).verdicts.get().state == "queued"
 
 
 def test_what_moderators_hold_back_is_not_written_anew(wire: Wire, cast: Cast, repo):

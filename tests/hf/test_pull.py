@@ -26,7 +26,7 @@ ODD = "sub dir/odd % ? # é name.txt"
 @pytest.fixture
 def head(wire: Wire, cast: Cast) -> str:
     """The commit of a repository with a regular file, an LFS file, a folder, and an awful name."""
-    cast.adapter(NAME)
+    cast.repository(NAME)
     wire.deliver(NAME, WEIGHTS)
     lines = [file("README.md", b"# Hello\n"), lfs_file("w.safetensors", WEIGHTS), file(ODD, b"odd"), file("a/b/c", b"")]
     return wire.commit(NAME, header("First"), *lines).json()["commitOid"]
@@ -64,7 +64,7 @@ def test_a_name_of_no_revision_is_refused(wire: Wire, head, name):
 def test_two_commits_with_one_beginning_are_refused_when_abbreviated(wire: Wire, head, cast):
     first = Revision.objects.get(oid=head)
     twin = head[:20] + ("1" if head[20] == "0" else "0") * 20
-    Revision.objects.create(adapter=first.adapter, oid=twin, title="Twin", author=cast["alice"])
+    Revision.objects.create(repository=first.repository, oid=twin, title="Twin", author=cast["alice"])
     assert wire.get(f"/api/models/{NAME}/revision/{head[:20]}").status_code == 404
     assert wire.get(f"/api/models/{NAME}/revision/{head[:21]}").status_code == 200
 
@@ -272,7 +272,7 @@ def test_links_are_below_the_address_that_the_client_uses(wire: Wire, cast, sett
 # --- who gets what ---------------------------------------------------------------------------------------------------
 @pytest.fixture
 def verdict(wire: Wire, cast: Cast) -> Verdict:
-    cast.adapter("acme/lora")
+    cast.repository("acme/lora")
     wire.push("acme/lora", {"adapter_config.json": b'{"peft_type": "LORA"}'})
     return Verdict.objects.get()
 
@@ -280,7 +280,7 @@ def verdict(wire: Wire, cast: Cast) -> Verdict:
 @pytest.mark.parametrize("again", ["queued", "running", "failed", "passed"])
 @pytest.mark.parametrize("before", ["failed", "passed"])
 def test_while_a_revision_is_proven_again_what_was_said_of_it_last_counts(wire: Wire, store, cast, before, again):
-    cast.adapter("acme/lora")
+    cast.repository("acme/lora")
     weights = b"weights"
     wire.deliver("acme/lora", weights)
     lines = header(), file("adapter_config.json", b'{"peft_type": "LORA"}'), lfs_file("adapter_model.bin", weights)
@@ -312,12 +312,12 @@ def test_under_the_verified_policy_strangers_get_what_passed(wire: Wire, cast, v
         assert state == "passed" or answer.json()["code"] == "revision-not-verified"
     for who in ("alice", "bob", "erin"):
         assert wire.get(path, who=who).status_code == 200
-    first = Revision.objects.get(title="initial commit", adapter__name="lora").oid
+    first = Revision.objects.get(title="initial commit", repository__name="lora").oid
     assert wire.get(f"/acme/lora/resolve/{first}/.gitattributes", who="carol").status_code == 200
 
 
 def test_the_refusal_names_the_newest_verified_revision(wire: Wire, verdict):
-    Ref.objects.create(adapter=verdict.revision.adapter, name="refs/verified", revision=verdict.revision)
+    Ref.objects.create(repository=verdict.revision.repository, name="refs/verified", revision=verdict.revision)
     Verdict.objects.update(state="passed", finished_at=verdict.queued_at, turn=None)
     wire.push("acme/lora", {"adapter_config.json": b'{"peft_type": "IA3"}'})
     site_settings.change("pull_policy", "verified", by=None)
@@ -352,10 +352,10 @@ def test_who_may_do_what(wire: Wire, cast: Cast, act):
     got = []
     for who in WHO:
         if act != "create":
-            cast.adapter(name, private=name.endswith("private"))
+            cast.repository(name, private=name.endswith("private"))
         got.append(_try(wire, act.partition(" ")[0], name, who).status_code)
         for row in list(cast.acme.namespace.adapters.all()):
-            Ref.objects.filter(adapter=row).delete()
+            Ref.objects.filter(repository=row).delete()
             row.revisions.all().delete()
             row.delete()
     assert tuple(got) == TABLE[act]
@@ -401,13 +401,13 @@ def test_reading_asks_the_database_the_same_number_of_times_whatever_the_size(wi
     for number in range(6):
         wire.commit(NAME, header(f"Push {number}"), file("n", str(number).encode()))
         wire.ask("POST", f"/api/models/{NAME}/tag/main", {"tag": f"v{number}"})
-        cast.adapter(f"alice/other-{number}")
+        cast.repository(f"alice/other-{number}")
     assert {path: queries(wire, path) for path in paths} == before
     assert max(before.values()) <= 12, before
 
 
 def test_a_quarantined_adapter_is_refused_to_its_owner_and_gone_for_others(wire: Wire, head, cast):
-    quarantine.quarantine(refs.Adapter.objects.get(), by=cast.session("mona"), reason="it was reported", note="")
+    quarantine.quarantine(refs.Repository.objects.get(), by=cast.session("mona"), reason="it was reported", note="")
     for path in (f"/api/models/{NAME}", f"/{NAME}/resolve/main/README.md", f"/api/models/{NAME}/tree/main"):
         mine, theirs = wire.get(path), wire.get(path, who="carol")
         assert (mine.status_code, mine["X-Error-Message"]) == (403, "Access to this resource is disabled.")

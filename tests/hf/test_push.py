@@ -3,8 +3,8 @@
 import pytest
 
 from registry.bytes import garbage
-from registry.kernel.errors import AdapterNotFound, AdapterQuarantined, ParentStale
-from registry.models import Adapter, Blob, Possession, Ref, Revision, Upload, Verdict
+from registry.kernel.errors import ParentStale, RepositoryNotFound, RepositoryQuarantined
+from registry.models import Blob, Possession, Ref, Repository, Revision, Upload, Verdict
 from registry.moderation import quarantine
 from registry.proof import verdicts
 from registry.publish import push, repositories
@@ -21,8 +21,8 @@ class Crash(Exception):
 
 
 @pytest.fixture
-def repo(cast) -> Adapter:
-    return cast.adapter(NAME)
+def repo(cast) -> Repository:
+    return cast.repository(NAME)
 
 
 @pytest.fixture
@@ -86,7 +86,7 @@ def test_main_says_on_the_adapter_what_it_holds(wire: Wire, repo):
     assert answer.status_code == 200, answer.content
     repo.refresh_from_db()
     assert (repo.kind, repo.format, repo.base, repo.rank) == ("lora", "peft", MINILM.id, 4)
-    assert (repo.task, repo.licence, repo.summary) == ("text-classification", "mit", "Tells good from bad.")
+    assert (repo.task, repo.license, repo.summary) == ("text-classification", "mit", "Tells good from bad.")
     assert repo.state == Verdict.objects.get().state == "queued"
     assert repo.size == sum(map(len, files.values())) + _attributes(repo)
     assert not any("/home/" in tag for tag in repo.tags)
@@ -98,7 +98,7 @@ def test_main_says_on_the_adapter_what_it_holds(wire: Wire, repo):
     assert (repo.kind, repo.state, repo.summary, Verdict.objects.count()) == ("", "", "", 1)
 
 
-def _attributes(repo: Adapter) -> int:
+def _attributes(repo: Repository) -> int:
     return pull.entries(refs.head(repo, MAIN))[".gitattributes"].size
 
 
@@ -111,13 +111,13 @@ def test_strings_that_a_database_refuses_are_cleaned_out_of_the_facts(wire: Wire
 
 
 def test_a_private_blob_reaches_another_repository_only_by_a_reader(wire: Wire, cast, repo):
-    cast.adapter("acme/shared", private=True)
+    cast.repository("acme/shared", private=True)
     data = b"weights of acme"
     wire.deliver("acme/shared", data)
     assert wire.commit("acme/shared", header(), lfs_file("w.bin", data)).status_code == 200
-    cast.adapter("erin/copy", by="erin", private=True)  # erin reads acme
+    cast.repository("erin/copy", by="erin", private=True)  # erin reads acme
     assert wire.commit("erin/copy", header(), lfs_file("w.bin", data), who="erin").status_code == 200
-    cast.adapter("carol/copy", by="carol")
+    cast.repository("carol/copy", by="carol")
     assert wire.commit("carol/copy", header(), lfs_file("w.bin", data), who="carol").status_code == 400
 
 
@@ -212,7 +212,7 @@ def test_a_push_that_is_overtaken_and_names_its_parent_is_refused(alice, repo, m
     monkeypatch.setattr(tree, "compose", overtaken)
     with pytest.raises(ParentStale):
         alice(Inline("mine", b"second"), parent=refs.head(repo, MAIN).oid)
-    assert paths(refs.Ref.objects.get(adapter=repo, name=MAIN)) == [".gitattributes", "theirs"]
+    assert paths(refs.Ref.objects.get(repository=repo, name=MAIN)) == [".gitattributes", "theirs"]
 
 
 @pytest.mark.parametrize("act", ["quarantine", "delete"])
@@ -228,14 +228,14 @@ def test_a_push_that_a_quarantine_or_an_end_overtakes_does_not_land(alice, cast,
         return draft
 
     monkeypatch.setattr(tree, "compose", overtaken)
-    with pytest.raises(AdapterQuarantined if act == "quarantine" else AdapterNotFound):
+    with pytest.raises(RepositoryQuarantined if act == "quarantine" else RepositoryNotFound):
         alice(Inline("mine", b""))
     assert not Revision.objects.filter(title="Push").exists()
 
 
 @pytest.mark.parametrize("ref", ["refs/verified", "refs/tags/v1", "refs/anything"])
 def test_nobody_moves_a_tag_or_the_verified_revision_by_a_push(wire: Wire, repo, ref):
-    Ref.objects.create(adapter=repo, name=ref, revision=refs.head(repo, MAIN))
+    Ref.objects.create(repository=repo, name=ref, revision=refs.head(repo, MAIN))
     before = world()
     answer = wire.commit(NAME, header(), file("x"), rev=ref.replace("/", "%2F"))
     assert (answer.status_code, answer.json()["code"]) == (403, "ref-protected")

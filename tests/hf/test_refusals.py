@@ -32,7 +32,7 @@ def refused(response, status: int, code: str, *words: str, hub_code: str = "") -
 
 @pytest.fixture
 def repo(cast):
-    return cast.adapter(NAME)
+    return cast.repository(NAME)
 
 
 # --- who -------------------------------------------------------------------------------------------------------------
@@ -63,7 +63,7 @@ def test_a_stranger_may_not_push_and_is_told_so(wire: Wire, repo):
 @pytest.mark.parametrize("name", ["alice/secret", "alice/nothing"])
 def test_what_is_private_and_what_is_missing_look_the_same(wire: Wire, cast, name):
     if name == "alice/secret":
-        cast.adapter(name, private=True)
+        cast.repository(name, private=True)
     for path in (f"/api/models/{name}", f"/{name}/resolve/main/x", f"/api/models/{name}/tree/main"):
         said = refused(wire.get(path, who="nobody"), 401, "adapter-not-found", hub_code="RepoNotFound")
         assert said["error"] == "Invalid username or password."
@@ -243,8 +243,8 @@ def test_a_size_that_is_not_the_stores_is_refused(wire: Wire, repo):
 
 
 def test_knowing_the_digest_of_a_private_file_gives_no_right_to_it(wire: Wire, cast, repo):
-    cast.adapter("carol/own", by="carol")
-    cast.adapter("alice/secret", private=True)
+    cast.repository("carol/own", by="carol")
+    cast.repository("alice/secret", private=True)
     secret = b"the weights of a secret adapter"
     wire.deliver("alice/secret", secret)
     assert wire.commit("alice/secret", header(), lfs_file("w.bin", secret)).status_code == 200

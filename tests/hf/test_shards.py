@@ -26,7 +26,7 @@ def index(**where: str) -> bytes:
 
 @pytest.fixture
 def repo(cast, wire: Wire):
-    made = cast.adapter(NAME)
+    made = cast.repository(NAME)
     files = {"sub/one.safetensors": weights("a", 2), "sub/two.safetensors": weights("b", 4)}
     files |= {"sub/model.safetensors.index.json": index(a="one.safetensors", b="two.safetensors")}
     files |= {"lost.json": index(a="nowhere.safetensors"), "list.json": b"[]", "odd.json": index(a="list.json")}

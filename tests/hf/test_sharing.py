@@ -9,7 +9,7 @@ from django.test import Client
 from registry.kernel import ids
 from registry.kernel.errors import CollectionNotFound
 from registry.kernel.policy import NOBODY
-from registry.models import Adapter, AuditEvent, Collection, DeviceLogin, User, Webhook
+from registry.models import AuditEvent, Collection, DeviceLogin, Repository, User, Webhook
 from registry.people import devices, gates, tokens
 from registry.publish import uploads
 from registry.talk import collections
@@ -21,15 +21,15 @@ GATED = "acme/gated"
 
 
 @pytest.fixture
-def gated(cast, wire: Wire) -> Adapter:
+def gated(cast, wire: Wire) -> Repository:
     """An adapter of acme with an automatic gate, a text file and one that travels by LFS."""
-    adapter = cast.adapter(GATED)
+    repository = cast.repository(GATED)
     wire.push(GATED, {"adapter_config.json": b'{"peft_type": "LORA", "base_model_name_or_path": "acme/base"}'})
     wire.deliver(GATED, b"weights")
     assert wire.commit(GATED, header(), lfs_file("w.bin", b"weights")).status_code == 200
     assert wire.ask("PUT", f"/api/models/{GATED}/settings", {"gated": "auto"}).json()["gated"] == "auto"
-    adapter.refresh_from_db()
-    return adapter
+    repository.refresh_from_db()
+    return repository
 
 
 # --- gates -----------------------------------------------------------------------------------------------------------
@@ -80,7 +80,7 @@ def test_what_is_said_of_a_gated_repository_stays_open(wire: Wire, gated, path):
 
 
 def test_the_digest_of_a_gated_file_is_no_way_to_have_it(wire: Wire, cast, gated):
-    cast.adapter("carol/own", by="carol")
+    cast.repository("carol/own", by="carol")
     claim = lfs_file("w.bin", b"weights")
     refused(wire.commit("carol/own", header(), claim, who="carol"), 400, "blob-unknown", "w.bin")
     assert "upload" in wire.offer("carol/own", b"weights", who="carol").json()["objects"][0]["actions"]
@@ -89,7 +89,7 @@ def test_the_digest_of_a_gated_file_is_no_way_to_have_it(wire: Wire, cast, gated
 
 
 def test_lists_can_leave_gated_repositories_out(wire: Wire, cast, gated):
-    cast.adapter("acme/open")
+    cast.repository("acme/open")
     listed = lambda query: [one["id"] for one in wire.get(f"/api/models?{query}", who="nobody").json()]
     assert sorted(listed("")) == [GATED, "acme/open"]
     assert listed("gated=true") == [GATED]
@@ -103,7 +103,7 @@ def test_requests_are_their_owners_business(wire: Wire, cast, gated):
         refused(wire.ask("POST", f"{at}/grant", {"user": "carol"}, who=who), 403, "not-allowed")
         refused(wire.ask("POST", f"{at}/handle", {"user": "carol", "status": "accepted"}, who=who), 403, "not-allowed")
     refused(wire.ask("PUT", f"/api/models/{GATED}/settings", {"gated": False}, who="bob"), 403, "not-allowed")
-    assert Adapter.objects.get(name="gated").gated == "auto"
+    assert Repository.objects.get(name="gated").gated == "auto"
 
 
 def test_a_manual_gate_opens_when_its_owner_says_so(wire: Wire, cast, gated):
@@ -138,9 +138,9 @@ def test_a_decision_about_nothing_is_refused(wire: Wire, gated, body, status, co
 
 
 def test_a_request_for_another_adapter_cannot_be_decided_here(wire: Wire, cast, gated):
-    cast.adapter("alice/other")
+    cast.repository("alice/other")
     wire.ask("PUT", "/api/models/alice/other/settings", {"gated": "manual"})
-    asked = gates.ask(Adapter.objects.get(name="other"), cast.session("carol"))
+    asked = gates.ask(Repository.objects.get(name="other"), cast.session("carol"))
     body = {"requestId": ids.shown(asked.pk), "status": "accepted"}
     refused(wire.ask("POST", f"/api/models/{GATED}/user-access-request/handle", body), 404, "access-request-not-found")
 
@@ -152,7 +152,7 @@ def test_a_gate_of_another_kind_is_refused(wire: Wire, gated, gate):
 
 # --- likes and follows -----------------------------------------------------------------------------------------------
 def test_a_like_counts_once_and_can_be_taken_back(wire: Wire, cast):
-    cast.adapter("alice/reviews")
+    cast.repository("alice/reviews")
     at = "/api/models/alice/reviews"
     for who in ("bob", "bob", "carol"):
         assert wire.ask("POST", f"{at}/like", who=who).status_code == 200
@@ -167,9 +167,9 @@ def test_a_like_counts_once_and_can_be_taken_back(wire: Wire, cast):
 
 
 def test_likes_of_what_one_may_not_see_are_not_listed(wire: Wire, cast):
-    secret = cast.adapter("acme/secret")
+    secret = cast.repository("acme/secret")
     wire.ask("POST", "/api/models/acme/secret/like", who="bob")
-    Adapter.objects.filter(pk=secret.pk).update(private=True)
+    Repository.objects.filter(pk=secret.pk).update(private=True)
     assert wire.get("/api/users/bob/likes", who="carol").json() == []
     assert wire.get("/api/users/bob/overview", who="carol").json()["numLikes"] == 0
     (mine,) = wire.get("/api/users/BOB/likes", who="bob").json()
@@ -192,7 +192,7 @@ def test_people_follow_people_and_organisations(wire: Wire, cast):
     overview = wire.get("/api/users/carol/overview").json()
     assert (overview["numFollowing"], overview["numFollowers"], overview["type"]) == (2, 0, "user")
     for type in ("model", "dataset", "space"):
-        cast.adapter("alice/one", type=type)
+        cast.repository("alice/one", type=type)
     overview = wire.get("/api/users/alice/overview").json()
     assert (overview["numModels"], overview["numDatasets"], overview["numSpaces"]) == (1, 1, 1)
     assert wire.get("/api/organizations/acme/overview", who="carol").json()["isFollowing"] is True
@@ -203,7 +203,7 @@ def test_people_follow_people_and_organisations(wire: Wire, cast):
 
 
 def test_who_is_suspended_is_nowhere(wire: Wire, cast):
-    cast.adapter("alice/reviews")
+    cast.repository("alice/reviews")
     wire.ask("POST", "/api/models/alice/reviews/like", who="bob")
     wire.ask("POST", "/api/users/alice/follow", who="bob")
     User.objects.filter(username="bob").update(is_active=False)
@@ -222,7 +222,7 @@ def test_lists_come_in_pages_that_lead_on(wire: Wire, cast):
 
 
 def test_repositories_with_their_sizes_are_listed_for_those_they_belong_to(wire: Wire, cast):
-    cast.adapter("acme/secret", private=True)
+    cast.repository("acme/secret", private=True)
     wire.push("acme/secret", {"x": b"12345"})
     (shown,) = wire.get("/api/organizations/acme/settings/repositories", who="erin").json()
     assert (shown["id"], shown["type"], shown["visibility"]) == ("acme/secret", "model", "private")
@@ -243,8 +243,8 @@ def put(wire: Wire, slug: str, name: str, kind: str = "model", who: str = "alice
 
 
 def test_a_collection_shows_everybody_what_he_may_see(wire: Wire, cast):
-    cast.adapter("acme/open")
-    cast.adapter("acme/secret", private=True)
+    cast.repository("acme/open")
+    cast.repository("acme/secret", private=True)
     slug = made(wire, "Ours", namespace="acme")["slug"]
     put(wire, slug, "acme/secret")
     put(wire, slug, "acme/open", note="Look.")
@@ -274,7 +274,7 @@ def test_a_private_collection_is_answered_as_one_that_never_was(wire: Wire, cast
 
 
 def test_only_those_who_write_there_change_a_collection(wire: Wire, cast):
-    cast.adapter("acme/open")
+    cast.repository("acme/open")
     slug = made(wire, namespace="acme", who="alice")["slug"]
     item = put(wire, slug, "acme/open", who="bob").json()["items"][0]["_id"]
     for who in ("carol", "erin", "dave", cast.token("alice", "read")):
@@ -310,7 +310,7 @@ def test_a_second_collection_of_one_title_is_refused_with_the_address_of_the_fir
 def test_entries_keep_their_order_when_they_move_and_go(wire: Wire, cast):
     slug = made(wire)["slug"]
     for name in "abcd":
-        cast.adapter(f"alice/{name}")
+        cast.repository(f"alice/{name}")
         put(wire, slug, f"alice/{name}")
     items = {one["id"]: one["_id"] for one in wire.get(f"/api/collections/{slug}").json()["items"]}
     order = lambda: "".join(one["id"][-1] for one in wire.get(f"/api/collections/{slug}").json()["items"])
@@ -322,7 +322,7 @@ def test_entries_keep_their_order_when_they_move_and_go(wire: Wire, cast):
     wire.ask("DELETE", f"/api/collections/{slug}/items/{items['alice/b']}")
     assert order() == "acd"
     assert [one.position for one in Collection.objects.get().items.all()] == [0, 1, 2]
-    Adapter.objects.get(name="c").delete()
+    Repository.objects.get(name="c").delete()
     put(wire, slug, "alice/b")
     assert order() == "adb"
     for wrong in ("f" * 24, "0" * 24, "x", items["alice/b"]):
@@ -340,7 +340,7 @@ def test_entries_keep_their_order_when_they_move_and_go(wire: Wire, cast):
     ],
 )
 def test_what_cannot_be_in_a_collection_is_refused(wire: Wire, cast, body, status):
-    cast.adapter("alice/a")
+    cast.repository("alice/a")
     slug = made(wire)["slug"]
     assert wire.ask("POST", f"/api/collections/{slug}/items", body).status_code == status
 
@@ -366,7 +366,7 @@ def test_pages_of_collections_lead_on(wire: Wire, cast):
 
 
 def test_a_question_for_very_many_items_is_refused(wire: Wire, cast):
-    names = [cast.adapter(f"alice/a{number}").full_name for number in range(21)]
+    names = [cast.repository(f"alice/a{number}").full_name for number in range(21)]
     asked = [("item", f"models/{name}") for name in names]
     refused(wire.get(f"/api/collections?{urlencode(asked)}"), 400, "value-invalid")
     assert wire.get(f"/api/collections?{urlencode(asked[:20])}").json() == []
@@ -497,7 +497,7 @@ def test_what_oauth_has_and_this_hub_has_not_is_said(wire: Wire, cast):
 
 # --- quotas ----------------------------------------------------------------------------------------------------------
 def test_a_namespace_holds_as_many_bytes_as_its_quota(wire: Wire, cast, settings):
-    cast.adapter("alice/reviews")
+    cast.repository("alice/reviews")
     wire.push("alice/reviews", {"a": b"x" * 1000})
     settings.QUOTA_BYTES = 1000 + len(uploads.GITATTRIBUTES) + 500
     asked = {"files": [{"path": "b", "size": 501, "sample": ""}]}
@@ -511,7 +511,7 @@ def test_a_namespace_holds_as_many_bytes_as_its_quota(wire: Wire, cast, settings
 
 
 def test_nobody_sends_without_end_what_he_never_pushes(wire: Wire, cast, settings):
-    cast.adapter("acme/model")
+    cast.repository("acme/model")
     settings.QUOTA_BYTES = 10_000
     statuses = [wire.offer("acme/model", bytes([n]) * 8_000, who="carol").status_code for n in range(3)]
     assert statuses == [200, 200, 403]
@@ -520,7 +520,7 @@ def test_nobody_sends_without_end_what_he_never_pushes(wire: Wire, cast, setting
 
 
 def test_what_strangers_propose_takes_a_tenth_of_the_room(wire: Wire, cast, settings):
-    cast.adapter("alice/reviews")
+    cast.repository("alice/reviews")
     settings.QUOTA_BYTES = 10_000
     assert wire.commit("alice/reviews", header(), file("a", b"a" * 6_000)).status_code == 200
     assert wire.propose("alice/reviews", file("b", b"b" * 700), who="carol").status_code == 200
@@ -538,4 +538,4 @@ def test_a_namespace_has_as_many_repositories_as_its_quota(wire: Wire, cast, set
     make = lambda name: wire.ask("POST", "/api/repos/create", {"name": name})
     assert [make(name).status_code for name in ("a", "b", "a")] == [200, 200, 409]
     refused(make("c"), 403, "quota-exceeded", "2 repositories")
-    assert Adapter.objects.count() == 2
+    assert Repository.objects.count() == 2

@@ -44,11 +44,11 @@ def adapter_at(wire: Wire, rev: str, who: str = "alice") -> None:
 
 def forget() -> None:
     facts._card.cache_clear()
-    facts._adapter.cache_clear()
+    facts._repository.cache_clear()
 
 
 def test_what_is_squashed_is_read_before(wire: Wire, cast: Cast, within):
-    cast.adapter(NAME)
+    cast.repository(NAME)
     adapter_at(wire, "main")
     forget(), within.clear()
     assert wire.ask("POST", f"{HERE}/super-squash/main", {"message": "one"}).status_code == 200
@@ -57,7 +57,7 @@ def test_what_is_squashed_is_read_before(wire: Wire, cast: Cast, within):
 
 
 def test_what_is_merged_is_read_before(wire: Wire, cast: Cast, within):
-    cast.adapter(NAME)
+    cast.repository(NAME)
     number = wire.ask("POST", f"{HERE}/discussions", {"title": "x", "pullRequest": True}).json()["num"]
     adapter_at(wire, f"refs%2Fpr%2F{number}")
     forget(), within.clear()

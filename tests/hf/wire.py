@@ -41,7 +41,7 @@ def deleted(path: str, kind: str = "deletedFile") -> dict[str, Any]:
 
 def world() -> tuple[Any, ...]:
     """Everything that must not change when a push is refused."""
-    refs = sorted(Ref.objects.values_list("adapter", "name", "revision__oid"))
+    refs = sorted(Ref.objects.values_list("repository", "name", "revision__oid"))
     return refs, Revision.objects.count(), RevisionFile.objects.count(), Verdict.objects.count()
 
 

@@ -7,7 +7,7 @@ from django.urls import reverse
 
 from registry.admin.looking import Looking
 from registry.kernel import site_settings
-from registry.models import Adapter, AuditEvent, Ruling, User, Verdict
+from registry.models import AuditEvent, Repository, Ruling, User, Verdict
 from registry.people import accounts
 from registry.proof import verdicts
 from tests.cast import Cast
@@ -54,7 +54,7 @@ def test_for_everybody_but_administrators_there_is_nothing(cast, client, who, na
 
 @pytest.mark.parametrize("name", PAGES)
 def test_every_page_can_be_looked_at_and_nothing_added_there(ada, cast, name):
-    cast.adapter("acme/one")
+    cast.repository("acme/one")
     assert ada.get(reverse(name)).status_code == 200
     assert ada.get(reverse(name.replace("changelist", "add"))).status_code == 403
 
@@ -65,7 +65,7 @@ def test_every_administration_page_only_looks(ada, cast):
             model_admin = admin.site._registry[model]
             assert isinstance(model_admin, Looking)
             assert not model_admin.list_editable
-    assert {model._meta.label for model in admin.site._registry} >= {"registry.User", "registry.Adapter"}
+    assert {model._meta.label for model in admin.site._registry} >= {"registry.User", "registry.Repository"}
     assert "auth.Group" not in {model._meta.label for model in admin.site._registry}
 
 
@@ -95,39 +95,39 @@ def test_a_form_posted_to_a_row_changes_nothing(ada, cast):
 
 
 def test_an_adapter_is_quarantined_and_released_with_a_reason(ada, cast):
-    adapter = cast.adapter("acme/bad")
-    page = f"/admin/registry/repository/{adapter.pk}/change/"
+    repository = cast.repository("acme/bad")
+    page = f"/admin/registry/repository/{repository.pk}/change/"
     assert "Quarantine …" in ada.get(page).content.decode()
-    asked = ada.get(f"/admin/registry/repository/{adapter.pk}/quarantine/", follow=True)
+    asked = ada.get(f"/admin/registry/repository/{repository.pk}/quarantine/", follow=True)
     assert "acme/bad" in asked.content.decode()
     url = asked.redirect_chain[-1][0]
-    refused = ada.post(url, {"id": adapter.pk, "reason": " "})
+    refused = ada.post(url, {"id": repository.pk, "reason": " "})
     assert refused.status_code == 200
     assert not Ruling.objects.exists()
-    done = ada.post(url, {"id": adapter.pk, "reason": "It phones home.", "note": "Ticket 7"}, follow=True)
+    done = ada.post(url, {"id": repository.pk, "reason": "It phones home.", "note": "Ticket 7"}, follow=True)
     assert said(done) == ["Quarantine: acme/bad."]
-    assert Adapter.objects.get().is_quarantined
+    assert Repository.objects.get().is_quarantined
     event = AuditEvent.objects.get(action="adapter:quarantine")
     assert (event.actor, event.reason, event.note) == ("ada", "It phones home.", "Ticket 7")
     assert event.request_id
-    history = ada.get(f"/admin/registry/repository/{adapter.pk}/history/", follow=True).content.decode()
+    history = ada.get(f"/admin/registry/repository/{repository.pk}/history/", follow=True).content.decode()
     assert "It phones home." in history
     url = url.replace("quarantine", "release")
-    assert said(ada.post(url, {"id": adapter.pk, "reason": "A mistake."}, follow=True)) == ["Release: acme/bad."]
-    assert said(ada.post(url, {"id": adapter.pk, "reason": "Again."}, follow=True)) == [
+    assert said(ada.post(url, {"id": repository.pk, "reason": "A mistake."}, follow=True)) == ["Release: acme/bad."]
+    assert said(ada.post(url, {"id": repository.pk, "reason": "Again."}, follow=True)) == [
         "Release: acme/bad needed nothing."
     ]
-    assert not Adapter.objects.get().is_quarantined
+    assert not Repository.objects.get().is_quarantined
 
 
 def test_many_are_ticked_and_quarantined_at_once(ada, cast):
-    chosen = [cast.adapter(f"acme/bad-{n}") for n in range(3)]
-    cast.adapter("acme/good")
-    ids = [adapter.pk for adapter in chosen]
+    chosen = [cast.repository(f"acme/bad-{n}") for n in range(3)]
+    cast.repository("acme/good")
+    ids = [repository.pk for repository in chosen]
     asked = ada.post("/admin/registry/repository/", {"action": "quarantine", "_selected_action": ids}, follow=True)
     url = asked.redirect_chain[-1][0]
     ada.post(url, {"id": ids, "reason": "A wave of spam."})
-    assert set(Adapter.objects.filter(quarantined_at__isnull=False)) == set(chosen)
+    assert set(Repository.objects.filter(quarantined_at__isnull=False)) == set(chosen)
     assert AuditEvent.objects.filter(action="adapter:quarantine").count() == 3
     listed = ada.get("/admin/registry/repository/?quarantined=yes").content.decode()
     assert "acme/bad-0" in listed
@@ -154,7 +154,7 @@ def test_a_refusal_of_the_heart_is_told(ada, cast):
 
 
 def test_a_verdict_shows_its_checks_and_is_asked_for_again(ada, cast):
-    revision = cast.adapter("acme/one").refs.get().revision
+    revision = cast.repository("acme/one").refs.get().revision
     verdict = verdicts.request(revision, "")
     claim = verdicts.claim(verdict.pk, "w")
     check = {"id": "tensors.not-finite", "outcome": "failed", "message": "<script>NaN", "fix": "Train again."}
@@ -196,11 +196,11 @@ def test_acting_on_nothing_is_not_found(ada, cast, ids):
     assert ada.post("/admin/registry/repository/act/quarantine/", {"id": ids, "reason": "x"}).status_code == 404
 
 
-@pytest.mark.parametrize("page", ["adapter", "user", "verdict", "auditevent", "organization"])
+@pytest.mark.parametrize("page", ["repository", "user", "verdict", "auditevent", "organization"])
 def test_lists_take_as_many_queries_for_many_rows_as_for_few(ada, cast, page, django_assert_max_num_queries):
     for n in range(8):
-        adapter = cast.adapter(f"acme/one-{n}")
-        verdicts.request(adapter.refs.get().revision, "")
+        repository = cast.repository(f"acme/one-{n}")
+        verdicts.request(repository.refs.get().revision, "")
         accounts.add(f"zoe{n}")
     with django_assert_max_num_queries(12):
         assert ada.get(f"/admin/registry/{page}/").status_code == 200
@@ -208,7 +208,7 @@ def test_lists_take_as_many_queries_for_many_rows_as_for_few(ada, cast, page, dj
 
 def test_adapters_are_found_by_the_name_that_everybody_writes(ada, cast):
     for name in ("acme/one", "acme/other"):
-        cast.adapter(name)
+        cast.repository(name)
     page = ada.get("/admin/registry/repository/?q=acme/one").content.decode()
     assert 'href="/acme/one"' in page
     assert 'href="/acme/other"' not in page

@@ -32,14 +32,14 @@ def cast(db, settings, tmp_path):
 @pytest.fixture
 def reviews(cast):
     """alice/reviews, which passed."""
-    made = cast.adapter("alice/reviews")
+    made = cast.repository("alice/reviews")
     judged(pushed(cast, made))
     return made
 
 
-def again(adapter, state="failed", checks=FAILED, **more):
+def again(repository, state="failed", checks=FAILED, **more):
     """Have main judged once more."""
-    revision = adapter.refs.get(name="refs/heads/main").revision
+    revision = repository.refs.get(name="refs/heads/main").revision
     verdicts.request(revision, BASE, again=True)
     return judged(revision, state, checks=checks if state == "failed" else [], **more)
 
@@ -86,13 +86,13 @@ def test_a_commit_that_fails_for_the_reason_of_the_one_before_is_no_second_alert
 
 
 def test_in_an_organisation_its_administrators_hear_and_who_pushed_and_strangers_never(cast):
-    made = cast.adapter("acme/router")
+    made = cast.repository("acme/router")
     judged(pushed(cast, made, by="bob"), "failed", checks=FAILED)
     assert sorted(line.partition(":")[0] for line in told()) == ["alice", "bob"]
 
 
 def test_who_pushed_and_lost_the_right_to_hears_nothing(cast):
-    made = cast.adapter("acme/router")
+    made = cast.repository("acme/router")
     revision = pushed(cast, made, by="bob")
     organizations.set_member(cast.acme, cast["bob"], "read", by=cast["alice"])
     judged(revision, "failed", checks=FAILED)
@@ -122,7 +122,7 @@ def test_an_error_of_ours_after_the_last_attempt_is_told_too(cast, reviews, sett
 @pytest.fixture
 def gated(cast):
     """acme/gated, which alice administers and bob writes; somebody decides who gets its files."""
-    made = cast.adapter("acme/gated")
+    made = cast.repository("acme/gated")
     gates.set_gate(made, "manual", cast.session("alice"))
     return made
 
@@ -229,7 +229,7 @@ def test_nobody_fills_the_list_of_another(cast, reviews, monkeypatch):
 
 
 def test_what_a_stranger_may_not_see_mentions_him_in_vain(cast):
-    covert = cast.adapter("acme/covert", private=True)
+    covert = cast.repository("acme/covert", private=True)
     thread = discussions.start(covert, "Secret", "@carol @erin", cast.session("bob"))
     assert heard("carol") == []
     assert heard("erin") == ["bob mentioned you in acme/covert#1: Secret"]
@@ -253,7 +253,7 @@ def test_webhooks_hear_verdicts_of_main_where_they_asked_for_them(cast, reviews)
 
 # --- letters ---------------------------------------------------------------------------------------------------------
 def test_one_letter_tells_of_everything_and_the_next_waits_an_hour(cast, reviews):
-    other = cast.adapter("alice/other")
+    other = cast.repository("alice/other")
     judged(pushed(cast, other), "failed", checks=FAILED)
     again(reviews)
     assert alert_mail.send_due() == 0, "more may come"
@@ -297,7 +297,7 @@ def test_a_letter_that_cannot_be_sent_is_tried_again(cast, reviews, settings):
 
 
 def test_who_may_no_longer_see_it_gets_no_letter_about_it(cast):
-    made = cast.adapter("acme/secret", private=True)
+    made = cast.repository("acme/secret", private=True)
     judged(pushed(cast, made, by="bob"), "failed", checks=FAILED)
     age(minutes=3)
     organizations.drop_member("acme", "bob", cast.session("alice"))

@@ -8,16 +8,16 @@ from django.utils import timezone
 
 from registry.kernel import audit
 from registry.kernel.errors import (
-    AdapterNotFound,
-    AdapterQuarantined,
     NotAllowed,
     RegistryError,
+    RepositoryNotFound,
+    RepositoryQuarantined,
     RevisionNotFound,
     SessionRequired,
     SignInRequired,
     ValueInvalid,
 )
-from registry.models import Adapter, AuditEvent, Revision, Ruling, User
+from registry.models import AuditEvent, Repository, Revision, Ruling, User
 from registry.moderation import quarantine
 from registry.people import tokens
 from registry.publish import push, repositories
@@ -25,8 +25,8 @@ from registry.repos import refs
 
 
 @pytest.fixture
-def bad(cast) -> Adapter:
-    return cast.adapter("acme/bad")
+def bad(cast) -> Repository:
+    return cast.repository("acme/bad")
 
 
 def test_a_quarantine_is_one_ruling_one_event_and_a_date(cast, bad):
@@ -42,11 +42,11 @@ def test_a_quarantine_is_one_ruling_one_event_and_a_date(cast, bad):
     event = AuditEvent.objects.get(action="adapter:quarantine")
     assert (event.actor, event.object, event.reason, event.request_id) == ("mona", "acme/bad", "It phones home.", "abc")
     assert bad.is_quarantined
-    assert Adapter.objects.get(pk=bad.pk).quarantined_at == bad.quarantined_at
+    assert Repository.objects.get(pk=bad.pk).quarantined_at == bad.quarantined_at
 
 
 def test_a_second_quarantine_changes_nothing(cast, bad):
-    stale = Adapter.objects.select_related("namespace").get(pk=bad.pk)
+    stale = Repository.objects.select_related("namespace").get(pk=bad.pk)
     quarantine.quarantine(bad, cast.session("mona"), reason="First.")
     assert not quarantine.quarantine(stale, cast.session("ada"), reason="Second.")
     assert [ruling.reason for ruling in Ruling.objects.all()] == ["First."]
@@ -60,7 +60,7 @@ def test_a_release_ends_it_and_keeps_the_record(cast, bad):
     assert repositories.find("acme/bad", cast.session("carol")) == bad
     assert [ruling.action for ruling in Ruling.objects.order_by("id")] == ["quarantine", "release"]
     quarantine.quarantine(bad, cast.session("mona"), reason="It does after all.")
-    with pytest.raises(AdapterQuarantined, match="It does after all"):
+    with pytest.raises(RepositoryQuarantined, match="It does after all"):
         repositories.find("acme/bad", cast.session("alice"), repositories.Permission.DOWNLOAD)
 
 
@@ -70,7 +70,7 @@ def test_no_ruling_without_a_reason_that_people_can_read(cast, bad, reason):
         with pytest.raises(ValueInvalid):
             rule(bad, cast.session("mona"), reason=reason)
     assert not Ruling.objects.exists()
-    assert not Adapter.objects.get(pk=bad.pk).is_quarantined
+    assert not Repository.objects.get(pk=bad.pk).is_quarantined
 
 
 @pytest.mark.parametrize(
@@ -91,10 +91,10 @@ def test_moderators_rule_in_a_session_and_never_by_token(cast, bad):
 
 
 def test_the_owner_cannot_remove_the_evidence(cast, bad):
-    quarantine.quarantine(Adapter.objects.get(pk=bad.pk), cast.session("mona"), reason="Evidence.")
-    with pytest.raises(AdapterQuarantined):  # although `bad` was read before
+    quarantine.quarantine(Repository.objects.get(pk=bad.pk), cast.session("mona"), reason="Evidence.")
+    with pytest.raises(RepositoryQuarantined):  # although `bad` was read before
         repositories.delete(bad, cast.session("alice"))
-    assert Adapter.objects.filter(pk=bad.pk).exists()
+    assert Repository.objects.filter(pk=bad.pk).exists()
 
 
 @pytest.mark.django_db(transaction=True)  # SQLite finds at the end of one that a row's adapter is gone
@@ -105,11 +105,11 @@ def test_a_push_under_way_does_not_arrive_any_more(cast, bad, deed, settings, tm
     def files():
         yield push.Inline("a.txt", b"a")
         if deed == "quarantine":
-            quarantine.quarantine(Adapter.objects.get(pk=bad.pk), cast.session("mona"), reason="It phones home.")
+            quarantine.quarantine(Repository.objects.get(pk=bad.pk), cast.session("mona"), reason="It phones home.")
         else:
-            repositories.delete(Adapter.objects.get(pk=bad.pk), cast.session("alice"))
+            repositories.delete(Repository.objects.get(pk=bad.pk), cast.session("alice"))
 
-    with pytest.raises(AdapterQuarantined if deed == "quarantine" else (AdapterNotFound, RevisionNotFound)):
+    with pytest.raises(RepositoryQuarantined if deed == "quarantine" else (RepositoryNotFound, RevisionNotFound)):
         push.receive(push.Intent(bad, refs.MAIN, cast.session("bob"), title="Late"), files())
     assert not Revision.objects.filter(title="Late").exists()
 
@@ -123,14 +123,14 @@ def test_a_quarantined_name_cannot_be_made_again(cast, bad):
 
 
 def test_a_suspended_person_is_out_and_what_he_has_is_withheld(cast, client):
-    cast.adapter("carol/notes", by="carol")
+    cast.repository("carol/notes", by="carol")
     client.force_login(cast["carol"])
     assert quarantine.suspend(cast["carol"], cast.session("mona"), reason="Spam.")
     assert not quarantine.suspend(cast["carol"], cast.session("mona"), reason="Spam.")
     request = RequestFactory().get("/")
     request.session = client.session
     assert get_user(request).is_anonymous
-    with pytest.raises(AdapterNotFound):
+    with pytest.raises(RepositoryNotFound):
         repositories.find("carol/notes", cast.session("anonymous"))
     assert repositories.find("carol/notes", cast.session("mona"))
     [event] = AuditEvent.objects.filter(action="person:suspend")
@@ -154,4 +154,6 @@ def test_the_database_refuses_what_is_wrong(cast, bad, change):
 
 def test_two_adapters_of_one_name_are_one_too_many(cast, bad):
     with pytest.raises(IntegrityError), transaction.atomic():
-        Adapter.objects.create(namespace=bad.namespace, name="BAD", created_by=cast["alice"], created_at=timezone.now())
+        Repository.objects.create(
+            namespace=bad.namespace, name="BAD", created_by=cast["alice"], created_at=timezone.now()
+        )

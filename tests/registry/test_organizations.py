@@ -8,9 +8,6 @@ from django.test import Client
 from django.utils import timezone
 
 from registry.kernel.errors import (
-    AdapterMoved,
-    AdapterNotFound,
-    AdapterQuarantined,
     InvitationNotFound,
     LastAdministrator,
     NamespaceNotFound,
@@ -19,10 +16,13 @@ from registry.kernel.errors import (
     OrganizationNotEmpty,
     QuotaExceeded,
     RegistryError,
+    RepositoryMoved,
+    RepositoryNotFound,
+    RepositoryQuarantined,
     TooOften,
 )
 from registry.kernel.policy import NOBODY, Caller
-from registry.models import Adapter, Alert, AuditEvent, Collection, FormerNamespace, Invitation, Membership, Rename
+from registry.models import Alert, AuditEvent, Collection, FormerNamespace, Invitation, Membership, Rename, Repository
 from registry.moderation import quarantine
 from registry.people import accounts, invitations, organizations
 from registry.publish import moves, repositories
@@ -61,9 +61,9 @@ def earlier(**by):
 
 # --- what an invitation gives ----------------------------------------------------------------------------------------
 def test_who_is_invited_has_no_right_before_he_accepts(cast):
-    secret = cast.adapter("acme/secret", private=True)
+    secret = cast.repository("acme/secret", private=True)
     invite(cast, role="admin")
-    with pytest.raises(AdapterNotFound):
+    with pytest.raises(RepositoryNotFound):
         repositories.find("acme/secret", cast.session("carol"))
     with pytest.raises(NotAllowed):
         organizations.administered("acme", cast.session("carol"))
@@ -209,19 +209,19 @@ def test_a_deleted_organisation_takes_its_collections_along_and_leaves_its_name_
 
 
 def test_a_quarantined_repository_keeps_its_organisation(cast):
-    bad = cast.adapter("acme/bad")
+    bad = cast.repository("acme/bad")
     quarantine.quarantine(bad, cast.session("mona"), reason="Bad.")
     with pytest.raises(OrganizationNotEmpty, match="acme/bad"):
         organizations.delete("acme", cast.session("alice"))
-    with pytest.raises(AdapterQuarantined):
+    with pytest.raises(RepositoryQuarantined):
         moves.rename("acme", "works", cast.session("alice"))
 
 
 def test_what_moved_out_before_is_still_found_from_its_old_address(cast):
-    adapter = cast.adapter("acme/router")
-    moves.move(adapter, "alice/router", cast.session("alice"))
+    repository = cast.repository("acme/router")
+    moves.move(repository, "alice/router", cast.session("alice"))
     organizations.delete("acme", cast.session("alice"))
-    with pytest.raises(AdapterMoved) as moved:
+    with pytest.raises(RepositoryMoved) as moved:
         moves.find("acme/router", NOBODY)
     assert moved.value.facts["full_name"] == "alice/router"
 
@@ -239,22 +239,22 @@ def test_names_are_not_hoarded_by_founding_and_deleting(cast, monkeypatch):
 
 # --- another name ----------------------------------------------------------------------------------------------------
 def where(full_name, by=NOBODY, type="model"):
-    with pytest.raises(AdapterMoved) as moved:
+    with pytest.raises(RepositoryMoved) as moved:
         moves.find(full_name, by, type=type)
     return moved.value.facts["full_name"]
 
 
 def test_a_renamed_organisation_takes_everything_along_and_old_addresses_lead_on(cast):
-    cast.adapter("acme/router")
-    cast.adapter("acme/gold", type="dataset")
-    cast.adapter("acme/secret", private=True)
+    cast.repository("acme/router")
+    cast.repository("acme/gold", type="dataset")
+    cast.repository("acme/secret", private=True)
     alice = cast.session("alice")
     moves.rename("acme", "Works", alice)
     assert repositories.find("works/router", NOBODY).full_name == "Works/router"
     assert where("acme/router") == "Works/router"
     assert where("acme/gold", type="dataset") == "Works/gold"
     assert where("ACME/Secret", cast.session("erin")) == "Works/secret"
-    with pytest.raises(AdapterNotFound):
+    with pytest.raises(RepositoryNotFound):
         moves.find("acme/secret", cast.session("carol"))
     for address, leads in (
         ("/api/models/acme/router/tree/main?recursive=1", "/api/models/Works/router/tree/main?recursive=1"),
@@ -290,20 +290,20 @@ def test_nothing_new_comes_under_a_former_name_and_the_refusal_says_the_new_one(
     with pytest.raises(NotAllowed) as refused:
         repositories.create("acme/new", cast.session("bob"))
     assert refused.value.fix == "acme is called works now: use that name."
-    mine = cast.adapter("alice/mine")
+    mine = cast.repository("alice/mine")
     with pytest.raises(NotAllowed):
         moves.move(mine, "acme/mine", cast.session("alice"))
 
 
 def test_a_second_name_and_a_move_after_it_and_the_way_back(cast):
-    adapter = cast.adapter("acme/router")
+    repository = cast.repository("acme/router")
     alice = cast.session("alice")
     moves.rename("acme", "two", alice)
     moves.rename("two", "three", alice)
     assert where("acme/router") == where("two/router") == "three/router"
-    moves.move(Adapter.objects.get(pk=adapter.pk), "alice/router", alice)
+    moves.move(Repository.objects.get(pk=repository.pk), "alice/router", alice)
     assert where("acme/router") == where("three/router") == "alice/router"
-    cast.adapter("three/router")
+    cast.repository("three/router")
     moves.rename("three", "ACME", alice)
     assert repositories.find("acme/router", NOBODY).full_name == "ACME/router"
     assert where("three/router") == "ACME/router", "who had that address last"
@@ -313,7 +313,7 @@ def test_a_second_name_and_a_move_after_it_and_the_way_back(cast):
 
 
 def test_a_name_of_another_case_is_no_other_name(cast):
-    cast.adapter("acme/router")
+    cast.repository("acme/router")
     moves.rename("acme", "ACME", cast.session("alice"))
     assert repositories.find("acme/router", NOBODY).full_name == "ACME/router"
     assert not FormerNamespace.objects.exists()
@@ -343,7 +343,7 @@ def test_a_former_name_is_nobody_elses_and_one_organisation_has_few(cast, monkey
 
 
 def test_a_fine_grained_token_reaches_nothing_under_a_name_it_does_not_know(cast):
-    cast.adapter("acme/secret", private=True)
+    cast.repository("acme/secret", private=True)
     value = cast.token("alice", "fine-grained", acme__secret="read")
     headers = {"authorization": f"Bearer {value}"}
     assert Client().get("/api/models/acme/secret", headers=headers).status_code == 200
@@ -354,7 +354,7 @@ def test_a_fine_grained_token_reaches_nothing_under_a_name_it_does_not_know(cast
 
 def test_many_repositories_cost_a_rename_few_questions_each(cast, django_assert_max_num_queries):
     for number in range(12):
-        cast.adapter(f"acme/a{number}")
+        cast.repository(f"acme/a{number}")
     with django_assert_max_num_queries(20 + 12):  # one for each: its place in the feed
         moves.rename("acme", "works", cast.session("alice"))
 
@@ -366,7 +366,7 @@ def test_no_repository_is_left_in_an_organisation_that_is_deleted_at_that_moment
     results = at_once(
         lambda: organizations.delete("acme", alice), lambda: repositories.create("acme/new", Caller(user=bob.user))
     )
-    made, gone = Adapter.objects.filter(name="new").exists(), FormerNamespace.objects.exists()
+    made, gone = Repository.objects.filter(name="new").exists(), FormerNamespace.objects.exists()
     assert made != gone, results
     assert isinstance(results[0] if made else results[1], OrganizationNotEmpty | NotAllowed)
 

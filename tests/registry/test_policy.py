@@ -7,16 +7,16 @@ from django.utils import timezone
 from registry.kernel import policy
 from registry.kernel.errors import (
     AccessRequired,
-    AdapterNotFound,
-    AdapterQuarantined,
     GateSignInRequired,
     NotAllowed,
     RegistryError,
+    RepositoryNotFound,
+    RepositoryQuarantined,
     SessionRequired,
     SignInRequired,
 )
 from registry.kernel.policy import Caller, Permission
-from registry.models import Adapter, Membership, User
+from registry.models import Membership, Repository, User
 from registry.moderation import quarantine
 from registry.people import gates, tokens
 from registry.publish import repositories
@@ -170,8 +170,8 @@ ada               ok     ok       gate       ok        no     no          ok
 ANSWERS = {
     AccessRequired: "gate",
     GateSignInRequired: "gin",
-    AdapterNotFound: "nf",
-    AdapterQuarantined: "q",
+    RepositoryNotFound: "nf",
+    RepositoryQuarantined: "q",
     SignInRequired: "in",
     NotAllowed: "no",
     SessionRequired: "web",
@@ -193,33 +193,33 @@ def cells() -> list[tuple[str, str, Permission, str]]:
 
 
 @pytest.fixture
-def world(cast) -> dict[str, Adapter]:
+def world(cast) -> dict[str, Repository]:
     """One adapter for each state."""
     made = {
-        "public": cast.adapter("acme/public"),
-        "private": cast.adapter("acme/private", private=True),
-        "dave's": cast.adapter("acme/daves", by="dave"),
-        "quarantined": cast.adapter("acme/bad"),
-        "dave's, quarantined": cast.adapter("acme/daves-bad", by="dave"),
-        "private, quarantined": cast.adapter("acme/private-bad", private=True),
-        "owner suspended": cast.adapter("carol/notes", by="carol"),
-        "gated": cast.adapter("acme/gated"),
-        "gated, carol let in": cast.adapter("acme/opened"),
+        "public": cast.repository("acme/public"),
+        "private": cast.repository("acme/private", private=True),
+        "dave's": cast.repository("acme/daves", by="dave"),
+        "quarantined": cast.repository("acme/bad"),
+        "dave's, quarantined": cast.repository("acme/daves-bad", by="dave"),
+        "private, quarantined": cast.repository("acme/private-bad", private=True),
+        "owner suspended": cast.repository("carol/notes", by="carol"),
+        "gated": cast.repository("acme/gated"),
+        "gated, carol let in": cast.repository("acme/opened"),
     }
     for state in ("gated", "gated, carol let in"):
         gates.set_gate(made[state], "manual", cast.session("alice"))
     gates.grant(made["gated, carol let in"], "carol", cast.session("alice"))
-    Adapter.objects.filter(name__endswith="bad").update(quarantined_at=timezone.now())
+    Repository.objects.filter(name__endswith="bad").update(quarantined_at=timezone.now())
     return made
 
 
-def caller(cast, who: str, adapter: Adapter) -> Caller:
+def caller(cast, who: str, repository: Repository) -> Caller:
     """Who stands behind a word of the table."""
     name, _, credential = who.partition(":")
     if not credential:
         return cast.session(name)
     role = credential if credential in {"read", "write"} else "fine-grained"
-    key = adapter.full_name.replace("/", "__")
+    key = repository.full_name.replace("/", "__")
     grants = {"fine-read": {key: "read"}, "fine-write": {key: "write"}, "other": {"acme__elsewhere": "write"}}
     return tokens.caller_of(cast.token(name, role, **grants.get(credential, {})))
 
@@ -235,12 +235,12 @@ def answer(by: Caller, permission: Permission, full_name: str) -> str:
 
 @pytest.mark.parametrize("state", sorted({state for state, *_ in cells()}))
 def test_the_answers_are_those_of_the_table(cast, world, state):
-    adapter, wrong = world[state], []
-    callers = {who: caller(cast, who, adapter) for at, who, *_ in cells() if at == state}
+    repository, wrong = world[state], []
+    callers = {who: caller(cast, who, repository) for at, who, *_ in cells() if at == state}
     if state == "owner suspended":
         User.objects.filter(username="carol").update(is_active=False)
     for at, who, permission, expected in cells():
-        if at == state and (got := answer(callers[who], permission, adapter.full_name)) != expected:
+        if at == state and (got := answer(callers[who], permission, repository.full_name)) != expected:
             wrong.append(f"{who} {permission}: {got}, expected {expected}")
     assert not wrong, "\n".join(wrong)
 
@@ -257,24 +257,27 @@ def test_the_table_has_a_row_for_everybody_and_a_column_for_every_permission():
 def test_lists_show_what_one_may_read_and_nothing_withheld(cast, world, who):
     if not who.startswith("carol"):
         User.objects.filter(username="carol").update(is_active=False)
-    for adapter in Adapter.objects.select_related("namespace__person"):
-        by = caller(cast, who, adapter)
-        shown = Adapter.objects.filter(policy.visible_to(by), pk=adapter.pk).exists()
-        assert shown == (policy.may_see(by, adapter) and not policy.is_withheld(adapter)), (who, adapter.full_name)
+    for repository in Repository.objects.select_related("namespace__person"):
+        by = caller(cast, who, repository)
+        shown = Repository.objects.filter(policy.visible_to(by), pk=repository.pk).exists()
+        assert shown == (policy.may_see(by, repository) and not policy.is_withheld(repository)), (
+            who,
+            repository.full_name,
+        )
 
 
 def test_a_refusal_spells_the_id_as_it_was_asked_for(cast):
-    cast.adapter("acme/Secret", private=True)
-    with pytest.raises(AdapterNotFound) as hidden:
+    cast.repository("acme/Secret", private=True)
+    with pytest.raises(RepositoryNotFound) as hidden:
         repositories.find("ACME/sEcret", cast.session("carol"))
-    with pytest.raises(AdapterNotFound) as absent:
+    with pytest.raises(RepositoryNotFound) as absent:
         repositories.find("ACME/sEcrex", cast.session("carol"))
     assert hidden.value.detail.replace("sEcret", "sEcrex") == absent.value.detail
     assert (hidden.value.fix, hidden.value.facts) == (absent.value.fix, absent.value.facts)
 
 
 def test_who_may_not_moderate_does_not_learn_what_exists(cast):
-    cast.adapter("acme/secret", private=True)
+    cast.repository("acme/secret", private=True)
     said = []
     for name in ("acme/secret", "acme/nothing"):
         with pytest.raises(NotAllowed) as refusal:
@@ -284,21 +287,21 @@ def test_who_may_not_moderate_does_not_learn_what_exists(cast):
 
 
 def test_somebody_who_left_the_organisation_is_a_stranger_at_once(cast):
-    adapter = cast.adapter("acme/private", private=True)
-    assert repositories.find("acme/private", cast.session("bob")) == adapter
+    repository = cast.repository("acme/private", private=True)
+    assert repositories.find("acme/private", cast.session("bob")) == repository
     Membership.objects.get(user=cast["bob"]).delete()
-    with pytest.raises(AdapterNotFound):
+    with pytest.raises(RepositoryNotFound):
         repositories.find("acme/private", cast.session("bob"))
 
 
 def test_a_grant_on_what_was_lost_is_worth_nothing(cast):
-    cast.adapter("acme/private", private=True)
+    cast.repository("acme/private", private=True)
     value = cast.token("bob", "fine-grained", acme__private="write")
     Membership.objects.get(user=cast["bob"]).delete()
     by = tokens.caller_of(value)
-    with pytest.raises(AdapterNotFound):
+    with pytest.raises(RepositoryNotFound):
         repositories.find("acme/private", by)
-    assert not Adapter.objects.filter(policy.visible_to(by)).exists()
+    assert not Repository.objects.filter(policy.visible_to(by)).exists()
 
 
 @pytest.mark.parametrize(
@@ -314,18 +317,18 @@ def test_who_may_make_adapters_in_an_organisation(cast, who, allowed):
     else:
         with pytest.raises(NotAllowed):
             repositories.create("acme/new", by)
-        assert not Adapter.objects.filter(Q(name="new")).exists()
+        assert not Repository.objects.filter(Q(name="new")).exists()
 
 
 def test_a_token_that_may_not_is_named_in_the_refusal(cast):
-    cast.adapter("acme/public")
+    cast.repository("acme/public")
     by = tokens.caller_of(cast.token("alice", "fine-grained", acme__public="read"))
     with pytest.raises(NotAllowed, match="token 'fine-grained 0' may not push to acme/public"):
         repositories.find("acme/public", by, Permission.PUSH)
 
 
 def test_the_reason_of_a_quarantine_is_told_to_who_writes_there(cast):
-    adapter = cast.adapter("acme/public")
-    quarantine.quarantine(adapter, cast.session("mona"), reason="It phones home.")
-    with pytest.raises(AdapterQuarantined, match="acme/public is quarantined: It phones home"):
+    repository = cast.repository("acme/public")
+    quarantine.quarantine(repository, cast.session("mona"), reason="It phones home.")
+    with pytest.raises(RepositoryQuarantined, match="acme/public is quarantined: It phones home"):
         repositories.find("acme/public", cast.session("bob"), Permission.DOWNLOAD)

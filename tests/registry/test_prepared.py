@@ -4,7 +4,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from registry.kernel.prepared import Prepared
-from registry.models import Adapter, Namespace, Token
+from registry.models import Namespace, Repository, Token
 from tests.cast import Cast
 
 WITH_OWNER = Prepared(
@@ -13,11 +13,11 @@ WITH_OWNER = Prepared(
 
 
 def test_a_prepared_question_makes_the_objects_that_django_makes(cast: Cast) -> None:
-    adapter = cast.adapter("alice/one")
-    asked = Prepared(lambda pk: Adapter.objects.filter(pk=pk).select_related("namespace__person"), int)
-    made, theirs = asked(adapter.pk)[0], Adapter.objects.select_related("namespace__person").get(pk=adapter.pk)
+    repository = cast.repository("alice/one")
+    asked = Prepared(lambda pk: Repository.objects.filter(pk=pk).select_related("namespace__person"), int)
+    made, theirs = asked(repository.pk)[0], Repository.objects.select_related("namespace__person").get(pk=repository.pk)
     assert made == theirs
-    for field in Adapter._meta.concrete_fields:
+    for field in Repository._meta.concrete_fields:
         assert getattr(made, field.attname) == getattr(theirs, field.attname), field.name
     with CaptureQueriesContext(connection) as queries:
         assert made.namespace.person.username == "alice"

@@ -7,7 +7,7 @@ import pytest
 from django.test import Client
 
 from registry.bytes import intake
-from registry.models import Adapter
+from registry.models import Repository
 from registry.moderation import quarantine
 from registry.publish import push
 from registry.repos import refs
@@ -97,22 +97,22 @@ def name_of(road: Road) -> str:
 
 
 @pytest.fixture
-def held(cast: Cast, settings, tmp_path) -> Adapter:
+def held(cast: Cast, settings, tmp_path) -> Repository:
     """An adapter with a README and weights, quarantined after its files were there."""
     settings.BLOBS = f"file://{tmp_path / 'blobs'}"
     settings.DOORBELL = "tests.registry.test_upkeep.ring"
-    adapter = cast.adapter(HELD)
-    [weights] = intake.receive_inline(adapter, b"weights")
+    repository = cast.repository(HELD)
+    [weights] = intake.receive_inline(repository, b"weights")
     push.receive(
-        push.Intent(adapter, refs.MAIN, cast.session("alice"), title="Files"),
+        push.Intent(repository, refs.MAIN, cast.session("alice"), title="Files"),
         [push.Inline("README.md", b"# Held"), push.Stored("weights.safetensors", weights.sha256)],
     )
-    Adapter.objects.update(kind="lora", state="passed")  # so that the front page shows it
-    return adapter
+    Repository.objects.update(kind="lora", state="passed")  # so that the front page shows it
+    return repository
 
 
 @pytest.fixture
-def quarantined(cast: Cast, held: Adapter) -> Adapter:
+def quarantined(cast: Cast, held: Repository) -> Repository:
     quarantine.quarantine(held, cast.session("mona"), reason="It phones home.")
     return held
 
@@ -238,6 +238,6 @@ def test_a_release_opens_every_road_again(cast, quarantined):
 def test_evidence_outlives_every_attempt_of_its_owner(cast, quarantined):
     for road in WRITING:
         road.ask(Client(), HELD, **bearer(cast, "alice"))
-    row = Adapter.objects.get(pk=quarantined.pk)
+    row = Repository.objects.get(pk=quarantined.pk)
     assert not row.private
     assert row.refs.get(name=refs.MAIN).revision.files.count() == 3

@@ -6,7 +6,7 @@ import pytest
 
 from registry.kernel.errors import RegistryError, ValueInvalid
 from registry.kernel.policy import Caller
-from registry.models import Adapter, AuditEvent, Ruling, User
+from registry.models import AuditEvent, Repository, Ruling, User
 from registry.moderation import quarantine
 from registry.people import accounts
 from tests.together import at_once
@@ -15,11 +15,11 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 def test_two_moderators_make_one_ruling(cast):
-    bad = cast.adapter("acme/bad")
+    bad = cast.repository("acme/bad")
 
     def rule(who: str) -> Callable[[], bool]:
         by = cast.session(who)
-        row = Adapter.objects.select_related("namespace").get(pk=bad.pk)
+        row = Repository.objects.select_related("namespace").get(pk=bad.pk)
         return lambda: quarantine.quarantine(row, by, reason=f"Says {who}.")
 
     assert sorted(at_once(rule("mona"), rule("ada"))) == [False, True]

@@ -14,7 +14,7 @@ from django.urls import URLPattern, URLResolver, get_resolver
 
 from registry.kernel import names
 from registry.kernel.policy import Permission
-from registry.models import Adapter, AuditEvent, Namespace, Token
+from registry.models import AuditEvent, Namespace, Repository, Token
 from tests.cast import Cast
 
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")  # HEAD and OPTIONS do what GET does, or less
@@ -306,8 +306,8 @@ def world(cast: Cast, settings, tmp_path) -> Cast:
     settings.BLOBS = f"file://{tmp_path / 'blobs'}"
     settings.DOORBELL = "tests.registry.test_upkeep.ring"
     for type in ("model", "dataset"):
-        cast.adapter("acme/public", type=type)
-        cast.adapter("acme/covert", private=True, type=type)
+        cast.repository("acme/public", type=type)
+        cast.repository("acme/covert", private=True, type=type)
     return cast
 
 
@@ -329,8 +329,8 @@ def ask(address: str, method: str, name: str, who: dict | None = None, body: dic
     if "/tree/<tail>" in address:
         given["tail"] = "main"
     if "commit/<rev>" in address and not address.startswith("api"):
-        adapter = Adapter.objects.filter(name="public", type=type).first()
-        given["rev"] = adapter.refs.get().revision.oid if adapter else "0" * 40
+        repository = Repository.objects.filter(name="public", type=type).first()
+        given["rev"] = repository.refs.get().revision.oid if repository else "0" * 40
     path = "/" + re.sub(r"<(\w+)>", lambda match: given[match[1]], address)
     client = Client(raise_request_exception=False)
     if who and "session" in who:
@@ -431,7 +431,7 @@ def test_staff_acts_in_a_session_and_nobody_else_at_all(world, address, method, 
     ):
         answer = ask(address, method, "public", caller, reason)
         assert answer.status_code in {401, 403} or answer.url.partition("?")[0] in {"/login", "/admin/login/"}
-    assert not Adapter.objects.filter(quarantined_at__isnull=False).exists()
+    assert not Repository.objects.filter(quarantined_at__isnull=False).exists()
     assert ask(address, method, "public", {"session": world["ada"]}, reason).status_code == 200
 
 
@@ -459,7 +459,7 @@ def test_a_bad_token_is_never_taken_for_nobody(world, address, method, permissio
 
 def state() -> list:
     """What a request could change."""
-    rows = Adapter.objects.order_by("pk").values("pk", "private", "updated_at", "quarantined_at")
-    refs = list(Adapter.objects.order_by("pk", "refs__name").values_list("refs__name", "refs__revision__oid"))
+    rows = Repository.objects.order_by("pk").values("pk", "private", "updated_at", "quarantined_at")
+    refs = list(Repository.objects.order_by("pk", "refs__name").values_list("refs__name", "refs__revision__oid"))
     acts = AuditEvent.objects.exclude(action__startswith="token:").count()
     return [list(rows), refs, Namespace.objects.count(), acts]

@@ -38,9 +38,10 @@ def ring(verdict: int) -> bool:
 @pytest.fixture
 def pushed(cast: Cast):
     """An adapter of acme with one more file than it began with."""
-    adapter = cast.adapter("acme/pushed")
+    repository = cast.repository("acme/pushed")
     ref = push.receive(
-        push.Intent(adapter, refs.MAIN, cast.session("alice"), title="One file"), [push.Inline("README.md", b"# Hello")]
+        push.Intent(repository, refs.MAIN, cast.session("alice"), title="One file"),
+        [push.Inline("README.md", b"# Hello")],
     )
     return ref.revision
 
@@ -76,7 +77,7 @@ def test_blobs_that_are_as_their_rows_say_are_found_so(pushed):
 
 
 def test_changed_cut_and_lost_bytes_are_each_listed(pushed, cast):
-    digests = [intake.receive_inline(pushed.adapter, text)[0].sha256 for text in (b"flipped", b"cut short", b"lost")]
+    digests = [intake.receive_inline(pushed.repository, text)[0].sha256 for text in (b"flipped", b"cut short", b"lost")]
     for sha256, harm in zip(digests[:2], (b"flopped", b"cut"), strict=True):
         path_of(sha256).chmod(0o600)
         path_of(sha256).write_bytes(harm)
@@ -88,7 +89,7 @@ def test_changed_cut_and_lost_bytes_are_each_listed(pushed, cast):
 
 # --- sweep -----------------------------------------------------------------------------------------------------------
 def test_a_sweep_removes_what_nobody_named_in_time_and_a_dry_run_only_says_so(pushed):
-    orphan = intake.receive_inline(pushed.adapter, b"never committed")[0].sha256
+    orphan = intake.receive_inline(pushed.repository, b"never committed")[0].sha256
     kept = set(Blob.objects.exclude(pk=orphan).values_list("pk", flat=True))
     for model in (Blob, Possession):
         model.objects.update(created_at=timezone.now() - timedelta(hours=2))

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from registry.models import Adapter, Revision
+from registry.models import Repository, Revision
 from tests.api.conftest import FILES, judged, pushed
 from tests.cast import PASSWORD, Cast, assemble
 
@@ -40,23 +40,23 @@ def visit(cast: Cast) -> Callable[[str], Client]:
 
 
 @pytest.fixture
-def reviews(cast: Cast) -> Adapter:
+def reviews(cast: Cast) -> Repository:
     """alice/reviews, public, whose second revision passed with a note."""
-    made = cast.adapter("alice/reviews")
+    made = cast.repository("alice/reviews")
     judged(pushed(cast, made), checks=CHECKS, evals=EVALS, depth="evaluated")
     made.refresh_from_db()
     return made
 
 
 @pytest.fixture
-def secret(cast: Cast) -> Adapter:
+def secret(cast: Cast) -> Repository:
     """acme/secret, private, passed."""
-    made = cast.adapter("acme/secret", private=True)
+    made = cast.repository("acme/secret", private=True)
     judged(pushed(cast, made), checks=CHECKS, evals=EVALS)
     made.refresh_from_db()
     return made
 
 
-def push_more(cast: Cast, adapter: Adapter, **files: bytes) -> Revision:
+def push_more(cast: Cast, repository: Repository, **files: bytes) -> Revision:
     """Push the usual files with some of them changed."""
-    return pushed(cast, adapter, files={**FILES, **files})
+    return pushed(cast, repository, files={**FILES, **files})

@@ -14,8 +14,8 @@ def many(cast):
 
     for name, kind, state in (("one", "LORA", "passed"), ("two", "IA3", "passed"), ("three", "IA3", "failed")):
         files = {**FILES, "adapter_config.json": json.dumps({**CONFIG, "peft_type": kind}).encode()}
-        judged(pushed(cast, cast.adapter(f"alice/{name}"), files=files), state)
-    cast.adapter("alice/empty")
+        judged(pushed(cast, cast.repository(f"alice/{name}"), files=files), state)
+    cast.repository("alice/empty")
 
 
 def listed(answer):
@@ -55,7 +55,7 @@ def test_a_value_nobody_has_still_shows_as_chosen(visit, many):
 
 def test_pages_follow_by_link_and_lose_nothing(visit, cast):
     for number in range(33):
-        cast.adapter(f"alice/n{number:02}")
+        cast.repository(f"alice/n{number:02}")
     client, seen, address = visit(), [], "/adapters"
     while address:
         page = client.get(address)

@@ -23,7 +23,7 @@ FITS = {
 
 @pytest.fixture
 def served(cast):
-    made = cast.adapter("alice/reviews")
+    made = cast.repository("alice/reviews")
     judged(pushed(cast, made), depth="fit", serving=SERVING, fits=FITS)
     return made
 

@@ -9,7 +9,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from registry.kernel import site_settings
-from registry.models import Adapter, Discussion, DiscussionEvent
+from registry.models import Discussion, DiscussionEvent, Repository
 from registry.people import gates
 from registry.publish import discussions, push
 from registry.publish.push import Deletion, Inline, Intent
@@ -20,8 +20,8 @@ HERE = "/acme/reviews/discussions"
 
 
 @pytest.fixture
-def repo(cast: Cast) -> Adapter:
-    return cast.adapter("acme/reviews")
+def repo(cast: Cast) -> Repository:
+    return cast.repository("acme/reviews")
 
 
 def signed_in(cast: Cast, name: str) -> Client:
@@ -30,13 +30,13 @@ def signed_in(cast: Cast, name: str) -> Client:
     return client
 
 
-def propose(cast: Cast, repo: Adapter, who: str = "carol") -> Discussion:
+def propose(cast: Cast, repo: Repository, who: str = "carol") -> Discussion:
     intent = Intent(repo, "refs/heads/main", cast.session(who), title="Add a card", propose=True)
     push.receive(intent, [Inline("README.md", b"# Hello")])
     return repo.discussions.get()
 
 
-def test_a_thread_is_opened_answered_closed_and_opened_again(cast: Cast, repo: Adapter) -> None:
+def test_a_thread_is_opened_answered_closed_and_opened_again(cast: Cast, repo: Repository) -> None:
     carol, bob = signed_in(cast, "carol"), signed_in(cast, "bob")
     opened = carol.post(f"{HERE}/new", {"title": "Which rank?", "text": "I **wonder**."})
     assert opened.url == f"{HERE}/1"
@@ -51,7 +51,7 @@ def test_a_thread_is_opened_answered_closed_and_opened_again(cast: Cast, repo: A
     assert "Discussions <span>1</span>" in Client().get("/acme/reviews").content.decode()
 
 
-def test_nothing_that_was_written_runs(cast: Cast, repo: Adapter) -> None:
+def test_nothing_that_was_written_runs(cast: Cast, repo: Repository) -> None:
     evil = "<script>alert(1)</script>\n\n<img src=x onerror=alert(1)>\n\n[x](javascript:alert(1))"
     discussions.start(repo, "<script>alert(2)</script>", evil, cast.session("carol"))
     discussions.comment(repo.discussions.get(), "plain 1 < 2 & <b>", cast.session("carol"))
@@ -62,7 +62,7 @@ def test_nothing_that_was_written_runs(cast: Cast, repo: Adapter) -> None:
         assert 'href="javascript' not in text
 
 
-def test_a_pull_request_shows_its_files_and_is_merged_by_a_writer(cast: Cast, repo: Adapter) -> None:
+def test_a_pull_request_shows_its_files_and_is_merged_by_a_writer(cast: Cast, repo: Repository) -> None:
     propose(cast, repo)
     stranger, bob = signed_in(cast, "carol"), signed_in(cast, "bob")
     page = stranger.get(f"{HERE}/1").content.decode()
@@ -75,7 +75,7 @@ def test_a_pull_request_shows_its_files_and_is_merged_by_a_writer(cast: Cast, re
     assert "merged" in Client().get(f"{HERE}/1").content.decode()
 
 
-def test_what_a_form_must_not_do_it_says_and_does_not(cast: Cast, repo: Adapter) -> None:
+def test_what_a_form_must_not_do_it_says_and_does_not(cast: Cast, repo: Repository) -> None:
     carol = signed_in(cast, "carol")
     assert carol.post(f"{HERE}/new", {"title": " "}).status_code == 400
     carol.post(f"{HERE}/new", {"title": "x", "text": "mine"})
@@ -90,7 +90,7 @@ def test_what_a_form_must_not_do_it_says_and_does_not(cast: Cast, repo: Adapter)
     assert "mine" not in carol.get(f"{HERE}/1").content.decode()
 
 
-def test_a_long_thread_comes_in_pages(cast: Cast, repo: Adapter) -> None:
+def test_a_long_thread_comes_in_pages(cast: Cast, repo: Repository) -> None:
     thread = discussions.start(repo, "Long", "", cast.session("carol"))
     for number in range(40):
         discussions.comment(thread, f"comment {number} end", cast.session("carol"))
@@ -102,7 +102,9 @@ def test_a_long_thread_comes_in_pages(cast: Cast, repo: Adapter) -> None:
 
 
 # --- the list --------------------------------------------------------------------------------------------------------
-def test_texts_that_take_long_together_are_shown_as_they_were_written(cast: Cast, repo: Adapter, monkeypatch) -> None:
+def test_texts_that_take_long_together_are_shown_as_they_were_written(
+    cast: Cast, repo: Repository, monkeypatch
+) -> None:
     thread = discussions.start(repo, "Slow", "*first* <script>", cast.session("carol"))
     discussions.comment(thread, "*second* <script>", cast.session("carol"))
 
@@ -118,7 +120,7 @@ def test_texts_that_take_long_together_are_shown_as_they_were_written(cast: Cast
     assert rendered(-1) == [True, True], "what was rendered once is there at once"
 
 
-def test_the_list_is_filtered_by_state_kind_and_author_in_its_address(cast: Cast, repo: Adapter) -> None:
+def test_the_list_is_filtered_by_state_kind_and_author_in_its_address(cast: Cast, repo: Repository) -> None:
     discussions.start(repo, "A question", "", cast.session("carol"))
     discussions.start(repo, "A draft", "", cast.session("dave"), pull_request=True)
     done = discussions.start(repo, "Settled", "", cast.session("carol"))
@@ -139,7 +141,7 @@ def test_the_list_is_filtered_by_state_kind_and_author_in_its_address(cast: Cast
     assert [count for _, _, count in answer.context["kinds"]] == [3, 2, 1]
 
 
-def test_a_list_costs_the_same_however_long_it_is(cast: Cast, repo: Adapter) -> None:
+def test_a_list_costs_the_same_however_long_it_is(cast: Cast, repo: Repository) -> None:
     def cost() -> int:
         with CaptureQueriesContext(connection) as asked:
             Client().get(HERE)
@@ -154,7 +156,7 @@ def test_a_list_costs_the_same_however_long_it_is(cast: Cast, repo: Adapter) -> 
 
 
 # --- comments --------------------------------------------------------------------------------------------------------
-def test_an_author_edits_his_comment_and_nobody_elses(cast: Cast, repo: Adapter) -> None:
+def test_an_author_edits_his_comment_and_nobody_elses(cast: Cast, repo: Repository) -> None:
     discussions.start(repo, "Which rank?", "Fuor", cast.session("carol"))
     said = DiscussionEvent.objects.get()
     carol, bob = signed_in(cast, "carol"), signed_in(cast, "bob")
@@ -170,14 +172,14 @@ def test_an_author_edits_his_comment_and_nobody_elses(cast: Cast, repo: Adapter)
     assert carol.post(f"{HERE}/1", {"do": "edit", "comment": said.pk, "text": "Six"}).status_code == 403
 
 
-def test_what_was_typed_is_not_lost_with_a_refusal(cast: Cast, repo: Adapter) -> None:
+def test_what_was_typed_is_not_lost_with_a_refusal(cast: Cast, repo: Repository) -> None:
     discussions.start(repo, "x", "", cast.session("alice"))
     answer = signed_in(cast, "carol").post(f"{HERE}/1", {"do": "close", "text": "I typed this"})
     assert answer.status_code == 403
     assert "I typed this" in answer.content.decode()
 
 
-def test_names_of_people_lead_to_them_and_others_stay_text(cast: Cast, repo: Adapter) -> None:
+def test_names_of_people_lead_to_them_and_others_stay_text(cast: Cast, repo: Repository) -> None:
     text = "@Bob, @nobody-here: see `@bob` and **@carol**. bob@example.org [@bob](https://example.org)"
     discussions.start(repo, "x", text, cast.session("dave"))
     page = Client().get(f"{HERE}/1").content.decode()
@@ -188,7 +190,7 @@ def test_names_of_people_lead_to_them_and_others_stay_text(cast: Cast, repo: Ada
 
 
 # --- pull requests ---------------------------------------------------------------------------------------------------
-def test_a_draft_made_by_a_form_says_how_to_push_and_becomes_ready(cast: Cast, repo: Adapter) -> None:
+def test_a_draft_made_by_a_form_says_how_to_push_and_becomes_ready(cast: Cast, repo: Repository) -> None:
     carol = signed_in(cast, "carol")
     carol.post(f"{HERE}/new", {"title": "A card", "text": "", "type": "pull_request"})
     page = carol.get(f"{HERE}/1").content.decode()
@@ -202,7 +204,7 @@ def test_a_draft_made_by_a_form_says_how_to_push_and_becomes_ready(cast: Cast, r
     assert 'value="merge"' in signed_in(cast, "bob").get(f"{HERE}/1").content.decode()
 
 
-def test_changed_files_are_shown_line_by_line_with_what_is_in_them_escaped(cast: Cast, repo: Adapter) -> None:
+def test_changed_files_are_shown_line_by_line_with_what_is_in_them_escaped(cast: Cast, repo: Repository) -> None:
     first = [Inline("README.md", b"# Hello\n\none\n"), Inline("old.txt", b"gone")]
     push.receive(Intent(repo, "refs/heads/main", cast.session("alice"), title="Begin"), first)
     changed = [
@@ -229,12 +231,12 @@ def test_changed_files_are_shown_line_by_line_with_what_is_in_them_escaped(cast:
     assert Client().get(f"{HERE}/2/files").status_code == 404
 
 
-def test_a_discussion_has_no_changed_files(cast: Cast, repo: Adapter) -> None:
+def test_a_discussion_has_no_changed_files(cast: Cast, repo: Repository) -> None:
     discussions.start(repo, "x", "", cast.session("carol"))
     assert Client().get(f"{HERE}/1/files").status_code == 400
 
 
-def test_a_huge_change_is_named_and_not_shown(cast: Cast, repo: Adapter, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_huge_change_is_named_and_not_shown(cast: Cast, repo: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("hub.site.patch.MAX_LINES", 20)
     files = [Inline(f"{name}.txt", b"line\n" * 15) for name in "abc"]
     push.receive(Intent(repo, "refs/heads/main", cast.session("carol"), title="Much", propose=True), files)
@@ -243,7 +245,7 @@ def test_a_huge_change_is_named_and_not_shown(cast: Cast, repo: Adapter, monkeyp
     assert patches[1].why == "There is no room for it here."
 
 
-def test_what_a_gate_keeps_is_not_shown_in_a_diff_either(cast: Cast, repo: Adapter) -> None:
+def test_what_a_gate_keeps_is_not_shown_in_a_diff_either(cast: Cast, repo: Repository) -> None:
     push.receive(Intent(repo, "refs/heads/main", cast.session("alice"), title="x"), [Inline("notes.md", b"the secret")])
     gates.set_gate(repo, "manual", cast.session("alice"))
     new = [Inline("notes.md", b"another secret")]
@@ -254,7 +256,9 @@ def test_what_a_gate_keeps_is_not_shown_in_a_diff_either(cast: Cast, repo: Adapt
         assert "notes.md" in page
 
 
-def test_where_only_what_is_verified_is_served_a_proposal_shows_strangers_no_lines(cast: Cast, repo: Adapter) -> None:
+def test_where_only_what_is_verified_is_served_a_proposal_shows_strangers_no_lines(
+    cast: Cast, repo: Repository
+) -> None:
     made = pushed(cast, repo)
     judged(made, "failed")
     push.receive(
@@ -266,7 +270,7 @@ def test_where_only_what_is_verified_is_served_a_proposal_shows_strangers_no_lin
     assert b"peft_type" in signed_in(cast, "bob").get(f"{HERE}/1/files").content
 
 
-def test_a_conflict_names_the_files_and_offers_no_merge(cast: Cast, repo: Adapter) -> None:
+def test_a_conflict_names_the_files_and_offers_no_merge(cast: Cast, repo: Repository) -> None:
     propose(cast, repo)
     push.receive(Intent(repo, "refs/heads/main", cast.session("alice"), title="x"), [Inline("README.md", b"# Mine")])
     bob = signed_in(cast, "bob")
@@ -279,7 +283,7 @@ def test_a_conflict_names_the_files_and_offers_no_merge(cast: Cast, repo: Adapte
 
 
 def test_a_private_adapters_talk_is_not_there_for_strangers(cast: Cast) -> None:
-    covert = cast.adapter("acme/covert", private=True)
+    covert = cast.repository("acme/covert", private=True)
     discussions.start(covert, "Secret", "", cast.session("alice"))
     discussions.start(covert, "Secret too", "", cast.session("alice"), pull_request=True)
     carol = signed_in(cast, "carol")

@@ -27,7 +27,7 @@ CONDITIONS = {"rows": "smoke", "seed": 0, "batches": [4, 8, 8, 4]}
 
 @pytest.fixture
 def measured(cast):
-    made = cast.adapter("alice/measured")
+    made = cast.repository("alice/measured")
     shown = {"samples": SAMPLES, "cost": COST, "conditions": CONDITIONS}
     judged(pushed(cast, made), checks=CHECKS, evals=EVALS, depth="evaluated", **shown)
     return made

@@ -2,7 +2,7 @@
 
 import pytest
 
-from registry.models import Adapter, AuditEvent, Membership, Organization
+from registry.models import AuditEvent, Membership, Organization, Repository
 from registry.people import organizations
 from registry.talk import social
 
@@ -43,7 +43,7 @@ def test_carol_founds_an_organisation_invites_bob_who_accepts_and_makes_its_firs
     assert "/organizations/guild/settings" not in page
     assert "<option selected>guild</option>" in text(carol.get("/new?owner=guild"))
     bob.post("/new", {"owner": "guild", "name": "first", "visibility": "private"})
-    assert Adapter.objects.get(name="first").namespace.name == "guild"
+    assert Repository.objects.get(name="first").namespace.name == "guild"
     assert "guild" in text(carol.get("/settings/organizations"))
 
 
@@ -222,7 +222,7 @@ def test_followers_likes_and_evaluation_sets_have_lists_of_their_own(visit, cast
     social.follow(cast["alice"].namespace, cast.session("carol"))
     social.like(reviews, cast.session("carol"))
     social.like(secret, cast.session("erin"))
-    cast.adapter("alice/gold", type="dataset")
+    cast.repository("alice/gold", type="dataset")
     assert "carol" in text(visit().get("/alice?show=followers"))
     assert 'href="/alice"' in text(visit().get("/carol?show=following"))
     assert 'href="/alice/reviews"' in text(visit().get("/carol?show=likes"))

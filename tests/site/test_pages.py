@@ -88,7 +88,7 @@ def test_the_verdict_page_lists_each_check_with_its_fix(visit, reviews):
 
 def test_a_failed_verdict_begins_with_the_fix(visit, cast):
     failed = {"id": "tensors.not-finite", "outcome": "failed", "message": "3 NaN.", "fix": "Train with a lower rate."}
-    judged(pushed(cast, cast.adapter("alice/broken")), "failed", checks=[failed])
+    judged(pushed(cast, cast.repository("alice/broken")), "failed", checks=[failed])
     for page in ("", "/verdict/main"):
         shown = text(visit().get(f"/alice/broken{page}"))
         assert shown.index("Train with a lower rate.") < shown.index("3 NaN.")
@@ -97,7 +97,7 @@ def test_a_failed_verdict_begins_with_the_fix(visit, cast):
 def test_what_failed_by_its_files_is_not_said_to_lack_its_base(visit, cast):
     check = {"id": "tensors.not-finite", "outcome": "failed", "message": "3 NaN.", "fix": "Train again."}
     engine = {"name": "e5", "transformers": "5.24.0", "peft": "0.21.2", "torch": "2.13.0"}
-    judged(pushed(cast, cast.adapter("alice/broken")), "failed", checks=[check], depth="static", engine=engine)
+    judged(pushed(cast, cast.repository("alice/broken")), "failed", checks=[check], depth="static", engine=engine)
     shown = " ".join(text(visit().get("/alice/broken")).split())
     assert "was refused before it was loaded by engine e5" in shown
     assert "without its base" not in shown
@@ -105,7 +105,7 @@ def test_what_failed_by_its_files_is_not_said_to_lack_its_base(visit, cast):
 
 def test_an_error_of_the_hub_is_not_blamed_on_the_author(visit, cast):
     crash = {"id": "engine.check-crashed", "outcome": "failed", "message": "broke"}
-    revision = pushed(cast, cast.adapter("alice/unlucky"))
+    revision = pushed(cast, cast.repository("alice/unlucky"))
     revision.verdicts.update(attempt=2)
     judged(revision, "errored", checks=[crash])
     shown = visit().get("/alice/unlucky/verdict/main")
@@ -114,7 +114,7 @@ def test_an_error_of_the_hub_is_not_blamed_on_the_author(visit, cast):
 
 
 def test_the_panel_follows_a_verdict_until_the_page_must_load_anew(visit, cast):
-    revision = pushed(cast, cast.adapter("alice/slow"))
+    revision = pushed(cast, cast.repository("alice/slow"))
     client = visit()
     assert "hx-get" in client.get("/alice/slow").content.decode()
     waiting = client.get("/alice/slow/verdict/main?was=queued")
@@ -128,7 +128,7 @@ def test_the_panel_follows_a_verdict_until_the_page_must_load_anew(visit, cast):
 
 
 def test_an_empty_adapter_shows_its_owner_how_to_push(visit, cast):
-    cast.adapter("alice/new")
+    cast.repository("alice/new")
     assert "hf upload alice/new ./adapter" in text(visit("alice").get("/alice/new"))
     assert "hf upload" not in text(visit("carol").get("/alice/new"))
     assert visit().get("/alice/new/verdict/main").status_code == 404
@@ -150,7 +150,7 @@ def test_where_the_newest_version_failed_the_page_leads_to_the_one_that_works(vi
 
 
 def test_where_nothing_passed_no_page_speaks_of_what_works(visit, cast):
-    pushed(cast, cast.adapter("alice/first"))
+    pushed(cast, cast.repository("alice/first"))
     front = " ".join(text(visit().get("/alice/first")).split())
     assert "Pinned to this commit, which is not proven yet." in front
     assert "/tree/verified" not in visit().get("/alice/first").content.decode()
@@ -158,7 +158,7 @@ def test_where_nothing_passed_no_page_speaks_of_what_works(visit, cast):
 
 def test_a_card_is_an_article_and_cannot_act(visit, cast):
     hostile = b"---\nlicense: mit\n---\n# Hi\n\n<script>alert(1)</script><img src=x onerror=alert(1)>\n"
-    pushed(cast, cast.adapter("alice/hostile"), files={"README.md": hostile})
+    pushed(cast, cast.repository("alice/hostile"), files={"README.md": hostile})
     page = visit().get("/alice/hostile").content.decode()
     article = page[page.index('<article class="card-body">') :].partition("</article>")[0]
     assert "<h2>Hi</h2>" in article
@@ -182,7 +182,7 @@ def test_a_card_is_an_article_and_cannot_act(visit, cast):
 def test_files_are_shown_as_text_or_named(visit, cast, name, content, shown):
     from urllib.parse import quote
 
-    pushed(cast, cast.adapter("alice/files"), files={name: content})
+    pushed(cast, cast.repository("alice/files"), files={name: content})
     answer = visit().get(f"/alice/files/blob/main/{quote(name)}")
     assert answer.status_code == 200
     assert shown in answer.content.decode()
@@ -227,7 +227,7 @@ def test_what_a_version_changed_tells_no_file_of_a_version_that_is_held_back(vis
 
 def test_where_only_verified_versions_are_served_strangers_read_the_verified_card(visit, cast, reviews):
     push_more(cast, reviews, **{"README.md": b"# Not proven yet\n"})
-    pushed(cast, cast.adapter("alice/unproven"))
+    pushed(cast, cast.repository("alice/unproven"))
     site_settings.change("pull_policy", "verified", by=cast["ada"])
     assert "Not proven yet" in text(visit("alice").get("/alice/reviews"))
     assert "Tells good reviews from bad ones" in text(visit("carol").get("/alice/reviews"))
@@ -243,7 +243,7 @@ def test_the_pull_policy_holds_for_the_file_viewer(visit, cast, reviews):
 
 
 def test_a_dataset_has_the_same_pages_under_its_own_prefix(visit, cast):
-    pushed(cast, cast.adapter("alice/rows", type="dataset"), files={"rows.jsonl": b'{"text": "x"}\n'})
+    pushed(cast, cast.repository("alice/rows", type="dataset"), files={"rows.jsonl": b'{"text": "x"}\n'})
     for page in ("", "/tree/main", "/blob/main/rows.jsonl", "/commits/main"):
         assert visit().get(f"/datasets/alice/rows{page}").status_code == 200
     assert visit().get("/alice/rows").status_code == 404
@@ -262,7 +262,7 @@ def test_lists_cost_the_same_whatever_their_length(visit, cast, reviews, address
 
     few = cost()
     for number in range(12):
-        judged(pushed(cast, cast.adapter(f"alice/more-{number}")), checks=CHECKS)
+        judged(pushed(cast, cast.repository(f"alice/more-{number}")), checks=CHECKS)
     assert cost() == few <= 20
 
 
@@ -271,8 +271,8 @@ def test_what_became_of_many_costs_as_much_as_of_one(visit, cast, address):
     client = visit("alice")
 
     def stopped(name):
-        judged(pushed(cast, cast.adapter(name)))
-        revision = Revision.objects.get(refs__name="refs/heads/main", refs__adapter__name=name.partition("/")[2])
+        judged(pushed(cast, cast.repository(name)))
+        revision = Revision.objects.get(refs__name="refs/heads/main", refs__repository__name=name.partition("/")[2])
         verdicts.request(revision, BASE, again=True)
         judged(revision, "failed", checks=CHECKS)
 
@@ -310,7 +310,7 @@ def test_nothing_an_author_wrote_runs_in_the_shell_of_who_copies_a_snippet(visit
     config = json.dumps({**CONFIG, "base_model_name_or_path": "x/y; touch /tmp/pwned", "task_type": "CAUSAL_LM"})
     name = "a $(touch pwned) `b` 'c.safetensors"
     files = {"README.md": b"# Hi\n", "adapter_config.json": config.encode(), name: weights()}
-    pushed(cast, cast.adapter("alice/sly"), files=files)
+    pushed(cast, cast.repository("alice/sly"), files=files)
     page = visit().get("/alice/sly")
     snippets = [
         unescape(code)

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from registry.models import Adapter
+from registry.models import Repository
 from registry.people import gates
 from registry.publish import push
 from registry.publish.push import MAIN, Inline, Intent
@@ -16,7 +16,7 @@ def text(answer) -> str:
     return answer.content.decode()
 
 
-def test_an_owner_hides_moves_and_deletes_a_repository(visit, cast, reviews: Adapter):
+def test_an_owner_hides_moves_and_deletes_a_repository(visit, cast, reviews: Repository):
     alice, carol = visit("alice"), visit("carol")
     assert f'href="{REVIEWS}/settings"' in text(alice.get(REVIEWS))
     assert f'href="{REVIEWS}/settings"' not in text(carol.get(REVIEWS))
@@ -28,7 +28,7 @@ def test_an_owner_hides_moves_and_deletes_a_repository(visit, cast, reviews: Ada
     for wrong in ("reviews-two", REVIEWS, ""):
         assert alice.post("/acme/reviews-two/settings", {"confirm": wrong}).status_code == 400
     assert alice.post("/acme/reviews-two/settings", {"confirm": "acme/reviews-two"}).url == "/acme"
-    assert not Adapter.objects.exists()
+    assert not Repository.objects.exists()
 
 
 @pytest.mark.parametrize("fields", [{}, {"name": "alice/a--b"}, {"name": "bob/x"}, {"name": "x" * 300}])
@@ -36,7 +36,7 @@ def test_what_cannot_be_is_refused_on_the_page(visit, reviews, fields):
     answer = visit("alice").post(f"{REVIEWS}/settings", fields)
     assert answer.status_code in (400, 403)
     assert 'role="alert"' in text(answer)
-    assert Adapter.objects.get().full_name == "alice/reviews"
+    assert Repository.objects.get().full_name == "alice/reviews"
 
 
 @pytest.mark.parametrize("who", ["carol", "erin", "mona"])
@@ -44,10 +44,10 @@ def test_the_settings_are_the_owners(visit, reviews, who):
     assert visit(who).get(f"{REVIEWS}/settings").status_code == 403
     assert visit(who).post(f"{REVIEWS}/settings", {"confirm": "alice/reviews"}).status_code == 403
     assert visit().get(f"{REVIEWS}/settings").url.startswith("/login?")
-    assert Adapter.objects.exists()
+    assert Repository.objects.exists()
 
 
-def test_only_what_led_to_a_version_is_counted_among_its_versions(visit, cast, reviews: Adapter):
+def test_only_what_led_to_a_version_is_counted_among_its_versions(visit, cast, reviews: Repository):
     before = re.search(r"Versions <span>(\d+)</span>", text(visit().get(REVIEWS)))[1]
     push.receive(
         Intent(reviews, MAIN, cast.session("carol"), title="Try", propose=True), [Inline("notes.md", b"Proposed.")]
@@ -57,7 +57,7 @@ def test_only_what_led_to_a_version_is_counted_among_its_versions(visit, cast, r
 
 @pytest.mark.parametrize("type", ["dataset", "space"])
 def test_datasets_and_spaces_have_lists_and_commands_of_their_own(visit, cast, type):
-    made = cast.adapter("alice/rows", type=type)
+    made = cast.repository("alice/rows", type=type)
     page = text(visit("alice").get(f"/{type}s/alice/rows"))
     assert f"--repo-type {type}" in page
     assert "save_pretrained" not in page
@@ -73,7 +73,7 @@ def test_datasets_and_spaces_have_lists_and_commands_of_their_own(visit, cast, t
 
 
 def test_a_version_shows_what_it_changed_line_by_line_to_who_may_have_the_files(visit, cast):
-    made = cast.adapter("alice/notes")
+    made = cast.repository("alice/notes")
     for content in (b"one\ntwo\n", b"one\nthree\n"):
         ref = push.receive(Intent(made, MAIN, cast.session("alice"), title="Edit"), [Inline("notes.md", content)])
     page = f"/alice/notes/commit/{ref.revision.oid}"

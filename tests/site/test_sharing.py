@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from registry.models import AccessRequest, Adapter, Delivery, DeviceLogin, Follow, Like, Webhook
+from registry.models import AccessRequest, Delivery, DeviceLogin, Follow, Like, Repository, Webhook
 from registry.moderation import quarantine
 from registry.people import devices, gates, tokens
 from registry.talk import collections, webhooks
@@ -64,7 +64,7 @@ def test_a_picture_says_nothing_about_who_is_here(visit, cast):
 
 # --- gates -----------------------------------------------------------------------------------------------------------
 @pytest.fixture
-def gated(cast, reviews: Adapter) -> Adapter:
+def gated(cast, reviews: Repository) -> Repository:
     gates.set_gate(reviews, "manual", cast.session("alice"))
     return reviews
 
@@ -156,7 +156,7 @@ def test_a_collection_is_made_filled_ordered_and_deleted_by_forms(visit, cast, r
     assert "<option selected>acme</option>" in text(bob.get("/collections/new?owner=acme"))
     here = bob.post("/collections/new", {"owner": "acme", "title": "For shops", "description": "What sells."}).url
     assert "Nothing in it" in text(visit().get(here))
-    cast.adapter("acme/gold", type="dataset")
+    cast.repository("acme/gold", type="dataset")
     for name in ("alice/reviews", "acme/secret", "datasets/acme/gold"):
         assert bob.post(here, {"do": "add", "name": name, "note": f"<i>{name}</i>"}).url == here
     page = text(visit().get(here))
@@ -168,7 +168,7 @@ def test_a_collection_is_made_filled_ordered_and_deleted_by_forms(visit, cast, r
     bob.post(here, {"do": "first", "item": last.pk})
     bob.post(here, {"do": "note", "item": last.pk, "note": "Begin here."})
     bob.post(here, {"do": "remove", "item": first.pk})
-    shown = [(entry["item"].adapter.full_name, entry["item"].note) for entry in bob.get(here).context["entries"]]
+    shown = [(entry["item"].repository.full_name, entry["item"].note) for entry in bob.get(here).context["entries"]]
     assert shown == [("acme/gold", "Begin here."), ("acme/secret", "<i>acme/secret</i>")]
     moved = bob.post(here, {"do": "change", "title": "For all shops", "description": "", "visibility": "private"}).url
     assert "for-all-shops" in moved
@@ -212,7 +212,7 @@ def test_a_webhook_is_made_stopped_seen_and_deleted_by_forms(visit, cast, settin
     hook = Webhook.objects.get()
     watched = {(watch.type, watch.name) for watch in hook.watches.all()}
     assert watched == {("user", "acme"), ("model", "alice/reviews"), ("dataset", "alice/gold")}
-    cast.adapter("acme/router")
+    cast.repository("acme/router")
     told = Delivery.objects.get()
     webhooks.record(webhooks.claim(told.pk), {"status": 500, "answer": "<i>broken</i>", "ms": 3})
     page = text(alice.get(f"/settings/webhooks/{hook.pk}"))
@@ -253,7 +253,7 @@ def test_a_delivery_of_anothers_webhook_cannot_be_repeated(visit, cast, settings
     settings.POSTMAN = "tests.api.conftest.deaf"
     for who in ("alice", "bob"):
         webhooks.create(Wish("https://example.org/", [("user", "acme")], []), cast.session(who))
-    cast.adapter("acme/router")
+    cast.repository("acme/router")
     theirs = Delivery.objects.get(webhook__owner=cast["bob"])
     mine = Webhook.objects.get(owner=cast["alice"])
     assert visit("alice").post(f"/settings/webhooks/{mine.pk}/deliveries/{theirs.pk}/again").status_code == 404

@@ -67,7 +67,7 @@ def base(db, model) -> Base:
 @pytest.fixture
 def pushed(cast, django_capture_on_commit_callbacks) -> Callable[..., Verdict]:
     """Push an adapter that names a base, and return its verdict; the content makes each push another one."""
-    adapter = cast.adapter("alice/reviews")
+    repository = cast.repository("alice/reviews")
 
     def push_one(base: str = BASE, *, message: str = "weights") -> Verdict:
         config = {"peft_type": "LORA", "base_model_name_or_path": base}
@@ -76,7 +76,7 @@ def pushed(cast, django_capture_on_commit_callbacks) -> Callable[..., Verdict]:
             Inline("adapter_model.safetensors", message.encode()),
         ]
         with django_capture_on_commit_callbacks(execute=True):
-            ref = push.receive(Intent(adapter, MAIN, cast.session("alice"), message), files)
+            ref = push.receive(Intent(repository, MAIN, cast.session("alice"), message), files)
         verdict = latest(ref.revision)
         assert verdict is not None
         return verdict

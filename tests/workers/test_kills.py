@@ -147,7 +147,7 @@ def test_a_worker_killed_in_the_middle_of_a_real_engine_leaves_no_process(
 ):
     alone(name)
     files = [Inline(path, content) for path, content in adapters.lora().items()]
-    intent = Intent(cast.adapter("alice/reviews"), MAIN, cast.session("alice"), "weights")
+    intent = Intent(cast.repository("alice/reviews"), MAIN, cast.session("alice"), "weights")
     verdict = verdicts.current(push.receive(intent, files).revision)
     if step == "comparing":
         passed = {"state": "passed", "checks": [], "format": "peft"}
@@ -215,7 +215,7 @@ def test_a_verdict_or_an_adapter_deleted_meanwhile_is_no_matter(pushed, base, en
     meanwhile(lambda: Verdict.objects.filter(pk=one.pk).delete())
     assert validate(one.pk) is None
     two = pushed(message="two")
-    meanwhile(two.revision.adapter.delete)
+    meanwhile(two.revision.repository.delete)
     assert validate(two.pk) is None
     assert caplog.text.count("claim was lost") == 2
     bench.ENGINES.stop()
@@ -224,7 +224,7 @@ def test_a_verdict_or_an_adapter_deleted_meanwhile_is_no_matter(pushed, base, en
 
 def test_an_adapter_quarantined_meanwhile_gets_its_verdict_all_the_same(pushed, base, engine, meanwhile, cast):
     verdict = pushed()
-    meanwhile(lambda: quarantine.quarantine(verdict.revision.adapter, cast.session("mona"), reason="malware"))
+    meanwhile(lambda: quarantine.quarantine(verdict.revision.repository, cast.session("mona"), reason="malware"))
     assert validate(verdict.pk).state == "passed"
 
 

@@ -8,7 +8,7 @@ from django.core.management import CommandError, call_command
 from django.test import Client
 
 from registry.kernel.policy import NOBODY
-from registry.models import Adapter, Base, BaseManifest, Verdict
+from registry.models import Base, BaseManifest, Repository, Verdict
 from registry.proof import fit
 from registry.proof.verdicts import latest
 from registry.publish import push
@@ -67,11 +67,11 @@ def known(know) -> None:
 @pytest.fixture
 def judged(cast, django_capture_on_commit_callbacks):
     """Push files as an adapter and return its verdict after one validation."""
-    adapter = cast.adapter("alice/reviews")
+    repository = cast.repository("alice/reviews")
 
     def judge(files: adapters.Files) -> Verdict:
         operations = [Inline(path, content) for path, content in files.items()]
-        revision = push.receive(Intent(adapter, MAIN, cast.session("alice"), "weights"), operations).revision
+        revision = push.receive(Intent(repository, MAIN, cast.session("alice"), "weights"), operations).revision
         return once_more(latest(revision))
 
     return judge
@@ -154,7 +154,7 @@ def test_a_verdict_says_who_serves_it_and_the_catalogue_finds_it_by_that(known, 
     said = {item["engine"]: item for item in verdict.result["serving"]}
     assert said["vllm"]["outcome"] == "serves"
     assert said["vllm"]["flags"] == ["--enable-lora", "--max-lora-rank 8", "--lora-modules reviews=alice/reviews"]
-    assert Adapter.objects.get().serves.startswith("\nvllm\n")
+    assert Repository.objects.get().serves.startswith("\nvllm\n")
     for engine, found in (("vllm", 1), ("mlx", 0)):
         page = Client().get("/api/v1/adapters", {"engine": engine}).json()
         assert len(page["items"]) == found

@@ -35,8 +35,8 @@ def wanted(cast):
 
     def want(who: str = "alice", base: str = BASE, format_name: str = "peft", **more) -> Verdict:
         number = next(made)
-        adapter = cast.adapter(f"{who}/a{number}", by=who)
-        revision = Revision.objects.create(adapter=adapter, oid=f"{number:040x}", title="push", author=cast[who])
+        repository = cast.repository(f"{who}/a{number}", by=who)
+        revision = Revision.objects.create(repository=repository, oid=f"{number:040x}", title="push", author=cast[who])
         return verdicts.request(revision, base, format_name, **more)
 
     return want
@@ -87,8 +87,8 @@ def test_what_the_hub_wants_itself_fills_nobodys_limit(wanted, settings):
 
 def test_the_engine_that_a_format_needs_is_known_when_it_is_proven_again(wanted):
     row = wanted(format_name="adapters")
-    adapter = row.revision.adapter
-    adapter.format = "adapters"
+    repository = row.revision.repository
+    repository.format = "adapters"
     Verdict.objects.update(state="passed", finished_at=Now(), turn=None, format="")  # as before there was a queue
     assert verdicts.request(row.revision, BASE, again=True).format == "adapters"
 
@@ -96,25 +96,29 @@ def test_the_engine_that_a_format_needs_is_known_when_it_is_proven_again(wanted)
 def test_what_strangers_propose_keeps_the_adapters_own_from_nothing(cast, wanted, settings):
     settings.OWNER_PENDING = 2
     mine = wanted("alice")
-    adapter = mine.revision.adapter
+    repository = mine.revision.repository
     pushed = {
-        (who, number): Revision.objects.create(adapter=adapter, oid=f"{ord(who[0]):039x}{number}", author=cast[who])
+        (who, number): Revision.objects.create(
+            repository=repository, oid=f"{ord(who[0]):039x}{number}", author=cast[who]
+        )
         for who in ("carol", "alice")
         for number in range(3 if who == "carol" else 1)
     }
     for (who, number), revision in pushed.items():
         if who == "carol":
-            Ref.objects.create(adapter=adapter, name=f"refs/pr/{number}", revision=revision)
+            Ref.objects.create(repository=repository, name=f"refs/pr/{number}", revision=revision)
     rows = {at: verdicts.request(revision, BASE, "peft") for at, revision in pushed.items()}
     assert rows["alice", 0].held_at is None
     assert rows["carol", 2].held_at is not None
-    assert {row.owner for row in (mine, rows["alice", 0])} == {adapter.namespace}
+    assert {row.owner for row in (mine, rows["alice", 0])} == {repository.namespace}
     assert rows["carol", 0].owner == cast["carol"].namespace
 
 
 def test_who_copies_an_adapter_takes_no_place_of_its_authors(cast, wanted):
     source = wanted("alice").revision
-    copied = Revision.objects.create(adapter=cast.adapter("carol/copy", by="carol"), oid="c" * 40, author=source.author)
+    copied = Revision.objects.create(
+        repository=cast.repository("carol/copy", by="carol"), oid="c" * 40, author=source.author
+    )
     assert verdicts.request(copied, BASE, "peft").owner == cast["carol"].namespace
 
 
@@ -135,7 +139,7 @@ def test_what_an_owner_pushes_beyond_the_limit_waits_outside_says_so_and_moves_u
 def test_a_place_that_nobody_took_is_given_by_the_sweep(wanted, settings):
     settings.OWNER_PENDING = 1
     first, second = wanted("alice"), wanted("alice")
-    first.revision.adapter.delete()
+    first.revision.repository.delete()
     assert order() == []
     verdicts.sweep()
     assert order() == keys(second)

@@ -44,11 +44,11 @@ def bert(shelves, settings, db) -> Base:
 @pytest.fixture
 def judged(cast, django_capture_on_commit_callbacks):
     """Push files as an adapter and return its verdict after one validation."""
-    adapter = cast.adapter("alice/reviews")
+    repository = cast.repository("alice/reviews")
 
     def judge(files: adapters.Files) -> Verdict:
         operations = [Inline(path, content) for path, content in files.items()]
-        revision = push.receive(Intent(adapter, MAIN, cast.session("alice"), "weights"), operations).revision
+        revision = push.receive(Intent(repository, MAIN, cast.session("alice"), "weights"), operations).revision
         verdict = latest(revision)
         assert verdict is not None
         return once_more(verdict)
@@ -143,9 +143,9 @@ def test_an_adapter_that_names_a_quantised_copy_is_proven_on_the_base_it_was_mad
     assert found.proven_with in provenance.current()
 
 
-def test_another_name_of_the_base_is_no_mismatch_and_the_licence_of_the_base_is_looked_at(bert, judged):
+def test_another_name_of_the_base_is_no_mismatch_and_the_license_of_the_base_is_looked_at(bert, judged):
     bases.add_alias("house/tiny", bert.id)
-    bases.set_licence(bert.id, "llama3")
+    bases.set_license(bert.id, "llama3")
     found = judged(naming("house/tiny"))
     assert (found.state, failed(found)) == ("passed", [])
     assert "another name of" in check_of(found, "base.quantised")["message"]
@@ -159,8 +159,8 @@ def test_who_serves_it_is_said_of_what_passed_alone(bert, judged):
     spoilt = judged(adapters.with_nan()(adapters.lora()))
     assert spoilt.state == "failed"
     assert spoilt.result["serving"] == []
-    spoilt.revision.adapter.refresh_from_db()
-    assert spoilt.revision.adapter.serves == ""
+    spoilt.revision.repository.refresh_from_db()
+    assert spoilt.revision.repository.serves == ""
 
 
 ROWS = [
@@ -172,7 +172,7 @@ ROWS = [
 
 def offer_rows(cast, name: str, *, private: bool = False) -> str:
     """Push an evaluation set with rows; return the commit."""
-    found = cast.adapter(name, type="dataset", private=private)
+    found = cast.repository(name, type="dataset", private=private)
     files = [Inline("smoke.jsonl", "\n".join(map(json.dumps, ROWS)).encode())]
     return push.receive(Intent(found, MAIN, cast.session("alice"), "rows"), files).revision.oid
 

@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from registry.kernel import policy
 from registry.kernel.policy import Caller
-from registry.models import Adapter, Verdict
+from registry.models import Repository, Verdict
 from registry.proof import proofs, renewal, verdicts
 from tests.api.conftest import BASE, judged, pushed
 from tests.cast import PASSWORD, assemble
@@ -33,23 +33,23 @@ def cast(db, settings, tmp_path):
 
 def proven(cast, name, state="passed", using=PEFT_21, **more):
     """An adapter whose main was judged with these libraries."""
-    adapter = cast.adapter(name, **more)
-    judged(pushed(cast, adapter), state, checks=BROKEN if state == "failed" else [], proven_with=using)
-    return adapter
+    repository = cast.repository(name, **more)
+    judged(pushed(cast, repository), state, checks=BROKEN if state == "failed" else [], proven_with=using)
+    return repository
 
 
-def head(adapter):
-    return adapter.refs.get(name="refs/heads/main").revision
+def head(repository):
+    return repository.refs.get(name="refs/heads/main").revision
 
 
-def again(adapter, state="failed", using=PEFT_22, checks=BROKEN):
-    verdicts.request(head(adapter), BASE, again=True, cause=Verdict.Cause.RENEWAL)
-    return judged(head(adapter), state, checks=checks if state == "failed" else [], proven_with=using)
+def again(repository, state="failed", using=PEFT_22, checks=BROKEN):
+    verdicts.request(head(repository), BASE, again=True, cause=Verdict.Cause.RENEWAL)
+    return judged(head(repository), state, checks=checks if state == "failed" else [], proven_with=using)
 
 
 def queued():
     return list(
-        Verdict.objects.filter(state="queued", cause="renewal").values_list("revision__adapter__name", flat=True)
+        Verdict.objects.filter(state="queued", cause="renewal").values_list("revision__repository__name", flat=True)
     )
 
 
@@ -73,7 +73,7 @@ def test_a_verdict_that_does_not_say_what_it_was_proven_with_is_out_of_date(cast
 def test_no_more_than_so_many_an_hour_the_oldest_first(cast):
     for number in range(5):
         proven(cast, f"alice/n{number}")
-    Verdict.objects.filter(revision__adapter__name="n3").update(finished_at=timezone.now() - timedelta(days=3))
+    Verdict.objects.filter(revision__repository__name="n3").update(finished_at=timezone.now() - timedelta(days=3))
     assert renewal.renew(NOW, ["e5"], 2) == 2
     assert "n3" in queued()
     assert renewal.renew(NOW, ["e5"], 2) == 0
@@ -83,8 +83,8 @@ def test_no_more_than_so_many_an_hour_the_oldest_first(cast):
 
 
 def test_old_versions_that_nothing_points_at_rest_in_peace(cast):
-    adapter = proven(cast, "alice/reviews")
-    judged(pushed(cast, adapter, files={"notes": b"newer"}), proven_with=PEFT_22)
+    repository = proven(cast, "alice/reviews")
+    judged(pushed(cast, repository, files={"notes": b"newer"}), proven_with=PEFT_22)
     assert renewal.renew(NOW, ["e5"], 10) == 0
 
 
@@ -108,7 +108,7 @@ def test_a_renewal_waits_behind_what_people_push(cast):
     for number in range(4):
         proven(cast, f"alice/n{number}")
     renewal.renew(NOW, ["e5"], 10)
-    mine = verdicts.request(pushed(cast, cast.adapter("bob/fresh", by="bob"), by="bob"), BASE)
+    mine = verdicts.request(pushed(cast, cast.repository("bob/fresh", by="bob"), by="bob"), BASE)
     mine.refresh_from_db()
     turns = sorted(Verdict.objects.filter(cause="renewal", state="queued").values_list("turn", flat=True))
     assert mine.turn <= turns[1], "one renewal at most goes before it"
@@ -150,7 +150,7 @@ def test_other_code_of_a_check_or_a_rule_is_another_digest(tmp_path, monkeypatch
     assert digests() == first, "words and layout prove nothing"
     (copy / "serving" / "vllm.py").write_text("RANK = 32")
     assert digests()[1] != first[1]
-    (copy / "licences.json").write_text("{}")
+    (copy / "licenses.json").write_text("{}")
     assert digests()[0] != empty[0]
     monkeypatch.undo()
     assert digests() == before
@@ -240,6 +240,6 @@ def test_the_page_says_how_many_stopped_with_what_and_why(cast):
         "/docs/checks#load-error",
     ):
         assert expected in page
-    assert Adapter.objects.count() == 8
+    assert Repository.objects.count() == 8
     Verdict.objects.update(changed_from="")
     assert "Nothing was judged otherwise" in client.get("/stats/changes").content.decode()

@@ -134,8 +134,8 @@ def test_a_hub_of_models_that_does_not_answer_is_said_in_a_sentence(db, monkeypa
     assert "--path DIR" in refusal.value.fix
 
 
-# --- other names, licences -------------------------------------------------------------------------------------------
-def test_the_list_says_revision_licence_and_other_names_and_one_base_says_the_digest_of_each_file(model):
+# --- other names, licenses -------------------------------------------------------------------------------------------
+def test_the_list_says_revision_license_and_other_names_and_one_base_says_the_digest_of_each_file(model):
     (model / "README.md").write_text("---\nlicense: other\nlicense_name: llama3\n---\nA model.")
     command("add", BASE, "--path", str(model))
     command("alias", "tiny-base", BASE)
@@ -151,14 +151,14 @@ def test_the_list_says_revision_licence_and_other_names_and_one_base_says_the_di
         assert f"{sha256}  {path}" in shown
 
 
-def test_an_operators_licence_counts_more_than_the_cards_and_can_be_set_later(model):
+def test_an_operators_license_counts_more_than_the_cards_and_can_be_set_later(model):
     (model / "README.md").write_text("---\nlicense: mit\n---\n")
     command("add", BASE, "--path", str(model), "--license", "apache-2.0")
-    assert Base.objects.get().licence == "apache-2.0"
+    assert Base.objects.get().license == "apache-2.0"
     assert "not in the table" in command("license", BASE, "house-rules")
     command("license", BASE, "gemma")
     command("add", BASE, "--path", str(model))
-    assert Base.objects.get().licence == "mit", "what its card says now"
+    assert Base.objects.get().license == "mit", "what its card says now"
 
 
 def test_what_waits_under_another_name_goes_on_when_the_base_comes(pushed, model, rung):
@@ -178,7 +178,7 @@ def test_a_name_added_later_reaches_what_was_pushed_before(base, pushed, cast):
     command("alias", "oldname", BASE)
     waiting.refresh_from_db()
     assert (waiting.base, waiting.reason) == (BASE, "")
-    assert waiting.revision.adapter.base == BASE
+    assert waiting.revision.repository.base == BASE
     command("unalias", "oldname")
     assert bases.find("oldname") is None
 

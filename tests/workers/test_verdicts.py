@@ -6,7 +6,7 @@ import pytest
 from django.db.models.functions import Now
 
 from registry.kernel.errors import ClaimStale
-from registry.models import Adapter, Attempt, Base, Ref, Verdict, WorkerHeartbeat
+from registry.models import Attempt, Base, Ref, Repository, Verdict, WorkerHeartbeat
 from registry.proof import verdicts
 from tests.workers.conftest import BASE
 
@@ -47,20 +47,20 @@ def test_a_push_queues_a_verdict_and_rings(pushed, base, rung):
     assert (verdict.state, verdict.reason, verdict.base, verdict.attempt) == ("queued", "", BASE, 0)
     assert rung == [verdict.pk]
     assert fresh(verdict).nudged_at is not None
-    assert Adapter.objects.get().state == "queued"
+    assert Repository.objects.get().state == "queued"
 
 
 def test_a_claim_is_running_with_a_lease_and_a_result_is_final(pushed, base, settings):
     verdict = pushed()
     claim = claimed(verdict)
     running = fresh(verdict)
-    assert (running.state, running.attempt, Adapter.objects.get().state) == ("running", 1, "running")
+    assert (running.state, running.attempt, Repository.objects.get().state) == ("running", 1, "running")
     assert Verdict.objects.filter(lease_until__gt=Now() + timedelta(seconds=settings.LEASE_SECONDS - 5)).exists()
     verdicts.record(claim, PASSED, 412)
     final = fresh(verdict)
     assert (final.state, final.duration_ms, final.lease_until, final.fence) == ("passed", 412, None, "")
     assert final.result == {key: value for key, value in PASSED.items() if key != "state"}
-    assert Adapter.objects.get().state == "passed"
+    assert Repository.objects.get().state == "passed"
     assert Attempt.objects.get().outcome == "passed"
 
 
@@ -144,7 +144,7 @@ def test_a_lost_worker_gives_the_job_to_the_next_and_the_third_loss_is_final(pus
     assert check["id"] == "engine.check-crashed"
     assert "w3 was lost" in check["message"]
     assert verdicts.claim(verdict.pk, "w4") is None
-    assert Adapter.objects.get().state == "errored"
+    assert Repository.objects.get().state == "errored"
 
 
 def test_a_crashing_check_is_tried_three_times(pushed, base):
@@ -300,7 +300,7 @@ def test_an_older_revision_does_not_speak_for_the_adapter(pushed, base):
     one, two = pushed(message="one"), pushed(message="two")
     decided(two, FAILED)
     decided(one)
-    assert Adapter.objects.get().state == "failed"
+    assert Repository.objects.get().state == "failed"
 
 
 # --- workers ---------------------------------------------------------------------------------------------------------

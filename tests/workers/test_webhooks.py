@@ -53,8 +53,8 @@ def hook(cast, url: str, *watched: tuple[str, str], who: str = "alice", **wish) 
     return webhooks.create(Wish(url, watched or [("user", "alice")], **{"domains": [], **wish}), cast.session(who))
 
 
-def pushed(cast, adapter, path: str = "notes.txt", ref: str = MAIN, **more) -> None:
-    push.receive(Intent(adapter, ref, cast.session("alice"), f"Add {path}", **more), [Inline(path, path.encode())])
+def pushed(cast, repository, path: str = "notes.txt", ref: str = MAIN, **more) -> None:
+    push.receive(Intent(repository, ref, cast.session("alice"), f"Add {path}", **more), [Inline(path, path.encode())])
 
 
 def told() -> list[str]:
@@ -72,14 +72,14 @@ def send_all() -> None:
 def test_every_change_of_a_watched_repository_is_told_in_the_hubs_words(cast, listener: Listener):
     hook(cast, listener.url, ("user", "Alice"), secret="s3cret")
     by = cast.session("alice")
-    adapter = cast.adapter("alice/reviews")
-    pushed(cast, adapter)
-    refs.create(adapter, "refs/tags/v1", refs.head(adapter, MAIN), by)
-    refs.delete(adapter, "refs/tags/v1", by)
-    gates.set_gate(adapter, "auto", by)
-    repositories.set_private(adapter, True, by)
-    head = refs.head(adapter, MAIN).oid
-    repositories.delete(adapter, by)
+    repository = cast.repository("alice/reviews")
+    pushed(cast, repository)
+    refs.create(repository, "refs/tags/v1", refs.head(repository, MAIN), by)
+    refs.delete(repository, "refs/tags/v1", by)
+    gates.set_gate(repository, "auto", by)
+    repositories.set_private(repository, True, by)
+    head = refs.head(repository, MAIN).oid
+    repositories.delete(repository, by)
     assert told() == [
         "create repo",
         *["update repo.content"] * 3,
@@ -99,13 +99,13 @@ def test_every_change_of_a_watched_repository_is_told_in_the_hubs_words(cast, li
 
 
 def test_whether_somebody_may_hear_of_it_is_asked_once_however_many_webhooks_he_has(cast, listener: Listener):
-    adapter = cast.adapter("alice/secret", private=True)
+    repository = cast.repository("alice/secret", private=True)
     queries = []
     for _ in range(2):
         for _ in range(3):
             hook(cast, listener.url, who="carol")
         with CaptureQueriesContext(connection) as asked:
-            webhooks.announce(adapter, "update", "repo.config")
+            webhooks.announce(repository, "update", "repo.config")
         queries.append(len(asked))
     assert queries[0] == queries[1]
     assert told() == []
@@ -113,7 +113,7 @@ def test_whether_somebody_may_hear_of_it_is_asked_once_however_many_webhooks_he_
 
 def test_a_message_carries_the_secret_and_a_signature_of_its_body(cast, listener: Listener):
     hook(cast, listener.url + "?from=here", secret="s3cret")
-    cast.adapter("alice/reviews")
+    cast.repository("alice/reviews")
     send_all()
     (heard,) = listener.heard
     assert heard.path == "/hook?from=here"
@@ -125,7 +125,7 @@ def test_a_message_carries_the_secret_and_a_signature_of_its_body(cast, listener
 
 def test_a_webhook_without_a_secret_sends_none(cast, listener: Listener):
     hook(cast, listener.url)
-    cast.adapter("alice/reviews")
+    cast.repository("alice/reviews")
     send_all()
     assert {"x-webhook-secret", "x-hub-signature-256"}.isdisjoint(listener.heard[0].headers)
 
@@ -134,9 +134,9 @@ def test_only_what_is_watched_and_may_be_seen_is_told(cast, listener: Listener):
     hook(cast, listener.url, ("model", "ACME/Router"), who="carol")
     hook(cast, listener.url, ("org", "acme"), who="carol", domains=["discussion"])
     hook(cast, listener.url, ("dataset", "acme/router"), who="alice")
-    cast.adapter("acme/other")
+    cast.repository("acme/other")
     assert told() == []
-    router = cast.adapter("acme/router")
+    router = cast.repository("acme/router")
     assert told() == ["create repo"]
     repositories.set_private(router, True, cast.session("alice"))
     pushed(cast, router)
@@ -147,16 +147,16 @@ def test_only_what_is_watched_and_may_be_seen_is_told(cast, listener: Listener):
 
 
 def test_a_push_that_fails_tells_nobody(cast, listener: Listener, django_capture_on_commit_callbacks):
-    adapter = cast.adapter("alice/reviews")
+    repository = cast.repository("alice/reviews")
     hook(cast, listener.url)
     with pytest.raises(ValueInvalid), django_capture_on_commit_callbacks(execute=True):
-        push.receive(Intent(adapter, MAIN, cast.session("alice"), " "), [Inline("a", b"a")])
+        push.receive(Intent(repository, MAIN, cast.session("alice"), " "), [Inline("a", b"a")])
     assert told() == RUNG == []
     with django_capture_on_commit_callbacks(execute=True):
-        pushed(cast, adapter)
-        pushed(cast, adapter)  # the same once more is no change
+        pushed(cast, repository)
+        pushed(cast, repository)  # the same once more is no change
     assert [Delivery.objects.get().pk] == RUNG
-    pushed(cast, adapter, "b.txt", propose=True)
+    pushed(cast, repository, "b.txt", propose=True)
     moved = Delivery.objects.latest("pk").payload["updatedRefs"]
     assert (moved[0]["ref"], moved[0]["oldSha"]) == ("refs/pr/1", None)
 
@@ -164,7 +164,7 @@ def test_a_push_that_fails_tells_nobody(cast, listener: Listener, django_capture
 # --- how often -------------------------------------------------------------------------------------------------------
 def test_what_is_not_heard_is_told_again_later_and_at_last_given_up(cast, listener: Listener):
     hook(cast, listener.url)
-    cast.adapter("alice/reviews")
+    cast.repository("alice/reviews")
     listener.answers = [(500, {}, b"out of order")] * (len(webhooks.PAUSES) + 1)
     row = Delivery.objects.get()
     for attempt, pause in enumerate(webhooks.PAUSES, start=1):
@@ -186,7 +186,7 @@ def test_nobody_there_is_written_down_and_tried_again(cast, settings):
     with socket.create_server(("127.0.0.1", 0)) as door:
         port = door.getsockname()[1]
     hook(cast, f"http://127.0.0.1:{port}/")
-    cast.adapter("alice/reviews")
+    cast.repository("alice/reviews")
     send_all()
     row = Delivery.objects.get()
     assert (row.state, row.status) == ("waiting", None)
@@ -196,7 +196,7 @@ def test_nobody_there_is_written_down_and_tried_again(cast, settings):
 @pytest.mark.django_db(transaction=True)
 def test_two_workers_send_one_message_once(cast, listener: Listener):
     hook(cast, listener.url)
-    cast.adapter("alice/reviews")
+    cast.repository("alice/reviews")
     number = Delivery.objects.get().pk
 
     def deliver(_: int) -> None:
@@ -213,7 +213,7 @@ def test_two_workers_send_one_message_once(cast, listener: Listener):
 
 def test_a_worker_that_died_with_a_message_is_replaced(cast, listener: Listener):
     hook(cast, listener.url)
-    cast.adapter("alice/reviews")
+    cast.repository("alice/reviews")
     number = Delivery.objects.get().pk
     late = webhooks.claim(number)
     assert webhooks.sweep() == 0  # taken, and its lease is not over
@@ -229,7 +229,7 @@ def test_a_worker_that_died_with_a_message_is_replaced(cast, listener: Listener)
 def test_the_owner_has_a_message_sent_once_more(cast, listener: Listener):
     one = hook(cast, listener.url)
     other = hook(cast, listener.url, ("user", "bob"), who="bob")
-    cast.adapter("alice/reviews")
+    cast.repository("alice/reviews")
     send_all()
     first = Delivery.objects.get()
     webhooks.redeliver(one, first.pk)
@@ -241,7 +241,7 @@ def test_the_owner_has_a_message_sent_once_more(cast, listener: Listener):
 
 def test_old_messages_are_forgotten(cast, listener: Listener):
     hook(cast, listener.url)
-    cast.adapter("alice/reviews")
+    cast.repository("alice/reviews")
     Delivery.objects.update(created_at=timezone.now() - timedelta(days=webhooks.KEPT_DAYS + 1))
     webhooks.sweep()
     assert not Delivery.objects.exists()
@@ -249,12 +249,12 @@ def test_old_messages_are_forgotten(cast, listener: Listener):
 
 def test_who_takes_nothing_is_told_no_more_and_others_are(cast, listener: Listener, monkeypatch):
     monkeypatch.setattr(webhooks, "MAX_WAITING", 5)
-    adapter = cast.adapter("alice/reviews")
+    repository = cast.repository("alice/reviews")
     for _ in range(3):
         hook(cast, "http://127.0.0.1:1/", who="carol")
     fine = hook(cast, listener.url)
     for number in range(4):
-        pushed(cast, adapter, f"{number}.txt")
+        pushed(cast, repository, f"{number}.txt")
     assert Delivery.objects.filter(webhook__owner=cast["carol"]).count() == 5
     assert fine.deliveries.count() == 4
     mine = Delivery.objects.filter(webhook__owner=cast["carol"]).first()
@@ -264,22 +264,22 @@ def test_who_takes_nothing_is_told_no_more_and_others_are(cast, listener: Listen
 
 def test_of_many_messages_the_newest_are_kept_and_what_waits(cast, listener: Listener, monkeypatch):
     monkeypatch.setattr(webhooks, "KEPT", 2)
-    mine, adapter = hook(cast, listener.url), cast.adapter("alice/reviews")
+    mine, repository = hook(cast, listener.url), cast.repository("alice/reviews")
     waits = mine.deliveries.get()
     Delivery.objects.filter(pk=waits.pk).update(due_at=timezone.now() + timedelta(hours=1))
     for number in range(4):
-        pushed(cast, adapter, f"{number}.txt")
+        pushed(cast, repository, f"{number}.txt")
         send_all()
     kept = list(webhooks.deliveries(mine).values_list("state", flat=True))
     assert kept == ["sent", "sent", "waiting"]
 
 
 def test_one_persons_slow_addresses_leave_threads_to_others(cast, listener: Listener, monkeypatch):
-    adapter = cast.adapter("alice/reviews")
+    repository = cast.repository("alice/reviews")
     for who in ("carol", "alice"):
         for _ in range(postman.AT_ONCE + 2 if who == "carol" else 1):
             hook(cast, listener.url, who=who)
-    pushed(cast, adapter)
+    pushed(cast, repository)
     numbers = Delivery.objects.order_by("pk").values_list("pk", flat=True)
     slow, fine = list(numbers.filter(webhook__owner=cast["carol"])), list(numbers.filter(webhook__owner=cast["alice"]))
     begun: list[int] = []
@@ -299,7 +299,7 @@ def test_one_persons_slow_addresses_leave_threads_to_others(cast, listener: List
 
 def test_who_is_suspended_hears_nothing_more(cast, listener: Listener):
     hook(cast, listener.url, ("user", "alice"), who="carol")
-    cast.adapter("alice/reviews")
+    cast.repository("alice/reviews")
     User.objects.filter(username="carol").update(is_active=False)
     send_all()
     assert listener.heard == []
@@ -368,7 +368,7 @@ def test_a_name_is_resolved_once_and_what_it_means_later_does_not_matter(monkeyp
 
 def test_a_redirect_is_an_answer_and_is_not_followed(cast, listener: Listener):
     hook(cast, listener.url)
-    cast.adapter("alice/reviews")
+    cast.repository("alice/reviews")
     listener.answers = [(307, {"Location": "http://127.0.0.1:1/inside"}, b"")]
     send_all()
     row = Delivery.objects.get()
@@ -392,7 +392,7 @@ def test_an_answer_that_drips_is_cut_off(settings):
 
 def test_of_a_long_answer_only_the_beginning_is_kept(cast, listener: Listener):
     hook(cast, listener.url)
-    cast.adapter("alice/reviews")
+    cast.repository("alice/reviews")
     listener.answers = [(200, {}, b"\x00<b>" * 1_000_000)]
     send_all()
     assert len(json.dumps(Delivery.objects.get().log)) < 20_000

@@ -16,12 +16,12 @@ from django.db import connection  # noqa: E402  # after django.setup
 
 from registry.bytes import blobs, garbage, intake  # noqa: E402  # after django.setup
 from registry.bytes.blobs import Keys  # noqa: E402  # after django.setup
-from registry.models import Adapter, Blob, Possession  # noqa: E402  # after django.setup
+from registry.models import Blob, Possession, Repository  # noqa: E402  # after django.setup
 from tests.cast import assemble  # noqa: E402  # after django.setup
 
 call_command("migrate", verbosity=0)
 cast = assemble()
-adapters = [cast.adapter(f"alice/racer{number}") for number in range(3)]
+adapters = [cast.repository(f"alice/racer{number}") for number in range(3)]
 CONTENTS = [b"one of the contested bytes", b"another of them"]
 ENOUGH_UPLOADS, ENOUGH_SWEPT, PATIENCE_SECONDS = 20, 5, 120
 started, uploads, swept, lost = time.monotonic(), [], [], []
@@ -33,18 +33,18 @@ def racing() -> bool:
     return seconds < float(sys.argv[1]) or not (met or lost or seconds > PATIENCE_SECONDS)
 
 
-def upload(adapter: Adapter) -> None:
+def upload(repository: Repository) -> None:
     number = 0
     while racing():
         number += 1
         content = CONTENTS[number % len(CONTENTS)]
-        [digest] = intake.receive_inline(adapter, content)
+        [digest] = intake.receive_inline(repository, content)
         # While the possession stands, row and object must both be there.
         for _ in range(3):
             if not blobs.exists(Keys.blob(digest.sha256)) or not Blob.objects.filter(pk=digest.sha256).exists():
                 lost.append(digest.sha256)
         uploads.append(number)
-        Possession.objects.filter(adapter=adapter, blob=digest.sha256).delete()
+        Possession.objects.filter(repository=repository, blob=digest.sha256).delete()
     connection.close()
 
 
@@ -56,7 +56,7 @@ def sweep() -> None:
 
 
 threading.excepthook = lambda failed: lost.append(repr(failed.exc_value))
-threads = [threading.Thread(target=upload, args=(adapter,)) for adapter in adapters]
+threads = [threading.Thread(target=upload, args=(repository,)) for repository in adapters]
 threads += [threading.Thread(target=sweep) for _ in range(2)]
 for thread in threads:
     thread.start()

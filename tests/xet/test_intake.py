@@ -10,13 +10,13 @@ from registry.bytes import blobs, intake
 from registry.bytes.blobs import BlobMissing, BlobStore, Digest, Keys
 from registry.bytes.xorbs.shards import BOOKEND, HAS_METADATA, HAS_PROOFS
 from registry.kernel.errors import (
-    AdapterNotFound,
-    AdapterQuarantined,
     DigestMismatch,
     FileTooLarge,
     NotAllowed,
     PushTooLarge,
     RegistryError,
+    RepositoryNotFound,
+    RepositoryQuarantined,
     ShardInvalid,
     SignInRequired,
     UploadExpired,
@@ -24,7 +24,7 @@ from registry.kernel.errors import (
     XorbUnknown,
 )
 from registry.kernel.policy import NOBODY, Caller
-from registry.models import Adapter, Blob, Possession, Upload, Xorb
+from registry.models import Blob, Possession, Repository, Upload, Xorb
 from registry.moderation import quarantine
 from registry.people import tokens
 from tests.cast import Cast
@@ -47,17 +47,17 @@ def alice(cast: Cast) -> Caller:
 
 
 @pytest.fixture
-def notes(cast: Cast, store: BlobStore) -> Adapter:
-    return cast.adapter("alice/notes")
+def notes(cast: Cast, store: BlobStore) -> Repository:
+    return cast.repository("alice/notes")
 
 
-def deliver(adapter: Adapter, by: Caller, *xorbs_: build.Xorb) -> None:
+def deliver(repository: Repository, by: Caller, *xorbs_: build.Xorb) -> None:
     for xorb in xorbs_:
-        intake.receive_xorb(adapter, xorb.name, io.BytesIO(xorb.data), by=by)
+        intake.receive_xorb(repository, xorb.name, io.BytesIO(xorb.data), by=by)
 
 
-def send(adapter: Adapter, by: Caller, shard: bytes) -> list[Digest]:
-    return intake.receive_shard(adapter, io.BytesIO(shard), by=by)
+def send(repository: Repository, by: Caller, shard: bytes) -> list[Digest]:
+    return intake.receive_shard(repository, io.BytesIO(shard), by=by)
 
 
 def believed(store: BlobStore, content: bytes) -> bool:
@@ -105,7 +105,7 @@ def test_bytes_that_somebody_else_brought_are_not_mine_before_i_bring_them(store
     xorb, shard = build.whole(CONTENT)
     deliver(notes, alice, xorb)
     send(notes, alice, shard)
-    theirs = cast.adapter("carol/mine", by="carol")
+    theirs = cast.repository("carol/mine", by="carol")
     assert not theirs.possessions.filter(blob=hashlib.sha256(CONTENT).hexdigest()).exists()
     send(theirs, cast.session("carol"), shard)  # the proofs show that she has the bytes, though she sent no xorb
     assert theirs.possessions.filter(blob=hashlib.sha256(CONTENT).hexdigest()).exists()
@@ -236,7 +236,7 @@ def test_a_refused_xorb_leaves_no_row(store, notes, alice) -> None:
 
 @pytest.mark.parametrize(("who", "refusal"), [("nobody", SignInRequired), ("a reading token", NotAllowed)])
 def test_who_may_not_even_propose_may_not_deliver(cast, store, who: str, refusal: type[RegistryError]) -> None:
-    router = cast.adapter("acme/router")
+    router = cast.repository("acme/router")
     by = NOBODY if who == "nobody" else tokens.caller_of(cast.token("erin", "read"))
     with pytest.raises(refusal):
         intake.receive_xorb(router, XORB.name, io.BytesIO(XORB.data), by=by)
@@ -247,23 +247,23 @@ def test_who_may_not_even_propose_may_not_deliver(cast, store, who: str, refusal
 
 
 def test_a_private_adapter_does_not_exist_for_strangers(cast, store) -> None:
-    secret = cast.adapter("alice/secret", private=True)
-    with pytest.raises(AdapterNotFound):
+    secret = cast.repository("alice/secret", private=True)
+    with pytest.raises(RepositoryNotFound):
         intake.receive_xorb(secret, XORB.name, io.BytesIO(XORB.data), by=cast.session("carol"))
 
 
 def test_a_quarantined_adapter_takes_no_bytes(store, notes, alice, cast) -> None:
     quarantine.quarantine(notes, cast.session("mona"), reason="malware")
-    with pytest.raises(AdapterQuarantined, match="malware"):
+    with pytest.raises(RepositoryQuarantined, match="malware"):
         intake.receive_xorb(notes, XORB.name, io.BytesIO(XORB.data), by=alice)
-    with pytest.raises(AdapterQuarantined, match="malware"):
+    with pytest.raises(RepositoryQuarantined, match="malware"):
         intake.receive_shard(notes, io.BytesIO(SHARD), by=alice)
 
 
 # --- uploads with a ticket -------------------------------------------------------------------------------------------
 
 
-def promise(notes: Adapter, alice: Caller, content: bytes = CONTENT) -> Upload:
+def promise(notes: Repository, alice: Caller, content: bytes = CONTENT) -> Upload:
     return intake.expect(notes, hashlib.sha256(content).hexdigest(), len(content), by=alice)
 
 
@@ -313,7 +313,7 @@ def test_other_bytes_than_promised_are_dropped(store, notes, alice, road, conten
 
 def test_bytes_that_are_here_already_must_be_delivered_all_the_same(store, notes, alice, cast) -> None:
     intake.receive_inline(notes, CONTENT)
-    other = cast.adapter("acme/other")
+    other = cast.repository("acme/other")
     upload = intake.expect(other, hashlib.sha256(CONTENT).hexdigest(), len(CONTENT), by=alice)
     with pytest.raises(DigestMismatch):
         intake.deliver(upload, [b"x" * len(CONTENT)])

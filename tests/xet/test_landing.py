@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from registry.bytes import blobs, chunking_jobs, garbage, intake, xet_files, xorbs
 from registry.bytes.blobs import Digest, Keys
-from registry.models import Adapter, Blob, Landing, Possession, XetFile, Xorb
+from registry.models import Blob, Landing, Possession, Repository, XetFile, Xorb
 from registry.publish import copies, history, push, repositories
 from registry.publish.push import MAIN, Deletion, Intent, Stored
 from tests.cast import Cast
@@ -46,15 +46,15 @@ def either_store(request, tmp_path: Path, settings) -> None:
 
 
 @pytest.fixture
-def adapter(cast: Cast, store) -> Adapter:
+def repository(cast: Cast, store) -> Repository:
     return delivered(cast)
 
 
-def delivered(cast: Cast, name: str = NAME, content: bytes = CONTENT, path: str = "w.bin") -> Adapter:
+def delivered(cast: Cast, name: str = NAME, content: bytes = CONTENT, path: str = "w.bin") -> Repository:
     """Deliver a file whole, and commit it."""
     namespace, _, short = name.partition("/")
     alice = cast.session("alice")
-    made = Adapter.objects.filter(namespace__name=namespace, name=short).first() or cast.adapter(name)
+    made = Repository.objects.filter(namespace__name=namespace, name=short).first() or cast.repository(name)
     digest = Digest(sha256(content), len(content))
     intake.keep(made, digest, lambda: [content])
     push.receive(Intent(made, MAIN, alice, "push"), [Stored(path, digest.sha256, digest.size)])
@@ -84,37 +84,37 @@ def test_a_file_that_came_whole_can_be_read_by_xet_when_a_worker_was_there(cast,
     assert not Landing.objects.exists()
 
 
-def test_what_came_by_xet_is_not_cut_again(cast, adapter):
+def test_what_came_by_xet_is_not_cut_again(cast, repository):
     work()
     copy = delivered(cast, "acme/copy")
     assert copy.revisions.count() == 2
     assert not Landing.objects.exists()
 
 
-def test_whoever_may_read_the_file_reads_its_pieces_and_nobody_else(cast, adapter):
+def test_whoever_may_read_the_file_reads_its_pieces_and_nobody_else(cast, repository):
     work()
     name = xet_files.offered([NAMED])[NAMED]
     assert fetched(ask(cast, name)) == CONTENT
     assert fetched(ask(cast, name, Range="bytes=350000-350009"))[:10] == CONTENT[350_000:350_010]
-    cast.adapter("carol/other", by="carol")
+    cast.repository("carol/other", by="carol")
     assert ask(cast, name, name="carol/other").status_code == 404
-    Adapter.objects.update(private=True)
+    Repository.objects.update(private=True)
     assert ask(cast, name).status_code in {401, 404}
 
 
-def test_who_sends_the_same_bytes_by_xet_is_told_that_they_are_here(cast, adapter):
+def test_who_sends_the_same_bytes_by_xet_is_told_that_they_are_here(cast, repository):
     work()
     file = XetFile.objects.get(sha256=NAMED)
     first = next(xorbs.index(file.terms[0][0], Xorb.objects.get(pk=file.terms[0][0]).size).chunks(0, 1))[0]
-    assert xet_files.shard_about(adapter, xorbs.hashes.text(first), by=cast.session("alice"))
-    other = cast.adapter("carol/other", by="carol")
+    assert xet_files.shard_about(repository, xorbs.hashes.text(first), by=cast.session("alice"))
+    other = cast.repository("carol/other", by="carol")
     assert xet_files.shard_about(other, xorbs.hashes.text(first), by=cast.session("carol")) is None
 
 
-def test_a_file_goes_to_another_repository_with_its_xet_hash(cast, adapter):
+def test_a_file_goes_to_another_repository_with_its_xet_hash(cast, repository):
     work()
-    alice, target = cast.session("alice"), cast.adapter("alice/target")
-    assert copies.share(adapter, target, [NAMED], alice) == {}
+    alice, target = cast.session("alice"), cast.repository("alice/target")
+    assert copies.share(repository, target, [NAMED], alice) == {}
     push.receive(Intent(target, MAIN, alice, "copy"), [Stored("copy.bin", NAMED)])
     wire = Wire(cast)
     assert (
@@ -123,7 +123,7 @@ def test_a_file_goes_to_another_repository_with_its_xet_hash(cast, adapter):
     )
 
 
-def test_where_nobody_reads_by_xet_nothing_is_cut_until_somebody_may(cast, adapter, settings):
+def test_where_nobody_reads_by_xet_nothing_is_cut_until_somebody_may(cast, repository, settings):
     settings.XET_READ = False
     work()
     assert Landing.objects.get().attempts == 0
@@ -139,8 +139,8 @@ def test_an_empty_file_has_no_pieces_and_waits_for_nothing(cast, store):
     assert not XetFile.objects.exists()
 
 
-def test_a_file_that_went_away_meanwhile_is_forgotten(cast, adapter):
-    repositories.delete(adapter, cast.session("alice"))
+def test_a_file_that_went_away_meanwhile_is_forgotten(cast, repository):
+    repositories.delete(repository, cast.session("alice"))
     old = timezone.now() - timedelta(days=3)
     Blob.objects.update(created_at=old)
     garbage.sweep()
@@ -149,9 +149,9 @@ def test_a_file_that_went_away_meanwhile_is_forgotten(cast, adapter):
     assert not Landing.objects.exists()
 
 
-def test_what_was_cut_of_a_file_goes_as_what_was_pushed_goes(cast, adapter, settings):
+def test_what_was_cut_of_a_file_goes_as_what_was_pushed_goes(cast, repository, settings):
     work()
-    repositories.delete(adapter, cast.session("alice"))
+    repositories.delete(repository, cast.session("alice"))
     old = timezone.now() - timedelta(days=settings.XORB_DAYS + 1)
     for model, field in ((Blob, "created_at"), (XetFile, "created_at"), (Xorb, "last_used_at")):
         model.objects.update(**{field: old})
@@ -164,24 +164,24 @@ def test_what_was_cut_of_a_file_goes_as_what_was_pushed_goes(cast, adapter, sett
 
 
 @pytest.mark.parametrize("how", ["squash", "forget"])
-def test_history_that_is_rewritten_leaves_nothing_to_dangle(cast, adapter, how):
+def test_history_that_is_rewritten_leaves_nothing_to_dangle(cast, repository, how):
     work()
     name, alice = xet_files.offered([NAMED])[NAMED], cast.session("alice")
     if how == "squash":
-        history.squash(adapter, "main", "one", alice)
+        history.squash(repository, "main", "one", alice)
         assert fetched(ask(cast, name)) == CONTENT
     else:
-        history.forget_files(adapter, [NAMED], alice)
+        history.forget_files(repository, [NAMED], alice)
         assert ask(cast, name).status_code == 404
         assert Wire(cast).ask("HEAD", f"/{NAME}/resolve/main/w.bin").status_code == 404
 
 
-def test_a_file_whose_pieces_expired_is_cut_again_when_it_is_pushed_again(cast, adapter, settings):
+def test_a_file_whose_pieces_expired_is_cut_again_when_it_is_pushed_again(cast, repository, settings):
     work()
     Xorb.objects.update(last_used_at=timezone.now() - timedelta(days=settings.XORB_DAYS + 1))
     garbage.sweep()
     assert not xet_files.offered([NAMED])
-    push.receive(Intent(adapter, MAIN, cast.session("alice"), "moved"), [Deletion("w.bin"), Stored("v.bin", NAMED)])
+    push.receive(Intent(repository, MAIN, cast.session("alice"), "moved"), [Deletion("w.bin"), Stored("v.bin", NAMED)])
     work()
     assert xet_files.offered([NAMED])
 
@@ -197,7 +197,7 @@ def test_a_sweep_ends_in_time_and_the_next_one_goes_on(cast, store, monkeypatch)
     assert not Landing.objects.exists()
 
 
-def test_what_cannot_be_cut_waits_longer_each_time_and_holds_nobody_up(cast, adapter, caplog):
+def test_what_cannot_be_cut_waits_longer_each_time_and_holds_nobody_up(cast, repository, caplog):
     key = Keys.blob(NAMED)
     blobs.store().delete(key)
     blobs.store().put(key, [CONTENT[:-1] + b"?"])  # a disk that forgets
@@ -219,7 +219,7 @@ def test_what_cannot_be_cut_waits_longer_each_time_and_holds_nobody_up(cast, ada
     assert Landing.objects.get().pk == NAMED
 
 
-def test_two_workers_take_different_files(cast, adapter):
+def test_two_workers_take_different_files(cast, repository):
     first, second = chunking_jobs.claim(), chunking_jobs.claim()
     assert first is not None
     assert second is None

@@ -13,7 +13,7 @@ from registry.bytes import blobs, garbage, intake
 from registry.bytes.blobs import BlobStore, Keys
 from registry.kernel.errors import StoreUnavailable
 from registry.kernel.policy import Caller
-from registry.models import Adapter, Blob, Possession, Revision, RevisionFile, Upload, Xorb
+from registry.models import Blob, Possession, Repository, Revision, RevisionFile, Upload, Xorb
 from tests.cast import Cast
 from tests.services import new_database
 from tests.xet import build
@@ -30,8 +30,8 @@ def alice(cast: Cast) -> Caller:
 
 
 @pytest.fixture
-def notes(cast: Cast, store: BlobStore) -> Adapter:
-    return cast.adapter("alice/notes")
+def notes(cast: Cast, store: BlobStore) -> Repository:
+    return cast.repository("alice/notes")
 
 
 def age(days: float, *models: type) -> None:
@@ -40,8 +40,8 @@ def age(days: float, *models: type) -> None:
         model.objects.update(**{field: timezone.now() - timedelta(days=days)})
 
 
-def commit(adapter: Adapter, alice: Caller, sha256: str) -> Revision:
-    revision = Revision.objects.create(adapter=adapter, oid="a" * 40, title="first", author=alice.user)
+def commit(repository: Repository, alice: Caller, sha256: str) -> Revision:
+    revision = Revision.objects.create(repository=repository, oid="a" * 40, title="first", author=alice.user)
     RevisionFile.objects.create(
         revision=revision, path="a.txt", blob_id=sha256, size=len(CONTENT), is_lfs=False, git_oid="b" * 40
     )
@@ -69,7 +69,7 @@ def test_an_hour_looks_at_a_part_and_two_days_at_everything(store, notes, alice)
         garbage.sweep(DAY, hour=hour)
     assert not Blob.objects.filter(pk__in=made).exists()
     assert Blob.objects.filter(pk=kept).exists()
-    assert Possession.objects.filter(blob=kept, adapter=notes).exists()
+    assert Possession.objects.filter(blob=kept, repository=notes).exists()
 
 
 def test_a_committed_blob_stays_for_ever(store, notes, alice) -> None:
@@ -87,7 +87,7 @@ def test_a_committed_blob_stays_for_ever(store, notes, alice) -> None:
 def test_a_blob_stays_while_another_adapter_waits_for_it(store, notes, alice, cast) -> None:
     sha256 = intake.receive_inline(notes, CONTENT)[0].sha256
     age(2, Blob, Possession)
-    intake.receive_inline(cast.adapter("alice/other"), CONTENT)
+    intake.receive_inline(cast.repository("alice/other"), CONTENT)
     garbage.sweep(DAY)
     assert blobs.exists(Keys.blob(sha256))
     assert not notes.possessions.filter(blob=sha256).exists()
@@ -158,9 +158,9 @@ def test_bytes_swept_between_the_look_and_the_row_are_written_again(store, notes
     sha256 = intake.receive_shard(notes, io.BytesIO(shard), by=alice)[0].sha256
     note = intake._note
 
-    def be_overtaken(adapter, digest):
+    def be_overtaken(repository, digest):
         store.delete(Keys.blob(sha256))
-        note(adapter, digest)
+        note(repository, digest)
 
     monkeypatch.setattr(intake, "_note", be_overtaken)
     intake.receive_shard(notes, io.BytesIO(shard), by=alice)

@@ -15,7 +15,7 @@ from hub.xet.tickets import Scope
 from registry.bytes import intake, xet_files
 from registry.bytes.xorbs import hashes
 from registry.bytes.xorbs.shards import HEADER, TAG
-from registry.models import Adapter, XetFile, Xorb
+from registry.models import Repository, XetFile, Xorb
 from registry.people import tokens
 from tests import live
 from tests.clients import Client
@@ -31,10 +31,10 @@ CONTENT = build.noise(180_000, 9)
 def pushed(cast, store, settings) -> str:
     """A file of four chunks of 50,000 bytes, delivered by Xet and committed; returns its file id."""
     settings.DOORBELL = "tests.hf.wire.ring"
-    adapter, alice = cast.adapter(NAME), cast.session("alice")
+    repository, alice = cast.repository(NAME), cast.session("alice")
     xorb, shard = build.whole(CONTENT)
-    intake.receive_xorb(adapter, xorb.name, io.BytesIO(xorb.data), by=alice)
-    intake.receive_shard(adapter, io.BytesIO(shard), by=alice)
+    intake.receive_xorb(repository, xorb.name, io.BytesIO(xorb.data), by=alice)
+    intake.receive_shard(repository, io.BytesIO(shard), by=alice)
     assert Wire(cast).commit(NAME, header(), lfs_file("w.bin", CONTENT)).status_code == 200
     return XetFile.objects.get(sha256=sha256(CONTENT)).pk
 
@@ -48,8 +48,8 @@ def asked(cast, path: str, who: str = "carol", name: str = NAME, **headers: str)
     return Browser().get(path, headers={"Authorization": f"Bearer {ticket}", **headers})
 
 
-def cast_adapter(full_name: str) -> Adapter:
-    return Adapter.objects.get(name=full_name.partition("/")[2])
+def cast_adapter(full_name: str) -> Repository:
+    return Repository.objects.get(name=full_name.partition("/")[2])
 
 
 def fetched(answer) -> bytes:
@@ -101,13 +101,13 @@ def test_the_whole_file_and_what_lies_behind_it(cast, pushed):
 
 
 def test_a_file_is_read_where_a_revision_names_it_and_by_who_may_download(cast, pushed):
-    cast.adapter("carol/other", by="carol")
+    cast.repository("carol/other", by="carol")
     assert ask(cast, pushed, name="carol/other").status_code == 404
     assert ask(cast, "0" * 64).status_code == 404
     assert Browser().get(f"/xet/v1/reconstructions/{pushed}").status_code == 401
-    adapter = cast_adapter(NAME)
-    adapter.private = True
-    adapter.save()
+    repository = cast_adapter(NAME)
+    repository.private = True
+    repository.save()
     assert ask(cast, pushed).status_code in {401, 404}
     assert fetched(ask(cast, pushed, who="erin")) == CONTENT
 
@@ -149,7 +149,7 @@ def test_a_chunk_is_known_to_who_may_download_a_file_of_the_repository_with_it(c
     tag, version, footer = HEADER.unpack_from(answer.content)
     assert (tag, version, footer) == (TAG, 2, 200)
     assert hashes.of_chunk(CONTENT[:50_000]) in answer.content
-    cast.adapter("carol/other", by="carol")
+    cast.repository("carol/other", by="carol")
     assert about(CONTENT[50_000:100_000], name="carol/other").status_code == 404
     assert about(b"never seen").status_code == 404
     assert asked(cast, "/xet/v1/chunks/default/nonsense").status_code == 400

@@ -16,7 +16,7 @@ from registry.bytes import blobs, intake, xet_files, xorbs
 from registry.bytes.blobs import Hasher
 from registry.bytes.xorbs import hashes
 from registry.kernel.errors import DigestMismatch, PushTooLarge
-from registry.models import Adapter, XetFile, Xorb
+from registry.models import Repository, XetFile, Xorb
 from registry.people import tokens
 from tests.hf.wire import Wire, header, lfs_file, ring, sha256
 from tests.xet import build
@@ -30,7 +30,7 @@ OPEN, HIDDEN = build.noise(100_000, 31), build.noise(90_000, 32)
 def beside(cast, store, settings) -> build.Xorb:
     """One push to a private adapter packed two files into one xorb; then one of them went to a public adapter."""
     settings.DOORBELL = f"{ring.__module__}.{ring.__name__}"
-    public, private, alice = cast.adapter(PUBLIC), cast.adapter(PRIVATE, private=True), cast.session("alice")
+    public, private, alice = cast.repository(PUBLIC), cast.repository(PRIVATE, private=True), cast.session("alice")
     xorb = build.Xorb([*build.split(OPEN), *build.split(HIDDEN)])
     both = [build.file_record(OPEN, [xorb.term(0, 2)]), build.file_record(HIDDEN, [xorb.term(2)])]
     deliver(private, alice, xorb, *both)
@@ -41,13 +41,13 @@ def beside(cast, store, settings) -> build.Xorb:
     return xorb
 
 
-def deliver(adapter: Adapter, by, xorb: build.Xorb, *records: bytes) -> None:
-    intake.receive_xorb(adapter, xorb.name, io.BytesIO(xorb.data), by=by)
-    send(adapter, by, *records)
+def deliver(repository: Repository, by, xorb: build.Xorb, *records: bytes) -> None:
+    intake.receive_xorb(repository, xorb.name, io.BytesIO(xorb.data), by=by)
+    send(repository, by, *records)
 
 
-def send(adapter: Adapter, by, *records: bytes) -> None:
-    intake.receive_shard(adapter, io.BytesIO(build.shard(list(records))), by=by)
+def send(repository: Repository, by, *records: bytes) -> None:
+    intake.receive_shard(repository, io.BytesIO(build.shard(list(records))), by=by)
 
 
 def about(cast, chunk: bytes, name: str = PUBLIC):
@@ -63,10 +63,10 @@ def test_the_answer_about_a_chunk_tells_nothing_of_what_else_lies_in_its_xorb(ca
 
 
 def test_who_knows_the_chunks_of_a_file_is_not_told_its_digest(cast, beside):
-    cast.adapter(CAROLS, by="carol")
+    cast.repository(CAROLS, by="carol")
     mine = build.file_record(b"whatever", [beside.term(2)])
     with pytest.raises(DigestMismatch) as refusal:
-        send(Adapter.objects.get(name="own"), cast.session("carol"), mine)
+        send(Repository.objects.get(name="own"), cast.session("carol"), mine)
     assert sha256(HIDDEN) not in f"{refusal.value.detail} {refusal.value.fix}"
 
 
@@ -80,7 +80,7 @@ def other_way(content: bytes, size: int, apart: bool = False) -> tuple[list[buil
 def push_another_way(cast, size: int, *, apart: bool = False) -> str:
     """Carol, who reads the file, brings it to a repository of hers in pieces of her choice; returns its new id."""
     carol = cast.session("carol")
-    own = Adapter.objects.filter(name="own").first() or cast.adapter(CAROLS, by="carol")
+    own = Repository.objects.filter(name="own").first() or cast.repository(CAROLS, by="carol")
     made, record = other_way(OPEN, size, apart)
     for xorb in made:
         intake.receive_xorb(own, xorb.name, io.BytesIO(xorb.data), by=carol)
@@ -133,10 +133,10 @@ def test_a_question_about_a_chunk_looks_into_so_many_xorbs_and_no_more(cast, bes
 def test_what_shards_unpack_to_counts_as_bytes_that_somebody_sent(cast, store, settings):
     caches["counters"].clear()
     settings.QUOTA_BYTES, settings.BROKER_URL = 150_000, "memory://"
-    adapter, alice = cast.adapter("alice/notes"), tokens.caller_of(cast.token("alice"))
+    repository, alice = cast.repository("alice/notes"), tokens.caller_of(cast.token("alice"))
     xorb = build.Xorb([build.noise(50_000, 33)])
-    intake.receive_xorb(adapter, xorb.name, io.BytesIO(xorb.data), by=alice)
-    ticket, _ = tickets.issue(adapter, Scope.WRITE, alice)
+    intake.receive_xorb(repository, xorb.name, io.BytesIO(xorb.data), by=alice)
+    ticket, _ = tickets.issue(repository, Scope.WRITE, alice)
 
     def unpacked(times: int):
         record = build.file_record(xorb.raws[0] * times, [xorb.term()] * times)
@@ -156,11 +156,11 @@ def test_what_shards_unpack_to_counts_as_bytes_that_somebody_sent(cast, store, s
 
 
 def test_few_bytes_cannot_be_very_many_chunks(cast, store):
-    adapter, alice = cast.adapter("alice/notes"), cast.session("alice")
+    repository, alice = cast.repository("alice/notes"), cast.session("alice")
     xorb = build.Xorb([b"x"] * 100)
-    intake.receive_xorb(adapter, xorb.name, io.BytesIO(xorb.data), by=alice)
+    intake.receive_xorb(repository, xorb.name, io.BytesIO(xorb.data), by=alice)
     with pytest.raises(PushTooLarge):
-        send(adapter, alice, build.file_record(b"x" * 10_000, [xorb.term()] * 100))
+        send(repository, alice, build.file_record(b"x" * 10_000, [xorb.term()] * 100))
     assert not XetFile.objects.exists()
 
 

@@ -46,7 +46,7 @@ def ticket_of(wire: Client, cast: Cast, name: str = "alice", path: str = f"model
 
 @pytest.mark.parametrize("rev", ["main", "None", "refs%2Fpr%2F1", "refs/pr/1", "feature/x"])
 def test_a_ticket_says_the_same_in_json_and_headers(wire, cast, settings, rev: str) -> None:
-    notes = cast.adapter("alice/notes")
+    notes = cast.repository("alice/notes")
     discussions.start(notes, "Train again", "", cast.session("alice"), pull_request=True)  # refs/pr/1
     settings.PUBLIC_URL = "https://hub.example.org"
     answer = ask(
@@ -61,7 +61,7 @@ def test_a_ticket_says_the_same_in_json_and_headers(wire, cast, settings, rev: s
 
 
 def test_bytes_go_to_the_host_that_the_client_used_if_it_is_ours(wire, cast, settings) -> None:
-    cast.adapter("alice/notes")
+    cast.repository("alice/notes")
     settings.PUBLIC_URL, settings.ALLOWED_HOSTS = "https://hub.example.org", ["lan.example"]
     path, headers = f"/api/models/alice/notes/{WRITE}/main", bearer(cast.token("alice"))
     answer = wire.get(path, headers=headers | {"Host": "lan.example:8070"}).json()
@@ -70,7 +70,7 @@ def test_bytes_go_to_the_host_that_the_client_used_if_it_is_ours(wire, cast, set
 
 def test_another_hub_at_the_same_address_has_an_address_of_its_own(wire, cast, settings) -> None:
     """Clients remember by it what they have sent: a hub that was begun anew must get everything once more."""
-    cast.adapter("alice/notes")
+    cast.repository("alice/notes")
     settings.SECRET_KEY = "of one hub " * 5
     one, again = (ask(wire, f"models/alice/notes/{WRITE}", cast.token("alice")).json() for _ in range(2))
     settings.SECRET_KEY = "of another " * 5
@@ -80,7 +80,7 @@ def test_another_hub_at_the_same_address_has_an_address_of_its_own(wire, cast, s
 
 
 def test_datasets_have_tickets_too(wire, cast) -> None:
-    cast.adapter("alice/rows", type="dataset")
+    cast.repository("alice/rows", type="dataset")
     assert ask(wire, f"datasets/alice/rows/{WRITE}", cast.token("alice")).status_code == 200
     assert ask(wire, f"models/alice/rows/{WRITE}", cast.token("alice")).status_code == 404
 
@@ -98,14 +98,14 @@ def test_datasets_have_tickets_too(wire, cast) -> None:
     ],
 )
 def test_who_gets_a_ticket_for_a_public_adapter(wire, cast, name, role, kind, status) -> None:
-    cast.adapter("alice/notes")
+    cast.repository("alice/notes")
     answer = ask(wire, f"models/Alice/NOTES/{kind}", cast.token(name, role) if name else None)
     assert answer.status_code == status
     assert ("X-Xet-Access-Token" in answer) is (status == 200)
 
 
 def test_a_private_adapter_looks_like_none(wire, cast) -> None:
-    cast.adapter("alice/secret", private=True)
+    cast.repository("alice/secret", private=True)
     token = cast.token("carol")
     private, absent = (ask(wire, f"models/alice/{name}/{READ}", token) for name in ("secret", "absent"))
     assert private.status_code == absent.status_code == 404
@@ -118,13 +118,13 @@ def test_a_private_adapter_looks_like_none(wire, cast) -> None:
 
 
 def test_a_session_gets_no_ticket_to_write(wire, cast) -> None:
-    cast.adapter("alice/notes")
+    cast.repository("alice/notes")
     wire.force_login(cast["alice"])
     assert ask(wire, f"models/alice/notes/{WRITE}").status_code == 401
 
 
 def test_a_xorb_and_a_shard_are_taken(wire, cast) -> None:
-    notes = cast.adapter("alice/notes")
+    notes = cast.repository("alice/notes")
     ticket = ticket_of(wire, cast)
     answer = post(wire, f"/xet/v1/xorbs/default/{CLIENT_NAME}", CLIENT_XORB, ticket)
     assert (answer.status_code, answer.json()) == (200, {"was_inserted": True})
@@ -138,9 +138,9 @@ def test_a_xorb_and_a_shard_are_taken(wire, cast) -> None:
 
 @pytest.mark.parametrize("path", [f"/xet/v1/xorbs/default/{CLIENT_NAME}", "/xet/v1/shards"])
 def test_what_is_no_valid_ticket_opens_nothing(wire, cast, path: str) -> None:
-    notes = cast.adapter("alice/notes")
+    notes = cast.repository("alice/notes")
     token = Token.objects.get(sha256=tokens.digest(cast.token("alice")))
-    bound = {"adapter": notes.pk, "scope": "write", "token": token.pk}
+    bound = {"repository": notes.pk, "scope": "write", "token": token.pk}
     right = ticket_of(wire, cast)
     for value in ("", "x", right[:-1], right + "x", signing.dumps(bound, salt="another"), cast.token("alice")):
         answer = post(wire, path, CLIENT_XORB, value)
@@ -150,21 +150,21 @@ def test_what_is_no_valid_ticket_opens_nothing(wire, cast, path: str) -> None:
 
 
 def test_a_ticket_expires(wire, cast, monkeypatch) -> None:
-    cast.adapter("alice/notes")
+    cast.repository("alice/notes")
     ticket = ticket_of(wire, cast)
     monkeypatch.setattr(tickets, "SECONDS", -1)
     assert post(wire, "/xet/v1/shards", CLIENT_SHARD, ticket).status_code == 401
 
 
 def test_a_ticket_to_read_does_not_write(wire, cast) -> None:
-    cast.adapter("alice/notes")
+    cast.repository("alice/notes")
     ticket = ticket_of(wire, cast, path=f"models/alice/notes/{READ}")
     answer = post(wire, "/xet/v1/shards", CLIENT_SHARD, ticket)
     assert (answer.status_code, answer.json()["code"]) == (403, "not-allowed")
 
 
 def test_a_ticket_ends_with_the_rights_behind_it(wire, cast) -> None:
-    router = cast.adapter("acme/router", private=True)
+    router = cast.repository("acme/router", private=True)
     ticket = ticket_of(wire, cast, "bob", f"models/acme/router/{WRITE}")
     path = f"/xet/v1/xorbs/default/{CLIENT_NAME}"
     assert post(wire, path, CLIENT_XORB, ticket).status_code == 200
@@ -186,14 +186,14 @@ def test_a_ticket_ends_with_the_rights_behind_it(wire, cast) -> None:
 
 
 def test_a_ticket_for_a_deleted_adapter_finds_nothing(wire, cast) -> None:
-    notes = cast.adapter("alice/notes")
+    notes = cast.repository("alice/notes")
     ticket = ticket_of(wire, cast)
     notes.delete()
     assert post(wire, "/xet/v1/shards", CLIENT_SHARD, ticket).status_code == 404
 
 
 def test_a_refusal_is_a_sentence_with_a_code(wire, cast) -> None:
-    cast.adapter("alice/notes")
+    cast.repository("alice/notes")
     answer = post(wire, f"/xet/v1/xorbs/default/{'0' * 64}", CLIENT_XORB, ticket_of(wire, cast))
     assert (answer.status_code, answer.json()["code"]) == (400, "xorb-invalid")
     assert answer.json()["error"].startswith(f"The bytes hash to {CLIENT_NAME}, not to 000")
@@ -203,7 +203,7 @@ def test_a_refusal_is_a_sentence_with_a_code(wire, cast) -> None:
 
 @pytest.mark.parametrize("name", ["..%2F..%2Fx", "A" * 64, "0" * 63])
 def test_an_address_that_is_no_hash_is_refused(wire, cast, name: str) -> None:
-    cast.adapter("alice/notes")
+    cast.repository("alice/notes")
     answer = post(wire, f"/xet/v1/xorbs/default/{name}", CLIENT_XORB, ticket_of(wire, cast))
     assert answer.status_code in {400, 404}
 

@@ -53,7 +53,7 @@ def static(job: Job, frozen: Frozen | None, say: Say) -> None:
         folder.base = _outline(job.shapes, folder)
     if folder.base is not None:
         folder.base = replace(
-            folder.base, revision=job.base_revision, names=tuple(job.base_names), licence=job.base_licence
+            folder.base, revision=job.base_revision, names=tuple(job.base_names), license=job.base_license
         )
     say({"facts": facts | {"task": task, "labels": labels, "bytes": max(folder.sizes.values(), default=0)}})
     if _report(checks_of(folder), folder, say):

@@ -37,7 +37,7 @@ class Job:
     memory_bytes: int = DEFAULT_MEMORY_BYTES
     base_revision: str | None = None
     base_names: tuple[str, ...] = ()
-    base_licence: str = ""
+    base_license: str = ""
     card: Mapping[str, Any] = field(default_factory=dict)
     known_bases: tuple[str, ...] | None = None
     name: str = ""

@@ -20,7 +20,7 @@ class ShortVerdict(s.Serializer[Data]):
     finished_at = s.DateTimeField(allow_null=True)
 
 
-class Adapter(s.Serializer[Data]):
+class Repository(s.Serializer[Data]):
     """An adapter in a list; sizes are bytes."""
 
     id = s.CharField(help_text="namespace/name")
@@ -76,12 +76,12 @@ class FacetValue(s.Serializer[Data]):
 
 
 class AdapterPage(s.Serializer[Data]):
-    items = Adapter(many=True)
+    items = Repository(many=True)
     next = s.URLField(allow_null=True)
     facets = s.DictField(child=FacetValue(many=True), required=False, help_text="with facets=1")
 
 
-class AdapterDetail(Adapter):
+class AdapterDetail(Repository):
     """One adapter: the newest commit of main, the newest one that passed, its branches and tags."""
 
     status = s.ChoiceField(choices=["active"])

@@ -12,7 +12,7 @@ class BasePin(s.Serializer[Data]):
 
 
 class Duties(s.Serializer[Data]):
-    """What the licence of a base asks of adapters of it; no legal advice."""
+    """What the license of a base asks of adapters of it; no legal advice."""
 
     needs_notice = s.BooleanField()
     needs_name_prefix = s.CharField(allow_null=True, help_text="how the name of an adapter has to begin")
@@ -34,7 +34,7 @@ class BaseDetail(Base):
     """One base with all that is known of it."""
 
     aliases = s.ListField(child=s.CharField(), help_text="other names that mean it here, also of quantised copies")
-    duties = Duties(allow_null=True, help_text="null: nobody knows the licence")
+    duties = Duties(allow_null=True, help_text="null: nobody knows the license")
     files = s.DictField(child=s.CharField(), help_text="path → sha256")
     source = s.CharField(allow_null=True)  # type: ignore[assignment]  # a field here, not the serializer's own
     added_at = s.DateTimeField(allow_null=True)

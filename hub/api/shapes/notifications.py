@@ -12,7 +12,7 @@ class Notification(s.Serializer[Data]):
     id = s.IntegerField()
     kind = s.ChoiceField(choices=models.Alert.Kind.choices)
     adapter = s.CharField(allow_null=True, help_text="null for an invitation")
-    type = s.ChoiceField(choices=models.Adapter.Type.choices, allow_null=True)
+    type = s.ChoiceField(choices=models.Repository.Type.choices, allow_null=True)
     organization = s.CharField(allow_null=True, help_text="of an invitation")
     revision = s.CharField(allow_null=True, help_text="of a verdict")
     state = s.CharField(allow_null=True, help_text="of a verdict")

@@ -166,8 +166,8 @@ def kind_name(kind: str) -> str:
 
 
 @register.filter
-def licence(identifier: str) -> str:
-    """A licence id as lawyers write it: MIT, Apache-2.0, CC-BY-SA-4.0."""
+def license(identifier: str) -> str:
+    """A license id as lawyers write it: MIT, Apache-2.0, CC-BY-SA-4.0."""
     known = {"mit": "MIT", "apache-2.0": "Apache-2.0", "unknown": "unknown", "other": "other"}
     return known.get(
         identifier, identifier.upper() if identifier.startswith(("cc-", "gpl", "bsd", "mpl")) else identifier

@@ -13,7 +13,7 @@ from dovetail.adapters import foreign
 from registry.kernel import audit, policy
 from registry.kernel.errors import VerdictNotApplicable
 from registry.kernel.policy import Caller
-from registry.models import Adapter, Base, Comparison, Revision, User, Verdict
+from registry.models import Base, Comparison, Repository, Revision, User, Verdict
 from registry.moderation import quarantine
 from registry.proof.verdicts import queue
 from registry.proof.verdicts.rows import MAX_REASON, State, move_verified, served_by, show
@@ -45,7 +45,7 @@ def request(
                 number=newest.number + 1 if newest else 1,
                 base=base,
                 cause=cause,
-                **place(revision, base, format_name or (newest and newest.format) or revision.adapter.format, cause),
+                **place(revision, base, format_name or (newest and newest.format) or revision.repository.format, cause),
             )
     except IntegrityError:  # somebody else asked at the same moment
         return Verdict.objects.get(revision=revision, number=newest.number + 1 if newest else 1)
@@ -74,8 +74,8 @@ def _owner(revision: Revision) -> int:
 
     Of proposals alone: the author of a commit in a copy has nothing to do with whoever copied it.
     """
-    own, author = revision.adapter.namespace_id, revision.author
-    if author.namespace_id == own or policy.may_write(Caller(user=author), revision.adapter):
+    own, author = revision.repository.namespace_id, revision.author
+    if author.namespace_id == own or policy.may_write(Caller(user=author), revision.repository):
         return own
     names = revision.refs.values_list("name", flat=True)
     return author.namespace_id if names and all(name.startswith(PULL_REQUESTS) for name in names) else own
@@ -107,13 +107,17 @@ def adopt(revision: Revision, like: Revision) -> Verdict | None:
     return Verdict.objects.create(revision=revision, number=1, **{name: getattr(found, name) for name in kept})
 
 
-def refresh(adapter: Adapter) -> None:
+def refresh(repository: Repository) -> None:
     """Let the adapter's state and `verified` follow refs that moved; call it under the adapter's lock."""
-    at = Verdict.objects.filter(revision__refs__adapter=adapter, revision__refs__name=MAIN).order_by("-number").first()
-    Adapter.objects.filter(pk=adapter.pk).update(
+    at = (
+        Verdict.objects.filter(revision__refs__repository=repository, revision__refs__name=MAIN)
+        .order_by("-number")
+        .first()
+    )
+    Repository.objects.filter(pk=repository.pk).update(
         state=at.state if at else "", serves=served_by(at.result) if at else ""
     )
-    move_verified(adapter.pk)
+    move_verified(repository.pk)
 
 
 def again(revision: Revision, by: User | None) -> tuple[Verdict, bool]:
@@ -127,7 +131,7 @@ def again(revision: Revision, by: User | None) -> tuple[Verdict, bool]:
         verdict = request(revision, before.base, again=True, cause=Cause.ASKED if by else Cause.RENEWAL)
         is_new = verdict != before
         if is_new:
-            audit.record(by, "verdict:request", f"{revision.adapter.full_name}@{revision.oid}")
+            audit.record(by, "verdict:request", f"{revision.repository.full_name}@{revision.oid}")
     return verdict, is_new
 
 
@@ -135,7 +139,7 @@ def current(revision: Revision) -> Verdict:
     """Return the verdict that counts for this revision. Raises VerdictNotApplicable where nothing is an adapter."""
     verdict = latest(revision)
     if verdict is None:
-        raise VerdictNotApplicable(f"Nothing in {revision.adapter.full_name} at {revision.oid} is an adapter.")
+        raise VerdictNotApplicable(f"Nothing in {revision.repository.full_name} at {revision.oid} is an adapter.")
     return verdict
 
 

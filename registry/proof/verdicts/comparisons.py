@@ -61,7 +61,7 @@ def claim(hands: Hands, warm: Collection[Pair]) -> Comparing | None:
             fence = secrets.token_hex(16)
             mine = free(hands).filter(pk=number)
             if mine.update(fence=fence, free_at=lease(), attempt=F("attempt") + 1):
-                row = Comparison.objects.select_related("verdict__revision__adapter__namespace").get(pk=number)
+                row = Comparison.objects.select_related("verdict__revision__repository__namespace").get(pk=number)
                 return Comparing(row, fence)
     return None
 

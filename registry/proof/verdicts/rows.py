@@ -12,7 +12,7 @@ from django.db.models import Q
 from django.db.models.functions import Now
 
 from registry.kernel.errors import ClaimStale
-from registry.models import Adapter, Attempt, Ref, Revision, Verdict
+from registry.models import Attempt, Ref, Repository, Revision, Verdict
 from registry.repos.refs import MAIN, VERIFIED
 
 MAX_REASON = 500  # what the columns hold
@@ -37,7 +37,7 @@ def one_at_a_time(verdict: Verdict) -> Iterator[None]:
     """Open a transaction that holds the adapter before any other row: two verdicts of it would each compute `verified`
     without the other, and two transactions that lock in different orders wait for each other for ever."""
     with transaction.atomic():
-        Adapter.objects.select_for_update().filter(pk=verdict.revision.adapter_id).values_list("pk").first()
+        Repository.objects.select_for_update().filter(pk=verdict.revision.repository_id).values_list("pk").first()
         yield
 
 
@@ -70,7 +70,7 @@ def show(verdict: Verdict) -> None:
         shown = {"state": newest.state}
         if newest.is_final or newest.number == 1:  # while it is proven again, what was known goes on to be shown
             shown["serves"] = served_by(newest.result)
-        Adapter.objects.filter(head).update(**shown)
+        Repository.objects.filter(head).update(**shown)
 
 
 def served_by(result: Report) -> str:
@@ -79,19 +79,19 @@ def served_by(result: Report) -> str:
     return "\n" + "".join(f"{name}\n" for name in engines) if engines else ""
 
 
-def move_verified(adapter: int) -> None:
+def move_verified(repository: int) -> None:
     """Point `verified` at the newest revision in the history of main whose last finished verdict is passed.
 
     What was only looked at, because no engine runs its format, may pass; it is not verified.
     """
-    finished = Verdict.objects.filter(revision__adapter=adapter, finished_at__isnull=False).order_by("number")
+    finished = Verdict.objects.filter(revision__repository=repository, finished_at__isnull=False).order_by("number")
     proven = {revision: state == State.PASSED and depth != "static"
               for revision, state, depth in finished.values_list("revision", "state", "result__depth")}  # fmt: skip
-    parents = dict(Revision.objects.filter(adapter=adapter).values_list("pk", "parent"))
-    at = Ref.objects.filter(adapter=adapter, name=MAIN).values_list("revision", flat=True).first()
+    parents = dict(Revision.objects.filter(repository=repository).values_list("pk", "parent"))
+    at = Ref.objects.filter(repository=repository, name=MAIN).values_list("revision", flat=True).first()
     while at is not None and not proven.get(at):
         at = parents[at]
     if at is None:
-        Ref.objects.filter(adapter=adapter, name=VERIFIED).delete()
+        Ref.objects.filter(repository=repository, name=VERIFIED).delete()
     else:
-        Ref.objects.update_or_create(adapter_id=adapter, name=VERIFIED, defaults={"revision_id": at})
+        Ref.objects.update_or_create(repository_id=repository, name=VERIFIED, defaults={"revision_id": at})

@@ -98,12 +98,12 @@ def base_arrived(base: Base) -> int:
 
 
 def _expired() -> QuerySet[Verdict]:
-    return Verdict.objects.select_related("revision__adapter").filter(state=State.RUNNING, lease_until__lt=Now())
+    return Verdict.objects.select_related("revision__repository").filter(state=State.RUNNING, lease_until__lt=Now())
 
 
 def _waiting() -> QuerySet[Verdict]:
     waiting = Verdict.objects.filter(state=State.QUEUED, turn__isnull=True, held_at__isnull=True)
-    return waiting.select_related("revision__adapter")
+    return waiting.select_related("revision__repository")
 
 
 def _on_shelf() -> Exists:

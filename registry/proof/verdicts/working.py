@@ -67,7 +67,7 @@ def claim(verdict_id: int, worker: str) -> Claim | None:
         )  # fmt: skip
         if not taken:
             return None
-        verdict = Verdict.objects.select_related("revision__adapter__namespace").get(pk=verdict_id)
+        verdict = Verdict.objects.select_related("revision__repository__namespace").get(pk=verdict_id)
         attempt = Attempt.objects.create(verdict=verdict, number=verdict.attempts.count() + 1, worker=worker)
         show(verdict)
     queue.admit(verdict.owner_id)  # apart: it touches rows of other adapters
@@ -100,7 +100,7 @@ def record(claim: Claim, report: Report, duration_ms: int, *, compare: Sequence[
         end_attempt(claim.attempt, report["state"])
         comparisons.ask(claim.verdict, compare)
         show(claim.verdict)
-        move_verified(claim.verdict.revision.adapter_id)
+        move_verified(claim.verdict.revision.repository_id)
         alerts.finished(claim.verdict.pk)
 
 

@@ -11,7 +11,7 @@ from django.db import transaction
 from registry.bytes import chunking_jobs, intake
 from registry.kernel import policy, quotas
 from registry.kernel.policy import Caller, Permission
-from registry.models import Adapter, Ref, Revision
+from registry.models import Ref, Repository, Revision
 from registry.proof import verdicts
 from registry.publish import discussions, uploads
 from registry.publish.push import content, rows, tree
@@ -48,21 +48,21 @@ def receive(intent: Intent, operations: Iterable[Operation]) -> Ref:
     RevisionNotVerified (copying what the caller may not download), FileTooLarge, PushTooLarge, BlobUnknown,
     ValueInvalid; nothing but unreferenced bytes is left behind then.
     """
-    adapter = intent.adapter
-    require_for(adapter, intent.ref, intent.by, propose=intent.propose)
+    repository = intent.repository
+    require_for(repository, intent.ref, intent.by, propose=intent.propose)
     check_words(intent)
-    refs.head(adapter, intent.ref)  # an unknown branch is refused before any byte is kept
+    refs.head(repository, intent.ref)  # an unknown branch is refused before any byte is kept
     if not intent.propose:
         refs.check_pushable(intent.ref)
-    edits = content.believe(adapter, content.keep(intent, operations), intent.by)
+    edits = content.believe(repository, content.keep(intent, operations), intent.by)
     draft = tree.compose(intent, edits)
     with transaction.atomic():
-        current = policy.require_now(intent.by, Permission.BROWSE, adapter)  # locks: one push at a time for each
+        current = policy.require_now(intent.by, Permission.BROWSE, repository)  # locks: one push at a time for each
         require_for(current, intent.ref, intent.by, propose=intent.propose)
-        if refs.head(adapter, intent.ref) != draft.head:
+        if refs.head(repository, intent.ref) != draft.head:
             draft = tree.compose(intent, edits)  # somebody was faster; under the lock nobody is faster twice
         is_guest = not policy.may_write(intent.by, current)
-        quotas.require_room_for(adapter, _sizes(draft.entries), is_guest=is_guest)
+        quotas.require_room_for(repository, _sizes(draft.entries), is_guest=is_guest)
         chunking_jobs.note(edit.sha256 for edit in edits if isinstance(edit, Entry) and edit.is_lfs)
         return rows.land(intent, draft)
 
@@ -76,14 +76,14 @@ def put(intent: Intent, entries: dict[str, Entry], *, onto: Revision | None, lik
     """
     check_words(intent)
     tree.check(entries)
-    quotas.require_room_for(intent.adapter, _sizes(entries))
-    was = refs.head(intent.adapter, intent.ref)
-    said = facts.of(entries, intent.adapter.type)
+    quotas.require_room_for(intent.repository, _sizes(entries))
+    was = refs.head(intent.repository, intent.ref)
+    said = facts.of(entries, intent.repository.type)
     return rows.land(intent, Draft(onto, entries, False, said), was=was, like=like)
 
 
 def rewrite(
-    old: Revision, parent: Revision | None, *, without: Collection[str] = (), into: Adapter | None = None
+    old: Revision, parent: Revision | None, *, without: Collection[str] = (), into: Repository | None = None
 ) -> Revision:
     """Write a commit anew, with its words, author and time, after another parent, into an adapter.
 
@@ -93,40 +93,40 @@ def rewrite(
     before = pull.entries(old)
     entries = {path: entry for path, entry in before.items() if not (entry.is_lfs and entry.sha256 in without)}
     words = {"title": old.title, "message": old.message}
-    made = rows.write(into or old.adapter, entries, parent=parent, author=old.author, at=old.created_at, **words)
+    made = rows.write(into or old.repository, entries, parent=parent, author=old.author, at=old.created_at, **words)
     if made == old:
         return made
     if entries == before:
         verdicts.adopt(made, old)
     if verdicts.latest(old) is not None and verdicts.latest(made) is None:
-        rows.judged(made, facts.of(entries, made.adapter.type))
+        rows.judged(made, facts.of(entries, made.repository.type))
     return made
 
 
-def settle(adapter: Adapter) -> None:
+def settle(repository: Repository) -> None:
     """Let verdicts and what lists show follow refs that were moved by hand; call it under the adapter's lock."""
-    for ref in adapter.refs.select_related("revision__adapter"):
+    for ref in repository.refs.select_related("revision__repository"):
         entries = pull.entries(ref.revision)
-        said = facts.of(entries, adapter.type)
+        said = facts.of(entries, repository.type)
         verdict = verdicts.latest(ref.revision) or rows.judged(ref.revision, said)
         if ref.name == MAIN:
-            rows.show(adapter, entries, said, ref.revision.created_at, verdict)
-    verdicts.refresh(adapter)
+            rows.show(repository, entries, said, ref.revision.created_at, verdict)
+    verdicts.refresh(repository)
 
 
-def require_for(adapter: Adapter, ref: str, by: Caller, *, propose: bool = False) -> None:
+def require_for(repository: Repository, ref: str, by: Caller, *, propose: bool = False) -> None:
     """Raise unless the caller may push to this ref, or propose something for it.
 
     Whoever sees an adapter may propose, and push to his own proposals. Raises what policy.require raises,
     RevisionNotFound for what is not there or held back, DiscussionClosed for a pull request that is merged,
     RefProtected.
     """
-    policy.require(by, Permission.BROWSE, adapter)  # before anything is said about its refs
+    policy.require(by, Permission.BROWSE, repository)  # before anything is said about its refs
     if propose:
         discussions.check_base(ref)
-    policy.require(by, Permission.DISCUSS if propose else discussions.permission_for(adapter, ref, by), adapter)
-    if not policy.may_write(by, adapter):  # else a proposal on top of a quarantined revision would hold its files
-        pull.require_shown(refs.head(adapter, ref), by)
+    policy.require(by, Permission.DISCUSS if propose else discussions.permission_for(repository, ref, by), repository)
+    if not policy.may_write(by, repository):  # else a proposal on top of a quarantined revision would hold its files
+        pull.require_shown(refs.head(repository, ref), by)
 
 
 def prepare(files: Sequence[Inline], type: str) -> list[Inline]:
@@ -142,12 +142,12 @@ def prepare(files: Sequence[Inline], type: str) -> list[Inline]:
     return first
 
 
-def begin(adapter: Adapter, by: Caller, files: Sequence[Inline]) -> Ref:
+def begin(repository: Repository, by: Caller, files: Sequence[Inline]) -> Ref:
     """Give a new adapter its first revision, of prepared files; call it in the transaction that makes the adapter."""
-    intent = Intent(adapter, MAIN, by, title="initial commit")
+    intent = Intent(repository, MAIN, by, title="initial commit")
     edits = content.keep(intent, files)
     entries = {edit.path: edit for edit in edits if isinstance(edit, Entry)}
-    return rows.land(intent, Draft(None, entries, False, facts.of(entries, adapter.type)))
+    return rows.land(intent, Draft(None, entries, False, facts.of(entries, repository.type)))
 
 
 def _sizes(entries: Mapping[str, Entry]) -> dict[str, int]:

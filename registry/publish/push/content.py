@@ -10,7 +10,7 @@ from registry.bytes.blobs import Keys
 from registry.kernel import names, policy, quotas
 from registry.kernel.errors import BlobUnknown, DigestMismatch, PushTooLarge
 from registry.kernel.policy import Caller, Permission
-from registry.models import Adapter
+from registry.models import Repository
 from registry.publish.push.intent import Copy, Deletion, Edit, Inline, Intent, Operation, Stored
 from registry.repos import manifest, possession, pull
 from registry.repos.manifest import Entry
@@ -39,7 +39,7 @@ def keep(intent: Intent, operations: Iterable[Operation]) -> list[Edit | Stored]
                 waiting.append(content)
                 edits.append(entry(path, content))
                 if len(waiting) >= BATCH_FILES or sum(map(len, waiting)) >= BATCH_BYTES:
-                    intake.receive_inline(intent.adapter, *waiting)
+                    intake.receive_inline(intent.repository, *waiting)
                     waiting.clear()
             case Stored():
                 edits.append(replace(operation, path=path))
@@ -51,7 +51,7 @@ def keep(intent: Intent, operations: Iterable[Operation]) -> list[Edit | Stored]
             case Deletion():
                 edits.append(Deletion(path))
     if waiting:
-        intake.receive_inline(intent.adapter, *waiting)
+        intake.receive_inline(intent.repository, *waiting)
     return edits
 
 
@@ -61,38 +61,38 @@ def entry(path: str, content: bytes) -> Entry:
 
 
 def _copied(intent: Intent, copy: Copy, path: str) -> Entry:
-    policy.require(intent.by, Permission.DOWNLOAD, intent.adapter)  # of a copy more may be shown than of the file
-    revision = pull.resolve(intent.adapter, copy.rev or intent.ref)
+    policy.require(intent.by, Permission.DOWNLOAD, intent.repository)  # of a copy more may be shown than of the file
+    revision = pull.resolve(intent.repository, copy.rev or intent.ref)
     pull.require_served(revision, intent.by)
     found = pull.file(revision, copy.source)
     return Entry(path, found.sha256, found.size, found.is_lfs, found.git_oid)
 
 
-def believe(adapter: Adapter, edits: list[Edit | Stored], by: Caller) -> list[Edit]:
+def believe(repository: Repository, edits: list[Edit | Stored], by: Caller) -> list[Edit]:
     """Turn claims into entries: a digest counts if this adapter was given its bytes, or the caller can read them.
 
     Raises BlobUnknown, DigestMismatch, FileTooLarge and PushTooLarge.
     """
     claimed = {edit.sha256 for edit in edits if isinstance(edit, Stored)}
-    known = possession.usable(adapter, claimed, by)
+    known = possession.usable(repository, claimed, by)
     believed: list[Edit] = []
     total = 0
     for edit in edits:
         if not isinstance(edit, Stored):
             believed.append(edit)
             continue
-        size = _proven_size(adapter, edit, known)
+        size = _proven_size(repository, edit, known)
         total += quotas.check_file(edit.path, size)
         quotas.check_push(total)
         believed.append(manifest.lfs_entry(edit.path, edit.sha256, size))
     return believed
 
 
-def _proven_size(adapter: Adapter, claim: Stored, known: Mapping[str, int]) -> int:
+def _proven_size(repository: Repository, claim: Stored, known: Mapping[str, int]) -> int:
     # The look into the store is for a delivery that died between its row and its bytes.
     if claim.sha256 not in known or not blobs.exists(Keys.blob(claim.sha256)):
         raise BlobUnknown(
-            f"The bytes of {claim.path!r} (sha256 {claim.sha256}) were never delivered to {adapter.full_name}."
+            f"The bytes of {claim.path!r} (sha256 {claim.sha256}) were never delivered to {repository.full_name}."
         )
     size = known[claim.sha256]
     if claim.size not in (None, size):

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from registry.kernel import names
 from registry.kernel.errors import ValueInvalid
 from registry.kernel.policy import Caller
-from registry.models import Adapter
+from registry.models import Repository
 from registry.repos.manifest import Entry
 
 MAX_TITLE, MAX_MESSAGE = 500, 64 << 10
@@ -52,7 +52,7 @@ Edit = Entry | Deletion  # an operation whose bytes are known to be here
 class Intent:
     """Where a push goes, who pushes, and what is said about it."""
 
-    adapter: Adapter
+    repository: Repository
     ref: str
     by: Caller
     title: str

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from django.utils import timezone
 
-from registry.models import Adapter, Possession, Ref, Revision, RevisionFile, User, Verdict
+from registry.models import Possession, Ref, Repository, Revision, RevisionFile, User, Verdict
 from registry.proof import verdicts
 from registry.publish import discussions
 from registry.publish.push.intent import Intent
@@ -33,11 +33,11 @@ def land(intent: Intent, draft: Draft, *, was: Revision | None = None, like: Rev
     assert author is not None, "policy lets nobody push without a person"
     at = timezone.now().replace(microsecond=0)  # ids know whole seconds
     words = {"title": intent.title, "message": intent.message}
-    revision = write(intent.adapter, draft.entries, parent=draft.head, author=author, at=at, **words)
+    revision = write(intent.repository, draft.entries, parent=draft.head, author=author, at=at, **words)
     ref = _point(intent, revision, was)  # before the verdict, which shows itself on main's adapter
     verdict = judged(revision, draft.facts, like)
     if ref.name == MAIN:
-        show(intent.adapter, draft.entries, draft.facts, revision.created_at, verdict)
+        show(intent.repository, draft.entries, draft.facts, revision.created_at, verdict)
     return _announced(intent, was, ref)
 
 
@@ -46,7 +46,7 @@ def judged(revision: Revision, said: Facts, like: Revision | None = None) -> Ver
     if said.description is None:
         return None
     if like is not None and (known := verdicts.adopt(revision, like)) is not None:
-        verdicts.refresh(revision.adapter)
+        verdicts.refresh(revision.repository)
         return known
     family = _clean(said.description.format)[:32]
     stated = said.bases[:1] if family in verdicts.NOT_RUN else []  # their files do not say it, the card may
@@ -58,15 +58,21 @@ def _announced(intent: Intent, was: Revision | None, ref: Ref) -> Ref:
     """Tell webhooks which ref moved; the first revision comes with the adapter, which is announced as a whole."""
     old = None if intent.propose else was
     if ref.revision != old:
-        events.note(intent.adapter, "push", ref.revision, ref=ref.name)
+        events.note(intent.repository, "push", ref.revision, ref=ref.name)
     if was is not None and ref.revision != old:
         moved = {"ref": ref.name, "oldSha": old.oid if old else None, "newSha": ref.revision.oid}
-        webhooks.announce(intent.adapter, "update", "repo.content", updatedRefs=[moved])
+        webhooks.announce(intent.repository, "update", "repo.content", updatedRefs=[moved])
     return ref
 
 
 def write(
-    adapter: Adapter, entries: Mapping[str, Entry], *, parent: Revision | None, author: User, at: datetime, **words: str
+    repository: Repository,
+    entries: Mapping[str, Entry],
+    *,
+    parent: Revision | None,
+    author: User,
+    at: datetime,
+    **words: str,
 ) -> Revision:
     """Write a revision with these files; `words` are its title and message. One that is there already is returned.
 
@@ -75,10 +81,10 @@ def write(
     above = parent.oid if parent else None
     oid = manifest.revision_oid(entries, parent=above, author=author.username, at=at, **words)
     known = {"parent": parent, "author": author, "created_at": at, **words}
-    revision, is_new = Revision.objects.get_or_create(adapter=adapter, oid=oid, defaults=known)
+    revision, is_new = Revision.objects.get_or_create(repository=repository, oid=oid, defaults=known)
     if is_new:
         held = {entry.sha256 for entry in entries.values()}
-        proofs = [Possession(adapter=adapter, blob_id=sha256) for sha256 in held]
+        proofs = [Possession(repository=repository, blob_id=sha256) for sha256 in held]
         Possession.objects.bulk_create(proofs, ignore_conflicts=True, batch_size=BATCH)
         RevisionFile.objects.bulk_create(_files(revision, entries.values()), batch_size=BATCH)
     return revision
@@ -99,23 +105,25 @@ def _files(revision: Revision, entries: Iterable[Entry]) -> Iterator[RevisionFil
 def _point(intent: Intent, revision: Revision, head: Revision | None) -> Ref:
     """Move the ref from head to the revision, or make the ref that does not exist yet."""
     if intent.propose:
-        made = discussions.propose(intent.adapter, intent.title, intent.message, intent.by, base=intent.ref)
+        made = discussions.propose(intent.repository, intent.title, intent.message, intent.by, base=intent.ref)
         if revision != head:
-            discussions.note_commit(intent.adapter, made.ref, revision)
-        return Ref.objects.create(adapter=intent.adapter, name=made.ref, revision=revision)
+            discussions.note_commit(intent.repository, made.ref, revision)
+        return Ref.objects.create(repository=intent.repository, name=made.ref, revision=revision)
     if head is None:
-        return Ref.objects.create(adapter=intent.adapter, name=intent.ref, revision=revision)
-    ref = Ref.objects.filter(adapter=intent.adapter, name=intent.ref, revision=head).select_for_update().first()
+        return Ref.objects.create(repository=intent.repository, name=intent.ref, revision=revision)
+    ref = Ref.objects.filter(repository=intent.repository, name=intent.ref, revision=head).select_for_update().first()
     if ref is None:  # deleted in the meantime; a move is impossible under the lock
         raise refs.missing(refs.short(intent.ref))
     if revision != head:
         ref.revision = revision
         ref.save(update_fields=["revision", "updated_at"])
-        discussions.note_commit(intent.adapter, ref.name, revision)
+        discussions.note_commit(intent.repository, ref.name, revision)
     return ref
 
 
-def show(adapter: Adapter, entries: Mapping[str, Entry], said: Facts, at: datetime, verdict: Verdict | None) -> None:
+def show(
+    repository: Repository, entries: Mapping[str, Entry], said: Facts, at: datetime, verdict: Verdict | None
+) -> None:
     """Copy what main now says onto the adapter, for lists and search."""
     known, state = said.description, verdict.state if verdict else ""
     named = [known.base] if known and known.base in said.bases else said.bases
@@ -127,7 +135,7 @@ def show(adapter: Adapter, entries: Mapping[str, Entry], said: Facts, at: dateti
         "kind": _clean(known.kind or "")[:32] if known else "",
         "base": bases.canonical(named[0]) if named else "",
         "task": _clean(said.task)[:64],
-        "licence": _clean(said.card.license)[:64],
+        "license": _clean(said.card.license)[:64],
         "parameters": sum(said.parameters.values()),
         "rank": rank if rank is not None and 0 <= rank < 1 << 31 else None,
         "size": sum(entry.size for entry in entries.values()),
@@ -136,8 +144,8 @@ def show(adapter: Adapter, entries: Mapping[str, Entry], said: Facts, at: dateti
         **({} if state else {"serves": ""}),
         "updated_at": at,
     }
-    words = [adapter.full_name, *(str(shown[key]) for key in ("summary", "base", "kind", "task"))]
-    Adapter.objects.filter(pk=adapter.pk).update(**shown, search_text=search_text(*words, tags=tags))
+    words = [repository.full_name, *(str(shown[key]) for key in ("summary", "base", "kind", "task"))]
+    Repository.objects.filter(pk=repository.pk).update(**shown, search_text=search_text(*words, tags=tags))
 
 
 def _clean(text: str) -> str:

@@ -30,7 +30,7 @@ def compose(intent: Intent, edits: list[Edit]) -> Draft:
 
     Raises RevisionNotFound, ParentStale, PathInvalid, FileNotFound (deleting what is not there) and PushTooLarge.
     """
-    head = refs.head(intent.adapter, intent.ref)
+    head = refs.head(intent.repository, intent.ref)
     before = pull.entries(head)
     try:
         after = _apply(before, edits)
@@ -46,7 +46,7 @@ def compose(intent: Intent, edits: list[Edit]) -> Draft:
         )
     if not is_noop:
         check(after)
-    return Draft(head, after, is_noop, facts.of(after, intent.adapter.type))
+    return Draft(head, after, is_noop, facts.of(after, intent.repository.type))
 
 
 def check(entries: Mapping[str, Entry]) -> None:

@@ -8,7 +8,7 @@ from huggingface_hub import HfApi
 from transformers import BertConfig
 
 api, name = HfApi(), sys.argv[1]
-adapter_id, WORDS = f"alice/{name}", torch.arange(1, 9)[None]
+repository_id, WORDS = f"alice/{name}", torch.arange(1, 9)[None]
 
 
 def says(model: torch.nn.Module) -> torch.Tensor:
@@ -24,7 +24,7 @@ def base() -> torch.nn.Module:
 
 def loaded(**where: str) -> torch.Tensor:
     model = base()
-    model.load_adapter(adapter_id, set_active=True, **where)
+    model.load_adapter(repository_id, set_active=True, **where)
     return says(model)
 
 
@@ -38,7 +38,7 @@ def pushed(message: str, seed: int) -> tuple[str, torch.Tensor]:
     model.add_classification_head(name, num_labels=2)
     model.set_active_adapters(name)
     model.push_adapter_to_hub(name, name, datasets_tag="rotten_tomatoes", commit_message=message)
-    return api.model_info(adapter_id).sha, says(model)
+    return api.model_info(repository_id).sha, says(model)
 
 
 first, of_first = pushed("First", 1)
@@ -46,8 +46,8 @@ second, of_second = pushed("Second", 2)
 assert first != second
 torch.testing.assert_close(loaded(), of_second)
 torch.testing.assert_close(loaded(version=first), of_first)
-assert adapter_id in {one.adapter_id for one in list_adapters()}, [one.adapter_id for one in list_adapters()]
-described = get_adapter_info(adapter_id)
-assert (described.source, described.adapter_id) == ("hf", adapter_id)
-assert "adapter-transformers" in api.model_info(adapter_id).tags
+assert repository_id in {one.repository_id for one in list_adapters()}, [one.repository_id for one in list_adapters()]
+described = get_adapter_info(repository_id)
+assert (described.source, described.repository_id) == ("hf", repository_id)
+assert "adapter-transformers" in api.model_info(repository_id).tags
 print("fine")

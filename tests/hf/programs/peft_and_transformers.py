@@ -8,7 +8,7 @@ from huggingface_hub import HfApi
 from peft import AutoPeftModelForSequenceClassification, LoraConfig, PeftConfig, PeftModel, get_peft_model
 from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassification, BertConfig
 
-api, base_id, adapter_id = HfApi(), sys.argv[1], sys.argv[2]
+api, base_id, repository_id = HfApi(), sys.argv[1], sys.argv[2]
 WORDS = torch.arange(1, 9)[None]
 LORA = LoraConfig(task_type="SEQ_CLS", r=2, target_modules=["query", "value"], init_lora_weights=False)
 
@@ -39,36 +39,36 @@ assert AutoConfig.from_pretrained(base_id, revision="again").hidden_size == 32
 
 # --- peft: two versions of one adapter
 first = get_peft_model(base(), LORA)
-first.push_to_hub(adapter_id)
-old = api.model_info(adapter_id).sha
+first.push_to_hub(repository_id)
+old = api.model_info(repository_id).sha
 second = get_peft_model(base(), LORA)
-second.push_to_hub(adapter_id, commit_message="Better")
-new = api.model_info(adapter_id).sha
+second.push_to_hub(repository_id, commit_message="Better")
+new = api.model_info(repository_id).sha
 assert old != new
-assert PeftConfig.from_pretrained(adapter_id).base_model_name_or_path == base_id
-same(PeftModel.from_pretrained(base(), adapter_id), says(second))
-same(PeftModel.from_pretrained(base(), adapter_id, revision=old), says(first))
-same(AutoPeftModelForSequenceClassification.from_pretrained(adapter_id), says(second))
-assert f"base_model:adapter:{base_id}" in api.model_info(adapter_id).tags
+assert PeftConfig.from_pretrained(repository_id).base_model_name_or_path == base_id
+same(PeftModel.from_pretrained(base(), repository_id), says(second))
+same(PeftModel.from_pretrained(base(), repository_id, revision=old), says(first))
+same(AutoPeftModelForSequenceClassification.from_pretrained(repository_id), says(second))
+assert f"base_model:adapter:{base_id}" in api.model_info(repository_id).tags
 
 # --- transformers: the id of an adapter in place of a model's
-same(AutoModelForSequenceClassification.from_pretrained(adapter_id), says(second))
+same(AutoModelForSequenceClassification.from_pretrained(repository_id), says(second))
 older = {"adapter_kwargs": {"revision": old}}  # a bare `revision` would be asked of the base too
-same(AutoModelForSequenceClassification.from_pretrained(adapter_id, **older), says(first))
-assert any("lora" in name for name in AutoModel.from_pretrained(adapter_id).state_dict())
+same(AutoModelForSequenceClassification.from_pretrained(repository_id, **older), says(first))
+assert any("lora" in name for name in AutoModel.from_pretrained(repository_id).state_dict())
 loaded = base()
-loaded.load_adapter(adapter_id, **older)
+loaded.load_adapter(repository_id, **older)
 same(loaded, says(first))
 
 # --- transformers: a model that carries an adapter pushes the adapter alone; 5.24 wants a PEFT that is not out yet
 if transformers.__version__.startswith("4."):
     carrier = base()
     carrier.add_adapter(LORA)
-    carrier.push_to_hub(f"{adapter_id}-carried")
-    files = api.list_repo_files(f"{adapter_id}-carried")
+    carrier.push_to_hub(f"{repository_id}-carried")
+    files = api.list_repo_files(f"{repository_id}-carried")
     assert "adapter_model.safetensors" in files, files
     assert "model.safetensors" not in files, files
     again = base()
-    again.load_adapter(f"{adapter_id}-carried")
+    again.load_adapter(f"{repository_id}-carried")
     same(again, says(carrier))
 print("fine")

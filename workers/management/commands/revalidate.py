@@ -36,7 +36,7 @@ class Command(BaseCommand):
 
     def _judged(self) -> list[Revision]:
         rows = Revision.objects.filter(refs__name__in=renewal.SHOWN, verdicts__isnull=False).distinct()
-        return list(rows.select_related("adapter__namespace"))
+        return list(rows.select_related("repository__namespace"))
 
     def _is_meant(self, verdict: Verdict, options: dict[str, Any]) -> bool:
         if options["base"] and verdict.base.lower() != bases.canonical(options["base"]).lower():

@@ -1,4 +1,4 @@
-"""`manage.py shelf`: list, add and remove frozen base models, their other names and their licences."""
+"""`manage.py shelf`: list, add and remove frozen base models, their other names and their licenses."""
 
 from argparse import ArgumentParser
 from pathlib import Path
@@ -37,9 +37,9 @@ class Command(BaseCommand):
         alias.add_argument("name", nargs="?", help="without one: list those that were added here")
         alias.add_argument("id", nargs="?", help="the base that it means")
         verbs.add_parser("unalias", help="let a name mean nothing but itself again").add_argument("name")
-        licence = verbs.add_parser("license", help="write down under which licence a base is")
-        licence.add_argument("id")
-        licence.add_argument("license", metavar="ID", help="apache-2.0, llama3 …")
+        license = verbs.add_parser("license", help="write down under which license a base is")
+        license.add_argument("id")
+        license.add_argument("license", metavar="ID", help="apache-2.0, llama3 …")
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
@@ -54,9 +54,9 @@ class Command(BaseCommand):
         for base in Base.objects.order_by("id"):
             measured = "" if base.manifests.exists() else "  not measured"
             size = f"{base.size / 1e6:,.1f} MB" if base.has_weights else "no weights"
-            licence = bases.licence_of(base) or "licence not known"
+            license = bases.license_of(base) or "license not known"
             also = f"  also {', '.join(bases.names_of(base))}" if bases.names_of(base) else ""
-            self.stdout.write(f"{base.id}  {base.revision[:12]}  {size}  {licence}  from {base.source}{measured}{also}")
+            self.stdout.write(f"{base.id}  {base.revision[:12]}  {size}  {license}  from {base.source}{measured}{also}")
         if not Base.objects.exists():
             self.stdout.write("The shelf is empty. Add a base with `manage.py shelf add ID --path DIR`.")
 
@@ -64,10 +64,10 @@ class Command(BaseCommand):
         base = bases.find(name)
         if base is None:
             raise BaseNotFound(f"{name} is not known here.")
-        licence = bases.licence_of(base)
-        asks = bases.duties(licence)
+        license = bases.license_of(base)
+        asks = bases.duties(license)
         self.stdout.write(f"{base.id}\nrevision  {base.revision}\nsha256    {base.sha256}\nsource    {base.source}")
-        self.stdout.write(f"licence   {licence or 'not known: `manage.py shelf license` writes it down'}")
+        self.stdout.write(f"license   {license or 'not known: `manage.py shelf license` writes it down'}")
         for words in asks.duties.values() if asks else ():
             self.stdout.write(f"          asks for {words}")
         for other in bases.names_of(base):
@@ -77,7 +77,7 @@ class Command(BaseCommand):
 
     def _add(self, options: dict[str, Any]) -> None:
         base_id = options["id"]
-        told = {"licence": options["license"], "tell": self.stdout.write}
+        told = {"license": options["license"], "tell": self.stdout.write}
         if options["config"]:
             self._know(base_id, options)
         elif options["package"]:
@@ -99,7 +99,7 @@ class Command(BaseCommand):
 
     def _know(self, base_id: str, options: dict[str, Any]) -> None:
         """Known only once it is measured: what transformers cannot build, nobody can fit an adapter to."""
-        said = {"revision": options["revision"], "licence": options["license"], "tell": self.stdout.write}
+        said = {"revision": options["revision"], "license": options["license"], "tell": self.stdout.write}
         with transaction.atomic():
             base = shelf.add_config(base_id, options["config"], **said)
             self.stdout.write(f"Measured for {shapes.measure(base)} tasks.")
@@ -134,7 +134,7 @@ class Command(BaseCommand):
         self.stdout.write(f"{options['name']} means nothing but itself.")
 
     def _license(self, options: dict[str, Any]) -> None:
-        base = bases.set_licence(options["id"], options["license"])
-        known = bases.duties(base.licence)
+        base = bases.set_license(options["id"], options["license"])
+        known = bases.duties(base.license)
         more = "" if known else " It is not in the table, so claims of adapters are not compared with it."
-        self.stdout.write(f"{base.id} is under {base.licence}.{more}")
+        self.stdout.write(f"{base.id} is under {base.license}.{more}")

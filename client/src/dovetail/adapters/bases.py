@@ -10,7 +10,7 @@ from typing import Literal
 
 Relation = Literal["same", "alias", "quantised", ""]
 
-# Id → {"aliases": other names of the same model, "licence": as its card names it}
+# Id → {"aliases": other names of the same model, "license": as its card names it}
 KNOWN: dict[str, dict[str, object]] = json.loads((Path(__file__).parent / "bases.json").read_bytes())
 # unsloth's and bitsandbytes' copies, GPTQ and AWQ, with and without the number of bits
 QUANTISED = re.compile(r"(-unsloth)?-bnb-[48]bit$|-(gptq|awq)(-(int)?[348](-?bits?)?)?$", re.IGNORECASE)
@@ -40,9 +40,9 @@ def names_of(name: str) -> list[str]:
     return [id, *_aliases(id)] if id in KNOWN else [name]
 
 
-def licence_of(name: str) -> str:
-    """The licence of a well-known base, "" for any other."""
-    return str(KNOWN.get(canonical(name), {}).get("licence", ""))
+def license_of(name: str) -> str:
+    """The license of a well-known base, "" for any other."""
+    return str(KNOWN.get(canonical(name), {}).get("license", ""))
 
 
 def full_precision(name: str) -> str:

@@ -54,7 +54,7 @@ class Base:
     expect: Callable[[Any], dict[str, Shape]] | None = None  # for formats whose shapes only their library can tell
     revision: str | None = None  # the commit on the shelf
     names: tuple[str, ...] = ()  # other names that mean it on this hub
-    licence: str = ""
+    license: str = ""
     head_task: str | None = None  # the task of the head that it brings itself; None where that is not known
 
 

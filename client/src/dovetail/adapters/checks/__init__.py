@@ -51,7 +51,7 @@ CHECKS: tuple[Check[Folder], ...] = (
     Check("fit.missing", fit.missing, (*WHOLE, "eval.random-head")),
     Check("fit.unexpected", fit.unexpected, (*WHOLE, "fit.missing")),
     Check("fit.shape", fit.shape, (*WHOLE, "fit.missing", "eval.random-head")),
-    Check("card.license", card.licence),
+    Check("card.license", card.license),
     Check("card.base", card.base, ("config.missing", "config.invalid")),
     Check("card.task", card.task, ("config.missing", "config.invalid")),
     Check("privacy.training-data", privacy.training_data, ("file",)),

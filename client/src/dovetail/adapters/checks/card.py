@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dovetail.adapters import bases, licences
+from dovetail.adapters import bases, licenses
 from dovetail.adapters.checks.base import is_local_path
 from dovetail.adapters.config import ConfigError
 from dovetail.adapters.description import PIPELINE_TAGS
@@ -11,32 +11,32 @@ from dovetail.adapters.folder import Folder
 from dovetail.adapters.kinds import task_of
 
 
-def licence(folder: Folder) -> str | Finding:
-    found = licences.stated(folder.card or {})
+def license(folder: Folder) -> str | Finding:
+    found = licenses.stated(folder.card or {})
     if not found:
         return warned(
-            "The card names no licence, so nobody may use the adapter.", "Add license: to the top of README.md."
+            "The card names no license, so nobody may use the adapter.", "Add license: to the top of README.md."
         )
-    base, theirs = _base_licence(folder)
-    if asked := licences.conflict(found, theirs):
+    base, theirs = _base_license(folder)
+    if asked := licenses.conflict(found, theirs):
         return warned(
             f"The card says {found}, but the base {base[:120]} is under {theirs}, which asks of what is made from it: "
             f"{asked}.",
             f"Set license: {theirs} in README.md, or one that keeps what it asks. This is no legal advice.",
             license=found, base=base[:120], base_license=theirs,
         )  # fmt: skip
-    return f"The licence is {found[:60]}."
+    return f"The license is {found[:60]}."
 
 
-def _base_licence(folder: Folder) -> tuple[str, str]:
-    """The base that is meant, and its licence as the hub knows it, else as everybody does."""
+def _base_license(folder: Folder) -> tuple[str, str]:
+    """The base that is meant, and its license as the hub knows it, else as everybody does."""
     if folder.base is not None:
-        return folder.base.id, folder.base.licence or bases.licence_of(folder.base.id)
+        return folder.base.id, folder.base.license or bases.license_of(folder.base.id)
     try:
         named = folder.base_id or ""
     except (KeyError, ConfigError):
         return "", ""
-    return named, bases.licence_of(bases.full_precision(named) or named)
+    return named, bases.license_of(bases.full_precision(named) or named)
 
 
 def base(folder: Folder) -> str | Finding:

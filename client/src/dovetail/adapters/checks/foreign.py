@@ -283,7 +283,7 @@ CHECKS: tuple[Check[Foreign], ...] = (
     Check("fit.unexpected", unexpected, (*SOUND, "tensors", "config.rank")),
     Check("fit.shape", shape, (*SOUND, "tensors", "config.rank", "fit.unexpected")),
     Check("run.not-here", not_run, (*SOUND, "tensors", "config", "fit")),
-    Check("card.license", card.licence),
+    Check("card.license", card.license),
     Check("privacy.training-data", training_data, ("file",)),
     Check("privacy.secret", privacy.secret),
 )

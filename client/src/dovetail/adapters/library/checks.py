@@ -273,7 +273,7 @@ CHECKS: tuple[Check[Library], ...] = (
     Check("fit.missing", missing, WHOLE),
     Check("fit.unexpected", unexpected, WHOLE),
     Check("fit.shape", shape, (*WHOLE, "fit.missing")),
-    Check("card.license", card.licence),
+    Check("card.license", card.license),
     Check("card.base", card.base, ("config.invalid",)),
     Check("card.task", card.task, ("config.invalid",)),
     Check("privacy.training-data", privacy.training_data, SOUND),

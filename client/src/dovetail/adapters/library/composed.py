@@ -224,7 +224,7 @@ CHECKS: tuple[Check[Composition], ...] = (
     Check("fit.missing", alone.missing, WHOLE),
     Check("fit.unexpected", alone.unexpected, WHOLE),
     Check("fit.shape", alone.shape, (*WHOLE, "fit.missing")),
-    Check("card.license", card.licence),
+    Check("card.license", card.license),
     Check("card.base", card.base, ("config.invalid",)),
     Check("card.task", card.task, ("config.invalid",)),
     Check("privacy.training-data", privacy.training_data, SOUND),

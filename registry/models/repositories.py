@@ -12,7 +12,7 @@ from registry.models.people import Namespace
 OID = r"^[0-9a-f]{40}$"
 
 
-class Adapter(models.Model):
+class Repository(models.Model):
     """A repository: of an adapter (type model on the wire), of an evaluation set (dataset), or of a demo (space).
 
     Of a space the files are kept and nothing is run.
@@ -31,11 +31,13 @@ class Adapter(models.Model):
         MANUAL = "manual"  # who asks waits for the owner
 
     type = models.CharField(max_length=8, choices=Type.choices, default=Type.MODEL)
-    namespace = models.ForeignKey(Namespace, on_delete=models.PROTECT, related_name="adapters")
+    namespace = models.ForeignKey(Namespace, on_delete=models.PROTECT, related_name="repositories")
     name = models.CharField(max_length=96)
     private = models.BooleanField(default=False)
     gated = models.CharField(max_length=6, choices=Gate.choices, blank=True)  # empty: who sees it may download it
-    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="created_adapters")
+    created_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="created_repositories"
+    )
     created_at = models.DateTimeField(default=timezone.now)
     updated_at = models.DateTimeField(default=timezone.now)
     quarantined_at = models.DateTimeField(null=True, blank=True)
@@ -45,7 +47,7 @@ class Adapter(models.Model):
     kind = models.CharField(max_length=32, blank=True)  # lora, ia3, prompt-tuning, p-tuning, prefix-tuning …
     base = models.CharField(max_length=200, blank=True)  # base model id as the adapter names it
     task = models.CharField(max_length=64, blank=True)  # pipeline tag, e.g. text-classification
-    licence = models.CharField(max_length=64, blank=True)
+    license = models.CharField(max_length=64, blank=True)
     rank = models.PositiveIntegerField(null=True, blank=True)
     parameters = models.BigIntegerField(default=0)  # values in the weights
     size = models.BigIntegerField(default=0)  # bytes of all files of the newest revision of main
@@ -59,17 +61,17 @@ class Adapter(models.Model):
 
     class Meta:
         constraints = [
-            models.UniqueConstraint("type", "namespace", Lower("name"), name="adapter_name_unique"),
-            models.CheckConstraint(condition=Q(type__in=["model", "dataset", "space"]), name="adapter_type_known"),
-            models.CheckConstraint(condition=Q(gated__in=["", "auto", "manual"]), name="adapter_gate_known"),
+            models.UniqueConstraint("type", "namespace", Lower("name"), name="repository_name_unique"),
+            models.CheckConstraint(condition=Q(type__in=["model", "dataset", "space"]), name="repository_type_known"),
+            models.CheckConstraint(condition=Q(gated__in=["", "auto", "manual"]), name="repository_gate_known"),
         ]
         indexes = [
-            models.Index(fields=["type", "-updated_at", "-id"], name="adapter_by_update"),
-            models.Index(fields=["type", "base", "-updated_at", "-id"], name="adapter_by_base"),
-            models.Index(fields=["type", "-likes", "-id"], name="adapter_by_likes"),
-            models.Index(fields=["type", "-downloads", "-id"], name="adapter_by_downloads"),
-            models.Index(fields=["type", "-created_at", "-id"], name="adapter_by_creation"),
-            models.Index(fields=["type", "-trending", "-id"], name="adapter_by_trend"),
+            models.Index(fields=["type", "-updated_at", "-id"], name="repository_by_update"),
+            models.Index(fields=["type", "base", "-updated_at", "-id"], name="repository_by_base"),
+            models.Index(fields=["type", "-likes", "-id"], name="repository_by_likes"),
+            models.Index(fields=["type", "-downloads", "-id"], name="repository_by_downloads"),
+            models.Index(fields=["type", "-created_at", "-id"], name="repository_by_creation"),
+            models.Index(fields=["type", "-trending", "-id"], name="repository_by_trend"),
         ]
 
     def __str__(self) -> str:
@@ -93,7 +95,7 @@ class Adapter(models.Model):
 class RetiredName(models.Model):
     """A name once used: nobody but its own namespace gets it again."""
 
-    type = models.CharField(max_length=8, choices=Adapter.Type.choices)
+    type = models.CharField(max_length=8, choices=Repository.Type.choices)
     full_name = models.CharField(max_length=200)  # namespace/name in lower case
     retired_at = models.DateTimeField(default=timezone.now)
 
@@ -104,7 +106,7 @@ class RetiredName(models.Model):
 class Revision(models.Model):
     """One immutable state of an adapter's files; its id is computed from its manifest."""
 
-    adapter = models.ForeignKey(Adapter, on_delete=models.CASCADE, related_name="revisions")
+    repository = models.ForeignKey(Repository, on_delete=models.CASCADE, related_name="revisions")
     oid = models.CharField(max_length=40)
     parent = models.ForeignKey("self", null=True, blank=True, on_delete=models.RESTRICT, related_name="children")
     title = models.CharField(max_length=500)
@@ -115,7 +117,7 @@ class Revision(models.Model):
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["adapter", "oid"], name="revision_oid_unique"),
+            models.UniqueConstraint(fields=["repository", "oid"], name="revision_oid_unique"),
             models.CheckConstraint(condition=Q(oid__regex=OID), name="revision_oid_shape"),
         ]
 
@@ -154,13 +156,13 @@ class RevisionFile(models.Model):
 class Ref(models.Model):
     """A movable name: refs/heads/main, refs/tags/v1, refs/verified."""
 
-    adapter = models.ForeignKey(Adapter, on_delete=models.CASCADE, related_name="refs")
+    repository = models.ForeignKey(Repository, on_delete=models.CASCADE, related_name="refs")
     name = models.CharField(max_length=255)
     revision = models.ForeignKey(Revision, on_delete=models.RESTRICT, related_name="refs")
     updated_at = models.DateTimeField(auto_now=True)
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["adapter", "name"], name="ref_name_unique"),
+            models.UniqueConstraint(fields=["repository", "name"], name="ref_name_unique"),
             models.CheckConstraint(condition=Q(name__startswith="refs/"), name="ref_name_shape"),
         ]

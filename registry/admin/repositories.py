@@ -11,7 +11,7 @@ from django.utils.html import format_html, format_html_join
 from registry.admin.looking import Act, Looking, Reason, Rows
 from registry.kernel import policy
 from registry.kernel.policy import Caller
-from registry.models import Adapter, Attempt, Base, Ruling, Verdict, WorkerHeartbeat
+from registry.models import Attempt, Base, Repository, Ruling, Verdict, WorkerHeartbeat
 from registry.moderation import quarantine
 from registry.proof import verdicts
 
@@ -33,7 +33,7 @@ class Quarantined(admin.SimpleListFilter):
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         return [("yes", "quarantined"), ("no", "not quarantined")]
 
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Adapter]) -> QuerySet[Adapter]:
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Repository]) -> QuerySet[Repository]:
         if self.value() not in {"yes", "no"}:
             return queryset
         return queryset.filter(quarantined_at__isnull=self.value() == "no")
@@ -45,7 +45,7 @@ class Rulings(Rows):
     ordering = ("-id",)
 
 
-@admin.register(Adapter)
+@admin.register(Repository)
 class Adapters(NamedLooking):
     list_display = ("full_name", "type", "kind", "base", "state", "private", "quarantined_at", "updated_at", "page")
     list_filter = ("type", "state", Quarantined, "private", "kind")
@@ -54,7 +54,7 @@ class Adapters(NamedLooking):
     ordering = ("-updated_at", "-id")
     fields = (
         "full_name", "type", "page", "private", "quarantined_at", "created_by", "created_at", "updated_at", "summary",
-        "format", "kind", "base", "task", "licence", "rank", "size", "state", "downloads",
+        "format", "kind", "base", "task", "license", "rank", "size", "state", "downloads",
     )  # fmt: skip
     readonly_fields = ("full_name", "page")
     inlines = (Rulings,)
@@ -64,8 +64,8 @@ class Adapters(NamedLooking):
     )
 
     @admin.display(description="page")
-    def page(self, adapter: Adapter) -> str:
-        return format_html('<a href="{}">open</a>', adapter.path)
+    def page(self, repository: Repository) -> str:
+        return format_html('<a href="{}">open</a>', repository.path)
 
 
 class Attempts(Rows):
@@ -80,22 +80,22 @@ def _validate_again(verdict: Verdict, by: Caller) -> bool:
 
 @admin.register(Verdict)
 class Verdicts(NamedLooking):
-    list_display = ("adapter", "commit", "number", "state", "base", "attempt", "queued_at", "duration_ms")
+    list_display = ("repository", "commit", "number", "state", "base", "attempt", "queued_at", "duration_ms")
     list_filter = ("state",)
-    search_fields = ("revision__adapter__name", "revision__adapter__namespace__name", "revision__oid", "base")
-    list_select_related = ("revision__adapter__namespace",)
+    search_fields = ("revision__repository__name", "revision__repository__namespace__name", "revision__oid", "base")
+    list_select_related = ("revision__repository__namespace",)
     ordering = ("-id",)
     fields = (
-        "adapter", "commit", "number", "state", "reason", "base", "attempt", "queued_at", "started_at", "finished_at",
-        "duration_ms", "checks",
+        "repository", "commit", "number", "state", "reason", "base", "attempt", "queued_at", "started_at",
+        "finished_at", "duration_ms", "checks",
     )  # fmt: skip
-    readonly_fields = ("adapter", "commit", "checks")
+    readonly_fields = ("repository", "commit", "checks")
     inlines = (Attempts,)
     acts = (Act("again", "Validate again", forms.Form, _validate_again),)
 
-    @admin.display(description="adapter")
-    def adapter(self, verdict: Verdict) -> str:
-        return verdict.revision.adapter.full_name
+    @admin.display(description="repository")
+    def repository(self, verdict: Verdict) -> str:
+        return verdict.revision.repository.full_name
 
     @admin.display(description="commit")
     def commit(self, verdict: Verdict) -> str:
@@ -112,10 +112,10 @@ class Verdicts(NamedLooking):
 
 @admin.register(Base)
 class Bases(Looking):
-    list_display = ("id", "revision", "licence", "size", "source", "added_at")
+    list_display = ("id", "revision", "license", "size", "source", "added_at")
     search_fields = ("id", "source")
     ordering = ("id",)
-    fields = ("id", "revision", "sha256", "licence", "size", "source", "added_at", "files", "config")
+    fields = ("id", "revision", "sha256", "license", "size", "source", "added_at", "files", "config")
 
 
 @admin.register(WorkerHeartbeat)

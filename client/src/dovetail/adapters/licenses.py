@@ -1,4 +1,4 @@
-"""What the licence of a base asks of what is made from it: the table is licences.json. No legal advice."""
+"""What the license of a base asks of what is made from it: the table is licenses.json. No legal advice."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from dovetail.adapters.findings import some
 
 
 @dataclass(frozen=True, slots=True)
-class Licence:
-    """One licence: its name, and what it asks of adapters of a base that is under it."""
+class License:
+    """One license: its name, and what it asks of adapters of a base that is under it."""
 
     title: str
     needs_notice: bool = False  # its text, or a notice, goes along
     needs_name_prefix: str = ""  # the name of what is made from it begins so
     non_commercial: bool = False
-    share_alike: bool = False  # what is made from it comes under the same licence
+    share_alike: bool = False  # what is made from it comes under the same license
 
     @property
     def duties(self) -> dict[str, str]:
@@ -27,22 +27,22 @@ class Licence:
             "needs_notice": "its notice handed on" if self.needs_notice else "",
             "needs_name_prefix": self.needs_name_prefix and f"a name that begins with {self.needs_name_prefix!r}",
             "non_commercial": "no commercial use" if self.non_commercial else "",
-            "share_alike": "the same licence again" if self.share_alike else "",
+            "share_alike": "the same license again" if self.share_alike else "",
         }
         return {key: words for key, words in found.items() if words}
 
 
 TABLE = {
-    name: Licence(**said) for name, said in json.loads((Path(__file__).parent / "licences.json").read_bytes()).items()
+    name: License(**said) for name, said in json.loads((Path(__file__).parent / "licenses.json").read_bytes()).items()
 }
 
 
-def find(name: str) -> Licence | None:
+def find(name: str) -> License | None:
     return TABLE.get(name.strip().lower())
 
 
 def stated(card: Mapping[str, object]) -> str:
-    """The licence that a card names; where it says `other`, the name that it gives that one."""
+    """The license that a card names; where it says `other`, the name that it gives that one."""
     found = card.get("license")
     if isinstance(found, list):
         found = found[0] if found else ""
@@ -52,7 +52,7 @@ def stated(card: Mapping[str, object]) -> str:
 
 
 def conflict(claimed: str, base: str) -> str:
-    """What the licence of a base asks and the one claimed for its adapter does not keep; "" where one is not known."""
+    """What the license of a base asks and the one claimed for its adapter does not keep; "" where one is not known."""
     here, there = find(claimed), find(base)
     if here is None or there is None or claimed.lower() == base.lower():
         return ""
