@@ -2,7 +2,8 @@
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -81,6 +82,64 @@ def test_adapter_files_are_known_with_the_standard_library_alone() -> None:
     folder = ROOT / "client/src/dovetail/adapters"
     found = [one for file in sorted(folder.rglob("*.py")) for one in trespasses(file, outside)]
     assert found == []
+
+
+# --- circles ---------------------------------------------------------------------------------------------------------
+# Where the names of imports begin, by box. Each box is sorted alone; a circle between boxes is a trespass above.
+SOURCES = {"workers": ".", "workers/engine": ".", "hub": ".", "client/src/dovetail": "client/src"}
+
+
+def executed_imports(file: Path) -> Iterator[str]:
+    """Yield what a file imports when it runs, inside functions too; blocks under TYPE_CHECKING never run."""
+    tree = ast.parse(file.read_text())
+    for node in ast.walk(tree):
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            node.body = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (name.name for name in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield from (f"{node.module}.{name.name}" for name in node.names)
+
+
+def import_graph(box: str, source: Path) -> dict[str, set[str]]:
+    """Return which modules of a box each of its modules imports; `from package import module` imports the module."""
+    modules = {
+        ".".join(file.relative_to(source).with_suffix("").parts).removesuffix(".__init__"): file for file in files(box)
+    }
+    graph: dict[str, set[str]] = {name: set() for name in modules}
+    for name, file in modules.items():
+        for imported in executed_imports(file):
+            target = imported if imported in modules else imported.rpartition(".")[0]
+            if target in modules and target != name:
+                graph[name].add(target)
+    return graph
+
+
+def circle_in(graph: Mapping[str, set[str]]) -> list[str]:
+    """Return the modules of one import circle, or nothing where there is none."""
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        return list(error.args[1])
+    return []
+
+
+@pytest.mark.parametrize("box", SOURCES)
+def test_no_box_imports_in_a_circle_not_even_inside_a_function(box: str) -> None:
+    graph = import_graph(box, ROOT / SOURCES[box])
+    assert sum(map(len, graph.values())) > len(graph) / 2, "the imports of this box were not found"
+    assert circle_in(graph) == []
+
+
+def test_a_circle_is_found_through_an_import_inside_a_function(tmp_path: Path) -> None:
+    first, second = tmp_path / "first.py", tmp_path / "second.py"
+    first.write_text("import second\n")
+    second.write_text("def late():\n    import first\n")
+    graph = {file.stem: set(executed_imports(file)) for file in (first, second)}
+    assert sorted(set(circle_in(graph))) == ["first", "second"]
+    second.write_text("from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import first\n")
+    assert circle_in({file.stem: set(executed_imports(file)) for file in (first, second)}) == []
 
 
 def test_the_test_sees_a_trespass(tmp_path: Path) -> None:

@@ -119,7 +119,7 @@ def _without_a_word(folder: Folder, frozen: Frozen) -> str:
 def loaded(job: Job, frozen: Frozen, task: str, labels: int, work: Path, say: Say) -> None:
     """Loads the adapter onto the base and runs it."""
     from workers.engine.checks import CHECKS
-    from workers.engine.composition import ComposedTrial
+    from workers.engine.composed import ComposedTrial
     from workers.engine.evals.choice import rows_for
     from workers.engine.trial import LibraryTrial, Trial
 

@@ -16,7 +16,7 @@ from dovetail.adapters.fit import Manifest, Module, Shape
 from dovetail.adapters.folder import Base, opener_of
 from dovetail.adapters.kinds import task_of_class
 from dovetail.adapters.library.composition import Composition
-from workers.engine import library
+from workers.engine import composition, library
 from workers.engine.device import NOISE
 from workers.engine.fingerprint import remember, same
 
@@ -203,8 +203,6 @@ class Frozen:
 
 
 def _expected(model: Any, folder: Any) -> dict[str, Shape]:
-    from workers.engine import composition  # whose rows hold a base in turn
-
     composed = isinstance(folder, Composition)
     return composition.expected(model, folder) if composed else library.expected(model, folder)
 
