@@ -388,6 +388,8 @@ SABOTEURS: dict[str, tuple[str, Saboteur]] = {
     "a config with NaN": ("config.invalid", raw_config(b'{"peft_type": "LORA", "lora_alpha": NaN}')),
     "a config nested without end": ("config.invalid", raw_config(b'{"a":' * 50_000)),
     "a rank in words": ("config.invalid", config(r="eight")),
+    "a rank in a list": ("config.invalid", config(r=[8])),
+    "a method in a list": ("config.invalid", config(peft_type=["LORA"])),
     "an unknown method": ("config.kind", config(peft_type="TELEPATHY")),
     "a method that is not proven here": ("config.kind", config(peft_type="ADAMSS")),
     "a mixture of other adapters": ("config.fetch", config(peft_type="XLORA", adapters={"1": "evil/adapter"})),

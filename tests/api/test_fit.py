@@ -63,6 +63,9 @@ def test_the_header_may_come_as_the_bytes_of_the_file(anyone):
         ({"peft_type": "LORA", "deep": [[[[[[[[[[1]]]]]]]]]]}, {}, "config"),
         ({"peft_type": "LORA", "target_modules": "(a+)+b"}, header_of(bert_lora()), "pattern"),
         ({"peft_type": "LORA", "x": "y" * 5000}, {}, "config"),
+        *[(BERT_CONFIG | {"r": value}, header_of(bert_lora()), "says r = ") for value in ([8], "x", {}, True, 8.5)],
+        (BERT_CONFIG | {"rank_pattern": {"query": "x"}}, header_of(bert_lora()), "says rank_pattern = "),
+        (BERT_CONFIG | {"peft_type": ["LORA"]}, header_of(bert_lora()), "says peft_type = "),
     ],
 )
 def test_what_is_no_adapter_is_refused_in_words(anyone, config, header, says):

@@ -197,6 +197,11 @@ SABOTEURS = {
     "an adapter without weights": ("file.missing", "stack", removed(f"task/{WEIGHTS}")),
     "a fusion that is not there": ("file.missing", "fuse", removed("one,two")),
     "a fusion without weights": ("file.missing", "fuse", removed(f"one,two/{FUSION}")),
+    "an adapter whose head has no weights": (
+        "file.missing",
+        "stack",
+        lambda folder: (folder / "task/model_head.safetensors").unlink(),
+    ),
     "a head that is not there": ("file.missing", "fuse", removed("judge")),
     "an unknown method in one adapter": (
         "config.kind",

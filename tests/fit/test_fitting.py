@@ -1,12 +1,15 @@
 """Fitting adapters to bases that nobody has the weights of: what fits, what does not, and with which numbers."""
 
 import json
+import math
 
 import pytest
 
 from dovetail.adapters.fitting import Adapter, NotComputable
 from dovetail.adapters.header import HeaderError, read_alone
 from dovetail.adapters.shapes import decode, encode
+from registry.proof import fit
+from tests.adapters import openers, pack
 from tests.fit.bases import (
     BERT,
     BERT_CONFIG,
@@ -21,6 +24,8 @@ from tests.fit.bases import (
     header_of,
     lora_config,
 )  # fmt: skip
+
+WEIGHTS = pack({name: ("BF16", shape, bytes(2 * math.prod(shape))) for name, shape in bert_lora().items()})
 
 
 def lay(config, tensors, shapes):
@@ -123,6 +128,14 @@ def test_a_method_that_is_not_known_is_not_guessed_at(shapes):
         lay({}, decoder_lora(LLAMA_8B), shapes(LLAMA_8B))
     with pytest.raises(NotComputable, match="WHATEVER"):
         lay({"peft_type": "WHATEVER"}, decoder_lora(LLAMA_8B), shapes(LLAMA_8B))
+
+
+@pytest.mark.parametrize("changes", [{"r": [8]}, {"r": "x"}, {"rank_pattern": {"query": []}}, {"peft_type": ["LORA"]}])
+def test_a_field_of_the_wrong_type_ends_a_survey_without_an_error(known, changes):
+    """The check config.invalid names the field; the validation goes on to say so."""
+    files = {"adapter_config.json": json.dumps(BERT_CONFIG | changes).encode(), "adapter_model.safetensors": WEIGHTS}
+    assert fit.survey_files(openers({**files, "adapter_config.json": json.dumps(BERT_CONFIG).encode()})) is not None
+    assert fit.survey_files(openers(files)) is None
 
 
 def test_shapes_are_the_same_after_they_were_stored(shapes):

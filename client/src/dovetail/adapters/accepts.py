@@ -61,6 +61,11 @@ def is_mask_table(value: object) -> bool:
     return value is None or (isinstance(value, dict) and fits)
 
 
+def is_label_table(value: object) -> bool:
+    """Names of labels by their number, which some trainers write as text."""
+    return value is None or (isinstance(value, dict) and all(type(item) in (int, str) for item in value.values()))
+
+
 def is_token_table(value: object) -> bool:
     lists = value.values() if isinstance(value, dict) else [value]
     return value is None or all(isinstance(item, list) and item and all(map(is_index, item)) for item in lists)
@@ -103,6 +108,10 @@ def whole(least: int, most: int) -> Fits:
 
 def between(least: float, most: float) -> Fits:
     return lambda value: is_number(value) and least <= value <= most  # type: ignore[operator]  # it is a number
+
+
+def either(*choices: Fits) -> Fits:
+    return lambda value: any(fits(value) for fits in choices)
 
 
 def maybe(fits: Fits) -> Fits:

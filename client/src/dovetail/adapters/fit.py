@@ -149,7 +149,7 @@ def _grown(manifest: Manifest, rows: int) -> Manifest:
 
 
 def _tokens(config: configs.Config, kind: Kind, manifest: Manifest) -> Iterator[tuple[str, Shape]]:
-    table = config.get("trainable_token_indices")
+    table = config.get("trainable_token_indices") if "trainable_token_indices" in kind.keys else None
     named = table if isinstance(table, dict) else {manifest.input: table} if isinstance(table, list) else {}
     for path, module in manifest.modules.items():
         for name, indices in named.items():

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from dovetail.adapters import config as configs
+from dovetail.adapters import fields
 from dovetail.adapters.findings import some
 from dovetail.adapters.fit import Shape, expected
 from dovetail.adapters.header import Header
@@ -71,6 +72,8 @@ class Adapter:
     def __init__(self, config: configs.Config, header: Header) -> None:
         """Raises `NotComputable` for a method whose tensors are not known here."""
         kind = kind_of(config)
+        if culprits := fields.wrong(config, fields.of_peft(kind)):
+            raise NotComputable(f"{fields.said(config, culprits[0])}, which is not a value that PEFT accepts.")
         if kind is None:
             method = str(config.get("peft_type") or "")[:40]
             raise NotComputable(

@@ -24,7 +24,7 @@ TARGETS: Mapping[str, Fits] = {"target_modules": is_names}
 EXCLUDED: Mapping[str, Fits] = {"exclude_modules": is_names}
 LAYERS: Mapping[str, Fits] = {"layers_to_transform": is_layers, "layers_pattern": is_names}
 PLACING: Mapping[str, Fits] = {**TARGETS, **EXCLUDED, **LAYERS}
-SELECTING = frozenset({*PLACING, "feedforward_modules"})
+SELECTING = frozenset({*PLACING, "feedforward_modules", "target_parameters"})
 
 Shape = tuple[int, ...] | None  # None: any shape
 Numbers = Mapping[str, Any]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from dovetail.adapters import config as configs
+from dovetail.adapters import fields
 from dovetail.adapters.accepts import Fits, between, is_anything, is_name_list, is_number, is_table
 from dovetail.adapters.description import foreign_format
 from dovetail.adapters.findings import Finding, failed, skipped, some, warned
@@ -60,19 +61,15 @@ def invalid(folder: Folder) -> str | Finding:
     except configs.ConfigError as error:
         return failed(f"{configs.NAME} cannot be used: {error}.", f"{AGAIN}; do not edit the file by hand.")
     kind = folder.kind
+    if wrong := fields.wrong(config, fields.of_peft(kind)):
+        return failed(
+            f"{fields.said(config, wrong[0])}, which is not a value that PEFT accepts.", f"{AGAIN}.", keys=wrong
+        )
     if kind is None:
         return "It is a JSON object."
-    rules = {**EVERYWHERE, **kind.keys}
-    wrong = [key for key, fits in rules.items() if key in config and not fits(config[key])]
-    if wrong:
-        value = repr(config[wrong[0]])[:60]
-        return failed(
-            f"{configs.NAME} says {wrong[0]} = {value}, which is no value PEFT knows.", f"{AGAIN}.", keys=wrong
-        )
     if culprits := _stumbling(config, kind):
         return failed(
-            f"{configs.NAME} says {culprits[0]} = {repr(config.get(culprits[0]))[:60]}, over which PEFT stumbles "
-            "when it loads the adapter.",
+            f"{fields.said(config, culprits[0])}, which makes PEFT fail when it loads the adapter.",
             f"{AGAIN}.",
             keys=culprits,
         )

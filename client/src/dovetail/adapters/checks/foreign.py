@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dovetail.adapters import config as configs
-from dovetail.adapters import gguf
+from dovetail.adapters import fields, gguf
 from dovetail.adapters.checks import card, files, privacy
 from dovetail.adapters.checks.fit import NO_BASE
 from dovetail.adapters.findings import Check, Finding, failed, skipped, some, warned
@@ -70,16 +70,23 @@ def invalid(folder: Foreign) -> str | Finding:
         config = folder.config
     except configs.ConfigError as error:
         return failed(f"{configs.NAME} cannot be used: {error}.", f"{AGAIN}")
-    numbers = config.get("lora_parameters")
-    if folder.family == "mlx" and configs.text(config, "fine_tune_type") in (None, "lora", "dora"):
-        if not isinstance(numbers, dict) or type(numbers.get("rank")) is not int:
-            return failed(f"{configs.NAME} has no lora_parameters with a rank, and MLX builds from it.", AGAIN)
-    elif folder.family == "mlx":
-        kind = str(configs.text(config, "fine_tune_type"))[:40]
+    problem = _mlx(config) if folder.family == "mlx" else None
+    return problem or f"It is a JSON object with {len(config)} keys."
+
+
+def _mlx(config: configs.Config) -> Finding | None:
+    """What MLX would refuse in its config."""
+    numbers = config.get("lora_parameters") or {}
+    for part, rules in ((config, fields.MLX), (numbers, fields.MLX_LORA)):
+        if isinstance(part, dict) and (wrong := fields.wrong(part, rules)):
+            return failed(f"{fields.said(part, wrong[0])}, which is not a value that MLX accepts.", AGAIN, keys=wrong)
+    if (kind := configs.text(config, "fine_tune_type")) not in (None, "lora", "dora"):
         return failed(
-            f"fine_tune_type is {kind!r}: that is a whole model, no adapter.", "Train with --fine-tune-type lora."
+            f"fine_tune_type is {kind[:40]!r}: that is a whole model, no adapter.", "Train with --fine-tune-type lora."
         )
-    return f"It is a JSON object with {len(config)} keys."
+    if not isinstance(numbers, dict) or type(numbers.get("rank")) is not int:
+        return failed(f"{configs.NAME} has no lora_parameters with a rank, and MLX builds from it.", AGAIN)
+    return None
 
 
 # --- tensors ---------------------------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dovetail.adapters import config as configs
+from dovetail.adapters import fields
 from dovetail.adapters.checks import base, card, files, privacy, tensors
 from dovetail.adapters.checks.base import is_local_path
 from dovetail.adapters.checks.fit import NO_BASE
@@ -10,13 +11,12 @@ from dovetail.adapters.findings import Check, Finding, failed, skipped, some, wa
 from dovetail.adapters.header import HeaderError
 from dovetail.adapters.library import contents
 from dovetail.adapters.library.contents import Library
-from dovetail.adapters.library.methods import MAX_PARTS, REQUIRED, is_misscaled, kind_of, method_of, parts
+from dovetail.adapters.library.methods import MAX_PARTS, REQUIRED, UNION, is_misscaled, kind_of, method_of, parts
 from dovetail.adapters.values import has_not_finite, is_all_zero
 
 AGAIN = "Save the adapter again with save_adapter(..., use_safetensors=True)"
 INTERFACE, EMBEDDING = "adapter_interface.json", "embedding.pt"
-NO_VALUE = "which is no value the library knows"
-HEAD_KEYS = {"num_labels": 4096, "layers": 8}
+NO_VALUE = "which is not a value that the library accepts"
 DELTAS = (".adapter_up.weight", ".lora_B", ".adapter_up.W_right")  # where zero everywhere means: no effect
 
 
@@ -48,6 +48,9 @@ def invalid(folder: Library) -> str | Finding:
         config, head = folder.config, folder.head_config
     except configs.ConfigError as error:
         return failed(f"A config cannot be used: {error}.", f"{AGAIN}; do not edit the files by hand.")
+    wrong = [fields.said(config, field) for field in fields.wrong(config, fields.LIBRARY)] or wrong_head(head)
+    if wrong:
+        return failed(f"{wrong[0]}, {NO_VALUE}.", f"{AGAIN}.", keys=wrong[:20])
     for what, name in (("adapter", folder.name), ("head", folder.head_name)):
         if not contents.NAME.fullmatch(name):
             return failed(
@@ -55,7 +58,7 @@ def invalid(folder: Library) -> str | Finding:
                 "Rename it: letters, digits, '_' and '-'.",
                 name=name[:60],
             )
-    wrong = [problem for part in parts(folder.method) for problem in _wrong(part)] or _wrong_head(head)
+    wrong = _wrong_union(folder.method) or [problem for part in parts(folder.method) for problem in _wrong(part)]
     if wrong:
         why = "and the library has no value of its own for it" if " does not say " in wrong[0] else NO_VALUE
         return failed(f"{wrong[0]}, {why}.", f"{AGAIN}.", keys=wrong[:20])
@@ -72,21 +75,22 @@ def _wrong(part: configs.Config) -> list[str]:
     lacking = [key for key in REQUIRED if part.get("architecture") is None and part.get(key) is None]
     if lacking:
         return [f"{configs.NAME} does not say {some(lacking)}"]
-    return [
-        f"{configs.NAME} says {key} = {repr(part[key])[:60]}"
-        for key, fits in rules.items()
-        if key in part and part[key] is not None and not fits(part[key])
-    ]
+    return [fields.said(part, field) for field in fields.wrong(part, rules) if part[field] is not None]
 
 
-def _wrong_head(head: configs.Config) -> list[str]:
+def _wrong_union(method: configs.Config) -> list[str]:
+    listed = method.get("configs", [])
+    is_list = isinstance(listed, list) and all(isinstance(part, dict) for part in listed)
+    return [] if is_list or method.get("architecture") != UNION else [fields.said(method, "configs")]
+
+
+def wrong_head(head: configs.Config) -> list[str]:
+    """Return what is wrong with the fields of a head's config, as beginnings of sentences."""
+    outer = [fields.said(head, field, contents.HEAD_CONFIG) for field in fields.wrong(head, fields.LIBRARY)]
     inner = head.get("config")
-    found = inner if isinstance(inner, dict) else {}
-    return [
-        f"{contents.HEAD_CONFIG} says {key} = {repr(found[key])[:60]}"
-        for key, most in HEAD_KEYS.items()
-        if key in found and not (type(found[key]) is int and 0 <= found[key] <= most)
-    ]
+    if outer or not isinstance(inner, dict):
+        return outer  # a head that belongs to a model class has no config of its own
+    return [fields.said(inner, field, contents.HEAD_CONFIG) for field in fields.wrong(inner, fields.HEAD)]
 
 
 def kind(folder: Library) -> str | Finding:
@@ -116,6 +120,23 @@ def kind(folder: Library) -> str | Finding:
             "Say in the card that load_embeddings() is needed, or leave them out.",
         )
     return said_kind
+
+
+def missing(folder: Library) -> str | Finding:
+    found = files.missing(folder)
+    return found if isinstance(found, Finding) else headless(folder) or found
+
+
+def headless(folder: Library) -> Finding | None:
+    """The refusal of a head without weights: the library would load the adapter under one that nobody trained."""
+    if contents.HEAD_CONFIG not in folder.files or contents.HEAD_WEIGHTS in folder.files:
+        return None
+    return failed(
+        f"The weights of the head are missing: {contents.HEAD_CONFIG} describes a head, and {contents.HEAD_WEIGHTS} is "
+        "not beside it, so that loaders make up an untrained one.",
+        f"{AGAIN} and push {contents.HEAD_WEIGHTS} too; or delete {contents.HEAD_CONFIG} if the adapter needs no head.",
+        missing=[contents.HEAD_WEIGHTS],
+    )
 
 
 def not_finite(folder: Library) -> str | Finding:
@@ -208,7 +229,7 @@ def mismatch(folder: Library) -> str | Finding:
     return f"It was trained on a {known.model_type} of width {known.hidden}, and so is {known.id}."
 
 
-def missing(folder: Library) -> str | Finding:
+def lacking(folder: Library) -> str | Finding:
     if folder.base is None or folder.base.expect is None:
         return skipped(NO_BASE)
     lacking = sorted(folder.expected.keys() - folder.tensors.keys())
@@ -256,7 +277,7 @@ CHECKS: tuple[Check[Library], ...] = (
     Check("file.pickle", pickle),
     Check("config.invalid", invalid),
     Check("config.kind", kind, ("config.invalid",)),
-    Check("file.missing", files.missing, SOUND),
+    Check("file.missing", missing, SOUND),
     Check("file.ambiguous", files.ambiguous, SOUND),
     Check("file.twins-differ", files.twins_differ, SOUND),
     Check("file.header", header, SOUND),
@@ -270,7 +291,7 @@ CHECKS: tuple[Check[Library], ...] = (
     Check("base.local-path", local_path, (*SOUND, "base")),
     Check("base.unknown", base.unknown, (*SOUND, "base")),
     Check("base.mismatch", mismatch, (*SOUND, "base")),
-    Check("fit.missing", missing, WHOLE),
+    Check("fit.missing", lacking, WHOLE),
     Check("fit.unexpected", unexpected, WHOLE),
     Check("fit.shape", shape, (*WHOLE, "fit.missing")),
     Check("card.license", card.license),

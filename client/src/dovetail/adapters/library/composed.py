@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from dovetail.adapters import config as configs
+from dovetail.adapters import fields
 from dovetail.adapters.checks import base, card, files, privacy
 from dovetail.adapters.findings import Check, Finding, failed, some, warned
 from dovetail.adapters.header import HeaderError
@@ -49,32 +50,31 @@ def invalid(folder: Composition) -> str | Finding:
 
 def _head_of(part: Library) -> str | Finding:
     try:
-        wrong = alone._wrong_head(part.head_config)
+        wrong = alone.wrong_head(part.head_config)
     except configs.ConfigError as error:
         return failed(f"A config cannot be used: {error}.", f"{AGAIN}.")
-    return failed(f"{wrong[0]}, which is no value the library knows.", f"{AGAIN}.") if wrong else "Sound."
+    return failed(f"{wrong[0]}, {alone.NO_VALUE}.", f"{AGAIN}.") if wrong else "Sound."
 
 
 def _fusion(fusion: Fusion) -> str | Finding:
     if FUSION_CONFIG not in fusion.files:
         return "Its config is missing, which file.missing says."
     try:
-        said = fusion.method
+        method = fusion.method
     except configs.ConfigError as error:
         return failed(f"{FUSION_CONFIG} cannot be used: {error}.", f"{AGAIN}.")
+    if wrong := fields.wrong(fusion.config, fields.FUSION):
+        said = fields.said(fusion.config, wrong[0], FUSION_CONFIG)
+        return failed(f"{said}, {alone.NO_VALUE}.", f"{AGAIN}.", keys=wrong)
     called = configs.text(fusion.config, "name")
     if called != fusion.name:
         return failed(f"The fusion calls itself {str(called)[:60]!r}, not {fusion.name!r}.", f"{AGAIN}.")
-    if isinstance(said, str):
-        return (
-            "One of the library's."
-            if is_named_fusion(said)
-            else failed(f"The library brings no fusion {said[:40]!r}.", f"{AGAIN}.")
-        )
-    wrong = [key for key, fits in FUSION_KEYS.items() if key in said and not fits(said[key])]
-    if wrong:
-        value = repr(said[wrong[0]])[:60]
-        return failed(f"{FUSION_CONFIG} says {wrong[0]} = {value}, which is no value the library knows.", f"{AGAIN}.")
+    if isinstance(method, str):
+        if is_named_fusion(method):
+            return "One of the library's."
+        return failed(f"The library has no fusion {method[:40]!r}.", f"{AGAIN}.")
+    if wrong := fields.wrong(method, FUSION_KEYS):
+        return failed(f"{fields.said(method, wrong[0], FUSION_CONFIG)}, {alone.NO_VALUE}.", f"{AGAIN}.", keys=wrong)
     return "Sound."
 
 
@@ -96,6 +96,13 @@ def missing(folder: Composition) -> str | Finding:
     for place in folder.heads:
         wanted = (HEAD_CONFIG, HEAD_WEIGHTS)
         gone += [f"{place}/{file}".lstrip("/") for file in wanted if file not in folder.members[place].files]
+    headless = [f"{n}/{HEAD_WEIGHTS}" for n in adapters if alone.headless(folder.members[n])]
+    if not gone and headless:
+        return failed(
+            f"The weights of a head are missing: {some(headless)} is not beside its {HEAD_CONFIG}.",
+            f"{AGAIN}.",
+            missing=headless[:20],
+        )
     if not gone:
         return f"All {len(adapters)} adapters and {len(folder.fusions)} fusions that it names are here."
     absent = [name for name in adapters if not folder.members[name].files]
@@ -221,7 +228,7 @@ CHECKS: tuple[Check[Composition], ...] = (
     Check("base.local-path", each(alone.local_path), (*SOUND, "base")),
     Check("base.unknown", base.unknown, (*SOUND, "base")),
     Check("base.mismatch", each(alone.mismatch), (*SOUND, "base")),
-    Check("fit.missing", alone.missing, WHOLE),
+    Check("fit.missing", alone.lacking, WHOLE),
     Check("fit.unexpected", alone.unexpected, WHOLE),
     Check("fit.shape", alone.shape, (*WHOLE, "fit.missing")),
     Check("card.license", card.license),

@@ -216,16 +216,18 @@ class Composition(Library):
     @cached_property
     def heads(self) -> list[str]:
         """The folders of heads that the set-up names. Raises `ConfigError`."""
-        said = self.config.get("head_setup")
-        if said is True:  # the fixed head of a model class, which lies at the top
-            return [""]
-        if isinstance(said, str):
-            return [_name(said)]
-        if isinstance(said, list):
-            return [_name(name) for name in said[:MAX_MEMBERS]]
-        if not isinstance(said, dict):
+        setup = self.config.get("head_setup")
+        if setup in (None, False):
             return []
-        block = _block(said)
+        if setup is True:  # the fixed head of a model class, which lies at the top
+            return [""]
+        if isinstance(setup, str):
+            return [_name(setup)]
+        if isinstance(setup, list):
+            return [_name(name) for name in setup[:MAX_MEMBERS]]
+        if not isinstance(setup, dict):
+            raise ConfigError(f"head_setup = {setup!r} names no head")
+        block = _block(setup)
         return [block] if isinstance(block, str) else block.adapters()
 
     @cached_property

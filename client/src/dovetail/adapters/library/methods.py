@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from dovetail.adapters.accepts import either
 from dovetail.adapters.config import Config
 from dovetail.adapters.kinds import Fits, is_flag, is_number, is_whole, one_of
 
@@ -24,17 +25,14 @@ def between(least: int, most: int) -> Fits:
 def is_reduction(value: object) -> bool:
     """One number, or one a layer with a `default` for the others."""
     if isinstance(value, dict):
-        keys = all(key == "default" or key.isdecimal() for key in value)
-        return bool(value) and keys and all(is_reduction(item) for item in value.values() if not isinstance(item, dict))
+        has_known_keys = all(key == "default" or key.isdecimal() for key in value)
+        has_numbers = all(not isinstance(item, dict) and is_reduction(item) for item in value.values())
+        return bool(value) and has_known_keys and has_numbers
     return is_number(value) and value >= MIN_REDUCTION  # type: ignore[operator]  # a number by the first half
 
 
 def is_layer_list(value: object) -> bool:
     return value is None or (isinstance(value, list) and all(map(between(0, MAX_LAYERS), value)))
-
-
-def either(*choices: Fits) -> Fits:
-    return lambda value: any(fits(value) for fits in choices)
 
 
 @dataclass(frozen=True, slots=True)
