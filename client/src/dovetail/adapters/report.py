@@ -1,0 +1,238 @@
+"""What is proven about an adapter: the one definition of a report, from the engine to REST, the pages and the client.
+
+An engine fills the fields that it measures; the hub adds the fields that are declared `trusted`. How a report becomes
+JSON and is read from it, hostile or stored, is in `records`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Annotated, Any, Literal, get_args
+
+from dovetail.adapters import records
+from dovetail.adapters.records import LIMITS, OPTIONAL, TRUSTED, Limits, Malformed, Record
+
+CHECK_ID = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*\.[a-z0-9]+(-[a-z0-9]+)*")
+MAX_CHECK_ID = 64
+CRASHED = "engine.check-crashed"  # the check that says that the hub is to blame, not the adapter
+
+Outcome = Literal["passed", "warned", "failed", "skipped"]
+State = Literal["queued", "running", "passed", "failed", "errored"]
+Depth = Literal["static", "fit", "run", "evaluated"]
+Serves = Literal["serves", "refuses", "wrong"]
+DEPTHS: tuple[Depth, ...] = get_args(Depth)  # the least first
+
+
+def _check_id(value: str) -> str:
+    if not CHECK_ID.fullmatch(value) or len(value) > MAX_CHECK_ID:
+        raise Malformed(f"no check id: {value[:40]!r}")
+    return value
+
+
+@dataclass(frozen=True, slots=True)
+class CheckResult(Record):
+    """One check and its answer. `where` holds names and numbers for programs."""
+
+    id: Annotated[str, _check_id]
+    outcome: Outcome
+    message: str = ""
+    fix: str = ""
+    where: Mapping[str, Any] = field(default_factory=dict)
+    duration_ms: float | None = field(default=None, metadata={"absent": 0})
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation(Record):
+    """One metric of the frozen base, of the adapter on it, and as the card claims it; the first one decides."""
+
+    name: str
+    rows: float = 0
+    metric: str = ""
+    base: float | None = None
+    adapter: float | None = None
+    claimed: float | None = None
+    better: Literal["higher", "lower"] = "higher"
+    head_alone: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Cost(Record):
+    """What the adapter costs beside the frozen base."""
+
+    latency_ratio: float | None = None
+    memory_mb: float | None = None
+    adapter_mb: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Sample(Record):
+    """One row, and the answers of base and adapter to it."""
+
+    input: str
+    expected: str | None = None
+    base: str = ""
+    adapter: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Conditions(Record):
+    """How the numbers were measured: the name of the rows, the seed, and the rows of each batch."""
+
+    rows: str = ""
+    seed: float = 0
+    batches: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class EngineVersions(Record):
+    """The engine that decided: its name, its libraries and its device."""
+
+    name: str = ""
+    torch: str = ""
+    transformers: str = ""
+    peft: str = ""
+    adapters: str | None = None
+    attention: str = ""
+    device: str = ""
+    dtype: str = ""
+    threads: float | None = None
+    batch: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EngineRow(Record):
+    """How one engine judged the adapter, and the check by which it refused it."""
+
+    name: str
+    transformers: str | None = None
+    state: State = "passed"
+    check: str | None = field(default=None, metadata=OPTIONAL)
+    message: str | None = field(default=None, metadata=OPTIONAL)
+
+
+@dataclass(frozen=True, slots=True)
+class BasePin(Record):
+    """The base model that the adapter was put on, pinned by its files."""
+
+    id: str = ""
+    revision: str | None = field(default=None, metadata={"absent": ""})
+    sha256: str | None = field(default=None, metadata={"absent": ""})
+
+
+@dataclass(frozen=True, slots=True)
+class Serving(Record):
+    """What one serving engine does with the adapter (docs/serving.md); `flags` is empty unless it serves."""
+
+    engine: str
+    version: str = ""
+    outcome: Serves = field(kw_only=True)
+    reason: str = ""
+    flags: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class BaseFit(Record):
+    """Whether the adapter fits a known base by names and shapes, and if not, why."""
+
+    base: str
+    fits: bool
+    has_weights: bool
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Fits(Record):
+    """The known bases that were asked. `note` says what shapes cannot tell; `left_out` bases were not asked."""
+
+    bases: tuple[BaseFit, ...] = ()
+    note: str = ""
+    left_out: float = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Content(Record):
+    """One adapter in the repository, and whether the report is about it."""
+
+    path: str
+    format: str
+    kind: str
+    proven: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance(Record):
+    """What a report was made with: name → library → version of each engine, digests of our checks and serving rules."""
+
+    engines: Mapping[str, Any] = field(default_factory=dict)
+    checks: str | None = None
+    rules: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report(Record):
+    """All that is proven about one revision. `path` is the folder of the adapter that was proven, "" for the top."""
+
+    state: State
+    kind: str = ""
+    format: str = ""
+    base: BasePin | None = None
+    depth: Depth | None = field(default=None, metadata={"absent": "static"})
+    engine: EngineVersions | None = None
+    checks: tuple[CheckResult, ...] = ()
+    evals: tuple[Evaluation, ...] = ()
+    cost: Cost | None = None
+    samples: tuple[Sample, ...] = ()
+    conditions: Conditions | None = None
+    serving: tuple[Serving, ...] = ()
+    fits: Fits | None = field(default=None, metadata=OPTIONAL)
+    engines: tuple[EngineRow, ...] = field(default=(), metadata=TRUSTED)
+    contents: tuple[Content, ...] = field(default=(), metadata=TRUSTED)
+    path: str = field(default="", metadata=TRUSTED)
+    proven_with: Provenance | None = field(default=None, metadata=OPTIONAL)
+
+    @classmethod
+    def parse(cls, value: object, limits: Limits = LIMITS) -> Report:
+        """Return the report of an engine. Raises `Malformed` also when its state and its checks do not agree."""
+        report = records.parse(cls, value, limits)
+        if report.state != report.decided or not report.checks:
+            names = [check.id for check in report.failed]
+            raise Malformed(f"state {report.state} with {len(report.checks)} checks, of which failed: {names}")
+        if report.state != "passed":
+            return replace(report, serving=())  # an engine may take the files; what it would serve was not trained so
+        return report
+
+    @classmethod
+    def of_result(cls, result: Mapping[str, Any], state: str) -> Report:
+        """Return the report that the row of a verdict keeps as `result`; its state is a column of its own."""
+        return cls.read({**result, "state": state})
+
+    def as_result(self) -> dict[str, Any]:
+        """Return what the row of a verdict keeps."""
+        document = self.as_json()
+        del document["state"]
+        return document
+
+    @property
+    def failed(self) -> list[CheckResult]:
+        """The checks that say no."""
+        return [check for check in self.checks if check.outcome == "failed"]
+
+    @property
+    def refusal(self) -> CheckResult | None:
+        """The first check that says no."""
+        return next(iter(self.failed), None)
+
+    @property
+    def decided(self) -> State:
+        """The state that the checks lead to."""
+        return decide(self.checks)
+
+
+def decide(checks: Sequence[CheckResult]) -> State:
+    """Return the state that checks lead to: `errored` where the hub is to blame."""
+    failed = {check.id for check in checks if check.outcome == "failed"}
+    if CRASHED in failed:
+        return "errored"
+    return "failed" if failed else "passed"
