@@ -175,7 +175,7 @@ def _repository(rows: Rows, number: int, is_shown: bool) -> None:
 
 
 def _revisions(rows: Rows, number: int, base: str, is_shown: bool) -> list[str]:
-    from registry.models import Possession, Ref, Revision, RevisionFile
+    from registry.models import Ref, Revision, RevisionFile, UploadedBlob
     from registry.repos import manifest
 
     oids: list[str] = []
@@ -194,7 +194,7 @@ def _revisions(rows: Rows, number: int, base: str, is_shown: bool) -> list[str]:
                      git_oid=one.git_oid)  # fmt: skip
             owned.add(one.sha256)
     for sha256 in owned:
-        rows.add(Possession, repository_id=adapter, blob_id=sha256, created_at=_moment(number))
+        rows.add(UploadedBlob, repository_id=adapter, blob_id=sha256, created_at=_moment(number))
     rows.add(Ref, repository_id=adapter, revision_id=id, name="refs/heads/main", updated_at=_moment(number))
     return oids
 

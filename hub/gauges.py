@@ -13,7 +13,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from registry.models.blobs import Blob, Landing
+from registry.models.blobs import Blob, ChunkingJob
 from registry.models.repositories import Repository, Revision
 from registry.models.verdicts import Verdict, WorkerHeartbeat
 
@@ -52,7 +52,7 @@ class _Totals:
         self.revisions = Revision.objects.count()
         held = Blob.objects.aggregate(number=Count("pk"), size=Sum("size"))
         self.blobs, self.blob_bytes = held["number"], held["size"] or 0
-        self.uncut = Landing.objects.count()
+        self.uncut = ChunkingJob.objects.count()
         ended = time.monotonic()
         self._good_until = ended + max(KEPT_SECONDS, SHARE * (ended - began))
 

@@ -22,7 +22,7 @@ from hub import gauges
 from hub.metrics import CONTENT_TYPE, exposition
 from registry.bytes.blobs import BlobMissing, store
 from registry.kernel.errors import StoreUnavailable
-from registry.models.site import SiteSetting
+from registry.models.site_settings import SiteSetting
 from registry.models.verdicts import WorkerHeartbeat
 
 log = logging.getLogger(__name__)

@@ -14,7 +14,7 @@ from registry.bytes import blobs, chunking_jobs, intake, xet_files, xorbs
 from registry.bytes.blobs import BlobMissing, Digest, Hasher, Keys
 from registry.bytes.xorbs import Term, hashes
 from registry.kernel.errors import DigestMismatch, StoreUnavailable
-from registry.models import Blob, Landing
+from registry.models import Blob, ChunkingJob
 
 logger = logging.getLogger(__name__)
 
@@ -32,7 +32,7 @@ def work() -> None:
             logger.warning("A file was not cut: %s", problem, extra={"sha256": row.sha256, "attempts": row.attempts})
 
 
-def land(row: Landing) -> None:
+def land(row: ChunkingJob) -> None:
     """Cut one file, unless it went away or can be read by Xet by now.
 
     Raises BlobMissing, DigestMismatch and StoreUnavailable, and then the file waits as before.

@@ -17,7 +17,7 @@ from dovetail.adapters.header import HeaderError
 from dovetail.adapters.twins import MAX_TWINS
 from registry.bytes.blobs import Keys, store
 from registry.kernel.errors import StoreUnavailable
-from registry.models import Derived, Revision
+from registry.models import DerivedArtifact, Revision
 from registry.moderation import quarantine
 from registry.proof import fit
 from registry.repos import derived, facts, pull
@@ -80,7 +80,7 @@ def _kept(one: Wanted, until: float) -> bool:
         source, made = folder / "from", folder / "to" / "made"
         made.parent.mkdir()
         _fetch(one, source)
-        if one.form == Derived.Form.SAFETENSORS:
+        if one.form == DerivedArtifact.Form.SAFETENSORS:
             _twin(source, made, until - time.monotonic())
         else:
             _pickle(source, made)

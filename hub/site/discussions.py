@@ -126,11 +126,11 @@ def _proposal(head: Head, discussion: Discussion) -> dict[str, object]:
         is_open = discussion.status in (Discussion.Status.OPEN, Discussion.Status.DRAFT)
         conflicts = merges.plan(discussion).conflicts if is_open else []
         tip = pull.resolve(head.repository, discussion.ref)
-        for revision in filter(None, (tip, discussion.begun_at)):  # what is taken away is named too
+        for revision in filter(None, (tip, discussion.merge_base)):  # what is taken away is named too
             pull.require_shown(revision, head.by)
     except RevisionNotFound:  # its branch was deleted, or its files are held back; the talk about it is still there
         return {"changes": [], "conflicts": [], "tip": None}
-    verdict = verdicts.latest(tip) if tip != discussion.begun_at else None
+    verdict = verdicts.latest(tip) if tip != discussion.merge_base else None
     return {
         "changes": patch.changes(before, after),
         "conflicts": conflicts,

@@ -11,7 +11,7 @@ from django.utils.html import format_html, format_html_join
 from registry.admin.looking import Act, Looking, Reason, Rows
 from registry.kernel import policy
 from registry.kernel.policy import Caller
-from registry.models import Attempt, Base, Repository, Ruling, Verdict, WorkerHeartbeat
+from registry.models import Attempt, Base, ModerationDecision, Repository, Verdict, WorkerHeartbeat
 from registry.moderation import quarantine
 from registry.proof import verdicts
 
@@ -40,7 +40,7 @@ class Quarantined(admin.SimpleListFilter):
 
 
 class Rulings(Rows):
-    model = Ruling
+    model = ModerationDecision
     fields = ("at", "action", "reason", "note", "by")
     ordering = ("-id",)
 

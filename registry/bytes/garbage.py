@@ -18,7 +18,7 @@ from django.utils import timezone
 
 from registry.bytes import blobs
 from registry.bytes.blobs import Keys
-from registry.models import Blob, Derived, Possession, Repository, RevisionFile, Upload, XetFile, Xorb
+from registry.models import Blob, DerivedArtifact, Repository, RevisionFile, Upload, UploadedBlob, XetFile, Xorb
 
 GRACE_SECONDS = 24 * 3600
 HOURS = 24
@@ -53,9 +53,11 @@ def sweep(grace_seconds: int = GRACE_SECONDS, *, hour: int | None = None) -> Swe
 def count(grace_seconds: int = GRACE_SECONDS) -> Swept:
     """Return what `sweep` would remove now, but for what died while it was written, which only the store knows."""
     before = timezone.now() - timedelta(seconds=grace_seconds)
-    fresh = Possession.objects.filter(blob=OuterRef("pk"), created_at__gte=before)
+    fresh = UploadedBlob.objects.filter(blob=OuterRef("pk"), created_at__gte=before)
     named = RevisionFile.objects.filter(blob=OuterRef("pk"))
-    needed = Derived.objects.filter(Exists(RevisionFile.objects.filter(blob=OuterRef("source"))), blob=OuterRef("pk"))
+    needed = DerivedArtifact.objects.filter(
+        Exists(RevisionFile.objects.filter(blob=OuterRef("source"))), blob=OuterRef("pk")
+    )
     unnamed = Blob.objects.filter(~Exists(named), ~Exists(needed), created_at__lt=before)
     return Swept(
         xorbs=Xorb.objects.filter(last_used_at__lt=timezone.now() - timedelta(days=settings.XORB_DAYS)).count(),
@@ -96,14 +98,14 @@ def _sweep_uploads(before: datetime) -> int:
 
 def _sweep_blobs(before: datetime, hour: int | None) -> int:
     """Remove what was delivered and never committed, and what only deleted revisions named."""
-    Derived.objects.filter(
+    DerivedArtifact.objects.filter(
         _among("source", hour), ~Exists(RevisionFile.objects.filter(blob=OuterRef("source"))), created_at__lt=before
     ).delete()
-    _sweep_possessions(before, hour)
+    _sweep_uploaded_blobs(before, hour)
     return _sweep_orphans(before, hour)
 
 
-def _sweep_possessions(before: datetime, hour: int | None) -> None:
+def _sweep_uploaded_blobs(before: datetime, hour: int | None) -> None:
     """Forget what was delivered for an adapter and is in none of its revisions.
 
     Compared here, not in one statement: a file that is in every adapter (.gitattributes) makes that quadratic, and it
@@ -116,18 +118,18 @@ def _sweep_possessions(before: datetime, hour: int | None) -> None:
         some = wanted[at : at + TOGETHER]
         files = RevisionFile.objects.filter(revision__repository__in=some).order_by()
         named = set(files.values_list("revision__repository", "blob").distinct())
-        held = Possession.objects.filter(repository__in=some, created_at__lt=before)
+        held = UploadedBlob.objects.filter(repository__in=some, created_at__lt=before)
         for pk, repository, blob in held.values_list("pk", "repository", "blob"):
             if (repository, blob) not in named:
-                Possession.objects.filter(~Exists(committed), pk=pk).delete()
+                UploadedBlob.objects.filter(~Exists(committed), pk=pk).delete()
 
 
 def _sweep_orphans(before: datetime, hour: int | None) -> int:
     orphans = Blob.objects.filter(
         _among("pk", hour),
-        ~Exists(Possession.objects.filter(blob=OuterRef("pk"))),
+        ~Exists(UploadedBlob.objects.filter(blob=OuterRef("pk"))),
         ~Exists(RevisionFile.objects.filter(blob=OuterRef("pk"))),
-        ~Exists(Derived.objects.filter(blob=OuterRef("pk"))),
+        ~Exists(DerivedArtifact.objects.filter(blob=OuterRef("pk"))),
         created_at__lt=before,
     )
     return sum(_forget(orphans.filter(pk=name)) and _drop(Blob, name) for name in orphans.values_list("pk", flat=True))

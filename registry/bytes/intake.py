@@ -1,7 +1,7 @@
 """Bytes on their way in: Xet's xorbs and shards, LFS uploads, inline files. What a commit does with them is push.py.
 
 A digest is a fact only after this file: bytes are hashed by us, then stored, then written down as a Blob with a
-Possession of the adapter they were delivered for. After the row we look once more whether the object is there:
+UploadedBlob of the repository they were sent to. After the row we look once more whether the object is there:
 registry/bytes/garbage.py may have taken it in between, and can no longer now that the row protects it.
 """
 
@@ -20,7 +20,7 @@ from registry.bytes.xorbs import Source
 from registry.kernel import policy, quotas
 from registry.kernel.errors import DigestMismatch, PushTooLarge, StoreUnavailable, UploadExpired, XorbUnknown
 from registry.kernel.policy import Caller, Permission
-from registry.models import Blob, Possession, Repository, Upload, Xorb
+from registry.models import Blob, Repository, Upload, UploadedBlob, Xorb
 
 STORED_AT_ONCE = 8
 MAX_SHARD_FILES = 20_000
@@ -220,10 +220,10 @@ def believe(repository: Repository, *digests: Digest) -> None:
 
 def _note(repository: Repository, digests: Iterable[Digest]) -> None:
     sizes = {digest.sha256: digest.size for digest in digests}
-    ours = [Possession(repository=repository, blob_id=sha256) for sha256 in sorted(sizes)]
+    ours = [UploadedBlob(repository=repository, blob_id=sha256) for sha256 in sorted(sizes)]
     with transaction.atomic():
         Blob.objects.bulk_create([Blob(sha256=key, size=sizes[key]) for key in sorted(sizes)], ignore_conflicts=True)
         # What is delivered again is kept as long as what is new: the sweep goes by when it came.
-        Possession.objects.bulk_create(
+        UploadedBlob.objects.bulk_create(
             ours, update_conflicts=True, unique_fields=["repository", "blob"], update_fields=["created_at"]
         )

@@ -23,11 +23,11 @@ from registry.models import (
     AccessRequest,
     Invitation,
     Membership,
+    ModerationDecision,
     Namespace,
     Organization,
     Repository,
     Revision,
-    Ruling,
     Token,
     User,
 )
@@ -297,16 +297,16 @@ def missing(full_name: str) -> RepositoryNotFound:
 
 def quarantined(repository: Repository) -> RepositoryQuarantined:
     """The refusal that people who may write there get, with the moderators' reason."""
-    return _held_back(repository, repository.full_name, repository.rulings.filter(revision__isnull=True))
+    return _held_back(repository, repository.full_name, repository.decisions.filter(revision__isnull=True))
 
 
 def quarantined_revision(revision: Revision) -> RepositoryQuarantined:
     """The same for one revision; the others of the adapter are served."""
     what = f"Revision {revision.oid} of {revision.repository.full_name}"
-    return _held_back(revision.repository, what, revision.rulings.all())
+    return _held_back(revision.repository, what, revision.decisions.all())
 
 
-def _held_back(repository: Repository, what: str, rulings: QuerySet[Ruling]) -> RepositoryQuarantined:
+def _held_back(repository: Repository, what: str, rulings: QuerySet[ModerationDecision]) -> RepositoryQuarantined:
     ruling = rulings.filter(action="quarantine").order_by("-id").first()
     reason = ruling.reason if ruling else "no reason was given"
     fix = ""

@@ -6,7 +6,7 @@ from django.conf import settings
 from django.db.models import Exists, OuterRef, Q, Sum
 
 from registry.kernel.errors import FileTooLarge, PushTooLarge, QuotaExceeded, ValueInvalid
-from registry.models import Namespace, Possession, Repository, RevisionFile, User
+from registry.models import Namespace, Repository, RevisionFile, UploadedBlob, User
 
 GUESTS = 10  # what strangers propose may take one of so many parts of the room
 
@@ -46,7 +46,9 @@ def used(namespace: Namespace) -> int:
     What was delivered and never pushed does not count: a push that was refused takes no room.
     """
     named = RevisionFile.objects.filter(revision__repository=OuterRef("repository"), blob=OuterRef("blob"))
-    held = Possession.objects.filter(Exists(named), repository__namespace=namespace).aggregate(bytes=Sum("blob__size"))
+    held = UploadedBlob.objects.filter(Exists(named), repository__namespace=namespace).aggregate(
+        bytes=Sum("blob__size")
+    )
     return held["bytes"] or 0
 
 
@@ -55,7 +57,7 @@ def _proposed(namespace: Namespace) -> int:
     members = User.objects.filter(Q(namespace=namespace) | Q(memberships__organization__namespace=namespace))
     named = RevisionFile.objects.filter(revision__repository=OuterRef("repository"), blob=OuterRef("blob"))
     own = named.filter(revision__author__in=members)
-    held = Possession.objects.filter(Exists(named), ~Exists(own), repository__namespace=namespace)
+    held = UploadedBlob.objects.filter(Exists(named), ~Exists(own), repository__namespace=namespace)
     return held.aggregate(bytes=Sum("blob__size"))["bytes"] or 0
 
 

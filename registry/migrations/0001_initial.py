@@ -135,17 +135,17 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
-            name="Landing",
+            name="ChunkingJob",
             fields=[
                 ("sha256", models.CharField(max_length=64, primary_key=True, serialize=False)),
                 ("attempts", models.PositiveIntegerField(default=0)),
                 ("free_at", models.DateTimeField(default=django.utils.timezone.now)),
             ],
             options={
-                "indexes": [models.Index(fields=["free_at"], name="landing_free_at")],
+                "indexes": [models.Index(fields=["free_at"], name="chunking_job_free_at")],
                 "constraints": [
                     models.CheckConstraint(
-                        condition=models.Q(("sha256__regex", "^[0-9a-f]{64}$")), name="landing_sha256_shape"
+                        condition=models.Q(("sha256__regex", "^[0-9a-f]{64}$")), name="chunking_job_sha256_shape"
                     )
                 ],
             },
@@ -410,7 +410,26 @@ class Migration(migrations.Migration):
             ],
         ),
         migrations.CreateModel(
-            name="Rename",
+            name="Like",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("created_at", models.DateTimeField(default=django.utils.timezone.now)),
+                (
+                    "user",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="likes", to=settings.AUTH_USER_MODEL
+                    ),
+                ),
+                (
+                    "repository",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="liked_by", to="registry.repository"
+                    ),
+                ),
+            ],
+        ),
+        migrations.CreateModel(
+            name="FormerName",
             fields=[
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
                 (
@@ -427,46 +446,6 @@ class Migration(migrations.Migration):
                         on_delete=django.db.models.deletion.CASCADE,
                         related_name="former_names",
                         to="registry.repository",
-                    ),
-                ),
-            ],
-        ),
-        migrations.CreateModel(
-            name="Possession",
-            fields=[
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
-                ("created_at", models.DateTimeField(default=django.utils.timezone.now)),
-                (
-                    "blob",
-                    models.ForeignKey(
-                        on_delete=django.db.models.deletion.PROTECT, related_name="possessions", to="registry.blob"
-                    ),
-                ),
-                (
-                    "repository",
-                    models.ForeignKey(
-                        on_delete=django.db.models.deletion.CASCADE,
-                        related_name="possessions",
-                        to="registry.repository",
-                    ),
-                ),
-            ],
-        ),
-        migrations.CreateModel(
-            name="Like",
-            fields=[
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
-                ("created_at", models.DateTimeField(default=django.utils.timezone.now)),
-                (
-                    "user",
-                    models.ForeignKey(
-                        on_delete=django.db.models.deletion.CASCADE, related_name="likes", to=settings.AUTH_USER_MODEL
-                    ),
-                ),
-                (
-                    "repository",
-                    models.ForeignKey(
-                        on_delete=django.db.models.deletion.CASCADE, related_name="liked_by", to="registry.repository"
                     ),
                 ),
             ],
@@ -666,6 +645,45 @@ class Migration(migrations.Migration):
             ],
         ),
         migrations.CreateModel(
+            name="ModerationDecision",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "action",
+                    models.CharField(choices=[("quarantine", "Quarantine"), ("release", "Release")], max_length=16),
+                ),
+                ("reason", models.CharField(max_length=500)),
+                ("note", models.TextField(blank=True)),
+                ("at", models.DateTimeField(default=django.utils.timezone.now)),
+                (
+                    "by",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="decisions",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "repository",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="decisions", to="registry.repository"
+                    ),
+                ),
+                (
+                    "revision",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="decisions",
+                        to="registry.revision",
+                    ),
+                ),
+            ],
+        ),
+        migrations.CreateModel(
             name="Discussion",
             fields=[
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
@@ -700,7 +718,7 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 (
-                    "begun_at",
+                    "merge_base",
                     models.ForeignKey(
                         blank=True,
                         null=True,
@@ -747,45 +765,6 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
-            name="Ruling",
-            fields=[
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
-                (
-                    "action",
-                    models.CharField(choices=[("quarantine", "Quarantine"), ("release", "Release")], max_length=16),
-                ),
-                ("reason", models.CharField(max_length=500)),
-                ("note", models.TextField(blank=True)),
-                ("at", models.DateTimeField(default=django.utils.timezone.now)),
-                (
-                    "by",
-                    models.ForeignKey(
-                        blank=True,
-                        null=True,
-                        on_delete=django.db.models.deletion.PROTECT,
-                        related_name="rulings",
-                        to=settings.AUTH_USER_MODEL,
-                    ),
-                ),
-                (
-                    "repository",
-                    models.ForeignKey(
-                        on_delete=django.db.models.deletion.CASCADE, related_name="rulings", to="registry.repository"
-                    ),
-                ),
-                (
-                    "revision",
-                    models.ForeignKey(
-                        blank=True,
-                        null=True,
-                        on_delete=django.db.models.deletion.CASCADE,
-                        related_name="rulings",
-                        to="registry.revision",
-                    ),
-                ),
-            ],
-        ),
-        migrations.CreateModel(
             name="Token",
             fields=[
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
@@ -830,6 +809,27 @@ class Migration(migrations.Migration):
                     "user",
                     models.ForeignKey(
                         on_delete=django.db.models.deletion.CASCADE, related_name="uploads", to=settings.AUTH_USER_MODEL
+                    ),
+                ),
+            ],
+        ),
+        migrations.CreateModel(
+            name="UploadedBlob",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("created_at", models.DateTimeField(default=django.utils.timezone.now)),
+                (
+                    "blob",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="uploaded_to", to="registry.blob"
+                    ),
+                ),
+                (
+                    "repository",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="uploaded_blobs",
+                        to="registry.repository",
                     ),
                 ),
             ],
@@ -1166,7 +1166,7 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
-            name="Derived",
+            name="DerivedArtifact",
             fields=[
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
                 ("form", models.CharField(choices=[("safetensors", "Safetensors"), ("torch", "Torch")], max_length=12)),
@@ -1186,9 +1186,9 @@ class Migration(migrations.Migration):
             ],
             options={
                 "constraints": [
-                    models.UniqueConstraint(fields=("source", "form"), name="derived_unique"),
+                    models.UniqueConstraint(fields=("source", "form"), name="derived_artifact_unique"),
                     models.CheckConstraint(
-                        condition=models.Q(("form__in", ["safetensors", "torch"])), name="derived_form_known"
+                        condition=models.Q(("form__in", ["safetensors", "torch"])), name="derived_artifact_form_known"
                     ),
                 ],
             },
@@ -1436,16 +1436,12 @@ class Migration(migrations.Migration):
             ),
         ),
         migrations.AddConstraint(
-            model_name="rename",
-            constraint=models.UniqueConstraint(fields=("type", "full_name"), name="rename_full_name_unique"),
-        ),
-        migrations.AddConstraint(
-            model_name="possession",
-            constraint=models.UniqueConstraint(fields=("repository", "blob"), name="possession_unique"),
-        ),
-        migrations.AddConstraint(
             model_name="like",
             constraint=models.UniqueConstraint(fields=("repository", "user"), name="like_unique"),
+        ),
+        migrations.AddConstraint(
+            model_name="formername",
+            constraint=models.UniqueConstraint(fields=("type", "full_name"), name="former_name_unique"),
         ),
         migrations.AddIndex(
             model_name="event",
@@ -1501,6 +1497,18 @@ class Migration(migrations.Migration):
             model_name="ref",
             constraint=models.CheckConstraint(condition=models.Q(("name__startswith", "refs/")), name="ref_name_shape"),
         ),
+        migrations.AddConstraint(
+            model_name="moderationdecision",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("action__in", ["quarantine", "release"])), name="moderation_decision_action_known"
+            ),
+        ),
+        migrations.AddConstraint(
+            model_name="moderationdecision",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("reason", ""), _negated=True), name="moderation_decision_has_reason"
+            ),
+        ),
         migrations.AddIndex(
             model_name="discussion",
             index=models.Index(fields=["repository", "status", "-number"], name="discussion_by_status"),
@@ -1542,18 +1550,6 @@ class Migration(migrations.Migration):
             ),
         ),
         migrations.AddConstraint(
-            model_name="ruling",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("action__in", ["quarantine", "release"])), name="ruling_action_known"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="ruling",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("reason", ""), _negated=True), name="ruling_has_reason"
-            ),
-        ),
-        migrations.AddConstraint(
             model_name="token",
             constraint=models.UniqueConstraint(fields=("user", "name"), name="token_name_unique"),
         ),
@@ -1582,6 +1578,10 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name="upload",
             constraint=models.CheckConstraint(condition=models.Q(("size__gte", 0)), name="upload_size_not_negative"),
+        ),
+        migrations.AddConstraint(
+            model_name="uploadedblob",
+            constraint=models.UniqueConstraint(fields=("repository", "blob"), name="uploaded_blob_unique"),
         ),
         migrations.AddIndex(
             model_name="verdict",

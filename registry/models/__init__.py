@@ -1,18 +1,18 @@
 """The nouns of the registry; what may be done with them is in the module of the same name one level up."""
 
 from registry.models.alerts import Alert
-from registry.models.blobs import Blob, Derived, Landing, Possession, Upload, XetFile, Xorb
+from registry.models.blobs import Blob, ChunkingJob, DerivedArtifact, Upload, UploadedBlob, XetFile, Xorb
 from registry.models.collections import Collection, CollectionItem
 from registry.models.devices import DeviceLogin
 from registry.models.discussions import Discussion, DiscussionEvent
 from registry.models.events import Event
+from registry.models.former_names import FormerName, FormerNamespace
 from registry.models.gates import AccessRequest
 from registry.models.invitations import Invitation
-from registry.models.moderation import AuditEvent, Ruling
+from registry.models.moderation import AuditEvent, ModerationDecision
 from registry.models.people import Membership, Namespace, Organization, Token, User
-from registry.models.renames import FormerNamespace, Rename
 from registry.models.repositories import Ref, Repository, RetiredName, Revision, RevisionFile
-from registry.models.site import SiteSetting
+from registry.models.site_settings import SiteSetting
 from registry.models.social import Follow, Like
 from registry.models.verdicts import Attempt, Base, BaseAlias, BaseManifest, Comparison, Verdict, WorkerHeartbeat
 from registry.models.webhooks import Delivery, Watch, Webhook
@@ -26,34 +26,34 @@ __all__ = [
     "BaseAlias",
     "BaseManifest",
     "Blob",
+    "ChunkingJob",
     "Collection",
     "CollectionItem",
     "Comparison",
     "Delivery",
-    "Derived",
+    "DerivedArtifact",
     "DeviceLogin",
     "Discussion",
     "DiscussionEvent",
     "Event",
     "Follow",
+    "FormerName",
     "FormerNamespace",
     "Invitation",
-    "Landing",
     "Like",
     "Membership",
+    "ModerationDecision",
     "Namespace",
     "Organization",
-    "Possession",
     "Ref",
-    "Rename",
     "Repository",
     "RetiredName",
     "Revision",
     "RevisionFile",
-    "Ruling",
     "SiteSetting",
     "Token",
     "Upload",
+    "UploadedBlob",
     "User",
     "Verdict",
     "Watch",

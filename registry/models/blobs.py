@@ -22,18 +22,18 @@ class Blob(models.Model):
         ]
 
 
-class Possession(models.Model):
+class UploadedBlob(models.Model):
     """Proof that somebody delivered these bytes for this adapter; a digest alone gives no right to a blob."""
 
-    repository = models.ForeignKey("registry.Repository", on_delete=models.CASCADE, related_name="possessions")
-    blob = models.ForeignKey(Blob, on_delete=models.PROTECT, related_name="possessions")
+    repository = models.ForeignKey("registry.Repository", on_delete=models.CASCADE, related_name="uploaded_blobs")
+    blob = models.ForeignKey(Blob, on_delete=models.PROTECT, related_name="uploaded_to")
     created_at = models.DateTimeField(default=timezone.now)
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["repository", "blob"], name="possession_unique")]
+        constraints = [models.UniqueConstraint(fields=["repository", "blob"], name="uploaded_blob_unique")]
 
 
-class Derived(models.Model):
+class DerivedArtifact(models.Model):
     """Bytes the hub made of other bytes: the same tensors in another form."""
 
     class Form(models.TextChoices):
@@ -47,8 +47,8 @@ class Derived(models.Model):
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["source", "form"], name="derived_unique"),
-            models.CheckConstraint(condition=Q(form__in=["safetensors", "torch"]), name="derived_form_known"),
+            models.UniqueConstraint(fields=["source", "form"], name="derived_artifact_unique"),
+            models.CheckConstraint(condition=Q(form__in=["safetensors", "torch"]), name="derived_artifact_form_known"),
         ]
 
 
@@ -104,7 +104,7 @@ class XetFile(models.Model):
         return {str(term[0]) for term in self.terms}
 
 
-class Landing(models.Model):
+class ChunkingJob(models.Model):
     """A believed file that came whole and is not cut into chunks yet; the row is the job, and goes when it is done."""
 
     sha256 = models.CharField(max_length=64, primary_key=True)  # no foreign key, as above
@@ -112,5 +112,5 @@ class Landing(models.Model):
     free_at = models.DateTimeField(default=timezone.now)  # later while somebody works at it, or did and failed
 
     class Meta:
-        constraints = [models.CheckConstraint(condition=Q(sha256__regex=SHA256), name="landing_sha256_shape")]
-        indexes = [models.Index(fields=["free_at"], name="landing_free_at")]
+        constraints = [models.CheckConstraint(condition=Q(sha256__regex=SHA256), name="chunking_job_sha256_shape")]
+        indexes = [models.Index(fields=["free_at"], name="chunking_job_free_at")]

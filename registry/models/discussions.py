@@ -25,7 +25,7 @@ class Discussion(models.Model):
     author = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="discussions")
     base = models.CharField(max_length=255, blank=True)  # the branch that a pull request is for
     # Where the proposal left its base, for the three-way merge; later pushes to refs/pr/N do not move it.
-    begun_at = models.ForeignKey(Revision, null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
+    merge_base = models.ForeignKey(Revision, null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
     merged_as = models.ForeignKey(Revision, null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
     comments = models.PositiveIntegerField(default=0)
     created_at = models.DateTimeField(default=timezone.now)

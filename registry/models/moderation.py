@@ -8,29 +8,31 @@ from django.utils import timezone
 from registry.models.repositories import Repository, Revision
 
 
-class Ruling(models.Model):
+class ModerationDecision(models.Model):
     """A decision about an adapter, or about one revision of it; the newest one is in force."""
 
     class Action(models.TextChoices):
         QUARANTINE = "quarantine"
         RELEASE = "release"
 
-    repository = models.ForeignKey(Repository, on_delete=models.CASCADE, related_name="rulings")
+    repository = models.ForeignKey(Repository, on_delete=models.CASCADE, related_name="decisions")
     revision = models.ForeignKey(
-        Revision, on_delete=models.CASCADE, null=True, blank=True, related_name="rulings"
+        Revision, on_delete=models.CASCADE, null=True, blank=True, related_name="decisions"
     )  # None: about the whole adapter
     action = models.CharField(max_length=16, choices=Action.choices)
     reason = models.CharField(max_length=500)
     note = models.TextField(blank=True)
     by = models.ForeignKey(
-        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, blank=True, related_name="rulings"
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, blank=True, related_name="decisions"
     )  # None: the hub itself
     at = models.DateTimeField(default=timezone.now)
 
     class Meta:
         constraints = [
-            models.CheckConstraint(condition=Q(action__in=["quarantine", "release"]), name="ruling_action_known"),
-            models.CheckConstraint(condition=~Q(reason=""), name="ruling_has_reason"),
+            models.CheckConstraint(
+                condition=Q(action__in=["quarantine", "release"]), name="moderation_decision_action_known"
+            ),
+            models.CheckConstraint(condition=~Q(reason=""), name="moderation_decision_has_reason"),
         ]
 
 

@@ -6,12 +6,13 @@ from django.utils import timezone
 from registry.kernel import audit, names, policy
 from registry.kernel.errors import NotAllowed, ValueInvalid
 from registry.kernel.policy import Caller, Permission
-from registry.models import Repository, Revision, Ruling, User
+from registry.models import ModerationDecision, Repository, Revision, User
 from registry.people import accounts
 from registry.talk import events
 
 MAX_REASON = 500
 MAX_NOTE = 10_000
+Action = ModerationDecision.Action
 
 
 def quarantine(
@@ -23,32 +24,37 @@ def quarantine(
     `reason` is shown to its owners, `note` to moderators only. Raises ValueInvalid without a reason, and what
     policy.require raises for QUARANTINE.
     """
-    return _rule(repository, by, Ruling.Action.QUARANTINE, reason, note, revision)
+    return _rule(repository, by, Action.QUARANTINE, reason, note, revision)
 
 
 def release(
     repository: Repository, by: Caller, *, reason: str, note: str = "", revision: Revision | None = None
 ) -> bool:
     """Serve again what was quarantined; returns False when it was not held back. Raises as quarantine does."""
-    return _rule(repository, by, Ruling.Action.RELEASE, reason, note, revision)
+    return _rule(repository, by, Action.RELEASE, reason, note, revision)
 
 
 def hold(revision: Revision, reason: str) -> bool:
     """Let the hub itself hold a revision back; returns False where it is so already, or a moderator released it."""
-    if revision.rulings.filter(action=Ruling.Action.RELEASE).exists():
+    if revision.decisions.filter(action=Action.RELEASE).exists():
         return False
-    return _decide(revision, Ruling.Action.QUARANTINE, None, reason[:MAX_REASON], "")
+    return _decide(revision, Action.QUARANTINE, None, reason[:MAX_REASON], "")
 
 
 def hold_like(revision: Revision, like: Revision) -> bool:
     """Hold a revision back for what another one with the same files is held back for, if that one is."""
-    ruling = like.rulings.filter(action=Ruling.Action.QUARANTINE).order_by("-id").first()
+    ruling = like.decisions.filter(action=Action.QUARANTINE).order_by("-id").first()
     held = ruling is not None and Revision.objects.filter(pk=like.pk, quarantined_at__isnull=False).exists()
     return held and ruling is not None and hold(revision, ruling.reason)
 
 
 def _rule(
-    repository: Repository, by: Caller, action: Ruling.Action, reason: str, note: str, revision: Revision | None
+    repository: Repository,
+    by: Caller,
+    action: Action,
+    reason: str,
+    note: str,
+    revision: Revision | None,
 ) -> bool:
     policy.require(by, Permission.QUARANTINE, repository)
     actor = policy.require_moderator(by)
@@ -56,17 +62,19 @@ def _rule(
     return _decide(revision or repository, action, actor, reason, note)
 
 
-def _decide(held: Repository | Revision, action: Ruling.Action, by: User | None, reason: str, note: str) -> bool:
+def _decide(held: Repository | Revision, action: Action, by: User | None, reason: str, note: str) -> bool:
     revision = held if isinstance(held, Revision) else None
     repository = held.repository if isinstance(held, Revision) else held
-    holds = action is Ruling.Action.QUARANTINE
+    holds = action is Action.QUARANTINE
     at = timezone.now() if holds else None
     with transaction.atomic():
         # The condition decides between two who act at once: one ruling, one event.
         row = type(held)._default_manager.filter(pk=held.pk, quarantined_at__isnull=holds)
         if not row.update(quarantined_at=at):
             return False
-        Ruling.objects.create(repository=repository, revision=revision, action=action, reason=reason, note=note, by=by)
+        ModerationDecision.objects.create(
+            repository=repository, revision=revision, action=action, reason=reason, note=note, by=by
+        )
         events.note(repository, action, revision)
         what = f"{repository.full_name}@{revision.oid}" if revision else repository.full_name
         audit.record(by, f"{'revision' if revision else 'adapter'}:{action}", what, reason=reason, note=note)

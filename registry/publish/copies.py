@@ -9,7 +9,7 @@ from django.db.models import Min
 from registry.kernel import audit, policy, quotas
 from registry.kernel.errors import BlobUnknown, PushTooLarge, RegistryError
 from registry.kernel.policy import Caller, Permission
-from registry.models import Possession, Ref, Repository, Revision, RevisionFile
+from registry.models import Ref, Repository, Revision, RevisionFile, UploadedBlob
 from registry.publish import push, repositories
 from registry.repos import pull, refs
 
@@ -94,8 +94,8 @@ def share(source: Repository, target: Repository, digests: Sequence[str], by: Ca
     with transaction.atomic():
         target = policy.require_now(by, Permission.PUSH, target)
         quotas.require_room_for(target, sizes)
-        rows = [Possession(repository=target, blob_id=sha256) for sha256 in sizes]
-        Possession.objects.bulk_create(rows, ignore_conflicts=True, batch_size=BATCH)
+        rows = [UploadedBlob(repository=target, blob_id=sha256) for sha256 in sizes]
+        UploadedBlob.objects.bulk_create(rows, ignore_conflicts=True, batch_size=BATCH)
     return {
         sha256: BlobUnknown(f"{source.full_name} holds no file {sha256}.") for sha256 in digests if sha256 not in sizes
     }

@@ -40,7 +40,7 @@ Status, Kind = Discussion.Status, DiscussionEvent.Kind
 # --- looking ---------------------------------------------------------------------------------------------------------
 def find(repository: Repository, number: int) -> Discussion:
     """Return one discussion of an adapter that the caller was allowed to see. Raises DiscussionNotFound."""
-    rows = repository.discussions.select_related("author", "merged_as", "begun_at")
+    rows = repository.discussions.select_related("author", "merged_as", "merge_base")
     found = rows.filter(number=min(number, 1 << 31)).first()
     if found is None:
         raise DiscussionNotFound(f"There is no discussion #{number} of {repository.full_name}.")
@@ -102,8 +102,8 @@ def start(repository: Repository, title: str, text: str, by: Caller, *, pull_req
         if not pull_request:
             return _begin(repository, title, text, by)
         made = propose(repository, title, text, by, base=refs.MAIN, status=Status.DRAFT)
-        assert made.begun_at is not None, "a pull request begins somewhere"
-        Ref.objects.create(repository=repository, name=made.ref, revision=made.begun_at)
+        assert made.merge_base is not None, "a pull request begins somewhere"
+        Ref.objects.create(repository=repository, name=made.ref, revision=made.merge_base)
         return made
 
 
@@ -115,8 +115,8 @@ def propose(
     Call it while you hold the lock on the adapter. Raises RevisionNotFound where there is no such branch.
     """
     check_base(base)
-    begun_at = refs.head(repository, base)
-    return _begin(repository, title, text, by, is_pull_request=True, base=base, begun_at=begun_at, status=status)
+    merge_base = refs.head(repository, base)
+    return _begin(repository, title, text, by, is_pull_request=True, base=base, merge_base=merge_base, status=status)
 
 
 def _begin(repository: Repository, title: str, text: str, by: Caller, **more: object) -> Discussion:

@@ -7,7 +7,7 @@ from django.db import transaction
 from registry.kernel import audit, policy
 from registry.kernel.errors import PushTooLarge, ValueInvalid
 from registry.kernel.policy import Caller, Permission
-from registry.models import Discussion, Possession, Ref, Repository, Revision, RevisionFile
+from registry.models import Discussion, Ref, Repository, Revision, RevisionFile, UploadedBlob
 from registry.publish import push
 from registry.publish.push import Intent
 from registry.repos import facts, pull, refs
@@ -58,7 +58,7 @@ def forget_files(repository: Repository, digests: Iterable[str], by: Caller, *, 
             )
         written = _rewrite(repository, named) if named else {}
         still = RevisionFile.objects.filter(revision__repository=repository, blob__in=doomed).values("blob")
-        Possession.objects.filter(repository=repository, blob__in=doomed).exclude(blob__in=still).delete()
+        UploadedBlob.objects.filter(repository=repository, blob__in=doomed).exclude(blob__in=still).delete()
         if named:
             push.settle(repository)
             audit.record(by.user, "adapter:forget-files", repository.full_name, before=sorted(named)[:100])
@@ -78,7 +78,7 @@ def _rewrite(repository: Repository, doomed: set[str]) -> dict[int, Revision]:
     for revision in repository.revisions.select_related("author", "parent").order_by("pk"):
         if revision.pk in touched or revision.parent_id in written:
             parent = written.get(revision.parent_id or 0, revision.parent)
-            if revision.is_quarantined and revision.rulings.filter(by__isnull=False).exists():
+            if revision.is_quarantined and revision.decisions.filter(by__isnull=False).exists():
                 raise policy.quarantined_revision(revision)  # what moderators hold back stays as they saw it
             written[revision.pk] = push.rewrite(revision, parent, without=doomed)
     _follow(repository, written)
@@ -91,10 +91,10 @@ def _follow(repository: Repository, written: Mapping[int, Revision]) -> None:
         ref.revision = written[ref.revision_id]
         ref.save(update_fields=["revision", "updated_at"])
     for discussion in Discussion.objects.filter(repository=repository, is_pull_request=True):
-        for name in ("begun_at", "merged_as"):
+        for name in ("merge_base", "merged_as"):
             if (new := written.get(getattr(discussion, f"{name}_id") or 0)) is not None:
                 setattr(discussion, name, new)
-        discussion.save(update_fields=["begun_at", "merged_as"])
+        discussion.save(update_fields=["merge_base", "merged_as"])
     kept = {revision.pk for revision in written.values()}
     for old in sorted(written.keys() - kept, reverse=True):
         Revision.objects.filter(pk=old).delete()

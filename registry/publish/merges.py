@@ -32,7 +32,7 @@ def plan(discussion: Discussion) -> Plan:
     """Work out what merging this pull request would do. Raises RevisionNotFound where its base is gone."""
     base = refs.head(discussion.repository, discussion.base)
     proposal = refs.head(discussion.repository, discussion.ref)
-    begun = pull.entries(discussion.begun_at) if discussion.begun_at else {}
+    begun = pull.entries(discussion.merge_base) if discussion.merge_base else {}
     entries, conflicts = combine(begun, pull.entries(base), pull.entries(proposal))
     return Plan(base, proposal, entries, conflicts)
 
@@ -106,7 +106,7 @@ def _land(discussion: Discussion, found: Plan, by: Caller) -> Revision:
 
 def changes(discussion: Discussion) -> tuple[dict[str, Entry], dict[str, Entry]]:
     """Return the files before and after what a pull request proposes, whatever happened to its base since."""
-    before = pull.entries(discussion.begun_at) if discussion.begun_at else {}
+    before = pull.entries(discussion.merge_base) if discussion.merge_base else {}
     return before, pull.entries(refs.head(discussion.repository, discussion.ref))
 
 
@@ -115,8 +115,8 @@ def readable(discussion: Discussion, by: Caller) -> tuple[dict[str, Entry], dict
     policy.require(by, Permission.DOWNLOAD, discussion.repository)
     before, after = changes(discussion)
     pull.require_served(pull.resolve(discussion.repository, discussion.ref), by)
-    if discussion.begun_at is not None:  # what was taken away is in the diff too
-        pull.require_served(discussion.begun_at, by)
+    if discussion.merge_base is not None:  # what was taken away is in the diff too
+        pull.require_served(discussion.merge_base, by)
     return before, after
 
 

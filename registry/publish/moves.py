@@ -7,7 +7,7 @@ from django.db import IntegrityError, transaction
 from registry.kernel import audit, ids, names, policy, quotas
 from registry.kernel.errors import NameTaken, QuotaExceeded, RepositoryMoved, RepositoryNotFound
 from registry.kernel.policy import Caller, Permission
-from registry.models import FormerNamespace, Namespace, Organization, Rename, Repository, User, Watch
+from registry.models import FormerName, FormerNamespace, Namespace, Organization, Repository, User, Watch
 from registry.people import accounts, organizations
 from registry.publish import repositories
 from registry.repos.search_terms import search_text
@@ -84,9 +84,11 @@ def _words(repository: Repository) -> str:
 
 def _remember(repository: Repository, before: str) -> None:
     # An old name of something else, or of this one when it comes back, leads nowhere else any more.
-    Rename.objects.filter(type=repository.type, full_name__in=[repository.full_name.lower(), before.lower()]).delete()
+    FormerName.objects.filter(
+        type=repository.type, full_name__in=[repository.full_name.lower(), before.lower()]
+    ).delete()
     if before.lower() != repository.full_name.lower():
-        Rename.objects.create(type=repository.type, full_name=before.lower(), repository=repository)
+        FormerName.objects.create(type=repository.type, full_name=before.lower(), repository=repository)
 
 
 def _moved(full_name: str, type: str) -> Repository | None:
@@ -94,7 +96,7 @@ def _moved(full_name: str, type: str) -> Repository | None:
 
 
 def _renamed(full_name: str, type: str) -> Repository | None:
-    rows = Rename.objects.filter(type=type, full_name=full_name.lower())
+    rows = FormerName.objects.filter(type=type, full_name=full_name.lower())
     found = rows.select_related("repository__namespace__person", "repository__created_by").first()
     return found.repository if found else None
 

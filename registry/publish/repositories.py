@@ -10,7 +10,7 @@ from registry.kernel import audit, names, policy, quotas
 from registry.kernel.errors import RepositoryExists, SignInRequired
 from registry.kernel.policy import Caller, Permission
 from registry.kernel.prepared import Prepared
-from registry.models import Organization, Rename, Repository, RetiredName
+from registry.models import FormerName, Organization, Repository, RetiredName
 from registry.people import accounts
 from registry.publish import push
 from registry.talk import events, webhooks
@@ -56,7 +56,7 @@ def create(
             type=type, namespace=namespace, name=name, private=private, created_by=by.user
         )
         quotas.require_place(namespace)
-        for former in (RetiredName, Rename):  # the name is in use again, and leads nowhere else
+        for former in (RetiredName, FormerName):  # the name is in use again, and leads nowhere else
             former.objects.filter(type=type, full_name=repository.full_name.lower()).delete()
         push.begin(repository, by, first)
         audit.record(by.user, "adapter:create", repository.full_name)

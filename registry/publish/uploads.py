@@ -232,7 +232,7 @@ def verify(ticket: str) -> None:
     opened = _opened(ticket)
     if Upload.objects.filter(pk=opened.pk).exists():
         intake.adopt(_upload(opened))
-    elif not Repository.objects.filter(pk=opened.repository, possessions__blob=opened.sha256).exists():
+    elif not Repository.objects.filter(pk=opened.repository, uploaded_blobs__blob=opened.sha256).exists():
         raise BlobUnknown(f"No bytes were delivered for {opened.sha256}.")
 
 

@@ -20,7 +20,7 @@ from dovetail.adapters.unpickling import Refused
 from registry.bytes import blobs, intake
 from registry.bytes.blobs import Digest, Hasher, Keys
 from registry.kernel.errors import StoreUnavailable
-from registry.models import Blob, Derived
+from registry.models import Blob, DerivedArtifact
 from registry.repos import manifest
 from registry.repos.manifest import Entry
 
@@ -71,12 +71,12 @@ def wanted(pushed: Mapping[str, Entry]) -> Iterator[Wanted]:
     """Yield what could be derived of these files, by path; a file that somebody pushed is never replaced."""
     for path in sorted(pushed):
         folder, slash, name = path.rpartition("/")
-        for names, form in ((SAFE, Derived.Form.SAFETENSORS), (PICKLED, Derived.Form.TORCH)):
+        for names, form in ((SAFE, DerivedArtifact.Form.SAFETENSORS), (PICKLED, DerivedArtifact.Form.TORCH)):
             if name in names and (place := f"{folder}{slash}{names[name]}") not in pushed:
                 yield Wanted(place, pushed[path], form)
 
 
-def keep(one: Wanted, made: Path) -> Derived | None:
+def keep(one: Wanted, made: Path) -> DerivedArtifact | None:
     """Store what was made; None where it is larger than a file may be, or no sound file of its form.
 
     Nobody is believed here about what came out of a sandbox. Raises StoreUnavailable.
@@ -95,18 +95,18 @@ def keep(one: Wanted, made: Path) -> Derived | None:
     return row
 
 
-def _note(one: Wanted, digest: Digest) -> Derived:
+def _note(one: Wanted, digest: Digest) -> DerivedArtifact:
     with transaction.atomic():
         Blob.objects.bulk_create([Blob(sha256=digest.sha256, size=digest.size)], ignore_conflicts=True)
-        row, _ = Derived.objects.get_or_create(
+        row, _ = DerivedArtifact.objects.get_or_create(
             source_id=one.source.sha256, form=one.form, defaults={"blob_id": digest.sha256}
         )
     return row
 
 
-def _rows(possible: Iterable[Wanted]) -> Iterable[Derived]:
+def _rows(possible: Iterable[Wanted]) -> Iterable[DerivedArtifact]:
     sources = {one.source.sha256 for one in possible}
-    return Derived.objects.filter(source__in=sources).select_related("blob") if sources else []
+    return DerivedArtifact.objects.filter(source__in=sources).select_related("blob") if sources else []
 
 
 def _entry(one: Wanted, blob: Blob) -> DerivedEntry:
@@ -116,7 +116,7 @@ def _entry(one: Wanted, blob: Blob) -> DerivedEntry:
 
 # --- bytes -----------------------------------------------------------------------------------------------------------
 def _is_sound(made: Path, form: str) -> bool:
-    read: Callable[[BinaryIO], object] = headers.read if form == Derived.Form.SAFETENSORS else torchfile.read
+    read: Callable[[BinaryIO], object] = headers.read if form == DerivedArtifact.Form.SAFETENSORS else torchfile.read
     try:
         with made.open("rb") as file:
             read(file)

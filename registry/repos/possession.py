@@ -18,7 +18,7 @@ def usable(repository: Repository, digests: Iterable[str], by: Caller) -> dict[s
     if not wanted:
         return {}
     blobs = Blob.objects.filter(sha256__in=wanted)
-    found = dict(blobs.filter(possessions__repository=repository).values_list("sha256", "size"))
+    found = dict(blobs.filter(uploaded_to__repository=repository).values_list("sha256", "size"))
     if found and not policy.may_write(by, repository):
         held = _held_back(repository, found, by)
         found = {sha256: size for sha256, size in found.items() if sha256 not in held}

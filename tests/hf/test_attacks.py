@@ -61,7 +61,7 @@ def test_an_upload_address_ends_with_the_token_that_asked_for_it(wire: Wire, rep
     Token.objects.all().delete()
     answer = wire.put(href, b"promised")
     assert (answer.status_code, code(answer)) == (401, "token-invalid")
-    assert not repo.possessions.filter(blob__size=len(b"promised")).exists()
+    assert not repo.uploaded_blobs.filter(blob__size=len(b"promised")).exists()
 
 
 def test_an_upload_address_ends_with_its_owners_account(wire: Wire, cast):

@@ -12,7 +12,7 @@ from dovetail.adapters import torchwriter
 from dovetail.adapters.twins import Twin
 from registry.bytes import garbage
 from registry.bytes.blobs import Keys
-from registry.models import AuditEvent, Blob, Derived, Possession, Revision
+from registry.models import AuditEvent, Blob, DerivedArtifact, Revision, UploadedBlob
 from registry.moderation import quarantine
 from registry.repos import derived, pull
 from tests import adapters
@@ -134,10 +134,10 @@ def test_a_pickle_that_takes_its_process_over_spoils_no_twin_but_its_own(wire, c
     monkeypatch.setattr("workers.twins.SCRIPT", Path(__file__).parent / "taken_derive.py")
     cast.repository(NAME)
     pushed(wire, {f"a/{PICKLE}": hostile, f"b/{PICKLE}": DATA, f"c/{PICKLE}": hostile})
-    honest = Derived.objects.get(source=sha256(DATA))
+    honest = DerivedArtifact.objects.get(source=sha256(DATA))
     assert wire.get(f"/{NAME}/resolve/main/b/{TWIN}").content_of() == honest_twin()
     assert honest.blob_id == sha256(honest_twin())
-    assert not Derived.objects.filter(source=sha256(hostile)).exists()
+    assert not DerivedArtifact.objects.filter(source=sha256(hostile)).exists()
 
 
 def honest_twin() -> bytes:
@@ -150,7 +150,7 @@ def test_the_same_bytes_give_the_same_file_in_every_repository_without_a_second_
     cast.repository("acme/copy")
     pushed(wire, {PICKLE: DATA}, "acme/copy")
     assert wire.get(f"/acme/copy/resolve/main/{TWIN}").status_code == 200
-    assert Derived.objects.count() == 1
+    assert DerivedArtifact.objects.count() == 1
 
 
 def test_who_may_not_see_the_repository_may_not_have_what_was_derived_there(wire, cast):
@@ -162,11 +162,11 @@ def test_who_may_not_see_the_repository_may_not_have_what_was_derived_there(wire
 
 
 def test_knowing_the_digest_of_a_derived_file_gives_no_right_to_it(wire, head, cast):
-    made = Derived.objects.get().blob
+    made = DerivedArtifact.objects.get().blob
     cast.repository("carol/mine", by="carol")
     line = {"key": "lfsFile", "value": {"path": "x.bin", "algo": "sha256", "oid": made.sha256, "size": made.size}}
     assert wire.commit("carol/mine", header(), line, who="carol").status_code == 400
-    assert not Possession.objects.filter(blob=made).exists()
+    assert not UploadedBlob.objects.filter(blob=made).exists()
 
 
 def test_a_quarantined_adapter_keeps_it_back_too(wire, head, cast):
@@ -176,25 +176,25 @@ def test_a_quarantined_adapter_keeps_it_back_too(wire, head, cast):
 
 
 def test_what_was_derived_goes_with_the_last_repository_that_had_its_source(wire, head, cast, store):
-    made = Derived.objects.get().blob_id
+    made = DerivedArtifact.objects.get().blob_id
     later = timezone.now() + timedelta(days=2)
     assert garbage.sweep(0).blobs == 0
     assert wire.ask("DELETE", "/api/repos/delete", {"name": "reviews", "type": "model"}).status_code == 200
     Blob.objects.update(created_at=later - timedelta(days=4))
     garbage.sweep(0)
     garbage.sweep(0)
-    assert not Derived.objects.exists()
+    assert not DerivedArtifact.objects.exists()
     assert not Blob.objects.filter(pk=made).exists()
     assert Keys.blob(made) not in {entry.key for entry in store.list(Keys.BLOBS)}
 
 
 def test_what_comes_out_of_the_sandbox_unsound_is_not_kept(head, tmp_path):
-    Derived.objects.all().delete()
+    DerivedArtifact.objects.all().delete()
     (one,) = derived.missing(pull.entries(head))
     for data in (b"", b"{}", FILES[WEIGHTS] + b"more", DATA):
         (tmp_path / "made").write_bytes(data)
         assert derived.keep(one, tmp_path / "made") is None
-    assert not Derived.objects.exists()
+    assert not DerivedArtifact.objects.exists()
 
 
 def test_of_a_pickle_that_failed_nothing_is_derived(wire, cast):
@@ -203,7 +203,7 @@ def test_of_a_pickle_that_failed_nothing_is_derived(wire, cast):
     oid = wire.commit(NAME, header(), lfs_file(PICKLE, DATA)).json()["commitOid"]
     said = {"id": "file.header", "outcome": "failed", "message": "Bad.", "fix": "Better.", "where": {}}
     settled(oid, {"state": "failed", "checks": [said]})
-    assert not Derived.objects.exists()
+    assert not DerivedArtifact.objects.exists()
 
 
 # --- revisions that are held back ------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from registry.kernel import site_settings
 from registry.kernel.errors import RepositoryNotFound
-from registry.models import Base, Possession, Rename, Repository, Revision, RevisionFile, Verdict
+from registry.models import Base, FormerName, Repository, Revision, RevisionFile, UploadedBlob, Verdict
 from registry.moderation import quarantine
 from registry.proof import verdicts
 from registry.publish import copies
@@ -98,7 +98,7 @@ def test_names_in_a_row_all_lead_to_the_last_and_back_again_to_the_first(wire: W
     assert move(wire, "acme/third", NAME).status_code == 200
     assert wire.get(f"/api/models/{NAME}").status_code == 200
     assert wire.get("/api/models/acme/third")["Location"] == f"/api/models/{NAME}"
-    assert Rename.objects.count() == 2
+    assert FormerName.objects.count() == 2
 
 
 def test_a_change_of_case_is_a_move_too(wire: Wire, repo):
@@ -126,7 +126,7 @@ def test_rights_on_both_sides(wire: Wire, cast: Cast, repo, who, old, new, statu
     if status == 409:
         assert answer.json()["detail"] == f"A model repository called {NAME} already exists."
     assert Repository.objects.filter(namespace__name="acme", name="x").exists()
-    assert not Rename.objects.exists()
+    assert not FormerName.objects.exists()
 
 
 def test_datasets_move_apart_from_models(wire: Wire, cast: Cast, repo):
@@ -241,7 +241,7 @@ def test_a_dropped_file_is_in_no_commit_any_more_and_the_rest_is(wire: Wire, rep
     assert drop(wire, WEIGHTS, who="carol").status_code == 403
     assert drop(wire, WEIGHTS).status_code == 200
     assert not RevisionFile.objects.filter(revision__repository=repo, blob=sha256(WEIGHTS)).exists()
-    assert not Possession.objects.filter(repository=repo, blob=sha256(WEIGHTS)).exists()
+    assert not UploadedBlob.objects.filter(repository=repo, blob=sha256(WEIGHTS)).exists()
     for oid in (before, after):
         assert wire.get(f"/api/models/{NAME}/revision/{oid}").status_code == 404
     titles = [row["title"] for row in wire.get(f"/api/models/{NAME}/commits/main").json()]
@@ -298,7 +298,7 @@ def test_what_moderators_hold_back_is_not_written_anew(wire: Wire, cast: Cast, r
     wire.push(NAME, {"c.txt": b"three"})
     quarantine.quarantine(repo, cast.session("mona"), reason="Evidence.", revision=Revision.objects.get(oid=held))
     refused(drop(wire, WEIGHTS), 403, "adapter-quarantined", "Evidence.")
-    assert Revision.objects.get(oid=held).rulings.count() == 1
+    assert Revision.objects.get(oid=held).decisions.count() == 1
 
 
 def test_a_squashed_branch_has_one_commit_with_the_same_files(wire: Wire, repo):

@@ -4,7 +4,7 @@ import pytest
 
 from registry.bytes import garbage
 from registry.kernel.errors import ParentStale, RepositoryNotFound, RepositoryQuarantined
-from registry.models import Blob, Possession, Ref, Repository, Revision, Upload, Verdict
+from registry.models import Blob, Ref, Repository, Revision, Upload, UploadedBlob, Verdict
 from registry.moderation import quarantine
 from registry.proof import verdicts
 from registry.publish import push, repositories
@@ -130,7 +130,7 @@ def test_a_push_that_stops_after_bytes_leaves_no_revision_and_its_bytes_are_swep
             alice(Inline("x", b"orphan"))
     assert world() == before
     assert len(list(store.list("blobs/"))) == kept + 1
-    Possession.objects.filter(blob=sha256(b"orphan")).delete()
+    UploadedBlob.objects.filter(blob=sha256(b"orphan")).delete()
     garbage.sweep(grace_seconds=-1)
     assert not Blob.objects.filter(pk=sha256(b"orphan")).exists()
     assert len(list(store.list("blobs/"))) == kept

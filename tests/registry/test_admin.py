@@ -7,7 +7,7 @@ from django.urls import reverse
 
 from registry.admin.looking import Looking
 from registry.kernel import site_settings
-from registry.models import AuditEvent, Repository, Ruling, User, Verdict
+from registry.models import AuditEvent, ModerationDecision, Repository, User, Verdict
 from registry.people import accounts
 from registry.proof import verdicts
 from tests.cast import Cast
@@ -103,7 +103,7 @@ def test_an_adapter_is_quarantined_and_released_with_a_reason(ada, cast):
     url = asked.redirect_chain[-1][0]
     refused = ada.post(url, {"id": repository.pk, "reason": " "})
     assert refused.status_code == 200
-    assert not Ruling.objects.exists()
+    assert not ModerationDecision.objects.exists()
     done = ada.post(url, {"id": repository.pk, "reason": "It phones home.", "note": "Ticket 7"}, follow=True)
     assert said(done) == ["Quarantine: acme/bad."]
     assert Repository.objects.get().is_quarantined

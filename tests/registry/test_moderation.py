@@ -17,7 +17,7 @@ from registry.kernel.errors import (
     SignInRequired,
     ValueInvalid,
 )
-from registry.models import AuditEvent, Repository, Revision, Ruling, User
+from registry.models import AuditEvent, ModerationDecision, Repository, Revision, User
 from registry.moderation import quarantine
 from registry.people import tokens
 from registry.publish import push, repositories
@@ -32,7 +32,7 @@ def bad(cast) -> Repository:
 def test_a_quarantine_is_one_ruling_one_event_and_a_date(cast, bad):
     audit.request_id.set("abc")
     assert quarantine.quarantine(bad, cast.session("mona"), reason=" It phones home. ", note="Ticket 7")
-    ruling = Ruling.objects.get()
+    ruling = ModerationDecision.objects.get()
     assert (ruling.action, ruling.reason, ruling.note, ruling.by) == (
         "quarantine",
         "It phones home.",
@@ -49,7 +49,7 @@ def test_a_second_quarantine_changes_nothing(cast, bad):
     stale = Repository.objects.select_related("namespace").get(pk=bad.pk)
     quarantine.quarantine(bad, cast.session("mona"), reason="First.")
     assert not quarantine.quarantine(stale, cast.session("ada"), reason="Second.")
-    assert [ruling.reason for ruling in Ruling.objects.all()] == ["First."]
+    assert [ruling.reason for ruling in ModerationDecision.objects.all()] == ["First."]
     assert AuditEvent.objects.filter(action="adapter:quarantine").count() == 1
 
 
@@ -58,7 +58,7 @@ def test_a_release_ends_it_and_keeps_the_record(cast, bad):
     quarantine.quarantine(bad, cast.session("mona"), reason="It phones home.")
     assert quarantine.release(bad, cast.session("ada"), reason="It does not.")
     assert repositories.find("acme/bad", cast.session("carol")) == bad
-    assert [ruling.action for ruling in Ruling.objects.order_by("id")] == ["quarantine", "release"]
+    assert [ruling.action for ruling in ModerationDecision.objects.order_by("id")] == ["quarantine", "release"]
     quarantine.quarantine(bad, cast.session("mona"), reason="It does after all.")
     with pytest.raises(RepositoryQuarantined, match="It does after all"):
         repositories.find("acme/bad", cast.session("alice"), repositories.Permission.DOWNLOAD)
@@ -69,7 +69,7 @@ def test_no_ruling_without_a_reason_that_people_can_read(cast, bad, reason):
     for rule in (quarantine.quarantine, quarantine.release):
         with pytest.raises(ValueInvalid):
             rule(bad, cast.session("mona"), reason=reason)
-    assert not Ruling.objects.exists()
+    assert not ModerationDecision.objects.exists()
     assert not Repository.objects.get(pk=bad.pk).is_quarantined
 
 
@@ -81,7 +81,7 @@ def test_only_moderators_rule(cast, bad, who, refusal):
     for rule in (quarantine.quarantine, quarantine.release):
         with pytest.raises(refusal):
             rule(bad, cast.session(who), reason="Because.")
-    assert not Ruling.objects.exists()
+    assert not ModerationDecision.objects.exists()
 
 
 def test_moderators_rule_in_a_session_and_never_by_token(cast, bad):
@@ -149,7 +149,7 @@ def test_moderators_do_not_suspend_each_other_or_themselves(cast):
 def test_the_database_refuses_what_is_wrong(cast, bad, change):
     quarantine.quarantine(bad, cast.session("mona"), reason="Because.")
     with pytest.raises(IntegrityError), transaction.atomic():
-        Ruling.objects.update(**change)
+        ModerationDecision.objects.update(**change)
 
 
 def test_two_adapters_of_one_name_are_one_too_many(cast, bad):

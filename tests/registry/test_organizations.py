@@ -22,7 +22,16 @@ from registry.kernel.errors import (
     TooOften,
 )
 from registry.kernel.policy import NOBODY, Caller
-from registry.models import Alert, AuditEvent, Collection, FormerNamespace, Invitation, Membership, Rename, Repository
+from registry.models import (
+    Alert,
+    AuditEvent,
+    Collection,
+    FormerName,
+    FormerNamespace,
+    Invitation,
+    Membership,
+    Repository,
+)
 from registry.moderation import quarantine
 from registry.people import accounts, invitations, organizations
 from registry.publish import moves, repositories
@@ -317,7 +326,7 @@ def test_a_name_of_another_case_is_no_other_name(cast):
     moves.rename("acme", "ACME", cast.session("alice"))
     assert repositories.find("acme/router", NOBODY).full_name == "ACME/router"
     assert not FormerNamespace.objects.exists()
-    assert not Rename.objects.exists()
+    assert not FormerName.objects.exists()
 
 
 @pytest.mark.parametrize("name", ["bob", "BOB", "guild", "settings", "-x", "a--b", ""])

@@ -6,7 +6,7 @@ import pytest
 
 from registry.kernel.errors import RegistryError, ValueInvalid
 from registry.kernel.policy import Caller
-from registry.models import AuditEvent, Repository, Ruling, User
+from registry.models import AuditEvent, ModerationDecision, Repository, User
 from registry.moderation import quarantine
 from registry.people import accounts
 from tests.together import at_once
@@ -23,7 +23,7 @@ def test_two_moderators_make_one_ruling(cast):
         return lambda: quarantine.quarantine(row, by, reason=f"Says {who}.")
 
     assert sorted(at_once(rule("mona"), rule("ada"))) == [False, True]
-    assert Ruling.objects.count() == AuditEvent.objects.filter(action="adapter:quarantine").count() == 1
+    assert ModerationDecision.objects.count() == AuditEvent.objects.filter(action="adapter:quarantine").count() == 1
 
 
 def test_two_administrators_cannot_dismiss_each_other_at_once(cast):

@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from registry.bytes import blobs, intake
 from registry.bytes.blobs import Keys
-from registry.models import Blob, Possession, User, Verdict
+from registry.models import Blob, UploadedBlob, User, Verdict
 from registry.proof import verdicts
 from registry.publish import push
 from registry.repos import refs
@@ -91,7 +91,7 @@ def test_changed_cut_and_lost_bytes_are_each_listed(pushed, cast):
 def test_a_sweep_removes_what_nobody_named_in_time_and_a_dry_run_only_says_so(pushed):
     orphan = intake.receive_inline(pushed.repository, b"never committed")[0].sha256
     kept = set(Blob.objects.exclude(pk=orphan).values_list("pk", flat=True))
-    for model in (Blob, Possession):
+    for model in (Blob, UploadedBlob):
         model.objects.update(created_at=timezone.now() - timedelta(hours=2))
     assert "Would remove 0 blobs, 0 uploads, 0 xorbs." in run("sweep", "--dry-run")
     assert "Would remove 1 blobs, 0 uploads, 0 xorbs." in run("sweep", "--grace", "3600", "--dry-run")

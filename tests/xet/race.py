@@ -16,7 +16,7 @@ from django.db import connection  # noqa: E402  # after django.setup
 
 from registry.bytes import blobs, garbage, intake  # noqa: E402  # after django.setup
 from registry.bytes.blobs import Keys  # noqa: E402  # after django.setup
-from registry.models import Blob, Possession, Repository  # noqa: E402  # after django.setup
+from registry.models import Blob, Repository, UploadedBlob  # noqa: E402  # after django.setup
 from tests.cast import assemble  # noqa: E402  # after django.setup
 
 call_command("migrate", verbosity=0)
@@ -44,7 +44,7 @@ def upload(repository: Repository) -> None:
             if not blobs.exists(Keys.blob(digest.sha256)) or not Blob.objects.filter(pk=digest.sha256).exists():
                 lost.append(digest.sha256)
         uploads.append(number)
-        Possession.objects.filter(repository=repository, blob=digest.sha256).delete()
+        UploadedBlob.objects.filter(repository=repository, blob=digest.sha256).delete()
     connection.close()
 
 

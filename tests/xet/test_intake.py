@@ -24,7 +24,7 @@ from registry.kernel.errors import (
     XorbUnknown,
 )
 from registry.kernel.policy import NOBODY, Caller
-from registry.models import Blob, Possession, Repository, Upload, Xorb
+from registry.models import Blob, Repository, Upload, UploadedBlob, Xorb
 from registry.moderation import quarantine
 from registry.people import tokens
 from tests.cast import Cast
@@ -76,7 +76,7 @@ def test_what_the_client_sent_becomes_whole_files(store, notes, alice) -> None:
     found = send(notes, alice, CLIENT_SHARD)
     assert {digest.sha256: digest.size for digest in found} == CLIENT_FILES
     assert dict(Blob.objects.filter(pk__in=CLIENT_FILES).values_list("sha256", "size")) == CLIENT_FILES
-    assert notes.possessions.filter(blob__in=CLIENT_FILES).count() == 4
+    assert notes.uploaded_blobs.filter(blob__in=CLIENT_FILES).count() == 4
     for sha256 in CLIENT_FILES:
         with store.open(Keys.blob(sha256)) as reader:
             assert hashlib.sha256(reader.read()).hexdigest() == sha256
@@ -98,7 +98,7 @@ def test_the_same_shard_again_changes_nothing(store, notes, alice) -> None:
     xorb, shard = build.whole(CONTENT)
     deliver(notes, alice, xorb)
     assert send(notes, alice, shard) == send(notes, alice, shard)
-    assert Possession.objects.filter(blob=hashlib.sha256(CONTENT).hexdigest()).count() == 1
+    assert UploadedBlob.objects.filter(blob=hashlib.sha256(CONTENT).hexdigest()).count() == 1
 
 
 def test_bytes_that_somebody_else_brought_are_not_mine_before_i_bring_them(store, notes, alice, cast) -> None:
@@ -106,9 +106,9 @@ def test_bytes_that_somebody_else_brought_are_not_mine_before_i_bring_them(store
     deliver(notes, alice, xorb)
     send(notes, alice, shard)
     theirs = cast.repository("carol/mine", by="carol")
-    assert not theirs.possessions.filter(blob=hashlib.sha256(CONTENT).hexdigest()).exists()
+    assert not theirs.uploaded_blobs.filter(blob=hashlib.sha256(CONTENT).hexdigest()).exists()
     send(theirs, cast.session("carol"), shard)  # the proofs show that she has the bytes, though she sent no xorb
-    assert theirs.possessions.filter(blob=hashlib.sha256(CONTENT).hexdigest()).exists()
+    assert theirs.uploaded_blobs.filter(blob=hashlib.sha256(CONTENT).hexdigest()).exists()
 
 
 GOOD = build.Xorb(build.split(CONTENT))
@@ -137,13 +137,13 @@ FORGED = {
 def test_a_forged_file_is_refused_and_leaves_nothing(store, notes, alice, forgery: str) -> None:
     refusal, record = FORGED[forgery]
     deliver(notes, alice, GOOD)
-    rows = Blob.objects.count(), Possession.objects.count()
+    rows = Blob.objects.count(), UploadedBlob.objects.count()
     with pytest.raises(refusal) as refused:
         send(notes, alice, build.shard([record]))
     assert type(refused.value) is refusal
     assert refused.value.detail.endswith(".")
     assert refused.value.fix
-    assert (Blob.objects.count(), Possession.objects.count()) == rows
+    assert (Blob.objects.count(), UploadedBlob.objects.count()) == rows
     assert not believed(store, CONTENT)
 
 
@@ -290,7 +290,7 @@ def test_a_delivered_upload_is_adopted_once(store, notes, alice, road, size: int
     upload = promise(notes, alice, content)
     assert road(upload, build.split(content, size)) == Digest(upload.sha256, len(content))
     assert believed(store, content)
-    assert notes.possessions.filter(blob=upload.sha256).exists()
+    assert notes.uploaded_blobs.filter(blob=upload.sha256).exists()
     assert not Upload.objects.exists()
     assert not list(store.list(Keys.INCOMING))
 
@@ -317,9 +317,9 @@ def test_bytes_that_are_here_already_must_be_delivered_all_the_same(store, notes
     upload = intake.expect(other, hashlib.sha256(CONTENT).hexdigest(), len(CONTENT), by=alice)
     with pytest.raises(DigestMismatch):
         intake.deliver(upload, [b"x" * len(CONTENT)])
-    assert not other.possessions.filter(blob=upload.sha256).exists()
+    assert not other.uploaded_blobs.filter(blob=upload.sha256).exists()
     intake.deliver(upload, [CONTENT])
-    assert other.possessions.filter(blob=upload.sha256).exists()
+    assert other.uploaded_blobs.filter(blob=upload.sha256).exists()
     assert believed(store, CONTENT)
 
 
@@ -339,4 +339,4 @@ def test_inline_bytes_are_believed_at_once(store, notes, alice) -> None:
     [digest] = intake.receive_inline(notes, b"# A card\n")
     assert digest == Digest(hashlib.sha256(b"# A card\n").hexdigest(), 9)
     assert believed(store, b"# A card\n")
-    assert notes.possessions.filter(blob=digest.sha256).exists()
+    assert notes.uploaded_blobs.filter(blob=digest.sha256).exists()

@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from registry.bytes import blobs, chunking_jobs, garbage, intake, xet_files, xorbs
 from registry.bytes.blobs import Digest, Keys
-from registry.models import Blob, Landing, Possession, Repository, XetFile, Xorb
+from registry.models import Blob, ChunkingJob, Repository, UploadedBlob, XetFile, Xorb
 from registry.publish import copies, history, push, repositories
 from registry.publish.push import MAIN, Deletion, Intent, Stored
 from tests.cast import Cast
@@ -63,8 +63,8 @@ def delivered(cast: Cast, name: str = NAME, content: bytes = CONTENT, path: str 
 
 def later(seconds: int = 3600 * 24) -> None:
     """Let time pass for those that wait."""
-    for row in Landing.objects.all():
-        Landing.objects.filter(pk=row.pk).update(free_at=row.free_at - timedelta(seconds=seconds))
+    for row in ChunkingJob.objects.all():
+        ChunkingJob.objects.filter(pk=row.pk).update(free_at=row.free_at - timedelta(seconds=seconds))
 
 
 def test_a_file_that_came_whole_can_be_read_by_xet_when_a_worker_was_there(cast, either_store):
@@ -81,14 +81,14 @@ def test_a_file_that_came_whole_can_be_read_by_xet_when_a_worker_was_there(cast,
     sizes = {one.pk: one.size for one in Xorb.objects.all()}
     terms = [xorbs.Term(xorb, start, end, size, b"") for xorb, start, end, size in file.terms]
     assert b"".join(xorbs.assemble(xorbs.File(b"", NAMED, terms), sizes)) == CONTENT
-    assert not Landing.objects.exists()
+    assert not ChunkingJob.objects.exists()
 
 
 def test_what_came_by_xet_is_not_cut_again(cast, repository):
     work()
     copy = delivered(cast, "acme/copy")
     assert copy.revisions.count() == 2
-    assert not Landing.objects.exists()
+    assert not ChunkingJob.objects.exists()
 
 
 def test_whoever_may_read_the_file_reads_its_pieces_and_nobody_else(cast, repository):
@@ -126,7 +126,7 @@ def test_a_file_goes_to_another_repository_with_its_xet_hash(cast, repository):
 def test_where_nobody_reads_by_xet_nothing_is_cut_until_somebody_may(cast, repository, settings):
     settings.XET_READ = False
     work()
-    assert Landing.objects.get().attempts == 0
+    assert ChunkingJob.objects.get().attempts == 0
     settings.XET_READ = True
     work()
     assert xet_files.offered([NAMED])
@@ -135,7 +135,7 @@ def test_where_nobody_reads_by_xet_nothing_is_cut_until_somebody_may(cast, repos
 def test_an_empty_file_has_no_pieces_and_waits_for_nothing(cast, store):
     delivered(cast, content=b"")
     work()
-    assert not Landing.objects.exists()
+    assert not ChunkingJob.objects.exists()
     assert not XetFile.objects.exists()
 
 
@@ -146,7 +146,7 @@ def test_a_file_that_went_away_meanwhile_is_forgotten(cast, repository):
     garbage.sweep()
     assert not Blob.objects.filter(pk=NAMED).exists(), "a file that waits keeps nothing alive"
     work()
-    assert not Landing.objects.exists()
+    assert not ChunkingJob.objects.exists()
 
 
 def test_what_was_cut_of_a_file_goes_as_what_was_pushed_goes(cast, repository, settings):
@@ -155,7 +155,7 @@ def test_what_was_cut_of_a_file_goes_as_what_was_pushed_goes(cast, repository, s
     old = timezone.now() - timedelta(days=settings.XORB_DAYS + 1)
     for model, field in ((Blob, "created_at"), (XetFile, "created_at"), (Xorb, "last_used_at")):
         model.objects.update(**{field: old})
-    Possession.objects.update(created_at=old)
+    UploadedBlob.objects.update(created_at=old)
     garbage.sweep()
     garbage.sweep()
     assert not XetFile.objects.exists()
@@ -191,10 +191,10 @@ def test_a_sweep_ends_in_time_and_the_next_one_goes_on(cast, store, monkeypatch)
         delivered(cast, content=CONTENT[number:])
     monkeypatch.setattr(hands, "SECONDS", 0)
     work()
-    assert Landing.objects.count() == 3
+    assert ChunkingJob.objects.count() == 3
     monkeypatch.setattr(hands, "SECONDS", 20)
     work()
-    assert not Landing.objects.exists()
+    assert not ChunkingJob.objects.exists()
 
 
 def test_what_cannot_be_cut_waits_longer_each_time_and_holds_nobody_up(cast, repository, caplog):
@@ -203,7 +203,7 @@ def test_what_cannot_be_cut_waits_longer_each_time_and_holds_nobody_up(cast, rep
     blobs.store().put(key, [CONTENT[:-1] + b"?"])  # a disk that forgets
     for attempt in range(1, 4):
         work()
-        row = Landing.objects.get(pk=NAMED)
+        row = ChunkingJob.objects.get(pk=NAMED)
         wait = row.free_at - timezone.now()
         assert row.attempts == attempt
         assert timedelta(seconds=55 * 2 ** (attempt - 1)) < wait <= timedelta(seconds=60 * 2 ** (attempt - 1))
@@ -216,7 +216,7 @@ def test_what_cannot_be_cut_waits_longer_each_time_and_holds_nobody_up(cast, rep
     blobs.store().delete(key)
     later()
     work()
-    assert Landing.objects.get().pk == NAMED
+    assert ChunkingJob.objects.get().pk == NAMED
 
 
 def test_two_workers_take_different_files(cast, repository):
@@ -258,8 +258,8 @@ def test_a_worker_that_is_killed_leaves_nothing_half_written(cast, store, step):
     assert os.WTERMSIG(os.waitpid(child, 0)[1]) == signal.SIGKILL
     assert bool(xet_files.offered([NAMED])) == (step == "it was said how it is made")
     work()
-    assert Landing.objects.get().attempts == 1, "its lease is not over"
+    assert ChunkingJob.objects.get().attempts == 1, "its lease is not over"
     later(120)
     work()
-    assert not Landing.objects.exists()
+    assert not ChunkingJob.objects.exists()
     assert fetched(ask(cast, xet_files.offered([NAMED])[NAMED])) == CONTENT

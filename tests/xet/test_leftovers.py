@@ -13,7 +13,7 @@ from registry.bytes import blobs, garbage, intake
 from registry.bytes.blobs import BlobStore, Keys
 from registry.kernel.errors import StoreUnavailable
 from registry.kernel.policy import Caller
-from registry.models import Blob, Possession, Repository, Revision, RevisionFile, Upload, Xorb
+from registry.models import Blob, Repository, Revision, RevisionFile, Upload, UploadedBlob, Xorb
 from tests.cast import Cast
 from tests.services import new_database
 from tests.xet import build
@@ -51,7 +51,7 @@ def commit(repository: Repository, alice: Caller, sha256: str) -> Revision:
 def test_a_blob_that_no_revision_names_goes_after_the_grace_period(store, notes, alice) -> None:
     sha256 = intake.receive_inline(notes, CONTENT)[0].sha256
     assert garbage.sweep(DAY).blobs == 0
-    age(2, Blob, Possession)
+    age(2, Blob, UploadedBlob)
     assert garbage.sweep(DAY).blobs >= 1
     assert not Blob.objects.filter(pk=sha256).exists()
     assert not blobs.exists(Keys.blob(sha256))
@@ -61,21 +61,21 @@ def test_an_hour_looks_at_a_part_and_two_days_at_everything(store, notes, alice)
     made = {intake.receive_inline(notes, f"part {number}".encode())[0].sha256 for number in range(30)}
     kept = intake.receive_inline(notes, CONTENT)[0].sha256
     commit(notes, alice, kept)
-    age(2, Blob, Possession)
+    age(2, Blob, UploadedBlob)
     garbage.sweep(DAY, hour=notes.pk % 24)
-    assert not Possession.objects.filter(blob__in=made).exists()
+    assert not UploadedBlob.objects.filter(blob__in=made).exists()
     assert 0 < Blob.objects.filter(pk__in=made).count() <= 30
     for hour in range(24):
         garbage.sweep(DAY, hour=hour)
     assert not Blob.objects.filter(pk__in=made).exists()
     assert Blob.objects.filter(pk=kept).exists()
-    assert Possession.objects.filter(blob=kept, repository=notes).exists()
+    assert UploadedBlob.objects.filter(blob=kept, repository=notes).exists()
 
 
 def test_a_committed_blob_stays_for_ever(store, notes, alice) -> None:
     sha256 = intake.receive_inline(notes, CONTENT)[0].sha256
     revision = commit(notes, alice, sha256)
-    age(400, Blob, Possession)
+    age(400, Blob, UploadedBlob)
     garbage.sweep(0)
     assert blobs.exists(Keys.blob(sha256))
     assert Blob.objects.filter(pk=sha256).exists()
@@ -86,11 +86,11 @@ def test_a_committed_blob_stays_for_ever(store, notes, alice) -> None:
 
 def test_a_blob_stays_while_another_adapter_waits_for_it(store, notes, alice, cast) -> None:
     sha256 = intake.receive_inline(notes, CONTENT)[0].sha256
-    age(2, Blob, Possession)
+    age(2, Blob, UploadedBlob)
     intake.receive_inline(cast.repository("alice/other"), CONTENT)
     garbage.sweep(DAY)
     assert blobs.exists(Keys.blob(sha256))
-    assert not notes.possessions.filter(blob=sha256).exists()
+    assert not notes.uploaded_blobs.filter(blob=sha256).exists()
 
 
 def test_a_xorb_outlives_the_clients_memory_and_then_goes(store, notes, alice, settings) -> None:
@@ -138,7 +138,7 @@ def test_objects_that_a_crash_left_without_a_row_go_too(store, notes, alice) -> 
 
 def test_an_object_written_down_again_before_its_bytes_went_stays(store, notes, alice, monkeypatch) -> None:
     sha256 = intake.receive_inline(notes, CONTENT)[0].sha256
-    age(2, Blob, Possession)
+    age(2, Blob, UploadedBlob)
     forget = garbage._forget
 
     def forget_and_be_overtaken(row):
@@ -149,7 +149,7 @@ def test_an_object_written_down_again_before_its_bytes_went_stays(store, notes, 
     monkeypatch.setattr(garbage, "_forget", forget_and_be_overtaken)
     garbage.sweep(DAY)
     assert blobs.exists(Keys.blob(sha256))
-    assert notes.possessions.filter(blob=sha256).exists()
+    assert notes.uploaded_blobs.filter(blob=sha256).exists()
 
 
 def test_bytes_swept_between_the_look_and_the_row_are_written_again(store, notes, alice, monkeypatch) -> None:

@@ -4,7 +4,7 @@
     incoming/<uuid>[.<number>]  staged: delivered by somebody, not yet hashed; with a number one part of it
     xorbs/<aa>/<hash>           verified chunk containers, kept while clients remember having sent them
 
-Every object is written once and never changed. Which adapter may use which blob is a row (Possession), not a matter
+Every object is written once and never changed. Which adapter may use which blob is a row (UploadedBlob), not a matter
 of this package. The interface is `contract.py`; `folder.py` and `s3.py` are its drivers; `hashing.py` computes digests.
 """
 

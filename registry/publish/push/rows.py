@@ -5,7 +5,7 @@ from datetime import datetime
 
 from django.utils import timezone
 
-from registry.models import Possession, Ref, Repository, Revision, RevisionFile, User, Verdict
+from registry.models import Ref, Repository, Revision, RevisionFile, UploadedBlob, User, Verdict
 from registry.proof import verdicts
 from registry.publish import discussions
 from registry.publish.push.intent import Intent
@@ -84,8 +84,8 @@ def write(
     revision, is_new = Revision.objects.get_or_create(repository=repository, oid=oid, defaults=known)
     if is_new:
         held = {entry.sha256 for entry in entries.values()}
-        proofs = [Possession(repository=repository, blob_id=sha256) for sha256 in held]
-        Possession.objects.bulk_create(proofs, ignore_conflicts=True, batch_size=BATCH)
+        proofs = [UploadedBlob(repository=repository, blob_id=sha256) for sha256 in held]
+        UploadedBlob.objects.bulk_create(proofs, ignore_conflicts=True, batch_size=BATCH)
         RevisionFile.objects.bulk_create(_files(revision, entries.values()), batch_size=BATCH)
     return revision
 

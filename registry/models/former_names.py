@@ -8,7 +8,7 @@ from registry.models.people import Namespace
 from registry.models.repositories import Repository
 
 
-class Rename(models.Model):
+class FormerName(models.Model):
     """A former name of an adapter. An adapter that is made under it later wins, and takes this row away."""
 
     type = models.CharField(max_length=8, choices=Repository.Type.choices)
@@ -17,7 +17,7 @@ class Rename(models.Model):
     at = models.DateTimeField(default=timezone.now)
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["type", "full_name"], name="rename_full_name_unique")]
+        constraints = [models.UniqueConstraint(fields=["type", "full_name"], name="former_name_unique")]
 
 
 class FormerNamespace(models.Model):
