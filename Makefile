@@ -18,7 +18,7 @@ help: ## Says what each of these commands does.
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 up: ## Runs a hub in the foreground [PORT=8070 HOST=127.0.0.1 DATA=./data]; builds what is missing first; Ctrl-C stops it.
-	@$(OPS) up
+	@$(OPS) up --end-with-parent
 
 demo: ## Pushes a small trained adapter, waits for its verdict, pulls and uses it [PORT= DATA= KEEP=1 TOKEN=].
 	@$(OPS) demo

@@ -19,7 +19,7 @@ def hub_asked_for() -> Hub:
 
 
 COMMANDS: dict[str, Callable[[Sequence[str]], None]] = {
-    "up": lambda arguments: up.up(hub_asked_for()),
+    "up": lambda arguments: up.up(hub_asked_for(), arguments),
     "manage": lambda arguments: up.manage(hub_asked_for(), list(arguments)),
     "demo": lambda arguments: demo.demo(hub_asked_for()),
     "environments": environments.main,

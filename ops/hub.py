@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ops import environments
-from ops.household import Program
 from ops.sentences import Stop
+from ops.supervisor import Program
 
 # The kernel's limit on the path of a Unix socket is 108 bytes with the closing zero.
 SOCKET_PATH_BYTES = 107

@@ -9,35 +9,39 @@ import secrets
 import shutil
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from ops import environments, machine
-from ops.household import Household, StopAsked, end_with_make, listen_for_stop
 from ops.hub import PARTLY, Hub, ensure_secret_key
 from ops.sentences import ROOT, Stop, near, say
+from ops.supervisor import StopAsked, Supervisor, end_with_parent, listen_for_stop
 
 READY_SECONDS = 120.0
 
 
-def up(hub: Hub) -> None:
-    """Run the hub until somebody stops it. Raises Stop with a sentence when it cannot run or a part of it dies."""
+def up(hub: Hub, arguments: Sequence[str] = ()) -> None:
+    """Run the hub until it is stopped; with --end-with-parent also until the parent ends, as make may by SIGKILL.
+
+    Raises Stop with a sentence when it cannot run or a part of it dies.
+    """
     check(hub)
     with only_hub_on(hub):  # while it builds as well: `make demo` beside it waits instead of starting another one
         environments.ensure_web()
         environments.ensure_engines()
         listen_for_stop()
-        end_with_make()
+        if "--end-with-parent" in arguments:
+            end_with_parent()
         ensure_secret_key(hub.data)
-        household = Household(hub.logs, hub.environment(), ROOT)
+        supervisor = Supervisor(hub.logs, hub.environment(), ROOT)
         try:
-            start(hub, household)
+            start(hub, supervisor)
             announce(hub)
-            household.wait()
+            supervisor.wait()
         except StopAsked as asked:
             say(f"\n{asked}: stopping …")
         finally:
-            household.stop()
+            supervisor.stop()
     say("Stopped.")
 
 
@@ -81,17 +85,17 @@ def is_taken(hub: Hub) -> bool:
 # --- starting --------------------------------------------------------------------------------------------------------
 
 
-def start(hub: Hub, household: Household) -> None:
+def start(hub: Hub, supervisor: Supervisor) -> None:
     """Bring the state up to date, start every program and wait until /readyz says yes."""
     prepare(hub)
     shutil.rmtree(hub.metrics, ignore_errors=True)  # counters of processes that are gone
     hub.metrics.mkdir()
     say("Starting its programs …")
     for program in hub.programs():
-        household.start(program)
+        supervisor.start(program)
     deadline = time.monotonic() + READY_SECONDS
     while not (answer := readiness(hub)).get("ready"):
-        household.require_all_alive()
+        supervisor.require_all_alive()
         if time.monotonic() > deadline:
             reasons = f"{_reasons(answer)}; the logs are in {near(hub.logs)}"
             raise Stop(f"The hub did not become ready in {READY_SECONDS:.0f} s: {reasons}.")

@@ -12,6 +12,7 @@ from ops.demo import wait_for_start
 from ops.hub import Hub
 from ops.sentences import ROOT
 from ops.up import only_hub_on
+from tests.ops.processes import assert_gone
 from tests.services import free_ports
 
 pytestmark = [pytest.mark.slow, pytest.mark.engine]
@@ -41,8 +42,7 @@ def test_the_demo_walks_the_whole_loop_twice(tmp_path: Path) -> None:
         assert "A hub answers at" in second.stdout
     finally:
         kept.terminate()
-        _, alive = psutil.wait_procs(family, 60)
-    assert [one for one in alive if one.status() != psutil.STATUS_ZOMBIE] == []
+        assert_gone(family)
 
 
 def test_the_demo_waits_for_a_hub_that_is_being_started(tmp_path: Path, capsys) -> None:
@@ -53,8 +53,8 @@ def test_the_demo_waits_for_a_hub_that_is_being_started(tmp_path: Path, capsys) 
         waiting.start()
         waiting.join(1.5)
         assert waiting.is_alive()
-    waiting.join(10)
-    assert not waiting.is_alive()  # given up: nobody answers, so the demo starts one itself
+    waiting.join(60)
+    assert not waiting.is_alive()  # it gave up: no hub answers, so the demo starts one itself
     assert "is being started" in capsys.readouterr().out
 
 

@@ -1,7 +1,7 @@
-"""Runs a few programs as one: they start together, stop together in a fixed order, and none outlives this process.
+"""Runs a few programs as one: they start together, stop in a fixed order, and none outlives this process.
 
-Written here rather than taken from a process runner, because those signal everything at once: the broker would be gone
-before the worker handed its messages back, and a validation's child would die before its parent could say so.
+Process runners such as honcho signal all programs at once. Then the broker ends before the worker has handed its
+messages back, and a validation's child before its parent could report it. So this is `subprocess` and sessions.
 """
 
 import ctypes
@@ -27,7 +27,7 @@ _libc = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
 
 @dataclass(frozen=True)
 class Program:
-    """One program of the household. `grace` is how many seconds it may take to end after SIGTERM."""
+    """One program. `grace` is how many seconds it may take to end after SIGTERM."""
 
     name: str
     command: Sequence[str]
@@ -35,7 +35,7 @@ class Program:
 
 
 class StopAsked(BaseException):
-    """Somebody pressed Ctrl-C or sent SIGTERM; no `except Exception` on the way may take it for an error."""
+    """Ctrl-C or SIGTERM; a BaseException, so that no `except Exception` on the way takes it for an error."""
 
 
 def listen_for_stop() -> None:
@@ -44,33 +44,14 @@ def listen_for_stop() -> None:
         signal.signal(number, _ask_to_stop)
 
 
-def end_with_make() -> None:
-    """Have SIGTERM sent to us should the make that runs us be killed."""
-    if _parent_is_make():
-        _end_with_parent()
-
-
-def make_catches_interrupts() -> bool:
-    """Return whether the make that runs us, if one does, has a handler for SIGINT.
-
-    It passes SIGTERM on, but takes a SIGINT that was sent to it alone for a Ctrl-C that everybody in the terminal has
-    seen: it resets its handler and waits for us. That the handler went is what we can see.
-    """
-    if not _parent_is_make():
-        return False
-    status = Path(f"/proc/{os.getppid()}/status").read_text()
-    caught = int(status.partition("SigCgt:")[2].split()[0], 16)
-    return bool(caught & 1 << (signal.SIGINT - 1))
-
-
-def _parent_is_make() -> bool:
-    with suppress(OSError):  # no /proc, or the parent is gone
-        return Path(f"/proc/{os.getppid()}/comm").read_text().strip() in ("make", "gmake")
-    return False
+def end_with_parent() -> None:
+    """Have the kernel send this process SIGTERM when its parent ends, even by SIGKILL."""
+    if _libc is not None:
+        _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
 
 
 def _ask_to_stop(number: int, frame: FrameType | None) -> None:
-    """Ask once for a signal that comes twice: make passes it on, and systemd and `timeout` send it to both of us."""
+    """Raise StopAsked once for a signal that comes twice: systemd signals make as well, which passes SIGTERM on."""
     global _asked_at
     if time.monotonic() - _asked_at < SAME_SIGNAL:
         return
@@ -78,8 +59,8 @@ def _ask_to_stop(number: int, frame: FrameType | None) -> None:
     raise StopAsked(signal.Signals(number).name)
 
 
-class Household:
-    """Programs that live and die together; each writes to a log file of its own under `logs`."""
+class Supervisor:
+    """Starts and stops the programs; each writes to a log file of its own under `logs`."""
 
     def __init__(self, logs: Path, environment: Mapping[str, str], cwd: Path) -> None:
         self._logs = logs
@@ -93,7 +74,7 @@ class Household:
         return self._logs / f"{name}.log"
 
     def start(self, program: Program) -> None:
-        """Start a program; it gets its own session, so that Ctrl-C reaches us alone and we keep the order."""
+        """Start a program in a session of its own, so that Ctrl-C reaches this process alone, which keeps the order."""
         path = self.log_of(program.name)
         if path.exists() and path.stat().st_size > LOG_BYTES:
             path.replace(path.with_suffix(".log.1"))
@@ -106,7 +87,7 @@ class Household:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                preexec_fn=_end_with_parent,  # this process has one thread
+                preexec_fn=end_with_parent,  # safe: this process has one thread
             )
         self._running.append((program, process))
 
@@ -114,9 +95,9 @@ class Household:
         """Raise Stop with a sentence that names the first program that ended by itself."""
         for program, process in self._running:
             if process.poll() is not None:
-                raise Stop(self._obituary(program, process.returncode))
+                raise Stop(self._reason(program, process.returncode))
 
-    def _obituary(self, program: Program, code: int) -> str:
+    def _reason(self, program: Program, code: int) -> str:
         how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with status {code}"
         log = self.log_of(program.name)
         last = "\n".join(f"    {line}" for line in _last_lines(log))
@@ -124,15 +105,12 @@ class Household:
 
     def wait(self) -> None:
         """Watch until a program ends by itself (Stop) or somebody asks to stop (StopAsked)."""
-        watched = make_catches_interrupts()  # in the background of a script it ignores them from the start
         while True:
             self.require_all_alive()
-            if watched and not make_catches_interrupts():
-                raise StopAsked("SIGINT")
             time.sleep(0.5)
 
     def stop(self) -> None:
-        """End every program, the first started last, each within its grace; then nothing of it is left."""
+        """End every program, the first started last, each within its grace; leave no process of theirs."""
         try:
             for _, process in self._running[1:]:
                 process.terminate()
@@ -163,12 +141,6 @@ def _kill_session(process: subprocess.Popen[bytes]) -> None:
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)  # children that a program left behind are in its session
     process.wait()
-
-
-def _end_with_parent() -> None:
-    # Should the parent be killed with -9, the kernel sends us SIGTERM.
-    if _libc is not None:
-        _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
 
 
 def _last_lines(log: Path, number: int = 8) -> list[str]:
