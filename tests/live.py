@@ -93,7 +93,7 @@ class Hub:
                 process.send_signal(signal.SIGTERM)
         for process in self.processes.values():
             try:
-                process.wait(20)
+                process.wait(60)
             except subprocess.TimeoutExpired:
                 os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
@@ -143,7 +143,7 @@ def answers(url: str) -> bool:
         return False
 
 
-def wait_until(condition, running: Hub, seconds: float = 60) -> None:
+def wait_until(condition, running: Hub, seconds: float = 120) -> None:
     """Wait for a condition; when it does not come, show what the hub's processes said."""
     deadline = time.monotonic() + seconds
     while not condition():

@@ -120,5 +120,5 @@ def _changed(source: Path, folder: Path, base: str = "") -> Path:
 
 
 def _state(hub: Hub, name: str) -> str:
-    with urllib.request.urlopen(f"{hub.url}/api/v1/adapters/alice/{name}/revisions/main/verdict", timeout=10) as answer:
+    with urllib.request.urlopen(f"{hub.url}/api/v1/adapters/alice/{name}/revisions/main/verdict", timeout=60) as answer:
         return json.load(answer)["state"]

@@ -46,7 +46,7 @@ class Engine:
 
     def stop(self):
         self.process.stdin.close()
-        assert self.process.wait(timeout=20) == 0
+        assert self.process.wait(timeout=120) == 0
         self.process.stdout.close()
 
 

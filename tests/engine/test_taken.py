@@ -94,7 +94,7 @@ def test_an_attack_hurts_its_own_verdict_and_nothing_else(attack, taken, tmp_pat
     assert len(failures(verdict)) == 1, verdict["checks"]
     assert set(failures(verdict)) <= ATTACKS[attack], verdict["checks"]
     assert "worked" not in verdict["checks"][-1]["message"], verdict["checks"][-1]
-    assert seconds < SECONDS + 20  # of which most is what a busy machine takes to remove what was left
+    assert seconds < SECONDS + 120  # of which most is what a busy machine takes to remove what was left
     assert taken.validate(honest, facts_of(lora()))["state"] == "passed"
     assert traces(taken) == before
 

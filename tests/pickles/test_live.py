@@ -35,7 +35,7 @@ def judged(api: HfApi, name: str, oid: str) -> str:
     """The state of a revision once it is final."""
     path = f"{api.endpoint}/api/v1/adapters/{name}/revisions/{oid}/verdict"
     asked = urllib.request.Request(path, headers={"Authorization": f"Bearer {api.token}"})
-    for _ in range(600):
+    for _ in range(1800):
         with urllib.request.urlopen(asked) as answer:
             state = json.load(answer)["state"]
         if state in ("passed", "failed", "errored"):

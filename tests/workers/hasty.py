@@ -2,5 +2,5 @@
 
 from hub.settings import *  # noqa: F403  # the rest is as in life
 
-LEASE_SECONDS = 2
+LEASE_SECONDS = 5
 HEARTBEAT_SECONDS = 0.5

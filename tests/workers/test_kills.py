@@ -68,7 +68,7 @@ def doomed(settings, tmp_path) -> Iterator[Callable[..., subprocess.Popen]]:
             command = [sys.executable, "-m", "tests.workers.doomed", *step]
             started.append(subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log))
         if wait:
-            started[-1].wait(90)
+            started[-1].wait(200)
         return started[-1]
 
     yield start
@@ -97,7 +97,7 @@ def left(temporary: Path) -> list[str]:
     return [path.name for path in temporary.iterdir()]
 
 
-def comes_to_an_end(verdict: Verdict, *, patience: float = 20) -> Verdict:
+def comes_to_an_end(verdict: Verdict, *, patience: float = 120) -> Verdict:
     """Sweep and work as the next worker does, until the verdict is decided and nothing is owed."""
     deadline = time.monotonic() + patience
     shift = Shift()
@@ -116,7 +116,7 @@ def test_a_worker_killed_at_any_step_leaves_one_result_and_nothing_else(
     verdict = pushed()
     began = time.monotonic()
     assert doomed(step).returncode == -signal.SIGKILL, (tmp_path / "doomed.log").read_text()
-    until(lambda: not survivors(temporary), seconds=5)
+    until(lambda: not survivors(temporary))
     found = comes_to_an_end(verdict)
     assert (found.state, found.number, Verdict.objects.count()) == ("passed", 1, 1)
     assert [row["name"] for row in found.result["engines"]] == ["e5", "e4"], "and each engine said its word once"
@@ -125,7 +125,7 @@ def test_a_worker_killed_at_any_step_leaves_one_result_and_nothing_else(
     assert found.attempt == (1 if step in ("claiming", "recorded", "comparing", "recording a comparison") else 2)
     bench.ENGINES.stop()
     assert left(temporary) == []
-    assert time.monotonic() - began < 60
+    assert time.monotonic() - began < 240
 
 
 @pytest.fixture
@@ -153,8 +153,8 @@ def test_a_worker_killed_in_the_middle_of_a_real_engine_leaves_no_process(
         passed = {"state": "passed", "checks": [], "format": "peft"}
         verdicts.record(verdicts.claim(verdict.pk, "w"), passed, 1, compare=[name])
     assert doomed(step).returncode == -signal.SIGKILL, (tmp_path / "doomed.log").read_text()
-    until(lambda: not survivors(temporary), seconds=5)
-    final = comes_to_an_end(verdict, patience=60)
+    until(lambda: not survivors(temporary))
+    final = comes_to_an_end(verdict)
     assert final.state == "passed"
     assert [row["name"] for row in final.result["engines"]] == [name]
 
@@ -164,7 +164,7 @@ def to_the_next_child(parent: int, number: int) -> threading.Thread:
     """Send a signal to the next child that an engine forks."""
 
     def watch() -> None:
-        children, deadline = Path(f"/proc/{parent}/task/{parent}/children"), time.monotonic() + 20
+        children, deadline = Path(f"/proc/{parent}/task/{parent}/children"), time.monotonic() + 120
         while time.monotonic() < deadline:
             if found := children.read_text().split():
                 os.kill(int(found[0]), number)

@@ -11,7 +11,7 @@ import pytest
 from workers import report, scratch
 from workers.engine.job import Job
 from workers.report import NotAReport
-from workers.sandbox import Engine, EngineDied, EngineHung, EngineLied, EngineMissing, environment
+from workers.sandbox import GRACE_SECONDS, Engine, EngineDied, EngineHung, EngineLied, EngineMissing, environment
 from workers.warm import Engines
 
 FAKE = Path(__file__).parent / "fake_engine.py"
@@ -21,15 +21,18 @@ def start(mode: str) -> Engine:
     return Engine([sys.executable, "-I", str(FAKE), mode])
 
 
-def run(engine: Engine, seconds: float = -9.5) -> tuple[dict, list]:
-    """Run a job; the default leaves the engine half a second beyond the grace."""
+HALF_A_SECOND = 0.5 - GRACE_SECONDS  # of which the engine has the grace beyond
+
+
+def run(engine: Engine, seconds: float = 100) -> tuple[dict, list]:
+    """Run a job; return the verdict, and the checks as they came."""
     seen: list = []
     return engine.run(Job(id="1", folder=Path("/nonexistent"), seconds=seconds), on_check=seen.append), seen
 
 
 def survivors(engine: Engine) -> list[str]:
-    """Return the processes of the engine's group that are there a second after it was killed."""
-    deadline = time.monotonic() + 1
+    """Return the processes of the engine's group that stay although it was killed."""
+    deadline = time.monotonic() + 60
     while (found := group_of(engine)) and time.monotonic() < deadline:
         time.sleep(0.02)
     return found
@@ -90,7 +93,7 @@ def test_an_engine_takes_job_after_job():
 def test_a_bad_engine_is_blamed_and_nothing_of_it_is_left(mode, fault, words):
     engine = start(mode)
     with pytest.raises(fault, match=words):
-        run(engine)
+        run(engine, HALF_A_SECOND if fault is EngineHung else 100)
     assert not engine.is_alive
     assert survivors(engine) == []
     assert not engine.home.exists()
@@ -164,9 +167,9 @@ print(engine.pid, engine.home, flush=True)
 os.kill(os.getpid(), 9)
 """
     command = [sys.executable, "-c", code]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=20, cwd=FAKE.parents[2])
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, cwd=FAKE.parents[2])
     pid, home = done.stdout.split()
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while is_running(pid) and time.monotonic() < deadline:
         time.sleep(0.02)
     assert not is_running(pid)

@@ -171,4 +171,5 @@ def test_a_file_of_tiny_chunks_takes_no_longer_than_they_are_many(store):
         assert hasher.digest() == blobs.digest_of(b"x" * count)
         return time.monotonic() - began
 
-    assert seconds(40_000) < 20 * max(seconds(5_000), 0.05)  # eight times as long, and no 64 times
+    few, many = (min(seconds(count) for _ in range(3)) for count in (5_000, 40_000))
+    assert many < 20 * max(few, 0.05)  # eight times as long, and no 64 times
