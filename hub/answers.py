@@ -13,6 +13,7 @@ from registry.kernel.errors import (
     RepositoryExists,
     RepositoryMoved,
     RepositoryNotFound,
+    ValueInvalid,
 )
 
 
@@ -44,6 +45,12 @@ def refuse(request: HttpRequest, error: RegistryError, *, is_anonymous: bool = F
     if isinstance(error, RepositoryMoved):
         response["Location"] = at_new_name(request, error)
     return response
+
+
+def refuse_nul(request: HttpRequest) -> None:
+    """Raise ValueInvalid for an address with a NUL: no name holds one, and PostgreSQL takes none in a query."""
+    if "\0" in request.path_info or "%00" in request.META.get("QUERY_STRING", ""):
+        raise ValueInvalid("The address holds a NUL character.", fix="Leave it out.")
 
 
 def _the_first(request: HttpRequest, error: RegistryError) -> dict[str, object]:

@@ -79,12 +79,6 @@ def parse_object(raw: bytes) -> dict[str, Any]:
     return value
 
 
-def refuse_nul(request: HttpRequest) -> None:
-    """Raise ValueInvalid for an address with a NUL: no name holds one, and PostgreSQL does not even look for it."""
-    if "\0" in request.path_info or "%00" in request.META.get("QUERY_STRING", ""):
-        raise ValueInvalid("The address holds a NUL character.", fix="Leave it out.")
-
-
 def refuse_encoded(request: HttpRequest) -> None:
     """Raise ValueInvalid for a compressed body: a few bytes could unpack to any number."""
     if request.headers.get("Content-Encoding", "identity").lower() != "identity":
@@ -171,9 +165,14 @@ def text(body: dict[str, Any], key: str, default: str | None = None) -> str:
         return default
     if not isinstance(value, str):
         raise ValueInvalid(f"{key!r} must be a string.", fix=f"Send {key!r} as a JSON string.")
+    refuse_unstorable(value, key)
+    return value
+
+
+def refuse_unstorable(value: str, key: str) -> None:
+    """Raise ValueInvalid for text that no column of PostgreSQL takes: a NUL, or half a surrogate pair."""
     if _UNSTORABLE.search(value):
         raise ValueInvalid(f"{key!r} holds a NUL or half a surrogate pair.", fix="Send plain text.")
-    return value
 
 
 def path(body: dict[str, Any]) -> str:
@@ -201,11 +200,13 @@ def objects(body: dict[str, Any], key: str) -> list[dict[str, Any]]:
 
 
 def strings(body: dict[str, Any], key: str) -> list[str]:
-    """Return a member that is a string or a list of strings. Raises ValueInvalid."""
+    """Return a member that is a string or a list of strings, each of them storable. Raises ValueInvalid."""
     value = body.get(key)
     value = [value] if isinstance(value, str) else value
     if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
         raise ValueInvalid(f"{key!r} must be a list of strings.", fix=f"Send {key!r} as a JSON array.")
+    for item in value:
+        refuse_unstorable(item, key)
     return value
 
 

@@ -9,7 +9,7 @@ from django.views import View
 from django.views.decorators.csrf import csrf_exempt
 
 from hub import limits
-from hub.answers import answer, refuse
+from hub.answers import answer, refuse, refuse_nul
 from hub.errors import of_database
 from hub.hf import bodies
 from hub.identity import wire_caller
@@ -35,7 +35,7 @@ class Route(View):
         self.type = kwargs.pop("type", "model")
         taken: Taken | None = None
         try:
-            bodies.refuse_nul(request)
+            refuse_nul(request)
             self.caller, unknown = _caller(request)
             taken = limits.take(request, self.family, self.caller)
             if taken and taken.is_refused:

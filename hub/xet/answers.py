@@ -9,7 +9,7 @@ from django.http import HttpRequest, HttpResponseBase
 from django.views.decorators.csrf import csrf_exempt
 
 from hub import limits
-from hub.answers import refuse
+from hub.answers import refuse, refuse_nul
 from hub.errors import of_database
 from hub.identity import wire_caller
 from hub.limits import Family, Taken
@@ -33,6 +33,7 @@ def xet(view: View[P]) -> View[P]:
             taken = _counted(request)
             if taken and taken.is_refused:
                 raise TooOften(*taken.words)
+            refuse_nul(request)
             return view(request, *args, **kwargs)
         except RegistryError as error:
             answer = refuse(request, error, is_anonymous="Authorization" not in request.headers)

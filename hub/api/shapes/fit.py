@@ -1,15 +1,28 @@
 """What our REST is asked and answers about which bases an adapter would fit."""
 
+from typing import Any
+
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers as s
 
 from hub.api.shapes import Data
 
 
+@extend_schema_field({"oneOf": [{"type": "object", "additionalProperties": {}}, {"type": "string"}]})
+class Header(s.Field[Any, Any, Any, Any]):
+    """A safetensors header: an object, or text with the base64 of its bytes."""
+
+    def to_internal_value(self, data: Any) -> dict[str, Any] | str:
+        if not isinstance(data, dict | str):
+            raise s.ValidationError(f"Send an object or text in base64, not {type(data).__name__}.")
+        return data
+
+
 class FitBody(s.Serializer[Data]):
     """What decides whether an adapter fits: two small files' worth, no weights."""
 
-    config = s.JSONField(help_text="adapter_config.json, parsed")
-    header = s.JSONField(help_text="the safetensors header: its JSON object, or base64 of its bytes")
+    config = s.DictField(help_text="adapter_config.json, parsed")
+    header = Header(help_text="the safetensors header: its JSON object, or base64 of its bytes")
 
 
 class BaseFit(s.Serializer[Data]):
