@@ -354,7 +354,7 @@ def test_who_may_do_what(wire: Wire, cast: Cast, act):
         if act != "create":
             cast.repository(name, private=name.endswith("private"))
         got.append(_try(wire, act.partition(" ")[0], name, who).status_code)
-        for row in list(cast.acme.namespace.adapters.all()):
+        for row in list(cast.acme.namespace.repositories.all()):
             Ref.objects.filter(repository=row).delete()
             row.revisions.all().delete()
             row.delete()
