@@ -18,8 +18,8 @@ from dovetail.adapters.twins import MAX_TWINS
 from registry.bytes.blobs import Keys, store
 from registry.kernel.errors import StoreUnavailable
 from registry.models import DerivedArtifact, Revision
-from registry.moderation import quarantine
-from registry.proof import fit
+from registry.proof import fit, holding
+from registry.publish import deriving
 from registry.repos import derived, facts, pull
 from registry.repos.derived import DerivedEntry, Wanted
 from workers import matrix, sandbox, scratch
@@ -43,7 +43,7 @@ def settle(revision: Revision, report: Report) -> Report:
     failed = [check for check in report["checks"] if check["outcome"] == "failed"]
     held = next((check for check in failed if check["id"] == "file.pickle" and check["where"].get("quarantine")), None)
     if held:
-        quarantine.hold(revision, f"{held['message']} {held['fix']}")
+        holding.hold(revision, f"{held['message']} {held['fix']}")
         return report
     if any(check["id"].startswith("file.") for check in failed):
         return report
@@ -84,7 +84,7 @@ def _kept(one: Wanted, until: float) -> bool:
             _twin(source, made, until - time.monotonic())
         else:
             _pickle(source, made)
-        return made.is_file() and derived.keep(one, made) is not None
+        return made.is_file() and deriving.keep(one, made) is not None
 
 
 def _fetch(one: Wanted, target: Path) -> None:

@@ -11,8 +11,7 @@ from hub.api.asking import View
 from hub.api.shapes import adapters as shapes
 from registry.kernel.policy import Permission
 from registry.models import Repository, Verdict
-from registry.publish import moves
-from registry.repos import catalog, refs
+from registry.repos import catalog, lookup, refs
 
 
 class Adapters(View):
@@ -35,7 +34,7 @@ class Adapters(View):
 class OneAdapter(View):
     @extend_schema(operation_id="adapter", summary="One adapter", responses=shapes.AdapterDetail)
     def get(self, request: Request, ns: str, name: str) -> Response:
-        repository = moves.find(f"{ns}/{name}", self.caller, Permission.BROWSE)
+        repository = lookup.find_at_address(f"{ns}/{name}", self.caller, Permission.BROWSE)
         verdict = catalog.newest_verdicts([repository]).get(repository.pk)
         return Response(line(repository, verdict) | {"status": "active"} | _names(repository))
 

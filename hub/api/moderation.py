@@ -15,8 +15,7 @@ from registry.kernel import policy
 from registry.kernel.policy import Permission
 from registry.models import AuditEvent
 from registry.moderation import quarantine
-from registry.publish import repositories
-from registry.repos import pull
+from registry.repos import lookup, pull
 
 
 class Quarantine(View):
@@ -61,7 +60,7 @@ def _rule(view: View, full_name: str, verb: Callable[..., bool]) -> Response:
     wish = shapes.Ruling(data=view.request.data)
     wish.is_valid(raise_exception=True)
     said: dict[str, Any] = wish.validated_data
-    repository = repositories.find(full_name, view.caller, Permission.QUARANTINE)
+    repository = lookup.find(full_name, view.caller, Permission.QUARANTINE)
     revision = pull.resolve(repository, said["revision"]) if said["revision"] else None
     changed = verb(repository, view.caller, reason=said["reason"], note=said["note"], revision=revision)
     held = revision or repository

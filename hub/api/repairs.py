@@ -10,7 +10,8 @@ from hub.api import pages
 from hub.api.asking import View
 from hub.api.shapes import repairs as shapes
 from registry.kernel.policy import Permission
-from registry.publish import moves, repairs
+from registry.publish import repairs
+from registry.repos import lookup
 
 
 class Repair(View):
@@ -22,7 +23,7 @@ class Repair(View):
     )  # fmt: skip
     def post(self, request: Request, ns: str, name: str) -> Response:
         pages.parameters(request, pages.Nothing)
-        repository = moves.find(f"{ns}/{name}", self.caller, Permission.BROWSE)
+        repository = lookup.find_at_address(f"{ns}/{name}", self.caller, Permission.BROWSE)
         body = shapes.Repair(data=request.data or {})
         body.is_valid(raise_exception=True)
         made = repairs.propose(repository, self.caller, body.validated_data["base"])

@@ -15,8 +15,7 @@ from registry.kernel import policy
 from registry.kernel.policy import Caller, Permission
 from registry.models import Repository, Revision, Verdict
 from registry.proof import config_views, verdicts
-from registry.publish import moves
-from registry.repos import derived, facts, pull
+from registry.repos import derived, facts, lookup, pull
 from registry.repos.derived import DerivedEntry
 from registry.repos.facts import Facts
 from registry.repos.manifest import Entry
@@ -87,7 +86,7 @@ def _view(revision: Revision, entry: Entry, view: str, base: str) -> HttpRespons
 
 def resolved(full_name: str, rev: str, by: Caller, permission: Permission = Permission.BROWSE) -> Revision:
     """Return the revision that a name means, if the caller may have the adapter."""
-    repository: Repository = moves.find(full_name, by, permission)
+    repository: Repository = lookup.find_at_address(full_name, by, permission)
     revision = pull.resolve(repository, rev)
     revision.repository = repository  # loaded already, with its namespace
     pull.require_shown(revision, by)

@@ -17,7 +17,7 @@ from hub.limits import Family, Taken
 from registry.kernel.errors import NotSupported, RegistryError, TokenInvalid, TooOften
 from registry.kernel.policy import NOBODY, Caller, Permission, missing
 from registry.models import Repository
-from registry.publish import moves
+from registry.repos import lookup
 
 
 class Route(View):
@@ -55,7 +55,7 @@ class Route(View):
 
     def repository(self, ns: str, name: str, permission: Permission = Permission.BROWSE) -> Repository:
         """Return the repository of the address, if the caller has the permission; AdapterMoved for an old name."""
-        return moves.find(f"{ns}/{name}", self.caller, permission, type=self.type)
+        return lookup.find_at_address(f"{ns}/{name}", self.caller, permission, type=self.type)
 
     def refuse(self, error: RegistryError) -> JsonResponse:
         """Return the refusal for who calls."""

@@ -11,8 +11,9 @@ from hub.hf.shapes import JSON
 from hub.origin import origin
 from registry.kernel.errors import SignInRequired, ValueInvalid
 from registry.kernel.policy import Permission
-from registry.publish import copies, history, moves, repositories
+from registry.publish import copies, history, moves
 from registry.publish.copies import LargeFile
+from registry.repos import lookup
 
 FILES_PAGE = 1000
 
@@ -26,7 +27,7 @@ class Move(Route):
         body = bodies.json_object(request)
         type = known_type(bodies.text(body, "type", "model"))
         old, new = bodies.text(body, "fromRepo"), bodies.text(body, "toRepo")
-        repository = repositories.find(old, self.caller, Permission.CONFIGURE, type=type)
+        repository = lookup.find(old, self.caller, Permission.CONFIGURE, type=type)
         moved = moves.move(repository, new, self.caller)
         return answer({"url": shapes.page_of(moved, origin(request))})
 
@@ -105,7 +106,7 @@ class ShareFiles(Route):
         if not isinstance(target, dict):
             raise ValueInvalid("'target' must be an object.", fix='Send {"target": {"type", "name"}}.')
         type = known_type(bodies.text(target, "type", "model"))
-        into = repositories.find(bodies.text(target, "name"), self.caller, Permission.PUSH, type=type)
+        into = lookup.find(bodies.text(target, "name"), self.caller, Permission.PUSH, type=type)
         digests = [bodies.text(file, "sha256") for file in bodies.objects(body, "files")]
         failed = copies.share(source, into, digests, self.caller)
         return answer({"failed": [{"sha256": sha256, "error": str(error)} for sha256, error in failed.items()]})

@@ -10,6 +10,7 @@ from hub.hf.addresses import next_page
 from hub.hf.dialect import Route, Unserved
 from hub.hf.shapes import JSON
 from registry.kernel.policy import Permission
+from registry.publish import branches
 from registry.repos import pull, refs
 
 HISTORY_PAGE = 50
@@ -57,11 +58,11 @@ class Branch(Route):
     def post(self, request: HttpRequest, ns: str, name: str, rev: str) -> HttpResponse:
         repository = self.repository(ns, name, Permission.PUSH)
         start = bodies.text(bodies.json_object(request), "startingPoint", "main")
-        refs.create(repository, refs.BRANCHES + rev, pull.resolve(repository, start), self.caller)
+        branches.create(repository, refs.BRANCHES + rev, pull.resolve(repository, start), self.caller)
         return answer({})
 
     def delete(self, request: HttpRequest, ns: str, name: str, rev: str) -> HttpResponse:
-        refs.delete(self.repository(ns, name, Permission.PUSH), refs.BRANCHES + rev, self.caller)
+        branches.delete(self.repository(ns, name, Permission.PUSH), refs.BRANCHES + rev, self.caller)
         return answer({})
 
 
@@ -71,11 +72,11 @@ class Tag(Route):
     def post(self, request: HttpRequest, ns: str, name: str, rev: str) -> HttpResponse:
         repository = self.repository(ns, name, Permission.PUSH)
         tag = bodies.text(bodies.json_object(request), "tag")
-        refs.create(repository, refs.TAGS + tag, pull.resolve(repository, rev), self.caller)
+        branches.create(repository, refs.TAGS + tag, pull.resolve(repository, rev), self.caller)
         return answer({})
 
     def delete(self, request: HttpRequest, ns: str, name: str, rev: str) -> HttpResponse:
-        refs.delete(self.repository(ns, name, Permission.PUSH), refs.TAGS + rev, self.caller)
+        branches.delete(self.repository(ns, name, Permission.PUSH), refs.TAGS + rev, self.caller)
         return answer({})
 
 

@@ -15,6 +15,7 @@ from registry.kernel.errors import NotSupported, SignInRequired, ValueInvalid
 from registry.kernel.policy import Permission
 from registry.people import gates
 from registry.publish import push, repositories
+from registry.repos import lookup
 
 VISIBILITY = {"public": False, "private": True}
 
@@ -40,7 +41,7 @@ class Delete(Route):
         if self.caller.user is None:
             raise SignInRequired("Deleting a repository needs a token.")
         type, full_name = named_in(bodies.json_object(request), self.caller.user.username)
-        repositories.delete(repositories.find(full_name, self.caller, Permission.CONFIGURE, type=type), self.caller)
+        repositories.delete(lookup.find(full_name, self.caller, Permission.CONFIGURE, type=type), self.caller)
         return answer({})
 
 

@@ -14,8 +14,8 @@ from registry.kernel.errors import RegistryError, RevisionNotFound, ValueInvalid
 from registry.kernel.policy import Permission
 from registry.models import Discussion, Repository
 from registry.proof import verdicts
-from registry.publish import discussions, merges, moves
-from registry.repos import pull
+from registry.publish import discussions, merges
+from registry.repos import lookup, pull
 from registry.talk import alerts
 
 LISTED = 50
@@ -109,7 +109,7 @@ def files(request: HttpRequest, head: Head, number: int) -> HttpResponse:
 
 def _head(request: HttpRequest, ns: str, name: str, type: str, permission: Permission) -> Head:
     by = caller(request)
-    repository: Repository = moves.find(f"{ns}/{name}", by, permission, type=type)
+    repository: Repository = lookup.find_at_address(f"{ns}/{name}", by, permission, type=type)
     return Head(repository, pull.resolve(repository, "main"), "main", by)
 
 

@@ -12,8 +12,7 @@ from registry.kernel.errors import RegistryError, ValueInvalid
 from registry.kernel.policy import Permission
 from registry.models import AccessRequest
 from registry.people import gates
-from registry.publish import moves
-from registry.repos import pull
+from registry.repos import lookup, pull
 from registry.talk import alerts
 
 SHOWN = 100  # requests of one state on a page; clients list them all
@@ -22,7 +21,7 @@ SHOWN = 100  # requests of one state on a page; clients list them all
 @require_POST
 def ask(request: HttpRequest, ns: str, name: str, type: str = "model") -> HttpResponse:
     """Ask for the files, and go back to the adapter's page, which says how that stands."""
-    repository = moves.find(f"{ns}/{name}", caller(request), Permission.BROWSE, type=type)
+    repository = lookup.find_at_address(f"{ns}/{name}", caller(request), Permission.BROWSE, type=type)
     person(request)
     gates.ask(repository, caller(request), request.POST.get("text", ""))
     return HttpResponseRedirect(repository.path)
@@ -32,7 +31,7 @@ def ask(request: HttpRequest, ns: str, name: str, type: str = "model") -> HttpRe
 def access(request: HttpRequest, ns: str, name: str, type: str = "model") -> HttpResponse:
     """Show who asked and who is in; POST decides one request, lets somebody in, or moves the gate."""
     by = caller(request)
-    repository = moves.find(f"{ns}/{name}", by, Permission.CONFIGURE, type=type)
+    repository = lookup.find_at_address(f"{ns}/{name}", by, Permission.CONFIGURE, type=type)
     head = Head(repository, pull.resolve(repository, "main"), "main", by)
     error = None
     if request.method == "POST":

@@ -19,8 +19,8 @@ from registry.models import Discussion, Repository, Revision
 from registry.people import gates
 from registry.proof import verdicts
 from registry.proof.config_views import View
-from registry.publish import discussions, moves, repairs
-from registry.repos import facts, pull, refs
+from registry.publish import discussions, repairs
+from registry.repos import facts, lookup, pull, refs
 from registry.repos.facts import Facts
 from registry.repos.manifest import Entry
 from registry.talk import social
@@ -187,7 +187,7 @@ def adapter_page(view: Callable[..., HttpResponse]) -> Callable[..., HttpRespons
         request: HttpRequest, ns: str, name: str, rev: str = "main", type: str = "model", **route: Any
     ) -> HttpResponse:
         by = caller(request)
-        repository = moves.find(f"{ns}/{name}", by, type=type)
+        repository = lookup.find_at_address(f"{ns}/{name}", by, type=type)
         if repository.is_quarantined:
             error = policy.quarantined(repository)
             shown = {"repository": repository, "error": error, "held_at": repository.quarantined_at}

@@ -10,14 +10,14 @@ from hub.site.visitor import caller
 from registry.kernel.errors import RegistryError, ValueInvalid
 from registry.kernel.policy import Caller, Permission
 from registry.publish import moves, repositories
-from registry.repos import pull
+from registry.repos import lookup, pull
 
 
 @require_http_methods(["GET", "POST"])
 def settings(request: HttpRequest, ns: str, name: str, type: str = "model") -> HttpResponse:
     """Show them; POST changes the one that its button names, and goes where the repository is then."""
     by, error = caller(request), None
-    repository = moves.find(f"{ns}/{name}", by, Permission.CONFIGURE, type=type)
+    repository = lookup.find_at_address(f"{ns}/{name}", by, Permission.CONFIGURE, type=type)
     head = Head(repository, pull.resolve(repository, "main"), "main", by)
     if request.method == "POST":
         try:

@@ -10,7 +10,7 @@ from hub.site.visitor import caller, person
 from registry.kernel import policy
 from registry.kernel.policy import Permission
 from registry.people import accounts
-from registry.publish import moves
+from registry.repos import lookup
 from registry.talk import social
 
 
@@ -18,7 +18,7 @@ from registry.talk import social
 def like(request: HttpRequest, ns: str, name: str, type: str = "model") -> HttpResponse:
     """Like, or with `undo` no longer like, and show the adapter again."""
     by = caller(request)
-    repository = moves.find(f"{ns}/{name}", by, Permission.BROWSE, type=type)
+    repository = lookup.find_at_address(f"{ns}/{name}", by, Permission.BROWSE, type=type)
     person(request)
     (social.unlike if request.POST.get("undo") else social.like)(repository, by)
     return HttpResponseRedirect(repository.path)

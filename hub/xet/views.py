@@ -13,8 +13,8 @@ from hub.xet.tickets import Scope
 from registry.bytes import intake
 from registry.bytes.xorbs import MAX_SHARD_BYTES, MAX_XORB_BYTES
 from registry.kernel.policy import NOBODY, Caller
-from registry.publish import moves, push
-from registry.repos import refs
+from registry.publish import push
+from registry.repos import lookup, refs
 
 MAX_TELEMETRY_BYTES = 1 << 20
 
@@ -24,7 +24,7 @@ MAX_TELEMETRY_BYTES = 1 << 20
 def ticket(request: HttpRequest, type: str, scope: Scope, full_name: str, rev: str) -> HttpResponse:
     """Answer where xorbs go and the token for it; older clients call the revision `None` when they propose."""
     caller = _ticket_caller(request, scope)
-    repository = moves.find(full_name, caller, tickets.PERMISSION[scope], type=type)
+    repository = lookup.find_at_address(full_name, caller, tickets.PERMISSION[scope], type=type)
     if scope is Scope.WRITE:  # the ticket itself is good for bytes only, which make no revision
         proposes = rev == "None" or request.GET.get("create_pr", "").lower() in {"1", "true"}
         push.require_for(repository, refs.MAIN if rev == "None" else refs.full_name(rev), caller, propose=proposes)

@@ -1,14 +1,13 @@
 """What moderators may do, and how each act leaves its trace: hold an adapter back and release it, suspend a person."""
 
 from django.db import transaction
-from django.utils import timezone
 
 from registry.kernel import audit, names, policy
 from registry.kernel.errors import NotAllowed, ValueInvalid
 from registry.kernel.policy import Caller, Permission
 from registry.models import ModerationDecision, Repository, Revision, User
 from registry.people import accounts
-from registry.talk import events
+from registry.proof import holding
 
 MAX_REASON = 500
 MAX_NOTE = 10_000
@@ -34,20 +33,6 @@ def release(
     return _rule(repository, by, Action.RELEASE, reason, note, revision)
 
 
-def hold(revision: Revision, reason: str) -> bool:
-    """Let the hub itself hold a revision back; returns False where it is so already, or a moderator released it."""
-    if revision.decisions.filter(action=Action.RELEASE).exists():
-        return False
-    return _decide(revision, Action.QUARANTINE, None, reason[:MAX_REASON], "")
-
-
-def hold_like(revision: Revision, like: Revision) -> bool:
-    """Hold a revision back for what another one with the same files is held back for, if that one is."""
-    ruling = like.decisions.filter(action=Action.QUARANTINE).order_by("-id").first()
-    held = ruling is not None and Revision.objects.filter(pk=like.pk, quarantined_at__isnull=False).exists()
-    return held and ruling is not None and hold(revision, ruling.reason)
-
-
 def _rule(
     repository: Repository,
     by: Caller,
@@ -59,27 +44,7 @@ def _rule(
     policy.require(by, Permission.QUARANTINE, repository)
     actor = policy.require_moderator(by)
     reason, note = check_reason(reason), names.check_text(note, "note", MAX_NOTE)
-    return _decide(revision or repository, action, actor, reason, note)
-
-
-def _decide(held: Repository | Revision, action: Action, by: User | None, reason: str, note: str) -> bool:
-    revision = held if isinstance(held, Revision) else None
-    repository = held.repository if isinstance(held, Revision) else held
-    holds = action is Action.QUARANTINE
-    at = timezone.now() if holds else None
-    with transaction.atomic():
-        # The condition decides between two who act at once: one ruling, one event.
-        row = type(held)._default_manager.filter(pk=held.pk, quarantined_at__isnull=holds)
-        if not row.update(quarantined_at=at):
-            return False
-        ModerationDecision.objects.create(
-            repository=repository, revision=revision, action=action, reason=reason, note=note, by=by
-        )
-        events.note(repository, action, revision)
-        what = f"{repository.full_name}@{revision.oid}" if revision else repository.full_name
-        audit.record(by, f"{'revision' if revision else 'adapter'}:{action}", what, reason=reason, note=note)
-    held.quarantined_at = at
-    return True
+    return holding.decide(revision or repository, action, actor, reason, note)
 
 
 def suspend(user: User, by: Caller, *, reason: str, note: str = "") -> bool:

@@ -1,11 +1,11 @@
-"""How an adapter or an organisation gets another name, and who is sent on from the name it had before."""
+"""How an adapter or an organisation gets another name."""
 
 from collections.abc import Sequence
 
 from django.db import IntegrityError, transaction
 
 from registry.kernel import audit, ids, names, policy, quotas
-from registry.kernel.errors import NameTaken, QuotaExceeded, RepositoryMoved, RepositoryNotFound
+from registry.kernel.errors import NameTaken, QuotaExceeded
 from registry.kernel.policy import Caller, Permission
 from registry.models import FormerName, FormerNamespace, Namespace, Organization, Repository, User, Watch
 from registry.people import accounts, organizations
@@ -15,22 +15,6 @@ from registry.talk import events, webhooks
 
 MAX_FORMER = 5  # names that one organisation has had: nobody else gets them
 BATCH = 500
-
-
-def find(full_name: str, by: Caller, permission: Permission = Permission.READ, type: str = "model") -> Repository:
-    """Return the adapter of that id as adapters.find does; raises AdapterMoved to who may see it under its new name.
-
-    For addresses. What names an adapter in a body asks adapters.find: nobody follows a redirect with another body.
-    """
-    try:
-        return repositories.find(full_name, by, permission, type=type)
-    except RepositoryNotFound as missing:
-        repository = _moved(full_name, type)
-        if repository is None or not policy.may_see(by, repository):
-            raise missing from None
-    raise RepositoryMoved(
-        f"{full_name} is now {repository.full_name}.", full_name=repository.full_name, asked=full_name
-    )
 
 
 def move(repository: Repository, full_name: str, by: Caller) -> Repository:
@@ -89,27 +73,6 @@ def _remember(repository: Repository, before: str) -> None:
     ).delete()
     if before.lower() != repository.full_name.lower():
         FormerName.objects.create(type=repository.type, full_name=before.lower(), repository=repository)
-
-
-def _moved(full_name: str, type: str) -> Repository | None:
-    return _renamed(full_name, type) or _of_renamed(full_name, type)
-
-
-def _renamed(full_name: str, type: str) -> Repository | None:
-    rows = FormerName.objects.filter(type=type, full_name=full_name.lower())
-    found = rows.select_related("repository__namespace__person", "repository__created_by").first()
-    return found.repository if found else None
-
-
-def _of_renamed(full_name: str, type: str) -> Repository | None:
-    """The adapter whose organisation was called so, wherever it went from there."""
-    owner, _, name = full_name.lower().partition("/")
-    now = Namespace.objects.filter(former__name=owner).first()
-    if now is None:
-        return None
-    rows = Repository.objects.filter(type=type, namespace=now, name__lower=name).select_related("namespace__person")
-    there, elsewhere = rows.first(), _renamed(f"{now.name}/{name}", type)  # both: the time must not tell which there is
-    return there or elsewhere
 
 
 # --- organisations ---------------------------------------------------------------------------------------------------

@@ -4,35 +4,15 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from django.db import IntegrityError, transaction
-from django.db.models import QuerySet
 
 from registry.kernel import audit, names, policy, quotas
 from registry.kernel.errors import RepositoryExists, SignInRequired
 from registry.kernel.policy import Caller, Permission
-from registry.kernel.prepared import Prepared
 from registry.models import FormerName, Organization, Repository, RetiredName
 from registry.people import accounts
 from registry.publish import push
+from registry.repos import lookup
 from registry.talk import events, webhooks
-
-
-def find(full_name: str, by: Caller, permission: Permission = Permission.READ, type: str = "model") -> Repository:
-    """Return the adapter of that id, whatever the case, if the caller has the permission.
-
-    Raises AdapterNotFound for what is not there or may not be seen, and what policy.require raises.
-    """
-    if permission is Permission.QUARANTINE:
-        policy.require_moderator(by)  # first, so that others do not learn from the refusal what exists
-    repository = _ADAPTER.first(type, *_parts(full_name))
-    if repository is None:
-        policy.pretend_to_look(by)
-        raise policy.missing(full_name)
-    return policy.require(by, permission, repository, asked=full_name)
-
-
-_OF_THE_OWNER = ("created_at", *(f"person__{name}" for name in ("password", "last_login", "created_at", "mail_alerts")))
-_UNASKED = [f"namespace__{name}" for name in _OF_THE_OWNER]
-_ADAPTER = Prepared(lambda *names: _of(*names).select_related("namespace__person").defer(*_UNASKED), str, str, str)
 
 
 def create(
@@ -71,7 +51,7 @@ def alone_of_its_name(full_name: str, type: str) -> Iterator[None]:
         with transaction.atomic():
             yield
     except IntegrityError as error:
-        first = _named(full_name, type).select_related("namespace").first()
+        first = lookup.named(full_name, type).select_related("namespace").first()
         if "repository_name_unique" not in str(error) or first is None:
             accounts.owner(full_name.partition("/")[0])  # it may have been deleted since the caller was asked
             raise
@@ -100,17 +80,3 @@ def set_private(repository: Repository, private: bool, by: Caller) -> None:
             repository.private = private
             webhooks.announce(repository, "update", "repo.config")
     repository.private = private
-
-
-def _named(full_name: str, type: str) -> QuerySet[Repository]:
-    return _of(type, *_parts(full_name))
-
-
-def _parts(full_name: str) -> tuple[str, str]:
-    # Names are ASCII, but the sign for kelvin is a k in lower case: pages would lead from that spelling to itself.
-    namespace, _, name = full_name.lower().partition("/") if full_name.isascii() else ("", "", "")
-    return namespace, name
-
-
-def _of(type: str, namespace: str, name: str) -> QuerySet[Repository]:
-    return Repository.objects.filter(type=type, namespace__name__lower=namespace, name__lower=name)

@@ -4,22 +4,11 @@ They hang on the bytes they were made of: a revision shows one where it holds th
 that name. Revisions, their ids and who may have them know nothing of it.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import chain
-from pathlib import Path
-from typing import BinaryIO
 
-from django.conf import settings
-from django.db import IntegrityError, transaction
-
-from dovetail.adapters import HeaderError, torchfile
-from dovetail.adapters import header as headers
 from dovetail.adapters.twins import SAFE
-from dovetail.adapters.unpickling import Refused
-from registry.bytes import blobs, intake
-from registry.bytes.blobs import Digest, Hasher, Keys
-from registry.kernel.errors import StoreUnavailable
 from registry.models import Blob, DerivedArtifact
 from registry.repos import manifest
 from registry.repos.manifest import Entry
@@ -76,34 +65,6 @@ def wanted(pushed: Mapping[str, Entry]) -> Iterator[Wanted]:
                 yield Wanted(place, pushed[path], form)
 
 
-def keep(one: Wanted, made: Path) -> DerivedArtifact | None:
-    """Store what was made; None where it is larger than a file may be, or no sound file of its form.
-
-    Nobody is believed here about what came out of a sandbox. Raises StoreUnavailable.
-    """
-    if made.stat().st_size > settings.MAX_FILE_BYTES or not _is_sound(made, one.form):
-        return None
-    digest = _digest(made)
-    intake.store_verified(digest.sha256, _pieces(made))
-    try:
-        row = _note(one, digest)
-    except IntegrityError:  # the sweep deleted a blob's row between two inserts; now it is gone for certain
-        row = _note(one, digest)
-    intake.store_verified(digest.sha256, _pieces(made))
-    if not blobs.exists(Keys.blob(digest.sha256)):
-        raise StoreUnavailable(f"The bytes of {digest.sha256} were swept while they were kept.")
-    return row
-
-
-def _note(one: Wanted, digest: Digest) -> DerivedArtifact:
-    with transaction.atomic():
-        Blob.objects.bulk_create([Blob(sha256=digest.sha256, size=digest.size)], ignore_conflicts=True)
-        row, _ = DerivedArtifact.objects.get_or_create(
-            source_id=one.source.sha256, form=one.form, defaults={"blob_id": digest.sha256}
-        )
-    return row
-
-
 def _rows(possible: Iterable[Wanted]) -> Iterable[DerivedArtifact]:
     sources = {one.source.sha256 for one in possible}
     return DerivedArtifact.objects.filter(source__in=sources).select_related("blob") if sources else []
@@ -112,27 +73,3 @@ def _rows(possible: Iterable[Wanted]) -> Iterable[DerivedArtifact]:
 def _entry(one: Wanted, blob: Blob) -> DerivedEntry:
     oid = manifest.git_blob_oid(manifest.pointer(blob.sha256, blob.size))
     return DerivedEntry(one.path, blob.sha256, blob.size, True, oid, one.source.path)
-
-
-# --- bytes -----------------------------------------------------------------------------------------------------------
-def _is_sound(made: Path, form: str) -> bool:
-    read: Callable[[BinaryIO], object] = headers.read if form == DerivedArtifact.Form.SAFETENSORS else torchfile.read
-    try:
-        with made.open("rb") as file:
-            read(file)
-    except (HeaderError, Refused):
-        return False
-    return True
-
-
-def _pieces(made: Path) -> Iterator[bytes]:
-    with made.open("rb") as file:
-        while piece := file.read(blobs.PIECE):
-            yield piece
-
-
-def _digest(made: Path) -> Digest:
-    hasher = Hasher()
-    for piece in _pieces(made):
-        hasher.update(piece)
-    return hasher.digest()

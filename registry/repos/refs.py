@@ -1,22 +1,16 @@
-"""Branches, tags and pull-request refs: which names they may have, and how they are made, listed and deleted."""
+"""Branches, tags and pull-request refs: their names and what they point at; publish/branches.py makes and deletes."""
 
 import re
 from collections.abc import Iterable
 
-from django.db import IntegrityError, transaction
-
-from registry.kernel import policy
-from registry.kernel.errors import QuotaExceeded, RefExists, RefProtected, RevisionNotFound, ValueInvalid
-from registry.kernel.policy import Caller, Permission
+from registry.kernel.errors import RefProtected, RevisionNotFound, ValueInvalid
 from registry.models import Ref, Repository, Revision
-from registry.talk import webhooks
 
 MAIN = "refs/heads/main"
 VERIFIED = "refs/verified"  # the newest revision of main that passed; only verdicts move it
 BRANCHES, TAGS, PULL_REQUESTS = "refs/heads/", "refs/tags/", "refs/pr/"
 
 MAX_REF_NAME = 200
-MAX_REFS = 5_000  # branches and tags of an adapter: every page of it reads all their names
 # What git refuses in a name, and control characters; see `git help check-ref-format`.
 _UNLIKE_A_REF = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|/\.|\.lock(/|$)|^[./@-]|[./]$")
 _LIKE_A_COMMIT = re.compile(r"[0-9a-fA-F]{40}")
@@ -77,43 +71,3 @@ def short(ref: str) -> str:
 def list_all(repository: Repository) -> Iterable[Ref]:
     """Return every ref by name, with its revision, in one query."""
     return repository.refs.select_related("revision").order_by("name")
-
-
-def create(repository: Repository, ref: str, at: Revision, by: Caller) -> Ref:
-    """Make a branch (refs/heads/…) or tag (refs/tags/…) at a revision.
-
-    Raises ValueInvalid, RefExists, QuotaExceeded, and what policy.require raises for PUSH.
-    """
-    try:
-        with transaction.atomic():
-            policy.require_now(
-                by, Permission.PUSH, repository
-            )  # locks: whoever rewrites history moves every ref with it
-            check_ref_name(short(ref))
-            _require_place(repository)
-            made = Ref.objects.create(repository=repository, name=ref, revision=at)
-            _announce(repository, ref, None, at)
-            return made
-    except IntegrityError:
-        raise RefExists(f"Reference {ref} already exists.") from None
-
-
-def _require_place(repository: Repository) -> None:
-    if repository.refs.exclude(name__startswith=PULL_REQUESTS).count() >= MAX_REFS:
-        raise QuotaExceeded(f"{repository.full_name} has {MAX_REFS:,} branches and tags.", fix="Delete some first.")
-
-
-def delete(repository: Repository, ref: str, by: Caller) -> None:
-    """Delete a branch or tag; its revisions stay, by their ids. Raises RefProtected for main, RevisionNotFound."""
-    with transaction.atomic():
-        policy.require_now(by, Permission.PUSH, repository)
-        if ref == MAIN:
-            raise RefProtected(f"Cannot delete {ref}: it is in every adapter.", fix="Delete that, or push over it.")
-        old = head(repository, ref)
-        Ref.objects.filter(repository=repository, name=ref).delete()
-        _announce(repository, ref, old, None)
-
-
-def _announce(repository: Repository, ref: str, old: Revision | None, new: Revision | None) -> None:
-    moved = {"ref": ref, "oldSha": old.oid if old else None, "newSha": new.oid if new else None}
-    webhooks.announce(repository, "update", "repo.content", updatedRefs=[moved])

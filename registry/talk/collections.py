@@ -25,7 +25,7 @@ from registry.kernel.errors import (
 from registry.kernel.policy import Caller, Permission
 from registry.models import Collection, CollectionItem, FormerNamespace, Namespace, Repository
 from registry.people import accounts
-from registry.publish import repositories
+from registry.repos import lookup
 
 MAX_TITLE, MAX_DESCRIPTION, MAX_NOTE = 120, 500, 500
 MAX_ITEMS = 500
@@ -288,7 +288,7 @@ def _target(kind: str, name: str, by: Caller) -> dict[str, Repository | Collecti
     try:
         if kind == "collection":
             return {"nested": find(name, by)}
-        return {"repository": repositories.find(name, by, Permission.BROWSE, type=kind)}
+        return {"repository": lookup.find(name, by, Permission.BROWSE, type=kind)}
     except RegistryError:
         raise ItemNotFound(
             f"There is no {kind} {name[:200]!r}, or you may not see it.", fix="Check its spelling, and its type."

@@ -16,9 +16,9 @@ from registry.bytes import intake
 from registry.kernel.errors import RepositoryQuarantined
 from registry.models import Ref, Repository, Token, Upload
 from registry.moderation import quarantine
-from registry.publish import discussions, repositories, uploads
+from registry.publish import branches, discussions, repositories, uploads
 from registry.publish.push import tree
-from registry.repos import card, refs
+from registry.repos import card
 from tests.hf.wire import Wire, deleted, file, header, lfs_file
 
 NAME = "alice/reviews-lora"
@@ -236,7 +236,7 @@ def test_a_diff_against_a_quarantined_revision_is_not_shown(wire: Wire, held):
 
 # --- floods ----------------------------------------------------------------------------------------------------------
 def test_an_adapter_has_only_so_many_branches_and_tags(wire: Wire, repo, monkeypatch):
-    monkeypatch.setattr(refs, "MAX_REFS", 3)
+    monkeypatch.setattr(branches, "MAX_REFS", 3)
     roads = [wire.ask("POST", f"/api/models/{NAME}/branch/{name}", {}) for name in ("a", "b", "c")]
     assert [road.status_code for road in roads] == [200, 200, 403]
     assert code(wire.ask("POST", f"/api/models/{NAME}/tag/main", {"tag": "v1"})) == "quota-exceeded"

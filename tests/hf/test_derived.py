@@ -14,6 +14,7 @@ from registry.bytes import garbage
 from registry.bytes.blobs import Keys
 from registry.models import AuditEvent, Blob, DerivedArtifact, Revision, UploadedBlob
 from registry.moderation import quarantine
+from registry.publish import deriving
 from registry.repos import derived, pull
 from tests import adapters
 from tests.adapters import WEIGHTS
@@ -193,7 +194,7 @@ def test_what_comes_out_of_the_sandbox_unsound_is_not_kept(head, tmp_path):
     (one,) = derived.missing(pull.entries(head))
     for data in (b"", b"{}", FILES[WEIGHTS] + b"more", DATA):
         (tmp_path / "made").write_bytes(data)
-        assert derived.keep(one, tmp_path / "made") is None
+        assert deriving.keep(one, tmp_path / "made") is None
     assert not DerivedArtifact.objects.exists()
 
 

@@ -21,7 +21,7 @@ from registry.models import AuditEvent, ModerationDecision, Repository, Revision
 from registry.moderation import quarantine
 from registry.people import tokens
 from registry.publish import push, repositories
-from registry.repos import refs
+from registry.repos import lookup, refs
 
 
 @pytest.fixture
@@ -57,11 +57,11 @@ def test_a_release_ends_it_and_keeps_the_record(cast, bad):
     assert not quarantine.release(bad, cast.session("mona"), reason="Nothing to release.")
     quarantine.quarantine(bad, cast.session("mona"), reason="It phones home.")
     assert quarantine.release(bad, cast.session("ada"), reason="It does not.")
-    assert repositories.find("acme/bad", cast.session("carol")) == bad
+    assert lookup.find("acme/bad", cast.session("carol")) == bad
     assert [ruling.action for ruling in ModerationDecision.objects.order_by("id")] == ["quarantine", "release"]
     quarantine.quarantine(bad, cast.session("mona"), reason="It does after all.")
     with pytest.raises(RepositoryQuarantined, match="It does after all"):
-        repositories.find("acme/bad", cast.session("alice"), repositories.Permission.DOWNLOAD)
+        lookup.find("acme/bad", cast.session("alice"), repositories.Permission.DOWNLOAD)
 
 
 @pytest.mark.parametrize("reason", ["", "  ", "\n", "x" * 501, "nul\0"])
@@ -131,8 +131,8 @@ def test_a_suspended_person_is_out_and_what_he_has_is_withheld(cast, client):
     request.session = client.session
     assert get_user(request).is_anonymous
     with pytest.raises(RepositoryNotFound):
-        repositories.find("carol/notes", cast.session("anonymous"))
-    assert repositories.find("carol/notes", cast.session("mona"))
+        lookup.find("carol/notes", cast.session("anonymous"))
+    assert lookup.find("carol/notes", cast.session("mona"))
     [event] = AuditEvent.objects.filter(action="person:suspend")
     assert (event.actor, event.object, event.reason) == ("mona", "carol", "Spam.")
 

@@ -35,7 +35,7 @@ from registry.models import (
 from registry.moderation import quarantine
 from registry.people import accounts, invitations, organizations
 from registry.publish import moves, repositories
-from registry.repos import catalog
+from registry.repos import catalog, lookup
 from registry.repos.catalog import Query
 from registry.talk import alert_mail, alerts, collections, events
 from tests.together import at_once
@@ -73,11 +73,11 @@ def test_who_is_invited_has_no_right_before_he_accepts(cast):
     secret = cast.repository("acme/secret", private=True)
     invite(cast, role="admin")
     with pytest.raises(RepositoryNotFound):
-        repositories.find("acme/secret", cast.session("carol"))
+        lookup.find("acme/secret", cast.session("carol"))
     with pytest.raises(NotAllowed):
         organizations.administered("acme", cast.session("carol"))
     invitations.accept("Acme", cast.session("carol"))
-    assert repositories.find("acme/secret", cast.session("carol")) == secret
+    assert lookup.find("acme/secret", cast.session("carol")) == secret
     with pytest.raises(InvitationNotFound):
         invitations.accept("acme", cast.session("carol"))
 
@@ -231,7 +231,7 @@ def test_what_moved_out_before_is_still_found_from_its_old_address(cast):
     moves.move(repository, "alice/router", cast.session("alice"))
     organizations.delete("acme", cast.session("alice"))
     with pytest.raises(RepositoryMoved) as moved:
-        moves.find("acme/router", NOBODY)
+        lookup.find_at_address("acme/router", NOBODY)
     assert moved.value.facts["full_name"] == "alice/router"
 
 
@@ -249,7 +249,7 @@ def test_names_are_not_hoarded_by_founding_and_deleting(cast, monkeypatch):
 # --- another name ----------------------------------------------------------------------------------------------------
 def where(full_name, by=NOBODY, type="model"):
     with pytest.raises(RepositoryMoved) as moved:
-        moves.find(full_name, by, type=type)
+        lookup.find_at_address(full_name, by, type=type)
     return moved.value.facts["full_name"]
 
 
@@ -259,12 +259,12 @@ def test_a_renamed_organisation_takes_everything_along_and_old_addresses_lead_on
     cast.repository("acme/secret", private=True)
     alice = cast.session("alice")
     moves.rename("acme", "Works", alice)
-    assert repositories.find("works/router", NOBODY).full_name == "Works/router"
+    assert lookup.find("works/router", NOBODY).full_name == "Works/router"
     assert where("acme/router") == "Works/router"
     assert where("acme/gold", type="dataset") == "Works/gold"
     assert where("ACME/Secret", cast.session("erin")) == "Works/secret"
     with pytest.raises(RepositoryNotFound):
-        moves.find("acme/secret", cast.session("carol"))
+        lookup.find_at_address("acme/secret", cast.session("carol"))
     for address, leads in (
         ("/api/models/acme/router/tree/main?recursive=1", "/api/models/Works/router/tree/main?recursive=1"),
         ("/acme/router/resolve/main/.gitattributes", "/Works/router/resolve/main/.gitattributes"),
@@ -314,9 +314,9 @@ def test_a_second_name_and_a_move_after_it_and_the_way_back(cast):
     assert where("acme/router") == where("three/router") == "alice/router"
     cast.repository("three/router")
     moves.rename("three", "ACME", alice)
-    assert repositories.find("acme/router", NOBODY).full_name == "ACME/router"
+    assert lookup.find("acme/router", NOBODY).full_name == "ACME/router"
     assert where("three/router") == "ACME/router", "who had that address last"
-    moves.move(repositories.find("acme/router", alice), "ACME/other", alice)
+    moves.move(lookup.find("acme/router", alice), "ACME/other", alice)
     assert where("acme/router") == "ACME/other"
     assert set(FormerNamespace.objects.values_list("name", flat=True)) == {"two", "three"}
 
@@ -324,7 +324,7 @@ def test_a_second_name_and_a_move_after_it_and_the_way_back(cast):
 def test_a_name_of_another_case_is_no_other_name(cast):
     cast.repository("acme/router")
     moves.rename("acme", "ACME", cast.session("alice"))
-    assert repositories.find("acme/router", NOBODY).full_name == "ACME/router"
+    assert lookup.find("acme/router", NOBODY).full_name == "ACME/router"
     assert not FormerNamespace.objects.exists()
     assert not FormerName.objects.exists()
 

@@ -20,6 +20,7 @@ from registry.models import Membership, Repository, User
 from registry.moderation import quarantine
 from registry.people import gates, tokens
 from registry.publish import repositories
+from registry.repos import lookup
 
 # Callers are somebody in a session, or `somebody:role` with a token; `alice:other` is a fine-grained token for another
 # adapter, `alice:fine-read` and `alice:fine-write` name this one. The adapters are acme's, made by alice or, where it
@@ -227,7 +228,7 @@ def caller(cast, who: str, repository: Repository) -> Caller:
 def answer(by: Caller, permission: Permission, full_name: str) -> str:
     """What the one road to an adapter says."""
     try:
-        repositories.find(full_name, by, permission)
+        lookup.find(full_name, by, permission)
     except RegistryError as error:
         return ANSWERS[type(error)]
     return "ok"
@@ -269,9 +270,9 @@ def test_lists_show_what_one_may_read_and_nothing_withheld(cast, world, who):
 def test_a_refusal_spells_the_id_as_it_was_asked_for(cast):
     cast.repository("acme/Secret", private=True)
     with pytest.raises(RepositoryNotFound) as hidden:
-        repositories.find("ACME/sEcret", cast.session("carol"))
+        lookup.find("ACME/sEcret", cast.session("carol"))
     with pytest.raises(RepositoryNotFound) as absent:
-        repositories.find("ACME/sEcrex", cast.session("carol"))
+        lookup.find("ACME/sEcrex", cast.session("carol"))
     assert hidden.value.detail.replace("sEcret", "sEcrex") == absent.value.detail
     assert (hidden.value.fix, hidden.value.facts) == (absent.value.fix, absent.value.facts)
 
@@ -281,17 +282,17 @@ def test_who_may_not_moderate_does_not_learn_what_exists(cast):
     said = []
     for name in ("acme/secret", "acme/nothing"):
         with pytest.raises(NotAllowed) as refusal:
-            repositories.find(name, cast.session("carol"), Permission.QUARANTINE)
+            lookup.find(name, cast.session("carol"), Permission.QUARANTINE)
         said.append(refusal.value.detail)
     assert said[0] == said[1]
 
 
 def test_somebody_who_left_the_organisation_is_a_stranger_at_once(cast):
     repository = cast.repository("acme/private", private=True)
-    assert repositories.find("acme/private", cast.session("bob")) == repository
+    assert lookup.find("acme/private", cast.session("bob")) == repository
     Membership.objects.get(user=cast["bob"]).delete()
     with pytest.raises(RepositoryNotFound):
-        repositories.find("acme/private", cast.session("bob"))
+        lookup.find("acme/private", cast.session("bob"))
 
 
 def test_a_grant_on_what_was_lost_is_worth_nothing(cast):
@@ -300,7 +301,7 @@ def test_a_grant_on_what_was_lost_is_worth_nothing(cast):
     Membership.objects.get(user=cast["bob"]).delete()
     by = tokens.caller_of(value)
     with pytest.raises(RepositoryNotFound):
-        repositories.find("acme/private", by)
+        lookup.find("acme/private", by)
     assert not Repository.objects.filter(policy.visible_to(by)).exists()
 
 
@@ -324,11 +325,11 @@ def test_a_token_that_may_not_is_named_in_the_refusal(cast):
     cast.repository("acme/public")
     by = tokens.caller_of(cast.token("alice", "fine-grained", acme__public="read"))
     with pytest.raises(NotAllowed, match="token 'fine-grained 0' may not push to acme/public"):
-        repositories.find("acme/public", by, Permission.PUSH)
+        lookup.find("acme/public", by, Permission.PUSH)
 
 
 def test_the_reason_of_a_quarantine_is_told_to_who_writes_there(cast):
     repository = cast.repository("acme/public")
     quarantine.quarantine(repository, cast.session("mona"), reason="It phones home.")
     with pytest.raises(RepositoryQuarantined, match="acme/public is quarantined: It phones home"):
-        repositories.find("acme/public", cast.session("bob"), Permission.DOWNLOAD)
+        lookup.find("acme/public", cast.session("bob"), Permission.DOWNLOAD)

@@ -17,7 +17,7 @@ from registry.kernel import outbound_addresses
 from registry.kernel.errors import NameInvalid, NotAllowed, SignInRequired, TooOften, ValueInvalid, WebhookNotFound
 from registry.models import Delivery, User, Webhook
 from registry.people import gates, tokens
-from registry.publish import push, repositories
+from registry.publish import branches, push, repositories
 from registry.publish.push import MAIN, Inline, Intent
 from registry.repos import refs
 from registry.talk import webhooks
@@ -73,8 +73,8 @@ def test_every_change_of_a_watched_repository_is_told_in_the_hubs_words(cast, li
     by = cast.session("alice")
     repository = cast.repository("alice/reviews")
     pushed(cast, repository)
-    refs.create(repository, "refs/tags/v1", refs.head(repository, MAIN), by)
-    refs.delete(repository, "refs/tags/v1", by)
+    branches.create(repository, "refs/tags/v1", refs.head(repository, MAIN), by)
+    branches.delete(repository, "refs/tags/v1", by)
     gates.set_gate(repository, "auto", by)
     repositories.set_private(repository, True, by)
     head = refs.head(repository, MAIN).oid

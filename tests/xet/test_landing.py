@@ -16,6 +16,7 @@ from registry.bytes.blobs import Digest, Keys
 from registry.models import Blob, ChunkingJob, Repository, UploadedBlob, XetFile, Xorb
 from registry.publish import copies, history, push, repositories
 from registry.publish.push import MAIN, Deletion, Intent, Stored
+from registry.repos import xet_reading
 from tests.cast import Cast
 from tests.hf.wire import Wire, sha256
 from tests.xet.test_reading import ask, fetched
@@ -106,9 +107,9 @@ def test_who_sends_the_same_bytes_by_xet_is_told_that_they_are_here(cast, reposi
     work()
     file = XetFile.objects.get(sha256=NAMED)
     first = next(xorbs.index(file.terms[0][0], Xorb.objects.get(pk=file.terms[0][0]).size).chunks(0, 1))[0]
-    assert xet_files.shard_about(repository, xorbs.hashes.text(first), by=cast.session("alice"))
+    assert xet_reading.shard_about(repository, xorbs.hashes.text(first), by=cast.session("alice"))
     other = cast.repository("carol/other", by="carol")
-    assert xet_files.shard_about(other, xorbs.hashes.text(first), by=cast.session("carol")) is None
+    assert xet_reading.shard_about(other, xorbs.hashes.text(first), by=cast.session("carol")) is None
 
 
 def test_a_file_goes_to_another_repository_with_its_xet_hash(cast, repository):

@@ -18,6 +18,7 @@ from registry.bytes.xorbs import hashes
 from registry.kernel.errors import DigestMismatch, PushTooLarge
 from registry.models import Repository, XetFile, Xorb
 from registry.people import tokens
+from registry.repos import xet_reading
 from tests.hf.wire import Wire, header, lfs_file, ring, sha256
 from tests.xet import build
 from tests.xet.test_reading import asked
@@ -125,7 +126,7 @@ def test_a_question_about_a_chunk_looks_into_so_many_xorbs_and_no_more(cast, bes
     assert about(cast, nowhere, CAROLS).status_code == 404
     assert len(looked) == 10
     looked.clear()
-    monkeypatch.setattr(xet_files, "MOST_LOOKED", 4 * xet_files.WORTH)
+    monkeypatch.setattr(xet_reading, "MOST_LOOKED", 4 * xet_reading.WORTH)
     assert about(cast, nowhere, CAROLS).status_code == 404
     assert len(looked) <= 4
 

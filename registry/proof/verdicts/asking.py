@@ -14,7 +14,7 @@ from registry.kernel import audit, policy
 from registry.kernel.errors import VerdictNotApplicable
 from registry.kernel.policy import Caller
 from registry.models import Base, Comparison, Repository, Revision, User, Verdict
-from registry.moderation import quarantine
+from registry.proof import holding
 from registry.proof.verdicts import queue
 from registry.proof.verdicts.rows import MAX_REASON, State, move_verified, served_by, show
 from registry.repos import bases
@@ -87,7 +87,7 @@ def adopt(revision: Revision, like: Revision) -> Verdict | None:
     It is held back where that one is: a squash or a merge is no way out. Returns None where there is no verdict to take
     over yet. Call it under the adapter's lock, and `refresh` afterwards.
     """
-    quarantine.hold_like(revision, like)
+    holding.hold_like(revision, like)
     found = latest(like)
     if found is None or found.state not in {State.PASSED, State.FAILED} or latest(revision) is not None:
         return None

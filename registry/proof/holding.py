@@ -1,0 +1,48 @@
+"""Hold repositories and revisions back, and release them: the state that every read path checks, and its ruling.
+
+The hub holds a revision by itself here; moderators act by registry/moderation/quarantine.py.
+"""
+
+from django.db import transaction
+from django.utils import timezone
+
+from registry.kernel import audit
+from registry.models import ModerationDecision, Repository, Revision, User
+from registry.talk import events
+
+MAX_REASON = 500
+Action = ModerationDecision.Action
+
+
+def hold(revision: Revision, reason: str) -> bool:
+    """Hold a revision back in the hub's own name; return False if it is held already or a moderator released it."""
+    if revision.decisions.filter(action=Action.RELEASE).exists():
+        return False
+    return decide(revision, Action.QUARANTINE, None, reason[:MAX_REASON], "")
+
+
+def hold_like(revision: Revision, like: Revision) -> bool:
+    """Hold a revision back for the reason that another one with the same files is held back for, if that one is."""
+    ruling = like.decisions.filter(action=Action.QUARANTINE).order_by("-id").first()
+    held = ruling is not None and Revision.objects.filter(pk=like.pk, quarantined_at__isnull=False).exists()
+    return held and ruling is not None and hold(revision, ruling.reason)
+
+
+def decide(held: Repository | Revision, action: Action, by: User | None, reason: str, note: str) -> bool:
+    revision = held if isinstance(held, Revision) else None
+    repository = held.repository if isinstance(held, Revision) else held
+    holds = action is Action.QUARANTINE
+    at = timezone.now() if holds else None
+    with transaction.atomic():
+        # The condition decides between two who act at once: one ruling, one event.
+        row = type(held)._default_manager.filter(pk=held.pk, quarantined_at__isnull=holds)
+        if not row.update(quarantined_at=at):
+            return False
+        ModerationDecision.objects.create(
+            repository=repository, revision=revision, action=action, reason=reason, note=note, by=by
+        )
+        events.note(repository, action, revision)
+        what = f"{repository.full_name}@{revision.oid}" if revision else repository.full_name
+        audit.record(by, f"{'revision' if revision else 'adapter'}:{action}", what, reason=reason, note=note)
+    held.quarantined_at = at
+    return True

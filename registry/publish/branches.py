@@ -1,0 +1,50 @@
+"""Making and deleting branches and tags."""
+
+from django.db import IntegrityError, transaction
+
+from registry.kernel import policy
+from registry.kernel.errors import QuotaExceeded, RefExists, RefProtected
+from registry.kernel.policy import Caller, Permission
+from registry.models import Ref, Repository, Revision
+from registry.repos import refs
+from registry.talk import webhooks
+
+MAX_REFS = 5_000  # branches and tags of a repository: every page of it reads all their names
+
+
+def create(repository: Repository, ref: str, at: Revision, by: Caller) -> Ref:
+    """Make a branch (refs/heads/…) or tag (refs/tags/…) at a revision.
+
+    Raises ValueInvalid, RefExists, QuotaExceeded, and what policy.require raises for PUSH.
+    """
+    try:
+        with transaction.atomic():
+            policy.require_now(by, Permission.PUSH, repository)  # locks: a rewrite of the history moves every ref
+            refs.check_ref_name(refs.short(ref))
+            _require_place(repository)
+            made = Ref.objects.create(repository=repository, name=ref, revision=at)
+            _announce(repository, ref, None, at)
+            return made
+    except IntegrityError:
+        raise RefExists(f"Reference {ref} already exists.") from None
+
+
+def _require_place(repository: Repository) -> None:
+    if repository.refs.exclude(name__startswith=refs.PULL_REQUESTS).count() >= MAX_REFS:
+        raise QuotaExceeded(f"{repository.full_name} has {MAX_REFS:,} branches and tags.", fix="Delete some first.")
+
+
+def delete(repository: Repository, ref: str, by: Caller) -> None:
+    """Delete a branch or tag; its revisions stay, by their ids. Raises RefProtected for main, RevisionNotFound."""
+    with transaction.atomic():
+        policy.require_now(by, Permission.PUSH, repository)
+        if ref == refs.MAIN:
+            raise RefProtected(f"Cannot delete {ref}: it is in every adapter.", fix="Delete that, or push over it.")
+        old = refs.head(repository, ref)
+        Ref.objects.filter(repository=repository, name=ref).delete()
+        _announce(repository, ref, old, None)
+
+
+def _announce(repository: Repository, ref: str, old: Revision | None, new: Revision | None) -> None:
+    moved = {"ref": ref, "oldSha": old.oid if old else None, "newSha": new.oid if new else None}
+    webhooks.announce(repository, "update", "repo.content", updatedRefs=[moved])

@@ -1,0 +1,68 @@
+"""Keeping the files that the hub makes of pushed ones; which there could be and are is in registry/repos/derived.py."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from django.conf import settings
+from django.db import IntegrityError, transaction
+
+from dovetail.adapters import HeaderError, torchfile
+from dovetail.adapters import header as headers
+from dovetail.adapters.unpickling import Refused
+from registry.bytes import blobs, intake
+from registry.bytes.blobs import Digest, Hasher, Keys
+from registry.kernel.errors import StoreUnavailable
+from registry.models import Blob, DerivedArtifact
+from registry.repos.derived import Wanted
+
+
+def keep(one: Wanted, made: Path) -> DerivedArtifact | None:
+    """Store what was made; None where it is larger than a file may be, or no sound file of its form.
+
+    Nobody is believed here about what came out of a sandbox. Raises StoreUnavailable.
+    """
+    if made.stat().st_size > settings.MAX_FILE_BYTES or not _is_sound(made, one.form):
+        return None
+    digest = _digest(made)
+    intake.store_verified(digest.sha256, _pieces(made))
+    try:
+        row = _note(one, digest)
+    except IntegrityError:  # the sweep deleted a blob's row between two inserts; now it is gone for certain
+        row = _note(one, digest)
+    intake.store_verified(digest.sha256, _pieces(made))
+    if not blobs.exists(Keys.blob(digest.sha256)):
+        raise StoreUnavailable(f"The bytes of {digest.sha256} were swept while they were kept.")
+    return row
+
+
+def _note(one: Wanted, digest: Digest) -> DerivedArtifact:
+    with transaction.atomic():
+        Blob.objects.bulk_create([Blob(sha256=digest.sha256, size=digest.size)], ignore_conflicts=True)
+        row, _ = DerivedArtifact.objects.get_or_create(
+            source_id=one.source.sha256, form=one.form, defaults={"blob_id": digest.sha256}
+        )
+    return row
+
+
+def _is_sound(made: Path, form: str) -> bool:
+    read: Callable[[BinaryIO], object] = headers.read if form == DerivedArtifact.Form.SAFETENSORS else torchfile.read
+    try:
+        with made.open("rb") as file:
+            read(file)
+    except (HeaderError, Refused):
+        return False
+    return True
+
+
+def _pieces(made: Path) -> Iterator[bytes]:
+    with made.open("rb") as file:
+        while piece := file.read(blobs.PIECE):
+            yield piece
+
+
+def _digest(made: Path) -> Digest:
+    hasher = Hasher()
+    for piece in _pieces(made):
+        hasher.update(piece)
+    return hasher.digest()

@@ -1,0 +1,83 @@
+"""Find a repository by its id, or by an address that it had before it moved."""
+
+from django.db.models import QuerySet
+
+from registry.kernel import policy
+from registry.kernel.errors import RepositoryMoved, RepositoryNotFound
+from registry.kernel.policy import Caller, Permission
+from registry.kernel.prepared import Prepared
+from registry.models import FormerName, Namespace, Repository
+
+
+def find(full_name: str, by: Caller, permission: Permission = Permission.READ, type: str = "model") -> Repository:
+    """Return the repository of that id, in any case, if the caller has the permission.
+
+    Raises RepositoryNotFound if it does not exist or the caller may not see it, and what policy.require raises.
+    """
+    if permission is Permission.QUARANTINE:
+        policy.require_moderator(by)  # first, so that others do not learn from the refusal what exists
+    repository = _REPOSITORY.first(type, *_parts(full_name))
+    if repository is None:
+        policy.pretend_to_look(by)
+        raise policy.missing(full_name)
+    return policy.require(by, permission, repository, asked=full_name)
+
+
+_OF_PERSON = ("password", "last_login", "created_at", "mail_alerts")
+_DEFERRED = ["namespace__created_at", *(f"namespace__person__{name}" for name in _OF_PERSON)]
+_REPOSITORY = Prepared(lambda *names: _of(*names).select_related("namespace__person").defer(*_DEFERRED), str, str, str)
+
+
+def find_at_address(
+    full_name: str, by: Caller, permission: Permission = Permission.READ, type: str = "model"
+) -> Repository:
+    """Return the repository as `find` does; raise RepositoryMoved if it has another name now and the caller sees it.
+
+    For addresses. A request that names a repository in its body asks `find`: no client follows a redirect with a body.
+    """
+    try:
+        return find(full_name, by, permission, type=type)
+    except RepositoryNotFound as missing:
+        repository = _moved(full_name, type)
+        if repository is None or not policy.may_see(by, repository):
+            raise missing from None
+    raise RepositoryMoved(
+        f"{full_name} is now {repository.full_name}.", full_name=repository.full_name, asked=full_name
+    )
+
+
+def named(full_name: str, type: str) -> QuerySet[Repository]:
+    """Return the repository of that id, whoever may see it."""
+    return _of(type, *_parts(full_name))
+
+
+def _parts(full_name: str) -> tuple[str, str]:
+    # Names are ASCII, but the sign for kelvin is a k in lower case: pages would lead from that spelling to itself.
+    namespace, _, name = full_name.lower().partition("/") if full_name.isascii() else ("", "", "")
+    return namespace, name
+
+
+def _of(type: str, namespace: str, name: str) -> QuerySet[Repository]:
+    return Repository.objects.filter(type=type, namespace__name__lower=namespace, name__lower=name)
+
+
+# --- former names
+def _moved(full_name: str, type: str) -> Repository | None:
+    return _renamed(full_name, type) or _of_renamed(full_name, type)
+
+
+def _renamed(full_name: str, type: str) -> Repository | None:
+    rows = FormerName.objects.filter(type=type, full_name=full_name.lower())
+    found = rows.select_related("repository__namespace__person", "repository__created_by").first()
+    return found.repository if found else None
+
+
+def _of_renamed(full_name: str, type: str) -> Repository | None:
+    """Return the repository whose organisation had that name, wherever it moved from there."""
+    owner, _, name = full_name.lower().partition("/")
+    now = Namespace.objects.filter(former__name=owner).first()
+    if now is None:
+        return None
+    rows = Repository.objects.filter(type=type, namespace=now, name__lower=name).select_related("namespace__person")
+    there, elsewhere = rows.first(), _renamed(f"{now.name}/{name}", type)  # both: the time must not tell which there is
+    return there or elsewhere
