@@ -101,7 +101,7 @@ def copied(adapter: Path) -> list[Any]:
 
 def child(frozen: Any, adapter: Path) -> None:
     from dovetail.adapters.families import opened
-    from dovetail.adapters.folder import files_in
+    from dovetail.adapters.sources import files_in
     from workers.engine import stage
     from workers.engine.evals import of
     from workers.engine.evals.rows import neutral

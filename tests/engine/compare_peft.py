@@ -15,7 +15,8 @@ sys.path[:0] = [str(ROOT), str(ROOT / "client" / "src")]
 import torch
 from peft import PeftModel
 
-from dovetail.adapters.folder import Base, Folder, files_in
+from dovetail.adapters.folder import Base, Folder
+from dovetail.adapters.sources import files_in
 from tests.engine.make_peft import EVERY, MODELS, ON_TRANSFORMERS_4
 from workers.engine.formats import clean
 from workers.engine.formats.running import ready

@@ -11,7 +11,7 @@ from dovetail.adapters.description import describe
 from dovetail.adapters.families import IDS, checks_of, opened
 from dovetail.adapters.findings import Check, Result, Subject
 from dovetail.adapters.findings import run as ask
-from dovetail.adapters.folder import Base, Folder, files_in
+from dovetail.adapters.folder import Base, Folder
 from dovetail.adapters.header import HeaderError
 from dovetail.adapters.kinds import task_of
 from dovetail.adapters.library.composition import Composition
@@ -19,6 +19,7 @@ from dovetail.adapters.library.contents import Library
 from dovetail.adapters.serving import Base as ServedBase
 from dovetail.adapters.serving import Serving, serving_of
 from dovetail.adapters.shapes import decode
+from dovetail.adapters.sources import files_in
 from workers.engine.job import CRASHED, Job
 from workers.engine.stage import Frame, Say
 

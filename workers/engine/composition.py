@@ -14,8 +14,7 @@ from typing import Any
 import torch
 
 from dovetail.adapters.fit import Shape
-from dovetail.adapters.library.composed import FUSION_KEYS
-from dovetail.adapters.library.composition import FUSION_WEIGHTS, Block, Composition, Fusion
+from dovetail.adapters.library.composition import FUSION_KEYS, FUSION_WEIGHTS, Block, Composition, Fusion
 from dovetail.adapters.library.contents import FUSION_CONFIG
 from workers.engine import library
 

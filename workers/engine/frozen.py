@@ -13,9 +13,10 @@ import transformers
 from transformers.pytorch_utils import Conv1D
 
 from dovetail.adapters.fit import Manifest, Module, Shape
-from dovetail.adapters.folder import Base, opener_of
+from dovetail.adapters.folder import Base
 from dovetail.adapters.kinds import task_of_class
 from dovetail.adapters.library.composition import Composition
+from dovetail.adapters.sources import opener_of
 from workers.engine import composition, library
 from workers.engine.device import NOISE
 from workers.engine.fingerprint import remember, same

@@ -16,11 +16,12 @@ from typing import Any
 
 from dovetail.adapters import config as configs
 from dovetail.adapters.fit import Shape
-from dovetail.adapters.folder import Folder, blocks_of
+from dovetail.adapters.folder import Folder
 from dovetail.adapters.header import Header
 from dovetail.adapters.library import contents
 from dovetail.adapters.library.contents import CONTAINERS, Library
 from dovetail.adapters.library.methods import ACTIVATIONS, clean
+from dovetail.adapters.sources import blocks_of
 
 IS_HERE = find_spec("adapters") is not None
 TASK = "LIBRARY"  # where the others say for which task a model is: this one takes the head that comes with the adapter

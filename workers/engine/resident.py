@@ -25,7 +25,7 @@ import numpy
 import torch
 
 from dovetail.adapters.families import opened
-from dovetail.adapters.folder import files_in
+from dovetail.adapters.sources import files_in
 from workers.engine import child, device, jail, rooms, stage
 from workers.engine.fingerprint import same
 from workers.engine.frozen import Frozen

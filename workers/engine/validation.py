@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dovetail.adapters import families
+from dovetail.adapters.checks import CHECKS
 from workers.engine import child, rooms, selftest, stage
 from workers.engine.job import CRASHED, Job
 from workers.engine.stage import Ending, Frame, Walls
@@ -27,11 +28,8 @@ TASK_FIX = "Set task_type to the task it was trained for, and name the base it w
 CHANGED_FIX = "Save only the adapter's own weights."
 SIGXCPU, SIGKILL = 24, 9
 ALWAYS = ("limits.memory", CRASHED)
-RUN_IDS = (
-    "load.error", "run.not-finite", "run.no-effect", "run.not-deterministic", "run.cost", "load.changed-base",
-    "eval.worse-than-base", "eval.claim", "eval.rows", "eval.expected", "eval.neutral", "eval.degenerate", "run.merge",
-)  # fmt: skip
 ROWS = "eval.rows"  # said where there is something to say of them, before anything is asked
+RUN_IDS = tuple(entry.id for entry in CHECKS if entry.stage == "engine" or entry.id == ROWS)
 BETTER, SERVED = ("higher", "lower"), ("serves", "refuses", "wrong")
 MAX_EVALS = 10
 MAX_SAMPLES = 4

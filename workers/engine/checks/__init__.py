@@ -1,24 +1,19 @@
-"""The checks that need the base in memory, in order; those of the files alone are `dovetail.adapters.checks`."""
+"""The functions of the checks that need the base in memory; their list is `dovetail.adapters.checks`.
+
+The check `area.some-problem` is the function `some_problem` of the module of its area.
+"""
 
 from __future__ import annotations
 
+from dovetail.adapters.checks import CHECKS as ALL
 from dovetail.adapters.findings import Check
 from workers.engine.checks import evaluation, load, run
 from workers.engine.trial import Trial
 
-RAN = ("load", "run.not-finite")
+AREAS = {"load": load, "run": run, "eval": evaluation}
 
-CHECKS: tuple[Check[Trial], ...] = (
-    Check("load.error", load.error),
-    Check("run.not-finite", run.not_finite, ("load",)),
-    Check("run.no-effect", run.no_effect, RAN),
-    Check("run.not-deterministic", run.not_deterministic, RAN),
-    Check("run.cost", run.cost, RAN),
-    Check("load.changed-base", load.changed_base, ("load.error",)),
-    Check("eval.worse-than-base", evaluation.worse_than_base, RAN),
-    Check("eval.claim", evaluation.claim, RAN),
-    Check("eval.expected", evaluation.expected, RAN),
-    Check("eval.neutral", evaluation.neutral, RAN),
-    Check("eval.degenerate", evaluation.degenerate, RAN),
-    Check("run.merge", run.merge, RAN),
+CHECKS: tuple[Check[Trial], ...] = tuple(
+    Check(entry.id, getattr(AREAS[entry.area], entry.id.partition(".")[2].replace("-", "_")), entry.needs)
+    for entry in ALL
+    if entry.stage == "engine"
 )

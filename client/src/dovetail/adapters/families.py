@@ -1,27 +1,104 @@
-"""Each family of adapters: how its files are read, and which checks it is asked; what they say is elsewhere."""
+"""The families of formats: how the files of each are read, and which checks it answers.
+
+A family answers every check of the list (`dovetail.adapters.checks`) that it does not decline, and says why it declines
+one: by the id of the check, or by its area. The table in docs/checks.md shows this, and a test keeps the two equal.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from dovetail.adapters import foreign, twins
-from dovetail.adapters.checks import CHECKS as PEFT_CHECKS
-from dovetail.adapters.checks.foreign import CHECKS as FOREIGN_CHECKS
+from dovetail.adapters.checks import CHECKS, ids
+from dovetail.adapters.checks.entry import ADAPTERS, COMPOSITIONS, NOT_RUN, PEFT, Entry, ordered
 from dovetail.adapters.description import describe
 from dovetail.adapters.findings import Check, Result, run
 from dovetail.adapters.folder import Folder
 from dovetail.adapters.foreign import Foreign
 from dovetail.adapters.header import Opener
-from dovetail.adapters.library.checks import CHECKS as LIBRARY_CHECKS
-from dovetail.adapters.library.composed import CHECKS as COMPOSED_CHECKS
 from dovetail.adapters.library.composition import Composition
 from dovetail.adapters.library.contents import Library
 from dovetail.adapters.places import contents, judged, within
 
 Checks = tuple[Check[Any], ...]
-COMPOSED = ("composition", "fusion")
+COMPOSED = ("composition", "fusion")  # the kinds of the adapters library that are made of several adapters
+CLEAN = "a config of the library reaches no loader: a new one is written from an allow-list"
+OF_PEFT = "only PEFT selects modules by names and patterns"
+IN_FILE = "the head is a file of its own, which `file.missing` asks for"
+TOLD = "what decides the shapes is in the config, and `fit.shape` compares every tensor"
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """Formats that are read alike. `declines` says why it does not answer a check, or the checks of an area."""
+
+    name: str
+    title: str
+    reader: type[Folder]
+    declines: Mapping[str, str]
+
+    def why_not(self, entry: Entry) -> str:
+        """Return why this family does not answer a check; "" where it does."""
+        if entry.stage == "told" or entry.id == "run.not-here":  # an area of engines, but for this one
+            return self.declines.get(entry.id, "")
+        return self.declines.get(entry.id) or self.declines.get(entry.area, "")
+
+    @property
+    def checks(self) -> Checks:
+        """The checks that are asked of its files, in their order."""
+        answered = [entry for entry in CHECKS if entry.stage == "files" and not self.why_not(entry)]
+        return ordered([entry.of(self.name) for entry in answered])
+
+
+_OF_LIBRARY = {
+    "config.missing": "its config is what tells the family",
+    "config.code": CLEAN, "config.fetch": CLEAN, "config.changes-base": CLEAN, "config.pattern": OF_PEFT,
+    "config.rank": TOLD, "tensors.pair": TOLD, "tensors.targets": OF_PEFT, "tensors.layers": OF_PEFT,
+    "base.unpinned": "its config has no field for a revision",
+    "base.vocabulary": "embeddings are not loaded with the adapter, as `config.kind` says",
+    "eval.random-head": IN_FILE,
+    "run.not-here": "an engine runs it",
+}  # fmt: skip
+_ENGINE = "no engine here runs it"
+FAMILIES = (
+    Family(PEFT, "PEFT", Folder, {"run.not-here": "an engine runs it"}),
+    Family(ADAPTERS, "adapters library", Library, _OF_LIBRARY),
+    Family(
+        COMPOSITIONS,
+        "compositions",
+        Composition,
+        _OF_LIBRARY | {"file.ambiguous": "the set-up names every file that is meant"},
+    ),
+    Family(NOT_RUN, "diffusers, kohya, LyCORIS, MLX, GGUF, NeMo, loralib", Foreign, {
+        "file.twins-differ": "no loader of these formats chooses between a pickle and its safetensors file",
+        "file.size": "an adapter for images may hold whole matrices",
+        "config.missing": "most of these formats have no config",
+        "config.code": "its loaders import nothing that a config names",
+        "config.fetch": "its loaders open nothing that a config names",
+        "config.changes-base": "its loaders leave the base as it is",
+        "config.pattern": OF_PEFT,
+        "tensors.dtype": "its loaders convert every dtype",
+        "tensors.replaces-base": "its loaders load no weight of a base from it",
+        "tensors.targets": OF_PEFT, "tensors.layers": OF_PEFT,
+        "base": "few of these formats name a base, and none is loaded",
+        "fit.missing": "only modules that it has are compared",
+        "card.base": "few of these formats are for a base that hubs know",
+        "card.task": "the task is that of its trainer",
+        "load": _ENGINE, "run": _ENGINE, "eval": _ENGINE,
+    }),
+)  # fmt: skip
+BY_NAME = {family.name: family for family in FAMILIES}
+
+
+def family_of(format: str, kind: str = "") -> Family:
+    """Return the family of a format; files of no family are read as PEFT's, whose checks say what is missing."""
+    if format in foreign.TITLES:
+        return BY_NAME[NOT_RUN]
+    if format == "adapters":
+        return BY_NAME[COMPOSITIONS if kind in COMPOSED else ADAPTERS]
+    return BY_NAME[PEFT]
 
 
 def opened(
@@ -30,53 +107,40 @@ def opened(
     known_bases: Collection[str] | None = None,
     place: str = "",
 ) -> Folder:
-    """The files as their family reads them; files of no family are read as PEFT's, whose checks say what is missing.
+    """Return the reader of files, that of their family.
 
     `place` is the folder of the adapter that is meant, where it is not the one at the top.
     """
-    joined = twins.join(within(files, place))  # from here on everybody sees the twin of a pickle in its place
+    joined = twins.join(within(files, place))  # from here on a pickle's twin stands in its place
     found = describe(joined.files)
-    family = found.format if found else ""
-    kind: type[Folder] = Foreign if family in foreign.TITLES else Folder
-    if family == "adapters":
-        kind = Composition if found and found.kind in COMPOSED else Library
-    folder = kind(joined.files, card, known_bases=known_bases)
+    format, kind = (found.format, found.kind or "") if found else ("", "")
+    folder = family_of(format, kind).reader(joined.files, card, known_bases=known_bases)
     folder.joined, folder.place = joined, place
     if isinstance(folder, Foreign):
-        foreign.settle(folder, family)
+        foreign.settle(folder, format)
     return folder
 
 
 def checks_of(folder: Folder) -> Checks:
-    if isinstance(folder, Composition):
-        return COMPOSED_CHECKS
-    if isinstance(folder, Library):
-        return LIBRARY_CHECKS
-    return FOREIGN_CHECKS if isinstance(folder, Foreign) else PEFT_CHECKS
+    """Return the checks that are asked of an adapter's files."""
+    return next(family.checks for family in FAMILIES if family.reader is type(folder))
 
 
-def ids_of(family: str, kind: str) -> list[str]:
-    """The checks that are asked of files of a family, in their order; known without the files."""
-    asked: Checks = PEFT_CHECKS
-    if family in foreign.TITLES:
-        asked = FOREIGN_CHECKS
-    elif family == "adapters":
-        asked = COMPOSED_CHECKS if kind in COMPOSED else LIBRARY_CHECKS
-    return [check.id for check in asked]
+def ids_of(format: str, kind: str) -> list[str]:
+    """Return the ids of the checks that are asked of files of a format; known without the files."""
+    return [check.id for check in family_of(format, kind).checks]
 
 
 def ask_all(files: Mapping[str, Opener], card: Mapping[str, object] | None = None) -> Iterator[Result]:
-    """Asks every check of every adapter that a verdict on the files would be about, each with its folder beside it."""
+    """Ask every check of every adapter that a verdict on the files would be about, each with its folder beside it."""
     for place in judged(contents(files)):
         for result in ask(opened(files, card, place=place)):
             yield replace(result, where={**result.where, "path": place}) if place else result
 
 
 def ask(folder: Folder) -> Iterator[Result]:
-    """Asks every check that needs no torch, and yields each answer as it comes."""
+    """Ask every check that needs no torch, and yield each result as it comes."""
     return run(checks_of(folder), folder)
 
 
-IDS = frozenset(
-    check.id for checks in (PEFT_CHECKS, LIBRARY_CHECKS, COMPOSED_CHECKS, FOREIGN_CHECKS) for check in checks
-)
+IDS = frozenset(ids("files"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Generic, Literal, TypeVar
 
 Outcome = Literal["passed", "warned", "failed", "skipped"]
@@ -76,6 +76,13 @@ def _ask(check: Check[Subject], subject: Subject, no: set[str]) -> str | Finding
             if culprit == need or culprit.partition(".")[0] == need:
                 return skipped(f"Not looked at, because {culprit} failed.")
     return check.ask(subject)
+
+
+def within(finding: Finding, place: str) -> Finding:
+    """Return a finding of one part of an adapter, with the folder of the part in it; "" is the top."""
+    if not place:
+        return finding
+    return replace(finding, message=f"In {place}/: {finding.message}", where={**finding.where, "path": place})
 
 
 def some(names: Iterable[str], most: int = 5) -> str:

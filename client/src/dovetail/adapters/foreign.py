@@ -1,17 +1,19 @@
-"""How formats are read that are recognised but run by no engine here; what is checked of them: checks/foreign.py."""
+"""Reads the formats that are recognised but that no engine here runs; their own checks are in checks/foreign.py."""
 
 from __future__ import annotations
 
 import struct
+from collections.abc import Mapping
 from functools import cached_property
 
 from dovetail.adapters import config as configs
 from dovetail.adapters import gguf, twins
 from dovetail.adapters import header as headers
-from dovetail.adapters.folder import Folder, blocks_of
+from dovetail.adapters.folder import Folder
 from dovetail.adapters.formats import PICKLES, detect
 from dovetail.adapters.header import Header, Opener, TensorInfo
-from dovetail.adapters.parts import PARTS, Parts, sort_parts
+from dovetail.adapters.parts import EFFECT, PARTS, Parts, path_in_base, ranks_of, sort_parts
+from dovetail.adapters.sources import Effect, Source, blocks_of
 
 TITLES = {
     "diffusers": "a LoRA of diffusers, for images",
@@ -29,6 +31,7 @@ class Foreign(Folder):
     """Files of a family that no engine here runs; `weights` is the file that tells the family."""
 
     family = ""
+    again = "Save it again with the program that trained it, and push the new file."
 
     @property
     def has_header(self) -> bool:
@@ -63,6 +66,49 @@ class Foreign(Folder):
     @cached_property
     def parts(self) -> Parts:
         return sort_parts(self.family, self.tensors)
+
+    @property
+    def whole_numbers(self) -> tuple[str, ...]:
+        return ()
+
+    @property
+    def sources(self) -> list[Source]:
+        return [Source(self.weights, self.reader, lambda: self.header)] if self.has_header else []
+
+    @property
+    def metadata(self) -> Mapping[str, str]:
+        return self.header.metadata if self.has_header else {}
+
+    @property
+    def effects(self) -> list[Effect]:
+        modules = self.parts.modules.values() if self.has_header else ()
+        ending = [tensor for pair in modules for part, (_, tensor) in pair.parts.items() if EFFECT.fullmatch(part)]
+        what = "matrix that leads back into the model"
+        return [Effect(what, {"": ending}, self.sources[0])] if ending else []
+
+    @property
+    def scales(self) -> dict[str, float]:
+        if self.family == "mlx":
+            numbers = self.config.get("lora_parameters") if configs.NAME in self.files else None
+            scale = configs.number(numbers, "scale") if isinstance(numbers, dict) else None
+            return {"every module": scale} if scale is not None else {}
+        shared = self.gguf.numbers.get("adapter.lora.alpha") if self.family == "gguf" else None
+        found: dict[str, float] = {}
+        for module, pair in self.parts.modules.items() if self.has_header else ():
+            ranks = ranks_of(self.family, pair)
+            alpha = self.number(pair.parts["alpha"][1]) if "alpha" in pair.parts else shared
+            if ranks and alpha is not None:
+                found[module] = alpha / ranks[0]
+        return found
+
+    @cached_property
+    def placed(self) -> dict[str, str]:
+        """Module → what the base calls it, for those where names can be told."""
+        if not self.has_header:
+            return {}
+        architecture = self.gguf.texts.get("general.architecture", "") if self.family == "gguf" else ""
+        named = {module: path_in_base(self.family, module, architecture) for module in self.parts.modules}
+        return {module: path for module, path in named.items() if path}
 
     def number(self, tensor: TensorInfo) -> float | None:
         """The one value of a tensor that has one; None where it has more or is of no dtype read here."""

@@ -1,59 +1,108 @@
-"""The checks that need no torch, in the order they are asked; each subject has a file of its own."""
+"""The list of all checks, in the order in which they are asked. A new check is a function and a line here.
 
-from dovetail.adapters.checks import base, card, config, files, fit, privacy, tensors
-from dovetail.adapters.findings import Check
-from dovetail.adapters.folder import Folder
+The function lies in the file of its area, where the rule holds for every family of formats, or in the file of the one
+family that has a rule of its own (`library`, `compositions`, `foreign`). Which family answers which check, and why the
+others do not, is in `dovetail.adapters.families`. Checks of the stage "engine" need the base in memory: their functions
+are in `workers/engine/checks`, under the same names.
+"""
 
-SOUND = ("file", "config.missing", "config.invalid", "config.fetch", "config.code", "config.kind", "config.pattern")
+from dovetail.adapters.checks import base, card, compositions, config, files, fit, foreign, library, privacy, tensors
+from dovetail.adapters.checks.compositions import each
+from dovetail.adapters.checks.entry import ADAPTERS, COMPOSITIONS, NOT_RUN, PEFT, Entry
+
+HELD = ("file.missing", "file.pickle")
+READ = ("config.missing", "config.invalid")
+SOUND = ("file", *READ, "config.fetch", "config.code", "config.kind", "config.pattern")
 WHOLE = (
-    *SOUND,
-    "config.changes-base",
-    "config.rank",
-    "tensors.unused",
-    "tensors.pair",
-    "tensors.targets",
-    "tensors.replaces-base",
-    "base.mismatch",
-)
+    *SOUND, "config.changes-base", "config.rank", "tensors.unused", "tensors.pair", "tensors.targets",
+    "tensors.replaces-base", "base.mismatch",
+)  # fmt: skip
+NAMED = (*READ, "config.kind", "base")
+RAN = ("load", "run.not-finite")
+LIBRARY = (ADAPTERS, COMPOSITIONS)
+# The adapters library tells by its configs which files belong to an adapter.
+BY_CONFIG = dict.fromkeys(LIBRARY, ("config.invalid", "config.kind"))
+WITH_FILES = dict.fromkeys(LIBRARY, ("file",))
+WITH_NAME = dict.fromkeys(LIBRARY, ("base.local-path", "base.unnamed"))
 
-CHECKS: tuple[Check[Folder], ...] = (
-    Check("file.pickle", files.pickle),
-    Check("file.missing", files.missing, ("file.pickle",)),
-    Check("file.ambiguous", files.ambiguous, ("file.missing", "file.pickle")),
-    Check("file.twins-differ", files.twins_differ, ("file.missing", "file.pickle")),
-    Check("file.header", files.header, ("file.missing", "file.pickle")),
-    Check("file.size", files.size, ("file.missing", "file.pickle")),
-    Check("config.missing", config.missing),
-    Check("config.invalid", config.invalid, ("config.missing",)),
-    Check("config.code", config.code, ("config.missing", "config.invalid")),
-    Check("config.fetch", config.fetch, ("config.missing", "config.invalid")),
-    Check("config.changes-base", config.changes_base, ("config.missing", "config.invalid")),
-    Check("config.kind", config.kind, ("config.missing", "config.invalid", "config.fetch")),
-    Check("config.pattern", config.pattern, ("file", "config.missing", "config.invalid")),
-    Check("config.rank", config.rank, SOUND),
-    Check("tensors.dtype", tensors.dtype, ("file",)),
-    Check("tensors.not-finite", tensors.not_finite, ("file",)),
-    Check("tensors.unused", tensors.unused, SOUND),
-    Check("tensors.replaces-base", tensors.replaces_base, SOUND),
-    Check("tensors.pair", tensors.pair, (*SOUND, "config.rank")),
-    Check("tensors.targets", tensors.targets, (*SOUND, "tensors.unused", "tensors.replaces-base")),
-    Check("tensors.layers", tensors.layers, SOUND),
-    Check("tensors.all-zero", tensors.all_zero, SOUND),
-    Check("tensors.scale", tensors.scale, (*SOUND, "config.rank", "tensors.not-finite")),
-    Check("base.unnamed", base.unnamed, ("config.missing", "config.invalid", "config.kind")),
-    Check("base.local-path", base.local_path, ("config.missing", "config.invalid", "config.kind", "base")),
-    Check("base.unknown", base.unknown, ("config.missing", "config.invalid", "config.kind", "base")),
-    Check("base.mismatch", base.mismatch, ("config.missing", "config.invalid", "config.kind", "base")),
-    Check("base.quantised", base.quantised, ("config.missing", "config.invalid", "config.kind", "base")),
-    Check("base.unpinned", base.unpinned, ("config.missing", "config.invalid", "config.kind")),
-    Check("base.vocabulary", base.vocabulary, SOUND),
-    Check("eval.random-head", fit.random_head, (*SOUND, "tensors.unused")),
-    Check("fit.missing", fit.missing, (*WHOLE, "eval.random-head")),
-    Check("fit.unexpected", fit.unexpected, (*WHOLE, "fit.missing")),
-    Check("fit.shape", fit.shape, (*WHOLE, "fit.missing", "eval.random-head")),
-    Check("card.license", card.license),
-    Check("card.base", card.base, ("config.missing", "config.invalid")),
-    Check("card.task", card.task, ("config.missing", "config.invalid")),
-    Check("privacy.training-data", privacy.training_data, ("file",)),
-    Check("privacy.secret", privacy.secret),
-)
+CHECKS: tuple[Entry, ...] = (
+    Entry("file.pickle", files.pickle),
+    Entry("file.missing", {PEFT: files.missing, ADAPTERS: files.missing, NOT_RUN: files.missing,
+                           COMPOSITIONS: compositions.missing},
+          ("file.pickle",), BY_CONFIG | {COMPOSITIONS: ("config.invalid",)}),
+    Entry("file.ambiguous", {PEFT: files.ambiguous, ADAPTERS: files.ambiguous, NOT_RUN: foreign.ambiguous},
+          HELD, BY_CONFIG),
+    Entry("file.twins-differ", files.twins_differ, HELD, BY_CONFIG),
+    Entry("file.header", files.header, HELD, BY_CONFIG),
+    Entry("file.size", files.size, HELD, BY_CONFIG),
+    Entry("config.missing", config.missing),
+    Entry("config.invalid", {PEFT: config.invalid, ADAPTERS: library.invalid, COMPOSITIONS: compositions.invalid,
+                             NOT_RUN: foreign.invalid},
+          ("config.missing",)),
+    Entry("config.code", config.code, READ),
+    Entry("config.fetch", config.fetch, READ),
+    Entry("config.changes-base", config.changes_base, READ),
+    Entry("config.kind", {PEFT: config.kind, ADAPTERS: library.kind, COMPOSITIONS: compositions.kind,
+                          NOT_RUN: foreign.kind},
+          (*READ, "config.fetch"), {COMPOSITIONS: ("file.missing",)}),
+    Entry("config.pattern", config.pattern, ("file", *READ)),
+    Entry("config.rank", {PEFT: config.rank, NOT_RUN: foreign.rank}, SOUND),
+    Entry("tensors.dtype", tensors.dtype, ("file",), BY_CONFIG),
+    Entry("tensors.not-finite", tensors.not_finite, ("file",), BY_CONFIG),
+    Entry("tensors.unused", {PEFT: tensors.unused, ADAPTERS: library.unused, COMPOSITIONS: compositions.unused,
+                             NOT_RUN: foreign.unused},
+          SOUND),
+    Entry("tensors.replaces-base", {PEFT: tensors.replaces_base, ADAPTERS: library.replaces_base,
+                                    COMPOSITIONS: compositions.replaces_base},
+          SOUND),
+    Entry("tensors.pair", {PEFT: tensors.pair, NOT_RUN: foreign.pair}, (*SOUND, "config.rank")),
+    Entry("tensors.targets", tensors.targets, (*SOUND, "tensors.unused", "tensors.replaces-base")),
+    Entry("tensors.layers", tensors.layers, SOUND),
+    Entry("tensors.all-zero", tensors.all_zero, SOUND),
+    Entry("tensors.scale", tensors.scale, (*SOUND, "config.rank", "tensors.not-finite"), {NOT_RUN: ("tensors.pair",)}),
+    Entry("base.unnamed", {PEFT: base.unnamed, ADAPTERS: base.unnamed, COMPOSITIONS: each(base.unnamed)},
+          (*READ, "config.kind"), WITH_FILES),
+    Entry("base.local-path", {PEFT: base.local_path, ADAPTERS: base.local_path, COMPOSITIONS: each(base.local_path)},
+          NAMED, WITH_FILES),
+    Entry("base.unknown", base.unknown, NAMED, WITH_FILES),
+    Entry("base.mismatch", {PEFT: base.mismatch, ADAPTERS: library.mismatch, COMPOSITIONS: each(library.mismatch)},
+          NAMED, WITH_FILES),
+    Entry("base.quantised", {PEFT: base.quantised, ADAPTERS: base.quantised, COMPOSITIONS: each(base.quantised)},
+          NAMED, WITH_FILES),
+    Entry("base.unpinned", base.unpinned, (*READ, "config.kind")),
+    Entry("base.vocabulary", base.vocabulary, SOUND),
+    Entry("eval.random-head", fit.random_head, (*SOUND, "tensors.unused")),
+    Entry("fit.missing", fit.missing, (*WHOLE, "eval.random-head"), WITH_NAME),
+    Entry("fit.unexpected", {PEFT: fit.unexpected, ADAPTERS: fit.unexpected, COMPOSITIONS: fit.unexpected,
+                             NOT_RUN: foreign.unexpected},
+          (*WHOLE, "fit.missing"), WITH_NAME | {NOT_RUN: ("tensors",)}),
+    Entry("fit.shape", {PEFT: fit.shape, ADAPTERS: fit.shape, COMPOSITIONS: fit.shape, NOT_RUN: foreign.shape},
+          (*WHOLE, "fit.missing", "eval.random-head"), WITH_NAME | {NOT_RUN: ("tensors", "fit.unexpected")}),
+    Entry("run.not-here", foreign.not_run, ("file", "config", "tensors", "fit")),
+    Entry("card.license", card.license),
+    Entry("card.base", card.base, READ),
+    Entry("card.task", card.task, READ),
+    Entry("privacy.training-data", privacy.training_data, ("file",), BY_CONFIG),
+    Entry("privacy.secret", privacy.secret),
+    Entry("load.error", stage="engine"),
+    Entry("run.not-finite", needs=("load",), stage="engine"),
+    Entry("run.no-effect", needs=RAN, stage="engine"),
+    Entry("run.not-deterministic", needs=RAN, stage="engine"),
+    Entry("run.cost", needs=RAN, stage="engine"),
+    Entry("load.changed-base", needs=("load.error",), stage="engine"),
+    Entry("eval.worse-than-base", needs=RAN, stage="engine"),
+    Entry("eval.claim", needs=RAN, stage="engine"),
+    Entry("eval.rows", stage="told"),
+    Entry("eval.expected", needs=RAN, stage="engine"),
+    Entry("eval.neutral", needs=RAN, stage="engine"),
+    Entry("eval.degenerate", needs=RAN, stage="engine"),
+    Entry("run.merge", needs=RAN, stage="engine"),
+    Entry("limits.time", stage="told"),
+    Entry("limits.memory", stage="told"),
+    Entry("engine.check-crashed", stage="told"),
+)  # fmt: skip
+
+
+def ids(*stages: str) -> tuple[str, ...]:
+    """Return the ids of some stages, in the order of the list."""
+    return tuple(entry.id for entry in CHECKS if entry.stage in stages)

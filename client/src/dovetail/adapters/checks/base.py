@@ -9,34 +9,26 @@ from dovetail.adapters import config as configs
 from dovetail.adapters.findings import Finding, failed, skipped, some, warned
 from dovetail.adapters.folder import Folder
 
-FIELD = "base_model_name_or_path"
+FIELD = Folder.base_field  # of a config of PEFT
+SOME_ID = "the id of the base model, such as 'org/name'"
 
 
 def unnamed(folder: Folder) -> str | Finding:
     if folder.base_id:
         return f"It names {folder.base_id[:120]}."
-    hint = _card_base(folder)
-    fix = (
-        f"Set {FIELD} to {hint!r}, which the card names."
-        if hint
-        else f"Set {FIELD} to the id of the base model, such as 'org/name'."
-    )
-    return failed(f"{configs.NAME} names no base model ({FIELD} is empty).", fix)
+    field, hint = folder.base_field, _card_base(folder)
+    fix = f"Set {field} to {hint!r}, which the card names." if hint else f"Set {field} to {SOME_ID}."
+    return failed(f"{configs.NAME} names no base model ({field} is empty).", fix)
 
 
 def local_path(folder: Folder) -> str | Finding:
-    name = folder.base_id or ""
+    name, field = folder.base_id or "", folder.base_field
     if not is_local_path(name):
         return "It is a name, not a path."
     known = folder.base.id if folder.base else _card_base(folder)
-    fix = (
-        f"Set {FIELD} to {known!r} and push again."
-        if known
-        else f"Set {FIELD} to the id of the base model, such as 'org/name'."
-    )
     return failed(
-        f"{FIELD} is {name[:120]!r}, a path on the machine that trained it: nobody else can load that.",
-        fix,
+        f"{field} is {name[:120]!r}, a path on the machine that trained it: nobody else can load that.",
+        f"Set {field} to {known!r} and push again." if known else f"Set {field} to {SOME_ID}.",
         found=name[:120],
     )
 
@@ -66,12 +58,8 @@ def unknown(folder: Folder) -> str | Finding:
 
 
 def mismatch(folder: Folder) -> str | Finding:
-    if folder.base and not meant(folder):
-        return failed(
-            f"{configs.NAME} names {str(folder.base_id)[:120]!r}, but it was checked against {folder.base.id!r}.",
-            f"Set {FIELD} to the base it was trained on.",
-            expected=folder.base.id, found=str(folder.base_id)[:120],
-        )  # fmt: skip
+    if another := of_another(folder):
+        return another
     card = _card_bases(folder)
     if card and not any(_agree(folder, folder.base_id or "", name) for name in card):
         return warned(
@@ -80,6 +68,17 @@ def mismatch(folder: Folder) -> str | Finding:
             card=card[:5], config=str(folder.base_id)[:120],
         )  # fmt: skip
     return "Config and card name the same base." if card else "No other place names another base."
+
+
+def of_another(folder: Folder) -> Finding | None:
+    """Return the refusal of an adapter that names another base than the one it is checked against."""
+    if folder.base is None or meant(folder):
+        return None
+    return failed(
+        f"{configs.NAME} names {str(folder.base_id)[:120]!r}, but it was checked against {folder.base.id!r}.",
+        f"Set {folder.base_field} to the base it was trained on.",
+        expected=folder.base.id, found=str(folder.base_id)[:120],
+    )  # fmt: skip
 
 
 def quantised(folder: Folder) -> str | Finding:
@@ -94,7 +93,7 @@ def quantised(folder: Folder) -> str | Finding:
     return warned(
         f"{named[:120]} is a quantised copy: {proven} in full precision. On the quantised one its numbers may differ a "
         "little, and every load needs the library that quantised it.",
-        f"Set {FIELD} to {full!r}, so that it loads everywhere; whoever wants to quantise the base still may.",
+        f"Set {folder.base_field} to {full!r}, so that it loads everywhere; anyone can still quantise the base.",
         found=named[:120], base=full,
     )  # fmt: skip
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 from dovetail.adapters import config as configs
 from dovetail.adapters import fields
 from dovetail.adapters.accepts import Fits, between, is_anything, is_name_list, is_number, is_table
@@ -299,8 +297,3 @@ def _prompt_length(folder: Folder) -> str | Finding:
             expected=tokens, found=prompt.shape[0],
         )  # fmt: skip
     return f"{tokens} virtual tokens, as the config says."
-
-
-def scaling(config: configs.Config, rank: float, alpha: float) -> float:
-    """How strongly PEFT adds the product of both matrices to the base: alpha / r, or alpha / sqrt(r) with rsLoRA."""
-    return alpha / (math.sqrt(rank) if config.get("use_rslora") else rank)

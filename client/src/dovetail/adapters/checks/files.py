@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from dovetail.adapters import config as configs
 from dovetail.adapters import formats, pickles, twins
-from dovetail.adapters.findings import Finding, failed, some, warned
+from dovetail.adapters.findings import Finding, failed, skipped, some, warned, within
 from dovetail.adapters.folder import Folder
+from dovetail.adapters.gguf import GgufError
 from dovetail.adapters.header import HeaderError
 from dovetail.adapters.unpickling import Refused
 
 LARGE_BYTES = 2 * 2**30
 MAX_JUDGED = 8  # adapters in folders of one repository that are proven
-TO_SAFETENSORS = (
-    "Save the adapter again with save_pretrained(..., safe_serialization=True) and push adapter_model.safetensors."
-)
 TRAINING_STATE = ("training_args.bin", "optimizer.pt", "optimizer.bin", "scheduler.pt", "scaler.pt")
 TRAINER_MODULES = ("transformers.", "trl.", "accelerate.", "torch", "numpy", "collections", "peft.", "_codecs")
 NEVER = frozenset({"torch.hub load", "torch.serialization load", "torch load", "numpy load"})
@@ -31,11 +29,13 @@ def pickle(folder: Folder) -> str | Finding:
             else:
                 unsafe.append((path, found))
     if unsafe:
-        return _unsafe(*unsafe[0])
+        return _unsafe(folder, *unsafe[0])
     for path, reason in folder.joined.refused.items():
-        return failed(f"{path} cannot be used: {reason}.", TO_SAFETENSORS, file=path)
+        return failed(f"{path} cannot be used: {reason}.", way_out(path, folder.to_safetensors), file=path)
     made = {pickle: twin for twin, pickle in folder.joined.made.items()}
     left = [path for path in tensors if path not in made and twins.safe_path(path) not in folder.files]
+    if folder.weights in left:
+        return warned(f"{folder.weights} is a pickle of tensors; it was not opened.", folder.to_safetensors)
     if left:
         return warned(f"{some(left)} is a pickle of tensors; no loader needs it.", "Delete it.", files=left)
     if made:
@@ -65,17 +65,17 @@ def twins_differ(folder: Folder) -> str | Finding:
     return f"{compared} pickle and its safetensors hold the same." if compared else "No weights are here in two forms."
 
 
-def _unsafe(path: str, found: pickles.Pickle) -> Finding:
+def _unsafe(folder: Folder, path: str, found: pickles.Pickle) -> Finding:
     more = found.imports - pickles.TENSOR_IMPORTS
     what = f"is a pickle and would import {some(more)}" if more else f"counts as a pickle, and {found.reason}"
     return failed(
         f"{path} {what}; it was not opened.",
-        way_out(path), file=path, imports=sorted(more)[:20], quarantine=True,
+        way_out(path, folder.to_safetensors), file=path, imports=sorted(more)[:20], quarantine=True,
     )  # fmt: skip
 
 
-def way_out(path: str, instead: str = TO_SAFETENSORS) -> str:
-    """What to do about a pickle that is held back; `instead` is how an adapter's weights are saved without one."""
+def way_out(path: str, instead: str) -> str:
+    """Return what to do about a pickle that is held back; `instead` says how weights are saved without one."""
     if _is_training_state(path):
         return f"Delete {path} from the repository: it is state of the training, of no use to others."
     if twins.safe_path(path):
@@ -97,6 +97,13 @@ def _from_trainer(found: pickles.Pickle) -> bool:
 
 
 def missing(folder: Folder) -> str | Finding:
+    if folder.missing_head:
+        return failed(
+            f"The weights of the head are missing: its config is here, and {folder.missing_head} is not beside it, so "
+            "that loaders make up an untrained head.",
+            f"{folder.again} The weights of the head belong to it; without a head, delete its config.",
+            missing=[folder.missing_head],
+        )
     if folder.weights in folder.files:
         source = folder.joined.made.get(folder.weights)
         derived = f" as {source}" if source else ""
@@ -142,25 +149,35 @@ def _others(folder: Folder, others: list[formats.Found]) -> str | Finding:
     return f"{meant} is meant; there is also {some(listed)}." if listed else "There is one set of weights."
 
 
+FORMS = {".gguf": "GGUF", ".safetensors": "safetensors"}
+
+
 def header(folder: Folder) -> str | Finding:
-    try:
-        found = folder.header
-    except HeaderError as error:
-        return failed(
-            f"{folder.weights} is not a sound safetensors file: {error}.",
-            "Save the adapter again and push the new file.",
-        )
-    if not found.tensors:
-        return failed(f"{folder.weights} holds no tensor at all.", "Save the trained adapter and push it again.")
-    return f"{len(found.tensors):,} tensors with {found.parameters:,} values; they cover the file exactly."
+    if not folder.sources:
+        return skipped(f"{folder.weights} is an archive, which was not unpacked.")
+    tensors = values = of_heads = 0
+    for source in folder.sources:
+        form = next((form for end, form in FORMS.items() if source.path.endswith(end)), "pickle")
+        try:
+            found = source.header()
+        except (HeaderError, GgufError, Refused) as error:
+            return within(failed(f"{source.path} is not a sound {form} file: {error}.", folder.again), source.place)
+        if not found.tensors:
+            return within(failed(f"{source.path} holds no tensor at all.", folder.again), source.place)
+        if source.is_head:
+            of_heads += len(found.tensors)
+        else:
+            tensors, values = tensors + len(found.tensors), values + found.parameters
+    more = f" The head has {of_heads:,} more." if of_heads else ""
+    return f"{tensors:,} tensors with {values:,} values; they lie in the file as its header says.{more}"
 
 
 def size(folder: Folder) -> str | Finding:
-    total = folder.sizes[folder.weights]
+    total = sum(source.size for source in folder.sources)
     if total <= LARGE_BYTES:
         return f"{total / 1e6:.1f} MB."
     return warned(
-        f"{folder.weights} has {total / 1e9:.1f} GB: that is more than an adapter needs.",
+        f"The weights have {total / 1e9:.1f} GB: that is more than an adapter needs.",
         "Look for whole embeddings or base weights inside, and save without them.",
         bytes=total,
     )

@@ -19,34 +19,46 @@ OTHER_HEADS = ("classification_head", "sequence_summary", "logits_proj")  # of B
 
 
 def missing(folder: Folder) -> str | Finding:
-    if folder.base is None:
+    if folder.base is None or not folder.can_be_fitted:
         return skipped(NO_BASE)
-    wanted = folder.expected
-    lacking = sorted(wanted.keys() - folder.header.tensors.keys())
+    needed = folder.expected
+    lacking = sorted(needed.keys() - folder.tensors.keys())
     if not lacking:
-        return f"All {len(wanted):,} tensors that the base needs are here."
-    strangers = _strangers(folder)
+        return f"All {len(needed):,} tensors that the base needs are here."
+    strangers = folder.strangers
     others = f"; {len(strangers):,} of its own fit nowhere: {some(strangers)}" if strangers else ""
     return failed(
-        f"{len(lacking):,} of the {len(wanted):,} tensors for {folder.base.id} are not in the file: {some(lacking)}"
+        f"{len(lacking):,} of the {len(needed):,} tensors for {folder.base.id} are not in the file: {some(lacking)}"
         f"{others}.",
-        "Save the whole adapter with save_pretrained(), or narrow target_modules to what was trained.",
+        f"{folder.again} Or narrow the modules in the config to those that were trained.",
         tensors=lacking[:20],
     )
 
 
 def unexpected(folder: Folder) -> str | Finding:
-    if folder.base is None:
+    if folder.base is None or not folder.can_be_fitted:
         return skipped(NO_BASE)
-    strangers = _strangers(folder)
+    strangers = folder.strangers
     if not strangers:
         return "No tensor is left over."
-    if of := _other_transformers(strangers, folder):
+    return _of_another_release(folder, strangers) or failed(
+        f"{folder.base.id} has no place for {some(strangers)}.",
+        "Name the base it was trained on and push the config of the same training run, or take these tensors out.",
+        tensors=strangers[:20],
+    )
+
+
+def _of_another_release(folder: Folder, strangers: list[str]) -> Finding | None:
+    """Explain tensors of PEFT that another major version of transformers has a place for."""
+    assert folder.base is not None
+    if folder.kind is None:
+        return None
+    if version := _other_transformers(strangers, folder):
         return failed(
-            f"{folder.base.id} has no place for {some(strangers, 2)}: so transformers {of} calls the modules of a "
+            f"{folder.base.id} has no place for {some(strangers, 2)}: so transformers {version} calls the modules of a "
             "model for images; the other has other names, and PEFT converts none of them.",
-            f"Load it with transformers {of}, or rename its tensors and target_modules.",
-            tensors=strangers[:20], needs_engine=f"e{of}",
+            f"Load it with transformers {version}, or rename its tensors and target_modules.",
+            tensors=strangers[:20], needs_engine=f"e{version}",
         )  # fmt: skip
     if any(EXPERT.search(name) for name in strangers) and _has_tables(folder):
         return failed(
@@ -55,11 +67,7 @@ def unexpected(folder: Folder) -> str | Finding:
             "Load it with transformers 4; or load it where it works and save it again with target_parameters.",
             tensors=strangers[:20], needs_engine="e4",
         )  # fmt: skip
-    return failed(
-        f"{folder.base.id} has no place for {some(strangers)}.",
-        "Push the adapter to the base it was trained on, or take these tensors out.",
-        tensors=strangers[:20],
-    )
+    return None
 
 
 def _has_tables(folder: Folder) -> bool:
@@ -75,36 +83,18 @@ def _other_transformers(names: list[str], folder: Folder) -> str:
     return next((version for version, form in VISION if any(form.search(name) for name in names)), "")
 
 
-def _strangers(folder: Folder) -> list[str]:
-    assert folder.base is not None
-    assert folder.kind is not None
-    beside = folder.layout.at_home(folder.kind, folder.base.manifest)
-    return sorted(folder.header.tensors.keys() - folder.expected.keys() - beside.keys())
-
-
-def _misshapen(folder: Folder) -> list[tuple[str, tuple[int, ...]]]:
-    """Embeddings and biases of the base that have another width, or fewer rows: only a vocabulary grows."""
-    assert folder.base is not None
-    assert folder.kind is not None
-    of_base = folder.layout.at_home(folder.kind, folder.base.manifest)
-    found = ((name, wanted, folder.header.tensors[name].shape) for name, wanted in of_base.items())
-    return [(name, wanted) for name, wanted, shape in found if shape[1:] != wanted[1:] or shape[0] < wanted[0]]
-
-
 def shape(folder: Folder) -> str | Finding:
-    if folder.base is None:
+    if folder.base is None or not folder.can_be_fitted:
         return skipped(NO_BASE)
-    tensors = folder.header.tensors
-    wrong = [(name, wanted) for name, wanted in folder.expected.items() if wanted and tensors[name].shape != wanted]
-    wrong += _misshapen(folder)
+    wrong = folder.misshapen
     if not wrong:
         return "Every tensor has the shape the base needs."
-    name, wanted = wrong[0]
-    found = tensors[name].shape
+    name, expected = wrong[0]
+    found = folder.tensors[name].shape
     return failed(
-        f"{name} is {list(found)}, but {folder.base.id} needs {list(wanted)} ({len(wrong):,} tensors differ).",
+        f"{name} is {list(found)}, but {folder.base.id} needs {list(expected)} ({len(wrong):,} tensors differ).",
         "Name the base it was trained on: this one has other sizes.",
-        tensor=name, expected=list(wanted), found=list(found),
+        tensor=name, expected=list(expected), found=list(found),
     )  # fmt: skip
 
 

@@ -1,52 +1,19 @@
-"""What is checked of formats that no engine here runs, and said of them; how they are read is in ../foreign.py."""
+"""What is asked of formats that no engine here runs: their parts, and how far the verdict could look."""
 
 from __future__ import annotations
 
 from dovetail.adapters import config as configs
-from dovetail.adapters import fields, gguf
-from dovetail.adapters.checks import card, files, privacy
+from dovetail.adapters import fields
 from dovetail.adapters.checks.fit import NO_BASE
-from dovetail.adapters.findings import Check, Finding, failed, skipped, some, warned
+from dovetail.adapters.findings import Finding, failed, skipped, some, warned
 from dovetail.adapters.fit import LINEAR
-from dovetail.adapters.folder import blocks_of
 from dovetail.adapters.foreign import TITLES, Foreign
-from dovetail.adapters.formats import PICKLES, detect
-from dovetail.adapters.header import HeaderError
-from dovetail.adapters.parts import EFFECT, path_in_base, ranks_of, widths_of
-from dovetail.adapters.unpickling import Refused
-from dovetail.adapters.values import has_not_finite, is_all_zero
+from dovetail.adapters.formats import detect
+from dovetail.adapters.parts import ranks_of, widths_of
 
 TO_PEFT = "Push the PEFT adapter as well where there is one: that is run and measured."
-AGAIN = "Save it again with the program that trained it, and push the new file."
+AGAIN = Foreign.again
 MAX_RANK = 4096
-SCALES = (0.01, 64.0)
-
-
-# --- files -----------------------------------------------------------------------------------------------------------
-def pickle(folder: Foreign) -> str | Finding:
-    found = files.pickle(folder)
-    own = folder.weights.endswith(PICKLES)
-    if isinstance(found, Finding) and found.outcome == "warned" and own:
-        return warned(f"{folder.weights} is a pickle of tensors; it was not opened.", files.TO_SAFETENSORS)
-    return found
-
-
-def missing(folder: Foreign) -> str | Finding:
-    if folder.weights in folder.files:
-        return f"{folder.weights} is here, {folder.sizes[folder.weights]:,} bytes."
-    return failed(f"There is no {folder.weights} beside {configs.NAME}.", "Push the weights too.")
-
-
-def header(folder: Foreign) -> str | Finding:
-    if not folder.has_header:
-        return skipped(f"{folder.weights} is an archive, which was not unpacked.")
-    try:
-        found = folder.header
-    except (HeaderError, gguf.GgufError, Refused) as error:
-        return failed(f"{folder.weights} is not sound: {error}.", AGAIN)
-    if not found.tensors:
-        return failed(f"{folder.weights} holds no tensor at all.", AGAIN)
-    return f"{len(found.tensors):,} tensors with {found.parameters:,} values; they lie in the file as its header says."
 
 
 def ambiguous(folder: Foreign) -> str | Finding:
@@ -69,7 +36,7 @@ def invalid(folder: Foreign) -> str | Finding:
     try:
         config = folder.config
     except configs.ConfigError as error:
-        return failed(f"{configs.NAME} cannot be used: {error}.", f"{AGAIN}")
+        return failed(f"{configs.NAME} cannot be used: {error}.", AGAIN)
     problem = _mlx(config) if folder.family == "mlx" else None
     return problem or f"It is a JSON object with {len(config)} keys."
 
@@ -89,7 +56,6 @@ def _mlx(config: configs.Config) -> Finding | None:
     return None
 
 
-# --- tensors ---------------------------------------------------------------------------------------------------------
 def pair(folder: Foreign) -> str | Finding:
     if not folder.has_header:
         return skipped("Its tensors were not read.")
@@ -143,82 +109,10 @@ def unused(folder: Foreign) -> str | Finding:
     )
 
 
-def not_finite(folder: Foreign) -> str | Finding:
-    if not folder.has_header:
-        return skipped("Its values were not read.")
-    for name, tensor in folder.tensors.items():
-        if any(has_not_finite(tensor.dtype, block) for block in blocks_of(folder.reader, tensor)):
-            return failed(f"{name} holds NaN or infinity.", "Train again with a smaller learning rate.", tensor=name)
-    packed = f" {len(folder.gguf.packed):,} are packed and were not looked at." if folder.family == "gguf" else ""
-    return f"All {folder.header.parameters:,} values are finite.{packed}"
-
-
-def all_zero(folder: Foreign) -> str | Finding:
-    if not folder.has_header:
-        return skipped("Its values were not read.")
-    every = [
-        found
-        for parts in folder.parts.modules.values()
-        for part, found in parts.parts.items()
-        if EFFECT.fullmatch(part)
-    ]
-    for _, tensor in every:
-        if tensor.dtype == "PACKED" or not all(is_all_zero(tensor.dtype, b) for b in blocks_of(folder.reader, tensor)):
-            return "The values are not all zero."
-    if not every:
-        return skipped("No matrix of this method leads back into the model alone.")
-    return failed(
-        "Every matrix that leads back into the model is zero: the adapter changes nothing.",
-        "Save it after training.",
-        tensors=len(every),
-    )
-
-
-def scale(folder: Foreign) -> str | Finding:
-    if not folder.has_header:
-        return skipped("Its values were not read.")
-    found = _scales(folder)
-    if not found:
-        return "It says no alpha; loaders take the rank for it, so that its scale is 1."
-    odd = {module: value for module, value in found.items() if not SCALES[0] <= abs(value) <= SCALES[1]}
-    if not odd:
-        return f"The scale is {min(found.values()):g} to {max(found.values()):g}."
-    module, value = next(iter(odd.items()))
-    return warned(
-        f"{module} is scaled by {value:g}; from {SCALES[0]:g} to {SCALES[1]:g} is usual.",
-        "Check alpha and rank.",
-        scale=value,
-    )
-
-
-def _scales(folder: Foreign) -> dict[str, float]:
-    """What each module's matrices are multiplied with, where the files say it."""
-    if folder.family == "mlx":
-        numbers = folder.config.get("lora_parameters") if configs.NAME in folder.files else None
-        said = configs.number(numbers, "scale") if isinstance(numbers, dict) else None
-        return {"every module": said} if said is not None else {}
-    shared = folder.gguf.numbers.get("adapter.lora.alpha") if folder.family == "gguf" else None
-    found: dict[str, float] = {}
-    for module, parts in folder.parts.modules.items():
-        ranks = ranks_of(folder.family, parts)
-        alpha = folder.number(parts.parts["alpha"][1]) if "alpha" in parts.parts else shared
-        if ranks and alpha is not None:
-            found[module] = alpha / ranks[0]
-    return found
-
-
-# --- fit -------------------------------------------------------------------------------------------------------------
-def _placed(folder: Foreign) -> dict[str, str]:
-    """Module → what the base calls it, for those where names can be told."""
-    kind = folder.gguf.texts.get("general.architecture", "") if folder.family == "gguf" else ""
-    named = {module: path_in_base(folder.family, module, kind) for module in folder.parts.modules}
-    return {module: path for module, path in named.items() if path}
-
-
 def unexpected(folder: Foreign) -> str | Finding:
     if folder.base is None:
         return skipped(NO_BASE)
-    placed = _placed(folder) if folder.has_header else {}
+    placed = folder.placed
     if not placed:
         return skipped("The names of this format do not tell the modules of a base.")
     modules = folder.base.manifest.modules
@@ -235,7 +129,7 @@ def unexpected(folder: Foreign) -> str | Finding:
 def shape(folder: Foreign) -> str | Finding:
     if folder.base is None:
         return skipped(NO_BASE)
-    placed = _placed(folder) if folder.has_header else {}
+    placed = folder.placed
     if not placed:
         return skipped("The names of this format do not tell the modules of a base.")
     for module, path in placed.items():
@@ -253,13 +147,12 @@ def shape(folder: Foreign) -> str | Finding:
     return f"All {len(placed):,} modules have the shape that {folder.base.id} needs."
 
 
-# --- the verdict -----------------------------------------------------------------------------------------------------
 def kind(folder: Foreign) -> str | Finding:
     return f"{folder.weights} is {TITLES[folder.family]}."
 
 
 def not_run(folder: Foreign) -> str | Finding:
-    placed = bool(folder.base and folder.has_header and _placed(folder))
+    placed = bool(folder.base and folder.placed)
     base = folder.base.id if folder.base else ""
     how = f"its files were checked and fitted to the shapes of {base}" if placed else "its files were checked"
     return warned(
@@ -267,30 +160,3 @@ def not_run(folder: Foreign) -> str | Finding:
         TO_PEFT,
         format=folder.family, proven="fit" if placed else "static",
     )  # fmt: skip
-
-
-def training_data(folder: Foreign) -> str | Finding:
-    return privacy.training_data(folder) if folder.has_header else skipped(f"{folder.weights} has no such notes.")
-
-
-SOUND = ("file", "config.invalid")
-CHECKS: tuple[Check[Foreign], ...] = (
-    Check("file.pickle", pickle),
-    Check("file.missing", missing, ("file.pickle",)),
-    Check("file.header", header, ("file.pickle", "file.missing")),
-    Check("file.ambiguous", ambiguous, ("file.pickle", "file.missing")),
-    Check("config.invalid", invalid),
-    Check("config.kind", kind),
-    Check("config.rank", rank, SOUND),
-    Check("tensors.not-finite", not_finite, SOUND),
-    Check("tensors.pair", pair, SOUND),
-    Check("tensors.unused", unused, SOUND),
-    Check("tensors.all-zero", all_zero, SOUND),
-    Check("tensors.scale", scale, (*SOUND, "tensors.not-finite", "tensors.pair")),
-    Check("fit.unexpected", unexpected, (*SOUND, "tensors", "config.rank")),
-    Check("fit.shape", shape, (*SOUND, "tensors", "config.rank", "fit.unexpected")),
-    Check("run.not-here", not_run, (*SOUND, "tensors", "config", "fit")),
-    Check("card.license", card.license),
-    Check("privacy.training-data", training_data, ("file",)),
-    Check("privacy.secret", privacy.secret),
-)

@@ -25,7 +25,7 @@ def training_data(folder: Folder) -> str | Finding:
     states = sorted(path for path in folder.files if path.rpartition("/")[2] in TRAINING_STATE or "rng_state" in path)
     if states:
         return warned(f"{some(states)} is state of the training, of no use to others.", "Delete it.", files=states[:20])
-    notes = sorted(key for key in folder.header.metadata if key.startswith("ss_"))
+    notes = sorted(key for key in folder.metadata if key.startswith("ss_"))
     if notes:
         return warned(
             f"The header carries notes of the training ({some(notes)}).", "Strip the metadata.", keys=notes[:20]

@@ -5,43 +5,38 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 
-from dovetail.adapters import config as configs
-from dovetail.adapters.checks.config import ranked_sides, scaling
-from dovetail.adapters.findings import Finding, failed, skipped, some, warned
+from dovetail.adapters.checks.config import ranked_sides
+from dovetail.adapters.findings import Finding, failed, skipped, some, warned, within
 from dovetail.adapters.folder import Folder
 from dovetail.adapters.header import TensorInfo
 from dovetail.adapters.kinds import Kind
 from dovetail.adapters.layout import Tensors
 from dovetail.adapters.patterns import PatternError
-from dovetail.adapters.selection import PatternTable, Selection
+from dovetail.adapters.selection import Selection
+from dovetail.adapters.sources import Effect, blocks_of
 from dovetail.adapters.values import FLOATS, has_not_finite, is_all_zero, is_huge
 
 AGAIN = "Save the trained adapter again with save_pretrained() and push it."
 LAYER = re.compile(r"(.*?)\.(\d+)\.(.*)")
-SCALING = (0.01, 64.0)
+SCALES = (0.01, 64.0)  # of alpha against rank: what is usual
+PACKED = "PACKED"  # the dtype of blocks of several values in a GGUF
 
 
 def dtype(folder: Folder) -> str | Finding:
-    places = _places_of_numbers(folder)
-    found = {tensor.dtype for name, tensor in folder.header.tensors.items() if not any(part in name for part in places)}
-    odd = sorted(found.difference(FLOATS))
+    ignored = folder.whole_numbers
+    headers = [source.header() for source in folder.sources]
+    named = [(name, tensor.dtype) for header in headers for name, tensor in header.tensors.items()]
+    dtypes = {dtype for name, dtype in named if not any(part in name for part in ignored)}
+    odd = sorted(dtypes.difference(FLOATS))
     if odd:
         return warned(
             f"There are tensors of dtype {some(odd)}; loaders convert them or fail.",
             "Save in F32, F16 or BF16.",
             dtypes=odd,
         )
-    if len(found) > 1:
-        return warned(f"The tensors mix {some(found)}.", "Save all of them in one dtype.", dtypes=sorted(found))
-    return f"All tensors are {found.pop()}."
-
-
-def _places_of_numbers(folder: Folder) -> tuple[str, ...]:
-    """What the names of tensors hold whose values are whole numbers by right."""
-    try:
-        return folder.kind.whole_numbers if configs.NAME in folder.files and folder.kind else ()
-    except configs.ConfigError:
-        return ()  # config.invalid says so
+    if len(dtypes) > 1:
+        return warned(f"The tensors mix {some(dtypes)}.", "Save all of them in one dtype.", dtypes=sorted(dtypes))
+    return f"All tensors are {some(dtypes) or 'whole numbers'}."
 
 
 def unused(folder: Folder) -> str | Finding:
@@ -198,76 +193,65 @@ def layers(folder: Folder) -> str | Finding:
 
 
 def not_finite(folder: Folder) -> str | Finding:
-    for name, tensor in folder.header.tensors.items():
-        if any(has_not_finite(tensor.dtype, block) for block in folder.blocks(tensor)):
-            return failed(
-                f"{name} holds NaN or infinity.",
-                "Train again (a smaller learning rate, or BF16 in place of F16).",
-                tensor=name,
-            )
-    return f"All {folder.header.parameters:,} values are finite."
+    if not folder.sources:
+        return skipped("Its values were not read.")
+    packed = 0
+    for source in folder.sources:
+        for name, tensor, block in source.blocks():
+            if has_not_finite(tensor.dtype, block):
+                fix = "Train again (a smaller learning rate, or BF16 in place of F16)."
+                return within(failed(f"{name} holds NaN or infinity.", fix, tensor=name), source.place)
+        packed += sum(tensor.dtype == PACKED for tensor in source.header().tensors.values())
+    unread = f" {packed:,} tensors are packed and were not read." if packed else ""
+    return f"All values are finite.{unread}"
 
 
 def all_zero(folder: Folder) -> str | Finding:
-    kind, layout = folder.kind, folder.layout
-    assert kind is not None
-    effective = _effective(folder, kind)
-    zeros = sorted(place for place, tensors in effective.items() if all(_is_zero(folder, one) for one in tensors))
-    what = some(kind.effect, 2) or "all it has"
-    if effective and len(zeros) == len(effective) and not folder.config.get("use_dora"):
-        return failed(
-            f"Every {what} is zero: the adapter changes nothing, as if it had never been trained.",
-            AGAIN,
-            modules=len(zeros),
-        )
-    if zeros and layout.modules and kind.effect:
+    if not folder.sources:
+        return skipped("Its values were not read.")
+    effects = folder.effects
+    idle: list[str] = []
+    for effect in effects:
+        groups = effect.tensors.items()
+        zeros = sorted(name for name, tensors in groups if all(_is_zero(effect, tensor) for tensor in tensors))
+        if effect.tensors and len(zeros) == len(effect.tensors) and not effect.may_be_zero:
+            refusal = failed(
+                f"Every {effect.what} is zero: the adapter changes nothing, as if it had never been trained.",
+                f"{folder.again} Save it after the training.",
+                tensors=sum(map(len, effect.tensors.values())),
+            )
+            return within(refusal, effect.source.place)
+        idle += zeros if effect.is_by_module else []
+    if idle:
         return warned(
-            f"{what} is zero in {some(zeros)}: they change nothing.",
+            f"{effects[0].what} is zero in {some(idle)}: they change nothing.",
             "Leave untrained modules out of target_modules.",
-            modules=zeros[:20],
+            modules=idle[:20],
         )
-    return "No module is zero." if layout.modules else "The values are not all zero."
+    return "Not everything is zero." if effects else skipped("This method has no tensor that must not be zero.")
 
 
-def _effective(folder: Folder, kind: Kind) -> dict[str, list[TensorInfo]]:
-    """The tensors without which nothing changes, by module, or by their own name where they belong to none."""
-    layout = folder.layout
-    shared = {name: [tensor] for name, tensor in layout.shared.items() if kind.effect and name.startswith(kind.effect)}
-    if shared:
-        return shared
-    found = {module: [tensor for name, tensor in own.items() if not kind.effect or name in kind.effect]
-             for module, own in layout.modules.items()}  # fmt: skip
-    return {module: tensors for module, tensors in found.items() if tensors}
-
-
-def _is_zero(folder: Folder, tensor: TensorInfo) -> bool:
-    return all(is_all_zero(tensor.dtype, block) for block in folder.blocks(tensor))
+def _is_zero(effect: Effect, tensor: TensorInfo) -> bool:
+    blocks = blocks_of(effect.source.opener, tensor)
+    return tensor.dtype != PACKED and all(is_all_zero(tensor.dtype, block) for block in blocks)
 
 
 def scale(folder: Folder) -> str | Finding:
-    for name, tensor in folder.header.tensors.items():
-        if any(is_huge(tensor.dtype, block) for block in folder.blocks(tensor)):
-            return warned(
-                f"{name} holds values beyond 32,768.",
-                "Look at the training: weights of an adapter are small.",
-                tensor=name,
-            )
-    if folder.config["peft_type"] != "LORA":
-        return "No value is out of the ordinary."
-    return _scaling(folder)
-
-
-def _scaling(folder: Folder) -> str | Finding:
-    config = folder.config
-    rank, alpha = configs.whole(config, "r") or 8, configs.number(config, "lora_alpha")
-    ranks, alphas = PatternTable(config.get("rank_pattern")), PatternTable(config.get("alpha_pattern"))
-    default = 8.0 if alpha is None else alpha
-    found = {scaling(config, ranks.get(module, rank), alphas.get(module, default)) for module in folder.layout.modules}
-    odd = sorted(value for value in found if not SCALING[0] <= abs(value) <= SCALING[1])
+    if not folder.sources:
+        return skipped("Its values were not read.")
+    for source in folder.sources:
+        for name, tensor, block in source.blocks():
+            if is_huge(tensor.dtype, block):
+                fix = "Look at the training: weights of an adapter are small."
+                return within(warned(f"{name} holds values beyond 32,768.", fix, tensor=name), source.place)
+    scales = folder.scales
+    least, most = SCALES
+    odd = {module: value for module, value in scales.items() if not least <= abs(value) <= most}
     if odd:
+        module, value = max(odd.items(), key=lambda item: item[1])
         return warned(
-            f"The scaling is {odd[-1]:g} (lora_alpha against r), outside {SCALING[0]:g} to {SCALING[1]:g}.",
-            "Check lora_alpha, r and use_rslora against the training run.",
-            scaling=odd[-1],
+            f"{module} is scaled by {value:g} (alpha against rank), outside {least:g} to {most:g}.",
+            "Check alpha, rank and use_rslora against the training run.",
+            scaling=value,
         )
-    return f"Scaling {some(f'{value:g}' for value in found)}."
+    return f"Scaling {some({f'{value:g}' for value in scales.values()})}." if scales else "No value is out of range."

@@ -8,11 +8,13 @@ from functools import cached_property
 
 from dovetail.adapters import config as configs
 from dovetail.adapters import header as headers
+from dovetail.adapters.accepts import Fits, is_flag, is_number, maybe
 from dovetail.adapters.config import Config, ConfigError
 from dovetail.adapters.fit import Shape
 from dovetail.adapters.folder import Folder
 from dovetail.adapters.header import Opener, TensorInfo
 from dovetail.adapters.library.contents import FUSION_CONFIG, HEAD_CONFIG, HEAD_WEIGHTS, NAME, SETUP_CONFIG, Library
+from dovetail.adapters.sources import Effect, Source, placed
 
 FUSION_WEIGHTS, PICKLED_FUSION = "model_adapter_fusion.safetensors", "pytorch_model_adapter_fusion.bin"
 MAX_MEMBERS, MAX_NUMBER = 16, 512
@@ -24,6 +26,16 @@ NESTS = {  # adapters/composition.py, ALLOWED_NESTINGS; what it calls MultiTask 
     "BatchSplit": ("Stack", "Split", "BatchSplit", "Average"),
     "Average": ("Stack", "Split", "BatchSplit"),
 }
+# What the config of a fusion may say.
+FUSION_KEYS: Mapping[str, Fits] = {
+    **dict.fromkeys(
+        ("key", "query", "value", "query_before_ln", "regularization", "residual_before", "temperature",
+         "value_before_softmax", "value_initialized"),
+        is_flag,
+    ),
+    "dropout_prob": maybe(is_number),
+}  # fmt: skip
+SAVE_AGAIN = "Save the whole with save_adapter_setup(..., use_safetensors=True), and push the folder it wrote"
 NUMBERS = {"Split": "splits", "BatchSplit": "batch_sizes", "Average": "weights"}
 HEAD = (HEAD_CONFIG, HEAD_WEIGHTS)
 SPREADING = ("Parallel", "Split", "BatchSplit")  # one input, or one batch, is dealt out to several adapters
@@ -149,6 +161,7 @@ class Fusion(Folder):
     """One AdapterFusion: a layer that weighs the outputs of several adapters."""
 
     weights, pickled_weights = FUSION_WEIGHTS, PICKLED_FUSION
+    base_field = "model_name"
     name = ""
 
     @cached_property
@@ -163,8 +176,9 @@ class Fusion(Folder):
         return found if isinstance(found, dict | str) else {}
 
     @property
-    def base_id(self) -> str | None:
-        return configs.text(self.config, "model_name")
+    def effects(self) -> list[Effect]:
+        values = [tensor for name, tensor in self.tensors.items() if name.endswith(".value.weight")]
+        return [Effect("value matrix of the fusion", {"": values}, self.sources[0])] if values else []
 
     def is_own(self, tensor: str) -> bool:
         return f".adapter_fusion_layer.{self.name}." in f".{tensor}"
@@ -191,6 +205,8 @@ class Member(Library):
 
 class Composition(Library):
     """Several adapters that work together. `members` and `fusions` are by folder; a fusion at the top lies in ""."""
+
+    again = f"{SAVE_AGAIN}."
 
     @cached_property
     def config(self) -> Config:
@@ -284,6 +300,22 @@ class Composition(Library):
         """Folder and reader of everything that holds tensors."""
         yield from self.members.items()
         yield from self.fusions.items()
+
+    @property
+    def sources(self) -> list[Source]:
+        return [source for place, part in self.places for source in placed(part.sources, place)]
+
+    @property
+    def metadata(self) -> Mapping[str, str]:
+        return {}
+
+    @property
+    def effects(self) -> list[Effect]:
+        return [
+            replace(effect, source=replace(effect.source, place=place))
+            for place, part in self.places if part.sources
+            for effect in part.effects
+        ]  # fmt: skip
 
     @cached_property
     def tensors(self) -> dict[str, TensorInfo]:

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from functools import cached_property
 
 from dovetail.adapters import config as configs
 from dovetail.adapters import header as headers
 from dovetail.adapters.fit import Shape
-from dovetail.adapters.folder import Folder, blocks_of
+from dovetail.adapters.folder import Folder
 from dovetail.adapters.header import TensorInfo
 from dovetail.adapters.kinds import HEAD_TASKS, task_of_class
 from dovetail.adapters.library.methods import as_trained, kind_of
+from dovetail.adapters.sources import Effect, Source
 
 WEIGHTS, PICKLED = "adapter.safetensors", "pytorch_adapter.bin"
 HEAD_CONFIG, HEAD_WEIGHTS = "head_config.json", "model_head.safetensors"
 FUSION_CONFIG, SETUP_CONFIG = "adapter_fusion_config.json", "adapter_setup.json"
+AGAIN = "Save the adapter again with save_adapter(..., use_safetensors=True)"
+DELTAS = (".adapter_up.weight", ".lora_B", ".adapter_up.W_right")  # matrices that lead back into the model
 NAME = re.compile(r"[A-Za-z0-9_\-]{1,100}")  # it becomes the name of a module and of a folder
 CONTAINERS = (
     r"(?:\w*adapters|prefix_tunings|prefix_gates|loras|refts|prompt_tunings|shared_parameters)"  # adapters/loading.py
@@ -27,6 +29,9 @@ class Library(Folder):
     """Reads lazily, and raises what the reader of a file raises; the checks ask in an order that does not."""
 
     weights, pickled_weights = WEIGHTS, PICKLED
+    base_field = "model_name"
+    again = f"{AGAIN} and push it."
+    to_safetensors = f"{AGAIN}, and push {WEIGHTS} in its place."
 
     @cached_property
     def method(self) -> configs.Config:
@@ -47,10 +52,6 @@ class Library(Folder):
     @property
     def library_kind(self) -> str:
         return kind_of(self.method)
-
-    @property
-    def base_id(self) -> str | None:
-        return configs.text(self.config, "model_name")
 
     @cached_property
     def head_config(self) -> configs.Config:
@@ -88,6 +89,34 @@ class Library(Folder):
         numbered = {number: name for name, number in said.items()} if isinstance(said, dict) else {}
         return [numbered[at] for at in range(len(numbered))] if numbered.keys() == set(range(len(numbered))) else []
 
+    @property
+    def missing_head(self) -> str:
+        is_headless = HEAD_CONFIG in self.files and HEAD_WEIGHTS not in self.files
+        return HEAD_WEIGHTS if is_headless else ""
+
+    @property
+    def whole_numbers(self) -> tuple[str, ...]:
+        return ()
+
+    @property
+    def scales(self) -> dict[str, float]:
+        return {}
+
+    @property
+    def sources(self) -> list[Source]:
+        headers_of = {self.weights: lambda: self.header, HEAD_WEIGHTS: lambda: self.head_header}
+        return [
+            Source(path, self.files[path], read, is_head=path == HEAD_WEIGHTS)
+            for path, read in headers_of.items()
+            if path in self.files
+        ]
+
+    @property
+    def effects(self) -> list[Effect]:
+        ending = [tensor for name, tensor in self.header.tensors.items() if name.endswith(DELTAS)]
+        what = "matrix that leads back into the model"
+        return [Effect(what, {"": ending}, self.sources[0])] if ending else []
+
     @cached_property
     def tensors(self) -> dict[str, TensorInfo]:
         """Adapter and head together."""
@@ -98,6 +127,19 @@ class Library(Folder):
         assert self.base is not None
         assert self.base.expect is not None
         return self.base.expect(self)
+
+    @property
+    def can_be_fitted(self) -> bool:
+        return self.base is not None and self.base.expect is not None
+
+    @property
+    def strangers(self) -> list[str]:
+        return sorted(self.tensors.keys() - self.expected.keys())
+
+    @property
+    def misshapen(self) -> list[tuple[str, tuple[int, ...]]]:
+        tensors = self.tensors
+        return [(name, wanted) for name, wanted in self.expected.items() if wanted and tensors[name].shape != wanted]
 
     def is_own(self, tensor: str) -> bool:
         """Whether the library loads a tensor as part of this adapter or of its head."""
@@ -117,10 +159,3 @@ class Library(Folder):
     def has_static_head(self) -> bool:
         """Whether the head is that of a model class with one fixed head, which the library turns into its own kind."""
         return self.head_config.get("config") is None
-
-    def every_block(self) -> Iterator[tuple[str, TensorInfo, bytes]]:
-        """Name, tensor and a piece of its bytes, of both files."""
-        for path, header in ((self.weights, self.header), (HEAD_WEIGHTS, self.head_header)):
-            for name, tensor in header.tensors.items():
-                for block in blocks_of(self.files[path], tensor):
-                    yield name, tensor, block

@@ -1,0 +1,55 @@
+"""What one line of the list of checks says; the list itself is `dovetail.adapters.checks`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from dovetail.adapters.findings import Check, Finding
+
+# The families of formats, by how an adapter of one is read.
+PEFT, ADAPTERS, COMPOSITIONS, NOT_RUN = "peft", "adapters", "compositions", "not-run"
+FAMILIES = (PEFT, ADAPTERS, COMPOSITIONS, NOT_RUN)
+
+Ask = Callable[[Any], str | Finding]
+# Asked of the files; asked by an engine of an adapter on its base; told by the validator, and never asked.
+Stage = Literal["files", "engine", "told"]
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One check of the list.
+
+    `ask` is one function for every family that answers the check, or a function for each family whose rule is another.
+    `needs` are the checks and areas that must not have failed before it; `after` are those that one family needs
+    beside them, since it must know more before it can be asked.
+    """
+
+    id: str
+    ask: Ask | Mapping[str, Ask] | None = None
+    needs: Sequence[str] = ()
+    after: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    stage: Stage = "files"
+
+    @property
+    def area(self) -> str:
+        return self.id.partition(".")[0]
+
+    def of(self, family: str) -> Check[Any]:
+        """Return the check as it is asked of one family. Raises `KeyError` where the list has no function for it."""
+        ask = self.ask[family] if isinstance(self.ask, Mapping) else self.ask
+        if ask is None:
+            raise KeyError(f"{self.id} is not asked of files")
+        return Check(self.id, ask, (*self.needs, *self.after.get(family, ())))
+
+
+def ordered(checks: Sequence[Check[Any]]) -> tuple[Check[Any], ...]:
+    """Return checks in the order of the list, each moved back behind the checks that it needs by their full ids."""
+    waiting, done = list(checks), list[Check[Any]]()
+    while waiting:
+        ids = {check.id for check in waiting}
+        ready = next(check for check in waiting if not ids.intersection(check.needs))
+        waiting.remove(ready)
+        done.append(ready)
+    return tuple(done)
