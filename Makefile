@@ -5,7 +5,6 @@ SHELL := /bin/sh
 # The first interpreter that is new enough; python3.11 is what we test with.
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
 	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && { echo "$$p"; break; }; done)
-PORT ?= 8070
 HOST ?= 127.0.0.1
 DATA ?= ./data
 export PORT HOST DATA KEEP TOKEN TORCH_INDEX
@@ -15,9 +14,10 @@ OPS = $(if $(PYTHON),exec $(PYTHON) -m ops,echo "Dovetail needs Python 3.11 or n
 .PHONY: help up demo manage test lint bench services engines pins clean
 
 help: ## Says what each of these commands does.
+	@sed -n 's/^VERSION = "\(.*\)"/Dovetail \1/p' hub/about.py
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-up: ## Runs a hub in the foreground [PORT=8070 HOST=127.0.0.1 DATA=./data]; builds what is missing first; Ctrl-C stops it.
+up: ## Runs a hub in the foreground [PORT= HOST=127.0.0.1 DATA=./data]; builds what is missing first; Ctrl-C stops it.
 	@$(OPS) up --end-with-parent
 
 demo: ## Pushes a small trained adapter, waits for its verdict, pulls and uses it [PORT= DATA= KEEP=1 TOKEN=].

@@ -19,6 +19,7 @@ from kombu import Connection
 from kombu.exceptions import KombuError
 
 from hub import gauges
+from hub.about import VERSION
 from hub.metrics import CONTENT_TYPE, exposition
 from registry.bytes.blobs import BlobMissing, store
 from registry.kernel.errors import StoreUnavailable
@@ -50,7 +51,7 @@ def readyz(request: HttpRequest) -> HttpResponse:
     """Answer part by part whether a push would be taken and judged now: 200, or 503 when one part is down."""
     parts = _latest.get()
     ready = all(part["ok"] for part in parts.values())
-    return JsonResponse({"ready": ready, "parts": parts}, status=200 if ready else 503)
+    return JsonResponse({"ready": ready, "version": VERSION, "parts": parts}, status=200 if ready else 503)
 
 
 @require_safe

@@ -8,7 +8,7 @@ from django.http.request import split_domain_port, validate_host
 
 
 def origin(request: HttpRequest) -> str:
-    """Return e.g. http://127.0.0.1:8070: the request's own host when it is one of ours, else DOVETAIL_PUBLIC_URL.
+    """Return e.g. http://127.0.0.1:9000: the request's own host when it is one of ours, else DOVETAIL_PUBLIC_URL.
 
     Clients check that links lie below the endpoint they were given. X-Forwarded-* counts only from a trusted proxy.
     """

@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 from django.core.exceptions import ImproperlyConfigured
 
 from hub import env, machine
+from hub.about import PORT
 
 ROOT = Path(__file__).resolve().parent.parent
 DATA = Path(env.text("DATA", "data")).resolve()
@@ -34,7 +35,7 @@ if PRODUCTION and DEBUG:
     raise ImproperlyConfigured("DOVETAIL_DEBUG must be off when DOVETAIL_PRODUCTION is on.")
 
 # --- where we are, and who may ask -----------------------------------------------------------------------------------
-PUBLIC_URL = env.text("PUBLIC_URL", "http://127.0.0.1:8070").rstrip("/")
+PUBLIC_URL = env.text("PUBLIC_URL", f"http://127.0.0.1:{PORT}").rstrip("/")
 ALLOWED_HOSTS = env.words("ALLOWED_HOSTS") or [urlsplit(PUBLIC_URL).hostname or "127.0.0.1"]
 if not PRODUCTION:
     ALLOWED_HOSTS += ["127.0.0.1", "localhost", "[::1]"]

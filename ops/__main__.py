@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from hub.about import PORT
 from ops import demo, environments, machine, pins, services, suite, up
 from ops.hub import Hub
 from ops.sentences import Stop, complain
@@ -13,9 +14,8 @@ from ops.sentences import Stop, complain
 def hub_asked_for() -> Hub:
     """Return the hub that DATA, HOST and PORT of the make command name."""
     data = Path(os.environ.get("DATA") or "data").expanduser()
-    return Hub(
-        Path.cwd() / data, os.environ.get("HOST") or "127.0.0.1", machine.port_number(os.environ.get("PORT") or "8070")
-    )
+    port = machine.port_number(os.environ.get("PORT") or str(PORT))
+    return Hub(Path.cwd() / data, os.environ.get("HOST") or "127.0.0.1", port)
 
 
 COMMANDS: dict[str, Callable[[Sequence[str]], None]] = {

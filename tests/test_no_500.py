@@ -17,6 +17,7 @@ import pytest
 from django.db import transaction
 from django.test import Client
 
+from hub.about import PORT
 from registry.kernel.policy import Caller
 from registry.models import Repository, User
 from registry.publish import discussions, push
@@ -89,7 +90,7 @@ ODD_HEADERS = (
     {"range": "bytes=-0"}, {"range": "bytes=5-1"}, {"range": "bytes=99999999999999999999-"}, {"range": "x"},
     {"range": "bytes=0-0,5-6"}, {"host": "evil.example"}, {"host": "a b"}, {"host": "127.0.0.1:99999999"},
     {"if-none-match": '"\xff'}, {"if-modified-since": "Sat, 99 Foo 99999 99:99:99 GMT"}, {"accept": "x/y;q=\xff"},
-    {"content-encoding": "gzip"}, {"x-request-id": "a\tb" * 100}, {"cookie": "dovetail_8070=\xff; theme=\"'><"},
+    {"content-encoding": "gzip"}, {"x-request-id": "a\tb" * 100}, {"cookie": f"dovetail_{PORT}=\xff; theme=\"'><"},
     {"x-forwarded-host": "evil", "x-forwarded-for": "\x00,,,", "forwarded": "for=_"}, {"accept-language": "x-" * 500},
     {"transfer-encoding": "chunked"},
 )  # fmt: skip

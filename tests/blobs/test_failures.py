@@ -24,7 +24,7 @@ LATER = timedelta(minutes=5)
 
 DYING_WRITER = """
 import os, sys
-from registry import blobs
+from registry.bytes import blobs
 from django.conf import settings
 settings.configure(BLOBS=sys.argv[1])
 def parts():

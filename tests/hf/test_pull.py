@@ -260,7 +260,7 @@ def test_links_are_below_the_address_that_the_client_uses(wire: Wire, cast, sett
     settings.PUBLIC_URL, settings.ALLOWED_HOSTS = "https://hub.example.org", ["lan.example"]
     settings.TRUSTED_PROXIES = ["10.0.0.0/8"]
     create = lambda name, **headers: wire.ask("POST", "/api/repos/create", {"name": name}, **headers).json()["url"]
-    assert create("one", Host="lan.example:8070") == "http://lan.example:8070/alice/one"
+    assert create("one", Host="lan.example:9000") == "http://lan.example:9000/alice/one"
     assert create("two", Host="evil.example") == "https://hub.example.org/alice/two"
     forged = create("three", Host="lan.example", X_Forwarded_Host="evil.example", X_Forwarded_Proto="https")
     assert forged == "http://lan.example/alice/three"

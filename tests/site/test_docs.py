@@ -3,6 +3,7 @@
 import re
 
 import pytest
+from django.conf import settings
 
 from hub.errors import TABLE
 from hub.site import docs
@@ -10,7 +11,7 @@ from hub.site import docs
 
 def test_the_link_of_every_refusal_leads_to_its_heading(visit, cast):
     problem = visit().get("/api/v1/adapters/alice/nothing").json()
-    path, _, anchor = problem["type"].removeprefix("http://127.0.0.1:8070").partition("#")
+    path, _, anchor = problem["type"].removeprefix(settings.PUBLIC_URL).partition("#")
     page = visit().get(path)
     assert page.status_code == 200
     anchors = set(re.findall(r'id="([^"]+)"', page.content.decode()))

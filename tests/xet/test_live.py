@@ -250,7 +250,9 @@ def test_the_same_upload_on_s3(s3_server, tmp_path) -> None:
         file = weights(tmp_path / "adapter", 24, seed=8)
         done = upload(hub, tmp_path / "cache", file)
         assert done.stdout.strip() == sha256(file), done.stderr
-        check = f"from registry import blobs; print(blobs.hash_staged(blobs.Keys.blob('{sha256(file)}'))[0].sha256)"
+        check = (
+            f"from registry.bytes import blobs; print(blobs.hash_staged(blobs.Keys.blob('{sha256(file)}'))[0].sha256)"
+        )
         assert sha256(file) in hub.manage("shell", "-v", "0", "-c", check)
 
 

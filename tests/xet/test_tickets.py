@@ -64,8 +64,8 @@ def test_bytes_go_to_the_host_that_the_client_used_if_it_is_ours(wire, cast, set
     cast.repository("alice/notes")
     settings.PUBLIC_URL, settings.ALLOWED_HOSTS = "https://hub.example.org", ["lan.example"]
     path, headers = f"/api/models/alice/notes/{WRITE}/main", bearer(cast.token("alice"))
-    answer = wire.get(path, headers=headers | {"Host": "lan.example:8070"}).json()
-    assert answer["casUrl"].startswith("http://lan.example:8070/xet/at/")
+    answer = wire.get(path, headers=headers | {"Host": "lan.example:9000"}).json()
+    assert answer["casUrl"].startswith("http://lan.example:9000/xet/at/")
 
 
 def test_another_hub_at_the_same_address_has_an_address_of_its_own(wire, cast, settings) -> None:
