@@ -68,11 +68,11 @@ print(json.dumps(found))
 """
 
 QUARANTINE = """
-from registry import moderation
-from registry.models import Adapter, User
-from registry.policy import Caller
+from registry.moderation import quarantine
+from registry.models import Repository, User
+from registry.kernel.policy import Caller
 mona = Caller(user=User.objects.get(username="mona"))
-moderation.quarantine(Adapter.objects.get(name="{name}"), mona, reason="A test.", note="")
+quarantine.quarantine(Repository.objects.get(name="{name}"), mona, reason="A test.", note="")
 """
 
 
