@@ -48,6 +48,6 @@ torch.testing.assert_close(loaded(), of_second)
 torch.testing.assert_close(loaded(version=first), of_first)
 assert repository_id in {one.adapter_id for one in list_adapters()}, [one.adapter_id for one in list_adapters()]
 described = get_adapter_info(repository_id)
-assert (described.source, described.repository_id) == ("hf", repository_id)
+assert (described.source, described.adapter_id) == ("hf", repository_id)
 assert "adapter-transformers" in api.model_info(repository_id).tags
 print("fine")
