@@ -5,20 +5,21 @@ from urllib.parse import urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 
-from hub import env, machine
+from hub import machine
 from hub.about import PORT
+from hub.environment import Environment, Smtp, blob_store, database, one_of, smtp, words
 
+env = Environment()
 ROOT = Path(__file__).resolve().parent.parent
-DATA = Path(env.text("DATA", "data")).resolve()
-PRODUCTION = env.truth("PRODUCTION", False)
-DEBUG = env.truth("DEBUG", False)
+DATA = Path(env("DATA", default="data")).resolve()
+PRODUCTION = env.bool("PRODUCTION", default=False)
+DEBUG = env.bool("DEBUG", default=False)
 
 
 def _secret_key() -> str:
     """Return DOVETAIL_SECRET_KEY, else the key file that `make up` wrote under DATA."""
-    given = env.text("SECRET_KEY")
-    if given:
-        return given
+    if given := env("SECRET_KEY"):
+        return str(given)
     file = DATA / "secret_key"
     if not PRODUCTION and file.exists():
         return file.read_text().strip()
@@ -35,13 +36,13 @@ if PRODUCTION and DEBUG:
     raise ImproperlyConfigured("DOVETAIL_DEBUG must be off when DOVETAIL_PRODUCTION is on.")
 
 # --- where we are, and who may ask -----------------------------------------------------------------------------------
-PUBLIC_URL = env.text("PUBLIC_URL", f"http://127.0.0.1:{PORT}").rstrip("/")
-ALLOWED_HOSTS = env.words("ALLOWED_HOSTS") or [urlsplit(PUBLIC_URL).hostname or "127.0.0.1"]
+PUBLIC_URL = env("PUBLIC_URL", default=f"http://127.0.0.1:{PORT}").rstrip("/")
+ALLOWED_HOSTS = env("ALLOWED_HOSTS", words, default=[]) or [urlsplit(PUBLIC_URL).hostname or "127.0.0.1"]
 if not PRODUCTION:
     ALLOWED_HOSTS += ["127.0.0.1", "localhost", "[::1]"]
 if PRODUCTION and "*" in ALLOWED_HOSTS:
     raise ImproperlyConfigured("DOVETAIL_ALLOWED_HOSTS must name hosts: * would let anybody forge links in mails.")
-TRUSTED_PROXIES = env.words("TRUSTED_PROXIES")
+TRUSTED_PROXIES = env("TRUSTED_PROXIES", words, default=[])
 HTTPS = PUBLIC_URL.startswith("https://")
 CSRF_TRUSTED_ORIGINS = [PUBLIC_URL]
 if TRUSTED_PROXIES:
@@ -93,7 +94,7 @@ TEMPLATES = [
 ]
 MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"  # the other one signs a cookie first
 STATIC_URL = "/static/"
-STATIC_ROOT = Path(env.text("STATIC_ROOT", str(DATA / "run" / "static")))
+STATIC_ROOT = Path(env("STATIC_ROOT", default=str(DATA / "run" / "static")))
 STATICFILES_DIRS = [ROOT / "static"]
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
@@ -101,54 +102,54 @@ STORAGES = {
 }
 
 # --- state -----------------------------------------------------------------------------------------------------------
-DATABASES = {"default": env.database(env.text("DATABASE_URL", f"sqlite:///{DATA / 'db.sqlite3'}"))}
+DATABASES = {"default": env("DATABASE_URL", database, default=f"sqlite:///{DATA / 'db.sqlite3'}", parse_default=True)}
 _LOCMEM = "django.core.cache.backends.locmem.LocMemCache"
 CACHES = {
     "default": {"BACKEND": _LOCMEM},
     # Who asked how often; apart, because the default cache forgets when it holds 300 entries.
     "counters": {"BACKEND": _LOCMEM, "LOCATION": "counters", "OPTIONS": {"MAX_ENTRIES": 50_000}},
 }
-BLOBS = env.blobs(env.text("BLOBS", f"file://{DATA / 'blobs'}"))
-ACCEL_REDIRECT = env.text("ACCEL_REDIRECT").rstrip("/")
+BLOBS = env("BLOBS", blob_store, default=f"file://{DATA / 'blobs'}")
+ACCEL_REDIRECT = env("ACCEL_REDIRECT").rstrip("/")
 if ACCEL_REDIRECT and not (BLOBS.startswith("file://") and ACCEL_REDIRECT.startswith("/")):
     raise ImproperlyConfigured(
         "DOVETAIL_ACCEL_REDIRECT is the path of an internal location of nginx, such as /_blobs, that has the folder of "
         "DOVETAIL_BLOBS; it needs a store of files (file://…), since S3 serves its own."
     )
-SHELF = Path(env.text("SHELF", str(DATA / "shelf")))
-BROKER_URL = env.text("BROKER_URL", f"redis+socket://{DATA / 'run' / 'broker.sock'}")  # the broker of `make up`
-WEBHOOK_ALLOW = env.words("WEBHOOK_ALLOW")
-METRICS_TOKEN = env.text("METRICS_TOKEN")
-MAIL_FROM = env.text("MAIL_FROM")
-SMTP = env.smtp(env.text("SMTP_URL"))
+SHELF = Path(env("SHELF", default=str(DATA / "shelf")))
+BROKER_URL = env("BROKER_URL", default=f"redis+socket://{DATA / 'run' / 'broker.sock'}")  # the broker of `make up`
+WEBHOOK_ALLOW = env("WEBHOOK_ALLOW", words, default=[])
+METRICS_TOKEN = env("METRICS_TOKEN")
+MAIL_FROM = env("MAIL_FROM")
+SMTP = env("SMTP_URL", smtp, default=Smtp())
 EMAIL_HOST, EMAIL_PORT, EMAIL_USE_SSL, EMAIL_USE_TLS = SMTP.host, SMTP.port, SMTP.ssl, SMTP.tls
 EMAIL_HOST_USER, EMAIL_HOST_PASSWORD, EMAIL_TIMEOUT = SMTP.user, SMTP.password, 20
 if bool(MAIL_FROM) != bool(EMAIL_HOST):
     raise ImproperlyConfigured("DOVETAIL_SMTP_URL and DOVETAIL_MAIL_FROM belong together: set both, or none.")
 
 # --- limits ----------------------------------------------------------------------------------------------------------
-MAX_FILE_BYTES = env.whole("MAX_FILE_BYTES", 5 << 30)
-MAX_PUSH_BYTES = env.whole("MAX_PUSH_BYTES", 20 << 30)
-MAX_INLINE_BYTES = env.whole("MAX_INLINE_BYTES", 10 << 20)
-LFS_PART_BYTES = env.whole("LFS_PART_BYTES", 512 << 20)
-QUOTA_BYTES = env.whole("QUOTA_BYTES", 0)  # of one namespace; 0: no limit
-QUOTA_REPOSITORIES = env.whole("QUOTA_REPOSITORIES", 0)
-XET_READ = env.truth("XET_READ", True)
-XORB_DAYS = env.whole("XORB_DAYS", 35)
+MAX_FILE_BYTES = env.int("MAX_FILE_BYTES", default=5 << 30)
+MAX_PUSH_BYTES = env.int("MAX_PUSH_BYTES", default=20 << 30)
+MAX_INLINE_BYTES = env.int("MAX_INLINE_BYTES", default=10 << 20)
+LFS_PART_BYTES = env.int("LFS_PART_BYTES", default=512 << 20)
+QUOTA_BYTES = env.int("QUOTA_BYTES", default=0)  # of one namespace; 0: no limit
+QUOTA_REPOSITORIES = env.int("QUOTA_REPOSITORIES", default=0)
+XET_READ = env.bool("XET_READ", default=True)
+XORB_DAYS = env.int("XORB_DAYS", default=35)
 DOWNLOAD_URL_SECONDS = 60
 UPLOAD_URL_SECONDS = 3600
 DATA_UPLOAD_MAX_MEMORY_SIZE = 10 << 20
 
 # --- validation ------------------------------------------------------------------------------------------------------
-ENGINES = Path(env.text("ENGINES", str(ROOT / ".engines")))
-ENGINE_DEVICE = env.text("ENGINE_DEVICE", "cpu")
-ENGINE_DTYPE = env.choice("ENGINE_DTYPE", "auto", "float32", "bfloat16")
-ENGINE_MEMORY = env.whole("ENGINE_MEMORY", 8 << 30)
-ENGINE_SECONDS = env.whole("ENGINE_SECONDS", 120)
-WORKER_CONCURRENCY = env.whole("WORKER_CONCURRENCY", 0) or machine.slots()
-WARM_MEMORY = env.whole("WARM_MEMORY", 0) or machine.memory() // 2  # of all engines of a worker that wait for work
-RENEWALS_AN_HOUR = env.whole("RENEWALS_AN_HOUR", 240)
-OWNER_PENDING = env.whole("OWNER_PENDING", 100)
+ENGINES = Path(env("ENGINES", default=str(ROOT / ".engines")))
+ENGINE_DEVICE = env("ENGINE_DEVICE", default="cpu")
+ENGINE_DTYPE = env("ENGINE_DTYPE", one_of("auto", "float32", "bfloat16"), default="auto")
+ENGINE_MEMORY = env.int("ENGINE_MEMORY", default=8 << 30)
+ENGINE_SECONDS = env.int("ENGINE_SECONDS", default=120)
+WORKER_CONCURRENCY = env.int("WORKER_CONCURRENCY", default=0) or machine.slots()
+WARM_MEMORY = env.int("WARM_MEMORY", default=0) or machine.memory() // 2  # of a worker's idle engines
+RENEWALS_AN_HOUR = env.int("RENEWALS_AN_HOUR", default=240)
+OWNER_PENDING = env.int("OWNER_PENDING", default=100)
 LEASE_SECONDS = 60
 HEARTBEAT_SECONDS = 10
 SWEEP_SECONDS = 30
@@ -157,9 +158,9 @@ POSTMAN = "hub.celery.post"  # the same for messages to webhooks
 DOORBELL = "hub.celery.ring"  # called with a verdict's id after the commit that queued it; the heart knows no queue
 
 # --- first values of what an administrator may change later (registry.kernel.site_settings) ---------------------------
-FIRST_REGISTRATION = env.choice("REGISTRATION", "open", "invite", "closed")
-FIRST_PULL_POLICY = env.choice("PULL_POLICY", "open", "verified")
-FIRST_THROTTLE = env.choice("THROTTLE", "on", "off")
+FIRST_REGISTRATION = env("REGISTRATION", one_of("open", "invite", "closed"), default="open")
+FIRST_PULL_POLICY = env("PULL_POLICY", one_of("open", "verified"), default="open")
+FIRST_THROTTLE = env("THROTTLE", one_of("on", "off"), default="on")
 
 # --- people ----------------------------------------------------------------------------------------------------------
 AUTH_USER_MODEL = "registry.User"
@@ -235,7 +236,7 @@ LOGGING = {
     "disable_existing_loggers": False,
     "formatters": {"json": {"()": "hub.logs.JsonLine"}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "json"}},
-    "root": {"handlers": ["stderr"], "level": env.text("LOG_LEVEL", "INFO")},
+    "root": {"handlers": ["stderr"], "level": env("LOG_LEVEL", default="INFO")},
     "loggers": {
         "django.server": {"handlers": ["stderr"], "propagate": False},
         # A line for each message and tick would drown the rest; workers.bench says what became of a validation.

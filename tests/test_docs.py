@@ -7,7 +7,7 @@ import pytest
 import typer
 
 from dovetail import cli
-from hub import env
+from hub import settings
 from hub.api import problems
 from hub.errors import TABLE
 from registry.kernel import errors
@@ -27,7 +27,7 @@ def subclasses(cls: type) -> set[type]:
 
 
 def test_every_setting_has_its_heading_and_no_heading_outlives_its_setting() -> None:
-    assert headings("settings.md") == env.known()
+    assert headings("settings.md") == settings.env.names
 
 
 def test_every_error_code_has_its_heading_and_no_heading_outlives_its_code() -> None:

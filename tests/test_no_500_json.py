@@ -213,15 +213,15 @@ def test_a_nul_in_any_address_or_query_is_refused(asker):
 
 
 def test_no_odd_value_in_a_rest_body_is_an_accident(asker):
-    for method, path, body in routes(REST):
-        for _, _, odd in variants(body):
+    for turn, (method, path, body) in enumerate(routes(REST)):
+        for _, _, odd in some(list(variants(body)), turn, 2):
             asker.ask(method, path, odd)
     assert asker.accidents == [], "\n".join(asker.accidents)
 
 
 def test_no_odd_value_in_a_hub_body_is_an_accident(asker):
     for turn, (method, path, body) in enumerate(routes(HUB)):
-        for _, _, odd in some(list(variants(body)), turn, 2):
+        for _, _, odd in some(list(variants(body)), turn, 3):
             asker.ask(method, path, odd)
     assert asker.accidents == [], "\n".join(asker.accidents)
 
@@ -230,11 +230,11 @@ def test_no_odd_value_in_a_line_of_a_commit_is_an_accident(asker):
     def lines(*values: Any) -> bytes:
         return b"".join(json.dumps(value).encode() + b"\n" for value in values)
 
-    for place, value, _ in variants(COMMIT_HEADER):
+    for place, value, _ in some(list(variants(COMMIT_HEADER)), 0, 3):
         asker.ask("POST", f"{OF_ONE}/commit/main", lines(replaced(COMMIT_HEADER, place, value), COMMIT_LINES[0]))
     header = {"key": "header", "value": {"summary": "s"}}
-    for line in COMMIT_LINES:
-        for place, value, _ in variants(line):
+    for turn, line in enumerate(COMMIT_LINES):
+        for place, value, _ in some(list(variants(line)), turn, 3):
             asker.ask("POST", f"{OF_ONE}/commit/main", lines(header, replaced(line, place, value)))
     assert asker.accidents == [], "\n".join(asker.accidents)
 

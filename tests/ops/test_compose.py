@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from hub import env
+from hub import settings
 from ops.sentences import ROOT
 from tests.ops import compose
 
@@ -64,7 +64,7 @@ def test_volumes_and_mounted_files_exist() -> None:
 @pytest.mark.parametrize("name", OURS)
 def test_every_setting_in_the_file_is_one_that_the_hub_knows(name: str) -> None:
     ours = {key for key in SERVICES[name]["environment"] if key.startswith("DOVETAIL_")}
-    assert ours - env.known() == set()
+    assert ours - settings.env.names == set()
     assert {"DOVETAIL_PRODUCTION", "DOVETAIL_SECRET_KEY", "DOVETAIL_DATABASE_URL", "DOVETAIL_BLOBS"} <= ours
 
 

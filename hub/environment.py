@@ -1,0 +1,148 @@
+"""Reads the DOVETAIL_* variables for settings.py with django-environ; says of a value that cannot be used why."""
+
+import os
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+from urllib.parse import parse_qs, unquote, urlsplit
+
+from django.core.exceptions import ImproperlyConfigured
+from environ import Env
+
+PREFIX = "DOVETAIL_"
+# The pip client reads these; the person who set them may run a hub too.
+CLIENT_NAMES = frozenset({"DOVETAIL_ENDPOINT", "DOVETAIL_TOKEN", "DOVETAIL_HOME"})
+
+
+class Environment(Env):  # type: ignore[misc]  # django-environ has no types
+    """The variables that begin with DOVETAIL_; an empty one counts as unset.
+
+    `names` holds each name that settings.py has read. A parser raises ValueError with what the value must be.
+    """
+
+    def __init__(self, variables: Mapping[str, str] = os.environ) -> None:
+        super().__init__()
+        self.prefix, self.escape_proxy = PREFIX, True
+        # django-environ takes a value that begins with $ for the name of another variable; a password may begin so.
+        self.ENVIRON = {name: value.replace("$", r"\$") for name, value in variables.items() if value}
+        self.names: set[str] = set()
+
+    def get_value(self, var: str, cast: Any = None, default: Any = Env.NOTSET, parse_default: bool = False) -> Any:
+        """Return a variable, parsed. Raises ImproperlyConfigured with its name, the reason and what was given."""
+        name = PREFIX + var
+        self.names.add(name)
+        parser = {int: whole_number, bool: on_or_off}.get(cast, cast)
+        try:
+            return super().get_value(var, parser, "" if default is self.NOTSET else default, parse_default)
+        except ValueError as reason:
+            given = self.ENVIRON[name].replace(r"\$", "$")
+            raise ImproperlyConfigured(f"{name} must {reason}, not {given!r}.") from None
+
+    def refuse_unknown(self) -> None:
+        """Raise ImproperlyConfigured for a DOVETAIL_* name that no setting reads: a typo must not pass silently."""
+        ours = {name for name in self.ENVIRON if name.startswith(PREFIX)}
+        if unknown := sorted(ours - self.names - CLIENT_NAMES):
+            raise ImproperlyConfigured(
+                f"Unknown setting {', '.join(unknown)}. The names that exist are listed in docs/settings.md."
+            )
+
+
+# --- parsers ---------------------------------------------------------------------------------------------------------
+def whole_number(value: str) -> int:
+    """Parse an integer; sizes and times say their unit in docs/settings.md."""
+    try:
+        return int(value)
+    except ValueError:
+        raise ValueError("be a whole number") from None
+
+
+def on_or_off(value: str) -> bool:
+    """Parse a yes or no; django-environ would take each word that it does not know for a no."""
+    if value.lower() in {"1", "on", "true", "yes"}:
+        return True
+    if value.lower() in {"0", "off", "false", "no"}:
+        return False
+    raise ValueError("be on or off")
+
+
+def one_of(*choices: str) -> Callable[[str], str]:
+    """Return a parser that takes these words only."""
+
+    def parse(value: str) -> str:
+        if value not in choices:
+            raise ValueError(f"be one of {', '.join(choices)}")
+        return value
+
+    return parse
+
+
+def words(value: str) -> list[str]:
+    """Parse a list separated by commas."""
+    return [word.strip() for word in value.split(",") if word.strip()]
+
+
+def database(url: str) -> dict[str, object]:
+    """Turn sqlite:///PATH or postgres://user:password@host:port/name into Django's dictionary."""
+    parts = urlsplit(url)
+    if parts.scheme == "sqlite":
+        # Opening the file and setting it up takes longer than answering a request.
+        kept: dict[str, object] = {"CONN_MAX_AGE": SQLITE_KEPT_SECONDS, "OPTIONS": dict(SQLITE_OPTIONS)}
+        return {"ENGINE": "hub.sqlite", "NAME": parts.path, **kept}
+    if parts.scheme in {"postgres", "postgresql"}:
+        options: dict[str, object] = {key: values[-1] for key, values in parse_qs(parts.query).items()}
+        # 128 threads with a connection each would exhaust PostgreSQL's default limit of 100.
+        options["pool"] = {"min_size": 1, "max_size": 10}
+        return {
+            "ENGINE": "django.db.backends.postgresql",
+            "NAME": parts.path.lstrip("/"),
+            "USER": unquote(parts.username or ""),
+            "PASSWORD": unquote(parts.password or ""),
+            "HOST": parts.hostname or "",
+            "PORT": str(parts.port or ""),
+            "CONN_MAX_AGE": 0,
+            "OPTIONS": options,
+        }
+    raise ValueError("begin with sqlite:// or postgres://")
+
+
+def blob_store(url: str) -> str:
+    """Return file://DIR or s3://bucket?endpoint=URL as it was written."""
+    parts = urlsplit(url)
+    if not (parts.scheme == "file" and parts.netloc + parts.path) and not (parts.scheme == "s3" and parts.netloc):
+        raise ValueError("be file://DIR or s3://bucket?endpoint=URL")
+    return url
+
+
+class Smtp(NamedTuple):
+    """The server that takes our mail; without a host none is sent."""
+
+    host: str = ""
+    port: int = 25
+    user: str = ""
+    password: str = ""
+    ssl: bool = False
+    tls: bool = False
+
+
+def smtp(url: str) -> Smtp:
+    """Turn smtp://user:password@host:port into its parts; smtps is TLS from the first byte, smtp+tls by STARTTLS."""
+    parts = urlsplit(url)
+    ports = {"smtp": 25, "smtps": 465, "smtp+tls": 587}
+    if parts.scheme not in ports or not parts.hostname:  # not ValueError, whose sentence would show the password
+        raise ImproperlyConfigured("DOVETAIL_SMTP_URL must be smtp://, smtps:// or smtp+tls:// with a host.")
+    return Smtp(
+        parts.hostname, parts.port or ports[parts.scheme], unquote(parts.username or ""), unquote(parts.password or ""),
+        ssl=parts.scheme == "smtps", tls=parts.scheme == "smtp+tls",
+    )  # fmt: skip
+
+
+SQLITE_KEPT_SECONDS = 300
+# IMMEDIATE, because under WAL a deferred transaction that reads and then writes fails at once when
+# another one wrote in between, whatever the timeout.
+SQLITE_OPTIONS: dict[str, object] = {
+    "transaction_mode": "IMMEDIATE",
+    "timeout": 20,
+    "init_command": (
+        "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA cache_size=-65536; PRAGMA mmap_size=268435456;"
+        "PRAGMA temp_store=MEMORY; PRAGMA journal_size_limit=67108864;"
+    ),
+}

@@ -1,0 +1,69 @@
+"""The environment as settings are read from it: defaults, types, and a sentence for each value that cannot be used."""
+
+import pytest
+from django.core.exceptions import ImproperlyConfigured
+
+from hub.environment import Environment, Smtp, blob_store, database, one_of, smtp, words
+
+
+def test_an_unset_or_empty_variable_is_the_default() -> None:
+    env = Environment({"DOVETAIL_EMPTY": ""})
+    for name in ("EMPTY", "UNSET"):
+        assert env(name) == ""
+        assert env(name, default="x") == "x"
+        assert env.int(name, default=5) == 5
+        assert env.bool(name, default=True) is True
+        assert env(name, words, default=[]) == []
+        assert env(name, smtp, default=Smtp()).host == ""
+
+
+def test_a_value_is_taken_as_it_was_written() -> None:
+    for value in ("$HOME", r"\$HOME", "a$b", r"a\b", " x ", "{x}"):
+        env = Environment({"DOVETAIL_TOKEN": value, "DOVETAIL_HOME": "elsewhere", "HOME": "/root"})
+        assert env("TOKEN") == value
+
+
+def test_values_have_their_types() -> None:
+    env = Environment({"DOVETAIL_A": "12", "DOVETAIL_B": "Yes", "DOVETAIL_C": "off", "DOVETAIL_D": "a, b,,c"})
+    assert (env.int("A", default=0), env.bool("B", default=False), env.bool("C", default=True)) == (12, True, False)
+    assert env("D", words, default=[]) == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize(
+    ("parser", "value", "sentence"),
+    [
+        (int, "ten", "DOVETAIL_X must be a whole number, not 'ten'."),
+        (int, "1.5", "DOVETAIL_X must be a whole number, not '1.5'."),
+        (bool, "maybe", "DOVETAIL_X must be on or off, not 'maybe'."),
+        (bool, "ok", "DOVETAIL_X must be on or off, not 'ok'."),
+        (one_of("a", "b"), "$c", "DOVETAIL_X must be one of a, b, not '$c'."),
+        (database, "mysql://x", "DOVETAIL_X must begin with sqlite:// or postgres://, not 'mysql://x'."),
+        (blob_store, "ftp://x", "DOVETAIL_X must be file://DIR or s3://bucket?endpoint=URL, not 'ftp://x'."),
+    ],
+)
+def test_a_value_that_cannot_be_used_is_named_with_the_reason(parser, value: str, sentence: str) -> None:
+    with pytest.raises(ImproperlyConfigured) as refusal:
+        Environment({"DOVETAIL_X": value})("X", parser)
+    assert str(refusal.value) == sentence
+
+
+def test_a_mail_server_that_cannot_be_used_is_refused_without_its_password() -> None:
+    with pytest.raises(ImproperlyConfigured) as refusal:
+        Environment({"DOVETAIL_SMTP_URL": "imap://user:hunter2@host"})("SMTP_URL", smtp)
+    assert "smtp+tls://" in str(refusal.value)
+    assert "hunter2" not in str(refusal.value)
+
+
+def test_urls_are_taken_apart() -> None:
+    env = Environment({"DOVETAIL_D": "postgres://me:a%2Bb+c@db:5433/hub?sslmode=require", "DOVETAIL_M": "smtps://m"})
+    parts = env("D", database)
+    assert (parts["HOST"], parts["PORT"], parts["NAME"], parts["PASSWORD"]) == ("db", "5433", "hub", "a+b+c")
+    assert parts["OPTIONS"]["sslmode"] == "require"
+    assert (env("M", smtp).port, env("M", smtp).ssl, env("M", smtp).tls) == (465, True, False)
+
+
+def test_a_name_that_nobody_reads_is_refused() -> None:
+    env = Environment({"DOVETAIL_PUBLIC_ULR": "x", "DOVETAIL_TOKEN": "of the client", "OTHER": "1"})
+    env("PUBLIC_URL")
+    with pytest.raises(ImproperlyConfigured, match=r"Unknown setting DOVETAIL_PUBLIC_ULR\."):
+        env.refuse_unknown()
