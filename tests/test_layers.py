@@ -2,6 +2,7 @@
 
 import ast
 import re
+import sys
 from collections.abc import Iterator, Mapping
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
@@ -77,11 +78,25 @@ def test_at_most_three_places_catch_everything() -> None:
     assert len(broad) <= 3, broad
 
 
-def test_adapter_files_are_known_with_the_standard_library_alone() -> None:
-    outside = {"numpy", "safetensors", "huggingface_hub", "requests", "typer", "rich", "yaml", *TORCH}
-    folder = ROOT / "client/src/dovetail/adapters"
-    found = [one for file in sorted(folder.rglob("*.py")) for one in trespasses(file, outside)]
-    assert found == []
+# The format library stands below hub, workers, engine and client: it reads files, and brings one package for values.
+FORMATS = ROOT / "client/src/dovetail/adapters"
+NUMPY_IN = {"values.py"}
+
+
+def test_the_format_library_imports_itself_the_standard_library_and_numpy() -> None:
+    allowed = {*sys.stdlib_module_names, "dovetail.adapters", "numpy"}
+    for file in sorted(FORMATS.rglob("*.py")):
+        outside = [name for name in imports(file) if not any(f"{name}.".startswith(f"{good}.") for good in allowed)]
+        assert outside == [], f"{file} imports {outside}"
+
+
+def test_numpy_is_imported_in_one_file_and_only_when_a_value_is_looked_at() -> None:
+    """A command that looks at no value must not wait for it."""
+    users = {file.name: file for file in FORMATS.rglob("*.py") if "numpy" in set(imports(file))}
+    assert users.keys() == NUMPY_IN
+    for file in users.values():
+        at_top = [node for node in ast.parse(file.read_text()).body if isinstance(node, ast.Import)]
+        assert not [name for node in at_top for name in node.names if name.name == "numpy"]
 
 
 # --- circles ---------------------------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from dovetail.adapters.checks import CHECKS, ids
 from dovetail.adapters.checks.entry import NOT_RUN
-from dovetail.adapters.families import BY_NAME, FAMILIES
+from dovetail.adapters.families import ASKED, FAMILIES
 from workers.engine.job import CRASHED
 from workers.engine.validation import ALWAYS, RUN_IDS
 
@@ -58,8 +58,8 @@ def test_every_family_answers_or_declines_every_check_of_the_files():
 
 def test_no_check_is_asked_before_one_that_it_needs():
     for family in FAMILIES:
-        asked = [check.id for check in family.checks]
-        for check in family.checks:
+        asked = [check.id for check in ASKED[family.name]]
+        for check in ASKED[family.name]:
             later = asked[asked.index(check.id) :]
             assert not set(check.needs) & set(later), f"{family.name}: {check.id}"
 
@@ -81,7 +81,7 @@ def test_checks_are_described_in_the_order_in_which_they_are_asked():
 
 
 def test_what_no_engine_runs_is_told_at_the_end_of_its_fit():
-    asked = [check.id for check in BY_NAME[NOT_RUN].checks]
+    asked = [check.id for check in ASKED[NOT_RUN]]
     assert asked[asked.index("run.not-here") - 1] == "fit.shape"
 
 

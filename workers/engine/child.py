@@ -7,6 +7,8 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy  # noqa: F401 - the jail lets no child import it later
+
 from dovetail.adapters.description import describe
 from dovetail.adapters.families import IDS, checks_of, opened
 from dovetail.adapters.findings import Check, Result, Subject

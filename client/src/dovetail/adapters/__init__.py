@@ -1,4 +1,8 @@
-"""What Dovetail knows about adapter files, with nothing but the standard library: client, hub and engine share it."""
+"""The format library: what adapter files are, what can be wrong with them, and which bases and servers take them.
+
+Hub, workers, engine and client all stand on it; docs/format-library.md is its page. It reads files by path and opener,
+runs nothing that is in them, and imports nothing but the standard library, itself, and numpy where it looks at values.
+"""
 
 from collections.abc import Iterator, Mapping
 
@@ -16,7 +20,7 @@ __all__ = [
 
 
 def check(files: Mapping[str, Opener], card: Mapping[str, object] | None = None) -> Iterator[Result]:
-    """Asks every check that needs neither torch nor a base, and yields each answer as it comes.
+    """Ask every check that needs neither torch nor a base, and yield each result as it comes.
 
     `files` are paths and functions that open them; `files_in(folder)` makes them. `card` is the parsed front matter.
     """

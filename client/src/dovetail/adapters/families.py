@@ -45,12 +45,6 @@ class Family:
             return self.declines.get(entry.id, "")
         return self.declines.get(entry.id) or self.declines.get(entry.area, "")
 
-    @property
-    def checks(self) -> Checks:
-        """The checks that are asked of its files, in their order."""
-        answered = [entry for entry in CHECKS if entry.stage == "files" and not self.why_not(entry)]
-        return ordered([entry.of(self.name) for entry in answered])
-
 
 _OF_LIBRARY = {
     "config.missing": "its config is what tells the family",
@@ -90,6 +84,13 @@ FAMILIES = (
     }),
 )  # fmt: skip
 BY_NAME = {family.name: family for family in FAMILIES}
+# The checks that are asked of the files of each family, in their order.
+ASKED: Mapping[str, Checks] = {
+    family.name: ordered(
+        [entry.of(family.name) for entry in CHECKS if entry.stage == "files" and not family.why_not(entry)]
+    )
+    for family in FAMILIES
+}
 
 
 def family_of(format: str, kind: str = "") -> Family:
@@ -123,12 +124,12 @@ def opened(
 
 def checks_of(folder: Folder) -> Checks:
     """Return the checks that are asked of an adapter's files."""
-    return next(family.checks for family in FAMILIES if family.reader is type(folder))
+    return next(ASKED[family.name] for family in FAMILIES if family.reader is type(folder))
 
 
 def ids_of(format: str, kind: str) -> list[str]:
     """Return the ids of the checks that are asked of files of a format; known without the files."""
-    return [check.id for check in family_of(format, kind).checks]
+    return [check.id for check in ASKED[family_of(format, kind).name]]
 
 
 def ask_all(files: Mapping[str, Opener], card: Mapping[str, object] | None = None) -> Iterator[Result]:

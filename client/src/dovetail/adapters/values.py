@@ -1,89 +1,72 @@
-"""Looks at the raw bytes of tensors, in their own dtype and at the speed of C, with the standard library alone."""
+"""Looks at the raw little-endian values of tensors, a block at a time, with numpy.
+
+numpy is imported by the first function that is called: it takes longer to import than the rest of this library, and
+describing an adapter or reading its header needs no values.
+"""
 
 from __future__ import annotations
 
-import struct
+from typing import Any
 
-# Per dtype: bytes a value has, the bits of its last byte and of the byte before that are all set in NaN and infinity.
-EXPONENTS = {"F64": (8, 0x7F, 0xF0), "F32": (4, 0x7F, 0x80), "BF16": (2, 0x7F, 0x80), "F16": (2, 0x7C, 0x00)}
+FLOATS = ("F32", "F16", "BF16")
+# Per dtype: the bytes of a value, and the bits of its exponent, which are all set in NaN and infinity alone.
+EXPONENTS = {
+    "F64": (8, 0x7FF0_0000_0000_0000),
+    "F32": (4, 0x7F80_0000),
+    "F16": (2, 0x7C00),
+    "BF16": (2, 0x7F80),
+}
+HUGE = {"F32": 0x4700_0000, "BF16": 0x4700}  # the bits of 32,768
+
+
+def _bits(raw: bytes, width: int) -> Any:
+    """Return values as unsigned whole numbers of the same bits, without a copy."""
+    import numpy as np  # noqa: PLC0415 - see above
+
+    return np.frombuffer(raw, f"<u{width}")
 
 
 def has_not_finite(dtype: str, raw: bytes) -> bool:
-    """Whether little-endian values of this dtype hold NaN or infinity; whole numbers never do."""
+    """Return whether values of this dtype hold NaN or infinity; whole numbers never do."""
     if dtype not in EXPONENTS:
         return False
-    width, high_bits, low_bits = EXPONENTS[dtype]
-    high = raw[width - 1 :: width].translate(MARKS[high_bits])
-    if b"\x01" not in high:
-        return False
-    low = raw[width - 2 :: width].translate(MARKS[low_bits])
-    return int.from_bytes(high, "little") & int.from_bytes(low, "little") != 0
+    width, exponent = EXPONENTS[dtype]
+    bits = _bits(raw, width)
+    return bool(((bits & exponent) == exponent).any())
 
 
 def is_all_zero(dtype: str, raw: bytes) -> bool:
+    """Return whether all values are zero, with either sign."""
     if dtype not in EXPONENTS:
-        return raw.count(0) == len(raw)
-    width = EXPONENTS[dtype][0]
-    signs = raw[width - 1 :: width].count(0x80)
-    return raw.count(0) == len(raw) - signs
+        return not _bits(raw, 1).any()
+    return not (_bits(raw, EXPONENTS[dtype][0]) << 1).any()  # without the sign
 
 
 def is_huge(dtype: str, raw: bytes) -> bool:
-    """Whether a value reaches 32,768 in magnitude; F16 hardly can, and whole numbers are not looked at."""
-    if dtype not in ("F32", "BF16"):
+    """Return whether a value reaches 32,768 in magnitude; F16 hardly can, and whole numbers are not looked at."""
+    if dtype not in HUGE:
         return False
-    width = EXPONENTS[dtype][0]
-    return b"\x01" in raw[width - 1 :: width].translate(HUGE)
+    width, _ = EXPONENTS[dtype]
+    magnitudes = _bits(raw, width) & ((1 << (8 * width - 1)) - 1)
+    return bool((magnitudes >= HUGE[dtype]).any())
 
 
 def converted(raw: bytes, held: str, wanted: str) -> bytes:
-    """Floats of one dtype in another one of F32, F16 and BF16, rounded to nearest even as trainers do.
+    """Return floats of one dtype in another one of F32, F16 and BF16, rounded to nearest even as trainers do.
 
     Empty when a value is beyond F16.
     """
-    return raw if held == wanted else _narrowed(_widened(raw, held), wanted)
+    import numpy as np  # noqa: PLC0415 - see above
 
-
-def _widened(raw: bytes, held: str) -> bytes:
-    if held == "F16":
-        return _repacked(raw, "e", "f")
-    if held == "F32":
+    if held == wanted:
         return raw
-    wide = bytearray(2 * len(raw))
-    wide[2::4], wide[3::4] = raw[0::2], raw[1::2]
-    return bytes(wide)
+    wide = (_bits(raw, 2).astype("<u4") << 16).view("<f4") if held == "BF16" else np.frombuffer(raw, _FORMATS[held])
+    if wanted != "BF16":
+        with np.errstate(over="ignore"):
+            narrow = wide.astype(_FORMATS[wanted])
+        return b"" if np.isinf(narrow).any() and np.isfinite(wide).all() else narrow.tobytes()
+    bits = wide.astype("<f4").view("<u4")
+    return ((bits + (0x7FFF + ((bits >> 16) & 1))) >> 16).astype("<u2").tobytes()  # a finite value never overflows
 
 
-def _narrowed(raw: bytes, wanted: str) -> bytes:
-    if wanted == "F16":
-        return _repacked(raw, "f", "e")
-    return raw if wanted == "F32" else _in_bf16(raw)
-
-
-def _in_bf16(raw: bytes) -> bytes:
-    """All values at once, as one number: a finite one never carries into its neighbour."""
-    number, ones = int.from_bytes(raw, "little"), int.from_bytes(b"\1\0\0\0" * (len(raw) // 4), "little")
-    number += ones * 0x7FFF + ((number >> 16) & ones)
-    wide = number.to_bytes(len(raw) + 1, "little")[: len(raw)]
-    narrow = bytearray(len(raw) // 2)
-    narrow[0::2], narrow[1::2] = wide[2::4], wide[3::4]
-    return bytes(narrow)
-
-
-def _repacked(raw: bytes, held: str, wanted: str) -> bytes:
-    """A slice at a time: a float of Python takes many times its bytes."""
-    width, slices = struct.calcsize(f"<{held}"), []
-    try:
-        for at in range(0, len(raw), SLICE * width):
-            part = raw[at : at + SLICE * width]
-            count = len(part) // width
-            slices.append(struct.pack(f"<{count}{wanted}", *struct.unpack(f"<{count}{held}", part)))
-    except OverflowError:
-        return b""
-    return b"".join(slices)
-
-
-FLOATS = ("F32", "F16", "BF16")
-SLICE = 1 << 16
-MARKS = {bits: bytes(int(byte & bits == bits) for byte in range(256)) for bits in (0x7F, 0x7C, 0xF0, 0x80, 0x00)}
-HUGE = bytes(int(byte & 0x7F >= 0x47) for byte in range(256))
+_FORMATS = {"F32": "<f4", "F16": "<f2"}
