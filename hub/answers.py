@@ -6,7 +6,7 @@ from django.http import HttpRequest, JsonResponse
 
 from hub.errors import face, in_full
 from hub.moved import at_new_name
-from hub.origin import origin
+from hub.origin import absolute
 from registry.kernel.errors import (
     CollectionExists,
     RegistryError,
@@ -56,7 +56,7 @@ def refuse_nul(request: HttpRequest) -> None:
 def _the_first(request: HttpRequest, error: RegistryError) -> dict[str, object]:
     """Where to find what was there first, of what may not be there twice: clients go on with it, given `exist_ok`."""
     if isinstance(error, RepositoryExists):
-        return {"url": origin(request) + str(error.facts["path"])}
+        return {"url": absolute(request, str(error.facts["path"]))}
     return {"slug": error.facts["slug"]} if isinstance(error, CollectionExists) else {}
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from django.db import OperationalError
 from django.http import HttpRequest
+from django.urls import get_script_prefix
 
 from hub.origin import origin
 from registry.kernel import errors
@@ -97,10 +98,8 @@ def status_with(error: errors.RegistryError | None) -> int:
 
 def in_full(sentence: str, request: HttpRequest) -> str:
     """Return a sentence with the whole address of each page that it names: in a terminal /settings leads nowhere."""
-    return _PAGE.sub(lambda found: f"{found[1]} {origin(request)}{found[2]}", sentence)
-
-
-_PAGE = re.compile(r"\b(at|See|see) (/[a-z])")
+    prefix = re.escape(get_script_prefix().rstrip("/"))
+    return re.sub(rf"\b(at|See|see) (?:{prefix})?(?=/[a-z])", rf"\1 {origin(request)}", sentence)
 
 
 def of_database(problem: OperationalError) -> errors.StoreUnavailable:

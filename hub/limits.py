@@ -122,15 +122,15 @@ class PageLimits:
         return answer
 
     def _take(self, request: HttpRequest) -> Taken | None:
-        if request.method == "POST" and request.path in SIGN_IN_PATHS:
+        if request.method == "POST" and request.path_info in SIGN_IN_PATHS:
             return take(request, Family.SIGN_IN)
-        if NOT_PAGES.match(request.path):
+        if NOT_PAGES.match(request.path_info):
             return None
         return take(request, Family.PAGES, request.caller)  # type: ignore[attr-defined]  # from CallerMiddleware
 
 
 def _refusal(request: HttpRequest, taken: Taken) -> HttpResponse:
-    if request.path.startswith("/oauth/"):  # RFC 8628 has a word for it
+    if request.path_info.startswith("/oauth/"):  # RFC 8628 has a word for it
         said = f'{{"error": "slow_down", "error_description": "{taken.sentence}"}}'
         return HttpResponse(said, status=429, content_type="application/json")
     return render(request, "site/often.html", {"sentence": taken.sentence}, status=429)

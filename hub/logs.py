@@ -115,7 +115,7 @@ def _account(request: HttpRequest, response: HttpResponseBase, seconds: float) -
     refusal = {"code": code, "why": why} if code else {}
     # The path without its query: presigned links and search words are nobody's business.
     log.log(
-        logging.DEBUG if request.path.startswith(_QUIET) else logging.INFO,
+        logging.DEBUG if request.path_info.startswith(_QUIET) else logging.INFO,
         "%s %s %d",
         request.method,
         request.path,

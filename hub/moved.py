@@ -3,6 +3,7 @@
 from urllib.parse import unquote, urlsplit
 
 from django.http import HttpRequest
+from django.urls import get_script_prefix
 
 from registry.kernel.errors import RepositoryMoved
 
@@ -11,7 +12,14 @@ def raw_path(request: HttpRequest) -> str:
     """Return the path as the client sent it: WSGI's own has lost the difference between %2F and a slash."""
     raw = request.META.get("RAW_URI") or ""
     path = urlsplit(raw).path if raw.startswith(("http://", "https://")) else raw.partition("?")[0]
+    if unquote(path) == request.path:  # the server took the prefix off; a proxy that did leaves none here
+        path = path.removeprefix(mounted_below())
     return path or request.get_full_path_info().partition("?")[0]
+
+
+def mounted_below() -> str:
+    """Return the path that the hub is mounted below, such as /hub; "" at the root of its host."""
+    return get_script_prefix().rstrip("/")
 
 
 def at_new_name(request: HttpRequest, moved: RepositoryMoved) -> str:
@@ -28,4 +36,4 @@ def at_new_name(request: HttpRequest, moved: RepositoryMoved) -> str:
             segments[at : at + 2] = [new[0], new[1] + suffix]
             break
     query = request.META.get("QUERY_STRING", "")
-    return "/".join(segments) + (f"?{query}" if query else "")
+    return mounted_below() + "/".join(segments) + (f"?{query}" if query else "")

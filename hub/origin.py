@@ -1,16 +1,19 @@
-"""The scheme and host under which a client reached this hub, for absolute links in answers; one rule for every face."""
+"""The address under which a client reached this hub, for absolute links in answers; one rule for every face."""
 
 from ipaddress import ip_address, ip_network
+from urllib.parse import urljoin
 
 from django.conf import settings
 from django.http import HttpRequest
 from django.http.request import split_domain_port, validate_host
+from django.urls import get_script_prefix
 
 
 def origin(request: HttpRequest) -> str:
-    """Return e.g. http://127.0.0.1:9000: the request's own host when it is one of ours, else DOVETAIL_PUBLIC_URL.
+    """Return e.g. http://127.0.0.1:9000, or https://example.org/hub for a hub that is mounted below /hub.
 
-    Clients check that links lie below the endpoint they were given. X-Forwarded-* counts only from a trusted proxy.
+    It is on the request's own host when that is one of ours, else DOVETAIL_PUBLIC_URL. Clients check that links lie
+    below the endpoint they were given. X-Forwarded-* counts only from a trusted proxy.
     """
     scheme, host = request.scheme or "http", request.META.get("HTTP_HOST", "")
     if is_from_trusted_proxy(request):
@@ -18,7 +21,12 @@ def origin(request: HttpRequest) -> str:
         host = _first(request, "X-Forwarded-Host") or host
     name, _ = split_domain_port(host)
     is_ours = scheme in {"http", "https"} and name and validate_host(name, settings.ALLOWED_HOSTS)
-    return f"{scheme}://{host}" if is_ours else settings.PUBLIC_URL
+    return f"{scheme}://{host}{get_script_prefix().rstrip('/')}" if is_ours else settings.PUBLIC_URL
+
+
+def absolute(request: HttpRequest, path: str) -> str:
+    """Return the whole address of a path that `reverse` gave, which begins with what the hub is mounted below."""
+    return urljoin(origin(request), path)
 
 
 def address_of(request: HttpRequest) -> str:

@@ -1,9 +1,11 @@
 """Every setting of Dovetail, read from DOVETAIL_* variables in this file and nowhere else (docs/settings.md)."""
 
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
+from django.templatetags.static import static
+from django.urls import reverse_lazy
 
 from hub import machine
 from hub.about import PORT
@@ -44,7 +46,8 @@ if PRODUCTION and "*" in ALLOWED_HOSTS:
     raise ImproperlyConfigured("DOVETAIL_ALLOWED_HOSTS must name hosts: * would let anybody forge links in mails.")
 TRUSTED_PROXIES = env("TRUSTED_PROXIES", words, default=[])
 HTTPS = PUBLIC_URL.startswith("https://")
-CSRF_TRUSTED_ORIGINS = [PUBLIC_URL]
+CSRF_TRUSTED_ORIGINS = [urljoin(PUBLIC_URL, "/").rstrip("/")]
+FORCE_SCRIPT_NAME = urlsplit(PUBLIC_URL).path or None  # a hub at https://example.org/hub is mounted below /hub
 if TRUSTED_PROXIES:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 
@@ -93,7 +96,7 @@ TEMPLATES = [
     }
 ]
 MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"  # the other one signs a cookie first
-STATIC_URL = "/static/"
+STATIC_URL = "static/"  # below what the hub is mounted below
 STATIC_ROOT = Path(env("STATIC_ROOT", default=str(DATA / "run" / "static")))
 STATICFILES_DIRS = [ROOT / "static"]
 STORAGES = {
@@ -174,8 +177,8 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
 ]
-LOGIN_URL = "/login"
-LOGIN_REDIRECT_URL = "/"
+LOGIN_URL = "login"
+LOGIN_REDIRECT_URL = "home"
 SESSION_COOKIE_AGE = 14 * 24 * 3600
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
@@ -214,10 +217,10 @@ SPECTACULAR_SETTINGS = {
 UNFOLD = {
     "SITE_TITLE": "Dovetail",
     "SITE_HEADER": "Dovetail",
-    "SITE_URL": "/",
-    "ACCOUNT": {"navigation": [{"title": "Change password", "link": "/settings/password"}]},
-    "SITE_ICON": "/static/img/favicon.svg",
-    "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": "/static/img/favicon.svg"}],
+    "SITE_URL": reverse_lazy("home"),
+    "ACCOUNT": {"navigation": [{"title": "Change password", "link": reverse_lazy("password")}]},
+    "SITE_ICON": lambda request: static("img/favicon.svg"),
+    "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": lambda request: static("img/favicon.svg")}],
     "COLORS": {  # the spruce of the website
         "primary": {
             "50": "#e3f1ec", "100": "#cfe7df", "200": "#a6d6c7", "300": "#6ad6ba", "400": "#4cc3a5", "500": "#0f8a70",

@@ -1,6 +1,5 @@
 """What whoever asks was told of verdicts, requests and discussions, and marking it as read."""
 
-from django.conf import settings
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -10,6 +9,7 @@ from hub.api import pages
 from hub.api.asking import View
 from hub.api.shapes import notifications as shapes
 from registry.kernel import policy
+from registry.kernel.links import absolute
 from registry.models import Alert
 from registry.proof.proofs import refusal
 from registry.talk import alerts
@@ -56,7 +56,7 @@ def _line(alert: Alert) -> dict[str, object]:
         "by": alert.by.username if alert.by else None,
         "count": alert.count,
         "message": message,
-        "url": f"{settings.PUBLIC_URL}{alerts.address(alert)}",
+        "url": absolute(alerts.address(alert)),
         "created_at": alert.created_at,
         "read": alert.read_at is not None,
     }

@@ -5,7 +5,7 @@ from typing import Any
 from rest_framework import serializers as s
 from rest_framework.request import Request
 
-from hub.origin import origin
+from hub.origin import absolute
 from registry.kernel.errors import ValueInvalid
 
 
@@ -35,4 +35,4 @@ def page(request: Request, items: list[Any], cursor: str = "", *, name: str = "c
         return {"items": items, "next": None}
     query = request.query_params.copy()
     query[name] = cursor
-    return {"items": items, "next": f"{origin(request._request)}{request.path}?{query.urlencode()}"}
+    return {"items": items, "next": f"{absolute(request._request, request.path)}?{query.urlencode()}"}

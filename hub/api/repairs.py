@@ -1,6 +1,5 @@
 """The repaired config of an adapter as a pull request."""
 
-from django.conf import settings
 from drf_spectacular.utils import extend_schema
 from rest_framework import status
 from rest_framework.request import Request
@@ -9,6 +8,7 @@ from rest_framework.response import Response
 from hub.api import pages
 from hub.api.asking import View
 from hub.api.shapes import repairs as shapes
+from registry.kernel.links import absolute
 from registry.kernel.policy import Permission
 from registry.publish import repairs
 from registry.repos import lookup
@@ -32,7 +32,7 @@ class Repair(View):
             "base": made.base,
             "number": made.discussion.number,
             "title": made.discussion.title,
-            "url": f"{settings.PUBLIC_URL}/{repository.full_name}/discussions/{made.discussion.number}",
+            "url": absolute(made.discussion.get_absolute_url()),
             "revision": made.revision.oid,
         }
         return Response(said, status.HTTP_201_CREATED if made.is_new else status.HTTP_200_OK)

@@ -1,7 +1,6 @@
 """The revisions of an adapter: history, manifest, and the way to the bytes of a file."""
 
 from typing import Any
-from urllib.parse import quote
 
 from django.http import HttpResponse, HttpResponseRedirect
 from drf_spectacular.utils import OpenApiResponse, extend_schema
@@ -75,7 +74,7 @@ class OneFile(View):
         entry = pull.file(revision, path)
         if view := asked.get("view"):
             return _view(revision, entry, view, asked.get("base", ""))
-        return HttpResponseRedirect(f"/{revision.repository.full_name}/resolve/{revision.oid}/{quote(entry.path)}")
+        return HttpResponseRedirect(revision.repository.file_url(revision.oid, entry.path))
 
 
 def _view(revision: Revision, entry: Entry, view: str, base: str) -> HttpResponse:

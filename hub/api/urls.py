@@ -60,7 +60,7 @@ urlpatterns = [
     path("moderation/adapters/<str:ns>/<str:name>/quarantine", moderation.Quarantine.as_view()),
     path("moderation/adapters/<str:ns>/<str:name>/release", moderation.Release.as_view()),
     path("moderation/log", moderation.Log.as_view()),
-    path("openapi.json", openapi.openapi),
-    path("docs", openapi.docs),
+    path("openapi.json", openapi.openapi, name="openapi"),
+    path("docs", openapi.docs, name="api-docs"),
     re_path("", NoSuchRoute.as_view()),
 ]

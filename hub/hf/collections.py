@@ -116,7 +116,7 @@ def note_in(body: dict[str, Any]) -> str | None:
 def listed(collection: Collection, entries: list[CollectionItem]) -> JSON:
     """A collection in a list: without `position`, which clients give it themselves, and with its first entries."""
     return {
-        "slug": collections.slug(collection),
+        "slug": collection.slug,
         "title": collection.title,
         **({"description": collection.description} if collection.description else {}),
         "owner": collection.namespace.name,
@@ -143,5 +143,5 @@ def entry(item: CollectionItem, place: int) -> JSON:
         return shown | shapes.summary(item.repository) | {"_id": shown["_id"], "type": item.repository.type}
     nested = item.nested
     assert nested is not None, "the database keeps entries that are neither"
-    slug = collections.slug(nested)
+    slug = nested.slug
     return shown | {"id": ids.shown(nested.pk), "type": "collection", "slug": slug, "title": nested.title}

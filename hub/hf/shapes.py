@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import urljoin
 
 from registry.kernel import ids
 from registry.kernel.policy import Caller
@@ -27,7 +28,7 @@ def moment(at: datetime) -> str:
 
 def page_of(repository: Repository, origin: str) -> str:
     """Return the address of the repository's page, which clients parse for its id."""
-    return origin + repository.path
+    return urljoin(origin, repository.get_absolute_url())
 
 
 def whoami(caller: Caller, orgs: Iterable[JSON]) -> JSON:

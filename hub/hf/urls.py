@@ -23,9 +23,9 @@ from hub.hf import (
 from hub.hf.dialect import NoNamespace, Unknown, Unserved
 
 
-def speak(route: str, view: type[View], **given: str) -> URLPattern:
-    """One route we serve."""
-    return path(route, view.as_view(), given)
+def speak(route: str, view: type[View], url_name: str = "", **given: str) -> URLPattern:
+    """One route we serve; pages link to those with a name."""
+    return path(route, view.as_view(), given, name=url_name or None)
 
 
 def refuse(pattern: str, sentence: str) -> URLPattern:
@@ -77,7 +77,7 @@ OF_A_REPOSITORY = [
     speak("/discussions/<int:number>/comment/<str:comment>/hide", discussions.HideComment),
 ]
 OF_ITS_FILES = [  # at the addresses of its pages
-    speak("<str:ns>/<str:name>/resolve/<path:tail>", pull.Resolve),
+    speak("<str:ns>/<str:name>/resolve/<path:tail>", pull.Resolve, "resolve"),
     speak("<str:ns>/<str:name>/raw/<path:tail>", pull.Resolve),
     speak("<str:ns>/<str:name>.git/info/lfs/objects/batch", lfs.Batch),
 ]
@@ -170,7 +170,7 @@ urlpatterns = [
     *NOT_KEPT,
     path("datasets/", include(OF_ITS_FILES), {"type": "dataset"}),
     path("spaces/", include(OF_ITS_FILES), {"type": "space"}),
-    *OF_ITS_FILES,
+    path("", include(OF_ITS_FILES), {"type": "model"}),
     speak("oauth/device", oauth.Device),
     speak("oauth/token", oauth.Token),
     speak("<str:name>/resolve/<path:rest>", NoNamespace),

@@ -2,7 +2,8 @@
 
 from django.contrib.auth import authenticate, login, logout
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.shortcuts import render
+from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST
@@ -21,7 +22,7 @@ BACKEND = "django.contrib.auth.backends.ModelBackend"
 @require_http_methods(["GET", "POST"])
 def join(request: HttpRequest) -> HttpResponse:
     if request.user.is_authenticated:
-        return HttpResponseRedirect("/")
+        return redirect("home")
     open_to_all = site_settings.value("registration") == "open"
     if request.method == "GET" or not open_to_all:
         return _join_form(request, status=200 if open_to_all else 403, closed=not open_to_all)
@@ -38,7 +39,7 @@ def join(request: HttpRequest) -> HttpResponse:
             request, status=status_with(error), field=_field_of(error), detail=error.detail, fix=error.fix
         )
     login(request, user, backend=BACKEND)
-    return HttpResponseRedirect("/settings/tokens?welcome=1")
+    return redirect(f"{reverse('tokens')}?welcome=1")
 
 
 def _join_form(request: HttpRequest, *, status: int, field: str = "", **said: object) -> HttpResponse:
@@ -85,11 +86,11 @@ def _sign_in_again(request: HttpRequest, target: str, status: int, wait: int = 0
 @require_POST
 def sign_out(request: HttpRequest) -> HttpResponse:
     logout(request)
-    return HttpResponseRedirect("/")
+    return redirect("home")
 
 
 def safe_next(request: HttpRequest) -> str:
     """Where to go after signing in: a path of this site, never another host."""
-    target = request.POST.get("next") or request.GET.get("next") or "/"
+    target = request.POST.get("next") or request.GET.get("next") or reverse("home")
     safe = url_has_allowed_host_and_scheme(target, allowed_hosts=None, require_https=request.is_secure())
-    return target if safe and target.startswith("/") and "\\" not in target else "/"
+    return target if safe and target.startswith("/") and "\\" not in target else reverse("home")

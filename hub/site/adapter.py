@@ -3,14 +3,12 @@
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
-from hub.site.head import Head, adapter_page
+from hub.site.head import README, Head, adapter_page, card_links
 from hub.site.text import text_of
 from hub.site.use import push_commands, snippets
 from registry.kernel.errors import RevisionNotVerified
 from registry.repos import card, pull
 from registry.talk import alerts
-
-README = "README.md"
 
 
 @adapter_page
@@ -43,6 +41,6 @@ def _card(head: Head) -> tuple[str, str]:
     if entry is None:
         return "", ""
     read = card.metadata(text_of(entry))
-    oid = head.revision.oid
-    html = card.html(read.body, files=f"{head.url}/resolve/{oid}/", pages=f"{head.url}/blob/{oid}/")
+    files, pages = card_links(head.repository, head.revision.oid)
+    html = card.html(read.body, files=files, pages=pages)
     return html, read.problem or ""

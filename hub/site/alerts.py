@@ -1,8 +1,8 @@
 """What a person was told: the list, marking it as read, and whether letters are sent too."""
 
 from django.conf import settings
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.shortcuts import render
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods
 
 from hub.site import paging
@@ -21,7 +21,7 @@ def notifications(request: HttpRequest) -> HttpResponse:
     user = person(request)
     if request.method == "POST":
         _do(request, user)
-        return HttpResponseRedirect("/settings/notifications")
+        return redirect("notifications")
     found, older = paging.older(request, alerts.of(user), LISTED)
     shown = {
         "rows": [

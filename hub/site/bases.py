@@ -1,9 +1,9 @@
 """Base models: which ones adapters are built on, and one base with its adapters."""
 
-from urllib.parse import quote, urlencode
+from urllib.parse import urlencode
 
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.shortcuts import render
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
 from django.views.decorators.http import require_safe
 
 from hub.site.lines import lines
@@ -32,7 +32,7 @@ def base(request: HttpRequest, name: str) -> HttpResponse:
     if held is None and not page.items:
         raise BaseNotFound(f"No adapter here names the base {name!r}, and it is not on the shelf.")
     if id != name:
-        return HttpResponseRedirect(f"/bases/{quote(id)}")
+        return redirect("base", id)
     license = known.license_of(held, id)
     shown = {
         "section": "bases",

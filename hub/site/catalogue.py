@@ -6,6 +6,7 @@ from urllib.parse import urlencode
 
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import render
+from django.urls import reverse
 from django.views.decorators.http import require_safe
 
 from hub.site.lines import lines
@@ -30,7 +31,7 @@ SORTS = {
     "downloads": "most downloads",
     "likes": "most likes",
 }
-PATHS = {"model": "/adapters", "dataset": "/datasets", "space": "/spaces"}
+ROUTES = {"model": "adapters", "dataset": "datasets", "space": "spaces"}
 NOUNS = {"model": "adapter", "dataset": "dataset", "space": "space"}
 NAMES = {"base": last_part, "kind": kind_name, "task": spaced}
 
@@ -57,13 +58,13 @@ class Chip:
 @require_safe
 def catalogue(request: HttpRequest, type: str = "model") -> HttpResponse:
     by, query = caller(request), asked(request.GET, type)
-    path = PATHS[type]
+    path = reverse(ROUTES[type])
     page = catalog.search(by, query, cursor=request.GET.get("cursor", ""))
     shown = {
-        "section": path[1:],
+        "section": ROUTES[type],
         "path": path,
         "noun": NOUNS[type],
-        "kinds": [(PATHS[other], f"{noun.capitalize()}s") for other, noun in NOUNS.items()],
+        "kinds": [(reverse(ROUTES[other]), f"{noun.capitalize()}s") for other, noun in NOUNS.items()],
         "query": query.q,
         "lines": lines(page),
         "found": catalog.count(by, query),

@@ -1,7 +1,10 @@
 """Collections as pages: the list of them, one with what is in it, and the forms that make, fill and order it."""
 
+from urllib.parse import urlencode
+
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.shortcuts import render
+from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_safe
 
 from hub.errors import status_with
@@ -30,7 +33,7 @@ def listed(request: HttpRequest) -> HttpResponse:
     if len(found) > PAGE:
         query["cursor"] = collections.cursor(found[PAGE - 1])
     shown = {
-        "rows": [(collections.slug(one), one) for one in found[:PAGE]],
+        "rows": found[:PAGE],
         "owners": request.GET.getlist("owner"),
         "next": f"?{query.urlencode()}" if len(found) > PAGE else "",
     }
@@ -51,7 +54,7 @@ def new(request: HttpRequest) -> HttpResponse:
                 description=given.get("description", ""),
                 private=given.get("visibility") == "private",
             )
-            return HttpResponseRedirect(f"/collections/{collections.slug(made)}")
+            return redirect(made)
         except RegistryError as refused:
             error = refused
     shown = {
@@ -76,10 +79,10 @@ def one(request: HttpRequest, ns: str, slug: str) -> HttpResponse:
             found = collections.find(f"{ns}/{slug}", by)  # without what was refused
     else:
         found = collections.find(f"{ns}/{slug}", by)
-    address = collections.slug(found)
+    address = found.slug
     if address != f"{ns}/{slug}" and error is None:
-        return HttpResponseRedirect(f"/collections/{address}")
-    shown = {"collection": found, "slug": address, "entries": _entries(found, by), "error": error}
+        return redirect(found)
+    shown = {"collection": found, "entries": _entries(found, by), "error": error}
     shown |= {"may_change": by.roles.get(found.namespace_id) in WRITERS, "given": request.POST}
     return render(request, "site/collection.html", shown, status=status_with(error))
 
@@ -91,7 +94,6 @@ def _entries(found: Collection, by: Caller) -> list[dict[str, object]]:
         {
             "item": item,
             "line": line(item.repository, verdicts.get(item.repository.pk)) if item.repository else None,
-            "slug": collections.slug(item.nested) if item.nested else "",
         }
         for item in items
     ]
@@ -116,10 +118,10 @@ def _do(request: HttpRequest, found: Collection) -> str:
             found = collections.change(found, wanted)
         case "delete":
             collections.delete(found, by)
-            return f"/collections?owner={found.namespace.name}"
+            return f"{reverse('collections')}?{urlencode({'owner': found.namespace.name})}"
         case _:
             raise ValueInvalid("The form does not say what to do.", fix="Use the buttons of the page.")
-    return f"/collections/{collections.slug(found)}"
+    return found.get_absolute_url()
 
 
 def _named(text: str) -> tuple[str, str]:

@@ -1,11 +1,12 @@
 """Discussions on the website: the list, one thread, what a pull request changes, and the forms of them."""
 
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.shortcuts import render
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods
 
 from hub.errors import status_with
 from hub.site import patch, thread
+from hub.site.converters import RepositoryAddress
 from hub.site.head import Head, adapter_page
 from hub.site.proof import document
 from hub.site.visitor import caller, person
@@ -51,10 +52,10 @@ def listed(request: HttpRequest, head: Head) -> HttpResponse:
 
 
 @require_http_methods(["GET", "POST"])
-def new(request: HttpRequest, ns: str, name: str, type: str = "model") -> HttpResponse:
+def new(request: HttpRequest, address: RepositoryAddress) -> HttpResponse:
     """The form for a new thread, or for a pull request whose files are pushed afterwards."""
     person(request)
-    head = _head(request, ns, name, type, Permission.DISCUSS)
+    head = _head(request, address, Permission.DISCUSS)
     given, error = request.POST, None
     if request.method == "POST":
         try:
@@ -65,7 +66,7 @@ def new(request: HttpRequest, ns: str, name: str, type: str = "model") -> HttpRe
                 caller(request),
                 pull_request=given.get("type") == "pull_request",
             )
-            return HttpResponseRedirect(f"{head.url}/discussions/{made.number}")
+            return redirect(made)
         except RegistryError as refusal:
             error = refusal
     shown = {"head": head, "tab": "discussions", "given": given or request.GET, "error": error}
@@ -73,18 +74,18 @@ def new(request: HttpRequest, ns: str, name: str, type: str = "model") -> HttpRe
 
 
 @require_http_methods(["GET", "POST"])
-def one(request: HttpRequest, ns: str, name: str, number: int, type: str = "model") -> HttpResponse:
+def one(request: HttpRequest, address: RepositoryAddress, number: int) -> HttpResponse:
     """A thread, or a pull request; POST does what the button says, and shows it again."""
     if request.method == "POST":
         person(request)
-    head = _head(request, ns, name, type, Permission.BROWSE if request.method == "GET" else Permission.DISCUSS)
+    head = _head(request, address, Permission.BROWSE if request.method == "GET" else Permission.DISCUSS)
     discussion = discussions.find(head.repository, number)
     alerts.saw(head.by.user, alerts.OF_THREADS, discussion=discussion)
     error: RegistryError | None = None
     if request.method == "POST":
         try:
             at = thread.act(request, discussion)
-            return HttpResponseRedirect(f"{head.url}/discussions/{number}{f'#{at}' if at else ''}")
+            return redirect(f"{discussion.get_absolute_url()}{f'#{at}' if at else ''}")
         except RegistryError as refusal:
             error = refusal
     shown = {"head": head, "tab": "discussions", "part": "talk", "error": error, "given": request.POST}
@@ -107,9 +108,9 @@ def files(request: HttpRequest, head: Head, number: int) -> HttpResponse:
     return render(request, "site/discussion_files.html", shown)
 
 
-def _head(request: HttpRequest, ns: str, name: str, type: str, permission: Permission) -> Head:
+def _head(request: HttpRequest, address: RepositoryAddress, permission: Permission) -> Head:
     by = caller(request)
-    repository: Repository = lookup.find_at_address(f"{ns}/{name}", by, permission, type=type)
+    repository: Repository = lookup.find_at_address(address.full_name, by, permission, type=address.type)
     return Head(repository, pull.resolve(repository, "main"), "main", by)
 
 

@@ -1,10 +1,11 @@
 """The gate before an adapter's files: asking to be let in, and the owner's page of requests."""
 
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.shortcuts import render
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods, require_POST
 
 from hub.errors import status_with
+from hub.site.converters import RepositoryAddress
 from hub.site.head import Head
 from hub.site.visitor import caller, person
 from registry.kernel import ids
@@ -19,25 +20,25 @@ SHOWN = 100  # requests of one state on a page; clients list them all
 
 
 @require_POST
-def ask(request: HttpRequest, ns: str, name: str, type: str = "model") -> HttpResponse:
+def ask(request: HttpRequest, address: RepositoryAddress) -> HttpResponse:
     """Ask for the files, and go back to the adapter's page, which says how that stands."""
-    repository = lookup.find_at_address(f"{ns}/{name}", caller(request), Permission.BROWSE, type=type)
+    repository = lookup.find_at_address(address.full_name, caller(request), Permission.BROWSE, type=address.type)
     person(request)
     gates.ask(repository, caller(request), request.POST.get("text", ""))
-    return HttpResponseRedirect(repository.path)
+    return redirect(repository)
 
 
 @require_http_methods(["GET", "POST"])
-def access(request: HttpRequest, ns: str, name: str, type: str = "model") -> HttpResponse:
+def access(request: HttpRequest, address: RepositoryAddress) -> HttpResponse:
     """Show who asked and who is in; POST decides one request, lets somebody in, or moves the gate."""
     by = caller(request)
-    repository = lookup.find_at_address(f"{ns}/{name}", by, Permission.CONFIGURE, type=type)
+    repository = lookup.find_at_address(address.full_name, by, Permission.CONFIGURE, type=address.type)
     head = Head(repository, pull.resolve(repository, "main"), "main", by)
     error = None
     if request.method == "POST":
         try:
             _decide(request, head)
-            return HttpResponseRedirect(f"{head.url}/access")
+            return redirect("access", repository)
         except RegistryError as refusal:
             error = refusal
     alerts.saw(by.user, [alerts.Kind.ASKED], repository=repository)

@@ -4,12 +4,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, wraps
 from typing import Any
-from urllib.parse import quote
 
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
+from django.urls import reverse
 from django.views.decorators.http import require_safe
 
+from hub.site.converters import RepositoryAddress
 from hub.site.proof import Proof, proof
 from hub.site.visitor import caller
 from registry.kernel import policy
@@ -25,6 +26,7 @@ from registry.repos.facts import Facts
 from registry.repos.manifest import Entry
 from registry.talk import social
 
+README = "README.md"
 WEIGHTS = (".safetensors", ".bin", ".pt", ".gguf")
 
 
@@ -39,17 +41,12 @@ class Head:
 
     @property
     def url(self) -> str:
-        return self.repository.path
+        return self.repository.get_absolute_url()
 
     @property
     def noun(self) -> str:
         """What it is, in sentences."""
         return "adapter" if self.repository.type == "model" else self.repository.type
-
-    @property
-    def pinned(self) -> str:
-        """The address part for this revision; a branch with a slash in it is one part."""
-        return quote(self.rev, safe="")
 
     @cached_property
     def entries(self) -> dict[str, Entry]:
@@ -178,22 +175,35 @@ def _head(repository: Repository, rev: str, by: Caller) -> Head:
     return head
 
 
+def card_links(repository: Repository, revision: str) -> tuple[str, str]:
+    """Return what the relative addresses in a card lie below: pictures below its files, links below its pages."""
+    page = reverse("blob", args=[repository, revision, README])
+    return repository.file_url(revision, ""), page.removesuffix(README)
+
+
+def _under_its_name(request: HttpRequest, repository: Repository) -> str:
+    """Return the address asked for, with the repository's name spelled as it counts."""
+    match = request.resolver_match
+    assert match is not None  # a view runs because a route matched
+    path = reverse(match.view_name, kwargs={**match.kwargs, "address": repository})
+    query = request.META.get("QUERY_STRING", "")
+    return f"{path}?{query}" if query else path
+
+
 def adapter_page(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
     """Wrap a view of one adapter: finds it, sends other spellings to the one that counts, explains a quarantine."""
 
     @require_safe
     @wraps(view)
-    def found(
-        request: HttpRequest, ns: str, name: str, rev: str = "main", type: str = "model", **route: Any
-    ) -> HttpResponse:
+    def found(request: HttpRequest, address: RepositoryAddress, rev: str = "main", **route: Any) -> HttpResponse:
         by = caller(request)
-        repository = lookup.find_at_address(f"{ns}/{name}", by, type=type)
+        repository = lookup.find_at_address(address.full_name, by, type=address.type)
         if repository.is_quarantined:
             error = policy.quarantined(repository)
             shown = {"repository": repository, "error": error, "held_at": repository.quarantined_at}
             return render(request, "site/quarantined.html", shown)
-        if repository.full_name != f"{ns}/{name}":
-            return HttpResponseRedirect(request.get_full_path().replace(f"{ns}/{name}", repository.full_name, 1))
+        if repository.full_name != address.full_name:
+            return HttpResponseRedirect(_under_its_name(request, repository))
         head = _head(repository, rev, by)
         if head.revision.is_quarantined and view.__name__ not in TOLD_OF_HELD:
             error, at = policy.quarantined_revision(head.revision), head.revision.quarantined_at

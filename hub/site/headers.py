@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
 
 PAGES = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; "
@@ -25,7 +26,7 @@ class SecurityHeaders:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         answer = self.get_response(request)
-        policy = ADMINISTRATION if request.path.startswith("/admin/") else PAGES
+        policy = ADMINISTRATION if request.path.startswith(reverse("admin:index")) else PAGES
         answer.headers.setdefault("Content-Security-Policy", policy)
         answer.headers.setdefault("Permissions-Policy", PERMISSIONS)
         answer.headers.setdefault("X-Frame-Options", "DENY")

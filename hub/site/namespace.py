@@ -2,10 +2,12 @@
 
 from collections.abc import Callable
 from typing import Any, TypeVar
+from urllib.parse import urlencode
 
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
+from django.urls import reverse
 from django.views.decorators.http import require_safe
 
 from hub.site import paging
@@ -34,7 +36,7 @@ def namespace(request: HttpRequest, ns: str) -> HttpResponse:
     if is_person and not found.person.is_active and not by.is_staff:
         raise NamespaceNotFound(f"There is no person {ns!r}.")
     if found.name != ns:
-        return HttpResponseRedirect(f"/{found.name}", status=307)
+        return HttpResponseRedirect(found.get_absolute_url(), status=307)
     lists = LISTS if is_person else {name: LISTS[name] for name in ("adapters", "datasets", "spaces", "followers")}
     show = request.GET.get("show", "adapters")
     show = show if show in lists else "adapters"
@@ -66,8 +68,8 @@ def _invitation(found: Namespace, by: Caller) -> List:
     return {"invitation": row, "offer": OFFERS[row.role]} if row else {}
 
 
-def _tabs(found: Namespace, by: Caller, show: str) -> list[tuple[str, str, int]]:
-    """(list, its name, how long it is): lists of nothing are left out, but for the first and the one that is shown."""
+def _tabs(found: Namespace, by: Caller, show: str) -> list[tuple[str, str, int, str]]:
+    """(list, its name, how long it is, its address); empty lists are left out, but for the first and the open one."""
     here = Query(author=[found.name])
     counts = [
         ("adapters", "Adapters", catalog.count(by, here)),
@@ -79,7 +81,17 @@ def _tabs(found: Namespace, by: Caller, show: str) -> list[tuple[str, str, int]]
     if found.kind == Namespace.Kind.PERSON:
         counts.append(("following", "Following", social.following(found.person).count()))
         counts.append(("likes", "Likes", social.liked_count(found.person, by)))
-    return [(name, label, count) for name, label, count in counts if count or name in ("adapters", show)]
+    return [
+        (name, label, count, _address(found, name))
+        for name, label, count in counts
+        if count or name in ("adapters", show)
+    ]
+
+
+def _address(namespace: Namespace, tab: str) -> str:
+    if tab == "collections":
+        return f"{reverse('collections')}?{urlencode({'owner': namespace.name})}"
+    return namespace.get_absolute_url() + ("" if tab == "adapters" else f"?show={tab}")
 
 
 def _repositories(type: str) -> Callable[[HttpRequest, Namespace, Caller], List]:

@@ -1,7 +1,7 @@
 """Making an adapter by hand: name, owner, who may see it; then the page shows how to push."""
 
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.shortcuts import render
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods
 
 from hub.errors import status_with
@@ -18,7 +18,7 @@ def new(request: HttpRequest) -> HttpResponse:
         try:
             full_name = f"{request.POST.get('owner') or user.username}/{request.POST.get('name', '').strip()}"
             made = repositories.create(full_name, caller(request), private=request.POST.get("visibility") == "private")
-            return HttpResponseRedirect(f"/{made.full_name}")
+            return redirect(made)
         except RegistryError as refused:
             error = refused
     shown = {

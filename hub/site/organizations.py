@@ -2,6 +2,7 @@
 
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
+from django.urls import reverse
 from django.views.decorators.http import require_http_methods
 
 from hub.errors import status_with
@@ -47,9 +48,9 @@ def listed(request: HttpRequest) -> HttpResponse:
 
 def _answer(request: HttpRequest, by: Caller) -> str:
     """Do what the button says, and return where to go on."""
-    here = "/settings/organizations"
+    here = reverse("organizations")
     if "accept" in request.POST:
-        return f"/{invitations.accept(request.POST['accept'], by).organization}"
+        return invitations.accept(request.POST["accept"], by).organization.get_absolute_url()
     if "decline" in request.POST:
         invitations.decline(request.POST["decline"], by)
         return here
@@ -70,7 +71,7 @@ def new(request: HttpRequest) -> HttpResponse:
                 full_name=request.POST.get("full_name", ""),
                 private_by_default=request.POST.get("visibility") == "private",
             )
-            return HttpResponseRedirect(f"/organizations/{made}/settings?welcome=1")
+            return HttpResponseRedirect(f"{reverse('organization-settings', args=[made])}?welcome=1")
         except RegistryError as refused:
             error = refused
     shown = {"given": request.POST, "error": error}
@@ -83,7 +84,7 @@ def settings(request: HttpRequest, ns: str) -> HttpResponse:
     by, error = caller(request), None
     person(request)
     organization = organizations.administered(accounts.addressed(ns).name, by)
-    here = f"/organizations/{organization}/settings"
+    here = reverse("organization-settings", args=[organization])
     if request.method == "POST":
         try:
             return HttpResponseRedirect(_do(request, organization, here))
@@ -125,16 +126,16 @@ def _do(request: HttpRequest, organization: Organization, here: str) -> str:
         case "drop":
             organizations.drop_member(name, given.get("username", ""), by)
         case "rename":
-            return f"/organizations/{moves.rename(name, given.get('name', '').strip(), by)}/settings"
+            return reverse("organization-settings", args=[moves.rename(name, given.get("name", "").strip(), by)])
         case "delete":
             return _delete(name, given.get("confirm", ""), by)
         case _:
             raise ValueInvalid("The form does not say what to do.", fix="Use the buttons of the page.")
-    return here if policy.administers(Caller(user=by.user), organization) else f"/{organization}"
+    return here if policy.administers(Caller(user=by.user), organization) else organization.get_absolute_url()
 
 
 def _delete(name: str, confirm: str, by: Caller) -> str:
     if confirm.strip() != name:
         raise ValueInvalid(f"{name} was not deleted.", fix=f"Type its name, {name}, to delete it.")
     organizations.delete(name, by)
-    return "/settings/organizations"
+    return reverse("organizations")

@@ -9,6 +9,7 @@ from django.db import OperationalError
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.template.loader import render_to_string
+from django.urls import reverse
 
 from hub.errors import face, of_database
 from hub.moved import at_new_name
@@ -42,7 +43,7 @@ def page(view: View) -> View:
 
 def _refuse_nul(request: HttpRequest) -> None:
     """PostgreSQL holds no NUL in a text; nobody types one, so it is refused before any view sees it."""
-    if "\0" in request.path:
+    if "\0" in request.path_info:
         raise RepositoryNotFound("No name holds a NUL character.")
     fields = (value for sent in (request.GET, request.POST) for _, values in sent.lists() for value in values)
     if any("\0" in value for value in fields):
@@ -54,7 +55,7 @@ def refusal(request: HttpRequest, error: RegistryError) -> HttpResponse:
     if isinstance(error, RepositoryMoved):
         return HttpResponse(status=face(error).status, headers={"Location": at_new_name(request, error)})
     if isinstance(error, SignInRequired):
-        return HttpResponseRedirect(f"/login?{urlencode({'next': request.get_full_path()})}")
+        return HttpResponseRedirect(f"{reverse('login')}?{urlencode({'next': request.get_full_path()})}")
     status = face(error).status
     if status == 404:
         return not_found(request, error)

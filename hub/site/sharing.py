@@ -1,9 +1,10 @@
 """Likes and follows from the website: two forms that work without a script, and who likes an adapter."""
 
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.shortcuts import render
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
 from django.views.decorators.http import require_POST
 
+from hub.site.converters import RepositoryAddress
 from hub.site.head import Head, adapter_page
 from hub.site.namespace import paged
 from hub.site.visitor import caller, person
@@ -15,13 +16,13 @@ from registry.talk import social
 
 
 @require_POST
-def like(request: HttpRequest, ns: str, name: str, type: str = "model") -> HttpResponse:
+def like(request: HttpRequest, address: RepositoryAddress) -> HttpResponse:
     """Like, or with `undo` no longer like, and show the adapter again."""
     by = caller(request)
-    repository = lookup.find_at_address(f"{ns}/{name}", by, Permission.BROWSE, type=type)
+    repository = lookup.find_at_address(address.full_name, by, Permission.BROWSE, type=address.type)
     person(request)
     (social.unlike if request.POST.get("undo") else social.like)(repository, by)
-    return HttpResponseRedirect(repository.path)
+    return redirect(repository)
 
 
 @adapter_page
@@ -40,4 +41,4 @@ def follow(request: HttpRequest, ns: str) -> HttpResponse:
     person(request)
     namespace = accounts.namespace(ns)
     (social.unfollow if request.POST.get("undo") else social.follow)(namespace, caller(request))
-    return HttpResponseRedirect(f"/{namespace.name}")
+    return redirect(namespace)

@@ -10,7 +10,7 @@ from django.utils.html import linebreaks
 from django.utils.safestring import SafeString, mark_safe
 
 from hub.site import paging
-from hub.site.head import Head
+from hub.site.head import Head, card_links
 from hub.site.visitor import caller
 from registry.kernel import ids
 from registry.kernel.errors import ValueInvalid
@@ -116,6 +116,6 @@ def _html(head: Head, event: DiscussionEvent, people: Mapping[str, str], *, only
     mentioned = [people[name] for name in alerts.mentions(event.text) if name in people]
     if not mentioned and not _MARKED.search(event.text):
         return mark_safe(linebreaks(event.text, autoescape=True))  # noqa: S308  # escaped
-    places = {"files": f"{head.url}/resolve/main/", "pages": f"{head.url}/blob/main/"}
-    html = card.html(event.text, **places, people=mentioned, only_known=only_known)
+    files, pages = card_links(head.repository, "main")
+    html = card.html(event.text, files=files, pages=pages, people=mentioned, only_known=only_known)
     return mark_safe(html)  # noqa: S308  # the card's allow-list

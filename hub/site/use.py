@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from urllib.parse import quote
 
 from django.http import HttpRequest
+from django.urls import reverse
 
 from dovetail.adapters.serving.vllm import RANKS, VLLM
-from hub.origin import origin
+from hub.origin import absolute, origin
 from hub.site.head import Head
 from hub.site.templatetags.dovetail import kind_name, last_part, spaced
 from registry.repos.tags import is_model_id
@@ -37,9 +38,10 @@ def snippets(request: HttpRequest, head: Head) -> list[Snippet]:
     """One snippet a tool, in the order people look for them."""
     here, name, pin = origin(request), head.repository.full_name, head.pin
     signed = '-H "Authorization: Bearer $HF_TOKEN" ' if head.repository.private else ""
+    file = head.weights.path if head.weights else _first(head)
     # A path may hold spaces, quotes and dollar signs, and people paste this into a shell.
-    file = quote(head.weights.path if head.weights else _first(head))
-    curl = Snippet("curl", "curl", f"curl -L {signed}-O {shlex.quote(f'{here}{head.url}/resolve/{pin}/{file}')}")
+    address = absolute(request, head.repository.file_url(pin, "")) + quote(file)
+    curl = Snippet("curl", "curl", f"curl -L {signed}-O {shlex.quote(address)}")
     if head.repository.type != "model":
         return [*_other(head, here), curl]
     library = _adapters if head.repository.format == "adapters" else _peft
@@ -168,7 +170,7 @@ def push_commands(request: HttpRequest, head: Head) -> list[Snippet]:
     """What to type to fill an empty adapter."""
     here, name = origin(request), head.repository.full_name
     kind = "" if head.repository.type == "model" else f" --repo-type {head.repository.type}"
-    token = f"export HF_TOKEN=…   # from {here}/settings/tokens"
+    token = f"export HF_TOKEN=…   # from {absolute(request, reverse('tokens'))}"
     hf = f"export HF_ENDPOINT={here}\n{token}\nhf upload {name} ./adapter{kind}"
     python = f"""from huggingface_hub import HfApi
 

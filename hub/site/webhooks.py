@@ -3,8 +3,8 @@
 import json
 from typing import Any
 
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.shortcuts import render
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
@@ -28,7 +28,7 @@ def listed(request: HttpRequest) -> HttpResponse:
     if request.method == "POST":
         try:
             webhooks.create(_wish(request), caller(request))
-            return HttpResponseRedirect("/settings/webhooks")
+            return redirect("webhooks")
         except RegistryError as error:
             shown["error"] = error
     shown["webhooks"] = list(webhooks.mine(caller(request)))
@@ -70,10 +70,10 @@ def change(request: HttpRequest, number: int) -> HttpResponse:
                 webhooks.change(webhook, _wish(request))
             except RegistryError as error:
                 return _page(request, webhook, error)
-            return HttpResponseRedirect(f"/settings/webhooks/{number}")
+            return redirect("webhook", number)
         case _:
             raise ValueInvalid("The form does not say what to do.", fix="Use the buttons of the page.")
-    return HttpResponseRedirect("/settings/webhooks")
+    return redirect("webhooks")
 
 
 @require_POST
@@ -81,7 +81,7 @@ def redeliver(request: HttpRequest, number: int, delivery: int) -> HttpResponse:
     """Tell the same once more."""
     person(request)
     webhooks.redeliver(webhooks.find(number, caller(request)), delivery)
-    return HttpResponseRedirect(f"/settings/webhooks/{number}")
+    return redirect("webhook", number)
 
 
 def _written(watch: Watch) -> str:

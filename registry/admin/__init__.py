@@ -16,7 +16,7 @@ __all__ = ["people", "repositories", "site"]  # they register what is shown
 def _sign_in(request: HttpRequest, extra_context: object = None) -> HttpResponse:
     if request.user.is_authenticated:
         raise Http404  # somebody who is no administrator: for him there is nothing here
-    return redirect_to_login(request.GET.get("next", reverse("admin:index")), "/login")
+    return redirect_to_login(request.GET.get("next", reverse("admin:index")), reverse("login"))
 
 
 def _not_here(request: HttpRequest, extra_context: object = None) -> HttpResponse:

@@ -43,7 +43,7 @@ class People(Looking):
 
     @admin.display(description="page")
     def page(self, user: User) -> str:
-        return format_html('<a href="/{0}">/{0}</a>', user.username)
+        return format_html('<a href="{0}">{0}</a>', user.get_absolute_url())
 
 
 @admin.register(Organization)

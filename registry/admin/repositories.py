@@ -65,7 +65,7 @@ class Adapters(NamedLooking):
 
     @admin.display(description="page")
     def page(self, repository: Repository) -> str:
-        return format_html('<a href="{}">open</a>', repository.path)
+        return format_html('<a href="{}">open</a>', repository.get_absolute_url())
 
 
 class Attempts(Rows):

@@ -4,7 +4,7 @@ import json
 import re
 import resource
 import sys
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from urllib.parse import quote, unquote, urlsplit
 
 import nh3
@@ -34,10 +34,10 @@ ATTRIBUTES = {
 CODE_CLASSES = {f"hl-{name}" for name in STANDARD_TYPES.values() if name}
 
 
-def render(text: str, *, files: str, pages: str, people: Collection[str] = ()) -> str:
+def render(text: str, *, files: str, pages: str, people: Mapping[str, str] = {}) -> str:
     """CommonMark with tables as an HTML fragment: relative images read below `files`, relative links below `pages`.
 
-    `@name` of somebody in `people` becomes a link to his page.
+    `@name` of somebody in `people` becomes a link to the address given there.
     """
     parser = MarkdownIt("commonmark", {"html": True, "highlight": _highlight}).enable(["table", "strikethrough"])
     tokens = parser.parse(text)
@@ -49,14 +49,14 @@ def render(text: str, *, files: str, pages: str, people: Collection[str] = ()) -
     return sanitise(html, files=files, pages=pages, people=people)
 
 
-def sanitise(html: str, *, files: str, pages: str, people: Collection[str] = ()) -> str:
+def sanitise(html: str, *, files: str, pages: str, people: Mapping[str, str] = {}) -> str:
     """The allow-list: no script, style, form or frame; images of this hub only; every link says who wrote it."""
     return nh3.clean(
         html,
         tags=TAGS,
         clean_content_tags={"script", "style", "svg", "math", "iframe", "object", "template", "noscript", "textarea"},
         attributes=ATTRIBUTES,
-        attribute_filter=_address_filter(files, pages, {f"/{name}" for name in people}),
+        attribute_filter=_address_filter(files, pages, set(people.values())),
         allowed_classes={"span": CODE_CLASSES},
         set_tag_attribute_values={"img": {"loading": "lazy", "referrerpolicy": "no-referrer"}},
         url_schemes={"http", "https", "mailto"},
@@ -119,26 +119,26 @@ def _linked(token: Token) -> list[Token]:
     return [link, Token("text", "", 0, content=token.content or "image"), Token("link_close", "a", -1)]
 
 
-def _link_people(tokens: list[Token], people: Collection[str]) -> None:
+def _link_people(tokens: list[Token], people: Mapping[str, str]) -> None:
     """Link @name in text that is in no link already; code has tokens of other types."""
-    spelled = {name.lower(): name for name in people}
-    names = "|".join(re.escape(name) for name in sorted(spelled, key=len, reverse=True))
+    addresses = {name.lower(): address for name, address in people.items()}
+    names = "|".join(re.escape(name) for name in sorted(addresses, key=len, reverse=True))
     mention = re.compile(rf"(?<![\w@/.+-])@({names})(?![A-Za-z0-9_@]|[.-][A-Za-z0-9])", re.IGNORECASE)
     for inline in tokens:
         depth, children = 0, list[Token]()
         for child in inline.children or ():
             depth += {"link_open": 1, "link_close": -1}.get(child.type, 0)
             is_free = child.type == "text" and not depth
-            children += _with_people(child.content, mention, spelled) if is_free else [child]
+            children += _with_people(child.content, mention, addresses) if is_free else [child]
         if inline.children:
             inline.children = children
 
 
-def _with_people(text: str, mention: re.Pattern[str], spelled: dict[str, str]) -> Iterator[Token]:
+def _with_people(text: str, mention: re.Pattern[str], addresses: dict[str, str]) -> Iterator[Token]:
     at = 0
     for found in mention.finditer(text):
         yield Token("text", "", 0, content=text[at : found.start()])
-        yield Token("link_open", "a", 1, attrs={"href": f"/{spelled[found[1].lower()]}"})
+        yield Token("link_open", "a", 1, attrs={"href": addresses[found[1].lower()]})
         yield Token("text", "", 0, content=found[0])
         yield Token("link_close", "a", -1)
         at = found.end()

@@ -320,7 +320,7 @@ def _held_back(repository: Repository, what: str, rulings: QuerySet[ModerationDe
 
 def gated(caller: Caller, repository: Repository) -> RegistryError:
     """The refusal for the files of an adapter whose owner lets people in one by one; the Hub's clients know it."""
-    kind, page = repository.type, repository.path
+    kind, page = repository.type, repository.get_absolute_url()
     if caller.user is None:
         return GateSignInRequired(
             f"Access to {kind} {repository.full_name} is restricted. You must have access to it and be authenticated.",

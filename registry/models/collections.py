@@ -3,10 +3,14 @@
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
+from django.urls import reverse
 from django.utils import timezone
+from django.utils.text import slugify
 
 from registry.models.people import Namespace
 from registry.models.repositories import Repository
+
+MAX_SLUG = 80
 
 
 class Collection(models.Model):
@@ -40,6 +44,15 @@ class Collection(models.Model):
 
     def __str__(self) -> str:
         return f"{self.namespace.name}/{self.title}"
+
+    def get_absolute_url(self) -> str:
+        return reverse("collection", args=self.slug.split("/"))
+
+    @property
+    def slug(self) -> str:
+        """The part of its address that names it: owner/words-of-the-title-key."""
+        words = slugify(self.title)[:MAX_SLUG].strip("-") or "collection"
+        return f"{self.namespace.name}/{words}-{self.key}"
 
 
 class CollectionItem(models.Model):

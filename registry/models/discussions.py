@@ -3,6 +3,7 @@
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
+from django.urls import reverse
 from django.utils import timezone
 
 from registry.models.repositories import Repository, Revision
@@ -46,6 +47,9 @@ class Discussion(models.Model):
 
     def __str__(self) -> str:
         return f"{self.repository.full_name}#{self.number}"
+
+    def get_absolute_url(self) -> str:
+        return reverse("discussion", args=[self.repository, self.number])
 
     @property
     def ref(self) -> str:

@@ -6,6 +6,7 @@ from django.contrib.auth.models import AbstractBaseUser, BaseUserManager
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Lower
+from django.urls import reverse
 from django.utils import timezone
 
 # Lets queries say name__lower=…, which uses the unique index on Lower(name) in both databases; iexact does not.
@@ -32,6 +33,9 @@ class Namespace(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    def get_absolute_url(self) -> str:
+        return reverse("namespace", args=[self.name])
 
 
 class UserManager(BaseUserManager["User"]):
@@ -77,6 +81,9 @@ class User(AbstractBaseUser):
     def __str__(self) -> str:
         return self.username
 
+    def get_absolute_url(self) -> str:
+        return reverse("namespace", args=[self.username])
+
     @property
     def is_staff(self) -> bool:
         """Whether the site administration lets this person in."""
@@ -101,6 +108,9 @@ class Organization(models.Model):
 
     def __str__(self) -> str:
         return self.namespace.name
+
+    def get_absolute_url(self) -> str:
+        return self.namespace.get_absolute_url()
 
 
 class Membership(models.Model):

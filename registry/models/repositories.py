@@ -4,6 +4,7 @@ from django.conf import settings
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Lower
+from django.urls import reverse
 from django.utils import timezone
 
 from registry.models.blobs import Blob
@@ -82,10 +83,14 @@ class Repository(models.Model):
         """The id people and clients use: namespace/name."""
         return f"{self.namespace.name}/{self.name}"
 
-    @property
-    def path(self) -> str:
-        """The path of its page, and what the paths of its files begin with."""
-        return f"/{'' if self.type == self.Type.MODEL else f'{self.type}s/'}{self.full_name}"
+    def get_absolute_url(self) -> str:
+        """Return the path of its page, which the paths of its files begin with."""
+        return reverse("repository", args=[self])
+
+    def file_url(self, revision: str, path: str) -> str:
+        """Return the path that a file of a revision (its name or commit) is downloaded from."""
+        of_this = {"type": self.type, "ns": self.namespace.name, "name": self.name}
+        return reverse("resolve", kwargs={**of_this, "tail": f"{revision}/{path}"})
 
     @property
     def is_quarantined(self) -> bool:
@@ -120,6 +125,9 @@ class Revision(models.Model):
             models.UniqueConstraint(fields=["repository", "oid"], name="revision_oid_unique"),
             models.CheckConstraint(condition=Q(oid__regex=OID), name="revision_oid_shape"),
         ]
+
+    def get_absolute_url(self) -> str:
+        return reverse("commit", args=[self.repository, self.oid])
 
     @property
     def is_quarantined(self) -> bool:

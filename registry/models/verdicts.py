@@ -3,6 +3,7 @@
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
+from django.urls import reverse
 from django.utils import timezone
 
 from registry.models.blobs import SHA256
@@ -30,6 +31,9 @@ class Base(models.Model):
 
     def __str__(self) -> str:
         return self.id
+
+    def get_absolute_url(self) -> str:
+        return reverse("base", args=[self.id])
 
 
 class BaseAlias(models.Model):
@@ -143,6 +147,9 @@ class Verdict(models.Model):
 
     def __str__(self) -> str:
         return f"{self.revision.repository.full_name}@{self.revision.oid[:12]} #{self.number}"
+
+    def get_absolute_url(self) -> str:
+        return reverse("verdict", args=[self.revision.repository, self.revision.oid])
 
     @property
     def is_final(self) -> bool:

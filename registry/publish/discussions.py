@@ -7,7 +7,6 @@ up to those who may push to the adapter, and to the author of the thread.
 from datetime import timedelta
 from itertools import product
 
-from django.conf import settings
 from django.db import transaction
 from django.db.models import Count, F, Max, QuerySet, Sum
 from django.db.models.functions import Length
@@ -24,6 +23,7 @@ from registry.kernel.errors import (
     TooOften,
     ValueInvalid,
 )
+from registry.kernel.links import absolute
 from registry.kernel.policy import Caller, Permission
 from registry.models import Discussion, DiscussionEvent, Ref, Repository, Revision, User
 from registry.repos import refs
@@ -351,4 +351,4 @@ def _told(discussion: Discussion) -> dict[str, object]:
 
 
 def _page(discussion: Discussion) -> str:
-    return f"{settings.PUBLIC_URL}{discussion.repository.path}/discussions/{discussion.number}"
+    return absolute(discussion.get_absolute_url())

@@ -57,7 +57,7 @@ def alone_of_its_name(full_name: str, type: str) -> Iterator[None]:
             raise
         # Whoever may create here may know which names are taken, also those that moderators hold back.
         said = f"A {type} repository called {first.full_name} already exists."
-        raise RepositoryExists(said, full_name=first.full_name, path=first.path) from None
+        raise RepositoryExists(said, full_name=first.full_name, path=first.get_absolute_url()) from None
 
 
 def delete(repository: Repository, by: Caller) -> None:

@@ -5,12 +5,13 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import yaml
 from django.core.cache import cache
+from django.urls import reverse
 from django.utils.html import escape
 
 from registry.kernel import markdown, plain_yaml
@@ -100,21 +101,22 @@ def html(body: str, *, files: str, pages: str, people: Sequence[str] = (), only_
     both have inputs that take a quadratic time. Relative images read below `files`, relative links below `pages`,
     and `@name` of `people` leads to their pages. With `only_known` nothing is rendered that was not rendered before.
     """
-    key = hashlib.sha256("\0".join([body, files, pages, *people]).encode("utf-8", "replace")).hexdigest()
+    addresses = {name: reverse("namespace", args=[name]) for name in people}
+    key = hashlib.sha256("\0".join([body, files, pages, *addresses.values()]).encode("utf-8", "replace")).hexdigest()
     known: str | None = cache.get(f"card:1:{key}")
     if known is None and not only_known:
-        known = _rendered(body, files, pages, people)
+        known = _rendered(body, files, pages, addresses)
         known = known if len(known) <= MAX_HTML else ""  # kept in memory; "" means: as it was written
         # What took too long may have met a busy machine, so it is tried again before long.
         cache.set(f"card:1:{key}", known, CACHE_SECONDS if known else AGAIN_SECONDS)
     return known or f"<pre>{escape(body[:MAX_CARD_BYTES])}</pre>"
 
 
-def _rendered(body: str, files: str, pages: str, people: Sequence[str]) -> str:
+def _rendered(body: str, files: str, pages: str, people: Mapping[str, str]) -> str:
     """The HTML, or "" for a text that is too large or took too long."""
     if len(body.encode("utf-8", "replace")) > MAX_CARD_BYTES:
         return ""
-    job = json.dumps({"text": body, "files": files, "pages": pages, "people": list(people)})
+    job = json.dumps({"text": body, "files": files, "pages": pages, "people": people})
     program = [sys.executable, "-I", str(Path(markdown.__file__))]
     try:
         done = subprocess.run(

@@ -9,8 +9,10 @@ from django.conf import settings
 from django.core.mail import EmailMessage
 from django.db.models import Max
 from django.db.models.functions import Now
+from django.urls import reverse
 from django.utils import timezone
 
+from registry.kernel.links import absolute
 from registry.models import Alert, User
 from registry.proof import proofs
 from registry.talk import alerts
@@ -56,13 +58,14 @@ def _send(user: User) -> bool:
 
 
 def _letter(user: User, due: Sequence[Alert]) -> EmailMessage:
+    settings_page = absolute(reverse("notifications"))
     lines = [line for alert in due[:MAX_LINES] for line in _lines(alert)]
     if len(due) > MAX_LINES:
-        lines += [f"… and {len(due) - MAX_LINES} more: {settings.PUBLIC_URL}/settings/notifications", ""]
-    lines.append(f"Without these letters: {settings.PUBLIC_URL}/settings/notifications")
+        lines += [f"… and {len(due) - MAX_LINES} more: {settings_page}", ""]
+    lines.append(f"Without these letters: {settings_page}")
     headers = {
         "Auto-Submitted": "auto-generated",
-        "List-Unsubscribe": f"<{settings.PUBLIC_URL}/settings/notifications>",
+        "List-Unsubscribe": f"<{settings_page}>",
     }
     sender, subject = settings.MAIL_FROM, f"[Dovetail] {_subject(due)}"
     return EmailMessage(subject, "\n".join(lines), sender, [user.email], headers=headers)
@@ -83,4 +86,4 @@ def _subject(due: Sequence[Alert]) -> str:
 def _lines(alert: Alert) -> list[str]:
     check, message = proofs.refusal(alert.verdict.result) if alert.verdict else ("", "")
     said = [alerts.sentence(alert), *([f"  {check}: {message[:300]}"] if check else [])]
-    return [*said, f"  {settings.PUBLIC_URL}{alerts.address(alert)}", ""]
+    return [*said, f"  {absolute(alerts.address(alert))}", ""]

@@ -6,11 +6,12 @@ Rows are written in the transaction of what happened and bounded by who may be t
 import re
 from collections.abc import Iterable, Mapping
 
-from django.conf import settings
 from django.db.models import Count, Exists, Max, OuterRef, QuerySet
 from django.db.models.functions import Now
+from django.urls import reverse
 
 from registry.kernel import policy
+from registry.kernel.links import absolute
 from registry.kernel.policy import Caller
 from registry.models import (
     AccessRequest,
@@ -87,7 +88,7 @@ def _announce(repository: Repository, verdict: Verdict, was: str) -> None:
         "state": verdict.state,
         "was": was or None,
         "check": check or None,
-        "url": f"{settings.PUBLIC_URL}/{repository.full_name}/verdict/{verdict.revision.oid}",
+        "url": absolute(verdict.get_absolute_url()),
     }
     webhooks.announce(repository, "update", "verdict", verdict=said)
 
@@ -263,12 +264,14 @@ def set_mail(user: User, wanted: bool) -> None:
 def address(alert: Alert) -> str:
     """Return the path of the page that an alert is about."""
     if alert.repository is None:
-        return "/settings/organizations"
+        return reverse("organizations")
     if alert.verdict:
-        return f"{alert.repository.path}/verdict/{alert.verdict.revision.oid}"
+        return reverse("verdict", args=[alert.repository, alert.verdict.revision.oid])
     if alert.discussion:
-        return f"{alert.repository.path}/discussions/{alert.discussion.number}"
-    return f"{alert.repository.path}/access" if alert.kind == Kind.ASKED else alert.repository.path
+        return reverse("discussion", args=[alert.repository, alert.discussion.number])
+    return (
+        reverse("access", args=[alert.repository]) if alert.kind == Kind.ASKED else alert.repository.get_absolute_url()
+    )
 
 
 def subject(alert: Alert) -> str:

@@ -9,7 +9,6 @@ from datetime import UTC, datetime
 from django.db import IntegrityError, transaction
 from django.db.models import Q, QuerySet
 from django.utils import timezone
-from django.utils.text import slugify
 
 from registry.kernel import audit, names, policy
 from registry.kernel.errors import (
@@ -30,14 +29,7 @@ from registry.repos import lookup
 MAX_TITLE, MAX_DESCRIPTION, MAX_NOTE = 120, 500, 500
 MAX_ITEMS = 500
 MAX_ASKED = 20
-MAX_SLUG = 80
 KINDS = ("model", "dataset", "space", "collection")
-
-
-def slug(collection: Collection) -> str:
-    """Return the address of a collection: owner/words-of-the-title-key."""
-    words = slugify(collection.title)[:MAX_SLUG].strip("-") or "collection"
-    return f"{collection.namespace.name}/{words}-{collection.key}"
 
 
 def visible_to(by: Caller) -> Q:
@@ -137,7 +129,7 @@ def create(namespace: str, title: str, by: Caller, *, description: str = "", pri
             made = Collection.objects.create(
                 key=secrets.token_hex(12), namespace=owner, private=private, position=place, created_by=user, **words
             )
-            audit.record(user, "collection:create", slug(made))
+            audit.record(user, "collection:create", made.slug)
             return made
     except IntegrityError:
         _owner(namespace)  # it may have been deleted since the caller was asked
@@ -198,7 +190,7 @@ def _checked(wanted: Change) -> dict[str, object]:
 def delete(collection: Collection, by: Caller) -> None:
     """Delete a collection; what was in it stays."""
     with transaction.atomic():
-        audit.record(by.user, "collection:delete", slug(collection))
+        audit.record(by.user, "collection:delete", collection.slug)
         collection.delete()
 
 
@@ -219,7 +211,7 @@ def _theme(theme: str) -> str:
 
 def _twin(namespace_id: int, title: str) -> CollectionExists:
     other = Collection.objects.select_related("namespace").get(namespace_id=namespace_id, title=title)
-    return CollectionExists(f"There is a collection {title!r} already: {slug(other)}.", slug=slug(other))
+    return CollectionExists(f"There is a collection {title!r} already: {other.slug}.", slug=other.slug)
 
 
 # --- entries ---------------------------------------------------------------------------------------------------------
@@ -235,7 +227,7 @@ def add(collection: Collection, kind: str, name: str, by: Caller, *, note: str =
     with transaction.atomic():
         _lock(collection)
         if collection.items.filter(**target).exists():
-            raise ItemExists(f"{name} is in {slug(collection)} already.")
+            raise ItemExists(f"{name} is in {collection.slug} already.")
         place = collection.items.count()
         if place >= MAX_ITEMS:
             raise ValueInvalid(f"A collection holds at most {MAX_ITEMS} entries.", fix="Begin another one.")
@@ -249,7 +241,7 @@ def change_item(collection: Collection, pk: int, *, note: str | None = None, pos
         rows = list(collection.items.order_by("position", "pk"))
         item = next((row for row in rows if row.pk == pk), None)
         if item is None:
-            raise ItemNotFound(f"There is no such entry in {slug(collection)}.")
+            raise ItemNotFound(f"There is no such entry in {collection.slug}.")
         if note is not None:
             item.note = names.check_text(note, "note", MAX_NOTE)
         if position is not None:
@@ -263,7 +255,7 @@ def remove(collection: Collection, pk: int) -> None:
     with transaction.atomic():
         _lock(collection)
         if not collection.items.filter(pk=pk).delete()[0]:
-            raise ItemNotFound(f"There is no such entry in {slug(collection)}.")
+            raise ItemNotFound(f"There is no such entry in {collection.slug}.")
         _renumber(list(collection.items.order_by("position", "pk")))
 
 
@@ -271,7 +263,7 @@ def _lock(collection: Collection) -> None:
     """One change of a list at a time, else two entries could get one place; also notes when it changed."""
     rows = Collection.objects.select_for_update().filter(pk=collection.pk)
     if rows.first() is None:
-        raise CollectionNotFound(f"The collection {slug(collection)} is gone.")
+        raise CollectionNotFound(f"The collection {collection.slug} is gone.")
     collection.updated_at = timezone.now()
     rows.update(updated_at=collection.updated_at)
 

@@ -18,6 +18,7 @@ from django.utils.module_loading import import_string
 
 from registry.kernel import audit, ids, names, outbound_addresses, policy
 from registry.kernel.errors import TooOften, ValueInvalid, WebhookNotFound
+from registry.kernel.links import absolute
 from registry.kernel.policy import Caller
 from registry.models import Delivery, Repository, Watch, Webhook
 
@@ -189,7 +190,7 @@ def payload(repository: Repository, action: str, scope: str) -> dict[str, object
         "private": repository.private,
         "owner": {"id": ids.shown(repository.namespace_id)},
         "url": {
-            "web": settings.PUBLIC_URL + repository.path,
+            "web": absolute(repository.get_absolute_url()),
             "api": f"{settings.PUBLIC_URL}/api/{repository.type}s/{repository.full_name}",
         },
         **({"headSha": head} if head else {}),

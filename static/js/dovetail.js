@@ -73,12 +73,11 @@ const KEYS = {
   k: () => moveInList(-1),
   g: () => { afterG = Date.now(); },
 };
-const PLACES = { a: "/adapters", b: "/bases" };
 document.addEventListener("keydown", (event) => {
   if (event.key === "Escape") document.querySelectorAll("details.menu[open]").forEach((menu) => { menu.open = false; });
   const typing = event.target.closest && event.target.closest("input, textarea, select, [contenteditable]");
   if (typing || event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
-  const place = Date.now() - afterG < 1200 && PLACES[event.key];
-  if (place) { location.href = place; return; }
+  const link = Date.now() - afterG < 1200 && document.querySelector(`[data-key="${CSS.escape(event.key)}"]`);
+  if (link) { location.href = link.href; return; }
   if (KEYS[event.key]) { event.preventDefault(); KEYS[event.key](); }
 });

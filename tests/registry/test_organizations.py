@@ -286,7 +286,7 @@ def test_a_renamed_organisation_takes_everything_along_and_old_addresses_lead_on
 
 def test_its_collections_are_found_at_their_old_addresses(cast):
     made = collections.create("acme", "Routers", cast.session("alice"))
-    old = collections.slug(made)
+    old = made.slug
     moves.rename("acme", "works", cast.session("alice"))
     answer = Client().get(f"/collections/{old}")
     assert answer.url == f"/collections/{old.replace('acme', 'works')}"

@@ -3,6 +3,7 @@
 import json
 import re
 from html import unescape
+from urllib.parse import quote, unquote
 
 import pytest
 from django.db import connection
@@ -180,17 +181,15 @@ def test_a_card_is_an_article_and_cannot_act(visit, cast):
     ],
 )
 def test_files_are_shown_as_text_or_named(visit, cast, name, content, shown):
-    from urllib.parse import quote
-
     pushed(cast, cast.repository("alice/files"), files={name: content})
     answer = visit().get(f"/alice/files/blob/main/{quote(name)}")
     assert answer.status_code == 200
     assert shown in answer.content.decode()
-    assert (
-        f'href="/alice/files/blob/main/{quote(name.split("/")[0])}'
-        in visit().get("/alice/files/tree/main").content.decode()
-        or "/" in name
-    )
+    tree = visit().get("/alice/files/tree/main").content.decode()
+    links = [unescape(link) for link in re.findall(r'data-item href="(.*?)"', tree)]
+    kind = "tree" if "/" in name else "blob"
+    assert f"/alice/files/{kind}/main/{name.split('/')[0]}" in [unquote(link) for link in links]
+    assert [visit().get(link).status_code for link in links] == [200] * len(links)
 
 
 @pytest.mark.parametrize(

@@ -137,7 +137,7 @@ def test_a_collection_is_found_by_its_number_and_shows_what_one_may_see(visit, c
     made = collections.create("acme", "Best <of> 2026", cast.session("alice"))
     for name in ("alice/reviews", "acme/secret"):
         collections.add(made, "model", name, cast.session("alice"), note=f"about {name}")
-    address = f"/collections/{collections.slug(made)}"
+    address = f"/collections/{made.slug}"
     page = text(visit().get(address))
     assert "Best &lt;of&gt; 2026" in page
     assert "about alice/reviews" in page
@@ -190,7 +190,7 @@ def test_a_collection_is_made_filled_ordered_and_deleted_by_forms(visit, cast, r
 )
 def test_a_form_about_nothing_changes_no_collection(visit, cast, secret, form, status):
     made = collections.create("carol", "Mine", cast.session("carol"))
-    here = f"/collections/{collections.slug(made)}"
+    here = f"/collections/{made.slug}"
     answer = visit("carol").post(here, form)
     assert answer.status_code == status
     assert 'role="alert"' in text(answer)

@@ -12,6 +12,7 @@ from django.utils.safestring import SafeString, mark_safe
 
 from hub.site.joint import Tooth, areas, shapes, text_twin
 from registry.kernel import site_settings
+from registry.models import Repository
 from registry.talk import alerts
 
 register = template.Library()
@@ -58,6 +59,12 @@ def is_open() -> bool:
 def bell(context: Mapping[str, Any]) -> dict[str, Any]:
     """How many alerts the visitor has not read, and the way to them."""
     return {"unread": alerts.unread(context["request"].caller.user)}
+
+
+@register.simple_tag
+def download_url(repository: Repository, revision: str, path: str) -> str:
+    """Return the address that a file of a revision is downloaded from."""
+    return repository.file_url(revision, path)
 
 
 @register.filter

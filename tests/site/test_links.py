@@ -1,0 +1,119 @@
+"""Every address comes from a route's name, so that the whole hub can be mounted below a path."""
+
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from urllib.parse import urljoin, urlsplit
+
+import pytest
+from django.contrib.staticfiles import finders
+from django.urls import URLPattern, URLResolver, get_resolver, set_script_prefix
+
+from hub.site import urls
+from tests.cast import Cast
+
+ROOT = Path(__file__).parents[2]
+TEMPLATES = sorted((ROOT / "templates").rglob("*.html"))
+HARD_WIRED = re.compile(r"""(?:href|action|formaction|src|hx-[a-z]+)=["']/""")
+FOLLOWED = ("href", "action", "src", "hx-get")
+
+
+class Links(HTMLParser):
+    """The addresses that a page names: those a browser gets, and those of forms that are posted."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.get: set[str] = set()
+        self.post: set[str] = set()
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        fields = dict(attrs)
+        for name in FOLLOWED:
+            if address := fields.get(name):
+                is_post = tag == "form" and (fields.get("method") or "").lower() == "post"
+                (self.post if is_post else self.get).add(address)
+
+
+def routes(patterns) -> list[URLPattern]:
+    found = []
+    for pattern in patterns:
+        found += routes(pattern.url_patterns) if isinstance(pattern, URLResolver) else [pattern]
+    return found
+
+
+def test_every_route_of_the_website_has_a_name():
+    assert [str(route.pattern) for route in routes(urls.urlpatterns) if not route.name] == []
+
+
+def test_no_two_routes_share_a_name_unless_one_goes_deeper():
+    names: dict[str, list[str]] = {}
+    for route in routes(get_resolver().url_patterns):
+        if route.name and "admin" not in str(route.lookup_str):
+            names.setdefault(route.name, []).append(str(route.pattern))
+    shared = {name: patterns for name, patterns in names.items() if len(set(patterns)) > 1}
+    assert set(shared) == {"tree"}  # with a folder and without
+
+
+@pytest.mark.parametrize("file", TEMPLATES, ids=lambda file: file.relative_to(ROOT).as_posix())
+def test_no_template_names_an_address_by_its_path(file):
+    assert HARD_WIRED.findall(file.read_text()) == []
+
+
+@pytest.mark.parametrize("file", sorted((ROOT / "hub" / "site").rglob("*.py")), ids=lambda file: file.name)
+def test_no_view_redirects_to_an_address_by_its_path(file):
+    assert re.findall(r"""Redirect\(f?["']/|redirect\(f?["']/|return f?["']/[a-z{]""", file.read_text()) == []
+
+
+@pytest.fixture
+def mounted(settings):
+    """The hub below /hub, as a proxy has it that takes this prefix off."""
+    settings.FORCE_SCRIPT_NAME = "/hub"
+    settings.STATIC_URL = "static/"
+    settings.STORAGES = {**settings.STORAGES}  # which forgets the address that it was made with
+    set_script_prefix("/hub/")
+    yield "/hub"
+    set_script_prefix("/")
+
+
+def test_every_link_form_and_file_is_below_the_prefix_and_leads_somewhere(mounted, visit, reviews, secret, cast: Cast):
+    cast.repository("alice/gold", type="dataset")
+    alice = visit("alice")
+    seen, waiting, wrong = set(), {f"{mounted}/", f"{mounted}/alice/reviews"}, []
+    while waiting:
+        address = waiting.pop()
+        seen.add(address)
+        parts = urlsplit(address)
+        if parts.path.startswith(f"{mounted}/static/"):
+            if not finders.find(parts.path.removeprefix(f"{mounted}/static/")):
+                wrong.append(f"no file {address}")
+            continue
+        answer = alice.get(parts.path.removeprefix(mounted) or "/", QUERY_STRING=parts.query)
+        if answer.status_code not in (200, 204, 302, 307):
+            wrong.append(f"{answer.status_code} {address}")
+        if "Location" in answer and not urlsplit(answer["Location"]).netloc:
+            waiting |= {urljoin(address, answer["Location"])} - seen
+        if not answer.get("Content-Type", "").startswith("text/html") or "/admin/" in address:
+            continue
+        links = Links(answer.content.decode())
+        for target in links.get | links.post:
+            whole = urljoin(address, target).partition("#")[0]
+            if not whole.startswith(f"{mounted}/") and not urlsplit(whole).netloc:
+                wrong.append(f"{target} on {address} leaves {mounted}")
+        on = {urljoin(address, target).partition("#")[0] for target in links.get}
+        waiting |= {target for target in on if target.startswith(f"{mounted}/") and "?" not in target} - seen
+    assert wrong == []
+    assert len(seen) > 60
+
+
+def test_redirects_and_refusals_stay_below_the_prefix(mounted, visit, reviews, cast):
+    assert visit().get("/settings/tokens")["Location"] == "/hub/login?next=%2Fhub%2Fsettings%2Ftokens"
+    signed_in = visit().post("/login", {"username": "alice", "password": "correct horse battery", "next": "//evil"})
+    assert signed_in.status_code == 400 or signed_in["Location"] == "/hub/"
+    assert visit("bob").post("/alice/reviews/like")["Location"] == "/hub/alice/reviews"
+    assert visit().get("/ALICE/Reviews")["Location"] == "/hub/alice/reviews"
+    assert visit().get("/ALICE")["Location"] == "/hub/alice"
+    answer = visit().get("/api/v1/adapters?limit=1")
+    assert answer.status_code == 200
+    page = visit("alice").get("/settings/tokens").content.decode()
+    assert 'href="/hub/static/css/dovetail' in page
