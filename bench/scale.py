@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 from bench.line import Line
@@ -113,7 +114,7 @@ def measure(database: str, server: str = "") -> Iterator[Line]:
     with tempfile.TemporaryDirectory(prefix="dovetail-scale-") as folder, ExitStack() as stack:
         clients = []
         for count in (SMALL, LARGE):
-            more = {"DATABASE_URL": services.new_database(server)} if server else {}
+            more: dict[str, Any] = {"DATABASE_URL": services.new_database(server)} if server else {}
             hub = stack.enter_context(live.hub(Path(folder) / str(count), **more))
             began = time.monotonic()
             command = [str(live.BIN / "python"), "-m", "bench.seeded", str(count)]

@@ -93,7 +93,7 @@ def _install_uv() -> None:
     machine.require_space(ROOT, machine.BUILD_BYTES, "Building the hub and its engines")
     shutil.rmtree(VENV, ignore_errors=True)
     _require_success([sys.executable, "-m", "venv", VENV], f"Making {near(VENV)}")
-    pip = [PYTHON, "-m", "pip", "--disable-pip-version-check", "--no-input"]
+    pip: list[str | Path] = [PYTHON, "-m", "pip", "--disable-pip-version-check", "--no-input"]
     _require_success([*pip, "install", "--quiet", "-r", UV_PIN], "Installing uv")
 
 
@@ -102,7 +102,8 @@ def _is_complete(home: Path, requirements: str, torch: str) -> bool:
     python = home / "bin" / "python"
     if not _starts(python) or not _has(home, torch):
         return False
-    command = [VENV / "bin" / "uv", "pip", "install", "--offline", "--python", python, "-r", requirements]
+    command: list[str | Path] = [VENV / "bin" / "uv", "pip", "install", "--offline"]
+    command += ["--python", python, "-r", requirements]
     return subprocess.run(command, cwd=ROOT, capture_output=True, check=False).returncode == 0
 
 
@@ -181,7 +182,8 @@ def torch_options(python: Path, torch: str) -> list[str]:
 
 
 def _offers_cpu_build(python: Path, arguments: list[str]) -> bool:
-    ask = [VENV / "bin" / "uv", "pip", "install", "--dry-run", "--no-deps", "--python", python, *arguments]
+    ask: list[str | Path] = [VENV / "bin" / "uv", "pip", "install", "--dry-run", "--no-deps"]
+    ask += ["--python", python, *arguments]
     environment = _uv_environment() | {"UV_HTTP_RETRIES": "0"}
     try:
         done = subprocess.run(ask, env=environment, capture_output=True, text=True, timeout=PROBE_SECONDS, check=False)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from django.core.cache import caches
-from xdist.scheduler import LoadScopeScheduling
+from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 
 from registry.kernel import site_settings
 from registry.repos import popularity

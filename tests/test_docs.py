@@ -22,7 +22,7 @@ def headings(file: str) -> set[str]:
     return {name for line in lines if line.startswith("#") for name in re.findall(r"`([^`]+)`", line)}
 
 
-def subclasses(cls: type) -> set[type]:
+def subclasses(cls: type[errors.RegistryError]) -> set[type[errors.RegistryError]]:
     return {cls}.union(*(subclasses(one) for one in cls.__subclasses__()))
 
 
@@ -43,7 +43,7 @@ def test_every_refusal_has_its_status() -> None:
 
 
 def test_every_command_of_the_client_has_its_heading() -> None:
-    group = typer.main.get_command(cli.app)
+    group = typer.main.get_group(cli.app)
     documented = {name.split()[1] for name in headings("../client/README.md") if name.startswith("dovetail ")}
     assert documented == set(group.commands)
 

@@ -2,15 +2,17 @@
 
 import threading
 from collections.abc import Callable
+from typing import Any
 
 from django.db import close_old_connections, connections
 
 from registry.kernel.errors import RegistryError
 
 
-def at_once(*deeds: Callable[[], object]) -> list[object]:
+def at_once(*deeds: Callable[[], object]) -> list[Any]:
     """Do all of it at the same moment; return what each gave, or how it was refused."""
-    start, results = threading.Barrier(len(deeds)), [None] * len(deeds)
+    start = threading.Barrier(len(deeds))
+    results: list[Any] = [None] * len(deeds)
 
     def run(number: int, deed: Callable[[], object]) -> None:
         close_old_connections()

@@ -4,7 +4,6 @@ import pytest
 from django.core.cache import caches
 from django.test import Client
 
-from hub import limits
 from registry.kernel import site_settings
 
 ME, LIST = "/api/v1/me", "/api/v1/adapters"
@@ -12,7 +11,7 @@ ME, LIST = "/api/v1/me", "/api/v1/adapters"
 
 @pytest.fixture
 def _throttled(cast, monkeypatch):
-    monkeypatch.setattr(limits.time, "time", lambda: 6_000_030.0)
+    monkeypatch.setattr("hub.limits.time.time", lambda: 6_000_030.0)
     caches["counters"].clear()
     site_settings.change("throttle", "on", None)
 
@@ -26,7 +25,7 @@ def test_the_sixty_first_request_of_a_minute_is_refused_until_the_next(ask, monk
     refused = ask().get(LIST)
     assert (refused.status_code, refused.json()["code"], refused["Retry-After"]) == (429, "rate-limited", "30")
     assert refused["RateLimit"] == '"anonymous";r=0;t=30'
-    monkeypatch.setattr(limits.time, "time", lambda: 6_000_061.0)
+    monkeypatch.setattr("hub.limits.time.time", lambda: 6_000_061.0)
     assert ask().get(LIST).status_code == 200
 
 

@@ -7,6 +7,7 @@ import tracemalloc
 import uuid
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import httpx2 as httpx
 import pytest
@@ -259,7 +260,7 @@ def test_bytes_are_hashed_in_order_while_they_go_by(sizes: list[int]) -> None:
 
 
 def test_whoever_stops_reading_leaves_no_thread_behind() -> None:
-    going = hashed(iter([bytes(1 << 20)] * 9), Hasher())
+    going: Any = hashed(iter([bytes(1 << 20)] * 9), Hasher())
     before = threading.active_count()
     next(going)
     assert threading.active_count() == before + 1

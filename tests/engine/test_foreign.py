@@ -29,15 +29,17 @@ def kohya(rank=4, alpha=4.0, **metadata):
 
 
 def lycoris(kind):
-    sides = {
+    layouts: dict[str, dict[str, tuple[int, ...]]] = {
         "loha": {"hada_w1_a": (16, 4), "hada_w1_b": (4, 16), "hada_w2_a": (16, 4), "hada_w2_b": (4, 16)},
         "lokr": {"lokr_w1": (4, 4), "lokr_w2_a": (4, 2), "lokr_w2_b": (2, 4)},
         "locon": {"lora_down.weight": (4, 16, 1, 1), "lora_mid.weight": (4, 4, 3, 3), "lora_up.weight": (16, 4, 1, 1)},
         "ia3": {"weight": (16,), "on_input": ()},
         "oft": {"oft_blocks": (4, 4, 4)},
         "full": {"diff": (16, 16), "diff_b": (16,)},
-    }[kind]
-    return {f"{UNET}.{part}": ones(*shape) for part, shape in sides.items()}, {"ss_network_module": "lycoris.kohya"}
+    }
+    return {f"{UNET}.{part}": ones(*shape) for part, shape in layouts[kind].items()}, {
+        "ss_network_module": "lycoris.kohya"
+    }
 
 
 def diffusers():

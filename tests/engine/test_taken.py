@@ -3,6 +3,7 @@
 import os
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -65,7 +66,7 @@ def taken(request, bases, tmp_path_factory):
     """An engine whose loading stage attacks where the folder of a job asks for it, in each of the two ways."""
     options = ("--no-fork",) if request.param == "stays" else ()
     home = tmp_path_factory.mktemp("taken")
-    engine = Engine(home, "--base", bases / "bert", "--base-id", "tiny/bert", *options, main=MAIN)
+    engine: Any = Engine(home, "--base", bases / "bert", "--base-id", "tiny/bert", *options, main=MAIN)
     engine.home, engine.stays = home, request.param == "stays"
     yield engine
     engine.stop()  # compares every bit of the base first

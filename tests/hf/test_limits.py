@@ -3,9 +3,9 @@
 import pytest
 from django.core.cache import caches
 from django.test import Client
-from huggingface_hub.utils import parse_ratelimit_headers
+from huggingface_hub.utils._http import parse_ratelimit_headers
 
-from hub import counters, limits
+from hub import counters
 from hub.limits import Family, Quota
 from registry.kernel import site_settings
 from tests.hf.wire import Wire
@@ -14,7 +14,7 @@ from tests.services import valkey
 
 @pytest.fixture
 def _throttled(cast, monkeypatch):
-    monkeypatch.setattr(limits.time, "time", lambda: 6_000_030.0)
+    monkeypatch.setattr("hub.limits.time.time", lambda: 6_000_030.0)
     monkeypatch.setattr(counters, "_broker", lambda: None)
     caches["counters"].clear()
     site_settings.change("throttle", "on", None)
@@ -41,7 +41,7 @@ def test_too_many_requests_are_429_with_what_clients_read(cast, monkeypatch):
     assert (said["code"], said["detail"]) == ("rate-limited", "More than 2 requests in a minute.")
     assert said["fix"].startswith("Wait 30 seconds; who is signed in")
     assert wire.get("/api/models/alice/a", who="bob").status_code == 200, "everybody has his own"
-    monkeypatch.setattr(limits.time, "time", lambda: 6_000_061.0)
+    monkeypatch.setattr("hub.limits.time.time", lambda: 6_000_061.0)
     assert wire.get("/api/models/alice/a").status_code == 200
 
 
@@ -61,7 +61,7 @@ def test_tickets_for_xet_are_counted_by_who_got_them_however_many_he_gets(cast, 
     lower(monkeypatch, Family.FILES, 3)
 
     def ticket(headers: dict[str, str], second: int) -> dict[str, str]:
-        monkeypatch.setattr(limits.time, "time", lambda: 6_000_030.0 + second)  # or it would be the same ticket
+        monkeypatch.setattr("hub.limits.time.time", lambda: 6_000_030.0 + second)  # or it would be the same ticket
         answer = Client().get("/api/models/alice/a/xet-read-token/main", headers=headers)
         return {"Authorization": f"Bearer {answer.json()['accessToken']}"}
 

@@ -12,9 +12,9 @@ from django.utils import timezone
 
 from registry.bytes.blobs import Keys
 from registry.kernel import site_settings
-from registry.models import Ref, Revision, Verdict
+from registry.models import Ref, Repository, Revision, Verdict
 from registry.moderation import quarantine
-from registry.repos import popularity, refs
+from registry.repos import popularity
 from tests.cast import Cast
 from tests.hf.wire import Wire, deleted, file, header, lfs_file, sha256
 
@@ -407,7 +407,7 @@ def test_reading_asks_the_database_the_same_number_of_times_whatever_the_size(wi
 
 
 def test_a_quarantined_adapter_is_refused_to_its_owner_and_gone_for_others(wire: Wire, head, cast):
-    quarantine.quarantine(refs.Repository.objects.get(), by=cast.session("mona"), reason="it was reported", note="")
+    quarantine.quarantine(Repository.objects.get(), by=cast.session("mona"), reason="it was reported", note="")
     for path in (f"/api/models/{NAME}", f"/{NAME}/resolve/main/README.md", f"/api/models/{NAME}/tree/main"):
         mine, theirs = wire.get(path), wire.get(path, who="carol")
         assert (mine.status_code, mine["X-Error-Message"]) == (403, "Access to this resource is disabled.")

@@ -213,7 +213,7 @@ def test_a_push_that_is_overtaken_and_names_its_parent_is_refused(alice, repo, m
     monkeypatch.setattr(tree, "compose", overtaken)
     with pytest.raises(ParentStale):
         alice(Inline("mine", b"second"), parent=refs.head(repo, MAIN).oid)
-    assert paths(refs.Ref.objects.get(repository=repo, name=MAIN)) == [".gitattributes", "theirs"]
+    assert paths(Ref.objects.get(repository=repo, name=MAIN)) == [".gitattributes", "theirs"]
 
 
 @pytest.mark.parametrize("act", ["quarantine", "delete"])

@@ -43,7 +43,8 @@ def templates() -> Iterator[tuple[str, str, str]]:
     """Yield (where, verb or "", path) of each address below the hub's in the client's source."""
     for file in sorted(SOURCE.rglob("*.py")):
         tree = ast.parse(file.read_text())
-        verbs = {id(argument): call.func.attr for call in ast.walk(tree) for argument in _asked(call)}
+        calls: list[Any] = list(ast.walk(tree))
+        verbs = {id(argument): call.func.attr for call in calls for argument in _asked(call)}
         for node in ast.walk(tree):
             if isinstance(node, ast.JoinedStr) and _is_hubs(node):
                 path = "".join(map(_text, node.values[1:])).partition("?")[0]
@@ -62,7 +63,7 @@ def _is_hubs(text: ast.JoinedStr) -> bool:
     return isinstance(first, ast.FormattedValue) and ast.unparse(first.value) in HUBS
 
 
-def _text(part: ast.expr) -> str:
+def _text(part: Any) -> str:
     return str(part.value) if isinstance(part, ast.Constant) else f"{{{ast.unparse(part.value)}}}"
 
 

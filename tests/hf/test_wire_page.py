@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from django.urls import URLResolver
 
@@ -37,5 +38,5 @@ def test_every_route_has_its_heading_and_no_heading_outlives_its_route():
 
 def test_every_sentence_of_what_is_not_served_is_on_the_page():
     listed = set(re.findall(r"^- (.+)$", PAGE.read_text().partition("## Known and not served")[2], re.MULTILINE))
-    refused = [*urls.UNSERVED, *urls.UNSERVED_ELSEWHERE]
+    refused: list[Any] = [*urls.UNSERVED, *urls.UNSERVED_ELSEWHERE]
     assert listed == {one.callback.view_initkwargs["sentence"] for one in refused}

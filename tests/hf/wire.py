@@ -5,11 +5,13 @@ import hashlib
 import json
 from typing import Any
 
-from django.http import HttpResponse
 from django.test import Client
 
 from registry.models import Ref, Revision, RevisionFile, Verdict
 from tests.cast import Cast
+
+# A response with what Django's test client adds to it, and content_of().
+Answer = Any
 
 
 def ring(verdict: int) -> bool:
@@ -49,19 +51,20 @@ class Wire:
     """Asks this process; `who` is a person of the cast, "nobody", or a token's value."""
 
     def __init__(self, cast: Cast) -> None:
-        self._browser, self._cast, self._tokens = Client(), cast, {}
+        self._browser, self._cast = Client(), cast
+        self._tokens: dict[str, str] = {}
 
-    def ask(self, method: str, path: str, body: Any = None, *, who: str = "alice", **headers: str) -> HttpResponse:
+    def ask(self, method: str, path: str, body: Any = None, *, who: str = "alice", **headers: str) -> Answer:
         data = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
         if token := self._token(who):
             headers["Authorization"] = f"Bearer {token}"
         kind = headers.pop("Content_Type", "application/json")
         named = {name.replace("_", "-"): value for name, value in headers.items()}
-        response = self._browser.generic(method, path, data, content_type=kind, headers=named)
+        response: Any = self._browser.generic(method, path, data, content_type=kind, headers=named)
         response.content_of = lambda: b"".join(response) if response.streaming else response.content
         return response
 
-    def get(self, path: str, *, who: str = "alice", **headers: str) -> HttpResponse:
+    def get(self, path: str, *, who: str = "alice", **headers: str) -> Answer:
         return self.ask("GET", path, who=who, **headers)
 
     def commit(self, full_name: str, *lines: dict | bytes, rev: str = "main", who: str = "alice", **headers: str):
@@ -69,7 +72,7 @@ class Wire:
         path = f"/api/models/{full_name}/commit/{rev}"
         return self.ask("POST", path, body, who=who, Content_Type="application/x-ndjson", **headers)
 
-    def propose(self, full_name: str, *lines: dict, rev: str = "main", who: str = "alice") -> HttpResponse:
+    def propose(self, full_name: str, *lines: dict, rev: str = "main", who: str = "alice") -> Answer:
         """Propose a change for a branch, as a pull request."""
         return self.commit(full_name, header(), *lines, rev=f"{rev}?create_pr=1", who=who)
 
@@ -79,18 +82,18 @@ class Wire:
         assert response.status_code == 200, response.content
         return response.json()["commitOid"]
 
-    def deliver(self, full_name: str, content: bytes, *, who: str = "alice") -> HttpResponse:
+    def deliver(self, full_name: str, content: bytes, *, who: str = "alice") -> Answer:
         """Deliver bytes by LFS, and return the answer to the PUT; the batch's answer where there was nothing to put."""
         answer = self.offer(full_name, content, who=who)
         actions = answer.json()["objects"][0].get("actions")
         return self.put(actions["upload"]["href"], content) if actions else answer
 
-    def offer(self, full_name: str, content: bytes, *, who: str = "alice", **more: Any) -> HttpResponse:
+    def offer(self, full_name: str, content: bytes, *, who: str = "alice", **more: Any) -> Answer:
         body: dict[str, Any] = {"operation": "upload", "transfers": ["basic"]}
         body["objects"] = [{"oid": sha256(content), "size": len(content)}]
         return self.ask("POST", f"/{full_name}.git/info/lfs/objects/batch", body | more, who=who)
 
-    def put(self, href: str, content: bytes) -> HttpResponse:
+    def put(self, href: str, content: bytes) -> Answer:
         path = "/" + href.split("/", 3)[3]
         return self.ask("PUT", path, content, who="nobody", Content_Type="application/octet-stream")
 

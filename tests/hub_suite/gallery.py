@@ -160,7 +160,7 @@ class Gallery:
 
     def social(self) -> None:
         """Gates, likes, followers and collections, for which the client has no verbs or tests want some."""
-        from huggingface_hub.utils import get_session
+        from huggingface_hub.utils._http import get_session
 
         self.api.update_repo_settings("google/gated", gated="auto")
         self.api.update_repo_settings("huggingface/gated", gated="manual", repo_type="dataset")

@@ -103,7 +103,7 @@ def test_an_old_interpreter_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_a_missing_venv_module_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(machine.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr("ops.machine.importlib.util.find_spec", lambda name: None)
     with pytest.raises(Stop, match=r"install the package python3\.\d+-venv"):
         machine.require_interpreter()
 

@@ -11,6 +11,7 @@ import sys
 import warnings
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import load
@@ -91,7 +92,7 @@ def bits(tensor: torch.Tensor) -> tuple[str, bytes]:
 def main(folder: Path, count: int) -> None:
     dice = random.Random(7)
     valid = [path.read_bytes() for path in sorted(folder.rglob("*.bin")) if path.stat().st_size < 100_000]
-    told = {"tried": 0, "accepted": 0, "refused by torch": 0, "raised": [], "different": 0}
+    told: dict[str, Any] = {"tried": 0, "accepted": 0, "refused by torch": 0, "raised": [], "different": 0}
     for number in range(count):
         change = (instructions_changed, bytes_changed, cut_or_doubled)[number % 3]
         data = change(dice.choice(valid), dice)

@@ -15,8 +15,7 @@ from registry.publish.push import Inline, Intent
 from registry.talk import alert_mail, alerts, webhooks
 from registry.talk.webhooks import Wish
 from tests.api.conftest import BASE, FILES, judged, pushed
-from tests.cast import PASSWORD
-from tests.registry.conftest import cast as everybody
+from tests.cast import PASSWORD, assemble
 
 FAILED = [{"id": "load.error", "outcome": "failed", "message": "KeyError: 'lora_A'", "fix": "Save it again."}]
 
@@ -26,7 +25,7 @@ def cast(db, settings, tmp_path):
     settings.BLOBS = f"file://{tmp_path / 'blobs'}"
     settings.DOORBELL = settings.POSTMAN = "tests.api.conftest.deaf"
     settings.MAIL_FROM = "dovetail@example.org"
-    return everybody.__wrapped__(db)
+    return assemble()
 
 
 @pytest.fixture

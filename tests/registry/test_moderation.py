@@ -17,6 +17,7 @@ from registry.kernel.errors import (
     SignInRequired,
     ValueInvalid,
 )
+from registry.kernel.policy import Permission
 from registry.models import AuditEvent, ModerationDecision, Repository, Revision, User
 from registry.moderation import quarantine
 from registry.people import tokens
@@ -61,7 +62,7 @@ def test_a_release_ends_it_and_keeps_the_record(cast, bad):
     assert [ruling.action for ruling in ModerationDecision.objects.order_by("id")] == ["quarantine", "release"]
     quarantine.quarantine(bad, cast.session("mona"), reason="It does after all.")
     with pytest.raises(RepositoryQuarantined, match="It does after all"):
-        lookup.find("acme/bad", cast.session("alice"), repositories.Permission.DOWNLOAD)
+        lookup.find("acme/bad", cast.session("alice"), Permission.DOWNLOAD)
 
 
 @pytest.mark.parametrize("reason", ["", "  ", "\n", "x" * 501, "nul\0"])

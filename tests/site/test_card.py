@@ -152,7 +152,7 @@ def test_html_that_outgrows_its_text_is_not_kept():
 
 def test_the_second_reader_of_a_card_waits_for_no_process(monkeypatch):
     first = card.html("# Cached *once*", files=FILES, pages=PAGES)
-    monkeypatch.setattr(card.subprocess, "run", lambda *a, **k: pytest.fail("rendered again"))
+    monkeypatch.setattr("registry.repos.card.subprocess.run", lambda *a, **k: pytest.fail("rendered again"))
     assert card.html("# Cached *once*", files=FILES, pages=PAGES) == first
 
 

@@ -2,7 +2,8 @@
 
 import pytest
 
-from tests.site.conftest import CHECKS, judged, pushed
+from tests.api.conftest import judged, pushed
+from tests.site.conftest import CHECKS
 
 EVALS = [
     {

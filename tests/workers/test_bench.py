@@ -1,6 +1,7 @@
 """One validation from start to end, on engines that behave and engines that do not."""
 
 import os
+import tempfile
 import time
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pytest
 
 from registry.models import Comparison, Verdict
 from tests.workers.conftest import BASE, validate
-from workers import bench, hands, sandbox, scratch, shelf
+from workers import bench, hands, sandbox, shelf
 from workers.shift import Shift
 
 pytestmark = pytest.mark.django_db(transaction=True)  # the lease is kept on another connection
@@ -31,7 +32,7 @@ def test_a_push_becomes_a_verdict(pushed, base, engine):
     assert found.result["depth"] == "run"
     assert found.duration_ms > 0
     assert found.result["base"] == {"id": BASE, "revision": base.revision, "sha256": base.sha256}, "the shelf knows"
-    assert list(Path(scratch.tempfile.gettempdir()).glob(f"dovetail-job-{os.getpid()}-*")) == []
+    assert list(Path(tempfile.gettempdir()).glob(f"dovetail-job-{os.getpid()}-*")) == []
 
 
 def test_a_second_message_for_the_same_row_does_nothing(pushed, base, engine):

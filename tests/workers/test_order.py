@@ -335,7 +335,7 @@ class Asleep:
 
 @pytest.fixture
 def engines(monkeypatch) -> warm.Engines:
-    monkeypatch.setattr(warm.Engine, "serve", Asleep)
+    monkeypatch.setattr("workers.warm.Engine.serve", Asleep)
     monkeypatch.setattr(warm, "memory", lambda process: 300)
     monkeypatch.setattr(warm, "RUNTIME_BYTES", 200)
     return warm.Engines(1000)

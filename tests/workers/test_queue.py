@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import redis
@@ -98,7 +99,8 @@ def send(broker) -> Callable[..., None]:
 
     yield send_one
     with sender.connection_for_write() as connection:
-        connection.default_channel.queue_purge(queue.app.conf.task_default_queue)
+        channel: Any = connection.default_channel
+        channel.queue_purge(queue.app.conf.task_default_queue)
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import json
 import socket
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from ipaddress import ip_address
 
 import pytest
 from django.db import connection
@@ -329,7 +330,7 @@ def test_an_address_inside_is_refused_at_once_and_when_a_name_leads_there(cast, 
 
 @pytest.mark.parametrize("address", OUTSIDE)
 def test_an_address_of_the_internet_is_none_of_these(address):
-    assert outbound_addresses.may_reach("example.org", outbound_addresses.ip_address(address))
+    assert outbound_addresses.may_reach("example.org", ip_address(address))
 
 
 @pytest.mark.parametrize("spelled", ["2130706433", "0x7f000001", "0177.0.0.1", "127.1", "localhost", "LOCALHOST."])
@@ -396,7 +397,7 @@ def test_of_a_long_answer_only_the_beginning_is_kept(cast, listener: Listener):
 
 def test_the_operator_may_allow_hosts_and_networks(cast, settings):
     settings.WEBHOOK_ALLOW = ["10.1.0.0/16", "ci.internal"]
-    address = outbound_addresses.ip_address("192.168.1.1")
+    address = ip_address("192.168.1.1")
     assert outbound_addresses.may_reach("CI.internal", address)
     assert not outbound_addresses.may_reach("other.internal", address)
     hook(cast, "http://10.1.2.3/")
@@ -414,7 +415,7 @@ def answer_names_with(monkeypatch, *answers: list[str]) -> list[str]:
         family = [socket.AF_INET6 if ":" in one else socket.AF_INET for one in found]
         return [(kind, socket.SOCK_STREAM, 6, "", (one, port)) for kind, one in zip(family, found, strict=True)]
 
-    monkeypatch.setattr(outbound.socket, "getaddrinfo", getaddrinfo)
+    monkeypatch.setattr("workers.outbound.socket.getaddrinfo", getaddrinfo)
     return asked
 
 

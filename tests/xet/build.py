@@ -3,6 +3,7 @@
 import hashlib
 import random
 from dataclasses import dataclass, field
+from typing import Any
 
 import lz4.frame
 
@@ -22,7 +23,7 @@ def grouped(raw: bytes) -> bytes:
 
 def chunk(raw: bytes, scheme: int = 0, **header: int) -> bytes:
     packed = {0: lambda: raw, 1: lambda: lz4.frame.compress(raw), 2: lambda: lz4.frame.compress(grouped(raw))}[scheme]()
-    told = {"version": 0, "packed_size": len(packed), "scheme": scheme, "raw_size": len(raw)} | header
+    told: dict[str, Any] = {"version": 0, "packed_size": len(packed), "scheme": scheme, "raw_size": len(raw)} | header
     return (
         bytes([told["version"]])
         + told["packed_size"].to_bytes(3, "little")
@@ -80,7 +81,7 @@ def file_record(content: bytes, terms: list[dict], **forged: object) -> bytes:
     for term in terms:
         for digest, size in term["leaves"]:
             tree.add(digest, size)
-    told = {
+    told: dict[str, Any] = {
         "file_id": tree.file_id(),
         "flags": HAS_PROOFS | HAS_METADATA,
         "count": len(terms),

@@ -6,6 +6,7 @@ They race for the seconds that are given, and on a busy machine for as long as i
 import sys
 import threading
 import time
+from typing import Any
 
 import django
 
@@ -13,6 +14,7 @@ django.setup()
 
 from django.core.management import call_command  # noqa: E402  # after django.setup
 from django.db import connection  # noqa: E402  # after django.setup
+from django.utils import timezone  # noqa: E402  # after django.setup
 
 from registry.bytes import blobs, garbage, intake  # noqa: E402  # after django.setup
 from registry.bytes.blobs import Keys  # noqa: E402  # after django.setup
@@ -24,7 +26,10 @@ cast = assemble()
 adapters = [cast.repository(f"alice/racer{number}") for number in range(3)]
 CONTENTS = [b"one of the contested bytes", b"another of them"]
 ENOUGH_UPLOADS, ENOUGH_SWEPT, PATIENCE_SECONDS = 20, 5, 120
-started, uploads, swept, lost = time.monotonic(), [], [], []
+started = time.monotonic()
+uploads: list[Any] = []
+swept: list[Any] = []
+lost: list[str] = []
 
 
 def racing() -> bool:
@@ -50,7 +55,7 @@ def upload(repository: Repository) -> None:
 
 def sweep() -> None:
     while racing():
-        swept.append(garbage._sweep_orphans(garbage.timezone.now(), None))
+        swept.append(garbage._sweep_orphans(timezone.now(), None))
         swept.append(garbage.sweep_lost_objects(0))
     connection.close()
 

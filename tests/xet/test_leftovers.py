@@ -7,6 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from django.db.models import Model
 from django.utils import timezone
 
 from registry.bytes import blobs, garbage, intake
@@ -34,10 +35,10 @@ def notes(cast: Cast, store: BlobStore) -> Repository:
     return cast.repository("alice/notes")
 
 
-def age(days: float, *models: type) -> None:
+def age(days: float, *models: type[Model]) -> None:
     for model in models:
         field = "last_used_at" if model is Xorb else "created_at"
-        model.objects.update(**{field: timezone.now() - timedelta(days=days)})
+        model._default_manager.update(**{field: timezone.now() - timedelta(days=days)})
 
 
 def commit(repository: Repository, alice: Caller, sha256: str) -> Revision:

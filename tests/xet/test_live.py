@@ -19,8 +19,10 @@ import numpy as np
 import pytest
 
 from tests import live
+from tests.services import free_ports
 from tests.xet import build
-from tests.xet.test_intake import CLIENT_NAME, CLIENT_SHARD, CLIENT_XORB
+from tests.xet.test_intake import CLIENT_SHARD
+from tests.xet.test_xorbs import CLIENT_NAME, CLIENT_XORB
 
 TOKEN = live.TOKENS["alice"]
 CONTENT = build.noise(180_000, 5)
@@ -115,7 +117,7 @@ def test_the_client_uploads_24_mb_in_a_second_of_server_time(hub, tmp_path) -> N
 
 
 def test_a_client_that_knew_an_earlier_hub_at_the_address_sends_everything_to_the_new_one(tmp_path) -> None:
-    port, file = live.free_ports()[0], weights(tmp_path / "adapter", 1, seed=4)
+    port, file = free_ports()[0], weights(tmp_path / "adapter", 1, seed=4)
     for number in range(2):
         with live.hub(tmp_path / f"data{number}", port=port, SECRET_KEY=f"key of hub {number} " * 5) as begun:
             make_notes(begun)

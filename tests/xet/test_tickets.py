@@ -12,7 +12,8 @@ from registry.moderation import quarantine
 from registry.people import organizations, tokens
 from registry.publish import discussions
 from tests.cast import Cast
-from tests.xet.test_intake import CLIENT_NAME, CLIENT_SHARD, CLIENT_XORB
+from tests.xet.test_intake import CLIENT_SHARD
+from tests.xet.test_xorbs import CLIENT_NAME, CLIENT_XORB
 
 WRITE, READ = "xet-write-token", "xet-read-token"
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from registry.repos import card
 from tests.engine.conftest import ROOT, Engine
@@ -50,12 +51,12 @@ class Answer:
 
 def answers(specimens: Iterable[Specimen], bases: Path, threads: int = THREADS) -> Iterator[Answer]:
     """Starts one engine for each base and environment, and asks it of all its specimens in turn."""
-    groups = defaultdict(list)
+    groups: dict[tuple[Any, ...], list[Specimen]] = defaultdict(list)
     for one in specimens:
         for engine in one.engines:
             groups[one.base, engine].append(one)
     with ThreadPoolExecutor(threads) as pool:
-        for found in pool.map(lambda group: list(_asked(*group[0], group[1], bases)), groups.items()):
+        for found in pool.map(lambda group: list(_asked(group[0][0], group[0][1], group[1], bases)), groups.items()):
             yield from found
 
 

@@ -1,0 +1,83 @@
+"""Refusals that no story of another file ends in, by their public codes, and the proof that each code is tested."""
+
+import re
+
+import pytest
+
+from registry.kernel import errors
+from registry.kernel.policy import Permission
+from registry.people import devices, gates
+from registry.publish import branches, moves
+from registry.repos import lookup, refs
+from registry.talk import collections
+from tests.cast import Cast
+from tests.live import ROOT
+from tests.test_docs import subclasses
+
+
+def test_the_same_entry_twice_is_item_exists(cast: Cast) -> None:
+    cast.repository("alice/reviews")
+    collection = collections.create("alice", "Favourites", cast.session("alice"))
+    collections.add(collection, "model", "alice/reviews", cast.session("alice"))
+    with pytest.raises(errors.ItemExists, match="already") as refusal:
+        collections.add(collection, "model", "alice/reviews", cast.session("alice"))
+    assert refusal.value.code == "item-exists"
+
+
+def test_access_that_somebody_has_is_access_granted(cast: Cast) -> None:
+    repository = cast.repository("alice/reviews")
+    gates.set_gate(repository, "manual", cast.session("alice"))
+    gates.grant(repository, "carol", cast.session("alice"))
+    with pytest.raises(errors.AccessGranted, match="carol has access") as refusal:
+        gates.grant(repository, "carol", cast.session("alice"))
+    assert refusal.value.code == "access-granted"
+
+
+def test_a_program_that_nobody_let_in_yet_is_sign_in_unfinished(cast: Cast) -> None:
+    begun = devices.begin("a program")
+    with pytest.raises(errors.SignInUnfinished) as refusal:
+        devices.fetch(begun.device_code)
+    assert (refusal.value.code, refusal.value.facts["error"]) == ("sign-in-unfinished", "authorization_pending")
+
+
+def test_a_code_that_no_program_shows_is_sign_in_not_found(cast: Cast) -> None:
+    with pytest.raises(errors.SignInNotFound, match="No program waits") as refusal:
+        devices.approve("BCDF-GHJK", "read", cast.session("alice"))
+    assert refusal.value.code == "sign-in-not-found"
+
+
+def test_a_branch_that_is_there_is_ref_exists(cast: Cast) -> None:
+    repository = cast.repository("alice/reviews")
+    first = refs.head(repository, "refs/heads/main")
+    branches.create(repository, "refs/heads/trial", first, cast.session("alice"))
+    with pytest.raises(errors.RefExists, match="refs/heads/trial already exists") as refusal:
+        branches.create(repository, "refs/heads/trial", first, cast.session("alice"))
+    assert refusal.value.code == "ref-exists"
+
+
+def test_files_behind_a_gate_are_gate_sign_in_required_for_a_stranger(cast: Cast) -> None:
+    repository = cast.repository("alice/reviews")
+    gates.set_gate(repository, "manual", cast.session("alice"))
+    with pytest.raises(errors.GateSignInRequired, match="restricted") as refusal:
+        lookup.find("alice/reviews", cast.session("anonymous"), Permission.DOWNLOAD)
+    assert refusal.value.code == "gate-sign-in-required"
+
+
+def test_an_old_name_is_adapter_moved(cast: Cast) -> None:
+    moves.move(cast.repository("alice/reviews"), "alice/opinions", cast.session("alice"))
+    with pytest.raises(errors.RepositoryMoved, match="is now alice/opinions") as refusal:
+        lookup.find_at_address("alice/reviews", cast.session("alice"))
+    assert refusal.value.code == "adapter-moved"
+
+
+def test_every_error_code_has_a_test_that_names_it() -> None:
+    files = [file for file in (ROOT / "tests").rglob("*.py") if file.name not in ("test_docs.py", "conftest.py")]
+    tested = "\n".join(file.read_text() for file in files)
+    catalogue = {cls for cls in subclasses(errors.RegistryError) if "code" in vars(cls)}
+    unnamed = {
+        cls.code
+        for cls in catalogue
+        if not re.search(rf"""["']{cls.code}["']""", tested)
+        and not re.search(rf"raises\(\(?(?:[\w.]+, )*(?:errors\.)?{cls.__name__}\b", tested)
+    }
+    assert unnamed == set()
