@@ -62,7 +62,7 @@ def test_every_make_target_says_what_it_does() -> None:
     assert targets == set(re.findall(r"^([a-z]+):.*## [A-Z].+\.$", makefile, re.MULTILINE))
 
 
-@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", *(f"docs/{file.name}" for file in DOCS.glob("*.md"))])
+@pytest.mark.parametrize("page", [str(file.relative_to(ROOT)) for file in (*ROOT.glob("*.md"), *DOCS.rglob("*.md"))])
 def test_every_path_and_link_in_a_page_exists(page: str) -> None:
     text = (ROOT / page).read_text()
     linked = {target.split("#")[0] for target in re.findall(r"\]\(([^)]+)\)", text) if "://" not in target}
