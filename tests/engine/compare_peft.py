@@ -17,7 +17,8 @@ from peft import PeftModel
 
 from dovetail.adapters.folder import Base, Folder
 from dovetail.adapters.sources import files_in
-from tests.engine.make_peft import EVERY, MODELS, ON_TRANSFORMERS_4
+from tests.engine.make_peft import MODELS
+from tests.specimens import EVERY, ON_TRANSFORMERS_4
 from workers.engine.formats import clean
 from workers.engine.formats.running import ready
 from workers.engine.frozen import manifest

@@ -7,6 +7,7 @@ from pathlib import Path
 from dovetail.adapters.checks import CHECKS, ids
 from dovetail.adapters.checks.entry import NOT_RUN
 from dovetail.adapters.families import ASKED, FAMILIES
+from dovetail.adapters.methods import KINDS
 from workers.engine.job import CRASHED
 from workers.engine.validation import ALWAYS, RUN_IDS
 
@@ -83,6 +84,12 @@ def test_checks_are_described_in_the_order_in_which_they_are_asked():
 def test_what_no_engine_runs_is_told_at_the_end_of_its_fit():
     asked = [check.id for check in ASKED[NOT_RUN]]
     assert asked[asked.index("run.not-here") - 1] == "fit.shape"
+
+
+def test_the_page_shows_every_method_with_what_its_row_says():
+    section = PAGE.partition("## The methods of PEFT")[2].partition("\n## ")[0]
+    rows = [f"| `{kind.name}` | {kind.since or '0.5 or before'} | {kind.note} |".replace("  |", " |") for kind in KINDS]
+    assert re.findall(r"^\| `.*\|$", section, re.MULTILINE) == sorted(rows)
 
 
 def test_every_heading_says_how_to_fix_it():

@@ -14,16 +14,9 @@ from dovetail.adapters.shapes import decode
 from tests.adapters import CONFIG, WEIGHTS, openers, pack, unpack
 from tests.engine.conftest import ROOT, Engine, python_of
 from tests.engine.test_saboteurs import failures
+from tests.specimens import METHODS
 
 HERE = Path(__file__).parent
-# What make_peft.py builds; a test below holds this list against it.
-METHODS = (
-    "adalora", "adaption-prompt", "beft", "boft", "c3a", "cartridge", "cpt", "deft", "delora", "fourierft", "frod",
-    "glora", "gralora", "hira", "hra", "ia3", "lily", "ln-tuning", "loha", "lokr", "lora", "miss",
-    "multitask-prompt-tuning", "oft", "osf", "p-tuning", "peanut", "poly", "prefix-tuning", "prompt-tuning", "psoft",
-    "pvera", "randlora", "road", "shira", "supertuning", "tinylora", "trainable-tokens", "unilora", "vblora", "vera",
-    "waveft",
-)  # fmt: skip
 BASES = ("bert", "gpt2", "llama", "t5")
 
 
@@ -110,10 +103,9 @@ def test_our_clean_config_gives_the_outputs_of_the_author_s_own(made, bases):
     assert {name: difference for name, difference in found.items() if difference > 1e-6} == {}
 
 
-def test_the_list_is_what_is_built_and_what_is_known(made):
-    names = {folder.name for folder in made.iterdir()}
-    assert set(METHODS) <= names
-    assert {kind.peft_type.lower().replace("_", "-") for kind in KINDS} == set(METHODS)
+def test_every_method_has_its_specimen_and_every_specimen_is_built(made):
+    assert {kind.name for kind in KINDS} == set(METHODS)
+    assert set(METHODS) <= {folder.name for folder in made.iterdir()}
 
 
 # --- spoilt copies ---------------------------------------------------------------------------------------------------

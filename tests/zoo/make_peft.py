@@ -20,6 +20,10 @@ import transformers as t
 from peft import TaskType, get_peft_model
 from writing import main  # beside this script, which its interpreter runs by its path
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from tests.specimens import METHODS, OF_SEVERAL_TASKS, VARIANTS
+
 ENGINE = Path(sys.prefix).name
 WORDS = {"good": 1, "fine": 1, "great": 1, "bad": 0, "poor": 0, "awful": 0}
 NOUNS = ("film", "book", "meal", "room", "cat", "dog")
@@ -492,92 +496,36 @@ if ENGINE == "e4":
         expected={"e5": "load.error"})  # fmt: skip
 
 
-# --- every other method of PEFT, on a decoder and on an encoder ------------------------------------------------------
-METHODS = {
-    "adalora": lambda **k: peft.AdaLoraConfig(init_r=6, target_r=3, total_step=40, tinit=2, tfinal=4, **k),
-    "loha": lambda **k: peft.LoHaConfig(r=4, alpha=8, **k),
-    "lokr": lambda **k: peft.LoKrConfig(r=4, alpha=8, **k),
-    "lokr-both": lambda **k: peft.LoKrConfig(r=2, alpha=4, decompose_both=True, decompose_factor=4, **k),
-    "oft": lambda **k: peft.OFTConfig(oft_block_size=8, r=0, **k),
-    "boft": lambda **k: peft.BOFTConfig(boft_block_size=4, **k),
-    "vera": lambda **k: peft.VeraConfig(r=16, **k),
-    "vera-unsaved": lambda **k: peft.VeraConfig(r=16, save_projection=False, **k),
-    "pvera": lambda **k: peft.PveraConfig(r=16, **k),
-    "randlora": lambda **k: peft.RandLoraConfig(r=8, randlora_alpha=16, **k),
-    "vblora": lambda **k: peft.VBLoRAConfig(r=2, num_vectors=12, vector_length=16, **k),
-    "unilora": lambda **k: peft.UniLoraConfig(r=2, theta_d_length=64, **k),
-    "tinylora": lambda **k: peft.TinyLoraConfig(r=2, u=4, **k),
-    "delora": lambda **k: peft.DeloraConfig(r=4, **k),
-    "gralora": lambda **k: peft.GraloraConfig(r=4, alpha=8, gralora_k=2, **k),
-    "hira": lambda **k: peft.HiraConfig(r=4, **k),
-    "hra": lambda **k: peft.HRAConfig(r=4, **k),
-    "miss": lambda **k: peft.MissConfig(r=4, mini_r=2, **k),
-    "lily": lambda **k: peft.LilyConfig(r=4, stride_A=1, num_B=2, **k),
-    "peanut": lambda **k: peft.PeanutConfig(r=4, **k),
-    "psoft": lambda **k: peft.PsoftConfig(r=4, **k),
-    "deft": lambda **k: peft.DeftConfig(r=4, **k),
-    "glora": lambda **k: peft.GloraConfig(r=4, **k),
-    "osf": lambda **k: peft.OSFConfig(effective_rank=8, **k),
-    "shira": lambda **k: peft.ShiraConfig(r=2, **k),
-    "supertuning": lambda **k: peft.SupertuningConfig(**k),
-    "frod": lambda **k: peft.FrodConfig(**k),
-    "fourierft": lambda **k: peft.FourierFTConfig(n_frequency=40, scaling=100.0, **k),
-    "waveft": lambda **k: peft.WaveFTConfig(n_frequency=40, **k),
-    "c3a": lambda **k: peft.C3AConfig(block_size=8, **k),
-    "road": lambda **k: peft.RoadConfig(group_size=8, **k),
-    "ln-tuning": lambda **k: peft.LNTuningConfig(**k),
-    "beft": lambda **k: peft.BeftConfig(**k),
+# --- every method of PEFT, on a decoder and on an encoder ------------------------------------------------------------
+OF_BERT = {  # what the modules of a decoder are called in BERT, for the methods that have a place there
+    "q_proj": "query", "down_proj": "output.dense", "k_proj": "key", "v_proj": "value", "input_layernorm": "LayerNorm",
+    "post_attention_layernorm": "LayerNorm",
 }  # fmt: skip
-OWN_TARGETS = {"ln-tuning": (["input_layernorm"], ["LayerNorm"]), "beft": (None, QV)}
-for method, build in METHODS.items():
-    of_llama, of_bert = OWN_TARGETS.get(method, (["q_proj", "o_proj"], ["query", "key"]))
-    if of_llama:
-        add(
-            f"{method}-llama",
-            "llama",
-            "CAUSAL_LM",
-            lambda b=build, x=of_llama: b(task_type="CAUSAL_LM", target_modules=list(x)),
-        )
-    if of_bert:
-        add(
-            f"{method}-bert",
-            "bert",
-            "SEQ_CLS",
-            lambda b=build, x=of_bert: b(task_type="SEQ_CLS", target_modules=list(x)),
-        )
-add(
-    "trainable-tokens-llama",
-    "llama",
-    "CAUSAL_LM",
-    lambda: peft.TrainableTokensConfig(
-        task_type="CAUSAL_LM", target_modules=["embed_tokens"], token_indices=[6, 7, 20]
-    ),
-)
+
+
+def by_table(said: dict[str, Any]) -> Callable[[], Any]:
+    return lambda: peft.get_peft_config(dict(said))
+
+
+def in_bert(said: dict[str, Any]) -> dict[str, Any]:
+    """The same config for BERT."""
+    named = ("target_modules", "feedforward_modules")
+    renamed = {key: list(dict.fromkeys(OF_BERT[name] for name in said[key])) for key in named if key in said}
+    return {**said, **renamed, "task_type": "SEQ_CLS"}
+
+
+for name, specimen in {**METHODS, "lokr-both": VARIANTS["lokr-both"], "vera-unsaved": VARIANTS["vera-by-seed"]}.items():
+    if name in OF_SEVERAL_TASKS:
+        continue
+    said = specimen.as_config
+    add(f"{name}-{specimen.base}", specimen.base, specimen.task, by_table(said))
+    if specimen.base == "llama" and set(said.get("target_modules", ())) & OF_BERT.keys():
+        add(f"{name}-bert", "bert", "SEQ_CLS", by_table(in_bert(said)))
 add(
     "trainable-tokens-tied",
     "qwen",
     "CAUSAL_LM",
     lambda: peft.TrainableTokensConfig(task_type="CAUSAL_LM", token_indices=[6, 7]),
-)
-add(
-    "adaption-prompt-llama",
-    "llama",
-    "CAUSAL_LM",
-    lambda: peft.AdaptionPromptConfig(task_type="CAUSAL_LM", adapter_len=4, adapter_layers=1),
-)
-add(
-    "cpt-llama",
-    "llama",
-    "CAUSAL_LM",
-    lambda: peft.CPTConfig(
-        task_type="CAUSAL_LM", cpt_token_ids=[6, 7, 8, 9], cpt_mask=[1, 1, 1, 1], cpt_tokens_type_mask=[1, 2, 3, 4]
-    ),
-)
-add(
-    "cartridge-llama",
-    "llama",
-    "CAUSAL_LM",
-    lambda: peft.CartridgeConfig(task_type="CAUSAL_LM", num_virtual_tokens=5, num_frozen_tokens=1),
 )
 add(
     "target-parameters-mixtral",

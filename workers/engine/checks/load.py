@@ -7,7 +7,6 @@ from collections.abc import Sequence
 import torch
 
 from dovetail.adapters.findings import Finding, failed, some
-from dovetail.adapters.fit import PREFIXES
 from dovetail.adapters.folder import Folder
 from dovetail.adapters.layout import EMBEDDINGS
 from workers.engine.fingerprint import same
@@ -20,10 +19,10 @@ DTYPES = {"BF16": torch.bfloat16, "F16": torch.float16}
 
 def error(trial: Trial) -> str | Finding:
     """What the loader raises is the adapter's fault, since its config and names were made by us; the stage says so."""
-    kind, base = trial.folder.config.get("peft_type"), trial.folder.base
-    if kind in PREFIXES and base is not None and not base.manifest.prefix_width:
+    kind, base = trial.folder.kind, trial.folder.base
+    if kind is not None and kind.is_prefix and base is not None and not base.manifest.prefix_width:
         return failed(
-            f"Here {type(trial.base).__name__} takes no past keys and values from PEFT, which {kind} consists of.",
+            f"{type(trial.base).__name__} takes no past keys and values from PEFT, which make up {kind.peft_type}.",
             "It loads with transformers 4 only (engine e4). Use prompt tuning, P-tuning or LoRA for transformers 5.",
             needs_engine="e4",
         )

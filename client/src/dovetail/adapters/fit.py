@@ -13,7 +13,6 @@ from dovetail.adapters.selection import WRAPPED, PatternTable, Selection
 
 __all__ = [
     "LINEAR",
-    "PREFIXES",
     "TOKENS",
     "Manifest",
     "Module",
@@ -23,7 +22,6 @@ __all__ = [
     "wrapped_parameters",
 ]
 
-PREFIXES = ("PREFIX_TUNING", "CARTRIDGE")
 TOKENS = "token_adapter.trainable_tokens_delta"
 
 
@@ -167,7 +165,7 @@ def _picked(selection: Selection, path: str, module: Module, manifest: Manifest)
 def _prompt(config: configs.Config, kind: Kind, manifest: Manifest) -> dict[str, Shape]:
     named = config.get("cpt_token_ids")  # CPT counts its own tokens
     tokens = len(named) if isinstance(named, list) else configs.whole(config, "num_virtual_tokens") or 0
-    if kind.peft_type in PREFIXES:
+    if kind.is_prefix:
         return {PROMPT: (tokens, manifest.prefix_width) if manifest.prefix_width else None}
     twice = 2 if config.get("task_type") == "SEQ_2_SEQ_LM" else 1
     length = tokens * (configs.whole(config, "num_transformer_submodules") or twice)

@@ -97,6 +97,16 @@ class Kind:
     doubt: str = ""  # what the loader computes from the base, and may compute otherwise elsewhere
     doubtful: Fits = bool
     whole_numbers: tuple[str, ...] = ()  # what the names of tensors of whole numbers have in them
+    is_prefix: bool = False  # whether the prompt is keys and values of every layer
+    takes_layers_pattern_alone: bool = False  # layers_pattern without layers_to_transform; the others fail to load
+    refuses_layers_with_pattern: bool = False  # layers_to_transform beside a pattern in target_modules
+    since: str = ""  # the first release of PEFT that has it; "" for 0.5 and before
+    note: str = ""  # for docs/checks.md: the variants that are run too, and what is particular
+
+    @property
+    def name(self) -> str:
+        """The method as verdicts and catalogues spell it."""
+        return self.peft_type.lower().replace("_", "-")
 
     @property
     def prefix(self) -> str:

@@ -64,9 +64,10 @@ def converted(raw: bytes, held: str, wanted: str) -> bytes:
     if wanted != "BF16":
         with np.errstate(over="ignore"):
             narrow = wide.astype(_FORMATS[wanted])
-        return b"" if np.isinf(narrow).any() and np.isfinite(wide).all() else narrow.tobytes()
+        return b"" if np.isinf(narrow).any() and np.isfinite(wide).all() else bytes(narrow.tobytes())
     bits = wide.astype("<f4").view("<u4")
-    return ((bits + (0x7FFF + ((bits >> 16) & 1))) >> 16).astype("<u2").tobytes()  # a finite value never overflows
+    rounded = (bits + (0x7FFF + ((bits >> 16) & 1))) >> 16  # a finite value never carries out of its 32 bits
+    return bytes(rounded.astype("<u2").tobytes())
 
 
 _FORMATS = {"F32": "<f4", "F16": "<f2"}

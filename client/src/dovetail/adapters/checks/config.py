@@ -9,6 +9,7 @@ from dovetail.adapters.description import foreign_format
 from dovetail.adapters.findings import Finding, failed, skipped, some, warned
 from dovetail.adapters.folder import Folder
 from dovetail.adapters.kinds import EVERYWHERE, KINDS, Kind
+from dovetail.adapters.methods import NOT_RUN
 from dovetail.adapters.patterns import PatternError
 from dovetail.adapters.selection import PLAIN, PatternTable, Selection
 
@@ -25,7 +26,6 @@ FETCHING = (
     "prompt_tuning_init_state_dict_path",
     "path_initial_model_for_weight_conversion",
 )
-FETCHERS = {"XLORA": "adapters", "SHADOW": "shadow_model"}  # methods that are nothing without what they fetch
 REPLACING_INITS = ("pissa", "olora", "corda", "loftq")
 AGAIN = "Save the adapter again with PeftModel.save_pretrained()"
 # By the end of its name, what a key that nothing depends on may be; such as lora_dropout and eva_config.
@@ -33,14 +33,6 @@ TRAINING: dict[str, Fits] = {
     "_dropout": between(0, 1), "_config": is_table, "_pattern": is_table, "use_bdlora": is_table, "_bound": is_number,
     "tinit": is_number, "tfinal": is_number, "orth_reg_weight": is_number, "target_parameters": is_name_list,
 }  # fmt: skip
-# Who takes layers_pattern without layers_to_transform, and who does not take layers_to_transform with a pattern.
-LENIENT = ("C3A", "GRALORA", "HIRA", "MISS", "RANDLORA", "UNILORA")
-STRICT = ("ADALORA", "C3A", "DEFT", "DELORA", "FOURIERFT", "HIRA", "HRA", "LORA", "MISS", "PSOFT", "UNILORA", "WAVEFT")
-NOT_RUN = {
-    "XLORA": "it is a mixture of other adapters, which a loader would fetch by the paths in its config",
-    "SHADOW": "it runs beside a second model, which a loader would fetch by the name in its config",
-    "ADAMSS": "PEFT needs scikit-learn for it, to part the weights of the base into clusters anew at each load",
-}
 NAMES = {"adapters": "the adapters library", "mlx": "MLX", "unknown": "no format known here"}
 
 
@@ -94,10 +86,10 @@ def _stumbling(config: configs.Config, kind: Kind) -> list[str]:
     if config.get("tokenizer_kwargs") and config.get("prompt_tuning_init") != "TEXT":
         found.append("tokenizer_kwargs")
     layers = config.get("layers_to_transform")
-    if kind.peft_type not in LENIENT and config.get("layers_pattern") and layers in (None, []):
+    if not kind.takes_layers_pattern_alone and config.get("layers_pattern") and layers in (None, []):
         found.append("layers_pattern")
-    if isinstance(config.get("target_modules"), str) and layers is not None and "layers_to_transform" in kind.keys:
-        found += ["layers_to_transform"] * (kind.peft_type in STRICT)
+    if isinstance(config.get("target_modules"), str) and layers is not None and kind.refuses_layers_with_pattern:
+        found.append("layers_to_transform")
     return found
 
 
@@ -128,8 +120,9 @@ def code(folder: Folder) -> str | Finding:
 def fetch(folder: Folder) -> str | Finding:
     config = folder.config
     culprits = [key for key in FETCHING if config.get(key)]
-    if config.get("peft_type") in FETCHERS:
-        culprits = culprits or [FETCHERS[str(config["peft_type"])]]
+    method = NOT_RUN.get(str(config.get("peft_type")))
+    if method and method.fetches and not culprits:
+        culprits = [method.fetches]
     tokenizer = config.get("tokenizer_name_or_path")
     if isinstance(tokenizer, str) and (tokenizer.startswith(("/", "~", ".", "\\")) or "://" in tokenizer):
         culprits.append("tokenizer_name_or_path")
@@ -183,9 +176,9 @@ def kind(folder: Folder) -> str | Finding:
             f"Push a PEFT adapter ({proven}).",
         )
     if found is None:
-        why = NOT_RUN.get(peft_type)
+        known = NOT_RUN.get(peft_type)
         return failed(
-            f"peft_type {peft_type[:40]!r} is not run here: {why}." if why
+            f"peft_type {peft_type[:40]!r} is not run here: {known.why}." if known
             else f"peft_type {peft_type[:40]!r} is no method of PEFT that is known here.",
             f"Proven are {proven}.",
             peft_type=peft_type[:40],

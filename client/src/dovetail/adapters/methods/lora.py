@@ -59,6 +59,10 @@ def _of_kernel(place: Place) -> dict[str, str]:
 
 LORA = Kind(
     "LORA",
+    refuses_layers_with_pattern=True,
+    note="rsLoRA, DoRA, `lora_bias`, embeddings, convolutions, tables of experts (`target_parameters`), trained "
+         "tokens, patterns of ranks and alphas, some layers, Conv1D of GPT-2; activated LoRA is run as if each row "
+         "came right after its invocation tokens",
     keys={
         "r": is_whole,
         "use_rslora": is_flag,
@@ -110,6 +114,8 @@ def module_of_mask(name: str) -> str:
 
 ADALORA = Kind(
     "ADALORA",
+    refuses_layers_with_pattern=True,
+    note="with the ranks that its `rank_pattern` kept",
     keys={"init_r": whole(1, 1024), "rank_pattern": is_mask_table, "trainable_token_indices": is_token_table,
           **SWITCHES},
     parameters={"lora_A": "kept in", "lora_B": "out kept", "lora_E": "kept 1"},

@@ -28,6 +28,7 @@ DEPTH = 16
 
 LOHA = Kind(
     "LOHA",
+    since="0.6",
     keys=LYCORIS,
     parameters={"hada_w1_a": "out r", "hada_w1_b": "r in", "hada_w2_a": "out r", "hada_w2_b": "r in",
                 "hada_t1": "", "hada_t2": ""},
@@ -69,6 +70,7 @@ def _lokr(place: Place) -> list[str]:
 
 LOKR = Kind(
     "LOKR",
+    since="0.6",
     keys={**LYCORIS, "decompose_both": is_flag, "decompose_factor": whole(-1, 2**20)},
     parameters={"lokr_w1": "out_l in_m", "lokr_w1_a": "out_l r", "lokr_w1_b": "r in_m", "lokr_w2": "out_k in_n",
                 "lokr_w2_a": "out_k r", "lokr_w2_b": "r in_n", "lokr_t2": ""},
@@ -83,6 +85,8 @@ LOKR = Kind(
 )  # fmt: skip
 DELORA = Kind(
     "DELORA",
+    since="0.18",
+    refuses_layers_with_pattern=True,
     keys={"r": is_whole, "delora_lambda": is_number, "rank_pattern": is_whole_table,
           "lambda_pattern": is_number_table, "bias": is_bias, **PLACING},
     parameters={"delora_A": "r in", "delora_B": "out r", "delora_lambda": "1", "delora_w_norm": "in"},
@@ -94,6 +98,9 @@ DELORA = Kind(
 )  # fmt: skip
 GRALORA = Kind(
     "GRALORA",
+    since="0.19",
+    takes_layers_pattern_alone=True,
+    note="also hybrid",
     keys={"r": is_whole, "alpha": is_number, "gralora_k": whole(1, 1024), "hybrid_r": whole(0, 1024),
           "fan_in_fan_out": is_flag, "bias": is_bias, **TARGETS, **LAYERS},
     parameters={"gralora_A": "gralora_k in/gralora_k r", "gralora_B": "gralora_k r out/gralora_k",
@@ -107,6 +114,10 @@ GRALORA = Kind(
 )  # fmt: skip
 HIRA = Kind(
     "HIRA",
+    since="0.20",
+    takes_layers_pattern_alone=True,
+    refuses_layers_with_pattern=True,
+    note="PEFT itself makes every layer with `r`, whatever `rank_pattern` says",
     keys={"r": is_whole, "fan_in_fan_out": is_flag, **PLACING},
     parameters={"hira_A": "r in", "hira_B": "out r", "hira_embedding_A": "r in", "hira_embedding_B": "out r"},
     defaults={"r": 32},
@@ -120,6 +131,8 @@ HIRA = Kind(
 )  # fmt: skip
 HRA = Kind(
     "HRA",
+    since="0.12",
+    refuses_layers_with_pattern=True,
     keys={"r": is_whole, "apply_GS": is_flag, "bias": is_bias, **PLACING},
     parameters={"hra_u": "in r"},
     defaults={"r": 8},
@@ -136,6 +149,10 @@ def _miss(place: Place) -> dict[str, str]:
 
 MISS = Kind(
     "MISS",
+    since="0.17",
+    takes_layers_pattern_alone=True,
+    refuses_layers_with_pattern=True,
+    note="also `bat` and `mini`",
     keys={"r": is_whole, "mini_r": whole(1, 2**16), "init_weights": one_of(True, False, "bat", "mini", None),
           "bias": is_bias, **PLACING},
     parameters={"miss_block": ""},
@@ -146,6 +163,7 @@ MISS = Kind(
 )  # fmt: skip
 LILY = Kind(
     "LILY",
+    since="0.19",
     keys={"r": is_whole, "stride_A": whole(1, 4096), "num_B": whole(2, 1024), "scaling": is_number, **PLACING},
     parameters={"lily_A.weight": "r in", "lily_B.weight": "num_B*r out", "lily_router.weight": "num_B r"},
     defaults={"r": 32, "num_B": 2},
@@ -155,6 +173,7 @@ LILY = Kind(
 )
 PEANUT = Kind(
     "PEANUT",
+    since="0.19",
     keys={"r": is_whole, "depth": whole(0, DEPTH), "scaling": is_number, "act_fn": is_text, **PLACING},
     parameters={"peanut_A.weight": "r out", "peanut_B.weight": "out r",
                 **{f"peanut_{side}.{at}.weight": "r r" for side in ("encoders", "decoders") for at in range(DEPTH)}},
@@ -175,6 +194,9 @@ def _psoft(place: Place) -> list[str]:
 
 PSOFT = Kind(
     "PSOFT",
+    since="0.19",
+    refuses_layers_with_pattern=True,
+    note="computes something anew at each load, and warns (`config.changes-base`)",
     keys={"r": is_whole, "psoft_alpha": is_number, "fan_in_fan_out": is_flag, "psoft_orth": is_flag,
           "psoft_mag_a": is_flag, "psoft_mag_b": is_flag, "use_cayley_neumann": is_flag,
           "num_cayley_neumann_terms": whole(1, 64), "cayley_neumann_eps": maybe(is_number),
@@ -192,6 +214,9 @@ PSOFT = Kind(
 )  # fmt: skip
 DEFT = Kind(
     "DEFT",
+    since="0.20",
+    refuses_layers_with_pattern=True,
+    note="also `qr` and `para`",
     keys={"r": is_whole, "alpha": maybe(is_number), "para": is_flag, "init_scale": is_number,
           "decomposition_method": one_of("relu", "qr"),
           "fan_in_fan_out": is_flag, "bias": is_bias, **PLACING},
@@ -219,6 +244,7 @@ def _glora(place: Place) -> dict[str, str]:
 
 GLORA = Kind(
     "GLORA",
+    since="0.20",
     keys={"r": is_whole, "config_A_B": one_of("lora", "vector", "constant", "none"),
           "config_C": one_of("lora", "vector", "none"), "config_D_E": one_of("constant", "vector", "none"),
           "bias": is_bias, **TARGETS},
@@ -231,6 +257,8 @@ GLORA = Kind(
 )  # fmt: skip
 POLY = Kind(
     "POLY",
+    since="0.8",
+    note="run as the first of its tasks; the others are loaded and checked, not run",
     keys={"r": is_whole, "n_tasks": whole(1, 4096), "n_skills": whole(1, 4096), "n_splits": whole(1, 4096),
           "poly_type": one_of("poly"), **TARGETS, **EXCLUDED},
     parameters={"poly_lora_A": "n_splits n_skills in/n_splits r", "poly_lora_B": "n_splits n_skills r out/n_splits",

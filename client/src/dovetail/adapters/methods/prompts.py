@@ -46,8 +46,16 @@ PREFIX_TUNING = _row(
     {**KEYS, "encoder_hidden_size": is_whole_or_none, "prefix_projection": is_flag},
     ignored=frozenset({"init_weights"}),
     fixed={"prefix_projection": False, "encoder_hidden_size": None},
+    is_prefix=True,
+    note="where a model takes past keys and values: encoders on engine e4 only",
 )
-CARTRIDGE = _row("CARTRIDGE", {**KEYS, "num_frozen_tokens": whole(0, 4096)})
+CARTRIDGE = _row(
+    "CARTRIDGE",
+    {**KEYS, "num_frozen_tokens": whole(0, 4096)},
+    since="0.19",
+    is_prefix=True,
+    note="where a model takes past keys and values: encoders on engine e4 only",
+)
 MULTITASK_PROMPT_TUNING = _row(
     "MULTITASK_PROMPT_TUNING",
     {**KEYS, "num_ranks": whole(1, 1024), "num_tasks": whole(1, 4096)},
@@ -55,6 +63,8 @@ MULTITASK_PROMPT_TUNING = _row(
     fixed={"prompt_tuning_init": "RANDOM"},
     shared_names=(PROMPT, "prefix_task_cols", "prefix_task_rows"),
     defaults={"num_ranks": 1, "num_tasks": 1},
+    since="0.6",
+    note="run as the first of its tasks; the others are loaded and checked, not run",
 )
 CPT = _row(
     "CPT",
@@ -62,6 +72,7 @@ CPT = _row(
      "cpt_tokens_type_mask": is_few_wholes, "opt_projection_epsilon": is_number,
      "opt_projection_format_epsilon": is_number},
     ignored=frozenset({"opt_weighted_loss_type", "opt_loss_decay_factor", "tokenizer_name_or_path"}),
+    since="0.14",
 )  # fmt: skip
 
 ROWS = (PROMPT_TUNING, P_TUNING, PREFIX_TUNING, CARTRIDGE, MULTITASK_PROMPT_TUNING, CPT)

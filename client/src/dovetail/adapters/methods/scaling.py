@@ -41,6 +41,7 @@ def _oft(place: Place, _: Places) -> Numbers:
 
 OFT = Kind(
     "OFT",
+    since="0.7",
     keys={"r": is_whole, "oft_block_size": whole(0, 2**20), "fan_in_fan_out": is_flag, "coft": is_flag,
           "eps": is_number, "block_share": is_flag, "use_cayley_neumann": is_flag,
           "num_cayley_neumann_terms": whole(1, 64), "bias": is_bias, **PLACING},
@@ -65,6 +66,8 @@ def _boft(place: Place, _: Places) -> Numbers:
 
 BOFT = Kind(
     "BOFT",
+    since="0.11",
+    note="one butterfly: PEFT does more on CUDA devices only",
     keys={"boft_block_size": whole(0, 2**20), "boft_block_num": whole(0, 2**20), "fan_in_fan_out": is_flag,
           "boft_n_butterfly_factor": whole(1, 32), "bias": is_bias, **PLACING},
     parameters={"boft_R": "1 blocks size size", "boft_s": "out 1"},
@@ -78,6 +81,7 @@ BOFT = Kind(
 )  # fmt: skip
 ROAD = Kind(
     "ROAD",
+    since="0.18",
     keys={"variant": one_of("road_1", "road_2", "road_4"), "group_size": whole(2, 2**20), **TARGETS},
     parameters={"road_theta": "size", "road_alpha": "size"},
     defaults={"variant": "road_1", "group_size": 64},
@@ -88,6 +92,7 @@ ROAD = Kind(
 )
 BEFT = Kind(
     "BEFT",
+    since="0.20",
     keys=TARGETS,
     parameters={"beft_bias": "1 out"},
     ignored=frozenset({"init_weights"}),
@@ -97,6 +102,7 @@ BEFT = Kind(
 )
 LN_TUNING = Kind(
     "LN_TUNING",
+    since="0.11",
     keys={**TARGETS, **EXCLUDED},
     parameters={"ln_tuning_layers.weight": "", "ln_tuning_layers.bias": ""},
     choose=lambda place: {f"ln_tuning_layers.{name}": " ".join(map(str, shape))
@@ -108,6 +114,7 @@ LN_TUNING = Kind(
 )  # fmt: skip
 TRAINABLE_TOKENS = Kind(
     "TRAINABLE_TOKENS",
+    since="0.15",
     keys={"token_indices": is_tokens, "target_modules": is_names},
     parameters={"trainable_tokens_delta": ""},
     ignored=frozenset({"init_weights"}),
@@ -119,6 +126,7 @@ TRAINABLE_TOKENS = Kind(
 )  # fmt: skip
 ADAPTION_PROMPT = Kind(
     "ADAPTION_PROMPT",
+    note="on the architectures PEFT has it for",
     keys={"target_modules": is_text, "adapter_len": whole(1, 4096), "adapter_layers": whole(1, 4096)},
     parameters={"adaption_gate": "1", "adaption_prompt": "1 adapter_len width"},
     effect=("adaption_gate",),

@@ -36,6 +36,8 @@ def _vera(name: str, twice: int) -> object:
 
 VERA = Kind(
     "VERA",
+    since="0.11",
+    note="without saved projections it warns (`config.changes-base`)",
     keys=keys("vera", projection_prng_key=SEED, save_projection=is_flag, d_initial=is_number),
     parameters={"vera_lambda_b": "out", "vera_lambda_d": "r"},
     defaults={"r": 256, "save_projection": True},
@@ -48,6 +50,8 @@ VERA = Kind(
 )
 PVERA = Kind(
     "PVERA",
+    since="0.19",
+    note="without saved projections it warns (`config.changes-base`)",
     keys=keys("pvera", projection_prng_key=SEED, save_projection=is_flag, d_initial=is_number,
               sample_at_inference=is_flag, generator_seed=lambda value: value is None or SEED(value)),
     parameters={"pvera_lambda_b": "out", "pvera_lambda_d": "r*2"},
@@ -88,6 +92,9 @@ def _randlora(place: Place) -> list[str]:
 
 RANDLORA = Kind(
     "RANDLORA",
+    since="0.16",
+    takes_layers_pattern_alone=True,
+    note="without saved projections it warns (`config.changes-base`)",
     keys=keys("randlora", projection_prng_key=SEED, save_projection=is_flag, sparse=is_flag, very_sparse=is_flag,
               randlora_alpha=is_number),
     parameters={"randlora_lambda": "r bases", "randlora_gamma": "bases low", "randlora_A": "r 1 all_low",
@@ -115,6 +122,7 @@ def _vblora(place: Place) -> dict[str, str]:
 
 VBLORA = Kind(
     "VBLORA",
+    since="0.13",
     keys=keys("vblora", num_vectors=whole(1, 2**20), vector_length=whole(1, 2**20), topk=whole(1, 4096),
               save_only_topk_weights=is_flag, **EXCLUDED),
     parameters={f"vblora_logits_{side}{end}": "" for side in "AB" for end in ("", "_topk_indices", "_topk_weights")},
@@ -132,6 +140,11 @@ VBLORA = Kind(
 UNI = {f"unilora_{what}_{side}": {"A": "r in", "B": "out r"}[side] for what in ("indices", "scales") for side in "AB"}
 UNILORA = Kind(
     "UNILORA",
+    since="0.20",
+    takes_layers_pattern_alone=True,
+    refuses_layers_with_pattern=True,
+    note="without indices it computes something anew at each load, and warns (`config.changes-base`); it says nothing "
+    "of the modules it was trained on, so a wrong `target_modules` shows when it is run",
     keys=keys("unilora", theta_d_length=whole(1, 2**24), proj_seed=whole(0, 2**53), save_indices=is_flag),
     parameters=UNI,
     defaults={"r": 4, "theta_d_length": 256},
@@ -156,6 +169,8 @@ def _tinylora_shared(numbers: Numbers, every: Places) -> dict[str, Shape]:
 
 TINYLORA = Kind(
     "TINYLORA",
+    since="0.19",
+    note="without saved projections it warns (`config.changes-base`)",
     keys=keys("tinylora", u=whole(1, 2**20), weight_tying=between(0, 1), projection_seed=SEED,
               save_projection=is_flag),
     parameters={"tinylora_A": "rank in", "tinylora_B": "out rank", "tinylora_P": "u rank rank"},
@@ -199,6 +214,8 @@ def _frod_shared(numbers: Numbers, every: Places) -> dict[str, Shape]:
 
 FROD = Kind(
     "FROD",
+    since="0.20",
+    note="computes something anew at each load, and warns (`config.changes-base`)",
     keys={key: fits for key, fits in keys(
         "frod", projection_prng_key=SEED, save_projection=is_flag, sparse_rate=between(0, 1),
         regularization_alpha=is_number, runtime_offload_base_weight=is_flag).items() if key != "r"},

@@ -21,6 +21,7 @@ FREQUENCIES = whole(1, 2**24)
 
 SHIRA = Kind(
     "SHIRA",
+    since="0.17",
     keys={"r": is_whole, "random_seed": maybe(SEED), "fan_in_fan_out": is_flag, **TARGETS},
     parameters={"shira_weight": "count", "shira_indices": "2 count"},
     defaults={"r": 32},
@@ -44,6 +45,7 @@ def _supertuning_count(place: Place, _: Places) -> Numbers:
 
 SUPERTUNING = Kind(
     "SUPERTUNING",
+    since="0.21",
     keys={"sparsity": between(0, 1), "select_top": is_flag, "r": maybe(whole(1, 1024)), "lora_alpha": maybe(is_number),
           "save_precomputed_indices": is_flag, **TARGETS},
     parameters={"supertuning_values": "count", "supertuning_indices": "count",
@@ -74,6 +76,8 @@ def _osf(place: Place, _: Places) -> Numbers:
 
 OSF = Kind(
     "OSF",
+    since="0.18",
+    note="computes something anew at each load, and warns (`config.changes-base`)",
     keys={"effective_rank": maybe(between(0, 2**20)), "rank_pattern": is_number_table, **TARGETS},
     parameters={"osf_svd_params.U_low": "out left", "osf_svd_params.S_low": "left", "osf_svd_params.V_low": "left in"},
     ignored=frozenset({"init_weights", "target_svd_config"}),
@@ -85,6 +89,8 @@ OSF = Kind(
 )
 FOURIERFT = Kind(
     "FOURIERFT",
+    since="0.12",
+    refuses_layers_with_pattern=True,
     keys={"n_frequency": FREQUENCIES, "scaling": is_number, "random_loc_seed": maybe(SEED), "fan_in_fan_out": is_flag,
           "n_frequency_pattern": is_whole_table, "bias": is_bias, **PLACING},
     parameters={"fourierft_spectrum": "n_frequency"},
@@ -106,6 +112,8 @@ def _waveft(place: Place, every: Places) -> Numbers:
 
 WAVEFT = Kind(
     "WAVEFT",
+    since="0.18",
+    refuses_layers_with_pattern=True,
     keys={"n_frequency": FREQUENCIES, "scaling": is_number, "wavelet_family": is_text, "use_idwt": is_flag,
           "random_loc_seed": maybe(SEED), "fan_in_fan_out": is_flag, "n_frequency_pattern": is_whole_table,
           "proportional_parameters": is_flag, "bias": is_bias, **PLACING},
@@ -118,6 +126,9 @@ WAVEFT = Kind(
 )  # fmt: skip
 C3A = Kind(
     "C3A",
+    since="0.16",
+    takes_layers_pattern_alone=True,
+    refuses_layers_with_pattern=True,
     keys={"block_size": whole(1, 2**20), "block_size_pattern": is_whole_table,
           "bias": is_bias, **TARGETS, **LAYERS},
     parameters={"c3a_kernel": "out/block_size in/block_size block_size"},

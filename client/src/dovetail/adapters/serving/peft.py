@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dovetail.adapters import config as configs
+from dovetail.adapters import methods
 from dovetail.adapters.kinds import EVERYWHERE
 from dovetail.adapters.serving.rules import Engine, Rule
 from dovetail.adapters.serving.subject import Subject
@@ -26,16 +27,6 @@ BASIC = frozenset({
     "layers_pattern", "layers_to_transform", "lora_alpha", "lora_dropout", "modules_to_save", "peft_type", "r",
     "revision", "target_modules", "task_type",
 })  # fmt: skip
-# The first version that knows a method; what was there in 0.5 is not listed.
-METHODS_SINCE = {
-    "LOHA": "0.6", "LOKR": "0.6", "MULTITASK_PROMPT_TUNING": "0.6", "OFT": "0.7", "POLY": "0.8", "BOFT": "0.11",
-    "LN_TUNING": "0.11", "VERA": "0.11", "FOURIERFT": "0.12", "HRA": "0.12", "XLORA": "0.12", "VBLORA": "0.13",
-    "BONE": "0.14", "CPT": "0.14", "TRAINABLE_TOKENS": "0.15", "C3A": "0.16", "RANDLORA": "0.16", "MISS": "0.17",
-    "SHIRA": "0.17", "DELORA": "0.18", "OSF": "0.18", "ROAD": "0.18", "WAVEFT": "0.18", "ADAMSS": "0.19",
-    "CARTRIDGE": "0.19", "GRALORA": "0.19", "LILY": "0.19", "PEANUT": "0.19", "PSOFT": "0.19", "PVERA": "0.19",
-    "TINYLORA": "0.19", "BEFT": "0.20", "DEFT": "0.20", "FROD": "0.20", "GLORA": "0.20", "HIRA": "0.20",
-    "UNILORA": "0.20", "SUPERTUNING": "0.21",
-}  # fmt: skip
 # Values of these change nothing in a trained adapter, whatever they are.
 HARMLESS = frozenset({"peft_version", "qalora_group_size", "runtime_config", "ensure_weight_tying", "megatron_core"})
 EMPTY: tuple[object, ...] = (None, False, [], {})
@@ -46,7 +37,7 @@ def number(version: str) -> tuple[int, ...]:
 
 
 def unknown_method(a: Subject, version: str) -> str:
-    since = METHODS_SINCE.get(a.method, "")
+    since = methods.SINCE.get(a.method, "")
     return a.method if since and number(since) > number(version) else ""
 
 
