@@ -40,6 +40,7 @@ REDIS = {
     "socket_keepalive": True,
 }
 VALIDATIONS, ERRANDS = "validate", "errands"
+ERRAND_TASKS = ("deliver", "dispatch", "land", "mail", "sweep", "tidy")
 IS_REDIS = settings.BROKER_URL.startswith("redis")
 
 app = Celery("dovetail", broker=settings.BROKER_URL)
@@ -54,7 +55,7 @@ app.conf.update(
     # Validations, and what must never wait behind them or hold them up. A worker without -Q or -X takes both.
     task_default_queue=VALIDATIONS,
     task_queues=[Queue(VALIDATIONS), Queue(ERRANDS)],
-    task_routes={f"workers.tasks.{name}": {"queue": ERRANDS} for name in ("deliver", "land", "mail", "sweep", "tidy")},
+    task_routes={f"workers.tasks.{name}": {"queue": ERRANDS} for name in ERRAND_TASKS},
     worker_direct=True,  # and a queue of its own, for what only this worker can do
     task_acks_late=True,
     task_reject_on_worker_lost=True,
@@ -110,10 +111,15 @@ def post(delivery: int) -> bool:
     return _send("workers.tasks.deliver", delivery)
 
 
-def _send(task: str, row: int, **options: Any) -> bool:
+def dispatch() -> bool:
+    """Send the hint that events wait in the outbox; False as above."""
+    return _send("workers.tasks.dispatch")
+
+
+def _send(task: str, *rows: int, **options: Any) -> bool:
     try:
-        app.send_task(task, args=[row], retry=True, retry_policy=ONCE_MORE, **options)
+        app.send_task(task, args=rows, retry=True, retry_policy=ONCE_MORE, **options)
     except (KombuError, OSError) as problem:
-        logger.warning("The broker took no message: %s", problem, extra={"task": task, "row": row})
+        logger.warning("The broker took no message: %s", problem, extra={"task": task, "rows": rows})
         return False
     return True

@@ -158,6 +158,7 @@ HEARTBEAT_SECONDS = 10
 SWEEP_SECONDS = 30
 MAX_ATTEMPTS = 3
 POSTMAN = "hub.celery.post"  # the same for messages to webhooks
+OUTBOX_DOORBELL = "hub.celery.dispatch"  # called after a commit that wrote events into the outbox
 DOORBELL = "hub.celery.ring"  # called with a verdict's id after the commit that queued it; the heart knows no queue
 
 # --- first values of what an administrator may change later (registry.kernel.site_settings) ---------------------------

@@ -12,6 +12,9 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 TORCH = {"torch", "transformers", "peft"}
 FACES = ("hf", "xet", "api", "site")
+# The rooms of the domain in their order: a room imports the rooms before it. The tables import none of them.
+ROOMS = ("kernel", "people", "bytes", "repos", "proof", "publish", "talk", "moderation")
+AT_THE_END = {"registry.admin", "registry.management"}  # which may import all
 # What the engine may name: the standard library is everything else it imports, checked against what it must not.
 ENGINE_NEVER = {"django", "celery", "kombu", "boto3", "botocore", "registry", "hub", "requests", "http", "urllib"}
 
@@ -22,6 +25,11 @@ BOXES: dict[str, set[str]] = {
     "workers/engine": ENGINE_NEVER,
     "client/src/dovetail": {"hub", "registry", "workers", "django", "celery", "boto3", *TORCH},
     "ops": {"hub", "registry", "workers", "boto3", "botocore", *TORCH},
+    **{
+        f"registry/{room}": {f"registry.{later}" for later in ROOMS[number + 1 :]} | AT_THE_END
+        for number, room in enumerate(ROOMS)
+    },
+    "registry/models": {f"registry.{room}" for room in ROOMS} | AT_THE_END,
     **{f"hub/{face}": {f"hub.{other}" for other in FACES if other != face} for face in FACES},
 }
 # Places where a rule of the table has its stated exception. ops reads the constants of hub/about.py.
@@ -155,6 +163,12 @@ def test_a_circle_is_found_through_an_import_inside_a_function(tmp_path: Path) -
     assert sorted(set(circle_in(graph))) == ["first", "second"]
     second.write_text("from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import first\n")
     assert circle_in({file.stem: set(executed_imports(file)) for file in (first, second)}) == []
+
+
+def test_every_folder_of_the_domain_is_a_room_with_a_place_in_the_order() -> None:
+    folders = {file.relative_to(ROOT / "registry").parts[0] for file in files("registry")}
+    folders = {name for name in folders if not name.endswith(".py")}
+    assert folders == {*ROOMS, "models", "migrations", "admin", "management"}
 
 
 def test_the_test_sees_a_trespass(tmp_path: Path) -> None:

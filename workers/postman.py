@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from django.conf import settings
 
 from registry.models import Delivery
-from registry.talk import webhooks
+from registry.talk import deliveries
 from workers import outbound
 from workers.outbound import Unreachable
 
@@ -23,14 +23,14 @@ _lock = threading.Lock()
 
 def deliver(number: int) -> None:
     """Send a delivery that is due, once; what failed is due again later, and so is one too many of one person."""
-    owner = webhooks.owner_of(number)
+    owner = deliveries.owner_of(number)
     if owner is None:
         return
     with _one_of(owner) as has_turn:
         if has_turn:
             _deliver(number)
         else:
-            webhooks.put_off(number, LATER_SECONDS)
+            deliveries.put_off(number, LATER_SECONDS)
 
 
 @contextmanager
@@ -49,17 +49,17 @@ def _one_of(owner: int) -> Iterator[bool]:
 
 
 def _deliver(number: int) -> None:
-    taken = webhooks.claim(number)
+    taken = deliveries.claim(number)
     if taken is None:
         return
     body = json.dumps(taken.payload, separators=(",", ":")).encode()
     try:
         answer = outbound.post(taken.webhook.url, body, headers(taken, body))
     except Unreachable as problem:
-        webhooks.record(taken, {"status": None, "problem": str(problem)})
+        deliveries.record(taken, {"status": None, "problem": str(problem)})
     else:
         said = "".join(char if char.isprintable() or char == "\n" else " " for char in answer.text)
-        webhooks.record(taken, {"status": answer.status, "answer": said[:1000], "ms": answer.milliseconds})
+        deliveries.record(taken, {"status": answer.status, "answer": said[:1000], "ms": answer.milliseconds})
 
 
 def headers(delivery: Delivery, body: bytes) -> dict[str, str]:

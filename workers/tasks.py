@@ -8,7 +8,8 @@ from django.utils import timezone
 
 from registry.bytes import garbage
 from registry.proof import renewal, verdicts
-from registry.talk import alert_mail, webhooks
+from registry.talk import alert_mail, deliveries
+from registry.talk import dispatch as dispatching
 from workers import landing, postman, provenance, shapes
 from workers.shift import SHIFT
 
@@ -27,10 +28,17 @@ def deliver(delivery: int) -> None:
 
 
 @shared_task
+def dispatch() -> None:
+    """Tell those who follow what happened."""
+    dispatching.run()
+
+
+@shared_task
 def sweep() -> None:
     """Put right what lost workers and lost messages left behind."""
     verdicts.sweep()
-    webhooks.sweep()
+    dispatching.sweep()
+    deliveries.sweep()
 
 
 @shared_task

@@ -8,7 +8,7 @@ from hub.api import pages
 from hub.api.asking import View
 from hub.api.shapes import changes as shapes
 from registry.models import Event
-from registry.talk import events
+from registry.talk import feed
 
 
 class Changes(View):
@@ -19,7 +19,7 @@ class Changes(View):
     )  # fmt: skip
     def get(self, request: Request) -> Response:
         asked = pages.parameters(request, shapes.Since)
-        found = events.since(asked["since"], self.caller, asked["limit"] + 1)
+        found = feed.since(asked["since"], self.caller, asked["limit"] + 1)
         shown = found[: asked["limit"]]
         more = str(shown[-1].seq) if len(found) > len(shown) else ""
         return Response(pages.page(request, [_line(event) for event in shown], more, name="since"))

@@ -16,8 +16,8 @@ from registry.kernel import ids
 from registry.kernel.errors import ValueInvalid
 from registry.models import Discussion, DiscussionEvent, Membership, Namespace
 from registry.publish import discussions, merges
+from registry.publish.mentions import mentions
 from registry.repos import card
-from registry.talk import alerts
 
 EVENTS = 30  # on a page; each comment in Markdown costs a process the first time
 PATIENCE_SECONDS = 4.0  # with all of them together
@@ -90,7 +90,7 @@ def _roles(head: Head, discussion: Discussion, page: Iterable[DiscussionEvent]) 
 
 def _people(page: Iterable[DiscussionEvent]) -> dict[str, str]:
     """Names in lower case → as they are spelt, of everybody who is mentioned on this page; one query."""
-    named = {name for event in page if not event.hidden for name in alerts.mentions(event.text)}
+    named = {name for event in page if not event.hidden for name in mentions(event.text)}
     if not named:
         return {}
     rows = Namespace.objects.filter(name__lower__in=named, person__is_active=True)
@@ -113,7 +113,7 @@ def _texts(head: Head, page: Sequence[DiscussionEvent]) -> dict[int, SafeString]
 def _html(head: Head, event: DiscussionEvent, people: Mapping[str, str], *, only_known: bool) -> SafeString:
     if event.hidden or not event.text:
         return SafeString("")
-    mentioned = [people[name] for name in alerts.mentions(event.text) if name in people]
+    mentioned = [people[name] for name in mentions(event.text) if name in people]
     if not mentioned and not _MARKED.search(event.text):
         return mark_safe(linebreaks(event.text, autoescape=True))  # noqa: S308  # escaped
     files, pages = card_links(head.repository, "main")

@@ -13,7 +13,7 @@ from hub.site import paging
 from hub.site.visitor import caller, person
 from registry.kernel.errors import RegistryError, ValueInvalid
 from registry.models import Watch, Webhook
-from registry.talk import webhooks
+from registry.talk import deliveries, webhooks
 from registry.talk.webhooks import Wish
 
 SHOWN = 50
@@ -80,7 +80,7 @@ def change(request: HttpRequest, number: int) -> HttpResponse:
 def redeliver(request: HttpRequest, number: int, delivery: int) -> HttpResponse:
     """Tell the same once more."""
     person(request)
-    webhooks.redeliver(webhooks.find(number, caller(request)), delivery)
+    deliveries.redeliver(webhooks.find(number, caller(request)), delivery)
     return redirect("webhook", number)
 
 

@@ -358,6 +358,54 @@ class Migration(migrations.Migration):
             ],
         ),
         migrations.CreateModel(
+            name="OutboxEvent",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "kind",
+                    models.CharField(
+                        choices=[
+                            ("repository-created", "Created"),
+                            ("repository-deleted", "Deleted"),
+                            ("repository-moved", "Moved"),
+                            ("repository-configured", "Configured"),
+                            ("repository-quarantined", "Quarantined"),
+                            ("repository-released", "Released"),
+                            ("ref-moved", "Ref Moved"),
+                            ("discussion-opened", "Discussion Opened"),
+                            ("discussion-changed", "Discussion Changed"),
+                            ("comment-added", "Comment Added"),
+                            ("comment-changed", "Comment Changed"),
+                            ("verdict-reached", "Verdict Reached"),
+                            ("access-asked", "Access Asked"),
+                            ("access-decided", "Access Decided"),
+                            ("invited", "Invited"),
+                        ],
+                        max_length=24,
+                    ),
+                ),
+                ("at", models.DateTimeField(default=django.utils.timezone.now)),
+                ("repository", models.JSONField(null=True)),
+                ("data", models.JSONField(default=dict)),
+                ("pending", models.JSONField(null=True)),
+                ("attempts", models.PositiveSmallIntegerField(default=0)),
+                ("due_at", models.DateTimeField(default=django.utils.timezone.now)),
+                ("given_up_at", models.DateTimeField(null=True)),
+                (
+                    "by",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+            ],
+            options={
+                "verbose_name": "outbox event",
+            },
+        ),
+        migrations.CreateModel(
             name="Repository",
             fields=[
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
@@ -1389,6 +1437,10 @@ class Migration(migrations.Migration):
                 condition=models.Q(("state__in", ["open", "declined", "withdrawn", "left"])),
                 name="invitation_state_known",
             ),
+        ),
+        migrations.AddIndex(
+            model_name="outboxevent",
+            index=models.Index(condition=models.Q(("given_up_at__isnull", True)), fields=["id"], name="outbox_waiting"),
         ),
         migrations.AddIndex(
             model_name="repository",

@@ -10,6 +10,7 @@ from registry.models.former_names import FormerName, FormerNamespace
 from registry.models.gates import AccessRequest
 from registry.models.invitations import Invitation
 from registry.models.moderation import AuditEvent, ModerationDecision
+from registry.models.outbox import OutboxEvent
 from registry.models.people import Membership, Namespace, Organization, Token, User
 from registry.models.repositories import Ref, Repository, RetiredName, Revision, RevisionFile
 from registry.models.site_settings import SiteSetting
@@ -45,6 +46,7 @@ __all__ = [
     "ModerationDecision",
     "Namespace",
     "Organization",
+    "OutboxEvent",
     "Ref",
     "Repository",
     "RetiredName",

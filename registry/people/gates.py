@@ -4,12 +4,12 @@ from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from registry.kernel import audit, names, policy
+from registry.kernel import audit, names, outbox, policy
 from registry.kernel.errors import AccessGranted, AccessRequestNotFound, NamespaceNotFound, NotAllowed, ValueInvalid
+from registry.kernel.outbox import Kind
 from registry.kernel.policy import Caller, Permission
 from registry.models import AccessRequest, Repository, User
 from registry.people import accounts
-from registry.talk import alerts, webhooks
 
 MAX_TEXT = 500
 Status = AccessRequest.Status
@@ -26,7 +26,7 @@ def set_gate(repository: Repository, gate: str, by: Caller) -> None:
     with transaction.atomic():
         if Repository.objects.filter(pk=repository.pk).exclude(gated=gate).update(gated=gate):
             audit.record(by.user, "adapter:gate", repository.full_name, before=repository.gated, after=gate)
-            webhooks.announce(repository, "update", "repo.config")
+            outbox.record(Kind.CONFIGURED, repository, by.user)
     repository.gated = gate
 
 
@@ -47,7 +47,7 @@ def ask(repository: Repository, by: Caller, text: str = "") -> AccessRequest:
         )
         if is_new:
             audit.record(user, "access:ask", repository.full_name, after=status)
-            alerts.asked(row)
+            outbox.record(Kind.ACCESS_ASKED, repository, user, request=row.pk)
         elif row.status == Status.REJECTED:
             raise NotAllowed(
                 f"Your request for {repository.full_name} was rejected. {row.reason}".strip(), fix="Write to its owner."
@@ -90,7 +90,7 @@ def decide(
         row.decided_by, row.decided_at = by.user, timezone.now()
         row.save(update_fields=["status", "reason", "decided_by", "decided_at"])
         audit.record(by.user, "access:decide", f"{repository.full_name}/{row.user}", before=before, after=status)
-        alerts.decided(row, by.user)
+        _record_decision(row, by)
     return row
 
 
@@ -113,8 +113,12 @@ def grant(repository: Repository, username: str, by: Caller) -> AccessRequest:
                 raise AccessGranted(f"{user} has access to {repository.full_name} already.")
         audit.record(by.user, "access:grant", f"{repository.full_name}/{user}")
         row.refresh_from_db()
-        alerts.decided(row, by.user)
+        _record_decision(row, by)
     return row
+
+
+def _record_decision(row: AccessRequest, by: Caller) -> None:
+    outbox.record(Kind.ACCESS_DECIDED, row.repository, by.user, request=row.pk, person=row.user_id, status=row.status)
 
 
 def _person(username: str) -> User:

@@ -6,7 +6,7 @@ from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from registry.kernel import audit, policy
+from registry.kernel import audit, outbox, policy
 from registry.kernel.errors import (
     InvitationDeclined,
     InvitationNotFound,
@@ -15,10 +15,10 @@ from registry.kernel.errors import (
     TooOften,
     ValueInvalid,
 )
+from registry.kernel.outbox import Kind
 from registry.kernel.policy import Caller
 from registry.models import Invitation, Membership, Organization, User
 from registry.people import accounts, organizations
-from registry.talk import alerts
 
 TOLD_AGAIN = timedelta(days=1)  # after which somebody hears again of an invitation that was withdrawn or forgotten
 LEFT_ALONE = timedelta(days=30)  # after he declined
@@ -113,7 +113,7 @@ def _invite(organization: Organization, user: User, role: str, by: User) -> Invi
     row.save()
     audit.record(by, "organization:invite", f"{organization}/{user}", before=before, after=role)
     if is_news:
-        alerts.invited(row)
+        outbox.record(Kind.INVITED, None, by, invitation=row.pk)
     return row
 
 

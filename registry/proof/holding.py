@@ -6,9 +6,9 @@ The hub holds a revision by itself here; moderators act by registry/moderation/q
 from django.db import transaction
 from django.utils import timezone
 
-from registry.kernel import audit
+from registry.kernel import audit, outbox
+from registry.kernel.outbox import Kind
 from registry.models import ModerationDecision, Repository, Revision, User
-from registry.talk import events
 
 MAX_REASON = 500
 Action = ModerationDecision.Action
@@ -41,7 +41,8 @@ def decide(held: Repository | Revision, action: Action, by: User | None, reason:
         ModerationDecision.objects.create(
             repository=repository, revision=revision, action=action, reason=reason, note=note, by=by
         )
-        events.note(repository, action, revision)
+        kind = Kind.QUARANTINED if holds else Kind.RELEASED
+        outbox.record(kind, repository, by, revision=revision.oid if revision else "")
         what = f"{repository.full_name}@{revision.oid}" if revision else repository.full_name
         audit.record(by, f"{'revision' if revision else 'adapter'}:{action}", what, reason=reason, note=note)
     held.quarantined_at = at

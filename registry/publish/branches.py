@@ -2,12 +2,12 @@
 
 from django.db import IntegrityError, transaction
 
-from registry.kernel import policy
+from registry.kernel import outbox, policy
 from registry.kernel.errors import QuotaExceeded, RefExists, RefProtected
+from registry.kernel.outbox import Kind
 from registry.kernel.policy import Caller, Permission
 from registry.models import Ref, Repository, Revision
 from registry.repos import refs
-from registry.talk import webhooks
 
 MAX_REFS = 5_000  # branches and tags of a repository: every page of it reads all their names
 
@@ -23,7 +23,7 @@ def create(repository: Repository, ref: str, at: Revision, by: Caller) -> Ref:
             refs.check_ref_name(refs.short(ref))
             _require_place(repository)
             made = Ref.objects.create(repository=repository, name=ref, revision=at)
-            _announce(repository, ref, None, at)
+            outbox.record(Kind.REF_MOVED, repository, by.user, ref=ref, old=None, new=at.oid, is_push=False)
             return made
     except IntegrityError:
         raise RefExists(f"Reference {ref} already exists.") from None
@@ -42,9 +42,4 @@ def delete(repository: Repository, ref: str, by: Caller) -> None:
             raise RefProtected(f"Cannot delete {ref}: it is in every adapter.", fix="Delete that, or push over it.")
         old = refs.head(repository, ref)
         Ref.objects.filter(repository=repository, name=ref).delete()
-        _announce(repository, ref, old, None)
-
-
-def _announce(repository: Repository, ref: str, old: Revision | None, new: Revision | None) -> None:
-    moved = {"ref": ref, "oldSha": old.oid if old else None, "newSha": new.oid if new else None}
-    webhooks.announce(repository, "update", "repo.content", updatedRefs=[moved])
+        outbox.record(Kind.REF_MOVED, repository, by.user, ref=ref, old=old.oid, new=None, is_push=False)

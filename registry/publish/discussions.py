@@ -12,7 +12,7 @@ from django.db.models import Count, F, Max, QuerySet, Sum
 from django.db.models.functions import Length
 from django.utils import timezone
 
-from registry.kernel import ids, names, policy
+from registry.kernel import names, outbox, policy
 from registry.kernel.errors import (
     CommentNotFound,
     DiscussionClosed,
@@ -23,11 +23,11 @@ from registry.kernel.errors import (
     TooOften,
     ValueInvalid,
 )
-from registry.kernel.links import absolute
+from registry.kernel.outbox import Kind as Happened
 from registry.kernel.policy import Caller, Permission
 from registry.models import Discussion, DiscussionEvent, Ref, Repository, Revision, User
+from registry.publish.mentions import mentions
 from registry.repos import refs
-from registry.talk import alerts, webhooks
 
 MAX_TITLE, MAX_COMMENT = 500, 64 << 10
 MAX_EVENTS, MAX_TEXT = 2_000, 4 << 20  # entries and characters of a thread, which is answered whole
@@ -132,8 +132,7 @@ def _begin(repository: Repository, title: str, text: str, by: Caller, **more: ob
     last = repository.discussions.aggregate(last=Max("number"))["last"] or 0
     made = Discussion.objects.create(repository=repository, number=last + 1, title=title, author=user, **more)
     _append(made, user, Kind.COMMENT, text=text)
-    _announce(made, "create")
-    alerts.discussed(made, user, text, opened=True)
+    _record(Happened.DISCUSSION_OPENED, made, user, text)
     return made
 
 
@@ -151,8 +150,7 @@ def comment(discussion: Discussion, text: str, by: Caller) -> DiscussionEvent:
     with transaction.atomic():
         policy.require_now(by, Permission.DISCUSS, discussion.repository)
         made = _append(discussion, _person(by), Kind.COMMENT, text=_said(text))
-        _announce(discussion, "create", made)
-        alerts.discussed(discussion, made.author, text)
+        _record(Happened.COMMENT_ADDED, discussion, made.author, text, comment=made)
     return made
 
 
@@ -170,7 +168,7 @@ def edit(discussion: Discussion, number: int, text: str, by: Caller) -> Discussi
         _require_place(discussion, len(text) - len(said.text))
         said.text, said.edits, said.edited_at = text, said.edits + 1, timezone.now()
         said.save(update_fields=["text", "edits", "edited_at"])
-        _announce(discussion, "update", said)
+        _record(Happened.COMMENT_CHANGED, discussion, said.author, comment=said, is_news=False)
     return said
 
 
@@ -184,7 +182,7 @@ def hide(discussion: Discussion, number: int, by: Caller) -> DiscussionEvent:
         if not said.hidden:
             said.hidden, said.hidden_by = True, user
             said.save(update_fields=["hidden", "hidden_by"])
-            _announce(discussion, "update", said)
+            _record(Happened.COMMENT_CHANGED, discussion, user, comment=said, is_news=False)
     return said
 
 
@@ -212,7 +210,7 @@ def rename(discussion: Discussion, title: str, by: Caller) -> DiscussionEvent:
         before, now.title = now.title, title
         now.save(update_fields=["title"])
         made = _append(now, user, Kind.TITLE, data={"from": before, "to": title})
-        _announce(now, "update")
+        _record(Happened.DISCUSSION_CHANGED, now, user, is_news=False)
     discussion.title = title
     return made
 
@@ -234,8 +232,7 @@ def set_status(discussion: Discussion, status: str, by: Caller, text: str = "") 
         now.status = status
         now.save(update_fields=["status"])
         made = _append(now, user, Kind.STATUS, data={"status": status})
-        _announce(now, "update")
-        alerts.discussed(now, user, text)
+        _record(Happened.DISCUSSION_CHANGED, now, user, text)
     discussion.status = status
     return made
 
@@ -281,9 +278,8 @@ def note_commit(repository: Repository, ref: str, revision: Revision) -> None:
         discussion = find(repository, int(ref.removeprefix(refs.PULL_REQUESTS)))
         said = {"subject": revision.title, "oid": revision.oid}
         _append(discussion, revision.author, Kind.COMMIT, data=said)
-        _announce(discussion, "update")
-        if repository.refs.filter(name=ref).exists():  # with its first commit a proposal was told of as a whole
-            alerts.discussed(discussion, revision.author)
+        is_first = not repository.refs.filter(name=ref).exists()  # its first commit is part of the proposal
+        _record(Happened.DISCUSSION_CHANGED, discussion, revision.author, is_news=not is_first)
 
 
 def note_merge(discussion: Discussion, merged: Revision, user: User, text: str) -> None:
@@ -293,8 +289,7 @@ def note_merge(discussion: Discussion, merged: Revision, user: User, text: str) 
     discussion.status, discussion.merged_as = Status.MERGED, merged
     discussion.save(update_fields=["status", "merged_as"])
     _append(discussion, user, Kind.STATUS, data={"status": Status.MERGED})
-    _announce(discussion, "update")
-    alerts.discussed(discussion, user, text)
+    _record(Happened.DISCUSSION_CHANGED, discussion, user, text)
 
 
 # --- rows ------------------------------------------------------------------------------------------------------------
@@ -320,35 +315,35 @@ def _person(by: Caller) -> User:
     return by.user
 
 
-def _announce(discussion: Discussion, action: str, said: DiscussionEvent | None = None) -> None:
-    told: dict[str, object] = {"discussion": _told(discussion)}
-    if said is not None:
-        told["comment"] = {
-            "id": ids.shown(said.pk),
-            "author": {"id": ids.shown(said.author_id)},
-            "hidden": said.hidden,
-            "url": {"web": f"{_page(discussion)}#{ids.shown(said.pk)}"},
-            **({} if said.hidden else {"content": said.text}),
+def _record(
+    kind: Happened,
+    discussion: Discussion,
+    by: User,
+    text: str = "",
+    *,
+    comment: DiscussionEvent | None = None,
+    is_news: bool = True,
+) -> None:
+    """Record what happened in a thread. `is_news` says whether people are alerted, and `text` whom it mentions."""
+    facts: dict[str, object] = {"discussion": _facts(discussion), "is_news": is_news, "mentions": mentions(text)}
+    if comment is not None:
+        facts["comment"] = {
+            "id": comment.pk,
+            "author": comment.author_id,
+            "hidden": comment.hidden,
+            "text": comment.text,
         }
-    scope = "discussion.comment" if said is not None else "discussion"
-    webhooks.announce(discussion.repository, action, scope, **told)
+    outbox.record(kind, discussion.repository, by, **facts)
 
 
-def _told(discussion: Discussion) -> dict[str, object]:
-    page = _page(discussion)
-    merged = {"mergeCommitId": discussion.merged_as.oid} if discussion.merged_as else {}
-    changes = {"changes": {"base": discussion.base, **merged}} if discussion.is_pull_request else {}
+def _facts(discussion: Discussion) -> dict[str, object]:
     return {
-        "id": ids.shown(discussion.pk),
-        "author": {"id": ids.shown(discussion.author_id)},
-        "num": discussion.number,
+        "id": discussion.pk,
+        "author": discussion.author_id,
+        "number": discussion.number,
         "title": discussion.title,
-        "isPullRequest": discussion.is_pull_request,
+        "is_pull_request": discussion.is_pull_request,
         "status": discussion.status,
-        "url": {"web": page, "api": page},
-        **changes,
+        "base": discussion.base,
+        "merged_as": discussion.merged_as.oid if discussion.merged_as else None,
     }
-
-
-def _page(discussion: Discussion) -> str:
-    return absolute(discussion.get_absolute_url())

@@ -4,14 +4,14 @@ from collections.abc import Sequence
 
 from django.db import IntegrityError, transaction
 
-from registry.kernel import audit, ids, names, policy, quotas
+from registry.kernel import audit, names, outbox, policy, quotas
 from registry.kernel.errors import NameTaken, QuotaExceeded
+from registry.kernel.outbox import Kind
 from registry.kernel.policy import Caller, Permission
-from registry.models import FormerName, FormerNamespace, Namespace, Organization, Repository, User, Watch
+from registry.models import FormerName, FormerNamespace, Namespace, Organization, Repository, User
 from registry.people import accounts, organizations
 from registry.publish import repositories
 from registry.repos.search_terms import search_text
-from registry.talk import events, webhooks
 
 MAX_FORMER = 5  # names that one organisation has had: nobody else gets them
 BATCH = 500
@@ -40,9 +40,7 @@ def _move(current: Repository, target: Namespace, name: str, by: Caller) -> Repo
     before, owner = current.full_name, current.namespace_id
     if before == f"{target.name}/{name}":
         return current
-    webhooks.announce(
-        current, "move", "repo", movedTo={"name": f"{target.name}/{name}", "owner": {"id": ids.shown(target.pk)}}
-    )
+    outbox.record(Kind.MOVED, current, by.user, before=before, after=f"{target.name}/{name}", owner=target.pk)
     current.namespace, current.name = target, name
     current.search_text = _words(current)
     current.save(update_fields=["namespace", "name", "search_text"])
@@ -50,7 +48,6 @@ def _move(current: Repository, target: Namespace, name: str, by: Caller) -> Repo
         quotas.require_place(target)
         quotas.require_room(current, 0)
     _remember(current, before)
-    events.note(current, "move", before=before)
     audit.record(by.user, "adapter:move", before, before=before, after=current.full_name)
     return current
 
@@ -105,20 +102,26 @@ def _rename(owner: int, new: str, by: User) -> None:
     namespace = Namespace.objects.select_for_update().get(pk=owner)
     before, namespace.name = namespace.name, new
     moving = list(held.select_related("namespace"))
-    _announce(moving, before, new)
+    _record_moves(moving, before, namespace, by)
     namespace.save(update_fields=["name"])
     _give_up(namespace, before, by)
-    _follow(moving, before, namespace)
+    _follow(moving, namespace)
     audit.record(by, "organization:rename", before, before=before, after=new)
 
 
-def _announce(moving: Sequence[Repository], before: str, new: str) -> None:
-    """Tell of each what is told of one that moves, if anybody listens."""
-    if not Watch.objects.filter(folded__startswith=before.lower()).exists():
-        return
-    for repository in moving:
-        to = {"name": f"{new}/{repository.name}", "owner": {"id": ids.shown(repository.namespace_id)}}
-        webhooks.announce(repository, "move", "repo", movedTo=to)
+def _record_moves(moving: Sequence[Repository], before: str, namespace: Namespace, by: User) -> None:
+    """Record for each repository the same as for one that moves."""
+    outbox.record_all(
+        outbox.event(
+            Kind.MOVED,
+            repository,
+            by,
+            before=f"{before}/{repository.name}",
+            after=f"{namespace.name}/{repository.name}",
+            owner=namespace.pk,
+        )
+        for repository in moving
+    )
 
 
 def _give_up(namespace: Namespace, before: str, by: User) -> None:
@@ -133,9 +136,8 @@ def _give_up(namespace: Namespace, before: str, by: User) -> None:
     FormerNamespace.objects.create(name=before.lower(), namespace=namespace, by=by)
 
 
-def _follow(moving: Sequence[Repository], before: str, namespace: Namespace) -> None:
+def _follow(moving: Sequence[Repository], namespace: Namespace) -> None:
     for repository in moving:
         repository.namespace = namespace
         repository.search_text = _words(repository)
-        events.note(repository, "move", before=f"{before}/{repository.name}")
     Repository.objects.bulk_update(moving, ["search_text"], batch_size=BATCH)

@@ -5,14 +5,14 @@ from contextlib import contextmanager
 
 from django.db import IntegrityError, transaction
 
-from registry.kernel import audit, names, policy, quotas
+from registry.kernel import audit, names, outbox, policy, quotas
 from registry.kernel.errors import RepositoryExists, SignInRequired
+from registry.kernel.outbox import Kind
 from registry.kernel.policy import Caller, Permission
 from registry.models import FormerName, Organization, Repository, RetiredName
 from registry.people import accounts
 from registry.publish import push
 from registry.repos import lookup
-from registry.talk import events, webhooks
 
 
 def create(
@@ -38,9 +38,9 @@ def create(
         quotas.require_place(namespace)
         for former in (RetiredName, FormerName):  # the name is in use again, and leads nowhere else
             former.objects.filter(type=type, full_name=repository.full_name.lower()).delete()
-        push.begin(repository, by, first)
+        main = push.begin(repository, by, first)
         audit.record(by.user, "adapter:create", repository.full_name)
-        webhooks.announce(repository, "create", "repo")
+        outbox.record(Kind.CREATED, repository, by.user, ref=main.name, revision=main.revision.oid)
     return repository
 
 
@@ -66,8 +66,7 @@ def delete(repository: Repository, by: Caller) -> None:
         current = policy.require_now(by, Permission.CONFIGURE, repository)  # a quarantine keeps the evidence
         RetiredName.objects.get_or_create(type=current.type, full_name=current.full_name.lower())
         audit.record(by.user, "adapter:delete", current.full_name)
-        webhooks.announce(current, "delete", "repo")
-        events.note(current, "delete")
+        outbox.record(Kind.DELETED, current, by.user)
         current.delete()
 
 
@@ -78,5 +77,5 @@ def set_private(repository: Repository, private: bool, by: Caller) -> None:
         if Repository.objects.filter(pk=repository.pk, private=not private).update(private=private):
             audit.record(by.user, "adapter:visibility", repository.full_name, before=not private, after=private)
             repository.private = private
-            webhooks.announce(repository, "update", "repo.config")
+            outbox.record(Kind.CONFIGURED, repository, by.user)
     repository.private = private

@@ -11,8 +11,9 @@ from registry.models import Alert, Delivery, User, Verdict
 from registry.people import accounts, gates, organizations
 from registry.proof import verdicts
 from registry.publish import discussions, merges, push
+from registry.publish.mentions import MAX_MENTIONS
 from registry.publish.push import Inline, Intent
-from registry.talk import alert_mail, alerts, webhooks
+from registry.talk import alert_mail, alerting, alerts, dispatch, webhooks
 from registry.talk.webhooks import Wish
 from tests.api.conftest import BASE, FILES, judged, pushed
 from tests.cast import PASSWORD, assemble
@@ -44,11 +45,13 @@ def again(repository, state="failed", checks=FAILED, **more):
 
 
 def told(who=None):
+    dispatch.run()
     rows = Alert.objects.filter(user__username=who) if who else Alert.objects.all()
     return sorted(f"{row.user.username}: {row.verdict}" for row in rows)
 
 
 def age(**by):
+    dispatch.run()
     Alert.objects.update(created_at=timezone.now() - timedelta(**by))
 
 
@@ -75,6 +78,7 @@ def test_a_commit_that_fails_for_the_reason_of_the_one_before_is_no_second_alert
     for number in (2, 3):
         revision = pushed(cast, reviews, files=FILES | {"notes": b"%d" % number})
         judged(revision, "failed", checks=FAILED)
+    assert len(told("alice")) == 1
     assert Alert.objects.get().verdict.revision == revision, "it leads to the newest"
     other = [{**FAILED[0], "message": "Another one."}]
     judged(pushed(cast, reviews, files=FILES | {"notes": b"4"}), "failed", checks=other)
@@ -211,15 +215,17 @@ def test_a_storm_of_mentions_makes_few_rows_and_few_questions(cast, reviews, dja
         accounts.add(f"person-{number}")
     storm = " ".join(f"@person-{number}" for number in range(1000))
     thread = discussions.start(reviews, "Storm", storm, cast.session("carol"))
-    assert Alert.objects.filter(kind="mentioned").count() == alerts.MAX_MENTIONS
+    dispatch.run()
+    assert Alert.objects.filter(kind="mentioned").count() == MAX_MENTIONS
     before = Alert.objects.count()
     with django_assert_max_num_queries(40):
         discussions.comment(thread, storm, cast.session("carol"))
+        dispatch.run()
     assert Alert.objects.count() == before
 
 
 def test_nobody_fills_the_list_of_another(cast, reviews, monkeypatch):
-    monkeypatch.setattr(alerts, "MAX_FROM_ONE", 3)
+    monkeypatch.setattr(alerting, "MAX_FROM_ONE", 3)
     for number in range(5):
         discussions.start(reviews, f"Buy {number}", "", cast.session("carol"))
     discussions.start(reviews, "A question", "", cast.session("dave"))
@@ -243,6 +249,7 @@ def test_webhooks_hear_verdicts_of_main_where_they_asked_for_them(cast, reviews)
     for domains in ([], ["verdict"]):
         webhooks.create(Wish("https://example.org/x", [("user", "alice")], domains), cast.session("alice"))
     again(reviews)
+    dispatch.run()
     [delivery] = Delivery.objects.all()
     assert delivery.webhook.domains == ["verdict"], "who names no domain hears what the Hub tells"
     assert delivery.payload["event"] == {"action": "update", "scope": "verdict"}

@@ -7,7 +7,7 @@ import pytest
 from registry.models import AccessRequest, Delivery, DeviceLogin, Follow, Like, Repository, Webhook
 from registry.moderation import quarantine
 from registry.people import devices, gates, tokens
-from registry.talk import collections, webhooks
+from registry.talk import collections, deliveries, dispatch, webhooks
 from registry.talk.webhooks import Wish
 
 REVIEWS = "/alice/reviews"
@@ -213,8 +213,9 @@ def test_a_webhook_is_made_stopped_seen_and_deleted_by_forms(visit, cast, settin
     watched = {(watch.type, watch.name) for watch in hook.watches.all()}
     assert watched == {("user", "acme"), ("model", "alice/reviews"), ("dataset", "alice/gold")}
     cast.repository("acme/router")
+    dispatch.run()
     told = Delivery.objects.get()
-    webhooks.record(webhooks.claim(told.pk), {"status": 500, "answer": "<i>broken</i>", "ms": 3})
+    deliveries.record(deliveries.claim(told.pk), {"status": 500, "answer": "<i>broken</i>", "ms": 3})
     page = text(alice.get(f"/settings/webhooks/{hook.pk}"))
     assert "answered 500" in page
     assert "&lt;i&gt;broken" in page
@@ -254,6 +255,7 @@ def test_a_delivery_of_anothers_webhook_cannot_be_repeated(visit, cast, settings
     for who in ("alice", "bob"):
         webhooks.create(Wish("https://example.org/", [("user", "acme")], []), cast.session(who))
     cast.repository("acme/router")
+    dispatch.run()
     theirs = Delivery.objects.get(webhook__owner=cast["bob"])
     mine = Webhook.objects.get(owner=cast["alice"])
     assert visit("alice").post(f"/settings/webhooks/{mine.pk}/deliveries/{theirs.pk}/again").status_code == 404

@@ -14,14 +14,15 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from huggingface_hub._webhooks_payload import WebhookPayload
 
-from registry.kernel import outbound_addresses
+from registry.kernel import outbound_addresses, outbox
 from registry.kernel.errors import NameInvalid, NotAllowed, SignInRequired, TooOften, ValueInvalid, WebhookNotFound
+from registry.kernel.outbox import Kind
 from registry.models import Delivery, User, Webhook
 from registry.people import gates, tokens
 from registry.publish import branches, push, repositories
 from registry.publish.push import MAIN, Inline, Intent
 from registry.repos import refs
-from registry.talk import webhooks
+from registry.talk import announcing, deliveries, dispatch, webhooks
 from registry.talk.webhooks import Wish
 from tests.workers.listener import Listener, dripping, listening
 from workers import outbound, postman
@@ -58,12 +59,14 @@ def pushed(cast, repository, path: str = "notes.txt", ref: str = MAIN, **more) -
 
 
 def told() -> list[str]:
-    """What deliveries there are, as action and scope, oldest first."""
+    """Return what was sent, as action and scope, oldest first."""
+    dispatch.run()
     events = (row.payload["event"] for row in Delivery.objects.order_by("pk"))
     return [f"{event['action']} {event['scope']}" for event in events]
 
 
 def send_all() -> None:
+    dispatch.run()
     for number in Delivery.objects.filter(state="waiting").order_by("pk").values_list("pk", flat=True):
         postman.deliver(number)
 
@@ -105,7 +108,7 @@ def test_whether_somebody_may_hear_of_it_is_asked_once_however_many_webhooks_he_
         for _ in range(3):
             hook(cast, listener.url, who="carol")
         with CaptureQueriesContext(connection) as asked:
-            webhooks.announce(repository, "update", "repo.config")
+            announcing.consume(outbox.event(Kind.CONFIGURED, repository))
         queries.append(len(asked))
     assert queries[0] == queries[1]
     assert told() == []
@@ -157,6 +160,7 @@ def test_a_push_that_fails_tells_nobody(cast, listener: Listener, django_capture
         pushed(cast, repository)  # the same once more is no change
     assert [Delivery.objects.get().pk] == RUNG
     pushed(cast, repository, "b.txt", propose=True)
+    dispatch.run()
     moved = Delivery.objects.latest("pk").payload["updatedRefs"]
     assert (moved[0]["ref"], moved[0]["oldSha"]) == ("refs/pr/1", None)
 
@@ -165,9 +169,10 @@ def test_a_push_that_fails_tells_nobody(cast, listener: Listener, django_capture
 def test_what_is_not_heard_is_told_again_later_and_at_last_given_up(cast, listener: Listener):
     hook(cast, listener.url)
     cast.repository("alice/reviews")
-    listener.answers = [(500, {}, b"out of order")] * (len(webhooks.PAUSES) + 1)
+    dispatch.run()
+    listener.answers = [(500, {}, b"out of order")] * (len(deliveries.PAUSES) + 1)
     row = Delivery.objects.get()
-    for attempt, pause in enumerate(webhooks.PAUSES, start=1):
+    for attempt, pause in enumerate(deliveries.PAUSES, start=1):
         before = timezone.now()
         postman.deliver(row.pk)
         postman.deliver(row.pk)  # not due yet
@@ -197,7 +202,7 @@ def test_nobody_there_is_written_down_and_tried_again(cast, settings):
 def test_two_workers_send_one_message_once(cast, listener: Listener):
     hook(cast, listener.url)
     cast.repository("alice/reviews")
-    number = Delivery.objects.get().pk
+    number = Delivery.objects.get().pk  # the commit told the worker
 
     def deliver(_: int) -> None:
         try:
@@ -214,14 +219,15 @@ def test_two_workers_send_one_message_once(cast, listener: Listener):
 def test_a_worker_that_died_with_a_message_is_replaced(cast, listener: Listener):
     hook(cast, listener.url)
     cast.repository("alice/reviews")
+    dispatch.run()
     number = Delivery.objects.get().pk
-    late = webhooks.claim(number)
-    assert webhooks.sweep() == 0  # taken, and its lease is not over
+    late = deliveries.claim(number)
+    assert deliveries.sweep() == 0  # taken, and its lease is not over
     Delivery.objects.update(due_at=timezone.now())
-    assert webhooks.sweep() == 1
+    assert deliveries.sweep() == 1
     assert [number] == RUNG
     postman.deliver(number)
-    webhooks.record(late, {"status": 500, "answer": "late"})
+    deliveries.record(late, {"status": 500, "answer": "late"})
     assert Delivery.objects.get().state == "sent"
     assert len(listener.heard) == 1
 
@@ -232,39 +238,41 @@ def test_the_owner_has_a_message_sent_once_more(cast, listener: Listener):
     cast.repository("alice/reviews")
     send_all()
     first = Delivery.objects.get()
-    webhooks.redeliver(one, first.pk)
+    deliveries.redeliver(one, first.pk)
     send_all()
     assert listener.heard[0].json == listener.heard[1].json
     with pytest.raises(WebhookNotFound):
-        webhooks.redeliver(other, first.pk)
+        deliveries.redeliver(other, first.pk)
 
 
 def test_old_messages_are_forgotten(cast, listener: Listener):
     hook(cast, listener.url)
     cast.repository("alice/reviews")
-    Delivery.objects.update(created_at=timezone.now() - timedelta(days=webhooks.KEPT_DAYS + 1))
-    webhooks.sweep()
+    Delivery.objects.update(created_at=timezone.now() - timedelta(days=deliveries.KEPT_DAYS + 1))
+    deliveries.sweep()
     assert not Delivery.objects.exists()
 
 
 def test_who_takes_nothing_is_told_no_more_and_others_are(cast, listener: Listener, monkeypatch):
-    monkeypatch.setattr(webhooks, "MAX_WAITING", 5)
+    monkeypatch.setattr(deliveries, "MAX_WAITING", 5)
     repository = cast.repository("alice/reviews")
     for _ in range(3):
         hook(cast, "http://127.0.0.1:1/", who="carol")
     fine = hook(cast, listener.url)
     for number in range(4):
         pushed(cast, repository, f"{number}.txt")
+    dispatch.run()
     assert Delivery.objects.filter(webhook__owner=cast["carol"]).count() == 5
     assert fine.deliveries.count() == 4
     mine = Delivery.objects.filter(webhook__owner=cast["carol"]).first()
     with pytest.raises(TooOften):
-        webhooks.redeliver(mine.webhook, mine.pk)
+        deliveries.redeliver(mine.webhook, mine.pk)
 
 
 def test_of_many_messages_the_newest_are_kept_and_what_waits(cast, listener: Listener, monkeypatch):
-    monkeypatch.setattr(webhooks, "KEPT", 2)
+    monkeypatch.setattr(deliveries, "KEPT", 2)
     mine, repository = hook(cast, listener.url), cast.repository("alice/reviews")
+    dispatch.run()
     waits = mine.deliveries.get()
     Delivery.objects.filter(pk=waits.pk).update(due_at=timezone.now() + timedelta(hours=1))
     for number in range(4):
@@ -280,6 +288,7 @@ def test_one_persons_slow_addresses_leave_threads_to_others(cast, listener: List
         for _ in range(postman.AT_ONCE + 2 if who == "carol" else 1):
             hook(cast, listener.url, who=who)
     pushed(cast, repository)
+    dispatch.run()
     numbers = Delivery.objects.order_by("pk").values_list("pk", flat=True)
     slow, fine = list(numbers.filter(webhook__owner=cast["carol"])), list(numbers.filter(webhook__owner=cast["alice"]))
     begun: list[int] = []

@@ -11,12 +11,12 @@ from registry.kernel.errors import ClaimStale
 from registry.models import Base, Revision, Verdict, WorkerHeartbeat
 from registry.proof.verdicts import comparisons, queue
 from registry.proof.verdicts.asking import NOT_RUN, place, request, ring, route_to, why_wait
+from registry.proof.verdicts.concluding import conclude
 from registry.proof.verdicts.queue import Crew
 from registry.proof.verdicts.rows import MAX_REASON, Claim, State, final, one_at_a_time, show
 from registry.proof.verdicts.working import give_back
 from registry.repos import bases
 from registry.repos.refs import MAIN
-from registry.talk import alerts
 
 logger = logging.getLogger(__name__)
 
@@ -135,5 +135,5 @@ def _give_up_on_base(verdict: Verdict) -> bool:
         )
         show(verdict)
         if changed:
-            alerts.finished(verdict.pk)
+            conclude(verdict.pk)
     return bool(changed)

@@ -13,6 +13,7 @@ from django.db.models.functions import Now
 from registry.models import Attempt, Verdict, WorkerHeartbeat
 from registry.proof.verdicts import comparisons, queue
 from registry.proof.verdicts.asking import place, ring, why_wait
+from registry.proof.verdicts.concluding import conclude
 from registry.proof.verdicts.queue import Hands
 from registry.proof.verdicts.rows import (
     MAX_REASON,
@@ -28,7 +29,6 @@ from registry.proof.verdicts.rows import (
     show,
     write,
 )
-from registry.talk import alerts
 
 LIMITS = {"limits.time", "limits.memory"}  # may be the machine's fault: tried twice
 CRASHED = "engine.check-crashed"
@@ -101,7 +101,7 @@ def record(claim: Claim, report: Report, duration_ms: int, *, compare: Sequence[
         comparisons.ask(claim.verdict, compare)
         show(claim.verdict)
         move_verified(claim.verdict.revision.repository_id)
-        alerts.finished(claim.verdict.pk)
+        conclude(claim.verdict.pk)
 
 
 def give_back(claim: Claim, reason: str, *, counted: bool = True) -> None:
@@ -114,7 +114,7 @@ def give_back(claim: Claim, reason: str, *, counted: bool = True) -> None:
         end_attempt(claim.attempt, reason)
         if counted and verdict.attempt >= settings.MAX_ATTEMPTS:
             write(claim, **final(State.ERRORED), result=_with_crash(verdict, reason))
-            alerts.finished(verdict.pk)
+            conclude(verdict.pk)
         elif counted:
             again = place(verdict.revision, verdict.base, verdict.format, verdict.cause)
             front = {} if again["reason"] else queue.in_front()

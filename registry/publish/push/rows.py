@@ -5,6 +5,8 @@ from datetime import datetime
 
 from django.utils import timezone
 
+from registry.kernel import outbox
+from registry.kernel.outbox import Kind
 from registry.models import Ref, Repository, Revision, RevisionFile, UploadedBlob, User, Verdict
 from registry.proof import verdicts
 from registry.publish import discussions
@@ -15,7 +17,6 @@ from registry.repos.facts import Facts
 from registry.repos.manifest import Entry
 from registry.repos.refs import MAIN
 from registry.repos.search_terms import search_text
-from registry.talk import events, webhooks
 
 MAX_TAGS, MAX_TAG = 200, 200
 BATCH = 500
@@ -55,13 +56,11 @@ def judged(revision: Revision, said: Facts, like: Revision | None = None) -> Ver
 
 
 def _announced(intent: Intent, was: Revision | None, ref: Ref) -> Ref:
-    """Tell webhooks which ref moved; the first revision comes with the adapter, which is announced as a whole."""
+    """Record that the ref moved. The first revision is part of the creation, which is recorded as a whole."""
     old = None if intent.propose else was
-    if ref.revision != old:
-        events.note(intent.repository, "push", ref.revision, ref=ref.name)
     if was is not None and ref.revision != old:
-        moved = {"ref": ref.name, "oldSha": old.oid if old else None, "newSha": ref.revision.oid}
-        webhooks.announce(intent.repository, "update", "repo.content", updatedRefs=[moved])
+        moved = {"ref": ref.name, "old": old.oid if old else None, "new": ref.revision.oid}
+        outbox.record(Kind.REF_MOVED, intent.repository, intent.by.user, **moved, is_push=True)
     return ref
 
 

@@ -1,0 +1,99 @@
+"""The outbox: what happens is written down in its own transaction, and told to those who follow after the commit.
+
+So a push, a verdict or a decision knows nothing of alerts, webhooks and feeds: registry/talk/dispatch.py reads these
+rows. A row holds what its readers need to know of that moment, because a repository may be gone when it is read.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from django.conf import settings
+from django.db import transaction
+from django.utils import timezone
+from django.utils.module_loading import import_string
+
+from registry.models import Namespace, OutboxEvent, Ref, Repository, User
+
+Kind = OutboxEvent.Kind
+_MAIN = "refs/heads/main"  # refs.MAIN, in a room above this one
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A repository as it was: what decides who may see it, and what messages say of it. `head` is the oid of main."""
+
+    id: int
+    type: str
+    namespace_id: int
+    namespace: str
+    name: str
+    private: bool
+    quarantined: bool
+    created_by: int
+    head: str = ""
+
+    @classmethod
+    def of(cls, repository: Repository) -> "Snapshot":
+        return cls(
+            id=repository.pk,
+            type=repository.type,
+            namespace_id=repository.namespace_id,
+            namespace=repository.namespace.name,
+            name=repository.name,
+            private=repository.private,
+            quarantined=repository.is_quarantined,
+            created_by=repository.created_by_id,
+        )
+
+    @property
+    def full_name(self) -> str:
+        return f"{self.namespace}/{self.name}"
+
+    def as_repository(self) -> Repository:
+        """Return the repository as it was, to ask policy about; it is not the row, and must not be saved."""
+        return Repository(
+            id=self.id,
+            type=self.type,
+            namespace=Namespace(id=self.namespace_id, name=self.namespace),
+            name=self.name,
+            private=self.private,
+            created_by_id=self.created_by,
+            quarantined_at=timezone.now() if self.quarantined else None,
+        )
+
+
+def snapshot(event: OutboxEvent) -> Snapshot:
+    """Return the repository of an event as it was then."""
+    assert event.repository is not None, f"{event.kind} is about no repository"
+    return Snapshot(**event.repository)
+
+
+def event(kind: Kind, repository: Repository | None, by: User | None = None, **data: object) -> OutboxEvent:
+    """Return an event about the repository as it is now, to be written by `record_all`; see OutboxEvent for `data`."""
+    then = asdict(Snapshot.of(repository)) if repository else None
+    return OutboxEvent(kind=kind, repository=then, by=by, data=data)
+
+
+def record(kind: Kind, repository: Repository | None, by: User | None = None, **data: object) -> None:
+    """Write down what happens now; call it in the transaction in which it happens."""
+    record_all([event(kind, repository, by, **data)])
+
+
+def record_all(events: Iterable[OutboxEvent]) -> None:
+    """Write down many events, in their order, with two queries."""
+    rows = list(events)
+    repositories = {row.repository["id"] for row in rows if row.repository}
+    mains = Ref.objects.filter(repository__in=repositories, name=_MAIN).values_list("repository", "revision__oid")
+    heads = dict(mains) if repositories else {}
+    for row in rows:
+        if row.repository:
+            row.repository["head"] = heads.get(row.repository["id"], "")
+    OutboxEvent.objects.bulk_create(rows, batch_size=500)
+    transaction.on_commit(ring, robust=True)  # a broker that is down never fails a push
+
+
+def ring() -> None:
+    """Tell the workers that events wait. A lost message costs half a minute, until the sweep looks by itself."""
+    doorbell: Callable[[], Any] = import_string(settings.OUTBOX_DOORBELL)
+    doorbell()

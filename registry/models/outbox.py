@@ -1,0 +1,48 @@
+"""What happened, for as long as those who follow were not told of it."""
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+
+
+class OutboxEvent(models.Model):
+    """One thing that happened, written in its transaction; the row is deleted once all its consumers have handled it.
+
+    Consumers (registry/talk/dispatch.py) make feed entries, webhook deliveries and alerts of it. `repository` is how
+    the repository was at that moment: it may be private, renamed or gone when the row is read.
+    """
+
+    class Kind(models.TextChoices):  # behind each its `data`
+        CREATED = "repository-created"  # ref, revision
+        DELETED = "repository-deleted"
+        MOVED = "repository-moved"  # before, after: full names; owner: id of the namespace it goes to
+        CONFIGURED = "repository-configured"  # visibility or gate
+        QUARANTINED = "repository-quarantined"  # revision: "" for the whole repository
+        RELEASED = "repository-released"  # the same
+        REF_MOVED = "ref-moved"  # ref, old, new: oids or null; is_push: false where a ref was made or deleted by name
+        DISCUSSION_OPENED = "discussion-opened"  # discussion, is_news, mentions
+        DISCUSSION_CHANGED = "discussion-changed"  # the same
+        COMMENT_ADDED = "comment-added"  # the same, and comment
+        COMMENT_CHANGED = "comment-changed"  # the same
+        VERDICT_REACHED = "verdict-reached"  # verdict: row id; revision, number, state, was, check, is_main
+        ACCESS_ASKED = "access-asked"  # request: row id
+        ACCESS_DECIDED = "access-decided"  # request: row id; person: row id; status
+        INVITED = "invited"  # invitation: row id; no repository
+
+    kind = models.CharField(max_length=24, choices=Kind.choices)
+    at = models.DateTimeField(default=timezone.now)
+    by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
+    repository = models.JSONField(null=True)  # registry.kernel.outbox.Snapshot
+    data = models.JSONField(default=dict)
+    pending = models.JSONField(null=True)  # names of the consumers that failed; null: nobody has tried yet
+    attempts = models.PositiveSmallIntegerField(default=0)
+    due_at = models.DateTimeField(default=timezone.now)
+    given_up_at = models.DateTimeField(null=True)
+
+    class Meta:
+        verbose_name = "outbox event"
+        indexes = [models.Index(fields=["id"], name="outbox_waiting", condition=Q(given_up_at__isnull=True))]
+
+    def __str__(self) -> str:
+        return f"{self.pk}: {self.kind}"

@@ -1,0 +1,207 @@
+"""Make alerts from what happened: for owners, for those who take part in a thread, for those who asked for something.
+
+An alert that a person has not read yet is replaced by the next of the same kind, with a higher count.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+
+from django.db.models import Count, Max, QuerySet
+from django.db.models.functions import Now
+
+from registry.kernel import outbox, policy
+from registry.kernel.outbox import Kind as Happened
+from registry.kernel.policy import Caller
+from registry.models import (
+    AccessRequest,
+    Alert,
+    Discussion,
+    Invitation,
+    Membership,
+    Namespace,
+    OutboxEvent,
+    Repository,
+    User,
+    Verdict,
+)
+from registry.proof import proofs
+
+State, Status = Verdict.State, AccessRequest.Status
+Kind = Alert.Kind
+MAX_RECIPIENTS = 50  # of one event
+MAX_FROM_ONE = 50  # unread alerts that one person causes for another: more are noise
+_STRENGTH = (Kind.SAID, Kind.OPENED, Kind.MENTIONED)  # of alerts about a thread, the strongest last
+
+
+def consume(event: OutboxEvent) -> None:
+    """Alert those whom the event concerns; nobody if it is about something that is gone."""
+    if consumer := CONSUMERS.get(event.kind):
+        consumer(event)
+
+
+# --- verdicts --------------------------------------------------------------------------------------------------------
+def _verdict_reached(event: OutboxEvent) -> None:
+    data = event.data
+    rows = Verdict.objects.select_related("revision__repository__namespace", "revision__author")
+    verdict = rows.filter(pk=data["verdict"]).first()
+    if verdict is None or not data["is_main"] or not _is_news(data["state"], data["was"] or ""):
+        return
+    if same := _same_before(verdict):  # an alert about it that is not read yet leads to the newer one
+        Alert.objects.filter(verdict=same, read_at__isnull=True).update(verdict=verdict)
+    alerts = [Alert(user=user, repository=verdict.revision.repository, verdict=verdict) for user in _concerned(verdict)]
+    Alert.objects.bulk_create(alerts, ignore_conflicts=True)
+
+
+def _is_news(state: str, was: str) -> bool:
+    """Whether people hear of it: of a failure once, and of an error of ours where nothing was wrong before."""
+    if state == State.FAILED:
+        return was != State.FAILED
+    return state == State.ERRORED and was in ("", State.PASSED)
+
+
+def _same_before(verdict: Verdict) -> Verdict | None:
+    """Return the last verdict on the revision before it, if it fails for the same reason."""
+    before = Verdict.objects.filter(revision=verdict.revision.parent_id, state=verdict.state)
+    last = before.order_by("-number").first()
+    return last if last and proofs.refusal(last.result) == proofs.refusal(verdict.result) else None
+
+
+def _concerned(verdict: Verdict) -> list[User]:
+    """Return the owners, and the author of the commit if that person may still push."""
+    repository, author = verdict.revision.repository, verdict.revision.author
+    people = {user.pk: user for user in _owners(repository)}
+    if author.is_active and policy.may_write(Caller(user=author), repository):
+        people[author.pk] = author
+    return list(people.values())
+
+
+def _owners(repository: Repository) -> QuerySet[User]:
+    """Return the person whose repository it is, or who administers the organisation."""
+    namespace = repository.namespace
+    if namespace.kind == Namespace.Kind.PERSON:
+        rows = User.objects.filter(namespace=namespace)
+    else:
+        admins = Membership.objects.filter(organization__namespace=namespace, role=Membership.Role.ADMIN)
+        rows = User.objects.filter(pk__in=admins.values("user"))
+    return rows.filter(is_active=True).order_by("pk")
+
+
+# --- access to gated files -------------------------------------------------------------------------------------------
+def _access_asked(event: OutboxEvent) -> None:
+    """Alert the owners that somebody asks for the files, or was let in by the automatic gate."""
+    if request := _request(event):
+        owners = _owners(request.repository)[:MAX_RECIPIENTS]
+        kinds = dict.fromkeys((user.pk for user in owners), Kind.ASKED)
+        _alert(request.repository, kinds, request.user, request=request)
+
+
+def _access_decided(event: OutboxEvent) -> None:
+    """Alert the person who asked; a request that is decided waits for no other owner any more."""
+    if (request := _request(event)) is None:
+        return
+    unread = Alert.objects.filter(repository=request.repository, read_at__isnull=True)
+    if not request.repository.access_requests.filter(status=Status.PENDING).exists():
+        unread.filter(kind=Kind.ASKED).update(read_at=Now())
+    if event.data["status"] == Status.PENDING:  # a decision taken back before it was read: nothing happened
+        unread.filter(kind=Kind.DECIDED, user=request.user).delete()
+    else:
+        _alert(request.repository, {request.user_id: Kind.DECIDED}, event.by, request=request)
+
+
+def _request(event: OutboxEvent) -> AccessRequest | None:
+    rows = AccessRequest.objects.select_related("repository__namespace", "user")
+    return rows.filter(pk=event.data["request"]).first()
+
+
+# --- discussions -----------------------------------------------------------------------------------------------------
+def _discussed(event: OutboxEvent) -> None:
+    """Alert of news in a thread: the owners, those who take part, and those whom the text mentions."""
+    rows = Discussion.objects.select_related("repository__namespace")
+    discussion = rows.filter(pk=event.data["discussion"]["id"]).first()
+    if discussion is None or not event.data["is_news"]:
+        return
+    is_new = event.kind == Happened.DISCUSSION_OPENED
+    owners = _owners(discussion.repository)[:MAX_RECIPIENTS]
+    kinds = dict.fromkeys((user.pk for user in owners), Kind.OPENED if is_new else Kind.SAID)
+    if not is_new:
+        kinds |= dict.fromkeys(_participants(discussion), Kind.SAID)
+    kinds |= dict.fromkeys(_mentioned(event), Kind.MENTIONED)
+    _alert(discussion.repository, kinds, event.by, discussion=discussion)
+
+
+def _participants(discussion: Discussion) -> list[int]:
+    """Return who opened the thread, and the people who did something in it last."""
+    rows = discussion.events.values("author").annotate(last=Max("pk")).order_by("-last")
+    return [discussion.author_id, *rows.values_list("author", flat=True)[:MAX_RECIPIENTS]]
+
+
+def _mentioned(event: OutboxEvent) -> list[int]:
+    if not event.data["mentions"]:
+        return []
+    repository = outbox.snapshot(event).as_repository()
+    people = User.objects.filter(namespace__name__lower__in=event.data["mentions"])
+    return [user.pk for user in people if policy.may_see(Caller(user=user), repository)]
+
+
+# --- organisations ---------------------------------------------------------------------------------------------------
+def _invited(event: OutboxEvent) -> None:
+    """Alert somebody of an invitation, in place of the alert of an earlier one to the same organisation."""
+    invitation = Invitation.objects.filter(pk=event.data["invitation"]).first()
+    if invitation is None:
+        return
+    Alert.objects.filter(invitation=invitation).delete()
+    people = _listening([invitation.user_id], event.by)
+    rows = [Alert(user_id=user, kind=Kind.INVITED, invitation=invitation, by=event.by) for user in people]
+    Alert.objects.bulk_create(rows)
+
+
+CONSUMERS: dict[str, Callable[[OutboxEvent], None]] = {
+    Happened.VERDICT_REACHED: _verdict_reached,
+    Happened.ACCESS_ASKED: _access_asked,
+    Happened.ACCESS_DECIDED: _access_decided,
+    Happened.DISCUSSION_OPENED: _discussed,
+    Happened.DISCUSSION_CHANGED: _discussed,
+    Happened.COMMENT_ADDED: _discussed,
+    Happened.INVITED: _invited,
+}
+
+
+# --- rows ------------------------------------------------------------------------------------------------------------
+def _alert(
+    repository: Repository,
+    kinds: Mapping[int, Kind],
+    by: User | None,
+    *,
+    discussion: Discussion | None = None,
+    request: AccessRequest | None = None,
+) -> None:
+    """Write one unread alert for each person (row id → kind), in place of an unread one about the same."""
+    people = _listening(kinds, by)
+    unread = Alert.objects.filter(user__in=people, repository=repository, read_at__isnull=True).select_related("by")
+    unread = unread.filter(discussion=discussion) if discussion else unread.filter(kind__in=set(kinds.values()))
+    before = {alert.user_id: alert for alert in unread}
+    unread.delete()
+    rows = []
+    for person in people:
+        row = Alert(
+            user_id=person, kind=kinds[person], repository=repository, discussion=discussion, request=request, by=by
+        )
+        if old := before.get(person):
+            row.count += old.count
+            if _strength(old.kind) > _strength(row.kind):
+                row.kind, row.by = old.kind, old.by
+        rows.append(row)
+    Alert.objects.bulk_create(rows, ignore_conflicts=True)
+
+
+def _listening(recipients: Iterable[int], by: User | None) -> list[int]:
+    """Return the active ones, without the person who did it, and without those who have a full list of theirs."""
+    active = User.objects.filter(pk__in=list(recipients), is_active=True).values_list("pk", flat=True)
+    if by is None:
+        return list(active)
+    unread = Alert.objects.filter(by=by, user__in=active, read_at__isnull=True).values("user")
+    full = {row["user"] for row in unread.annotate(rows=Count("pk")) if row["rows"] >= MAX_FROM_ONE}
+    return [person for person in active if person != by.pk and person not in full]
+
+
+def _strength(kind: str) -> int:
+    return _STRENGTH.index(Kind(kind)) if kind in _STRENGTH else -1

@@ -1,0 +1,124 @@
+"""Make webhook deliveries from what happened: who hears of it, and what the message says.
+
+The payload is version 3 of the Hub's, as huggingface_hub's WebhookPayload reads it; `verdict` is our own.
+"""
+
+from typing import Any
+
+from django.conf import settings
+from django.db.models import Q
+from django.urls import reverse
+
+from registry.kernel import ids, outbox, policy
+from registry.kernel.links import absolute
+from registry.kernel.outbox import Kind, Snapshot
+from registry.kernel.policy import Caller
+from registry.models import Delivery, OutboxEvent, Watch, Webhook
+from registry.talk import deliveries
+
+# Kind of event → action and scope of the message.
+MESSAGES: dict[str, tuple[str, str]] = {
+    Kind.CREATED: ("create", "repo"),
+    Kind.DELETED: ("delete", "repo"),
+    Kind.MOVED: ("move", "repo"),
+    Kind.CONFIGURED: ("update", "repo.config"),
+    Kind.REF_MOVED: ("update", "repo.content"),
+    Kind.DISCUSSION_OPENED: ("create", "discussion"),
+    Kind.DISCUSSION_CHANGED: ("update", "discussion"),
+    Kind.COMMENT_ADDED: ("create", "discussion.comment"),
+    Kind.COMMENT_CHANGED: ("update", "discussion.comment"),
+    Kind.VERDICT_REACHED: ("update", "verdict"),
+}
+
+
+def consume(event: OutboxEvent) -> None:
+    """Queue a message for every webhook that watches this and whose owner may see it."""
+    if event.kind not in MESSAGES or (event.kind == Kind.VERDICT_REACHED and not event.data["is_main"]):
+        return
+    action, scope = MESSAGES[event.kind]
+    then = outbox.snapshot(event)
+    hooks = deliveries.with_room(_listening(then, scope.partition(".")[0], event))
+    if hooks:
+        payload = {"event": {"action": action, "scope": scope}, "repo": _repo(then)} | _members(event, then)
+        deliveries.queue([Delivery(webhook=hook, payload=payload | {"webhook": _webhook(hook)}) for hook in hooks])
+
+
+def _listening(then: Snapshot, domain: str, event: OutboxEvent) -> list[Webhook]:
+    """Return the webhooks that were set up when it happened, want to hear of it, and whose owners may see it."""
+    owner = Q(type__in=["user", "org"], folded=then.namespace.lower())
+    watching = Watch.objects.filter(owner | Q(type=then.type, folded=then.full_name.lower())).values("webhook")
+    active = Webhook.objects.filter(disabled=False, owner__is_active=True, created_at__lte=event.at)
+    hooks = [hook for hook in active.filter(pk__in=watching).select_related("owner") if domain in hook.domains]
+    owners = {hook.owner_id: hook.owner for hook in hooks}
+    repository = then.as_repository()
+    allowed = {pk for pk, owner in owners.items() if policy.may_see(Caller(user=owner), repository)}
+    return [hook for hook in hooks if hook.owner_id in allowed]
+
+
+def _repo(then: Snapshot) -> dict[str, object]:
+    repository = then.as_repository()
+    return {
+        "type": then.type,
+        "name": then.full_name,
+        "id": ids.shown(then.id),
+        "private": then.private,
+        "owner": {"id": ids.shown(then.namespace_id)},
+        "url": {
+            "web": absolute(repository.get_absolute_url()),
+            "api": f"{settings.PUBLIC_URL}/api/{then.type}s/{then.full_name}",
+        },
+        **({"headSha": then.head} if then.head else {}),
+    }
+
+
+def _webhook(hook: Webhook) -> dict[str, object]:
+    return {"id": ids.shown(hook.pk), "version": 3}
+
+
+def _members(event: OutboxEvent, then: Snapshot) -> dict[str, object]:
+    """Return what a message says beyond the repository: updatedRefs, movedTo, verdict, discussion, comment."""
+    data = event.data
+    match event.kind:
+        case Kind.REF_MOVED:
+            return {"updatedRefs": [{"ref": data["ref"], "oldSha": data["old"], "newSha": data["new"]}]}
+        case Kind.MOVED:
+            return {"movedTo": {"name": data["after"], "owner": {"id": ids.shown(data["owner"])}}}
+        case Kind.VERDICT_REACHED:
+            return {"verdict": _verdict(data, then)}
+    if "discussion" not in data:
+        return {}
+    page = absolute(reverse("discussion", args=[then.as_repository(), data["discussion"]["number"]]))
+    members: dict[str, object] = {"discussion": _discussion(data["discussion"], page)}
+    if comment := data.get("comment"):
+        members["comment"] = _comment(comment, page)
+    return members
+
+
+def _verdict(data: dict[str, Any], then: Snapshot) -> dict[str, object]:
+    url = absolute(reverse("verdict", args=[then.as_repository(), data["revision"]]))
+    return {name: data[name] for name in ("revision", "number", "state", "was", "check")} | {"url": url}
+
+
+def _discussion(thread: dict[str, Any], page: str) -> dict[str, object]:
+    merged = {"mergeCommitId": thread["merged_as"]} if thread["merged_as"] else {}
+    return {
+        "id": ids.shown(thread["id"]),
+        "author": {"id": ids.shown(thread["author"])},
+        "num": thread["number"],
+        "title": thread["title"],
+        "isPullRequest": thread["is_pull_request"],
+        "status": thread["status"],
+        "url": {"web": page, "api": page},
+        **({"changes": {"base": thread["base"], **merged}} if thread["is_pull_request"] else {}),
+    }
+
+
+def _comment(comment: dict[str, Any], page: str) -> dict[str, object]:
+    number = ids.shown(comment["id"])
+    return {
+        "id": number,
+        "author": {"id": ids.shown(comment["author"])},
+        "hidden": comment["hidden"],
+        "url": {"web": f"{page}#{number}"},
+        **({} if comment["hidden"] else {"content": comment["text"]}),
+    }

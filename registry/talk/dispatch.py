@@ -1,0 +1,106 @@
+"""Tell those who follow what happened: read the outbox in order, and make feed entries, deliveries and alerts of it.
+
+Each row is handled in a transaction of its own and deleted in it, so that every consumer handles it exactly once and a
+crash loses nothing. A row stays locked meanwhile, and rows are taken by their numbers: what happened to one repository
+is told in the order in which it happened. A consumer that fails is tried again later, alone.
+"""
+
+import logging
+from collections.abc import Callable
+from datetime import timedelta
+
+from django.db import DatabaseError, transaction
+from django.utils import timezone
+
+from registry.kernel.errors import RegistryError
+from registry.models import OutboxEvent
+from registry.talk import alerting, announcing, feeding
+
+logger = logging.getLogger(__name__)
+
+CONSUMERS: dict[str, Callable[[OutboxEvent], None]] = {
+    "feed": feeding.consume,
+    "webhooks": announcing.consume,
+    "alerts": alerting.consume,
+}
+PAUSES = (10, 60, 600, 3600)  # seconds after each attempt that failed; after the last one it is given up
+AT_ONCE = 500  # events of one run; the next nudge or sweep goes on
+BEFORE_READING = 50  # events that a reader has told before his page is made
+KEPT_DAYS = 30  # how long an event that was given up can be looked at
+# Raised by a consumer that meets a row it cannot handle. Anything else ends the process's run, and the row stays.
+FAULTS = (DatabaseError, RegistryError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
+
+
+def run(limit: int = AT_ONCE) -> int:
+    """Handle the events that wait, and return how many; leave them to another process that is already at it."""
+    handled = 0
+    while handled < limit and (number := _next()) is not None and _handle(number, wait=False):
+        handled += 1
+    return handled
+
+
+def catch_up() -> None:
+    """Handle what waits before something made of it is read: a page shows what happened before it was asked for."""
+    for _ in range(BEFORE_READING):
+        if (number := _next()) is None:
+            return
+        _handle(number, wait=True)
+
+
+def sweep() -> int:
+    """Handle what a lost message left behind, forget what was given up long ago; return how many were handled."""
+    OutboxEvent.objects.filter(given_up_at__lt=timezone.now() - timedelta(days=KEPT_DAYS)).delete()
+    return run()
+
+
+def _next() -> int | None:
+    """Return the number of the oldest event that is due."""
+    waiting = OutboxEvent.objects.filter(given_up_at__isnull=True, due_at__lte=timezone.now())
+    return waiting.order_by("pk").values_list("pk", flat=True).first()
+
+
+def _handle(number: int, *, wait: bool) -> bool:
+    """Handle one event; return False if another process has it and we do not wait for that."""
+    try:
+        with transaction.atomic():
+            rows = OutboxEvent.objects.select_for_update(of=("self",), skip_locked=not wait).select_related("by")
+            event = rows.filter(pk=number, given_up_at__isnull=True).first()
+            if event is None:
+                return wait
+            failed = [name for name in event.pending or CONSUMERS if not _consume(name, event)]
+            _settle(event, failed)
+    except DatabaseError as problem:  # at the commit, where a row that we refer to was deleted meanwhile
+        logger.warning("An event could not be told: %s", problem, extra={"event": number})
+        for event in OutboxEvent.objects.filter(pk=number):
+            _put_off(event, event.pending)
+    return True
+
+
+def _consume(name: str, event: OutboxEvent) -> bool:
+    try:
+        with transaction.atomic():
+            CONSUMERS[name](event)
+    except FAULTS:
+        logger.exception("An event could not be handled", extra={"event": event.pk, "kind": event.kind, "who": name})
+        return False
+    return True
+
+
+def _settle(event: OutboxEvent, failed: list[str]) -> None:
+    if failed:
+        _put_off(event, failed)
+    else:
+        event.delete()
+
+
+def _put_off(event: OutboxEvent, pending: list[str] | None) -> None:
+    """Have an event tried again later by these consumers; give it up after the last attempt."""
+    now = timezone.now()
+    event.pending = pending
+    if event.attempts < len(PAUSES):
+        event.due_at = now + timedelta(seconds=PAUSES[event.attempts])
+    else:
+        event.given_up_at = now
+        logger.error("An event was given up", extra={"event": event.pk, "kind": event.kind, "who": pending})
+    event.attempts += 1
+    event.save(update_fields=["pending", "due_at", "given_up_at", "attempts"])

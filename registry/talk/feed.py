@@ -1,0 +1,54 @@
+"""The feed of changes for mirrors and servers that follow: entries in one order, of what the caller may see.
+
+A number given while a transaction runs says nothing of the order in which rows appear: a reader that has read up to 12
+would never see an 11 that is committed later. So entries get their numbers once everybody can see them.
+"""
+
+from django.db import Error as DatabaseError
+from django.db import transaction
+from django.db.models import Max
+
+from registry.kernel.policy import Caller
+from registry.models import Event, Repository
+from registry.repos.catalog import listed
+from registry.talk import dispatch
+
+Kind = Event.Kind
+GONE = (Kind.QUARANTINE, Kind.DELETE)  # for all who could see it: those who have a copy must know
+NUMBERED_AT_ONCE = 1000
+MAX_AT_ONCE = 5000  # rows of one query
+
+
+def since(seq: int, by: Caller, limit: int) -> list[Event]:
+    """Return at most `limit` entries after a number, in order, that the caller may see.
+
+    Entries are read in order and then checked: in one statement databases would list all visible repositories first.
+    """
+    dispatch.catch_up()
+    _number()
+    entries: list[Event] = []
+    step = limit
+    while len(entries) < limit:
+        rows = list(Event.objects.filter(seq__gt=seq).order_by("seq")[:step])
+        repositories = {row.repository_id for row in rows if row.repository_id is not None}
+        visible = set(Repository.objects.filter(listed(by), pk__in=repositories).values_list("pk", flat=True))
+        entries += [row for row in rows if row.repository_id in visible or (row.was_public and row.kind in GONE)]
+        if len(rows) < step:
+            break
+        seq = rows[-1].seq or seq
+        step = min(2 * step, MAX_AT_ONCE)  # a few visible entries among many private ones take few queries
+    return entries[:limit]
+
+
+def _number() -> None:
+    """Give numbers to entries that have none; leave it to another process that does the same at this moment."""
+    waiting = Event.objects.filter(seq__isnull=True).order_by("pk").values_list("pk", flat=True)[:NUMBERED_AT_ONCE]
+    if not waiting:
+        return
+    try:
+        with transaction.atomic():
+            last = Event.objects.aggregate(last=Max("seq"))["last"] or 0
+            for seq, row in enumerate(waiting, last + 1):
+                Event.objects.filter(pk=row, seq__isnull=True).update(seq=seq)
+    except DatabaseError:  # two gave out the same number, or waited for each other: one of them did
+        return

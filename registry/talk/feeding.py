@@ -1,0 +1,38 @@
+"""Make entries of the feed of changes from what happened."""
+
+from registry.kernel import outbox
+from registry.kernel.outbox import Kind
+from registry.models import Event, OutboxEvent, Repository
+
+KINDS: dict[str, str] = {
+    Kind.CREATED: Event.Kind.PUSH,
+    Kind.REF_MOVED: Event.Kind.PUSH,
+    Kind.VERDICT_REACHED: Event.Kind.VERDICT,
+    Kind.QUARANTINED: Event.Kind.QUARANTINE,
+    Kind.RELEASED: Event.Kind.RELEASE,
+    Kind.DELETED: Event.Kind.DELETE,
+    Kind.MOVED: Event.Kind.MOVE,
+}
+DETAILS: dict[str, tuple[str, ...]] = {
+    Event.Kind.PUSH: ("ref",),
+    Event.Kind.VERDICT: ("state", "number", "check"),
+    Event.Kind.MOVE: ("before",),
+}
+
+
+def consume(event: OutboxEvent) -> None:
+    """Add the event to the feed, if the feed tells of its kind."""
+    kind, data = KINDS.get(event.kind), event.data
+    if kind is None or (event.kind == Kind.REF_MOVED and not data["is_push"]):
+        return
+    then = outbox.snapshot(event)
+    Event.objects.create(
+        at=event.at,
+        kind=kind,
+        repository=Repository.objects.filter(pk=then.id).only("pk").first(),
+        type=then.type,
+        name=data.get("after", then.full_name),
+        was_public=not then.private,
+        revision=data.get("revision") or data.get("new") or "",
+        data={name: data[name] for name in DETAILS.get(kind, ())},
+    )
