@@ -29,7 +29,10 @@ READ_ANYWAY = {
 MODULES = {
     path: Module("linear", inputs, outputs, {"weight": (outputs, inputs), "bias": (outputs,)})
     for path, (outputs, inputs) in TINY_BERT.modules(("query", "value", "dense"), backbone=False).items()
-} | {"bert.embeddings.word_embeddings": Module("embedding", 96, 32, {"weight": (96, 32)})}
+} | {
+    "bert.embeddings.word_embeddings": Module("embedding", 96, 32, {"weight": (96, 32)}),
+    "classifier": Module("linear", 32, 2, {"weight": (2, 32), "bias": (2,)}),
+}
 BASE = Manifest(MODULES, 32, 128, "bert.embeddings.word_embeddings")
 LIBRARY = {
     "config": {"architecture": "lora", "r": 4, "alpha": 8, "attn_matrices": ["q"], "selfattn_lora": True},
