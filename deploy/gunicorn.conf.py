@@ -11,7 +11,7 @@ from gunicorn.glogging import Logger
 wsgi_app = "hub.wsgi:application"
 # Threads wait for slow clients at a megabyte for all of them; more than 128 slow clients are nginx's job. Never ASGI:
 # it would read whole files into memory for clients that stop reading.
-worker_class = "hub.lingering.Lingering"
+worker_class = "gthread"
 workers = 2
 preload_app = True  # both share the memory of what was imported before they began
 threads = 64

@@ -106,6 +106,9 @@ STORAGES = {
 
 # --- state -----------------------------------------------------------------------------------------------------------
 DATABASES = {"default": env("DATABASE_URL", database, default=f"sqlite:///{DATA / 'db.sqlite3'}", parse_default=True)}
+FAST_PATHS = env.bool("FAST_PATHS", default=True)  # hub/sqlite and hub/receiving.py say what each saves
+if DATABASES["default"]["ENGINE"] == "hub.sqlite" and not FAST_PATHS:
+    DATABASES["default"]["ENGINE"] = "django.db.backends.sqlite3"
 _LOCMEM = "django.core.cache.backends.locmem.LocMemCache"
 CACHES = {
     "default": {"BACKEND": _LOCMEM},

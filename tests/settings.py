@@ -21,6 +21,6 @@ STORAGES = {
     "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
 }
 
-if str(DATABASES["default"]["ENGINE"]).endswith("sqlite"):  # noqa: F405  # from the settings that it changes
+if "sqlite" in str(DATABASES["default"]["ENGINE"]):  # noqa: F405  # from the settings that it changes
     # A file, as in life: the database in memory that Django would take has no WAL, and threads lock each other out.
     DATABASES["default"]["TEST"] = {"NAME": f"{_data}/test.sqlite3"}  # noqa: F405  # from the settings that it changes

@@ -47,7 +47,7 @@ def drain(request: HttpRequest) -> None:
     length = request.META.get("CONTENT_LENGTH") or ""
     if length.isdigit() and 0 < int(length) <= MAX_DRAINED:
         try:
-            with receiving.unwanted(request):
+            with receiving.time_limit(request):
                 for _ in pieces(request):
                     pass
         except ValueInvalid:

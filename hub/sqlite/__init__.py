@@ -1,1 +1,1 @@
-"""Django's backend for SQLite, which turns the text of a query it has seen before at once (base.py)."""
+"""Django's backend for SQLite with a cache of converted query texts (base.py)."""

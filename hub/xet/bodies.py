@@ -35,7 +35,7 @@ class Body:
     def drain(self) -> None:
         """Throw away the rest, up to the limit, as long as it comes: a proxy turns an earlier answer into a 502."""
         try:
-            with receiving.unwanted(self._request):
+            with receiving.time_limit(self._request):
                 while self.read(receiving.PIECE):
                     pass
         except RegistryError:

@@ -59,9 +59,10 @@ class Connection:
         return offer["actions"]["upload"]["href"]
 
 
-@pytest.fixture(scope="module")
-def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
-    with live.hub(tmp_path_factory.mktemp("receiving") / "data") as running:
+@pytest.fixture(scope="module", params=["on", "off"])
+def hub(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
+    """A hub that reads bodies from the socket itself, and one that reads them through gunicorn alone."""
+    with live.hub(tmp_path_factory.mktemp("receiving") / "data", FAST_PATHS=request.param) as running:
         Connection(running).ask("POST", "/api/repos/create", {"name": "notes", "type": "model"})
         yield running
 
@@ -143,6 +144,7 @@ def test_a_body_without_a_good_ticket_is_read_away_and_the_connection_goes_on(co
     assert connection.offered(fresh(10))
 
 
+@pytest.mark.parametrize("hub", ["on"], indirect=True)
 @pytest.mark.parametrize("framing", ["Content-Length: 900000", "Transfer-Encoding: chunked"])
 @pytest.mark.parametrize(
     "path", ["/api/lfs/uploads?ticket=x", "/v1/telemetry", "/xet/v1/xorbs/default/x", "/xet/nothing"]

@@ -1,0 +1,58 @@
+"""Paths that use private parts of libraries: they answer as the plain ones do, and one switch turns them off."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+from django.db.backends.sqlite3 import base as plain
+
+from hub.sqlite import base as fast
+from tests.live import ROOT
+
+
+@pytest.fixture
+def connections(db):
+    """A connection of each backend, both in memory."""
+    settings = {"NAME": ":memory:", "ENGINE": "", "OPTIONS": {}, "TIME_ZONE": None, "CONN_HEALTH_CHECKS": False}
+    settings |= {"CONN_MAX_AGE": 0, "AUTOCOMMIT": True, "ATOMIC_REQUESTS": False, "TEST": {}}
+    opened = [backend.DatabaseWrapper(dict(settings), "alone") for backend in (plain, fast)]
+    yield opened
+    for connection in opened:
+        connection.close()
+
+
+@pytest.mark.parametrize(
+    ("query", "values"),
+    [
+        ("SELECT %s, %s", ["a", 2]),
+        ("SELECT %s LIKE 'a%%'", ["abc"]),
+        ("SELECT '100%%', %s", ["%s"]),
+        ("SELECT %(one)s, %(two)s", {"one": 1, "two": "b"}),
+        ("SELECT 1", None),
+        ("SELECT '%s'", None),
+    ],
+)
+def test_both_backends_of_sqlite_answer_alike(connections, query, values):
+    def answer(connection):
+        with connection.cursor() as cursor:
+            return [cursor.execute(query, values).fetchall() for _ in range(2)]
+
+    of_django, ours = map(answer, connections)
+    assert ours == of_django
+
+
+def test_the_texts_that_are_remembered_are_bounded(connections):
+    with connections[1].cursor() as cursor:
+        for number in range(3 * fast.MAX_TEXTS):
+            assert cursor.execute(f"SELECT {number}, %s", ["x"]).fetchone() == (number, "x")
+    assert len(fast._texts) <= fast.MAX_TEXTS
+
+
+@pytest.mark.parametrize(("switch", "engine"), [("on", "hub.sqlite"), ("off", "django.db.backends.sqlite3")])
+def test_one_switch_takes_the_plain_classes(tmp_path, switch, engine):
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("DOVETAIL_")}
+    environment |= {"DOVETAIL_FAST_PATHS": switch, "DOVETAIL_SECRET_KEY": "x" * 50, "DOVETAIL_DATA": str(tmp_path)}
+    ask = "from hub import settings; print(settings.FAST_PATHS, settings.DATABASES['default']['ENGINE'])"
+    done = subprocess.run([sys.executable, "-c", ask], cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert done.stdout.split() == [str(switch == "on"), engine], done.stderr
