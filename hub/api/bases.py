@@ -19,8 +19,8 @@ class Bases(View):
     @extend_schema(operation_id="bases", summary="Base models", parameters=[pages.Paging], responses=shapes.BasePage)
     def get(self, request: Request) -> Response:
         asked = pages.parameters(request, pages.Paging)
-        lines, more = catalog.bases(self.caller, cursor=asked.get("cursor", ""), limit=asked["limit"])
-        return Response(pages.page(request, [_line(line) for line in lines], more))
+        page = catalog.bases(self.caller, cursor=asked.get("cursor", ""), limit=asked["limit"])
+        return Response(pages.page(request, [_line(line) for line in page.items], page.next))
 
 
 class OneBase(View):

@@ -7,11 +7,10 @@ from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from hub import paging
 from hub.api import pages
 from hub.api.asking import View
 from hub.api.shapes import moderation as shapes
-from registry.kernel import policy
+from registry.kernel import cursors, policy
 from registry.kernel.policy import Permission
 from registry.models import AuditEvent
 from registry.moderation import quarantine
@@ -50,9 +49,9 @@ class Log(View):
     def get(self, request: Request) -> Response:
         policy.require_moderator(self.caller)
         asked = pages.parameters(request, shapes.LogPaging)
-        below, limit = paging.before(asked.pop("cursor", "")), asked.pop("limit")
-        shown, older = paging.older(AuditEvent.objects.filter(**asked), below, limit)
-        return Response(pages.page(request, list(shapes.LogEntry(shown, many=True).data), older))
+        below, limit = cursors.row_id(asked.pop("cursor", "")), asked.pop("limit")
+        acts = cursors.newest_first(AuditEvent.objects.filter(**asked), below, limit)
+        return Response(pages.page(request, list(shapes.LogEntry(acts.items, many=True).data), acts.next))
 
 
 def _rule(view: View, full_name: str, verb: Callable[..., bool]) -> Response:

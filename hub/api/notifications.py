@@ -4,11 +4,10 @@ from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from hub import paging
 from hub.api import pages
 from hub.api.asking import View
 from hub.api.shapes import notifications as shapes
-from registry.kernel import policy
+from registry.kernel import cursors, policy
 from registry.kernel.links import absolute
 from registry.models import Alert
 from registry.proof.proofs import refusal
@@ -22,9 +21,9 @@ class Notifications(View):
     )  # fmt: skip
     def get(self, request: Request) -> Response:
         asked = pages.parameters(request, pages.Paging)
-        below = paging.before(asked.get("cursor", ""))
-        shown, older = paging.older(alerts.of(self.person(), self.caller), below, asked["limit"])
-        return Response(pages.page(request, [_line(alert) for alert in shown], older))
+        below = cursors.row_id(asked.get("cursor", ""))
+        page = cursors.newest_first(alerts.of(self.person(), self.caller), below, asked["limit"])
+        return Response(pages.page(request, [_line(alert) for alert in page.items], page.next))
 
 
 class Read(View):

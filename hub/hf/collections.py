@@ -28,15 +28,13 @@ class Collections(Route):
             raise ValueInvalid("There is no such sort.", fix=f"Use one of {', '.join(sorted(SORTS - {''}))}.")
         limit = bodies.whole_in(request.GET, "limit", PAGE, LONGEST)
         many = request.GET.getlist
-        rows = collections.listed(self.caller, owners=many("owner"), items=many("item"))
-        if cursor := request.GET.get("cursor", ""):
-            rows = collections.after(rows, cursor)
-        found = list(rows[: limit + 1])
-        page = found[:limit]
-        entries = collections.items_of(page, self.caller)
-        response = answer([listed(one, entries[one.pk]) for one in page])
-        if len(found) > limit:
-            response["Link"] = next_page(request, cursor=collections.cursor(page[-1]), limit=str(limit))
+        page = collections.page(
+            self.caller, owners=many("owner"), items=many("item"), cursor=request.GET.get("cursor", ""), limit=limit
+        )
+        entries = collections.items_of(page.items, self.caller)
+        response = answer([listed(collection, entries[collection.pk]) for collection in page.items])
+        if page.next:
+            response["Link"] = next_page(request, cursor=page.next, limit=str(limit))
         return response
 
     def post(self, request: HttpRequest) -> HttpResponse:

@@ -16,9 +16,9 @@ from registry.repos.catalog import Query
 
 @require_safe
 def bases(request: HttpRequest) -> HttpResponse:
-    rows, more = catalog.bases(caller(request), cursor=request.GET.get("cursor", ""), limit=50)
-    shown = [(row, known.license_of(row.base, row.id)) for row in rows]
-    next = f"?{urlencode({'cursor': more})}" if more else ""
+    page = catalog.bases(caller(request), cursor=request.GET.get("cursor", ""), limit=50)
+    shown = [(row, known.license_of(row.base, row.id)) for row in page.items]
+    next = f"?{urlencode({'cursor': page.next})}" if page.next else ""
     return render(request, "site/bases.html", {"section": "bases", "rows": shown, "next": next})
 
 

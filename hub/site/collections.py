@@ -25,18 +25,11 @@ WRITERS = (Membership.Role.WRITE, Membership.Role.ADMIN)
 @require_safe
 def listed(request: HttpRequest) -> HttpResponse:
     """Newest change first; `owner` narrows it down."""
-    rows = collections.listed(caller(request), owners=request.GET.getlist("owner"))
-    if cursor := request.GET.get("cursor", ""):
-        rows = collections.after(rows, cursor)
-    found = list(rows[: PAGE + 1])
+    owners = request.GET.getlist("owner")
+    page = collections.page(caller(request), owners=owners, cursor=request.GET.get("cursor", ""), limit=PAGE)
     query = request.GET.copy()
-    if len(found) > PAGE:
-        query["cursor"] = collections.cursor(found[PAGE - 1])
-    shown = {
-        "rows": found[:PAGE],
-        "owners": request.GET.getlist("owner"),
-        "next": f"?{query.urlencode()}" if len(found) > PAGE else "",
-    }
+    query["cursor"] = page.next
+    shown = {"rows": page.items, "owners": owners, "next": f"?{query.urlencode()}" if page.next else ""}
     return render(request, "site/collections.html", shown)
 
 

@@ -18,7 +18,7 @@ def home(request: HttpRequest) -> HttpResponse:
     shown = {
         "totals": catalog.totals(),
         "lines": lines(catalog.search(by, Query(verdict=["passed"]), limit=6)),
-        "bases": catalog.bases(by, limit=8)[0],
+        "bases": catalog.bases(by, limit=8).items,
         "address": origin(request),
         "drawn": {"state": "passed", "checks": [{"id": f"{area}.x", "outcome": "passed"} for area in AREAS]},
     }

@@ -7,7 +7,7 @@ from typing import Any
 from hub.site.proof import NEUTRAL
 from hub.site.proof import document as document_of
 from registry.models import Repository
-from registry.repos.catalog import Page
+from registry.repos.catalog import SearchPage
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +20,7 @@ class Line:
     beside: str = ""
 
 
-def lines(page: Page) -> list[Line]:
+def lines(page: SearchPage) -> list[Line]:
     """The lines of a page of the catalogue, in its order."""
     return [line(repository, page.verdicts.get(repository.pk)) for repository in page.items]
 

@@ -5,12 +5,12 @@ from typing import TypeVar
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 
-from hub import paging
-from registry.kernel import ids
+from registry.kernel import cursors, ids
 
 Row = TypeVar("Row", bound=Model)
 
 
 def older(request: HttpRequest, rows: QuerySet[Row], size: int) -> tuple[list[Row], str]:
     """Return a page of rows, newest first, from below the id `before` of the address; and the `before` of the next."""
-    return paging.older(rows, ids.row(request.GET.get("before", "")), size)
+    page = cursors.newest_first(rows, ids.row(request.GET.get("before", "")), size)
+    return page.items, page.next

@@ -5,15 +5,14 @@ import statistics
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
 from typing import Any
 
-from django.core import signing
 from django.core.cache import caches
 from django.db.models import Count, Exists, OuterRef, Q, QuerySet
 
 from dovetail.adapters.serving import ENGINES
 from registry.kernel import site_settings
+from registry.kernel.cursors import Cursor, Page, following
 from registry.kernel.errors import ValueInvalid
 from registry.kernel.policy import NOBODY, Caller, visible_to
 from registry.models import Base, Ref, Repository, Verdict
@@ -35,7 +34,6 @@ COMMONEST = 12  # values of a facet that are offered
 TAGGED = 20_000  # repositories whose tags are counted
 MANY = 250  # adapters: what was counted over more of them is not counted again for COUNTED_SECONDS
 COUNTED_SECONDS = 60
-_SALT = "catalog.cursor."
 _ENGINES = frozenset(engine.name for engine in ENGINES)
 
 
@@ -66,16 +64,14 @@ class Query:
     ascending: bool = False
 
 
-@dataclass(frozen=True)
-class Page:
-    """One page of a list, and the cursor of the next one ("" at the end)."""
+@dataclass(frozen=True, slots=True)
+class SearchPage(Page[Repository]):
+    """One page of a search, with the verdict beside each line."""
 
-    items: list[Repository]
-    next: str = ""
     verdicts: dict[int, Verdict] = field(default_factory=dict)  # adapter id → newest verdict of main
 
 
-def search(by: Caller, query: Query, *, cursor: str = "", limit: int = 30, with_verdicts: bool = True) -> Page:
+def search(by: Caller, query: Query, *, cursor: str = "", limit: int = 30, with_verdicts: bool = True) -> SearchPage:
     """Return one page of adapters the caller may see, newest first by the chosen sort unless `ascending`.
 
     A constant number of queries. Raises ValueInvalid for an unknown sort or a cursor that is not ours.
@@ -86,9 +82,14 @@ def search(by: Caller, query: Query, *, cursor: str = "", limit: int = 30, with_
     sign = "" if query.ascending else "-"
     rows = matching(by, query).select_related("namespace")
     rows = rows.order_by(f"{sign}{column}", f"{sign}id")
-    items = _after(rows, column, cursor, limit + 1, query.ascending) if cursor else list(rows[: limit + 1])
-    more, items = len(items) > limit, items[:limit]
-    return Page(items, _cursor(items[-1], column) if more else "", newest_verdicts(items) if with_verdicts else {})
+    if cursor:
+        position = Cursor.verify(cursor, column)  # one of another sort holds another kind of value
+        items = following(rows, column, position, limit + 1, is_ascending=query.ascending)
+    else:
+        items = list(rows[: limit + 1])
+    has_more, items = len(items) > limit, items[:limit]
+    last = Cursor(getattr(items[-1], column), items[-1].pk).sign(column) if has_more else ""
+    return SearchPage(items, last, newest_verdicts(items) if with_verdicts else {})
 
 
 def matching(by: Caller, query: Query) -> QuerySet[Repository]:
@@ -267,43 +268,18 @@ class BaseLine:
     base: Base | None
 
 
-def bases(by: Caller, *, cursor: str = "", limit: int = MAX_PAGE) -> tuple[list[BaseLine], str]:
-    """Return one page of the bases that visible adapters name or the shelf holds, and the cursor of the next one.
+def bases(by: Caller, *, cursor: str = "", limit: int = MAX_PAGE) -> Page[BaseLine]:
+    """Return one page of the bases that visible adapters name or the shelf holds, the commonest first.
 
-    The commonest first. Raises ValueInvalid for a cursor that is not ours.
+    Raises ValueInvalid for a cursor that is not ours.
     """
     used = _tally(by, Query()).facets["base"]
     counts = dict.fromkeys(Base.objects.values_list("id", flat=True), 0) | {id: n for id, n in used.items() if id}
     ranked = sorted((-count, id) for id, count in counts.items())
     if cursor:
-        ranked = [row for row in ranked if row > _base_cursor(cursor)]
-    shown = ranked[: max(1, min(limit, MAX_PAGE))]
-    held = Base.objects.in_bulk([id for _, id in shown])
-    lines = [BaseLine(id, -minus, held.get(id)) for minus, id in shown]
-    more = signing.dumps(shown[-1], salt=_SALT + "bases") if len(ranked) > len(shown) else ""
-    return lines, more
-
-
-def _base_cursor(cursor: str) -> tuple[int, str]:
-    try:
-        minus, id = signing.loads(cursor, salt=_SALT + "bases")
-    except signing.BadSignature:
-        raise ValueInvalid("This cursor is not from this hub.", fix="Start again from the first page.") from None
-    return minus, id
-
-
-def _after(rows: QuerySet[Repository], column: str, cursor: str, limit: int, ascending: bool) -> list[Repository]:
-    # Two half-queries, because SQLite compares the row value (column, id) by its first part only.
-    try:
-        value, pk = signing.loads(cursor, salt=_SALT + column)  # one of another sort holds another kind of value
-    except signing.BadSignature:
-        raise ValueInvalid("This cursor is not from this hub.", fix="Start again from the first page.") from None
-    bound = datetime.fromisoformat(value) if isinstance(value, str) else value
-    beyond = "gt" if ascending else "lt"
-    tied = list(rows.filter(**{column: bound, f"pk__{beyond}": pk})[:limit])
-    return tied + list(rows.filter(**{f"{column}__{beyond}": bound})[: limit - len(tied)])
-
-
-def _cursor(last: Repository, column: str) -> str:
-    value = getattr(last, column)
-    return signing.dumps([value.isoformat() if isinstance(value, datetime) else value, last.pk], salt=_SALT + column)
+        position = Cursor.verify(cursor, "bases")
+        ranked = [row for row in ranked if row > (position.value, position.row)]
+    page = ranked[: max(1, min(limit, MAX_PAGE))]
+    held = Base.objects.in_bulk([id for _, id in page])
+    lines = [BaseLine(id, -minus, held.get(id)) for minus, id in page]
+    return Page(lines, Cursor(*page[-1]).sign("bases") if len(ranked) > len(page) else "")

@@ -2,15 +2,14 @@
 
 import secrets
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 from django.db import IntegrityError, transaction
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from registry.kernel import audit, names, policy
+from registry.kernel.cursors import Cursor, Page, following
 from registry.kernel.errors import (
     CollectionExists,
     CollectionNotFound,
@@ -79,21 +78,18 @@ def listed(by: Caller, *, owners: Sequence[str] = (), items: Sequence[str] = ())
     return rows
 
 
-def after(rows: QuerySet[Collection], cursor: str) -> QuerySet[Collection]:
-    """Return what follows a cursor in that order. Raises ValueInvalid for one that is not ours."""
-    moment, _, pk = cursor.partition("_")
-    with suppress(ValueError, OverflowError):  # the second for a time zone that leads out of the calendar
-        at = datetime.fromisoformat(moment)
-        if at.tzinfo is None or len(pk) > 18:
-            raise ValueError
-        at = at.astimezone(UTC)
-        return rows.filter(Q(updated_at__lt=at) | Q(updated_at=at, pk__lt=int(pk)))
-    raise ValueInvalid("This cursor is not from this hub.", fix="Start again from the first page.")
-
-
-def cursor(last: Collection) -> str:
-    """Return the cursor of the page that follows this collection."""
-    return f"{last.updated_at.isoformat()}_{last.pk}"
+def page(
+    by: Caller, *, owners: Sequence[str] = (), items: Sequence[str] = (), cursor: str = "", limit: int
+) -> Page[Collection]:
+    """Return one page of `listed`. Raises ValueInvalid, also for a cursor that is not ours."""
+    rows = listed(by, owners=owners, items=items)
+    if cursor:
+        found = following(rows, "updated_at", Cursor.verify(cursor, "collections"), limit + 1)
+    else:
+        found = list(rows[: limit + 1])
+    shown = found[:limit]
+    has_more = len(found) > limit
+    return Page(shown, Cursor(shown[-1].updated_at, shown[-1].pk).sign("collections") if has_more else "")
 
 
 def items(collection: Collection, by: Caller) -> list[CollectionItem]:
