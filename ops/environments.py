@@ -65,8 +65,6 @@ def main(names: Sequence[str]) -> None:
 def _ensure(home: Path, requirements: str, torch: str = "") -> Path:
     python = home / "bin" / "python"
     with _one_builder():
-        if not _starts(VENV / "bin" / "uv"):
-            _install_uv()
         if not _is_complete(home, requirements, torch):
             _build(home, requirements, torch)
     return python
@@ -98,18 +96,20 @@ def _install_uv() -> None:
 
 
 def _is_complete(home: Path, requirements: str, torch: str) -> bool:
-    """Return whether the environment holds all of it; a release that is missing is taken from uv's cache if it can."""
-    python = home / "bin" / "python"
-    if not _starts(python) or not _has(home, torch):
+    """Return whether the environment holds all of it; asks neither network nor cache, which may be closed to us."""
+    uv_program, python = VENV / "bin" / "uv", home / "bin" / "python"
+    if not uv_program.exists() or not _has(home, torch):
         return False
-    command: list[str | Path] = [VENV / "bin" / "uv", "pip", "install", "--offline"]
-    command += ["--python", python, "-r", requirements]
+    command: list[str | Path] = [uv_program, "pip", "install", "--offline", "--no-cache", "--python", python]
+    command += ["-r", requirements]
     return subprocess.run(command, cwd=ROOT, capture_output=True, check=False).returncode == 0
 
 
 def _build(home: Path, requirements: str, torch: str) -> None:
     say(f"Building {near(home)} from {requirements} …")
     python = home / "bin" / "python"
+    if not _starts(PYTHON) or not _starts(VENV / "bin" / "uv"):
+        _install_uv()
     machine.require_space(ROOT, machine.RUN_BYTES, f"Building {near(home)}")
     if not _starts(python):
         uv("venv", "--quiet", "--clear", "--python", sys.executable, home)
