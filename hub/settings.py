@@ -60,6 +60,7 @@ INSTALLED_APPS = [
     "django.contrib.sessions",
     "django.contrib.messages",
     "django.contrib.staticfiles",
+    "django.forms",  # its widgets, for the renderer of hub.site.forms
     "rest_framework",
     "drf_spectacular",
     "registry",

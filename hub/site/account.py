@@ -1,17 +1,17 @@
 """Joining, signing in and signing out."""
 
 from django.contrib.auth import authenticate, login, logout
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST
 
-from hub.errors import status_with
-from hub.site import signin
+from hub.site import password_attempts
+from hub.site.forms import posted
+from hub.site.forms.accounts import Join, SignIn
 from registry.kernel import site_settings
-from registry.kernel.errors import RegistryError
 from registry.models import User
 from registry.people import accounts
 
@@ -23,35 +23,16 @@ BACKEND = "django.contrib.auth.backends.ModelBackend"
 def join(request: HttpRequest) -> HttpResponse:
     if request.user.is_authenticated:
         return redirect("home")
-    open_to_all = site_settings.value("registration") == "open"
-    if request.method == "GET" or not open_to_all:
-        return _join_form(request, status=200 if open_to_all else 403, closed=not open_to_all)
-    if request.POST.get("password1") != request.POST.get("password2"):
-        return _join_form(request, status=400, field="password2", detail="The two passwords differ.")
-    try:
-        user = accounts.register(
-            request.POST.get("username", "").strip(),
-            email=request.POST.get("email", ""),
-            password=request.POST.get("password1", ""),
-        )
-    except RegistryError as error:
-        return _join_form(
-            request, status=status_with(error), field=_field_of(error), detail=error.detail, fix=error.fix
-        )
-    login(request, user, backend=BACKEND)
-    return redirect(f"{reverse('tokens')}?welcome=1")
-
-
-def _join_form(request: HttpRequest, *, status: int, field: str = "", **said: object) -> HttpResponse:
-    return render(request, "site/join.html", {"wrong_field": field, "given": request.POST, **said}, status=status)
-
-
-def _field_of(error: RegistryError) -> str:
-    """Which field of the form a refusal speaks of; the sentence itself comes from the heart."""
-    for word, field in (("password", "password1"), ("mail", "email")):
-        if word in error.detail.lower():
-            return field
-    return "username"
+    if site_settings.value("registration") != "open":
+        return render(request, "site/join.html", {"closed": True}, status=403)
+    form = Join(posted(request))
+    if form.is_valid():
+        given = form.cleaned_data
+        with form:
+            user = accounts.register(given["username"], email=given["email"], password=given["password1"])
+            login(request, user, backend=BACKEND)
+            return redirect(f"{reverse('tokens')}?welcome=1")
+    return render(request, "site/join.html", {"form": form}, status=form.status)
 
 
 @sensitive_post_parameters("password")
@@ -59,28 +40,24 @@ def _field_of(error: RegistryError) -> str:
 def sign_in(request: HttpRequest) -> HttpResponse:
     target = safe_next(request)
     if request.user.is_authenticated:
-        return HttpResponseRedirect(target)
+        return redirect(target)
+    form = SignIn(posted(request))
     if request.method == "GET":
-        return render(request, "site/login.html", {"next": target})
-    name = request.POST.get("username", "")
-    if seconds := signin.wait(request, name):
-        answer = _sign_in_again(request, target, 429, wait=seconds)
+        return render(request, "site/login.html", {"form": form, "next": target})
+    username = request.POST.get("username", "").strip()
+    if seconds := password_attempts.wait(request, username):
+        form.add_error(None, f"Too many attempts. Wait {seconds} seconds, then try again.")
+        answer = render(request, "site/login.html", {"form": form, "next": target}, status=429)
         answer["Retry-After"] = str(seconds)
         return answer
-    user = authenticate(request, username=name.strip(), password=request.POST.get("password", ""))
+    user = authenticate(request, username=username, password=request.POST.get("password", ""))
     if not isinstance(user, User):
-        signin.failed(request, name)
-        return _sign_in_again(request, target, 400)
-    signin.succeeded(request, name)
+        password_attempts.failed(request, username)
+        form.add_error(None, "That user name and password do not go together. Check both and try again.")
+        return render(request, "site/login.html", {"form": form, "next": target}, status=400)
+    password_attempts.succeeded(request, username)
     login(request, user)
-    return HttpResponseRedirect(target)
-
-
-def _sign_in_again(request: HttpRequest, target: str, status: int, wait: int = 0) -> HttpResponse:
-    given = request.POST.get("username", "")
-    return render(
-        request, "site/login.html", {"next": target, "given": given, "wait": wait, "wrong": True}, status=status
-    )
+    return redirect(target)
 
 
 @require_POST
@@ -90,7 +67,7 @@ def sign_out(request: HttpRequest) -> HttpResponse:
 
 
 def safe_next(request: HttpRequest) -> str:
-    """Where to go after signing in: a path of this site, never another host."""
-    target = request.POST.get("next") or request.GET.get("next") or reverse("home")
-    safe = url_has_allowed_host_and_scheme(target, allowed_hosts=None, require_https=request.is_secure())
-    return target if safe and target.startswith("/") and "\\" not in target else reverse("home")
+    """Return where to go after signing in: a path of this site, never another host."""
+    target = request.POST.get("next") or request.GET.get("next") or ""
+    is_safe = url_has_allowed_host_and_scheme(target, allowed_hosts=None, require_https=request.is_secure())
+    return target if is_safe and target.startswith("/") and "\\" not in target else reverse("home")

@@ -1,45 +1,52 @@
-"""What a person was told: the list, marking it as read, and whether letters are sent too."""
+"""A person's notifications: the list, marking it as read, and whether e-mails are sent too."""
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
-from django.views.decorators.http import require_http_methods
+from django.views.decorators.http import require_POST, require_safe
 
 from hub.site import paging
+from hub.site.forms.notifications import Mail, MarkRead
 from hub.site.visitor import person
-from registry.kernel import ids
-from registry.models import User
 from registry.proof.proofs import refusal
 from registry.talk import alerts
 
 LISTED = 50
 
 
-@require_http_methods(["GET", "POST"])
+@require_safe
 def notifications(request: HttpRequest) -> HttpResponse:
-    """List them, newest first; POST marks all up to one as read, or switches letters on and off."""
+    """List them, newest first."""
     user = person(request)
-    if request.method == "POST":
-        _do(request, user)
-        return redirect("notifications")
-    found, older = paging.older(request, alerts.of(user), LISTED)
-    shown = {
+    page, older = paging.older(request, alerts.of(user), LISTED)
+    context = {
         "rows": [
             (alert, alerts.address(alert), *(refusal(alert.verdict.result) if alert.verdict else ("", "")))
-            for alert in found
+            for alert in page
         ],
-        "newest": found[0].pk if found else 0,
+        "newest": page[0].pk if page else 0,
         "older": older,
         "unread": alerts.unread(user),
         "mail": user.mail_alerts,
         "sends": bool(settings.MAIL_FROM),
         "address": user.email,
     }
-    return render(request, "site/notifications.html", shown)
+    return render(request, "site/notifications.html", context)
 
 
-def _do(request: HttpRequest, user: User) -> None:
-    if request.POST.get("do") == "read":
-        alerts.read(user, ids.row(request.POST.get("up_to", "")))
-    elif request.POST.get("do") == "mail":
-        alerts.set_mail(user, request.POST.get("mail") == "on")
+@require_POST
+def read(request: HttpRequest) -> HttpResponse:
+    """Mark all up to one as read."""
+    user, form = person(request), MarkRead(request.POST)
+    if form.is_valid():
+        alerts.read(user, form.cleaned_data["up_to"])
+    return redirect("notifications")
+
+
+@require_POST
+def set_mail(request: HttpRequest) -> HttpResponse:
+    """Switch e-mails on or off."""
+    user, form = person(request), Mail(request.POST)
+    if form.is_valid():
+        alerts.set_mail(user, form.cleaned_data["mail"])
+    return redirect("notifications")

@@ -1,17 +1,16 @@
-"""Collections as pages: the list of them, one with what is in it, and the forms that make, fill and order it."""
+"""Collections as pages: the list of them, one with its entries, and the forms that create, fill and order it."""
 
 from urllib.parse import urlencode
 
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
-from django.views.decorators.http import require_http_methods, require_safe
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from hub.errors import status_with
+from hub.site.forms import Form, posted, status_of
+from hub.site.forms.collections import AddItem, CollectionDetails, NewCollection, Note
 from hub.site.lines import line
 from hub.site.visitor import caller, owners, person
-from registry.kernel import ids
-from registry.kernel.errors import RegistryError, ValueInvalid
 from registry.kernel.policy import Caller
 from registry.models import Collection, Membership
 from registry.repos import catalog
@@ -24,64 +23,128 @@ WRITERS = (Membership.Role.WRITE, Membership.Role.ADMIN)
 
 @require_safe
 def listed(request: HttpRequest) -> HttpResponse:
-    """Newest change first; `owner` narrows it down."""
+    """Show the newest change first; `owner` in the query narrows the list down."""
     owners = request.GET.getlist("owner")
     page = collections.page(caller(request), owners=owners, cursor=request.GET.get("cursor", ""), limit=PAGE)
     query = request.GET.copy()
     query["cursor"] = page.next
-    shown = {"rows": page.items, "owners": owners, "next": f"?{query.urlencode()}" if page.next else ""}
-    return render(request, "site/collections.html", shown)
+    context = {"rows": page.items, "owners": owners, "next": f"?{query.urlencode()}" if page.next else ""}
+    return render(request, "site/collections.html", context)
 
 
 @require_http_methods(["GET", "POST"])
 def new(request: HttpRequest) -> HttpResponse:
-    """The form for a new one, of oneself or of an organisation that one writes in."""
-    user, error = person(request), None
-    if request.method == "POST":
-        given = request.POST
-        try:
-            made = collections.create(
-                given.get("owner") or user.username,
-                given.get("title", ""),
-                caller(request),
-                description=given.get("description", ""),
-                private=given.get("visibility") == "private",
-            )
-            return redirect(made)
-        except RegistryError as refused:
-            error = refused
-    shown = {
-        "owners": owners(user, WRITERS),
-        "given": request.POST or {"owner": request.GET.get("owner", "")},
-        "error": error,
-    }
-    return render(request, "site/collection_new.html", shown, status=status_with(error))
+    """Create a collection, of the person or of an organisation that they write in."""
+    names = owners(person(request), WRITERS)
+    initial = {"owner": request.GET.get("owner", "")}
+    form = NewCollection(posted(request), owners=names, initial=initial)
+    if form.is_valid():
+        given = form.cleaned_data
+        with form:
+            is_private = given["visibility"] == "private"
+            return redirect(
+                collections.create(
+                    given["owner"], given["title"], caller(request),
+                    description=given["description"], private=is_private,
+                )
+            )  # fmt: skip
+    return render(request, "site/collection_new.html", {"form": form}, status=form.status)
 
 
-@require_http_methods(["GET", "POST"])
+@require_safe
 def one(request: HttpRequest, ns: str, slug: str) -> HttpResponse:
-    """What is in it; POST does what the button says, for who may."""
-    by, error = caller(request), None
-    if request.method == "POST":
-        person(request)
-        found = collections.find(f"{ns}/{slug}", by, to_change=True)
-        try:
-            return HttpResponseRedirect(_do(request, found))
-        except RegistryError as refused:
-            error = refused
-            found = collections.find(f"{ns}/{slug}", by)  # without what was refused
-    else:
-        found = collections.find(f"{ns}/{slug}", by)
-    address = found.slug
-    if address != f"{ns}/{slug}" and error is None:
-        return redirect(found)
-    shown = {"collection": found, "entries": _entries(found, by), "error": error}
-    shown |= {"may_change": by.roles.get(found.namespace_id) in WRITERS, "given": request.POST}
-    return render(request, "site/collection.html", shown, status=status_with(error))
+    """Show its entries; an address with an old title leads to the one that counts."""
+    collection = collections.find(f"{ns}/{slug}", caller(request))
+    if collection.slug != f"{ns}/{slug}":
+        return redirect(collection)
+    return _page(request, collection)
 
 
-def _entries(found: Collection, by: Caller) -> list[dict[str, object]]:
-    items = collections.items(found, by)
+@require_POST
+def change(request: HttpRequest, ns: str, slug: str) -> HttpResponse:
+    collection = _changed(request, ns, slug)
+    form = CollectionDetails(request.POST, auto_id="details-%s")
+    if form.is_valid():
+        given = form.cleaned_data
+        with form:
+            is_private = given["visibility"] == "private"
+            return redirect(
+                collections.change(collection, Change(given["title"], given["description"], private=is_private))
+            )
+    return _page(request, collections.find(f"{ns}/{slug}", caller(request)), details=form)
+
+
+@require_POST
+def add(request: HttpRequest, ns: str, slug: str) -> HttpResponse:
+    collection = _changed(request, ns, slug)
+    form = AddItem(request.POST)
+    if form.is_valid():
+        kind, name = form.cleaned_data["name"]
+        with form:
+            collections.add(collection, kind, name, caller(request), note=form.cleaned_data["note"])
+            return redirect(collection)
+    return _page(request, collection, add=form)
+
+
+@require_POST
+def note(request: HttpRequest, ns: str, slug: str, item: int) -> HttpResponse:
+    collection = _changed(request, ns, slug)
+    form = Note(request.POST)
+    if form.is_valid():
+        with form:
+            collections.change_item(collection, item, note=form.cleaned_data["note"])
+            return redirect(collection)
+    return _page(request, collection, note=form)
+
+
+@require_POST
+def move_to_top(request: HttpRequest, ns: str, slug: str, item: int) -> HttpResponse:
+    collection = _changed(request, ns, slug)
+    with (form := Form(request.POST)):
+        collections.change_item(collection, item, position=0)
+        return redirect(collection)
+    return _page(request, collection, note=form)
+
+
+@require_POST
+def remove(request: HttpRequest, ns: str, slug: str, item: int) -> HttpResponse:
+    collection = _changed(request, ns, slug)
+    with (form := Form(request.POST)):
+        collections.remove(collection, item)
+        return redirect(collection)
+    return _page(request, collection, note=form)
+
+
+@require_POST
+def delete(request: HttpRequest, ns: str, slug: str) -> HttpResponse:
+    collection = _changed(request, ns, slug)
+    collections.delete(collection, caller(request))
+    return redirect(f"{reverse('collections')}?{urlencode({'owner': collection.namespace.name})}")
+
+
+def _changed(request: HttpRequest, ns: str, slug: str) -> Collection:
+    """Return the collection that a form changes. Raises what collections.find raises for who may not."""
+    person(request)
+    return collections.find(f"{ns}/{slug}", caller(request), to_change=True)
+
+
+def _page(request: HttpRequest, collection: Collection, **tried: Form) -> HttpResponse:
+    """Show a collection with its forms; `tried` is the one that was refused."""
+    by = caller(request)
+    shown = {"title": collection.title, "description": collection.description}
+    shown["visibility"] = "private" if collection.private else "public"
+    forms: dict[str, Form] = {"details": CollectionDetails(initial=shown, auto_id="details-%s"), "add": AddItem()}
+    context = {
+        "collection": collection,
+        "entries": _entries(collection, by),
+        "may_change": by.roles.get(collection.namespace_id) in WRITERS,
+        "forms": forms | tried,
+    }
+    return render(request, "site/collection.html", context, status=status_of(tried))
+
+
+def _entries(collection: Collection, by: Caller) -> list[dict[str, object]]:
+    items = collections.items(collection, by)
     verdicts = catalog.newest_verdicts([item.repository for item in items if item.repository])
     return [
         {
@@ -90,35 +153,3 @@ def _entries(found: Collection, by: Caller) -> list[dict[str, object]]:
         }
         for item in items
     ]
-
-
-def _do(request: HttpRequest, found: Collection) -> str:
-    """Do what the button says; return the address to go to."""
-    given, by = request.POST, caller(request)
-    item = ids.row(given.get("item", ""))
-    match given.get("do"):
-        case "add":
-            collections.add(found, *_named(given.get("name", "")), by, note=given.get("note", ""))
-        case "note":
-            collections.change_item(found, item, note=given.get("note", ""))
-        case "first":
-            collections.change_item(found, item, position=0)
-        case "remove":
-            collections.remove(found, item)
-        case "change":
-            title, description = given.get("title", ""), given.get("description", "")
-            wanted = Change(title, description, private=given.get("visibility") == "private")
-            found = collections.change(found, wanted)
-        case "delete":
-            collections.delete(found, by)
-            return f"{reverse('collections')}?{urlencode({'owner': found.namespace.name})}"
-        case _:
-            raise ValueInvalid("The form does not say what to do.", fix="Use the buttons of the page.")
-    return found.get_absolute_url()
-
-
-def _named(text: str) -> tuple[str, str]:
-    """What is to be put in, as its address here says it: ns/name, datasets/ns/name, spaces/…, collections/…"""
-    name = text.strip().strip("/")
-    kind, _, rest = name.partition("s/")
-    return (kind, rest) if kind in {"dataset", "space", "collection"} else ("model", name)

@@ -1,34 +1,57 @@
-"""Where a signed-in person lets a program in: the code it shows, and yes or no (RFC 8628, section 3.3)."""
+"""Where a signed-in person lets a program sign in: the code that it shows, and yes or no (RFC 8628, section 3.3)."""
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
-from django.views.decorators.http import require_http_methods
+from django.views.decorators.http import require_POST, require_safe
 
+from hub.site.forms.tokens import DeviceAnswer, DeviceCode
 from hub.site.visitor import caller, person
-from registry.kernel.errors import RegistryError
 from registry.people import devices
 
 
-@require_http_methods(["GET", "POST"])
+@require_safe
 def device(request: HttpRequest) -> HttpResponse:
-    """GET asks for the code, or with one for the decision; only the POST that follows decides."""
+    """Ask for the code, or with one for the decision; only the POST that follows decides."""
     person(request)
-    typed = (request.POST if request.method == "POST" else request.GET).get("code", "")
-    if not typed:
-        return render(request, "site/device.html")
-    try:
-        if request.method == "GET":
-            waiting = devices.waiting(typed)
-            shown = {"waiting": waiting, "code": devices.spell(waiting.user_code), "minutes": devices.SECONDS // 60}
-            return render(request, "site/device.html", shown | {"days": devices.TOKEN_DAYS})
-        return render(request, "site/device.html", {"done": _decided(request, typed)})
-    except RegistryError as error:
-        return render(request, "site/device.html", {"error": error, "given": typed[:20]}, status=400)
+    form = DeviceCode(request.GET if request.GET.get("code") else None)
+    if form.is_valid():
+        with form:
+            waiting = devices.waiting(form.cleaned_data["code"])
+            code = devices.spell(waiting.user_code)
+            answer = DeviceAnswer(initial={"code": code})
+            context = {"waiting": waiting, "code": code, "days": devices.TOKEN_DAYS, "form": answer}
+            return render(request, "site/device.html", context)
+    return _ask_again(request, form)
 
 
-def _decided(request: HttpRequest, typed: str) -> str:
-    if request.POST.get("answer") != "approve":
-        devices.deny(typed, caller(request))
-        return "denied"
-    devices.approve(typed, request.POST.get("role", "write"), caller(request))
-    return "approved"
+@require_POST
+def approve(request: HttpRequest) -> HttpResponse:
+    person(request)
+    form = DeviceAnswer(request.POST)
+    if form.is_valid():
+        with form:
+            devices.approve(form.cleaned_data["code"], form.cleaned_data["role"] or "write", caller(request))
+            return render(request, "site/device.html", {"done": "approved"})
+    return _refused(request, form)
+
+
+@require_POST
+def deny(request: HttpRequest) -> HttpResponse:
+    person(request)
+    form = DeviceAnswer(request.POST)
+    if form.is_valid():
+        with form:
+            devices.deny(form.cleaned_data["code"], caller(request))
+            return render(request, "site/device.html", {"done": "denied"})
+    return _refused(request, form)
+
+
+def _refused(request: HttpRequest, form: DeviceAnswer) -> HttpResponse:
+    again = DeviceCode(request.POST)
+    if form.refusal:
+        again.refuse(form.refusal)
+    return _ask_again(request, again)
+
+
+def _ask_again(request: HttpRequest, form: DeviceCode) -> HttpResponse:
+    return render(request, "site/device.html", {"form": form}, status=400 if form.errors else 200)

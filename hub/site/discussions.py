@@ -2,21 +2,22 @@
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
-from django.views.decorators.http import require_http_methods
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from hub.errors import status_with
 from hub.site import patch, thread
 from hub.site.converters import RepositoryAddress
-from hub.site.head import Head, adapter_page
+from hub.site.forms import Form, posted, status_of
+from hub.site.forms.discussions import Comment, NewDiscussion, RenameDiscussion
+from hub.site.head import Head, adapter_page, head_of
 from hub.site.proof import document
 from hub.site.visitor import caller, person
 from registry.kernel import policy
 from registry.kernel.errors import RegistryError, RevisionNotFound, ValueInvalid
 from registry.kernel.policy import Permission
-from registry.models import Discussion, Repository
+from registry.models import Discussion, DiscussionEvent
 from registry.proof import verdicts
 from registry.publish import discussions, merges
-from registry.repos import lookup, pull
+from registry.repos import pull
 from registry.talk import alerts
 
 LISTED = 50
@@ -53,44 +54,99 @@ def listed(request: HttpRequest, head: Head) -> HttpResponse:
 
 @require_http_methods(["GET", "POST"])
 def new(request: HttpRequest, address: RepositoryAddress) -> HttpResponse:
-    """The form for a new thread, or for a pull request whose files are pushed afterwards."""
+    """Open a discussion, or a pull request whose files are pushed afterwards."""
     person(request)
-    head = _head(request, address, Permission.DISCUSS)
-    given, error = request.POST, None
-    if request.method == "POST":
-        try:
-            made = discussions.start(
-                head.repository,
-                given.get("title", ""),
-                given.get("text", ""),
-                caller(request),
-                pull_request=given.get("type") == "pull_request",
+    head = head_of(request, address, Permission.DISCUSS)
+    form = NewDiscussion(posted(request), initial=request.GET.dict())
+    if form.is_valid():
+        given = form.cleaned_data
+        with form:
+            is_pull_request = given["type"] == "pull_request"
+            return redirect(
+                discussions.start(
+                    head.repository, given["title"], given["text"], caller(request), pull_request=is_pull_request
+                )
             )
-            return redirect(made)
-        except RegistryError as refusal:
-            error = refusal
-    shown = {"head": head, "tab": "discussions", "given": given or request.GET, "error": error}
-    return render(request, "site/discussion_new.html", shown, status=status_with(error))
+    context = {"head": head, "tab": "discussions", "form": form}
+    return render(request, "site/discussion_new.html", context, status=form.status)
 
 
-@require_http_methods(["GET", "POST"])
+@require_safe
 def one(request: HttpRequest, address: RepositoryAddress, number: int) -> HttpResponse:
-    """A thread, or a pull request; POST does what the button says, and shows it again."""
-    if request.method == "POST":
-        person(request)
-    head = _head(request, address, Permission.BROWSE if request.method == "GET" else Permission.DISCUSS)
-    discussion = discussions.find(head.repository, number)
-    alerts.saw(head.by.user, alerts.OF_THREADS, discussion=discussion)
-    error: RegistryError | None = None
-    if request.method == "POST":
-        try:
-            at = thread.act(request, discussion)
-            return redirect(f"{discussion.get_absolute_url()}{f'#{at}' if at else ''}")
-        except RegistryError as refusal:
-            error = refusal
-    shown = {"head": head, "tab": "discussions", "part": "talk", "error": error, "given": request.POST}
-    shown |= _about(head, discussion) | thread.shown(request, head, discussion)
-    return render(request, "site/discussion.html", shown, status=status_with(error))
+    """Show a discussion or a pull request."""
+    head = head_of(request, address, Permission.BROWSE)
+    return _page(request, head, discussions.find(head.repository, number))
+
+
+@require_POST
+def comment(request: HttpRequest, address: RepositoryAddress, number: int) -> HttpResponse:
+    head, discussion = _written_in(request, address, number)
+    form = Comment(request.POST)
+    if form.is_valid():
+        with form:
+            return _at(discussion, discussions.comment(discussion, form.cleaned_data["text"], caller(request)))
+    return _page(request, head, discussion, comment=form)
+
+
+@require_POST
+def close(request: HttpRequest, address: RepositoryAddress, number: int) -> HttpResponse:
+    return _set_status(request, address, number, "closed")
+
+
+@require_POST
+def reopen(request: HttpRequest, address: RepositoryAddress, number: int) -> HttpResponse:
+    """Open it again; a draft of a pull request becomes one that asks to be merged."""
+    return _set_status(request, address, number, "open")
+
+
+def _set_status(request: HttpRequest, address: RepositoryAddress, number: int, status: str) -> HttpResponse:
+    head, discussion = _written_in(request, address, number)
+    form = Comment(request.POST)
+    if form.is_valid():
+        with form:
+            text = form.cleaned_data["text"]
+            return _at(discussion, discussions.set_status(discussion, status, caller(request), text))
+    return _page(request, head, discussion, comment=form)
+
+
+@require_POST
+def merge(request: HttpRequest, address: RepositoryAddress, number: int) -> HttpResponse:
+    head, discussion = _written_in(request, address, number)
+    form = Comment(request.POST)
+    if form.is_valid():
+        with form:
+            merges.merge(discussion, caller(request), form.cleaned_data["text"])
+            return redirect(discussion)
+    return _page(request, head, discussion, comment=form)
+
+
+@require_POST
+def rename(request: HttpRequest, address: RepositoryAddress, number: int) -> HttpResponse:
+    head, discussion = _written_in(request, address, number)
+    form = RenameDiscussion(request.POST)
+    if form.is_valid():
+        with form:
+            discussions.rename(discussion, form.cleaned_data["title"], caller(request))
+            return redirect(discussion)
+    return _page(request, head, discussion, rename=form)
+
+
+@require_POST
+def edit(request: HttpRequest, address: RepositoryAddress, number: int, comment: int) -> HttpResponse:
+    head, discussion = _written_in(request, address, number)
+    form = Comment(request.POST)
+    if form.is_valid():
+        with form:
+            return _at(discussion, discussions.edit(discussion, comment, form.cleaned_data["text"], caller(request)))
+    return _page(request, head, discussion, edit=form)
+
+
+@require_POST
+def hide(request: HttpRequest, address: RepositoryAddress, number: int, comment: int) -> HttpResponse:
+    head, discussion = _written_in(request, address, number)
+    with (form := Form(request.POST)):
+        return _at(discussion, discussions.hide(discussion, comment, caller(request)))
+    return _page(request, head, discussion, edit=form)
 
 
 @adapter_page
@@ -108,10 +164,25 @@ def files(request: HttpRequest, head: Head, number: int) -> HttpResponse:
     return render(request, "site/discussion_files.html", shown)
 
 
-def _head(request: HttpRequest, address: RepositoryAddress, permission: Permission) -> Head:
-    by = caller(request)
-    repository: Repository = lookup.find_at_address(address.full_name, by, permission, type=address.type)
-    return Head(repository, pull.resolve(repository, "main"), "main", by)
+def _written_in(request: HttpRequest, address: RepositoryAddress, number: int) -> tuple[Head, Discussion]:
+    """Return the discussion that a form is about, for who may take part in it."""
+    person(request)
+    head = head_of(request, address, Permission.DISCUSS)
+    return head, discussions.find(head.repository, number)
+
+
+def _at(discussion: Discussion, event: DiscussionEvent) -> HttpResponse:
+    """Go to the event that was made or changed."""
+    return redirect(f"{discussion.get_absolute_url()}#{event.pk}")
+
+
+def _page(request: HttpRequest, head: Head, discussion: Discussion, **tried: Form) -> HttpResponse:
+    """Show a discussion with its forms; `tried` is the one that was refused."""
+    alerts.saw(head.by.user, alerts.OF_THREADS, discussion=discussion)
+    forms: dict[str, Form] = {"comment": Comment(), "rename": RenameDiscussion(initial={"title": discussion.title})}
+    context = {"head": head, "tab": "discussions", "part": "talk", "forms": forms | tried}
+    context |= _about(head, discussion) | thread.shown(request, head, discussion)
+    return render(request, "site/discussion.html", context, status=status_of(tried))
 
 
 def _about(head: Head, discussion: Discussion) -> dict[str, object]:

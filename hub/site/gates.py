@@ -1,68 +1,90 @@
-"""The gate before an adapter's files: asking to be let in, and the owner's page of requests."""
+"""The gate before a repository's files: asking for access, and the owner's page of requests."""
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
-from django.views.decorators.http import require_http_methods, require_POST
+from django.views.decorators.http import require_POST, require_safe
 
-from hub.errors import status_with
 from hub.site.converters import RepositoryAddress
-from hub.site.head import Head
+from hub.site.forms import Form, status_of
+from hub.site.forms.repositories import AskAccess, Decision, Gate, Grant
+from hub.site.head import Head, head_of
 from hub.site.visitor import caller, person
-from registry.kernel import ids
-from registry.kernel.errors import RegistryError, ValueInvalid
 from registry.kernel.policy import Permission
 from registry.models import AccessRequest
 from registry.people import gates
-from registry.repos import lookup, pull
+from registry.repos import lookup
 from registry.talk import alerts
 
-SHOWN = 100  # requests of one state on a page; clients list them all
+MOST_SHOWN = 100  # requests of one state on a page; clients list them all
+_ORDER = (AccessRequest.Status.PENDING, AccessRequest.Status.ACCEPTED, AccessRequest.Status.REJECTED)
 
 
 @require_POST
 def ask(request: HttpRequest, address: RepositoryAddress) -> HttpResponse:
-    """Ask for the files, and go back to the adapter's page, which says how that stands."""
+    """Ask for the files, and go back to the repository's page, which says how that stands."""
     repository = lookup.find_at_address(address.full_name, caller(request), Permission.BROWSE, type=address.type)
     person(request)
-    gates.ask(repository, caller(request), request.POST.get("text", ""))
+    form = AskAccess(request.POST)
+    if form.is_valid():
+        gates.ask(repository, caller(request), form.cleaned_data["text"])
     return redirect(repository)
 
 
-@require_http_methods(["GET", "POST"])
+@require_safe
 def access(request: HttpRequest, address: RepositoryAddress) -> HttpResponse:
-    """Show who asked and who is in; POST decides one request, lets somebody in, or moves the gate."""
-    by = caller(request)
-    repository = lookup.find_at_address(address.full_name, by, Permission.CONFIGURE, type=address.type)
-    head = Head(repository, pull.resolve(repository, "main"), "main", by)
-    error = None
-    if request.method == "POST":
-        try:
-            _decide(request, head)
-            return redirect("access", repository)
-        except RegistryError as refusal:
-            error = refusal
+    """Show who asked and who has access."""
+    return _page(request, head_of(request, address, Permission.CONFIGURE))
+
+
+@require_POST
+def set_gate(request: HttpRequest, address: RepositoryAddress) -> HttpResponse:
+    head = head_of(request, address, Permission.CONFIGURE)
+    form = Gate(request.POST)
+    if form.is_valid():
+        with form:
+            gates.set_gate(head.repository, form.cleaned_data["gate"], caller(request))
+            return redirect("access", head.repository)
+    return _page(request, head, gate=form)
+
+
+@require_POST
+def grant(request: HttpRequest, address: RepositoryAddress) -> HttpResponse:
+    """Give somebody access who did not ask."""
+    head = head_of(request, address, Permission.CONFIGURE)
+    form = Grant(request.POST)
+    if form.is_valid():
+        with form:
+            gates.grant(head.repository, form.cleaned_data["grant"], caller(request))
+            return redirect("access", head.repository)
+    return _page(request, head, grant=form)
+
+
+@require_POST
+def accept(request: HttpRequest, address: RepositoryAddress, number: int) -> HttpResponse:
+    return _decide(request, address, number, "accepted")
+
+
+@require_POST
+def reject(request: HttpRequest, address: RepositoryAddress, number: int) -> HttpResponse:
+    return _decide(request, address, number, "rejected")
+
+
+def _decide(request: HttpRequest, address: RepositoryAddress, number: int, status: str) -> HttpResponse:
+    head = head_of(request, address, Permission.CONFIGURE)
+    form = Decision(request.POST)
+    if form.is_valid():
+        with form:
+            reason = form.cleaned_data["reason"]
+            gates.decide(head.repository, status, caller(request), request_id=number, reason=reason)
+            return redirect("access", head.repository)
+    return _page(request, head, decision=form)
+
+
+def _page(request: HttpRequest, head: Head, **tried: Form) -> HttpResponse:
+    """Show the requests and the forms; `tried` is the one that was refused."""
+    by, repository = head.by, head.repository
     alerts.saw(by.user, [alerts.Kind.ASKED], repository=repository)
-    lists = [(status, list(gates.requests(repository, status, by).order_by("-pk")[:SHOWN])) for status in _ORDER]
-    shown = {"head": head, "tab": "access", "lists": lists, "error": error}
-    return render(request, "site/access.html", shown, status=status_with(error))
-
-
-_ORDER = (AccessRequest.Status.PENDING, AccessRequest.Status.ACCEPTED, AccessRequest.Status.REJECTED)
-
-
-def _decide(request: HttpRequest, head: Head) -> None:
-    given, by = request.POST, caller(request)
-    if "gate" in given:
-        gates.set_gate(head.repository, given["gate"], by)
-    elif "grant" in given:
-        gates.grant(head.repository, given["grant"].strip(), by)
-    elif request_id := ids.row(given.get("request", "")):
-        gates.decide(
-            head.repository,
-            given.get("status", ""),
-            by,
-            request_id=request_id,
-            reason=given.get("reason", ""),
-        )
-    else:
-        raise ValueInvalid("The form names nothing to decide.", fix="Use the buttons of the page.")
+    lists = [(status, list(gates.requests(repository, status, by).order_by("-pk")[:MOST_SHOWN])) for status in _ORDER]
+    forms: dict[str, Form] = {"gate": Gate(initial={"gate": repository.gated}), "grant": Grant()}
+    context = {"head": head, "tab": "access", "lists": lists, "forms": forms | tried}
+    return render(request, "site/access.html", context, status=status_of(tried))

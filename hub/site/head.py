@@ -175,6 +175,13 @@ def _head(repository: Repository, rev: str, by: Caller) -> Head:
     return head
 
 
+def head_of(request: HttpRequest, address: RepositoryAddress, permission: Permission) -> Head:
+    """Return the repository of an address at its main branch. Raises what lookup.find_at_address raises."""
+    by = caller(request)
+    repository = lookup.find_at_address(address.full_name, by, permission, type=address.type)
+    return Head(repository, pull.resolve(repository, "main"), "main", by)
+
+
 def card_links(repository: Repository, revision: str) -> tuple[str, str]:
     """Return what the relative addresses in a card lie below: pictures below its files, links below its pages."""
     page = reverse("blob", args=[repository, revision, README])

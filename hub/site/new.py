@@ -1,29 +1,26 @@
-"""Making an adapter by hand: name, owner, who may see it; then the page shows how to push."""
+"""Creating a repository by hand: name, owner, who may see it; the next page shows how to push to it."""
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods
 
-from hub.errors import status_with
+from hub.site.forms import posted
+from hub.site.forms.repositories import NewRepository
 from hub.site.visitor import caller, owners, person
-from registry.kernel.errors import RegistryError
 from registry.kernel.policy import CREATORS
 from registry.publish import repositories
 
 
 @require_http_methods(["GET", "POST"])
 def new(request: HttpRequest) -> HttpResponse:
-    user, error = person(request), None
-    if request.method == "POST":
-        try:
-            full_name = f"{request.POST.get('owner') or user.username}/{request.POST.get('name', '').strip()}"
-            made = repositories.create(full_name, caller(request), private=request.POST.get("visibility") == "private")
-            return redirect(made)
-        except RegistryError as refused:
-            error = refused
-    shown = {
-        "owners": owners(user, CREATORS),
-        "given": request.POST or {"owner": request.GET.get("owner", "")},
-        "error": error,
-    }
-    return render(request, "site/new.html", shown, status=status_with(error))
+    names = owners(person(request), CREATORS)
+    initial = {"owner": request.GET.get("owner", "")}
+    form = NewRepository(posted(request), owners=names, initial=initial)
+    if form.is_valid():
+        given = form.cleaned_data
+        with form:
+            is_private = given["visibility"] == "private"
+            return redirect(
+                repositories.create(f"{given['owner']}/{given['name']}", caller(request), private=is_private)
+            )
+    return render(request, "site/new.html", {"form": form}, status=form.status)

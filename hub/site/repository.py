@@ -1,47 +1,69 @@
-"""The settings of one repository, for who administers it: who sees it, what it is called, and its end."""
+"""The settings of one repository, for its administrators: who sees it, what it is called, and its end."""
 
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.shortcuts import render
-from django.urls import reverse
-from django.views.decorators.http import require_http_methods
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_POST, require_safe
 
-from hub.errors import status_with
 from hub.site.converters import RepositoryAddress
-from hub.site.head import Head
+from hub.site.forms import Confirm, Form, status_of
+from hub.site.forms.repositories import Move, Visibility
+from hub.site.head import Head, head_of
 from hub.site.visitor import caller
-from registry.kernel.errors import RegistryError, ValueInvalid
-from registry.kernel.policy import Caller, Permission
+from registry.kernel.policy import Permission
 from registry.publish import moves, repositories
-from registry.repos import lookup, pull
+
+DELETE_HELP = "All its versions, discussions and verdicts are deleted with it, for good. Type `{name}` to confirm."
 
 
-@require_http_methods(["GET", "POST"])
+@require_safe
 def settings(request: HttpRequest, address: RepositoryAddress) -> HttpResponse:
-    """Show them; POST changes the one that its button names, and goes where the repository is then."""
-    by, error = caller(request), None
-    repository = lookup.find_at_address(address.full_name, by, Permission.CONFIGURE, type=address.type)
-    head = Head(repository, pull.resolve(repository, "main"), "main", by)
-    if request.method == "POST":
-        try:
-            return HttpResponseRedirect(_change(request, head, by))
-        except RegistryError as refusal:
-            error = refusal
-    shown = {"head": head, "tab": "settings", "error": error, "given": request.POST}
-    return render(request, "site/repository_settings.html", shown, status=status_with(error))
+    return _page(request, head_of(request, address, Permission.CONFIGURE))
 
 
-def _change(request: HttpRequest, head: Head, by: Caller) -> str:
-    given, repository = request.POST, head.repository
-    if "visibility" in given:
-        repositories.set_private(repository, given["visibility"] == "private", by)
-        return reverse("repository-settings", args=[repository])
-    if "name" in given:
-        return reverse("repository-settings", args=[moves.move(repository, given["name"].strip(), by)])
-    if "confirm" in given:
-        if given["confirm"].strip() != repository.full_name:
-            raise ValueInvalid(
-                f"The {head.noun} was not deleted.", fix=f"Type its id, {repository.full_name}, to delete it."
-            )
-        repositories.delete(repository, by)
-        return repository.namespace.get_absolute_url()
-    raise ValueInvalid("The form names nothing to change.", fix="Use the buttons of the page.")
+@require_POST
+def set_visibility(request: HttpRequest, address: RepositoryAddress) -> HttpResponse:
+    head = head_of(request, address, Permission.CONFIGURE)
+    form = Visibility(request.POST)
+    if form.is_valid():
+        with form:
+            repositories.set_private(head.repository, form.cleaned_data["visibility"] == "private", caller(request))
+            return redirect("repository-settings", head.repository)
+    return _page(request, head, visibility=form)
+
+
+@require_POST
+def move(request: HttpRequest, address: RepositoryAddress) -> HttpResponse:
+    head = head_of(request, address, Permission.CONFIGURE)
+    form = Move(request.POST)
+    if form.is_valid():
+        with form:
+            moved = moves.move(head.repository, form.cleaned_data["name"], caller(request))
+            return redirect("repository-settings", moved)
+    return _page(request, head, move=form)
+
+
+@require_POST
+def delete(request: HttpRequest, address: RepositoryAddress) -> HttpResponse:
+    head = head_of(request, address, Permission.CONFIGURE)
+    form = _confirm(head, request.POST)
+    if form.is_valid():
+        with form:
+            repositories.delete(head.repository, caller(request))
+            return redirect(head.repository.namespace)
+    return _page(request, head, delete=form)
+
+
+def _confirm(head: Head, data: object = None) -> Confirm:
+    name = head.repository.full_name
+    return Confirm(data, noun=head.noun, name=name, help_text=DELETE_HELP.format(name=name))
+
+
+def _page(request: HttpRequest, head: Head, **tried: Form) -> HttpResponse:
+    """Show the settings with their forms; `tried` is the one that was refused."""
+    forms: dict[str, Form] = {
+        "visibility": Visibility(initial={"visibility": "private" if head.repository.private else "public"}),
+        "move": Move(initial={"name": head.repository.full_name}),
+        "delete": _confirm(head),
+    }
+    context = {"head": head, "tab": "settings", "forms": forms | tried}
+    return render(request, "site/repository_settings.html", context, status=status_of(tried))

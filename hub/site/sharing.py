@@ -10,6 +10,7 @@ from hub.site.namespace import paged
 from hub.site.visitor import caller, person
 from registry.kernel import policy
 from registry.kernel.policy import Permission
+from registry.models import Repository
 from registry.people import accounts
 from registry.repos import lookup
 from registry.talk import social
@@ -17,12 +18,22 @@ from registry.talk import social
 
 @require_POST
 def like(request: HttpRequest, address: RepositoryAddress) -> HttpResponse:
-    """Like, or with `undo` no longer like, and show the adapter again."""
-    by = caller(request)
-    repository = lookup.find_at_address(address.full_name, by, Permission.BROWSE, type=address.type)
-    person(request)
-    (social.unlike if request.POST.get("undo") else social.like)(repository, by)
+    repository = _browsed(request, address)
+    social.like(repository, caller(request))
     return redirect(repository)
+
+
+@require_POST
+def unlike(request: HttpRequest, address: RepositoryAddress) -> HttpResponse:
+    repository = _browsed(request, address)
+    social.unlike(repository, caller(request))
+    return redirect(repository)
+
+
+def _browsed(request: HttpRequest, address: RepositoryAddress) -> Repository:
+    repository = lookup.find_at_address(address.full_name, caller(request), Permission.BROWSE, type=address.type)
+    person(request)
+    return repository
 
 
 @adapter_page
@@ -37,8 +48,15 @@ def likers(request: HttpRequest, head: Head) -> HttpResponse:
 
 @require_POST
 def follow(request: HttpRequest, ns: str) -> HttpResponse:
-    """Follow, or with `undo` no longer follow, and show the person or organisation again."""
     person(request)
     namespace = accounts.namespace(ns)
-    (social.unfollow if request.POST.get("undo") else social.follow)(namespace, caller(request))
+    social.follow(namespace, caller(request))
+    return redirect(namespace)
+
+
+@require_POST
+def unfollow(request: HttpRequest, ns: str) -> HttpResponse:
+    person(request)
+    namespace = accounts.namespace(ns)
+    social.unfollow(namespace, caller(request))
     return redirect(namespace)

@@ -11,11 +11,7 @@ from django.utils.safestring import SafeString, mark_safe
 
 from hub.site import paging
 from hub.site.head import Head, card_links
-from hub.site.visitor import caller
-from registry.kernel import ids
-from registry.kernel.errors import ValueInvalid
 from registry.models import Discussion, DiscussionEvent, Membership, Namespace
-from registry.publish import discussions, merges
 from registry.publish.mentions import mentions
 from registry.repos import card
 
@@ -54,28 +50,6 @@ def shown(request: HttpRequest, head: Head, discussion: Discussion) -> dict[str,
     ]
     authors = dict.fromkeys([discussion.author.username, *(event.author.username for event in page)])
     return {"said": said, "earlier": earlier, "is_start": earlier is None, "taking_part": authors}
-
-
-def act(request: HttpRequest, discussion: Discussion) -> str:
-    """Do what the button says; return the entry to show then, "" for the top. Raises what the verbs raise."""
-    given, by = request.POST, caller(request)
-    text = given.get("text", "")
-    match given.get("do"):
-        case "comment":
-            return str(discussions.comment(discussion, text, by).pk)
-        case "close" | "open" as status:
-            return str(discussions.set_status(discussion, "closed" if status == "close" else "open", by, text).pk)
-        case "merge":
-            merges.merge(discussion, by, text)
-            return ""
-        case "rename":
-            discussions.rename(discussion, given.get("title", ""), by)
-            return ""
-        case "edit":
-            return str(discussions.edit(discussion, ids.row(given.get("comment", "")), text, by).pk)
-        case "hide":
-            return str(discussions.hide(discussion, ids.row(given.get("comment", "")), by).pk)
-    raise ValueInvalid("The form does not say what to do.", fix="Use the buttons of the page.")
 
 
 def _roles(head: Head, discussion: Discussion, page: Iterable[DiscussionEvent]) -> dict[int, str]:

@@ -46,13 +46,18 @@ class Collection(models.Model):
         return f"{self.namespace.name}/{self.title}"
 
     def get_absolute_url(self) -> str:
-        return reverse("collection", args=self.slug.split("/"))
+        return reverse("collection", args=[self.namespace.name, self.slug_part])
+
+    @property
+    def slug_part(self) -> str:
+        """The part of its address after the owner: words-of-the-title-key."""
+        words = slugify(self.title)[:MAX_SLUG].strip("-") or "collection"
+        return f"{words}-{self.key}"
 
     @property
     def slug(self) -> str:
         """The part of its address that names it: owner/words-of-the-title-key."""
-        words = slugify(self.title)[:MAX_SLUG].strip("-") or "collection"
-        return f"{self.namespace.name}/{words}-{self.key}"
+        return f"{self.namespace.name}/{self.slug_part}"
 
 
 class CollectionItem(models.Model):

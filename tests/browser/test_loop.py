@@ -20,13 +20,13 @@ def test_a_newcomer_joins_pushes_and_sees_his_adapter_proven(working_hub, visito
 
     expect(page.get_by_text("Welcome, frida")).to_be_visible()
     page.get_by_label("Name", exact=True).fill("laptop")
-    page.get_by_role("button", name="Make token").click()
+    page.get_by_role("button", name="Create token").click()
     token = page.locator("[data-token]").inner_text()
     assert token.startswith("dvt_")
 
     page.get_by_role("main").get_by_role("link", name="Make an adapter").click()
     page.get_by_label("Name", exact=True).fill("reviews")
-    page.get_by_role("button", name="Make it").click()
+    page.get_by_role("button", name="Create adapter").click()
     expect(page).to_have_url(f"{working_hub.url}/frida/reviews")
     expect(page.get_by_text("Push the first version")).to_be_visible()
     page.evaluate("window.stillHere = true")

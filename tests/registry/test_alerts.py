@@ -343,17 +343,17 @@ def test_the_bell_counts_and_the_page_says_what_and_lets_it_be_read(cast, review
     for expected in ("reviews", "load.error", "KeyError", "passed before"):
         assert expected in page
     newest = Alert.objects.latest("pk").pk
-    assert alice.post("/settings/notifications", {"do": "read", "up_to": newest}).status_code == 302
+    assert alice.post("/settings/notifications/read", {"up_to": newest}).status_code == 302
     assert "not read" not in alice.get("/").content.decode()
-    assert "Nothing to tell" in browser("carol").get("/settings/notifications").content.decode()
+    assert "No notifications yet" in browser("carol").get("/settings/notifications").content.decode()
     assert Client().get("/settings/notifications").status_code == 302
 
 
 def test_letters_are_switched_off_on_the_page(cast, reviews):
     alice = browser("alice")
-    alice.post("/settings/notifications", {"do": "mail"})
+    alice.post("/settings/notifications/mail")
     assert not User.objects.get(username="alice").mail_alerts
-    alice.post("/settings/notifications", {"do": "mail", "mail": "on"})
+    alice.post("/settings/notifications/mail", {"mail": "on"})
     assert User.objects.get(username="alice").mail_alerts
 
 

@@ -43,11 +43,11 @@ def test_a_thread_is_opened_answered_closed_and_opened_again(cast: Cast, repo: R
     page = carol.get(f"{HERE}/1").content.decode()
     assert "Which rank?" in page
     assert "<strong>wonder</strong>" in page
-    assert bob.post(f"{HERE}/1", {"do": "comment", "text": "Eight."}).status_code == 302
-    assert bob.post(f"{HERE}/1", {"do": "close"}).status_code == 302
+    assert bob.post(f"{HERE}/1/comment", {"text": "Eight."}).status_code == 302
+    assert bob.post(f"{HERE}/1/close").status_code == 302
     assert "Which rank?" not in Client().get(HERE).content.decode()
     assert "Which rank?" in Client().get(f"{HERE}?status=closed").content.decode()
-    carol.post(f"{HERE}/1", {"do": "open"})
+    carol.post(f"{HERE}/1/open")
     assert "Discussions <span>1</span>" in Client().get("/acme/reviews").content.decode()
 
 
@@ -67,10 +67,10 @@ def test_a_pull_request_shows_its_files_and_is_merged_by_a_writer(cast: Cast, re
     stranger, bob = signed_in(cast, "carol"), signed_in(cast, "bob")
     page = stranger.get(f"{HERE}/1").content.decode()
     assert "README.md" in page
-    assert 'value="merge"' not in page
-    assert stranger.post(f"{HERE}/1", {"do": "merge"}).status_code == 403
-    assert 'value="merge"' in bob.get(f"{HERE}/1").content.decode()
-    assert bob.post(f"{HERE}/1", {"do": "merge"}).status_code == 302
+    assert '/1/merge"' not in page
+    assert stranger.post(f"{HERE}/1/merge").status_code == 403
+    assert '/1/merge"' in bob.get(f"{HERE}/1").content.decode()
+    assert bob.post(f"{HERE}/1/merge").status_code == 302
     assert Client().get("/acme/reviews/blob/main/README.md").status_code == 200
     assert "merged" in Client().get(f"{HERE}/1").content.decode()
 
@@ -80,13 +80,13 @@ def test_what_a_form_must_not_do_it_says_and_does_not(cast: Cast, repo: Reposito
     assert carol.post(f"{HERE}/new", {"title": " "}).status_code == 400
     carol.post(f"{HERE}/new", {"title": "x", "text": "mine"})
     said = DiscussionEvent.objects.get().pk
-    assert signed_in(cast, "erin").post(f"{HERE}/1", {"do": "hide", "comment": said}).status_code == 403
-    assert carol.post(f"{HERE}/1", {"do": "hide", "comment": "x"}).status_code == 404
-    assert carol.post(f"{HERE}/1", {"do": "everything"}).status_code == 400
+    assert signed_in(cast, "erin").post(f"{HERE}/1/comments/{said}/hide").status_code == 403
+    assert carol.post(f"{HERE}/1/comments/999/hide").status_code == 404
+    assert carol.post(f"{HERE}/1").status_code == 405
     assert carol.get(f"{HERE}/2").status_code == 404
-    assert Client().post(f"{HERE}/1", {"do": "comment", "text": "x"})["Location"].startswith("/login?")
+    assert Client().post(f"{HERE}/1/comment", {"text": "x"})["Location"].startswith("/login?")
     assert not DiscussionEvent.objects.filter(hidden=True).exists()
-    assert carol.post(f"{HERE}/1", {"do": "hide", "comment": said}).status_code == 302
+    assert carol.post(f"{HERE}/1/comments/{said}/hide").status_code == 302
     assert "mine" not in carol.get(f"{HERE}/1").content.decode()
 
 
@@ -160,21 +160,21 @@ def test_an_author_edits_his_comment_and_nobody_elses(cast: Cast, repo: Reposito
     discussions.start(repo, "Which rank?", "Fuor", cast.session("carol"))
     said = DiscussionEvent.objects.get()
     carol, bob = signed_in(cast, "carol"), signed_in(cast, "bob")
-    answer = carol.post(f"{HERE}/1", {"do": "edit", "comment": said.pk, "text": "Four"})
+    answer = carol.post(f"{HERE}/1/comments/{said.pk}/edit", {"text": "Four"})
     assert answer["Location"] == f"{HERE}/1#{said.pk}"
     page = carol.get(f"{HERE}/1").content.decode()
     assert "Four" in page
     assert "edited" in page
-    assert bob.post(f"{HERE}/1", {"do": "edit", "comment": said.pk, "text": "Five"}).status_code == 403
-    assert 'value="edit"' not in bob.get(f"{HERE}/1").content.decode()
-    assert 'value="hide"' in bob.get(f"{HERE}/1").content.decode()
-    carol.post(f"{HERE}/1", {"do": "hide", "comment": said.pk})
-    assert carol.post(f"{HERE}/1", {"do": "edit", "comment": said.pk, "text": "Six"}).status_code == 403
+    assert bob.post(f"{HERE}/1/comments/{said.pk}/edit", {"text": "Five"}).status_code == 403
+    assert '/edit"' not in bob.get(f"{HERE}/1").content.decode()
+    assert '/hide"' in bob.get(f"{HERE}/1").content.decode()
+    carol.post(f"{HERE}/1/comments/{said.pk}/hide")
+    assert carol.post(f"{HERE}/1/comments/{said.pk}/edit", {"text": "Six"}).status_code == 403
 
 
 def test_what_was_typed_is_not_lost_with_a_refusal(cast: Cast, repo: Repository) -> None:
     discussions.start(repo, "x", "", cast.session("alice"))
-    answer = signed_in(cast, "carol").post(f"{HERE}/1", {"do": "close", "text": "I typed this"})
+    answer = signed_in(cast, "carol").post(f"{HERE}/1/close", {"text": "I typed this"})
     assert answer.status_code == 403
     assert "I typed this" in answer.content.decode()
 
@@ -199,9 +199,9 @@ def test_a_draft_made_by_a_form_says_how_to_push_and_becomes_ready(cast: Cast, r
     push.receive(Intent(repo, "refs/pr/1", cast.session("carol"), title="Write it"), [Inline("README.md", b"# Hi\n")])
     page = carol.get(f"{HERE}/1").content.decode()
     assert "Ready to merge" in page
-    assert 'value="merge"' not in signed_in(cast, "bob").get(f"{HERE}/1").content.decode()
-    carol.post(f"{HERE}/1", {"do": "open"})
-    assert 'value="merge"' in signed_in(cast, "bob").get(f"{HERE}/1").content.decode()
+    assert '/1/merge"' not in signed_in(cast, "bob").get(f"{HERE}/1").content.decode()
+    carol.post(f"{HERE}/1/open")
+    assert '/1/merge"' in signed_in(cast, "bob").get(f"{HERE}/1").content.decode()
 
 
 def test_changed_files_are_shown_line_by_line_with_what_is_in_them_escaped(cast: Cast, repo: Repository) -> None:
@@ -276,8 +276,8 @@ def test_a_conflict_names_the_files_and_offers_no_merge(cast: Cast, repo: Reposi
     bob = signed_in(cast, "bob")
     page = bob.get(f"{HERE}/1").content.decode()
     assert "It cannot be merged" in page
-    assert 'value="merge"' not in page
-    answer = bob.post(f"{HERE}/1", {"do": "merge"})
+    assert '/1/merge"' not in page
+    answer = bob.post(f"{HERE}/1/merge")
     assert answer.status_code == 409
     assert "README.md" in answer.content.decode()
 
@@ -291,8 +291,8 @@ def test_a_private_adapters_talk_is_not_there_for_strangers(cast: Cast) -> None:
         answer, never = carol.get(f"/acme/covert/discussions{path}"), carol.get(f"/acme/coyert/discussions{path}")
         assert answer.status_code == never.status_code == 404
         assert bare(answer.content) == bare(never.content)
-    for form in ({"do": "comment", "text": "x"}, {"do": "merge"}):
-        assert carol.post("/acme/covert/discussions/1", form).status_code == 404
+    for deed in ("comment", "merge", "close", "rename"):
+        assert carol.post(f"/acme/covert/discussions/1/{deed}", {"text": "x", "title": "x"}).status_code == 404
 
 
 def bare(page: bytes) -> bytes:

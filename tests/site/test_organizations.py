@@ -24,24 +24,24 @@ def role(who: str) -> str:
 
 def test_carol_founds_an_organisation_invites_bob_who_accepts_and_makes_its_first_adapter(visit, cast):
     carol = visit("carol")
-    assert "You are in none" in text(carol.get("/settings/organizations"))
+    assert "No organisations yet" in text(carol.get("/settings/organizations"))
     made = carol.post("/organizations/new", {"name": "guild", "full_name": "The <Guild>", "visibility": "private"})
     assert made.url == "/organizations/guild/settings?welcome=1"
     assert "guild is yours" in text(carol.get(made.url))
-    carol.post("/organizations/guild/settings", {"do": "invite", "username": "BOB", "role": "write"})
+    carol.post("/organizations/guild/settings/invite", {"username": "BOB", "role": "write"})
     assert 'href="/bob"' not in text(visit().get("/guild")), "invited, and no member"
     assert "Withdraw the invitation of bob" in text(carol.get("/organizations/guild/settings"))
     bob = visit("bob")
     assert "invites you as write" in text(bob.get("/settings/notifications"))
     assert "1 invitation" in text(bob.get("/settings"))
-    assert "asks you in as <b>write</b>" in text(bob.get("/settings/organizations"))
+    assert "invites you as <b>write</b>" in text(bob.get("/settings/organizations"))
     assert 'class="button bell rings"' not in text(bob.get("/settings")), "he has seen it"
-    assert bob.post("/settings/organizations", {"accept": "guild"}).url == "/guild"
+    assert bob.post("/settings/organizations/guild/accept").url == "/guild"
     page = text(visit().get("/guild"))
     assert "The &lt;Guild&gt;" in page
     assert 'href="/bob"' in page
     assert "/organizations/guild/settings" not in page
-    assert "<option selected>guild</option>" in text(carol.get("/new?owner=guild"))
+    assert '<option value="guild" selected>guild</option>' in text(carol.get("/new?owner=guild"))
     bob.post("/new", {"owner": "guild", "name": "first", "visibility": "private"})
     assert Repository.objects.get(name="first").namespace.name == "guild"
     assert "guild" in text(carol.get("/settings/organizations"))
@@ -67,10 +67,10 @@ def test_its_administrator_changes_roles_takes_people_out_and_leaves_a_trace(vis
     page = text(alice.get(HERE))
     for name in ("alice", "bob", "dave", "erin"):
         assert f'aria-label="Role of {name}"' in page
-    alice.post(HERE, {"do": "member", "username": "bob", "role": "read"})
-    alice.post(HERE, {"do": "drop", "username": "dave"})
+    alice.post(f"{HERE}/role", {"username": "bob", "role": "read"})
+    alice.post(f"{HERE}/remove", {"username": "dave"})
     assert (role("bob"), role("dave")) == ("read", "")
-    alice.post(HERE, {"do": "change", "full_name": "Acme Works", "visibility": "private"})
+    alice.post(f"{HERE}/change", {"full_name": "Acme Works", "visibility": "private"})
     acme = Organization.objects.get()
     assert (acme.full_name, acme.private_by_default) == ("Acme Works", True)
     acts = AuditEvent.objects.filter(actor="alice").values_list("action", flat=True)
@@ -79,68 +79,69 @@ def test_its_administrator_changes_roles_takes_people_out_and_leaves_a_trace(vis
 
 def test_the_last_administrator_stays_and_another_one_may_go(visit, cast):
     alice = visit("alice")
-    for form in ({"do": "drop", "username": "alice"}, {"do": "member", "username": "alice", "role": "read"}):
-        answer = alice.post(HERE, form)
+    for deed, form in (("remove", {"username": "alice"}), ("role", {"username": "alice", "role": "read"})):
+        answer = alice.post(f"{HERE}/{deed}", form)
         assert answer.status_code == 409
         assert "without an administrator" in text(answer)
-    assert alice.post("/settings/organizations", {"leave": "acme"}).status_code == 409
-    alice.post(HERE, {"do": "member", "username": "bob", "role": "admin"})
-    assert alice.post(HERE, {"do": "member", "username": "alice", "role": "read"}).url == "/acme"
-    assert alice.post("/settings/organizations", {"leave": "ACME"}).status_code == 302
+    assert alice.post("/settings/organizations/acme/leave").status_code == 409
+    alice.post(f"{HERE}/role", {"username": "bob", "role": "admin"})
+    assert alice.post(f"{HERE}/role", {"username": "alice", "role": "read"}).url == "/acme"
+    assert alice.post("/settings/organizations/ACME/leave").status_code == 302
     assert (role("alice"), role("bob")) == ("", "admin")
 
 
 @pytest.mark.parametrize("who", ["bob", "carol", "mona"])
 @pytest.mark.parametrize(
-    "form",
+    ("deed", "form"),
     [
-        None,
-        {"do": "member", "username": "carol", "role": "admin"},
-        {"do": "invite", "username": "carol", "role": "admin"},
-        {"do": "drop", "username": "alice"},
-        {"do": "withdraw", "username": "alice"},
-        {"do": "rename", "name": "mine"},
-        {"do": "delete", "confirm": "acme"},
+        ("", None),
+        ("/change", {"full_name": "Mine"}),
+        ("/role", {"username": "carol", "role": "admin"}),
+        ("/invite", {"username": "carol", "role": "admin"}),
+        ("/remove", {"username": "alice"}),
+        ("/withdraw", {"username": "alice"}),
+        ("/rename", {"name": "mine"}),
+        ("/delete", {"confirm": "acme"}),
     ],
 )
-def test_only_its_administrators_see_and_change_it(visit, cast, who, form):
+def test_only_its_administrators_see_and_change_it(visit, cast, who, deed, form):
     client = visit(who)
-    assert (client.post(HERE, form) if form else client.get(HERE)).status_code == 403
+    assert (client.post(HERE + deed, form) if form else client.get(HERE)).status_code == 403
     assert (role("carol"), role("alice")) == ("", "admin")
 
 
 @pytest.mark.parametrize("who", ["alice", "ada"])
 def test_inviting_a_member_changes_nothing_and_says_where_roles_are_changed(visit, cast, who):
     before = role("bob")
-    answer = visit(who).post(HERE, {"do": "invite", "username": "Bob", "role": "read"})
+    answer = visit(who).post(f"{HERE}/invite", {"username": "Bob", "role": "read"})
     assert answer.status_code == 400
-    assert "<b>Bob is a member already.</b> Choose another role in the list of members." in text(answer)
+    assert "Bob is a member already. Choose another role in the list of members." in text(answer)
     assert role("bob") == before != "read"
 
 
 def test_who_is_invited_declines_and_administrators_withdraw(visit, cast):
     alice, carol = visit("alice"), visit("carol")
-    alice.post(HERE, {"do": "invite", "username": "carol", "role": "read"})
-    assert visit("bob").post("/settings/organizations", {"accept": "acme"}).status_code == 404
-    assert carol.post("/settings/organizations", {"decline": "acme"}).status_code == 302
-    assert carol.post("/settings/organizations", {"accept": "acme"}).status_code == 404
-    refused = alice.post(HERE, {"do": "invite", "username": "carol", "role": "read"})
+    alice.post(f"{HERE}/invite", {"username": "carol", "role": "read"})
+    assert visit("bob").post("/settings/organizations/acme/accept").status_code == 404
+    assert carol.post("/settings/organizations/acme/decline").status_code == 302
+    assert carol.post("/settings/organizations/acme/accept").status_code == 404
+    refused = alice.post(f"{HERE}/invite", {"username": "carol", "role": "read"})
     assert refused.status_code == 409
     assert "carol declined to join acme" in text(refused)
-    alice.post(HERE, {"do": "invite", "username": "mona", "role": "read"})
+    alice.post(f"{HERE}/invite", {"username": "mona", "role": "read"})
     assert "Withdraw the invitation of mona" in text(alice.get(HERE))
-    alice.post(HERE, {"do": "withdraw", "username": "mona"})
+    alice.post(f"{HERE}/withdraw", {"username": "mona"})
     assert "Withdraw the invitation of mona" not in text(alice.get(HERE))
-    assert visit("mona").post("/settings/organizations", {"accept": "acme"}).status_code == 404
+    assert visit("mona").post("/settings/organizations/acme/accept").status_code == 404
     assert (role("carol"), role("mona")) == ("", "")
 
 
 def test_an_administrator_of_the_hub_adds_at_once_and_nobody_learns_who_is_invited(visit, cast):
     ada = visit("ada")
     assert "is a member at once" in text(ada.get(HERE))
-    ada.post(HERE, {"do": "invite", "username": "carol", "role": "read"})
+    ada.post(f"{HERE}/invite", {"username": "carol", "role": "read"})
     assert role("carol") == "read"
-    visit("alice").post(HERE, {"do": "invite", "username": "mona", "role": "read"})
+    visit("alice").post(f"{HERE}/invite", {"username": "mona", "role": "read"})
     for who in ("anonymous", "bob", "carol"):
         assert "mona" not in text(visit(who).get("/acme"))
         assert "acme" not in text(visit(who).get("/mona"))
@@ -148,9 +149,9 @@ def test_an_administrator_of_the_hub_adds_at_once_and_nobody_learns_who_is_invit
 
 def test_an_organisation_gets_another_name_and_old_addresses_lead_on(visit, cast, secret):
     alice = visit("alice")
-    taken = alice.post(HERE, {"do": "rename", "name": "bob"})
+    taken = alice.post(f"{HERE}/rename", {"name": "bob"})
     assert (taken.status_code, "already taken" in text(taken)) == (409, True)
-    assert alice.post(HERE, {"do": "rename", "name": "Works"}).url == "/organizations/Works/settings"
+    assert alice.post(f"{HERE}/rename", {"name": "Works"}).url == "/organizations/Works/settings"
     for old, new in (("/acme", "/Works"), ("/acme/secret", "/Works/secret"), (HERE, "/organizations/Works/settings")):
         moved = alice.get(old)
         assert (moved.status_code, moved["Location"]) == (307, new)
@@ -161,13 +162,13 @@ def test_an_organisation_gets_another_name_and_old_addresses_lead_on(visit, cast
 
 def test_an_organisation_goes_when_it_is_empty_and_its_name_is_typed(visit, cast, secret):
     alice = visit("alice")
-    full = alice.post(HERE, {"do": "delete", "confirm": "acme"})
+    full = alice.post(f"{HERE}/delete", {"confirm": "acme"})
     assert full.status_code == 409
     assert "acme holds acme/secret (model)" in text(full)
-    alice.post("/acme/secret/settings", {"confirm": "acme/secret"})
-    assert alice.post(HERE, {"do": "delete", "confirm": "acm"}).status_code == 400
+    alice.post("/acme/secret/settings/delete", {"confirm": "acme/secret"})
+    assert alice.post(f"{HERE}/delete", {"confirm": "acm"}).status_code == 400
     assert Organization.objects.exists()
-    assert alice.post(HERE, {"do": "delete", "confirm": "acme"}).url == "/settings/organizations"
+    assert alice.post(f"{HERE}/delete", {"confirm": "acme"}).url == "/settings/organizations"
     assert alice.get("/acme").status_code == 404
     assert alice.get(HERE).status_code == 404
     for who in ("alice", "carol"):
@@ -181,27 +182,28 @@ def test_who_is_not_signed_in_comes_back_and_what_is_not_there_is_not_there(visi
 
 
 @pytest.mark.parametrize(
-    ("form", "status"),
+    ("deed", "form", "status"),
     [
-        ({"do": "member", "username": "nobody-here", "role": "read"}, 404),
-        ({"do": "member", "username": "carol", "role": "emperor"}, 400),
-        ({"do": "everything"}, 400),
-        ({}, 400),
+        ("role", {"username": "nobody-here", "role": "read"}, 404),
+        ("role", {"username": "carol", "role": "emperor"}, 400),
+        ("invite", {"username": "", "role": "read"}, 404),
+        ("rename", {}, 400),
+        ("delete", {}, 400),
     ],
 )
-def test_a_form_about_nothing_is_refused_on_the_page(visit, cast, form, status):
-    answer = visit("alice").post(HERE, form)
+def test_a_form_about_nothing_is_refused_on_the_page(visit, cast, deed, form, status):
+    answer = visit("alice").post(f"{HERE}/{deed}", form)
     assert answer.status_code == status
     assert 'role="alert"' in text(answer)
 
 
 def test_every_form_needs_its_secret(visit, cast):
     alice = visit("alice", enforce_csrf_checks=True)
-    for path in (HERE, "/organizations/new", "/settings/organizations"):
-        assert alice.post(path, {"do": "drop", "username": "bob", "name": "x", "leave": "acme"}).status_code == 403
-    visit("alice").post(HERE, {"do": "invite", "username": "carol", "role": "read"})
+    for path in (f"{HERE}/remove", "/organizations/new", "/settings/organizations/acme/leave"):
+        assert alice.post(path, {"username": "bob", "name": "x"}).status_code == 403
+    visit("alice").post(f"{HERE}/invite", {"username": "carol", "role": "read"})
     carol = visit("carol", enforce_csrf_checks=True)
-    assert carol.post("/settings/organizations", {"accept": "acme"}).status_code == 403
+    assert carol.post("/settings/organizations/acme/accept").status_code == 403
     assert role("carol") == ""
     assert role("bob") == "write"
 

@@ -20,20 +20,20 @@ def test_an_owner_hides_moves_and_deletes_a_repository(visit, cast, reviews: Rep
     alice, carol = visit("alice"), visit("carol")
     assert f'href="{REVIEWS}/settings"' in text(alice.get(REVIEWS))
     assert f'href="{REVIEWS}/settings"' not in text(carol.get(REVIEWS))
-    alice.post(f"{REVIEWS}/settings", {"visibility": "private"})
+    alice.post(f"{REVIEWS}/settings/visibility", {"visibility": "private"})
     assert carol.get(REVIEWS).status_code == 404
-    moved = alice.post(f"{REVIEWS}/settings", {"name": "acme/reviews-two"})
+    moved = alice.post(f"{REVIEWS}/settings/move", {"name": "acme/reviews-two"})
     assert moved.url == "/acme/reviews-two/settings"
     assert alice.get(REVIEWS)["Location"] == "/acme/reviews-two"
     for wrong in ("reviews-two", REVIEWS, ""):
-        assert alice.post("/acme/reviews-two/settings", {"confirm": wrong}).status_code == 400
-    assert alice.post("/acme/reviews-two/settings", {"confirm": "acme/reviews-two"}).url == "/acme"
+        assert alice.post("/acme/reviews-two/settings/delete", {"confirm": wrong}).status_code == 400
+    assert alice.post("/acme/reviews-two/settings/delete", {"confirm": "acme/reviews-two"}).url == "/acme"
     assert not Repository.objects.exists()
 
 
 @pytest.mark.parametrize("fields", [{}, {"name": "alice/a--b"}, {"name": "bob/x"}, {"name": "x" * 300}])
 def test_what_cannot_be_is_refused_on_the_page(visit, reviews, fields):
-    answer = visit("alice").post(f"{REVIEWS}/settings", fields)
+    answer = visit("alice").post(f"{REVIEWS}/settings/move", fields)
     assert answer.status_code in (400, 403)
     assert 'role="alert"' in text(answer)
     assert Repository.objects.get().full_name == "alice/reviews"
@@ -42,7 +42,7 @@ def test_what_cannot_be_is_refused_on_the_page(visit, reviews, fields):
 @pytest.mark.parametrize("who", ["carol", "erin", "mona"])
 def test_the_settings_are_the_owners(visit, reviews, who):
     assert visit(who).get(f"{REVIEWS}/settings").status_code == 403
-    assert visit(who).post(f"{REVIEWS}/settings", {"confirm": "alice/reviews"}).status_code == 403
+    assert visit(who).post(f"{REVIEWS}/settings/delete", {"confirm": "alice/reviews"}).status_code == 403
     assert visit().get(f"{REVIEWS}/settings").url.startswith("/login?")
     assert Repository.objects.exists()
 

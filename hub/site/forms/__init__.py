@@ -1,0 +1,161 @@
+"""The website's forms, a file a page; here what they share: how a field looks, and where a refusal is shown.
+
+A form reads what was typed; whether it may be is the domain's matter. Its refusals are shown beside the field that they
+concern, with the status that REST answers for them.
+"""
+
+from collections.abc import Iterable, Mapping
+from types import TracebackType
+from typing import Any, ClassVar, Self
+
+from django import forms
+from django.forms.renderers import TemplatesSetting
+from django.http import HttpRequest, QueryDict
+
+from hub.errors import face
+from registry.kernel.errors import RegistryError
+
+Refusals = Mapping[type[RegistryError], str]  # kind of refusal → the field that it concerns
+
+
+class Renderer(TemplatesSetting):
+    """Draws a field with its label, its help and its errors as the website's own."""
+
+    field_template_name = "site/parts/field.html"
+
+
+class Form(forms.Form):
+    """A form of the website.
+
+    >>> with form:
+    ...     return redirect(collections.create(form.cleaned_data["title"]))
+
+    A refusal raised inside the block becomes an error of the form, which is then shown again with `form.status`.
+    """
+
+    default_renderer = Renderer
+    error_css_class = "wrong"
+    fields_of: ClassVar[Refusals] = {}
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        options.setdefault("auto_id", "%s")
+        super().__init__(*args, **options)
+        self.refusal: RegistryError | None = None
+
+    @property
+    def status(self) -> int:
+        """The status of the page that shows this form: that of what was refused, if anything was."""
+        if self.refusal:
+            return face(self.refusal).status
+        return 400 if self.is_bound and self.errors else 200
+
+    def field_of(self, refusal: RegistryError) -> str | None:
+        """Return the name of the field that a refusal concerns, None for the form as a whole."""
+        return self.fields_of.get(type(refusal))
+
+    def refuse(self, refusal: RegistryError) -> None:
+        """Show a refusal beside its field, or above the form."""
+        self.refusal = refusal
+        self.add_error(self.field_of(refusal), f"{refusal.detail} {refusal.fix}".strip())
+
+    def __enter__(self) -> Self:
+        self.full_clean()
+        return self
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: TracebackType | None) -> bool:
+        if not isinstance(error, RegistryError):
+            return False
+        self.refuse(error)
+        return True
+
+
+def posted(request: HttpRequest) -> QueryDict | None:
+    """Return what was sent to a page that shows a form on GET and takes it on POST."""
+    return request.POST if request.method == "POST" else None
+
+
+def status_of(tried: Mapping[str, Form]) -> int:
+    """Return the status of a page with several forms, of which these were tried and refused."""
+    return max((form.status for form in tried.values()), default=200)
+
+
+class Option(str):
+    """The label of one choice, with a note in small letters below it."""
+
+    note: str
+
+    def __new__(cls, label: str, note: str = "") -> "Option":
+        option = super().__new__(cls, label)
+        option.note = note
+        return option
+
+
+class Radios(forms.RadioSelect):
+    template_name = "site/widgets/choices.html"
+
+
+class Checkboxes(forms.CheckboxSelectMultiple):
+    template_name = "site/widgets/choices.html"
+
+
+def text_field(
+    label: str, help_text: str = "", *, required: bool = True, widget: Any = forms.TextInput, **attrs: Any
+) -> Any:
+    """Return a field for one line of text (or what else `widget` takes).
+
+    A browser asks for a required one; what is said of an empty one that comes all the same is the domain's sentence.
+    """
+    attrs = {"autocomplete": "off", "required": required, **attrs}
+    strip = not issubclass(widget, forms.PasswordInput)
+    return forms.CharField(label=label, help_text=help_text, required=False, strip=strip, widget=widget(attrs=attrs))
+
+
+def name_field(label: str, help_text: str = "", **attrs: Any) -> Any:
+    """Return a field for the name of somebody or something, which no browser should correct."""
+    return text_field(label, help_text, autocapitalize="none", spellcheck="false", **{"maxlength": 96, **attrs})
+
+
+def choice_field(label: str, options: Iterable[tuple[str, str]], initial: str) -> Any:
+    """Return a field for one of a few values; without an answer it is the first one shown."""
+    return forms.CharField(label=label, required=False, initial=initial, widget=Radios(choices=list(options)))
+
+
+def visibility_field(label: str, public: Option, private: Option) -> Any:
+    """Return the choice between public and private."""
+    return choice_field(label, [("public", public), ("private", private)], "public")
+
+
+class Owned(Form):
+    """A form that makes something of one's own, or of an organisation."""
+
+    owner = forms.CharField(label="Owner", required=False, widget=forms.Select)
+
+    def __init__(self, *args: Any, owners: list[str], **options: Any) -> None:
+        super().__init__(*args, **options)
+        widget = self.fields["owner"].widget
+        assert isinstance(widget, forms.Select)
+        widget.choices = [(owner, owner) for owner in owners]
+        self.owners = owners
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or {}
+        return {**cleaned, "owner": cleaned.get("owner") or self.owners[0]}
+
+
+class Confirm(Form):
+    """The name of what is deleted, typed again."""
+
+    confirm = text_field("Delete", autocapitalize="none", spellcheck="false", maxlength=200)
+
+    def __init__(self, *args: Any, noun: str, name: str, help_text: str, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.name = name
+        field = self.fields["confirm"]
+        field.label, field.help_text = f"Delete this {noun}", help_text
+        field.widget.attrs["placeholder"] = name
+
+    def clean_confirm(self) -> str:
+        typed: str = self.cleaned_data["confirm"].strip()
+        if typed != self.name:
+            raise forms.ValidationError(f"{self.name} was not deleted. Type its name, `{self.name}`, to delete it.")
+        return typed

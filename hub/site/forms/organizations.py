@@ -1,0 +1,56 @@
+"""Making an organisation, and what its administrators change."""
+
+from typing import ClassVar
+
+from hub.site.forms import Form, Option, Refusals, choice_field, name_field, text_field, visibility_field
+from registry.kernel.errors import RegistryError, ValueInvalid
+
+ROLES = (
+    ("read", "sees and pulls everything, private adapters too"),
+    ("contributor", "creates adapters, and pushes to those"),
+    ("write", "pushes to all of them"),
+    ("admin", "does that, changes settings, and decides who is a member"),
+)
+
+
+def _seen_by(note: str = "") -> object:
+    return visibility_field("New adapters are seen by", Option("Everybody", note), Option("Members", note))
+
+
+class NewOrganization(Form):
+    name = name_field("Name", "The first part of its adapters' names: `acme/reviews-lora`.", placeholder="acme")
+    full_name = text_field("Full name", "May stay empty.", required=False, maxlength=200, autocomplete="organization")
+    visibility = _seen_by("unless the push says otherwise.")
+
+    def field_of(self, refusal: RegistryError) -> str | None:
+        return "full_name" if isinstance(refusal, ValueInvalid) and "full name" in refusal.detail else "name"
+
+
+class OrganizationDetails(Form):
+    full_name = text_field("Full name", required=False, maxlength=200, autocomplete="organization")
+    visibility = _seen_by()
+    fields_of: ClassVar[Refusals] = {ValueInvalid: "full_name"}
+
+
+class Invite(Form):
+    username = name_field("User name")
+    role = choice_field("Role", [(role, Option(role, f"{note}.")) for role, note in ROLES], "write")
+
+    def field_of(self, refusal: RegistryError) -> str | None:
+        return "role" if "role" in refusal.detail else "username"
+
+
+class Member(Form):
+    """A name that a button carries, with the role for those that give one."""
+
+    username = name_field("User name")
+    role = text_field("Role", required=False)
+
+
+class Rename(Form):
+    name = name_field(
+        "Its name", "All its repositories move with it. Old links are redirected, and nobody else gets the old name."
+    )
+
+    def field_of(self, refusal: RegistryError) -> str | None:
+        return "name"

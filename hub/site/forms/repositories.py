@@ -1,0 +1,79 @@
+"""Making a repository, and what its administrators change: who sees it, its name, who gets the files."""
+
+from typing import ClassVar
+
+from django import forms
+
+from hub.site.forms import Form, Option, Owned, Refusals, choice_field, name_field, text_field, visibility_field
+from registry.kernel.errors import (
+    NameInvalid,
+    NamespaceNotFound,
+    NameTaken,
+    RegistryError,
+    RepositoryExists,
+    ValueInvalid,
+)
+
+
+class NewRepository(Owned):
+    name = name_field("Name", "What it does, and its kind: `reviews-lora`", placeholder="reviews-lora")
+    visibility = visibility_field(
+        "Who may see it",
+        Option("Everybody", "Listed and pulled by anyone."),
+        Option("Only you and members", "For everybody else it does not exist."),
+    )
+    fields_of: ClassVar[Refusals] = {
+        NameInvalid: "name",
+        NameTaken: "name",
+        RepositoryExists: "name",
+        ValueInvalid: "name",
+    }
+
+
+class Visibility(Form):
+    visibility = visibility_field(
+        "Who may see it",
+        Option("Everybody", "Listed and pulled by anyone."),
+        Option("Only its owners", "For everybody else it does not exist."),
+    )
+
+
+class Move(Form):
+    name = name_field(
+        "Its id",
+        "Another name, or another owner where you may create repositories. Old links and clients are redirected.",
+        maxlength=200,
+    )
+
+    def field_of(self, refusal: RegistryError) -> str | None:
+        return "name"
+
+
+class Gate(Form):
+    gate = choice_field(
+        "Who gets the files",
+        [
+            ("", Option("Everybody", "who may see the page.")),
+            ("auto", Option("Anyone who asks", "and is let in at once.")),
+            ("manual", Option("Those you accept", "one by one.")),
+        ],
+        "",
+    )
+
+
+class Grant(Form):
+    grant = name_field("Give somebody access", placeholder="username")
+
+    def field_of(self, refusal: RegistryError) -> str | None:
+        return "grant"
+
+
+class Decision(Form):
+    """A decision about a request; a client's user may send a reason with it."""
+
+    reason = forms.CharField(required=False)
+
+
+class AskAccess(Form):
+    text = text_field("What you need the files for", required=False, maxlength=500)
+    fields_of: ClassVar[Refusals] = {ValueInvalid: "text", NamespaceNotFound: "text"}
