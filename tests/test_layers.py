@@ -98,6 +98,30 @@ def test_the_format_library_imports_itself_the_standard_library_and_numpy() -> N
         assert outside == [], f"{file} imports {outside}"
 
 
+def layers_of_formats() -> dict[str, int]:
+    """Return the layer of each module of the format library, by the table of its page."""
+    table = (ROOT / "docs/format-library.md").read_text().partition("## Its layers")[2].partition("## ")[0]
+    rows = re.findall(r"^\| [a-z]+ \| (`.+`) \|", table, re.MULTILINE)
+    return {name.strip("/"): at for at, row in enumerate(rows) for name in re.findall(r"`([\w/]+)`", row)}
+
+
+def test_the_format_library_imports_only_its_own_layer_and_those_before_it() -> None:
+    layers, source = layers_of_formats(), FORMATS.parent.parent
+    graph = {name: graph for name, graph in import_graph("client/src/dovetail", source).items() if ".adapters." in name}
+
+    def layer(module: str) -> int:
+        path = module.partition(".adapters.")[2].replace(".", "/")
+        return max((len(name), at) for name, at in layers.items() if f"{path}/".startswith(f"{name}/"))[1]
+
+    upward = [
+        f"{name} imports {target}"
+        for name, targets in graph.items()
+        for target in targets
+        if ".adapters." in target and layer(target) > layer(name)
+    ]
+    assert upward == []
+
+
 def test_numpy_is_imported_in_one_file_and_only_when_a_value_is_looked_at() -> None:
     """A command that looks at no value must not wait for it."""
     users = {file.name: file for file in FORMATS.rglob("*.py") if "numpy" in set(imports(file))}
