@@ -9,9 +9,11 @@ from rest_framework.response import Response
 from hub.api import pages
 from hub.api.asking import View
 from hub.api.shapes import adapters as shapes
+from registry.kernel import policy
+from registry.kernel.errors import RevisionNotFound
 from registry.kernel.policy import Permission
 from registry.models import Repository, Verdict
-from registry.repos import catalog, lookup, refs
+from registry.repos import catalog, lookup, pull, refs
 
 
 class Adapters(View):
@@ -35,6 +37,10 @@ class OneAdapter(View):
     @extend_schema(operation_id="adapter", summary="One adapter", responses=shapes.AdapterDetail)
     def get(self, request: Request, ns: str, name: str) -> Response:
         repository = lookup.find_at_address(f"{ns}/{name}", self.caller, Permission.BROWSE)
+        try:  # what is said of an adapter is what main says
+            pull.require_shown(pull.resolve(repository, "main"), self.caller)
+        except RevisionNotFound:
+            raise policy.missing(f"{ns}/{name}") from None
         verdict = catalog.newest_verdicts([repository]).get(repository.pk)
         return Response(line(repository, verdict) | {"status": "active"} | _names(repository))
 

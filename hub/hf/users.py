@@ -62,7 +62,7 @@ class Asked(Route):
 
     def repositories(self, namespace: Namespace) -> JSON:
         """Return how many repositories of each type the caller sees there."""
-        rows = Repository.objects.filter(policy.visible_to(self.caller), namespace=namespace)
+        rows = Repository.objects.filter(policy.listed_to(self.caller), namespace=namespace)
         kinds = {"numModels": "model", "numDatasets": "dataset", "numSpaces": "space"}
         return rows.aggregate(**{key: Count("pk", filter=Q(type=kind)) for key, kind in kinds.items()})
 
@@ -190,7 +190,7 @@ class OrganizationRepositories(Route):
 
 
 def _repositories(request: HttpRequest, route: Route, namespace: Namespace) -> HttpResponse:
-    rows = Repository.objects.filter(policy.visible_to(route.caller), namespace=namespace).select_related("namespace")
+    rows = Repository.objects.filter(policy.listed_to(route.caller), namespace=namespace).select_related("namespace")
 
     def shape(repository: Repository) -> JSON:
         return {

@@ -16,7 +16,6 @@ from django.utils.module_loading import import_string
 from registry.models import Namespace, OutboxEvent, Ref, Repository, User
 
 Kind = OutboxEvent.Kind
-_MAIN = "refs/heads/main"  # refs.MAIN, in a room above this one
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +83,7 @@ def record_all(events: Iterable[OutboxEvent]) -> None:
     """Write down many events, in their order, with two queries."""
     rows = list(events)
     repositories = {row.repository["id"] for row in rows if row.repository}
-    mains = Ref.objects.filter(repository__in=repositories, name=_MAIN).values_list("repository", "revision__oid")
+    mains = Ref.objects.filter(repository__in=repositories, name=Ref.MAIN).values_list("repository", "revision__oid")
     heads = dict(mains) if repositories else {}
     for row in rows:
         if row.repository:

@@ -26,6 +26,7 @@ from registry.models import (
     ModerationDecision,
     Namespace,
     Organization,
+    Ref,
     Repository,
     Revision,
     Token,
@@ -114,12 +115,47 @@ def is_withheld(repository: Repository) -> bool:
     return repository.is_quarantined or (owner is not None and not owner.is_active)
 
 
+def may_quote(source: Repository, target: Repository) -> bool:
+    """Whether files of `source` may appear on pages of `target`: everybody may read them, or both have one audience."""
+    if is_withheld(source) or source.gated:
+        return False
+    return may_see(NOBODY, source) or (target.private and source.namespace_id == target.namespace_id)
+
+
 def visible_to(caller: Caller) -> Q:
     """The condition under which a list shows an adapter: never a withheld one, private ones to members."""
     mine = Q(namespace_id__in=list(caller.roles)) if not _is_fine_grained(caller) else _granted(caller)
     # The few who are suspended, rather than a join for each row: lists and counts scan all adapters.
     suspended = User.objects.filter(is_active=False).values("namespace")
     return Q(quarantined_at__isnull=True) & ~Q(namespace__in=suspended) & (Q(private=False) | mine)
+
+
+def listed_to(caller: Caller) -> Q:
+    """The condition under which a list shows a repository: it is visible, and main is not held back from the caller.
+
+    Lists show a copy of what main says. Where its revision is quarantined, only those who may write there and
+    moderators see that, as on its page.
+    """
+    if caller.is_staff:
+        return visible_to(caller)
+    # The few that are held back, rather than a join for each row.
+    held = Revision.objects.filter(quarantined_at__isnull=False, refs__name=Ref.MAIN).values("repository")
+    return visible_to(caller) & (~Q(pk__in=held) | _writable(caller))
+
+
+def _writable(caller: Caller) -> Q:
+    """`may_write` as a condition."""
+    whole = [namespace for namespace, role in caller.roles.items() if role in {Role.WRITE, Role.ADMIN}]
+    own = [namespace for namespace, role in caller.roles.items() if role == Role.CONTRIBUTOR]
+    condition = Q(namespace_id__in=whole)
+    if own:
+        condition |= Q(namespace_id__in=own, created_by=caller.user)
+    return condition & _granted(caller) if _is_fine_grained(caller) else condition
+
+
+def in_lists(caller: Caller) -> Exists:
+    """`listed_to` as a condition on rows that belong to a repository."""
+    return Exists(Repository.objects.filter(listed_to(caller), pk=OuterRef("repository")))
 
 
 def sees(caller: Caller) -> Exists:

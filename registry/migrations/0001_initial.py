@@ -1531,6 +1531,12 @@ class Migration(migrations.Migration):
                 name="access_request_status_known",
             ),
         ),
+        migrations.AddIndex(
+            model_name="revision",
+            index=models.Index(
+                condition=models.Q(("quarantined_at__isnull", False)), fields=["repository"], name="revision_held"
+            ),
+        ),
         migrations.AddConstraint(
             model_name="revision",
             constraint=models.UniqueConstraint(fields=("repository", "oid"), name="revision_oid_unique"),

@@ -125,6 +125,7 @@ class Revision(models.Model):
             models.UniqueConstraint(fields=["repository", "oid"], name="revision_oid_unique"),
             models.CheckConstraint(condition=Q(oid__regex=OID), name="revision_oid_shape"),
         ]
+        indexes = [models.Index(fields=["repository"], name="revision_held", condition=Q(quarantined_at__isnull=False))]
 
     def get_absolute_url(self) -> str:
         return reverse("commit", args=[self.repository, self.oid])
@@ -163,6 +164,8 @@ class RevisionFile(models.Model):
 
 class Ref(models.Model):
     """A movable name: refs/heads/main, refs/tags/v1, refs/verified."""
+
+    MAIN = "refs/heads/main"
 
     repository = models.ForeignKey(Repository, on_delete=models.CASCADE, related_name="refs")
     name = models.CharField(max_length=255)

@@ -14,7 +14,7 @@ from dovetail.adapters.serving import ENGINES
 from registry.kernel import site_settings
 from registry.kernel.cursors import Cursor, Page, following
 from registry.kernel.errors import ValueInvalid
-from registry.kernel.policy import NOBODY, Caller, visible_to
+from registry.kernel.policy import NOBODY, Caller, listed_to
 from registry.models import Base, Ref, Repository, Verdict
 from registry.repos import bases as named
 from registry.repos import search_terms
@@ -150,7 +150,7 @@ def count(by: Caller, query: Query) -> int:
 def _tally(by: Caller, query: Query) -> Tally:
     """Count for the caller: what everybody sees is counted for all together, and what he sees besides for him."""
     query = replace(query, sort=Query.sort, ascending=Query.ascending)
-    if by.is_staff and site_settings.value("pull_policy") != "open":  # sees what is nobody's own
+    if by.is_staff:  # sees what is nobody's own
         return _counted(f"staff {by.user and by.user.pk}", query, matching(by, query))
     public = _counted("public", query, matching(NOBODY, query))
     if not by.roles:
@@ -211,7 +211,7 @@ def _any_engine(names: Iterable[str]) -> Q:
 
 def listed(by: Caller) -> Q:
     """What lists show this caller: under the pull policy `verified`, strangers find only what they could pull."""
-    seen = visible_to(by)
+    seen = listed_to(by)
     if site_settings.value("pull_policy") == "open" or by.is_staff:
         return seen
     is_verified = Exists(Ref.objects.filter(repository=OuterRef("pk"), name=VERIFIED))

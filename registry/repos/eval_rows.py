@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 from registry.kernel import policy
 from registry.kernel.errors import RegistryError
-from registry.kernel.policy import NOBODY
 from registry.models import Repository
 from registry.repos import pull
 from registry.repos.card import Card
@@ -36,7 +35,7 @@ def of_a_set(repository: Repository, card: Card) -> RowsOf | None:
             type=Repository.Type.DATASET, namespace__name__iexact=namespace, name__iexact=rest
         )
         found = sets.select_related("namespace__person").first()
-        if found is None or not _may_be_shown(found, repository):
+        if found is None or not policy.may_quote(found, repository):
             continue
         try:
             revision = pull.resolve(found, "main")
@@ -52,9 +51,3 @@ def _named(card: Card) -> Iterator[str]:
     said = card.data.get("smoke")
     names = [said, *card.datasets] if isinstance(said, str) else card.datasets
     yield from dict.fromkeys(name for name in names[:MOST_SETS] if name.count("/") == 1)
-
-
-def _may_be_shown(found: Repository, repository: Repository) -> bool:
-    if policy.is_withheld(found) or found.gated:
-        return False
-    return policy.may_see(NOBODY, found) or (repository.private and found.namespace_id == repository.namespace_id)

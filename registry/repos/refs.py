@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from registry.kernel.errors import RefProtected, RevisionNotFound, ValueInvalid
 from registry.models import Ref, Repository, Revision
 
-MAIN = "refs/heads/main"
+MAIN = Ref.MAIN
 VERIFIED = "refs/verified"  # the newest revision of main that passed; only verdicts move it
 BRANCHES, TAGS, PULL_REQUESTS = "refs/heads/", "refs/tags/", "refs/pr/"
 

@@ -100,7 +100,7 @@ def items(collection: Collection, by: Caller) -> list[CollectionItem]:
 def items_of(collections: Sequence[Collection], by: Caller) -> dict[int, list[CollectionItem]]:
     """Return the same for many collections, by their row ids."""
     found: dict[int, list[CollectionItem]] = {collection.pk: [] for collection in collections}
-    seen = Q(policy.sees(by))
+    seen = Q(policy.in_lists(by))
     seen |= Q(nested__in=Collection.objects.filter(visible_to(by)))
     rows = CollectionItem.objects.filter(seen, collection__in=found)
     for item in rows.select_related("repository__namespace", "nested__namespace").order_by("position", "pk"):

@@ -1,5 +1,7 @@
 """The site administration, by the URLs an administrator's browser uses."""
 
+import re
+
 import pytest
 from django.apps import apps
 from django.contrib import admin
@@ -212,3 +214,11 @@ def test_adapters_are_found_by_the_name_that_everybody_writes(ada, cast):
     page = ada.get("/admin/registry/repository/?q=acme/one").content.decode()
     assert 'href="/acme/one"' in page
     assert 'href="/acme/other"' not in page
+
+
+@pytest.mark.parametrize(("who", "may_enter"), [("alice", False), ("mona", False), ("ada", True)])
+def test_the_menu_leads_each_role_to_pages_that_are_there_for_it(cast, client, who, may_enter):
+    client.force_login(cast[who])
+    links = set(re.findall(r'href="(/(?!static/)[^"#?]*)"', client.get("/").content.decode()))
+    assert ("/admin/" in links) == may_enter
+    assert {link: client.get(link).status_code for link in links if client.get(link).status_code >= 400} == {}

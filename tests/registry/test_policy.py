@@ -16,7 +16,7 @@ from registry.kernel.errors import (
     SignInRequired,
 )
 from registry.kernel.policy import Caller, Permission
-from registry.models import Membership, Repository, User
+from registry.models import Membership, Repository, Revision, User
 from registry.moderation import quarantine
 from registry.people import gates, tokens
 from registry.publish import repositories
@@ -265,6 +265,17 @@ def test_lists_show_what_one_may_read_and_nothing_withheld(cast, world, who):
             who,
             repository.full_name,
         )
+
+
+@pytest.mark.parametrize("who", WHO)
+def test_lists_show_a_main_that_is_held_back_to_those_who_may_write_there_and_to_staff(cast, world, who):
+    Revision.objects.update(quarantined_at=timezone.now())
+    for repository in Repository.objects.select_related("namespace__person"):
+        by = caller(cast, who, repository)
+        is_listed = Repository.objects.filter(policy.listed_to(by), pk=repository.pk).exists()
+        is_visible = Repository.objects.filter(policy.visible_to(by), pk=repository.pk).exists()
+        expected = is_visible and (by.is_staff or policy.may_write(by, repository))
+        assert is_listed == expected, (who, repository.full_name)
 
 
 def test_a_refusal_spells_the_id_as_it_was_asked_for(cast):
