@@ -13,11 +13,11 @@ OPS = $(if $(PYTHON),exec $(PYTHON) -m ops,echo "Dovetail needs Python 3.11 or n
 
 .PHONY: help up demo manage test lint bench services engines pins clean
 
-help: ## Says what each of these commands does.
+help: ## Lists these commands.
 	@sed -n 's/^VERSION = "\(.*\)"/Dovetail \1/p' hub/about.py
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-up: ## Runs a hub in the foreground [PORT= HOST=127.0.0.1 DATA=./data]; builds what is missing first; Ctrl-C stops it.
+up: ## Runs a hub in the foreground [PORT= HOST=127.0.0.1 DATA=./data]; builds missing environments first; Ctrl-C stops it.
 	@$(OPS) up --end-with-parent
 
 demo: ## Pushes a small trained adapter, waits for its verdict, pulls and uses it [PORT= DATA= KEEP=1 TOKEN=].
@@ -26,10 +26,10 @@ demo: ## Pushes a small trained adapter, waits for its verdict, pulls and uses i
 manage: ## Runs a management command on the hub's state: make manage ARGS="provision people.yml" [DATA= PORT=].
 	@$(OPS) manage $(ARGS)
 
-test: ## Builds what the tests need and runs all of them; ARGS="tests/ops -k readyz" runs some.
+test: ## Builds environments and runs all tests; ARGS="tests/ops -k readyz" runs some.
 	@$(OPS) test $(ARGS)
 
-lint: ## Checks style, types and who imports whom.
+lint: ## Checks style, types and the order of imports.
 	@$(PYTHON) -m ops environments dev
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
@@ -43,7 +43,7 @@ bench: ## Measures everything, or ARGS="engine fit store xet_read queue zoo spee
 services: ## Installs PostgreSQL, Redis, Chromium and nginx by apt (as root) and the tests' Python packages; only what is missing.
 	@$(OPS) services
 
-engines: ## Builds the engine interpreters (.engines/), with the CPU build of torch where one can be had.
+engines: ## Builds the engine interpreters (.engines/), with the CPU build of torch if it is available.
 	@$(OPS) environments engines
 
 pins: ## Resolves requirements.txt and requirements/*.txt again into the lock files, requirements/constraints*.txt.

@@ -1,1 +1,1 @@
-"""What the Makefile runs: environments, supervisor, demo, services, tests; standard library only, as it comes first."""
+"""The commands of the Makefile, in the standard library alone, as they run before anything is installed."""

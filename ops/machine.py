@@ -1,4 +1,4 @@
-"""What this machine must offer before anything is built or started: each lack is one sentence."""
+"""Requirements on this machine before anything is built or started; each that is missing is one sentence."""
 
 import importlib.util
 import os
@@ -17,8 +17,8 @@ RUN_BYTES = GIB // 4
 
 
 def require_interpreter() -> None:
-    """Refuse a Python that is too old, or whose venv module Debian has packed apart."""
-    if sys.version_info < (3, 11):  # noqa: UP036  # this file also runs under what somebody happens to have
+    """Refuse a Python that is too old, or that lacks the venv module, which Debian packages separately."""
+    if sys.version_info < (3, 11):  # noqa: UP036  # this file also runs under older interpreters
         raise Stop(
             f"Dovetail needs Python 3.11 or newer; {sys.executable} is {platform.python_version()}. Install python3.11."
         )
@@ -40,9 +40,9 @@ def require_space(folder: Path, wanted: int, purpose: str) -> None:
 
 
 def require_writable(folder: Path) -> None:
-    """Make the folder if it is missing, and refuse one that cannot be written."""
+    """Create the folder if it is missing, and refuse one that cannot be written."""
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # private adapters, and the digests of passwords
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # it holds private adapters and password digests
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
@@ -68,24 +68,24 @@ def require_port(host: str, port: int) -> None:
 
 
 def port_number(text: str) -> int:
-    """Return a port from what somebody typed."""
+    """Parse a port number."""
     if not text.isdigit() or not 1 <= int(text) <= 65535:
         raise Stop(f"PORT must be a number from 1 to 65535, not {text!r}.")
     return int(text)
 
 
 def has_gpu() -> bool:
-    """Return whether an NVIDIA driver is loaded; anything else is a CPU-only host to us."""
+    """Return whether an NVIDIA driver is loaded; any other host counts as CPU-only."""
     return Path("/proc/driver/nvidia/version").exists() or Path("/dev/nvidiactl").exists()
 
 
 def is_linux_cpu_only() -> bool:
-    """Return whether PyPI's default build of torch would bring gigabytes of CUDA for nothing."""
+    """Return whether PyPI's default build of torch would install gigabytes of CUDA that cannot be used."""
     return sys.platform == "linux" and not has_gpu()
 
 
 def free_port() -> int:
-    """Return a port on loopback that nobody listens on now."""
+    """Return a free port on loopback."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

@@ -19,17 +19,17 @@ ADMINISTRATOR = "administrator"  # `admin` is a page
 
 
 def main() -> int:
-    """Do all of it, with the administrator's password from standard input; PARTLY when the base could not be had."""
+    """Do all of it; read the administrator's password from standard input. Return PARTLY if the base is missing."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "hub.settings")
     django.setup()
     call_command("migrate", interactive=False, verbosity=0)
     call_command("collectstatic", interactive=False, verbosity=0, clear=True)
-    make_administrator(sys.stdin.read())
+    create_administrator(sys.stdin.read())
     return 0 if shelve_demo_base() else PARTLY
 
 
-def make_administrator(password: str) -> None:
-    """Make an administrator when nobody administers this hub, and say once how to sign in."""
+def create_administrator(password: str) -> None:
+    """Create an administrator if the hub has none, and print once how to sign in."""
     if apps.get_model("registry.User").objects.filter(role="admin").exists():
         return
     provision({"users": [{"name": ADMINISTRATOR, "full_name": "Administrator", "password": password, "role": "admin"}]})
@@ -37,17 +37,17 @@ def make_administrator(password: str) -> None:
     print(f'  This is shown once. A new one: make manage ARGS="changepassword {ADMINISTRATOR}"\n', flush=True)
 
 
-def provision(wanted: dict[str, object]) -> None:
-    """Hand people and settings to `manage.py provision`, by way of a file that only its owner can read."""
+def provision(document: dict[str, object]) -> None:
+    """Pass people and settings to `manage.py provision` in a file that only its owner can read."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "provision.yml"
         file.touch(mode=0o600)
-        file.write_text(json.dumps(wanted))
+        file.write_text(json.dumps(document))
         call_command("provision", str(file), stdout=io.StringIO())
 
 
 def shelve_demo_base() -> bool:
-    """Put the demo base on the shelf unless it is there; without a network the hub starts all the same."""
+    """Put the demo base on the shelf unless it is there; return False if it could not be fetched."""
     if apps.get_model("registry.Base").objects.filter(pk=DEMO_BASE).exists():
         return True
     print(f"Putting the base model {DEMO_BASE} on the shelf …", flush=True)
@@ -62,7 +62,7 @@ def shelve_demo_base() -> bool:
 if __name__ == "__main__":
     try:
         sys.exit(main())
-    except ImproperlyConfigured as problem:  # a setting somebody wrote: the sentence says which, a traceback hides it
+    except ImproperlyConfigured as problem:  # a wrong setting: its message is enough, a traceback would hide it
         sys.exit(str(problem))
     except OperationalError as problem:
         sys.exit(f"The database does not do what was asked: {str(problem).strip()}.")

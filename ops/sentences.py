@@ -1,4 +1,4 @@
-"""How these commands talk: a line of progress, or one sentence that says what is wrong and what to do, and exit 1."""
+"""Output of these commands: lines of progress, and errors of one sentence that name the problem and the fix."""
 
 import sys
 from pathlib import Path
@@ -7,11 +7,11 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 class Stop(Exception):
-    """The command cannot go on; the message is one sentence for a person, with what to do."""
+    """The command cannot continue; the message is one sentence with the problem and the fix."""
 
 
 def say(line: str = "") -> None:
-    """Print a line at once, also through a pipe."""
+    """Print a line immediately, also into a pipe."""
     print(line, flush=True)
 
 

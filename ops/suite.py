@@ -1,4 +1,4 @@
-"""`make test`: builds what the tests need, runs pytest, and closes with one line that counts."""
+"""`make test`: builds what the tests need, runs pytest, and ends with a line of counts."""
 
 import os
 import subprocess
@@ -11,14 +11,14 @@ from xml.etree import ElementTree
 from ops import environments, services
 from ops.sentences import ROOT, say
 
-# A whole run waits a good deal (for servers, engines, browsers), which a second process fills; tests/conftest.py deals
-# the tests out. More of them would only share the two cores that CI has, and start everything once more.
+# A whole run often waits for servers, engines and browsers, so a second process helps; tests/conftest.py distributes
+# the tests. More processes would share the two cores of CI, and start every server once more.
 WHOLE = ("-n", "2")
 
 
 @dataclass(frozen=True)
 class Count:
-    """How the tests went."""
+    """The number of tests by outcome."""
 
     passed: int
     failed: int
@@ -29,12 +29,12 @@ class Count:
 
 
 def in_ci() -> bool:
-    """Return whether a run must be complete: then nothing may be skipped."""
+    """Return whether this is CI, where no test may be skipped."""
     return os.environ.get("CI") == "true"
 
 
 def run(arguments: Sequence[str]) -> None:
-    """Run the tests that `arguments` (pytest's) select, all of them by default; the last line counts.
+    """Run the tests that pytest's `arguments` select, all of them by default; the last line printed is the count.
 
     Exits with 1 when one failed, or was skipped in CI.
     """
@@ -43,7 +43,7 @@ def run(arguments: Sequence[str]) -> None:
     python = environments.ensure_dev()
     environments.ensure_engines()
     if absent := services.missing():
-        say(f"Left out for want of {', '.join(absent)}: the tests that need them, listed as skipped at the end.")
+        say(f"Not installed: {', '.join(absent)}. The tests that need them are skipped, and listed at the end.")
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.xml"
         code = subprocess.run(
@@ -59,7 +59,7 @@ def run(arguments: Sequence[str]) -> None:
 
 
 def complaint(code: int, count: Count) -> str:
-    """Return why this run is no success, or an empty string."""
+    """Return why this run failed, or an empty string."""
     if code != 0 or count.failed:
         return f"pytest ended with status {code}."
     if in_ci() and count.skipped:

@@ -26,7 +26,7 @@ def up(hub: Hub, arguments: Sequence[str] = ()) -> None:
     Raises Stop with a sentence when it cannot run or a part of it dies.
     """
     check(hub)
-    with only_hub_on(hub):  # while it builds as well: `make demo` beside it waits instead of starting another one
+    with only_hub_on(hub):  # also during the build: a `make demo` beside it waits
         environments.ensure_web()
         environments.ensure_engines()
         listen_for_stop()
@@ -46,7 +46,7 @@ def up(hub: Hub, arguments: Sequence[str] = ()) -> None:
 
 
 def check(hub: Hub) -> None:
-    """Refuse what would fail later, before anything is built."""
+    """Raise Stop for requirements that are not met, before anything is built."""
     machine.require_interpreter()
     machine.require_writable(hub.data)
     machine.require_space(hub.data, machine.RUN_BYTES, "The data folder")
@@ -56,7 +56,7 @@ def check(hub: Hub) -> None:
 
 @contextmanager
 def only_hub_on(hub: Hub) -> Iterator[None]:
-    """Hold DATA for this process; the kernel lets go of it however we end, so no lock is ever stale."""
+    """Lock DATA for this process; the kernel releases it however the process ends, so no lock is ever stale."""
     hub.run.mkdir(mode=0o700, parents=True, exist_ok=True)
     with (hub.run / "lock").open("a+") as lock:
         try:
@@ -74,7 +74,7 @@ def only_hub_on(hub: Hub) -> Iterator[None]:
 
 
 def is_taken(hub: Hub) -> bool:
-    """Whether a hub runs on DATA, or is being started there."""
+    """Return whether a hub runs on DATA, or is being started there."""
     try:
         with only_hub_on(hub):
             return False
@@ -88,7 +88,7 @@ def is_taken(hub: Hub) -> bool:
 def start(hub: Hub, supervisor: Supervisor) -> None:
     """Bring the state up to date, start every program and wait until /readyz says yes."""
     prepare(hub)
-    shutil.rmtree(hub.metrics, ignore_errors=True)  # counters of processes that are gone
+    shutil.rmtree(hub.metrics, ignore_errors=True)  # counters of processes that have ended
     hub.metrics.mkdir()
     say("Starting its programs …")
     for program in hub.programs():
@@ -103,7 +103,7 @@ def start(hub: Hub, supervisor: Supervisor) -> None:
 
 
 def readiness(hub: Hub) -> dict[str, object]:
-    """Return what /readyz answers, or an empty dictionary when nobody answers."""
+    """Return the answer of /readyz, or an empty dictionary if there is none."""
     connection = http.client.HTTPConnection(*hub.local_address, timeout=5)
     try:
         connection.request("GET", "/readyz")
@@ -123,7 +123,7 @@ def _reasons(answer: dict[str, object]) -> str:
 
 
 def announce(hub: Hub) -> None:
-    """Print where the hub is and how to stop it."""
+    """Print the address of the hub and how to stop it."""
     say(f"\nDovetail runs at {hub.url}")
     say(f"  push to it   HF_ENDPOINT={hub.url} hf upload YOU/NAME DIR   (a token: {hub.url}/settings/tokens)")
     say(f"  its state    {near(hub.data)}   its logs: {near(hub.logs)}")
@@ -134,11 +134,11 @@ def announce(hub: Hub) -> None:
 
 
 def prepare(hub: Hub) -> None:
-    """Migrate, collect static files, make the first administrator, shelve the demo base; nothing when all is done."""
-    stamp, wanted = hub.run / "prepared", _state_digest()
-    # Who brings a database of his own may have emptied or restored it, so there we always look.
+    """Migrate, collect static files, create an administrator, add the demo base; no-op if the state is current."""
+    stamp, digest = hub.run / "prepared", _state_digest()
+    # A database that the user provides may have been emptied or restored, so it is always migrated.
     own_database = "DOVETAIL_DATABASE_URL" not in os.environ
-    if own_database and (hub.data / "db.sqlite3").exists() and stamp.exists() and stamp.read_text() == wanted:
+    if own_database and (hub.data / "db.sqlite3").exists() and stamp.exists() and stamp.read_text() == digest:
         return
     say("Bringing the state up to date …")
     password = secrets.token_urlsafe(12)
@@ -151,7 +151,7 @@ def prepare(hub: Hub) -> None:
         check=False,
     )
     if done.returncode == 0:
-        stamp.write_text(wanted)
+        stamp.write_text(digest)
     elif done.returncode != PARTLY:
         raise Stop("The state could not be brought up to date; the lines above say why.")
 

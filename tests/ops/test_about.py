@@ -11,7 +11,7 @@ from django.conf import settings
 from django.test import Client
 
 from hub.about import PORT, VERSION
-from ops.__main__ import hub_asked_for
+from ops.__main__ import requested_hub
 from ops.sentences import ROOT
 
 # Prose, and a file that an operator copies: they name the port for people.
@@ -38,7 +38,7 @@ def test_prose_names_the_port_that_is_the_default(name: str) -> None:
 
 def test_the_hub_and_make_up_use_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("PORT", raising=False)
-    assert hub_asked_for().port == PORT
+    assert requested_hub().port == PORT
     assert f"http://127.0.0.1:{PORT}" == settings.PUBLIC_URL
 
 
