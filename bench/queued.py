@@ -26,7 +26,9 @@ def _fill() -> None:
     for base in ids:
         shelf.add_folder(base, model, source="a benchmark", tell=lambda line: None)
     names = ("ann", "ben")
-    users = [accounts.add(name, email=f"{name}@example.org", password="benchmark of a queue") for name in names]
+    users = [
+        accounts.create_person(name, email=f"{name}@example.org", password="benchmark of a queue") for name in names
+    ]
     for number in range(NUMBER):
         owner = Caller(user=users[number % 2])
         made = repositories.create(f"{names[number % 2]}/a{number}", owner, private=False)

@@ -99,20 +99,20 @@ class Upload:
         self.shard = build.shard([build.file_record(data, [xorb.term()])])
 
     def verify(self) -> None:
-        for _ in chunks.Verified(io.BytesIO(self.xorb), self.name):
+        for _ in chunks.VerifiedXorb(io.BytesIO(self.xorb), self.name):
             pass
 
     def receive(self) -> None:
-        xorbs.receive(io.BytesIO(self.xorb), self.name)
+        xorbs.store_verified_xorb(io.BytesIO(self.xorb), self.name)
 
     def assemble(self) -> None:
-        [file] = shards.read(io.BytesIO(self.shard)).files
+        [file] = shards.parse_shard(io.BytesIO(self.shard)).files
         sizes = {self.name: len(self.xorb)}
-        xorbs.prove(file, sizes)
+        xorbs.verify_file(file, sizes)
         hasher = hashlib.sha256()
 
         def parts() -> Iterator[Bytes]:
-            for piece in xorbs.assemble(file, sizes):
+            for piece in xorbs.assemble_file(file, sizes):
                 hasher.update(piece)
                 yield piece
 

@@ -15,4 +15,4 @@ def count(request: HttpRequest, repository: Repository, caller: Caller) -> None:
     """Note that the caller takes something of the adapter now; it is written down within seconds."""
     who = caller.user.pk if caller.user else network_of(request)
     if counters.count(f"download:{repository.pk}:{who}", AGAIN_SECONDS) == 1:
-        popularity.downloaded(repository.pk)
+        popularity.count_download(repository.pk)

@@ -80,16 +80,16 @@ def take_of_token(family: Family, token: int) -> Taken | None:
 
 
 def take_bytes(caller: Caller, size: int, how: str = "bytes") -> None:
-    """Count bytes that somebody delivers within a day. Raises QuotaExceeded as quotas.check_sent does.
+    """Count bytes that somebody delivers within a day. Raises QuotaExceeded as quotas.check_daily_upload does.
 
     Those of each road (`how`) by themselves: what goes by Xet is sent, and then put together.
     """
     if settings.QUOTA_BYTES and caller.user:
-        quotas.check_sent(caller.user, counters.count(f"{how}:{caller.user.pk}", DAY_SECONDS, size))
+        quotas.check_daily_upload(caller.user, counters.count(f"{how}:{caller.user.pk}", DAY_SECONDS, size))
 
 
 def _take(family: Family, *, is_known: bool, who: str) -> Taken | None:
-    if site_settings.value("throttle") == "off":
+    if site_settings.get_setting("throttle") == "off":
         return None
     quota, now = family.value[is_known], time.time()
     key = f"{family.name}:{is_known:d}:{who}:{int(now // WINDOW_SECONDS)}"

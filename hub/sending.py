@@ -54,8 +54,8 @@ def _by_us(entry: Entry, start: int, end: int) -> HttpResponseBase:
 def _by_nginx(entry: Entry, kind: str) -> HttpResponseBase:
     """Name the file to the nginx before us, which sends it, ranges too, and frees this thread at once."""
     key = Keys.blob(entry.sha256)
-    if not blobs.exists(key):
-        raise blobs.lost(key)
+    if not blobs.object_exists(key):
+        raise blobs.lost_object(key)
     response = HttpResponse(content_type=kind)
     response["X-Accel-Redirect"] = f"{settings.ACCEL_REDIRECT}/{key}"
     return response

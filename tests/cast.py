@@ -18,7 +18,9 @@ NAMES = ("alice", "bob", "carol", "dave", "erin", "mona", "ada")
 
 def person(name: str, *, role: str = "user") -> User:
     """Make somebody who can sign in with PASSWORD."""
-    return accounts.add(name, email=f"{name}@example.org", password=PASSWORD, full_name=name.capitalize(), role=role)
+    return accounts.create_person(
+        name, email=f"{name}@example.org", password=PASSWORD, full_name=name.capitalize(), role=role
+    )
 
 
 @dataclass
@@ -39,7 +41,7 @@ class Cast:
         """Make a token and return its value; grants are written namespace__name="read"."""
         repos = {full_name.replace("__", "/"): right for full_name, right in grants.items()}
         count = Token.objects.count()
-        return tokens.make(self.people[name], f"{role} {count}", role, grants=repos)
+        return tokens.create_token(self.people[name], f"{role} {count}", role, grants=repos)
 
     def repository(
         self, full_name: str, *, by: str = "alice", private: bool = False, type: str = "model"
@@ -51,7 +53,7 @@ class Cast:
 def assemble() -> Cast:
     """Make everybody."""
     cast = {name: person(name, role=STAFF.get(name, "user")) for name in NAMES}
-    acme = organizations.found("acme", by=cast["alice"], full_name="Acme")
+    acme = organizations.create_organization("acme", by=cast["alice"], full_name="Acme")
     for name, role in ROLES.items():
         organizations.set_member(acme, cast[name], role, by=cast["alice"])
     return Cast(cast, acme)

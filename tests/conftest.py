@@ -37,7 +37,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> ByFile:
 @pytest.fixture(autouse=True)
 def _fresh_site_settings() -> None:
     """Site settings are cached for seconds, a test lasts milliseconds."""
-    site_settings.forget()
+    site_settings.clear_cache()
 
 
 @pytest.fixture(autouse=True)

@@ -180,7 +180,7 @@ def routes(*tables: dict[tuple[str, str], Any]) -> Iterator[tuple[str, str, Any]
     """Yield (method, path, valid body) of each row, with the ids that exist now."""
     comment = DiscussionEvent.objects.filter(kind="comment").get()
     collection = Collection.objects.get()
-    made = {"comment": ids.shown(comment.pk), "collection": f"/api/collections/{collection.slug}"}
+    made = {"comment": ids.format_hub_id(comment.pk), "collection": f"/api/collections/{collection.slug}"}
     for table in tables:
         for (method, path), body in table.items():
             yield method, path.format(**made), body

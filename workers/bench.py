@@ -186,14 +186,14 @@ def _card(folder: Path) -> card.Card:
     readme = folder / "README.md"
     if not readme.is_file() or readme.stat().st_size > card.MAX_CARD_BYTES:
         return card.Card()
-    return card.metadata(readme.read_text(errors="replace"))
+    return card.parse_card(readme.read_text(errors="replace"))
 
 
 def _borrow_rows(revision: Revision, folder: Path, known: card.Card) -> str:
     """Lay the rows of the set that the card names beside an adapter that brings none; return which, "" for none."""
     places = judged(contents(files_in(folder)))
     target = folder / (places[0] if len(places) == 1 else "") / eval_rows.NAME
-    if target.exists() or (found := eval_rows.of_a_set(revision.repository, known)) is None:
+    if target.exists() or (found := eval_rows.find_eval_rows(revision.repository, known)) is None:
         return ""
     _copy(found.entry.sha256, target)
     return found.name

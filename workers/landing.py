@@ -38,7 +38,7 @@ def land(row: ChunkingJob) -> None:
     Raises BlobMissing, DigestMismatch and StoreUnavailable, and then the file waits as before.
     """
     blob = Blob.objects.filter(pk=row.sha256, size__gt=0).first()  # of nothing there are no chunks
-    if blob is None or xet_files.offered([row.sha256]):
+    if blob is None or xet_files.readable_file_ids([row.sha256]):
         chunking_jobs.finish(row)
     else:
         chunking_jobs.finish(row, _in_pieces(blob, lambda: chunking_jobs.keep_alive(row)))
@@ -46,11 +46,11 @@ def land(row: ChunkingJob) -> None:
 
 def _in_pieces(blob: Blob, keep_alive: Callable[[], None]) -> xorbs.File:
     cutting = import_module("registry.bytes.xorbs.chunking")  # only here: numpy takes 14 MB, and most hubs cut seldom
-    hasher, tree, terms, filling = Hasher(), hashes.Merkle(), list[Term](), cutting.Filling()
-    for chunk in cutting.cut(_bytes(blob)):
+    hasher, tree, terms, filling = Hasher(), hashes.Merkle(), list[Term](), cutting.XorbBuilder()
+    for chunk in cutting.cut_chunks(_bytes(blob)):
         if not filling.has_room():
             terms.append(_kept(filling))
-            filling = cutting.Filling()
+            filling = cutting.XorbBuilder()
             keep_alive()
         hasher.update(chunk)
         tree.add(filling.add(chunk), len(chunk))
@@ -69,5 +69,5 @@ def _bytes(blob: Blob) -> Iterator[bytes]:
 def _kept(filling: Any) -> Term:
     """Keep a xorb by the door that those of clients come in by, where it is parsed and hashed once more."""
     name = filling.name()
-    intake.keep_xorb(name, filling.data)
+    intake.store_xorb(name, filling.data)
     return Term(name, 0, filling.count, filling.size, b"")

@@ -131,7 +131,7 @@ def digest(files: Mapping[str, str]) -> str:
 def _check_id(base_id: str) -> None:
     if not bases.is_id(base_id):
         raise ShelfProblem(f"{base_id!r} is no model id.", fix="Write it as adapters do: namespace/name.")
-    row = bases.aliases().filter(folded=base_id.lower()).first()
+    row = bases.list_aliases().filter(folded=base_id.lower()).first()
     if row is not None:
         raise ShelfProblem(
             f"{base_id} is another name of {row.base} here.", fix=f"Say `manage.py shelf unalias {base_id}` first."
@@ -143,7 +143,7 @@ def _license(folder: Path) -> str:
     readme = folder / "README.md"
     if not readme.is_file() or readme.stat().st_size > card.MAX_CARD_BYTES:
         return ""
-    return licenses.stated(card.metadata(readme.read_text(errors="replace")).data)
+    return licenses.stated(card.parse_card(readme.read_text(errors="replace")).data)
 
 
 # --- on disk ---------------------------------------------------------------------------------------------------------

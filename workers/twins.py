@@ -21,7 +21,7 @@ from registry.models import DerivedArtifact, Revision
 from registry.proof import fit, holding
 from registry.publish import deriving
 from registry.repos import derived, facts, pull
-from registry.repos.derived import DerivedEntry, Wanted
+from registry.repos.derived import Derivation, DerivedEntry
 from workers import matrix, sandbox, scratch
 from workers.engine import jail
 from workers.report import Report
@@ -48,7 +48,7 @@ def settle(revision: Revision, report: Report) -> Report:
     if any(check["id"].startswith("file.") for check in failed):
         return report
     try:
-        for one, made in _make(derived.missing(pull.entries(revision))):
+        for one, made in _make(derived.not_yet_derived(pull.entries(revision))):
             logger.info("A file was derived", extra={"revision": revision.oid, "path": one.path, "kept": made})
     except (StoreUnavailable, OSError, subprocess.SubprocessError) as problem:
         logger.warning("Nothing was derived: %s", problem, extra={"revision": revision.oid})
@@ -58,19 +58,19 @@ def settle(revision: Revision, report: Report) -> Report:
 
 def _fitted(revision: Revision, report: Report) -> Report:
     """Ask of a twin, now that it is outside, what was asked of safetensors before: which bases it fits."""
-    entries = pull.served(revision)
+    entries = pull.served_entries(revision)
     if "fits" in report or not isinstance(entries.get(WEIGHTS), DerivedEntry):
         return report
-    spoken = configs.names(dict(facts.of(entries).card.data), "base_model")
-    return fit.tell(report, fit.survey_files(facts.files(entries)), spoken)
+    spoken = configs.names(dict(facts.read_facts(entries).card.data), "base_model")
+    return fit.tell(report, fit.survey_files(facts.file_openers(entries)), spoken)
 
 
-def _make(wanted: Sequence[Wanted]) -> list[tuple[Wanted, bool]]:
+def _make(wanted: Sequence[Derivation]) -> list[tuple[Derivation, bool]]:
     until = time.monotonic() + SECONDS
     return [(one, _kept(one, until)) for one in wanted[:MAX_TWINS] if time.monotonic() < until]
 
 
-def _kept(one: Wanted, until: float) -> bool:
+def _kept(one: Derivation, until: float) -> bool:
     """Make one file and store it, with nothing of another one in reach of whoever makes it.
 
     What comes of a pickle is served wherever that pickle lies. So a process gets to see one alone: a pickle that took
@@ -84,10 +84,10 @@ def _kept(one: Wanted, until: float) -> bool:
             _twin(source, made, until - time.monotonic())
         else:
             _pickle(source, made)
-        return made.is_file() and deriving.keep(one, made) is not None
+        return made.is_file() and deriving.store_derived(one, made) is not None
 
 
-def _fetch(one: Wanted, target: Path) -> None:
+def _fetch(one: Derivation, target: Path) -> None:
     with store().open(Keys.blob(one.source.sha256)) as reader, target.open("xb") as writer:
         shutil.copyfileobj(reader, writer, PIECE)
 

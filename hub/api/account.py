@@ -41,7 +41,7 @@ class Tokens(View):
         user = self.person_in_session("Making a token")
         wish = shapes.NewToken(data=request.data)
         wish.is_valid(raise_exception=True)
-        value = tokens.make(
+        value = tokens.create_token(
             user, wish.validated_data["name"], wish.validated_data["role"],
             expires_at=wish.validated_data.get("expires_at"), grants=wish.validated_data.get("repos"),
         )  # fmt: skip
@@ -52,11 +52,11 @@ class Tokens(View):
 class OneToken(View):
     @extend_schema(operation_id="token", summary="One of the caller's tokens", responses=shapes.Token)
     def get(self, request: Request, id: int) -> Response:
-        return Response(shapes.Token(tokens.find(self.person(), id)).data)
+        return Response(shapes.Token(tokens.get_token(self.person(), id)).data)
 
     @extend_schema(
         operation_id="revoke_token", summary="Revoke a token", description="From a session only.", responses={204: None}
     )
     def delete(self, request: Request, id: int) -> Response:
-        tokens.revoke(self.person_in_session("Revoking a token"), id)
+        tokens.revoke_token(self.person_in_session("Revoking a token"), id)
         return Response(status=status.HTTP_204_NO_CONTENT)

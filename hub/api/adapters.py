@@ -28,7 +28,7 @@ class Adapters(View):
         items = [line(repository, found.verdicts.get(repository.pk)) for repository in found.items]
         answer = pages.page(request, items, found.next)
         if with_facets:
-            counted = catalog.facets(self.caller, query)
+            counted = catalog.facet_counts(self.caller, query)
             answer["facets"] = {name: [{"value": v, "count": n} for v, n in values] for name, values in counted.items()}
         return Response(answer)
 
@@ -75,7 +75,7 @@ def _short(verdict: Verdict) -> dict[str, Any]:
 
 def _names(repository: Repository) -> dict[str, Any]:
     """Return what points at revisions: main, verified, branches, tags. One query."""
-    at = {ref.name: ref.revision.oid for ref in refs.list_all(repository)}
+    at = {ref.name: ref.revision.oid for ref in refs.list_refs(repository)}
     return {
         "latest": at.get(refs.MAIN),
         "verified": at.get(refs.VERIFIED),

@@ -19,7 +19,7 @@ class Bases(View):
     @extend_schema(operation_id="bases", summary="Base models", parameters=[pages.Paging], responses=shapes.BasePage)
     def get(self, request: Request) -> Response:
         asked = pages.parameters(request, pages.Paging)
-        page = catalog.bases(self.caller, cursor=asked.get("cursor", ""), limit=asked["limit"])
+        page = catalog.list_bases(self.caller, cursor=asked.get("cursor", ""), limit=asked["limit"])
         return Response(pages.page(request, [_line(line) for line in page.items], page.next))
 
 
@@ -27,9 +27,9 @@ class OneBase(View):
     @extend_schema(operation_id="base", summary="One base model, by any of its names", responses=shapes.BaseDetail)
     def get(self, request: Request, base: str) -> Response:
         pages.parameters(request, pages.Nothing)
-        held = bases.find(base)
-        id = held.id if held else bases.canonical(base)
-        count = catalog.count(self.caller, Query(base=[id]))
+        held = bases.find_base(base)
+        id = held.id if held else bases.canonical_name(base)
+        count = catalog.count_matches(self.caller, Query(base=[id]))
         if held is None and not count:
             raise BaseNotFound(f"No adapter here names the base {base[:200]!r}, and it is not on the shelf.")
         return Response(_line(BaseLine(id, count, held)) | _detail(id, held))
@@ -49,7 +49,7 @@ def _line(line: BaseLine) -> dict[str, Any]:
 
 
 def _detail(id: str, base: Base | None) -> dict[str, Any]:
-    asks = bases.duties(bases.license_of(base, id))
+    asks = bases.license_duties(bases.license_of(base, id))
     keys = ("needs_notice", "non_commercial", "share_alike")
     return {
         "aliases": list(bases.names_of(base)) if base else [],

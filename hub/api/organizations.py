@@ -26,7 +26,7 @@ class Organizations(View):
         wish = shapes.NewOrganization(data=request.data)
         wish.is_valid(raise_exception=True)
         given = wish.validated_data
-        made = organizations.begin(
+        made = organizations.create_as(
             given["name"], self.caller, full_name=given["full_name"],
             private_by_default=given["default_visibility"] == "private",
         )  # fmt: skip
@@ -36,7 +36,7 @@ class Organizations(View):
 class OneOrganization(View):
     @extend_schema(operation_id="organization", summary="An organisation", responses=shapes.Organization)
     def get(self, request: Request, org: str) -> Response:
-        found: Organization | None = getattr(accounts.addressed(org), "organization", None)
+        found: Organization | None = getattr(accounts.resolve_namespace(org), "organization", None)
         if found is None:
             raise NamespaceNotFound(f"There is no organisation {org!r}.")
         return Response(_shown(found, self.caller))
@@ -47,14 +47,16 @@ class OneOrganization(View):
         request=shapes.OrganizationChange, responses=shapes.Organization,
     )  # fmt: skip
     def patch(self, request: Request, org: str) -> Response:
-        found = organizations.administered(org, self.caller)
+        found = organizations.require_administered(org, self.caller)
         wish = shapes.OrganizationChange(data=request.data)
         wish.is_valid(raise_exception=True)
         given = wish.validated_data
         hidden = given["default_visibility"] == "private" if "default_visibility" in given else found.private_by_default
         full_name = given.get("full_name", found.full_name)
         with transaction.atomic():
-            organizations.change(found, full_name=full_name, private_by_default=hidden, by=self.caller.user)
+            organizations.change_organization(
+                found, full_name=full_name, private_by_default=hidden, by=self.caller.user
+            )
             changed = moves.rename(org, given.get("name", found.namespace.name), self.caller)
         return Response(_shown(changed, self.caller))
 
@@ -63,14 +65,14 @@ class OneOrganization(View):
         description="Its name stays reserved.", responses={204: None},
     )  # fmt: skip
     def delete(self, request: Request, org: str) -> Response:
-        organizations.delete(org, self.caller)
+        organizations.delete_organization(org, self.caller)
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 
 class Members(View):
     @extend_schema(operation_id="members", summary="An organisation's members", responses=shapes.MemberPage)
     def get(self, request: Request, org: str) -> Response:
-        return Response({"items": [_member(row) for row in organizations.members(org, self.caller)], "next": None})
+        return Response({"items": [_member(row) for row in organizations.list_members(org, self.caller)], "next": None})
 
 
 class OneMember(View):
@@ -80,11 +82,11 @@ class OneMember(View):
         request=shapes.NewRole, responses=shapes.Member,
     )  # fmt: skip
     def put(self, request: Request, org: str, user: str) -> Response:
-        return Response(_member(invitations.let_in(org, user, _role(self, request, org), self.caller)))
+        return Response(_member(invitations.add_member(org, user, _role(self, request, org), self.caller)))
 
     @extend_schema(operation_id="drop_member", summary="Take a person out, or leave", responses={204: None})
     def delete(self, request: Request, org: str, user: str) -> Response:
-        organizations.drop_member(org, user, self.caller)
+        organizations.remove_member(org, user, self.caller)
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 
@@ -93,7 +95,7 @@ class Invitations(View):
         operation_id="invitations", summary="Who is invited and has not answered", responses=shapes.InvitationPage
     )
     def get(self, request: Request, org: str) -> Response:
-        return Response({"items": [_invitation(row) for row in invitations.sent(org, self.caller)], "next": None})
+        return Response({"items": [_invitation(row) for row in invitations.list_sent(org, self.caller)], "next": None})
 
 
 class OneInvitation(View):
@@ -117,7 +119,7 @@ class OwnInvitations(View):
     )
     def get(self, request: Request) -> Response:
         self.person()
-        return Response({"items": [_own(row) for row in invitations.received(self.caller)], "next": None})
+        return Response({"items": [_own(row) for row in invitations.list_received(self.caller)], "next": None})
 
 
 class Accept(View):
@@ -140,7 +142,7 @@ class Decline(View):
 
 def _role(view: View, request: Request, org: str) -> str:
     """Read which role is meant; who may give none learns nothing about what he sent."""
-    organizations.administered(org, view.caller)
+    organizations.require_administered(org, view.caller)
     wish = shapes.NewRole(data=request.data)
     wish.is_valid(raise_exception=True)
     return str(wish.validated_data["role"])

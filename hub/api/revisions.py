@@ -45,13 +45,13 @@ class OneRevision(View):
         revision = resolved(f"{ns}/{name}", rev, self.caller)
         pull.require_served(revision, self.caller)
         entries, verdict = pull.entries(revision), verdicts.latest(revision)
-        said = facts.of(entries)
+        said = facts.read_facts(entries)
         return Response(
             _line(revision, revision.parent, verdict.state if verdict else None)
             | {
                 "adapter": revision.repository.full_name,
                 "size": sum(entry.size for entry in entries.values()),
-                "files": [_file(entry) for entry in {**entries, **derived.entries(entries)}.values()],
+                "files": [_file(entry) for entry in {**entries, **derived.derived_entries(entries)}.values()],
                 "config": (said.config or None) if policy.passes_gate(self.caller, revision.repository) else None,
                 "base": _base(said, verdict),
                 "tensors": {"values": sum(said.parameters.values()), "dtypes": said.parameters}
@@ -71,7 +71,7 @@ class OneFile(View):
         asked = pages.parameters(request, shapes.FileView)
         revision = resolved(f"{ns}/{name}", rev, self.caller, Permission.DOWNLOAD)
         pull.require_served(revision, self.caller)
-        entry = pull.file(revision, path)
+        entry = pull.find_file(revision, path)
         if view := asked.get("view"):
             return _view(revision, entry, view, asked.get("base", ""))
         return HttpResponseRedirect(revision.repository.file_url(revision.oid, entry.path))

@@ -25,7 +25,7 @@ class WhoAmI(Route):
         orgs = [
             {
                 "type": "org",
-                "id": ids.shown(row.organization.pk),
+                "id": ids.format_hub_id(row.organization.pk),
                 "name": row.organization.namespace.name,
                 "fullname": row.organization.full_name or row.organization.namespace.name,
                 "roleInOrg": row.role,
@@ -46,7 +46,7 @@ class RevokeFound(Route):
         found = bodies.strings(bodies.json_object(request), "credentials")
         if len(found) > MOST_FOUND:
             raise ValueInvalid(f"At most {MOST_FOUND:,} credentials at once.", fix="Send them in several requests.")
-        tokens.revoke_found(found)
+        tokens.revoke_values(found)
         return answer({}, status=202)
 
 

@@ -1,6 +1,6 @@
 """Judges a card's metadata as validate-yaml does: errors stop a push in the client, warnings are shown."""
 
-from registry.repos.card import metadata
+from registry.repos.card import parse_card
 
 # License ids of the Hub's list that people use; `other` and `unknown` are always possible.
 _LICENSES = """
@@ -19,7 +19,7 @@ LICENSES = frozenset(_LICENSES.split())
 
 def judge(content: str, repo_type: str) -> tuple[list[str], list[str]]:
     """Return (errors, warnings) about the front matter of a README."""
-    card = metadata(content)
+    card = parse_card(content)
     if card.problem:
         return [f"Invalid metadata in the card: {card.problem}"], []
     if not card.data:

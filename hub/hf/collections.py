@@ -95,11 +95,11 @@ class OneItem(Route):
         found = collections.find(f"{ns}/{slug}", self.caller, to_change=True)
         body = bodies.json_object(request)
         position = bodies.whole(body, "position") if body.get("position") is not None else None
-        collections.change_item(found, ids.number(item), note=note_in(body), position=position)
+        collections.change_item(found, ids.parse_hub_id(item), note=note_in(body), position=position)
         return answer({"success": True})
 
     def delete(self, request: HttpRequest, ns: str, slug: str, item: str) -> HttpResponse:
-        collections.remove(collections.find(f"{ns}/{slug}", self.caller, to_change=True), ids.number(item))
+        collections.remove(collections.find(f"{ns}/{slug}", self.caller, to_change=True), ids.parse_hub_id(item))
         return answer({"success": True})
 
 
@@ -134,7 +134,7 @@ def whole(collection: Collection, entries: list[CollectionItem]) -> JSON:
 
 def entry(item: CollectionItem, place: int) -> JSON:
     """An entry; `place` counts what the caller sees."""
-    shown: JSON = {"_id": ids.shown(item.pk), "position": place}
+    shown: JSON = {"_id": ids.format_hub_id(item.pk), "position": place}
     if item.note:
         shown["note"] = {"text": item.note}
     if item.repository is not None:
@@ -142,4 +142,4 @@ def entry(item: CollectionItem, place: int) -> JSON:
     nested = item.nested
     assert nested is not None, "the database keeps entries that are neither"
     slug = nested.slug
-    return shown | {"id": ids.shown(nested.pk), "type": "collection", "slug": slug, "title": nested.title}
+    return shown | {"id": ids.format_hub_id(nested.pk), "type": "collection", "slug": slug, "title": nested.title}

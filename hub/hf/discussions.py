@@ -107,7 +107,7 @@ class EditComment(Thread):
     def post(self, request: HttpRequest, ns: str, name: str, number: int, comment: str) -> HttpResponse:
         found = self.discussion(ns, name, number)
         text = bodies.text(bodies.json_object(request), "content")
-        changed = discussions.edit(found, ids.number(comment), text, self.caller)
+        changed = discussions.edit(found, ids.parse_hub_id(comment), text, self.caller)
         return answer({"updatedComment": event(changed)})
 
 
@@ -117,7 +117,7 @@ class HideComment(Thread):
     def post(self, request: HttpRequest, ns: str, name: str, number: int, comment: str) -> HttpResponse:
         found = self.discussion(ns, name, number)
         bodies.json_object(request)
-        return answer({"updatedComment": event(discussions.hide(found, ids.number(comment), self.caller))})
+        return answer({"updatedComment": event(discussions.hide(found, ids.parse_hub_id(comment), self.caller))})
 
 
 # --- shapes ----------------------------------------------------------------------------------------------------------
@@ -144,7 +144,7 @@ def author(user: User) -> JSON:
 def event(happened: DiscussionEvent) -> JSON:
     """One entry of a thread. What is hidden is not said again."""
     shown: JSON = {
-        "id": ids.shown(happened.pk),
+        "id": ids.format_hub_id(happened.pk),
         "type": happened.kind,
         "createdAt": shapes.moment(happened.created_at),
         "author": author(happened.author),

@@ -19,7 +19,7 @@ class Requests(Route):
     """GET /api/models/{id}/user-access-request/{pending|accepted|rejected}"""
 
     def get(self, request: HttpRequest, ns: str, name: str, status: str) -> HttpResponse:
-        rows = gates.requests(self.repository(ns, name, Permission.CONFIGURE), status, self.caller)
+        rows = gates.list_requests(self.repository(ns, name, Permission.CONFIGURE), status, self.caller)
         return paged(request, rows, lambda row: shown(request, row))
 
 
@@ -32,12 +32,12 @@ class Handle(Route):
         username, request_id = bodies.text(body, "user", ""), bodies.text(body, "requestId", "")
         if bool(username) == bool(request_id):
             raise ValueInvalid("A decision names the person or the request.", fix="Send 'user' or 'requestId'.")
-        row = gates.decide(
+        row = gates.decide_request(
             repository,
             bodies.text(body, "status"),
             self.caller,
             username=username,
-            request_id=ids.number(request_id),
+            request_id=ids.parse_hub_id(request_id),
             reason=bodies.text(body, "rejectionReason", ""),
         )
         return answer(shown(request, row))
@@ -48,7 +48,7 @@ class Grant(Route):
 
     def post(self, request: HttpRequest, ns: str, name: str) -> HttpResponse:
         repository = self.repository(ns, name, Permission.CONFIGURE)
-        row = gates.grant(repository, bodies.text(bodies.json_object(request), "user"), self.caller)
+        row = gates.grant_access(repository, bodies.text(bodies.json_object(request), "user"), self.caller)
         return answer(shown(request, row))
 
 
@@ -58,7 +58,7 @@ def shown(request: HttpRequest, row: AccessRequest) -> JSON:
     if row.asked and row.user.email:
         person["email"] = row.user.email
     shown: JSON = {
-        "requestId": ids.shown(row.pk),
+        "requestId": ids.format_hub_id(row.pk),
         "status": row.status,
         "timestamp": shapes.moment(row.at),
         "user": person,

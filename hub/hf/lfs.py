@@ -50,7 +50,7 @@ class Batch(Route):
 
     def _downloads(self, repository: Repository, asked: list[tuple[str, int]], here: str) -> list[JSON]:
         uploads.check_count(asked)
-        tickets = downloads.offer(repository, [sha256 for sha256, _ in asked], by=self.caller)
+        tickets = downloads.create_tickets(repository, [sha256 for sha256, _ in asked], by=self.caller)
         return [_download(sha256, size, tickets.get(sha256), here) for sha256, size in asked]
 
 
@@ -102,7 +102,7 @@ class Download(Route):
     family = Family.FILES
 
     def get(self, request: HttpRequest) -> HttpResponseBase:
-        response = file_response(request, downloads.redeem(request.GET.get("ticket", "")))
+        response = file_response(request, downloads.redeem_ticket(request.GET.get("ticket", "")))
         response["Content-Disposition"] = "attachment"
         return response
 

@@ -62,7 +62,7 @@ class Info(Route):
         revision = pull.resolve(repository, rev)
         pull.require_shown(revision, self.caller)
         with_blobs, entries = bodies.truth(request.GET.get("blobs")), pull.entries(revision)
-        shown = shapes.info(repository, revision, entries, derived.entries(entries), with_blobs)
+        shown = shapes.info(repository, revision, entries, derived.derived_entries(entries), with_blobs)
         _count_children([shown], wanted, self.caller)
         if bodies.truth(request.GET.get("securityStatus")):
             shown["securityRepoStatus"] = {"scansDone": False, "filesWithIssues": []}
@@ -107,7 +107,7 @@ class TagsByType(Route):
 
 def _by_type(type: str) -> dict[str, list[JSON]]:
     found: dict[str, list[JSON]] = {kind: [] for kind in tags.KINDS}
-    for tag, _ in catalog.tags_in_use(type).most_common(MOST_TAGS):
+    for tag, _ in catalog.count_tags(type).most_common(MOST_TAGS):
         kind = tags.kind_of(tag)
         found[kind].append({"id": tag, "label": tag.partition(":")[2] or tag, "type": kind})
     return found
@@ -125,7 +125,7 @@ def expansions(request: HttpRequest, type: str) -> list[str]:
 def _count_children(shown: list[JSON], wanted: list[str], by: Caller) -> None:
     """Add how many models have each of these as their base, where somebody asks for it."""
     if "childrenModelCount" in wanted:
-        counts = catalog.children(by, (item["id"] for item in shown))
+        counts = catalog.count_by_base(by, (item["id"] for item in shown))
         for item in shown:
             item["childrenModelCount"] = counts.get(item["id"], 0)
 
@@ -178,11 +178,11 @@ def _shown(adapters: list[Repository], is_full: bool, with_heads: bool) -> list[
     """Return the items of a page; at most four queries, however many there are."""
     if not is_full and not with_heads:
         return [shapes.summary(repository) for repository in adapters]
-    heads = refs.heads(adapters)
+    heads = refs.main_revisions(adapters)
     if not is_full:
         return [shapes.summary(repository) | {"sha": heads[repository.pk].oid} for repository in adapters]
     trees = pull.entries_of(head for head in heads.values() if not head.is_quarantined)
-    made = derived.entries_of(trees)
+    made = derived.derived_entries_of(trees)
     rows = ((repository, heads[repository.pk], heads[repository.pk].pk) for repository in adapters)
     return [
         shapes.info(repository, head, trees.get(row, {}), made.get(row, {}), with_blobs=False)

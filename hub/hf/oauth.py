@@ -30,9 +30,9 @@ class Device(Words):
 
     def post(self, request: HttpRequest) -> HttpResponse:
         form(request)
-        begun = devices.begin(request.headers.get("User-Agent", ""))
+        begun = devices.begin_sign_in(request.headers.get("User-Agent", ""))
         page = f"{origin(request)}/login/device"
-        code = devices.spell(begun.user_code)
+        code = devices.format_code(begun.user_code)
         return answer(
             {
                 "device_code": begun.device_code,
@@ -60,7 +60,7 @@ class Token(Words):
         if grant != DEVICE_CODE:
             return refused("unsupported_grant_type", "This hub knows device codes only.")
         try:
-            value = devices.fetch(given.get("device_code", ""))
+            value = devices.fetch_token(given.get("device_code", ""))
         except SignInUnfinished as error:
             return refused(str(error.facts["error"]), error.detail)
         lives = devices.TOKEN_DAYS * 24 * 3600

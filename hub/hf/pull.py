@@ -19,7 +19,7 @@ from registry.bytes import xet_files
 from registry.kernel.errors import FileNotFound, RegistryError
 from registry.kernel.policy import Permission
 from registry.models import Revision
-from registry.repos import derived, manifest, pull, refs, shards
+from registry.repos import derived, manifest, pull, refs, sharded_weights
 from registry.repos.derived import DerivedEntry
 from registry.repos.manifest import Entry
 
@@ -64,7 +64,7 @@ class PathsInfo(Route):
         paths, is_expanded = bodies.form_or_json(request)
         entries = pull.entries(revision)
         folders = manifest.folder_oids(entries.values())
-        entries |= derived.entries(entries)
+        entries |= derived.derived_entries(entries)
         shown = []
         for path in dict.fromkeys(path.strip("/") for path in paths):
             if path in entries:
@@ -83,7 +83,7 @@ def _listing(entries: dict[str, Entry], folder: str, is_recursive: bool, revisio
     if folder not in folders:
         raise FileNotFound(f"Entry not found: there is no folder {folder[:200]!r} in {revision.oid}.")
     start = f"{folder}/" if folder else ""
-    made = derived.entries(entries)  # no part of the folders' ids: those are the commit's
+    made = derived.derived_entries(entries)  # no part of the folders' ids: those are the commit's
     shown = [shapes.file_entry(entry) for path, entry in {**entries, **made}.items() if path.startswith(start)]
     shown += [shapes.folder_entry(path, oid) for path, oid in folders.items() if path and path.startswith(start)]
     if not is_recursive:
@@ -103,7 +103,7 @@ def _expand(shown: list[JSON], revision: Revision) -> None:
 def _name_for_xet(shown: list[JSON]) -> None:
     """Add the Xet hash to the files that can be read so; clients skip asking for the headers then."""
     large = [item for item in shown if "lfs" in item and "derived" not in item] if settings.XET_READ else []
-    known = xet_files.offered(item["lfs"]["oid"] for item in large)
+    known = xet_files.readable_file_ids(item["lfs"]["oid"] for item in large)
     for item in large:
         if file_id := known.get(item["lfs"]["oid"]):
             item["xetHash"] = file_id
@@ -113,7 +113,7 @@ def _xet_hash(entry: Entry) -> str | None:
     """Return under which name a file can be read by Xet; nobody pushed a derived one, so nobody may ask there."""
     if not settings.XET_READ or not entry.is_lfs or isinstance(entry, DerivedEntry):
         return None
-    return xet_files.offered([entry.sha256]).get(entry.sha256)
+    return xet_files.readable_file_ids([entry.sha256]).get(entry.sha256)
 
 
 class Resolve(Route):
@@ -125,7 +125,7 @@ class Resolve(Route):
         repository = self.repository(ns, name, Permission.DOWNLOAD)
         revision, path = locate(request, repository, tail)
         try:
-            entry = pull.file(revision, path)
+            entry = pull.find_file(revision, path)
             pull.require_served(revision, self.caller)
         except RegistryError as error:
             return _at_commit(self.refuse(error), revision)
@@ -151,7 +151,7 @@ class Headers(Route):
     def get(self, request: HttpRequest, ns: str, name: str, path: str) -> HttpResponse:
         revision = pull.resolve(self.repository(ns, name, Permission.DOWNLOAD), refs.MAIN)
         pull.require_served(revision, self.caller)
-        found = shards.of(pull.entries(revision), path)
+        found = sharded_weights.read_sharded_weights(pull.entries(revision), path)
         return answer({"index": found.index, "headers": found.headers})
 
 
@@ -192,7 +192,7 @@ def _facts(entry: Entry, *, is_signed: bool) -> dict[str, str]:
 def file_response(request: HttpRequest, entry: Entry) -> HttpResponseBase:
     """Return a file's bytes, or where the store serves them. Raises StoreUnavailable for what the store has lost."""
     # A client follows a redirect on its own host with HEAD too, and a link signed for GET answers that with 403.
-    if request.method != "HEAD" and (url := pull.address(entry)):
+    if request.method != "HEAD" and (url := pull.download_url(entry)):
         response: HttpResponseBase = HttpResponseRedirect(url)  # clients read the headers of this answer, not of S3's
         response["Content-Length"] = "0"
         return response

@@ -46,10 +46,10 @@ class Preupload(Route):
     def post(self, request: HttpRequest, ns: str, name: str, rev: str) -> HttpResponse:
         repository = self.repository(ns, name)
         proposes = bodies.truth(request.GET.get("create_pr"))
-        push.require_for(repository, refs.full_name(rev), self.caller, propose=proposes)
+        push.require_for(repository, refs.full_ref(rev), self.caller, propose=proposes)
         body = bodies.json_object(request)
         asked = [Asked(bodies.path(file), bodies.whole(file, "size")) for file in bodies.objects(body, "files")]
-        ref = refs.full_name(rev)
+        ref = refs.full_ref(rev)
         gitignore = bodies.text(body, "gitIgnore", "") or None
         files = uploads.plan(repository, ref, asked, by=self.caller, gitignore=gitignore)
         # Clients leave out files that are equal to what is there, and then would open no pull request.
@@ -62,7 +62,7 @@ class Preupload(Route):
             }
             for file in files
         ]
-        return answer({"files": shown, "commitOid": refs.head(repository, ref).oid})
+        return answer({"files": shown, "commitOid": refs.resolve_ref(repository, ref).oid})
 
 
 class Commit(Route):
@@ -71,12 +71,12 @@ class Commit(Route):
     def post(self, request: HttpRequest, ns: str, name: str, rev: str) -> HttpResponse:
         repository = self.repository(ns, name)
         proposes = bodies.truth(request.GET.get("create_pr"))
-        push.require_for(repository, refs.full_name(rev), self.caller, propose=proposes)  # before any byte is read
+        push.require_for(repository, refs.full_ref(rev), self.caller, propose=proposes)  # before any byte is read
         lines = bodies.ndjson(request, longest_line(), settings.MAX_PUSH_BYTES * 3 // 2)
         header = _member(next(lines, {}), "header")
         intent = Intent(
             repository,
-            refs.full_name(rev),
+            refs.full_ref(rev),
             self.caller,
             title=bodies.text(header, "summary"),
             message=bodies.text(header, "description", ""),

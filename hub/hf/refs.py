@@ -24,7 +24,7 @@ class Refs(Route):
         if bodies.truth(request.GET.get("include_prs") or request.GET.get("include_pull_requests")):
             shown["pullRequests"] = []
         kinds = {refs.BRANCHES: "branches", refs.TAGS: "tags", refs.PULL_REQUESTS: "pullRequests"}
-        for ref in refs.list_all(self.repository(ns, name)):
+        for ref in refs.list_refs(self.repository(ns, name)):
             for prefix, kind in kinds.items():
                 if ref.name.startswith(prefix) and kind in shown:
                     shown[kind].append(shapes.ref(ref, ref.name.removeprefix(prefix)))
@@ -58,11 +58,11 @@ class Branch(Route):
     def post(self, request: HttpRequest, ns: str, name: str, rev: str) -> HttpResponse:
         repository = self.repository(ns, name, Permission.PUSH)
         start = bodies.text(bodies.json_object(request), "startingPoint", "main")
-        branches.create(repository, refs.BRANCHES + rev, pull.resolve(repository, start), self.caller)
+        branches.create_ref(repository, refs.BRANCHES + rev, pull.resolve(repository, start), self.caller)
         return answer({})
 
     def delete(self, request: HttpRequest, ns: str, name: str, rev: str) -> HttpResponse:
-        branches.delete(self.repository(ns, name, Permission.PUSH), refs.BRANCHES + rev, self.caller)
+        branches.delete_ref(self.repository(ns, name, Permission.PUSH), refs.BRANCHES + rev, self.caller)
         return answer({})
 
 
@@ -72,11 +72,11 @@ class Tag(Route):
     def post(self, request: HttpRequest, ns: str, name: str, rev: str) -> HttpResponse:
         repository = self.repository(ns, name, Permission.PUSH)
         tag = bodies.text(bodies.json_object(request), "tag")
-        branches.create(repository, refs.TAGS + tag, pull.resolve(repository, rev), self.caller)
+        branches.create_ref(repository, refs.TAGS + tag, pull.resolve(repository, rev), self.caller)
         return answer({})
 
     def delete(self, request: HttpRequest, ns: str, name: str, rev: str) -> HttpResponse:
-        branches.delete(self.repository(ns, name, Permission.PUSH), refs.TAGS + rev, self.caller)
+        branches.delete_ref(self.repository(ns, name, Permission.PUSH), refs.TAGS + rev, self.caller)
         return answer({})
 
 

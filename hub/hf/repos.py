@@ -31,7 +31,7 @@ class Create(Route):
         files = [card_of_a_space(body)] if type == "space" else []
         repository = repositories.create(full_name, self.caller, private=privacy_in(body), type=type, files=files)
         url = shapes.page_of(repository, origin(request))
-        return answer({"url": url, "name": repository.full_name, "id": ids.shown(repository.pk)})
+        return answer({"url": url, "name": repository.full_name, "id": ids.format_hub_id(repository.pk)})
 
 
 class Delete(Route):

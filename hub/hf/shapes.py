@@ -38,7 +38,7 @@ def whoami(caller: Caller, orgs: Iterable[JSON]) -> JSON:
     token = caller.token
     return {
         "type": "user",
-        "id": ids.shown(user.pk),
+        "id": ids.format_hub_id(user.pk),
         "name": user.username,
         "fullname": user.full_name or user.username,
         "email": user.email,
@@ -101,7 +101,7 @@ def _derived(entry: Entry) -> JSON:
 def summary(repository: Repository) -> JSON:
     """A repository in a list, from its row alone."""
     return {
-        "_id": ids.shown(repository.pk),
+        "_id": ids.format_hub_id(repository.pk),
         "id": repository.full_name,
         **({"modelId": repository.full_name} if repository.type == "model" else {}),
         "author": repository.namespace.name,
@@ -111,7 +111,7 @@ def summary(repository: Repository) -> JSON:
         "likes": repository.likes,
         "downloads": repository.downloads,
         "downloadsAllTime": repository.downloads,
-        "trendingScore": popularity.score(repository),
+        "trendingScore": popularity.trending_score(repository),
         "tags": repository.tags,
         **({"pipeline_tag": repository.task} if repository.task else {}),
         "createdAt": moment(repository.created_at),
@@ -127,7 +127,7 @@ def info(
     with_blobs: bool,
 ) -> JSON:
     """Everything about a repository at a revision; `made` are the files that were derived of those in it."""
-    said = reading.of(entries, repository.type)
+    said = reading.read_facts(entries, repository.type)
     shown = summary(repository) | {
         "sha": revision.oid,
         "lastModified": moment(revision.created_at),

@@ -26,7 +26,7 @@ def avatar(request: HttpRequest, name: str) -> str:
 def user(request: HttpRequest, person: User) -> JSON:
     """A person in a list."""
     return {
-        "_id": ids.shown(person.pk),
+        "_id": ids.format_hub_id(person.pk),
         "user": person.username,
         "fullname": person.full_name or person.username,
         "avatarUrl": avatar(request, person.username),
@@ -39,7 +39,7 @@ def organization(request: HttpRequest, found: Organization) -> JSON:
     """An organisation in a list."""
     name = found.namespace.name
     return {
-        "_id": ids.shown(found.pk),
+        "_id": ids.format_hub_id(found.pk),
         "name": name,
         "fullname": found.full_name or name,
         "avatarUrl": avatar(request, name),
@@ -54,7 +54,7 @@ class Asked(Route):
 
     def namespace(self, name: str) -> Namespace:
         """Return the namespace of the address. Raises NamespaceNotFound, also for one of the other kind."""
-        found = accounts.addressed(name)
+        found = accounts.resolve_namespace(name)
         gone = found.kind == Namespace.Kind.PERSON and not found.person.is_active
         if found.kind != self.kind or gone:
             raise NamespaceNotFound(f"There is no {self.kind.label.lower()} {name[:96]!r}.")
@@ -186,7 +186,7 @@ class OrganizationRepositories(Route):
     """GET /api/organizations/{o}/settings/repositories: for its members"""
 
     def get(self, request: HttpRequest, name: str) -> HttpResponse:
-        return _repositories(request, self, organizations.joined(name, self.caller))
+        return _repositories(request, self, organizations.namespace_of_member(name, self.caller))
 
 
 def _repositories(request: HttpRequest, route: Route, namespace: Namespace) -> HttpResponse:

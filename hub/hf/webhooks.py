@@ -40,7 +40,7 @@ class OneWebhook(Route):
 
     def found(self, number: str) -> Webhook:
         """Return the caller's webhook of the address. Raises WebhookNotFound."""
-        return webhooks.find(ids.number(number), self.caller)
+        return webhooks.find(ids.parse_hub_id(number), self.caller)
 
 
 class Enable(OneWebhook):
@@ -81,7 +81,7 @@ def wish_in(request: HttpRequest, now: Webhook | None = None) -> Wish:
 def shown(webhook: Webhook) -> JSON:
     """A webhook without its secret."""
     return {
-        "id": ids.shown(webhook.pk),
+        "id": ids.format_hub_id(webhook.pk),
         "url": webhook.url,
         "watched": [{"type": watch.type, "name": watch.name} for watch in webhook.watches.all()],
         "domains": webhook.domains,

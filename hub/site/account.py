@@ -23,7 +23,7 @@ BACKEND = "django.contrib.auth.backends.ModelBackend"
 def join(request: HttpRequest) -> HttpResponse:
     if request.user.is_authenticated:
         return redirect("home")
-    if site_settings.value("registration") != "open":
+    if site_settings.get_setting("registration") != "open":
         return render(request, "site/join.html", {"closed": True}, status=403)
     form = Join(posted(request))
     if form.is_valid():

@@ -40,7 +40,7 @@ def _card(head: Head) -> tuple[str, str]:
     entry = head.entries.get(README)
     if entry is None:
         return "", ""
-    read = card.metadata(text_of(entry))
+    read = card.parse_card(text_of(entry))
     files, pages = card_links(head.repository, head.revision.oid)
-    html = card.html(read.body, files=files, pages=pages)
+    html = card.render_card(read.body, files=files, pages=pages)
     return html, read.problem or ""

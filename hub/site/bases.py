@@ -16,7 +16,7 @@ from registry.repos.catalog import Query
 
 @require_safe
 def bases(request: HttpRequest) -> HttpResponse:
-    page = catalog.bases(caller(request), cursor=request.GET.get("cursor", ""), limit=50)
+    page = catalog.list_bases(caller(request), cursor=request.GET.get("cursor", ""), limit=50)
     shown = [(row, known.license_of(row.base, row.id)) for row in page.items]
     next = f"?{urlencode({'cursor': page.next})}" if page.next else ""
     return render(request, "site/bases.html", {"section": "bases", "rows": shown, "next": next})
@@ -25,8 +25,8 @@ def bases(request: HttpRequest) -> HttpResponse:
 @require_safe
 def base(request: HttpRequest, name: str) -> HttpResponse:
     """One base, by the name that counts: on the shelf or not, and what fits it. Raises BaseNotFound for neither."""
-    held = known.find(name)
-    id = held.id if held else known.canonical(name)
+    held = known.find_base(name)
+    id = held.id if held else known.canonical_name(name)
     by, query = caller(request), Query(base=[id])
     page = catalog.search(by, query, cursor=request.GET.get("cursor", ""))
     if held is None and not page.items:
@@ -40,9 +40,9 @@ def base(request: HttpRequest, name: str) -> HttpResponse:
         "base": held,
         "aliases": known.names_of(held) if held else (),
         "license": license,
-        "duties": known.duties(license),
+        "duties": known.license_duties(license),
         "files": sorted(held.files.items()) if held else [],
-        "count": catalog.count(by, query),
+        "count": catalog.count_matches(by, query),
         "lines": lines(page),
         "next": f"?cursor={page.next}" if page.next else "",
     }

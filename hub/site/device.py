@@ -16,8 +16,8 @@ def device(request: HttpRequest) -> HttpResponse:
     form = DeviceCode(request.GET if request.GET.get("code") else None)
     if form.is_valid():
         with form:
-            waiting = devices.waiting(form.cleaned_data["code"])
-            code = devices.spell(waiting.user_code)
+            waiting = devices.find_waiting(form.cleaned_data["code"])
+            code = devices.format_code(waiting.user_code)
             answer = DeviceAnswer(initial={"code": code})
             context = {"waiting": waiting, "code": code, "days": devices.TOKEN_DAYS, "form": answer}
             return render(request, "site/device.html", context)

@@ -28,7 +28,7 @@ class Row:
 @adapter_page
 def tree(request: HttpRequest, head: Head, path: str = "") -> HttpResponse:
     path = path.strip("/")
-    rows = rows_of({**head.entries, **derived.entries(head.entries)}, path)
+    rows = rows_of({**head.entries, **derived.derived_entries(head.entries)}, path)
     if path and not rows:
         raise _missing(head, path)
     crumbs = [("/".join(path.split("/")[: depth + 1]), part) for depth, part in enumerate(path.split("/")) if part]
@@ -39,7 +39,7 @@ def tree(request: HttpRequest, head: Head, path: str = "") -> HttpResponse:
 def blob(request: HttpRequest, head: Head, path: str) -> HttpResponse:
     policy.require(head.by, Permission.DOWNLOAD, head.repository)
     pull.require_served(head.revision, head.by)
-    entry = pull.file(head.revision, path)
+    entry = pull.find_file(head.revision, path)
     tensors = tensors_of(entry)
     text = readable(entry) if tensors is None else None
     parts = path.split("/")

@@ -26,7 +26,7 @@ def ask(request: HttpRequest, address: RepositoryAddress) -> HttpResponse:
     person(request)
     form = AskAccess(request.POST)
     if form.is_valid():
-        gates.ask(repository, caller(request), form.cleaned_data["text"])
+        gates.request_access(repository, caller(request), form.cleaned_data["text"])
     return redirect(repository)
 
 
@@ -54,7 +54,7 @@ def grant(request: HttpRequest, address: RepositoryAddress) -> HttpResponse:
     form = Grant(request.POST)
     if form.is_valid():
         with form:
-            gates.grant(head.repository, form.cleaned_data["grant"], caller(request))
+            gates.grant_access(head.repository, form.cleaned_data["grant"], caller(request))
             return redirect("access", head.repository)
     return _page(request, head, grant=form)
 
@@ -75,7 +75,7 @@ def _decide(request: HttpRequest, address: RepositoryAddress, number: int, statu
     if form.is_valid():
         with form:
             reason = form.cleaned_data["reason"]
-            gates.decide(head.repository, status, caller(request), request_id=number, reason=reason)
+            gates.decide_request(head.repository, status, caller(request), request_id=number, reason=reason)
             return redirect("access", head.repository)
     return _page(request, head, decision=form)
 
@@ -84,7 +84,9 @@ def _page(request: HttpRequest, head: Head, **tried: Form) -> HttpResponse:
     """Show the requests and the forms; `tried` is the one that was refused."""
     by, repository = head.by, head.repository
     alerts.saw(by.user, [alerts.Kind.ASKED], repository=repository)
-    lists = [(status, list(gates.requests(repository, status, by).order_by("-pk")[:MOST_SHOWN])) for status in _ORDER]
+    lists = [
+        (status, list(gates.list_requests(repository, status, by).order_by("-pk")[:MOST_SHOWN])) for status in _ORDER
+    ]
     forms: dict[str, Form] = {"gate": Gate(initial={"gate": repository.gated}), "grant": Grant()}
     context = {"head": head, "tab": "access", "lists": lists, "forms": forms | tried}
     return render(request, "site/access.html", context, status=status_of(tried))

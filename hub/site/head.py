@@ -54,7 +54,7 @@ class Head:
 
     @cached_property
     def facts(self) -> Facts:
-        return facts.of(self.entries)
+        return facts.read_facts(self.entries)
 
     @cached_property
     def proof(self) -> Proof | None:
@@ -64,7 +64,9 @@ class Head:
     @cached_property
     def names(self) -> dict[str, str]:
         """Ref name as people use it → commit."""
-        return {refs.short(ref.name).removeprefix("refs/"): ref.revision.oid for ref in refs.list_all(self.repository)}
+        return {
+            refs.short_name(ref.name).removeprefix("refs/"): ref.revision.oid for ref in refs.list_refs(self.repository)
+        }
 
     @property
     def verified(self) -> str:
@@ -72,7 +74,7 @@ class Head:
 
     @cached_property
     def versions(self) -> int:
-        return pull.length(self.revision)
+        return pull.history_length(self.revision)
 
     @cached_property
     def talks(self) -> int:
@@ -106,13 +108,13 @@ class Head:
         """What stands between this visitor and the files: "" nothing, else closed, pending or rejected."""
         if policy.passes_gate(self.by, self.repository):
             return ""
-        request = gates.mine(self.repository, self.by)
+        request = gates.own_request(self.repository, self.by)
         # Let in and yet outside is a fine-grained token's case alone, and no browser has one.
         return "closed" if request is None else request.status
 
     @cached_property
     def gate_reason(self) -> str:
-        request = gates.mine(self.repository, self.by)
+        request = gates.own_request(self.repository, self.by)
         return request.reason if request else ""
 
     @cached_property

@@ -31,7 +31,7 @@ List = dict[str, Any]
 @require_safe
 def namespace(request: HttpRequest, ns: str) -> HttpResponse:
     """The adapters, or with `show` another list: datasets, likes, followers, following."""
-    found = accounts.addressed(ns)
+    found = accounts.resolve_namespace(ns)
     by, is_person = caller(request), found.kind == Namespace.Kind.PERSON
     if is_person and not found.person.is_active and not by.is_staff:
         raise NamespaceNotFound(f"There is no person {ns!r}.")
@@ -64,7 +64,7 @@ def _invitation(found: Namespace, by: Caller) -> List:
     """What an organisation asks the visitor, if it asks him in."""
     if by.user is None or found.kind == Namespace.Kind.PERSON:
         return {}
-    row = invitations.received(by).filter(organization__namespace=found).first()
+    row = invitations.list_received(by).filter(organization__namespace=found).first()
     return {"invitation": row, "offer": OFFERS[row.role]} if row else {}
 
 
@@ -72,9 +72,9 @@ def _tabs(found: Namespace, by: Caller, show: str) -> list[tuple[str, str, int, 
     """(list, its name, how long it is, its address); empty lists are left out, but for the first and the open one."""
     here = Query(author=[found.name])
     counts = [
-        ("adapters", "Adapters", catalog.count(by, here)),
-        ("datasets", "Datasets", catalog.count(by, Query(author=[found.name], type="dataset"))),
-        ("spaces", "Spaces", catalog.count(by, Query(author=[found.name], type="space"))),
+        ("adapters", "Adapters", catalog.count_matches(by, here)),
+        ("datasets", "Datasets", catalog.count_matches(by, Query(author=[found.name], type="dataset"))),
+        ("spaces", "Spaces", catalog.count_matches(by, Query(author=[found.name], type="space"))),
         ("collections", "Collections", collections.listed(by, owners=[found.name]).count()),
         ("followers", "Followers", social.followers(found).count()),
     ]

@@ -35,7 +35,7 @@ def change(request: HttpRequest, ns: str) -> HttpResponse:
     if form.is_valid():
         given = form.cleaned_data
         with form:
-            organizations.change(
+            organizations.change_organization(
                 organization,
                 full_name=given["full_name"],
                 private_by_default=given["visibility"] == "private",
@@ -53,7 +53,7 @@ def set_role(request: HttpRequest, ns: str) -> HttpResponse:
     if form.is_valid():
         with form:
             given = form.cleaned_data
-            invitations.let_in(str(organization), given["username"], given["role"], caller(request))
+            invitations.add_member(str(organization), given["username"], given["role"], caller(request))
             return _after_members_changed(request, organization)
     return _page(request, organization, member=form)
 
@@ -64,7 +64,7 @@ def remove_member(request: HttpRequest, ns: str) -> HttpResponse:
     form = Member(request.POST)
     if form.is_valid():
         with form:
-            organizations.drop_member(str(organization), form.cleaned_data["username"], caller(request))
+            organizations.remove_member(str(organization), form.cleaned_data["username"], caller(request))
             return _after_members_changed(request, organization)
     return _page(request, organization, member=form)
 
@@ -76,7 +76,7 @@ def invite(request: HttpRequest, ns: str) -> HttpResponse:
     if form.is_valid():
         given = form.cleaned_data
         with form:
-            invitations.welcome(str(organization), given["username"], given["role"], caller(request))
+            invitations.invite_or_add(str(organization), given["username"], given["role"], caller(request))
             return redirect("organization-settings", organization)
     return _page(request, organization, invite=form)
 
@@ -109,14 +109,14 @@ def delete(request: HttpRequest, ns: str) -> HttpResponse:
     form = _confirm(organization, request.POST)
     if form.is_valid():
         with form:
-            organizations.delete(str(organization), caller(request))
+            organizations.delete_organization(str(organization), caller(request))
             return redirect("organizations")
     return _page(request, organization, delete=form)
 
 
 def _administered(request: HttpRequest, ns: str) -> Organization:
     person(request)
-    return organizations.administered(accounts.addressed(ns).name, caller(request))
+    return organizations.require_administered(accounts.resolve_namespace(ns).name, caller(request))
 
 
 def _after_members_changed(request: HttpRequest, organization: Organization) -> HttpResponse:
@@ -143,8 +143,8 @@ def _page(request: HttpRequest, organization: Organization, **tried: Form) -> Ht
     }
     context = {
         "organization": organization,
-        "members": organizations.members(name, by),
-        "invitations": invitations.sent(name, by),
+        "members": organizations.list_members(name, by),
+        "invitations": invitations.list_sent(name, by),
         "adds": policy.is_hub_admin(by),
         "may_create": by.roles.get(organization.namespace_id) in policy.CREATORS,
         "roles": [role for role, _ in ROLES],

@@ -55,7 +55,7 @@ def _page(request: HttpRequest, tried: Form | None = None) -> HttpResponse:
     user = person(request)
     alerts.saw(user, [alerts.Kind.INVITED])
     memberships = user.memberships.select_related("organization__namespace").order_by("organization__namespace__name")
-    received = [(invitation, OFFERS[invitation.role]) for invitation in invitations.received(caller(request))]
+    received = [(invitation, OFFERS[invitation.role]) for invitation in invitations.list_received(caller(request))]
     context = {"memberships": memberships, "invitations": received, "form": tried}
     return render(request, "site/organizations.html", context, status=tried.status if tried else 200)
 
@@ -68,7 +68,7 @@ def new(request: HttpRequest) -> HttpResponse:
     if form.is_valid():
         given = form.cleaned_data
         with form:
-            made = organizations.begin(
+            made = organizations.create_as(
                 given["name"],
                 caller(request),
                 full_name=given["full_name"],

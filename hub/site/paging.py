@@ -12,5 +12,5 @@ Row = TypeVar("Row", bound=Model)
 
 def older(request: HttpRequest, rows: QuerySet[Row], size: int) -> tuple[list[Row], str]:
     """Return a page of rows, newest first, from below the id `before` of the address; and the `before` of the next."""
-    page = cursors.newest_first(rows, ids.row(request.GET.get("before", "")), size)
+    page = cursors.newest_first(rows, ids.parse_row_number(request.GET.get("before", "")), size)
     return page.items, page.next

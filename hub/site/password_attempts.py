@@ -16,7 +16,7 @@ REMEMBERED_SECONDS = 24 * 3600
 
 def wait(request: HttpRequest, username: str) -> int:
     """Seconds until this account may be tried from this address again; 0 when now is fine."""
-    if site_settings.value("throttle") == "off":
+    if site_settings.get_setting("throttle") == "off":
         return 0
     until = counters.recall(*(f"{key}:until" for _, key in _keys(request, username)))
     return max(0, round(max(until) - time.time() + 0.5))

@@ -22,7 +22,7 @@ def index(request: HttpRequest) -> HttpResponse:
         "last_use": max((token.last_used_at for token in tokens if token.last_used_at), default=None),
         "unread": alerts.unread(user),
         "memberships": user.memberships.select_related("organization__namespace").order_by("pk"),
-        "invited": invitations.received(caller(request)).count(),
+        "invited": invitations.list_received(caller(request)).count(),
         "hooks": hooks,
         "stopped": sum(hook.disabled for hook in hooks),
     }

@@ -49,7 +49,7 @@ def likers(request: HttpRequest, head: Head) -> HttpResponse:
 @require_POST
 def follow(request: HttpRequest, ns: str) -> HttpResponse:
     person(request)
-    namespace = accounts.namespace(ns)
+    namespace = accounts.get_namespace(ns)
     social.follow(namespace, caller(request))
     return redirect(namespace)
 
@@ -57,6 +57,6 @@ def follow(request: HttpRequest, ns: str) -> HttpResponse:
 @require_POST
 def unfollow(request: HttpRequest, ns: str) -> HttpResponse:
     person(request)
-    namespace = accounts.namespace(ns)
+    namespace = accounts.get_namespace(ns)
     social.unfollow(namespace, caller(request))
     return redirect(namespace)

@@ -91,5 +91,5 @@ def _html(head: Head, event: DiscussionEvent, people: Mapping[str, str], *, only
     if not mentioned and not _MARKED.search(event.text):
         return mark_safe(linebreaks(event.text, autoescape=True))  # noqa: S308  # escaped
     files, pages = card_links(head.repository, "main")
-    html = card.html(event.text, files=files, pages=pages, people=mentioned, only_known=only_known)
+    html = card.render_card(event.text, files=files, pages=pages, people=mentioned, only_known=only_known)
     return mark_safe(html)  # noqa: S308  # the card's allow-list

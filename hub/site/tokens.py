@@ -25,7 +25,9 @@ def listed(request: HttpRequest) -> HttpResponse:
     if form.is_valid():
         given = form.cleaned_data
         with form:
-            value = tokens.make(user, given["name"], given["role"], expires_at=given["expires"], grants=given["grants"])
+            value = tokens.create_token(
+                user, given["name"], given["role"], expires_at=given["expires"], grants=given["grants"]
+            )
     context = {
         "form": NewToken(repositories=offered) if value else form,
         "value": value,
@@ -39,7 +41,7 @@ def listed(request: HttpRequest) -> HttpResponse:
 
 @require_POST
 def revoke(request: HttpRequest, token_id: int) -> HttpResponse:
-    tokens.revoke(person(request), token_id)
+    tokens.revoke_token(person(request), token_id)
     return redirect("tokens")
 
 

@@ -29,7 +29,7 @@ def reconstruction(request: HttpRequest, file_id: str, version: int) -> HttpResp
     repository, caller = tickets.redeem(request.headers.get("Authorization", ""), Scope.READ)
     try:
         start, end = span(request.headers.get("Range", ""), _ENDLESS) or (0, _ENDLESS)
-        pieces, skip = xet_reading.pieces(repository, file_id, start, end, by=caller)
+        pieces, skip = xet_reading.file_pieces(repository, file_id, start, end, by=caller)
     except Unsatisfiable:
         pieces, skip = [], 0
     if not pieces:
@@ -102,7 +102,7 @@ def piece(request: HttpRequest) -> HttpResponseBase:
 def chunk(request: HttpRequest, prefix: str, name: str) -> HttpResponse:
     """Answer which kept xorbs hold a chunk, to a client that would send it; 404 where nobody here may tell."""
     repository, caller = tickets.redeem(request.headers.get("Authorization", ""), Scope.READ)
-    shard = xet_reading.shard_about(repository, name, by=caller)
+    shard = xet_reading.shard_for_chunk(repository, name, by=caller)
     if shard is None:
         return JsonResponse({"error": "No chunk with this hash is known to this repository."}, status=404)
     return HttpResponse(shard, content_type="application/octet-stream")

@@ -27,7 +27,7 @@ def ticket(request: HttpRequest, type: str, scope: Scope, full_name: str, rev: s
     repository = lookup.find_at_address(full_name, caller, tickets.PERMISSION[scope], type=type)
     if scope is Scope.WRITE:  # the ticket itself is good for bytes only, which make no revision
         proposes = rev == "None" or request.GET.get("create_pr", "").lower() in {"1", "true"}
-        push.require_for(repository, refs.MAIN if rev == "None" else refs.full_name(rev), caller, propose=proposes)
+        push.require_for(repository, refs.MAIN if rev == "None" else refs.full_ref(rev), caller, propose=proposes)
     else:  # who reads by Xet asks for no bytes at the address where other downloads are counted
         downloads.count(request, repository, caller)
     value, expires_at = tickets.issue(repository, scope, caller)

@@ -114,7 +114,7 @@ class Looking(ModelAdmin):  # type: ignore[misc]  # unfold has no types
 
     def _view(self, act: Act) -> Callable[[HttpRequest], HttpResponse]:
         def view(request: HttpRequest) -> HttpResponse:
-            asked = [ids.row(one) for one in (request.POST or request.GET).getlist("id")]
+            asked = [ids.parse_row_number(one) for one in (request.POST or request.GET).getlist("id")]
             chosen = list(self.get_queryset(request).filter(pk__in=asked))
             form = act.form(request.POST if request.method == "POST" else None)
             if not chosen:

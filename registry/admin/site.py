@@ -29,7 +29,7 @@ class Switches(forms.Form):
         super().__init__(*args, **kwargs)
         for name, choices in site_settings.CHOICES.items():
             field = forms.ChoiceField(choices=[(choice, choice) for choice in choices], widget=UnfoldAdminSelectWidget)
-            field.label, field.initial = name.replace("_", " ").capitalize(), site_settings.value(name)
+            field.label, field.initial = name.replace("_", " ").capitalize(), site_settings.get_setting(name)
             self.fields[name] = field
 
 
@@ -42,7 +42,9 @@ class SiteSettings(Looking):
         form = Switches(request.POST if request.method == "POST" else None)
         if form.is_valid():
             by = policy.require_admin(Caller(user=cast(User, request.user)))
-            changed = [name for name, value in form.cleaned_data.items() if site_settings.change(name, value, by)]
+            changed = [
+                name for name, value in form.cleaned_data.items() if site_settings.change_setting(name, value, by)
+            ]
             messages.success(request, f"Changed: {', '.join(changed)}." if changed else "Nothing to change.")
             return HttpResponseRedirect(self._list_url())
         explanation = f"Every process of the hub follows within {site_settings.FOLLOW_SECONDS * 2:.0f} seconds."

@@ -27,7 +27,7 @@ FORMAT = 1
 ABOUT, DATABASE, BLOBS = "backup.json", "database", "blobs.jsonl"
 
 
-def make(folder: Path) -> int:
+def write_backup(folder: Path) -> int:
     """Write a backup into a new or empty folder; return the number of blobs it lists. Raises ValueInvalid.
 
     The dump comes first and the list is read from a store that only grows meanwhile: bytes a dump refers to are swept
@@ -53,7 +53,7 @@ def make(folder: Path) -> int:
     return count
 
 
-def restore(folder: Path) -> None:
+def restore_backup(folder: Path) -> None:
     """Put a backup's database in place of this hub's, which must be empty and of the same kind. Raises ValueInvalid."""
     about = _about(folder)
     if about["format"] != FORMAT or about["database"] != connection.vendor:

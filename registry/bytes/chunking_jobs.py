@@ -19,10 +19,10 @@ LONGEST_SECONDS = 24 * 3600
 CANDIDATES = 8  # looked at for one claim: the others went to somebody else meanwhile
 
 
-def note(digests: Iterable[str]) -> None:
+def enqueue(digests: Iterable[str]) -> None:
     """Write down which of these files (sha256) cannot be read by Xet yet; two queries where all can."""
     wanted = set(digests)
-    if missing := wanted - xet_files.offered(wanted).keys():
+    if missing := wanted - xet_files.readable_file_ids(wanted).keys():
         rows = [ChunkingJob(sha256=sha256) for sha256 in sorted(missing)]
         ChunkingJob.objects.bulk_create(rows, ignore_conflicts=True, batch_size=500)
 
@@ -52,7 +52,7 @@ def keep_alive(row: ChunkingJob) -> None:
 def finish(row: ChunkingJob, file: xorbs.File | None = None) -> None:
     """Write down what the file is made of, if it was cut, and end the job."""
     if file is not None:
-        xet_files.note(file)
+        xet_files.record_file(file)
     ChunkingJob.objects.filter(pk=row.pk).delete()
 
 

@@ -50,7 +50,7 @@ def sweep(grace_seconds: int = GRACE_SECONDS, *, hour: int | None = None) -> Swe
     )
 
 
-def count(grace_seconds: int = GRACE_SECONDS) -> Swept:
+def count_garbage(grace_seconds: int = GRACE_SECONDS) -> Swept:
     """Return what `sweep` would remove now, but for what died while it was written, which only the store knows."""
     before = timezone.now() - timedelta(seconds=grace_seconds)
     fresh = UploadedBlob.objects.filter(blob=OuterRef("pk"), created_at__gte=before)

@@ -34,14 +34,14 @@ FREE_CHUNKS, FINEST = 8192, 1 << 10
 def receive_xorb(repository: Repository, name: str, source: Source, *, by: Caller) -> None:
     """Take a xorb for an upload to this adapter. Raises XorbInvalid, and then keeps nothing."""
     policy.require(by, Permission.DISCUSS, repository)
-    keep_xorb(name, source)
+    store_xorb(name, source)
 
 
-def keep_xorb(name: str, source: Source) -> None:
+def store_xorb(name: str, source: Source) -> None:
     """Store a xorb and write it down, for as long as files need it. Raises XorbInvalid, and then keeps nothing."""
-    size = xorbs.receive(source, name)
+    size = xorbs.store_verified_xorb(source, name)
     Xorb.objects.update_or_create(pk=name, defaults={"size": size, "last_used_at": timezone.now()})
-    if not blobs.exists(Keys.xorb(name)):
+    if not blobs.object_exists(Keys.xorb(name)):
         raise StoreUnavailable("The xorb expired while it arrived.")  # a client sends it again after a 503
 
 
@@ -69,7 +69,7 @@ def receive_shard(
         raise XorbUnknown(f"The shard refers to xorb {missing[0]}, which is not here (any more).")
     Xorb.objects.filter(pk__in=names).update(last_used_at=timezone.now())
     for file in shard.files:
-        xorbs.prove(file, sizes)
+        xorbs.verify_file(file, sizes)
     unpacked = {file.sha256: file.size for file in shard.files}
     here = set(Blob.objects.filter(pk__in=unpacked).values_list("pk", flat=True))
     count(sum(size for sha256, size in unpacked.items() if sha256 not in here))
@@ -88,20 +88,20 @@ def _check_sizes(shard: xorbs.Shard) -> None:
 
 def _receive_file(repository: Repository, file: xorbs.File, sizes: dict[str, int]) -> Digest:
     digest = Digest(file.sha256, file.size)
-    keep(repository, digest, lambda: xorbs.assemble(file, sizes))
-    xet_files.note(file)
+    store_and_register(repository, digest, lambda: xorbs.assemble_file(file, sizes))
+    xet_files.record_file(file)
     return digest
 
 
-def keep(repository: Repository, digest: Digest, read: Callable[[], Iterable[Bytes]]) -> None:
+def store_and_register(repository: Repository, digest: Digest, read: Callable[[], Iterable[Bytes]]) -> None:
     """Store what `read` yields and believe it, if it is what it should be; asked twice where a sweep came between.
 
     Raises DigestMismatch, and then keeps nothing.
     """
 
     store_verified(digest.sha256, _verified(digest, read()))
-    believe(repository, digest)
-    if not blobs.exists(Keys.blob(digest.sha256)):
+    register_blobs(repository, digest)
+    if not blobs.object_exists(Keys.blob(digest.sha256)):
         store_verified(digest.sha256, _verified(digest, read()))
 
 
@@ -112,7 +112,7 @@ def _verified(digest: Digest, pieces: Iterable[Bytes], *, all_told: bool = False
     pieces' hashes need not know the file.
     """
     hasher = Hasher()
-    yield from blobs.hashed(pieces, hasher)
+    yield from blobs.hash_through(pieces, hasher)
     if hasher.digest() != digest:
         instead = f"to {hasher.digest().sha256}, " if all_told else ""
         raise DigestMismatch(f"The bytes that arrived hash {instead}not to {digest.sha256}.")
@@ -121,7 +121,7 @@ def _verified(digest: Digest, pieces: Iterable[Bytes], *, all_told: bool = False
 def store_verified(sha256: str, parts: Iterable[Bytes]) -> None:
     """Use up `parts`, which raise unless they are what they should be, and store them unless we have them."""
     key = Keys.blob(sha256)
-    if blobs.exists(key):
+    if blobs.object_exists(key):
         for _ in parts:
             pass
     else:
@@ -142,11 +142,11 @@ def receive_inline(repository: Repository, *files: bytes) -> list[Digest]:
         with ThreadPoolExecutor(min(STORED_AT_ONCE, len(given))) as aside:
             list(aside.map(lambda digest: store_verified(digest.sha256, [given[digest]]), given))
         if turn == 0:
-            believe(repository, *given)
+            register_blobs(repository, *given)
     return digests
 
 
-def expect(repository: Repository, sha256: str, size: int, *, by: Caller) -> Upload:
+def create_upload(repository: Repository, sha256: str, size: int, *, by: Caller) -> Upload:
     """Open a ticket for a file that will be delivered under Keys.incoming(ticket.id). Raises FileTooLarge."""
     policy.require(by, Permission.DISCUSS, repository)
     assert by.user is not None  # nobody else may push
@@ -160,7 +160,7 @@ def expect(repository: Repository, sha256: str, size: int, *, by: Caller) -> Upl
         raise policy.missing(repository.full_name) from None
 
 
-def deliver(upload: Upload, pieces: Iterable[bytes]) -> Digest:
+def receive_upload(upload: Upload, pieces: Iterable[bytes]) -> Digest:
     """Store and believe what comes through the web process for a ticket, in one pass. The ticket is used up.
 
     Raises DigestMismatch (nothing is kept, and the ticket stays good) and UploadExpired.
@@ -172,7 +172,7 @@ def deliver(upload: Upload, pieces: Iterable[bytes]) -> Digest:
     return _believed(upload, digest)
 
 
-def adopt(upload: Upload) -> Digest:
+def adopt_staged(upload: Upload) -> Digest:
     """Hash what a ticket's owner gave the store itself, and believe it if it is what was promised; uses up the ticket.
 
     Raises DigestMismatch (the bytes are dropped) and UploadExpired when nothing was delivered.
@@ -193,9 +193,9 @@ def adopt(upload: Upload) -> Digest:
 
 
 def _believed(upload: Upload, digest: Digest) -> Digest:
-    believe(upload.repository, digest)
+    register_blobs(upload.repository, digest)
     upload.delete()
-    if not blobs.exists(Keys.blob(digest.sha256)):
+    if not blobs.object_exists(Keys.blob(digest.sha256)):
         raise StoreUnavailable(
             f"The bytes of {digest.sha256} were swept while they were checked.", "Upload them again."
         )
@@ -208,7 +208,7 @@ def _other_bytes(upload: Upload, digest: Digest, arrived: int) -> str:
     return f"The bytes that arrived hash to {digest.sha256}, not to {upload.sha256}."
 
 
-def believe(repository: Repository, *digests: Digest) -> None:
+def register_blobs(repository: Repository, *digests: Digest) -> None:
     """Write down that we know these bytes and that the adapter was delivered them."""
     try:
         _note(repository, digests)

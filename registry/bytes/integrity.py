@@ -7,7 +7,7 @@ from registry.bytes.blobs import BlobMissing, Digest, Hasher, Keys
 from registry.models import Blob
 
 
-def differences(sample: int | None = None) -> Iterator[tuple[str, str]]:
+def find_differences(sample: int | None = None) -> Iterator[tuple[str, str]]:
     """Hash the stored bytes of every blob, or of a random sample of them; yield (sha256, what is wrong)."""
     rows = Blob.objects.order_by("?")[:sample] if sample is not None else Blob.objects.order_by("sha256")
     for sha256, size in rows.values_list("sha256", "size").iterator():

@@ -18,7 +18,7 @@ SMALLEST, MOST = 5 << 20, 10_000  # bytes of a part and parts of a file, as S3 w
 
 
 @dataclass(frozen=True, slots=True)
-class Cut:
+class PartPlan:
     """How a file of `size` bytes is cut; `native` is the store's name for its own multipart upload, "" without one."""
 
     size: int
@@ -37,16 +37,16 @@ class Cut:
         return min(self.part, self.size - (number - 1) * self.part)
 
 
-def begin(upload: Upload) -> Cut | None:
+def plan_parts(upload: Upload) -> PartPlan | None:
     """Return how this file is cut, or None where it is small enough to come whole."""
     part = max(settings.LFS_PART_BYTES, SMALLEST, -(-upload.size // MOST))
     if upload.size <= part:
         return None
     own = blobs.store().in_parts()
-    return Cut(upload.size, part, own.begin(Keys.incoming(upload.id)) if own else "")
+    return PartPlan(upload.size, part, own.begin(Keys.incoming(upload.id)) if own else "")
 
 
-def addresses(upload: Upload, cut: Cut) -> list[str]:
+def part_urls(upload: Upload, cut: PartPlan) -> list[str]:
     """Return where the store itself takes each part, or nothing where parts go through the web process."""
     own = blobs.store().in_parts()
     if own is None:
@@ -55,7 +55,7 @@ def addresses(upload: Upload, cut: Cut) -> list[str]:
     return [own.presigned(key, cut.native, number, seconds) for number in range(1, cut.count + 1)]
 
 
-def stage(upload: Upload, number: int, parts: Iterable[bytes]) -> str:
+def stage_part(upload: Upload, number: int, parts: Iterable[bytes]) -> str:
     """Write one part and return its ETag. A part that is here already stays as it is: sending it twice is fine."""
     key = Keys.part(upload.id, number)
     blobs.store().put(key, parts)
@@ -63,7 +63,7 @@ def stage(upload: Upload, number: int, parts: Iterable[bytes]) -> str:
         return f'"{reader.version}"'
 
 
-def join(upload: Upload, cut: Cut, etags: Mapping[int, str]) -> Digest:
+def join_parts(upload: Upload, cut: PartPlan, etags: Mapping[int, str]) -> Digest:
     """Make the file of its parts and believe it, if it is what was promised; the ticket is used up.
 
     Raises ValueInvalid unless there is one ETag for each part, DigestMismatch (everything is dropped, but for a part
@@ -73,11 +73,11 @@ def join(upload: Upload, cut: Cut, etags: Mapping[int, str]) -> Digest:
         raise ValueInvalid(f"{len(etags):,} parts are named; the file has {cut.count:,}.", fix="Name each part once.")
     if cut.native:
         _join_in_store(upload, cut, etags)
-        return intake.adopt(upload)
+        return intake.adopt_staged(upload)
     _check(upload, cut, etags)
     digest = Digest(upload.sha256, upload.size)
     try:
-        intake.keep(upload.repository, digest, lambda: _pieces(upload, cut))
+        intake.store_and_register(upload.repository, digest, lambda: _pieces(upload, cut))
     except DigestMismatch:
         _drop(upload, cut)
         raise
@@ -86,7 +86,7 @@ def join(upload: Upload, cut: Cut, etags: Mapping[int, str]) -> Digest:
     return digest
 
 
-def _join_in_store(upload: Upload, cut: Cut, etags: Mapping[int, str]) -> None:
+def _join_in_store(upload: Upload, cut: PartPlan, etags: Mapping[int, str]) -> None:
     own = blobs.store().in_parts()
     if own is None:
         raise UploadExpired("The store of this hub is another one since this upload began.")
@@ -98,7 +98,7 @@ def _join_in_store(upload: Upload, cut: Cut, etags: Mapping[int, str]) -> None:
         raise UploadExpired(f"No parts were delivered for {upload.sha256}.") from None
 
 
-def _check(upload: Upload, cut: Cut, etags: Mapping[int, str]) -> None:
+def _check(upload: Upload, cut: PartPlan, etags: Mapping[int, str]) -> None:
     for number in range(1, cut.count + 1):
         try:
             with blobs.store().open(Keys.part(upload.id, number)) as reader:
@@ -109,7 +109,7 @@ def _check(upload: Upload, cut: Cut, etags: Mapping[int, str]) -> None:
             raise DigestMismatch(f"The ETag of part {number:,} is not the one that was answered.", "Send it again.")
 
 
-def _pieces(upload: Upload, cut: Cut) -> Iterator[bytes]:
+def _pieces(upload: Upload, cut: PartPlan) -> Iterator[bytes]:
     try:
         for number in range(1, cut.count + 1):
             yield from blobs.pieces(blobs.store().open(Keys.part(upload.id, number)))
@@ -117,6 +117,6 @@ def _pieces(upload: Upload, cut: Cut) -> Iterator[bytes]:
         raise StoreUnavailable("The parts of this upload went away while they were read.", "Upload it again.") from None
 
 
-def _drop(upload: Upload, cut: Cut) -> None:
+def _drop(upload: Upload, cut: PartPlan) -> None:
     for number in range(1, cut.count + 1):
         blobs.store().delete(Keys.part(upload.id, number))

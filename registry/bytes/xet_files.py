@@ -20,7 +20,7 @@ FINEST = 8 << 10  # bytes of a chunk, but for the last one of a file: no client 
 MOST_WAYS = 8  # in which one file is known: whoever reads it may bring it again, in pieces of his own
 
 
-def note(file: xorbs.File) -> None:
+def record_file(file: xorbs.File) -> None:
     """Write down how a proven file is made, unless that is a bad way, or it is known in enough ways that hold.
 
     Anyone with read access can upload a file again, chunked differently: that must not become how others read it.
@@ -30,7 +30,7 @@ def note(file: xorbs.File) -> None:
     if len(terms) > MOST_TERMS or chunks > file.size // FINEST + 1:
         return
     ways = {row.pk: row for row in XetFile.objects.filter(sha256=file.sha256)}
-    same = ways.pop(hashes.text(file.file_id), None)
+    same = ways.pop(hashes.to_text(file.file_id), None)
     if same and len(same.terms) <= len(terms) and same.xorbs <= keep_alive(same.xorbs).keys():
         return
     if len(ways) >= MOST_WAYS:
@@ -39,11 +39,11 @@ def note(file: xorbs.File) -> None:
             return
         XetFile.objects.filter(pk__in=gone).delete()
     XetFile.objects.update_or_create(
-        pk=hashes.text(file.file_id), defaults={"sha256": file.sha256, "size": file.size, "terms": terms}
+        pk=hashes.to_text(file.file_id), defaults={"sha256": file.sha256, "size": file.size, "terms": terms}
     )
 
 
-def offered(digests: Iterable[str]) -> dict[str, str]:
+def readable_file_ids(digests: Iterable[str]) -> dict[str, str]:
     """Return sha256 → file id of those files whose xorbs are all here, and stay for as long as clients may ask.
 
     Of several ways to read a file the one in fewest pieces, and of those the newest.

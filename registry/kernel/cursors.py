@@ -55,7 +55,7 @@ def following(rows: QuerySet[Row], column: str, cursor: Cursor, limit: int, *, i
 
 def row_id(text: str) -> int:
     """Return the id of the row below which a page begins; 0 for the first page. Raises ValueInvalid."""
-    number = ids.row(text)
+    number = ids.parse_row_number(text)
     if text and not number:
         raise _foreign()
     return number

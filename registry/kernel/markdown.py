@@ -34,7 +34,7 @@ ATTRIBUTES = {
 CODE_CLASSES = {f"hl-{name}" for name in STANDARD_TYPES.values() if name}
 
 
-def render(text: str, *, files: str, pages: str, people: Mapping[str, str] = {}) -> str:
+def render_markdown(text: str, *, files: str, pages: str, people: Mapping[str, str] = {}) -> str:
     """CommonMark with tables as an HTML fragment: relative images read below `files`, relative links below `pages`.
 
     `@name` of somebody in `people` becomes a link to the address given there.
@@ -150,7 +150,7 @@ def main() -> None:
     resource.setrlimit(resource.RLIMIT_CPU, (2, 2))
     resource.setrlimit(resource.RLIMIT_AS, (512 << 20, 512 << 20))
     job = json.load(sys.stdin)
-    sys.stdout.write(render(**job))
+    sys.stdout.write(render_markdown(**job))
 
 
 if __name__ == "__main__":

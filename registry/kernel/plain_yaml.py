@@ -10,7 +10,7 @@ MAX_DEPTH = 16
 Value: TypeAlias = "bool | int | float | str | list[Value] | dict[str, Value] | None"
 
 
-def mapping(text: str, *, most: int, what: str) -> dict[str, Value]:
+def parse_mapping(text: str, *, most: int, what: str) -> dict[str, Value]:
     """Return the mapping of at most `most` bytes that the text holds, {} for an empty text; JSON values only.
 
     It is the harmless part of YAML 1.2: no tags, anchors, aliases or merge keys, no key twice, at most 16 levels, and
@@ -77,7 +77,7 @@ def _value(value: Any) -> Value:
     return value if value is None or isinstance(value, bool | int | float) else str(value)
 
 
-def reason(error: Exception, first_line: int = 1) -> str:
+def describe_error(error: Exception, first_line: int = 1) -> str:
     """Return why `mapping` failed, in words; `first_line` is the number of the text's first line in its file."""
     mark = getattr(error, "problem_mark", None)
     if mark is None:

@@ -158,7 +158,7 @@ def in_lists(caller: Caller) -> Exists:
     return Exists(Repository.objects.filter(listed_to(caller), pk=OuterRef("repository")))
 
 
-def sees(caller: Caller) -> Exists:
+def concerns_visible_repository(caller: Caller) -> Exists:
     """The same as a condition on what belongs to an adapter.
 
     Row by row: in a list of all that may be seen, databases would look for the few that are asked for.
@@ -277,7 +277,7 @@ def require_administrator(caller: Caller, organization: Organization, *, writing
     return caller.user
 
 
-def standing() -> QuerySet[Invitation]:
+def acceptable_invitations() -> QuerySet[Invitation]:
     """The invitations that can be accepted: open, not old, of somebody active by somebody who may still invite."""
     inviter = Q(by__role=User.Role.ADMIN) | Exists(
         Membership.objects.filter(organization=OuterRef("organization"), user=OuterRef("by"), role=Role.ADMIN)
@@ -287,12 +287,12 @@ def standing() -> QuerySet[Invitation]:
     return rows.filter(inviter, by__is_active=True)
 
 
-def among_his(caller: Caller) -> Q:
+def in_own_namespace(caller: Caller) -> Q:
     """The condition that something belongs to a namespace of the caller; never with a fine-grained token."""
     return Q(namespace_id__in=[] if _is_fine_grained(caller) else list(caller.roles))
 
 
-def of_somebody_active() -> Q:
+def owner_is_active() -> Q:
     """The condition that something belongs to an organisation, or to a person who is not suspended."""
     return ~Q(namespace__in=User.objects.filter(is_active=False).values("namespace"))
 

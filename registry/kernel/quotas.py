@@ -30,7 +30,7 @@ def check_push(total: int) -> None:
         raise PushTooLarge(f"This push holds {total:,} bytes or more; the limit is {settings.MAX_PUSH_BYTES:,}.")
 
 
-def check_sent(by: User, sent: int) -> None:
+def check_daily_upload(by: User, sent: int) -> None:
     """Raise QuotaExceeded for somebody who sent more bytes within a day than two quotas hold.
 
     What is delivered and never pushed counts in no quota, and stays for days. Twice, since what fails is sent again.
@@ -40,7 +40,7 @@ def check_sent(by: User, sent: int) -> None:
         raise QuotaExceeded(f"{by.username} sent more than {most:,} bytes within a day.", fix="Go on tomorrow.")
 
 
-def used(namespace: Namespace) -> int:
+def bytes_used(namespace: Namespace) -> int:
     """Return the bytes that the revisions of a namespace hold, each file of a repository counted once.
 
     What was delivered and never pushed does not count: a push that was refused takes no room.
@@ -61,7 +61,7 @@ def _proposed(namespace: Namespace) -> int:
     return held.aggregate(bytes=Sum("blob__size"))["bytes"] or 0
 
 
-def require_place(namespace: Namespace) -> None:
+def require_repository_quota(namespace: Namespace) -> None:
     """Raise QuotaExceeded if there are too many repositories; call it when the new one's row is written."""
     limit = settings.QUOTA_REPOSITORIES
     if limit or settings.QUOTA_BYTES:  # a repository that moves in brings bytes as well
@@ -70,18 +70,18 @@ def require_place(namespace: Namespace) -> None:
         raise QuotaExceeded(f"{namespace.name} has {limit:,} repositories, and may not have more.")
 
 
-def require_room(repository: Repository, more: int) -> None:
+def require_byte_quota(repository: Repository, more: int) -> None:
     """Raise QuotaExceeded unless this many more bytes have room in the namespace; 0 asks for what is there."""
     if not settings.QUOTA_BYTES:
         return
-    taken, limit = used(repository.namespace), settings.QUOTA_BYTES
+    taken, limit = bytes_used(repository.namespace), settings.QUOTA_BYTES
     if taken + more > limit:
         raise QuotaExceeded(
             f"{repository.namespace.name} holds {taken:,} bytes of {limit:,}; {more:,} more have no room."
         )
 
 
-def require_room_for(repository: Repository, sizes: Mapping[str, int], *, is_guest: bool = False) -> None:
+def require_byte_quota_for(repository: Repository, sizes: Mapping[str, int], *, is_guest: bool = False) -> None:
     """The same for files by their sha256, in the transaction that writes them: what is held takes no more room.
 
     Guests, who propose and may not write there, have a tenth of the room together: the rest is left to the owner.
@@ -91,7 +91,7 @@ def require_room_for(repository: Repository, sizes: Mapping[str, int], *, is_gue
         named = RevisionFile.objects.filter(revision__repository=repository, blob__in=sizes)
         held = set(named.values_list("blob_id", flat=True))
         if more := sum(size for sha256, size in sizes.items() if sha256 not in held):
-            require_room(repository, more)
+            require_byte_quota(repository, more)
             if is_guest and _proposed(repository.namespace) + more > settings.QUOTA_BYTES // GUESTS:
                 raise QuotaExceeded(f"Proposals to {repository.namespace.name} hold as much as they may together.")
 

@@ -20,7 +20,7 @@ FOLLOW_SECONDS = 5.0
 _known: tuple[dict[str, str], float] = ({}, 0.0)
 
 
-def value(name: str) -> str:
+def get_setting(name: str) -> str:
     """Return the value in force; other processes see a change within FOLLOW_SECONDS."""
     global _known
     values, read_at = _known
@@ -31,7 +31,7 @@ def value(name: str) -> str:
     return values[name]
 
 
-def check(name: str, new: str) -> None:
+def check_setting(name: str, new: str) -> None:
     """Raise ValueInvalid for a setting that does not exist or a value that it cannot have."""
     if name not in CHOICES:
         raise ValueInvalid(f"There is no site setting {name!r}.", fix=f"Known: {', '.join(sorted(CHOICES))}.")
@@ -39,21 +39,21 @@ def check(name: str, new: str) -> None:
         raise ValueInvalid(f"{name} cannot be {new!r}.", fix=f"Use one of {', '.join(CHOICES[name])}.")
 
 
-def change(name: str, new: str, by: User | None) -> bool:
+def change_setting(name: str, new: str, by: User | None) -> bool:
     """Set a value and log it; returns whether anything changed. Raises ValueInvalid for an unknown name or value."""
-    check(name, new)
-    forget()
-    old = value(name)
+    check_setting(name, new)
+    clear_cache()
+    old = get_setting(name)
     if old == new:
         return False
     with transaction.atomic():
         SiteSetting.objects.update_or_create(name=name, defaults={"value": new})
         audit.record(by, "site:change", name, before=old, after=new)
-    forget()
+    clear_cache()
     return True
 
 
-def forget() -> None:
+def clear_cache() -> None:
     """Read the settings anew at the next question."""
     global _known
     _known = ({}, 0.0)

@@ -19,7 +19,7 @@ def register(username: str, *, email: str = "", password: str, full_name: str = 
 
     Raises NotAllowed where registration is not open, NameInvalid, NameTaken, ValueInvalid.
     """
-    if site_settings.value("registration") != "open":
+    if site_settings.get_setting("registration") != "open":
         raise NotAllowed("Joining this hub needs an invitation.", fix="Ask an administrator for an account.")
     user = _unsaved(username, email, full_name, User.Role.USER)
     check_password(password, user)
@@ -27,7 +27,7 @@ def register(username: str, *, email: str = "", password: str, full_name: str = 
     return _save_new(user, by=user)
 
 
-def add(
+def create_person(
     username: str, *, email: str = "", password: str | None = None, full_name: str = "", role: str = "user"
 ) -> User:
     """Make a person for the operator of the hub, who answers for the password; without one nobody can sign in.
@@ -178,7 +178,7 @@ def check_password(password: str, user: User) -> None:
         ) from None
 
 
-def namespace(name: str) -> Namespace:
+def get_namespace(name: str) -> Namespace:
     """Return the namespace of that name, whatever the case. Raises NamespaceNotFound."""
     try:
         return Namespace.objects.select_related("person", "organization").get(name__lower=name.lower())
@@ -186,10 +186,10 @@ def namespace(name: str) -> Namespace:
         raise NamespaceNotFound(f"There is no person or organisation {name!r}.") from None
 
 
-def addressed(name: str) -> Namespace:
+def resolve_namespace(name: str) -> Namespace:
     """Return the same for an address: who had that name before is found under the one it has now."""
     try:
-        return namespace(name)
+        return get_namespace(name)
     except NamespaceNotFound:
         found = Namespace.objects.select_related("person", "organization").filter(former__name=name.lower()).first()
         if found is None:
@@ -197,20 +197,20 @@ def addressed(name: str) -> Namespace:
         return found
 
 
-def owner(name: str) -> Namespace:
+def namespace_for_new(name: str) -> Namespace:
     """Return the namespace in which something new shall be. Raises NotAllowed where there is none of that name.
 
     Former names are told and not followed: nobody should find his work where he did not put it.
     """
     try:
-        return namespace(name)
+        return get_namespace(name)
     except NamespaceNotFound:
         now = Namespace.objects.filter(former__name=name.lower()).first()
         fix = f"{name} is called {now.name} now: use that name." if now else ""
         raise NotAllowed(f"You may not create adapters in {name!r}.", fix=fix) from None
 
 
-def person(username: str) -> User:
+def get_person(username: str) -> User:
     """Return the person of that name, whatever the case. Raises NamespaceNotFound."""
     user = User.objects.filter(namespace__name__lower=username.lower()).first()
     if user is None:

@@ -23,20 +23,20 @@ State = DeviceLogin.State
 
 
 @dataclass(frozen=True)
-class Begun:
+class StartedSignIn:
     """What the program is told: its own secret, and what its person shall type."""
 
     device_code: str
     user_code: str
 
 
-def begin(client: str = "") -> Begun:
+def begin_sign_in(client: str = "") -> StartedSignIn:
     """Begin a sign-in; `client` is what the program calls itself. Raises StoreUnavailable when too many are open."""
     now = timezone.now()
     DeviceLogin.objects.filter(expires_at__lte=now).delete()
     if DeviceLogin.objects.count() >= MOST_WAITING:
         raise StoreUnavailable("Too many sign-ins are waiting for their person.", fix="Try again in a few minutes.")
-    begun = Begun(secrets.token_urlsafe(32), "".join(secrets.choice(_LETTERS) for _ in range(8)))
+    begun = StartedSignIn(secrets.token_urlsafe(32), "".join(secrets.choice(_LETTERS) for _ in range(8)))
     DeviceLogin.objects.create(
         sha256=tokens.digest(begun.device_code),
         user_code=begun.user_code,
@@ -46,12 +46,12 @@ def begin(client: str = "") -> Begun:
     return begun
 
 
-def spell(user_code: str) -> str:
+def format_code(user_code: str) -> str:
     """Return a code as people read it: BCDF-GHJK."""
     return f"{user_code[:4]}-{user_code[4:]}"
 
 
-def waiting(typed: str) -> DeviceLogin:
+def find_waiting(typed: str) -> DeviceLogin:
     """Return the sign-in that waits under a code, however it is typed. Raises SignInNotFound."""
     code = "".join(char for char in typed.upper() if char in _LETTERS)
     found = DeviceLogin.objects.filter(user_code=code, state=State.WAITING, expires_at__gt=timezone.now()).first()
@@ -76,15 +76,15 @@ def _answer(typed: str, by: Caller, **answer: str) -> DeviceLogin:
     user = policy.require_person(by, "answer a program's sign-in")
     if by.token is not None:
         raise SessionRequired("Programs are let in from a browser session, never by token.")
-    found = waiting(typed)
+    found = find_waiting(typed)
     with transaction.atomic():
         if not DeviceLogin.objects.filter(pk=found.pk, state=State.WAITING).update(user=user, **answer):
             raise SignInNotFound(f"The code {typed[:20]!r} was answered already.")
-        audit.record(user, f"sign-in:{answer['state']}", spell(found.user_code), note=found.client)
+        audit.record(user, f"sign-in:{answer['state']}", format_code(found.user_code), note=found.client)
     return found
 
 
-def fetch(device_code: str) -> str:
+def fetch_token(device_code: str) -> str:
     """Return the token of an approved sign-in, once. Raises SignInUnfinished, whose `error` is for the program."""
     now = timezone.now()
     with transaction.atomic():
@@ -110,7 +110,7 @@ def _token(found: DeviceLogin) -> str:
     found.delete()
     name = f"hf {found.created_at:%Y-%m-%d} {found.user_code}"
     expires_at = timezone.now() + timedelta(days=TOKEN_DAYS)
-    return tokens.make(found.user, name, found.role, expires_at=expires_at)
+    return tokens.create_token(found.user, name, found.role, expires_at=expires_at)
 
 
 def _unfinished(word: str, sentence: str) -> SignInUnfinished:

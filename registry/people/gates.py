@@ -30,7 +30,7 @@ def set_gate(repository: Repository, gate: str, by: Caller) -> None:
     repository.gated = gate
 
 
-def ask(repository: Repository, by: Caller, text: str = "") -> AccessRequest:
+def request_access(repository: Repository, by: Caller, text: str = "") -> AccessRequest:
     """Ask for the files; an automatic gate opens at once. Asking again changes the text while nothing is decided.
 
     Raises ValueInvalid where there is no gate, NotAllowed after a rejection, and what require_person raises.
@@ -59,18 +59,18 @@ def ask(repository: Repository, by: Caller, text: str = "") -> AccessRequest:
     return row
 
 
-def mine(repository: Repository, by: Caller) -> AccessRequest | None:
+def own_request(repository: Repository, by: Caller) -> AccessRequest | None:
     """Return the caller's own request, if there is one."""
     return repository.access_requests.filter(user=by.user).first() if by.user else None
 
 
-def requests(repository: Repository, status: str, by: Caller) -> QuerySet[AccessRequest]:
+def list_requests(repository: Repository, status: str, by: Caller) -> QuerySet[AccessRequest]:
     """Return the requests in a state, for the owner. Raises ValueInvalid and what policy.require raises."""
     policy.require(by, Permission.CONFIGURE, repository)
     return repository.access_requests.filter(status=_status(status)).select_related("user", "decided_by")
 
 
-def decide(
+def decide_request(
     repository: Repository, status: str, by: Caller, *, username: str = "", request_id: int = 0, reason: str = ""
 ) -> AccessRequest:
     """Move somebody's request to another state; back to pending takes a decision back.
@@ -94,7 +94,7 @@ def decide(
     return row
 
 
-def grant(repository: Repository, username: str, by: Caller) -> AccessRequest:
+def grant_access(repository: Repository, username: str, by: Caller) -> AccessRequest:
     """Let somebody in who did not ask, or whose request is open or was rejected.
 
     Raises NamespaceNotFound, AccessGranted for who is in already, and as `requests` does.
@@ -122,7 +122,7 @@ def _record_decision(row: AccessRequest, by: Caller) -> None:
 
 
 def _person(username: str) -> User:
-    user = accounts.person(username)
+    user = accounts.get_person(username)
     if not user.is_active:
         raise NamespaceNotFound(f"There is no person {username!r}.")
     return user

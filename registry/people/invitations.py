@@ -28,16 +28,16 @@ State = Invitation.State
 
 
 # --- by administrators -----------------------------------------------------------------------------------------------
-def let_in(name: str, username: str, role: str, by: Caller) -> Membership:
+def add_member(name: str, username: str, role: str, by: Caller) -> Membership:
     """Give a person a role in an organisation, which makes a member of who is none: for who was asked, and for scripts.
 
     Who left or declined lately is let in by an administrator of the hub alone. Raises ValueInvalid for an unknown role,
-    NamespaceNotFound, LastAdministrator, InvitationDeclined, and what organizations.administered raises.
+    NamespaceNotFound, LastAdministrator, InvitationDeclined, and what organizations.require_administered raises.
     """
-    organization = organizations.administered(name, by)
+    organization = organizations.require_administered(name, by)
     organizations.check_member_role(role)
-    user = accounts.person(username)
-    with organizations.alone_with(organization):
+    user = accounts.get_person(username)
+    with organizations.lock_members(organization):
         if not organization.memberships.filter(user=user).exists():
             _check_active(user, username)
             if not policy.is_hub_admin(by):
@@ -51,12 +51,12 @@ def invite(name: str, username: str, role: str, by: Caller) -> Invitation:
     """Ask somebody to join an organisation with a role; he is no member before he accepts.
 
     Raises ValueInvalid for an unknown role and for a member, NamespaceNotFound, InvitationDeclined, QuotaExceeded,
-    TooOften, and what organizations.administered raises.
+    TooOften, and what organizations.require_administered raises.
     """
-    organization = organizations.administered(name, by)
+    organization = organizations.require_administered(name, by)
     organizations.check_member_role(role)
-    user = accounts.person(username)
-    with organizations.alone_with(organization):
+    user = accounts.get_person(username)
+    with organizations.lock_members(organization):
         if organization.memberships.filter(user=user).exists():
             raise _member_already(username)
         _check_active(user, username)
@@ -64,17 +64,17 @@ def invite(name: str, username: str, role: str, by: Caller) -> Invitation:
         return _invite(organization, user, role, policy.require_administrator(by, organization))
 
 
-def welcome(name: str, username: str, role: str, by: Caller) -> Membership | Invitation:
+def invite_or_add(name: str, username: str, role: str, by: Caller) -> Membership | Invitation:
     """Invite somebody new, whom an administrator of the hub makes a member at once. Raises what the two raise.
 
     A member keeps his role: who asks him in again does not mean another one.
     """
     if not policy.is_hub_admin(by):
         return invite(name, username, role, by)
-    user = accounts.person(username)
-    if organizations.administered(name, by).memberships.filter(user=user).exists():
+    user = accounts.get_person(username)
+    if organizations.require_administered(name, by).memberships.filter(user=user).exists():
         raise _member_already(username)
-    return let_in(name, username, role, by)
+    return add_member(name, username, role, by)
 
 
 def _member_already(username: str) -> ValueInvalid:
@@ -102,7 +102,7 @@ def _check_willing(organization: Organization, user: User, *no: State) -> None:
 def _invite(organization: Organization, user: User, role: str, by: User) -> Invitation:
     now = timezone.now()
     row = organization.invitations.filter(user=user).first()
-    was_open = policy.standing().filter(pk=row.pk).exists() if row else False
+    was_open = policy.acceptable_invitations().filter(pk=row.pk).exists() if row else False
     if row and was_open and row.role == role:
         return row
     is_news = row is None or row.state in (State.DECLINED, State.LEFT) or row.asked_at <= now - TOLD_AGAIN
@@ -118,25 +118,29 @@ def _invite(organization: Organization, user: User, role: str, by: User) -> Invi
 
 
 def _check_few(organization: Organization, by: User) -> None:
-    if policy.standing().filter(organization=organization).count() >= MAX_OPEN:
+    if policy.acceptable_invitations().filter(organization=organization).count() >= MAX_OPEN:
         raise QuotaExceeded(f"{organization} has {MAX_OPEN} open invitations.", fix="Withdraw some, or wait.")
     if Invitation.objects.filter(by=by, asked_at__gt=timezone.now() - TOLD_AGAIN).count() >= MAX_A_DAY:
         raise TooOften(f"You invited {MAX_A_DAY} people within a day.", fix="Go on tomorrow.")
 
 
-def sent(name: str, by: Caller) -> QuerySet[Invitation]:
-    """Return the open invitations of an organisation by name. Raises what organizations.administered raises."""
-    organization = organizations.administered(name, by, writing=False)
-    rows = policy.standing().filter(organization=organization).select_related("user", "by", "organization__namespace")
+def list_sent(name: str, by: Caller) -> QuerySet[Invitation]:
+    """Return the open invitations of an organisation by name. Raises what organizations.require_administered raises."""
+    organization = organizations.require_administered(name, by, writing=False)
+    rows = (
+        policy.acceptable_invitations()
+        .filter(organization=organization)
+        .select_related("user", "by", "organization__namespace")
+    )
     return rows.order_by("user__username")
 
 
 def withdraw(name: str, username: str, by: Caller) -> None:
     """Take an invitation back; where there is none that is fine.
 
-    Raises NamespaceNotFound and what organizations.administered raises.
+    Raises NamespaceNotFound and what organizations.require_administered raises.
     """
-    organization, user = organizations.administered(name, by), accounts.person(username)
+    organization, user = organizations.require_administered(name, by), accounts.get_person(username)
     with transaction.atomic():
         rows = organization.invitations.filter(user=user, state=State.OPEN)
         if row := rows.select_for_update().first():
@@ -145,9 +149,9 @@ def withdraw(name: str, username: str, by: Caller) -> None:
 
 
 # --- by whom they are for --------------------------------------------------------------------------------------------
-def received(by: Caller) -> QuerySet[Invitation]:
+def list_received(by: Caller) -> QuerySet[Invitation]:
     """Return the caller's own open invitations, the newest first; of nobody none."""
-    rows = policy.standing().filter(user=by.user).select_related("by", "user", "organization__namespace")
+    rows = policy.acceptable_invitations().filter(user=by.user).select_related("by", "user", "organization__namespace")
     return rows.order_by("-asked_at", "-pk")
 
 
@@ -158,7 +162,7 @@ def accept(name: str, by: Caller) -> Membership:
     """
     user = policy.require_person(by, "accept an invitation")
     organization = _mine(name, by).organization
-    with organizations.alone_with(organization):
+    with organizations.lock_members(organization):
         row = _mine(name, by)  # as it is now: it may have been withdrawn while we waited
         if not organization.memberships.filter(user=user).exists():
             organizations.set_member(organization, user, row.role, by=user)
@@ -169,14 +173,14 @@ def accept(name: str, by: Caller) -> Membership:
 def decline(name: str, by: Caller) -> None:
     """Say no; the organisation may not ask again for a while. Raises what `accept` raises."""
     user = policy.require_person(by, "decline an invitation")
-    with organizations.alone_with(_mine(name, by).organization):
+    with organizations.lock_members(_mine(name, by).organization):
         row = _mine(name, by)
         Invitation.objects.filter(pk=row.pk).update(state=State.DECLINED, answered_at=timezone.now())
         audit.record(user, "organization:decline", f"{row.organization}/{user}", before=row.role)
 
 
 def _mine(name: str, by: Caller) -> Invitation:
-    row = received(by).filter(organization__namespace__name__lower=name.lower()).first()
+    row = list_received(by).filter(organization__namespace__name__lower=name.lower()).first()
     if row is None:
         raise InvitationNotFound(f"You have no open invitation to {name[:96]!r}.")
     return row

@@ -27,7 +27,9 @@ GIVEN_UP = timedelta(days=30)  # for so long a name that was given up counts amo
 SHOWN = 5  # repositories that are named where they are in the way
 
 
-def found(name: str, *, by: User | None, full_name: str = "", private_by_default: bool = False) -> Organization:
+def create_organization(
+    name: str, *, by: User | None, full_name: str = "", private_by_default: bool = False
+) -> Organization:
     """Make an organisation whose first administrator is `by`; the operator's have the members he names.
 
     Raises NameInvalid, NameTaken, ValueInvalid.
@@ -48,14 +50,14 @@ def found(name: str, *, by: User | None, full_name: str = "", private_by_default
     return organization
 
 
-def begin(name: str, by: Caller, *, full_name: str = "", private_by_default: bool = False) -> Organization:
+def create_as(name: str, by: Caller, *, full_name: str = "", private_by_default: bool = False) -> Organization:
     """Found an organisation in one's own name.
 
     Raises QuotaExceeded, what `found` raises and what require_person raises.
     """
     user = policy.require_person(by, "found an organisation")
     check_few_names(user)
-    return found(name, by=user, full_name=full_name, private_by_default=private_by_default)
+    return create_organization(name, by=user, full_name=full_name, private_by_default=private_by_default)
 
 
 def check_few_names(user: User) -> None:
@@ -69,7 +71,9 @@ def check_few_names(user: User) -> None:
         )
 
 
-def change(organization: Organization, *, full_name: str, private_by_default: bool, by: User | None) -> bool:
+def change_organization(
+    organization: Organization, *, full_name: str, private_by_default: bool, by: User | None
+) -> bool:
     """Change an organisation's name for people and its default visibility; returns whether anything changed."""
     new = {"full_name": names.check_text(full_name, "full name", 200), "private_by_default": private_by_default}
     old = {field: getattr(organization, field) for field in new}
@@ -99,13 +103,13 @@ def set_member(organization: Organization, user: User, role: str, *, by: User | 
     return True
 
 
-def members(name: str, by: Caller) -> list[Membership]:
+def list_members(name: str, by: Caller) -> list[Membership]:
     """Return the organisation's members by name. Raises NamespaceNotFound, SignInRequired, NotAllowed."""
-    organization = administered(name, by, writing=False)
+    organization = require_administered(name, by, writing=False)
     return list(organization.memberships.select_related("user").order_by("user__username"))
 
 
-def drop_member(name: str, username: str, by: Caller) -> None:
+def remove_member(name: str, username: str, by: Caller) -> None:
     """Take a person out, or leave; who is not in it already is fine.
 
     Raises LastAdministrator, NamespaceNotFound, and for other people what `administered` raises.
@@ -113,8 +117,8 @@ def drop_member(name: str, username: str, by: Caller) -> None:
     if by.user is not None and username.lower() == by.user.username.lower():
         leave(name, by)
         return
-    organization, user = administered(name, by), accounts.person(username)
-    with alone_with(organization):
+    organization, user = require_administered(name, by), accounts.get_person(username)
+    with lock_members(organization):
         _take_out(organization, user, by.user)
 
 
@@ -125,7 +129,7 @@ def leave(name: str, by: Caller) -> None:
     """
     user = policy.require_person(by, "leave an organisation")
     organization = _named(name)
-    with alone_with(organization):
+    with lock_members(organization):
         if role := _take_out(organization, user, user):
             said = {"role": role, "by": user, "state": Invitation.State.LEFT, "answered_at": timezone.now()}
             Invitation.objects.update_or_create(organization=organization, user=user, defaults=said)
@@ -141,12 +145,12 @@ def _take_out(organization: Organization, user: User, by: User | None) -> str:
     return gone.role
 
 
-def delete(name: str, by: Caller) -> None:
+def delete_organization(name: str, by: Caller) -> None:
     """Delete an organisation that holds no repositories; its name stays reserved, so that nobody takes its place.
 
     Its collections go with it. Raises OrganizationNotEmpty and what `administered` raises.
     """
-    organization = administered(name, by)
+    organization = require_administered(name, by)
     with transaction.atomic():
         organization = Organization.objects.select_for_update().get(pk=organization.pk)
         namespace = Namespace.objects.select_for_update().get(pk=organization.namespace_id)
@@ -170,7 +174,7 @@ def _check_empty(namespace: Namespace) -> None:
         )
 
 
-def joined(name: str, by: Caller) -> Namespace:
+def namespace_of_member(name: str, by: Caller) -> Namespace:
     """Return the namespace of an organisation that the caller is a member of.
 
     Raises NamespaceNotFound, SignInRequired, NotAllowed.
@@ -183,7 +187,7 @@ def joined(name: str, by: Caller) -> Namespace:
     return organization.namespace
 
 
-def administered(name: str, by: Caller, *, writing: bool = True) -> Organization:
+def require_administered(name: str, by: Caller, *, writing: bool = True) -> Organization:
     """Return an organisation for who may change it. Raises NamespaceNotFound, SignInRequired, NotAllowed."""
     if by.user is None:
         raise SignInRequired("What an organisation is, and who is in it, is its administrators' business: sign in.")
@@ -200,7 +204,7 @@ def _named(name: str) -> Organization:
 
 
 @contextmanager
-def alone_with(organization: Organization) -> Iterator[None]:
+def lock_members(organization: Organization) -> Iterator[None]:
     """One change of members at a time: two administrators who drop each other must not both succeed.
 
     Raises LastAdministrator where none would be left who can sign in, and NamespaceNotFound for what is gone by now.

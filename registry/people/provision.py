@@ -21,7 +21,7 @@ VISIBILITY = {"public": False, "private": True}
 
 
 @dataclass(frozen=True)
-class BaseWanted:
+class RequestedBase:
     """A base model to put on the shelf, from a package or from a folder, or to know by its config.json alone."""
 
     id: str
@@ -101,7 +101,7 @@ class Plan:
                 changes += [change for entry in self._organizations for change in _organization(entry)]
                 changes += [f"site: {name} is {value}" for name, value in self._site.items() if _setting(name, value)]
         finally:
-            site_settings.forget()  # a value that was rolled back must not be remembered
+            site_settings.clear_cache()  # a value that was rolled back must not be remembered
         return changes
 
 
@@ -109,9 +109,9 @@ def _parse(text: str) -> object:
     try:
         if text.lstrip().startswith("{"):  # JSON is YAML but for its escapes of characters beyond the first 65,536
             return json.loads(text, object_pairs_hook=_without_doubles)
-        return plain_yaml.mapping(text, most=MAX_BYTES, what="the file")
+        return plain_yaml.parse_mapping(text, most=MAX_BYTES, what="the file")
     except (yaml.YAMLError, ValueError, RecursionError) as error:
-        why = str(error) if isinstance(error, json.JSONDecodeError) else plain_yaml.reason(error)
+        why = str(error) if isinstance(error, json.JSONDecodeError) else plain_yaml.describe_error(error)
         raise ValueInvalid(f"The file cannot be read: {why}.", fix="Correct it; nothing was changed.") from None
 
 
@@ -145,7 +145,7 @@ def _person(entry: Entry) -> Iterator[str]:
             raise ValueInvalid("The password is empty.", fix="Leave the key out to keep the one in use.")
         user = User.objects.select_related("namespace").filter(namespace__name__lower=name.lower()).first()
         if user is None:
-            user = accounts.add(name, **{key: value for key, value in wanted.items() if value is not None})
+            user = accounts.create_person(name, **{key: value for key, value in wanted.items() if value is not None})
             yield f"person {name}: made"
         elif changed := _change(user, **wanted):
             yield f"person {user}: changed {', '.join(changed)}"
@@ -169,7 +169,7 @@ def _token(user: User, entry: Entry) -> Iterator[str]:
     with _at(entry.where):
         expires_at, grants = _moment(entry.text("expires_at")), entry.words("repos")
         entry.end()
-        if tokens.put(user, name, role, value=value, expires_at=expires_at, grants=grants):
+        if tokens.set_token(user, name, role, value=value, expires_at=expires_at, grants=grants):
             yield f"token {name} of {user}: set, {role}"
 
 
@@ -199,11 +199,11 @@ def _organization(entry: Entry) -> Iterator[str]:
             raise ValueInvalid(f"default_visibility cannot be {visibility!r}.", fix="Use public or private.")
         organization = _organization_named(name)
         if organization is None:
-            organization = organizations.found(
+            organization = organizations.create_organization(
                 name, by=None, full_name=full_name or "", private_by_default=VISIBILITY[visibility or "public"]
             )
             yield f"organisation {name}: made"
-        elif organizations.change(
+        elif organizations.change_organization(
             organization,
             full_name=organization.full_name if full_name is None else full_name,
             private_by_default=VISIBILITY.get(visibility or "", organization.private_by_default),
@@ -211,24 +211,24 @@ def _organization(entry: Entry) -> Iterator[str]:
         ):
             yield f"organisation {organization}: changed"
         for member, role in members.items():
-            if organizations.set_member(organization, accounts.person(member), role, by=None):
+            if organizations.set_member(organization, accounts.get_person(member), role, by=None):
                 yield f"organisation {organization}: {member} is {role}"
 
 
 def _organization_named(name: str) -> Organization | None:
     try:
         # Who was renamed is still meant; a person's namespace has no organisation: found() says so.
-        return getattr(accounts.addressed(name), "organization", None)
+        return getattr(accounts.resolve_namespace(name), "organization", None)
     except NamespaceNotFound:
         return None
 
 
 def _setting(name: str, value: str) -> bool:
     with _at("site"):
-        return site_settings.change(name, value, by=None)
+        return site_settings.change_setting(name, value, by=None)
 
 
-def _base(entry: Entry) -> BaseWanted:
+def _base(entry: Entry) -> RequestedBase:
     base_id = entry.needed("id")
     package, path, config = (entry.text(key) or "" for key in ("package", "path", "config"))
     entry.end()
@@ -236,4 +236,4 @@ def _base(entry: Entry) -> BaseWanted:
         raise ValueInvalid(
             f"{entry.where} ({base_id}): it needs a package, a path or a config, one of the three.", fix="Name one."
         )
-    return BaseWanted(base_id, package, path, config)
+    return RequestedBase(base_id, package, path, config)

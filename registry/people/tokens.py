@@ -32,7 +32,7 @@ def new_value() -> str:
     return f"{PREFIX}{body}{_checksum(body)}"
 
 
-def make(
+def create_token(
     user: User,
     name: str,
     role: str,
@@ -43,7 +43,7 @@ def make(
 ) -> str:
     """Make a token and return its value, which nobody can read again. Raises ValueInvalid, NameTaken."""
     value = value or new_value()
-    row = row_of(name, role, value, expires_at, grants or {})
+    row = token_columns(name, role, value, expires_at, grants or {})
     try:
         with transaction.atomic():
             token = Token.objects.create(user=user, **row)
@@ -53,14 +53,14 @@ def make(
     return value
 
 
-def put(
+def set_token(
     user: User, name: str, role: str, *, value: str, expires_at: datetime | None, grants: Mapping[str, str]
 ) -> bool:
     """Make or change the person's token of that name for the operator; returns whether anything changed.
 
     Raises ValueInvalid, also when the value is another token's.
     """
-    row = row_of(name, role, value, expires_at, grants)
+    row = token_columns(name, role, value, expires_at, grants)
     old = user.tokens.filter(name=row["name"]).first()
     if old is not None and all(getattr(old, field) == wanted for field, wanted in row.items()):
         return False
@@ -73,7 +73,9 @@ def put(
     return True
 
 
-def row_of(name: str, role: str, value: str, expires_at: datetime | None, grants: Mapping[str, str]) -> dict[str, Any]:
+def token_columns(
+    name: str, role: str, value: str, expires_at: datetime | None, grants: Mapping[str, str]
+) -> dict[str, Any]:
     """Return the columns of such a token, or raise ValueInvalid or NameInvalid for one that cannot be."""
     if not names.check_text(name, "token's name", 100):
         raise ValueInvalid("A token needs a name of 1 to 100 characters.", fix="Name it after where it is used.")
@@ -111,7 +113,7 @@ def _refusal(error: IntegrityError, name: str) -> RegistryError:
     return NameTaken(f"You already have a token named {name!r}.", fix="Revoke it first, or use another name.")
 
 
-def find(user: User, token_id: int) -> Token:
+def get_token(user: User, token_id: int) -> Token:
     """Return one of the person's own tokens. Raises TokenNotFound."""
     token = user.tokens.filter(pk=token_id).first()
     if token is None:
@@ -119,12 +121,12 @@ def find(user: User, token_id: int) -> Token:
     return token
 
 
-def revoke(user: User, token_id: int) -> None:
+def revoke_token(user: User, token_id: int) -> None:
     """Delete one of the person's own tokens; unknown ids are fine, because the wish is already true."""
     _revoke(user.tokens.filter(pk=token_id), by=user)
 
 
-def revoke_found(values: Iterable[str]) -> None:
+def revoke_values(values: Iterable[str]) -> None:
     """Delete tokens that somebody found lying about; who knows a value may end it, and learns nothing by trying."""
     _revoke(Token.objects.filter(sha256__in=[digest(value) for value in values]), by=None)
 

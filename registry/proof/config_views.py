@@ -39,7 +39,7 @@ def derive(entries: Mapping[str, Entry], path: str, view: str, *, base: str = ""
     """
     if path != configs.NAME:
         raise ValueInvalid(f"There are views of {configs.NAME} alone, not of {path[:200]!r}.", fix="Leave out view=.")
-    config = facts.of(entries).config
+    config = facts.read_facts(entries).config
     if not config:
         raise ValueInvalid(f"{configs.NAME} of this revision cannot be read.", fix="Push one that is JSON.")
     if older := OLDER.fullmatch(view):
@@ -65,7 +65,7 @@ def _older(config: configs.Config, version: str) -> View:
 def _renamed(config: configs.Config, base: str) -> View:
     """The config with another name of the same base: servers compare names letter by letter."""
     named = configs.text(config, FIELD) or ""
-    if not named or not base or bases.canonical(named).casefold() != bases.canonical(base).casefold():
+    if not named or not base or bases.canonical_name(named).casefold() != bases.canonical_name(base).casefold():
         raise ValueInvalid(
             f"{base[:120]!r} is no other name of {named[:120]!r} here.",
             fix="Add &base= with a name that the page of its base shows.",
@@ -90,8 +90,8 @@ def is_baseless(config: configs.Config) -> bool:
 
 def _other_name(named: str, base: str) -> str:
     """The base that is meant by an old name, or by that of a quantised copy."""
-    chosen = bases.canonical(named)
-    if chosen.casefold() == named.casefold() or (base and chosen.casefold() != bases.canonical(base).casefold()):
+    chosen = bases.canonical_name(named)
+    if chosen.casefold() == named.casefold() or (base and chosen.casefold() != bases.canonical_name(base).casefold()):
         raise ValueInvalid(
             f"{configs.NAME} names the base {named[:120]}, so nothing is to be repaired.", fix="Take it as it is."
         )
@@ -100,13 +100,15 @@ def _other_name(named: str, base: str) -> str:
 
 def _meant(entries: Mapping[str, Entry], base: str) -> str:
     """The base that it fits, where it fits one alone or the card or the caller says which."""
-    found = fit.survey_files(facts.files({**entries, **derived.entries(entries)}))
+    found = fit.survey_files(facts.file_openers({**entries, **derived.derived_entries(entries)}))
     fitting = found.fitting if found else []
     if base:
-        wanted = bases.canonical(base).casefold()
+        wanted = bases.canonical_name(base).casefold()
         chosen = next((one for one in fitting if one.casefold() == wanted), "")
     else:
-        chosen = fit.the_one(found, configs.names(dict(facts.of(entries).card.data), "base_model")) if found else ""
+        chosen = (
+            fit.the_one(found, configs.names(dict(facts.read_facts(entries).card.data), "base_model")) if found else ""
+        )
     if not chosen:
         said = f"It fits {some(fitting, 20)}" if fitting else "It fits no base that is known here"
         raise ValueInvalid(

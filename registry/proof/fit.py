@@ -182,7 +182,7 @@ def _with_fix(check: dict[str, Any], found: Survey, named: Iterable[str]) -> dic
 
 def the_one(found: Survey, named: Iterable[str] = ()) -> str:
     """The base that is meant: the one its card names, if it fits, else the only one that fits; else ""."""
-    spoken = {bases.canonical(name).casefold() for name in named}
+    spoken = {bases.canonical_name(name).casefold() for name in named}
     meant = [base for base in found.fitting if base.casefold() in spoken] or found.fitting
     return meant[0] if len(meant) == 1 else ""
 

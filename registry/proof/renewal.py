@@ -14,7 +14,7 @@ from registry.models import Base, Repository, Revision, Verdict
 from registry.proof import verdicts
 from registry.proof.proofs import differences, refusal
 from registry.repos import refs
-from registry.repos.catalog import listed
+from registry.repos.catalog import listable_for
 
 State, Cause = Verdict.State, Verdict.Cause
 SHOWN = [refs.MAIN, refs.VERIFIED]
@@ -79,7 +79,7 @@ def changes(by: Caller) -> list[Change]:
 
     The bytes are the same each time: what changed is what they were proven with.
     """
-    seen = Exists(Repository.objects.filter(listed(by), pk=OuterRef("revision__repository")))
+    seen = Exists(Repository.objects.filter(listable_for(by), pk=OuterRef("revision__repository")))
     earlier = Verdict.objects.filter(
         revision=OuterRef("revision"), number__lt=OuterRef("number"), finished_at__isnull=False
     )

@@ -12,7 +12,7 @@ from registry.repos import refs
 MAX_REFS = 5_000  # branches and tags of a repository: every page of it reads all their names
 
 
-def create(repository: Repository, ref: str, at: Revision, by: Caller) -> Ref:
+def create_ref(repository: Repository, ref: str, at: Revision, by: Caller) -> Ref:
     """Make a branch (refs/heads/…) or tag (refs/tags/…) at a revision.
 
     Raises ValueInvalid, RefExists, QuotaExceeded, and what policy.require raises for PUSH.
@@ -20,7 +20,7 @@ def create(repository: Repository, ref: str, at: Revision, by: Caller) -> Ref:
     try:
         with transaction.atomic():
             policy.require_now(by, Permission.PUSH, repository)  # locks: a rewrite of the history moves every ref
-            refs.check_ref_name(refs.short(ref))
+            refs.check_ref_name(refs.short_name(ref))
             _require_place(repository)
             made = Ref.objects.create(repository=repository, name=ref, revision=at)
             outbox.record(Kind.REF_MOVED, repository, by.user, ref=ref, old=None, new=at.oid, is_push=False)
@@ -34,12 +34,12 @@ def _require_place(repository: Repository) -> None:
         raise QuotaExceeded(f"{repository.full_name} has {MAX_REFS:,} branches and tags.", fix="Delete some first.")
 
 
-def delete(repository: Repository, ref: str, by: Caller) -> None:
+def delete_ref(repository: Repository, ref: str, by: Caller) -> None:
     """Delete a branch or tag; its revisions stay, by their ids. Raises RefProtected for main, RevisionNotFound."""
     with transaction.atomic():
         policy.require_now(by, Permission.PUSH, repository)
         if ref == refs.MAIN:
             raise RefProtected(f"Cannot delete {ref}: it is in every adapter.", fix="Delete that, or push over it.")
-        old = refs.head(repository, ref)
+        old = refs.resolve_ref(repository, ref)
         Ref.objects.filter(repository=repository, name=ref).delete()
         outbox.record(Kind.REF_MOVED, repository, by.user, ref=ref, old=old.oid, new=None, is_push=False)

@@ -27,7 +27,7 @@ def duplicate(source: Repository, full_name: str, by: Caller, *, private: bool |
     """
     with transaction.atomic():
         source = policy.require_now(by, Permission.DOWNLOAD, source)  # locks: whoever rewrites history waits
-        heads = [ref for ref in refs.list_all(source) if ref.name.startswith((refs.BRANCHES, refs.TAGS))]
+        heads = [ref for ref in refs.list_refs(source) if ref.name.startswith((refs.BRANCHES, refs.TAGS))]
         line = _reachable(source, heads)
         pull.require_each_served(line, by)
         hidden = source.private if private is None else private
@@ -62,7 +62,7 @@ def _reachable(source: Repository, heads: Iterable[Ref]) -> list[Revision]:
 def _copy(source: Repository, made: Repository, line: Sequence[Revision], heads: Iterable[Ref]) -> None:
     first = made.refs.get(name=refs.MAIN).revision
     held = RevisionFile.objects.filter(revision__in=line)
-    quotas.require_room_for(made, dict(held.values_list("blob_id", "size").distinct()))
+    quotas.require_byte_quota_for(made, dict(held.values_list("blob_id", "size").distinct()))
     copies: dict[int, Revision] = {}
     for old in line:
         parent = copies.get(old.parent_id or 0)
@@ -93,7 +93,7 @@ def share(source: Repository, target: Repository, digests: Sequence[str], by: Ca
     sizes = dict(served.values_list("blob_id", "blob__size").distinct())
     with transaction.atomic():
         target = policy.require_now(by, Permission.PUSH, target)
-        quotas.require_room_for(target, sizes)
+        quotas.require_byte_quota_for(target, sizes)
         rows = [UploadedBlob(repository=target, blob_id=sha256) for sha256 in sizes]
         UploadedBlob.objects.bulk_create(rows, ignore_conflicts=True, batch_size=BATCH)
     return {
@@ -133,7 +133,7 @@ def _homes(repository: Repository) -> dict[int, str]:
     """Revision → the ref it belongs to: main before branches, those before the rest."""
     parents = dict(repository.revisions.values_list("pk", "parent"))
     homes: dict[int, str] = {}
-    for ref in sorted(refs.list_all(repository), key=_by_rank):
+    for ref in sorted(refs.list_refs(repository), key=_by_rank):
         at: int | None = ref.revision_id
         while at is not None and at not in homes:
             homes[at] = ref.name

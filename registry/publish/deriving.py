@@ -14,10 +14,10 @@ from registry.bytes import blobs, intake
 from registry.bytes.blobs import Digest, Hasher, Keys
 from registry.kernel.errors import StoreUnavailable
 from registry.models import Blob, DerivedArtifact
-from registry.repos.derived import Wanted
+from registry.repos.derived import Derivation
 
 
-def keep(one: Wanted, made: Path) -> DerivedArtifact | None:
+def store_derived(one: Derivation, made: Path) -> DerivedArtifact | None:
     """Store what was made; None where it is larger than a file may be, or no sound file of its form.
 
     Nobody is believed here about what came out of a sandbox. Raises StoreUnavailable.
@@ -31,12 +31,12 @@ def keep(one: Wanted, made: Path) -> DerivedArtifact | None:
     except IntegrityError:  # the sweep deleted a blob's row between two inserts; now it is gone for certain
         row = _note(one, digest)
     intake.store_verified(digest.sha256, _pieces(made))
-    if not blobs.exists(Keys.blob(digest.sha256)):
+    if not blobs.object_exists(Keys.blob(digest.sha256)):
         raise StoreUnavailable(f"The bytes of {digest.sha256} were swept while they were kept.")
     return row
 
 
-def _note(one: Wanted, digest: Digest) -> DerivedArtifact:
+def _note(one: Derivation, digest: Digest) -> DerivedArtifact:
     with transaction.atomic():
         Blob.objects.bulk_create([Blob(sha256=digest.sha256, size=digest.size)], ignore_conflicts=True)
         row, _ = DerivedArtifact.objects.get_or_create(

@@ -115,7 +115,7 @@ def propose(
     Call it while you hold the lock on the adapter. Raises RevisionNotFound where there is no such branch.
     """
     check_base(base)
-    merge_base = refs.head(repository, base)
+    merge_base = refs.resolve_ref(repository, base)
     return _begin(repository, title, text, by, is_pull_request=True, base=base, merge_base=merge_base, status=status)
 
 
@@ -250,7 +250,9 @@ def _mine(discussion: Discussion, by: Caller) -> tuple[Discussion, User]:
 def check_base(ref: str) -> None:
     """Raise RefProtected unless pull requests can be for this ref."""
     if not ref.startswith(refs.BRANCHES):
-        raise RefProtected(f"A pull request is for a branch, which {refs.short(ref)} is not.", fix="Name a branch.")
+        raise RefProtected(
+            f"A pull request is for a branch, which {refs.short_name(ref)} is not.", fix="Name a branch."
+        )
 
 
 def permission_for(repository: Repository, ref: str, by: Caller) -> Permission:
@@ -265,7 +267,7 @@ def permission_for(repository: Repository, ref: str, by: Caller) -> Permission:
     if number.isdecimal() and len(number) < 10:
         found = repository.discussions.filter(number=int(number), is_pull_request=True).first()
     if found is None:
-        raise refs.missing(ref)
+        raise refs.revision_not_found(ref)
     if found.status == Status.MERGED:
         raise DiscussionClosed(f"The pull request #{number} of {repository.full_name} is merged.")
     is_his = by.user is not None and by.user.pk == found.author_id

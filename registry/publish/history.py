@@ -20,14 +20,14 @@ def squash(repository: Repository, rev: str, message: str, by: Caller) -> Ref:
 
     Raises RevisionNotFound for what is no branch, RefProtected for a tag, and what policy.require raises.
     """
-    ref = refs.full_name(rev)
-    title = message.strip() or f"Super-squash branch '{refs.short(ref)}'"
+    ref = refs.full_ref(rev)
+    title = message.strip() or f"Super-squash branch '{refs.short_name(ref)}'"
     policy.require(by, Permission.PUSH, repository)
     # Remembered: nobody waits for the store under the lock.
-    facts.of(pull.entries(refs.head(repository, ref)), repository.type)
+    facts.read_facts(pull.entries(refs.resolve_ref(repository, ref)), repository.type)
     with transaction.atomic():
         repository = policy.require_now(by, Permission.PUSH, repository)
-        head = refs.head(repository, ref)
+        head = refs.resolve_ref(repository, ref)
         refs.check_pushable(ref)
         if head.parent_id is None:
             return repository.refs.select_related("revision").get(name=ref)  # one commit already

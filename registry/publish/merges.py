@@ -30,8 +30,8 @@ class Plan:
 
 def plan(discussion: Discussion) -> Plan:
     """Work out what merging this pull request would do. Raises RevisionNotFound where its base is gone."""
-    base = refs.head(discussion.repository, discussion.base)
-    proposal = refs.head(discussion.repository, discussion.ref)
+    base = refs.resolve_ref(discussion.repository, discussion.base)
+    proposal = refs.resolve_ref(discussion.repository, discussion.ref)
     begun = pull.entries(discussion.merge_base) if discussion.merge_base else {}
     entries, conflicts = combine(begun, pull.entries(base), pull.entries(proposal))
     return Plan(base, proposal, entries, conflicts)
@@ -71,7 +71,7 @@ def merge(discussion: Discussion, by: Caller, text: str = "") -> Revision:
     policy.require(by, Permission.PUSH, discussion.repository)
     _check_open(discussion)
     # Remembered: nobody waits for the store under the lock.
-    facts.of(plan(discussion).entries, discussion.repository.type)
+    facts.read_facts(plan(discussion).entries, discussion.repository.type)
     with transaction.atomic():
         repository = policy.require_now(by, Permission.PUSH, discussion.repository)
         now = discussions.find(repository, discussion.number)
@@ -80,7 +80,7 @@ def merge(discussion: Discussion, by: Caller, text: str = "") -> Revision:
         pull.require_served(found.proposal, by)
         if found.conflicts:
             named = ", ".join(found.conflicts[:MAX_NAMED])
-            raise MergeConflict(f"{now} cannot be merged: {refs.short(now.base)} changed too: {named}.")
+            raise MergeConflict(f"{now} cannot be merged: {refs.short_name(now.base)} changed too: {named}.")
         merged = _land(now, found, by)
         assert by.user is not None, "policy lets nobody merge without a name"
         discussions.note_merge(now, merged, by.user, text)
@@ -107,7 +107,7 @@ def _land(discussion: Discussion, found: Plan, by: Caller) -> Revision:
 def changes(discussion: Discussion) -> tuple[dict[str, Entry], dict[str, Entry]]:
     """Return the files before and after what a pull request proposes, whatever happened to its base since."""
     before = pull.entries(discussion.merge_base) if discussion.merge_base else {}
-    return before, pull.entries(refs.head(discussion.repository, discussion.ref))
+    return before, pull.entries(refs.resolve_ref(discussion.repository, discussion.ref))
 
 
 def readable(discussion: Discussion, by: Caller) -> tuple[dict[str, Entry], dict[str, Entry]]:
@@ -126,4 +126,4 @@ def diff(discussion: Discussion, by: Caller) -> str:
         before, after = readable(discussion, by)
     except RegistryError:  # the thread itself is for everybody who sees the adapter
         return ""
-    return diffs.unified(before, after)
+    return diffs.unified_diff(before, after)

@@ -31,7 +31,7 @@ def move(repository: Repository, full_name: str, by: Caller) -> Repository:
 
 
 def _target(namespace_name: str, by: Caller) -> Namespace:
-    namespace = accounts.owner(namespace_name)
+    namespace = accounts.namespace_for_new(namespace_name)
     policy.require_namespace(by, namespace)
     return namespace
 
@@ -45,8 +45,8 @@ def _move(current: Repository, target: Namespace, name: str, by: Caller) -> Repo
     current.search_text = _words(current)
     current.save(update_fields=["namespace", "name", "search_text"])
     if owner != target.pk:
-        quotas.require_place(target)
-        quotas.require_room(current, 0)
+        quotas.require_repository_quota(target)
+        quotas.require_byte_quota(current, 0)
     _remember(current, before)
     audit.record(by.user, "adapter:move", before, before=before, after=current.full_name)
     return current
@@ -80,7 +80,7 @@ def rename(name: str, new: str, by: Caller) -> Organization:
     NameTaken, QuotaExceeded, AdapterQuarantined for what moderators hold back, and what organizations.administered
     raises.
     """
-    organization = organizations.administered(name, by)
+    organization = organizations.require_administered(name, by)
     user = policy.require_administrator(by, organization)
     if new != organization.namespace.name:
         names.check_namespace(new)

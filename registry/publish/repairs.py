@@ -54,16 +54,16 @@ def propose(repository: Repository, by: Caller, base: str = "") -> Repair:
     known, FileNotFound without a config, and what a push that proposes raises.
     """
     push.require_for(repository, MAIN, by, propose=True)
-    head = refs.head(repository, MAIN)
-    pull.file(head, configs.NAME)
+    head = refs.resolve_ref(repository, MAIN)
+    pull.find_file(head, configs.NAME)
     entries = pull.entries(head)
     view = config_views.derive(entries, configs.NAME, "repaired", base=base)
     chosen = str(view.config[FIELD])
     if known := pending(repository, view):
-        return Repair(known, refs.head(repository, known.ref), chosen, is_new=False)
-    named = configs.text(facts.of(entries).config, FIELD) or ""
+        return Repair(known, refs.resolve_ref(repository, known.ref), chosen, is_new=False)
+    named = configs.text(facts.read_facts(entries).config, FIELD) or ""
     intent = Intent(
-        repository, MAIN, by, f"Name the base {chosen}", _why(named, chosen, facts.of(entries).config),
+        repository, MAIN, by, f"Name the base {chosen}", _why(named, chosen, facts.read_facts(entries).config),
         parent=head.oid, propose=True,
     )  # fmt: skip
     ref = push.receive(intent, [Inline(configs.NAME, view.text.encode())])

@@ -26,7 +26,7 @@ def create(
         raise SignInRequired("Creating an adapter needs a signed-in person.")
     namespace_name, name = names.split_id(full_name)
     names.check_name(name)
-    namespace = accounts.owner(namespace_name)
+    namespace = accounts.namespace_for_new(namespace_name)
     policy.require_namespace(by, namespace)
     if private is None:
         private = Organization.objects.filter(namespace=namespace, private_by_default=True).exists()
@@ -35,7 +35,7 @@ def create(
         repository = Repository.objects.create(
             type=type, namespace=namespace, name=name, private=private, created_by=by.user
         )
-        quotas.require_place(namespace)
+        quotas.require_repository_quota(namespace)
         for former in (RetiredName, FormerName):  # the name is in use again, and leads nowhere else
             former.objects.filter(type=type, full_name=repository.full_name.lower()).delete()
         main = push.begin(repository, by, first)
@@ -53,7 +53,9 @@ def alone_of_its_name(full_name: str, type: str) -> Iterator[None]:
     except IntegrityError as error:
         first = lookup.named(full_name, type).select_related("namespace").first()
         if "repository_name_unique" not in str(error) or first is None:
-            accounts.owner(full_name.partition("/")[0])  # it may have been deleted since the caller was asked
+            accounts.namespace_for_new(
+                full_name.partition("/")[0]
+            )  # it may have been deleted since the caller was asked
             raise
         # Whoever may create here may know which names are taken, also those that moderators hold back.
         said = f"A {type} repository called {first.full_name} already exists."

@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from registry.bytes import blobs, intake, multipart
 from registry.bytes.blobs import Keys
-from registry.bytes.multipart import Cut
+from registry.bytes.multipart import PartPlan
 from registry.kernel import names, policy, quotas
 from registry.kernel.errors import (
     BlobUnknown,
@@ -24,8 +24,8 @@ from registry.kernel.errors import (
 from registry.kernel.policy import Caller, Permission
 from registry.models import Repository, Upload
 from registry.people import tokens
-from registry.repos import possession, pull, refs
-from registry.repos.gitignore import MAX_TEXT, Ignore
+from registry.repos import blob_access, pull, refs
+from registry.repos.gitignore import MAX_TEXT, GitIgnore
 from registry.repos.manifest import Entry, git_blob_oid
 
 # Weights and archives travel as LFS objects whatever their size, as the Hub's default .gitattributes says.
@@ -75,11 +75,11 @@ def plan(
         names.check_path(file.path)
         quotas.check_file(file.path, file.size)
     quotas.check_push(sum(file.size for file in asked))
-    there = pull.entries(refs.head(repository, ref))
+    there = pull.entries(refs.resolve_ref(repository, ref))
     # A file of the same size at the same place is most likely the same: its bytes are asked for at the push itself.
-    quotas.require_room(repository, sum(file.size for file in asked if _size_at(there, file.path) != file.size))
-    ignore = Ignore(gitignore if gitignore is not None else _text_of(there.get(".gitignore")))
-    lfs = Ignore(_lfs_patterns(_text_of(there.get(".gitattributes"))))
+    quotas.require_byte_quota(repository, sum(file.size for file in asked if _size_at(there, file.path) != file.size))
+    ignore = GitIgnore(gitignore if gitignore is not None else _text_of(there.get(".gitignore")))
+    lfs = GitIgnore(_lfs_patterns(_text_of(there.get(".gitattributes"))))
     return [_planned(file, there.get(names.check_path(file.path)), ignore, lfs) for file in asked]
 
 
@@ -88,7 +88,7 @@ def _size_at(there: Mapping[str, Entry], path: str) -> int:
     return entry.size if entry else -1
 
 
-def _planned(file: Asked, there: Entry | None, ignore: Ignore, lfs: Ignore) -> Planned:
+def _planned(file: Asked, there: Entry | None, ignore: GitIgnore, lfs: GitIgnore) -> Planned:
     is_heavy = file.size > settings.MAX_INLINE_BYTES or file.path.lower().endswith(LFS_SUFFIXES)
     is_lfs = is_heavy or lfs.leaves_out(file.path)
     oid = None
@@ -121,7 +121,7 @@ class Offer:
     size: int
     ticket: str = ""
     url: str | None = None  # where the store takes the bytes itself
-    cut: Cut | None = None  # where they are to come in parts
+    cut: PartPlan | None = None  # where they are to come in parts
     part_ticket: str = ""
     part_urls: Sequence[str] = ()  # where the store takes each part itself
     refusal: RegistryError | None = None
@@ -134,16 +134,16 @@ def offer(
 
     `in_parts` says whether the client can cut large ones.
 
-    `already here` is only said to whom possession.usable says it. Raises TooOften where very many wait for their bytes,
-    and what policy.require raises.
+    `already here` is only said to whom blob_access.usable_blobs says it. Raises TooOften where very many wait for
+    their bytes, and what policy.require raises.
     """
     policy.require(by, Permission.DISCUSS, repository)
     check_count(objects)
     waiting = Upload.objects.filter(user=by.user, expires_at__gt=timezone.now())
     if waiting.count() + len(objects) > MAX_TICKETS:
         raise TooOften(f"{MAX_TICKETS:,} of your uploads wait for their bytes.", fix="Send them, or wait an hour.")
-    known = possession.usable(repository, {sha256 for sha256, _ in objects}, by)
-    quotas.require_room(repository, sum(size for sha256, size in objects if sha256 not in known))
+    known = blob_access.usable_blobs(repository, {sha256 for sha256, _ in objects}, by)
+    quotas.require_byte_quota(repository, sum(size for sha256, size in objects if sha256 not in known))
     return [_offer(repository, sha256, size, sha256 in known, in_parts, by) for sha256, size in objects]
 
 
@@ -158,17 +158,17 @@ def _offer(repository: Repository, sha256: str, size: int, is_known: bool, in_pa
         return Offer(sha256, size)
     try:
         check_digest(sha256)
-        upload = intake.expect(repository, sha256, size, by=by)
+        upload = intake.create_upload(repository, sha256, size, by=by)
     except RegistryError as refusal:
         return Offer(sha256, size, refusal=refusal)
-    cut = multipart.begin(upload) if in_parts else None
+    cut = multipart.plan_parts(upload) if in_parts else None
     bound = [str(upload.pk), repository.pk, sha256, by.token.pk if by.token else None]
     bound += [cut.part, cut.native] if cut else [0, ""]
     ticket = signing.dumps(bound, salt=_SALT)
     if cut:
         # Of its own kind: who comes by the address of a part must not be able to say that all are there.
         part_ticket = signing.dumps(bound, salt=_PART_SALT)
-        return Offer(sha256, size, ticket, None, cut, part_ticket, multipart.addresses(upload, cut))
+        return Offer(sha256, size, ticket, None, cut, part_ticket, multipart.part_urls(upload, cut))
     return Offer(
         sha256, size, ticket, blobs.store().presigned_put(Keys.incoming(upload.pk), settings.UPLOAD_URL_SECONDS)
     )
@@ -190,7 +190,7 @@ def accept(ticket: str, pieces: Iterable[bytes], length: int) -> None:
     upload = _upload(_opened(ticket))
     if length != upload.size:
         raise DigestMismatch(f"The upload announces {length:,} bytes; promised were {upload.size:,}.")
-    intake.deliver(upload, _exactly(pieces, upload.size))
+    intake.receive_upload(upload, _exactly(pieces, upload.size))
 
 
 def accept_part(ticket: str, number: int, pieces: Iterable[bytes], length: int) -> str:
@@ -205,7 +205,7 @@ def accept_part(ticket: str, number: int, pieces: Iterable[bytes], length: int) 
     wanted = opened.cut(upload).length(number)
     if length != wanted:
         raise DigestMismatch(f"Part {number:,} announces {length:,} bytes; it has {wanted:,}.")
-    return multipart.stage(upload, number, _exactly(pieces, wanted))
+    return multipart.stage_part(upload, number, _exactly(pieces, wanted))
 
 
 def complete(ticket: str, sha256: str, etags: Sequence[tuple[int, str]]) -> None:
@@ -216,7 +216,7 @@ def complete(ticket: str, sha256: str, etags: Sequence[tuple[int, str]]) -> None
         raise DigestMismatch(f"This address is for {upload.sha256}, not for {sha256[:80]!r}.")
     if len(etags) != len(dict(etags)):
         raise ValueInvalid("A part is named twice.", fix="Name each part once.")
-    multipart.join(upload, opened.cut(upload), dict(etags))
+    multipart.join_parts(upload, opened.cut(upload), dict(etags))
 
 
 def check_ticket(ticket: str) -> None:
@@ -231,7 +231,7 @@ def verify(ticket: str) -> None:
     """
     opened = _opened(ticket)
     if Upload.objects.filter(pk=opened.pk).exists():
-        intake.adopt(_upload(opened))
+        intake.adopt_staged(_upload(opened))
     elif not Repository.objects.filter(pk=opened.repository, uploaded_blobs__blob=opened.sha256).exists():
         raise BlobUnknown(f"No bytes were delivered for {opened.sha256}.")
 
@@ -246,10 +246,10 @@ class _Opened(NamedTuple):
     part: int
     native: str
 
-    def cut(self, upload: Upload) -> Cut:
+    def cut(self, upload: Upload) -> PartPlan:
         if not self.part:
             raise ValueInvalid("This file was to come whole, not in parts.", fix="PUT it to the address of its upload.")
-        return Cut(upload.size, self.part, self.native)
+        return PartPlan(upload.size, self.part, self.native)
 
 
 def _upload(opened: _Opened) -> Upload:

@@ -23,7 +23,7 @@ def is_id(name: str) -> bool:
 
 
 # --- finding ---------------------------------------------------------------------------------------------------------
-def find(name: str) -> Base | None:
+def find_base(name: str) -> Base | None:
     """Return the base that is meant by a name, whatever the case; None when it is not here.
 
     A quantised copy means the base in full precision: by the name that it was made of, else by the only base here
@@ -37,9 +37,9 @@ def find(name: str) -> Base | None:
     return found or (_only_one_called(known.short(full)) if full else None)
 
 
-def canonical(name: str) -> str:
+def canonical_name(name: str) -> str:
     """Return how the base that is meant by a name is called here; the name as it is where nobody knows it."""
-    if base := find(name):
+    if base := find_base(name):
         return base.id
     for one in (name, known.full_precision(name)) if is_id(name) else ():
         if row := BaseAlias.objects.filter(folded=one.lower()).first():
@@ -62,7 +62,7 @@ def license_of(base: Base | None, name: str = "") -> str:
     return (base.license if base else "") or known.license_of(base.id if base else name)
 
 
-def duties(license: str) -> License | None:
+def license_duties(license: str) -> License | None:
     """Return what a license asks of adapters; None for one that is not in the table."""
     return licenses.find(license)
 
@@ -86,7 +86,7 @@ def _only_one_called(short: str) -> Base | None:
 
 
 # --- other names -----------------------------------------------------------------------------------------------------
-def aliases() -> QuerySet[BaseAlias]:
+def list_aliases() -> QuerySet[BaseAlias]:
     """Return the names that were added here."""
     return BaseAlias.objects.order_by("folded")
 
@@ -99,7 +99,7 @@ def add_alias(name: str, target: str) -> BaseAlias:
     for said in (name, target):
         if not is_id(said):
             raise ShelfProblem(f"{said!r} is no model id.", fix="Write it as adapters do: namespace/name.")
-    meant = canonical(target)
+    meant = canonical_name(target)
     if meant.casefold() == name.casefold():
         raise ShelfProblem(f"{name} would be another name of itself.", fix="Name the other base.")
     if Base.objects.filter(id__iexact=name).exists():
@@ -113,7 +113,7 @@ def add_alias(name: str, target: str) -> BaseAlias:
             made.name, made.base = name, meant
             made.save(update_fields=["name", "base"])
         audit.record(None, "base:alias", name, after=meant)
-        settle()
+        rename_to_canonical()
     return made
 
 
@@ -127,7 +127,7 @@ def remove_alias(name: str) -> None:
 
 def set_license(name: str, license: str) -> Base:
     """Write down under which license a base is. Raises BaseNotFound."""
-    base = find(name)
+    base = find_base(name)
     if base is None:
         raise BaseNotFound(f"{name} is not known here.")
     with transaction.atomic():
@@ -137,7 +137,7 @@ def set_license(name: str, license: str) -> Base:
     return base
 
 
-def settle() -> int:
+def rename_to_canonical() -> int:
     """Call bases in lists and in waiting verdicts as they are called now; returns how many names changed.
 
     For when a base came or a name was added. Call it in a transaction.
@@ -148,6 +148,6 @@ def settle() -> int:
         Verdict.objects.filter(state=Verdict.State.QUEUED).exclude(base=""),
     ):
         for name in set(rows.order_by().values_list("base", flat=True)):
-            if (now := canonical(name)) != name:
+            if (now := canonical_name(name)) != name:
                 changed += rows.filter(base=name).update(base=now)
     return changed

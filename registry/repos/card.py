@@ -77,7 +77,7 @@ class Card:
         )
 
 
-def metadata(readme: str) -> Card:
+def parse_card(readme: str) -> Card:
     """Split a README into metadata and text; never raises: unreadable metadata is empty, with the reason in `problem`.
 
     The YAML is the harmless part of YAML 1.2: no tags, anchors, aliases or merge keys, at most 64 kB and 16 levels, and
@@ -88,13 +88,13 @@ def metadata(readme: str) -> Card:
         return Card(body=readme)
     body = readme[found.end() :]
     try:
-        data = plain_yaml.mapping(found[1], most=MAX_METADATA_BYTES, what="the metadata")
+        data = plain_yaml.parse_mapping(found[1], most=MAX_METADATA_BYTES, what="the metadata")
         return Card(data=data, body=body)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
-        return Card(body=body, problem=plain_yaml.reason(error, first_line=2))
+        return Card(body=body, problem=plain_yaml.describe_error(error, first_line=2))
 
 
-def html(body: str, *, files: str, pages: str, people: Sequence[str] = (), only_known: bool = False) -> str:
+def render_card(body: str, *, files: str, pages: str, people: Sequence[str] = (), only_known: bool = False) -> str:
     """The text as safe HTML, cached by its digest; a text that is too large or too slow is shown as it was written.
 
     Rendering happens in a process of its own with 2 s to live: Markdown and highlighting are written by strangers, and

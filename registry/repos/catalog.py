@@ -80,7 +80,7 @@ def search(by: Caller, query: Query, *, cursor: str = "", limit: int = 30, with_
         raise ValueInvalid(f"There is no sort {query.sort!r}.", fix=f"Use one of {', '.join(SORTS)}.")
     column, limit = SORTS[query.sort], max(1, min(limit, MAX_PAGE))
     sign = "" if query.ascending else "-"
-    rows = matching(by, query).select_related("namespace")
+    rows = matching_repositories(by, query).select_related("namespace")
     rows = rows.order_by(f"{sign}{column}", f"{sign}id")
     if cursor:
         position = Cursor.verify(cursor, column)  # one of another sort holds another kind of value
@@ -92,18 +92,18 @@ def search(by: Caller, query: Query, *, cursor: str = "", limit: int = 30, with_
     return SearchPage(items, last, newest_verdicts(items) if with_verdicts else {})
 
 
-def matching(by: Caller, query: Query) -> QuerySet[Repository]:
+def matching_repositories(by: Caller, query: Query) -> QuerySet[Repository]:
     """Return everything the query matches and the caller may see, unordered. Raises ValueInvalid for long lists."""
     for name, values in vars(query).items():
         if isinstance(values, list | tuple) and len(values) > MAX_WISHES:
             raise ValueInvalid(f"More than {MAX_WISHES} values of {name} were asked for.", fix="Ask for fewer at once.")
-    rows = Repository.objects.filter(listed(by), type=query.type)
-    wanted = search_terms.Wanted(tuple(query.q.lower().split()[:8]), _lowered(query.id_words), _lines(query))
+    rows = Repository.objects.filter(listable_for(by), type=query.type)
+    wanted = search_terms.SearchTerms(tuple(query.q.lower().split()[:8]), _lowered(query.id_words), _lines(query))
     rows = rows.filter(wanted.condition)
     # Where an index tells of few, the database need not guess which way is shorter. What one owner has is few anyway.
     if not query.author and (few := wanted.few()) is not None:
         rows = rows.filter(pk__in=few)
-    query = replace(query, base=[named.canonical(name) for name in query.base])
+    query = replace(query, base=[named.canonical_name(name) for name in query.base])
     for name, column in FACETS.items():
         if values := getattr(query, name):
             rows = rows.filter(**{f"{column}__in": values})
@@ -142,7 +142,7 @@ class Tally:
     facets: dict[str, Counter[str]]
 
 
-def count(by: Caller, query: Query) -> int:
+def count_matches(by: Caller, query: Query) -> int:
     """Return how many adapters the query matches; of very many, how many there were within the last minute."""
     return _tally(by, query).rows
 
@@ -151,18 +151,18 @@ def _tally(by: Caller, query: Query) -> Tally:
     """Count for the caller: what everybody sees is counted for all together, and what he sees besides for him."""
     query = replace(query, sort=Query.sort, ascending=Query.ascending)
     if by.is_staff:  # sees what is nobody's own
-        return _counted(f"staff {by.user and by.user.pk}", query, matching(by, query))
-    public = _counted("public", query, matching(NOBODY, query))
+        return _counted(f"staff {by.user and by.user.pk}", query, matching_repositories(by, query))
+    public = _counted("public", query, matching_repositories(NOBODY, query))
     if not by.roles:
         return public
-    rows = matching(by, query).filter(namespace_id__in=list(by.roles)).exclude(listed(NOBODY))
+    rows = matching_repositories(by, query).filter(namespace_id__in=list(by.roles)).exclude(listable_for(NOBODY))
     own = _counted(f"own {by.user and by.user.pk} {by.token and by.token.pk}", query, rows)
     return Tally(public.rows + own.rows, {name: public.facets[name] + own.facets[name] for name in public.facets})
 
 
 def _counted(whose: str, query: Query, rows: QuerySet[Repository]) -> Tally:
     """Count in one pass; what was counted over many rows is remembered a while, by each web process."""
-    about = repr((whose, site_settings.value("pull_policy"), query)).encode("utf-8", "surrogatepass")
+    about = repr((whose, site_settings.get_setting("pull_policy"), query)).encode("utf-8", "surrogatepass")
     key = f"tally:{hashlib.sha256(about).hexdigest()}"
     kept: Tally | None = caches["default"].get(key)
     if kept is not None:
@@ -181,13 +181,13 @@ def _counted(whose: str, query: Query, rows: QuerySet[Repository]) -> Tally:
     return found
 
 
-def children(by: Caller, names: Iterable[str]) -> dict[str, int]:
+def count_by_base(by: Caller, names: Iterable[str]) -> dict[str, int]:
     """Return id → how many models the caller may see name it as their base; those that nobody names are left out."""
-    rows = Repository.objects.filter(listed(by), type=Repository.Type.MODEL, base__in=set(names)).order_by()
+    rows = Repository.objects.filter(listable_for(by), type=Repository.Type.MODEL, base__in=set(names)).order_by()
     return dict(rows.values_list("base").annotate(Count("pk")))
 
 
-def facets(by: Caller, query: Query) -> dict[str, list[tuple[str, int]]]:
+def facet_counts(by: Caller, query: Query) -> dict[str, list[tuple[str, int]]]:
     """Return for each facet its commonest values and their counts among what the query matches.
 
     A facet ignores its own choice, so that the alternatives to it stay in sight. Over very many adapters the counts
@@ -209,10 +209,10 @@ def _any_engine(names: Iterable[str]) -> Q:
     return condition
 
 
-def listed(by: Caller) -> Q:
+def listable_for(by: Caller) -> Q:
     """What lists show this caller: under the pull policy `verified`, strangers find only what they could pull."""
     seen = listed_to(by)
-    if site_settings.value("pull_policy") == "open" or by.is_staff:
+    if site_settings.get_setting("pull_policy") == "open" or by.is_staff:
         return seen
     is_verified = Exists(Ref.objects.filter(repository=OuterRef("pk"), name=VERIFIED))
     return seen & (is_verified | ~Q(type=Repository.Type.MODEL) | Q(namespace_id__in=list(by.roles)))
@@ -236,11 +236,11 @@ class Totals:
 
     adapters: int
     passed: int
-    bases: int
+    list_bases: int
     median_ms: int | None
 
 
-def totals() -> Totals:
+def public_totals() -> Totals:
     """Count what everybody may see; the median is over the newest 200 verdicts."""
     counted = _tally(NOBODY, Query())
     recent = Verdict.objects.filter(duration_ms__isnull=False).order_by("-finished_at")  # what an index holds
@@ -249,10 +249,10 @@ def totals() -> Totals:
     return Totals(counted.rows, counted.facets["verdict"]["passed"], Base.objects.count(), median)
 
 
-def tags_in_use(type: str) -> Counter[str]:
+def count_tags(type: str) -> Counter[str]:
     """Count the tags of what everybody may see, over the newest repositories."""
     rows = (
-        Repository.objects.filter(listed(NOBODY), type=type)
+        Repository.objects.filter(listable_for(NOBODY), type=type)
         .order_by("-updated_at", "-id")
         .values_list("tags", flat=True)
     )
@@ -268,7 +268,7 @@ class BaseLine:
     base: Base | None
 
 
-def bases(by: Caller, *, cursor: str = "", limit: int = MAX_PAGE) -> Page[BaseLine]:
+def list_bases(by: Caller, *, cursor: str = "", limit: int = MAX_PAGE) -> Page[BaseLine]:
     """Return one page of the bases that visible adapters name or the shelf holds, the commonest first.
 
     Raises ValueInvalid for a cursor that is not ours.

@@ -26,7 +26,7 @@ class DerivedEntry(Entry):
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class Derivation:
     """What could be derived: where it would be, from which file, in which form."""
 
     path: str
@@ -34,14 +34,14 @@ class Wanted:
     form: str
 
 
-def entries(pushed: Mapping[str, Entry]) -> dict[str, DerivedEntry]:
+def derived_entries(pushed: Mapping[str, Entry]) -> dict[str, DerivedEntry]:
     """Return path → entry of every derived file beside these; one query, none where nothing could be derived."""
-    return entries_of({0: pushed})[0]
+    return derived_entries_of({0: pushed})[0]
 
 
-def entries_of(trees: Mapping[int, Mapping[str, Entry]]) -> dict[int, dict[str, DerivedEntry]]:
+def derived_entries_of(trees: Mapping[int, Mapping[str, Entry]]) -> dict[int, dict[str, DerivedEntry]]:
     """Return the same for the files of many revisions, by their row ids, in one query too."""
-    possible = {revision: list(wanted(pushed)) for revision, pushed in trees.items()}
+    possible = {revision: list(derivable(pushed)) for revision, pushed in trees.items()}
     found = {(row.source_id, row.form): row.blob for row in _rows(chain.from_iterable(possible.values()))}
     return {
         revision: {one.path: _entry(one, found[key]) for one in some if (key := (one.source.sha256, one.form)) in found}
@@ -49,27 +49,27 @@ def entries_of(trees: Mapping[int, Mapping[str, Entry]]) -> dict[int, dict[str, 
     }
 
 
-def missing(pushed: Mapping[str, Entry]) -> list[Wanted]:
+def not_yet_derived(pushed: Mapping[str, Entry]) -> list[Derivation]:
     """Return what could be derived of these files and is not there yet."""
-    possible = list(wanted(pushed))
+    possible = list(derivable(pushed))
     there = {(row.source_id, row.form) for row in _rows(possible)}
     return [one for one in possible if (one.source.sha256, one.form) not in there]
 
 
-def wanted(pushed: Mapping[str, Entry]) -> Iterator[Wanted]:
+def derivable(pushed: Mapping[str, Entry]) -> Iterator[Derivation]:
     """Yield what could be derived of these files, by path; a file that somebody pushed is never replaced."""
     for path in sorted(pushed):
         folder, slash, name = path.rpartition("/")
         for names, form in ((SAFE, DerivedArtifact.Form.SAFETENSORS), (PICKLED, DerivedArtifact.Form.TORCH)):
             if name in names and (place := f"{folder}{slash}{names[name]}") not in pushed:
-                yield Wanted(place, pushed[path], form)
+                yield Derivation(place, pushed[path], form)
 
 
-def _rows(possible: Iterable[Wanted]) -> Iterable[DerivedArtifact]:
+def _rows(possible: Iterable[Derivation]) -> Iterable[DerivedArtifact]:
     sources = {one.source.sha256 for one in possible}
     return DerivedArtifact.objects.filter(source__in=sources).select_related("blob") if sources else []
 
 
-def _entry(one: Wanted, blob: Blob) -> DerivedEntry:
+def _entry(one: Derivation, blob: Blob) -> DerivedEntry:
     oid = manifest.git_blob_oid(manifest.pointer(blob.sha256, blob.size))
     return DerivedEntry(one.path, blob.sha256, blob.size, True, oid, one.source.path)

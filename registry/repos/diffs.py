@@ -14,12 +14,12 @@ MAX_COMPARED = 1_000  # lines of a side: comparing takes the product of both; lo
 _NOTHING = "0" * 7
 
 
-def unified(before: Mapping[str, Entry], after: Mapping[str, Entry]) -> str:
+def unified_diff(before: Mapping[str, Entry], after: Mapping[str, Entry]) -> str:
     """Return the changes of all files by path, at most MAX_TEXT characters of them."""
-    return "".join(text for _, text in sections(before, after))
+    return "".join(text for _, text in diff_sections(before, after))
 
 
-def sections(before: Mapping[str, Entry], after: Mapping[str, Entry]) -> Iterator[tuple[str, str]]:
+def diff_sections(before: Mapping[str, Entry], after: Mapping[str, Entry]) -> Iterator[tuple[str, str]]:
     """Yield (path, its part of the diff) for each file that differs, by path, up to MAX_FILES and MAX_TEXT."""
     paths = [path for path in sorted(before.keys() | after.keys()) if before.get(path) != after.get(path)]
     room = MAX_TEXT

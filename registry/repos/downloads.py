@@ -18,23 +18,23 @@ LOOK_BACK_FILES = 2_000
 _SALT = "downloads.ticket"
 
 
-def offer(repository: Repository, digests: Iterable[str], *, by: Caller) -> dict[str, str]:
+def create_tickets(repository: Repository, digests: Iterable[str], *, by: Caller) -> dict[str, str]:
     """Return sha256 → ticket for those objects that some revision here names and this caller may download now.
 
     Raises what policy.require raises. One query, and one signature an object.
     """
     policy.require(by, Permission.DOWNLOAD, repository)
     token = by.token.pk if by.token else None
-    found = named(repository, set(digests), by)
+    found = downloadable_digests(repository, set(digests), by)
     return {sha256: signing.dumps([repository.pk, sha256, token], salt=_SALT) for sha256 in found}
 
 
-def named(repository: Repository, digests: set[str], by: Caller) -> set[str]:
+def downloadable_digests(repository: Repository, digests: set[str], by: Caller) -> set[str]:
     """Return those of the digests that some revision here names and this caller may download now."""
     return set(_files(repository, by).filter(blob__in=digests).values_list("blob_id", flat=True).distinct())
 
 
-def newest(repository: Repository, by: Caller) -> set[str]:
+def newest_digests(repository: Repository, by: Caller) -> set[str]:
     """Return digests of LFS files that the newest revisions here name and this caller may download now.
 
     Of as many revisions and files as we look back, however long the history is.
@@ -44,7 +44,7 @@ def newest(repository: Repository, by: Caller) -> set[str]:
     return set(named.values_list("blob_id", flat=True)[:LOOK_BACK_FILES])
 
 
-def redeem(ticket: str) -> Entry:
+def redeem_ticket(ticket: str) -> Entry:
     """Return the file that a ticket opens. Rights count now, not when it was given: tokens end, gates close.
 
     Raises DownloadExpired, BlobUnknown, TokenInvalid and what policy.require raises.

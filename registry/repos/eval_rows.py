@@ -17,14 +17,14 @@ MAX_NAME = 100  # of a set in a verdict
 
 
 @dataclass(frozen=True)
-class RowsOf:
+class EvalRows:
     """The rows of a set at one commit: `name` is namespace/name@commit, as the verdict shows it."""
 
     name: str
     entry: Entry
 
 
-def of_a_set(repository: Repository, card: Card) -> RowsOf | None:
+def find_eval_rows(repository: Repository, card: Card) -> EvalRows | None:
     """Return the rows of the first set that the card names (`smoke`, then `datasets`) and that may be shown with it.
 
     Rows appear in a verdict, so a set that not everybody may read serves only private adapters of its own namespace.
@@ -39,11 +39,11 @@ def of_a_set(repository: Repository, card: Card) -> RowsOf | None:
             continue
         try:
             revision = pull.resolve(found, "main")
-            entry = pull.file(revision, NAME)
+            entry = pull.find_file(revision, NAME)
         except RegistryError:
             continue
         if entry.size <= MAX_BYTES and not revision.is_quarantined:
-            return RowsOf(f"{found.full_name}@{revision.oid[:8]}"[-MAX_NAME:], entry)
+            return EvalRows(f"{found.full_name}@{revision.oid[:8]}"[-MAX_NAME:], entry)
     return None
 
 

@@ -12,9 +12,9 @@ from dovetail.adapters import header as headers
 from dovetail.adapters.description import WEIGHTS
 from dovetail.adapters.library.contents import WEIGHTS as LIBRARY_WEIGHTS
 from dovetail.adapters.places import within
-from registry.bytes.blobs import BlobMissing, Keys, lost, store
+from registry.bytes.blobs import BlobMissing, Keys, lost_object, store
 from registry.repos import tags
-from registry.repos.card import MAX_CARD_BYTES, Card, metadata
+from registry.repos.card import MAX_CARD_BYTES, Card, parse_card
 from registry.repos.manifest import Entry
 
 README = "README.md"
@@ -35,7 +35,7 @@ class Facts:
     tags: list[str]
 
 
-def of(entries: Mapping[str, Entry], type: str = "model") -> Facts:
+def read_facts(entries: Mapping[str, Entry], type: str = "model") -> Facts:
     """Return the facts of a revision with these files (path → entry) in a repository of that type.
 
     Broken files say less. Raises StoreUnavailable, for what the store has lost too.
@@ -51,14 +51,14 @@ def of(entries: Mapping[str, Entry], type: str = "model") -> Facts:
         description,
         config,
         parameters,
-        library=tags.library(card, description, entries),
+        library=tags.library_of(card, description, entries),
         task=task,
-        bases=tags.bases(card, description),
-        tags=tags.derive(card, description, entries, task=task, papers=papers, type=type),
+        bases=tags.base_models_of(card, description),
+        tags=tags.derive_tags(card, description, entries, task=task, papers=papers, type=type),
     )
 
 
-def files(entries: Mapping[str, Entry]) -> dict[str, Callable[[], BinaryIO]]:
+def file_openers(entries: Mapping[str, Entry]) -> dict[str, Callable[[], BinaryIO]]:
     """Return the files of a revision as readers of adapters want them: path → function that opens it."""
     return {path: _opener(entry.sha256, entry.size) for path, entry in entries.items()}
 
@@ -93,7 +93,7 @@ class BlobFile(io.RawIOBase):
             with store().open(self._key, self._at, end) as reader:
                 data = reader.read()
         except BlobMissing:  # what a row names is there, unless the store lost it
-            raise lost(self._key) from None
+            raise lost_object(self._key) from None
         self._at += len(data)
         return data
 
@@ -112,7 +112,7 @@ def _card(readme: _Ref) -> tuple[Card, str, list[str]]:
     if readme is None or readme[1] > MAX_CARD_BYTES:
         return Card(), "", []
     text = BlobFile(*readme).read().decode("utf-8", "replace")
-    card = metadata(text)
+    card = parse_card(text)
     return Card(data=card.data, problem=card.problem), card.summary, tags.arxiv_ids(text)
 
 

@@ -19,7 +19,7 @@ class _Rule:
     is_for_folders: bool
 
 
-class Ignore:
+class GitIgnore:
     """The rules of one .gitignore at the root of a repository."""
 
     def __init__(self, text: str) -> None:

@@ -30,18 +30,18 @@ _lock = threading.Lock()
 _writer: threading.Thread | None = None
 
 
-def weight(at: datetime | None = None) -> float:
+def download_weight(at: datetime | None = None) -> float:
     """Return what one download at this time weighs."""
     age = ((at or timezone.now()) - EPOCH).total_seconds()
     return float(2 ** (age / HALF_LIFE_SECONDS))
 
 
-def score(repository: Repository) -> float:
+def trending_score(repository: Repository) -> float:
     """Return how much an adapter trends: downloads of this moment that all it ever had are worth."""
-    return round(repository.trending / weight(), 3)
+    return round(repository.trending / download_weight(), 3)
 
 
-def downloaded(repository: int) -> None:
+def count_download(repository: int) -> None:
     """Count one download of the adapter with this primary key, within seconds."""
     global _writer
     with _lock:
@@ -51,7 +51,7 @@ def downloaded(repository: int) -> None:
             _writer.start()
 
 
-def flush() -> None:
+def flush_counts() -> None:
     """Write what waits; what cannot be written waits on."""
     with _lock:
         counted = Counter(_waiting)
@@ -66,7 +66,7 @@ def flush() -> None:
 
 def _add(n: int, adapters: Sequence[int]) -> None:
     """Count so many downloads of each of these in one statement; a writer that another one stops tries again."""
-    changed = {"downloads": F("downloads") + n, "trending": F("trending") + n * weight()}
+    changed = {"downloads": F("downloads") + n, "trending": F("trending") + n * download_weight()}
     try:
         Repository.objects.filter(pk__in=adapters).update(**changed)
     except DatabaseError as problem:
@@ -78,7 +78,7 @@ def _add(n: int, adapters: Sequence[int]) -> None:
 def _write_soon() -> None:
     global _writer
     while not _stopped.wait(FLUSH_SECONDS):
-        flush()
+        flush_counts()
         connection.close()
         with _lock:
             if not _waiting:
@@ -93,4 +93,4 @@ _stopped = threading.Event()
 def _write_last() -> None:
     _stopped.set()
     if _waiting:
-        flush()
+        flush_counts()

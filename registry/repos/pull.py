@@ -29,7 +29,7 @@ def resolve(repository: Repository, rev: str) -> Revision:
     """
     revision = _named(repository, rev) or _by_oid(repository, rev)
     if revision is None:
-        raise refs.missing(rev, repository)
+        raise refs.revision_not_found(rev, repository)
     revision.repository = repository  # the one that is loaded already, with its namespace
     return revision
 
@@ -55,7 +55,7 @@ def resolve_within(repository: Repository, text: str) -> tuple[Revision, str]:
             return resolve(repository, "/".join(parts[:count])), "/".join(parts[count:])
         except RevisionNotFound:
             continue
-    raise refs.missing(parts[0], repository)
+    raise refs.revision_not_found(parts[0], repository)
 
 
 def _named(repository: Repository, rev: str) -> Revision | None:
@@ -90,10 +90,10 @@ def _entry(row: RevisionFile) -> Entry:
     return Entry(row.path, row.blob_id, row.size, row.is_lfs, row.git_oid)
 
 
-def served(revision: Revision) -> dict[str, Entry]:
+def served_entries(revision: Revision) -> dict[str, Entry]:
     """Return the same with the files that were derived of them: what may be downloaded."""
     pushed = entries(revision)
-    return pushed | derived.entries(pushed)
+    return pushed | derived.derived_entries(pushed)
 
 
 def entries_of(revisions: Iterable[Revision]) -> dict[int, dict[str, Entry]]:
@@ -120,7 +120,7 @@ def history(revision: Revision, limit: int) -> list[Revision]:
     return found
 
 
-def length(revision: Revision, most: int = 1000) -> int:
+def history_length(revision: Revision, most: int = 1000) -> int:
     """Return how many revisions its history has, itself among them, counted to `most`; one query."""
     count, at = 0, revision.pk
     rows = revision.repository.revisions.filter(pk__lte=revision.pk).order_by("-pk").values_list("pk", "parent_id")
@@ -147,14 +147,14 @@ def last_changes(revision: Revision) -> dict[str, Revision]:
 
 
 # --- files -----------------------------------------------------------------------------------------------------------
-def file(revision: Revision, path: str) -> Entry:
+def find_file(revision: Revision, path: str) -> Entry:
     """Return one file of the revision, or one that was derived of it. Raises FileNotFound."""
     row = None
     if path and "\0" not in path:
         row = _FILE.first(revision.pk, path)
     if row is not None:
         return _entry(row)
-    if path.rpartition("/")[2] in derived.NAMES and (made := derived.entries(entries(revision)).get(path)):
+    if path.rpartition("/")[2] in derived.NAMES and (made := derived.derived_entries(entries(revision)).get(path)):
         return made
     raise FileNotFound(f"Entry not found: {path[:200]!r} is not in {revision.oid}.")
 
@@ -168,7 +168,7 @@ def require_served(revision: Revision, by: Caller) -> None:
     if revision.is_quarantined:
         require_shown(revision, by)
         raise policy.quarantined_revision(revision)
-    if site_settings.value("pull_policy") == "open" or by.is_staff or by.role_in(repository):
+    if site_settings.get_setting("pull_policy") == "open" or by.is_staff or by.role_in(repository):
         return
     last = revision.verdicts.order_by(*_LAST_SAID).values_list("state", "result__depth").first()
     if last is None or (last[0] == Verdict.State.PASSED and last[1] != "static"):
@@ -186,7 +186,7 @@ def require_each_served(revisions: Iterable[Revision], by: Caller) -> None:
     """The same for many revisions of one adapter; one query where all of them are served."""
     rows = {revision.pk: revision for revision in revisions}
     unproven = _doubtful().filter(revision__in=rows).values_list("revision", flat=True)
-    doubtful = set() if site_settings.value("pull_policy") == "open" else set(unproven)
+    doubtful = set() if site_settings.get_setting("pull_policy") == "open" else set(unproven)
     for row, revision in rows.items():
         if revision.is_quarantined or row in doubtful:
             require_served(revision, by)
@@ -199,10 +199,10 @@ _LAST_SAID = (F("finished_at").desc(nulls_last=True), "-number")
 def require_shown(revision: Revision, by: Caller) -> None:
     """Raise RevisionNotFound for a quarantined revision, unless the caller may write there or is a moderator."""
     if revision.is_quarantined and not (by.is_staff or policy.may_write(by, revision.repository)):
-        raise refs.missing(revision.oid)
+        raise refs.revision_not_found(revision.oid)
 
 
-def address(entry: Entry) -> str | None:
+def download_url(entry: Entry) -> str | None:
     """Return a URL where the store itself serves this file for a minute, or None where the web process must.
 
     Only for LFS files: clients take the answer for a small file as it is and follow no redirect.
@@ -226,7 +226,7 @@ def open_object(key: str, start: int, end: int) -> "Reader | Span":
     try:
         return Span(path, start, end) if path else blobs.store().open(key, start, end)
     except (BlobMissing, FileNotFoundError):  # what a row names is there, unless the store lost it
-        raise blobs.lost(key) from None
+        raise blobs.lost_object(key) from None
 
 
 class Span:
@@ -254,7 +254,7 @@ def downloadable(by: Caller) -> QuerySet[RevisionFile]:
     allowed = policy.visible_to(by) & policy.ungated_for(by)
     of_these = Exists(Repository.objects.filter(allowed, pk=OuterRef("revision__repository")))
     served = RevisionFile.objects.filter(of_these, revision__quarantined_at__isnull=True)
-    if site_settings.value("pull_policy") == "open":
+    if site_settings.get_setting("pull_policy") == "open":
         return served
     doubtful = _doubtful().filter(revision=OuterRef("revision"))
     return served.filter(Q(revision__repository__namespace_id__in=list(by.roles)) | ~Exists(doubtful))

@@ -28,20 +28,20 @@ def check_ref_name(name: str) -> str:
     return name
 
 
-def full_name(rev: str) -> str:
+def full_ref(rev: str) -> str:
     """Return the ref that a push to `rev` means: a branch, or a ref spelled out such as refs/pr/1."""
     return rev if rev.startswith("refs/") else MAIN if rev == "HEAD" else BRANCHES + rev
 
 
-def head(repository: Repository, ref: str) -> Revision:
+def resolve_ref(repository: Repository, ref: str) -> Revision:
     """Return what the ref points at. Raises RevisionNotFound."""
     found = repository.refs.filter(name=ref).select_related("revision__parent", "revision__author").first()
     if found is None:
-        raise missing(short(ref))
+        raise revision_not_found(short_name(ref))
     return found.revision
 
 
-def heads(adapters: Iterable[Repository]) -> dict[int, Revision]:
+def main_revisions(adapters: Iterable[Repository]) -> dict[int, Revision]:
     """Return what main of each adapter points at, by the adapters' row ids, in one query."""
     mains = Ref.objects.filter(repository__in=adapters, name=MAIN).select_related("revision")
     return {ref.repository_id: ref.revision for ref in mains}
@@ -50,10 +50,10 @@ def heads(adapters: Iterable[Repository]) -> dict[int, Revision]:
 def check_pushable(ref: str) -> None:
     """Raise RefProtected unless pushes move this ref: a tag stays where it was set, and verdicts move `verified`."""
     if not ref.startswith((BRANCHES, PULL_REQUESTS)):
-        raise RefProtected(f"Cannot push to {short(ref)}: it is no branch.", fix="Push to a branch, such as main.")
+        raise RefProtected(f"Cannot push to {short_name(ref)}: it is no branch.", fix="Push to a branch, such as main.")
 
 
-def missing(rev: str, repository: Repository | None = None) -> RevisionNotFound:
+def revision_not_found(rev: str, repository: Repository | None = None) -> RevisionNotFound:
     """The refusal for a revision that is not there; `Invalid rev id` is what the Hub's clients show."""
     if repository and rev in ("verified", VERIFIED) and repository.type == Repository.Type.MODEL:
         return RevisionNotFound(
@@ -63,11 +63,11 @@ def missing(rev: str, repository: Repository | None = None) -> RevisionNotFound:
     return RevisionNotFound(f"Invalid rev id: {rev[:MAX_REF_NAME]}.")
 
 
-def short(ref: str) -> str:
+def short_name(ref: str) -> str:
     """Return the name people use: main for refs/heads/main, v1 for refs/tags/v1."""
     return ref.removeprefix(BRANCHES) if ref.startswith(BRANCHES) else ref.removeprefix(TAGS)
 
 
-def list_all(repository: Repository) -> Iterable[Ref]:
+def list_refs(repository: Repository) -> Iterable[Ref]:
     """Return every ref by name, with its revision, in one query."""
     return repository.refs.select_related("revision").order_by("name")

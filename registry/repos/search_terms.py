@@ -36,7 +36,7 @@ class FullName(Func):
 
 
 @dataclass(frozen=True)
-class Wanted:
+class SearchTerms:
     """What a search text must hold, in lower case.
 
     `parts` are anywhere in it, `names` are parts of the id; of each of `tags`, which are alternatives, one is there.
@@ -65,11 +65,11 @@ class Wanted:
         return found if found is not None and len(found) <= FEW else None
 
 
-def _in_any(wanted: Wanted) -> list[int]:
+def _in_any(wanted: SearchTerms) -> list[int]:
     return list(Repository.objects.filter(wanted.condition).values_list("pk", flat=True)[: FEW + 1])
 
 
-def _in_sqlite(wanted: Wanted) -> list[int] | None:
+def _in_sqlite(wanted: SearchTerms) -> list[int] | None:
     phrases = [_phrase(part) for part in wanted.parts]
     phrases += [found and f"name : {found}" for found in map(_phrase, wanted.names)]
     phrases += [" OR ".join(_phrase(f"\n{tag}\n") for tag in tags) for tags in wanted.tags]

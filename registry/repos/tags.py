@@ -62,7 +62,7 @@ def is_model_id(text: str) -> bool:
     return _MODEL_ID.fullmatch(text) is not None
 
 
-def library(card: Card, description: Description | None, paths: Iterable[str]) -> str:
+def library_of(card: Card, description: Description | None, paths: Iterable[str]) -> str:
     """Return the library that loads these files, or ""."""
     if description is not None and description.format in _FORMAT_LIBRARIES:
         return _FORMAT_LIBRARIES[description.format]
@@ -72,7 +72,7 @@ def library(card: Card, description: Description | None, paths: Iterable[str]) -
     return stated or next((_TELLTALE_FILES[path] for path in paths if path in _TELLTALE_FILES), "")
 
 
-def bases(card: Card, description: Description | None) -> list[str]:
+def base_models_of(card: Card, description: Description | None) -> list[str]:
     """Return the ids of the models this one builds on: those of the card, else the one in the adapter's config."""
     stated = [name for name in _words(card.data.get("base_model")) if is_model_id(name)]
     if stated or description is None or not description.base:
@@ -85,7 +85,7 @@ def arxiv_ids(text: str) -> list[str]:
     return list(dict.fromkeys(_ARXIV.findall(text)))[:20]
 
 
-def derive(
+def derive_tags(
     card: Card,
     description: Description | None,
     paths: Iterable[str],
@@ -96,7 +96,7 @@ def derive(
 ) -> list[str]:
     """Return every tag once: library, card tags, file types, method, task, languages, datasets, bases, license …"""
     paths = list(paths)
-    found = [library(card, description, paths), *(tag for tag in card.tags if _is_honest(tag)), *_file_types(paths)]
+    found = [library_of(card, description, paths), *(tag for tag in card.tags if _is_honest(tag)), *_file_types(paths)]
     found += [description.kind or "" if description else "", task]
     found += _of_a_dataset(card) if type == "dataset" else card.languages
     found += [f"dataset:{name}" for name in card.datasets]
@@ -112,7 +112,7 @@ def _of_a_dataset(card: Card) -> list[str]:
 
 
 def _base_tags(card: Card, description: Description | None) -> Iterator[str]:
-    named = bases(card, description)
+    named = base_models_of(card, description)
     relation = str(card.data.get("base_model_relation"))
     if relation not in RELATIONS:
         relation = "adapter" if description is not None else "merge" if len(named) > 1 else "finetune"

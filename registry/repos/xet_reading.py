@@ -29,7 +29,9 @@ class Piece:
     last: int
 
 
-def pieces(repository: Repository, file_id: str, start: int, end: int | None, *, by: Caller) -> tuple[list[Piece], int]:
+def file_pieces(
+    repository: Repository, file_id: str, start: int, end: int | None, *, by: Caller
+) -> tuple[list[Piece], int]:
     """Return what bytes [start, end) of a file are made of, and how many bytes to skip at the beginning.
 
     Cut at chunks. An empty list means that the file ends before `start`. Raises FileNotFound unless a revision of this
@@ -37,14 +39,18 @@ def pieces(repository: Repository, file_id: str, start: int, end: int | None, *,
     """
     row = XetFile.objects.filter(pk=file_id).first()
     kept = xet_files.keep_alive(row.xorbs) if row else {}
-    if row is None or not row.xorbs <= kept.keys() or row.sha256 not in downloads.named(repository, {row.sha256}, by):
+    if (
+        row is None
+        or not row.xorbs <= kept.keys()
+        or row.sha256 not in downloads.downloadable_digests(repository, {row.sha256}, by)
+    ):
         raise FileNotFound(f"Entry not found: there is no file {file_id[:64]!r} to read here.")
     found: list[Piece] = []
     at, skip = 0, 0
     stop = row.size if end is None else min(end, row.size)
     for xorb, first, last, size in row.terms:
         if at < stop and at + size > start:
-            index = xorbs.index(xorb, kept[xorb])
+            index = xorbs.xorb_index(xorb, kept[xorb])
             if start <= at and at + size <= stop:
                 piece, before = Piece(xorb, first, last, size, *index.span(first, last)), 0
             else:
@@ -70,7 +76,7 @@ def _spans(index: xorbs.Index, first: int, last: int) -> Iterator[tuple[int, int
         at += size
 
 
-def shard_about(repository: Repository, chunk: str, *, by: Caller) -> bytes | None:
+def shard_for_chunk(repository: Repository, chunk: str, *, by: Caller) -> bytes | None:
     """Return a shard of the xorbs that hold a file with this chunk, so that a client need not send them again.
 
     Asked of the newest files that revisions of this adapter name and the caller may download: a new version from
@@ -78,13 +84,15 @@ def shard_about(repository: Repository, chunk: str, *, by: Caller) -> bytes | No
     and who knows the hashes of chunks could have them put together as his own. None where none of them has the chunk.
     Raises XorbInvalid for what is no hash.
     """
-    digest, left = hashes.parse(chunk), MOST_LOOKED
-    for row in XetFile.objects.filter(sha256__in=downloads.newest(repository, by)).order_by("-created_at")[:NEWEST]:
+    digest, left = hashes.parse_hash(chunk), MOST_LOOKED
+    for row in XetFile.objects.filter(sha256__in=downloads.newest_digests(repository, by)).order_by("-created_at")[
+        :NEWEST
+    ]:
         if len(row.xorbs) * WORTH > left or not row.xorbs <= (kept := xet_files.keep_alive(row.xorbs)).keys():
             continue
         told: dict[str, xorbs.Index] = {}
         for name, spans in sorted(_spans_of(row).items()):
-            index = xorbs.index(name, kept[name])
+            index = xorbs.xorb_index(name, kept[name])
             left -= max(index.count, WORTH)
             if left >= 0:
                 told[name] = index.only(spans)

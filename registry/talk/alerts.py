@@ -9,7 +9,7 @@ from django.urls import reverse
 from registry.kernel import policy
 from registry.kernel.policy import Caller
 from registry.models import AccessRequest, Alert, Discussion, Repository, User
-from registry.repos.refs import short
+from registry.repos.refs import short_name
 from registry.talk import dispatch
 
 Status = AccessRequest.Status
@@ -21,8 +21,8 @@ MAX_UNREAD = 99  # counted on every page
 def of(user: User, by: Caller | None = None) -> QuerySet[Alert]:
     """Return the alerts of a person that he may still see, newest first; by a token, those that the token may see."""
     dispatch.catch_up()
-    open_ones = Exists(policy.standing().filter(pk=OuterRef("invitation")))
-    rows = Alert.objects.filter(policy.sees(by or Caller(user=user)) | open_ones, user=user)
+    open_ones = Exists(policy.acceptable_invitations().filter(pk=OuterRef("invitation")))
+    rows = Alert.objects.filter(policy.repository_is_visible(by or Caller(user=user)) | open_ones, user=user)
     of_what = (
         "repository__namespace",
         "verdict__revision",
@@ -103,5 +103,5 @@ def _deed(alert: Alert, thread: Discussion, who: str) -> str:
     if alert.kind == Kind.MENTIONED:
         return f"{who} mentioned you in"
     if alert.kind == Kind.OPENED:
-        return f"{who} proposes a change of {short(thread.base)} in" if thread.is_pull_request else f"{who} opened"
+        return f"{who} proposes a change of {short_name(thread.base)} in" if thread.is_pull_request else f"{who} opened"
     return f"News from {who} in"

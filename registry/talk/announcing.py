@@ -60,9 +60,9 @@ def _repo(then: Snapshot) -> dict[str, object]:
     return {
         "type": then.type,
         "name": then.full_name,
-        "id": ids.shown(then.id),
+        "id": ids.format_hub_id(then.id),
         "private": then.private,
-        "owner": {"id": ids.shown(then.namespace_id)},
+        "owner": {"id": ids.format_hub_id(then.namespace_id)},
         "url": {
             "web": absolute(repository.get_absolute_url()),
             "api": f"{settings.PUBLIC_URL}/api/{then.type}s/{then.full_name}",
@@ -72,7 +72,7 @@ def _repo(then: Snapshot) -> dict[str, object]:
 
 
 def _webhook(hook: Webhook) -> dict[str, object]:
-    return {"id": ids.shown(hook.pk), "version": 3}
+    return {"id": ids.format_hub_id(hook.pk), "version": 3}
 
 
 def _members(event: OutboxEvent, then: Snapshot) -> dict[str, object]:
@@ -82,7 +82,7 @@ def _members(event: OutboxEvent, then: Snapshot) -> dict[str, object]:
         case Kind.REF_MOVED:
             return {"updatedRefs": [{"ref": data["ref"], "oldSha": data["old"], "newSha": data["new"]}]}
         case Kind.MOVED:
-            return {"movedTo": {"name": data["after"], "owner": {"id": ids.shown(data["owner"])}}}
+            return {"movedTo": {"name": data["after"], "owner": {"id": ids.format_hub_id(data["owner"])}}}
         case Kind.VERDICT_REACHED:
             return {"verdict": _verdict(data, then)}
     if "discussion" not in data:
@@ -102,8 +102,8 @@ def _verdict(data: dict[str, Any], then: Snapshot) -> dict[str, object]:
 def _discussion(thread: dict[str, Any], page: str) -> dict[str, object]:
     merged = {"mergeCommitId": thread["merged_as"]} if thread["merged_as"] else {}
     return {
-        "id": ids.shown(thread["id"]),
-        "author": {"id": ids.shown(thread["author"])},
+        "id": ids.format_hub_id(thread["id"]),
+        "author": {"id": ids.format_hub_id(thread["author"])},
         "num": thread["number"],
         "title": thread["title"],
         "isPullRequest": thread["is_pull_request"],
@@ -114,10 +114,10 @@ def _discussion(thread: dict[str, Any], page: str) -> dict[str, object]:
 
 
 def _comment(comment: dict[str, Any], page: str) -> dict[str, object]:
-    number = ids.shown(comment["id"])
+    number = ids.format_hub_id(comment["id"])
     return {
         "id": number,
-        "author": {"id": ids.shown(comment["author"])},
+        "author": {"id": ids.format_hub_id(comment["author"])},
         "hidden": comment["hidden"],
         "url": {"web": f"{page}#{number}"},
         **({} if comment["hidden"] else {"content": comment["text"]}),

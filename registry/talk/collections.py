@@ -33,7 +33,7 @@ KINDS = ("model", "dataset", "space", "collection")
 
 def visible_to(by: Caller) -> Q:
     """The condition under which somebody sees a collection: it is public, or of a namespace he belongs to."""
-    return policy.of_somebody_active() & (Q(private=False) | policy.among_his(by))
+    return policy.owner_is_active() & (Q(private=False) | policy.in_own_namespace(by))
 
 
 def find(address: str, by: Caller, *, to_change: bool = False) -> Collection:
@@ -134,7 +134,7 @@ def create(namespace: str, title: str, by: Caller, *, description: str = "", pri
 
 def _owner(name: str) -> Namespace:
     try:
-        return accounts.namespace(name)
+        return accounts.get_namespace(name)
     except NamespaceNotFound:
         raise NotAllowed(f"You may not make collections in {name!r}.") from None
 

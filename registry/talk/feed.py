@@ -10,7 +10,7 @@ from django.db.models import Max
 
 from registry.kernel.policy import Caller
 from registry.models import Event, Repository
-from registry.repos.catalog import listed
+from registry.repos.catalog import listable_for
 from registry.talk import dispatch
 
 Kind = Event.Kind
@@ -31,7 +31,7 @@ def since(seq: int, by: Caller, limit: int) -> list[Event]:
     while len(entries) < limit:
         rows = list(Event.objects.filter(seq__gt=seq).order_by("seq")[:step])
         repositories = {row.repository_id for row in rows if row.repository_id is not None}
-        visible = set(Repository.objects.filter(listed(by), pk__in=repositories).values_list("pk", flat=True))
+        visible = set(Repository.objects.filter(listable_for(by), pk__in=repositories).values_list("pk", flat=True))
         entries += [row for row in rows if row.repository_id in visible or (row.was_public and row.kind in GONE)]
         if len(rows) < step:
             break

@@ -93,7 +93,7 @@ def following(user: User) -> QuerySet[Follow]:
 
 
 def _count(repository: Repository, change: int) -> None:
-    trend = change * popularity.LIKE * popularity.weight()
+    trend = change * popularity.LIKE * popularity.download_weight()
     Repository.objects.filter(pk=repository.pk).update(
         likes=F("likes") + change, trending=Greatest(F("trending") + trend, 0.0)
     )

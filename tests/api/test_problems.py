@@ -94,7 +94,7 @@ def test_a_store_that_is_down_is_said(ask, repository, monkeypatch):
     def down(*_):
         raise StoreUnavailable("The store does not answer.")
 
-    monkeypatch.setattr("registry.repos.facts.of", down)
+    monkeypatch.setattr("registry.repos.facts.read_facts", down)
     answer = ask().get("/api/v1/adapters/alice/reviews/revisions/main")
     assert (answer.status_code, answer.json()["code"]) == (503, "store-unavailable")
 
@@ -103,7 +103,7 @@ def test_facts_of_a_refusal_are_members_of_the_document(ask, cast, repository):
     first = repository.revisions.get(title="push")
     judged(first)
     second = pushed(cast, repository, title="worse", files={"notes.txt": b"x"})
-    site_settings.change("pull_policy", "verified", None)
+    site_settings.change_setting("pull_policy", "verified", None)
     for route in ("", "/files/README.md"):
         answer = ask().get(f"/api/v1/adapters/alice/reviews/revisions/{second.oid}{route}")
         assert (answer.status_code, answer.json()["code"]) == (403, "revision-not-verified")

@@ -13,7 +13,7 @@ ME, LIST = "/api/v1/me", "/api/v1/adapters"
 def _throttled(cast, monkeypatch):
     monkeypatch.setattr("hub.limits.time.time", lambda: 6_000_030.0)
     caches["counters"].clear()
-    site_settings.change("throttle", "on", None)
+    site_settings.change_setting("throttle", "on", None)
 
 
 @pytest.mark.usefixtures("_throttled")

@@ -12,7 +12,7 @@ from typing import Any
 import httpx2 as httpx
 import pytest
 
-from registry.bytes.blobs import BlobMissing, BlobStore, BytesChanged, Digest, Hasher, Keys, hashed, pieces
+from registry.bytes.blobs import BlobMissing, BlobStore, BytesChanged, Digest, Hasher, Keys, hash_through, pieces
 from registry.bytes.blobs.s3 import S3Store
 from registry.repos.manifest import git_blob_oid
 
@@ -255,12 +255,12 @@ def test_digests_are_those_of_sha256sum_and_git() -> None:
 def test_bytes_are_hashed_in_order_while_they_go_by(sizes: list[int]) -> None:
     sent = [random.Random(number).randbytes(size) for number, size in enumerate(sizes)]
     hasher = Hasher()
-    assert list(hashed(iter(sent), hasher)) == sent
+    assert list(hash_through(iter(sent), hasher)) == sent
     assert hasher.digest() == Digest(hashlib.sha256(b"".join(sent)).hexdigest(), sum(sizes))
 
 
 def test_whoever_stops_reading_leaves_no_thread_behind() -> None:
-    going: Any = hashed(iter([bytes(1 << 20)] * 9), Hasher())
+    going: Any = hash_through(iter([bytes(1 << 20)] * 9), Hasher())
     before = threading.active_count()
     next(going)
     assert threading.active_count() == before + 1

@@ -191,10 +191,10 @@ def test_what_was_derived_goes_with_the_last_repository_that_had_its_source(wire
 
 def test_what_comes_out_of_the_sandbox_unsound_is_not_kept(head, tmp_path):
     DerivedArtifact.objects.all().delete()
-    (one,) = derived.missing(pull.entries(head))
+    (one,) = derived.not_yet_derived(pull.entries(head))
     for data in (b"", b"{}", FILES[WEIGHTS] + b"more", DATA):
         (tmp_path / "made").write_bytes(data)
-        assert deriving.keep(one, tmp_path / "made") is None
+        assert deriving.store_derived(one, tmp_path / "made") is None
     assert not DerivedArtifact.objects.exists()
 
 

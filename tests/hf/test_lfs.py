@@ -93,7 +93,7 @@ def test_parts_of_other_bytes_are_all_dropped(wire: Wire, repo: str, store):
     assert (answer.status_code, answer.json()["code"]) == (400, "digest-mismatch")
     assert staged(store) == []
     assert wire.commit(NAME, header(), lfs_file("w.bin", DATA)).status_code == 400
-    assert not blobs.exists(Keys.blob(sha256(DATA)))
+    assert not blobs.object_exists(Keys.blob(sha256(DATA)))
 
 
 def test_a_completion_must_name_each_part_once_with_its_etag(wire: Wire, repo: str, store):
@@ -165,9 +165,9 @@ def test_abandoned_parts_are_swept(wire: Wire, repo: str, store):
 
 def test_parts_are_never_smaller_or_more_than_s3_takes(settings):
     settings.LFS_PART_BYTES = 1
-    assert multipart.begin(Upload(id=None, size=5 * MIB)) is None
-    assert multipart.begin(Upload(id=None, size=11 * MIB)).part == 5 * MIB
-    assert multipart.begin(Upload(id=None, size=100 << 30)).count <= multipart.MOST
+    assert multipart.plan_parts(Upload(id=None, size=5 * MIB)) is None
+    assert multipart.plan_parts(Upload(id=None, size=11 * MIB)).part == 5 * MIB
+    assert multipart.plan_parts(Upload(id=None, size=100 << 30)).count <= multipart.MOST
 
 
 # --- downloads -------------------------------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ def _throttled(cast, monkeypatch):
     monkeypatch.setattr("hub.limits.time.time", lambda: 6_000_030.0)
     monkeypatch.setattr(counters, "_broker", lambda: None)
     caches["counters"].clear()
-    site_settings.change("throttle", "on", None)
+    site_settings.change_setting("throttle", "on", None)
 
 
 def lower(monkeypatch, family: Family, requests: int) -> None:

@@ -106,8 +106,8 @@ def test_a_size_that_cannot_be_read_is_refused(wire: Wire, shelf):
 def test_what_is_newer_trends_more_and_a_like_taken_back_trends_no_more(wire: Wire, cast, monkeypatch):
     old, new = (cast.repository(f"acme/{name}") for name in ("old", "new"))
     long_ago = timezone.now() - timedelta(days=21)
-    Repository.objects.filter(pk=old.pk).update(trending=4 * popularity.weight(long_ago))
-    Repository.objects.filter(pk=new.pk).update(trending=popularity.weight())
+    Repository.objects.filter(pk=old.pk).update(trending=4 * popularity.download_weight(long_ago))
+    Repository.objects.filter(pk=new.pk).update(trending=popularity.download_weight())
     assert ids(wire, "sort=trendingScore") == ["new", "old"]
     scores = {one["id"]: one["trendingScore"] for one in wire.get("/api/models").json()}
     assert scores == {"acme/old": pytest.approx(0.5, abs=0.01), "acme/new": pytest.approx(1, abs=0.01)}

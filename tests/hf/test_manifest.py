@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from registry.repos import manifest
-from registry.repos.gitignore import Ignore
+from registry.repos.gitignore import GitIgnore
 from registry.repos.manifest import Entry
 
 FILES = {
@@ -70,9 +70,9 @@ def test_gitignore_means_what_git_says(tmp_path, rules):
     (tmp_path / ".gitignore").write_text(rules)
     command = ["git", "check-ignore", "--no-index", "--stdin"]
     asked = subprocess.run(command, cwd=tmp_path, input="\n".join(PATHS), capture_output=True, text=True)
-    assert [path for path in PATHS if Ignore(rules).leaves_out(path)] == asked.stdout.split()
+    assert [path for path in PATHS if GitIgnore(rules).leaves_out(path)] == asked.stdout.split()
 
 
 def test_a_hostile_pattern_takes_no_time():
     hostile = "\n".join(["*a" * 60 + "*b", "**/" * 30 + "x", "[" * 200, "*" * 5000 + "b"])
-    assert not Ignore(hostile).leaves_out("/".join(["a" * 250] * 4))
+    assert not GitIgnore(hostile).leaves_out("/".join(["a" * 250] * 4))

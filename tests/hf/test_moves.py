@@ -180,7 +180,7 @@ def test_what_is_duplicated_is_asked_for_at_once_however_long_it_is(wire: Wire, 
     for number in range(5):
         wire.commit(NAME, header(), file("README.md", f"# {number}".encode()))
     by = cast.session("carol")
-    site_settings.change("pull_policy", "verified", by=None)
+    site_settings.change_setting("pull_policy", "verified", by=None)
     with CaptureQueriesContext(connection) as short:
         pull.require_each_served(repo.revisions.all(), by)
     assert len(short) <= 3
@@ -278,7 +278,7 @@ def test_a_commit_that_is_written_anew_is_served_no_sooner_than_the_old_one(wire
     large(wire, "junk.bin", WEIGHTS)
     wire.push(NAME, {"c.txt": b"three"})
     Verdict.objects.update(state="failed", finished_at=timezone.now())
-    site_settings.change("pull_policy", "verified", by=None)
+    site_settings.change_setting("pull_policy", "verified", by=None)
     drop(wire, WEIGHTS)
     anew = unproven(repo)
     assert anew.title == "Add junk.bin"

@@ -218,7 +218,7 @@ def test_a_pull_is_counted_once_an_hour_for_each_caller(wire: Wire, head):
     for who in ("erin", "carol"):
         wire.get(f"/api/models/{NAME}/xet-read-token/main", who=who)
     assert wire.get(f"/api/models/{NAME}").json()["downloads"] == 0, "never in the path of a request"
-    popularity.flush()
+    popularity.flush_counts()
     counted = wire.get(f"/api/models/{NAME}").json()
     assert (counted["downloads"], counted["trendingScore"]) == (4, pytest.approx(4, abs=0.01))
 
@@ -291,7 +291,7 @@ def test_while_a_revision_is_proven_again_what_was_said_of_it_last_counts(wire: 
     Verdict.objects.create(
         revision=first.revision, number=2, state=again, finished_at=finished_at, lease_until=now, cause="renewal"
     )
-    site_settings.change("pull_policy", "verified", by=None)
+    site_settings.change_setting("pull_policy", "verified", by=None)
     last = before if finished_at is None else again
     answer = wire.get(f"/acme/lora/resolve/{oid}/adapter_config.json", who="carol")
     assert answer.status_code == (200 if last == "passed" else 403)
@@ -302,7 +302,7 @@ def test_while_a_revision_is_proven_again_what_was_said_of_it_last_counts(wire: 
 
 @pytest.mark.parametrize("state", ["queued", "failed", "passed"])
 def test_under_the_verified_policy_strangers_get_what_passed(wire: Wire, cast, verdict, state):
-    site_settings.change("pull_policy", "verified", by=None)
+    site_settings.change_setting("pull_policy", "verified", by=None)
     finished = verdict.queued_at if state != "queued" else None
     Verdict.objects.update(state=state, finished_at=finished, turn=None)
     path = "/acme/lora/resolve/main/adapter_config.json"
@@ -320,7 +320,7 @@ def test_the_refusal_names_the_newest_verified_revision(wire: Wire, verdict):
     Ref.objects.create(repository=verdict.revision.repository, name="refs/verified", revision=verdict.revision)
     Verdict.objects.update(state="passed", finished_at=verdict.queued_at, turn=None)
     wire.push("acme/lora", {"adapter_config.json": b'{"peft_type": "IA3"}'})
-    site_settings.change("pull_policy", "verified", by=None)
+    site_settings.change_setting("pull_policy", "verified", by=None)
     answer = wire.get("/acme/lora/resolve/main/adapter_config.json", who="carol")
     assert verdict.revision.oid in answer.json()["error"]
     assert wire.get("/acme/lora/resolve/verified/adapter_config.json", who="carol").status_code == 200

@@ -42,7 +42,7 @@ def paths(ref: Ref) -> list[str]:
 
 # --- what lands ------------------------------------------------------------------------------------------------------
 def test_a_new_repository_has_one_revision_with_gitattributes(repo):
-    head = refs.head(repo, MAIN)
+    head = refs.resolve_ref(repo, MAIN)
     assert (head.title, head.parent, Revision.objects.count()) == ("initial commit", None, 1)
     assert b"*.safetensors filter=lfs" in pull.open_bytes(pull.entries(head)[".gitattributes"], 0, 9999).read()
 
@@ -74,7 +74,7 @@ def test_a_push_sent_again_because_its_answer_was_lost_is_the_same_push(alice):
 
 
 def test_an_abbreviated_parent_is_enough(alice, repo):
-    parent = refs.head(repo, MAIN).oid
+    parent = refs.resolve_ref(repo, MAIN).oid
     assert alice(Inline("x", b"1"), parent=parent[:7]).revision.parent.oid == parent
 
 
@@ -100,7 +100,7 @@ def test_main_says_on_the_adapter_what_it_holds(wire: Wire, repo):
 
 
 def _attributes(repo: Repository) -> int:
-    return pull.entries(refs.head(repo, MAIN))[".gitattributes"].size
+    return pull.entries(refs.resolve_ref(repo, MAIN))[".gitattributes"].size
 
 
 def test_strings_that_a_database_refuses_are_cleaned_out_of_the_facts(wire: Wire, repo):
@@ -164,7 +164,7 @@ def test_a_push_whose_nudge_is_lost_stands_and_is_rung_again(alice, settings):
 def test_an_upload_that_stops_between_delivery_and_belief_is_taken_up_by_verify(wire: Wire, repo, monkeypatch):
     actions = wire.offer(NAME, b"weights").json()["objects"][0]["actions"]
     with monkeypatch.context() as patch:
-        patch.setattr("registry.bytes.intake.believe", _crash)
+        patch.setattr("registry.bytes.intake.register_blobs", _crash)
         with pytest.raises(Crash):
             wire.put(actions["upload"]["href"], b"weights")
     assert wire.commit(NAME, header(), lfs_file("w.bin", b"weights")).status_code == 400
@@ -212,7 +212,7 @@ def test_a_push_that_is_overtaken_and_names_its_parent_is_refused(alice, repo, m
 
     monkeypatch.setattr(tree, "compose", overtaken)
     with pytest.raises(ParentStale):
-        alice(Inline("mine", b"second"), parent=refs.head(repo, MAIN).oid)
+        alice(Inline("mine", b"second"), parent=refs.resolve_ref(repo, MAIN).oid)
     assert paths(Ref.objects.get(repository=repo, name=MAIN)) == [".gitattributes", "theirs"]
 
 
@@ -236,7 +236,7 @@ def test_a_push_that_a_quarantine_or_an_end_overtakes_does_not_land(alice, cast,
 
 @pytest.mark.parametrize("ref", ["refs/verified", "refs/tags/v1", "refs/anything"])
 def test_nobody_moves_a_tag_or_the_verified_revision_by_a_push(wire: Wire, repo, ref):
-    Ref.objects.create(repository=repo, name=ref, revision=refs.head(repo, MAIN))
+    Ref.objects.create(repository=repo, name=ref, revision=refs.resolve_ref(repo, MAIN))
     before = world()
     answer = wire.commit(NAME, header(), file("x"), rev=ref.replace("/", "%2F"))
     assert (answer.status_code, answer.json()["code"]) == (403, "ref-protected")

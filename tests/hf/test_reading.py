@@ -13,6 +13,6 @@ def test_a_file_that_is_read_byte_by_byte_opens_its_object_once(store: BlobStore
     opened, real = [], type(store).open
     monkeypatch.setattr(type(store), "open", lambda self, *span: opened.append(span) or real(self, *span))
     entry = lfs_entry("w.bin", sha256(content), len(content))
-    with facts.files({"w.bin": entry})["w.bin"]() as file:
+    with facts.file_openers({"w.bin": entry})["w.bin"]() as file:
         assert b"".join(iter(lambda: file.read(1), b"")) == content
     assert len(opened) == 1

@@ -51,7 +51,7 @@ def test_no_road_to_the_bytes_leads_past_the_gate(wire: Wire, cast, gated, metho
     assert said["error"].startswith(f"Access to model {GATED} is restricted and you are not in the authorized list")
     for who in ("alice", "bob", "erin", cast.token("erin", "read")):
         assert wire.ask(method, path, who=who).status_code == 200, who
-    gates.ask(gated, cast.session("carol"))
+    gates.request_access(gated, cast.session("carol"))
     assert wire.ask(method, path, who="carol").status_code == 200
     other = cast.token("carol", "fine-grained", acme__other="read")
     assert wire.ask(method, path, who=other).status_code == 403
@@ -66,7 +66,7 @@ def test_our_rest_and_the_website_keep_the_bytes_behind_the_gate_too(cast, gated
     assert browser.get(f"{page}/blob/main/adapter_config.json").status_code == 403
     assert browser.get(f"{page}/resolve/main/adapter_config.json").status_code == 403
     assert browser.get(f"{page}/tree/main").status_code == 200
-    gates.ask(gated, cast.session("carol"))
+    gates.request_access(gated, cast.session("carol"))
     assert browser.get(files).json()["config"]["peft_type"] == "LORA"
     assert browser.get(f"{page}/blob/main/adapter_config.json").status_code == 200
 
@@ -84,7 +84,7 @@ def test_the_digest_of_a_gated_file_is_no_way_to_have_it(wire: Wire, cast, gated
     claim = lfs_file("w.bin", b"weights")
     refused(wire.commit("carol/own", header(), claim, who="carol"), 400, "blob-unknown", "w.bin")
     assert "upload" in wire.offer("carol/own", b"weights", who="carol").json()["objects"][0]["actions"]
-    gates.ask(gated, cast.session("carol"))
+    gates.request_access(gated, cast.session("carol"))
     assert wire.commit("carol/own", header(), claim, who="carol").status_code == 200
 
 
@@ -110,7 +110,7 @@ def test_a_manual_gate_opens_when_its_owner_says_so(wire: Wire, cast, gated):
     at = f"/api/models/{GATED}/user-access-request"
     wire.ask("PUT", f"/api/models/{GATED}/settings", {"gated": "manual"})
     gated.refresh_from_db()
-    gates.ask(gated, cast.session("carol"), "For a study.")
+    gates.request_access(gated, cast.session("carol"), "For a study.")
     refused(wire.get(f"/{GATED}/resolve/main/w.bin", who="carol"), 403, "access-required", hub_code="GatedRepo")
     (asked,) = wire.get(f"{at}/pending").json()
     assert asked["user"]["email"] == "carol@example.org"
@@ -140,8 +140,8 @@ def test_a_decision_about_nothing_is_refused(wire: Wire, gated, body, status, co
 def test_a_request_for_another_adapter_cannot_be_decided_here(wire: Wire, cast, gated):
     cast.repository("alice/other")
     wire.ask("PUT", "/api/models/alice/other/settings", {"gated": "manual"})
-    asked = gates.ask(Repository.objects.get(name="other"), cast.session("carol"))
-    body = {"requestId": ids.shown(asked.pk), "status": "accepted"}
+    asked = gates.request_access(Repository.objects.get(name="other"), cast.session("carol"))
+    body = {"requestId": ids.format_hub_id(asked.pk), "status": "accepted"}
     refused(wire.ask("POST", f"/api/models/{GATED}/user-access-request/handle", body), 404, "access-request-not-found")
 
 

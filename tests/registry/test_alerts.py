@@ -131,39 +131,39 @@ def gated(cast):
 
 
 def heard(who):
-    return [alerts.sentence(alert) for alert in alerts.of(accounts.person(who))]
+    return [alerts.sentence(alert) for alert in alerts.of(accounts.get_person(who))]
 
 
 def test_who_administers_hears_of_requests_in_one_line_until_he_reads_it(cast, gated):
-    gates.ask(gated, cast.session("carol"), "For a study.")
-    gates.ask(gated, cast.session("carol"), "For a study, once more.")
+    gates.request_access(gated, cast.session("carol"), "For a study.")
+    gates.request_access(gated, cast.session("carol"), "For a study, once more.")
     assert heard("alice") == ["carol asked for access to acme/gated."]
-    gates.ask(gated, cast.session("mona"))
+    gates.request_access(gated, cast.session("mona"))
     assert heard("alice") == ["mona and 1 more asked for access to acme/gated."]
     assert heard("bob") == heard("carol") == [], "who may not decide, and who asks, hear nothing"
     assert alerts.address(Alert.objects.get()) == "/acme/gated/access"
     alerts.read(cast["alice"], Alert.objects.get().pk)
-    gates.ask(gated, cast.session("ada"))
+    gates.request_access(gated, cast.session("ada"))
     assert [alert.count for alert in alerts.of(cast["alice"])] == [1, 2]
 
 
 def test_an_automatic_gate_tells_its_owner_who_came_in(cast, gated):
     gates.set_gate(gated, "auto", cast.session("alice"))
-    gates.ask(gated, cast.session("carol"))
+    gates.request_access(gated, cast.session("carol"))
     assert heard("alice") == ["carol asked for access to acme/gated."]
     assert heard("carol") == [], "he was let in before his eyes"
 
 
 def test_who_asked_hears_what_became_of_it_and_nothing_waits_for_the_owner_any_more(cast, gated):
     alice = cast.session("alice")
-    gates.ask(gated, cast.session("carol"))
-    gates.decide(gated, "rejected", alice, username="carol", reason="Not now.")
+    gates.request_access(gated, cast.session("carol"))
+    gates.decide_request(gated, "rejected", alice, username="carol", reason="Not now.")
     assert heard("carol") == ["Your request for access to acme/gated was rejected. Not now."]
     assert alerts.unread(cast["alice"]) == 0
-    gates.decide(gated, "pending", alice, username="carol")
+    gates.decide_request(gated, "pending", alice, username="carol")
     assert heard("carol") == []
-    gates.decide(gated, "accepted", alice, username="carol")
-    gates.grant(gated, "dave", alice)
+    gates.decide_request(gated, "accepted", alice, username="carol")
+    gates.grant_access(gated, "dave", alice)
     assert heard("carol") == heard("dave") == ["You have access to the files of acme/gated now."]
 
 
@@ -212,7 +212,7 @@ def test_what_only_looks_like_a_mention_tells_nobody(cast, reviews, text):
 
 def test_a_storm_of_mentions_makes_few_rows_and_few_questions(cast, reviews, django_assert_max_num_queries):
     for number in range(30):
-        accounts.add(f"person-{number}")
+        accounts.create_person(f"person-{number}")
     storm = " ".join(f"@person-{number}" for number in range(1000))
     thread = discussions.start(reviews, "Storm", storm, cast.session("carol"))
     dispatch.run()
@@ -238,7 +238,7 @@ def test_what_a_stranger_may_not_see_mentions_him_in_vain(cast):
     thread = discussions.start(covert, "Secret", "@carol @erin", cast.session("bob"))
     assert heard("carol") == []
     assert heard("erin") == ["bob mentioned you in acme/covert#1: Secret"]
-    organizations.drop_member("acme", "erin", cast.session("alice"))
+    organizations.remove_member("acme", "erin", cast.session("alice"))
     assert heard("erin") == [], "he may not see it any more"
     discussions.comment(thread, "@erin", cast.session("bob"))
     assert Alert.objects.filter(user=cast["erin"]).count() == 1
@@ -306,14 +306,14 @@ def test_who_may_no_longer_see_it_gets_no_letter_about_it(cast):
     made = cast.repository("acme/secret", private=True)
     judged(pushed(cast, made, by="bob"), "failed", checks=FAILED)
     age(minutes=3)
-    organizations.drop_member("acme", "bob", cast.session("alice"))
+    organizations.remove_member("acme", "bob", cast.session("alice"))
     assert alert_mail.send_due() == 1
     assert [letter.to for letter in mail.outbox] == [["alice@example.org"]]
     assert alerts.unread(cast["bob"]) == 0
 
 
 def test_a_letter_tells_of_requests_and_discussions_with_their_addresses(cast, reviews, gated):
-    gates.ask(gated, cast.session("carol"))
+    gates.request_access(gated, cast.session("carol"))
     age(minutes=3)
     assert alert_mail.send_due() == 1
     [letter] = mail.outbox
@@ -382,8 +382,8 @@ def test_rest_lists_them_in_pages_and_a_reading_token_marks_nothing(cast, review
 
 
 def test_rest_and_the_page_tell_of_requests_and_threads_and_escape_what_people_wrote(cast, reviews, gated):
-    gates.ask(gated, cast.session("carol"))
-    gates.decide(gated, "rejected", cast.session("alice"), username="carol", reason="<b>no</b>")
+    gates.request_access(gated, cast.session("carol"))
+    gates.decide_request(gated, "rejected", cast.session("alice"), username="carol", reason="<b>no</b>")
     discussions.start(reviews, "<b>rank</b>", "", cast.session("carol"))
     asking = Client(headers={"Authorization": f"Bearer {cast.token('alice', 'read')}"})
     thread, request = asking.get("/api/v1/me/notifications").json()["items"]
@@ -402,14 +402,14 @@ def test_rest_and_the_page_tell_of_requests_and_threads_and_escape_what_people_w
 
 
 def test_a_page_that_is_looked_at_is_no_news_any_more(cast, reviews, gated):
-    gates.ask(gated, cast.session("carol"))
+    gates.request_access(gated, cast.session("carol"))
     discussions.start(reviews, "Which rank?", "", cast.session("carol"))
     alice = browser("alice")
     assert "Notifications, 2 not read" in alice.get("/").content.decode()
     alice.get("/alice/reviews/discussions/1")
     alice.get("/acme/gated/access")
     assert "not read" not in alice.get("/").content.decode()
-    gates.decide(gated, "accepted", cast.session("alice"), username="carol")
+    gates.decide_request(gated, "accepted", cast.session("alice"), username="carol")
     carol = browser("carol")
     assert "Notifications, 1 not read" in carol.get("/").content.decode()
     carol.get("/acme/gated")

@@ -27,16 +27,16 @@ def test_the_same_entry_twice_is_item_exists(cast: Cast) -> None:
 def test_access_that_somebody_has_is_access_granted(cast: Cast) -> None:
     repository = cast.repository("alice/reviews")
     gates.set_gate(repository, "manual", cast.session("alice"))
-    gates.grant(repository, "carol", cast.session("alice"))
+    gates.grant_access(repository, "carol", cast.session("alice"))
     with pytest.raises(errors.AccessGranted, match="carol has access") as refusal:
-        gates.grant(repository, "carol", cast.session("alice"))
+        gates.grant_access(repository, "carol", cast.session("alice"))
     assert refusal.value.code == "access-granted"
 
 
 def test_a_program_that_nobody_let_in_yet_is_sign_in_unfinished(cast: Cast) -> None:
-    begun = devices.begin("a program")
+    begun = devices.begin_sign_in("a program")
     with pytest.raises(errors.SignInUnfinished) as refusal:
-        devices.fetch(begun.device_code)
+        devices.fetch_token(begun.device_code)
     assert (refusal.value.code, refusal.value.facts["error"]) == ("sign-in-unfinished", "authorization_pending")
 
 
@@ -48,10 +48,10 @@ def test_a_code_that_no_program_shows_is_sign_in_not_found(cast: Cast) -> None:
 
 def test_a_branch_that_is_there_is_ref_exists(cast: Cast) -> None:
     repository = cast.repository("alice/reviews")
-    first = refs.head(repository, "refs/heads/main")
-    branches.create(repository, "refs/heads/trial", first, cast.session("alice"))
+    first = refs.resolve_ref(repository, "refs/heads/main")
+    branches.create_ref(repository, "refs/heads/trial", first, cast.session("alice"))
     with pytest.raises(errors.RefExists, match="refs/heads/trial already exists") as refusal:
-        branches.create(repository, "refs/heads/trial", first, cast.session("alice"))
+        branches.create_ref(repository, "refs/heads/trial", first, cast.session("alice"))
     assert refusal.value.code == "ref-exists"
 
 

@@ -79,15 +79,15 @@ def test_what_is_held_back_is_nowhere_for_strangers_and_readers(cast, held, who)
 
 
 def test_of_what_is_held_back_nothing_is_counted_for_strangers(cast, held):
-    assert catalog.count(NOBODY, Query()) == catalog.totals().adapters == 1
-    assert catalog.tags_in_use("model") != Counter()
+    assert catalog.count_matches(NOBODY, Query()) == catalog.public_totals().adapters == 1
+    assert catalog.count_tags("model") != Counter()
     holding.hold(held.head, "A pickle with more than tensors.")
     caches["default"].clear()
-    assert catalog.count(NOBODY, Query()) == catalog.totals().adapters == 0
-    assert catalog.tags_in_use("model") == Counter()
-    assert catalog.children(NOBODY, [BASE]) == {}
-    assert not any(catalog.facets(NOBODY, Query()).values())
-    assert [line.adapters for line in catalog.bases(NOBODY).items] in ([], [0])
+    assert catalog.count_matches(NOBODY, Query()) == catalog.public_totals().adapters == 0
+    assert catalog.count_tags("model") == Counter()
+    assert catalog.count_by_base(NOBODY, [BASE]) == {}
+    assert not any(catalog.facet_counts(NOBODY, Query()).values())
+    assert [line.adapters for line in catalog.list_bases(NOBODY).items] in ([], [0])
 
 
 @pytest.mark.parametrize("who", ["alice", "bob", "mona", "ada"])
@@ -95,8 +95,8 @@ def test_writers_and_moderators_find_it_and_count_it(cast, held, who):
     holding.hold(held.head, "A pickle with more than tensors.")
     by = cast.session(who)
     assert [row.full_name for row in catalog.search(by, Query()).items] == [HELD]
-    assert catalog.count(by, Query()) == 1
-    assert catalog.facets(by, Query())["kind"] == [("lora", 1)]
+    assert catalog.count_matches(by, Query()) == 1
+    assert catalog.facet_counts(by, Query())["kind"] == [("lora", 1)]
 
 
 def test_it_is_back_with_the_next_push_and_an_old_revision_hides_nothing(cast, held):

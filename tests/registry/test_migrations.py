@@ -30,4 +30,4 @@ def test_all_tables_go_and_come_back_and_search_works_on_them(newest, cast):
     ]
     migrate(newest)
     assert not Repository.objects.exists()
-    assert catalog.count(NOBODY, Query(q="first")) == 0
+    assert catalog.count_matches(NOBODY, Query(q="first")) == 0

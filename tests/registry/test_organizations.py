@@ -58,8 +58,8 @@ def role(who):
 def nothing_to_accept(cast, who="carol"):
     with pytest.raises(InvitationNotFound):
         invitations.accept("acme", cast.session(who))
-    assert not invitations.received(cast.session(who))
-    assert not invitations.sent("acme", cast.session("alice"))
+    assert not invitations.list_received(cast.session(who))
+    assert not invitations.list_sent("acme", cast.session("alice"))
     assert not alerts.of(cast[who])
     return role(who) is None
 
@@ -75,7 +75,7 @@ def test_who_is_invited_has_no_right_before_he_accepts(cast):
     with pytest.raises(RepositoryNotFound):
         lookup.find("acme/secret", cast.session("carol"))
     with pytest.raises(NotAllowed):
-        organizations.administered("acme", cast.session("carol"))
+        organizations.require_administered("acme", cast.session("carol"))
     invitations.accept("Acme", cast.session("carol"))
     assert lookup.find("acme/secret", cast.session("carol")) == secret
     with pytest.raises(InvitationNotFound):
@@ -111,7 +111,7 @@ def test_an_invitation_gives_nothing_when_either_is_suspended_or_it_is_no_longer
         case "the inviter":
             quarantine.suspend(cast["bob"], cast.session("ada"), reason="Spam.")
         case "the role":
-            invitations.let_in("acme", "bob", "write", cast.session("alice"))
+            invitations.add_member("acme", "bob", "write", cast.session("alice"))
         case "old":
             earlier(days=31)
         case "withdrawn":
@@ -190,11 +190,11 @@ def test_an_administrator_who_cannot_sign_in_is_not_the_one_who_stays(cast):
     quarantine.suspend(cast["bob"], cast.session("ada"), reason="Gone.")
     with pytest.raises(LastAdministrator, match="acme would be left without an administrator"):
         organizations.leave("acme", cast.session("alice"))
-    organizations.drop_member("acme", "bob", cast.session("alice"))
+    organizations.remove_member("acme", "bob", cast.session("alice"))
 
 
 def test_one_leaves_an_organisation_that_never_had_an_administrator(cast):
-    made = organizations.found("guild", by=None)
+    made = organizations.create_organization("guild", by=None)
     organizations.set_member(made, cast["carol"], "write", by=None)
     organizations.leave("guild", cast.session("carol"))
     assert role("carol") is None
@@ -204,14 +204,14 @@ def test_one_leaves_an_organisation_that_never_had_an_administrator(cast):
 def test_a_deleted_organisation_takes_its_collections_along_and_leaves_its_name_reserved(cast):
     Collection.objects.create(key="0" * 24, namespace=cast.acme.namespace, title="x", created_by=cast["alice"])
     invite(cast)
-    organizations.delete("ACME", cast.session("alice"))
+    organizations.delete_organization("ACME", cast.session("alice"))
     assert not Collection.objects.exists()
     assert not alerts.of(cast["carol"])
-    organizations.begin("guild", cast.session("carol"))
+    organizations.create_as("guild", cast.session("carol"))
     for take in (
-        lambda: organizations.begin("Acme", cast.session("alice")),
-        lambda: accounts.add("acme"),
-        lambda: organizations.found("acme", by=None),
+        lambda: organizations.create_as("Acme", cast.session("alice")),
+        lambda: accounts.create_person("acme"),
+        lambda: organizations.create_organization("acme", by=None),
         lambda: moves.rename("guild", "acme", cast.session("carol")),
     ):
         with pytest.raises(NameTaken):
@@ -223,7 +223,7 @@ def test_a_quarantined_repository_keeps_its_organisation(cast):
     bad = cast.repository("acme/bad")
     quarantine.quarantine(bad, cast.session("mona"), reason="Bad.")
     with pytest.raises(OrganizationNotEmpty, match="acme/bad"):
-        organizations.delete("acme", cast.session("alice"))
+        organizations.delete_organization("acme", cast.session("alice"))
     with pytest.raises(RepositoryQuarantined):
         moves.rename("acme", "works", cast.session("alice"))
 
@@ -231,7 +231,7 @@ def test_a_quarantined_repository_keeps_its_organisation(cast):
 def test_what_moved_out_before_is_still_found_from_its_old_address(cast):
     repository = cast.repository("acme/router")
     moves.move(repository, "alice/router", cast.session("alice"))
-    organizations.delete("acme", cast.session("alice"))
+    organizations.delete_organization("acme", cast.session("alice"))
     with pytest.raises(RepositoryMoved) as moved:
         lookup.find_at_address("acme/router", NOBODY)
     assert moved.value.facts["full_name"] == "alice/router"
@@ -240,12 +240,12 @@ def test_what_moved_out_before_is_still_found_from_its_old_address(cast):
 def test_names_are_not_hoarded_by_founding_and_deleting(cast, monkeypatch):
     monkeypatch.setattr(organizations, "MAX_ADMINISTERED", 2)
     for name in ("one", "two"):
-        organizations.begin(name, cast.session("carol"))
-        organizations.delete(name, cast.session("carol"))
+        organizations.create_as(name, cast.session("carol"))
+        organizations.delete_organization(name, cast.session("carol"))
     with pytest.raises(QuotaExceeded):
-        organizations.begin("three", cast.session("carol"))
+        organizations.create_as("three", cast.session("carol"))
     FormerNamespace.objects.update(at=timezone.now() - timedelta(days=31))
-    assert organizations.begin("three", cast.session("carol"))
+    assert organizations.create_as("three", cast.session("carol"))
 
 
 # --- another name ----------------------------------------------------------------------------------------------------
@@ -333,10 +333,10 @@ def test_a_name_of_another_case_is_no_other_name(cast):
 
 @pytest.mark.parametrize("name", ["bob", "BOB", "guild", "settings", "-x", "a--b", ""])
 def test_a_name_that_is_taken_or_none_changes_nothing(cast, name):
-    organizations.begin("guild", cast.session("carol"))
+    organizations.create_as("guild", cast.session("carol"))
     with pytest.raises(RegistryError):
         moves.rename("acme", name, cast.session("alice"))
-    assert organizations.administered("acme", cast.session("alice")).namespace.name == "acme"
+    assert organizations.require_administered("acme", cast.session("alice")).namespace.name == "acme"
     assert not FormerNamespace.objects.exists()
 
 
@@ -350,7 +350,7 @@ def test_a_former_name_is_nobody_elses_and_one_organisation_has_few(cast, monkey
     assert moves.rename("three", "two", alice).namespace.name == "two"
     for who in ("carol", "alice"):
         with pytest.raises(NameTaken):
-            organizations.begin("acme", cast.session(who))
+            organizations.create_as("acme", cast.session(who))
 
 
 def test_a_fine_grained_token_reaches_nothing_under_a_name_it_does_not_know(cast):
@@ -375,7 +375,8 @@ def test_many_repositories_cost_a_rename_few_questions_each(cast, django_assert_
 def test_no_repository_is_left_in_an_organisation_that_is_deleted_at_that_moment(cast):
     alice, bob = cast.session("alice"), cast.session("bob")
     results = at_once(
-        lambda: organizations.delete("acme", alice), lambda: repositories.create("acme/new", Caller(user=bob.user))
+        lambda: organizations.delete_organization("acme", alice),
+        lambda: repositories.create("acme/new", Caller(user=bob.user)),
     )
     made, gone = Repository.objects.filter(name="new").exists(), FormerNamespace.objects.exists()
     assert made != gone, results
@@ -385,7 +386,9 @@ def test_no_repository_is_left_in_an_organisation_that_is_deleted_at_that_moment
 @pytest.mark.django_db(transaction=True)
 def test_no_collection_is_left_in_one_either(cast):
     alice, bob = cast.session("alice"), Caller(user=cast["bob"])
-    results = at_once(lambda: collections.create("acme", "Ours", bob), lambda: organizations.delete("acme", alice))
+    results = at_once(
+        lambda: collections.create("acme", "Ours", bob), lambda: organizations.delete_organization("acme", alice)
+    )
     assert not Collection.objects.exists()
     assert results[1] is None
     assert isinstance(results[0], Collection | NotAllowed), results
@@ -395,7 +398,9 @@ def test_no_collection_is_left_in_one_either(cast):
 def test_a_collection_for_an_organisation_that_went_meanwhile_is_refused(cast, monkeypatch):
     alice, bob = cast.session("alice"), cast.session("bob")
     title = collections._title
-    monkeypatch.setattr(collections, "_title", lambda text: (organizations.delete("acme", alice), title(text))[1])
+    monkeypatch.setattr(
+        collections, "_title", lambda text: (organizations.delete_organization("acme", alice), title(text))[1]
+    )
     with pytest.raises(NotAllowed, match="You may not make collections in 'acme'"):
         collections.create("acme", "Ours", bob)
 
@@ -403,5 +408,5 @@ def test_a_collection_for_an_organisation_that_went_meanwhile_is_refused(cast, m
 @pytest.mark.django_db(transaction=True)
 def test_a_name_that_is_given_up_is_not_caught_in_the_air(cast):
     alice, carol = cast.session("alice"), cast.session("carol")
-    results = at_once(lambda: moves.rename("acme", "works", alice), lambda: organizations.begin("acme", carol))
+    results = at_once(lambda: moves.rename("acme", "works", alice), lambda: organizations.create_as("acme", carol))
     assert isinstance(results[1], NameTaken), results

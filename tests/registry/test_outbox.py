@@ -151,7 +151,7 @@ def test_an_event_that_nobody_can_handle_is_given_up_and_forgotten_after_a_month
 
 # --- as it was then --------------------------------------------------------------------------------------------------
 def test_what_is_deleted_before_it_is_told_is_told_as_it_was(cast, reviews):
-    head = refs.head(reviews, MAIN).oid
+    head = refs.resolve_ref(reviews, MAIN).oid
     repositories.delete(reviews, cast.session("alice"))
     dispatch.run()
     payload = Delivery.objects.get().payload
@@ -227,7 +227,7 @@ def test_a_kind_of_event_is_told_by_somebody(cast, reviews):
 
 
 def test_a_branch_that_is_made_is_no_push_for_those_who_mirror(cast, reviews):
-    branches.create(reviews, "refs/heads/next", refs.head(reviews, MAIN), cast.session("alice"))
+    branches.create_ref(reviews, "refs/heads/next", refs.resolve_ref(reviews, MAIN), cast.session("alice"))
     dispatch.run()
     assert told() == ([], ["repo.content"], 0)
     assert outbox.Snapshot.of(reviews).full_name == "alice/reviews"

@@ -21,17 +21,17 @@ from tests.cast import PASSWORD
 def test_who_joins_has_a_namespace_of_his_name(db):
     user = accounts.register("Zoe", email=" zoe@example.org ", password="a long pass phrase")
     assert (user.role, user.email, user.namespace.name) == ("user", "zoe@example.org", "Zoe")
-    assert accounts.namespace("zOE").person == user
+    assert accounts.get_namespace("zOE").person == user
     assert AuditEvent.objects.get().action == "person:register"
 
 
 @pytest.mark.parametrize("registration", ["invite", "closed"])
 def test_nobody_joins_a_hub_that_is_not_open_but_the_operator_may_add_people(db, registration):
-    site_settings.change("registration", registration, None)
+    site_settings.change_setting("registration", registration, None)
     with pytest.raises(NotAllowed):
         accounts.register("zoe", password="a long pass phrase")
-    assert accounts.add("zoe", password="a long pass phrase").namespace.name == "zoe"
-    site_settings.forget()
+    assert accounts.create_person("zoe", password="a long pass phrase").namespace.name == "zoe"
+    site_settings.clear_cache()
 
 
 @pytest.mark.parametrize("name", ["alice", "ALICE", "acme", "Acme"])
@@ -40,7 +40,7 @@ def test_a_name_is_taken_whatever_its_case_and_by_whomever(cast, name):
     with pytest.raises(NameTaken):
         accounts.register(name, password="a long pass phrase")
     with pytest.raises(NameTaken):
-        organizations.found(name, by=cast["carol"])
+        organizations.create_organization(name, by=cast["carol"])
     assert Namespace.objects.count() == before
 
 
@@ -119,7 +119,7 @@ def test_a_member_has_one_role_and_setting_it_again_changes_nothing(cast):
 
 def test_asking_for_a_namespace_that_is_not_there_says_so(db):
     with pytest.raises(NamespaceNotFound, match="'nobody'"):
-        accounts.namespace("nobody")
+        accounts.get_namespace("nobody")
 
 
 def test_what_somebody_may_do_follows_from_his_role_alone(cast):

@@ -209,7 +209,7 @@ def world(cast) -> dict[str, Repository]:
     }
     for state in ("gated", "gated, carol let in"):
         gates.set_gate(made[state], "manual", cast.session("alice"))
-    gates.grant(made["gated, carol let in"], "carol", cast.session("alice"))
+    gates.grant_access(made["gated, carol let in"], "carol", cast.session("alice"))
     Repository.objects.filter(name__endswith="bad").update(quarantined_at=timezone.now())
     return made
 

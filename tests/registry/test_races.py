@@ -39,7 +39,7 @@ def test_two_administrators_cannot_dismiss_each_other_at_once(cast):
 
 def test_two_people_of_one_name_are_one_person(cast):
     def join() -> User:
-        return accounts.add("Zoe")
+        return accounts.create_person("Zoe")
 
     results = at_once(join, join, join)
     assert sum(isinstance(result, User) for result in results) == 1

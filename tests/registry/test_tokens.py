@@ -44,7 +44,7 @@ def test_an_unknown_token_is_refused_and_never_taken_for_nobody(cast, value):
 
 
 def test_an_expired_token_is_refused(cast):
-    value = tokens.make(cast["alice"], "old", "read", expires_at=timezone.now() + timedelta(hours=1))
+    value = tokens.create_token(cast["alice"], "old", "read", expires_at=timezone.now() + timedelta(hours=1))
     assert tokens.caller_of(value).token.name == "old"
     Token.objects.update(expires_at=timezone.now())
     with pytest.raises(TokenInvalid):
@@ -62,7 +62,7 @@ def test_the_tokens_of_a_suspended_person_stop_and_work_again_afterwards(cast):
 
 def test_whoever_found_a_token_may_end_it_and_learns_nothing(cast):
     value, kept = cast.token("alice"), cast.token("alice", "read")
-    assert tokens.revoke_found([value, "hf_never_existed", value]) is None
+    assert tokens.revoke_values([value, "hf_never_existed", value]) is None
     with pytest.raises(TokenInvalid):
         tokens.caller_of(value)
     assert tokens.caller_of(kept)
@@ -73,11 +73,11 @@ def test_whoever_found_a_token_may_end_it_and_learns_nothing(cast):
 def test_only_the_owner_revokes_by_id(cast):
     cast.token("alice")
     token = Token.objects.get()
-    tokens.revoke(cast["bob"], token.pk)
+    tokens.revoke_token(cast["bob"], token.pk)
     assert Token.objects.exists()
-    tokens.revoke(cast["alice"], token.pk)
+    tokens.revoke_token(cast["alice"], token.pk)
     assert not Token.objects.exists()
-    tokens.revoke(cast["alice"], token.pk)
+    tokens.revoke_token(cast["alice"], token.pk)
 
 
 def test_the_last_use_is_noted_at_most_once_a_minute(cast, django_assert_num_queries):
@@ -109,23 +109,23 @@ def test_the_last_use_is_noted_at_most_once_a_minute(cast, django_assert_num_que
 )
 def test_a_token_that_makes_no_sense_is_refused(cast, given):
     with pytest.raises(ValueInvalid) as refusal:
-        tokens.make(cast["alice"], **{"name": "laptop", "role": "write", **given})
+        tokens.create_token(cast["alice"], **{"name": "laptop", "role": "write", **given})
     assert refusal.value.fix
     assert not Token.objects.exists()
 
 
 def test_a_grant_names_a_repository(cast):
     with pytest.raises(NameInvalid):
-        tokens.make(cast["alice"], "ci", "fine-grained", grants={"acme": "write"})
+        tokens.create_token(cast["alice"], "ci", "fine-grained", grants={"acme": "write"})
 
 
 def test_names_and_values_are_used_once(cast):
-    tokens.make(cast["alice"], "laptop", "write", value="hf_alice_laptop")
+    tokens.create_token(cast["alice"], "laptop", "write", value="hf_alice_laptop")
     with pytest.raises(NameTaken, match="laptop"):
-        tokens.make(cast["alice"], "laptop", "read")
+        tokens.create_token(cast["alice"], "laptop", "read")
     with pytest.raises(ValueInvalid, match="another token"):
-        tokens.make(cast["bob"], "mine", "write", value="hf_alice_laptop")
-    tokens.make(cast["bob"], "laptop", "write")
+        tokens.create_token(cast["bob"], "mine", "write", value="hf_alice_laptop")
+    tokens.create_token(cast["bob"], "laptop", "write")
 
 
 @pytest.mark.parametrize("change", [{"role": "root"}, {"sha256": "hf_plain_text"}])

@@ -8,7 +8,7 @@ from registry.models import Repository
 from registry.publish import moves, repositories
 from registry.repos import catalog, search_terms
 from registry.repos.catalog import Query
-from registry.repos.search_terms import Wanted, search_text
+from registry.repos.search_terms import SearchTerms, search_text
 
 
 def found(**query: object) -> list[str]:
@@ -31,7 +31,7 @@ def test_what_changed_is_found_by_its_new_words_alone(cast):
     assert found(id_words=["alice/parc"]) == found(q="letters") == ["alice/parcels"]
     repositories.delete(Repository.objects.get(pk=repository.pk), cast.session("alice"))
     assert found(q="letters") == []
-    assert Wanted(parts=("letters",)).few() == []
+    assert SearchTerms(parts=("letters",)).few() == []
 
 
 @pytest.mark.parametrize("word", ['"', '""" OR name : "x', "a", "ab", "_", "%", "*", "\\", "ß" * 40, "İ", "(", "NEAR("])
@@ -58,7 +58,7 @@ def test_how_many_hold_a_word_changes_nothing_but_the_way(cast, monkeypatch, few
     assert len(found(q="counts")) == len(found(id_words=["number-"])) == 4
     assert set(found(language=["de", "fr"])) == {"alice/number-0", "alice/number-2"}
     assert found(q="counts", all_tags=["en", "license:mit"], author=["bob"]) == []
-    assert catalog.count(NOBODY, Query(q="number-3")) == 1
+    assert catalog.count_matches(NOBODY, Query(q="number-3")) == 1
 
 
 def test_every_migration_left_the_indexes_in_place(db):

@@ -60,7 +60,7 @@ def test_a_refused_form_says_why_and_keeps_what_was_typed(visit, cast, change, s
 
 
 def test_a_closed_hub_says_so(visit, cast):
-    site_settings.change("registration", "closed", by=cast["ada"])
+    site_settings.change_setting("registration", "closed", by=cast["ada"])
     for answer in (visit().get("/join"), visit().post("/join", NEW)):
         assert answer.status_code == 403
         assert "Ask its administrator" in text(answer)
@@ -195,7 +195,7 @@ def test_a_token_ends_with_the_day_that_was_typed(visit, cast):
 
 
 def test_one_can_revoke_ones_own_tokens_only(visit, cast):
-    tokens.make(cast["alice"], "laptop", "write")
+    tokens.create_token(cast["alice"], "laptop", "write")
     number = Token.objects.get().pk
     visit("bob").post(f"/settings/tokens/{number}/revoke")
     assert Token.objects.filter(pk=number).exists()

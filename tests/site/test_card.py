@@ -5,7 +5,7 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 
-from registry.kernel.markdown import TAGS, render, sanitise
+from registry.kernel.markdown import TAGS, render_markdown, sanitise
 from registry.repos import card
 
 FILES, PAGES = "/alice/reviews/resolve/abc/", "/alice/reviews/blob/abc/"
@@ -84,14 +84,14 @@ def refuse_what_acts(html):
 
 @pytest.mark.parametrize("text", HOSTILE)
 def test_nothing_in_a_card_can_act(text):
-    refuse_what_acts(render(text, files=FILES, pages=PAGES))
-    refuse_what_acts(render(f"before\n\n{text}\n\nafter", files=FILES, pages=PAGES))
+    refuse_what_acts(render_markdown(text, files=FILES, pages=PAGES))
+    refuse_what_acts(render_markdown(f"before\n\n{text}\n\nafter", files=FILES, pages=PAGES))
     refuse_what_acts(sanitise(text, files=FILES, pages=PAGES))
 
 
 def test_two_hostile_pieces_together_are_no_worse():
     for text in HOSTILE:
-        refuse_what_acts(render("".join(HOSTILE) + text, files=FILES, pages=PAGES))
+        refuse_what_acts(render_markdown("".join(HOSTILE) + text, files=FILES, pages=PAGES))
 
 
 def test_the_corpus_would_be_caught_without_the_sanitiser():
@@ -108,7 +108,7 @@ def test_the_corpus_would_be_caught_without_the_sanitiser():
 def test_a_card_keeps_what_people_write():
     text = "# Title\n\n| a | b |\n|---|---|\n| 1 | 2 |\n\n```python\nimport os\n```\n\n"
     text += "[code](train.py) ![plot](img/loss.png)\n"
-    html = render(text, files=FILES, pages=PAGES)
+    html = render_markdown(text, files=FILES, pages=PAGES)
     assert "<h2>Title</h2>" in html  # the page has its h1 already
     assert "<td>2</td>" in html
     assert '<span class="hl-kn">import</span>' in html
@@ -117,7 +117,7 @@ def test_a_card_keeps_what_people_write():
 
 
 def test_an_image_of_another_host_becomes_a_link():
-    html = render("![build](https://badges.example/x.svg)", files=FILES, pages=PAGES)
+    html = render_markdown("![build](https://badges.example/x.svg)", files=FILES, pages=PAGES)
     assert "<img" not in html
     assert ">build</a>" in html
     assert 'href="https://badges.example/x.svg"' in html
@@ -126,13 +126,13 @@ def test_an_image_of_another_host_becomes_a_link():
 def test_a_text_that_takes_too_long_is_shown_as_it_was_written(monkeypatch):
     monkeypatch.setattr(card, "RENDER_SECONDS", 0.0)
     text = "![<b>" * 150_000
-    html = card.html(text, files=FILES, pages=PAGES)
+    html = card.render_card(text, files=FILES, pages=PAGES)
     assert html.startswith("<pre>![&lt;b&gt;")
     assert "<b>" not in html
 
 
 def test_a_text_over_a_megabyte_is_shown_as_it_was_written():
-    html = card.html("# x\n" + "y" * card.MAX_CARD_BYTES, files=FILES, pages=PAGES)
+    html = card.render_card("# x\n" + "y" * card.MAX_CARD_BYTES, files=FILES, pages=PAGES)
     assert html.startswith("<pre># x")
     assert len(html) < card.MAX_CARD_BYTES + 100
 
@@ -140,20 +140,20 @@ def test_a_text_over_a_megabyte_is_shown_as_it_was_written():
 def test_a_text_that_was_too_slow_once_is_not_tried_again_at_once(monkeypatch):
     monkeypatch.setattr(card, "RENDER_SECONDS", -0.999)  # a millisecond in all
     text = "slow " * 9
-    assert card.html(text, files=FILES, pages=PAGES).startswith("<pre>")
+    assert card.render_card(text, files=FILES, pages=PAGES).startswith("<pre>")
     monkeypatch.undo()
-    assert card.html(text, files=FILES, pages=PAGES).startswith("<pre>")
+    assert card.render_card(text, files=FILES, pages=PAGES).startswith("<pre>")
 
 
 def test_html_that_outgrows_its_text_is_not_kept():
     text = "*a*\n\n" * 60_000
-    assert card.html(text, files=FILES, pages=PAGES).startswith("<pre>*a*")
+    assert card.render_card(text, files=FILES, pages=PAGES).startswith("<pre>*a*")
 
 
 def test_the_second_reader_of_a_card_waits_for_no_process(monkeypatch):
-    first = card.html("# Cached *once*", files=FILES, pages=PAGES)
+    first = card.render_card("# Cached *once*", files=FILES, pages=PAGES)
     monkeypatch.setattr("registry.repos.card.subprocess.run", lambda *a, **k: pytest.fail("rendered again"))
-    assert card.html("# Cached *once*", files=FILES, pages=PAGES) == first
+    assert card.render_card("# Cached *once*", files=FILES, pages=PAGES) == first
 
 
 @pytest.mark.parametrize(
@@ -170,14 +170,14 @@ def test_the_second_reader_of_a_card_waits_for_no_process(monkeypatch):
     ],
 )
 def test_metadata_that_is_not_plain_is_not_read_and_says_why(metadata):
-    read = card.metadata(f"---\n{metadata}\n---\n# Text\n")
+    read = card.parse_card(f"---\n{metadata}\n---\n# Text\n")
     assert read.data == {}
     assert read.problem
     assert read.body == "# Text\n"
 
 
 def test_metadata_is_read_as_its_author_meant_it():
-    read = card.metadata(
+    read = card.parse_card(
         "---\nlicense: mit\nlanguage: no\ndate: 2026-01-02\ntags: [a, b]\nbase_model: x/y\n---\nHello *there*.\n"
     )
     assert (read.license, read.languages, read.tags, read.base_model) == ("mit", ["no"], ["a", "b"], "x/y")
@@ -188,9 +188,9 @@ def test_metadata_is_read_as_its_author_meant_it():
 
 def test_what_the_template_says_of_every_model_is_no_summary():
     boilerplate = "Users (both direct and downstream) should be made aware of the risks, biases and limitations."
-    assert card.metadata(f"# Model Card\n\n{boilerplate}\n").summary == ""
-    assert card.metadata(f"# Model Card\n\n{boilerplate}\n\nIt sorts reviews.\n").summary == "It sorts reviews."
+    assert card.parse_card(f"# Model Card\n\n{boilerplate}\n").summary == ""
+    assert card.parse_card(f"# Model Card\n\n{boilerplate}\n\nIt sorts reviews.\n").summary == "It sorts reviews."
 
 
 def test_a_readme_without_metadata_is_all_text():
-    assert card.metadata("# Title\n\n---\nnot: metadata\n---\n").data == {}
+    assert card.parse_card("# Title\n\n---\nnot: metadata\n---\n").data == {}

@@ -265,7 +265,7 @@ def test_where_only_what_is_verified_is_served_a_proposal_shows_strangers_no_lin
         Intent(repo, "refs/heads/main", cast.session("alice"), title="y", propose=True),
         [Inline("adapter_config.json", json.dumps(CONFIG | {"r": 16}).encode())],
     )
-    site_settings.change("pull_policy", "verified", None)
+    site_settings.change_setting("pull_policy", "verified", None)
     assert b"peft_type" not in signed_in(cast, "carol").get(f"{HERE}/1/files").content
     assert b"peft_type" in signed_in(cast, "bob").get(f"{HERE}/1/files").content
 

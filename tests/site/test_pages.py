@@ -227,7 +227,7 @@ def test_what_a_version_changed_tells_no_file_of_a_version_that_is_held_back(vis
 def test_where_only_verified_versions_are_served_strangers_read_the_verified_card(visit, cast, reviews):
     push_more(cast, reviews, **{"README.md": b"# Not proven yet\n"})
     pushed(cast, cast.repository("alice/unproven"))
-    site_settings.change("pull_policy", "verified", by=cast["ada"])
+    site_settings.change_setting("pull_policy", "verified", by=cast["ada"])
     assert "Not proven yet" in text(visit("alice").get("/alice/reviews"))
     assert "Tells good reviews from bad ones" in text(visit("carol").get("/alice/reviews"))
     assert visit("carol").get("/alice/unproven").status_code == 403
@@ -235,7 +235,7 @@ def test_where_only_verified_versions_are_served_strangers_read_the_verified_car
 
 def test_the_pull_policy_holds_for_the_file_viewer(visit, cast, reviews):
     push_more(cast, reviews, **{"notes.txt": b"new"})
-    site_settings.change("pull_policy", "verified", by=cast["ada"])
+    site_settings.change_setting("pull_policy", "verified", by=cast["ada"])
     assert visit("carol").get("/alice/reviews/blob/main/notes.txt").status_code == 403
     assert visit("carol").get("/alice/reviews/blob/verified/README.md").status_code == 200
     assert visit("alice").get("/alice/reviews/blob/main/notes.txt").status_code == 200

@@ -268,14 +268,14 @@ def test_a_delivery_of_anothers_webhook_cannot_be_repeated(visit, cast, settings
 
 # --- programs and tokens ---------------------------------------------------------------------------------------------
 def test_looking_at_a_code_decides_nothing(visit, cast):
-    begun = devices.begin("<i>hf</i>")
+    begun = devices.begin_sign_in("<i>hf</i>")
     carol = visit("carol")
-    page = text(carol.get(f"/login/device?code={devices.spell(begun.user_code)}"))
-    assert devices.spell(begun.user_code) in page
+    page = text(carol.get(f"/login/device?code={devices.format_code(begun.user_code)}"))
+    assert devices.format_code(begun.user_code) in page
     assert "&lt;i&gt;hf&lt;/i&gt;" in page
     assert DeviceLogin.objects.get().state == "waiting"
     carol.post("/login/device/approve", {"code": begun.user_code, "role": "read"})
-    assert tokens.caller_of(devices.fetch(begun.device_code)).token.role == "read"
+    assert tokens.caller_of(devices.fetch_token(begun.device_code)).token.role == "read"
 
 
 @pytest.mark.parametrize("code", ["BCDF-BCDF", "x", "<script>", "%00"])

@@ -53,7 +53,7 @@ def test_a_lora_for_images_passes_and_is_not_verified(bert, judged):
     assert (found.state, found.result["depth"], found.base) == ("passed", "static", "nobody/has-this")
     assert not Ref.objects.filter(name="refs/verified").exists()
     require_served(found.revision, Caller())
-    site_settings.change("pull_policy", "verified", by=None)
+    site_settings.change_setting("pull_policy", "verified", by=None)
     with pytest.raises(RevisionNotVerified, match="looked at, since no engine here runs its format"):
         require_served(found.revision, Caller())
 

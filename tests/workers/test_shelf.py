@@ -180,29 +180,29 @@ def test_a_name_added_later_reaches_what_was_pushed_before(base, pushed, cast):
     assert (waiting.base, waiting.reason) == (BASE, "")
     assert waiting.revision.repository.base == BASE
     command("unalias", "oldname")
-    assert bases.find("oldname") is None
+    assert bases.find_base("oldname") is None
 
 
 def test_a_quantised_copy_means_its_full_precision_base_by_family_by_namespace_and_by_name(base):
     for name in ("tiny/base-bnb-4bit", "TINY/Base-GPTQ", "tiny/base-AWQ", "unsloth/base-unsloth-bnb-4bit"):
-        assert bases.find(name) == base, name
-    assert bases.find("tiny/other-bnb-4bit") is None
-    assert bases.find("tiny/base-4bits-of-art") is None
+        assert bases.find_base(name) == base, name
+    assert bases.find_base("tiny/other-bnb-4bit") is None
+    assert bases.find_base("tiny/base-4bits-of-art") is None
     command("alias", "quant/strange-q4", BASE)
-    assert bases.find("quant/strange-Q4") == base
+    assert bases.find_base("quant/strange-Q4") == base
 
 
 def test_a_quantised_copy_of_two_bases_with_one_name_means_none_of_them(base, model):
     (model / "config.json").write_text('{"model_type": "gpt2"}')
     shelf.add_folder("other/base", model, source="a test", tell=lambda line: None)
-    assert bases.find("unsloth/base-bnb-4bit") is None
-    assert bases.find("other/base-bnb-4bit").id == "other/base"
+    assert bases.find_base("unsloth/base-bnb-4bit") is None
+    assert bases.find_base("other/base-bnb-4bit").id == "other/base"
 
 
 def test_a_base_under_its_old_name_is_found_by_its_new_one(model):
     command("add", "bert-base-uncased", "--path", str(model))
-    assert bases.find("google-bert/bert-base-uncased").id == "bert-base-uncased"
-    assert bases.canonical("google-bert/BERT-base-uncased") == "bert-base-uncased"
+    assert bases.find_base("google-bert/bert-base-uncased").id == "bert-base-uncased"
+    assert bases.canonical_name("google-bert/BERT-base-uncased") == "bert-base-uncased"
 
 
 @pytest.mark.parametrize(

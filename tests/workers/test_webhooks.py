@@ -77,11 +77,11 @@ def test_every_change_of_a_watched_repository_is_told_in_the_hubs_words(cast, li
     by = cast.session("alice")
     repository = cast.repository("alice/reviews")
     pushed(cast, repository)
-    branches.create(repository, "refs/tags/v1", refs.head(repository, MAIN), by)
-    branches.delete(repository, "refs/tags/v1", by)
+    branches.create_ref(repository, "refs/tags/v1", refs.resolve_ref(repository, MAIN), by)
+    branches.delete_ref(repository, "refs/tags/v1", by)
     gates.set_gate(repository, "auto", by)
     repositories.set_private(repository, True, by)
-    head = refs.head(repository, MAIN).oid
+    head = refs.resolve_ref(repository, MAIN).oid
     repositories.delete(repository, by)
     assert told() == [
         "create repo",

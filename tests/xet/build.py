@@ -46,15 +46,15 @@ class Xorb:
     leaves: list[tuple[bytes, int]] = field(init=False)
 
     def __post_init__(self) -> None:
-        self.leaves = [(hashes.of_chunk(raw), len(raw)) for raw in self.raws]
+        self.leaves = [(hashes.hash_chunk(raw), len(raw)) for raw in self.raws]
 
     @property
     def raw_hash(self) -> bytes:
-        return hashes.of_xorb(self.leaves)
+        return hashes.hash_xorb(self.leaves)
 
     @property
     def name(self) -> str:
-        return hashes.text(self.raw_hash)
+        return hashes.to_text(self.raw_hash)
 
     @property
     def data(self) -> bytes:
@@ -69,7 +69,7 @@ class Xorb:
             "size": sum(size for _, size in known),
             "start": start,
             "end": end,
-            "proof": hashes.of_range(b"".join(digest for digest, _ in known)),
+            "proof": hashes.hash_range(b"".join(digest for digest, _ in known)),
             "leaves": known,
         }
         return right | forged
@@ -93,7 +93,7 @@ def file_record(content: bytes, terms: list[dict], **forged: object) -> bytes:
     if told["flags"] & HAS_PROOFS:
         records += b"".join(term["proof"] + bytes(16) for term in terms)
     if told["flags"] & HAS_METADATA:
-        records += hashes.parse(told["sha256"].hex()) + bytes(16)
+        records += hashes.parse_hash(told["sha256"].hex()) + bytes(16)
     return records
 
 

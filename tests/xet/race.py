@@ -44,9 +44,9 @@ def upload(repository: Repository) -> None:
         number += 1
         content = CONTENTS[number % len(CONTENTS)]
         [digest] = intake.receive_inline(repository, content)
-        # While the possession stands, row and object must both be there.
+        # While the row stands, row and object must both be there.
         for _ in range(3):
-            if not blobs.exists(Keys.blob(digest.sha256)) or not Blob.objects.filter(pk=digest.sha256).exists():
+            if not blobs.object_exists(Keys.blob(digest.sha256)) or not Blob.objects.filter(pk=digest.sha256).exists():
                 lost.append(digest.sha256)
         uploads.append(number)
         UploadedBlob.objects.filter(repository=repository, blob=digest.sha256).delete()

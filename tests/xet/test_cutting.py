@@ -33,20 +33,20 @@ def pieces(data: bytes, size: int) -> Iterator[bytes]:
 @pytest.mark.parametrize("size", [1 << 20, 77_777, 4_000])
 @pytest.mark.parametrize("data", FILES.values(), ids=FILES.keys())
 def test_a_file_has_the_id_that_hf_xet_gives_it_in_whatever_pieces_it_comes(tmp_path, data: bytes, size: int):
-    tree, chunks = hashes.Merkle(), list(chunking.cut(pieces(data, size)))
+    tree, chunks = hashes.Merkle(), list(chunking.cut_chunks(pieces(data, size)))
     for chunk in chunks:
-        tree.add(hashes.of_chunk(chunk), len(chunk))
+        tree.add(hashes.hash_chunk(chunk), len(chunk))
     assert b"".join(chunks) == data
     (tmp_path / "file").write_bytes(data)
-    assert hashes.text(tree.file_id()) == hf_xet.hash_files([str(tmp_path / "file")])[0].hash
+    assert hashes.to_text(tree.file_id()) == hf_xet.hash_files([str(tmp_path / "file")])[0].hash
 
 
 def test_of_nothing_there_are_no_chunks():
-    assert list(chunking.cut([])) == list(chunking.cut([b"", b""])) == []
+    assert list(chunking.cut_chunks([])) == list(chunking.cut_chunks([b"", b""])) == []
 
 
 def test_a_xorb_packs_only_what_becomes_smaller():
-    filling = chunking.Filling()
+    filling = chunking.XorbBuilder()
     filling.add(bytes(100_000))
     assert filling.data.tell() < 1000
     filling.add(NOISE[:100_000])
@@ -55,7 +55,7 @@ def test_a_xorb_packs_only_what_becomes_smaller():
 
 
 def test_a_xorb_is_full_by_what_it_unpacks_to():
-    filling, zeros = chunking.Filling(), bytes(128 << 10)
+    filling, zeros = chunking.XorbBuilder(), bytes(128 << 10)
     while filling.has_room():
         filling.add(zeros)
     assert filling.size == 64 << 20

@@ -9,14 +9,14 @@ from registry.kernel.errors import XorbInvalid
 
 def test_the_text_of_a_hash_turns_each_eight_bytes_around() -> None:
     text = "07060504030201000f0e0d0c0b0a0908171615141312111f1e1d1c1b1a1918"  # of the specification, one byte short
-    assert hashes.text(bytes(range(32))) == text[:46] + "10" + text[46:]
-    assert hashes.parse(hashes.text(bytes(range(32)))) == bytes(range(32))
+    assert hashes.to_text(bytes(range(32))) == text[:46] + "10" + text[46:]
+    assert hashes.parse_hash(hashes.to_text(bytes(range(32)))) == bytes(range(32))
 
 
 @pytest.mark.parametrize("name", ["", "0" * 63, "G" * 64, "A" * 64, "../" + "0" * 61, "0" * 64 + "\n"])
 def test_what_is_no_hash_is_refused(name: str) -> None:
     with pytest.raises(XorbInvalid, match="64"):
-        hashes.parse(name)
+        hashes.parse_hash(name)
 
 
 def naive_root(leaves: list[tuple[bytes, int]]) -> bytes:
@@ -28,7 +28,7 @@ def naive_root(leaves: list[tuple[bytes, int]]) -> bytes:
             end = min(9, len(rest))
             cut = next((i + 1 for i in range(2, end) if int.from_bytes(rest[i][0][24:], "little") % 4 == 0), end)
             group = rest[: cut if len(rest) > 2 else len(rest)]
-            lines = "".join(f"{hashes.text(node)} : {size}\n" for node, size in group)
+            lines = "".join(f"{hashes.to_text(node)} : {size}\n" for node, size in group)
             node = blake3(lines.encode(), key=hashes.NODE_KEY).digest()
             parents.append((node, sum(size for _, size in group)))
             at += len(group)
@@ -40,10 +40,10 @@ def naive_root(leaves: list[tuple[bytes, int]]) -> bytes:
 @pytest.mark.parametrize("kind", ["random", "never cut", "always cut"])
 def test_the_streamed_root_is_the_root(count: int, kind: str) -> None:
     def leaf(number: int) -> bytes:
-        digest = bytearray(hashes.of_chunk(b"%d" % number))
+        digest = bytearray(hashes.hash_chunk(b"%d" % number))
         if kind != "random":
             digest[24] = 1 if kind == "never cut" else 4
         return bytes(digest)
 
     leaves = [(leaf(number), number + 1) for number in range(count)]
-    assert hashes.of_xorb(leaves) == naive_root(leaves)
+    assert hashes.hash_xorb(leaves) == naive_root(leaves)

@@ -243,7 +243,7 @@ def test_who_may_not_even_propose_may_not_deliver(cast, store, who: str, refusal
     with pytest.raises(refusal):
         intake.receive_shard(router, io.BytesIO(SHARD), by=by)
     with pytest.raises(refusal):
-        intake.expect(router, "0" * 64, 1, by=by)
+        intake.create_upload(router, "0" * 64, 1, by=by)
 
 
 def test_a_private_adapter_does_not_exist_for_strangers(cast, store) -> None:
@@ -264,7 +264,7 @@ def test_a_quarantined_adapter_takes_no_bytes(store, notes, alice, cast) -> None
 
 
 def promise(notes: Repository, alice: Caller, content: bytes = CONTENT) -> Upload:
-    return intake.expect(notes, hashlib.sha256(content).hexdigest(), len(content), by=alice)
+    return intake.create_upload(notes, hashlib.sha256(content).hexdigest(), len(content), by=alice)
 
 
 def put_in_the_store(upload: Upload, pieces: list[bytes]) -> None:
@@ -272,12 +272,12 @@ def put_in_the_store(upload: Upload, pieces: list[bytes]) -> None:
 
 
 def through_the_web(upload: Upload, pieces: list[bytes]) -> Digest:
-    return intake.deliver(upload, pieces)
+    return intake.receive_upload(upload, pieces)
 
 
 def past_the_web(upload: Upload, pieces: list[bytes]) -> Digest:
     put_in_the_store(upload, pieces)
-    return intake.adopt(upload)
+    return intake.adopt_staged(upload)
 
 
 both_roads = pytest.mark.parametrize("road", [through_the_web, past_the_web])
@@ -304,7 +304,7 @@ def test_other_bytes_than_promised_are_dropped(store, notes, alice, road, conten
     with pytest.raises(DigestMismatch, match=told):
         road(upload, [content])
     assert not Blob.objects.filter(pk=upload.sha256).exists()
-    assert not blobs.exists(Keys.blob(upload.sha256))
+    assert not blobs.object_exists(Keys.blob(upload.sha256))
     assert not list(store.list(Keys.INCOMING))
     assert not list(store.list("unfinished/"))
     road(upload, [CONTENT])  # the ticket is still good for the right bytes
@@ -314,11 +314,11 @@ def test_other_bytes_than_promised_are_dropped(store, notes, alice, road, conten
 def test_bytes_that_are_here_already_must_be_delivered_all_the_same(store, notes, alice, cast) -> None:
     intake.receive_inline(notes, CONTENT)
     other = cast.repository("acme/other")
-    upload = intake.expect(other, hashlib.sha256(CONTENT).hexdigest(), len(CONTENT), by=alice)
+    upload = intake.create_upload(other, hashlib.sha256(CONTENT).hexdigest(), len(CONTENT), by=alice)
     with pytest.raises(DigestMismatch):
-        intake.deliver(upload, [b"x" * len(CONTENT)])
+        intake.receive_upload(upload, [b"x" * len(CONTENT)])
     assert not other.uploaded_blobs.filter(blob=upload.sha256).exists()
-    intake.deliver(upload, [CONTENT])
+    intake.receive_upload(upload, [CONTENT])
     assert other.uploaded_blobs.filter(blob=upload.sha256).exists()
     assert believed(store, CONTENT)
 
@@ -332,7 +332,7 @@ def test_an_empty_file_may_be_promised_and_delivered(store, notes, alice, road) 
 
 def test_a_ticket_without_a_delivery_has_expired(store, notes, alice) -> None:
     with pytest.raises(UploadExpired):
-        intake.adopt(promise(notes, alice))
+        intake.adopt_staged(promise(notes, alice))
 
 
 def test_inline_bytes_are_believed_at_once(store, notes, alice) -> None:

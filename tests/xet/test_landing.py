@@ -57,7 +57,7 @@ def delivered(cast: Cast, name: str = NAME, content: bytes = CONTENT, path: str 
     alice = cast.session("alice")
     made = Repository.objects.filter(namespace__name=namespace, name=short).first() or cast.repository(name)
     digest = Digest(sha256(content), len(content))
-    intake.keep(made, digest, lambda: [content])
+    intake.store_and_register(made, digest, lambda: [content])
     push.receive(Intent(made, MAIN, alice, "push"), [Stored(path, digest.sha256, digest.size)])
     return made
 
@@ -74,14 +74,14 @@ def test_a_file_that_came_whole_can_be_read_by_xet_when_a_worker_was_there(cast,
     assert "X-Xet-Hash" not in wire.ask("HEAD", f"/{NAME}/resolve/main/w.bin").headers
     task()
     name = wire.ask("HEAD", f"/{NAME}/resolve/main/w.bin")["X-Xet-Hash"]
-    assert xet_files.offered([NAMED]) == {NAMED: name}
+    assert xet_files.readable_file_ids([NAMED]) == {NAMED: name}
     [entry] = [one for one in wire.get(f"/api/models/{NAME}/tree/main").json() if one["path"] == "w.bin"]
     assert entry["xetHash"] == name
     file = XetFile.objects.get(pk=name)
     assert len(file.xorbs) > 1
     sizes = {one.pk: one.size for one in Xorb.objects.all()}
     terms = [xorbs.Term(xorb, start, end, size, b"") for xorb, start, end, size in file.terms]
-    assert b"".join(xorbs.assemble(xorbs.File(b"", NAMED, terms), sizes)) == CONTENT
+    assert b"".join(xorbs.assemble_file(xorbs.File(b"", NAMED, terms), sizes)) == CONTENT
     assert not ChunkingJob.objects.exists()
 
 
@@ -94,7 +94,7 @@ def test_what_came_by_xet_is_not_cut_again(cast, repository):
 
 def test_whoever_may_read_the_file_reads_its_pieces_and_nobody_else(cast, repository):
     work()
-    name = xet_files.offered([NAMED])[NAMED]
+    name = xet_files.readable_file_ids([NAMED])[NAMED]
     assert fetched(ask(cast, name)) == CONTENT
     assert fetched(ask(cast, name, Range="bytes=350000-350009"))[:10] == CONTENT[350_000:350_010]
     cast.repository("carol/other", by="carol")
@@ -106,10 +106,10 @@ def test_whoever_may_read_the_file_reads_its_pieces_and_nobody_else(cast, reposi
 def test_who_sends_the_same_bytes_by_xet_is_told_that_they_are_here(cast, repository):
     work()
     file = XetFile.objects.get(sha256=NAMED)
-    first = next(xorbs.index(file.terms[0][0], Xorb.objects.get(pk=file.terms[0][0]).size).chunks(0, 1))[0]
-    assert xet_reading.shard_about(repository, xorbs.hashes.text(first), by=cast.session("alice"))
+    first = next(xorbs.xorb_index(file.terms[0][0], Xorb.objects.get(pk=file.terms[0][0]).size).chunks(0, 1))[0]
+    assert xet_reading.shard_for_chunk(repository, xorbs.hashes.to_text(first), by=cast.session("alice"))
     other = cast.repository("carol/other", by="carol")
-    assert xet_reading.shard_about(other, xorbs.hashes.text(first), by=cast.session("carol")) is None
+    assert xet_reading.shard_for_chunk(other, xorbs.hashes.to_text(first), by=cast.session("carol")) is None
 
 
 def test_a_file_goes_to_another_repository_with_its_xet_hash(cast, repository):
@@ -130,7 +130,7 @@ def test_where_nobody_reads_by_xet_nothing_is_cut_until_somebody_may(cast, repos
     assert ChunkingJob.objects.get().attempts == 0
     settings.XET_READ = True
     work()
-    assert xet_files.offered([NAMED])
+    assert xet_files.readable_file_ids([NAMED])
 
 
 def test_an_empty_file_has_no_pieces_and_waits_for_nothing(cast, store):
@@ -167,7 +167,7 @@ def test_what_was_cut_of_a_file_goes_as_what_was_pushed_goes(cast, repository, s
 @pytest.mark.parametrize("how", ["squash", "forget"])
 def test_history_that_is_rewritten_leaves_nothing_to_dangle(cast, repository, how):
     work()
-    name, alice = xet_files.offered([NAMED])[NAMED], cast.session("alice")
+    name, alice = xet_files.readable_file_ids([NAMED])[NAMED], cast.session("alice")
     if how == "squash":
         history.squash(repository, "main", "one", alice)
         assert fetched(ask(cast, name)) == CONTENT
@@ -181,10 +181,10 @@ def test_a_file_whose_pieces_expired_is_cut_again_when_it_is_pushed_again(cast, 
     work()
     Xorb.objects.update(last_used_at=timezone.now() - timedelta(days=settings.XORB_DAYS + 1))
     garbage.sweep()
-    assert not xet_files.offered([NAMED])
+    assert not xet_files.readable_file_ids([NAMED])
     push.receive(Intent(repository, MAIN, cast.session("alice"), "moved"), [Deletion("w.bin"), Stored("v.bin", NAMED)])
     work()
-    assert xet_files.offered([NAMED])
+    assert xet_files.readable_file_ids([NAMED])
 
 
 def test_a_sweep_ends_in_time_and_the_next_one_goes_on(cast, store, monkeypatch):
@@ -210,10 +210,10 @@ def test_what_cannot_be_cut_waits_longer_each_time_and_holds_nobody_up(cast, rep
         assert timedelta(seconds=55 * 2 ** (attempt - 1)) < wait <= timedelta(seconds=60 * 2 ** (attempt - 1))
         later()
     assert "other bytes" in caplog.text
-    assert not xet_files.offered([NAMED])
+    assert not xet_files.readable_file_ids([NAMED])
     delivered(cast, "acme/sound", CONTENT[1:])
     work()
-    assert xet_files.offered([sha256(CONTENT[1:])])
+    assert xet_files.readable_file_ids([sha256(CONTENT[1:])])
     blobs.store().delete(key)
     later()
     work()
@@ -241,9 +241,9 @@ def _then_die(module: object, name: str) -> None:
 
 DEATHS = {
     "it was claimed": (chunking_jobs, "claim"),
-    "a xorb's bytes are there": (xorbs, "receive"),
-    "a xorb's row is there": (intake, "keep_xorb"),
-    "it was said how it is made": (xet_files, "note"),
+    "a xorb's bytes are there": (xorbs, "store_verified_xorb"),
+    "a xorb's row is there": (intake, "store_xorb"),
+    "it was said how it is made": (xet_files, "record_file"),
 }
 
 
@@ -257,10 +257,10 @@ def test_a_worker_that_is_killed_leaves_nothing_half_written(cast, store, step):
         work()
         os._exit(1)
     assert os.WTERMSIG(os.waitpid(child, 0)[1]) == signal.SIGKILL
-    assert bool(xet_files.offered([NAMED])) == (step == "it was said how it is made")
+    assert bool(xet_files.readable_file_ids([NAMED])) == (step == "it was said how it is made")
     work()
     assert ChunkingJob.objects.get().attempts == 1, "its lease is not over"
     later(120)
     work()
     assert not ChunkingJob.objects.exists()
-    assert fetched(ask(cast, xet_files.offered([NAMED])[NAMED])) == CONTENT
+    assert fetched(ask(cast, xet_files.readable_file_ids([NAMED])[NAMED])) == CONTENT

@@ -55,7 +55,7 @@ def test_a_blob_that_no_revision_names_goes_after_the_grace_period(store, notes,
     age(2, Blob, UploadedBlob)
     assert garbage.sweep(DAY).blobs >= 1
     assert not Blob.objects.filter(pk=sha256).exists()
-    assert not blobs.exists(Keys.blob(sha256))
+    assert not blobs.object_exists(Keys.blob(sha256))
 
 
 def test_an_hour_looks_at_a_part_and_two_days_at_everything(store, notes, alice) -> None:
@@ -78,11 +78,11 @@ def test_a_committed_blob_stays_for_ever(store, notes, alice) -> None:
     revision = commit(notes, alice, sha256)
     age(400, Blob, UploadedBlob)
     garbage.sweep(0)
-    assert blobs.exists(Keys.blob(sha256))
+    assert blobs.object_exists(Keys.blob(sha256))
     assert Blob.objects.filter(pk=sha256).exists()
     revision.delete()
     garbage.sweep(0)
-    assert not blobs.exists(Keys.blob(sha256))
+    assert not blobs.object_exists(Keys.blob(sha256))
 
 
 def test_a_blob_stays_while_another_adapter_waits_for_it(store, notes, alice, cast) -> None:
@@ -90,7 +90,7 @@ def test_a_blob_stays_while_another_adapter_waits_for_it(store, notes, alice, ca
     age(2, Blob, UploadedBlob)
     intake.receive_inline(cast.repository("alice/other"), CONTENT)
     garbage.sweep(DAY)
-    assert blobs.exists(Keys.blob(sha256))
+    assert blobs.object_exists(Keys.blob(sha256))
     assert not notes.uploaded_blobs.filter(blob=sha256).exists()
 
 
@@ -101,7 +101,7 @@ def test_a_xorb_outlives_the_clients_memory_and_then_goes(store, notes, alice, s
     age(settings.XORB_DAYS + 1, Xorb)
     assert garbage.sweep(DAY).xorbs == 1
     assert not Xorb.objects.exists()
-    assert not blobs.exists(Keys.xorb(XORB.name))
+    assert not blobs.object_exists(Keys.xorb(XORB.name))
 
 
 def test_a_xorb_sent_or_named_again_starts_anew(store, notes, alice, settings) -> None:
@@ -117,10 +117,10 @@ def test_a_xorb_sent_or_named_again_starts_anew(store, notes, alice, settings) -
 
 
 def test_abandoned_uploads_go_with_their_bytes(store, notes, alice) -> None:
-    upload = intake.expect(notes, "0" * 64, 3, by=alice)
+    upload = intake.create_upload(notes, "0" * 64, 3, by=alice)
     store.put(Keys.incoming(upload.id), [b"abc"])
     garbage.sweep(0)
-    assert blobs.exists(Keys.incoming(upload.pk))  # still within its hour
+    assert blobs.object_exists(Keys.incoming(upload.pk))  # still within its hour
     Upload.objects.update(expires_at=timezone.now() - timedelta(days=2))
     assert garbage.sweep(0).uploads == 1
     assert not Upload.objects.exists()
@@ -133,8 +133,8 @@ def test_objects_that_a_crash_left_without_a_row_go_too(store, notes, alice) -> 
     store.put(Keys.xorb("2" * 64), [b"orphan"])
     assert garbage.sweep_lost_objects(DAY) == 0
     assert garbage.sweep_lost_objects(0) == 2
-    assert blobs.exists(Keys.blob(kept))
-    assert not blobs.exists(Keys.blob("1" * 64))
+    assert blobs.object_exists(Keys.blob(kept))
+    assert not blobs.object_exists(Keys.blob("1" * 64))
 
 
 def test_an_object_written_down_again_before_its_bytes_went_stays(store, notes, alice, monkeypatch) -> None:
@@ -149,7 +149,7 @@ def test_an_object_written_down_again_before_its_bytes_went_stays(store, notes, 
 
     monkeypatch.setattr(garbage, "_forget", forget_and_be_overtaken)
     garbage.sweep(DAY)
-    assert blobs.exists(Keys.blob(sha256))
+    assert blobs.object_exists(Keys.blob(sha256))
     assert notes.uploaded_blobs.filter(blob=sha256).exists()
 
 
@@ -165,14 +165,14 @@ def test_bytes_swept_between_the_look_and_the_row_are_written_again(store, notes
 
     monkeypatch.setattr(intake, "_note", be_overtaken)
     intake.receive_shard(notes, io.BytesIO(shard), by=alice)
-    assert blobs.exists(Keys.blob(sha256))
+    assert blobs.object_exists(Keys.blob(sha256))
     store.delete(Keys.blob(sha256))
     intake.receive_inline(notes, CONTENT)
-    assert blobs.exists(Keys.blob(sha256))
-    upload = intake.expect(notes, sha256, len(CONTENT), by=alice)
+    assert blobs.object_exists(Keys.blob(sha256))
+    upload = intake.create_upload(notes, sha256, len(CONTENT), by=alice)
     store.put(Keys.incoming(upload.id), [CONTENT])
     with pytest.raises(StoreUnavailable):  # its bytes are used up: the client has to send them again
-        intake.adopt(upload)
+        intake.adopt_staged(upload)
 
 
 @pytest.mark.parametrize("database", ["sqlite", "postgres"])

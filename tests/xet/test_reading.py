@@ -142,13 +142,13 @@ def test_the_hash_is_said_while_every_xorb_is_there_and_saying_it_keeps_them(cas
 
 def test_a_chunk_is_known_to_who_may_download_a_file_of_the_repository_with_it(cast, pushed):
     def about(chunk: bytes, **of: str):
-        return asked(cast, f"/xet/v1/chunks/default-merkledb/{hashes.text(hashes.of_chunk(chunk))}", **of)
+        return asked(cast, f"/xet/v1/chunks/default-merkledb/{hashes.to_text(hashes.hash_chunk(chunk))}", **of)
 
     answer = about(CONTENT[50_000:100_000])
     assert answer.status_code == 200
     tag, version, footer = HEADER.unpack_from(answer.content)
     assert (tag, version, footer) == (TAG, 2, 200)
-    assert hashes.of_chunk(CONTENT[:50_000]) in answer.content
+    assert hashes.hash_chunk(CONTENT[:50_000]) in answer.content
     cast.repository("carol/other", by="carol")
     assert about(CONTENT[50_000:100_000], name="carol/other").status_code == 404
     assert about(b"never seen").status_code == 404
@@ -163,7 +163,7 @@ def test_a_file_in_too_many_pieces_is_not_offered(cast, pushed, monkeypatch):
     xorb, _ = build.whole(CONTENT)
     intake.receive_shard(cast_adapter(NAME), io.BytesIO(build.whole(CONTENT)[1]), by=cast.session("alice"))
     assert not XetFile.objects.exists()
-    assert hashes.parse(xorb.name)
+    assert hashes.parse_hash(xorb.name)
 
 
 @pytest.fixture(scope="module")

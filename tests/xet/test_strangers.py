@@ -52,7 +52,7 @@ def send(repository: Repository, by, *records: bytes) -> None:
 
 
 def about(cast, chunk: bytes, name: str = PUBLIC):
-    return asked(cast, f"/xet/v1/chunks/default/{hashes.text(chunk)}", name=name)
+    return asked(cast, f"/xet/v1/chunks/default/{hashes.to_text(chunk)}", name=name)
 
 
 def test_the_answer_about_a_chunk_tells_nothing_of_what_else_lies_in_its_xorb(cast, beside):
@@ -86,14 +86,14 @@ def push_another_way(cast, size: int, *, apart: bool = False) -> str:
     for xorb in made:
         intake.receive_xorb(own, xorb.name, io.BytesIO(xorb.data), by=carol)
     send(own, carol, record)
-    return hashes.text(record[:32])
+    return hashes.to_text(record[:32])
 
 
 @pytest.mark.parametrize(("size", "apart"), [(50_000, True), (9_000, True), (2_000, False)])
 def test_nobody_makes_others_read_a_file_in_more_pieces(cast, beside, size: int, apart: bool):
     before = XetFile.objects.get(sha256=sha256(OPEN))
     push_another_way(cast, size, apart=apart)
-    assert xet_files.offered([sha256(OPEN)]) == {sha256(OPEN): before.pk}
+    assert xet_files.readable_file_ids([sha256(OPEN)]) == {sha256(OPEN): before.pk}
     assert XetFile.objects.get(pk=before.pk).terms == before.terms
 
 
@@ -104,14 +104,14 @@ def test_a_file_is_known_in_few_ways_and_a_good_one_comes_in_for_one_that_is_gon
     assert not XetFile.objects.filter(pk=ids[-1]).exists()
     Xorb.objects.all().delete()
     last = push_another_way(cast, 10_000, apart=True)
-    assert xet_files.offered([sha256(OPEN)]) == {sha256(OPEN): last}
+    assert xet_files.readable_file_ids([sha256(OPEN)]) == {sha256(OPEN): last}
 
 
 def test_saying_how_a_file_is_read_keeps_no_other_way_alive(cast, beside):
     push_another_way(cast, 20_000, apart=True)
     long_ago = timezone.now() - timedelta(days=20)
     Xorb.objects.update(last_used_at=long_ago)
-    assert xet_files.offered([sha256(OPEN)])
+    assert xet_files.readable_file_ids([sha256(OPEN)])
     assert [row.pk for row in Xorb.objects.exclude(last_used_at=long_ago)] == [beside.name]
 
 
@@ -119,10 +119,10 @@ def test_a_question_about_a_chunk_looks_into_so_many_xorbs_and_no_more(cast, bes
     push_another_way(cast, 10_000, apart=True)
     Wire(cast).commit(CAROLS, header(), lfs_file("w.bin", OPEN), who="carol")
     looked: list[str] = []
-    look = xorbs.index
-    monkeypatch.setattr(xorbs, "index", lambda name, size: looked.append(name) or look(name, size))
+    look = xorbs.xorb_index
+    monkeypatch.setattr(xorbs, "xorb_index", lambda name, size: looked.append(name) or look(name, size))
     XetFile.objects.filter(terms__0__0=beside.name).delete()
-    nowhere = hashes.of_chunk(b"nowhere")
+    nowhere = hashes.hash_chunk(b"nowhere")
     assert about(cast, nowhere, CAROLS).status_code == 404
     assert len(looked) == 10
     looked.clear()
@@ -168,7 +168,7 @@ def test_few_bytes_cannot_be_very_many_chunks(cast, store):
 def test_a_file_of_tiny_chunks_takes_no_longer_than_they_are_many(store):
     def seconds(count: int) -> float:
         began, hasher = time.monotonic(), Hasher()
-        assert sum(map(len, blobs.hashed([b"x"] * count, hasher))) == count
+        assert sum(map(len, blobs.hash_through([b"x"] * count, hasher))) == count
         assert hasher.digest() == blobs.digest_of(b"x" * count)
         return time.monotonic() - began
 

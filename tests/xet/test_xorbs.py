@@ -36,7 +36,7 @@ def nothing_is_kept(store: BlobStore) -> bool:
 
 def test_what_the_client_sends_is_taken(store: BlobStore) -> None:
     assert {stored[4] for stored, _ in read_chunks(CLIENT_XORB)} == {0, 1, 2}
-    assert xorbs.receive(io.BytesIO(CLIENT_XORB), CLIENT_NAME) == len(CLIENT_XORB)
+    assert xorbs.store_verified_xorb(io.BytesIO(CLIENT_XORB), CLIENT_NAME) == len(CLIENT_XORB)
     with store.open(Keys.xorb(CLIENT_NAME)) as kept:
         assert kept.read(len(CLIENT_XORB)) == CLIENT_XORB
 
@@ -59,7 +59,7 @@ class Dribble:
 
 
 def test_short_reads_are_no_end() -> None:
-    assert xorbs.receive(Dribble(CLIENT_XORB), CLIENT_NAME) == len(CLIENT_XORB)
+    assert xorbs.store_verified_xorb(Dribble(CLIENT_XORB), CLIENT_NAME) == len(CLIENT_XORB)
 
 
 @pytest.mark.parametrize("size", [100, 65_535, 65_536, 131_072])
@@ -67,16 +67,16 @@ def test_chunks_may_end_anywhere_in_what_is_read_at_once(store: BlobStore, size:
     raws = split(noise(min(3 << 20, size * 8000)), size)
     xorb = Xorb(raws)
     assert [bytes(one.raw) for one in read_chunks(xorb.data)] == raws
-    assert xorbs.receive(Dribble(xorb.data), xorb.name) == len(xorb.data)
+    assert xorbs.store_verified_xorb(Dribble(xorb.data), xorb.name) == len(xorb.data)
     with store.open(Keys.xorb(xorb.name), 0, len(xorb.data)) as kept:
         assert kept.read() == xorb.data
 
 
 def test_a_xorb_that_comes_again_is_verified_again(store: BlobStore) -> None:
-    xorbs.receive(io.BytesIO(CLIENT_XORB), CLIENT_NAME)
-    xorbs.receive(io.BytesIO(CLIENT_XORB), CLIENT_NAME)
+    xorbs.store_verified_xorb(io.BytesIO(CLIENT_XORB), CLIENT_NAME)
+    xorbs.store_verified_xorb(io.BytesIO(CLIENT_XORB), CLIENT_NAME)
     with pytest.raises(XorbInvalid):
-        xorbs.receive(io.BytesIO(CLIENT_XORB[:-1]), CLIENT_NAME)
+        xorbs.store_verified_xorb(io.BytesIO(CLIENT_XORB[:-1]), CLIENT_NAME)
     assert store.size(Keys.xorb(CLIENT_NAME)) > len(CLIENT_XORB)
 
 
@@ -117,7 +117,7 @@ FORGED = {
 @pytest.mark.parametrize("forgery", FORGED)
 def test_a_forged_xorb_is_refused_and_not_kept(store: BlobStore, forgery: str) -> None:
     with pytest.raises(XorbInvalid) as refusal:
-        xorbs.receive(io.BytesIO(FORGED[forgery]), GOOD.name)
+        xorbs.store_verified_xorb(io.BytesIO(FORGED[forgery]), GOOD.name)
     assert refusal.value.detail.endswith(".")
     assert nothing_is_kept(store)
     assert store.tidy(datetime.now(UTC) + timedelta(days=1)) == 0
@@ -127,7 +127,7 @@ def test_a_full_xorb_that_does_not_shrink_is_taken(store: BlobStore) -> None:
     raw = noise(128 << 10)
     full = Xorb([raw] * 512)
     assert len(full.data) == (64 << 20) + 512 * 8
-    assert xorbs.receive(io.BytesIO(full.data), full.name) == len(full.data)
+    assert xorbs.store_verified_xorb(io.BytesIO(full.data), full.name) == len(full.data)
 
 
 def test_a_xorb_may_not_be_larger_than_64_mib_and_its_headers() -> None:
@@ -143,7 +143,7 @@ def test_a_xorb_may_not_be_larger_than_64_mib_and_its_headers() -> None:
 
     source = Endless()
     with pytest.raises(XorbInvalid, match="64 MiB"):
-        xorbs.receive(source, "0" * 64)
+        xorbs.store_verified_xorb(source, "0" * 64)
     assert source.given < chunks.MAX_XORB_BYTES + (2 << 20)
 
 
@@ -172,5 +172,5 @@ def test_random_damage_never_passes_and_never_crashes(store: BlobStore) -> None:
             continue
         if taken != xorb.raws:  # well-formed, but other bytes: the hash must tell
             with pytest.raises(XorbInvalid):
-                xorbs.receive(io.BytesIO(bytes(data)), xorb.name)
+                xorbs.store_verified_xorb(io.BytesIO(bytes(data)), xorb.name)
             assert nothing_is_kept(store)

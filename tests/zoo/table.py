@@ -86,7 +86,7 @@ KNOWN = ("zoo/bert", "zoo/llama")
 def card_of(folder: Path) -> dict:
     """The front matter as the worker reads it."""
     readme = folder / "README.md"
-    return card.metadata(readme.read_text(errors="replace")).data if readme.is_file() else {}
+    return card.parse_card(readme.read_text(errors="replace")).data if readme.is_file() else {}
 
 
 def table(found: list[Answer]) -> str:

@@ -10,7 +10,7 @@ class MarkRead(Form):
     up_to = forms.CharField(required=False)
 
     def clean_up_to(self) -> int:
-        return ids.row(self.cleaned_data["up_to"])
+        return ids.parse_row_number(self.cleaned_data["up_to"])
 
 
 class Mail(Form):

@@ -52,7 +52,7 @@ def one_tooth(tooth: Tooth) -> dict[str, Any]:
 @register.simple_tag
 def is_open() -> bool:
     """Whether anybody may join."""
-    return site_settings.value("registration") == "open"
+    return site_settings.get_setting("registration") == "open"
 
 
 @register.inclusion_tag("site/parts/bell.html", takes_context=True)

@@ -21,7 +21,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from registry.bytes.blobs.contract import BlobMissing, BlobStore, BytesChanged, Entry, Reader
 from registry.bytes.blobs.folder import FileStore
-from registry.bytes.blobs.hashing import Bytes, Digest, Hasher, digest_of, hashed
+from registry.bytes.blobs.hashing import Bytes, Digest, Hasher, digest_of, hash_through
 from registry.kernel.errors import StoreUnavailable
 
 __all__ = [
@@ -36,10 +36,10 @@ __all__ = [
     "Keys",
     "Reader",
     "digest_of",
-    "exists",
     "hash_staged",
-    "hashed",
-    "lost",
+    "hash_through",
+    "lost_object",
+    "object_exists",
     "pieces",
     "store",
 ]
@@ -87,7 +87,7 @@ def pieces(reader: Reader, size: int = PIECE) -> Iterator[bytes]:
             yield piece
 
 
-def exists(key: str) -> bool:
+def object_exists(key: str) -> bool:
     """Return whether there is an object under this key now."""
     try:
         store().size(key)
@@ -96,7 +96,7 @@ def exists(key: str) -> bool:
     return True
 
 
-def lost(key: str) -> StoreUnavailable:
+def lost_object(key: str) -> StoreUnavailable:
     """The refusal for an object that a row names and the store has no more: the hub's fault, and no page's end."""
     return StoreUnavailable(
         f"The store has lost {key}.",
@@ -110,7 +110,7 @@ def hash_staged(key: str, limit: int | None = None) -> tuple[Digest, str]:
     With a limit, at most one byte more is read: whoever staged the object decided how long it is.
     """
     hasher, reader = Hasher(), store().open(key, 0, None if limit is None else limit + 1)
-    for _ in hashed(pieces(reader), hasher):
+    for _ in hash_through(pieces(reader), hasher):
         pass
     return hasher.digest(), reader.version
 

@@ -40,7 +40,7 @@ def digest_of(data: Bytes) -> Digest:
     return Digest(hashlib.sha256(data).hexdigest(), len(data))
 
 
-def hashed(pieces: Iterable[Bytes], hasher: Hasher) -> Iterator[Bytes]:
+def hash_through(pieces: Iterable[Bytes], hasher: Hasher) -> Iterator[Bytes]:
     """Yield the same pieces, which nobody may change afterwards; `hasher` has taken in all of them when this ends.
 
     Large ones, or many, are hashed while they are written and the next ones received, which takes about as long. Never

@@ -21,27 +21,27 @@ __all__ = [
     "Shard",
     "Source",
     "Term",
-    "assemble",
-    "index",
-    "prove",
+    "assemble_file",
     "read_shard",
-    "receive",
+    "store_verified_xorb",
+    "verify_file",
     "write_shard",
+    "xorb_index",
 ]
 
-read_shard = shards.read
-write_shard = shards.write
+read_shard = shards.parse_shard
+write_shard = shards.build_shard
 
 
-def receive(source: Source, name: str) -> int:
+def store_verified_xorb(source: Source, name: str) -> int:
     """Store the xorb with this hash (text form) from a stream; return the size of its chunks in bytes.
 
     Raises XorbInvalid, and then keeps nothing. Every byte is verified also when we have the xorb already.
     Memory stays at a few MiB with a folder and below 40 MiB with S3, though a xorb may have 64.
     """
-    xorb = chunks.Verified(source, name)
+    xorb = chunks.VerifiedXorb(source, name)
     key = Keys.xorb(name)
-    if blobs.exists(key):
+    if blobs.object_exists(key):
         for _ in xorb:
             pass
     else:
@@ -49,7 +49,7 @@ def receive(source: Source, name: str) -> int:
     return xorb.size
 
 
-def prove(file: File, sizes: Mapping[str, int]) -> None:
+def verify_file(file: File, sizes: Mapping[str, int]) -> None:
     """Check that the uploader knows every chunk that his file is made of, and that its id is right.
 
     `sizes` maps the name of every kept xorb to the size of its chunks in bytes. Raises XorbUnknown and ShardInvalid.
@@ -60,17 +60,17 @@ def prove(file: File, sizes: Mapping[str, int]) -> None:
         if term.end > index.count:
             raise ShardInvalid(f"A term names chunks up to {term.end} of xorb {term.xorb}, which has {index.count}.")
         known = list(index.chunks(term.start, term.end))
-        if hashes.of_range(b"".join(digest for digest, _ in known)) != term.proof:
+        if hashes.hash_range(b"".join(digest for digest, _ in known)) != term.proof:
             raise ShardInvalid(f"The proof for chunks {term.start} to {term.end} of xorb {term.xorb} is wrong.")
         if sum(size for _, size in known) != term.size:
             raise ShardInvalid(f"Chunks {term.start} to {term.end} of xorb {term.xorb} are not {term.size} bytes.")
         for digest, size in known:
             tree.add(digest, size)
     if tree.file_id() != file.file_id:
-        raise ShardInvalid(f"The chunks do not make the file {hashes.text(file.file_id)}.")
+        raise ShardInvalid(f"The chunks do not make the file {hashes.to_text(file.file_id)}.")
 
 
-def assemble(file: File, sizes: Mapping[str, int]) -> Iterator[Bytes]:
+def assemble_file(file: File, sizes: Mapping[str, int]) -> Iterator[Bytes]:
     """Yield the bytes of a proven file, chunk by chunk (at most 128 KiB each)."""
     for term in file.terms:
         start, end = _index_of(term, sizes).span(term.start, term.end)
@@ -79,7 +79,7 @@ def assemble(file: File, sizes: Mapping[str, int]) -> Iterator[Bytes]:
                 yield from (chunk.raw for chunk in span.chunks)
 
 
-def index(name: str, size: int) -> Index:
+def xorb_index(name: str, size: int) -> Index:
     """Return what is in a kept xorb whose chunks have `size` bytes. Raises XorbUnknown."""
     return _index(name, size)
 

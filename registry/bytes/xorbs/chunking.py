@@ -63,7 +63,7 @@ _GEAR = bytes.fromhex("""
 GEAR: npt.NDArray[np.uint64] = np.frombuffer(_GEAR, dtype=">u8").astype(np.uint64)
 
 
-def cut(pieces: Iterable[bytes]) -> Iterator[bytes]:
+def cut_chunks(pieces: Iterable[bytes]) -> Iterator[bytes]:
     """Yield the chunks of a file that comes in pieces; memory is two pieces and a chunk."""
     rest = b""
     for piece in pieces:
@@ -108,7 +108,7 @@ def _candidates(data: bytes) -> Iterator[int]:
         yield from (np.flatnonzero(found[before:] < CUT_BELOW) + at + 1).tolist()
 
 
-class Filling:
+class XorbBuilder:
     """A xorb that is being filled, in memory: at most 64 MiB and a header for each chunk."""
 
     def __init__(self) -> None:
@@ -126,7 +126,7 @@ class Filling:
         scheme, stored = (1, packed) if len(packed) < len(raw) * WORTH_PACKING else (0, raw)
         sizes = [len(size).to_bytes(3, "little") for size in (stored, raw)]
         self.data.write(b"\0" + sizes[0] + bytes([scheme]) + sizes[1] + stored)
-        digest = hashes.of_chunk(raw)
+        digest = hashes.hash_chunk(raw)
         self._tree.add(digest, len(raw))
         self.count += 1
         self.size += len(raw)
@@ -135,4 +135,4 @@ class Filling:
     def name(self) -> str:
         """Return the hash of what is in it, in text form; ends the filling."""
         self.data.seek(0)
-        return hashes.text(self._tree.root())
+        return hashes.to_text(self._tree.root())

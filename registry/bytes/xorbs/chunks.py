@@ -48,7 +48,7 @@ class Span(NamedTuple):
     chunks: list[Chunk]
 
 
-def exactly(source: Source, size: int) -> bytes:
+def read_exactly(source: Source, size: int) -> bytes:
     """Read `size` bytes, or as many as there are before the end."""
     data = source.read(size)
     while 0 < len(data) < size:
@@ -114,11 +114,11 @@ def _header(piece: Bytes, at: int, number: int) -> tuple[int, int, int]:
 def _completed(begun: bytes, source: Source, number: int) -> bytes:
     """Return one chunk whole, of which a piece held the beginning."""
     if len(begun) < HEADER_SIZE:
-        begun += exactly(source, HEADER_SIZE - len(begun))
+        begun += read_exactly(source, HEADER_SIZE - len(begun))
     if len(begun) < HEADER_SIZE:
         raise XorbInvalid(f"The xorb ends in the header of chunk {number}.")
     size = HEADER_SIZE + _header(begun, 0, number)[0]
-    begun += exactly(source, size - len(begun))
+    begun += read_exactly(source, size - len(begun))
     if len(begun) < size:
         raise XorbInvalid(f"The xorb ends in the middle of chunk {number}.")
     return begun
@@ -157,7 +157,7 @@ def ungroup(grouped: bytes) -> bytes:
     return bytes(raw)
 
 
-class Verified:
+class VerifiedXorb:
     """A xorb on its way into the store: iterating yields what we keep, and raises XorbInvalid unless all is right.
 
     The hash can only be compared after the last byte, so whoever writes must drop what he has when this raises.
@@ -167,14 +167,14 @@ class Verified:
     def __init__(self, source: Source, name: str) -> None:
         self._source = source
         self._name = name
-        self._expected = hashes.parse(name)
+        self._expected = hashes.parse_hash(name)
         self.size = 0
 
     def __iter__(self) -> Iterator[Bytes]:
         tree, index = hashes.Merkle(), bytearray()
         for span in read_spans(self._source):
             for chunk in span.chunks:
-                digest = hashes.of_chunk(chunk.raw)
+                digest = hashes.hash_chunk(chunk.raw)
                 tree.add(digest, len(chunk.raw))
                 self.size += len(chunk.stored)
                 index += ENTRY.pack(digest, self.size, len(chunk.raw))
@@ -182,7 +182,7 @@ class Verified:
         if not index:
             raise XorbInvalid("The xorb is empty.")
         if (root := tree.root()) != self._expected:
-            raise XorbInvalid(f"The bytes hash to {hashes.text(root)}, not to {self._name}.")
+            raise XorbInvalid(f"The bytes hash to {hashes.to_text(root)}, not to {self._name}.")
         yield bytes(index)
 
 

@@ -19,29 +19,29 @@ FILE_KEY = bytes(SIZE)
 SMALLEST_GROUP, LARGEST_GROUP, BRANCHING = 3, 9, 4
 
 
-def text(raw: bytes) -> str:
+def to_text(raw: bytes) -> str:
     """Return the text form of a 32-byte hash: four little-endian 64-bit words as hex, not the bytes in order."""
     return "".join(raw[at : at + 8][::-1].hex() for at in range(0, SIZE, 8))
 
 
-def parse(name: str) -> bytes:
+def parse_hash(name: str) -> bytes:
     """Return the 32 bytes behind the text form. Raises XorbInvalid for anything but 64 lower-case hex digits."""
     if not re.fullmatch(r"[0-9a-f]{64}", name):
         raise XorbInvalid(f"{name[:80]!r} is not a Xet hash: those are 64 lower-case hex digits.")
     return b"".join(bytes.fromhex(name[at : at + 16])[::-1] for at in range(0, 2 * SIZE, 16))
 
 
-def of_chunk(raw: bytes | memoryview) -> bytes:
+def hash_chunk(raw: bytes | memoryview) -> bytes:
     """Return the hash of a chunk's raw bytes."""
     return blake3(raw, key=DATA_KEY).digest()
 
 
-def of_range(chunk_hashes: bytes) -> bytes:
+def hash_range(chunk_hashes: bytes) -> bytes:
     """Return the proof that somebody knows the chunks of a range; `chunk_hashes` are their hashes, joined."""
     return blake3(chunk_hashes, key=RANGE_KEY).digest()
 
 
-def of_xorb(chunks: Iterable[tuple[bytes, int]]) -> bytes:
+def hash_xorb(chunks: Iterable[tuple[bytes, int]]) -> bytes:
     """Return the hash of a xorb from its chunks' (hash, raw size in bytes)."""
     tree = Merkle()
     for chunk, size in chunks:
@@ -93,7 +93,7 @@ class Merkle:
 
     def _close(self, level: int) -> None:
         group = self._levels[level]
-        lines = "".join(f"{text(node)} : {size}\n" for node, size in group)
+        lines = "".join(f"{to_text(node)} : {size}\n" for node, size in group)
         total = sum(size for _, size in group)
         group.clear()
         self._push(level + 1, blake3(lines.encode(), key=NODE_KEY).digest(), total)

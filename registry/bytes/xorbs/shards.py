@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from registry.bytes.xorbs import hashes
-from registry.bytes.xorbs.chunks import MAX_CHUNKS, MAX_XORB_BYTES, Index, Source, exactly
+from registry.bytes.xorbs.chunks import MAX_CHUNKS, MAX_XORB_BYTES, Index, Source, read_exactly
 from registry.kernel.errors import ShardInvalid
 
 MAX_SHARD_BYTES = 64 << 20
@@ -69,7 +69,7 @@ class _Records:
 
     def read(self) -> bytes:
         if len(self._piece) - self._at < RECORD:
-            self._piece, self._at = self._piece[self._at :] + exactly(self._source, PIECE), 0
+            self._piece, self._at = self._piece[self._at :] + read_exactly(self._source, PIECE), 0
         record = self._piece[self._at : self._at + RECORD]
         self._at += len(record)
         self._left -= RECORD
@@ -89,7 +89,7 @@ class _Records:
             raise ShardInvalid("The end mark of a section is damaged.")
 
 
-def read(source: Source) -> Shard:
+def parse_shard(source: Source) -> Shard:
     """Parse a shard as it is uploaded (without footer). Raises ShardInvalid for anything the format does not allow.
 
     Memory grows with the number of terms (about 48 bytes of shard each), not with the size of the files.
@@ -111,7 +111,7 @@ def read(source: Source) -> Shard:
 
 def _file(records: _Records, record: bytes) -> File:
     file_id, flags, count, _, _ = FOUR_NUMBERS.unpack(record)
-    name = hashes.text(file_id)
+    name = hashes.to_text(file_id)
     if flags & ~(HAS_PROOFS | HAS_METADATA):
         raise ShardInvalid(f"File {name} has flags {flags:#x} that are not known.")
     if not flags & HAS_PROOFS:
@@ -123,7 +123,7 @@ def _file(records: _Records, record: bytes) -> File:
     # Lists, not generators: all terms come first, then all proofs.
     terms = [records.read() for _ in range(count)]
     proofs = [records.read()[: hashes.SIZE] for _ in range(count)]
-    sha256 = hashes.text(records.read()[: hashes.SIZE])  # in Xet's word order, like every hash here
+    sha256 = hashes.to_text(records.read()[: hashes.SIZE])  # in Xet's word order, like every hash here
     return File(file_id, sha256, [_term(term, proof) for term, proof in zip(terms, proofs, strict=True)])
 
 
@@ -133,20 +133,20 @@ def _term(record: bytes, proof: bytes) -> Term:
         raise ShardInvalid(f"A term has flags {flags:#x}; none are known.")
     if not start < end <= MAX_CHUNKS:
         raise ShardInvalid(f"A term names chunks {start} to {end}, which is no range.")
-    return Term(hashes.text(xorb), start, end, size, proof)
+    return Term(hashes.to_text(xorb), start, end, size, proof)
 
 
 def _xorb(records: _Records, record: bytes) -> str:
     """Skip over one xorb's description: we keep our own, made from its bytes."""
     name, _, count, _, stored_size = FOUR_NUMBERS.unpack(record)
     if not 0 < count <= MAX_CHUNKS or stored_size > MAX_XORB_BYTES:
-        raise ShardInvalid(f"Xorb {hashes.text(name)} is described as larger than a xorb may be.")
+        raise ShardInvalid(f"Xorb {hashes.to_text(name)} is described as larger than a xorb may be.")
     for _ in range(count):
         records.read()
-    return hashes.text(name)
+    return hashes.to_text(name)
 
 
-def write(xorbs: Mapping[str, Index], made_at: int, good_until: int) -> bytes:
+def build_shard(xorbs: Mapping[str, Index], made_at: int, good_until: int) -> bytes:
     """Return a shard that names these xorbs and their chunks, and no files; the times are Unix seconds.
 
     It answers a question about one chunk, so it has a footer. Its chunk hashes stand as they are: those of what the
@@ -166,4 +166,4 @@ def _described(name: str, index: Index) -> bytes:
         records.append(FOUR_NUMBERS.pack(digest, at, size, 0, 0))
         at += size
     stored = index.span(0, index.count)[1]
-    return FOUR_NUMBERS.pack(hashes.parse(name), 0, index.count, at, stored) + b"".join(records)
+    return FOUR_NUMBERS.pack(hashes.parse_hash(name), 0, index.count, at, stored) + b"".join(records)

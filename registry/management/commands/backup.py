@@ -19,7 +19,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         folder: Path = options["folder"]
         try:
-            count = backup.make(folder)
+            count = backup.write_backup(folder)
         except RegistryError as refusal:
             raise CommandError(f"{refusal.detail} {refusal.fix}") from None
         except OSError as error:

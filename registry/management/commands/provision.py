@@ -10,7 +10,7 @@ from django.db.models import Q
 
 from registry.kernel.errors import RegistryError
 from registry.models import Base
-from registry.people.provision import BaseWanted, Plan
+from registry.people.provision import Plan, RequestedBase
 
 
 class Command(BaseCommand):
@@ -36,7 +36,7 @@ class Command(BaseCommand):
             self.stdout.write("Everything is as the file says.")
 
 
-def _is_there(wanted: BaseWanted) -> bool:
+def _is_there(wanted: RequestedBase) -> bool:
     if wanted.config:  # with its weights, a base is more than was asked for
         known = Base.objects.filter(id__iexact=wanted.id)
         return known.filter(Q(has_weights=True) | Q(source=f"config {_config(wanted)}"[:200])).exists()
@@ -46,21 +46,21 @@ def _is_there(wanted: BaseWanted) -> bool:
     return Base.objects.filter(id__iexact=wanted.id, source__iregex=f"^{source}$").exists()
 
 
-def _folder(wanted: BaseWanted) -> Path:
+def _folder(wanted: RequestedBase) -> Path:
     folder = Path(wanted.path).resolve()
     if not folder.is_dir():
         raise CommandError(f"Nothing was changed. The base {wanted.id} has no folder at {folder}.")
     return folder
 
 
-def _config(wanted: BaseWanted) -> Path:
+def _config(wanted: RequestedBase) -> Path:
     file = Path(wanted.config).resolve()
     if not file.is_file():
         raise CommandError(f"Nothing was changed. The base {wanted.id} has no config.json at {file}.")
     return file
 
 
-def _put_on_shelf(wanted: BaseWanted, stdout: Any) -> None:
+def _put_on_shelf(wanted: RequestedBase, stdout: Any) -> None:
     source = ["--package", wanted.package] if wanted.package else ["--path", str(_folder(wanted))]
     if wanted.config:
         source = ["--config", str(_config(wanted))]

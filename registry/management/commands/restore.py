@@ -19,7 +19,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         folder: Path = options["folder"]
         try:
-            backup.restore(folder)
+            backup.restore_backup(folder)
         except RegistryError as refusal:
             raise CommandError(f"{refusal.detail} {refusal.fix}") from None
         call_command("migrate", verbosity=0)  # the backup may be older than this code

@@ -31,7 +31,7 @@ class Command(BaseCommand):
         if options["dry_run"]:
             stuck = Verdict.objects.filter(state=Verdict.State.RUNNING, lease_until__lt=Now()).count()
             self.stdout.write(f"Would take {stuck} validations from lost workers.")
-            self._tell("Would remove", garbage.count(grace))
+            self._tell("Would remove", garbage.count_garbage(grace))
             return
         swept = verdicts.sweep()
         self.stdout.write(

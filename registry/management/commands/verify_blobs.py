@@ -20,7 +20,7 @@ class Command(BaseCommand):
         if sample is not None and sample < 1:
             raise CommandError("--sample needs a number from 1.")
         wrong = 0
-        for sha256, problem in integrity.differences(sample):
+        for sha256, problem in integrity.find_differences(sample):
             wrong += 1
             self.stdout.write(f"{sha256}: {problem}")
         total = Blob.objects.count()

@@ -37,7 +37,7 @@ def request(
     if newest is not None and not (newest.is_final and again):
         show(newest)
         return newest
-    base = bases.canonical(base)
+    base = bases.canonical_name(base)
     try:
         with transaction.atomic():
             verdict = Verdict.objects.create(
@@ -160,7 +160,7 @@ def ring(verdict: int) -> None:
 
 def base_for(name: str) -> Base | None:
     """Return the base on the shelf that an adapter means by `name`, by any of its names; None when it is not there."""
-    return bases.find(name)
+    return bases.find_base(name)
 
 
 def is_base_id(name: str) -> bool:

@@ -88,7 +88,7 @@ def base_arrived(base: Base) -> int:
 
     What was only fitted to it, while its weights were not here, is proven again; what no engine runs is fitted.
     """
-    bases.settle()  # other names of it are its own from now on
+    bases.rename_to_canonical()  # other names of it are its own from now on
     fitted = Q(verdicts__result__depth="fit") if base.has_weights else Q(pk__in=())
     looked_at = Q(verdicts__format__in=NOT_RUN, verdicts__state=State.PASSED, verdicts__result__depth="static")
     heads = Revision.objects.filter(fitted | looked_at, refs__name=MAIN, verdicts__base__iexact=base.id)

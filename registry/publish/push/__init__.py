@@ -51,7 +51,7 @@ def receive(intent: Intent, operations: Iterable[Operation]) -> Ref:
     repository = intent.repository
     require_for(repository, intent.ref, intent.by, propose=intent.propose)
     check_words(intent)
-    refs.head(repository, intent.ref)  # an unknown branch is refused before any byte is kept
+    refs.resolve_ref(repository, intent.ref)  # an unknown branch is refused before any byte is kept
     if not intent.propose:
         refs.check_pushable(intent.ref)
     edits = content.believe(repository, content.keep(intent, operations), intent.by)
@@ -59,11 +59,11 @@ def receive(intent: Intent, operations: Iterable[Operation]) -> Ref:
     with transaction.atomic():
         current = policy.require_now(intent.by, Permission.BROWSE, repository)  # locks: one push at a time for each
         require_for(current, intent.ref, intent.by, propose=intent.propose)
-        if refs.head(repository, intent.ref) != draft.head:
+        if refs.resolve_ref(repository, intent.ref) != draft.head:
             draft = tree.compose(intent, edits)  # somebody was faster; under the lock nobody is faster twice
         is_guest = not policy.may_write(intent.by, current)
-        quotas.require_room_for(repository, _sizes(draft.entries), is_guest=is_guest)
-        chunking_jobs.note(edit.sha256 for edit in edits if isinstance(edit, Entry) and edit.is_lfs)
+        quotas.require_byte_quota_for(repository, _sizes(draft.entries), is_guest=is_guest)
+        chunking_jobs.enqueue(edit.sha256 for edit in edits if isinstance(edit, Entry) and edit.is_lfs)
         return rows.land(intent, draft)
 
 
@@ -76,9 +76,9 @@ def put(intent: Intent, entries: dict[str, Entry], *, onto: Revision | None, lik
     """
     check_words(intent)
     tree.check(entries)
-    quotas.require_room_for(intent.repository, _sizes(entries))
-    was = refs.head(intent.repository, intent.ref)
-    said = facts.of(entries, intent.repository.type)
+    quotas.require_byte_quota_for(intent.repository, _sizes(entries))
+    was = refs.resolve_ref(intent.repository, intent.ref)
+    said = facts.read_facts(entries, intent.repository.type)
     return rows.land(intent, Draft(onto, entries, False, said), was=was, like=like)
 
 
@@ -99,7 +99,7 @@ def rewrite(
     if entries == before:
         verdicts.adopt(made, old)
     if verdicts.latest(old) is not None and verdicts.latest(made) is None:
-        rows.judged(made, facts.of(entries, made.repository.type))
+        rows.judged(made, facts.read_facts(entries, made.repository.type))
     return made
 
 
@@ -107,7 +107,7 @@ def settle(repository: Repository) -> None:
     """Let verdicts and what lists show follow refs that were moved by hand; call it under the adapter's lock."""
     for ref in repository.refs.select_related("revision__repository"):
         entries = pull.entries(ref.revision)
-        said = facts.of(entries, repository.type)
+        said = facts.read_facts(entries, repository.type)
         verdict = verdicts.latest(ref.revision) or rows.judged(ref.revision, said)
         if ref.name == MAIN:
             rows.show(repository, entries, said, ref.revision.created_at, verdict)
@@ -126,7 +126,7 @@ def require_for(repository: Repository, ref: str, by: Caller, *, propose: bool =
         discussions.check_base(ref)
     policy.require(by, Permission.DISCUSS if propose else discussions.permission_for(repository, ref, by), repository)
     if not policy.may_write(by, repository):  # else a proposal on top of a quarantined revision would hold its files
-        pull.require_shown(refs.head(repository, ref), by)
+        pull.require_shown(refs.resolve_ref(repository, ref), by)
 
 
 def prepare(files: Sequence[Inline], type: str) -> list[Inline]:
@@ -138,7 +138,7 @@ def prepare(files: Sequence[Inline], type: str) -> list[Inline]:
     entries = {file.path: content.entry(file.path, file.content) for file in first}
     for file in first:
         intake.store_verified(entries[file.path].sha256, [file.content])
-    facts.of(entries, type)
+    facts.read_facts(entries, type)
     return first
 
 
@@ -147,7 +147,7 @@ def begin(repository: Repository, by: Caller, files: Sequence[Inline]) -> Ref:
     intent = Intent(repository, MAIN, by, title="initial commit")
     edits = content.keep(intent, files)
     entries = {edit.path: edit for edit in edits if isinstance(edit, Entry)}
-    return rows.land(intent, Draft(None, entries, False, facts.of(entries, repository.type)))
+    return rows.land(intent, Draft(None, entries, False, facts.read_facts(entries, repository.type)))
 
 
 def _sizes(entries: Mapping[str, Entry]) -> dict[str, int]:

@@ -12,7 +12,7 @@ from registry.kernel.errors import BlobUnknown, DigestMismatch, PushTooLarge
 from registry.kernel.policy import Caller, Permission
 from registry.models import Repository
 from registry.publish.push.intent import Copy, Deletion, Edit, Inline, Intent, Operation, Stored
-from registry.repos import manifest, possession, pull
+from registry.repos import blob_access, manifest, pull
 from registry.repos.manifest import Entry
 
 MAX_OPERATIONS = 20_000
@@ -64,7 +64,7 @@ def _copied(intent: Intent, copy: Copy, path: str) -> Entry:
     policy.require(intent.by, Permission.DOWNLOAD, intent.repository)  # of a copy more may be shown than of the file
     revision = pull.resolve(intent.repository, copy.rev or intent.ref)
     pull.require_served(revision, intent.by)
-    found = pull.file(revision, copy.source)
+    found = pull.find_file(revision, copy.source)
     return Entry(path, found.sha256, found.size, found.is_lfs, found.git_oid)
 
 
@@ -74,7 +74,7 @@ def believe(repository: Repository, edits: list[Edit | Stored], by: Caller) -> l
     Raises BlobUnknown, DigestMismatch, FileTooLarge and PushTooLarge.
     """
     claimed = {edit.sha256 for edit in edits if isinstance(edit, Stored)}
-    known = possession.usable(repository, claimed, by)
+    known = blob_access.usable_blobs(repository, claimed, by)
     believed: list[Edit] = []
     total = 0
     for edit in edits:
@@ -90,7 +90,7 @@ def believe(repository: Repository, edits: list[Edit | Stored], by: Caller) -> l
 
 def _proven_size(repository: Repository, claim: Stored, known: Mapping[str, int]) -> int:
     # The look into the store is for a delivery that died between its row and its bytes.
-    if claim.sha256 not in known or not blobs.exists(Keys.blob(claim.sha256)):
+    if claim.sha256 not in known or not blobs.object_exists(Keys.blob(claim.sha256)):
         raise BlobUnknown(
             f"The bytes of {claim.path!r} (sha256 {claim.sha256}) were never delivered to {repository.full_name}."
         )

@@ -112,7 +112,7 @@ def _point(intent: Intent, revision: Revision, head: Revision | None) -> Ref:
         return Ref.objects.create(repository=intent.repository, name=intent.ref, revision=revision)
     ref = Ref.objects.filter(repository=intent.repository, name=intent.ref, revision=head).select_for_update().first()
     if ref is None:  # deleted in the meantime; a move is impossible under the lock
-        raise refs.missing(refs.short(intent.ref))
+        raise refs.revision_not_found(refs.short_name(intent.ref))
     if revision != head:
         ref.revision = revision
         ref.save(update_fields=["revision", "updated_at"])
@@ -132,7 +132,7 @@ def show(
         "summary": _clean(said.summary)[:300],
         "format": _clean(known.format)[:32] if known else "",
         "kind": _clean(known.kind or "")[:32] if known else "",
-        "base": bases.canonical(named[0]) if named else "",
+        "base": bases.canonical_name(named[0]) if named else "",
         "task": _clean(said.task)[:64],
         "license": _clean(said.card.license)[:64],
         "parameters": sum(said.parameters.values()),

@@ -30,7 +30,7 @@ def compose(intent: Intent, edits: list[Edit]) -> Draft:
 
     Raises RevisionNotFound, ParentStale, PathInvalid, FileNotFound (deleting what is not there) and PushTooLarge.
     """
-    head = refs.head(intent.repository, intent.ref)
+    head = refs.resolve_ref(intent.repository, intent.ref)
     before = pull.entries(head)
     try:
         after = _apply(before, edits)
@@ -42,11 +42,11 @@ def compose(intent: Intent, edits: list[Edit]) -> Draft:
     if not is_noop and not head.oid.startswith(intent.parent.lower()):
         raise ParentStale(
             "The branch was updated since you opened this page. Please refresh and try again. "
-            f"{refs.short(intent.ref)} is at {head.oid}, not at {intent.parent}."
+            f"{refs.short_name(intent.ref)} is at {head.oid}, not at {intent.parent}."
         )
     if not is_noop:
         check(after)
-    return Draft(head, after, is_noop, facts.of(after, intent.repository.type))
+    return Draft(head, after, is_noop, facts.read_facts(after, intent.repository.type))
 
 
 def check(entries: Mapping[str, Entry]) -> None:

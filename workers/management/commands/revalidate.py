@@ -39,7 +39,7 @@ class Command(BaseCommand):
         return list(rows.select_related("repository__namespace"))
 
     def _is_meant(self, verdict: Verdict, options: dict[str, Any]) -> bool:
-        if options["base"] and verdict.base.lower() != bases.canonical(options["base"]).lower():
+        if options["base"] and verdict.base.lower() != bases.canonical_name(options["base"]).lower():
             return False
         if options["outdated"] and (not verdict.is_final or verdict.proven_with in provenance.current()):
             return False

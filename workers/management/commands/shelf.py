@@ -61,11 +61,11 @@ class Command(BaseCommand):
             self.stdout.write("The shelf is empty. Add a base with `manage.py shelf add ID --path DIR`.")
 
     def _show(self, name: str) -> None:
-        base = bases.find(name)
+        base = bases.find_base(name)
         if base is None:
             raise BaseNotFound(f"{name} is not known here.")
         license = bases.license_of(base)
-        asks = bases.duties(license)
+        asks = bases.license_duties(license)
         self.stdout.write(f"{base.id}\nrevision  {base.revision}\nsha256    {base.sha256}\nsource    {base.source}")
         self.stdout.write(f"license   {license or 'not known: `manage.py shelf license` writes it down'}")
         for words in asks.duties.values() if asks else ():
@@ -118,13 +118,13 @@ class Command(BaseCommand):
 
     def _alias(self, options: dict[str, Any]) -> None:
         if not options["name"]:
-            for row in bases.aliases():
+            for row in bases.list_aliases():
                 self.stdout.write(f"{row.name} means {row.base}")
             return
         if not options["id"]:
             raise CommandError("Say which base it means: `manage.py shelf alias NAME ID`.")
         made = bases.add_alias(options["name"], options["id"])
-        base = bases.find(made.base)
+        base = bases.find_base(made.base)
         released = verdicts.base_arrived(base) if base else 0
         here = f"Verdicts that waited for it: {released}." if base else "That base is not on this shelf yet."
         self.stdout.write(f"{made.name} means {made.base}. {here}")
@@ -135,6 +135,6 @@ class Command(BaseCommand):
 
     def _license(self, options: dict[str, Any]) -> None:
         base = bases.set_license(options["id"], options["license"])
-        known = bases.duties(base.license)
+        known = bases.license_duties(base.license)
         more = "" if known else " It is not in the table, so claims of adapters are not compared with it."
         self.stdout.write(f"{base.id} is under {base.license}.{more}")

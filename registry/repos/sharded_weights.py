@@ -17,14 +17,14 @@ MAX_PARTS, MAX_ENTRIES = 10_000, 250_000  # objects and lists in an index, and w
 
 
 @dataclass(frozen=True)
-class Shards:
+class ShardedWeights:
     """`index` is what the index says but for its map of tensors, which the headers (file → its header) say again."""
 
     index: dict[str, object]
     headers: dict[str, dict[str, object]]
 
 
-def of(entries: Mapping[str, Entry], path: str) -> Shards:
+def read_sharded_weights(entries: Mapping[str, Entry], path: str) -> ShardedWeights:
     """Return what the index at `path` (model.safetensors.index.json, say) and its files' headers say.
 
     Raises FileNotFound, and ValueInvalid for what is no index, names too many files, or has a header nobody can read.
@@ -42,7 +42,7 @@ def of(entries: Mapping[str, Entry], path: str) -> Shards:
         tensors += len(found[name]) - 1  # beside what the header says of itself
         if tensors > MAX_TENSORS:
             raise _too_much(path)
-    return Shards(said, found)
+    return ShardedWeights(said, found)
 
 
 def _too_much(path: str) -> ValueInvalid:
@@ -75,7 +75,7 @@ def _index(entry: Entry) -> dict[str, object]:
 def _header(entry: Entry) -> dict[str, object]:
     """Return a header as it stands in the file: offsets count from where the tensors begin."""
     try:
-        read = headers.read(facts.files({entry.path: entry})[entry.path]())
+        read = headers.read(facts.file_openers({entry.path: entry})[entry.path]())
     except HeaderError as error:
         raise ValueInvalid(f"{entry.path} is no safetensors file: {error}.", fix="Push it again.") from None
     start = min((tensor.offset for tensor in read.tensors.values()), default=0)

@@ -8,7 +8,7 @@ from registry.models import Blob, Repository, RevisionFile
 from registry.repos import pull
 
 
-def usable(repository: Repository, digests: Iterable[str], by: Caller) -> dict[str, int]:
+def usable_blobs(repository: Repository, digests: Iterable[str], by: Caller) -> dict[str, int]:
     """Return sha256 → size in bytes of those blobs that this caller may link into this adapter; a few queries.
 
     Either the bytes were delivered to this adapter, or the caller can download them from another one now. Of what a
