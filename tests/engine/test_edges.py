@@ -1,0 +1,138 @@
+"""What a check decides at its edges: the mutants of the checks that no other test noticed, one test a rule."""
+
+import json
+
+import pytest
+
+from dovetail.adapters.families import checks_of, opened
+from dovetail.adapters.findings import Finding
+from dovetail.adapters.fit import Manifest, Module
+from dovetail.adapters.folder import Base
+from tests import adapters
+from tests.adapters import CONFIG, WEIGHTS, config, hostile_pickle, lora, openers, pack, prompt, with_file
+from tests.engine.test_fields import BASE
+from tests.engine.test_foreign import gguf, kohya, loralib, mlx, ones, repository
+
+LAYERS = [f"model.layers.{at}.self_attn.q_proj" for at in range(2)]
+LLAMA = Manifest({path: Module("linear", 32, 32, {"weight": (32, 32)}) for path in LAYERS}, 32)
+
+
+def say(id, files, manifest=BASE, card=None):
+    """Return what one check says of files, and in which words."""
+    folder = opened(openers(files), card)
+    folder.base = Base("tiny/base", manifest, 96) if manifest else None
+    found = next(check for check in checks_of(folder) if check.id == id).ask(folder)
+    return found if isinstance(found, Finding) else Finding("passed", found)
+
+
+def outcome(id, files, manifest=BASE):
+    return say(id, files, manifest).outcome
+
+
+@pytest.mark.parametrize(("tokens", "expected"), [(0, "failed"), (1, "passed"), (4096, "passed"), (4097, "failed")])
+def test_a_prompt_has_from_one_to_4096_tokens(tokens, expected):
+    files = prompt("PROMPT_TUNING", tokens=max(1, min(tokens, 4096)))
+    assert outcome("config.rank", config(num_virtual_tokens=tokens)(files)) == expected
+
+
+@pytest.mark.parametrize(
+    ("hidden", "expected"), [(None, "passed"), (0, "passed"), (16_384, "passed"), (16_385, "failed")]
+)
+def test_the_encoder_of_a_prompt_is_bounded(hidden, expected):
+    assert outcome("config.rank", config(encoder_hidden_size=hidden)(prompt("P_TUNING"))) == expected
+
+
+def test_a_prompt_has_as_many_rows_as_its_config_says_and_cpt_counts_its_own_tokens():
+    assert outcome("config.rank", config(num_virtual_tokens=4)(prompt("PROMPT_TUNING", tokens=5))) == "failed"
+    cpt = config(peft_type="CPT", cpt_token_ids=[5, 6, 7], num_virtual_tokens=None)
+    assert outcome("config.rank", cpt(prompt("PROMPT_TUNING", tokens=3))) == "passed"
+    assert outcome("config.rank", cpt(prompt("PROMPT_TUNING", tokens=5))) == "failed"
+
+
+def test_a_prompt_without_its_tensor_and_shared_tensors_without_modules_are_told():
+    files = {**prompt("PROMPT_TUNING"), WEIGHTS: pack({"other": ones(2, 2)})}
+    assert "no tensor named prompt_embeddings" in say("tensors.targets", files).message
+    assert outcome("tensors.targets", prompt("PROMPT_TUNING")) == "passed"
+    bank = {"base_model.unilora_theta_d": ones(8)}
+    unilora = {CONFIG: json.dumps({"peft_type": "UNILORA", "target_modules": ["query"]}).encode()}
+    assert outcome("tensors.targets", {**unilora, WEIGHTS: pack(bank)}) == "passed"
+    assert outcome("tensors.targets", {**unilora, WEIGHTS: pack({"x": ones(8)})}) == "failed"
+
+
+@pytest.mark.parametrize(("rank", "expected"), [(4, "passed"), (3, "failed")])
+def test_the_matrices_of_a_method_without_a_bounded_rank_agree_in_it(rank, expected):
+    name = "base_model.model.bert.encoder.layer.0.attention.self.query.supertuning"
+    tensors = {
+        f"{name}_values": ones(8), f"{name}_indices": ones(8),
+        f"{name}_lora_A.weight": ones(4, 32), f"{name}_lora_B.weight": ones(32, rank),
+    }  # fmt: skip
+    said = {"peft_type": "SUPERTUNING", "target_modules": ["query"], "r": 4}
+    found = say("tensors.pair", {CONFIG: json.dumps(said).encode(), WEIGHTS: pack(tensors)})
+    assert found.outcome == expected
+    assert ("[4, 32] and [32, 3]" in found.message) == (expected == "failed")
+
+
+def test_the_base_that_the_card_names_is_proposed_unless_it_is_a_path():
+    nameless = config(base_model_name_or_path=None)(lora())
+    assert "'acme/bert', which the card names" in say("base.unnamed", nameless, card={"base_model": "acme/bert"}).fix
+    assert "'org/name'" in say("base.unnamed", nameless, card={"base_model": "/home/me/bert"}).fix
+    assert "'org/name'" in say("base.unnamed", nameless, card={}).fix
+
+
+def test_what_to_do_about_a_pickle_follows_from_what_it_is():
+    state = say("file.pickle", with_file("run/optimizer.pt", hostile_pickle())(lora()))
+    assert state.fix == "Delete run/optimizer.pt from the repository: it is state of the training, of no use to others."
+    assert "rng_state_0.pth from" in say("file.pickle", with_file("rng_state_0.pth", hostile_pickle())(lora())).fix
+    weights = say("file.pickle", adapters.pickled_only()(lora()))
+    assert weights.fix.endswith("push adapter_model.safetensors. Delete adapter_model.bin.")
+    assert "give data that is no pickle a name" in say("file.pickle", adapters.with_pickle()(lora())).fix
+    cut = say("file.pickle", with_file("x.bin", hostile_pickle()[:-3])(lora()))
+    assert "would import builtins print" in cut.message or "counts as a pickle" in cut.message
+
+
+# --- formats that no engine runs -------------------------------------------------------------------------------------
+def test_a_second_file_of_a_trainer_at_the_top_is_told_and_one_in_a_folder_is_not():
+    files = repository("kohya")
+    second = pack(*kohya())
+    assert outcome("file.ambiguous", files) == "passed"
+    assert outcome("file.ambiguous", {**files, "old/y.safetensors": second}) == "passed"
+    found = say("file.ambiguous", {**files, "y.safetensors": second})
+    assert (found.outcome, found.where["files"]) == ("warned", ["y.safetensors"])
+
+
+def test_a_tensor_that_is_no_part_of_the_format_is_told():
+    tensors, metadata = kohya()
+    assert outcome("tensors.unused", repository("kohya")) == "passed"
+    found = say("tensors.unused", repository("kohya", {**tensors, "stray": ones(2)}, metadata))
+    assert (found.outcome, found.where["tensors"]) == ("warned", ["stray"])
+
+
+@pytest.mark.parametrize(("rank", "expected"), [(4096, "passed"), (4097, "failed")])
+def test_the_rank_of_a_format_that_no_engine_runs_is_bounded(rank, expected):
+    assert outcome("config.rank", repository("kohya", *kohya(rank=rank))) == expected
+
+
+def test_what_names_modules_of_a_base_is_fitted_to_its_shapes_and_says_so():
+    for files in (repository("mlx"), repository("loralib"), gguf({"blk.0.attn_q.weight": (32, 32)})):
+        assert outcome("fit.unexpected", files, LLAMA) == "passed"
+        assert outcome("fit.shape", files, LLAMA) == "passed"
+        told = say("run.not-here", files, LLAMA)
+        assert (told.where["proven"], "tiny/base" in told.message) == ("fit", True)
+        assert say("run.not-here", files, None).where["proven"] == "static"
+        assert outcome("fit.shape", files, None) == "skipped"
+    assert say("run.not-here", repository("kohya"), LLAMA).where["proven"] == "static"
+    assert outcome("fit.unexpected", repository("kohya"), LLAMA) == "skipped"
+
+
+def test_a_module_that_the_base_lacks_and_one_of_another_width_fail():
+    stranger = say("fit.unexpected", repository("mlx", *mlx(module="mlp.router")), LLAMA)
+    assert (stranger.outcome, len(stranger.where["modules"])) == ("failed", 2)
+    wide = say("fit.shape", repository("mlx", *mlx(width=48)), LLAMA)
+    assert (wide.outcome, wide.where["expected"], wide.where["found"]) == ("failed", [32, 32], [48, 48])
+
+
+def test_of_a_merged_linear_of_loralib_only_the_inputs_are_compared():
+    tensors, _ = loralib()
+    name = LAYERS[0]
+    assert outcome("fit.shape", repository("loralib", {**tensors, f"{name}.lora_B": ones(96, 4)}), LLAMA) == "passed"
+    assert outcome("fit.shape", repository("loralib", {**tensors, f"{name}.lora_A": ones(4, 48)}), LLAMA) == "failed"
