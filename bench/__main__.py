@@ -1,4 +1,4 @@
-"""Runs the benchmarks, or those that are named, and prints of each what was promised and what this machine does."""
+"""Runs all benchmarks, or those named, and prints each measured number beside its limit."""
 
 import argparse
 import importlib
@@ -7,7 +7,7 @@ import sys
 
 from bench.line import keep
 
-# In this order; each is a module with a function `lines`.
+# The order of running; each is a module with a function `lines`.
 ALL = {
     "engine": "verdicts a minute, against one process for each adapter and against the floor; the base afterwards",
     "fit": "static checks, and fit against stored shapes up to 70 B",
@@ -23,7 +23,7 @@ ALL = {
 
 
 def main() -> int:
-    """Measure, print, keep in .bench/, and return 1 when a number that was promised is missed."""
+    """Measure, print, write .bench/, and return 1 if a number misses its limit."""
     listed = "\n".join(f"  {name:10} {what}" for name, what in ALL.items())
     parser = argparse.ArgumentParser(
         prog="make bench", description=f"Some of:\n{listed}", formatter_class=argparse.RawDescriptionHelpFormatter
@@ -38,7 +38,7 @@ def main() -> int:
             found.append(line)
         keep(name, found)
         missed += [f"{name}: {line.what}" for line in found if not line.kept]
-    print("\nEvery promise was kept." if not missed else "\nMissed:\n  " + "\n  ".join(missed))
+    print("\nEvery number is within its limit." if not missed else "\nMissed:\n  " + "\n  ".join(missed))
     return 1 if missed else 0
 
 

@@ -33,7 +33,7 @@ Verdict = dict[str, Any]
 
 
 class Engine:
-    """A warm parent, spoken to as a worker does."""
+    """A warm engine, driven as a worker does."""
 
     def __init__(self, base: Path, base_id: str = MINILM.id) -> None:
         self.process = subprocess.Popen(
@@ -46,7 +46,7 @@ class Engine:
         json.loads(self.ears.readline())
 
     def validate(self, folder: Path, card: Verdict) -> tuple[Verdict, float]:
-        """The verdict, and the milliseconds it took."""
+        """Return the verdict, and the milliseconds it took."""
         began = time.perf_counter()
         self.mouth.write(json.dumps({"job": {"id": "1", "folder": str(folder), "card": card}}) + "\n")
         self.mouth.flush()
@@ -56,12 +56,12 @@ class Engine:
         return found, (time.perf_counter() - began) * 1000
 
     def spent(self) -> float:
-        """Seconds that it and its ended children have used: /proc/PID/stat, proc_pid_stat(5), fields 14 to 17."""
+        """CPU seconds of the process and its ended children: /proc/PID/stat, proc_pid_stat(5), fields 14 to 17."""
         fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
         return sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
 
     def stop(self) -> None:
-        """Raises `AssertionError` when the base in memory is not what was loaded: an engine says so by its status."""
+        """Stop the engine. Raises AssertionError if the base in memory has changed, which the exit status tells."""
         self.mouth.close()
         assert self.process.wait() == 0, "the engine found its base changed, or died"
 
@@ -76,7 +76,7 @@ def lines() -> Iterator[Line]:
 
 
 def warm(base: Path) -> tuple[float, list[Verdict]]:
-    """Milliseconds of a processor for one full validation by a warm parent."""
+    """Measure the CPU milliseconds of one full validation by a warm engine."""
     engine = Engine(base)
     engine.validate(DEMO, CARD)
     before = engine.spent()
@@ -105,7 +105,7 @@ def full_checks(base: Path, full: float, verdicts: list[Verdict]) -> Iterator[Li
 
 
 def one_forward(base: Path) -> Iterator[Line]:
-    """Loading and one forward pass of 8 x 32 tokens: in a jailed child, in a process of its own, and at the least."""
+    """Measure loading and a forward pass of 8 x 32 tokens: in a jailed child, in its own process, and the minimum."""
     command = [str(PYTHON), "-W", "ignore", "-I", str(ROOT / "bench" / "forward.py"), str(base), str(DEMO)]
     done = subprocess.run([*command, str(COUNT)], check=True, capture_output=True, text=True, cwd=tempfile.gettempdir())
     said = {name: statistics.median(times) for name, times in json.loads(done.stdout.splitlines()[-1]).items()}
@@ -148,7 +148,7 @@ def _children() -> float:
 
 
 def _dearest(verdicts: list[Verdict]) -> list[tuple[str, float]]:
-    """The checks that take longest, by their medians."""
+    """Return the slowest checks, by their medians."""
     times: dict[str, list[float]] = {}
     for check in (check for verdict in verdicts for check in verdict["checks"]):
         times.setdefault(check["id"], []).append(check["duration_ms"])

@@ -1,4 +1,4 @@
-"""How long static checks take, and fitting an adapter to a base whose weights nobody here has.
+"""How long static checks take, and fitting an adapter to a base whose weights are not on this machine.
 
     make bench ARGS=fit
 
@@ -49,7 +49,7 @@ def lines() -> Iterator[Line]:
 
 
 def static() -> Line:
-    """Every check that needs no torch, of an adapter of about 2 MB whose bytes are in memory."""
+    """Measure every check that needs no torch, on an adapter of about 2 MB in memory."""
     files = lora(MINILM, rank=36, targets=DENSE, dora=False)
     opened, facts = openers(files), facts_of(files)
     size = len(files[WEIGHTS]) / 1e6
@@ -63,7 +63,7 @@ def static() -> Line:
 
 
 def measured() -> dict[str, dict[str, Any]]:
-    """What an engine says of each config: shapes by task, and how long it took."""
+    """Return the shapes by task that an engine reports for each config, and how long it took."""
     with tempfile.TemporaryDirectory() as folder:
         folders = [Path(folder) / str(number) for number in range(len(CONFIGS))]
         for place, config in zip(folders, CONFIGS.values(), strict=True):

@@ -69,7 +69,7 @@ def main(base: Path, adapter: Path, times: int) -> None:
 
 
 def timed(step: Any) -> float:
-    """Milliseconds of processor time, of this process and of children that ended, which other work disturbs less."""
+    """Return the CPU milliseconds of this process and of its ended children."""
     began = spent()
     step()
     return 1000 * (spent() - began)
@@ -88,7 +88,7 @@ def forward(model: Any) -> None:
 
 
 def least(adapter: Path, model: Any) -> None:
-    """What any way of doing it must do."""
+    """Do the minimum: load the weights and run one forward pass."""
     copied(adapter)
     forward(model)
 

@@ -26,7 +26,7 @@ WEIGHTS = "adapter_model.safetensors"
 
 
 def start(house: House) -> Iterator[Line]:
-    """The second start, with everything built."""
+    """Measure the second start, with everything built."""
     times = []
     for _ in range(3):
         house.stop()
@@ -35,7 +35,7 @@ def start(house: House) -> Iterator[Line]:
 
 
 def idle(house: House) -> Iterator[Line]:
-    """CPU and memory of a hub that nobody asks anything."""
+    """Measure CPU and memory of an idle hub."""
     time.sleep(15)  # the engine loads its base first
     family, seconds = house.family(), 20.0
     before = _spent(family)
@@ -65,7 +65,7 @@ def upload(house: House) -> Iterator[Line]:
 
 
 def verdict(house: House) -> Iterator[Line]:
-    """From the commit's answer to `passed`, with a warm bench."""
+    """Measure the time from the commit's answer to `passed`, with a warm engine."""
     times = []
     for number in range(6):
         folder = _variant(house.folder / f"variant-{number}", number)
@@ -90,7 +90,7 @@ def throughput(house: House, number: int = 30) -> Iterator[Line]:
         api.create_repo(name)
         api.upload_folder(repo_id=name, folder_path=_variant(house.folder / f"many-{one}", 1000 + one))
     _wait(house, names)
-    house.manage("revalidate", "--all")  # now the worker has them all at once, and nobody pushes meanwhile
+    house.manage("revalidate", "--all")  # now all are queued at once, and no push disturbs
     _wait(house, names)
     verdicts = [house.ask(f"/api/v1/adapters/{name}/revisions/main/verdict") for name in names]
     begun = min(datetime.fromisoformat(one["started_at"]) for one in verdicts)
@@ -116,13 +116,13 @@ ALL: dict[str, Callable[[House], Iterator[Line]]] = {
 
 
 def lines() -> Iterator[Line]:
-    """All of them, on one hub."""
+    """Run all measures on one hub."""
     with tempfile.TemporaryDirectory(prefix="dovetail-bench-") as folder, House(Path(folder)) as house:
         for measure in ALL.values():
             yield from measure(house)
 
 
-# --- what they stand on ----------------------------------------------------------------------------------------------
+# --- helpers --------- ----------------------------------------------------------------------------------------------
 
 
 def _spent(family: list[psutil.Process]) -> float:
@@ -139,7 +139,7 @@ def _state(house: House, name: str, commit: str) -> str:
 
 
 def _variant(folder: Path, seed: int) -> Path:
-    """Copy the demo adapter with its weights moved a little, so that it is another version and still passes."""
+    """Copy the demo adapter with slightly changed weights, so that it is a new version and still passes."""
     shutil.copytree(DEMO, folder)
     raw = bytearray((folder / WEIGHTS).read_bytes())
     begin = 8 + struct.unpack("<Q", raw[:8])[0]

@@ -20,7 +20,7 @@ BIN = ROOT / ".venv" / "bin"
 
 
 class House:
-    """One hub, restarted at will."""
+    """One hub that can be restarted."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -41,7 +41,7 @@ class House:
         self.stop()
 
     def start(self) -> float:
-        """Run `make up` until /readyz says yes; return the seconds that took."""
+        """Run `make up` until /readyz answers 200; return the seconds it took."""
         started = time.monotonic()
         command = ["make", "up", f"PORT={self.port}", f"DATA={self.data}"]
         with (self.folder / "up.txt").open("ab") as out:

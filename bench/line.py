@@ -1,4 +1,4 @@
-"""One measured number and the promise it belongs to; how many are written as a table and as JSON."""
+"""One measured number and its limit; how lines are written as a table and as JSON."""
 
 import json
 import os
@@ -15,7 +15,7 @@ RESULTS = ROOT / ".bench"
 
 @dataclass(frozen=True)
 class Line:
-    """One measured number; `most` or `least` is what was promised."""
+    """One measured number; `most` or `least` is its limit."""
 
     what: str
     value: float
@@ -45,7 +45,7 @@ def spread(values: Iterable[float]) -> str:
 
 
 def median_ms(step: Callable[[], object], times: int = 21) -> float:
-    """The median of a step's processor time in this thread, which other work on the machine disturbs less."""
+    """Return the median CPU time of a step in this thread, which depends less on other load than wall time."""
     taken = []
     for _ in range(times):
         began = time.thread_time()

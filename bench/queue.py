@@ -74,7 +74,7 @@ def _work(folder: Path, environment: dict[str, str]) -> Iterator[Line]:
 
 
 def _spent() -> float:
-    """Return the processor seconds of all that ended below this process."""
+    """Return the CPU seconds of all ended child processes."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
 
@@ -104,7 +104,7 @@ def _worker(folder: Path, environment: dict[str, str]) -> Iterator[psutil.Proces
 
 
 class Peak:
-    """Looks at the memory of a family of processes each second."""
+    """Samples the memory of a process tree each second."""
 
     def __init__(self, head: psutil.Process) -> None:
         self._head, self._most, self._ended = head, 0, threading.Event()

@@ -1,4 +1,4 @@
-"""What the benchmark of the queue does inside a hub: `python -m bench.queued fill`, `wait` or `claims`."""
+"""The part of the queue's benchmark that runs inside a hub: `python -m bench.queued fill`, `wait` or `claims`."""
 
 import statistics
 import sys
@@ -49,7 +49,7 @@ def _wait() -> None:
 
 
 def _claims() -> None:
-    """Print what a claim costs, in milliseconds of processor time: where 10 wait and where 10,000 do."""
+    """Print the CPU milliseconds of a claim, with 10 waiting rows and with 10,000."""
     row = Verdict.objects.select_related("revision__repository")[0]
     base = row.base.lower()
     able = verdicts.Hands(frozenset({base}), frozenset(), ())

@@ -1,4 +1,4 @@
-"""What Dovetail is measured beside: nginx, docker-registry and MLflow's artifact server, and a client faster than all.
+"""The servers that Dovetail is compared with (nginx, docker-registry, MLflow's artifact server), and a fast client.
 
 Each is started on a free port with its state in a folder of its own, and stopped at the end.
 """
@@ -34,7 +34,7 @@ def program(name: str) -> str:
 
 
 class Wire:
-    """One kept-open connection that reads into one buffer, so that the server is what takes the time."""
+    """One open connection that reads into one buffer, so that the server's time dominates."""
 
     def __init__(self, port: int, headers: dict[str, str] | None = None) -> None:
         self.connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
@@ -43,7 +43,7 @@ class Wire:
         self.location = ""
 
     def ask(self, method: str, path: str, body: bytes | None = None, **headers: str) -> int:
-        """Ask, read the answer away, and return how many bytes it had. Stops the bench at a refusal."""
+        """Send a request, discard the answer, and return its length in bytes. Stops the benchmark at a refusal."""
         return self._drain(self._answer(method, path, body, headers))
 
     def json(self, method: str, path: str, body: object, kind: str = "application/json") -> dict[str, Any]:
@@ -143,14 +143,14 @@ def mlflow(folder: Path) -> Iterator[int]:
     command = [str(home / "bin/mlflow"), "server", "--host", "127.0.0.1", "--port", str(port), "--serve-artifacts"]
     command += ["--artifacts-destination", str(folder / "artifacts"), "--backend-store-uri", f"sqlite:///{folder}/db"]
     with running([*command, "--workers", "2"], folder, lambda: True, patience=20) as process:
-        while not answers(port) and process.poll() is None:  # it imports for a minute where others work too
+        while not answers(port) and process.poll() is None:  # its imports take a minute on a busy machine
             time.sleep(0.2)
         yield port
 
 
 @contextmanager
 def swallow(folder: Path) -> Iterator[int]:
-    """Run what takes everything and keeps nothing; yield its port."""
+    """Run a server that accepts everything and stores nothing; yield its port."""
     folder.mkdir()
     [port] = free_ports()
     command = [sys.executable, "-m", "bench.swallow", str(port)]

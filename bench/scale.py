@@ -77,7 +77,7 @@ class Client:
         self.count = count
 
     def ms(self, method: str, path: str, *, token: str | None, body: str | None = None) -> float:
-        """Ask once; return how long the answer took."""
+        """Send one request; return how long the answer took."""
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         headers |= {"Content-Type": "application/x-ndjson"} if body and body.count("\n") else {}
         began = time.perf_counter()
@@ -103,14 +103,14 @@ class Client:
 
 
 def lines() -> Iterator[Line]:
-    """Both databases, one after the other."""
+    """Measure both databases, one after the other."""
     yield from measure("SQLite")
     with services.postgres() as server:
         yield from measure("PostgreSQL", server)
 
 
 def measure(database: str, server: str = "") -> Iterator[Line]:
-    """Two hubs on this database, seeded and asked; what they wrote is gone afterwards."""
+    """Run two hubs on this database, seed and measure them; delete what they wrote."""
     with tempfile.TemporaryDirectory(prefix="dovetail-scale-") as folder, ExitStack() as stack:
         clients = []
         for count in (SMALL, LARGE):
@@ -126,7 +126,7 @@ def measure(database: str, server: str = "") -> Iterator[Line]:
 
 
 def compared(database: str, small: Client, large: Client) -> Iterator[Line]:
-    """Everything that must not grow, and a push; of the person with much it is only told."""
+    """Measure everything that must not grow, and a push; for the owner of many adapters without a limit."""
     for what, ask in CONSTANT.items():
         yield compare(f"{database}: {what}", ask, small, large)
     for what, ask in OF_MUCH.items():
@@ -139,7 +139,7 @@ def compared(database: str, small: Client, large: Client) -> Iterator[Line]:
 
 
 def compare(what: str, ask: Ask, small: Client, large: Client, most: float = MOST) -> Line:
-    """Ask both in turn, nobody and somebody signed in."""
+    """Ask both hubs in turn, anonymously and signed in."""
     dice = random.Random(what)
     found: list[tuple[float, float]] = []
     for turn in range(WARMING + ROUNDS):  # the first fill caches

@@ -64,11 +64,11 @@ class Rows:
         self.blobs: set[str] = set()  # those that several adapters share
 
     def add(self, model: type[models.Model], **columns: Any) -> None:
-        """Take one row; columns that are not named hold what the model says."""
+        """Add one row; columns that are not named hold the model's default."""
         self.waiting.setdefault((model, tuple(columns)), []).append(tuple(columns.values()))
 
     def write(self) -> None:
-        """Write what waits, in the order in which the models came first."""
+        """Write the waiting rows, in the order in which their models came first."""
         with transaction.atomic():
             for (model, names), rows in self.waiting.items():
                 _copy(model, names, rows)
@@ -112,7 +112,7 @@ def seed(count: int) -> None:
 
 
 def _trust_us() -> None:
-    """What we write is right: nothing is checked, and on a machine that dies we begin anew."""
+    """Turn off checks and durability: the rows are valid, and after a crash the seeding starts anew."""
     postgres = ["SET session_replication_role = replica"]
     sqlite = ["foreign_keys = OFF", "ignore_check_constraints = ON", "synchronous = OFF"]
     with connection.cursor() as cursor:

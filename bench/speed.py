@@ -53,7 +53,7 @@ Sides = dict[str, Side]
 
 
 def lines() -> Iterator[Line]:
-    """Everybody started, the same files everywhere, then all measures."""
+    """Start all servers with the same files, then run all measures."""
     disable_progress_bars()
     with tempfile.TemporaryDirectory(prefix="dovetail-speed-") as name, ExitStack() as stack:
         folder = Path(name)
@@ -115,7 +115,7 @@ def accelerated(folder: Path, house: House) -> Iterator[int]:
 
 
 def memory(house: House) -> Iterator[Line]:
-    """A hub that nobody asks anything, as `make up` starts it; engines hold bases, and are not counted."""
+    """Measure an idle hub, as `make up` starts it; engines hold bases, and are not counted."""
     time.sleep(10)
     family = [one for one in house.family() if "/.engines/" not in " ".join(one.cmdline())]
     sizes = {one.pid: one.memory_full_info().pss / (1 << 20) for one in family}
@@ -136,7 +136,7 @@ def in_turn(steps: dict[str, Callable[[], object]]) -> dict[str, list[float]]:
 
 
 def against(what: str, taken: dict[str, list[float]], us: str, them: str, least: float | None, size: int) -> Line:
-    """Our speed over theirs."""
+    """Return our speed divided by theirs."""
     rate = {name: size / statistics.median(times) / 1e6 for name, times in taken.items()}
     promise = {} if least is None else {"least": least}
     note = f"{rate[us]:.0f} and {rate[them]:.0f} MB/s"
@@ -144,7 +144,7 @@ def against(what: str, taken: dict[str, list[float]], us: str, them: str, least:
 
 
 def downloads(sides: Sides) -> Iterator[Line]:
-    """One large file by one connection; fifty adapters by four."""
+    """Measure one large file over one connection, and fifty adapters over four."""
     wires = {name: side.wire() for name, side in sides.items()}
     taken = in_turn({name: partial(wires[name].ask, "GET", side.at["large.bin"]) for name, side in sides.items()})
     what = "one download of 100 MB"
@@ -196,7 +196,7 @@ def _wrk(side: Side, name: str) -> float:
 
 
 def questions(hub: Side) -> Iterator[Line]:
-    """What clients ask before they get bytes, by one connection."""
+    """Measure the requests that clients send before they download, over one connection."""
     asked = {
         "HEAD of a file of 8 MB": ("HEAD", hub.at["adapter-0.bin"], 1.1),
         "info": ("GET", f"/api/models/{REPO}", 3),

@@ -1,4 +1,4 @@
-"""A server that takes what the stock client sends by Xet, believes nothing and keeps nothing: the client's own share.
+"""A server that accepts what the stock client sends by Xet and stores nothing: it measures the client's own time.
 
 python -m bench.swallow PORT
 """
@@ -55,7 +55,7 @@ class Swallow(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, *said: object) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from dovetail.adapters.serving import ENGINES as SERVERS
 from hub import settings
 from hub.errors import TABLE
 from hub.site import urls as site_urls
+from registry.kernel.errors import RegistryError
 from tests.test_docs import DOCS, ROOT, headings
 from workers.engine.job import ENGINES
 
@@ -68,7 +69,7 @@ def test_a_method_of_peft_has_its_specimen_and_its_line_in_the_docs(method: str)
 
 
 @pytest.mark.parametrize("refusal", TABLE, ids=lambda refusal: refusal.code)
-def test_a_refusal_has_its_heading_and_a_test_that_names_it(refusal: type) -> None:
+def test_a_refusal_has_its_heading_and_a_test_that_names_it(refusal: type[RegistryError]) -> None:
     assert refusal.code in headings("errors.md")
     assert refusal.code in TESTS or refusal.__name__ in TESTS
 
