@@ -21,6 +21,7 @@ from registry.people import gates
 from registry.proof import verdicts
 from registry.proof.config_views import View
 from registry.publish import discussions, repairs
+from registry.publish.push import rows
 from registry.repos import facts, lookup, pull, refs
 from registry.repos.facts import Facts
 from registry.repos.manifest import Entry
@@ -156,9 +157,23 @@ class Head:
     def weights(self) -> Entry | None:
         return next((entry for path, entry in self.entries.items() if path.endswith(WEIGHTS)), None)
 
+    @cached_property
+    def described(self) -> dict[str, Any]:
+        """What this revision says it is: kind, rank, base, task, format; the repository's columns are about main."""
+        return rows.described(self.facts)
+
+    @cached_property
+    def used(self) -> "Head":
+        """The version that snippets pull: this one, or the verified one where this one did not pass."""
+        is_proven = self.proof is not None and self.proof.document["state"] == "passed"
+        if is_proven or self.verified in ("", self.revision.oid):
+            return self
+        verified = pull.resolve(self.repository, "verified")
+        return self if verified.is_quarantined else Head(self.repository, verified, "verified", self.by)
+
     @property
     def pin(self) -> str:
-        """What snippets pin to: `verified` where this is it, else the commit that the page shows."""
+        """The revision that snippets name: `verified` where this is it, else the commit."""
         return "verified" if self.verified == self.revision.oid else self.revision.oid
 
 

@@ -8,10 +8,11 @@ from urllib.parse import quote
 from django.http import HttpRequest
 from django.urls import reverse
 
-from dovetail.adapters.serving.vllm import RANKS, VLLM
+from dovetail.adapters.serving.vllm import VLLM
 from hub.origin import absolute, origin
+from hub.site.compatibility import Served
 from hub.site.head import Head
-from hub.site.templatetags.dovetail import kind_name, last_part, spaced
+from hub.site.templatetags.dovetail import last_part
 from registry.repos.tags import is_model_id
 
 CLASSES = {
@@ -35,7 +36,8 @@ class Snippet:
 
 
 def snippets(request: HttpRequest, head: Head) -> list[Snippet]:
-    """One snippet a tool, in the order people look for them."""
+    """Return one snippet a tool, in the order people look for them, for the version that `head.used` names."""
+    head = head.used
     here, name, pin = origin(request), head.repository.full_name, head.pin
     signed = '-H "Authorization: Bearer $HF_TOKEN" ' if head.repository.private else ""
     file = head.weights.path if head.weights else _first(head)
@@ -44,7 +46,7 @@ def snippets(request: HttpRequest, head: Head) -> list[Snippet]:
     curl = Snippet("curl", "curl", f"curl -L {signed}-O {shlex.quote(address)}")
     if head.repository.type != "model":
         return [*_other(head, here), curl]
-    library = _adapters if head.repository.format == "adapters" else _peft
+    library = _adapters if head.described["format"] == "adapters" else _peft
     loaded = [library(head, here), _vllm(head, here)] if head.facts.description else []
     return [
         *loaded,
@@ -81,7 +83,7 @@ folder = snapshot_download(
 
 def _adapters(head: Head, here: str) -> Snippet:
     """The library's own default is to read a pickle; what was proven is the safetensors file."""
-    if not is_model_id(head.repository.base):
+    if not is_model_id(head.described["base"]):
         return Snippet("peft", "adapters", "", "It names no base model that others have, so nothing can be loaded.")
     code = f"""from adapters import AutoAdapterModel
 from huggingface_hub import snapshot_download
@@ -93,7 +95,7 @@ adapter = snapshot_download(
 )
 # The base is not kept here: run this without HF_ENDPOINT set.
 model = AutoAdapterModel.from_pretrained(
-    "{head.repository.base}"
+    "{head.described["base"]}"
 )
 {_load(head)}"""
     return Snippet("peft", "adapters", code)
@@ -103,9 +105,9 @@ def _load(head: Head) -> str:
     """How the library takes it up: a set-up as a whole, a fusion after the adapters that it weighs."""
     place = _place(head)
     path = f"adapter + {json.dumps(f'/{place}')}" if place else "adapter"
-    if head.repository.kind == "composition":
+    if head.described["kind"] == "composition":
         return f"model.load_adapter_setup({path}, use_safetensors=True, set_active=True)"
-    if head.repository.kind == "fusion":
+    if head.described["kind"] == "fusion":
         each = """for name in (…):  # the adapters that it weighs
     model.load_adapter(adapter + "/" + name, use_safetensors=True)"""
         return f"{each}\nmodel.load_adapter_fusion({path}, use_safetensors=True, set_active=True)"
@@ -118,11 +120,11 @@ def _place(head: Head) -> str:
 
 
 def _peft(head: Head, here: str) -> Snippet:
-    if head.repository.format not in ("peft", "unknown"):
-        return Snippet("peft", "peft", "", f"PEFT does not load this format, {head.repository.format}.")
-    if not is_model_id(head.repository.base):
+    if head.described["format"] not in ("peft", "unknown"):
+        return Snippet("peft", "peft", "", f"PEFT does not load this format, {head.described['format']}.")
+    if not is_model_id(head.described["base"]):
         return Snippet("peft", "peft", "", "It names no base model that others have, so nothing can be loaded.")
-    model = CLASSES.get(head.repository.task, "AutoModel")
+    model = CLASSES.get(head.described["task"], "AutoModel")
     inside = f", subfolder={json.dumps(_place(head))}" if _place(head) else ""
     code = f"""from huggingface_hub import snapshot_download
 from peft import PeftModel
@@ -135,7 +137,7 @@ adapter = snapshot_download(
 )
 # The base is not kept here: run this without HF_ENDPOINT set.
 base = {model}.from_pretrained(
-    "{head.repository.base}"
+    "{head.described["base"]}"
 )
 model = PeftModel.from_pretrained(base, adapter{inside})"""
     return Snippet("peft", "peft", code)
@@ -143,27 +145,26 @@ model = PeftModel.from_pretrained(base, adapter{inside})"""
 
 def _vllm(head: Head, here: str) -> Snippet:
     repository = head.repository
-    if repository.kind != "lora":
-        return Snippet(
-            "vllm", "vLLM", "", f"vLLM serves LoRA adapters; this one is {kind_name(repository.kind) or 'none'}."
-        )
-    if repository.task != "text-generation":
-        task = spaced(repository.task) or "an unknown task"
-        return Snippet("vllm", "vLLM", "", f"vLLM serves LoRA adapters of generating models; this one is for {task}.")
-    if not is_model_id(repository.base):
+    rows = [row for row in head.proof.served if row.title == VLLM.title] if head.proof else []
+    if not rows:
+        return Snippet("vllm", "vLLM", "", "Whether vLLM serves it is known once it was validated.")
+    if why := _refusal(rows):
+        return Snippet("vllm", "vLLM", "", why)
+    if not is_model_id(head.described["base"]):
         return Snippet("vllm", "vLLM", "", "It names no base model that others have, so nothing can be served.")
-    said = next((line for line in head.proof.served if line.title == VLLM.title), None) if head.proof else None
-    if said and said.outcome != "serves":
-        return Snippet("vllm", "vLLM", "", said.reason)
-    rank = next((rank for rank in RANKS if rank >= (repository.rank or 8)), repository.rank)
-    flags = said.flags.partition(" --lora-modules")[0] if said else f"--enable-lora --max-lora-rank {rank}"
+    flags = rows[0].flags.partition(" --lora-modules")[0]
     inside = f"/{_place(head)}" if _place(head) else ""
     code = f"""HF_ENDPOINT={here} hf download {repository.full_name} \\
   --revision {head.pin} --local-dir ./{repository.name}
-vllm serve {repository.base} \\
+vllm serve {head.described["base"]} \\
   {flags} \\
   --lora-modules {shlex.quote(f"{last_part(repository.name)}=./{repository.name}{inside}")}"""
     return Snippet("vllm", "vLLM", code)
+
+
+def _refusal(rows: list[Served]) -> str:
+    """Return why an engine does not serve the adapter, by its rows in the table of the page; "" if it does."""
+    return rows[0].reason if rows and all(row.outcome != "serves" for row in rows) else ""
 
 
 def push_commands(request: HttpRequest, head: Head) -> list[Snippet]:

@@ -171,24 +171,48 @@ docs/<name>                                                  GET anyone
 avatars/<name>.svg                                           GET anyone
 collections                                                  GET anyone
 collections/new                                              GET session  POST session
-collections/<ns>/<slug>                                      GET anyone  POST session
+collections/<ns>/<slug>                                      GET anyone
+collections/<ns>/<slug>/change                               POST session
+collections/<ns>/<slug>/delete                               POST session
+collections/<ns>/<slug>/add                                  POST session
+collections/<ns>/<slug>/items/<item>/note                    POST session
+collections/<ns>/<slug>/items/<item>/top                     POST session
+collections/<ns>/<slug>/items/<item>/remove                  POST session
 join                                                         GET anyone  POST anyone
 login                                                        GET anyone  POST anyone
-login/device                                                 GET session  POST session
+login/device                                                 GET session
+login/device/approve                                         POST session
+login/device/deny                                            POST session
 logout                                                       POST anyone
 new                                                          GET session  POST session
 organizations/new                                            GET session  POST session
-organizations/<ns>/settings                                  GET organisation  POST organisation
+organizations/<ns>/settings                                  GET organisation
+organizations/<ns>/settings/change                           POST organisation
+organizations/<ns>/settings/role                             POST organisation
+organizations/<ns>/settings/remove                           POST organisation
+organizations/<ns>/settings/invite                           POST organisation
+organizations/<ns>/settings/withdraw                         POST organisation
+organizations/<ns>/settings/rename                           POST organisation
+organizations/<ns>/settings/delete                           POST organisation
 settings                                                     GET session
-settings/organizations                                       GET session  POST session
-settings/notifications                                       GET session  POST session
+settings/organizations                                       GET session
+settings/organizations/<ns>/accept                           POST session
+settings/organizations/<ns>/decline                          POST session
+settings/organizations/<ns>/leave                            POST session
+settings/notifications                                       GET session
+settings/notifications/read                                  POST session
+settings/notifications/mail                                  POST session
 settings/profile                                             GET session  POST session
 stats/changes                                                GET anyone
 settings/password                                            GET session  POST session
 settings/following/<ns>                                      POST session
+settings/following/<ns>/stop                                 POST session
 settings/webhooks                                            GET session  POST session
 settings/webhooks/<number>                                   GET session
 settings/webhooks/<number>/change                            POST session
+settings/webhooks/<number>/enable                            POST session
+settings/webhooks/<number>/disable                           POST session
+settings/webhooks/<number>/delete                            POST session
 settings/webhooks/<number>/deliveries/<delivery>/again       POST session
 settings/tokens                                              GET session  POST session
 settings/tokens/<token_id>/revoke                            POST session
@@ -196,14 +220,29 @@ robots.txt                                                   GET anyone
 <ns>                                                         GET anyone
 {of}<ns>/<name>                                              GET adapter:read
 {of}<ns>/<name>/like                                         POST like
+{of}<ns>/<name>/unlike                                       POST like
 {of}<ns>/<name>/likers                                       GET adapter:browse
 {of}<ns>/<name>/repair                                       POST like
 {of}<ns>/<name>/ask-access                                   POST like
-{of}<ns>/<name>/access                                       GET owner  POST owner
-{of}<ns>/<name>/settings                                     GET owner  POST owner
+{of}<ns>/<name>/access                                       GET owner
+{of}<ns>/<name>/access/gate                                  POST owner
+{of}<ns>/<name>/access/grant                                 POST owner
+{of}<ns>/<name>/access/requests/<number>/accept              POST owner
+{of}<ns>/<name>/access/requests/<number>/reject              POST owner
+{of}<ns>/<name>/settings                                     GET owner
+{of}<ns>/<name>/settings/visibility                          POST owner
+{of}<ns>/<name>/settings/move                                POST owner
+{of}<ns>/<name>/settings/delete                              POST owner
 {of}<ns>/<name>/discussions                                  GET adapter:browse
 {of}<ns>/<name>/discussions/new                              GET session  POST session
-{of}<ns>/<name>/discussions/<number>                         GET adapter:browse  POST session
+{of}<ns>/<name>/discussions/<number>                         GET adapter:browse
+{of}<ns>/<name>/discussions/<number>/comment                 POST session
+{of}<ns>/<name>/discussions/<number>/close                   POST session
+{of}<ns>/<name>/discussions/<number>/open                    POST session
+{of}<ns>/<name>/discussions/<number>/merge                   POST session
+{of}<ns>/<name>/discussions/<number>/rename                  POST session
+{of}<ns>/<name>/discussions/<number>/comments/<comment>/edit POST session
+{of}<ns>/<name>/discussions/<number>/comments/<comment>/hide POST session
 {of}<ns>/<name>/discussions/<number>/files                   GET adapter:browse
 {of}<ns>/<name>/tree/<rev>                                   GET adapter:download
 {of}<ns>/<name>/tree/<rev>/<path>                            GET adapter:download
@@ -238,7 +277,9 @@ def routes(patterns: list, prefix: str = "") -> Iterator[str]:
         if isinstance(pattern, URLResolver) and address != "admin/":
             yield from routes(pattern.url_patterns, address)
         elif not _does_nothing(pattern):
-            yield plain(address)
+            types = ("", "datasets/", "spaces/") if "<repository:address>" in address else ("",)
+            for type in types:
+                yield plain(address.replace("<repository:address>", f"{type}<ns>/<name>"))
 
 
 def _does_nothing(pattern: URLPattern | URLResolver) -> bool:

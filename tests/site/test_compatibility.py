@@ -47,6 +47,17 @@ def test_a_page_shows_which_bases_it_fits_and_what_that_does_not_prove(visit, se
     assert "it was not run" in text
 
 
+def test_what_may_be_copied_is_what_the_table_says(visit, cast, served):
+    use = {snippet.key: snippet for snippet in visit().get("/alice/reviews").context["snippets"]}
+    assert "vllm serve" in use["vllm"].code
+    assert "--enable-lora --max-lora-rank 64" in use["vllm"].code
+    refused = [{**row, "outcome": "refuses", "reason": "No.", "flags": []} for row in SERVING]
+    other = cast.repository("alice/refused")
+    judged(pushed(cast, other), depth="fit", serving=refused, fits=FITS)
+    snippet = next(one for one in visit().get("/alice/refused").context["snippets"] if one.key == "vllm")
+    assert (snippet.code, snippet.why) == ("", "No.")
+
+
 def test_a_page_without_answers_has_no_such_section(visit, reviews):
     text = visit("anonymous").get("/alice/reviews").content.decode()
     assert "compatibility-title" not in text

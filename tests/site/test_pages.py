@@ -137,8 +137,13 @@ def test_an_empty_adapter_shows_its_owner_how_to_push(visit, cast):
 
 def test_snippets_pin_what_was_proven(visit, cast, reviews):
     assert "dovetail pull alice/reviews@verified" in text(visit().get("/alice/reviews"))
+    first = reviews.refs.get(name="refs/verified").revision
     unproven = push_more(cast, reviews, **{"notes.txt": b"new"})
-    assert f"dovetail pull alice/reviews@{unproven.oid}" in text(visit().get("/alice/reviews"))
+    front = text(visit().get("/alice/reviews"))
+    assert "dovetail pull alice/reviews@verified" in front
+    assert f"@{unproven.oid}" not in front
+    judged(push_more(cast, reviews, **{"notes.txt": b"newer"}))
+    assert f"dovetail pull alice/reviews@{first.oid}" in text(visit().get(f"/alice/reviews/verdict/{first.oid}"))
 
 
 def test_where_the_newest_version_failed_the_page_leads_to_the_one_that_works(visit, cast, reviews):
@@ -147,7 +152,21 @@ def test_where_the_newest_version_failed_the_page_leads_to_the_one_that_works(vi
     judged(push_more(cast, reviews, **{"notes.txt": b"new"}), "failed", checks=[check])
     assert f"stays at {verified[:8]}" in " ".join(text(visit().get("/alice/reviews/verdict/main")).split())
     front = " ".join(text(visit().get("/alice/reviews")).split())
-    assert "Pinned to this commit, which did not pass. The newest version that passed is verified" in front
+    assert re.search(rf"Pinned to verified ?, the newest version that passed ?: {verified[:8]} ?\.", front)
+    assert "This version did not pass" in front
+    assert "dovetail pull alice/reviews@verified" in front
+
+
+def test_the_page_of_a_revision_shows_its_own_kind_rank_base_and_task(visit, cast, reviews):
+    old = reviews.refs.get(name="refs/heads/main").revision
+    config = json.loads(CONFIG) if isinstance(CONFIG, bytes | str) else dict(CONFIG)
+    other = {**config, "r": 99, "base_model_name_or_path": "tiny/other"}
+    push_more(cast, reviews, **{"adapter_config.json": json.dumps(other).encode()})
+    main, before = (visit().get(f"/alice/reviews/tree/{rev}").content.decode() for rev in ("main", old.oid))
+    assert "r99" in main
+    assert 'href="/bases/tiny/other"' in main
+    assert "r99" not in before
+    assert 'href="/bases/tiny/other"' not in before
 
 
 def test_where_nothing_passed_no_page_speaks_of_what_works(visit, cast):
@@ -302,6 +321,7 @@ def test_an_adapters_page_costs_the_same_whatever_its_history(visit, cast, revie
     few = cost()
     for number in range(8):
         judged(push_more(cast, reviews, **{f"n{number}.txt": b"new"}))
+    client.get("/alice/reviews")  # which tells people what happened, once
     assert cost() == few
 
 

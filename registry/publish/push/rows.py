@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
+from typing import Any
 
 from django.utils import timezone
 
@@ -120,23 +121,31 @@ def _point(intent: Intent, revision: Revision, head: Revision | None) -> Ref:
     return ref
 
 
+def described(facts: Facts) -> dict[str, Any]:
+    """Return what the files of a revision say it is, as a catalogue writes it: kind, rank, base, task and the like."""
+    known = facts.description
+    named = [known.base] if known and known.base in facts.bases else facts.bases
+    rank = known.rank if known else None
+    return {
+        "summary": _clean(facts.summary)[:300],
+        "format": _clean(known.format)[:32] if known else "",
+        "kind": _clean(known.kind or "")[:32] if known else "",
+        "base": bases.canonical_name(named[0]) if named else "",
+        "task": _clean(facts.task)[:64],
+        "license": _clean(facts.card.license)[:64],
+        "rank": rank if rank is not None and 0 <= rank < 1 << 31 else None,
+    }
+
+
 def show(
     repository: Repository, entries: Mapping[str, Entry], said: Facts, at: datetime, verdict: Verdict | None
 ) -> None:
     """Copy what main now says onto the adapter, for lists and search."""
-    known, state = said.description, verdict.state if verdict else ""
-    named = [known.base] if known and known.base in said.bases else said.bases
+    state = verdict.state if verdict else ""
     tags = [_clean(tag)[:MAX_TAG] for tag in said.tags[:MAX_TAGS]]
-    rank = known.rank if known else None
     shown = {
-        "summary": _clean(said.summary)[:300],
-        "format": _clean(known.format)[:32] if known else "",
-        "kind": _clean(known.kind or "")[:32] if known else "",
-        "base": bases.canonical_name(named[0]) if named else "",
-        "task": _clean(said.task)[:64],
-        "license": _clean(said.card.license)[:64],
+        **described(said),
         "parameters": sum(said.parameters.values()),
-        "rank": rank if rank is not None and 0 <= rank < 1 << 31 else None,
         "size": sum(entry.size for entry in entries.values()),
         "tags": tags,
         "state": state,
