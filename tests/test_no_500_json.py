@@ -129,6 +129,14 @@ COMMIT_LINES = (
 )
 
 
+def known_base() -> None:
+    """Make a base of one module whose shapes are known, for a fit to look at."""
+    base = Base.objects.create(id=GPT2, revision="main", sha256="0" * 64, config={}, has_weights=False)
+    modules = {"transformer.h.0.attn.c_attn": Module("Conv1D", 768, 2304, {"weight": (768, 2304), "bias": (2304,)})}
+    shapes = encode(Shapes(Manifest(modules, 768, 768, "transformer.wte", "lm_head"), 50257, 1))
+    fit.remember(base, "e5", {"transformers": "4", "own_task": "CAUSAL_LM", "tasks": {"CAUSAL_LM": shapes}})
+
+
 @pytest.fixture
 def asker(db, settings, tmp_path) -> Asker:
     settings.BLOBS = f"file://{tmp_path / 'blobs'}"
@@ -142,10 +150,7 @@ def asker(db, settings, tmp_path) -> Asker:
     discussions.start(repository, "A question", "How?", alice)
     collections.create("acme", "Some", alice)
     gates.set_gate(repository, "manual", alice)
-    base = Base.objects.create(id=GPT2, revision="main", sha256="0" * 64, config={}, has_weights=False)
-    modules = {"transformer.h.0.attn.c_attn": Module("Conv1D", 768, 2304, {"weight": (768, 2304), "bias": (2304,)})}
-    shapes = encode(Shapes(Manifest(modules, 768, 768, "transformer.wte", "lm_head"), 50257, 1))
-    fit.remember(base, "e5", {"transformers": "4", "own_task": "CAUSAL_LM", "tasks": {"CAUSAL_LM": shapes}})
+    known_base()
     return asking
 
 

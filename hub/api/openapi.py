@@ -10,6 +10,7 @@ from django.views.decorators.http import conditional_page, require_safe
 from drf_spectacular.generators import SchemaGenerator
 
 from hub.api.problems import CONTENT_TYPE, Problem
+from hub.moved import mounted_below
 
 
 @cache  # the routes do not change while a process lives, and making it takes a third of a second
@@ -36,7 +37,8 @@ def _add_problems(made: dict[str, Any]) -> None:
 @conditional_page
 def openapi(request: HttpRequest) -> HttpResponse:
     """Answer with the document."""
-    return JsonResponse(document(), headers={"Cache-Control": "no-cache", "Access-Control-Allow-Origin": "*"})
+    shown = document() | {"servers": [{"url": mounted_below() or "/"}]}
+    return JsonResponse(shown, headers={"Cache-Control": "no-cache", "Access-Control-Allow-Origin": "*"})
 
 
 @require_safe
@@ -64,7 +66,7 @@ def _operation(route: str, method: str, operation: dict[str, Any]) -> dict[str, 
     }
     return {
         "method": method.upper(),
-        "path": route,
+        "path": mounted_below() + route,
         "id": operation["operationId"],
         "summary": operation.get("summary", ""),
         "description": operation.get("description", ""),

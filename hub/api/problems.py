@@ -49,7 +49,7 @@ class Problem:
 HTTP: dict[type[Exception], tuple[str, str]] = {
     exceptions.ValidationError: (
         "value-invalid",
-        "Correct the named fields; their shapes are in /api/v1/openapi.json.",
+        "Correct the named fields; see /api/v1/openapi.json for their shapes.",
     ),
     exceptions.ParseError: ("body-invalid", "Send one JSON object, in UTF-8."),
     exceptions.UnsupportedMediaType: ("media-type-unsupported", "Send the body as application/json."),
@@ -87,19 +87,18 @@ def _problem(exception: Exception, context: Mapping[str, Any]) -> Problem | None
     for foreign, ours in FOREIGN.items():
         if isinstance(exception, foreign):
             exception = ours()
-    return _of_framework(exception) if isinstance(exception, exceptions.APIException) else None
+    return _of_framework(exception, context) if isinstance(exception, exceptions.APIException) else None
 
 
-def _of_framework(exception: exceptions.APIException) -> Problem:
+def _of_framework(exception: exceptions.APIException, context: Mapping[str, Any]) -> Problem:
     code, fix = next(
         (entry for kind, entry in HTTP.items() if isinstance(exception, kind)), (exception.default_code, "")
     )
     headers = {}
     if (wait := getattr(exception, "wait", None)) is not None:
         headers["Retry-After"] = str(max(1, round(wait)))
-    return Problem(
-        exception.status_code, code.replace("_", "-"), " ".join(_sentences(exception.detail)), fix, headers=headers
-    )
+    detail, fix = " ".join(_sentences(exception.detail)), in_full(fix, context["request"])
+    return Problem(exception.status_code, code.replace("_", "-"), detail, fix, headers=headers)
 
 
 def _sentences(detail: object, where: str = "") -> Iterator[str]:

@@ -1,0 +1,161 @@
+"""Every answer of our REST is what its shape in the OpenAPI document says: keys, types and nesting, to the bottom."""
+
+import json
+from datetime import datetime
+from typing import Any
+
+import pytest
+
+from hub.api import openapi
+from registry.kernel.policy import Caller
+from registry.models import User
+from registry.publish import discussions
+from tests.api.conftest import judged, pushed
+from tests.test_no_500_json import HEADER, LORA, known_base
+
+JSON_TYPES = {
+    "string": str, "integer": int, "number": (int, float), "boolean": bool, "array": list, "object": dict,
+}  # fmt: skip
+
+
+def faults(value: Any, schema: dict[str, Any], where: str = "answer") -> list[str]:
+    """Return each place where a JSON value differs from an OpenAPI 3.0 schema, strictly: no key more, no key less."""
+    if "$ref" in schema:
+        name = schema["$ref"].rpartition("/")[2]
+        return faults(value, openapi.document()["components"]["schemas"][name], where)
+    if value is None:
+        return [] if schema.get("nullable") or schema == {} else [f"{where} is null"]
+    for union in ("oneOf", "allOf", "anyOf"):
+        if union in schema:
+            tried = [faults(value, one, where) for one in schema[union]]
+            return [] if [] in tried else tried[0]
+    return _faults_of_type(value, schema, where)
+
+
+def _faults_of_type(value: Any, schema: dict[str, Any], where: str) -> list[str]:
+    kind = schema.get("type")
+    if kind is None:
+        return []
+    if not isinstance(value, JSON_TYPES[kind]) or (isinstance(value, bool) and kind != "boolean"):
+        return [f"{where} is {type(value).__name__}, not {kind}"]
+    if "enum" in schema and value not in schema["enum"]:
+        return [f"{where} is {value!r}, none of {schema['enum']}"]
+    if schema.get("format") == "date-time":
+        datetime.fromisoformat(value)
+    if kind == "array":
+        return [fault for n, item in enumerate(value) for fault in faults(item, schema["items"], f"{where}[{n}]")]
+    if kind == "object" and "properties" in schema:
+        return _faults_of_members(value, schema, where)
+    if kind == "object" and isinstance(more := schema.get("additionalProperties"), dict):
+        return [fault for key, item in value.items() for fault in faults(item, more, f"{where}.{key}")]
+    return []
+
+
+def _faults_of_members(value: dict[str, Any], schema: dict[str, Any], where: str) -> list[str]:
+    members = schema["properties"]
+    found = [f"{where} has {key!r}, which is not described" for key in value.keys() - members.keys()]
+    found += [f"{where} lacks {key!r}" for key in set(schema.get("required", ())) - value.keys()]
+    for key in value.keys() & members.keys():
+        found += faults(value[key], members[key], f"{where}.{key}")
+    return found
+
+
+def described(method: str, template: str, status: int) -> dict[str, Any]:
+    """Return the schema of an answer; the template is the path of the OpenAPI document."""
+    answers = openapi.document()["paths"][f"/api/v1/{template}"][method.lower()]["responses"]
+    schema: dict[str, Any] = answers[str(status)]["content"]["application/json"]["schema"]
+    return schema
+
+
+ADAPTER = "adapters/{ns}/{name}"
+ORGANIZATION = "organizations/{org}"
+ANSWERS = (  # method, path of the document, who asks, body
+    ("GET", "adapters", "alice", None),
+    ("GET", "adapters?facets=1", "alice", None),
+    ("GET", ADAPTER, "alice", None),
+    ("GET", f"{ADAPTER}/revisions", "alice", None),
+    ("GET", f"{ADAPTER}/revisions/{{rev}}", "alice", None),
+    ("GET", f"{ADAPTER}/revisions/{{rev}}/verdict", "alice", None),
+    ("POST", f"{ADAPTER}/revisions/{{rev}}/validate", "alice", None),
+    ("POST", "fit", "anonymous", {"config": LORA, "header": HEADER}),
+    ("GET", "bases", "anonymous", None),
+    ("GET", "bases/{base}", "anonymous", None),
+    ("GET", "changes", "alice", None),
+    ("GET", "me", "alice", None),
+    ("GET", "me/notifications", "alice", None),
+    ("POST", "me/notifications/read", "alice", {"up_to": 1}),
+    ("GET", "me/tokens", "alice", None),
+    ("POST", "me/tokens", "alice", {"name": "ci", "role": "read", "expires_at": "2040-01-01T00:00:00Z"}),
+    ("GET", "me/tokens/{id}", "alice", None),
+    ("POST", "organizations", "alice", {"name": "lab"}),
+    ("GET", ORGANIZATION, "alice", None),
+    ("GET", ORGANIZATION, "anonymous", None),
+    ("PATCH", ORGANIZATION, "alice", {"full_name": "Acme Ltd"}),
+    ("GET", f"{ORGANIZATION}/members", "alice", None),
+    ("PUT", f"{ORGANIZATION}/members/bob", "alice", {"role": "read"}),
+    ("PUT", f"{ORGANIZATION}/invitations/carol", "alice", {"role": "read"}),
+    ("GET", f"{ORGANIZATION}/invitations", "alice", None),
+    ("GET", "me/invitations", "carol", None),
+    ("POST", "me/invitations/{org}/accept", "carol", {}),
+    ("POST", "moderation/adapters/{ns}/{name}/quarantine", "mona", {"reason": "x"}),
+    ("POST", "moderation/adapters/{ns}/{name}/release", "mona", {"reason": "x"}),
+    ("GET", "moderation/log", "mona", None),
+)
+VALUES = {"ns": "alice", "name": "reviews", "rev": "main", "base": "openai-community/gpt2", "org": "acme", "id": "1"}
+OF_A_PERSON = {"members/bob": "members/{user}", "invitations/carol": "invitations/{user}"}
+
+
+def test_every_answer_is_what_its_shape_says(ask, cast, repository):
+    judged(repository.revisions.get(title="push"), "failed", checks=[{"id": "tensors.nan", "outcome": "failed", "message": "m"}])
+    pushed(cast, repository, title="notes", files={"notes.txt": b"x"})
+    discussions.start(repository, "A question", "How?", Caller(user=User.objects.get(username="bob")))
+    known_base()
+    cast.token("alice")
+    wrong, seen = [], set()
+    for method, template, who, body in ANSWERS:
+        answer = ask(who).generic(
+            method, f"/api/v1/{template.format(**VALUES)}", _encoded(body), content_type="application/json"
+        )
+        assert answer.status_code in (200, 201, 202), (method, template, answer.content)
+        path = template.partition("?")[0]
+        for written, of_document in OF_A_PERSON.items():
+            path = path.replace(written, of_document)
+        seen.add((method, path))
+        wrong += [
+            f"{method} {template}: {fault}"
+            for fault in faults(answer.json(), described(method, path, answer.status_code))
+        ]
+    assert wrong == []
+    assert all_with_an_answer() - seen == {("POST", f"{ADAPTER}/repair")}, "tests/api/test_repairs.py asks this one"
+
+
+def _encoded(body: Any) -> bytes:
+    return b"" if body is None else json.dumps(body).encode()
+
+
+def all_with_an_answer() -> set[tuple[str, str]]:
+    """Return (method, path) of each operation that answers with JSON."""
+    return {
+        (method.upper(), path.removeprefix("/api/v1/"))
+        for path, operations in openapi.document()["paths"].items()
+        for method, operation in operations.items()
+        if any("application/json" in answer.get("content", {}) for answer in operation["responses"].values())
+    }
+
+
+@pytest.mark.parametrize(
+    ("value", "schema", "fault"),
+    [
+        ("1", {"type": "integer"}, "answer is str, not integer"),
+        (True, {"type": "integer"}, "answer is bool, not integer"),
+        (None, {"type": "string"}, "answer is null"),
+        ({"b": 1}, {"type": "object", "properties": {"a": {}}, "required": ["a"]}, "not described"),
+        (
+            [[1], ["x"]],
+            {"type": "array", "items": {"type": "array", "items": {"type": "integer"}}},
+            "answer[1][0] is str",
+        ),
+    ],
+)
+def test_a_fault_anywhere_in_an_answer_is_found(value, schema, fault):
+    assert any(fault in one for one in faults(value, schema))
