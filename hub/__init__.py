@@ -1,1 +1,1 @@
-"""The faces: everything that speaks HTTP, and nothing that decides."""
+"""The HTTP layer: parses requests, asks the domain (registry), and writes answers. No rule is decided here."""

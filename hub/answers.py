@@ -1,10 +1,10 @@
-"""How the routes of the wire answer, in both of its dialects: JSON, and refusals with the codes that clients know."""
+"""Answers that the Hub and Xet routes share: JSON, and refusals with the codes that clients compare."""
 
 from http import HTTPStatus
 
 from django.http import HttpRequest, JsonResponse
 
-from hub.errors import face, in_full
+from hub.errors import http_form, in_full
 from hub.moved import at_new_name
 from hub.origin import absolute
 from registry.kernel.errors import (
@@ -26,20 +26,20 @@ def answer(data: object, status: int = 200) -> JsonResponse:
 
 
 def refuse(request: HttpRequest, error: RegistryError, *, is_anonymous: bool = False) -> JsonResponse:
-    """Return a refusal as the Hub's clients understand it: status, X-Error-Code, X-Error-Message, and a JSON object."""
-    look = face(error)
+    """Return a refusal in the Hub's form: status, X-Error-Code, X-Error-Message, and a JSON object."""
+    form = http_form(error)
     detail, fix = in_full(error.detail, request), in_full(error.fix, request)
-    status, message = look.status, f"{detail} {fix}".strip()
-    if isinstance(error, RepositoryNotFound):  # word for word the Hub's: clients leave these sentences out of their own
+    status, message = form.status, f"{detail} {fix}".strip()
+    if isinstance(error, RepositoryNotFound):  # the Hub's exact words, which clients drop from their own messages
         message = "Repository not found"
         if is_anonymous:  # with a token it might be there
             status, message = HTTPStatus.UNAUTHORIZED, "Invalid username or password."
-    said = {"error": message, "code": error.code, "detail": detail, "fix": fix, **_the_first(request, error)}
-    response = answer(said, status)
+    body = {"error": message, "code": error.code, "detail": detail, "fix": fix, **_existing(request, error)}
+    response = answer(body, status)
     response.refusal = error.code, detail  # type: ignore[attr-defined]  # for the log
-    if look.hub_code:
-        response["X-Error-Code"] = look.hub_code
-    response["X-Error-Message"] = _header_text(look.hub_message or message)
+    if form.hub_code:
+        response["X-Error-Code"] = form.hub_code
+    response["X-Error-Message"] = _header_text(form.hub_message or message)
     if status == HTTPStatus.UNAUTHORIZED:
         response["WWW-Authenticate"] = "Bearer"
     if isinstance(error, RepositoryMoved):
@@ -53,8 +53,8 @@ def refuse_nul(request: HttpRequest) -> None:
         raise ValueInvalid("The address holds a NUL character.", fix="Leave it out.")
 
 
-def _the_first(request: HttpRequest, error: RegistryError) -> dict[str, object]:
-    """Where to find what was there first, of what may not be there twice: clients go on with it, given `exist_ok`."""
+def _existing(request: HttpRequest, error: RegistryError) -> dict[str, object]:
+    """Return where the existing repository or collection is: with `exist_ok`, clients continue with it."""
     if isinstance(error, RepositoryExists):
         return {"url": absolute(request, str(error.facts["path"]))}
     return {"slug": error.facts["slug"]} if isinstance(error, CollectionExists) else {}

@@ -1,4 +1,4 @@
-"""The queue: one Celery application, its limits and its clock; a message is only a hint, the row is the job."""
+"""The Celery application: queues, time limits, schedule. A message is only a hint; the row is the job."""
 
 import gc
 import logging
@@ -89,16 +89,16 @@ app.conf.update(
 
 @signals.worker_init.connect
 def _share_memory(**_: object) -> None:
-    """Keep the collector of garbage away from what the pool's processes share: it would write to every page of it."""
-    import_module("pycparser.c_parser")  # each of them would, to tell the kernel that it ends with this one
+    """Freeze the garbage collector before the pool forks: a collection would write to every shared page."""
+    import_module("pycparser.c_parser")  # each child would import it, to set its parent-death signal
     gc.collect()
     gc.freeze()
 
 
 def ring(verdict: int, *doors: str) -> bool:
-    """Send the hint that a verdict may be claimed: to whoever comes first, or to each of the workers named.
+    """Send the hint that a verdict may be claimed: to any worker, or to each of the named ones.
 
-    False when the broker is down; then a worker finds the row by itself.
+    Return False when the broker is down; a worker finds the row by itself then.
     """
     if not doors:
         return _send("workers.tasks.validate", verdict)
@@ -107,7 +107,7 @@ def ring(verdict: int, *doors: str) -> bool:
 
 
 def post(delivery: int) -> bool:
-    """Send the hint that a message to a webhook may be delivered; False as above."""
+    """Send the hint that a webhook delivery is due. Return False when the broker is down."""
     return _send("workers.tasks.deliver", delivery)
 
 

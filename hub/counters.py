@@ -1,4 +1,4 @@
-"""Counters that all web processes share: in the broker where that is a Redis, else each process has its own."""
+"""Counters shared by all web processes: in Redis where the broker is one, else in each process's own cache."""
 
 import functools
 import logging
@@ -15,37 +15,37 @@ from redis.exceptions import RedisError
 logger = logging.getLogger(__name__)
 PREFIX = "dovetail:count:"
 PATIENCE_SECONDS = 0.2  # a request must not wait for a counter
-PAUSE_SECONDS = 10  # how long nobody tries again after the broker did not answer
+PAUSE_SECONDS = 10  # no retry for this long after the broker did not answer
 _silent_until = 0.0
 
 
 def count(key: str, seconds: int, more: int = 1) -> int:
-    """Add to a key and return what it has come to since it began; it is forgotten `seconds` after that."""
+    """Add to a key and return its total; the key expires `seconds` after its first use."""
     found = _ask(lambda pipe: (pipe.set(PREFIX + key, 0, ex=seconds, nx=True), pipe.incrby(PREFIX + key, more)))
     return _here(key, seconds, more) if found is None else int(found[1])
 
 
 def remember(key: str, value: float, seconds: int) -> None:
-    """Keep a number under a key, for all processes, as long as that."""
+    """Store a number under a key for all processes, for `seconds`."""
     if _ask(lambda pipe: pipe.set(PREFIX + key, value, ex=seconds)) is None:
         caches["counters"].set(key, value, seconds)
 
 
 def recall(*keys: str) -> list[float]:
-    """Return the numbers kept under these keys; 0 where there is none."""
+    """Return the numbers stored under these keys; 0 for a missing one."""
     found = _ask(lambda pipe: pipe.mget([PREFIX + key for key in keys]))
     values = [caches["counters"].get(key) for key in keys] if found is None else found[0]
     return [float(value or 0) for value in values]
 
 
 def forget(*keys: str) -> None:
-    """Drop what was counted or kept under these keys."""
+    """Delete these keys."""
     _ask(lambda pipe: pipe.delete(*(PREFIX + key for key in keys)))
     caches["counters"].delete_many(keys)
 
 
 def _ask(commands: Callable[["Pipeline"], object]) -> list[Any] | None:
-    """Return what the broker answers to some commands; None where there is none, or it is silent."""
+    """Return the broker's answers to some commands; None without a broker, or while it does not answer."""
     global _silent_until
     broker = _broker()
     if broker is None or time.monotonic() < _silent_until:

@@ -1,4 +1,4 @@
-"""Counts downloads, once an hour for each caller: one pull asks for several files, by HTTP or by Xet, and in pieces."""
+"""Counts downloads, at most one an hour for each caller: one pull makes many requests, by HTTP or by Xet."""
 
 from django.http import HttpRequest
 
@@ -12,7 +12,7 @@ AGAIN_SECONDS = 3600
 
 
 def count(request: HttpRequest, repository: Repository, caller: Caller) -> None:
-    """Note that the caller takes something of the adapter now; it is written down within seconds."""
+    """Count a download of a repository by a caller; it is written to the database within seconds."""
     who = caller.user.pk if caller.user else network_of(request)
     if counters.count(f"download:{repository.pk}:{who}", AGAIN_SECONDS) == 1:
         popularity.count_download(repository.pk)

@@ -1,4 +1,4 @@
-"""One table: which HTTP status each refusal has, and the codes and sentences that the Hub's clients look for."""
+"""One table: the HTTP status of each refusal, and the codes and sentences that the Hub's clients compare."""
 
 import logging
 import re
@@ -15,8 +15,8 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Face:
-    """How a refusal looks from outside.
+class HttpForm:
+    """The HTTP form of a refusal: its status, and the Hub's own code and message where clients compare them.
 
     `hub_message` is a sentence that huggingface_hub compares literally (utils/_http.py, hf_raise_for_status).
     """
@@ -26,83 +26,83 @@ class Face:
     hub_message: str = ""
 
 
-TABLE: dict[type[errors.RegistryError], Face] = {
-    errors.SignInRequired: Face(401),
-    errors.TokenInvalid: Face(401, hub_message="Invalid credentials in Authorization header"),
-    errors.GateSignInRequired: Face(401, "GatedRepo"),
-    errors.NotAllowed: Face(403),
-    errors.SessionRequired: Face(403),
-    errors.RepositoryNotFound: Face(404, "RepoNotFound"),
-    errors.RepositoryMoved: Face(307),
-    errors.RevisionNotFound: Face(404, "RevisionNotFound"),
-    errors.FileNotFound: Face(404, "EntryNotFound"),
-    errors.NamespaceNotFound: Face(404),
-    errors.TokenNotFound: Face(404),
-    errors.CollectionNotFound: Face(404),
-    errors.CollectionExists: Face(409),
-    errors.ItemNotFound: Face(404),
-    errors.ItemExists: Face(409),
-    errors.AccessRequestNotFound: Face(404),
-    errors.AccessGranted: Face(400),
-    errors.InvitationNotFound: Face(404),
-    errors.InvitationDeclined: Face(409),
-    errors.WebhookNotFound: Face(404),
-    errors.SignInNotFound: Face(404),
-    errors.SignInUnfinished: Face(400),
-    errors.DiscussionNotFound: Face(404),
-    errors.CommentNotFound: Face(404),
-    errors.VerdictNotApplicable: Face(404),
-    errors.BaseNotFound: Face(404),
-    errors.NameInvalid: Face(400),
-    errors.NameTaken: Face(409),
-    errors.RepositoryExists: Face(409),
-    errors.ValueInvalid: Face(400),
-    errors.LastAdministrator: Face(409),
-    errors.OrganizationNotEmpty: Face(409),
-    errors.PathInvalid: Face(422),
-    errors.FileTooLarge: Face(413),
-    errors.PushTooLarge: Face(413),
-    errors.CommitInvalid: Face(400),
-    errors.ParentStale: Face(412),
-    errors.BlobUnknown: Face(400),
-    errors.DigestMismatch: Face(400),
-    errors.DownloadExpired: Face(403),
-    errors.UploadExpired: Face(403),
-    errors.QuotaExceeded: Face(403),
-    errors.LengthRequired: Face(411),
-    errors.RefExists: Face(409),
-    errors.RefProtected: Face(403),
-    errors.DiscussionClosed: Face(409),
-    errors.MergeConflict: Face(409),
-    errors.XorbInvalid: Face(400),
-    errors.XorbUnknown: Face(400),
-    errors.ShardInvalid: Face(400),
-    errors.RepositoryQuarantined: Face(403, hub_message="Access to this resource is disabled."),
-    errors.RevisionNotVerified: Face(403),
-    errors.AccessRequired: Face(403, "GatedRepo"),
-    errors.StoreUnavailable: Face(503),
-    errors.TooOften: Face(429),
-    errors.NotSupported: Face(501),
+TABLE: dict[type[errors.RegistryError], HttpForm] = {
+    errors.SignInRequired: HttpForm(401),
+    errors.TokenInvalid: HttpForm(401, hub_message="Invalid credentials in Authorization header"),
+    errors.GateSignInRequired: HttpForm(401, "GatedRepo"),
+    errors.NotAllowed: HttpForm(403),
+    errors.SessionRequired: HttpForm(403),
+    errors.RepositoryNotFound: HttpForm(404, "RepoNotFound"),
+    errors.RepositoryMoved: HttpForm(307),
+    errors.RevisionNotFound: HttpForm(404, "RevisionNotFound"),
+    errors.FileNotFound: HttpForm(404, "EntryNotFound"),
+    errors.NamespaceNotFound: HttpForm(404),
+    errors.TokenNotFound: HttpForm(404),
+    errors.CollectionNotFound: HttpForm(404),
+    errors.CollectionExists: HttpForm(409),
+    errors.ItemNotFound: HttpForm(404),
+    errors.ItemExists: HttpForm(409),
+    errors.AccessRequestNotFound: HttpForm(404),
+    errors.AccessGranted: HttpForm(400),
+    errors.InvitationNotFound: HttpForm(404),
+    errors.InvitationDeclined: HttpForm(409),
+    errors.WebhookNotFound: HttpForm(404),
+    errors.SignInNotFound: HttpForm(404),
+    errors.SignInUnfinished: HttpForm(400),
+    errors.DiscussionNotFound: HttpForm(404),
+    errors.CommentNotFound: HttpForm(404),
+    errors.VerdictNotApplicable: HttpForm(404),
+    errors.BaseNotFound: HttpForm(404),
+    errors.NameInvalid: HttpForm(400),
+    errors.NameTaken: HttpForm(409),
+    errors.RepositoryExists: HttpForm(409),
+    errors.ValueInvalid: HttpForm(400),
+    errors.LastAdministrator: HttpForm(409),
+    errors.OrganizationNotEmpty: HttpForm(409),
+    errors.PathInvalid: HttpForm(422),
+    errors.FileTooLarge: HttpForm(413),
+    errors.PushTooLarge: HttpForm(413),
+    errors.CommitInvalid: HttpForm(400),
+    errors.ParentStale: HttpForm(412),
+    errors.BlobUnknown: HttpForm(400),
+    errors.DigestMismatch: HttpForm(400),
+    errors.DownloadExpired: HttpForm(403),
+    errors.UploadExpired: HttpForm(403),
+    errors.QuotaExceeded: HttpForm(403),
+    errors.LengthRequired: HttpForm(411),
+    errors.RefExists: HttpForm(409),
+    errors.RefProtected: HttpForm(403),
+    errors.DiscussionClosed: HttpForm(409),
+    errors.MergeConflict: HttpForm(409),
+    errors.XorbInvalid: HttpForm(400),
+    errors.XorbUnknown: HttpForm(400),
+    errors.ShardInvalid: HttpForm(400),
+    errors.RepositoryQuarantined: HttpForm(403, hub_message="Access to this resource is disabled."),
+    errors.RevisionNotVerified: HttpForm(403),
+    errors.AccessRequired: HttpForm(403, "GatedRepo"),
+    errors.StoreUnavailable: HttpForm(503),
+    errors.TooOften: HttpForm(429),
+    errors.NotSupported: HttpForm(501),
 }
 
 
-def face(error: errors.RegistryError) -> Face:
-    """Return how this refusal looks from outside; a missing row is a defect that tests/test_docs.py finds."""
+def http_form(error: errors.RegistryError) -> HttpForm:
+    """Return the HTTP form of a refusal; tests/test_docs.py finds a missing row."""
     return TABLE[type(error)]
 
 
 def status_with(error: errors.RegistryError | None) -> int:
-    """Return the status of a page that shows a form again: that of what kept it from being done, if anything did."""
-    return face(error).status if error else 200
+    """Return the status of a page that shows a form again: that of the refusal, or 200 without one."""
+    return http_form(error).status if error else 200
 
 
 def in_full(sentence: str, request: HttpRequest) -> str:
-    """Return a sentence with the whole address of each page that it names: in a terminal /settings leads nowhere."""
+    """Return a sentence with each page path in it made absolute, since /settings leads nowhere in a terminal."""
     prefix = re.escape(get_script_prefix().rstrip("/"))
     return re.sub(rf"\b(at|See|see) (?:{prefix})?(?=/[a-z])", rf"\1 {origin(request)}", sentence)
 
 
 def of_database(problem: OperationalError) -> errors.StoreUnavailable:
-    """Return the refusal for a database that is full, busy for too long, or away; what it says is for the log alone."""
-    log.error("The database does not do what was asked", exc_info=problem)
+    """Return the refusal for a database that is full, locked for too long, or down; its own message is only logged."""
+    log.error("The database refused a query", exc_info=problem)
     return errors.StoreUnavailable("The database of this hub takes no requests now, or has no room.")

@@ -1,6 +1,6 @@
 """The state of the registry as Prometheus gauges, read from the database when asked; metrics.py counts requests.
 
-What is counted over whole tables is counted at most once a minute, and so seldom that it takes a hundredth of the time.
+Counts over whole tables are cached for a minute, or longer where counting would take more than 1 % of the time.
 """
 
 import threading
@@ -22,7 +22,7 @@ UNFINISHED = (Verdict.State.QUEUED, Verdict.State.RUNNING)
 
 
 class _Registry(Collector):
-    """Numbers that every process would tell alike, because they are read from the database."""
+    """Numbers from the database, which are the same in every process."""
 
     def collect(self) -> Iterator[Metric]:
         waiting = Verdict.objects.filter(state=Verdict.State.QUEUED).aggregate(since=Min("queued_at"))["since"]
@@ -39,7 +39,7 @@ class _Registry(Collector):
 
 
 class _Totals:
-    """What was counted last over whole tables."""
+    """The latest counts over whole tables."""
 
     _lock = threading.Lock()
     _last: "_Totals | None" = None
@@ -58,14 +58,14 @@ class _Totals:
 
     @classmethod
     def get(cls) -> "_Totals":
-        with cls._lock:  # one request counts, the others wait for what it finds
+        with cls._lock:  # one request counts, the others wait for its result
             if cls._last is None or time.monotonic() > cls._last._good_until:
                 cls._last = cls()
             return cls._last
 
 
 def _verdicts(finished: dict[str, int]) -> Metric:
-    """Those that are not finished are few and counted now."""
+    """Return the verdicts by state; unfinished ones are few and counted now."""
     unfinished = Verdict.objects.filter(state__in=UNFINISHED).order_by()
     counted = finished | dict(unfinished.values_list("state").annotate(Count("pk")))
     help = "Verdicts by state; finished ones counted about a minute ago."

@@ -1,4 +1,4 @@
-"""Whether this hub works: /livez, /readyz and /metrics, for the machines that watch it; nothing for people."""
+"""Health checks and metrics: /livez, /readyz and /metrics, for monitoring."""
 
 import hmac
 import logging
@@ -30,25 +30,25 @@ log = logging.getLogger(__name__)
 
 STARTED = time.monotonic()
 SECONDS_A_PART = 2
-SECONDS_TO_START = 60  # a worker proves its jail and reads its shelf first
+SECONDS_TO_START = 60  # a worker tests its sandbox and reads its base cache first
 RELAYED = ("X-Forwarded-For", "Forwarded", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-Ip", "Via")
 SECONDS_REMEMBERED = 1.0
 SECONDS_REMEMBERED_DOWN = 0.25  # each web process remembers for itself: they must agree again soon
 
 
 class PartDown(Exception):
-    """A part of the hub does not do its work; the message says what an operator should look at."""
+    """A part of the hub does not work; the message says what an operator should check."""
 
 
 @require_safe
 def livez(request: HttpRequest) -> HttpResponse:
-    """Answer that this process takes requests; asks nobody else, so a dead database does not get the web restarted."""
+    """Answer that this process takes requests; checks nothing else, so a dead database does not restart the web."""
     return JsonResponse({"alive": True})
 
 
 @require_safe
 def readyz(request: HttpRequest) -> HttpResponse:
-    """Answer part by part whether a push would be taken and judged now: 200, or 503 when one part is down."""
+    """Answer for each part whether a push would be accepted and validated now: 200, or 503 when a part is down."""
     parts = _latest.get()
     ready = all(part["ok"] for part in parts.values())
     return JsonResponse({"ready": ready, "version": VERSION, "parts": parts}, status=200 if ready else 503)
@@ -56,7 +56,7 @@ def readyz(request: HttpRequest) -> HttpResponse:
 
 @require_safe
 def metrics(request: HttpRequest) -> HttpResponse:
-    """Answer in Prometheus' format to this machine and holders of DOVETAIL_METRICS_TOKEN; to others it is not there."""
+    """Answer in Prometheus' format to this machine and to holders of DOVETAIL_METRICS_TOKEN; 404 to others."""
     if not (_came_from_this_machine(request) or _holds_metrics_token(request)):
         raise Http404
     return HttpResponse(exposition() + gauges.exposition(), content_type=CONTENT_TYPE)

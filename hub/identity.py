@@ -1,4 +1,4 @@
-"""Who is asking: a bearer token, a browser session, or nobody. A bad token is refused, never taken for nobody."""
+"""The caller of a request: by bearer token, by session, or anonymous. A bad token is refused, never ignored."""
 
 import base64
 import binascii
@@ -20,7 +20,7 @@ SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 def caller_of(request: HttpRequest) -> Caller:
-    """Return the caller of a request. Raises TokenInvalid for credentials that do not hold."""
+    """Return the caller of a request. Raises TokenInvalid for bad credentials."""
     header = request.META.get("HTTP_AUTHORIZATION", "")
     if header:
         return tokens.caller_of(_token_in(header))
@@ -47,7 +47,7 @@ def _token_in(header: str) -> str:
 
 
 class CallerMiddleware:
-    """Gives site views request.caller, from the session alone, and tells the audit log which request this is."""
+    """Middleware: sets request.caller from the session alone, and the request id of the audit log."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response

@@ -1,4 +1,4 @@
-"""How often one caller may ask in a minute, by family of routes, and the headers that say how much of it is left."""
+"""Rate limits: requests a minute for each caller and family of routes, and the headers that say what is left."""
 
 import re
 import time
@@ -21,14 +21,14 @@ DAY_SECONDS = 24 * 3600
 
 @dataclass(frozen=True)
 class Quota:
-    """How many requests a window allows; clients of the Hub read the name as one word."""
+    """The requests that a window allows; clients of the Hub read the name as one word."""
 
     name: str
     requests: int
 
 
 class Family(Enum):
-    """A family of routes that share a quota: of somebody nobody knows, and of somebody signed in."""
+    """Routes that share a quota: (for an anonymous caller, for a signed-in one)."""
 
     REST = Quota("anonymous", 60), Quota("signed-in", 600)
     API = Quota("api", 300), Quota("api", 3000)
@@ -39,7 +39,7 @@ class Family(Enum):
 
 @dataclass(frozen=True)
 class Taken:
-    """One request counted: what is left of the quota, and in how many seconds it is whole again."""
+    """The state of a quota after one request: the requests left, and the seconds until it is full again."""
 
     quota: Quota
     left: int
@@ -56,12 +56,12 @@ class Taken:
 
     @property
     def sentence(self) -> str:
-        """Why it is refused and what to do, for people."""
+        """The reason of the refusal and the fix, in one text."""
         return " ".join(self.words)
 
     @property
     def words(self) -> tuple[str, str]:
-        """The two apart, as a refusal takes them."""
+        """The reason and the fix, as a refusal takes them."""
         return (
             f"More than {self.quota.requests} requests in a minute.",
             f"Wait {self.reset_seconds} seconds; who is signed in, or sends a token, may ask more often.",
@@ -75,14 +75,14 @@ def take(request: HttpRequest, family: Family, caller: Caller | None = None) -> 
 
 
 def take_of_token(family: Family, token: int) -> Taken | None:
-    """Count one request that comes by way of a token of this id, whose holder is looked up only later."""
+    """Count one request of a token by its id alone; its owner is looked up later."""
     return _take(family, is_known=True, who=f"token-{token}")
 
 
 def take_bytes(caller: Caller, size: int, how: str = "bytes") -> None:
-    """Count bytes that somebody delivers within a day. Raises QuotaExceeded as quotas.check_daily_upload does.
+    """Count the bytes that a user uploads within a day. Raises QuotaExceeded as quotas.check_daily_upload does.
 
-    Those of each road (`how`) by themselves: what goes by Xet is sent, and then put together.
+    Each protocol (`how`) has its own count: bytes of a Xet upload are sent once and then unpacked.
     """
     if settings.QUOTA_BYTES and caller.user:
         quotas.check_daily_upload(caller.user, counters.count(f"{how}:{caller.user.pk}", DAY_SECONDS, size))
@@ -99,7 +99,7 @@ def _take(family: Family, *, is_known: bool, who: str) -> Taken | None:
 
 
 SIGN_IN_PATHS = frozenset({"/login", "/join", "/password", "/oauth/device"})
-# What is no page, or counts for itself. The addresses of files in full: a folder of a repository may be called raw.
+# Addresses that are no page or count for themselves. Those of files in full: a folder may be called raw.
 NOT_PAGES = re.compile(
     r"/(?:api|xet|oauth|static)/|/v1/telemetry$|/(?:livez|readyz|metrics)$|/[^/]+/resolve/"
     r"|/(?:(?:datasets|spaces)/|(?!datasets/|spaces/))[^/]+/[^/]+(?:/(?:resolve|raw)/|\.git/info/lfs/)"
@@ -107,7 +107,7 @@ NOT_PAGES = re.compile(
 
 
 class PageLimits:
-    """Counts what people and crawlers open; routes for programs count for themselves, where they know who asks."""
+    """Middleware: counts page views; routes for programs count for themselves, where they know the caller."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response

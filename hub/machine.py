@@ -1,4 +1,4 @@
-"""What this machine or container has to work with: cores and memory, for the defaults of settings."""
+"""The cores and memory of this machine or container, for the defaults of settings."""
 
 import os
 from pathlib import Path
@@ -15,6 +15,6 @@ def memory() -> int:
 
 
 def slots() -> int:
-    """Return how many validations run here side by side: one a core, as far as there are 2 GiB for each."""
+    """Return how many validations run in parallel: one a core, with at least 2 GiB of memory each."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, min(cores, memory() // (2 * GIB)))

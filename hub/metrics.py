@@ -1,4 +1,4 @@
-"""Counts requests as they are answered, for Prometheus; the state of the registry is in gauges.py."""
+"""Prometheus counters of answered requests; gauges.py has the state of the registry."""
 
 import os
 
@@ -34,5 +34,5 @@ def exposition() -> bytes:
     if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
         return generate_latest(_own)
     shared = CollectorRegistry()
-    MultiProcessCollector(shared)  # type: ignore[no-untyped-call]  # prometheus_client types it not
+    MultiProcessCollector(shared)  # type: ignore[no-untyped-call]  # untyped in prometheus_client
     return generate_latest(shared)

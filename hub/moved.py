@@ -1,4 +1,4 @@
-"""Where an address goes on whose repository has another name by now; one rule for every face."""
+"""The paths of requests: as the client sent them, below the mount point, and under a repository's new name."""
 
 from urllib.parse import unquote, urlsplit
 

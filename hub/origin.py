@@ -1,4 +1,4 @@
-"""The address under which a client reached this hub, for absolute links in answers; one rule for every face."""
+"""The address under which a client reached this hub, for absolute links in answers; one rule for every route."""
 
 from ipaddress import ip_address, ip_network
 from urllib.parse import urljoin

@@ -1,4 +1,4 @@
-"""Sends bytes of stored objects: whole or one range, by sendfile or nginx where they are files here; for every face."""
+"""Sends the bytes of stored objects, whole or one range: by sendfile, by nginx, or from an object store."""
 
 import re
 

@@ -37,7 +37,7 @@ if len(SECRET_KEY) < 50:
 if PRODUCTION and DEBUG:
     raise ImproperlyConfigured("DOVETAIL_DEBUG must be off when DOVETAIL_PRODUCTION is on.")
 
-# --- where we are, and who may ask -----------------------------------------------------------------------------------
+# --- public address and callers ---------------------------------------------------------------------------------------
 PUBLIC_URL = env("PUBLIC_URL", default=f"http://127.0.0.1:{PORT}").rstrip("/")
 ALLOWED_HOSTS = env("ALLOWED_HOSTS", words, default=[]) or [urlsplit(PUBLIC_URL).hostname or "127.0.0.1"]
 if not PRODUCTION:
@@ -51,7 +51,7 @@ FORCE_SCRIPT_NAME = urlsplit(PUBLIC_URL).path or None  # a hub at https://exampl
 if TRUSTED_PROXIES:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 
-# --- the house -------------------------------------------------------------------------------------------------------
+# --- applications -----------------------------------------------------------------------------------------------------
 INSTALLED_APPS = [
     "unfold",
     "django.contrib.admin.apps.SimpleAdminConfig",  # hub.urls looks for its pages, which no worker needs
@@ -105,7 +105,7 @@ STORAGES = {
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
 }
 
-# --- state -----------------------------------------------------------------------------------------------------------
+# --- state ------------------------------------------------------------------------------------------------------------
 DATABASES = {"default": env("DATABASE_URL", database, default=f"sqlite:///{DATA / 'db.sqlite3'}", parse_default=True)}
 FAST_PATHS = env.bool("FAST_PATHS", default=True)  # hub/sqlite and hub/receiving.py say what each saves
 if DATABASES["default"]["ENGINE"] == "hub.sqlite" and not FAST_PATHS:
@@ -113,7 +113,7 @@ if DATABASES["default"]["ENGINE"] == "hub.sqlite" and not FAST_PATHS:
 _LOCMEM = "django.core.cache.backends.locmem.LocMemCache"
 CACHES = {
     "default": {"BACKEND": _LOCMEM},
-    # Who asked how often; apart, because the default cache forgets when it holds 300 entries.
+    # Request counters have their own cache, because the default one drops entries when it holds 300.
     "counters": {"BACKEND": _LOCMEM, "LOCATION": "counters", "OPTIONS": {"MAX_ENTRIES": 50_000}},
 }
 BLOBS = env("BLOBS", blob_store, default=f"file://{DATA / 'blobs'}")
@@ -134,7 +134,7 @@ EMAIL_HOST_USER, EMAIL_HOST_PASSWORD, EMAIL_TIMEOUT = SMTP.user, SMTP.password, 
 if bool(MAIL_FROM) != bool(EMAIL_HOST):
     raise ImproperlyConfigured("DOVETAIL_SMTP_URL and DOVETAIL_MAIL_FROM belong together: set both, or none.")
 
-# --- limits ----------------------------------------------------------------------------------------------------------
+# --- limits -----------------------------------------------------------------------------------------------------------
 MAX_FILE_BYTES = env.int("MAX_FILE_BYTES", default=5 << 30)
 MAX_PUSH_BYTES = env.int("MAX_PUSH_BYTES", default=20 << 30)
 MAX_INLINE_BYTES = env.int("MAX_INLINE_BYTES", default=10 << 20)
@@ -147,7 +147,7 @@ DOWNLOAD_URL_SECONDS = 60
 UPLOAD_URL_SECONDS = 3600
 DATA_UPLOAD_MAX_MEMORY_SIZE = 10 << 20
 
-# --- validation ------------------------------------------------------------------------------------------------------
+# --- validation -------------------------------------------------------------------------------------------------------
 ENGINES = Path(env("ENGINES", default=str(ROOT / ".engines")))
 ENGINE_DEVICE = env("ENGINE_DEVICE", default="cpu")
 ENGINE_DTYPE = env("ENGINE_DTYPE", one_of("auto", "float32", "bfloat16"), default="auto")
@@ -161,16 +161,16 @@ LEASE_SECONDS = 60
 HEARTBEAT_SECONDS = 10
 SWEEP_SECONDS = 30
 MAX_ATTEMPTS = 3
-POSTMAN = "hub.celery.post"  # the same for messages to webhooks
+POSTMAN = "hub.celery.post"  # called with the id of a webhook delivery after the commit that queued it
 OUTBOX_DOORBELL = "hub.celery.dispatch"  # called after a commit that wrote events into the outbox
-DOORBELL = "hub.celery.ring"  # called with a verdict's id after the commit that queued it; the heart knows no queue
+DOORBELL = "hub.celery.ring"  # called with a verdict's id after the commit that queued it; the domain has no queue
 
-# --- first values of what an administrator may change later (registry.kernel.site_settings) ---------------------------
+# --- defaults of the site settings, which an administrator may change (registry.kernel.site_settings) -----------------
 FIRST_REGISTRATION = env("REGISTRATION", one_of("open", "invite", "closed"), default="open")
 FIRST_PULL_POLICY = env("PULL_POLICY", one_of("open", "verified"), default="open")
 FIRST_THROTTLE = env("THROTTLE", one_of("on", "off"), default="on")
 
-# --- people ----------------------------------------------------------------------------------------------------------
+# --- people -----------------------------------------------------------------------------------------------------------
 AUTH_USER_MODEL = "registry.User"
 AUTHENTICATION_BACKENDS = ["django.contrib.auth.backends.ModelBackend"]
 PASSWORD_HASHERS = [
@@ -200,7 +200,7 @@ SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
 SECURE_HSTS_SECONDS = 31_536_000 if HTTPS else 0
 X_FRAME_OPTIONS = "DENY"
 
-# --- our REST --------------------------------------------------------------------------------------------------------
+# --- our REST ---------------------------------------------------------------------------------------------------------
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["hub.identity.RestAuthentication"],
     "DEFAULT_PERMISSION_CLASSES": [],
@@ -234,7 +234,7 @@ UNFOLD = {
     },
 }  # fmt: skip
 
-# --- language, time, logs --------------------------------------------------------------------------------------------
+# --- language, time, logs ---------------------------------------------------------------------------------------------
 LANGUAGE_CODE = "en-gb"
 USE_I18N = False
 USE_TZ = True

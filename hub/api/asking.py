@@ -1,4 +1,4 @@
-"""What all views of our REST share: who asks, JSON whatever Accept says, and answers that caches can check."""
+"""The base class of our REST views: caller, JSON whatever Accept says, rate limits, and ETags."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -37,7 +37,7 @@ class AlwaysJson(BaseContentNegotiation):
 
 
 class Json(JSONParser):
-    """JSON of a bearable size, whose nesting ends before our stack does."""
+    """JSON of a limited size and nesting."""
 
     def parse(self, stream: Any, media_type: str | None = None, parser_context: Any = None) -> Any:
         if int((parser_context or {})["request"].META.get("CONTENT_LENGTH") or 0) > MAX_JSON:
@@ -69,24 +69,24 @@ class View(APIView):
     def perform_authentication(self, request: Request) -> None:
         try:
             super().perform_authentication(request)
-        except TokenInvalid:  # who guesses tokens is counted too
+        except TokenInvalid:  # a bad token counts too, against guessing
             request.user, request.auth = AnonymousUser(), NOBODY
             self.check_throttles(request)
             raise
 
     @property
     def caller(self) -> Caller:
-        asks = self.request.auth
-        return asks if isinstance(asks, Caller) else NOBODY
+        caller = self.request.auth
+        return caller if isinstance(caller, Caller) else NOBODY
 
     def person(self) -> User:
-        """Return who is signed in, by session or token. Raises SignInRequired."""
+        """Return the signed-in user, by session or token. Raises SignInRequired."""
         if self.caller.user is None:
             raise SignInRequired("This needs a signed-in person.")
         return self.caller.user
 
     def person_in_session(self, doing: str) -> User:
-        """Return who is signed in on the website. Raises SignInRequired, and SessionRequired for a token."""
+        """Return the user of a browser session. Raises SignInRequired, and SessionRequired for a token."""
         user = self.person()
         if self.caller.token is not None:
             raise SessionRequired(f"{doing} needs a browser session; this request carries a token.")
@@ -94,7 +94,7 @@ class View(APIView):
 
     def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
         answer = super().finalize_response(request, response, *args, **kwargs)
-        # What somebody may see can change at any time (a quarantine, a lost role), so every use is asked about again.
+        # Permissions can change at any time (a quarantine, a lost role), so caches must revalidate each use.
         answer.headers.setdefault("Cache-Control", "private, no-cache")
         for name, value in self.throttle.headers().items() if self.throttle else ():
             answer.headers[name] = value
@@ -102,7 +102,7 @@ class View(APIView):
 
 
 class NoSuchRoute(View):
-    """Whatever else is asked below /api/v1."""
+    """Any other path below /api/v1: 404."""
 
     schema = None
 

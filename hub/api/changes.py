@@ -1,4 +1,4 @@
-"""The feed of what happened, for mirrors and servers that follow this hub."""
+"""The feed of events, for mirrors and servers that follow this hub."""
 
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request

@@ -1,4 +1,4 @@
-"""Which known bases an adapter would fit, by its config and header alone: nothing is pushed, nothing is kept."""
+"""Which known bases an adapter fits, by its config and header alone; nothing is stored."""
 
 import base64
 import binascii
@@ -37,7 +37,9 @@ class Fits(View):
         body = shapes.FitBody(data=request.data)
         body.is_valid(raise_exception=True)
         try:
-            found = fit.survey(_config(body.validated_data["config"]), _header(body.validated_data["header"]))
+            found = fit.survey(
+                _parse_config(body.validated_data["config"]), _parse_header(body.validated_data["header"])
+            )
         except NotComputable as problem:
             raise ValueInvalid(f"It cannot be fitted: {problem}", fix="See /docs/checks for what is proven.") from None
         return Response({
@@ -49,20 +51,20 @@ class Fits(View):
         })  # fmt: skip
 
 
-def _config(said: object) -> configs.Config:
-    """Read the config as strictly as the file: through its own bytes."""
+def _parse_config(document: object) -> configs.Config:
+    """Parse the config as strictly as the file: from its JSON text."""
     try:
-        return configs.read(io.BytesIO(json.dumps(said).encode()))
+        return configs.read(io.BytesIO(json.dumps(document).encode()))
     except (configs.ConfigError, ValueError, RecursionError) as problem:
         raise ValueInvalid(
             f"config is no adapter_config.json: {problem}.", fix="Send the file's JSON object."
         ) from None
 
 
-def _header(said: object) -> headers.Header:
-    """Read a header: its JSON object, or base64 of its bytes with or without the 8 bytes of length."""
+def _parse_header(document: object) -> headers.Header:
+    """Parse a header: its JSON object, or base64 of its bytes with or without the 8 bytes of length."""
     try:
-        raw = base64.b64decode(said, validate=True) if isinstance(said, str) else json.dumps(said).encode()
+        raw = base64.b64decode(document, validate=True) if isinstance(document, str) else json.dumps(document).encode()
         return headers.read_alone(raw)
     except (HeaderError, binascii.Error, ValueError, RecursionError) as problem:
         raise ValueInvalid(

@@ -1,4 +1,4 @@
-"""What moderators do from a session, and the log of privileged acts."""
+"""Quarantine and release by moderators in a session, and the audit log."""
 
 from collections.abc import Callable
 from typing import Any

@@ -1,4 +1,4 @@
-"""What whoever asks was told of verdicts, requests and discussions, and marking it as read."""
+"""The caller's notifications of verdicts, access requests and discussions, and marking them as read."""
 
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request

@@ -1,4 +1,4 @@
-"""Organisations: founded, changed, deleted; who is in them, and who is asked in."""
+"""Organisations: create, change and delete them; their members and invitations."""
 
 from django.db import transaction
 from drf_spectacular.utils import extend_schema
@@ -101,7 +101,7 @@ class Invitations(View):
 class OneInvitation(View):
     @extend_schema(
         operation_id="invite", summary="Invite somebody with a role",
-        description="He is told, and in it when he accepts.",
+        description="They are notified, and become a member when they accept.",
         request=shapes.NewRole, responses=shapes.Invitation,
     )  # fmt: skip
     def put(self, request: Request, org: str, user: str) -> Response:
@@ -141,7 +141,7 @@ class Decline(View):
 
 
 def _role(view: View, request: Request, org: str) -> str:
-    """Read which role is meant; who may give none learns nothing about what he sent."""
+    """Return the role of the body, after the caller's permission: without it, nothing is said about the body."""
     organizations.require_administered(org, view.caller)
     wish = shapes.NewRole(data=request.data)
     wish.is_valid(raise_exception=True)

@@ -13,7 +13,7 @@ from django.http import Http404
 from rest_framework import exceptions
 from rest_framework.response import Response
 
-from hub.errors import face, in_full, of_database
+from hub.errors import http_form, in_full, of_database
 from hub.moved import at_new_name
 from registry.kernel.errors import RegistryError, RepositoryMoved
 
@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Problem:
-    """What is refused: a stable code, one sentence about the thing and the reason, one about what to do."""
+    """A refusal: a stable code, a sentence with the thing and the reason, and one with the fix."""
 
     status: int
     code: str
@@ -80,7 +80,7 @@ def _problem(exception: Exception, context: Mapping[str, Any]) -> Problem | None
     if isinstance(exception, OperationalError):
         exception = of_database(exception)
     if isinstance(exception, RegistryError):
-        status = face(exception).status
+        status = http_form(exception).status
         headers = {"WWW-Authenticate": "Bearer"} if status == 401 else {}
         detail, fix = (in_full(text, context["request"]) for text in (exception.detail, exception.fix))
         return Problem(status, exception.code, detail, fix, exception.facts, headers)
@@ -114,7 +114,7 @@ def _sentences(detail: object, where: str = "") -> Iterator[str]:
 
 
 def _accident(exception: Exception, context: Mapping[str, Any]) -> Problem:
-    """Our fault: the stack goes to the log and to Django's signal (tests raise on it), the caller gets a sentence."""
+    """Return a 500: the stack goes to the log and to Django's signal (tests raise on it), a sentence to the caller."""
     request = context["request"]._request
     log.error("Unexpected error in %s", request.path, exc_info=exception)
     got_request_exception.send(sender=None, request=request)

@@ -11,7 +11,7 @@ from registry.kernel.policy import Caller
 
 
 class PerMinute(BaseThrottle):
-    """Counts one request of whoever asks; `taken` is None while throttling is off."""
+    """Counts one request of the caller; `taken` is None while throttling is off."""
 
     taken: Taken | None = None
 

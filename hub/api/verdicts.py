@@ -1,4 +1,4 @@
-"""What was proven about a revision, and asking for it to be proven again."""
+"""The verdict of a revision, and a request to validate it again."""
 
 from typing import Any
 

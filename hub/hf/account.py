@@ -1,4 +1,4 @@
-"""Who the caller is, and the questions clients ask about nobody in particular."""
+"""The caller's account, leaked credentials, and the small routes that clients call on their own."""
 
 from typing import Any
 
@@ -36,10 +36,12 @@ class WhoAmI(Route):
 
 
 class RevokeFound(Route):
-    """POST /api/credentials/revoke: whoever found tokens ends them, and does not learn whether they worked."""
+    """POST /api/credentials/revoke: revokes leaked tokens, and does not tell whether they were valid."""
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-        request.META.pop("HTTP_AUTHORIZATION", None)  # who asks does not matter, not even when he signs with his find
+        request.META.pop(
+            "HTTP_AUTHORIZATION", None
+        )  # the caller does not matter, even when they sign with the leaked token
         return super().dispatch(request, *args, **kwargs)
 
     def post(self, request: HttpRequest) -> HttpResponse:
@@ -51,14 +53,14 @@ class RevokeFound(Route):
 
 
 class AgentHarnesses(Route):
-    """GET /api/agent-harnesses: asked once a day by `hf`; this hub knows none."""
+    """GET /api/agent-harnesses: `hf` asks once a day; this hub has none."""
 
     def get(self, request: HttpRequest) -> HttpResponse:
         return answer({"standardEnvVars": [], "harnesses": {}})
 
 
 class Telemetry(Route):
-    """HEAD /api/telemetry/…: answered, never looked at."""
+    """HEAD /api/telemetry/…: answered and ignored."""
 
     def get(self, request: HttpRequest, topic: str) -> HttpResponse:
         return HttpResponse(status=204)

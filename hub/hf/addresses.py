@@ -1,4 +1,4 @@
-"""Reads revisions out of addresses, where they may hold encoded slashes, and writes the addresses of next pages."""
+"""Parses revisions in paths, where slashes may be encoded, and builds the Link header of the next page."""
 
 from urllib.parse import unquote
 

@@ -1,4 +1,4 @@
-"""Reads what clients send: JSON objects, forms and lines of JSON, each with its limits and its refusals."""
+"""Parses request bodies: JSON objects, forms and NDJSON, each with its limits and refusals."""
 
 import json
 import re
@@ -12,9 +12,9 @@ from hub import receiving
 from registry.kernel.errors import CommitInvalid, LengthRequired, PushTooLarge, ValueInvalid
 
 MAX_JSON = 4 << 20
-MAX_PARTS = 50_000  # objects and lists in one: each takes two bytes to send, and a hundred here
+MAX_PARTS = 50_000  # objects and lists in a body: each takes 2 bytes to send, and about 100 in memory
 MAX_FORM_FIELDS = 10_000
-MAX_BLANK = 1_000  # lines of a commit: a million of them are a megabyte to send, and a second of work
+MAX_BLANK = 1_000  # empty lines of a commit: a million of them are a megabyte to send, and a second of CPU
 MAX_DRAINED = 256 << 20
 _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 _TRUE = frozenset({"1", "true", "yes"})
@@ -40,9 +40,9 @@ def pieces(request: HttpRequest) -> Iterator[bytes]:
 
 
 def drain(request: HttpRequest) -> None:
-    """Throw away the rest of a body, so that a refusal reaches the client through any proxy instead of a reset.
+    """Read and discard the rest of a body, so that a refusal reaches the client through any proxy.
 
-    Not when it is absurdly large, or comes slowly: then the connection breaks.
+    A body over MAX_DRAINED is not drained, nor one that comes slowly: the connection breaks then.
     """
     length = request.META.get("CONTENT_LENGTH") or ""
     if length.isdigit() and 0 < int(length) <= MAX_DRAINED:
@@ -151,10 +151,10 @@ def _no_number(word: str) -> None:
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
+    members = dict(pairs)
+    if len(members) != len(pairs):
         raise ValueError("a key appears twice")
-    return found
+    return members
 
 
 # --- members ---------------------------------------------------------------------------------------------------------
@@ -176,7 +176,7 @@ def refuse_unstorable(value: str, key: str) -> None:
 
 
 def path(body: dict[str, Any]) -> str:
-    """Return the member `path`, whatever it holds: names.check_path judges. Raises ValueInvalid for no string."""
+    """Return the member `path`, which names.check_path validates later. Raises ValueInvalid for no string."""
     value = body.get("path")
     if not isinstance(value, str):
         raise ValueInvalid("'path' must be a string.", fix="Send 'path' as a JSON string.")
@@ -211,7 +211,7 @@ def strings(body: dict[str, Any], key: str) -> list[str]:
 
 
 def truth(value: object) -> bool:
-    """Read a yes or no: clients send true, True, 1 or a JSON boolean."""
+    """Parse a boolean: clients send true, True, 1 or a JSON boolean."""
     return str(value).lower() in _TRUE
 
 

@@ -1,4 +1,4 @@
-"""Judges a card's metadata as validate-yaml does: errors stop a push in the client, warnings are shown."""
+"""Validates a card's metadata as the Hub's validate-yaml does: clients stop a push on errors and print warnings."""
 
 from registry.repos.card import parse_card
 

@@ -1,4 +1,4 @@
-"""How every Hub route asks and answers: who calls, JSON whatever the Accept, refusals with the codes clients know."""
+"""The base class of every Hub route: the caller, rate limits, JSON whatever the Accept, and refusals."""
 
 from collections.abc import Callable
 from typing import Any
@@ -21,7 +21,7 @@ from registry.repos import lookup
 
 
 class Route(View):
-    """One address of the wire. Methods return a response or raise a RegistryError."""
+    """One route of the Hub's protocol. Methods return a response or raise a RegistryError."""
 
     caller: Caller = NOBODY
     family = Family.API
@@ -54,11 +54,11 @@ class Route(View):
         return _without_body(response) if request.method == "HEAD" else response
 
     def repository(self, ns: str, name: str, permission: Permission = Permission.BROWSE) -> Repository:
-        """Return the repository of the address, if the caller has the permission; AdapterMoved for an old name."""
+        """Return the repository of the address, if the caller has the permission. Raises RepositoryMoved."""
         return lookup.find_at_address(f"{ns}/{name}", self.caller, permission, type=self.type)
 
     def refuse(self, error: RegistryError) -> JsonResponse:
-        """Return the refusal for who calls."""
+        """Return the refusal in the form for this caller."""
         return refuse(self.request, error, is_anonymous=self.caller.is_anonymous)
 
     def http_method_not_allowed(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
@@ -68,7 +68,7 @@ class Route(View):
 
 
 def _caller(request: HttpRequest) -> tuple[Caller, TokenInvalid | None]:
-    """Return who asks, or the refusal of his token: it is raised later, since who guesses tokens is counted too."""
+    """Return the caller, or the refusal of a bad token: it is raised after the request counted, against guessing."""
     try:
         return wire_caller(request), None
     except TokenInvalid as refusal:
@@ -76,7 +76,7 @@ def _caller(request: HttpRequest) -> tuple[Caller, TokenInvalid | None]:
 
 
 class Unserved(Route):
-    """A Hub route that is known and not served; says so with 501."""
+    """A Hub route that this hub knows and does not serve: 501."""
 
     sentence = ""
 
@@ -86,7 +86,7 @@ class Unserved(Route):
 
 
 class NoNamespace(Route):
-    """An id without a namespace (gpt2): clients ask for them, and no such repository can be here."""
+    """An id without a namespace (gpt2): clients ask for such ids, and none can exist here."""
 
     def get(self, request: HttpRequest, name: str, rest: str = "") -> HttpResponseBase:
         raise missing(name)
@@ -95,7 +95,7 @@ class NoNamespace(Route):
 
 
 class Unknown(Route):
-    """Everything else below /api/."""
+    """Any other path below /api/: 404."""
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         bodies.drain(request)

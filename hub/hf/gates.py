@@ -1,4 +1,4 @@
-"""Requests for the files of a gated repository, as its owner lists and decides them."""
+"""Access requests of a gated repository: its owner lists and decides them."""
 
 from django.http import HttpRequest, HttpResponse
 
@@ -53,7 +53,7 @@ class Grant(Route):
 
 
 def shown(request: HttpRequest, row: AccessRequest) -> JSON:
-    """A request; the address of whoever was let in unasked is nobody's business."""
+    """Return a request as JSON, with the e-mail address of the person only if they asked themselves."""
     person = user(request, row.user)
     if row.asked and row.user.email:
         person["email"] = row.user.email

@@ -6,7 +6,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase
 
 from hub import limits
 from hub.answers import answer
-from hub.errors import face
+from hub.errors import http_form
 from hub.hf import bodies
 from hub.hf.dialect import Route
 from hub.hf.pull import file_response
@@ -73,7 +73,10 @@ def _download(sha256: str, size: int, ticket: str | None, here: str) -> JSON:
 def _shown(offer: Offer, here: str) -> JSON:
     shown: JSON = {"oid": offer.sha256, "size": offer.size}
     if offer.refusal:
-        shown["error"] = {"code": face(offer.refusal).status, "message": f"{offer.refusal.detail} {offer.refusal.fix}"}
+        shown["error"] = {
+            "code": http_form(offer.refusal).status,
+            "message": f"{offer.refusal.detail} {offer.refusal.fix}",
+        }
     elif offer.ticket:
         ticket = f"ticket={quote(offer.ticket, safe='')}"
         whole = {"href": offer.url or f"{here}?{ticket}", "header": {}}

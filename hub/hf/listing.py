@@ -1,4 +1,4 @@
-"""What a repository is, alone and in lists."""
+"""Repositories as the Hub's clients read them: one with its files, lists, and the tags in use."""
 
 import re
 
@@ -45,9 +45,9 @@ SORTS = {
 }
 DETAILS = {"full", "config", "fetch_config", "cardData", "linked"}
 _ROW = "author createdAt disabled downloads downloadsAllTime gated lastModified likes private sha tags trendingScore"
-# What the Hub says of models nobody asked more of; `hf models ls` makes a column of each key, and has 80 characters.
+# The keys of a model without `expand`: `hf models ls` prints a column for each, in 80 characters.
 LEAN = ["modelId", "likes", "trendingScore", "private", "downloads", "tags", "pipeline_tag", "createdAt"]
-FROM_THE_ROW = frozenset(_ROW.split())  # what a list knows without a look into any file
+FROM_THE_ROW = frozenset(_ROW.split())  # what a list has without reading a file
 _BOUND = re.compile(r"(min|max):(\d{1,9}(?:\.\d{1,9})?)([KMBT]?)", re.IGNORECASE)
 _MANY = {"": 1, "K": 10**3, "M": 10**6, "B": 10**9, "T": 10**12}
 ALIASES = {"adapters": "adapter-transformers"}

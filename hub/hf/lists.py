@@ -1,4 +1,4 @@
-"""Lists in pages by row id, newest first, with the address of the next page as clients follow it."""
+"""Pages of rows by id, newest first, with the Link header that clients follow."""
 
 from collections.abc import Callable
 from typing import Any

@@ -1,4 +1,4 @@
-"""Repositories as wholes: create, delete, settings, and whether one may read or write."""
+"""Create and delete repositories, change their settings, and check what the caller may do."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Our objects as the exact JSON keys that the Hub uses; every key is deliberate, nothing is looked up here."""
+"""Domain objects as the Hub's JSON: exact keys, without queries."""
 
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime

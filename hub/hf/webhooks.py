@@ -1,4 +1,4 @@
-"""Webhooks as the Hub's clients set them up; secrets go in and do not come out again."""
+"""Webhooks as the Hub's clients configure them; a secret is write-only."""
 
 from django.http import HttpRequest, HttpResponse
 
@@ -20,7 +20,7 @@ class Webhooks(Route):
         return answer([shown(one) for one in webhooks.mine(self.caller)])
 
     def post(self, request: HttpRequest) -> HttpResponse:
-        webhooks.mine(self.caller)  # who may not is refused before his words are judged
+        webhooks.mine(self.caller)  # permission first, then the body
         return answer({"webhook": shown(webhooks.create(wish_in(request), self.caller))})
 
 

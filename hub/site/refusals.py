@@ -11,7 +11,7 @@ from django.shortcuts import render
 from django.template.loader import render_to_string
 from django.urls import reverse
 
-from hub.errors import face, of_database
+from hub.errors import http_form, of_database
 from hub.moved import at_new_name
 from registry.kernel.errors import (
     NamespaceNotFound,
@@ -36,7 +36,7 @@ def page(view: View) -> View:
         except RegistryError as error:
             return refusal(request, error)
         except OperationalError as problem:  # without the request: who asks would be looked up in the database
-            return HttpResponse(render_to_string("500.html"), status=face(of_database(problem)).status)
+            return HttpResponse(render_to_string("500.html"), status=http_form(of_database(problem)).status)
 
     return answered
 
@@ -53,10 +53,10 @@ def _refuse_nul(request: HttpRequest) -> None:
 def refusal(request: HttpRequest, error: RegistryError) -> HttpResponse:
     """The page for a refusal: missing and hidden things look the same, strangers are asked to sign in first."""
     if isinstance(error, RepositoryMoved):
-        return HttpResponse(status=face(error).status, headers={"Location": at_new_name(request, error)})
+        return HttpResponse(status=http_form(error).status, headers={"Location": at_new_name(request, error)})
     if isinstance(error, SignInRequired):
         return HttpResponseRedirect(f"{reverse('login')}?{urlencode({'next': request.get_full_path()})}")
-    status = face(error).status
+    status = http_form(error).status
     if status == 404:
         return not_found(request, error)
     return render(request, "403.html" if status == 403 else "400.html", {"error": error}, status=status)

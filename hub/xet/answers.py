@@ -1,4 +1,4 @@
-"""How the Xet routes are asked and answer: no cookies, who asks too often, catalogue refusals."""
+"""The decorator of every Xet route: no cookies, rate limits, refusals as JSON."""
 
 from collections.abc import Callable
 from functools import wraps
@@ -26,7 +26,7 @@ def xet(view: View[P]) -> View[P]:
 
     @csrf_exempt
     @wraps(view)
-    def spoken(request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:
+    def answering(request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:
         kwargs.pop("store", None)  # it is there for the client's cache alone
         taken: Taken | None = None
         try:
@@ -43,19 +43,19 @@ def xet(view: View[P]) -> View[P]:
         except OperationalError as problem:
             return refuse(request, of_database(problem))
 
-    return spoken
+    return answering
 
 
 def _counted(request: HttpRequest) -> Taken | None:
-    """Count a request by whose ticket it carries, or by who asks for one; what is neither counts as anybody's."""
+    """Count a request by its ticket's token, else by its caller, else by its address."""
     try:
         token = tickets.token_of(request.headers.get("Authorization", ""))
         return limits.take(request, Family.FILES) if token is None else limits.take_of_token(Family.FILES, token)
     except TokenInvalid:
-        return limits.take(request, Family.FILES, _asking(request))
+        return limits.take(request, Family.FILES, _caller_of(request))
 
 
-def _asking(request: HttpRequest) -> Caller:
+def _caller_of(request: HttpRequest) -> Caller:
     try:
         return wire_caller(request)
     except TokenInvalid:

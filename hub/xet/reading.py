@@ -1,4 +1,4 @@
-"""Reading by Xet: of which pieces a file is made, and the pieces themselves at addresses that need no token."""
+"""Reading by Xet: the reconstruction of a file, and the byte ranges of xorbs at signed addresses."""
 
 from urllib.parse import quote
 

@@ -1,4 +1,4 @@
-"""Short-lived tokens for the Xet routes: signed, bound to one adapter, one scope and whoever asked, without a table."""
+"""Short-lived tokens for the Xet routes: signed, bound to a repository, a scope and a caller, without a table."""
 
 import time
 from enum import StrEnum
@@ -34,10 +34,10 @@ def issue(repository: Repository, scope: Scope, by: Caller) -> tuple[str, int]:
 
 
 def store_name() -> str:
-    """The part of the address that tells this hub from another one that lay at the same address before.
+    """Return the part of the address that tells this hub from an earlier one at the same address.
 
-    A client remembers for three weeks, by the address, which chunks it has sent, and sends them never again, not even
-    when it is told that they are not here.
+    A client caches for three weeks, by address, which chunks it has sent, and never sends them again, even when told
+    that they are missing.
     """
     return salted_hmac(_SALT, "store").hexdigest()[:16]
 
@@ -54,7 +54,7 @@ def redeem(header: str, scope: Scope) -> tuple[Repository, Caller]:
     caller = NOBODY if bound["token"] is None else tokens.caller_of_id(bound["token"])
     repository = Repository.objects.select_related("namespace__person").filter(pk=bound["repository"]).first()
     if repository is None:
-        raise RepositoryNotFound("The adapter of this Xet access token is gone.")
+        raise RepositoryNotFound("The repository of this Xet access token is gone.")
     return policy.require(caller, PERMISSION[scope], repository), caller
 
 

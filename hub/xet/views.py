@@ -53,7 +53,7 @@ def xorb(request: HttpRequest, name: str) -> HttpResponse:
         repository, caller = tickets.redeem(request.headers.get("Authorization", ""), Scope.WRITE)
         limits.take_bytes(caller, int(request.META.get("CONTENT_LENGTH") or MAX_XORB_BYTES))
         intake.receive_xorb(repository, name, body, by=caller)
-    # Always true: whether somebody else had the same bytes before is nobody's business.
+    # Always true: whether the bytes were here already would reveal what other repositories hold.
     return JsonResponse({"was_inserted": True})
 
 
@@ -79,7 +79,7 @@ def telemetry(request: HttpRequest) -> HttpResponse:
 
 @xet
 def unknown(request: HttpRequest, path: str = "") -> HttpResponse:
-    """Answer 404 to what is optional in Xet: hf_xet then sends whole xorbs, and asks for no reconstructions."""
+    """Answer 404 to the optional Xet routes: hf_xet then sends whole xorbs, and asks for no reconstructions."""
     if request.method == "POST":
         with accepted(request, MAX_SHARD_BYTES) as body:
             body.drain()

@@ -106,7 +106,11 @@ OF_A_PERSON = {"members/bob": "members/{user}", "invitations/carol": "invitation
 
 
 def test_every_answer_is_what_its_shape_says(ask, cast, repository):
-    judged(repository.revisions.get(title="push"), "failed", checks=[{"id": "tensors.nan", "outcome": "failed", "message": "m"}])
+    judged(
+        repository.revisions.get(title="push"),
+        "failed",
+        checks=[{"id": "tensors.nan", "outcome": "failed", "message": "m"}],
+    )
     pushed(cast, repository, title="notes", files={"notes.txt": b"x"})
     discussions.start(repository, "A question", "How?", Caller(user=User.objects.get(username="bob")))
     known_base()

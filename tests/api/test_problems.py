@@ -6,7 +6,7 @@ import pytest
 from django.test import Client, RequestFactory
 
 from hub.api import openapi, problems
-from hub.errors import TABLE, Face
+from hub.errors import TABLE, HttpForm
 from registry.kernel import site_settings
 from registry.kernel.errors import StoreUnavailable
 from registry.repos import catalog
@@ -117,11 +117,11 @@ def test_facts_of_a_refusal_are_members_of_the_document(ask, cast, repository):
 
 def test_every_error_of_the_table_becomes_a_document():
     request = RequestFactory().get("/api/v1/adapters/alice/old")
-    for error, face in TABLE.items():
+    for error, form in TABLE.items():
         refusal = error("It is so.", asked="alice/old", full_name="alice/new")
         document = problems.answer(refusal, {"request": request}).data
-        assert (document["code"], document["status"]) == (error.code, face.status)
-    assert isinstance(face, Face)
+        assert (document["code"], document["status"]) == (error.code, form.status)
+    assert isinstance(form, HttpForm)
 
 
 def test_the_openapi_document_describes_every_answer(cast):

@@ -16,7 +16,7 @@ class NewOrganization(s.Serializer[Data]):
 
 
 class OrganizationChange(s.Serializer[Data]):
-    """What shall be otherwise; what is left out stays."""
+    """The fields to change; a missing one stays as it is."""
 
     name = s.CharField(required=False, max_length=96, help_text="all its repositories move with it")
     full_name = s.CharField(required=False, allow_blank=True, max_length=200)
@@ -55,7 +55,7 @@ class _Asked(s.Serializer[Data]):
 
 
 class Invitation(_Asked):
-    """Somebody who is asked in, and is no member before he accepts."""
+    """A person who is invited, and becomes a member when they accept."""
 
     name = s.CharField()
 
@@ -66,7 +66,7 @@ class InvitationPage(s.Serializer[Data]):
 
 
 class OwnInvitation(_Asked):
-    """An organisation that asks the caller in."""
+    """An organisation that invites the caller."""
 
     organization = s.CharField()
 
