@@ -12,7 +12,7 @@ from django import forms
 from django.forms.renderers import TemplatesSetting
 from django.http import HttpRequest, QueryDict
 
-from hub.errors import face
+from hub.errors import http_form
 from registry.kernel.errors import RegistryError
 
 Refusals = Mapping[type[RegistryError], str]  # kind of refusal → the field that it concerns
@@ -46,7 +46,7 @@ class Form(forms.Form):
     def status(self) -> int:
         """The status of the page that shows this form: that of what was refused, if anything was."""
         if self.refusal:
-            return face(self.refusal).status
+            return http_form(self.refusal).status
         return 400 if self.is_bound and self.errors else 200
 
     def field_of(self, refusal: RegistryError) -> str | None:
