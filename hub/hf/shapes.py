@@ -127,7 +127,7 @@ def info(
     with_blobs: bool,
 ) -> JSON:
     """Everything about a repository at a revision; `made` are the files that were derived of those in it."""
-    said = reading.read_facts(entries, repository.type)
+    said = reading.read_available_facts(entries, repository.type)
     shown = summary(repository) | {
         "sha": revision.oid,
         "lastModified": moment(revision.created_at),

@@ -1,6 +1,7 @@
 """What the files of a revision say about it: card, adapter, tags; read from the store and proven by nobody."""
 
 import io
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -12,11 +13,13 @@ from dovetail.adapters import header as headers
 from dovetail.adapters.description import WEIGHTS
 from dovetail.adapters.library.contents import WEIGHTS as LIBRARY_WEIGHTS
 from dovetail.adapters.places import within
-from registry.bytes.blobs import BlobMissing, Keys, lost_object, store
+from registry.bytes.blobs import BlobMissing, Keys, lost_object, object_exists, store
+from registry.kernel.errors import StoreUnavailable
 from registry.repos import tags
 from registry.repos.card import MAX_CARD_BYTES, Card, parse_card
 from registry.repos.manifest import Entry
 
+logger = logging.getLogger(__name__)
 README = "README.md"
 
 
@@ -56,6 +59,24 @@ def read_facts(entries: Mapping[str, Entry], type: str = "model") -> Facts:
         bases=tags.base_models_of(card, description),
         tags=tags.derive_tags(card, description, entries, task=task, papers=papers, type=type),
     )
+
+
+def read_available_facts(entries: Mapping[str, Entry], type: str = "model") -> Facts:
+    """Return the facts of a revision as `read_facts` does, without the files that the store has lost; log those.
+
+    For answers about many repositories, which one lost README must not end. Raises StoreUnavailable for a store that
+    does not answer at all.
+    """
+    try:
+        return read_facts(entries, type)
+    except StoreUnavailable:
+        paths = entries.keys() & {README, *formats.telling(entries)}
+        lost_paths = {path for path in paths if not object_exists(Keys.blob(entries[path].sha256))}
+        if not lost_paths:
+            raise
+    for path in sorted(lost_paths):
+        logger.error("The store has lost %s (%s): its facts are left out.", entries[path].sha256, path)
+    return read_facts({path: entry for path, entry in entries.items() if path not in lost_paths}, type)
 
 
 def file_openers(entries: Mapping[str, Entry]) -> dict[str, Callable[[], BinaryIO]]:

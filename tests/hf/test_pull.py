@@ -14,7 +14,7 @@ from registry.bytes.blobs import Keys
 from registry.kernel import site_settings
 from registry.models import Ref, Repository, Revision, Verdict
 from registry.moderation import quarantine
-from registry.repos import popularity
+from registry.repos import facts, popularity
 from tests.cast import Cast
 from tests.hf.wire import Wire, deleted, file, header, lfs_file, sha256
 
@@ -415,6 +415,18 @@ def test_a_quarantined_adapter_is_refused_to_its_owner_and_gone_for_others(wire:
             "detail": theirs.json()["detail"]
         }
         assert theirs.status_code == 404
+
+
+def test_a_readme_that_the_store_has_lost_ends_no_answer_about_its_repository(wire: Wire, head, settings, caplog):
+    Path(settings.BLOBS.removeprefix("file://"), Keys.blob(sha256(b"# Hello\n"))).unlink()
+    facts._card.cache_clear()
+    for path in (f"/api/models/{NAME}", "/api/models?full=true"):
+        answer = wire.get(path)
+        assert answer.status_code == 200, answer.json()
+        [listed] = answer.json() if isinstance(answer.json(), list) else [answer.json()]
+        assert listed["id"] == NAME
+        assert {"README.md", "w.safetensors"} <= {file["rfilename"] for file in listed["siblings"]}
+    assert f"The store has lost {sha256(b'# Hello' + bytes([10]))} (README.md)" in caplog.text
 
 
 def test_bytes_that_the_store_has_lost_are_the_hubs_fault(wire: Wire, head, settings):
