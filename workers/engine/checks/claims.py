@@ -1,4 +1,4 @@
-"""What a card claims: the numbers of its model-index, under the names they go by, and whether they hold."""
+"""The numbers that a card claims in its model-index, and whether they hold."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def _plain(name: Any) -> str:
 
 
 def _number(value: Any) -> float | None:
-    """What a card says as a number, "97.5 %" too; None for what no measure can be."""
+    """Return a card's value as a number, "97.5 %" too; None if it cannot be a measurement."""
     try:
         number = float(value.strip().rstrip("%")) if isinstance(value, str) else float(value)
     except (TypeError, ValueError, OverflowError):

@@ -46,7 +46,7 @@ def _sentence(metric: Metric) -> str:
 
 
 def margin(share: float, rows: int) -> float:
-    """What chance alone may do to a share measured on so few rows: two standard errors, and never less than 0.05."""
+    """Return the error that chance alone explains on so few rows: two standard errors, and at least 0.05."""
     bounded = min(max(share, 0.0), 1.0)
     return max(MARGIN, 2 * math.sqrt(bounded * (1 - bounded) / rows))
 
@@ -117,7 +117,7 @@ def neutral(trial: Trial) -> str | Finding:
 
 
 def degenerate(trial: Trial) -> str | Finding:
-    """What right numbers may hide: one answer to everything, loops, empty texts, vectors that are all alike."""
+    """Look for faults that good numbers hide: one answer to everything, loops, empty texts, vectors all alike."""
     odd = trial.rows.eval.degenerate(trial.seen) if trial.seen.adapter else ""
     if trial.cannot_write:
         odd = f"It cannot write: generate() ended with {trial.cannot_write}."

@@ -18,7 +18,7 @@ DTYPES = {"BF16": torch.bfloat16, "F16": torch.float16}
 
 
 def error(trial: Trial) -> str | Finding:
-    """What the loader raises is the adapter's fault, since its config and names were made by us; the stage says so."""
+    """Anything the loader raises is the adapter's fault, since we wrote its config and names; the stage says so."""
     kind, base = trial.folder.kind, trial.folder.base
     if kind is not None and kind.is_prefix and base is not None and not base.manifest.prefix_width:
         return failed(

@@ -71,7 +71,7 @@ def not_deterministic(trial: Trial) -> str | Finding:
 
 
 def _pair(trial: Trial, timed: Timed) -> tuple[Sequence[torch.Tensor], Sequence[torch.Tensor]]:
-    """What was said of the first rows at another time, and at first."""
+    """Return the outputs for the first rows of another run, and of the first run."""
     return timed.lines, trial.with_adapter.lines[: len(timed.lines)]
 
 

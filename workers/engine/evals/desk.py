@@ -1,4 +1,4 @@
-"""What a task needs to turn rows into a model's inputs, and its answers into words: tokenizer, limits, label names."""
+"""Turns rows into a model's inputs, and its answers into words: tokenizer, limits, label names."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Row = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What the model is given, and what must be known besides: `facts` to read its answer, `of_rows` of each row."""
+    """The inputs of the model, with `facts` that are needed to read its answer and `of_rows` for each row."""
 
     inputs: dict[str, torch.Tensor]
     facts: Mapping[str, Any] = field(default_factory=dict)

@@ -21,7 +21,7 @@ class CannotWrite(Exception):
 
 
 def write(model: Any, desk: Desk, prompts: Mapping[int, str]) -> dict[int, str]:
-    """What the model goes on with, by the prompts' numbers. Raises `CannotWrite`."""
+    """Return the model's continuations by the prompts' numbers. Raises `CannotWrite`."""
     inputs, width = _inputs(desk, list(prompts.values()))
     device = next(model.parameters()).device
     try:

@@ -1,4 +1,4 @@
-"""What the base says of our own rows, kept in the warm parent: its children need not ask again.
+"""The base's outputs for our own rows, kept in the warm parent: its children need not ask again.
 
 Only rows of ours and models without an adapter: no byte of a stranger is behind any of it.
 """
@@ -42,7 +42,7 @@ def learn(frozen: Frozen, task: str) -> None:
 
 
 def recall(frozen: Frozen, task: str, evaluation: Eval) -> Known | None:
-    """What the model of a task said to the rows of an evaluation; None where nobody asked."""
+    """Return the outputs of a task's model for the rows of an evaluation; None if it was not run."""
     return _known.get((frozen.sha256, task, evaluation.task))
 
 

@@ -1,4 +1,4 @@
-"""What is counted: a metric with its direction, and the plain formulas behind the numbers; no model is run here."""
+"""The type of a metric, with its direction, and the formulas behind the numbers; no model is run here."""
 
 from __future__ import annotations
 

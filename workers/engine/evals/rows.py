@@ -44,7 +44,7 @@ class Rows:
         return "neutral" if self.name == builtin.NAME else "smoke"
 
     def answers(self, model: Any, most: int | None = None) -> Iterator[list[torch.Tensor]]:
-        """What the model says, batch by batch, of all rows or of the first `most` batches: a tensor for each row."""
+        """Yield the model's outputs batch by batch, a tensor for each row, of all or of the first `most` batches."""
         weights = next(model.parameters())
         for batch in self.batches[:most]:
             there = batch.on(weights.device, weights.dtype)
@@ -52,7 +52,7 @@ class Rows:
 
     @property
     def facts(self) -> list[Any]:
-        """What the batches know of each row, in the rows' order."""
+        """Return the facts of each row from the batches, in the rows' order."""
         known = [batch.of_rows or [None] * batch.rows for batch in self.batches]
         return self.in_order([fact for batch in known for fact in batch])
 

@@ -96,7 +96,7 @@ def _said(seen: Seen, line: Line) -> str:
 
 
 def _correlations(seen: Seen) -> list[Metric]:
-    """What never varies goes along with nothing: a guess without a model gets 0."""
+    """A constant correlates with nothing, so a guess without a model gets 0."""
     wanted = torch.tensor([float(row["label"]) for row in seen.rows])
     if len(wanted) < 3:
         return []

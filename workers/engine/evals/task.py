@@ -1,4 +1,4 @@
-"""What every task answers: which rows it takes, how a model is asked and read, what is counted, what is shown."""
+"""The interface of every task: which rows it takes, how a model is asked and read, what is counted, what is shown."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Line: TypeAlias = torch.Tensor  # what a model says of one row
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What base and adapter said of the rows, in their order, and what both wrote, by the row's number."""
+    """The outputs of base and adapter for the rows, in their order, and the texts of both by the row's number."""
 
     rows: Sequence[Row]
     desk: Desk
@@ -67,11 +67,11 @@ class Eval:
         return []
 
     def degenerate(self, seen: Seen) -> str:
-        """What is odd about the adapter's answers though they may be right, as a sentence, or nothing."""
+        """Return a sentence about suspicious answers, even if they are right; "" if there are none."""
         return ""
 
     def prompts(self, seen: Seen) -> Mapping[int, str]:
-        """What base and adapter are to go on from, by the row's number; nothing where a task writes no text."""
+        """Return the prompts that base and adapter continue, by the row's number; empty if a task writes no text."""
         return {}
 
     def shown(self, seen: Seen, at: int) -> tuple[str, str, str, str]:

@@ -103,7 +103,7 @@ class TokenClassification(Eval):
 
 
 def _ends(words: Sequence[str], start: int) -> list[int]:
-    """Where each word ends in the joined text."""
+    """Return the end of each word in the joined text."""
     lengths = itertools.accumulate(len(word) + 1 for word in words)
     return [start + length - 1 for length in lengths]
 

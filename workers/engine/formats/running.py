@@ -1,4 +1,4 @@
-"""What some methods of PEFT must be told at every run, and how each is switched off; loading is elsewhere."""
+"""The extra arguments that some methods of PEFT need at every run, and how each method is switched off."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ PIPELINE_TAGS = {
 
 @dataclass(frozen=True, slots=True)
 class Description:
-    """What an adapter says about itself. Nothing here is proven; None means that the files do not say it."""
+    """The facts that an adapter states about itself. Nothing here is proven; None means not stated."""
 
     format: str  # peft, adapters, diffusers, kohya, lycoris, mlx, gguf, nemo, loralib or unknown
     kind: str | None = None  # the method, in lower case with hyphens: "lora", "prefix-tuning", "bottleneck" ...
@@ -111,7 +111,7 @@ def _library(files: Mapping[str, Opener], config: configs.Config, path: str, kin
 
 
 def _head_path(config: configs.Config, path: str) -> str:
-    """Where the head lies: beside the adapter, or in the folder that a set-up names."""
+    """Return the path of the head's config: beside the adapter, or in the folder that a set-up names."""
     named = configs.text(config, "head_setup")
     return _beside(path, f"{named}/{formats.HEAD_CONFIG}" if named else formats.HEAD_CONFIG)
 
@@ -125,7 +125,7 @@ def _base_of_parts(files: Mapping[str, Opener], path: str) -> str | None:
 
 
 def _foreign(files: Mapping[str, Opener], config: configs.Config, path: str, kind: str) -> Description:
-    """What no engine here runs: base and numbers as far as the files say them."""
+    """Describe a format that no engine here runs: base and numbers as far as the files say them."""
     numbers = config.get("lora_parameters")
     return Description(
         format="",

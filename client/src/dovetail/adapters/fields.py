@@ -32,7 +32,7 @@ LIBRARY: Rules = {
     "hidden_size": maybe(whole(1, 2**31)),
     "config": is_table,
 }
-# What is inside `config` of a head.
+# The fields inside `config` of a head.
 HEAD: Rules = {
     **dict.fromkeys(("head_type", "activation_function"), is_text),
     **dict.fromkeys(("use_pooler", "bias", "layer_norm", "shift_labels"), is_flag),

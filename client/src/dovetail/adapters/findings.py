@@ -1,4 +1,4 @@
-"""What a check says and how it is asked; the checks themselves live in `checks` and in the engine."""
+"""The result of a check, and how checks are run; the checks themselves are in `checks` and in the engine."""
 
 from __future__ import annotations
 

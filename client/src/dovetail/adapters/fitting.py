@@ -16,7 +16,7 @@ from dovetail.adapters.shapes import Shapes
 
 
 class NotComputable(ValueError):
-    """What this adapter needs of a base is not known here; the message says why."""
+    """The tensors that this adapter needs on a base are not known here; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)

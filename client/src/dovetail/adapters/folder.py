@@ -30,7 +30,7 @@ MAX_TEXT_BYTES = 256 * 2**10
 
 @dataclass(frozen=True, slots=True)
 class Base:
-    """What is known of the frozen base the adapter is checked against."""
+    """The known facts of the frozen base that the adapter is checked against."""
 
     id: str
     manifest: Manifest
@@ -117,7 +117,7 @@ class Folder:
 
     @property
     def whole_numbers(self) -> tuple[str, ...]:
-        """What the names of tensors have in them whose values are whole numbers by design, such as indices."""
+        """Parts of the names of tensors whose values are integers by design, such as indices."""
         try:
             return self.kind.whole_numbers if configs.NAME in self.files and self.kind else ()
         except configs.ConfigError:
@@ -130,7 +130,7 @@ class Folder:
 
     @property
     def effects(self) -> list[Effect]:
-        """What must not be zero everywhere."""
+        """The groups of tensors that must not all be zero."""
         kind, layout = self.kind, self.layout
         assert kind is not None
         (source,) = self.sources
@@ -150,7 +150,7 @@ class Folder:
 
     @property
     def scales(self) -> dict[str, float]:
-        """What each module's matrices are multiplied with, where the files say it."""
+        """The scale of each module's matrices, where the files state it."""
         config = self.config
         if config.get("peft_type") != "LORA":
             return {}

@@ -106,7 +106,7 @@ def detect(files: Mapping[str, Opener]) -> list[Found]:
 
 
 def _nearness(found: Found) -> tuple[int, bool, int]:
-    """What is nearest to the top comes first; of that a composition of others, and last what a training left behind."""
+    """Sort key: nearest to the top first, then compositions, and checkpoints of a training last."""
     _, kind, path = found
     return path.count("/"), kind not in ("composition", "fusion"), -steps_of(path.rpartition("/")[0])
 

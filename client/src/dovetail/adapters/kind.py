@@ -1,4 +1,4 @@
-"""What a method is made of: the keys of its config, its parameters and their shapes; the methods live in `methods`."""
+"""The type of a row of `methods`: the keys of a method's config, its parameters and their shapes."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ class Kind:
 
     @property
     def prefix(self) -> str:
-        """What PEFT puts before a module's path; prompts do not wrap the base model once more, the other methods do."""
+        """The prefix of a module's path in PEFT's tensor names; prompts do not wrap the base model a second time."""
         return "base_model." if self.is_prompt else "base_model.model."
 
     @property

@@ -118,7 +118,7 @@ def _sort(found: Layout, name: str, tensor: TensorInfo, config: Config, kind: Ki
 
 
 def _table_of(found: Layout, path: str, config: Config, selection: Selection) -> Tensors:
-    """Where a table of embeddings belongs."""
+    """Return the field of the layout that a table of embeddings belongs to."""
     if not selection.is_saved(path.rpartition(".")[0]):
         return found.tied if config.get("ensure_weight_tying") is True else found.embeddings
     if path.endswith(TABLE_OF_BASE):

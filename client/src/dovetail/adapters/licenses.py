@@ -1,4 +1,4 @@
-"""What the license of a base asks of what is made from it: the table is licenses.json. No legal advice."""
+"""The duties that the license of a base puts on its adapters; the table is licenses.json. No legal advice."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def stated(card: Mapping[str, object]) -> str:
 
 
 def conflict(claimed: str, base: str) -> str:
-    """What the license of a base asks and the one claimed for its adapter does not keep; "" where one is not known."""
+    """Return the duties of the base's license that the claimed license does not keep; "" if one of them is unknown."""
     here, there = find(claimed), find(base)
     if here is None or there is None or claimed.lower() == base.lower():
         return ""

@@ -38,7 +38,7 @@ EFFECT = re.compile(rf"{UP.pattern}|hada_w2_b|lokr_w2(?:_b)?|diff|weight|oft_blo
 
 @dataclass(slots=True)
 class Pair:
-    """What a file has of one module, by part: the names of the parts are the format's own."""
+    """The tensors of one module in a file, by part; the names of the parts are the format's own."""
 
     parts: dict[str, tuple[str, TensorInfo]] = field(default_factory=dict)
 
@@ -111,7 +111,7 @@ LLAMAS = ("llama", "mistral", "qwen2", "qwen3", "gemma", "gemma2")
 
 
 def path_in_base(family: str, module: str, architecture: str = "") -> str | None:
-    """What transformers calls a module that this format names; None where nobody can tell."""
+    """Return the path in transformers of a module that this format names; None if the format does not tell it."""
     if family in ("mlx", "loralib"):
         return None if ".switch_mlp." in module else module
     if family != "gguf" or architecture not in LLAMAS:

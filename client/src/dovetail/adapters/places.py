@@ -1,4 +1,4 @@
-"""Where in a repository adapters lie: all of them, and those that a verdict is about; what each holds is elsewhere."""
+"""The places of adapters in a repository: all of them, and those that a verdict is about."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ def size_of(tensor: Tensor) -> int:
 
 
 def span_of(tensor: Tensor) -> tuple[int, int]:
-    """Where in the file the bytes lie that it needs, and how many those are."""
+    """Return the offset of the first byte that a tensor needs, and the number of bytes up to the last."""
     width = BYTES_PER_VALUE[tensor.storage.dtype]
     last = sum((size - 1) * step for size, step in zip(tensor.shape, tensor.stride, strict=True))
     return tensor.storage.start + tensor.offset * width, (last + 1) * width if 0 not in tensor.shape else 0

@@ -55,7 +55,7 @@ class Global:
 
 
 class Ordered(dict[str, object]):
-    """What stands for an OrderedDict; a plain dict takes no BUILD."""
+    """Stands for an OrderedDict, because a plain dict takes no BUILD."""
 
 
 Find = Callable[[str, str, int], Storage]

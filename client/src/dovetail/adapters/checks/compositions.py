@@ -1,4 +1,4 @@
-"""What is asked of compositions alone: their set-up, the files that it names, and each part as if it stood alone."""
+"""The checks of compositions alone: their set-up, the files that it names, and each part as if it stood alone."""
 
 from __future__ import annotations
 

@@ -94,7 +94,7 @@ def _stumbling(config: configs.Config, kind: Kind) -> list[str]:
 
 
 def _of_schedule(config: configs.Config) -> list[str]:
-    """What AdaLoRA's config asks even of an adapter that is long trained (peft/tuners/adalora/config.py)."""
+    """Return the fields of the schedule that AdaLoRA refuses, even after training (peft/tuners/adalora/config.py)."""
     if config.get("use_dora"):
         return ["use_dora"]
     total, first, last = (configs.number(config, key) or 0 for key in ("total_step", "tinit", "tfinal"))

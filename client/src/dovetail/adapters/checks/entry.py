@@ -1,4 +1,4 @@
-"""What one line of the list of checks says; the list itself is `dovetail.adapters.checks`."""
+"""One line of the list of checks; the list itself is `dovetail.adapters.checks`."""
 
 from __future__ import annotations
 

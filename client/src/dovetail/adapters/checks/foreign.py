@@ -1,4 +1,4 @@
-"""What is asked of formats that no engine here runs: their parts, and how far the verdict could look."""
+"""The checks of formats that no engine here runs: their parts, their fit, and the depth of their verdict."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def invalid(folder: Foreign) -> str | Finding:
 
 
 def _mlx(config: configs.Config) -> Finding | None:
-    """What MLX would refuse in its config."""
+    """Return the first field that MLX would refuse."""
     numbers = config.get("lora_parameters") or {}
     for part, rules in ((config, fields.MLX), (numbers, fields.MLX_LORA)):
         if isinstance(part, dict) and (wrong := fields.wrong(part, rules)):

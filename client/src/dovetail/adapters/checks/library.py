@@ -1,4 +1,4 @@
-"""What is asked of the adapters library alone: its configs, its kinds, and whose tensors are in a file."""
+"""The checks of the adapters library alone: its configs, its kinds, and the owner of each tensor."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ NESTS = {  # adapters/composition.py, ALLOWED_NESTINGS; what it calls MultiTask 
     "BatchSplit": ("Stack", "Split", "BatchSplit", "Average"),
     "Average": ("Stack", "Split", "BatchSplit"),
 }
-# What the config of a fusion may say.
+# The fields that the config of a fusion may have.
 FUSION_KEYS: Mapping[str, Fits] = {
     **dict.fromkeys(
         ("key", "query", "value", "query_before_ln", "regularization", "residual_before", "temperature",
@@ -81,7 +81,7 @@ class Block:
         return {fuse.name: [c if isinstance(c, str) else c.last for c in fuse.children] for fuse in fuses}
 
     def members(self) -> list[Block | str]:
-        """What can be left out to see what it does: fusions, and adapters that no fusion weighs."""
+        """Return the parts whose effect can be measured alone: fusions, and adapters that no fusion weighs."""
         found: list[Block | str] = [self] if self.kind == "Fuse" else []
         for child in self.children if not found else ():
             found += [child] if isinstance(child, str) else child.members()

@@ -46,7 +46,7 @@ class Library(Folder):
 
     @property
     def name(self) -> str:
-        """What the adapter is called: a part of the name of every tensor."""
+        """The name of the adapter, which is a part of the name of every tensor."""
         return configs.text(self.config, "name") or ""
 
     @property

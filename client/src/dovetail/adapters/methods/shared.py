@@ -188,7 +188,7 @@ TINYLORA = Kind(
 
 
 def _role(path: str) -> str:
-    """What FRoD shares by: the last two names of a path (peft/tuners/frod/model.py, _category_from_key)."""
+    """Return the key by which FRoD shares: the last two names of a path (peft/tuners/frod/model.py, _category_from_key)."""
     parts = path.split(".")
     if len(parts) == 1 or parts[-2].isdigit():
         return parts[-1]

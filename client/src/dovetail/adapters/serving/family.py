@@ -40,7 +40,7 @@ def unprefixed(a: Subject) -> list[str]:
 
 
 def of_adapters(one: Member) -> tuple[Rule, ...]:
-    """What happens to names, modules and layers."""
+    """Return the rules for names, modules and layers."""
     return (
         Rule(f"{one.name}.prefix", "wrong", one.lora, unprefixed,
              f"{one.title} looks for names that begin with base_model.model. and leaves these out: {{}}."),
@@ -53,7 +53,7 @@ def of_adapters(one: Member) -> tuple[Rule, ...]:
 
 
 def of_scales(one: Member) -> tuple[Rule, ...]:
-    """What happens to ranks, alphas, and all that is no lora_A or lora_B."""
+    """Return the rules for ranks, alphas, and every tensor that is no lora_A or lora_B."""
     return (
         Rule(f"{one.name}.ranks", "wrong", one.lora,
              lambda a: a.is_lora and sorted(rank for rank in a.ranks if rank != a.rank),

@@ -1,4 +1,4 @@
-"""What llama.cpp and its converter do with an adapter: rules read in their source, as data."""
+"""The serving rules of llama.cpp and its converter, read in their source, as data."""
 
 from dovetail.adapters.serving.rules import Engine, Rule
 from dovetail.adapters.serving.subject import Subject

@@ -1,4 +1,4 @@
-"""What LoRAX does with an adapter: rules read in its source, as data."""
+"""The serving rules of LoRAX, read in its source, as data."""
 
 from dovetail.adapters.serving.family import Member, of_adapters, of_scales
 from dovetail.adapters.serving.rules import Engine, Rule

@@ -1,4 +1,4 @@
-"""What mlx-lm does with an adapter: rules read in its source, as data."""
+"""The serving rules of mlx-lm, read in its source, as data."""
 
 from dovetail.adapters.serving.rules import Engine, Rule
 from dovetail.adapters.serving.subject import Subject

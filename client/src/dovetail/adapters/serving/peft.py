@@ -1,4 +1,4 @@
-"""What older versions of PEFT do with an adapter saved by a newer one, and the config as they would have saved it."""
+"""Rules of older versions of PEFT for an adapter saved by a newer one, and the config as they would have saved it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a rule of servability is and how an engine is asked; which rules an engine has is in the engine's own file."""
+"""The type of a serving rule, and how an engine is asked; each engine has its rules in a file of its own."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Engine:
 
 @dataclass(frozen=True, slots=True)
 class Serving:
-    """What one engine does with one adapter; `flags` is empty unless it serves."""
+    """The answer of one engine for one adapter; `flags` is empty unless it serves."""
 
     engine: str
     version: str
@@ -67,7 +67,7 @@ def ask(engine: Engine, subject: Subject) -> Serving:
 
 
 def _said(found: object) -> str:
-    """What a rule found, as part of a sentence."""
+    """Return the value that a rule found, as part of a sentence."""
     if isinstance(found, str):
         return found[:200]
     if isinstance(found, list | tuple | set | frozenset):

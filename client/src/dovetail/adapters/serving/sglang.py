@@ -1,4 +1,4 @@
-"""What SGLang does with an adapter: rules read in its source, as data."""
+"""The serving rules of SGLang, read in its source, as data."""
 
 from dovetail.adapters import config as configs
 from dovetail.adapters.serving.rules import Engine, Rule

@@ -33,7 +33,7 @@ Shapes = Mapping[str, tuple[int, ...]]
 
 @dataclass(frozen=True, slots=True)
 class Base:
-    """What is known of the base it will be served with; empty or 0: unknown."""
+    """The known facts of the base it will be served with; empty or 0 means unknown."""
 
     id: str = ""
     architectures: tuple[str, ...] = ()
@@ -86,7 +86,7 @@ class Subject:
 
     @property
     def title(self) -> str:
-        """What it is, for a sentence."""
+        """The format or method, as part of a sentence."""
         return f"{self.method} of PEFT" if self.method else TITLES.get(self.format, self.format)
 
     # --- numbers -----------------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""What text-generation-inference does with an adapter: rules read in its source, as data."""
+"""The serving rules of text-generation-inference, read in its source, as data."""
 
 from dovetail.adapters.serving.family import Member, of_adapters, of_scales
 from dovetail.adapters.serving.peft import unknown_method

@@ -1,4 +1,4 @@
-"""What vLLM does with an adapter: rules read in its source, as data."""
+"""The serving rules of vLLM, read in its source, as data."""
 
 from dovetail.adapters.serving.rules import Engine, Rule
 from dovetail.adapters.serving.subject import Subject
