@@ -6,7 +6,19 @@ others do not, is in `dovetail.adapters.families`. Checks of the stage "engine" 
 are in `workers/engine/checks`, under the same names.
 """
 
-from dovetail.adapters.checks import base, card, compositions, config, files, fit, foreign, library, privacy, tensors
+from dovetail.adapters.checks import (
+    base,
+    card,
+    compositions,
+    config,
+    files,
+    fit,
+    foreign,
+    library,
+    privacy,
+    rank,
+    tensors,
+)
 from dovetail.adapters.checks.compositions import each
 from dovetail.adapters.checks.entry import ADAPTERS, COMPOSITIONS, NOT_RUN, PEFT, Entry
 
@@ -46,7 +58,7 @@ CHECKS: tuple[Entry, ...] = (
                           NOT_RUN: foreign.kind},
           (*READ, "config.fetch"), {COMPOSITIONS: ("file.missing",)}),
     Entry("config.pattern", config.pattern, ("file", *READ)),
-    Entry("config.rank", {PEFT: config.rank, NOT_RUN: foreign.rank}, SOUND),
+    Entry("config.rank", {PEFT: rank.rank, NOT_RUN: foreign.rank}, SOUND),
     Entry("tensors.dtype", tensors.dtype, ("file",), BY_CONFIG),
     Entry("tensors.not-finite", tensors.not_finite, ("file",), BY_CONFIG),
     Entry("tensors.unused", {PEFT: tensors.unused, ADAPTERS: library.unused, COMPOSITIONS: compositions.unused,

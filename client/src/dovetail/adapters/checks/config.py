@@ -6,16 +6,13 @@ from dovetail.adapters import config as configs
 from dovetail.adapters import fields
 from dovetail.adapters.accepts import Fits, between, is_anything, is_name_list, is_number, is_table
 from dovetail.adapters.description import foreign_format
-from dovetail.adapters.findings import Finding, failed, skipped, some, warned
+from dovetail.adapters.findings import Finding, failed, some, warned
 from dovetail.adapters.folder import Folder
 from dovetail.adapters.kinds import EVERYWHERE, KINDS, Kind
 from dovetail.adapters.methods import NOT_RUN
 from dovetail.adapters.patterns import PatternError
 from dovetail.adapters.selection import PLAIN, PatternTable, Selection
 
-MAX_RANK = 1024
-MAX_VIRTUAL_TOKENS = 4096
-MAX_ENCODER = 16_384
 PATTERN_KEYS = ("target_modules", "exclude_modules", "feedforward_modules")
 SAMPLE = "model.layers.0.self_attn.q_proj"
 NAMING_KEYS = ("modules_to_save", "layers_pattern")
@@ -57,7 +54,7 @@ def invalid(folder: Folder) -> str | Finding:
         )
     if kind is None:
         return "It is a JSON object."
-    if culprits := _stumbling(config, kind):
+    if culprits := _unloadable(config, kind):
         return failed(
             f"{fields.said(config, culprits[0])}, which makes PEFT fail when it loads the adapter.",
             f"{AGAIN}.",
@@ -73,10 +70,10 @@ def invalid(folder: Folder) -> str | Finding:
     return f"It is a JSON object with {len(config)} keys, all known."
 
 
-def _stumbling(config: configs.Config, kind: Kind) -> list[str]:
-    """The keys that change nothing once an adapter is trained, but that loaders read all the same, and which are amiss.
+def _unloadable(config: configs.Config, kind: Kind) -> list[str]:
+    """Return the fields that change nothing after training, but that make PEFT fail when it reads them.
 
-    None of them reaches the loader here, which would find out.
+    None of them reaches the loader here, so loading would not show it.
     """
     unread = {key: value for key, value in config.items() if key not in (*EVERYWHERE, *kind.keys) and kind.knows(key)}
     rules = {key: next((fits for end, fits in TRAINING.items() if key.endswith(end)), is_anything) for key in unread}
@@ -156,10 +153,10 @@ def changes_base(folder: Folder) -> str | Finding:
             "Train with bias='none'.",
             key="bias",
         )
-    found = folder.kind
-    if found is not None and found.doubt and found.doubtful(config):
+    method = folder.kind
+    if method is not None and method.doubt and method.doubtful(config):
         return warned(
-            f"{found.peft_type} is loaded with {found.doubt}: it may not be the same adapter everywhere.",
+            f"{method.peft_type} is loaded with {method.doubt}: it may not be the same adapter everywhere.",
             "Compare its outputs on the machine that will serve it; where the method can save them, save projections.",
             key="peft_type",
         )
@@ -167,7 +164,7 @@ def changes_base(folder: Folder) -> str | Finding:
 
 
 def kind(folder: Folder) -> str | Finding:
-    config, found = folder.config, folder.kind
+    config, method = folder.config, folder.kind
     proven = ", ".join(sorted(kind.peft_type for kind in KINDS))
     peft_type = configs.text(config, "peft_type")
     if peft_type is None:
@@ -175,7 +172,7 @@ def kind(folder: Folder) -> str | Finding:
             f"{configs.NAME} has no peft_type: it is of {NAMES[foreign_format(config)]}; PEFT alone is proven here.",
             f"Push a PEFT adapter ({proven}).",
         )
-    if found is None:
+    if method is None:
         known = NOT_RUN.get(peft_type)
         return failed(
             f"peft_type {peft_type[:40]!r} is not run here: {known.why}." if known
@@ -183,14 +180,14 @@ def kind(folder: Folder) -> str | Finding:
             f"Proven are {proven}.",
             peft_type=peft_type[:40],
         )  # fmt: skip
-    unproven = [one for one in found.unproven if one.holds(config)]
+    unproven = [variant for variant in method.unproven if variant.holds(config)]
     if unproven:
         return failed(
-            f"{unproven[0].key}: this variant of {found.peft_type} is not run here: {unproven[0].why}.",
+            f"{unproven[0].key}: this variant of {method.peft_type} is not run here: {unproven[0].why}.",
             "Train without it.",
-            keys=[one.key for one in unproven],
+            keys=[variant.key for variant in unproven],
         )
-    return f"{found.peft_type} by PEFT."
+    return f"{method.peft_type} by PEFT."
 
 
 def pattern(folder: Folder) -> str | Finding:
@@ -224,69 +221,3 @@ def _modules(folder: Folder) -> list[str]:
     """All module paths that any later check will match."""
     found = dict(folder.layout.modules) if folder.kind else {}
     return [SAMPLE, *found, *(folder.base.manifest.modules if folder.base else ())]
-
-
-def rank(folder: Folder) -> str | Finding:
-    found = folder.kind
-    assert found is not None
-    if found.is_prompt:
-        return _prompt_length(folder)
-    if not found.ranked:
-        return skipped(f"{found.peft_type} has no rank.")
-    config = folder.config
-    table = config.get("rank_pattern") if "rank_pattern" in found.tables else None
-    ranks = [found.numbers(config)["r"], *(table.values() if isinstance(table, dict) else ())]
-    out = [rank for rank in ranks if not 1 <= rank <= MAX_RANK]
-    if out:
-        return failed(
-            f"r = {out[0]:,} is not between 1 and {MAX_RANK}.",
-            f"{AGAIN} after training with a usable rank.",
-            rank=out[0],
-        )
-    return _ranks_agree(folder, found, int(ranks[0]))
-
-
-def _ranks_agree(folder: Folder, found: Kind, rank: int) -> str | Finding:
-    table = PatternTable(folder.config.get("rank_pattern") if "rank_pattern" in found.tables else None)
-    selection, seen = Selection(folder.config), set()
-    for module, parameters in folder.layout.modules.items():
-        if not selection.picks(module):
-            continue  # a table of experts, of which the base tells how many; or dropped, which tensors.targets says
-        for parameter, (at, length) in ranked_sides(found).items():
-            shape = parameters[parameter].shape if parameter in parameters else ()
-            wanted = int(table.get(module, rank))
-            if len(shape) == length:
-                seen.add(shape[at])
-                if shape[at] != wanted:
-                    return failed(
-                        f"{module}.{parameter} has rank {shape[at]}, but {configs.NAME} says {wanted}.",
-                        "Push the config and the weights of the same training run.",
-                        module=module, expected=wanted, found=shape[at],
-                    )  # fmt: skip
-    return f"Rank {' and '.join(str(rank) for rank in sorted(seen)) or rank}, as the config says."
-
-
-def ranked_sides(kind: Kind) -> dict[str, tuple[int, int]]:
-    """Which side of a parameter is the rank, and how many sides the parameter has."""
-    words = {name: said.split() for name, said in kind.parameters.items()}
-    return {name: (said.index("r"), len(said)) for name, said in words.items() if said.count("r") == 1}
-
-
-def _prompt_length(folder: Folder) -> str | Finding:
-    config, prompt = folder.config, folder.layout.prompt
-    named = config.get("cpt_token_ids")
-    tokens = len(named) if isinstance(named, list) else configs.whole(config, "num_virtual_tokens") or 0
-    hidden = configs.whole(config, "encoder_hidden_size") or 0
-    if not 1 <= tokens <= MAX_VIRTUAL_TOKENS:
-        return failed(
-            f"num_virtual_tokens = {tokens:,} is not between 1 and {MAX_VIRTUAL_TOKENS:,}.", f"{AGAIN}.", found=tokens
-        )
-    if not 0 <= hidden <= MAX_ENCODER:
-        return failed(f"encoder_hidden_size = {hidden:,} is above {MAX_ENCODER:,}.", f"{AGAIN}.", found=hidden)
-    if prompt is not None and prompt.shape[0] % tokens:
-        return failed(
-            f"prompt_embeddings has {prompt.shape[0]} rows, but {configs.NAME} says {tokens} virtual tokens.",
-            "Push the config and the weights of the same training run.",
-            expected=tokens, found=prompt.shape[0],
-        )  # fmt: skip
-    return f"{tokens} virtual tokens, as the config says."

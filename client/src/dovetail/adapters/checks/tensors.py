@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 
-from dovetail.adapters.checks.config import ranked_sides
+from dovetail.adapters.checks.rank import ranked_sides
 from dovetail.adapters.findings import Finding, failed, skipped, some, warned, within
 from dovetail.adapters.folder import Folder
 from dovetail.adapters.header import TensorInfo

@@ -176,7 +176,7 @@ TINYLORA = Kind(
     parameters={"tinylora_A": "rank in", "tinylora_B": "out rank", "tinylora_P": "u rank rank"},
     defaults={"r": 2, "u": 64, "weight_tying": 0.0, "save_projection": True},
     ignored=frozenset({"tinylora_dropout", "init_weights", "init_v_bound"}),
-    choose=lambda place: ["tinylora_A", "tinylora_B"] + ["tinylora_P"] * bool(place.numbers["save_projection"]),
+    choose=lambda place: ["tinylora_A", "tinylora_B", *(["tinylora_P"] if place.numbers["save_projection"] else [])],
     derive=lambda place, _: {"rank": min(place.numbers[key] for key in ("r", "in", "out"))},
     shared=_tinylora_shared,
     shared_names=("base_model.tinylora_v.",),
@@ -188,7 +188,7 @@ TINYLORA = Kind(
 
 
 def _role(path: str) -> str:
-    """Return the key by which FRoD shares: the last two names of a path (peft/tuners/frod/model.py, _category_from_key)."""
+    """Return the key that FRoD shares by: two names of a path (peft/tuners/frod/model.py, _category_from_key)."""
     parts = path.split(".")
     if len(parts) == 1 or parts[-2].isdigit():
         return parts[-1]

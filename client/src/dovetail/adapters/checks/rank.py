@@ -1,0 +1,80 @@
+"""Checks of the rank that a config states, and of the length of a prompt: their bounds, and what the tensors have."""
+
+from __future__ import annotations
+
+from dovetail.adapters import config as configs
+from dovetail.adapters.checks.config import AGAIN
+from dovetail.adapters.findings import Finding, failed, skipped
+from dovetail.adapters.folder import Folder
+from dovetail.adapters.kinds import Kind
+from dovetail.adapters.selection import PatternTable, Selection
+
+MAX_RANK = 1024
+MAX_VIRTUAL_TOKENS = 4096
+MAX_ENCODER = 16_384
+
+
+def rank(folder: Folder) -> str | Finding:
+    method = folder.kind
+    assert method is not None
+    if method.is_prompt:
+        return _prompt_length(folder)
+    if not method.ranked:
+        return skipped(f"{method.peft_type} has no rank.")
+    config = folder.config
+    table = config.get("rank_pattern") if "rank_pattern" in method.tables else None
+    ranks = [method.numbers(config)["r"], *(table.values() if isinstance(table, dict) else ())]
+    out = [rank for rank in ranks if not 1 <= rank <= MAX_RANK]
+    if out:
+        return failed(
+            f"r = {out[0]:,} is not between 1 and {MAX_RANK}.",
+            f"{AGAIN} after training with a usable rank.",
+            rank=out[0],
+        )
+    return _ranks_agree(folder, method, int(ranks[0]))
+
+
+def _ranks_agree(folder: Folder, method: Kind, rank: int) -> str | Finding:
+    table = PatternTable(folder.config.get("rank_pattern") if "rank_pattern" in method.tables else None)
+    selection, seen = Selection(folder.config), set()
+    for module, parameters in folder.layout.modules.items():
+        if not selection.picks(module):
+            continue  # a table of experts, of which the base tells how many; or dropped, which tensors.targets says
+        for parameter, (at, length) in ranked_sides(method).items():
+            shape = parameters[parameter].shape if parameter in parameters else ()
+            wanted = int(table.get(module, rank))
+            if len(shape) == length:
+                seen.add(shape[at])
+                if shape[at] != wanted:
+                    return failed(
+                        f"{module}.{parameter} has rank {shape[at]}, but {configs.NAME} says {wanted}.",
+                        "Push the config and the weights of the same training run.",
+                        module=module, expected=wanted, found=shape[at],
+                    )  # fmt: skip
+    return f"Rank {' and '.join(str(rank) for rank in sorted(seen)) or rank}, as the config says."
+
+
+def ranked_sides(kind: Kind) -> dict[str, tuple[int, int]]:
+    """Which side of a parameter is the rank, and how many sides the parameter has."""
+    words = {name: said.split() for name, said in kind.parameters.items()}
+    return {name: (said.index("r"), len(said)) for name, said in words.items() if said.count("r") == 1}
+
+
+def _prompt_length(folder: Folder) -> str | Finding:
+    config, prompt = folder.config, folder.layout.prompt
+    named = config.get("cpt_token_ids")
+    tokens = len(named) if isinstance(named, list) else configs.whole(config, "num_virtual_tokens") or 0
+    hidden = configs.whole(config, "encoder_hidden_size") or 0
+    if not 1 <= tokens <= MAX_VIRTUAL_TOKENS:
+        return failed(
+            f"num_virtual_tokens = {tokens:,} is not between 1 and {MAX_VIRTUAL_TOKENS:,}.", f"{AGAIN}.", found=tokens
+        )
+    if not 0 <= hidden <= MAX_ENCODER:
+        return failed(f"encoder_hidden_size = {hidden:,} is above {MAX_ENCODER:,}.", f"{AGAIN}.", found=hidden)
+    if prompt is not None and prompt.shape[0] % tokens:
+        return failed(
+            f"prompt_embeddings has {prompt.shape[0]} rows, but {configs.NAME} says {tokens} virtual tokens.",
+            "Push the config and the weights of the same training run.",
+            expected=tokens, found=prompt.shape[0],
+        )  # fmt: skip
+    return f"{tokens} virtual tokens, as the config says."
