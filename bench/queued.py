@@ -17,14 +17,14 @@ from registry.proof import verdicts
 from registry.publish import push, repositories
 from registry.repos.refs import MAIN
 from tests import adapters as builders
-from workers import shelf
+from workers import base_cache
 
 
 def _fill() -> None:
     """Put the bases on the shelf, and push adapters of two owners, bases in turn."""
     model, ids = minilm.folder(), [f"bench/base-{number}" for number in range(BASES)]
     for base in ids:
-        shelf.add_folder(base, model, source="a benchmark", tell=lambda line: None)
+        base_cache.add_folder(base, model, source="a benchmark", tell=lambda line: None)
     names = ("ann", "ben")
     users = [
         accounts.create_person(name, email=f"{name}@example.org", password="benchmark of a queue") for name in names
@@ -52,7 +52,7 @@ def _claims() -> None:
     """Print the CPU milliseconds of a claim, with 10 waiting rows and with 10,000."""
     row = Verdict.objects.select_related("revision__repository")[0]
     base = row.base.lower()
-    able = verdicts.Hands(frozenset({base}), frozenset(), ())
+    able = verdicts.Capabilities(frozenset({base}), frozenset(), ())
     for waiting in (10, 10_000):
         Verdict.objects.filter(turn__isnull=False).delete()
         owner = row.revision.repository.namespace_id

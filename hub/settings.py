@@ -247,7 +247,7 @@ LOGGING = {
     "root": {"handlers": ["stderr"], "level": env("LOG_LEVEL", default="INFO")},
     "loggers": {
         "django.server": {"handlers": ["stderr"], "propagate": False},
-        # A line for each message and tick would drown the rest; workers.bench says what became of a validation.
+        # A line for each message and tick would drown the rest; workers.validate says what became of a validation.
         "celery.app.trace": {"level": "WARNING"},
         "celery.beat": {"level": "WARNING"},
         "celery.worker.strategy": {"level": "WARNING"},

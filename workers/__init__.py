@@ -1,1 +1,1 @@
-"""The hands: slow and dangerous work. Rules about what may happen to a verdict live in `registry`, not here."""
+"""Slow and dangerous work. The rules about what may happen to a verdict are in `registry`."""

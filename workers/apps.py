@@ -1,4 +1,4 @@
-"""Tells Django that the hands are here; they have no tables, only commands."""
+"""Registers the workers with Django for their commands; they have no tables."""
 
 from django.apps import AppConfig
 

@@ -1,4 +1,4 @@
-"""What a worker does besides its tasks: test its sandbox, warm an engine, show that it lives, leave nothing behind."""
+"""Duties of a worker beside its tasks: test the sandbox, warm an engine, send heartbeats, clean up."""
 
 import logging
 import socket
@@ -23,45 +23,45 @@ from kombu.exceptions import KombuError
 from registry.models import WorkerHeartbeat
 from registry.proof import verdicts
 from registry.proof.verdicts import comparisons
-from workers import bench, hands, scratch, shift, tasks
+from workers import capabilities, loop, scratch_folders, tasks, warm_engines
 
 logger = logging.getLogger(__name__)
 _stopping = threading.Event()
 _beating = threading.Thread(target=lambda: _beat(), name="heartbeat", daemon=True)
-_worker: Any = None  # Celery's object of this process, where it validates; its attributes have no types
+_worker: Any = None  # Celery's worker object, if this process validates; its attributes have no types
 
 
 @worker_init.connect
 def test_sandbox(sender: Any, **_: Any) -> None:
-    """Attack our own sandbox before the first job; the children inherit the answer. A worker of errands needs none."""
+    """Attack our own sandbox before the first job; the children inherit the answer. A worker for errands needs none."""
     global _worker  # signals have no other place for what the next one needs
     if sender.app.conf.task_default_queue not in sender.app.amqp.queues.consume_from:
         return
     _worker = sender
-    bench.ENGINES.budget = settings.WARM_MEMORY // sender.concurrency
-    scratch.sweep()
+    warm_engines.ENGINES.budget = settings.WARM_MEMORY // sender.concurrency
+    scratch_folders.sweep()
     _sign_off_the_dead()
-    if problem := hands.unfit():
+    if problem := capabilities.unfit():
         logger.error("This worker takes no jobs: %s", problem)
 
 
 @worker_process_init.connect
 def warm_engine(**_: Any) -> None:
-    """Start loading the base that was used last, so that the first verdict does not wait for it."""
-    if _worker and not hands.unfit():
-        bench.warm()
+    """Start to load the base of the newest verdict, so that the first job does not wait for it."""
+    if _worker and not capabilities.unfit():
+        warm_engines.warm()
 
 
 @worker_ready.connect
 def show_life(**_: Any) -> None:
-    """Beat from a thread of the main process: it goes on while all children are busy."""
+    """Send heartbeats from a thread of the main process, also while all children are busy."""
     if _worker:
         _beating.start()
 
 
 @worker_shutting_down.connect
-def end_shift(**_: Any) -> None:
-    shift.stop()
+def stop_loop(**_: Any) -> None:
+    loop.stop()
 
 
 @worker_shutdown.connect
@@ -70,16 +70,16 @@ def stop_beating(**_: Any) -> None:
     if _beating.is_alive():
         _beating.join()
     if _worker:
-        verdicts.sign_off(hands.name())
+        verdicts.sign_off(capabilities.name())
 
 
 @worker_process_shutdown.connect
 def stop_engines(**_: Any) -> None:
-    bench.ENGINES.stop()
+    warm_engines.ENGINES.stop()
 
 
 def _sign_off_the_dead() -> None:
-    """Forget killed workers of this host: a hub that starts again must not seem ready by what its past self said."""
+    """Forget killed workers of this host: their heartbeats must not make a restarted hub look ready."""
     host = socket.gethostname()
     for worker in WorkerHeartbeat.objects.filter(worker__startswith=f"{host}:").values_list("worker", flat=True):
         if not Path("/proc", worker.rpartition(":")[2]).exists():
@@ -90,8 +90,9 @@ def _sign_off_the_dead() -> None:
 def _beat() -> None:
     while True:
         try:
-            verdicts.sign_of_life(hands.name(), hands.unfit(), hands.offers(_worker.hostname, _worker.concurrency))
-            scratch.sweep()
+            offer = capabilities.offer(_worker.hostname, _worker.concurrency)
+            verdicts.sign_of_life(capabilities.name(), capabilities.unfit(), offer)
+            scratch_folders.sweep()
             _look_for_work(_worker.hostname)
         except (DatabaseError, KombuError, OSError) as problem:  # the next beat may reach it again
             logger.warning("A beat was missed: %s", problem)
@@ -102,10 +103,10 @@ def _beat() -> None:
 
 
 def _look_for_work(door: str) -> None:
-    """Ring at our own door where something waits that we can do: its message was lost, or went to somebody else.
+    """Send a task to our own queue if a job waits that we can do: its message was lost, or another worker got it.
 
-    For a comparison nobody rings: it waits until its engine has started, and by then there may be nothing else to do.
+    Nobody sends a message for a comparison: it waits until its engine has started.
     """
-    able = hands.hands()
-    if not hands.unfit() and (verdicts.waits_for(able) or comparisons.coldest(able)):
+    able = capabilities.current()
+    if not capabilities.unfit() and (verdicts.waits_for(able) or comparisons.coldest(able)):
         tasks.validate.apply_async(queue=worker_direct(door), expires=settings.HEARTBEAT_SECONDS, retry=False)

@@ -1,4 +1,4 @@
-"""With what a verdict is proven: libraries of the engines, code of the checks, rules of serving, as digests."""
+"""Knows what a report is made with: the libraries of the engines, and digests of the checks and the serving rules."""
 
 import ast
 import functools
@@ -6,10 +6,10 @@ import hashlib
 from collections.abc import Iterable
 from itertools import combinations
 from pathlib import Path
-from typing import Any
 
-from registry.proof.proofs import Provenance, digest
-from workers import matrix
+from dovetail.adapters.report import Provenance
+from registry.proof.proofs import digest
+from workers import engine_matrix
 
 ROOT = Path(__file__).resolve().parents[1]
 KNOWLEDGE = ROOT / "client" / "src" / "dovetail" / "adapters"
@@ -19,44 +19,43 @@ DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 SHOWN = 12  # digits of a digest: enough to tell versions of our own code apart
 
 
-def of(report: dict[str, Any]) -> Provenance:
-    """Return what a report was made with. An adapter that was refused by its files alone owes nothing to an engine."""
-    judged = [] if report["depth"] == "static" else [row["name"] for row in report["engines"]]
-    return _with({name: libraries(name) for name in judged})
+def of(depth: str | None, engines: Iterable[str]) -> Provenance:
+    """Return what a report was made with. An adapter that was refused by its files alone depends on no engine."""
+    return _with({} if depth == "static" else {name: libraries(name) for name in engines})
 
 
 def current() -> frozenset[str]:
-    """Return the digests of all that a verdict may be proven with on this machine, as it is now."""
-    there = {name: libraries(name) for name in engines()}
-    if not there:
+    """Return the digests of every provenance that a report made on this machine can have now."""
+    installed = {name: libraries(name) for name in engines()}
+    if not installed:
         return frozenset()  # nothing can be proven here
     return frozenset(
-        digest(_with({name: there[name] for name in names}))
-        for count in range(len(there) + 1)
-        for names in combinations(there, count)
+        digest(_with({name: installed[name] for name in names}))
+        for count in range(len(installed) + 1)
+        for names in combinations(installed, count)
     )
 
 
 def engines() -> list[str]:
     """Return the engines of this machine."""
-    return [name for name in matrix.built() if matrix.interpreter(name).exists()]
+    return [name for name in engine_matrix.built() if engine_matrix.interpreter(name).exists()]
 
 
 def libraries(engine: str) -> dict[str, str]:
     """Return the versions of an engine's libraries, read from their folders: nothing of them is imported."""
-    found = {}
-    for folder in (matrix.interpreter(engine).parent.parent / "lib").glob("python*/site-packages/*.dist-info"):
+    versions = {}
+    for folder in (engine_matrix.interpreter(engine).parent.parent / "lib").glob("python*/site-packages/*.dist-info"):
         name, _, version = folder.name.removesuffix(".dist-info").partition("-")
         if name.lower() in LIBRARIES:
-            found[name.lower()] = version
-    return dict(sorted(found.items()))
+            versions[name.lower()] = version
+    return dict(sorted(versions.items()))
 
 
 def _with(engines: dict[str, dict[str, str]]) -> Provenance:
-    return {"engines": dict(sorted(engines.items())), "checks": _checks(), "rules": _rules()}
+    return Provenance(dict(sorted(engines.items())), _checks(), _rules())
 
 
-@functools.cache  # code of this process, whatever becomes of the files
+@functools.cache  # the code of this process, even if the files change meanwhile
 def _checks() -> str:
     files = [file for folder in (KNOWLEDGE, ROOT / "workers" / "engine") for file in _sources(folder)]
     return _hash(file for file in files if RULES not in file.parents)
@@ -79,8 +78,11 @@ def _hash(files: Iterable[Path]) -> str:
 
 
 def _meaning(file: Path) -> bytes:
-    """Return what a file does. Its comments, docstrings and layout prove nothing: a hub whose words alone were mended
-    must not prove everything again. (The tree is Python's own: workers of one hub run one version of it.)"""
+    """Return the code of a file without comments, docstrings and layout.
+
+    A change of words alone must not make a hub prove everything again. The syntax tree depends on the version of
+    Python, and the workers of one hub run the same version.
+    """
     if file.suffix != ".py":
         return file.read_bytes()
     tree = ast.parse(file.read_bytes())

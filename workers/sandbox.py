@@ -1,7 +1,8 @@
-"""Runs an engine apart: its own interpreter, a clean environment, a time limit; what it says is believed in `report`.
+"""Runs an engine as a separate process: its own interpreter, a clean environment, a time limit.
 
 An engine process is a warm parent with one frozen base in memory. It forks a jailed child for each adapter
 (workers/engine). Here is the other end of its pipe: start, wait, speak JSON lines, and kill without leaving anything.
+What the engine says is checked by `dovetail.adapters.records`.
 """
 
 import json
@@ -20,10 +21,12 @@ from typing import Any, Self
 
 from django.conf import settings
 
-from workers import report, scratch
-from workers.engine import jail, rooms
+from dovetail.adapters import records
+from dovetail.adapters.records import MAX_ITEMS, Malformed
+from dovetail.adapters.report import CheckResult, Report
+from workers import scratch_folders
+from workers.engine import jail, work_folders
 from workers.engine.job import Job
-from workers.report import NotAReport, Report
 
 MAX_LINE_BYTES = 1 << 20
 MAX_JOB_BYTES = 4 << 20
@@ -60,7 +63,7 @@ class Engine:
 
     def __init__(self, command: Sequence[str]) -> None:
         """Start the process and return at once. The calling thread must outlive it: its death kills the engine."""
-        self.home = scratch.make("engine")
+        self.home = scratch_folders.make("engine")
         self.ready: dict[str, Any] | None = None
         self.start_seconds = 0.0
         self._stderr = b""
@@ -73,7 +76,7 @@ class Engine:
                 preexec_fn=partial(jail.die_with_parent, os.getpid()),
             )  # fmt: skip
         except OSError as problem:
-            rooms.remove(self.home)
+            work_folders.remove(self.home)
             raise EngineMissing(f"The engine cannot be started: {problem}.") from problem
 
     @classmethod
@@ -115,8 +118,8 @@ class Engine:
                 self.start_seconds = time.monotonic() - self._started
         return self.ready
 
-    def run(self, job: Job, *, on_check: Callable[[Report], None]) -> Report:
-        """Have one adapter validated and return the verdict, rebuilt from what may be believed of it.
+    def run(self, job: Job, *, on_check: Callable[[CheckResult], None]) -> Report:
+        """Have one adapter validated and return the report, rebuilt from what may be believed of it.
 
         `on_check` is called with each check as it ends; whatever it raises ends the job. Any exception kills the
         engine, since it is in the middle of something. Raises `EngineDied`, `EngineHung` and `EngineLied`.
@@ -126,10 +129,10 @@ class Engine:
             self._write(json.dumps({"job": job.says()}).encode() + b"\n")
             deadline = time.monotonic() + job.seconds + GRACE_SECONDS
             for count, said in enumerate(self._say(deadline)):
-                if said.get("event") == "check" and count < report.MAX_ITEMS:
-                    on_check(report.check(said.get("check")))
+                if said.get("event") == "check" and count < MAX_ITEMS:
+                    on_check(CheckResult.parse(said.get("check")))
                 elif said.get("event") == "verdict" and said.get("job") == job.id:
-                    return report.verdict(said.get("verdict"))
+                    return Report.parse(said.get("verdict"))
                 else:
                     raise EngineLied(f"The engine said {str(said)[:200]} while job {job.id} ran.")
         raise AssertionError("the engine's lines end only by a return or a fault")
@@ -144,7 +147,7 @@ class Engine:
         for pipe in (self._process.stdin, self._process.stdout, self._process.stderr):
             if pipe is not None:
                 pipe.close()
-        rooms.remove(self.home)
+        work_folders.remove(self.home)
 
     def __enter__(self) -> Self:
         return self
@@ -159,7 +162,7 @@ class Engine:
             fault.callback(self.stop)
             try:
                 yield
-            except NotAReport as problem:
+            except Malformed as problem:
                 raise EngineLied(f"The engine said what no engine says: {problem}.") from problem
             fault.pop_all()
 
@@ -180,7 +183,7 @@ class Engine:
             while True:
                 while b"\n" in self._buffer:
                     line, _, self._buffer = self._buffer.partition(b"\n")
-                    yield report.parse(line)
+                    yield records.load(line)
                 received += self._receive(selector, deadline)
                 if received > MAX_JOB_BYTES or len(self._buffer) > MAX_LINE_BYTES:
                     raise EngineLied(f"The engine flooded its pipe with {received:,} bytes.")
@@ -261,7 +264,7 @@ def self_test(python: Path) -> str:
             capture_output=True,
             timeout=30,
         )
-        holes = report.parse(done.stdout)["holes"]
-    except (OSError, subprocess.TimeoutExpired, NotAReport, KeyError) as problem:
+        holes = records.load(done.stdout)["holes"]
+    except (OSError, subprocess.TimeoutExpired, Malformed, KeyError) as problem:
         return f"The sandbox self-test could not run: {problem}"
     return "The sandbox does not hold on this machine: " + " ".join(holes) if holes else ""

@@ -1,4 +1,4 @@
-"""What the queue may ask for, in a few lines each; arguments are ids, results are rows."""
+"""The Celery tasks, a few lines each: arguments are ids, results are rows."""
 
 from typing import Any
 
@@ -10,21 +10,21 @@ from registry.bytes import garbage
 from registry.proof import renewal, verdicts
 from registry.talk import alert_mail, deliveries
 from registry.talk import dispatch as dispatching
-from workers import landing, postman, provenance, shapes
-from workers.shift import SHIFT
+from workers import base_shapes, chunking, provenance, webhook_delivery
+from workers.loop import LOOP
 
 
 @shared_task(bind=True)
 def validate(self: Any, verdict: int = 0) -> None:
-    """Do what waits and can be done here; which verdict rang is only for the log of the broker."""
-    if SHIFT.work():
+    """Do the jobs that wait for this worker; the id of the verdict is only a hint for the broker's log."""
+    if LOOP.work():
         self.apply_async(args=(verdict,))
 
 
 @shared_task
 def deliver(delivery: int) -> None:
-    """Send this message to its webhook, if nobody did or does."""
-    postman.deliver(delivery)
+    """Send this message to its webhook, unless another worker did or does."""
+    webhook_delivery.deliver(delivery)
 
 
 @shared_task
@@ -35,7 +35,7 @@ def dispatch() -> None:
 
 @shared_task
 def sweep() -> None:
-    """Put right what lost workers and lost messages left behind."""
+    """Recover from lost workers and lost messages."""
     verdicts.sweep()
     dispatching.sweep()
     deliveries.sweep()
@@ -43,29 +43,29 @@ def sweep() -> None:
 
 @shared_task
 def tidy() -> None:
-    """Remove bytes that nobody refers to and uploads that never ended; of what is kept, a part each hour."""
+    """Remove bytes without references and abandoned uploads; check a part of the kept bytes each hour."""
     garbage.sweep(hour=timezone.now().hour)
 
 
 @shared_task
 def land() -> None:
-    """Cut large files that came whole into chunks, for readers by Xet."""
-    landing.work()
+    """Cut large files that arrived whole into chunks, so that Xet clients can read them."""
+    chunking.work()
 
 
 @shared_task
 def measure() -> None:
-    """Measure bases that nobody measured."""
-    shapes.measure_missing()
+    """Measure the shapes of new bases."""
+    base_shapes.measure_missing()
 
 
 @shared_task
 def renew() -> None:
-    """Queue again, a few at a time, what was proven with libraries, checks or rules that are others now."""
+    """Queue verdicts again, a few at a time, that were proven with other libraries, checks or rules than today's."""
     renewal.renew(provenance.current(), provenance.engines(), settings.RENEWALS_AN_HOUR)
 
 
 @shared_task
 def mail() -> None:
-    """Send the letters that are due."""
+    """Send the e-mails that are due."""
     alert_mail.send_due()

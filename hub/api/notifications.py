@@ -40,7 +40,7 @@ class Read(View):
 
 def _line(alert: Alert) -> dict[str, object]:
     verdict = alert.verdict
-    check, message = refusal(verdict.result) if verdict else ("", alerts.sentence(alert))
+    check, message = refusal(verdict.report) if verdict else ("", alerts.sentence(alert))
     return {
         "id": alert.pk,
         "kind": alert.kind,

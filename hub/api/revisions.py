@@ -122,9 +122,9 @@ def _file(entry: Entry) -> dict[str, Any]:
 
 def _base(said: Facts, verdict: Verdict | None) -> dict[str, Any] | None:
     """The base that was proven to fit, else the one that the adapter names."""
-    proven = verdict.result.get("base") if verdict else None
+    proven = verdict.report.base if verdict else None
     if proven:
-        return {key: proven.get(key) for key in ("id", "revision", "sha256")}
+        return proven.as_json()
     if said.description is None or not said.description.base:
         return None
     return {"id": said.description.base, "revision": said.description.base_revision, "sha256": None}

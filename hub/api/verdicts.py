@@ -1,5 +1,6 @@
 """The verdict of a revision, and a request to validate it again."""
 
+from dataclasses import replace
 from typing import Any
 
 from drf_spectacular.utils import extend_schema
@@ -7,6 +8,7 @@ from rest_framework import status
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from dovetail.adapters.report import BasePin, EngineRow, Report
 from hub.api.asking import View
 from hub.api.revisions import resolved
 from hub.api.shapes import verdicts as shapes
@@ -38,12 +40,17 @@ class Validate(View):
 
 
 def document(verdict: Verdict, revision: Revision, by: Caller) -> dict[str, Any]:
-    """Return a verdict as the contract shows it; what the engine has not said yet is null or empty.
+    """Return a verdict as the contract shows it; fields that the engine has not filled yet are null or empty.
 
-    Samples are rows of a file, so a gate is before them too.
+    Samples are rows of a file, so a gate hides them too.
     """
-    said: dict[str, Any] = verdict.result
-    samples = said.get("samples") if policy.passes_gate(by, revision.repository) else None
+    report = verdict.report
+    shown = replace(
+        report,
+        base=report.base or _named_base(verdict),
+        engines=report.engines or _engines(verdict, report),
+        samples=report.samples if policy.passes_gate(by, revision.repository) else (),
+    ).as_json()
     return {
         "adapter": revision.repository.full_name,
         "revision": revision.oid,
@@ -54,34 +61,17 @@ def document(verdict: Verdict, revision: Revision, by: Caller) -> dict[str, Any]
         "started_at": verdict.started_at,
         "finished_at": verdict.finished_at,
         "duration_ms": verdict.duration_ms,
-        "kind": said.get("kind") or None,
-        "format": said.get("format") or None,
-        "base": said.get("base") or _named_base(verdict),
-        "depth": said.get("depth"),
-        "engine": said.get("engine"),
-        "engines": said.get("engines") or _engines(verdict),
-        "checks": [_check(check) for check in said.get("checks") or []],
-        "evals": said.get("evals") or [],
-        "cost": said.get("cost"),
-        "samples": samples or [],
-        "conditions": said.get("conditions"),
-        "serving": said.get("serving") or [],
-        "fits": said.get("fits"),
-        "path": said.get("path") or "",
-        "contents": said.get("contents") or [],
+        "kind": report.kind or None,
+        "format": report.format or None,
+        **{name: shown.get(name) for name in shapes.REPORT_FIELDS},
     }
 
 
-def _named_base(verdict: Verdict) -> dict[str, Any] | None:
-    return {"id": verdict.base, "revision": None, "sha256": None} if verdict.base else None
+def _named_base(verdict: Verdict) -> BasePin | None:
+    return BasePin(verdict.base) if verdict.base else None
 
 
-def _engines(verdict: Verdict) -> list[dict[str, Any]]:
-    engine = verdict.result.get("engine")
-    if not engine or not verdict.is_final:
-        return []
-    return [{"name": engine.get("name"), "transformers": engine.get("transformers"), "state": verdict.state}]
-
-
-def _check(said: dict[str, Any]) -> dict[str, Any]:
-    return {"message": "", "fix": "", "where": {}, "duration_ms": None} | said
+def _engines(verdict: Verdict, report: Report) -> tuple[EngineRow, ...]:
+    if report.engine is None or not verdict.is_final:
+        return ()
+    return (EngineRow(report.engine.name, report.engine.transformers, state=report.state),)

@@ -21,7 +21,7 @@ def notifications(request: HttpRequest) -> HttpResponse:
     page, older = paging.older(request, alerts.of(user), LISTED)
     context = {
         "rows": [
-            (alert, alerts.address(alert), *(refusal(alert.verdict.result) if alert.verdict else ("", "")))
+            (alert, alerts.address(alert), *(refusal(alert.verdict.report) if alert.verdict else ("", "")))
             for alert in page
         ],
         "newest": page[0].pk if page else 0,

@@ -1,9 +1,8 @@
 """Who serves an adapter and which known bases it fits, as pages show it."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
+from dovetail.adapters.report import KnownBase, Report, Serving
 from dovetail.adapters.serving import ENGINES
 
 TITLES = {engine.name: engine.title for engine in ENGINES}
@@ -27,8 +26,8 @@ class Served:
 class Fits:
     """The bases it fits, those it does not and why; `note` says what shapes cannot tell."""
 
-    yes: list[Mapping[str, Any]]
-    no: list[Mapping[str, Any]]
+    yes: list[KnownBase]
+    no: list[KnownBase]
     note: str
     more: int
 
@@ -36,26 +35,24 @@ class Fits:
         return bool(self.yes or self.no)
 
 
-def served(report: Mapping[str, Any]) -> list[Served]:
-    """Every engine that was asked, those that serve it first and those that do so wrongly before those that refuse."""
+def served(report: Report) -> list[Served]:
+    """Return a line for every engine that was asked: the ones that serve it, then the wrong ones, then refusals."""
     order = ("serves", "wrong", "refuses")
-    lines = [_line(item) for item in report.get("serving") or []]
+    lines = [_line(answer) for answer in report.serving]
     return sorted(lines, key=lambda line: order.index(line.outcome))
 
 
-def _line(item: Mapping[str, Any]) -> Served:
-    name, outcome = str(item["engine"]), str(item["outcome"])
-    title = TITLES.get(name, name)
-    version = str(item["version"])
-    return Served(
-        title, "" if version.startswith(title.rpartition(" ")[2]) else version, outcome, COLOURS[outcome],
-        str(item["reason"]), " ".join(item["flags"]),
-    )  # fmt: skip
+def _line(answer: Serving) -> Served:
+    title = TITLES.get(answer.engine, answer.engine)
+    version = "" if answer.version.startswith(title.rpartition(" ")[2]) else answer.version
+    colour = COLOURS[answer.outcome]
+    return Served(title, version, answer.outcome, colour, answer.reason, " ".join(answer.flags))
 
 
-def fits(report: Mapping[str, Any]) -> Fits:
-    """What was found when it was validated; a base that came later is asked at the next validation."""
-    said = report.get("fits") or {}
-    bases = said.get("bases") or []
-    yes, no = [base for base in bases if base["fits"]], [base for base in bases if not base["fits"]]
-    return Fits(yes[:MOST_BASES], no[:MOST_BASES], str(said.get("note") or ""), max(0, len(no) - MOST_BASES))
+def fits(report: Report) -> Fits:
+    """Return the bases that were asked when it was validated; a base that came later is asked at the next one."""
+    if report.fits is None:
+        return Fits([], [], "", 0)
+    bases = report.fits.bases
+    yes, no = [base for base in bases if base.fits], [base for base in bases if not base.fits]
+    return Fits(yes[:MOST_BASES], no[:MOST_BASES], report.fits.note, max(0, len(no) - MOST_BASES))

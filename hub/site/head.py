@@ -90,12 +90,9 @@ class Head:
     def repair(self) -> View | None:
         """The repaired config, for who may write here; looked for where the verdict or the base's name asks for it."""
         asked = {"base.local-path", "base.unnamed", "base.quantised"}
-        said = (
-            {check["id"] for check in self.proof.document["checks"] if check["outcome"] in ("failed", "warned")}
-            if self.proof
-            else set()
-        )
-        if not said & asked or not self.may_write or self.names.get("main") != self.revision.oid:
+        checks = self.proof.report.checks if self.proof else ()
+        loud = {check.id for check in checks if check.outcome in ("failed", "warned")}
+        if not loud & asked or not self.may_write or self.names.get("main") != self.revision.oid:
             return None
         return repairs.offer(self.revision)
 

@@ -1,8 +1,9 @@
 """The joint: a verdict drawn as seven interlocking dovetails, one per area; computes shapes, holds no rule."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+
+from dovetail.adapters.report import CheckResult, Report
 
 AREAS = ("file", "config", "tensors", "base", "fit", "run", "eval")
 COUNTED_TO = {
@@ -30,7 +31,7 @@ class Tooth:
 
     area: str
     outcome: str
-    checks: tuple[Mapping[str, Any], ...] = ()
+    checks: tuple[CheckResult, ...] = ()
 
     @property
     def words(self) -> str:
@@ -38,32 +39,32 @@ class Tooth:
 
     @property
     def duration_ms(self) -> float:
-        return sum(check.get("duration_ms") or 0 for check in self.checks)
+        return sum(check.duration_ms or 0 for check in self.checks)
 
     @property
-    def loud(self) -> list[Mapping[str, Any]]:
+    def loud(self) -> list[CheckResult]:
         """The checks that said no, then those that made a note: a page shows them without being asked."""
-        return [check for outcome in ("failed", "warned") for check in self.checks if check["outcome"] == outcome]
+        return [check for outcome in ("failed", "warned") for check in self.checks if check.outcome == outcome]
 
     @property
-    def quiet(self) -> list[Mapping[str, Any]]:
-        return [check for check in self.checks if check["outcome"] not in ("failed", "warned")]
+    def quiet(self) -> list[CheckResult]:
+        return [check for check in self.checks if check.outcome not in ("failed", "warned")]
 
     @property
     def headline(self) -> str:
         """What the checks that passed saw, in about a line of whole sentences; the most telling come first."""
-        passed = [check for check in self.checks if check["outcome"] == "passed"]
-        passed.sort(key=lambda check: TELLING.index(check["id"]) if check["id"] in TELLING else len(TELLING))
+        passed = [check for check in self.checks if check.outcome == "passed"]
+        passed.sort(key=lambda check: TELLING.index(check.id) if check.id in TELLING else len(TELLING))
         line = ""
         for check in passed:
-            if line and len(line) + len(check["message"]) >= HEADLINE:
+            if line and len(line) + len(check.message) >= HEADLINE:
                 break
-            line = f"{line} {check['message']}".strip()
+            line = f"{line} {check.message}".strip()
         return line or "Skipped."
 
     @property
     def ran(self) -> int:
-        return sum(check["outcome"] != "skipped" for check in self.checks)
+        return sum(check.outcome != "skipped" for check in self.checks)
 
 
 def area_of(check_id: str) -> str | None:
@@ -73,22 +74,24 @@ def area_of(check_id: str) -> str | None:
     return area if area in AREAS else None
 
 
-def areas(verdict: Mapping[str, Any] | None) -> list[Tooth]:
-    """The seven teeth of a verdict document (`state`, `checks`), always in this order; None is one not begun."""
-    state = verdict["state"] if verdict else "queued"
-    checks: Sequence[Mapping[str, Any]] = (verdict.get("checks") or []) if verdict else []
-    teeth = []
-    for area in AREAS:
-        mine = tuple(check for check in checks if area_of(check["id"]) == area)
-        teeth.append(Tooth(area, _outcome(mine, state), mine))
-    return teeth
+def areas(report: Report | None) -> list[Tooth]:
+    """Return the seven teeth of a report, always in this order; None is a verdict that has not begun."""
+    state = report.state if report else "queued"
+    by_area: dict[str, list[CheckResult]] = {area: [] for area in AREAS}
+    for check in report.checks if report else ():
+        if area := area_of(check.id):
+            by_area[area].append(check)
+    return [Tooth(area, _outcome(checks, state), tuple(checks)) for area, checks in by_area.items()]
 
 
-def _outcome(checks: Sequence[Mapping[str, Any]], state: str) -> str:
-    seen = {check["outcome"] for check in checks if check["outcome"] != "passed" or check["id"] not in NOT_ALONE}
-    for outcome, drawn in (("failed", "failed"), ("warned", "noted"), ("passed", "passed")):
-        if outcome in seen:
-            return drawn
+def _outcome(checks: Sequence[CheckResult], state: str) -> str:
+    outcomes = {check.outcome for check in checks if check.outcome != "passed" or check.id not in NOT_ALONE}
+    if "failed" in outcomes:
+        return "failed"
+    if "warned" in outcomes:
+        return "noted"
+    if "passed" in outcomes:
+        return "passed"
     return "running" if state == "running" else "waiting"
 
 
@@ -129,13 +132,13 @@ def _kerf(middle: float, top: float, height: float) -> str:
     return f"M{middle:.2f} {top + height * 0.3:.2f}V{top + height * 0.7:.2f}"
 
 
-def text_twin(verdict: Mapping[str, Any] | None) -> str:
-    """What the joint says, in words, for those who do not see it."""
-    if verdict is None:
+def text_twin(report: Report | None) -> str:
+    """Return the joint in words, for those who do not see it."""
+    if report is None:
         return "no verdict yet"
-    teeth = areas(verdict)
+    teeth = areas(report)
     ran = sum(tooth.ran for tooth in teeth)
-    good = ran - sum(check["outcome"] == "failed" for tooth in teeth for check in tooth.checks)
-    said = f"{verdict['state']}, {good} of {ran} checks" if ran else f"{verdict['state']}"
+    good = ran - sum(check.outcome == "failed" for tooth in teeth for check in tooth.checks)
+    summary = f"{report.state}, {good} of {ran} checks" if ran else report.state
     details = [f"{tooth.area} {tooth.words}" for tooth in teeth if tooth.outcome in ("noted", "failed")]
-    return "; ".join([said, *details])
+    return "; ".join([summary, *details])

@@ -1,47 +1,50 @@
 """An adapter as one line of a list: its joint, and the one number or sentence that matters most about it."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
-from hub.site.proof import NEUTRAL
+from hub.site.proof import NEUTRAL, Document
 from hub.site.proof import document as document_of
-from registry.models import Repository
+from registry.models import Repository, Verdict
 from registry.repos.catalog import SearchPage
+
+LOOKED_AT = {"fit": ("fit proven", "not run here"), "static": ("checked", "not run here")}
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """What a list shows: `verdict` is the document of section 3 or None, `beside` is compared with `headline`."""
+    """One line of a list; `beside` is what `headline` is compared with."""
 
     repository: Repository
-    verdict: Mapping[str, Any] | None
+    verdict: Document | None
     headline: str = ""
     beside: str = ""
 
 
 def lines(page: SearchPage) -> list[Line]:
-    """The lines of a page of the catalogue, in its order."""
+    """Return the lines of a page of the catalogue, in its order."""
     return [line(repository, page.verdicts.get(repository.pk)) for repository in page.items]
 
 
-def line(repository: Repository, verdict: Any | None) -> Line:
+def line(repository: Repository, verdict: Verdict | None) -> Line:
+    """Return the line of a repository and the verdict on it."""
     if verdict is None:
         return Line(repository, None)
     document = document_of(verdict)
     return Line(repository, document, *_summary(document))
 
 
-def _summary(document: Mapping[str, Any]) -> tuple[str, str]:
-    if document["state"] in ("queued", "running"):
-        return "", document.get("reason") or "waiting for its turn" * (document["state"] == "queued")
-    if document["state"] == "errored":
+def _summary(document: Document) -> tuple[str, str]:
+    """Return a headline, and what it is compared with."""
+    report = document.report
+    if report.state in ("queued", "running"):
+        return "", document.reason or ("waiting for its turn" if report.state == "queued" else "")
+    if report.state == "errored":
         return "", "a check of this hub broke down"
-    for check in document.get("checks") or []:
-        if check["outcome"] == "failed":
-            return check["id"], check.get("fix") or check["message"]
-    for measured in (item for item in document.get("evals") or [] if item["name"] != NEUTRAL):
-        return f"{measured['metric']} {measured['adapter']:.2f}", f"base {measured['base']:.2f}"
-    depth = document.get("depth") or ""
-    looked_at = {"fit": ("fit proven", "not run here"), "static": ("checked", "not run here")}
-    return looked_at.get(depth, (depth and f"{depth} proven", ""))
+    if check := report.refusal:
+        return check.id, check.fix or check.message
+    for measured in report.evals:
+        if measured.name != NEUTRAL and measured.adapter is not None and measured.base is not None:
+            return f"{measured.metric} {measured.adapter:.2f}", f"base {measured.base:.2f}"
+    if report.depth in LOOKED_AT:
+        return LOOKED_AT[report.depth]
+    return (f"{report.depth} proven" if report.depth else ""), ""

@@ -1,33 +1,36 @@
 """A verdict as pages show it: the document, each measure beside what it is compared with, and what failed."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from datetime import datetime
 
+from dovetail.adapters.report import CheckResult, Evaluation, Report, Sample
 from hub.site.compatibility import Fits, Served, fits, served
 from hub.site.joint import Tooth, areas
 from registry.models import Verdict
 from registry.proof import verdicts
 
-Document = Mapping[str, Any]
-NEUTRAL = "neutral"  # how rows of our own are called, which every adapter without others is run on
+NEUTRAL = "neutral"  # the name of our own rows, on which every adapter without others is run
 
 
-def document(verdict: Verdict) -> dict[str, Any]:
-    """State, times and the engine's report in one mapping; `checks` is always a list."""
-    report = verdict.result or {}
-    return {
-        **report,
-        "checks": report.get("checks") or [],
-        "state": verdict.state,
-        "reason": verdicts.why(verdict),
-        "waits_long": bool(verdict.reason or verdict.held_at),  # for more than its turn
-        "attempt": verdict.attempt,
-        "queued_at": verdict.queued_at,
-        "started_at": verdict.started_at,
-        "finished_at": verdict.finished_at,
-        "duration_ms": verdict.duration_ms,
-    }
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A verdict as pages show it: the report, and the columns of its row. `waits_long`: for more than its turn."""
+
+    report: Report
+    reason: str = ""
+    waits_long: bool = False
+    finished_at: datetime | None = None
+    duration_ms: int | None = None
+
+    @property
+    def state(self) -> str:
+        return self.report.state
+
+
+def document(verdict: Verdict) -> Document:
+    """Return a verdict as pages show it."""
+    waits_long = bool(verdict.reason or verdict.held_at)
+    return Document(verdict.report, verdicts.why(verdict), waits_long, verdict.finished_at, verdict.duration_ms)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +65,7 @@ class Proof:
 
     document: Document
     teeth: list[Tooth]
-    failed: list[Mapping[str, Any]]
+    failed: list[CheckResult]
     measured: list[Measured]
     served: list[Served]
     fits: Fits
@@ -81,33 +84,37 @@ class Proof:
         return [item for item in self.measured if not item.is_neutral][:2]
 
     @property
-    def samples(self) -> list[Mapping[str, str]]:
-        return list(self.document.get("samples") or [])
+    def report(self) -> Report:
+        return self.document.report
+
+    @property
+    def samples(self) -> tuple[Sample, ...]:
+        return self.report.samples
 
     @property
     def expects(self) -> bool:
-        """Whether anybody says what the answers should be."""
-        return any(sample.get("expected") for sample in self.samples)
+        """Whether any sample says what the answer should be."""
+        return any(sample.expected for sample in self.samples)
 
     @property
     def is_open(self) -> bool:
-        return self.document["state"] in ("queued", "running")
+        return self.document.state in ("queued", "running")
 
 
 def proof(verdict: Verdict) -> Proof:
-    said = document(verdict)
-    failed = [check for check in said["checks"] if check["outcome"] == "failed" and said["state"] != "errored"]
-    return Proof(
-        said, areas(said), failed, [_measured(item) for item in said.get("evals") or []], served(said), fits(said)
+    shown = document(verdict)
+    report = shown.report
+    failed = report.failed if report.state != "errored" else []
+    return Proof(shown, areas(report), failed, list(map(_measured, report.evals)), served(report), fits(report))
+
+
+def _measured(item: Evaluation) -> Measured:
+    columns = (
+        ("base, frozen", "base", item.base),
+        ("this revision", "adapter", item.adapter),
+        ("claimed in card", "claimed", item.claimed),
     )
-
-
-def _measured(item: Mapping[str, Any]) -> Measured:
-    named = (("base, frozen", "base"), ("this revision", "adapter"), ("claimed in card", "claimed"))
-    values = [(label, who, float(item[who])) for label, who in named if item.get(who) is not None]
-    longest = max([1.0, *(value for _, _, value in values)]) if values else 1.0
+    values = [(label, who, float(value)) for label, who, value in columns if value is not None]
+    longest = max([1.0, *(value for _, _, value in values)])
     bars = [Bar(label, who, value, round(max(0.0, value) / longest * 100, 2)) for label, who, value in values]
-    return Measured(
-        str(item.get("name", "")), str(item.get("metric", "")), int(item.get("rows") or 0), bars,
-        less_is_better=item.get("better") == "lower",
-    )  # fmt: skip
+    return Measured(item.name, item.metric, int(item.rows), bars, less_is_better=item.better == "lower")

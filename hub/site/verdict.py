@@ -19,7 +19,7 @@ def verdict(request: HttpRequest, head: Head) -> HttpResponse:
 
 
 def _panel(request: HttpRequest, head: Head, was: str) -> HttpResponse:
-    now = head.proof.document["state"] if head.proof else "none"
+    now = head.proof.document.state if head.proof else "none"
     if now != was and (was == "none" or not head.proof or not head.proof.is_open):
         return HttpResponse(status=204, headers={"HX-Refresh": "true"})
     return render(request, "site/parts/proof.html", {"head": head})

@@ -103,10 +103,7 @@ class Verdicts(NamedLooking):
 
     @admin.display(description="checks")
     def checks(self, verdict: Verdict) -> str:
-        rows = [
-            [str(check.get(key, "")) for key in ("id", "outcome", "message", "fix")]
-            for check in verdict.result.get("checks", [])
-        ]
+        rows = [(check.id, check.outcome, check.message, check.fix) for check in verdict.report.checks]
         return format_html_join("", "<p><b>{}</b> {}: {} {}</p>", rows) or "-"
 
 

@@ -1,7 +1,7 @@
 """Large files that came whole, by LFS, and wait to be cut into chunks, so that they can be read by Xet as well.
 
 The row is the job, written by the commit that names the file. Nobody waits for it, so nobody rings either: workers look
-every half minute. How a file is cut is workers/landing.py.
+every half minute. workers/chunking.py cuts a file.
 """
 
 from collections.abc import Iterable

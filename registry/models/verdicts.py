@@ -6,6 +6,7 @@ from django.db.models.functions import Now
 from django.urls import reverse
 from django.utils import timezone
 
+from dovetail.adapters.report import Report
 from registry.models.blobs import SHA256
 from registry.models.people import Namespace
 from registry.models.repositories import Revision
@@ -113,7 +114,7 @@ class Verdict(models.Model):
     cause = models.CharField(max_length=8, choices=Cause.choices, default=Cause.PUSH)
     proven_with = models.CharField(max_length=64, blank=True)  # digest of result["proven_with"]; "": not known
     changed_from = models.CharField(max_length=8, blank=True)  # what was said of the same bytes before
-    result = models.JSONField(default=dict)  # kind, format, base, depth, engine, checks, evals … as the engine reported
+    result = models.JSONField(default=dict)  # the report, without its state: see `report`
 
     class Meta:
         constraints = [
@@ -154,6 +155,11 @@ class Verdict(models.Model):
     @property
     def is_final(self) -> bool:
         return self.finished_at is not None
+
+    @property
+    def report(self) -> Report:
+        """What is proven so far; read anew from `result` each time."""
+        return Report.of_result(self.result, self.state)
 
 
 class Comparison(models.Model):

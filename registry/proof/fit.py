@@ -5,7 +5,7 @@ import hashlib
 import json
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
 
@@ -20,6 +20,7 @@ from dovetail.adapters.findings import some
 from dovetail.adapters.fitting import Adapter, Fit, NotComputable
 from dovetail.adapters.kinds import task_of
 from dovetail.adapters.patterns import PatternError
+from dovetail.adapters.report import CheckResult, Fits, KnownBase, Report
 from dovetail.adapters.shapes import Shapes, decode
 from registry.kernel.errors import ShelfProblem
 from registry.models import Base, BaseManifest
@@ -155,29 +156,29 @@ def survey_files(files: Mapping[str, Opener]) -> Survey | None:
         return None
 
 
-def tell(report: dict[str, Any], found: Survey | None, named: Iterable[str] = ()) -> dict[str, Any]:
-    """Add to an engine's report which bases the adapter fits, and name them where its base is a path or missing.
+def with_fits(report: Report, survey: Survey | None, named: Iterable[str] = ()) -> Report:
+    """Return the report with the bases that the adapter fits; a base that is a path or missing gets them as its fix.
 
     `named` are the bases that its card names: one of them that fits is the one to take.
     """
-    if found is None:
+    if survey is None:
         return report
-    checks = [_with_fix(check, found, named) for check in report["checks"]]
-    asked = [
-        {"base": a.base, "fits": a.fits, "has_weights": a.has_weights, "why": a.why} for a in found.answers[:MAX_TOLD]
-    ]
-    return report | {"checks": checks, "fits": {"bases": asked, "note": found.note, "left_out": found.left_out}}
+    checks = tuple(_with_fix(check, survey, named) for check in report.checks)
+    base_fits = tuple(KnownBase(each.base, each.fits, each.has_weights, each.why) for each in survey.answers[:MAX_TOLD])
+    return replace(report, checks=checks, fits=Fits(base_fits, survey.note, survey.left_out))
 
 
-def _with_fix(check: dict[str, Any], found: Survey, named: Iterable[str]) -> dict[str, Any]:
-    if check["outcome"] != "failed" or check["id"] not in BASELESS or not found.fitting:
+def _with_fix(check: CheckResult, survey: Survey, named: Iterable[str]) -> CheckResult:
+    if check.outcome != "failed" or check.id not in BASELESS or not survey.fitting:
         return check
-    one = the_one(found, named)
-    what = f"Set base_model_name_or_path to {one!r}, which it fits" if one else f"It fits {some(found.fitting)}"
-    more = f". {found.note}" if found.note and not one else ""
-    view = " `dovetail repair` proposes it in a pull request" + ("." if one else "; --base says which.")
-    where = check.get("where", {}) | {"fits": found.fitting[:20]}
-    return check | {"fix": f"{what}{more or '.'}{view}", "where": where}
+    where = {**check.where, "fits": survey.fitting[:20]}
+    if base := the_one(survey, named):
+        meant, which = f"Set base_model_name_or_path to {base!r}, which it fits.", "."
+    else:
+        meant = f"It fits {some(survey.fitting)}." + (f" {survey.note}" if survey.note else "")
+        which = "; --base says which."
+    fix = f"{meant} `dovetail repair` proposes it in a pull request{which}"
+    return replace(check, fix=fix, where=where)
 
 
 def the_one(found: Survey, named: Iterable[str] = ()) -> str:

@@ -1,40 +1,38 @@
-"""What a proof was made with, why it says no, and how two proofs of the same bytes differ; reads results alone."""
+"""Reads reports: the digest of their provenance, why they say no, and how two of the same bytes differ."""
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
-Provenance = dict[str, Any]  # engines: name → library → version; checks, rules: digests of our own code
+from dovetail.adapters.report import BasePin, Provenance, Report
 
 
-def digest(with_what: Provenance | None) -> str:
+def digest(provenance: Provenance | None) -> str:
     """Return the digest that a verdict's row keeps, "" for one that does not say what it was proven with."""
-    if not with_what:
+    if provenance is None:
         return ""
-    return hashlib.sha256(json.dumps(with_what, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+    document = json.dumps(provenance.as_json(), sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(document.encode()).hexdigest()
 
 
-def refusal(result: Mapping[str, Any]) -> tuple[str, str]:
+def refusal(report: Report) -> tuple[str, str]:
     """Return the id and the message of the check that says no; empty where none does."""
-    for check in result.get("checks") or []:
-        if check["outcome"] == "failed":
-            return str(check["id"]), str(check.get("message", ""))
-    return "", ""
+    check = report.refusal
+    return (check.id, check.message) if check else ("", "")
 
 
-def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
-    """Yield in words what two proofs of the same bytes were made with that differs."""
-    old, new = before.get("proven_with") or {}, now.get("proven_with") or {}
-    for engine, libraries in (new.get("engines") or {}).items():
-        known = (old.get("engines") or {}).get(engine) or {}
+def differences(before: Report, now: Report) -> Iterator[str]:
+    """Yield in words how two proofs of the same bytes differ in what they were made with."""
+    old, new = before.proven_with or Provenance(), now.proven_with or Provenance()
+    for engine, libraries in new.engines.items():
+        known = old.engines.get(engine) or {}
         for library, version in libraries.items():
             if known.get(library) not in (None, version):
                 yield f"{library} {known[library]} → {version}"
-    if old.get("checks") not in (None, new.get("checks")):
+    if old.checks not in (None, new.checks):
         yield "other checks"
-    if old.get("rules") not in (None, new.get("rules")):
+    if old.rules not in (None, new.rules):
         yield "other rules of serving"
-    was, is_now = before.get("base") or {}, now.get("base") or {}
-    if was.get("sha256") and is_now.get("sha256") and was["sha256"] != is_now["sha256"]:
-        yield f"other files of {is_now.get('id')}"
+    base_before, base_now = before.base or BasePin(), now.base or BasePin()
+    if base_before.sha256 and base_now.sha256 and base_before.sha256 != base_now.sha256:
+        yield f"other files of {base_now.id}"

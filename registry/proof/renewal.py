@@ -9,6 +9,7 @@ from django.db import transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Now
 
+from dovetail.adapters.report import Report
 from registry.kernel.policy import Caller
 from registry.models import Base, Repository, Revision, Verdict
 from registry.proof import verdicts
@@ -45,7 +46,8 @@ def renew(current: Collection[str], engines: Collection[str], an_hour: int) -> i
     for verdict in outdated(current).order_by("finished_at")[:MAX_LOOKED_AT]:
         if done >= left:
             break
-        if not set((verdict.result.get("proven_with") or {}).get("engines") or ()) <= set(engines):
+        provenance = verdict.report.proven_with
+        if provenance and not provenance.engines.keys() <= set(engines):
             continue
         with transaction.atomic():
             again = verdicts.request(verdict.revision, verdict.base, again=True, cause=Cause.RENEWAL)
@@ -89,21 +91,22 @@ def changes(by: Caller) -> list[Change]:
     newest = list(
         rows.select_related("revision__repository__namespace").defer("result").order_by("-finished_at")[:MAX_CHANGES]
     )
-    now = _said([verdict.pk for verdict in newest], "proven_with", "base", "checks")
-    was = _said([verdict.before for verdict in newest], "proven_with", "base")
+    now = _reports([verdict.pk for verdict in newest], "proven_with", "base", "checks")
+    was = _reports([verdict.before for verdict in newest], "proven_with", "base")
+    nothing = Report(state="passed")
     grouped: dict[tuple[str, str, str], Change] = {}
     for verdict in newest:
-        since = "; ".join(differences(was.get(verdict.before, {}), now[verdict.pk]))
+        since = "; ".join(differences(was.get(verdict.before, nothing), now[verdict.pk]))
         check, message = refusal(now[verdict.pk])
         key = (_turn(verdict), since, check)
         grouped.setdefault(key, Change(*key, message)).verdicts.append(verdict)
     return sorted(grouped.values(), key=lambda change: change.at, reverse=True)
 
 
-def _said(rows: Collection[int], *keys: str) -> dict[int, dict[str, Any]]:
-    """Return these keys of the results of many verdicts: the whole of thousands is too much to read for one page."""
-    found = Verdict.objects.filter(pk__in=rows).values_list("pk", *(f"result__{key}" for key in keys))
-    return {pk: dict(zip(keys, values, strict=True)) for pk, *values in found}
+def _reports(rows: Collection[int], *keys: str) -> dict[int, Report]:
+    """Return reports with these fields alone: thousands of whole ones are too much to read for one page."""
+    values = Verdict.objects.filter(pk__in=rows).values_list("pk", "state", *(f"result__{key}" for key in keys))
+    return {pk: Report.of_result(dict(zip(keys, parts, strict=True)), state) for pk, state, *parts in values}
 
 
 def _turn(verdict: Verdict) -> str:

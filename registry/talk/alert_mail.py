@@ -84,6 +84,6 @@ def _subject(due: Sequence[Alert]) -> str:
 
 
 def _lines(alert: Alert) -> list[str]:
-    check, message = proofs.refusal(alert.verdict.result) if alert.verdict else ("", "")
+    check, message = proofs.refusal(alert.verdict.report) if alert.verdict else ("", "")
     said = [alerts.sentence(alert), *([f"  {check}: {message[:300]}"] if check else [])]
     return [*said, f"  {absolute(alerts.address(alert))}", ""]

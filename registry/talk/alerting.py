@@ -62,7 +62,7 @@ def _same_before(verdict: Verdict) -> Verdict | None:
     """Return the last verdict on the revision before it, if it fails for the same reason."""
     before = Verdict.objects.filter(revision=verdict.revision.parent_id, state=verdict.state)
     last = before.order_by("-number").first()
-    return last if last and proofs.refusal(last.result) == proofs.refusal(verdict.result) else None
+    return last if last and proofs.refusal(last.report) == proofs.refusal(verdict.report) else None
 
 
 def _concerned(verdict: Verdict) -> list[User]:

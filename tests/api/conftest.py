@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from django.test import Client
 
+from dovetail.adapters.report import Report
 from registry.models import Base, Repository, Revision, Verdict
 from registry.proof import verdicts
 from registry.publish import push
@@ -61,7 +62,7 @@ def judged(revision: Revision, state: str = "passed", **report: Any) -> Verdict:
     assert waiting is not None
     claim = verdicts.claim(waiting.pk, "a test")
     assert claim is not None
-    verdicts.record(claim, {"state": state, "checks": [], **report}, 412)
+    verdicts.record(claim, Report.of_result(report, state), 412)
     waiting.refresh_from_db()
     return waiting
 

@@ -1,11 +1,20 @@
 """Verdicts in the shape of the contract, and asking for another one."""
 
+import dataclasses
+import json
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
+
 import pytest
 
+from dovetail.adapters.records import without_none
+from dovetail.adapters.report import CheckResult, Report
+from hub.api import openapi
 from registry.models import Base, Verdict
 from registry.people import gates
 from registry.proof import verdicts
 from tests.api.conftest import BASE, judged, pushed
+from tests.live import ROOT
 
 AT = "/api/v1/adapters/alice/reviews/revisions/main"
 KEYS = [
@@ -54,14 +63,16 @@ def test_checks_are_there_while_it_runs(ask, repository, on_shelf):
     row = Verdict.objects.get()
     verdicts.base_arrived(Base.objects.get())
     claim = verdicts.claim(row.pk, "a test")
-    verdicts.progress(claim, [{"id": "file.header", "outcome": "passed"}])
+    verdicts.progress(claim, [CheckResult("file.header", "passed")])
     found = ask().get(f"{AT}/verdict").json()
     assert (found["state"], found["engines"]) == ("running", [])
     assert set(found["checks"][0]) == CHECK
 
 
 def test_a_finished_verdict_is_told_as_the_engine_told_it(ask, repository, on_shelf):
-    engine = {"name": "e5", "torch": "2.13.0", "transformers": "5.24.0", "peft": "0.21.2", "attention": "sdpa"}
+    libraries = {"torch": "2.13.0", "transformers": "5.24.0", "peft": "0.21.2", "adapters": None}
+    runtime = {"attention": "sdpa", "device": "cpu", "dtype": "float32", "threads": 1, "batch": 8}
+    engine = {"name": "e5", **libraries, **runtime}
     checks = [
         {
             "id": "tensors.not-finite",
@@ -109,3 +120,68 @@ def test_rows_of_a_gated_file_are_shown_to_those_who_may_have_the_file(ask, cast
     for page in ("", "/verdict/main"):
         assert "A row of mine." not in ask("carol").get(f"/alice/reviews{page}").content.decode()
         assert "A row of mine." in ask("alice").get(f"/alice/reviews{page}").content.decode()
+
+
+# Recorded when reports were still dictionaries.
+REAL = json.loads((ROOT / "tests/client/reports.json").read_text())
+OF_THE_REPORT = KEYS[KEYS.index("kind") :]
+
+
+@pytest.mark.parametrize("case", REAL.values(), ids=REAL)
+def test_a_real_report_is_served_as_it_always_was(ask, repository, on_shelf, case):
+    judged(repository.revisions.get(title="push"), case["state"], **case["stored"])
+    answer = ask().get(f"{AT}/verdict").json()
+    named = {"id": BASE, "revision": None, "sha256": None}  # the row's own, where the report has none
+    expected = case["served"] | {"base": case["stored"]["base"] or named}
+    assert list(answer) == KEYS
+    for key in OF_THE_REPORT:
+        assert answer[key] == expected[key], key
+
+
+def schema(hint: Any) -> Any:
+    """Return what OpenAPI must say of an annotation: the JSON type, and the same of what is inside."""
+    hint = without_none(hint)
+    origin, arguments = get_origin(hint), get_args(hint)
+    if origin is Annotated:
+        return schema(arguments[0])
+    if origin is Literal:
+        return set(arguments)
+    if origin in (tuple, Sequence):
+        return [schema(arguments[0])]
+    if origin is Mapping:
+        return "any"
+    if dataclasses.is_dataclass(hint):
+        return {name: schema(inner) for name, inner in get_type_hints(hint, include_extras=True).items()}
+    return {str: "string", float: "number", bool: "boolean"}[hint]
+
+
+def promised(said: dict[str, Any]) -> Any:
+    """Return the same of a part of the OpenAPI document."""
+    shapes = openapi.document()["components"]["schemas"]
+    if "allOf" in said:
+        (said,) = said["allOf"]
+    if "$ref" in said:
+        said = shapes[said["$ref"].rpartition("/")[2]]
+    if "oneOf" in said:  # a choice that may be null
+        said = next(part for part in map(resolved, said["oneOf"]) if "enum" in part and part["enum"] != [None])
+    if "enum" in said:
+        return {*said["enum"]} - {None}
+    if said.get("type") == "array":
+        return [promised(said["items"])]
+    if "properties" in said:
+        return {name: promised(inner) for name, inner in said["properties"].items()}
+    return said.get("type", "any")
+
+
+def resolved(part: dict[str, Any]) -> dict[str, Any]:
+    shapes = openapi.document()["components"]["schemas"]
+    return shapes[part["$ref"].rpartition("/")[2]] if "$ref" in part else part
+
+
+def test_openapi_says_of_a_report_what_its_dataclasses_say():
+    properties = openapi.document()["components"]["schemas"]["Verdict"]["properties"]
+    assert list(properties) == KEYS
+    hints = get_type_hints(Report, include_extras=True)
+    assert hints.keys() - properties.keys() == {"proven_with"}, "which is the hub's own"
+    for name in OF_THE_REPORT:
+        assert promised(properties[name]) == schema(hints[name]), name

@@ -119,15 +119,15 @@ def test_nobody_is_said_to_serve_an_adapter_that_did_not_pass():
     assert Report.parse({"state": "failed", "checks": [refused], "serving": [serving]}).serving == ()
 
 
-def test_an_exact_reader_refuses_what_another_one_cuts_or_leaves_out_and_changes_no_character():
-    said = {"name": "rows", "metric": "x\x00"}
+def test_an_exact_reader_refuses_what_another_one_cuts_or_fills_in_and_changes_no_character():
+    said = Evaluation("rows", metric="x\x00").as_json()
     assert Evaluation.parse(said, EXACT).metric == "x\x00"
-    for wrong in (said | {"name": "x" * 101}, said | {"extra": 1}):
+    for wrong in (said | {"name": "x" * 101}, said | {"extra": 1}, {"name": "rows"}):
         assert Evaluation.parse(wrong)
         with pytest.raises(Malformed):
             Evaluation.parse(wrong, EXACT)
     with pytest.raises(Malformed):
-        Report.parse(MINIMAL | {"path": "mine"}, Limits(exact=True))
+        Report.parse(Report(state="passed").as_json(), Limits(exact=True))
 
 
 def test_an_older_or_newer_hub_is_read_as_far_as_it_is_known():

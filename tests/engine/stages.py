@@ -118,7 +118,7 @@ def validate(body):
 
 def main():
     if sys.argv[1] == "validation":
-        print(json.dumps(validate(globals()[sys.argv[2]])))
+        print(json.dumps(validate(globals()[sys.argv[2]]).as_json()))
         return
     began = time.monotonic()
     walls = stage.Walls(None, [], seconds=1.0, memory_bytes=1 << 28)

@@ -12,7 +12,7 @@ from dovetail.adapters.shapes import Shapes, decode
 from registry.models import Base
 from registry.proof import fit
 from tests.fit.bases import CONFIGS
-from workers import matrix
+from workers import engine_matrix
 
 SCRIPT = Path(__file__).resolve().parents[2] / "workers" / "engine" / "shapes.py"
 
@@ -20,7 +20,7 @@ SCRIPT = Path(__file__).resolve().parents[2] / "workers" / "engine" / "shapes.py
 @pytest.fixture(scope="session")
 def measured(tmp_path_factory) -> dict[str, dict[str, Any]]:
     """Base id → what the engine says of it; one process measures them all."""
-    python = matrix.interpreter("e5")
+    python = engine_matrix.interpreter("e5")
     assert python.exists(), f"{python} is missing: build it with `make engines`"
     folders = []
     for config in CONFIGS.values():

@@ -9,6 +9,7 @@ from django.utils import timezone
 
 from dovetail.adapters import header as headers
 from dovetail.adapters import torchwriter
+from dovetail.adapters.report import Report
 from dovetail.adapters.twins import Twin
 from registry.bytes import garbage
 from registry.bytes.blobs import Keys
@@ -21,11 +22,11 @@ from tests.adapters import WEIGHTS
 from tests.cast import Cast
 from tests.hf.wire import Wire, deleted, file, header, lfs_file, sha256
 from tests.pickles.hostile import IMPORTS
-from workers import matrix, twins
+from workers import derived_artifacts, engine_matrix
 
 NAME = "alice/reviews"
 PICKLE, TWIN = "adapter_model.bin", WEIGHTS
-PASSED = {"state": "passed", "checks": []}
+PASSED = Report(state="passed")
 
 
 def as_pickle(data: bytes) -> bytes:
@@ -41,7 +42,7 @@ DATA = as_pickle(FILES[WEIGHTS])
 
 @pytest.fixture(autouse=True)
 def _engines():
-    assert Path(matrix.interpreter(matrix.built()[0])).exists(), "build the engines with `make engines`"
+    assert Path(engine_matrix.interpreter(engine_matrix.built()[0])).exists(), "build the engines with `make engines`"
 
 
 def pushed(wire: Wire, files: dict[str, bytes], full_name: str = NAME) -> Revision:
@@ -57,7 +58,7 @@ def pushed(wire: Wire, files: dict[str, bytes], full_name: str = NAME) -> Revisi
 def settled(oid: str, report=None, of: str = NAME) -> Revision:
     # The same files of the same second are the same commit wherever they are pushed.
     revision = Revision.objects.get(oid=oid, repository__name=of.partition("/")[2])
-    twins.settle(revision, report or PASSED)
+    derived_artifacts.derive(revision, report or PASSED)
     revision.refresh_from_db()
     return revision
 
@@ -132,7 +133,7 @@ def test_a_pickle_that_takes_its_process_over_spoils_no_twin_but_its_own(wire, c
     """The twin of bytes that a stranger has too is served to everybody who has them."""
     tensors = {f"taken.over.{name}": tensor for name, tensor in adapters.unpack(FILES[WEIGHTS]).items()}
     hostile = as_pickle(adapters.pack(tensors))
-    monkeypatch.setattr("workers.twins.SCRIPT", Path(__file__).parent / "taken_derive.py")
+    monkeypatch.setattr("workers.derived_artifacts.SCRIPT", Path(__file__).parent / "taken_derive.py")
     cast.repository(NAME)
     pushed(wire, {f"a/{PICKLE}": hostile, f"b/{PICKLE}": DATA, f"c/{PICKLE}": hostile})
     honest = DerivedArtifact.objects.get(source=sha256(DATA))
@@ -147,7 +148,9 @@ def honest_twin() -> bytes:
 
 
 def test_the_same_bytes_give_the_same_file_in_every_repository_without_a_second_thought(wire, head, cast, monkeypatch):
-    monkeypatch.setattr("workers.twins._make", lambda wanted: [] if not wanted else pytest.fail("made again"))
+    monkeypatch.setattr(
+        "workers.derived_artifacts._make", lambda wanted: [] if not wanted else pytest.fail("made again")
+    )
     cast.repository("acme/copy")
     pushed(wire, {PICKLE: DATA}, "acme/copy")
     assert wire.get(f"/acme/copy/resolve/main/{TWIN}").status_code == 200
@@ -203,7 +206,7 @@ def test_of_a_pickle_that_failed_nothing_is_derived(wire, cast):
     wire.deliver(NAME, DATA)
     oid = wire.commit(NAME, header(), lfs_file(PICKLE, DATA)).json()["commitOid"]
     said = {"id": "file.header", "outcome": "failed", "message": "Bad.", "fix": "Better.", "where": {}}
-    settled(oid, {"state": "failed", "checks": [said]})
+    settled(oid, Report.of_result({"checks": [said]}, "failed"))
     assert not DerivedArtifact.objects.exists()
 
 
@@ -219,7 +222,7 @@ def held(wire, head) -> Revision:
     data = IMPORTS["a call of os.system"][0]
     wire.deliver(NAME, data)
     oid = wire.commit(NAME, header("Worse"), lfs_file(PICKLE, data)).json()["commitOid"]
-    return settled(oid, {"state": "failed", "checks": [REFUSED]})
+    return settled(oid, Report.of_result({"checks": [REFUSED]}, "failed"))
 
 
 def test_a_pickle_that_runs_code_costs_its_revision_and_no_other(wire, head, held):
@@ -277,7 +280,7 @@ def test_the_refusal_says_what_its_owner_can_do_and_that_works(wire, held):
 def test_a_moderator_may_release_it_for_good(wire, held, cast, client):
     assert quarantine.release(held.repository, cast.session("mona"), reason="A test file.", revision=held)
     assert wire.get(f"/{NAME}/resolve/main/{PICKLE}", who="carol").status_code == 200
-    assert not settled(held.oid, {"state": "failed", "checks": [REFUSED]}).is_quarantined
+    assert not settled(held.oid, Report.of_result({"checks": [REFUSED]}, "failed")).is_quarantined
     client.force_login(cast["mona"])
     path = f"/api/v1/moderation/adapters/{NAME}/quarantine"
     body = {"reason": "Malware after all.", "revision": held.oid}

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from dovetail.adapters.report import Report
 from registry.models import Base, Discussion, DiscussionEvent, Repository, Verdict
 from registry.proof import verdicts
 from registry.publish import discussions
@@ -270,7 +271,7 @@ CONFIG = b'{"peft_type": "LORA", "base_model_name_or_path": "a/b", "r": 8, "task
 def finish(revision_oid: str) -> None:
     claim = verdicts.claim(_verdict(revision_oid).pk, "a worker of the tests")
     assert claim is not None
-    verdicts.record(claim, {"state": "passed", "checks": [], "depth": "run"}, 5)
+    verdicts.record(claim, Report(state="passed", depth="run"), 5)
 
 
 def _verdict(revision_oid: str) -> Verdict:

@@ -7,6 +7,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from dovetail.adapters.report import Report
 from registry.kernel import site_settings
 from registry.kernel.errors import RepositoryNotFound
 from registry.models import Base, FormerName, Repository, Revision, RevisionFile, UploadedBlob, Verdict
@@ -256,7 +257,7 @@ def test_dropping_the_weights_takes_back_what_they_proved(wire: Wire, repo):
     wire.push(NAME, {"adapter_config.json": b'{"peft_type": "LORA", "base_model_name_or_path": "a/b", "r": 8}'})
     tip = large(wire, "adapter_model.safetensors", WEIGHTS)
     claim = verdicts.claim(Revision.objects.get(oid=tip).verdicts.get().pk, "a worker")
-    verdicts.record(claim, {"state": "passed", "checks": []}, 5)
+    verdicts.record(claim, Report(state="passed"), 5)
     assert repo.refs.filter(name="refs/verified").exists()
     drop(wire, WEIGHTS)
     repo.refresh_from_db()

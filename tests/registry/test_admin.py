@@ -7,6 +7,7 @@ from django.apps import apps
 from django.contrib import admin
 from django.urls import reverse
 
+from dovetail.adapters.report import CheckResult, Report
 from registry.admin.looking import Looking
 from registry.kernel import site_settings
 from registry.models import AuditEvent, ModerationDecision, Repository, User, Verdict
@@ -159,8 +160,8 @@ def test_a_verdict_shows_its_checks_and_is_asked_for_again(ada, cast):
     revision = cast.repository("acme/one").refs.get().revision
     verdict = verdicts.request(revision, "")
     claim = verdicts.claim(verdict.pk, "w")
-    check = {"id": "tensors.not-finite", "outcome": "failed", "message": "<script>NaN", "fix": "Train again."}
-    verdicts.record(claim, {"state": "failed", "checks": [check]}, 12)
+    check = CheckResult("tensors.not-finite", "failed", "<script>NaN", "Train again.")
+    verdicts.record(claim, Report(state="failed", checks=(check,)), 12)
     page = ada.get(f"/admin/registry/verdict/{verdict.pk}/change/").content.decode()
     assert "tensors.not-finite" in page
     assert "&lt;script&gt;NaN" in page

@@ -6,11 +6,13 @@ import re
 import pytest
 from django.template import Context, Template
 
+from dovetail.adapters.report import CheckResult, Report
 from hub.site.joint import AREAS, areas, shapes, text_twin
+from hub.site.proof import Document
 
 
 def verdict(state, *checks):
-    return {"state": state, "checks": [{"id": id, "outcome": outcome, "message": "m"} for id, outcome in checks]}
+    return Report(state=state, checks=tuple(CheckResult(id, outcome, "m") for id, outcome in checks))
 
 
 def outcomes(*args):
@@ -18,7 +20,8 @@ def outcomes(*args):
 
 
 def drawn(said, tag="{% joint said %}"):
-    return Template("{% load dovetail %}" + tag).render(Context({"said": said}))
+    shown = Document(said) if isinstance(said, Report) else said
+    return Template("{% load dovetail %}" + tag).render(Context({"said": shown}))
 
 
 def test_there_are_seven_teeth_in_one_order():
@@ -100,9 +103,11 @@ def test_commands_in_sentences_are_code_and_the_rest_is_escaped():
 
 
 def test_the_line_of_an_area_begins_with_the_check_that_tells_most():
-    said = verdict("passed", ("run.cost", "passed"), ("run.no-effect", "passed"), ("run.not-finite", "warned"))
-    for check, message in zip(said["checks"], ["It costs 1.2×.", "It changes outputs by 4.31.", "Odd."], strict=True):
-        check["message"] = message
-    tooth = areas(said)[5]
+    checks = (
+        CheckResult("run.cost", "passed", "It costs 1.2×."),
+        CheckResult("run.no-effect", "passed", "It changes outputs by 4.31."),
+        CheckResult("run.not-finite", "warned", "Odd."),
+    )
+    tooth = areas(Report(state="passed", checks=checks))[5]
     assert tooth.headline == "It changes outputs by 4.31. It costs 1.2×."
-    assert [check["message"] for check in tooth.loud] == ["Odd."]
+    assert [check.message for check in tooth.loud] == ["Odd."]

@@ -1,4 +1,4 @@
-"""A shelf, a pushed adapter and engines, honest and not, for tests of the hands."""
+"""Fixtures for tests of workers: a base cache, a pushed adapter, and engines, honest and not."""
 
 import json
 import sys
@@ -13,7 +13,8 @@ from registry.proof.verdicts import latest, queue
 from registry.publish import push
 from registry.publish.push import MAIN, Inline, Intent
 from tests.cast import Cast, assemble
-from workers import bench, hands, shelf
+from workers import base_cache, capabilities, warm_engines
+from workers import validate as validation
 from workers.engine.job import ENGINES
 
 FAKE = Path(__file__).parent / "fake_engine.py"
@@ -61,7 +62,7 @@ def model(tmp_path) -> Path:
 
 @pytest.fixture
 def base(db, model) -> Base:
-    return shelf.add_folder(BASE, model, source="a test", tell=lambda line: None)
+    return base_cache.add_folder(BASE, model, source="a test", tell=lambda line: None)
 
 
 @pytest.fixture
@@ -90,26 +91,26 @@ def engine(settings, tmp_path, monkeypatch) -> Iterator[Callable[[str], None]]:
     python = tmp_path / "engines" / next(iter(ENGINES)) / "bin" / "python"
     python.parent.mkdir(parents=True)
     settings.ENGINES = tmp_path / "engines"
-    hands.unfit.cache_clear()
+    capabilities.unfit.cache_clear()
 
     def behave(mode: str) -> None:
-        bench.ENGINES.stop()
+        warm_engines.ENGINES.stop()
         self_test = f'case "$2" in *selftest.py) exec {sys.executable} "$@";; esac\n'
         python.write_text(f'#!/bin/sh\n{self_test}exec {sys.executable} -I {FAKE} "{mode}" {tmp_path}\n')
         python.chmod(0o755)
 
     behave("passes")
     yield behave
-    bench.ENGINES.stop()
-    hands.unfit.cache_clear()
+    warm_engines.ENGINES.stop()
+    capabilities.unfit.cache_clear()
 
 
 def validate(verdict: int) -> Verdict | None:
     """Prove this verdict as a worker does whose turn came to it; nothing where this worker may not take it."""
-    if not hands.unfit() and verdict in queue.candidates(hands.hands(), (), stay=False):
-        claim = verdicts.claim(verdict, hands.name())
+    if not capabilities.unfit() and verdict in queue.candidates(capabilities.current(), (), stay=False):
+        claim = verdicts.claim(verdict, capabilities.name())
         assert claim is not None
-        bench.validate(claim)
+        validation.validate(claim)
     return Verdict.objects.filter(pk=verdict).first()
 
 

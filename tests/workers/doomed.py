@@ -21,21 +21,21 @@ django.setup()
 from django.utils import timezone  # noqa: E402  # after the settings
 
 from registry.models import Comparison  # noqa: E402  # after django.setup
-from workers import bench  # noqa: E402  # after django.setup
-from workers.shift import Shift  # noqa: E402  # after django.setup
+from workers import warm_engines  # noqa: E402  # after django.setup
+from workers.loop import WorkLoop  # noqa: E402  # after django.setup
 
 BEFORE, AFTER = "before", "after"
 # What is wrapped, and whether death comes before or after it.
 STEPS = {
     "claiming": ("registry.proof.verdicts.working.show", BEFORE),  # in the transaction
-    "claimed": ("workers.bench.validate", BEFORE),
+    "claimed": ("workers.validate.validate", BEFORE),
     "laying out": ("shutil.copyfileobj", AFTER),
     "starting the engine": ("workers.sandbox.Engine.serve", AFTER),
-    "the first check": ("workers.bench._Progress.__call__", BEFORE),
-    "the verdict is there": ("workers.matrix.row", BEFORE),
+    "the first check": ("workers.validate._Progress.__call__", BEFORE),
+    "the verdict is there": ("workers.engine_matrix.row", BEFORE),
     "recording": ("registry.proof.verdicts.working.move_verified", AFTER),  # in the transaction
     "recorded": ("registry.proof.verdicts.record", AFTER),
-    "comparing": ("workers.bench._ignore", BEFORE),
+    "comparing": ("workers.compare._ignore", BEFORE),
     "recording a comparison": ("registry.proof.verdicts.comparisons._add", AFTER),  # in the transaction
 }
 
@@ -56,7 +56,7 @@ def doomed(step: str) -> Any:
 
 def work() -> None:
     """Do all there is, comparisons too: they wait for an engine that is being started."""
-    shift, deadline = Shift(), time.monotonic() + 60
+    shift, deadline = WorkLoop(), time.monotonic() + 60
     while time.monotonic() < deadline and (shift.step() or Comparison.objects.exists()):
         time.sleep(0.01)
 
@@ -71,7 +71,7 @@ def main() -> None:
             doomed(step).start()
     print("at work", flush=True)
     work()
-    bench.ENGINES.stop()
+    warm_engines.ENGINES.stop()
 
 
 if __name__ == "__main__":

@@ -7,9 +7,9 @@ import pytest
 from registry.models import Comparison
 from tests import adapters
 from tests.workers.test_real_engine import bert, judged, shelves  # noqa: F401 - fixtures
-from workers import matrix
+from workers import engine_matrix
 from workers.engine import job
-from workers.shift import Shift
+from workers.loop import WorkLoop
 
 pytestmark = [pytest.mark.engine, pytest.mark.django_db(transaction=True)]
 
@@ -20,11 +20,11 @@ def test_a_third_engine_gets_its_row_in_the_matrix(bert, judged, settings, tmp_p
         (tmp_path / name).symlink_to(settings.ENGINES / python)
     settings.ENGINES = tmp_path
     monkeypatch.setitem(job.ENGINES, "e6", ("peft",))
-    assert matrix.able("peft") == ["e5", "e6"]
+    assert engine_matrix.able("peft") == ["e5", "e6"]
     found = judged(adapters.lora())
     assert [row["name"] for row in found.result["engines"]] == ["e5"]
     assert Comparison.objects.get().engine == "e6"
-    shift, deadline = Shift(), time.monotonic() + 120
+    shift, deadline = WorkLoop(), time.monotonic() + 120
     while not shift.step():
         assert time.monotonic() < deadline, "the third engine did not come"
         time.sleep(0.1)

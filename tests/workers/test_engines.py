@@ -11,8 +11,8 @@ from registry.models import Base, Comparison, Verdict
 from registry.proof import verdicts
 from tests import adapters
 from tests.workers.test_real_engine import bert, failed, judged, once_more, shelves  # noqa: F401 - fixtures among them
-from workers import bench, hands, matrix
-from workers.shift import Shift
+from workers import capabilities, engine_matrix, warm_engines
+from workers.loop import WorkLoop
 
 pytestmark = [pytest.mark.engine, pytest.mark.django_db(transaction=True)]
 
@@ -28,7 +28,7 @@ def bottleneck(shelves, tmp_path_factory) -> adapters.Files:
     """A trained adapter of the adapters library with its head and its rows."""
     script = Path(__file__).parents[1] / "engine" / "make_library.py"
     folder = tmp_path_factory.mktemp("library")
-    python = matrix.interpreter("e4")
+    python = engine_matrix.interpreter("e4")
     subprocess.run([python, script, shelves[1] / "bert", folder, "seq_bn"], check=True, capture_output=True)
     return {path.name: path.read_bytes() for path in (folder / "seq_bn").iterdir()}
 
@@ -53,7 +53,7 @@ def test_without_the_weights_of_its_base_it_waits(bert, judged, bottleneck):
 
 def compared() -> None:
     """Work as a worker does whom nobody asks for a validation, until the engine that it started answers."""
-    shift, deadline = Shift(), time.monotonic() + 60
+    shift, deadline = WorkLoop(), time.monotonic() + 60
     while not shift.step():
         assert time.monotonic() < deadline, "no engine came"
         time.sleep(0.1)
@@ -69,15 +69,15 @@ def test_the_first_engine_decides_and_the_second_is_added_later(bert, judged):
     assert {row["transformers"].partition(".")[0] for row in found.result["engines"]} == {"4", "5"}
     assert (found.result["engine"]["name"], found.attempt) == ("e5", 1)
     assert not Comparison.objects.exists(), "nothing is left to do"
-    assert not Shift().step()
+    assert not WorkLoop().step()
 
 
 def test_a_comparison_waits_for_no_start_and_behind_every_validation(bert, judged):
     judged(adapters.lora())
-    bench.ENGINES.stop()
-    shift = Shift()
+    warm_engines.ENGINES.stop()
+    shift = WorkLoop()
     assert not shift.step(), "its engine is started, and nobody waits for that"
-    assert ("e4", "tiny/bert") in bench.ENGINES.labels
+    assert ("e4", "tiny/bert") in warm_engines.ENGINES.labels
     assert Comparison.objects.get().attempt == 0
 
 
@@ -107,12 +107,12 @@ def test_a_format_of_an_engine_that_is_not_built_waits_and_says_so(bert, judged,
     (settings.ENGINES / "e5").symlink_to(both / "e5")
     found = judged({adapters.CONFIG: json.dumps(LIBRARY).encode()})
     assert (found.state, found.attempt) == ("queued", 0)
-    verdicts.sign_of_life("w1", offers=hands.offers("w1@here", 1))
+    verdicts.sign_of_life("w1", offer=capabilities.offer("w1@here", 1))
     assert "e4" in verdicts.why(found)
     assert "make engines" in verdicts.why(found)
     verdicts.sweep()
     assert once_more(found).turn is None, "it stands in nobody's way"
     settings.ENGINES = both
-    verdicts.sign_of_life("w1", offers=hands.offers("w1@here", 1))
+    verdicts.sign_of_life("w1", offer=capabilities.offer("w1@here", 1))
     verdicts.sweep()
     assert once_more(found).state == "failed", "it is looked at as soon as the engine is there"

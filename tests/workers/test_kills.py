@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from dovetail.adapters.report import Report
 from registry.models import Attempt, Base, Comparison, Verdict
 from registry.moderation import quarantine
 from registry.proof import verdicts
@@ -23,8 +24,9 @@ from tests.workers.doomed import STEPS
 from tests.workers.test_queue import ROOT, database_url, until
 from tests.workers.test_real_engine import bert, judged, shelves  # noqa: F401 - fixtures among them
 from tests.workers.test_real_engine import engine as last_engine
-from workers import bench, scratch, shelf
-from workers.shift import Shift
+from workers import base_cache, laying_out, scratch_folders, warm_engines
+from workers import validate as validation
+from workers.loop import WorkLoop
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -37,7 +39,7 @@ def temporary(settings, monkeypatch) -> Iterator[Path]:
         monkeypatch.setenv("TMPDIR", folder)
         monkeypatch.setattr(tempfile, "tempdir", folder)
         yield Path(folder)
-        bench.ENGINES.stop()  # their homes are in there
+        warm_engines.ENGINES.stop()  # their homes are in there
 
 
 @pytest.fixture
@@ -79,7 +81,7 @@ def doomed(settings, tmp_path) -> Iterator[Callable[..., subprocess.Popen]]:
 
 def survivors(temporary: Path) -> list[str]:
     """Return the processes of the worker that died: those whose surroundings name the folder of this test."""
-    found, ours = [], {str(os.getpid()), *(str(held.engine.pid) for held in bench.ENGINES._warm.values())}
+    found, ours = [], {str(os.getpid()), *(str(held.engine.pid) for held in warm_engines.ENGINES._warm.values())}
     for process in Path("/proc").glob("[0-9]*"):
         try:
             said = (process / "environ").read_bytes() + (process / "cmdline").read_bytes()
@@ -93,14 +95,14 @@ def survivors(temporary: Path) -> list[str]:
 
 def left(temporary: Path) -> list[str]:
     """Return what lies in the folder for temporary files, after the sweep that each beat makes."""
-    scratch.sweep()
+    scratch_folders.sweep()
     return [path.name for path in temporary.iterdir()]
 
 
 def comes_to_an_end(verdict: Verdict, *, patience: float = 120) -> Verdict:
     """Sweep and work as the next worker does, until the verdict is decided and nothing is owed."""
     deadline = time.monotonic() + patience
-    shift = Shift()
+    shift = WorkLoop()
     while not (found := Verdict.objects.get(pk=verdict.pk)).is_final or Comparison.objects.exists():
         assert time.monotonic() < deadline, f"{found.state}: {found.reason}"
         verdicts.sweep()
@@ -123,7 +125,7 @@ def test_a_worker_killed_at_any_step_leaves_one_result_and_nothing_else(
     results = list(Attempt.objects.values_list("outcome", flat=True))
     assert results.count("passed") == 1, results
     assert found.attempt == (1 if step in ("claiming", "recorded", "comparing", "recording a comparison") else 2)
-    bench.ENGINES.stop()
+    warm_engines.ENGINES.stop()
     assert left(temporary) == []
     assert time.monotonic() - began < 240
 
@@ -150,7 +152,7 @@ def test_a_worker_killed_in_the_middle_of_a_real_engine_leaves_no_process(
     intent = Intent(cast.repository("alice/reviews"), MAIN, cast.session("alice"), "weights")
     verdict = verdicts.current(push.receive(intent, files).revision)
     if step == "comparing":
-        passed = {"state": "passed", "checks": [], "format": "peft"}
+        passed = Report(state="passed", format="peft")
         verdicts.record(verdicts.claim(verdict.pk, "w"), passed, 1, compare=[name])
     assert doomed(step).returncode == -signal.SIGKILL, (tmp_path / "doomed.log").read_text()
     until(lambda: not survivors(temporary))
@@ -197,15 +199,15 @@ def test_a_child_that_is_killed_or_stuck_costs_an_attempt_and_the_engine_lives_o
 @pytest.fixture
 def meanwhile(monkeypatch) -> Callable[[Callable[[], object]], None]:
     """Do something in the middle of the next validation."""
-    card = bench._card
+    card = laying_out.read_card
 
     def arrange(act: Callable[[], object]) -> None:
         def both(folder: Path):
-            monkeypatch.setattr(bench, "_card", card)
+            monkeypatch.setattr(laying_out, "read_card", card)
             act()
             return card(folder)
 
-        monkeypatch.setattr(bench, "_card", both)
+        monkeypatch.setattr(laying_out, "read_card", both)
 
     return arrange
 
@@ -218,7 +220,7 @@ def test_a_verdict_or_an_adapter_deleted_meanwhile_is_no_matter(pushed, base, en
     meanwhile(two.revision.repository.delete)
     assert validate(two.pk) is None
     assert caplog.text.count("claim was lost") == 2
-    bench.ENGINES.stop()
+    warm_engines.ENGINES.stop()
     assert left(temporary) == []
 
 
@@ -230,11 +232,11 @@ def test_an_adapter_quarantined_meanwhile_gets_its_verdict_all_the_same(pushed, 
 
 def test_a_base_removed_meanwhile_does_not_fail_the_author(pushed, base, engine, meanwhile, model):
     verdict = pushed()
-    meanwhile(lambda: shelf.remove(BASE))
+    meanwhile(lambda: base_cache.remove(BASE))
     found = validate(verdict.pk)
     assert (found.state, found.attempt) == ("queued", 0)
     assert "shelf" in found.reason
-    shelf.add_folder(BASE, model, source="a test", tell=lambda line: None)
+    base_cache.add_folder(BASE, model, source="a test", tell=lambda line: None)
     Verdict.objects.update(not_before=found.queued_at)
     assert comes_to_an_end(found).state == "passed"
 
@@ -243,7 +245,7 @@ def test_a_base_removed_between_the_claim_and_the_work_is_waited_for(pushed, bas
     verdict = pushed()
     claim = verdicts.claim(verdict.pk, "w")
     Base.objects.all().delete()
-    bench.validate(claim)
+    validation.validate(claim)
     found = Verdict.objects.get()
     assert (found.state, found.attempt) == ("queued", 0)
     assert "taken off the shelf" in found.reason
@@ -264,7 +266,7 @@ def test_a_full_disk_costs_no_attempt_and_is_said_and_ends(pushed, base, engine,
         Verdict.objects.update(not_before=found.queued_at)
         assert comes_to_an_end(found).state == "passed"
     finally:
-        bench.ENGINES.stop()
+        warm_engines.ENGINES.stop()
         subprocess.run(["umount", small], check=True)
 
 

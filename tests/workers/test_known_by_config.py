@@ -18,7 +18,7 @@ from registry.repos.catalog import Query
 from tests import adapters
 from tests.workers.conftest import validate
 from tests.workers.test_real_engine import MAKE_BASES
-from workers import bench, hands, matrix, shapes, shelf
+from workers import base_cache, base_shapes, capabilities, engine_matrix, warm_engines
 
 pytestmark = [pytest.mark.engine, pytest.mark.django_db(transaction=True)]
 BERT, LLAMA = adapters.TINY_BERT.id, adapters.TINY_LLAMA.id
@@ -27,12 +27,12 @@ BERT, LLAMA = adapters.TINY_BERT.id, adapters.TINY_LLAMA.id
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
     """The tiny bases, in folders `bert` and `llama`."""
-    assert hands.interpreter().exists(), f"{hands.interpreter()} is missing: build it with `make engines`"
+    assert capabilities.interpreter().exists(), f"{capabilities.interpreter()} is missing: build it with `make engines`"
     folder = tmp_path_factory.mktemp("bases")
-    subprocess.run([hands.interpreter(), MAKE_BASES, folder], check=True, capture_output=True)
-    hands.unfit.cache_clear()
+    subprocess.run([capabilities.interpreter(), MAKE_BASES, folder], check=True, capture_output=True)
+    capabilities.unfit.cache_clear()
     yield folder
-    bench.ENGINES.stop()
+    warm_engines.ENGINES.stop()
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +40,7 @@ def measured(made):
     """What the engine says of each; measured once, as it takes seconds to import."""
     folders = [made / "bert", made / "llama"]
     done = subprocess.run(
-        [hands.interpreter(), "-I", shapes.SCRIPT, *folders], check=True, capture_output=True, cwd="/"
+        [capabilities.interpreter(), "-I", base_shapes.SCRIPT, *folders], check=True, capture_output=True, cwd="/"
     )
     return dict(zip((BERT, LLAMA), map(json.loads, done.stdout.splitlines()), strict=True))
 
@@ -51,8 +51,8 @@ def know(made, measured, db):
 
     def know_one(name: str, like: str) -> Base:
         file = made / like.rpartition("/")[2] / "config.json"
-        base = shelf.add_config(name, file, tell=lambda line: None)
-        fit.remember(base, matrix.built()[0], measured[like])
+        base = base_cache.add_config(name, file, tell=lambda line: None)
+        fit.remember(base, engine_matrix.built()[0], measured[like])
         return base
 
     return know_one
@@ -99,7 +99,7 @@ def test_it_is_fitted_and_not_run_and_run_once_the_weights_are_here(known, made,
     assert not any(name.startswith(("load.", "run.")) for name in checks)
     assert verdict.result["base"]["id"] == BERT
 
-    shelf.add_folder(BERT, made / "bert", source="a test", tell=lambda line: None)
+    base_cache.add_folder(BERT, made / "bert", source="a test", tell=lambda line: None)
     again = latest(verdict.revision)
     assert (again.number, again.state) == (2, "queued")
     assert once_more(again).result["depth"] in ("run", "evaluated")

@@ -2,6 +2,7 @@
 
 import os
 import time
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -9,17 +10,19 @@ from django.db import connection
 from django.db.models.functions import Now
 from django.test.utils import CaptureQueriesContext
 
+from dovetail.adapters.report import EngineRow
 from registry.kernel.errors import ClaimStale
 from registry.models import Base, Comparison, Ref, Revision, Verdict, WorkerHeartbeat
 from registry.proof import verdicts
-from registry.proof.verdicts import Hands, comparisons, queue
+from registry.proof.verdicts import Capabilities, comparisons, queue
 from tests.workers.conftest import BASE, RUNG
 from tests.workers.test_verdicts import FAILED, PASSED, expire
-from workers import bench, hands, lifecycle, tasks, warm
-from workers.shift import Shift
+from workers import capabilities, lifecycle, tasks, warm_engines
+from workers import validate as validation
+from workers.loop import WorkLoop
 
 OTHER = "tiny/other"
-BOTH = Hands(frozenset({BASE, OTHER}), frozenset(), ("e5", "e4"))
+BOTH = Capabilities(frozenset({BASE, OTHER}), frozenset(), ("e5", "e4"))
 
 
 @pytest.fixture(autouse=True)
@@ -42,9 +45,9 @@ def wanted(cast):
     return want
 
 
-def order(hands: Hands = BOTH, number: int = 100) -> list[int]:
+def order(able: Capabilities = BOTH, number: int = 100) -> list[int]:
     """Let one worker claim until nothing is left, and return what it got."""
-    claims = [verdicts.claim_next("w", hands) for _ in range(number)]
+    claims = [verdicts.claim_next("w", able) for _ in range(number)]
     return [claim.verdict.pk for claim in claims if claim]
 
 
@@ -157,9 +160,9 @@ def test_a_worker_may_stay_with_its_base_and_then_takes_whose_turn_it_is(wanted)
 def test_a_worker_takes_only_what_is_on_its_shelf_and_what_its_engines_run(wanted):
     here, there, library = wanted(), wanted(base=OTHER), wanted(format_name="adapters")
     nothing = wanted(base="/home/alice/model")
-    assert order(Hands(frozenset({BASE}), frozenset({"adapters"}))) == keys(here, nothing)
-    assert order(Hands(frozenset({BASE}), frozenset())) == keys(library)
-    assert order(Hands(frozenset({OTHER}))) == keys(there)
+    assert order(Capabilities(frozenset({BASE}), frozenset({"adapters"}))) == keys(here, nothing)
+    assert order(Capabilities(frozenset({BASE}), frozenset())) == keys(library)
+    assert order(Capabilities(frozenset({OTHER}))) == keys(there)
 
 
 def test_a_base_that_left_the_shelf_is_waited_for(wanted):
@@ -178,7 +181,7 @@ def live(name: str, *bases: str, **more) -> None:
         "engines": ["e5"],
         "lacks": {},
     }
-    verdicts.sign_of_life(name, offers=offer | more)
+    verdicts.sign_of_life(name, offer=verdicts.Offer.read(offer | more))
 
 
 def test_what_no_living_worker_has_says_so_stands_aside_and_comes_back(wanted):
@@ -260,7 +263,9 @@ E4 = [("e4", BASE)]
 def owed(wanted) -> Verdict:
     """A verdict that passed, and is owed the judgement of another engine."""
     row = wanted()
-    verdicts.record(verdicts.claim(row.pk, "w"), {**PASSED, "engines": [{"name": "e5"}]}, 5, compare=["e4"])
+    verdicts.record(
+        verdicts.claim(row.pk, "w"), replace(PASSED, engines=(EngineRow("e5", state="passed"),)), 5, compare=["e4"]
+    )
     return Verdict.objects.get(pk=row.pk)
 
 
@@ -271,7 +276,7 @@ def free_again() -> None:
 def test_a_comparison_is_taken_once_and_gone_when_it_is_done(owed):
     taken = comparisons.claim(BOTH, E4)
     assert comparisons.claim(BOTH, E4) is None
-    comparisons.record(taken, {"name": "e4", "state": "passed"})
+    comparisons.record(taken, EngineRow("e4", state="passed"))
     owed.refresh_from_db()
     assert [row["name"] for row in owed.result["engines"]] == ["e5", "e4"]
     assert not Comparison.objects.exists()
@@ -284,7 +289,7 @@ def test_a_worker_that_died_in_a_comparison_costs_an_attempt_and_the_third_is_th
     assert comparisons.claim(BOTH, E4) is None
     verdicts.sweep()
     with pytest.raises(ClaimStale):
-        comparisons.record(dead, {"name": "e4", "state": "passed"})
+        comparisons.record(dead, EngineRow("e4", state="passed"))
     owed.refresh_from_db()
     assert (owed.state, owed.result["engines"][-1]["state"]) == ("passed", "errored")
     assert "3 attempts" in owed.result["engines"][-1]["message"]
@@ -295,14 +300,14 @@ def test_who_is_late_with_the_last_attempt_and_was_heard_is_not_overruled(owed):
         late = comparisons.claim(BOTH, E4)
         free_again()
     [row] = Comparison.objects.all()  # as a sweep read it, before
-    comparisons.record(late, {"name": "e4", "state": "passed"})
+    comparisons.record(late, EngineRow("e4", state="passed"))
     assert not comparisons._end(row)
     owed.refresh_from_db()
     assert [row["state"] for row in owed.result["engines"][1:]] == ["passed"]
 
 
 def test_a_comparison_is_for_who_has_the_engine_and_is_forgotten_when_it_is_asked_again(owed):
-    assert comparisons.claim(Hands(frozenset({BASE}), engines=("e5",)), E4) is None
+    assert comparisons.claim(Capabilities(frozenset({BASE}), engines=("e5",)), E4) is None
     assert comparisons.coldest(BOTH) == ("e4", BASE)
     verdicts.request(owed.revision, BASE, again=True)
     assert comparisons.coldest(BOTH) is None
@@ -311,8 +316,8 @@ def test_a_comparison_is_for_who_has_the_engine_and_is_forgotten_when_it_is_aske
 def test_a_comparison_wakes_a_worker_that_has_nothing_else_to_do(owed, monkeypatch):
     rang = []
     monkeypatch.setattr(tasks.validate, "apply_async", lambda **options: rang.append(options["queue"]))
-    monkeypatch.setattr(hands, "unfit", lambda: "")
-    monkeypatch.setattr(hands, "hands", lambda: BOTH)
+    monkeypatch.setattr(capabilities, "unfit", lambda: "")
+    monkeypatch.setattr(capabilities, "current", lambda: BOTH)
     lifecycle._look_for_work("w@host")
     assert len(rang) == 1
     Comparison.objects.all().delete()
@@ -334,11 +339,11 @@ class Asleep:
 
 
 @pytest.fixture
-def engines(monkeypatch) -> warm.Engines:
-    monkeypatch.setattr("workers.warm.Engine.serve", Asleep)
-    monkeypatch.setattr(warm, "memory", lambda process: 300)
-    monkeypatch.setattr(warm, "RUNTIME_BYTES", 200)
-    return warm.Engines(1000)
+def engines(monkeypatch) -> warm_engines.Engines:
+    monkeypatch.setattr("workers.warm_engines.Engine.serve", Asleep)
+    monkeypatch.setattr(warm_engines, "memory", lambda process: 300)
+    monkeypatch.setattr(warm_engines, "RUNTIME_BYTES", 200)
+    return warm_engines.Engines(1000)
 
 
 def test_engines_are_kept_while_there_is_memory_and_the_one_used_longest_ago_goes_first(engines):
@@ -360,16 +365,16 @@ def test_an_engine_of_a_base_that_is_another_one_now_is_replaced(engines):
 
 
 def test_the_memory_of_a_process_is_measured():
-    assert warm.memory(1 << 22) == 0
-    assert warm.memory(os.getpid()) > 10 << 20
+    assert warm_engines.memory(1 << 22) == 0
+    assert warm_engines.memory(os.getpid()) > 10 << 20
 
 
 def test_a_shift_stays_with_a_base_ten_times_as_long_as_its_start_took(wanted, engine, monkeypatch):
-    monkeypatch.setattr(hands, "here", lambda: {BASE: "", OTHER: ""})
-    monkeypatch.setattr(bench, "validate", lambda claim: verdicts.give_back(claim, "no"))
-    monkeypatch.setattr(type(bench.ENGINES), "start_seconds", lambda self: 0.5)
+    monkeypatch.setattr(capabilities, "here", lambda: {BASE: "", OTHER: ""})
+    monkeypatch.setattr(validation, "validate", lambda claim: verdicts.give_back(claim, "no"))
+    monkeypatch.setattr(type(warm_engines.ENGINES), "start_seconds", lambda self: 0.5)
     wanted()
-    shift, began = Shift(), time.monotonic()
+    shift, began = WorkLoop(), time.monotonic()
     assert shift.step()
     assert began + 5 <= shift.stays_until <= time.monotonic() + 5
 

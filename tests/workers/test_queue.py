@@ -19,7 +19,7 @@ from registry.models import Attempt, Verdict, WorkerHeartbeat
 from registry.proof import verdicts
 from tests.services import valkey
 from tests.workers.test_verdicts import expire
-from workers import shift
+from workers import loop
 from workers.sandbox import GRACE_SECONDS, START_SECONDS
 
 ROOT = Path(queue.__file__).parents[1]
@@ -48,7 +48,7 @@ def test_what_calls_out_and_what_puts_right_never_waits_behind_validations():
     routes = {name.rpartition(".")[2]: to["queue"] for name, to in queue.app.conf.task_routes.items()}
     assert routes == dict.fromkeys(("deliver", "land", "sweep", "tidy", "mail"), "errands")
     assert queue.app.conf.task_default_queue == "validate"
-    assert shift.SLICE_SECONDS + queue.ENGINE_SECONDS_MOST + START_SECONDS + GRACE_SECONDS < queue.SOFT_SECONDS
+    assert loop.SLICE_SECONDS + queue.ENGINE_SECONDS_MOST + START_SECONDS + GRACE_SECONDS < queue.SOFT_SECONDS
 
 
 # --- the doorbell ----------------------------------------------------------------------------------------------------

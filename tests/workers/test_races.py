@@ -20,7 +20,7 @@ def test_of_many_workers_one_gets_the_row(pushed, base):
 
 def test_of_many_workers_who_ask_for_work_each_gets_another_row(pushed, base):
     rows = {pushed(message=f"push {number}").pk for number in range(6)}
-    able = verdicts.Hands(frozenset({base.id}))
+    able = verdicts.Capabilities(frozenset({base.id}))
     claims = at_once(*[lambda n=n: verdicts.claim_next(f"w{n}", able) for n in range(6)])
     assert {claim.verdict.pk for claim in claims} == rows
     assert Attempt.objects.count() == 6

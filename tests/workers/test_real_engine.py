@@ -16,7 +16,7 @@ from registry.publish.push import MAIN, Inline, Intent
 from registry.repos import bases
 from tests import adapters
 from tests.workers.conftest import validate
-from workers import bench, hands, provenance, shelf
+from workers import base_cache, capabilities, provenance, warm_engines
 from workers.sandbox import Engine
 
 pytestmark = [pytest.mark.engine, pytest.mark.django_db(transaction=True)]
@@ -27,18 +27,18 @@ MAKE_BASES = Path(__file__).parents[1] / "engine" / "make_bases.py"
 @pytest.fixture(scope="module")
 def shelves(tmp_path_factory):
     """A folder for the shelf that lasts for the module, so that engines stay warm, and the tiny bases to put there."""
-    assert hands.interpreter().exists(), f"{hands.interpreter()} is missing: build it with `make engines`"
+    assert capabilities.interpreter().exists(), f"{capabilities.interpreter()} is missing: build it with `make engines`"
     made = tmp_path_factory.mktemp("bases")
-    subprocess.run([hands.interpreter(), MAKE_BASES, made], check=True, capture_output=True)
-    hands.unfit.cache_clear()
+    subprocess.run([capabilities.interpreter(), MAKE_BASES, made], check=True, capture_output=True)
+    capabilities.unfit.cache_clear()
     yield tmp_path_factory.mktemp("shelf"), made
-    bench.ENGINES.stop()
+    warm_engines.ENGINES.stop()
 
 
 @pytest.fixture
 def bert(shelves, settings, db) -> Base:
     settings.SHELF, made = shelves
-    return shelf.add_folder(adapters.TINY_BERT.id, made / "bert", source="a test", tell=lambda line: None)
+    return base_cache.add_folder(adapters.TINY_BERT.id, made / "bert", source="a test", tell=lambda line: None)
 
 
 @pytest.fixture
@@ -63,7 +63,7 @@ def once_more(verdict: Verdict) -> Verdict:
 
 def engine() -> Engine:
     """Return the engine that was used last."""
-    return next(reversed(bench.ENGINES._warm.values())).engine
+    return next(reversed(warm_engines.ENGINES._warm.values())).engine
 
 
 def failed(verdict: Verdict) -> list[str]:

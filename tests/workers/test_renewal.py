@@ -1,6 +1,7 @@
 """Proving again: what is out of date, how much of it an hour, and what the page says became of it."""
 
 import io
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -10,17 +11,18 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from dovetail.adapters.report import Provenance, Report
 from registry.kernel import policy
 from registry.kernel.policy import Caller
 from registry.models import Repository, Verdict
 from registry.proof import proofs, renewal, verdicts
 from tests.api.conftest import BASE, judged, pushed
 from tests.cast import PASSWORD, assemble
-from workers import bench, matrix, provenance, tasks
+from workers import engine_matrix, provenance, tasks, warm_engines
 
 PEFT_21 = {"engines": {"e5": {"peft": "0.21.2", "torch": "2.13.0"}}, "checks": "aaa", "rules": "bbb"}
 PEFT_22 = {"engines": {"e5": {"peft": "0.22.0", "torch": "2.13.0"}}, "checks": "aaa", "rules": "bbb"}
-NOW = {proofs.digest(PEFT_22)}
+NOW = {proofs.digest(Provenance.read(PEFT_22))}
 BROKEN = [{"id": "load.error", "outcome": "failed", "message": "KeyError: 'lora_A'", "fix": "Save it again."}]
 
 
@@ -119,12 +121,12 @@ def test_a_renewal_waits_behind_what_people_push(cast):
 def test_a_verdict_says_with_which_libraries_and_checks_it_was_proven(cast):
     here = provenance.libraries("e5")
     assert {"peft", "transformers", "torch"} <= set(here)
-    static = provenance.of({"depth": "static", "engines": [{"name": "e5"}]})
-    assert static["engines"] == {}, "what was refused by its files owes nothing to an engine"
-    run = provenance.of({"depth": "run", "engines": [{"name": "e5"}]})
-    assert run["engines"] == {"e5": here}
+    static = provenance.of("static", ["e5"])
+    assert static.engines == {}, "what was refused by its files owes nothing to an engine"
+    run = provenance.of("run", ["e5"])
+    assert run.engines == {"e5": here}
     assert {proofs.digest(static), proofs.digest(run)} <= provenance.current()
-    assert proofs.digest({**run, "rules": "other"}) not in provenance.current()
+    assert proofs.digest(replace(run, rules="other")) not in provenance.current()
 
 
 def test_other_code_of_a_check_or_a_rule_is_another_digest(tmp_path, monkeypatch):
@@ -161,8 +163,8 @@ def test_no_machine_without_an_engine_renews_anything(cast, settings, tmp_path):
     proven(cast, "alice/old")
     tasks.renew()
     assert queued() == []
-    assert matrix.built()
-    assert bench.ENGINES
+    assert engine_matrix.built()
+    assert warm_engines.ENGINES
 
 
 def test_the_command_queues_what_is_out_of_date_and_says_how_many(cast, monkeypatch):
@@ -221,8 +223,9 @@ def test_strangers_do_not_learn_that_a_private_adapter_changed(cast):
 def test_other_checks_rules_and_bases_are_told_apart():
     before = {"proven_with": PEFT_21, "base": {"id": "a/b", "sha256": "1"}}
     now = {"proven_with": {**PEFT_21, "checks": "x", "rules": "y"}, "base": {"id": "a/b", "sha256": "2"}}
-    assert list(proofs.differences(before, now)) == ["other checks", "other rules of serving", "other files of a/b"]
-    assert list(proofs.differences({}, now)) == []
+    old, new = Report.of_result(before, "passed"), Report.of_result(now, "passed")
+    assert list(proofs.differences(old, new)) == ["other checks", "other rules of serving", "other files of a/b"]
+    assert list(proofs.differences(Report(state="passed"), new)) == []
 
 
 def test_the_page_says_how_many_stopped_with_what_and_why(cast):

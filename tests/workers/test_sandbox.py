@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from workers import report, scratch
+from dovetail.adapters.report import CheckResult, Report
+from workers import scratch_folders
 from workers.engine.job import Job
-from workers.report import NotAReport
 from workers.sandbox import GRACE_SECONDS, Engine, EngineDied, EngineHung, EngineLied, EngineMissing, environment
-from workers.warm import Engines
+from workers.warm_engines import Engines
 
 FAKE = Path(__file__).parent / "fake_engine.py"
 
@@ -24,7 +24,7 @@ def start(mode: str) -> Engine:
 HALF_A_SECOND = 0.5 - GRACE_SECONDS  # of which the engine has the grace beyond
 
 
-def run(engine: Engine, seconds: float = 100) -> tuple[dict, list]:
+def run(engine: Engine, seconds: float = 100) -> tuple[Report, list[CheckResult]]:
     """Run a job; return the verdict, and the checks as they came."""
     seen: list = []
     return engine.run(Job(id="1", folder=Path("/nonexistent"), seconds=seconds), on_check=seen.append), seen
@@ -61,15 +61,15 @@ def is_running(pid: str) -> bool:
 def test_a_verdict_arrives_check_by_check():
     with start("fails") as engine:
         found, seen = run(engine)
-    assert [check["id"] for check in seen] == ["file.header", "tensors.not-finite"]
-    assert found["state"] == "failed"
-    assert found["checks"] == seen
-    assert found["checks"][1]["fix"] == "Train again."
+    assert [check.id for check in seen] == ["file.header", "tensors.not-finite"]
+    assert found.state == "failed"
+    assert list(found.checks) == seen
+    assert found.checks[1].fix == "Train again."
 
 
 def test_an_engine_takes_job_after_job():
     with start("passes") as engine:
-        assert [run(engine)[0]["state"] for _ in range(3)] == ["passed"] * 3
+        assert [run(engine)[0].state for _ in range(3)] == ["passed"] * 3
         assert engine.is_alive
 
 
@@ -127,8 +127,8 @@ def test_an_engine_sees_nothing_of_ours(monkeypatch):
     kept_open = os.open(__file__, os.O_RDONLY)
     os.set_inheritable(kept_open, True)
     with start("shows its environment") as engine:
-        (check,) = run(engine)[0]["checks"]
-        seen = check["where"]
+        (check,) = run(engine)[0].checks
+        seen = check.where
         assert set(seen["environ"]) - {"LC_CTYPE"} == set(environment(engine.home))
         assert seen["environ"]["HF_HUB_OFFLINE"] == "1"
         assert seen["environ"]["HOME"] == str(engine.home)
@@ -174,50 +174,5 @@ os.kill(os.getpid(), 9)
         time.sleep(0.02)
     assert not is_running(pid)
     assert Path(home).exists()
-    scratch.sweep()
+    scratch_folders.sweep()
     assert not Path(home).exists()
-
-
-# --- what may be believed --------------------------------------------------------------------------------------------
-GOOD = {"id": "file.header", "outcome": "passed"}
-
-
-@pytest.mark.parametrize(
-    "said",
-    [
-        None,
-        [],
-        {"outcome": "passed"},
-        GOOD | {"id": "../../etc"},
-        GOOD | {"id": "a.b" * 40},
-        GOOD | {"outcome": "verified"},
-        GOOD | {"message": 7},
-        GOOD | {"duration_ms": 1e999},
-        GOOD | {"duration_ms": True},
-        GOOD | {"duration_ms": 10**400},
-        GOOD | {"where": {"a": {"b": {"c": {"d": 1}}}}},
-        GOOD | {"where": dict.fromkeys(map(str, range(300)), 1)},
-    ],
-)
-def test_what_no_engine_says_is_refused(said):
-    with pytest.raises(NotAReport):
-        report.check(said)
-
-
-def test_text_is_cut_and_cleaned_of_what_databases_refuse():
-    found = report.check(GOOD | {"message": "a\x00b\ud800" + "c" * 9000, "state": "passed", "adapter": 1})
-    assert found["message"].startswith("a\N{REPLACEMENT CHARACTER}b\N{REPLACEMENT CHARACTER}ccc")
-    assert len(found["message"]) == report.MAX_TEXT
-    assert found.keys() == set(report.CHECK)
-
-
-def test_an_engine_cannot_set_what_is_not_its_to_say():
-    said = {
-        "state": "passed",
-        "checks": [GOOD],
-        "revision": "0" * 40,
-        "attempt": 9,
-        "reason": "x",
-        "finished_at": "now",
-    }
-    assert report.verdict(said).keys() == set(report.VERDICT)

@@ -5,15 +5,16 @@ from datetime import timedelta
 import pytest
 from django.db.models.functions import Now
 
+from dovetail.adapters.report import CheckResult, Report
 from registry.kernel.errors import ClaimStale
 from registry.models import Attempt, Base, Ref, Repository, Verdict, WorkerHeartbeat
 from registry.proof import verdicts
 from tests.workers.conftest import BASE
 
-PASSED = {"state": "passed", "checks": [{"id": "file.header", "outcome": "passed"}], "kind": "lora", "depth": "run"}
-FAILED = {"state": "failed", "checks": [{"id": "tensors.pair", "outcome": "failed", "message": "x", "fix": "y"}]}
-ERRORED = {"state": "errored", "checks": [{"id": "engine.check-crashed", "outcome": "failed", "message": "boom"}]}
-LIMIT = {"state": "failed", "checks": [{"id": "limits.memory", "outcome": "failed", "message": "4 GB"}]}
+PASSED = Report(state="passed", checks=(CheckResult("file.header", "passed"),), kind="lora", depth="run")
+FAILED = Report(state="failed", checks=(CheckResult("tensors.pair", "failed", "x", "y"),))
+ERRORED = Report(state="errored", checks=(CheckResult("engine.check-crashed", "failed", "boom"),))
+LIMIT = Report(state="failed", checks=(CheckResult("limits.memory", "failed", "4 GB"),))
 
 
 @pytest.fixture(autouse=True)
@@ -36,7 +37,7 @@ def expire(verdict: Verdict) -> None:
     Verdict.objects.filter(pk=verdict.pk).update(lease_until=Now() - timedelta(seconds=1))
 
 
-def decided(verdict: Verdict, report: dict = PASSED) -> Verdict:
+def decided(verdict: Verdict, report: Report = PASSED) -> Verdict:
     verdicts.record(claimed(verdict), report, 5)
     return fresh(verdict)
 
@@ -59,15 +60,16 @@ def test_a_claim_is_running_with_a_lease_and_a_result_is_final(pushed, base, set
     verdicts.record(claim, PASSED, 412)
     final = fresh(verdict)
     assert (final.state, final.duration_ms, final.lease_until, final.fence) == ("passed", 412, None, "")
-    assert final.result == {key: value for key, value in PASSED.items() if key != "state"}
+    assert final.report == PASSED
+    assert "state" not in final.result, "it is a column"
     assert Repository.objects.get().state == "passed"
     assert Attempt.objects.get().outcome == "passed"
 
 
 def test_progress_is_seen_while_it_runs(pushed, base):
     verdict = pushed()
-    verdicts.progress(claimed(verdict), PASSED["checks"])
-    assert fresh(verdict).result["checks"] == PASSED["checks"]
+    verdicts.progress(claimed(verdict), PASSED.checks)
+    assert fresh(verdict).report.checks == PASSED.checks
 
 
 def test_asking_twice_is_one_verdict_and_asking_again_is_another(pushed, base):
@@ -150,7 +152,7 @@ def test_a_lost_worker_gives_the_job_to_the_next_and_the_third_loss_is_final(pus
 def test_a_crashing_check_is_tried_three_times(pushed, base):
     verdict = pushed()
     assert [decided(verdict, ERRORED).state for _ in range(3)] == ["queued", "queued", "errored"]
-    assert fresh(verdict).result["checks"] == ERRORED["checks"]
+    assert fresh(verdict).report.checks == ERRORED.checks
 
 
 def test_a_limit_is_believed_the_second_time(pushed, base):

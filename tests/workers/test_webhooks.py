@@ -25,7 +25,7 @@ from registry.repos import refs
 from registry.talk import announcing, deliveries, dispatch, webhooks
 from registry.talk.webhooks import Wish
 from tests.workers.listener import Listener, dripping, listening
-from workers import outbound, postman
+from workers import outbound_http, webhook_delivery
 
 RUNG: list[int] = []
 
@@ -68,7 +68,7 @@ def told() -> list[str]:
 def send_all() -> None:
     dispatch.run()
     for number in Delivery.objects.filter(state="waiting").order_by("pk").values_list("pk", flat=True):
-        postman.deliver(number)
+        webhook_delivery.deliver(number)
 
 
 # --- what is told ----------------------------------------------------------------------------------------------------
@@ -174,14 +174,14 @@ def test_what_is_not_heard_is_told_again_later_and_at_last_given_up(cast, listen
     row = Delivery.objects.get()
     for attempt, pause in enumerate(deliveries.PAUSES, start=1):
         before = timezone.now()
-        postman.deliver(row.pk)
-        postman.deliver(row.pk)  # not due yet
+        webhook_delivery.deliver(row.pk)
+        webhook_delivery.deliver(row.pk)  # not due yet
         row.refresh_from_db()
         assert (row.state, row.attempts, row.status, len(row.log)) == ("waiting", attempt, 500, attempt)
         assert before + timedelta(seconds=pause) <= row.due_at <= timezone.now() + timedelta(seconds=pause)
         assert row.log[-1]["answer"] == "out of order"
         Delivery.objects.update(due_at=timezone.now())
-    postman.deliver(row.pk)
+    webhook_delivery.deliver(row.pk)
     row.refresh_from_db()
     assert (row.state, len(row.log), len(listener.heard)) == ("failed", 6, 6)
 
@@ -206,7 +206,7 @@ def test_two_workers_send_one_message_once(cast, listener: Listener):
 
     def deliver(_: int) -> None:
         try:
-            postman.deliver(number)
+            webhook_delivery.deliver(number)
         finally:
             connection.close()
 
@@ -226,7 +226,7 @@ def test_a_worker_that_died_with_a_message_is_replaced(cast, listener: Listener)
     Delivery.objects.update(due_at=timezone.now())
     assert deliveries.sweep() == 1
     assert [number] == RUNG
-    postman.deliver(number)
+    webhook_delivery.deliver(number)
     deliveries.record(late, {"status": 500, "answer": "late"})
     assert Delivery.objects.get().state == "sent"
     assert len(listener.heard) == 1
@@ -285,7 +285,7 @@ def test_of_many_messages_the_newest_are_kept_and_what_waits(cast, listener: Lis
 def test_one_persons_slow_addresses_leave_threads_to_others(cast, listener: Listener, monkeypatch):
     repository = cast.repository("alice/reviews")
     for who in ("carol", "alice"):
-        for _ in range(postman.AT_ONCE + 2 if who == "carol" else 1):
+        for _ in range(webhook_delivery.AT_ONCE + 2 if who == "carol" else 1):
             hook(cast, listener.url, who=who)
     pushed(cast, repository)
     dispatch.run()
@@ -295,14 +295,14 @@ def test_one_persons_slow_addresses_leave_threads_to_others(cast, listener: List
 
     def slowly(number: int) -> None:
         begun.append(number)  # and while it lasts, the others come
-        for other in [*slow, *fine] if len(begun) == postman.AT_ONCE else slow[len(begun) :][:1]:
-            postman.deliver(other)
+        for other in [*slow, *fine] if len(begun) == webhook_delivery.AT_ONCE else slow[len(begun) :][:1]:
+            webhook_delivery.deliver(other)
 
-    monkeypatch.setattr(postman, "_deliver", slowly)
-    postman.deliver(slow[0])
-    assert begun == [*slow[: postman.AT_ONCE], *fine]
+    monkeypatch.setattr(webhook_delivery, "_deliver", slowly)
+    webhook_delivery.deliver(slow[0])
+    assert begun == [*slow[: webhook_delivery.AT_ONCE], *fine]
     later = numbers.filter(due_at__gt=timezone.now())
-    assert {*slow[postman.AT_ONCE :]} <= {*later}
+    assert {*slow[webhook_delivery.AT_ONCE :]} <= {*later}
     assert not {*fine} & {*later}
 
 
@@ -330,11 +330,11 @@ def test_an_address_inside_is_refused_at_once_and_when_a_name_leads_there(cast, 
     host = f"[{address}]" if ":" in address else address
     with pytest.raises(ValueInvalid, match="private network"):
         hook(cast, f"http://{host}:8000/")
-    with pytest.raises(outbound.Unreachable, match="private network"):
-        outbound.post(f"http://{host}/", b"", {})
+    with pytest.raises(outbound_http.Unreachable, match="private network"):
+        outbound_http.post(f"http://{host}/", b"", {})
     answer_names_with(monkeypatch, [address])
-    with pytest.raises(outbound.Unreachable, match="private network"):
-        outbound.post("http://innocent.example/", b"", {})
+    with pytest.raises(outbound_http.Unreachable, match="private network"):
+        outbound_http.post("http://innocent.example/", b"", {})
 
 
 @pytest.mark.parametrize("address", OUTSIDE)
@@ -344,8 +344,8 @@ def test_an_address_of_the_internet_is_none_of_these(address):
 
 @pytest.mark.parametrize("spelled", ["2130706433", "0x7f000001", "0177.0.0.1", "127.1", "localhost", "LOCALHOST."])
 def test_other_spellings_of_this_machine_are_refused_when_they_are_resolved(spelled):
-    with pytest.raises(outbound.Unreachable, match=r"private network|cannot be found"):
-        outbound.post(f"http://{spelled}:9/", b"", {})
+    with pytest.raises(outbound_http.Unreachable, match=r"private network|cannot be found"):
+        outbound_http.post(f"http://{spelled}:9/", b"", {})
 
 
 @pytest.mark.parametrize(
@@ -357,20 +357,20 @@ def test_other_spellings_of_this_machine_are_refused_when_they_are_resolved(spel
 def test_what_is_no_address_is_refused(cast, url):
     with pytest.raises(ValueInvalid):
         hook(cast, url)
-    with pytest.raises(outbound.Unreachable):
-        outbound.post(url, b"", {})
+    with pytest.raises(outbound_http.Unreachable):
+        outbound_http.post(url, b"", {})
 
 
 def test_a_name_with_one_address_inside_is_refused_whole(monkeypatch):
     answer_names_with(monkeypatch, ["1.1.1.1", "10.0.0.1"])
-    with pytest.raises(outbound.Unreachable, match="private network"):
-        outbound.post("http://two.example/", b"", {})
+    with pytest.raises(outbound_http.Unreachable, match="private network"):
+        outbound_http.post("http://two.example/", b"", {})
 
 
 def test_a_name_is_resolved_once_and_what_it_means_later_does_not_matter(monkeypatch, listener: Listener, settings):
     settings.WEBHOOK_ALLOW = ["127.0.0.1"]
     asked = answer_names_with(monkeypatch, ["127.0.0.1"], ["10.0.0.1"])
-    outbound.post(f"http://rebinding.example:{listener.port}/", b"{}", {})
+    outbound_http.post(f"http://rebinding.example:{listener.port}/", b"{}", {})
     assert asked == ["rebinding.example"]
     assert listener.heard[0].headers["host"] == f"rebinding.example:{listener.port}"
 
@@ -387,13 +387,13 @@ def test_a_redirect_is_an_answer_and_is_not_followed(cast, listener: Listener):
 def test_proxies_of_the_environment_are_not_asked(monkeypatch, listener: Listener):
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
-    assert outbound.post(listener.url, b"{}", {}).status == 200
+    assert outbound_http.post(listener.url, b"{}", {}).status == 200
 
 
 def test_an_answer_that_drips_is_cut_off(settings):
     settings.WEBHOOK_ALLOW = ["127.0.0.1"]
-    with dripping() as url, pytest.raises(outbound.Unreachable, match="No answer within 1 s"):
-        outbound.post(url, b"{}", {}, seconds=1)
+    with dripping() as url, pytest.raises(outbound_http.Unreachable, match="No answer within 1 s"):
+        outbound_http.post(url, b"{}", {}, seconds=1)
 
 
 def test_of_a_long_answer_only_the_beginning_is_kept(cast, listener: Listener):
@@ -424,7 +424,7 @@ def answer_names_with(monkeypatch, *answers: list[str]) -> list[str]:
         family = [socket.AF_INET6 if ":" in one else socket.AF_INET for one in found]
         return [(kind, socket.SOCK_STREAM, 6, "", (one, port)) for kind, one in zip(family, found, strict=True)]
 
-    monkeypatch.setattr("workers.outbound.socket.getaddrinfo", getaddrinfo)
+    monkeypatch.setattr("workers.outbound_http.socket.getaddrinfo", getaddrinfo)
     return asked
 
 

@@ -20,8 +20,8 @@ from registry.repos import xet_reading
 from tests.cast import Cast
 from tests.hf.wire import Wire, sha256
 from tests.xet.test_reading import ask, fetched
-from workers import landing as hands
-from workers.landing import work
+from workers import chunking
+from workers.chunking import work
 from workers.tasks import land as task
 
 NAME = "acme/adapter"
@@ -33,7 +33,7 @@ NAMED = sha256(CONTENT)
 def _small_xorbs(monkeypatch, settings) -> None:
     """A file of 700 kB is several xorbs, and several requests to the store."""
     monkeypatch.setattr("registry.bytes.xorbs.chunking.LARGEST_XORB", 300_000)
-    monkeypatch.setattr(hands, "SPAN", 200_000)
+    monkeypatch.setattr(chunking, "SPAN", 200_000)
     settings.DOORBELL = "tests.hf.wire.ring"
 
 
@@ -190,10 +190,10 @@ def test_a_file_whose_pieces_expired_is_cut_again_when_it_is_pushed_again(cast, 
 def test_a_sweep_ends_in_time_and_the_next_one_goes_on(cast, store, monkeypatch):
     for number in range(3):
         delivered(cast, content=CONTENT[number:])
-    monkeypatch.setattr(hands, "SECONDS", 0)
+    monkeypatch.setattr(chunking, "SECONDS", 0)
     work()
     assert ChunkingJob.objects.count() == 3
-    monkeypatch.setattr(hands, "SECONDS", 20)
+    monkeypatch.setattr(chunking, "SECONDS", 20)
     work()
     assert not ChunkingJob.objects.exists()
 

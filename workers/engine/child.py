@@ -1,4 +1,4 @@
-"""What a jailed child does: the stage that reads files, and the stage that loads and runs. Both only report."""
+"""The two stages of a jailed child: one reads files, the other loads and runs. Both only report."""
 
 from __future__ import annotations
 
@@ -18,12 +18,14 @@ from dovetail.adapters.header import HeaderError
 from dovetail.adapters.kinds import task_of
 from dovetail.adapters.library.composition import Composition
 from dovetail.adapters.library.contents import Library
+from dovetail.adapters.report import CRASHED
+from dovetail.adapters.report import Serving as ServingReport
 from dovetail.adapters.serving import Base as ServedBase
 from dovetail.adapters.serving import Serving, serving_of
 from dovetail.adapters.shapes import decode
 from dovetail.adapters.sources import files_in
-from workers.engine.job import CRASHED, Job
-from workers.engine.stage import Frame, Say
+from workers.engine.job import Job
+from workers.engine.stage import Facts, Frame, Run, Say
 
 if TYPE_CHECKING:
     from workers.engine.frozen import Frozen
@@ -47,7 +49,6 @@ def static(job: Job, frozen: Frozen | None, say: Say) -> None:
     """Reads the files and says what is wrong with them, and what the next stage must know. No torch but for shapes."""
     folder = opened(files_in(job.folder), job.card, known_bases=job.known_bases, place=job.place)
     found = describe(folder.files)
-    facts: Frame = {"format": found.format if found else None, "kind": found.kind if found else None}
     task, labels = "", 2
     if frozen is not None:
         task, labels = _task(folder, frozen)
@@ -58,10 +59,11 @@ def static(job: Job, frozen: Frozen | None, say: Say) -> None:
         folder.base = replace(
             folder.base, revision=job.base_revision, names=tuple(job.base_names), license=job.base_license
         )
-    say({"facts": facts | {"task": task, "labels": labels, "bytes": max(folder.sizes.values(), default=0)}})
+    largest = max(folder.sizes.values(), default=0)
+    say({"facts": asdict(Facts(found.format if found else None, found.kind if found else None, task, labels, largest))})
     if _report(checks_of(folder), folder, say):
         served = serving_of(folder.files, base=_served_with(job, frozen), name=job.name or "NAMESPACE/NAME")
-        say({"serving": [_line(found, job.place) for found in served]})
+        say({"serving": [_of_place(answer, job.place).as_json() for answer in served]})
 
 
 def _outline(said: Mapping[str, Any], folder: Folder) -> Base:
@@ -88,12 +90,12 @@ def _served_with(job: Job, frozen: Frozen | None) -> ServedBase:
     return ServedBase(str(job.shapes["id"]), shapes.architectures, shapes.vocabulary, shapes.layers, shapes.tied)
 
 
-def _line(found: Serving, place: str) -> Frame:
-    """What one engine does; of an adapter in a folder, which none of them finds by the name of the repository."""
-    said = {key: getattr(found, key) for key in ("engine", "version", "outcome", "reason", "flags")}
-    if not place:
-        return said
-    return said | {"reason": f"Download the repository and name its folder {place}/, not the whole: {found.reason}"}
+def _of_place(answer: Serving, place: str) -> ServingReport:
+    """Return how an engine serves the adapter; no engine finds one in a folder by the name of its repository."""
+    reason = answer.reason
+    if place:
+        reason = f"Download the repository and name its folder {place}/, not the whole: {reason}"
+    return ServingReport(answer.engine, answer.version, reason, answer.flags, outcome=answer.outcome)
 
 
 def _task(folder: Folder, frozen: Frozen) -> tuple[str, int]:
@@ -136,9 +138,9 @@ def loaded(job: Job, frozen: Frozen, task: str, labels: int, work: Path, say: Sa
     trial = kind(folder, frozen, task, labels, work, rows)
     done = _report(CHECKS, trial, say)
     for measured in trial.evals:
-        say({"eval": measured})
+        say({"eval": measured.as_json()})
     if done and trial.cost:
-        say({"shown": {"cost": trial.cost, "samples": trial.samples, "conditions": trial.conditions}})
+        say({"run": Run(trial.cost, trial.conditions, trial.samples).as_json()})
     if done:
         say({"ran": True})
 

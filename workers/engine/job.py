@@ -9,7 +9,6 @@ from typing import Any
 
 DEFAULT_SECONDS = 120.0
 DEFAULT_MEMORY_BYTES = 4 << 30
-CRASHED = "engine.check-crashed"
 
 # Every engine there is, by name, with the formats it runs; of two that run a format the first one decides.
 # A line here and a file requirements/engine-N.txt make another one.

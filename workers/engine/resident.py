@@ -26,7 +26,7 @@ import torch
 
 from dovetail.adapters.families import opened
 from dovetail.adapters.sources import files_in
-from workers.engine import child, device, jail, rooms, stage
+from workers.engine import child, device, jail, stage, work_folders
 from workers.engine.fingerprint import same
 from workers.engine.frozen import Frozen
 from workers.engine.job import Job
@@ -123,7 +123,7 @@ class Resident:
 
     def close(self) -> None:
         self.stop()
-        rooms.remove(self.home)
+        work_folders.remove(self.home)
 
     def _frames(self, seconds: float, believed: Collection[str]) -> Iterator[Frame | Ending]:
         """What it says until it says that it has done; an `Ending` only when it is no more."""
@@ -186,7 +186,7 @@ class Resident:
 
     def _tidy(self) -> None:
         for name in ("inbox", "work"):
-            rooms.empty(self.home / name)
+            work_folders.empty(self.home / name)
 
     def _limit(self, seconds: float, memory_bytes: int) -> None:
         """Moves the limits that the kernel keeps: processor time from now on, addresses, and the size of a file."""
@@ -208,7 +208,7 @@ class Resident:
         """What the kernel's limits do not see: how many files there are, and memory beside a device's addresses."""
         if self._most < NO_LIMIT and self._mapped(1) > self._most:
             return stage.MEMORY
-        return stage.FULL if rooms.is_too_full(self.home / "work", stage.ROOM_FACTOR * self._room) else ""
+        return stage.FULL if work_folders.is_too_full(self.home / "work", stage.ROOM_FACTOR * self._room) else ""
 
 
 # --- in the resident itself ------------------------------------------------------------------------------------------

@@ -8,10 +8,12 @@ import json
 import os
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dovetail.adapters.report import CheckResult, EngineVersions
 from workers.engine import jail, memory, selftest
 from workers.engine.job import Job
 from workers.engine.validation import CODE, Validation
@@ -61,9 +63,9 @@ def serve(options: argparse.Namespace) -> None:
         sys.exit(findings.sentence())
     for count, line in enumerate(sys.stdin, 1):
         job = Job.parse(json.loads(line)["job"])
-        said = partial(_tell, voice, job)
-        verdict = Validation(job, frozen, said, resident).run()
-        _say(voice, {"event": "verdict", "job": job.id, "verdict": verdict | {"engine": versions}})
+        report = Validation(job, frozen, partial(_tell, voice, job), resident).run()
+        document = replace(report, engine=EngineVersions.read(versions)).as_json()
+        _say(voice, {"event": "verdict", "job": job.id, "verdict": document})
         if count % COMPARE_EVERY == 0:
             _compare(frozen)
     _compare(frozen)
@@ -76,8 +78,8 @@ def _compare(frozen: Frozen | None) -> None:
         sys.exit("The frozen base in memory has changed; this engine must not go on.")
 
 
-def _tell(voice: Any, job: Job, check: dict[str, Any]) -> None:
-    _say(voice, {"event": "check", "job": job.id, "check": check})
+def _tell(voice: Any, job: Job, check: CheckResult) -> None:
+    _say(voice, {"event": "check", "job": job.id, "check": check.as_json()})
 
 
 def _say(voice: Any, said: dict[str, Any]) -> None:

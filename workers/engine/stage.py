@@ -1,4 +1,4 @@
-"""Forks a jailed child for one stage of a validation, and believes little of what it says."""
+"""Forks a jailed child for one stage of a validation, and checks every frame that it sends."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ import select
 import signal
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from workers.engine import jail, rooms
+from dovetail.adapters.records import Limits, Malformed, Record
+from dovetail.adapters.report import CheckResult, Conditions, Cost, Sample
+from workers.engine import jail, work_folders
 
 MAX_BYTES = 480 << 10  # of one stage: two of them are one line of the engine, which a worker takes up to a megabyte
-MAX_TEXT, MAX_NAME = 2000, 4096
-MAX_ITEMS, MAX_DEPTH = 200, 3
-LARGEST = 1e300
-OUTCOMES = ("passed", "warned", "failed", "skipped")
-KINDS = frozenset({"check", "facts", "serving", "eval", "shown", "jail", "ran"})
+MAX_NAME = 4096
+CHECKS = Limits(text=2000, exact=True)
+KINDS = frozenset({"check", "facts", "serving", "eval", "run", "jail", "ran"})
 MEMORY, FULL = "memory", "it filled its work folder"
 ROOM_FACTOR = 4  # a loader writes what it reads at most once per file, and some configs
 LAST_BREATH_SECONDS = 5  # much memory takes a while to give back on a busy machine
@@ -30,6 +30,26 @@ TICK_SECONDS = 0.05  # how often a watched child is looked at while it says noth
 Frame = dict[str, Any]
 Say = Callable[[Frame], None]
 Watch = Callable[[], str]  # says what is wrong with a child, "" when all is well; "memory" ends it as the kernel would
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What the second stage must know of the files: the model that they need, and the size of the largest in bytes."""
+
+    format: str | None = None
+    kind: str | None = None
+    task: str = ""
+    labels: int = 0
+    bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Run(Record):
+    """What running the adapter cost, how its numbers were measured, and a few answers."""
+
+    cost: Cost
+    conditions: Conditions
+    samples: tuple[Sample, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +143,7 @@ def _wait(child: int, seconds: float) -> tuple[int, int]:
 
 def _watch(walls: Walls) -> str:
     assert walls.work is not None
-    return FULL if rooms.is_too_full(walls.work, ROOM_FACTOR * walls.file_bytes) else ""
+    return FULL if work_folders.is_too_full(walls.work, ROOM_FACTOR * walls.file_bytes) else ""
 
 
 def _be_the_child(writer: int, parent: int, walls: Walls, body: Callable[[Say], None]) -> None:
@@ -213,24 +233,23 @@ def _lie(frame: Frame, believed: Collection[str], also: Collection[str] = ()) ->
     """
     if len(frame) != 1 or not frame.keys() & (KINDS | frozenset(also)):
         return "the child said something that is no part of the protocol"
-    check = frame.get("check")
-    if "check" in frame and not (
-        isinstance(check, dict)
-        and check.get("id") in believed
-        and check.get("outcome") in OUTCOMES
-        and all(isinstance(check.get(key), str) and len(check[key]) <= MAX_TEXT for key in ("message", "fix"))
-        and isinstance(check.get("where"), dict)
-        and is_plain(check["where"])
-        and is_number(check.get("duration_ms"))
-    ):
+    if "check" in frame and not _is_check(frame["check"], believed):
         return "the child reported a check that is not its to report"
     if "facts" in frame and not _are_facts(frame["facts"]):
         return "the child reported facts that are none"
     return ""
 
 
+def _is_check(said: object, believed: Collection[str]) -> bool:
+    try:
+        check = CheckResult.parse(said, CHECKS)
+    except Malformed:
+        return False
+    return check.id in believed
+
+
 def _are_facts(said: Any) -> bool:
-    if not isinstance(said, dict) or said.keys() != {"format", "kind", "task", "labels", "bytes"}:
+    if not isinstance(said, dict) or said.keys() != {field.name for field in fields(Facts)}:
         return False
     texts = isinstance(said["task"], str) and all(_is_short(said[key]) for key in ("format", "kind"))
     return texts and all(type(said[key]) is int and 0 <= said[key] < 1 << 50 for key in ("labels", "bytes"))
@@ -238,17 +257,3 @@ def _are_facts(said: Any) -> bool:
 
 def _is_short(said: Any) -> bool:
     return said is None or (isinstance(said, str) and len(said) <= MAX_NAME)
-
-
-def is_number(said: Any) -> bool:
-    return type(said) in (int, float) and abs(said) <= LARGEST
-
-
-def is_plain(said: Any, depth: int = MAX_DEPTH) -> bool:
-    """Whether this is JSON that is shallow and small."""
-    if said is None or isinstance(said, bool | str):
-        return True
-    if isinstance(said, list | dict):
-        inner = said.values() if isinstance(said, dict) else said
-        return depth > 0 and len(said) <= MAX_ITEMS and all(is_plain(item, depth - 1) for item in inner)
-    return is_number(said)

@@ -21,6 +21,7 @@ from peft.tuners.tuners_utils import BaseTunerLayer
 from dovetail.adapters.description import WEIGHTS
 from dovetail.adapters.folder import Folder
 from dovetail.adapters.library.contents import Library
+from dovetail.adapters.report import Conditions, Cost, Evaluation, Sample
 from workers.engine import jail, library
 from workers.engine.evals.generation import CannotWrite, write
 from workers.engine.evals.known import Known, recall
@@ -74,8 +75,8 @@ class Trial:
         self.base = frozen.model(task, labels)
         self.originals = frozen.originals(self.base)
         self.began_with = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        self.evals: list[dict[str, Any]] = []
-        self.cost: dict[str, float] = {}
+        self.evals: list[Evaluation] = []
+        self.cost: Cost | None = None
         self.cannot_write = ""
 
     @cached_property
@@ -180,15 +181,14 @@ class Trial:
         return Seen(rows.rows, rows.desk, rows.in_order(base), rows.in_order(adapter), rows.facts)
 
     @property
-    def samples(self) -> list[dict[str, str]]:
-        """A few rows for people: what base and adapter say of them."""
-        return shown(self.rows.eval, self.seen) if self.rows.rows else []
+    def samples(self) -> tuple[Sample, ...]:
+        """A few rows for people, with the answers of base and adapter."""
+        return shown(self.rows.eval, self.seen) if self.rows.rows else ()
 
     @property
-    def conditions(self) -> dict[str, Any]:
-        """With what the numbers were measured, besides what is true of the engine: the same again gives the same."""
-        batches = [batch.rows for batch in self.rows.batches]
-        return {"rows": self.rows.name, "seed": SEED, "batches": batches}
+    def conditions(self) -> Conditions:
+        """What the numbers depend on beside the engine: the same conditions give the same numbers."""
+        return Conditions(self.rows.name, SEED, tuple(batch.rows for batch in self.rows.batches))
 
     @contextmanager
     def merged(self) -> Iterator[Any]:

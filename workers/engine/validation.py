@@ -1,4 +1,4 @@
-"""One validation from the parent's side: a child for each stage, and a verdict from what they say."""
+"""One validation from the parent's side: a child for each stage, and a report of what they say."""
 
 from __future__ import annotations
 
@@ -9,13 +9,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypeVar
 
 from dovetail.adapters import families
 from dovetail.adapters.checks import CHECKS
-from workers.engine import child, rooms, selftest, stage
-from workers.engine.job import CRASHED, Job
-from workers.engine.stage import Ending, Frame, Walls
+from dovetail.adapters.records import Limits, Malformed, Record
+from dovetail.adapters.report import CRASHED, BasePin, CheckResult, Depth, Evaluation, Report, Serving, decide
+from workers.engine import child, selftest, stage, work_folders
+from workers.engine.job import Job
+from workers.engine.stage import Ending, Facts, Frame, Run, Walls
 
 if TYPE_CHECKING:
     from workers.engine.frozen import Frozen
@@ -30,10 +32,12 @@ SIGXCPU, SIGKILL = 24, 9
 ALWAYS = ("limits.memory", CRASHED)
 ROWS = "eval.rows"  # said where there is something to say of them, before anything is asked
 RUN_IDS = tuple(entry.id for entry in CHECKS if entry.stage == "engine" or entry.id == ROWS)
-BETTER, SERVED = ("higher", "lower"), ("serves", "refuses", "wrong")
 MAX_EVALS = 10
 MAX_SAMPLES = 4
 MAX_SERVING = 40
+# How long the texts of a child may be; the bytes of a stage bound what serving engines are said to do.
+EVALUATIONS, RUNS, SERVINGS = (Limits(text=most, exact=True) for most in (100, 400, stage.MAX_BYTES))
+T = TypeVar("T", bound=Record)
 
 
 class JailBroken(RuntimeError):
@@ -46,31 +50,31 @@ class Validation:
 
     job: Job
     frozen: Frozen | None
-    tell: Callable[[Frame], None]
+    tell: Callable[[CheckResult], None]
     resident: Resident | None = None
-    checks: list[Frame] = field(default_factory=list)
-    evals: list[Frame] = field(default_factory=list)
-    facts: Frame = field(default_factory=dict)
-    serving: list[Frame] = field(default_factory=list)
-    shown: Frame = field(default_factory=dict)  # what the run cost, with what it was measured, and a few answers
-    depth: str = "static"
-    heard: list[str] = field(default_factory=list)  # the checks that this stage told of, and its last word
+    checks: list[CheckResult] = field(default_factory=list)
+    evals: list[Evaluation] = field(default_factory=list)
+    facts: Facts | None = None
+    serving: tuple[Serving, ...] = ()
+    measured: Run | None = None
+    depth: Depth = "static"
+    heard: list[str] = field(default_factory=list)  # the checks that this stage reported, and its last frame
     began: float = field(default_factory=time.monotonic)
 
-    def run(self) -> Frame:
-        """The verdict. Raises `JailBroken` when the jail really is unavailable: a child's word for it is not enough."""
+    def run(self) -> Report:
+        """Return the report. Raises `JailBroken` if the jail really is unavailable; a child may lie about it."""
         if not self.job.folder.is_dir():
             self._add(_failed(CRASHED, "The files to check are not where they were laid out.", CRASH_FIX))
-            return self._verdict()
+            return self._report()
         try:
             return self._run()
         except JailBroken as problem:
             if (findings := selftest.run()).holes:
                 raise JailBroken(findings.sentence()) from problem
             self._add(_failed(CRASHED, f"The process of the check said it has no jail: {problem}.", CRASH_FIX))
-            return self._verdict()
+            return self._report()
 
-    def _run(self) -> Frame:
+    def _run(self) -> Report:
         job, frozen = self.job, self.frozen
         said = self._fork(None, 1 << 16, lambda say: child.static(job, frozen, say), (*child.STATIC_IDS, *ALWAYS))
         self._hear(said, lambda: [*self._asked_of_files(), "serving"])
@@ -78,32 +82,32 @@ class Validation:
             task, labels = self._model_wanted()
             if not frozen.has(task):
                 self._add(_failed("load.error", f"{frozen.id} has no model here for the task {task}.", TASK_FIX))
-                return self._verdict()
+                return self._report()
             self.depth = "fit"
             self._load(frozen, task, labels)
         elif not self.failed and self._is_fitted:
             self.depth = "fit"
-        return self._verdict()
+        return self._report()
 
     @property
     def _runs_here(self) -> bool:
         """Whether any engine runs this format; of the others the files say all there is to say."""
-        return not any(check["id"] == "run.not-here" for check in self.checks)
+        return not any(check.id == "run.not-here" for check in self.checks)
 
     @property
     def _is_fitted(self) -> bool:
-        return any(check["id"] == "fit.shape" and check["outcome"] == "passed" for check in self.checks)
+        return any(check.id == "fit.shape" and check.outcome == "passed" for check in self.checks)
 
     @property
     def failed(self) -> list[str]:
-        return [check["id"] for check in self.checks if check["outcome"] == "failed"]
+        return [check.id for check in self.checks if check.outcome == "failed"]
 
     def _load(self, frozen: Frozen, task: str, labels: int) -> None:
         """The stage that loads and runs it, in a child of its own or in the resident."""
         from workers.engine.resident import attach
 
         job, believed, asked = self.job, (*RUN_IDS, *ALWAYS), [*(id for id in RUN_IDS if id != ROWS), "ran"]
-        room = int(self.facts.get("bytes") or 0) + (1 << 20)
+        room = (self.facts.bytes if self.facts else 0) + (1 << 20)
         frozen.facts(task, labels)  # here, so that the next adapter finds it warm
         if self.resident is not None:
             if self._left <= 0:
@@ -133,7 +137,8 @@ class Validation:
 
     def _asked_of_files(self) -> list[str]:
         """The checks that files of this family are asked, in their order."""
-        return families.ids_of(str(self.facts.get("format")), str(self.facts.get("kind")))
+        facts = self.facts or Facts()
+        return families.ids_of(str(facts.format), str(facts.kind))
 
     def _hear(self, said: Iterator[Frame | Ending], asked: Callable[[], list[str]]) -> None:
         self.heard = []
@@ -157,29 +162,39 @@ class Validation:
         self._add(_failed(CRASHED, f"The process of the check left out what comes after {after}.", CRASH_FIX))
 
     def _take(self, frame: Frame) -> None:
+        """Take one frame of a child; a frame that is malformed or comes too often is left out."""
         self.heard += frame.keys() & {"serving", "ran"}
-        if "jail" in frame:
-            raise JailBroken(str(frame["jail"])[:500])
-        if "facts" in frame and isinstance(frame["facts"], dict) and not self.facts:
-            self.facts = frame["facts"]
-        elif "serving" in frame and self.depth == "static" and _is_serving(frame["serving"]):
-            self.serving = frame["serving"]
-        elif "eval" in frame and len(self.evals) < MAX_EVALS and _is_eval(frame["eval"]):
-            self.evals.append(frame["eval"])
-            if frame["eval"]["name"] != "neutral":  # plain sentences say nothing of what it is for
-                self.depth = "evaluated"
-        elif "shown" in frame and not self.shown and _is_shown(frame["shown"]):
-            self.shown = frame["shown"]
-        elif "ran" in frame and self.depth != "evaluated":
-            self.depth = "run"
-        elif "check" in frame:
-            self.heard += [frame["check"]["id"]] if frame["check"]["id"] != ROWS else []
-            self._add(frame["check"])
-        elif "changed" in frame and not self.failed:
-            names = ", ".join(frame["changed"][:5])
-            self._add(_failed("load.changed-base", f"Loading and running it changed the base: {names}.", CHANGED_FIX))
+        match frame:
+            case {"jail": problem}:
+                raise JailBroken(str(problem)[:500])
+            case {"facts": dict() as facts} if self.facts is None:
+                self.facts = Facts(**facts)
+            case {"serving": list() as answers} if self.depth == "static" and len(answers) <= MAX_SERVING:
+                parsed = [_parsed(Serving, answer, SERVINGS) for answer in answers]
+                self.serving = tuple(filter(None, parsed)) if all(parsed) else ()
+            case {"eval": said} if len(self.evals) < MAX_EVALS:
+                self._measure(_parsed(Evaluation, said, EVALUATIONS))
+            case {"run": said} if self.measured is None:
+                run = _parsed(Run, said, RUNS)
+                self.measured = run if run and len(run.samples) <= MAX_SAMPLES else None
+            case {"ran": _} if self.depth != "evaluated":
+                self.depth = "run"
+            case {"check": said}:
+                check = CheckResult.parse(said, stage.CHECKS)
+                self.heard += [check.id] if check.id != ROWS else []
+                self._add(check)
+            case {"changed": names} if not self.failed:
+                message = f"Loading and running it changed the base: {', '.join(names[:5])}."
+                self._add(_failed("load.changed-base", message, CHANGED_FIX))
 
-    def _add(self, check: Frame) -> None:
+    def _measure(self, evaluation: Evaluation | None) -> None:
+        if evaluation is None:
+            return
+        self.evals.append(evaluation)
+        if evaluation.name != "neutral":  # plain sentences do not show what it is for
+            self.depth = "evaluated"
+
+    def _add(self, check: CheckResult) -> None:
         self.checks.append(check)
         self.tell(check)
 
@@ -208,81 +223,37 @@ class Validation:
         from workers.engine.frozen import CLASSES, MAX_LABELS
         from workers.engine.library import TASK
 
-        task, labels = self.facts.get("task"), self.facts.get("labels")
+        task, labels = (self.facts.task, self.facts.labels) if self.facts else ("", 0)
         if task not in (*CLASSES, TASK) or type(labels) is not int or not 1 <= labels <= MAX_LABELS:
             raise ValueError(f"a child asked for the model {task!r} with {labels!r} labels")
         return task, labels
 
-    def _verdict(self) -> Frame:
-        failed, frozen = self.failed, self.frozen
-        state = "errored" if CRASHED in failed else "failed" if failed else "passed"
-        said: Frame = {
-            "state": state, "kind": self.facts.get("kind"), "format": self.facts.get("format"), "depth": self.depth,
-            "checks": self.checks, "evals": self.evals,
-            "serving": self.serving, **self.shown, "duration_ms": round((time.monotonic() - self.began) * 1000, 1),
-        }  # fmt: skip
-        if frozen is not None:
-            said["base"] = {"id": frozen.id, "revision": self.job.base_revision, "sha256": frozen.sha256}
-        return said
+    def _report(self) -> Report:
+        job, frozen, facts, measured = self.job, self.frozen, self.facts or Facts(), self.measured
+        return Report(
+            state=decide(self.checks),
+            kind=facts.kind or "",
+            format=facts.format or "",
+            base=BasePin(frozen.id, job.base_revision, frozen.sha256) if frozen else None,
+            depth=self.depth,
+            checks=tuple(self.checks),
+            evals=tuple(self.evals),
+            cost=measured.cost if measured else None,
+            samples=measured.samples if measured else (),
+            conditions=measured.conditions if measured else None,
+            serving=self.serving,
+        )
 
 
-def _failed(name: str, message: str, fix: str) -> Frame:
-    return {"id": name, "outcome": "failed", "message": message, "fix": fix, "where": {}, "duration_ms": 0.0}
+def _parsed(cls: type[T], said: object, limits: Limits) -> T | None:
+    try:
+        return cls.parse(said, limits)
+    except Malformed:
+        return None
 
 
-def _is_eval(said: Any) -> bool:
-    texts = {"name", "metric", "better"}
-    if not isinstance(said, dict) or not said.keys() <= {"rows", "base", "adapter", "claimed", "head_alone", *texts}:
-        return False
-    return (
-        all(isinstance(said.get(key), str) and len(said[key]) <= 100 for key in texts)
-        and all(stage.is_number(said[key]) for key in said.keys() - texts)
-        and said["better"] in BETTER
-    )
-
-
-def _is_shown(said: Any) -> bool:
-    """Whether what was run looks as it should: three numbers of cost, short texts, and with what it was measured."""
-    if not isinstance(said, dict) or said.keys() != {"cost", "samples", "conditions"}:
-        return False
-    cost, samples, conditions = said["cost"], said["samples"], said["conditions"]
-    return (
-        isinstance(cost, dict) and cost.keys() == {"latency_ratio", "memory_mb", "adapter_mb"}
-        and all(map(stage.is_number, cost.values()))
-        and isinstance(samples, list) and len(samples) <= MAX_SAMPLES and all(map(_is_sample, samples))
-        and _are_conditions(conditions)
-    )  # fmt: skip
-
-
-def _are_conditions(said: Any) -> bool:
-    return (
-        isinstance(said, dict) and said.keys() == {"rows", "seed", "batches"}
-        and isinstance(said["rows"], str) and len(said["rows"]) <= 100
-        and isinstance(said["batches"], list) and len(said["batches"]) <= stage.MAX_ITEMS
-        and all(map(stage.is_number, (said["seed"], *said["batches"])))
-    )  # fmt: skip
-
-
-def _is_sample(said: Any) -> bool:
-    return (
-        isinstance(said, dict)
-        and {"input", "base", "adapter"} <= said.keys() <= {"input", "expected", "base", "adapter"}
-        and all(isinstance(text, str) and len(text) <= 400 for text in said.values())
-    )
-
-
-def _is_serving(said: Any) -> bool:
-    """Whether a list has the form of one that says who serves it; what it says is text from the child all the same."""
-    return isinstance(said, list) and len(said) <= MAX_SERVING and all(
-        isinstance(item, dict)
-        and item.keys() == {"engine", "version", "outcome", "reason", "flags"}
-        and all(isinstance(item[key], str) for key in ("engine", "version", "outcome", "reason"))
-        and item["outcome"] in SERVED
-        and isinstance(item["flags"], list)
-        and len(item["flags"]) <= stage.MAX_ITEMS
-        and all(isinstance(flag, str) for flag in item["flags"])
-        for item in said
-    )  # fmt: skip
+def _failed(name: str, message: str, fix: str) -> CheckResult:
+    return CheckResult(name, "failed", message, fix, duration_ms=0.0)
 
 
 @contextmanager
@@ -292,4 +263,4 @@ def _scratch() -> Iterator[Path]:
     try:
         yield path
     finally:
-        rooms.remove(path)
+        work_folders.remove(path)

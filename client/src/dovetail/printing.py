@@ -4,7 +4,7 @@ import io
 import json
 import re
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from dovetail import fetching, joint
+from dovetail.adapters.report import Evaluation, Sample, Serving
 from dovetail.problems import Problem
 from dovetail.verdict import Check, Verdict
 
@@ -121,8 +122,8 @@ class Printer:
 
     def conclusion(self, verdict: Verdict) -> None:
         """Print the joint, the state in words, and what the numbers of the evaluation are."""
-        self.serving(verdict.document.get("serving") or ())
-        self.samples(verdict.document.get("samples") or ())
+        self.serving(verdict.serving)
+        self.samples(verdict.samples)
         self.out.print()
         self.out.print(joint.draw(verdict, blocks=self.blocks))
         self.out.print()
@@ -131,29 +132,28 @@ class Printer:
         self.out.print(Text(f"{safe(where)} ").append(said, joint.STATE_STYLES.get(verdict.state, "")))
         if verdict.reason:
             self.out.print(Text(safe(verdict.reason)))
-        for score in verdict.document.get("evals") or ():
+        for score in verdict.evals:
             self.out.print(Text(safe(_score(score))))
 
-    def samples(self, found: Iterable[Mapping[str, Any]]) -> None:
-        """Print a few rows with what the base and what the adapter says of them."""
-        for sample in found:
-            wanted = f"  expected {sample['expected']}" if sample.get("expected") else ""
-            self._columns(Text("  row    ", "bright_black"), Text(safe(f"{sample.get('input')}{wanted}")))
-            self._columns(Text("  base   ", "bright_black"), Text(safe(str(sample.get("base")))))
-            self._columns(Text("  adapter", "green"), Text(safe(str(sample.get("adapter")))))
+    def samples(self, samples: Iterable[Sample]) -> None:
+        """Print a few rows with the answers of the base and of the adapter."""
+        for sample in samples:
+            expected = f"  expected {sample.expected}" if sample.expected else ""
+            self._columns(Text("  row    ", "bright_black"), Text(safe(f"{sample.input}{expected}")))
+            self._columns(Text("  base   ", "bright_black"), Text(safe(str(sample.base))))
+            self._columns(Text("  adapter", "green"), Text(safe(str(sample.adapter))))
 
-    def serving(self, found: Iterable[Mapping[str, Any]]) -> None:
-        """Print who serves it, with which flags, and who serves it wrongly; who refuses it is a list of names."""
-        lines = list(found)
-        for item in lines:
-            if item.get("outcome") == "serves":
-                self._columns(
-                    Text("  serves ", "green"), Text(_engine(item)), Text(safe(" ".join(item.get("flags") or ())))
-                )
-        for item in lines:
-            if item.get("outcome") == "wrong":
-                self._columns(Text("  wrong  ", "bold red"), Text(_engine(item)), Text(safe(str(item.get("reason")))))
-        if refusing := [safe(str(item.get("engine"))) for item in lines if item.get("outcome") == "refuses"]:
+    def serving(self, answers: Sequence[Serving]) -> None:
+        """Print the engines that serve it, with flags, those that serve it wrongly, and the names of the others."""
+        for answer in answers:
+            if answer.outcome == "serves":
+                flags = Text(safe(" ".join(map(str, answer.flags))))
+                self._columns(Text("  serves ", "green"), Text(_engine(answer)), flags)
+        for answer in answers:
+            if answer.outcome == "wrong":
+                reason = Text(safe(str(answer.reason)))
+                self._columns(Text("  wrong  ", "bold red"), Text(_engine(answer)), reason)
+        if refusing := [safe(str(answer.engine)) for answer in answers if answer.outcome == "refuses"]:
             self._columns(Text("  refuses", "bright_black"), Text(", ".join(refusing)))
 
     def fits(self, found: Mapping[str, Any]) -> None:
@@ -173,15 +173,15 @@ def safe(text: str) -> str:
     return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
-def _engine(item: Mapping[str, Any]) -> str:
-    return f"{safe(str(item.get('engine'))):<10}"
+def _engine(answer: Serving) -> str:
+    return f"{safe(str(answer.engine)):<10}"
 
 
-def _score(score: Mapping[str, Any]) -> str:
-    both = f"{score.get('adapter')} with the adapter, {score.get('base')} without"
-    less = ", less is better" if score.get("better") == "lower" else ""
-    said = f"{score.get('name')}: {score.get('metric')} {both} ({score.get('rows')} rows{less})"
-    return said if score.get("claimed") is None else f"{said}, {score['claimed']} claimed"
+def _score(score: Evaluation) -> str:
+    both = f"{score.adapter} with the adapter, {score.base} without"
+    less = ", less is better" if score.better == "lower" else ""
+    line = f"{score.name}: {score.metric} {both} ({score.rows} rows{less})"
+    return line if score.claimed is None else f"{line}, {score.claimed} claimed"
 
 
 def _can_show(text: str, console: Console) -> bool:

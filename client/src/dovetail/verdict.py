@@ -2,21 +2,16 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
+from dovetail.adapters.records import Record, slots
+from dovetail.adapters.report import CheckResult as Check
+from dovetail.adapters.report import Evaluation, Sample, Serving
+
+__all__ = ["UNFINISHED", "Check", "Verdict", "read"]
+
+T = TypeVar("T", bound=Record)
 UNFINISHED = ("queued", "running")
-
-
-@dataclass(frozen=True)
-class Check:
-    """One thing that was looked at; `outcome` is passed, warned, failed or skipped."""
-
-    id: str
-    outcome: str
-    message: str = ""
-    fix: str = ""
-    where: Mapping[str, Any] = field(default_factory=dict)
-    duration_ms: float | None = None
 
 
 @dataclass(frozen=True, repr=False)
@@ -28,6 +23,9 @@ class Verdict:
     adapter: str = ""
     revision: str = ""
     reason: str = ""
+    evals: tuple[Evaluation, ...] = ()
+    samples: tuple[Sample, ...] = ()
+    serving: tuple[Serving, ...] = ()
     document: Mapping[str, Any] = field(default_factory=dict)
 
     def __repr__(self) -> str:
@@ -49,21 +47,34 @@ class Verdict:
 
 
 def read(document: Mapping[str, Any]) -> Verdict:
-    """Return the verdict that a document of the REST interface states; keys we do not know are kept in `document`."""
+    """Return the verdict that a document of the REST interface states.
+
+    A hub may be newer than this client: keys that are not known here are kept in `document`, and entries of a list that
+    cannot be read are left out.
+    """
     return Verdict(
         state=document["state"],
         checks=tuple(_check(check) for check in document.get("checks") or () if isinstance(check, Mapping)),
         adapter=document.get("adapter") or "",
         revision=document.get("revision") or "",
         reason=document.get("reason") or "",
+        evals=_records(Evaluation, document.get("evals")),
+        samples=_records(Sample, document.get("samples")),
+        serving=_records(Serving, document.get("serving")),
         document=document,
     )
 
 
+def _records(cls: type[T], items: Any) -> tuple[T, ...]:
+    required = {slot.name for slot in slots(cls) if slot.is_required}
+    return tuple(cls.read(item) for item in items or () if isinstance(item, Mapping) and required <= item.keys())
+
+
 def _check(said: Mapping[str, Any]) -> Check:
+    outcome: Any = str(said.get("outcome"))  # a newer hub may know outcomes that are not known here
     return Check(
         str(said.get("id")),
-        str(said.get("outcome")),
+        outcome,
         str(said.get("message") or ""),
         str(said.get("fix") or ""),
         said.get("where") or {},

@@ -2,13 +2,11 @@
 
 from rest_framework import serializers as s
 
+from dovetail.adapters import report
 from hub.api.shapes import Data
+from hub.api.shapes.records import shape
 
-
-class BasePin(s.Serializer[Data]):
-    id = s.CharField()
-    revision = s.CharField(allow_null=True)
-    sha256 = s.CharField(allow_null=True)
+BasePin = shape(report.BasePin)
 
 
 class Duties(s.Serializer[Data]):

@@ -1,28 +1,10 @@
-"""How a verdict looks in our REST, with its checks and what each serving engine does."""
+"""How a verdict looks in our REST: the columns of its row, and the fields of its report."""
 
 from rest_framework import serializers as s
 
+from dovetail.adapters.report import Report
 from hub.api.shapes import Data
-from hub.api.shapes.bases import BasePin
-
-
-class Check(s.Serializer[Data]):
-    id = s.CharField()
-    outcome = s.ChoiceField(choices=["passed", "warned", "failed", "skipped"])
-    message = s.CharField()
-    fix = s.CharField()
-    where = s.JSONField()
-    duration_ms = s.FloatField(allow_null=True)
-
-
-class Serving(s.Serializer[Data]):
-    """What one serving engine does with it (docs/serving.md)."""
-
-    engine = s.CharField()
-    version = s.CharField()
-    outcome = s.ChoiceField(choices=["serves", "refuses", "wrong"])
-    reason = s.CharField()
-    flags = s.ListField(child=s.CharField())
+from hub.api.shapes.records import field
 
 
 class Verdict(s.Serializer[Data]):
@@ -39,16 +21,22 @@ class Verdict(s.Serializer[Data]):
     duration_ms = s.IntegerField(allow_null=True)
     kind = s.CharField(allow_null=True)
     format = s.CharField(allow_null=True)
-    base = BasePin(allow_null=True)
-    depth = s.ChoiceField(choices=["static", "fit", "run", "evaluated"], allow_null=True)
-    engine = s.JSONField(allow_null=True)
-    engines = s.ListField(child=s.JSONField())
-    checks = Check(many=True)
-    evals = s.ListField(child=s.JSONField(), help_text="metrics of base and adapter; the first one decides")
-    cost = s.JSONField(allow_null=True, help_text="latency_ratio, memory_mb, adapter_mb: beside the frozen base")
-    samples = s.ListField(child=s.JSONField(), help_text="a few rows: input, expected, base, adapter; none at a gate")
-    conditions = s.JSONField(allow_null=True, help_text="with what it was measured: rows, seed, batches")
-    serving = Serving(many=True)
-    fits = s.JSONField(allow_null=True, help_text="known bases that it fits by shape, when it was validated")
-    path = s.CharField(help_text="the folder of the adapter that was proven, empty for the top and for several")
-    contents = s.ListField(child=s.JSONField(), help_text="every adapter in it: path, format, kind, proven or not")
+    base = field(Report, "base")
+    depth = field(Report, "depth")
+    engine = field(Report, "engine")
+    engines = field(Report, "engines")
+    checks = field(Report, "checks")
+    evals = field(Report, "evals", help_text="metrics of base and adapter; the first one decides")
+    cost = field(Report, "cost", help_text="latency_ratio, memory_mb, adapter_mb: beside the frozen base")
+    samples = field(Report, "samples", help_text="a few rows: input, expected, base, adapter; none at a gate")
+    conditions = field(Report, "conditions", help_text="with what it was measured: rows, seed, batches")
+    serving = field(Report, "serving")
+    fits = field(Report, "fits", help_text="known bases that it fits by shape, when it was validated")
+    path = field(Report, "path", help_text="the folder that was proven; empty for the top, and for several")
+    contents = field(Report, "contents", help_text="every adapter in it: path, format, kind, proven or not")
+
+
+REPORT_FIELDS = (
+    "base", "depth", "engine", "engines", "checks", "evals", "cost", "samples", "conditions", "serving", "fits", "path",
+    "contents",
+)  # fmt: skip

@@ -11,6 +11,7 @@ from django.utils.html import conditional_escape, format_html
 from django.utils.safestring import SafeString, mark_safe
 
 from hub.site.joint import Tooth, areas, shapes, text_twin
+from hub.site.proof import Document
 from registry.kernel import site_settings
 from registry.models import Repository
 from registry.talk import alerts
@@ -30,13 +31,13 @@ STATE_CLASSES = {"passed", "failed", "errored", "running", "noted"}
 
 
 @register.inclusion_tag("site/parts/joint.html")
-def joint(verdict: Mapping[str, Any] | None, large: bool = False) -> dict[str, Any]:
-    """The seven teeth of a verdict document: small for lists, large with its labels."""
+def joint(verdict: Document | None, large: bool = False) -> dict[str, Any]:
+    """The seven teeth of a verdict: small for lists, large with its labels."""
     sizes = {"pitch": 50.0, "height": 32.0, "lean": 12.0, "gap": 2.4} if large else _SMALL
     width, height = (364.0, 60.0) if large else (133.0, 19.0)
-    said = verdict or None  # a template's missing value is an empty text
-    drawn = shapes(areas(said), **sizes)
-    return {"shapes": drawn, "large": large, "width": width, "height": height, "twin": text_twin(said)}
+    report = verdict.report if verdict else None  # a template's missing value is an empty text
+    drawn = shapes(areas(report), **sizes)
+    return {"shapes": drawn, "large": large, "width": width, "height": height, "twin": text_twin(report)}
 
 
 _SMALL = {"pitch": 18.2, "height": 15.0, "lean": 5.6, "gap": 1.6}
@@ -68,20 +69,23 @@ def download_url(repository: Repository, revision: str, path: str) -> str:
 
 
 @register.filter
-def state_words(verdict: Mapping[str, Any] | None) -> str:
+def state_words(verdict: Document | None) -> str:
     """A verdict's state for people: `passed, 2 notes`, `failed`, `checked, not run here`, `no verdict yet`."""
     if not verdict:
         return "no verdict yet"
-    if verdict["state"] == "passed" and verdict.get("depth") == "static":
+    report = verdict.report
+    if report.state != "passed":
+        return report.state
+    if report.depth == "static":
         return NOT_RUN
-    notes = sum(check["outcome"] == "warned" for check in verdict.get("checks") or [])
-    if verdict["state"] == "passed" and notes:
-        return f"passed, {notes} note{'s' if notes > 1 else ''}"
-    return str(verdict["state"])
+    notes = sum(check.outcome == "warned" for check in report.checks)
+    if not notes:
+        return "passed"
+    return f"passed, {notes} note{'s' if notes > 1 else ''}"
 
 
 @register.filter
-def state_class(verdict: Mapping[str, Any] | None) -> str:
+def state_class(verdict: Document | None) -> str:
     """The colour that goes with `state_words`; a passed verdict with notes is `noted`."""
     words = state_words(verdict)
     word = "noted" if "note" in words or words == NOT_RUN else words

@@ -16,8 +16,8 @@ from registry.proof.verdicts.asking import (
     request,
     ring,
 )
-from registry.proof.verdicts.queue import Crew, Hands, waits_for, why
-from registry.proof.verdicts.rows import Claim, Report, served_by
+from registry.proof.verdicts.queue import Capabilities, Crew, Offer, waits_for, why
+from registry.proof.verdicts.rows import Claim, served_by
 from registry.proof.verdicts.sweeping import BASE_PATIENCE, NUDGE_AGAIN, Swept, base_arrived, sweep
 from registry.proof.verdicts.working import (
     claim,
@@ -34,10 +34,10 @@ __all__ = [
     "BASE_PATIENCE",
     "NOT_RUN",
     "NUDGE_AGAIN",
+    "Capabilities",
     "Claim",
     "Crew",
-    "Hands",
-    "Report",
+    "Offer",
     "Swept",
     "adopt",
     "again",

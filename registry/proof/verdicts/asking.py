@@ -115,7 +115,7 @@ def refresh(repository: Repository) -> None:
         .first()
     )
     Repository.objects.filter(pk=repository.pk).update(
-        state=at.state if at else "", serves=served_by(at.result) if at else ""
+        state=at.state if at else "", serves=served_by(at.report) if at else ""
     )
     move_verified(repository.pk)
 

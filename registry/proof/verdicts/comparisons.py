@@ -7,7 +7,7 @@ again by itself. After the last attempt the engine's line says that it gave no a
 import contextlib
 import secrets
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from django.conf import settings
@@ -15,10 +15,11 @@ from django.db import transaction
 from django.db.models import F, QuerySet
 from django.db.models.functions import Lower, Now
 
+from dovetail.adapters.report import EngineRow
 from registry.kernel.errors import ClaimStale
 from registry.models import Comparison, Verdict
-from registry.proof.verdicts.queue import Hands
-from registry.proof.verdicts.rows import Report, lease
+from registry.proof.verdicts.queue import Capabilities
+from registry.proof.verdicts.rows import lease
 
 CANDIDATES = 8
 Pair = tuple[str, str]  # of an engine and the base that it holds
@@ -42,24 +43,24 @@ def ask(verdict: Verdict, engines: Sequence[str]) -> None:
     Comparison.objects.bulk_create(rows, ignore_conflicts=True)
 
 
-def free(hands: Hands) -> QuerySet[Comparison]:
+def free(able: Capabilities) -> QuerySet[Comparison]:
     """Return the comparisons that a worker can make."""
     # As with verdicts: by way of an expression, so that the oldest are looked at first.
-    mine = Comparison.objects.alias(key=Lower("route")).filter(key__in=hands.shelf, engine__in=hands.engines)
+    mine = Comparison.objects.alias(key=Lower("route")).filter(key__in=able.bases, engine__in=able.engines)
     return mine.filter(free_at__lte=Now(), attempt__lt=settings.MAX_ATTEMPTS).order_by("pk")
 
 
-def coldest(hands: Hands) -> Pair | None:
+def coldest(able: Capabilities) -> Pair | None:
     """Return the engine and base that the oldest comparison needs; None when nothing waits."""
-    return free(hands).values_list("engine", "route").first()
+    return free(able).values_list("engine", "route").first()
 
 
-def claim(hands: Hands, warm: Collection[Pair]) -> Comparing | None:
+def claim(able: Capabilities, warm: Collection[Pair]) -> Comparing | None:
     """Take the oldest comparison for which an engine is warm already; None where there is none."""
     for engine, route in warm:
-        for number in free(hands).filter(engine=engine, route=route).values_list("pk", flat=True)[:CANDIDATES]:
+        for number in free(able).filter(engine=engine, route=route).values_list("pk", flat=True)[:CANDIDATES]:
             fence = secrets.token_hex(16)
-            mine = free(hands).filter(pk=number)
+            mine = free(able).filter(pk=number)
             if mine.update(fence=fence, free_at=lease(), attempt=F("attempt") + 1):
                 row = Comparison.objects.select_related("verdict__revision__repository__namespace").get(pk=number)
                 return Comparing(row, fence)
@@ -72,8 +73,8 @@ def heartbeat(claim: Comparing) -> None:
         raise ClaimStale(f"Comparison {claim.row.pk} is somebody else's by now.")
 
 
-def record(claim: Comparing, row: Report) -> None:
-    """Add what the engine says to the verdict. Raises ClaimStale, and then nothing was written."""
+def record(claim: Comparing, row: EngineRow) -> None:
+    """Add the engine's row to the verdict. Raises ClaimStale, and then nothing was written."""
     with transaction.atomic():
         if not _held(claim).delete()[0]:
             raise ClaimStale(f"Comparison {claim.row.pk} is somebody else's by now.")
@@ -98,7 +99,7 @@ def _end(row: Comparison) -> bool:
             return False
         said = f"It gave no answer in {row.attempt} attempts; the workers' logs say why."
         with contextlib.suppress(ClaimStale):  # the verdict is gone, and the comparison with it
-            _add(row.verdict_id, {"name": row.engine, "transformers": None, "state": "errored", "message": said})
+            _add(row.verdict_id, EngineRow(name=row.engine, state="errored", message=said))
         return True
 
 
@@ -106,10 +107,11 @@ def _held(claim: Comparing) -> QuerySet[Comparison]:
     return Comparison.objects.filter(pk=claim.row.pk, fence=claim.fence)
 
 
-def _add(verdict: int, row: Report) -> None:
-    held = Verdict.objects.select_for_update().filter(pk=verdict).first()
-    if held is None:  # its adapter was deleted meanwhile
-        raise ClaimStale(f"Verdict {verdict} is gone.")
-    others = [item for item in held.result.get("engines", []) if item["name"] != row["name"]]
-    held.result["engines"] = [*others, row]
-    held.save(update_fields=["result"])
+def _add(number: int, row: EngineRow) -> None:
+    verdict = Verdict.objects.select_for_update().filter(pk=number).first()
+    if verdict is None:  # its adapter was deleted meanwhile
+        raise ClaimStale(f"Verdict {number} is gone.")
+    report = verdict.report
+    others = [known for known in report.engines if known.name != row.name]
+    verdict.result = replace(report, engines=(*others, row)).as_result()
+    verdict.save(update_fields=["result"])

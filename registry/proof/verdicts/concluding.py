@@ -16,10 +16,11 @@ def conclude(verdict_id: int) -> None:
     revision = verdict.revision
     finished = revision.verdicts.filter(finished_at__isnull=False, number__lt=verdict.number)
     before = finished.order_by("-number").values_list("state", flat=True).first() or ""
-    verdict.proven_with = proofs.digest(verdict.result.get("proven_with"))
+    report = verdict.report
+    verdict.proven_with = proofs.digest(report.proven_with)
     verdict.changed_from = before if before != verdict.state else ""
     verdict.save(update_fields=["proven_with", "changed_from"])
-    check, _ = proofs.refusal(verdict.result)
+    check, _ = proofs.refusal(report)
     outbox.record(
         Kind.VERDICT_REACHED,
         revision.repository,

@@ -1,4 +1,4 @@
-"""The order of the queue: what may be taken now, by whom, whose turn is next, and what those who wait are told.
+"""The order of the queue: which rows may be taken now, by whom, whose turn is next, and why the others wait.
 
 `turn` is start-time fair queueing (Goyal, Vin and Cheng 1996): each owner's rows stand one behind the other, and who
 comes anew begins where the queue is now. A claim is then one step into an index, however many wait, and an owner with
@@ -14,6 +14,7 @@ from django.conf import settings
 from django.db.models import Avg, Q, QuerySet
 from django.db.models.functions import Lower, Now
 
+from dovetail.adapters.records import Record
 from registry.models import Verdict, WorkerHeartbeat
 from registry.proof.verdicts.rows import State
 
@@ -23,12 +24,31 @@ Place = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Hands:
-    """What a worker can do: ids of bases on its shelf in lower case, and formats for which it has no engine."""
+class Capabilities:
+    """What a worker can do: ids of the bases in its cache in lower case, and formats for which it has no engine."""
 
-    shelf: frozenset[str] = frozenset()
+    bases: frozenset[str] = frozenset()
     lacks: frozenset[str] = frozenset()
     engines: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Offer(Record):
+    """What a worker tells the others in its heartbeat.
+
+    `door` is the queue that it alone listens to, `slots` its number of processes, `bases` maps ids to digests, and
+    `lacks` maps the formats that it cannot run to the engines that could.
+    """
+
+    door: str = ""
+    slots: float = 1
+    bases: Mapping[str, str] = field(default_factory=dict)
+    engines: tuple[str, ...] = ()
+    lacks: Mapping[str, str] = field(default_factory=dict)
+
+    def runs(self, route: str, format_name: str) -> bool:
+        """Whether the worker has the base, if one is needed, and an engine for the format."""
+        return (not route or route in map(str.lower, self.bases)) and format_name not in self.lacks
 
 
 # --- places ----------------------------------------------------------------------------------------------------------
@@ -71,21 +91,21 @@ def held() -> QuerySet[Verdict]:
     return Verdict.objects.filter(held_at__isnull=False, state=State.QUEUED)
 
 
-def candidates(hands: Hands, warm: Collection[str], *, stay: bool) -> Iterator[int]:
+def candidates(able: Capabilities, warm: Collection[str], *, stay: bool) -> Iterator[int]:
     """Yield rows that a worker may take, the best first: of its warm bases while it may stay there, else by turn."""
-    fit = ready().exclude(format__in=hands.lacks) if hands.lacks else ready()
+    fit = ready().exclude(format__in=able.lacks) if able.lacks else ready()
     if stay:
         for route in warm:
             yield from fit.filter(route=route).order_by("turn", "pk").values_list("pk", flat=True)[:CANDIDATES]
     # By way of an expression, so that the turns are walked in their order: a database that takes the index of bases
     # instead reads and sorts all that wait. The sweep keeps rows that no worker can take out of the way.
-    mine = fit.alias(key=Lower("route")).filter(key__in=["", *hands.shelf])
+    mine = fit.alias(key=Lower("route")).filter(key__in=["", *able.bases])
     yield from mine.order_by("turn", "pk").values_list("pk", flat=True)[:CANDIDATES]
 
 
-def waits_for(hands: Hands) -> bool:
+def waits_for(able: Capabilities) -> bool:
     """Whether anything waits that this worker can do."""
-    return next(candidates(hands, (), stay=False), None) is not None
+    return next(candidates(able, (), stay=False), None) is not None
 
 
 # --- who could do it -------------------------------------------------------------------------------------------------
@@ -93,35 +113,31 @@ def waits_for(hands: Hands) -> bool:
 class Crew:
     """The workers that live and take jobs."""
 
-    offers: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    offers: tuple[Offer, ...] = ()
 
     @classmethod
     def now(cls) -> "Crew":
         fresh = Now() - timedelta(seconds=settings.LEASE_SECONDS)
-        found = WorkerHeartbeat.objects.filter(beat_at__gte=fresh, problem="").exclude(offers={})
-        return cls(dict(found.values_list("worker", "offers")))
+        workers = WorkerHeartbeat.objects.filter(beat_at__gte=fresh, problem="").exclude(offers={})
+        return cls(tuple(map(Offer.read, workers.values_list("offers", flat=True))))
 
     @property
-    def slots(self) -> int:
-        return sum(offer.get("slots", 1) for offer in self.offers.values())
+    def slots(self) -> float:
+        return sum(offer.slots for offer in self.offers)
 
     @property
     def engines(self) -> set[str]:
-        return {engine for offer in self.offers.values() for engine in offer.get("engines", [])}
+        return {engine for offer in self.offers for engine in offer.engines}
 
-    def able(self, route: str, format_name: str) -> list[Mapping[str, Any]]:
-        """Return the offers of those that have the base and an engine for the format."""
-        return [
-            offer
-            for offer in self.offers.values()
-            if (not route or route in map(str.lower, offer.get("bases", {}))) and format_name not in offer["lacks"]
-        ]
+    def able(self, route: str, format_name: str) -> list[Offer]:
+        """Return the offers of the workers that have the base and an engine for the format."""
+        return [offer for offer in self.offers if offer.runs(route, format_name)]
 
     def lack(self, route: str, format_name: str) -> str:
         """Return why nobody who lives can do it, "" when somebody can, or nobody lives at all."""
         if not self.offers or self.able(route, format_name):
             return ""
-        engines = [offer["lacks"].get(format_name, "") for offer in self.offers.values()]
+        engines = [offer.lacks.get(format_name, "") for offer in self.offers]
         if all(engines):
             return (
                 f"Waiting for engine {engines[0]}, which runs the format {format_name} and is not built on this hub. "
@@ -138,7 +154,7 @@ def doors_for(verdict: int) -> list[str]:
     found = Verdict.objects.filter(pk=verdict).values_list("route", "format").first()
     crew = Crew.now()
     able = crew.able(*found) if found else []
-    return sorted({offer["door"] for offer in able}) if len(able) < len(crew.offers) else []
+    return sorted({offer.door for offer in able}) if len(able) < len(crew.offers) else []
 
 
 # --- what is said ----------------------------------------------------------------------------------------------------

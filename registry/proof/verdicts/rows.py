@@ -11,13 +11,13 @@ from django.db import transaction
 from django.db.models import Q
 from django.db.models.functions import Now
 
+from dovetail.adapters.report import Report
 from registry.kernel.errors import ClaimStale
 from registry.models import Attempt, Ref, Repository, Revision, Verdict
 from registry.repos.refs import MAIN, VERIFIED
 
 MAX_REASON = 500  # what the columns hold
 State = Verdict.State
-Report = dict[str, Any]  # the keys of `result`: kind, format, base, depth, engine, checks, evals
 
 
 @dataclass(frozen=True)
@@ -69,13 +69,13 @@ def show(verdict: Verdict) -> None:
         head = Q(refs__name=MAIN, refs__revision=verdict.revision_id)
         shown = {"state": newest.state}
         if newest.is_final or newest.number == 1:  # while it is proven again, what was known goes on to be shown
-            shown["serves"] = served_by(newest.result)
+            shown["serves"] = served_by(newest.report)
         Repository.objects.filter(head).update(**shown)
 
 
-def served_by(result: Report) -> str:
+def served_by(report: Report) -> str:
     """Return the engines that serve an adapter, as the column `serves` holds them."""
-    engines = [item["engine"] for item in result.get("serving") or [] if item["outcome"] == "serves"]
+    engines = [answer.engine for answer in report.serving if answer.outcome == "serves"]
     return "\n" + "".join(f"{name}\n" for name in engines) if engines else ""
 
 

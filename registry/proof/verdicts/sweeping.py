@@ -7,6 +7,7 @@ from datetime import timedelta
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.db.models.functions import Coalesce, Lower, Now
 
+from dovetail.adapters.report import CheckResult
 from registry.kernel.errors import ClaimStale
 from registry.models import Base, Revision, Verdict, WorkerHeartbeat
 from registry.proof.verdicts import comparisons, queue
@@ -123,15 +124,15 @@ def _take_from_dead_worker(verdict: Verdict) -> bool:
 
 
 def _give_up_on_base(verdict: Verdict) -> bool:
-    check = {
-        "id": "base.unknown",
-        "outcome": "failed",
-        "message": f"The base model {verdict.base} was not on this hub's shelf for {BASE_PATIENCE.days} days.",
-        "fix": f"Ask an administrator for `manage.py shelf add {verdict.base} --from-hub`, then validate again.",
-    }
+    check = CheckResult(
+        "base.unknown",
+        "failed",
+        f"The base model {verdict.base} was not on this hub's shelf for {BASE_PATIENCE.days} days.",
+        f"Ask an administrator for `manage.py shelf add {verdict.base} --from-hub`, then validate again.",
+    )
     with one_at_a_time(verdict):
         changed = Verdict.objects.filter(pk=verdict.pk, state=State.QUEUED).update(
-            **final(State.FAILED), result={"checks": [check]}
+            **final(State.FAILED), result={"checks": [check.as_json()]}
         )
         show(verdict)
         if changed:

@@ -1,25 +1,25 @@
-"""Working on verdicts: take one, keep it, hand in what was found or give it back; signs of life of workers."""
+"""Working on verdicts: take one, keep it, record the report or give it back; signs of life of workers."""
 
 import secrets
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import replace
 from datetime import timedelta
-from typing import Any
 
 from django.conf import settings
 from django.db import transaction
 from django.db.models import F
 from django.db.models.functions import Now
 
+from dovetail.adapters.report import CRASHED, CheckResult, Report
 from registry.models import Attempt, Verdict, WorkerHeartbeat
 from registry.proof.verdicts import comparisons, queue
 from registry.proof.verdicts.asking import place, ring, why_wait
 from registry.proof.verdicts.concluding import conclude
-from registry.proof.verdicts.queue import Hands
+from registry.proof.verdicts.queue import Capabilities, Offer
 from registry.proof.verdicts.rows import (
     MAX_REASON,
     QUEUED_AGAIN,
     Claim,
-    Report,
     State,
     end_attempt,
     final,
@@ -31,17 +31,16 @@ from registry.proof.verdicts.rows import (
 )
 
 LIMITS = {"limits.time", "limits.memory"}  # may be the machine's fault: tried twice
-CRASHED = "engine.check-crashed"
 PAUSE = timedelta(seconds=60)  # for a store that is down or a disk that is full
 
 
-def claim_next(worker: str, hands: Hands, *, warm: Collection[str] = (), stay: bool = False) -> Claim | None:
+def claim_next(worker: str, able: Capabilities, *, warm: Collection[str] = (), stay: bool = False) -> Claim | None:
     """Take what is best for this worker to do next; None when nothing waits that it can do.
 
     `warm` are the bases that it holds in memory; while it may `stay` with them, others wait longer. Of several workers
     that want the same row one gets it, and the others take the next.
     """
-    for verdict in queue.candidates(hands, warm, stay=stay):
+    for verdict in queue.candidates(able, warm, stay=stay):
         if (taken := claim(verdict, worker)) is not None:
             return taken
     return None
@@ -79,25 +78,24 @@ def heartbeat(claim: Claim) -> None:
     write(claim, lease_until=lease())
 
 
-def progress(claim: Claim, checks: Sequence[Report]) -> None:
+def progress(claim: Claim, checks: Sequence[CheckResult]) -> None:
     """Show the checks that ended so far, and prolong the lease. Raises ClaimStale."""
-    write(claim, lease_until=lease(), result={"checks": list(checks)})
+    write(claim, lease_until=lease(), result={"checks": [check.as_json() for check in checks]})
 
 
 def record(claim: Claim, report: Report, duration_ms: int, *, compare: Sequence[str] = ()) -> None:
-    """Hand in what the engine found, in one transaction: state, checks, and the ref `verified` if it moves.
+    """Record a report in one transaction: state, checks, and the ref `verified` if it moves.
 
-    `report["state"]` is passed, failed or errored. An error of ours is tried again up to MAX_ATTEMPTS, a limit once.
-    `compare` names the engines that shall judge it as well, when nothing else is to be done. Raises ClaimStale, and
-    then nothing was written.
+    The state is passed, failed or errored. An error of ours is tried again up to MAX_ATTEMPTS, a limit once.
+    `compare` names the engines that shall judge it as well when nothing else is to be done. Raises ClaimStale, and then
+    nothing was written.
     """
     if reason := _worth_another_try(claim.verdict, report):
         give_back(claim, reason)
         return
-    result = {key: value for key, value in report.items() if key != "state"}
     with one_at_a_time(claim.verdict):
-        write(claim, **final(report["state"]), result=result, duration_ms=duration_ms)
-        end_attempt(claim.attempt, report["state"])
+        write(claim, **final(report.state), result=report.as_result(), duration_ms=duration_ms)
+        end_attempt(claim.attempt, report.state)
         comparisons.ask(claim.verdict, compare)
         show(claim.verdict)
         move_verified(claim.verdict.revision.repository_id)
@@ -113,7 +111,7 @@ def give_back(claim: Claim, reason: str, *, counted: bool = True) -> None:
     with one_at_a_time(verdict):
         end_attempt(claim.attempt, reason)
         if counted and verdict.attempt >= settings.MAX_ATTEMPTS:
-            write(claim, **final(State.ERRORED), result=_with_crash(verdict, reason))
+            write(claim, **final(State.ERRORED), result=_with_crash(verdict, reason).as_result())
             conclude(verdict.pk)
         elif counted:
             again = place(verdict.revision, verdict.base, verdict.format, verdict.cause)
@@ -126,11 +124,11 @@ def give_back(claim: Claim, reason: str, *, counted: bool = True) -> None:
         show(verdict)
 
 
-def sign_of_life(worker: str, problem: str = "", offers: Mapping[str, Any] | None = None) -> None:
+def sign_of_life(worker: str, problem: str = "", offer: Offer | None = None) -> None:
     """Write down that this worker lives, what it can do, and why it takes no jobs if it does not."""
-    said = {"beat_at": Now(), "problem": problem[:MAX_REASON], "offers": offers or {}}
-    if not WorkerHeartbeat.objects.filter(worker=worker).update(**said):
-        WorkerHeartbeat.objects.create(worker=worker, **said)
+    columns = {"beat_at": Now(), "problem": problem[:MAX_REASON], "offers": offer.as_json() if offer else {}}
+    if not WorkerHeartbeat.objects.filter(worker=worker).update(**columns):
+        WorkerHeartbeat.objects.create(worker=worker, **columns)
 
 
 def sign_off(worker: str) -> None:
@@ -140,19 +138,21 @@ def sign_off(worker: str) -> None:
 
 def _worth_another_try(verdict: Verdict, report: Report) -> str:
     """Return why this result is not believed yet, "" when it is final."""
-    failed = {check["id"]: check for check in report["checks"] if check["outcome"] == "failed"}
-    if report["state"] == State.ERRORED and verdict.attempt < settings.MAX_ATTEMPTS:
-        return f"errored: {failed.get(CRASHED, {}).get('message', 'a check crashed')}"
+    failed = {check.id: check.message for check in report.failed}
+    if report.state == State.ERRORED.value and verdict.attempt < settings.MAX_ATTEMPTS:
+        return f"errored: {failed.get(CRASHED, 'a check crashed')}"
     if failed and failed.keys() <= LIMITS and verdict.attempt == 1:
         return f"failed once: {', '.join(failed)}"
     return ""
 
 
 def _with_crash(verdict: Verdict, reason: str) -> Report:
-    check = {
-        "id": CRASHED,
-        "outcome": "failed",
-        "message": f"Validation broke {verdict.attempt} times without a verdict; the last time: {reason}",
-        "fix": "This is the hub's fault, not the adapter's: its operators see it in the worker's log.",
-    }
-    return {**verdict.result, "checks": [*verdict.result.get("checks", []), check]}
+    """Return the report of a validation that broke at each attempt."""
+    check = CheckResult(
+        CRASHED,
+        "failed",
+        f"Validation broke {verdict.attempt} times without a verdict; the last time: {reason}",
+        "This is the hub's fault, not the adapter's: its operators see it in the worker's log.",
+    )
+    report = verdict.report
+    return replace(report, checks=(*report.checks, check))

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 from dovetail.adapters.findings import Finding, Outcome, failed, skipped, warned
+from dovetail.adapters.report import Evaluation
 from workers.engine.checks.claims import MARGIN, claimed_value, holds
 from workers.engine.evals.measures import Metric
 from workers.engine.trial import Trial
@@ -22,7 +22,7 @@ def worse_than_base(trial: Trial) -> str | Finding:
     metrics = measured(trial)
     if not metrics:
         return skipped(NO_ROWS)
-    trial.evals += [_as_json(trial, trial.rows.name, metric) for metric in metrics]
+    trial.evals += [_evaluation(trial, trial.rows.name, metric) for metric in metrics]
     first, *others = metrics
     numbers = "; ".join(map(_sentence, metrics))
     where = {"metric": first.name, "base": first.base, "adapter": first.adapter, "rows": first.rows}
@@ -104,7 +104,7 @@ def neutral(trial: Trial) -> str | Finding:
     if seen is None:
         return skipped("Only language models are asked what they still know of plain sentences.")
     metric, *_ = trial.rows.eval.measure(seen)
-    trial.evals.append(_as_json(trial, "neutral", metric))
+    trial.evals.append(_evaluation(trial, "neutral", metric))
     ratio = metric.adapter / max(metric.base, 1e-6)
     most = FORGETS_WORDS if trial.rows.eval.task == "MASKED_LM" else FORGETS
     said = f"On {metric.rows} plain English sentences the loss is {metric.adapter:g}, the frozen base's {metric.base:g}"
@@ -131,11 +131,14 @@ def measured(trial: Trial) -> list[Metric]:
     return [] if rows.source == "neutral" else rows.eval.measure(trial.seen)
 
 
-def _as_json(trial: Trial, name: str, metric: Metric) -> dict[str, Any]:
-    claimed = claimed_value(trial.folder.card or {}, metric) if name != "neutral" else None
-    said = {
-        "name": name, "rows": metric.rows, "metric": metric.name, "base": metric.base, "adapter": metric.adapter,
-        "better": "higher" if metric.higher_is_better else "lower",
-    }  # fmt: skip
-    more = {"claimed": claimed, "head_alone": metric.head_alone}
-    return said | {key: value for key, value in more.items() if value is not None}
+def _evaluation(trial: Trial, name: str, metric: Metric) -> Evaluation:
+    return Evaluation(
+        name,
+        metric.rows,
+        metric.name,
+        metric.base,
+        metric.adapter,
+        claimed=claimed_value(trial.folder.card or {}, metric) if name != "neutral" else None,
+        better="higher" if metric.higher_is_better else "lower",
+        head_alone=metric.head_alone,
+    )

@@ -11,6 +11,7 @@ from dovetail.adapters import description
 from dovetail.adapters.findings import Finding, failed, skipped, some, warned
 from dovetail.adapters.layout import EMBEDDINGS
 from dovetail.adapters.library import contents
+from dovetail.adapters.report import Cost
 from workers.engine.trial import NOISE, CannotMerge, Timed, Trial
 
 FAINT = 1e-4
@@ -78,14 +79,12 @@ def _pair(trial: Trial, timed: Timed) -> tuple[Sequence[torch.Tensor], Sequence[
 def cost(trial: Trial) -> str | Finding:
     ratio = trial.slowness(SLOW)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    trial.cost = {
-        "latency_ratio": round(ratio, 2),
-        "memory_mb": round(max(0, peak - trial.began_with) / 1024, 1),
-        "adapter_mb": round(sum(trial.folder.sizes.get(path, 0) for path in WEIGHT_FILES) / 1e6, 3),
-    }
+    memory_mb = round(max(0, peak - trial.began_with) / 1024, 1)
+    adapter_mb = round(sum(trial.folder.sizes.get(path, 0) for path in WEIGHT_FILES) / 1e6, 3)
+    trial.cost = Cost(round(ratio, 2), memory_mb, adapter_mb)
     said = (
         f"A run takes {ratio:.2f} times the base's, {trial.again.first_s * 1000:.0f} ms for {len(trial.again.lines)} "
-        f"rows; it took {trial.cost['memory_mb']:,.0f} MB on top of the base."
+        f"rows; it took {memory_mb:,.0f} MB on top of the base."
     )
     if ratio <= SLOW:
         return said

@@ -1,1 +1,1 @@
-"""Commands of the hands."""
+"""Management commands of the workers."""

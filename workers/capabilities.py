@@ -1,0 +1,52 @@
+"""Tells what this worker can do: its name, the bases in its cache, the engines that are built."""
+
+import functools
+import os
+import socket
+from pathlib import Path
+
+from registry.kernel.errors import ShelfProblem
+from registry.models import Base
+from registry.proof.verdicts import Capabilities, Offer
+from workers import base_cache, engine_matrix, sandbox
+
+
+def name() -> str:
+    """Return the name of this process in attempts and heartbeats."""
+    return f"{socket.gethostname()}:{os.getpid()}"
+
+
+@functools.cache
+def unfit() -> str:
+    """Return why this machine may take no jobs, "" if its sandbox holds; tested once in each process."""
+    return sandbox.self_test(interpreter())
+
+
+def interpreter() -> Path:
+    """Return the Python of the first engine, which decides most verdicts."""
+    return engine_matrix.interpreter(engine_matrix.built()[0])
+
+
+def current() -> Capabilities:
+    """Return what the queue must know to give this worker a job."""
+    bases = frozenset(map(str.lower, here()))
+    return Capabilities(bases, frozenset(engine_matrix.lacks()), tuple(engine_matrix.built()))
+
+
+def offer(door: str, slots: int) -> Offer:
+    """Return what the heartbeat says; `door` is the queue that only this worker listens to, `slots` its processes."""
+    return Offer(door, slots, here(), tuple(engine_matrix.built()), engine_matrix.lacks())
+
+
+def here() -> dict[str, str]:
+    """Return the digests of the bases whose files are on this machine, by id."""
+    rows = Base.objects.filter(has_weights=True).only("id", "revision", "sha256").order_by("id")
+    return {base.id: base.sha256 for base in rows if _is_here(base)}
+
+
+def _is_here(base: Base) -> bool:
+    try:
+        base_cache.path(base)
+    except ShelfProblem:
+        return False
+    return True

@@ -1,0 +1,69 @@
+"""The loop of a worker process: validations in their order, comparisons after them, bases that are warm first."""
+
+import mmap
+import time
+
+from registry.proof import verdicts
+from registry.proof.verdicts import comparisons
+from workers import capabilities, compare, validate, warm_engines
+
+SLICE_SECONDS = 60  # the longest work for one message; then it is sent again, so that none is held for long
+STAY = 10  # times an engine's start-up time: how long a process prefers its warm bases, and others wait at most
+STAY_SECONDS_MOST = 120
+COMPARE_EVERY = 20  # validations, if they never end
+
+_stopping = mmap.mmap(-1, 1)  # shared with the children that are forked later
+
+
+class WorkLoop:
+    """The state of one process: how long it may prefer its warm bases, and how many validations it has done."""
+
+    def __init__(self) -> None:
+        self.stays_until = 0.0
+        self.since_comparing = 0
+
+    def work(self) -> bool:
+        """Do all jobs that wait, until the time slice is over; return whether there may be more."""
+        ends = time.monotonic() + SLICE_SECONDS
+        while not capabilities.unfit() and not _stopping[0] and self.step():
+            if time.monotonic() > ends:
+                return True
+        return False
+
+    def step(self) -> bool:
+        """Do one job; return whether there was one."""
+        if self.since_comparing >= COMPARE_EVERY and self._compare():
+            return True
+        return self._validate() or self._compare()
+
+    def _validate(self) -> bool:
+        engines = warm_engines.ENGINES
+        warm = [route for _, route in engines.labels]
+        stay = time.monotonic() < self.stays_until
+        claim = verdicts.claim_next(capabilities.name(), capabilities.current(), warm=dict.fromkeys(warm), stay=stay)
+        if claim is None:
+            return False
+        self.since_comparing += 1
+        validate.validate(claim)
+        if claim.verdict.route not in warm:
+            self.stays_until = time.monotonic() + min(STAY * engines.start_seconds(), STAY_SECONDS_MOST)
+        return True
+
+    def _compare(self) -> bool:
+        """Do a comparison for which an engine is ready; without one, start an engine and wait for nothing."""
+        self.since_comparing = 0
+        able = capabilities.current()
+        claim = comparisons.claim(able, warm_engines.ENGINES.ready)
+        if claim is not None:
+            compare.compare(claim)
+        elif (cold := comparisons.coldest(able)) is not None:
+            warm_engines.warm(*cold)
+        return claim is not None
+
+
+LOOP = WorkLoop()
+
+
+def stop() -> None:
+    """Make every process of this worker end after its current job."""
+    _stopping[0] = 1

@@ -1,0 +1,52 @@
+"""Makes one report of the reports on several adapters in one repository."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from dovetail.adapters.places import Content as Place
+from dovetail.adapters.report import DEPTHS, CheckResult, Content, EngineRow, Report
+
+WORST_FIRST = ("errored", "failed", "passed")
+
+
+def combine(reports: Mapping[str, Report]) -> Report:
+    """Return one report by folder: the worst decides, the least depth counts, and each check says where it looked."""
+    worst = min(reports.values(), key=lambda report: WORST_FIRST.index(report.state))
+    if len(reports) == 1 and "" in reports:
+        return worst
+    return replace(
+        worst,
+        depth=min((report.depth or DEPTHS[0] for report in reports.values()), key=DEPTHS.index),
+        checks=tuple(placed(check, place) for place, report in reports.items() for check in report.checks),
+        evals=tuple(
+            replace(measured, name=f"{place}/{measured.name}" if len(reports) > 1 else measured.name)
+            for place, report in reports.items()
+            for measured in report.evals
+        ),
+    )
+
+
+def placed(check: CheckResult, place: str) -> CheckResult:
+    """Return the check with the folder in which it looked."""
+    return replace(check, where={**check.where, "path": _inside(place, check.where.get("path"))}) if place else check
+
+
+def _inside(place: str, path: Any) -> str:
+    # A check of a composition names a folder of its own.
+    return f"{place}/{path}" if isinstance(path, str) and path else place
+
+
+def worst_rows(rows: Sequence[EngineRow]) -> tuple[EngineRow, ...]:
+    """Return one row for each engine: the row of the adapter that it judged worst."""
+    by_name: dict[str, EngineRow] = {}
+    for row in rows:
+        known = by_name.get(row.name)
+        if known is None or WORST_FIRST.index(row.state) < WORST_FIRST.index(known.state):
+            by_name[row.name] = row
+    return tuple(by_name.values())
+
+
+def contents_of(adapters: Sequence[Place], places: Sequence[str]) -> tuple[Content, ...]:
+    """Return every adapter in the repository; `places` are the folders that the report is about."""
+    return tuple(Content(each.path, each.format, each.kind, each.folder in places) for each in adapters)
