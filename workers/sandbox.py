@@ -31,9 +31,9 @@ from workers.engine.job import Job
 MAX_LINE_BYTES = 1 << 20
 MAX_JOB_BYTES = 4 << 20
 STDERR_TAIL_BYTES = 2000
-START_SECONDS = 120  # a cold disk and busy cores: the first import of torch and transformers took 13 s
+START_SECONDS = 120  # on a cold disk and busy cores the first import of torch and transformers took 13 s
 GRACE_SECONDS = 10  # the engine itself ends a job at its limit; this much later it counts as hung
-LAST_BREATH_SECONDS = 2  # an engine that closed its pipe and lives on is as good as dead
+LAST_BREATH_SECONDS = 2  # how long an engine that closed its pipe may live on
 ENGINE_MAIN = Path(__file__).parent / "engine" / "__main__.py"
 SELF_TEST = Path(__file__).parent / "engine" / "selftest.py"
 
@@ -81,7 +81,7 @@ class Engine:
 
     @classmethod
     def serve(cls, python: str, base: str, base_id: str) -> Self:
-        """Start the engine of that interpreter with one base from the shelf, or with none. Raises `EngineMissing`."""
+        """Start the engine of that interpreter with one base from the cache, or with none. Raises `EngineMissing`."""
         if not Path(python).exists():
             raise EngineMissing(f"There is no engine interpreter at {python}: build it with `make engines`.")
         named = ["--base", base, "--base-id", base_id] if base else []
@@ -98,12 +98,12 @@ class Engine:
 
     @property
     def is_ready(self) -> bool:
-        """Whether it would take a job at once; a dead one says so too, and raises at the next job."""
+        """Whether it would take a job at once; also true of a dead engine, which raises at the next job."""
         assert self._process.stdout is not None
         return self.ready is not None or bool(select.select([self._process.stdout], [], [], 0)[0])
 
     def wait_until_ready(self, seconds: float = START_SECONDS) -> dict[str, Any]:
-        """Return what the engine says of itself: `engine`, `base`, `jail`. Any fault kills it.
+        """Return the ready message of the engine: `engine`, `base`, `jail`. Any fault kills it.
 
         Raises `EngineDied`, `EngineHung`, and `EngineLied` also when its jail has a hole.
         """
@@ -119,7 +119,7 @@ class Engine:
         return self.ready
 
     def run(self, job: Job, *, on_check: Callable[[CheckResult], None]) -> Report:
-        """Have one adapter validated and return the report, rebuilt from what may be believed of it.
+        """Validate one adapter and return the parsed report.
 
         `on_check` is called with each check as it ends; whatever it raises ends the job. Any exception kills the
         engine, since it is in the middle of something. Raises `EngineDied`, `EngineHung` and `EngineLied`.
@@ -157,13 +157,13 @@ class Engine:
 
     @contextmanager
     def _killed_at_fault(self) -> Iterator[None]:
-        """Stop the engine when the block raises, and blame it for what no honest engine says."""
+        """Stop the engine if the block raises, and blame it for malformed messages."""
         with ExitStack() as fault:
             fault.callback(self.stop)
             try:
                 yield
             except Malformed as problem:
-                raise EngineLied(f"The engine said what no engine says: {problem}.") from problem
+                raise EngineLied(f"The engine sent a malformed message: {problem}.") from problem
             fault.pop_all()
 
     def _write(self, line: bytes) -> None:
@@ -174,7 +174,7 @@ class Engine:
             raise self._death() from problem
 
     def _say(self, deadline: float) -> Iterator[dict[str, Any]]:
-        """Yield what the engine says, line by line. Raises at its death, at the deadline and at a flood."""
+        """Yield the messages of the engine, line by line. Raises at its death, at the deadline and at a flood."""
         received = 0
         with selectors.DefaultSelector() as selector:
             for pipe, name in ((self._process.stdout, "out"), (self._process.stderr, "err")):
@@ -237,7 +237,7 @@ class Engine:
 
 
 def environment(home: Path) -> dict[str, str]:
-    """Return the whole environment of an engine: nothing of ours, so nothing to steal, and nothing to reach."""
+    """Return the whole environment of an engine: it holds no secret and no address of ours."""
     return {
         "PATH": "/usr/bin:/bin",
         "HOME": str(home),

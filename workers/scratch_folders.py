@@ -1,4 +1,4 @@
-"""Temporary folders of this host's workers, named so that what a killed worker leaves behind is found and removed."""
+"""Temporary folders of this host's workers; their names tell the process, so that those of dead ones are removed."""
 
 import os
 import tempfile
@@ -12,7 +12,7 @@ PREFIX = "dovetail-"
 
 
 def make(purpose: str) -> Path:
-    """Make a private, empty folder whose name carries this process's id; the caller removes it."""
+    """Make a private, empty folder with this process's id in its name; the caller removes it."""
     return Path(tempfile.mkdtemp(prefix=f"{PREFIX}{purpose}-{os.getpid()}-"))
 
 
@@ -23,7 +23,7 @@ def folder(purpose: str) -> Iterator[Path]:
     try:
         yield path
     finally:
-        work_folders.remove(path)  # a file that resists must not cost a verdict; `sweep` tries again
+        work_folders.remove(path)  # a file that cannot be removed must not fail a verdict; `sweep` tries again
 
 
 def sweep() -> int:
@@ -36,7 +36,7 @@ def sweep() -> int:
 
 def _is_abandoned(path: Path) -> bool:
     owner = path.name.removeprefix(PREFIX).split("-")[1]
-    # Somebody else's folder would not go away, and process ids mean nothing across users' containers.
+    # Another user's folder cannot be removed, and process ids mean nothing across containers.
     if not owner.isdigit() or Path("/proc", owner).exists():
         return False
     try:

@@ -8,7 +8,7 @@ from dovetail.adapters.checks import CHECKS, ids
 from dovetail.adapters.checks.entry import NOT_RUN
 from dovetail.adapters.families import ASKED, FAMILIES
 from dovetail.adapters.methods import KINDS
-from workers.engine.job import CRASHED
+from dovetail.adapters.report import CRASHED
 from workers.engine.validation import ALWAYS, RUN_IDS
 
 ROOT = Path(__file__).resolve().parents[2]

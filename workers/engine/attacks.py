@@ -1,4 +1,4 @@
-"""The ways out of a jail, each really tried by `selftest`; what must stop them is in `jail`. Standard library only."""
+"""Attempts to escape from the jail; `selftest` runs them, `jail` must stop them. Standard library only."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MARK = b"a secret of the hub"
 
 @dataclass(frozen=True)
 class Targets:
-    """What the child tries to reach; all of it is made for the test and gone after it."""
+    """The files and processes that the child tries to reach; they are made for the test and removed after it."""
 
     folder: Path
     work: Path

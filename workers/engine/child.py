@@ -46,7 +46,7 @@ MEMORY_WORDS = (
 
 
 def static(job: Job, frozen: Frozen | None, say: Say) -> None:
-    """Reads the files and says what is wrong with them, and what the next stage must know. No torch but for shapes."""
+    """Check the files, and report the facts that the next stage needs. torch is used for shapes alone."""
     folder = opened(files_in(job.folder), job.card, known_bases=job.known_bases, place=job.place)
     found = describe(folder.files)
     task, labels = "", 2
@@ -67,7 +67,7 @@ def static(job: Job, frozen: Frozen | None, say: Say) -> None:
 
 
 def _outline(said: Mapping[str, Any], folder: Folder) -> Base:
-    """The base whose weights are not here: names and shapes, for as many labels as the head in the file has."""
+    """Return a base without weights: names and shapes, with as many labels as the head in the file has."""
     shapes = decode(said["shapes"])
     try:
         labels = folder.layout.labels if folder.kind else None
@@ -77,7 +77,7 @@ def _outline(said: Mapping[str, Any], folder: Folder) -> Base:
 
 
 def _served_with(job: Job, frozen: Frozen | None) -> ServedBase:
-    """What serving engines will know of the base."""
+    """Return the facts about the base that the rules of serving engines use."""
     if frozen is not None:
         text = frozen.config.get_text_config()
         return ServedBase(
@@ -99,22 +99,22 @@ def _of_place(answer: Serving, place: str) -> ServingReport:
 
 
 def _task(folder: Folder, frozen: Frozen) -> tuple[str, int]:
-    """Which model to put the adapter on, as far as its files can be read."""
+    """Return the task and the number of labels of the model that the adapter needs, as far as its files tell."""
     from workers.engine.frozen import MAX_LABELS
     from workers.engine.library import TASK
 
     if isinstance(folder, Library):
         return TASK, 2
     try:
-        task = task_of(folder.config) or _without_a_word(folder, frozen)
+        task = task_of(folder.config) or _unnamed_task(folder, frozen)
         labels = (folder.layout.labels if folder.kind else None) or frozen.labels(task)
     except (ValueError, LookupError, HeaderError):
         return frozen.own_task, 2  # the checks say what is wrong
     return task, min(labels, MAX_LABELS)
 
 
-def _without_a_word(folder: Folder, frozen: Frozen) -> str:
-    """The task of a config that names none: names of tensors tell whether it was trained under the base's own head."""
+def _unnamed_task(folder: Folder, frozen: Frozen) -> str:
+    """Return the task if the config names none: tensor names tell whether it was trained with the base's own head."""
     under = f"base_model.model.{frozen.backbone.base_model_prefix}."
     if frozen.head_task in UNDER_HEADS and folder.kind and any(name.startswith(under) for name in folder.tensors):
         return str(frozen.head_task)
@@ -122,7 +122,7 @@ def _without_a_word(folder: Folder, frozen: Frozen) -> str:
 
 
 def loaded(job: Job, frozen: Frozen, task: str, labels: int, work: Path, say: Say) -> None:
-    """Loads the adapter onto the base and runs it."""
+    """Load the adapter onto the base and run it."""
     from workers.engine.checks import CHECKS
     from workers.engine.composed import ComposedTrial
     from workers.engine.evals.choice import rows_for
@@ -146,7 +146,7 @@ def loaded(job: Job, frozen: Frozen, task: str, labels: int, work: Path, say: Sa
 
 
 def _report(checks: Iterable[Check[Subject]], subject: Subject, say: Say) -> bool:
-    """Asks and reports; False when a check raised, which ends the stage. The engine's one broad `except` is here."""
+    """Run checks and report them; return False if one raised, which ends the stage. The one broad `except` is here."""
     last = ""
     waiting = iter([check.id for check in checks])
     try:

@@ -1,4 +1,4 @@
-"""What an engine runs on: which device, in which dtype, and what of the system a device needs inside the jail."""
+"""Chooses the device and the dtype of an engine, and the system files that the device needs inside the jail."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from safetensors import safe_open
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 # Bases are called by their size in tenths of a billion: the smallest "0.5B" has 494 million parameters.
 BIG = 450_000_000
-# Of the largest output: what rounding and the order of additions alone can make. A bfloat16 keeps 8 bits of a value.
+# Relative to the largest output: the error of rounding and the order of additions. bfloat16 keeps 8 bits of a value.
 NOISE = {torch.float32: 1e-6, torch.bfloat16: 2.0**-8}
 
 
 class NoDevice(Exception):
-    """The device that was asked for is not here; the message is one sentence for the operator."""
+    """The requested device does not exist; the message is one sentence for the operator."""
 
 
 def device(asked: str) -> torch.device:
-    """`cpu`, `cuda`, `cuda:N`, or `auto`: the first CUDA device, else the CPU. Raises `NoDevice`.
+    """Return the device for `cpu`, `cuda`, `cuda:N`, or `auto`: the first CUDA device, else the CPU. Raises `NoDevice`.
 
-    A child looks for it: a process that has talked to CUDA may not fork any more.
+    A child process looks for it: a process that has used CUDA must not fork any more.
     """
     if asked == "cpu":
         return torch.device("cpu")
@@ -37,7 +37,7 @@ def device(asked: str) -> torch.device:
 
 
 def _devices() -> int:
-    """How many CUDA devices there are, at most 255."""
+    """Return the number of CUDA devices, at most 255."""
     child = os.fork()
     if child == 0:
         count = 0
@@ -50,14 +50,14 @@ def _devices() -> int:
 
 
 def dtype(asked: str, folder: Path) -> torch.dtype:
-    """The dtype of a base; `auto` is bfloat16 from 0.5 billion parameters, else float32."""
+    """Return the dtype of a base; `auto` is bfloat16 from 0.5 billion parameters, else float32."""
     if asked != "auto":
         return DTYPES[asked]
     return torch.bfloat16 if parameters(folder) >= BIG else torch.float32
 
 
 def parameters(folder: Path) -> int:
-    """How many parameters the files of a base hold, by their headers."""
+    """Return the number of parameters in the files of a base, by their headers."""
     count = 0
     for path in sorted(folder.glob("model*.safetensors")):
         with safe_open(path, "pt") as file:
@@ -66,7 +66,7 @@ def parameters(folder: Path) -> int:
 
 
 def paths(device: torch.device) -> tuple[list[Path], list[Path]]:
-    """What a jailed process must read for its device, and which device files it must read and write."""
+    """Return the paths that a jailed process must read for its device, and the device files it must read and write."""
     if device.type == "cpu":
         return [], []
     needs = (

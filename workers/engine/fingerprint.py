@@ -1,4 +1,4 @@
-"""Is a tensor still what it was? In the host's memory every value is compared, on a device a digest made there."""
+"""Tells whether a tensor has changed: in host memory by every value, on a device by a digest computed there."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from torch.utils.weak import WeakTensorKeyDictionary
 INTEGERS = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 PIECE = 1 << 24
 MASK = (1 << 64) - 1
-# Not known to whoever makes a file: changes that cancel each other out cannot be computed in advance.
+# Random, so that nobody can compute in advance changes that cancel each other out.
 FACTORS = tuple(secrets.randbits(62) | 1 for _ in range(2))
 
 _known = WeakTensorKeyDictionary()
 
 
 def same(found: torch.Tensor, wanted: torch.Tensor) -> bool:
-    """Bit for bit; a table of embeddings that grew is compared in the rows it had."""
+    """Return whether two tensors are equal bit for bit; an embedding that grew is compared in its first rows."""
     if found.dim() and found.shape[0] > wanted.shape[0]:
         found = found[: wanted.shape[0]]
     if found.dtype != wanted.dtype or found.shape != wanted.shape:
@@ -29,15 +29,15 @@ def same(found: torch.Tensor, wanted: torch.Tensor) -> bool:
 
 
 def remember(wanted: torch.Tensor, on_device: torch.Tensor) -> None:
-    """Notes the digest of a tensor in the host's memory, made of its fresh copy on a device, where it takes no time."""
+    """Store the digest of a tensor in host memory, computed on its fresh copy on a device, where that is fast."""
     if on_device.device != wanted.device:
         _known[wanted] = digest(on_device)
 
 
 def digest(tensor: torch.Tensor) -> int:
-    """The sum of all values' bits, each times an odd number that its place decides, modulo 2**64.
+    """Return the sum of all values' bits modulo 2**64, each times an odd factor that depends on its position.
 
-    A single changed value always changes it, several at once but for one chance in about 2**63.
+    One changed value always changes the sum; several do with a probability of about 1 - 2**-63.
     """
     if not tensor.numel():
         return 0

@@ -63,17 +63,17 @@ class Frozen:
 
     @property
     def attention(self) -> str:
-        """How attention is computed: as transformers chooses for everybody, sdpa where the architecture has it."""
+        """The attention implementation, as transformers chooses it: sdpa if the architecture has it."""
         return str(getattr(self.backbone.config, "_attn_implementation", None) or "eager")
 
     @property
     def noise(self) -> float:
-        """How much of the largest output rounding alone can make in this dtype."""
+        """The rounding error of this dtype, relative to the largest output."""
         return NOISE[self.dtype]
 
     @property
     def own_task(self) -> str:
-        """The task whose model the base itself is."""
+        """The task of the base's own model."""
         names = self.config.architectures or [""]
         if names[0].endswith(("ForCausalLM", "LMHeadModel")):
             return "CAUSAL_LM"
@@ -81,7 +81,7 @@ class Frozen:
 
     @property
     def head_task(self) -> str | None:
-        """The task of the head that the base brings along, of whichever kind; None for a name that tells nothing."""
+        """The task of the base's own head, of any kind; None if its architecture's name does not tell."""
         return task_of_class((self.config.architectures or [""])[0])
 
     @property
@@ -94,17 +94,17 @@ class Frozen:
         return getattr(self.config, "num_channels", None) or CHANNELS, height, width
 
     def labels(self, task: str) -> int:
-        """How many labels a head has that no file tells of: those of the base's own head, where it has one."""
+        """Return the number of labels of a head that no file describes: that of the base's own head, if it has one."""
         return int(self.config.num_labels) if task == self.head_task else 2
 
     def has(self, task: str) -> bool:
-        """Whether transformers knows a model of this architecture for the task."""
+        """Return whether transformers has a model of this architecture for the task."""
         if task == library.TASK and not library.IS_HERE:
             return False
         return type(self.config) in _class(task)._model_mapping
 
     def model(self, task: str, labels: int = 2) -> torch.nn.Module:
-        """The model for a task, kept for the next adapter. A new head is the same at each start, but means nothing."""
+        """Return the model for a task, kept for the next adapter. A new head is untrained and always the same."""
         key = (task, labels if task in WITH_LABELS else 0)
         if key not in self._models:
             while len(self._models) >= MAX_MODELS:  # the backbone stays: it is the first, and others share its weights
@@ -167,18 +167,18 @@ class Frozen:
         self._pristine = pristine
 
     def originals(self, model: torch.nn.Module) -> list[tuple[Place, torch.Tensor]]:
-        """Where each weight of a model is now and what it must be; to be asked before an adapter is loaded."""
+        """Return the place of each weight of a model and its value; call it before an adapter is loaded."""
         return [(place, self._pristine[place[0][place[1]].data_ptr()]) for place in places(model)]
 
     def is_intact(self) -> bool:
-        """Whether every weight in memory is bit for bit what was loaded."""
+        """Return whether every weight in memory equals the loaded one bit for bit."""
         models = self._models.values()
         return all(
             same(table[name], self._pristine[table[name].data_ptr()]) for m in models for table, name, _ in places(m)
         )
 
     def facts(self, task: str, labels: int) -> Base:
-        """The shape of the base with the head of that task, without weights; what a parent asked for, children find."""
+        """Return the shapes of the base with the head of that task; children inherit what their parent asked for."""
         key = (task, labels if task in WITH_LABELS else 0)
         if key not in self._facts:
             self._facts[key] = self._measure(*key)
@@ -248,7 +248,7 @@ def _module(module: torch.nn.Module) -> Module:
 
 
 def _prefix_width(model: Any) -> int:
-    """How wide a prefix is: keys and values of every layer; 0 where none can be given.
+    """Return the width of a prefix, keys and values of every layer; 0 if the base takes none.
 
     A model that writes text takes them; to any other PEFT gives them only by a parameter named past_key_values
     (peft_model.py, _prefix_tuning_forward), which encoders of transformers 5 no longer have, and heads with labels of
@@ -266,7 +266,7 @@ def _prefix_width(model: Any) -> int:
 
 
 def _tokenizer(folder: Path) -> Any:
-    """The base's own tokenizer; None for a base that brings none."""
+    """Return the base's tokenizer, or None if it has none."""
     if not any((folder / name).exists() for name in ("tokenizer.json", "tokenizer.model", "vocab.txt", "vocab.json")):
         return None
     try:
@@ -280,7 +280,7 @@ def _tokenizer(folder: Path) -> Any:
 
 
 def _digest(folder: Path) -> str:
-    """The sha256 of the weights: of the one file, or of the sorted list of all shards' "sha256  name"."""
+    """Return the sha256 of the weights: of the one file, or of the sorted list of all shards' "sha256  name"."""
     files = sorted(folder.glob("model*.safetensors"))
     digests = [(hashlib.file_digest(path.open("rb"), "sha256").hexdigest(), path.name) for path in files]
     if len(digests) == 1:

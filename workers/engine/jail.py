@@ -1,4 +1,4 @@
-"""The jail: a process locks itself down before it opens a stranger's byte; what to do inside is not decided here.
+"""The jail: a process locks itself down before it opens an uploaded byte.
 
 Three layers, each installed by the process itself without any privilege: resource limits, Landlock (an allow-list of
 files, no TCP, nothing outside reachable by signal or abstract socket) and seccomp (a list of refused system calls).
@@ -64,7 +64,7 @@ class JailUnavailable(Exception):
 
 @dataclass(frozen=True)
 class Layers:
-    """What holds now."""
+    """The layers of the jail that hold now."""
 
     landlock_abi: int
     no_tcp: bool  # by Landlock too (ABI 4); seccomp refuses every socket in any case

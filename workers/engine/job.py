@@ -1,4 +1,4 @@
-"""What goes into an engine and what comes out, as both ends of the pipe know it; standard library only."""
+"""The job that a worker sends to an engine, and the list of engines; standard library only."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Job:
 
     @classmethod
     def parse(cls, said: Mapping[str, Any]) -> Job:
-        """Rebuilds a job from JSON; unknown keys are left out. Raises `TypeError` when id or folder is missing."""
+        """Rebuild a job from JSON; unknown keys are left out. Raises `TypeError` when id or folder is missing."""
         known = {name.name: said[name.name] for name in fields(cls) if said.get(name.name) is not None}
         known["folder"] = Path(known["folder"]) if "folder" in known else None
         known["card"] = dict(known.get("card") or {})
@@ -56,5 +56,5 @@ class Job:
         return cls(**known)
 
     def says(self) -> dict[str, Any]:
-        """The job as JSON."""
+        """Return the job as JSON values."""
         return {name.name: getattr(self, name.name) for name in fields(self)} | {"folder": str(self.folder)}

@@ -1,4 +1,4 @@
-"""The adapters library, in an engine that holds it: what an adapter needs on the base, and how one is loaded.
+"""Loads adapters of the adapters library, and knows which tensors they need; for engines that have the library.
 
 Both change the model, so only a child that is about to die does either. No config and no file of a stranger reaches the
 library: configs are written from an allow-list, weights anew from tensors that were checked, under a name of our own.
@@ -118,7 +118,7 @@ def _shown(name: str, folder: Library, called: str) -> str:
 
 
 def _head(folder: Library, called: str) -> tuple[dict[str, Any], Names]:
-    """The config of the head, written anew, and how its tensors are called in the model."""
+    """Return the config of the head, rewritten, and the names of its tensors in the model."""
     inner = folder.head_config.get("config")
     if isinstance(inner, dict):
         kept = {key: inner[key] for key in HEAD_KEYS if key in inner}
@@ -147,12 +147,12 @@ def _build(model: Any, folder: Library, called: str) -> list[tuple[list[str], Sh
 
 
 def _base_places(model: Any, called: str) -> set[int]:
-    """Where the weights are that are no adapter's and no head's."""
+    """Return the weights that belong to no adapter and no head."""
     return {tensor.data_ptr() for name, tensor in model.state_dict().items() if f".{called}." not in name}
 
 
 def _own_state(model: Any, before: set[int], called: str) -> list[tuple[str, Any]]:
-    """The tensors of adapter and head; not those a head shares with the base, which no file needs to bring."""
+    """Return the tensors of adapter and head, without those that a head shares with the base."""
     state = model.state_dict().items()
     return [(name, tensor) for name, tensor in state if f".{called}." in name and tensor.data_ptr() not in before]
 
@@ -177,7 +177,7 @@ def write_config(path: Path, model: Any, called: str, said: dict[str, Any]) -> N
 
 
 def rewrite(folder: Folder, path: str, header: Header, loader: Path, rename: Names) -> None:
-    """The tensors of one file under the names the model has for them, byte for byte."""
+    """Return the tensors of one file by their names in the model, byte for byte."""
     entries, at = {}, 0
     for name, tensor in header.tensors.items():
         size = tensor.end - tensor.offset

@@ -1,7 +1,7 @@
-"""Makes forking cheap: gathers this process's own memory in huge pages, whose entries a fork copies in no time.
+"""Makes forking cheap: moves this process's memory into huge pages, whose page table a fork copies fast.
 
-On MiniLM a fork with its end takes 8 ms of processor time in place of 21, and comparing the base half as long.
-Where the kernel has no huge pages nothing changes but the price.
+With MiniLM a fork takes 8 ms of CPU time instead of 21 until its end, and comparing the base half the time.
+Without huge pages in the kernel everything works the same, only slower.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ MADV_HUGEPAGE, MADV_COLLAPSE = 14, 25  # linux/include/uapi/asm-generic/mman-com
 
 
 def gather() -> None:
-    """Asks the kernel for huge pages under all private memory there is now; its refusal is no fault."""
+    """Ask the kernel for huge pages under all private memory; a refusal is ignored."""
     libc = ctypes.CDLL(None)
     for start, end in _own_regions():
         start, end = -(-start // HUGE) * HUGE, end // HUGE * HUGE
@@ -24,7 +24,7 @@ def gather() -> None:
 
 
 def _own_regions() -> Iterator[tuple[int, int]]:
-    """Where writable memory without a file behind it lies (proc_pid_maps(5))."""
+    """Yield the address ranges of writable anonymous memory (proc_pid_maps(5))."""
     for line in Path("/proc/self/maps").read_text().splitlines():
         fields = line.split()
         if fields[1] == "rw-p" and (len(fields) == 5 or fields[5] == "[heap]"):

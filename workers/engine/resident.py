@@ -1,4 +1,4 @@
-"""The resident: one jailed process that stays with the base on its device and takes adapter after adapter.
+"""The resident: one jailed process that keeps the base on its device and takes adapter after adapter.
 
 Where a device forbids forks (CUDA does), it stands for the children of `stage`: forked and jailed before it opens the
 device, told what to load by the parent, which never talks to the device and can fork another one at any time. What it
@@ -42,7 +42,7 @@ REQUEST = "request.json"
 
 
 def attach(job: Job, frozen: Frozen, task: str, labels: int, work: Path, say: Say) -> None:
-    """Loads an adapter and runs it: the same in a child and in the resident, down to what looks like chance."""
+    """Load an adapter and run it, with the same seeds in a child and in the resident."""
     random.seed(0)
     numpy.random.seed(0)
     torch.manual_seed(0)
@@ -51,7 +51,7 @@ def attach(job: Job, frozen: Frozen, task: str, labels: int, work: Path, say: Sa
 
 @dataclass(slots=True)
 class Resident:
-    """The parent's hand on it; `start` makes one, and `run` one more when the last has died."""
+    """The parent's handle of the resident process; `prepare` starts a new process if the last one died."""
 
     frozen: Frozen
     device: torch.device
@@ -66,7 +66,7 @@ class Resident:
     _hear: int = -1
 
     def start(self) -> None:
-        """Returns when the base is on the device. Raises `RuntimeError` when it does not get there."""
+        """Start the process; return when the base is on the device. Raises `RuntimeError` if it does not get there."""
         self.stop()
         for name in ("inbox", "work"):
             (self.home / name).mkdir(exist_ok=True)
@@ -84,9 +84,9 @@ class Resident:
         self.taken, self._at_start = 0, self._mapped(1)
 
     def prepare(self, job: Job, task: str, labels: int, room: int) -> float:
-        """Lays the files out and gets the model of the task ready; how many seconds that took.
+        """Lay the files out and get the model of the task ready; return how many seconds that took.
 
-        Raises `RuntimeError` when even a new resident cannot: then it is no adapter's fault.
+        Raises `RuntimeError` if even a new process cannot: that is no adapter's fault.
         """
         began, self._room = time.monotonic(), room
         self._lay_out(job, task, labels)
@@ -98,7 +98,7 @@ class Resident:
         return time.monotonic() - began
 
     def run(self, job: Job, seconds: float, believed: Collection[str]) -> Iterator[Frame | Ending]:
-        """What `stage.run` gives of a child, of the adapter that was prepared."""
+        """Yield the frames of the prepared adapter and the `Ending`, as `stage.run` does."""
         began, here = time.monotonic(), self.device.type == "cpu"
         # A device maps hundreds of gigabytes of addresses: there, what is used of the host's memory is watched instead.
         self._limit(seconds, self._mapped(0) + job.memory_bytes if here else NO_LIMIT)
@@ -117,7 +117,7 @@ class Resident:
         yield replace(ending, seconds=time.monotonic() - began)
 
     def stop(self) -> None:
-        """End it, if it lives."""
+        """End the process, if it lives."""
         if self.pid:
             self._end(Ending(hung=True))
 
@@ -126,7 +126,7 @@ class Resident:
         work_folders.remove(self.home)
 
     def _frames(self, seconds: float, believed: Collection[str]) -> Iterator[Frame | Ending]:
-        """What it says until it says that it has done; an `Ending` only when it is no more."""
+        """Yield frames until the process says that it is done; an `Ending` if the process ended."""
         deadline = time.monotonic() + seconds
         for item in stage.hear(self._hear, deadline, believed, ("done", "changed"), self._watch):
             if isinstance(item, Ending):
@@ -140,13 +140,13 @@ class Resident:
                 yield item
 
     def _changed(self, names: Any) -> Iterator[Frame]:
-        """It ends now; where the check allowed what has changed, nobody is to blame."""
+        """End the process; if the checks allowed the change of the base, nobody is to blame."""
         self._end(Ending())
         if names:
             yield {"changed": [str(name)[:200] for name in names[:20]] if isinstance(names, list) else []}
 
     def _is_fit(self) -> bool:
-        """Whether it may take one more: it lives, has not stopped itself, and has not grown."""
+        """Return whether it may take another adapter: it lives, is not stopped, and has not grown."""
         if not self.pid or self.taken >= MAX_ADAPTERS:
             return False
         state = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()[0]
@@ -164,14 +164,14 @@ class Resident:
         return ended
 
     def _go(self) -> bool:
-        """A byte means: what lies in the inbox is complete."""
+        """Send the byte that means that the inbox is complete; return whether it was sent."""
         try:
             return os.write(self._ask, b".") == 1
         except BrokenPipeError:
             return False
 
     def _lay_out(self, job: Job, task: str, labels: int) -> None:
-        """Gives it the files by one more name, since what it may read was decided when it began."""
+        """Link the files into the inbox: the folders that the process may read were fixed when it started."""
         inbox = self.home / "inbox"
         for path in files_in(job.folder):
             target = inbox / "files" / path
@@ -189,7 +189,7 @@ class Resident:
             work_folders.empty(self.home / name)
 
     def _limit(self, seconds: float, memory_bytes: int) -> None:
-        """Moves the limits that the kernel keeps: processor time from now on, addresses, and the size of a file."""
+        """Set the limits that the kernel keeps: CPU time from now on, address space, and file size."""
         ticks = sum(map(int, Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()[11:13]))
         cpu = int(ticks / os.sysconf("SC_CLK_TCK") + seconds) + 1
         for which, soft in (
@@ -201,11 +201,11 @@ class Resident:
             resource.prlimit(self.pid, which, (soft if hard == resource.RLIM_INFINITY else min(soft, hard), hard))
 
     def _mapped(self, column: int) -> int:
-        """Its addresses (0) or what of them is in memory (1), in bytes (proc_pid_statm(5))."""
+        """Return its virtual (0) or resident (1) memory in bytes (proc_pid_statm(5))."""
         return int(Path(f"/proc/{self.pid}/statm").read_text().split()[column]) * resource.getpagesize()
 
     def _watch(self) -> str:
-        """What the kernel's limits do not see: how many files there are, and memory beside a device's addresses."""
+        """Return the exceeded limit that the kernel cannot keep, of files or of host memory beside a device; or ""."""
         if self._most < NO_LIMIT and self._mapped(1) > self._most:
             return stage.MEMORY
         return stage.FULL if work_folders.is_too_full(self.home / "work", stage.ROOM_FACTOR * self._room) else ""
@@ -242,7 +242,7 @@ def _live(resident: Resident, requests: int, answers: int, parent: int) -> None:
 
 
 def _take(resident: Resident, requests: int, meter: int, say: Say) -> None:
-    """One adapter: the model ready, the adapter loaded and run, all of it taken off again, and the base compared."""
+    """Take one adapter: get the model ready, load and run the adapter, remove it, and compare the base."""
     from workers.engine.checks import load
 
     frozen, inbox = resident.frozen, resident.home / "inbox"

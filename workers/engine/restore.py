@@ -1,7 +1,7 @@
-"""Puts a model's structure back: whatever a loader hung into it, replaced in it or took from it is undone.
+"""Restores a model's structure: undoes all that a loader added to it, replaced in it or removed from it.
 
-A library's own unload() leaves an adapter's head in place, and does not run at all where loading raised half way.
-The values of tensors are not kept here: whether those are what they were, `frozen` knows.
+A library's own unload() leaves an adapter's head in place, and does not run if loading raised half way.
+The values of tensors are not kept here; `frozen` tells whether they changed.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ Undo = Callable[[], None]
 
 
 class Snapshot:
-    """All that is reachable from `roots`: modules, their tables and hooks, configs, and which memory a tensor is."""
+    """All objects reachable from `roots`: modules, their tables and hooks, configs, and the memory of each tensor."""
 
     def __init__(self, *roots: Any) -> None:
         self.roots = roots
@@ -32,13 +32,13 @@ class Snapshot:
                 waiting.extend(within)
 
     def restore(self) -> None:
-        """Make everything what it was."""
+        """Restore every object."""
         for undo in self._undo:
             undo()
 
 
 def _take_down(thing: Any) -> tuple[Undo, Iterator[Any]] | None:
-    """How to make one object again what it is now, and what is in it; None for what cannot change."""
+    """Return a function that restores one object, and the objects in it; None for an object that cannot change."""
     if isinstance(thing, torch.Tensor):
         return _tensor(thing), iter(())
     if isinstance(thing, dict):

@@ -1,4 +1,4 @@
-"""The warm parent: gets ready once, then takes job after job from its pipe; it never opens an uploaded byte itself."""
+"""The warm parent: gets ready once, then takes job after job from its pipe; it opens no uploaded byte itself."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from workers.engine.frozen import Frozen
     from workers.engine.resident import Resident
 
-NAME = Path(sys.prefix).name  # an engine is called by the folder of its interpreter: .engines/e5
+NAME = Path(sys.prefix).name  # the engine's name is the folder of its interpreter: .engines/e5
 THREADS = 1
-COMPARE_EVERY = 500  # children cannot reach it: this is the proof, not the guard
+COMPARE_EVERY = 500  # children cannot reach the parent's memory: this proves it
 ONE_THREAD = {
     "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false", "HF_DEACTIVATE_ASYNC_LOAD": "1",
     "HF_HUB_OFFLINE": "1", "TRANSFORMERS_VERBOSITY": "error",
@@ -46,7 +46,7 @@ def main(arguments: Sequence[str]) -> None:
 
 
 def serve(options: argparse.Namespace) -> None:
-    """Speaks on what was stdout; everything else that is printed here goes to stderr."""
+    """Serve jobs. JSON lines go to the original stdout; everything else that is printed goes to stderr."""
     voice = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)
     findings = selftest.run()  # before torch: it forks
@@ -87,7 +87,7 @@ def _say(voice: Any, said: dict[str, Any]) -> None:
 
 
 def _warm(options: argparse.Namespace) -> tuple[Frozen, Resident | None, dict[str, Any]]:
-    """Imports everything, loads the base, and loads and runs a first adapter, so that no child has to."""
+    """Import everything, load the base, and load and run a first adapter, so that no child has to."""
     os.environ.update(ONE_THREAD)
     import torch
 

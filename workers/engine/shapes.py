@@ -35,7 +35,7 @@ def measure(folder: Path) -> dict[str, Any]:
 
 
 def _own_task(config: Any, tasks: list[str]) -> str:
-    """The task whose model the base itself is."""
+    """Return the task of the base's own model."""
     name = (config.architectures or [""])[0]
     ends = {"ForCausalLM": "CAUSAL_LM", "LMHeadModel": "CAUSAL_LM", "ForConditionalGeneration": "SEQ_2_SEQ_LM"}
     own = next((task for end, task in ends.items() if name.endswith(end)), "FEATURE_EXTRACTION")

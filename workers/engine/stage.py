@@ -24,17 +24,17 @@ CHECKS = Limits(text=2000, exact=True)
 KINDS = frozenset({"check", "facts", "serving", "eval", "run", "jail", "ran"})
 MEMORY, FULL = "memory", "it filled its work folder"
 ROOM_FACTOR = 4  # a loader writes what it reads at most once per file, and some configs
-LAST_BREATH_SECONDS = 5  # much memory takes a while to give back on a busy machine
-TICK_SECONDS = 0.05  # how often a watched child is looked at while it says nothing
+LAST_BREATH_SECONDS = 5  # freeing much memory takes a while on a busy machine
+TICK_SECONDS = 0.05  # how often the limits of a silent child are checked
 
 Frame = dict[str, Any]
 Say = Callable[[Frame], None]
-Watch = Callable[[], str]  # says what is wrong with a child, "" when all is well; "memory" ends it as the kernel would
+Watch = Callable[[], str]  # returns the limit that a child exceeded, "" for none; "memory" ends it as the kernel would
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What the second stage must know of the files: the model that they need, and the size of the largest in bytes."""
+    """Facts about the files for the second stage: the model that they need, and the size of the largest in bytes."""
 
     format: str | None = None
     kind: str | None = None
@@ -45,7 +45,7 @@ class Facts:
 
 @dataclass(frozen=True, slots=True)
 class Run(Record):
-    """What running the adapter cost, how its numbers were measured, and a few answers."""
+    """The cost of running the adapter, the conditions of its numbers, and a few answers."""
 
     cost: Cost
     conditions: Conditions
@@ -54,7 +54,7 @@ class Run(Record):
 
 @dataclass(frozen=True, slots=True)
 class Walls:
-    """What the child may read, write and take. `memory_bytes` is on top of what is mapped already."""
+    """Limits of a child: what it may read and write, its time and memory. `memory_bytes` is added to what is mapped."""
 
     work: Path | None
     readable: Sequence[Path]
@@ -65,7 +65,7 @@ class Walls:
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """How a child ended: `signal` is 0 unless one ended it; `hung` when the parent ended it at the wall limit."""
+    """How a child ended: `signal` is 0 unless a signal ended it; `hung` if the parent ended it at the time limit."""
 
     status: int = 0
     signal: int = 0
@@ -75,9 +75,9 @@ class Ending:
 
 
 def run(walls: Walls, body: Callable[[Say], None], believed: Collection[str]) -> Iterator[Frame | Ending]:
-    """Forks, jails, lets `body` speak, and yields each frame that may be believed; the last item is the `Ending`.
+    """Fork a jailed child, run `body` in it, and yield each frame that may be believed; the last item is the `Ending`.
 
-    `believed` are the check ids this stage may report: a loader that was taken over cannot speak for the static checks.
+    `believed` are the check ids that this stage may report: a hostile loader cannot report the static checks.
     """
     if jail.threads() != 1:
         raise RuntimeError("an engine with more than one thread must not fork")
@@ -103,9 +103,9 @@ def run(walls: Walls, body: Callable[[Say], None], believed: Collection[str]) ->
 def hear(
     reader: int, deadline: float, believed: Collection[str], also: Collection[str] = (), watch: Watch | None = None
 ) -> Iterator[Frame | Ending]:
-    """Each frame that may be believed, and in the end why there will be no more: silence, a lie, or the deadline.
+    """Yield each frame that may be believed, and at the end the reason of the end: silence, a lie, or the deadline.
 
-    `also` are kinds of frames that only some children may say.
+    `also` are kinds of frames that only some children may send.
     """
     for item in _listen(reader, deadline, watch):
         if isinstance(item, Ending):
@@ -119,7 +119,7 @@ def hear(
 
 
 def reap(child: int, heard: Ending) -> Ending:
-    """Ends the child if it does not end by itself, and says how it ended; what was heard of it stays true."""
+    """End the child if it does not end by itself, and return how it ended, added to what was heard before."""
     at_once = heard.hung or bool(heard.lied) or bool(heard.signal)
     done, status = _wait(child, 0 if at_once else LAST_BREATH_SECONDS)
     if not done:
@@ -134,7 +134,7 @@ def reap(child: int, heard: Ending) -> Ending:
 
 
 def _wait(child: int, seconds: float) -> tuple[int, int]:
-    """Waits for a child, which cannot have children of its own: its id and status, zeros while it lives."""
+    """Wait for a child, which has no children of its own; return its id and status, zeros if it still lives."""
     deadline = time.monotonic() + seconds
     while not (found := os.waitpid(child, os.WNOHANG))[0] and time.monotonic() < deadline:
         time.sleep(0.001)
@@ -147,7 +147,7 @@ def _watch(walls: Walls) -> str:
 
 
 def _be_the_child(writer: int, parent: int, walls: Walls, body: Callable[[Say], None]) -> None:
-    """Never returns: whatever happens here must not go on in the parent's code."""
+    """Run the child; never return, so that nothing goes on in the parent's code."""
     status = 70
     try:
         jail.die_with_parent(parent)
@@ -169,7 +169,7 @@ def _be_the_child(writer: int, parent: int, walls: Walls, body: Callable[[Say], 
 
 
 def leave_all_but(*kept: int) -> None:
-    """Gives up what was inherited: the standard streams lead nowhere, and only the descriptors that are named stay."""
+    """Close what was inherited: the standard streams lead to /dev/null, and only the named descriptors stay open."""
     for standard in (0, 1, 2):
         os.dup2(os.open(os.devnull, os.O_RDWR), standard)
     jail.close_all_but({0, 1, 2, *kept})
@@ -203,7 +203,7 @@ def _listen(reader: int, deadline: float, watch: Watch | None) -> Iterator[Frame
 
 
 def _trouble(left: float, watch: Watch | None) -> Ending | None:
-    """Why a child is to be ended, if it is."""
+    """Return the reason why a child must be ended, None if it may go on."""
     if left <= 0:
         return Ending(hung=True)
     said = watch() if watch else ""
@@ -227,9 +227,9 @@ def _refuse(name: str) -> None:
 
 
 def _lie(frame: Frame, believed: Collection[str], also: Collection[str] = ()) -> str:
-    """Why a frame cannot be an honest child's, or nothing.
+    """Return why an honest child cannot have sent a frame, "" if it can.
 
-    What a worker would not take for the word of an engine is caught here: it would end the engine for it.
+    A frame that a worker would refuse is caught here, since the worker would end the whole engine for it.
     """
     if len(frame) != 1 or not frame.keys() & (KINDS | frozenset(also)):
         return "the child said something that is no part of the protocol"

@@ -1,4 +1,4 @@
-"""One adapter on the frozen base, inside the jailed child: loads it and holds what the checks look at."""
+"""One adapter on the frozen base, inside the jailed child: loads and runs it, and holds the results for the checks."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ SEED = 0  # of whatever is drawn: masked words, the ids for a base without a tok
 
 
 class CannotMerge(Exception):
-    """Why an adapter has no merged form; the rest of a sentence that begins with "It cannot be merged"."""
+    """An adapter has no merged form; the message completes the sentence "It cannot be merged …"."""
 
 
 NAME = "zq_candidate"  # PEFT finds missing keys by looking for the adapter's name in them: no module may contain it
@@ -46,20 +46,20 @@ NAME = "zq_candidate"  # PEFT finds missing keys by looking for the adapter's na
 
 @dataclass(frozen=True, slots=True)
 class Timed:
-    """What a model said of each row, in the order of the batches, and how long the first batch took."""
+    """A model's outputs for each row, in the order of the batches, and the seconds of the first batch."""
 
     lines: Sequence[torch.Tensor]
     first_s: float
 
     @property
     def output(self) -> torch.Tensor:
-        """All of it: a line a row where all rows have as many numbers, else one long line."""
+        """All outputs: a matrix with a line for each row if all rows have the same size, else one long vector."""
         flat = [line.flatten() for line in self.lines]
         return torch.stack(flat) if len({len(line) for line in flat}) == 1 else torch.cat(flat)
 
 
 class Trial:
-    """Everything is computed once, when first asked for; the order of the checks decides when that is."""
+    """Results of one adapter; each is computed once, when a check first asks for it."""
 
     loader = "PEFT"
 
@@ -81,7 +81,7 @@ class Trial:
 
     @cached_property
     def loaded(self) -> tuple[Any, list[str]]:
-        """The adapter on the base, and what the loader itself says is missing or left over."""
+        """The adapter on the base, and the keys that the loader itself reports as missing or unexpected."""
         loader = self.work / "loader"
         loader.mkdir()
         (loader / "adapter_config.json").write_text(json.dumps(clean(self.folder)))
@@ -101,7 +101,7 @@ class Trial:
         return ready(model.eval()), [key for key in told if not is_explained(key, self.folder)]
 
     def _grow(self) -> None:
-        """Gives the base the rows of added tokens, when the file brings them."""
+        """Add rows for new tokens to the base's embedding, if the file has them."""
         rows = self.folder.layout.rows
         if rows and rows > self.base.get_input_embeddings().weight.shape[0]:
             self.base.resize_token_embeddings(rows, mean_resizing=False)
@@ -112,7 +112,7 @@ class Trial:
 
     @cached_property
     def idle(self) -> list[str]:
-        """The parts of a composition without which the outputs are the same; a single adapter has none."""
+        """Parts of a composition that do not change the outputs; a single adapter has none."""
         return []
 
     @cached_property
@@ -121,12 +121,12 @@ class Trial:
 
     @cached_property
     def again(self) -> Timed:
-        """The first rows once more."""
+        """The outputs of the first batch, run again."""
         return self._timed(self.model, most=1)
 
     @cached_property
     def without_adapter(self) -> Timed:
-        """The frozen base under the adapter's own head, so that only the adapter makes the difference."""
+        """Outputs of the frozen base with the adapter's own head, so that only the adapter makes the difference."""
         if self.known is not None and self.rows is self.known.rows:
             return Timed(self.known.lines, self.known.first_s)
         with self._switched_off() as model:
@@ -134,7 +134,7 @@ class Trial:
 
     @property
     def known(self) -> Known | None:
-        """What the base said of our own rows before; nothing for an adapter that brings a head or embeddings along."""
+        """Stored outputs of the base for our own rows; None for an adapter with a head or embeddings of its own."""
         if self.folder.kind is None:
             return None
         own = self.folder.config.get("modules_to_save") or self.folder.layout.embeddings or self.folder.layout.rows
@@ -142,7 +142,7 @@ class Trial:
 
     @cached_property
     def seen(self) -> Seen:
-        """What base and adapter say of the rows, row by row, and what both write where the task writes."""
+        """Outputs of base and adapter row by row, and the texts of both if the task generates text."""
         rows = self.rows
         base, adapter = (rows.in_order(timed.lines) for timed in (self.without_adapter, self.with_adapter))
         seen = Seen(rows.rows, rows.desk, base, adapter, rows.facts)
@@ -165,7 +165,7 @@ class Trial:
 
     @cached_property
     def neutral(self) -> Seen | None:
-        """The same of our own rows, where they measure something: whether the adapter still knows plain sentences."""
+        """Outputs for our own rows if they measure something: whether the adapter still knows plain sentences."""
         if not self.rows.eval.measures_neutral or self.rows.desk.tokenizer is None:
             return None
         if self.rows.source == "neutral":
@@ -192,7 +192,7 @@ class Trial:
 
     @contextmanager
     def merged(self) -> Iterator[Any]:
-        """The model with the adapter added into copies of its base's weights; afterwards the weights are back.
+        """Lend the model with the adapter merged into copies of its base's weights; afterwards the weights are back.
 
         The base's own memory is never written. Raises `CannotMerge`.
         """
@@ -227,7 +227,7 @@ class Trial:
             yield model
 
     def slowness(self, enough: float) -> float:
-        """How many times as long as the base's the first rows take; more than `enough` is measured again to be sure."""
+        """Return the time of the first batch divided by the base's; above `enough` it is measured again to be sure."""
         adapter, base = self.again.first_s, self.without_adapter.first_s
         for _ in range(SURE if adapter > enough * base else 0):
             adapter = min(adapter, self._timed(self.model, most=1).first_s)
@@ -246,7 +246,7 @@ class Trial:
 
 
 class LibraryTrial(Trial):
-    """The same for an adapter of the adapters library, whose model takes adapters in by itself."""
+    """A trial of an adapter of the adapters library, whose model loads adapters itself."""
 
     loader = "The adapters library"
     folder: Library

@@ -46,7 +46,7 @@ class JailBroken(RuntimeError):
 
 @dataclass(slots=True)
 class Validation:
-    """Runs one job. `tell` is called with each check as it ends. With a `resident` nothing is forked to load it."""
+    """Runs one job. `tell` is called with each check as it ends. With a `resident` no child is forked to load it."""
 
     job: Job
     frozen: Frozen | None
@@ -91,7 +91,7 @@ class Validation:
 
     @property
     def _runs_here(self) -> bool:
-        """Whether any engine runs this format; of the others the files say all there is to say."""
+        """Whether an engine runs this format; otherwise only the files can be checked."""
         return not any(check.id == "run.not-here" for check in self.checks)
 
     @property
@@ -103,7 +103,7 @@ class Validation:
         return [check.id for check in self.checks if check.outcome == "failed"]
 
     def _load(self, frozen: Frozen, task: str, labels: int) -> None:
-        """The stage that loads and runs it, in a child of its own or in the resident."""
+        """Load and run the adapter, in a child of its own or in the resident."""
         from workers.engine.resident import attach
 
         job, believed, asked = self.job, (*RUN_IDS, *ALWAYS), [*(id for id in RUN_IDS if id != ROWS), "ran"]
@@ -136,7 +136,7 @@ class Validation:
         return stage.run(Walls(work, readable, self._left, self.job.memory_bytes, room), body, believed)
 
     def _asked_of_files(self) -> list[str]:
-        """The checks that files of this family are asked, in their order."""
+        """Return the ids of the checks for files of this family, in their order."""
         facts = self.facts or Facts()
         return families.ids_of(str(facts.format), str(facts.kind))
 
@@ -150,9 +150,9 @@ class Validation:
                 self._take(item)
 
     def _miss(self, asked: list[str]) -> None:
-        """A child that was not heard on everything it is asked, in order, has proven nothing, however friendly it was.
+        """Blame a child that did not report every check it had to, in order: it has proven nothing.
 
-        What it says last, it says once nothing is left to ask.
+        The last frame of a stage comes after its last check.
         """
         if self.failed or self.heard == asked:
             return
@@ -219,7 +219,7 @@ class Validation:
             self._add(_failed(CRASHED, f"The process of the check ended with {how}.", CRASH_FIX))
 
     def _model_wanted(self) -> tuple[str, int]:
-        """What a child says is only taken within bounds."""
+        """Return the task and the number of labels that a child asked for. Raises ValueError outside the bounds."""
         from workers.engine.frozen import CLASSES, MAX_LABELS
         from workers.engine.library import TASK
 
@@ -258,7 +258,7 @@ def _failed(name: str, message: str, fix: str) -> CheckResult:
 
 @contextmanager
 def _scratch() -> Iterator[Path]:
-    """The one folder a child may write: empty, ours, and gone afterwards. Nothing is ever linked into it."""
+    """Lend the one folder that a child may write to; it is removed afterwards, and nothing is ever linked into it."""
     path = Path(tempfile.mkdtemp(prefix="child-"))
     try:
         yield path

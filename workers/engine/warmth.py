@@ -1,4 +1,4 @@
-"""What a parent does once so that its children need not: lazy imports, a first adapter, a first run."""
+"""Warms the parent once for all its children: lazy imports, a first adapter, a first run."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from workers.engine.frozen import Frozen
 
 
 def rehearse(frozen: Frozen) -> None:
-    """Saves, loads and runs an adapter on a toy, and runs the base: the frozen base itself is not changed."""
+    """Save, load and run an adapter on a toy model, and run the base; the frozen base is not changed."""
     toy = torch.nn.Sequential(torch.nn.Linear(4, 4))
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -33,7 +33,7 @@ def rehearse(frozen: Frozen) -> None:
 
 
 def _rehearse_library() -> None:
-    """Takes an adapter with a head to disk and back, on a BERT of a few numbers."""
+    """Save an adapter with a head and load it again, on a tiny BERT."""
     size = {"hidden_size": 8, "intermediate_size": 8, "num_hidden_layers": 1, "num_attention_heads": 1, "vocab_size": 8}
     toy = library.model_class().from_config(transformers.BertConfig(**size))
     toy.add_adapter("toy", config="seq_bn[reduction_factor=2]")
@@ -45,6 +45,6 @@ def _rehearse_library() -> None:
 
 
 def versions() -> dict[str, str]:
-    """The libraries whose release decides what loads; `adapters` only where it is installed."""
+    """Return the versions of the libraries that decide what loads; `adapters` only if it is installed."""
     found = {"torch": torch.__version__, "transformers": transformers.__version__, "peft": peft.__version__}
     return found | ({"adapters": version("adapters")} if library.IS_HERE else {})

@@ -1,4 +1,4 @@
-"""Folders that a stranger may fill: how full they are, and how they are emptied, however deep they go."""
+"""Measures and empties folders that a jailed process may fill, however deeply nested they are."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ MAX_FILES = 1000
 
 
 def empty(folder: Path) -> None:
-    """Remove all that is in the folder. Raises `OSError` where that is refused."""
+    """Remove everything in the folder. Raises `OSError` if that is refused."""
     numbers = itertools.count()
     waiting = list(folder.iterdir())
     while waiting:
@@ -25,7 +25,7 @@ def empty(folder: Path) -> None:
 
 
 def is_too_full(folder: Path, most_bytes: int) -> bool:
-    """Whether there is more in it, or more files, than a loader ever needs."""
+    """Return whether the folder holds more bytes or more files than a loader ever needs."""
     found = size = 0
     waiting = [folder]
     while waiting:
@@ -40,7 +40,7 @@ def is_too_full(folder: Path, most_bytes: int) -> bool:
 
 
 def remove(folder: Path) -> None:
-    """Remove the folder as well, as far as that is possible; a file that resists is left where it is."""
+    """Remove the folder and its contents as far as possible; a file that cannot be removed is left."""
     with suppress(OSError):
         empty(folder)
         folder.rmdir()

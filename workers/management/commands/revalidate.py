@@ -1,4 +1,4 @@
-"""`manage.py revalidate`: queues validations again, because a library, a check, a rule or a base is another one."""
+"""`manage.py revalidate`: queues validations again after a library, a check, a rule or a base has changed."""
 
 from argparse import ArgumentParser
 from typing import Any
@@ -27,18 +27,18 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         if not (options["base"] or options["failed"] or options["outdated"] or options["all"]):
             raise CommandError("Say which ones: --base ID, --failed, --outdated (together: all must hold) or --all.")
-        meant = [revision for revision in self._judged() if self._is_meant(verdicts.current(revision), options)]
+        selected = [revision for revision in self._judged() if self._is_selected(verdicts.current(revision), options)]
         if options["dry_run"]:
-            self.stdout.write(f"{len(meant)} validations would be queued.")
+            self.stdout.write(f"{len(selected)} validations would be queued.")
             return
-        queued = sum(verdicts.again(revision, by=None)[1] for revision in meant)
+        queued = sum(verdicts.again(revision, by=None)[1] for revision in selected)
         self.stdout.write(f"Queued {queued} validations.")
 
     def _judged(self) -> list[Revision]:
         rows = Revision.objects.filter(refs__name__in=renewal.SHOWN, verdicts__isnull=False).distinct()
         return list(rows.select_related("repository__namespace"))
 
-    def _is_meant(self, verdict: Verdict, options: dict[str, Any]) -> bool:
+    def _is_selected(self, verdict: Verdict, options: dict[str, Any]) -> bool:
         if options["base"] and verdict.base.lower() != bases.canonical_name(options["base"]).lower():
             return False
         if options["outdated"] and (not verdict.is_final or verdict.proven_with in provenance.current()):

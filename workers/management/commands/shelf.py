@@ -1,4 +1,4 @@
-"""`manage.py shelf`: list, add and remove frozen base models, their other names and their licenses."""
+"""`manage.py shelf`: manages the base cache: frozen base models, their other names and their licenses."""
 
 from argparse import ArgumentParser
 from pathlib import Path
@@ -91,14 +91,14 @@ class Command(BaseCommand):
             self._try_to_measure(base_id)
 
     def _try_to_measure(self, base_id: str) -> None:
-        """A base with weights is of use without: the worker tries again, and the engine measures what it loads."""
+        """Measure a base with weights, which is of use without its shapes too: a worker tries again later."""
         try:
             base_shapes.measure(Base.objects.get(id=base_id))
         except ShelfProblem as problem:
             self.stderr.write(f"{problem.detail} {problem.fix}".strip())
 
     def _know(self, base_id: str, options: dict[str, Any]) -> None:
-        """Known only once it is measured: what transformers cannot build, nobody can fit an adapter to."""
+        """Add a base by its config, in one transaction with its shapes: without shapes nothing can be fitted to it."""
         said = {"revision": options["revision"], "license": options["license"], "tell": self.stdout.write}
         with transaction.atomic():
             base = base_cache.add_config(base_id, options["config"], **said)
