@@ -9,6 +9,8 @@ import sys
 import time
 from pathlib import Path
 
+os.environ["OMP_NUM_THREADS"] = "1"  # as for every engine: numpy starts threads, and a process with two must not fork
+
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / "client" / "src")]
 
