@@ -162,7 +162,7 @@ class Head:
     @cached_property
     def used(self) -> "Head":
         """The version that snippets pull: this one, or the verified one where this one did not pass."""
-        is_proven = self.proof is not None and self.proof.document["state"] == "passed"
+        is_proven = self.proof is not None and self.proof.report.is_passed
         if is_proven or self.verified in ("", self.revision.oid):
             return self
         verified = pull.resolve(self.repository, "verified")
