@@ -136,3 +136,56 @@ def test_of_a_merged_linear_of_loralib_only_the_inputs_are_compared():
     name = LAYERS[0]
     assert outcome("fit.shape", repository("loralib", {**tensors, f"{name}.lora_B": ones(96, 4)}), LLAMA) == "passed"
     assert outcome("fit.shape", repository("loralib", {**tensors, f"{name}.lora_A": ones(4, 48)}), LLAMA) == "failed"
+
+
+# --- layers, ranks, words --------------------------------------------------------------------------------------------
+def with_layers(*numbers):
+    """A LoRA on `query` in these layers, over a base that nobody asks."""
+    names = [f"base_model.model.bert.encoder.layer.{at}.attention.self.query" for at in numbers]
+    tensors = {f"{name}.lora_{side}.weight": ones(*shape) for name in names
+               for side, shape in (("A", (4, 32)), ("B", (32, 4)))}  # fmt: skip
+    return {**config(target_modules=["query"])(lora()), WEIGHTS: pack(tensors)}
+
+
+@pytest.mark.parametrize(
+    ("numbers", "expected"),
+    [((0, 1, 2), "passed"), ((3, 4, 5), "passed"), ((0, 2), "warned"), ((2, 3, 5, 6), "warned"), ((0, 1, 3), "warned")],
+)
+def test_a_hole_between_the_first_and_the_last_layer_is_told(numbers, expected):
+    assert outcome("tensors.layers", with_layers(*numbers), None) == expected
+
+
+@pytest.mark.parametrize("chosen", [{"layers_to_transform": [0, 2]}, {"exclude_modules": ["1.query"]}])
+def test_a_hole_that_the_config_asks_for_is_none(chosen):
+    assert outcome("tensors.layers", config(**chosen)(with_layers(0, 2)), None) == "passed"
+
+
+@pytest.mark.parametrize(("rank", "expected"), [(0, "failed"), (1, "passed"), (1024, "passed"), (1025, "failed")])
+def test_a_rank_is_from_1_to_1024_also_in_the_pattern_of_ranks(rank, expected):
+    files = lora(rank=max(1, min(rank, 1024)))
+    assert outcome("config.rank", config(r=rank)(files)) == expected
+    patterned = config(r=4, rank_pattern={"query": rank, "value": rank})(files)
+    assert outcome("config.rank", patterned) == expected
+
+
+def test_a_module_with_a_rank_of_its_own_is_held_to_that_one():
+    files = config(r=8, rank_pattern={"query": 4, "value": 4})(lora(rank=4))
+    assert outcome("config.rank", files) == "passed"
+    assert "says 5" in say("config.rank", config(rank_pattern={"query": 4, "value": 5})(files)).message
+
+
+@pytest.mark.parametrize(("token", "expected"), [(95, "passed"), (96, "failed")])
+def test_the_last_token_of_the_vocabulary_is_the_last_that_can_be_trained_or_added(token, expected):
+    assert outcome("base.vocabulary", config(trainable_token_indices=[token])(lora())) == expected
+    assert outcome("base.vocabulary", with_file("added_tokens.json", b'{"<x>": %d}' % token)(lora())) == expected
+
+
+def test_whole_embeddings_say_how_many_rows_they_have_and_how_coarse_they_are():
+    name = "base_model.model.bert.embeddings.word_embeddings.weight"
+    grown = say("base.vocabulary", adapters.extra_tensor(name, (99, 32))(lora()))
+    assert (grown.outcome, grown.where["rows"]) == ("warned", 99)
+    assert "of 99 rows, the base 96." in grown.message
+    same = say("base.vocabulary", adapters.extra_tensor(name, (96, 32))(lora()))
+    assert "of 96 rows." in same.message
+    halves = adapters.weights(lambda t: {**t, name: ("BF16", (96, 32), bytes(96 * 64))})(lora())
+    assert "rounds the embeddings of the base to BF16" in say("base.vocabulary", halves).message
