@@ -9,7 +9,7 @@ from rest_framework.response import Response
 from hub.api import pages
 from hub.api.asking import View
 from hub.api.shapes import adapters as shapes
-from registry.kernel import policy
+from registry.kernel import refusals
 from registry.kernel.errors import RevisionNotFound
 from registry.kernel.policy import Permission
 from registry.models import Repository, Verdict
@@ -40,7 +40,7 @@ class OneAdapter(View):
         try:  # what is said of an adapter is what main says
             pull.require_shown(pull.resolve(repository, "main"), self.caller)
         except RevisionNotFound:
-            raise policy.missing(f"{ns}/{name}") from None
+            raise refusals.repository_not_found(f"{ns}/{name}") from None
         verdict = catalog.newest_verdicts([repository]).get(repository.pk)
         return Response(line(repository, verdict) | {"status": "active"} | _names(repository))
 

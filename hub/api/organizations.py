@@ -10,7 +10,7 @@ from hub.api.asking import View
 from hub.api.shapes import Data
 from hub.api.shapes import organizations as shapes
 from registry.kernel.errors import NamespaceNotFound
-from registry.kernel.policy import INVITED, Caller
+from registry.kernel.policy import Caller
 from registry.models import Invitation, Membership, Organization
 from registry.people import accounts, invitations, organizations
 from registry.publish import moves
@@ -164,7 +164,7 @@ def _member(row: Membership | Invitation) -> Data:
 
 
 def _times(row: Invitation) -> Data:
-    return {"by": row.by.username, "asked_at": row.asked_at, "ends_at": row.asked_at + INVITED}
+    return {"by": row.by.username, "asked_at": row.asked_at, "ends_at": row.asked_at + invitations.INVITED}
 
 
 def _invitation(row: Invitation) -> Data:

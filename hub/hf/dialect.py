@@ -14,8 +14,9 @@ from hub.errors import of_database
 from hub.hf import bodies
 from hub.identity import wire_caller
 from hub.limits import Family, Taken
+from registry.kernel import refusals
 from registry.kernel.errors import NotSupported, RegistryError, TokenInvalid, TooOften
-from registry.kernel.policy import NOBODY, Caller, Permission, missing
+from registry.kernel.policy import NOBODY, Caller, Permission
 from registry.models import Repository
 from registry.repos import lookup
 
@@ -89,7 +90,7 @@ class NoNamespace(Route):
     """An id without a namespace (gpt2): clients ask for such ids, and none can exist here."""
 
     def get(self, request: HttpRequest, name: str, rest: str = "") -> HttpResponseBase:
-        raise missing(name)
+        raise refusals.repository_not_found(name)
 
     post = put = delete = get
 

@@ -10,8 +10,9 @@ from hub.hf import bodies, shapes
 from hub.hf.addresses import next_page
 from hub.hf.dialect import Route
 from hub.hf.shapes import JSON
+from registry.kernel import refusals
 from registry.kernel.errors import ValueInvalid
-from registry.kernel.policy import Caller, missing
+from registry.kernel.policy import Caller
 from registry.models import Repository
 from registry.repos import catalog, derived, pull, refs, tags
 
@@ -71,7 +72,7 @@ class Info(Route):
     def delete(self, request: HttpRequest, ns: str, name: str, rev: str = "main") -> HttpResponse:
         """What an id without a namespace makes of DELETE …/like."""
         if name == "like":
-            raise missing(ns)
+            raise refusals.repository_not_found(ns)
         return self.http_method_not_allowed(request)
 
 

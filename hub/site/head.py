@@ -13,7 +13,7 @@ from django.views.decorators.http import require_safe
 from hub.site.converters import RepositoryAddress
 from hub.site.proof import Proof, proof
 from hub.site.visitor import caller
-from registry.kernel import policy
+from registry.kernel import policy, refusals
 from registry.kernel.errors import RegistryError, RevisionNotFound
 from registry.kernel.policy import Caller, Permission
 from registry.models import Discussion, Repository, Revision
@@ -220,14 +220,14 @@ def adapter_page(view: Callable[..., HttpResponse]) -> Callable[..., HttpRespons
         by = caller(request)
         repository = lookup.find_at_address(address.full_name, by, type=address.type)
         if repository.is_quarantined:
-            error = policy.quarantined(repository)
+            error = refusals.quarantined(repository)
             shown = {"repository": repository, "error": error, "held_at": repository.quarantined_at}
             return render(request, "site/quarantined.html", shown)
         if repository.full_name != address.full_name:
             return HttpResponseRedirect(_under_its_name(request, repository))
         head = _head(repository, rev, by)
         if head.revision.is_quarantined and view.__name__ not in TOLD_OF_HELD:
-            error, at = policy.quarantined_revision(head.revision), head.revision.quarantined_at
+            error, at = refusals.quarantined_revision(head.revision), head.revision.quarantined_at
             shown = {"repository": repository, "revision": head.revision, "error": error, "held_at": at}
             return render(request, "site/quarantined.html", shown)
         return view(request, head, **route)

@@ -111,8 +111,10 @@ def _sweep_uploaded_blobs(before: datetime, hour: int | None) -> None:
     Compared here, not in one statement: a file that is in every adapter (.gitattributes) makes that quadratic, and it
     would hold SQLite's only lock for writing meanwhile.
     """
-    adapters = Repository.objects.alias(hour=F("pk") % HOURS).order_by("pk")
-    wanted = list((adapters if hour is None else adapters.filter(hour=hour)).values_list("pk", flat=True))
+    repositories = Repository.objects.alias(hour=F("pk") % HOURS).order_by("pk")
+    if hour is not None:
+        repositories = repositories.filter(hour=hour)
+    wanted = list(repositories.values_list("pk", flat=True))
     committed = RevisionFile.objects.filter(blob=OuterRef("blob"), revision__repository=OuterRef("repository"))
     for at in range(0, len(wanted), TOGETHER):
         some = wanted[at : at + TOGETHER]

@@ -17,7 +17,7 @@ from django.utils import timezone
 from registry.bytes import blobs, xet_files, xorbs
 from registry.bytes.blobs import BlobMissing, Bytes, BytesChanged, Digest, Hasher, Keys
 from registry.bytes.xorbs import Source
-from registry.kernel import policy, quotas
+from registry.kernel import policy, quotas, refusals
 from registry.kernel.errors import DigestMismatch, PushTooLarge, StoreUnavailable, UploadExpired, XorbUnknown
 from registry.kernel.policy import Caller, Permission
 from registry.models import Blob, Repository, Upload, UploadedBlob, Xorb
@@ -45,12 +45,12 @@ def store_xorb(name: str, source: Source) -> None:
         raise StoreUnavailable("The xorb expired while it arrived.")  # a client sends it again after a 503
 
 
-def _uncounted(size: int) -> None:
-    """Let everybody have as much as he likes stored."""
+def _no_quota(size: int) -> None:
+    """No-op quota: accept any size."""
 
 
 def receive_shard(
-    repository: Repository, source: Source, *, by: Caller, count: Callable[[int], None] = _uncounted
+    repository: Repository, source: Source, *, by: Caller, count: Callable[[int], None] = _no_quota
 ) -> list[Digest]:
     """Take a shard: prove each file from its xorbs, store it whole, and note that this adapter may use it.
 
@@ -157,7 +157,7 @@ def create_upload(repository: Repository, sha256: str, size: int, *, by: Caller)
             id=uuid.uuid4(), repository=repository, user=by.user, sha256=sha256, size=size, expires_at=expires_at
         )
     except IntegrityError:  # the adapter was deleted since we looked
-        raise policy.missing(repository.full_name) from None
+        raise refusals.repository_not_found(repository.full_name) from None
 
 
 def receive_upload(upload: Upload, pieces: Iterable[bytes]) -> Digest:
@@ -214,7 +214,7 @@ def register_blobs(repository: Repository, *digests: Digest) -> None:
         _note(repository, digests)
     except IntegrityError:  # the sweep deleted the blob's row between our two inserts; now it is gone for certain
         if not Repository.objects.filter(pk=repository.pk).exists():  # or somebody deleted the adapter while bytes came
-            raise policy.missing(repository.full_name) from None
+            raise refusals.repository_not_found(repository.full_name) from None
         _note(repository, digests)
 
 

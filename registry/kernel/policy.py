@@ -1,29 +1,22 @@
 """Who may do what, on one page."""
 
 from dataclasses import dataclass
-from datetime import timedelta
 from enum import StrEnum
 from functools import cached_property
 
-from django.db.models import Exists, OuterRef, Q, QuerySet
-from django.utils import timezone
+from django.db.models import Exists, OuterRef, Q
 
+from registry.kernel import refusals
 from registry.kernel.errors import (
-    AccessRequired,
-    GateSignInRequired,
     NotAllowed,
     RegistryError,
-    RepositoryNotFound,
-    RepositoryQuarantined,
     SessionRequired,
     SignInRequired,
 )
 from registry.kernel.prepared import Prepared
 from registry.models import (
     AccessRequest,
-    Invitation,
     Membership,
-    ModerationDecision,
     Namespace,
     Organization,
     Ref,
@@ -35,7 +28,6 @@ from registry.models import (
 
 Role = Membership.Role
 CREATORS = frozenset({Role.CONTRIBUTOR, Role.WRITE, Role.ADMIN})  # who may make adapters in a namespace
-INVITED = timedelta(days=30)  # how long an invitation can be accepted
 
 
 class Permission(StrEnum):
@@ -187,23 +179,25 @@ def require(caller: Caller, permission: Permission, repository: Repository, aske
     """Return the adapter if the caller has the permission, else raise the refusal that reveals least.
 
     `asked` is the id as the caller spelt it: to answer with our own spelling would tell that there is such an adapter.
-    Raises AdapterNotFound for what the caller may not see, AdapterQuarantined, SignInRequired, SessionRequired,
+    Raises RepositoryNotFound for what the caller may not see, RepositoryQuarantined, SignInRequired, SessionRequired,
     NotAllowed, and for the bytes of a gated adapter GateSignInRequired and AccessRequired.
     """
     if permission is Permission.QUARANTINE:
         require_moderator(caller)
         return repository
     if not may_see(caller, repository):
-        raise missing(asked or repository.full_name)
+        raise refusals.repository_not_found(asked or repository.full_name)
     if permission is Permission.READ:
         return repository
     if is_withheld(repository):
-        raise quarantined(repository) if may_write(caller, repository) else missing(asked or repository.full_name)
+        if may_write(caller, repository):
+            raise refusals.quarantined(repository)
+        raise refusals.repository_not_found(asked or repository.full_name)
     if permission is Permission.BROWSE:
         return repository
     if permission is Permission.DOWNLOAD:
         if not passes_gate(caller, repository):
-            raise gated(caller, repository)
+            raise refusals.gated(caller.user, repository)
         return repository
     if refusal := _write_refusal(caller, permission, repository):
         raise refusal
@@ -218,7 +212,7 @@ def require_now(caller: Caller, permission: Permission, repository: Repository) 
     rows = Repository.objects.select_for_update(of=("self",)).select_related("namespace__person")
     current = rows.filter(pk=repository.pk).first()
     if current is None:
-        raise missing(repository.full_name)
+        raise refusals.repository_not_found(repository.full_name)
     return require(caller, permission, current)
 
 
@@ -277,16 +271,6 @@ def require_administrator(caller: Caller, organization: Organization, *, writing
     return caller.user
 
 
-def acceptable_invitations() -> QuerySet[Invitation]:
-    """The invitations that can be accepted: open, not old, of somebody active by somebody who may still invite."""
-    inviter = Q(by__role=User.Role.ADMIN) | Exists(
-        Membership.objects.filter(organization=OuterRef("organization"), user=OuterRef("by"), role=Role.ADMIN)
-    )
-    since = timezone.now() - INVITED
-    rows = Invitation.objects.filter(state=Invitation.State.OPEN, asked_at__gt=since, user__is_active=True)
-    return rows.filter(inviter, by__is_active=True)
-
-
 def in_own_namespace(caller: Caller) -> Q:
     """The condition that something belongs to a namespace of the caller; never with a fine-grained token."""
     return Q(namespace_id__in=[] if _is_fine_grained(caller) else list(caller.roles))
@@ -324,48 +308,6 @@ def _in_session(caller: Caller, who: str) -> User:
 def pretend_to_look(caller: Caller) -> int:
     """Ask what a private adapter would have made us ask, for one that is not there: the time must not tell."""
     return len(caller.roles)
-
-
-def missing(full_name: str) -> RepositoryNotFound:
-    """The one refusal for what does not exist and what this caller may not see."""
-    return RepositoryNotFound(f"There is no adapter {full_name!r}, or you may not see it.")
-
-
-def quarantined(repository: Repository) -> RepositoryQuarantined:
-    """The refusal that people who may write there get, with the moderators' reason."""
-    return _held_back(repository, repository.full_name, repository.decisions.filter(revision__isnull=True))
-
-
-def quarantined_revision(revision: Revision) -> RepositoryQuarantined:
-    """The same for one revision; the others of the adapter are served."""
-    what = f"Revision {revision.oid} of {revision.repository.full_name}"
-    return _held_back(revision.repository, what, revision.decisions.all())
-
-
-def _held_back(repository: Repository, what: str, rulings: QuerySet[ModerationDecision]) -> RepositoryQuarantined:
-    ruling = rulings.filter(action="quarantine").order_by("-id").first()
-    reason = ruling.reason if ruling else "no reason was given"
-    fix = ""
-    if ruling and ruling.revision_id and ruling.by_id is None:  # the hub itself, for a file that its owner may remove
-        fix = (
-            f"Delete or replace the file in a new commit (hf repos delete-files {repository.full_name} FILE): "
-            f"revisions without it are served. {RepositoryQuarantined.default_fix}"
-        )
-    return RepositoryQuarantined(f"{what} is quarantined: {reason}", fix=fix, reason=reason)
-
-
-def gated(caller: Caller, repository: Repository) -> RegistryError:
-    """The refusal for the files of an adapter whose owner lets people in one by one; the Hub's clients know it."""
-    kind, page = repository.type, repository.get_absolute_url()
-    if caller.user is None:
-        return GateSignInRequired(
-            f"Access to {kind} {repository.full_name} is restricted. You must have access to it and be authenticated.",
-            fix=f"Sign in, and ask for access at {page}.",
-        )
-    return AccessRequired(
-        f"Access to {kind} {repository.full_name} is restricted and you are not in the authorized list.",
-        fix=f"Ask for access at {page}; a fine-grained token must also name this repository.",
-    )
 
 
 _DEEDS = {

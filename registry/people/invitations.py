@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
 from registry.kernel import audit, outbox, policy
@@ -23,8 +23,21 @@ from registry.people import accounts, organizations
 TOLD_AGAIN = timedelta(days=1)  # after which somebody hears again of an invitation that was withdrawn or forgotten
 LEFT_ALONE = timedelta(days=30)  # after he declined
 MAX_OPEN = 200  # of one organisation
+INVITED = timedelta(days=30)  # how long an invitation can be accepted
 MAX_A_DAY = 100  # by one person
 State = Invitation.State
+
+
+def acceptable_invitations() -> QuerySet[Invitation]:
+    """Return the invitations that can be accepted: open, not old, for an active person, by one who may still invite."""
+    inviter = Q(by__role=User.Role.ADMIN) | Exists(
+        Membership.objects.filter(
+            organization=OuterRef("organization"), user=OuterRef("by"), role=Membership.Role.ADMIN
+        )
+    )
+    since = timezone.now() - INVITED
+    rows = Invitation.objects.filter(state=Invitation.State.OPEN, asked_at__gt=since, user__is_active=True)
+    return rows.filter(inviter, by__is_active=True)
 
 
 # --- by administrators -----------------------------------------------------------------------------------------------
@@ -102,7 +115,7 @@ def _check_willing(organization: Organization, user: User, *no: State) -> None:
 def _invite(organization: Organization, user: User, role: str, by: User) -> Invitation:
     now = timezone.now()
     row = organization.invitations.filter(user=user).first()
-    was_open = policy.acceptable_invitations().filter(pk=row.pk).exists() if row else False
+    was_open = acceptable_invitations().filter(pk=row.pk).exists() if row else False
     if row and was_open and row.role == role:
         return row
     is_news = row is None or row.state in (State.DECLINED, State.LEFT) or row.asked_at <= now - TOLD_AGAIN
@@ -118,7 +131,7 @@ def _invite(organization: Organization, user: User, role: str, by: User) -> Invi
 
 
 def _check_few(organization: Organization, by: User) -> None:
-    if policy.acceptable_invitations().filter(organization=organization).count() >= MAX_OPEN:
+    if acceptable_invitations().filter(organization=organization).count() >= MAX_OPEN:
         raise QuotaExceeded(f"{organization} has {MAX_OPEN} open invitations.", fix="Withdraw some, or wait.")
     if Invitation.objects.filter(by=by, asked_at__gt=timezone.now() - TOLD_AGAIN).count() >= MAX_A_DAY:
         raise TooOften(f"You invited {MAX_A_DAY} people within a day.", fix="Go on tomorrow.")
@@ -128,7 +141,7 @@ def list_sent(name: str, by: Caller) -> QuerySet[Invitation]:
     """Return the open invitations of an organisation by name. Raises what organizations.require_administered raises."""
     organization = organizations.require_administered(name, by, writing=False)
     rows = (
-        policy.acceptable_invitations()
+        acceptable_invitations()
         .filter(organization=organization)
         .select_related("user", "by", "organization__namespace")
     )
@@ -151,7 +164,7 @@ def withdraw(name: str, username: str, by: Caller) -> None:
 # --- by whom they are for --------------------------------------------------------------------------------------------
 def list_received(by: Caller) -> QuerySet[Invitation]:
     """Return the caller's own open invitations, the newest first; of nobody none."""
-    rows = policy.acceptable_invitations().filter(user=by.user).select_related("by", "user", "organization__namespace")
+    rows = acceptable_invitations().filter(user=by.user).select_related("by", "user", "organization__namespace")
     return rows.order_by("-asked_at", "-pk")
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 
 from django.db import transaction
 
-from registry.kernel import audit, policy
+from registry.kernel import audit, policy, refusals
 from registry.kernel.errors import PushTooLarge, ValueInvalid
 from registry.kernel.policy import Caller, Permission
 from registry.models import Discussion, Ref, Repository, Revision, RevisionFile, UploadedBlob
@@ -79,7 +79,7 @@ def _rewrite(repository: Repository, doomed: set[str]) -> dict[int, Revision]:
         if revision.pk in touched or revision.parent_id in written:
             parent = written.get(revision.parent_id or 0, revision.parent)
             if revision.is_quarantined and revision.decisions.filter(by__isnull=False).exists():
-                raise policy.quarantined_revision(revision)  # what moderators hold back stays as they saw it
+                raise refusals.quarantined_revision(revision)  # what moderators hold back stays as they saw it
             written[revision.pk] = push.rewrite(revision, parent, without=doomed)
     _follow(repository, written)
     return written

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from django.db import IntegrityError, transaction
 
-from registry.kernel import audit, names, outbox, policy, quotas
+from registry.kernel import audit, names, outbox, policy, quotas, refusals
 from registry.kernel.errors import NameTaken, QuotaExceeded
 from registry.kernel.outbox import Kind
 from registry.kernel.policy import Caller, Permission
@@ -98,7 +98,7 @@ def _rename(owner: int, new: str, by: User) -> None:
     held = Repository.objects.filter(namespace=owner).order_by("pk")
     for repository in held.select_for_update(of=("self",)):  # before their owner, as pushes do
         if repository.is_quarantined:
-            raise policy.quarantined(repository)
+            raise refusals.quarantined(repository)
     namespace = Namespace.objects.select_for_update().get(pk=owner)
     before, namespace.name = namespace.name, new
     moving = list(held.select_related("namespace"))

@@ -2,7 +2,7 @@
 
 from django.db.models import QuerySet
 
-from registry.kernel import policy
+from registry.kernel import policy, refusals
 from registry.kernel.errors import RepositoryMoved, RepositoryNotFound
 from registry.kernel.policy import Caller, Permission
 from registry.kernel.prepared import Prepared
@@ -19,7 +19,7 @@ def find(full_name: str, by: Caller, permission: Permission = Permission.READ, t
     repository = _REPOSITORY.first(type, *_parts(full_name))
     if repository is None:
         policy.pretend_to_look(by)
-        raise policy.missing(full_name)
+        raise refusals.repository_not_found(full_name)
     return policy.require(by, permission, repository, asked=full_name)
 
 

@@ -8,7 +8,7 @@ from django.db.models import Exists, F, OuterRef, Q, QuerySet, Subquery
 
 from registry.bytes import blobs
 from registry.bytes.blobs import BlobMissing, Keys, Reader
-from registry.kernel import policy, site_settings
+from registry.kernel import policy, refusals, site_settings
 from registry.kernel.errors import FileNotFound, RevisionNotFound, RevisionNotVerified
 from registry.kernel.policy import Caller
 from registry.kernel.prepared import Prepared
@@ -63,7 +63,7 @@ def _named(repository: Repository, rev: str) -> Revision | None:
         return None
     meant = [refs.MAIN] if rev == "HEAD" else [refs.BRANCHES + rev, refs.TAGS + rev]
     meant += [refs.VERIFIED] if rev == "verified" else [rev] if rev.startswith("refs/") else []
-    names = [*meant, *meant[-1:] * 2][:3]  # the query has places for three
+    names = meant + [meant[-1]] * (3 - len(meant))  # the query has three parameters: repeat the last name
     found = {ref.name: ref.revision for ref in _REFS(repository.pk, *names)}
     return next((found[name] for name in meant if name in found), None)
 
@@ -167,7 +167,7 @@ def require_served(revision: Revision, by: Caller) -> None:
     repository = revision.repository
     if revision.is_quarantined:
         require_shown(revision, by)
-        raise policy.quarantined_revision(revision)
+        raise refusals.quarantined_revision(revision)
     if site_settings.get_setting("pull_policy") == "open" or by.is_staff or by.role_in(repository):
         return
     last = revision.verdicts.order_by(*_LAST_SAID).values_list("state", "result__depth").first()

@@ -9,6 +9,7 @@ from django.urls import reverse
 from registry.kernel import policy
 from registry.kernel.policy import Caller
 from registry.models import AccessRequest, Alert, Discussion, Repository, User
+from registry.people import invitations
 from registry.repos.refs import short_name
 from registry.talk import dispatch
 
@@ -21,8 +22,8 @@ MAX_UNREAD = 99  # counted on every page
 def of(user: User, by: Caller | None = None) -> QuerySet[Alert]:
     """Return the alerts of a person that he may still see, newest first; by a token, those that the token may see."""
     dispatch.catch_up()
-    open_ones = Exists(policy.acceptable_invitations().filter(pk=OuterRef("invitation")))
-    rows = Alert.objects.filter(policy.concerns_visible_repository(by or Caller(user=user)) | open_ones, user=user)
+    open_ones = Exists(invitations.acceptable_invitations().filter(pk=OuterRef("invitation")))
+    rows = Alert.objects.filter(policy.repository_is_visible(by or Caller(user=user)) | open_ones, user=user)
     of_what = (
         "repository__namespace",
         "verdict__revision",

@@ -1,11 +1,19 @@
 """Questions compiled once: the objects they make are those that Django makes of the same rows."""
 
+import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from registry.kernel.prepared import Prepared
 from registry.models import Namespace, Repository, Token
 from tests.cast import Cast
+
+
+@pytest.fixture(params=[True, False], ids=["prepared", "by the ORM"], autouse=True)
+def _both_ways(request: pytest.FixtureRequest, settings) -> None:
+    """Ask every question of this file with the fast path and without it."""
+    settings.FAST_PATHS = request.param
+
 
 WITH_OWNER = Prepared(
     lambda name: Namespace.objects.filter(name=name).select_related("person").defer("person__password"), str

@@ -1,0 +1,55 @@
+"""The wording of refusals about repositories; policy.py decides when they are raised."""
+
+from django.db.models import QuerySet
+
+from registry.kernel.errors import (
+    AccessRequired,
+    GateSignInRequired,
+    RegistryError,
+    RepositoryNotFound,
+    RepositoryQuarantined,
+)
+from registry.models import ModerationDecision, Repository, Revision, User
+
+
+def repository_not_found(full_name: str) -> RepositoryNotFound:
+    """Return the one refusal for a repository that does not exist, and for one that the caller may not see."""
+    return RepositoryNotFound(f"There is no repository {full_name!r}, or you may not see it.")
+
+
+def quarantined(repository: Repository) -> RepositoryQuarantined:
+    """Return the refusal for those who may write there, with the moderators' reason."""
+    return _held_back(repository, repository.full_name, repository.decisions.filter(revision__isnull=True))
+
+
+def quarantined_revision(revision: Revision) -> RepositoryQuarantined:
+    """Return the refusal for one quarantined revision; the other revisions of the repository are served."""
+    what = f"Revision {revision.oid} of {revision.repository.full_name}"
+    return _held_back(revision.repository, what, revision.decisions.all())
+
+
+def _held_back(repository: Repository, what: str, decisions: QuerySet[ModerationDecision]) -> RepositoryQuarantined:
+    decision = decisions.filter(action="quarantine").order_by("-id").first()
+    reason = decision.reason if decision else "no reason was given"
+    fix = ""
+    # Decided by the hub itself: for a file that the owner may remove.
+    if decision and decision.revision_id and decision.by_id is None:
+        fix = (
+            f"Delete or replace the file in a new commit (hf repos delete-files {repository.full_name} FILE): "
+            f"revisions without it are served. {RepositoryQuarantined.default_fix}"
+        )
+    return RepositoryQuarantined(f"{what} is quarantined: {reason}", fix=fix, reason=reason)
+
+
+def gated(user: User | None, repository: Repository) -> RegistryError:
+    """Return the refusal for the files of a gated repository, in the words that the Hub's clients know."""
+    kind, page = repository.type, repository.get_absolute_url()
+    if user is None:
+        return GateSignInRequired(
+            f"Access to {kind} {repository.full_name} is restricted. You must have access to it and be authenticated.",
+            fix=f"Sign in, and ask for access at {page}.",
+        )
+    return AccessRequired(
+        f"Access to {kind} {repository.full_name} is restricted and you are not in the authorized list.",
+        fix=f"Ask for access at {page}; a fine-grained token must also name this repository.",
+    )
