@@ -34,9 +34,9 @@ def of(user: User, by: Caller | None = None) -> QuerySet[Alert]:
     return rows.select_related(*of_what, "by").order_by("-pk")
 
 
-def unread(user: User) -> int:
+def unread(user: User, by: Caller | None = None) -> int:
     """Return the number of unread alerts of a person, counted up to MAX_UNREAD + 1."""
-    return of(user).filter(read_at__isnull=True)[: MAX_UNREAD + 1].count()
+    return of(user, by).filter(read_at__isnull=True)[: MAX_UNREAD + 1].count()
 
 
 def read(user: User, up_to: int) -> int:

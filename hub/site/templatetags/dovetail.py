@@ -59,7 +59,8 @@ def is_open() -> bool:
 @register.inclusion_tag("site/parts/bell.html", takes_context=True)
 def bell(context: Mapping[str, Any]) -> dict[str, Any]:
     """How many alerts the visitor has not read, and the way to them."""
-    return {"unread": alerts.unread(context["request"].caller.user)}
+    caller = context["request"].caller
+    return {"unread": alerts.unread(caller.user, caller)}
 
 
 @register.simple_tag
