@@ -15,7 +15,7 @@ __all__ = ["people", "repositories", "site"]  # they register what is shown
 # The website's own sign-in page, with its limits, is the only way in.
 def _sign_in(request: HttpRequest, extra_context: object = None) -> HttpResponse:
     if request.user.is_authenticated:
-        raise Http404  # somebody who is no administrator: for him there is nothing here
+        raise Http404  # a signed-in person who is no administrator: nothing is here for them
     return redirect_to_login(request.GET.get("next", reverse("admin:index")), reverse("login"))
 
 
@@ -25,4 +25,4 @@ def _not_here(request: HttpRequest, extra_context: object = None) -> HttpRespons
 
 admin.site.login = _sign_in  # type: ignore[method-assign]  # Django documents no other way
 admin.site.password_change = _not_here  # type: ignore[method-assign, assignment]  # Django has no other switch
-admin.site.unregister(Group)  # what somebody may do follows from his role
+admin.site.unregister(Group)  # rights follow from a person's role

@@ -103,7 +103,7 @@ class Looking(ModelAdmin):  # type: ignore[misc]  # unfold has no types
         return HttpResponseRedirect(f"{self._list_url()}act/{name}/?{query}")
 
     def history_view(self, request: HttpRequest, object_id: str, extra_context: object = None) -> HttpResponse:
-        """What happened to a row is in our own log; nothing is written to Django's."""
+        """Write nothing to Django's log of changes: our own audit log has them."""
         row = self.get_object(request, object_id)
         if row is None:
             raise Http404
@@ -128,8 +128,8 @@ class Looking(ModelAdmin):  # type: ignore[misc]  # unfold has no types
         return view
 
     def _ask(self, request: HttpRequest, title: str, form: forms.Form, **more: object) -> HttpResponse:
-        shown = self.admin_site.each_context(request) | {"opts": self.opts, "title": title, "form": form, **more}
-        return render(request, "admin/registry/act.html", shown | {"back": self._list_url()})
+        context = self.admin_site.each_context(request) | {"opts": self.opts, "title": title, "form": form, **more}
+        return render(request, "admin/registry/act.html", context | {"back": self._list_url()})
 
     def _do(self, act: Act, row: models.Model, request: HttpRequest, fields: dict[str, str]) -> None:
         try:

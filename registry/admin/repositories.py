@@ -22,8 +22,8 @@ class NamedLooking(Looking):
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
     ) -> tuple[QuerySet[Any], bool]:
-        found = super().get_search_results(request, queryset, search_term.replace("/", " "))
-        return cast(tuple[QuerySet[Any], bool], found)
+        results = super().get_search_results(request, queryset, search_term.replace("/", " "))
+        return cast(tuple[QuerySet[Any], bool], results)
 
 
 class Quarantined(admin.SimpleListFilter):

@@ -80,13 +80,16 @@ def record(kind: Kind, repository: Repository | None, by: User | None = None, **
 
 
 def record_all(events: Iterable[OutboxEvent]) -> None:
-    """Write down many events, in their order, with two queries."""
+    """Write down many events, in their order, with one query, or two where the events do not say what main is."""
     rows = list(events)
-    repositories = {row.repository["id"] for row in rows if row.repository}
-    mains = Ref.objects.filter(repository__in=repositories, name=Ref.MAIN).values_list("repository", "revision__oid")
-    heads = dict(mains) if repositories else {}
     for row in rows:
-        if row.repository:
+        if row.repository and row.data.get("ref") == Ref.MAIN:
+            row.repository["head"] = row.data.get("new") or row.data["revision"]
+    headless = {row.repository["id"] for row in rows if row.repository and not row.repository["head"]}
+    mains = Ref.objects.filter(repository__in=headless, name=Ref.MAIN).values_list("repository", "revision__oid")
+    heads = dict(mains) if headless else {}
+    for row in rows:
+        if row.repository and not row.repository["head"]:
             row.repository["head"] = heads.get(row.repository["id"], "")
     OutboxEvent.objects.bulk_create(rows, batch_size=500)
     transaction.on_commit(ring, robust=True)  # a broker that is down never fails a push

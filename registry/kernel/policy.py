@@ -145,7 +145,7 @@ def _writable(caller: Caller) -> Q:
     return condition & _granted(caller) if _is_fine_grained(caller) else condition
 
 
-def in_lists(caller: Caller) -> Exists:
+def concerns_listed_repository(caller: Caller) -> Exists:
     """`listed_to` as a condition on rows that belong to a repository."""
     return Exists(Repository.objects.filter(listed_to(caller), pk=OuterRef("repository")))
 

@@ -1,4 +1,4 @@
-"""What moderators may do, and how each act leaves its trace: hold an adapter back and release it, suspend a person."""
+"""Acts of moderators, each with its entry in the log: quarantine and release repositories, suspend people."""
 
 from django.db import transaction
 
@@ -48,7 +48,7 @@ def _rule(
 
 
 def suspend(user: User, by: Caller, *, reason: str, note: str = "") -> bool:
-    """Keep a person out: sessions and tokens end, and what is in his namespace is withheld.
+    """Keep a person out: sessions and tokens end, and their repositories are withheld.
 
     Returns False when that was so already. Raises ValueInvalid without a reason and for the last administrator,
     NotAllowed for oneself and, unless an administrator asks, for moderators; and what policy.require_moderator raises.
@@ -57,7 +57,7 @@ def suspend(user: User, by: Caller, *, reason: str, note: str = "") -> bool:
 
 
 def unsuspend(user: User, by: Caller, *, reason: str, note: str = "") -> bool:
-    """Let a suspended person in again; returns False when nothing kept him out. Raises as suspend does."""
+    """Let a suspended person in again; return False if they were not suspended. Raises as suspend does."""
     return _let_in(user, by, True, reason, note)
 
 

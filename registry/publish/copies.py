@@ -26,15 +26,15 @@ def duplicate(source: Repository, full_name: str, by: Caller, *, private: bool |
     policy.require_now raises for DOWNLOAD, RevisionNotVerified, PushTooLarge, and what adapters.create raises.
     """
     with transaction.atomic():
-        source = policy.require_now(by, Permission.DOWNLOAD, source)  # locks: whoever rewrites history waits
+        source = policy.require_now(by, Permission.DOWNLOAD, source)  # locks: a rewrite of the history waits
         heads = [ref for ref in refs.list_refs(source) if ref.name.startswith((refs.BRANCHES, refs.TAGS))]
         line = _reachable(source, heads)
         pull.require_each_served(line, by)
         hidden = source.private if private is None else private
-        made = repositories.create(full_name, by, private=hidden, type=source.type)
-        _copy(source, made, line, heads)
-        audit.record(by.user, "adapter:duplicate", made.full_name, before=source.full_name)
-    return made
+        copy = repositories.create(full_name, by, private=hidden, type=source.type)
+        _copy(source, copy, line, heads)
+        audit.record(by.user, "adapter:duplicate", copy.full_name, before=source.full_name)
+    return copy
 
 
 def _reachable(source: Repository, heads: Iterable[Ref]) -> list[Revision]:
@@ -68,7 +68,7 @@ def _copy(source: Repository, made: Repository, line: Sequence[Revision], heads:
         parent = copies.get(old.parent_id or 0)
         copies[old.pk] = push.rewrite(old, parent, into=made)
     made.refs.all().delete()
-    made.gated = source.gated  # until its owner opens it: who was let in answers for what he shares
+    made.gated = source.gated  # until its owner opens it: those who were let in answer for what they share
     made.save(update_fields=["gated"])
     Ref.objects.bulk_create(
         [Ref(repository=made, name=ref.name, revision=copies[ref.revision_id]) for ref in heads], batch_size=BATCH
@@ -80,7 +80,7 @@ def _copy(source: Repository, made: Repository, line: Sequence[Revision], heads:
 
 # --- single files ----------------------------------------------------------------------------------------------------
 def share(source: Repository, target: Repository, digests: Sequence[str], by: Caller) -> dict[str, RegistryError]:
-    """Let `target` use large files of `source`: what the caller may download there he may push here.
+    """Let `target` use large files of `source`: a caller who may download them there may push them here.
 
     Returns sha256 → refusal of those that could not be shared. Raises PushTooLarge, QuotaExceeded and what
     policy.require raises for DOWNLOAD of the source and PUSH to the target.
@@ -122,10 +122,10 @@ def large_files(repository: Repository, by: Caller, *, after: int = 0, limit: in
     rows = RevisionFile.objects.filter(revision__repository=repository, is_lfs=True).order_by()
     firsts = rows.values("blob").annotate(first=Min("pk")).filter(first__gt=after).order_by("first")[:limit]
     numbers = [row["first"] for row in firsts]
-    found = RevisionFile.objects.filter(pk__in=numbers).select_related("revision").order_by("pk")
+    rows = RevisionFile.objects.filter(pk__in=numbers).select_related("revision").order_by("pk")
     where = _homes(repository) if numbers else {}
     return [
-        LargeFile(row.blob_id, row.size, row.path, row.revision, where.get(row.revision_id), row.pk) for row in found
+        LargeFile(row.blob_id, row.size, row.path, row.revision, where.get(row.revision_id), row.pk) for row in rows
     ]
 
 

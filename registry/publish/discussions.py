@@ -1,7 +1,7 @@
-"""What may be done with discussions: open one, speak in it, rename, close and open it; merging is in merges.py.
+"""Discussions and pull requests: find, open, comment, rename, close and reopen them; merging is in merges.py.
 
-Whoever sees an adapter may open a discussion or a pull request there and push to his own pull requests. The rest is
-up to those who may push to the adapter, and to the author of the thread.
+Everybody who sees a repository may open a discussion or a pull request and push to their own pull requests. All else
+is up to those who may push to the repository, and to the author of the thread.
 """
 
 from datetime import timedelta
@@ -41,11 +41,11 @@ Status, Kind = Discussion.Status, DiscussionEvent.Kind
 def find(repository: Repository, number: int) -> Discussion:
     """Return one discussion of an adapter that the caller was allowed to see. Raises DiscussionNotFound."""
     rows = repository.discussions.select_related("author", "merged_as", "merge_base")
-    found = rows.filter(number=min(number, 1 << 31)).first()
-    if found is None:
+    discussion = rows.filter(number=min(number, 1 << 31)).first()
+    if discussion is None:
         raise DiscussionNotFound(f"There is no discussion #{number} of {repository.full_name}.")
-    found.repository = repository
-    return found
+    discussion.repository = repository
+    return discussion
 
 
 def search(repository: Repository, *, kind: str = "all", status: str = "all", author: str = "") -> QuerySet[Discussion]:
@@ -75,13 +75,13 @@ def open_count(repository: Repository) -> int:
 def counts(repository: Repository, *, author: str = "") -> dict[tuple[str, str], int]:
     """Return how many discussions `search` would find for each (kind, status); one query."""
     rows = search(repository, author=author).order_by().values_list("is_pull_request", "status")
-    found = dict.fromkeys(product(("all", "discussion", "pull_request"), ("all", "open", "closed")), 0)
+    totals = dict.fromkeys(product(("all", "discussion", "pull_request"), ("all", "open", "closed")), 0)
     for is_pull_request, status, count in rows.annotate(count=Count("pk")):
         kind = "pull_request" if is_pull_request else "discussion"
         state = "open" if status in {Status.OPEN, Status.DRAFT} else "closed"
         for key in product(("all", kind), ("all", state)):
-            found[key] += count
-    return found
+            totals[key] += count
+    return totals
 
 
 def events(discussion: Discussion) -> list[DiscussionEvent]:
@@ -90,7 +90,7 @@ def events(discussion: Discussion) -> list[DiscussionEvent]:
 
 
 def may_moderate(discussion: Discussion, by: Caller) -> bool:
-    """Whether the caller may close, open and rename the thread: its author, and who may push to the adapter."""
+    """Return whether the caller may close, open and rename the thread: its author and those with write access may."""
     return by.user is not None and (by.user.pk == discussion.author_id or policy.may_write(by, discussion.repository))
 
 
@@ -101,10 +101,10 @@ def start(repository: Repository, title: str, text: str, by: Caller, *, pull_req
         repository = policy.require_now(by, Permission.DISCUSS, repository)
         if not pull_request:
             return _begin(repository, title, text, by)
-        made = propose(repository, title, text, by, base=refs.MAIN, status=Status.DRAFT)
-        assert made.merge_base is not None, "a pull request begins somewhere"
-        Ref.objects.create(repository=repository, name=made.ref, revision=made.merge_base)
-        return made
+        proposal = propose(repository, title, text, by, base=refs.MAIN, status=Status.DRAFT)
+        assert proposal.merge_base is not None, "a pull request begins somewhere"
+        Ref.objects.create(repository=repository, name=proposal.ref, revision=proposal.merge_base)
+        return proposal
 
 
 def propose(
@@ -130,10 +130,10 @@ def _begin(repository: Repository, title: str, text: str, by: Caller, **more: ob
     if not policy.may_write(by, repository) and today.count() >= MAX_A_DAY:
         raise TooOften(f"You opened {MAX_A_DAY} discussions on {repository.full_name} today.", fix="Go on tomorrow.")
     last = repository.discussions.aggregate(last=Max("number"))["last"] or 0
-    made = Discussion.objects.create(repository=repository, number=last + 1, title=title, author=user, **more)
-    _append(made, user, Kind.COMMENT, text=text)
-    _record(Happened.DISCUSSION_OPENED, made, user, text)
-    return made
+    discussion = Discussion.objects.create(repository=repository, number=last + 1, title=title, author=user, **more)
+    _append(discussion, user, Kind.COMMENT, text=text)
+    _record(Happened.DISCUSSION_OPENED, discussion, user, text)
+    return discussion
 
 
 def check_title(title: str) -> str:
@@ -149,9 +149,9 @@ def comment(discussion: Discussion, text: str, by: Caller) -> DiscussionEvent:
     """Say something; also in what is closed. Raises ValueInvalid, QuotaExceeded, and what policy.require raises."""
     with transaction.atomic():
         policy.require_now(by, Permission.DISCUSS, discussion.repository)
-        made = _append(discussion, _person(by), Kind.COMMENT, text=_said(text))
-        _record(Happened.COMMENT_ADDED, discussion, made.author, text, comment=made)
-    return made
+        entry = _append(discussion, _person(by), Kind.COMMENT, text=_said(text))
+        _record(Happened.COMMENT_ADDED, discussion, entry.author, text, comment=entry)
+    return entry
 
 
 def edit(discussion: Discussion, number: int, text: str, by: Caller) -> DiscussionEvent:
@@ -159,31 +159,31 @@ def edit(discussion: Discussion, number: int, text: str, by: Caller) -> Discussi
     text = _said(text)
     with transaction.atomic():
         policy.require_now(by, Permission.DISCUSS, discussion.repository)
-        said = _comment(discussion, number)
-        if said.author_id != _person(by).pk or said.hidden:
+        entry = _comment(discussion, number)
+        if entry.author_id != _person(by).pk or entry.hidden:
             raise NotAllowed(
-                "A hidden comment stays as it is." if said.hidden else "Only its author may edit a comment.",
+                "A hidden comment stays as it is." if entry.hidden else "Only its author may edit a comment.",
                 fix="Write a new comment.",
             )
-        _require_place(discussion, len(text) - len(said.text))
-        said.text, said.edits, said.edited_at = text, said.edits + 1, timezone.now()
-        said.save(update_fields=["text", "edits", "edited_at"])
-        _record(Happened.COMMENT_CHANGED, discussion, said.author, comment=said, is_news=False)
-    return said
+        _require_place(discussion, len(text) - len(entry.text))
+        entry.text, entry.edits, entry.edited_at = text, entry.edits + 1, timezone.now()
+        entry.save(update_fields=["text", "edits", "edited_at"])
+        _record(Happened.COMMENT_CHANGED, discussion, entry.author, comment=entry, is_news=False)
+    return entry
 
 
 def hide(discussion: Discussion, number: int, by: Caller) -> DiscussionEvent:
     """Hide a comment for good: its author, who may push to the adapter, and moderators. Raises as `edit` does."""
     with transaction.atomic():
         policy.require_now(by, Permission.DISCUSS, discussion.repository)
-        said, user = _comment(discussion, number), _person(by)
-        if said.author_id != user.pk and not policy.may_write(by, discussion.repository) and not by.is_staff:
+        entry, user = _comment(discussion, number), _person(by)
+        if entry.author_id != user.pk and not policy.may_write(by, discussion.repository) and not by.is_staff:
             raise NotAllowed("Only its author, and who may push to the adapter, may hide a comment.")
-        if not said.hidden:
-            said.hidden, said.hidden_by = True, user
-            said.save(update_fields=["hidden", "hidden_by"])
-            _record(Happened.COMMENT_CHANGED, discussion, user, comment=said, is_news=False)
-    return said
+        if not entry.hidden:
+            entry.hidden, entry.hidden_by = True, user
+            entry.save(update_fields=["hidden", "hidden_by"])
+            _record(Happened.COMMENT_CHANGED, discussion, user, comment=entry, is_news=False)
+    return entry
 
 
 def _said(text: str) -> str:
@@ -195,10 +195,10 @@ def _said(text: str) -> str:
 
 def _comment(discussion: Discussion, number: int) -> DiscussionEvent:
     rows = discussion.events.select_for_update(of=("self",)).select_related("author")
-    found = rows.filter(pk=number, kind=Kind.COMMENT).first()
-    if found is None:
+    entry = rows.filter(pk=number, kind=Kind.COMMENT).first()
+    if entry is None:
         raise CommentNotFound(f"There is no such comment in {discussion}.")
-    return found
+    return entry
 
 
 # --- the thread itself -----------------------------------------------------------------------------------------------
@@ -209,10 +209,10 @@ def rename(discussion: Discussion, title: str, by: Caller) -> DiscussionEvent:
         now, user = _mine(discussion, by)
         before, now.title = now.title, title
         now.save(update_fields=["title"])
-        made = _append(now, user, Kind.TITLE, data={"from": before, "to": title})
+        entry = _append(now, user, Kind.TITLE, data={"from": before, "to": title})
         _record(Happened.DISCUSSION_CHANGED, now, user, is_news=False)
     discussion.title = title
-    return made
+    return entry
 
 
 def set_status(discussion: Discussion, status: str, by: Caller, text: str = "") -> DiscussionEvent:
@@ -231,10 +231,10 @@ def set_status(discussion: Discussion, status: str, by: Caller, text: str = "") 
             _append(now, user, Kind.COMMENT, text=_said(text))
         now.status = status
         now.save(update_fields=["status"])
-        made = _append(now, user, Kind.STATUS, data={"status": status})
+        entry = _append(now, user, Kind.STATUS, data={"status": status})
         _record(Happened.DISCUSSION_CHANGED, now, user, text)
     discussion.status = status
-    return made
+    return entry
 
 
 def _mine(discussion: Discussion, by: Caller) -> tuple[Discussion, User]:
@@ -256,21 +256,21 @@ def check_base(ref: str) -> None:
 
 
 def permission_for(repository: Repository, ref: str, by: Caller) -> Permission:
-    """Return what a caller needs for a push to a ref: his own pull requests need no right to push.
+    """Return what a caller needs for a push to a ref: their own pull requests need no right to push.
 
     Raises RevisionNotFound for refs/pr/N where N is no pull request, DiscussionClosed where it is merged.
     """
     if not ref.startswith(refs.PULL_REQUESTS):
         return Permission.PUSH
     number = ref.removeprefix(refs.PULL_REQUESTS)
-    found = None
+    proposal = None
     if number.isdecimal() and len(number) < 10:
-        found = repository.discussions.filter(number=int(number), is_pull_request=True).first()
-    if found is None:
+        proposal = repository.discussions.filter(number=int(number), is_pull_request=True).first()
+    if proposal is None:
         raise refs.revision_not_found(ref)
-    if found.status == Status.MERGED:
+    if proposal.status == Status.MERGED:
         raise DiscussionClosed(f"The pull request #{number} of {repository.full_name} is merged.")
-    is_his = by.user is not None and by.user.pk == found.author_id
+    is_his = by.user is not None and by.user.pk == proposal.author_id
     return Permission.DISCUSS if is_his else Permission.PUSH
 
 
@@ -278,8 +278,8 @@ def note_commit(repository: Repository, ref: str, revision: Revision) -> None:
     """Write down in a pull request that its ref moved; call it in the transaction that moves it."""
     if ref.startswith(refs.PULL_REQUESTS):
         discussion = find(repository, int(ref.removeprefix(refs.PULL_REQUESTS)))
-        said = {"subject": revision.title, "oid": revision.oid}
-        _append(discussion, revision.author, Kind.COMMIT, data=said)
+        facts = {"subject": revision.title, "oid": revision.oid}
+        _append(discussion, revision.author, Kind.COMMIT, data=facts)
         is_first = not repository.refs.filter(name=ref).exists()  # its first commit is part of the proposal
         _record(Happened.DISCUSSION_CHANGED, discussion, revision.author, is_news=not is_first)
 

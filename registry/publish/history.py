@@ -50,18 +50,18 @@ def forget_files(repository: Repository, digests: Iterable[str], by: Caller, *, 
     with transaction.atomic():
         repository = policy.require_now(by, Permission.CONFIGURE, repository)
         held = RevisionFile.objects.filter(revision__repository=repository, is_lfs=True, blob__in=doomed)
-        named = set(held.values_list("blob_id", flat=True).distinct())
-        if named and not rewrite:
+        committed = set(held.values_list("blob_id", flat=True).distinct())
+        if committed and not rewrite:
             raise ValueInvalid(
                 "Commits of this adapter hold these files, and a commit that lacks a file is none.",
                 fix="Ask for rewriteHistory.",
             )
-        written = _rewrite(repository, named) if named else {}
+        written = _rewrite(repository, committed) if committed else {}
         still = RevisionFile.objects.filter(revision__repository=repository, blob__in=doomed).values("blob")
         UploadedBlob.objects.filter(repository=repository, blob__in=doomed).exclude(blob__in=still).delete()
-        if named:
+        if committed:
             push.settle(repository)
-            audit.record(by.user, "adapter:forget-files", repository.full_name, before=sorted(named)[:100])
+            audit.record(by.user, "adapter:forget-files", repository.full_name, before=sorted(committed)[:100])
     return len(written)
 
 
@@ -86,7 +86,7 @@ def _rewrite(repository: Repository, doomed: set[str]) -> dict[int, Revision]:
 
 
 def _follow(repository: Repository, written: Mapping[int, Revision]) -> None:
-    """Let everything that points at an old commit point at its successor, and drop the old ones, newest first."""
+    """Move all references from old commits to their successors, and delete the old commits, newest first."""
     for ref in Ref.objects.filter(repository=repository, revision__in=written):
         ref.revision = written[ref.revision_id]
         ref.save(update_fields=["revision", "updated_at"])

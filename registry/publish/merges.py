@@ -20,7 +20,7 @@ MAX_NAMED = 10
 
 @dataclass(frozen=True)
 class Plan:
-    """What a merge would make: the files after it, and the paths at which it cannot be done."""
+    """The result of a merge: the files after it, and the paths in conflict."""
 
     base: Revision
     proposal: Revision
@@ -76,12 +76,12 @@ def merge(discussion: Discussion, by: Caller, text: str = "") -> Revision:
         repository = policy.require_now(by, Permission.PUSH, discussion.repository)
         now = discussions.find(repository, discussion.number)
         _check_open(now)
-        found = plan(now)
-        pull.require_served(found.proposal, by)
-        if found.conflicts:
-            named = ", ".join(found.conflicts[:MAX_NAMED])
-            raise MergeConflict(f"{now} cannot be merged: {refs.short_name(now.base)} changed too: {named}.")
-        merged = _land(now, found, by)
+        plan_now = plan(now)
+        pull.require_served(plan_now.proposal, by)
+        if plan_now.conflicts:
+            paths = ", ".join(plan_now.conflicts[:MAX_NAMED])
+            raise MergeConflict(f"{now} cannot be merged: {refs.short_name(now.base)} changed too: {paths}.")
+        merged = _land(now, plan_now, by)
         assert by.user is not None, "policy lets nobody merge without a name"
         discussions.note_merge(now, merged, by.user, text)
         audit.record(by.user, "discussion:merge", str(now), after=merged.oid)

@@ -67,8 +67,8 @@ def propose(repository: Repository, by: Caller, base: str = "") -> Repair:
         parent=head.oid, propose=True,
     )  # fmt: skip
     ref = push.receive(intent, [Inline(configs.NAME, view.text.encode())])
-    made = discussions.find(repository, int(ref.name.removeprefix(refs.PULL_REQUESTS)))
-    return Repair(made, ref.revision, chosen, is_new=True)
+    proposal = discussions.find(repository, int(ref.name.removeprefix(refs.PULL_REQUESTS)))
+    return Repair(proposal, ref.revision, chosen, is_new=True)
 
 
 def _why(named: str, chosen: str, config: configs.Config) -> str:

@@ -1,4 +1,4 @@
-"""What may be done with adapters as a whole: find, create, delete, change visibility."""
+"""Create and delete repositories, and change who may see them."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -57,9 +57,9 @@ def alone_of_its_name(full_name: str, type: str) -> Iterator[None]:
                 full_name.partition("/")[0]
             )  # it may have been deleted since the caller was asked
             raise
-        # Whoever may create here may know which names are taken, also those that moderators hold back.
-        said = f"A {type} repository called {first.full_name} already exists."
-        raise RepositoryExists(said, full_name=first.full_name, path=first.get_absolute_url()) from None
+        # A caller who may create here may know which names are taken, also those that moderators hold back.
+        message = f"A {type} repository called {first.full_name} already exists."
+        raise RepositoryExists(message, full_name=first.full_name, path=first.get_absolute_url()) from None
 
 
 def delete(repository: Repository, by: Caller) -> None:

@@ -1,4 +1,4 @@
-"""What happens before a push: which files travel how, what is refused at once, and LFS deliveries by ticket."""
+"""Uploads before a push: plan how each file travels, refuse early, and accept LFS deliveries by ticket."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -185,7 +185,7 @@ def accept(ticket: str, pieces: Iterable[bytes], length: int) -> None:
     """Take the bytes that a ticket is for, through the web process, and believe them if they are what was promised.
 
     `length` in bytes is what the client announces. Raises UploadExpired, TokenInvalid, DigestMismatch and what
-    policy.require raises: the rights of whoever asked for the ticket count now, not when it was given.
+    policy.require raises: the rights of the ticket's caller count now, not when it was given.
     """
     upload = _upload(_opened(ticket))
     if length != upload.size:
@@ -237,7 +237,7 @@ def verify(ticket: str) -> None:
 
 
 class _Opened(NamedTuple):
-    """What a ticket says; `part` is the size of a part in bytes, 0 where the file comes whole."""
+    """The content of a ticket; `part` is the size of a part in bytes, 0 where the file comes whole."""
 
     pk: str
     repository: int

@@ -1,4 +1,4 @@
-"""Alerts by e-mail: one letter to a person with everything that he was not told yet, an hour apart at least."""
+"""Alerts by e-mail: one letter with all alerts that were not sent yet, at most one an hour to a person."""
 
 import logging
 import smtplib
@@ -72,7 +72,7 @@ def _letter(user: User, due: Sequence[Alert]) -> EmailMessage:
 
 
 def _subject(due: Sequence[Alert]) -> str:
-    """What happened where it is one thing; a title cannot break the header, because it holds no line ends."""
+    """Return the alert as a sentence if there is one; a title has no line ends, so it cannot break the header."""
     adapters = {alerts.subject(alert) for alert in due}
     if any(alert.verdict is None for alert in due):
         return alerts.sentence(due[0])[:150] if len(due) == 1 else f"{len(due)} things that concern you"
@@ -85,5 +85,5 @@ def _subject(due: Sequence[Alert]) -> str:
 
 def _lines(alert: Alert) -> list[str]:
     check, message = proofs.refusal(alert.verdict.report) if alert.verdict else ("", "")
-    said = [alerts.sentence(alert), *([f"  {check}: {message[:300]}"] if check else [])]
-    return [*said, f"  {absolute(alerts.address(alert))}", ""]
+    lines = [alerts.sentence(alert), *([f"  {check}: {message[:300]}"] if check else [])]
+    return [*lines, f"  {absolute(alerts.address(alert))}", ""]

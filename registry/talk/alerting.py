@@ -52,7 +52,7 @@ def _verdict_reached(event: OutboxEvent) -> None:
 
 
 def _is_news(state: str, was: str) -> bool:
-    """Whether people hear of it: of a failure once, and of an error of ours where nothing was wrong before."""
+    """Return whether to alert: of a failure once, and of an error of ours if nothing was wrong before."""
     if state == State.FAILED:
         return was != State.FAILED
     return state == State.ERRORED and was in ("", State.PASSED)

@@ -20,7 +20,7 @@ MAX_UNREAD = 99  # counted on every page
 
 
 def of(user: User, by: Caller | None = None) -> QuerySet[Alert]:
-    """Return the alerts of a person that he may still see, newest first; by a token, those that the token may see."""
+    """Return the alerts that a person may still see, newest first; by a token, those that the token may see."""
     dispatch.catch_up()
     open_ones = Exists(invitations.acceptable_invitations().filter(pk=OuterRef("invitation")))
     rows = Alert.objects.filter(policy.repository_is_visible(by or Caller(user=user)) | open_ones, user=user)

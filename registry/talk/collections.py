@@ -1,4 +1,4 @@
-"""What may be done with collections: make, change, delete, and put things into them."""
+"""Collections: create, change and delete them, and edit their items."""
 
 import secrets
 from collections.abc import Sequence
@@ -32,7 +32,7 @@ KINDS = ("model", "dataset", "space", "collection")
 
 
 def visible_to(by: Caller) -> Q:
-    """The condition under which somebody sees a collection: it is public, or of a namespace he belongs to."""
+    """Return the condition under which a caller sees a collection: it is public, or of one of their namespaces."""
     return policy.owner_is_active() & (Q(private=False) | policy.in_own_namespace(by))
 
 
@@ -100,7 +100,7 @@ def items(collection: Collection, by: Caller) -> list[CollectionItem]:
 def items_of(collections: Sequence[Collection], by: Caller) -> dict[int, list[CollectionItem]]:
     """Return the same for many collections, by their row ids."""
     found: dict[int, list[CollectionItem]] = {collection.pk: [] for collection in collections}
-    seen = Q(policy.in_lists(by))
+    seen = Q(policy.concerns_listed_repository(by))
     seen |= Q(nested__in=Collection.objects.filter(visible_to(by)))
     rows = CollectionItem.objects.filter(seen, collection__in=found)
     for item in rows.select_related("repository__namespace", "nested__namespace").order_by("position", "pk"):
@@ -141,7 +141,7 @@ def _owner(name: str) -> Namespace:
 
 @dataclass(frozen=True)
 class Change:
-    """What shall become different; None leaves it as it is."""
+    """The fields to change; None leaves a field as it is."""
 
     title: str | None = None
     description: str | None = None

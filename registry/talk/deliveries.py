@@ -33,18 +33,18 @@ def queue(rows: Sequence[Delivery]) -> None:
 
 
 def with_room(hooks: Sequence[Webhook]) -> list[Webhook]:
-    """Leave out the webhooks of those for whom too much waits: else one comment could be fifty rows, for ever."""
+    """Leave out webhooks whose owner has MAX_WAITING messages waiting: one event could be fifty rows, for ever."""
     owners = {hook.owner_id for hook in hooks}
     waiting = Delivery.objects.filter(state=State.WAITING, webhook__owner__in=owners).values("webhook__owner")
     room = dict.fromkeys(owners, MAX_WAITING)
     for row in waiting.annotate(rows=Count("pk")) if owners else ():
         room[row["webhook__owner"]] -= row["rows"]
-    found = []
+    hooks_with_room = []
     for hook in hooks:
         room[hook.owner_id] -= 1
         if room[hook.owner_id] >= 0:
-            found.append(hook)
-    return found
+            hooks_with_room.append(hook)
+    return hooks_with_room
 
 
 def owner_of(delivery: int) -> int | None:
@@ -53,14 +53,14 @@ def owner_of(delivery: int) -> int | None:
 
 
 def put_off(delivery: int, seconds: int) -> None:
-    """Let a message that nobody has taken wait a while, behind those of others."""
+    """Postpone a message that no worker has claimed, behind those of other owners."""
     now = timezone.now()
     free = Delivery.objects.filter(pk=delivery, state=State.WAITING, due_at__lte=now)
     free.update(due_at=now + timedelta(seconds=seconds))
 
 
 def ring(delivery: int) -> None:
-    """Tell the workers that this row may be sent. A lost message costs a minute, until the sweep rings again."""
+    """Nudge the workers to send this row. A lost message costs half a minute, until the sweep rings again."""
     doorbell: Callable[[int], bool] = import_string(settings.POSTMAN)
     doorbell(delivery)
 
@@ -68,8 +68,8 @@ def ring(delivery: int) -> None:
 def claim(delivery: int) -> Delivery | None:
     """Take the job if it is there to be taken; None when it is done, taken, not due yet, or not wanted any more."""
     now = timezone.now()
-    wanted = Q(webhook__disabled=False, webhook__owner__is_active=True)
-    free = Delivery.objects.filter(wanted, pk=delivery, state=State.WAITING, due_at__lte=now)
+    is_wanted = Q(webhook__disabled=False, webhook__owner__is_active=True)
+    free = Delivery.objects.filter(is_wanted, pk=delivery, state=State.WAITING, due_at__lte=now)
     taken = Delivery.objects.filter(pk__in=free.values("pk"), state=State.WAITING, due_at__lte=now)
     if not taken.update(attempts=F("attempts") + 1, due_at=now + timedelta(seconds=LEASE_SECONDS)):
         return None
@@ -91,7 +91,7 @@ def record(claimed: Delivery, entry: Mapping[str, object]) -> None:
     }
     if changed["state"] == State.WAITING:
         changed["due_at"] = now + timedelta(seconds=PAUSES[claimed.attempts - 1])
-    # Whoever took the row again after our lease ran out has counted an attempt more: his word counts.
+    # A worker that claimed the row after our lease ran out counted one attempt more: its result stands.
     Delivery.objects.filter(pk=claimed.pk, attempts=claimed.attempts).update(**changed)
     _forget_old(claimed.webhook)
 
@@ -121,7 +121,7 @@ def sweep() -> int:
     now = timezone.now()
     Delivery.objects.filter(created_at__lt=now - timedelta(days=KEPT_DAYS)).delete()
     tried = Delivery.objects.filter(state=State.WAITING, due_at__lte=now, attempts__gt=len(PAUSES))
-    tried.update(state=State.FAILED)  # whoever had the last attempt died in it
+    tried.update(state=State.FAILED)  # the worker of the last attempt died
     due = Delivery.objects.filter(state=State.WAITING, due_at__lte=now, webhook__disabled=False).order_by("due_at")
     numbers = list(due.values_list("pk", flat=True)[:RUNG_AT_ONCE])
     for number in numbers:

@@ -25,7 +25,7 @@ CONSUMERS: dict[str, Callable[[OutboxEvent], None]] = {
 }
 PAUSES = (10, 60, 600, 3600)  # seconds after each attempt that failed; after the last one it is given up
 AT_ONCE = 500  # events of one run; the next nudge or sweep goes on
-BEFORE_READING = 50  # events that a reader has told before his page is made
+BEFORE_READING = 50  # events that are handled before a page is made
 KEPT_DAYS = 30  # how long an event that was given up can be looked at
 # Raised by a consumer that meets a row it cannot handle. Anything else ends the process's run, and the row stays.
 FAULTS = (DatabaseError, RegistryError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError)

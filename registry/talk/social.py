@@ -1,4 +1,4 @@
-"""What may be done with likes and follows: give, take back, list."""
+"""Likes and follows: give them, take them back, list them."""
 
 from django.core.cache import caches
 from django.db import IntegrityError, transaction
@@ -15,7 +15,7 @@ MANY, KEPT_SECONDS = 1_000, 60  # likes that are not counted again for so long
 
 
 def like(repository: Repository, by: Caller) -> bool:
-    """Like an adapter that the caller can see; returns False when he does already. Raises as require_person does."""
+    """Like an adapter that the caller can see; return False if that is so already. Raises as require_person does."""
     user = policy.require_person(by, "like an adapter")
     try:
         with transaction.atomic():
@@ -37,7 +37,7 @@ def unlike(repository: Repository, by: Caller) -> bool:
 
 
 def likes(by: Caller, repository: Repository) -> bool:
-    """Whether the caller likes it."""
+    """Return whether the caller likes it."""
     return by.user is not None and Like.objects.filter(repository=repository, user=by.user).exists()
 
 
@@ -48,7 +48,7 @@ def likers(repository: Repository) -> QuerySet[Like]:
 
 def liked(user: User, by: Caller) -> QuerySet[Like]:
     """Return a person's likes of what the caller may see."""
-    return Like.objects.filter(policy.in_lists(by), user=user).select_related("repository__namespace")
+    return Like.objects.filter(policy.concerns_listed_repository(by), user=user).select_related("repository__namespace")
 
 
 def liked_count(user: User, by: Caller) -> int:
@@ -78,7 +78,7 @@ def unfollow(namespace: Namespace, by: Caller) -> bool:
 
 
 def follows(by: Caller, namespace: Namespace) -> bool:
-    """Whether the caller follows that person or organisation."""
+    """Return whether the caller follows that person or organisation."""
     return by.user is not None and Follow.objects.filter(follower=by.user, namespace=namespace).exists()
 
 

@@ -20,7 +20,7 @@ MAX_WEBHOOKS, MAX_WATCHES, MAX_SECRET = 50, 100, 256
 
 @dataclass(frozen=True)
 class Wish:
-    """What a webhook shall be: `watched` holds (type, name); a secret of None leaves the one that is there."""
+    """The wanted settings of a webhook: `watched` holds (type, name); None as secret keeps the present one."""
 
     url: str
     watched: Sequence[tuple[str, str]]
@@ -36,10 +36,10 @@ def mine(by: Caller) -> QuerySet[Webhook]:
 
 def find(number: int, by: Caller) -> Webhook:
     """Return one of the caller's webhooks. Raises WebhookNotFound and what require_person raises."""
-    found = mine(by).filter(pk=number).first()
-    if found is None:
+    webhook = mine(by).filter(pk=number).first()
+    if webhook is None:
         raise WebhookNotFound("You have no such webhook.")
-    return found
+    return webhook
 
 
 def create(wish: Wish, by: Caller) -> Webhook:
@@ -49,10 +49,10 @@ def create(wish: Wish, by: Caller) -> Webhook:
     if Webhook.objects.filter(owner=user).count() >= MAX_WEBHOOKS:
         raise ValueInvalid(f"You have {MAX_WEBHOOKS} webhooks already.", fix="Delete one first.")
     with transaction.atomic():
-        made = Webhook.objects.create(owner=user, **columns)
-        _watch(made, watched)
+        webhook = Webhook.objects.create(owner=user, **columns)
+        _watch(webhook, watched)
         audit.record(user, "webhook:create", wish.url[:200])
-    return made
+    return webhook
 
 
 def change(webhook: Webhook, wish: Wish) -> Webhook:

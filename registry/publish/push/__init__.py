@@ -78,8 +78,8 @@ def put(intent: Intent, entries: dict[str, Entry], *, onto: Revision | None, lik
     tree.check(entries)
     quotas.require_byte_quota_for(intent.repository, _sizes(entries))
     was = refs.resolve_ref(intent.repository, intent.ref)
-    said = facts.read_facts(entries, intent.repository.type)
-    return rows.land(intent, Draft(onto, entries, False, said), was=was, like=like)
+    described = facts.read_facts(entries, intent.repository.type)
+    return rows.land(intent, Draft(onto, entries, False, described), was=was, like=like)
 
 
 def rewrite(
@@ -93,31 +93,31 @@ def rewrite(
     before = pull.entries(old)
     entries = {path: entry for path, entry in before.items() if not (entry.is_lfs and entry.sha256 in without)}
     words = {"title": old.title, "message": old.message}
-    made = rows.write(into or old.repository, entries, parent=parent, author=old.author, at=old.created_at, **words)
-    if made == old:
-        return made
+    revision = rows.write(into or old.repository, entries, parent=parent, author=old.author, at=old.created_at, **words)
+    if revision == old:
+        return revision
     if entries == before:
-        verdicts.adopt(made, old)
-    if verdicts.latest(old) is not None and verdicts.latest(made) is None:
-        rows.judged(made, facts.read_facts(entries, made.repository.type))
-    return made
+        verdicts.adopt(revision, old)
+    if verdicts.latest(old) is not None and verdicts.latest(revision) is None:
+        rows.judged(revision, facts.read_facts(entries, revision.repository.type))
+    return revision
 
 
 def settle(repository: Repository) -> None:
-    """Let verdicts and what lists show follow refs that were moved by hand; call it under the adapter's lock."""
+    """Bring verdicts and list columns in line with refs that were moved directly; call it under the adapter's lock."""
     for ref in repository.refs.select_related("revision__repository"):
         entries = pull.entries(ref.revision)
-        said = facts.read_facts(entries, repository.type)
-        verdict = verdicts.latest(ref.revision) or rows.judged(ref.revision, said)
+        described = facts.read_facts(entries, repository.type)
+        verdict = verdicts.latest(ref.revision) or rows.judged(ref.revision, described)
         if ref.name == MAIN:
-            rows.show(repository, entries, said, ref.revision.created_at, verdict)
+            rows.show(repository, entries, described, ref.revision.created_at, verdict)
     verdicts.refresh(repository)
 
 
 def require_for(repository: Repository, ref: str, by: Caller, *, propose: bool = False) -> None:
     """Raise unless the caller may push to this ref, or propose something for it.
 
-    Whoever sees an adapter may propose, and push to his own proposals. Raises what policy.require raises,
+    Everybody who sees a repository may propose, and push to their own proposals. Raises what policy.require raises,
     RevisionNotFound for what is not there or held back, DiscussionClosed for a pull request that is merged,
     RefProtected.
     """

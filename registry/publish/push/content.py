@@ -64,8 +64,8 @@ def _copied(intent: Intent, copy: Copy, path: str) -> Entry:
     policy.require(intent.by, Permission.DOWNLOAD, intent.repository)  # of a copy more may be shown than of the file
     revision = pull.resolve(intent.repository, copy.rev or intent.ref)
     pull.require_served(revision, intent.by)
-    found = pull.find_file(revision, copy.source)
-    return Entry(path, found.sha256, found.size, found.is_lfs, found.git_oid)
+    original = pull.find_file(revision, copy.source)
+    return Entry(path, original.sha256, original.size, original.is_lfs, original.git_oid)
 
 
 def believe(repository: Repository, edits: list[Edit | Stored], by: Caller) -> list[Edit]:

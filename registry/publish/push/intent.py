@@ -1,4 +1,4 @@
-"""What a push asks for: where it goes, who pushes, what is said about it, and its operations one by one."""
+"""The request of a push: its ref, its author, its message, and its operations one by one."""
 
 from dataclasses import dataclass
 

@@ -105,10 +105,10 @@ def _files(revision: Revision, entries: Iterable[Entry]) -> Iterator[RevisionFil
 def _point(intent: Intent, revision: Revision, head: Revision | None) -> Ref:
     """Move the ref from head to the revision, or make the ref that does not exist yet."""
     if intent.propose:
-        made = discussions.propose(intent.repository, intent.title, intent.message, intent.by, base=intent.ref)
+        proposal = discussions.propose(intent.repository, intent.title, intent.message, intent.by, base=intent.ref)
         if revision != head:
-            discussions.note_commit(intent.repository, made.ref, revision)
-        return Ref.objects.create(repository=intent.repository, name=made.ref, revision=revision)
+            discussions.note_commit(intent.repository, proposal.ref, revision)
+        return Ref.objects.create(repository=intent.repository, name=proposal.ref, revision=revision)
     if head is None:
         return Ref.objects.create(repository=intent.repository, name=intent.ref, revision=revision)
     ref = Ref.objects.filter(repository=intent.repository, name=intent.ref, revision=head).select_for_update().first()
@@ -143,7 +143,7 @@ def show(
     """Copy what main now says onto the adapter, for lists and search."""
     state = verdict.state if verdict else ""
     tags = [_clean(tag)[:MAX_TAG] for tag in said.tags[:MAX_TAGS]]
-    shown = {
+    columns = {
         **described(said),
         "parameters": sum(said.parameters.values()),
         "size": sum(entry.size for entry in entries.values()),
@@ -152,8 +152,8 @@ def show(
         **({} if state else {"serves": ""}),
         "updated_at": at,
     }
-    words = [repository.full_name, *(str(shown[key]) for key in ("summary", "base", "kind", "task"))]
-    Repository.objects.filter(pk=repository.pk).update(**shown, search_text=search_text(*words, tags=tags))
+    words = [repository.full_name, *(str(columns[key]) for key in ("summary", "base", "kind", "task"))]
+    Repository.objects.filter(pk=repository.pk).update(**columns, search_text=search_text(*words, tags=tags))
 
 
 def _clean(text: str) -> str:

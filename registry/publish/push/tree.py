@@ -69,8 +69,8 @@ def _apply(before: Mapping[str, Entry], edits: Iterable[Edit]) -> dict[str, Entr
         else:
             folders += 1
             if folders > MAX_FOLDERS_DELETED:
-                said = f"This push deletes more than {MAX_FOLDERS_DELETED:,} folders."
-                raise PushTooLarge(said, fix="Push in several.")
+                message = f"This push deletes more than {MAX_FOLDERS_DELETED:,} folders."
+                raise PushTooLarge(message, fix="Push in several.")
             inside = [path for path in after if path.startswith(edit.path + "/")]
             if not inside:
                 raise FileNotFound(f"A file with this name doesn't exist: {edit.path!r} cannot be deleted.")
@@ -80,7 +80,7 @@ def _apply(before: Mapping[str, Entry], edits: Iterable[Edit]) -> dict[str, Entr
 
 
 def _is_replay(intent: Intent, head: Revision, now: Mapping[str, Entry], edits: list[Edit]) -> bool:
-    """Whether head already is this very push: clients send a commit again when the answer to the first was lost."""
+    """Return whether head is this push already: clients repeat a commit if the answer to the first was lost."""
     if head.parent is None or head.title != intent.title or head.author != intent.by.user:
         return False
     try:
