@@ -286,3 +286,27 @@ def test_a_part_of_a_fit_that_is_no_object_is_refused_by_name(asker, member, val
     answer = Client().post("/api/v1/fit", json.dumps(body), content_type="application/json")
     assert answer.status_code == 400
     assert answer.json()["detail"].startswith(f"{member}: ")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "field"),
+    [
+        ("POST", "/api/v1/me/tokens", "name"),
+        ("POST", "/api/v1/me/tokens", "role"),
+        ("POST", "/api/v1/me/tokens", "expires_at"),
+        ("POST", "/api/v1/me/tokens", "repos"),
+        ("POST", "/api/v1/organizations", "name"),
+        ("POST", "/api/v1/organizations", "full_name"),
+        ("PATCH", "/api/v1/organizations/acme", "name"),
+        ("PUT", "/api/v1/organizations/acme/members/bob", "role"),
+        ("POST", "/api/v1/me/notifications/read", "up_to"),
+        ("POST", "/api/v1/adapters/acme/public/repair", "base"),
+        ("POST", "/api/v1/moderation/adapters/acme/public/quarantine", "reason"),
+    ],
+)
+def test_a_field_of_the_wrong_json_type_is_refused_by_name(asker, method, path, field):
+    wrong = ("7", [7], {}, True, 1.5) if field == "up_to" else (7, 1.5, True, [7], {"x": 1})
+    for value in wrong:
+        answer = asker.ask(method, path, json.dumps(REST[method, path] | {field: value}).encode())
+        assert (answer.status_code, answer.json()["code"]) == (400, "value-invalid"), value
+        assert field in answer.json()["detail"]

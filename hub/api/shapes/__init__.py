@@ -2,4 +2,24 @@
 
 from typing import Any
 
+from rest_framework import serializers as s
+
 Data = dict[str, Any]
+
+
+class Text(s.CharField):
+    """Text of a body: a JSON string and nothing else; the framework would turn a number into one."""
+
+    def to_internal_value(self, data: Any) -> str:
+        if not isinstance(data, str):
+            raise s.ValidationError(f"Send a JSON string, not {type(data).__name__}.")
+        return str(super().to_internal_value(data))
+
+
+class WholeNumber(s.IntegerField):
+    """A whole number of a body: a JSON number without a fraction and nothing else."""
+
+    def to_internal_value(self, data: Any) -> int:
+        if type(data) is not int:
+            raise s.ValidationError(f"Send a whole number, not {type(data).__name__}.")
+        return int(super().to_internal_value(data))

@@ -2,7 +2,7 @@
 
 from rest_framework import serializers as s
 
-from hub.api.shapes import Data
+from hub.api.shapes import Data, Text
 from registry import models
 
 
@@ -29,7 +29,7 @@ class Me(s.Serializer[Data]):
 
 
 class NewToken(s.Serializer[Data]):
-    name = s.CharField(max_length=100)
+    name = Text(max_length=100)
     role = s.ChoiceField(choices=models.Token.Role.choices)
     expires_at = s.DateTimeField(required=False, allow_null=True)
     repos = s.DictField(

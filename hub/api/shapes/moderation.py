@@ -3,7 +3,7 @@
 from rest_framework import serializers as s
 
 from hub.api.pages import Paging
-from hub.api.shapes import Data
+from hub.api.shapes import Data, Text
 from registry import models
 
 
@@ -14,9 +14,9 @@ class LogPaging(Paging):
 
 
 class Ruling(s.Serializer[Data]):
-    reason = s.CharField(max_length=500, help_text="the people who may write there read it")
-    note = s.CharField(required=False, allow_blank=True, default="", max_length=10_000, help_text="moderators read it")
-    revision = s.CharField(required=False, allow_null=True, default=None, help_text="null: the whole adapter")
+    reason = Text(max_length=500, help_text="the people who may write there read it")
+    note = Text(required=False, allow_blank=True, default="", max_length=10_000, help_text="moderators read it")
+    revision = Text(required=False, allow_null=True, default=None, help_text="null: the whole adapter")
 
 
 class Ruled(s.Serializer[Data]):

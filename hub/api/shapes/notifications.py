@@ -2,7 +2,7 @@
 
 from rest_framework import serializers as s
 
-from hub.api.shapes import Data
+from hub.api.shapes import Data, WholeNumber
 from registry import models
 
 
@@ -33,7 +33,7 @@ class NotificationPage(s.Serializer[Data]):
 
 
 class Read(s.Serializer[Data]):
-    up_to = s.IntegerField(min_value=0, max_value=2**63 - 1, help_text="the id of the newest one that was read")
+    up_to = WholeNumber(min_value=0, max_value=2**63 - 1, help_text="the id of the newest one that was read")
 
 
 class Marked(s.Serializer[Data]):

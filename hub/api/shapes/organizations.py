@@ -2,7 +2,7 @@
 
 from rest_framework import serializers as s
 
-from hub.api.shapes import Data
+from hub.api.shapes import Data, Text
 from registry import models
 
 ROLES = models.Membership.Role.choices
@@ -10,16 +10,16 @@ VISIBILITY = ["public", "private"]
 
 
 class NewOrganization(s.Serializer[Data]):
-    name = s.CharField(max_length=96)
-    full_name = s.CharField(required=False, allow_blank=True, default="", max_length=200)
+    name = Text(max_length=96)
+    full_name = Text(required=False, allow_blank=True, default="", max_length=200)
     default_visibility = s.ChoiceField(choices=VISIBILITY, required=False, default="public")
 
 
 class OrganizationChange(s.Serializer[Data]):
     """The fields to change; a missing one stays as it is."""
 
-    name = s.CharField(required=False, max_length=96, help_text="all its repositories move with it")
-    full_name = s.CharField(required=False, allow_blank=True, max_length=200)
+    name = Text(required=False, max_length=96, help_text="all its repositories move with it")
+    full_name = Text(required=False, allow_blank=True, max_length=200)
     default_visibility = s.ChoiceField(choices=VISIBILITY, required=False)
 
 

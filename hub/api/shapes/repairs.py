@@ -2,11 +2,11 @@
 
 from rest_framework import serializers as s
 
-from hub.api.shapes import Data
+from hub.api.shapes import Data, Text
 
 
 class Repair(s.Serializer[Data]):
-    base = s.CharField(
+    base = Text(
         required=False, allow_blank=True, default="", max_length=200, help_text="where it fits several: which is meant"
     )
 
