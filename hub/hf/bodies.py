@@ -199,13 +199,13 @@ def objects(body: dict[str, Any], key: str) -> list[dict[str, Any]]:
     return value
 
 
-def strings(body: dict[str, Any], key: str) -> list[str]:
-    """Return a member that is a string or a list of strings, each of them storable. Raises ValueInvalid."""
+def strings(body: dict[str, Any], key: str, *, storable: bool = True) -> list[str]:
+    """Return a member that is a string or a list of strings. Raises ValueInvalid, also for what is not storable."""
     value = body.get(key)
     value = [value] if isinstance(value, str) else value
     if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
         raise ValueInvalid(f"{key!r} must be a list of strings.", fix=f"Send {key!r} as a JSON array.")
-    for item in value:
+    for item in value if storable else ():
         refuse_unstorable(item, key)
     return value
 

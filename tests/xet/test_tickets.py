@@ -20,7 +20,6 @@ WRITE, READ = "xet-write-token", "xet-read-token"
 
 @pytest.fixture
 def wire(store, settings) -> Client:
-    settings.ROOT_URLCONF = "hub.xet.urls"
     return Client(enforce_csrf_checks=True)
 
 
