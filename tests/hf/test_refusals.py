@@ -67,7 +67,7 @@ def test_what_is_private_and_what_is_missing_look_the_same(wire: Wire, cast, nam
     for path in (f"/api/models/{name}", f"/{name}/resolve/main/x", f"/api/models/{name}/tree/main"):
         said = refused(wire.get(path, who="nobody"), 401, "adapter-not-found", hub_code="RepoNotFound")
         assert said["error"] == "Invalid username or password."
-        assert said["detail"] == f"There is no adapter '{name}', or you may not see it."
+        assert said["detail"] == f"There is no repository '{name}', or you may not see it."
         refused(wire.get(path, who="carol"), 404, "adapter-not-found", "Repository not found", hub_code="RepoNotFound")
     refused(wire.commit(name, header(), who="carol"), 404, "adapter-not-found", hub_code="RepoNotFound")
 

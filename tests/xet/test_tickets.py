@@ -19,7 +19,7 @@ WRITE, READ = "xet-write-token", "xet-read-token"
 
 
 @pytest.fixture
-def wire(store, settings) -> Client:
+def wire(store) -> Client:
     return Client(enforce_csrf_checks=True)
 
 
