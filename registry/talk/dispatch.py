@@ -10,6 +10,7 @@ from collections.abc import Callable
 from datetime import timedelta
 
 from django.db import DatabaseError, transaction
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from registry.kernel.errors import RegistryError
@@ -25,7 +26,7 @@ CONSUMERS: dict[str, Callable[[OutboxEvent], None]] = {
 }
 PAUSES = (10, 60, 600, 3600)  # seconds after each attempt that failed; after the last one it is given up
 AT_ONCE = 500  # events of one run; the next nudge or sweep goes on
-BEFORE_READING = 50  # events that are handled before a page is made
+BEFORE_READING = 5  # events at most that a reader handles; a longer queue is the workers'
 KEPT_DAYS = 30  # how long an event that was given up can be looked at
 # Raised by a consumer that meets a row it cannot handle. Anything else ends the process's run, and the row stays.
 FAULTS = (DatabaseError, RegistryError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
@@ -34,17 +35,21 @@ FAULTS = (DatabaseError, RegistryError, ArithmeticError, AttributeError, LookupE
 def run(limit: int = AT_ONCE) -> int:
     """Handle the events that wait, and return how many; leave them to another process that is already at it."""
     handled = 0
-    while handled < limit and (number := _next()) is not None and _handle(number, wait=False):
+    while handled < limit and (number := _due().first()) is not None and _handle(number, wait=False):
         handled += 1
     return handled
 
 
 def catch_up() -> None:
-    """Handle what waits before something made of it is read: a page shows what happened before it was asked for."""
-    for _ in range(BEFORE_READING):
-        if (number := _next()) is None:
-            return
-        _handle(number, wait=True)
+    """Handle a few waiting events before their results are read, so that a page shows what has just happened.
+
+    A longer queue is left to the workers as a whole: a few of its oldest events would not bring a reader up to date,
+    and a worker ends its run where it meets a row that a reader has locked.
+    """
+    numbers = list(_due()[: BEFORE_READING + 1])
+    if len(numbers) <= BEFORE_READING:
+        for number in numbers:
+            _handle(number, wait=True)
 
 
 def sweep() -> int:
@@ -53,10 +58,10 @@ def sweep() -> int:
     return run()
 
 
-def _next() -> int | None:
-    """Return the number of the oldest event that is due."""
+def _due() -> QuerySet[OutboxEvent, int]:
+    """Return the numbers of the events that are due, oldest first."""
     waiting = OutboxEvent.objects.filter(given_up_at__isnull=True, due_at__lte=timezone.now())
-    return waiting.order_by("pk").values_list("pk", flat=True).first()
+    return waiting.order_by("pk").values_list("pk", flat=True)
 
 
 def _handle(number: int, *, wait: bool) -> bool:

@@ -8,7 +8,7 @@ from registry.kernel.policy import NOBODY
 from registry.models import Event, Repository
 from registry.moderation import quarantine
 from registry.publish import moves, repositories
-from registry.talk import feed
+from registry.talk import dispatch, feed
 from tests.api.conftest import judged, pushed
 
 
@@ -32,6 +32,7 @@ def test_all_that_mirrors_must_know_is_told_in_order(ask, cast):
     quarantine.quarantine(made, cast.session("mona"), reason="malware")
     quarantine.release(made, cast.session("mona"), reason="a mistake")
     repositories.delete(Repository.objects.get(pk=made.pk), cast.session("alice"))
+    dispatch.run()
     said = ask().get("/api/v1/changes").json()
     assert [one["event"] for one in said["items"]] == ["quarantine", "delete"], "of what is gone, that it is gone"
     rows = list(Event.objects.order_by("seq").values_list("kind", "name", "data"))

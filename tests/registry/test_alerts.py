@@ -31,9 +31,10 @@ def cast(db, settings, tmp_path):
 
 @pytest.fixture
 def reviews(cast):
-    """alice/reviews, which passed."""
+    """alice/reviews, which passed, and whose events a worker has handled."""
     made = cast.repository("alice/reviews")
     judged(pushed(cast, made))
+    dispatch.run()
     return made
 
 
@@ -131,6 +132,7 @@ def gated(cast):
 
 
 def heard(who):
+    dispatch.run()
     return [alerts.sentence(alert) for alert in alerts.of(accounts.get_person(who))]
 
 
@@ -361,6 +363,7 @@ def test_rest_lists_them_in_pages_and_a_reading_token_marks_nothing(cast, review
     for _ in range(3):
         again(reviews)
         again(reviews, "passed")
+    dispatch.run()
     asking = Client(headers={"Authorization": f"Bearer {cast.token('alice', 'write')}"})
     first = asking.get("/api/v1/me/notifications", {"limit": 2}).json()
     second = asking.get(first["next"]).json()

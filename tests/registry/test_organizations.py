@@ -277,6 +277,7 @@ def test_a_renamed_organisation_takes_everything_along_and_old_addresses_lead_on
         assert (answer.status_code, answer["Location"]) == (307, leads)
     assert [row.full_name for row in catalog.search(NOBODY, Query(q="works")).items] == ["Works/router"]
     assert not catalog.search(NOBODY, Query(q="acme")).items
+    dispatch.run()
     moved = [row for row in feed.since(0, NOBODY, 100) if row.kind == "move"]
     assert {(row.name, row.data["before"]) for row in moved} == {
         ("Works/router", "acme/router"),

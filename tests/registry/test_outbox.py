@@ -209,6 +209,25 @@ def test_whoever_reads_right_after_it_happened_reads_of_it(cast, reviews):
     assert len(feed.since(0, NOBODY, 10)) == 3
 
 
+def test_a_reader_handles_a_few_events_and_leaves_a_long_queue_to_the_workers(cast, reviews):
+    def cost_of_reading():
+        with CaptureQueriesContext(connection) as queries:
+            alerts.unread(cast["alice"])
+        return len(queries)
+
+    idle = cost_of_reading()
+    for number in range(dispatch.BEFORE_READING):
+        pushed(cast, reviews, f"{number}.txt")
+    cost_of_reading()
+    assert not OutboxEvent.objects.exists()
+    for number in range(dispatch.BEFORE_READING + 1):
+        pushed(cast, reviews, f"more-{number}.txt")
+    assert cost_of_reading() == idle
+    assert OutboxEvent.objects.count() == dispatch.BEFORE_READING + 1
+    dispatch.run()
+    assert len(feed.since(0, NOBODY, 20)) == 2 * dispatch.BEFORE_READING + 2
+
+
 def test_a_push_writes_one_row_for_all_who_follow(cast, reviews):
     for who in ("alice", "bob", "dave"):
         hook(cast, who)

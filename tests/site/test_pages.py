@@ -302,10 +302,12 @@ def test_what_became_of_many_costs_as_much_as_of_one(visit, cast, address):
         return len(queries), said.count("/verdict/")
 
     stopped("alice/n0")
+    dispatch.run()
     few, shown = cost()
     assert shown == 1
     for number in range(1, 5):
         stopped(f"alice/n{number}")
+    dispatch.run()
     assert cost() == (few, 5)
 
 
