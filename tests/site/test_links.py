@@ -1,20 +1,34 @@
 """Every address comes from a route's name, so that the whole hub can be mounted below a path."""
 
+import json
 import re
+from collections.abc import Iterable
+from datetime import timedelta
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import urljoin, urlsplit
 
 import pytest
 from django.contrib.staticfiles import finders
+from django.core import mail
+from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, set_script_prefix
+from django.utils import timezone
 
 from hub.site import urls
+from registry.models import Alert, User
+from registry.moderation import quarantine
+from registry.people import gates, invitations
+from registry.publish import discussions
+from registry.talk import alert_mail, dispatch
+from tests.api.conftest import judged, pushed
 from tests.cast import Cast
+from tests.site.conftest import CHECKS, push_more
 
 ROOT = Path(__file__).parents[2]
 TEMPLATES = sorted((ROOT / "templates").rglob("*.html"))
 HARD_WIRED = re.compile(r"""(?:href|action|formaction|src|hx-[a-z]+)=["']/""")
+FAILED = [{"id": "load.error", "outcome": "failed", "message": "KeyError: 'lora_A'", "fix": "Save it again."}]
 FOLLOWED = ("href", "action", "src", "hx-get")
 
 
@@ -76,19 +90,19 @@ def mounted(settings):
     set_script_prefix("/")
 
 
-def test_every_link_form_and_file_is_below_the_prefix_and_leads_somewhere(mounted, visit, reviews, secret, cast: Cast):
-    cast.repository("alice/gold", type="dataset")
-    alice = visit("alice")
-    seen, waiting, wrong = set(), {f"{mounted}/", f"{mounted}/alice/reviews"}, []
+def broken_links(client: Client, starts: Iterable[str], prefix: str = "") -> tuple[list[str], set[str]]:
+    """Follow every link from these addresses on; return what leads nowhere or leaves the prefix, and what was read."""
+    seen: set[str] = set()
+    waiting, wrong = set(starts), []
     while waiting:
         address = waiting.pop()
         seen.add(address)
         parts = urlsplit(address)
-        if parts.path.startswith(f"{mounted}/static/"):
-            if not finders.find(parts.path.removeprefix(f"{mounted}/static/")):
+        if parts.path.startswith(f"{prefix}/static/"):
+            if not finders.find(parts.path.removeprefix(f"{prefix}/static/")):
                 wrong.append(f"no file {address}")
             continue
-        answer = alice.get(parts.path.removeprefix(mounted) or "/", QUERY_STRING=parts.query)
+        answer = client.get(parts.path.removeprefix(prefix) or "/", QUERY_STRING=parts.query)
         if answer.status_code not in (200, 204, 302, 307):
             wrong.append(f"{answer.status_code} {address}")
         if "Location" in answer and not urlsplit(answer["Location"]).netloc:
@@ -98,11 +112,56 @@ def test_every_link_form_and_file_is_below_the_prefix_and_leads_somewhere(mounte
         links = Links(answer.content.decode())
         for target in links.get | links.post:
             whole = urljoin(address, target).partition("#")[0]
-            if not whole.startswith(f"{mounted}/") and not urlsplit(whole).netloc:
-                wrong.append(f"{target} on {address} leaves {mounted}")
+            if not whole.startswith(f"{prefix}/") and not urlsplit(whole).netloc:
+                wrong.append(f"{target} on {address} leaves {prefix}")
         on = {urljoin(address, target).partition("#")[0] for target in links.get}
-        waiting |= {target for target in on if target.startswith(f"{mounted}/") and "?" not in target} - seen
+        waiting |= {target for target in on if target.startswith(f"{prefix}/") and "?" not in target} - seen
+    return wrong, seen
+
+
+def test_every_link_form_and_file_is_below_the_prefix_and_leads_somewhere(mounted, visit, reviews, secret, cast: Cast):
+    cast.repository("alice/gold", type="dataset")
+    wrong, seen = broken_links(visit("alice"), [f"{mounted}/", f"{mounted}/alice/reviews"], mounted)
     assert wrong == []
+    assert len(seen) > 60
+
+
+def test_every_link_that_a_moderator_sees_leads_to_a_page(visit, reviews, secret, cast: Cast, settings):
+    """On pages from each of their starting points, in alerts, in e-mails and in the answers of REST."""
+    settings.MAIL_FROM = "dovetail@example.org"
+    mona = cast.session("mona")
+    User.objects.filter(username="mona").update(email="mona@example.org")
+    judged(push_more(cast, reviews, **{"notes.txt": b"new"}), "failed", checks=FAILED)
+    held = push_more(cast, reviews, **{"passwords.txt": b"hunter2"})
+    quarantine.quarantine(reviews, mona, reason="Passwords.", revision=held)
+    withheld = cast.repository("alice/withheld")
+    judged(pushed(cast, withheld), checks=CHECKS)
+    quarantine.quarantine(withheld, mona, reason="malware")
+    gated = cast.repository("acme/gated")
+    gates.set_gate(gated, "manual", cast.session("alice"))
+    gates.request_access(gated, mona)
+    gates.decide_request(gated, "accepted", cast.session("alice"), username="mona")
+    thread = discussions.start(reviews, "Which rank?", "@mona, eight?", cast.session("carol"))
+    discussions.comment(thread, "@mona: eight.", mona)
+    invitations.invite("acme", "mona", "read", cast.session("alice"))
+    quarantine.suspend(cast["dave"], mona, reason="Floods the hub.")
+    dispatch.run()
+
+    client = visit("mona")
+    alerts_read = client.get("/api/v1/me/notifications").json()["items"]
+    Alert.objects.update(created_at=timezone.now() - timedelta(minutes=3))
+    alert_mail.send_due()
+    [letter] = [letter for letter in mail.outbox if letter.to == ["mona@example.org"]]
+    log = client.get("/api/v1/moderation/log").content.decode()
+    adapters = client.get("/api/v1/adapters").content.decode()
+    addresses = re.findall(r"https?://[^\s\"<>\\]+", " ".join([letter.body, json.dumps(alerts_read), log, adapters]))
+    paths = {urlsplit(address).path for address in addresses}
+    assert {"/alice/reviews/discussions/1", "/acme/gated", "/settings/notifications"} <= paths
+
+    starts = paths | {"/", "/alice/reviews", "/alice/reviews/commits/main", "/alice/withheld", "/dave", "/mona"}
+    wrong, seen = broken_links(client, starts)
+    assert wrong == []
+    assert not [address for address in seen if address.startswith(("/admin", "/moderation"))]
     assert len(seen) > 60
 
 
