@@ -5,9 +5,10 @@ import re
 import pytest
 
 from registry.models import Repository
-from registry.people import gates
+from registry.people import gates, organizations
 from registry.publish import push
 from registry.publish.push import MAIN, Inline, Intent
+from registry.talk import collections
 
 REVIEWS = "/alice/reviews"
 
@@ -37,6 +38,27 @@ def test_what_cannot_be_is_refused_on_the_page(visit, reviews, fields):
     assert answer.status_code in (400, 403)
     assert 'role="alert"' in text(answer)
     assert Repository.objects.get().full_name == "alice/reviews"
+
+
+@pytest.mark.parametrize("fields", [{}, {"visibility": ""}, {"visibility": "Private"}, {"gate": "Manual"}])
+def test_a_form_without_an_answer_makes_nothing_public(visit, cast, secret, fields):
+    alice = visit("alice")
+    gates.set_gate(secret, "manual", cast.session("alice"))
+    organizations.change_organization(cast.acme, full_name="Acme", private_by_default=True, by=cast["alice"])
+    ours = collections.create("acme", "Ours", cast.session("alice"), private=True)
+    answers = [
+        alice.post("/acme/secret/settings/visibility", fields),
+        alice.post("/acme/secret/access/gate", fields),
+        alice.post("/organizations/acme/settings/change", {"full_name": "Acme", **fields}),
+        alice.post(f"{ours.get_absolute_url()}/change", {"title": "Ours", **fields}),
+    ]
+    assert [answer.status_code for answer in answers] == [400, 400, 400, 400]
+    for row in (secret, ours, cast.acme):
+        row.refresh_from_db()
+    assert secret.private
+    assert secret.gated == "manual"
+    assert ours.private
+    assert cast.acme.private_by_default
 
 
 @pytest.mark.parametrize("who", ["carol", "erin", "mona"])

@@ -98,6 +98,20 @@ class Checkboxes(forms.CheckboxSelectMultiple):
     template_name = "site/widgets/choices.html"
 
 
+class Choice(forms.CharField):
+    """One of the values that are shown. What changes a setting must send one: an incomplete form opens nothing."""
+
+    def __init__(self, *, options: Iterable[tuple[str, str]], must_answer: bool, **more: Any) -> None:
+        choices = list(options)
+        super().__init__(required=False, widget=Radios(choices=choices), **more)
+        self.values, self.must_answer = [value for value, _ in choices], must_answer
+
+    def clean(self, value: Any) -> Any:
+        if value not in self.values and (value or self.must_answer):
+            raise forms.ValidationError("Choose one of the answers shown.")
+        return super().clean(value)
+
+
 def text_field(
     label: str, help_text: str = "", *, required: bool = True, widget: Any = forms.TextInput, **attrs: Any
 ) -> Any:
@@ -120,9 +134,10 @@ def choice_field(label: str, options: Iterable[tuple[str, str]], initial: str) -
     return forms.CharField(label=label, required=False, initial=initial, widget=Radios(choices=list(options)))
 
 
-def visibility_field(label: str, public: Option, private: Option) -> Any:
-    """Return the choice between public and private."""
-    return choice_field(label, [("public", public), ("private", private)], "public")
+def visibility_field(label: str, public: Option, private: Option, *, must_answer: bool = False) -> Any:
+    """Return the choice between public and private; of what is new, without an answer it is public."""
+    options = [("public", public), ("private", private)]
+    return Choice(label=label, initial="public", options=options, must_answer=must_answer)
 
 
 class Owned(Form):

@@ -7,11 +7,13 @@ from django import forms
 from hub.site.forms import Form, Option, Owned, Refusals, text_field, visibility_field
 from registry.kernel.errors import CollectionExists, ItemExists, RegistryError, ValueInvalid
 
+SEEN_BY = (Option("Everybody"), Option("Only you and members"))
+
 
 class NewCollection(Owned):
     title = text_field("Title", maxlength=120)
     description = text_field("What it holds", "One line. May stay empty.", required=False, maxlength=500)
-    visibility = visibility_field("Who may see it", Option("Everybody"), Option("Only you and members"))
+    visibility = visibility_field("Who may see it", *SEEN_BY)
     fields_of: ClassVar[Refusals] = {CollectionExists: "title"}
 
     def field_of(self, refusal: RegistryError) -> str | None:
@@ -24,6 +26,7 @@ class CollectionDetails(NewCollection):
     """What its owners change; the owner stays."""
 
     owner = None  # type: ignore[assignment]  # Django's way to leave a field of a parent out
+    visibility = visibility_field("Who may see it", *SEEN_BY, must_answer=True)
 
     def __init__(self, *args: Any, **options: Any) -> None:
         Form.__init__(self, *args, **options)

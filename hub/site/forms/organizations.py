@@ -13,8 +13,9 @@ ROLES = (
 )
 
 
-def _seen_by(note: str = "") -> object:
-    return visibility_field("New adapters are seen by", Option("Everybody", note), Option("Members", note))
+def _seen_by(note: str = "", *, must_answer: bool = False) -> object:
+    public, private = Option("Everybody", note), Option("Members", note)
+    return visibility_field("New adapters are seen by", public, private, must_answer=must_answer)
 
 
 class NewOrganization(Form):
@@ -28,7 +29,7 @@ class NewOrganization(Form):
 
 class OrganizationDetails(Form):
     full_name = text_field("Full name", required=False, maxlength=200, autocomplete="organization")
-    visibility = _seen_by()
+    visibility = _seen_by(must_answer=True)
     fields_of: ClassVar[Refusals] = {ValueInvalid: "full_name"}
 
 

@@ -4,7 +4,7 @@ from typing import ClassVar
 
 from django import forms
 
-from hub.site.forms import Form, Option, Owned, Refusals, choice_field, name_field, text_field, visibility_field
+from hub.site.forms import Choice, Form, Option, Owned, Refusals, name_field, text_field, visibility_field
 from registry.kernel.errors import (
     NameInvalid,
     NamespaceNotFound,
@@ -35,6 +35,7 @@ class Visibility(Form):
         "Who may see it",
         Option("Everybody", "Listed and pulled by anyone."),
         Option("Only its owners", "For everybody else it does not exist."),
+        must_answer=True,
     )
 
 
@@ -50,14 +51,14 @@ class Move(Form):
 
 
 class Gate(Form):
-    gate = choice_field(
-        "Who gets the files",
-        [
+    gate = Choice(
+        label="Who gets the files",
+        options=[
             ("", Option("Everybody", "who may see the page.")),
             ("auto", Option("Anyone who asks", "and is let in at once.")),
             ("manual", Option("Those you accept", "one by one.")),
         ],
-        "",
+        must_answer=True,
     )
 
 
