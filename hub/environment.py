@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 from environ import Env
@@ -35,7 +35,8 @@ class Environment(Env):  # type: ignore[misc]  # django-environ has no types
             return super().get_value(var, parser, "" if default is self.NOTSET else default, parse_default)
         except ValueError as reason:
             given = self.ENVIRON[name].replace(r"\$", "$")
-            raise ImproperlyConfigured(f"{name} must {reason}, not {given!r}.") from None
+            shown = "" if "@" in given else f", not {given!r}"  # before the @ of a URL there may be a password
+            raise ImproperlyConfigured(f"{name} must {reason}{shown}.") from None
 
     def refuse_unknown(self) -> None:
         """Raise ImproperlyConfigured for a DOVETAIL_* name that no setting reads: a typo must not pass silently."""
@@ -80,9 +81,19 @@ def words(value: str) -> list[str]:
     return [word.strip() for word in value.split(",") if word.strip()]
 
 
+def _parts(url: str) -> SplitResult:
+    """Split a URL that names a server. Raises ValueError, whose own message would show a piece of the password."""
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError:
+        raise ValueError("be a URL; in a password write / as %2F, [ as %5B, # as %23 and ? as %3F") from None
+    return parts
+
+
 def database(url: str) -> dict[str, object]:
     """Turn sqlite:///PATH or postgres://user:password@host:port/name into Django's dictionary."""
-    parts = urlsplit(url)
+    parts = _parts(url)
     if parts.scheme == "sqlite":
         # Opening the file and setting it up takes longer than answering a request.
         kept: dict[str, object] = {"CONN_MAX_AGE": SQLITE_KEPT_SECONDS, "OPTIONS": dict(SQLITE_OPTIONS)}
@@ -125,7 +136,7 @@ class Smtp(NamedTuple):
 
 def smtp(url: str) -> Smtp:
     """Turn smtp://user:password@host:port into its parts; smtps is TLS from the first byte, smtp+tls by STARTTLS."""
-    parts = urlsplit(url)
+    parts = _parts(url)
     ports = {"smtp": 25, "smtps": 465, "smtp+tls": 587}
     if parts.scheme not in ports or not parts.hostname:  # not ValueError, whose sentence would show the password
         raise ImproperlyConfigured("DOVETAIL_SMTP_URL must be smtp://, smtps:// or smtp+tls:// with a host.")

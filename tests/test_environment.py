@@ -54,6 +54,16 @@ def test_a_mail_server_that_cannot_be_used_is_refused_without_its_password() -> 
     assert "hunter2" not in str(refusal.value)
 
 
+@pytest.mark.parametrize("parser", [database, smtp])
+@pytest.mark.parametrize("scheme", ["postgres", "mysql", "smtp"])
+@pytest.mark.parametrize("password", ["s3cr/et", "s3cr[et", "s3cr]et", "s3cret"])
+def test_no_refusal_shows_a_piece_of_a_password(parser, scheme: str, password: str) -> None:
+    env = Environment({"DOVETAIL_X": f"{scheme}://hub:{password}@host:25x/name"})
+    with pytest.raises(ImproperlyConfigured) as refusal:
+        env("X", parser)
+    assert "s3cr" not in str(refusal.value)
+
+
 def test_urls_are_taken_apart() -> None:
     env = Environment({"DOVETAIL_D": "postgres://me:a%2Bb+c@db:5433/hub?sslmode=require", "DOVETAIL_M": "smtps://m"})
     parts = env("D", database)
