@@ -19,7 +19,7 @@ from typing import Any
 from ops import environments
 from ops.hub import DEMO_BASE, DEMO_PACKAGE, Hub, ensure_secret_key
 from ops.sentences import ROOT, Stop, near, say
-from ops.up import READY_SECONDS, is_taken, readiness
+from ops.up import READY_SECONDS, is_taken, port_of_holder, readiness
 
 ADAPTER = ROOT / "demo" / "reviews-lora"
 VERDICT_SECONDS = 180.0
@@ -115,9 +115,15 @@ def running_hub(hub: Hub) -> Iterator[None]:
 
 
 def wait_for_start(hub: Hub) -> None:
-    """If a hub is being started on DATA, wait until it is ready or has given up."""
+    """If a hub is being started on DATA, wait until it is ready or has given up. Raises Stop if its port is another."""
     if not is_taken(hub) or readiness(hub).get("ready"):
         return
+    port = port_of_holder(hub)
+    if port is not None and port != hub.port:
+        raise Stop(
+            f"The hub on the data folder {near(hub.data)} has port {port}, not {hub.port}: "
+            f"give the demo PORT={port}, or another folder with DATA=DIR."
+        )
     say(f"A hub is being started on {near(hub.data)}: waiting until it answers …")
     while is_taken(hub) and not readiness(hub).get("ready"):
         time.sleep(0.5)

@@ -63,12 +63,13 @@ def only_hub_on(hub: Hub) -> Iterator[None]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             lock.seek(0)
+            process = lock.readline().strip() or "unknown"
             raise Stop(
-                f"Another hub (process {lock.read().strip() or 'unknown'}) runs on the data folder {near(hub.data)}: "
+                f"Another hub (process {process}) runs on the data folder {near(hub.data)}: "
                 f"stop it, or choose another folder with DATA=DIR."
             ) from None
         lock.truncate(0)
-        lock.write(str(os.getpid()))
+        lock.write(f"{os.getpid()}\n{hub.port}\n")
         lock.flush()
         yield
 
@@ -80,6 +81,12 @@ def is_taken(hub: Hub) -> bool:
             return False
     except Stop:
         return True
+
+
+def port_of_holder(hub: Hub) -> int | None:
+    """Return the port that the holder of DATA's lock was given, or None before it is written; call it while taken."""
+    lines = (hub.run / "lock").read_text().split()
+    return int(lines[1]) if len(lines) == 2 else None
 
 
 # --- starting --------------------------------------------------------------------------------------------------------

@@ -58,6 +58,15 @@ def test_the_demo_waits_for_a_hub_that_is_being_started(tmp_path: Path, capsys) 
     assert "is being started" in capsys.readouterr().out
 
 
+def test_the_demo_does_not_wait_for_a_hub_on_another_port(tmp_path: Path) -> None:
+    ours, theirs = free_ports(2)
+    with only_hub_on(Hub(tmp_path / "data", "127.0.0.1", theirs)):
+        done = demo(tmp_path / "data", ours)
+    assert done.returncode != 0
+    assert f"has port {theirs}, not {ours}: give the demo PORT={theirs}" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_a_hub_of_somebody_else_needs_a_token(tmp_path: Path, live_hub) -> None:
     port = int(live_hub.url.rpartition(":")[2])
     done = demo(tmp_path / "nothing", port)
