@@ -14,11 +14,10 @@ from hub.site import paging
 from hub.site.lines import line, lines
 from hub.site.organizations import OFFERS
 from hub.site.visitor import caller
-from registry.kernel import policy
 from registry.kernel.errors import NamespaceNotFound
 from registry.kernel.policy import CREATORS, Caller
 from registry.models import Membership, Namespace
-from registry.people import accounts, invitations
+from registry.people import accounts, administrators, invitations
 from registry.repos import catalog
 from registry.repos.catalog import Query
 from registry.talk import collections, social
@@ -53,7 +52,7 @@ def namespace(request: HttpRequest, ns: str) -> HttpResponse:
         "follows": social.follows(by, found),
         "is_self": by.user is not None and by.user.namespace_id == found.pk,
         "may_create": role in CREATORS,
-        "may_administer": not is_person and policy.administers(by, found.organization),
+        "may_administer": not is_person and administrators.administers(by, found.organization),
         **_invitation(found, by),
         **lists[show](request, found, by),
     }

@@ -11,7 +11,7 @@ from hub.site.visitor import caller, person
 from registry.kernel import policy
 from registry.kernel.policy import Caller
 from registry.models import Organization
-from registry.people import accounts, invitations, organizations
+from registry.people import accounts, administrators, invitations, organizations
 from registry.publish import moves
 
 DELETE_HELP = (
@@ -121,7 +121,7 @@ def _administered(request: HttpRequest, ns: str) -> Organization:
 
 def _after_members_changed(request: HttpRequest, organization: Organization) -> HttpResponse:
     """Show the settings again, or the organisation's page to somebody who no longer administers it."""
-    if policy.administers(Caller(user=caller(request).user), organization):
+    if administrators.administers(Caller(user=caller(request).user), organization):
         return redirect("organization-settings", organization)
     return redirect(organization)
 

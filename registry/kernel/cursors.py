@@ -31,7 +31,7 @@ class Cursor:
     row: int | str
 
     def sign(self, order: str) -> str:
-        """Return the text of this position; it is good for lists of this order only."""
+        """Return the signed text of this position; it is valid for lists of this order only."""
         value = self.value.isoformat() if isinstance(self.value, datetime) else self.value
         return signing.dumps([value, self.row], salt=_SALT + order)
 

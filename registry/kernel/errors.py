@@ -1,10 +1,10 @@
-"""The catalogue of refusals: each has a stable code and says what, why and how to fix it; statuses: hub/errors.py."""
+"""The catalogue of refusals: each has a stable code, a sentence and a fix; hub/errors.py has their HTTP statuses."""
 
 from typing import ClassVar
 
 
 class RegistryError(Exception):
-    """A refusal that people may read.
+    """A refusal with a text for people.
 
     `code` is public API (docs/errors.md). `detail` is one sentence that names the thing and the reason;
     `fix` says what to do next; `facts` are extra members for the REST answer.
@@ -33,7 +33,7 @@ class TokenInvalid(RegistryError):
 
 class GateSignInRequired(SignInRequired):
     code = "gate-sign-in-required"
-    default_fix = "Sign in, and ask for access on the adapter's page."
+    default_fix = "Sign in, and ask for access on the repository's page."
 
 
 class NotAllowed(RegistryError):
@@ -53,7 +53,7 @@ class RepositoryNotFound(RegistryError):
 
 
 class RepositoryMoved(RegistryError):
-    """An old name; `full_name` in the facts is the new one. Only raised to those who may see the adapter."""
+    """An old name; `full_name` in the facts is the new one. Only raised for callers who may see the repository."""
 
     code = "adapter-moved"
     default_fix = "Use the new name from now on."
@@ -124,7 +124,7 @@ class WebhookNotFound(RegistryError):
 
 
 class SignInUnfinished(RegistryError):
-    """A device asks for its token and gets none; `error` among the facts is the word of RFC 8628, section 3.5."""
+    """A device gets no token yet; `error` among the facts is the code of RFC 8628, section 3.5."""
 
     code = "sign-in-unfinished"
     default_fix = "Open the address that the program shows, and approve its code."
@@ -137,7 +137,7 @@ class SignInNotFound(RegistryError):
 
 class DiscussionNotFound(RegistryError):
     code = "discussion-not-found"
-    default_fix = "List the discussions of the adapter to see what is there."
+    default_fix = "List the discussions of the repository to see what is there."
 
 
 class CommentNotFound(RegistryError):
@@ -290,12 +290,12 @@ class RevisionNotVerified(RegistryError):
 
 class AccessRequired(RegistryError):
     code = "access-required"
-    default_fix = "Ask for access on the adapter's page."
+    default_fix = "Ask for access on the repository's page."
 
 
 # --- validation ------------------------------------------------------------------------------------------------------
 class ClaimStale(RegistryError):
-    """A worker whose lease ran out tried to write; somebody else has the job."""
+    """A worker whose lease expired tried to write; another worker has the job."""
 
     code = "claim-stale"
 

@@ -1,4 +1,4 @@
-"""Whole addresses, for mails and messages that are read outside a browser."""
+"""Absolute URLs, for mails and messages that are read outside a browser."""
 
 from urllib.parse import urljoin
 
@@ -6,6 +6,6 @@ from django.conf import settings
 
 
 def absolute(path: str) -> str:
-    """Return the whole address of a path that `reverse` gave; the path begins with the one the hub is mounted below."""
+    """Return the absolute URL of a path from `reverse`; the path includes the one that the hub is mounted below."""
     public: str = settings.PUBLIC_URL
     return urljoin(public, path)

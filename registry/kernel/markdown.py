@@ -35,9 +35,10 @@ CODE_CLASSES = {f"hl-{name}" for name in STANDARD_TYPES.values() if name}
 
 
 def render_markdown(text: str, *, files: str, pages: str, people: Mapping[str, str] = {}) -> str:
-    """CommonMark with tables as an HTML fragment: relative images read below `files`, relative links below `pages`.
+    """Return CommonMark with tables as an HTML fragment.
 
-    `@name` of somebody in `people` becomes a link to the address given there.
+    Relative images lie below `files`, relative links below `pages`.
+    `@name` of a person in `people` becomes a link to the address given there.
     """
     parser = MarkdownIt("commonmark", {"html": True, "highlight": _highlight}).enable(["table", "strikethrough"])
     tokens = parser.parse(text)
@@ -50,7 +51,7 @@ def render_markdown(text: str, *, files: str, pages: str, people: Mapping[str, s
 
 
 def sanitise(html: str, *, files: str, pages: str, people: Mapping[str, str] = {}) -> str:
-    """The allow-list: no script, style, form or frame; images of this hub only; every link says who wrote it."""
+    """Return the HTML without what is not on the allow-list: no script, form, frame, or image of other hosts."""
     return nh3.clean(
         html,
         tags=TAGS,
@@ -79,7 +80,7 @@ def _address_filter(files: str, pages: str, ours: Collection[str]) -> Callable[[
 
 
 def _below(root: str, address: str) -> str | None:
-    """A file of the same revision; absolute addresses are dropped, so that no page calls another host."""
+    """Return the address of a file of the same revision; None for an absolute one: no page may call other hosts."""
     parts = urlsplit(address.replace("\\", "/"))
     # Unquoted: to browsers %2e%2e is two dots too.
     steps = [step for step in parts.path.split("/") if unquote(step) not in ("", ".")]
@@ -95,14 +96,14 @@ def _highlight(code: str, language: str, _attributes: str) -> str:
 
 
 def _lower_headings(tokens: list[Token]) -> None:
-    """The page already has its `h1`, so a card's first level is the page's second."""
+    """Lower headings by one level: the page already has its `h1`."""
     for token in tokens:
         if token.type in ("heading_open", "heading_close"):
             token.tag = f"h{min(6, int(token.tag[1:]) + 1)}"
 
 
 def _link_foreign_images(tokens: list[Token]) -> None:
-    """An image on another host becomes a link to it: the page must not tell that host who reads here."""
+    """Replace images on other hosts by links: loading them would tell those hosts who reads the page."""
     for inline in tokens:
         if inline.children and any(map(_is_foreign_image, inline.children)):
             inline.children = [part for child in inline.children for part in _linked(child)]
@@ -120,7 +121,7 @@ def _linked(token: Token) -> list[Token]:
 
 
 def _link_people(tokens: list[Token], people: Mapping[str, str]) -> None:
-    """Link @name in text that is in no link already; code has tokens of other types."""
+    """Link @name in text outside links; code has tokens of other types."""
     addresses = {name.lower(): address for name, address in people.items()}
     names = "|".join(re.escape(name) for name in sorted(addresses, key=len, reverse=True))
     mention = re.compile(rf"(?<![\w@/.+-])@({names})(?![A-Za-z0-9_@]|[.-][A-Za-z0-9])", re.IGNORECASE)
@@ -136,17 +137,17 @@ def _link_people(tokens: list[Token], people: Mapping[str, str]) -> None:
 
 def _with_people(text: str, mention: re.Pattern[str], addresses: dict[str, str]) -> Iterator[Token]:
     at = 0
-    for found in mention.finditer(text):
-        yield Token("text", "", 0, content=text[at : found.start()])
-        yield Token("link_open", "a", 1, attrs={"href": addresses[found[1].lower()]})
-        yield Token("text", "", 0, content=found[0])
+    for match in mention.finditer(text):
+        yield Token("text", "", 0, content=text[at : match.start()])
+        yield Token("link_open", "a", 1, attrs={"href": addresses[match[1].lower()]})
+        yield Token("text", "", 0, content=match[0])
         yield Token("link_close", "a", -1)
-        at = found.end()
+        at = match.end()
     yield Token("text", "", 0, content=text[at:])
 
 
 def main() -> None:
-    """Read what `render` takes from standard input, as JSON, and write HTML; 2 s of processor and 512 MB at most."""
+    """Read render_markdown's arguments as JSON from standard input and write HTML; at most 2 s of CPU and 512 MB."""
     resource.setrlimit(resource.RLIMIT_CPU, (2, 2))
     resource.setrlimit(resource.RLIMIT_AS, (512 << 20, 512 << 20))
     job = json.load(sys.stdin)

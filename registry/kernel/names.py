@@ -1,4 +1,4 @@
-"""Which names people, organisations and adapters may have, and which paths files may have."""
+"""Rules for the names of people, organisations and repositories, and for the paths of files."""
 
 import re
 import unicodedata
@@ -102,7 +102,7 @@ def _segment_problem(segment: str) -> str:
         return "it holds an empty part, `.` or `..`"
     if segment != segment.rstrip(". "):
         return "a part of it ends in a dot or a space"
-    # On Windows what follows a colon is a stream of the thing before it: `.git::$INDEX_ALLOCATION` is `.git` itself.
+    # On Windows a colon begins the name of a stream of the file before it: `.git::$INDEX_ALLOCATION` is `.git` itself.
     before_colon = segment.partition(":")[0].rstrip(". ")
     if fold(before_colon) == ".git" or not before_colon:
         return "`.git` is reserved" if before_colon else "a part of it begins with a colon, dots or spaces alone"
@@ -112,17 +112,17 @@ def _segment_problem(segment: str) -> str:
 
 
 def check_tree(paths: Iterable[str]) -> None:
-    """Raise PathInvalid when two of these paths cannot lie beside each other on every file system.
+    """Raise PathInvalid if two of these paths cannot exist together on every file system.
 
-    `a` and `a/b` cannot anywhere; `README.md` and `readme.md`, or `A/x` and `a/y`, cannot where case is ignored.
+    `a` and `a/b` cannot on any; `README.md` and `readme.md`, or `A/x` and `a/y`, cannot where case is ignored.
     """
     spelled: dict[str, tuple[str, bool]] = {}  # folded path → (as written, whether it is a file)
     for path in paths:
         parts = path.split("/")
         for depth in range(1, len(parts) + 1):
-            here = "/".join(parts[:depth])
-            written, was_file = spelled.setdefault(fold(here), (here, depth == len(parts)))
-            if written != here or was_file != (depth == len(parts)):
+            prefix = "/".join(parts[:depth])
+            written, was_file = spelled.setdefault(fold(prefix), (prefix, depth == len(parts)))
+            if written != prefix or was_file != (depth == len(parts)):
                 raise PathInvalid(
                     f"The path {path[:200]!r} is not allowed: it collides with {written[:200]!r}.",
                     fix="Delete or rename one of the two in the same push.",

@@ -1,4 +1,4 @@
-"""Which addresses the hub itself may speak to when a stranger names them: public ones, and what the operator allows."""
+"""Addresses that the hub may call when a stranger names them: public ones, and those that the operator allows."""
 
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from urllib.parse import SplitResult, urlsplit
@@ -8,13 +8,13 @@ from django.conf import settings
 from registry.kernel.errors import ValueInvalid
 
 Address = IPv4Address | IPv6Address
-_NAT64 = ip_network("64:ff9b::/96")  # and what else carries an IPv4 address inside
+_NAT64 = ip_network("64:ff9b::/96")  # carries an IPv4 address inside
 MAX_URL = 1000
 FIX = "Name an address that the internet can reach; others must be in DOVETAIL_WEBHOOK_ALLOW of this hub."
 
 
 def check_url(url: str) -> SplitResult:
-    """Return the parts of an http(s) address that may be spoken to, as far as one can tell before resolving its host.
+    """Return the parts of an http(s) address that may be called, as far as can be told before resolving its host.
 
     Raises ValueInvalid.
     """
@@ -39,7 +39,7 @@ def check_url(url: str) -> SplitResult:
 
 
 def may_reach(host: str, address: Address) -> bool:
-    """Whether the hub may connect to this address, which `host` stands for."""
+    """Return whether the hub may connect to this address, to which `host` resolved."""
     for allowed in settings.WEBHOOK_ALLOW:
         try:
             if address in ip_network(allowed, strict=False):
@@ -51,9 +51,9 @@ def may_reach(host: str, address: Address) -> bool:
 
 
 def is_public(address: Address) -> bool:
-    """Whether an address is one of the internet's: not private, local, shared (CGN), reserved or a group's.
+    """Return whether an address is public: not private, local, shared (CGN), reserved or multicast.
 
-    An IPv4 address that travels inside an IPv6 one (mapped, NAT64, 6to4, Teredo) counts as what it is.
+    An IPv4 address inside an IPv6 one (mapped, NAT64, 6to4, Teredo) is judged as the IPv4 address.
     """
     if isinstance(address, IPv6Address):
         teredo = address.teredo

@@ -1,7 +1,7 @@
-"""The outbox: what happens is written down in its own transaction, and told to those who follow after the commit.
+"""The outbox: an event is recorded in the transaction that causes it, and delivered to its consumers after the commit.
 
 So a push, a verdict or a decision knows nothing of alerts, webhooks and feeds: registry/talk/dispatch.py reads these
-rows. A row holds what its readers need to know of that moment, because a repository may be gone when it is read.
+rows. A row holds the state of that moment, because the repository may be gone when the row is read.
 """
 
 from collections.abc import Callable, Iterable
@@ -20,7 +20,7 @@ Kind = OutboxEvent.Kind
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """A repository as it was: what decides who may see it, and what messages say of it. `head` is the oid of main."""
+    """A repository as it was: the fields that policy and messages need. `head` is the oid of main."""
 
     id: int
     type: str
@@ -50,7 +50,7 @@ class Snapshot:
         return f"{self.namespace}/{self.name}"
 
     def as_repository(self) -> Repository:
-        """Return the repository as it was, to ask policy about; it is not the row, and must not be saved."""
+        """Return an unsaved copy of the repository as it was, to ask policy about; never save it."""
         return Repository(
             id=self.id,
             type=self.type,
@@ -75,12 +75,12 @@ def event(kind: Kind, repository: Repository | None, by: User | None = None, **d
 
 
 def record(kind: Kind, repository: Repository | None, by: User | None = None, **data: object) -> None:
-    """Write down what happens now; call it in the transaction in which it happens."""
+    """Record an event; call it in the transaction that causes it."""
     record_all([event(kind, repository, by, **data)])
 
 
 def record_all(events: Iterable[OutboxEvent]) -> None:
-    """Write down many events, in their order, with one query, or two where the events do not say what main is."""
+    """Record events in their order with one query, or two if some do not say what main is."""
     rows = list(events)
     for row in rows:
         if row.repository and row.data.get("ref") == Ref.MAIN:
@@ -96,6 +96,6 @@ def record_all(events: Iterable[OutboxEvent]) -> None:
 
 
 def ring() -> None:
-    """Tell the workers that events wait. A lost message costs half a minute, until the sweep looks by itself."""
+    """Notify the workers of waiting events. A lost message costs half a minute, until the sweep finds the rows."""
     doorbell: Callable[[], Any] = import_string(settings.OUTBOX_DOORBELL)
     doorbell()

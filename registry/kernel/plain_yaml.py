@@ -1,4 +1,4 @@
-"""YAML as data and nothing else, for whatever people write in it: cards, and files of the operator."""
+"""YAML as plain data, for files that people write: cards, and the operator's files."""
 
 import re
 from typing import Any, ClassVar, TypeAlias
@@ -20,7 +20,10 @@ def parse_mapping(text: str, *, most: int, what: str) -> dict[str, Value]:
         raise ValueError(f"{what} is over {most >> 10} kB")
     depth = 0
     for event in yaml.parse(text, Loader=_PlainLoader):
-        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
         _refuse_unless_plain(event, depth, what)
     loaded = yaml.load(text, Loader=_PlainLoader)  # noqa: S506  # a CSafeLoader: builds no objects
     if loaded is None:
@@ -37,11 +40,11 @@ class _PlainLoader(yaml.CSafeLoader):
     yaml_implicit_resolvers: ClassVar[dict[str, list[tuple[str, re.Pattern[str]]]]] = {}  # type: ignore[misc]  # the base's is an instance's
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen: set[str] = set()
+        keys: set[str] = set()
         for key in (key for key, _ in node.value if isinstance(key, yaml.ScalarNode)):
-            if key.value in seen:
+            if key.value in keys:
                 raise ValueError(f"line {key.start_mark.line + 1} says {key.value!r} a second time")
-            seen.add(key.value)
+            keys.add(key.value)
         return super().construct_mapping(node, deep)
 
 
@@ -78,7 +81,7 @@ def _value(value: Any) -> Value:
 
 
 def describe_error(error: Exception, first_line: int = 1) -> str:
-    """Return why `mapping` failed, in words; `first_line` is the number of the text's first line in its file."""
+    """Return the reason why `parse_mapping` failed; `first_line` is the number of the text's first line in its file."""
     mark = getattr(error, "problem_mark", None)
     if mark is None:
         return str(error) if isinstance(error, ValueError) else "it cannot be read"

@@ -1,6 +1,6 @@
 """Queries that every pull makes, compiled to SQL once.
 
-Stands on private parts of Django (`klass_info`, `local_setter`, `ModelState`; 5.2), and therefore behind the setting
+This uses private parts of Django (`klass_info`, `local_setter`, `ModelState`; 5.2), and therefore behind the setting
 FAST_PATHS: without it every query goes through the ORM, with the same answers. Compiling a query takes many times as
 long as running it: one row with two joins takes 69 µs of CPU in place of 885 µs, an empty answer 25 in place of 362
 (SQLite, measured on one busy core). Only the text of the query is kept; each answer is read anew.
@@ -17,39 +17,39 @@ from django.db.models import Model, QuerySet
 from django.db.models.base import ModelState
 
 M = TypeVar("M", bound=Model)
-_MARK = 2_046_100_000  # stands for a value while a query is compiled; a number that 32 bits hold and nobody writes
+_MARK = 2_046_100_000  # placeholder for a value while a query is compiled: fits 32 bits, occurs in no query
 
 
 class _Part:
-    """Which columns of a row are an object of one model, and which are the objects it leads to by select_related."""
+    """The columns of a row that make an object of one model, and the parts of its select_related objects."""
 
-    def __init__(self, known: Mapping[str, Any], select: Sequence[Any]) -> None:
-        columns = known["select_fields"]
-        self._model, self._columns = known["model"], slice(columns[0], columns[-1] + 1)
+    def __init__(self, class_info: Mapping[str, Any], select: Sequence[Any]) -> None:
+        columns = class_info["select_fields"]
+        self._model, self._columns = class_info["model"], slice(columns[0], columns[-1] + 1)
         self._names = [column[0].target.attname for column in select[self._columns]]
         self._key = columns[0] + self._names.index(self._model._meta.pk.attname)
         self._related = [
-            (_Part(one, select), one["local_setter"], one["remote_setter"])
-            for one in known.get("related_klass_infos", ())
+            (_Part(related, select), related["local_setter"], related["remote_setter"])
+            for related in class_info.get("related_klass_infos", ())
         ]
 
     def make(self, row: Sequence[Any]) -> Any:
-        """Return the object, None where an outer join found none.
+        """Return the object, or None where an outer join found none.
 
-        As Model.from_db makes it, without asking each field and without signals, which nobody here listens to.
+        It is as Model.from_db makes it, without asking each field and without signals, which nobody here listens to.
         """
         if row[self._key] is None:
             return None
-        made = self._model.__new__(self._model)
-        vars(made).update(zip(self._names, row[self._columns], strict=True))
-        made._state = ModelState()
-        made._state.adding, made._state.db = False, "default"
+        row_object = self._model.__new__(self._model)
+        vars(row_object).update(zip(self._names, row[self._columns], strict=True))
+        row_object._state = ModelState()
+        row_object._state.adding, row_object._state.db = False, "default"
         for part, keep, keep_back in self._related:
             other = part.make(row)
-            keep(made, other)
+            keep(row_object, other)
             if other is not None:
-                keep_back(other, made)
-        return made
+                keep_back(other, row_object)
+        return row_object
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class _Plan:
     """A compiled query: its text, what each parameter is, and how a row becomes an object."""
 
     sql: str
-    parameters: Sequence[tuple[int, Any]]  # which of the values, or -1 and what is always asked
+    parameters: Sequence[tuple[int, Any]]  # the index of the value, or -1 and a constant
     compiler: Any
     converters: Any
     whole: _Part
@@ -83,9 +83,9 @@ class Prepared(Generic[M]):
         if not settings.FAST_PATHS:
             return list(self._build(*values))
         plan = self._plan or self._compile()
-        asked = [fixed if at < 0 else values[at] for at, fixed in plan.parameters]
+        parameters = [constant if at < 0 else values[at] for at, constant in plan.parameters]
         with connection.cursor() as cursor:
-            cursor.execute(plan.sql, asked)
+            cursor.execute(plan.sql, parameters)
             rows = cursor.fetchall()
         return plan.objects(rows) if rows else []
 

@@ -2,14 +2,23 @@
 
 from django.db.models import QuerySet
 
+from registry.kernel.callers import Permission
 from registry.kernel.errors import (
     AccessRequired,
     GateSignInRequired,
+    NotAllowed,
     RegistryError,
     RepositoryNotFound,
     RepositoryQuarantined,
+    SignInRequired,
 )
-from registry.models import ModerationDecision, Repository, Revision, User
+from registry.models import ModerationDecision, Repository, Revision, Token, User
+
+_DEEDS = {
+    Permission.DISCUSS: "take part in the discussions of",
+    Permission.PUSH: "push to",
+    Permission.CONFIGURE: "change the settings of",
+}
 
 
 def repository_not_found(full_name: str) -> RepositoryNotFound:
@@ -32,7 +41,7 @@ def _held_back(repository: Repository, what: str, decisions: QuerySet[Moderation
     decision = decisions.filter(action="quarantine").order_by("-id").first()
     reason = decision.reason if decision else "no reason was given"
     fix = ""
-    # Decided by the hub itself: for a file that the owner may remove.
+    # Without a person the hub itself decided, because of a file that the owner may remove.
     if decision and decision.revision_id and decision.by_id is None:
         fix = (
             f"Delete or replace the file in a new commit (hf repos delete-files {repository.full_name} FILE): "
@@ -53,3 +62,17 @@ def gated(user: User | None, repository: Repository) -> RegistryError:
         f"Access to {kind} {repository.full_name} is restricted and you are not in the authorized list.",
         fix=f"Ask for access at {page}; a fine-grained token must also name this repository.",
     )
+
+
+def lacks_role(user: User | None, permission: Permission, repository: Repository) -> RegistryError:
+    """Return the refusal for a person who may not do this with the repository, or for nobody."""
+    deed = f"{_DEEDS[permission]} {repository.full_name}"
+    if user is None:
+        return SignInRequired(f"You must sign in to {deed}.")
+    return NotAllowed(f"{user.username} may not {deed}.")
+
+
+def lacks_grant(token: Token | None, permission: Permission, repository: Repository) -> NotAllowed:
+    """Return the refusal for a token of a person who may do this, when the token itself may not."""
+    deed = f"{_DEEDS[permission]} {repository.full_name}"
+    return NotAllowed(f"The token {token.name if token else ''!r} may not {deed}: it lacks the write role for it.")

@@ -1,4 +1,4 @@
-"""Settings of the site: their names, choices and first values, and how a running hub follows a change."""
+"""Site settings: their names, choices and first values, and how a running hub follows a change."""
 
 import time
 
@@ -16,7 +16,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
 }
 FOLLOW_SECONDS = 5.0
 
-# What was read last, and when. Replaced as a whole and never changed, because many threads read it without a lock.
+# The values read last, and when. Replaced as a whole and never changed, because many threads read it without a lock.
 _known: tuple[dict[str, str], float] = ({}, 0.0)
 
 
@@ -54,6 +54,6 @@ def change_setting(name: str, new: str, by: User | None) -> bool:
 
 
 def clear_cache() -> None:
-    """Read the settings anew at the next question."""
+    """Forget the values, so that the next call reads them again."""
     global _known
     _known = ({}, 0.0)

@@ -1,4 +1,4 @@
-"""What may be done with people: made, changed, given a role; and how a name leads to its namespace."""
+"""Create and change people's accounts, give roles, and look up namespaces by name."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,7 +15,7 @@ from registry.models import FormerNamespace, Namespace, User
 
 
 def register(username: str, *, email: str = "", password: str, full_name: str = "") -> User:
-    """Make a person, who asks for it himself, with a namespace of the same name.
+    """Create the account of a person who registers, with a namespace of the same name.
 
     Raises NotAllowed where registration is not open, NameInvalid, NameTaken, ValueInvalid.
     """
@@ -30,7 +30,7 @@ def register(username: str, *, email: str = "", password: str, full_name: str = 
 def create_person(
     username: str, *, email: str = "", password: str | None = None, full_name: str = "", role: str = "user"
 ) -> User:
-    """Make a person for the operator of the hub, who answers for the password; without one nobody can sign in.
+    """Create an account for the operator, with any password; without one the person cannot sign in.
 
     Raises NameInvalid, NameTaken, ValueInvalid.
     """
@@ -40,7 +40,7 @@ def create_person(
 
 
 def set_profile(user: User, *, full_name: str, email: str, by: User | None) -> bool:
-    """Change what a person says of himself; returns whether anything changed. Raises ValueInvalid, NameTaken."""
+    """Change a person's profile; returns whether anything changed. Raises ValueInvalid, NameTaken."""
     new = {"full_name": names.check_text(full_name, "full name", 200), "email": check_email(email)}
     old = {field: getattr(user, field) for field in new}
     if new == old:
@@ -66,7 +66,7 @@ def set_password(user: User, password: str, *, by: User | None) -> bool:
 def change_password(user: User, old: str, new: str) -> None:
     """Replace one's own password, which ends all sessions of that person.
 
-    Raises NotAllowed for a wrong old one, which the face counts as a failed sign-in, and ValueInvalid for a weak one.
+    Raises NotAllowed for a wrong old one, which the caller counts as a failed sign-in, and ValueInvalid for a weak one.
     """
     if not user.check_password(old):
         raise NotAllowed("That is not the password you have now.", fix="Ask an administrator if you forgot it.")
@@ -95,9 +95,9 @@ def set_role(user: User, role: str, *, by: Caller | None) -> bool:
 
 
 def refuse_last_admin(user: User) -> None:
-    """Raise ValueInvalid if without this person nobody could administer the hub.
+    """Raise ValueInvalid if this person is the only administrator of the hub.
 
-    Locks all administrators, always in one order and before anybody else: two who dismiss each other wait here.
+    Locks all administrators in one order, before other rows: two who dismiss each other at once wait here.
     """
     admins = User.objects.select_for_update().filter(role=User.Role.ADMIN, is_active=True).order_by("pk")
     if [admin.pk for admin in admins] == [user.pk]:
@@ -107,7 +107,7 @@ def refuse_last_admin(user: User) -> None:
 
 
 def check_role(role: str) -> None:
-    """Raise ValueInvalid for a role that nobody can have."""
+    """Raise ValueInvalid for a role that does not exist."""
     if role not in User.Role.values:
         raise ValueInvalid(f"There is no role {role!r}.", fix=f"Use one of {', '.join(User.Role.values)}.")
 
@@ -131,17 +131,17 @@ def _save_new(user: User, by: User | None) -> User:
 
 
 def take_name(name: str, kind: str) -> Namespace:
-    """Make a namespace; call it in a transaction. Raises NameTaken for what an organisation was called once.
+    """Create a namespace; call it in a transaction. Raises NameTaken for a former name of an organisation.
 
-    Two who want one name meet in the unique index, as an IntegrityError of one of them.
+    If two callers want one name, the unique index gives one of them an IntegrityError.
     """
-    made = Namespace.objects.create(name=name, kind=kind)
-    refuse_former(name)  # afterwards: who gives a name up at this moment has committed when the row above is written
-    return made
+    namespace = Namespace.objects.create(name=name, kind=kind)
+    refuse_former(name)  # after the insert, which waits for a transaction that gives the name up at this moment
+    return namespace
 
 
 def refuse_former(name: str, of: Namespace | None = None) -> None:
-    """Raise NameTaken for a name that was given up, unless it was by the one that wants it back."""
+    """Raise NameTaken for a name that was given up, unless `of` is the namespace that gave it up."""
     former = FormerNamespace.objects.filter(name=name.lower()).first()
     if former and (of is None or former.namespace_id != of.pk):
         raise NameTaken(f"The name {name!r} is already taken.")
@@ -179,7 +179,7 @@ def check_password(password: str, user: User) -> None:
 
 
 def get_namespace(name: str) -> Namespace:
-    """Return the namespace of that name, whatever the case. Raises NamespaceNotFound."""
+    """Return the namespace of that name, ignoring case. Raises NamespaceNotFound."""
     try:
         return Namespace.objects.select_related("person", "organization").get(name__lower=name.lower())
     except Namespace.DoesNotExist:
@@ -187,31 +187,31 @@ def get_namespace(name: str) -> Namespace:
 
 
 def resolve_namespace(name: str) -> Namespace:
-    """Return the same for an address: who had that name before is found under the one it has now."""
+    """Return the namespace that has this name, or had it before it was renamed. Raises NamespaceNotFound."""
     try:
         return get_namespace(name)
     except NamespaceNotFound:
-        found = Namespace.objects.select_related("person", "organization").filter(former__name=name.lower()).first()
-        if found is None:
+        renamed = Namespace.objects.select_related("person", "organization").filter(former__name=name.lower()).first()
+        if renamed is None:
             raise
-        return found
+        return renamed
 
 
 def namespace_for_new(name: str) -> Namespace:
-    """Return the namespace in which something new shall be. Raises NotAllowed where there is none of that name.
+    """Return the namespace for something new. Raises NotAllowed if there is none of that name.
 
-    Former names are told and not followed: nobody should find his work where he did not put it.
+    Former names are reported but not followed: nobody should find their work where they did not put it.
     """
     try:
         return get_namespace(name)
     except NamespaceNotFound:
-        now = Namespace.objects.filter(former__name=name.lower()).first()
-        fix = f"{name} is called {now.name} now: use that name." if now else ""
-        raise NotAllowed(f"You may not create adapters in {name!r}.", fix=fix) from None
+        renamed = Namespace.objects.filter(former__name=name.lower()).first()
+        fix = f"{name} is called {renamed.name} now: use that name." if renamed else ""
+        raise NotAllowed(f"You may not create repositories in {name!r}.", fix=fix) from None
 
 
 def get_person(username: str) -> User:
-    """Return the person of that name, whatever the case. Raises NamespaceNotFound."""
+    """Return the person of that name, ignoring case. Raises NamespaceNotFound."""
     user = User.objects.filter(namespace__name__lower=username.lower()).first()
     if user is None:
         raise NamespaceNotFound(f"There is no person {username!r}.")

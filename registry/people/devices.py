@@ -1,4 +1,4 @@
-"""What may be done with sign-ins of programs (RFC 8628): begin, approve or deny in a browser, fetch the token."""
+"""Sign-ins of programs (RFC 8628): begin one, approve or deny it in a browser, fetch the token."""
 
 import secrets
 from dataclasses import dataclass
@@ -24,26 +24,26 @@ State = DeviceLogin.State
 
 @dataclass(frozen=True)
 class StartedSignIn:
-    """What the program is told: its own secret, and what its person shall type."""
+    """The program's own secret, and the code that its user types."""
 
     device_code: str
     user_code: str
 
 
 def begin_sign_in(client: str = "") -> StartedSignIn:
-    """Begin a sign-in; `client` is what the program calls itself. Raises StoreUnavailable when too many are open."""
+    """Begin a sign-in; `client` is the program's name. Raises StoreUnavailable when too many are open."""
     now = timezone.now()
     DeviceLogin.objects.filter(expires_at__lte=now).delete()
     if DeviceLogin.objects.count() >= MOST_WAITING:
         raise StoreUnavailable("Too many sign-ins are waiting for their person.", fix="Try again in a few minutes.")
-    begun = StartedSignIn(secrets.token_urlsafe(32), "".join(secrets.choice(_LETTERS) for _ in range(8)))
+    sign_in = StartedSignIn(secrets.token_urlsafe(32), "".join(secrets.choice(_LETTERS) for _ in range(8)))
     DeviceLogin.objects.create(
-        sha256=tokens.digest(begun.device_code),
-        user_code=begun.user_code,
+        sha256=tokens.digest(sign_in.device_code),
+        user_code=sign_in.user_code,
         client="".join(char for char in client if char.isprintable())[:100],
         expires_at=now + timedelta(seconds=SECONDS),
     )
-    return begun
+    return sign_in
 
 
 def format_code(user_code: str) -> str:
@@ -52,23 +52,23 @@ def format_code(user_code: str) -> str:
 
 
 def find_waiting(typed: str) -> DeviceLogin:
-    """Return the sign-in that waits under a code, however it is typed. Raises SignInNotFound."""
+    """Return the sign-in that waits under a code, ignoring case and separators. Raises SignInNotFound."""
     code = "".join(char for char in typed.upper() if char in _LETTERS)
-    found = DeviceLogin.objects.filter(user_code=code, state=State.WAITING, expires_at__gt=timezone.now()).first()
-    if found is None:
+    sign_in = DeviceLogin.objects.filter(user_code=code, state=State.WAITING, expires_at__gt=timezone.now()).first()
+    if sign_in is None:
         raise SignInNotFound(f"No program waits under the code {typed[:20]!r}.")
-    return found
+    return sign_in
 
 
 def approve(typed: str, role: str, by: Caller) -> DeviceLogin:
-    """Let the program have a token of the caller's. Raises SignInNotFound, SessionRequired, ValueInvalid."""
+    """Let the program fetch a token of the caller. Raises SignInNotFound, SessionRequired, ValueInvalid."""
     if role not in ROLES:
         raise ValueInvalid(f"A program cannot sign in with the role {role[:20]!r}.", fix="Use read or write.")
     return _answer(typed, by, state=State.APPROVED, role=role)
 
 
 def deny(typed: str, by: Caller) -> DeviceLogin:
-    """Send the program away. Raises SignInNotFound, SessionRequired."""
+    """Deny the program its sign-in. Raises SignInNotFound, SessionRequired."""
     return _answer(typed, by, state=State.DENIED)
 
 
@@ -76,41 +76,41 @@ def _answer(typed: str, by: Caller, **answer: str) -> DeviceLogin:
     user = policy.require_person(by, "answer a program's sign-in")
     if by.token is not None:
         raise SessionRequired("Programs are let in from a browser session, never by token.")
-    found = find_waiting(typed)
+    sign_in = find_waiting(typed)
     with transaction.atomic():
-        if not DeviceLogin.objects.filter(pk=found.pk, state=State.WAITING).update(user=user, **answer):
+        if not DeviceLogin.objects.filter(pk=sign_in.pk, state=State.WAITING).update(user=user, **answer):
             raise SignInNotFound(f"The code {typed[:20]!r} was answered already.")
-        audit.record(user, f"sign-in:{answer['state']}", format_code(found.user_code), note=found.client)
-    return found
+        audit.record(user, f"sign-in:{answer['state']}", format_code(sign_in.user_code), note=sign_in.client)
+    return sign_in
 
 
 def fetch_token(device_code: str) -> str:
-    """Return the token of an approved sign-in, once. Raises SignInUnfinished, whose `error` is for the program."""
+    """Return the token of an approved sign-in, once. Raises SignInUnfinished with the `error` code for the program."""
     now = timezone.now()
     with transaction.atomic():
         rows = DeviceLogin.objects.select_for_update(of=("self",)).select_related("user")
-        found = rows.filter(sha256=tokens.digest(device_code)).first()
-        if found is None:
+        sign_in = rows.filter(sha256=tokens.digest(device_code)).first()
+        if sign_in is None:
             raise _unfinished("invalid_grant", "This device code is unknown, or was used already.")
-        if found.expires_at <= now:
+        if sign_in.expires_at <= now:
             raise _unfinished("expired_token", "This device code has expired.")
-        if found.state == State.DENIED:
+        if sign_in.state == State.DENIED:
             raise _unfinished("access_denied", "The sign-in was denied.")
-        if found.state == State.APPROVED:
-            return _token(found)
-        too_soon = found.polled_at is not None and (now - found.polled_at).total_seconds() < INTERVAL_SECONDS - 1
-        DeviceLogin.objects.filter(pk=found.pk).update(polled_at=now)
+        if sign_in.state == State.APPROVED:
+            return _token(sign_in)
+        too_soon = sign_in.polled_at is not None and (now - sign_in.polled_at).total_seconds() < INTERVAL_SECONDS - 1
+        DeviceLogin.objects.filter(pk=sign_in.pk).update(polled_at=now)
     raise _unfinished("slow_down" if too_soon else "authorization_pending", "Nobody has answered this sign-in yet.")
 
 
-def _token(found: DeviceLogin) -> str:
-    assert found.user is not None, "the database keeps approvals by nobody"
-    if not found.user.is_active:
-        raise _unfinished("access_denied", "Whoever approved this may not sign in any more.")
-    found.delete()
-    name = f"hf {found.created_at:%Y-%m-%d} {found.user_code}"
+def _token(sign_in: DeviceLogin) -> str:
+    assert sign_in.user is not None, "the database keeps approvals by nobody"
+    if not sign_in.user.is_active:
+        raise _unfinished("access_denied", "The person who approved this may not sign in any more.")
+    sign_in.delete()
+    name = f"hf {sign_in.created_at:%Y-%m-%d} {sign_in.user_code}"
     expires_at = timezone.now() + timedelta(days=TOKEN_DAYS)
-    return tokens.create_token(found.user, name, found.role, expires_at=expires_at)
+    return tokens.create_token(sign_in.user, name, sign_in.role, expires_at=expires_at)
 
 
 def _unfinished(word: str, sentence: str) -> SignInUnfinished:

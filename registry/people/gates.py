@@ -1,4 +1,4 @@
-"""What may be done with gates: put one before an adapter's files, ask to be let in, decide."""
+"""Gates: put one before a repository's files, request access, decide requests."""
 
 from django.db import transaction
 from django.db.models import QuerySet
@@ -16,7 +16,7 @@ Status = AccessRequest.Status
 
 
 def set_gate(repository: Repository, gate: str, by: Caller) -> None:
-    """Put a gate before the files ("auto", "manual") or take it away (""); who was let in before stays so.
+    """Put a gate before the files ("auto", "manual") or remove it (""); people admitted before keep their access.
 
     Raises ValueInvalid and what policy.require raises.
     """
@@ -53,7 +53,7 @@ def request_access(repository: Repository, by: Caller, text: str = "") -> Access
                 f"Your request for {repository.full_name} was rejected. {row.reason}".strip(), fix="Write to its owner."
             )
         elif row.status == Status.PENDING:  # the gate may have become an automatic one
-            # Not what its owner has decided meanwhile.
+            # The filter keeps a decision that the owner made meanwhile.
             AccessRequest.objects.filter(pk=row.pk, status=Status.PENDING).update(status=status, text=text)
             row.refresh_from_db()
     return row
@@ -75,7 +75,7 @@ def decide_request(
 ) -> AccessRequest:
     """Move somebody's request to another state; back to pending takes a decision back.
 
-    Raises AccessRequestNotFound where there is none or it is in that state already, and as `requests` does.
+    Raises AccessRequestNotFound where there is none or it is in that state already, and what list_requests raises.
     """
     policy.require(by, Permission.CONFIGURE, repository)
     reason = names.check_text(reason, "reason", MAX_TEXT)
@@ -95,9 +95,9 @@ def decide_request(
 
 
 def grant_access(repository: Repository, username: str, by: Caller) -> AccessRequest:
-    """Let somebody in who did not ask, or whose request is open or was rejected.
+    """Give a person access who did not request it, or whose request is open or was rejected.
 
-    Raises NamespaceNotFound, AccessGranted for who is in already, and as `requests` does.
+    Raises NamespaceNotFound, AccessGranted for a person who has access already, and what list_requests raises.
     """
     policy.require(by, Permission.CONFIGURE, repository)
     user = _person(username)

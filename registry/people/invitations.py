@@ -1,4 +1,4 @@
-"""What may be done with invitations: ask somebody into an organisation, take that back, accept, decline."""
+"""Invitations to organisations: send, withdraw, accept, decline."""
 
 from datetime import timedelta
 
@@ -18,10 +18,10 @@ from registry.kernel.errors import (
 from registry.kernel.outbox import Kind
 from registry.kernel.policy import Caller
 from registry.models import Invitation, Membership, Organization, User
-from registry.people import accounts, organizations
+from registry.people import accounts, administrators, organizations
 
-TOLD_AGAIN = timedelta(days=1)  # after which somebody hears again of an invitation that was withdrawn or forgotten
-LEFT_ALONE = timedelta(days=30)  # after he declined
+TOLD_AGAIN = timedelta(days=1)  # after which a person is alerted again to an invitation that was withdrawn or forgotten
+LEFT_ALONE = timedelta(days=30)  # how long a person who declined is not asked again
 MAX_OPEN = 200  # of one organisation
 INVITED = timedelta(days=30)  # how long an invitation can be accepted
 MAX_A_DAY = 100  # by one person
@@ -29,7 +29,7 @@ State = Invitation.State
 
 
 def acceptable_invitations() -> QuerySet[Invitation]:
-    """Return the invitations that can be accepted: open, not old, for an active person, by one who may still invite."""
+    """Return the invitations that can be accepted: open, not expired, and both people still active and entitled."""
     inviter = Q(by__role=User.Role.ADMIN) | Exists(
         Membership.objects.filter(
             organization=OuterRef("organization"), user=OuterRef("by"), role=Membership.Role.ADMIN
@@ -42,10 +42,10 @@ def acceptable_invitations() -> QuerySet[Invitation]:
 
 # --- by administrators -----------------------------------------------------------------------------------------------
 def add_member(name: str, username: str, role: str, by: Caller) -> Membership:
-    """Give a person a role in an organisation, which makes a member of who is none: for who was asked, and for scripts.
+    """Give a person a role in an organisation, as a new member if they are none yet.
 
-    Who left or declined lately is let in by an administrator of the hub alone. Raises ValueInvalid for an unknown role,
-    NamespaceNotFound, LastAdministrator, InvitationDeclined, and what organizations.require_administered raises.
+    Only an administrator of the hub can add a person who left or declined lately. Raises ValueInvalid for an unknown
+    role, NamespaceNotFound, LastAdministrator, InvitationDeclined, and what organizations.require_administered raises.
     """
     organization = organizations.require_administered(name, by)
     organizations.check_member_role(role)
@@ -61,7 +61,7 @@ def add_member(name: str, username: str, role: str, by: Caller) -> Membership:
 
 
 def invite(name: str, username: str, role: str, by: Caller) -> Invitation:
-    """Ask somebody to join an organisation with a role; he is no member before he accepts.
+    """Ask somebody to join an organisation with a role; they are no member before they accept.
 
     Raises ValueInvalid for an unknown role and for a member, NamespaceNotFound, InvitationDeclined, QuotaExceeded,
     TooOften, and what organizations.require_administered raises.
@@ -74,13 +74,13 @@ def invite(name: str, username: str, role: str, by: Caller) -> Invitation:
             raise _member_already(username)
         _check_active(user, username)
         _check_willing(organization, user, State.DECLINED)
-        return _invite(organization, user, role, policy.require_administrator(by, organization))
+        return _invite(organization, user, role, administrators.require_administrator(by, organization))
 
 
 def invite_or_add(name: str, username: str, role: str, by: Caller) -> Membership | Invitation:
-    """Invite somebody new, whom an administrator of the hub makes a member at once. Raises what the two raise.
+    """Invite a new person; an administrator of the hub adds them at once. Raises what `invite` and `add_member` raise.
 
-    A member keeps his role: who asks him in again does not mean another one.
+    A member keeps their role: a second invitation is not meant to change it.
     """
     if not policy.is_hub_admin(by):
         return invite(name, username, role, by)
@@ -94,16 +94,16 @@ def _member_already(username: str) -> ValueInvalid:
     return ValueInvalid(f"{username} is a member already.", fix="Choose another role in the list of members.")
 
 
-def _check_active(user: User, asked: str) -> None:
+def _check_active(user: User, name: str) -> None:
     if not user.is_active:
-        raise NamespaceNotFound(f"There is no person {asked!r}.")
+        raise NamespaceNotFound(f"There is no person {name!r}.")
 
 
 def _check_willing(organization: Organization, user: User, *no: State) -> None:
     since = timezone.now() - LEFT_ALONE
     row = organization.invitations.filter(user=user, state__in=no, answered_at__gt=since).first()
     if row and row.answered_at and row.state == State.LEFT:
-        raise InvitationDeclined(f"{user.username} left {organization} himself.", fix="Invite him.")
+        raise InvitationDeclined(f"{user.username} left {organization} themselves.", fix="Invite them.")
     if row and row.answered_at:
         until = f"{row.answered_at + LEFT_ALONE:%-d %B}"
         raise InvitationDeclined(
@@ -149,7 +149,7 @@ def list_sent(name: str, by: Caller) -> QuerySet[Invitation]:
 
 
 def withdraw(name: str, username: str, by: Caller) -> None:
-    """Take an invitation back; where there is none that is fine.
+    """Withdraw an invitation; a no-op if there is none.
 
     Raises NamespaceNotFound and what organizations.require_administered raises.
     """
@@ -161,9 +161,9 @@ def withdraw(name: str, username: str, by: Caller) -> None:
             audit.record(by.user, "organization:withdraw", f"{organization}/{user}", before=row.role)
 
 
-# --- by whom they are for --------------------------------------------------------------------------------------------
+# --- by the invited person --------------------------------------------------------------------------------------------
 def list_received(by: Caller) -> QuerySet[Invitation]:
-    """Return the caller's own open invitations, the newest first; of nobody none."""
+    """Return the caller's own open invitations, the newest first; none if nobody is signed in."""
     rows = acceptable_invitations().filter(user=by.user).select_related("by", "user", "organization__namespace")
     return rows.order_by("-asked_at", "-pk")
 
@@ -184,7 +184,7 @@ def accept(name: str, by: Caller) -> Membership:
 
 
 def decline(name: str, by: Caller) -> None:
-    """Say no; the organisation may not ask again for a while. Raises what `accept` raises."""
+    """Decline an invitation; the organisation may not ask again for a while. Raises what `accept` raises."""
     user = policy.require_person(by, "decline an invitation")
     with organizations.lock_members(_mine(name, by).organization):
         row = _mine(name, by)

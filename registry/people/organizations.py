@@ -1,4 +1,4 @@
-"""What may be done with organisations: founded, changed, deleted, and members given roles and taken out."""
+"""Create, change and delete organisations; give members roles and remove them."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,17 +20,17 @@ from registry.kernel.errors import (
 )
 from registry.kernel.policy import Caller
 from registry.models import FormerNamespace, Invitation, Membership, Namespace, Organization, Repository, User
-from registry.people import accounts
+from registry.people import accounts, administrators
 
-MAX_ADMINISTERED = 50  # organisations of one person: names are for those who use them
-GIVEN_UP = timedelta(days=30)  # for so long a name that was given up counts among them: nobody else gets it
-SHOWN = 5  # repositories that are named where they are in the way
+MAX_ADMINISTERED = 50  # organisations that one person may administer, so that nobody hoards names
+GIVEN_UP = timedelta(days=30)  # how long a name that was given up still counts: it stays reserved
+SHOWN = 5  # repositories that a refusal names
 
 
 def create_organization(
     name: str, *, by: User | None, full_name: str = "", private_by_default: bool = False
 ) -> Organization:
-    """Make an organisation whose first administrator is `by`; the operator's have the members he names.
+    """Create an organisation whose first administrator is `by`; with None, for the operator, it has no member yet.
 
     Raises NameInvalid, NameTaken, ValueInvalid.
     """
@@ -51,9 +51,9 @@ def create_organization(
 
 
 def create_as(name: str, by: Caller, *, full_name: str = "", private_by_default: bool = False) -> Organization:
-    """Found an organisation in one's own name.
+    """Create an organisation that the caller administers.
 
-    Raises QuotaExceeded, what `found` raises and what require_person raises.
+    Raises QuotaExceeded, and what create_organization and require_person raise.
     """
     user = policy.require_person(by, "found an organisation")
     check_few_names(user)
@@ -61,10 +61,10 @@ def create_as(name: str, by: Caller, *, full_name: str = "", private_by_default:
 
 
 def check_few_names(user: User) -> None:
-    """Raise QuotaExceeded for who holds as many names as one person may, those that he gave up lately included."""
-    held = user.memberships.filter(role=Membership.Role.ADMIN).count()
-    held += FormerNamespace.objects.filter(by=user, at__gt=timezone.now() - GIVEN_UP).count()
-    if held >= MAX_ADMINISTERED:
+    """Raise QuotaExceeded if the person holds the maximum of names, including those they gave up lately."""
+    names_held = user.memberships.filter(role=Membership.Role.ADMIN).count()
+    names_held += FormerNamespace.objects.filter(by=user, at__gt=timezone.now() - GIVEN_UP).count()
+    if names_held >= MAX_ADMINISTERED:
         raise QuotaExceeded(
             f"You administer {MAX_ADMINISTERED} organisations already, or gave up their names lately.",
             fix="Leave one first.",
@@ -110,9 +110,9 @@ def list_members(name: str, by: Caller) -> list[Membership]:
 
 
 def remove_member(name: str, username: str, by: Caller) -> None:
-    """Take a person out, or leave; who is not in it already is fine.
+    """Remove a person from an organisation, or leave it; a no-op for a person who is no member.
 
-    Raises LastAdministrator, NamespaceNotFound, and for other people what `administered` raises.
+    Raises LastAdministrator, NamespaceNotFound, and for other people what require_administered raises.
     """
     if by.user is not None and username.lower() == by.user.username.lower():
         leave(name, by)
@@ -123,7 +123,7 @@ def remove_member(name: str, username: str, by: Caller) -> None:
 
 
 def leave(name: str, by: Caller) -> None:
-    """Leave an organisation; who is not in it already is fine.
+    """Leave an organisation; a no-op for a person who is no member.
 
     Raises NamespaceNotFound, LastAdministrator, and what require_person raises.
     """
@@ -131,24 +131,24 @@ def leave(name: str, by: Caller) -> None:
     organization = _named(name)
     with lock_members(organization):
         if role := _take_out(organization, user, user):
-            said = {"role": role, "by": user, "state": Invitation.State.LEFT, "answered_at": timezone.now()}
-            Invitation.objects.update_or_create(organization=organization, user=user, defaults=said)
+            answer = {"role": role, "by": user, "state": Invitation.State.LEFT, "answered_at": timezone.now()}
+            Invitation.objects.update_or_create(organization=organization, user=user, defaults=answer)
 
 
 def _take_out(organization: Organization, user: User, by: User | None) -> str:
-    """End a membership, `alone_with` its organisation; return which role it gave, "" where there was none."""
-    gone = organization.memberships.filter(user=user).first()
-    if gone is None:
+    """End a membership and return its role, "" if there was none; call it under `lock_members`."""
+    membership = organization.memberships.filter(user=user).first()
+    if membership is None:
         return ""
-    gone.delete()
-    audit.record(by, "organization:member", f"{organization}/{user}", before=gone.role)
-    return gone.role
+    membership.delete()
+    audit.record(by, "organization:member", f"{organization}/{user}", before=membership.role)
+    return membership.role
 
 
 def delete_organization(name: str, by: Caller) -> None:
-    """Delete an organisation that holds no repositories; its name stays reserved, so that nobody takes its place.
+    """Delete an organisation that holds no repositories; its name stays reserved, so that nobody can pose as it.
 
-    Its collections go with it. Raises OrganizationNotEmpty and what `administered` raises.
+    Its collections go with it. Raises OrganizationNotEmpty and what require_administered raises.
     """
     organization = require_administered(name, by)
     with transaction.atomic():
@@ -158,18 +158,18 @@ def delete_organization(name: str, by: Caller) -> None:
         former = FormerNamespace(name=namespace.name.lower(), by=by.user)
         audit.record(by.user, "organization:delete", namespace.name)
         organization.delete()
-        namespace.delete()  # who makes a repository there at this moment fails by its foreign key
+        namespace.delete()  # a repository created there at this moment fails by its foreign key
         former.save()
 
 
 def _check_empty(namespace: Namespace) -> None:
     rows = Repository.objects.filter(namespace=namespace)
-    first = list(rows.order_by("type", "name").values_list("type", "name")[: SHOWN + 1])
-    if first:
-        shown = [f"{namespace.name}/{name} ({type})" for type, name in first[:SHOWN]]
+    first_repositories = list(rows.order_by("type", "name").values_list("type", "name")[: SHOWN + 1])
+    if first_repositories:
+        examples = [f"{namespace.name}/{name} ({type})" for type, name in first_repositories[:SHOWN]]
         more = rows.count() - SHOWN
         raise OrganizationNotEmpty(
-            f"{namespace.name} holds {', '.join(shown)}{f' and {more} more' if more > 0 else ''}.",
+            f"{namespace.name} holds {', '.join(examples)}{f' and {more} more' if more > 0 else ''}.",
             fix="Move each elsewhere (`hf repos move`) or delete it (`hf repos delete`) first.",
         )
 
@@ -188,11 +188,11 @@ def namespace_of_member(name: str, by: Caller) -> Namespace:
 
 
 def require_administered(name: str, by: Caller, *, writing: bool = True) -> Organization:
-    """Return an organisation for who may change it. Raises NamespaceNotFound, SignInRequired, NotAllowed."""
+    """Return an organisation that the caller administers. Raises NamespaceNotFound, SignInRequired, NotAllowed."""
     if by.user is None:
         raise SignInRequired("What an organisation is, and who is in it, is its administrators' business: sign in.")
     organization = _named(name)
-    policy.require_administrator(by, organization, writing=writing)
+    administrators.require_administrator(by, organization, writing=writing)
     return organization
 
 
@@ -205,9 +205,10 @@ def _named(name: str) -> Organization:
 
 @contextmanager
 def lock_members(organization: Organization) -> Iterator[None]:
-    """One change of members at a time: two administrators who drop each other must not both succeed.
+    """Allow one change of members at a time: two administrators who remove each other must not both succeed.
 
-    Raises LastAdministrator where none would be left who can sign in, and NamespaceNotFound for what is gone by now.
+    Raises LastAdministrator if no administrator who can sign in would be left, and NamespaceNotFound if the
+    organisation was deleted meanwhile.
     """
     with transaction.atomic():
         if not Organization.objects.select_for_update().filter(pk=organization.pk).exists():

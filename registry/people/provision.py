@@ -1,4 +1,4 @@
-"""Makes a hub what an operator's file says: people, organisations, tokens, settings; bases are the command's matter."""
+"""Apply an operator's file: people, organisations, tokens and site settings; the command adds the bases."""
 
 import json
 from collections.abc import Iterator
@@ -22,7 +22,7 @@ VISIBILITY = {"public": False, "private": True}
 
 @dataclass(frozen=True)
 class RequestedBase:
-    """A base model to put on the shelf, from a package or from a folder, or to know by its config.json alone."""
+    """A base model to add to the base cache from a package or a folder, or to know by its config.json alone."""
 
     id: str
     package: str
@@ -31,7 +31,7 @@ class RequestedBase:
 
 
 class Entry:
-    """One mapping of the file. Every key is taken once; what is left over at the end is somebody's mistake."""
+    """One mapping of the file. Every key is taken once; keys left over at the end are mistakes."""
 
     def __init__(self, value: object, where: str) -> None:
         if not isinstance(value, dict):
@@ -65,8 +65,8 @@ class Entry:
 
     def words(self, key: str) -> dict[str, str]:
         """Return a mapping of names to texts, empty when it is not there."""
-        given = Entry(self.take(key, dict, "a mapping") or {}, f"{self.where}: {key}")
-        return {name: given.needed(name) for name in list(given._left)}
+        mapping = Entry(self.take(key, dict, "a mapping") or {}, f"{self.where}: {key}")
+        return {name: mapping.needed(name) for name in list(mapping._left)}
 
     def end(self) -> None:
         """Refuse keys that nobody took."""
@@ -78,7 +78,7 @@ class Entry:
 
 
 class Plan:
-    """What a file asks for. Reading it finds what is wrong in the file; applying it, what does not fit this hub."""
+    """The content of a file. Reading it finds mistakes in the file; `apply` finds conflicts with this hub."""
 
     def __init__(self, text: str) -> None:
         root = Entry(_parse(text), "the file")
@@ -91,9 +91,9 @@ class Plan:
         root.end()
 
     def apply(self) -> list[str]:
-        """Make people, organisations, tokens and settings so, all or nothing; return one line for each change.
+        """Create or change everything that the file names, all or nothing; return one line for each change.
 
-        What the file does not name stays as it is. Raises ValueInvalid, which says where in the file.
+        Everything else stays as it is. Raises ValueInvalid, which says where in the file.
         """
         try:
             with transaction.atomic():
@@ -116,15 +116,15 @@ def _parse(text: str) -> object:
 
 
 def _without_doubles(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
+    mapping = dict(pairs)
+    if len(mapping) < len(pairs):
         raise ValueError("a key is there twice in one object")
-    return found
+    return mapping
 
 
 @contextmanager
 def _at(where: str) -> Iterator[None]:
-    """Say where in the file a refusal of the heart comes from."""
+    """Add the place in the file to a refusal of the domain."""
     try:
         yield
     except RegistryError as error:
@@ -138,16 +138,16 @@ def _person(entry: Entry) -> Iterator[str]:
     name = entry.needed("name")
     entry.where += f" ({name})"
     with _at(entry.where):
-        wanted = {key: entry.text(key) for key in ("full_name", "email", "password", "role")}
+        fields = {key: entry.text(key) for key in ("full_name", "email", "password", "role")}
         entries = [Entry(value, f"{entry.where}: tokens[{n}]") for n, value in enumerate(entry.entries("tokens"))]
         entry.end()
-        if wanted["password"] == "":
+        if fields["password"] == "":
             raise ValueInvalid("The password is empty.", fix="Leave the key out to keep the one in use.")
         user = User.objects.select_related("namespace").filter(namespace__name__lower=name.lower()).first()
         if user is None:
-            user = accounts.create_person(name, **{key: value for key, value in wanted.items() if value is not None})
+            user = accounts.create_person(name, **{key: value for key, value in fields.items() if value is not None})
             yield f"person {name}: made"
-        elif changed := _change(user, **wanted):
+        elif changed := _change(user, **fields):
             yield f"person {user}: changed {', '.join(changed)}"
     for token in entries:
         yield from _token(user, token)
@@ -160,7 +160,7 @@ def _change(user: User, full_name: str | None, email: str | None, password: str 
         "password": password is not None and accounts.set_password(user, password, by=None),
         "role": role is not None and accounts.set_role(user, role, by=None),
     }
-    return [what for what, has in changed.items() if has]
+    return [name for name, has_changed in changed.items() if has_changed]
 
 
 def _token(user: User, entry: Entry) -> Iterator[str]:
@@ -174,7 +174,7 @@ def _token(user: User, entry: Entry) -> Iterator[str]:
 
 
 def _moment(text: str | None) -> datetime | None:
-    """The moment a text names, in UTC where it names no zone; a day means its beginning."""
+    """Return the time that a text names, in UTC if it names no zone; a date means its first moment."""
     if text is None:
         return None
     try:
@@ -217,7 +217,7 @@ def _organization(entry: Entry) -> Iterator[str]:
 
 def _organization_named(name: str) -> Organization | None:
     try:
-        # Who was renamed is still meant; a person's namespace has no organisation: found() says so.
+        # A former name counts too. A person's namespace has no organisation: create_organization refuses its name.
         return getattr(accounts.resolve_namespace(name), "organization", None)
     except NamespaceNotFound:
         return None

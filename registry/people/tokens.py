@@ -1,4 +1,4 @@
-"""What may be done with tokens: made, used, revoked; only their digests are kept."""
+"""Create, use and revoke tokens; only their digests are stored."""
 
 import hashlib
 import re
@@ -41,7 +41,7 @@ def create_token(
     expires_at: datetime | None = None,
     grants: Mapping[str, str] | None = None,
 ) -> str:
-    """Make a token and return its value, which nobody can read again. Raises ValueInvalid, NameTaken."""
+    """Create a token and return its value, which nobody can read again. Raises ValueInvalid, NameTaken."""
     value = value or new_value()
     row = token_columns(name, role, value, expires_at, grants or {})
     try:
@@ -56,13 +56,13 @@ def create_token(
 def set_token(
     user: User, name: str, role: str, *, value: str, expires_at: datetime | None, grants: Mapping[str, str]
 ) -> bool:
-    """Make or change the person's token of that name for the operator; returns whether anything changed.
+    """Create or change the person's token of that name for the operator; returns whether anything changed.
 
     Raises ValueInvalid, also when the value is another token's.
     """
     row = token_columns(name, role, value, expires_at, grants)
     old = user.tokens.filter(name=row["name"]).first()
-    if old is not None and all(getattr(old, field) == wanted for field, wanted in row.items()):
+    if old is not None and all(getattr(old, field) == new for field, new in row.items()):
         return False
     try:
         with transaction.atomic():
@@ -76,7 +76,7 @@ def set_token(
 def token_columns(
     name: str, role: str, value: str, expires_at: datetime | None, grants: Mapping[str, str]
 ) -> dict[str, Any]:
-    """Return the columns of such a token, or raise ValueInvalid or NameInvalid for one that cannot be."""
+    """Return the columns of such a token. Raises ValueInvalid, NameInvalid."""
     if not names.check_text(name, "token's name", 100):
         raise ValueInvalid("A token needs a name of 1 to 100 characters.", fix="Name it after where it is used.")
     if role not in Token.Role.values:
@@ -122,12 +122,12 @@ def get_token(user: User, token_id: int) -> Token:
 
 
 def revoke_token(user: User, token_id: int) -> None:
-    """Delete one of the person's own tokens; unknown ids are fine, because the wish is already true."""
+    """Delete one of the person's own tokens; a no-op for an unknown id."""
     _revoke(user.tokens.filter(pk=token_id), by=user)
 
 
 def revoke_values(values: Iterable[str]) -> None:
-    """Delete tokens that somebody found lying about; who knows a value may end it, and learns nothing by trying."""
+    """Delete leaked tokens; anyone who knows a value may revoke it, and learns nothing by trying."""
     _revoke(Token.objects.filter(sha256__in=[digest(value) for value in values]), by=None)
 
 
@@ -139,18 +139,18 @@ def _revoke(tokens: QuerySet[Token], by: User | None) -> None:
 
 
 def caller_of(value: str) -> Caller:
-    """Return who uses this token. Raises TokenInvalid if it is unknown, expired, or its owner may not sign in."""
+    """Return the caller with this token. Raises TokenInvalid if it is unknown or expired, or its owner is suspended."""
     return _caller(_BY_DIGEST.first(digest(value)))
 
 
 def caller_of_id(token_id: int) -> Caller:
-    """Return who uses the token with this id, as `caller_of` does, for who proved before that he has it."""
+    """Return the caller with the token of this id, for a request that has proven possession before."""
     return _caller(Token.objects.filter(pk=token_id).select_related("user", "user__namespace").first())
 
 
-_UNASKED = ("created_at", "user__password", "user__last_login", "user__created_at", "user__mail_alerts")
+_UNUSED_COLUMNS = ("created_at", "user__password", "user__last_login", "user__created_at", "user__mail_alerts")
 _BY_DIGEST = Prepared(
-    lambda sha256: Token.objects.filter(sha256=sha256).select_related("user").order_by().defer(*_UNASKED), str
+    lambda sha256: Token.objects.filter(sha256=sha256).select_related("user").order_by().defer(*_UNUSED_COLUMNS), str
 )
 
 
@@ -163,7 +163,7 @@ def _caller(token: Token | None) -> Caller:
 
 
 def digest(value: str) -> str:
-    """Return what is stored of a token. Our values carry ≥ 150 random bits, so a plain sha256 is not guessable."""
+    """Return the stored digest of a token. Our values carry ≥ 150 random bits, so a plain sha256 is not guessable."""
     return hashlib.sha256(value.encode("utf-8", "surrogatepass")).hexdigest()
 
 

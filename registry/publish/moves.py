@@ -9,7 +9,7 @@ from registry.kernel.errors import NameTaken, QuotaExceeded
 from registry.kernel.outbox import Kind
 from registry.kernel.policy import Caller, Permission
 from registry.models import FormerName, FormerNamespace, Namespace, Organization, Repository, User
-from registry.people import accounts, organizations
+from registry.people import accounts, administrators, organizations
 from registry.publish import repositories
 from registry.repos.search_terms import search_text
 
@@ -81,7 +81,7 @@ def rename(name: str, new: str, by: Caller) -> Organization:
     raises.
     """
     organization = organizations.require_administered(name, by)
-    user = policy.require_administrator(by, organization)
+    user = administrators.require_administrator(by, organization)
     if new != organization.namespace.name:
         names.check_namespace(new)
         try:

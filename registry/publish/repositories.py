@@ -23,7 +23,7 @@ def create(
     Raises SignInRequired, NotAllowed, NameInvalid, and AdapterExists with the existing one's `full_name` and `path`.
     """
     if by.user is None:
-        raise SignInRequired("Creating an adapter needs a signed-in person.")
+        raise SignInRequired("Creating a repository needs a signed-in person.")
     namespace_name, name = names.split_id(full_name)
     names.check_name(name)
     namespace = accounts.namespace_for_new(namespace_name)

@@ -18,7 +18,7 @@ def find(full_name: str, by: Caller, permission: Permission = Permission.READ, t
         policy.require_moderator(by)  # first, so that others do not learn from the refusal what exists
     repository = _REPOSITORY.first(type, *_parts(full_name))
     if repository is None:
-        policy.pretend_to_look(by)
+        _ = by.roles  # the query that a private repository costs: the response time must not reveal that none exists
         raise refusals.repository_not_found(full_name)
     return policy.require(by, permission, repository, asked=full_name)
 
@@ -47,7 +47,7 @@ def find_at_address(
 
 
 def named(full_name: str, type: str) -> QuerySet[Repository]:
-    """Return the repository of that id, whoever may see it."""
+    """Return the query for the repository of that id, without asking who may see it."""
     return _of(type, *_parts(full_name))
 
 
@@ -68,16 +68,19 @@ def _moved(full_name: str, type: str) -> Repository | None:
 
 def _renamed(full_name: str, type: str) -> Repository | None:
     rows = FormerName.objects.filter(type=type, full_name=full_name.lower())
-    found = rows.select_related("repository__namespace__person", "repository__created_by").first()
-    return found.repository if found else None
+    former = rows.select_related("repository__namespace__person", "repository__created_by").first()
+    return former.repository if former else None
 
 
 def _of_renamed(full_name: str, type: str) -> Repository | None:
-    """Return the repository whose organisation had that name, wherever it moved from there."""
+    """Return the repository whose organisation had that name, even if the repository moved afterwards."""
     owner, _, name = full_name.lower().partition("/")
-    now = Namespace.objects.filter(former__name=owner).first()
-    if now is None:
+    new_owner = Namespace.objects.filter(former__name=owner).first()
+    if new_owner is None:
         return None
-    rows = Repository.objects.filter(type=type, namespace=now, name__lower=name).select_related("namespace__person")
-    there, elsewhere = rows.first(), _renamed(f"{now.name}/{name}", type)  # both: the time must not tell which there is
-    return there or elsewhere
+    rows = Repository.objects.filter(type=type, namespace=new_owner, name__lower=name).select_related(
+        "namespace__person"
+    )
+    # Both are asked: the response time must not reveal which exists.
+    current, renamed = rows.first(), _renamed(f"{new_owner.name}/{name}", type)
+    return current or renamed

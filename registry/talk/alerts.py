@@ -23,7 +23,7 @@ def of(user: User, by: Caller | None = None) -> QuerySet[Alert]:
     """Return the alerts that a person may still see, newest first; by a token, those that the token may see."""
     dispatch.catch_up()
     open_ones = Exists(invitations.acceptable_invitations().filter(pk=OuterRef("invitation")))
-    rows = Alert.objects.filter(policy.concerns_visible_repository(by or Caller(user=user)) | open_ones, user=user)
+    rows = Alert.objects.filter(policy.has_visible_repository(by or Caller(user=user)) | open_ones, user=user)
     of_what = (
         "repository__namespace",
         "verdict__revision",

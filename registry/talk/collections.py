@@ -21,7 +21,7 @@ from registry.kernel.errors import (
     ValueInvalid,
 )
 from registry.kernel.policy import Caller, Permission
-from registry.models import Collection, CollectionItem, FormerNamespace, Namespace, Repository
+from registry.models import Collection, CollectionItem, FormerNamespace, Membership, Namespace, Repository
 from registry.people import accounts
 from registry.repos import lookup
 
@@ -52,8 +52,15 @@ def find(address: str, by: Caller, *, to_change: bool = False) -> Collection:
     if found is None:
         raise CollectionNotFound(f"There is no collection {address[:200]!r}, or you may not see it.")
     if to_change:
-        policy.require_writer(by, found.namespace, "change the collections")
+        _require_writer(by, found.namespace, "change the collections")
     return found
+
+
+def _require_writer(by: Caller, namespace: Namespace, deed: str) -> None:
+    """Raise NotAllowed unless the caller may write everything in the namespace, and what require_person raises."""
+    user = policy.require_person(by, f"{deed} of {namespace.name}")
+    if by.roles.get(namespace.pk) not in {Membership.Role.WRITE, Membership.Role.ADMIN}:
+        raise NotAllowed(f"{user.username} may not {deed} of {namespace.name}.")
 
 
 def listed(by: Caller, *, owners: Sequence[str] = (), items: Sequence[str] = ()) -> QuerySet[Collection]:
@@ -100,7 +107,7 @@ def items(collection: Collection, by: Caller) -> list[CollectionItem]:
 def items_of(collections: Sequence[Collection], by: Caller) -> dict[int, list[CollectionItem]]:
     """Return the same for many collections, by their row ids."""
     found: dict[int, list[CollectionItem]] = {collection.pk: [] for collection in collections}
-    seen = Q(policy.concerns_listed_repository(by))
+    seen = Q(policy.has_listed_repository(by))
     seen |= Q(nested__in=Collection.objects.filter(visible_to(by)))
     rows = CollectionItem.objects.filter(seen, collection__in=found)
     for item in rows.select_related("repository__namespace", "nested__namespace").order_by("position", "pk"):
@@ -117,7 +124,7 @@ def create(namespace: str, title: str, by: Caller, *, description: str = "", pri
     """
     user = policy.require_person(by, "make a collection")
     owner = _owner(namespace)
-    policy.require_writer(by, owner, "make collections")
+    _require_writer(by, owner, "make collections")
     words = {"title": _title(title), "description": names.check_text(description, "description", MAX_DESCRIPTION)}
     try:
         with transaction.atomic():

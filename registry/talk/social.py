@@ -48,7 +48,7 @@ def likers(repository: Repository) -> QuerySet[Like]:
 
 def liked(user: User, by: Caller) -> QuerySet[Like]:
     """Return a person's likes of what the caller may see."""
-    return Like.objects.filter(policy.concerns_listed_repository(by), user=user).select_related("repository__namespace")
+    return Like.objects.filter(policy.has_listed_repository(by), user=user).select_related("repository__namespace")
 
 
 def liked_count(user: User, by: Caller) -> int:

@@ -1,4 +1,4 @@
-"""`manage.py provision FILE.yml`: makes people, organisations, tokens, bases and settings what the file says."""
+"""`manage.py provision FILE.yml`: applies a file of people, organisations, tokens, bases and site settings."""
 
 import re
 from argparse import ArgumentParser
@@ -14,7 +14,7 @@ from registry.people.provision import Plan, RequestedBase
 
 
 class Command(BaseCommand):
-    help = "Make people, organisations, tokens, bases and site settings what a file says; what it does not name stays."
+    help = "Create or change the people, organisations, tokens, bases and site settings that a file names; others stay."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("file", type=Path, metavar="FILE.yml", help="YAML or JSON, see docs/operate.md")
@@ -31,37 +31,37 @@ class Command(BaseCommand):
         for change in changes:
             self.stdout.write(change)
         for base in missing:
-            _put_on_shelf(base, self.stdout)
+            _add_to_base_cache(base, self.stdout)
         if not changes and not missing:
             self.stdout.write("Everything is as the file says.")
 
 
-def _is_there(wanted: RequestedBase) -> bool:
-    if wanted.config:  # with its weights, a base is more than was asked for
-        known = Base.objects.filter(id__iexact=wanted.id)
-        return known.filter(Q(has_weights=True) | Q(source=f"config {_config(wanted)}"[:200])).exists()
-    # The shelf writes `package NAME==VERSION`, with the name as the wheel spells it.
-    package = "[-_.]+".join(map(re.escape, re.split(r"[-_.]+", wanted.package)))
-    source = f"package {package}(==.*)?" if package else re.escape(f"path {_folder(wanted)}")
-    return Base.objects.filter(id__iexact=wanted.id, source__iregex=f"^{source}$").exists()
+def _is_there(requested: RequestedBase) -> bool:
+    if requested.config:  # a base with weights satisfies it too
+        rows = Base.objects.filter(id__iexact=requested.id)
+        return rows.filter(Q(has_weights=True) | Q(source=f"config {_config(requested)}"[:200])).exists()
+    # `manage.py shelf` writes `package NAME==VERSION`, with the name as the wheel spells it.
+    package = "[-_.]+".join(map(re.escape, re.split(r"[-_.]+", requested.package)))
+    source = f"package {package}(==.*)?" if package else re.escape(f"path {_folder(requested)}")
+    return Base.objects.filter(id__iexact=requested.id, source__iregex=f"^{source}$").exists()
 
 
-def _folder(wanted: RequestedBase) -> Path:
-    folder = Path(wanted.path).resolve()
+def _folder(requested: RequestedBase) -> Path:
+    folder = Path(requested.path).resolve()
     if not folder.is_dir():
-        raise CommandError(f"Nothing was changed. The base {wanted.id} has no folder at {folder}.")
+        raise CommandError(f"Nothing was changed. The base {requested.id} has no folder at {folder}.")
     return folder
 
 
-def _config(wanted: RequestedBase) -> Path:
-    file = Path(wanted.config).resolve()
+def _config(requested: RequestedBase) -> Path:
+    file = Path(requested.config).resolve()
     if not file.is_file():
-        raise CommandError(f"Nothing was changed. The base {wanted.id} has no config.json at {file}.")
+        raise CommandError(f"Nothing was changed. The base {requested.id} has no config.json at {file}.")
     return file
 
 
-def _put_on_shelf(wanted: RequestedBase, stdout: Any) -> None:
-    source = ["--package", wanted.package] if wanted.package else ["--path", str(_folder(wanted))]
-    if wanted.config:
-        source = ["--config", str(_config(wanted))]
-    call_command("shelf", "add", wanted.id, *source, stdout=stdout)
+def _add_to_base_cache(requested: RequestedBase, stdout: Any) -> None:
+    source = ["--package", requested.package] if requested.package else ["--path", str(_folder(requested))]
+    if requested.config:
+        source = ["--config", str(_config(requested))]
+    call_command("shelf", "add", requested.id, *source, stdout=stdout)

@@ -1,4 +1,4 @@
-"""`manage.py restore DIR`: puts a backup's database into an empty hub and says which blobs are missing."""
+"""`manage.py restore DIR`: restores a backup's database into an empty hub and lists the missing blobs."""
 
 from argparse import ArgumentParser
 from pathlib import Path

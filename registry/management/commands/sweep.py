@@ -1,4 +1,4 @@
-"""`manage.py sweep`: what beat also does, at once: stuck validations, orphan blobs, expired uploads and sessions."""
+"""`manage.py sweep`: runs beat's clean-up now: stuck validations, orphan blobs, expired uploads and sessions."""
 
 from argparse import ArgumentParser
 from typing import Any
@@ -12,7 +12,7 @@ from registry.proof import verdicts
 
 
 class Command(BaseCommand):
-    help = "Put right what dead workers and lost messages left, and remove bytes that nobody refers to."
+    help = "Recover from dead workers and lost messages, and remove bytes that nobody refers to."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(
@@ -31,16 +31,16 @@ class Command(BaseCommand):
         if options["dry_run"]:
             stuck = Verdict.objects.filter(state=Verdict.State.RUNNING, lease_until__lt=Now()).count()
             self.stdout.write(f"Would take {stuck} validations from lost workers.")
-            self._tell("Would remove", garbage.count_garbage(grace))
+            self._report("Would remove", garbage.count_garbage(grace))
             return
         swept = verdicts.sweep()
         self.stdout.write(
             f"Validations: {swept.lost} taken from lost workers, {swept.released} whose base arrived, "
             f"{swept.nudged} announced again, {swept.given_up} given up."
         )
-        self._tell("Removed", garbage.sweep(grace))
+        self._report("Removed", garbage.sweep(grace))
         self.stdout.write(f"Removed {garbage.sweep_lost_objects(grace)} stored objects without a row.")
         call_command("clearsessions")
 
-    def _tell(self, verb: str, swept: garbage.Swept) -> None:
+    def _report(self, verb: str, swept: garbage.Swept) -> None:
         self.stdout.write(f"{verb} {swept.blobs} blobs, {swept.uploads} uploads, {swept.xorbs} xorbs.")

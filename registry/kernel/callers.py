@@ -1,0 +1,67 @@
+"""Who is asking, and the permissions that can be asked for; policy.py holds the rules."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cached_property
+
+from registry.kernel.prepared import Prepared
+from registry.models import Membership, Repository, Token, User
+
+
+class Permission(StrEnum):
+    READ = "adapter:read"  # see that the repository exists: facts, file list, verdict
+    BROWSE = "adapter:browse"  # the same for clients about to download; refused for a withheld repository
+    DOWNLOAD = "adapter:download"  # get bytes
+    DISCUSS = "adapter:discuss"  # threads, comments, pull requests and the bytes for them
+    PUSH = "adapter:push"
+    CONFIGURE = "adapter:configure"  # visibility, deletion
+    QUARANTINE = "adapter:quarantine"  # and release: moderators in a session
+
+
+@dataclass(eq=False)
+class Caller:
+    """The caller of one request: nobody, a person in a browser session, or a person's token."""
+
+    user: User | None = None
+    token: Token | None = None
+
+    @property
+    def is_anonymous(self) -> bool:
+        return self.user is None
+
+    @property
+    def is_staff(self) -> bool:
+        """Whether the caller is a moderator or administrator in a session; tokens have no staff rights."""
+        return self.user is not None and self.token is None and self.user.role != User.Role.USER
+
+    @property
+    def is_fine_grained(self) -> bool:
+        """Whether a token asks that names the repositories it may reach."""
+        return self.token is not None and self.token.role == Token.Role.FINE_GRAINED
+
+    @cached_property
+    def roles(self) -> dict[int, str]:
+        """The person's role by the id of each namespace they belong to; one query per caller."""
+        if self.user is None:
+            return {}
+        memberships = _MEMBERSHIPS(self.user.pk)
+        roles = {membership.organization.namespace_id: membership.role for membership in memberships}
+        return {**roles, self.user.namespace_id: Membership.Role.ADMIN}
+
+    def grant(self, repository: Repository) -> str:
+        """Return "", "read" or "write": what the token allows on this repository; "write" where no token asks."""
+        if self.token is None:
+            return "write"
+        if self.is_fine_grained:
+            return str(self.token.grants.get(repository.full_name.lower(), ""))
+        return self.token.role
+
+    def role_in(self, repository: Repository) -> str:
+        """Return the caller's role in the repository's namespace, or "" for a stranger."""
+        # Asked before the grant, so that the response time does not reveal whether the token names the repository.
+        role = self.roles.get(repository.namespace_id, "")
+        return role if self.grant(repository) else ""
+
+
+NOBODY = Caller()
+_MEMBERSHIPS = Prepared(lambda user: Membership.objects.filter(user=user).select_related("organization"), int)
