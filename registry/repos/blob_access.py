@@ -1,4 +1,4 @@
-"""Who may use which bytes: knowing a digest gives no right to them; having delivered or reading them does."""
+"""The right to use stored bytes: a digest gives none; delivering them or being able to download them does."""
 
 from collections.abc import Iterable
 
@@ -9,34 +9,38 @@ from registry.repos import pull
 
 
 def usable_blobs(repository: Repository, digests: Iterable[str], by: Caller) -> dict[str, int]:
-    """Return sha256 → size in bytes of those blobs that this caller may link into this adapter; a few queries.
+    """Return sha256 → size in bytes of the blobs that this caller may link into this repository; a few queries.
 
-    Either the bytes were delivered to this adapter, or the caller can download them from another one now. Of what a
-    quarantine or a gate holds back here, who may not write here cannot make a proposal by its digest.
+    Either the bytes were delivered to this repository, or the caller can download them from another one now. A caller
+    who may not write here cannot propose files by their digests that a quarantine or a gate holds back here.
     """
-    wanted = set(digests)
-    if not wanted:
+    requested = set(digests)
+    if not requested:
         return {}
-    blobs = Blob.objects.filter(sha256__in=wanted)
-    found = dict(blobs.filter(uploaded_to__repository=repository).values_list("sha256", "size"))
-    if found and not policy.may_write(by, repository):
-        held = _held_back(repository, found, by)
-        found = {sha256: size for sha256, size in found.items() if sha256 not in held}
-    if elsewhere := wanted - found.keys():
+    blobs = Blob.objects.filter(sha256__in=requested)
+    sizes = dict(blobs.filter(uploaded_to__repository=repository).values_list("sha256", "size"))
+    if sizes and not policy.may_write(by, repository):
+        held_back = _held_back(repository, sizes, by)
+        sizes = {sha256: size for sha256, size in sizes.items() if sha256 not in held_back}
+    if elsewhere := requested - sizes.keys():
         readable = pull.downloadable(by).filter(blob__in=elsewhere)
-        found.update(readable.values_list("blob_id", "blob__size").distinct())
-    return found
+        sizes.update(readable.values_list("blob_id", "blob__size").distinct())
+    return sizes
 
 
 def _held_back(repository: Repository, digests: Iterable[str], by: Caller) -> set[str]:
-    """Return those that revisions of this adapter name and the caller may not have, but for what he brought himself.
+    """Return the digests in revisions of this repository that the caller may not have, except in their own revisions.
 
-    A gate stands before files, and not before what cards and configs say: as one of those a proposal would show them.
+    A gate protects files, but pages show cards and configs: a proposal could name a gated file as one of those.
     """
     rows = RevisionFile.objects.filter(revision__repository=repository, blob__in=list(digests))
-    named = set(rows.values_list("blob_id", flat=True).distinct())
-    if not named:
-        return named
-    free = pull.downloadable(by).filter(revision__repository=repository, blob__in=named)
-    his = rows.filter(revision__author=by.user, revision__quarantined_at__isnull=True)
-    return named - {sha256 for one in (free, his) for sha256 in one.values_list("blob_id", flat=True).distinct()}
+    committed = set(rows.values_list("blob_id", flat=True).distinct())
+    if not committed:
+        return committed
+    downloadable = pull.downloadable(by).filter(revision__repository=repository, blob__in=committed)
+    own = rows.filter(revision__author=by.user, revision__quarantined_at__isnull=True)
+    return (
+        committed
+        - set(downloadable.values_list("blob_id", flat=True).distinct())
+        - set(own.values_list("blob_id", flat=True).distinct())
+    )

@@ -1,4 +1,4 @@
-"""An adapter's card (its README.md): the metadata its author states, and its text as safe HTML; knows no repository."""
+"""A repository's card (README.md): its metadata, and its text as safe HTML; knows no repository."""
 
 import hashlib
 import json
@@ -23,7 +23,7 @@ MAX_HTML = 256 << 10  # characters
 RENDER_SECONDS = 2.0
 CACHE_SECONDS, AGAIN_SECONDS = 7 * 24 * 3600, 600
 
-# What the default card of peft and transformers says of every model.
+# Phrases of the default card of peft and transformers, which say nothing about the model.
 _TEMPLATE = (
     "Users (both direct and downstream) should be made aware",
     "Use the code below to get started",
@@ -35,7 +35,7 @@ _FRONT_MATTER = re.compile(r"\A\ufeff?\s*---[ \t]*\r?\n(.*?)^---[ \t]*(?:\r?\n|\
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """What the front matter says (JSON values only), the Markdown below it, and why the metadata could not be read."""
+    """The front matter (JSON values only), the Markdown below it, and the reason if the metadata could not be read."""
 
     data: dict[str, Value] = field(default_factory=dict)
     body: str = ""
@@ -83,37 +83,37 @@ def parse_card(readme: str) -> Card:
     The YAML is the harmless part of YAML 1.2: no tags, anchors, aliases or merge keys, at most 64 kB and 16 levels, and
     `no` is a language, not a boolean. Dates stay the text that the author wrote.
     """
-    found = _FRONT_MATTER.match(readme)
-    if found is None:
+    front_matter = _FRONT_MATTER.match(readme)
+    if front_matter is None:
         return Card(body=readme)
-    body = readme[found.end() :]
+    body = readme[front_matter.end() :]
     try:
-        data = plain_yaml.parse_mapping(found[1], most=MAX_METADATA_BYTES, what="the metadata")
+        data = plain_yaml.parse_mapping(front_matter[1], most=MAX_METADATA_BYTES, what="the metadata")
         return Card(data=data, body=body)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         return Card(body=body, problem=plain_yaml.describe_error(error, first_line=2))
 
 
 def render_card(body: str, *, files: str, pages: str, people: Sequence[str] = (), only_known: bool = False) -> str:
-    """The text as safe HTML, cached by its digest; a text that is too large or too slow is shown as it was written.
+    """Return the text as safe HTML, cached by its digest; a text that is too large or too slow is shown unrendered.
 
-    Rendering happens in a process of its own with 2 s to live: Markdown and highlighting are written by strangers, and
-    both have inputs that take a quadratic time. Relative images read below `files`, relative links below `pages`,
-    and `@name` of `people` leads to their pages. With `only_known` nothing is rendered that was not rendered before.
+    Rendering runs in a process of its own with a limit of 2 s: strangers write the text, and both Markdown and
+    highlighting have inputs that take quadratic time. Relative images lie below `files`, relative links below `pages`,
+    and `@name` of `people` links to their pages. With `only_known`, only cached HTML is used.
     """
     addresses = {name: reverse("namespace", args=[name]) for name in people}
     key = hashlib.sha256("\0".join([body, files, pages, *addresses.values()]).encode("utf-8", "replace")).hexdigest()
-    known: str | None = cache.get(f"card:1:{key}")
-    if known is None and not only_known:
-        known = _rendered(body, files, pages, addresses)
-        known = known if len(known) <= MAX_HTML else ""  # kept in memory; "" means: as it was written
-        # What took too long may have met a busy machine, so it is tried again before long.
-        cache.set(f"card:1:{key}", known, CACHE_SECONDS if known else AGAIN_SECONDS)
-    return known or f"<pre>{escape(body[:MAX_CARD_BYTES])}</pre>"
+    html: str | None = cache.get(f"card:1:{key}")
+    if html is None and not only_known:
+        html = _rendered(body, files, pages, addresses)
+        html = html if len(html) <= MAX_HTML else ""  # the cache is in memory; "" means: show the text unrendered
+        # A failure may be due to a busy machine, so it is cached for a short time only.
+        cache.set(f"card:1:{key}", html, CACHE_SECONDS if html else AGAIN_SECONDS)
+    return html or f"<pre>{escape(body[:MAX_CARD_BYTES])}</pre>"
 
 
 def _rendered(body: str, files: str, pages: str, people: Mapping[str, str]) -> str:
-    """The HTML, or "" for a text that is too large or took too long."""
+    """Return the HTML, or "" for a text that is too large or took too long."""
     if len(body.encode("utf-8", "replace")) > MAX_CARD_BYTES:
         return ""
     job = json.dumps({"text": body, "files": files, "pages": pages, "people": people})
@@ -135,7 +135,7 @@ def _rendered(body: str, files: str, pages: str, people: Mapping[str, str]) -> s
 
 
 def _word(value: Value) -> str:
-    """A single short text, also where an author wrote a list of one."""
+    """Return a single short text, also if the author wrote a list of one."""
     if isinstance(value, list):
         value = value[0] if value else None
     return str(value).strip()[:200] if isinstance(value, str | int | float) and not isinstance(value, bool) else ""
@@ -147,7 +147,7 @@ def _words(value: Value) -> list[str]:
 
 def _first_prose(body: str) -> str:
     for block in re.split(r"\n\s*\n", body[:20_000]):
-        text = block.strip()[:2000]  # a line of it is shown; links that never end take quadratic time to find
+        text = block.strip()[:2000]  # only a line is shown; unclosed links take quadratic time to find
         if text and not text.startswith(_TEMPLATE) and text[0] not in "#<>|!-*=`[" and not text.startswith("    "):
             return re.sub(r"\[([^\]]*)\]\([^)]*\)|[`*_]", r"\1", text)
     return ""

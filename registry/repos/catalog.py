@@ -1,4 +1,4 @@
-"""What lists show: search, filters, facets, pages, and the verdict beside each line. Only reads."""
+"""Lists of repositories: search, filters, facets, pages, and the verdict beside each line. Only reads."""
 
 import hashlib
 import statistics
@@ -16,12 +16,11 @@ from registry.kernel.cursors import Cursor, Page, following
 from registry.kernel.errors import ValueInvalid
 from registry.kernel.policy import NOBODY, Caller, listed_to
 from registry.models import Base, Ref, Repository, Verdict
-from registry.repos import bases as named
-from registry.repos import search_terms
+from registry.repos import bases, search_terms
 from registry.repos.refs import MAIN, VERIFIED
 
 MAX_PAGE = 100
-MAX_WISHES = 50  # values of one filter; each tag is a condition of its own, and databases bear only so many
+MAX_WISHES = 50  # values of one filter; each tag is a condition of its own, and databases limit their number
 SORTS = {
     "updated": "updated_at",
     "created": "created_at",
@@ -32,14 +31,14 @@ SORTS = {
 FACETS = {"verdict": "state", "base": "base", "kind": "kind", "task": "task", "license": "license"}
 COMMONEST = 12  # values of a facet that are offered
 TAGGED = 20_000  # repositories whose tags are counted
-MANY = 250  # adapters: what was counted over more of them is not counted again for COUNTED_SECONDS
+MANY = 250  # repositories: counts over more of them are cached for COUNTED_SECONDS
 COUNTED_SECONDS = 60
 _ENGINES = frozenset(engine.name for engine in ENGINES)
 
 
 @dataclass(frozen=True)
 class Query:
-    """What somebody is looking for. Values of one field are alternatives; different fields must all hold."""
+    """A search. Values of one field are alternatives; different fields must all hold."""
 
     q: str = ""
     verdict: Sequence[str] = ()
@@ -47,12 +46,12 @@ class Query:
     kind: Sequence[str] = ()
     task: Sequence[str] = ()
     license: Sequence[str] = ()
-    engine: Sequence[str] = ()  # vllm, sglang …: what serves it
+    engine: Sequence[str] = ()  # that serve it: vllm, sglang …
     author: Sequence[str] = ()
     tag: Sequence[str] = ()
     language: Sequence[str] = ()
-    all_tags: Sequence[str] = ()  # every one of them, which is what the Hub's clients mean
-    id_words: Sequence[str] = ()  # each is a part of namespace/name, which is what they mean by a search
+    all_tags: Sequence[str] = ()  # all of them must hold, as the Hub's clients expect
+    id_words: Sequence[str] = ()  # each is a part of namespace/name, as the Hub's clients search
     rank_min: int | None = None
     rank_max: int | None = None
     size_max: int | None = None  # bytes
@@ -68,11 +67,11 @@ class Query:
 class SearchPage(Page[Repository]):
     """One page of a search, with the verdict beside each line."""
 
-    verdicts: dict[int, Verdict] = field(default_factory=dict)  # adapter id → newest verdict of main
+    verdicts: dict[int, Verdict] = field(default_factory=dict)  # repository id → newest verdict of main
 
 
 def search(by: Caller, query: Query, *, cursor: str = "", limit: int = 30, with_verdicts: bool = True) -> SearchPage:
-    """Return one page of adapters the caller may see, newest first by the chosen sort unless `ascending`.
+    """Return one page of repositories the caller may see, newest first by the chosen sort unless `ascending`.
 
     A constant number of queries. Raises ValueInvalid for an unknown sort or a cursor that is not ours.
     """
@@ -93,17 +92,17 @@ def search(by: Caller, query: Query, *, cursor: str = "", limit: int = 30, with_
 
 
 def matching_repositories(by: Caller, query: Query) -> QuerySet[Repository]:
-    """Return everything the query matches and the caller may see, unordered. Raises ValueInvalid for long lists."""
+    """Return the repositories that match and that the caller may see, unordered. Raises ValueInvalid for long lists."""
     for name, values in vars(query).items():
         if isinstance(values, list | tuple) and len(values) > MAX_WISHES:
             raise ValueInvalid(f"More than {MAX_WISHES} values of {name} were asked for.", fix="Ask for fewer at once.")
     rows = Repository.objects.filter(listable_for(by), type=query.type)
-    wanted = search_terms.SearchTerms(tuple(query.q.lower().split()[:8]), _lowered(query.id_words), _lines(query))
-    rows = rows.filter(wanted.condition)
-    # Where an index tells of few, the database need not guess which way is shorter. What one owner has is few anyway.
-    if not query.author and (few := wanted.few()) is not None:
+    terms = search_terms.SearchTerms(tuple(query.q.lower().split()[:8]), _lowered(query.id_words), _lines(query))
+    rows = rows.filter(terms.condition)
+    # If an index finds few rows, the database need not guess the shorter plan. An owner's repositories are few anyway.
+    if not query.author and (few := terms.few()) is not None:
         rows = rows.filter(pk__in=few)
-    query = replace(query, base=[named.canonical_name(name) for name in query.base])
+    query = replace(query, base=[bases.canonical_name(name) for name in query.base])
     for name, column in FACETS.items():
         if values := getattr(query, name):
             rows = rows.filter(**{f"{column}__in": values})
@@ -119,7 +118,7 @@ def matching_repositories(by: Caller, query: Query) -> QuerySet[Repository]:
         "size__lte": query.size_max,
         "parameters__lte": query.parameters_max,
     }
-    if query.parameters_min is not None:  # 0 is not known, and what is not known is not left out
+    if query.parameters_min is not None:  # 0 means not known, which is not excluded
         rows = rows.filter(Q(parameters__gte=query.parameters_min) | Q(parameters=0))
     return rows.filter(**{lookup: bound for lookup, bound in bounds.items() if bound is not None})
 
@@ -129,28 +128,28 @@ def _lowered(words: Iterable[str]) -> tuple[str, ...]:
 
 
 def _lines(query: Query) -> tuple[tuple[str, ...], ...]:
-    """Return the tags that are asked for, as alternatives: one of each must be there."""
-    wanted = [query.tag, query.language, *([tag] for tag in query.all_tags)]
-    return tuple(_lowered(tags) for tags in wanted if tags)
+    """Return the requested tags as groups of alternatives: one of each group must be there."""
+    groups = [query.tag, query.language, *([tag] for tag in query.all_tags)]
+    return tuple(_lowered(tags) for tags in groups if tags)
 
 
 @dataclass(frozen=True)
 class Tally:
-    """How many adapters a query matches, and of each facet how many have which value."""
+    """The number of repositories that a query matches, and for each facet the number by value."""
 
     rows: int
     facets: dict[str, Counter[str]]
 
 
 def count_matches(by: Caller, query: Query) -> int:
-    """Return how many adapters the query matches; of very many, how many there were within the last minute."""
+    """Return the number of repositories that match; a large number may be a minute old."""
     return _tally(by, query).rows
 
 
 def _tally(by: Caller, query: Query) -> Tally:
-    """Count for the caller: what everybody sees is counted for all together, and what he sees besides for him."""
+    """Count what the caller sees: public repositories once for all callers, and their own ones besides."""
     query = replace(query, sort=Query.sort, ascending=Query.ascending)
-    if by.is_staff:  # sees what is nobody's own
+    if by.is_staff:  # sees more than the public and their own
         return _counted(f"staff {by.user and by.user.pk}", query, matching_repositories(by, query))
     public = _counted("public", query, matching_repositories(NOBODY, query))
     if not by.roles:
@@ -160,13 +159,13 @@ def _tally(by: Caller, query: Query) -> Tally:
     return Tally(public.rows + own.rows, {name: public.facets[name] + own.facets[name] for name in public.facets})
 
 
-def _counted(whose: str, query: Query, rows: QuerySet[Repository]) -> Tally:
-    """Count in one pass; what was counted over many rows is remembered a while, by each web process."""
-    about = repr((whose, site_settings.get_setting("pull_policy"), query)).encode("utf-8", "surrogatepass")
-    key = f"tally:{hashlib.sha256(about).hexdigest()}"
-    kept: Tally | None = caches["default"].get(key)
-    if kept is not None:
-        return kept
+def _counted(scope: str, query: Query, rows: QuerySet[Repository]) -> Tally:
+    """Count in one pass; each web process caches counts over many rows."""
+    identity = repr((scope, site_settings.get_setting("pull_policy"), query)).encode("utf-8", "surrogatepass")
+    key = f"tally:{hashlib.sha256(identity).hexdigest()}"
+    cached: Tally | None = caches["default"].get(key)
+    if cached is not None:
+        return cached
     facets: dict[str, Counter[str]] = {name: Counter() for name in (*FACETS, "engine")}
     total = 0
     for *values, serves, n in rows.order_by().values_list(*FACETS.values(), "serves").annotate(n=Count("pk")):
@@ -175,14 +174,14 @@ def _counted(whose: str, query: Query, rows: QuerySet[Repository]) -> Tally:
             facets[name][value] += n
         for engine in filter(None, serves.split("\n")):
             facets["engine"][engine] += n
-    found = Tally(total, facets)
+    tally = Tally(total, facets)
     if total > MANY:
-        caches["default"].set(key, found, COUNTED_SECONDS)
-    return found
+        caches["default"].set(key, tally, COUNTED_SECONDS)
+    return tally
 
 
 def count_by_base(by: Caller, names: Iterable[str]) -> dict[str, int]:
-    """Return id → how many models the caller may see name it as their base; those that nobody names are left out."""
+    """Return base id → number of models with that base that the caller may see; without those that no model names."""
     rows = Repository.objects.filter(listable_for(by), type=Repository.Type.MODEL, base__in=set(names)).order_by()
     return dict(rows.values_list("base").annotate(Count("pk")))
 
@@ -190,15 +189,15 @@ def count_by_base(by: Caller, names: Iterable[str]) -> dict[str, int]:
 def facet_counts(by: Caller, query: Query) -> dict[str, list[tuple[str, int]]]:
     """Return for each facet its commonest values and their counts among what the query matches.
 
-    A facet ignores its own choice, so that the alternatives to it stay in sight. Over very many adapters the counts
-    are those of the last minute.
+    A facet ignores its own choice, so that its alternatives stay visible. Counts over very many repositories may be a
+    minute old.
     """
     commonest, whole = {}, _tally(by, query)
     for name in whole.facets:
         without: dict[str, Any] = {name: ()}
         values = (_tally(by, replace(query, **without)) if getattr(query, name) else whole).facets[name]
-        known = [(value, n) for value, n in values.items() if value and (name != "engine" or value in _ENGINES)]
-        commonest[name] = sorted(known, key=lambda row: (-row[1], row[0]))[:COMMONEST]
+        counts = [(value, n) for value, n in values.items() if value and (name != "engine" or value in _ENGINES)]
+        commonest[name] = sorted(counts, key=lambda row: (-row[1], row[0]))[:COMMONEST]
     return commonest
 
 
@@ -210,19 +209,19 @@ def _any_engine(names: Iterable[str]) -> Q:
 
 
 def listable_for(by: Caller) -> Q:
-    """What lists show this caller: under the pull policy `verified`, strangers find only what they could pull."""
-    seen = listed_to(by)
+    """Return the condition for lists: under the pull policy `verified`, strangers find only what they could pull."""
+    listed = listed_to(by)
     if site_settings.get_setting("pull_policy") == "open" or by.is_staff:
-        return seen
+        return listed
     is_verified = Exists(Ref.objects.filter(repository=OuterRef("pk"), name=VERIFIED))
-    return seen & (is_verified | ~Q(type=Repository.Type.MODEL) | Q(namespace_id__in=list(by.roles)))
+    return listed & (is_verified | ~Q(type=Repository.Type.MODEL) | Q(namespace_id__in=list(by.roles)))
 
 
-def newest_verdicts(adapters: Iterable[Repository]) -> dict[int, Verdict]:
-    """Return the newest verdict of main for each adapter that has one, in one query."""
+def newest_verdicts(repositories: Iterable[Repository]) -> dict[int, Verdict]:
+    """Return the newest verdict of main for each repository that has one, in one query."""
     rows = (
         Verdict.objects.filter(
-            revision__refs__name=MAIN, revision__repository__in=[repository.pk for repository in adapters]
+            revision__refs__name=MAIN, revision__repository__in=[repository.pk for repository in repositories]
         )
         .select_related("revision")
         .order_by("number")
@@ -232,7 +231,7 @@ def newest_verdicts(adapters: Iterable[Repository]) -> dict[int, Verdict]:
 
 @dataclass(frozen=True)
 class Totals:
-    """The numbers on the front page, of what everybody may see."""
+    """The numbers on the front page, over public repositories."""
 
     adapters: int
     passed: int
@@ -241,16 +240,16 @@ class Totals:
 
 
 def public_totals() -> Totals:
-    """Count what everybody may see; the median is over the newest 200 verdicts."""
+    """Count public repositories; the median is over the newest 200 verdicts."""
     counted = _tally(NOBODY, Query())
-    recent = Verdict.objects.filter(duration_ms__isnull=False).order_by("-finished_at")  # what an index holds
+    recent = Verdict.objects.filter(duration_ms__isnull=False).order_by("-finished_at")  # as an index sorts them
     times = [ms for state, ms in recent.values_list("state", "duration_ms")[:200] if state == "passed" and ms]
     median = round(statistics.median(times)) if times else None
     return Totals(counted.rows, counted.facets["verdict"]["passed"], Base.objects.count(), median)
 
 
 def count_tags(type: str) -> Counter[str]:
-    """Count the tags of what everybody may see, over the newest repositories."""
+    """Count the tags of the newest public repositories."""
     rows = (
         Repository.objects.filter(listable_for(NOBODY), type=type)
         .order_by("-updated_at", "-id")
@@ -261,7 +260,7 @@ def count_tags(type: str) -> Counter[str]:
 
 @dataclass(frozen=True)
 class BaseLine:
-    """A base in a list: by how many adapters that the caller may see it is named, and its row where it is here."""
+    """A base in a list, the number of visible adapters that name it, and its row if the base is here."""
 
     id: str
     adapters: int
@@ -269,7 +268,7 @@ class BaseLine:
 
 
 def list_bases(by: Caller, *, cursor: str = "", limit: int = MAX_PAGE) -> Page[BaseLine]:
-    """Return one page of the bases that visible adapters name or the shelf holds, the commonest first.
+    """Return one page of the bases that visible adapters name or the base cache holds, the commonest first.
 
     Raises ValueInvalid for a cursor that is not ours.
     """
@@ -280,6 +279,6 @@ def list_bases(by: Caller, *, cursor: str = "", limit: int = MAX_PAGE) -> Page[B
         position = Cursor.verify(cursor, "bases")
         ranked = [row for row in ranked if row > (position.value, position.row)]
     page = ranked[: max(1, min(limit, MAX_PAGE))]
-    held = Base.objects.in_bulk([id for _, id in page])
-    lines = [BaseLine(id, -minus, held.get(id)) for minus, id in page]
+    known_bases = Base.objects.in_bulk([id for _, id in page])
+    lines = [BaseLine(id, -negated, known_bases.get(id)) for negated, id in page]
     return Page(lines, Cursor(*page[-1]).sign("bases") if len(ranked) > len(page) else "")

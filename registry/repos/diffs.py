@@ -1,4 +1,4 @@
-"""What changed between two sets of files, as the text that `git diff` writes; large and binary files are only named."""
+"""The changes between two sets of files in the format of `git diff`; large and binary files are only named."""
 
 import difflib
 import io
@@ -22,11 +22,11 @@ def unified_diff(before: Mapping[str, Entry], after: Mapping[str, Entry]) -> str
 def diff_sections(before: Mapping[str, Entry], after: Mapping[str, Entry]) -> Iterator[tuple[str, str]]:
     """Yield (path, its part of the diff) for each file that differs, by path, up to MAX_FILES and MAX_TEXT."""
     paths = [path for path in sorted(before.keys() | after.keys()) if before.get(path) != after.get(path)]
-    room = MAX_TEXT
+    characters_left = MAX_TEXT
     for path in paths[:MAX_FILES]:
         part = "".join(_of_a_file(path, before.get(path), after.get(path)))
-        room -= len(part)
-        if room < 0:
+        characters_left -= len(part)
+        if characters_left < 0:
             return
         yield path, part
 
@@ -49,7 +49,7 @@ def _of_a_file(path: str, old: Entry | None, new: Entry | None) -> Iterator[str]
 
 
 def _lines(entry: Entry | None) -> list[str] | None:
-    """The lines of a file, of its pointer where it is an LFS file as in git; None for what is no short text."""
+    """Return the lines of a file, as in git of the pointer of an LFS file; None for a long or binary file."""
     if entry is None:
         return []
     if entry.is_lfs:

@@ -1,4 +1,4 @@
-"""Signed addresses for the LFS files of a repository: what a download batch hands out, and what such a ticket opens."""
+"""Download tickets for LFS files: signed texts that a download batch hands out and that open one file each."""
 
 from collections.abc import Iterable
 
@@ -25,8 +25,8 @@ def create_tickets(repository: Repository, digests: Iterable[str], *, by: Caller
     """
     policy.require(by, Permission.DOWNLOAD, repository)
     token = by.token.pk if by.token else None
-    found = downloadable_digests(repository, set(digests), by)
-    return {sha256: signing.dumps([repository.pk, sha256, token], salt=_SALT) for sha256 in found}
+    allowed = downloadable_digests(repository, set(digests), by)
+    return {sha256: signing.dumps([repository.pk, sha256, token], salt=_SALT) for sha256 in allowed}
 
 
 def downloadable_digests(repository: Repository, digests: set[str], by: Caller) -> set[str]:
@@ -37,15 +37,15 @@ def downloadable_digests(repository: Repository, digests: set[str], by: Caller) 
 def newest_digests(repository: Repository, by: Caller) -> set[str]:
     """Return digests of LFS files that the newest revisions here name and this caller may download now.
 
-    Of as many revisions and files as we look back, however long the history is.
+    It looks back over pull.LOOK_BACK revisions and LOOK_BACK_FILES files, however long the history is.
     """
     revisions = repository.revisions.order_by("-pk").values_list("pk", flat=True)[: pull.LOOK_BACK]
-    named = _files(repository, by).filter(revision__in=list(revisions)).order_by("-revision")
-    return set(named.values_list("blob_id", flat=True)[:LOOK_BACK_FILES])
+    files = _files(repository, by).filter(revision__in=list(revisions)).order_by("-revision")
+    return set(files.values_list("blob_id", flat=True)[:LOOK_BACK_FILES])
 
 
 def redeem_ticket(ticket: str) -> Entry:
-    """Return the file that a ticket opens. Rights count now, not when it was given: tokens end, gates close.
+    """Return the file that a ticket opens. Rights are checked now, not when it was created: tokens end, gates close.
 
     Raises DownloadExpired, BlobUnknown, TokenInvalid and what policy.require raises.
     """
@@ -58,8 +58,8 @@ def redeem_ticket(ticket: str) -> Entry:
     if repository is None:
         raise RepositoryNotFound("The repository of this download address is gone.")
     policy.require(caller, Permission.DOWNLOAD, repository)
-    found = _files(repository, caller).filter(blob=sha256)
-    row = found.values_list("path", "blob_id", "size", "is_lfs", "git_oid").first()
+    files = _files(repository, caller).filter(blob=sha256)
+    row = files.values_list("path", "blob_id", "size", "is_lfs", "git_oid").first()
     if row is None:
         raise BlobUnknown(f"No file of this repository has the sha256 {sha256} any more.")
     return Entry(*row)

@@ -1,4 +1,4 @@
-"""Which evaluation set of this hub an adapter without rows of its own is measured on; measuring is not here."""
+"""Find the evaluation rows for an adapter without rows of its own, in the datasets of this hub."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -25,29 +25,29 @@ class EvalRows:
 
 
 def find_eval_rows(repository: Repository, card: Card) -> EvalRows | None:
-    """Return the rows of the first set that the card names (`smoke`, then `datasets`) and that may be shown with it.
+    """Return the rows of the first set that the card names (`smoke`, then `datasets`) and that the verdict may show.
 
-    Rows appear in a verdict, so a set that not everybody may read serves only private adapters of its own namespace.
+    A verdict shows rows, so a set that is not public serves only private adapters of its own namespace.
     """
     for name in _named(card):
         namespace, _, rest = name.partition("/")
         sets = Repository.objects.filter(
             type=Repository.Type.DATASET, namespace__name__iexact=namespace, name__iexact=rest
         )
-        found = sets.select_related("namespace__person").first()
-        if found is None or not policy.may_quote(found, repository):
+        dataset = sets.select_related("namespace__person").first()
+        if dataset is None or not policy.may_quote(dataset, repository):
             continue
         try:
-            revision = pull.resolve(found, "main")
+            revision = pull.resolve(dataset, "main")
             entry = pull.find_file(revision, NAME)
         except RegistryError:
             continue
         if entry.size <= MAX_BYTES and not revision.is_quarantined:
-            return EvalRows(f"{found.full_name}@{revision.oid[:8]}"[-MAX_NAME:], entry)
+            return EvalRows(f"{dataset.full_name}@{revision.oid[:8]}"[-MAX_NAME:], entry)
     return None
 
 
 def _named(card: Card) -> Iterator[str]:
-    said = card.data.get("smoke")
-    names = [said, *card.datasets] if isinstance(said, str) else card.datasets
+    smoke = card.data.get("smoke")
+    names = [smoke, *card.datasets] if isinstance(smoke, str) else card.datasets
     yield from dict.fromkeys(name for name in names[:MOST_SETS] if name.count("/") == 1)

@@ -1,4 +1,4 @@
-"""What the files of a revision say about it: card, adapter, tags; read from the store and proven by nobody."""
+"""Facts that a revision's files state: card, adapter, tags; read from the store and not validated."""
 
 import io
 import logging
@@ -25,12 +25,12 @@ README = "README.md"
 
 @dataclass(frozen=True)
 class Facts:
-    """What a catalogue shows of a revision. `description` is None when nothing here is an adapter."""
+    """The facts of a revision in lists. `description` is None if it holds no adapter."""
 
     card: Card  # without its text
     summary: str
     description: Description | None
-    config: dict[str, object]  # adapter_config.json, {} where there is none or it cannot be read
+    config: dict[str, object]  # adapter_config.json, {} if there is none or it cannot be read
     parameters: dict[str, int]  # dtype → number of values in the weights
     library: str
     task: str
@@ -41,7 +41,7 @@ class Facts:
 def read_facts(entries: Mapping[str, Entry], type: str = "model") -> Facts:
     """Return the facts of a revision with these files (path → entry) in a repository of that type.
 
-    Broken files say less. Raises StoreUnavailable, for what the store has lost too.
+    Unreadable files contribute nothing. Raises StoreUnavailable, also if the store has lost a file.
     """
     card, summary, papers = _card(_ref(entries, README))
     description, config, parameters = _repository(
@@ -64,7 +64,7 @@ def read_facts(entries: Mapping[str, Entry], type: str = "model") -> Facts:
 def read_available_facts(entries: Mapping[str, Entry], type: str = "model") -> Facts:
     """Return the facts of a revision as `read_facts` does, without the files that the store has lost; log those.
 
-    For answers about many repositories, which one lost README must not end. Raises StoreUnavailable for a store that
+    For answers about many repositories, which one lost README must not break. Raises StoreUnavailable if the store
     does not answer at all.
     """
     try:
@@ -80,7 +80,7 @@ def read_available_facts(entries: Mapping[str, Entry], type: str = "model") -> F
 
 
 def file_openers(entries: Mapping[str, Entry]) -> dict[str, Callable[[], BinaryIO]]:
-    """Return the files of a revision as readers of adapters want them: path → function that opens it."""
+    """Return the files of a revision as the format library reads them: path → function that opens it."""
     return {path: _opener(entry.sha256, entry.size) for path, entry in entries.items()}
 
 
@@ -113,7 +113,7 @@ class BlobFile(io.RawIOBase):
         try:
             with store().open(self._key, self._at, end) as reader:
                 data = reader.read()
-        except BlobMissing:  # what a row names is there, unless the store lost it
+        except BlobMissing:  # a row names it, so the store has lost it
             raise lost_object(self._key) from None
         self._at += len(data)
         return data
@@ -125,7 +125,7 @@ class BlobFile(io.RawIOBase):
         return len(data)
 
 
-_Ref = tuple[str, int] | None  # sha256 and size of a file, None where there is none
+_Ref = tuple[str, int] | None  # sha256 and size of a file, None if there is none
 
 
 @lru_cache(maxsize=256)
@@ -142,9 +142,9 @@ def _repository(
     telling: tuple[tuple[str, str, int], ...],
 ) -> tuple[Description | None, dict[str, object], dict[str, int]]:
     files = {path: _opener(sha256, size) for path, sha256, size in telling}
-    found = describe(files)
-    seen = within(files, found.place if found else "")
-    return found, _read_config(seen), _parameters(seen)
+    description = describe(files)
+    adapter_files = within(files, description.place if description else "")
+    return description, _read_config(adapter_files), _parameters(adapter_files)
 
 
 def _opener(sha256: str, size: int) -> Callable[[], BinaryIO]:
@@ -161,14 +161,14 @@ def _read_config(files: Mapping[str, Callable[[], BinaryIO]]) -> dict[str, objec
 
 def _parameters(files: Mapping[str, Callable[[], BinaryIO]]) -> dict[str, int]:
     path = next((name for name in (WEIGHTS, LIBRARY_WEIGHTS) if name in files), "")
-    found: dict[str, int] = {}
+    counts: dict[str, int] = {}
     try:
         header = headers.read(files[path]()) if path else None
     except HeaderError:
         return {}
     for tensor in header.tensors.values() if header else ():
-        found[tensor.dtype] = found.get(tensor.dtype, 0) + tensor.values
-    return found
+        counts[tensor.dtype] = counts.get(tensor.dtype, 0) + tensor.values
+    return counts
 
 
 def _ref(entries: Mapping[str, Entry], path: str) -> _Ref:

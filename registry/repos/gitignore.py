@@ -1,4 +1,4 @@
-"""Which paths a .gitignore leaves out: the rules of git, without backtracking on patterns that strangers write."""
+"""Match paths against a .gitignore: the rules of git, without backtracking on patterns that strangers write."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -28,9 +28,9 @@ class GitIgnore:
         self._steps_left = MAX_STEPS
 
     def leaves_out(self, path: str) -> bool:
-        """Whether the file, or a folder it lies in, is ignored; a file in an ignored folder cannot be re-included.
+        """Return whether the file, or a folder it lies in, is ignored; nothing in an ignored folder can be re-included.
 
-        Raises ValueInvalid after MAX_STEPS comparisons, over all files that one object was asked about.
+        Raises ValueInvalid after MAX_STEPS comparisons, over all calls of one object.
         """
         parts = path.split("/")
         return any(self._is_ignored(parts[:depth], depth < len(parts)) for depth in range(1, len(parts) + 1))

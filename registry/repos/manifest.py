@@ -1,4 +1,4 @@
-"""The ids of revisions, folders and files, as git would compute them over the same manifest; knows no database."""
+"""Compute the ids of revisions, folders and files as git does over the same manifest; knows no database."""
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping

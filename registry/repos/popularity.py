@@ -1,7 +1,7 @@
-"""Counts on their way to rows: downloads wait in memory for seconds and are written in batches, never by a request.
+"""Count downloads in memory and write them in batches every few seconds, never within a request.
 
-Also what trends: each download and like weighs twice as much as one a week before. Weights grow from a fixed day on
-instead of shrinking, so a row is right without ever being touched again, and the order can have an index.
+The trending score is kept here too: each download and like weighs twice as much as one a week before. Weights grow
+from a fixed day on instead of shrinking, so a stored score stays right, and the order can have an index.
 """
 
 import atexit
@@ -20,10 +20,10 @@ from registry.models import Repository
 
 logger = logging.getLogger(__name__)
 FLUSH_SECONDS = 5
-TOGETHER = 200  # adapters in one statement
+TOGETHER = 200  # repositories in one statement
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 HALF_LIFE_SECONDS = 7 * 24 * 3600  # a double holds the weights of nineteen years
-LIKE = 3  # as much as so many downloads
+LIKE = 3  # weight in downloads
 
 _waiting: Counter[int] = Counter()
 _lock = threading.Lock()
@@ -31,18 +31,18 @@ _writer: threading.Thread | None = None
 
 
 def download_weight(at: datetime | None = None) -> float:
-    """Return what one download at this time weighs."""
+    """Return the weight of one download at this time."""
     age = ((at or timezone.now()) - EPOCH).total_seconds()
     return float(2 ** (age / HALF_LIFE_SECONDS))
 
 
 def trending_score(repository: Repository) -> float:
-    """Return how much an adapter trends: downloads of this moment that all it ever had are worth."""
+    """Return how much a repository trends: its weight as a number of downloads at this moment."""
     return round(repository.trending / download_weight(), 3)
 
 
 def count_download(repository: int) -> None:
-    """Count one download of the adapter with this primary key, within seconds."""
+    """Count one download of the repository with this primary key; its row shows it within seconds."""
     global _writer
     with _lock:
         _waiting[repository] += 1
@@ -52,27 +52,27 @@ def count_download(repository: int) -> None:
 
 
 def flush_counts() -> None:
-    """Write what waits; what cannot be written waits on."""
+    """Write the waiting counts; counts that cannot be written keep waiting."""
     with _lock:
         counted = Counter(_waiting)
         _waiting.clear()
-    alike: dict[int, list[int]] = {}  # how often → adapters: nearly all were downloaded once
+    by_count: dict[int, list[int]] = {}  # count → repositories: nearly all were downloaded once
     for repository, n in sorted(counted.items()):
-        alike.setdefault(n, []).append(repository)
-    for n, adapters in alike.items():
-        for at in range(0, len(adapters), TOGETHER):
-            _add(n, adapters[at : at + TOGETHER])
+        by_count.setdefault(n, []).append(repository)
+    for n, repositories in by_count.items():
+        for at in range(0, len(repositories), TOGETHER):
+            _add(n, repositories[at : at + TOGETHER])
 
 
-def _add(n: int, adapters: Sequence[int]) -> None:
-    """Count so many downloads of each of these in one statement; a writer that another one stops tries again."""
+def _add(n: int, repositories: Sequence[int]) -> None:
+    """Add n downloads to each of these in one statement; if the database refuses, the counts wait."""
     changed = {"downloads": F("downloads") + n, "trending": F("trending") + n * download_weight()}
     try:
-        Repository.objects.filter(pk__in=adapters).update(**changed)
+        Repository.objects.filter(pk__in=repositories).update(**changed)
     except DatabaseError as problem:
         logger.warning("Counts of downloads wait: %s", problem)
         with _lock:
-            _waiting.update(dict.fromkeys(adapters, n))
+            _waiting.update(dict.fromkeys(repositories, n))
 
 
 def _write_soon() -> None:
@@ -82,7 +82,7 @@ def _write_soon() -> None:
         connection.close()
         with _lock:
             if not _waiting:
-                _writer = None  # who counts next starts another one: this one seems alive for a moment more
+                _writer = None  # this thread stays alive for a moment, so the next count must not rely on it
                 return
 
 

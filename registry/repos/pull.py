@@ -1,4 +1,4 @@
-"""How a name becomes a revision, and a path becomes bytes that this caller may have. Only reads, but for a count."""
+"""Resolve names to revisions, and paths to bytes that the caller may have. Only reads."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -23,7 +23,7 @@ _HEX = frozenset("0123456789abcdef")
 
 # --- revisions -------------------------------------------------------------------------------------------------------
 def resolve(repository: Repository, rev: str) -> Revision:
-    """Return the revision that a branch, tag, full ref, `verified`, `HEAD` or (short) commit id means, in that order.
+    """Return the revision of a branch, tag, full ref, `verified`, `HEAD` or (short) commit id, in that order.
 
     Raises RevisionNotFound.
     """
@@ -47,7 +47,7 @@ def _by_oid(repository: Repository, rev: str) -> Revision | None:
 def resolve_within(repository: Repository, text: str) -> tuple[Revision, str]:
     """Return the revision and the path in rev/path, where rev itself may hold slashes; the longest name wins.
 
-    For clients and proxies that send refs/pr/1 as it is instead of refs%2Fpr%2F1. Raises RevisionNotFound.
+    Some clients and proxies send refs/pr/1 unquoted instead of refs%2Fpr%2F1. Raises RevisionNotFound.
     """
     parts = text.split("/")
     for count in range(min(len(parts), 8), 0, -1):
@@ -61,11 +61,16 @@ def resolve_within(repository: Repository, text: str) -> tuple[Revision, str]:
 def _named(repository: Repository, rev: str) -> Revision | None:
     if not rev or "\0" in rev or len(rev) > refs.MAX_REF_NAME:
         return None
-    meant = [refs.MAIN] if rev == "HEAD" else [refs.BRANCHES + rev, refs.TAGS + rev]
-    meant += [refs.VERIFIED] if rev == "verified" else [rev] if rev.startswith("refs/") else []
-    names = meant + [meant[-1]] * (3 - len(meant))  # the query has three parameters: repeat the last name
-    found = {ref.name: ref.revision for ref in _REFS(repository.pk, *names)}
-    return next((found[name] for name in meant if name in found), None)
+    names = [refs.MAIN] if rev == "HEAD" else [refs.BRANCHES + rev, refs.TAGS + rev]
+    if rev == "verified":
+        names.append(refs.VERIFIED)
+    elif rev.startswith("refs/"):
+        names.append(rev)
+    parameters = list(names)
+    while len(parameters) < 3:  # the prepared query has three parameters: repeat the last name
+        parameters.append(names[-1])
+    revisions = {ref.name: ref.revision for ref in _REFS(repository.pk, *parameters)}
+    return next((revisions[name] for name in names if name in revisions), None)
 
 
 _REFS = Prepared(
@@ -91,37 +96,37 @@ def _entry(row: RevisionFile) -> Entry:
 
 
 def served_entries(revision: Revision) -> dict[str, Entry]:
-    """Return the same with the files that were derived of them: what may be downloaded."""
+    """Return path → entry of every file that may be downloaded: the pushed ones and those derived from them."""
     pushed = entries(revision)
     return pushed | derived.derived_entries(pushed)
 
 
 def entries_of(revisions: Iterable[Revision]) -> dict[int, dict[str, Entry]]:
-    """Return the same for many revisions, by their row ids, in one query."""
-    found: dict[int, dict[str, Entry]] = {revision.pk: {} for revision in revisions}
-    rows = RevisionFile.objects.filter(revision__in=found).order_by("path")
+    """Return path → entry for many revisions, by their row ids, in one query."""
+    trees: dict[int, dict[str, Entry]] = {revision.pk: {} for revision in revisions}
+    rows = RevisionFile.objects.filter(revision__in=trees).order_by("path")
     for row in rows.values_list("path", "blob_id", "size", "is_lfs", "git_oid", "revision_id"):
-        found[row[5]][row[0]] = Entry(*row[:5])
-    return found
+        trees[row[5]][row[0]] = Entry(*row[:5])
+    return trees
 
 
 def history(revision: Revision, limit: int) -> list[Revision]:
     """Return the revision and its ancestors, newest first, at most `limit` of them; one query."""
-    found: list[Revision] = []
+    line: list[Revision] = []
     at: int | None = revision.pk
     # A parent is always older than its child, so one pass meets the whole line, past the revisions of other branches.
     rows = revision.repository.revisions.filter(pk__lte=revision.pk).select_related("author").order_by("-pk")
     for row in rows.iterator(chunk_size=200):
         if row.pk == at:
-            found.append(row)
+            line.append(row)
             at = row.parent_id
-            if at is None or len(found) == limit:
+            if at is None or len(line) == limit:
                 break
-    return found
+    return line
 
 
 def history_length(revision: Revision, most: int = 1000) -> int:
-    """Return how many revisions its history has, itself among them, counted to `most`; one query."""
+    """Return the number of revisions in its history, itself included, counted up to `most`; one query."""
     count, at = 0, revision.pk
     rows = revision.repository.revisions.filter(pk__lte=revision.pk).order_by("-pk").values_list("pk", "parent_id")
     for pk, parent in rows.iterator(chunk_size=500):
@@ -133,7 +138,7 @@ def history_length(revision: Revision, most: int = 1000) -> int:
 
 
 def last_changes(revision: Revision) -> dict[str, Revision]:
-    """Return for each file and folder the newest revision, as far as we look back, that changed something there."""
+    """Return for each file and folder the newest revision that changed it, within LOOK_BACK."""
     affordable = LOOK_BACK_FILES // max(1, revision.files.count())
     line = history(revision, max(2, min(LOOK_BACK, affordable)))
     trees = entries_of(line)
@@ -148,21 +153,23 @@ def last_changes(revision: Revision) -> dict[str, Revision]:
 
 # --- files -----------------------------------------------------------------------------------------------------------
 def find_file(revision: Revision, path: str) -> Entry:
-    """Return one file of the revision, or one that was derived of it. Raises FileNotFound."""
+    """Return one file of the revision, pushed or derived. Raises FileNotFound."""
     row = None
     if path and "\0" not in path:
         row = _FILE.first(revision.pk, path)
     if row is not None:
         return _entry(row)
-    if path.rpartition("/")[2] in derived.NAMES and (made := derived.derived_entries(entries(revision)).get(path)):
-        return made
+    if path.rpartition("/")[2] in derived.NAMES:
+        derived_entry = derived.derived_entries(entries(revision)).get(path)
+        if derived_entry is not None:
+            return derived_entry
     raise FileNotFound(f"Entry not found: {path[:200]!r} is not in {revision.oid}.")
 
 
 def require_served(revision: Revision, by: Caller) -> None:
-    """Raise RevisionNotVerified where only verified revisions are served, this is none, and the caller no member.
+    """Raise RevisionNotVerified if only verified revisions are served, this is none, and the caller is no member.
 
-    Nobody is served a quarantined one: AdapterQuarantined for who may write there, RevisionNotFound for all others.
+    A quarantined revision is served to nobody: RepositoryQuarantined for its writers, RevisionNotFound for others.
     """
     repository = revision.repository
     if revision.is_quarantined:
@@ -173,17 +180,17 @@ def require_served(revision: Revision, by: Caller) -> None:
     last = revision.verdicts.order_by(*_LAST_SAID).values_list("state", "result__depth").first()
     if last is None or (last[0] == Verdict.State.PASSED and last[1] != "static"):
         return
-    said = "looked at, since no engine here runs its format" if last[0] == Verdict.State.PASSED else last[0]
+    verdict = "looked at, since no engine here runs its format" if last[0] == Verdict.State.PASSED else last[0]
     verified = repository.refs.filter(name=refs.VERIFIED).values_list("revision__oid", flat=True).first()
     raise RevisionNotVerified(
-        f"Revision {revision.oid} of {repository.full_name} is not verified (its verdict: {said}). "
+        f"Revision {revision.oid} of {repository.full_name} is not verified (its verdict: {verdict}). "
         + (f"The newest verified revision is {verified}." if verified else "No revision of it is verified yet."),
         verified=verified,
     )
 
 
 def require_each_served(revisions: Iterable[Revision], by: Caller) -> None:
-    """The same for many revisions of one adapter; one query where all of them are served."""
+    """Call require_served for many revisions of one repository; one query if all of them are served."""
     rows = {revision.pk: revision for revision in revisions}
     unproven = _doubtful().filter(revision__in=rows).values_list("revision", flat=True)
     doubtful = set() if site_settings.get_setting("pull_policy") == "open" else set(unproven)
@@ -192,7 +199,7 @@ def require_each_served(revisions: Iterable[Revision], by: Caller) -> None:
             require_served(revision, by)
 
 
-# What counts of a revision's verdicts: the last that is finished, also while it is proven again with newer libraries.
+# The verdict that counts is the last finished one, also while the revision is validated again.
 _LAST_SAID = (F("finished_at").desc(nulls_last=True), "-number")
 
 
@@ -203,9 +210,9 @@ def require_shown(revision: Revision, by: Caller) -> None:
 
 
 def download_url(entry: Entry) -> str | None:
-    """Return a URL where the store itself serves this file for a minute, or None where the web process must.
+    """Return a URL at which the store itself serves this file for a minute, or None if the web process must.
 
-    Only for LFS files: clients take the answer for a small file as it is and follow no redirect.
+    Only for LFS files: clients follow no redirect for small ones.
     """
     name = entry.path.rpartition("/")[2]
     seconds = settings.DOWNLOAD_URL_SECONDS
@@ -213,24 +220,24 @@ def download_url(entry: Entry) -> str | None:
 
 
 def open_bytes(entry: Entry, start: int, end: int) -> "Reader | Span":
-    """Open bytes [start, end) of a file; a Span where it is a file on this machine, which a server can send itself.
+    """Open bytes [start, end) of a file; a Span for a local file, which the server can pass to sendfile(2).
 
-    Raises StoreUnavailable, for what the store has lost too.
+    Raises StoreUnavailable, also if the store has lost the object.
     """
     return open_object(Keys.blob(entry.sha256), start, end)
 
 
 def open_object(key: str, start: int, end: int) -> "Reader | Span":
-    """The same for any object that a row names."""
+    """Open bytes [start, end) of any object that a row names, as `open_bytes` does."""
     path = blobs.store().local_path(key)
     try:
         return Span(path, start, end) if path else blobs.store().open(key, start, end)
-    except (BlobMissing, FileNotFoundError):  # what a row names is there, unless the store lost it
+    except (BlobMissing, FileNotFoundError):  # a row names it, so the store has lost it
         raise blobs.lost_object(key) from None
 
 
 class Span:
-    """Bytes [start, end) of a file, with its descriptor at the start of them: what sendfile(2) wants."""
+    """Bytes [start, end) of a file, with its descriptor at their start, for sendfile(2)."""
 
     def __init__(self, path: Path, start: int, end: int) -> None:
         self._file = path.open("rb", buffering=0)
@@ -250,10 +257,10 @@ class Span:
 
 
 def downloadable(by: Caller) -> QuerySet[RevisionFile]:
-    """Return the files of every adapter that this caller could download now."""
+    """Return the files of every repository that this caller could download now."""
     allowed = policy.visible_to(by) & policy.ungated_for(by)
-    of_these = Exists(Repository.objects.filter(allowed, pk=OuterRef("revision__repository")))
-    served = RevisionFile.objects.filter(of_these, revision__quarantined_at__isnull=True)
+    is_allowed = Exists(Repository.objects.filter(allowed, pk=OuterRef("revision__repository")))
+    served = RevisionFile.objects.filter(is_allowed, revision__quarantined_at__isnull=True)
     if site_settings.get_setting("pull_policy") == "open":
         return served
     doubtful = _doubtful().filter(revision=OuterRef("revision"))
@@ -261,7 +268,7 @@ def downloadable(by: Caller) -> QuerySet[RevisionFile]:
 
 
 def _doubtful() -> QuerySet[Verdict]:
-    """The verdicts for which a revision is not served where only verified ones are."""
+    """Return the verdicts that keep a revision from being served under the pull policy `verified`."""
     last = Verdict.objects.filter(revision=OuterRef("revision")).order_by(*_LAST_SAID).values("pk")[:1]
     unproven = ~Q(state=Verdict.State.PASSED) | Q(result__depth="static")
     return Verdict.objects.filter(unproven, pk=Subquery(last))

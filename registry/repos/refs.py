@@ -1,4 +1,4 @@
-"""Branches, tags and pull-request refs: their names and what they point at; publish/branches.py makes and deletes."""
+"""Branches, tags and pull-request refs: their names and revisions; publish/branches.py creates and deletes them."""
 
 import re
 from collections.abc import Iterable
@@ -11,7 +11,7 @@ VERIFIED = "refs/verified"  # the newest revision of main that passed; only verd
 BRANCHES, TAGS, PULL_REQUESTS = "refs/heads/", "refs/tags/", "refs/pr/"
 
 MAX_REF_NAME = 200
-# What git refuses in a name, and control characters; see `git help check-ref-format`.
+# Spellings that git refuses in a name, and control characters; see `git help check-ref-format`.
 _UNLIKE_A_REF = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|/\.|\.lock(/|$)|^[./@-]|[./]$")
 _LIKE_A_COMMIT = re.compile(r"[0-9a-fA-F]{40}")
 _MEANS_SOMETHING = frozenset({"head", "verified", "none", "refs"})
@@ -19,8 +19,8 @@ _MEANS_SOMETHING = frozenset({"head", "verified", "none", "refs"})
 
 def check_ref_name(name: str) -> str:
     """Return the name of a branch or tag, or raise ValueInvalid."""
-    mistaken = name.lower() in _MEANS_SOMETHING or name.startswith("refs/") or _LIKE_A_COMMIT.fullmatch(name)
-    if not name or len(name) > MAX_REF_NAME or not name.isprintable() or _UNLIKE_A_REF.search(name) or mistaken:
+    is_ambiguous = name.lower() in _MEANS_SOMETHING or name.startswith("refs/") or _LIKE_A_COMMIT.fullmatch(name)
+    if not name or len(name) > MAX_REF_NAME or not name.isprintable() or _UNLIKE_A_REF.search(name) or is_ambiguous:
         raise ValueInvalid(
             f"Invalid rev id: {name[:MAX_REF_NAME]!r} cannot name a branch or a tag.",
             fix="Use letters, digits, `-`, `_`, `.` and `/`; not `verified`, `HEAD`, or something like a commit id.",
@@ -34,27 +34,27 @@ def full_ref(rev: str) -> str:
 
 
 def resolve_ref(repository: Repository, ref: str) -> Revision:
-    """Return what the ref points at. Raises RevisionNotFound."""
-    found = repository.refs.filter(name=ref).select_related("revision__parent", "revision__author").first()
-    if found is None:
+    """Return the revision that the ref points to. Raises RevisionNotFound."""
+    row = repository.refs.filter(name=ref).select_related("revision__parent", "revision__author").first()
+    if row is None:
         raise revision_not_found(short_name(ref))
-    return found.revision
+    return row.revision
 
 
-def main_revisions(adapters: Iterable[Repository]) -> dict[int, Revision]:
-    """Return what main of each adapter points at, by the adapters' row ids, in one query."""
-    mains = Ref.objects.filter(repository__in=adapters, name=MAIN).select_related("revision")
+def main_revisions(repositories: Iterable[Repository]) -> dict[int, Revision]:
+    """Return the revision of each repository's main, by the repositories' row ids, in one query."""
+    mains = Ref.objects.filter(repository__in=repositories, name=MAIN).select_related("revision")
     return {ref.repository_id: ref.revision for ref in mains}
 
 
 def check_pushable(ref: str) -> None:
-    """Raise RefProtected unless pushes move this ref: a tag stays where it was set, and verdicts move `verified`."""
+    """Raise RefProtected unless pushes may move this ref: a tag never moves, and only verdicts move `verified`."""
     if not ref.startswith((BRANCHES, PULL_REQUESTS)):
         raise RefProtected(f"Cannot push to {short_name(ref)}: it is no branch.", fix="Push to a branch, such as main.")
 
 
 def revision_not_found(rev: str, repository: Repository | None = None) -> RevisionNotFound:
-    """The refusal for a revision that is not there; `Invalid rev id` is what the Hub's clients show."""
+    """Return the refusal for a revision that does not exist; the Hub's clients show `Invalid rev id`."""
     if repository and rev in ("verified", VERIFIED) and repository.type == Repository.Type.MODEL:
         return RevisionNotFound(
             f"No version of {repository.full_name} has passed yet, so that none is `verified`.",

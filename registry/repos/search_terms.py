@@ -1,4 +1,4 @@
-"""The text that a search reads, and how each database finds parts of words: by trigrams (search_index.py)."""
+"""The text that a search reads, and its conditions; databases find parts of words by trigrams (search_index.py)."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -10,12 +10,12 @@ from django.db.models.lookups import Contains
 
 from registry.models import Repository
 
-FEW = 500  # adapters: so many are sorted sooner than a list is walked until enough of them were met
-LONGEST = 16  # signs of a word that are looked up in SQLite's index; its end tells more than its beginning
+FEW = 500  # repositories: sorting so many is faster than walking a sorted list until enough match
+LONGEST = 16  # characters of a word looked up in SQLite's index: its end, which is more selective
 
 
 def search_text(full_name: str, *parts: str, tags: Iterable[str] = ()) -> str:
-    """Return what the search looks in: lower case, the id first, separators opened, each tag on a line of its own."""
+    """Return the text that a search looks in: lower case, the id first, separators opened, one tag a line."""
     words = " ".join([full_name, *parts]).lower()
     opened = words.replace("-", " ").replace("_", " ").replace("/", " ").replace(".", " ")
     return f"{words} {opened}\n" + "".join(f"{tag.lower()}\n" for tag in tags)
@@ -37,9 +37,9 @@ class FullName(Func):
 
 @dataclass(frozen=True)
 class SearchTerms:
-    """What a search text must hold, in lower case.
+    """The conditions on a search text, in lower case.
 
-    `parts` are anywhere in it, `names` are parts of the id; of each of `tags`, which are alternatives, one is there.
+    `parts` may be anywhere in it, `names` are parts of the id, and each of `tags` is a group of alternatives.
     """
 
     parts: tuple[str, ...] = ()
@@ -48,31 +48,31 @@ class SearchTerms:
 
     @property
     def condition(self) -> Q:
-        found = Q(*(Q(search_text__contains=part) for part in self.parts))
-        found &= Q(*(Q(Contains(FullName("search_text"), Value(part))) for part in self.names))
+        condition = Q(*(Q(search_text__contains=part) for part in self.parts))
+        condition &= Q(*(Q(Contains(FullName("search_text"), Value(part))) for part in self.names))
         for alternatives in self.tags:
-            found &= Q(*(Q(search_text__contains=f"\n{tag}\n") for tag in alternatives), _connector=Q.OR)
-        return found
+            condition &= Q(*(Q(search_text__contains=f"\n{tag}\n") for tag in alternatives), _connector=Q.OR)
+        return condition
 
     def few(self) -> list[int] | None:
-        """Return the adapters with all this, or some more; None where they are more than FEW, or nobody can tell.
+        """Return the row ids of all matches, perhaps with others; None for more than FEW, or without an index.
 
-        Both databases plan a search for words badly by themselves: they guess how many rows hold them.
+        Both databases plan word searches badly by themselves: they guess how many rows match.
         """
         if not self.condition:
             return None
-        found = _in_sqlite(self) if connection.vendor == "sqlite" else _in_any(self)
-        return found if found is not None and len(found) <= FEW else None
+        rows = _in_sqlite(self) if connection.vendor == "sqlite" else _in_any(self)
+        return rows if rows is not None and len(rows) <= FEW else None
 
 
-def _in_any(wanted: SearchTerms) -> list[int]:
-    return list(Repository.objects.filter(wanted.condition).values_list("pk", flat=True)[: FEW + 1])
+def _in_any(terms: SearchTerms) -> list[int]:
+    return list(Repository.objects.filter(terms.condition).values_list("pk", flat=True)[: FEW + 1])
 
 
-def _in_sqlite(wanted: SearchTerms) -> list[int] | None:
-    phrases = [_phrase(part) for part in wanted.parts]
-    phrases += [found and f"name : {found}" for found in map(_phrase, wanted.names)]
-    phrases += [" OR ".join(_phrase(f"\n{tag}\n") for tag in tags) for tags in wanted.tags]
+def _in_sqlite(terms: SearchTerms) -> list[int] | None:
+    phrases = [_phrase(part) for part in terms.parts]
+    phrases += [f"name : {phrase}" for phrase in map(_phrase, terms.names) if phrase]
+    phrases += [" OR ".join(_phrase(f"\n{tag}\n") for tag in tags) for tags in terms.tags]
     match = " AND ".join(f"({phrase})" for phrase in phrases if phrase)
     if not match:
         return None
@@ -82,5 +82,5 @@ def _in_sqlite(wanted: SearchTerms) -> list[int] | None:
 
 
 def _phrase(text: str) -> str:
-    """Return a part of a word as FTS5 looks for it, "" where it is shorter than a trigram."""
+    """Return a part of a word as an FTS5 phrase, "" if it is shorter than a trigram."""
     return '"' + text[-LONGEST:].replace('"', '""') + '"' if len(text) >= 3 else ""

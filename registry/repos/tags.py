@@ -1,7 +1,7 @@
-"""Derives tags, library and base of a revision from its files first and its card second; reads nothing itself.
+"""Derive tags, library and base of a revision from its files first and its card second; reads nothing itself.
 
-The order and the vocabulary are those of the Hub, so that clients find what they look for. What the files say wins over
-the card: `PeftModel.push_to_hub` writes a card that says `library_name: transformers` and names no base.
+The order and the vocabulary are those of the Hub, so that clients find what they look for. Files win over the card:
+`PeftModel.push_to_hub` writes a card that says `library_name: transformers` and names no base.
 """
 
 import re
@@ -36,7 +36,7 @@ _TELLTALE_FILES = {
     "model_index.json": "diffusers",
     "config.json": "transformers",
 }
-# What the card of a dataset says under these keys is a tag `key:value`.
+# Values under these keys of a dataset's card become tags `key:value`.
 OF_DATASETS = """
     annotations_creators benchmark language_creators language multilinguality size_categories source_datasets
     task_categories task_ids
@@ -46,7 +46,7 @@ _ARXIV = re.compile(r"arxiv\.org/(?:abs|pdf)/(\d{4}\.\d{4,5})")
 
 
 def kind_of(tag: str) -> str:
-    """Return which of KINDS a tag is; only its spelling is known, so what looks like a language is one."""
+    """Return the kind of a tag, one of KINDS, by its spelling alone: a tag that looks like a language counts as one."""
     prefix = tag.partition(":")[0]
     if prefix != tag and prefix in KINDS:
         return prefix
@@ -58,7 +58,7 @@ def kind_of(tag: str) -> str:
 
 
 def is_model_id(text: str) -> bool:
-    """Whether this names a model on a hub; local paths do not, and say where somebody's home is."""
+    """Return whether this names a model on a hub; a local path does not, and would reveal a home folder."""
     return _MODEL_ID.fullmatch(text) is not None
 
 
@@ -73,7 +73,7 @@ def library_of(card: Card, description: Description | None, paths: Iterable[str]
 
 
 def base_models_of(card: Card, description: Description | None) -> list[str]:
-    """Return the ids of the models this one builds on: those of the card, else the one in the adapter's config."""
+    """Return the ids of the base models: those of the card, else the one in the adapter's config."""
     stated = [name for name in _words(card.data.get("base_model")) if is_model_id(name)]
     if stated or description is None or not description.base:
         return stated
@@ -96,15 +96,15 @@ def derive_tags(
 ) -> list[str]:
     """Return every tag once: library, card tags, file types, method, task, languages, datasets, bases, license …"""
     paths = list(paths)
-    found = [library_of(card, description, paths), *(tag for tag in card.tags if _is_honest(tag)), *_file_types(paths)]
-    found += [description.kind or "" if description else "", task]
-    found += _of_a_dataset(card) if type == "dataset" else card.languages
-    found += [f"dataset:{name}" for name in card.datasets]
-    found += _base_tags(card, description)
-    found += [f"license:{card.license}"] if card.license else []
-    found += [f"arxiv:{paper}" for paper in papers]
-    found += ["co2_eq_emissions"] if card.data.get("co2_eq_emissions") else []  # clients ask for these alone
-    return list(dict.fromkeys(tag for tag in found if tag))
+    tags = [library_of(card, description, paths), *(tag for tag in card.tags if _is_honest(tag)), *_file_types(paths)]
+    tags += [description.kind or "" if description else "", task]
+    tags += _of_a_dataset(card) if type == "dataset" else card.languages
+    tags += [f"dataset:{name}" for name in card.datasets]
+    tags += _base_tags(card, description)
+    tags += [f"license:{card.license}"] if card.license else []
+    tags += [f"arxiv:{paper}" for paper in papers]
+    tags += ["co2_eq_emissions"] if card.data.get("co2_eq_emissions") else []  # clients ask for these alone
+    return list(dict.fromkeys(tag for tag in tags if tag))
 
 
 def _of_a_dataset(card: Card) -> list[str]:
@@ -112,17 +112,17 @@ def _of_a_dataset(card: Card) -> list[str]:
 
 
 def _base_tags(card: Card, description: Description | None) -> Iterator[str]:
-    named = base_models_of(card, description)
+    bases = base_models_of(card, description)
     relation = str(card.data.get("base_model_relation"))
     if relation not in RELATIONS:
-        relation = "adapter" if description is not None else "merge" if len(named) > 1 else "finetune"
-    for name in named:
+        relation = "adapter" if description is not None else "merge" if len(bases) > 1 else "finetune"
+    for name in bases:
         yield f"base_model:{name}"
         yield f"base_model:{relation}:{name}"
 
 
 def _is_honest(tag: str) -> bool:
-    # peft writes base_model:adapter:<whatever was loaded> into the card, be it a folder in somebody's home.
+    # peft writes base_model:adapter:<whatever was loaded> into the card, even a folder in somebody's home.
     return not tag.startswith("base_model:") or is_model_id(tag.rpartition(":")[2])
 
 
