@@ -1,4 +1,4 @@
-"""A copy of the database, a list of the blobs it needs, and the way back; copying the store is the operator's part.
+"""Backup and restore: a copy of the database and a list of the blobs it needs; operators copy the store themselves.
 
 DIR/backup.json      format, database, time, newest migration
 DIR/database         SQLite file or PostgreSQL custom-format dump; holds password hashes, so only its owner reads it
@@ -30,8 +30,8 @@ ABOUT, DATABASE, BLOBS = "backup.json", "database", "blobs.jsonl"
 def write_backup(folder: Path) -> int:
     """Write a backup into a new or empty folder; return the number of blobs it lists. Raises ValueInvalid.
 
-    The dump comes first and the list is read from a store that only grows meanwhile: bytes a dump refers to are swept
-    a day after their rows are gone at the earliest.
+    The dump comes first. The objects it refers to stay in the store meanwhile: they are swept a day after their rows
+    are gone at the earliest.
     """
     if folder.exists() and any(folder.iterdir()):
         raise ValueInvalid(f"{folder} is not empty.", fix="Name a new folder for each backup.")
@@ -49,12 +49,13 @@ def write_backup(folder: Path) -> int:
         for sha256, size in Blob.objects.order_by("sha256").values_list("sha256", "size").iterator():
             lines.write(json.dumps({"sha256": sha256, "size": size}) + "\n")
             count += 1
-    (folder / ABOUT).write_text(json.dumps(about, indent=1) + "\n")  # last: a folder without it is no backup
+    # Last, because a folder without it counts as unfinished.
+    (folder / ABOUT).write_text(json.dumps(about, indent=1) + "\n")
     return count
 
 
 def restore_backup(folder: Path) -> None:
-    """Put a backup's database in place of this hub's, which must be empty and of the same kind. Raises ValueInvalid."""
+    """Replace this hub's database, which must be empty and of the same kind, by the backup's. Raises ValueInvalid."""
     about = _about(folder)
     if about["format"] != FORMAT or about["database"] != connection.vendor:
         raise ValueInvalid(
@@ -100,7 +101,7 @@ def _has_tables() -> bool:
 # --- the two databases ----------------------------------------------------------------------------------------------
 def _dump(file: Path) -> None:
     if connection.vendor == "sqlite":
-        file.unlink()  # VACUUM INTO wants to make it
+        file.unlink()  # VACUUM INTO creates it
         with connection.cursor() as cursor:
             cursor.execute("VACUUM INTO %s", [str(file)])  # one snapshot, also while others write
         file.chmod(0o600)
@@ -125,10 +126,10 @@ def _postgres(program: str, *arguments: str) -> None:
     """Run one of PostgreSQL's programs on our database; the password travels in the environment, not in the command."""
     if shutil.which(program) is None:
         raise ValueInvalid(f"{program} is not on the PATH.", fix="Install PostgreSQL's client programs.")
-    given = connection.settings_dict
-    environment = os.environ | {"PGPASSWORD": given["PASSWORD"]}
-    where = [f"--host={given['HOST']}", f"--port={given['PORT'] or 5432}", f"--username={given['USER']}"]
-    command = [program, *where, f"--dbname={given['NAME']}", "--no-password", *arguments]
+    database = connection.settings_dict
+    environment = os.environ | {"PGPASSWORD": database["PASSWORD"]}
+    server = [f"--host={database['HOST']}", f"--port={database['PORT'] or 5432}", f"--username={database['USER']}"]
+    command = [program, *server, f"--dbname={database['NAME']}", "--no-password", *arguments]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
         why = (done.stderr.strip().splitlines() or ["it gave no reason"])[0]

@@ -1,9 +1,9 @@
-"""What nobody needs any more: expired xorbs, abandoned uploads, blobs that no revision names. Rows first, bytes later.
+"""Garbage collection: expired xorbs, abandoned uploads, blobs that no revision names. Rows first, bytes later.
 
 Uploads and sweeps never wait for each other over an object; two rules keep them apart. A row is deleted by one
 conditional statement of its own, so a reference that came meanwhile wins. An object is deleted only while a row with
-its name is held uncommitted (`_claimed`): whoever wants to write down that he found the object waits for us there,
-and then looks again (registry/bytes/intake.py).
+its name is held uncommitted (`_claimed`): a writer that wants to record that object waits there, and then checks again
+that the object exists (registry/bytes/intake.py).
 """
 
 from collections.abc import Iterator
@@ -22,12 +22,12 @@ from registry.models import Blob, DerivedArtifact, Repository, RevisionFile, Upl
 
 GRACE_SECONDS = 24 * 3600
 HOURS = 24
-TOGETHER = 200  # adapters whose files are compared at once with what was delivered for them
+TOGETHER = 200  # repositories whose files and deliveries are compared at once
 
 
 @dataclass
 class Swept:
-    """How many things a sweep removed."""
+    """The numbers of things that a sweep removed."""
 
     xorbs: int = 0
     uploads: int = 0
@@ -36,10 +36,10 @@ class Swept:
 
 
 def sweep(grace_seconds: int = GRACE_SECONDS, *, hour: int | None = None) -> Swept:
-    """Remove what expired, and what nobody has referred to for the grace period; any number may run at once.
+    """Remove expired rows, and those without a reference for the grace period; many sweeps may run at once.
 
-    With an `hour`, what nobody refers to is looked for in a part of the rows alone, another one each hour of the day:
-    a large hub has millions.
+    With an `hour`, only a part of the rows is searched for orphans, another part each hour of the day: a large hub has
+    millions.
     """
     before = timezone.now() - timedelta(seconds=grace_seconds)
     return Swept(
@@ -51,23 +51,23 @@ def sweep(grace_seconds: int = GRACE_SECONDS, *, hour: int | None = None) -> Swe
 
 
 def count_garbage(grace_seconds: int = GRACE_SECONDS) -> Swept:
-    """Return what `sweep` would remove now, but for what died while it was written, which only the store knows."""
+    """Return what `sweep` would remove now, without unfinished writes, which only the store knows."""
     before = timezone.now() - timedelta(seconds=grace_seconds)
     fresh = UploadedBlob.objects.filter(blob=OuterRef("pk"), created_at__gte=before)
-    named = RevisionFile.objects.filter(blob=OuterRef("pk"))
+    committed = RevisionFile.objects.filter(blob=OuterRef("pk"))
     needed = DerivedArtifact.objects.filter(
         Exists(RevisionFile.objects.filter(blob=OuterRef("source"))), blob=OuterRef("pk")
     )
-    unnamed = Blob.objects.filter(~Exists(named), ~Exists(needed), created_at__lt=before)
+    orphans = Blob.objects.filter(~Exists(committed), ~Exists(needed), created_at__lt=before)
     return Swept(
         xorbs=Xorb.objects.filter(last_used_at__lt=timezone.now() - timedelta(days=settings.XORB_DAYS)).count(),
         uploads=Upload.objects.filter(expires_at__lt=before).count(),
-        blobs=unnamed.filter(~Exists(fresh)).count(),
+        blobs=orphans.filter(~Exists(fresh)).count(),
     )
 
 
 def sweep_lost_objects(grace_seconds: int = GRACE_SECONDS) -> int:
-    """Remove objects without a row: what a crash between the two steps left behind. Lists the whole store."""
+    """Remove objects without a row, which a crash between the two steps leaves behind. Lists the whole store."""
     before = timezone.now() - timedelta(seconds=grace_seconds)
     return sum(
         _drop(model, entry.key.rpartition("/")[2])
@@ -85,7 +85,7 @@ def _sweep_xorbs(before: datetime, hour: int | None) -> int:
 
 
 def _sweep_uploads(before: datetime) -> int:
-    """Remove tickets whose time is over and what was delivered for them, also where the ticket is gone already."""
+    """Remove expired tickets, and staged bytes whose ticket is expired or gone."""
     Upload.objects.filter(expires_at__lt=before).delete()
     swept = 0
     for entry in blobs.store().list(Keys.INCOMING):
@@ -97,7 +97,7 @@ def _sweep_uploads(before: datetime) -> int:
 
 
 def _sweep_blobs(before: datetime, hour: int | None) -> int:
-    """Remove what was delivered and never committed, and what only deleted revisions named."""
+    """Remove blobs that were never committed, and those that only deleted revisions named."""
     DerivedArtifact.objects.filter(
         _among("source", hour), ~Exists(RevisionFile.objects.filter(blob=OuterRef("source"))), created_at__lt=before
     ).delete()
@@ -106,23 +106,23 @@ def _sweep_blobs(before: datetime, hour: int | None) -> int:
 
 
 def _sweep_uploaded_blobs(before: datetime, hour: int | None) -> None:
-    """Forget what was delivered for an adapter and is in none of its revisions.
+    """Delete the records of deliveries that no revision of their repository names.
 
-    Compared here, not in one statement: a file that is in every adapter (.gitattributes) makes that quadratic, and it
-    would hold SQLite's only lock for writing meanwhile.
+    Python compares them, because in one statement a file of every repository (.gitattributes) makes that quadratic, and
+    it would hold SQLite's only write lock meanwhile.
     """
     repositories = Repository.objects.alias(hour=F("pk") % HOURS).order_by("pk")
     if hour is not None:
         repositories = repositories.filter(hour=hour)
-    wanted = list(repositories.values_list("pk", flat=True))
+    ids = list(repositories.values_list("pk", flat=True))
     committed = RevisionFile.objects.filter(blob=OuterRef("blob"), revision__repository=OuterRef("repository"))
-    for at in range(0, len(wanted), TOGETHER):
-        some = wanted[at : at + TOGETHER]
-        files = RevisionFile.objects.filter(revision__repository__in=some).order_by()
-        named = set(files.values_list("revision__repository", "blob").distinct())
-        held = UploadedBlob.objects.filter(repository__in=some, created_at__lt=before)
-        for pk, repository, blob in held.values_list("pk", "repository", "blob"):
-            if (repository, blob) not in named:
+    for at in range(0, len(ids), TOGETHER):
+        batch = ids[at : at + TOGETHER]
+        files = RevisionFile.objects.filter(revision__repository__in=batch).order_by()
+        committed_pairs = set(files.values_list("revision__repository", "blob").distinct())
+        deliveries = UploadedBlob.objects.filter(repository__in=batch, created_at__lt=before)
+        for pk, repository, blob in deliveries.values_list("pk", "repository", "blob"):
+            if (repository, blob) not in committed_pairs:
                 UploadedBlob.objects.filter(~Exists(committed), pk=pk).delete()
 
 
@@ -138,15 +138,15 @@ def _sweep_orphans(before: datetime, hour: int | None) -> int:
 
 
 def _among(digest: str, hour: int | None) -> Q:
-    """The condition that a digest is one of those of this hour."""
+    """Return the condition that a digest is in this hour's part."""
     if hour is None:
         return Q()
-    first, end = (f"{0x10000 * one // HOURS:04x}" for one in (hour, hour + 1))
+    first, end = f"{0x10000 * hour // HOURS:04x}", f"{0x10000 * (hour + 1) // HOURS:04x}"
     return Q((f"{digest}__gte", first)) & (Q((f"{digest}__lt", end)) if hour + 1 < HOURS else Q())
 
 
 def _forget(row: models.QuerySet[Blob] | models.QuerySet[Xorb]) -> bool:
-    """Delete a row if it is still unwanted, in one statement; a reference that came meanwhile makes this False."""
+    """Delete a row if it still meets the condition, in one statement; return False if a new reference came."""
     try:
         with transaction.atomic():
             return bool(row._raw_delete(row.db))  # QuerySet.delete() would select first and delete blindly
@@ -155,7 +155,7 @@ def _forget(row: models.QuerySet[Blob] | models.QuerySet[Xorb]) -> bool:
 
 
 def _drop(model: type[Blob] | type[Xorb], name: str) -> int:
-    """Delete the object behind a row that is gone; return how many that were, 0 when somebody wrote the row again."""
+    """Delete the object of a deleted row; return 1, or 0 if the row was written again."""
     try:
         with _claimed(model, name):
             blobs.store().delete(Keys.blob(name) if model is Blob else Keys.xorb(name))
@@ -166,7 +166,7 @@ def _drop(model: type[Blob] | type[Xorb], name: str) -> int:
 
 @contextmanager
 def _claimed(model: type[Blob] | type[Xorb], name: str) -> Iterator[None]:
-    """Hold the row's name for a moment, unseen by anybody; IntegrityError when it is taken."""
+    """Hold the row's name in an uncommitted row; IntegrityError if it is taken."""
     with transaction.atomic():
         model.objects.create(pk=name, size=0)
         yield

@@ -1,12 +1,12 @@
-"""Bytes on their way in: Xet's xorbs and shards, LFS uploads, inline files. What a commit does with them is push.py.
+"""Intake of bytes: Xet's xorbs and shards, LFS uploads, inline files. Commits are the matter of registry/publish/push.
 
-A digest is a fact only after this file: bytes are hashed by us, then stored, then written down as a Blob with a
-UploadedBlob of the repository they were sent to. After the row we look once more whether the object is there:
-registry/bytes/garbage.py may have taken it in between, and can no longer now that the row protects it.
+A digest is believed only after this file: the hub hashes the bytes, stores them, and records a Blob and an UploadedBlob
+of the repository that they were sent to. After writing the row it checks once more that the object exists:
+registry/bytes/garbage.py may have removed it before the row protected it.
 """
 
 import uuid
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
@@ -24,21 +24,21 @@ from registry.models import Blob, Repository, Upload, UploadedBlob, Xorb
 
 STORED_AT_ONCE = 8
 MAX_SHARD_FILES = 20_000
-MAX_SHARD_CHUNKS = 4 << 20  # 20 GB in chunks of 8 KiB, the smallest that clients cut, is less; proving takes seconds
-# Beyond some thousands a chunk has so many bytes on average, far fewer than any client cuts: else they are much work.
+MAX_SHARD_CHUNKS = 4 << 20  # 20 GB in chunks of 8 KiB, the smallest that clients cut, are fewer; proving takes seconds
+# Beyond FREE_CHUNKS, chunks must average FINEST bytes, far fewer than any client cuts: tiny chunks are costly to prove.
 FREE_CHUNKS, FINEST = 8192, 1 << 10
 
 # --- Xet -------------------------------------------------------------------------------------------------------------
 
 
 def receive_xorb(repository: Repository, name: str, source: Source, *, by: Caller) -> None:
-    """Take a xorb for an upload to this adapter. Raises XorbInvalid, and then keeps nothing."""
+    """Store a xorb that was uploaded to this repository. Raises XorbInvalid, and then keeps nothing."""
     policy.require(by, Permission.DISCUSS, repository)
     store_xorb(name, source)
 
 
 def store_xorb(name: str, source: Source) -> None:
-    """Store a xorb and write it down, for as long as files need it. Raises XorbInvalid, and then keeps nothing."""
+    """Store a xorb and record it, for as long as files need it. Raises XorbInvalid, and then keeps nothing."""
     size = xorbs.store_verified_xorb(source, name)
     Xorb.objects.update_or_create(pk=name, defaults={"size": size, "last_used_at": timezone.now()})
     if not blobs.object_exists(Keys.xorb(name)):
@@ -52,10 +52,10 @@ def _no_quota(size: int) -> None:
 def receive_shard(
     repository: Repository, source: Source, *, by: Caller, count: Callable[[int], None] = _no_quota
 ) -> list[Digest]:
-    """Take a shard: prove each file from its xorbs, store it whole, and note that this adapter may use it.
+    """Receive a shard: prove each file from its xorbs, store it whole, and record that this repository may use it.
 
-    `count` hears beforehand how many bytes that are not here come of it, and may refuse: a shard is small, names the
-    same chunks again and again, and what it unpacks to is stored for days.
+    `count` is called first with the number of new bytes, and may refuse: a small shard can name the same chunks many
+    times, and the files it unpacks to are stored for days.
 
     Raises ShardInvalid, XorbUnknown, DigestMismatch, FileTooLarge and PushTooLarge. Files before the one that
     failed stay stored, which is harmless: no revision names them.
@@ -71,15 +71,15 @@ def receive_shard(
     for file in shard.files:
         xorbs.verify_file(file, sizes)
     unpacked = {file.sha256: file.size for file in shard.files}
-    here = set(Blob.objects.filter(pk__in=unpacked).values_list("pk", flat=True))
-    count(sum(size for sha256, size in unpacked.items() if sha256 not in here))
+    known_blobs = set(Blob.objects.filter(pk__in=unpacked).values_list("pk", flat=True))
+    count(sum(size for sha256, size in unpacked.items() if sha256 not in known_blobs))
     return [_receive_file(repository, file, sizes) for file in shard.files]
 
 
 def _check_sizes(shard: xorbs.Shard) -> None:
     # A small shard can name one chunk a million times: the limit is on what it unpacks to.
     quotas.check_push(sum(quotas.check_file(file.sha256, file.size) for file in shard.files))
-    # Nor do bytes say how much work it is: a chunk may be one byte, and a file of nothing else takes hours to prove.
+    # Bytes do not bound the work: a file of one-byte chunks takes hours to prove.
     chunks = sum(term.end - term.start for file in shard.files for term in file.terms)
     most = min(MAX_SHARD_CHUNKS, FREE_CHUNKS + sum(file.size for file in shard.files) // FINEST + len(shard.files))
     if len(shard.files) > MAX_SHARD_FILES or chunks > most:
@@ -94,7 +94,7 @@ def _receive_file(repository: Repository, file: xorbs.File, sizes: dict[str, int
 
 
 def store_and_register(repository: Repository, digest: Digest, read: Callable[[], Iterable[Bytes]]) -> None:
-    """Store what `read` yields and believe it, if it is what it should be; asked twice where a sweep came between.
+    """Store the bytes that `read` yields and believe them if they match; `read` is called again after a sweep.
 
     Raises DigestMismatch, and then keeps nothing.
     """
@@ -105,21 +105,21 @@ def store_and_register(repository: Repository, digest: Digest, read: Callable[[]
         store_verified(digest.sha256, _verified(digest, read()))
 
 
-def _verified(digest: Digest, pieces: Iterable[Bytes], *, all_told: bool = False) -> Iterator[Bytes]:
-    """Yield the pieces, and raise DigestMismatch at the end unless they are what they should be.
+def _verified(digest: Digest, pieces: Iterable[Bytes], *, tells_actual: bool = False) -> Iterator[Bytes]:
+    """Yield the pieces, and raise DigestMismatch at the end unless they match the digest.
 
-    What they are instead is told to who sent them: of what is put together from pieces that are here, whoever knows the
-    pieces' hashes need not know the file.
+    With `tells_actual` the refusal names the actual digest, for a sender of the bytes. A caller who only named stored
+    chunks must not learn the digest of the file that they make.
     """
     hasher = Hasher()
     yield from blobs.hash_through(pieces, hasher)
     if hasher.digest() != digest:
-        instead = f"to {hasher.digest().sha256}, " if all_told else ""
-        raise DigestMismatch(f"The bytes that arrived hash {instead}not to {digest.sha256}.")
+        actual = f"to {hasher.digest().sha256}, " if tells_actual else ""
+        raise DigestMismatch(f"The bytes that arrived hash {actual}not to {digest.sha256}.")
 
 
 def store_verified(sha256: str, parts: Iterable[Bytes]) -> None:
-    """Use up `parts`, which raise unless they are what they should be, and store them unless we have them."""
+    """Consume `parts`, which raise unless they match the digest, and store them unless the object exists."""
     key = Keys.blob(sha256)
     if blobs.object_exists(key):
         for _ in parts:
@@ -128,26 +128,29 @@ def store_verified(sha256: str, parts: Iterable[Bytes]) -> None:
         blobs.store().put(key, parts)
 
 
-# --- the other roads -------------------------------------------------------------------------------------------------
+# --- LFS and inline -------------------------------------------------------------------------------------------------
 
 
 def receive_inline(repository: Repository, *files: bytes) -> list[Digest]:
-    """Take small files that came inside a request, and note that this adapter may use them.
+    """Store small files that came inside a request, and record that this repository may use them.
 
-    Several wait for the store at once: each waits for a disk, or for a way there and back.
+    They are stored in parallel, because each waits for a disk or a network round trip.
     """
     digests = [blobs.digest_of(data) for data in files]
-    given = dict(zip(digests, files, strict=True))
-    for turn in range(2):  # the second looks for what a sweep took before the row
-        with ThreadPoolExecutor(min(STORED_AT_ONCE, len(given))) as aside:
-            list(aside.map(lambda digest: store_verified(digest.sha256, [given[digest]]), given))
-        if turn == 0:
-            register_blobs(repository, *given)
+    contents = dict(zip(digests, files, strict=True))
+    _store_all(contents)
+    register_blobs(repository, *contents)
+    _store_all(contents)  # again, because a sweep may have removed objects before the rows protected them
     return digests
 
 
+def _store_all(contents: Mapping[Digest, bytes]) -> None:
+    with ThreadPoolExecutor(min(STORED_AT_ONCE, len(contents))) as threads:
+        list(threads.map(lambda digest: store_verified(digest.sha256, [contents[digest]]), contents))
+
+
 def create_upload(repository: Repository, sha256: str, size: int, *, by: Caller) -> Upload:
-    """Open a ticket for a file that will be delivered under Keys.incoming(ticket.id). Raises FileTooLarge."""
+    """Create a ticket for a file that will be delivered under Keys.incoming(ticket.id). Raises FileTooLarge."""
     policy.require(by, Permission.DISCUSS, repository)
     assert by.user is not None  # nobody else may push
     quotas.check_file(sha256, size)
@@ -156,24 +159,24 @@ def create_upload(repository: Repository, sha256: str, size: int, *, by: Caller)
         return Upload.objects.create(
             id=uuid.uuid4(), repository=repository, user=by.user, sha256=sha256, size=size, expires_at=expires_at
         )
-    except IntegrityError:  # the adapter was deleted since we looked
+    except IntegrityError:  # the repository was deleted meanwhile
         raise refusals.repository_not_found(repository.full_name) from None
 
 
 def receive_upload(upload: Upload, pieces: Iterable[bytes]) -> Digest:
-    """Store and believe what comes through the web process for a ticket, in one pass. The ticket is used up.
+    """Store and believe the bytes of a ticket that come through the web process, in one pass; uses up the ticket.
 
     Raises DigestMismatch (nothing is kept, and the ticket stays good) and UploadExpired.
     """
     if upload.expires_at <= timezone.now():
         raise UploadExpired("The time to upload this file is over.")
     digest = Digest(upload.sha256, upload.size)
-    store_verified(digest.sha256, _verified(digest, pieces, all_told=True))
+    store_verified(digest.sha256, _verified(digest, pieces, tells_actual=True))
     return _believed(upload, digest)
 
 
 def adopt_staged(upload: Upload) -> Digest:
-    """Hash what a ticket's owner gave the store itself, and believe it if it is what was promised; uses up the ticket.
+    """Hash the bytes that a client put into the store itself, and believe them if they match; uses up the ticket.
 
     Raises DigestMismatch (the bytes are dropped) and UploadExpired when nothing was delivered.
     """
@@ -209,21 +212,21 @@ def _other_bytes(upload: Upload, digest: Digest, arrived: int) -> str:
 
 
 def register_blobs(repository: Repository, *digests: Digest) -> None:
-    """Write down that we know these bytes and that the adapter was delivered them."""
+    """Record that these bytes are believed and were delivered for the repository."""
     try:
         _note(repository, digests)
     except IntegrityError:  # the sweep deleted the blob's row between our two inserts; now it is gone for certain
-        if not Repository.objects.filter(pk=repository.pk).exists():  # or somebody deleted the adapter while bytes came
+        if not Repository.objects.filter(pk=repository.pk).exists():  # or the repository was deleted meanwhile
             raise refusals.repository_not_found(repository.full_name) from None
         _note(repository, digests)
 
 
 def _note(repository: Repository, digests: Iterable[Digest]) -> None:
     sizes = {digest.sha256: digest.size for digest in digests}
-    ours = [UploadedBlob(repository=repository, blob_id=sha256) for sha256 in sorted(sizes)]
+    deliveries = [UploadedBlob(repository=repository, blob_id=sha256) for sha256 in sorted(sizes)]
     with transaction.atomic():
         Blob.objects.bulk_create([Blob(sha256=key, size=sizes[key]) for key in sorted(sizes)], ignore_conflicts=True)
-        # What is delivered again is kept as long as what is new: the sweep goes by when it came.
+        # A repeated delivery renews the time, by which the sweep goes.
         UploadedBlob.objects.bulk_create(
-            ours, update_conflicts=True, unique_fields=["repository", "blob"], update_fields=["created_at"]
+            deliveries, update_conflicts=True, unique_fields=["repository", "blob"], update_fields=["created_at"]
         )

@@ -1,4 +1,4 @@
-"""Whether the store still holds the bytes that the rows speak of; nothing is repaired here."""
+"""Compare the stored bytes with the rows; nothing is repaired here."""
 
 from collections.abc import Iterator
 
@@ -22,7 +22,7 @@ def _problem(sha256: str, size: int) -> str:
             hasher.update(piece)
     except BlobMissing:
         return "there is no such object in the store"
-    found = hasher.digest()
-    if found == Digest(sha256, size):
+    stored = hasher.digest()
+    if stored == Digest(sha256, size):
         return ""
-    return f"{found.size:,} bytes with sha256 {found.sha256} are stored; the row says {size:,} bytes"
+    return f"{stored.size:,} bytes with sha256 {stored.sha256} are stored; the row says {size:,} bytes"

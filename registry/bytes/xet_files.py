@@ -1,7 +1,7 @@
-"""How files are made of kept xorbs: noted at intake, and offered to readers by Xet while every xorb is here.
+"""Reconstructions: recorded at intake, and offered to Xet readers while every xorb of the file is stored.
 
-Only what shards proved is written down here (intake.py). A file is offered while every xorb of it is kept, and
-being offered keeps them: clients that were told a Xet hash insist on it.
+Only proven files are recorded (intake.py). Offering a file keeps its xorbs alive: clients that were given a Xet hash
+fail without them.
 """
 
 from collections.abc import Collection, Iterable
@@ -14,66 +14,75 @@ from registry.bytes.xorbs import hashes
 from registry.kernel.prepared import Prepared
 from registry.models import XetFile, Xorb
 
-KEEP_SECONDS = 24 * 3600  # how often a use is written down
-MOST_TERMS = 4096  # of a file that is offered for reading: one in more pieces is faster whole
-FINEST = 8 << 10  # bytes of a chunk, but for the last one of a file: no client cuts finer
-MOST_WAYS = 8  # in which one file is known: whoever reads it may bring it again, in pieces of his own
+KEEP_SECONDS = 24 * 3600  # how often a use is recorded
+MOST_TERMS = 4096  # of an offered file: one in more pieces downloads faster whole
+FINEST = 8 << 10  # bytes of a chunk, except the last one of a file: no client cuts finer
+MOST_WAYS = 8  # reconstructions of one file: every reader may upload it again, chunked differently
 
 
 def record_file(file: xorbs.File) -> None:
-    """Write down how a proven file is made, unless that is a bad way, or it is known in enough ways that hold.
+    """Record the reconstruction of a proven file, unless it is inefficient or enough usable ones are known.
 
-    Anyone with read access can upload a file again, chunked differently: that must not become how others read it.
+    Anyone with read access can upload a file again, chunked differently; keep their chunking out of other readers'
+    reconstructions.
     """
     terms = [[term.xorb, term.start, term.end, term.size] for term in file.terms]
     chunks = sum(term.end - term.start for term in file.terms)
     if len(terms) > MOST_TERMS or chunks > file.size // FINEST + 1:
         return
-    ways = {row.pk: row for row in XetFile.objects.filter(sha256=file.sha256)}
-    same = ways.pop(hashes.to_text(file.file_id), None)
+    others = {row.pk: row for row in XetFile.objects.filter(sha256=file.sha256)}
+    same = others.pop(hashes.to_text(file.file_id), None)
     if same and len(same.terms) <= len(terms) and same.xorbs <= keep_alive(same.xorbs).keys():
         return
-    if len(ways) >= MOST_WAYS:
-        gone = set(ways) - {row.pk for row in _whole(ways.values())}
-        if not gone:
+    if len(others) >= MOST_WAYS:
+        unusable = set(others) - {row.pk for row in _whole(others.values())}
+        if not unusable:
             return
-        XetFile.objects.filter(pk__in=gone).delete()
+        XetFile.objects.filter(pk__in=unusable).delete()
     XetFile.objects.update_or_create(
         pk=hashes.to_text(file.file_id), defaults={"sha256": file.sha256, "size": file.size, "terms": terms}
     )
 
 
 def readable_file_ids(digests: Iterable[str]) -> dict[str, str]:
-    """Return sha256 → file id of those files whose xorbs are all here, and stay for as long as clients may ask.
+    """Return sha256 → file id of the files whose xorbs are all stored, and keep those alive.
 
-    Of several ways to read a file the one in fewest pieces, and of those the newest.
+    Of several reconstructions it chooses the one with the fewest pieces, and of those the newest.
     """
-    asked = set(digests)
-    rows = list(_FILES_OF(next(iter(asked))) if len(asked) == 1 else XetFile.objects.filter(sha256__in=asked))
+    requested = set(digests)
+    rows = _FILES_OF(*requested) if len(requested) == 1 else list(XetFile.objects.filter(sha256__in=requested))
     if len(rows) > len({row.sha256 for row in rows}):
         rows = sorted(_whole(rows), key=lambda row: (-len(row.terms), row.created_at))
-    found = {row.sha256: row for row in rows}
-    kept = keep_alive({name for row in found.values() for name in row.xorbs})
-    return {sha256: row.file_id for sha256, row in found.items() if row.xorbs <= kept.keys()}
+    chosen = {row.sha256: row for row in rows}
+    stored = keep_alive({name for row in chosen.values() for name in row.xorbs})
+    return {sha256: row.file_id for sha256, row in chosen.items() if row.xorbs <= stored.keys()}
 
 
 def _whole(rows: Collection[XetFile]) -> list[XetFile]:
-    """Return those of which every xorb is here; keeps none of them."""
-    wanted = {name for row in rows for name in row.xorbs}
-    there = set(Xorb.objects.filter(pk__in=wanted).values_list("pk", flat=True))
-    return [row for row in rows if row.xorbs <= there]
+    """Return the files of which every xorb is stored, without keeping any alive."""
+    names = {name for row in rows for name in row.xorbs}
+    stored = set(Xorb.objects.filter(pk__in=names).values_list("pk", flat=True))
+    return [row for row in rows if row.xorbs <= stored]
 
 
 _FILES_OF = Prepared(lambda sha256: XetFile.objects.filter(sha256=sha256), str)
-_XORBS = Prepared(lambda *names: Xorb.objects.filter(pk__in=names), str, str)
+_XORB = Prepared(lambda name: Xorb.objects.filter(pk=name), str)
+_TWO_XORBS = Prepared(lambda *names: Xorb.objects.filter(pk__in=names), str, str)
 
 
 def keep_alive(names: set[str]) -> dict[str, int]:
-    """Return name → size of the xorbs that are here, and prolong the life of those that nobody used for a day."""
-    few = (sorted(names) * 2)[:2]  # the query has places for two, which hold 128 MiB
-    rows = {row.pk: row for row in (_XORBS(*few) if 0 < len(names) <= 2 else Xorb.objects.filter(pk__in=names))}
+    """Return name → size of the stored xorbs, and prolong the life of those not used for a day."""
+    rows = {row.pk: row for row in _xorbs(names)}
     before = timezone.now() - timedelta(seconds=KEEP_SECONDS)
     if stale := [name for name, row in rows.items() if row.last_used_at < before]:
         Xorb.objects.filter(pk__in=stale).update(last_used_at=timezone.now())
         rows = {row.pk: row for row in Xorb.objects.filter(pk__in=names)}  # the sweep may have been faster
     return {name: row.size for name, row in rows.items()}
+
+
+def _xorbs(names: set[str]) -> Iterable[Xorb]:
+    if len(names) == 1:
+        return _XORB(*names)
+    if len(names) == 2:  # up to 128 MiB: most files have no more
+        return _TWO_XORBS(*sorted(names))
+    return Xorb.objects.filter(pk__in=names)

@@ -1,11 +1,11 @@
 """The content-addressed store: every object key, hashing, and the one store that the settings name.
 
-    blobs/<aa>/<bb>/<sha256>    believed: hashed by us, immutable, shared by every adapter that may have it
-    incoming/<uuid>[.<number>]  staged: delivered by somebody, not yet hashed; with a number one part of it
+    blobs/<aa>/<bb>/<sha256>    believed: hashed by us, immutable, shared by all repositories that may use it
+    incoming/<uuid>[.<number>]  staged: delivered but not yet hashed; with a number, one part of it
     xorbs/<aa>/<hash>           verified chunk containers, kept while clients remember having sent them
 
-Every object is written once and never changed. Which adapter may use which blob is a row (UploadedBlob), not a matter
-of this package. The interface is `contract.py`; `folder.py` and `s3.py` are its drivers; `hashing.py` computes digests.
+Every object is written once and never changed. Rows (UploadedBlob) say which repository may use which blob, not
+this package. The interface is `contract.py`; `folder.py` and `s3.py` are its drivers; `hashing.py` computes digests.
 """
 
 import re
@@ -97,7 +97,7 @@ def object_exists(key: str) -> bool:
 
 
 def lost_object(key: str) -> StoreUnavailable:
-    """The refusal for an object that a row names and the store has no more: the hub's fault, and no page's end."""
+    """Return the refusal for an object that a row names and the store has lost, which is the hub's fault."""
     return StoreUnavailable(
         f"The store has lost {key}.",
         fix="Tell the administrator of this hub: `manage.py verify_blobs` lists what must come back from a backup.",
@@ -107,7 +107,7 @@ def lost_object(key: str) -> StoreUnavailable:
 def hash_staged(key: str, limit: int | None = None) -> tuple[Digest, str]:
     """Hash an object in a stream; return its digest and the version that `promote` must insist on.
 
-    With a limit, at most one byte more is read: whoever staged the object decided how long it is.
+    With a limit, at most one byte more is read, because a client decided how long the object is.
     """
     hasher, reader = Hasher(), store().open(key, 0, None if limit is None else limit + 1)
     for _ in hash_through(pieces(reader), hasher):
@@ -128,7 +128,7 @@ def _store_at(url: str) -> BlobStore:
     if parts.scheme == "s3" and parts.netloc:
         query = parse_qs(parts.query)
         endpoint = query.get("endpoint", [None])[-1]
-        driver = import_module("registry.bytes.blobs.s3")  # only here: boto3 takes 27 MB, and a folder does without it
-        made: BlobStore = driver.S3Store(parts.netloc, endpoint, public=query.get("public", [endpoint])[-1])
-        return made
+        driver = import_module("registry.bytes.blobs.s3")  # only here: boto3 takes 27 MB that a folder store saves
+        s3_store: BlobStore = driver.S3Store(parts.netloc, endpoint, public=query.get("public", [endpoint])[-1])
+        return s3_store
     raise ImproperlyConfigured(f"DOVETAIL_BLOBS must be file://DIR or s3://bucket?endpoint=URL, not {url!r}.")

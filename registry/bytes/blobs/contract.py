@@ -1,4 +1,4 @@
-"""What Dovetail asks of a blob store: the interface and its refusals; the drivers live beside this file."""
+"""The interface of a blob store and its errors; the drivers live beside this file."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -14,11 +14,11 @@ class BlobMissing(LookupError):
 
 
 class BytesChanged(Exception):
-    """The staged object is not the one that was hashed: somebody replaced it in between."""
+    """The staged object is not the one that was hashed: it was replaced in between."""
 
 
 class Reader(Protocol):
-    """An open object. `version` names these exact bytes, so that a later promote can insist on them."""
+    """An open object. `version` identifies its exact bytes, so that a later `promote` can require them."""
 
     version: str
 
@@ -38,33 +38,32 @@ class Entry:
 
 
 class PartUploads(Protocol):
-    """A store that takes one object in parts by itself, so that no byte of it goes through the web process."""
+    """A store that receives one object in parts itself, so that its bytes bypass the web process."""
 
     def begin(self, key: str) -> str:
-        """Begin an upload in parts, and return the store's name for it."""
+        """Begin a multipart upload, and return the store's id of it."""
 
     def presigned(self, key: str, upload: str, number: int, seconds: int) -> str:
         """Return a URL that takes one PUT of one part; numbers begin at 1, parts but the last have at least 5 MiB."""
 
     def join(self, key: str, upload: str, etags: Sequence[str]) -> None:
-        """Make the object of its parts, in order, by the ETags that the store answered to each.
+        """Join the parts in order, by the ETags that the store answered for each.
 
         Raises BytesChanged when a part is missing or has another ETag, BlobMissing when there is no such upload.
         """
 
 
 class BlobStore(Protocol):
-    """What Dovetail asks of a store. Every verb may raise StoreUnavailable."""
+    """A blob store. Every method may raise StoreUnavailable."""
 
     def check(self) -> None:
         """Raise StoreUnavailable unless objects can be read and written now."""
 
     def put(self, key: str, parts: Iterable[Bytes]) -> bool:
-        """Write an object and make it durable; return False when the key turns out to be taken.
+        """Write an object and make it durable; return False if the key is taken.
 
-        `parts` is always used up. Nothing appears under the key unless it ends without raising, so a caller may
-        verify while it writes.
-        Memory stays below 40 MiB, whatever the size.
+        `parts` is always consumed. Nothing appears under the key unless it ends without raising, so a caller may verify
+        while it writes. Memory stays below 40 MiB for any size.
         """
 
     def open(self, key: str, start: int = 0, end: int | None = None) -> Reader:
@@ -81,16 +80,16 @@ class BlobStore(Protocol):
         """
 
     def delete(self, key: str) -> None:
-        """Remove an object; removing what is not there is fine."""
+        """Remove an object; a no-op if there is none."""
 
     def list(self, prefix: str) -> Iterator[Entry]:
-        """Yield every object whose key begins with the prefix, in no promised order."""
+        """Yield every object whose key begins with the prefix, in any order."""
 
     def tidy(self, before: datetime) -> int:
-        """Drop what writes that died before that moment left behind; return how many."""
+        """Remove unfinished writes that began before that time; return their number."""
 
     def presigned_get(self, key: str, filename: str, seconds: int) -> str | None:
-        """Return a URL that serves the object as a download, or None where bytes must go through the web process."""
+        """Return a URL that serves the object as a download, or None if bytes must go through the web process."""
 
     def presigned_span(self, key: str, start: int, end: int, seconds: int) -> str | None:
         """Return a URL that serves bytes [start, end) and no others, or None as above."""
@@ -99,7 +98,7 @@ class BlobStore(Protocol):
         """Return a URL that takes one PUT of the whole object, or None as above."""
 
     def in_parts(self) -> PartUploads | None:
-        """Return how this store takes parts by itself, or None where they must go through the web process."""
+        """Return the store's own multipart uploads, or None if parts must go through the web process."""
 
     def local_path(self, key: str) -> Path | None:
-        """Return the file that holds the object (for sendfile), or None where there is no file."""
+        """Return the file that holds the object (for sendfile), or None if there is no file."""

@@ -1,4 +1,4 @@
-"""The folder driver of the blob store: one object, one file; nothing here knows rows or HTTP."""
+"""The folder driver of the blob store: one file for each object; knows neither rows nor HTTP."""
 
 import ctypes
 import os
@@ -14,11 +14,11 @@ from registry.bytes.blobs.contract import BlobMissing, BytesChanged, Entry, Part
 from registry.bytes.blobs.hashing import Bytes
 from registry.kernel.errors import StoreUnavailable
 
-# The kernel's cache takes memory in blocks as large as each write. Large ones are what a virtual machine gives back to
-# its host while nobody needs them, and getting them again takes five times as long as the writing.
+# The kernel's cache allocates memory in blocks as large as each write. A virtual machine returns large free blocks to
+# its host, and getting them back takes five times as long as the writing.
 SLICE = 64 << 10
-WRITE_BACK = 4 << 20  # bytes that are on their way to the disk at once
-# Linux alone has it, and Python has no name for it: begins to write a range, and waits for nothing.
+WRITE_BACK = 4 << 20  # bytes passed to the disk at once
+# Linux only, and not in Python's os: starts to write a range to the disk without waiting.
 _begin_to_write = getattr(ctypes.CDLL(None), "sync_file_range", None)
 _WRITE = 2
 
@@ -49,7 +49,7 @@ class _FileReader:
 
 
 class _Written:
-    """A new file that goes to the disk while it is written, so that the last sync has little left to wait for."""
+    """A new file that is flushed to the disk while it is written, so that the final sync is short."""
 
     def __init__(self, path: Path) -> None:
         self._file = path.open("xb")
@@ -113,7 +113,7 @@ class FileStore:
     def put(self, key: str, parts: Iterable[Bytes]) -> bool:
         path, unfinished = self._path(key), self._unfinished / str(uuid.uuid4())
         try:
-            # Errors of `parts` belong to the caller; only those of our own file are the store's.
+            # Errors of `parts` belong to the caller; only errors of our own file are the store's.
             with _folder_errors(key):
                 file = _Written(unfinished)
             with file:

@@ -1,17 +1,17 @@
-"""Digests that we compute ourselves, beside the writing of the same bytes where they are many."""
+"""Compute digests, in another thread while the same bytes are written."""
 
 import hashlib
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
-Bytes = bytes | memoryview  # that nobody changes any more
+Bytes = bytes | memoryview  # of an unchanging buffer
 BATCH, MOST_PIECES = 512 << 10, 4096  # bytes; fewer are hashed sooner than another thread wakes up
 
 
 @dataclass(frozen=True)
 class Digest:
-    """What we computed over bytes ourselves; `size` in bytes."""
+    """The sha256 and size in bytes that the hub itself computed."""
 
     sha256: str
     size: int
@@ -36,17 +36,17 @@ class Hasher:
 
 
 def digest_of(data: Bytes) -> Digest:
-    """Return the digest of bytes that are all here."""
+    """Return the digest of bytes in memory."""
     return Digest(hashlib.sha256(data).hexdigest(), len(data))
 
 
 def hash_through(pieces: Iterable[Bytes], hasher: Hasher) -> Iterator[Bytes]:
-    """Yield the same pieces, which nobody may change afterwards; `hasher` has taken in all of them when this ends.
+    """Yield the same pieces, which must not change afterwards; `hasher` has taken in all of them at the end.
 
-    Large ones, or many, are hashed while they are written and the next ones received, which takes about as long. Never
-    more than one batch waits, so memory stays at two.
+    Batches are hashed while the caller writes them and receives the next ones, which takes about as long. At most one
+    batch waits, so memory stays at two batches.
     """
-    with ThreadPoolExecutor(1) as aside:  # its thread starts with the first batch
+    with ThreadPoolExecutor(1) as thread:  # its thread starts with the first batch
         before: Future[None] | None = None
         batch: list[Bytes] = []
         waiting = 0  # bytes in it; counted as they come: there may be as many pieces as bytes
@@ -56,7 +56,7 @@ def hash_through(pieces: Iterable[Bytes], hasher: Hasher) -> Iterator[Bytes]:
             if waiting >= BATCH or len(batch) >= MOST_PIECES:
                 if before:
                     before.result()
-                before = aside.submit(hasher.update, *batch)
+                before = thread.submit(hasher.update, *batch)
                 batch, waiting = [], 0
             yield piece
         if before:

@@ -92,7 +92,7 @@ class _S3Reader:
 
 
 class S3Store:
-    """Objects in one bucket of any S3; uploads go by parts, conditions decide races."""
+    """Objects in one bucket of any S3 service; uploads go in parts, and conditional writes decide races."""
 
     def __init__(
         self, bucket: str, endpoint: str | None = None, *, public: str | None = None, copy_limit: int = 5 << 30
@@ -115,10 +115,10 @@ class S3Store:
     def _make_bucket(self) -> None:
         region = self._s3.meta.region_name
         # us-east-1 is the one region that must not be named.
-        where = {} if region == "us-east-1" else {"CreateBucketConfiguration": {"LocationConstraint": region}}
+        options = {} if region == "us-east-1" else {"CreateBucketConfiguration": {"LocationConstraint": region}}
         try:
             with _errors(self._bucket):
-                self._s3.create_bucket(Bucket=self._bucket, **where)  # type: ignore[arg-type]  # the stubs know no dict of options
+                self._s3.create_bucket(Bucket=self._bucket, **options)  # type: ignore[arg-type]  # the stubs know no dict of options
         except StoreUnavailable:
             if not self._is_there():  # else another process was faster
                 raise
@@ -148,14 +148,18 @@ class S3Store:
             upload = self._s3.create_multipart_upload(Bucket=self._bucket, Key=key)["UploadId"]
         complete = False
         try:
-            sent: list[CompletedPartTypeDef] = []
+            completed_parts: list[CompletedPartTypeDef] = []
             for number, part in enumerate(parts, 1):
                 with _errors(key):
-                    sent.append({"PartNumber": number, "ETag": send(upload, number, part)})
+                    completed_parts.append({"PartNumber": number, "ETag": send(upload, number, part)})
             complete = self._unless_taken(
                 key,
                 lambda: self._s3.complete_multipart_upload(
-                    Bucket=self._bucket, Key=key, UploadId=upload, MultipartUpload={"Parts": sent}, IfNoneMatch="*"
+                    Bucket=self._bucket,
+                    Key=key,
+                    UploadId=upload,
+                    MultipartUpload={"Parts": completed_parts},
+                    IfNoneMatch="*",
                 ),
             )
             return complete
@@ -164,7 +168,7 @@ class S3Store:
                 self._abort(key, upload)
 
     def _abort(self, key: str, upload: str) -> None:
-        # The error that brought us here matters more than one of this call, and tidy() finds the upload again.
+        # The error that led here matters more than one of this call, and tidy() finds the upload again.
         with suppress(ClientError, BotoCoreError):
             self._s3.abort_multipart_upload(Bucket=self._bucket, Key=key, UploadId=upload)
 
@@ -179,12 +183,13 @@ class S3Store:
         return True
 
     def open(self, key: str, start: int = 0, end: int | None = None) -> Reader:
-        if end is not None and end <= start:  # S3 cannot ask for nothing
+        if end is not None and end <= start:  # S3 has no empty ranges
             return self._nothing(key)
-        wanted = {} if (start, end) == (0, None) else {"Range": f"bytes={start}-{'' if end is None else end - 1}"}
+        last = "" if end is None else end - 1
+        options = {} if (start, end) == (0, None) else {"Range": f"bytes={start}-{last}"}
         with _errors(key):
             try:
-                answer = self._s3.get_object(Bucket=self._bucket, Key=key, **wanted)  # type: ignore[arg-type]  # the stubs know no dict of options
+                answer = self._s3.get_object(Bucket=self._bucket, Key=key, **options)  # type: ignore[arg-type]  # the stubs know no dict of options
             except ClientError as error:
                 if _code(error) in {"InvalidRange", "416"}:  # the range begins at or past the end
                     return self._nothing(key)
@@ -216,7 +221,7 @@ class S3Store:
         return True
 
     def _copy(self, staged: str, key: str, version: str, size: int) -> None:
-        """Copy inside S3, insisting on the hashed version: a signed URL may still be able to replace the source."""
+        """Copy inside S3, on condition of the hashed version: a signed URL may still allow replacing the source."""
         source: CopySourceTypeDef = {"Bucket": self._bucket, "Key": staged}
 
         def send(upload: str, number: int, span: tuple[int, int]) -> str:
@@ -291,13 +296,13 @@ class S3Store:
         return self._sign("upload_part", key, seconds, UploadId=upload, PartNumber=number)
 
     def join(self, key: str, upload: str, etags: Sequence[str]) -> None:
-        sent: list[CompletedPartTypeDef] = [
+        completed_parts: list[CompletedPartTypeDef] = [
             {"PartNumber": number, "ETag": etag} for number, etag in enumerate(etags, 1)
         ]
         with _errors(key):
             try:
                 self._s3.complete_multipart_upload(
-                    Bucket=self._bucket, Key=key, UploadId=upload, MultipartUpload={"Parts": sent}
+                    Bucket=self._bucket, Key=key, UploadId=upload, MultipartUpload={"Parts": completed_parts}
                 )
             except ClientError as error:
                 if _code(error) in OTHER_PARTS:
@@ -309,7 +314,7 @@ class S3Store:
 
 
 def _regroup(parts: Iterable[Bytes]) -> Iterator[bytes]:
-    """Yield the same bytes in parts of at least 8 MiB (S3 refuses parts below 5 MiB, but for the last)."""
+    """Yield the same bytes in parts of at least 8 MiB (S3 refuses parts below 5 MiB, except the last)."""
     buffer = bytearray()
     for part in parts:
         buffer += part

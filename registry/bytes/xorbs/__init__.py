@@ -1,6 +1,6 @@
-"""Kept xorbs: store one that proves right, check a file's terms against them, and assemble the file as a stream.
+"""Stored xorbs: verify and store one, check a file's terms against them, and assemble the file as a stream.
 
-`hashes.py` is the arithmetic, `chunks.py` and `shards.py` are the formats. Rows and rights are bytes/intake.py.
+`hashes.py` is the arithmetic, `chunks.py` and `shards.py` are the formats. Rows and rights: bytes/intake.py.
 """
 
 from collections.abc import Iterator, Mapping
@@ -50,7 +50,7 @@ def store_verified_xorb(source: Source, name: str) -> int:
 
 
 def verify_file(file: File, sizes: Mapping[str, int]) -> None:
-    """Check that the uploader knows every chunk that his file is made of, and that its id is right.
+    """Check that the uploader knows every chunk of the file, and that its id is right.
 
     `sizes` maps the name of every kept xorb to the size of its chunks in bytes. Raises XorbUnknown and ShardInvalid.
     """
@@ -59,12 +59,12 @@ def verify_file(file: File, sizes: Mapping[str, int]) -> None:
         index = _index_of(term, sizes)
         if term.end > index.count:
             raise ShardInvalid(f"A term names chunks up to {term.end} of xorb {term.xorb}, which has {index.count}.")
-        known = list(index.chunks(term.start, term.end))
-        if hashes.hash_range(b"".join(digest for digest, _ in known)) != term.proof:
+        hashed_chunks = list(index.chunks(term.start, term.end))
+        if hashes.hash_range(b"".join(digest for digest, _ in hashed_chunks)) != term.proof:
             raise ShardInvalid(f"The proof for chunks {term.start} to {term.end} of xorb {term.xorb} is wrong.")
-        if sum(size for _, size in known) != term.size:
+        if sum(size for _, size in hashed_chunks) != term.size:
             raise ShardInvalid(f"Chunks {term.start} to {term.end} of xorb {term.xorb} are not {term.size} bytes.")
-        for digest, size in known:
+        for digest, size in hashed_chunks:
             tree.add(digest, size)
     if tree.file_id() != file.file_id:
         raise ShardInvalid(f"The chunks do not make the file {hashes.to_text(file.file_id)}.")
@@ -80,7 +80,7 @@ def assemble_file(file: File, sizes: Mapping[str, int]) -> Iterator[Bytes]:
 
 
 def xorb_index(name: str, size: int) -> Index:
-    """Return what is in a kept xorb whose chunks have `size` bytes. Raises XorbUnknown."""
+    """Return the index of a stored xorb whose chunks have `size` bytes. Raises XorbUnknown."""
     return _index(name, size)
 
 
@@ -90,7 +90,7 @@ def _index_of(term: Term, sizes: Mapping[str, int]) -> Index:
     return _index(term.xorb, sizes[term.xorb])
 
 
-@lru_cache(maxsize=16)  # at most 320 KiB each, usually 40; what a hash names never changes
+@lru_cache(maxsize=16)  # at most 320 KiB each, usually 40; a xorb never changes
 def _index(name: str, size: int) -> Index:
     with _open(name, size) as reader:
         return Index(reader.read())

@@ -1,4 +1,4 @@
-"""Where files are cut into chunks, by what is in them, as `hf_xet` cuts them; and the xorbs that hold the pieces.
+"""Cut files into chunks by their content, as `hf_xet` does, and build the xorbs that hold the chunks.
 
 Sources: huggingface/hub-docs, docs/xet/chunking.md; the numbers are the default table of the `gearhash` crate. Only
 workers import this file: it needs numpy.
@@ -14,10 +14,10 @@ import numpy.typing as npt
 from registry.bytes.xorbs import hashes
 from registry.bytes.xorbs.chunks import MAX_CHUNK_BYTES, MAX_CHUNKS
 
-SMALLEST = 8 << 10  # bytes of a chunk, but for the last one of a file
-WINDOW = 64  # bytes that a gear hash knows of: it has 64 bits, and moves by one with each byte
-CUT_BELOW = np.uint64(1 << 48)  # of hashes whose upper 16 bits are zero: one in 64 KiB
-BLOCK = 32 << 10  # hashes that are worked out at once: they stay in the processor's cache
+SMALLEST = 8 << 10  # bytes of a chunk, except the last one of a file
+WINDOW = 64  # bytes that a gear hash depends on: it has 64 bits, and shifts by one with each byte
+CUT_BELOW = np.uint64(1 << 48)  # bound of hashes whose upper 16 bits are zero: one in 64 KiB
+BLOCK = 32 << 10  # hashes computed at once, so that they stay in the processor's cache
 LARGEST_XORB = 64 << 20  # raw bytes, as clients have it
 WORTH_PACKING = 0.97
 
@@ -78,7 +78,7 @@ def cut_chunks(pieces: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def _ends(data: bytes) -> Iterator[int]:
-    """Yield where chunks end, of data that begins with one; what comes after the last end needs more data."""
+    """Yield the ends of chunks, in data that begins with one; the rest after the last end needs more data."""
     start = 0
     for end in _candidates(data):
         while end - start > MAX_CHUNK_BYTES:
@@ -93,7 +93,7 @@ def _ends(data: bytes) -> Iterator[int]:
 
 
 def _candidates(data: bytes) -> Iterator[int]:
-    """Yield each end of a window whose hash says that a chunk may end there.
+    """Yield the end of each window whose hash allows a chunk to end there.
 
     The hash of a byte is twice that of the byte before, plus the byte's number, modulo 2 ** 64; so a byte is forgotten
     after 64. Sums over 1, 2, 4, … 64 bytes take six steps for all places together. A window never reaches behind the
@@ -102,10 +102,10 @@ def _candidates(data: bytes) -> Iterator[int]:
     numbers = np.frombuffer(data, dtype=np.uint8)
     for at in range(0, len(numbers), BLOCK):
         before = min(at, WINDOW - 1)
-        found = GEAR[numbers[at - before : at + BLOCK]]
+        window_hashes = GEAR[numbers[at - before : at + BLOCK]]
         for step in (1, 2, 4, 8, 16, 32):
-            found[step:] += found[:-step] << np.uint64(step)
-        yield from (np.flatnonzero(found[before:] < CUT_BELOW) + at + 1).tolist()
+            window_hashes[step:] += window_hashes[:-step] << np.uint64(step)
+        yield from (np.flatnonzero(window_hashes[before:] < CUT_BELOW) + at + 1).tolist()
 
 
 class XorbBuilder:
@@ -117,11 +117,11 @@ class XorbBuilder:
         self._tree = hashes.Merkle()
 
     def has_room(self) -> bool:
-        """Return whether any chunk fits in."""
+        """Return whether a chunk of any size fits."""
         return self.count < MAX_CHUNKS and self.size + MAX_CHUNK_BYTES <= LARGEST_XORB
 
     def add(self, raw: bytes) -> bytes:
-        """Take the next chunk in, packed where that makes it smaller, and return its hash."""
+        """Add the next chunk, packed if that makes it smaller, and return its hash."""
         packed = lz4.frame.compress(raw)
         scheme, stored = (1, packed) if len(packed) < len(raw) * WORTH_PACKING else (0, raw)
         sizes = [len(size).to_bytes(3, "little") for size in (stored, raw)]
@@ -133,6 +133,6 @@ class XorbBuilder:
         return digest
 
     def name(self) -> str:
-        """Return the hash of what is in it, in text form; ends the filling."""
+        """Return the xorb's hash in text form; no chunk can be added afterwards."""
         self.data.seek(0)
         return hashes.to_text(self._tree.root())

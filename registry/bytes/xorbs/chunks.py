@@ -1,7 +1,7 @@
-"""The bytes of a xorb: strict parsing of a stream of chunks, and what we keep of it. Nothing here knows rows.
+"""The bytes of a xorb: strict parsing of a stream of chunks, and the stored form. Nothing here knows rows.
 
-Format: huggingface/hub-docs, docs/xet/xorb.md. A kept xorb is the chunks exactly as they were sent, followed by our
-own index: for each chunk its hash (32 bytes), where it ends (u32) and its raw size (u32), little-endian.
+Format: huggingface/hub-docs, docs/xet/xorb.md. A stored xorb is the chunks exactly as they were sent, followed by
+our own index: for each chunk its hash (32 bytes), its end (u32) and its raw size (u32), little-endian.
 """
 
 import secrets
@@ -18,7 +18,7 @@ from registry.kernel.errors import XorbInvalid
 HEADER_SIZE = 8
 MAX_CHUNKS = 8192
 MAX_CHUNK_BYTES = 128 << 10
-# Clients cut a xorb at 64 MiB of raw bytes; those that do not shrink travel with a header for each chunk besides.
+# Clients cut a xorb at 64 MiB of raw bytes; incompressible chunks are sent plain, with a header each.
 MAX_XORB_BYTES = (64 << 20) + MAX_CHUNKS * HEADER_SIZE
 
 HEADER = struct.Struct("<II")
@@ -29,7 +29,7 @@ PIECE = 1 << 20
 
 
 class Source(Protocol):
-    """Anything that bytes are read from; a short answer is fine, an empty one is the end."""
+    """A stream of bytes; a read may return fewer than asked for, and returns none at the end."""
 
     def read(self, size: int, /) -> bytes: ...
 
@@ -60,9 +60,9 @@ def read_exactly(source: Source, size: int) -> bytes:
 
 
 def read_spans(source: Source) -> Iterator[Span]:
-    """Yield the chunks of a xorb as they arrive, together what one piece of 1 MiB holds; memory is two of those.
+    """Yield the chunks of a xorb as they arrive, grouped by pieces of 1 MiB; memory is two pieces.
 
-    Raises XorbInvalid for anything the format does not allow, also for bytes after the last chunk.
+    Raises XorbInvalid for anything that the format forbids, such as bytes after the last chunk.
     """
     total, number, rest = 0, 0, b""
     while piece := rest or source.read(PIECE):
@@ -74,12 +74,12 @@ def read_spans(source: Source) -> Iterator[Span]:
             raise XorbInvalid(f"The xorb is larger than {MAX_XORB_BYTES:,} bytes: 64 MiB and its chunks' headers.")
         if chunks:
             yield Span(memoryview(piece)[:size], chunks)
-        # Only the chunk that goes on in the next piece is copied: what it lacks is asked for by itself.
+        # Only the chunk that continues in the next piece is copied; the rest of it is read separately.
         rest = _completed(piece[size:], source, number) if size < len(piece) else b""
 
 
 def _whole(piece: memoryview, number: int) -> Iterator[Chunk]:
-    """Yield the chunks that a piece holds from its beginning to their end."""
+    """Yield the chunks that lie completely in a piece."""
     at = 0
     while at + HEADER_SIZE <= len(piece):
         if number >= MAX_CHUNKS:
@@ -100,7 +100,7 @@ def _whole(piece: memoryview, number: int) -> Iterator[Chunk]:
 
 
 def _header(piece: Bytes, at: int, number: int) -> tuple[int, int, int]:
-    """Return how many bytes a chunk has as stored, its scheme, and how many bytes it promises."""
+    """Return a chunk's stored size in bytes, its scheme, and its promised raw size in bytes."""
     first, second = HEADER.unpack_from(piece, at)
     version, packed_size = first & 255, first >> 8
     scheme, raw_size = second & 255, second >> 8
@@ -112,7 +112,7 @@ def _header(piece: Bytes, at: int, number: int) -> tuple[int, int, int]:
 
 
 def _completed(begun: bytes, source: Source, number: int) -> bytes:
-    """Return one chunk whole, of which a piece held the beginning."""
+    """Return the complete chunk of which a piece held the beginning."""
     if len(begun) < HEADER_SIZE:
         begun += read_exactly(source, HEADER_SIZE - len(begun))
     if len(begun) < HEADER_SIZE:
@@ -129,7 +129,7 @@ def _plain(packed: memoryview, raw_size: int) -> memoryview:
 
 
 def _lz4(packed: memoryview, raw_size: int) -> bytes:
-    """Unpack one LZ4 frame that must end with the data; never unpacks more than one byte too many."""
+    """Unpack one LZ4 frame that must end with the data; unpacks at most one byte too many."""
     decompressor = lz4.frame.LZ4FrameDecompressor()
     try:
         raw: bytes = decompressor.decompress(packed, max_length=raw_size + 1)
@@ -158,10 +158,10 @@ def ungroup(grouped: bytes) -> bytes:
 
 
 class VerifiedXorb:
-    """A xorb on its way into the store: iterating yields what we keep, and raises XorbInvalid unless all is right.
+    """A xorb on its way into the store: iterating yields the stored form, and raises XorbInvalid for anything wrong.
 
-    The hash can only be compared after the last byte, so whoever writes must drop what he has when this raises.
-    Afterwards `size` is the length in bytes of the chunks, which is also where the index begins.
+    The hash can only be compared after the last byte, so a writer must drop its bytes when this raises. Afterwards
+    `size` is the length of the chunks in bytes, which is also the offset of the index.
     """
 
     def __init__(self, source: Source, name: str) -> None:
@@ -187,7 +187,7 @@ class VerifiedXorb:
 
 
 class Index:
-    """What is in a kept xorb, without its bytes."""
+    """The chunks of a stored xorb, without their bytes."""
 
     def __init__(self, table: bytes) -> None:
         self._table = table
@@ -198,17 +198,17 @@ class Index:
         return digest, end, raw_size
 
     def __contains__(self, digest: bytes) -> bool:
-        """Whether one of the chunks has this hash."""
+        """Return whether one of the chunks has this hash."""
         at = self._table.find(digest)
-        while at >= 0 and at % ENTRY.size:  # a hash across two entries is chance, and goes on
+        while at >= 0 and at % ENTRY.size:  # a match across two entries is chance: search on
             at = self._table.find(digest, at + 1)
         return at >= 0
 
     def only(self, spans: Iterable[tuple[int, int]]) -> "Index":
-        """Return the same, with noise in place of the hashes and sizes of all chunks outside of these [start, end)."""
-        shown = {number for start, end in spans for number in range(start, end)}
+        """Return a copy with random hashes and sizes for all chunks outside of these [start, end)."""
+        visible = {number for start, end in spans for number in range(start, end)}
         table = bytearray(self._table)
-        for number in set(range(self.count)) - shown:
+        for number in set(range(self.count)) - visible:
             at = number * ENTRY.size
             ENTRY.pack_into(table, at, secrets.token_bytes(hashes.SIZE), self._entry(number)[1], 1)
         return Index(bytes(table))

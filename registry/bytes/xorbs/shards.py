@@ -1,4 +1,4 @@
-"""The bytes of a shard: which files somebody uploaded, and of which chunks they are made. Nothing read is believed yet.
+"""The bytes of a shard: the uploaded files and the chunks they are made of. Nothing read here is believed yet.
 
 Format: huggingface/hub-docs, docs/xet/shard.md. A shard is a list of 48-byte records after a 48-byte header.
 """
@@ -41,7 +41,7 @@ class Term:
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """One file as the uploader describes it: its terms in order, and the sha256 he claims."""
+    """One file as the uploader describes it: its terms in order, and the claimed sha256."""
 
     file_id: bytes
     sha256: str
@@ -90,7 +90,7 @@ class _Records:
 
 
 def parse_shard(source: Source) -> Shard:
-    """Parse a shard as it is uploaded (without footer). Raises ShardInvalid for anything the format does not allow.
+    """Parse a shard as it is uploaded (without footer). Raises ShardInvalid for anything that the format forbids.
 
     Memory grows with the number of terms (about 48 bytes of shard each), not with the size of the files.
     """
@@ -149,8 +149,8 @@ def _xorb(records: _Records, record: bytes) -> str:
 def build_shard(xorbs: Mapping[str, Index], made_at: int, good_until: int) -> bytes:
     """Return a shard that names these xorbs and their chunks, and no files; the times are Unix seconds.
 
-    It answers a question about one chunk, so it has a footer. Its chunk hashes stand as they are: those of what the
-    asker may not read are noise before they come here (xetfiles.py).
+    It answers a request about one chunk, so it has a footer. Chunk hashes are written as they are: those that the
+    client may not know were replaced before by Index.only (registry/repos/xet_reading.py).
     """
     head = HEADER.pack(TAG, VERSION, FOOTER.size) + BOOKEND + bytes(RECORD - hashes.SIZE)
     body = b"".join(_described(name, index) for name, index in xorbs.items()) + BOOKEND + bytes(RECORD - hashes.SIZE)
