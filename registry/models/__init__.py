@@ -1,4 +1,4 @@
-"""The nouns of the registry; what may be done with them is in the module of the same name one level up."""
+"""The tables of the registry, one file a noun; the rooms of the registry hold the verbs."""
 
 from registry.models.alerts import Alert
 from registry.models.blobs import Blob, ChunkingJob, DerivedArtifact, Upload, UploadedBlob, XetFile, Xorb

@@ -1,4 +1,4 @@
-"""What people are told: that an adapter stopped working, that somebody asks for files, what was said to them."""
+"""Alerts for people: an adapter stopped passing, access was requested, a discussion changed."""
 
 from django.conf import settings
 from django.db import models
@@ -13,30 +13,30 @@ from registry.models.verdicts import Verdict
 
 
 class Alert(models.Model):
-    """One person told of one thing: on the website, and by e-mail where that is set up and wanted.
+    """One alert for one person: on the website, and by e-mail if that is set up and wanted.
 
     While it is not read, more of the same makes it newer and its `count` larger, and not another row.
     """
 
     class Kind(models.TextChoices):
-        VERDICT = "verdict"  # an adapter of theirs does not pass
-        ASKED = "access-asked"  # somebody wants the files of a gated adapter of theirs
-        DECIDED = "access-decided"  # what became of their own request
-        OPENED = "discussion-opened"  # a thread or a pull request on an adapter of theirs
+        VERDICT = "verdict"  # their adapter does not pass
+        ASKED = "access-asked"  # a person requests access to their gated repository
+        DECIDED = "access-decided"  # their own request was decided
+        OPENED = "discussion-opened"  # a thread or a pull request on their repository
         SAID = "discussion-changed"  # something new in a thread that they own or take part in
-        MENTIONED = "mentioned"  # somebody wrote @name
+        MENTIONED = "mentioned"  # a text says @name
         INVITED = "invited"  # into an organisation
 
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="alerts")
     kind = models.CharField(max_length=20, choices=Kind.choices, default=Kind.VERDICT)
-    repository = models.ForeignKey(  # none where it is of an organisation
+    repository = models.ForeignKey(  # null for an organisation's alert
         Repository, null=True, blank=True, on_delete=models.CASCADE, related_name="alerts"
     )
     verdict = models.ForeignKey(Verdict, null=True, blank=True, on_delete=models.CASCADE, related_name="alerts")
     discussion = models.ForeignKey(Discussion, null=True, blank=True, on_delete=models.CASCADE, related_name="alerts")
     request = models.ForeignKey(AccessRequest, null=True, blank=True, on_delete=models.CASCADE, related_name="alerts")
     invitation = models.ForeignKey(Invitation, null=True, blank=True, on_delete=models.CASCADE, related_name="alerts")
-    by = models.ForeignKey(  # whoever did the newest of it; nobody where the hub itself speaks
+    by = models.ForeignKey(  # the author of its newest event; null for the hub itself
         settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
     )
     count = models.PositiveIntegerField(default=1)

@@ -1,4 +1,4 @@
-"""Bytes we believe, who has proven to hold them, and bytes on their way in."""
+"""Believed bytes, the repositories they were delivered for, and uploads in progress."""
 
 from django.conf import settings
 from django.db import models
@@ -9,7 +9,7 @@ SHA256 = r"^[0-9a-f]{64}$"
 
 
 class Blob(models.Model):
-    """One object in the store whose digest we computed ourselves; never changed."""
+    """One immutable object in the store whose digest the hub computed itself."""
 
     sha256 = models.CharField(max_length=64, primary_key=True)
     size = models.BigIntegerField()
@@ -23,7 +23,7 @@ class Blob(models.Model):
 
 
 class UploadedBlob(models.Model):
-    """Proof that somebody delivered these bytes for this adapter; a digest alone gives no right to a blob."""
+    """The fact that these bytes were delivered for this repository; a digest alone gives no right to a blob."""
 
     repository = models.ForeignKey("registry.Repository", on_delete=models.CASCADE, related_name="uploaded_blobs")
     blob = models.ForeignKey(Blob, on_delete=models.PROTECT, related_name="uploaded_to")
@@ -34,7 +34,7 @@ class UploadedBlob(models.Model):
 
 
 class DerivedArtifact(models.Model):
-    """Bytes the hub made of other bytes: the same tensors in another form."""
+    """Bytes that the hub made of a pushed file: the same tensors in another form."""
 
     class Form(models.TextChoices):
         SAFETENSORS = "safetensors"
@@ -53,7 +53,7 @@ class DerivedArtifact(models.Model):
 
 
 class Upload(models.Model):
-    """A ticket for bytes that somebody said he will deliver; the claim is believed only after we hashed them."""
+    """A ticket for announced bytes; the digest is believed only after the hub has hashed them."""
 
     id = models.UUIDField(primary_key=True)
     repository = models.ForeignKey("registry.Repository", on_delete=models.CASCADE, related_name="uploads")
@@ -84,10 +84,10 @@ class Xorb(models.Model):
 
 
 class XetFile(models.Model):
-    """How a proven file is put together from chunks of xorbs; a way to read it, true while those are kept."""
+    """A reconstruction: the chunks of xorbs that make a proven file; valid while the xorbs are stored."""
 
     file_id = models.CharField(max_length=64, primary_key=True)  # Xet's own text form
-    sha256 = models.CharField(max_length=64, db_index=True)  # no foreign key: the sweep of blobs waits for nobody
+    sha256 = models.CharField(max_length=64, db_index=True)  # no foreign key, which would make the sweep of blobs wait
     size = models.BigIntegerField()
     terms = models.JSONField()  # [[xorb, first chunk, chunk after the last, raw size in bytes], …]
     created_at = models.DateTimeField(default=timezone.now)
@@ -100,16 +100,16 @@ class XetFile(models.Model):
 
     @property
     def xorbs(self) -> set[str]:
-        """The names of the xorbs it is made of."""
+        """The names of the xorbs that hold its chunks."""
         return {str(term[0]) for term in self.terms}
 
 
 class ChunkingJob(models.Model):
-    """A believed file that came whole and is not cut into chunks yet; the row is the job, and goes when it is done."""
+    """A job: cut a file that came whole into chunks. The row is deleted when the job is done."""
 
     sha256 = models.CharField(max_length=64, primary_key=True)  # no foreign key, as above
     attempts = models.PositiveIntegerField(default=0)
-    free_at = models.DateTimeField(default=timezone.now)  # later while somebody works at it, or did and failed
+    free_at = models.DateTimeField(default=timezone.now)  # later while a worker holds the lease, or after a failure
 
     class Meta:
         constraints = [models.CheckConstraint(condition=Q(sha256__regex=SHA256), name="chunking_job_sha256_shape")]

@@ -1,4 +1,4 @@
-"""Lists of adapters, evaluation sets and other lists, made by people for people."""
+"""Collections: titled lists of repositories and other collections."""
 
 from django.conf import settings
 from django.db import models
@@ -61,7 +61,7 @@ class Collection(models.Model):
 
 
 class CollectionItem(models.Model):
-    """An entry of a collection: an adapter (or evaluation set), or another collection."""
+    """An entry of a collection: a repository or another collection."""
 
     collection = models.ForeignKey(Collection, on_delete=models.CASCADE, related_name="items")
     repository = models.ForeignKey(

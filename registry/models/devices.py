@@ -1,4 +1,4 @@
-"""Sign-ins that a program began and a person finishes in a browser (RFC 8628)."""
+"""Sign-ins that a program begins and a person finishes in a browser (RFC 8628)."""
 
 from django.conf import settings
 from django.db import models
@@ -7,7 +7,7 @@ from django.utils import timezone
 
 
 class DeviceLogin(models.Model):
-    """One sign-in on its way; the device's code is kept as a digest only, like a token."""
+    """One sign-in in progress; only a digest of the device code is stored, as of a token."""
 
     class State(models.TextChoices):
         WAITING = "waiting"
@@ -15,8 +15,8 @@ class DeviceLogin(models.Model):
         DENIED = "denied"
 
     sha256 = models.CharField(max_length=64, unique=True)  # of the device code
-    user_code = models.CharField(max_length=8, unique=True)  # what the person types, without the hyphen
-    client = models.CharField(max_length=100, blank=True)  # what the program calls itself
+    user_code = models.CharField(max_length=8, unique=True)  # typed by the person, without the hyphen
+    client = models.CharField(max_length=100, blank=True)  # the program's own name
     state = models.CharField(max_length=8, choices=State.choices, default=State.WAITING)
     user = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.CASCADE, related_name="device_logins"

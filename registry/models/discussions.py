@@ -1,4 +1,4 @@
-"""What people say about an adapter: threads, pull requests among them, and everything that happened in each."""
+"""Discussions of a repository: threads and pull requests, and the events in each."""
 
 from django.conf import settings
 from django.db import models
@@ -10,7 +10,7 @@ from registry.models.repositories import Repository, Revision
 
 
 class Discussion(models.Model):
-    """A thread about an adapter; a pull request is one whose proposal is the ref refs/pr/{number}."""
+    """A thread about a repository; a pull request is one whose proposal is the ref refs/pr/{number}."""
 
     class Status(models.TextChoices):
         DRAFT = "draft"  # a pull request that does not ask to be merged yet
@@ -19,7 +19,7 @@ class Discussion(models.Model):
         MERGED = "merged"
 
     repository = models.ForeignKey(Repository, on_delete=models.CASCADE, related_name="discussions")
-    number = models.PositiveIntegerField()  # from 1 in each adapter; threads and pull requests count together
+    number = models.PositiveIntegerField()  # from 1 in each repository; threads and pull requests count together
     is_pull_request = models.BooleanField(default=False)
     title = models.CharField(max_length=500)
     status = models.CharField(max_length=8, choices=Status.choices, default=Status.OPEN)

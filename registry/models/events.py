@@ -1,4 +1,4 @@
-"""What happened to adapters, in one order, for mirrors and servers that follow."""
+"""The feed of changes to repositories, in one order, for mirrors and other servers."""
 
 from django.db import models
 from django.db.models import Q
@@ -8,7 +8,7 @@ from registry.models.repositories import Repository
 
 
 class Event(models.Model):
-    """One thing that happened. Written in its transaction and numbered after it: what has a `seq` is there to stay."""
+    """One change, written in its transaction and numbered after the commit: a row with a `seq` is final."""
 
     class Kind(models.TextChoices):
         PUSH = "push"
@@ -23,7 +23,7 @@ class Event(models.Model):
     kind = models.CharField(max_length=12, choices=Kind.choices)
     repository = models.ForeignKey(Repository, null=True, on_delete=models.SET_NULL, related_name="events")
     type = models.CharField(max_length=8, choices=Repository.Type.choices)
-    name = models.CharField(max_length=200)  # as it was called then
+    name = models.CharField(max_length=200)  # its name at that time
     was_public = models.BooleanField()
     revision = models.CharField(max_length=40, blank=True)
     data = models.JSONField(default=dict)

@@ -1,4 +1,4 @@
-"""The names that adapters and organisations had before; whoever asks for one is sent on to where it is now."""
+"""Former names of repositories and organisations; requests for one are redirected to the present name."""
 
 from django.conf import settings
 from django.db import models
@@ -9,7 +9,7 @@ from registry.models.repositories import Repository
 
 
 class FormerName(models.Model):
-    """A former name of an adapter. An adapter that is made under it later wins, and takes this row away."""
+    """A former name of a repository; creating a repository of that name deletes this row."""
 
     type = models.CharField(max_length=8, choices=Repository.Type.choices)
     full_name = models.CharField(max_length=200)  # namespace/name in lower case
@@ -21,7 +21,7 @@ class FormerName(models.Model):
 
 
 class FormerNamespace(models.Model):
-    """The name of an organisation that has another one now, or is gone: nobody else ever gets it."""
+    """A former name of an organisation that was renamed or deleted; no one else can take it."""
 
     name = models.CharField(max_length=96, unique=True)  # in lower case
     namespace = models.ForeignKey(Namespace, null=True, blank=True, on_delete=models.SET_NULL, related_name="former")

@@ -1,4 +1,4 @@
-"""Who asked to get the files of a gated adapter, and what its owner said."""
+"""Requests for access to gated repositories, and the owners' decisions."""
 
 from django.conf import settings
 from django.db import models
@@ -9,7 +9,7 @@ from registry.models.repositories import Repository
 
 
 class AccessRequest(models.Model):
-    """One person's access to one gated adapter; there is one row for both, whatever was decided how often."""
+    """One person's access to one gated repository; one row, however often it is decided."""
 
     class Status(models.TextChoices):
         PENDING = "pending"
@@ -19,8 +19,8 @@ class AccessRequest(models.Model):
     repository = models.ForeignKey(Repository, on_delete=models.CASCADE, related_name="access_requests")
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="access_requests")
     status = models.CharField(max_length=8, choices=Status.choices)
-    asked = models.BooleanField(default=True)  # False: granted without being asked, so no address is shown to the owner
-    text = models.CharField(max_length=500, blank=True)  # what the person wants it for
+    asked = models.BooleanField(default=True)  # False: granted without a request, so the owner sees no e-mail address
+    text = models.CharField(max_length=500, blank=True)  # the person's purpose
     reason = models.CharField(max_length=500, blank=True)  # why it was rejected
     decided_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="access_decisions"

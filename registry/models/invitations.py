@@ -1,4 +1,4 @@
-"""Who is asked to join an organisation, with which role, and what he said."""
+"""Invitations to organisations, with their roles and answers."""
 
 from django.conf import settings
 from django.db import models
@@ -9,10 +9,10 @@ from registry.models.people import Membership, Organization
 
 
 class Invitation(models.Model):
-    """One person asked into one organisation; there is one row for both, and none any more once he is in.
+    """One person invited to one organisation; one row for the pair, deleted when the person is a member.
 
-    What is declined or withdrawn stays, so that nobody is asked again and again; so does that he left, so that nobody
-    puts him in again.
+    Declined and withdrawn invitations stay, so that nobody is asked again and again; a row in the state `left` keeps
+    administrators from adding that person again.
     """
 
     class State(models.TextChoices):
@@ -26,8 +26,8 @@ class Invitation(models.Model):
     role = models.CharField(max_length=16, choices=Membership.Role.choices)
     by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
     state = models.CharField(max_length=9, choices=State.choices, default=State.OPEN)
-    asked_at = models.DateTimeField(default=timezone.now)  # when the person was told of it last
-    answered_at = models.DateTimeField(null=True, blank=True)  # when it was declined, or he left
+    asked_at = models.DateTimeField(default=timezone.now)  # when the person was last alerted
+    answered_at = models.DateTimeField(null=True, blank=True)  # when it was declined, or the person left
 
     class Meta:
         constraints = [

@@ -1,4 +1,4 @@
-"""What was ruled about adapters, by moderators or by the hub itself, and the log of privileged acts."""
+"""Decisions of moderators or the hub itself about repositories, and the audit log of privileged acts."""
 
 from django.conf import settings
 from django.db import models
@@ -9,7 +9,7 @@ from registry.models.repositories import Repository, Revision
 
 
 class ModerationDecision(models.Model):
-    """A decision about an adapter, or about one revision of it; the newest one is in force."""
+    """A decision about a repository or one of its revisions; the newest one is in force."""
 
     class Action(models.TextChoices):
         QUARANTINE = "quarantine"
@@ -18,7 +18,7 @@ class ModerationDecision(models.Model):
     repository = models.ForeignKey(Repository, on_delete=models.CASCADE, related_name="decisions")
     revision = models.ForeignKey(
         Revision, on_delete=models.CASCADE, null=True, blank=True, related_name="decisions"
-    )  # None: about the whole adapter
+    )  # None: about the whole repository
     action = models.CharField(max_length=16, choices=Action.choices)
     reason = models.CharField(max_length=500)
     note = models.TextField(blank=True)

@@ -1,4 +1,4 @@
-"""What happened, for as long as those who follow were not told of it."""
+"""The outbox: events that their consumers have not handled yet."""
 
 from django.conf import settings
 from django.db import models

@@ -15,7 +15,7 @@ models.EmailField.register_lookup(Lower)
 
 
 class Namespace(models.Model):
-    """The first part of an adapter's id; one table, so that a person and an organisation never share a name."""
+    """The first part of a repository's id; one table, so that a person and an organisation never share a name."""
 
     class Kind(models.TextChoices):
         PERSON = "person"
@@ -39,15 +39,15 @@ class Namespace(models.Model):
 
 
 class UserManager(BaseUserManager["User"]):
-    """Finds people by name whatever the case, as sign-in and the Hub's clients expect."""
+    """Finds people by name, ignoring case, as sign-in and the Hub's clients expect."""
 
     def get_by_natural_key(self, username: str | None) -> "User":
-        # Not iexact: PostgreSQL thinks that ı is an i, and who counts failures by name does not.
+        # Not iexact: PostgreSQL treats ı as i, and the count of failed sign-ins by name does not.
         return self.get(username__lower=(username or "").lower())
 
 
 class User(AbstractBaseUser):
-    """A person who signs in; also somebody's namespace. What he may do follows from his role alone."""
+    """A person who signs in, with a namespace of the same name. Staff rights follow from the role alone."""
 
     class Role(models.TextChoices):
         USER = "user"
@@ -75,7 +75,7 @@ class User(AbstractBaseUser):
             models.UniqueConstraint(Lower("email"), name="user_email_unique", condition=~Q(email="")),
             models.CheckConstraint(condition=Q(role__in=["user", "moderator", "admin"]), name="user_role_known"),
         ]
-        # Lists leave out what these have, whatever the number of people.
+        # Lists exclude the repositories of suspended people, however many people there are.
         indexes = [models.Index(fields=["namespace"], name="user_suspended", condition=Q(is_active=False))]
 
     def __str__(self) -> str:
@@ -86,7 +86,7 @@ class User(AbstractBaseUser):
 
     @property
     def is_staff(self) -> bool:
-        """Whether the site administration lets this person in."""
+        """Whether this person may use the site administration."""
         return self.role == User.Role.ADMIN
 
     def has_perm(self, perm: str, obj: Any = None) -> bool:
@@ -114,7 +114,7 @@ class Organization(models.Model):
 
 
 class Membership(models.Model):
-    """What a person may do in an organisation."""
+    """A person's role in an organisation."""
 
     class Role(models.TextChoices):
         READ = "read"

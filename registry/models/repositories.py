@@ -1,4 +1,4 @@
-"""Adapters (and evaluation sets), their immutable revisions, and the names that point at revisions."""
+"""Repositories, their immutable revisions, and the refs that point to revisions."""
 
 from django.conf import settings
 from django.db import models
@@ -14,11 +14,11 @@ OID = r"^[0-9a-f]{40}$"
 
 
 class Repository(models.Model):
-    """A repository: of an adapter (type model on the wire), of an evaluation set (dataset), or of a demo (space).
+    """A repository of type model (usually an adapter), dataset (an evaluation set) or space (a demo).
 
-    Of a space the files are kept and nothing is run.
+    The hub stores the files of a space and runs nothing.
 
-    The facts below `private` are a copy of what the newest revision of main says, kept for lists and search;
+    The facts from `summary` on are a copy of those of main's newest revision, kept for lists and search;
     registry/publish/push/ and registry/proof/verdicts/ write them in the transaction that changes the truth.
     """
 
@@ -28,14 +28,14 @@ class Repository(models.Model):
         SPACE = "space"
 
     class Gate(models.TextChoices):
-        AUTO = "auto"  # who asks gets in
-        MANUAL = "manual"  # who asks waits for the owner
+        AUTO = "auto"  # a request is granted at once
+        MANUAL = "manual"  # a request waits for the owner
 
     type = models.CharField(max_length=8, choices=Type.choices, default=Type.MODEL)
     namespace = models.ForeignKey(Namespace, on_delete=models.PROTECT, related_name="repositories")
     name = models.CharField(max_length=96)
     private = models.BooleanField(default=False)
-    gated = models.CharField(max_length=6, choices=Gate.choices, blank=True)  # empty: who sees it may download it
+    gated = models.CharField(max_length=6, choices=Gate.choices, blank=True)  # empty: no gate
     created_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="created_repositories"
     )
@@ -84,7 +84,7 @@ class Repository(models.Model):
         return f"{self.namespace.name}/{self.name}"
 
     def get_absolute_url(self) -> str:
-        """Return the path of its page, which the paths of its files begin with."""
+        """Return the path of its page, with which the paths of its files begin."""
         return reverse("repository", args=[self])
 
     def file_url(self, revision: str, path: str) -> str:
@@ -98,7 +98,7 @@ class Repository(models.Model):
 
 
 class RetiredName(models.Model):
-    """A name once used: nobody but its own namespace gets it again."""
+    """A name once used: only its own namespace can use it again."""
 
     type = models.CharField(max_length=8, choices=Repository.Type.choices)
     full_name = models.CharField(max_length=200)  # namespace/name in lower case
@@ -109,7 +109,7 @@ class RetiredName(models.Model):
 
 
 class Revision(models.Model):
-    """One immutable state of an adapter's files; its id is computed from its manifest."""
+    """One immutable state of a repository's files; its id is computed from its manifest."""
 
     repository = models.ForeignKey(Repository, on_delete=models.CASCADE, related_name="revisions")
     oid = models.CharField(max_length=40)
@@ -158,7 +158,7 @@ class RevisionFile(models.Model):
 
     @property
     def etag(self) -> str:
-        """What client caches name the file by: sha256 for LFS files, git blob sha1 for regular ones."""
+        """The name of the file in client caches: sha256 for LFS files, git blob sha1 for regular ones."""
         return self.blob_id if self.is_lfs else self.git_oid
 
 

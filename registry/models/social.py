@@ -1,4 +1,4 @@
-"""What people think of each other's work: likes, and whom they follow."""
+"""Likes and follows."""
 
 from django.conf import settings
 from django.db import models
@@ -9,7 +9,7 @@ from registry.models.repositories import Repository
 
 
 class Like(models.Model):
-    """A person likes an adapter; Adapter.likes counts these rows."""
+    """A person likes a repository; Repository.likes counts these rows."""
 
     repository = models.ForeignKey(Repository, on_delete=models.CASCADE, related_name="liked_by")
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="likes")
@@ -20,7 +20,7 @@ class Like(models.Model):
 
 
 class Follow(models.Model):
-    """A person wants to know what another one, or an organisation, does."""
+    """A person follows another person or an organisation."""
 
     follower = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="follows")
     namespace = models.ForeignKey(Namespace, on_delete=models.CASCADE, related_name="followed_by")

@@ -1,4 +1,4 @@
-"""What was proven about a revision, by which attempt, on which base, and which workers are alive."""
+"""Verdicts about revisions, their attempts, the bases they are proven on, and the workers' heartbeats."""
 
 from django.db import models
 from django.db.models import Q
@@ -13,7 +13,7 @@ from registry.models.repositories import Revision
 
 
 class Base(models.Model):
-    """A frozen base model: on the shelf with its weights, or known by its config alone."""
+    """A frozen base model: in the base cache with its weights, or known by its config alone."""
 
     id = models.CharField(max_length=200, primary_key=True)  # e.g. sentence-transformers/all-MiniLM-L6-v2
     revision = models.CharField(max_length=64)
@@ -53,7 +53,7 @@ class BaseAlias(models.Model):
 
 
 class BaseManifest(models.Model):
-    """The shapes of a base with the model of one task, as one engine builds it: what adapters are fitted to."""
+    """The tensor shapes of a base with the head of one task, as one engine builds it; adapters must fit them."""
 
     base = models.ForeignKey(Base, on_delete=models.CASCADE, related_name="manifests")
     revision = models.CharField(max_length=64)  # of the base it was measured on
@@ -75,7 +75,7 @@ class BaseManifest(models.Model):
 
 
 class Verdict(models.Model):
-    """The row is the job: whoever turns `queued` into `running` by a conditional UPDATE does it."""
+    """A verdict and its job: the worker that turns `queued` into `running` by a conditional UPDATE does it."""
 
     class State(models.TextChoices):
         QUEUED = "queued"
@@ -87,8 +87,8 @@ class Verdict(models.Model):
     class Cause(models.TextChoices):
         PUSH = "push"
         ASKED = "asked"  # by a person, at the website or by REST
-        BASE = "base"  # its base came, or is another one now
-        RENEWAL = "renewal"  # a library, a check or a rule is another one now, or an operator wants it
+        BASE = "base"  # its base arrived or was replaced
+        RENEWAL = "renewal"  # a library, a check or a rule changed, or an operator asked
 
     revision = models.ForeignKey(Revision, on_delete=models.CASCADE, related_name="verdicts")
     number = models.PositiveIntegerField(default=1)  # counts re-validations; the highest is the one shown
@@ -113,7 +113,7 @@ class Verdict(models.Model):
 
     cause = models.CharField(max_length=8, choices=Cause.choices, default=Cause.PUSH)
     proven_with = models.CharField(max_length=64, blank=True)  # digest of result["proven_with"]; "": not known
-    changed_from = models.CharField(max_length=8, blank=True)  # what was said of the same bytes before
+    changed_from = models.CharField(max_length=8, blank=True)  # the earlier state for the same bytes
     result = models.JSONField(default=dict)  # the report, without its state: see `report`
 
     class Meta:
@@ -158,12 +158,12 @@ class Verdict(models.Model):
 
     @property
     def report(self) -> Report:
-        """What is proven so far; read anew from `result` each time."""
+        """The report as far as it exists; parsed from `result` at each access."""
         return Report.of_result(self.result, self.state)
 
 
 class Comparison(models.Model):
-    """One more engine that shall judge a verdict that passed. The row is the job, and gone when it is done."""
+    """A job: one more engine shall judge a verdict that passed. The row is deleted when the job is done."""
 
     verdict = models.ForeignKey(Verdict, on_delete=models.CASCADE, related_name="comparisons")
     engine = models.CharField(max_length=32)
@@ -201,7 +201,7 @@ class WorkerHeartbeat(models.Model):
     worker = models.CharField(max_length=200, primary_key=True)
     beat_at = models.DateTimeField()
     problem = models.CharField(max_length=500, blank=True)  # why it takes no jobs, e.g. the sandbox self-test failed
-    # What it can do. door: its own queue; slots: jobs at once; bases: id → sha256; engines; lacks: format → engine
+    # Its capabilities. door: its own queue; slots: jobs at once; bases: id → sha256; engines; lacks: format → engine
     offers = models.JSONField(default=dict, blank=True)
 
     class Meta:

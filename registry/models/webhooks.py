@@ -1,4 +1,4 @@
-"""Addresses that want to hear of what happens, and every message to them."""
+"""Webhooks and their deliveries."""
 
 from django.conf import settings
 from django.db import models
@@ -7,7 +7,7 @@ from django.utils import timezone
 
 
 class Webhook(models.Model):
-    """An address that a person wants told; the secret is kept as it is, because it is sent with every message."""
+    """An address to notify; the secret is stored in plain text, because every message carries it."""
 
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="webhooks")
     url = models.URLField(max_length=1000)
@@ -21,7 +21,7 @@ class Webhook(models.Model):
 
 
 class Watch(models.Model):
-    """What a webhook wants to hear of: all of a person or organisation, or one repository."""
+    """A subject that a webhook watches: a person, an organisation, or one repository."""
 
     class Type(models.TextChoices):
         USER = "user"
@@ -42,7 +42,7 @@ class Watch(models.Model):
 
 
 class Delivery(models.Model):
-    """One message to one webhook, from the event to its arrival. The row is the job, as with verdicts."""
+    """One message to one webhook. The row is the job, as with verdicts."""
 
     class State(models.TextChoices):
         WAITING = "waiting"
@@ -54,7 +54,7 @@ class Delivery(models.Model):
     state = models.CharField(max_length=8, choices=State.choices, default=State.WAITING)
     attempts = models.PositiveSmallIntegerField(default=0)
     due_at = models.DateTimeField(default=timezone.now)
-    status = models.PositiveSmallIntegerField(null=True, blank=True)  # what the last attempt was answered
+    status = models.PositiveSmallIntegerField(null=True, blank=True)  # HTTP status of the last attempt
     log = models.JSONField(default=list)  # one entry an attempt: at, status, answer or problem, milliseconds
     created_at = models.DateTimeField(default=timezone.now)
 
