@@ -17,17 +17,17 @@ CHOICES: dict[str, tuple[str, ...]] = {
 FOLLOW_SECONDS = 5.0
 
 # The values read last, and when. Replaced as a whole and never changed, because many threads read it without a lock.
-_known: tuple[dict[str, str], float] = ({}, 0.0)
+_cache: tuple[dict[str, str], float] = ({}, 0.0)
 
 
 def get_setting(name: str) -> str:
     """Return the value in force; other processes see a change within FOLLOW_SECONDS."""
-    global _known
-    values, read_at = _known
+    global _cache
+    values, read_at = _cache
     if not values or time.monotonic() - read_at > FOLLOW_SECONDS:
         stored = dict(SiteSetting.objects.values_list("name", "value"))
         values = {key: stored.get(key) or getattr(settings, f"FIRST_{key.upper()}") for key in CHOICES}
-        _known = (values, time.monotonic())
+        _cache = (values, time.monotonic())
     return values[name]
 
 
@@ -55,5 +55,5 @@ def change_setting(name: str, new: str, by: User | None) -> bool:
 
 def clear_cache() -> None:
     """Forget the values, so that the next call reads them again."""
-    global _known
-    _known = ({}, 0.0)
+    global _cache
+    _cache = ({}, 0.0)
