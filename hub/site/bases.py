@@ -6,7 +6,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_safe
 
-from hub.site.lines import lines
+from hub.site.list_rows import rows_of
 from hub.site.visitor import caller
 from registry.kernel.errors import BaseNotFound
 from registry.repos import bases as known
@@ -43,7 +43,7 @@ def base(request: HttpRequest, name: str) -> HttpResponse:
         "duties": known.license_duties(license),
         "files": sorted(held.files.items()) if held else [],
         "count": catalog.count_matches(by, query),
-        "lines": lines(page),
+        "lines": rows_of(page),
         "next": f"?cursor={page.next}" if page.next else "",
     }
     return render(request, "site/base_model.html", shown)

@@ -9,7 +9,7 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.views.decorators.http import require_safe
 
-from hub.site.lines import lines
+from hub.site.list_rows import rows_of
 from hub.site.templatetags.dovetail import kind_name, last_part, spaced
 from hub.site.visitor import caller
 from registry.repos import catalog
@@ -66,7 +66,7 @@ def catalogue(request: HttpRequest, type: str = "model") -> HttpResponse:
         "noun": NOUNS[type],
         "kinds": [(reverse(ROUTES[other]), f"{noun.capitalize()}s") for other, noun in NOUNS.items()],
         "query": query.q,
-        "lines": lines(page),
+        "lines": rows_of(page),
         "found": catalog.count_matches(by, query),
         "all": catalog.count_matches(by, Query(type=type)),
         "facets": _facets(catalog.facet_counts(by, query), request.GET, path),

@@ -9,7 +9,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from hub.site.forms import Form, posted, status_of
 from hub.site.forms.collections import AddItem, CollectionDetails, NewCollection, Note
-from hub.site.lines import line
+from hub.site.list_rows import row_of
 from hub.site.visitor import caller, owners, person
 from registry.kernel.policy import Caller
 from registry.models import Collection, Membership
@@ -149,7 +149,7 @@ def _entries(collection: Collection, by: Caller) -> list[dict[str, object]]:
     return [
         {
             "item": item,
-            "line": line(item.repository, verdicts.get(item.repository.pk)) if item.repository else None,
+            "line": row_of(item.repository, verdicts.get(item.repository.pk)) if item.repository else None,
         }
         for item in items
     ]

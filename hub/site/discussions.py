@@ -4,12 +4,12 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from hub.site import patch, thread
+from hub.site import diff_view, discussion_thread
 from hub.site.converters import RepositoryAddress
 from hub.site.forms import Form, posted, status_of
 from hub.site.forms.discussions import Comment, NewDiscussion, RenameDiscussion
-from hub.site.head import Head, adapter_page, head_of
 from hub.site.proof import document
+from hub.site.repository_header import RepositoryHeader, header_of, repository_page
 from hub.site.visitor import caller, person
 from registry.kernel import policy
 from registry.kernel.errors import RegistryError, RevisionNotFound, ValueInvalid
@@ -25,21 +25,21 @@ KINDS = {"all": "everything", "discussion": "discussions", "pull_request": "pull
 STATES = {"open": "open", "closed": "closed", "all": "all"}
 
 
-@adapter_page
-def listed(request: HttpRequest, head: Head) -> HttpResponse:
+@repository_page
+def listed(request: HttpRequest, header: RepositoryHeader) -> HttpResponse:
     """Newest first; what is shown is in the address: status, type, author."""
-    policy.require(head.by, Permission.BROWSE, head.repository)
+    policy.require(header.by, Permission.BROWSE, header.repository)
     status, kind = request.GET.get("status", "open"), request.GET.get("type", "all")
     status, kind = status if status in STATES else "open", kind if kind in KINDS else "all"
     author = request.GET.get("author", "")[:96]
-    rows = discussions.search(head.repository, status=status, kind=kind, author=author)
+    rows = discussions.search(header.repository, status=status, kind=kind, author=author)
     older = request.GET.get("before", "")
     if older.isdecimal() and len(older) < 10:
         rows = rows.filter(number__lt=int(older))
     found = list(rows[: LISTED + 1])
-    counts = discussions.counts(head.repository, author=author)
+    counts = discussions.counts(header.repository, author=author)
     shown = {
-        "head": head,
+        "head": header,
         "tab": "discussions",
         "rows": found[:LISTED],
         "states": [(name, label, counts[kind, name]) for name, label in STATES.items()],
@@ -56,7 +56,7 @@ def listed(request: HttpRequest, head: Head) -> HttpResponse:
 def new(request: HttpRequest, address: RepositoryAddress) -> HttpResponse:
     """Open a discussion, or a pull request whose files are pushed afterwards."""
     person(request)
-    head = head_of(request, address, Permission.DISCUSS)
+    header = header_of(request, address, Permission.DISCUSS)
     form = NewDiscussion(posted(request), initial=request.GET.dict())
     if form.is_valid():
         given = form.cleaned_data
@@ -64,28 +64,28 @@ def new(request: HttpRequest, address: RepositoryAddress) -> HttpResponse:
             is_pull_request = given["type"] == "pull_request"
             return redirect(
                 discussions.start(
-                    head.repository, given["title"], given["text"], caller(request), pull_request=is_pull_request
+                    header.repository, given["title"], given["text"], caller(request), pull_request=is_pull_request
                 )
             )
-    context = {"head": head, "tab": "discussions", "form": form}
+    context = {"head": header, "tab": "discussions", "form": form}
     return render(request, "site/discussion_new.html", context, status=form.status)
 
 
 @require_safe
 def one(request: HttpRequest, address: RepositoryAddress, number: int) -> HttpResponse:
     """Show a discussion or a pull request."""
-    head = head_of(request, address, Permission.BROWSE)
-    return _page(request, head, discussions.find(head.repository, number))
+    header = header_of(request, address, Permission.BROWSE)
+    return _page(request, header, discussions.find(header.repository, number))
 
 
 @require_POST
 def comment(request: HttpRequest, address: RepositoryAddress, number: int) -> HttpResponse:
-    head, discussion = _written_in(request, address, number)
+    header, discussion = _written_in(request, address, number)
     form = Comment(request.POST)
     if form.is_valid():
         with form:
             return _at(discussion, discussions.comment(discussion, form.cleaned_data["text"], caller(request)))
-    return _page(request, head, discussion, comment=form)
+    return _page(request, header, discussion, comment=form)
 
 
 @require_POST
@@ -100,75 +100,75 @@ def reopen(request: HttpRequest, address: RepositoryAddress, number: int) -> Htt
 
 
 def _set_status(request: HttpRequest, address: RepositoryAddress, number: int, status: str) -> HttpResponse:
-    head, discussion = _written_in(request, address, number)
+    header, discussion = _written_in(request, address, number)
     form = Comment(request.POST)
     if form.is_valid():
         with form:
             text = form.cleaned_data["text"]
             return _at(discussion, discussions.set_status(discussion, status, caller(request), text))
-    return _page(request, head, discussion, comment=form)
+    return _page(request, header, discussion, comment=form)
 
 
 @require_POST
 def merge(request: HttpRequest, address: RepositoryAddress, number: int) -> HttpResponse:
-    head, discussion = _written_in(request, address, number)
+    header, discussion = _written_in(request, address, number)
     form = Comment(request.POST)
     if form.is_valid():
         with form:
             merges.merge(discussion, caller(request), form.cleaned_data["text"])
             return redirect(discussion)
-    return _page(request, head, discussion, comment=form)
+    return _page(request, header, discussion, comment=form)
 
 
 @require_POST
 def rename(request: HttpRequest, address: RepositoryAddress, number: int) -> HttpResponse:
-    head, discussion = _written_in(request, address, number)
+    header, discussion = _written_in(request, address, number)
     form = RenameDiscussion(request.POST)
     if form.is_valid():
         with form:
             discussions.rename(discussion, form.cleaned_data["title"], caller(request))
             return redirect(discussion)
-    return _page(request, head, discussion, rename=form)
+    return _page(request, header, discussion, rename=form)
 
 
 @require_POST
 def edit(request: HttpRequest, address: RepositoryAddress, number: int, comment: int) -> HttpResponse:
-    head, discussion = _written_in(request, address, number)
+    header, discussion = _written_in(request, address, number)
     form = Comment(request.POST)
     if form.is_valid():
         with form:
             return _at(discussion, discussions.edit(discussion, comment, form.cleaned_data["text"], caller(request)))
-    return _page(request, head, discussion, edit=form)
+    return _page(request, header, discussion, edit=form)
 
 
 @require_POST
 def hide(request: HttpRequest, address: RepositoryAddress, number: int, comment: int) -> HttpResponse:
-    head, discussion = _written_in(request, address, number)
+    header, discussion = _written_in(request, address, number)
     with (form := Form(request.POST)):
         return _at(discussion, discussions.hide(discussion, comment, caller(request)))
-    return _page(request, head, discussion, edit=form)
+    return _page(request, header, discussion, edit=form)
 
 
-@adapter_page
-def files(request: HttpRequest, head: Head, number: int) -> HttpResponse:
+@repository_page
+def files(request: HttpRequest, header: RepositoryHeader, number: int) -> HttpResponse:
     """What a pull request changes, line by line for who may have the files."""
-    policy.require(head.by, Permission.BROWSE, head.repository)
-    discussion = discussions.find(head.repository, number)
+    policy.require(header.by, Permission.BROWSE, header.repository)
+    discussion = discussions.find(header.repository, number)
     if not discussion.is_pull_request:
         raise ValueInvalid(f"{discussion} is no pull request, so it changes nothing.", fix="Read what is said there.")
-    shown = {"head": head, "tab": "discussions", "part": "files"} | _about(head, discussion)
+    shown = {"head": header, "tab": "discussions", "part": "files"} | _about(header, discussion)
     try:
-        shown["patches"] = patch.of(*merges.readable(discussion, head.by))
+        shown["patches"] = diff_view.patches(*merges.readable(discussion, header.by))
     except RegistryError as refusal:
         shown["refusal"] = refusal
     return render(request, "site/discussion_files.html", shown)
 
 
-def _written_in(request: HttpRequest, address: RepositoryAddress, number: int) -> tuple[Head, Discussion]:
+def _written_in(request: HttpRequest, address: RepositoryAddress, number: int) -> tuple[RepositoryHeader, Discussion]:
     """Return the discussion that a form is about, for who may take part in it."""
     person(request)
-    head = head_of(request, address, Permission.DISCUSS)
-    return head, discussions.find(head.repository, number)
+    header = header_of(request, address, Permission.DISCUSS)
+    return header, discussions.find(header.repository, number)
 
 
 def _at(discussion: Discussion, event: DiscussionEvent) -> HttpResponse:
@@ -176,37 +176,37 @@ def _at(discussion: Discussion, event: DiscussionEvent) -> HttpResponse:
     return redirect(f"{discussion.get_absolute_url()}#{event.pk}")
 
 
-def _page(request: HttpRequest, head: Head, discussion: Discussion, **tried: Form) -> HttpResponse:
+def _page(request: HttpRequest, header: RepositoryHeader, discussion: Discussion, **tried: Form) -> HttpResponse:
     """Show a discussion with its forms; `tried` is the one that was refused."""
-    alerts.saw(head.by.user, alerts.OF_THREADS, discussion=discussion)
+    alerts.saw(header.by.user, alerts.OF_THREADS, discussion=discussion)
     forms: dict[str, Form] = {"comment": Comment(), "rename": RenameDiscussion(initial={"title": discussion.title})}
-    context = {"head": head, "tab": "discussions", "part": "talk", "forms": forms | tried}
-    context |= _about(head, discussion) | thread.shown(request, head, discussion)
+    context = {"head": header, "tab": "discussions", "part": "talk", "forms": forms | tried}
+    context |= _about(header, discussion) | discussion_thread.thread_context(request, header, discussion)
     return render(request, "site/discussion.html", context, status=status_of(tried))
 
 
-def _about(head: Head, discussion: Discussion) -> dict[str, object]:
+def _about(header: RepositoryHeader, discussion: Discussion) -> dict[str, object]:
     """What both pages of a thread show of it."""
-    shown = {"discussion": discussion, "may_moderate": discussions.may_moderate(discussion, head.by)}
-    return shown | (_proposal(head, discussion) if discussion.is_pull_request else {})
+    shown = {"discussion": discussion, "may_moderate": discussions.may_moderate(discussion, header.by)}
+    return shown | (_proposal(header, discussion) if discussion.is_pull_request else {})
 
 
-def _proposal(head: Head, discussion: Discussion) -> dict[str, object]:
+def _proposal(header: RepositoryHeader, discussion: Discussion) -> dict[str, object]:
     """What a pull request changes, whether it can be merged, and what was proven of it."""
     try:
         before, after = merges.changes(discussion)
         is_open = discussion.status in (Discussion.Status.OPEN, Discussion.Status.DRAFT)
         conflicts = merges.plan(discussion).conflicts if is_open else []
-        tip = pull.resolve(head.repository, discussion.ref)
+        tip = pull.resolve(header.repository, discussion.ref)
         for revision in filter(None, (tip, discussion.merge_base)):  # what is taken away is named too
-            pull.require_shown(revision, head.by)
+            pull.require_shown(revision, header.by)
     except RevisionNotFound:  # its branch was deleted, or its files are held back; the talk about it is still there
         return {"changes": [], "conflicts": [], "tip": None}
     verdict = verdicts.latest(tip) if tip != discussion.merge_base else None
     return {
-        "changes": patch.changes(before, after),
+        "changes": diff_view.changes(before, after),
         "conflicts": conflicts,
         "tip": tip,
         "verdict": document(verdict) if verdict else None,
-        "may_merge": head.may_write,
+        "may_merge": header.may_write,
     }

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
-from hub.site.head import Head, adapter_page
+from hub.site.file_text import readable_text
+from hub.site.repository_header import RepositoryHeader, repository_page
 from hub.site.tensors import tensors_of
-from hub.site.text import readable
 from registry.kernel import policy
 from registry.kernel.errors import FileNotFound
 from registry.kernel.policy import Permission
@@ -25,26 +25,26 @@ class Row:
     entry: Entry | None
 
 
-@adapter_page
-def tree(request: HttpRequest, head: Head, path: str = "") -> HttpResponse:
+@repository_page
+def tree(request: HttpRequest, header: RepositoryHeader, path: str = "") -> HttpResponse:
     path = path.strip("/")
-    rows = rows_of({**head.entries, **derived.derived_entries(head.entries)}, path)
+    rows = rows_of({**header.entries, **derived.derived_entries(header.entries)}, path)
     if path and not rows:
-        raise _missing(head, path)
+        raise _missing(header, path)
     crumbs = [("/".join(path.split("/")[: depth + 1]), part) for depth, part in enumerate(path.split("/")) if part]
-    return render(request, "site/files.html", {"head": head, "tab": "files", "rows": rows, "crumbs": crumbs})
+    return render(request, "site/files.html", {"head": header, "tab": "files", "rows": rows, "crumbs": crumbs})
 
 
-@adapter_page
-def blob(request: HttpRequest, head: Head, path: str) -> HttpResponse:
-    policy.require(head.by, Permission.DOWNLOAD, head.repository)
-    pull.require_served(head.revision, head.by)
-    entry = pull.find_file(head.revision, path)
+@repository_page
+def blob(request: HttpRequest, header: RepositoryHeader, path: str) -> HttpResponse:
+    policy.require(header.by, Permission.DOWNLOAD, header.repository)
+    pull.require_served(header.revision, header.by)
+    entry = pull.find_file(header.revision, path)
     tensors = tensors_of(entry)
-    text = readable(entry) if tensors is None else None
+    text = readable_text(entry) if tensors is None else None
     parts = path.split("/")
     shown = {
-        "head": head,
+        "head": header,
         "tab": "files",
         "entry": entry,
         "text": text,
@@ -73,5 +73,5 @@ def rows_of(entries: dict[str, Entry], folder: str) -> list[Row]:
     return inside + sorted(files, key=lambda row: row.name)
 
 
-def _missing(head: Head, path: str) -> FileNotFound:
-    return FileNotFound(f"There is no {path[:200]!r} in this revision of {head.repository.full_name}.")
+def _missing(header: RepositoryHeader, path: str) -> FileNotFound:
+    return FileNotFound(f"There is no {path[:200]!r} in this revision of {header.repository.full_name}.")

@@ -7,7 +7,7 @@ from django.views.decorators.http import require_POST, require_safe
 from hub.site.converters import RepositoryAddress
 from hub.site.forms import Form, status_of
 from hub.site.forms.repositories import AskAccess, Decision, Gate, Grant
-from hub.site.head import Head, head_of
+from hub.site.repository_header import RepositoryHeader, header_of
 from hub.site.visitor import caller, person
 from registry.kernel.policy import Permission
 from registry.models import AccessRequest
@@ -33,30 +33,30 @@ def ask(request: HttpRequest, address: RepositoryAddress) -> HttpResponse:
 @require_safe
 def access(request: HttpRequest, address: RepositoryAddress) -> HttpResponse:
     """Show who asked and who has access."""
-    return _page(request, head_of(request, address, Permission.CONFIGURE))
+    return _page(request, header_of(request, address, Permission.CONFIGURE))
 
 
 @require_POST
 def set_gate(request: HttpRequest, address: RepositoryAddress) -> HttpResponse:
-    head = head_of(request, address, Permission.CONFIGURE)
+    header = header_of(request, address, Permission.CONFIGURE)
     form = Gate(request.POST)
     if form.is_valid():
         with form:
-            gates.set_gate(head.repository, form.cleaned_data["gate"], caller(request))
-            return redirect("access", head.repository)
-    return _page(request, head, gate=form)
+            gates.set_gate(header.repository, form.cleaned_data["gate"], caller(request))
+            return redirect("access", header.repository)
+    return _page(request, header, gate=form)
 
 
 @require_POST
 def grant(request: HttpRequest, address: RepositoryAddress) -> HttpResponse:
     """Give somebody access who did not ask."""
-    head = head_of(request, address, Permission.CONFIGURE)
+    header = header_of(request, address, Permission.CONFIGURE)
     form = Grant(request.POST)
     if form.is_valid():
         with form:
-            gates.grant_access(head.repository, form.cleaned_data["grant"], caller(request))
-            return redirect("access", head.repository)
-    return _page(request, head, grant=form)
+            gates.grant_access(header.repository, form.cleaned_data["grant"], caller(request))
+            return redirect("access", header.repository)
+    return _page(request, header, grant=form)
 
 
 @require_POST
@@ -70,23 +70,23 @@ def reject(request: HttpRequest, address: RepositoryAddress, number: int) -> Htt
 
 
 def _decide(request: HttpRequest, address: RepositoryAddress, number: int, status: str) -> HttpResponse:
-    head = head_of(request, address, Permission.CONFIGURE)
+    header = header_of(request, address, Permission.CONFIGURE)
     form = Decision(request.POST)
     if form.is_valid():
         with form:
             reason = form.cleaned_data["reason"]
-            gates.decide_request(head.repository, status, caller(request), request_id=number, reason=reason)
-            return redirect("access", head.repository)
-    return _page(request, head, decision=form)
+            gates.decide_request(header.repository, status, caller(request), request_id=number, reason=reason)
+            return redirect("access", header.repository)
+    return _page(request, header, decision=form)
 
 
-def _page(request: HttpRequest, head: Head, **tried: Form) -> HttpResponse:
+def _page(request: HttpRequest, header: RepositoryHeader, **tried: Form) -> HttpResponse:
     """Show the requests and the forms; `tried` is the one that was refused."""
-    by, repository = head.by, head.repository
+    by, repository = header.by, header.repository
     alerts.saw(by.user, [alerts.Kind.ASKED], repository=repository)
     lists = [
         (status, list(gates.list_requests(repository, status, by).order_by("-pk")[:MOST_SHOWN])) for status in _ORDER
     ]
     forms: dict[str, Form] = {"gate": Gate(initial={"gate": repository.gated}), "grant": Grant()}
-    context = {"head": head, "tab": "access", "lists": lists, "forms": forms | tried}
+    context = {"head": header, "tab": "access", "lists": lists, "forms": forms | tried}
     return render(request, "site/access.html", context, status=status_of(tried))

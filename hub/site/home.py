@@ -6,9 +6,9 @@ from django.views.decorators.http import require_safe
 
 from dovetail.adapters.report import CheckResult, Report
 from hub.origin import origin
-from hub.site.joint import AREAS
-from hub.site.lines import lines
+from hub.site.list_rows import rows_of
 from hub.site.proof import Document
+from hub.site.verdict_summary import AREAS
 from hub.site.visitor import caller
 from registry.repos import catalog
 from registry.repos.catalog import Query
@@ -21,7 +21,7 @@ def home(request: HttpRequest) -> HttpResponse:
     by = caller(request)
     shown = {
         "totals": catalog.public_totals(),
-        "lines": lines(catalog.search(by, Query(verdict=["passed"]), limit=6)),
+        "lines": rows_of(catalog.search(by, Query(verdict=["passed"]), limit=6)),
         "bases": catalog.list_bases(by, limit=8).items,
         "address": origin(request),
         "drawn": Document(ALL_PASSED),

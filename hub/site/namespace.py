@@ -11,7 +11,7 @@ from django.urls import reverse
 from django.views.decorators.http import require_safe
 
 from hub.site import paging
-from hub.site.lines import line, lines
+from hub.site.list_rows import row_of, rows_of
 from hub.site.organizations import OFFERS
 from hub.site.visitor import caller
 from registry.kernel.errors import NamespaceNotFound
@@ -98,7 +98,7 @@ def _repositories(type: str) -> Callable[[HttpRequest, Namespace, Caller], List]
         query = Query(author=[found.name], type=type)
         page = catalog.search(by, query, cursor=request.GET.get("cursor", ""))
         start = "?" if type == "model" else f"?show={type}s&"
-        return {"lines": lines(page), "next": f"{start}cursor={page.next}" if page.next else ""}
+        return {"lines": rows_of(page), "next": f"{start}cursor={page.next}" if page.next else ""}
 
     return rows
 
@@ -106,7 +106,7 @@ def _repositories(type: str) -> Callable[[HttpRequest, Namespace, Caller], List]
 def _likes(request: HttpRequest, found: Namespace, by: Caller) -> List:
     rows, more = paged(request, social.liked(found.person, by))
     verdicts = catalog.newest_verdicts([row.repository for row in rows])
-    shown = [line(row.repository, verdicts.get(row.repository.pk)) for row in rows]
+    shown = [row_of(row.repository, verdicts.get(row.repository.pk)) for row in rows]
     return {"lines": shown, "next": f"?show=likes&{more}" if more else ""}
 
 

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from dovetail.adapters.report import CheckResult, Evaluation, Report, Sample
 from hub.site.compatibility import Fits, Served, fits, served
-from hub.site.joint import Tooth, areas
+from hub.site.verdict_summary import AreaResult, summarize
 from registry.models import Verdict
 from registry.proof import verdicts
 
@@ -64,7 +64,7 @@ class Proof:
     """Everything that the page of a verdict says."""
 
     document: Document
-    teeth: list[Tooth]
+    teeth: list[AreaResult]
     failed: list[CheckResult]
     measured: list[Measured]
     served: list[Served]
@@ -105,7 +105,7 @@ def proof(verdict: Verdict) -> Proof:
     shown = document(verdict)
     report = shown.report
     failed = report.failed if report.state != "errored" else []
-    return Proof(shown, areas(report), failed, list(map(_measured, report.evals)), served(report), fits(report))
+    return Proof(shown, summarize(report), failed, list(map(_measured, report.evals)), served(report), fits(report))
 
 
 def _measured(item: Evaluation) -> Measured:

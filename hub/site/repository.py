@@ -1,69 +1,46 @@
-"""The settings of one repository, for its administrators: who sees it, what it is called, and its end."""
+"""A repository's first page: its purpose, its verdict, how to use it, and the card that its author wrote."""
 
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect, render
-from django.views.decorators.http import require_POST, require_safe
+from django.shortcuts import render
 
-from hub.site.converters import RepositoryAddress
-from hub.site.forms import Confirm, Form, status_of
-from hub.site.forms.repositories import Move, Visibility
-from hub.site.head import Head, head_of
-from hub.site.visitor import caller
-from registry.kernel.policy import Permission
-from registry.publish import moves, repositories
-
-DELETE_HELP = "All its versions, discussions and verdicts are deleted with it, for good. Type `{name}` to confirm."
+from hub.site.file_text import card_text
+from hub.site.repository_header import README, RepositoryHeader, card_links, repository_page
+from hub.site.use import push_commands, snippets
+from registry.kernel.errors import RevisionNotVerified
+from registry.repos import card, pull
+from registry.talk import alerts
 
 
-@require_safe
-def settings(request: HttpRequest, address: RepositoryAddress) -> HttpResponse:
-    return _page(request, head_of(request, address, Permission.CONFIGURE))
+@repository_page
+def repository(request: HttpRequest, header: RepositoryHeader) -> HttpResponse:
+    if header.repository.gated:
+        alerts.saw(header.by.user, [alerts.Kind.DECIDED], repository=header.repository)
+    if header.is_empty:
+        shown = {"head": header, "tab": "card", "push": push_commands(request, header)}
+        return render(request, "site/adapter_empty.html", shown)
+    header = _served(header)
+    html, problem = _card(header)
+    shown = {"head": header, "tab": "card", "card": html, "problem": problem, "snippets": snippets(request, header)}
+    return render(request, "site/adapter.html", shown)
 
 
-@require_POST
-def set_visibility(request: HttpRequest, address: RepositoryAddress) -> HttpResponse:
-    head = head_of(request, address, Permission.CONFIGURE)
-    form = Visibility(request.POST)
-    if form.is_valid():
-        with form:
-            repositories.set_private(head.repository, form.cleaned_data["visibility"] == "private", caller(request))
-            return redirect("repository-settings", head.repository)
-    return _page(request, head, visibility=form)
+def _served(header: RepositoryHeader) -> RepositoryHeader:
+    """The header itself, or the verified revision in its place where this hub shows strangers nothing else."""
+    try:
+        pull.require_served(header.revision, header.by)
+    except RevisionNotVerified as refusal:
+        if not refusal.facts.get("verified"):
+            raise
+        return RepositoryHeader(header.repository, pull.resolve(header.repository, "verified"), "verified", header.by)
+    return header
 
 
-@require_POST
-def move(request: HttpRequest, address: RepositoryAddress) -> HttpResponse:
-    head = head_of(request, address, Permission.CONFIGURE)
-    form = Move(request.POST)
-    if form.is_valid():
-        with form:
-            moved = moves.move(head.repository, form.cleaned_data["name"], caller(request))
-            return redirect("repository-settings", moved)
-    return _page(request, head, move=form)
-
-
-@require_POST
-def delete(request: HttpRequest, address: RepositoryAddress) -> HttpResponse:
-    head = head_of(request, address, Permission.CONFIGURE)
-    form = _confirm(head, request.POST)
-    if form.is_valid():
-        with form:
-            repositories.delete(head.repository, caller(request))
-            return redirect(head.repository.namespace)
-    return _page(request, head, delete=form)
-
-
-def _confirm(head: Head, data: object = None) -> Confirm:
-    name = head.repository.full_name
-    return Confirm(data, noun=head.noun, name=name, help_text=DELETE_HELP.format(name=name))
-
-
-def _page(request: HttpRequest, head: Head, **tried: Form) -> HttpResponse:
-    """Show the settings with their forms; `tried` is the one that was refused."""
-    forms: dict[str, Form] = {
-        "visibility": Visibility(initial={"visibility": "private" if head.repository.private else "public"}),
-        "move": Move(initial={"name": head.repository.full_name}),
-        "delete": _confirm(head),
-    }
-    context = {"head": head, "tab": "settings", "forms": forms | tried}
-    return render(request, "site/repository_settings.html", context, status=status_of(tried))
+def _card(header: RepositoryHeader) -> tuple[str, str]:
+    """Return the card as safe HTML ("" without one) and why its metadata cannot be read."""
+    entry = header.entries.get(README)
+    if entry is None:
+        return "", ""
+    parsed = card.parse_card(card_text(entry))
+    files, pages = card_links(header.repository, header.revision.oid)
+    html = card.render_card(parsed.body, files=files, pages=pages)
+    return html, parsed.problem or ""

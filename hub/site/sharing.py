@@ -5,8 +5,8 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_POST
 
 from hub.site.converters import RepositoryAddress
-from hub.site.head import Head, adapter_page
 from hub.site.namespace import paged
+from hub.site.repository_header import RepositoryHeader, repository_page
 from hub.site.visitor import caller, person
 from registry.kernel import policy
 from registry.kernel.policy import Permission
@@ -36,13 +36,13 @@ def _browsed(request: HttpRequest, address: RepositoryAddress) -> Repository:
     return repository
 
 
-@adapter_page
-def likers(request: HttpRequest, head: Head) -> HttpResponse:
+@repository_page
+def likers(request: HttpRequest, header: RepositoryHeader) -> HttpResponse:
     """Who likes it, the newest first."""
-    policy.require(head.by, Permission.BROWSE, head.repository)
-    rows, more = paged(request, social.likers(head.repository))
+    policy.require(header.by, Permission.BROWSE, header.repository)
+    rows, more = paged(request, social.likers(header.repository))
     likers = [(row.user.username, row.user.full_name, row.created_at) for row in rows]
-    shown = {"head": head, "tab": "likers", "people": likers, "next": f"?{more}" if more else ""}
+    shown = {"head": header, "tab": "likers", "people": likers, "next": f"?{more}" if more else ""}
     return render(request, "site/likers.html", shown)
 
 

@@ -8,7 +8,6 @@ from django.urls import URLPattern, path, register_converter
 
 from hub.site import (
     account,
-    adapter,
     alerts,
     avatars,
     bases,
@@ -30,6 +29,7 @@ from hub.site import (
     profile,
     repairs,
     repository,
+    repository_settings,
     robots,
     settings,
     sharing,
@@ -57,7 +57,7 @@ COLLECTION = "collections/<str:ns>/<str:slug>"
 WEBHOOK = "settings/webhooks/<int:number>"
 
 REPOSITORIES = [
-    at(REPOSITORY, adapter.repository, "repository"),
+    at(REPOSITORY, repository.repository, "repository"),
     at(f"{REPOSITORY}/like", sharing.like, "like"),
     at(f"{REPOSITORY}/unlike", sharing.unlike, "unlike"),
     at(f"{REPOSITORY}/likers", sharing.likers, "likers"),
@@ -68,10 +68,10 @@ REPOSITORIES = [
     at(f"{REPOSITORY}/access/grant", gates.grant, "grant-access"),
     at(f"{REPOSITORY}/access/requests/<int:number>/accept", gates.accept, "accept-request"),
     at(f"{REPOSITORY}/access/requests/<int:number>/reject", gates.reject, "reject-request"),
-    at(f"{REPOSITORY}/settings", repository.settings, "repository-settings"),
-    at(f"{REPOSITORY}/settings/visibility", repository.set_visibility, "set-visibility"),
-    at(f"{REPOSITORY}/settings/move", repository.move, "move-repository"),
-    at(f"{REPOSITORY}/settings/delete", repository.delete, "delete-repository"),
+    at(f"{REPOSITORY}/settings", repository_settings.settings, "repository-settings"),
+    at(f"{REPOSITORY}/settings/visibility", repository_settings.set_visibility, "set-visibility"),
+    at(f"{REPOSITORY}/settings/move", repository_settings.move, "move-repository"),
+    at(f"{REPOSITORY}/settings/delete", repository_settings.delete, "delete-repository"),
     at(f"{REPOSITORY}/discussions", discussions.listed, "discussions"),
     at(f"{REPOSITORY}/discussions/new", discussions.new, "new-discussion"),
     at(DISCUSSION, discussions.one, "discussion"),

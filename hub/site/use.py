@@ -11,7 +11,7 @@ from django.urls import reverse
 from dovetail.adapters.serving.vllm import VLLM
 from hub.origin import absolute, origin
 from hub.site.compatibility import Served
-from hub.site.head import Head
+from hub.site.repository_header import RepositoryHeader
 from hub.site.templatetags.dovetail import last_part
 from registry.repos.tags import is_model_id
 
@@ -35,19 +35,19 @@ class Snippet:
     why: str = ""
 
 
-def snippets(request: HttpRequest, head: Head) -> list[Snippet]:
-    """Return one snippet a tool, in the order people look for them, for the version that `head.used` names."""
-    head = head.used
-    here, name, pin = origin(request), head.repository.full_name, head.pin
-    signed = '-H "Authorization: Bearer $HF_TOKEN" ' if head.repository.private else ""
-    file = head.weights.path if head.weights else _first(head)
+def snippets(request: HttpRequest, header: RepositoryHeader) -> list[Snippet]:
+    """Return one snippet a tool, in the order people look for them, for the version that `header.used` names."""
+    header = header.used
+    here, name, pin = origin(request), header.repository.full_name, header.pin
+    signed = '-H "Authorization: Bearer $HF_TOKEN" ' if header.repository.private else ""
+    file = header.weights.path if header.weights else _first(header)
     # A path may hold spaces, quotes and dollar signs, and people paste this into a shell.
-    address = absolute(request, head.repository.file_url(pin, "")) + quote(file)
+    address = absolute(request, header.repository.file_url(pin, "")) + quote(file)
     curl = Snippet("curl", "curl", f"curl -L {signed}-O {shlex.quote(address)}")
-    if head.repository.type != "model":
-        return [*_other(head, here), curl]
-    library = _adapters if head.described["format"] == "adapters" else _peft
-    loaded = [library(head, here), _vllm(head, here)] if head.facts.description else []
+    if header.repository.type != "model":
+        return [*_other(header, here), curl]
+    library = _adapters if header.described["format"] == "adapters" else _peft
+    loaded = [library(header, here), _vllm(header, here)] if header.facts.description else []
     return [
         *loaded,
         Snippet("hf", "hf", f"export HF_ENDPOINT={here}\nhf download {name} \\\n  --revision {pin}"),
@@ -60,103 +60,135 @@ def snippets(request: HttpRequest, head: Head) -> list[Snippet]:
     ]
 
 
-def _first(head: Head) -> str:
+def _first(header: RepositoryHeader) -> str:
     """The file to show a way to: the card, else the first one that somebody pushed."""
-    pushed = sorted(set(head.entries) - {".gitattributes"})
+    pushed = sorted(set(header.entries) - {".gitattributes"})
     return "README.md" if "README.md" in pushed else next(iter(pushed), ".gitattributes")
 
 
-def _other(head: Head, here: str) -> list[Snippet]:
+def _other(header: RepositoryHeader, here: str) -> list[Snippet]:
     """How to pull a dataset or a space; nothing of them is proven, and our client pulls adapters alone."""
-    name, type = head.repository.full_name, head.repository.type
-    hf = f"export HF_ENDPOINT={here}\nhf download {name} --repo-type {type} \\\n  --revision {head.pin}"
+    name, type = header.repository.full_name, header.repository.type
+    hf = f"export HF_ENDPOINT={here}\nhf download {name} --repo-type {type} \\\n  --revision {header.pin}"
     python = f"""from huggingface_hub import snapshot_download
 
 folder = snapshot_download(
     "{name}",
     repo_type="{type}",
-    revision="{head.pin}",
+    revision="{header.pin}",
     endpoint="{here}",
 )"""
     return [Snippet("hf", "hf", hf), Snippet("python", "Python", python)]
 
 
-def _adapters(head: Head, here: str) -> Snippet:
+def _adapters(header: RepositoryHeader, here: str) -> Snippet:
     """The library's own default is to read a pickle; what was proven is the safetensors file."""
-    if not is_model_id(head.described["base"]):
+    if not is_model_id(header.described["base"]):
         return Snippet("peft", "adapters", "", "It names no base model that others have, so nothing can be loaded.")
     code = f"""from adapters import AutoAdapterModel
 from huggingface_hub import snapshot_download
 
 adapter = snapshot_download(
-    "{head.repository.full_name}",
-    revision="{head.pin}",
+    "{header.repository.full_name}",
+    revision="{header.pin}",
     endpoint="{here}",
 )
 # The base is not kept here: run this without HF_ENDPOINT set.
 model = AutoAdapterModel.from_pretrained(
-    "{head.described["base"]}"
+    "{header.described["base"]}"
 )
-{_load(head)}"""
+{_load(header)}"""
     return Snippet("peft", "adapters", code)
 
 
-def _load(head: Head) -> str:
+def _load(header: RepositoryHeader) -> str:
     """How the library takes it up: a set-up as a whole, a fusion after the adapters that it weighs."""
-    place = _place(head)
+    place = _place(header)
     path = f"adapter + {json.dumps(f'/{place}')}" if place else "adapter"
-    if head.described["kind"] == "composition":
+    if header.described["kind"] == "composition":
         return f"model.load_adapter_setup({path}, use_safetensors=True, set_active=True)"
-    if head.described["kind"] == "fusion":
+    if header.described["kind"] == "fusion":
         each = """for name in (…):  # the adapters that it weighs
     model.load_adapter(adapter + "/" + name, use_safetensors=True)"""
         return f"{each}\nmodel.load_adapter_fusion({path}, use_safetensors=True, set_active=True)"
     return f"model.load_adapter({path}, use_safetensors=True, set_active=True)"
 
 
-def _place(head: Head) -> str:
+def _place(header: RepositoryHeader) -> str:
     """The folder that the adapter lies in, "" for the top."""
-    return head.facts.description.place if head.facts.description else ""
+    return header.facts.description.place if header.facts.description else ""
 
 
-def _peft(head: Head, here: str) -> Snippet:
-    if head.described["format"] not in ("peft", "unknown"):
-        return Snippet("peft", "peft", "", f"PEFT does not load this format, {head.described['format']}.")
-    if not is_model_id(head.described["base"]):
-        return Snippet("peft", "peft", "", "It names no base model that others have, so nothing can be loaded.")
-    model = CLASSES.get(head.described["task"], "AutoModel")
-    inside = f", subfolder={json.dumps(_place(head))}" if _place(head) else ""
-    code = f"""from huggingface_hub import snapshot_download
+def _peft(header: RepositoryHeader, here: str) -> Snippet:
+    if why := _peft_refusal(header):
+        return Snippet("peft", "peft", "", why)
+    model = CLASSES.get(header.described["task"], "AutoModel")
+    inside = f", subfolder={json.dumps(_place(header))}" if _place(header) else ""
+    code = f"""{_peft_release(header)}from huggingface_hub import snapshot_download
 from peft import PeftModel
 from transformers import {model}
 
 adapter = snapshot_download(
-    "{head.repository.full_name}",
-    revision="{head.pin}",
+    "{header.repository.full_name}",
+    revision="{header.pin}",
     endpoint="{here}",
 )
 # The base is not kept here: run this without HF_ENDPOINT set.
 base = {model}.from_pretrained(
-    "{head.described["base"]}"
+    "{header.described["base"]}"
 )
 model = PeftModel.from_pretrained(base, adapter{inside})"""
     return Snippet("peft", "peft", code)
 
 
-def _vllm(head: Head, here: str) -> Snippet:
-    repository = head.repository
-    rows = [row for row in head.proof.served if row.title == VLLM.title] if head.proof else []
+def _peft_rows(header: RepositoryHeader) -> list[Served]:
+    """Return the releases of PEFT in the table of the page, the newest first."""
+    served = header.proof.served if header.proof else []
+    releases = [row for row in served if row.title.startswith("PEFT ")]
+    return sorted(releases, key=lambda row: [int(part) for part in row.title.split()[1].split(".")], reverse=True)
+
+
+def _peft_refusal(header: RepositoryHeader) -> str:
+    """Return why PEFT does not load the adapter, by the table of the page where it has rows; "" if PEFT does."""
+    if (why := _refusal(_peft_rows(header))) and not _proven_peft(header):
+        return why
+    if header.described["format"] not in ("peft", "unknown"):
+        return f"PEFT does not load this format, {header.described['format']}."
+    if not is_model_id(header.described["base"]):
+        return "It names no base model that others have, so nothing can be loaded."
+    return ""
+
+
+def _peft_release(header: RepositoryHeader) -> str:
+    """Return a comment with the oldest release that loads the adapter, where the table says that older ones do not."""
+    rows = _peft_rows(header)
+    serving = [row.title for row in rows if row.outcome == "serves"]
+    if len(serving) == len(rows):
+        return ""
+    return f"# Needs {serving[-1] if serving else f'PEFT {_proven_peft(header)}'} or newer.\n"
+
+
+def _proven_peft(header: RepositoryHeader) -> str:
+    """Return the release of PEFT with which the revision passed; "" if it did not, or not with PEFT."""
+    report = header.proof.report if header.proof else None
+    is_proven = report is not None and report.is_passed and report.format == "peft"
+    return report.engine.peft if is_proven and report and report.engine else ""
+
+
+def _vllm(header: RepositoryHeader, here: str) -> Snippet:
+    repository = header.repository
+    rows = [row for row in header.proof.served if row.title == VLLM.title] if header.proof else []
     if not rows:
         return Snippet("vllm", "vLLM", "", "Whether vLLM serves it is known once it was validated.")
     if why := _refusal(rows):
         return Snippet("vllm", "vLLM", "", why)
-    if not is_model_id(head.described["base"]):
+    if not is_model_id(header.described["base"]):
         return Snippet("vllm", "vLLM", "", "It names no base model that others have, so nothing can be served.")
     flags = rows[0].flags.partition(" --lora-modules")[0]
-    inside = f"/{_place(head)}" if _place(head) else ""
+    inside = f"/{_place(header)}" if _place(header) else ""
     code = f"""HF_ENDPOINT={here} hf download {repository.full_name} \\
-  --revision {head.pin} --local-dir ./{repository.name}
-vllm serve {head.described["base"]} \\
+  --revision {header.pin} --local-dir ./{repository.name}
+vllm serve {header.described["base"]} \\
   {flags} \\
   --lora-modules {shlex.quote(f"{last_part(repository.name)}=./{repository.name}{inside}")}"""
     return Snippet("vllm", "vLLM", code)
@@ -167,10 +199,10 @@ def _refusal(rows: list[Served]) -> str:
     return rows[0].reason if rows and all(row.outcome != "serves" for row in rows) else ""
 
 
-def push_commands(request: HttpRequest, head: Head) -> list[Snippet]:
+def push_commands(request: HttpRequest, header: RepositoryHeader) -> list[Snippet]:
     """What to type to fill an empty adapter."""
-    here, name = origin(request), head.repository.full_name
-    kind = "" if head.repository.type == "model" else f" --repo-type {head.repository.type}"
+    here, name = origin(request), header.repository.full_name
+    kind = "" if header.repository.type == "model" else f" --repo-type {header.repository.type}"
     token = f"export HF_TOKEN=…   # from {absolute(request, reverse('tokens'))}"
     hf = f"export HF_ENDPOINT={here}\n{token}\nhf upload {name} ./adapter{kind}"
     python = f"""from huggingface_hub import HfApi
@@ -179,7 +211,7 @@ HfApi(endpoint="{here}", token="…").upload_folder(
     repo_id="{name}",
     folder_path="./adapter",{
         f'''
-    repo_type="{head.repository.type}",'''
+    repo_type="{header.repository.type}",'''
         if kind
         else ""
     }

@@ -1,25 +1,27 @@
-"""What was proven about one revision, check by check; and the panel that pages ask for while it is proven."""
+"""The page of a verdict, check by check; and the panel that pages poll while the revision is validated."""
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
-from hub.site.head import Head, adapter_page
+from hub.site.repository_header import RepositoryHeader, repository_page
 from hub.site.use import snippets
 from registry.kernel.errors import VerdictNotApplicable
 
 
-@adapter_page
-def verdict(request: HttpRequest, head: Head) -> HttpResponse:
-    """The page, or with `was=STATE` the panel alone; where the state moved on, the browser loads the page anew."""
+@repository_page
+def verdict(request: HttpRequest, header: RepositoryHeader) -> HttpResponse:
+    """Show the page, or with `was=STATE` the panel alone; the browser reloads the page once the state has changed."""
     if "was" in request.GET:
-        return _panel(request, head, request.GET["was"])
-    if head.proof is None:
-        raise VerdictNotApplicable(f"Nothing in this revision of {head.repository.full_name} is an adapter.")
-    return render(request, "site/verdict.html", {"head": head, "tab": "verdict", "snippets": snippets(request, head)})
+        return _panel(request, header, request.GET["was"])
+    if header.proof is None:
+        raise VerdictNotApplicable(f"Nothing in this revision of {header.repository.full_name} is an adapter.")
+    return render(
+        request, "site/verdict.html", {"head": header, "tab": "verdict", "snippets": snippets(request, header)}
+    )
 
 
-def _panel(request: HttpRequest, head: Head, was: str) -> HttpResponse:
-    now = head.proof.document.state if head.proof else "none"
-    if now != was and (was == "none" or not head.proof or not head.proof.is_open):
+def _panel(request: HttpRequest, header: RepositoryHeader, was: str) -> HttpResponse:
+    state = header.proof.document.state if header.proof else "none"
+    if state != was and (was == "none" or not header.proof or not header.proof.is_open):
         return HttpResponse(status=204, headers={"HX-Refresh": "true"})
-    return render(request, "site/parts/proof.html", {"head": head})
+    return render(request, "site/parts/proof.html", {"head": header})

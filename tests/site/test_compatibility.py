@@ -58,6 +58,33 @@ def test_what_may_be_copied_is_what_the_table_says(visit, cast, served):
     assert (snippet.code, snippet.why) == ("", "No.")
 
 
+PEFT_ROWS = [
+    {"engine": "peft-0.18", "version": "0.18.1", "outcome": "serves", "reason": "It knows every key.", "flags": []},
+    {"engine": "peft-0.14", "version": "0.14.0", "outcome": "wrong", "reason": "It drops arrow_config.", "flags": []},
+    {"engine": "peft-0.13", "version": "0.13.2", "outcome": "refuses", "reason": "TypeError.", "flags": []},
+]
+
+
+@pytest.mark.parametrize(
+    ("serving", "peft", "comment", "why"),
+    [
+        ([], "", "", ""),
+        (PEFT_ROWS[:1], "", "", ""),
+        (PEFT_ROWS, "", "# Needs PEFT 0.18 or newer.", ""),
+        (PEFT_ROWS[1:], "0.21.2", "# Needs PEFT 0.21.2 or newer.", ""),
+        (PEFT_ROWS[1:], "", "", "It drops arrow_config."),
+    ],
+)
+def test_peft_is_offered_in_the_releases_that_the_table_names(visit, cast, serving, peft, comment, why):
+    engine = {"name": "e5", "peft": peft}
+    revision = pushed(cast, cast.repository("alice/reviews"))
+    judged(revision, depth="fit", format="peft", serving=serving, fits=FITS, engine=engine)
+    [snippet] = [snippet for snippet in visit().get("/alice/reviews").context["snippets"] if snippet.key == "peft"]
+    assert snippet.why == why
+    assert ("PeftModel" in snippet.code) == (not why)
+    assert "".join(line for line in snippet.code.splitlines() if line.startswith("# Needs")) == comment
+
+
 def test_a_page_without_answers_has_no_such_section(visit, reviews):
     text = visit("anonymous").get("/alice/reviews").content.decode()
     assert "compatibility-title" not in text

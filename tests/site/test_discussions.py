@@ -109,7 +109,7 @@ def test_texts_that_take_long_together_are_shown_as_they_were_written(
     discussions.comment(thread, "*second* <script>", cast.session("carol"))
 
     def rendered(patience: float) -> list[bool]:
-        monkeypatch.setattr("hub.site.thread.PATIENCE_SECONDS", patience)
+        monkeypatch.setattr("hub.site.discussion_thread.PATIENCE_SECONDS", patience)
         text = Client().get(f"{HERE}/1").content.decode()
         assert "first" in text
         assert text.count("&lt;script&gt;") == (0 if "<em>first" in text else 2)
@@ -237,7 +237,7 @@ def test_a_discussion_has_no_changed_files(cast: Cast, repo: Repository) -> None
 
 
 def test_a_huge_change_is_named_and_not_shown(cast: Cast, repo: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hub.site.patch.MAX_LINES", 20)
+    monkeypatch.setattr("hub.site.diff_view.MAX_LINES", 20)
     files = [Inline(f"{name}.txt", b"line\n" * 15) for name in "abc"]
     push.receive(Intent(repo, "refs/heads/main", cast.session("carol"), title="Much", propose=True), files)
     patches = Client().get(f"{HERE}/1/files").context["patches"]

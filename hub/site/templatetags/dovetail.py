@@ -10,8 +10,8 @@ from django.utils import timezone
 from django.utils.html import conditional_escape, format_html
 from django.utils.safestring import SafeString, mark_safe
 
-from hub.site.joint import Tooth, areas, shapes, text_twin
 from hub.site.proof import Document
+from hub.site.verdict_summary import AreaResult, shapes, summarize, summary_text
 from registry.kernel import site_settings
 from registry.models import Repository
 from registry.talk import alerts
@@ -36,15 +36,15 @@ def joint(verdict: Document | None, large: bool = False) -> dict[str, Any]:
     sizes = {"pitch": 50.0, "height": 32.0, "lean": 12.0, "gap": 2.4} if large else _SMALL
     width, height = (364.0, 60.0) if large else (133.0, 19.0)
     report = verdict.report if verdict else None  # a template's missing value is an empty text
-    drawn = shapes(areas(report), **sizes)
-    return {"shapes": drawn, "large": large, "width": width, "height": height, "twin": text_twin(report)}
+    drawn = shapes(summarize(report), **sizes)
+    return {"shapes": drawn, "large": large, "width": width, "height": height, "twin": summary_text(report)}
 
 
 _SMALL = {"pitch": 18.2, "height": 15.0, "lean": 5.6, "gap": 1.6}
 
 
 @register.inclusion_tag("site/parts/joint.html")
-def one_tooth(tooth: Tooth) -> dict[str, Any]:
+def one_tooth(tooth: AreaResult) -> dict[str, Any]:
     """A single tooth, for the line of its area."""
     drawn = shapes([tooth], pitch=22.0, height=15.0, lean=6.0, gap=1.6)
     return {"shapes": drawn, "single": True, "width": 28.0, "height": 19.0, "twin": tooth.words}

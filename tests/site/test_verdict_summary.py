@@ -7,8 +7,8 @@ import pytest
 from django.template import Context, Template
 
 from dovetail.adapters.report import CheckResult, Report
-from hub.site.joint import AREAS, areas, shapes, text_twin
 from hub.site.proof import Document
+from hub.site.verdict_summary import AREAS, shapes, summarize, summary_text
 
 
 def verdict(state, *checks):
@@ -16,7 +16,7 @@ def verdict(state, *checks):
 
 
 def outcomes(*args):
-    return [tooth.outcome for tooth in areas(verdict(*args))]
+    return [tooth.outcome for tooth in summarize(verdict(*args))]
 
 
 def drawn(said, tag="{% joint said %}"):
@@ -25,7 +25,7 @@ def drawn(said, tag="{% joint said %}"):
 
 
 def test_there_are_seven_teeth_in_one_order():
-    assert [tooth.area for tooth in areas(None)] == ["file", "config", "tensors", "base", "fit", "run", "eval"]
+    assert [tooth.area for tooth in summarize(None)] == ["file", "config", "tensors", "base", "fit", "run", "eval"]
 
 
 @pytest.mark.parametrize(
@@ -41,7 +41,7 @@ def test_there_are_seven_teeth_in_one_order():
     ],
 )
 def test_areas_without_a_tooth_count_to_their_neighbour(check, area):
-    failed = [tooth.area for tooth in areas(verdict("failed", (check, "failed"))) if tooth.outcome == "failed"]
+    failed = [tooth.area for tooth in summarize(verdict("failed", (check, "failed"))) if tooth.outcome == "failed"]
     assert failed == [area]
 
 
@@ -70,7 +70,7 @@ def test_neighbours_interlock():
     sizes = {"pitch": 20.0, "height": 16.0, "lean": 6.0, "gap": 2.0}
     corners = [
         [tuple(map(float, pair.split())) for pair in shape.outline[1:-1].split("L")]
-        for shape in shapes(areas(verdict("queued")), **sizes)
+        for shape in shapes(summarize(verdict("queued")), **sizes)
     ]
     for left, right in itertools.pairwise(corners):
         for row in (0, -1):  # the upper edge, then the lower one
@@ -86,9 +86,9 @@ def test_a_failed_tooth_differs_in_shape_and_a_noted_one_is_marked():
 
 def test_the_text_twin_counts_checks_and_names_what_is_wrong():
     said = verdict("failed", ("file.header", "passed"), ("tensors.pair", "failed"), ("run.cost", "skipped"))
-    assert text_twin(said) == "failed, 1 of 2 checks; tensors failed"
+    assert summary_text(said) == "failed, 1 of 2 checks; tensors failed"
     assert 'role="img" aria-label="failed, 1 of 2 checks; tensors failed"' in drawn(said)
-    assert text_twin(None) == "no verdict yet"
+    assert summary_text(None) == "no verdict yet"
 
 
 def test_the_large_joint_is_labelled_and_needs_no_inline_style():
@@ -108,6 +108,6 @@ def test_the_line_of_an_area_begins_with_the_check_that_tells_most():
         CheckResult("run.no-effect", "passed", "It changes outputs by 4.31."),
         CheckResult("run.not-finite", "warned", "Odd."),
     )
-    tooth = areas(Report(state="passed", checks=checks))[5]
+    tooth = summarize(Report(state="passed", checks=checks))[5]
     assert tooth.headline == "It changes outputs by 4.31. It costs 1.2×."
     assert [check.message for check in tooth.loud] == ["Odd."]

@@ -1,4 +1,4 @@
-"""What every page of one adapter begins with: the adapter, the revision it shows, its files, verdict and card."""
+"""The header of every page of one repository: the revision that it shows, its files, verdict and card."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -32,8 +32,8 @@ WEIGHTS = (".safetensors", ".bin", ".pt", ".gguf")
 
 
 @dataclass
-class Head:
-    """One adapter at one revision, read lazily: each property costs at most one query."""
+class RepositoryHeader:
+    """One repository at one revision, read lazily: each property costs at most one query."""
 
     repository: Repository
     revision: Revision
@@ -46,7 +46,7 @@ class Head:
 
     @property
     def noun(self) -> str:
-        """What it is, in sentences."""
+        """The word for it in sentences: adapter, dataset or space."""
         return "adapter" if self.repository.type == "model" else self.repository.type
 
     @cached_property
@@ -88,17 +88,17 @@ class Head:
 
     @cached_property
     def repair(self) -> View | None:
-        """The repaired config, for who may write here; looked for where the verdict or the base's name asks for it."""
-        asked = {"base.local-path", "base.unnamed", "base.quantised"}
+        """The repaired config, for people who may write here, where a check that it repairs failed or warned."""
+        repairable = {"base.local-path", "base.unnamed", "base.quantised"}
         checks = self.proof.report.checks if self.proof else ()
         loud = {check.id for check in checks if check.outcome in ("failed", "warned")}
-        if not loud & asked or not self.may_write or self.names.get("main") != self.revision.oid:
+        if not loud & repairable or not self.may_write or self.names.get("main") != self.revision.oid:
             return None
         return repairs.offer(self.revision)
 
     @cached_property
     def repair_request(self) -> Discussion | None:
-        """The open pull request that proposes it."""
+        """The open pull request with the repaired config."""
         return repairs.pending(self.repository, self.repair) if self.repair else None
 
     @cached_property
@@ -107,7 +107,7 @@ class Head:
         if policy.passes_gate(self.by, self.repository):
             return ""
         request = gates.own_request(self.repository, self.by)
-        # Let in and yet outside is a fine-grained token's case alone, and no browser has one.
+        # An accepted person stays outside only with a fine-grained token, which no browser has.
         return "closed" if request is None else request.status
 
     @cached_property
@@ -129,7 +129,7 @@ class Head:
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing but what the hub itself put there has arrived."""
+        """Whether it holds only the file that the hub itself put there."""
         return not set(self.entries) - {".gitattributes"}
 
     @property
@@ -147,8 +147,8 @@ class Head:
     @property
     def targets(self) -> str:
         """The modules it changes, as its configuration names them; "" for a pattern or a long list."""
-        named = self.facts.description.target_modules if self.facts.description else ()
-        return ", ".join(named) if len(named) <= 3 else ""
+        modules = self.facts.description.target_modules if self.facts.description else ()
+        return ", ".join(modules) if len(modules) <= 3 else ""
 
     @property
     def weights(self) -> Entry | None:
@@ -156,17 +156,17 @@ class Head:
 
     @cached_property
     def described(self) -> dict[str, Any]:
-        """What this revision says it is: kind, rank, base, task, format; the repository's columns are about main."""
+        """Kind, rank, base, task and format of this revision; the repository's columns are about main."""
         return rows.described(self.facts)
 
     @cached_property
-    def used(self) -> "Head":
+    def used(self) -> "RepositoryHeader":
         """The version that snippets pull: this one, or the verified one where this one did not pass."""
         is_proven = self.proof is not None and self.proof.report.is_passed
         if is_proven or self.verified in ("", self.revision.oid):
             return self
         verified = pull.resolve(self.repository, "verified")
-        return self if verified.is_quarantined else Head(self.repository, verified, "verified", self.by)
+        return self if verified.is_quarantined else RepositoryHeader(self.repository, verified, "verified", self.by)
 
     @property
     def pin(self) -> str:
@@ -174,36 +174,36 @@ class Head:
         return "verified" if self.verified == self.revision.oid else self.revision.oid
 
 
-TOLD_OF_HELD = ("verdict", "commits")  # pages that whoever may write here sees of a quarantined revision too
+SHOWN_OF_QUARANTINED = ("verdict", "commits")  # pages of a quarantined revision that writers still see
 
 
-def _head(repository: Repository, rev: str, by: Caller) -> Head:
-    """The revision to show; in place of a quarantined main, strangers see the newest one that was proven."""
-    head = Head(repository, pull.resolve(repository, rev), rev, by)
+def _header(repository: Repository, rev: str, by: Caller) -> RepositoryHeader:
+    """Return the header at a revision; strangers see the newest verified one in place of a quarantined main."""
+    header = RepositoryHeader(repository, pull.resolve(repository, rev), rev, by)
     try:
-        pull.require_shown(head.revision, by)
+        pull.require_shown(header.revision, by)
     except RevisionNotFound:
-        if rev != "main" or not head.verified:
+        if rev != "main" or not header.verified:
             raise
-        return Head(repository, pull.resolve(repository, "verified"), "verified", by)
-    return head
+        return RepositoryHeader(repository, pull.resolve(repository, "verified"), "verified", by)
+    return header
 
 
-def head_of(request: HttpRequest, address: RepositoryAddress, permission: Permission) -> Head:
+def header_of(request: HttpRequest, address: RepositoryAddress, permission: Permission) -> RepositoryHeader:
     """Return the repository of an address at its main branch. Raises what lookup.find_at_address raises."""
     by = caller(request)
     repository = lookup.find_at_address(address.full_name, by, permission, type=address.type)
-    return Head(repository, pull.resolve(repository, "main"), "main", by)
+    return RepositoryHeader(repository, pull.resolve(repository, "main"), "main", by)
 
 
 def card_links(repository: Repository, revision: str) -> tuple[str, str]:
-    """Return what the relative addresses in a card lie below: pictures below its files, links below its pages."""
+    """Return the base addresses of relative addresses in a card: of pictures (its files), of links (its pages)."""
     page = reverse("blob", args=[repository, revision, README])
     return repository.file_url(revision, ""), page.removesuffix(README)
 
 
 def _under_its_name(request: HttpRequest, repository: Repository) -> str:
-    """Return the address asked for, with the repository's name spelled as it counts."""
+    """Return the requested address with the canonical spelling of the repository's name."""
     match = request.resolver_match
     assert match is not None  # a view runs because a route matched
     path = reverse(match.view_name, kwargs={**match.kwargs, "address": repository})
@@ -211,25 +211,25 @@ def _under_its_name(request: HttpRequest, repository: Repository) -> str:
     return f"{path}?{query}" if query else path
 
 
-def adapter_page(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
-    """Wrap a view of one adapter: finds it, sends other spellings to the one that counts, explains a quarantine."""
+def repository_page(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
+    """Wrap a view of one repository: find it, redirect other spellings of its name, explain a quarantine."""
 
     @require_safe
     @wraps(view)
-    def found(request: HttpRequest, address: RepositoryAddress, rev: str = "main", **route: Any) -> HttpResponse:
+    def wrapped(request: HttpRequest, address: RepositoryAddress, rev: str = "main", **route: Any) -> HttpResponse:
         by = caller(request)
         repository = lookup.find_at_address(address.full_name, by, type=address.type)
         if repository.is_quarantined:
             error = refusals.quarantined(repository)
-            shown = {"repository": repository, "error": error, "held_at": repository.quarantined_at}
-            return render(request, "site/quarantined.html", shown)
+            context = {"repository": repository, "error": error, "held_at": repository.quarantined_at}
+            return render(request, "site/quarantined.html", context)
         if repository.full_name != address.full_name:
             return HttpResponseRedirect(_under_its_name(request, repository))
-        head = _head(repository, rev, by)
-        if head.revision.is_quarantined and view.__name__ not in TOLD_OF_HELD:
-            error, at = refusals.quarantined_revision(head.revision), head.revision.quarantined_at
-            shown = {"repository": repository, "revision": head.revision, "error": error, "held_at": at}
-            return render(request, "site/quarantined.html", shown)
-        return view(request, head, **route)
+        header = _header(repository, rev, by)
+        if header.revision.is_quarantined and view.__name__ not in SHOWN_OF_QUARANTINED:
+            error, at = refusals.quarantined_revision(header.revision), header.revision.quarantined_at
+            context = {"repository": repository, "revision": header.revision, "error": error, "held_at": at}
+            return render(request, "site/quarantined.html", context)
+        return view(request, header, **route)
 
-    return found
+    return wrapped

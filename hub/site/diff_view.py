@@ -41,7 +41,7 @@ class Patch:
         return sum(line.kind == "removed" for line in self.lines)
 
 
-def of(before: Mapping[str, Entry], after: Mapping[str, Entry]) -> list[Patch]:
+def patches(before: Mapping[str, Entry], after: Mapping[str, Entry]) -> list[Patch]:
     """The changed files by path; those that come after MAX_LINES are named without their lines."""
     small = [{path: entry for path, entry in side.items() if not entry.is_lfs} for side in (before, after)]
     room, lines = MAX_LINES, dict[str, list[Line]]()

@@ -1,4 +1,4 @@
-"""The joint: a verdict drawn as seven interlocking dovetails, one per area; computes shapes, holds no rule."""
+"""A verdict in seven areas, and its drawing: interlocking dovetails, one tooth an area. No rule is decided here."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,11 +8,11 @@ from dovetail.adapters.report import CheckResult, Report
 AREAS = ("file", "config", "tensors", "base", "fit", "run", "eval")
 COUNTED_TO = {
     "load": "run", "limits": "run", "card": "file", "privacy": "file",
-    "eval.random-head": "fit",  # it looks for a head in the file; nothing was measured
+    "eval.random-head": "fit",  # it looks for a head in the file and measures nothing
 }  # fmt: skip
-NOT_ALONE = frozenset({"eval.random-head"})  # that it passed does not say that its area was looked at
+NOT_ALONE = frozenset({"eval.random-head"})  # its passing alone does not mean that the area was checked
 HEADLINE = 100  # characters
-TELLING = (
+MOST_TELLING = (
     *("file.header", "config.kind", "config.rank", "tensors.pair", "tensors.not-finite", "base.unnamed", "fit.missing"),
     *("run.no-effect", "run.not-deterministic", "eval.worse-than-base", "eval.claim"),
 )
@@ -26,7 +26,7 @@ WORDS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Tooth:
+class AreaResult:
     """One area: its outcome (`passed noted failed running waiting`) and the checks that led to it, in order."""
 
     area: str
@@ -43,7 +43,7 @@ class Tooth:
 
     @property
     def loud(self) -> list[CheckResult]:
-        """The checks that said no, then those that made a note: a page shows them without being asked."""
+        """The checks that failed, then those with a warning: a page shows them at once."""
         return [check for outcome in ("failed", "warned") for check in self.checks if check.outcome == outcome]
 
     @property
@@ -52,9 +52,9 @@ class Tooth:
 
     @property
     def headline(self) -> str:
-        """What the checks that passed saw, in about a line of whole sentences; the most telling come first."""
+        """The messages of checks that passed, as whole sentences in about a line; the most telling come first."""
         passed = [check for check in self.checks if check.outcome == "passed"]
-        passed.sort(key=lambda check: TELLING.index(check.id) if check.id in TELLING else len(TELLING))
+        passed.sort(key=lambda check: MOST_TELLING.index(check.id) if check.id in MOST_TELLING else len(MOST_TELLING))
         line = ""
         for check in passed:
             if line and len(line) + len(check.message) >= HEADLINE:
@@ -68,20 +68,20 @@ class Tooth:
 
 
 def area_of(check_id: str) -> str | None:
-    """The tooth that a check counts to; None for an area that has no tooth."""
+    """Return the area that a check counts to; None if it counts to none of the seven."""
     prefix = check_id.partition(".")[0]
     area = COUNTED_TO.get(check_id) or COUNTED_TO.get(prefix, prefix)
     return area if area in AREAS else None
 
 
-def areas(report: Report | None) -> list[Tooth]:
-    """Return the seven teeth of a report, always in this order; None is a verdict that has not begun."""
+def summarize(report: Report | None) -> list[AreaResult]:
+    """Return the seven areas of a report, always in this order; None is a verdict that has not begun."""
     state = report.state if report else "queued"
     by_area: dict[str, list[CheckResult]] = {area: [] for area in AREAS}
     for check in report.checks if report else ():
         if area := area_of(check.id):
             by_area[area].append(check)
-    return [Tooth(area, _outcome(checks, state), tuple(checks)) for area, checks in by_area.items()]
+    return [AreaResult(area, _outcome(checks, state), tuple(checks)) for area, checks in by_area.items()]
 
 
 def _outcome(checks: Sequence[CheckResult], state: str) -> str:
@@ -97,15 +97,15 @@ def _outcome(checks: Sequence[CheckResult], state: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """One tooth as SVG: its outline, the mark that tells the outcome without colour, and the middle of its label."""
+    """An area as SVG: its outline, the mark that shows the outcome without colour, and the middle of its label."""
 
-    tooth: Tooth
+    tooth: AreaResult
     outline: str
     mark: str
     middle: float
 
 
-def shapes(teeth: Sequence[Tooth], *, pitch: float, height: float, lean: float, gap: float) -> list[Shape]:
+def shapes(teeth: Sequence[AreaResult], *, pitch: float, height: float, lean: float, gap: float) -> list[Shape]:
     """Outlines in user units: tails (wide above) and pins (wide below) alternate, `lean` is how far a side slopes.
 
     A failed tooth does not seat: it stands `gap * 2` too high and has a notch; a noted one has a kerf.
@@ -113,7 +113,7 @@ def shapes(teeth: Sequence[Tooth], *, pitch: float, height: float, lean: float, 
     return [_shape(index, tooth, pitch, height, lean, gap) for index, tooth in enumerate(teeth)]
 
 
-def _shape(index: int, tooth: Tooth, pitch: float, height: float, lean: float, gap: float) -> Shape:
+def _shape(index: int, tooth: AreaResult, pitch: float, height: float, lean: float, gap: float) -> Shape:
     left, right, middle = index * pitch + gap / 2, (index + 1) * pitch - gap / 2, (index + 0.5) * pitch
     out = lean / 2 if index % 2 == 0 else -lean / 2  # a tail is wider above, a pin below
     lift = gap * 2 if tooth.outcome == "failed" else 0
@@ -132,13 +132,13 @@ def _kerf(middle: float, top: float, height: float) -> str:
     return f"M{middle:.2f} {top + height * 0.3:.2f}V{top + height * 0.7:.2f}"
 
 
-def text_twin(report: Report | None) -> str:
-    """Return the joint in words, for those who do not see it."""
+def summary_text(report: Report | None) -> str:
+    """Return the drawing in words, for screen readers."""
     if report is None:
         return "no verdict yet"
-    teeth = areas(report)
+    teeth = summarize(report)
     ran = sum(tooth.ran for tooth in teeth)
-    good = ran - sum(check.outcome == "failed" for tooth in teeth for check in tooth.checks)
-    summary = f"{report.state}, {good} of {ran} checks" if ran else report.state
+    passed = ran - sum(check.outcome == "failed" for tooth in teeth for check in tooth.checks)
+    summary = f"{report.state}, {passed} of {ran} checks" if ran else report.state
     details = [f"{tooth.area} {tooth.words}" for tooth in teeth if tooth.outcome in ("noted", "failed")]
     return "; ".join([summary, *details])

@@ -1,4 +1,4 @@
-"""The text of a file for reading on a page: bounded, and only where it is text."""
+"""The text of a file as a page shows it, up to a limit, and only if it is text."""
 
 from registry.repos.facts import BlobFile
 from registry.repos.manifest import Entry
@@ -7,13 +7,13 @@ MAX_CARD = (1 << 20) + 1
 MAX_SHOWN = 256 << 10
 
 
-def text_of(entry: Entry) -> str:
-    """The beginning of a card as text, with odd bytes replaced."""
+def card_text(entry: Entry) -> str:
+    """Return the beginning of a card as text, with invalid UTF-8 replaced."""
     return BlobFile(entry.sha256, entry.size).read(MAX_CARD).decode("utf-8", "replace")
 
 
-def readable(entry: Entry) -> str | None:
-    """The whole text of a file worth showing; None where it is too large or not text."""
+def readable_text(entry: Entry) -> str | None:
+    """Return the text of a file, or None if it is too large or not text."""
     if entry.size > MAX_SHOWN:
         return None
     data = BlobFile(entry.sha256, entry.size).read()

@@ -1,4 +1,4 @@
-"""One thread as its page shows it: what was said, by whom, as safe HTML; and what its forms do."""
+"""The entries of a discussion as its page shows them: text as safe HTML, author, and what the visitor may do."""
 
 import re
 import time
@@ -10,7 +10,7 @@ from django.utils.html import linebreaks
 from django.utils.safestring import SafeString, mark_safe
 
 from hub.site import paging
-from hub.site.head import Head, card_links
+from hub.site.repository_header import RepositoryHeader, card_links
 from registry.models import Discussion, DiscussionEvent, Membership, Namespace
 from registry.publish.mentions import mentions
 from registry.repos import card
@@ -22,7 +22,7 @@ _MARKED = re.compile(r"[*_`#<>\[\]()!|~\\&]|^\s*(?:[-+=]|\d+[.)])|^ {4}|\t", re.
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class ThreadEntry:
     """One entry of a thread, with its text as safe HTML, who its author is here, and what the visitor may do to it."""
 
     event: DiscussionEvent
@@ -32,29 +32,29 @@ class Said:
     may_hide: bool
 
 
-def shown(request: HttpRequest, head: Head, discussion: Discussion) -> dict[str, object]:
-    """The last entries of a thread, or with `before` those before one, and how to come to earlier ones."""
-    found, earlier = paging.older(request, discussion.events.select_related("author"), EVENTS)
-    page = found[::-1]
-    roles, texts = _roles(head, discussion, page), _texts(head, page)
-    me = head.by.user.pk if head.by.user else None
-    said = [
-        Said(
+def thread_context(request: HttpRequest, header: RepositoryHeader, discussion: Discussion) -> dict[str, object]:
+    """Return the newest entries of a discussion, or those before `before`, and the address of earlier ones."""
+    newest_first, earlier = paging.older(request, discussion.events.select_related("author"), EVENTS)
+    page = newest_first[::-1]
+    roles, texts = _roles(header, discussion, page), _texts(header, page)
+    me = header.by.user.pk if header.by.user else None
+    entries = [
+        ThreadEntry(
             event,
             texts[event.pk],
             roles.get(event.author_id, ""),
             may_edit=event.author_id == me and not event.hidden,
-            may_hide=me is not None and (event.author_id == me or head.may_write or head.by.is_staff),
+            may_hide=me is not None and (event.author_id == me or header.may_write or header.by.is_staff),
         )
         for event in page
     ]
     authors = dict.fromkeys([discussion.author.username, *(event.author.username for event in page)])
-    return {"said": said, "earlier": earlier, "is_start": earlier is None, "taking_part": authors}
+    return {"said": entries, "earlier": earlier, "is_start": earlier is None, "taking_part": authors}
 
 
-def _roles(head: Head, discussion: Discussion, page: Iterable[DiscussionEvent]) -> dict[int, str]:
-    """Who speaks for the adapter, by person; readers of an organisation do not."""
-    namespace, authors = head.repository.namespace, {event.author_id for event in page}
+def _roles(header: RepositoryHeader, discussion: Discussion, page: Iterable[DiscussionEvent]) -> dict[int, str]:
+    """Return who speaks for the repository, by person; readers of an organisation do not."""
+    namespace, authors = header.repository.namespace, {event.author_id for event in page}
     roles = {discussion.author_id: "author"}
     if namespace.kind == Namespace.Kind.PERSON:
         return roles | {namespace.person.pk: "owner"}
@@ -63,33 +63,35 @@ def _roles(head: Head, discussion: Discussion, page: Iterable[DiscussionEvent]) 
 
 
 def _people(page: Iterable[DiscussionEvent]) -> dict[str, str]:
-    """Names in lower case → as they are spelt, of everybody who is mentioned on this page; one query."""
-    named = {name for event in page if not event.hidden for name in mentions(event.text)}
-    if not named:
+    """Return the people mentioned on this page, name in lower case → name as it is spelt; one query."""
+    mentioned = {name for event in page if not event.hidden for name in mentions(event.text)}
+    if not mentioned:
         return {}
-    rows = Namespace.objects.filter(name__lower__in=named, person__is_active=True)
+    rows = Namespace.objects.filter(name__lower__in=mentioned, person__is_active=True)
     return {name.lower(): name for name in rows.values_list("name", flat=True)}
 
 
-def _texts(head: Head, page: Sequence[DiscussionEvent]) -> dict[int, SafeString]:
-    """Return the texts of a page by event, newest first: once they took too long, the rest stands as it was written.
+def _texts(header: RepositoryHeader, page: Sequence[DiscussionEvent]) -> dict[int, SafeString]:
+    """Return the texts of a page by event. They are rendered newest first until the time is up; the rest stay plain.
 
-    Whoever comes next finds these in the cache and goes on: no page of hostile texts costs anybody minutes.
+    The next visitor finds the rendered ones in the cache and goes on, so no page of hostile texts takes minutes.
     """
-    people, begun = _people(page), time.monotonic()
+    people, started = _people(page), time.monotonic()
     texts: dict[int, SafeString] = {}
     for event in reversed(page):
-        is_late = time.monotonic() - begun > PATIENCE_SECONDS
-        texts[event.pk] = _html(head, event, people, only_known=is_late)
+        is_late = time.monotonic() - started > PATIENCE_SECONDS
+        texts[event.pk] = _html(header, event, people, only_known=is_late)
     return texts
 
 
-def _html(head: Head, event: DiscussionEvent, people: Mapping[str, str], *, only_known: bool) -> SafeString:
+def _html(
+    header: RepositoryHeader, event: DiscussionEvent, people: Mapping[str, str], *, only_known: bool
+) -> SafeString:
     if event.hidden or not event.text:
         return SafeString("")
     mentioned = [people[name] for name in mentions(event.text) if name in people]
     if not mentioned and not _MARKED.search(event.text):
         return mark_safe(linebreaks(event.text, autoescape=True))  # noqa: S308  # escaped
-    files, pages = card_links(head.repository, "main")
+    files, pages = card_links(header.repository, "main")
     html = card.render_card(event.text, files=files, pages=pages, people=mentioned, only_known=only_known)
     return mark_safe(html)  # noqa: S308  # the card's allow-list

@@ -1,0 +1,52 @@
+"""The rows of lists: a repository, its verdict, and the number or sentence that matters most about it."""
+
+from dataclasses import dataclass
+
+from hub.site.proof import NEUTRAL, Document
+from hub.site.proof import document as document_of
+from registry.models import Repository, Verdict
+from registry.repos.catalog import SearchPage
+
+NOT_RUN = {"fit": ("fit proven", "not run here"), "static": ("checked", "not run here")}
+
+
+@dataclass(frozen=True, slots=True)
+class ListRow:
+    """One row of a list; `beside` is what `headline` is compared with."""
+
+    repository: Repository
+    verdict: Document | None
+    headline: str = ""
+    beside: str = ""
+
+
+def rows_of(page: SearchPage) -> list[ListRow]:
+    """Return the rows of a page of the catalogue, in its order."""
+    return [row_of(repository, page.verdicts.get(repository.pk)) for repository in page.items]
+
+
+def row_of(repository: Repository, verdict: Verdict | None) -> ListRow:
+    """Return the row of a repository and the verdict on it."""
+    if verdict is None:
+        return ListRow(repository, None)
+    document = document_of(verdict)
+    return ListRow(repository, document, *_summary(document))
+
+
+def _summary(document: Document) -> tuple[str, str]:
+    """Return a headline, and what it is compared with."""
+    report = document.report
+    if report.state == "queued":
+        return "", document.reason or "waiting for a worker"
+    if report.state == "running":
+        return "", document.reason
+    if report.state == "errored":
+        return "", "a check of this hub crashed"
+    if check := report.refusal:
+        return check.id, check.fix or check.message
+    for item in report.evals:
+        if item.name != NEUTRAL and item.adapter is not None and item.base is not None:
+            return f"{item.metric} {item.adapter:.2f}", f"base {item.base:.2f}"
+    if report.depth in NOT_RUN:
+        return NOT_RUN[report.depth]
+    return (f"{report.depth} proven" if report.depth else ""), ""

@@ -1,0 +1,69 @@
+"""The settings of one repository, for its administrators: visibility, name, deletion."""
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_POST, require_safe
+
+from hub.site.converters import RepositoryAddress
+from hub.site.forms import Confirm, Form, status_of
+from hub.site.forms.repositories import Move, Visibility
+from hub.site.repository_header import RepositoryHeader, header_of
+from hub.site.visitor import caller
+from registry.kernel.policy import Permission
+from registry.publish import moves, repositories
+
+DELETE_HELP = "All its versions, discussions and verdicts are deleted with it, for good. Type `{name}` to confirm."
+
+
+@require_safe
+def settings(request: HttpRequest, address: RepositoryAddress) -> HttpResponse:
+    return _page(request, header_of(request, address, Permission.CONFIGURE))
+
+
+@require_POST
+def set_visibility(request: HttpRequest, address: RepositoryAddress) -> HttpResponse:
+    header = header_of(request, address, Permission.CONFIGURE)
+    form = Visibility(request.POST)
+    if form.is_valid():
+        with form:
+            repositories.set_private(header.repository, form.cleaned_data["visibility"] == "private", caller(request))
+            return redirect("repository-settings", header.repository)
+    return _page(request, header, visibility=form)
+
+
+@require_POST
+def move(request: HttpRequest, address: RepositoryAddress) -> HttpResponse:
+    header = header_of(request, address, Permission.CONFIGURE)
+    form = Move(request.POST)
+    if form.is_valid():
+        with form:
+            moved = moves.move(header.repository, form.cleaned_data["name"], caller(request))
+            return redirect("repository-settings", moved)
+    return _page(request, header, move=form)
+
+
+@require_POST
+def delete(request: HttpRequest, address: RepositoryAddress) -> HttpResponse:
+    header = header_of(request, address, Permission.CONFIGURE)
+    form = _confirm(header, request.POST)
+    if form.is_valid():
+        with form:
+            repositories.delete(header.repository, caller(request))
+            return redirect(header.repository.namespace)
+    return _page(request, header, delete=form)
+
+
+def _confirm(header: RepositoryHeader, data: object = None) -> Confirm:
+    name = header.repository.full_name
+    return Confirm(data, noun=header.noun, name=name, help_text=DELETE_HELP.format(name=name))
+
+
+def _page(request: HttpRequest, header: RepositoryHeader, **tried: Form) -> HttpResponse:
+    """Show the settings with their forms; `tried` is the one that was refused."""
+    forms: dict[str, Form] = {
+        "visibility": Visibility(initial={"visibility": "private" if header.repository.private else "public"}),
+        "move": Move(initial={"name": header.repository.full_name}),
+        "delete": _confirm(header),
+    }
+    context = {"head": header, "tab": "settings", "forms": forms | tried}
+    return render(request, "site/repository_settings.html", context, status=status_of(tried))
