@@ -1,5 +1,6 @@
 """Every setting of Dovetail, read from DOVETAIL_* variables in this file and nowhere else (docs/settings.md)."""
 
+import re
 from pathlib import Path
 from urllib.parse import urljoin, urlsplit
 
@@ -188,8 +189,8 @@ SESSION_COOKIE_AGE = 14 * 24 * 3600
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
-# Two hubs on one host share a cookie jar (cookies know no port), so each names its own.
-_COOKIE = f"dovetail_{urlsplit(PUBLIC_URL).port or 0}"
+# Hubs on one host share a cookie jar (cookies know no port, and __Host- ones no path), so each names its own.
+_COOKIE = re.sub(r"\W", "_", f"dovetail_{urlsplit(PUBLIC_URL).port or 0}{urlsplit(PUBLIC_URL).path}")
 SESSION_COOKIE_NAME = f"__Host-{_COOKIE}" if HTTPS else _COOKIE
 CSRF_COOKIE_NAME = f"{SESSION_COOKIE_NAME}_csrf"
 CSRF_COOKIE_HTTPONLY = True

@@ -1,5 +1,10 @@
 """The environment as settings are read from it: defaults, types, and a sentence for each value that cannot be used."""
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 
@@ -77,3 +82,16 @@ def test_a_name_that_nobody_reads_is_refused() -> None:
     env("PUBLIC_URL")
     with pytest.raises(ImproperlyConfigured, match=r"Unknown setting DOVETAIL_PUBLIC_ULR\."):
         env.refuse_unknown()
+
+
+def test_hubs_on_one_host_have_cookies_of_their_own() -> None:
+    names = {}
+    for url in ("https://example.org", "https://example.org/one", "https://example.org/two", "http://example.org:81"):
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("DOVETAIL_")}
+        environment |= {"DOVETAIL_PUBLIC_URL": url, "DOVETAIL_SECRET_KEY": "x" * 50}
+        ask = "from hub import settings; print(settings.SESSION_COOKIE_NAME, settings.CSRF_COOKIE_NAME)"
+        root = Path(__file__).resolve().parents[1]
+        done = subprocess.run([sys.executable, "-c", ask], cwd=root, env=environment, capture_output=True, text=True)
+        names[url] = done.stdout.split()
+    assert names["https://example.org"] == ["__Host-dovetail_0", "__Host-dovetail_0_csrf"]
+    assert len({name for pair in names.values() for name in pair}) == 8, names
