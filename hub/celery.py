@@ -9,6 +9,7 @@ from typing import Any
 from celery import Celery, signals
 from celery.utils.nodenames import worker_direct
 from django.conf import settings
+from django.urls import set_script_prefix
 from kombu import Queue
 from kombu.exceptions import KombuError
 
@@ -93,6 +94,12 @@ def _share_memory(**_: object) -> None:
     import_module("pycparser.c_parser")  # each child would import it, to set its parent-death signal
     gc.collect()
     gc.freeze()
+
+
+@signals.task_prerun.connect
+def _mount(**_: object) -> None:
+    """Let links in mails and messages begin with the path of the hub: Django sets it in the main thread alone."""
+    set_script_prefix(settings.FORCE_SCRIPT_NAME or "/")
 
 
 def ring(verdict: int, *doors: str) -> bool:
