@@ -235,7 +235,7 @@ class Totals:
 
     adapters: int
     passed: int
-    list_bases: int
+    bases: int
     median_ms: int | None
 
 

@@ -10,7 +10,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from registry.kernel import site_settings
-from registry.models import Revision
+from registry.models import Base, Revision
 from registry.moderation import quarantine
 from registry.proof import verdicts
 from registry.publish import push
@@ -42,6 +42,13 @@ def test_every_page_of_a_public_adapter_is_there_for_everybody(visit, reviews, p
         answer = visit(who).get(f"/alice/reviews{page}")
         assert answer.status_code == 200
         assert "alice" in text(answer)
+
+
+def test_the_front_page_counts_what_passed_and_the_base_models(visit, reviews):
+    Base.objects.bulk_create(Base(id=f"org/{name}", revision="r", sha256="0" * 64) for name in ("one", "two"))
+    page = re.sub(r"\s+", " ", text(visit("anonymous").get("/")))
+    assert "passed 1 " in page
+    assert f"base models on the shelf {Base.objects.count()} " in page
 
 
 @pytest.mark.parametrize("page", PAGES)
