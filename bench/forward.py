@@ -103,7 +103,7 @@ def child(frozen: Any, adapter: Path) -> None:
     from dovetail.adapters.families import opened
     from dovetail.adapters.sources import files_in
     from workers.engine import stage
-    from workers.engine.evals import of
+    from workers.engine.evals import eval_of
     from workers.engine.evals.rows import neutral
     from workers.engine.trial import Trial
     from workers.engine.validation import CODE

@@ -1,1 +1,1 @@
-"""The only code that opens uploaded weights; it knows nothing of Django, the queue, the store or the network."""
+"""The only code that opens uploaded weights; it imports neither Django nor the queue, the store or the network."""

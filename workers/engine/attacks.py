@@ -40,7 +40,7 @@ class Targets:
 
 SOCKET = "socket"  # its name in the folder
 
-Attack = Callable[[Targets], bool]  # True: it worked, which is a hole. An OSError: it was refused.
+Attack = Callable[[Targets], bool]  # True: the attack worked, which is a hole. An OSError: it was refused.
 ATTACKS: dict[str, Attack] = {}
 
 
@@ -239,7 +239,7 @@ def _start_thread(targets: Targets) -> bool:
     thread = threading.Thread(target=int)
     try:
         thread.start()
-    except RuntimeError:  # that is how Python says that the kernel refused
+    except RuntimeError:  # Python raises it when the kernel refuses
         return False
     thread.join()
     return True
@@ -305,9 +305,9 @@ def _no_cpu_limit(targets: Targets) -> bool:
 
 
 def _raw(name: str, *arguments: int | bytes) -> bool:
-    """Return whether the kernel would carry out a call: a complaint about its arguments means it would."""
-    known = {key: numbers for table in syscalls.DENIED for key, numbers in table.items()}
-    numbers = known.get(name) or syscalls.JUDGED[name]
+    """Return whether the kernel would carry out a call: an error about its arguments means that it would."""
+    denied = {key: numbers for table in syscalls.DENIED for key, numbers in table.items()}
+    numbers = denied.get(name) or syscalls.JUDGED[name]
     libc = ctypes.CDLL(None, use_errno=True)
     passed = [ctypes.c_long(value) if isinstance(value, int) else value for value in arguments]
     number = numbers[syscalls.COLUMN[jail.ARCHITECTURE]]

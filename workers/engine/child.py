@@ -48,7 +48,7 @@ MEMORY_WORDS = (
 def static(job: Job, frozen: Frozen | None, say: Say) -> None:
     """Check the files, and report the facts that the next stage needs. torch is used for shapes alone."""
     folder = opened(files_in(job.folder), job.card, known_bases=job.known_bases, place=job.place)
-    found = describe(folder.files)
+    description = describe(folder.files)
     task, labels = "", 2
     if frozen is not None:
         task, labels = _task(folder, frozen)
@@ -60,20 +60,21 @@ def static(job: Job, frozen: Frozen | None, say: Say) -> None:
             folder.base, revision=job.base_revision, names=tuple(job.base_names), license=job.base_license
         )
     largest = max(folder.sizes.values(), default=0)
-    say({"facts": asdict(Facts(found.format if found else None, found.kind if found else None, task, labels, largest))})
+    form, kind = (description.format, description.kind) if description else (None, None)
+    say({"facts": asdict(Facts(form, kind, task, labels, largest))})
     if _report(checks_of(folder), folder, say):
         served = serving_of(folder.files, base=_served_with(job, frozen), name=job.name or "NAMESPACE/NAME")
         say({"serving": [_of_place(answer, job.place).as_json() for answer in served]})
 
 
-def _outline(said: Mapping[str, Any], folder: Folder) -> Base:
+def _outline(document: Mapping[str, Any], folder: Folder) -> Base:
     """Return a base without weights: names and shapes, with as many labels as the head in the file has."""
-    shapes = decode(said["shapes"])
+    shapes = decode(document["shapes"])
     try:
         labels = folder.layout.labels if folder.kind else None
     except (ValueError, LookupError, HeaderError):
         labels = None  # the checks say what is wrong
-    return Base(str(said["id"]), shapes.for_labels(labels), shapes.vocabulary)
+    return Base(str(document["id"]), shapes.for_labels(labels), shapes.vocabulary)
 
 
 def _served_with(job: Job, frozen: Frozen | None) -> ServedBase:
@@ -94,12 +95,12 @@ def _of_place(answer: Serving, place: str) -> ServingReport:
     """Return how an engine serves the adapter; no engine finds one in a folder by the name of its repository."""
     reason = answer.reason
     if place:
-        reason = f"Download the repository and name its folder {place}/, not the whole: {reason}"
+        reason = f"Download the repository and name its folder {place}/, not its top folder: {reason}"
     return ServingReport(answer.engine, answer.version, reason, answer.flags, outcome=answer.outcome)
 
 
 def _task(folder: Folder, frozen: Frozen) -> tuple[str, int]:
-    """Return the task and the number of labels of the model that the adapter needs, as far as its files tell."""
+    """Return the task and the number of labels of the model that the adapter needs, judged by its files."""
     from workers.engine.frozen import MAX_LABELS
     from workers.engine.library import TASK
 
@@ -132,13 +133,13 @@ def loaded(job: Job, frozen: Frozen, task: str, labels: int, work: Path, say: Sa
     folder.base = frozen.facts(task, labels)
     if isinstance(folder, Library):
         folder.card = {"label_names": folder.label_names, **(folder.card or {})}
-    rows = rows_for(folder, frozen, task, labels, lambda found: say({"check": _as_json(found)}), job.rows_from)
-    kinds: list[tuple[type, Any]] = [(Composition, ComposedTrial), (Library, LibraryTrial), (Folder, Trial)]
-    kind = next(trial for reader, trial in kinds if isinstance(folder, reader))
-    trial = kind(folder, frozen, task, labels, work, rows)
+    rows = rows_for(folder, frozen, task, labels, lambda result: say({"check": _as_json(result)}), job.rows_from)
+    trials: list[tuple[type, Any]] = [(Composition, ComposedTrial), (Library, LibraryTrial), (Folder, Trial)]
+    trial_class = next(trial for reader, trial in trials if isinstance(folder, reader))
+    trial = trial_class(folder, frozen, task, labels, work, rows)
     done = _report(CHECKS, trial, say)
-    for measured in trial.evals:
-        say({"eval": measured.as_json()})
+    for evaluation in trial.evals:
+        say({"eval": evaluation.as_json()})
     if done and trial.cost:
         say({"run": Run(trial.cost, trial.conditions, trial.samples).as_json()})
     if done:
@@ -160,22 +161,21 @@ def _report(checks: Iterable[Check[Subject]], subject: Subject, say: Say) -> boo
 
 
 def _blame(problem: Exception, check: str) -> Result:
-    said = " ".join(str(problem).split())[:400] or type(problem).__name__
-    if isinstance(problem, MemoryError) or any(word in said for word in MEMORY_WORDS):
+    text = " ".join(str(problem).split())[:400] or type(problem).__name__
+    if isinstance(problem, MemoryError) or any(word in text for word in MEMORY_WORDS):
         return Result(
             "limits.memory",
             "failed",
-            f"It needs more memory than a validation may take ({check}: {said[:200]}).",
+            f"It needs more memory than a validation may take ({check}: {text[:200]}).",
             MEMORY_FIX,
         )
     if check == "load.error":
-        return Result(check, "failed", f"It cannot be loaded: {type(problem).__name__}: {said.rstrip('.')}.", LOAD_FIX)
-    return Result(CRASHED, "failed", f"The check {check} raised {type(problem).__name__}: {said}", CRASH_FIX)
+        return Result(check, "failed", f"It cannot be loaded: {type(problem).__name__}: {text.rstrip('.')}.", LOAD_FIX)
+    return Result(CRASHED, "failed", f"The check {check} raised {type(problem).__name__}: {text}", CRASH_FIX)
 
 
 def _as_json(result: Result) -> Frame:
-    said = asdict(result)
-    return said | {"message": _cut(result.message), "fix": _cut(result.fix)}
+    return asdict(result) | {"message": _cut(result.message), "fix": _cut(result.fix)}
 
 
 def _cut(text: str) -> str:

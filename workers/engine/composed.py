@@ -14,10 +14,10 @@ import torch
 from dovetail.adapters.library.composition import Block, Composition
 from workers.engine import jail
 from workers.engine.composition import load, switch, write
-from workers.engine.evals.desk import Batch
+from workers.engine.evals.codec import Batch
 from workers.engine.evals.feature_extraction import FeatureExtraction
 from workers.engine.evals.rows import Rows, neutral
-from workers.engine.evals.task import Seen
+from workers.engine.evals.task import Outputs
 from workers.engine.frozen import Frozen
 from workers.engine.trial import NOISE, LibraryTrial, Timed
 
@@ -36,7 +36,7 @@ def _total(setup: Block, kind: str) -> int:
 
 def _shape(batch: Batch, count: int, length: int) -> Batch:
     ids, mask = batch.inputs["input_ids"], batch.inputs["attention_mask"]
-    full = int(mask.sum(1).min())  # so many columns of every row are text
+    full = int(mask.sum(1).min())  # the number of columns that are text in every row
     rows = torch.arange(count or len(ids)) % len(ids)
     columns = torch.arange(length) % full if length else torch.arange(ids.shape[1])
     inputs = {key: tensor[rows][:, columns] for key, tensor in batch.inputs.items()}
@@ -55,7 +55,7 @@ class SideBySide(FeatureExtraction):
         channels = len(pooled) // rows
         return list(pooled.view(channels, -1, pooled.shape[-1]).transpose(0, 1).flatten(1))
 
-    def degenerate(self, seen: Seen) -> str:
+    def degenerate(self, outputs: Outputs) -> str:
         return ""
 
 
@@ -96,7 +96,7 @@ class ComposedTrial(LibraryTrial):
         return self.base, odd
 
     def _compute_once(self) -> None:
-        """Run the first rows: only then the library says that it cannot compute a set-up."""
+        """Run the first rows: the library raises only then if it cannot compute a set-up."""
         try:
             self._timed(self.base, most=1)
         except NotImplementedError as problem:

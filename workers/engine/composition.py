@@ -1,7 +1,7 @@
-"""Loads compositions of the adapters library into a model, under names of our own; running them is `composed`.
+"""Loads compositions of the adapters library into a model, under names of our own; `composed` runs them.
 
-As with a single adapter, nothing of the uploaded files reaches the library as it is: blocks come from an allow-list,
-each adapter and fusion is written anew, and the names in the files are replaced.
+As with a single adapter, the library never reads an uploaded file: blocks come from an allow-list, each adapter and
+fusion is rewritten, and the names in the files are replaced.
 """
 
 from __future__ import annotations
@@ -23,56 +23,56 @@ MIXED_NAME = "zq_fusion"
 
 
 def expected(model: Any, folder: Composition) -> dict[str, Shape]:
-    """Every tensor that the parts need on this model, by the folder of the part and the name in its file."""
-    found: dict[str, Shape] = {}
+    """Return the shape of every tensor that the parts need on this model, by the part's folder and the file's name."""
+    shapes: dict[str, Shape] = {}
     names = calls(folder)
     for place, member in folder.members.items():
-        wanted = library.expected(model, member, names[place])
-        found.update({f"{place}/{name}": shape for name, shape in wanted.items()})
+        needed = library.expected(model, member, names[place])
+        shapes.update({f"{place}/{name}": shape for name, shape in needed.items()})
     for place, fusion in folder.fusions.items():
-        called = names[f"{fusion.name}/"]
-        model.add_adapter_fusion(_fused(folder, fusion), _config(fusion), name=called)
+        own_name = names[f"{fusion.name}/"]
+        model.add_adapter_fusion(_fused(folder, fusion), _config(fusion), name=own_name)
         start = "" if any(name.startswith(f"{model.base_model_prefix}.") for name in fusion.tensors) else _prefix(model)
-        for name, tensor in _layers(model, called).items():
-            shown = name.replace(f"{LAYER}.{called}.", f"{LAYER}.{fusion.name}.").removeprefix(start)
-            found[f"{place}/{shown}"] = tuple(tensor.shape)
-    return found
+        for name, tensor in _layers(model, own_name).items():
+            file_name = name.replace(f"{LAYER}.{own_name}.", f"{LAYER}.{fusion.name}.").removeprefix(start)
+            shapes[f"{place}/{file_name}"] = tuple(tensor.shape)
+    return shapes
 
 
 def calls(folder: Composition) -> dict[str, str]:
-    """The names of our own, by the files' names; those of fusions by a name with a slash, which no adapter has.
+    """Return our own names by the files' names; a fusion's key ends in a slash, which no adapter's name does.
 
-    No name begins another one: the library finds what belongs to a fusion by the beginning of its name.
+    No name is a prefix of another: the library finds the tensors of a fusion by the prefix of their names.
     """
     names = {name: f"{library.NAME}_{at:02}" for at, name in enumerate(folder.members)}
     return names | {f"{name}/": f"{MIXED_NAME}_{at:02}" for at, name in enumerate(folder.setup.fusions())}
 
 
 def write(model: Any, folder: Composition, work: Path) -> dict[str, Path]:
-    """Writes what the library is to load, each part in a folder of its own, and returns the folders."""
+    """Write the files that the library will load, each part in a folder of its own, and return the folders."""
     names = calls(folder)
-    found = {place: library.write(model, part, work, names[place]) for place, part in folder.members.items()}
-    return found | {f"{f.name}/": _write(model, folder, f, work, names) for f in folder.fusions.values()}
+    folders = {place: library.write(model, part, work, names[place]) for place, part in folder.members.items()}
+    return folders | {f"{f.name}/": _write(model, folder, f, work, names) for f in folder.fusions.values()}
 
 
 def _write(model: Any, folder: Composition, fusion: Fusion, work: Path, names: dict[str, str]) -> Path:
-    called = names[f"{fusion.name}/"]
-    loader = work / f"loader-{called}"
+    own_name = names[f"{fusion.name}/"]
+    loader = work / f"loader-{own_name}"
     loader.mkdir()
-    said = {"config": _config(fusion), "adapter_names": _fused(folder, fusion), "version": library.VERSION}
-    library.write_config(loader / FUSION_CONFIG, model, called, said)
+    config = {"config": _config(fusion), "adapter_names": _fused(folder, fusion), "version": library.VERSION}
+    library.write_config(loader / FUSION_CONFIG, model, own_name, config)
     own = re.compile(rf"((?:^|\.){LAYER}\.){re.escape(fusion.name)}\.")
     is_whole = any(name.startswith(_prefix(model)) for name in fusion.tensors)
 
     def rename(name: str) -> str:
-        return ("" if is_whole else _prefix(model)) + own.sub(rf"\g<1>{called}.", name)
+        return ("" if is_whole else _prefix(model)) + own.sub(rf"\g<1>{own_name}.", name)
 
     library.rewrite(fusion, FUSION_WEIGHTS, fusion.header, loader, rename)
     return loader
 
 
 def load(model: Any, folder: Composition, loaders: dict[str, Path]) -> list[str]:
-    """Loads every part as the library does; returns what it says is missing or left over, by the parts' own names."""
+    """Load every part as the library does; return the keys that it reports as missing or unexpected, with the part."""
     names, odd = calls(folder), []
     for place, member in folder.members.items():
         odd += [f"{place}: {name}" for name in library.load(model, member, loaders[place], names[place])]
@@ -83,16 +83,16 @@ def load(model: Any, folder: Composition, loaders: dict[str, Path]) -> list[str]
 
 
 def _load(model: Any, loader: Path) -> list[str]:
-    """By the loader that load_adapter_fusion() uses, which does not hand on what is missing or left over."""
+    """Use the loader of load_adapter_fusion(), which itself does not return missing and unexpected keys."""
     from adapters.loading import AdapterFusionLoader
 
-    said: dict[str, list[str]] = {}
-    AdapterFusionLoader(model, use_safetensors=True).load(str(loader), loading_info=said, set_active=False)
-    return sorted(said.get("missing_keys", [])) + sorted(said.get("unexpected_keys", []))
+    loading_info: dict[str, list[str]] = {}
+    AdapterFusionLoader(model, use_safetensors=True).load(str(loader), loading_info=loading_info, set_active=False)
+    return sorted(loading_info.get("missing_keys", [])) + sorted(loading_info.get("unexpected_keys", []))
 
 
 def switch(model: Any, folder: Composition, setup: Block | None) -> None:
-    """Makes this set-up active, or none, and leaves the head in place that the whole one has."""
+    """Activate this set-up, or none; the head of the whole set-up stays active."""
     names = calls(folder)
     model.set_active_adapters(_built(setup, names) if setup else None)
     member = folder.head_member
@@ -122,16 +122,16 @@ def _fused(folder: Composition, fusion: Fusion) -> list[str]:
 
 
 def _config(fusion: Fusion) -> Any:
-    """The config of a fusion, written anew; "static" and "dynamic" are the library's own."""
-    said = fusion.method
-    if isinstance(said, str):
-        return said
-    return {**{key: said[key] for key in FUSION_KEYS if said.get(key) is not None}, "dropout_prob": None}
+    """Return the config of a fusion, rewritten; "static" and "dynamic" name configs of the library."""
+    method = fusion.method
+    if isinstance(method, str):
+        return method
+    return {**{key: method[key] for key in FUSION_KEYS if method.get(key) is not None}, "dropout_prob": None}
 
 
 def _prefix(model: Any) -> str:
     return f"{model.base_model_prefix}."
 
 
-def _layers(model: Any, called: str) -> dict[str, torch.Tensor]:
-    return {name: tensor for name, tensor in model.state_dict().items() if f".{LAYER}.{called}." in name}
+def _layers(model: Any, own_name: str) -> dict[str, torch.Tensor]:
+    return {name: tensor for name, tensor in model.state_dict().items() if f".{LAYER}.{own_name}." in name}

@@ -1,6 +1,6 @@
-"""Writes the safetensors twin of one pickle, in a process of its own that is jailed before it opens it.
+"""Converts one pickle to safetensors, in a process of its own that is jailed before it opens the pickle.
 
-derive.py PICKLE TWIN     writes nothing where there is no twin; TWIN is alone in its folder
+derive.py PICKLE TARGET     writes nothing if the pickle cannot be converted; TARGET is alone in its folder
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ def main(pickle: Path, target: Path) -> None:
     )  # fmt: skip
     twin = twins.Twin(opener_of(pickle))
     if not twins.why_not(twin):
-        with twin() as source, target.open("xb") as made:
-            shutil.copyfileobj(source, made, 1 << 20)
+        with twin() as source, target.open("xb") as target_file:
+            shutil.copyfileobj(source, target_file, 1 << 20)
 
 
 if __name__ == "__main__":

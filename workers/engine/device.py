@@ -19,21 +19,21 @@ class NoDevice(Exception):
     """The requested device does not exist; the message is one sentence for the operator."""
 
 
-def device(asked: str) -> torch.device:
+def device(name: str) -> torch.device:
     """Return the device for `cpu`, `cuda`, `cuda:N`, or `auto`: the first CUDA device, else the CPU. Raises `NoDevice`.
 
-    A child process looks for it: a process that has used CUDA must not fork any more.
+    A child process looks for CUDA devices: a process that has used CUDA must not fork any more.
     """
-    if asked == "cpu":
+    if name == "cpu":
         return torch.device("cpu")
-    wanted = torch.device("cuda" if asked == "auto" else asked)
-    if wanted.type != "cuda":
-        raise NoDevice(f"An engine runs on cpu, cuda, cuda:N or auto, not on {asked}.")
-    if _devices() > (wanted.index or 0):
-        return torch.device("cuda", wanted.index or 0)
-    if asked == "auto":
+    chosen = torch.device("cuda" if name == "auto" else name)
+    if chosen.type != "cuda":
+        raise NoDevice(f"An engine runs on cpu, cuda, cuda:N or auto, not on {name}.")
+    if _devices() > (chosen.index or 0):
+        return torch.device("cuda", chosen.index or 0)
+    if name == "auto":
         return torch.device("cpu")
-    raise NoDevice(f"There is no {asked} that torch {torch.__version__} could use: --device cpu does without.")
+    raise NoDevice(f"torch {torch.__version__} finds no usable {name}. Use --device cpu.")
 
 
 def _devices() -> int:
@@ -49,10 +49,10 @@ def _devices() -> int:
     return os.WEXITSTATUS(status) if os.WIFEXITED(status) else 0
 
 
-def dtype(asked: str, folder: Path) -> torch.dtype:
+def dtype(name: str, folder: Path) -> torch.dtype:
     """Return the dtype of a base; `auto` is bfloat16 from 0.5 billion parameters, else float32."""
-    if asked != "auto":
-        return DTYPES[asked]
+    if name != "auto":
+        return DTYPES[name]
     return torch.bfloat16 if parameters(folder) >= BIG else torch.float32
 
 

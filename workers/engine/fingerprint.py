@@ -16,22 +16,22 @@ FACTORS = tuple(secrets.randbits(62) | 1 for _ in range(2))
 _known = WeakTensorKeyDictionary()
 
 
-def same(found: torch.Tensor, wanted: torch.Tensor) -> bool:
+def same(tensor: torch.Tensor, original: torch.Tensor) -> bool:
     """Return whether two tensors are equal bit for bit; an embedding that grew is compared in its first rows."""
-    if found.dim() and found.shape[0] > wanted.shape[0]:
-        found = found[: wanted.shape[0]]
-    if found.dtype != wanted.dtype or found.shape != wanted.shape:
+    if tensor.dim() and tensor.shape[0] > original.shape[0]:
+        tensor = tensor[: original.shape[0]]
+    if tensor.dtype != original.dtype or tensor.shape != original.shape:
         return False
-    if found.device == wanted.device:
-        bits = INTEGERS[found.element_size()]  # as values, 0.0 would be -0.0, and no NaN itself
-        return bool(torch.equal(found.view(bits), wanted.view(bits)))
-    return bool(digest(found) == (_known.get(wanted) or digest(wanted)))
+    if tensor.device == original.device:
+        bits = INTEGERS[tensor.element_size()]  # as values, 0.0 would be -0.0, and no NaN itself
+        return bool(torch.equal(tensor.view(bits), original.view(bits)))
+    return bool(digest(tensor) == (_known.get(original) or digest(original)))
 
 
-def remember(wanted: torch.Tensor, on_device: torch.Tensor) -> None:
+def remember(original: torch.Tensor, on_device: torch.Tensor) -> None:
     """Store the digest of a tensor in host memory, computed on its fresh copy on a device, where that is fast."""
-    if on_device.device != wanted.device:
-        _known[wanted] = digest(on_device)
+    if on_device.device != original.device:
+        _known[original] = digest(on_device)
 
 
 def digest(tensor: torch.Tensor) -> int:

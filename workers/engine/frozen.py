@@ -36,9 +36,8 @@ PIXELS, CHANNELS = 224, 3  # of a side, and colours, where a config does not say
 MAX_LABELS = 4096
 MAX_MODELS = 8
 
-Place = tuple[
-    dict[str, Any], str, str
-]  # the module's own table of parameters or buffers, the name in it, the full name
+# The module's own table of parameters or buffers, the name in it, and the full name.
+Place = tuple[dict[str, Any], str, str]
 
 
 class Frozen:
@@ -57,9 +56,9 @@ class Frozen:
         self._pristine: dict[int, torch.Tensor] = {}
         self._facts: dict[tuple[str, int], Base] = {}
         self.backbone = self.model("FEATURE_EXTRACTION")
-        if self.tokenizer is not None:  # which offers token_type_ids to models that take none
-            taken = inspect.signature(self.backbone.forward).parameters
-            self.tokenizer.model_input_names = [name for name in self.tokenizer.model_input_names if name in taken]
+        if self.tokenizer is not None:  # it may return token_type_ids for a model that does not accept them
+            parameters = inspect.signature(self.backbone.forward).parameters
+            self.tokenizer.model_input_names = [name for name in self.tokenizer.model_input_names if name in parameters]
 
     @property
     def attention(self) -> str:
@@ -86,7 +85,7 @@ class Frozen:
 
     @property
     def picture(self) -> tuple[int, int, int] | None:
-        """Channels, height and width of what the base looks at; None for a base that reads text."""
+        """The channels, height and width of an input picture; None for a base that reads text."""
         if self.backbone.main_input_name != "pixel_values":
             return None
         size = getattr(self.config, "image_size", None) or PIXELS
@@ -94,7 +93,7 @@ class Frozen:
         return getattr(self.config, "num_channels", None) or CHANNELS, height, width
 
     def labels(self, task: str) -> int:
-        """Return the number of labels of a head that no file describes: that of the base's own head, if it has one."""
+        """Return the number of labels of a head that no file describes: as many as the base's own head has, else 2."""
         return int(self.config.num_labels) if task == self.head_task else 2
 
     def has(self, task: str) -> bool:
@@ -113,7 +112,7 @@ class Frozen:
         return self._models[key]
 
     def _forget(self, key: tuple[str, int]) -> None:
-        """Also what its own weights were: their memory will soon hold something else."""
+        """Drop a model and the originals of its own weights, whose memory will be reused."""
         del self._models[key]
         self._facts.pop(key, None)
         used = {table[name].data_ptr() for model in self._models.values() for table, name, _ in places(model)}
@@ -121,7 +120,8 @@ class Frozen:
 
     def _load(self, task: str, labels: int) -> torch.nn.Module:
         torch.manual_seed(0)
-        sizes = {"num_labels": labels, "ignore_mismatched_sizes": True} if labels else {}  # the base's own may differ
+        # The base's own head may have another number of labels.
+        sizes = {"num_labels": labels, "ignore_mismatched_sizes": True} if labels else {}
         model = _class(task).from_pretrained(
             self.folder, local_files_only=True, use_safetensors=True, trust_remote_code=False, dtype=self.dtype,
             **sizes,
@@ -144,26 +144,26 @@ class Frozen:
                 parameter.data = own[name].data
 
     def _own(self, model: torch.nn.Module) -> None:
-        """Copies what is new off the file it is mapped from, which could change under us, and keeps a second copy."""
+        """Copy new weights out of the mapped file, which could change while we use it, and keep a second copy."""
         for table, name, _ in places(model):
             if table[name].data_ptr() not in self._pristine:
-                kept = table[name].detach().clone()
+                original = table[name].detach().clone()
                 table[name].data = table[name].detach().clone().to(self.device)
-                self._pristine[table[name].data_ptr()] = kept
-                remember(kept, table[name])
+                self._pristine[table[name].data_ptr()] = original
+                remember(original, table[name])
 
     def move(self, device: torch.device) -> None:
-        """Takes all models to a device; what their weights must be stays in the host's memory."""
-        self.device, there, pristine = device, {}, {}
+        """Move all models to a device; the original weights stay in host memory."""
+        self.device, moved, pristine = device, {}, {}
         for table, name, _ in (place for model in self._models.values() for place in places(model)):
             at = table[name].data_ptr()
-            if at not in self._pristine:  # it is there already, by another name
+            if at not in self._pristine:  # already moved under another name
                 continue
-            if at not in there:
-                there[at] = table[name].data.to(device)
-                pristine[there[at].data_ptr()] = self._pristine[at]
-                remember(self._pristine[at], there[at])
-            table[name].data = there[at]
+            if at not in moved:
+                moved[at] = table[name].data.to(device)
+                pristine[moved[at].data_ptr()] = self._pristine[at]
+                remember(self._pristine[at], moved[at])
+            table[name].data = moved[at]
         self._pristine = pristine
 
     def originals(self, model: torch.nn.Module) -> list[tuple[Place, torch.Tensor]]:
@@ -178,7 +178,7 @@ class Frozen:
         )
 
     def facts(self, task: str, labels: int) -> Base:
-        """Return the shapes of the base with the head of that task; children inherit what their parent asked for."""
+        """Return the shapes of the base with the head of that task; forked children inherit the cached ones."""
         key = (task, labels if task in WITH_LABELS else 0)
         if key not in self._facts:
             self._facts[key] = self._measure(*key)
@@ -221,15 +221,17 @@ def places(model: torch.nn.Module) -> Iterator[Place]:
 
 
 def manifest(model: Any) -> Manifest:
-    """Names and sizes of every module, as the checks of fit need them."""
+    """Return the name and size of every module, as the checks of fit need them."""
     modules = {path: _module(module) for path, module in model.named_modules() if path}
     output = model.get_output_embeddings()
-    named = next((path for path, module in model.named_modules() if module is output), "") if output is not None else ""
+    output_path = (
+        next((path for path, module in model.named_modules() if module is output), "") if output is not None else ""
+    )
     if model.main_input_name == "pixel_values":
         return Manifest(modules)
-    table = model.get_input_embeddings()
-    entry = next(path for path, module in model.named_modules() if module is table)
-    return Manifest(modules, table.weight.shape[1], _prefix_width(model), entry, named)
+    embedding = model.get_input_embeddings()
+    entry = next(path for path, module in model.named_modules() if module is embedding)
+    return Manifest(modules, embedding.weight.shape[1], _prefix_width(model), entry, output_path)
 
 
 def _module(module: torch.nn.Module) -> Module:
@@ -250,14 +252,14 @@ def _module(module: torch.nn.Module) -> Module:
 def _prefix_width(model: Any) -> int:
     """Return the width of a prefix, keys and values of every layer; 0 if the base takes none.
 
-    A model that writes text takes them; to any other PEFT gives them only by a parameter named past_key_values
-    (peft_model.py, _prefix_tuning_forward), which encoders of transformers 5 no longer have, and heads with labels of
-    any model no longer show.
+    A model that generates text takes a prefix. PEFT passes it to any other model only in a parameter named
+    past_key_values (peft_model.py, _prefix_tuning_forward), which encoders in transformers 5 no longer have, nor do the
+    heads with labels of any model.
     """
     backbone = getattr(model, model.base_model_prefix, model)
-    named = any("past_key_values" in inspect.signature(part.forward).parameters for part in (model, backbone))
+    takes_prefix = any("past_key_values" in inspect.signature(part.forward).parameters for part in (model, backbone))
     with_labels = type(model).__name__.endswith(("Classification", "QuestionAnswering"))
-    if not named and (with_labels or not model.can_generate()):
+    if not takes_prefix and (with_labels or not model.can_generate()):
         return 0
     config = model.config.get_text_config()
     heads = config.num_attention_heads

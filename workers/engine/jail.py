@@ -29,7 +29,8 @@ PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_MM, PR_SET_CHILD_SUBREAPER, PR_SET_NO_
 PR_SET_PTRACER = 0x59616D61
 PRCTL_REFUSED = (PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_MM, PR_SET_CHILD_SUBREAPER, PR_SET_PTRACER)
 F_SETOWN, F_SETOWN_EX, F_SETLEASE = 8, 15, 1024
-FCNTL_REFUSED = (F_SETOWN, F_SETOWN_EX, F_SETLEASE)  # the kernel would send signals for us; others' opens would wait
+# With F_SETOWN the kernel sends signals for the process; with F_SETLEASE other processes' opens wait for it.
+FCNTL_REFUSED = (F_SETOWN, F_SETOWN_EX, F_SETLEASE)
 
 EXECUTE, WRITE_FILE, READ_FILE, READ_DIR, REMOVE_DIR, REMOVE_FILE = (1 << bit for bit in range(6))
 MAKE_DIR, MAKE_REG, TRUNCATE = 1 << 7, 1 << 8, 1 << 14
@@ -45,7 +46,7 @@ ALLOW, KILL, REFUSE, UNKNOWN = 0x7FFF0000, 0x80000000, 0x00050000 | errno.EPERM,
 CLONE_THREAD, CLONE_NAMESPACES = 0x00010000, 0x7E020080
 
 DEVICES = {"/dev/null": READ_FILE | WRITE_FILE, "/dev/zero": READ_FILE, "/dev/urandom": READ_FILE}
-# What the CUDA driver makes for itself at its start. It still reaches nobody: connecting and sending stay refused.
+# The CUDA driver makes these calls at its start. It still reaches nobody: connecting and sending stay refused.
 DEVICE_CALLS = ("socket", "socketpair", "bind", "listen", "memfd_create")
 INTERPRETER_NEEDS = (
     "/usr/lib", "/usr/lib64", "/lib", "/lib64", "/usr/local/lib", "/etc/ld.so.cache", "/etc/localtime",
@@ -85,15 +86,15 @@ def lock_down(
     devices: Collection[Path] = (),
     stays: bool = False,
 ) -> Layers:
-    """Lock this process in, for good. Call it single-threaded, before the first byte of an upload is opened.
+    """Lock this process down permanently. Call it single-threaded, before the first byte of an upload is opened.
 
-    `work` is the one folder that may be written (None: nothing may); never give it a folder with hard links to files
-    that matter. `readable` are files and folders that may be read besides what `interpreter_paths` lists.
+    `work` is the only folder that may be written (None: no folder); it must not contain hard links to files that
+    matter. `readable` are files and folders that may be read, besides `interpreter_paths`.
     `memory_bytes` bounds the whole address space, of which torch itself maps several GB; `file_bytes` is per file.
-    `devices` are device files that may be read, written and controlled; their driver is then part of what must hold,
-    and may start threads, which nobody else may.
+    `devices` are device files that may be read, written and controlled; their driver then becomes part of the trusted
+    base, and may start threads, which is refused otherwise.
     A process that `stays` takes one adapter after another: it keeps the right to write into `work`, and its limits are
-    moved from outside (prlimit(2)), never by itself. Raises `JailUnavailable`: the process must not go on then.
+    changed from outside (prlimit(2)), never by itself. Raises `JailUnavailable`: the process must not go on then.
     """
     global _stays
     _require(ARCHITECTURE in syscalls.COLUMN and sys.platform == "linux", _wrong_machine())
@@ -113,8 +114,10 @@ def lock_down(
 
 
 def give_up_writing() -> None:
-    """Take back what `lock_down` allowed in its one folder, once all that must be written is: rlimits bound the size of
-    a file but not how many there are. One that stays keeps it, and is watched. Raises `JailUnavailable`.
+    """Give up the right to write into the work folder once everything is written. Raises `JailUnavailable`.
+
+    Resource limits bound the size of a file, but not the number of files. A process that stays keeps the right, and its
+    parent watches the folder.
     """
     if _stays:
         return
@@ -129,13 +132,13 @@ def give_up_writing() -> None:
 
 
 def interpreter_paths() -> list[Path]:
-    """Return what any Python child must be able to read: its own library folders, the linker's, a little of /proc.
+    """Return the paths that any Python child must read: its own library folders, the linker's, a few files of /proc.
 
-    `sys.path` is not among them: its first entry may be a folder with anything in it.
+    `sys.path` is not used: its first entry may be a folder with arbitrary contents.
     """
     paths = sysconfig.get_paths()
-    named = {paths[key] for key in ("stdlib", "platstdlib", "purelib", "platlib")} | set(INTERPRETER_NEEDS)
-    candidates = [Path(sys.prefix) / "pyvenv.cfg", *(Path(name) for name in sorted(named))]
+    names = {paths[key] for key in ("stdlib", "platstdlib", "purelib", "platlib")} | set(INTERPRETER_NEEDS)
+    candidates = [Path(sys.prefix) / "pyvenv.cfg", *(Path(name) for name in sorted(names))]
     return [path for path in candidates if path.exists()]
 
 
@@ -153,13 +156,13 @@ def close_all_but(keep: Collection[int]) -> None:
     """Close every inherited descriptor but those in `keep`: a descriptor passes every layer of the jail."""
     start = 0
     for descriptor in [*sorted(keep), resource.getrlimit(resource.RLIMIT_NOFILE)[0]]:
-        if descriptor > start:  # an empty range is taken for an endless one (CPython 3.11, _Py_closerange)
+        if descriptor > start:  # CPython 3.11 treats an empty range as an endless one (_Py_closerange)
             os.closerange(start, descriptor)
         start = descriptor + 1
 
 
 def threads() -> int:
-    """Return how many threads this process has."""
+    """Return the number of threads of this process."""
     return len(list(Path("/proc/self/task").iterdir()))
 
 
@@ -168,7 +171,7 @@ MOVABLE = (resource.RLIMIT_AS, resource.RLIMIT_CPU, resource.RLIMIT_FSIZE)
 
 
 def _limit(memory_bytes: int, cpu_seconds: int, file_bytes: int, *, movable: bool) -> None:
-    wanted = {
+    limits = {
         resource.RLIMIT_AS: (memory_bytes, memory_bytes),
         resource.RLIMIT_CPU: (cpu_seconds, cpu_seconds + 2),  # first SIGXCPU, then SIGKILL
         resource.RLIMIT_FSIZE: (file_bytes, file_bytes),
@@ -177,7 +180,7 @@ def _limit(memory_bytes: int, cpu_seconds: int, file_bytes: int, *, movable: boo
         resource.RLIMIT_MEMLOCK: (0, 0),
         resource.RLIMIT_MSGQUEUE: (0, 0),
     }
-    for which, (soft, hard) in wanted.items():
+    for which, (soft, hard) in limits.items():
         ceiling = resource.getrlimit(which)[1]
         if movable and which in MOVABLE:
             hard = ceiling
@@ -187,7 +190,7 @@ def _limit(memory_bytes: int, cpu_seconds: int, file_bytes: int, *, movable: boo
 
 
 def _drop_capabilities() -> None:
-    """Give up every capability: as root it is what keeps root's powers from reaching past the other layers."""
+    """Drop every capability: with them, root could bypass the other layers."""
     header = struct.pack("<Ii", 0x20080522, 0)  # _LINUX_CAPABILITY_VERSION_3, this thread
     _system_call("capset", header, b"\0" * 24)
 
@@ -209,7 +212,7 @@ def _landlock(work: Path | None, readable: Iterable[Path], devices: Iterable[Pat
     abi = landlock_abi()
     _require(
         abi > 0,
-        f"This kernel ({platform.release()}) has no Landlock: it takes Linux 5.13 or later with `landlock` in its list "
+        f"This kernel ({platform.release()}) has no Landlock: it needs Linux 5.13 or later with `landlock` in its list "
         "of security modules, and a container profile that allows it.",
     )
     handled = (1 << FILE_RIGHTS_BY_ABI[min(abi, max(FILE_RIGHTS_BY_ABI))]) - 1
@@ -258,11 +261,11 @@ def _seccomp(allowed: Collection[str]) -> int:
 
 
 def _filter(allowed: Collection[str] = ()) -> list[bytes]:
-    """`allowed` names calls that are let through although they are listed, since a driver needs them.
+    """Return the BPF program. `allowed` names listed calls that are let through because a driver needs them.
 
-    It needs threads too. Nobody else gets any: no limit of the kernel counts them for each process apart.
+    A driver may also start threads. They are refused otherwise: the kernel has no limit of threads per process.
     """
-    threads = CLONE_THREAD if allowed else 0  # no flag has no bit
+    threads = CLONE_THREAD if allowed else 0  # with 0, ANY_BIT never matches
     column = syscalls.COLUMN[ARCHITECTURE]
     judged = {name: numbers[column] for name, numbers in syscalls.JUDGED.items()}
     columns = [numbers[column] for table in syscalls.DENIED for name, numbers in table.items() if name not in allowed]
@@ -276,7 +279,7 @@ def _filter(allowed: Collection[str] = ()) -> list[bytes]:
         *_judge(judged["clone"], 0, [_step(ANY_BIT, CLONE_NAMESPACES, 1, 0), _step(ANY_BIT, threads, 1, 0)]),
         *_judge(judged["kill"], 0, [_step(EQUAL, me, 1, 0)]),
         *_judge(judged["tgkill"], 0, [_step(EQUAL, me, 1, 0)]),  # abort() signals its own thread
-        *_judge(judged["prlimit64"], 2, [_step(EQUAL, 0, 1, 0)]),  # reading limits is fine, setting them is not
+        *_judge(judged["prlimit64"], 2, [_step(EQUAL, 0, 1, 0)]),  # reading limits is allowed, setting them is not
         *_judge(judged["prlimit64"], 2, [_step(EQUAL, 0, 1, 0)], high=True),
         *_judge_not(judged["prctl"], 0, PRCTL_REFUSED),
         *_judge_not(judged["fcntl"], 1, FCNTL_REFUSED),
@@ -298,7 +301,8 @@ def _give(result: int) -> bytes:
 
 def _judge(number: int, argument: int, tests: list[bytes], *, high: bool = False) -> list[bytes]:
     """Refuse call `number` unless the last test on (half of) its argument jumps over the refusal."""
-    body = [*_load(16 + 8 * argument + 4 * high), *tests, _give(REFUSE), *_load(0)]
+    half = 4 if high else 0  # bytes to the upper half of the 64-bit argument, little endian
+    body = [*_load(16 + 8 * argument + half), *tests, _give(REFUSE), *_load(0)]
     return [_step(EQUAL, number, 0, len(body)), *body]
 
 

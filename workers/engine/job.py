@@ -10,8 +10,8 @@ from typing import Any
 DEFAULT_SECONDS = 120.0
 DEFAULT_MEMORY_BYTES = 4 << 30
 
-# Every engine there is, by name, with the formats it runs; of two that run a format the first one decides.
-# A line here and a file requirements/engine-N.txt make another one.
+# All engines by name, with the formats they run; if two run a format, the first one decides.
+# To add an engine, add a line here and a file requirements/engine-N.txt.
 ENGINES: Mapping[str, tuple[str, ...]] = {
     "e5": ("peft",),
     "e4": ("peft", "adapters"),
@@ -22,12 +22,12 @@ ENGINES: Mapping[str, tuple[str, ...]] = {
 class Job:
     """One adapter to validate: `folder` holds the files of the revision, laid out by the worker.
 
-    `memory_bytes` is what the adapter may take on top of the frozen base. `card` is the parsed front matter of its
-    README. `base_revision` is passed on into the verdict; `base_names` are other names of the base. `known_bases` are
-    ids an engine without a base compares against; None: whether the base is known is not this engine's question.
-    `name` is namespace/name, for what is said about serving. `place` is the folder of the adapter that is meant, "" for
-    the top. `rows_from` names the set that its rows were borrowed from, "" for its own. `shapes` stands in for a base
-    without weights: {id, task, shapes as dovetail.adapters.shapes.encode}.
+    `memory_bytes` is the limit on top of the frozen base. `card` is the parsed front matter of the README.
+    `base_revision` is passed on into the verdict; `base_names` are other names of the base. `known_bases` are the ids
+    that an engine without a base compares against; with None it does not check whether the base is known. `name` is
+    namespace/name, for the flags of serving engines. `place` is the folder of the adapter to validate, "" for the top.
+    `rows_from` names the shared set that provides the rows, "" for the adapter's own. `shapes` replaces a base whose
+    weights are not here: {id, task, shapes as dovetail.adapters.shapes.encode}.
     """
 
     id: str
@@ -45,15 +45,16 @@ class Job:
     shapes: Mapping[str, Any] | None = None
 
     @classmethod
-    def parse(cls, said: Mapping[str, Any]) -> Job:
-        """Rebuild a job from JSON; unknown keys are left out. Raises `TypeError` when id or folder is missing."""
-        known = {name.name: said[name.name] for name in fields(cls) if said.get(name.name) is not None}
-        known["folder"] = Path(known["folder"]) if "folder" in known else None
-        known["card"] = dict(known.get("card") or {})
-        if known["folder"] is None or not isinstance(known.get("id"), str | int):
+    def parse(cls, document: Mapping[str, Any]) -> Job:
+        """Rebuild a job from JSON; unknown keys are ignored. Raises `TypeError` if id or folder is missing."""
+        names = [entry.name for entry in fields(cls)]
+        values: dict[str, Any] = {name: document[name] for name in names if document.get(name) is not None}
+        values["folder"] = Path(values["folder"]) if "folder" in values else None
+        values["card"] = dict(values.get("card") or {})
+        if values["folder"] is None or not isinstance(values.get("id"), str | int):
             raise TypeError("a job needs an id and a folder")
-        known["id"] = str(known["id"])
-        return cls(**known)
+        values["id"] = str(values["id"])
+        return cls(**values)
 
     def says(self) -> dict[str, Any]:
         """Return the job as JSON values."""

@@ -1,7 +1,7 @@
-"""Loads adapters of the adapters library, and knows which tensors they need; for engines that have the library.
+"""Loads adapters of the adapters library, and finds the tensors that they need; for engines that have the library.
 
-Both change the model, so only a child that is about to die does either. No config and no file of a stranger reaches the
-library: configs are written from an allow-list, weights anew from tensors that were checked, under a name of our own.
+Both change the model, so only a child that exits afterwards does either. The library never reads an uploaded file:
+configs are written from an allow-list, and checked tensors are rewritten under a name of our own.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from dovetail.adapters.library.methods import ACTIVATIONS, clean
 from dovetail.adapters.sources import blocks_of
 
 IS_HERE = find_spec("adapters") is not None
-TASK = "LIBRARY"  # where the others say for which task a model is: this one takes the head that comes with the adapter
+TASK = "LIBRARY"  # in place of a task: this model takes the head that comes with the adapter
 NAME = "zq_candidate"
-VERSION = "adapters.1.3.0"  # whose names and scalings are written, whatever the files were made with
+VERSION = "adapters.1.3.0"  # the release whose names and scalings are written, whichever release made the files
 LEGACY = {  # AdapterLoader.legacy_weights_mapping: names that adapter-transformers wrote before version 2
     "attention_text_task_adapters": "adapters",
     "attention_text_lang_adapters": "adapters",
@@ -45,21 +45,21 @@ def model_class() -> Any:
 
 
 def expected(model: Any, folder: Library, called: str = NAME) -> dict[str, Shape]:
-    """Every tensor the adapter and its head need on this model, under the names that the files would give them."""
+    """Return the shape of every tensor that the adapter and its head need on this model, by the name in the files."""
     groups, rename = _build(model, folder, called), _names(model, folder, called)
-    there = {rename(name): name for name in folder.tensors}
-    found: dict[str, Shape] = {}
+    file_name_of = {rename(name): name for name in folder.tensors}
+    shapes: dict[str, Shape] = {}
     for names, shape in groups:
-        given = [there[name] for name in names if name in there]
-        found.update(dict.fromkeys(given or [_shown(names[-1], folder, called)], shape))
-    # An output layer that is the base's own table need not be in the file, but the library saves it: whether it holds
-    # what the base holds, the base tells afterwards.
+        in_file = [file_name_of[name] for name in names if name in file_name_of]
+        shapes.update(dict.fromkeys(in_file or [_shown(names[-1], folder, called)], shape))
+    # An output layer tied to the base's embeddings may be missing in the file, but the library saves it. Its values are
+    # compared with the base's after loading.
     own = {name: tensor for name, tensor in model.state_dict().items() if f".{called}." in name}
-    return found | {name: tuple(own[inner].shape) for inner, name in there.items() if inner in own}
+    return shapes | {name: tuple(own[inner].shape) for inner, name in file_name_of.items() if inner in own}
 
 
 def write(model: Any, folder: Library, work: Path, called: str = NAME) -> Path:
-    """Writes what the library is to load, and returns the folder."""
+    """Write the files that the library will load, and return their folder."""
     rename = _names(model, folder, called)
     loader = work / f"loader-{called}"
     loader.mkdir()
@@ -73,30 +73,32 @@ def write(model: Any, folder: Library, work: Path, called: str = NAME) -> Path:
 
 
 def load(model: Any, folder: Library, loader: Path, called: str = NAME) -> list[str]:
-    """Loads adapter and head as the library does for everybody; returns what it says is missing or left over."""
-    said: dict[str, list[str]] = {}
+    """Load adapter and head as the library does; return the keys that it reports as missing or unexpected."""
+    loading_info: dict[str, list[str]] = {}
     has_head = bool(folder.head_task)
     if folder.method:
-        model.load_adapter(str(loader), use_safetensors=True, loading_info=said, set_active=True, with_head=has_head)
+        model.load_adapter(
+            str(loader), use_safetensors=True, loading_info=loading_info, set_active=True, with_head=has_head
+        )
     elif has_head:
-        model.load_head(str(loader), use_safetensors=True, loading_info=said)
+        model.load_head(str(loader), use_safetensors=True, loading_info=loading_info)
     model.eval()
     rename = _names(model, folder, called)
-    given = {rename(name) for name in folder.tensors}
+    in_file = {rename(name) for name in folder.tensors}
     groups = _groups(model, _base_places(model, called), called)
-    needed = {name for names, _ in groups if not given & set(names) for name in names}
-    return sorted(needed & set(said.get("missing_keys", []))) + sorted(said.get("unexpected_keys", []))
+    needed = {name for names, _ in groups if not in_file & set(names) for name in names}
+    return sorted(needed & set(loading_info.get("missing_keys", []))) + sorted(loading_info.get("unexpected_keys", []))
 
 
 def switch(model: Any, folder: Library, *, on: bool) -> None:
-    """Turns the adapter on or off, and leaves its head in place."""
+    """Turn the adapter on or off; its head stays active."""
     model.set_active_adapters(NAME if on else None)
     model.active_head = NAME if folder.head_task else None
 
 
 # --- names -----------------------------------------------------------------------------------------------------------
 def _names(model: Any, folder: Library, called: str) -> Names:
-    """From the names in the files to those in the model: the prefix of the base may be left out in a file."""
+    """Return a function from names in the files to names in the model; a file may leave out the base's prefix."""
     own = re.compile(rf"((?:^|\.){CONTAINERS}\.){re.escape(folder.name)}\.")
     prefix = f"{model.base_model_prefix}."
     start = "" if any(name.startswith(prefix) for name in folder.header.tensors) else prefix
@@ -130,8 +132,10 @@ def _head(folder: Library, called: str) -> tuple[dict[str, Any], Names]:
 
     labels = folder.head_header.tensors
     count = next((t.shape[0] for name, t in labels.items() if name.endswith(("classifier.weight", "score.weight"))), 2)
-    named = {f"LABEL_{number}": number for number in range(count)}
-    config, rename = get_head_config_and_rename_list(str(folder.head_config.get("model_class")), called, named, count)
+    labels_by_name = {f"LABEL_{number}": number for number in range(count)}
+    config, rename = get_head_config_and_rename_list(
+        str(folder.head_config.get("model_class")), called, labels_by_name, count
+    )
     config.pop("label2id", None)
     return config, rename
 
@@ -158,26 +162,26 @@ def _own_state(model: Any, before: set[int], called: str) -> list[tuple[str, Any
 
 
 def _groups(model: Any, before: set[int], called: str) -> list[tuple[list[str], Shape]]:
-    """Names by tensor: a prefix has one name of its own and one in every layer, and a file needs one of them."""
-    found: dict[int, list[str]] = defaultdict(list)
+    """Return the names and shape of each tensor. A prefix has its own name and one in every layer; a file needs one."""
+    names_of: dict[int, list[str]] = defaultdict(list)
     shapes: dict[int, Shape] = {}
     for name, tensor in _own_state(model, before, called):
-        found[tensor.data_ptr()].append(name)
+        names_of[tensor.data_ptr()].append(name)
         shapes[tensor.data_ptr()] = tuple(tensor.shape)
-    return [(names, shapes[place]) for place, names in found.items()]
+    return [(names, shapes[place]) for place, names in names_of.items()]
 
 
 # --- files -----------------------------------------------------------------------------------------------------------
-def write_config(path: Path, model: Any, called: str, said: dict[str, Any]) -> None:
+def write_config(path: Path, model: Any, called: str, config: dict[str, Any]) -> None:
     facts = {
         "hidden_size": model.config.hidden_size, "model_type": model.config.model_type, "name": called,
         "model_class": type(model).__name__, "model_name": "",
     }  # fmt: skip
-    path.write_text(json.dumps(facts | said))
+    path.write_text(json.dumps(facts | config))
 
 
 def rewrite(folder: Folder, path: str, header: Header, loader: Path, rename: Names) -> None:
-    """Return the tensors of one file by their names in the model, byte for byte."""
+    """Write the tensors of one file under their names in the model, byte for byte."""
     entries, at = {}, 0
     for name, tensor in header.tensors.items():
         size = tensor.end - tensor.offset

@@ -1,7 +1,7 @@
 """Makes forking cheap: moves this process's memory into huge pages, whose page table a fork copies fast.
 
-With MiniLM a fork takes 8 ms of CPU time instead of 21 until its end, and comparing the base half the time.
-Without huge pages in the kernel everything works the same, only slower.
+With MiniLM a fork takes 8 ms of CPU time instead of 21, and comparing the base takes half the time.
+Without huge pages in the kernel everything works, only slower.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The resident: one jailed process that keeps the base on its device and takes adapter after adapter.
 
-Where a device forbids forks (CUDA does), it stands for the children of `stage`: forked and jailed before it opens the
-device, told what to load by the parent, which never talks to the device and can fork another one at any time. What it
-says is believed as little as what a child says, and it dies with the first bit of the base that is not what it was.
+Where a device forbids forks, as CUDA does, it replaces the children of `stage`. It is forked and jailed before it opens
+the device. The parent never uses the device, so it can fork another resident at any time. The resident's frames are
+checked like a child's, and it exits at the first changed bit of the base.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ from workers.engine.job import Job
 from workers.engine.restore import Snapshot
 from workers.engine.stage import Ending, Frame, Say
 
-START_SECONDS = 100.0  # a device that has slept, a base of many gigabytes
+START_SECONDS = 100.0  # a device must wake up and take a base of many gigabytes
 IDLE_SECONDS = 2  # of processor time, between two adapters
 MAX_ADAPTERS = 1000
-GROWTH_BYTES = 1 << 30  # more than that, and another one begins
+GROWTH_BYTES = 1 << 30  # beyond that a new process is started
 NO_LIMIT = 1 << 62
 REQUEST = "request.json"
 
@@ -66,7 +66,7 @@ class Resident:
     _hear: int = -1
 
     def start(self) -> None:
-        """Start the process; return when the base is on the device. Raises `RuntimeError` if it does not get there."""
+        """Start the process; return when the base is on the device. Raises `RuntimeError` if that fails."""
         self.stop()
         for name in ("inbox", "work"):
             (self.home / name).mkdir(exist_ok=True)
@@ -78,31 +78,31 @@ class Resident:
             _live(self, requests, answers, parent)
         os.close(requests)
         os.close(answers)
-        said = list(self._frames(START_SECONDS, ()))
-        if said:
-            raise RuntimeError(f"The base {self.frozen.id} does not get onto {self.device}: {said}")
+        frames = list(self._frames(START_SECONDS, ()))
+        if frames:
+            raise RuntimeError(f"The base {self.frozen.id} cannot be moved to {self.device}: {frames}")
         self.taken, self._at_start = 0, self._mapped(1)
 
     def prepare(self, job: Job, task: str, labels: int, room: int) -> float:
         """Lay the files out and get the model of the task ready; return how many seconds that took.
 
-        Raises `RuntimeError` if even a new process cannot: that is no adapter's fault.
+        Raises `RuntimeError` if even a new process cannot, which is not the adapter's fault.
         """
         began, self._room = time.monotonic(), room
         self._lay_out(job, task, labels)
         if not (self._is_fit() and self._is_prepared()):
             self.start()
             if not self._is_prepared():
-                raise RuntimeError(f"The model of {self.frozen.id} for {task} cannot be got ready on {self.device}.")
+                raise RuntimeError(f"The model of {self.frozen.id} for {task} cannot be loaded on {self.device}.")
         self.taken += 1
         return time.monotonic() - began
 
     def run(self, job: Job, seconds: float, believed: Collection[str]) -> Iterator[Frame | Ending]:
         """Yield the frames of the prepared adapter and the `Ending`, as `stage.run` does."""
-        began, here = time.monotonic(), self.device.type == "cpu"
-        # A device maps hundreds of gigabytes of addresses: there, what is used of the host's memory is watched instead.
-        self._limit(seconds, self._mapped(0) + job.memory_bytes if here else NO_LIMIT)
-        self._most = NO_LIMIT if here else self._mapped(1) + job.memory_bytes
+        began, on_cpu = time.monotonic(), self.device.type == "cpu"
+        # A device maps hundreds of gigabytes of addresses: there, the resident host memory is watched instead.
+        self._limit(seconds, self._mapped(0) + job.memory_bytes if on_cpu else NO_LIMIT)
+        self._most = NO_LIMIT if on_cpu else self._mapped(1) + job.memory_bytes
         self._go()
         ending = Ending()
         for item in self._frames(seconds, believed):
@@ -140,13 +140,13 @@ class Resident:
                 yield item
 
     def _changed(self, names: Any) -> Iterator[Frame]:
-        """End the process; if the checks allowed the change of the base, nobody is to blame."""
+        """End the process; without names, the checks allowed the change, so no adapter is blamed."""
         self._end(Ending())
         if names:
             yield {"changed": [str(name)[:200] for name in names[:20]] if isinstance(names, list) else []}
 
     def _is_fit(self) -> bool:
-        """Return whether it may take another adapter: it lives, is not stopped, and has not grown."""
+        """Return whether the process may take another adapter: it runs, and has not grown."""
         if not self.pid or self.taken >= MAX_ADAPTERS:
             return False
         state = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()[0]
@@ -164,7 +164,7 @@ class Resident:
         return ended
 
     def _go(self) -> bool:
-        """Send the byte that means that the inbox is complete; return whether it was sent."""
+        """Signal with one byte that the inbox is complete; return whether it was sent."""
         try:
             return os.write(self._ask, b".") == 1
         except BrokenPipeError:
@@ -181,15 +181,15 @@ class Resident:
             except OSError:  # another file system
                 shutil.copyfile(job.folder / path, target)
         (inbox / "files").mkdir(exist_ok=True)
-        said = replace(job, folder=inbox / "files").says()
-        (inbox / REQUEST).write_text(json.dumps({"job": said, "task": task, "labels": labels}))
+        document = replace(job, folder=inbox / "files").says()
+        (inbox / REQUEST).write_text(json.dumps({"job": document, "task": task, "labels": labels}))
 
     def _tidy(self) -> None:
         for name in ("inbox", "work"):
             work_folders.empty(self.home / name)
 
     def _limit(self, seconds: float, memory_bytes: int) -> None:
-        """Set the limits that the kernel keeps: CPU time from now on, address space, and file size."""
+        """Set the limits that the kernel enforces: CPU time from now on, address space, and file size."""
         ticks = sum(map(int, Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()[11:13]))
         cpu = int(ticks / os.sysconf("SC_CLK_TCK") + seconds) + 1
         for which, soft in (
@@ -205,15 +205,15 @@ class Resident:
         return int(Path(f"/proc/{self.pid}/statm").read_text().split()[column]) * resource.getpagesize()
 
     def _watch(self) -> str:
-        """Return the exceeded limit that the kernel cannot keep, of files or of host memory beside a device; or ""."""
+        """Return the exceeded limit that the kernel cannot enforce (files, host memory beside a device), else ""."""
         if self._most < NO_LIMIT and self._mapped(1) > self._most:
             return stage.MEMORY
         return stage.FULL if work_folders.is_too_full(self.home / "work", stage.ROOM_FACTOR * self._room) else ""
 
 
-# --- in the resident itself ------------------------------------------------------------------------------------------
+# --- the process of the resident -------------------------------------------------------------------------------------
 def _live(resident: Resident, requests: int, answers: int, parent: int) -> None:
-    """Never returns: whatever happens here must not go on in the parent's code."""
+    """Run the resident's process; never return, because the parent's code must not run in it."""
     status = 70
     try:
         jail.die_with_parent(parent)
@@ -246,18 +246,18 @@ def _take(resident: Resident, requests: int, meter: int, say: Say) -> None:
     from workers.engine.checks import load
 
     frozen, inbox = resident.frozen, resident.home / "inbox"
-    said = json.loads((inbox / REQUEST).read_text())
-    job, task, labels = Job.parse(said["job"]), said["task"], said["labels"]
+    request = json.loads((inbox / REQUEST).read_text())
+    job, task, labels = Job.parse(request["job"]), request["task"], request["labels"]
     model = frozen.model(task, labels)
     frozen.facts(task, labels)
     before, originals = Snapshot(model, frozen.config), frozen.originals(model)
     say({"done": True})
     os.read(requests, 1)
-    os.write(meter, b"5")  # what this adapter takes is measured from here (proc_pid_clear_refs(5))
+    os.write(meter, b"5")  # reset the peak memory, so that it is this adapter's (proc_pid_clear_refs(5))
     attach(job, frozen, task, labels, resident.home / "work", say)
     before.restore()
     gc.collect()
-    if all(same(table[name], wanted) for (table, name, _), wanted in originals):
+    if all(same(table[name], original) for (table, name, _), original in originals):
         say({"done": True})
         return
     say({"changed": load.not_allowed(opened(files_in(job.folder), job.card, place=job.place), originals)})

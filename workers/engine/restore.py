@@ -1,7 +1,7 @@
-"""Restores a model's structure: undoes all that a loader added to it, replaced in it or removed from it.
+"""Restores a model's structure: undoes everything that a loader added, replaced or removed.
 
-A library's own unload() leaves an adapter's head in place, and does not run if loading raised half way.
-The values of tensors are not kept here; `frozen` tells whether they changed.
+A library's own unload() leaves an adapter's head in place, and cannot run if loading raised half-way.
+The values of tensors are not kept here; `frozen` compares them.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-OURS = ("torch.nn.", "transformers.", "adapters.", "peft.")  # whose objects are looked into
+OURS = ("torch.nn.", "transformers.", "adapters.", "peft.")  # objects of these packages are followed
 Undo = Callable[[], None]
 
 
@@ -21,15 +21,15 @@ class Snapshot:
     def __init__(self, *roots: Any) -> None:
         self.roots = roots
         self._undo: list[Undo] = []
-        seen: dict[int, Any] = {}  # with the objects themselves, so that no id is given out twice
+        visited: dict[int, Any] = {}  # holds the objects themselves, so that no id is reused
         waiting = list(roots)
         while waiting:
             thing = waiting.pop()
-            if id(thing) not in seen and (taken := _take_down(thing)):
-                seen[id(thing)] = thing
-                undo, within = taken
+            if id(thing) not in visited and (record := _record(thing)):
+                visited[id(thing)] = thing
+                undo, children = record
                 self._undo.append(undo)
-                waiting.extend(within)
+                waiting.extend(children)
 
     def restore(self) -> None:
         """Restore every object."""
@@ -37,7 +37,7 @@ class Snapshot:
             undo()
 
 
-def _take_down(thing: Any) -> tuple[Undo, Iterator[Any]] | None:
+def _record(thing: Any) -> tuple[Undo, Iterator[Any]] | None:
     """Return a function that restores one object, and the objects in it; None for an object that cannot change."""
     if isinstance(thing, torch.Tensor):
         return _tensor(thing), iter(())
@@ -65,34 +65,34 @@ def _tensor(tensor: torch.Tensor) -> Undo:
     return undo
 
 
-def _table(table: dict[Any, Any], kept: dict[Any, Any]) -> Undo:
+def _table(table: dict[Any, Any], copy: dict[Any, Any]) -> Undo:
     def undo() -> None:
         table.clear()
-        table.update(kept)
+        table.update(copy)
 
     return undo
 
 
-def _list(found: list[Any], kept: list[Any]) -> Undo:
+def _list(items: list[Any], copy: list[Any]) -> Undo:
     def undo() -> None:
-        found[:] = kept
+        items[:] = copy
 
     return undo
 
 
-def _set(found: set[Any], kept: set[Any]) -> Undo:
+def _set(items: set[Any], copy: set[Any]) -> Undo:
     def undo() -> None:
-        found.clear()
-        found.update(kept)
+        items.clear()
+        items.update(copy)
 
     return undo
 
 
-def _object(thing: Any, kind: type, kept: dict[str, Any]) -> Undo:
+def _object(thing: Any, kind: type, attributes: dict[str, Any]) -> Undo:
     def undo() -> None:
         if type(thing) is not kind:  # a parametrised module has a class of its own
             thing.__class__ = kind
         vars(thing).clear()
-        vars(thing).update(kept)
+        vars(thing).update(attributes)
 
     return undo

@@ -1,6 +1,6 @@
-"""Does the jail hold here? A child locks itself down and really tries to get out; the jail itself is in `jail`.
+"""Tests the jail on this machine: a child locks itself down and tries to escape; the jail itself is in `jail`.
 
-`python -I workers/engine/selftest.py` prints the findings as one JSON object and exits 1 if there is a hole.
+`python -I workers/engine/selftest.py` prints the findings as one JSON object and exits with 1 if there is a hole.
 Standard library only.
 """
 
@@ -34,7 +34,7 @@ SECONDS = 10  # the whole test takes some 30 ms; a child that hangs is a finding
 
 @dataclass(frozen=True)
 class Findings:
-    """`holes` are sentences, empty when the jail holds; `layers` is what the child says was installed."""
+    """`holes` are sentences, empty if the jail holds; `layers` are those that the child reports as installed."""
 
     holes: tuple[str, ...]
     attacks: int
@@ -42,13 +42,13 @@ class Findings:
     milliseconds: float
 
     def sentence(self) -> str:
-        """Return why jobs are refused here, for an operator."""
+        """Return the reason why this machine refuses jobs, for an operator."""
         return "The sandbox does not hold on this machine: " + " ".join(self.holes) if self.holes else ""
 
 
 @functools.cache
 def run() -> Findings:
-    """Attack a real jail, once a process."""
+    """Attack a real jail, once per process."""
     return attack_from(lambda targets: dataclasses.asdict(_lock(targets)))
 
 
@@ -90,7 +90,7 @@ def _works(attempt: Attack, targets: Targets) -> bool:
 # --- the stage -------------------------------------------------------------------------------------------------------
 @contextmanager
 def _targets() -> Iterator[tuple[Targets, Callable[[], bool]]]:
-    """Set up what there is to reach; also give a question: did a datagram arrive?"""
+    """Set up the targets; yield them with a function that returns whether a datagram arrived."""
     folder = Path(tempfile.mkdtemp(prefix="dovetail-selftest-"))
     victim = _start_victim()
     udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -133,7 +133,7 @@ def _is_dead(process: int) -> bool:
 
 
 def _in_a_child(work: Callable[[], dict[str, Any]], *, seconds: float) -> dict[str, Any]:
-    """Run `work` in a forked child and return the JSON it wrote; the child is gone after."""
+    """Run `work` in a forked child, end the child, and return the JSON that it wrote."""
     reader, writer = os.pipe()
     parent = os.getpid()
     child = os.fork()
@@ -142,19 +142,19 @@ def _in_a_child(work: Callable[[], dict[str, Any]], *, seconds: float) -> dict[s
             jail.die_with_parent(parent)
             jail.close_all_but({0, 1, 2, writer})
             os.write(writer, json.dumps(work()).encode())
-        finally:  # whatever went wrong: never return into the parent's code
+        finally:  # never return into the parent's code
             os._exit(0)
     os.close(writer)
     try:
         ended = select.select([reader], [], [], seconds)[0]
-        said = os.read(reader, 1 << 16) if ended else b""
+        answer = os.read(reader, 1 << 16) if ended else b""
     finally:
         os.close(reader)
         os.kill(child, signal.SIGKILL)
         status = os.waitpid(child, 0)[1]
-    if not said:
+    if not answer:
         return {"broken": f"The test in the sandbox gave no answer (wait status {status})."}
-    return dict(json.loads(said))
+    return dict(json.loads(answer))
 
 
 def main() -> int:

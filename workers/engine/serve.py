@@ -1,4 +1,4 @@
-"""The warm parent: gets ready once, then takes job after job from its pipe; it opens no uploaded byte itself."""
+"""The warm parent: loads the base once, then takes jobs from its pipe; it never opens an uploaded file itself."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 NAME = Path(sys.prefix).name  # the engine's name is the folder of its interpreter: .engines/e5
 THREADS = 1
-COMPARE_EVERY = 500  # children cannot reach the parent's memory: this proves it
+COMPARE_EVERY = 500  # jobs; proves that children do not reach the parent's memory
 ONE_THREAD = {
     "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false", "HF_DEACTIVATE_ASYNC_LOAD": "1",
     "HF_HUB_OFFLINE": "1", "TRANSFORMERS_VERBOSITY": "error",
@@ -36,7 +36,7 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("command", choices=["serve"])
     parser.add_argument("--base", type=Path)
     parser.add_argument("--base-id", default="")
-    parser.add_argument("--device", default="cpu", help="cpu, cuda, cuda:N, or auto: CUDA where there is some")
+    parser.add_argument("--device", default="cpu", help="cpu, cuda, cuda:N, or auto: CUDA if available")
     parser.add_argument("--dtype", default="auto", choices=["auto", "float32", "bfloat16"])
     parser.add_argument("--no-fork", action="store_true", help="one process loads all adapters, as on CUDA")
     options = parser.parse_args(arguments)
@@ -52,13 +52,13 @@ def serve(options: argparse.Namespace) -> None:
     findings = selftest.run()  # before torch: it forks
     frozen, resident, versions = _warm(options) if options.base else (None, None, {"name": NAME})
     gc.collect()
-    gc.freeze()  # children must not copy pages for the sake of garbage collection
+    gc.freeze()  # garbage collection in children must not copy pages
     memory.gather()
     if resident is not None:
         resident.start()
     base = {"id": frozen.id, "sha256": frozen.sha256} if frozen else None
-    held = {"holes": list(findings.holes), **findings.layers, "threads": jail.threads()}
-    _say(voice, {"event": "ready", "engine": versions, "base": base, "jail": held})
+    jail_document = {"holes": list(findings.holes), **findings.layers, "threads": jail.threads()}
+    _say(voice, {"event": "ready", "engine": versions, "base": base, "jail": jail_document})
     if findings.holes:
         sys.exit(findings.sentence())
     for count, line in enumerate(sys.stdin, 1):
@@ -82,12 +82,12 @@ def _tell(voice: Any, job: Job, check: CheckResult) -> None:
     _say(voice, {"event": "check", "job": job.id, "check": check.as_json()})
 
 
-def _say(voice: Any, said: dict[str, Any]) -> None:
-    voice.write(json.dumps(said, allow_nan=False) + "\n")
+def _say(voice: Any, document: dict[str, Any]) -> None:
+    voice.write(json.dumps(document, allow_nan=False) + "\n")
 
 
 def _warm(options: argparse.Namespace) -> tuple[Frozen, Resident | None, dict[str, Any]]:
-    """Import everything, load the base, and load and run a first adapter, so that no child has to."""
+    """Import everything, load the base, and load and run a first adapter, so that children start fast."""
     os.environ.update(ONE_THREAD)
     import torch
 
@@ -111,8 +111,8 @@ def _warm(options: argparse.Namespace) -> tuple[Frozen, Resident | None, dict[st
     frozen = Frozen(folder, options.base_id, device.dtype(options.dtype, folder))
     warmth.rehearse(frozen)
     stays = options.no_fork or place.type != "cpu"
-    said = {
+    versions = {
         "name": NAME, **warmth.versions(), "attention": frozen.attention, "device": str(place),
         "dtype": str(frozen.dtype).removeprefix("torch."), "threads": THREADS, "batch": BATCH,
     }  # fmt: skip
-    return frozen, Resident(frozen, place, [*CODE, folder]) if stays else None, said
+    return frozen, Resident(frozen, place, [*CODE, folder]) if stays else None, versions

@@ -16,11 +16,14 @@ from typing import Any
 CHECKOUT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(CHECKOUT), str(CHECKOUT / "client" / "src")]
 
-LABELS = (2, 3)  # what differs between the two is the size of a head
+LABELS = (2, 3)  # modules that differ between the two belong to the head
 
 
 def measure(folder: Path) -> dict[str, Any]:
-    """Raises `ValueError`, `KeyError` or `OSError` for a config.json that transformers cannot build a model from."""
+    """Return the shapes of a base by task.
+
+    Raises `ValueError`, `KeyError` or `OSError` for a config.json that transformers cannot build a model from.
+    """
     import transformers
 
     from dovetail.adapters.shapes import encode
@@ -28,7 +31,7 @@ def measure(folder: Path) -> dict[str, Any]:
 
     config = transformers.AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     tasks = [task for task, auto in CLASSES.items() if type(config) in auto._model_mapping]
-    shapes = {task: encode(found) for task in tasks for found in _shapes(folder, task)}
+    shapes = {task: encode(shape) for task in tasks for shape in _shapes(folder, task)}
     if not shapes:
         raise ValueError(f"transformers has no language model for the architecture {config.model_type!r}")
     return {"transformers": transformers.__version__, "own_task": _own_task(config, tasks), "tasks": shapes}
@@ -48,16 +51,16 @@ def _shapes(folder: Path, task: str) -> Iterator[Any]:
 
     try:
         model = _build(folder, task, LABELS[0])
-        found = manifest(model)
-    except (AttributeError, StopIteration, IndexError):  # no text comes in: there is nothing to fit adapters of text to
+        base = manifest(model)
+    except (AttributeError, StopIteration, IndexError):  # a model without text input, which no adapter here fits
         return
     labelled = [
         path for path, module in manifest(_build(folder, task, LABELS[1])).modules.items()
-        if module != found.modules[path]
+        if module != base.modules[path]
     ] if task in WITH_LABELS else []  # fmt: skip
     text = model.config.get_text_config()
     yield Shapes(
-        found, int(getattr(text, "vocab_size", 0) or 0), int(getattr(text, "num_hidden_layers", 0) or 0),
+        base, int(getattr(text, "vocab_size", 0) or 0), int(getattr(text, "num_hidden_layers", 0) or 0),
         bool(getattr(model.config, "tie_word_embeddings", False)), tuple(model.config.architectures or ()),
         frozenset(labelled),
     )  # fmt: skip
@@ -80,17 +83,17 @@ def _build(folder: Path, task: str, labels: int) -> Any:
 
 
 def main(folders: list[Path]) -> None:
-    """Speaks on what was stdout: libraries print there."""
+    """Print one JSON line a folder to the original stdout; what libraries print goes to stderr."""
     voice = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)
     for folder in folders:
         began = time.perf_counter()
         try:
-            said = measure(folder)
+            document = measure(folder)
         except (ValueError, KeyError, TypeError, OSError) as problem:
-            said = {"problem": " ".join(str(problem).split())[:400] or type(problem).__name__}
-        said["seconds"] = round(time.perf_counter() - began, 3)
-        voice.write(json.dumps(said, allow_nan=False, separators=(",", ":")) + "\n")
+            document = {"problem": " ".join(str(problem).split())[:400] or type(problem).__name__}
+        document["seconds"] = round(time.perf_counter() - began, 3)
+        voice.write(json.dumps(document, allow_nan=False, separators=(",", ":")) + "\n")
 
 
 if __name__ == "__main__":

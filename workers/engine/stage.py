@@ -18,7 +18,7 @@ from dovetail.adapters.records import Limits, Malformed, Record
 from dovetail.adapters.report import CheckResult, Conditions, Cost, Sample
 from workers.engine import jail, work_folders
 
-MAX_BYTES = 480 << 10  # of one stage: two of them are one line of the engine, which a worker takes up to a megabyte
+MAX_BYTES = 480 << 10  # of one stage: two stages make one line of the engine, which a worker limits to a megabyte
 MAX_NAME = 4096
 CHECKS = Limits(text=2000, exact=True)
 KINDS = frozenset({"check", "facts", "serving", "eval", "run", "jail", "ran"})
@@ -103,7 +103,7 @@ def run(walls: Walls, body: Callable[[Say], None], believed: Collection[str]) ->
 def hear(
     reader: int, deadline: float, believed: Collection[str], also: Collection[str] = (), watch: Watch | None = None
 ) -> Iterator[Frame | Ending]:
-    """Yield each frame that may be believed, and at the end the reason of the end: silence, a lie, or the deadline.
+    """Yield each frame that may be believed, and last the `Ending`: by silence, a lie, or the deadline.
 
     `also` are kinds of frames that only some children may send.
     """
@@ -119,7 +119,7 @@ def hear(
 
 
 def reap(child: int, heard: Ending) -> Ending:
-    """End the child if it does not end by itself, and return how it ended, added to what was heard before."""
+    """End the child if it does not end by itself; return `heard`, completed with its exit status."""
     at_once = heard.hung or bool(heard.lied) or bool(heard.signal)
     done, status = _wait(child, 0 if at_once else LAST_BREATH_SECONDS)
     if not done:
@@ -129,16 +129,16 @@ def reap(child: int, heard: Ending) -> Ending:
         heard,
         status=os.WEXITSTATUS(status) if os.WIFEXITED(status) else 0,
         signal=os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0,
-        lied=heard.lied or ("" if done or at_once else "it said its last word and did not end"),
+        lied=heard.lied or ("" if done or at_once else "it closed its pipe and did not end"),
     )
 
 
 def _wait(child: int, seconds: float) -> tuple[int, int]:
     """Wait for a child, which has no children of its own; return its id and status, zeros if it still lives."""
     deadline = time.monotonic() + seconds
-    while not (found := os.waitpid(child, os.WNOHANG))[0] and time.monotonic() < deadline:
+    while not (result := os.waitpid(child, os.WNOHANG))[0] and time.monotonic() < deadline:
         time.sleep(0.001)
-    return found
+    return result
 
 
 def _watch(walls: Walls) -> str:
@@ -168,11 +168,11 @@ def _be_the_child(writer: int, parent: int, walls: Walls, body: Callable[[Say], 
         os._exit(status)
 
 
-def leave_all_but(*kept: int) -> None:
-    """Close what was inherited: the standard streams lead to /dev/null, and only the named descriptors stay open."""
+def leave_all_but(*descriptors: int) -> None:
+    """Close inherited descriptors: the standard streams lead to /dev/null, and only the named ones stay open."""
     for standard in (0, 1, 2):
         os.dup2(os.open(os.devnull, os.O_RDWR), standard)
-    jail.close_all_but({0, 1, 2, *kept})
+    jail.close_all_but({0, 1, 2, *descriptors})
 
 
 def say(writer: int, frame: Frame) -> None:
@@ -184,11 +184,11 @@ def say(writer: int, frame: Frame) -> None:
 def _listen(reader: int, deadline: float, watch: Watch | None) -> Iterator[Frame | Ending]:
     buffer, total = b"", 0
     while True:
-        left = deadline - time.monotonic()
-        if trouble := _trouble(left, watch):  # also of a child that never lets the pipe run dry
+        seconds = deadline - time.monotonic()
+        if trouble := _trouble(seconds, watch):  # checked even if the child never stops writing
             yield trouble
             return
-        if not select.select([reader], [], [], min(left, TICK_SECONDS) if watch else left)[0]:
+        if not select.select([reader], [], [], min(seconds, TICK_SECONDS) if watch else seconds)[0]:
             continue
         block = os.read(reader, 1 << 16)
         if not block:
@@ -202,18 +202,18 @@ def _listen(reader: int, deadline: float, watch: Watch | None) -> Iterator[Frame
             yield {"flood": total}
 
 
-def _trouble(left: float, watch: Watch | None) -> Ending | None:
+def _trouble(seconds: float, watch: Watch | None) -> Ending | None:
     """Return the reason why a child must be ended, None if it may go on."""
-    if left <= 0:
+    if seconds <= 0:
         return Ending(hung=True)
-    said = watch() if watch else ""
-    if said == MEMORY:
+    limit = watch() if watch else ""
+    if limit == MEMORY:
         return Ending(signal=signal.SIGKILL)
-    return Ending(lied=said) if said else None
+    return Ending(lied=limit) if limit else None
 
 
 def _parse(line: bytes) -> Frame:
-    if not line.isascii():  # `say` writes nothing else, and what is written anew must not be longer
+    if not line.isascii():  # `say` writes ASCII only, and encoding the frame again must not make it longer
         return {}
     try:
         frame = json.loads(line, parse_constant=_refuse)
@@ -232,28 +232,28 @@ def _lie(frame: Frame, believed: Collection[str], also: Collection[str] = ()) ->
     A frame that a worker would refuse is caught here, since the worker would end the whole engine for it.
     """
     if len(frame) != 1 or not frame.keys() & (KINDS | frozenset(also)):
-        return "the child said something that is no part of the protocol"
+        return "the child sent a frame that is not part of the protocol"
     if "check" in frame and not _is_check(frame["check"], believed):
-        return "the child reported a check that is not its to report"
+        return "the child reported a check that it must not report"
     if "facts" in frame and not _are_facts(frame["facts"]):
-        return "the child reported facts that are none"
+        return "the child reported malformed facts"
     return ""
 
 
-def _is_check(said: object, believed: Collection[str]) -> bool:
+def _is_check(document: object, believed: Collection[str]) -> bool:
     try:
-        check = CheckResult.parse(said, CHECKS)
+        check = CheckResult.parse(document, CHECKS)
     except Malformed:
         return False
     return check.id in believed
 
 
-def _are_facts(said: Any) -> bool:
-    if not isinstance(said, dict) or said.keys() != {field.name for field in fields(Facts)}:
+def _are_facts(document: Any) -> bool:
+    if not isinstance(document, dict) or document.keys() != {field.name for field in fields(Facts)}:
         return False
-    texts = isinstance(said["task"], str) and all(_is_short(said[key]) for key in ("format", "kind"))
-    return texts and all(type(said[key]) is int and 0 <= said[key] < 1 << 50 for key in ("labels", "bytes"))
+    texts = isinstance(document["task"], str) and all(_is_short(document[key]) for key in ("format", "kind"))
+    return texts and all(type(document[key]) is int and 0 <= document[key] < 1 << 50 for key in ("labels", "bytes"))
 
 
-def _is_short(said: Any) -> bool:
-    return said is None or (isinstance(said, str) and len(said) <= MAX_NAME)
+def _is_short(value: Any) -> bool:
+    return value is None or (isinstance(value, str) and len(value) <= MAX_NAME)

@@ -1,4 +1,4 @@
-"""Numbers of the system calls a jailed process may not make; how they are refused lives in `jail`."""
+"""The numbers of the system calls that a jailed process may not make; `jail` refuses them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ OTHER_PROCESSES: Numbers = {
     "ioprio_set": (251, 30), "migrate_pages": (256, 238), "move_pages": (279, 239),
     "shmget": (29, 194), "shmat": (30, 196), "shmctl": (31, 195), "semget": (64, 190), "msgget": (68, 186),
     "mq_open": (240, 180), "mq_unlink": (241, 181),
-    # what others have opened is reached by its number alone: a database's semaphores, for one
+    # objects of other processes are reached by their number alone, such as a database's semaphores
     "semop": (65, 193), "semctl": (66, 191), "semtimedop": (220, 192),
     "msgsnd": (69, 189), "msgrcv": (70, 188), "msgctl": (71, 187),
 }  # fmt: skip
@@ -48,7 +48,7 @@ KERNEL: Numbers = {
     "vhangup": (153, 58), "vmsplice": (278, 75), "open_by_handle_at": (304, 265), "name_to_handle_at": (303, 264),
     "fanotify_init": (300, 262), "fanotify_mark": (301, 263), "inotify_init": (253, None), "inotify_init1": (294, 26),
     "inotify_add_watch": (254, 27), "sync": (162, 81), "syncfs": (306, 267),
-    "io_setup": (206, 0), "io_submit": (209, 2),  # a number of contexts that all processes share
+    "io_setup": (206, 0), "io_submit": (209, 2),  # all processes share a limited number of contexts
     # memory that no address space limit counts
     "memfd_create": (319, 279), "memfd_secret": (447, 447),
 }  # fmt: skip
@@ -79,8 +79,8 @@ JUDGED: dict[str, tuple[int, int]] = {
     "landlock_create_ruleset": (444, 444), "landlock_add_rule": (445, 445), "landlock_restrict_self": (446, 446),
 }  # fmt: skip
 
-# Everything from here on is newer than what was reviewed (statmount, mseal, setxattrat …, and the whole x32 range):
-# it answers "no such call", which is what an older kernel says, so C libraries fall back.
+# Calls from here on are newer than this review (statmount, mseal, setxattrat …, and the whole x32 range). They are
+# answered with "no such call", as an older kernel does, so C libraries fall back.
 FIRST_UNREVIEWED = 457
 
 AUDIT_ARCHITECTURE = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}

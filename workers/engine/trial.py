@@ -23,18 +23,18 @@ from dovetail.adapters.folder import Folder
 from dovetail.adapters.library.contents import Library
 from dovetail.adapters.report import Conditions, Cost, Evaluation, Sample
 from workers.engine import jail, library
+from workers.engine.evals.base_outputs import BaseOutputs, recall
 from workers.engine.evals.generation import CannotWrite, write
-from workers.engine.evals.known import Known, recall
 from workers.engine.evals.rows import Rows, neutral
-from workers.engine.evals.samples import shown
-from workers.engine.evals.task import Seen
+from workers.engine.evals.samples import samples_of
+from workers.engine.evals.task import Outputs
 from workers.engine.formats import clean
 from workers.engine.formats.running import is_explained, ready, switched_off
 from workers.engine.frozen import Frozen
 
-NOISE = 1e-6  # of the largest output: what the order of additions alone can make
-SURE = 3  # times that what seems slow is run again: another process may have been busy
-SEED = 0  # of whatever is drawn: masked words, the ids for a base without a tokenizer
+NOISE = 1e-6  # relative to the largest output: the effect of the order of additions
+SURE = 3  # repetitions of a run that seems slow: another process may have been busy
+SEED = 0  # of all random choices: masked words, the ids for a base without a tokenizer
 
 
 class CannotMerge(Exception):
@@ -64,14 +64,8 @@ class Trial:
     loader = "PEFT"
 
     def __init__(self, folder: Folder, frozen: Frozen, task: str, labels: int, work: Path, rows: Rows) -> None:
-        self.folder, self.frozen, self.task, self.labels, self.work, self.rows = (
-            folder,
-            frozen,
-            task,
-            labels,
-            work,
-            rows,
-        )
+        self.folder, self.frozen, self.task, self.labels = folder, frozen, task, labels
+        self.work, self.rows = work, rows
         self.base = frozen.model(task, labels)
         self.originals = frozen.originals(self.base)
         self.began_with = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -87,18 +81,16 @@ class Trial:
         (loader / "adapter_config.json").write_text(json.dumps(clean(self.folder)))
         with self.folder.files[WEIGHTS]() as source, (loader / WEIGHTS).open("wb") as target:
             shutil.copyfileobj(source, target, 1 << 20)
-        jail.give_up_writing()  # from here on a stranger's bytes are interpreted
+        jail.give_up_writing()  # from here on uploaded bytes are interpreted
         self._grow()
         config = PeftConfig.from_pretrained(str(loader))
         wrap = MODEL_TYPE_TO_PEFT_MODEL_MAPPING.get(config.task_type, PeftModel)
         with warnings.catch_warnings():
-            warnings.simplefilter(
-                "ignore"
-            )  # what PEFT warns of is accounted for by name, here and in the checks of fit
+            warnings.simplefilter("ignore")  # the keys that PEFT warns about are reported here and by the checks of fit
             model = wrap(self.base, config, NAME)
-            said = model.load_adapter(str(loader), NAME, is_trainable=False)
-        told = (*said.missing_keys, *said.unexpected_keys)
-        return ready(model.eval()), [key for key in told if not is_explained(key, self.folder)]
+            incompatible = model.load_adapter(str(loader), NAME, is_trainable=False)
+        keys = (*incompatible.missing_keys, *incompatible.unexpected_keys)
+        return ready(model.eval()), [key for key in keys if not is_explained(key, self.folder)]
 
     def _grow(self) -> None:
         """Add rows for new tokens to the base's embedding, if the file has them."""
@@ -127,13 +119,13 @@ class Trial:
     @cached_property
     def without_adapter(self) -> Timed:
         """Outputs of the frozen base with the adapter's own head, so that only the adapter makes the difference."""
-        if self.known is not None and self.rows is self.known.rows:
-            return Timed(self.known.lines, self.known.first_s)
+        if self.base_outputs is not None and self.rows is self.base_outputs.rows:
+            return Timed(self.base_outputs.lines, self.base_outputs.first_s)
         with self._switched_off() as model:
             return self._timed(model)
 
     @property
-    def known(self) -> Known | None:
+    def base_outputs(self) -> BaseOutputs | None:
         """Stored outputs of the base for our own rows; None for an adapter with a head or embeddings of its own."""
         if self.folder.kind is None:
             return None
@@ -141,53 +133,53 @@ class Trial:
         return None if own else recall(self.frozen, self.task, self.rows.eval)
 
     @cached_property
-    def seen(self) -> Seen:
+    def outputs(self) -> Outputs:
         """Outputs of base and adapter row by row, and the texts of both if the task generates text."""
         rows = self.rows
         base, adapter = (rows.in_order(timed.lines) for timed in (self.without_adapter, self.with_adapter))
-        seen = Seen(rows.rows, rows.desk, base, adapter, rows.facts)
-        prompts = rows.eval.prompts(seen) if rows.rows else {}
-        return replace(seen, written=self._written(prompts)) if prompts else seen
+        outputs = Outputs(rows.rows, rows.codec, base, adapter, rows.facts)
+        prompts = rows.eval.prompts(outputs) if rows.rows else {}
+        return replace(outputs, written=self._written(prompts)) if prompts else outputs
 
     def _written(self, prompts: Mapping[int, str]) -> Mapping[int, tuple[str, str]]:
-        known = self.known
+        stored = self.base_outputs
         try:
-            adapter = write(self.model, self.rows.desk, prompts)
-            if known is not None and self.rows is known.rows and known.written:
-                base = known.written
+            adapter = write(self.model, self.rows.codec, prompts)
+            if stored is not None and self.rows is stored.rows and stored.written:
+                base = stored.written
             else:
                 with self._switched_off() as model:
-                    base = write(model, self.rows.desk, prompts)
+                    base = write(model, self.rows.codec, prompts)
         except CannotWrite as problem:
             self.cannot_write = str(problem)
             return {}
         return {at: (base[at], adapter[at]) for at in prompts}
 
     @cached_property
-    def neutral(self) -> Seen | None:
+    def neutral(self) -> Outputs | None:
         """Outputs for our own rows if they measure something: whether the adapter still knows plain sentences."""
-        if not self.rows.eval.measures_neutral or self.rows.desk.tokenizer is None:
+        if not self.rows.eval.measures_neutral or self.rows.codec.tokenizer is None:
             return None
         if self.rows.source == "neutral":
-            return self.seen
-        known = self.known
-        rows = known.rows if known else neutral(self.frozen, self.rows.eval)
+            return self.outputs
+        stored = self.base_outputs
+        rows = stored.rows if stored else neutral(self.frozen, self.rows.eval)
         adapter = self._timed(self.model, rows=rows).lines
-        if known:
-            base: Sequence[torch.Tensor] = known.lines
+        if stored:
+            base: Sequence[torch.Tensor] = stored.lines
         else:
             with self._switched_off() as model:
                 base = self._timed(model, rows=rows).lines
-        return Seen(rows.rows, rows.desk, rows.in_order(base), rows.in_order(adapter), rows.facts)
+        return Outputs(rows.rows, rows.codec, rows.in_order(base), rows.in_order(adapter), rows.facts)
 
     @property
     def samples(self) -> tuple[Sample, ...]:
         """A few rows for people, with the answers of base and adapter."""
-        return shown(self.rows.eval, self.seen) if self.rows.rows else ()
+        return samples_of(self.rows.eval, self.outputs) if self.rows.rows else ()
 
     @property
     def conditions(self) -> Conditions:
-        """What the numbers depend on beside the engine: the same conditions give the same numbers."""
+        """The conditions of the numbers: on the same engine, the same conditions give the same numbers."""
         return Conditions(self.rows.name, SEED, tuple(batch.rows for batch in self.rows.batches))
 
     @contextmanager
@@ -199,9 +191,9 @@ class Trial:
         layers = [module for module in self.model.modules() if isinstance(module, BaseTunerLayer)]
         if not layers or self.model.active_peft_config.is_prompt_learning:
             raise CannotMerge("it works beside the weights, not on them")
-        kept = {id(p): (p, p.data) for layer in layers for p in layer.get_base_layer().parameters()}
+        weights = {id(p): (p, p.data) for layer in layers for p in layer.get_base_layer().parameters()}
         try:
-            for parameter, own in kept.values():
+            for parameter, own in weights.values():
                 parameter.data = own.clone()
             try:
                 self.model.merge_adapter([NAME])
@@ -211,7 +203,7 @@ class Trial:
                 raise CannotMerge("none of its layers can")
             yield self.model
         finally:
-            for parameter, own in kept.values():
+            for parameter, own in weights.values():
                 parameter.data = own
             for layer in layers:
                 layer.merged_adapters.clear()
@@ -252,7 +244,7 @@ class LibraryTrial(Trial):
     folder: Library
 
     @property
-    def known(self) -> Known | None:
+    def base_outputs(self) -> BaseOutputs | None:
         return None if self.folder.head_task else recall(self.frozen, self.task, self.rows.eval)
 
     @contextmanager

@@ -1,7 +1,8 @@
-"""One validation from the parent's side: a child for each stage, and a report of what they say."""
+"""One validation from the parent's side: runs a child for each stage, and builds the report from their frames."""
 
 from __future__ import annotations
 
+import itertools
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -30,12 +31,12 @@ TASK_FIX = "Set task_type to the task it was trained for, and name the base it w
 CHANGED_FIX = "Save only the adapter's own weights."
 SIGXCPU, SIGKILL = 24, 9
 ALWAYS = ("limits.memory", CRASHED)
-ROWS = "eval.rows"  # said where there is something to say of them, before anything is asked
+ROWS = "eval.rows"  # reported only if something is wrong with the rows, before the other checks of its stage
 RUN_IDS = tuple(entry.id for entry in CHECKS if entry.stage == "engine" or entry.id == ROWS)
 MAX_EVALS = 10
 MAX_SAMPLES = 4
 MAX_SERVING = 40
-# How long the texts of a child may be; the bytes of a stage bound what serving engines are said to do.
+# Limits on the length of a child's texts; those about serving engines are bounded by the bytes of a stage.
 EVALUATIONS, RUNS, SERVINGS = (Limits(text=most, exact=True) for most in (100, 400, stage.MAX_BYTES))
 T = TypeVar("T", bound=Record)
 
@@ -62,22 +63,22 @@ class Validation:
     began: float = field(default_factory=time.monotonic)
 
     def run(self) -> Report:
-        """Return the report. Raises `JailBroken` if the jail really is unavailable; a child may lie about it."""
+        """Return the report. Raises `JailBroken` if the self-test confirms it; a child may lie about its jail."""
         if not self.job.folder.is_dir():
-            self._add(_failed(CRASHED, "The files to check are not where they were laid out.", CRASH_FIX))
+            self._add(_failed(CRASHED, "The folder with the files to check is missing.", CRASH_FIX))
             return self._report()
         try:
             return self._run()
         except JailBroken as problem:
             if (findings := selftest.run()).holes:
                 raise JailBroken(findings.sentence()) from problem
-            self._add(_failed(CRASHED, f"The process of the check said it has no jail: {problem}.", CRASH_FIX))
+            self._add(_failed(CRASHED, f"The process of the check reported that it has no jail: {problem}.", CRASH_FIX))
             return self._report()
 
     def _run(self) -> Report:
         job, frozen = self.job, self.frozen
-        said = self._fork(None, 1 << 16, lambda say: child.static(job, frozen, say), (*child.STATIC_IDS, *ALWAYS))
-        self._hear(said, lambda: [*self._asked_of_files(), "serving"])
+        frames = self._fork(None, 1 << 16, lambda say: child.static(job, frozen, say), (*child.STATIC_IDS, *ALWAYS))
+        self._hear(frames, lambda: [*self._expected_of_files(), "serving"])
         if frozen is not None and not self.failed and self._runs_here:
             task, labels = self._model_wanted()
             if not frozen.has(task):
@@ -91,7 +92,7 @@ class Validation:
 
     @property
     def _runs_here(self) -> bool:
-        """Whether an engine runs this format; otherwise only the files can be checked."""
+        """True if an engine runs this format; otherwise only the files can be checked."""
         return not any(check.id == "run.not-here" for check in self.checks)
 
     @property
@@ -106,22 +107,24 @@ class Validation:
         """Load and run the adapter, in a child of its own or in the resident."""
         from workers.engine.resident import attach
 
-        job, believed, asked = self.job, (*RUN_IDS, *ALWAYS), [*(id for id in RUN_IDS if id != ROWS), "ran"]
+        job, believed = self.job, (*RUN_IDS, *ALWAYS)
+        expected = [*(id for id in RUN_IDS if id != ROWS), "ran"]
         room = (self.facts.bytes if self.facts else 0) + (1 << 20)
-        frozen.facts(task, labels)  # here, so that the next adapter finds it warm
+        frozen.facts(task, labels)  # in the parent, so that the next child inherits them
         if self.resident is not None:
             if self._left <= 0:
                 self._judge(Ending(hung=True))
                 return
-            self.began += self.resident.prepare(job, task, labels, room)  # a model to get ready is not its to pay for
-            self._hear(self.resident.run(job, self._left, believed), lambda: asked)
+            # The time to get the model ready does not count against the adapter.
+            self.began += self.resident.prepare(job, task, labels, room)
+            self._hear(self.resident.run(job, self._left, believed), lambda: expected)
             if CRASHED in self.failed:
-                self.resident.stop()  # whatever it was, it shall not meet the next adapter
+                self.resident.stop()  # the next adapter gets a new process, whatever the cause
             return
         frozen.model(task, labels)
         with _scratch() as work:
             body = partial(attach, job, frozen, task, labels, work)
-            self._hear(self._fork(work, room, body, believed), lambda: asked)
+            self._hear(self._fork(work, room, body, believed), lambda: expected)
 
     @property
     def _left(self) -> float:
@@ -135,34 +138,34 @@ class Validation:
         readable = [self.job.folder, *CODE, *([self.frozen.folder] if self.frozen else [])]
         return stage.run(Walls(work, readable, self._left, self.job.memory_bytes, room), body, believed)
 
-    def _asked_of_files(self) -> list[str]:
+    def _expected_of_files(self) -> list[str]:
         """Return the ids of the checks for files of this family, in their order."""
         facts = self.facts or Facts()
         return families.ids_of(str(facts.format), str(facts.kind))
 
-    def _hear(self, said: Iterator[Frame | Ending], asked: Callable[[], list[str]]) -> None:
+    def _hear(self, frames: Iterator[Frame | Ending], expected: Callable[[], list[str]]) -> None:
         self.heard = []
-        for item in said:
+        for item in frames:
             if isinstance(item, Ending):
                 self._judge(item)
-                self._miss(asked())
+                self._require_all(expected())
             else:
                 self._take(item)
 
-    def _miss(self, asked: list[str]) -> None:
-        """Blame a child that did not report every check it had to, in order: it has proven nothing.
+    def _require_all(self, expected: list[str]) -> None:
+        """Report a crash if a child did not send every expected check in order: then nothing is proven.
 
         The last frame of a stage comes after its last check.
         """
-        if self.failed or self.heard == asked:
+        if self.failed or self.heard == expected:
             return
-        at = next((at for at, (one, other) in enumerate(zip(self.heard, asked, strict=False)) if one != other),
-                  min(len(self.heard), len(asked)))  # fmt: skip
-        after = asked[at - 1] if at else "its start"
+        pairs = zip(self.heard, expected, strict=False)
+        count = sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], pairs))
+        after = expected[count - 1] if count else "its start"
         self._add(_failed(CRASHED, f"The process of the check left out what comes after {after}.", CRASH_FIX))
 
     def _take(self, frame: Frame) -> None:
-        """Take one frame of a child; a frame that is malformed or comes too often is left out."""
+        """Handle one frame of a child; ignore a frame that is malformed or comes too often."""
         self.heard += frame.keys() & {"serving", "ran"}
         match frame:
             case {"jail": problem}:
@@ -172,15 +175,15 @@ class Validation:
             case {"serving": list() as answers} if self.depth == "static" and len(answers) <= MAX_SERVING:
                 parsed = [_parsed(Serving, answer, SERVINGS) for answer in answers]
                 self.serving = tuple(filter(None, parsed)) if all(parsed) else ()
-            case {"eval": said} if len(self.evals) < MAX_EVALS:
-                self._measure(_parsed(Evaluation, said, EVALUATIONS))
-            case {"run": said} if self.measured is None:
-                run = _parsed(Run, said, RUNS)
+            case {"eval": document} if len(self.evals) < MAX_EVALS:
+                self._measure(_parsed(Evaluation, document, EVALUATIONS))
+            case {"run": document} if self.measured is None:
+                run = _parsed(Run, document, RUNS)
                 self.measured = run if run and len(run.samples) <= MAX_SAMPLES else None
             case {"ran": _} if self.depth != "evaluated":
                 self.depth = "run"
-            case {"check": said}:
-                check = CheckResult.parse(said, stage.CHECKS)
+            case {"check": document}:
+                check = CheckResult.parse(document, stage.CHECKS)
                 self.heard += [check.id] if check.id != ROWS else []
                 self._add(check)
             case {"changed": names} if not self.failed:
@@ -191,7 +194,7 @@ class Validation:
         if evaluation is None:
             return
         self.evals.append(evaluation)
-        if evaluation.name != "neutral":  # plain sentences do not show what it is for
+        if evaluation.name != "neutral":  # plain sentences do not measure the adapter's task
             self.depth = "evaluated"
 
     def _add(self, check: CheckResult) -> None:
@@ -204,7 +207,7 @@ class Validation:
             self._add(_failed("limits.time", f"It was stopped after {seconds:g} seconds, the limit of a validation.",
                               "Make it cheaper to load and run: a lower rank, fewer target modules."))  # fmt: skip
         elif ending.lied:
-            self._add(_failed(CRASHED, f"What the check said cannot be believed: {ending.lied}.", CRASH_FIX))
+            self._add(_failed(CRASHED, f"The report of the check cannot be believed: {ending.lied}.", CRASH_FIX))
         elif ending.signal == SIGKILL:
             megabytes = self.job.memory_bytes / 1e6
             self._add(
@@ -245,9 +248,9 @@ class Validation:
         )
 
 
-def _parsed(cls: type[T], said: object, limits: Limits) -> T | None:
+def _parsed(cls: type[T], document: object, limits: Limits) -> T | None:
     try:
-        return cls.parse(said, limits)
+        return cls.parse(document, limits)
     except Malformed:
         return None
 

@@ -1,4 +1,4 @@
-"""Warms the parent once for all its children: lazy imports, a first adapter, a first run."""
+"""Warms up the parent once for all its children: lazy imports, a first adapter, a first run."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import transformers
 from peft import LoraConfig, PeftModel, get_peft_model
 
 from workers.engine import checks, composed, library, trial  # noqa: F401 - imported here, so that children find them
-from workers.engine.evals import choice, of  # noqa: F401 - as above
+from workers.engine.evals import choice, eval_of  # noqa: F401 - as above
 from workers.engine.evals.rows import neutral
 from workers.engine.frozen import Frozen
 
@@ -25,7 +25,7 @@ def rehearse(frozen: Frozen) -> None:
         get_peft_model(toy, LoraConfig(target_modules=["0"])).save_pretrained(folder)
         PeftModel.from_pretrained(torch.nn.Sequential(torch.nn.Linear(4, 4)), folder)(torch.zeros(1, 4))
     with torch.inference_mode():
-        list(neutral(frozen, of("FEATURE_EXTRACTION")).answers(frozen.backbone))
+        list(neutral(frozen, eval_of("FEATURE_EXTRACTION")).answers(frozen.backbone))
     frozen.facts("FEATURE_EXTRACTION", 2)
     if frozen.has(library.TASK):
         _rehearse_library()
@@ -46,5 +46,7 @@ def _rehearse_library() -> None:
 
 def versions() -> dict[str, str]:
     """Return the versions of the libraries that decide what loads; `adapters` only if it is installed."""
-    found = {"torch": torch.__version__, "transformers": transformers.__version__, "peft": peft.__version__}
-    return found | ({"adapters": version("adapters")} if library.IS_HERE else {})
+    releases = {"torch": torch.__version__, "transformers": transformers.__version__, "peft": peft.__version__}
+    if library.IS_HERE:
+        releases["adapters"] = version("adapters")
+    return releases

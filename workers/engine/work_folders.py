@@ -19,22 +19,22 @@ def empty(folder: Path) -> None:
         if not path.is_dir() or path.is_symlink():
             path.unlink()
             continue
-        for inner in list(path.iterdir()):  # moved up, one step at a time: where it is, it would take a step deeper
+        for inner in list(path.iterdir()):  # moved up one level at a time, so that no path gets too long
             waiting.append(inner.rename(folder / f".felled-{id(waiting)}-{next(numbers)}"))
         path.rmdir()
 
 
 def is_too_full(folder: Path, most_bytes: int) -> bool:
     """Return whether the folder holds more bytes or more files than a loader ever needs."""
-    found = size = 0
+    count = size = 0
     waiting = [folder]
     while waiting:
         with suppress(OSError):  # it may be gone again
-            for path in waiting.pop().iterdir():  # os.walk would take a step deeper for each folder in a folder
-                found, size = found + 1, size + path.lstat().st_size
+            for path in waiting.pop().iterdir():  # os.walk would recurse once for each nested folder
+                count, size = count + 1, size + path.lstat().st_size
                 if path.is_dir() and not path.is_symlink():
                     waiting.append(path)
-        if found > MAX_FILES or size > most_bytes:
+        if count > MAX_FILES or size > most_bytes:
             return True
     return False
 

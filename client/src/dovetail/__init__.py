@@ -1,4 +1,4 @@
-"""Dovetail on the command line and in Python; what a hub knows and decides lives on the hub, not here."""
+"""The client of Dovetail, on the command line and in Python. The rules of a hub live on the hub, not here."""
 
 from typing import TYPE_CHECKING, Any
 

@@ -1,4 +1,4 @@
-"""Lets `python -m dovetail` be the command."""
+"""Runs the command line for `python -m dovetail`."""
 
 from dovetail.cli import main
 

@@ -1,4 +1,4 @@
-"""Arguments as people write them: options of every command anywhere, and one sentence for what was written wrongly."""
+"""Accepts global options before and after the command, and turns usage errors into one sentence."""
 
 import difflib
 
@@ -9,38 +9,38 @@ from dovetail.problems import Problem, usage
 _TAKES_VALUE, _FLAGS = ("--endpoint", "--token"), ("--json", "--quiet", "-q")
 
 
-def globals_first(given: list[str]) -> list[str]:
-    """Move the options that belong to every command in front of it, because people write them behind it too."""
-    moved, rest = [], []
-    words = iter(given)
+def globals_first(argv: list[str]) -> list[str]:
+    """Move global options in front of the command; people write them after it too."""
+    global_words, command_words = [], []
+    words = iter(argv)
     for word in words:
         if word == "--":
-            rest += [word, *words]
+            command_words += [word, *words]
         elif word in _FLAGS or word.startswith(tuple(f"{name}=" for name in _TAKES_VALUE)):
-            moved.append(word)
+            global_words.append(word)
         elif word in _TAKES_VALUE:
             value = next(words, None)
             if value is None:
                 raise usage(f"{word} needs a value.", f"Write: dovetail {word} {word[2:].upper()} …")
-            moved += [word, value]
+            global_words += [word, value]
         else:
-            rest.append(word)
-    return moved + rest
+            command_words.append(word)
+    return global_words + command_words
 
 
 _BRACES = str.maketrans("", "", "{}")  # around the names of arguments, where nobody needs them
 
 
 def misuse(error: typer.TyperException, app: typer.Typer) -> Problem:
-    """Say in one sentence what was written wrongly, and how the command is written."""
+    """Return a usage error of the command line as a Problem, with the command's usage line as the fix."""
     context = getattr(error, "ctx", None)
-    said = error.format_message().strip().rstrip(".")
+    message = error.format_message().strip().rstrip(".")
     if context is None:
-        return usage(f"{said}.", "See `dovetail --help`.")
+        return usage(f"{message}.", "See `dovetail --help`.")
     written = context.get_usage().removeprefix("Usage:").strip()
-    if context.parent is None and said.startswith("No such command"):
-        return _unknown_command(said.partition("'")[2].partition("'")[0], app)
-    return usage(f"{said}.", f"Write: {' '.join(written.split()).translate(_BRACES)}")
+    if context.parent is None and message.startswith("No such command"):
+        return _unknown_command(message.partition("'")[2].partition("'")[0], app)
+    return usage(f"{message}.", f"Write: {' '.join(written.split()).translate(_BRACES)}")
 
 
 def _unknown_command(word: str, app: typer.Typer) -> Problem:

@@ -1,4 +1,4 @@
-"""The static checks on a folder here: what a hub looks at before it loads the adapter; needs neither hub nor torch."""
+"""Runs the static checks on a local folder, as a hub does before it loads the adapter; needs neither hub nor torch."""
 
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -19,15 +19,15 @@ _FRONT_MATTER = re.compile(r"\A\ufeff?\s*---[ \t]*\r?\n(.*?)^---[ \t]*(?:\r?\n|\
 
 
 def check(folder: Path) -> Verdict:
-    """Return what the static checks say of the adapter in a folder; checks that need its base are skipped."""
+    """Run the static checks on the adapter in a folder; checks that need its base are skipped."""
     files = {path: _opener(folder / path) for path in sorted(_files(folder))}
     if not files:
         raise usage(f"{folder} holds no files.", "Name the folder that holds adapter_config.json.")
     checks = [asdict(result) for result in ask_all(files, _card(folder / "README.md"))]
     state = "failed" if any(item["outcome"] == "failed" for item in checks) else "passed"
-    serving = [asdict(found) for found in serving_of(files)] if state == "passed" else []
-    said = {"state": state, "depth": "static", "adapter": str(folder), "checks": checks, "serving": serving}
-    return verdict.read(said)
+    serving = [asdict(answer) for answer in serving_of(files)] if state == "passed" else []
+    document = {"state": state, "depth": "static", "adapter": str(folder), "checks": checks, "serving": serving}
+    return verdict.read(document)
 
 
 def _files(folder: Path) -> Iterator[str]:
@@ -45,9 +45,9 @@ def _card(readme: Path) -> Mapping[str, object]:
     """Return the front matter; {} where there is none or it cannot be read."""
     if not readme.is_file() or readme.stat().st_size > MAX_CARD_BYTES:
         return {}
-    found = _FRONT_MATTER.match(readme.read_text(errors="replace"))
+    front_matter = _FRONT_MATTER.match(readme.read_text(errors="replace"))
     try:
-        said = yaml.safe_load(found[1]) if found else None
+        card = yaml.safe_load(front_matter[1]) if front_matter else None
     except yaml.YAMLError:
         return {}
-    return said if isinstance(said, dict) else {}
+    return card if isinstance(card, dict) else {}

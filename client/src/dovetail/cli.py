@@ -1,4 +1,4 @@
-"""The command `dovetail`: reads arguments, asks `client`, lets `printing` answer; statuses are those of `problems`."""
+"""The command `dovetail`: parses arguments, calls `client`, and prints with `printing`; `problems` has exit statuses."""
 
 import getpass
 import sys
@@ -18,7 +18,7 @@ from dovetail.verdict import Verdict
 app = typer.Typer(
     name="dovetail", add_completion=False, pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
-    help="Push adapters to a Dovetail hub, see what was proven about them, pull the version that is known to work.",
+    help="Push adapters to a Dovetail hub, see their verdicts, and pull the version that is known to work.",
     epilog="The options above work before and after the command. Exit status: 0 done, 1 the verdict is no, 2 usage, "
     "3 not signed in or not allowed, 4 not found, 5 network or server.",
 )  # fmt: skip
@@ -26,7 +26,7 @@ app = typer.Typer(
 
 @dataclass
 class Options:
-    """What the options before the command say."""
+    """The global options."""
 
     endpoint: str | None
     token: str | None
@@ -36,8 +36,8 @@ class Options:
         return Client(self.endpoint, self.token)
 
 
-def _print_version(wanted: bool) -> None:
-    if wanted:
+def _print_version(is_asked_for: bool) -> None:
+    if is_asked_for:
         typer.echo(f"dovetail {__version__}")
         raise typer.Exit
 
@@ -47,10 +47,15 @@ def options(
     context: typer.Context,
     endpoint: Annotated[
         str | None,
-        typer.Option(metavar="URL", help="The hub; else DOVETAIL_ENDPOINT, HF_ENDPOINT, or where you signed in last."),
+        typer.Option(
+            metavar="URL", help="The hub. Default: DOVETAIL_ENDPOINT, HF_ENDPOINT, or the hub of your last login."
+        ),
     ] = None,
     token: Annotated[
-        str | None, typer.Option(metavar="TOKEN", help="Else DOVETAIL_TOKEN, HF_TOKEN, or the one of `dovetail login`.")
+        str | None,
+        typer.Option(
+            metavar="TOKEN", help="Default: DOVETAIL_TOKEN, HF_TOKEN, or the token that `dovetail login` saved."
+        ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Answer with one JSON document.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print the answer and nothing else.")] = False,
@@ -63,17 +68,17 @@ def options(
 
 @app.command()
 def login(context: typer.Context) -> None:
-    """Keep a token for a hub; it is asked for, or read from standard input."""
-    asked: Options = context.obj
-    endpoint = places.endpoint(asked.endpoint)
-    token = asked.token or _ask_token(endpoint)
+    """Save a token for a hub; it is prompted for, or read from standard input."""
+    options: Options = context.obj
+    endpoint = places.endpoint(options.endpoint)
+    token = options.token or _ask_token(endpoint)
     me = Client(endpoint, token).me()
     file = places.remember(endpoint, token)
-    if asked.printer.as_json:
-        asked.printer.document({"endpoint": endpoint, "name": me["name"]})
+    if options.printer.as_json:
+        options.printer.document({"endpoint": endpoint, "name": me["name"]})
         return
-    asked.printer.line(f"Signed in at {endpoint} as {me['name']}.")
-    asked.printer.note(f"The token is kept in {file}.")
+    options.printer.line(f"Signed in at {endpoint} as {me['name']}.")
+    options.printer.note(f"The token is saved in {file}.")
 
 
 def _ask_token(endpoint: str) -> str:
@@ -81,41 +86,43 @@ def _ask_token(endpoint: str) -> str:
         token = sys.stdin.readline().strip()
     else:
         token = getpass.getpass(
-            f"Token (make one at {endpoint}/settings/tokens; nothing is shown as you type): "
+            f"Token (create one at {endpoint}/settings/tokens; nothing is shown as you type): "
         ).strip()
     if not token:
-        raise usage("No token was given.", f"Make one at {endpoint}/settings/tokens.")
+        raise usage("No token was given.", f"Create one at {endpoint}/settings/tokens.")
     return token
 
 
 @app.command()
 def logout(context: typer.Context) -> None:
-    """Forget the token of a hub on this machine."""
-    asked: Options = context.obj
-    endpoint = places.endpoint(asked.endpoint)
-    gone = places.forget(endpoint)
-    if asked.printer.as_json:
-        asked.printer.document({"endpoint": endpoint, "forgotten": gone})
+    """Remove the saved token of a hub from this machine."""
+    options: Options = context.obj
+    endpoint = places.endpoint(options.endpoint)
+    was_kept = places.forget(endpoint)
+    if options.printer.as_json:
+        options.printer.document({"endpoint": endpoint, "forgotten": was_kept})
         return
-    asked.printer.line(f"The token for {endpoint} is forgotten." if gone else f"There was no token for {endpoint}.")
-    asked.printer.note(f"It still works elsewhere until you revoke it at {endpoint}/settings/tokens." if gone else "")
+    if not was_kept:
+        options.printer.line(f"There was no token for {endpoint}.")
+        return
+    options.printer.line(f"The token for {endpoint} is forgotten.")
+    options.printer.note(f"It still works elsewhere until you revoke it at {endpoint}/settings/tokens.")
 
 
 @app.command()
 def whoami(context: typer.Context) -> None:
-    """Say who you are to the hub."""
-    asked: Options = context.obj
-    caller = asked.client()
+    """Show the account and the token that the hub sees."""
+    options: Options = context.obj
+    caller = options.client()
     me = caller.me()
-    if asked.printer.as_json:
-        asked.printer.document({**me, "endpoint": caller.endpoint})
+    if options.printer.as_json:
+        options.printer.document({**me, "endpoint": caller.endpoint})
         return
-    asked.printer.line(me["name"])
+    options.printer.line(me["name"])
     for row in me["organizations"]:
-        asked.printer.note(f"{row['role']} in {row['name']}")
-    asked.printer.note(
-        f"at {caller.endpoint}" + (f", by the {me['token']['role']} token {me['token']['name']}" if me["token"] else "")
-    )
+        options.printer.note(f"{row['role']} in {row['name']}")
+    by_token = f", by the {me['token']['role']} token {me['token']['name']}" if me["token"] else ""
+    options.printer.note(f"at {caller.endpoint}{by_token}")
 
 
 @app.command()
@@ -123,42 +130,44 @@ def check(
     context: typer.Context,
     path: Annotated[Path, typer.Argument(metavar="PATH", help="The folder with the adapter.")],
 ) -> None:
-    """Look at an adapter here, before it is pushed; exit 1 when a hub would refuse it."""
-    asked: Options = context.obj
-    found = client.check(path)
-    if asked.printer.is_human:
-        asked.printer.checks(found.checks)
-    asked.printer.note("A hub also loads it into its frozen base, runs it and measures it.")
-    _conclude(asked.printer, found)
+    """Check an adapter locally before you push it; exit 1 if a hub would refuse it."""
+    options: Options = context.obj
+    verdict = client.check(path)
+    if options.printer.is_human:
+        options.printer.checks(verdict.checks)
+    options.printer.note("A hub also loads it into its frozen base, runs it and measures it.")
+    _conclude(options.printer, verdict)
 
 
 @app.command()
 def push(
     context: typer.Context,
     path: Annotated[Path, typer.Argument(metavar="PATH", help="The folder with the adapter.")],
-    adapter: Annotated[str, typer.Argument(metavar="NS/NAME", help="Where it goes; it is made if it is not there.")],
-    wait: Annotated[bool, typer.Option("--wait", help="Wait for the verdict; exit 1 when it is no.")] = False,
+    adapter: Annotated[
+        str, typer.Argument(metavar="NS/NAME", help="The repository; it is created if it does not exist.")
+    ],
+    wait: Annotated[bool, typer.Option("--wait", help="Wait for the verdict; exit 1 if it is no.")] = False,
     message: Annotated[str | None, typer.Option("--message", "-m", help="What changed.")] = None,
     private: Annotated[
-        bool | None, typer.Option("--private/--public", help="Who may see it, if it is made now.")
+        bool | None, typer.Option("--private/--public", help="The visibility of a repository that this push creates.")
     ] = None,
 ) -> None:
     """Push a folder as the next revision of an adapter."""
-    asked: Options = context.obj
+    options: Options = context.obj
     if Path(adapter).is_dir() and not path.exists():  # the order of `hf upload`
         raise usage(f"{path} is no folder, and {adapter} is one.", f"Write: dovetail push {adapter} {path}")
     if path.is_dir() and not any(path.iterdir()):
         raise usage(f"{path} is empty: there is nothing to push.", "Name the folder that holds the adapter.")
-    printer, caller = asked.printer, asked.client()
+    printer, caller = options.printer, options.client()
     pushed = caller.push(
         path, adapter, message=message, private=private, show_progress=printer.is_human and sys.stderr.isatty()
     )
     document = {"adapter": pushed.adapter, "revision": pushed.revision, "url": pushed.url}
     if printer.is_human:
         printer.line(f"{pushed.adapter} is at {pushed.revision}\n{pushed.url}")
-    found = _watch_if_judged(printer, caller, adapter, pushed.revision) if wait else None
-    if found:
-        _conclude(printer, found, document)
+    verdict = _watch_if_judged(printer, caller, adapter, pushed.revision) if wait else None
+    if verdict:
+        _conclude(printer, verdict, document)
     elif printer.as_json:
         printer.document(document)
     elif printer.quiet:
@@ -171,25 +180,25 @@ def pull(
     adapter: Annotated[
         str, typer.Argument(metavar="NS/NAME[@REV]", help="REV: a branch, a tag, a commit, or verified.")
     ],
-    to: Annotated[Path | None, typer.Option(metavar="DIR", help="The folder to write; else ./NAME.")] = None,
+    to: Annotated[Path | None, typer.Option(metavar="DIR", help="The folder to write. Default: ./NAME.")] = None,
 ) -> None:
-    """Bring an adapter here, every byte checked; the last line is its folder."""
-    asked: Options = context.obj
+    """Download an adapter and verify every byte; the last line printed is its folder."""
+    options: Options = context.obj
     name, revision = _split(adapter)
-    caller = asked.client()
+    caller = options.client()
     manifest = caller.manifest(name, revision)
-    with asked.printer.downloads() as progress:
+    with options.printer.downloads() as progress:
         folder = caller.fetch(name, manifest, to, progress=progress)
     if manifest.get("state") not in {"passed", None}:
-        asked.printer.note(
-            f"Its verdict is {manifest['state']}. What is known to work is {name}@verified, once there is one."
+        options.printer.note(
+            f"Its verdict is {manifest['state']}. The version known to work is {name}@verified, if there is one."
         )
-    if asked.printer.as_json:
-        asked.printer.document(
+    if options.printer.as_json:
+        options.printer.document(
             {key: manifest.get(key) for key in ("adapter", "revision", "state")} | {"path": str(folder)}
         )
     else:
-        asked.printer.line(str(folder))
+        options.printer.line(str(folder))
 
 
 @app.command()
@@ -200,17 +209,17 @@ def verdict(
     ],
     wait: Annotated[bool, typer.Option("--wait", help="Wait until it is finished.")] = False,
 ) -> None:
-    """Show what was proven about a revision; exit 1 when the verdict is no."""
-    asked: Options = context.obj
+    """Show the verdict of a revision; exit 1 if it is no."""
+    options: Options = context.obj
     name, revision = _split(adapter)
-    caller = asked.client()
+    caller = options.client()
     if wait:
-        found = _watch(asked.printer, caller, name, revision)
+        answer = _watch(options.printer, caller, name, revision)
     else:
-        found = caller.verdict(name, revision)
-        if asked.printer.is_human:
-            asked.printer.checks(found.checks)
-    _conclude(asked.printer, found)
+        answer = caller.verdict(name, revision)
+        if options.printer.is_human:
+            options.printer.checks(answer.checks)
+    _conclude(options.printer, answer)
 
 
 @app.command()
@@ -218,34 +227,34 @@ def fit(
     context: typer.Context,
     path: Annotated[Path, typer.Argument(metavar="PATH", help="The folder with the adapter.")],
 ) -> None:
-    """Say which of a hub's bases an adapter fits, without pushing it; exit 1 when it fits none."""
-    asked: Options = context.obj
-    found = asked.client().fit(path)
-    if asked.printer.as_json:
-        asked.printer.document(found)
+    """List the bases of a hub that an adapter fits, without pushing it; exit 1 if it fits none."""
+    options: Options = context.obj
+    answer = options.client().fit(path)
+    if options.printer.as_json:
+        options.printer.document(answer)
     else:
-        asked.printer.fits(found)
-    raise typer.Exit(DONE if found["fits"] else REFUTED)
+        options.printer.fits(answer)
+    raise typer.Exit(DONE if answer["fits"] else REFUTED)
 
 
 @app.command()
 def repair(
     context: typer.Context,
     adapter: Annotated[str, typer.Argument(metavar="NS/NAME", help="The adapter whose config names no base.")],
-    base: Annotated[str, typer.Option(metavar="NS/NAME", help="Which base is meant, where it fits several.")] = "",
+    base: Annotated[str, typer.Option(metavar="NS/NAME", help="The base to name, if the adapter fits several.")] = "",
 ) -> None:
     """Open a pull request that names the base an adapter fits; nothing changes until it is merged."""
-    asked: Options = context.obj
-    made = asked.client().repair(adapter, base)
-    if asked.printer.as_json:
-        asked.printer.document(made)
+    options: Options = context.obj
+    pull_request = options.client().repair(adapter, base)
+    if options.printer.as_json:
+        options.printer.document(pull_request)
         return
-    asked.printer.line(made["url"])
-    asked.printer.note(f"Pull request #{made['number']} of {adapter}: {made['title']}.")
+    options.printer.line(pull_request["url"])
+    options.printer.note(f"Pull request #{pull_request['number']} of {adapter}: {pull_request['title']}.")
 
 
 def _watch_if_judged(printer: Printer, caller: Client, adapter: str, revision: str) -> Verdict | None:
-    """Return the finished verdict, or None for a revision that holds no adapter: it was pushed, and that is all."""
+    """Return the finished verdict, or None for a revision without an adapter, which gets no verdict."""
     try:
         return _watch(printer, caller, adapter, revision)
     except Problem as problem:
@@ -257,51 +266,51 @@ def _watch_if_judged(printer: Printer, caller: Client, adapter: str, revision: s
 
 def _watch(printer: Printer, caller: Client, adapter: str, revision: str) -> Verdict:
     """Print checks as they arrive and return the finished verdict."""
-    shown, told = 0, ""
-    for found in caller.verdicts(adapter, revision):
-        if found.state == "queued" and told != found.reason:
-            told = found.reason
-            printer.note(found.reason)
-        if len(found.checks) < shown:  # another attempt began
+    printed, reason = 0, ""
+    for verdict in caller.verdicts(adapter, revision):
+        if verdict.state == "queued" and reason != verdict.reason:
+            reason = verdict.reason
+            printer.note(verdict.reason)
+        if len(verdict.checks) < printed:  # another attempt began
             printer.note("The attempt was lost; another one begins.")
-            shown = 0
+            printed = 0
         if printer.is_human:
-            printer.checks(found.checks[shown:])
-            shown = len(found.checks)
-    return found
+            printer.checks(verdict.checks[printed:])
+            printed = len(verdict.checks)
+    return verdict
 
 
-def _conclude(printer: Printer, found: Verdict, pushed: Mapping[str, str] | None = None) -> None:
-    """Answer with the verdict, in a document about what was pushed if something was; leave with its exit status."""
+def _conclude(printer: Printer, verdict: Verdict, pushed: Mapping[str, str] | None = None) -> None:
+    """Print the verdict, inside the push's document after a push, and exit with its status."""
     if printer.as_json:
-        printer.document({**pushed, "verdict": found.document} if pushed else found.document)
+        printer.document({**pushed, "verdict": verdict.document} if pushed else verdict.document)
     elif printer.quiet:
-        printer.line(found.state)
-        for check in found.failed_checks:
+        printer.line(verdict.state)
+        for check in verdict.failed_checks:
             printer.line(check.id)
     else:
-        printer.conclusion(found)
-        if failed := found.failed_checks:
+        printer.conclusion(verdict)
+        if failed := verdict.failed_checks:
             printer.line("failed: " + " ".join(check.id for check in failed))
-    raise typer.Exit(REFUTED if found.state in {"failed", "errored"} else DONE)
+    raise typer.Exit(REFUTED if verdict.state in {"failed", "errored"} else DONE)
 
 
 def _split(adapter: str) -> tuple[str, str]:
     name, at, revision = adapter.partition("@")
     client.check_adapter(name)
     if at and not revision:
-        raise usage(f"{adapter!r} names no revision behind its @.", f"Write {name}, or {name}@verified.")
+        raise usage(f"{adapter!r} names no revision after its @.", f"Write {name}, or {name}@verified.")
     return name, revision or client.MAIN
 
 
-# --- the way in ------------------------------------------------------------------------------------------------------
-def main(written: list[str] | None = None) -> None:
-    """Run the command line and leave with its exit status."""
-    given = sys.argv[1:] if written is None else written
+# --- entry point -----------------------------------------------------------------------------------------------------
+def main(argv: list[str] | None = None) -> None:
+    """Run the command line and exit with its status."""
+    words = sys.argv[1:] if argv is None else argv
     settle_streams()
-    printer = Printer(as_json="--json" in given)
+    printer = Printer(as_json="--json" in words)
     try:
-        status = app(arguments.globals_first(given) or ["--help"], prog_name="dovetail", standalone_mode=False)
+        status = app(arguments.globals_first(words) or ["--help"], prog_name="dovetail", standalone_mode=False)
     except Problem as problem:
         printer.problem(problem)
         status = problem.exit_status
@@ -310,4 +319,4 @@ def main(written: list[str] | None = None) -> None:
         status = USAGE
     except (KeyboardInterrupt, typer.Abort):
         status = 130
-    sys.exit(status or (DONE if given else USAGE))
+    sys.exit(status or (DONE if words else USAGE))

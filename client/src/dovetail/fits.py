@@ -12,7 +12,7 @@ from dovetail.transport import Transport
 
 
 def ask(transport: Transport, folder: Path) -> dict[str, Any]:
-    """Return the hub's answer: `fits` and `misfits`, a base each with `why`, and a `note` of what shapes cannot tell.
+    """Return the hub's answer: `fits` and `misfits`, a base each with `why`, and a `note` on the limits of shapes.
 
     Raises Problem, also for a folder without an adapter of PEFT in safetensors.
     """
@@ -32,12 +32,12 @@ def _config(folder: Path) -> configs.Config:
 
 
 def _header(folder: Path) -> bytes:
-    """The JSON of the safetensors header, without reading what follows."""
+    """Return the JSON of the safetensors header, without reading the tensors."""
     file = folder / WEIGHTS
     if not file.is_file():
         raise usage(f"{folder} holds no {WEIGHTS}.", "Save with safe_serialization=True.")
     with file.open("rb") as opened:
         length = int.from_bytes(opened.read(8), "little")
         if length > MAX_HEADER_BYTES:
-            raise usage(f"{file} is no safetensors file.", "Save the adapter again.")
+            raise usage(f"{file} is not a safetensors file.", "Save the adapter again.")
         return opened.read(length)

@@ -10,9 +10,9 @@ from dovetail.verdict import Check, Verdict
 AREAS = ("file", "config", "tensors", "base", "fit", "run", "eval")
 COUNTED_TO = {
     "load": "run", "limits": "run", "engine": "run", "card": "file", "privacy": "file",
-    "eval.random-head": "fit",  # it looks for a head in the file; nothing was measured
+    "eval.random-head": "fit",  # it looks for a head in the file and measures nothing
 }  # fmt: skip
-NOT_ALONE = frozenset({"eval.random-head"})  # that it passed does not say that its area was looked at
+NOT_ALONE = frozenset({"eval.random-head"})  # a pass of it alone does not mean that its area was checked
 STYLES = {"passed": "green", "noted": "yellow", "failed": "bold red", "running": "blue", "waiting": "bright_black"}
 STATE_STYLES = {
     "passed": "green",
@@ -21,7 +21,7 @@ STATE_STYLES = {
     "running": "blue",
     "queued": "bright_black",
 }
-# The body of a tooth, seven cells wide: a failed one is notched, one that was never reached is hollow.
+# The body of a tooth, seven cells wide: notched if an area failed, hollow if it was never reached.
 BODIES = {"passed": "███████", "noted": "███!███", "failed": "██ ✗ ██", "running": "▒▒▒▒▒▒▒", "waiting": "       "}
 LETTERS = {"passed": "ok", "noted": "note", "failed": "FAILED", "running": "...", "waiting": "-"}
 MARKS = {"passed": "✓", "warned": "!", "failed": "✗", "skipped": "·"}
@@ -43,16 +43,16 @@ def teeth(verdict: Verdict) -> list[Tooth]:
 
 
 def area_of(check: Check) -> str:
-    """Return the tooth a check counts to."""
+    """Return the area that a check belongs to."""
     prefix = check.id.partition(".")[0]
     return COUNTED_TO.get(check.id) or COUNTED_TO.get(prefix, prefix)
 
 
 def _outcome(checks: Sequence[Check], state: str) -> str:
-    seen = {check.outcome for check in checks if check.outcome != "passed" or check.id not in NOT_ALONE}
-    for outcome, drawn in (("failed", "failed"), ("warned", "noted"), ("passed", "passed")):
-        if outcome in seen:
-            return drawn
+    outcomes = {check.outcome for check in checks if check.outcome != "passed" or check.id not in NOT_ALONE}
+    for outcome, tooth in (("failed", "failed"), ("warned", "noted"), ("passed", "passed")):
+        if outcome in outcomes:
+            return tooth
     return "running" if state == "running" else "waiting"
 
 
@@ -76,7 +76,7 @@ def _words(row: Sequence[Tooth]) -> Text:
 
 
 def summary(verdict: Verdict) -> str:
-    """Return the joint in words: the state and how many of the checks that ran were good."""
+    """Return the state and how many of the checks that ran did not fail."""
     ran = [check for check in verdict.checks if check.outcome != "skipped"]
     good = len(ran) - len(verdict.failed_checks)
     return f"{verdict.state}, {good} of {len(ran)} checks" if ran else verdict.state

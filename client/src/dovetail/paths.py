@@ -1,4 +1,4 @@
-"""Which paths of a hub's files may be written on this machine, by the rules of POSIX and of Windows at once."""
+"""Refuses paths from a hub that must not be written on this machine, by the rules of both POSIX and Windows."""
 
 import re
 import unicodedata
@@ -12,16 +12,16 @@ _REFUSED = re.compile(r'[\x00-\x1f\x7f<>:"|?*\\]')
 
 
 def check(paths: Iterable[str]) -> list[PurePosixPath]:
-    """Return the paths. Raises Problem for one that would leave its folder, and for two that collide."""
-    seen: dict[str, str] = {}
+    """Return the paths. Raises Problem if one would leave its folder, or if two collide."""
+    path_by_key: dict[str, str] = {}
     checked = []
     for path in paths:
         if why := _why_not(path):
             raise _unsafe(path, why)
-        folded = unicodedata.normalize("NFKC", path).casefold()
-        if folded in seen:
-            raise _unsafe(path, f"it collides with {seen[folded]!r} where case does not count")
-        seen[folded] = path
+        key = unicodedata.normalize("NFKC", path).casefold()
+        if key in path_by_key:
+            raise _unsafe(path, f"it collides with {path_by_key[key]!r} where case does not count")
+        path_by_key[key] = path
         checked.append(PurePosixPath(path))
     return checked
 
@@ -47,7 +47,7 @@ def _segment_problem(segment: str) -> str:
 
 def _unsafe(path: str, why: str) -> Problem:
     return Problem(
-        f"The hub names a file {path[:200]!r}, which is not written here: {why}.",
+        f"The hub names a file {path[:200]!r}, which must not be written: {why}.",
         "Nothing was written. Tell the hub's administrator.",
         code="client-path-refused",
     )

@@ -1,4 +1,4 @@
-"""Which hub and which token a command uses: options, environment, then what `dovetail login` saved."""
+"""Finds the hub and the token for a command: options, then the environment, then what `dovetail login` saved."""
 
 import json
 import os
@@ -13,40 +13,42 @@ Saved = dict[str, dict[str, str]]
 
 def endpoint(given: str | None = None) -> str:
     """Return the hub's address without a last slash: given, DOVETAIL_ENDPOINT, HF_ENDPOINT, or the last login's."""
-    found = (
+    address = (
         given
         or os.environ.get("DOVETAIL_ENDPOINT")
         or os.environ.get("HF_ENDPOINT")
         or _saved().get("last", {}).get("endpoint")
     )
-    if not found:
+    if not address:
         raise usage(
             "No hub is named.", "Give --endpoint https://…, set DOVETAIL_ENDPOINT, or run `dovetail login` once."
         )
-    parts = urlsplit(found)
+    parts = urlsplit(address)
     if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise usage(f"{found!r} is no address of a hub.", "Write it with its scheme, as in https://hub.example.org.")
-    return found.rstrip("/")
+        raise usage(
+            f"{address!r} is not the address of a hub.", "Write it with its scheme, as in https://hub.example.org."
+        )
+    return address.rstrip("/")
 
 
 def token(endpoint: str, given: str | None = None) -> str | None:
     """Return the token for this hub: the given one, DOVETAIL_TOKEN, HF_TOKEN, the login's, `hf auth login`'s, or None.
 
-    HF_TOKEN and what `hf auth login` wrote count for the hub that HF_ENDPOINT names alone: elsewhere they are secrets.
+    HF_TOKEN and the token of `hf auth login` go only to the hub that HF_ENDPOINT names: they are secret to others.
     """
     is_theirs = os.environ.get("HF_ENDPOINT", "").rstrip("/") == endpoint
-    found = (
+    value = (
         given
         or os.environ.get("DOVETAIL_TOKEN")
         or (is_theirs and os.environ.get("HF_TOKEN"))
         or _saved().get("tokens", {}).get(endpoint)
         or (is_theirs and _read(_hf_token_file()))
     )
-    return found.strip() if found else None
+    return value.strip() if value else None
 
 
 def remember(endpoint: str, token: str) -> Path:
-    """Keep a token for this hub in a file that only this user can read; return the file."""
+    """Save a token for this hub in a file that only this user can read; return the file."""
     saved = _saved()
     saved.setdefault("tokens", {})[endpoint] = token
     saved["last"] = {"endpoint": endpoint}
@@ -54,7 +56,7 @@ def remember(endpoint: str, token: str) -> Path:
 
 
 def forget(endpoint: str) -> bool:
-    """Drop the token of this hub; return whether there was one."""
+    """Remove the token of this hub; return whether there was one."""
     saved = _saved()
     if endpoint not in saved.get("tokens", {}):
         return False
@@ -64,10 +66,9 @@ def forget(endpoint: str) -> bool:
 
 
 def _file() -> Path:
-    home = os.environ.get("DOVETAIL_HOME")
-    return (
-        Path(home) if home else Path(os.environ.get("XDG_CONFIG_HOME") or "~/.config").expanduser() / "dovetail"
-    ) / "logins.json"
+    if home := os.environ.get("DOVETAIL_HOME"):
+        return Path(home) / "logins.json"
+    return Path(os.environ.get("XDG_CONFIG_HOME") or "~/.config").expanduser() / "dovetail" / "logins.json"
 
 
 def _saved() -> Saved:
@@ -86,7 +87,7 @@ def _write(saved: Saved) -> Path:
     file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     fresh = file.with_suffix(".new")
     fresh.unlink(missing_ok=True)
-    # Made closed, not closed afterwards: in between another user could open it.
+    # Created with mode 600, not changed to it afterwards: in between another user could open it.
     with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as out:
         json.dump(saved, out, indent=1)
     fresh.replace(file)

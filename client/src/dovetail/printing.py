@@ -1,4 +1,4 @@
-"""How the command line speaks: to people (rich, in colour on a terminal), to programs (JSON), or hardly at all."""
+"""The output of the command line: for people (rich, in colour on a terminal), for programs (JSON), or quiet."""
 
 import io
 import json
@@ -24,7 +24,7 @@ ID_CELLS = 25  # the longest check id, eval.worse-than-base and privacy.training
 
 
 class _Pipe(io.FileIO):
-    """Standard output whose reader may leave, as `head` does: the rest is dropped, and the exit status stays true."""
+    """Standard output whose reader may close it, as `head` does: drop the rest, and keep the exit status."""
 
     def write(self, data: Any, /) -> int:
         try:
@@ -34,18 +34,18 @@ class _Pipe(io.FileIO):
 
 
 def settle_streams() -> None:
-    """Make both streams take every sentence, on old terminals and for readers who have had enough."""
+    """Make both streams accept every character on old terminals, and survive a reader that closes the pipe."""
     out = sys.stdout
     if isinstance(out, io.TextIOWrapper) and not out.isatty():
         raw = io.BufferedWriter(_Pipe(out.fileno(), "w", closefd=False))
         sys.stdout = io.TextIOWrapper(raw, out.encoding, line_buffering=out.line_buffering)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")  # a sentence with ≥ in it must not end a command on an old terminal
+            stream.reconfigure(errors="replace")  # a ≥ in a message must not crash a command on an old terminal
 
 
 class Printer:
-    """Answers go to stdout, everything about the way there to stderr."""
+    """Prints answers to stdout, and notes and problems to stderr."""
 
     def __init__(self, *, as_json: bool = False, quiet: bool = False) -> None:
         self.as_json, self.quiet = as_json, quiet
@@ -66,12 +66,12 @@ class Printer:
         print(json.dumps(document, indent=2))  # noqa: T201  # plain, as in line
 
     def note(self, text: str) -> None:
-        """Say something on the way, to people."""
+        """Print a note to people."""
         if self.is_human:
             self.err.print(Text(safe(text)))
 
     def problem(self, problem: Problem) -> None:
-        """Say why it was not done, and what to do."""
+        """Print a problem and its fix."""
         if self.as_json:
             self.document(problem.document())
             return
@@ -100,12 +100,12 @@ class Printer:
 
     # --- verdicts ----------------------------------------------------------------------------------------------------
     def checks(self, checks: tuple[Check, ...]) -> None:
-        """Print checks, one a line, and below a failed or noted one what to do."""
+        """Print checks, one a line, and the fix below a failed or noted one."""
         marks = joint.MARKS if self.blocks else joint.PLAIN_MARKS
         for check in checks:
             mark = Text(f"  {marks.get(check.outcome, '?'):<2}", joint.CHECK_STYLES.get(check.outcome, ""))
-            said = Text(safe(check.message), "bold" if check.outcome == "failed" else "")
-            self._columns(mark, Text(f"{safe(check.id):<{ID_CELLS}}"), said)
+            message = Text(safe(check.message), "bold" if check.outcome == "failed" else "")
+            self._columns(mark, Text(f"{safe(check.id):<{ID_CELLS}}"), message)
             if check.fix and check.outcome in {"failed", "warned"}:
                 self._columns(Text("    "), Text(f"{'fix':>{ID_CELLS}}", "bold"), Text(safe(check.fix)))
 
@@ -121,15 +121,15 @@ class Printer:
         self.out.print(grid, soft_wrap=False)
 
     def conclusion(self, verdict: Verdict) -> None:
-        """Print the joint, the state in words, and what the numbers of the evaluation are."""
+        """Print serving engines, samples, the joint, the state in words, and the numbers of the evaluation."""
         self.serving(verdict.serving)
         self.samples(verdict.samples)
         self.out.print()
         self.out.print(joint.draw(verdict, blocks=self.blocks))
         self.out.print()
         where = f"{verdict.adapter}@{verdict.revision[:12]}" if verdict.revision else verdict.adapter
-        said = safe(joint.summary(verdict))
-        self.out.print(Text(f"{safe(where)} ").append(said, joint.STATE_STYLES.get(verdict.state, "")))
+        summary = safe(joint.summary(verdict))
+        self.out.print(Text(f"{safe(where)} ").append(summary, joint.STATE_STYLES.get(verdict.state, "")))
         if verdict.reason:
             self.out.print(Text(safe(verdict.reason)))
         for score in verdict.evals:
@@ -144,7 +144,7 @@ class Printer:
             self._columns(Text("  adapter", "green"), Text(safe(str(sample.adapter))))
 
     def serving(self, answers: Sequence[Serving]) -> None:
-        """Print the engines that serve it, with flags, those that serve it wrongly, and the names of the others."""
+        """Print the engines that serve it, with flags, those that serve it wrongly, and those that refuse it."""
         for answer in answers:
             if answer.outcome == "serves":
                 flags = Text(safe(" ".join(map(str, answer.flags))))
@@ -156,20 +156,20 @@ class Printer:
         if refusing := [safe(str(answer.engine)) for answer in answers if answer.outcome == "refuses"]:
             self._columns(Text("  refuses", "bright_black"), Text(", ".join(refusing)))
 
-    def fits(self, found: Mapping[str, Any]) -> None:
-        """Print the bases that an adapter fits, and to people also why not the others."""
-        for base in found["fits"]:
+    def fits(self, answer: Mapping[str, Any]) -> None:
+        """Print the bases that an adapter fits, and to people also why it does not fit the others."""
+        for base in answer["fits"]:
             self.line(str(base.get("base")))
-        if not found["fits"]:
+        if not answer["fits"]:
             self.note("It fits none of the bases that this hub knows.")
-        if found.get("note"):
-            self.note(str(found["note"]))
-        for base in found["misfits"]:
+        if answer.get("note"):
+            self.note(str(answer["note"]))
+        for base in answer["misfits"]:
             self.note(f"not {base.get('base')}: {base.get('why')}")
 
 
 def safe(text: str) -> str:
-    """Return the text without what commands a terminal: hubs and authors of adapters are strangers."""
+    """Replace control characters, which could command a terminal: hubs and authors of adapters are not trusted."""
     return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", text)
 
 

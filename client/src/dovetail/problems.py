@@ -1,4 +1,4 @@
-"""What can go wrong, as one exception with a sentence, what to do about it, and the command line's exit status."""
+"""The one exception of the client: a sentence, the fix, and the command line's exit status."""
 
 from collections.abc import Mapping
 
@@ -14,7 +14,7 @@ class Problem(Exception):
     def __init__(self, detail: str, fix: str = "", *, code: str = "client-usage", status: int | None = None) -> None:
         super().__init__(detail)
         self.detail, self.fix, self.code, self.status = detail, fix, code, status
-        self.wait_seconds: int | None = None  # how long the hub asks to wait before another try
+        self.wait_seconds: int | None = None  # the hub's Retry-After
 
     @property
     def exit_status(self) -> int:
@@ -33,20 +33,20 @@ class Problem(Exception):
 
 
 def usage(detail: str, fix: str = "") -> Problem:
-    """Return the problem of a command that was written wrongly."""
+    """Return the problem of a wrong use of the command line."""
     return Problem(detail, fix)
 
 
 def unreachable(endpoint: str, reason: object) -> Problem:
     """Return the problem of a hub that does not answer."""
-    said = getattr(reason, "strerror", None) or str(reason) or type(reason).__name__
+    cause = getattr(reason, "strerror", None) or str(reason) or type(reason).__name__
     return Problem(
-        f"{endpoint} does not answer: {said}.", "Check the address and your network.", code="client-unreachable"
+        f"{endpoint} does not answer: {cause}.", "Check the address and your network.", code="client-unreachable"
     )
 
 
 def no_hub(endpoint: str) -> Problem:
-    """Return the problem of a server that is something else than a Dovetail hub."""
+    """Return the problem of a server that is not a Dovetail hub."""
     return Problem(
         f"{endpoint} does not answer like a Dovetail hub.",
         "Check --endpoint or DOVETAIL_ENDPOINT.",
@@ -54,15 +54,15 @@ def no_hub(endpoint: str) -> Problem:
     )
 
 
-def refusal(status: int, said: Mapping[str, object], endpoint: str) -> Problem:
+def refusal(status: int, answer: Mapping[str, object], endpoint: str) -> Problem:
     """Return the problem that a hub's answer (RFC 9457, or anything else) states."""
-    if "code" in said and "detail" in said:
-        return Problem(str(said["detail"]), str(said.get("fix") or ""), code=str(said["code"]), status=status)
+    if "code" in answer and "detail" in answer:
+        return Problem(str(answer["detail"]), str(answer.get("fix") or ""), code=str(answer["code"]), status=status)
     if status in _NOT_THERE:
         return no_hub(endpoint)
     return Problem(
         f"{endpoint} answered {status}.",
-        "Try again; if it stays, tell its administrator.",
+        "Try again; if it happens again, tell its administrator.",
         status=status,
         code="client-answer",
     )

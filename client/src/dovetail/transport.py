@@ -1,4 +1,4 @@
-"""HTTP to one hub, on the standard library: JSON, streams, problems as exceptions, and a token that stays at home."""
+"""HTTP to one hub with the standard library: JSON, streams, problems as exceptions. The token goes to that hub only."""
 
 import json
 import time
@@ -13,12 +13,12 @@ from dovetail import __version__
 from dovetail.problems import Problem, no_hub, refusal, unreachable
 
 TIMEOUT_SECONDS = 60
-LONGEST_WAIT_SECONDS = 90  # for a hub that says "not so fast"; its minute is over by then
+LONGEST_WAIT_SECONDS = 90  # for a hub's rate limit, whose window is one minute
 MAX_ANSWER_BYTES = 32 << 20
 
 
 class Transport:
-    """Asks one hub. Every verb raises Problem."""
+    """Sends requests to one hub. Every method raises Problem."""
 
     def __init__(self, endpoint: str, token: str | None = None) -> None:
         self.endpoint, self.token = endpoint, token
@@ -35,17 +35,19 @@ class Transport:
     def _object(self, opened: HTTPResponse, needs: Mapping[str, type]) -> dict[str, Any]:
         with opened as answer:
             try:
-                said = json.loads(answer.read(MAX_ANSWER_BYTES))
+                document = json.loads(answer.read(MAX_ANSWER_BYTES))
             except ValueError:
                 raise no_hub(self.endpoint) from None
             except (OSError, HTTPException) as error:
                 raise unreachable(self.endpoint, error) from None
-        if not isinstance(said, dict) or not all(isinstance(said.get(key), kind) for key, kind in needs.items()):
+        if not isinstance(document, dict) or not all(
+            isinstance(document.get(key), kind) for key, kind in needs.items()
+        ):
             raise no_hub(self.endpoint)
-        return said
+        return document
 
     def open(self, path: str, body: bytes | None = None) -> HTTPResponse:
-        """Open the bytes behind a path below /api/v1, following redirects; the caller closes it. A body is posted."""
+        """Request a path below /api/v1, following redirects; the caller closes the response. A body makes it a POST."""
         try:
             return self._open(path, body)
         except Problem as problem:
@@ -66,7 +68,7 @@ class Transport:
             answer: HTTPResponse = self._opener.open(request, timeout=TIMEOUT_SECONDS)
         except HTTPError as error:
             with error:
-                problem = refusal(error.code, _said(error), self.endpoint)
+                problem = refusal(error.code, _document(error), self.endpoint)
                 if (wait := error.headers.get("Retry-After") or "").isdecimal():
                     problem.wait_seconds = int(wait)
                 raise problem from None
@@ -99,9 +101,9 @@ def _origin(parts: SplitResult) -> tuple[str, str | None, int | None]:
     return parts.scheme, parts.hostname, parts.port or {"http": 80, "https": 443}.get(parts.scheme)
 
 
-def _said(error: HTTPError) -> dict[str, object]:
+def _document(error: HTTPError) -> dict[str, object]:
     try:
-        said = json.loads(error.read(1 << 20))
+        document = json.loads(error.read(1 << 20))
     except (ValueError, OSError, HTTPException):
         return {}
-    return said if isinstance(said, dict) else {}
+    return document if isinstance(document, dict) else {}

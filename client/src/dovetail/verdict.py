@@ -1,4 +1,4 @@
-"""A verdict as the hub, or the static checks on this machine, give it."""
+"""A verdict, from a hub or from the static checks on this machine."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -16,7 +16,7 @@ UNFINISHED = ("queued", "running")
 
 @dataclass(frozen=True, repr=False)
 class Verdict:
-    """`state` is queued, running, passed, failed or errored; `document` is all that the hub said."""
+    """`state` is queued, running, passed, failed or errored; `document` is the hub's whole answer."""
 
     state: str
     checks: tuple[Check, ...] = ()
@@ -49,8 +49,8 @@ class Verdict:
 def read(document: Mapping[str, Any]) -> Verdict:
     """Return the verdict that a document of the REST interface states.
 
-    A hub may be newer than this client: keys that are not known here are kept in `document`, and entries of a list that
-    cannot be read are left out.
+    A hub may be newer than this client: `document` keeps keys that this client does not know, and list entries that it
+    cannot read are left out.
     """
     return Verdict(
         state=document["state"],
@@ -70,13 +70,13 @@ def _records(cls: type[T], items: Any) -> tuple[T, ...]:
     return tuple(cls.read(item) for item in items or () if isinstance(item, Mapping) and required <= item.keys())
 
 
-def _check(said: Mapping[str, Any]) -> Check:
-    outcome: Any = str(said.get("outcome"))  # a newer hub may know outcomes that are not known here
+def _check(document: Mapping[str, Any]) -> Check:
+    outcome: Any = str(document.get("outcome"))  # a newer hub may have more outcomes
     return Check(
-        str(said.get("id")),
+        str(document.get("id")),
         outcome,
-        str(said.get("message") or ""),
-        str(said.get("fix") or ""),
-        said.get("where") or {},
-        said.get("duration_ms"),
+        str(document.get("message") or ""),
+        str(document.get("fix") or ""),
+        document.get("where") or {},
+        document.get("duration_ms"),
     )

@@ -17,13 +17,13 @@ ALIASES = {
 
 
 def claimed_value(card: Any, metric: Metric) -> float | None:
-    """The boldest number that model-index claims of that metric; percentages become shares."""
-    said = [entry for entry in _metrics(card) if isinstance(entry, dict)]
-    named = [entry.get("value") for entry in said if _plain(entry.get("type", "")) == _plain(metric.name)]
-    found = [number for number in map(_number, named) if number is not None]
+    """Return the boldest value that model-index claims for that metric; percentages become shares."""
+    entries = [entry for entry in _metrics(card) if isinstance(entry, dict)]
+    values = [entry.get("value") for entry in entries if _plain(entry.get("type", "")) == _plain(metric.name)]
+    numbers = [number for number in map(_number, values) if number is not None]
     if not metric.higher_is_better:
-        return min(found, default=None)
-    return max((number / 100 if number > 1 else number for number in found), default=None)
+        return min(numbers, default=None)
+    return max((number / 100 if number > 1 else number for number in numbers), default=None)
 
 
 def holds(metric: Metric, claimed: float, room: float) -> bool:
@@ -33,13 +33,13 @@ def holds(metric: Metric, claimed: float, room: float) -> bool:
 
 
 def _plain(name: Any) -> str:
-    """ "Exact Match", exact_match and em are one metric."""
+    """Return the canonical name of a metric: "Exact Match", exact_match and em are one."""
     letters = re.sub(r"[^a-z0-9]", "", str(name).lower())
     return ALIASES.get(letters, letters)
 
 
 def _number(value: Any) -> float | None:
-    """Return a card's value as a number, "97.5 %" too; None if it cannot be a measurement."""
+    """Return a card's value, which may be "97.5 %", as a number; None if it cannot be a measurement."""
     try:
         number = float(value.strip().rstrip("%")) if isinstance(value, str) else float(value)
     except (TypeError, ValueError, OverflowError):

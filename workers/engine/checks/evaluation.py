@@ -1,4 +1,4 @@
-"""Checks of the measured numbers: not worse than the frozen base, what the card and the rows say holds, nothing odd."""
+"""Checks of the measured numbers: against the frozen base, the card's claims and the rows' expected answers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ NO_ROWS = "There are no labelled rows: put a smoke.jsonl beside the adapter to h
 FIX = "Check the training and the order of the labels (indices, or label_names in the card, say it without a doubt)."
 CLAIM_FIX = "Correct model-index in the card, or push the weights that reach it."
 FORGETS, GARBAGE = 2.0, 20.0  # times the base's loss on plain sentences
-FORGETS_WORDS = 3.0  # the same for a language adapter, which is for another language
+FORGETS_WORDS = 3.0  # likewise, for a language adapter, which may be for another language
 AGREES = 0.9
 
 
@@ -31,9 +31,9 @@ def worse_than_base(trial: Trial) -> str | Finding:
         return Finding(outcome, f"With the adapter it is worse than without: {numbers}.", FIX, where)
     alone = first.head_alone
     if alone is not None and first.adapter < alone:
-        said = f"Its head alone, on the frozen base, gets {alone:g}, more than with the adapter: {numbers}."
+        message = f"Its head alone, on the frozen base, gets {alone:g}, more than with the adapter: {numbers}."
         by_chance = first.adapter >= alone - margin(alone, first.rows)
-        return Finding("warned" if by_chance else outcome, said, FIX, {**where, "head_alone": alone})
+        return Finding("warned" if by_chance else outcome, message, FIX, {**where, "head_alone": alone})
     if worse := [metric for metric in others if metric.is_worse]:
         hard = any(not metric.rough for metric in worse)
         return Finding(outcome if hard else "warned", f"In one number it is worse than without: {numbers}.", FIX, where)
@@ -46,7 +46,7 @@ def _sentence(metric: Metric) -> str:
 
 
 def margin(share: float, rows: int) -> float:
-    """Return the error that chance alone explains on so few rows: two standard errors, and at least 0.05."""
+    """Return the margin of error for so few rows: two standard errors, and at least 0.05."""
     bounded = min(max(share, 0.0), 1.0)
     return max(MARGIN, 2 * math.sqrt(bounded * (1 - bounded) / rows))
 
@@ -55,11 +55,11 @@ def claim(trial: Trial) -> str | Finding:
     metrics = measured(trial)
     if not metrics:
         return skipped(NO_ROWS)
-    found = [(metric, claimed_value(trial.folder.card or {}, metric)) for metric in metrics]
-    claims = [(metric, claimed) for metric, claimed in found if claimed is not None]
+    pairs = [(metric, claimed_value(trial.folder.card or {}, metric)) for metric in metrics]
+    claims = [(metric, claimed) for metric, claimed in pairs if claimed is not None]
     if not claims:
         return skipped(f"The card claims no {' or '.join(metric.name for metric in metrics)}.")
-    said = []
+    sentences = []
     for metric, claimed in claims:
         room = margin(claimed, metric.rows)
         beside = f" (margin {room:.2f})" if metric.higher_is_better else ""
@@ -70,21 +70,21 @@ def claim(trial: Trial) -> str | Finding:
                 CLAIM_FIX,
                 {"metric": metric.name, "claimed": claimed, "measured": metric.adapter, "margin": round(room, 4)},
             )
-        said.append(f"{metric.name} {claimed:g}, measured {metric.adapter:g}{beside}")
-    return f"The card claims {'; '.join(said)}."
+        sentences.append(f"{metric.name} {claimed:g}, measured {metric.adapter:g}{beside}")
+    return f"The card claims {'; '.join(sentences)}."
 
 
 def expected(trial: Trial) -> str | Finding:
-    """Whether the adapter says here what its author saw it say."""
-    seen, rows = trial.seen, trial.seen.rows
-    asked = [at for at, row in enumerate(rows) if "expected" in row]
-    if not asked:
+    """Compare the adapter's outputs with the `expected` outputs that its author wrote into the rows."""
+    outputs, rows = trial.outputs, trial.outputs.rows
+    numbers = [at for at, row in enumerate(rows) if "expected" in row]
+    if not numbers:
         return skipped("No row says what is expected.")
-    answers = {at: trial.rows.eval.agrees(seen, at) for at in asked}
+    answers = {at: trial.rows.eval.agrees(outputs, at) for at in numbers}
     judged = {at: answer for at, answer in answers.items() if answer is not None}
     if not judged:
         return warned(
-            f"What is expected in row {asked[0] + 1} has no form that can be compared here.",
+            f"What is expected in row {numbers[0] + 1} has no form that can be compared here.",
             "Give a list of logits or of label names, a label, or the text of an answer: docs/checks has the forms.",
         )
     right = sum(judged.values())
@@ -99,36 +99,38 @@ def expected(trial: Trial) -> str | Finding:
 
 
 def neutral(trial: Trial) -> str | Finding:
-    """Whether a language model still knows ordinary sentences."""
-    seen = trial.neutral
-    if seen is None:
+    """Check that a language model has not forgotten ordinary sentences."""
+    outputs = trial.neutral
+    if outputs is None:
         return skipped("Only language models are asked what they still know of plain sentences.")
-    metric, *_ = trial.rows.eval.measure(seen)
+    metric, *_ = trial.rows.eval.measure(outputs)
     trial.evals.append(_evaluation(trial, "neutral", metric))
     ratio = metric.adapter / max(metric.base, 1e-6)
     most = FORGETS_WORDS if trial.rows.eval.task == "MASKED_LM" else FORGETS
-    said = f"On {metric.rows} plain English sentences the loss is {metric.adapter:g}, the frozen base's {metric.base:g}"
+    message = (
+        f"On {metric.rows} plain English sentences the loss is {metric.adapter:g}, the frozen base's {metric.base:g}"
+    )
     if ratio <= most:
-        return f"{said}."
+        return f"{message}."
     fix = "Train for fewer steps or with a smaller learning rate; mix plain text into the training set."
     where = {"base": metric.base, "adapter": metric.adapter, "ratio": round(ratio, 2)}
     outcome: Outcome = "failed" if ratio > GARBAGE else "warned"
-    return Finding(outcome, f"{said}: {ratio:.1f} times as much. It has forgotten what the base knew.", fix, where)
+    return Finding(outcome, f"{message}: {ratio:.1f} times as much. It has forgotten what the base knew.", fix, where)
 
 
 def degenerate(trial: Trial) -> str | Finding:
     """Look for faults that good numbers hide: one answer to everything, loops, empty texts, vectors all alike."""
-    odd = trial.rows.eval.degenerate(trial.seen) if trial.seen.adapter else ""
+    odd = trial.rows.eval.degenerate(trial.outputs) if trial.outputs.adapter else ""
     if trial.cannot_write:
         odd = f"It cannot write: generate() ended with {trial.cannot_write}."
     if odd:
         return warned(odd, "Look at the samples; train longer, with all labels, or with a smaller learning rate.")
-    return f"Nothing odd in its answers to {len(trial.seen.adapter)} rows."
+    return f"Nothing odd in its answers to {len(trial.outputs.adapter)} rows."
 
 
 def measured(trial: Trial) -> list[Metric]:
     rows = trial.rows
-    return [] if rows.source == "neutral" else rows.eval.measure(trial.seen)
+    return [] if rows.source == "neutral" else rows.eval.measure(trial.outputs)
 
 
 def _evaluation(trial: Trial, name: str, metric: Metric) -> Evaluation:

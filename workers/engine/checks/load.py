@@ -1,4 +1,4 @@
-"""Checks of loading: does its library take the adapter, and is the base afterwards what it was before."""
+"""Checks of loading: the library loads the adapter, and the base does not change."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ DTYPES = {"BF16": torch.bfloat16, "F16": torch.float16}
 
 
 def error(trial: Trial) -> str | Finding:
-    """Anything the loader raises is the adapter's fault, since we wrote its config and names; the stage says so."""
+    """Load the adapter. The stage reports an exception of the loader as the adapter's: config and names are ours."""
     kind, base = trial.folder.kind, trial.folder.base
     if kind is not None and kind.is_prefix and base is not None and not base.manifest.prefix_width:
         return failed(
@@ -48,39 +48,39 @@ def changed_base(trial: Trial) -> str | Finding:
 
 
 def not_allowed(folder: Folder, originals: Originals) -> list[str]:
-    """The weights of the base that are not what they were; without biases and roundings that the file may bring."""
+    """Return the names of changed weights of the base, without biases and roundings that the file may bring."""
     kind, coarse = folder.kind, _coarse(folder)
     allowed = {_in_base(name.removeprefix(kind.prefix)) for name in folder.layout.biases} if kind else set()
     return [
         full.lstrip(".")
-        for (table, name, full), wanted in originals
+        for (table, name, full), original in originals
         if full.lstrip(".") not in allowed
-        and not (name in table and (same(table[name], wanted) or _is_rounded(full, table[name], wanted, coarse)))
+        and not (name in table and (same(table[name], original) or _is_rounded(full, table[name], original, coarse)))
     ]
 
 
 def _coarse(folder: Folder) -> set[torch.dtype]:
-    """The dtypes below F32 in which the file holds embeddings of the base."""
+    """Return the dtypes below F32 in which the file holds embeddings of the base."""
     if folder.kind is None:
         return set()
-    return {DTYPES[one.dtype] for one in folder.layout.embeddings.values() if one.dtype in DTYPES}
+    return {DTYPES[tensor.dtype] for tensor in folder.layout.embeddings.values() if tensor.dtype in DTYPES}
 
 
-def _is_rounded(full: str, found: torch.Tensor, wanted: torch.Tensor, coarse: set[torch.dtype]) -> bool:
-    """Whether a table of embeddings is what it was, but for the dtype the file holds it in.
+def _is_rounded(full: str, tensor: torch.Tensor, original: torch.Tensor, coarse: set[torch.dtype]) -> bool:
+    """Return whether a table of embeddings only changed by rounding to the dtype in the file.
 
-    Of a base in bfloat16 the values between its own are not known any more: there a last bit may differ.
+    A base in bfloat16 has lost the bits below its own precision: there the last bit may differ.
     """
     if full.split(".")[-2] not in EMBEDDINGS or not coarse:
         return False
-    if any(same(found, wanted.to(dtype).to(wanted.dtype)) for dtype in coarse):
+    if any(same(tensor, original.to(dtype).to(original.dtype)) for dtype in coarse):
         return True
-    rows = found[: wanted.shape[0]].cpu()
-    if wanted.dtype is not torch.bfloat16 or rows.shape != wanted.shape or rows.dtype != wanted.dtype:
+    rows = tensor[: original.shape[0]].cpu()
+    if original.dtype is not torch.bfloat16 or rows.shape != original.shape or rows.dtype != original.dtype:
         return False
-    return bool(torch.allclose(rows.float(), wanted.float(), rtol=2.0**-7, atol=2.0**-24))
+    return bool(torch.allclose(rows.float(), original.float(), rtol=2.0**-7, atol=2.0**-24))
 
 
 def _in_base(name: str) -> str:
-    """The name a parameter had before PEFT wrapped its module."""
+    """Return the name that a parameter had before PEFT wrapped its module."""
     return name.replace(".base_layer", "").replace(".original_module", "")

@@ -1,4 +1,4 @@
-"""Checks of running: finite, with an effect, the same twice and merged, and at what price."""
+"""Checks of running: finite outputs, an effect, the same outputs twice and after merging, and the cost."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from workers.engine.trial import NOISE, CannotMerge, Timed, Trial
 
 FAINT = 1e-4
 SLOW = 5.0
-MERGED, BROKEN = 1e-4, 0.05  # of the largest output: rounding, and what is no rounding any more
+MERGED, BROKEN = 1e-4, 0.05  # relative to the largest output: differences up to rounding, and beyond it
 WEIGHT_FILES = (description.WEIGHTS, contents.WEIGHTS, contents.HEAD_WEIGHTS)
 
 
@@ -48,7 +48,7 @@ def no_effect(trial: Trial) -> str | Finding:
             "Leave it out of the composition, or save it after training.",
             parts=trial.idle[:20],
         )
-    # The same sums in the same order differ by nothing but the adapter, so rounding makes it faint, and not absent.
+    # Both runs add in the same order, so a difference below rounding still comes from the adapter: faint, not absent.
     if delta <= max(FAINT, trial.frozen.noise * scale):
         return warned(
             f"The adapter hardly changes anything: at most {delta:.1e}.",
@@ -82,17 +82,17 @@ def cost(trial: Trial) -> str | Finding:
     memory_mb = round(max(0, peak - trial.began_with) / 1024, 1)
     adapter_mb = round(sum(trial.folder.sizes.get(path, 0) for path in WEIGHT_FILES) / 1e6, 3)
     trial.cost = Cost(round(ratio, 2), memory_mb, adapter_mb)
-    said = (
+    message = (
         f"A run takes {ratio:.2f} times the base's, {trial.again.first_s * 1000:.0f} ms for {len(trial.again.lines)} "
         f"rows; it took {memory_mb:,.0f} MB on top of the base."
     )
     if ratio <= SLOW:
-        return said
-    return warned(said, "A smaller rank or fewer target modules make it cheaper.", ratio=round(ratio, 2))
+        return message
+    return warned(message, "A smaller rank or fewer target modules make it cheaper.", ratio=round(ratio, 2))
 
 
 def merge(trial: Trial) -> str | Finding:
-    """Whether an adapter that was added into its base's weights, as serving it merged does, still says the same."""
+    """Compare the outputs before and after merging the adapter into its base's weights, as some servers do."""
     try:
         after, before = (torch.cat([line.flatten() for line in lines]) for lines in _pair(trial, trial.after_merge))
     except CannotMerge as problem:
@@ -101,16 +101,16 @@ def merge(trial: Trial) -> str | Finding:
     delta = (after - before).abs().max().item()
     if delta <= max(MERGED, 10 * trial.frozen.noise) * scale:
         return f"Merged into its base it says the same, up to {delta:.1e}."
-    said = f"Merged into its base it says something else: outputs differ by {delta:.3g}, of up to {scale:.3g}."
+    message = f"Merged into its base it says something else: outputs differ by {delta:.3g}, of up to {scale:.3g}."
     fix = "Serve it unmerged; or train it in the dtype it is merged in, with a smaller lora_alpha."
     where = {"difference": delta if delta == delta else None, "largest": scale}
     if _is_tied(trial):
-        return warned(f"{said} The table it adapts is the output layer too, which is not adapted.", fix, **where)
-    return Finding("failed" if not delta <= BROKEN * scale else "warned", said, fix, where)
+        return warned(f"{message} The table it adapts is the output layer too, which is not adapted.", fix, **where)
+    return Finding("failed" if not delta <= BROKEN * scale else "warned", message, fix, where)
 
 
 def _is_tied(trial: Trial) -> bool:
-    """Whether the adapter acts on embeddings that the base uses as its output layer as well: merging changes both."""
+    """Return whether the adapter changes embeddings that are also the base's output layer: merging changes both."""
     kind, tied = trial.folder.kind, bool(getattr(trial.base.config, "tie_word_embeddings", False))
     tables = (path.rpartition(".")[2] for path in trial.folder.layout.modules) if kind else ()
     return tied and any(name in EMBEDDINGS for name in tables)

@@ -1,4 +1,4 @@
-"""How an adapter is measured, one task a file: which rows, what is read from the model, which numbers."""
+"""The evaluations, one task a file: the rows of a task, the reading of a model's answer, and the metrics."""
 
 from __future__ import annotations
 
@@ -26,5 +26,5 @@ EVALS: tuple[Eval, ...] = (
 )
 
 
-def of(task: str) -> Eval:
+def eval_of(task: str) -> Eval:
     return next(evaluation for evaluation in EVALS if evaluation.task == task)

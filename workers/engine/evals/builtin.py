@@ -1,7 +1,7 @@
-"""Rows of our own, for adapters that bring none: plain English, written for this project and free of any right (CC0).
+"""Built-in rows for adapters that bring none: plain English, written for this project and in the public domain (CC0).
 
-They say what an adapter makes of fitting inputs. They have no labels, so they measure an adapter only where text alone
-does: how well a language model still knows ordinary sentences.
+They have no labels, so they measure only a language model's loss on ordinary sentences; for other tasks they only run
+the adapter.
 """
 
 from __future__ import annotations

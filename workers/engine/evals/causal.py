@@ -9,9 +9,9 @@ from typing import Any
 import torch
 
 from workers.engine.evals import measures
-from workers.engine.evals.desk import Batch, Row, is_text
+from workers.engine.evals.codec import Batch, Row, is_text
 from workers.engine.evals.measures import Metric
-from workers.engine.evals.task import Eval, Line, Seen, numbers_agree, spread
+from workers.engine.evals.task import Eval, Line, Outputs, numbers_agree, spread
 
 REPEATS = 0.2  # distinct pairs of words below which a text is a loop
 
@@ -27,36 +27,36 @@ class Causal(Eval):
         return is_text(row.get("text"))
 
     def read(self, answer: Any, batch: Batch) -> list[Line]:
-        """Virtual tokens are cut. Row by row: a second copy of all logits would be the largest thing here."""
+        """Cut virtual tokens and read row by row: a second copy of all logits would take the most memory."""
         ids, mask = batch.inputs["input_ids"], batch.inputs["attention_mask"]
         logits = answer.logits[:, -mask.shape[1] :]
         return [_line(logits[at, :count], ids[at, :count]) for at, count in enumerate(mask.sum(1).tolist())]
 
-    def measure(self, seen: Seen) -> list[Metric]:
+    def measure(self, outputs: Outputs) -> list[Metric]:
         base, adapter = (measures.bounded(float(torch.stack([line[-1] for line in lines]).mean()))
-                         for lines in (seen.base, seen.adapter))  # fmt: skip
-        rows = len(seen.base)
+                         for lines in (outputs.base, outputs.adapter))  # fmt: skip
+        rows = len(outputs.base)
         return [
             Metric("loss", base, adapter, rows, higher_is_better=False),
             Metric("perplexity", _perplexity(base), _perplexity(adapter), rows, higher_is_better=False, rough=True),
         ]
 
-    def prompts(self, seen: Seen) -> Mapping[int, str]:
-        """The first half of the words, all of them where the row says what should follow."""
-        return {at: _prompt(seen.rows[at]) for at in spread(len(seen.rows))}
+    def prompts(self, outputs: Outputs) -> Mapping[int, str]:
+        """Return the first half of each text's words, or all of them if the row has `expected`."""
+        return {at: _prompt(outputs.rows[at]) for at in spread(len(outputs.rows))}
 
-    def degenerate(self, seen: Seen) -> str:
-        return looping(seen)
+    def degenerate(self, outputs: Outputs) -> str:
+        return looping(outputs)
 
-    def shown(self, seen: Seen, at: int) -> tuple[str, str, str, str]:
-        base, adapter = seen.written.get(at, ("", ""))
-        return _prompt(seen.rows[at]), _rest(seen.rows[at]), base, adapter
+    def sample(self, outputs: Outputs, at: int) -> tuple[str, str, str, str]:
+        base, adapter = outputs.written.get(at, ("", ""))
+        return _prompt(outputs.rows[at]), _rest(outputs.rows[at]), base, adapter
 
-    def agrees(self, seen: Seen, at: int) -> bool | None:
-        wanted = seen.rows[at]["expected"]
-        if not isinstance(wanted, str):
-            return numbers_agree(wanted, seen.adapter[at][:-1])
-        return same_start(seen.written[at][1], wanted) if at in seen.written else None
+    def agrees(self, outputs: Outputs, at: int) -> bool | None:
+        expected = outputs.rows[at]["expected"]
+        if not isinstance(expected, str):
+            return numbers_agree(expected, outputs.adapter[at][:-1])
+        return same_start(outputs.written[at][1], expected) if at in outputs.written else None
 
 
 def _line(logits: torch.Tensor, ids: torch.Tensor) -> Line:
@@ -80,19 +80,19 @@ def _rest(row: Row) -> str:
     return str(row["text"])[len(_prompt(row)) :].strip()
 
 
-def looping(seen: Seen) -> str:
-    """Whether the adapter repeats itself where the base does not."""
-    looped = [base for base, adapter in seen.written.values() if measures.distinct_pairs(adapter) <= REPEATS]
-    if looped and 2 * len(looped) > len(seen.written) and all(measures.distinct_pairs(t) > REPEATS for t in looped):
-        return f"It repeats itself without end in {len(looped)} of {len(seen.written)} texts; the base does not."
+def looping(outputs: Outputs) -> str:
+    """Return a sentence if the adapter repeats itself where the base does not, else ""."""
+    looped = [base for base, adapter in outputs.written.values() if measures.distinct_pairs(adapter) <= REPEATS]
+    if looped and 2 * len(looped) > len(outputs.written) and all(measures.distinct_pairs(t) > REPEATS for t in looped):
+        return f"It repeats itself without end in {len(looped)} of {len(outputs.written)} texts; the base does not."
     return ""
 
 
-def same_start(found: str, wanted: str) -> bool:
-    """Word for word, as far as the shorter one goes; the last word may be cut."""
-    one, other = found.split(), wanted.split()
-    length = min(len(one), len(other))
-    return bool(length) and one[: max(1, length - 1)] == other[: max(1, length - 1)]
+def same_start(text: str, expected: str) -> bool:
+    """Compare word for word, up to the end of the shorter text, whose last word may be cut off."""
+    text_words, expected_words = text.split(), expected.split()
+    length = min(len(text_words), len(expected_words))
+    return bool(length) and text_words[: max(1, length - 1)] == expected_words[: max(1, length - 1)]
 
 
 EVAL = Causal()

@@ -1,4 +1,4 @@
-"""Which task an adapter is measured by, and on which rows: its author's, where they fit, else ours."""
+"""Chooses the task by which an adapter is measured, and its rows: the author's if they fit, else the built-in ones."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from collections.abc import Callable
 from dovetail.adapters.findings import Result
 from dovetail.adapters.folder import Folder
 from dovetail.adapters.library.contents import Library
-from workers.engine.evals import masked, of
-from workers.engine.evals.known import recall
-from workers.engine.evals.rows import Rows, RowsError, desk_of, doubts, neutral, smoke
+from workers.engine.evals import eval_of, masked
+from workers.engine.evals.base_outputs import recall
+from workers.engine.evals.rows import Rows, RowsError, codec_of, doubts, neutral, smoke
 from workers.engine.evals.task import Eval
 from workers.engine.frozen import Frozen
 
@@ -24,7 +24,7 @@ MORE_ROWS = "Put some dozens of rows in smoke.jsonl, of every label, that were n
 def rows_for(
     folder: Folder, frozen: Frozen, task: str, labels: int, warn: Callable[[Result], None], lent_by: str = ""
 ) -> Rows:
-    """The rows to run the adapter on; `warn` hears why the author's, or the set's, were not taken or say little."""
+    """Return the rows to run the adapter on; `warn` is called if given rows are not used or measure little."""
     evaluation, count = _evaluation(folder, frozen, task), _labels(folder, labels)
     try:
         rows = smoke(folder, frozen, evaluation, count, lent_by)
@@ -39,21 +39,21 @@ def rows_for(
     known = recall(frozen, task, evaluation)
     if known is not None:
         return known.rows
-    return neutral(frozen, evaluation, desk_of(folder, frozen, count))
+    return neutral(frozen, evaluation, codec_of(folder, frozen, count))
 
 
 def _evaluation(folder: Folder, frozen: Frozen, task: str) -> Eval:
-    """A language adapter without a head is asked to fill in words, where its base came with the head for it."""
+    """Return the task; a language adapter without a head fills in masked words if its base has the head for it."""
     if not isinstance(folder, Library):
-        return of(task)
+        return eval_of(task)
     fills = folder.library_kind == LANGUAGE and masked.can_fill(frozen.model(task), frozen.tokenizer)
-    return of(folder.head_task or (masked.EVAL.task if fills else "FEATURE_EXTRACTION"))
+    return eval_of(folder.head_task or (masked.EVAL.task if fills else "FEATURE_EXTRACTION"))
 
 
 def _labels(folder: Folder, labels: int) -> int:
-    """How many labels the head has; one of the adapters library says so in its own config."""
+    """Return the number of labels of the head; one of the adapters library states it in its own config."""
     if not isinstance(folder, Library):
         return labels
     inner = folder.head_config.get("config")
-    said = inner.get("num_labels") if isinstance(inner, dict) else None
-    return said if type(said) is int and said > 0 else len(folder.label_names) or 2
+    count = inner.get("num_labels") if isinstance(inner, dict) else None
+    return count if type(count) is int and count > 0 else len(folder.label_names) or 2

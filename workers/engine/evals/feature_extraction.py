@@ -8,9 +8,9 @@ from typing import Any
 import torch
 
 from workers.engine.evals import measures
-from workers.engine.evals.desk import Batch, Desk, Row, is_real
+from workers.engine.evals.codec import Batch, Codec, Row, is_real
 from workers.engine.evals.measures import Metric
-from workers.engine.evals.task import Eval, Line, Seen, numbers_agree
+from workers.engine.evals.task import Eval, Line, Outputs, numbers_agree
 
 TRIPLET = ("anchor", "positive", "negative")
 PAIR = ("text", "text_pair")
@@ -27,14 +27,14 @@ class FeatureExtraction(Eval):
     def size(self, row: Row) -> int:
         return max(len(text) for text in _texts(row))
 
-    def batch(self, desk: Desk, rows: Sequence[Row]) -> Batch:
+    def batch(self, codec: Codec, rows: Sequence[Row]) -> Batch:
         texts = [_texts(row) for row in rows]
-        said = desk.tokens([text for several in texts for text in several])
-        return Batch(desk.inputs(said), {"counts": [len(several) for several in texts]})
+        encoded = codec.tokens([text for row_texts in texts for text in row_texts])
+        return Batch(codec.inputs(encoded), {"counts": [len(row_texts) for row_texts in texts]})
 
     def read(self, answer: Any, batch: Batch) -> list[Line]:
-        """One vector a text. Virtual tokens come first and are left out."""
-        if batch.is_of_pictures:  # points of a grid, with or without a token for the whole
+        """Return one vector a text; virtual tokens come first and are left out."""
+        if batch.is_of_pictures:  # points of a grid, with or without a token for the whole picture
             hidden = answer.last_hidden_state
             hidden = hidden.flatten(2).transpose(1, 2) if hidden.dim() == 4 else hidden
             return list(hidden.mean(1, keepdim=True))
@@ -43,29 +43,31 @@ class FeatureExtraction(Eval):
         vectors = (hidden * weights.to(hidden.dtype)).sum(1) / weights.sum(1).clamp(min=1)
         return list(vectors.split(batch.facts.get("counts") or [1] * len(vectors)))
 
-    def measure(self, seen: Seen) -> list[Metric]:
-        rows = seen.rows
+    def measure(self, outputs: Outputs) -> list[Metric]:
+        rows = outputs.rows
         if all(is_triplet(row) for row in rows):
-            return [Metric("triplet-accuracy", _nearer(seen.base), _nearer(seen.adapter), len(rows))] if rows else []
+            return (
+                [Metric("triplet-accuracy", _nearer(outputs.base), _nearer(outputs.adapter), len(rows))] if rows else []
+            )
         if len(rows) < 3 or not all("score" in row for row in rows):
             return []
         scores = torch.tensor([float(row["score"]) for row in rows])
-        base, adapter = (measures.spearman(_cosines(lines), scores) for lines in (seen.base, seen.adapter))
+        base, adapter = (measures.spearman(_cosines(lines), scores) for lines in (outputs.base, outputs.adapter))
         return [Metric("spearman", base, adapter, len(rows))]
 
-    def degenerate(self, seen: Seen) -> str:
-        base, adapter = (_crowding(lines) for lines in (seen.base, seen.adapter))
+    def degenerate(self, outputs: Outputs) -> str:
+        base, adapter = (_crowding(lines) for lines in (outputs.base, outputs.adapter))
         if adapter < COLLAPSED or base >= COLLAPSED:
             return ""
         return f"All texts become nearly the same vector: their mean cosine is {adapter:.3f}, the base's {base:.3f}."
 
-    def shown(self, seen: Seen, at: int) -> tuple[str, str, str, str]:
-        row = seen.rows[at]
-        wanted = "the first nearer" if is_triplet(row) else f"score {row['score']:g}" if "score" in row else ""
-        return " | ".join(_texts(row)), wanted, _said(seen.base[at]), _said(seen.adapter[at])
+    def sample(self, outputs: Outputs, at: int) -> tuple[str, str, str, str]:
+        row = outputs.rows[at]
+        expected = "the first nearer" if is_triplet(row) else f"score {row['score']:g}" if "score" in row else ""
+        return " | ".join(_texts(row)), expected, _answer_text(outputs.base[at]), _answer_text(outputs.adapter[at])
 
-    def agrees(self, seen: Seen, at: int) -> bool | None:
-        return numbers_agree(seen.rows[at]["expected"], seen.adapter[at])
+    def agrees(self, outputs: Outputs, at: int) -> bool | None:
+        return numbers_agree(outputs.rows[at]["expected"], outputs.adapter[at])
 
 
 def is_triplet(row: Row) -> bool:
@@ -78,7 +80,7 @@ def _texts(row: Row) -> list[str]:
 
 
 def _cosines(lines: Sequence[Line]) -> torch.Tensor:
-    """Between the first two texts of each row."""
+    """Return the cosine of the first two texts of each row."""
     return torch.stack([torch.cosine_similarity(line[0], line[1], dim=0) for line in lines])
 
 
@@ -88,13 +90,13 @@ def _nearer(lines: Sequence[Line]) -> float:
 
 
 def _crowding(lines: Sequence[Line]) -> float:
-    """The mean cosine of each text with every other one."""
+    """Return the mean cosine of all pairs of different texts."""
     vectors = torch.nn.functional.normalize(torch.cat(list(lines)).float(), dim=-1)
     count = len(vectors)
     return float(((vectors.sum(0) ** 2).sum() - count) / max(1, count * (count - 1)))
 
 
-def _said(line: Line) -> str:
+def _answer_text(line: Line) -> str:
     if len(line) == 1:
         return f"a vector of {line.shape[-1]} numbers, length {line.norm().item():.2f}"
     return "cosine " + " and ".join(

@@ -1,4 +1,4 @@
-"""Greedy writing: sixteen tokens after each prompt, the same at each run; prompts are padded in front."""
+"""Greedy generation: sixteen tokens after each prompt, the same at each run; prompts are padded on the left."""
 
 from __future__ import annotations
 
@@ -8,52 +8,53 @@ from typing import Any
 import torch
 from transformers import GenerationConfig
 
-from workers.engine.evals.desk import Desk
+from workers.engine.evals.codec import Codec
 
 TOKENS = 16
 LONGEST = 64  # tokens of a prompt
-# What model classes raise that cannot write with this adapter in them: a finding of the run, not a fault of ours.
+# Model classes raise these if they cannot generate with this adapter: that is a finding of the run, not our fault.
 CANNOT = (RuntimeError, ValueError, TypeError, AttributeError, KeyError, IndexError)
 
 
 class CannotWrite(Exception):
-    """The model does not write with what it was given; the message says what it said."""
+    """The model cannot generate text with this adapter; the message is the one of generate()."""
 
 
-def write(model: Any, desk: Desk, prompts: Mapping[int, str]) -> dict[int, str]:
+def write(model: Any, codec: Codec, prompts: Mapping[int, str]) -> dict[int, str]:
     """Return the model's continuations by the prompts' numbers. Raises `CannotWrite`."""
-    inputs, width = _inputs(desk, list(prompts.values()))
+    inputs, width = _inputs(codec, list(prompts.values()))
     device = next(model.parameters()).device
     try:
         with torch.inference_mode():
             ids = model.generate(
-                **{name: tensor.to(device) for name, tensor in inputs.items()}, generation_config=_config(desk)
+                **{name: tensor.to(device) for name, tensor in inputs.items()}, generation_config=_config(codec)
             )
     except CANNOT as problem:
         raise CannotWrite(f"{type(problem).__name__}: {' '.join(str(problem).split())[:200]}") from problem
-    return {at: desk.decode(line[width:].tolist()) for at, line in zip(prompts, ids.cpu(), strict=True)}
+    return {at: codec.decode(line[width:].tolist()) for at, line in zip(prompts, ids.cpu(), strict=True)}
 
 
-def _inputs(desk: Desk, texts: list[str]) -> tuple[dict[str, torch.Tensor], int]:
-    """The ids with their padding where the model does not write, and how many of the answer's first are not new."""
-    said = desk.tokens(texts, limit=min(desk.limit, LONGEST))
-    ids, mask = said["input_ids"], said["attention_mask"]
-    if desk.config.is_encoder_decoder:
+def _inputs(codec: Codec, texts: list[str]) -> tuple[dict[str, torch.Tensor], int]:
+    """Return left-padded ids, and the number of leading tokens in the answer that are not new."""
+    encoded = codec.tokens(texts, limit=min(codec.limit, LONGEST))
+    ids, mask = encoded["input_ids"], encoded["attention_mask"]
+    if codec.config.is_encoder_decoder:
         return {"input_ids": ids, "attention_mask": mask}, 1
-    if (ends := getattr(desk.tokenizer, "sep_token_id", None)) is not None:  # what closes a text would end the writing
-        mask = mask * (ids != ends)
+    separator = getattr(codec.tokenizer, "sep_token_id", None)
+    if separator is not None:  # a token that closes the text would end the generation
+        mask = mask * (ids != separator)
     for at, line in enumerate(mask):
-        kept = ids[at][line.bool()]
-        ids[at] = desk.tokenizer.pad_token_id or 0
-        ids[at, len(line) - len(kept) :] = kept
+        text_ids = ids[at][line.bool()]
+        ids[at] = codec.tokenizer.pad_token_id or 0
+        ids[at, len(line) - len(text_ids) :] = text_ids
     return {"input_ids": ids, "attention_mask": mask.sort(1).values}, ids.shape[1]
 
 
-def _config(desk: Desk) -> GenerationConfig:
-    """Our own in every key that decides what is written: a base may come with sampling, penalties and longer texts."""
-    text = desk.config.get_text_config()
+def _config(codec: Codec) -> GenerationConfig:
+    """Set every key that decides the text: a base's own config may ask for sampling, penalties and longer texts."""
+    text = codec.config.get_text_config()
     return GenerationConfig(
         max_new_tokens=TOKENS, do_sample=False, num_beams=1, repetition_penalty=1.0, no_repeat_ngram_size=0,
-        pad_token_id=desk.tokenizer.pad_token_id or 0, eos_token_id=getattr(text, "eos_token_id", None),
-        decoder_start_token_id=getattr(desk.config, "decoder_start_token_id", None),
+        pad_token_id=codec.tokenizer.pad_token_id or 0, eos_token_id=getattr(text, "eos_token_id", None),
+        decoder_start_token_id=getattr(codec.config, "decoder_start_token_id", None),
     )  # fmt: skip

@@ -1,8 +1,8 @@
-"""Image classification: read as sequences are, on pictures of our own; no row of a smoke.jsonl holds a picture."""
+"""Image classification: reads answers like sequence classification, on built-in pictures; smoke.jsonl holds none."""
 
 from __future__ import annotations
 
-from workers.engine.evals.desk import Row
+from workers.engine.evals.codec import Row
 from workers.engine.evals.sequence_classification import SequenceClassification
 
 

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from dovetail.adapters.report import Sample
-from workers.engine.evals.task import Eval, Seen, spread
+from workers.engine.evals.task import Eval, Outputs, spread
 
 MOST = 4
 LONGEST = 300
 
 
-def shown(evaluation: Eval, seen: Seen) -> tuple[Sample, ...]:
+def samples_of(evaluation: Eval, outputs: Outputs) -> tuple[Sample, ...]:
     """Return rows evenly apart, or those with generated texts; `expected` is None if no row says what is right."""
-    chosen = [sorted(seen.written)[at] for at in spread(len(seen.written), MOST)] or spread(len(seen.rows), MOST)
-    return tuple(_sample(*evaluation.shown(seen, at)) for at in chosen)
+    chosen = [sorted(outputs.written)[at] for at in spread(len(outputs.written), MOST)] or spread(
+        len(outputs.rows), MOST
+    )
+    return tuple(_sample(*evaluation.sample(outputs, at)) for at in chosen)
 
 
 def _sample(text: str, expected: str, base: str, adapter: str) -> Sample:

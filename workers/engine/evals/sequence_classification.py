@@ -8,11 +8,11 @@ from typing import Any
 import torch
 
 from workers.engine.evals import measures
-from workers.engine.evals.desk import Batch, Desk, Row, is_count, is_real
+from workers.engine.evals.codec import Batch, Codec, Row, is_count, is_real
 from workers.engine.evals.measures import Metric
-from workers.engine.evals.task import Eval, Line, Seen, numbers_agree
+from workers.engine.evals.task import Eval, Line, Outputs, numbers_agree
 
-FLAT = 1e-3  # a probability that moves by less over all rows says nothing of them
+FLAT = 1e-3  # the smallest deviation of a probability over all rows that is not suspicious
 
 
 class SequenceClassification(Eval):
@@ -24,85 +24,90 @@ class SequenceClassification(Eval):
         labelled = isinstance(label, str) or is_real(label)
         return isinstance(row.get("text"), str) and labelled and isinstance(pair, str | None)
 
-    def problem(self, rows: Sequence[Row], desk: Desk) -> str:
+    def problem(self, rows: Sequence[Row], codec: Codec) -> str:
         whole = all(isinstance(row["label"], str) or is_count(row["label"]) for row in rows)
-        if desk.count == 1:
+        if codec.count == 1:
             return "" if all(is_real(row["label"]) for row in rows) else "the head has one output: labels are numbers"
         if not whole:
-            return f"a label is a fraction, but the head has {desk.count} labels"
-        beyond = next((row["label"] for row in rows if desk.number(row["label"]) not in range(desk.count)), None)
-        return "" if beyond is None else f"a row has the label {str(beyond)[:60]!r}, but the head knows {desk.count}"
+            return f"a label is a fraction, but the head has {codec.count} labels"
+        beyond = next((row["label"] for row in rows if codec.number(row["label"]) not in range(codec.count)), None)
+        return "" if beyond is None else f"a row has the label {str(beyond)[:60]!r}, but the head knows {codec.count}"
 
     def read(self, answer: Any, batch: Batch) -> list[Line]:
         return list(answer.logits)
 
-    def measure(self, seen: Seen) -> list[Metric]:
-        if not any("label" in row for row in seen.rows):
+    def measure(self, outputs: Outputs) -> list[Metric]:
+        if not any("label" in row for row in outputs.rows):
             return []
-        if seen.desk.count == 1:
-            return _correlations(seen)
-        wanted = [seen.desk.number(row["label"]) for row in seen.rows]
-        guess = [measures.commonest(wanted)] * len(wanted)
-        found, alone = _picked(seen.adapter), _picked(seen.base)
-        rows = len(wanted)
+        if outputs.codec.count == 1:
+            return _correlations(outputs)
+        expected = [outputs.codec.number(row["label"]) for row in outputs.rows]
+        guess = [measures.commonest(expected)] * len(expected)
+        predicted, head_alone = _picked(outputs.adapter), _picked(outputs.base)
+        rows = len(expected)
         return [
-            Metric("accuracy", measures.accuracy(guess, wanted), measures.accuracy(found, wanted), rows,
-                   head_alone=measures.accuracy(alone, wanted)),
-            Metric("macro-f1", measures.macro_f1(guess, wanted), measures.macro_f1(found, wanted), rows,
-                   head_alone=measures.macro_f1(alone, wanted), rough=True),
+            Metric("accuracy", measures.accuracy(guess, expected), measures.accuracy(predicted, expected), rows,
+                   head_alone=measures.accuracy(head_alone, expected)),
+            Metric("macro-f1", measures.macro_f1(guess, expected), measures.macro_f1(predicted, expected), rows,
+                   head_alone=measures.macro_f1(head_alone, expected), rough=True),
         ]  # fmt: skip
 
-    def degenerate(self, seen: Seen) -> str:
-        if len(seen.rows) < 3 or not any("label" in row for row in seen.rows):
-            return ""  # of sentences that are not for it, it may well say one thing
-        shares = torch.stack(list(seen.adapter)).float()
-        shares = shares.softmax(-1) if seen.desk.count > 1 else shares
+    def degenerate(self, outputs: Outputs) -> str:
+        if len(outputs.rows) < 3 or not any("label" in row for row in outputs.rows):
+            return ""  # it may well give one answer to rows that are not made for it
+        shares = torch.stack(list(outputs.adapter)).float()
+        shares = shares.softmax(-1) if outputs.codec.count > 1 else shares
         if shares.std(0).max() < FLAT:
-            return (
-                f"It says nearly the same of all {len(seen.rows)} rows: the probabilities differ by less than {FLAT}."
-            )
-        wanted = (
-            {seen.desk.number(row["label"]) for row in seen.rows if "label" in row} if seen.desk.count > 1 else set()
-        )
-        never = sorted(wanted - set(_picked(seen.adapter)) - {-1})
-        if len(wanted) > 1 and never:
-            names = ", ".join(seen.desk.name(number) for number in never[:5])
-            return f"It never answers {names}, which {len(never)} of {len(wanted)} labels in the rows are."
+            rows = len(outputs.rows)
+            return f"It says nearly the same of all {rows} rows: the probabilities differ by less than {FLAT}."
+        if outputs.codec.count == 1:
+            return ""
+        expected = {outputs.codec.number(row["label"]) for row in outputs.rows if "label" in row}
+        never = sorted(expected - set(_picked(outputs.adapter)) - {-1})
+        if len(expected) > 1 and never:
+            names = ", ".join(outputs.codec.name(number) for number in never[:5])
+            return f"It never answers {names}, which {len(never)} of {len(expected)} labels in the rows are."
         return ""
 
-    def shown(self, seen: Seen, at: int) -> tuple[str, str, str, str]:
-        row = seen.rows[at]
+    def sample(self, outputs: Outputs, at: int) -> tuple[str, str, str, str]:
+        row = outputs.rows[at]
         text = row["text"] if not row.get("text_pair") else f"{row['text']} | {row['text_pair']}"
-        wanted: Any = row.get("label")
-        named = seen.desk.name(wanted) if is_count(wanted) and seen.desk.count > 1 and seen.desk.labels else wanted
-        return text, "" if named is None else str(named), _said(seen, seen.base[at]), _said(seen, seen.adapter[at])
+        label: Any = row.get("label")
+        has_name = is_count(label) and outputs.codec.count > 1 and outputs.codec.labels
+        label_text = outputs.codec.name(label) if has_name else label
+        return (
+            text,
+            "" if label_text is None else str(label_text),
+            _answer_text(outputs, outputs.base[at]),
+            _answer_text(outputs, outputs.adapter[at]),
+        )
 
-    def agrees(self, seen: Seen, at: int) -> bool | None:
-        wanted = seen.rows[at]["expected"]
-        if isinstance(wanted, str) or is_count(wanted):
-            return seen.desk.number(wanted) == int(seen.adapter[at].argmax())
-        return numbers_agree(wanted, seen.adapter[at])
+    def agrees(self, outputs: Outputs, at: int) -> bool | None:
+        expected = outputs.rows[at]["expected"]
+        if isinstance(expected, str) or is_count(expected):
+            return outputs.codec.number(expected) == int(outputs.adapter[at].argmax())
+        return numbers_agree(expected, outputs.adapter[at])
 
 
 def _picked(lines: Sequence[Line]) -> list[int]:
     return [int(line.argmax()) for line in lines]
 
 
-def _said(seen: Seen, line: Line) -> str:
-    if seen.desk.count == 1:
+def _answer_text(outputs: Outputs, line: Line) -> str:
+    if outputs.codec.count == 1:
         return f"{line.item():.3f}"
     share, number = line.float().softmax(-1).max(-1)
-    return f"{seen.desk.name(int(number))} {share.item():.2f}"
+    return f"{outputs.codec.name(int(number))} {share.item():.2f}"
 
 
-def _correlations(seen: Seen) -> list[Metric]:
-    """A constant correlates with nothing, so a guess without a model gets 0."""
-    wanted = torch.tensor([float(row["label"]) for row in seen.rows])
-    if len(wanted) < 3:
+def _correlations(outputs: Outputs) -> list[Metric]:
+    """Return both correlations; a guess without a model gets 0."""
+    expected = torch.tensor([float(row["label"]) for row in outputs.rows])
+    if len(expected) < 3:
         return []
-    adapter, base = (torch.stack(list(lines)).flatten().float() for lines in (seen.adapter, seen.base))
+    adapter, base = (torch.stack(list(lines)).flatten().float() for lines in (outputs.adapter, outputs.base))
     return [
-        Metric(name, 0.0, count(adapter, wanted), len(wanted), head_alone=count(base, wanted), rough=rough)
+        Metric(name, 0.0, count(adapter, expected), len(expected), head_alone=count(base, expected), rough=rough)
         for name, count, rough in (("pearson", measures.pearson, False), ("spearman", measures.spearman, True))
     ]
 

@@ -9,12 +9,12 @@ import torch
 
 from workers.engine.evals import measures
 from workers.engine.evals.causal import looping, same_start
-from workers.engine.evals.desk import Batch, Desk, Row, is_text
+from workers.engine.evals.codec import Batch, Codec, Row, is_text
 from workers.engine.evals.measures import Metric
-from workers.engine.evals.task import Eval, Line, Seen, numbers_agree, spread
+from workers.engine.evals.task import Eval, Line, Outputs, numbers_agree, spread
 
 LIMIT = 64  # tokens of a target
-WRITTEN = 8  # rows that are written out
+WRITTEN = 8  # rows for which text is generated
 
 
 class SequenceToSequence(Eval):
@@ -29,73 +29,75 @@ class SequenceToSequence(Eval):
     def size(self, row: Row) -> int:
         return len(row["text"]) + len(row.get("target", ""))
 
-    def batch(self, desk: Desk, rows: Sequence[Row]) -> Batch:
-        plain = super().batch(desk, rows)
+    def batch(self, codec: Codec, rows: Sequence[Row]) -> Batch:
+        plain = super().batch(codec, rows)
         if not all("target" in row for row in rows):
             return plain
-        said = desk.tokens(text_target=[row["target"] for row in rows], limit=min(desk.limit, LIMIT))
-        wanted, mask = said["input_ids"], said["attention_mask"]
-        start = desk.config.decoder_start_token_id
-        first = torch.full_like(wanted[:, :1], 0 if start is None else start)
-        given = torch.cat([first, wanted[:, :-1]], 1)
-        return Batch({**plain.inputs, "decoder_input_ids": given}, {"wanted": wanted, "mask": mask})
+        encoded = codec.tokens(text_target=[row["target"] for row in rows], limit=min(codec.limit, LIMIT))
+        targets, mask = encoded["input_ids"], encoded["attention_mask"]
+        start = codec.config.decoder_start_token_id
+        first = torch.full_like(targets[:, :1], 0 if start is None else start)
+        decoder_ids = torch.cat([first, targets[:, :-1]], 1)
+        return Batch({**plain.inputs, "decoder_input_ids": decoder_ids}, {"wanted": targets, "mask": mask})
 
     def read(self, answer: Any, batch: Batch) -> list[Line]:
         if "wanted" not in batch.facts:
             return super().read(answer, batch)
-        wanted, mask = batch.facts["wanted"], batch.facts["mask"]
-        logits = answer.logits[:, -wanted.shape[1] :]
-        return [_line(logits[at, :count], wanted[at, :count]) for at, count in enumerate(mask.sum(1).tolist())]
+        targets, mask = batch.facts["wanted"], batch.facts["mask"]
+        logits = answer.logits[:, -targets.shape[1] :]
+        return [_line(logits[at, :count], targets[at, :count]) for at, count in enumerate(mask.sum(1).tolist())]
 
-    def measure(self, seen: Seen) -> list[Metric]:
-        if not any("target" in row for row in seen.rows):
+    def measure(self, outputs: Outputs) -> list[Metric]:
+        if not any("target" in row for row in outputs.rows):
             return []
         base, adapter = (measures.bounded(float(torch.stack([line[-1] for line in lines]).mean()))
-                         for lines in (seen.base, seen.adapter))  # fmt: skip
-        found = [Metric("loss", base, adapter, len(seen.rows), higher_is_better=False)]
-        if seen.written:
-            scored = [[measures.rouge_l(text, _start(seen, at)) for text in both] for at, both in seen.written.items()]
-            base, adapter = (measures.mean([pair[who] for pair in scored]) for who in (0, 1))
-            found.append(Metric("rouge-l", base, adapter, len(scored), rough=True))
-        return found
+                         for lines in (outputs.base, outputs.adapter))  # fmt: skip
+        metrics = [Metric("loss", base, adapter, len(outputs.rows), higher_is_better=False)]
+        if outputs.written:
+            scored = [
+                [measures.rouge_l(text, _start(outputs, at)) for text in both] for at, both in outputs.written.items()
+            ]
+            base, adapter = (measures.mean(scores) for scores in zip(*scored, strict=True))
+            metrics.append(Metric("rouge-l", base, adapter, len(scored), rough=True))
+        return metrics
 
-    def prompts(self, seen: Seen) -> Mapping[int, str]:
-        return {at: seen.rows[at]["text"] for at in spread(len(seen.rows), WRITTEN)}
+    def prompts(self, outputs: Outputs) -> Mapping[int, str]:
+        return {at: outputs.rows[at]["text"] for at in spread(len(outputs.rows), WRITTEN)}
 
-    def degenerate(self, seen: Seen) -> str:
-        said = [(seen.rows[at], base, adapter) for at, (base, adapter) in seen.written.items()]
-        empty = sum(not adapter and bool(base) for _, base, adapter in said)
-        if 2 * empty > len(said):
-            return f"It answers nothing to {empty} of {len(said)} texts, where the base answers something."
+    def degenerate(self, outputs: Outputs) -> str:
+        texts = [(outputs.rows[at], base, adapter) for at, (base, adapter) in outputs.written.items()]
+        empty = sum(not adapter and bool(base) for _, base, adapter in texts)
+        if 2 * empty > len(texts):
+            return f"It answers nothing to {empty} of {len(texts)} texts, where the base answers something."
         copied = sum(
             bool(adapter) and row["text"].startswith(adapter) and not str(row.get("target", "")).startswith(adapter)
-            for row, _, adapter in said
+            for row, _, adapter in texts
         )
-        if 2 * copied > len(said):
-            return f"It copies the beginning of its input in {copied} of {len(said)} texts."
-        return looping(seen)
+        if 2 * copied > len(texts):
+            return f"It copies the beginning of its input in {copied} of {len(texts)} texts."
+        return looping(outputs)
 
-    def shown(self, seen: Seen, at: int) -> tuple[str, str, str, str]:
-        row = seen.rows[at]
-        base, adapter = seen.written.get(at, ("", ""))
+    def sample(self, outputs: Outputs, at: int) -> tuple[str, str, str, str]:
+        row = outputs.rows[at]
+        base, adapter = outputs.written.get(at, ("", ""))
         return row["text"], row.get("target", ""), base, adapter
 
-    def agrees(self, seen: Seen, at: int) -> bool | None:
-        wanted = seen.rows[at]["expected"]
-        if not isinstance(wanted, str):
-            return numbers_agree(wanted, seen.adapter[at][:-1])
-        return same_start(seen.written[at][1], wanted) if at in seen.written else None
+    def agrees(self, outputs: Outputs, at: int) -> bool | None:
+        expected = outputs.rows[at]["expected"]
+        if not isinstance(expected, str):
+            return numbers_agree(expected, outputs.adapter[at][:-1])
+        return same_start(outputs.written[at][1], expected) if at in outputs.written else None
 
 
-def _line(logits: torch.Tensor, wanted: torch.Tensor) -> Line:
-    loss = torch.nn.functional.cross_entropy(logits.float(), wanted)
+def _line(logits: torch.Tensor, target: torch.Tensor) -> Line:
+    loss = torch.nn.functional.cross_entropy(logits.float(), target)
     return torch.cat([logits[-1].float(), loss[None]])
 
 
-def _start(seen: Seen, at: int) -> str:
-    """As much of the target as was written at most."""
-    ids = seen.desk.tokens(text_target=[seen.rows[at]["target"]], limit=16)["input_ids"][0]
-    return seen.desk.decode(ids.tolist())
+def _start(outputs: Outputs, at: int) -> str:
+    """Return the beginning of the target, as long as a generated text."""
+    ids = outputs.codec.tokens(text_target=[outputs.rows[at]["target"]], limit=16)["input_ids"][0]
+    return outputs.codec.decode(ids.tolist())
 
 
 EVAL = SequenceToSequence()

@@ -1,4 +1,4 @@
-"""Token classification: F1 over the words that are something, each word read at its first piece."""
+"""Token classification: F1 over the words with a label other than "O"; each word is read at its first token."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from workers.engine.evals import builtin, measures
-from workers.engine.evals.desk import Batch, Desk, Row, is_count
+from workers.engine.evals.codec import Batch, Codec, Row, is_count
 from workers.engine.evals.measures import Metric
-from workers.engine.evals.task import Eval, Line, Seen, numbers_agree
+from workers.engine.evals.task import Eval, Line, Outputs, numbers_agree
 
 OUTSIDE = "O"
 
@@ -28,78 +28,88 @@ class TokenClassification(Eval):
             isinstance(label, str) or (is_count(label) and label >= 0) for label in labels
         )
 
-    def problem(self, rows: Sequence[Row], desk: Desk) -> str:
-        highest = max(desk.number(label) for row in rows for label in row["labels"])
+    def problem(self, rows: Sequence[Row], codec: Codec) -> str:
+        highest = max(codec.number(label) for row in rows for label in row["labels"])
         return (
-            f"a row has label {highest}, but the head has {desk.count}, counted from 0" if highest >= desk.count else ""
+            f"a row has label {highest}, but the head has {codec.count}, counted from 0"
+            if highest >= codec.count
+            else ""
         )
 
     def size(self, row: Row) -> int:
         return sum(len(token) + 1 for token in row["tokens"])
 
-    def batch(self, desk: Desk, rows: Sequence[Row]) -> Batch:
-        """The words joined by spaces: only some tokenizers take words one by one.
+    def batch(self, codec: Codec, rows: Sequence[Row]) -> Batch:
+        """Join the words with spaces: only some tokenizers accept single words.
 
-        Where a word's first piece looks otherwise after a space, the first word gets one too (GPT-2, RoBERTa).
+        If a word's first token differs after a space (GPT-2, RoBERTa), the first word gets a space too.
         """
-        start = " " if getattr(desk.tokenizer, "add_prefix_space", None) is False else ""
+        start = " " if getattr(codec.tokenizer, "add_prefix_space", None) is False else ""
         texts = [start + " ".join(row["tokens"]) for row in rows]
-        if not desk.tokenizer.is_fast:
-            return Batch(desk.inputs(desk.tokens(texts)))
-        said = desk.tokens(texts, return_offsets_mapping=True)
+        if not codec.tokenizer.is_fast:
+            return Batch(codec.inputs(codec.tokens(texts)))
+        encoded = codec.tokens(texts, return_offsets_mapping=True)
         ends = [_ends(row["tokens"], len(start)) for row in rows]
-        found = [
-            _first_pieces(spans.tolist(), words) for spans, words in zip(said["offset_mapping"], ends, strict=True)
+        first_pieces = [
+            _first_pieces(spans.tolist(), words) for spans, words in zip(encoded["offset_mapping"], ends, strict=True)
         ]
-        places = [list(pieces.values()) for pieces in found]
-        return Batch(desk.inputs(said), {"places": places}, [list(pieces) for pieces in found])
+        places = [list(pieces.values()) for pieces in first_pieces]
+        return Batch(codec.inputs(encoded), {"places": places}, [list(pieces) for pieces in first_pieces])
 
     def read(self, answer: Any, batch: Batch) -> list[Line]:
-        """The logits of each word that was not cut off; of every token where the tokenizer does not tell the words."""
+        """Return the logits of each word that was not cut off; of every token if the tokenizer gives no offsets."""
         places = batch.facts.get("places")
         if places is None:
             return super().read(answer, batch)
-        said = answer.logits[:, -batch.weights.shape[1] :]
-        return [line[at] for line, at in zip(said, places, strict=True)]
+        logits = answer.logits[:, -batch.weights.shape[1] :]
+        return [line[at] for line, at in zip(logits, places, strict=True)]
 
-    def measure(self, seen: Seen) -> list[Metric]:
-        wanted = _wanted(seen)
-        if not wanted or len(wanted) != sum(len(line) for line in seen.adapter):
+    def measure(self, outputs: Outputs) -> list[Metric]:
+        expected = _wanted(outputs)
+        if not expected or len(expected) != sum(len(line) for line in outputs.adapter):
             return []
-        found, alone = _flat(seen.adapter), _flat(seen.base)
-        inside: set[Any] = set(range(seen.desk.count)) - {seen.desk.labels.get(OUTSIDE, -1)}
-        guess = [measures.commonest(wanted)] * len(wanted)
-        counted = [measures.f1_of(said, wanted, inside) for said in (guess, found, alone)]
-        right = [measures.accuracy(said, wanted) for said in (guess, found, alone)]
-        rows = len(seen.rows)
+        predicted, head_alone = _flat(outputs.adapter), _flat(outputs.base)
+        inside: set[Any] = set(range(outputs.codec.count)) - {outputs.codec.labels.get(OUTSIDE, -1)}
+        guess = [measures.commonest(expected)] * len(expected)
+        counted = [measures.f1_of(labels, expected, inside) for labels in (guess, predicted, head_alone)]
+        right = [measures.accuracy(labels, expected) for labels in (guess, predicted, head_alone)]
+        rows = len(outputs.rows)
         return [
             Metric("f1", counted[0], counted[1], rows, head_alone=counted[2]),
             Metric("accuracy", right[0], right[1], rows, head_alone=right[2], rough=True),
         ]
 
-    def degenerate(self, seen: Seen) -> str:
-        found, wanted = set(_flat(seen.adapter)), set(_wanted(seen))
-        outside = seen.desk.labels.get(OUTSIDE)
-        if len(found) == 1 and len(wanted) > 1:
-            label = next(iter(found))
-            more = ": it finds nothing at all" if label == outside else ""
-            return f"It calls every word {seen.desk.name(label)}{more}."
+    def degenerate(self, outputs: Outputs) -> str:
+        predicted, expected = set(_flat(outputs.adapter)), set(_wanted(outputs))
+        outside = outputs.codec.labels.get(OUTSIDE)
+        if len(predicted) == 1 and len(expected) > 1:
+            label = next(iter(predicted))
+            suffix = ": it finds nothing at all" if label == outside else ""
+            return f"It calls every word {outputs.codec.name(label)}{suffix}."
         return ""
 
-    def shown(self, seen: Seen, at: int) -> tuple[str, str, str, str]:
-        row = seen.rows[at]
-        words = [row["tokens"][word] for word in seen.facts[at] or ()]
-        wanted = [seen.desk.number(row["labels"][word]) for word in seen.facts[at] or ()] if "labels" in row else []
-        base, adapter = (_tagged(seen, words, line.argmax(-1).tolist()) for line in (seen.base[at], seen.adapter[at]))
-        return " ".join(row["tokens"]), _tagged(seen, words, wanted) if wanted else "", base, adapter
+    def sample(self, outputs: Outputs, at: int) -> tuple[str, str, str, str]:
+        row = outputs.rows[at]
+        words = [row["tokens"][word] for word in outputs.facts[at] or ()]
+        expected = (
+            [outputs.codec.number(row["labels"][word]) for word in outputs.facts[at] or ()] if "labels" in row else []
+        )
+        base, adapter = (
+            _tagged(outputs, words, line.argmax(-1).tolist()) for line in (outputs.base[at], outputs.adapter[at])
+        )
+        return " ".join(row["tokens"]), _tagged(outputs, words, expected) if expected else "", base, adapter
 
-    def agrees(self, seen: Seen, at: int) -> bool | None:
-        wanted = seen.rows[at]["expected"]
-        if isinstance(wanted, list) and wanted and all(isinstance(label, str) or is_count(label) for label in wanted):
-            found = seen.adapter[at].argmax(-1).tolist()
-            words = seen.facts[at] or range(len(found))
-            return bool([seen.desk.number(wanted[word]) for word in words if word < len(wanted)] == found)
-        return numbers_agree(wanted, seen.adapter[at])
+    def agrees(self, outputs: Outputs, at: int) -> bool | None:
+        expected = outputs.rows[at]["expected"]
+        if (
+            isinstance(expected, list)
+            and expected
+            and all(isinstance(label, str) or is_count(label) for label in expected)
+        ):
+            predicted = outputs.adapter[at].argmax(-1).tolist()
+            words = outputs.facts[at] or range(len(predicted))
+            return bool([outputs.codec.number(expected[word]) for word in words if word < len(expected)] == predicted)
+        return numbers_agree(expected, outputs.adapter[at])
 
 
 def _ends(words: Sequence[str], start: int) -> list[int]:
@@ -109,29 +119,31 @@ def _ends(words: Sequence[str], start: int) -> list[int]:
 
 
 def _first_pieces(spans: Sequence[Sequence[int]], ends: Sequence[int]) -> dict[int, int]:
-    """The place of the first piece of each word; not of words that were cut off or that the tokenizer does not know."""
-    found: dict[int, int] = {}
+    """Return the place of each word's first token, without words that were cut off or that the tokenizer drops."""
+    piece_of_word: dict[int, int] = {}
     for place, (start, end) in enumerate(spans):
         word = bisect.bisect_left(ends, end)
         if end > start and word < len(ends):
-            found.setdefault(word, place)
-    return found
+            piece_of_word.setdefault(word, place)
+    return piece_of_word
 
 
-def _wanted(seen: Seen) -> list[int]:
-    """The labels of all words that were read."""
-    rows = [(row["labels"], words) for row, words in zip(seen.rows, seen.facts, strict=True) if "labels" in row]
-    return [seen.desk.number(labels[word]) for labels, words in rows for word in words or ()]
+def _wanted(outputs: Outputs) -> list[int]:
+    """Return the labels of all words that were read."""
+    rows = [(row["labels"], words) for row, words in zip(outputs.rows, outputs.facts, strict=True) if "labels" in row]
+    return [outputs.codec.number(labels[word]) for labels, words in rows for word in words or ()]
 
 
 def _flat(lines: Sequence[Line]) -> list[int]:
     return [int(label) for line in lines for label in line.argmax(-1)]
 
 
-def _tagged(seen: Seen, words: Sequence[str], labels: Sequence[int]) -> str:
-    """The words that are something, each with what it is."""
-    outside = seen.desk.labels.get(OUTSIDE)
-    tagged = [f"{word}/{seen.desk.name(label)}" for word, label in zip(words, labels, strict=False) if label != outside]
+def _tagged(outputs: Outputs, words: Sequence[str], labels: Sequence[int]) -> str:
+    """Return the words with a label other than "O", each with its label."""
+    outside = outputs.codec.labels.get(OUTSIDE)
+    tagged = [
+        f"{word}/{outputs.codec.name(label)}" for word, label in zip(words, labels, strict=False) if label != outside
+    ]
     return " ".join(tagged) or "nothing"
 
 

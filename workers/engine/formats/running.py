@@ -14,11 +14,11 @@ from peft.tuners.tuners_utils import BaseTunerLayer
 from dovetail.adapters.folder import Folder
 from dovetail.adapters.layout import BIAS_COPY
 
-TASK = 0  # of the tasks that an adapter of several was trained on
+TASK = 0  # the task that is run of an adapter trained on several tasks
 
 
 def ready(model: Any) -> Any:
-    """The model, which from now on knows by itself what its method would otherwise have to be told with each row."""
+    """Return the model with hooks that add the arguments that its method needs at every run."""
     for module in model.modules():
         if isinstance(module, PolyLayer):
             module.register_forward_pre_hook(_of_one_task, with_kwargs=True)
@@ -34,10 +34,10 @@ def ready(model: Any) -> Any:
 
 
 def is_explained(key: str, folder: Folder) -> bool:
-    """Whether what the loader did not find a place or value for has its place all the same.
+    """Return whether a key that the loader reports as missing or unexpected is harmless.
 
-    It gives prompts their values by itself, looks past copies of embeddings, and misses a tensor of all modules anew in
-    each; that those are in the file is for the checks of fit.
+    PEFT loads prompts by other means, ignores copies of embeddings, and reports a shared tensor as missing once for
+    each module; the checks of fit require those in the file.
     """
     layout, kind = folder.layout, folder.kind
     assert kind is not None
@@ -48,7 +48,7 @@ def is_explained(key: str, folder: Folder) -> bool:
 
 @contextmanager
 def switched_off(model: Any) -> Iterator[Any]:
-    """The model without the adapter. PEFT's own disable_adapter() would put the untrained head back as well."""
+    """Lend the model without the adapter. PEFT's own disable_adapter() would restore the untrained head as well."""
     if model.active_peft_config.is_prompt_learning:
         yield model.get_base_model()
         return
@@ -65,9 +65,11 @@ def switched_off(model: Any) -> Iterator[Any]:
         layer.enable_adapters(True)
 
 
-def _of_one_task(_: Any, arguments: tuple[Any, ...], named: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+def _of_one_task(
+    _: Any, arguments: tuple[Any, ...], keywords: dict[str, Any]
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
     tasks = torch.full((len(arguments[0]),), TASK, device=arguments[0].device)
-    return arguments, {**named, "task_ids": tasks}
+    return arguments, {**keywords, "task_ids": tasks}
 
 
 def _prompt_of_one_task(_: Any, arguments: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -75,22 +77,22 @@ def _prompt_of_one_task(_: Any, arguments: tuple[Any, ...]) -> tuple[Any, ...]:
 
 
 def _with_embedded_decoder(
-    model: Any, arguments: tuple[Any, ...], named: dict[str, Any]
+    model: Any, arguments: tuple[Any, ...], keywords: dict[str, Any]
 ) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """PEFT puts the prompt before embeddings of the decoder, and makes those from labels only."""
-    ids = named.get("decoder_input_ids")
-    embedded = {"decoder_inputs_embeds": model.word_embeddings(ids)} if ids is not None else {}
-    return arguments, {**named, **embedded}
+    """Add embeddings of the decoder's ids: PEFT puts the prompt before them, but computes them from labels only."""
+    ids = keywords.get("decoder_input_ids")
+    embeddings = {"decoder_inputs_embeds": model.word_embeddings(ids)} if ids is not None else {}
+    return arguments, {**keywords, **embeddings}
 
 
-def _invoked(_: Any, arguments: tuple[Any, ...], named: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """As if every row came right after the tokens that wake the adapter: our rows do not hold them."""
-    ids = named.get("input_ids")
-    return arguments, {**named, "alora_offsets": [ids.shape[1]] * len(ids)} if ids is not None else named
+def _invoked(_: Any, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Activate an aLoRA for whole rows, as if they followed its invocation tokens, which our rows do not hold."""
+    ids = keywords.get("input_ids")
+    return arguments, {**keywords, "alora_offsets": [ids.shape[1]] * len(ids)} if ids is not None else keywords
 
 
 def _without_labels(
-    _: Any, arguments: tuple[Any, ...], named: dict[str, Any]
+    _: Any, arguments: tuple[Any, ...], keywords: dict[str, Any]
 ) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """PEFT takes it for granted that somebody says labels, be it None (peft_model.py, _cpt_forward)."""
-    return arguments, {"labels": None, **named}
+    """Pass labels=None: PEFT requires the argument (peft_model.py, _cpt_forward)."""
+    return arguments, {"labels": None, **keywords}

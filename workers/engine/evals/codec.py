@@ -1,4 +1,4 @@
-"""Turns rows into a model's inputs, and its answers into words: tokenizer, limits, label names."""
+"""Encodes rows as a model's inputs and decodes its answers: tokenizer, limits, label names."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import torch
 from workers.engine.frozen import Frozen
 
 MAX_TOKENS = 128
-DECODED = 8  # tokens that an encoder-decoder is given to go on from, when no row tells it
-PICTURES = 4  # of which each batch holds two: a picture costs as much as a page of text
+DECODED = 8  # tokens given to a decoder as its start, if the rows have none
+PICTURES = 4  # two in a batch: a picture costs as much as a page of text
 TAKEN = ("input_ids", "attention_mask", "token_type_ids")
 
 Row = Mapping[str, Any]
@@ -21,7 +21,7 @@ Row = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """The inputs of the model, with `facts` that are needed to read its answer and `of_rows` for each row."""
+    """The inputs of the model, with `facts` for reading the batch's answer and `of_rows` with facts of each row."""
 
     inputs: dict[str, torch.Tensor]
     facts: Mapping[str, Any] = field(default_factory=dict)
@@ -36,7 +36,7 @@ class Batch:
         return "pixel_values" in self.inputs
 
     def on(self, device: torch.device, dtype: torch.dtype) -> Batch:
-        """The same where the model is, and pictures as the model's own numbers."""
+        """Return the batch on the model's device, with pictures in the model's dtype."""
         if device.type == "cpu" and not self.is_of_pictures:
             return self
         moved = {name: tensor.to(device) for name, tensor in self.inputs.items()}
@@ -46,13 +46,13 @@ class Batch:
 
     @property
     def weights(self) -> torch.Tensor:
-        """1 where an answer counts: not for padding. An encoder-decoder answers for what its decoder was given."""
-        asked = self.inputs.get("decoder_input_ids")
-        return self.inputs["attention_mask"] if asked is None else torch.ones_like(asked)
+        """1 for each token whose output counts, 0 for padding; an encoder-decoder's outputs are its decoder's."""
+        decoder_ids = self.inputs.get("decoder_input_ids")
+        return self.inputs["attention_mask"] if decoder_ids is None else torch.ones_like(decoder_ids)
 
 
 @dataclass(frozen=True, slots=True)
-class Desk:
+class Codec:
     tokenizer: Any
     config: Any
     limit: int
@@ -61,25 +61,25 @@ class Desk:
     picture: tuple[int, int, int] | None = None  # channels, height and width; None for a base that reads text
 
     @classmethod
-    def of(cls, frozen: Frozen, labels: Mapping[str, int] | None = None, count: int = 2) -> Desk:
+    def of(cls, frozen: Frozen, labels: Mapping[str, int] | None = None, count: int = 2) -> Codec:
         text = frozen.config.get_text_config()
         limit = min(MAX_TOKENS, getattr(text, "max_position_embeddings", MAX_TOKENS) // 2)
         return cls(frozen.tokenizer, frozen.config, limit, labels or {}, count, frozen.picture)
 
     def number(self, label: Any) -> int:
-        """The number of a label that a row names; -1 for a name nobody knows."""
+        """Return the number of a row's label; -1 for an unknown name."""
         return self.labels.get(label, -1) if isinstance(label, str) else int(label)
 
     def name(self, number: int) -> str:
         return next((name for name, at in self.labels.items() if at == number), f"label {number}")
 
     def tokens(self, *texts: Sequence[Any], limit: int | None = None, **options: Any) -> Any:
-        """The tokenizer's own answer; pairs are cut to fit, the longer text first."""
+        """Tokenize texts; pairs are truncated to fit, the longer text first."""
         limit = limit or self.limit
         return self.tokenizer(*texts, padding=True, truncation=True, max_length=limit, return_tensors="pt", **options)
 
-    def inputs(self, said: Any) -> dict[str, torch.Tensor]:
-        return with_decoder(self.config, {key: said[key] for key in TAKEN if key in said})
+    def inputs(self, encoded: Any) -> dict[str, torch.Tensor]:
+        return with_decoder(self.config, {key: encoded[key] for key in TAKEN if key in encoded})
 
     def decode(self, ids: Sequence[int]) -> str:
         return str(self.tokenizer.decode(ids, skip_special_tokens=True)).strip()
@@ -92,33 +92,33 @@ def _on(fact: Any, device: torch.device) -> Any:
 
 
 def with_decoder(config: Any, inputs: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """An encoder-decoder is asked to go on from the first tokens of its own input."""
+    """Add the decoder's inputs for an encoder-decoder: the first tokens of its own input."""
     if config.is_encoder_decoder:
         inputs["decoder_input_ids"] = inputs["input_ids"][:, :DECODED]
     return inputs
 
 
-def any_ids(desk: Desk, rows: int) -> Batch:
-    """For a base without a tokenizer: the same ids at every start."""
+def any_ids(codec: Codec, rows: int) -> Batch:
+    """Return random ids with a fixed seed, for a base without a tokenizer."""
     generator = torch.Generator().manual_seed(0)
-    ids = torch.randint(0, desk.config.get_text_config().vocab_size, (rows, 12), generator=generator)
-    return Batch(with_decoder(desk.config, {"input_ids": ids, "attention_mask": torch.ones_like(ids)}))
+    ids = torch.randint(0, codec.config.get_text_config().vocab_size, (rows, 12), generator=generator)
+    return Batch(with_decoder(codec.config, {"input_ids": ids, "attention_mask": torch.ones_like(ids)}))
 
 
-def pictures(desk: Desk) -> list[Batch]:
-    """The same at every start: a slope, stripes, a disc, each in several colours, and noise; all within -1 and 1."""
-    assert desk.picture is not None
-    channels, height, width = desk.picture
+def pictures(codec: Codec) -> list[Batch]:
+    """Return built-in pictures with values in [-1, 1]: a slope, stripes, a disc, each in several colours, and noise."""
+    assert codec.picture is not None
+    channels, height, width = codec.picture
     down, across = torch.meshgrid(torch.linspace(-1, 1, height), torch.linspace(-1, 1, width), indexing="ij")
     forms = [across, torch.sign(torch.sin(8 * down)), torch.where(down**2 + across**2 < 0.5, 1.0, -1.0)]
     colours = torch.linspace(1, -0.5, channels)[:, None, None]
-    noise = torch.rand(desk.picture, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    noise = torch.rand(codec.picture, generator=torch.Generator().manual_seed(0)) * 2 - 1
     every = torch.stack([*(form * colours for form in forms), noise])
     return [Batch({"pixel_values": part}) for part in every.split(PICTURES // 2)]
 
 
 def is_count(value: object) -> bool:
-    """Whether a value is a whole number that any tensor can hold."""
+    """Return whether a value is an integer that any tensor can hold."""
     return type(value) is int and abs(value) < 2**31
 
 
