@@ -113,7 +113,7 @@ def child(frozen: Any, adapter: Path) -> None:
         def body(say: Any) -> None:
             folder = opened(files_in(adapter), {})
             folder.base = frozen.facts(SEQ_CLS, 2)
-            trial = Trial(folder, frozen, SEQ_CLS, 2, Path(work), neutral(frozen, of(SEQ_CLS)))
+            trial = Trial(folder, frozen, SEQ_CLS, 2, Path(work), neutral(frozen, eval_of(SEQ_CLS)))
             forward(trial.model)
             say({"ran": True})
 

@@ -1,4 +1,4 @@
-"""The command `dovetail`: parses arguments, calls `client`, and prints with `printing`; `problems` has exit statuses."""
+"""The command `dovetail`: parses arguments, calls `client` and prints with `printing`; `problems` has exit statuses."""
 
 import getpass
 import sys

@@ -1,7 +1,7 @@
-"""The format library: what adapter files are, what can be wrong with them, and which bases and servers take them.
+"""The format library: recognises and checks adapter files, and tells the bases and serving engines that take them.
 
-Hub, workers, engine and client all stand on it; docs/format-library.md is its page. It reads files by path and opener,
-runs nothing that is in them, and imports nothing but the standard library, itself, and numpy where it looks at values.
+Hub, workers, engine and client all use it; docs/format-library.md is its page. It reads files by path and opener,
+executes nothing in them, and imports only the standard library, itself, and numpy for the values of tensors.
 """
 
 from collections.abc import Iterator, Mapping
@@ -20,7 +20,7 @@ __all__ = [
 
 
 def check(files: Mapping[str, Opener], card: Mapping[str, object] | None = None) -> Iterator[Result]:
-    """Ask every check that needs neither torch nor a base, and yield each result as it comes.
+    """Run every check that needs neither torch nor a base, and yield each result as it comes.
 
     `files` are paths and functions that open them; `files_in(folder)` makes them. `card` is the parsed front matter.
     """

@@ -1,4 +1,4 @@
-"""Which values a key of a config may have; which keys a method has lives in `methods`."""
+"""Predicates for the values of config keys; `methods` lists the keys of each method."""
 
 from __future__ import annotations
 
@@ -55,14 +55,14 @@ def is_number_table(value: object) -> bool:
 
 
 def is_mask_table(value: object) -> bool:
-    """AdaLoRA's rank_pattern: for each module which of its ranks were kept."""
+    """Accept AdaLoRA's rank_pattern: a mask of the kept ranks for each module."""
     masks = value.values() if isinstance(value, dict) else ()
     fits = all(isinstance(mask, list) and mask and all(type(bit) is bool for bit in mask) for mask in masks)
     return value is None or (isinstance(value, dict) and fits)
 
 
 def is_label_table(value: object) -> bool:
-    """Names of labels by their number, which some trainers write as text."""
+    """Accept names of labels by their number, which some trainers write as text."""
     return value is None or (isinstance(value, dict) and all(type(item) in (int, str) for item in value.values()))
 
 
@@ -88,21 +88,21 @@ def is_whole_or_none(value: object) -> bool:
 
 
 def is_bias(value: object) -> bool:
-    """Which biases of the base are trained along: none, all, or those of the modules that the method wraps."""
+    """Accept the choice of trained biases of the base: none, all, or those of the modules that the method wraps."""
     return value in (None, "none", "all") or (isinstance(value, str) and value.endswith("_only"))
 
 
 def is_init(value: object) -> bool:
-    """Whether PEFT 0.21 knows this way to begin; some take a suffix (pissa_niter_4). It raises for any other."""
+    """Accept the initialisations of PEFT 0.21, which raises for any other; some take a suffix (pissa_niter_4)."""
     return is_flag(value) or (isinstance(value, str) and value.lower().startswith(INITS))
 
 
 def one_of(*allowed: object) -> Fits:
-    return lambda value: any(value is one or (type(value) is type(one) and value == one) for one in allowed)
+    return lambda value: any(value is item or (type(value) is type(item) and value == item) for item in allowed)
 
 
 def whole(least: int, most: int) -> Fits:
-    """A whole number within bounds, since it becomes a size or a number of rounds in whoever loads it."""
+    """Accept an integer within bounds, because it becomes a size or a number of rounds in the loader."""
     return lambda value: type(value) is int and least <= value <= most
 
 

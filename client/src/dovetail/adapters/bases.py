@@ -1,4 +1,4 @@
-"""Names of base models: which mean the same, and which are quantised copies; the well-known ones are in bases.json."""
+"""Names of base models: aliases and quantised copies of the well-known bases in bases.json."""
 
 from __future__ import annotations
 
@@ -17,54 +17,54 @@ QUANTISED = re.compile(r"(-unsloth)?-bnb-[48]bit$|-(gptq|awq)(-(int)?[348](-?bit
 
 
 def _aliases(id: str) -> list[str]:
-    found = KNOWN[id]["aliases"]
-    return [str(name) for name in found] if isinstance(found, list) else []
+    names = KNOWN[id]["aliases"]
+    return [str(name) for name in names] if isinstance(names, list) else []
 
 
 _IDS = {name.casefold(): id for id in KNOWN for name in (id, *_aliases(id))}
 
 
 def canonical(name: str) -> str:
-    """The id that a well-known name stands for; any other name as it is."""
+    """Return the id of a well-known name; any other name unchanged."""
     return _IDS.get(name.casefold(), name)
 
 
 def is_known(name: str) -> bool:
-    """Whether this is a well-known base, by any of its names."""
+    """Return whether this is a name of a well-known base."""
     return name.casefold() in _IDS
 
 
 def names_of(name: str) -> list[str]:
-    """Every well-known name of the same model, its id first; the name alone where it is none of them."""
+    """Return all names of a well-known base, its id first; of any other base the name alone."""
     id = canonical(name)
     return [id, *_aliases(id)] if id in KNOWN else [name]
 
 
 def license_of(name: str) -> str:
-    """The license of a well-known base, "" for any other."""
+    """Return the license of a well-known base, "" for any other."""
     return str(KNOWN.get(canonical(name), {}).get("license", ""))
 
 
 def full_precision(name: str) -> str:
-    """The name without what marks it as quantised; "" where nothing does."""
-    found = QUANTISED.search(name)
-    return name[: found.start()] if found else ""
+    """Return the name without its mark of quantisation; "" if it has none."""
+    mark = QUANTISED.search(name)
+    return name[: mark.start()] if mark else ""
 
 
 def short(name: str) -> str:
-    """The name without its namespace."""
+    """Return the name without its namespace."""
     return name.rpartition("/")[2]
 
 
-def relation(name: str, base: str, others: Iterable[str] = ()) -> Relation:
-    """How a name stands to a base with these other names: "" where it means another one.
+def relation(name: str, base: str, names: Iterable[str] = ()) -> Relation:
+    """Return the relation of a name to a base, which may have other names; "" if it means another base.
 
-    A quantised copy is also known by its name alone, in whatever namespace it was made.
+    A quantised copy is recognised by its name alone, in any namespace.
     """
     if name.casefold() == base.casefold():
         return "same"
-    meant = {one.casefold() for one in (*names_of(base), *others)}
+    base_names = {alias.casefold() for alias in (*names_of(base), *names)}
     if full := full_precision(name):
-        known = {name.casefold(), full.casefold(), canonical(full).casefold()} & meant
-        return "quantised" if known or short(full).casefold() == short(base).casefold() else ""
-    return "alias" if {name.casefold(), canonical(name).casefold()} & meant else ""
+        matches = {name.casefold(), full.casefold(), canonical(full).casefold()} & base_names
+        return "quantised" if matches or short(full).casefold() == short(base).casefold() else ""
+    return "alias" if {name.casefold(), canonical(name).casefold()} & base_names else ""

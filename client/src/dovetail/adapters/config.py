@@ -1,4 +1,4 @@
-"""Reads an adapter_config.json as strictly as JSON allows; which of its keys mean what lives in `kinds`."""
+"""Reads an adapter_config.json as strictly as JSON allows; `kinds` interprets its keys."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ Config = dict[str, object]
 
 
 class ConfigError(ValueError):
-    """The file is no JSON object that every reader would understand in the same way."""
+    """The file is not a JSON object that every reader understands in the same way."""
 
 
 def read(file: BinaryIO) -> Config:
-    """Reads one JSON object: UTF-8 without BOM, no duplicate key, no NaN or Infinity, bounded in every direction."""
+    """Read one JSON object: UTF-8 without BOM, no duplicate key, no NaN or Infinity, bounded in size and depth."""
     raw = file.read(MAX_BYTES + 1)
     if len(raw) > MAX_BYTES:
         raise ConfigError(f"it is larger than the {MAX_BYTES // 1024} kB allowed")
@@ -53,7 +53,7 @@ def number(config: Config, key: str) -> float | None:
 
 
 def names(config: Config, key: str) -> tuple[str, ...]:
-    """The strings under a key that may hold a list or a single one."""
+    """Return the strings under a key that may hold a list or a single one."""
     value = config.get(key)
     if isinstance(value, str):
         return (value,)
@@ -61,10 +61,10 @@ def names(config: Config, key: str) -> tuple[str, ...]:
 
 
 def _unique(pairs: list[tuple[str, object]]) -> Config:
-    found = dict(pairs)
-    if len(found) != len(pairs):
+    parsed = dict(pairs)
+    if len(parsed) != len(pairs):
         raise ConfigError("it names a key twice")
-    return found
+    return parsed
 
 
 def _no_constant(name: str) -> None:

@@ -1,4 +1,4 @@
-"""Says in a few facts what adapter a set of files holds; whether it is sound is for the checks."""
+"""Describes the adapter in a set of files by a few facts; the checks judge it."""
 
 from __future__ import annotations
 
@@ -41,36 +41,36 @@ class Description:
     parameters: int | None = None
     peft_version: str | None = None
     place: str = ""  # the folder it lies in, "" for the top
-    also: tuple[str, ...] = ()  # the other formats in the same files, each with the file that tells it
+    also: tuple[str, ...] = ()  # the other formats in the same files, each with the file that identifies it
 
 
 def describe(files: Mapping[str, Opener]) -> Description | None:
-    """Describes the adapter in files (path → function that opens it for reading bytes); None when there is none.
+    """Describe the adapter in files (path → function that opens it for reading bytes); None if there is none.
 
-    A config alone is enough; with weights the parameters are counted too. Broken files still describe an adapter, as
-    far as they can be read: the checks say what is wrong with them. Only the files of `formats.telling` are looked at,
-    and of them configs, headers and the opcodes of pickles; nothing is executed, and what they hold raises nothing.
+    A config alone is enough; with weights the parameters are counted too. Broken files are described as far as they can
+    be read: the checks report their faults. Only the files of `formats.telling` are read, and of them configs, headers
+    and the opcodes of pickles. Nothing is executed, and no content raises an exception.
     """
-    found = formats.detect(files)
-    if not found:
-        known = files.keys() & {configs.NAME, WEIGHTS, PICKLED_WEIGHTS}
-        return Description("unknown", parameters=_parameters(files, WEIGHTS)) if known else None
-    also = tuple(sorted({f"{name} ({where})" for name, _, where in found[1:] if name != found[0][0]}))
-    return replace(of_found(files, found[0]), also=also)
+    hits = formats.detect(files)
+    if not hits:
+        has_files = files.keys() & {configs.NAME, WEIGHTS, PICKLED_WEIGHTS}
+        return Description("unknown", parameters=_parameters(files, WEIGHTS)) if has_files else None
+    also = tuple(sorted({f"{name} ({where})" for name, _, where in hits[1:] if name != hits[0][0]}))
+    return replace(of_found(files, hits[0]), also=also)
 
 
-def of_found(files: Mapping[str, Opener], found: formats.Found) -> Description:
-    """Describes one of several adapters, by the file that tells it."""
-    family, kind, path = found
+def of_found(files: Mapping[str, Opener], hit: formats.Found) -> Description:
+    """Describe one of several adapters, by the file that identifies it."""
+    family, kind, path = hit
     config = formats.read_config(files, path) if path.endswith(".json") else {}
     described = DESCRIBERS.get(family, _foreign)(files, config, path, kind)
     return replace(described, format=family, place=path.rpartition("/")[0])
 
 
 def foreign_format(config: configs.Config) -> str:
-    """The family of a config that is not PEFT's."""
-    found = formats.of_config(config)
-    return "unknown" if found == "peft" else found
+    """Return the family of a config that is not PEFT's."""
+    family = formats.of_config(config)
+    return "unknown" if family == "peft" else family
 
 
 def kind_of(peft_type: str) -> str:
@@ -112,20 +112,20 @@ def _library(files: Mapping[str, Opener], config: configs.Config, path: str, kin
 
 def _head_path(config: configs.Config, path: str) -> str:
     """Return the path of the head's config: beside the adapter, or in the folder that a set-up names."""
-    named = configs.text(config, "head_setup")
-    return _beside(path, f"{named}/{formats.HEAD_CONFIG}" if named else formats.HEAD_CONFIG)
+    setup = configs.text(config, "head_setup")
+    return _beside(path, f"{setup}/{formats.HEAD_CONFIG}" if setup else formats.HEAD_CONFIG)
 
 
 def _base_of_parts(files: Mapping[str, Opener], path: str) -> str | None:
-    """The base of the first adapter in a folder beside a set-up."""
+    """Return the base of the first adapter in a folder beside a set-up."""
     start = _beside(path, "")
     parts = sorted(name for name in files if name.startswith(start) and name.endswith(f"/{configs.NAME}"))
-    named = (configs.text(formats.read_config(files, part), "model_name") for part in parts[: formats.MAX_LOOKED_AT])
-    return next((name for name in named if name), None)
+    names = (configs.text(formats.read_config(files, part), "model_name") for part in parts[: formats.MAX_LOOKED_AT])
+    return next((name for name in names if name), None)
 
 
 def _foreign(files: Mapping[str, Opener], config: configs.Config, path: str, kind: str) -> Description:
-    """Describe a format that no engine here runs: base and numbers as far as the files say them."""
+    """Describe a format that no engine here runs: base and numbers as far as the files state them."""
     numbers = config.get("lora_parameters")
     return Description(
         format="",

@@ -1,4 +1,4 @@
-"""The families of formats: how the files of each are read, and which checks it answers.
+"""The families of formats: the reader of each family's files, and the checks that it answers.
 
 A family answers every check of the list (`dovetail.adapters.checks`) that it does not decline, and says why it declines
 one: by the id of the check, or by its area. The table in docs/checks.md shows this, and a test keeps the two equal.
@@ -32,7 +32,7 @@ TOLD = "what decides the shapes is in the config, and `fit.shape` compares every
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """Formats that are read alike. `declines` says why it does not answer a check, or the checks of an area."""
+    """Formats with one reader. `declines` is the reason for each check, or area of checks, that it does not answer."""
 
     name: str
     title: str
@@ -40,8 +40,8 @@ class Family:
     declines: Mapping[str, str]
 
     def why_not(self, entry: Entry) -> str:
-        """Return why this family does not answer a check; "" where it does."""
-        if entry.stage == "told" or entry.id == "run.not-here":  # an area of engines, but for this one
+        """Return the reason why this family does not answer a check, or ""."""
+        if entry.stage == "told" or entry.id == "run.not-here":  # an engine answers the other checks of the area
             return self.declines.get(entry.id, "")
         return self.declines.get(entry.id) or self.declines.get(entry.area, "")
 
@@ -84,7 +84,7 @@ FAMILIES = (
     }),
 )  # fmt: skip
 BY_NAME = {family.name: family for family in FAMILIES}
-# The checks that are asked of the files of each family, in their order.
+# The checks that run on the files of each family, in their order.
 ASKED: Mapping[str, Checks] = {
     family.name: ordered(
         [entry.of(family.name) for entry in CHECKS if entry.stage == "files" and not family.why_not(entry)]
@@ -94,7 +94,7 @@ ASKED: Mapping[str, Checks] = {
 
 
 def family_of(format: str, kind: str = "") -> Family:
-    """Return the family of a format; files of no family are read as PEFT's, whose checks say what is missing."""
+    """Return the family of a format; unknown files are read as PEFT's, whose checks report the missing files."""
     if format in foreign.TITLES:
         return BY_NAME[NOT_RUN]
     if format == "adapters":
@@ -108,13 +108,13 @@ def opened(
     known_bases: Collection[str] | None = None,
     place: str = "",
 ) -> Folder:
-    """Return the reader of files, that of their family.
+    """Return the reader of files that belongs to their family.
 
-    `place` is the folder of the adapter that is meant, where it is not the one at the top.
+    `place` is the folder of the adapter, "" for the top.
     """
-    joined = twins.join(within(files, place))  # from here on a pickle's twin stands in its place
-    found = describe(joined.files)
-    format, kind = (found.format, found.kind or "") if found else ("", "")
+    joined = twins.join(within(files, place))  # from here on pickles are read as safetensors
+    description = describe(joined.files)
+    format, kind = (description.format, description.kind or "") if description else ("", "")
     folder = family_of(format, kind).reader(joined.files, card, known_bases=known_bases)
     folder.joined, folder.place = joined, place
     if isinstance(folder, Foreign):
@@ -123,24 +123,24 @@ def opened(
 
 
 def checks_of(folder: Folder) -> Checks:
-    """Return the checks that are asked of an adapter's files."""
+    """Return the checks that run on an adapter's files."""
     return next(ASKED[family.name] for family in FAMILIES if family.reader is type(folder))
 
 
 def ids_of(format: str, kind: str) -> list[str]:
-    """Return the ids of the checks that are asked of files of a format; known without the files."""
+    """Return the ids of the checks that run on files of a format."""
     return [check.id for check in ASKED[family_of(format, kind).name]]
 
 
 def ask_all(files: Mapping[str, Opener], card: Mapping[str, object] | None = None) -> Iterator[Result]:
-    """Ask every check of every adapter that a verdict on the files would be about, each with its folder beside it."""
+    """Run every check on every adapter that a verdict on the files covers; each result states the adapter's folder."""
     for place in judged(contents(files)):
         for result in ask(opened(files, card, place=place)):
             yield replace(result, where={**result.where, "path": place}) if place else result
 
 
 def ask(folder: Folder) -> Iterator[Result]:
-    """Ask every check that needs no torch, and yield each result as it comes."""
+    """Run every check that needs no torch, and yield each result as it comes."""
     return run(checks_of(folder), folder)
 
 

@@ -1,6 +1,6 @@
-"""The value that each field of a config may have, by family of formats: asked once, before anything else reads one.
+"""The allowed values of each config field by family of formats, checked once before anything else reads the field.
 
-What a method of PEFT or of the adapters library takes of its own is in its row; here is what all configs share.
+The fields of one method of PEFT or of the adapters library are in the method's row; here are those of all configs.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from dovetail.adapters.kind import EVERYWHERE, Kind
 
 Rules = Mapping[str, Fits]
 
-# Read of every config of PEFT, whatever its method.
+# Fields of every config of PEFT.
 PEFT: Rules = {**EVERYWHERE, "peft_type": is_text, "auto_mapping": is_table}
 # Of an adapter of the adapters library, and of its head.
 LIBRARY: Rules = {
@@ -50,12 +50,12 @@ MLX_LORA: Rules = {"scale": maybe(is_number), "dropout": maybe(is_number), "keys
 
 
 def of_peft(kind: Kind | None) -> Rules:
-    """Return the rules of a config of PEFT, with those of its method where that is known."""
+    """Return the rules for a config of PEFT, with those of its method if that is known."""
     return {**PEFT, **kind.keys} if kind else PEFT
 
 
 def wrong(config: configs.Config, rules: Rules) -> list[str]:
-    """Return the fields that have a value which they may not have; a field that is not there is no problem."""
+    """Return the fields whose value is not allowed; a missing field is allowed."""
     return [field for field, fits in rules.items() if field in config and not fits(config[field])]
 
 

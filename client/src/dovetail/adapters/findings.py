@@ -1,4 +1,4 @@
-"""The result of a check, and how checks are run; the checks themselves are in `checks` and in the engine."""
+"""Runs checks and collects their results; the checks themselves are in `checks` and in the engine."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Subject = TypeVar("Subject")
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """An answer other than a plain yes. `where` holds names and numbers for programs."""
+    """An answer other than "passed" with a sentence. `where` holds names and numbers for programs."""
 
     outcome: Outcome
     message: str
@@ -35,9 +35,9 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class Check(Generic[Subject]):
-    """A check answers with a sentence when all is well, with a finding otherwise.
+    """A check answers with a sentence if it passes, else with a finding.
 
-    It is skipped when a check named in `needs`, or any check of an area named there ("file", "config"), has failed.
+    It is skipped if a check named in `needs`, or any check of an area named there ("file", "config"), has failed.
     """
 
     id: str
@@ -58,35 +58,35 @@ def skipped(message: str) -> Finding:
 
 
 def run(checks: Iterable[Check[Subject]], subject: Subject, failed_before: Iterable[str] = ()) -> Iterator[Result]:
-    """Asks checks in order and yields each answer as it comes. What a check raises is the caller's to handle."""
-    no = set(failed_before)
+    """Run checks in order and yield each result as it comes. The caller handles what a check raises."""
+    failures = set(failed_before)
     for check in checks:
         began = time.perf_counter()
-        answer = _ask(check, subject, no)
+        answer = _ask(check, subject, failures)
         finding = Finding("passed", answer) if isinstance(answer, str) else answer
         if finding.outcome == "failed":
-            no.add(check.id)
+            failures.add(check.id)
         took = round((time.perf_counter() - began) * 1000, 2)
         yield Result(check.id, finding.outcome, finding.message, finding.fix, finding.where, took)
 
 
-def _ask(check: Check[Subject], subject: Subject, no: set[str]) -> str | Finding:
+def _ask(check: Check[Subject], subject: Subject, failures: set[str]) -> str | Finding:
     for need in check.needs:
-        for culprit in sorted(no):
+        for culprit in sorted(failures):
             if culprit == need or culprit.partition(".")[0] == need:
                 return skipped(f"Not looked at, because {culprit} failed.")
     return check.ask(subject)
 
 
 def within(finding: Finding, place: str) -> Finding:
-    """Return a finding of one part of an adapter, with the folder of the part in it; "" is the top."""
+    """Return a finding about one part of an adapter, with the folder of the part added; "" is the top."""
     if not place:
         return finding
     return replace(finding, message=f"In {place}/: {finding.message}", where={**finding.where, "path": place})
 
 
 def some(names: Iterable[str], most: int = 5) -> str:
-    """The first few of many names, for a sentence."""
+    """Return the first few of many names, for a sentence."""
     listed = sorted(names)
     more = len(listed) - most
     return ", ".join(listed[:most]) + (f" and {more:,} more" if more > 0 else "")

@@ -1,4 +1,4 @@
-"""Computes which tensors in which shapes an adapter must bring for one base, from names and sizes alone."""
+"""Computes the tensors and shapes that an adapter must have for one base, from names and sizes alone."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Module:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """The shape of one base with the head of one task. `prefix_width` is 0 where no prefix can be given."""
+    """The shapes of one base with the head of one task. `prefix_width` is 0 if the base takes no prefix."""
 
     modules: Mapping[str, Module]
     width: int = 0  # of a token's embedding
@@ -50,15 +50,15 @@ class Manifest:
 
 
 def expected(config: configs.Config, kind: Kind, manifest: Manifest, rows: int = 0) -> dict[str, Shape]:
-    """Every tensor name PEFT would look for when it loads this config onto this base, with its shape.
+    """Return each tensor name that PEFT looks for when it loads this config onto this base, with its shape.
 
     `rows` is the size of a vocabulary that grew; the base is given that many before the adapter is loaded.
     """
     manifest = _grown(manifest, rows)
-    found = dict(_saved(Selection(config), kind, manifest))
+    shapes = dict(_saved(Selection(config), kind, manifest))
     if kind.is_prompt:
-        return found | _prompt(config, kind, manifest)
-    found.update(_tokens(config, kind, manifest))
+        return shapes | _prompt(config, kind, manifest)
+    shapes.update(_tokens(config, kind, manifest))
     every = places(config, kind, manifest)
     alike: dict[int, dict[str, Shape]] = {}  # by the numbers, which places of one size share
     for place in every:
@@ -66,15 +66,15 @@ def expected(config: configs.Config, kind: Kind, manifest: Manifest, rows: int =
         if key not in alike or not kind.is_regular:
             alike[key] = kind.shapes(place, every)
         for parameter, shape in alike[key].items():
-            found[f"{kind.prefix}{place.path}.{parameter}"] = shape
-    found.update(_parameters(config, kind, manifest))
-    return found | dict(kind.shared(kind.numbers(config), every) if kind.shared and every else {})
+            shapes[f"{kind.prefix}{place.path}.{parameter}"] = shape
+    shapes.update(_parameters(config, kind, manifest))
+    return shapes | dict(kind.shared(kind.numbers(config), every) if kind.shared and every else {})
 
 
 def _parameters(config: configs.Config, kind: Kind, manifest: Manifest) -> Iterator[tuple[str, Shape]]:
-    """The matrices of single parameters: those of all experts are one, and whoever wraps last has the plain path.
+    """Yield the matrices of single parameters. All experts share one, and the last wrapper has the plain path.
 
-    peft/tuners/lora/layer.py, ParamWrapper: it takes a parameter of two sides for one expert.
+    ParamWrapper in peft/tuners/lora/layer.py treats a two-dimensional parameter as one expert.
     """
     ranks = PatternTable(config.get("rank_pattern"))
     for path, parameters in wrapped_parameters(config, manifest).items():
@@ -91,24 +91,24 @@ def _parameters(config: configs.Config, kind: Kind, manifest: Manifest) -> Itera
 
 
 def wrapped_parameters(config: configs.Config, manifest: Manifest) -> dict[str, list[str]]:
-    """The single parameters that the config names, by the module they are in, in the order PEFT wraps them."""
+    """Return the single parameters that the config names, by the module they are in, in the order PEFT wraps them."""
     selection = Selection(config)
     if not selection.parameters:
         return {}
-    found = {
+    by_module = {
         path: [name for name, shape in module.parameters.items()
                if len(shape) in (2, 3) and selection.picks_parameter(f"{path}.{name}")]
         for path, module in manifest.modules.items()
     }  # fmt: skip
-    return {path: names for path, names in found.items() if names}
+    return {path: names for path, names in by_module.items() if names}
 
 
 def places(config: configs.Config, kind: Kind, manifest: Manifest) -> list[Place]:
-    """The modules of the base that the method wraps, in the order of the base."""
+    """Return the modules of the base that the method wraps, in the order of the base."""
     selection, numbers = Selection(config), kind.numbers(config)
     tables = {key: (PatternTable(config.get(key), how), number) for key, (how, number) in kind.tables.items()}
-    found = []
-    known: dict[object, Numbers] = {}  # a base has a thousand modules, of a few sizes
+    wrapped = []
+    numbers_by_size: dict[object, Numbers] = {}  # a base has a thousand modules, of a few sizes
     for path, module in manifest.modules.items():
         if module.kind in kind.wraps and _picked(selection, path, module, manifest):
             own = {number: table.get(path, math.inf) for table, number in tables.values()}
@@ -116,16 +116,16 @@ def places(config: configs.Config, kind: Kind, manifest: Manifest) -> list[Place
                 own["is_feedforward"] = selection.is_feedforward(path)
             kernel = module.parameters["weight"][1:] if module.kind == "conv" else ()
             key = (module.kind, module.inputs, module.outputs, "bias" in module.parameters, kernel, *own.values())
-            if key not in known:
+            if key not in numbers_by_size:
                 sides = {"in": module.inputs, "out": module.outputs, "width": manifest.width, **_kernel(module, kernel)}
-                said = {number: value for number, value in own.items() if value != math.inf}
-                known[key] = {**numbers, **said, **sides}
-            found.append(Place(path, module.kind, known[key], module.parameters))
-    return found[-kind.last(numbers) :] if kind.last else found
+                given_numbers = {number: value for number, value in own.items() if value != math.inf}
+                numbers_by_size[key] = {**numbers, **given_numbers, **sides}
+            wrapped.append(Place(path, module.kind, numbers_by_size[key], module.parameters))
+    return wrapped[-kind.last(numbers) :] if kind.last else wrapped
 
 
 def _kernel(module: Module, kernel: tuple[int, ...]) -> Numbers:
-    """The sides of a kernel, from what follows the outputs in its shape: the inputs of one group, then the sides."""
+    """Return the sides of a kernel, given its shape without the outputs: the inputs of one group, then the sides."""
     if not kernel:
         return {}
     inside, *sides = kernel
@@ -148,9 +148,11 @@ def _grown(manifest: Manifest, rows: int) -> Manifest:
 
 def _tokens(config: configs.Config, kind: Kind, manifest: Manifest) -> Iterator[tuple[str, Shape]]:
     table = config.get("trainable_token_indices") if "trainable_token_indices" in kind.keys else None
-    named = table if isinstance(table, dict) else {manifest.input: table} if isinstance(table, list) else {}
+    if isinstance(table, list):  # a plain list means the input embedding
+        table = {manifest.input: table}
+    indices_by_module = table if isinstance(table, dict) else {}
     for path, module in manifest.modules.items():
-        for name, indices in named.items():
+        for name, indices in indices_by_module.items():
             if path == name or path.endswith(f".{name}"):
                 width = module.outputs if module.kind == "embedding" else module.inputs
                 yield f"{kind.prefix}{path}.{TOKENS}", (len(indices), width)
@@ -163,18 +165,18 @@ def _picked(selection: Selection, path: str, module: Module, manifest: Manifest)
 
 
 def _prompt(config: configs.Config, kind: Kind, manifest: Manifest) -> dict[str, Shape]:
-    named = config.get("cpt_token_ids")  # CPT counts its own tokens
-    tokens = len(named) if isinstance(named, list) else configs.whole(config, "num_virtual_tokens") or 0
+    token_ids = config.get("cpt_token_ids")  # CPT counts its own tokens
+    tokens = len(token_ids) if isinstance(token_ids, list) else configs.whole(config, "num_virtual_tokens") or 0
     if kind.is_prefix:
         return {PROMPT: (tokens, manifest.prefix_width) if manifest.prefix_width else None}
     twice = 2 if config.get("task_type") == "SEQ_2_SEQ_LM" else 1
     length = tokens * (configs.whole(config, "num_transformer_submodules") or twice)
-    found: dict[str, Shape] = {PROMPT: (length, manifest.width) if manifest.width else None}
+    shapes: dict[str, Shape] = {PROMPT: (length, manifest.width) if manifest.width else None}
     if kind.peft_type == "MULTITASK_PROMPT_TUNING":
         numbers = kind.numbers(config)
-        found["prefix_task_cols"] = (numbers["num_tasks"], length, numbers["num_ranks"])
-        found["prefix_task_rows"] = (numbers["num_tasks"], numbers["num_ranks"], manifest.width)
-    return found
+        shapes["prefix_task_cols"] = (numbers["num_tasks"], length, numbers["num_ranks"])
+        shapes["prefix_task_rows"] = (numbers["num_tasks"], numbers["num_ranks"], manifest.width)
+    return shapes
 
 
 def _saved(selection: Selection, kind: Kind, manifest: Manifest) -> Iterator[tuple[str, Shape]]:

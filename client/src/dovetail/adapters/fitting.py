@@ -1,4 +1,4 @@
-"""Does an adapter fit a base? Answered from config, header and the base's stored shapes, without weights."""
+"""Tells whether an adapter fits a base, from its config, its header and the base's stored shapes, without weights."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from dovetail.adapters.shapes import Shapes
 
 
 class NotComputable(ValueError):
-    """The tensors that this adapter needs on a base are not known here; the message says why."""
+    """The tensors that this adapter needs on a base cannot be computed here; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
 class Wrong:
-    """A tensor that has another shape than the base needs."""
+    """A tensor whose shape differs from the one that the base needs."""
 
     tensor: str
     found: tuple[int, ...]
@@ -30,7 +30,7 @@ class Wrong:
 
 @dataclass(frozen=True, slots=True)
 class Fit:
-    """How an adapter lies on a base. `grown` are the rows of a vocabulary that the adapter enlarges, else 0."""
+    """The comparison of an adapter with a base. `grown` is the size of a vocabulary that the adapter enlarges, or 0."""
 
     wanted: int
     missing: tuple[str, ...] = ()
@@ -45,32 +45,34 @@ class Fit:
 
     @property
     def why(self) -> str:
-        """The reasons in one or more sentences, with numbers, the one that tells most first."""
-        said = []
+        """The reasons in one or more sentences, with numbers, the most important first."""
+        sentences = []
         if self.wrong:
             first = self.wrong[0]
-            said.append(
+            sentences.append(
                 f"{len(self.wrong):,} of {self.wanted:,} tensors have another shape: {first.tensor} is "
                 f"{list(first.found)}, the base needs {list(first.expected)}."
             )
         if self.replaces:
-            said.append(f"It would replace weights of the base: {some(self.replaces, 3)}.")
+            sentences.append(f"It would replace weights of the base: {some(self.replaces, 3)}.")
         if self.missing:
-            said.append(f"{len(self.missing):,} tensors that the base needs are not there: {some(self.missing, 3)}.")
+            sentences.append(
+                f"{len(self.missing):,} tensors that the base needs are not there: {some(self.missing, 3)}."
+            )
         if self.unexpected:
-            said.append(f"The base has no place for {len(self.unexpected):,} tensors: {some(self.unexpected, 3)}.")
+            sentences.append(f"The base has no place for {len(self.unexpected):,} tensors: {some(self.unexpected, 3)}.")
         if self.fits:
-            said.append(f"All {self.wanted:,} tensors are there in the shape that the base needs.")
+            sentences.append(f"All {self.wanted:,} tensors are there in the shape that the base needs.")
             if self.grown:
-                said.append(f"It enlarges the vocabulary to {self.grown:,} rows.")
-        return " ".join(said)
+                sentences.append(f"It enlarges the vocabulary to {self.grown:,} rows.")
+        return " ".join(sentences)
 
 
 class Adapter:
-    """Config and header of one adapter; what does not depend on the base is computed once for all bases."""
+    """Config and header of one adapter; facts that do not depend on the base are computed once for all bases."""
 
     def __init__(self, config: configs.Config, header: Header) -> None:
-        """Raises `NotComputable` for a method whose tensors are not known here."""
+        """Raise `NotComputable` for a method whose tensors cannot be computed here."""
         kind = kind_of(config)
         if culprits := fields.wrong(config, fields.of_peft(kind)):
             raise NotComputable(f"{fields.said(config, culprits[0])}, which is not a value that PEFT accepts.")
@@ -79,7 +81,7 @@ class Adapter:
             raise NotComputable(
                 f"Which tensors {method} needs is not known here." if method else "It is no adapter of PEFT."
             )
-        unproven = [one.key for one in kind.unproven if one.holds(config)]
+        unproven = [variant.key for variant in kind.unproven if variant.holds(config)]
         if unproven:
             raise NotComputable(f"Which tensors {some(unproven)} needs is not known here.")
         self.config, self.header, self.kind = config, header, kind
@@ -93,22 +95,22 @@ class Adapter:
         return sort_tensors(self.header, self.config, self.kind)
 
     def on(self, shapes: Shapes) -> Fit:
-        """Compares every tensor with what the base needs. Raises `PatternError` where a pattern costs too much."""
-        layout, there = self.layout, self.header.tensors
+        """Compare every tensor with those that the base needs. Raises `PatternError` if a pattern costs too much."""
+        layout, tensors = self.layout, self.header.tensors
         kind: Kind = self.kind
         manifest = shapes.for_labels(layout.labels)
-        wanted: dict[str, Shape] = expected(self.config, kind, manifest, layout.rows)
-        missing = wanted.keys() - there.keys()
-        beyond = there.keys() - wanted.keys() - layout.at_home(kind, manifest).keys()
+        needed: dict[str, Shape] = expected(self.config, kind, manifest, layout.rows)
+        missing = needed.keys() - tensors.keys()
+        beyond = tensors.keys() - needed.keys() - layout.at_home(kind, manifest).keys()
         replaced = [name for name in layout.base if name in beyond]
         wrong = tuple(
-            Wrong(name, there[name].shape, shape)
-            for name, shape in wanted.items()
-            if shape and name in there and there[name].shape != shape
+            Wrong(name, tensors[name].shape, shape)
+            for name, shape in needed.items()
+            if shape and name in tensors and tensors[name].shape != shape
         )
         grown = layout.rows if shapes.vocabulary and layout.rows > shapes.vocabulary else 0
         return Fit(
-            len(wanted),
+            len(needed),
             tuple(sorted(missing)),
             tuple(sorted(beyond - set(replaced))),
             wrong,

@@ -1,7 +1,7 @@
-"""The files of one revision as the checks see them; each fact is read once, when first asked for.
+"""Reads the files of one revision for the checks; each fact is read once, on first use.
 
-`Folder` reads an adapter of PEFT. The readers of other families are its subclasses: they answer the same questions, so
-that one check serves all of them.
+`Folder` reads an adapter of PEFT. The readers of other families are subclasses with the same properties, so that one
+check works for all of them.
 """
 
 from __future__ import annotations
@@ -38,18 +38,18 @@ class Base:
     weights: Opener | None = None  # a safetensors file, to compare saved embeddings with
     model_type: str = ""
     hidden: int = 0  # width of the hidden states
-    expect: Callable[[Any], dict[str, Shape]] | None = None  # for formats whose shapes only their library can tell
-    revision: str | None = None  # the commit on the shelf
-    names: tuple[str, ...] = ()  # other names that mean it on this hub
+    expect: Callable[[Any], dict[str, Shape]] | None = None  # for formats whose shapes only their library knows
+    revision: str | None = None  # its commit in the base cache
+    names: tuple[str, ...] = ()  # its other names on this hub
     license: str = ""
-    head_task: str | None = None  # the task of the head that it brings itself; None where that is not known
+    head_task: str | None = None  # the task of its own head; None if that is not known
 
 
 class Folder:
-    """Files by path, the card's front matter, the base (None: not at hand), all known base ids (None: not asked)."""
+    """Files by path, the card's front matter, the base (None: not at hand), known base ids (None: not checked)."""
 
-    weights, pickled_weights = WEIGHTS, PICKLED_WEIGHTS  # where this format keeps them
-    base_field = "base_model_name_or_path"  # of the config: the id of the base
+    weights, pickled_weights = WEIGHTS, PICKLED_WEIGHTS  # the paths of this format
+    base_field = "base_model_name_or_path"  # the field of the config with the id of the base
     again = "Save the trained adapter again with save_pretrained() and push it."
     to_safetensors = (
         "Save the adapter again with save_pretrained(..., safe_serialization=True) and push adapter_model.safetensors."
@@ -63,16 +63,16 @@ class Folder:
         known_bases: Collection[str] | None = None,
     ) -> None:
         self.files, self.card, self.base, self.known_bases = files, card, base, known_bases
-        self.place = ""  # the folder of the adapter that is meant, where that is not the one at the top
-        self.joined = Joined(files)  # which of the files are twins of pickles
+        self.place = ""  # the folder of the adapter, "" for the top
+        self.joined = Joined(files)  # tells which of the files are conversions of pickles
 
     @cached_property
     def sizes(self) -> dict[str, int]:
-        found = {}
+        sizes = {}
         for path, opener in self.files.items():
             with opener() as file:
-                found[path] = file.seek(0, 2)
-        return found
+                sizes[path] = file.seek(0, 2)
+        return sizes
 
     @cached_property
     def config(self) -> configs.Config:
@@ -91,7 +91,7 @@ class Folder:
 
     @property
     def sources(self) -> list[Source]:
-        """The files of tensors; none where they cannot be read at all."""
+        """The files of tensors; none if they cannot be read at all."""
         return [Source(self.weights, self.files[self.weights], lambda: self.header)]
 
     @property
@@ -125,7 +125,7 @@ class Folder:
 
     @property
     def missing_head(self) -> str:
-        """The path of a head's weights that are not here though the head's config is; "" where nothing is missing."""
+        """The path of a head's weights if they are missing although the head's config is here; else ""."""
         return ""
 
     @property
@@ -144,13 +144,13 @@ class Folder:
             shared = {name: [tensor] for name, tensor in layout.shared.items() if name.startswith(kind.effect)}
             if shared:
                 return shared
-        found = {module: [tensor for name, tensor in own.items() if not kind.effect or name in kind.effect]
+        by_module = {module: [tensor for name, tensor in own.items() if not kind.effect or name in kind.effect]
                  for module, own in layout.modules.items()}  # fmt: skip
-        return {module: tensors for module, tensors in found.items() if tensors}
+        return {module: tensors for module, tensors in by_module.items() if tensors}
 
     @property
     def scales(self) -> dict[str, float]:
-        """The scale of each module's matrices, where the files state it."""
+        """The scale of each module's matrices, if the files state it."""
         config = self.config
         if config.get("peft_type") != "LORA":
             return {}
@@ -162,7 +162,7 @@ class Folder:
 
     @property
     def can_be_fitted(self) -> bool:
-        """Whether the shapes of the base are known, and what the adapter needs of them."""
+        """True if the shapes of the base are known, and those that the adapter needs can be computed."""
         return self.base is not None
 
     @property
@@ -179,12 +179,12 @@ class Folder:
         assert self.base is not None
         assert self.kind is not None
         tensors = self.tensors
-        wrong = [(name, wanted) for name, wanted in self.expected.items() if wanted and tensors[name].shape != wanted]
+        wrong = [(name, shape) for name, shape in self.expected.items() if shape and tensors[name].shape != shape]
         of_base = self.layout.at_home(self.kind, self.base.manifest)
         # Embeddings and biases of the base: only a vocabulary grows.
         return wrong + [
-            (name, wanted) for name, wanted in of_base.items()
-            if tensors[name].shape[1:] != wanted[1:] or tensors[name].shape[0] < wanted[0]
+            (name, shape) for name, shape in of_base.items()
+            if tensors[name].shape[1:] != shape[1:] or tensors[name].shape[0] < shape[0]
         ]  # fmt: skip
 
     @property
@@ -192,7 +192,7 @@ class Folder:
         return configs.text(self.config, self.base_field)
 
     def is_of_base(self, tensor: headers.TensorInfo) -> bool:
-        """Whether a tensor of the base holds the same values, rounded to this dtype, whatever its name."""
+        """Return whether a tensor of the base, of any name, holds the same values when rounded to this dtype."""
         if self.base is None or self.base.weights is None:
             return False
         with self.base.weights() as file:
@@ -208,18 +208,18 @@ class Folder:
     def _equal(self, tensor: headers.TensorInfo, twin: headers.TensorInfo, file: BinaryIO) -> bool:
         file.seek(twin.offset)
         for block in self.blocks(tensor):
-            held = file.read(twin.size * len(block) // tensor.size)
-            if converted(held, twin.dtype, tensor.dtype) != block:
+            base_block = file.read(twin.size * len(block) // tensor.size)
+            if converted(base_block, twin.dtype, tensor.dtype) != block:
                 return False
         return True
 
-    def holds_alike(self, one: headers.TensorInfo, other: headers.TensorInfo) -> bool:
-        """Whether two tensors of the adapter are the same, byte for byte."""
-        alike = (one.dtype, one.shape) == (other.dtype, other.shape)
-        return alike and all(a == b for a, b in zip(self.blocks(one), self.blocks(other), strict=True))
+    def holds_alike(self, left: headers.TensorInfo, right: headers.TensorInfo) -> bool:
+        """Return whether two tensors of the adapter are equal byte for byte."""
+        alike = (left.dtype, left.shape) == (right.dtype, right.shape)
+        return alike and all(a == b for a, b in zip(self.blocks(left), self.blocks(right), strict=True))
 
     def text(self, path: str) -> str:
-        """The beginning of a file as text; what is no UTF-8 becomes replacement characters."""
+        """Return the beginning of a file as text; invalid UTF-8 becomes replacement characters."""
         with self.files[path]() as file:
             return file.read(MAX_TEXT_BYTES).decode("utf-8", "replace")
 
@@ -228,5 +228,5 @@ class Folder:
 
 
 def _scale(config: configs.Config, rank: float, alpha: float) -> float:
-    """How strongly PEFT adds the product of both matrices to the base: alpha / r, or alpha / sqrt(r) with rsLoRA."""
+    """Return PEFT's factor of the product of both matrices: alpha / r, or alpha / sqrt(r) with rsLoRA."""
     return alpha / (math.sqrt(rank) if config.get("use_rslora") else rank)

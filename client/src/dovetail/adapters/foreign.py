@@ -1,4 +1,4 @@
-"""Reads the formats that are recognised but that no engine here runs; their own checks are in checks/foreign.py."""
+"""Reads the formats that are recognised but not run by any engine here; their own checks are in checks/foreign.py."""
 
 from __future__ import annotations
 
@@ -28,25 +28,25 @@ NUMBERS = {"F32": "<f", "F16": "<e", "F64": "<d", "I64": "<q", "I32": "<i", "I16
 
 
 class Foreign(Folder):
-    """Files of a family that no engine here runs; `weights` is the file that tells the family."""
+    """Files of a family that no engine here runs; `weights` is the file that identifies the family."""
 
     family = ""
     again = "Save it again with the program that trained it, and push the new file."
 
     @property
     def has_header(self) -> bool:
-        """Whether the names and shapes of its tensors can be read; an archive of NeMo is not unpacked."""
+        """True if the names and shapes of its tensors can be read; an archive of NeMo is not unpacked."""
         return self.weights in self.files and self.family in PARTS
 
     @property
     def base_id(self) -> str | None:
-        named = configs.text(self.config, "model") if configs.NAME in self.files else None
-        said = configs.names(dict(self.card or {}), "base_model")
-        return named or (said[0] if said else None)
+        from_config = configs.text(self.config, "model") if configs.NAME in self.files else None
+        from_card = configs.names(dict(self.card or {}), "base_model")
+        return from_config or (from_card[0] if from_card else None)
 
     @cached_property
     def reader(self) -> Opener:
-        """Opens the weights, of a pickle their safetensors twin."""
+        """Opens the weights, a pickle as its safetensors conversion."""
         opener = self.files[self.weights]
         return twins.Twin(opener) if self.weights.endswith(PICKLES) else opener
 
@@ -93,25 +93,25 @@ class Foreign(Folder):
             scale = configs.number(numbers, "scale") if isinstance(numbers, dict) else None
             return {"every module": scale} if scale is not None else {}
         shared = self.gguf.numbers.get("adapter.lora.alpha") if self.family == "gguf" else None
-        found: dict[str, float] = {}
+        scales: dict[str, float] = {}
         for module, pair in self.parts.modules.items() if self.has_header else ():
             ranks = ranks_of(self.family, pair)
             alpha = self.number(pair.parts["alpha"][1]) if "alpha" in pair.parts else shared
             if ranks and alpha is not None:
-                found[module] = alpha / ranks[0]
-        return found
+                scales[module] = alpha / ranks[0]
+        return scales
 
     @cached_property
     def placed(self) -> dict[str, str]:
-        """Module → what the base calls it, for those where names can be told."""
+        """Module → its path in the base, for modules whose path is known."""
         if not self.has_header:
             return {}
         architecture = self.gguf.texts.get("general.architecture", "") if self.family == "gguf" else ""
-        named = {module: path_in_base(self.family, module, architecture) for module in self.parts.modules}
-        return {module: path for module, path in named.items() if path}
+        paths = {module: path_in_base(self.family, module, architecture) for module in self.parts.modules}
+        return {module: path for module, path in paths.items() if path}
 
     def number(self, tensor: TensorInfo) -> float | None:
-        """The one value of a tensor that has one; None where it has more or is of no dtype read here."""
+        """Return the value of a tensor of one value; None for more values or an unsupported dtype."""
         if tensor.values != 1 or tensor.dtype not in (*NUMBERS, "BF16"):
             return None
         raw = b"".join(blocks_of(self.reader, tensor))
@@ -121,7 +121,7 @@ class Foreign(Folder):
 
 
 def settle(folder: Foreign, family: str) -> None:
-    """Says which family it is and where its weights lie."""
-    told = next(path for name, _, path in detect(folder.files) if name == family)
+    """Set the family of a folder, and the path of its weights."""
+    file = next(path for name, _, path in detect(folder.files) if name == family)
     folder.family = family
-    folder.weights = "adapters.safetensors" if told.endswith(".json") else told
+    folder.weights = "adapters.safetensors" if file.endswith(".json") else file

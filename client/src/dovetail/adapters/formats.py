@@ -1,4 +1,4 @@
-"""Recognises the family of a set of adapter files, by content and never by a name alone; proving is not here."""
+"""Recognises the family of a set of adapter files, by content and never by a name alone; it checks nothing."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ CONFIGS = (configs.NAME, *COMPOSED)
 HEAD_CONFIG = "head_config.json"
 CHECKPOINT, MAX_STEPS = re.compile(r"(?:.*/)?checkpoint-(\d{1,12})"), 10**12
 PICKLES = (".bin", ".pt", ".ckpt", ".pth")
-WITH_CONFIG = ("peft", "adapters")  # which load nothing but files of their own names, with a config beside them
+WITH_CONFIG = ("peft", "adapters")  # families that load only files of their own names, with a config beside them
 
 KOHYA = re.compile(r"lora_(?:unet|te\d?|transformer|prior|prompt)_")
 LYCORIS = re.compile(
@@ -35,11 +35,11 @@ LIBRARY = re.compile(
 MLX = re.compile(r"\.lora_[ab]$")
 LORALIB = re.compile(r"\.lora_[AB]$")
 
-Found = tuple[str, str, str]  # the format, the kind ("" when the files do not say it), the file that tells it
+Found = tuple[str, str, str]  # the format, the kind ("" if the files do not state it), the file that identifies it
 
 
 def of_config(config: configs.Config) -> str:
-    """The family an adapter_config.json belongs to: three share the name of the file."""
+    """Return the family of an adapter_config.json; three families use this file name."""
     if configs.text(config, "peft_type"):
         return "peft"
     if isinstance(config.get("config"), dict) and {"model_class", "model_type"} & config.keys():
@@ -48,7 +48,7 @@ def of_config(config: configs.Config) -> str:
 
 
 def of_tensors(names: Iterable[str], metadata: Mapping[str, str]) -> tuple[str, str]:
-    """The family and kind of a safetensors file without a config, by the names of its tensors; ("", "") for a model."""
+    """Return family and kind of a safetensors file without a config, by its tensors' names; ("", "") for a model."""
     names = list(names)
     if any(LYCORIS.search(name) for name in names) and (metadata_of_kohya(metadata) or any(map(KOHYA.match, names))):
         return "lycoris", _lycoris(names)
@@ -77,32 +77,32 @@ def _lycoris(names: Iterable[str]) -> str:
 
 
 def tells(path: str) -> bool:
-    """Whether a file of this name may be a part of an adapter."""
+    """Return whether a file of this name may be a part of an adapter."""
     return path.endswith((*PICKLES, ".safetensors", ".gguf", ".nemo")) or _name(path) in (*CONFIGS, HEAD_CONFIG)
 
 
 def telling(paths: Iterable[str]) -> list[str]:
-    """The few paths whose content tells a format, those at the top first."""
-    found = filter(tells, paths)
-    # Configs first: what they say is cheap to read and decides.
-    return sorted(found, key=lambda path: (path.count("/"), not path.endswith(".json"), path.endswith(PICKLES), path))[
-        :MAX_LOOKED_AT
-    ]
+    """Return the few paths whose content identifies a format, those at the top first."""
+    candidates = filter(tells, paths)
+    # Configs first: they are cheap to read and decide.
+    return sorted(
+        candidates, key=lambda path: (path.count("/"), not path.endswith(".json"), path.endswith(PICKLES), path)
+    )[:MAX_LOOKED_AT]
 
 
 def detect(files: Mapping[str, Opener]) -> list[Found]:
-    """Every format there is, the one to go by first: what is at the top, and of that a composition of several."""
+    """Return every format in the files, the deciding one first: nearest to the top, and compositions before others."""
     paths = telling(files)
-    found = [hit for path in paths if _name(path) in CONFIGS for hit in _by_config(files, path)]
-    covered = {path.rpartition("/")[0] for _, _, path in found}
+    hits = [hit for path in paths if _name(path) in CONFIGS for hit in _by_config(files, path)]
+    covered = {path.rpartition("/")[0] for _, _, path in hits}
     alone = [path for path in paths if not path.endswith(".json")]
     for path in alone:
-        # Pickles last, and only where nothing else tells: scanning one takes time.
-        if not (path.rpartition("/")[0] in covered and _is_of_config(path)) and not (found and path.endswith(PICKLES)):
+        # Pickles last, and only if nothing else identifies a format: scanning one takes time.
+        if not (path.rpartition("/")[0] in covered and _is_of_config(path)) and not (hits and path.endswith(PICKLES)):
             with files[path]() as file:
-                told = [(name, kind, path) for name, kind in _by_content(path, file) if name]
-            found += [hit for hit in told if not _is_stray(hit, covered)]
-    return sorted(found, key=_nearness)
+                content = [(name, kind, path) for name, kind in _by_content(path, file) if name]
+            hits += [hit for hit in content if not _is_stray(hit, covered)]
+    return sorted(hits, key=_nearness)
 
 
 def _nearness(found: Found) -> tuple[int, bool, int]:
@@ -112,7 +112,7 @@ def _nearness(found: Found) -> tuple[int, bool, int]:
 
 
 def steps_of(folder: str) -> int:
-    """The number of a checkpoint's folder; more than any for a folder of another name."""
+    """Return the number of a checkpoint's folder; more than any for a folder of another name."""
     match = CHECKPOINT.fullmatch(folder)
     return int(match[1]) if match else MAX_STEPS
 
@@ -122,13 +122,13 @@ def _name(path: str) -> str:
 
 
 def _is_stray(found: Found, covered: Container[str]) -> bool:
-    """Whether a file has the tensors of an adapter and nothing else of one: no config, and a name nobody looks for."""
+    """Return whether a file holds an adapter's tensors but has no config and a name that no library looks for."""
     family, _, path = found
     return family in WITH_CONFIG and path.rpartition("/")[0] not in covered and not _is_of_config(path)
 
 
 def _is_of_config(path: str) -> bool:
-    """Whether a file is the weights of the config beside it."""
+    """Return whether a file holds the weights that belong to the config beside it."""
     name = _name(path)
     return name in (*PEFT_FILES, *LIBRARY_FILES, "adapters.safetensors") or name.startswith(
         ("pytorch_model_head", "model_head", "pytorch_model_adapter_fusion", "model_adapter_fusion", "adapter_model-")
@@ -147,7 +147,7 @@ def _by_config(files: Mapping[str, Opener], path: str) -> Iterator[Found]:
 
 
 def read_config(files: Mapping[str, Opener], path: str = configs.NAME) -> configs.Config:
-    """The config as far as it can be read; the check config.invalid says what is wrong with it."""
+    """Return the config, or {} if it cannot be read: the check config.invalid reports the fault."""
     if path not in files:
         return {}
     try:
@@ -171,13 +171,13 @@ def _by_content(path: str, file: BinaryIO) -> Iterator[tuple[str, str]]:
             yield "nemo", "lora"
     elif file.seek(0, 2) <= MAX_PICKLE_BYTES:
         file.seek(0)
-        found = pickles.read(path, file)
-        if found:
-            yield of_tensors(found.texts, {})
+        pickle = pickles.read(path, file)
+        if pickle:
+            yield of_tensors(pickle.texts, {})
 
 
 def read_header(file: BinaryIO) -> Header | None:
-    """The header, also of a file that was cut off behind it; None for what has none: the check file.header says why."""
+    """Return the header, also of a file truncated after it; None if there is none, which file.header reports."""
     try:
         return headers.read(file)
     except HeaderError:
@@ -189,7 +189,7 @@ def read_header(file: BinaryIO) -> Header | None:
 
 
 def _is_nemo(file: BinaryIO) -> bool:
-    """A tar with the weights of NeMo; a compressed one is taken at its word, since unpacking it is not ours."""
+    """Return whether a file is a tar with NeMo's weights; a compressed one counts as such, since it is not unpacked."""
     if file.read(2) == b"\x1f\x8b":
         return True
     file.seek(0)

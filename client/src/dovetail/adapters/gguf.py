@@ -1,4 +1,4 @@
-"""Reads the facts and the tensors' names, shapes and places of a GGUF file; what they mean is not here."""
+"""Reads the facts of a GGUF file, and the names, shapes and offsets of its tensors; it does not interpret them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ MAGIC = b"GGUF"
 MAX_FACTS = 512
 MAX_TENSORS = 20_000
 MAX_TEXT = 4096
-MAX_LIST_BYTES = 64 * 2**20  # a vocabulary may stand among the facts
+MAX_LIST_BYTES = 64 * 2**20  # the facts may contain a vocabulary
 TEXT, LIST = 8, 9
 WIDTHS = {0: 1, 1: 1, 2: 2, 3: 2, 4: 4, 5: 4, 6: 4, 7: 1, 10: 8, 11: 8, 12: 8}  # bytes of a value, by its type
 NUMBERS = {4: "<I", 5: "<i", 6: "<f", 10: "<Q", 11: "<q", 12: "<d"}
@@ -24,14 +24,14 @@ ALIGNMENT = 32
 
 
 class GgufError(ValueError):
-    """The file is no GGUF that can be read to the end of its header."""
+    """The file is not GGUF, or its header cannot be read to the end."""
 
 
 @dataclass(slots=True)
 class Gguf:
-    """`texts` and `numbers` are facts by key; `tensors` have shapes as torch has them, the widest step first.
+    """`texts` and `numbers` are facts by key; `tensors` have shapes in torch's order of dimensions.
 
-    `packed` are the names of tensors in a type of several values a block, whose values are not looked at.
+    `packed` are the names of quantised tensors, whose values are not read.
     """
 
     texts: dict[str, str] = field(default_factory=dict)
@@ -41,48 +41,48 @@ class Gguf:
 
 
 def read(file: BinaryIO) -> dict[str, str]:
-    """The texts among the facts, up to the first list, as far as they can be read; empty for what is no GGUF."""
-    found = Gguf()
-    with suppress(GgufError, struct.error):  # what was read so far is all that is known
-        _facts(file, found, lists=False)
-    return found.texts
+    """Return the texts among the facts, up to the first list or fault; {} for a file that is not GGUF."""
+    facts = Gguf()
+    with suppress(GgufError, struct.error):  # keep the facts that were read so far
+        _facts(file, facts, lists=False)
+    return facts.texts
 
 
 def read_whole(file: BinaryIO) -> Gguf:
-    """Facts and tensors. Raises `GgufError`.
+    """Return facts and tensors. Raises `GgufError`.
 
     Format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md, versions 2 and 3, little-endian.
     """
-    found = Gguf()
+    facts = Gguf()
     try:
-        count = _facts(file, found)
+        count = _facts(file, facts)
         if count > MAX_TENSORS:
             raise GgufError(f"{count:,} tensors are more than the {MAX_TENSORS:,} allowed")
         entries = [_entry(file) for _ in range(count)]
     except struct.error as problem:
         raise GgufError("it ends before its header does") from problem
-    alignment = int(found.numbers.get("general.alignment", ALIGNMENT))
+    alignment = int(facts.numbers.get("general.alignment", ALIGNMENT))
     if not 1 <= alignment <= 1 << 16:
         raise GgufError(f"an alignment of {alignment:,} bytes")
     start = -(-file.tell() // alignment) * alignment
-    _place(file, found, entries, start)
-    return found
+    _place(file, facts, entries, start)
+    return facts
 
 
-def _facts(file: BinaryIO, found: Gguf, *, lists: bool = True) -> int:
-    """Reads the facts and returns the number of tensors."""
+def _facts(file: BinaryIO, facts: Gguf, *, lists: bool = True) -> int:
+    """Read the facts into `facts` and return the number of tensors."""
     start = file.read(24)
     if start[:4] != MAGIC or len(start) < 24:
         raise GgufError("it does not begin as GGUF does")
-    tensors, facts = struct.unpack("<QQ", start[8:24])
-    if facts > MAX_FACTS:
-        raise GgufError(f"{facts:,} facts are more than the {MAX_FACTS:,} allowed")
-    for _ in range(facts):
+    tensors, count = struct.unpack("<QQ", start[8:24])
+    if count > MAX_FACTS:
+        raise GgufError(f"{count:,} facts are more than the {MAX_FACTS:,} allowed")
+    for _ in range(count):
         key, (kind,) = _text(file), struct.unpack("<I", file.read(4))
         if kind == TEXT:
-            found.texts[key] = _text(file)
+            facts.texts[key] = _text(file)
         elif kind in NUMBERS:
-            found.numbers[key] = float(struct.unpack(NUMBERS[kind], file.read(WIDTHS[kind]))[0])
+            facts.numbers[key] = float(struct.unpack(NUMBERS[kind], file.read(WIDTHS[kind]))[0])
         elif kind == LIST and not lists:
             raise GgufError("a list, which may be long")
         else:
@@ -117,17 +117,17 @@ def _entry(file: BinaryIO) -> tuple[str, tuple[int, ...], int, int]:
     return name, tuple(reversed(shape)), kind, offset
 
 
-def _place(file: BinaryIO, found: Gguf, entries: list[tuple[str, tuple[int, ...], int, int]], start: int) -> None:
+def _place(file: BinaryIO, facts: Gguf, entries: list[tuple[str, tuple[int, ...], int, int]], start: int) -> None:
     size = file.seek(0, 2)
     for name, shape, kind, offset in entries:
         dtype = DTYPES.get(kind, "")
         at = start + offset
         end = at + math.prod(shape) * BYTES[dtype] if dtype else at
-        if name in found.tensors or end > size or at > size:
+        if name in facts.tensors or end > size or at > size:
             raise GgufError(f"{name[:80]} is there twice, or ends at byte {end:,} of {size:,}")
-        found.tensors[name] = TensorInfo(dtype or "PACKED", shape, at, end)
+        facts.tensors[name] = TensorInfo(dtype or "PACKED", shape, at, end)
         if not dtype:
-            found.packed.append(name)
+            facts.packed.append(name)
 
 
 def _text(file: BinaryIO) -> str:

@@ -1,4 +1,4 @@
-"""Reads the header of a safetensors file more strictly than any loader does; what the tensors mean lives elsewhere."""
+"""Reads the header of a safetensors file more strictly than any loader does; it does not interpret the tensors."""
 
 from __future__ import annotations
 
@@ -15,12 +15,7 @@ MAX_HEADER_BYTES = 4 * 2**20
 MAX_METADATA_BYTES = 2 * 2**20  # image trainers write the tags of every picture into it
 MAX_TENSORS = 20_000
 MAX_DIMENSIONS = 4
-SCALARS = (
-    "alpha",
-    "scalar",
-    "on_input",
-    "constraint",
-)  # parts of image adapters that are one number, without a dimension
+SCALARS = ("alpha", "scalar", "on_input", "constraint")  # parts of image adapters that are one number, no dimension
 NAME = re.compile(r"[A-Za-z0-9_.,\-]{1,256}")  # the name of an AdapterFusion lists its adapters with commas
 BYTES_PER_VALUE = {
     "F64": 8, "F32": 4, "F16": 2, "BF16": 2, "F8_E4M3": 1, "F8_E5M2": 1,
@@ -29,7 +24,7 @@ BYTES_PER_VALUE = {
 
 
 class HeaderError(ValueError):
-    """The file is no safetensors file that every reader would understand in the same way."""
+    """The file is not a safetensors file that every reader understands in the same way."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +57,7 @@ class Header:
 
 
 def read(file: BinaryIO) -> Header:
-    """Reads and proves the header of a seekable file: 8 bytes of length, one JSON object, then tensors without a gap.
+    """Read and verify the header of a seekable file: 8 bytes of length, one JSON object, then tensors without a gap.
 
     Raises `HeaderError` with the reason. Format: https://huggingface.co/docs/safetensors; the limits are ours.
     """
@@ -79,9 +74,9 @@ def read(file: BinaryIO) -> Header:
 
 
 def read_alone(raw: bytes) -> Header:
-    """Reads a header that came without its tensors: the JSON, with or without the 8 bytes of length before it.
+    """Read a header without its tensors: the JSON, with or without the 8 bytes of length before it.
 
-    All is proven that `read` proves, but that the file ends where the tensors do. Raises `HeaderError`.
+    Verify the same as `read`, except that the file ends where the tensors do. Raises `HeaderError`.
     """
     if raw[:1] != b"{" and int.from_bytes(raw[:8], "little") <= len(raw) - 8:
         raw = raw[8 : 8 + int.from_bytes(raw[:8], "little")]
@@ -114,10 +109,10 @@ def _parse(raw: bytes) -> dict[str, object]:
 
 
 def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
+    parsed = dict(pairs)
+    if len(parsed) != len(pairs):
         raise HeaderError("the header names something twice")
-    return found
+    return parsed
 
 
 def _no_constant(name: str) -> None:
@@ -145,14 +140,14 @@ def _tensor(name: str, entry: object, start: int) -> TensorInfo:
         raise HeaderError(f"{name} needs 1 to {MAX_DIMENSIONS} dimensions, each of at least 1")
     if not _sizes(offsets, least=0) or len(offsets) != 2:
         raise HeaderError(f"{name} has offsets that are not two whole numbers")
-    found = TensorInfo(dtype, tuple(shape), start + offsets[0], start + offsets[1])
-    if found.end - found.offset != found.values * BYTES_PER_VALUE[dtype]:
-        raise HeaderError(f"{name} is {dtype} {list(shape)} but owns {found.end - found.offset:,} bytes")
-    return found
+    tensor = TensorInfo(dtype, tuple(shape), start + offsets[0], start + offsets[1])
+    if tensor.end - tensor.offset != tensor.values * BYTES_PER_VALUE[dtype]:
+        raise HeaderError(f"{name} is {dtype} {list(shape)} but owns {tensor.end - tensor.offset:,} bytes")
+    return tensor
 
 
 def _sizes(value: object, least: int) -> bool:
-    return isinstance(value, list) and all(type(n) is int and least <= n < 2**48 for n in value)
+    return isinstance(value, list) and all(type(size) is int and least <= size < 2**48 for size in value)
 
 
 def _prove_coverage(tensors: dict[str, TensorInfo], start: int, size: int) -> None:

@@ -19,7 +19,7 @@ EVERYWHERE: Mapping[str, Fits] = {
     "peft_version": is_text,
 }
 IGNORED = frozenset({"peft_type", "auto_mapping", "megatron_core", "runtime_config", "ensure_weight_tying"})
-# The keys that say where a method goes; which of them it has is in its row.
+# The keys that select modules; a method's row tells which of them it has.
 TARGETS: Mapping[str, Fits] = {"target_modules": is_names}
 EXCLUDED: Mapping[str, Fits] = {"exclude_modules": is_names}
 LAYERS: Mapping[str, Fits] = {"layers_to_transform": is_layers, "layers_pattern": is_names}
@@ -58,8 +58,8 @@ class Unproven:
     means: Fits = bool
 
     def holds(self, config: Mapping[str, object]) -> bool:
-        said = config.get(self.key)  # an empty table is a table: loaders fill it with their defaults
-        return self.means(said) or said == {}
+        value = config.get(self.key)  # an empty table is a table: loaders fill it with their defaults
+        return self.means(value) or value == {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,29 +123,29 @@ class Kind:
         return self.groups or (tuple(self.parameters),)
 
     def knows(self, key: str) -> bool:
-        known = (self.keys, EVERYWHERE, IGNORED, self.ignored, {one.key for one in self.unproven})
-        return any(key in keys for keys in known)
+        groups = (self.keys, EVERYWHERE, IGNORED, self.ignored, {variant.key for variant in self.unproven})
+        return any(key in keys for keys in groups)
 
     def numbers(self, config: Mapping[str, object]) -> dict[str, Any]:
-        """The config with PEFT's defaults where it says nothing."""
-        said = {key: value for key, value in config.items() if value is not None and key in self.keys}
-        return {**self.defaults, **said}
+        """Return the config with PEFT's defaults where it says nothing."""
+        stated = {key: value for key, value in config.items() if value is not None and key in self.keys}
+        return {**self.defaults, **stated}
 
     def shapes(self, place: Place, every: Places) -> dict[str, Shape]:
-        """The parameters of one place by name."""
+        """Return the parameters of one place by name."""
         chosen = self.parameters if self.choose is None else self.choose(place)
         words = chosen if isinstance(chosen, Mapping) else {name: self.parameters[name] for name in chosen}
         if place.kind not in self.sized:
             return dict.fromkeys(words, None)
         extra = self.derive(place, every) if self.derive else {}
-        return {name: shape_of(said, {**place.numbers, **extra}) for name, said in words.items()}
+        return {name: shape_of(shape_words, {**place.numbers, **extra}) for name, shape_words in words.items()}
 
     def is_shared(self, name: str) -> bool:
         return bool(self.shared_names) and name.startswith(self.shared_names)
 
 
 def shape_of(words: str, numbers: Numbers) -> Shape:
-    """The shape that words give, such as "out r" or "num_B*r in"; None where a number is not known."""
+    """Return the shape that words give, such as "out r" or "num_B*r in"; None where a number is not known."""
     sizes = tuple(_size(word, numbers) for word in words.split())
     return None if not sizes or min(sizes) < 0 else sizes
 

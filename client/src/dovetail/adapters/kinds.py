@@ -1,4 +1,4 @@
-"""The methods by name, and which task a config is for; what is known of each method is its row in `methods`."""
+"""Finds the method and the task of a config; the facts about each method are its row in `methods`."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ HEADS = {
     "SEQ_CLS": ("classifier", "score"),
     "TOKEN_CLS": ("classifier", "score"),
     "QUESTION_ANS": ("qa_outputs",),
-    "IMAGE_CLS": ("classifier",),  # no task_type of PEFT: whoever trains one names it in modules_to_save
+    "IMAGE_CLS": ("classifier",),  # not a task_type of PEFT: such a config names its head in modules_to_save
 }
 
 # The ends of transformers' class names, longest first, for configs that name a class in place of a task.
@@ -60,27 +60,27 @@ BY_TYPE = {kind.peft_type: kind for kind in KINDS}
 
 
 def kind_of(config: Mapping[str, object]) -> Kind | None:
-    """The method that a config names, when it is one of those known here."""
+    """Return the method that a config names, or None if it is unknown here."""
     return BY_TYPE.get(str(config.get("peft_type")))
 
 
 def placing(config: Mapping[str, object]) -> dict[str, object]:
-    """The keys that say where the method goes, without those that PEFT does not read for this method.
+    """Return the config without the selecting keys that PEFT does not read for this method.
 
-    An adaption prompt names one module plainly; what it names is no pattern.
+    An adaption prompt names one module literally, not by a pattern.
     """
     kind = kind_of(config)
     if kind is None:
         return dict(config)
-    found = {key: value for key, value in config.items() if key not in SELECTING or key in kind.keys}
-    named = found.get("target_modules")
-    if kind.peft_type == "ADAPTION_PROMPT" and isinstance(named, str):
-        found["target_modules"] = [named]
-    return found
+    keys = {key: value for key, value in config.items() if key not in SELECTING or key in kind.keys}
+    targets = keys.get("target_modules")
+    if kind.peft_type == "ADAPTION_PROMPT" and isinstance(targets, str):
+        keys["target_modules"] = [targets]
+    return keys
 
 
 def task_of(config: Mapping[str, object]) -> str | None:
-    """The task the config names, by `task_type` or by the class the adapter was trained on."""
+    """Return the task the config names, by `task_type` or by the class the adapter was trained on."""
     task, mapping = config.get("task_type"), config.get("auto_mapping")
     if task in TASKS:
         return str(task)
@@ -88,5 +88,5 @@ def task_of(config: Mapping[str, object]) -> str | None:
 
 
 def task_of_class(name: str) -> str | None:
-    """The task of a class of transformers, by the end of its name."""
-    return next((found for end, found in CLASS_ENDS.items() if name.endswith(end)), None)
+    """Return the task of a class of transformers, by the end of its name."""
+    return next((task for end, task in CLASS_ENDS.items() if name.endswith(end)), None)

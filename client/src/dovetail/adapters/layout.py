@@ -1,4 +1,4 @@
-"""Sorts the tensors of an adapter file by what a loader would do with them; whether that is right is for the checks."""
+"""Sorts the tensors of an adapter file by what a loader does with them; the checks judge the result."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from dovetail.adapters.selection import Selection
 
 PROMPT = "prompt_embeddings"
 EMBEDDINGS = ("embed_tokens", "lm_head", "wte", "word_embeddings", "shared", "embed_out")
-# With bias="all" PEFT saves every parameter called bias: those of a wrapped head too, which loaders then look past.
-# Of a wrapped embedding it saves the copies as well once the vocabulary grew: they look past the first of these, and
-# write the second over the embedding of the base.
-# Where the output embedding is the input embedding, trained tokens are saved for both.
+# With bias="all" PEFT saves every parameter called bias, also those of a wrapped head, which loaders then ignore.
+# Of a wrapped embedding it saves both copies once the vocabulary has grown: loaders ignore the first one, and write
+# the second one over the embedding of the base.
+# If input and output embeddings are tied, trained tokens are saved for both.
 DELTA = "trainable_tokens_delta"
 BIAS_COPY = re.compile(r".*\.(?:modules_to_save|original_module)\.(?:[^.]+\.)*bias")
 TABLE_COPY, TABLE_OF_BASE = ".modules_to_save.weight", ".original_module.weight"
@@ -36,10 +36,10 @@ class Layout:
     tokens: Tensors = field(default_factory=dict)  # trained rows of single tokens
     embeddings: Tensors = field(default_factory=dict)  # whole embedding tables of the base
     tied: Tensors = field(default_factory=dict)  # embeddings that a tied config saves along with one of modules_to_save
-    copies: Tensors = field(default_factory=dict)  # of saved or tied embeddings, which loaders look past
+    copies: Tensors = field(default_factory=dict)  # of saved or tied embeddings, which loaders ignore
     biases: Tensors = field(default_factory=dict)  # biases of the base, allowed by `bias`
     base: Tensors = field(default_factory=dict)  # anything else that a loader would write over the base
-    unused: Tensors = field(default_factory=dict)  # what a loader would drop without a word
+    unused: Tensors = field(default_factory=dict)  # tensors that a loader would drop silently
 
     @property
     def prompt(self) -> TensorInfo | None:
@@ -47,33 +47,33 @@ class Layout:
 
     @property
     def rows(self) -> int:
-        """How many rows the embeddings in the file have, 0 when there are none."""
+        """The number of rows of the embeddings in the file, 0 if there are none."""
         whole = {**self.saved, **self.embeddings}
         return max((t.shape[0] for name, t in whole.items() if _embedding_name(name) in EMBEDDINGS), default=0)
 
     def at_home(self, kind: Kind, manifest: Manifest) -> dict[str, tuple[int, ...]]:
-        """The biases and embeddings, beside what the config asks for, that this base has, with its shapes."""
+        """Return the extra biases and embeddings that this base has, with the base's shapes."""
         beside = (*self.biases, *self.embeddings, *self.tied, *self.copies)
-        found = {name: _own_shape(manifest, name.removeprefix(kind.prefix)) for name in beside}
-        return {name: shape for name, shape in found.items() if shape is not None}
+        shapes = {name: _own_shape(manifest, name.removeprefix(kind.prefix)) for name in beside}
+        return {name: shape for name, shape in shapes.items() if shape is not None}
 
     @property
     def labels(self) -> int | None:
-        """How many labels the saved head tells apart."""
+        """The number of labels of the saved head."""
         heads = [tensor for name, tensor in self.saved.items() if name.endswith(HEAD_ENDS) and len(tensor.shape) == 2]
         return heads[-1].shape[0] if heads else None
 
 
 def _embedding_name(tensor: str) -> str:
-    """The module's own name, in front of "weight" and of what wrappers put between."""
+    """Return the module's own name, without the wrappers' parts between it and "weight"."""
     parts = [part for part in tensor.split(".")[:-1] if part not in WRAPPERS]
     return parts[-1] if parts else ""
 
 
 def _own_shape(manifest: Manifest, path: str) -> tuple[int, ...] | None:
-    """The shape of a parameter of the base, by the path that PEFT's wrappers give it; None where it is none."""
+    """Return the shape of a parameter of the base by its path inside PEFT's wrappers; None if it is not one."""
     before, wrapper, inside = path.partition(".modules_to_save.")
-    if wrapper and inside.count(".") > 1:  # of a module with modules inside, PEFT leaves the adapter's name in the path
+    if wrapper and inside.count(".") > 1:  # PEFT leaves the adapter's name in the path of a module with submodules
         path = f"{before}.{inside.partition('.')[2]}"
     *parts, parameter = (part for part in path.split(".") if part not in WRAPPERS)
     module = manifest.modules.get(".".join(parts))
@@ -83,69 +83,69 @@ def _own_shape(manifest: Manifest, path: str) -> tuple[int, ...] | None:
 
 
 def sort_tensors(header: Header, config: Config, kind: Kind) -> Layout:
-    found, selection = Layout(), Selection(config)
+    layout, selection = Layout(), Selection(config)
     for name, tensor in header.tensors.items():
         if kind.is_shared(name):
-            found.shared[name] = tensor
+            layout.shared[name] = tensor
         elif not name.startswith(kind.prefix):
-            found.unused[name] = tensor
+            layout.unused[name] = tensor
         else:
-            _sort(found, name, tensor, config, kind, selection)
-    return found
+            _sort(layout, name, tensor, config, kind, selection)
+    return layout
 
 
-def _sort(found: Layout, name: str, tensor: TensorInfo, config: Config, kind: Kind, selection: Selection) -> None:
+def _sort(layout: Layout, name: str, tensor: TensorInfo, config: Config, kind: Kind, selection: Selection) -> None:
     path = name.removeprefix(kind.prefix)
     module, parameter = _split(path, kind)
     if parameter == TOKENS:
-        found.tokens[name] = tensor
+        layout.tokens[name] = tensor
     elif parameter == DELTA and _embedding_name(path) in EMBEDDINGS and not selection.picks(module):
-        found.copies[name] = tensor
+        layout.copies[name] = tensor
     elif parameter:
-        found.modules.setdefault(module, {})[parameter] = tensor
+        layout.modules.setdefault(module, {})[parameter] = tensor
     elif _looks_adapted(path):
-        found.unused[name] = tensor
+        layout.unused[name] = tensor
     elif config.get("bias") == "all" and BIAS_COPY.fullmatch(path):
-        found.biases[name] = tensor
+        layout.biases[name] = tensor
     elif _embedding_name(path) in EMBEDDINGS and path.endswith(".weight"):
-        _table_of(found, path, config, selection)[name] = tensor
+        _table_of(layout, path, config, selection)[name] = tensor
     elif selection.is_saved(module):
-        found.saved[name] = tensor
+        layout.saved[name] = tensor
     elif path.endswith(".bias") and _may_change_bias(module, config, selection):
-        found.biases[name] = tensor
+        layout.biases[name] = tensor
     else:
-        found.base[name] = tensor
+        layout.base[name] = tensor
 
 
-def _table_of(found: Layout, path: str, config: Config, selection: Selection) -> Tensors:
+def _table_of(layout: Layout, path: str, config: Config, selection: Selection) -> Tensors:
     """Return the field of the layout that a table of embeddings belongs to."""
     if not selection.is_saved(path.rpartition(".")[0]):
-        return found.tied if config.get("ensure_weight_tying") is True else found.embeddings
+        return layout.tied if config.get("ensure_weight_tying") is True else layout.embeddings
     if path.endswith(TABLE_OF_BASE):
-        return found.embeddings
-    return found.copies if path.endswith(TABLE_COPY) else found.saved
+        return layout.embeddings
+    return layout.copies if path.endswith(TABLE_COPY) else layout.saved
 
 
 def _may_change_bias(module: str, config: Config, selection: Selection) -> bool:
-    """Raises `PatternError`, as the selection does."""
+    """Return whether the config allows to train the bias of a module. Raises `PatternError`, as the selection does."""
     if not str(config.get("bias")).endswith("_only"):
         return config.get("bias") == "all"
     return selection.picks(module.removesuffix(".base_layer"))
 
 
 def _split(path: str, kind: Kind) -> tuple[str, str]:
-    """The module and its adapter parameter, which is empty when the name ends in none of this method."""
+    """Return the module and its adapter parameter, "" if the name does not end in one of this method."""
     for parameter in (*kind.parameters, TOKENS):
         if path.endswith("." + parameter):
             return path.removesuffix("." + parameter), parameter
     return path.rpartition(".")[0], ""
 
 
-# The first part of every parameter of every method; "weight" and the like are no sign of one.
+# The first part of every parameter's name, over all methods.
 SIGNS = frozenset(name.split(".")[0] for kind in KINDS for name in kind.parameters)
 BEGINNINGS = ("lora_", "ia3_", "hada_", "lokr_", "vera_", "oft_", "boft_")
 
 
 def _looks_adapted(path: str) -> bool:
-    """Parameters of a method the config does not name: loaders look for them nowhere."""
+    """Return whether a path is a parameter of a method that the config does not name, which no loader looks for."""
     return any(part in SIGNS or part.startswith(BEGINNINGS) for part in path.split("."))

@@ -1,5 +1,4 @@
-"""The tensors of formats that no engine here runs, sorted into modules and the parts of each; what is right is checked
-in `checks.foreign`."""
+"""Sorts the tensors of formats that no engine here runs into modules and their parts; `checks.foreign` checks them."""
 
 from __future__ import annotations
 
@@ -9,7 +8,7 @@ from dataclasses import dataclass, field
 
 from dovetail.adapters.header import TensorInfo
 
-# How each format calls the parts of a module: the path of the module, a dot, and one of these.
+# Each format's names for the parts of a module: the path of the module, a dot, and one of these.
 KOHYA = r"(?:lora_down|lora_up|lora_mid)\.weight|alpha|dora_scale|diff|diff_b|reg_reg|scalar"
 LYCORIS = (
     r"hada_w[12]_[ab]|hada_t[12]|lokr_w[12](?:_[ab])?|lokr_t2|weight|on_input|oft_blocks|oft_diag|rescale"
@@ -43,7 +42,7 @@ class Pair:
     parts: dict[str, tuple[str, TensorInfo]] = field(default_factory=dict)
 
     def side(self, pattern: re.Pattern[str]) -> tuple[str, TensorInfo] | None:
-        return next((found for part, found in self.parts.items() if pattern.fullmatch(part)), None)
+        return next((part_tensor for part, part_tensor in self.parts.items() if pattern.fullmatch(part)), None)
 
     @property
     def down(self) -> tuple[str, TensorInfo] | None:
@@ -56,34 +55,34 @@ class Pair:
 
     @property
     def lacking(self) -> list[str]:
-        """The parts that are not here though others of theirs are."""
+        """The missing parts of an incomplete pair or group."""
         if bool(self.down) != bool(self.up):
             return ["the other half"]
-        for prefix, wanted in WHOLE.items():
+        for prefix, choices in WHOLE.items():
             if any(part.startswith(f"{prefix}_w") for part in self.parts):
-                return [min(choice, key=len) for choice in wanted if not choice & self.parts.keys()]
+                return [min(choice, key=len) for choice in choices if not choice & self.parts.keys()]
         return []
 
 
 @dataclass(slots=True)
 class Parts:
     modules: dict[str, Pair] = field(default_factory=dict)
-    others: list[str] = field(default_factory=list)  # names that no part of this format has
+    others: list[str] = field(default_factory=list)  # names that are not parts of this format
 
 
 def sort_parts(family: str, tensors: Mapping[str, TensorInfo]) -> Parts:
-    """Which tensor is which part of which module."""
-    found, pattern = Parts(), PARTS[family]
+    """Assign each tensor to its module and part."""
+    parts, pattern = Parts(), PARTS[family]
     for name, tensor in tensors.items():
         if match := pattern.fullmatch(name):
-            found.modules.setdefault(match[1], Pair()).parts[match[2]] = (name, tensor)
+            parts.modules.setdefault(match[1], Pair()).parts[match[2]] = (name, tensor)
         else:
-            found.others.append(name)
-    return found
+            parts.others.append(name)
+    return parts
 
 
 def ranks_of(family: str, pair: Pair) -> tuple[int, int] | None:
-    """The rank that either half of a LoRA has; None where it has not two. MLX multiplies from the other side."""
+    """Return the rank of each half of a LoRA; None without two halves. MLX multiplies from the other side."""
     if pair.down is None or pair.up is None or min(len(pair.down[1].shape), len(pair.up[1].shape)) < 2:
         return None
     down, up = pair.down[1].shape, pair.up[1].shape
@@ -91,7 +90,7 @@ def ranks_of(family: str, pair: Pair) -> tuple[int, int] | None:
 
 
 def widths_of(family: str, pair: Pair) -> tuple[int, int] | None:
-    """Inputs and outputs of the module that a LoRA is for; None where it is no pair of matrices."""
+    """Return inputs and outputs of the module that a LoRA adapts; None if it is not a pair of matrices."""
     if ranks_of(family, pair) is None or pair.down is None or pair.up is None:
         return None
     down, up = pair.down[1].shape, pair.up[1].shape
@@ -101,7 +100,7 @@ def widths_of(family: str, pair: Pair) -> tuple[int, int] | None:
 
 
 # --- names of the base -----------------------------------------------------------------------------------------------
-GGML = {  # gguf-py, tensor_mapping.py: what the family of llama calls its modules
+GGML = {  # gguf-py, tensor_mapping.py: the module names of the llama family
     "attn_q": "self_attn.q_proj", "attn_k": "self_attn.k_proj", "attn_v": "self_attn.v_proj",
     "attn_output": "self_attn.o_proj", "ffn_gate": "mlp.gate_proj", "ffn_up": "mlp.up_proj",
     "ffn_down": "mlp.down_proj",

@@ -1,6 +1,6 @@
-"""Matches the regular expressions of strangers in bounded time; Python's own `re` can be made to run for ever.
+"""Matches untrusted regular expressions in bounded time; Python's own `re` may take exponential time.
 
-The expression is parsed by Python but matched here by following every possible end position at once, with a budget.
+Python parses the expression; the matching here follows all possible end positions at once, with a budget of steps.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ Ends = frozenset[int]
 
 
 class PatternError(ValueError):
-    """The expression cannot be read, uses what is not supported, or costs more than the budget."""
+    """The expression cannot be read, uses an unsupported feature, or costs more than the budget."""
 
 
 class Pattern:
@@ -83,18 +83,18 @@ class Pattern:
         at = frozenset({start})
         for _ in range(least):
             at = self._sequence(body, at)
-        reached, fresh, left = at, at, most - least if most is not op.MAXREPEAT else len(self._text) + 1
-        while fresh and left > 0:
+        reached, fresh, rounds = at, at, most - least if most is not op.MAXREPEAT else len(self._text) + 1
+        while fresh and rounds > 0:
             fresh = self._sequence(body, fresh) - reached
             reached |= fresh
-            left -= 1
+            rounds -= 1
         return reached
 
-    def _look(self, argument: Any, start: int, wanted: bool) -> Ends:
+    def _look(self, argument: Any, start: int, expected: bool) -> Ends:
         direction, body = argument
         if direction < 0:
             raise PatternError("it looks behind, which is not supported")
-        return frozenset({start}) if bool(self._sequence(body, frozenset({start}))) is wanted else frozenset()
+        return frozenset({start}) if bool(self._sequence(body, frozenset({start}))) is expected else frozenset()
 
     def _at(self, where: Any, start: int) -> Ends:
         before = start > 0 and _is_word(self._text[start - 1])
@@ -114,7 +114,7 @@ class Pattern:
 
 
 def _explodes(items: Any, inside: bool) -> bool:
-    """Whether a loop without end holds another, or a choice: harmless here, but not to whoever loads the adapter."""
+    """Return whether an unbounded repetition contains another one or a choice, which may hang a loader using `re`."""
     for code, argument in items:
         loops = code in (op.MAX_REPEAT, op.MIN_REPEAT) and argument[1] is op.MAXREPEAT
         if inside and (loops or code is op.BRANCH):
@@ -149,17 +149,17 @@ CATEGORIES: dict[Any, Callable[[str], bool]] = {
 
 
 def _in_class(items: Any, char: str) -> bool:
-    wanted, found = True, False
+    expected, is_member = True, False
     for code, argument in items:
         if code is op.NEGATE:
-            wanted = False
+            expected = False
         elif code is op.LITERAL:
-            found |= ord(char) == argument
+            is_member |= ord(char) == argument
         elif code is op.RANGE:
-            found |= argument[0] <= ord(char) <= argument[1]
+            is_member |= argument[0] <= ord(char) <= argument[1]
         elif code is op.CATEGORY:
-            found |= CATEGORIES[argument](char)
-    return found is wanted
+            is_member |= CATEGORIES[argument](char)
+    return is_member is expected
 
 
 RULES: dict[Any, Callable[[Pattern, Any, int], Ends]] = {
@@ -172,6 +172,6 @@ RULES: dict[Any, Callable[[Pattern, Any, int], Ends]] = {
     op.SUBPATTERN: lambda p, argument, start: p._sequence(argument[3], frozenset({start})),
     op.MAX_REPEAT: Pattern._repeat,
     op.MIN_REPEAT: Pattern._repeat,
-    op.ASSERT: lambda p, argument, start: p._look(argument, start, wanted=True),
-    op.ASSERT_NOT: lambda p, argument, start: p._look(argument, start, wanted=False),
+    op.ASSERT: lambda p, argument, start: p._look(argument, start, expected=True),
+    op.ASSERT_NOT: lambda p, argument, start: p._look(argument, start, expected=False),
 }

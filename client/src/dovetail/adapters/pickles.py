@@ -1,4 +1,4 @@
-"""Recognises pickles by their bytes and lists what they would import, without ever executing one."""
+"""Recognises pickles by their bytes and lists their imports, without executing them."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from dovetail.adapters.torchfile import BROKEN
 from dovetail.adapters.unpickling import GLOBALS
 
 MAX_OPCODES = 2_000_000
-PICKLES_IN_A_ROW = 5  # what torch.load reads of a file of the old kind, before raw storage begins (serialization.py)
+PICKLES_IN_A_ROW = 5  # the pickles in a file of torch's legacy format, before the raw storages (serialization.py)
 MAX_PICKLE_BYTES = 64 * 2**20
 MAX_TEXTS = 4096
 SUFFIXES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".joblib", ".dill")
-# Of *.bin, which is anybody's, what peft, adapters, transformers, accelerate and diffusers open without being told.
+# The *.bin files that peft, adapters, transformers, accelerate and diffusers open by default; others may be anything.
 OPENED = (
     "adapter", "pytorch_", "diffusion_pytorch_", "learned_embeds", "training_args", "optimizer", "scheduler", "scaler",
     "rng_state", "embedding",
@@ -38,7 +38,7 @@ UNKNOWN = "a name that it makes up while it runs"
 class Pickle:
     """`imports` is "module name" for each global; `reason` says why the pickle could not be read to its end, if so.
 
-    `texts` are strings in it, of which the names of tensors are some; no more than MAX_TEXTS.
+    `texts` are the strings in it, among them the names of tensors; at most MAX_TEXTS.
     """
 
     imports: frozenset[str]
@@ -51,17 +51,17 @@ class Pickle:
 
 
 def read(name: str, file: BinaryIO) -> Pickle | None:
-    """The pickle in a file, or None when it holds none: by its first bytes, and by its name when those say nothing.
+    """Return the pickle in a file, or None: recognised by its first bytes, else by its name.
 
-    What cannot be read to its end counts as a pickle that is not safe: a scanner that skips what it does not understand
-    has been the way in before. Only of a *.bin that no library opens by its name it is asked whether it is one at all.
+    A pickle that cannot be read to its end counts as unsafe: scanners that skip unknown data have been exploited. Only
+    a *.bin that no library opens by default is tested for being a pickle at all.
     """
     start = file.read(512)
     file.seek(0)
     suspect = name.lower().endswith(SUFFIXES)
     if start[:4] == b"PK\x03\x04":
         return _in_archive(file, suspect=suspect)
-    # A safetensors header of 128 or 384 bytes begins alike; but no unpickler gets past a zero, which is no instruction.
+    # A safetensors header of 128 or 384 bytes begins alike, but no unpickler gets past the zero that follows.
     if len(start) > 1 and start[0] == 0x80 and start[1] <= 5 and start[2:3] != b"\x00":
         return _scan(file)
     if suspect and _is_tar(start):
@@ -69,12 +69,12 @@ def read(name: str, file: BinaryIO) -> Pickle | None:
     if not suspect or not (_is_opened(name) or reaches_import(file)):
         return None
     file.seek(0)
-    found = _scan(file)
-    return found if found.imports or found.reason or _is_opened(name) else replace(found, reason=BEHIND)
+    pickle = _scan(file)
+    return pickle if pickle.imports or pickle.reason or _is_opened(name) else replace(pickle, reason=BEHIND)
 
 
 def _is_opened(name: str) -> bool:
-    """Whether a library takes a file of this name for a pickle, whatever it holds."""
+    """Return whether a library opens a file of this name as a pickle, whatever it contains."""
     name = name.lower().rpartition("/")[2]
     return not name.endswith(".bin") or name.startswith(OPENED)
 
@@ -91,14 +91,14 @@ def _in_archive(file: BinaryIO, suspect: bool) -> Pickle | None:
     try:
         with zipfile.ZipFile(file) as archive:
             members = [info for info in archive.infolist() if info.filename.lower().endswith((".pkl", ".pickle"))]
-            found = [_member(archive, info) for info in members]
+            pickles = [_member(archive, info) for info in members]
     except BROKEN as error:
         return Pickle(frozenset(), f"the archive cannot be read: {error}")
-    if not found:
+    if not pickles:
         return Pickle(frozenset(), "the archive holds no tensor pickle") if suspect else None
-    reasons = [pickle.reason for pickle in found if pickle.reason]
+    reasons = [pickle.reason for pickle in pickles if pickle.reason]
     imports, texts = (
-        frozenset[str]().union(*sets) for sets in zip(*((p.imports, p.texts) for p in found), strict=True)
+        frozenset[str]().union(*sets) for sets in zip(*((p.imports, p.texts) for p in pickles), strict=True)
     )
     return Pickle(imports, reasons[0] if reasons else "", texts)
 
@@ -113,7 +113,7 @@ def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Pickle:
 def _scan(file: BinaryIO) -> Pickle:
     imports: set[str] = set()
     texts: set[str] = set()
-    # A pickle may say that a text of any length follows: what is not there must not be made room for.
+    # A pickle may claim a text of any length: no memory is allocated beyond the file's own bytes.
     file = io.BytesIO(file.read(MAX_PICKLE_BYTES))
     try:
         for _ in range(PICKLES_IN_A_ROW):
@@ -132,7 +132,7 @@ def _more(file: BinaryIO) -> bool:
 
 
 def _imports(file: BinaryIO, texts: set[str]) -> Iterator[str]:
-    pushed: list[str | None] = [None, None]  # what lies on top, where it is text
+    pushed: list[str | None] = [None, None]  # the two top items of the stack, None if not text
     memo: dict[object, str | None] = {}
     for count, (opcode, argument, _) in enumerate(_in_frames(pickletools.genops(file))):
         if count > MAX_OPCODES:
@@ -156,10 +156,10 @@ def _imports(file: BinaryIO, texts: set[str]) -> Iterator[str]:
 
 
 def _in_frames(instructions: Iterator[Instruction]) -> Iterator[Instruction]:
-    """The same instructions; raises ValueError for one that reaches beyond its frame.
+    """Yield the same instructions; raise ValueError for one that reaches beyond its frame.
 
-    C drops what is left of a frame there and takes the argument from behind it, so it would follow other instructions
-    than are seen here.
+    The unpickler in C drops the rest of such a frame and reads the argument after it, so it would execute other
+    instructions than those seen here.
     """
     end = 0
     last = 0
@@ -174,7 +174,6 @@ def _in_frames(instructions: Iterator[Instruction]) -> Iterator[Instruction]:
 
 
 def _text(opcode: pickletools.OpcodeInfo, argument: object) -> str | None:
-    """The text that an instruction pushes; None for one that pushes or pops anything else."""
-    return (
-        argument if isinstance(argument, str) and any(kind in opcode.name for kind in ("UNICODE", "STRING")) else None
-    )
+    """Return the text that an instruction pushes; None for any other instruction."""
+    is_text = isinstance(argument, str) and any(kind in opcode.name for kind in ("UNICODE", "STRING"))
+    return str(argument) if is_text else None

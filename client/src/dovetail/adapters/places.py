@@ -1,4 +1,4 @@
-"""The places of adapters in a repository: all of them, and those that a verdict is about."""
+"""Finds the adapters in a repository, and chooses those that a verdict covers."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dovetail.adapters import formats
 from dovetail.adapters.description import of_found
 from dovetail.adapters.header import Opener
 
-MAX_JUDGED = 8  # the check file.ambiguous says so where there are more
+MAX_JUDGED = 8  # the check file.ambiguous reports more
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,23 +23,23 @@ class Content:
 
 
 def contents(files: Mapping[str, Opener]) -> list[Content]:
-    """Every adapter there is, those nearest to the top first, within the bounds of what is looked at."""
-    found: dict[str, Content] = {}
+    """Return every adapter in the files that are looked at, nearest to the top first."""
+    by_path: dict[str, Content] = {}
     for hit in formats.detect(files):
         folder, _, name = hit[2].rpartition("/")
         path = folder if name in formats.CONFIGS else hit[2]
-        if path not in found:
-            found[path] = Content(path, hit[0], of_found(files, hit).kind or "", folder)
-    return list(found.values())
+        if path not in by_path:
+            by_path[path] = Content(path, hit[0], of_found(files, hit).kind or "", folder)
+    return list(by_path.values())
 
 
-def judged(found: Sequence[Content]) -> list[str]:
-    """The folders that a verdict is about, all of which must pass; the others are listed and no more.
+def judged(all_contents: Sequence[Content]) -> list[str]:
+    """Return the folders that a verdict covers, all of which must pass; the others are only listed.
 
-    An adapter at the top decides alone. Without one, the folders nearest to the top decide together; of the checkpoints
-    of a training the last one, and none beside a finished adapter.
+    An adapter at the top decides alone. Without one, the folders nearest to the top decide together. Checkpoints of a
+    training only count without a finished adapter beside them, and then the last one decides.
     """
-    folders = list(dict.fromkeys(content.folder for content in found))
+    folders = list(dict.fromkeys(content.folder for content in all_contents))
     if not folders or "" in folders:
         return [""]
     depth = min(folder.count("/") for folder in folders)
@@ -49,13 +49,13 @@ def judged(found: Sequence[Content]) -> list[str]:
 
 
 def within(files: Mapping[str, Opener], folder: str) -> dict[str, Opener]:
-    """The files as seen from a folder: its own by their path in it, all others where they are; "" is the top.
+    """Return the files with paths relative to a folder, "" for the top; other files keep their paths.
 
-    Weights and configs of others are further up: what a loader would not find in the folder must not seem to be there.
+    Weights and configs outside the folder get a path with "..": a loader would not find them in the folder.
     """
     if not folder:
         return dict(files)
     start, up = f"{folder}/", "../" * (folder.count("/") + 1)
-    others = {path: opener for path, opener in files.items() if not path.startswith(start)}
+    outside = {path: opener for path, opener in files.items() if not path.startswith(start)}
     own = {path.removeprefix(start): opener for path, opener in files.items() if path.startswith(start)}
-    return {**{up + path if formats.tells(path) else path: opener for path, opener in others.items()}, **own}
+    return {**{up + path if formats.tells(path) else path: opener for path, opener in outside.items()}, **own}

@@ -1,9 +1,9 @@
-"""Whether an unpickler that is given a file would come to import anything; what it would import is not read here.
+"""Tells whether an unpickler would import anything from a file; it does not read what.
 
-A file is no pickle when every unpickler stops in it before it imports: without a name that was imported there is
-nothing to call. Instructions are stepped over by their lengths and never understood, since readers disagree on what
-an argument means (`I0x10` is a number for C and an error for pickletools). The walk ends only at what all of them
-refuse: an instruction that nobody knows, one that takes what cannot be there, or the end of the file.
+A file is harmless if every unpickler stops before it imports: without an imported name there is nothing to call.
+Instructions are skipped by their lengths and not interpreted, because readers disagree on the meaning of an argument
+(`I0x10` is a number for C and an error for pickletools). The walk ends only where all readers stop: at an unknown
+instruction, at one whose operands cannot be on the stack, or at the end of the file.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ MAX_OPCODES = 2_000_000
 MAX_NAME_BYTES = 65_536
 NEWEST_PROTOCOL = 5
 OPCODES = {opcode.code.encode("latin-1"): opcode for opcode in pickletools.opcodes}
-LENGTHS = {  # how many bytes say how long an argument is; unsigned, though some readers take a sign
+LENGTHS = {  # the size in bytes of an argument's length field; read as unsigned, though some readers accept a sign
     pickletools.TAKEN_FROM_ARGUMENT1: 1,
     pickletools.TAKEN_FROM_ARGUMENT4: 4,
     pickletools.TAKEN_FROM_ARGUMENT4U: 4,
@@ -25,7 +25,7 @@ CALLS = frozenset({"REDUCE", "BUILD", "OBJ", "NEWOBJ", "NEWOBJ_EX"})
 
 
 def reaches_import(file: BinaryIO) -> bool:
-    """Whether some unpickler may get from the first byte to an import; what is too long to tell counts as one."""
+    """Return whether an unpickler may get from the first byte to an import, or has too many instructions to tell."""
     size = file.seek(0, 2)
     file.seek(0)
     stack = _Stack()
@@ -33,16 +33,16 @@ def reaches_import(file: BinaryIO) -> bool:
     for _ in range(MAX_OPCODES):
         opcode = OPCODES.get(file.read(1))
         name = opcode.name if opcode else ""
-        if name in ("GLOBAL", "INST"):  # of an INST Python looks for the mark only when it has imported
+        if name in ("GLOBAL", "INST"):  # Python checks the mark of an INST only after the import
             return _is_name(file) and _is_name(file)
         if opcode is None or not stack.follows(opcode):
             return False
-        # What copyreg knows by a number is nothing that a stranger can choose: it matters once it is called.
+        # An uploader cannot choose the objects in copyreg's registry of numbers: they only matter if called.
         has_extension = has_extension or name.startswith("EXT")
         if name == "STACK_GLOBAL" or (has_extension and name in CALLS):
             return True
         if name == "FRAME":
-            # C drops the rest of a frame for an argument that is longer; Python goes on behind one that is cut off.
+            # C drops the rest of a frame for a longer argument; Python goes on after a truncated frame.
             if int.from_bytes(file.read(8), "little") <= size - file.tell():
                 return True
         elif not _steps_over(file, opcode, size):
@@ -51,7 +51,7 @@ def reaches_import(file: BinaryIO) -> bool:
 
 
 def _is_name(file: BinaryIO) -> bool:
-    """Whether a line can be a name; no unpickler takes one that is no UTF-8. Without its end it may be one."""
+    """Return whether a line can be a name: valid UTF-8, or cut off so that it may be."""
     line = file.readline(MAX_NAME_BYTES)
     try:
         line.decode()
@@ -61,7 +61,7 @@ def _is_name(file: BinaryIO) -> bool:
 
 
 def _steps_over(file: BinaryIO, opcode: pickletools.OpcodeInfo, size: int) -> bool:
-    """Leave the argument of an instruction behind; False where the file ends within it."""
+    """Skip the argument of an instruction; return False if the file ends within it."""
     if opcode.arg is None:
         return True
     if opcode.name == "PROTO":
@@ -78,28 +78,28 @@ def _steps_over(file: BinaryIO, opcode: pickletools.OpcodeInfo, size: int) -> bo
 
 
 class _Stack:
-    """How much may lie there at most: readers differ in whether an instruction may reach below a mark."""
+    """The largest possible depth of the stack: readers differ in whether an instruction may reach below a mark."""
 
     def __init__(self) -> None:
         self.depth = 0
         self.marks: list[int] = []
 
     def follows(self, opcode: pickletools.OpcodeInfo) -> bool:
-        """Do what an instruction does to the stack; False where it takes what cannot be there."""
-        taken = opcode.stack_before
+        """Apply an instruction to the stack; return False if its operands cannot be there."""
+        operands = opcode.stack_before
         if opcode.name == "MARK":
             self.marks.append(self.depth)
             return True
         if opcode.name == "POP" and self.marks and self.depth <= self.marks[-1]:
             self.marks.pop()  # it takes the mark itself
             return True
-        if pickletools.markobject in taken:
+        if pickletools.markobject in operands:
             if not self.marks:
                 return False
             self.depth = self.marks.pop()
-            taken = taken[: taken.index(pickletools.markobject)]
-        if len(taken) > self.depth:
+            operands = operands[: operands.index(pickletools.markobject)]
+        if len(operands) > self.depth:
             return False
-        # Another pickle may follow the end of one; it begins with nothing.
-        self.depth = 0 if opcode.name == "STOP" else self.depth - len(taken) + len(opcode.stack_after)
+        # Another pickle may follow; it begins with an empty stack.
+        self.depth = 0 if opcode.name == "STOP" else self.depth - len(operands) + len(opcode.stack_after)
         return True

@@ -1,7 +1,7 @@
 """Frozen dataclasses as JSON and back; the annotations of a record are the one definition of its JSON.
 
-A record is read in two ways. `parse` checks every value, because a stranger's weights may have had a hand in the JSON.
-`read` believes what this hub stored or served, fills in what an older hub left out, and ignores what a newer one added.
+A record is read in two ways. `parse` checks every value, because uploaded weights may have influenced the JSON. `read`
+trusts JSON that a hub stored or served, fills in fields that an older hub left out, and ignores those of a newer one.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ class Malformed(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How long a text may be. `exact` refuses what is otherwise cut, filled in or left out, and changes no character.
+    """The longest text. `exact` refuses values that are otherwise cut, filled in or left out, and changes no character.
 
-    So an exact record that is written again is not longer than what was read.
+    So an exact record, written again, is not longer than the JSON that was read.
     """
 
     text: int = MAX_TEXT
@@ -55,7 +55,7 @@ class Slot:
     is_required: bool
     is_trusted: bool  # set by the hub alone: never taken from a parsed document
     is_optional: bool  # left out of the JSON while it is None
-    absent: Any  # metadata "absent": what `parse` puts in for a missing value; MISSING: the field's own default
+    absent: Any  # metadata "absent": the value that `parse` uses for a missing one; MISSING: the field's own default
 
 
 # Metadata of fields.
@@ -144,10 +144,10 @@ def slots(cls: type[Record]) -> tuple[Slot, ...]:
 def _slot(row: Field[Any], hint: Any) -> Slot:
     hint = without_none(hint)
     is_required = row.default is MISSING and row.default_factory is MISSING
-    said = row.metadata
+    metadata = row.metadata
     return Slot(
         row.name, _parser(hint), _reader(hint), _writer(hint), is_required,
-        said.get("trusted", False), said.get("optional", False), said.get("absent", MISSING),
+        metadata.get("trusted", False), metadata.get("optional", False), metadata.get("absent", MISSING),
     )  # fmt: skip
 
 
@@ -155,8 +155,8 @@ def without_none(hint: Any) -> Any:
     """Return X of `X | None`, and any other annotation as it is."""
     if get_origin(hint) not in (Union, types.UnionType):
         return hint
-    (kept,) = (part for part in get_args(hint) if part is not type(None))
-    return kept
+    (inner,) = (part for part in get_args(hint) if part is not type(None))
+    return inner
 
 
 def _parser(hint: Any) -> Parser:

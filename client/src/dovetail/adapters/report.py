@@ -1,7 +1,7 @@
-"""What is proven about an adapter: the one definition of a report, from the engine to REST, the pages and the client.
+"""The report of a verdict: its one definition, for the engine, the workers, REST, the site and the client.
 
-An engine fills the fields that it measures; the hub adds the fields that are declared `trusted`. How a report becomes
-JSON and is read from it, hostile or stored, is in `records`.
+An engine fills the fields that it measures; the hub adds the fields that are declared `trusted`. `records` converts
+reports to JSON, and parses hostile and stored JSON.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from dovetail.adapters.records import LIMITS, OPTIONAL, TRUSTED, Limits, Malform
 
 CHECK_ID = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*\.[a-z0-9]+(-[a-z0-9]+)*")
 MAX_CHECK_ID = 64
-CRASHED = "engine.check-crashed"  # the check that says that the hub is to blame, not the adapter
+CRASHED = "engine.check-crashed"  # the check that reports a fault of the hub, not of the adapter
 
 Outcome = Literal["passed", "warned", "failed", "skipped"]
 State = Literal["queued", "running", "passed", "failed", "errored"]
@@ -59,7 +59,7 @@ class Evaluation(Record):
 
 @dataclass(frozen=True, slots=True)
 class Cost(Record):
-    """What the adapter costs beside the frozen base."""
+    """The cost of the adapter on top of the frozen base."""
 
     latency_ratio: float | None = None
     memory_mb: float | None = None
@@ -78,7 +78,7 @@ class Sample(Record):
 
 @dataclass(frozen=True, slots=True)
 class Conditions(Record):
-    """How the numbers were measured: the name of the rows, the seed, and the rows of each batch."""
+    """The conditions of the measurement: the name of the rows, the seed, and the rows of each batch."""
 
     rows: str = ""
     seed: float = 0
@@ -103,7 +103,7 @@ class EngineVersions(Record):
 
 @dataclass(frozen=True, slots=True)
 class EngineRow(Record):
-    """How one engine judged the adapter, and the check by which it refused it."""
+    """The outcome on one engine, and the check by which it refused the adapter."""
 
     name: str
     transformers: str | None = None
@@ -114,7 +114,7 @@ class EngineRow(Record):
 
 @dataclass(frozen=True, slots=True)
 class BasePin(Record):
-    """The base model that the adapter was put on, pinned by its files."""
+    """The base model that the adapter was loaded onto, pinned by its files."""
 
     id: str = ""
     revision: str | None = field(default=None, metadata={"absent": ""})
@@ -123,7 +123,7 @@ class BasePin(Record):
 
 @dataclass(frozen=True, slots=True)
 class Serving(Record):
-    """What one serving engine does with the adapter (docs/serving.md); `flags` is empty unless it serves."""
+    """The behaviour of one serving engine with the adapter (docs/serving.md); `flags` is empty unless it serves it."""
 
     engine: str
     version: str = ""
@@ -144,7 +144,7 @@ class KnownBase(Record):
 
 @dataclass(frozen=True, slots=True)
 class Fits(Record):
-    """The known bases that were asked. `note` says what shapes cannot tell; `left_out` bases were not asked."""
+    """The known bases that were compared. `note` states the limits of shapes; `left_out` bases were not compared."""
 
     bases: tuple[KnownBase, ...] = ()
     note: str = ""
@@ -163,7 +163,7 @@ class Content(Record):
 
 @dataclass(frozen=True, slots=True)
 class Provenance(Record):
-    """What a report was made with: name → library → version of each engine, digests of our checks and serving rules."""
+    """The versions behind a report: engine → library → version, and digests of our checks and serving rules."""
 
     engines: Mapping[str, Any] = field(default_factory=dict)
     checks: str | None = None
@@ -172,7 +172,7 @@ class Provenance(Record):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report(Record):
-    """All that is proven about one revision. `path` is the folder of the adapter that was proven, "" for the top."""
+    """The report about one revision. `path` is the folder of the adapter that was checked, "" for the top."""
 
     state: State
     kind: str = ""
@@ -200,16 +200,16 @@ class Report(Record):
             names = [check.id for check in report.failed]
             raise Malformed(f"state {report.state} with {len(report.checks)} checks, of which failed: {names}")
         if not report.is_passed:
-            return replace(report, serving=())  # an engine may take the files; what it would serve was not trained so
+            return replace(report, serving=())  # an engine may load the files, but they are not a working adapter
         return report
 
     @classmethod
     def of_result(cls, result: Mapping[str, Any], state: str) -> Report:
-        """Return the report that the row of a verdict keeps as `result`; its state is a column of its own."""
+        """Return the report stored as `result` in a verdict's row; its state is a column of its own."""
         return cls.read({**result, "state": state})
 
     def as_result(self) -> dict[str, Any]:
-        """Return what the row of a verdict keeps."""
+        """Return the document that a verdict's row stores as `result`."""
         document = self.as_json()
         del document["state"]
         return document
@@ -220,22 +220,22 @@ class Report(Record):
 
     @property
     def failed(self) -> list[CheckResult]:
-        """The checks that say no."""
+        """The failed checks."""
         return [check for check in self.checks if check.outcome == "failed"]
 
     @property
     def refusal(self) -> CheckResult | None:
-        """The first check that says no."""
+        """The first failed check."""
         return next(iter(self.failed), None)
 
     @property
     def decided(self) -> State:
-        """The state that the checks lead to."""
+        """The state that follows from the checks."""
         return decide(self.checks)
 
 
 def decide(checks: Sequence[CheckResult]) -> State:
-    """Return the state that checks lead to: `errored` where the hub is to blame."""
+    """Return the state that follows from the checks: `errored` if the hub is to blame."""
     failed = {check.id for check in checks if check.outcome == "failed"}
     if CRASHED in failed:
         return "errored"

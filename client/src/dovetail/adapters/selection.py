@@ -14,7 +14,7 @@ MAX_PATTERNS = 256
 ALL_LINEAR = "all-linear"
 WRAPPED = ".base_layer"  # what stands in a path for each wrapper around a wrapper
 FORMS = {"named": r"(.*\.)?({})$", "ending": r".*\.{}$", "found": r"(?:.*?)(?:{})"}
-PLAIN = re.compile(r"[A-Za-z0-9_.\-]+")  # of our own making and linear; a stranger's pattern never reaches `re`
+PLAIN = re.compile(r"[A-Za-z0-9_.\-]+")  # our own pattern, in linear time; an uploaded pattern never reaches `re`
 
 
 class Names:
@@ -30,13 +30,13 @@ class Names:
     def match(self, module: str) -> bool:
         if self.pattern:
             return self.pattern.fullmatch(module)
-        if not self._is_deep:  # as almost always; a base of 70 B has a thousand modules to ask about
+        if not self._is_deep:  # the usual case, made fast: a base of 70 B has a thousand modules
             return module.rpartition(".")[2] in self.listed
         return any(suffix in self.listed for suffix in suffixes(module))
 
 
 class Selection:
-    """Raises `PatternError` at first use when a pattern of the config cannot be matched in bounded time."""
+    """The modules that a config selects. Raises `PatternError` at first use of a pattern that costs too much."""
 
     def __init__(self, config: configs.Config) -> None:
         self._config = placing(config)
@@ -49,7 +49,7 @@ class Selection:
 
     @property
     def is_open(self) -> bool:
-        """Whether the config leaves the choice to the method's defaults."""
+        """True if the config leaves the choice to the method's defaults."""
         return self._config.get("target_modules") in (None, []) and not self.parameters
 
     @property
@@ -58,11 +58,11 @@ class Selection:
         return configs.names(self._config, "target_parameters")
 
     def picks_parameter(self, path: str) -> bool:
-        """Whether PEFT wraps a parameter: by its whole path, or by the end of it (_inject_parameters)."""
+        """Return whether PEFT wraps a parameter, by its whole path or the end of it (_inject_parameters)."""
         return any(path == name or path.endswith(f".{name}") for name in self.parameters)
 
     def holds_parameters(self, module: str) -> bool:
-        """Whether a path in a file may be that of a module with such parameters: each but the last wraps once more."""
+        """Return whether a path in a file may belong to a module with such parameters: each adds one wrapper."""
         home = module
         while home.endswith(WRAPPED):
             home = home.removesuffix(WRAPPED)
@@ -84,7 +84,7 @@ class Selection:
         return Pattern(value) if isinstance(value, str) else configs.names(self._config, "feedforward_modules")
 
     def excludes(self, name: str) -> bool:
-        """Whether modules of this name may all be excluded: `all-linear` is saved with the names it then left out."""
+        """Return whether all modules of this name may be excluded; `all-linear` is saved with the excluded names."""
         return self._excluded.pattern is not None or self._excluded.match(name)
 
     def picks(self, module: str) -> bool:
@@ -95,15 +95,15 @@ class Selection:
         return self.targets.match(module) and (self.targets.pattern is not None or self._in_layers(module))
 
     def _is_kept_from(self, module: str) -> bool:
-        """Whether PEFT puts no adapter here, because the module is saved whole (check_target_module_exists)."""
+        """Return whether PEFT adapts no part of a module because it is saved whole (check_target_module_exists)."""
         parts = f".{module}."
         return any(f".{name}." in parts for name in self.saved)
 
     def is_saved(self, module: str) -> bool:
-        """Whether a module, or one it is part of, is saved whole.
+        """Return whether a module, or one that contains it, is saved whole.
 
-        PEFT looks at the end of the path alone (_set_trainable): "classifier" is DistilBERT's pre_classifier too, and
-        "norm" every post_attention_layernorm.
+        PEFT compares the end of the path only (_set_trainable): "classifier" also matches DistilBERT's pre_classifier,
+        and "norm" every post_attention_layernorm.
         """
         if not module.endswith(self.saved) and not any(f"{name}." in module for name in self.saved):
             return False
@@ -117,8 +117,8 @@ class Selection:
 
     @cached_property
     def _layer_patterns(self) -> list[Pattern]:
-        named = configs.names(self._config, "layers_pattern")
-        return [Pattern(rf"(?:^|.*?\.){name}\.") for name in named]
+        names = configs.names(self._config, "layers_pattern")
+        return [Pattern(rf"(?:^|.*?\.){name}\.") for name in names]
 
     def _in_layers(self, module: str) -> bool:
         layers = self._config.get("layers_to_transform")
@@ -143,9 +143,9 @@ class Selection:
 class PatternTable:
     """`rank_pattern` or `alpha_pattern`: the first key that matches the end of a module's path gives the number.
 
-    First in the order of the file, as PEFT asks them (utils/other.py, get_pattern_key), not the one that says most.
-    Some methods ask in their own way: "ending" wants something before the key, else the whole path itself (C3A,
-    FourierFT), "found" takes a match anywhere (OSF).
+    The order is that of the file, as in PEFT (utils/other.py, get_pattern_key), not that of the longest match. Some
+    methods match otherwise: "ending" needs a part before the key, or the whole path (C3A, FourierFT); "found" matches
+    anywhere (OSF).
     """
 
     def __init__(self, value: object, how: str = "named") -> None:
@@ -163,11 +163,11 @@ class PatternTable:
             return default
         first = min((self._plain[end] for end in suffixes(module) if end in self._plain), default=len(self._numbers))
         earlier = (at for at, pattern in self._patterns if at < first and pattern.match(module))
-        found = next(earlier, first)
-        return self._numbers[found] if found < len(self._numbers) else self._whole.get(module, default)
+        index = next(earlier, first)
+        return self._numbers[index] if index < len(self._numbers) else self._whole.get(module, default)
 
 
 def suffixes(module: str) -> list[str]:
-    """The path itself, then without its first part, and so on."""
+    """Return the path itself, then the path without its first part, and so on."""
     parts = module.split(".")
     return [".".join(parts[at:]) for at in range(len(parts))]

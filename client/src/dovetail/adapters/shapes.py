@@ -1,4 +1,4 @@
-"""The shapes of a base as data that can be kept: an engine measures them once, any process fits adapters to them."""
+"""The shapes of a base as data that can be stored: an engine measures them once, any process compares adapters."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from dovetail.adapters.fit import Manifest, Module
 
 @dataclass(frozen=True, slots=True)
 class Shapes:
-    """The shapes of one base with the model of one task, and what else its config says that fitting needs.
+    """The shapes of one base with the model of one task, and facts of its config that the comparison needs.
 
-    `labelled` are the modules whose size is the number of labels, so that one measurement serves any number of them.
+    `labelled` are the modules whose size is the number of labels, so that one measurement serves any number of labels.
     """
 
     manifest: Manifest
@@ -24,7 +24,7 @@ class Shapes:
     labelled: frozenset[str] = field(default_factory=frozenset)
 
     def for_labels(self, labels: int | None) -> Manifest:
-        """The manifest as the base would be built with that many labels."""
+        """Return the manifest of the base with that many labels."""
         if not labels or not self.labelled:
             return self.manifest
         modules = dict(self.manifest.modules)
@@ -39,7 +39,7 @@ def _relabelled(module: Module, labels: int) -> Module:
 
 
 def encode(shapes: Shapes) -> dict[str, Any]:
-    """As plain JSON: a module is [path, kind, inputs, outputs, {parameter: shape}]."""
+    """Return the shapes as plain JSON: a module is [path, kind, inputs, outputs, {parameter: shape}]."""
     manifest = shapes.manifest
     modules = [
         [
@@ -65,18 +65,18 @@ def encode(shapes: Shapes) -> dict[str, Any]:
     }
 
 
-def decode(said: Mapping[str, Any]) -> Shapes:
-    """From what `encode` made. Raises `ValueError`, `KeyError` or `TypeError` for anything else."""
+def decode(document: Mapping[str, Any]) -> Shapes:
+    """Return the shapes that `encode` encoded. Raises `ValueError`, `KeyError` or `TypeError` for anything else."""
     manifest = Manifest(
-        dict(_modules(said["modules"])), int(said["width"]), int(said["prefix_width"]), str(said["input"]),
-        str(said["output"]),
+        dict(_modules(document["modules"])), int(document["width"]), int(document["prefix_width"]),
+        str(document["input"]), str(document["output"]),
     )  # fmt: skip
     return Shapes(
-        manifest, int(said["vocabulary"]), int(said["layers"]), bool(said["tied"]),
-        tuple(map(str, said["architectures"])), frozenset(map(str, said["labelled"])),
+        manifest, int(document["vocabulary"]), int(document["layers"]), bool(document["tied"]),
+        tuple(map(str, document["architectures"])), frozenset(map(str, document["labelled"])),
     )  # fmt: skip
 
 
-def _modules(said: list[Any]) -> Iterator[tuple[str, Module]]:
-    for path, kind, inputs, outputs, parameters in said:
+def _modules(rows: list[Any]) -> Iterator[tuple[str, Module]]:
+    for path, kind, inputs, outputs, parameters in rows:
         yield path, Module(kind, inputs, outputs, {name: tuple(shape) for name, shape in parameters.items()})

@@ -1,4 +1,4 @@
-"""The files of an adapter: how they are opened, and those that hold tensors, read block by block."""
+"""Opens the files of an adapter, and reads tensors block by block."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def opener_of(path: Path) -> Opener:
 
 
 def files_in(folder: Path) -> dict[str, Opener]:
-    """Return the regular files under a folder by their path in it; links are left out, wherever they point."""
+    """Return the regular files under a folder by their relative path; symbolic links are left out."""
     paths = sorted(path for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
     return {path.relative_to(folder).as_posix(): opener_of(path) for path in paths[:MAX_FILES]}
 
@@ -38,7 +38,7 @@ class Source:
     opener: Opener
     header: Callable[[], Header]
     place: str = ""
-    is_head: bool = False  # whether it holds the head beside an adapter
+    is_head: bool = False  # True if it holds the head beside an adapter
 
     @property
     def size(self) -> int:
@@ -55,13 +55,13 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Effect:
-    """Tensors without which a part of an adapter changes nothing, by module or by another name; all in one file."""
+    """Tensors that must not all be zero, since a part of an adapter then changes nothing; all in one file."""
 
     what: str  # one of them, in words
-    tensors: Mapping[str, Sequence[TensorInfo]]
+    tensors: Mapping[str, Sequence[TensorInfo]]  # by module or by another name
     source: Source
-    is_by_module: bool = False  # whether a module that is zero alone says something
-    may_be_zero: bool = False  # whether something else has an effect too
+    is_by_module: bool = False  # True if a single module of zeros is worth a warning
+    may_be_zero: bool = False  # True if other tensors have an effect too
 
 
 def placed(sources: Sequence[Source], place: str) -> list[Source]:

@@ -1,4 +1,4 @@
-"""The values of a tensor that torch keeps as a view of a storage, put in a row; the standard library alone."""
+"""Gathers the values of a tensor that is a strided view of a storage into contiguous bytes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ CODES: dict[int, Literal["B", "H", "I", "Q"]] = {1: "B", 2: "H", 4: "I", 8: "Q"}
 
 
 def size_of(tensor: Tensor) -> int:
-    """In bytes, once its values are in a row."""
+    """Return the size in bytes of a tensor's contiguous values."""
     return prod(tensor.shape) * BYTES_PER_VALUE[tensor.storage.dtype]
 
 
@@ -26,16 +26,16 @@ def span_of(tensor: Tensor) -> tuple[int, int]:
 
 
 def is_in_a_row(tensor: Tensor) -> bool:
-    wanted = 1
+    contiguous = 1
     for size, step in zip(reversed(tensor.shape), reversed(tensor.stride), strict=True):
-        if size != 1 and step != wanted:
+        if size != 1 and step != contiguous:
             return 0 in tensor.shape
-        wanted *= size
+        contiguous *= size
     return True
 
 
 def gathered(tensor: Tensor, file: BinaryIO) -> bytes:
-    """The bytes of a tensor as if it were contiguous."""
+    """Return the bytes of a tensor as if it were contiguous."""
     start, length = span_of(tensor)
     file.seek(start)
     width = BYTES_PER_VALUE[tensor.storage.dtype]

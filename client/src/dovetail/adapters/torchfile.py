@@ -1,4 +1,4 @@
-"""Finds the tensors in a file of `torch.save`, of today's kind (a zip) and of the old one; nothing in it is executed.
+"""Finds the tensors in a file of `torch.save`, in the zip format or the legacy one; nothing in it is executed.
 
 Formats: torch/serialization.py (_save, _legacy_load), and the zip reader behind it (caffe2/serialize/inline_container).
 """
@@ -21,15 +21,15 @@ MAX_PICKLE_BYTES = 32 * 2**20
 MAX_MEMBERS = 2 * MAX_TENSORS
 BLOCK_BYTES = 4 * 2**20
 LOCAL, END = b"PK\x03\x04", b"PK\x05\x06"
-MANY = 0xFFFF  # stands for a number that is elsewhere
+MANY = 0xFFFF  # a placeholder for a number that is stored elsewhere
 MEMBER = re.compile(
     r"data\.pkl|data/\d{1,9}|version|byteorder|\.format_version|\.storage_alignment|\.data/serialization_id"
 )
 MAGIC, PROTOCOL = 0x1950A86A20F9469CFC6C, 1001  # torch/serialization.py
 AGAIN = "torch.save it again with torch 1.6 or newer"
 
-FOLDER = 0x10  # of the attributes that MS-DOS gave a file (APPNOTE.TXT 4.4.15)
-BROKEN = (  # what zipfile raises for archives that somebody else wrote
+FOLDER = 0x10  # an MS-DOS file attribute (APPNOTE.TXT 4.4.15)
+BROKEN = (  # exceptions of zipfile for malformed archives
     zipfile.BadZipFile, zlib.error, struct.error, NotImplementedError, RuntimeError, OSError, EOFError, ValueError,
     OverflowError, IndexError, KeyError, MemoryError,
 )  # fmt: skip
@@ -38,7 +38,7 @@ Tensors = dict[str, Tensor]
 
 
 def read(file: BinaryIO) -> Tensors:
-    """The tensors of a seekable file by name; each lies within its storage, and each storage within the file.
+    """Return the tensors of a seekable file by name; each lies within its storage, and each storage within the file.
 
     Raises `Refused` with a reason that completes "it cannot be used: …".
     """
@@ -63,13 +63,13 @@ def _read_zip(file: BinaryIO, size: int) -> Tensors:
     version = _bytes(file, members, "version", b"3").strip()
     if order != b"little" or not version.isdigit() or not 1 <= int(version[:4]) <= 10:
         raise Refused(f"it is of byte order {order[:10]!r} and version {version[:10]!r}, which is not read here")
-    found: dict[str, Storage] = {}
+    storages: dict[str, Storage] = {}
 
     def find(key: str, dtype: str, values: int) -> Storage:
         start, length = members.get(f"data/{key}", (0, -1))
         if length != values * BYTES_PER_VALUE[dtype]:
             raise Refused(f"storage {key[:20]!r} of {values:,} {dtype} has {max(length, 0):,} bytes in the archive")
-        return _same(found, Storage(key, dtype, values, start))
+        return _same(storages, Storage(key, dtype, values, start))
 
     pickled = io.BytesIO(_bytes(file, members, "data.pkl"))
     tensors = _bounded(table(load(pickled, find)))
@@ -78,15 +78,15 @@ def _read_zip(file: BinaryIO, size: int) -> Tensors:
     return tensors
 
 
-def _same(found: dict[str, Storage], storage: Storage) -> Storage:
-    """A storage that is spoken of again must be spoken of in the same way."""
-    if found.setdefault(storage.key, storage) != storage:
+def _same(storages: dict[str, Storage], storage: Storage) -> Storage:
+    """Return the storage; every reference to it must describe it alike. Raises `Refused`."""
+    if storages.setdefault(storage.key, storage) != storage:
         raise Refused(f"it speaks of storage {storage.key[:20]!r} in two ways")
     return storage
 
 
 def _members(file: BinaryIO, size: int) -> dict[str, tuple[int, int]]:
-    """Name → where its bytes begin, and how many there are; every checksum holds, and nothing lies over another."""
+    """Return name → offset and length of a member; every checksum is verified, and no members overlap."""
     counts = _counts(file, size)
     with zipfile.ZipFile(file) as archive:
         infos = sorted(archive.infolist(), key=lambda info: info.header_offset)
@@ -109,7 +109,7 @@ def _members(file: BinaryIO, size: int) -> dict[str, tuple[int, int]]:
 
 
 def _counts(file: BinaryIO, size: int) -> set[int]:
-    """How many files the archive says it has, each time it does (APPNOTE.TXT 4.3.14 to 4.3.16)."""
+    """Return all numbers of files that the archive states (APPNOTE.TXT 4.3.14 to 4.3.16)."""
     file.seek(max(0, size - 98))
     tail = file.read(98)
     end = tail[-22:]
@@ -128,7 +128,7 @@ def _counts(file: BinaryIO, size: int) -> set[int]:
 
 
 def _proven(file: BinaryIO, info: zipfile.ZipInfo, position: int) -> tuple[int, int]:
-    """Start and length of a member's bytes: stored as they are, so that nothing can unpack to more than there is."""
+    """Return offset and length of a member's bytes, which must be stored uncompressed. Raises `Refused`."""
     file.seek(info.header_offset)
     head = file.read(30)
     length, extra = int.from_bytes(head[26:28], "little"), int.from_bytes(head[28:30], "little")
@@ -136,17 +136,17 @@ def _proven(file: BinaryIO, info: zipfile.ZipInfo, position: int) -> tuple[int, 
     same = head[:4] == LOCAL and file.read(length) == info.orig_filename.encode() and info.header_offset >= position
     if not same or info.filename != info.orig_filename:
         raise Refused(f"{info.filename[:80]!r} is another file in the list of the archive than in its place")
-    if info.external_attr & FOLDER:  # then torch's reader copies nothing, and its tensor is whatever lay in memory
+    if info.external_attr & FOLDER:  # torch's reader then copies nothing, and the tensor holds uninitialised memory
         raise Refused(f"{info.filename[:80]!r} is marked as a folder")
     if (flags | info.flag_bits) & 0x41 or method or info.compress_type or info.compress_size != info.file_size:
         raise Refused(f"{info.filename[:80]!r} is packed or encrypted, which torch.save never does")
-    start, crc, left = info.header_offset + 30 + length + extra, 0, info.file_size
+    start, crc, remaining = info.header_offset + 30 + length + extra, 0, info.file_size
     file.seek(start)
-    while left:
-        block = file.read(min(left, BLOCK_BYTES))
+    while remaining:
+        block = file.read(min(remaining, BLOCK_BYTES))
         if not block:
             raise Refused(f"{info.filename[:80]!r} is cut off")
-        crc, left = zlib.crc32(block, crc), left - len(block)
+        crc, remaining = zlib.crc32(block, crc), remaining - len(block)
     if crc != info.CRC:
         raise Refused(f"{info.filename[:80]!r} is damaged: its checksum is another one")
     return start, info.file_size
@@ -162,35 +162,37 @@ def _bytes(file: BinaryIO, members: Mapping[str, tuple[int, int]], name: str, de
     return file.read(length)
 
 
-# --- the old kind ----------------------------------------------------------------------------------------------------
+# --- the legacy format -----------------------------------------------------------------------------------------------
 def _read_old(file: BinaryIO, size: int) -> Tensors:
-    """Five pickles in a row, then for each storage its number of values and its bytes."""
+    """Read five pickles in a row, then for each storage its number of values and its bytes."""
     pickles = io.BytesIO(file.read(MAX_PICKLE_BYTES))
     if load(pickles, _nothing) != MAGIC or load(pickles, _nothing) != PROTOCOL:
         raise Refused(f"it is no file of torch.save; {AGAIN}")
     system = load(pickles, _nothing)
     if not isinstance(system, dict) or system.get("little_endian") is not True:
         raise Refused(f"it was written by a machine of another byte order; {AGAIN}")
-    found: dict[str, Storage] = {}
+    storages: dict[str, Storage] = {}
 
     def find(key: str, dtype: str, values: int) -> Storage:
         if values * BYTES_PER_VALUE[dtype] > size:
             raise Refused(f"storage {key[:20]!r} of {values:,} {dtype} is larger than the file")
-        return _same(found, Storage(key, dtype, values))
+        return _same(storages, Storage(key, dtype, values))
 
     tensors = _bounded(table(load(pickles, find, extras=1)))
-    placed = _placed(file, load(pickles, _nothing), found, pickles.tell(), size)
+    placed = _placed(file, load(pickles, _nothing), storages, pickles.tell(), size)
     return {name: replace(tensor, storage=placed[tensor.storage.key]) for name, tensor in tensors.items()}
 
 
-def _placed(file: BinaryIO, keys: object, found: Mapping[str, Storage], position: int, size: int) -> dict[str, Storage]:
-    listed = [key for key in keys if type(key) is str] if isinstance(keys, list) else []
-    if not isinstance(keys, list) or not len(keys) == len(listed) == len(found) or set(listed) != found.keys():
+def _placed(
+    file: BinaryIO, keys: object, storages: Mapping[str, Storage], position: int, size: int
+) -> dict[str, Storage]:
+    names = [key for key in keys if type(key) is str] if isinstance(keys, list) else []
+    if not isinstance(keys, list) or not len(keys) == len(names) == len(storages) or set(names) != storages.keys():
         raise Refused("the list of its storages is not that of its tensors")
     placed: dict[str, Storage] = {}
-    for key in listed:
+    for key in names:
         file.seek(position)
-        storage = found[key]
+        storage = storages[key]
         if int.from_bytes(file.read(8), "little") != storage.values:
             raise Refused(f"storage {key[:20]!r} has another number of values in its place")
         placed[key] = replace(storage, start=position + 8)

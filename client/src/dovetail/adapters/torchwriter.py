@@ -1,4 +1,4 @@
-"""Writes tensors of a safetensors file as `torch.save` would, the same bytes every time; reading lives elsewhere."""
+"""Writes the tensors of a safetensors file in the format of `torch.save`, the same bytes every time."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from dovetail.adapters.header import BYTES_PER_VALUE, Header, TensorInfo
 from dovetail.adapters.unpickling import ORDERED_DICT, STORAGES, TENSOR
 
 STORAGE_OF = {dtype: name for name, dtype in STORAGES.items()}
-ALIGNMENT = 64  # of the bytes of a storage in the file, as torch has it
+ALIGNMENT = 64  # of the bytes of a storage in the file, as in torch
 WHEN = (1980, 1, 1, 0, 0, 0)
 BLOCK_BYTES = 4 * 2**20
 
 
 class Unwritable(ValueError):
-    """A tensor has a dtype that files of torch.save know no storage for."""
+    """A tensor has a dtype for which files of torch.save have no storage."""
 
 
 def write(header: Header, source: BinaryIO, target: BinaryIO) -> None:
-    """Writes a zip with an OrderedDict of tensors, each with a storage of its own. Raises `Unwritable`."""
+    """Write a zip with an OrderedDict of tensors, each with a storage of its own. Raises `Unwritable`."""
     pickled = pickle_of(header.tensors)
     with zipfile.ZipFile(target, "w") as archive:
         _member(archive, "data.pkl", [pickled], len(pickled))
@@ -32,15 +32,15 @@ def write(header: Header, source: BinaryIO, target: BinaryIO) -> None:
 
 
 def pickle_of(tensors: Mapping[str, TensorInfo]) -> bytes:
-    """The instructions of protocol 2 that name each tensor; its storage is called by its number."""
+    """Return a pickle (protocol 2) that names each tensor; a storage's key is the tensor's number."""
     parts = [b"\x80\x02", _global(ORDERED_DICT), b")R("]
     for number, (name, tensor) in enumerate(tensors.items()):
         if tensor.dtype not in STORAGE_OF:
             raise Unwritable(f"{name} is {tensor.dtype}, which torch.save has no storage for")
         storage = _global(f"torch {STORAGE_OF[tensor.dtype]}Storage")
-        said = [_text("storage"), storage, _text(str(number)), _text("cpu"), _number(tensor.values)]
+        reference = [_text("storage"), storage, _text(str(number)), _text("cpu"), _number(tensor.values)]
         strides = [_product(tensor.shape[at + 1 :]) for at in range(len(tensor.shape))]
-        parts += [_text(name), _global(TENSOR), b"((", *said, b"tQ", _number(0), _row(tensor.shape), _row(strides)]
+        parts += [_text(name), _global(TENSOR), b"((", *reference, b"tQ", _number(0), _row(tensor.shape), _row(strides)]
         parts += [b"\x89", _global(ORDERED_DICT), b")RtR"]
     return b"".join([*parts, b"u."])
 

@@ -1,7 +1,7 @@
-"""The safetensors twin of a file of `torch.save`: what it holds, byte for byte, and what it is called.
+"""Converts a file of `torch.save` to safetensors, byte for byte; the conversion is called its twin.
 
-A twin is a view that is read like a file and takes no memory; whoever wants it on a disk copies it. Loaders are given
-twins alone.
+A twin is a view that is read like a file and takes no memory; it can be copied to a disk. Loaders only get twins, never
+pickles.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from dovetail.adapters.header import BYTES_PER_VALUE, HeaderError, Opener, Tenso
 from dovetail.adapters.strided import gathered, is_in_a_row, size_of, span_of
 from dovetail.adapters.unpickling import Refused, Tensor
 
-SAFE = {  # what a library calls a pickle, and what it calls the same in safetensors
+SAFE = {  # a library's file name for a pickle → its name for the same weights in safetensors
     "adapter_model.bin": "adapter_model.safetensors",
     "pytorch_adapter.bin": "adapter.safetensors",
     "pytorch_model_head.bin": "model_head.safetensors",
@@ -33,18 +33,18 @@ MAX_GATHERED = 256 * 2**20  # of one tensor whose values do not lie in a row
 MAX_GROWTH = 64  # times the file: views of one value may be any size
 MAX_TWINS = 64
 BLOCK_BYTES = 8 * 2**20
-# Each layer of the adapters library knows the one prefix by a name of its own, and loads it by any of them.
+# In the adapters library each layer has its own name for the one shared prefix, which is loaded by any of them.
 SHARED = re.compile(r"(?:^|\.)(prefix_tunings\..+)")
 
 
 def safe_path(path: str) -> str | None:
-    """The path that the twin of a pickle has; None for a file that is no adapter's."""
+    """Return the path of a pickle's twin; None for a file that is not an adapter's weights."""
     folder, slash, name = path.rpartition("/")
     return f"{folder}{slash}{SAFE[name]}" if name in SAFE else None
 
 
 class Twin:
-    """The safetensors twin of one pickle. Raises `Refused` when it is first looked into, if it has none."""
+    """The safetensors twin of one pickle. Raises `Refused` at first use if the pickle cannot be converted."""
 
     def __init__(self, opener: Opener) -> None:
         self._opener = opener
@@ -52,19 +52,19 @@ class Twin:
 
     @cached_property
     def tensors(self) -> dict[str, Tensor]:
-        """In the order in which they are written: widest values first, as alignment wants it, then by name."""
+        """In the order in which they are written: widest values first, for alignment, then by name."""
         with self._opener() as file:
-            held, found = file.seek(0, 2), torchfile.read(file)
-        kept = without_copies(found)
-        total = sum(map(size_of, kept.values()))
-        if total > min(MAX_BYTES, MAX_GROWTH * held):
+            file_size, read_tensors = file.seek(0, 2), torchfile.read(file)
+        distinct = without_copies(read_tensors)
+        total = sum(map(size_of, distinct.values()))
+        if total > min(MAX_BYTES, MAX_GROWTH * file_size):
             raise Refused(
                 f"its tensors would have {total:,} bytes: more than an adapter may, or than its file explains"
             )
-        for name, tensor in kept.items():
+        for name, tensor in distinct.items():
             if not is_in_a_row(tensor) and max(size_of(tensor), span_of(tensor)[1]) > MAX_GATHERED:
                 raise Refused(f"{name[:80]} has more than {MAX_GATHERED:,} bytes that do not lie in a row")
-        return dict(sorted(kept.items(), key=lambda item: (-BYTES_PER_VALUE[item[1].storage.dtype], item[0])))
+        return dict(sorted(distinct.items(), key=lambda item: (-BYTES_PER_VALUE[item[1].storage.dtype], item[0])))
 
     @cached_property
     def head(self) -> bytes:
@@ -78,11 +78,11 @@ class Twin:
         return framed(entries)
 
     def __call__(self) -> BinaryIO:
-        """Opens it."""
+        """Open the twin."""
         return io.BufferedReader(TwinFile(self), BLOCK_BYTES >> 3)
 
     def part(self, name: str, file: BinaryIO, start: int, length: int) -> bytes:
-        """Some bytes of one tensor."""
+        """Return `length` bytes of one tensor."""
         tensor = self.tensors[name]
         if is_in_a_row(tensor):
             file.seek(span_of(tensor)[0] + start)
@@ -92,7 +92,7 @@ class Twin:
         return self._last[1][start : start + length]
 
     def source(self) -> BinaryIO:
-        """Opens the pickle itself."""
+        """Open the pickle itself."""
         return self._opener()
 
 
@@ -138,31 +138,31 @@ class TwinFile(io.RawIOBase):
 
 
 def framed(entries: Mapping[str, Any]) -> bytes:
-    """A safetensors header with its length before it, padded so that the tensors begin at a multiple of 8."""
+    """Return a safetensors header with its length before it, padded so that the tensors begin at a multiple of 8."""
     raw = json.dumps(entries, separators=(",", ":")).encode()
     raw += b" " * (-len(raw) % 8)
     return len(raw).to_bytes(8, "little") + raw
 
 
 def without_copies(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The tensors but for further names of a shared prefix: of those the shortest stays, then the first."""
-    kept: dict[str, Tensor] = {}
-    seen: set[tuple[str, Tensor]] = set()
+    """Return the tensors without duplicates of a shared prefix: the shortest name is kept, then the first."""
+    distinct: dict[str, Tensor] = {}
+    keys: set[tuple[str, Tensor]] = set()
     for name in sorted(tensors, key=lambda name: (len(name), name)):
         shared = SHARED.search(name)
         key = (shared[1], tensors[name]) if shared else (name, tensors[name])
-        if key not in seen:
-            seen.add(key)
-            kept[name] = tensors[name]
-    return kept
+        if key not in keys:
+            keys.add(key)
+            distinct[name] = tensors[name]
+    return distinct
 
 
 # --- the files of a revision -----------------------------------------------------------------------------------------
 @dataclass(frozen=True)
 class Joined:
-    """Files with the twins of those pickles that have no safetensors file beside them.
+    """Files, with twins of the pickles that have no safetensors file beside them.
 
-    `made` is twin → pickle, `refused` is pickle → why it has no twin.
+    `made` is twin → pickle, `refused` is pickle → the reason why it has no twin.
     """
 
     files: Mapping[str, Opener]
@@ -171,27 +171,27 @@ class Joined:
 
 
 def join(files: Mapping[str, Opener]) -> Joined:
-    """Puts a twin in the place where a library would look for one; no file that is there is ever replaced."""
-    made: dict[str, str] = {}
+    """Add twins at the paths where a library looks for safetensors; existing files are never replaced."""
+    twins: dict[str, str] = {}
     refused: dict[str, str] = {}
-    seen: dict[str, Opener] = dict(files)
+    joined: dict[str, Opener] = dict(files)
     for path, safe in alone(files):
         twin = Twin(files[path])
         if reason := why_not(twin):
             refused[path] = reason
         else:
-            seen[safe], made[safe] = twin, path
-    return Joined(seen, made, refused)
+            joined[safe], twins[safe] = twin, path
+    return Joined(joined, twins, refused)
 
 
 def alone(files: Mapping[str, object]) -> list[tuple[str, str]]:
-    """The pickles without a safetensors file beside them, each with the path of its twin."""
-    named = ((path, safe_path(path)) for path in sorted(files))
-    return [(path, safe) for path, safe in named if safe and safe not in files][:MAX_TWINS]
+    """Return the pickles without a safetensors file beside them, each with the path of its twin."""
+    paths = ((path, safe_path(path)) for path in sorted(files))
+    return [(path, safe) for path, safe in paths if safe and safe not in files][:MAX_TWINS]
 
 
 def why_not(twin: Twin) -> str:
-    """Why a pickle has no twin; "" when it has one."""
+    """Return the reason why a pickle cannot be converted, or ""."""
     try:
         if not twin.tensors:
             return "it holds no tensor at all"
@@ -203,29 +203,34 @@ def why_not(twin: Twin) -> str:
 
 
 def differences(twin: Twin, safe: Opener) -> list[str]:
-    """The names of tensors that a pickle and the safetensors file beside it do not hold alike, in order.
+    """Return the sorted names of tensors that differ between a pickle and the safetensors file beside it.
 
     Raises `Refused` and `HeaderError` for files that cannot be read.
     """
-    with safe() as file, twin() as other:
-        one, two = headers.read(file).tensors, headers.read(other).tensors
+    with safe() as file, twin() as twin_file:
+        safe_tensors, twin_tensors = headers.read(file).tensors, headers.read(twin_file).tensors
         copies = twin_copies(twin)
-        names = (one.keys() ^ two.keys()) - copies
+        names = (safe_tensors.keys() ^ twin_tensors.keys()) - copies
         return sorted(
-            names | {name for name in one.keys() & two.keys() if not _alike(one[name], file, two[name], other)}
+            names
+            | {
+                name
+                for name in safe_tensors.keys() & twin_tensors.keys()
+                if not _alike(safe_tensors[name], file, twin_tensors[name], twin_file)
+            }
         )
 
 
 def twin_copies(twin: Twin) -> set[str]:
-    """The names that a pickle has and its twin leaves out."""
+    """Return the names that a pickle has and its twin leaves out."""
     with twin.source() as file:
         return torchfile.read(file).keys() - twin.tensors.keys()
 
 
-def _alike(one: TensorInfo, file: BinaryIO, two: TensorInfo, other: BinaryIO) -> bool:
-    if (one.dtype, one.shape) != (two.dtype, two.shape):
+def _alike(left: TensorInfo, left_file: BinaryIO, right: TensorInfo, right_file: BinaryIO) -> bool:
+    if (left.dtype, left.shape) != (right.dtype, right.shape):
         return False
-    return all(a == b for a, b in zip(_blocks(one, file), _blocks(two, other), strict=True))
+    return all(a == b for a, b in zip(_blocks(left, left_file), _blocks(right, right_file), strict=True))
 
 
 def _blocks(tensor: TensorInfo, file: BinaryIO) -> Iterator[bytes]:

@@ -1,7 +1,7 @@
-"""Works out what a pickle of tensors says, and imports, calls and builds nothing; where bytes lie is not here.
+"""Interprets a pickle of tensors without importing, calling or building anything.
 
-The instructions are those that `torch.load(weights_only=True)` follows for a plain table of tensors, and no others:
-whatever this accepts, torch reads in the same way. Instructions: https://docs.python.org/3/library/pickletools.html
+It accepts only the instructions that `torch.load(weights_only=True)` follows for a plain table of tensors: torch reads
+every accepted pickle in the same way. Instructions: https://docs.python.org/3/library/pickletools.html
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ GLOBALS = frozenset({ORDERED_DICT, SIZE, TENSOR, PARAMETER, *STORAGE_TYPES})
 
 
 class Refused(ValueError):
-    """The file holds more than tensors, or tensors that it has no bytes for; the text says which."""
+    """The file holds more than tensors, or tensors without their bytes; the message says which."""
 
 
 @dataclass(frozen=True, slots=True)
 class Storage:
-    """A run of values; `start` is where its bytes begin in the file, -1 while that is not known."""
+    """A run of values; `start` is the offset of its bytes in the file, -1 if not yet known."""
 
     key: str
     dtype: str
@@ -55,16 +55,16 @@ class Global:
 
 
 class Ordered(dict[str, object]):
-    """Stands for an OrderedDict, because a plain dict takes no BUILD."""
+    """Represents an OrderedDict; BUILD is allowed on it, but not on a plain dict."""
 
 
 Find = Callable[[str, str, int], Storage]
 
 
 def load(file: BinaryIO, find: Find, extras: int = 0) -> object:
-    """Reads one pickle and leaves the file behind it; `find(key, dtype, values)` gives the storages it speaks of.
+    """Read one pickle and leave the file positioned after it; `find(key, dtype, values)` returns a storage.
 
-    `extras` is how many items follow in a persistent id, each of which must be None. Raises `Refused`.
+    `extras` is the number of further items in a persistent id, which must be None. Raises `Refused`.
     """
     machine = _Machine(find, extras)
     try:
@@ -87,7 +87,7 @@ def load(file: BinaryIO, find: Find, extras: int = 0) -> object:
 
 
 def table(value: object) -> dict[str, Tensor]:
-    """The tensors by name that a loaded value holds. Raises `Refused` for anything but a flat table of tensors."""
+    """Return the tensors of a loaded value by name. Raises `Refused` unless it is a flat table of tensors."""
     if not isinstance(value, dict):
         raise Refused("it is no table of tensors")
     odd = next((name for name, item in value.items() if not isinstance(item, Tensor)), None)
@@ -97,7 +97,7 @@ def table(value: object) -> dict[str, Tensor]:
 
 
 class _Machine:
-    """The stack, and what lies below the last mark; a step cannot reach below that."""
+    """The stack above the last mark, and the items below it, which no step can reach."""
 
     def __init__(self, find: Find, extras: int) -> None:
         self.find, self.extras = find, extras
@@ -161,21 +161,21 @@ class _Machine:
         self.push(build(arguments))
 
     def build(self, _: object) -> None:
-        """A state dict carries the versions of its modules in an attribute: nothing that a tensor depends on."""
+        """Accept the attribute with which a state dict carries the versions of its modules; no tensor depends on it."""
         state, target = self.stack.pop(), self.stack[-1]
         if type(target) is not Ordered or not isinstance(state, dict) or not state.keys() <= {"_metadata"}:
             raise Refused("it sets attributes of an object")
 
     def persistent(self, _: object) -> None:
-        said = self.stack.pop()
+        reference = self.stack.pop()
         if (
-            not isinstance(said, tuple)
-            or said[:1] != ("storage",)
-            or said[5:] != (None,) * self.extras
-            or len(said) < 5
+            not isinstance(reference, tuple)
+            or reference[:1] != ("storage",)
+            or reference[5:] != (None,) * self.extras
+            or len(reference) < 5
         ):
             raise Refused("it speaks of something stored that is no run of values")
-        _, kind, key, place, values = said[:5]
+        _, kind, key, place, values = reference[:5]
         if not isinstance(kind, Global) or kind.name not in STORAGE_TYPES:
             raise Refused("it speaks of a storage of an unknown type")
         if type(key) is not str or type(place) is not str or type(values) is not int or not 0 <= values < 2**48:

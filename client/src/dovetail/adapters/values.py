@@ -1,7 +1,7 @@
-"""Looks at the raw little-endian values of tensors, a block at a time, with numpy.
+"""Examines the raw little-endian values of tensors with numpy, a block at a time.
 
-numpy is imported by the first function that is called: it takes longer to import than the rest of this library, and
-describing an adapter or reading its header needs no values.
+The first call imports numpy: that takes longer than importing the rest of this library, and describing an adapter or
+reading its header needs no values.
 """
 
 from __future__ import annotations
@@ -51,19 +51,19 @@ def is_huge(dtype: str, raw: bytes) -> bool:
     return bool((magnitudes >= HUGE[dtype]).any())
 
 
-def converted(raw: bytes, held: str, wanted: str) -> bytes:
+def converted(raw: bytes, dtype: str, target: str) -> bytes:
     """Return floats of one dtype in another one of F32, F16 and BF16, rounded to nearest even as trainers do.
 
     Empty when a value is beyond F16.
     """
     import numpy as np  # noqa: PLC0415 - see above
 
-    if held == wanted:
+    if dtype == target:
         return raw
-    wide = (_bits(raw, 2).astype("<u4") << 16).view("<f4") if held == "BF16" else np.frombuffer(raw, _FORMATS[held])
-    if wanted != "BF16":
+    wide = (_bits(raw, 2).astype("<u4") << 16).view("<f4") if dtype == "BF16" else np.frombuffer(raw, _FORMATS[dtype])
+    if target != "BF16":
         with np.errstate(over="ignore"):
-            narrow = wide.astype(_FORMATS[wanted])
+            narrow = wide.astype(_FORMATS[target])
         return b"" if np.isinf(narrow).any() and np.isfinite(wide).all() else bytes(narrow.tobytes())
     bits = wide.astype("<f4").view("<u4")
     rounded = (bits + (0x7FFF + ((bits >> 16) & 1))) >> 16  # a finite value never carries out of its 32 bits

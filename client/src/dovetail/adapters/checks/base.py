@@ -130,7 +130,7 @@ def unpinned(folder: Folder) -> str | Finding:
 
 
 def _is_same_commit(said: str, here: str) -> bool:
-    """A commit may be named by its first digits, as git does, but by no fewer than seven."""
+    """Return whether two commit ids agree; like git, accept a prefix of at least seven digits."""
     return said == here or (len(said) >= 7 and here.startswith(said.lower()))
 
 
@@ -172,7 +172,7 @@ def vocabulary(folder: Folder) -> str | Finding:
 
 
 def _trained_tokens(config: configs.Config) -> list[int]:
-    """The numbers of single tokens that are trained, under either of the two keys and in either form."""
+    """Return the numbers of single tokens that are trained, under either of the two keys and in either form."""
     said = (config.get(key) for key in ("trainable_token_indices", "token_indices"))
     lists = [value for one in said for value in (one.values() if isinstance(one, dict) else [one])]
     return [number for one in lists if isinstance(one, list) for number in one if type(number) is int]

@@ -29,7 +29,7 @@ def license(folder: Folder) -> str | Finding:
 
 
 def _base_license(folder: Folder) -> tuple[str, str]:
-    """The base that is meant, and its license as the hub knows it, else as everybody does."""
+    """Return the base, and its license as stated by the hub, else by the table of well-known bases."""
     if folder.base is not None:
         return folder.base.id, folder.base.license or bases.license_of(folder.base.id)
     try:

@@ -218,6 +218,6 @@ def pattern(folder: Folder) -> str | Finding:
 
 
 def _modules(folder: Folder) -> list[str]:
-    """All module paths that any later check will match."""
+    """Return all module paths that later checks match against patterns."""
     found = dict(folder.layout.modules) if folder.kind else {}
     return [SAMPLE, *found, *(folder.base.manifest.modules if folder.base else ())]

@@ -76,7 +76,7 @@ def _has_tables(folder: Folder) -> bool:
 
 
 def _other_transformers(names: list[str], folder: Folder) -> str:
-    """The major version of transformers that gave models for images these names; "" for any other names."""
+    """Return the major version of transformers that gave models for images these names; "" for any other names."""
     assert folder.base is not None
     if folder.base.manifest.input:  # it reads text, whose names stayed as they were
         return ""

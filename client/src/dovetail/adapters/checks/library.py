@@ -121,7 +121,7 @@ def _strangers(folder: Library) -> list[str]:
 
 
 def mismatch(folder: Library) -> str | Finding:
-    """The library compares none of this itself: an adapter of another base of equal width loads without an error."""
+    """Compare the config's facts about its base; the library loads an adapter of another base of equal width."""
     known = folder.base
     if known is None:
         return skipped(NO_BASE)

@@ -69,14 +69,14 @@ class Block:
                 yield from child.blocks()
 
     def adapters(self) -> list[str]:
-        """The names of the adapters, each once, in their order."""
+        """Return the names of the adapters, each once, in their order."""
         found: dict[str, None] = {}
         for child in self.children:
             found.update(dict.fromkeys([child] if isinstance(child, str) else child.adapters()))
         return list(found)
 
     def fusions(self) -> dict[str, list[str]]:
-        """The fusion layers by name, each with the adapters it weighs."""
+        """Return the fusion layers by name, each with the adapters it weighs."""
         fuses = [block for block in self.blocks() if block.kind == "Fuse"]
         return {fuse.name: [c if isinstance(c, str) else c.last for c in fuse.children] for fuse in fuses}
 
@@ -88,7 +88,7 @@ class Block:
         return found
 
     def without(self, member: Block | str) -> Block | None:
-        """The same with one member left out; None when nothing is left."""
+        """Return the same with one member left out; None when nothing is left."""
         if self == member:
             return None
         kept = [at for at, child in enumerate(self.children) if child != member]
@@ -100,7 +100,7 @@ class Block:
 
 
 def read_setup(config: Config) -> Block:
-    """The composition that adapter_setup.json holds. Raises `ConfigError` for what the library would not build."""
+    """Return the composition in adapter_setup.json. Raises `ConfigError` if the library cannot build it."""
     found = _block(config.get("adapter_setup"))
     if isinstance(found, str):
         found = Block("Stack", (found,))
@@ -145,14 +145,14 @@ def _numbers(kind: str, said: object, count: int) -> tuple[float, ...]:
 
 
 def _name(said: object) -> str:
-    """A name becomes a folder and a module: nothing that leads out of either."""
+    """Return the name of a member, which becomes a folder and a module. Raises `ConfigError` if it leads out of them."""
     if not isinstance(said, str) or not NAME.fullmatch(said):
         raise ConfigError(f"an adapter is called {str(said)[:60]!r}; a plain name has letters, digits, '_' and '-'")
     return said
 
 
 def under(files: Mapping[str, Opener], folder: str) -> dict[str, Opener]:
-    """The files in a folder, by their path in it."""
+    """Return the files in a folder, by their path in it."""
     start = f"{folder}/" if folder else ""
     return {path.removeprefix(start): opener for path, opener in files.items() if path.startswith(start)}
 

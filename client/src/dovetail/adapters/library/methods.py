@@ -23,7 +23,7 @@ def between(least: int, most: int) -> Fits:
 
 
 def is_reduction(value: object) -> bool:
-    """One number, or one a layer with a `default` for the others."""
+    """Accept one number, or one for each layer with a `default` for the others."""
     if isinstance(value, dict):
         has_known_keys = all(key == "default" or key.isdecimal() for key in value)
         has_numbers = all(not isinstance(item, dict) and is_reduction(item) for item in value.values())
@@ -48,7 +48,7 @@ class Method:
         return key == "architecture" or key in self.keys or key in self.ignored or key in self.fixed
 
     def clean(self, config: Config) -> dict[str, object]:
-        """The config the loader gets: allowed keys only, nothing random, nothing that reads a file."""
+        """Return the config the loader gets: allowed keys only, nothing random, nothing that reads a file."""
         taken = {key: config[key] for key in self.keys if config.get(key) is not None}
         return {**taken, **self.fixed, "architecture": self.architecture}
 
@@ -152,7 +152,7 @@ RIGHT_SCALE = (1, 1)  # the first release that scales LoRAs of alpha unlike r as
 
 
 def as_trained(said: Config, version: str | None) -> Config:
-    """A config as the library reads it: what older releases meant by what they wrote."""
+    """Return a config as the library reads it, with keys of older releases converted."""
     config = dict(said)
     old = config.get("non_linearity")
     if version is None and isinstance(old, str):
@@ -179,7 +179,7 @@ def method_of(config: Config) -> Method | None:
 
 
 def parts(config: Config) -> list[Config]:
-    """The configs that one is made of: itself, or those of a union."""
+    """Return the parts of a config: itself, or the members of a union."""
     if config.get("architecture") != UNION:
         return [config]
     listed = config.get("configs")
@@ -187,7 +187,7 @@ def parts(config: Config) -> list[Config]:
 
 
 def kind_of(config: Config) -> str:
-    """The method's name for people and catalogues."""
+    """Return the method's name for people and catalogues."""
     architecture = config.get("architecture")
     if architecture == UNION:
         kinds = {kind_of(part) for part in parts(config) if part.get("architecture") != UNION}
@@ -216,7 +216,7 @@ UNIONS = {
 
 
 def clean(config: Config) -> dict[str, object]:
-    """The config a loader gets. The checks have passed: methods are known, types and bounds hold."""
+    """Return the config a loader gets. The checks have passed: methods are known, types and bounds hold."""
     cleaned = []
     for part in parts(config):
         method = method_of(part)

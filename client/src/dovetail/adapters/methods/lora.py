@@ -48,7 +48,7 @@ def _lora(place: Place) -> Sequence[str] | Mapping[str, str]:
 
 
 def _of_kernel(place: Place) -> dict[str, str]:
-    """A goes over the picture as the module itself does, B over its single points (lora/layer.py, _ConvNd)."""
+    """Return the shapes for a convolution: A has the module's kernel, B a kernel of 1 (lora/layer.py, _ConvNd)."""
     sides = place.numbers["sides"]
     kernel = "".join(f" kernel{at}" for at in range(sides))
     words = {"lora_A.weight": f"r in{kernel}", "lora_B.weight": "out r/groups" + sides * " 1"}
@@ -99,7 +99,7 @@ LORA = Kind(
 
 
 def _kept(place: Place, _: Places) -> Numbers:
-    """The ranks that were kept of a module; AdaLoRA names it by its singular values, with or without a prefix."""
+    """Return the kept ranks of a module; AdaLoRA's key is that of its singular values, with or without a prefix."""
     for name, mask in (place.numbers.get("rank_pattern") or {}).items():
         if module_of_mask(name) == place.path:
             return {"kept": sum(mask)}
@@ -107,7 +107,7 @@ def _kept(place: Place, _: Places) -> Numbers:
 
 
 def module_of_mask(name: str) -> str:
-    """The module of a key of AdaLoRA's rank_pattern: `<module>.lora_E`, or with the adapter's name behind."""
+    """Return the module of a key in AdaLoRA's rank_pattern: `<module>.lora_E`, or with the adapter's name appended."""
     head, _, _ = name.partition(".lora_E")
     return head
 

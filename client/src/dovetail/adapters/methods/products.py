@@ -142,7 +142,7 @@ HRA = Kind(
 
 
 def _miss(place: Place) -> dict[str, str]:
-    """The way it began says what its one tensor means."""
+    """Return the parameter of MiSS, whose shape depends on the way it was initialised."""
     ways = {"bat": "out/r r r", "mini": "r mini_r"}
     return {"miss_block": ways.get(str(place.numbers.get("init_weights")), "r out")}
 
@@ -230,7 +230,7 @@ DEFT = Kind(
 
 
 def _glora(place: Place) -> dict[str, str]:
-    """A and B act on the weight, C, D and E on the bias: where there is none, they are zeros that are saved too."""
+    """Return the parameters: A and B act on the weight, C, D and E on the bias, saved as zeros if there is none."""
     weight = {"lora": {"Xd": "out r", "Xu": "r in"}, "vector": {"X": "out 1"}, "constant": {"X": "1"},
               "none": {"zeros": "out in"}}  # fmt: skip
     inner = {"lora": {"Xd": "in r", "Xu": "r 1"}, "vector": {"X": "in 1"}, "none": {"zeros": "in 1"}}

@@ -17,7 +17,7 @@ IA3 = Kind(
 
 
 def _adjusted(size: int, wanted: int) -> int:
-    """The divisor nearest to what was asked for (peft/tuners/oft/layer.py, adjust_oft_parameters)."""
+    """Return the divisor nearest to the configured number (peft/tuners/oft/layer.py, adjust_oft_parameters)."""
     if wanted >= size:
         return size
     higher = next(number for number in range(wanted, size + 1) if size % number == 0)

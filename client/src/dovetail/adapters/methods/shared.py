@@ -70,7 +70,7 @@ def _bases(size: int, rank: int) -> int:
 
 
 def _randlora_sizes(place: Place, every: Places) -> Numbers:
-    """Every module refers to the shared matrices, and PEFT saves them with each."""
+    """Return the sizes of the shared matrices, which PEFT saves with every module."""
     outputs, inputs = widest(every)
     here, rank = (place.numbers["out"], place.numbers["in"]), place.numbers["r"]
     low, high = sorted((outputs, inputs))
@@ -160,7 +160,7 @@ UNILORA = Kind(
 
 
 def _tinylora_shared(numbers: Numbers, every: Places) -> dict[str, Shape]:
-    """One vector for each group of modules (peft/tuners/tinylora/model.py, _create_and_replace)."""
+    """Return one vector for each group of modules (peft/tuners/tinylora/model.py, _create_and_replace)."""
     groups = max(1, round(len(every) * (1.0 - numbers["weight_tying"])))
     size = max(1, len(every) // groups)
     used = {min(at // size, groups - 1) for at in range(len(every))}

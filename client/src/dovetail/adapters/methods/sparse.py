@@ -65,7 +65,7 @@ SUPERTUNING = Kind(
 
 
 def _osf(place: Place, _: Places) -> Numbers:
-    """The directions that are left to train: an absolute number or a share of the smaller side is frozen."""
+    """Return the number of trainable directions: an absolute number or a share of the smaller side is frozen."""
     smaller, rank = min(place.numbers["in"], place.numbers["out"]), place.numbers.get("effective_rank")
     if rank is None:
         frozen = smaller // 2

@@ -26,12 +26,12 @@ class Member:
 
 
 def padded(rank: int) -> int:
-    """The rank that the kernels pad a rank to, on one GPU."""
+    """Return the rank that the kernels pad a rank to, on one GPU."""
     return LEAST if rank <= LEAST else -(-rank // BLOCK) * BLOCK
 
 
 def padding(a: Subject) -> str:
-    """The padded rank, where several types of modules are trained: all but the first are divided by it."""
+    """Return the padded rank, where several types of modules are trained: all but the first are divided by it."""
     return str(padded(a.rank)) if a.is_lora and len(a.types) > 1 and padded(a.rank) != a.rank else ""
 
 

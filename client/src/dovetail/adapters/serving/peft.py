@@ -56,7 +56,7 @@ def meaningful(config: configs.Config, keys: list[str]) -> list[str]:
 
 
 def downgraded(config: configs.Config, version: str) -> tuple[configs.Config, list[str]]:
-    """The config without what this version does not know, and those keys that it cannot do without."""
+    """Return the config without what this version does not know, and those keys that it cannot do without."""
     gone = unknown_keys(config, version)
     return {key: value for key, value in config.items() if key not in gone}, meaningful(config, gone)
 

@@ -226,7 +226,7 @@ class Subject:
 
 
 def _home(path: str) -> str:
-    """A module's own path, without what wrappers around a wrapper put behind it."""
+    """Return a module's own path, without what wrappers around a wrapper put behind it."""
     while path.endswith(".base_layer"):
         path = path.removesuffix(".base_layer")
     return path

@@ -110,7 +110,7 @@ RULES = (
 
 
 def max_lora_rank(a: Subject) -> int:
-    """The smallest rank that vLLM can be started with for this adapter."""
+    """Return the smallest rank that vLLM can be started with for this adapter."""
     return next((rank for rank in RANKS if rank >= a.max_rank), RANKS[-1])
 
 
