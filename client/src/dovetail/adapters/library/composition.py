@@ -145,7 +145,7 @@ def _numbers(kind: str, said: object, count: int) -> tuple[float, ...]:
 
 
 def _name(said: object) -> str:
-    """Return the name of a member, which becomes a folder and a module. Raises `ConfigError` if it leads out of them."""
+    """Return the name of a member, which becomes a folder and a module. Raises `ConfigError` if it is unsafe."""
     if not isinstance(said, str) or not NAME.fullmatch(said):
         raise ConfigError(f"an adapter is called {str(said)[:60]!r}; a plain name has letters, digits, '_' and '-'")
     return said
