@@ -1,9 +1,9 @@
-"""The list of all checks, in the order in which they are asked. A new check is a function and a line here.
+"""The list of all checks, in the order in which they run. A new check is a function and a line here.
 
-The function lies in the file of its area, where the rule holds for every family of formats, or in the file of the one
-family that has a rule of its own (`library`, `compositions`, `foreign`). Which family answers which check, and why the
-others do not, is in `dovetail.adapters.families`. Checks of the stage "engine" need the base in memory: their functions
-are in `workers/engine/checks`, under the same names.
+The function is in the file of its area if the rule holds for every family of formats, else in the file of the family
+that has its own rule (`library`, `compositions`, `foreign`). `dovetail.adapters.families` states the checks that a
+family does not answer, and why. Checks of the stage "engine" need the base in memory: their functions are in
+`workers/engine/checks`, under the same names.
 """
 
 from dovetail.adapters.checks import (

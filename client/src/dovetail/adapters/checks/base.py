@@ -1,4 +1,4 @@
-"""Checks of the base an adapter names: is it a name, is it known, is it the right one, does the vocabulary agree."""
+"""Checks of the base that an adapter names: a name and no path, known, the right one, with the right vocabulary."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ def local_path(folder: Folder) -> str | Finding:
     name, field = folder.base_id or "", folder.base_field
     if not is_local_path(name):
         return "It is a name, not a path."
-    known = folder.base.id if folder.base else _card_base(folder)
+    base_id = folder.base.id if folder.base else _card_base(folder)
     return failed(
         f"{field} is {name[:120]!r}, a path on the machine that trained it: nobody else can load that.",
-        f"Set {field} to {known!r} and push again." if known else f"Set {field} to {SOME_ID}.",
+        f"Set {field} to {base_id!r} and push again." if base_id else f"Set {field} to {SOME_ID}.",
         found=name[:120],
     )
 
@@ -45,14 +45,14 @@ def is_local_path(name: str) -> bool:
 
 def unknown(folder: Folder) -> str | Finding:
     if folder.known_bases is None and folder.base is not None:
-        return f"{folder.base.id} is on this hub's shelf."
+        return f"{folder.base.id} is in this hub's base cache."
     if folder.known_bases is None:
         return skipped("Whether a hub knows this base was not asked.")
     if (folder.base_id or "").casefold() in map(str.casefold, folder.known_bases):
         return "The base is known here."
     return failed(
         f"The base {(folder.base_id or '')[:120]!r} is not known here.",
-        "Check the spelling; if it is right, ask an administrator to put the base on the shelf.",
+        "Check the spelling; if it is right, ask an administrator to add the base.",
         base=(folder.base_id or "")[:120],
     )
 
@@ -82,44 +82,44 @@ def of_another(folder: Folder) -> Finding | None:
 
 
 def quantised(folder: Folder) -> str | Finding:
-    named = folder.base_id or ""
-    how = meant(folder) if folder.base else "quantised" if bases.full_precision(named) else "same"
-    if how == "alias" and folder.base:
-        return f"{named[:120]} is another name of {folder.base.id}."
-    if how != "quantised":
+    name = folder.base_id or ""
+    relation = meant(folder) if folder.base else "quantised" if bases.full_precision(name) else "same"
+    if relation == "alias" and folder.base:
+        return f"{name[:120]} is another name of {folder.base.id}."
+    if relation != "quantised":
         return "It names the base in full precision."
-    full = folder.base.id if folder.base else bases.canonical(bases.full_precision(named))
+    full = folder.base.id if folder.base else bases.canonical(bases.full_precision(name))
     proven = f"it was proven on {full}" if folder.base else f"hubs prove it on {full}"
     return warned(
-        f"{named[:120]} is a quantised copy: {proven} in full precision. On the quantised one its numbers may differ a "
+        f"{name[:120]} is a quantised copy: {proven} in full precision. On the quantised one its numbers may differ a "
         "little, and every load needs the library that quantised it.",
         f"Set {folder.base_field} to {full!r}, so that it loads everywhere; anyone can still quantise the base.",
-        found=named[:120], base=full,
+        found=name[:120], base=full,
     )  # fmt: skip
 
 
 def meant(folder: Folder) -> bases.Relation:
-    """How the name in the config stands to the base it is checked against."""
+    """Return the relation of the config's base name to the base that the adapter is checked against."""
     assert folder.base is not None
     return bases.relation(folder.base_id or "", folder.base.id, folder.base.names)
 
 
-def _agree(folder: Folder, one: str, other: str) -> bool:
-    """Whether two names mean one base, or one of them its quantised copy."""
-    if bases.relation(one, other) or bases.relation(other, one):
+def _agree(folder: Folder, left: str, right: str) -> bool:
+    """Return whether two names mean one base, or one of them its quantised copy."""
+    if bases.relation(left, right) or bases.relation(right, left):
         return True
     base = folder.base
-    return base is not None and all(bases.relation(name, base.id, base.names) for name in (one, other))
+    return base is not None and all(bases.relation(name, base.id, base.names) for name in (left, right))
 
 
 def unpinned(folder: Folder) -> str | Finding:
     revision = configs.text(folder.config, "revision")
-    here = folder.base.revision if folder.base else None
-    if revision and here and not _is_same_commit(revision, here):
+    checked = folder.base.revision if folder.base else None
+    if revision and checked and not _is_same_commit(revision, checked):
         return warned(
-            f"{configs.NAME} pins the base to {revision[:60]}, but it was checked against {here[:60]}.",
-            f"Set revision to {here[:60]} if it was trained on that, else ask for that revision of the base.",
-            expected=here[:60], found=revision[:60],
+            f"{configs.NAME} pins the base to {revision[:60]}, but it was checked against {checked[:60]}.",
+            f"Set revision to {checked[:60]} if it was trained on that, else ask for that revision of the base.",
+            expected=checked[:60], found=revision[:60],
         )  # fmt: skip
     if revision:
         return f"The base is pinned to {revision[:60]}."
@@ -129,9 +129,9 @@ def unpinned(folder: Folder) -> str | Finding:
     )
 
 
-def _is_same_commit(said: str, here: str) -> bool:
+def _is_same_commit(pinned: str, checked: str) -> bool:
     """Return whether two commit ids agree; like git, accept a prefix of at least seven digits."""
-    return said == here or (len(said) >= 7 and here.startswith(said.lower()))
+    return pinned == checked or (len(pinned) >= 7 and checked.startswith(pinned.lower()))
 
 
 def vocabulary(folder: Folder) -> str | Finding:
@@ -172,20 +172,20 @@ def vocabulary(folder: Folder) -> str | Finding:
 
 
 def _trained_tokens(config: configs.Config) -> list[int]:
-    """Return the numbers of single tokens that are trained, under either of the two keys and in either form."""
-    said = (config.get(key) for key in ("trainable_token_indices", "token_indices"))
-    lists = [value for one in said for value in (one.values() if isinstance(one, dict) else [one])]
-    return [number for one in lists if isinstance(one, list) for number in one if type(number) is int]
+    """Return the ids of single trained tokens, from either of the two keys and in either form."""
+    values = (config.get(key) for key in ("trainable_token_indices", "token_indices"))
+    lists = [value for item in values for value in (item.values() if isinstance(item, dict) else [item])]
+    return [number for item in lists if isinstance(item, list) for number in item if type(number) is int]
 
 
 def _added_tokens(folder: Folder) -> dict[str, int]:
     if "added_tokens.json" not in folder.files:
         return {}
     try:
-        found = json.loads(folder.text("added_tokens.json"))
+        table = json.loads(folder.text("added_tokens.json"))
     except (ValueError, RecursionError):
         return {}
-    entries = found.items() if isinstance(found, dict) else ()
+    entries = table.items() if isinstance(table, dict) else ()
     return {str(token): number for token, number in entries if type(number) is int}
 
 
@@ -194,5 +194,5 @@ def _card_bases(folder: Folder) -> list[str]:
 
 
 def _card_base(folder: Folder) -> str | None:
-    named = [name for name in _card_bases(folder) if not is_local_path(name)]
-    return named[0] if named else None
+    names = [name for name in _card_bases(folder) if not is_local_path(name)]
+    return names[0] if names else None

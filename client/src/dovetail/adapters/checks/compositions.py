@@ -1,4 +1,4 @@
-"""The checks of compositions alone: their set-up, the files that it names, and each part as if it stood alone."""
+"""Checks of compositions only: their set-up, the files that it names, and each part by itself."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ is_named_fusion = one_of("static", "dynamic")
 
 
 def invalid(folder: Composition) -> str | Finding:
-    what = FUSION_CONFIG if folder.is_bare_fusion else SETUP_CONFIG
+    config_name = FUSION_CONFIG if folder.is_bare_fusion else SETUP_CONFIG
     try:
         setup, heads = folder.setup, folder.heads
     except configs.ConfigError as error:
-        return failed(f"{what} cannot be used: {error}.", f"{SAVE_AGAIN}; do not edit the files by hand.")
+        return failed(f"{config_name} cannot be used: {error}.", f"{SAVE_AGAIN}; do not edit the files by hand.")
     for place, part in folder.members.items():
-        found = library.invalid(part) if configs.NAME in part.files else _head_of(part)
-        if not isinstance(found, Finding) and configs.NAME in part.files and part.name != place:
-            found = failed(
+        answer = library.invalid(part) if configs.NAME in part.files else _head_of(part)
+        if not isinstance(answer, Finding) and configs.NAME in part.files and part.name != place:
+            answer = failed(
                 f"The adapter calls itself {part.name[:60]!r}, and the set-up knows it as {place!r}.", f"{SAVE_AGAIN}."
             )
-        if isinstance(found, Finding) and found.outcome == "failed":
-            return within(found, place)
+        if isinstance(answer, Finding) and answer.outcome == "failed":
+            return within(answer, place)
     for place, fusion in folder.fusions.items():
         if isinstance(wrong := _fusion(fusion), Finding):
             return within(wrong, place)
@@ -51,47 +51,49 @@ def _fusion(fusion: Fusion) -> str | Finding:
     except configs.ConfigError as error:
         return failed(f"{FUSION_CONFIG} cannot be used: {error}.", f"{SAVE_AGAIN}.")
     if wrong := fields.wrong(fusion.config, fields.FUSION):
-        said = fields.said(fusion.config, wrong[0], FUSION_CONFIG)
-        return failed(f"{said}, {library.NO_VALUE}.", f"{SAVE_AGAIN}.", keys=wrong)
-    called = configs.text(fusion.config, "name")
-    if called != fusion.name:
-        return failed(f"The fusion calls itself {str(called)[:60]!r}, not {fusion.name!r}.", f"{SAVE_AGAIN}.")
+        value = fields.said(fusion.config, wrong[0], FUSION_CONFIG)
+        return failed(f"{value}, {library.NO_VALUE}.", f"{SAVE_AGAIN}.", keys=wrong)
+    name = configs.text(fusion.config, "name")
+    if name != fusion.name:
+        return failed(f"The fusion calls itself {str(name)[:60]!r}, not {fusion.name!r}.", f"{SAVE_AGAIN}.")
     if isinstance(method, str):
         if is_named_fusion(method):
             return "One of the library's."
         return failed(f"The library has no fusion {method[:40]!r}.", f"{SAVE_AGAIN}.")
     if wrong := fields.wrong(method, FUSION_KEYS):
-        said = fields.said(method, wrong[0], FUSION_CONFIG)
-        return failed(f"{said}, {library.NO_VALUE}.", f"{SAVE_AGAIN}.", keys=wrong)
+        value = fields.said(method, wrong[0], FUSION_CONFIG)
+        return failed(f"{value}, {library.NO_VALUE}.", f"{SAVE_AGAIN}.", keys=wrong)
     return "Sound."
 
 
 def kind(folder: Composition) -> str | Finding:
     for place in folder.setup.adapters():
-        found = library.kind(folder.members[place])
-        if isinstance(found, Finding):
-            return within(found, place)
+        answer = library.kind(folder.members[place])
+        if isinstance(answer, Finding):
+            return within(answer, place)
     return f"{folder.library_kind} of the adapters library: {folder.setup}."
 
 
 def missing(folder: Composition) -> str | Finding:
-    """Look for the files that the names in the set-up promise."""
+    """Check that the files named in the set-up exist."""
     adapters = folder.setup.adapters()
-    gone = [f"{n}/{file}" for n in adapters for file in (configs.NAME, WEIGHTS) if file not in folder.members[n].files]
+    lacking = [
+        f"{n}/{file}" for n in adapters for file in (configs.NAME, WEIGHTS) if file not in folder.members[n].files
+    ]
     for place, fusion in folder.fusions.items():
-        wanted = (FUSION_CONFIG, FUSION_WEIGHTS)
-        gone += [f"{place}/{file}".lstrip("/") for file in wanted if file not in fusion.files]
+        needed = (FUSION_CONFIG, FUSION_WEIGHTS)
+        lacking += [f"{place}/{file}".lstrip("/") for file in needed if file not in fusion.files]
     for place in folder.heads:
-        wanted = (HEAD_CONFIG, HEAD_WEIGHTS)
-        gone += [f"{place}/{file}".lstrip("/") for file in wanted if file not in folder.members[place].files]
+        needed = (HEAD_CONFIG, HEAD_WEIGHTS)
+        lacking += [f"{place}/{file}".lstrip("/") for file in needed if file not in folder.members[place].files]
     headless = [f"{n}/{HEAD_WEIGHTS}" for n in adapters if folder.members[n].missing_head]
-    if not gone and headless:
+    if not lacking and headless:
         return failed(
             f"The weights of a head are missing: {some(headless)} is not beside its {HEAD_CONFIG}.",
             f"{SAVE_AGAIN}.",
             missing=headless[:20],
         )
-    if not gone:
+    if not lacking:
         return f"All {len(adapters)} adapters and {len(folder.fusions)} fusions that it names are here."
     absent = [name for name in adapters if not folder.members[name].files]
     if folder.is_bare_fusion and absent:
@@ -99,37 +101,37 @@ def missing(folder: Composition) -> str | Finding:
             f"The fusion {folder.name} weighs the adapters {some(adapters)}, and {some(absent)} "
             f"{'is' if len(absent) == 1 else 'are'} not in the repository, so only its own files could be looked at.",
             f"Put each adapter in a folder of its name beside the fusion, or: {SAVE_AGAIN}.",
-            missing=gone[:20], proven="static",
+            missing=lacking[:20], proven="static",
         )  # fmt: skip
-    return failed(f"It names {some(gone)}, which is not here.", f"{SAVE_AGAIN}.", missing=gone[:20])
+    return failed(f"It names {some(lacking)}, which is not here.", f"{SAVE_AGAIN}.", missing=lacking[:20])
 
 
 def each(ask: Callable[[Library], str | Finding]) -> Callable[[Composition], str | Finding]:
-    """Ask one check of every adapter and head; return the first failure, else the first warning."""
+    """Return a check that runs `ask` on every adapter and head and returns the worst finding."""
 
-    def asked(folder: Composition) -> str | Finding:
+    def ask_each(folder: Composition) -> str | Finding:
         answers = []
         for place, member in folder.members.items():
             member.base, member.known_bases = folder.base, folder.known_bases
             answers.append((place, ask(member)))
-        found = [within(answer, place) for place, answer in answers if isinstance(answer, Finding)]
+        findings = [within(answer, place) for place, answer in answers if isinstance(answer, Finding)]
         for outcome in ("failed", "warned", "skipped"):
-            if told := next((finding for finding in found if finding.outcome == outcome), None):
-                return told
+            if worst := next((finding for finding in findings if finding.outcome == outcome), None):
+                return worst
         return f"{answers[0][1]} (So for all {len(answers)}.)" if len(answers) > 1 else str(answers[0][1])
 
-    return asked
+    return ask_each
 
 
 def unused(folder: Composition) -> str | Finding:
-    found = each(library.unused)(folder)
-    return found if isinstance(found, Finding) else _strangers(folder, True) or "Every tensor belongs to its part."
+    answer = each(library.unused)(folder)
+    return answer if isinstance(answer, Finding) else _strangers(folder, True) or "Every tensor belongs to its part."
 
 
 def replaces_base(folder: Composition) -> str | Finding:
-    found = each(library.replaces_base)(folder)
-    if isinstance(found, Finding):
-        return found
+    answer = each(library.replaces_base)(folder)
+    if isinstance(answer, Finding):
+        return answer
     return _strangers(folder, False) or "No tensor would overwrite a weight of the base."
 
 

@@ -1,4 +1,4 @@
-"""Checks of adapter_config.json: sound, proven here, harmless to load; whether tensors agree is checked elsewhere."""
+"""Checks of adapter_config.json: well-formed, of a supported method, harmless to load. Others compare the tensors."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ FETCHING = (
 )
 REPLACING_INITS = ("pissa", "olora", "corda", "loftq")
 AGAIN = "Save the adapter again with PeftModel.save_pretrained()"
-# By the end of its name, what a key that nothing depends on may be; such as lora_dropout and eva_config.
+# The allowed values of keys that only matter in training, by the end of the key; such as lora_dropout and eva_config.
 TRAINING: dict[str, Fits] = {
     "_dropout": between(0, 1), "_config": is_table, "_pattern": is_table, "use_bdlora": is_table, "_bound": is_number,
     "tinit": is_number, "tfinal": is_number, "orth_reg_weight": is_number, "target_parameters": is_name_list,
@@ -73,21 +73,21 @@ def invalid(folder: Folder) -> str | Finding:
 def _unloadable(config: configs.Config, kind: Kind) -> list[str]:
     """Return the fields that change nothing after training, but that make PEFT fail when it reads them.
 
-    None of them reaches the loader here, so loading would not show it.
+    None of them reaches the loader here, so loading would not reveal it.
     """
     unread = {key: value for key, value in config.items() if key not in (*EVERYWHERE, *kind.keys) and kind.knows(key)}
     rules = {key: next((fits for end, fits in TRAINING.items() if key.endswith(end)), is_anything) for key in unread}
-    found = [key for key, value in unread.items() if not rules[key](value)]
+    culprits = [key for key, value in unread.items() if not rules[key](value)]
     if kind.peft_type == "ADALORA":
-        found += _of_schedule(config)
+        culprits += _of_schedule(config)
     if config.get("tokenizer_kwargs") and config.get("prompt_tuning_init") != "TEXT":
-        found.append("tokenizer_kwargs")
+        culprits.append("tokenizer_kwargs")
     layers = config.get("layers_to_transform")
     if not kind.takes_layers_pattern_alone and config.get("layers_pattern") and layers in (None, []):
-        found.append("layers_pattern")
+        culprits.append("layers_pattern")
     if isinstance(config.get("target_modules"), str) and layers is not None and kind.refuses_layers_with_pattern:
-        found.append("layers_to_transform")
-    return found
+        culprits.append("layers_to_transform")
+    return culprits
 
 
 def _of_schedule(config: configs.Config) -> list[str]:
@@ -219,5 +219,5 @@ def pattern(folder: Folder) -> str | Finding:
 
 def _modules(folder: Folder) -> list[str]:
     """Return all module paths that later checks match against patterns."""
-    found = dict(folder.layout.modules) if folder.kind else {}
-    return [SAMPLE, *found, *(folder.base.manifest.modules if folder.base else ())]
+    own_modules = dict(folder.layout.modules) if folder.kind else {}
+    return [SAMPLE, *own_modules, *(folder.base.manifest.modules if folder.base else ())]

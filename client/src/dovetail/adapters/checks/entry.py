@@ -8,12 +8,12 @@ from typing import Any, Literal
 
 from dovetail.adapters.findings import Check, Finding
 
-# The families of formats, by how an adapter of one is read.
+# The families of formats; each has its own reader.
 PEFT, ADAPTERS, COMPOSITIONS, NOT_RUN = "peft", "adapters", "compositions", "not-run"
 FAMILIES = (PEFT, ADAPTERS, COMPOSITIONS, NOT_RUN)
 
 Ask = Callable[[Any], str | Finding]
-# Asked of the files; asked by an engine of an adapter on its base; told by the validator, and never asked.
+# "files": runs on the files; "engine": runs on a loaded adapter; "told": reported by the validator itself.
 Stage = Literal["files", "engine", "told"]
 
 
@@ -21,9 +21,8 @@ Stage = Literal["files", "engine", "told"]
 class Entry:
     """One check of the list.
 
-    `ask` is one function for every family that answers the check, or a function for each family whose rule is another.
-    `needs` are the checks and areas that must not have failed before it; `after` are those that one family needs
-    beside them, since it must know more before it can be asked.
+    `ask` is one function for every family that answers the check, or a function for each family if their rules differ.
+    `needs` are the checks and areas that must not have failed before it; `after` are additional ones by family.
     """
 
     id: str
@@ -37,15 +36,15 @@ class Entry:
         return self.id.partition(".")[0]
 
     def of(self, family: str) -> Check[Any]:
-        """Return the check as it is asked of one family. Raises `KeyError` where the list has no function for it."""
+        """Return the check for one family. Raises `KeyError` if the list has no function for it."""
         ask = self.ask[family] if isinstance(self.ask, Mapping) else self.ask
         if ask is None:
-            raise KeyError(f"{self.id} is not asked of files")
+            raise KeyError(f"{self.id} does not run on files")
         return Check(self.id, ask, (*self.needs, *self.after.get(family, ())))
 
 
 def ordered(checks: Sequence[Check[Any]]) -> tuple[Check[Any], ...]:
-    """Return checks in the order of the list, each moved back behind the checks that it needs by their full ids."""
+    """Return checks in the order of the list, but each after the checks that it needs by their full ids."""
     waiting, done = list(checks), list[Check[Any]]()
     while waiting:
         ids = {check.id for check in waiting}

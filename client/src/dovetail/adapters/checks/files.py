@@ -1,4 +1,4 @@
-"""Checks of which files there are and whether they are what they seem; their contents are for the other checks."""
+"""Checks of the presence and the form of files; other checks judge their contents."""
 
 from __future__ import annotations
 
@@ -22,29 +22,32 @@ def pickle(folder: Folder) -> str | Finding:
     tensors: list[str] = []
     for path, opener in folder.files.items():
         with opener() as file:
-            found = pickles.read(path, file)
-        if found and not (_is_training_state(path) and _from_trainer(found)):
-            if found.only_tensors:
+            scanned = pickles.read(path, file)
+        if scanned and not (_is_training_state(path) and _from_trainer(scanned)):
+            if scanned.only_tensors:
                 tensors.append(path)
             else:
-                unsafe.append((path, found))
+                unsafe.append((path, scanned))
     if unsafe:
         return _unsafe(folder, *unsafe[0])
     for path, reason in folder.joined.refused.items():
         return failed(f"{path} cannot be used: {reason}.", way_out(path, folder.to_safetensors), file=path)
-    made = {pickle: twin for twin, pickle in folder.joined.made.items()}
-    left = [path for path in tensors if path not in made and twins.safe_path(path) not in folder.files]
-    if folder.weights in left:
+    converted = {pickle: twin for twin, pickle in folder.joined.made.items()}
+    unconverted = [path for path in tensors if path not in converted and twins.safe_path(path) not in folder.files]
+    if folder.weights in unconverted:
         return warned(f"{folder.weights} is a pickle of tensors; it was not opened.", folder.to_safetensors)
-    if left:
-        return warned(f"{some(left)} is a pickle of tensors; no loader needs it.", "Delete it.", files=left)
-    if made:
-        return f"{some(made)} holds tensors and nothing else; it was not opened, but read as {some(made.values())}."
+    if unconverted:
+        return warned(
+            f"{some(unconverted)} is a pickle of tensors; no loader needs it.", "Delete it.", files=unconverted
+        )
+    if converted:
+        safe = some(converted.values())
+        return f"{some(converted)} holds tensors and nothing else; it was not opened, but read as {safe}."
     return "No file is a pickle that a loader would open."
 
 
 def twins_differ(folder: Folder) -> str | Finding:
-    """Libraries disagree on which of the two they load: PEFT takes safetensors, the adapters library the pickle."""
+    """Compare a pickle with its safetensors: PEFT loads the safetensors file, the adapters library the pickle."""
     compared = 0
     for path in sorted(folder.files):
         safe = twins.safe_path(path)
@@ -65,9 +68,9 @@ def twins_differ(folder: Folder) -> str | Finding:
     return f"{compared} pickle and its safetensors hold the same." if compared else "No weights are here in two forms."
 
 
-def _unsafe(folder: Folder, path: str, found: pickles.Pickle) -> Finding:
-    more = found.imports - pickles.TENSOR_IMPORTS
-    what = f"is a pickle and would import {some(more)}" if more else f"counts as a pickle, and {found.reason}"
+def _unsafe(folder: Folder, path: str, pickle: pickles.Pickle) -> Finding:
+    more = pickle.imports - pickles.TENSOR_IMPORTS
+    what = f"is a pickle and would import {some(more)}" if more else f"counts as a pickle, and {pickle.reason}"
     return failed(
         f"{path} {what}; it was not opened.",
         way_out(path, folder.to_safetensors), file=path, imports=sorted(more)[:20], quarantine=True,
@@ -88,11 +91,11 @@ def _is_training_state(path: str) -> bool:
     return name in TRAINING_STATE or name.startswith("rng_state")
 
 
-def _from_trainer(found: pickles.Pickle) -> bool:
+def _from_trainer(pickle: pickles.Pickle) -> bool:
     return (
-        not found.reason
-        and not found.imports & NEVER
-        and all(name.startswith(TRAINER_MODULES) for name in found.imports)
+        not pickle.reason
+        and not pickle.imports & NEVER
+        and all(name.startswith(TRAINER_MODULES) for name in pickle.imports)
     )
 
 
@@ -108,12 +111,12 @@ def missing(folder: Folder) -> str | Finding:
         source = folder.joined.made.get(folder.weights)
         derived = f" as {source}" if source else ""
         return f"{folder.weights} is here{derived}, {folder.sizes[folder.weights]:,} bytes."
-    others = [path for path in folder.files if path.endswith(".safetensors")]
-    hint = f"; it found {some(others)}" if others else ""
+    candidates = [path for path in folder.files if path.endswith(".safetensors")]
+    hint = f"; it found {some(candidates)}" if candidates else ""
     return failed(
         f"There is no {folder.weights} at the top of the repository{hint}.",
         f"Save the adapter and push both files, {configs.NAME} and {folder.weights}, to the top level.",
-        found=others[:5],
+        found=candidates[:5],
     )
 
 
@@ -137,8 +140,8 @@ def ambiguous(folder: Folder) -> str | Finding:
 
 
 def _others(folder: Folder, others: list[formats.Found]) -> str | Finding:
-    meant = f"The adapter in {folder.place}/" if folder.place else "The adapter at the top"
-    listed = [f"{family} ({path})" for family, _, path in others]
+    subject = f"The adapter in {folder.place}/" if folder.place else "The adapter at the top"
+    descriptions = [f"{family} ({path})" for family, _, path in others]
     folders = {path.rpartition("/")[0] for _, _, path in others}
     if folder.place and len(folders) >= MAX_JUDGED:
         return warned(
@@ -146,7 +149,9 @@ def _others(folder: Folder, others: list[formats.Found]) -> str | Finding:
             "Push adapters that belong to nothing in common to repositories of their own.",
             folders=len(folders) + 1,
         )
-    return f"{meant} is meant; there is also {some(listed)}." if listed else "There is one set of weights."
+    return (
+        f"{subject} is meant; there is also {some(descriptions)}." if descriptions else "There is one set of weights."
+    )
 
 
 FORMS = {".gguf": "GGUF", ".safetensors": "safetensors"}
@@ -159,15 +164,15 @@ def header(folder: Folder) -> str | Finding:
     for source in folder.sources:
         form = next((form for end, form in FORMS.items() if source.path.endswith(end)), "pickle")
         try:
-            found = source.header()
+            content = source.header()
         except (HeaderError, GgufError, Refused) as error:
             return within(failed(f"{source.path} is not a sound {form} file: {error}.", folder.again), source.place)
-        if not found.tensors:
+        if not content.tensors:
             return within(failed(f"{source.path} holds no tensor at all.", folder.again), source.place)
         if source.is_head:
-            of_heads += len(found.tensors)
+            of_heads += len(content.tensors)
         else:
-            tensors, values = tensors + len(found.tensors), values + found.parameters
+            tensors, values = tensors + len(content.tensors), values + content.parameters
     more = f" The head has {of_heads:,} more." if of_heads else ""
     return f"{tensors:,} tensors with {values:,} values; they lie in the file as its header says.{more}"
 

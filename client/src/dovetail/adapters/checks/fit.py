@@ -12,10 +12,10 @@ NO_BASE = "The base is not at hand."
 VISION = (
     ("4", re.compile(r"\.attention\.(?:attention|self|output)\.(?:query|key|value|dense)\.")),
     ("5", re.compile(r"\.attention\.[qkvo]_proj\.")),
-)  # what the attention of ViT and its kin is called
+)  # the names of attention modules in ViT and similar models, by major version of transformers
 EXPERT = re.compile(r"\.experts\.\d+\.")
 TABLES = ("experts", "experts-turned")
-OTHER_HEADS = ("classification_head", "sequence_summary", "logits_proj")  # of BART, XLNet and their kin
+OTHER_HEADS = ("classification_head", "sequence_summary", "logits_proj")  # of BART, XLNet and similar models
 
 
 def missing(folder: Folder) -> str | Finding:
@@ -26,10 +26,10 @@ def missing(folder: Folder) -> str | Finding:
     if not lacking:
         return f"All {len(needed):,} tensors that the base needs are here."
     strangers = folder.strangers
-    others = f"; {len(strangers):,} of its own fit nowhere: {some(strangers)}" if strangers else ""
+    hint = f"; {len(strangers):,} of its own fit nowhere: {some(strangers)}" if strangers else ""
     return failed(
         f"{len(lacking):,} of the {len(needed):,} tensors for {folder.base.id} are not in the file: {some(lacking)}"
-        f"{others}.",
+        f"{hint}.",
         f"{folder.again} Or narrow the modules in the config to those that were trained.",
         tensors=lacking[:20],
     )
@@ -49,7 +49,7 @@ def unexpected(folder: Folder) -> str | Finding:
 
 
 def _of_another_release(folder: Folder, strangers: list[str]) -> Finding | None:
-    """Explain tensors of PEFT that another major version of transformers has a place for."""
+    """Return a refusal that explains tensors for another major version of transformers, else None."""
     assert folder.base is not None
     if folder.kind is None:
         return None
@@ -76,9 +76,9 @@ def _has_tables(folder: Folder) -> bool:
 
 
 def _other_transformers(names: list[str], folder: Folder) -> str:
-    """Return the major version of transformers that gave models for images these names; "" for any other names."""
+    """Return the major version of transformers that uses these names in models for images, or ""."""
     assert folder.base is not None
-    if folder.base.manifest.input:  # it reads text, whose names stayed as they were
+    if folder.base.manifest.input:  # names in models for text did not change
         return ""
     return next((version for version, form in VISION if any(form.search(name) for name in names)), "")
 
@@ -90,11 +90,11 @@ def shape(folder: Folder) -> str | Finding:
     if not wrong:
         return "Every tensor has the shape the base needs."
     name, expected = wrong[0]
-    found = folder.tensors[name].shape
+    actual = folder.tensors[name].shape
     return failed(
-        f"{name} is {list(found)}, but {folder.base.id} needs {list(expected)} ({len(wrong):,} tensors differ).",
+        f"{name} is {list(actual)}, but {folder.base.id} needs {list(expected)} ({len(wrong):,} tensors differ).",
         "Name the base it was trained on: this one has other sizes.",
-        tensor=name, expected=list(expected), found=list(found),
+        tensor=name, expected=list(expected), found=list(actual),
     )  # fmt: skip
 
 

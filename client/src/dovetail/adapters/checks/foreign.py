@@ -1,4 +1,4 @@
-"""The checks of formats that no engine here runs: their parts, their fit, and the depth of their verdict."""
+"""Checks of formats that no engine here runs: their parts, their fit, and the depth of their verdict."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MAX_RANK = 4096
 
 
 def ambiguous(folder: Foreign) -> str | Finding:
-    """Trainers of images write a file every few steps, all with their adapter at the top."""
+    """Warn about several adapters at the top: image trainers write a file every few steps."""
     beside = [path for _, _, path in detect(folder.files) if path.count("/") == folder.weights.count("/")]
     others = [path for path in beside if path not in (folder.weights, configs.NAME)]
     if not others:
@@ -82,18 +82,18 @@ def pair(folder: Foreign) -> str | Finding:
 def rank(folder: Foreign) -> str | Finding:
     if not folder.has_header:
         return skipped("Its tensors were not read.")
-    found = sorted({r[0] for parts in folder.parts.modules.values() if (r := ranks_of(folder.family, parts))})
+    ranks = sorted({r[0] for parts in folder.parts.modules.values() if (r := ranks_of(folder.family, parts))})
     numbers = folder.config.get("lora_parameters") if folder.family == "mlx" and configs.NAME in folder.files else None
-    said = configs.whole(numbers, "rank") if isinstance(numbers, dict) else None
-    if found and found[-1] > MAX_RANK:
-        return failed(f"The rank {found[-1]:,} is more than the {MAX_RANK:,} allowed.", "Train with a smaller rank.")
-    if said is not None and found and found != [said]:
+    stated = configs.whole(numbers, "rank") if isinstance(numbers, dict) else None
+    if ranks and ranks[-1] > MAX_RANK:
+        return failed(f"The rank {ranks[-1]:,} is more than the {MAX_RANK:,} allowed.", "Train with a smaller rank.")
+    if stated is not None and ranks and ranks != [stated]:
         return failed(
-            f"{configs.NAME} says rank {said}, the tensors have {some(map(str, found))}: MLX would not load them.",
+            f"{configs.NAME} says rank {stated}, the tensors have {some(map(str, ranks))}: MLX would not load them.",
             "Push config and weights of the same training.",
-            expected=said, found=found[:20],
+            expected=stated, found=ranks[:20],
         )  # fmt: skip
-    return f"The rank is {some(map(str, found))}." if found else skipped("This method has no rank of that kind.")
+    return f"The rank is {some(map(str, ranks))}." if ranks else skipped("This method has no rank of that kind.")
 
 
 def unused(folder: Foreign) -> str | Finding:
@@ -133,16 +133,16 @@ def shape(folder: Foreign) -> str | Finding:
     if not placed:
         return skipped("The names of this format do not tell the modules of a base.")
     for module, path in placed.items():
-        known, widths = folder.base.manifest.modules[path], widths_of(folder.family, folder.parts.modules[module])
-        wanted = (known.inputs, known.outputs)
+        base_module, widths = folder.base.manifest.modules[path], widths_of(folder.family, folder.parts.modules[module])
+        expected = (base_module.inputs, base_module.outputs)
         if widths and folder.family == "loralib":
-            widths = (widths[0], wanted[1])  # of a merged linear only some outputs are adapted
-        if known.kind in LINEAR and widths and widths != wanted:
+            widths = (widths[0], expected[1])  # of a merged linear only some outputs are adapted
+        if base_module.kind in LINEAR and widths and widths != expected:
             return failed(
                 f"{module} is for a module of {widths[0]} inputs and {widths[1]} outputs, and {folder.base.id} has "
-                f"{wanted[0]} and {wanted[1]} there.",
+                f"{expected[0]} and {expected[1]} there.",
                 "Name the base it was trained on: this one has other sizes.",
-                module=module, expected=list(wanted), found=list(widths),
+                module=module, expected=list(expected), found=list(widths),
             )  # fmt: skip
     return f"All {len(placed):,} modules have the shape that {folder.base.id} needs."
 

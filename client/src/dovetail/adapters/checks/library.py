@@ -1,4 +1,4 @@
-"""The checks of the adapters library alone: its configs, its kinds, and the owner of each tensor."""
+"""Checks of the adapters library only: its configs, its kinds, and the owner of each tensor."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ def invalid(folder: Library) -> str | Finding:
     wrong = [fields.said(config, field) for field in fields.wrong(config, fields.LIBRARY)] or wrong_head(head)
     if wrong:
         return failed(f"{wrong[0]}, {NO_VALUE}.", f"{AGAIN}.", keys=wrong[:20])
-    for what, name in (("adapter", folder.name), ("head", folder.head_name)):
+    for part_name, name in (("adapter", folder.name), ("head", folder.head_name)):
         if not contents.NAME.fullmatch(name):
             return failed(
-                f"The {what} is called {name[:60]!r}: that becomes a folder and a module, and must be plain.",
+                f"The {part_name} is called {name[:60]!r}: that becomes a folder and a module, and must be plain.",
                 "Rename it: letters, digits, '_' and '-'.",
                 name=name[:60],
             )
@@ -51,13 +51,13 @@ def _wrong(part: configs.Config) -> list[str]:
 
 
 def _wrong_union(method: configs.Config) -> list[str]:
-    listed = method.get("configs", [])
-    is_list = isinstance(listed, list) and all(isinstance(part, dict) for part in listed)
+    configs_of_union = method.get("configs", [])
+    is_list = isinstance(configs_of_union, list) and all(isinstance(part, dict) for part in configs_of_union)
     return [] if is_list or method.get("architecture") != UNION else [fields.said(method, "configs")]
 
 
 def wrong_head(head: configs.Config) -> list[str]:
-    """Return what is wrong with the fields of a head's config, as beginnings of sentences."""
+    """Return the faulty fields of a head's config, as beginnings of sentences."""
     outer = [fields.said(head, field, contents.HEAD_CONFIG) for field in fields.wrong(head, fields.LIBRARY)]
     inner = head.get("config")
     if outer or not isinstance(inner, dict):
@@ -71,10 +71,10 @@ def kind(folder: Library) -> str | Finding:
             f"It was made on a model that the library knows by the interface in {INTERFACE} alone: not proven here.",
             "Train it on a model class of the library, or push it as PEFT.",
         )
-    found = parts(folder.method)
-    if not 1 <= len(found) <= MAX_PARTS:
-        return failed(f"A union of {len(found)} methods is not proven here.", f"Use one to {MAX_PARTS} methods.")
-    strangers = [str(part.get("architecture"))[:40] for part in found if method_of(part) is None]
+    methods = parts(folder.method)
+    if not 1 <= len(methods) <= MAX_PARTS:
+        return failed(f"A union of {len(methods)} methods is not proven here.", f"Use one to {MAX_PARTS} methods.")
+    strangers = [str(part.get("architecture"))[:40] for part in methods if method_of(part) is None]
     if strangers:
         return failed(
             f"The architecture {some(strangers)} is not proven here so far.",
@@ -82,16 +82,16 @@ def kind(folder: Library) -> str | Finding:
             architecture=strangers,
         )
     old = "" if folder.version else " It was saved by adapter-transformers, whose names were read as they were meant."
-    said = folder.config.get("config")
-    if isinstance(said, dict) and is_misscaled(said, folder.version):
-        old = f" {folder.version} scaled a LoRA by 1 whatever its alpha, so that alpha is read as {said.get('r')}."
-    said_kind = f"{kind_of(folder.method)} of the adapters library, called {folder.name}.{old}"
+    method = folder.config.get("config")
+    if isinstance(method, dict) and is_misscaled(method, folder.version):
+        old = f" {folder.version} scaled a LoRA by 1 whatever its alpha, so that alpha is read as {method.get('r')}."
+    sentence = f"{kind_of(folder.method)} of the adapters library, called {folder.name}.{old}"
     if EMBEDDING in folder.files:
         return warned(
-            f"{said_kind} {EMBEDDING} holds embeddings that load_adapter() does not load, and so they were not proven.",
+            f"{sentence} {EMBEDDING} holds embeddings that load_adapter() does not load, and so they were not proven.",
             "Say in the card that load_embeddings() is needed, or leave them out.",
         )
-    return said_kind
+    return sentence
 
 
 def unused(folder: Library) -> str | Finding:
@@ -122,18 +122,18 @@ def _strangers(folder: Library) -> list[str]:
 
 def mismatch(folder: Library) -> str | Finding:
     """Compare the config's facts about its base; the library loads an adapter of another base of equal width."""
-    known = folder.base
-    if known is None:
+    known_base = folder.base
+    if known_base is None:
         return skipped(NO_BASE)
     if another := base.of_another(folder):
         return another
-    pairs = (("model_type", known.model_type), ("hidden_size", known.hidden))
-    for key, wanted in pairs:
-        found = folder.config.get(key)
-        if found is not None and wanted and found != wanted:
+    pairs = (("model_type", known_base.model_type), ("hidden_size", known_base.hidden))
+    for key, expected in pairs:
+        stated = folder.config.get(key)
+        if stated is not None and expected and stated != expected:
             return failed(
-                f"It was trained on a base with {key} {str(found)[:40]}, and {known.id} has {wanted}.",
+                f"It was trained on a base with {key} {str(stated)[:40]}, and {known_base.id} has {expected}.",
                 "Name the base it was trained on.",
-                key=key, expected=wanted, found=str(found)[:40],
+                key=key, expected=expected, found=str(stated)[:40],
             )  # fmt: skip
-    return f"It was trained on a {known.model_type} of width {known.hidden}, and so is {known.id}."
+    return f"It was trained on a {known_base.model_type} of width {known_base.hidden}, and so is {known_base.id}."

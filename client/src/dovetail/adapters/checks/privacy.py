@@ -1,4 +1,4 @@
-"""Checks for what authors publish without meaning to: traces of training, and secrets; they warn and never fail."""
+"""Checks for unintended contents: traces of training, and secrets; they warn and never fail."""
 
 from __future__ import annotations
 
@@ -31,18 +31,18 @@ def training_data(folder: Folder) -> str | Finding:
             f"The header carries notes of the training ({some(notes)}).", "Strip the metadata.", keys=notes[:20]
         )
     for path in _texts(folder):
-        if found := HOME.search(folder.text(path)):
-            return warned(f"{path} names a home folder ({found[0]}).", "Remove the path.", file=path)
+        if home := HOME.search(folder.text(path)):
+            return warned(f"{path} names a home folder ({home[0]}).", "Remove the path.", file=path)
     return "No trace of the training's machine or data."
 
 
 def secret(folder: Folder) -> str | Finding:
     for path in _texts(folder):
         text = folder.text(path)
-        for what, pattern in SECRETS:
+        for name, pattern in SECRETS:
             if pattern.search(text):
                 return warned(
-                    f"{path} holds {what}.", "Revoke it at once: whoever can read the repository has it.", file=path
+                    f"{path} holds {name}.", "Revoke it at once: whoever can read the repository has it.", file=path
                 )
     return "No secret was recognised."
 

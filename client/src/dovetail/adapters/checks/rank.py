@@ -1,4 +1,4 @@
-"""Checks of the rank that a config states, and of the length of a prompt: their bounds, and what the tensors have."""
+"""Checks of the config's rank and prompt length: against bounds, and against the tensors."""
 
 from __future__ import annotations
 
@@ -36,34 +36,34 @@ def rank(folder: Folder) -> str | Finding:
 
 def _ranks_agree(folder: Folder, method: Kind, rank: int) -> str | Finding:
     table = PatternTable(folder.config.get("rank_pattern") if "rank_pattern" in method.tables else None)
-    selection, seen = Selection(folder.config), set()
+    selection, ranks = Selection(folder.config), set()
     for module, parameters in folder.layout.modules.items():
         if not selection.picks(module):
-            continue  # a table of experts, of which the base tells how many; or dropped, which tensors.targets says
+            continue  # a table of experts, whose number only the base knows; or dropped, which tensors.targets reports
         for parameter, (at, length) in ranked_sides(method).items():
             shape = parameters[parameter].shape if parameter in parameters else ()
-            wanted = int(table.get(module, rank))
+            expected = int(table.get(module, rank))
             if len(shape) == length:
-                seen.add(shape[at])
-                if shape[at] != wanted:
+                ranks.add(shape[at])
+                if shape[at] != expected:
                     return failed(
-                        f"{module}.{parameter} has rank {shape[at]}, but {configs.NAME} says {wanted}.",
+                        f"{module}.{parameter} has rank {shape[at]}, but {configs.NAME} says {expected}.",
                         "Push the config and the weights of the same training run.",
-                        module=module, expected=wanted, found=shape[at],
+                        module=module, expected=expected, found=shape[at],
                     )  # fmt: skip
-    return f"Rank {' and '.join(str(rank) for rank in sorted(seen)) or rank}, as the config says."
+    return f"Rank {' and '.join(str(rank) for rank in sorted(ranks)) or rank}, as the config says."
 
 
 def ranked_sides(kind: Kind) -> dict[str, tuple[int, int]]:
-    """Which side of a parameter is the rank, and how many sides the parameter has."""
-    words = {name: said.split() for name, said in kind.parameters.items()}
-    return {name: (said.index("r"), len(said)) for name, said in words.items() if said.count("r") == 1}
+    """Return for each parameter with a rank: the dimension that is the rank, and the number of dimensions."""
+    words = {name: shape.split() for name, shape in kind.parameters.items()}
+    return {name: (shape.index("r"), len(shape)) for name, shape in words.items() if shape.count("r") == 1}
 
 
 def _prompt_length(folder: Folder) -> str | Finding:
     config, prompt = folder.config, folder.layout.prompt
-    named = config.get("cpt_token_ids")
-    tokens = len(named) if isinstance(named, list) else configs.whole(config, "num_virtual_tokens") or 0
+    token_ids = config.get("cpt_token_ids")
+    tokens = len(token_ids) if isinstance(token_ids, list) else configs.whole(config, "num_virtual_tokens") or 0
     hidden = configs.whole(config, "encoder_hidden_size") or 0
     if not 1 <= tokens <= MAX_VIRTUAL_TOKENS:
         return failed(

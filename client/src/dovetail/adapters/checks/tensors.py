@@ -1,4 +1,4 @@
-"""Checks of the tensors against the config, and of their values; against a base they are checked in `fit`."""
+"""Checks of the tensors' values, and of their names and shapes against the config; `fit` compares them with a base."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from dovetail.adapters.values import FLOATS, has_not_finite, is_all_zero, is_hug
 
 AGAIN = "Save the trained adapter again with save_pretrained() and push it."
 LAYER = re.compile(r"(.*?)\.(\d+)\.(.*)")
-SCALES = (0.01, 64.0)  # of alpha against rank: what is usual
+SCALES = (0.01, 64.0)  # the usual range of alpha / rank
 PACKED = "PACKED"  # the dtype of blocks of several values in a GGUF
 
 
 def dtype(folder: Folder) -> str | Finding:
     ignored = folder.whole_numbers
     headers = [source.header() for source in folder.sources]
-    named = [(name, tensor.dtype) for header in headers for name, tensor in header.tensors.items()]
-    dtypes = {dtype for name, dtype in named if not any(part in name for part in ignored)}
+    pairs = [(name, tensor.dtype) for header in headers for name, tensor in header.tensors.items()]
+    dtypes = {dtype for name, dtype in pairs if not any(part in name for part in ignored)}
     odd = sorted(dtypes.difference(FLOATS))
     if odd:
         return warned(
@@ -62,12 +62,12 @@ def replaces_base(folder: Folder) -> str | Finding:
 
 
 def _foreign_embeddings(folder: Folder) -> Tensors:
-    """Saved embeddings of the base's own size that hold other values, and tied ones that hold others than their twin.
+    """Return saved embeddings of the base's size whose values differ from the base's or from their tied table's.
 
-    Where the weights of the base are not in one file, `load.changed-base` finds out.
+    If the weights of the base are not in one file, `load.changed-base` detects the difference.
     """
     layout, base = folder.layout, folder.base
-    untied = {name: one for name, one in layout.tied.items() if not _is_saved_too(folder, one)}
+    untied = {name: tensor for name, tensor in layout.tied.items() if not _is_saved_too(folder, tensor)}
     if base is None or not base.vocabulary or base.weights is None:
         return untied
     same_size = {name: tensor for name, tensor in layout.embeddings.items() if tensor.shape[0] <= base.vocabulary}
@@ -99,8 +99,8 @@ def _lacks(parameters: Tensors, kind: Kind, is_dora: bool) -> str:
     if "lora_magnitude_vector" in kind.parameters and is_dora and "lora_magnitude_vector" not in parameters:
         return "lora_magnitude_vector"
     for group in kind.together:
-        there = [name for name in group if name in parameters]
-        if there and len(there) < len(group):
+        present = [name for name in group if name in parameters]
+        if present and len(present) < len(group):
             return next(name for name in group if name not in parameters)
     return ""
 
@@ -110,8 +110,8 @@ def _ranks_differ(module: str, parameters: Tensors, kind: Kind) -> Finding | Non
     shapes = {name: parameters[name].shape for name in sides}
     ranks = {shapes[name][at] if len(shapes[name]) >= length else -1 for name, (at, length) in sides.items()}
     if len(ranks) > 1:
-        said = " and ".join(str(list(shape)) for shape in shapes.values())
-        return failed(f"{module}: the matrices are {said}; the rank of all must agree.", AGAIN, module=module)
+        shape_text = " and ".join(str(list(shape)) for shape in shapes.values())
+        return failed(f"{module}: the matrices are {shape_text}; the rank of all must agree.", AGAIN, module=module)
     return None
 
 
@@ -145,21 +145,11 @@ def targets(folder: Folder) -> str | Finding:
 def _each_target_is_met(folder: Folder, selection: Selection) -> str | Finding:
     if not folder.layout.modules:
         return failed(f"There is not one {folder.config['peft_type']} tensor in the file.", AGAIN)
-    listed = folder.config.get("target_modules")
+    value = folder.config.get("target_modules")
+    names = [name for name in value if isinstance(name, str)] if isinstance(value, list) else []
     ends = {end for module in folder.layout.modules for end in _ends(module)}
-    # "all-linear" is saved with the name of a head too that is trained whole.
-    idle = (
-        sorted(
-            name
-            for name in listed
-            if isinstance(name, str)
-            and name not in ends
-            and not selection.excludes(name)
-            and not selection.is_saved(name)
-        )
-        if isinstance(listed, list)
-        else []
-    )
+    # "all-linear" is also saved with the name of a head that is trained whole.
+    idle = sorted(n for n in names if n not in ends and not selection.excludes(n) and not selection.is_saved(n))
     if idle:
         return failed(
             f"target_modules names {some(idle)}, but the file has no tensor for it: PEFT would leave it untrained.",
@@ -177,14 +167,14 @@ def _ends(module: str) -> list[str]:
 def layers(folder: Folder) -> str | Finding:
     by_place: dict[tuple[str, str], set[int]] = defaultdict(set)
     for module in folder.layout.modules:
-        if found := LAYER.fullmatch(module):
-            by_place[found[1], found[3]].add(int(found[2]))
+        if match := LAYER.fullmatch(module):
+            by_place[match[1], match[3]].add(int(match[2]))
     if not by_place:
         return skipped("The modules are not in numbered layers.")
     every = set().union(*by_place.values())
     chosen = folder.config.get("layers_to_transform") or folder.config.get("exclude_modules")
     holes = sorted(set(range(min(every), max(every) + 1)) - every)
-    uneven = sorted(place[1] for place, found in by_place.items() if found != every)
+    uneven = sorted(place[1] for place, numbers in by_place.items() if numbers != every)
     if (holes or uneven) and not chosen:
         what = f"layers {some(map(str, holes))} have no tensors" if holes else f"{some(uneven)} is not in every layer"
         return warned(f"Of layers {min(every)} to {max(every)}, {what}; some servers drop such modules in all layers.",
@@ -221,7 +211,8 @@ def all_zero(folder: Folder) -> str | Finding:
                 tensors=sum(map(len, effect.tensors.values())),
             )
             return within(refusal, effect.source.place)
-        idle += zeros if effect.is_by_module else []
+        if effect.is_by_module:
+            idle += zeros
     if idle:
         return warned(
             f"{effects[0].what} is zero in {some(idle)}: they change nothing.",

@@ -1,4 +1,4 @@
-"""Says which engines serve an adapter, with which flags, and which serve it wrongly; from config and header alone."""
+"""Tells which engines serve an adapter, with their flags, and which serve it wrongly; from config and header alone."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ ENGINES: tuple[Engine, ...] = (VLLM, SGLANG, LORAX, TGI, LLAMA_CPP, MLX, DIFFUSE
 
 
 def serving(subject: Subject) -> list[Serving]:
-    """Asks every engine."""
+    """Apply the rules of every engine."""
     return [ask(engine, subject) for engine in ENGINES]
 
 
 def serving_of(files: Mapping[str, Opener], *, base: Base = UNKNOWN, name: str = "NAMESPACE/NAME") -> list[Serving]:
-    """Asks every engine about the adapter in files; nothing where no engine could read what they say."""
+    """Apply the rules of every engine to the adapter in files; return [] if its files cannot be read."""
     subject = subject_of(files, base=base, name=name)
     return serving(subject) if subject is not None else []

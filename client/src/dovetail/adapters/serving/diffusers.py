@@ -20,7 +20,7 @@ def is_for_images(a: Subject) -> bool:
 
 
 def _nameless(a: Subject) -> list[str]:
-    """Names without "lora", at which every pipeline stops; DoRA's scales are taken out before."""
+    """Return the names without "lora", at which every pipeline fails; it removes DoRA's scales before."""
     names = [name for name in a.tensors if "dora_scale" not in name]
     return [name for name in names if "lora" not in name] if a.format == "diffusers" else []
 

@@ -1,4 +1,4 @@
-"""Rules that LoRAX and text-generation-inference share, since one is a fork of the other; their own are beside them."""
+"""Rules that LoRAX and text-generation-inference share, since LoRAX is a fork of the other."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ BLOCK, LEAST = 16, 8
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """One of the two: its name and title, the files that say so, the types of modules that it has a layer for."""
+    """One of the two: its name and title, the source files of the rules, the types of modules that it adapts."""
 
     name: str
     title: str
@@ -26,12 +26,12 @@ class Member:
 
 
 def padded(rank: int) -> int:
-    """Return the rank that the kernels pad a rank to, on one GPU."""
+    """Return the rank to which the kernels pad, on one GPU."""
     return LEAST if rank <= LEAST else -(-rank // BLOCK) * BLOCK
 
 
 def padding(a: Subject) -> str:
-    """Return the padded rank, where several types of modules are trained: all but the first are divided by it."""
+    """Return the padded rank if several types of modules are trained: all but the first are divided by it."""
     return str(padded(a.rank)) if a.is_lora and len(a.types) > 1 and padded(a.rank) != a.rank else ""
 
 
@@ -39,45 +39,45 @@ def unprefixed(a: Subject) -> list[str]:
     return [name for name in a.tensors if ".lora_" in name and not name.startswith(PREFIX)] if a.is_lora else []
 
 
-def of_adapters(one: Member) -> tuple[Rule, ...]:
+def of_adapters(member: Member) -> tuple[Rule, ...]:
     """Return the rules for names, modules and layers."""
     return (
-        Rule(f"{one.name}.prefix", "wrong", one.lora, unprefixed,
-             f"{one.title} looks for names that begin with base_model.model. and leaves these out: {{}}."),
-        Rule(f"{one.name}.modules", "wrong", one.layers,
-             lambda a: sorted(a.types - set(one.modules)) if a.is_lora else [],
-             f"{one.title} has no adapter layer for {{}} and leaves them out with a line in its log."),
-        Rule(f"{one.name}.layers", "wrong", one.lora, lambda a: a.gaps if a.is_lora else [],
-             f"{one.title} drops a whole type of module when one layer lacks it: {{}}."),
+        Rule(f"{member.name}.prefix", "wrong", member.lora, unprefixed,
+             f"{member.title} looks for names that begin with base_model.model. and leaves these out: {{}}."),
+        Rule(f"{member.name}.modules", "wrong", member.layers,
+             lambda a: sorted(a.types - set(member.modules)) if a.is_lora else [],
+             f"{member.title} has no adapter layer for {{}} and leaves them out with a line in its log."),
+        Rule(f"{member.name}.layers", "wrong", member.lora, lambda a: a.gaps if a.is_lora else [],
+             f"{member.title} drops a whole type of module when one layer lacks it: {{}}."),
     )  # fmt: skip
 
 
-def of_scales(one: Member) -> tuple[Rule, ...]:
-    """Return the rules for ranks, alphas, and every tensor that is no lora_A or lora_B."""
+def of_scales(member: Member) -> tuple[Rule, ...]:
+    """Return the rules for ranks, alphas, and every tensor that is neither lora_A nor lora_B."""
     return (
-        Rule(f"{one.name}.ranks", "wrong", one.lora,
+        Rule(f"{member.name}.ranks", "wrong", member.lora,
              lambda a: a.is_lora and sorted(rank for rank in a.ranks if rank != a.rank),
-             f"{one.title} scales every module by {one.scales_by} and ignores rank_pattern; these ranks differ from r: "
+             f"{member.title} scales every module by {member.scales_by} and ignores rank_pattern; these ranks differ "
+             "from r: {}."),
+        Rule(f"{member.name}.alpha-pattern", "wrong", member.lora, lambda a: a.is_lora and a.table("alpha_pattern"),
+             f"{member.title} ignores alpha_pattern, so these modules get another scale than they were trained with: "
              "{}."),
-        Rule(f"{one.name}.alpha-pattern", "wrong", one.lora, lambda a: a.is_lora and a.table("alpha_pattern"),
-             f"{one.title} ignores alpha_pattern, so these modules get another scale than they were trained with: "
-             "{}."),
-        Rule(f"{one.name}.padded-rank", "wrong", one.kernels, padding,
-             f"{one.title} pads the rank to {{}} for its GPU kernels, and divides by that for every type of module but "
-             "the first."),
-        Rule(f"{one.name}.dora", "wrong", one.lora, lambda a: a.is_lora and (a.magnitudes or a.flag("use_dora")),
-             f"{one.title} leaves DoRA's magnitudes out, so a plain LoRA is served."),
-        Rule(f"{one.name}.lora-bias", "wrong", one.lora,
+        Rule(f"{member.name}.padded-rank", "wrong", member.kernels, padding,
+             f"{member.title} pads the rank to {{}} for its GPU kernels, and divides by that for every type of module "
+             "but the first."),
+        Rule(f"{member.name}.dora", "wrong", member.lora, lambda a: a.is_lora and (a.magnitudes or a.flag("use_dora")),
+             f"{member.title} leaves DoRA's magnitudes out, so a plain LoRA is served."),
+        Rule(f"{member.name}.lora-bias", "wrong", member.lora,
              lambda a: a.is_lora and (a.lora_biases or a.flag("lora_bias")),
-             f"{one.title} leaves the bias of lora_B out."),
-        Rule(f"{one.name}.bias", "wrong", one.lora, lambda a: a.is_lora and a.bias,
-             f"{one.title} leaves trained biases of the base out (bias = {{}})."),
-        Rule(f"{one.name}.heads", "wrong", one.saved, lambda a: a.is_lora and a.heads,
-             f"{one.title} leaves modules out that were saved whole: {{}}."),
-        Rule(f"{one.name}.embeddings", "wrong", one.saved, lambda a: a.is_lora and [*a.embeddings, *a.tokens],
-             f"{one.title} leaves trained embeddings out: {{}}."),
-        Rule(f"{one.name}.changes-base", "wrong", one.lora,
+             f"{member.title} leaves the bias of lora_B out."),
+        Rule(f"{member.name}.bias", "wrong", member.lora, lambda a: a.is_lora and a.bias,
+             f"{member.title} leaves trained biases of the base out (bias = {{}})."),
+        Rule(f"{member.name}.heads", "wrong", member.saved, lambda a: a.is_lora and a.heads,
+             f"{member.title} leaves modules out that were saved whole: {{}}."),
+        Rule(f"{member.name}.embeddings", "wrong", member.saved, lambda a: a.is_lora and [*a.embeddings, *a.tokens],
+             f"{member.title} leaves trained embeddings out: {{}}."),
+        Rule(f"{member.name}.changes-base", "wrong", member.lora,
              lambda a: a.is_lora and (a.replacing_init or a.flag("layer_replication")),
-             f"The adapter belongs to a base that PEFT changes while it loads it; {one.title} puts it on the unchanged "
-             "one."),
+             f"The adapter belongs to a base that PEFT changes while it loads it; {member.title} puts it on the "
+             "unchanged one."),
     )  # fmt: skip

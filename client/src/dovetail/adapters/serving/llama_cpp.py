@@ -9,15 +9,15 @@ NORMS = ("_layernorm", ".norm")
 
 
 def _unexpected(a: Subject) -> list[str]:
-    """Tensors at which the converter ends."""
-    kept = [name for name in a.others if ".base_layer.weight" in name or any(norm in name for norm in NORMS)]
-    return [name for name in a.others if name not in kept] if a.is_lora else []
+    """Return the tensors at which the converter fails."""
+    accepted = [name for name in a.others if ".base_layer.weight" in name or any(norm in name for norm in NORMS)]
+    return [name for name in a.others if name not in accepted] if a.is_lora else []
 
 
 def _skipped(a: Subject) -> list[str]:
-    """Whole tables that are in the file and that the converter leaves out; a copy of the base's own loses nothing."""
-    found = [name for name in a.others if ".base_layer.weight" in name]
-    return found if a.is_lora and a.grown_rows else []
+    """Return whole tables in the file that the converter leaves out; losing a copy of the base's own is harmless."""
+    tables = [name for name in a.others if ".base_layer.weight" in name]
+    return tables if a.is_lora and a.grown_rows else []
 
 
 def _tied_head(a: Subject) -> list[str]:

@@ -9,8 +9,8 @@ LEAVES = ("lora_a", "lora_b", "m")
 
 
 def _missing_keys(a: Subject) -> list[str]:
-    wanted = ("num_layers", "lora_parameters")
-    return [key for key in wanted if key not in a.config] if a.format == "mlx" and not _is_full(a) else []
+    required = ("num_layers", "lora_parameters")
+    return [key for key in required if key not in a.config] if a.format == "mlx" and not _is_full(a) else []
 
 
 def _is_full(a: Subject) -> bool:

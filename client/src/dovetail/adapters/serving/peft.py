@@ -1,4 +1,4 @@
-"""Rules of older versions of PEFT for an adapter saved by a newer one, and the config as they would have saved it."""
+"""Rules of older versions of PEFT for an adapter saved by a newer one, and configs downgraded for them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dovetail.adapters.serving.subject import Subject
 CONFIG, METHODS = "src/peft/config.py", "src/peft/utils/peft_types.py"
 TOLERANT = (0, 14)  # since then unknown keys are dropped with a warning; before, they end in a TypeError
 NEWEST = "0.21.2"
-# The first version whose LoraConfig has a key; what was there in 0.5 is not listed.
+# The first version whose LoraConfig has a key; keys of 0.5 are not listed.
 SINCE = {
     "alpha_pattern": "0.6", "rank_pattern": "0.6", "loftq_config": "0.7", "megatron_config": "0.7",
     "megatron_core": "0.7", "use_rslora": "0.8", "use_dora": "0.9", "layer_replication": "0.10",
@@ -27,7 +27,7 @@ BASIC = frozenset({
     "layers_pattern", "layers_to_transform", "lora_alpha", "lora_dropout", "modules_to_save", "peft_type", "r",
     "revision", "target_modules", "task_type",
 })  # fmt: skip
-# Values of these change nothing in a trained adapter, whatever they are.
+# Keys whose values change nothing in a trained adapter.
 HARMLESS = frozenset({"peft_version", "qalora_group_size", "runtime_config", "ensure_weight_tying", "megatron_core"})
 EMPTY: tuple[object, ...] = (None, False, [], {})
 
@@ -42,7 +42,7 @@ def unknown_method(a: Subject, version: str) -> str:
 
 
 def unknown_keys(config: configs.Config, version: str) -> list[str]:
-    """Keys of a config that this version does not know; of methods other than LoRA it looks at shared keys."""
+    """Return the keys of a config that this version does not know; for methods other than LoRA, only shared keys."""
     at = number(version)
     newer = [key for key in config if key in SINCE and number(SINCE[key]) > at]
     if str(config.get("peft_type")).upper() != "LORA":
@@ -51,14 +51,14 @@ def unknown_keys(config: configs.Config, version: str) -> list[str]:
 
 
 def meaningful(config: configs.Config, keys: list[str]) -> list[str]:
-    """Those keys without which the adapter would be another one."""
+    """Return the keys that change the adapter if they are ignored."""
     return [key for key in keys if key not in HARMLESS and config[key] not in EMPTY]
 
 
 def downgraded(config: configs.Config, version: str) -> tuple[configs.Config, list[str]]:
-    """Return the config without what this version does not know, and those keys that it cannot do without."""
-    gone = unknown_keys(config, version)
-    return {key: value for key, value in config.items() if key not in gone}, meaningful(config, gone)
+    """Return the config without the keys that this version does not know, and the removed keys that matter."""
+    removed = unknown_keys(config, version)
+    return {key: value for key, value in config.items() if key not in removed}, meaningful(config, removed)
 
 
 def _engine(version: str) -> Engine:

@@ -1,4 +1,4 @@
-"""The type of a serving rule, and how an engine is asked; each engine has its rules in a file of its own."""
+"""The types of serving engines and their rules, and their application; each engine has its rules in its own file."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ MAX_REASON = 900
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One way in which an engine does not give what the author trained.
+    """One way in which an engine does not serve the adapter that the author trained.
 
-    `applies` answers with what it found (put into `sentence` at {}), or with nothing. `refuses` is an error that is
-    seen; `wrong` is an answer without an error that is not the adapter's. `source` is the file that says so, in the
-    engine's repository at the engine's version.
+    `applies` returns a value for the {} in `sentence`, or a false one. `refuses` is a visible error; `wrong` means
+    answers without an error that are not the adapter's. `source` is the file with the evidence, in the engine's
+    repository at the engine's version.
     """
 
     id: str
@@ -31,7 +31,7 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Engine:
-    """A program that serves adapters, at the version whose source was read. `flags` are what its start needs."""
+    """A program that serves adapters, at the version whose source was read. `flags` returns its start options."""
 
     name: str
     title: str
@@ -55,21 +55,21 @@ class Serving:
 
 
 def ask(engine: Engine, subject: Subject) -> Serving:
-    """Asks all rules. A refusal is told before a wrong answer, as nobody gets the wrong answer then."""
-    broken = [(rule, found) for rule in engine.rules if (found := rule.applies(subject))]
+    """Apply all rules. Refusals hide wrong answers, because then nobody gets an answer."""
+    broken = [(rule, value) for rule in engine.rules if (value := rule.applies(subject))]
     outcome: Outcome = "serves"
     if broken:
         outcome = "refuses" if any(rule.outcome == "refuses" for rule, _ in broken) else "wrong"
-    told = [(rule, found) for rule, found in broken if rule.outcome == outcome]
-    reason = " ".join(rule.sentence.format(_said(found)) for rule, found in told) or engine.serves(subject)
+    decisive = [(rule, value) for rule, value in broken if rule.outcome == outcome]
+    reason = " ".join(rule.sentence.format(_as_text(value)) for rule, value in decisive) or engine.serves(subject)
     flags = engine.flags(subject) if outcome == "serves" else []
-    return Serving(engine.name, engine.version, outcome, reason[:MAX_REASON], flags, [rule.id for rule, _ in told])
+    return Serving(engine.name, engine.version, outcome, reason[:MAX_REASON], flags, [rule.id for rule, _ in decisive])
 
 
-def _said(found: object) -> str:
-    """Return the value that a rule found, as part of a sentence."""
-    if isinstance(found, str):
-        return found[:200]
-    if isinstance(found, list | tuple | set | frozenset):
-        return some([str(item)[:120] for item in found], 3)
-    return f"{found:g}" if isinstance(found, float) else str(found)[:200]
+def _as_text(value: object) -> str:
+    """Return the value of a rule as part of a sentence."""
+    if isinstance(value, str):
+        return value[:200]
+    if isinstance(value, list | tuple | set | frozenset):
+        return some([str(item)[:120] for item in value], 3)
+    return f"{value:g}" if isinstance(value, float) else str(value)[:200]

@@ -19,7 +19,7 @@ def _pattern(a: Subject) -> str:
 
 
 def _lonely_queries(a: Subject) -> list[str]:
-    """Layers with a LoRA on q_proj and none on v_proj, which SGLang reads without asking."""
+    """Return layers with a LoRA on q_proj and none on v_proj, which SGLang assumes."""
     return _without(a, "q_proj", "v_proj")
 
 
@@ -27,10 +27,10 @@ def _lonely_keys(a: Subject) -> list[str]:
     return sorted({*_without(a, "k_proj", "q_proj"), *_without(a, "v_proj", "q_proj")})
 
 
-def _without(a: Subject, there: str, lacking: str) -> list[str]:
+def _without(a: Subject, name: str, lacking: str) -> list[str]:
     paths = set(a.modules)
-    found = [path for path in paths if path.rpartition(".")[2] == there]
-    return [path for path in found if f"{path.rpartition('.')[0]}.{lacking}" not in paths] if a.is_lora else []
+    matches = [path for path in paths if path.rpartition(".")[2] == name]
+    return [path for path in matches if f"{path.rpartition('.')[0]}.{lacking}" not in paths] if a.is_lora else []
 
 
 RULES = (
@@ -77,8 +77,8 @@ RULES = (
 
 def _flags(a: Subject) -> list[str]:
     targets = a.config.get("target_modules")
-    named = configs.names(a.config, "target_modules") if isinstance(targets, list) else ("all",)
-    modules = " ".join(sorted({name.rpartition(".")[2] for name in named}))
+    names = configs.names(a.config, "target_modules") if isinstance(targets, list) else ("all",)
+    modules = " ".join(sorted({name.rpartition(".")[2] for name in names}))
     return [
         "--enable-lora", f"--lora-paths {a.short}={a.name}", f"--max-lora-rank {a.rank}",
         f"--lora-target-modules {modules}",
