@@ -11,6 +11,7 @@ from datetime import timedelta
 
 from django.db import DatabaseError, transaction
 from django.db.models import QuerySet
+from django.urls import NoReverseMatch
 from django.utils import timezone
 
 from registry.kernel.errors import RegistryError
@@ -29,7 +30,10 @@ AT_ONCE = 500  # events of one run; the next nudge or sweep goes on
 BEFORE_READING = 5  # events at most that a reader handles; a longer queue is the workers'
 KEPT_DAYS = 30  # how long an event that was given up can be looked at
 # Raised by a consumer that meets a row it cannot handle. Anything else ends the process's run, and the row stays.
-FAULTS = (DatabaseError, RegistryError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
+FAULTS = (
+    ArithmeticError, AssertionError, AttributeError, DatabaseError, LookupError, NoReverseMatch, RegistryError,
+    RuntimeError, TypeError, ValueError,
+)  # fmt: skip
 
 
 def run(limit: int = AT_ONCE) -> int:

@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
+from django.urls import NoReverseMatch
 from django.utils import timezone
 
 from registry.kernel import outbox
@@ -113,9 +114,10 @@ def test_of_many_who_tell_at_once_each_event_is_told_once_and_in_its_order(cast,
 
 
 # --- a consumer that fails -------------------------------------------------------------------------------------------
-def test_a_consumer_that_fails_keeps_neither_others_nor_later_events_waiting(cast, reviews, monkeypatch, caplog):
+@pytest.mark.parametrize("fault", [LookupError, NoReverseMatch, AssertionError])
+def test_a_consumer_that_fails_keeps_neither_others_nor_later_events_waiting(cast, reviews, monkeypatch, caplog, fault):
     def fail(event):
-        raise LookupError("A bug.")
+        raise fault("A bug.")
 
     thread = spoken(cast, reviews)
     with monkeypatch.context() as patch:
