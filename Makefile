@@ -29,10 +29,12 @@ manage: ## Runs a management command on the hub's state: make manage ARGS="provi
 test: ## Builds environments and runs all tests; ARGS="tests/ops -k readyz" runs some.
 	@$(OPS) test $(ARGS)
 
-lint: ## Checks style, types and the order of imports.
+lint: ## Checks style, templates, types and the order of imports.
 	@$(PYTHON) -m ops environments dev
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
+	.venv/bin/djlint --quiet --check templates
+	.venv/bin/djlint --quiet --lint templates
 	.venv/bin/mypy
 	.venv/bin/python -m pytest -q tests/test_layers.py
 

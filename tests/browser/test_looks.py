@@ -5,6 +5,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import expect
 
+from tests.clients import Client
+from tests.live import TOKENS
+
 AXE = (Path(__file__).parent / "axe.min.js").read_text()
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 PUBLIC = [
@@ -132,3 +135,26 @@ def test_reading_needs_no_script(furnished_hub, visitor):
     expect(page.locator("#use .use-panel.hf")).to_be_visible()
     page.get_by_role("link", name="Verdict").click()
     expect(page.get_by_role("heading", name="What was proven")).to_be_visible()
+
+
+def test_a_wide_table_of_a_card_scrolls_and_breaks_no_word(furnished_hub, visitor, tmp_path):
+    heads = ["Checkpoint", "Validation accuracy", "Macro-averaged F1", "Calibration error", "Trainable parameters"]
+    rows = [heads, ["---"] * len(heads), ["multilingual-instruct-v2", "0.914", "0.902", "0.031", "1,474,560"]]
+    card = "# Tables\n\n" + "\n".join(f"| {' | '.join(row)} |" for row in rows) + "\n"
+    (tmp_path / "README.md").write_text(card)
+    Client("2.4.0", furnished_hub.url, TOKENS["alice"], tmp_path).hf("upload", "alice/tables", tmp_path / "README.md")
+    page = visitor(furnished_hub.url, viewport={"width": 390, "height": 844}).go("/alice/tables")
+    table = page.locator(".card-body table")
+    assert table.evaluate("table => table.scrollWidth > table.clientWidth")
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    broken = table.evaluate(
+        """table => [...table.querySelectorAll('th, td')].flatMap((cell) => {
+            const text = cell.firstChild, range = document.createRange();
+            return [...text.data.matchAll(/[^\\s-]+/g)].filter((word) => {
+                range.setStart(text, word.index);
+                range.setEnd(text, word.index + word[0].length);
+                return range.getClientRects().length > 1;
+            }).map((word) => word[0]);
+        })"""
+    )
+    assert broken == []

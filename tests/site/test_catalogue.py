@@ -19,7 +19,7 @@ def many(cast):
 
 
 def listed(answer):
-    return re.findall(r'data-item href="/alice/(\w+)"', answer.content.decode())
+    return re.findall(r'data-item\s+href="/alice/(\w+)"', answer.content.decode())
 
 
 def links(answer):

@@ -213,7 +213,7 @@ def test_files_are_shown_as_text_or_named(visit, cast, name, content, shown):
     assert answer.status_code == 200
     assert shown in answer.content.decode()
     tree = visit().get("/alice/files/tree/main").content.decode()
-    links = [unescape(link) for link in re.findall(r'data-item href="(.*?)"', tree)]
+    links = [unescape(link) for link in re.findall(r'data-item\s+href="(.*?)"', tree)]
     kind = "tree" if "/" in name else "blob"
     assert f"/alice/files/{kind}/main/{name.split('/')[0]}" in [unquote(link) for link in links]
     assert [visit().get(link).status_code for link in links] == [200] * len(links)

@@ -109,4 +109,4 @@ def test_a_version_shows_what_it_changed_line_by_line_to_who_may_have_the_files(
 
 
 def text_of_lines(answer) -> list[tuple[str, str]]:
-    return re.findall(r'<tr class="(\w+)">.*?<pre>(.*?)</pre>', text(answer))
+    return re.findall(r'<tr class="(\w+)">.*?<pre>(.*?)</pre>', text(answer), re.DOTALL)
