@@ -117,7 +117,9 @@ def test_what_is_copied_is_the_whole_text(furnished_hub, visitor):
     page = one.go("/alice/reviews")
     page.locator("#use .use-panel.peft .copy").click()
     expect(page.locator("#use .use-panel.peft .copy")).to_have_text("Copied")
-    assert page.evaluate("navigator.clipboard.readText()").startswith("from huggingface_hub import snapshot_download")
+    copied = page.evaluate("navigator.clipboard.readText()")
+    assert copied.strip() == page.locator("#use .use-panel.peft pre").inner_text().strip()
+    assert "from huggingface_hub import snapshot_download\n" in copied
     page.get_by_role("radio", name="curl").check(force=True)
     expect(page.locator("#use .use-panel.curl")).to_contain_text(
         "/alice/reviews/resolve/verified/adapter_model.safetensors"
