@@ -50,7 +50,7 @@ def network_of(request: HttpRequest) -> str:
 
 
 def is_from_trusted_proxy(request: HttpRequest) -> bool:
-    """Whether the peer of this connection is one of DOVETAIL_TRUSTED_PROXIES (addresses or networks)."""
+    """Return whether the peer of this connection is one of DOVETAIL_TRUSTED_PROXIES (addresses or networks)."""
     try:
         peer = ip_address(request.META.get("REMOTE_ADDR", ""))
     except ValueError:  # a Unix socket has no address

@@ -69,7 +69,7 @@ def row(name: str, report: Report) -> EngineRow:
 
 
 def depends_on_engine(report: Report) -> bool:
-    """Whether another engine may judge the adapter differently."""
+    """Return whether another engine may judge the adapter differently."""
     return any(check.id.partition(".")[0] in BY_ENGINE for check in report.failed)
 
 

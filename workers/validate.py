@@ -108,7 +108,7 @@ def _prove_adapter(job: Job, base: Base | None, on_check: Listener) -> tuple[Rep
 
 
 def _is_run(base: Base | None) -> bool:
-    """Whether adapters of this base are loaded and run: not where its weights are not here."""
+    """Return whether adapters of this base are loaded and run: only if its weights are here."""
     return base is not None and base.has_weights
 
 

@@ -44,7 +44,7 @@ class Discussions(Route):
 
 
 class Thread(Route):
-    """What the addresses below one discussion have in common."""
+    """Base of the routes below one discussion."""
 
     def discussion(self, ns: str, name: str, number: int, permission: Permission = Permission.DISCUSS) -> Discussion:
         """Return the discussion of the address, if the caller has the permission on its repository."""

@@ -70,7 +70,7 @@ class Info(Route):
         return answer(only(shown, wanted))
 
     def delete(self, request: HttpRequest, ns: str, name: str, rev: str = "main") -> HttpResponse:
-        """What an id without a namespace makes of DELETE …/like."""
+        """Answer DELETE …/like for an id without a namespace."""
         if name == "like":
             raise refusals.repository_not_found(ns)
         return self.http_method_not_allowed(request)

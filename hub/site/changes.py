@@ -1,4 +1,4 @@
-"""What was judged otherwise when it was proven again: which adapters stopped working, with what and why."""
+"""The page of changed verdicts: which adapters stopped working when they were proven again, with what and why."""
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render

@@ -30,7 +30,7 @@ def commits(request: HttpRequest, header: RepositoryHeader) -> HttpResponse:
 
 @repository_page
 def commit(request: HttpRequest, header: RepositoryHeader) -> HttpResponse:
-    """What a version changed: by name for everybody who sees it, line by line for who may have the files."""
+    """The changes of a version: file names for everybody who sees it, lines for people who may have the files."""
     parent = header.revision.parent
     shown: dict[str, object] = {"head": header, "tab": "versions", "parent": parent}
     try:

@@ -151,7 +151,7 @@ def hide(request: HttpRequest, address: RepositoryAddress, number: int, comment:
 
 @repository_page
 def files(request: HttpRequest, header: RepositoryHeader, number: int) -> HttpResponse:
-    """What a pull request changes, line by line for who may have the files."""
+    """The page of a pull request's changes; only people who may have the files see them line by line."""
     policy.require(header.by, Permission.BROWSE, header.repository)
     discussion = discussions.find(header.repository, number)
     if not discussion.is_pull_request:
@@ -186,13 +186,13 @@ def _page(request: HttpRequest, header: RepositoryHeader, discussion: Discussion
 
 
 def _about(header: RepositoryHeader, discussion: Discussion) -> dict[str, object]:
-    """What both pages of a thread show of it."""
+    """Return the context that both pages of a thread share."""
     shown = {"discussion": discussion, "may_moderate": discussions.may_moderate(discussion, header.by)}
     return shown | (_proposal(header, discussion) if discussion.is_pull_request else {})
 
 
 def _proposal(header: RepositoryHeader, discussion: Discussion) -> dict[str, object]:
-    """What a pull request changes, whether it can be merged, and what was proven of it."""
+    """Return a pull request's changes, whether it can be merged, and its proof."""
     try:
         before, after = merges.changes(discussion)
         is_open = discussion.status in (Discussion.Status.OPEN, Discussion.Status.DRAFT)

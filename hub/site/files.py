@@ -57,7 +57,7 @@ def blob(request: HttpRequest, header: RepositoryHeader, path: str) -> HttpRespo
 
 
 def rows_of(entries: dict[str, Entry], folder: str) -> list[Row]:
-    """What lies directly in a folder ("" is the root): folders first, each by name."""
+    """Return the direct entries of a folder ("" is the root): folders first, each by name."""
     start = f"{folder}/" if folder else ""
     files: list[Row] = []
     folders: dict[str, int] = {}

@@ -60,7 +60,7 @@ def namespace(request: HttpRequest, ns: str) -> HttpResponse:
 
 
 def _invitation(found: Namespace, by: Caller) -> List:
-    """What an organisation asks the visitor, if it asks him in."""
+    """Return the invitation of an organisation to the visitor, if there is one."""
     if by.user is None or found.kind == Namespace.Kind.PERSON:
         return {}
     row = invitations.list_received(by).filter(organization__namespace=found).first()

@@ -1,4 +1,4 @@
-"""What a person says about themselves: full name and e-mail."""
+"""A person's profile: full name and e-mail."""
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render

@@ -69,7 +69,7 @@ def not_found(request: HttpRequest, exception: Exception | None = None) -> HttpR
 
 
 def _hides(error: RegistryError) -> bool:
-    """Whether naming the missing thing would say more than `nothing here`: a private adapter's page must not."""
+    """Return whether naming the missing thing would reveal that it exists: a private repository's page must not."""
     return error.code == "adapter-not-found" or isinstance(error, NamespaceNotFound)
 
 

@@ -103,7 +103,7 @@ class RepositoryHeader:
 
     @cached_property
     def gate(self) -> str:
-        """What stands between this visitor and the files: "" nothing, else closed, pending or rejected."""
+        """The gate between this visitor and the files: "" for none, else closed, pending or rejected."""
         if policy.passes_gate(self.by, self.repository):
             return ""
         request = gates.own_request(self.repository, self.by)

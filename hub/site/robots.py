@@ -1,4 +1,4 @@
-"""What crawlers may read: public pages, but not the endless combinations of filters, nor the bytes."""
+"""robots.txt: crawlers may read public pages, but not the endless combinations of filters, nor the bytes."""
 
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.http import require_safe

@@ -1,4 +1,4 @@
-"""What a safetensors file holds, from its header alone: names, shapes and counts, for the page of the file."""
+"""The contents of a safetensors file for its page, from its header alone: names, shapes and counts."""
 
 from dataclasses import dataclass
 

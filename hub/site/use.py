@@ -200,7 +200,7 @@ def _refusal(rows: list[Served]) -> str:
 
 
 def push_commands(request: HttpRequest, header: RepositoryHeader) -> list[Snippet]:
-    """What to type to fill an empty adapter."""
+    """Return the commands that fill an empty repository."""
     here, name = origin(request), header.repository.full_name
     kind = "" if header.repository.type == "model" else f" --repo-type {header.repository.type}"
     token = f"export HF_TOKEN=…   # from {absolute(request, reverse('tokens'))}"

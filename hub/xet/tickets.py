@@ -18,7 +18,7 @@ _SALT = "dovetail.xet"
 
 
 class Scope(StrEnum):
-    """What a ticket is for; writing includes reading."""
+    """The scope of a ticket; writing includes reading."""
 
     READ = "read"
     WRITE = "write"

@@ -83,7 +83,7 @@ def _repaired(entries: Mapping[str, Entry], config: configs.Config, base: str) -
 
 
 def is_baseless(config: configs.Config) -> bool:
-    """Whether nobody but its author can tell which base this config means."""
+    """Return whether only its author can tell which base this config means."""
     named = configs.text(config, FIELD) or ""
     return not named or is_local_path(named)
 

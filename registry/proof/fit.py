@@ -61,7 +61,7 @@ class Survey:
 
     @property
     def note(self) -> str:
-        """What the answers do not prove."""
+        """The limits of what the answers prove."""
         return TELL_APART.format(some(self.fitting)) if len(self.fitting) > 1 else ""
 
 

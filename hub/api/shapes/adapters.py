@@ -13,7 +13,7 @@ def _one_of(words: list[str]) -> s.ChoiceField:
 
 
 class ShortVerdict(s.Serializer[Data]):
-    """What a list says of the newest verdict of main."""
+    """The newest verdict of main, as lists show it."""
 
     revision = s.CharField()
     state = s.CharField()
@@ -44,7 +44,7 @@ class Repository(s.Serializer[Data]):
 
 
 class Search(s.Serializer[Data]):
-    """What to look for: repeated parameters are alternatives, different ones must all hold."""
+    """The filters of a search: repeated parameters are alternatives, different ones must all hold."""
 
     q = s.CharField(required=False, help_text="words", max_length=200)
     base = s.ListField(child=s.CharField(), required=False)

@@ -10,7 +10,7 @@ BasePin = shape(report.BasePin)
 
 
 class Duties(s.Serializer[Data]):
-    """What the license of a base asks of adapters of it; no legal advice."""
+    """Duties that the license of a base puts on its adapters; no legal advice."""
 
     needs_notice = s.BooleanField()
     needs_name_prefix = s.CharField(allow_null=True, help_text="how the name of an adapter has to begin")

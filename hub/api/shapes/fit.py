@@ -1,4 +1,4 @@
-"""What our REST is asked and answers about which bases an adapter would fit."""
+"""Requests and answers of our REST about the bases that an adapter would fit."""
 
 from typing import Any
 
@@ -19,7 +19,7 @@ class Header(s.Field[Any, Any, Any, Any]):
 
 
 class FitBody(s.Serializer[Data]):
-    """What decides whether an adapter fits: two small files' worth, no weights."""
+    """The facts that decide whether an adapter fits: two small files' worth, no weights."""
 
     config = s.DictField(help_text="adapter_config.json, parsed")
     header = Header(help_text="the safetensors header: its JSON object, or base64 of its bytes")

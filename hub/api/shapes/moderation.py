@@ -1,4 +1,4 @@
-"""What a moderator says to our REST, and how the log of privileged acts looks."""
+"""Requests of moderators to our REST, and the entries of the log of privileged acts."""
 
 from rest_framework import serializers as s
 

@@ -1,4 +1,4 @@
-"""What our REST is asked and answers about a repaired config."""
+"""Requests and answers of our REST about a repaired config."""
 
 from rest_framework import serializers as s
 

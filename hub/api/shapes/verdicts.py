@@ -8,7 +8,7 @@ from hub.api.shapes.records import field
 
 
 class Verdict(s.Serializer[Data]):
-    """What was proven about a revision."""
+    """The proof of a revision."""
 
     adapter = s.CharField()
     revision = s.CharField()

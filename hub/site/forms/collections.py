@@ -23,7 +23,7 @@ class NewCollection(Owned):
 
 
 class CollectionDetails(NewCollection):
-    """What its owners change; the owner stays."""
+    """The fields of a collection that its owners change; the owner stays."""
 
     owner = None  # type: ignore[assignment]  # Django's way to leave a field of a parent out
     visibility = visibility_field("Who may see it", *SEEN_BY, must_answer=True)

@@ -164,7 +164,7 @@ def base_for(name: str) -> Base | None:
 
 
 def is_base_id(name: str) -> bool:
-    """Whether an adapter's base looks like a model id, and not like nothing or a path on its author's disk."""
+    """Return whether an adapter's base looks like a model id, and not like a path on its author's disk."""
     return bases.is_id(name)
 
 

@@ -1,4 +1,4 @@
-"""What follows from a verdict's last state: how it compares with the one before, and the event in the outbox."""
+"""The consequences of a verdict's last state: how it compares with the one before, and the event in the outbox."""
 
 from registry.kernel import outbox
 from registry.kernel.outbox import Kind

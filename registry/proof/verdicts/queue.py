@@ -25,7 +25,7 @@ Place = dict[str, Any]
 
 @dataclass(frozen=True)
 class Capabilities:
-    """What a worker can do: ids of the bases in its cache in lower case, and formats for which it has no engine."""
+    """The capabilities of a worker: lower-case ids of the bases in its cache, and formats without an engine."""
 
     bases: frozenset[str] = frozenset()
     lacks: frozenset[str] = frozenset()
@@ -34,7 +34,7 @@ class Capabilities:
 
 @dataclass(frozen=True, slots=True)
 class Offer(Record):
-    """What a worker tells the others in its heartbeat.
+    """The content of a worker's heartbeat.
 
     `door` is the queue that it alone listens to, `slots` its number of processes, `bases` maps ids to digests, and
     `lacks` maps the formats that it cannot run to the engines that could.
@@ -104,7 +104,7 @@ def candidates(able: Capabilities, warm: Collection[str], *, stay: bool) -> Iter
 
 
 def waits_for(able: Capabilities) -> bool:
-    """Whether anything waits that this worker can do."""
+    """Return whether a queued verdict waits that this worker can do."""
     return next(candidates(able, (), stay=False), None) is not None
 
 

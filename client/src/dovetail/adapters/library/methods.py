@@ -167,7 +167,7 @@ def as_trained(said: Config, version: str | None) -> Config:
 
 
 def is_misscaled(config: Config, version: str | None) -> bool:
-    """Whether a LoRA was trained with the scale 1, whatever alpha its config names."""
+    """Return whether a LoRA was trained with the scale 1, whatever alpha its config names."""
     if config.get("architecture") != "lora" or config.get("r") in (None, config.get("alpha")):
         return False
     numbers = (version or "").removeprefix("adapters.").split(".")[:2]
