@@ -179,7 +179,7 @@ def test_an_organisation_is_founded_joined_and_left(working_hub, visitor):
     page = carol.go("/organizations/works/settings")
     page.get_by_label("Delete this organisation").fill("works")
     page.get_by_role("button", name="Delete").click()
-    expect(page.get_by_text("You are in none")).to_be_visible()
+    expect(page.get_by_role("heading", name="No organisations yet")).to_be_visible()
 
 
 def test_who_asks_for_files_is_let_in_and_both_are_told(working_hub, talked, visitor):
