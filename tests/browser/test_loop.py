@@ -24,7 +24,7 @@ def test_a_newcomer_joins_pushes_and_sees_his_adapter_proven(working_hub, visito
     token = page.locator("[data-token]").inner_text()
     assert token.startswith("dvt_")
 
-    page.get_by_role("main").get_by_role("link", name="Make an adapter").click()
+    page.get_by_role("main").get_by_role("link", name="Create an adapter").click()
     page.get_by_label("Name", exact=True).fill("reviews")
     page.get_by_role("button", name="Create adapter").click()
     expect(page).to_have_url(f"{working_hub.url}/frida/reviews")

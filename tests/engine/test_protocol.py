@@ -109,10 +109,10 @@ def test_the_base_is_intact_after_a_bias_that_may_change_it(bert, tmp_path):
     assert bert.validate(write(lora(), tmp_path / "next"), facts_of(lora()))["state"] == "passed"
 
 
-def test_a_verdict_of_a_hub_says_that_the_base_is_on_its_shelf(bert, tmp_path):
+def test_a_verdict_of_a_hub_says_that_the_base_is_in_its_base_cache(bert, tmp_path):
     verdict = bert.validate(write(lora(), tmp_path), facts_of(lora()))
     assert check_of(verdict, "base.unknown")["outcome"] == "passed"
-    assert "shelf" in check_of(verdict, "base.unknown")["message"]
+    assert "base cache" in check_of(verdict, "base.unknown")["message"]
 
 
 def test_the_number_of_a_module_is_the_one_that_peft_would_take(bert, tmp_path):

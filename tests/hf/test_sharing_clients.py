@@ -95,7 +95,7 @@ def test_hf_auth_login_is_let_in_by_a_person_in_a_browser(live_hub: Hub, tmp_pat
         page = browser.get(address)
         assert address[-9:] in page
         assert "Say yes only if you started it yourself" in page
-        done = browser.submit("/login/device", page=address, code=address[-9:], role="write", answer="approve")
+        done = browser.submit("/login/device/approve", page=address, code=address[-9:], role="write")
         assert "signed in as you" in done
         assert running.wait(120) == 0
     finally:
@@ -115,7 +115,7 @@ def test_hf_auth_login_ends_when_the_person_says_no(live_hub: Hub, tmp_path: Pat
     try:
         address = shown(running)
         browser = Browser(live_hub.url, "carol")
-        browser.submit("/login/device", page=address, code=address[-9:], answer="deny")
+        browser.submit("/login/device/deny", page=address, code=address[-9:])
         assert running.wait(120) != 0
         assert running.stdout
         assert "denied" in running.stdout.read()

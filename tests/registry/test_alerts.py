@@ -398,7 +398,7 @@ def test_rest_and_the_page_tell_of_requests_and_threads_and_escape_what_people_w
     )
     assert thread["url"].endswith("/alice/reviews/discussions/1")
     assert (request["kind"], request["state"], request["read"]) == ("access-asked", None, True)
-    page = browser("alice").get("/settings/notifications").content.decode()
+    page = " ".join(browser("alice").get("/settings/notifications").content.decode().split())
     assert "&lt;b&gt;rank" in page
     assert "asked for access" in page
     assert "&lt;b&gt;no&lt;/b&gt;" in browser("carol").get("/settings/notifications").content.decode()
