@@ -8,7 +8,7 @@ import pytest
 
 from hub.api import openapi
 from registry.kernel.policy import Caller
-from registry.models import User
+from registry.models import Token, User
 from registry.publish import discussions
 from tests.api.conftest import judged, pushed
 from tests.test_no_500_json import HEADER, LORA, known_base
@@ -115,10 +115,11 @@ def test_every_answer_is_what_its_shape_says(ask, cast, repository):
     discussions.start(repository, "A question", "How?", Caller(user=User.objects.get(username="bob")))
     known_base()
     cast.token("alice")
+    values = VALUES | {"id": Token.objects.get().pk}
     wrong, seen = [], set()
     for method, template, who, body in ANSWERS:
         answer = ask(who).generic(
-            method, f"/api/v1/{template.format(**VALUES)}", _encoded(body), content_type="application/json"
+            method, f"/api/v1/{template.format(**values)}", _encoded(body), content_type="application/json"
         )
         assert answer.status_code in (200, 201, 202), (method, template, answer.content)
         path = template.partition("?")[0]

@@ -1,6 +1,7 @@
 """Tries every specimen on real warm engines and counts: what was expected against what was said."""
 
 import tempfile
+import time
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -70,12 +71,13 @@ def _asked(base: str, engine: str, specimens: list[Specimen], bases: Path) -> It
                 yield Answer(one, engine, "errored", ("no engine",), "", str(problem), 0.0)
             return
         for one in specimens:
+            began = time.monotonic()
             verdict = running.validate(one.folder, card_of(one.folder), **({} if base else {"known_bases": KNOWN}))
             refusals = [check for check in verdict["checks"] if check["outcome"] == "failed"]
             said = "; ".join(f"{check['id']}: {check['message']}" for check in refusals)
             yield Answer(
                 one, engine, verdict["state"], tuple(check["id"] for check in refusals), verdict["depth"], said,
-                verdict["duration_ms"],
+                round((time.monotonic() - began) * 1000, 1),
             )  # fmt: skip
         running.stop()
 
