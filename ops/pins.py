@@ -28,7 +28,7 @@ def _lock(lock: Path, requirements: str) -> None:
         with tempfile.TemporaryDirectory() as folder:
             resolved = Path(folder) / lock.name
             resolved.write_text(text)  # uv keeps the pins of an existing output file where they fit
-            # What this machine has beside the index is not everybody's.
+            # Settings of this machine other than the index do not belong in the lock file.
             environments.uv("pip", "compile", *options, "-o", resolved, requirements, UV_FIND_LINKS="")
             note = f"# Every release that {requirements} resolves to, direct or not. Made by `make pins`."
             pins = [

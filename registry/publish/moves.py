@@ -76,7 +76,7 @@ def _remember(repository: Repository, before: str) -> None:
 def rename(name: str, new: str, by: Caller) -> Organization:
     """Give an organisation another name, and with it all its repositories; its old addresses lead to the new ones.
 
-    What it was called stays its own: nobody else gets the name, and it may come back to it. Raises NameInvalid,
+    The former name stays reserved for it: nobody else gets it, and the owner may take it back. Raises NameInvalid,
     NameTaken, QuotaExceeded, AdapterQuarantined for what moderators hold back, and what organizations.administered
     raises.
     """

@@ -1,4 +1,4 @@
-"""What a check decides at its edges: the mutants of the checks that no other test noticed, one test a rule."""
+"""Checks at the edges of their decisions: one test for each rule that no other test would miss."""
 
 import json
 

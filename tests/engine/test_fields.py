@@ -20,7 +20,7 @@ from tests.adapters import CONFIG, TINY_BERT, WEIGHTS, config, lora, openers, pa
 from tests.engine.test_foreign import mlx_config, repository
 
 VALUES = (True, -1, 8.5, "x", [8], ["x"], {}, {"a": "x"}, {"word_embeddings": 3}, [[1, 2]])
-# What is read of a config whether or not its method has it.
+# Fields that are read from a config whether or not its method has them.
 READ_ANYWAY = {
     *PEFT, *IGNORED, "adapters", "shadow_model", "tokenizer_kwargs", "tokenizer_name_or_path", "bias", "use_dora",
     "trainable_token_indices", "target_parameters", "rank_pattern", "alpha_pattern", "layers_to_transform",
