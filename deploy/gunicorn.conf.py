@@ -8,10 +8,12 @@ from typing import Any
 
 from gunicorn.glogging import Logger
 
+from hub.environment import Environment
+
 wsgi_app = "hub.wsgi:application"
 # Threads wait for slow clients at a megabyte for all of them; more than 128 slow clients are nginx's job. Never ASGI:
 # it would read whole files into memory for clients that stop reading.
-worker_class = "gthread"
+worker_class = "hub.lingering.LingeringWorker" if Environment().bool("FAST_PATHS", default=True) else "gthread"
 workers = 2
 preload_app = True  # both share the memory of what was imported before they began
 threads = 64

@@ -124,7 +124,14 @@ def hub(
         (folder / "people.json").write_text(json.dumps(PEOPLE if people is None else people))
         running.manage("provision", str(folder / "people.json"))
         stack.callback(running.stop)
-        gunicorn = [str(BIN / "gunicorn"), "hub.wsgi:application", "-k", "gthread", "--threads", "16"]
+        gunicorn = [
+            str(BIN / "gunicorn"),
+            "hub.wsgi:application",
+            "-k",
+            "hub.lingering.LingeringWorker",
+            "--threads",
+            "16",
+        ]
         gunicorn += ["-w", "2", "--worker-tmp-dir", "/dev/shm", "--keep-alive", "30"]
         running.start("web", *gunicorn, "-b", f"127.0.0.1:{port}")
         if worker:

@@ -49,10 +49,18 @@ def test_the_texts_that_are_remembered_are_bounded(connections):
     assert len(fast._texts) <= fast.MAX_TEXTS
 
 
-@pytest.mark.parametrize(("switch", "engine"), [("on", "hub.sqlite"), ("off", "django.db.backends.sqlite3")])
-def test_one_switch_takes_the_plain_classes(tmp_path, switch, engine):
+@pytest.mark.parametrize(
+    ("switch", "engine", "worker"),
+    [("on", "hub.sqlite", "hub.lingering.LingeringWorker"), ("off", "django.db.backends.sqlite3", "gthread")],
+)
+def test_one_switch_takes_the_plain_classes(tmp_path, switch, engine, worker):
     environment = {name: value for name, value in os.environ.items() if not name.startswith("DOVETAIL_")}
     environment |= {"DOVETAIL_FAST_PATHS": switch, "DOVETAIL_SECRET_KEY": "x" * 50, "DOVETAIL_DATA": str(tmp_path)}
-    ask = "from hub import settings; print(settings.FAST_PATHS, settings.DATABASES['default']['ENGINE'])"
+    ask = """if True:
+        import runpy
+        from hub import settings
+        web = runpy.run_path("deploy/gunicorn.conf.py")
+        print(settings.FAST_PATHS, settings.DATABASES["default"]["ENGINE"], web["worker_class"])
+    """
     done = subprocess.run([sys.executable, "-c", ask], cwd=ROOT, env=environment, capture_output=True, text=True)
-    assert done.stdout.split() == [str(switch == "on"), engine], done.stderr
+    assert done.stdout.split() == [str(switch == "on"), engine, worker], done.stderr

