@@ -423,6 +423,7 @@ class Migration(migrations.Migration):
                 ("created_at", models.DateTimeField(default=django.utils.timezone.now)),
                 ("updated_at", models.DateTimeField(default=django.utils.timezone.now)),
                 ("quarantined_at", models.DateTimeField(blank=True, null=True)),
+                ("is_main_held", models.BooleanField(default=False)),
                 ("summary", models.CharField(blank=True, max_length=300)),
                 ("format", models.CharField(blank=True, max_length=32)),
                 ("kind", models.CharField(blank=True, max_length=32)),

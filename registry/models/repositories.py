@@ -42,6 +42,7 @@ class Repository(models.Model):
     created_at = models.DateTimeField(default=timezone.now)
     updated_at = models.DateTimeField(default=timezone.now)
     quarantined_at = models.DateTimeField(null=True, blank=True)
+    is_main_held = models.BooleanField(default=False)  # a copy: the revision of main is quarantined
 
     summary = models.CharField(max_length=300, blank=True)
     format = models.CharField(max_length=32, blank=True)  # peft, …; empty: nothing here is an adapter

@@ -9,6 +9,7 @@ from django.utils import timezone
 from registry.kernel import audit, outbox
 from registry.kernel.outbox import Kind
 from registry.models import ModerationDecision, Repository, Revision, User
+from registry.repos import refs
 
 MAX_REASON = 500
 Action = ModerationDecision.Action
@@ -38,6 +39,7 @@ def decide(held: Repository | Revision, action: Action, by: User | None, reason:
         row = type(held)._default_manager.filter(pk=held.pk, quarantined_at__isnull=holds)
         if not row.update(quarantined_at=at):
             return False
+        Repository.objects.filter(pk=repository.pk).update(is_main_held=refs.main_is_held())
         ModerationDecision.objects.create(
             repository=repository, revision=revision, action=action, reason=reason, note=note, by=by
         )

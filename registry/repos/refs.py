@@ -3,6 +3,8 @@
 import re
 from collections.abc import Iterable
 
+from django.db.models import Exists, OuterRef
+
 from registry.kernel.errors import RefProtected, RevisionNotFound, ValueInvalid
 from registry.models import Ref, Repository, Revision
 
@@ -45,6 +47,13 @@ def main_revisions(repositories: Iterable[Repository]) -> dict[int, Revision]:
     """Return the revision of each repository's main, by the repositories' row ids, in one query."""
     mains = Ref.objects.filter(repository__in=repositories, name=MAIN).select_related("revision")
     return {ref.repository_id: ref.revision for ref in mains}
+
+
+def main_is_held() -> Exists:
+    """Return the condition on repositories that main's revision is held back; `Repository.is_main_held` is its copy."""
+    return Exists(
+        Revision.objects.filter(quarantined_at__isnull=False, refs__name=MAIN, refs__repository=OuterRef("pk"))
+    )
 
 
 def check_pushable(ref: str) -> None:

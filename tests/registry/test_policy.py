@@ -16,7 +16,7 @@ from registry.kernel.errors import (
     SignInRequired,
 )
 from registry.kernel.policy import Caller, Permission
-from registry.models import Membership, Repository, Revision, User
+from registry.models import Membership, Repository, User
 from registry.moderation import quarantine
 from registry.people import gates, tokens
 from registry.publish import repositories
@@ -269,7 +269,7 @@ def test_lists_show_what_one_may_read_and_nothing_withheld(cast, world, who):
 
 @pytest.mark.parametrize("who", WHO)
 def test_lists_show_a_main_that_is_held_back_to_those_who_may_write_there_and_to_staff(cast, world, who):
-    Revision.objects.update(quarantined_at=timezone.now())
+    Repository.objects.update(is_main_held=True)
     for repository in Repository.objects.select_related("namespace__person"):
         by = caller(cast, who, repository)
         is_listed = Repository.objects.filter(policy.listed_to(by), pk=repository.pk).exists()

@@ -30,7 +30,10 @@ def land(intent: Intent, draft: Draft, *, was: Revision | None = None, like: Rev
     """
     was = was or draft.head
     if draft.is_noop and draft.head is not None:
-        return _announced(intent, was, _point(intent, draft.head, was))
+        ref = _point(intent, draft.head, was)
+        if ref.name == MAIN:
+            Repository.objects.filter(pk=intent.repository.pk).update(is_main_held=refs.main_is_held())
+        return _announced(intent, was, ref)
     author = intent.by.user
     assert author is not None, "policy lets nobody push without a person"
     at = timezone.now().replace(microsecond=0)  # ids know whole seconds
@@ -151,6 +154,7 @@ def show(
         "state": state,
         **({} if state else {"serves": ""}),
         "updated_at": at,
+        "is_main_held": refs.main_is_held(),
     }
     words = [repository.full_name, *(str(columns[key]) for key in ("summary", "base", "kind", "task"))]
     Repository.objects.filter(pk=repository.pk).update(**columns, search_text=search_text(*words, tags=tags))
