@@ -1,4 +1,4 @@
-"""Discussions and pull requests on the wire; what may be done with them is in publish/discussions.py and merges.py."""
+"""Discussions and pull requests on the wire; what may be done with them is in registry/publish."""
 
 from django.http import HttpRequest, HttpResponse
 
@@ -10,7 +10,7 @@ from registry.kernel import ids
 from registry.kernel.errors import RevisionNotFound
 from registry.kernel.policy import Permission
 from registry.models import Discussion, DiscussionEvent, User
-from registry.publish import discussions, merges
+from registry.publish import discussions, merges, pull_requests
 
 HIDDEN = "This comment has been hidden"
 
@@ -37,9 +37,8 @@ class Discussions(Route):
         repository = self.repository(ns, name, Permission.DISCUSS)
         body = bodies.json_object(request)
         title, text = bodies.text(body, "title", ""), bodies.text(body, "description", "")
-        made = discussions.start(
-            repository, title, text, self.caller, pull_request=bodies.truth(body.get("pullRequest"))
-        )
+        start = pull_requests.start if bodies.truth(body.get("pullRequest")) else discussions.start
+        made = start(repository, title, text, self.caller)
         return answer(line(made) | {"url": f"{shapes.page_of(repository, '')}/discussions/{made.number}"})
 
 

@@ -16,7 +16,7 @@ from registry.kernel.errors import RegistryError, RevisionNotFound, ValueInvalid
 from registry.kernel.policy import Permission
 from registry.models import Discussion, DiscussionEvent
 from registry.proof import verdicts
-from registry.publish import discussions, merges
+from registry.publish import discussions, merges, pull_requests
 from registry.repos import pull
 from registry.talk import alerts
 
@@ -61,12 +61,8 @@ def new(request: HttpRequest, address: RepositoryAddress) -> HttpResponse:
     if form.is_valid():
         given = form.cleaned_data
         with form:
-            is_pull_request = given["type"] == "pull_request"
-            return redirect(
-                discussions.start(
-                    header.repository, given["title"], given["text"], caller(request), pull_request=is_pull_request
-                )
-            )
+            start = pull_requests.start if given["type"] == "pull_request" else discussions.start
+            return redirect(start(header.repository, given["title"], given["text"], caller(request)))
     context = {"head": header, "tab": "discussions", "form": form}
     return render(request, "site/discussion_new.html", context, status=form.status)
 

@@ -9,7 +9,7 @@ from registry.kernel import audit, names, policy
 from registry.kernel.errors import DiscussionClosed, MergeConflict, PathInvalid, RegistryError, ValueInvalid
 from registry.kernel.policy import Caller, Permission
 from registry.models import Discussion, Revision
-from registry.publish import discussions, push
+from registry.publish import discussions, pull_requests, push
 from registry.publish.push import Intent
 from registry.repos import diffs, facts, pull, refs
 from registry.repos.manifest import Entry
@@ -83,7 +83,7 @@ def merge(discussion: Discussion, by: Caller, text: str = "") -> Revision:
             raise MergeConflict(f"{now} cannot be merged: {refs.short_name(now.base)} changed too: {paths}.")
         merged = _land(now, plan_now, by)
         assert by.user is not None, "policy lets nobody merge without a name"
-        discussions.note_merge(now, merged, by.user, text)
+        pull_requests.note_merge(now, merged, by.user, text)
         audit.record(by.user, "discussion:merge", str(now), after=merged.oid)
     return merged
 

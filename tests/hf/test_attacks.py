@@ -16,7 +16,7 @@ from registry.bytes import intake
 from registry.kernel.errors import RepositoryQuarantined
 from registry.models import Ref, Repository, Token, Upload
 from registry.moderation import quarantine
-from registry.publish import branches, discussions, repositories, uploads
+from registry.publish import branches, repositories, thread_entries, uploads
 from registry.publish.push import tree
 from registry.repos import card
 from tests.hf.wire import Wire, deleted, file, header, lfs_file
@@ -244,7 +244,7 @@ def test_an_adapter_has_only_so_many_branches_and_tags(wire: Wire, repo, monkeyp
 
 
 def test_a_stranger_opens_only_so_much_a_day_and_a_writer_as_he_likes(wire: Wire, repo, monkeypatch):
-    monkeypatch.setattr(discussions, "MAX_A_DAY", 2)
+    monkeypatch.setattr(thread_entries, "MAX_A_DAY", 2)
     path = f"/api/models/{NAME}/discussions"
     for number in (1, 2):
         assert wire.propose(NAME, file(f"{number}.txt"), who="carol").status_code == 200

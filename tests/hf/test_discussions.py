@@ -7,7 +7,7 @@ import pytest
 from dovetail.adapters.report import Report
 from registry.models import Base, Discussion, DiscussionEvent, Repository, Verdict
 from registry.proof import verdicts
-from registry.publish import discussions
+from registry.publish import thread_entries
 from tests.cast import Cast
 from tests.hf.test_refusals import refused
 from tests.hf.wire import Wire, deleted, file, header
@@ -129,7 +129,7 @@ def say(wire: Wire, number: int, text: str, who: str = "carol"):
 
 
 def test_who_fills_a_thread_keeps_nobody_from_closing_it(wire: Wire, repo, monkeypatch):
-    monkeypatch.setattr(discussions, "MAX_EVENTS", 3)
+    monkeypatch.setattr(thread_entries, "MAX_EVENTS", 3)
     number = start(wire).json()["num"]
     assert [say(wire, number, "More.").status_code for _ in range(3)] == [200, 200, 403]
     assert wire.ask("POST", f"{TALK}/{number}/status", {"status": "closed"}, who="bob").status_code == 200
@@ -137,7 +137,7 @@ def test_who_fills_a_thread_keeps_nobody_from_closing_it(wire: Wire, repo, monke
 
 
 def test_a_thread_holds_only_so_much_text_however_it_came_in(wire: Wire, repo, monkeypatch):
-    monkeypatch.setattr(discussions, "MAX_TEXT", 100)
+    monkeypatch.setattr(thread_entries, "MAX_TEXT", 100)
     number = start(wire, text="a" * 40).json()["num"]
     said = say(wire, number, "b" * 40).json()["newMessage"]["id"]
     refused(say(wire, number, "c" * 40), 403, "quota-exceeded", "as much text")

@@ -11,7 +11,7 @@ from django.test.utils import CaptureQueriesContext
 from registry.kernel import site_settings
 from registry.models import Discussion, DiscussionEvent, Repository
 from registry.people import gates
-from registry.publish import discussions, push
+from registry.publish import discussions, pull_requests, push
 from registry.publish.push import Deletion, Inline, Intent
 from tests.api.conftest import CONFIG, judged, pushed
 from tests.cast import Cast
@@ -122,7 +122,7 @@ def test_texts_that_take_long_together_are_shown_as_they_were_written(
 
 def test_the_list_is_filtered_by_state_kind_and_author_in_its_address(cast: Cast, repo: Repository) -> None:
     discussions.start(repo, "A question", "", cast.session("carol"))
-    discussions.start(repo, "A draft", "", cast.session("dave"), pull_request=True)
+    pull_requests.start(repo, "A draft", "", cast.session("dave"))
     done = discussions.start(repo, "Settled", "", cast.session("carol"))
     discussions.set_status(done, "closed", cast.session("carol"))
     shown = {
@@ -285,7 +285,7 @@ def test_a_conflict_names_the_files_and_offers_no_merge(cast: Cast, repo: Reposi
 def test_a_private_adapters_talk_is_not_there_for_strangers(cast: Cast) -> None:
     covert = cast.repository("acme/covert", private=True)
     discussions.start(covert, "Secret", "", cast.session("alice"))
-    discussions.start(covert, "Secret too", "", cast.session("alice"), pull_request=True)
+    pull_requests.start(covert, "Secret too", "", cast.session("alice"))
     carol = signed_in(cast, "carol")
     for path in ("", "?author=alice", "/new", "/1", "/2", "/2/files"):
         answer, never = carol.get(f"/acme/covert/discussions{path}"), carol.get(f"/acme/coyert/discussions{path}")

@@ -13,7 +13,7 @@ from registry.kernel import policy, quotas
 from registry.kernel.policy import Caller, Permission
 from registry.models import Ref, Repository, Revision
 from registry.proof import verdicts
-from registry.publish import discussions, uploads
+from registry.publish import pull_requests, uploads
 from registry.publish.push import content, rows, tree
 from registry.publish.push.intent import MAX_TITLE, Copy, Deletion, Inline, Intent, Operation, Stored, check_words
 from registry.publish.push.tree import Draft
@@ -123,8 +123,8 @@ def require_for(repository: Repository, ref: str, by: Caller, *, propose: bool =
     """
     policy.require(by, Permission.BROWSE, repository)  # before anything is said about its refs
     if propose:
-        discussions.check_base(ref)
-    policy.require(by, Permission.DISCUSS if propose else discussions.permission_for(repository, ref, by), repository)
+        pull_requests.check_base(ref)
+    policy.require(by, Permission.DISCUSS if propose else pull_requests.permission_for(repository, ref, by), repository)
     if not policy.may_write(by, repository):  # else a proposal on top of a quarantined revision would hold its files
         pull.require_shown(refs.resolve_ref(repository, ref), by)
 

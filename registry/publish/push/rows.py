@@ -10,7 +10,7 @@ from registry.kernel import outbox
 from registry.kernel.outbox import Kind
 from registry.models import Ref, Repository, Revision, RevisionFile, UploadedBlob, User, Verdict
 from registry.proof import verdicts
-from registry.publish import discussions
+from registry.publish import pull_requests
 from registry.publish.push.intent import Intent
 from registry.publish.push.tree import Draft
 from registry.repos import bases, manifest, refs
@@ -108,9 +108,9 @@ def _files(revision: Revision, entries: Iterable[Entry]) -> Iterator[RevisionFil
 def _point(intent: Intent, revision: Revision, head: Revision | None) -> Ref:
     """Move the ref from head to the revision, or make the ref that does not exist yet."""
     if intent.propose:
-        proposal = discussions.propose(intent.repository, intent.title, intent.message, intent.by, base=intent.ref)
+        proposal = pull_requests.propose(intent.repository, intent.title, intent.message, intent.by, base=intent.ref)
         if revision != head:
-            discussions.note_commit(intent.repository, proposal.ref, revision)
+            pull_requests.note_commit(intent.repository, proposal.ref, revision)
         return Ref.objects.create(repository=intent.repository, name=proposal.ref, revision=revision)
     if head is None:
         return Ref.objects.create(repository=intent.repository, name=intent.ref, revision=revision)
@@ -120,7 +120,7 @@ def _point(intent: Intent, revision: Revision, head: Revision | None) -> Ref:
     if revision != head:
         ref.revision = revision
         ref.save(update_fields=["revision", "updated_at"])
-        discussions.note_commit(intent.repository, ref.name, revision)
+        pull_requests.note_commit(intent.repository, ref.name, revision)
     return ref
 
 
