@@ -1,9 +1,12 @@
 """The website's routes, each with a name; they come last of all, because a person may have almost any name."""
 
+import re
 from collections.abc import Callable
+from functools import wraps
 from typing import Any
 
-from django.http import HttpResponse
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
 from django.urls import URLPattern, path, register_converter
 
 from hub.site import (
@@ -50,6 +53,26 @@ def at(route: str, view: View, name: str, **options: Any) -> URLPattern:
     return path(route, page(view), options, name=name)
 
 
+def forms(page_name: str, route: str, *below: tuple[str, View, str]) -> list[URLPattern]:
+    """Named routes below `route` that each take one form by POST; GET leads to the page that shows the form.
+
+    A refused form is shown at its own address, so people reload, copy and share such addresses. The parameters of
+    `route` are those of the page.
+    """
+    parameters = re.findall(r":(\w+)>", route)
+
+    def or_page(view: View) -> View:
+        @wraps(view)
+        def answered(request: HttpRequest, **given: Any) -> HttpResponse:
+            if request.method in ("GET", "HEAD"):
+                return redirect(page_name, **{name: given[name] for name in parameters})
+            return view(request, **given)
+
+        return answered
+
+    return [at(f"{route}/{rest}".strip("/"), or_page(view), name) for rest, view, name in below]
+
+
 REPOSITORY = "<repository:address>"
 DISCUSSION = f"{REPOSITORY}/discussions/<int:number>"
 ORGANIZATION = "organizations/<str:ns>/settings"
@@ -58,31 +81,47 @@ WEBHOOK = "settings/webhooks/<int:number>"
 
 REPOSITORIES = [
     at(REPOSITORY, repository.repository, "repository"),
-    at(f"{REPOSITORY}/like", sharing.like, "like"),
-    at(f"{REPOSITORY}/unlike", sharing.unlike, "unlike"),
+    *forms(
+        "repository",
+        REPOSITORY,
+        ("like", sharing.like, "like"),
+        ("unlike", sharing.unlike, "unlike"),
+        ("repair", repairs.repair, "repair"),
+        ("ask-access", gates.ask, "ask-access"),
+    ),
     at(f"{REPOSITORY}/likers", sharing.likers, "likers"),
-    at(f"{REPOSITORY}/repair", repairs.repair, "repair"),
-    at(f"{REPOSITORY}/ask-access", gates.ask, "ask-access"),
     at(f"{REPOSITORY}/access", gates.access, "access"),
-    at(f"{REPOSITORY}/access/gate", gates.set_gate, "set-gate"),
-    at(f"{REPOSITORY}/access/grant", gates.grant, "grant-access"),
-    at(f"{REPOSITORY}/access/requests/<int:number>/accept", gates.accept, "accept-request"),
-    at(f"{REPOSITORY}/access/requests/<int:number>/reject", gates.reject, "reject-request"),
+    *forms(
+        "access",
+        f"{REPOSITORY}/access",
+        ("gate", gates.set_gate, "set-gate"),
+        ("grant", gates.grant, "grant-access"),
+        ("requests/<int:number>/accept", gates.accept, "accept-request"),
+        ("requests/<int:number>/reject", gates.reject, "reject-request"),
+    ),
     at(f"{REPOSITORY}/settings", repository_settings.settings, "repository-settings"),
-    at(f"{REPOSITORY}/settings/visibility", repository_settings.set_visibility, "set-visibility"),
-    at(f"{REPOSITORY}/settings/move", repository_settings.move, "move-repository"),
-    at(f"{REPOSITORY}/settings/delete", repository_settings.delete, "delete-repository"),
+    *forms(
+        "repository-settings",
+        f"{REPOSITORY}/settings",
+        ("visibility", repository_settings.set_visibility, "set-visibility"),
+        ("move", repository_settings.move, "move-repository"),
+        ("delete", repository_settings.delete, "delete-repository"),
+    ),
     at(f"{REPOSITORY}/discussions", discussions.listed, "discussions"),
     at(f"{REPOSITORY}/discussions/new", discussions.new, "new-discussion"),
     at(DISCUSSION, discussions.one, "discussion"),
     at(f"{DISCUSSION}/files", discussions.files, "discussion-files"),
-    at(f"{DISCUSSION}/comment", discussions.comment, "comment"),
-    at(f"{DISCUSSION}/close", discussions.close, "close-discussion"),
-    at(f"{DISCUSSION}/open", discussions.reopen, "open-discussion"),
-    at(f"{DISCUSSION}/merge", discussions.merge, "merge"),
-    at(f"{DISCUSSION}/rename", discussions.rename, "rename-discussion"),
-    at(f"{DISCUSSION}/comments/<int:comment>/edit", discussions.edit, "edit-comment"),
-    at(f"{DISCUSSION}/comments/<int:comment>/hide", discussions.hide, "hide-comment"),
+    *forms(
+        "discussion",
+        DISCUSSION,
+        ("comment", discussions.comment, "comment"),
+        ("close", discussions.close, "close-discussion"),
+        ("open", discussions.reopen, "open-discussion"),
+        ("merge", discussions.merge, "merge"),
+        ("rename", discussions.rename, "rename-discussion"),
+        ("comments/<int:comment>/edit", discussions.edit, "edit-comment"),
+        ("comments/<int:comment>/hide", discussions.hide, "hide-comment"),
+    ),
     at(f"{REPOSITORY}/tree/<str:rev>", files.tree, "tree"),
     at(f"{REPOSITORY}/tree/<str:rev>/<path:path>", files.tree, "tree"),
     at(f"{REPOSITORY}/blob/<str:rev>/<path:path>", files.blob, "blob"),
@@ -96,47 +135,71 @@ SETTINGS = [
     at("settings/profile", profile.profile, "profile"),
     at("settings/password", password.password, "password"),
     at("settings/notifications", alerts.notifications, "notifications"),
-    at("settings/notifications/read", alerts.read, "read-notifications"),
-    at("settings/notifications/mail", alerts.set_mail, "set-mail"),
+    *forms(
+        "notifications",
+        "settings/notifications",
+        ("read", alerts.read, "read-notifications"),
+        ("mail", alerts.set_mail, "set-mail"),
+    ),
     at("settings/organizations", organizations.listed, "organizations"),
-    at("settings/organizations/<str:ns>/accept", organizations.accept, "accept-invitation"),
-    at("settings/organizations/<str:ns>/decline", organizations.decline, "decline-invitation"),
-    at("settings/organizations/<str:ns>/leave", organizations.leave, "leave-organization"),
-    at("settings/following/<str:ns>", sharing.follow, "follow"),
-    at("settings/following/<str:ns>/stop", sharing.unfollow, "unfollow"),
+    *forms(
+        "organizations",
+        "settings/organizations",
+        ("<str:ns>/accept", organizations.accept, "accept-invitation"),
+        ("<str:ns>/decline", organizations.decline, "decline-invitation"),
+        ("<str:ns>/leave", organizations.leave, "leave-organization"),
+    ),
+    *forms(
+        "namespace",
+        "settings/following/<str:ns>",
+        ("", sharing.follow, "follow"),
+        ("stop", sharing.unfollow, "unfollow"),
+    ),
     at("settings/webhooks", webhooks.listed, "webhooks"),
     at(WEBHOOK, webhooks.one, "webhook"),
-    at(f"{WEBHOOK}/change", webhooks.change, "change-webhook"),
-    at(f"{WEBHOOK}/enable", webhooks.enable, "enable-webhook"),
-    at(f"{WEBHOOK}/disable", webhooks.disable, "disable-webhook"),
-    at(f"{WEBHOOK}/delete", webhooks.delete, "delete-webhook"),
-    at(f"{WEBHOOK}/deliveries/<int:delivery>/again", webhooks.redeliver, "redeliver"),
+    *forms(
+        "webhook",
+        WEBHOOK,
+        ("change", webhooks.change, "change-webhook"),
+        ("enable", webhooks.enable, "enable-webhook"),
+        ("disable", webhooks.disable, "disable-webhook"),
+        ("delete", webhooks.delete, "delete-webhook"),
+        ("deliveries/<int:delivery>/again", webhooks.redeliver, "redeliver"),
+    ),
     at("settings/tokens", tokens.listed, "tokens"),
-    at("settings/tokens/<int:token_id>/revoke", tokens.revoke, "revoke-token"),
+    *forms("tokens", "settings/tokens", ("<int:token_id>/revoke", tokens.revoke, "revoke-token")),
 ]
 
 ORGANIZATIONS = [
     at("organizations/new", organizations.new, "new-organization"),
     at(ORGANIZATION, organization_settings.settings, "organization-settings"),
-    at(f"{ORGANIZATION}/change", organization_settings.change, "change-organization"),
-    at(f"{ORGANIZATION}/role", organization_settings.set_role, "set-role"),
-    at(f"{ORGANIZATION}/remove", organization_settings.remove_member, "remove-member"),
-    at(f"{ORGANIZATION}/invite", organization_settings.invite, "invite"),
-    at(f"{ORGANIZATION}/withdraw", organization_settings.withdraw, "withdraw-invitation"),
-    at(f"{ORGANIZATION}/rename", organization_settings.rename, "rename-organization"),
-    at(f"{ORGANIZATION}/delete", organization_settings.delete, "delete-organization"),
+    *forms(
+        "organization-settings",
+        ORGANIZATION,
+        ("change", organization_settings.change, "change-organization"),
+        ("role", organization_settings.set_role, "set-role"),
+        ("remove", organization_settings.remove_member, "remove-member"),
+        ("invite", organization_settings.invite, "invite"),
+        ("withdraw", organization_settings.withdraw, "withdraw-invitation"),
+        ("rename", organization_settings.rename, "rename-organization"),
+        ("delete", organization_settings.delete, "delete-organization"),
+    ),
 ]
 
 COLLECTIONS = [
     at("collections", collections.listed, "collections"),
     at("collections/new", collections.new, "new-collection"),
     at(COLLECTION, collections.one, "collection"),
-    at(f"{COLLECTION}/change", collections.change, "change-collection"),
-    at(f"{COLLECTION}/delete", collections.delete, "delete-collection"),
-    at(f"{COLLECTION}/add", collections.add, "add-item"),
-    at(f"{COLLECTION}/items/<int:item>/note", collections.note, "note-item"),
-    at(f"{COLLECTION}/items/<int:item>/top", collections.move_to_top, "move-item-to-top"),
-    at(f"{COLLECTION}/items/<int:item>/remove", collections.remove, "remove-item"),
+    *forms(
+        "collection",
+        COLLECTION,
+        ("change", collections.change, "change-collection"),
+        ("delete", collections.delete, "delete-collection"),
+        ("add", collections.add, "add-item"),
+        ("items/<int:item>/note", collections.note, "note-item"),
+        ("items/<int:item>/top", collections.move_to_top, "move-item-to-top"),
+        ("items/<int:item>/remove", collections.remove, "remove-item"),
+    ),
 ]
 
 urlpatterns = [
@@ -153,9 +216,13 @@ urlpatterns = [
     at("join", account.join, "join"),
     at("login", account.sign_in, "login"),
     at("login/device", device.device, "device"),
-    at("login/device/approve", device.approve, "approve-device"),
-    at("login/device/deny", device.deny, "deny-device"),
-    at("logout", account.sign_out, "logout"),
+    *forms(
+        "device",
+        "login/device",
+        ("approve", device.approve, "approve-device"),
+        ("deny", device.deny, "deny-device"),
+    ),
+    *forms("home", "", ("logout", account.sign_out, "logout")),
     at("new", new.new, "new-repository"),
     *ORGANIZATIONS,
     *COLLECTIONS,

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 from django.test import Client
-from django.urls import URLPattern, URLResolver, get_resolver
+from django.urls import URLPattern, URLResolver, get_resolver, resolve
 
 from registry.kernel import names
 from registry.kernel.policy import Permission
@@ -257,6 +257,7 @@ KINDS = (
     {"{kind}": "datasets", "{of}": "datasets/", "type": "dataset"},
 )
 SPACES = {"{kind}": "spaces", "{of}": "spaces/", "type": "space"}  # the same views: listed, not walked
+KIND_OF = {kind["type"]: kind["{of}"] for kind in (*KINDS, SPACES)}  # type → how addresses of its pages begin
 Row = tuple[str, str, str, str]  # address, method, permission, type of repository
 
 
@@ -385,6 +386,14 @@ def ask(address: str, method: str, name: str, who: dict | None = None, body: dic
 
 ROWS = list(rows())
 IDS = [f"{method} {address}" for address, method, *_ in ROWS]
+# Addresses of the website that take a form and nothing else: GET leads to the page that shows it.
+FORMS = sorted(
+    address
+    for address in {address for address, *_ in ROWS}
+    if {method for at, method, *_ in ROWS if at == address} == {"POST"}
+    and not re.match(r"(api|xet|oauth|v1)/", address)
+    and ".git/" not in address
+)
 ON_ADAPTERS = [row for row in ROWS if row[2] in {*map(str, Permission), "like", "owner"}]
 
 
@@ -393,10 +402,25 @@ def test_a_method_that_nobody_may_use_is_refused(world, address):
     declared = {method for at, method, *_ in ROWS if at == address}
     type = next(type for at, _, _, type in ROWS if at == address)
     alice = {"token": world.token("alice"), "session": world["alice"]}
-    for method in set(METHODS) - declared:
+    for method in set(METHODS) - declared - ({"GET"} if address in FORMS else set()):
         answer = ask(address, method, "public", alice, type=type)
         assert answer.status_code in {405, 404, 401, 501, 411}, (method, answer.status_code, answer.content[:200])
         assert answer.status_code != 404 or method == "GET" or not address.startswith("api/v1"), method
+
+
+@pytest.mark.parametrize("address", FORMS)
+def test_the_address_of_a_form_leads_a_reader_to_its_page(world, address):
+    type = next(type for at, _, _, type in ROWS if at == address)
+    readable = {at for at, method, _, kind in ROWS if method == "GET" and kind == type}
+    before = state()
+    for caller in ({"session": world["alice"]}, None):
+        answer, never = (ask(address, "GET", name, caller, type=type) for name in ("public", "coyert"))
+        page = plain(resolve(answer.url).route.replace("<repository:address>", f"{KIND_OF[type]}<ns>/<name>"))
+        assert answer.status_code == never.status_code == 302
+        assert page in readable
+        assert address.startswith(page) or page == "<ns>"
+        assert never.url == answer.url.replace("public", "coyert")  # nothing was looked up
+    assert state() == before
 
 
 @pytest.mark.parametrize(("address", "method", "permission", "type"), ON_ADAPTERS, ids=lambda value: str(value))
