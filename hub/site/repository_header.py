@@ -183,8 +183,10 @@ def _header(repository: Repository, rev: str, by: Caller) -> RepositoryHeader:
     try:
         pull.require_shown(header.revision, by)
     except RevisionNotFound:
-        if rev != "main" or not header.verified:
+        if rev != "main":
             raise
+        if not header.verified:  # as a page it is all that the repository is known by
+            raise refusals.repository_not_found(repository.full_name) from None
         return RepositoryHeader(repository, pull.resolve(repository, "verified"), "verified", by)
     return header
 

@@ -7,9 +7,9 @@ from django.contrib.auth.views import redirect_to_login
 from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import reverse
 
-from registry.admin import people, repositories, site
+from registry.admin import outbox, people, repositories, site
 
-__all__ = ["people", "repositories", "site"]  # they register what is shown
+__all__ = ["outbox", "people", "repositories", "site"]  # they register what is shown
 
 
 # The website's own sign-in page, with its limits, is the only way in.

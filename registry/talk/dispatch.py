@@ -14,8 +14,9 @@ from django.db.models import QuerySet
 from django.urls import NoReverseMatch
 from django.utils import timezone
 
+from registry.kernel import audit, outbox
 from registry.kernel.errors import RegistryError
-from registry.models import OutboxEvent
+from registry.models import OutboxEvent, User
 from registry.talk import alerting, announcing, feeding
 
 logger = logging.getLogger(__name__)
@@ -60,6 +61,17 @@ def sweep() -> int:
     """Handle what a lost message left behind, forget what was given up long ago; return how many were handled."""
     OutboxEvent.objects.filter(given_up_at__lt=timezone.now() - timedelta(days=KEPT_DAYS)).delete()
     return run()
+
+
+def retry(event: OutboxEvent, by: User) -> bool:
+    """Have an event that was given up tried again from its first attempt; return False if it was not given up."""
+    with transaction.atomic():
+        given_up = OutboxEvent.objects.filter(pk=event.pk, given_up_at__isnull=False)
+        if not given_up.update(given_up_at=None, attempts=0, due_at=timezone.now()):
+            return False
+        audit.record(by, "outbox:retry", str(event))
+        transaction.on_commit(outbox.ring, robust=True)
+    return True
 
 
 def _due() -> QuerySet[OutboxEvent, int]:

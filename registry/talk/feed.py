@@ -15,7 +15,7 @@ from registry.talk import dispatch
 
 Kind = Event.Kind
 GONE = (Kind.QUARANTINE, Kind.DELETE)  # for all who could see it: those who have a copy must know
-NUMBERED_AT_ONCE = 1000
+NUMBERED_AT_ONCE, NUMBERED_BY_ONE_STATEMENT = 1000, 250
 MAX_AT_ONCE = 5000  # rows of one query
 
 
@@ -42,13 +42,15 @@ def since(seq: int, by: Caller, limit: int) -> list[Event]:
 
 def _number() -> None:
     """Give numbers to entries that have none; leave it to another process that does the same at this moment."""
-    waiting = Event.objects.filter(seq__isnull=True).order_by("pk").values_list("pk", flat=True)[:NUMBERED_AT_ONCE]
+    unnumbered = Event.objects.filter(seq__isnull=True)
+    waiting = list(unnumbered.only("pk").order_by("pk")[:NUMBERED_AT_ONCE])
     if not waiting:
         return
     try:
         with transaction.atomic():
             last = Event.objects.aggregate(last=Max("seq"))["last"] or 0
-            for seq, row in enumerate(waiting, last + 1):
-                Event.objects.filter(pk=row, seq__isnull=True).update(seq=seq)
+            for seq, entry in enumerate(waiting, last + 1):
+                entry.seq = seq
+            unnumbered.bulk_update(waiting, ["seq"], batch_size=NUMBERED_BY_ONE_STATEMENT)
     except DatabaseError:  # two gave out the same number, or waited for each other: one of them did
         return

@@ -15,8 +15,8 @@ MANY, KEPT_SECONDS = 1_000, 60  # likes that are not counted again for so long
 
 
 def like(repository: Repository, by: Caller) -> bool:
-    """Like an adapter that the caller can see; return False if that is so already. Raises as require_person does."""
-    user = policy.require_person(by, "like an adapter")
+    """Like a repository that the caller can see; return False if that is so already. Raises as require_person does."""
+    user = policy.require_person(by, "like a repository")
     try:
         with transaction.atomic():
             Like.objects.create(repository=repository, user=user)
@@ -42,7 +42,7 @@ def likes(by: Caller, repository: Repository) -> bool:
 
 
 def likers(repository: Repository) -> QuerySet[Like]:
-    """Return the likes of an adapter by people who may sign in."""
+    """Return the likes of a repository by people who may sign in."""
     return Like.objects.filter(repository=repository, user__is_active=True).select_related("user")
 
 

@@ -75,7 +75,10 @@ def test_every_command_explains_itself(dovetail):
     assert shown.returncode == 0
     for command in ("login", "logout", "whoami", "check", "push", "pull", "verdict"):
         assert command in shown.stdout
-        assert dovetail(command, "-h").returncode == 0
+        explained = dovetail(command, "-h")
+        assert explained.returncode == 0
+        assert "--help" in explained.stdout
+        assert "<bool>" not in shown.stdout + explained.stdout
     assert dovetail().returncode == 2, "nothing asked is nothing done"
     assert "Usage" in dovetail().stdout
 

@@ -3,10 +3,11 @@
 import pytest
 from django.core.cache import caches
 from django.test import Client
+from django.urls import resolve
 from huggingface_hub.utils._http import parse_ratelimit_headers
 
 from hub import counters
-from hub.limits import Family, Quota
+from hub.limits import SIGN_IN_PATHS, Family, Quota
 from registry.kernel import site_settings
 from tests.hf.wire import Wire
 from tests.services import valkey
@@ -96,8 +97,9 @@ def test_files_and_questions_have_quotas_of_their_own(cast, monkeypatch):
 
 
 @pytest.mark.usefixtures("_throttled")
-@pytest.mark.parametrize("path", ["/login", "/join", "/oauth/device"])
+@pytest.mark.parametrize("path", sorted(SIGN_IN_PATHS))
 def test_whoever_guesses_is_slowed_down(cast, monkeypatch, path: str):
+    assert resolve(path)
     lower(monkeypatch, Family.SIGN_IN, 3)
     form = {"username": "alice", "password": "wrong", "client_id": "cli"}
     answers = [Client().post(path, form) for _ in range(4)]

@@ -1,6 +1,7 @@
 """A repository whose main is held back is in no list, count or facet for strangers, and its writers find it."""
 
 import json
+import re
 from collections import Counter
 
 import pytest
@@ -76,6 +77,20 @@ def test_what_is_held_back_is_nowhere_for_strangers_and_readers(cast, held, who)
     assert json.loads(after["/api/v1/adapters?facets=true"][1])["items"] == []
     assert not any(json.loads(after["/api/v1/adapters?facets=true"][1])["facets"].values())
     assert after["/api/v1/adapters/acme/held"][0] == 404
+
+
+@pytest.mark.parametrize("who", ["anonymous", "dave", "erin"])
+@pytest.mark.parametrize("page", ["", "/tree/main", "/commits/main", "/verdict/main", "/likers", "/discussions"])
+def test_the_pages_of_what_is_held_back_look_as_if_there_were_none(cast, held, who, page):
+    client = Client()
+    if who != "anonymous":
+        assert client.login(username=who, password=PASSWORD)
+    holding.hold(held.head, "A pickle with more than tensors.")
+    answer, never = (client.get(f"/acme/{name}{page}") for name in ("held", "hexd"))
+    assert answer.status_code == never.status_code == 404
+    texts = [re.sub(r'name="csrfmiddlewaretoken" value="\w+"', "", each.content.decode()) for each in (answer, never)]
+    assert texts[0] == texts[1].replace("hexd", "held")
+    assert "Invalid rev id" not in texts[0]
 
 
 def test_of_what_is_held_back_nothing_is_counted_for_strangers(cast, held):

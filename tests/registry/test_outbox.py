@@ -11,7 +11,7 @@ from django.utils import timezone
 from registry.kernel import outbox
 from registry.kernel.outbox import Kind
 from registry.kernel.policy import NOBODY
-from registry.models import Alert, Delivery, Event, OutboxEvent, Repository
+from registry.models import Alert, AuditEvent, Delivery, Event, OutboxEvent, Repository
 from registry.moderation import quarantine
 from registry.publish import branches, discussions, push, repositories
 from registry.publish.push import MAIN, Inline, Intent
@@ -151,6 +151,37 @@ def test_an_event_that_nobody_can_handle_is_given_up_and_forgotten_after_a_month
     assert not OutboxEvent.objects.exists()
 
 
+def test_an_event_that_was_given_up_is_looked_at_and_tried_again_by_an_administrator(
+    cast, client, reviews, monkeypatch
+):
+    def fail(event):
+        raise LookupError("A bug.")
+
+    with monkeypatch.context() as broken:
+        broken.setitem(dispatch.CONSUMERS, "alerts", fail)
+        spoken(cast, reviews)
+        for _ in range(len(dispatch.PAUSES) + 1):
+            dispatch.sweep()
+            later(seconds=1)
+    pushed(cast, reviews)
+    given_up = OutboxEvent.objects.get(given_up_at__isnull=False)
+    client.force_login(cast["ada"])
+    rows = client.get("/admin/registry/outboxevent/").context["cl"].result_list
+    assert list(rows) == [given_up], "what waits is not among them"
+    page = client.get(f"/admin/registry/outboxevent/{given_up.pk}/change/").content.decode()
+    assert "alice/reviews" in page
+    assert "Which rank?" in page
+    assert told()[2] == 0
+    client.post("/admin/registry/outboxevent/act/retry/", {"id": given_up.pk})
+    assert AuditEvent.objects.get(action="outbox:retry").actor == "ada"
+    assert OutboxEvent.objects.filter(pk=given_up.pk, given_up_at=None, attempts=0).exists()
+    assert dispatch.retry(given_up, cast["ada"]) is False, "it waits already"
+    dispatch.run()
+    assert not OutboxEvent.objects.exists()
+    assert told()[2] == 1, "the owner is alerted, and nobody else is told twice"
+    assert told()[1].count("discussion") == 1
+
+
 # --- as it was then --------------------------------------------------------------------------------------------------
 def test_what_is_deleted_before_it_is_told_is_told_as_it_was(cast, reviews):
     head = refs.resolve_ref(reviews, MAIN).oid
@@ -252,3 +283,16 @@ def test_a_branch_that_is_made_is_no_push_for_those_who_mirror(cast, reviews):
     dispatch.run()
     assert told() == ([], ["repo.content"], 0)
     assert outbox.Snapshot.of(reviews).full_name == "alice/reviews"
+
+
+def test_a_thousand_entries_are_numbered_by_a_few_statements(cast, reviews):
+    feed.since(0, NOBODY, 1)
+    last = Event.objects.order_by("-seq").values_list("seq", flat=True)[0]
+    Event.objects.bulk_create(
+        Event(kind="push", repository=reviews, type="model", name="alice/reviews", was_public=True) for _ in range(1000)
+    )
+    with CaptureQueriesContext(connection) as queries:
+        feed.since(0, NOBODY, 1)
+    assert len([query for query in queries if query["sql"].startswith("UPDATE")]) <= 5
+    seqs = list(Event.objects.filter(seq__gt=last).order_by("pk").values_list("seq", flat=True))
+    assert seqs == list(range(last + 1, last + 1001))

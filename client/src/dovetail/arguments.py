@@ -1,8 +1,10 @@
 """Accepts global options before and after the command, and turns usage errors into one sentence."""
 
 import difflib
+from typing import Any
 
 import typer
+from typer.core import TyperGroup
 
 from dovetail.problems import Problem, usage
 
@@ -26,6 +28,26 @@ def globals_first(argv: list[str]) -> list[str]:
         else:
             command_words.append(word)
     return global_words + command_words
+
+
+class Commands(TyperGroup):
+    """The commands, whose help shows flags without a type: Typer would write `<bool>` beside each."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        return _flags_without_type(super().get_params(ctx))
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        command = super().get_command(ctx, cmd_name)
+        if command is not None:
+            _flags_without_type(command.get_params(ctx))
+        return command
+
+
+def _flags_without_type(parameters: list[Any]) -> list[Any]:
+    for parameter in parameters:
+        if getattr(parameter, "is_flag", False):
+            parameter.metavar = ""
+    return parameters
 
 
 _BRACES = str.maketrans("", "", "{}")  # around the names of arguments, where nobody needs them

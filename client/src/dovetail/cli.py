@@ -16,7 +16,7 @@ from dovetail.problems import DONE, REFUTED, USAGE, Problem, usage
 from dovetail.verdict import Verdict
 
 app = typer.Typer(
-    name="dovetail", add_completion=False, pretty_exceptions_enable=False,
+    name="dovetail", cls=arguments.Commands, add_completion=False, pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Push adapters to a Dovetail hub, see their verdicts, and pull the version that is known to work.",
     epilog="The options above work before and after the command. Exit status: 0 done, 1 the verdict is no, 2 usage, "
