@@ -9,13 +9,14 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
 from ops import machine
-from ops.sentences import ROOT, Stop, near, say
+from ops.sentences import ROOT, Stop, near, say, say_for_now
 
 VENV = ROOT / ".venv"
 ENGINES = ROOT / ".engines"
@@ -106,6 +107,7 @@ def _is_complete(home: Path, requirements: str, torch: str) -> bool:
 
 
 def _build(home: Path, requirements: str, torch: str) -> None:
+    started = time.monotonic()
     say(f"Building {near(home)} from {requirements} …")
     python = home / "bin" / "python"
     if not _starts(PYTHON) or not _starts(VENV / "bin" / "uv"):
@@ -116,6 +118,8 @@ def _build(home: Path, requirements: str, torch: str) -> None:
     if not _has(home, torch):
         uv("pip", "install", "--python", python, *torch_options(python, torch), torch)
     uv("pip", "install", "--python", python, "-r", requirements)
+    packages = len(list(home.glob("lib/python3*/site-packages/*.dist-info")))
+    say(f"Built {near(home)}: {packages} packages in {time.monotonic() - started:.0f} s.")
 
 
 def _has(home: Path, torch: str) -> bool:
@@ -124,7 +128,17 @@ def _has(home: Path, torch: str) -> bool:
 
 
 def _require_success(command: Sequence[str | Path], doing: str, environment: dict[str, str] | None = None) -> None:
-    if subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode != 0:
+    """Run a command, and show in a terminal the last line that it wrote; show all of them only if it fails."""
+    lines: list[str] = []
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=pipe, stderr=subprocess.STDOUT, text=True) as run:
+        assert run.stdout is not None, "it is a pipe"
+        for line in run.stdout:
+            lines.append(line)
+            say_for_now(f"  {line.strip()}")
+    say_for_now("")
+    if run.returncode != 0:
+        say("".join(lines).rstrip())
         raise Stop(
             f"{doing} failed; the lines above say why (often: no network, or a full disk). Run the same command again."
         )

@@ -1,5 +1,6 @@
 """Output of these commands: lines of progress, and errors of one sentence that name the problem and the fix."""
 
+import shutil
 import sys
 from pathlib import Path
 
@@ -13,6 +14,13 @@ class Stop(Exception):
 def say(line: str = "") -> None:
     """Print a line immediately, also into a pipe."""
     print(line, flush=True)
+
+
+def say_for_now(line: str) -> None:
+    """Show progress on the last line of a terminal, in place of what was shown there; into a pipe print nothing."""
+    if sys.stdout.isatty():
+        width = shutil.get_terminal_size().columns - 1
+        print(f"\r\033[K{line[:width]}", end="", flush=True)
 
 
 def complain(line: str) -> None:

@@ -128,6 +128,15 @@ def test_an_environment_that_is_up_to_date_is_not_touched(monkeypatch: pytest.Mo
     assert environments.ensure_dev() == environments.ensure_web() == environments.PYTHON
 
 
+def test_what_a_build_prints_is_shown_only_where_it_fails(capfd: pytest.CaptureFixture[str]) -> None:
+    script = "import sys; print('resolved 117 packages'); sys.exit(sys.argv[1])"
+    environments._require_success([sys.executable, "-c", script.replace("sys.argv[1]", "0")], "Building")
+    assert capfd.readouterr() == ("", "")
+    with pytest.raises(Stop, match="Building failed; the lines above say why"):
+        environments._require_success([sys.executable, "-c", script, "no network"], "Building")
+    assert capfd.readouterr() == ("resolved 117 packages\nno network\n", "")
+
+
 def test_an_engine_is_built_for_every_file_of_requirements_the_newest_first(monkeypatch: pytest.MonkeyPatch) -> None:
     built: list[str] = []
     monkeypatch.setattr(environments, "ensure_engine", built.append)
