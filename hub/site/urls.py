@@ -5,9 +5,8 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
-from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect
-from django.urls import URLPattern, path, register_converter
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import URLPattern, path, register_converter, reverse
 
 from hub.site import (
     account,
@@ -65,7 +64,7 @@ def forms(page_name: str, route: str, *below: tuple[str, View, str]) -> list[URL
         @wraps(view)
         def answered(request: HttpRequest, **given: Any) -> HttpResponse:
             if request.method in ("GET", "HEAD"):
-                return redirect(page_name, **{name: given[name] for name in parameters})
+                return HttpResponseRedirect(reverse(page_name, kwargs={name: given[name] for name in parameters}))
             return view(request, **given)
 
         return answered
