@@ -10,6 +10,7 @@ from rest_framework.authentication import BaseAuthentication, CSRFCheck
 from rest_framework.request import Request
 
 from hub.logs import current_request_id
+from hub.origin import address_of
 from registry.kernel import audit
 from registry.kernel.errors import NotAllowed, TokenInvalid
 from registry.kernel.policy import NOBODY, Caller
@@ -23,7 +24,9 @@ def caller_of(request: HttpRequest) -> Caller:
     """Return the caller of a request. Raises TokenInvalid for bad credentials."""
     header = request.META.get("HTTP_AUTHORIZATION", "")
     if header:
-        return tokens.caller_of(_token_in(header))
+        caller = tokens.caller_of(_token_in(header))
+        audit.credential.set(f"token:{caller.token.name}" if caller.token else "")
+        return caller
     user = request.user
     return Caller(user=user) if isinstance(user, User) and user.is_active else NOBODY
 
@@ -47,13 +50,15 @@ def _token_in(header: str) -> str:
 
 
 class CallerMiddleware:
-    """Middleware: sets request.caller from the session alone, and the request id of the audit log."""
+    """Middleware: sets request.caller from the session alone, and what the audit log tells of each request."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         audit.request_id.set(current_request_id())
+        audit.client.set(audit.Client(address_of(request), request.headers.get("User-Agent", "")))
+        audit.credential.set("")
         request.caller = SessionCaller(request)  # type: ignore[attr-defined]  # a lazy attribute of our own
         return self.get_response(request)
 

@@ -33,6 +33,7 @@ def _secret_key() -> str:
 
 
 SECRET_KEY = _secret_key()
+SECRET_KEY_FALLBACKS = env("FORMER_SECRET_KEYS", words, default=[])
 if len(SECRET_KEY) < 50:
     raise ImproperlyConfigured("DOVETAIL_SECRET_KEY is too short: it needs at least 50 random characters.")
 if PRODUCTION and DEBUG:
@@ -46,6 +47,7 @@ if not PRODUCTION:
 if PRODUCTION and "*" in ALLOWED_HOSTS:
     raise ImproperlyConfigured("DOVETAIL_ALLOWED_HOSTS must name hosts: * would let anybody forge links in mails.")
 TRUSTED_PROXIES = env("TRUSTED_PROXIES", words, default=[])
+AUDIT_ADDRESS = env("AUDIT_ADDRESS", one_of("full", "truncated", "none"), default="full")
 HTTPS = PUBLIC_URL.startswith("https://")
 CSRF_TRUSTED_ORIGINS = [urljoin(PUBLIC_URL, "/").rstrip("/")]
 FORCE_SCRIPT_NAME = urlsplit(PUBLIC_URL).path or None  # a hub at https://example.org/hub is mounted below /hub

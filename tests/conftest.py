@@ -5,9 +5,12 @@ from pathlib import Path
 
 import pytest
 from django.core.cache import caches
+from django.test import TransactionTestCase
 from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 
 from registry.kernel import site_settings
+from registry.models import AuditCheckpoint, AuditEvent, AuditSeal
+from registry.models.append_only import lifted
 from registry.repos import popularity
 from tests import live
 from tests.services import postgres_server, s3_server, valkey_server
@@ -32,6 +35,20 @@ class ByFile(LoadScopeScheduling):
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> ByFile:
     """Say how `-n` deals out the tests."""
     return ByFile(config, log)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _append_only_tables_are_emptied_between_tests() -> Iterator[None]:
+    """Tests that commit are followed by a flush of all tables, which the triggers of the audit log refuse."""
+    teardown = TransactionTestCase._fixture_teardown  # type: ignore[attr-defined]  # of Django, and stable
+
+    def lifting(self: TransactionTestCase) -> None:
+        with lifted(AuditEvent, AuditSeal, AuditCheckpoint):
+            teardown(self)
+
+    TransactionTestCase._fixture_teardown = lifting  # type: ignore[attr-defined]  # as above
+    yield
+    TransactionTestCase._fixture_teardown = teardown  # type: ignore[attr-defined]  # as above
 
 
 @pytest.fixture(autouse=True)

@@ -7,6 +7,8 @@ from django.conf import settings
 from django.utils import timezone
 
 from registry.bytes import garbage
+from registry.kernel import audit_chain
+from registry.moderation import audit_heads
 from registry.proof import renewal, verdicts
 from registry.talk import alert_mail, deliveries
 from registry.talk import dispatch as dispatching
@@ -39,11 +41,13 @@ def sweep() -> None:
     verdicts.sweep()
     dispatching.sweep()
     deliveries.sweep()
+    audit_chain.seal()
 
 
 @shared_task
 def tidy() -> None:
-    """Remove bytes without references and abandoned uploads; check a part of the kept bytes each hour."""
+    """Keep the head of the audit log; remove bytes without references and abandoned uploads, a part each hour."""
+    audit_heads.publish()
     garbage.sweep(hour=timezone.now().hour)
 
 

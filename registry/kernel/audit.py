@@ -1,10 +1,31 @@
-"""Writes the append-only log of privileged acts."""
+"""Writes the append-only log of privileged acts; audit_chain.py seals it."""
 
+import json
 from contextvars import ContextVar
+from dataclasses import dataclass
+from ipaddress import ip_address, ip_network
 
-from registry.models import AuditEvent, User
+from django.conf import settings
+from django.utils import timezone
 
+from registry.kernel import audit_chain
+from registry.models import AuditEvent, Namespace, Organization, Repository, User
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """The program that sent a request, and the address that it came from."""
+
+    address: str = ""
+    user_agent: str = ""
+
+
+# Set for each request by hub/identity.py; empty in workers and commands.
 request_id: ContextVar[str] = ContextVar("request_id", default="")
+client: ContextVar[Client | None] = ContextVar("client", default=None)
+credential: ContextVar[str] = ContextVar("credential", default="")  # token:NAME, publisher:…; empty: the session
+
+Subject = Repository | Namespace | Organization | User
 
 
 def record(
@@ -12,19 +33,57 @@ def record(
     action: str,
     obj: str,
     *,
+    about: Subject | None = None,
     reason: str = "",
     note: str = "",
     before: object = None,
     after: object = None,
 ) -> AuditEvent:
-    """Add one event; call it inside the transaction that does the act, so that neither exists without the other."""
-    return AuditEvent.objects.create(
+    """Add one event; call it inside the transaction that does the act, so that neither exists without the other.
+
+    `about` is the repository, organisation or person that the act concerns: its owners see the event on their page.
+    `before` and `after` are JSON: texts, booleans, whole numbers, lists, objects.
+    """
+    sender = client.get()
+    repository, namespace = _concerned(about)
+    event = AuditEvent(
+        at=timezone.now(),
         actor=actor.username if actor else "system",
+        role=actor.role if actor else "",
+        credential=(credential.get() or ("session" if sender and actor else ""))[:200],
+        address=shorten_address(sender.address) if sender else "",
+        user_agent=sender.user_agent[:300] if sender else "",
+        request_id=request_id.get(),
         action=action,
-        object=obj,
+        object=obj[:255],
+        repository=repository,
+        namespace=namespace,
         reason=reason,
         note=note,
-        before=before,
-        after=after,
-        request_id=request_id.get(),
+        before=json.loads(json.dumps(before)),  # as the database gives it back
+        after=json.loads(json.dumps(after)),
     )
+    event.mac = audit_chain.mac_of(event)
+    event.save()
+    return event
+
+
+def shorten_address(address: str) -> str:
+    """Return the address as DOVETAIL_AUDIT_ADDRESS says: in full, without its last part, or empty."""
+    if settings.AUDIT_ADDRESS == "none":
+        return ""
+    try:
+        parsed = ip_address(address)
+    except ValueError:
+        return ""
+    if settings.AUDIT_ADDRESS == "full":
+        return str(parsed)
+    return str(ip_network((parsed, 24 if parsed.version == 4 else 48), strict=False))
+
+
+def _concerned(about: Subject | None) -> tuple[int | None, int | None]:
+    if about is None:
+        return None, None
+    if isinstance(about, Repository):
+        return about.pk, about.namespace_id
+    return None, about.pk if isinstance(about, Namespace) else about.namespace_id

@@ -7,6 +7,7 @@ import django.utils.timezone
 from django.conf import settings
 from django.db import migrations, models
 
+import registry.models.append_only
 from registry.repos import search_index
 
 
@@ -75,24 +76,51 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
+            name="AuditCheckpoint",
+            fields=[
+                ("sequence", models.BigIntegerField(primary_key=True, serialize=False)),
+                ("hash", models.CharField(max_length=64)),
+                ("at", models.DateTimeField(default=django.utils.timezone.now)),
+                ("events", models.BigIntegerField()),
+                ("signature", models.CharField(max_length=200)),
+            ],
+            options={
+                "constraints": [registry.models.append_only.AppendOnly(name="audit_checkpoint_kept")],
+            },
+        ),
+        migrations.CreateModel(
             name="AuditEvent",
             fields=[
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
                 ("at", models.DateTimeField(default=django.utils.timezone.now)),
                 ("actor", models.CharField(max_length=96)),
+                ("role", models.CharField(blank=True, max_length=16)),
+                ("credential", models.CharField(blank=True, max_length=200)),
+                ("address", models.CharField(blank=True, max_length=64)),
+                ("user_agent", models.CharField(blank=True, max_length=300)),
+                ("request_id", models.CharField(blank=True, max_length=200)),
                 ("action", models.CharField(max_length=64)),
                 ("object", models.CharField(max_length=255)),
+                ("repository", models.BigIntegerField(blank=True, null=True)),
+                ("namespace", models.BigIntegerField(blank=True, null=True)),
                 ("reason", models.CharField(blank=True, max_length=500)),
                 ("note", models.TextField(blank=True)),
                 ("before", models.JSONField(blank=True, null=True)),
                 ("after", models.JSONField(blank=True, null=True)),
-                ("request_id", models.CharField(blank=True, max_length=200)),
+                ("mac", models.CharField(blank=True, max_length=80)),
             ],
             options={
                 "verbose_name": "event",
                 "verbose_name_plural": "audit log",
                 "ordering": ["-id"],
-                "indexes": [models.Index(fields=["object", "-id"], name="audit_by_object")],
+                "indexes": [
+                    models.Index(fields=["object", "-id"], name="audit_by_object"),
+                    models.Index(fields=["actor", "-id"], name="audit_by_actor"),
+                    models.Index(fields=["action", "-id"], name="audit_by_action"),
+                    models.Index(fields=["repository", "-id"], name="audit_by_repository"),
+                    models.Index(fields=["namespace", "-id"], name="audit_by_namespace"),
+                ],
+                "constraints": [registry.models.append_only.AppendOnly(name="audit_event_kept")],
             },
         ),
         migrations.CreateModel(
@@ -1185,6 +1213,23 @@ class Migration(migrations.Migration):
                         condition=models.Q(("hash__regex", "^[0-9a-f]{64}$")), name="xorb_hash_shape"
                     )
                 ],
+            },
+        ),
+        migrations.CreateModel(
+            name="AuditSeal",
+            fields=[
+                ("sequence", models.BigIntegerField(primary_key=True, serialize=False)),
+                ("previous", models.CharField(max_length=64)),
+                ("hash", models.CharField(max_length=64)),
+                (
+                    "event",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="seal", to="registry.auditevent"
+                    ),
+                ),
+            ],
+            options={
+                "constraints": [registry.models.append_only.AppendOnly(name="audit_seal_kept")],
             },
         ),
         migrations.CreateModel(

@@ -1,6 +1,7 @@
 """The tables of the registry, one file a noun; the rooms of the registry hold the verbs."""
 
 from registry.models.alerts import Alert
+from registry.models.audit import AuditCheckpoint, AuditEvent, AuditSeal
 from registry.models.blobs import Blob, ChunkingJob, DerivedArtifact, Upload, UploadedBlob, XetFile, Xorb
 from registry.models.collections import Collection, CollectionItem
 from registry.models.devices import DeviceLogin
@@ -9,7 +10,7 @@ from registry.models.events import Event
 from registry.models.former_names import FormerName, FormerNamespace
 from registry.models.gates import AccessRequest
 from registry.models.invitations import Invitation
-from registry.models.moderation import AuditEvent, ModerationDecision
+from registry.models.moderation import ModerationDecision
 from registry.models.outbox import OutboxEvent
 from registry.models.people import Membership, Namespace, Organization, Token, User
 from registry.models.repositories import Ref, Repository, RetiredName, Revision, RevisionFile
@@ -22,7 +23,9 @@ __all__ = [
     "AccessRequest",
     "Alert",
     "Attempt",
+    "AuditCheckpoint",
     "AuditEvent",
+    "AuditSeal",
     "Base",
     "BaseAlias",
     "BaseManifest",

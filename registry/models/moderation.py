@@ -1,4 +1,4 @@
-"""Decisions of moderators or the hub itself about repositories, and the audit log of privileged acts."""
+"""Decisions of moderators or the hub itself about repositories."""
 
 from django.conf import settings
 from django.db import models
@@ -34,25 +34,3 @@ class ModerationDecision(models.Model):
             ),
             models.CheckConstraint(condition=~Q(reason=""), name="moderation_decision_has_reason"),
         ]
-
-
-class AuditEvent(models.Model):
-    """One privileged act; rows are only ever added."""
-
-    at = models.DateTimeField(default=timezone.now)
-    actor = models.CharField(max_length=96)  # a name, not a key: the log outlives the account
-    action = models.CharField(max_length=64)  # noun:verb, e.g. adapter:quarantine
-    object = models.CharField(max_length=255)
-    reason = models.CharField(max_length=500, blank=True)
-    note = models.TextField(blank=True)
-    before = models.JSONField(null=True, blank=True)
-    after = models.JSONField(null=True, blank=True)
-    request_id = models.CharField(max_length=200, blank=True)
-
-    class Meta:
-        verbose_name, verbose_name_plural = "event", "audit log"
-        ordering = ["-id"]
-        indexes = [models.Index(fields=["object", "-id"], name="audit_by_object")]
-
-    def __str__(self) -> str:
-        return f"{self.actor} {self.action} {self.object}"

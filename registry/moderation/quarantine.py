@@ -74,7 +74,16 @@ def _let_in(user: User, by: Caller, active: bool, reason: str, note: str) -> boo
         if not User.objects.filter(pk=user.pk, is_active=not active).update(is_active=active):
             return False
         verb = "unsuspend" if active else "suspend"
-        audit.record(actor, f"person:{verb}", user.username, reason=reason, note=note)
+        audit.record(
+            actor,
+            f"person:{verb}",
+            user.username,
+            about=user,
+            reason=reason,
+            note=note,
+            before={"active": not active},
+            after={"active": active},
+        )
     user.is_active = active
     return True
 

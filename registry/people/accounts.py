@@ -47,7 +47,7 @@ def set_profile(user: User, *, full_name: str, email: str, by: User | None) -> b
         return False
     with _mail_addresses_are_unique(), transaction.atomic():
         User.objects.filter(pk=user.pk).update(**new)
-        audit.record(by, "person:profile", user.username, before=old, after=new)
+        audit.record(by, "person:profile", user.username, about=user, before=old, after=new)
     user.full_name, user.email = new["full_name"], new["email"]
     return True
 
@@ -59,7 +59,7 @@ def set_password(user: User, password: str, *, by: User | None) -> bool:
     with transaction.atomic():
         user.set_password(password)
         user.save(update_fields=["password"])
-        audit.record(by, "person:password", user.username)
+        audit.record(by, "person:password", user.username, about=user)
     return True
 
 
@@ -89,7 +89,7 @@ def set_role(user: User, role: str, *, by: Caller | None) -> bool:
         if current.role == role:
             return False
         User.objects.filter(pk=user.pk).update(role=role)
-        audit.record(actor, "person:role", user.username, before=current.role, after=role)
+        audit.record(actor, "person:role", user.username, about=user, before=current.role, after=role)
     user.role = role
     return True
 
@@ -124,7 +124,7 @@ def _save_new(user: User, by: User | None) -> User:
         with _mail_addresses_are_unique(), transaction.atomic():
             user.namespace = take_name(user.username, Namespace.Kind.PERSON)
             user.save()
-            audit.record(by, "person:register", user.username, after=user.role)
+            audit.record(by, "person:register", user.username, about=user, after=user.role)
     except IntegrityError:
         raise NameTaken(f"The name {user.username!r} is already taken.") from None
     return user

@@ -80,7 +80,9 @@ def _answer(typed: str, by: Caller, **answer: str) -> DeviceLogin:
     with transaction.atomic():
         if not DeviceLogin.objects.filter(pk=sign_in.pk, state=State.WAITING).update(user=user, **answer):
             raise SignInNotFound(f"The code {typed[:20]!r} was answered already.")
-        audit.record(user, f"sign-in:{answer['state']}", format_code(sign_in.user_code), note=sign_in.client)
+        audit.record(
+            user, f"sign-in:{answer['state']}", format_code(sign_in.user_code), about=user, note=sign_in.client
+        )
     return sign_in
 
 

@@ -25,7 +25,14 @@ def set_gate(repository: Repository, gate: str, by: Caller) -> None:
         raise ValueInvalid(f"A gate cannot be {gate[:40]!r}.", fix="Use auto, manual or false.")
     with transaction.atomic():
         if Repository.objects.filter(pk=repository.pk).exclude(gated=gate).update(gated=gate):
-            audit.record(by.user, "adapter:gate", repository.full_name, before=repository.gated, after=gate)
+            audit.record(
+                by.user,
+                "adapter:gate",
+                repository.full_name,
+                about=repository,
+                before=repository.gated,
+                after=gate,
+            )
             outbox.record(Kind.CONFIGURED, repository, by.user)
     repository.gated = gate
 
@@ -46,7 +53,7 @@ def request_access(repository: Repository, by: Caller, text: str = "") -> Access
             repository=repository, user=user, defaults={"status": status, "text": text}
         )
         if is_new:
-            audit.record(user, "access:ask", repository.full_name, after=status)
+            audit.record(user, "access:ask", repository.full_name, about=repository, after=status)
             outbox.record(Kind.ACCESS_ASKED, repository, user, request=row.pk)
         elif row.status == Status.REJECTED:
             raise NotAllowed(
@@ -89,7 +96,15 @@ def decide_request(
         before, row.status, row.reason = row.status, status, reason
         row.decided_by, row.decided_at = by.user, timezone.now()
         row.save(update_fields=["status", "reason", "decided_by", "decided_at"])
-        audit.record(by.user, "access:decide", f"{repository.full_name}/{row.user}", before=before, after=status)
+        audit.record(
+            by.user,
+            "access:decide",
+            f"{repository.full_name}/{row.user}",
+            about=repository,
+            reason=reason,
+            before=before,
+            after=status,
+        )
         _record_decision(row, by)
     return row
 
@@ -111,7 +126,7 @@ def grant_access(repository: Repository, username: str, by: Caller) -> AccessReq
             waiting = AccessRequest.objects.filter(pk=row.pk).exclude(status=Status.ACCEPTED)
             if not waiting.update(**decided, reason=""):
                 raise AccessGranted(f"{user} has access to {repository.full_name} already.")
-        audit.record(by.user, "access:grant", f"{repository.full_name}/{user}")
+        audit.record(by.user, "access:grant", f"{repository.full_name}/{user}", about=repository, after=Status.ACCEPTED)
         row.refresh_from_db()
         _record_decision(row, by)
     return row

@@ -124,7 +124,7 @@ def _invite(organization: Organization, user: User, role: str, by: User) -> Invi
     row.role, row.by, row.state, row.answered_at = role, by, State.OPEN, None
     row.asked_at = now if is_news else row.asked_at
     row.save()
-    audit.record(by, "organization:invite", f"{organization}/{user}", before=before, after=role)
+    audit.record(by, "organization:invite", f"{organization}/{user}", about=organization, before=before, after=role)
     if is_news:
         outbox.record(Kind.INVITED, None, by, invitation=row.pk)
     return row
@@ -158,7 +158,9 @@ def withdraw(name: str, username: str, by: Caller) -> None:
         rows = organization.invitations.filter(user=user, state=State.OPEN)
         if row := rows.select_for_update().first():
             rows.update(state=State.WITHDRAWN)
-            audit.record(by.user, "organization:withdraw", f"{organization}/{user}", before=row.role)
+            audit.record(
+                by.user, "organization:withdraw", f"{organization}/{user}", about=organization, before=row.role
+            )
 
 
 # --- by the invited person --------------------------------------------------------------------------------------------
@@ -189,7 +191,9 @@ def decline(name: str, by: Caller) -> None:
     with organizations.lock_members(_mine(name, by).organization):
         row = _mine(name, by)
         Invitation.objects.filter(pk=row.pk).update(state=State.DECLINED, answered_at=timezone.now())
-        audit.record(user, "organization:decline", f"{row.organization}/{user}", before=row.role)
+        audit.record(
+            user, "organization:decline", f"{row.organization}/{user}", about=row.organization, before=row.role
+        )
 
 
 def _mine(name: str, by: Caller) -> Invitation:

@@ -44,7 +44,9 @@ def create_organization(
             )
             if by is not None:
                 Membership.objects.create(organization=organization, user=by, role=Membership.Role.ADMIN)
-            audit.record(by, "organization:create", name)
+            audit.record(
+                by, "organization:create", name, about=namespace, after={"private_by_default": private_by_default}
+            )
     except IntegrityError:
         raise NameTaken(f"The name {name!r} is already taken.") from None
     return organization
@@ -81,7 +83,7 @@ def change_organization(
         return False
     with transaction.atomic():
         Organization.objects.filter(pk=organization.pk).update(**new)
-        audit.record(by, "organization:change", str(organization), before=old, after=new)
+        audit.record(by, "organization:change", str(organization), about=organization, before=old, after=new)
     return True
 
 
@@ -99,7 +101,7 @@ def set_member(organization: Organization, user: User, role: str, *, by: User | 
         return False
     with transaction.atomic():
         Membership.objects.update_or_create(organization=organization, user=user, defaults={"role": role})
-        audit.record(by, "organization:member", f"{organization}/{user}", before=old, after=role)
+        audit.record(by, "organization:member", f"{organization}/{user}", about=organization, before=old, after=role)
     return True
 
 
@@ -141,7 +143,7 @@ def _take_out(organization: Organization, user: User, by: User | None) -> str:
     if membership is None:
         return ""
     membership.delete()
-    audit.record(by, "organization:member", f"{organization}/{user}", before=membership.role)
+    audit.record(by, "organization:member", f"{organization}/{user}", about=organization, before=membership.role)
     return membership.role
 
 
@@ -156,7 +158,8 @@ def delete_organization(name: str, by: Caller) -> None:
         namespace = Namespace.objects.select_for_update().get(pk=organization.namespace_id)
         _check_empty(namespace)
         former = FormerNamespace(name=namespace.name.lower(), by=by.user)
-        audit.record(by.user, "organization:delete", namespace.name)
+        state = {"full_name": organization.full_name}
+        audit.record(by.user, "organization:delete", namespace.name, about=namespace, before=state)
         organization.delete()
         namespace.delete()  # a repository created there at this moment fails by its foreign key
         former.save()

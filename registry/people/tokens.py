@@ -47,7 +47,7 @@ def create_token(
     try:
         with transaction.atomic():
             token = Token.objects.create(user=user, **row)
-            audit.record(user, "token:create", f"{user}/{token.name}", after=role)
+            audit.record(user, "token:create", f"{user}/{token.name}", about=user, after=_state(token))
     except IntegrityError as error:
         raise _refusal(error, row["name"]) from None
     return value
@@ -66,8 +66,16 @@ def set_token(
         return False
     try:
         with transaction.atomic():
-            Token.objects.update_or_create(user=user, name=row["name"], defaults=row)
-            audit.record(None, "token:change" if old else "token:create", f"{user}/{row['name']}", after=role)
+            token, _ = Token.objects.update_or_create(user=user, name=row["name"], defaults=row)
+            before, after = _state(old) if old else None, _state(token)
+            audit.record(
+                None,
+                "token:change" if old else "token:create",
+                f"{user}/{token.name}",
+                about=user,
+                before=before,
+                after=after,
+            )
     except IntegrityError as error:
         raise _refusal(error, row["name"]) from None
     return True
@@ -134,8 +142,15 @@ def revoke_values(values: Iterable[str]) -> None:
 def _revoke(tokens: QuerySet[Token], by: User | None) -> None:
     with transaction.atomic():
         for token in tokens.select_related("user"):
+            state = _state(token)
             token.delete()
-            audit.record(by, "token:revoke", f"{token.user}/{token.name}")
+            audit.record(by, "token:revoke", f"{token.user}/{token.name}", about=token.user, before=state)
+
+
+def _state(token: Token) -> dict[str, object]:
+    """Return what the log keeps of a token; never its value or its digest."""
+    ends = token.expires_at.isoformat() if token.expires_at else None
+    return {"role": token.role, "grants": dict(token.grants), "expires_at": ends}
 
 
 def caller_of(value: str) -> Caller:

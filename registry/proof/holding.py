@@ -46,6 +46,15 @@ def decide(held: Repository | Revision, action: Action, by: User | None, reason:
         kind = Kind.QUARANTINED if holds else Kind.RELEASED
         outbox.record(kind, repository, by, revision=revision.oid if revision else "")
         what = f"{repository.full_name}@{revision.oid}" if revision else repository.full_name
-        audit.record(by, f"{'revision' if revision else 'adapter'}:{action}", what, reason=reason, note=note)
+        audit.record(
+            by,
+            f"{'revision' if revision else 'adapter'}:{action}",
+            what,
+            about=repository,
+            reason=reason,
+            note=note,
+            before={"quarantined": not holds},
+            after={"quarantined": holds},
+        )
     held.quarantined_at = at
     return True

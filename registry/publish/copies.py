@@ -33,7 +33,7 @@ def duplicate(source: Repository, full_name: str, by: Caller, *, private: bool |
         hidden = source.private if private is None else private
         copy = repositories.create(full_name, by, private=hidden, type=source.type)
         _copy(source, copy, line, heads)
-        audit.record(by.user, "adapter:duplicate", copy.full_name, before=source.full_name)
+        audit.record(by.user, "adapter:duplicate", copy.full_name, about=copy, before=source.full_name)
     return copy
 
 

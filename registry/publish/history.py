@@ -34,7 +34,14 @@ def squash(repository: Repository, rev: str, message: str, by: Caller) -> Ref:
         title, _, rest = title.partition("\n")
         intent = Intent(repository, ref, by, title=title[: push.MAX_TITLE], message=rest.strip())
         squashed = push.put(intent, pull.entries(head), onto=None, like=head)
-        audit.record(by.user, "adapter:squash", f"{repository.full_name}@{ref}", before=head.oid)
+        audit.record(
+            by.user,
+            "adapter:squash",
+            f"{repository.full_name}@{ref}",
+            about=repository,
+            before=head.oid,
+            after=squashed.revision.oid,
+        )
     return squashed
 
 
@@ -61,7 +68,13 @@ def forget_files(repository: Repository, digests: Iterable[str], by: Caller, *, 
         UploadedBlob.objects.filter(repository=repository, blob__in=doomed).exclude(blob__in=still).delete()
         if committed:
             push.settle(repository)
-            audit.record(by.user, "adapter:forget-files", repository.full_name, before=sorted(committed)[:100])
+            audit.record(
+                by.user,
+                "adapter:forget-files",
+                repository.full_name,
+                about=repository,
+                before=sorted(committed)[:100],
+            )
     return len(written)
 
 

@@ -84,7 +84,7 @@ def merge(discussion: Discussion, by: Caller, text: str = "") -> Revision:
         merged = _land(now, plan_now, by)
         assert by.user is not None, "policy lets nobody merge without a name"
         pull_requests.note_merge(now, merged, by.user, text)
-        audit.record(by.user, "discussion:merge", str(now), after=merged.oid)
+        audit.record(by.user, "discussion:merge", str(now), about=repository, after=merged.oid)
     return merged
 
 

@@ -48,7 +48,7 @@ def _move(current: Repository, target: Namespace, name: str, by: Caller) -> Repo
         quotas.require_repository_quota(target)
         quotas.require_byte_quota(current, 0)
     _remember(current, before)
-    audit.record(by.user, "adapter:move", before, before=before, after=current.full_name)
+    audit.record(by.user, "adapter:move", before, about=current, before=before, after=current.full_name)
     return current
 
 
@@ -106,7 +106,7 @@ def _rename(owner: int, new: str, by: User) -> None:
     namespace.save(update_fields=["name"])
     _give_up(namespace, before, by)
     _follow(moving, namespace)
-    audit.record(by, "organization:rename", before, before=before, after=new)
+    audit.record(by, "organization:rename", before, about=namespace, before=before, after=new)
 
 
 def _record_moves(moving: Sequence[Repository], before: str, namespace: Namespace, by: User) -> None:

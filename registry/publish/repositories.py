@@ -39,7 +39,13 @@ def create(
         for former in (RetiredName, FormerName):  # the name is in use again, and leads nowhere else
             former.objects.filter(type=type, full_name=repository.full_name.lower()).delete()
         main = push.begin(repository, by, first)
-        audit.record(by.user, "adapter:create", repository.full_name)
+        audit.record(
+            by.user,
+            "adapter:create",
+            repository.full_name,
+            about=repository,
+            after={"type": type, "private": private},
+        )
         outbox.record(Kind.CREATED, repository, by.user, ref=main.name, revision=main.revision.oid)
     return repository
 
@@ -67,7 +73,8 @@ def delete(repository: Repository, by: Caller) -> None:
     with transaction.atomic():
         current = policy.require_now(by, Permission.CONFIGURE, repository)  # a quarantine keeps the evidence
         RetiredName.objects.get_or_create(type=current.type, full_name=current.full_name.lower())
-        audit.record(by.user, "adapter:delete", current.full_name)
+        state = {"type": current.type, "private": current.private, "gated": current.gated}
+        audit.record(by.user, "adapter:delete", current.full_name, about=current, before=state)
         outbox.record(Kind.DELETED, current, by.user)
         current.delete()
 
@@ -77,7 +84,14 @@ def set_private(repository: Repository, private: bool, by: Caller) -> None:
     with transaction.atomic():
         policy.require_now(by, Permission.CONFIGURE, repository)
         if Repository.objects.filter(pk=repository.pk, private=not private).update(private=private):
-            audit.record(by.user, "adapter:visibility", repository.full_name, before=not private, after=private)
+            audit.record(
+                by.user,
+                "adapter:visibility",
+                repository.full_name,
+                about=repository,
+                before={"private": not private},
+                after={"private": private},
+            )
             repository.private = private
             outbox.record(Kind.CONFIGURED, repository, by.user)
     repository.private = private

@@ -132,7 +132,9 @@ def create(namespace: str, title: str, by: Caller, *, description: str = "", pri
             made = Collection.objects.create(
                 key=secrets.token_hex(12), namespace=owner, private=private, position=place, created_by=user, **words
             )
-            audit.record(user, "collection:create", made.slug)
+            audit.record(
+                user, "collection:create", made.slug, about=owner, after={"title": made.title, "private": private}
+            )
             return made
     except IntegrityError:
         _owner(namespace)  # it may have been deleted since the caller was asked
@@ -193,7 +195,8 @@ def _checked(wanted: Change) -> dict[str, object]:
 def delete(collection: Collection, by: Caller) -> None:
     """Delete a collection; what was in it stays."""
     with transaction.atomic():
-        audit.record(by.user, "collection:delete", collection.slug)
+        state = {"title": collection.title, "private": collection.private}
+        audit.record(by.user, "collection:delete", collection.slug, about=collection.namespace, before=state)
         collection.delete()
 
 

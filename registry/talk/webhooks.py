@@ -51,7 +51,7 @@ def create(wish: Wish, by: Caller) -> Webhook:
     with transaction.atomic():
         webhook = Webhook.objects.create(owner=user, **columns)
         _watch(webhook, watched)
-        audit.record(user, "webhook:create", wish.url[:200])
+        audit.record(user, "webhook:create", wish.url[:200], about=user, after={"id": webhook.pk})
     return webhook
 
 
@@ -62,20 +62,33 @@ def change(webhook: Webhook, wish: Wish) -> Webhook:
         Webhook.objects.filter(pk=webhook.pk).update(**columns)
         webhook.watches.all().delete()
         _watch(webhook, watched)
-        audit.record(webhook.owner, "webhook:change", wish.url[:200], before=webhook.url[:200])
+        audit.record(
+            webhook.owner,
+            "webhook:change",
+            wish.url[:200],
+            about=webhook.owner,
+            before=webhook.url[:200],
+            after=wish.url[:200],
+        )
     return Webhook.objects.prefetch_related("watches").get(pk=webhook.pk)
 
 
 def set_disabled(webhook: Webhook, disabled: bool) -> None:
     """Stop or go on telling it; what happened in between is never told."""
-    Webhook.objects.filter(pk=webhook.pk).update(disabled=disabled)
+    with transaction.atomic():
+        if Webhook.objects.filter(pk=webhook.pk, disabled=not disabled).update(disabled=disabled):
+            verb = "disable" if disabled else "enable"
+            before, after = {"disabled": not disabled}, {"disabled": disabled}
+            audit.record(
+                webhook.owner, f"webhook:{verb}", webhook.url[:200], about=webhook.owner, before=before, after=after
+            )
     webhook.disabled = disabled
 
 
 def delete(webhook: Webhook) -> None:
     """Delete one of the caller's webhooks with all that it was told."""
     with transaction.atomic():
-        audit.record(webhook.owner, "webhook:delete", webhook.url[:200])
+        audit.record(webhook.owner, "webhook:delete", webhook.url[:200], about=webhook.owner, before={"id": webhook.pk})
         webhook.delete()
 
 

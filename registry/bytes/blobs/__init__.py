@@ -3,6 +3,7 @@
     blobs/<aa>/<bb>/<sha256>    believed: hashed by us, immutable, shared by all repositories that may use it
     incoming/<uuid>[.<number>]  staged: delivered but not yet hashed; with a number, one part of it
     xorbs/<aa>/<hash>           verified chunk containers, kept while clients remember having sent them
+    audit/<day>.json            the signed head of the audit log on that day
 
 Every object is written once and never changed. Rows (UploadedBlob) say which repository may use which blob, not
 this package. The interface is `contract.py`; `folder.py` and `s3.py` are its drivers; `hashing.py` computes digests.
@@ -11,6 +12,7 @@ this package. The interface is `contract.py`; `folder.py` and `s3.py` are its dr
 import re
 import uuid
 from collections.abc import Iterator
+from datetime import date
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -50,7 +52,7 @@ PIECE = 1 << 20
 class Keys:
     """The only place that spells an object key. A digest that is not 64 lower-case hex never becomes a path."""
 
-    BLOBS, INCOMING, XORBS = "blobs/", "incoming/", "xorbs/"
+    BLOBS, INCOMING, XORBS, AUDIT = "blobs/", "incoming/", "xorbs/", "audit/"
 
     @classmethod
     def blob(cls, sha256: str) -> str:
@@ -73,6 +75,11 @@ class Keys:
         """Return the key of a xorb; `name` is the hash in Xet's text form."""
         _hex64(name)
         return f"{cls.XORBS}{name[:2]}/{name}"
+
+    @classmethod
+    def audit_head(cls, day: date) -> str:
+        """Return the key of the audit log's head of a day."""
+        return f"{cls.AUDIT}{day.isoformat()}.json"
 
 
 def _hex64(text: str) -> None:

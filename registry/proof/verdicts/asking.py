@@ -131,7 +131,13 @@ def again(revision: Revision, by: User | None) -> tuple[Verdict, bool]:
         verdict = request(revision, before.base, again=True, cause=Cause.ASKED if by else Cause.RENEWAL)
         is_new = verdict != before
         if is_new:
-            audit.record(by, "verdict:request", f"{revision.repository.full_name}@{revision.oid}")
+            audit.record(
+                by,
+                "verdict:request",
+                f"{revision.repository.full_name}@{revision.oid}",
+                about=revision.repository,
+                after={"verdict": verdict.pk},
+            )
     return verdict, is_new
 
 
