@@ -11,10 +11,14 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from registry.kernel.policy import NOBODY
-from registry.models import Repository
+from registry.models import Discussion, Repository
+from registry.moderation import quarantine
 from registry.proof import holding
-from registry.repos import catalog
+from registry.publish import branches, copies, history, merges, push
+from registry.publish.push import Deletion, Inline, Intent
+from registry.repos import catalog, refs
 from registry.repos.catalog import Query
+from registry.repos.refs import MAIN
 from registry.talk import collections, social
 from tests.api.conftest import BASE, pushed
 from tests.cast import PASSWORD
@@ -136,3 +140,106 @@ def test_it_costs_a_list_no_query(cast, held):
         counts.append(len(queries))
         holding.hold(held.head, "A reason.")
     assert counts[0] >= counts[1]
+
+
+# --- the copy on the row of the repository ---------------------------------------------------------------------------
+REASON = "A pickle with more than tensors."
+
+
+def is_listed(full_name=HELD):
+    """Return whether strangers find the repository, once the row agrees with the revision that main points at."""
+    row = Repository.objects.get(namespace__name=full_name.partition("/")[0], name=full_name.partition("/")[2])
+    assert row.is_main_held == refs.resolve_ref(row, MAIN).is_quarantined
+    return full_name in [found.full_name for found in catalog.search(NOBODY, Query()).items]
+
+
+def proposed(cast, repository, *operations):
+    """Return the open pull request of alice with these changes to main."""
+    push.receive(Intent(repository, MAIN, cast.session("alice"), "a change", propose=True), list(operations))
+    return Discussion.objects.get(repository=repository, is_pull_request=True)
+
+
+def test_a_release_lists_it_again_and_a_second_hold_hides_it_again(cast, held):
+    by = cast.session("mona")
+    quarantine.quarantine(held, by, reason=REASON, revision=held.head)
+    assert not is_listed()
+    quarantine.release(held, by, reason="It holds tensors only.", revision=held.head)
+    assert is_listed()
+    quarantine.quarantine(held, by, reason=REASON, revision=held.head)
+    assert not is_listed()
+
+
+def test_a_ruling_on_an_older_revision_or_on_a_branch_leaves_main_as_it_is(cast, held):
+    by, old = cast.session("mona"), held.head
+    branches.create_ref(held, "refs/heads/trial", old, cast.session("alice"))
+    held.head = pushed(cast, held, files={"README.md": b"# Without it\n"})
+    quarantine.quarantine(held, by, reason=REASON, revision=old)
+    assert is_listed()
+    quarantine.quarantine(held, by, reason=REASON, revision=held.head)
+    assert not is_listed()
+    quarantine.release(held, by, reason="It holds tensors only.", revision=old)
+    assert not is_listed()
+
+
+def test_a_ruling_on_one_repository_says_nothing_of_another(cast, held):
+    pushed(cast, cast.repository("acme/other"))
+    holding.hold(held.head, REASON)
+    assert (is_listed(), is_listed("acme/other")) == (False, True)
+
+
+def test_the_merge_of_a_pull_request_without_the_held_files_lists_it_again(cast, held):
+    request = proposed(cast, held, Deletion("adapter_model.safetensors"))
+    holding.hold(held.head, REASON)
+    assert not is_listed()
+    merges.merge(request, cast.session("alice"))
+    assert is_listed()
+
+
+def test_the_merge_of_a_pull_request_that_brings_nothing_new_leaves_it_held_back(cast, held):
+    request = proposed(cast, held, Inline("README.md", b"# Other words\n"))
+    held.head = pushed(cast, held, files={"README.md": b"# Other words\n"})
+    holding.hold(held.head, REASON)
+    merges.merge(request, cast.session("alice"))
+    assert refs.resolve_ref(held, MAIN) == held.head
+    assert not is_listed()
+
+
+def test_a_push_that_changes_nothing_leaves_it_as_it_is(cast, held):
+    assert pushed(cast, held) == held.head
+    assert is_listed()
+    holding.hold(held.head, REASON)
+    assert pushed(cast, held) == held.head
+    assert not is_listed()
+
+
+def test_a_squash_is_held_back_as_its_commits_were(cast, held):
+    holding.hold(held.head, REASON)
+    assert history.squash(held, "main", "one commit", cast.session("alice")).revision != held.head
+    assert not is_listed()
+
+
+def test_a_squash_of_what_moderators_released_stays_listed(cast, held):
+    by = cast.session("mona")
+    quarantine.quarantine(held, by, reason=REASON, revision=held.head)
+    quarantine.release(held, by, reason="It holds tensors only.", revision=held.head)
+    history.squash(held, "main", "one commit", cast.session("alice"))
+    assert is_listed()
+
+
+def test_a_held_commit_that_is_pushed_to_main_hides_it(cast, held, monkeypatch):
+    """The same push to two branches within a second is the same revision; it is held back on the first branch."""
+    at = held.head.created_at
+    monkeypatch.setattr("registry.publish.push.rows.timezone.now", lambda: at)
+    branches.create_ref(held, "refs/heads/trial", held.head, cast.session("alice"))
+    edit = [Inline("README.md", b"# Other words\n")]
+    on_trial = push.receive(Intent(held, "refs/heads/trial", cast.session("alice"), "push"), edit).revision
+    holding.hold(on_trial, REASON)
+    assert is_listed()
+    assert push.receive(Intent(held, MAIN, cast.session("alice"), "push"), edit).revision == on_trial
+    assert not is_listed()
+
+
+def test_a_copy_of_it_is_listed_by_what_its_own_main_is(cast, held):
+    copies.duplicate(held, "acme/copy", cast.session("alice"))
+    holding.hold(held.head, REASON)
+    assert (is_listed(), is_listed("acme/copy")) == (False, True)
