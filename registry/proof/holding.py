@@ -35,6 +35,8 @@ def decide(held: Repository | Revision, action: Action, by: User | None, reason:
     holds = action is Action.QUARANTINE
     at = timezone.now() if holds else None
     with transaction.atomic():
+        # Locked first, as pushes do: main may be about to move, and a statement that waits still sees the old refs.
+        Repository.objects.select_for_update().filter(pk=repository.pk).values_list("pk").first()
         # The condition decides between two who act at once: one ruling, one event.
         row = type(held)._default_manager.filter(pk=held.pk, quarantined_at__isnull=holds)
         if not row.update(quarantined_at=at):

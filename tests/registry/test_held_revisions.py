@@ -243,3 +243,31 @@ def test_a_copy_of_it_is_listed_by_what_its_own_main_is(cast, held):
     copies.duplicate(held, "acme/copy", cast.session("alice"))
     holding.hold(held.head, REASON)
     assert (is_listed(), is_listed("acme/copy")) == (False, True)
+
+
+def test_nothing_is_held_back_again_that_a_moderator_released(cast, held):
+    by = cast.session("mona")
+    quarantine.quarantine(held, by, reason=REASON, revision=held.head)
+    quarantine.release(held, by, reason="It holds tensors only.", revision=held.head)
+    assert not holding.hold(held.head, "The validator's own reason.")
+    assert is_listed()
+
+
+def test_the_hubs_own_reason_is_cut_and_is_the_reason_of_a_squash_too(cast, held):
+    assert holding.hold(held.head, "x" * 600)
+    assert not holding.hold(held.head, "A second reason.")
+    made = history.squash(held, "main", "one commit", cast.session("alice")).revision
+    rulings = [list(row.decisions.values_list("action", "reason", "by")) for row in (held.head, made)]
+    assert rulings == [[("quarantine", "x" * holding.MAX_REASON, None)]] * 2
+
+
+def test_a_squash_of_an_older_commit_that_is_not_held_back_is_not_either(cast, held):
+    """Another revision of the repository is held back, and this one was held back before."""
+    by = cast.session("mona")
+    branches.create_ref(held, "refs/heads/trial", held.head, cast.session("alice"))
+    other = pushed(cast, held, files={"README.md": b"# Other words\n"})
+    holding.hold(other, REASON)
+    quarantine.quarantine(held, by, reason=REASON, revision=held.head)
+    quarantine.release(held, by, reason="It holds tensors only.", revision=held.head)
+    made = history.squash(held, "trial", "one commit", cast.session("alice")).revision
+    assert (made.is_quarantined, made.decisions.exists()) == (False, False)

@@ -1,14 +1,21 @@
 """Two at once: what happens when administrators, moderators and newcomers act at the same moment."""
 
+import threading
+import time
 from collections.abc import Callable
 
 import pytest
+from django.db import connection, transaction
 
 from registry.kernel.errors import RegistryError, ValueInvalid
 from registry.kernel.policy import Caller
 from registry.models import AuditEvent, ModerationDecision, Repository, User
 from registry.moderation import quarantine
 from registry.people import accounts
+from registry.proof import holding
+from registry.publish import push
+from registry.publish.push import Inline, Intent
+from registry.repos.refs import MAIN
 from tests.together import at_once
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -44,3 +51,31 @@ def test_two_people_of_one_name_are_one_person(cast):
     results = at_once(join, join, join)
     assert sum(isinstance(result, User) for result in results) == 1
     assert {result.code for result in results if isinstance(result, RegistryError)} == {"name-taken"}
+
+
+def wait_for_a_lock_that_is_not_granted() -> None:
+    """Wait until another connection waits for a row of ours; SQLite lets nobody begin, so there is nothing to see."""
+    deadline = time.monotonic() + 60
+    while connection.vendor == "postgresql" and time.monotonic() < deadline:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")
+            if cursor.fetchone()[0]:
+                return
+        time.sleep(0.01)
+
+
+def test_a_push_while_its_parent_is_being_held_back_stays_listed(cast, settings, tmp_path):
+    """The hold waits for the push, and then sees where main points now."""
+    settings.BLOBS = f"file://{tmp_path / 'blobs'}"
+    repository = cast.repository("acme/adapter")
+    head = repository.refs.get(name=MAIN).revision
+    hold = threading.Thread(target=at_once, args=[lambda: holding.hold(head, "A reason.")])
+    with transaction.atomic():
+        Repository.objects.select_for_update().get(pk=repository.pk)
+        hold.start()
+        wait_for_a_lock_that_is_not_granted()
+        push.receive(Intent(repository, MAIN, cast.session("alice"), "push"), [Inline("README.md", b"# New\n")])
+    hold.join()
+    head.refresh_from_db()
+    repository.refresh_from_db()
+    assert (head.is_quarantined, repository.is_main_held) == (True, False)

@@ -15,7 +15,13 @@ def test_races_end_well_turns_are_kept_and_tables_move_on_postgresql_too(postgre
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("DOVETAIL_", "PYTEST_"))}
     again = [
         ROOT / f"tests/{name}.py"
-        for name in ("workers/test_races", "workers/test_order", "registry/test_migrations", "registry/test_outbox")
+        for name in (
+            "workers/test_races",
+            "workers/test_order",
+            "registry/test_migrations",
+            "registry/test_outbox",
+            "registry/test_races",
+        )
     ]
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *map(str, again)],

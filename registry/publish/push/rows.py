@@ -30,10 +30,7 @@ def land(intent: Intent, draft: Draft, *, was: Revision | None = None, like: Rev
     """
     was = was or draft.head
     if draft.is_noop and draft.head is not None:
-        ref = _point(intent, draft.head, was)
-        if ref.name == MAIN:
-            Repository.objects.filter(pk=intent.repository.pk).update(is_main_held=refs.main_is_held())
-        return _announced(intent, was, ref)
+        return _announced(intent, was, _point(intent, draft.head, was))
     author = intent.by.user
     assert author is not None, "policy lets nobody push without a person"
     at = timezone.now().replace(microsecond=0)  # ids know whole seconds
