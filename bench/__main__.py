@@ -32,12 +32,12 @@ def main() -> int:
     missed = []
     for name in parser.parse_args().names or list(ALL):
         print(f"\n{name}: {ALL[name]} ({os.cpu_count()} cores, load {os.getloadavg()[0]:.1f})", flush=True)
-        found = []
+        results = []
         for line in importlib.import_module(f"bench.{name}").lines():
             print(f"  {line}", flush=True)
-            found.append(line)
-        keep(name, found)
-        missed += [f"{name}: {line.what}" for line in found if not line.kept]
+            results.append(line)
+        keep(name, results)
+        missed += [f"{name}: {line.what}" for line in results if not line.kept]
     print("\nEvery number is within its limit." if not missed else "\nMissed:\n  " + "\n  ".join(missed))
     return 1 if missed else 0
 

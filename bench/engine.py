@@ -52,8 +52,8 @@ class Engine:
         self.mouth.flush()
         while (heard := json.loads(self.ears.readline()))["event"] != "verdict":
             pass
-        found: Verdict = heard["verdict"]
-        return found, (time.perf_counter() - began) * 1000
+        verdict: Verdict = heard["verdict"]
+        return verdict, (time.perf_counter() - began) * 1000
 
     def spent(self) -> float:
         """CPU seconds of the process and its ended children: /proc/PID/stat, proc_pid_stat(5), fields 14 to 17."""
@@ -107,16 +107,16 @@ def one_forward(base: Path) -> Iterator[Line]:
     """Measure loading and a forward pass of 8 x 32 tokens: in a jailed child, in its own process, and the minimum."""
     command = [str(PYTHON), "-W", "ignore", "-I", str(ROOT / "bench" / "forward.py"), str(base), str(DEMO)]
     done = subprocess.run([*command, str(COUNT)], check=True, capture_output=True, text=True, cwd=tempfile.gettempdir())
-    said = {name: statistics.median(times) for name, times in json.loads(done.stdout.splitlines()[-1]).items()}
+    medians = {name: statistics.median(times) for name, times in json.loads(done.stdout.splitlines()[-1]).items()}
     began = _children()
     for _ in range(COLD):
         subprocess.run([*command, "cold"], check=True, capture_output=True, cwd=tempfile.gettempdir())
     cold = 1000 * (_children() - began) / COLD
-    note = f"floor {said['floor']:.0f} ms: read, copy, one forward ({said['forward']:.0f})"
-    yield Line("load and one forward in a jailed child", said["warm"], "ms of CPU", note=note)
-    yield Line("  of the floor", said["warm"] / said["floor"], "times", most=2.6)
+    note = f"floor {medians['floor']:.0f} ms: read, copy, one forward ({medians['forward']:.0f})"
+    yield Line("load and one forward in a jailed child", medians["warm"], "ms of CPU", note=note)
+    yield Line("  of the floor", medians["warm"] / medians["floor"], "times", most=2.6)
     yield Line(
-        "  one process for each adapter costs more by", cold / said["warm"], "times", least=25, note=f"{cold:.0f} ms"
+        "  one process for each adapter costs more by", cold / medians["warm"], "times", least=25, note=f"{cold:.0f} ms"
     )
 
 
@@ -151,5 +151,5 @@ def _dearest(verdicts: list[Verdict]) -> list[tuple[str, float]]:
     times: dict[str, list[float]] = {}
     for check in (check for verdict in verdicts for check in verdict["checks"]):
         times.setdefault(check["id"], []).append(check["duration_ms"])
-    medians = {name: statistics.median(found) for name, found in times.items()}
+    medians = {name: statistics.median(durations) for name, durations in times.items()}
     return sorted(medians.items(), key=lambda item: -item[1])[:6]

@@ -42,10 +42,10 @@ DENSE = ("query", "key", "value")
 
 def lines() -> Iterator[Line]:
     yield static()
-    found = measured()
+    measurements = measured()
     for base in (BERT, QWEN, MISTRAL, LLAMA_8B, LLAMA_70B):
         config, tensors = (BERT_CONFIG, bert_lora()) if base == BERT else (lora_config(base), decoder_lora(base))
-        yield row(base, found[base], config, tensors, config["task_type"])
+        yield row(base, measurements[base], config, tensors, config["task_type"])
 
 
 def static() -> Line:
@@ -76,15 +76,15 @@ def measured() -> dict[str, dict[str, Any]]:
     return dict(zip(CONFIGS, list(map(json.loads, done.stdout.splitlines()))[1:], strict=True))
 
 
-def row(base: str, said: dict[str, Any], config: dict[str, Any], tensors: dict[str, Any], task: str) -> Line:
+def row(base: str, measurement: dict[str, Any], config: dict[str, Any], tensors: dict[str, Any], task: str) -> Line:
     raw = json.dumps(header_of(tensors)).encode()
-    header, shapes = read_alone(raw), decode(said["tasks"][task])
+    header, shapes = read_alone(raw), decode(measurement["tasks"][task])
     assert Adapter(config, header).on(shapes).fits
     others = {
         "header": median_ms(lambda: read_alone(raw)),
-        "decode": median_ms(lambda: decode(said["tasks"][task])),
+        "decode": median_ms(lambda: decode(measurement["tasks"][task])),
         "serving": median_ms(lambda: serving(Subject(config, tensors))),
-        "measured once": statistics.median([1000 * said["seconds"] / len(said["tasks"])]),
+        "measured once": statistics.median([1000 * measurement["seconds"] / len(measurement["tasks"])]),
     }
     note = ", ".join(f"{name} {milliseconds:.1f}" for name, milliseconds in others.items())
     fit = median_ms(lambda: Adapter(config, header).on(shapes), 41)

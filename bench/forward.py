@@ -60,12 +60,12 @@ def main(base: Path, adapter: Path, times: int) -> None:
     model = frozen.model(SEQ_CLS, 2)
     frozen.facts(SEQ_CLS, 2)
     memory.gather()
-    said: dict[str, list[float]] = {"floor": [], "forward": [], "warm": []}
+    times_by_step: dict[str, list[float]] = {"floor": [], "forward": [], "warm": []}
     for _ in range(times):
-        said["forward"].append(timed(lambda: forward(model)))
-        said["floor"].append(timed(lambda: least(adapter, model)))
-        said["warm"].append(timed(lambda: child(frozen, adapter)))
-    print(json.dumps(said))
+        times_by_step["forward"].append(timed(lambda: forward(model)))
+        times_by_step["floor"].append(timed(lambda: least(adapter, model)))
+        times_by_step["warm"].append(timed(lambda: child(frozen, adapter)))
+    print(json.dumps(times_by_step))
 
 
 def timed(step: Any) -> float:

@@ -64,8 +64,8 @@ class House:
         self.process.wait(60)
 
     def family(self) -> list[psutil.Process]:
-        found: list[psutil.Process] = psutil.Process(self.process.pid).children(recursive=True)
-        return found
+        processes: list[psutil.Process] = psutil.Process(self.process.pid).children(recursive=True)
+        return processes
 
     def webs(self) -> list[psutil.Process]:
         return [one for one in self.family() if "gunicorn" in " ".join(one.cmdline())]
@@ -86,8 +86,8 @@ class House:
         """GET a JSON object."""
         request = urllib.request.Request(self.url + path, headers={"Authorization": f"Bearer {TOKEN}"})
         with urllib.request.urlopen(request, timeout=30) as answer:
-            found: dict[str, Any] = json.load(answer)
-            return found
+            document: dict[str, Any] = json.load(answer)
+            return document
 
     def log_lines(self) -> list[dict[str, Any]]:
         """Return the requests that the web has logged so far."""

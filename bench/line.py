@@ -40,8 +40,8 @@ class Line:
 
 
 def spread(values: Iterable[float]) -> str:
-    found = list(values)
-    return f"{min(found):.2f} to {max(found):.2f}"
+    numbers = list(values)
+    return f"{min(numbers):.2f} to {max(numbers):.2f}"
 
 
 def median_ms(step: Callable[[], object], times: int = 21) -> float:
@@ -61,10 +61,10 @@ def keep(name: str, lines: list[Line]) -> Path:
         {key: value for key, value in asdict(line).items() if value not in (float("inf"), float("-inf"), "")}
         for line in lines
     ]
-    said = {
+    document = {
         "bench": name, "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "cores": os.cpu_count(),
         "load": round(os.getloadavg()[0], 2), "lines": finite,
     }  # fmt: skip
     path = RESULTS / f"{name}.json"
-    path.write_text(json.dumps(said, indent=1) + "\n")
+    path.write_text(json.dumps(document, indent=1) + "\n")
     return path

@@ -39,10 +39,10 @@ def lines() -> Iterator[Line]:
         for command in (["manage.py", "migrate", "--verbosity", "0"], ["-m", "bench.queued", "fill"]):
             subprocess.run([sys.executable, *command], cwd=ROOT, env=environment, check=True, stdout=subprocess.DEVNULL)
         yield from _work(Path(folder), environment)
-        told = subprocess.run(
+        output = subprocess.run(
             [sys.executable, "-m", "bench.queued", "claims"], cwd=ROOT, env=environment, check=True, capture_output=True
         )
-        few, many = map(float, told.stdout.split())
+        few, many = map(float, output.stdout.split())
         yield Line("a claim, 10 wait", few, "ms")
         yield Line(
             "a claim where 10,000 wait, over one where 10 do", many / few, "times", most=1.5, note=f"{many:.2f} ms"
@@ -53,11 +53,11 @@ def _work(folder: Path, environment: dict[str, str]) -> Iterator[Line]:
     began, spent = time.monotonic(), _spent()
     with _worker(folder, environment) as worker:
         peak = Peak(worker)
-        told = subprocess.run(
+        output = subprocess.run(
             [sys.executable, "-m", "bench.queued", "wait"], cwd=ROOT, env=environment, check=True, capture_output=True
         )
         engines = peak.stop()
-    wall, runs, warm, passed = map(float, told.stdout.split())
+    wall, runs, warm, passed = map(float, output.stdout.split())
     cores = os.cpu_count() or 1
     note = f"{wall:.0f} s; {passed:.0f} passed; {time.monotonic() - began:.0f} s with the worker's own start"
     yield Line(

@@ -31,11 +31,11 @@ def _fill() -> None:
     ]
     for number in range(NUMBER):
         owner = Caller(user=users[number % 2])
-        made = repositories.create(f"{names[number % 2]}/a{number}", owner, private=False)
-        named = builders.config(base_model_name_or_path=ids[number % BASES])
-        files = named(builders.without(builders.CARD)(builders.lora(builders.MINILM, seed=number)))
+        repository = repositories.create(f"{names[number % 2]}/a{number}", owner, private=False)
+        with_base = builders.config(base_model_name_or_path=ids[number % BASES])
+        files = with_base(builders.without(builders.CARD)(builders.lora(builders.MINILM, seed=number)))
         operations = [push.Inline(path, content) for path, content in files.items()]
-        push.receive(push.Intent(made, MAIN, owner, "push"), operations)
+        push.receive(push.Intent(repository, MAIN, owner, "push"), operations)
 
 
 def _wait() -> None:

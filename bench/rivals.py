@@ -27,10 +27,10 @@ BUFFER = 1 << 20
 
 def program(name: str) -> str:
     """Return the path of a program of the Debian package of the same name, or stop and say how to get it."""
-    found = shutil.which(name) or shutil.which(name, path="/usr/sbin:/usr/local/sbin")
-    if not found:
+    path = shutil.which(name) or shutil.which(name, path="/usr/sbin:/usr/local/sbin")
+    if not path:
         raise SystemExit(f"This bench needs {name}: apt install {name}.")
-    return found
+    return path
 
 
 class Wire:

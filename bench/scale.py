@@ -83,10 +83,10 @@ class Client:
         began = time.perf_counter()
         self.connection.request(method, path, body=body, headers=headers)
         answer = self.connection.getresponse()
-        said = answer.read()
+        payload = answer.read()
         taken = 1000 * (time.perf_counter() - began)
         if answer.status != 200:
-            raise SystemExit(f"{method} {path} was answered with {answer.status}: {said[:300]!r}")
+            raise SystemExit(f"{method} {path} was answered with {answer.status}: {payload[:300]!r}")
         return taken
 
     def number(self, dice: random.Random) -> int:
@@ -141,20 +141,22 @@ def compared(database: str, small: Client, large: Client) -> Iterator[Line]:
 def compare(what: str, ask: Ask, small: Client, large: Client, most: float = MOST) -> Line:
     """Ask both hubs in turn, anonymously and signed in."""
     dice = random.Random(what)
-    found: list[tuple[float, float]] = []
+    milliseconds: list[tuple[float, float]] = []
     for turn in range(WARMING + ROUNDS):  # the first fill caches
         token = TOKENS["carol"] if turn % 2 else None
         order = (small, large) if turn % 4 < 2 else (large, small)
         taken = {client.count: client.ms(*ask(client.number(dice)), token=token) for client in order}
-        found.append((taken[small.count], taken[large.count]))
-    return _line(what, found[WARMING:], most)
+        milliseconds.append((taken[small.count], taken[large.count]))
+    return _line(what, milliseconds[WARMING:], most)
 
 
 def _line(what: str, turns: Sequence[tuple[float, float]], most: float) -> Line:
     """Return how many times as long the large hub took, in the median of the turns: in each both met one machine."""
     ratio = statistics.median(many / few for few, many in turns)
-    said = ", ".join(f"{statistics.quantiles(times, n=10)[0]:.1f}" for times in zip(*turns, strict=True))
-    return Line(f"{what}, {LARGE:,} over {SMALL:,}", ratio, "times", most=most, note=f"{said} ms at the quickest tenth")
+    quickest = ", ".join(f"{statistics.quantiles(times, n=10)[0]:.1f}" for times in zip(*turns, strict=True))
+    return Line(
+        f"{what}, {LARGE:,} over {SMALL:,}", ratio, "times", most=most, note=f"{quickest} ms at the quickest tenth"
+    )
 
 
 def searches(database: str, large: Client) -> Iterator[Line]:
@@ -174,6 +176,6 @@ def searches(database: str, large: Client) -> Iterator[Line]:
 
 def _wanted(dice: random.Random) -> Iterator[str]:
     for _ in range(SEARCHES // 6):
-        some = dice.choice(WORDS)
-        yield from (WORDS[dice.randrange(5)], some, some[1:5], f"{WORDS[dice.randrange(50)]} {some}")
-        yield from (f"{some}-{dice.choice(WORDS)}", f"nothing{some}")
+        term = dice.choice(WORDS)
+        yield from (WORDS[dice.randrange(5)], term, term[1:5], f"{WORDS[dice.randrange(50)]} {term}")
+        yield from (f"{term}-{dice.choice(WORDS)}", f"nothing{term}")

@@ -177,10 +177,10 @@ def small_files(sides: Sides) -> Iterator[Line]:
         for name, side in sides.items():
             rates[name].append(_wrk(side, "small.json"))
     promised = {HUB: 1500.0}
-    for name, found in rates.items():
+    for name, measured in rates.items():
         promise = {"least": promised[name]} if name in promised else {}
         yield Line(
-            f"3 KB files on 8 connections, {name}", statistics.median(found), "/s", **promise, note=spread(found)
+            f"3 KB files on 8 connections, {name}", statistics.median(measured), "/s", **promise, note=spread(measured)
         )
 
 

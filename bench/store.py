@@ -141,7 +141,7 @@ def _each(uploads: list[Upload], step: Callable[[Upload], None]) -> Callable[[in
 
 def lines() -> Iterator[Line]:
     yield Line("sha256", HASHED, "MB/s")
-    with stores() as found:
-        for name, store in found.items():
+    with stores() as by_name:
+        for name, store in by_name.items():
             yield from of_bytes(name, store)
             yield from of_xet(name, store)

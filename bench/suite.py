@@ -9,8 +9,8 @@ from tests.hub_suite import judged
 
 def lines() -> Iterator[Line]:
     """Run them on each database and store; the limit is that all pass."""
-    wanted = len(judged.ids())
+    count = len(judged.ids())
     for name in suite.COMBINATIONS:
         for number, verdict in enumerate(suite.verdicts(name), 1):
             passed, took = float(verdict.count("passed")), f"{verdict.seconds:.0f} s"
-            yield Line(f"{name}, run {number}", passed, f"of {wanted}", least=wanted, note=took)
+            yield Line(f"{name}, run {number}", passed, f"of {count}", least=count, note=took)

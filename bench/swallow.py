@@ -46,15 +46,15 @@ class Swallow(BaseHTTPRequestHandler):
             first = first if len(first) >= BUFFER else first + piece
         return first
 
-    def _answer(self, said: object, status: int = 200) -> None:
-        body = json.dumps(said).encode()
+    def _answer(self, document: object, status: int = 200) -> None:
+        body = json.dumps(document).encode()
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
 
-    def log_message(self, *said: object) -> None:
+    def log_message(self, *arguments: object) -> None:
         """Log nothing."""
 
 

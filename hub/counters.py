@@ -21,8 +21,8 @@ _silent_until = 0.0
 
 def count(key: str, seconds: int, more: int = 1) -> int:
     """Add to a key and return its total; the key expires `seconds` after its first use."""
-    found = _ask(lambda pipe: (pipe.set(PREFIX + key, 0, ex=seconds, nx=True), pipe.incrby(PREFIX + key, more)))
-    return _here(key, seconds, more) if found is None else int(found[1])
+    replies = _ask(lambda pipe: (pipe.set(PREFIX + key, 0, ex=seconds, nx=True), pipe.incrby(PREFIX + key, more)))
+    return _here(key, seconds, more) if replies is None else int(replies[1])
 
 
 def remember(key: str, value: float, seconds: int) -> None:
@@ -33,8 +33,8 @@ def remember(key: str, value: float, seconds: int) -> None:
 
 def recall(*keys: str) -> list[float]:
     """Return the numbers stored under these keys; 0 for a missing one."""
-    found = _ask(lambda pipe: pipe.mget([PREFIX + key for key in keys]))
-    values = [caches["counters"].get(key) for key in keys] if found is None else found[0]
+    replies = _ask(lambda pipe: pipe.mget([PREFIX + key for key in keys]))
+    values = [caches["counters"].get(key) for key in keys] if replies is None else replies[0]
     return [float(value or 0) for value in values]
 
 

@@ -35,8 +35,8 @@ class Environment(Env):  # type: ignore[misc]  # django-environ has no types
             return super().get_value(var, parser, "" if default is self.NOTSET else default, parse_default)
         except ValueError as reason:
             given = self.ENVIRON[name].replace(r"\$", "$")
-            shown = "" if "@" in given else f", not {given!r}"  # before the @ of a URL there may be a password
-            raise ImproperlyConfigured(f"{name} must {reason}{shown}.") from None
+            value = "" if "@" in given else f", not {given!r}"  # before the @ of a URL there may be a password
+            raise ImproperlyConfigured(f"{name} must {reason}{value}.") from None
 
     def refuse_unknown(self) -> None:
         """Raise ImproperlyConfigured for a DOVETAIL_* name that no setting reads: a typo must not pass silently."""

@@ -50,8 +50,8 @@ class _Totals:
         self.verdicts: dict[str, int] = dict(finished.values_list("state").annotate(Count("pk")))
         self.adapters = Repository.objects.count()
         self.revisions = Revision.objects.count()
-        held = Blob.objects.aggregate(number=Count("pk"), size=Sum("size"))
-        self.blobs, self.blob_bytes = held["number"], held["size"] or 0
+        stored = Blob.objects.aggregate(number=Count("pk"), size=Sum("size"))
+        self.blobs, self.blob_bytes = stored["number"], stored["size"] or 0
         self.uncut = ChunkingJob.objects.count()
         ended = time.monotonic()
         self._good_until = ended + max(KEPT_SECONDS, SHARE * (ended - began))

@@ -48,11 +48,11 @@ class Taken:
 
     def headers(self) -> dict[str, str]:
         """Return the headers of draft-ietf-httpapi-ratelimit-headers-10, and Retry-After of a refusal."""
-        said = {
+        fields = {
             "RateLimit-Policy": f'"{self.quota.name}";q={self.quota.requests};w={WINDOW_SECONDS}',
             "RateLimit": f'"{self.quota.name}";r={self.left};t={self.reset_seconds}',
         }
-        return said | ({"Retry-After": str(self.reset_seconds)} if self.is_refused else {})
+        return fields | ({"Retry-After": str(self.reset_seconds)} if self.is_refused else {})
 
     @property
     def sentence(self) -> str:
@@ -131,6 +131,6 @@ class PageLimits:
 
 def _refusal(request: HttpRequest, taken: Taken) -> HttpResponse:
     if request.path_info.startswith("/oauth/"):  # RFC 8628 has a word for it
-        said = f'{{"error": "slow_down", "error_description": "{taken.sentence}"}}'
-        return HttpResponse(said, status=429, content_type="application/json")
+        body = f'{{"error": "slow_down", "error_description": "{taken.sentence}"}}'
+        return HttpResponse(body, status=429, content_type="application/json")
     return render(request, "site/often.html", {"sentence": taken.sentence}, status=429)

@@ -24,18 +24,18 @@ def send(request: HttpRequest, entry: Entry, kind: str) -> HttpResponseBase:
     `kind` is the Content-Type. Raises StoreUnavailable for what the store has lost.
     """
     try:
-        wanted = span(request.META.get("HTTP_RANGE", ""), entry.size)
+        bounds = span(request.META.get("HTTP_RANGE", ""), entry.size)
     except Unsatisfiable:
         response: HttpResponseBase = HttpResponse(status=416)
         response["Content-Range"] = f"bytes */{entry.size}"
         return response
     if settings.ACCEL_REDIRECT and request.method == "GET":
         return _by_nginx(entry, kind)
-    start, end = wanted or (0, entry.size)
+    start, end = bounds or (0, entry.size)
     response = HttpResponse() if request.method == "HEAD" else _by_us(entry, start, end)
     response["Content-Type"] = kind
     response["Content-Length"] = str(end - start)
-    if wanted:
+    if bounds:
         response.status_code = 206
         response["Content-Range"] = f"bytes {start}-{end - 1}/{entry.size}"
     return response
@@ -66,13 +66,13 @@ def span(header: str, size: int) -> tuple[int, int] | None:
 
     Raises Unsatisfiable.
     """
-    found = _RANGE.fullmatch(header.replace(" ", ""))
-    if not found or found[1] == found[2] == "":
+    match = _RANGE.fullmatch(header.replace(" ", ""))
+    if not match or match[1] == match[2] == "":
         return None
-    if found[1] == "":
-        start, end = max(0, size - int(found[2])), size
+    if match[1] == "":
+        start, end = max(0, size - int(match[2])), size
     else:
-        start, end = int(found[1]), min(int(found[2]) + 1, size) if found[2] else size
+        start, end = int(match[1]), min(int(match[2]) + 1, size) if match[2] else size
     if start >= end:
         raise Unsatisfiable
     return start, end

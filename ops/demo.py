@@ -138,12 +138,12 @@ def _start(hub: Hub) -> "subprocess.Popen[bytes]":
         process = subprocess.Popen(
             [sys.executable, "-m", "ops", "up"], cwd=ROOT, stdout=out, stderr=out, start_new_session=True
         )
-    shown, deadline = 0, time.monotonic() + READY_SECONDS
+    printed, deadline = 0, time.monotonic() + READY_SECONDS
     while True:
         ended, ready = process.poll() is not None, bool(readiness(hub).get("ready"))
         text = report.read_text(errors="replace")
-        print(text[shown:], end="", flush=True)
-        shown = len(text)
+        print(text[printed:], end="", flush=True)
+        printed = len(text)
         if ready and "Dovetail runs at" in text:
             report.unlink()  # it holds the administrator's password, which is shown once
             return process

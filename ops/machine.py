@@ -29,12 +29,12 @@ def require_interpreter() -> None:
         )
 
 
-def require_space(folder: Path, wanted: int, purpose: str) -> None:
+def require_space(folder: Path, needed: int, purpose: str) -> None:
     """Refuse a file system with less than `wanted` bytes free."""
     free = shutil.disk_usage(folder).free
-    if free < wanted:
+    if free < needed:
         raise Stop(
-            f"{purpose} needs {wanted / GIB:.2g} GB of disk, and {near(folder)} has {free / GIB:.2g} GB free: "
+            f"{purpose} needs {needed / GIB:.2g} GB of disk, and {near(folder)} has {free / GIB:.2g} GB free: "
             f"make room, or move the checkout or DATA to a larger disk."
         )
 

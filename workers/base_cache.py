@@ -74,13 +74,13 @@ def add_config(base_id: str, config: Path, *, revision: str = "", license: str =
     file = config / "config.json" if config.is_dir() else config
     if not file.is_file():
         raise ShelfProblem(f"There is no {file}.", fix="Name the config.json of the base, or its folder.")
-    held = verdicts.base_for(base_id)
-    if held is not None and held.has_weights:
-        raise ShelfProblem(f"{held.id} is on the shelf with its weights already.", fix="Remove it first.")
+    existing = verdicts.base_for(base_id)
+    if existing is not None and existing.has_weights:
+        raise ShelfProblem(f"{existing.id} is on the shelf with its weights already.", fix="Remove it first.")
     license = license or _license(file.parent)
     sha256 = digest({"config.json": _hash(file)})
     base, _ = Base.objects.update_or_create(
-        id=held.id if held else base_id,
+        id=existing.id if existing else base_id,
         defaults={
             "revision": revision or sha256[:40], "sha256": sha256, "files": {}, "size": 0,
             "config": _config(file.parent, file.name), "source": f"config {file.resolve()}"[:200], "has_weights": False,

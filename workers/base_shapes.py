@@ -26,13 +26,13 @@ def measure(base: Base) -> int:
     Raises ShelfProblem, also if transformers knows no such model.
     """
     engine = engine_matrix.built()[0]
-    said = _ask(engine_matrix.interpreter(engine), base)
-    if problem := said.get("problem"):
+    measurement = _ask(engine_matrix.interpreter(engine), base)
+    if problem := measurement.get("problem"):
         raise ShelfProblem(
             f"Engine {engine} cannot build {base.id} from its config.json: {problem}.",
             fix="Check config.json; a model with code of its own is not taken.",
         )
-    return fit.remember(base, engine, said)
+    return fit.remember(base, engine, measurement)
 
 
 def measure_missing() -> int:

@@ -61,13 +61,15 @@ def _survey_derived(revision: Revision, report: Report) -> Report:
     entries = pull.served_entries(revision)
     if report.fits is not None or not isinstance(entries.get(WEIGHTS), DerivedEntry):
         return report
-    named = configs.names(dict(facts.read_facts(entries).card.data), "base_model")
-    return fit.with_fits(report, fit.survey_files(facts.file_openers(entries)), named)
+    card_bases = configs.names(dict(facts.read_facts(entries).card.data), "base_model")
+    return fit.with_fits(report, fit.survey_files(facts.file_openers(entries)), card_bases)
 
 
-def _make(wanted: Sequence[Derivation]) -> list[tuple[Derivation, bool]]:
+def _make(derivations: Sequence[Derivation]) -> list[tuple[Derivation, bool]]:
     deadline = time.monotonic() + SECONDS
-    return [(artifact, _make_one(artifact, deadline)) for artifact in wanted[:MAX_TWINS] if time.monotonic() < deadline]
+    return [
+        (artifact, _make_one(artifact, deadline)) for artifact in derivations[:MAX_TWINS] if time.monotonic() < deadline
+    ]
 
 
 def _make_one(artifact: Derivation, deadline: float) -> bool:

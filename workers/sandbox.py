@@ -84,9 +84,9 @@ class Engine:
         """Start the engine of that interpreter with one base from the cache, or with none. Raises `EngineMissing`."""
         if not Path(python).exists():
             raise EngineMissing(f"There is no engine interpreter at {python}: build it with `make engines`.")
-        named = ["--base", base, "--base-id", base_id] if base else []
-        on = ["--device", settings.ENGINE_DEVICE, "--dtype", settings.ENGINE_DTYPE] if base else []
-        return cls([python, "-I", str(ENGINE_MAIN), "serve", *named, *on])
+        base_arguments = ["--base", base, "--base-id", base_id] if base else []
+        device_arguments = ["--device", settings.ENGINE_DEVICE, "--dtype", settings.ENGINE_DTYPE] if base else []
+        return cls([python, "-I", str(ENGINE_MAIN), "serve", *base_arguments, *device_arguments])
 
     @property
     def pid(self) -> int:
@@ -109,12 +109,12 @@ class Engine:
         """
         if self.ready is None:
             with self._killed_at_fault():
-                said = next(self._say(self._started + seconds))
-                if said.get("event") != "ready":
-                    raise EngineLied(f"The engine began with {said.get('event')!r} instead of `ready`.")
-                if not isinstance(said.get("jail"), dict) or said["jail"].get("holes"):
-                    raise EngineLied(f"The engine's sandbox does not hold: {said.get('jail')!r:.500}.")
-                self.ready = said
+                message = next(self._say(self._started + seconds))
+                if message.get("event") != "ready":
+                    raise EngineLied(f"The engine began with {message.get('event')!r} instead of `ready`.")
+                if not isinstance(message.get("jail"), dict) or message["jail"].get("holes"):
+                    raise EngineLied(f"The engine's sandbox does not hold: {message.get('jail')!r:.500}.")
+                self.ready = message
                 self.start_seconds = time.monotonic() - self._started
         return self.ready
 
@@ -128,13 +128,13 @@ class Engine:
             self.wait_until_ready()
             self._write(json.dumps({"job": job.says()}).encode() + b"\n")
             deadline = time.monotonic() + job.seconds + GRACE_SECONDS
-            for count, said in enumerate(self._say(deadline)):
-                if said.get("event") == "check" and count < MAX_ITEMS:
-                    on_check(CheckResult.parse(said.get("check")))
-                elif said.get("event") == "verdict" and said.get("job") == job.id:
-                    return Report.parse(said.get("verdict"))
+            for count, message in enumerate(self._say(deadline)):
+                if message.get("event") == "check" and count < MAX_ITEMS:
+                    on_check(CheckResult.parse(message.get("check")))
+                elif message.get("event") == "verdict" and message.get("job") == job.id:
+                    return Report.parse(message.get("verdict"))
                 else:
-                    raise EngineLied(f"The engine said {str(said)[:200]} while job {job.id} ran.")
+                    raise EngineLied(f"The engine said {str(message)[:200]} while job {job.id} ran.")
         raise AssertionError("the engine's lines end only by a return or a fault")
 
     def stop(self) -> None:
@@ -210,12 +210,12 @@ class Engine:
         """Return how the process ended, without reaping it; None while it lives."""
         if self._process.returncode is not None:
             return "long ago"
-        found = os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-        if found is None:
+        status = os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        if status is None:
             return None
-        if found.si_code == os.CLD_EXITED:
-            return f"with status {found.si_status}"
-        return f"by {signal.Signals(found.si_status).name}"
+        if status.si_code == os.CLD_EXITED:
+            return f"with status {status.si_status}"
+        return f"by {signal.Signals(status.si_status).name}"
 
     def _death(self) -> EngineDied:
         self._drain_stderr()

@@ -41,8 +41,8 @@ def worst_rows(rows: Sequence[EngineRow]) -> tuple[EngineRow, ...]:
     """Return one row for each engine: the row of the adapter that it judged worst."""
     by_name: dict[str, EngineRow] = {}
     for row in rows:
-        known = by_name.get(row.name)
-        if known is None or WORST_FIRST.index(row.state) < WORST_FIRST.index(known.state):
+        worst = by_name.get(row.name)
+        if worst is None or WORST_FIRST.index(row.state) < WORST_FIRST.index(worst.state):
             by_name[row.name] = row
     return tuple(by_name.values())
 

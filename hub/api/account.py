@@ -45,8 +45,8 @@ class Tokens(View):
             user, wish.validated_data["name"], wish.validated_data["role"],
             expires_at=wish.validated_data.get("expires_at"), grants=wish.validated_data.get("repos"),
         )  # fmt: skip
-        made = shapes.Token(user.tokens.get(sha256=tokens.digest(value))).data
-        return Response({**made, "value": value}, status.HTTP_201_CREATED, headers={"Cache-Control": "no-store"})
+        token = shapes.Token(user.tokens.get(sha256=tokens.digest(value))).data
+        return Response({**token, "value": value}, status.HTTP_201_CREATED, headers={"Cache-Control": "no-store"})
 
 
 class OneToken(View):

@@ -24,9 +24,9 @@ class Adapters(View):
         asked = pages.parameters(request, shapes.SearchPaging)
         cursor, limit, with_facets = asked.pop("cursor", ""), asked.pop("limit"), asked.pop("facets")
         query = catalog.Query(**asked)
-        found = catalog.search(self.caller, query, cursor=cursor, limit=limit)
-        items = [line(repository, found.verdicts.get(repository.pk)) for repository in found.items]
-        answer = pages.page(request, items, found.next)
+        results = catalog.search(self.caller, query, cursor=cursor, limit=limit)
+        items = [line(repository, results.verdicts.get(repository.pk)) for repository in results.items]
+        answer = pages.page(request, items, results.next)
         if with_facets:
             counted = catalog.facet_counts(self.caller, query)
             answer["facets"] = {name: [{"value": v, "count": n} for v, n in values] for name, values in counted.items()}

@@ -27,12 +27,12 @@ class OneBase(View):
     @extend_schema(operation_id="base", summary="One base model, by any of its names", responses=shapes.BaseDetail)
     def get(self, request: Request, base: str) -> Response:
         pages.parameters(request, pages.Nothing)
-        held = bases.find_base(base)
-        id = held.id if held else bases.canonical_name(base)
+        row = bases.find_base(base)
+        id = row.id if row else bases.canonical_name(base)
         count = catalog.count_matches(self.caller, Query(base=[id]))
-        if held is None and not count:
+        if row is None and not count:
             raise BaseNotFound(f"No adapter here names the base {base[:200]!r}, and it is not on the shelf.")
-        return Response(_line(BaseLine(id, count, held)) | _detail(id, held))
+        return Response(_line(BaseLine(id, count, row)) | _detail(id, row))
 
 
 def _line(line: BaseLine) -> dict[str, Any]:

@@ -19,10 +19,10 @@ class Changes(View):
     )  # fmt: skip
     def get(self, request: Request) -> Response:
         asked = pages.parameters(request, shapes.Since)
-        found = feed.since(asked["since"], self.caller, asked["limit"] + 1)
-        shown = found[: asked["limit"]]
-        more = str(shown[-1].seq) if len(found) > len(shown) else ""
-        return Response(pages.page(request, [_line(event) for event in shown], more, name="since"))
+        events = feed.since(asked["since"], self.caller, asked["limit"] + 1)
+        items = events[: asked["limit"]]
+        more = str(items[-1].seq) if len(events) > len(items) else ""
+        return Response(pages.page(request, [_line(event) for event in items], more, name="since"))
 
 
 def _line(event: Event) -> dict[str, object]:

@@ -37,17 +37,17 @@ class Fits(View):
         body = shapes.FitBody(data=request.data)
         body.is_valid(raise_exception=True)
         try:
-            found = fit.survey(
+            survey = fit.survey(
                 _parse_config(body.validated_data["config"]), _parse_header(body.validated_data["header"])
             )
         except NotComputable as problem:
             raise ValueInvalid(f"It cannot be fitted: {problem}", fix="See /docs/checks for what is proven.") from None
         return Response({
-            "task": found.task or None,
-            "fits": [_fit(answer) for answer in found.answers if answer.fits],
-            "misfits": [_misfit(answer) for answer in found.answers if not answer.fits],
-            "note": found.note or None,
-            "left_out": found.left_out,
+            "task": survey.task or None,
+            "fits": [_fit(answer) for answer in survey.answers if answer.fits],
+            "misfits": [_misfit(answer) for answer in survey.answers if not answer.fits],
+            "note": survey.note or None,
+            "left_out": survey.left_out,
         })  # fmt: skip
 
 
@@ -75,7 +75,7 @@ def _parse_header(document: object) -> headers.Header:
 def _fit(answer: Answer) -> dict[str, Any]:
     assert answer.fit is not None
     return {
-        "base": answer.base, "on_shelf": answer.has_weights, "tensors": answer.fit.wanted,
+        "base": answer.base, "on_shelf": answer.has_weights, "tensors": answer.fit.needed,
         "vocabulary": answer.fit.grown or None, "why": answer.why,
     }  # fmt: skip
 

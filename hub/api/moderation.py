@@ -58,9 +58,9 @@ def _rule(view: View, full_name: str, verb: Callable[..., bool]) -> Response:
     policy.require_moderator(view.caller)  # first, so that a stranger does not learn which adapters there are
     wish = shapes.Ruling(data=view.request.data)
     wish.is_valid(raise_exception=True)
-    said: dict[str, Any] = wish.validated_data
+    ruling: dict[str, Any] = wish.validated_data
     repository = lookup.find(full_name, view.caller, Permission.QUARANTINE)
-    revision = pull.resolve(repository, said["revision"]) if said["revision"] else None
-    changed = verb(repository, view.caller, reason=said["reason"], note=said["note"], revision=revision)
-    held = revision or repository
-    return Response({"adapter": repository.full_name, "quarantined_at": held.quarantined_at, "changed": changed})
+    revision = pull.resolve(repository, ruling["revision"]) if ruling["revision"] else None
+    changed = verb(repository, view.caller, reason=ruling["reason"], note=ruling["note"], revision=revision)
+    target = revision or repository
+    return Response({"adapter": repository.full_name, "quarantined_at": target.quarantined_at, "changed": changed})

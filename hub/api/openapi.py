@@ -17,18 +17,18 @@ from hub.moved import mounted_below
 def document() -> dict[str, Any]:
     """Return the OpenAPI document of version 1."""
     ours = [path("api/v1/", include("hub.api.urls"))]  # the Hub's dialect is not ours to describe
-    made: dict[str, Any] = SchemaGenerator(patterns=ours).get_schema(request=None, public=True)  # type: ignore[no-untyped-call]  # untyped there
-    _add_problems(made)
-    return made
+    schema: dict[str, Any] = SchemaGenerator(patterns=ours).get_schema(request=None, public=True)  # type: ignore[no-untyped-call]  # untyped there
+    _add_problems(schema)
+    return schema
 
 
-def _add_problems(made: dict[str, Any]) -> None:
+def _add_problems(schema: dict[str, Any]) -> None:
     """Say once for every operation how a refusal looks."""
     members = Problem(500, "internal-error", "").document()
     fields = {name: {"type": "integer" if isinstance(value, int) else "string"} for name, value in members.items()}
-    made["components"]["schemas"]["Problem"] = {"type": "object", "properties": fields, "required": list(fields)}
+    schema["components"]["schemas"]["Problem"] = {"type": "object", "properties": fields, "required": list(fields)}
     content = {CONTENT_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
-    for operations in made["paths"].values():
+    for operations in schema["paths"].values():
         for operation in operations.values():
             operation["responses"]["default"] = {"description": "A refusal (RFC 9457)", "content": content}
 
@@ -37,8 +37,8 @@ def _add_problems(made: dict[str, Any]) -> None:
 @conditional_page
 def openapi(request: HttpRequest) -> HttpResponse:
     """Answer with the document."""
-    shown = document() | {"servers": [{"url": mounted_below() or "/"}]}
-    return JsonResponse(shown, headers={"Cache-Control": "no-cache", "Access-Control-Allow-Origin": "*"})
+    schema = document() | {"servers": [{"url": mounted_below() or "/"}]}
+    return JsonResponse(schema, headers={"Cache-Control": "no-cache", "Access-Control-Allow-Origin": "*"})
 
 
 @require_safe
@@ -93,16 +93,16 @@ def _shapes(schema: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
     }
 
 
-def _name(said: dict[str, Any] | None) -> str:
+def _name(schema: dict[str, Any] | None) -> str:
     """Return a word for a type: a shape's name, `list of …`, or the JSON type."""
-    if not said:
+    if not schema:
         return ""
-    if "$ref" in said:
-        return str(said["$ref"]).rpartition("/")[2]
-    if "allOf" in said or "oneOf" in said:
-        return _name((said.get("allOf") or said["oneOf"])[0])
-    if said.get("type") == "array":
-        return f"list of {_name(said['items']) or 'any'}"
-    if "enum" in said:
-        return " · ".join(str(value) for value in said["enum"])
-    return str(said.get("format") or said.get("type") or "")
+    if "$ref" in schema:
+        return str(schema["$ref"]).rpartition("/")[2]
+    if "allOf" in schema or "oneOf" in schema:
+        return _name((schema.get("allOf") or schema["oneOf"])[0])
+    if schema.get("type") == "array":
+        return f"list of {_name(schema['items']) or 'any'}"
+    if "enum" in schema:
+        return " · ".join(str(value) for value in schema["enum"])
+    return str(schema.get("format") or schema.get("type") or "")

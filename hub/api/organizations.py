@@ -26,20 +26,20 @@ class Organizations(View):
         wish = shapes.NewOrganization(data=request.data)
         wish.is_valid(raise_exception=True)
         given = wish.validated_data
-        made = organizations.create_as(
+        organization = organizations.create_as(
             given["name"], self.caller, full_name=given["full_name"],
             private_by_default=given["default_visibility"] == "private",
         )  # fmt: skip
-        return Response(_shown(made, Caller(user=self.caller.user)), status.HTTP_201_CREATED)
+        return Response(_shown(organization, Caller(user=self.caller.user)), status.HTTP_201_CREATED)
 
 
 class OneOrganization(View):
     @extend_schema(operation_id="organization", summary="An organisation", responses=shapes.Organization)
     def get(self, request: Request, org: str) -> Response:
-        found: Organization | None = getattr(accounts.resolve_namespace(org), "organization", None)
-        if found is None:
+        organization: Organization | None = getattr(accounts.resolve_namespace(org), "organization", None)
+        if organization is None:
             raise NamespaceNotFound(f"There is no organisation {org!r}.")
-        return Response(_shown(found, self.caller))
+        return Response(_shown(organization, self.caller))
 
     @extend_schema(
         operation_id="change_organization", summary="Rename it, or change what it says of itself",
@@ -47,17 +47,21 @@ class OneOrganization(View):
         request=shapes.OrganizationChange, responses=shapes.Organization,
     )  # fmt: skip
     def patch(self, request: Request, org: str) -> Response:
-        found = organizations.require_administered(org, self.caller)
+        organization = organizations.require_administered(org, self.caller)
         wish = shapes.OrganizationChange(data=request.data)
         wish.is_valid(raise_exception=True)
         given = wish.validated_data
-        hidden = given["default_visibility"] == "private" if "default_visibility" in given else found.private_by_default
-        full_name = given.get("full_name", found.full_name)
+        hidden = (
+            given["default_visibility"] == "private"
+            if "default_visibility" in given
+            else organization.private_by_default
+        )
+        full_name = given.get("full_name", organization.full_name)
         with transaction.atomic():
             organizations.change_organization(
-                found, full_name=full_name, private_by_default=hidden, by=self.caller.user
+                organization, full_name=full_name, private_by_default=hidden, by=self.caller.user
             )
-            changed = moves.rename(org, given.get("name", found.namespace.name), self.caller)
+            changed = moves.rename(org, given.get("name", organization.namespace.name), self.caller)
         return Response(_shown(changed, self.caller))
 
     @extend_schema(
@@ -148,14 +152,14 @@ def _role(view: View, request: Request, org: str) -> str:
     return str(wish.validated_data["role"])
 
 
-def _shown(found: Organization, by: Caller) -> Data:
-    role = by.roles.get(found.namespace_id)
+def _shown(organization: Organization, by: Caller) -> Data:
+    role = by.roles.get(organization.namespace_id)
     return {
-        "name": found.namespace.name,
-        "full_name": found.full_name,
-        "members": found.memberships.filter(user__is_active=True).count(),
+        "name": organization.namespace.name,
+        "full_name": organization.full_name,
+        "members": organization.memberships.filter(user__is_active=True).count(),
         "role": role,
-        "default_visibility": ("private" if found.private_by_default else "public") if role else None,
+        "default_visibility": ("private" if organization.private_by_default else "public") if role else None,
     }
 
 
@@ -173,5 +177,5 @@ def _invitation(row: Invitation) -> Data:
 
 def _own(row: Invitation) -> Data:
     organization = row.organization
-    shown = {"organization": str(organization), "full_name": organization.full_name, "role": row.role}
-    return shown | _times(row)
+    fields = {"organization": str(organization), "full_name": organization.full_name, "role": row.role}
+    return fields | _times(row)

@@ -20,13 +20,13 @@ class Nothing(s.Serializer[dict[str, Any]]):
 
 def parameters(request: Request, shape: type[s.Serializer[Any]]) -> dict[str, Any]:
     """Return the checked query parameters; one we do not know is refused, because ignoring a filter would be a lie."""
-    known = shape(data=request.query_params)
-    if unknown := sorted(set(request.query_params) - set(known.fields)):
+    serializer = shape(data=request.query_params)
+    if unknown := sorted(set(request.query_params) - set(serializer.fields)):
         raise ValueInvalid(
-            f"There is no parameter {unknown[0]!r} here.", fix=f"Known are {', '.join(sorted(known.fields))}."
+            f"There is no parameter {unknown[0]!r} here.", fix=f"Known are {', '.join(sorted(serializer.fields))}."
         )
-    known.is_valid(raise_exception=True)
-    return dict(known.validated_data)
+    serializer.is_valid(raise_exception=True)
+    return dict(serializer.validated_data)
 
 
 def page(request: Request, items: list[Any], cursor: str = "", *, name: str = "cursor") -> dict[str, Any]:

@@ -26,13 +26,13 @@ class Repair(View):
         repository = lookup.find_at_address(f"{ns}/{name}", self.caller, Permission.BROWSE)
         body = shapes.Repair(data=request.data or {})
         body.is_valid(raise_exception=True)
-        made = repairs.propose(repository, self.caller, body.validated_data["base"])
-        said = {
+        repair = repairs.propose(repository, self.caller, body.validated_data["base"])
+        answer = {
             "adapter": repository.full_name,
-            "base": made.base,
-            "number": made.discussion.number,
-            "title": made.discussion.title,
-            "url": absolute(made.discussion.get_absolute_url()),
-            "revision": made.revision.oid,
+            "base": repair.base,
+            "number": repair.discussion.number,
+            "title": repair.discussion.title,
+            "url": absolute(repair.discussion.get_absolute_url()),
+            "revision": repair.revision.oid,
         }
-        return Response(said, status.HTTP_201_CREATED if made.is_new else status.HTTP_200_OK)
+        return Response(answer, status.HTTP_201_CREATED if repair.is_new else status.HTTP_200_OK)

@@ -33,10 +33,10 @@ class Revisions(View):
         if cursor := asked.get("cursor"):
             start = pull.resolve(start.repository, cursor)
         rows = pull.history(start, asked["limit"] + 1)
-        shown, states = rows[: asked["limit"]], _states(rows)
+        page, states = rows[: asked["limit"]], _states(rows)
         parents: list[Revision | None] = [*rows[1:], None]
-        items = [_line(row, parent, states.get(row.pk)) for row, parent in zip(shown, parents, strict=False)]
-        return Response(pages.page(request, items, rows[-1].oid if len(rows) > len(shown) else ""))
+        items = [_line(row, parent, states.get(row.pk)) for row, parent in zip(page, parents, strict=False)]
+        return Response(pages.page(request, items, rows[-1].oid if len(rows) > len(page) else ""))
 
 
 class OneRevision(View):
@@ -45,17 +45,19 @@ class OneRevision(View):
         revision = resolved(f"{ns}/{name}", rev, self.caller)
         pull.require_served(revision, self.caller)
         entries, verdict = pull.entries(revision), verdicts.latest(revision)
-        said = facts.read_facts(entries)
+        description = facts.read_facts(entries)
         return Response(
             _line(revision, revision.parent, verdict.state if verdict else None)
             | {
                 "adapter": revision.repository.full_name,
                 "size": sum(entry.size for entry in entries.values()),
                 "files": [_file(entry) for entry in {**entries, **derived.derived_entries(entries)}.values()],
-                "config": (said.config or None) if policy.passes_gate(self.caller, revision.repository) else None,
-                "base": _base(said, verdict),
-                "tensors": {"values": sum(said.parameters.values()), "dtypes": said.parameters}
-                if said.parameters
+                "config": (description.config or None)
+                if policy.passes_gate(self.caller, revision.repository)
+                else None,
+                "base": _base(description, verdict),
+                "tensors": {"values": sum(description.parameters.values()), "dtypes": description.parameters}
+                if description.parameters
                 else None,
             }
         )
@@ -120,11 +122,11 @@ def _file(entry: Entry) -> dict[str, Any]:
     }
 
 
-def _base(said: Facts, verdict: Verdict | None) -> dict[str, Any] | None:
+def _base(stated: Facts, verdict: Verdict | None) -> dict[str, Any] | None:
     """The base that was proven to fit, else the one that the adapter names."""
     proven = verdict.report.base if verdict else None
     if proven:
         return proven.as_json()
-    if said.description is None or not said.description.base:
+    if stated.description is None or not stated.description.base:
         return None
-    return {"id": said.description.base, "revision": said.description.base_revision, "sha256": None}
+    return {"id": stated.description.base, "revision": stated.description.base_revision, "sha256": None}

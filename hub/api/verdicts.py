@@ -45,7 +45,7 @@ def document(verdict: Verdict, revision: Revision, by: Caller) -> dict[str, Any]
     Samples are rows of a file, so a gate hides them too.
     """
     report = verdict.report
-    shown = replace(
+    fields = replace(
         report,
         base=report.base or _named_base(verdict),
         engines=report.engines or _engines(verdict, report),
@@ -63,7 +63,7 @@ def document(verdict: Verdict, revision: Revision, by: Caller) -> dict[str, Any]
         "duration_ms": verdict.duration_ms,
         "kind": report.kind or None,
         "format": report.format or None,
-        **{name: shown.get(name) for name in shapes.REPORT_FIELDS},
+        **{name: fields.get(name) for name in shapes.REPORT_FIELDS},
     }
 
 

@@ -46,10 +46,10 @@ class RevokeFound(Route):
 
     def post(self, request: HttpRequest) -> HttpResponse:
         # They are hashed and never stored, and the answer must not depend on what they are.
-        found = bodies.strings(bodies.json_object(request), "credentials", storable=False)
-        if len(found) > MOST_FOUND:
+        credentials = bodies.strings(bodies.json_object(request), "credentials", storable=False)
+        if len(credentials) > MOST_FOUND:
             raise ValueInvalid(f"At most {MOST_FOUND:,} credentials at once.", fix="Send them in several requests.")
-        tokens.revoke_values(found)
+        tokens.revoke_values(credentials)
         return answer({}, status=202)
 
 

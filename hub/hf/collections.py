@@ -41,33 +41,33 @@ class Collections(Route):
         if self.caller.user is None:
             raise SignInRequired("Making a collection needs a token.")
         body = bodies.json_object(request)
-        made = collections.create(
+        collection = collections.create(
             bodies.text(body, "namespace", self.caller.user.username),
             bodies.text(body, "title"),
             self.caller,
             description=bodies.text(body, "description", ""),
             private=bodies.truth(body.get("private")),
         )
-        return answer(whole(made, []))
+        return answer(whole(collection, []))
 
 
 class OneCollection(Route):
     """GET, PATCH and DELETE /api/collections/{ns}/{slug}"""
 
     def get(self, request: HttpRequest, ns: str, slug: str) -> HttpResponse:
-        found = collections.find(f"{ns}/{slug}", self.caller)
-        return answer(whole(found, collections.items(found, self.caller)))
+        collection = collections.find(f"{ns}/{slug}", self.caller)
+        return answer(whole(collection, collections.items(collection, self.caller)))
 
     def patch(self, request: HttpRequest, ns: str, slug: str) -> HttpResponse:
-        found = collections.find(f"{ns}/{slug}", self.caller, to_change=True)
+        collection = collections.find(f"{ns}/{slug}", self.caller, to_change=True)
         body = bodies.json_object(request)
-        wanted = Change(
+        change = Change(
             **{key: bodies.text(body, key) for key in ("title", "description", "theme") if body.get(key) is not None},
             private=bodies.truth(body["private"]) if body.get("private") is not None else None,
             position=bodies.whole(body, "position") if body.get("position") is not None else None,
         )
-        collections.change(found, wanted)
-        return answer({"success": True, "data": whole(found, collections.items(found, self.caller))})
+        collections.change(collection, change)
+        return answer({"success": True, "data": whole(collection, collections.items(collection, self.caller))})
 
     def delete(self, request: HttpRequest, ns: str, slug: str) -> HttpResponse:
         collections.delete(collections.find(f"{ns}/{slug}", self.caller, to_change=True), self.caller)
@@ -78,24 +78,24 @@ class Items(Route):
     """POST /api/collections/{ns}/{slug}/items"""
 
     def post(self, request: HttpRequest, ns: str, slug: str) -> HttpResponse:
-        found = collections.find(f"{ns}/{slug}", self.caller, to_change=True)
+        collection = collections.find(f"{ns}/{slug}", self.caller, to_change=True)
         body = bodies.json_object(request)
-        named = body.get("item")
-        if not isinstance(named, dict):
+        reference = body.get("item")
+        if not isinstance(reference, dict):
             raise ValueInvalid("'item' must be an object.", fix='Send {"item": {"type", "id"}}.')
-        kind, name = bodies.text(named, "type"), bodies.text(named, "id")
-        collections.add(found, kind, name, self.caller, note=note_in(body) or "")
-        return answer(whole(found, collections.items(found, self.caller)))
+        kind, name = bodies.text(reference, "type"), bodies.text(reference, "id")
+        collections.add(collection, kind, name, self.caller, note=note_in(body) or "")
+        return answer(whole(collection, collections.items(collection, self.caller)))
 
 
 class OneItem(Route):
     """PATCH and DELETE /api/collections/{ns}/{slug}/items/{id}"""
 
     def patch(self, request: HttpRequest, ns: str, slug: str, item: str) -> HttpResponse:
-        found = collections.find(f"{ns}/{slug}", self.caller, to_change=True)
+        collection = collections.find(f"{ns}/{slug}", self.caller, to_change=True)
         body = bodies.json_object(request)
         position = bodies.whole(body, "position") if body.get("position") is not None else None
-        collections.change_item(found, ids.parse_hub_id(item), note=note_in(body), position=position)
+        collections.change_item(collection, ids.parse_hub_id(item), note=note_in(body), position=position)
         return answer({"success": True})
 
     def delete(self, request: HttpRequest, ns: str, slug: str, item: str) -> HttpResponse:
@@ -134,12 +134,12 @@ def whole(collection: Collection, entries: list[CollectionItem]) -> JSON:
 
 def entry(item: CollectionItem, place: int) -> JSON:
     """An entry; `place` counts what the caller sees."""
-    shown: JSON = {"_id": ids.format_hub_id(item.pk), "position": place}
+    fields: JSON = {"_id": ids.format_hub_id(item.pk), "position": place}
     if item.note:
-        shown["note"] = {"text": item.note}
+        fields["note"] = {"text": item.note}
     if item.repository is not None:
-        return shown | shapes.summary(item.repository) | {"_id": shown["_id"], "type": item.repository.type}
+        return fields | shapes.summary(item.repository) | {"_id": fields["_id"], "type": item.repository.type}
     nested = item.nested
     assert nested is not None, "the database keeps entries that are neither"
     slug = nested.slug
-    return shown | {"id": ids.format_hub_id(nested.pk), "type": "collection", "slug": slug, "title": nested.title}
+    return fields | {"id": ids.format_hub_id(nested.pk), "type": "collection", "slug": slug, "title": nested.title}

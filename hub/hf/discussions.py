@@ -26,20 +26,20 @@ class Discussions(Route):
             repository, kind=asked["type"], status=asked["status"], author=request.GET.get("author", "")
         )
         start = page * discussions.PAGE
-        shown = []
+        page_rows = []
         for row in rows[start : start + discussions.PAGE]:
             row.repository = repository
-            shown.append(line(row))
+            page_rows.append(line(row))
         closed = repository.discussions.count() - discussions.open_count(repository)
-        return answer({"discussions": shown, "count": rows.count(), "start": start, "numClosedDiscussions": closed})
+        return answer({"discussions": page_rows, "count": rows.count(), "start": start, "numClosedDiscussions": closed})
 
     def post(self, request: HttpRequest, ns: str, name: str) -> HttpResponse:
         repository = self.repository(ns, name, Permission.DISCUSS)
         body = bodies.json_object(request)
         title, text = bodies.text(body, "title", ""), bodies.text(body, "description", "")
         start = pull_requests.start if bodies.truth(body.get("pullRequest")) else discussions.start
-        made = start(repository, title, text, self.caller)
-        return answer(line(made) | {"url": f"{shapes.page_of(repository, '')}/discussions/{made.number}"})
+        discussion = start(repository, title, text, self.caller)
+        return answer(line(discussion) | {"url": f"{shapes.page_of(repository, '')}/discussions/{discussion.number}"})
 
 
 class Thread(Route):
@@ -54,49 +54,49 @@ class OneDiscussion(Thread):
     """GET /api/models/{id}/discussions/{n}?diff=1"""
 
     def get(self, request: HttpRequest, ns: str, name: str, number: int) -> HttpResponse:
-        found = self.discussion(ns, name, number, Permission.BROWSE)
-        shown = line(found) | {"events": [event(one) for one in discussions.events(found)]}
-        if found.is_pull_request:
-            shown |= {"changes": _changes(found), "filesWithConflicts": _conflicts(found)}
+        discussion = self.discussion(ns, name, number, Permission.BROWSE)
+        body = line(discussion) | {"events": [event(one) for one in discussions.events(discussion)]}
+        if discussion.is_pull_request:
+            body |= {"changes": _changes(discussion), "filesWithConflicts": _conflicts(discussion)}
             if bodies.truth(request.GET.get("diff")):
-                shown["diff"] = merges.diff(found, self.caller)
-        return answer(shown)
+                body["diff"] = merges.diff(discussion, self.caller)
+        return answer(body)
 
 
 class Comment(Thread):
     """POST …/comment {comment}"""
 
     def post(self, request: HttpRequest, ns: str, name: str, number: int) -> HttpResponse:
-        found = self.discussion(ns, name, number)
+        discussion = self.discussion(ns, name, number)
         text = bodies.text(bodies.json_object(request), "comment")
-        return answer({"newMessage": event(discussions.comment(found, text, self.caller))})
+        return answer({"newMessage": event(discussions.comment(discussion, text, self.caller))})
 
 
 class Title(Thread):
     """POST …/title {title}"""
 
     def post(self, request: HttpRequest, ns: str, name: str, number: int) -> HttpResponse:
-        found = self.discussion(ns, name, number)
+        discussion = self.discussion(ns, name, number)
         title = bodies.text(bodies.json_object(request), "title")
-        return answer({"newTitle": event(discussions.rename(found, title, self.caller))})
+        return answer({"newTitle": event(discussions.rename(discussion, title, self.caller))})
 
 
 class Status(Thread):
     """POST …/status {status, comment?}"""
 
     def post(self, request: HttpRequest, ns: str, name: str, number: int) -> HttpResponse:
-        found = self.discussion(ns, name, number)
+        discussion = self.discussion(ns, name, number)
         body = bodies.json_object(request)
         status, text = bodies.text(body, "status"), bodies.text(body, "comment", "")
-        return answer({"newStatus": event(discussions.set_status(found, status, self.caller, text))})
+        return answer({"newStatus": event(discussions.set_status(discussion, status, self.caller, text))})
 
 
 class Merge(Thread):
     """POST …/merge {comment} or null"""
 
     def post(self, request: HttpRequest, ns: str, name: str, number: int) -> HttpResponse:
-        found = self.discussion(ns, name, number, Permission.PUSH)
-        merged = merges.merge(found, self.caller, bodies.text(bodies.json_object(request), "comment", ""))
+        discussion = self.discussion(ns, name, number, Permission.PUSH)
+        merged = merges.merge(discussion, self.caller, bodies.text(bodies.json_object(request), "comment", ""))
         return answer({"mergeCommitId": merged.oid, "status": "merged"})
 
 
@@ -104,9 +104,9 @@ class EditComment(Thread):
     """POST …/comment/{event}/edit {content}"""
 
     def post(self, request: HttpRequest, ns: str, name: str, number: int, comment: str) -> HttpResponse:
-        found = self.discussion(ns, name, number)
+        discussion = self.discussion(ns, name, number)
         text = bodies.text(bodies.json_object(request), "content")
-        changed = discussions.edit(found, ids.parse_hub_id(comment), text, self.caller)
+        changed = discussions.edit(discussion, ids.parse_hub_id(comment), text, self.caller)
         return answer({"updatedComment": event(changed)})
 
 
@@ -114,9 +114,9 @@ class HideComment(Thread):
     """POST …/comment/{event}/hide"""
 
     def post(self, request: HttpRequest, ns: str, name: str, number: int, comment: str) -> HttpResponse:
-        found = self.discussion(ns, name, number)
+        discussion = self.discussion(ns, name, number)
         bodies.json_object(request)
-        return answer({"updatedComment": event(discussions.hide(found, ids.parse_hub_id(comment), self.caller))})
+        return answer({"updatedComment": event(discussions.hide(discussion, ids.parse_hub_id(comment), self.caller))})
 
 
 # --- shapes ----------------------------------------------------------------------------------------------------------
@@ -142,7 +142,7 @@ def author(user: User) -> JSON:
 
 def event(happened: DiscussionEvent) -> JSON:
     """One entry of a thread. What is hidden is not said again."""
-    shown: JSON = {
+    entry: JSON = {
         "id": ids.format_hub_id(happened.pk),
         "type": happened.kind,
         "createdAt": shapes.moment(happened.created_at),
@@ -150,7 +150,7 @@ def event(happened: DiscussionEvent) -> JSON:
         "data": happened.data,
     }
     if happened.kind == DiscussionEvent.Kind.COMMENT:
-        shown["data"] = {
+        entry["data"] = {
             "edited": happened.edits > 0,
             "hidden": happened.hidden,
             "numEdits": happened.edits,
@@ -160,7 +160,7 @@ def event(happened: DiscussionEvent) -> JSON:
                 "author": author(happened.author),
             },
         }
-    return shown
+    return entry
 
 
 def _changes(discussion: Discussion) -> JSON:

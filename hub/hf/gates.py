@@ -57,7 +57,7 @@ def shown(request: HttpRequest, row: AccessRequest) -> JSON:
     person = user(request, row.user)
     if row.asked and row.user.email:
         person["email"] = row.user.email
-    shown: JSON = {
+    fields: JSON = {
         "requestId": ids.format_hub_id(row.pk),
         "status": row.status,
         "timestamp": shapes.moment(row.at),
@@ -65,9 +65,9 @@ def shown(request: HttpRequest, row: AccessRequest) -> JSON:
         "fields": {"text": row.text} if row.text else {},
     }
     if row.decided_by is not None:
-        shown["grantedBy" if row.status == AccessRequest.Status.ACCEPTED else "decidedBy"] = {
+        fields["grantedBy" if row.status == AccessRequest.Status.ACCEPTED else "decidedBy"] = {
             "user": row.decided_by.username
         }
     if row.reason:
-        shown["rejectionReason"] = row.reason
-    return shown
+        fields["rejectionReason"] = row.reason
+    return fields

@@ -61,19 +61,19 @@ def _batch(transfer: str, objects: list[JSON]) -> HttpResponse:
 
 
 def _download(sha256: str, size: int, ticket: str | None, here: str) -> JSON:
-    shown: JSON = {"oid": sha256, "size": size}
+    fields: JSON = {"oid": sha256, "size": size}
     if ticket is None:
         message = "No file of this repository has this sha256, or you may not download it."
-        return shown | {"error": {"code": 404, "message": message}}
+        return fields | {"error": {"code": 404, "message": message}}
     href = f"{here}/downloads?ticket={quote(ticket, safe='')}"
     action = {"href": href, "header": {}, "expires_in": downloads.SECONDS}
-    return shown | {"authenticated": True, "actions": {"download": action}}
+    return fields | {"authenticated": True, "actions": {"download": action}}
 
 
 def _shown(offer: Offer, here: str) -> JSON:
-    shown: JSON = {"oid": offer.sha256, "size": offer.size}
+    fields: JSON = {"oid": offer.sha256, "size": offer.size}
     if offer.refusal:
-        shown["error"] = {
+        fields["error"] = {
             "code": http_form(offer.refusal).status,
             "message": f"{offer.refusal.detail} {offer.refusal.fix}",
         }
@@ -81,12 +81,12 @@ def _shown(offer: Offer, here: str) -> JSON:
         ticket = f"ticket={quote(offer.ticket, safe='')}"
         whole = {"href": offer.url or f"{here}?{ticket}", "header": {}}
         in_parts = {"href": f"{here}/complete?{ticket}", "header": _parts(offer, here)}
-        shown["authenticated"] = True
-        shown["actions"] = {
+        fields["authenticated"] = True
+        fields["actions"] = {
             "upload": in_parts if offer.cut else whole,
             "verify": {"href": f"{here}/verify?{ticket}", "header": {}},
         }
-    return shown
+    return fields
 
 
 def _parts(offer: Offer, here: str) -> dict[str, str]:
@@ -144,8 +144,8 @@ class Complete(Route):
     def post(self, request: HttpRequest) -> HttpResponse:
         body, ticket = bodies.json_object(request), request.GET.get("ticket", "")
         uploads.check_ticket(ticket)  # before the body: who has none learns nothing of what belongs there
-        named = bodies.objects(body, "parts")
-        etags = [(bodies.whole(one, "partNumber"), bodies.text(one, "etag")) for one in named]
+        parts = bodies.objects(body, "parts")
+        etags = [(bodies.whole(one, "partNumber"), bodies.text(one, "etag")) for one in parts]
         uploads.complete(ticket, bodies.text(body, "oid"), etags)
         return answer({})
 

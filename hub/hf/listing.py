@@ -58,16 +58,16 @@ class Info(Route):
     """GET /api/models/{id}[/revision/{rev}]"""
 
     def get(self, request: HttpRequest, ns: str, name: str, rev: str = "main") -> HttpResponse:
-        wanted = expansions(request, self.type)  # before the repository: clients learn the words from the refusal
+        fields = expansions(request, self.type)  # before the repository: clients learn the words from the refusal
         repository = self.repository(ns, name)
         revision = pull.resolve(repository, rev)
         pull.require_shown(revision, self.caller)
         with_blobs, entries = bodies.truth(request.GET.get("blobs")), pull.entries(revision)
-        shown = shapes.info(repository, revision, entries, derived.derived_entries(entries), with_blobs)
-        _count_children([shown], wanted, self.caller)
+        item = shapes.info(repository, revision, entries, derived.derived_entries(entries), with_blobs)
+        _count_children([item], fields, self.caller)
         if bodies.truth(request.GET.get("securityStatus")):
-            shown["securityRepoStatus"] = {"scansDone": False, "filesWithIssues": []}
-        return answer(only(shown, wanted))
+            item["securityRepoStatus"] = {"scansDone": False, "filesWithIssues": []}
+        return answer(only(item, fields))
 
     def delete(self, request: HttpRequest, ns: str, name: str, rev: str = "main") -> HttpResponse:
         """Answer DELETE …/like for an id without a namespace."""
@@ -80,20 +80,20 @@ class List(Route):
     """GET /api/models"""
 
     def get(self, request: HttpRequest) -> HttpResponse:
-        wanted = expansions(request, self.type)
+        fields = expansions(request, self.type)
         if request.GET.get("inference") or request.GET.get("inference_provider"):
             return answer([])  # no provider runs what is here
         asked = {key for key, value in request.GET.items() if bodies.truth(value)}
-        is_full = bool(asked & DETAILS or set(wanted) - FROM_THE_ROW)
+        is_full = bool(asked & DETAILS or set(fields) - FROM_THE_ROW)
         most = FULL_PAGE if is_full else catalog.MAX_PAGE
         limit = bodies.whole_in(request.GET, "limit", most, most)
         cursor = request.GET.get("cursor", "")
         query = _query(request, self.type)
         page = catalog.search(self.caller, query, cursor=cursor, limit=limit, with_verdicts=False)
-        keys = wanted or (LEAN if self.type == "model" and not is_full else [])
-        shown = _shown(page.items, is_full, with_heads=not keys or "sha" in keys)
-        _count_children(shown, wanted, self.caller)
-        response = answer([only(item, keys) for item in shown])
+        keys = fields or (LEAN if self.type == "model" and not is_full else [])
+        items = _shown(page.items, is_full, with_heads=not keys or "sha" in keys)
+        _count_children(items, fields, self.caller)
+        response = answer([only(item, keys) for item in items])
         if page.next:
             response["Link"] = next_page(request, cursor=page.next, limit=str(limit))
         return response
@@ -107,41 +107,41 @@ class TagsByType(Route):
 
 
 def _by_type(type: str) -> dict[str, list[JSON]]:
-    found: dict[str, list[JSON]] = {kind: [] for kind in tags.KINDS}
+    listed: dict[str, list[JSON]] = {kind: [] for kind in tags.KINDS}
     for tag, _ in catalog.count_tags(type).most_common(MOST_TAGS):
         kind = tags.kind_of(tag)
-        found[kind].append({"id": tag, "label": tag.partition(":")[2] or tag, "type": kind})
-    return found
+        listed[kind].append({"id": tag, "label": tag.partition(":")[2] or tag, "type": kind})
+    return listed
 
 
 def expansions(request: HttpRequest, type: str) -> list[str]:
     """Return the fields a client asks for by `expand`. Raises ValueInvalid with the words that exist."""
-    wanted = request.GET.getlist("expand") + request.GET.getlist("expand[]")
-    if unknown := [word for word in wanted if word not in EXPANDABLE[type] and word not in _FORMER]:
+    fields = request.GET.getlist("expand") + request.GET.getlist("expand[]")
+    if unknown := [word for word in fields if word not in EXPANDABLE[type] and word not in _FORMER]:
         words = "|".join(f'"{word}"' for word in EXPANDABLE[type])
         raise ValueInvalid(f'Cannot expand "{unknown[0][:40]}": expected one of {words}', fix="Use one of these.")
-    return wanted
+    return fields
 
 
-def _count_children(shown: list[JSON], wanted: list[str], by: Caller) -> None:
+def _count_children(items: list[JSON], fields: list[str], by: Caller) -> None:
     """Add how many models have each of these as their base, where somebody asks for it."""
-    if "childrenModelCount" in wanted:
-        counts = catalog.count_by_base(by, (item["id"] for item in shown))
-        for item in shown:
+    if "childrenModelCount" in fields:
+        counts = catalog.count_by_base(by, (item["id"] for item in items))
+        for item in items:
             item["childrenModelCount"] = counts.get(item["id"], 0)
 
 
-def only(shown: JSON, wanted: list[str]) -> JSON:
+def only(item: JSON, fields: list[str]) -> JSON:
     """Return an object with the asked-for fields alone, if any were asked for."""
-    if not wanted:
-        return shown
-    return {key: shown[key] for key in ("_id", "id", *wanted) if key in shown}
+    if not fields:
+        return item
+    return {key: item[key] for key in ("_id", "id", *fields) if key in item}
 
 
 def _query(request: HttpRequest, type: str) -> catalog.Query:
     many = request.GET.getlist
-    wanted = [tag.strip() for value in many("filter") for tag in value.split(",") if tag.strip()]
-    wanted += [*many("pipeline_tag"), *many("library"), *many("language")]
+    filters = [tag.strip() for value in many("filter") for tag in value.split(",") if tag.strip()]
+    filters += [*many("pipeline_tag"), *many("library"), *many("language")]
     fewest, most = _parameters(request.GET.get("num_parameters", ""))
     return catalog.Query(
         engine=[word.lower() for word in many("apps")],  # what an app means to the Hub, a serving engine means here
@@ -149,7 +149,7 @@ def _query(request: HttpRequest, type: str) -> catalog.Query:
         parameters_max=most,
         id_words=[word for value in many("search") for word in value.split()],
         author=many("author"),
-        all_tags=[ALIASES.get(tag, tag) for tag in wanted],
+        all_tags=[ALIASES.get(tag, tag) for tag in filters],
         gated=bodies.truth(request.GET["gated"]) if request.GET.get("gated") else None,
         type=type,
         sort=_sort(request.GET.get("sort") or "lastModified"),
@@ -157,14 +157,14 @@ def _query(request: HttpRequest, type: str) -> catalog.Query:
     )
 
 
-def _parameters(said: str) -> tuple[int | None, int | None]:
+def _parameters(value: str) -> tuple[int | None, int | None]:
     """Read min:6B,max:128B, either of them. Raises ValueInvalid."""
     bounds: dict[str, int] = {}
-    for part in filter(None, said.split(",")):
-        found = _BOUND.fullmatch(part.strip())
-        if found is None:
-            raise ValueInvalid(f"Cannot read num_parameters {said[:60]!r}.", fix="Write it as min:6B,max:128B.")
-        bounds[found[1].lower()] = round(float(found[2]) * _MANY[found[3].upper()])
+    for part in filter(None, value.split(",")):
+        match = _BOUND.fullmatch(part.strip())
+        if match is None:
+            raise ValueInvalid(f"Cannot read num_parameters {value[:60]!r}.", fix="Write it as min:6B,max:128B.")
+        bounds[match[1].lower()] = round(float(match[2]) * _MANY[match[3].upper()])
     return bounds.get("min"), bounds.get("max")
 
 
@@ -183,9 +183,9 @@ def _shown(adapters: list[Repository], is_full: bool, with_heads: bool) -> list[
     if not is_full:
         return [shapes.summary(repository) | {"sha": heads[repository.pk].oid} for repository in adapters]
     trees = pull.entries_of(head for head in heads.values() if not head.is_quarantined)
-    made = derived.derived_entries_of(trees)
+    artifacts = derived.derived_entries_of(trees)
     rows = ((repository, heads[repository.pk], heads[repository.pk].pk) for repository in adapters)
     return [
-        shapes.info(repository, head, trees.get(row, {}), made.get(row, {}), with_blobs=False)
+        shapes.info(repository, head, trees.get(row, {}), artifacts.get(row, {}), with_blobs=False)
         for repository, head, row in rows
     ]

@@ -41,10 +41,10 @@ class Duplicate(Route):
             raise SignInRequired("Duplicating a repository needs a token.")
         source = self.repository(ns, name, Permission.DOWNLOAD)
         body = bodies.json_object(request)
-        wanted = bodies.text(body, "repository", "") or source.name
-        full_name = wanted if "/" in wanted else f"{self.caller.user.username}/{wanted}"
-        made = copies.duplicate(source, full_name, self.caller, private=privacy_in(body))
-        return answer({"url": shapes.page_of(made, origin(request)), "filesCopyPending": False})
+        destination = bodies.text(body, "repository", "") or source.name
+        full_name = destination if "/" in destination else f"{self.caller.user.username}/{destination}"
+        duplicate = copies.duplicate(source, full_name, self.caller, private=privacy_in(body))
+        return answer({"url": shapes.page_of(duplicate, origin(request)), "filesCopyPending": False})
 
 
 class SuperSquash(Route):
@@ -64,10 +64,10 @@ class LargeFiles(Route):
         repository = self.repository(ns, name, Permission.PUSH)
         limit = bodies.whole_in(request.GET, "limit", FILES_PAGE, FILES_PAGE)
         cursor = bodies.whole_in(request.GET, "cursor", 0, 1 << 62, least=0)
-        found = copies.large_files(repository, self.caller, after=cursor, limit=limit + 1)
-        response = answer([_large(file) for file in found[:limit]])
-        if len(found) > limit:
-            response["Link"] = next_page(request, cursor=str(found[limit - 1].row), limit=str(limit))
+        files = copies.large_files(repository, self.caller, after=cursor, limit=limit + 1)
+        response = answer([_large(file) for file in files[:limit]])
+        if len(files) > limit:
+            response["Link"] = next_page(request, cursor=str(files[limit - 1].row), limit=str(limit))
         return response
 
 

@@ -38,13 +38,13 @@ class Tree(Route):
         pull.require_shown(revision, self.caller)
         entries = pull.entries(revision)
         try:
-            shown = _listing(entries, folder.strip("/"), bodies.truth(request.GET.get("recursive")), revision)
+            items = _listing(entries, folder.strip("/"), bodies.truth(request.GET.get("recursive")), revision)
         except FileNotFound as error:
             return _at_commit(self.refuse(error), revision)
         is_expanded = bodies.truth(request.GET.get("expand"))
         limit = bodies.whole_in(request.GET, "limit", TREE_PAGE, EXPANDED_PAGE if is_expanded else TREE_PAGE)
         cursor = request.GET.get("cursor", "")
-        rest = [item for item in shown if item["path"] > cursor]
+        rest = [item for item in items if item["path"] > cursor]
         page = rest[:limit]
         if is_expanded:
             _expand(page, revision)
@@ -65,16 +65,16 @@ class PathsInfo(Route):
         entries = pull.entries(revision)
         folders = manifest.folder_oids(entries.values())
         entries |= derived.derived_entries(entries)
-        shown = []
+        items = []
         for path in dict.fromkeys(path.strip("/") for path in paths):
             if path in entries:
-                shown.append(shapes.file_entry(entries[path]))
+                items.append(shapes.file_entry(entries[path]))
             elif path and path in folders:
-                shown.append(shapes.folder_entry(path, folders[path]))
+                items.append(shapes.folder_entry(path, folders[path]))
         if is_expanded:
-            _expand(shown, revision)
-        _name_for_xet(shown)
-        return answer(shown)
+            _expand(items, revision)
+        _name_for_xet(items)
+        return answer(items)
 
 
 def _listing(entries: dict[str, Entry], folder: str, is_recursive: bool, revision: Revision) -> list[JSON]:
@@ -83,29 +83,29 @@ def _listing(entries: dict[str, Entry], folder: str, is_recursive: bool, revisio
     if folder not in folders:
         raise FileNotFound(f"Entry not found: there is no folder {folder[:200]!r} in {revision.oid}.")
     start = f"{folder}/" if folder else ""
-    made = derived.derived_entries(entries)  # no part of the folders' ids: those are the commit's
-    shown = [shapes.file_entry(entry) for path, entry in {**entries, **made}.items() if path.startswith(start)]
-    shown += [shapes.folder_entry(path, oid) for path, oid in folders.items() if path and path.startswith(start)]
+    artifacts = derived.derived_entries(entries)  # no part of the folders' ids: those are the commit's
+    items = [shapes.file_entry(entry) for path, entry in {**entries, **artifacts}.items() if path.startswith(start)]
+    items += [shapes.folder_entry(path, oid) for path, oid in folders.items() if path and path.startswith(start)]
     if not is_recursive:
-        shown = [item for item in shown if "/" not in item["path"][len(start) :]]
-    return sorted(shown, key=lambda item: str(item["path"]))
+        items = [item for item in items if "/" not in item["path"][len(start) :]]
+    return sorted(items, key=lambda item: str(item["path"]))
 
 
-def _expand(shown: list[JSON], revision: Revision) -> None:
+def _expand(items: list[JSON], revision: Revision) -> None:
     """Add to each entry the newest revision that changed it, and that nobody scanned it."""
     changed = pull.last_changes(revision)
-    for item in shown:
+    for item in items:
         item["lastCommit"] = shapes.last_commit(changed.get(item["path"], revision))
         if item["type"] == "file":
             item["securityFileStatus"] = shapes.UNSCANNED
 
 
-def _name_for_xet(shown: list[JSON]) -> None:
+def _name_for_xet(items: list[JSON]) -> None:
     """Add the Xet hash to the files that can be read so; clients skip asking for the headers then."""
-    large = [item for item in shown if "lfs" in item and "derived" not in item] if settings.XET_READ else []
-    known = xet_files.readable_file_ids(item["lfs"]["oid"] for item in large)
+    large = [item for item in items if "lfs" in item and "derived" not in item] if settings.XET_READ else []
+    file_ids = xet_files.readable_file_ids(item["lfs"]["oid"] for item in large)
     for item in large:
-        if file_id := known.get(item["lfs"]["oid"]):
+        if file_id := file_ids.get(item["lfs"]["oid"]):
             item["xetHash"] = file_id
 
 
@@ -151,8 +151,8 @@ class Headers(Route):
     def get(self, request: HttpRequest, ns: str, name: str, path: str) -> HttpResponse:
         revision = pull.resolve(self.repository(ns, name, Permission.DOWNLOAD), refs.MAIN)
         pull.require_served(revision, self.caller)
-        found = sharded_weights.read_sharded_weights(pull.entries(revision), path)
-        return answer({"index": found.index, "headers": found.headers})
+        weights = sharded_weights.read_sharded_weights(pull.entries(revision), path)
+        return answer({"index": weights.index, "headers": weights.headers})
 
 
 def _at_commit(response: HttpResponseBase, revision: Revision) -> HttpResponseBase:

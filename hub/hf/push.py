@@ -31,8 +31,11 @@ class ValidateYaml(Route):
             errors, warnings = [error.detail], []
         if "text/plain" in request.headers.get("Accept", ""):
             return _as_text(errors, warnings)
-        shown = {"errors": [{"message": text} for text in errors], "warnings": [{"message": text} for text in warnings]}
-        return answer(shown, 400 if errors else 200)
+        problems = {
+            "errors": [{"message": text} for text in errors],
+            "warnings": [{"message": text} for text in warnings],
+        }
+        return answer(problems, 400 if errors else 200)
 
 
 def _as_text(errors: list[str], warnings: list[str]) -> HttpResponse:
@@ -53,7 +56,7 @@ class Preupload(Route):
         gitignore = bodies.text(body, "gitIgnore", "") or None
         files = uploads.plan(repository, ref, asked, by=self.caller, gitignore=gitignore)
         # Clients leave out files that are equal to what is there, and then would open no pull request.
-        shown = [
+        modes = [
             {
                 "path": file.path,
                 "uploadMode": "lfs" if file.is_lfs else "regular",
@@ -62,7 +65,7 @@ class Preupload(Route):
             }
             for file in files
         ]
-        return answer({"files": shown, "commitOid": refs.resolve_ref(repository, ref).oid})
+        return answer({"files": modes, "commitOid": refs.resolve_ref(repository, ref).oid})
 
 
 class Commit(Route):
@@ -95,10 +98,10 @@ def longest_line() -> int:
 
 def _landed(ref: Ref, page: str, proposed: bool) -> dict[str, Any]:
     oid = ref.revision.oid
-    shown = {"success": True, "commitOid": oid, "commitUrl": f"{page}/commit/{oid}", "hookOutput": ""}
+    body = {"success": True, "commitOid": oid, "commitUrl": f"{page}/commit/{oid}", "hookOutput": ""}
     if proposed:
-        shown["pullRequestUrl"] = f"{page}/discussions/{ref.name.removeprefix(refs.PULL_REQUESTS)}"
-    return shown
+        body["pullRequestUrl"] = f"{page}/discussions/{ref.name.removeprefix(refs.PULL_REQUESTS)}"
+    return body
 
 
 def operations(lines: Iterator[dict[str, Any]]) -> Iterator[Operation]:

@@ -20,15 +20,15 @@ class Refs(Route):
     """GET /api/models/{id}/refs"""
 
     def get(self, request: HttpRequest, ns: str, name: str) -> HttpResponse:
-        shown: dict[str, list[JSON]] = {"branches": [], "tags": [], "converts": []}
+        groups: dict[str, list[JSON]] = {"branches": [], "tags": [], "converts": []}
         if bodies.truth(request.GET.get("include_prs") or request.GET.get("include_pull_requests")):
-            shown["pullRequests"] = []
+            groups["pullRequests"] = []
         kinds = {refs.BRANCHES: "branches", refs.TAGS: "tags", refs.PULL_REQUESTS: "pullRequests"}
         for ref in refs.list_refs(self.repository(ns, name)):
             for prefix, kind in kinds.items():
-                if ref.name.startswith(prefix) and kind in shown:
-                    shown[kind].append(shapes.ref(ref, ref.name.removeprefix(prefix)))
-        return answer(shown)
+                if ref.name.startswith(prefix) and kind in groups:
+                    groups[kind].append(shapes.ref(ref, ref.name.removeprefix(prefix)))
+        return answer(groups)
 
 
 class Commits(Route):
@@ -43,10 +43,10 @@ class Commits(Route):
         limit = bodies.whole_in(request.GET, "limit", HISTORY_PAGE, 1000)
         line = pull.history(revision, limit + 1)
         is_formatted = "formatted" in request.GET.getlist("expand[]") + request.GET.getlist("expand")
-        shown = [shapes.commit(one) for one in line[:limit]]
+        commits = [shapes.commit(one) for one in line[:limit]]
         if is_formatted:
-            shown = [one | {"formatted": {"title": one["title"], "message": one["message"]}} for one in shown]
-        response = answer(shown)
+            commits = [one | {"formatted": {"title": one["title"], "message": one["message"]}} for one in commits]
+        response = answer(commits)
         if len(line) > limit:
             response["Link"] = next_page(request, cursor=line[limit].oid, limit=str(limit))
         return response

@@ -86,8 +86,8 @@ class WriteCheck(AuthCheck):
 def card_of_a_space(body: dict[str, Any]) -> push.Inline:
     """Return the README.md that a space begins with: clients look there for what would run it, and never write one."""
     title, sdk = bodies.text(body, "name").rpartition("/")[2], bodies.text(body, "sdk", "static")
-    said = yaml.safe_dump({"title": title, "sdk": sdk}, sort_keys=False, allow_unicode=True)
-    return push.Inline("README.md", f"---\n{said}---\n".encode())
+    metadata = yaml.safe_dump({"title": title, "sdk": sdk}, sort_keys=False, allow_unicode=True)
+    return push.Inline("README.md", f"---\n{metadata}---\n".encode())
 
 
 def named_in(body: dict[str, Any], username: str) -> tuple[str, str]:

@@ -59,10 +59,10 @@ def _token_role(role: str) -> str:
 
 def file_entry(entry: Entry) -> JSON:
     """A file in a tree listing: `oid` is the git blob's sha1, for LFS files the pointer's."""
-    shown: JSON = {"type": "file", "oid": entry.git_oid, "size": entry.size, "path": entry.path}
+    fields: JSON = {"type": "file", "oid": entry.git_oid, "size": entry.size, "path": entry.path}
     if entry.is_lfs:
-        shown["lfs"] = {"oid": entry.sha256, "size": entry.size, "pointerSize": _pointer_size(entry)}
-    return shown | _derived(entry)
+        fields["lfs"] = {"oid": entry.sha256, "size": entry.size, "pointerSize": _pointer_size(entry)}
+    return fields | _derived(entry)
 
 
 def folder_entry(path: str, oid: str) -> JSON:
@@ -85,12 +85,12 @@ UNSCANNED: JSON = {"status": "unscanned", "avScan": None, "pickleImportScan": No
 
 def sibling(entry: Entry, with_blobs: bool) -> JSON:
     """A file in a model's info; the digest of an LFS file is called sha256 here, and oid in trees."""
-    shown: JSON = {"rfilename": entry.path}
+    fields: JSON = {"rfilename": entry.path}
     if with_blobs:
-        shown |= {"size": entry.size, "blobId": entry.git_oid}
+        fields |= {"size": entry.size, "blobId": entry.git_oid}
     if with_blobs and entry.is_lfs:
-        shown["lfs"] = {"sha256": entry.sha256, "size": entry.size, "pointerSize": _pointer_size(entry)}
-    return shown | _derived(entry)
+        fields["lfs"] = {"sha256": entry.sha256, "size": entry.size, "pointerSize": _pointer_size(entry)}
+    return fields | _derived(entry)
 
 
 def _derived(entry: Entry) -> JSON:
@@ -123,37 +123,37 @@ def info(
     repository: Repository,
     revision: Revision,
     entries: dict[str, Entry],
-    made: dict[str, DerivedEntry],
+    artifacts: dict[str, DerivedEntry],
     with_blobs: bool,
 ) -> JSON:
-    """Everything about a repository at a revision; `made` are the files that were derived of those in it."""
-    said = reading.read_available_facts(entries, repository.type)
-    shown = summary(repository) | {
+    """Everything about a repository at a revision; `artifacts` are the files derived from those in it."""
+    facts = reading.read_available_facts(entries, repository.type)
+    fields = summary(repository) | {
         "sha": revision.oid,
         "lastModified": moment(revision.created_at),
-        "siblings": [sibling(entry, with_blobs) for _, entry in sorted({**entries, **made}.items())],
-        "cardData": card(said.card),
-        "tags": said.tags,
+        "siblings": [sibling(entry, with_blobs) for _, entry in sorted({**entries, **artifacts}.items())],
+        "cardData": card(facts.card),
+        "tags": facts.tags,
         "usedStorage": sum({entry.sha256: entry.size for entry in entries.values()}.values()),
         "xetEnabled": True,
     }
     if repository.type == "model":
-        bases = [{"id": base} for base in said.bases]
-        shown |= {"spaces": [], "widgetData": said.card.data.get("widget", [])} | _of_a_model(said)
-        shown |= {"baseModels": {"relation": "adapter", "models": bases}} if bases else {}
+        bases = [{"id": base} for base in facts.bases]
+        fields |= {"spaces": [], "widgetData": facts.card.data.get("widget", [])} | _of_a_model(facts)
+        fields |= {"baseModels": {"relation": "adapter", "models": bases}} if bases else {}
     if repository.type == "space":
-        shown |= _of_a_space(said)
-    return shown
+        fields |= _of_a_space(facts)
+    return fields
 
 
-def card(said: Card) -> JSON:
-    """What a card states, without what the Hub's clients trip over: one such card would end a list of many for them."""
-    shown: JSON = {key: value for key, value in said.data.items() if key not in PARAMETERS}
-    if not isinstance(shown.get("tags", []), list | str | None):
-        shown["tags"] = said.tags
-    if not all(_is_source(result.get("source")) for result in _results(shown.get("model-index"))):
-        del shown["model-index"]
-    return shown
+def card(stated: Card) -> JSON:
+    """Return a card's data without values that make the Hub's clients fail: one such card would break a whole list."""
+    data: JSON = {key: value for key, value in stated.data.items() if key not in PARAMETERS}
+    if not isinstance(data.get("tags", []), list | str | None):
+        data["tags"] = stated.tags
+    if not all(_is_source(result.get("source")) for result in _results(data.get("model-index"))):
+        del data["model-index"]
+    return data
 
 
 def _results(index: object) -> Iterator[JSON]:
@@ -166,27 +166,27 @@ def _is_source(source: object) -> bool:
     return not source or (isinstance(source, dict) and (source.get("name") is None or source.get("url") is not None))
 
 
-def _of_a_space(said: reading.Facts) -> JSON:
-    links = {key: said.card.data[key] for key in ("sdk", "models", "datasets") if key in said.card.data}
+def _of_a_space(facts: reading.Facts) -> JSON:
+    links = {key: facts.card.data[key] for key in ("sdk", "models", "datasets") if key in facts.card.data}
     return links | {"runtime": {"stage": "STOPPED", "hardware": UNUSED}}  # nothing is run here
 
 
-def _of_a_model(said: reading.Facts) -> JSON:
-    shown: JSON = {"config": config(said)}
-    if said.library:
-        shown["library_name"] = said.library
-    if said.task:
-        shown["pipeline_tag"] = said.task
-    if said.parameters:
-        shown["safetensors"] = {"parameters": said.parameters, "total": sum(said.parameters.values())}
-    if "model-index" in said.card.data:
-        shown["model-index"] = said.card.data["model-index"]
-    return shown
+def _of_a_model(facts: reading.Facts) -> JSON:
+    fields: JSON = {"config": config(facts)}
+    if facts.library:
+        fields["library_name"] = facts.library
+    if facts.task:
+        fields["pipeline_tag"] = facts.task
+    if facts.parameters:
+        fields["safetensors"] = {"parameters": facts.parameters, "total": sum(facts.parameters.values())}
+    if "model-index" in facts.card.data:
+        fields["model-index"] = facts.card.data["model-index"]
+    return fields
 
 
-def config(said: reading.Facts) -> JSON:
+def config(facts: reading.Facts) -> JSON:
     """The digest of adapter_config.json. The `adapters` library reads its part under both of its names."""
-    ours = said.config
+    ours = facts.config
     if "peft_type" in ours:
         return {"peft": {key: ours[key] for key in PEFT_KEYS if ours.get(key) is not None}}
     if "model_name" in ours:

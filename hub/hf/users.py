@@ -35,13 +35,13 @@ def user(request: HttpRequest, person: User) -> JSON:
     }
 
 
-def organization(request: HttpRequest, found: Organization) -> JSON:
+def organization(request: HttpRequest, row: Organization) -> JSON:
     """An organisation in a list."""
-    name = found.namespace.name
+    name = row.namespace.name
     return {
-        "_id": ids.format_hub_id(found.pk),
+        "_id": ids.format_hub_id(row.pk),
         "name": name,
-        "fullname": found.full_name or name,
+        "fullname": row.full_name or name,
         "avatarUrl": avatar(request, name),
         "type": "org",
     }
@@ -54,11 +54,11 @@ class Asked(Route):
 
     def namespace(self, name: str) -> Namespace:
         """Return the namespace of the address. Raises NamespaceNotFound, also for one of the other kind."""
-        found = accounts.resolve_namespace(name)
-        gone = found.kind == Namespace.Kind.PERSON and not found.person.is_active
-        if found.kind != self.kind or gone:
+        namespace = accounts.resolve_namespace(name)
+        gone = namespace.kind == Namespace.Kind.PERSON and not namespace.person.is_active
+        if namespace.kind != self.kind or gone:
             raise NamespaceNotFound(f"There is no {self.kind.label.lower()} {name[:96]!r}.")
-        return found
+        return namespace
 
     def repositories(self, namespace: Namespace) -> JSON:
         """Return how many repositories of each type the caller sees there."""
@@ -75,34 +75,34 @@ class UserOverview(Asked):
     """GET /api/users/{u}/overview"""
 
     def get(self, request: HttpRequest, name: str) -> HttpResponse:
-        found = self.namespace(name)
-        person = found.person
+        namespace = self.namespace(name)
+        person = namespace.person
         rows = Membership.objects.filter(user=person).select_related("organization__namespace").order_by("pk")
-        shown = user(request, person) | self.repositories(found)
-        shown |= {
+        fields = user(request, person) | self.repositories(namespace)
+        fields |= {
             "numLikes": social.liked_count(person, self.caller),
-            "numFollowers": social.followers(found).count(),
+            "numFollowers": social.followers(namespace).count(),
             "numFollowing": social.following(person).count(),
-            "isFollowing": social.follows(self.caller, found),
+            "isFollowing": social.follows(self.caller, namespace),
             "createdAt": shapes.moment(person.created_at),
             "orgs": [_plain(organization(request, row.organization)) for row in rows],
         }
-        return answer(shown)
+        return answer(fields)
 
 
 class OrganizationOverview(OfAnOrganization):
     """GET /api/organizations/{o}/overview"""
 
     def get(self, request: HttpRequest, name: str) -> HttpResponse:
-        found = self.namespace(name)
-        shown = organization(request, found.organization) | self.repositories(found)
-        shown |= {
+        namespace = self.namespace(name)
+        fields = organization(request, namespace.organization) | self.repositories(namespace)
+        fields |= {
             "isVerified": False,
-            "numUsers": found.organization.memberships.filter(user__is_active=True).count(),
-            "numFollowers": social.followers(found).count(),
-            "isFollowing": social.follows(self.caller, found),
+            "numUsers": namespace.organization.memberships.filter(user__is_active=True).count(),
+            "numFollowers": social.followers(namespace).count(),
+            "isFollowing": social.follows(self.caller, namespace),
         }
-        return answer(_plain(shown))
+        return answer(_plain(fields))
 
 
 class Members(OfAnOrganization):
@@ -204,6 +204,6 @@ def _repositories(request: HttpRequest, route: Route, namespace: Namespace) -> H
     return paged(request, rows, shape)
 
 
-def _plain(shown: dict[str, Any]) -> JSON:
+def _plain(fields: dict[str, Any]) -> JSON:
     """An organisation without `_id`, as the Hub gives it."""
-    return {key: value for key, value in shown.items() if key != "_id"}
+    return {key: value for key, value in fields.items() if key != "_id"}

@@ -61,8 +61,8 @@ def listed_to(caller: Caller) -> Q:
     """
     if caller.is_staff:
         return visible_to(caller)
-    shown = Q(is_main_held=False)
-    return visible_to(caller) & (shown | _writable(caller) if caller.roles else shown)
+    released = Q(is_main_held=False)
+    return visible_to(caller) & (released | _writable(caller) if caller.roles else released)
 
 
 def _writable(caller: Caller) -> Q:

@@ -52,67 +52,69 @@ def derive(entries: Mapping[str, Entry], path: str, view: str, *, base: str = ""
 
 
 def _older(config: configs.Config, version: str) -> View:
-    shown, lost = downgraded(config, version)
+    older, lost = downgraded(config, version)
     if lost:
         raise ValueInvalid(
             f"PEFT {version} knows no {some(lost)}: without it this would be another adapter.",
             fix="Use a newer PEFT; docs/serving.md says which knows what.",
         )
-    gone = sorted(config.keys() - shown.keys())
-    return View(shown, f"peft-{version}; without {some(gone, 40)}" if gone else f"peft-{version}; unchanged")
+    gone = sorted(config.keys() - older.keys())
+    return View(older, f"peft-{version}; without {some(gone, 40)}" if gone else f"peft-{version}; unchanged")
 
 
 def _renamed(config: configs.Config, base: str) -> View:
     """The config with another name of the same base: servers compare names letter by letter."""
-    named = configs.text(config, FIELD) or ""
-    if not named or not base or bases.canonical_name(named).casefold() != bases.canonical_name(base).casefold():
+    current = configs.text(config, FIELD) or ""
+    if not current or not base or bases.canonical_name(current).casefold() != bases.canonical_name(base).casefold():
         raise ValueInvalid(
-            f"{base[:120]!r} is no other name of {named[:120]!r} here.",
+            f"{base[:120]!r} is no other name of {current[:120]!r} here.",
             fix="Add &base= with a name that the page of its base shows.",
         )
-    return View(config | {FIELD: base}, f"base; {FIELD} = {base}, in place of {named[:120]!r}")
+    return View(config | {FIELD: base}, f"base; {FIELD} = {base}, in place of {current[:120]!r}")
 
 
 def _repaired(entries: Mapping[str, Entry], config: configs.Config, base: str) -> View:
-    named = configs.text(config, FIELD) or ""
-    chosen = _meant(entries, base) if is_baseless(config) else _other_name(named, base)
+    current = configs.text(config, FIELD) or ""
+    chosen = _meant(entries, base) if is_baseless(config) else _other_name(current, base)
     changed: dict[str, object] = {FIELD: chosen}
-    if full_precision(named) and config.get("revision"):
+    if full_precision(current) and config.get("revision"):
         changed["revision"] = None  # a commit of the quantised copy is none of the base
-    return View(config | changed, f"repaired; {FIELD} = {chosen}, in place of {named[:120]!r}")
+    return View(config | changed, f"repaired; {FIELD} = {chosen}, in place of {current[:120]!r}")
 
 
 def is_baseless(config: configs.Config) -> bool:
     """Return whether only its author can tell which base this config means."""
-    named = configs.text(config, FIELD) or ""
-    return not named or is_local_path(named)
+    current = configs.text(config, FIELD) or ""
+    return not current or is_local_path(current)
 
 
-def _other_name(named: str, base: str) -> str:
+def _other_name(current: str, base: str) -> str:
     """The base that is meant by an old name, or by that of a quantised copy."""
-    chosen = bases.canonical_name(named)
-    if chosen.casefold() == named.casefold() or (base and chosen.casefold() != bases.canonical_name(base).casefold()):
+    chosen = bases.canonical_name(current)
+    if chosen.casefold() == current.casefold() or (base and chosen.casefold() != bases.canonical_name(base).casefold()):
         raise ValueInvalid(
-            f"{configs.NAME} names the base {named[:120]}, so nothing is to be repaired.", fix="Take it as it is."
+            f"{configs.NAME} names the base {current[:120]}, so nothing is to be repaired.", fix="Take it as it is."
         )
     return chosen
 
 
 def _meant(entries: Mapping[str, Entry], base: str) -> str:
     """The base that it fits, where it fits one alone or the card or the caller says which."""
-    found = fit.survey_files(facts.file_openers({**entries, **derived.derived_entries(entries)}))
-    fitting = found.fitting if found else []
+    survey = fit.survey_files(facts.file_openers({**entries, **derived.derived_entries(entries)}))
+    fitting = survey.fitting if survey else []
     if base:
-        wanted = bases.canonical_name(base).casefold()
-        chosen = next((one for one in fitting if one.casefold() == wanted), "")
+        canonical = bases.canonical_name(base).casefold()
+        chosen = next((one for one in fitting if one.casefold() == canonical), "")
     else:
         chosen = (
-            fit.the_one(found, configs.names(dict(facts.read_facts(entries).card.data), "base_model")) if found else ""
+            fit.preferred_base(survey, configs.names(dict(facts.read_facts(entries).card.data), "base_model"))
+            if survey
+            else ""
         )
     if not chosen:
-        said = f"It fits {some(fitting, 20)}" if fitting else "It fits no base that is known here"
+        outcome = f"It fits {some(fitting, 20)}" if fitting else "It fits no base that is known here"
         raise ValueInvalid(
-            f"Which base is meant cannot be known. {said}.",
+            f"Which base is meant cannot be known. {outcome}.",
             fix="Say which with base=NAMESPACE/NAME, or with --base of `dovetail repair`."
             if fitting
             else f"Set {FIELD} in {configs.NAME} to its base and push: the verdict says what else is wrong.",

@@ -66,16 +66,17 @@ class Survey:
 
 
 # --- keeping ---------------------------------------------------------------------------------------------------------
-def remember(base: Base, engine: str, said: Mapping[str, Any]) -> int:
+def remember(base: Base, engine: str, measurement: Mapping[str, Any]) -> int:
     """Keep what an engine measured: `transformers`, `own_task`, `tasks` (task → shapes). Returns how many tasks.
 
     Raises ShelfProblem for what no engine says.
     """
     try:
         rows = [
-            _row(base, engine, str(said["transformers"])[:32], task, shapes) for task, shapes in said["tasks"].items()
+            _row(base, engine, str(measurement["transformers"])[:32], task, shapes)
+            for task, shapes in measurement["tasks"].items()
         ]
-        own_task = str(said["own_task"])[:24]
+        own_task = str(measurement["own_task"])[:24]
     except (KeyError, TypeError, ValueError, AttributeError) as problem:
         raise ShelfProblem(
             f"The engine {engine} measured {base.id} in a form that is not known: {problem}."
@@ -124,14 +125,14 @@ def survey(config: configs.Config, header: Header) -> Survey:
 
 
 def _answers(adapter: Adapter, rows: list[BaseManifest]) -> Iterator[Answer]:
-    found: dict[str, Fit] = {}  # by digest: many bases are fine-tunes of one
+    fits: dict[str, Fit] = {}  # by digest: many bases are fine-tunes of one
     deadline = time.monotonic() + BUDGET_SECONDS
     for row in rows:
         if time.monotonic() > deadline:
             return
-        if row.digest not in found:
-            found[row.digest] = _lay(adapter, _shapes(row.pk, row.digest))
-        fit = found[row.digest]
+        if row.digest not in fits:
+            fits[row.digest] = _lay(adapter, _shapes(row.pk, row.digest))
+        fit = fits[row.digest]
         yield Answer(row.base_id, row.base.has_weights, fit, fit.why)
 
 
@@ -156,23 +157,23 @@ def survey_files(files: Mapping[str, Opener]) -> Survey | None:
         return None
 
 
-def with_fits(report: Report, survey: Survey | None, named: Iterable[str] = ()) -> Report:
+def with_fits(report: Report, survey: Survey | None, card_bases: Iterable[str] = ()) -> Report:
     """Return the report with the bases that the adapter fits; a base that is a path or missing gets them as its fix.
 
-    `named` are the bases that its card names: one of them that fits is the one to take.
+    `card_bases` are the bases that its card names; one of them that fits is preferred.
     """
     if survey is None:
         return report
-    checks = tuple(_with_fix(check, survey, named) for check in report.checks)
+    checks = tuple(_with_fix(check, survey, card_bases) for check in report.checks)
     base_fits = tuple(KnownBase(each.base, each.fits, each.has_weights, each.why) for each in survey.answers[:MAX_TOLD])
     return replace(report, checks=checks, fits=Fits(base_fits, survey.note, survey.left_out))
 
 
-def _with_fix(check: CheckResult, survey: Survey, named: Iterable[str]) -> CheckResult:
+def _with_fix(check: CheckResult, survey: Survey, card_bases: Iterable[str]) -> CheckResult:
     if check.outcome != "failed" or check.id not in BASELESS or not survey.fitting:
         return check
     where = {**check.where, "fits": survey.fitting[:20]}
-    if base := the_one(survey, named):
+    if base := preferred_base(survey, card_bases):
         meant, which = f"Set base_model_name_or_path to {base!r}, which it fits.", "."
     else:
         meant = f"It fits {some(survey.fitting)}." + (f" {survey.note}" if survey.note else "")
@@ -181,10 +182,10 @@ def _with_fix(check: CheckResult, survey: Survey, named: Iterable[str]) -> Check
     return replace(check, fix=fix, where=where)
 
 
-def the_one(found: Survey, named: Iterable[str] = ()) -> str:
-    """The base that is meant: the one its card names, if it fits, else the only one that fits; else ""."""
-    spoken = {bases.canonical_name(name).casefold() for name in named}
-    meant = [base for base in found.fitting if base.casefold() in spoken] or found.fitting
+def preferred_base(survey: Survey, card_bases: Iterable[str] = ()) -> str:
+    """Return the fitting base that the card names, else the only base that fits, else ""."""
+    stated = {bases.canonical_name(name).casefold() for name in card_bases}
+    meant = [base for base in survey.fitting if base.casefold() in stated] or survey.fitting
     return meant[0] if len(meant) == 1 else ""
 
 
@@ -197,16 +198,16 @@ def _lay(adapter: Adapter, shapes: Shapes) -> Fit:
 
 def _rows(task: str) -> list[BaseManifest]:
     """One row for each base: of the task, or of the base's own where the adapter names none."""
-    wanted = Q(task=task) if task else Q(task=F("base__own_task"))
-    return _newest(BaseManifest.objects.filter(wanted))
+    of_task = Q(task=task) if task else Q(task=F("base__own_task"))
+    return _newest(BaseManifest.objects.filter(of_task))
 
 
 def _newest(rows: Any) -> list[BaseManifest]:
     """Of several engines the one whose name sorts last, which is the newest."""
-    found: dict[tuple[str, str], BaseManifest] = {}
+    newest: dict[tuple[str, str], BaseManifest] = {}
     for row in rows.select_related("base").defer("data").order_by("base_id", "engine"):
-        found[row.base_id, row.task] = row
-    return list(found.values())
+        newest[row.base_id, row.task] = row
+    return list(newest.values())
 
 
 def _without_task(task: str, asked: list[str]) -> Iterator[Answer]:

@@ -25,20 +25,20 @@ def hold(revision: Revision, reason: str) -> bool:
 def hold_like(revision: Revision, like: Revision) -> bool:
     """Hold a revision back for the reason that another one with the same files is held back for, if that one is."""
     ruling = like.decisions.filter(action=Action.QUARANTINE).order_by("-id").first()
-    held = ruling is not None and Revision.objects.filter(pk=like.pk, quarantined_at__isnull=False).exists()
-    return held and ruling is not None and hold(revision, ruling.reason)
+    is_held = ruling is not None and Revision.objects.filter(pk=like.pk, quarantined_at__isnull=False).exists()
+    return is_held and ruling is not None and hold(revision, ruling.reason)
 
 
-def decide(held: Repository | Revision, action: Action, by: User | None, reason: str, note: str) -> bool:
-    revision = held if isinstance(held, Revision) else None
-    repository = held.repository if isinstance(held, Revision) else held
+def decide(target: Repository | Revision, action: Action, by: User | None, reason: str, note: str) -> bool:
+    revision = target if isinstance(target, Revision) else None
+    repository = target.repository if isinstance(target, Revision) else target
     holds = action is Action.QUARANTINE
     at = timezone.now() if holds else None
     with transaction.atomic():
         # Locked first, as pushes do: main may be about to move, and a statement that waits still sees the old refs.
         Repository.objects.select_for_update().filter(pk=repository.pk).values_list("pk").first()
         # The condition decides between two who act at once: one ruling, one event.
-        row = type(held)._default_manager.filter(pk=held.pk, quarantined_at__isnull=holds)
+        row = type(target)._default_manager.filter(pk=target.pk, quarantined_at__isnull=holds)
         if not row.update(quarantined_at=at):
             return False
         Repository.objects.filter(pk=repository.pk).update(is_main_held=refs.main_is_held())
@@ -58,5 +58,5 @@ def decide(held: Repository | Revision, action: Action, by: User | None, reason:
             before={"quarantined": not holds},
             after={"quarantined": holds},
         )
-    held.quarantined_at = at
+    target.quarantined_at = at
     return True

@@ -25,10 +25,10 @@ def differences(before: Report, now: Report) -> Iterator[str]:
     """Yield in words how two proofs of the same bytes differ in what they were made with."""
     old, new = before.proven_with or Provenance(), now.proven_with or Provenance()
     for engine, libraries in new.engines.items():
-        known = old.engines.get(engine) or {}
+        earlier = old.engines.get(engine) or {}
         for library, version in libraries.items():
-            if known.get(library) not in (None, version):
-                yield f"{library} {known[library]} → {version}"
+            if earlier.get(library) not in (None, version):
+                yield f"{library} {earlier[library]} → {version}"
     if old.checks not in (None, new.checks):
         yield "other checks"
     if old.rules not in (None, new.rules):

@@ -22,9 +22,9 @@ def create_ref(repository: Repository, ref: str, at: Revision, by: Caller) -> Re
             policy.require_now(by, Permission.PUSH, repository)  # locks: a rewrite of the history moves every ref
             refs.check_ref_name(refs.short_name(ref))
             _require_place(repository)
-            made = Ref.objects.create(repository=repository, name=ref, revision=at)
+            created = Ref.objects.create(repository=repository, name=ref, revision=at)
             outbox.record(Kind.REF_MOVED, repository, by.user, ref=ref, old=None, new=at.oid, is_push=False)
-            return made
+            return created
     except IntegrityError:
         raise RefExists(f"Reference {ref} already exists.") from None
 

@@ -40,42 +40,46 @@ def duplicate(source: Repository, full_name: str, by: Caller, *, private: bool |
 def _reachable(source: Repository, heads: Iterable[Ref]) -> list[Revision]:
     """The revisions that branches and tags lead to, oldest first."""
     parents = dict(source.revisions.values_list("pk", "parent"))
-    wanted: set[int] = set()
+    reachable: set[int] = set()
     for ref in heads:
         at: int | None = ref.revision_id
-        while at is not None and at not in wanted:
-            wanted.add(at)
+        while at is not None and at not in reachable:
+            reachable.add(at)
             at = parents[at]
-    files = RevisionFile.objects.filter(revision__in=wanted).count() if len(wanted) <= MAX_REVISIONS else MAX_FILES + 1
+    files = (
+        RevisionFile.objects.filter(revision__in=reachable).count()
+        if len(reachable) <= MAX_REVISIONS
+        else MAX_FILES + 1
+    )
     if files > MAX_FILES:
         most = f"{MAX_REVISIONS} commits with {MAX_FILES:,} files together"
         raise PushTooLarge(
             f"The history of {source.full_name} is too long to be duplicated: at most {most} are.",
             fix="Download what you need of it, and push that.",
         )
-    line = list(Revision.objects.filter(pk__in=wanted).select_related("author").order_by("pk"))
+    line = list(Revision.objects.filter(pk__in=reachable).select_related("author").order_by("pk"))
     for revision in line:
         revision.repository = source
     return line
 
 
-def _copy(source: Repository, made: Repository, line: Sequence[Revision], heads: Iterable[Ref]) -> None:
-    first = made.refs.get(name=refs.MAIN).revision
-    held = RevisionFile.objects.filter(revision__in=line)
-    quotas.require_byte_quota_for(made, dict(held.values_list("blob_id", "size").distinct()))
+def _copy(source: Repository, target: Repository, line: Sequence[Revision], heads: Iterable[Ref]) -> None:
+    first = target.refs.get(name=refs.MAIN).revision
+    files = RevisionFile.objects.filter(revision__in=line)
+    quotas.require_byte_quota_for(target, dict(files.values_list("blob_id", "size").distinct()))
     copies: dict[int, Revision] = {}
     for old in line:
         parent = copies.get(old.parent_id or 0)
-        copies[old.pk] = push.rewrite(old, parent, into=made)
-    made.refs.all().delete()
-    made.gated = source.gated  # until its owner opens it: those who were let in answer for what they share
-    made.save(update_fields=["gated"])
+        copies[old.pk] = push.rewrite(old, parent, into=target)
+    target.refs.all().delete()
+    target.gated = source.gated  # until its owner opens it: those who were let in answer for what they share
+    target.save(update_fields=["gated"])
     Ref.objects.bulk_create(
-        [Ref(repository=made, name=ref.name, revision=copies[ref.revision_id]) for ref in heads], batch_size=BATCH
+        [Ref(repository=target, name=ref.name, revision=copies[ref.revision_id]) for ref in heads], batch_size=BATCH
     )
     if first.pk not in {copy.pk for copy in copies.values()}:
         first.delete()
-    push.settle(made)
+    push.settle(target)
 
 
 # --- single files ----------------------------------------------------------------------------------------------------

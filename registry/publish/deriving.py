@@ -17,52 +17,52 @@ from registry.models import Blob, DerivedArtifact
 from registry.repos.derived import Derivation
 
 
-def store_derived(one: Derivation, made: Path) -> DerivedArtifact | None:
+def store_derived(artifact: Derivation, path: Path) -> DerivedArtifact | None:
     """Store what was made; None where it is larger than a file may be, or no sound file of its form.
 
     Nobody is believed here about what came out of a sandbox. Raises StoreUnavailable.
     """
-    if made.stat().st_size > settings.MAX_FILE_BYTES or not _is_sound(made, one.form):
+    if path.stat().st_size > settings.MAX_FILE_BYTES or not _is_sound(path, artifact.form):
         return None
-    digest = _digest(made)
-    intake.store_verified(digest.sha256, _pieces(made))
+    digest = _digest(path)
+    intake.store_verified(digest.sha256, _pieces(path))
     try:
-        row = _note(one, digest)
+        row = _note(artifact, digest)
     except IntegrityError:  # the sweep deleted a blob's row between two inserts; now it is gone for certain
-        row = _note(one, digest)
-    intake.store_verified(digest.sha256, _pieces(made))
+        row = _note(artifact, digest)
+    intake.store_verified(digest.sha256, _pieces(path))
     if not blobs.object_exists(Keys.blob(digest.sha256)):
         raise StoreUnavailable(f"The bytes of {digest.sha256} were swept while they were kept.")
     return row
 
 
-def _note(one: Derivation, digest: Digest) -> DerivedArtifact:
+def _note(artifact: Derivation, digest: Digest) -> DerivedArtifact:
     with transaction.atomic():
         Blob.objects.bulk_create([Blob(sha256=digest.sha256, size=digest.size)], ignore_conflicts=True)
         row, _ = DerivedArtifact.objects.get_or_create(
-            source_id=one.source.sha256, form=one.form, defaults={"blob_id": digest.sha256}
+            source_id=artifact.source.sha256, form=artifact.form, defaults={"blob_id": digest.sha256}
         )
     return row
 
 
-def _is_sound(made: Path, form: str) -> bool:
+def _is_sound(path: Path, form: str) -> bool:
     read: Callable[[BinaryIO], object] = headers.read if form == DerivedArtifact.Form.SAFETENSORS else torchfile.read
     try:
-        with made.open("rb") as file:
+        with path.open("rb") as file:
             read(file)
     except (HeaderError, Refused):
         return False
     return True
 
 
-def _pieces(made: Path) -> Iterator[bytes]:
-    with made.open("rb") as file:
+def _pieces(path: Path) -> Iterator[bytes]:
+    with path.open("rb") as file:
         while piece := file.read(blobs.PIECE):
             yield piece
 
 
-def _digest(made: Path) -> Digest:
+def _digest(path: Path) -> Digest:
     hasher = Hasher()
-    for piece in _pieces(made):
+    for piece in _pieces(path):
         hasher.update(piece)
     return hasher.digest()

@@ -56,8 +56,8 @@ def forget_files(repository: Repository, digests: Iterable[str], by: Caller, *, 
     doomed = set(digests)
     with transaction.atomic():
         repository = policy.require_now(by, Permission.CONFIGURE, repository)
-        held = RevisionFile.objects.filter(revision__repository=repository, is_lfs=True, blob__in=doomed)
-        committed = set(held.values_list("blob_id", flat=True).distinct())
+        files = RevisionFile.objects.filter(revision__repository=repository, is_lfs=True, blob__in=doomed)
+        committed = set(files.values_list("blob_id", flat=True).distinct())
         if committed and not rewrite:
             raise ValueInvalid(
                 "Commits of this adapter hold these files, and a commit that lacks a file is none.",

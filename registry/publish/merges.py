@@ -95,13 +95,13 @@ def _check_open(discussion: Discussion) -> None:
         raise DiscussionClosed(f"{discussion} is {discussion.status}, and only an open pull request can be merged.")
 
 
-def _land(discussion: Discussion, found: Plan, by: Caller) -> Revision:
-    if found.entries == pull.entries(found.base):
-        return found.base  # everything is there already
+def _land(discussion: Discussion, merge_plan: Plan, by: Caller) -> Revision:
+    if merge_plan.entries == pull.entries(merge_plan.base):
+        return merge_plan.base  # everything is there already
     title = f"{discussion.title[: push.MAX_TITLE - 20]} (#{discussion.number})"
     intent = Intent(discussion.repository, discussion.base, by, title=title)
-    like = found.proposal if found.entries == pull.entries(found.proposal) else None
-    return push.put(intent, found.entries, onto=found.base, like=like).revision
+    like = merge_plan.proposal if merge_plan.entries == pull.entries(merge_plan.proposal) else None
+    return push.put(intent, merge_plan.entries, onto=merge_plan.base, like=like).revision
 
 
 def changes(discussion: Discussion) -> tuple[dict[str, Entry], dict[str, Entry]]:

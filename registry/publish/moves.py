@@ -95,13 +95,13 @@ def rename(name: str, new: str, by: Caller) -> Organization:
 
 
 def _rename(owner: int, new: str, by: User) -> None:
-    held = Repository.objects.filter(namespace=owner).order_by("pk")
-    for repository in held.select_for_update(of=("self",)):  # before their owner, as pushes do
+    owned = Repository.objects.filter(namespace=owner).order_by("pk")
+    for repository in owned.select_for_update(of=("self",)):  # before their owner, as pushes do
         if repository.is_quarantined:
             raise refusals.quarantined(repository)
     namespace = Namespace.objects.select_for_update().get(pk=owner)
     before, namespace.name = namespace.name, new
-    moving = list(held.select_related("namespace"))
+    moving = list(owned.select_related("namespace"))
     _record_moves(moving, before, namespace, by)
     namespace.save(update_fields=["name"])
     _give_up(namespace, before, by)

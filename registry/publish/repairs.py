@@ -59,11 +59,11 @@ def propose(repository: Repository, by: Caller, base: str = "") -> Repair:
     entries = pull.entries(head)
     view = config_views.derive(entries, configs.NAME, "repaired", base=base)
     chosen = str(view.config[FIELD])
-    if known := pending(repository, view):
-        return Repair(known, refs.resolve_ref(repository, known.ref), chosen, is_new=False)
-    named = configs.text(facts.read_facts(entries).config, FIELD) or ""
+    if open_proposal := pending(repository, view):
+        return Repair(open_proposal, refs.resolve_ref(repository, open_proposal.ref), chosen, is_new=False)
+    current = configs.text(facts.read_facts(entries).config, FIELD) or ""
     intent = Intent(
-        repository, MAIN, by, f"Name the base {chosen}", _why(named, chosen, facts.read_facts(entries).config),
+        repository, MAIN, by, f"Name the base {chosen}", _why(current, chosen, facts.read_facts(entries).config),
         parent=head.oid, propose=True,
     )  # fmt: skip
     ref = push.receive(intent, [Inline(configs.NAME, view.text.encode())])
@@ -71,13 +71,13 @@ def propose(repository: Repository, by: Caller, base: str = "") -> Repair:
     return Repair(proposal, ref.revision, chosen, is_new=True)
 
 
-def _why(named: str, chosen: str, config: configs.Config) -> str:
+def _why(current: str, chosen: str, config: configs.Config) -> str:
     if not config_views.is_baseless(config):
         return (
-            f"`{configs.NAME}` names `{named[:200]}`, which is another name, or a quantised copy, of `{chosen}`. With "
-            f"that name every loader and every server finds the base. Nothing else changes."
+            f"`{configs.NAME}` names `{current[:200]}`, which is another name, or a quantised copy, of `{chosen}`. "
+            f"With that name every loader and every server finds the base. Nothing else changes."
         )
-    place = f"names `{named[:200]}`, a path on the machine that trained it" if named else "names no base"
+    place = f"names `{current[:200]}`, a path on the machine that trained it" if current else "names no base"
     return (
         f"`{configs.NAME}` {place}: nobody else can load that. By its names and shapes the adapter fits `{chosen}`, so "
         f"this names it. Shapes cannot tell fine-tunes of one model apart: merge it if this is what it was trained on. "

@@ -142,9 +142,9 @@ def offer(
     waiting = Upload.objects.filter(user=by.user, expires_at__gt=timezone.now())
     if waiting.count() + len(objects) > MAX_TICKETS:
         raise TooOften(f"{MAX_TICKETS:,} of your uploads wait for their bytes.", fix="Send them, or wait an hour.")
-    known = blob_access.usable_blobs(repository, {sha256 for sha256, _ in objects}, by)
-    quotas.require_byte_quota(repository, sum(size for sha256, size in objects if sha256 not in known))
-    return [_offer(repository, sha256, size, sha256 in known, in_parts, by) for sha256, size in objects]
+    usable = blob_access.usable_blobs(repository, {sha256 for sha256, _ in objects}, by)
+    quotas.require_byte_quota(repository, sum(size for sha256, size in objects if sha256 not in usable))
+    return [_offer(repository, sha256, size, sha256 in usable, in_parts, by) for sha256, size in objects]
 
 
 def check_count(objects: Sequence[object]) -> None:
@@ -202,10 +202,10 @@ def accept_part(ticket: str, number: int, pieces: Iterable[bytes], length: int) 
     upload = _upload(opened)
     if upload.expires_at <= timezone.now():
         raise UploadExpired("The time to upload this file is over.")
-    wanted = opened.cut(upload).length(number)
-    if length != wanted:
-        raise DigestMismatch(f"Part {number:,} announces {length:,} bytes; it has {wanted:,}.")
-    return multipart.stage_part(upload, number, _exactly(pieces, wanted))
+    expected = opened.cut(upload).length(number)
+    if length != expected:
+        raise DigestMismatch(f"Part {number:,} announces {length:,} bytes; it has {expected:,}.")
+    return multipart.stage_part(upload, number, _exactly(pieces, expected))
 
 
 def complete(ticket: str, sha256: str, etags: Sequence[tuple[int, str]]) -> None:

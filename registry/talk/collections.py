@@ -48,12 +48,12 @@ def find(address: str, by: Caller, *, to_change: bool = False) -> Collection:
     formerly = FormerNamespace.objects.filter(name=owner.lower()).values("namespace")
     of_owner = Q(namespace__name__lower=owner.lower()) | Q(namespace__in=formerly)
     rows = Collection.objects.filter(visible_to(by), of_owner, key=tail.rpartition("-")[2])
-    found = rows.select_related("namespace").first()
-    if found is None:
+    collection = rows.select_related("namespace").first()
+    if collection is None:
         raise CollectionNotFound(f"There is no collection {address[:200]!r}, or you may not see it.")
     if to_change:
-        _require_writer(by, found.namespace, "change the collections")
-    return found
+        _require_writer(by, collection.namespace, "change the collections")
+    return collection
 
 
 def _require_writer(by: Caller, namespace: Namespace, deed: str) -> None:
@@ -69,13 +69,13 @@ def listed(by: Caller, *, owners: Sequence[str] = (), items: Sequence[str] = ())
     An item is written models/ns/name, datasets/ns/name or collections/ns/slug. One that nobody has gives nothing.
     Raises ValueInvalid for more items at once than a database joins.
     """
-    wanted = dict.fromkeys(items)
-    if len(wanted) > MAX_ASKED:
-        raise ValueInvalid(f"{len(wanted)} items at once; at most {MAX_ASKED}.", fix="Ask for fewer at once.")
+    distinct = dict.fromkeys(items)
+    if len(distinct) > MAX_ASKED:
+        raise ValueInvalid(f"{len(distinct)} items at once; at most {MAX_ASKED}.", fix="Ask for fewer at once.")
     rows = Collection.objects.filter(visible_to(by)).select_related("namespace").order_by("-updated_at", "-pk")
     if owners:
         rows = rows.filter(namespace__name__lower__in=[owner.lower() for owner in owners])
-    for item in wanted:
+    for item in distinct:
         kind, _, name = item.partition("/")
         try:
             target = _target(kind.removesuffix("s"), name, by)
@@ -91,11 +91,11 @@ def page(
     """Return one page of `listed`. Raises ValueInvalid, also for a cursor that is not ours."""
     rows = listed(by, owners=owners, items=items)
     if cursor:
-        found = following(rows, "updated_at", Cursor.verify(cursor, "collections"), limit + 1)
+        matches = following(rows, "updated_at", Cursor.verify(cursor, "collections"), limit + 1)
     else:
-        found = list(rows[: limit + 1])
-    shown = found[:limit]
-    has_more = len(found) > limit
+        matches = list(rows[: limit + 1])
+    shown = matches[:limit]
+    has_more = len(matches) > limit
     return Page(shown, Cursor(shown[-1].updated_at, shown[-1].pk).sign("collections") if has_more else "")
 
 
@@ -106,13 +106,13 @@ def items(collection: Collection, by: Caller) -> list[CollectionItem]:
 
 def items_of(collections: Sequence[Collection], by: Caller) -> dict[int, list[CollectionItem]]:
     """Return the same for many collections, by their row ids."""
-    found: dict[int, list[CollectionItem]] = {collection.pk: [] for collection in collections}
+    entries: dict[int, list[CollectionItem]] = {collection.pk: [] for collection in collections}
     seen = Q(policy.has_listed_repository(by))
     seen |= Q(nested__in=Collection.objects.filter(visible_to(by)))
-    rows = CollectionItem.objects.filter(seen, collection__in=found)
+    rows = CollectionItem.objects.filter(seen, collection__in=entries)
     for item in rows.select_related("repository__namespace", "nested__namespace").order_by("position", "pk"):
-        found[item.collection_id].append(item)
-    return found
+        entries[item.collection_id].append(item)
+    return entries
 
 
 # --- collections -----------------------------------------------------------------------------------------------------
@@ -129,13 +129,13 @@ def create(namespace: str, title: str, by: Caller, *, description: str = "", pri
     try:
         with transaction.atomic():
             place = Collection.objects.filter(namespace=owner).count()
-            made = Collection.objects.create(
+            collection = Collection.objects.create(
                 key=secrets.token_hex(12), namespace=owner, private=private, position=place, created_by=user, **words
             )
             audit.record(
-                user, "collection:create", made.slug, about=owner, after={"title": made.title, "private": private}
+                user, "collection:create", collection.slug, about=owner, after={"title": collection.title, "private": private}
             )
-            return made
+            return collection
     except IntegrityError:
         _owner(namespace)  # it may have been deleted since the caller was asked
         raise _twin(owner.pk, words["title"]) from None
@@ -159,12 +159,12 @@ class Change:
     position: int | None = None
 
 
-def change(collection: Collection, wanted: Change) -> Collection:
+def change(collection: Collection, wish: Change) -> Collection:
     """Change what a collection says of itself, after `find(to_change=True)`.
 
     Raises ValueInvalid, CollectionExists, and CollectionNotFound for one that is gone.
     """
-    changed = _checked(wanted)
+    changed = _checked(wish)
     for name, value in changed.items():
         setattr(collection, name, value)
     try:
@@ -177,18 +177,18 @@ def change(collection: Collection, wanted: Change) -> Collection:
     return collection
 
 
-def _checked(wanted: Change) -> dict[str, object]:
+def _checked(wish: Change) -> dict[str, object]:
     changed: dict[str, object] = {}
-    if wanted.title is not None:
-        changed["title"] = _title(wanted.title)
-    if wanted.description is not None:
-        changed["description"] = names.check_text(wanted.description, "description", MAX_DESCRIPTION)
-    if wanted.private is not None:
-        changed["private"] = wanted.private
-    if wanted.theme is not None:
-        changed["theme"] = _theme(wanted.theme)
-    if wanted.position is not None:
-        changed["position"] = min(wanted.position, 1 << 30)
+    if wish.title is not None:
+        changed["title"] = _title(wish.title)
+    if wish.description is not None:
+        changed["description"] = names.check_text(wish.description, "description", MAX_DESCRIPTION)
+    if wish.private is not None:
+        changed["private"] = wish.private
+    if wish.theme is not None:
+        changed["theme"] = _theme(wish.theme)
+    if wish.position is not None:
+        changed["position"] = min(wish.position, 1 << 30)
     return changed
 
 

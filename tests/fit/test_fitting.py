@@ -37,7 +37,7 @@ def test_a_lora_fits_the_base_it_was_written_out_for(shapes, base):
     tensors = decoder_lora(base)
     found = lay(lora_config(base), tensors, shapes(base))
     assert found.fits, found.why
-    assert found.wanted == len(tensors)
+    assert found.needed == len(tensors)
 
 
 def test_a_lora_of_another_size_is_told_which_tensors_differ_and_how(shapes):

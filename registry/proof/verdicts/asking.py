@@ -88,10 +88,10 @@ def adopt(revision: Revision, like: Revision) -> Verdict | None:
     over yet. Call it under the adapter's lock, and `refresh` afterwards.
     """
     holding.hold_like(revision, like)
-    found = latest(like)
-    if found is None or found.state not in {State.PASSED, State.FAILED} or latest(revision) is not None:
+    verdict = latest(like)
+    if verdict is None or verdict.state not in {State.PASSED, State.FAILED} or latest(revision) is not None:
         return None
-    kept = (
+    columns = (
         "state",
         "reason",
         "base",
@@ -104,7 +104,7 @@ def adopt(revision: Revision, like: Revision) -> Verdict | None:
         "result",
         "proven_with",
     )
-    return Verdict.objects.create(revision=revision, number=1, **{name: getattr(found, name) for name in kept})
+    return Verdict.objects.create(revision=revision, number=1, **{name: getattr(verdict, name) for name in columns})
 
 
 def refresh(repository: Repository) -> None:
@@ -176,16 +176,16 @@ def is_base_id(name: str) -> bool:
 
 def route_to(base: str) -> str:
     """Return the id of the base that a worker must have, in lower case; "" where every worker can do it."""
-    known = base_for(base)
-    return known.id.lower() if known and known.has_weights else ""
+    row = base_for(base)
+    return row.id.lower() if row and row.has_weights else ""
 
 
 def why_wait(base: str, format_name: str) -> str:
     """Return what a verdict waits for, "" when for its turn alone: without a base id the static checks answer."""
-    known = base_for(base) if is_base_id(base) else None
-    if known and not known.has_weights and format_name == LIBRARY:
-        return f"Waiting for the weights of {known.id}: of the adapters library nothing is proven by a config alone."
-    if known or not is_base_id(base) or format_name in NOT_RUN:
+    row = base_for(base) if is_base_id(base) else None
+    if row and not row.has_weights and format_name == LIBRARY:
+        return f"Waiting for the weights of {row.id}: of the adapters library nothing is proven by a config alone."
+    if row or not is_base_id(base) or format_name in NOT_RUN:
         return ""
     reason = (
         f"Waiting for the base model {base}, which is not on this hub's shelf. {_meant(base)}"

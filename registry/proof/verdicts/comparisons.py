@@ -97,9 +97,9 @@ def _end(row: Comparison) -> bool:
         # First, and by its fence: who was only late may have said his word meanwhile, and that stands.
         if not Comparison.objects.filter(pk=row.pk, fence=row.fence, free_at__lte=Now()).delete()[0]:
             return False
-        said = f"It gave no answer in {row.attempt} attempts; the workers' logs say why."
+        message = f"It gave no answer in {row.attempt} attempts; the workers' logs say why."
         with contextlib.suppress(ClaimStale):  # the verdict is gone, and the comparison with it
-            _add(row.verdict_id, EngineRow(name=row.engine, state="errored", message=said))
+            _add(row.verdict_id, EngineRow(name=row.engine, state="errored", message=message))
         return True
 
 

@@ -74,10 +74,10 @@ def admit(owner: int | None) -> int:
     """Give turns to rows that this owner's limit held, as far as there is room now; return to how many."""
     admitted = 0
     for verdict in held().filter(owner=owner).order_by("pk").values_list("pk", flat=True)[: settings.OWNER_PENDING]:
-        found = stand(owner)
-        if found["held_at"] is not None:
+        columns = stand(owner)
+        if columns["held_at"] is not None:
             break
-        admitted += held().filter(pk=verdict).update(**found)
+        admitted += held().filter(pk=verdict).update(**columns)
     return admitted
 
 
@@ -151,9 +151,9 @@ class Crew:
 
 def doors_for(verdict: int) -> list[str]:
     """Return the doors of the workers to be told by name, since not every one can do it; none where all can."""
-    found = Verdict.objects.filter(pk=verdict).values_list("route", "format").first()
+    needs = Verdict.objects.filter(pk=verdict).values_list("route", "format").first()
     crew = Crew.now()
-    able = crew.able(*found) if found else []
+    able = crew.able(*needs) if needs else []
     return sorted({offer.door for offer in able}) if len(able) < len(crew.offers) else []
 
 

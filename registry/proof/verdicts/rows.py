@@ -53,8 +53,8 @@ def lease() -> Any:
 
 
 def write(claim: Claim, **values: Any) -> None:
-    held = Verdict.objects.filter(pk=claim.verdict.pk, state=State.RUNNING, fence=claim.fence)
-    if not held.update(**values):
+    claimed = Verdict.objects.filter(pk=claim.verdict.pk, state=State.RUNNING, fence=claim.fence)
+    if not claimed.update(**values):
         raise ClaimStale(f"The claim on verdict {claim.verdict.pk} has ended; somebody else decides it.")
 
 
@@ -67,10 +67,10 @@ def show(verdict: Verdict) -> None:
     newest = Verdict.objects.filter(revision=verdict.revision_id).order_by("-number").first()
     if newest is not None:
         head = Q(refs__name=MAIN, refs__revision=verdict.revision_id)
-        shown = {"state": newest.state}
+        columns = {"state": newest.state}
         if newest.is_final or newest.number == 1:  # while it is proven again, what was known goes on to be shown
-            shown["serves"] = served_by(newest.report)
-        Repository.objects.filter(head).update(**shown)
+            columns["serves"] = served_by(newest.report)
+        Repository.objects.filter(head).update(**columns)
 
 
 def served_by(report: Report) -> str:

@@ -74,27 +74,27 @@ def believe(repository: Repository, edits: list[Edit | Stored], by: Caller) -> l
     Raises BlobUnknown, DigestMismatch, FileTooLarge and PushTooLarge.
     """
     claimed = {edit.sha256 for edit in edits if isinstance(edit, Stored)}
-    known = blob_access.usable_blobs(repository, claimed, by)
+    sizes = blob_access.usable_blobs(repository, claimed, by)
     believed: list[Edit] = []
     total = 0
     for edit in edits:
         if not isinstance(edit, Stored):
             believed.append(edit)
             continue
-        size = _proven_size(repository, edit, known)
+        size = _proven_size(repository, edit, sizes)
         total += quotas.check_file(edit.path, size)
         quotas.check_push(total)
         believed.append(manifest.lfs_entry(edit.path, edit.sha256, size))
     return believed
 
 
-def _proven_size(repository: Repository, claim: Stored, known: Mapping[str, int]) -> int:
+def _proven_size(repository: Repository, claim: Stored, sizes: Mapping[str, int]) -> int:
     # The look into the store is for a delivery that died between its row and its bytes.
-    if claim.sha256 not in known or not blobs.object_exists(Keys.blob(claim.sha256)):
+    if claim.sha256 not in sizes or not blobs.object_exists(Keys.blob(claim.sha256)):
         raise BlobUnknown(
             f"The bytes of {claim.path!r} (sha256 {claim.sha256}) were never delivered to {repository.full_name}."
         )
-    size = known[claim.sha256]
+    size = sizes[claim.sha256]
     if claim.size not in (None, size):
         raise DigestMismatch(f"{claim.path!r} is said to have {claim.size:,} bytes, but {claim.sha256} has {size:,}.")
     return size

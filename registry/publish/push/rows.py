@@ -43,16 +43,16 @@ def land(intent: Intent, draft: Draft, *, was: Revision | None = None, like: Rev
     return _announced(intent, was, ref)
 
 
-def judged(revision: Revision, said: Facts, like: Revision | None = None) -> Verdict | None:
+def judged(revision: Revision, facts: Facts, like: Revision | None = None) -> Verdict | None:
     """Ask for a verdict on an adapter, or take over the one of a revision with the same files."""
-    if said.description is None:
+    if facts.description is None:
         return None
-    if like is not None and (known := verdicts.adopt(revision, like)) is not None:
+    if like is not None and (adopted := verdicts.adopt(revision, like)) is not None:
         verdicts.refresh(revision.repository)
-        return known
-    family = _clean(said.description.format)[:32]
-    stated = said.bases[:1] if family in verdicts.NOT_RUN else []  # their files do not say it, the card may
-    base = _clean(said.description.base or next(iter(stated), ""))[:200]
+        return adopted
+    family = _clean(facts.description.format)[:32]
+    stated = facts.bases[:1] if family in verdicts.NOT_RUN else []  # their files do not say it, the card may
+    base = _clean(facts.description.base or next(iter(stated), ""))[:200]
     return verdicts.request(revision, base, family)
 
 
@@ -80,11 +80,11 @@ def write(
     """
     above = parent.oid if parent else None
     oid = manifest.revision_oid(entries, parent=above, author=author.username, at=at, **words)
-    known = {"parent": parent, "author": author, "created_at": at, **words}
-    revision, is_new = Revision.objects.get_or_create(repository=repository, oid=oid, defaults=known)
+    columns = {"parent": parent, "author": author, "created_at": at, **words}
+    revision, is_new = Revision.objects.get_or_create(repository=repository, oid=oid, defaults=columns)
     if is_new:
-        held = {entry.sha256 for entry in entries.values()}
-        proofs = [UploadedBlob(repository=repository, blob_id=sha256) for sha256 in held]
+        digests = {entry.sha256 for entry in entries.values()}
+        proofs = [UploadedBlob(repository=repository, blob_id=sha256) for sha256 in digests]
         UploadedBlob.objects.bulk_create(proofs, ignore_conflicts=True, batch_size=BATCH)
         RevisionFile.objects.bulk_create(_files(revision, entries.values()), batch_size=BATCH)
     return revision
@@ -123,14 +123,14 @@ def _point(intent: Intent, revision: Revision, head: Revision | None) -> Ref:
 
 def described(facts: Facts) -> dict[str, Any]:
     """Return what the files of a revision say it is, as a catalogue writes it: kind, rank, base, task and the like."""
-    known = facts.description
-    named = [known.base] if known and known.base in facts.bases else facts.bases
-    rank = known.rank if known else None
+    description = facts.description
+    candidates = [description.base] if description and description.base in facts.bases else facts.bases
+    rank = description.rank if description else None
     return {
         "summary": _clean(facts.summary)[:300],
-        "format": _clean(known.format)[:32] if known else "",
-        "kind": _clean(known.kind or "")[:32] if known else "",
-        "base": bases.canonical_name(named[0]) if named else "",
+        "format": _clean(description.format)[:32] if description else "",
+        "kind": _clean(description.kind or "")[:32] if description else "",
+        "base": bases.canonical_name(candidates[0]) if candidates else "",
         "task": _clean(facts.task)[:64],
         "license": _clean(facts.card.license)[:64],
         "rank": rank if rank is not None and 0 <= rank < 1 << 31 else None,
@@ -138,14 +138,14 @@ def described(facts: Facts) -> dict[str, Any]:
 
 
 def show(
-    repository: Repository, entries: Mapping[str, Entry], said: Facts, at: datetime, verdict: Verdict | None
+    repository: Repository, entries: Mapping[str, Entry], facts: Facts, at: datetime, verdict: Verdict | None
 ) -> None:
     """Copy what main now says onto the adapter, for lists and search."""
     state = verdict.state if verdict else ""
-    tags = [_clean(tag)[:MAX_TAG] for tag in said.tags[:MAX_TAGS]]
+    tags = [_clean(tag)[:MAX_TAG] for tag in facts.tags[:MAX_TAGS]]
     columns = {
-        **described(said),
-        "parameters": sum(said.parameters.values()),
+        **described(facts),
+        "parameters": sum(facts.parameters.values()),
         "size": sum(entry.size for entry in entries.values()),
         "tags": tags,
         "state": state,

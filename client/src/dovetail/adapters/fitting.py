@@ -32,7 +32,7 @@ class Wrong:
 class Fit:
     """The comparison of an adapter with a base. `grown` is the size of a vocabulary that the adapter enlarges, or 0."""
 
-    wanted: int
+    needed: int
     missing: tuple[str, ...] = ()
     unexpected: tuple[str, ...] = ()
     wrong: tuple[Wrong, ...] = ()
@@ -50,7 +50,7 @@ class Fit:
         if self.wrong:
             first = self.wrong[0]
             sentences.append(
-                f"{len(self.wrong):,} of {self.wanted:,} tensors have another shape: {first.tensor} is "
+                f"{len(self.wrong):,} of {self.needed:,} tensors have another shape: {first.tensor} is "
                 f"{list(first.found)}, the base needs {list(first.expected)}."
             )
         if self.replaces:
@@ -62,7 +62,7 @@ class Fit:
         if self.unexpected:
             sentences.append(f"The base has no place for {len(self.unexpected):,} tensors: {some(self.unexpected, 3)}.")
         if self.fits:
-            sentences.append(f"All {self.wanted:,} tensors are there in the shape that the base needs.")
+            sentences.append(f"All {self.needed:,} tensors are there in the shape that the base needs.")
             if self.grown:
                 sentences.append(f"It enlarges the vocabulary to {self.grown:,} rows.")
         return " ".join(sentences)

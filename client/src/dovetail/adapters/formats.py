@@ -105,9 +105,9 @@ def detect(files: Mapping[str, Opener]) -> list[Found]:
     return sorted(hits, key=_nearness)
 
 
-def _nearness(found: Found) -> tuple[int, bool, int]:
+def _nearness(candidate: Found) -> tuple[int, bool, int]:
     """Sort key: nearest to the top first, then compositions, and checkpoints of a training last."""
-    _, kind, path = found
+    _, kind, path = candidate
     return path.count("/"), kind not in ("composition", "fusion"), -steps_of(path.rpartition("/")[0])
 
 
@@ -121,9 +121,9 @@ def _name(path: str) -> str:
     return path.rpartition("/")[2]
 
 
-def _is_stray(found: Found, covered: Container[str]) -> bool:
+def _is_stray(candidate: Found, covered: Container[str]) -> bool:
     """Return whether a file holds an adapter's tensors but has no config and a name that no library looks for."""
-    family, _, path = found
+    family, _, path = candidate
     return family in WITH_CONFIG and path.rpartition("/")[0] not in covered and not _is_of_config(path)
 
 

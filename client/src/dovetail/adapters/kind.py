@@ -115,7 +115,7 @@ class Kind:
 
     @property
     def is_regular(self) -> bool:
-        """Whether places of one size have parameters of one size."""
+        """True if modules of equal size have parameters of equal size."""
         return self.derive is None and "other" not in self.wraps
 
     @property

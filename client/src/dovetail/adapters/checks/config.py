@@ -173,9 +173,9 @@ def kind(folder: Folder) -> str | Finding:
             f"Push a PEFT adapter ({proven}).",
         )
     if method is None:
-        known = NOT_RUN.get(peft_type)
+        unsupported = NOT_RUN.get(peft_type)
         return failed(
-            f"peft_type {peft_type[:40]!r} is not run here: {known.why}." if known
+            f"peft_type {peft_type[:40]!r} is not run here: {unsupported.why}." if unsupported
             else f"peft_type {peft_type[:40]!r} is no method of PEFT that is known here.",
             f"Proven are {proven}.",
             peft_type=peft_type[:40],

@@ -69,7 +69,7 @@ def pair(folder: Foreign) -> str | Finding:
             AGAIN,
             modules=sorted(lacking)[:20],
         )
-    ranks = {module: found for module, parts in modules.items() if (found := ranks_of(folder.family, parts))}
+    ranks = {module: pair_ranks for module, parts in modules.items() if (pair_ranks := ranks_of(folder.family, parts))}
     odd = [module for module, (down, up) in ranks.items() if down != up and folder.family != "loralib"]
     if odd:
         down, up = ranks[odd[0]]

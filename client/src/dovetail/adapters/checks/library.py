@@ -34,8 +34,8 @@ def invalid(folder: Library) -> str | Finding:
     if wrong:
         why = "and the library has no value of its own for it" if " does not say " in wrong[0] else NO_VALUE
         return failed(f"{wrong[0]}, {why}.", f"{AGAIN}.", keys=wrong[:20])
-    known = [(part, method_of(part)) for part in parts(folder.method)]
-    unknown = [key[:80] for part, method in known if method for key in part if not method.knows(key)]
+    methods = [(part, method_of(part)) for part in parts(folder.method)]
+    unknown = [key[:80] for part, method in methods if method for key in part if not method.knows(key)]
     if unknown:
         return warned(f"The library does not read {some(unknown)}, and neither did the check.", "Remove the keys.")
     return f"It is a JSON object with {len(config)} keys, all known."

@@ -70,10 +70,10 @@ class Block:
 
     def adapters(self) -> list[str]:
         """Return the names of the adapters, each once, in their order."""
-        found: dict[str, None] = {}
+        names: dict[str, None] = {}
         for child in self.children:
-            found.update(dict.fromkeys([child] if isinstance(child, str) else child.adapters()))
-        return list(found)
+            names.update(dict.fromkeys([child] if isinstance(child, str) else child.adapters()))
+        return list(names)
 
     def fusions(self) -> dict[str, list[str]]:
         """Return the fusion layers by name, each with the adapters it weighs."""
@@ -82,10 +82,10 @@ class Block:
 
     def members(self) -> list[Block | str]:
         """Return the parts whose effect can be measured alone: fusions, and adapters that no fusion weighs."""
-        found: list[Block | str] = [self] if self.kind == "Fuse" else []
-        for child in self.children if not found else ():
-            found += [child] if isinstance(child, str) else child.members()
-        return found
+        members: list[Block | str] = [self] if self.kind == "Fuse" else []
+        for child in self.children if not members else ():
+            members += [child] if isinstance(child, str) else child.members()
+        return members
 
     def without(self, member: Block | str) -> Block | None:
         """Return the same with one member left out; None when nothing is left."""
@@ -101,18 +101,18 @@ class Block:
 
 def read_setup(config: Config) -> Block:
     """Return the composition in adapter_setup.json. Raises `ConfigError` if the library cannot build it."""
-    found = _block(config.get("adapter_setup"))
-    if isinstance(found, str):
-        found = Block("Stack", (found,))
-    if not 1 <= len(found.adapters()) <= MAX_MEMBERS:
-        raise ConfigError(f"it composes {len(found.adapters())} adapters, and 1 to {MAX_MEMBERS} are proven here")
-    return found
+    setup = _block(config.get("adapter_setup"))
+    if isinstance(setup, str):
+        setup = Block("Stack", (setup,))
+    if not 1 <= len(setup.adapters()) <= MAX_MEMBERS:
+        raise ConfigError(f"it composes {len(setup.adapters())} adapters, and 1 to {MAX_MEMBERS} are proven here")
+    return setup
 
 
-def _block(said: object, level: int = 0) -> Block | str:
-    if not isinstance(said, dict) or not isinstance(said.get("children"), list) or not said["children"]:
+def _block(entry: object, level: int = 0) -> Block | str:
+    if not isinstance(entry, dict) or not isinstance(entry.get("children"), list) or not entry["children"]:
         raise ConfigError("adapter_setup is no composition: each part needs a type and children")
-    kind, children = said.get("type"), said["children"]
+    kind, children = entry.get("type"), entry["children"]
     if kind == "single":
         return _name(children[0])
     if not isinstance(kind, str) or kind not in NESTS:
@@ -124,31 +124,33 @@ def _block(said: object, level: int = 0) -> Block | str:
     if wrong:
         raise ConfigError(f"a {wrong[0]} cannot stand in a {kind}")
     lasts = [part if isinstance(part, str) else part.last for part in parts]
-    return Block(kind, parts, _numbers(kind, said.get("kwargs"), len(parts)), ",".join(lasts) if kind == "Fuse" else "")
+    return Block(
+        kind, parts, _numbers(kind, entry.get("kwargs"), len(parts)), ",".join(lasts) if kind == "Fuse" else ""
+    )
 
 
-def _numbers(kind: str, said: object, count: int) -> tuple[float, ...]:
+def _numbers(kind: str, kwargs: object, count: int) -> tuple[float, ...]:
     key = NUMBERS.get(kind)
     if key is None:
         return ()
-    found = said.get(key) if isinstance(said, dict) else None
-    if not isinstance(found, list) or len(found) != count:
+    numbers = kwargs.get(key) if isinstance(kwargs, dict) else None
+    if not isinstance(numbers, list) or len(numbers) != count:
         raise ConfigError(f"a {kind} of {count} parts needs {count} {key}")
     whole = kind != "Average"
     good = all(
         type(number) in ((int,) if whole else (int, float)) and (not whole or 1 <= number <= MAX_NUMBER)
-        for number in found
+        for number in numbers
     )
-    if not good or not sum(found):
-        raise ConfigError(f"{key} of a {kind} are {str(found)[:60]}, which cannot be used")
-    return tuple(found)
+    if not good or not sum(numbers):
+        raise ConfigError(f"{key} of a {kind} are {str(numbers)[:60]}, which cannot be used")
+    return tuple(numbers)
 
 
-def _name(said: object) -> str:
+def _name(name: object) -> str:
     """Return the name of a member, which becomes a folder and a module. Raises `ConfigError` if it is unsafe."""
-    if not isinstance(said, str) or not NAME.fullmatch(said):
-        raise ConfigError(f"an adapter is called {str(said)[:60]!r}; a plain name has letters, digits, '_' and '-'")
-    return said
+    if not isinstance(name, str) or not NAME.fullmatch(name):
+        raise ConfigError(f"an adapter is called {str(name)[:60]!r}; a plain name has letters, digits, '_' and '-'")
+    return name
 
 
 def under(files: Mapping[str, Opener], folder: str) -> dict[str, Opener]:
@@ -172,8 +174,8 @@ class Fusion(Folder):
     @property
     def method(self) -> Config | str:
         """The inner config, or the name of one that the library brings."""
-        found = self.config.get("config")
-        return found if isinstance(found, dict | str) else {}
+        inner = self.config.get("config")
+        return inner if isinstance(inner, dict | str) else {}
 
     @property
     def effects(self) -> list[Effect]:
@@ -215,12 +217,12 @@ class Composition(Library):
 
     @property
     def is_bare_fusion(self) -> bool:
-        """Whether there is no set-up: then the fusion at the top is one, of the adapters it names."""
+        """True if the files hold one fusion and no adapter_setup.json; the fusion's config then names its adapters."""
         return SETUP_CONFIG not in self.files
 
     @cached_property
     def setup(self) -> Block:
-        """Raises `ConfigError` for what cannot be built."""
+        """The composition. Raises `ConfigError` if the library cannot build it."""
         if not self.is_bare_fusion:
             return read_setup(self.config)
         listed = configs.names(self.config, "adapter_names") or tuple(self.name.split(","))
@@ -260,9 +262,9 @@ class Composition(Library):
         return {"" if self.is_bare_fusion else name: self._fusion(name) for name in self.setup.fusions()}
 
     def _fusion(self, name: str) -> Fusion:
-        found = Fusion(self.files if self.is_bare_fusion else under(self.files, name), self.card, self.base)
-        found.name = name
-        return found
+        fusion = Fusion(self.files if self.is_bare_fusion else under(self.files, name), self.card, self.base)
+        fusion.name = name
+        return fusion
 
     @property
     def library_kind(self) -> str:
@@ -270,22 +272,22 @@ class Composition(Library):
 
     @property
     def base_id(self) -> str | None:
-        """The base that the first part with a config names."""
+        """The base named by the first part that names one."""
         parts: list[Folder] = [*self.fusions.values(), *self.members.values()]
         here = [part for part in parts if {configs.NAME, FUSION_CONFIG, HEAD_CONFIG} & part.files.keys()]
         return next((part.base_id for part in here if part.base_id), None)
 
     @property
     def is_spread(self) -> bool:
-        """Whether it deals out what it gets, so that it gives several answers or takes only inputs of one size."""
+        """True if a block feeds several adapters: it gives several outputs, or takes only inputs of one size."""
         return any(block.kind in SPREADING for block in self.setup.blocks())
 
     @property
     def head_member(self) -> Library | None:
         """The member whose head answers: the one the set-up names, else that of the adapter that comes last."""
         names = self.heads or [self.setup.last]
-        found = self.members.get(names[0]) if len(names) == 1 and not self.is_spread else None
-        return found if found is not None and found.head_task else None
+        member = self.members.get(names[0]) if len(names) == 1 and not self.is_spread else None
+        return member if member is not None and member.head_task else None
 
     @property
     def head_task(self) -> str | None:

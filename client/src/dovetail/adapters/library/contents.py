@@ -26,7 +26,7 @@ CONTAINERS = (
 
 
 class Library(Folder):
-    """Reads lazily, and raises what the reader of a file raises; the checks ask in an order that does not."""
+    """One adapter, read lazily. Its properties raise the errors of the file readers; the checks of the files run first."""
 
     weights, pickled_weights = WEIGHTS, PICKLED
     base_field = "model_name"
@@ -35,9 +35,9 @@ class Library(Folder):
 
     @cached_property
     def method(self) -> configs.Config:
-        """The inner config, which says how the adapter is built, in the words of today."""
-        found = self.config.get("config")
-        return as_trained(found, self.version) if isinstance(found, dict) else {}
+        """The inner config, which states how the adapter is built, with keys of older releases converted."""
+        inner = self.config.get("config")
+        return as_trained(inner, self.version) if isinstance(inner, dict) else {}
 
     @property
     def version(self) -> str | None:
@@ -55,7 +55,7 @@ class Library(Folder):
 
     @cached_property
     def head_config(self) -> configs.Config:
-        """The head beside the adapter; empty when there is none."""
+        """The config of the head beside the adapter; empty if there is none."""
         if HEAD_CONFIG not in self.files or HEAD_WEIGHTS not in self.files:
             return {}
         with self.files[HEAD_CONFIG]() as file:
@@ -74,7 +74,7 @@ class Library(Folder):
 
     @property
     def head_task(self) -> str | None:
-        """The task of the head; None without one, or with one that nothing here measures."""
+        """The task of the head; None without a head, or for a task that is not evaluated here."""
         inner = self.head_config.get("config")
         if isinstance(inner, dict):
             return HEAD_TASKS.get(str(inner.get("head_type")))
@@ -83,10 +83,10 @@ class Library(Folder):
 
     @property
     def label_names(self) -> list[str]:
-        """The names of the head's labels by their number; empty where they are not told one by one."""
+        """The names of the head's labels in the order of their ids; empty unless every id has a name."""
         inner = self.head_config.get("config")
-        said = inner.get("label2id") if isinstance(inner, dict) else None
-        numbered = {number: name for name, number in said.items()} if isinstance(said, dict) else {}
+        ids = inner.get("label2id") if isinstance(inner, dict) else None
+        numbered = {number: name for name, number in ids.items()} if isinstance(ids, dict) else {}
         return [numbered[at] for at in range(len(numbered))] if numbered.keys() == set(range(len(numbered))) else []
 
     @property
@@ -119,7 +119,7 @@ class Library(Folder):
 
     @cached_property
     def tensors(self) -> dict[str, TensorInfo]:
-        """Adapter and head together."""
+        """The tensors of adapter and head."""
         return {**self.header.tensors, **(self.head_header.tensors if self.head_task else {})}
 
     @cached_property
@@ -139,10 +139,10 @@ class Library(Folder):
     @property
     def misshapen(self) -> list[tuple[str, tuple[int, ...]]]:
         tensors = self.tensors
-        return [(name, wanted) for name, wanted in self.expected.items() if wanted and tensors[name].shape != wanted]
+        return [(name, shape) for name, shape in self.expected.items() if shape and tensors[name].shape != shape]
 
     def is_own(self, tensor: str) -> bool:
-        """Whether the library loads a tensor as part of this adapter or of its head."""
+        """Return whether the library loads a tensor as part of this adapter or of its head."""
         own = rf"(?:.*\.)?{CONTAINERS}\.{re.escape(self.name)}\..+"
         return re.fullmatch(own, tensor) is not None or self.is_head(tensor)
 
@@ -152,10 +152,10 @@ class Library(Folder):
         return self.has_static_head or tensor.startswith(f"heads.{self.head_name}.")
 
     def is_anothers(self, tensor: str) -> bool:
-        """Whether the name is that of a tensor of some adapter or head, though not of this one."""
+        """Return whether the name belongs to an adapter or head; called for tensors that are not of this one."""
         return re.fullmatch(rf"(?:.*\.)?(?:{CONTAINERS}|heads)\.[^.]+\..+", tensor) is not None
 
     @property
     def has_static_head(self) -> bool:
-        """Whether the head is that of a model class with one fixed head, which the library turns into its own kind."""
+        """True if the head belongs to a model class with one fixed head, which the library converts to a flexible head."""
         return self.head_config.get("config") is None

@@ -151,9 +151,9 @@ REQUIRED = (
 RIGHT_SCALE = (1, 1)  # the first release that scales LoRAs of alpha unlike r as it says
 
 
-def as_trained(said: Config, version: str | None) -> Config:
+def as_trained(stored: Config, version: str | None) -> Config:
     """Return a config as the library reads it, with keys of older releases converted."""
-    config = dict(said)
+    config = dict(stored)
     old = config.get("non_linearity")
     if version is None and isinstance(old, str):
         config["non_linearity"] = OLD_ACTIVATIONS.get(old, old)

@@ -235,10 +235,10 @@ def _glora(place: Place) -> dict[str, str]:
               "none": {"zeros": "out in"}}  # fmt: skip
     inner = {"lora": {"Xd": "in r", "Xu": "r 1"}, "vector": {"X": "in 1"}, "none": {"zeros": "in 1"}}
     outer = {"vector": {"X": "out"}, "constant": {"X": "1"}, "none": {"zeros": "out"}}
-    said = {key: place.numbers[key] if place.has_bias or key == "config_A_B" else "none"
+    types = {key: place.numbers[key] if place.has_bias or key == "config_A_B" else "none"
             for key in ("config_A_B", "config_C", "config_D_E")}  # fmt: skip
-    parts = {"A": weight[said["config_A_B"]], "B": weight[said["config_A_B"]], "C": inner[said["config_C"]],
-             "D": outer[said["config_D_E"]], "E": outer[said["config_D_E"]]}  # fmt: skip
+    parts = {"A": weight[types["config_A_B"]], "B": weight[types["config_A_B"]], "C": inner[types["config_C"]],
+             "D": outer[types["config_D_E"]], "E": outer[types["config_D_E"]]}  # fmt: skip
     return {f"glora_{letter}.{end}": words for letter, ends in parts.items() for end, words in ends.items()}
 
 

@@ -26,8 +26,14 @@ BEGUN = frozenset({"prompt_tuning_init", "prompt_tuning_init_text", "tokenizer_n
 
 
 def _row(peft_type: str, keys: dict[str, Fits], **more: object) -> Kind:
-    said: dict[str, object] = {"shared_names": (PROMPT,), "effect": (PROMPT,), "is_prompt": True, "ranked": "", **more}
-    return Kind(peft_type, keys=keys, **said)  # type: ignore[arg-type]  # the fields of Kind by name
+    fields: dict[str, object] = {
+        "shared_names": (PROMPT,),
+        "effect": (PROMPT,),
+        "is_prompt": True,
+        "ranked": "",
+        **more,
+    }
+    return Kind(peft_type, keys=keys, **fields)  # type: ignore[arg-type]  # the fields of Kind by name
 
 
 PROMPT_TUNING = _row("PROMPT_TUNING", KEYS, ignored=BEGUN, fixed={"prompt_tuning_init": "RANDOM"})

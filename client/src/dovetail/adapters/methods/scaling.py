@@ -16,13 +16,13 @@ IA3 = Kind(
 )
 
 
-def _adjusted(size: int, wanted: int) -> int:
+def _adjusted(size: int, configured: int) -> int:
     """Return the divisor nearest to the configured number (peft/tuners/oft/layer.py, adjust_oft_parameters)."""
-    if wanted >= size:
+    if configured >= size:
         return size
-    higher = next(number for number in range(wanted, size + 1) if size % number == 0)
-    lower = next(number for number in range(wanted, 0, -1) if size % number == 0)
-    return lower if wanted - lower <= higher - wanted else higher
+    higher = next(number for number in range(configured, size + 1) if size % number == 0)
+    lower = next(number for number in range(configured, 0, -1) if size % number == 0)
+    return lower if configured - lower <= higher - configured else higher
 
 
 def _oft(place: Place, _: Places) -> Numbers:

@@ -203,13 +203,13 @@ def _sparse(inputs: int, rate: float) -> int:
 
 
 def _frod_shared(numbers: Numbers, every: Places) -> dict[str, Shape]:
-    found: dict[str, Shape] = {}
+    shapes: dict[str, Shape] = {}
     for place in every if numbers["save_projection"] else ():
         inputs, role = place.numbers["in"], _role(place.path)
-        found[f"base_model.frod_V.{role}"] = (inputs, inputs)
-        found[f"base_model.frod_s_indices.{role}"] = (2, _sparse(inputs, numbers["sparse_rate"]))
-        found[f"base_model.frod_s_size.{role}"] = (2,)
-    return found
+        shapes[f"base_model.frod_V.{role}"] = (inputs, inputs)
+        shapes[f"base_model.frod_s_indices.{role}"] = (2, _sparse(inputs, numbers["sparse_rate"]))
+        shapes[f"base_model.frod_s_size.{role}"] = (2,)
+    return shapes
 
 
 FROD = Kind(

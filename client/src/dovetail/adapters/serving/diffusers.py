@@ -44,8 +44,8 @@ RULES = (
 
 def _flags(a: Subject) -> list[str]:
     weights = [name for name in a.files if name.endswith(".safetensors")]
-    named = f", weight_name={weights[0]!r}" if len(weights) == 1 else ""
-    return [f"pipe.load_lora_weights({a.name!r}{named})"]
+    argument = f", weight_name={weights[0]!r}" if len(weights) == 1 else ""
+    return [f"pipe.load_lora_weights({a.name!r}{argument})"]
 
 
 def _serves(a: Subject) -> str:

@@ -70,14 +70,14 @@ class Subject:
 
     @cached_property
     def format(self) -> str:
-        found = formats.of_config(self.config)
-        if found == "unknown":
-            found = formats.of_tensors(self.tensors, self.metadata)[0] or found
-        return "gguf" if self.is_gguf else found
+        format_id = formats.of_config(self.config)
+        if format_id == "unknown":
+            format_id = formats.of_tensors(self.tensors, self.metadata)[0] or format_id
+        return "gguf" if self.is_gguf else format_id
 
     @cached_property
     def method(self) -> str:
-        """The kind of PEFT, in its own spelling, else "" """
+        """The method of PEFT in its own spelling, or "" for other formats."""
         return str(self.config.get("peft_type") or "").strip().upper()
 
     @property
@@ -92,12 +92,12 @@ class Subject:
     # --- numbers -----------------------------------------------------------------------------------------------------
     @cached_property
     def rank(self) -> int:
-        """The `r` of the config; PEFT's default where it names none."""
+        """The `r` of the config, or PEFT's default."""
         return configs.whole(self.config, "r") or 8
 
     @cached_property
     def ranks(self) -> set[int]:
-        """Every rank that a tensor in the file really has; of a table of experts it is not told."""
+        """The ranks of the tensors in the file; for a table of experts the shape does not tell the rank."""
         sides = (".lora_A.weight", ".lora_embedding_A")
         beside = {f"{PREFIX}{path}.lora_A.weight" for path in self.tables}
         return {
@@ -107,17 +107,17 @@ class Subject:
     @cached_property
     def max_rank(self) -> int:
         table = self.config.get("rank_pattern")
-        named = [rank for rank in table.values() if type(rank) is int] if isinstance(table, dict) else []
-        return max([self.rank, *named, *self.ranks])
+        overrides = [rank for rank in table.values() if type(rank) is int] if isinstance(table, dict) else []
+        return max([self.rank, *overrides, *self.ranks])
 
     @property
     def alpha(self) -> float:
-        found = configs.number(self.config, "lora_alpha")
-        return 8.0 if found is None else found
+        alpha = configs.number(self.config, "lora_alpha")
+        return 8.0 if alpha is None else alpha
 
     @property
     def root(self) -> str:
-        """How much too weak rsLoRA is where alpha/r is used for it; "" where that makes no difference."""
+        """The factor by which rsLoRA is too weak for an engine that uses alpha/r, as text; "" if both scales agree."""
         if not (self.flag("use_rslora") and self.rank > 1):
             return ""
         return f"{math.sqrt(self.rank):.3g}"
@@ -136,7 +136,7 @@ class Subject:
 
     @property
     def replacing_init(self) -> str:
-        """The way of initialising that makes PEFT change base weights, if it is one."""
+        """The initialisation if it makes PEFT change base weights, else ""."""
         init = self.config.get("init_lora_weights")
         is_replacing = isinstance(init, str) and init.lower().startswith(("pissa", "olora", "corda", "loftq"))
         return str(init) if is_replacing else ""
@@ -149,17 +149,17 @@ class Subject:
     # --- tensors -----------------------------------------------------------------------------------------------------
     @cached_property
     def modules(self) -> dict[str, list[str]]:
-        """Module path, without PEFT's prefix → the ends of the tensors that make its LoRA."""
-        found: dict[str, list[str]] = defaultdict(list)
+        """Module path without PEFT's prefix → the suffixes of its LoRA tensors."""
+        sides: dict[str, list[str]] = defaultdict(list)
         for name in self.tensors:
             for side in SIDES:
                 if name.endswith(side):
-                    found[name.removesuffix(side).removeprefix(PREFIX)].append(side)
-        return dict(found)
+                    sides[name.removesuffix(side).removeprefix(PREFIX)].append(side)
+        return dict(sides)
 
     @property
     def tables(self) -> list[str]:
-        """Modules with single parameters that were adapted, such as the tables of all experts of a layer."""
+        """Modules of which single parameters are adapted, such as the tables of all experts of a layer."""
         ends = {str(name).rpartition(".")[0] for name in configs.names(self.config, "target_parameters")}
         return [path for path in self.modules if any(f".{_home(path)}".endswith(f".{end}") for end in ends)]
 
@@ -170,7 +170,7 @@ class Subject:
 
     @cached_property
     def others(self) -> list[str]:
-        """Tensors that are no side of a LoRA."""
+        """Tensors other than the two matrices of a LoRA."""
         return [name for name in self.tensors if not name.endswith(SIDES)]
 
     @property
@@ -194,17 +194,17 @@ class Subject:
     @property
     def heads(self) -> list[str]:
         """Saved modules outside the layers, such as a trained classifier."""
-        known = {*self.magnitudes, *self.lora_biases, *self.tokens, *self.embeddings}
-        return [name for name in self.others if name not in known and not LAYER.search(name)]
+        trained = {*self.magnitudes, *self.lora_biases, *self.tokens, *self.embeddings}
+        return [name for name in self.others if name not in trained and not LAYER.search(name)]
 
     @cached_property
     def layers(self) -> dict[str, set[int]]:
         """Type of module → the numbers of the layers that have a LoRA on it."""
-        found: dict[str, set[int]] = defaultdict(set)
+        numbers: dict[str, set[int]] = defaultdict(set)
         for path in self.modules:
             if number := LAYER.search(path):
-                found[path.rpartition(".")[2]].add(int(number[1]))
-        return dict(found)
+                numbers[path.rpartition(".")[2]].add(int(number[1]))
+        return dict(numbers)
 
     @cached_property
     def gaps(self) -> list[str]:
@@ -214,19 +214,19 @@ class Subject:
 
     @property
     def grown_rows(self) -> int:
-        """Rows of the embeddings in the file, where they are more or fewer than the base has; 0 where unknown."""
+        """The number of embedding rows in the file if it differs from the base's; 0 if it is equal or unknown."""
         rows = {self.tensors[name][0] for name in self.embeddings if self.tensors[name]}
         odd = {row for row in rows if self.base.vocabulary and row != self.base.vocabulary}
         return max(odd, default=0)
 
     @property
     def added_ids(self) -> list[str]:
-        """Tokens of added_tokens.json that the base's vocabulary does not hold; none where that is unknown."""
+        """Tokens of added_tokens.json that are not in the base's vocabulary; empty if the vocabulary is unknown."""
         return [token for token, number in self.added.items() if 0 < self.base.vocabulary <= number]
 
 
 def _home(path: str) -> str:
-    """Return a module's own path, without what wrappers around a wrapper put behind it."""
+    """Return a module's path without the suffixes that nested wrappers append."""
     while path.endswith(".base_layer"):
         path = path.removesuffix(".base_layer")
     return path
@@ -250,8 +250,8 @@ def subject_of(files: Mapping[str, Opener], *, base: Base = UNKNOWN, name: str =
 
 def _weights(files: Mapping[str, Opener]) -> str:
     alone = [path for path in files if path.endswith(".safetensors") and "/" not in path]
-    known = [path for path in (WEIGHTS, *OTHER_WEIGHTS) if path in files]
-    return known[0] if known else alone[0] if len(alone) == 1 else ""
+    conventional = [path for path in (WEIGHTS, *OTHER_WEIGHTS) if path in files]
+    return conventional[0] if conventional else alone[0] if len(alone) == 1 else ""
 
 
 def _of_llama(files: Mapping[str, Opener]) -> dict[str, Opener]:
@@ -285,8 +285,8 @@ def _added(files: Mapping[str, Opener]) -> dict[str, int]:
         return {}
     try:
         with files["added_tokens.json"]() as file:
-            found = json.loads(file.read(MAX_ADDED_BYTES))
+            content = json.loads(file.read(MAX_ADDED_BYTES))
     except (ValueError, RecursionError):
         return {}
-    entries = found.items() if isinstance(found, dict) else ()
+    entries = content.items() if isinstance(content, dict) else ()
     return {str(token)[:120]: number for token, number in entries if type(number) is int}

@@ -32,15 +32,15 @@ def _init(a: Subject) -> str:
 
 
 def _unknown_names(a: Subject) -> list[str]:
-    """Tensors whose name vLLM cannot read; two of the base it skips before it looks at them."""
+    """Return the tensors whose names vLLM cannot parse; it skips two names of the base before parsing."""
     skipped = (".embed_tokens.base_layer.weight", ".lm_head.base_layer.weight")
     heads = tuple(f".{head}.{end}" for head in HEADS for end in ("weight", "bias"))
     return [name for name in a.others if not f".{name}".endswith((*skipped, *heads))]
 
 
 def _undeclared_heads(a: Subject) -> list[str]:
-    found = {name.split(".")[-2] for name in a.others if name.count(".") and name.split(".")[-2] in HEADS}
-    return sorted(found - set(a.saved_modules))
+    heads = {name.split(".")[-2] for name in a.others if name.count(".") and name.split(".")[-2] in HEADS}
+    return sorted(heads - set(a.saved_modules))
 
 
 def _two_heads(a: Subject) -> bool:
@@ -53,7 +53,7 @@ def _embedding_width(a: Subject) -> int:
 
 
 def _half_of_experts(a: Subject) -> list[str]:
-    """Tables whose other one, which is wrapped once more, has no LoRA."""
+    """Return expert modules with a LoRA on one of the two nested tables only."""
     tables = set(a.tables) if a.is_lora else set()
     return [path for path in a.tables if not {path, f"{_whole(path)}.base_layer", _whole(path)} <= tables]
 
@@ -115,19 +115,19 @@ def max_lora_rank(a: Subject) -> int:
 
 
 def _flags(a: Subject) -> list[str]:
-    found = ["--enable-lora", f"--max-lora-rank {max_lora_rank(a)}", f"--lora-modules {a.short}={a.name}"]
+    flags = ["--enable-lora", f"--max-lora-rank {max_lora_rank(a)}", f"--lora-modules {a.short}={a.name}"]
     if a.heads:
         labels = max(a.tensors[name][0] for name in a.heads)
-        found.append(f"--max-lora-cls-labels {labels}")
-    return found
+        flags.append(f"--max-lora-cls-labels {labels}")
+    return flags
 
 
 def _serves(a: Subject) -> str:
     rank = f"Its rank is {a.max_rank}"
     needs = f"{rank}: more than the default of {DEFAULT_RANK}." if a.max_rank > DEFAULT_RANK else f"{rank}."
     head = " The server must serve the base as a classifier whose head has the same name." if a.heads else ""
-    named = f" Resolvers pull it by name only for a server started with exactly {a.base.id}." if a.base.id else ""
-    return f"vLLM loads every tensor. {needs}{head}{named}"
+    resolvers = f" Resolvers pull it by name only for a server started with exactly {a.base.id}." if a.base.id else ""
+    return f"vLLM loads every tensor. {needs}{head}{resolvers}"
 
 
 VLLM = Engine("vllm", "vLLM", VERSION, "vllm-project/vllm", RULES, _flags, _serves)
