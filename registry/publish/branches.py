@@ -1,4 +1,4 @@
-"""Making and deleting branches and tags."""
+"""Creates and deletes branches and tags."""
 
 from django.db import IntegrityError, transaction
 
@@ -9,11 +9,11 @@ from registry.kernel.policy import Caller, Permission
 from registry.models import Ref, Repository, Revision
 from registry.repos import refs
 
-MAX_REFS = 5_000  # branches and tags of a repository: every page of it reads all their names
+MAX_REFS = 5_000  # every page of a repository reads all their names
 
 
 def create_ref(repository: Repository, ref: str, at: Revision, by: Caller) -> Ref:
-    """Make a branch (refs/heads/…) or tag (refs/tags/…) at a revision.
+    """Create a branch (refs/heads/…) or tag (refs/tags/…) at a revision.
 
     Raises ValueInvalid, RefExists, QuotaExceeded, and what policy.require raises for PUSH.
     """
@@ -35,7 +35,7 @@ def _require_place(repository: Repository) -> None:
 
 
 def delete_ref(repository: Repository, ref: str, by: Caller) -> None:
-    """Delete a branch or tag; its revisions stay, by their ids. Raises RefProtected for main, RevisionNotFound."""
+    """Delete a branch or tag; its revisions keep their ids. Raises RefProtected for main, and RevisionNotFound."""
     with transaction.atomic():
         policy.require_now(by, Permission.PUSH, repository)
         if ref == refs.MAIN:

@@ -1,4 +1,4 @@
-"""How bytes and whole repositories get from one adapter to another inside the hub: by rows, without moving a byte."""
+"""Copies of repositories and files inside the hub; they copy rows and no bytes."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -14,16 +14,16 @@ from registry.publish import push, repositories
 from registry.repos import pull, refs
 
 MAX_ASKED = 1_000
-MAX_REVISIONS, MAX_FILES = 500, 20_000  # of what is duplicated: some seconds, in which all others wait to write
+MAX_REVISIONS, MAX_FILES = 500, 20_000  # of a duplicated repository: it holds its lock for some seconds
 BATCH = 500
 
 
 # --- whole repositories ----------------------------------------------------------------------------------------------
 def duplicate(source: Repository, full_name: str, by: Caller, *, private: bool | None = None) -> Repository:
-    """Make an adapter with the branches, tags and history of another one; pull requests and talk stay behind.
+    """Create a repository with branches, tags and history of another one; pull requests and discussions stay behind.
 
-    `private=None` takes over the source's visibility. The caller must be one who may download all of it. Raises what
-    policy.require_now raises for DOWNLOAD, RevisionNotVerified, PushTooLarge, and what adapters.create raises.
+    `private=None` keeps the source's visibility. The caller must be allowed to download all of it. Raises what
+    policy.require_now raises for DOWNLOAD, RevisionNotVerified, PushTooLarge, and what repositories.create raises.
     """
     with transaction.atomic():
         source = policy.require_now(by, Permission.DOWNLOAD, source)  # locks: a rewrite of the history waits
@@ -38,7 +38,7 @@ def duplicate(source: Repository, full_name: str, by: Caller, *, private: bool |
 
 
 def _reachable(source: Repository, heads: Iterable[Ref]) -> list[Revision]:
-    """The revisions that branches and tags lead to, oldest first."""
+    """Return the revisions that branches and tags reach, oldest first."""
     parents = dict(source.revisions.values_list("pk", "parent"))
     reachable: set[int] = set()
     for ref in heads:
@@ -72,7 +72,7 @@ def _copy(source: Repository, target: Repository, line: Sequence[Revision], head
         parent = copies.get(old.parent_id or 0)
         copies[old.pk] = push.rewrite(old, parent, into=target)
     target.refs.all().delete()
-    target.gated = source.gated  # until its owner opens it: those who were let in answer for what they share
+    target.gated = source.gated  # admitted people must not open the files to everybody; the new owner may
     target.save(update_fields=["gated"])
     Ref.objects.bulk_create(
         [Ref(repository=target, name=ref.name, revision=copies[ref.revision_id]) for ref in heads], batch_size=BATCH

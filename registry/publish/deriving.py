@@ -1,4 +1,4 @@
-"""Keeping the files that the hub makes of pushed ones; which there could be and are is in registry/repos/derived.py."""
+"""Stores derived artifacts; registry/repos/derived.py tells which are possible and which exist."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,9 +18,9 @@ from registry.repos.derived import Derivation
 
 
 def store_derived(artifact: Derivation, path: Path) -> DerivedArtifact | None:
-    """Store what was made; None where it is larger than a file may be, or no sound file of its form.
+    """Store a derived file; return None if it exceeds the size limit or is not a valid file of its form.
 
-    Nobody is believed here about what came out of a sandbox. Raises StoreUnavailable.
+    The file comes out of a sandbox, so it is parsed and hashed here. Raises StoreUnavailable.
     """
     if path.stat().st_size > settings.MAX_FILE_BYTES or not _is_sound(path, artifact.form):
         return None
@@ -28,11 +28,11 @@ def store_derived(artifact: Derivation, path: Path) -> DerivedArtifact | None:
     intake.store_verified(digest.sha256, _pieces(path))
     try:
         row = _note(artifact, digest)
-    except IntegrityError:  # the sweep deleted a blob's row between two inserts; now it is gone for certain
+    except IntegrityError:  # the sweep deleted the blob's row between the two inserts
         row = _note(artifact, digest)
     intake.store_verified(digest.sha256, _pieces(path))
     if not blobs.object_exists(Keys.blob(digest.sha256)):
-        raise StoreUnavailable(f"The bytes of {digest.sha256} were swept while they were kept.")
+        raise StoreUnavailable(f"The bytes of {digest.sha256} were swept while they were stored.")
     return row
 
 

@@ -1,4 +1,4 @@
-"""How history is rewritten: squashed into one commit, or without certain large files; the only place that does so."""
+"""Rewrites history: squashes a branch into one commit, or removes large files from all commits. Nothing else does."""
 
 from collections.abc import Iterable, Mapping
 
@@ -12,18 +12,18 @@ from registry.publish import push
 from registry.publish.push import Intent
 from registry.repos import facts, pull, refs
 
-MAX_REVISIONS, MAX_FILES = 5_000, 500_000  # of a history that is rewritten in one transaction
+MAX_REVISIONS, MAX_FILES = 5_000, 500_000  # the largest history that is rewritten in one transaction
 
 
 def squash(repository: Repository, rev: str, message: str, by: Caller) -> Ref:
-    """Make the newest state of a branch (or of refs/pr/N) its only commit; the old ones stay, by their ids.
+    """Replace a branch (or refs/pr/N) by one commit with its newest files; the old commits keep their ids.
 
-    Raises RevisionNotFound for what is no branch, RefProtected for a tag, and what policy.require raises.
+    Raises RevisionNotFound for a missing branch, RefProtected for a tag, and what policy.require raises.
     """
     ref = refs.full_ref(rev)
     title = message.strip() or f"Super-squash branch '{refs.short_name(ref)}'"
     policy.require(by, Permission.PUSH, repository)
-    # Remembered: nobody waits for the store under the lock.
+    # Fills the cache, so that the store is not read under the lock.
     facts.read_facts(pull.entries(refs.resolve_ref(repository, ref)), repository.type)
     with transaction.atomic():
         repository = policy.require_now(by, Permission.PUSH, repository)
@@ -46,12 +46,12 @@ def squash(repository: Repository, rev: str, message: str, by: Caller) -> Ref:
 
 
 def forget_files(repository: Repository, digests: Iterable[str], by: Caller, *, rewrite: bool = True) -> int:
-    """Take large files (sha256) out of every commit of an adapter, and return how many commits were written anew.
+    """Remove large files (sha256) from every commit of a repository; return the number of rewritten commits.
 
-    Commits get other ids from the first one on that held such a file; branches, tags and pull requests follow, and the
-    bytes are swept when nobody else has them. Raises PushTooLarge for a very long history, AdapterQuarantined where
-    moderators hold back what would be rewritten, ValueInvalid where history is to stay and holds them, and what
-    policy.require raises for CONFIGURE: others may rely on what goes away.
+    The first commit with such a file and all later ones get new ids; branches, tags and pull requests move to them, and
+    the sweep deletes bytes that nothing else refers to. Raises PushTooLarge for a very long history, AdapterQuarantined
+    if a rewritten commit is held back by moderators, ValueInvalid if commits hold the files and `rewrite` is false, and
+    what policy.require raises for CONFIGURE, since others may rely on the files.
     """
     doomed = set(digests)
     with transaction.atomic():
@@ -79,7 +79,7 @@ def forget_files(repository: Repository, digests: Iterable[str], by: Caller, *, 
 
 
 def _rewrite(repository: Repository, doomed: set[str]) -> dict[int, Revision]:
-    """Write each commit that holds a doomed file, or comes after one that does, anew; returns old row → new commit."""
+    """Rewrite each commit with a doomed file and its descendants; return old row id → new commit."""
     files = RevisionFile.objects.filter(revision__repository=repository)
     if repository.revisions.count() > MAX_REVISIONS or files.count() > MAX_FILES:
         raise PushTooLarge(
@@ -92,7 +92,7 @@ def _rewrite(repository: Repository, doomed: set[str]) -> dict[int, Revision]:
         if revision.pk in touched or revision.parent_id in written:
             parent = written.get(revision.parent_id or 0, revision.parent)
             if revision.is_quarantined and revision.decisions.filter(by__isnull=False).exists():
-                raise refusals.quarantined_revision(revision)  # what moderators hold back stays as they saw it
+                raise refusals.quarantined_revision(revision)  # evidence of a quarantine is kept
             written[revision.pk] = push.rewrite(revision, parent, without=doomed)
     _follow(repository, written)
     return written

@@ -1,4 +1,4 @@
-"""How a pull request becomes part of its base: what both sides changed since it began, conflicts, the merge itself."""
+"""Merges of pull requests: the changes of both sides since the merge base, conflicts, and the merge commit."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ class Plan:
 
 
 def plan(discussion: Discussion) -> Plan:
-    """Work out what merging this pull request would do. Raises RevisionNotFound where its base is gone."""
+    """Compute the result of merging this pull request. Raises RevisionNotFound if its base is gone."""
     base = refs.resolve_ref(discussion.repository, discussion.base)
     proposal = refs.resolve_ref(discussion.repository, discussion.ref)
     begun = pull.entries(discussion.merge_base) if discussion.merge_base else {}
@@ -40,9 +40,9 @@ def plan(discussion: Discussion) -> Plan:
 def combine(
     begun: Mapping[str, Entry], ours: Mapping[str, Entry], theirs: Mapping[str, Entry]
 ) -> tuple[dict[str, Entry], list[str]]:
-    """Merge two sets of files that both came from `begun`, file by file; a file that both changed is a conflict.
+    """Merge two sets of files with the common ancestor `begun`; a file that both sides changed is a conflict.
 
-    Returns the files with ours where there is a conflict, and the paths of the conflicts.
+    Returns the merged files, with ours for a conflict, and the paths in conflict.
     """
     merged, conflicts = dict(ours), []
     for path in sorted(begun.keys() | theirs.keys()):
@@ -63,14 +63,14 @@ def combine(
 
 
 def merge(discussion: Discussion, by: Caller, text: str = "") -> Revision:
-    """Merge a pull request: one commit on its base, with the proposal's changes; returns what the base then points at.
+    """Merge a pull request as one commit on its base; return the new revision of the base.
 
-    Raises ValueInvalid for what is no pull request, DiscussionClosed for one that is not open, MergeConflict with the
-    paths, AdapterQuarantined where moderators hold the proposal back, and what policy.require raises for PUSH.
+    Raises ValueInvalid for a discussion, DiscussionClosed unless it is open, MergeConflict with the paths,
+    AdapterQuarantined if moderators hold the proposal back, and what policy.require raises for PUSH.
     """
     policy.require(by, Permission.PUSH, discussion.repository)
     _check_open(discussion)
-    # Remembered: nobody waits for the store under the lock.
+    # Fills the cache, so that the store is not read under the lock.
     facts.read_facts(plan(discussion).entries, discussion.repository.type)
     with transaction.atomic():
         repository = policy.require_now(by, Permission.PUSH, discussion.repository)
@@ -105,17 +105,17 @@ def _land(discussion: Discussion, merge_plan: Plan, by: Caller) -> Revision:
 
 
 def changes(discussion: Discussion) -> tuple[dict[str, Entry], dict[str, Entry]]:
-    """Return the files before and after what a pull request proposes, whatever happened to its base since."""
+    """Return the files of the merge base and of the proposal, whatever happened to the base since."""
     before = pull.entries(discussion.merge_base) if discussion.merge_base else {}
     return before, pull.entries(refs.resolve_ref(discussion.repository, discussion.ref))
 
 
 def readable(discussion: Discussion, by: Caller) -> tuple[dict[str, Entry], dict[str, Entry]]:
-    """Return the same for who may read what is in the files. Raises what keeps others from it."""
+    """Return `changes` if the caller may read the files. Raises what policy.require and pull.require_served raise."""
     policy.require(by, Permission.DOWNLOAD, discussion.repository)
     before, after = changes(discussion)
     pull.require_served(pull.resolve(discussion.repository, discussion.ref), by)
-    if discussion.merge_base is not None:  # what was taken away is in the diff too
+    if discussion.merge_base is not None:  # the diff shows removed content too
         pull.require_served(discussion.merge_base, by)
     return before, after
 

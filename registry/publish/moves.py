@@ -1,4 +1,4 @@
-"""How an adapter or an organisation gets another name."""
+"""Renames and transfers of repositories, and renames of organisations."""
 
 from collections.abc import Sequence
 
@@ -13,15 +13,15 @@ from registry.people import accounts, administrators, organizations
 from registry.publish import repositories
 from registry.repos.search_terms import search_text
 
-MAX_FORMER = 5  # names that one organisation has had: nobody else gets them
+MAX_FORMER = 5  # former names of one organisation, which stay reserved
 BATCH = 500
 
 
 def move(repository: Repository, full_name: str, by: Caller) -> Repository:
-    """Give the adapter another name, or another owner; its old name leads to it until somebody makes a new one there.
+    """Rename or transfer a repository; the old name redirects until a new repository takes it.
 
-    The caller must administer the adapter, and be one who may create in the namespace it goes to. Raises NameInvalid,
-    NotAllowed, AdapterExists, and what policy.require raises.
+    The caller must administer the repository and be allowed to create in the target namespace. Raises NameInvalid,
+    NotAllowed, RepositoryExists, and what policy.require raises.
     """
     namespace_name, name = names.split_id(full_name)
     names.check_name(name)
@@ -64,7 +64,7 @@ def _words(repository: Repository) -> str:
 
 
 def _remember(repository: Repository, before: str) -> None:
-    # An old name of something else, or of this one when it comes back, leads nowhere else any more.
+    # Its new name, and its former names if it returns to one, must not redirect to another repository.
     FormerName.objects.filter(
         type=repository.type, full_name__in=[repository.full_name.lower(), before.lower()]
     ).delete()
@@ -110,7 +110,7 @@ def _rename(owner: int, new: str, by: User) -> None:
 
 
 def _record_moves(moving: Sequence[Repository], before: str, namespace: Namespace, by: User) -> None:
-    """Record for each repository the same as for one that moves."""
+    """Record one MOVED event for each repository, as for a single move."""
     outbox.record_all(
         outbox.event(
             Kind.MOVED,

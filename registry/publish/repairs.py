@@ -1,4 +1,4 @@
-"""The repaired config as a pull request: who asks is its author, and nothing changes until somebody merges it."""
+"""The repaired config as a pull request of the caller; nothing changes until it is merged."""
 
 import hashlib
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ OPEN = (Discussion.Status.OPEN, Discussion.Status.DRAFT)
 
 @dataclass(frozen=True)
 class Repair:
-    """A pull request with the repaired config; `is_new` is false where it was open already."""
+    """A pull request with the repaired config; `is_new` is false if it was open already."""
 
     discussion: Discussion
     revision: Revision
@@ -29,7 +29,7 @@ class Repair:
 
 
 def offer(revision: Revision) -> View | None:
-    """Return the repaired config of a revision where there is one and it needs no word from anybody."""
+    """Return the repaired config of a revision if it can be derived without a choice by a person; else None."""
     try:
         return config_views.derive(pull.entries(revision), configs.NAME, "repaired")
     except ValueInvalid:
@@ -48,10 +48,10 @@ def pending(repository: Repository, view: View) -> Discussion | None:
 
 
 def propose(repository: Repository, by: Caller, base: str = "") -> Repair:
-    """Open a pull request that names the base in what main holds, or return the one that is open with the same.
+    """Open a pull request that names the base in main's config, or return the open one with the same config.
 
-    `base` chooses where several bases fit. Raises ValueInvalid where nothing is to be repaired or the base cannot be
-    known, FileNotFound without a config, and what a push that proposes raises.
+    `base` chooses if several bases fit. Raises ValueInvalid if nothing needs repair or the base is ambiguous,
+    FileNotFound without a config, and what opening a pull request raises.
     """
     push.require_for(repository, MAIN, by, propose=True)
     head = refs.resolve_ref(repository, MAIN)

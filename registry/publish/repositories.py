@@ -18,9 +18,9 @@ from registry.repos import lookup
 def create(
     full_name: str, by: Caller, *, private: bool | None = None, type: str = "model", files: Sequence[push.Inline] = ()
 ) -> Repository:
-    """Make an adapter with a first revision, which may hold files; `private=None` takes the namespace's default.
+    """Create a repository with a first revision of these files; `private=None` uses the namespace's default.
 
-    Raises SignInRequired, NotAllowed, NameInvalid, and AdapterExists with the existing one's `full_name` and `path`.
+    Raises SignInRequired, NotAllowed, NameInvalid, and RepositoryExists with the existing one's `full_name` and `path`.
     """
     if by.user is None:
         raise SignInRequired("Creating a repository needs a signed-in person.")
@@ -36,7 +36,7 @@ def create(
             type=type, namespace=namespace, name=name, private=private, created_by=by.user
         )
         quotas.require_repository_quota(namespace)
-        for former in (RetiredName, FormerName):  # the name is in use again, and leads nowhere else
+        for former in (RetiredName, FormerName):  # the name is in use again and no longer redirects
             former.objects.filter(type=type, full_name=repository.full_name.lower()).delete()
         main = push.begin(repository, by, first)
         audit.record(
@@ -52,24 +52,23 @@ def create(
 
 @contextmanager
 def alone_of_its_name(full_name: str, type: str) -> Iterator[None]:
-    """A transaction that gives an adapter this name. Raises AdapterExists, with where the one that has it is."""
+    """Open a transaction that gives a repository this name. Raises RepositoryExists with the existing one's address."""
     try:
         with transaction.atomic():
             yield
     except IntegrityError as error:
         first = lookup.named(full_name, type).select_related("namespace").first()
         if "repository_name_unique" not in str(error) or first is None:
-            accounts.namespace_for_new(
-                full_name.partition("/")[0]
-            )  # it may have been deleted since the caller was asked
+            # The namespace may have been deleted since the check.
+            accounts.namespace_for_new(full_name.partition("/")[0])
             raise
-        # A caller who may create here may know which names are taken, also those that moderators hold back.
+        # A caller who may create here may learn all taken names, also those of quarantined repositories.
         message = f"A {type} repository called {first.full_name} already exists."
         raise RepositoryExists(message, full_name=first.full_name, path=first.get_absolute_url()) from None
 
 
 def delete(repository: Repository, by: Caller) -> None:
-    """Delete the adapter's rows and retire its name; bytes nobody refers to are swept later."""
+    """Delete the repository's rows and retire its name; the sweep deletes bytes that nothing refers to."""
     with transaction.atomic():
         current = policy.require_now(by, Permission.CONFIGURE, repository)  # a quarantine keeps the evidence
         RetiredName.objects.get_or_create(type=current.type, full_name=current.full_name.lower())
@@ -80,7 +79,7 @@ def delete(repository: Repository, by: Caller) -> None:
 
 
 def set_private(repository: Repository, private: bool, by: Caller) -> None:
-    """Change who may see the adapter; asking for what is so already leaves no trace."""
+    """Change the visibility of a repository; a no-op if it is the same already."""
     with transaction.atomic():
         policy.require_now(by, Permission.CONFIGURE, repository)
         if Repository.objects.filter(pk=repository.pk, private=not private).update(private=private):

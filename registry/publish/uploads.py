@@ -28,7 +28,7 @@ from registry.repos import blob_access, pull, refs
 from registry.repos.gitignore import MAX_TEXT, GitIgnore
 from registry.repos.manifest import Entry, git_blob_oid
 
-# Weights and archives travel as LFS objects whatever their size, as the Hub's default .gitattributes says.
+# Weights and archives are LFS objects at any size, as in the Hub's default .gitattributes.
 _SUFFIXES = """
     .7z .arrow .bin .bz2 .ckpt .ftz .gguf .gz .h5 .joblib .mlmodel .model .msgpack .npy .npz .onnx .ot .parquet .pb
     .pickle .pkl .pt .pth .rar .safetensors .tar .tflite .tgz .wasm .xz .zip .zst
@@ -37,7 +37,7 @@ LFS_SUFFIXES = tuple(_SUFFIXES.split())
 GITATTRIBUTES = "".join(f"*{suffix} filter=lfs diff=lfs merge=lfs -text\n" for suffix in LFS_SUFFIXES).encode()
 _OURS = git_blob_oid(GITATTRIBUTES)
 MAX_ASKED = 1000
-MAX_TICKETS = 20_000  # of one person that wait for bytes
+MAX_TICKETS = 20_000  # pending uploads of one person
 _SALT, _PART_SALT = "uploads.ticket", "uploads.part"
 _HEX = frozenset("0123456789abcdef")
 
@@ -53,7 +53,7 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """How it shall travel. `oid` is what is at that path now, in the digest that a file of this mode is known by."""
+    """The upload mode of a file. `oid` is the current file at that path, in the digest of that mode."""
 
     path: str
     is_lfs: bool
@@ -64,7 +64,7 @@ class Planned:
 def plan(
     repository: Repository, ref: str, asked: Sequence[Asked], *, by: Caller, gitignore: str | None
 ) -> list[Planned]:
-    """Return how each file travels. Refuses paths, sizes and callers now rather than after the bytes.
+    """Return the upload mode of each file. Refuses paths, sizes and callers before bytes are sent.
 
     Raises what policy.require raises, RevisionNotFound, PathInvalid, FileTooLarge and PushTooLarge.
     """
@@ -75,39 +75,39 @@ def plan(
         names.check_path(file.path)
         quotas.check_file(file.path, file.size)
     quotas.check_push(sum(file.size for file in asked))
-    there = pull.entries(refs.resolve_ref(repository, ref))
-    # A file of the same size at the same place is most likely the same: its bytes are asked for at the push itself.
-    quotas.require_byte_quota(repository, sum(file.size for file in asked if _size_at(there, file.path) != file.size))
-    ignore = GitIgnore(gitignore if gitignore is not None else _text_of(there.get(".gitignore")))
-    lfs = GitIgnore(_lfs_patterns(_text_of(there.get(".gitattributes"))))
-    return [_planned(file, there.get(names.check_path(file.path)), ignore, lfs) for file in asked]
+    current = pull.entries(refs.resolve_ref(repository, ref))
+    # A file of the same size at the same path is most likely unchanged; the push itself checks the quota exactly.
+    quotas.require_byte_quota(repository, sum(file.size for file in asked if _size_at(current, file.path) != file.size))
+    ignore = GitIgnore(gitignore if gitignore is not None else _text_of(current.get(".gitignore")))
+    lfs = GitIgnore(_lfs_patterns(_text_of(current.get(".gitattributes"))))
+    return [_planned(file, current.get(names.check_path(file.path)), ignore, lfs) for file in asked]
 
 
-def _size_at(there: Mapping[str, Entry], path: str) -> int:
-    entry = there.get(path)
+def _size_at(entries: Mapping[str, Entry], path: str) -> int:
+    entry = entries.get(path)
     return entry.size if entry else -1
 
 
-def _planned(file: Asked, there: Entry | None, ignore: GitIgnore, lfs: GitIgnore) -> Planned:
+def _planned(file: Asked, current: Entry | None, ignore: GitIgnore, lfs: GitIgnore) -> Planned:
     is_heavy = file.size > settings.MAX_INLINE_BYTES or file.path.lower().endswith(LFS_SUFFIXES)
     is_lfs = is_heavy or lfs.leaves_out(file.path)
     oid = None
-    if there is not None and is_lfs:
-        oid = there.sha256
-    elif there is not None and not there.is_lfs:
-        oid = there.git_oid
+    if current is not None and is_lfs:
+        oid = current.sha256
+    elif current is not None and not current.is_lfs:
+        oid = current.git_oid
     return Planned(file.path, is_lfs, ignore.leaves_out(file.path), oid)
 
 
 def _text_of(entry: Entry | None) -> str:
-    if entry is None or entry.git_oid == _OURS:  # the patterns that every repository begins with are known
+    if entry is None or entry.git_oid == _OURS:  # the default .gitattributes needs no parsing
         return ""
     with blobs.store().open(Keys.blob(entry.sha256), 0, MAX_TEXT) as reader:
         return reader.read().decode("utf-8", "replace")
 
 
 def _lfs_patterns(gitattributes: str) -> str:
-    """Return the patterns that a .gitattributes sends by LFS, one a line."""
+    """Return the LFS patterns of a .gitattributes, one a line."""
     lines = [line.split() for line in gitattributes.splitlines()]
     return "\n".join(words[0] for words in lines if "filter=lfs" in words[1:])
 
@@ -120,22 +120,20 @@ class Offer:
     sha256: str
     size: int
     ticket: str = ""
-    url: str | None = None  # where the store takes the bytes itself
-    cut: PartPlan | None = None  # where they are to come in parts
+    url: str | None = None  # a presigned URL of the store
+    cut: PartPlan | None = None  # set if the upload is multipart
     part_ticket: str = ""
-    part_urls: Sequence[str] = ()  # where the store takes each part itself
+    part_urls: Sequence[str] = ()  # presigned URLs of the parts
     refusal: RegistryError | None = None
 
 
 def offer(
     repository: Repository, objects: Sequence[tuple[str, int]], *, by: Caller, in_parts: bool = False
 ) -> list[Offer]:
-    """Answer which of these (sha256, size) are to be delivered, and give a ticket for each that is.
+    """Return for each (sha256, size) a ticket if its bytes must be uploaded; `in_parts` allows multipart uploads.
 
-    `in_parts` says whether the client can cut large ones.
-
-    `already here` is only said to whom blob_access.usable_blobs says it. Raises TooOften where very many wait for
-    their bytes, and what policy.require raises.
+    A blob counts as present only if blob_access.usable_blobs lists it for this caller. Raises TooOften for too many
+    pending uploads, and what policy.require raises.
     """
     policy.require(by, Permission.DISCUSS, repository)
     check_count(objects)
@@ -148,7 +146,7 @@ def offer(
 
 
 def check_count(objects: Sequence[object]) -> None:
-    """Raise PushTooLarge for more objects than one batch may name."""
+    """Raise PushTooLarge for too many objects in one batch."""
     if len(objects) > MAX_ASKED:
         raise PushTooLarge(f"{len(objects):,} objects in one batch; the limit is {MAX_ASKED:,}.", fix="Send several.")
 
@@ -166,7 +164,7 @@ def _offer(repository: Repository, sha256: str, size: int, is_known: bool, in_pa
     bound += [cut.part, cut.native] if cut else [0, ""]
     ticket = signing.dumps(bound, salt=_SALT)
     if cut:
-        # Of its own kind: who comes by the address of a part must not be able to say that all are there.
+        # A ticket of its own kind: with the URL of a part nobody can complete the upload.
         part_ticket = signing.dumps(bound, salt=_PART_SALT)
         return Offer(sha256, size, ticket, None, cut, part_ticket, multipart.part_urls(upload, cut))
     return Offer(
@@ -182,10 +180,10 @@ def check_digest(sha256: str) -> str:
 
 
 def accept(ticket: str, pieces: Iterable[bytes], length: int) -> None:
-    """Take the bytes that a ticket is for, through the web process, and believe them if they are what was promised.
+    """Receive the bytes of a ticket through the web process, and store them if size and digest match.
 
-    `length` in bytes is what the client announces. Raises UploadExpired, TokenInvalid, DigestMismatch and what
-    policy.require raises: the rights of the ticket's caller count now, not when it was given.
+    `length` is the announced number of bytes. Raises UploadExpired, TokenInvalid, DigestMismatch and what
+    policy.require raises: the caller's rights are checked now, not when the ticket was issued.
     """
     upload = _upload(_opened(ticket))
     if length != upload.size:
@@ -194,9 +192,9 @@ def accept(ticket: str, pieces: Iterable[bytes], length: int) -> None:
 
 
 def accept_part(ticket: str, number: int, pieces: Iterable[bytes], length: int) -> str:
-    """Take one part through the web process, and return its ETag. Raises ValueInvalid and what `accept` raises.
+    """Receive one part through the web process, and return its ETag. Raises ValueInvalid and what `accept` raises.
 
-    A part that broke off leaves nothing, those before it stay: a client goes on with the part it was at.
+    An interrupted part leaves nothing and earlier parts stay, so a client resumes with that part.
     """
     opened = _opened(ticket, _PART_SALT)
     upload = _upload(opened)
@@ -209,7 +207,7 @@ def accept_part(ticket: str, number: int, pieces: Iterable[bytes], length: int) 
 
 
 def complete(ticket: str, sha256: str, etags: Sequence[tuple[int, str]]) -> None:
-    """Make a file of its parts, once; `etags` are (number, ETag) as they were answered. Raises as parts.join does."""
+    """Join the parts of a file, once; `etags` are (number, ETag) pairs. Raises what multipart.join_parts raises."""
     opened = _opened(ticket)
     upload = _upload(opened)
     if sha256 != upload.sha256:
@@ -220,12 +218,12 @@ def complete(ticket: str, sha256: str, etags: Sequence[tuple[int, str]]) -> None
 
 
 def check_ticket(ticket: str) -> None:
-    """Raise UploadExpired unless the ticket is one of ours and its hour is not over."""
+    """Raise UploadExpired unless the ticket is valid and not expired."""
     _opened(ticket)
 
 
 def verify(ticket: str) -> None:
-    """Say whether the bytes of a ticket are here and believed; hashes them now where they went past us.
+    """Check that the bytes of a ticket are stored; hash them now if the client wrote to the store itself.
 
     Raises BlobUnknown and what `accept` raises.
     """

@@ -1,4 +1,4 @@
-"""Alerts by e-mail: one letter with all alerts that were not sent yet, at most one an hour to a person."""
+"""Alerts by e-mail: one message with all unsent alerts of a person, at most one an hour."""
 
 import logging
 import smtplib
@@ -19,16 +19,16 @@ from registry.talk import alerts
 
 logger = logging.getLogger(__name__)
 
-QUIET = timedelta(minutes=2)  # a letter waits until nothing new has come for so long
-PAUSE = timedelta(hours=1)  # between two letters to one person
+QUIET = timedelta(minutes=2)  # a message is sent when no new alert has come for this time
+PAUSE = timedelta(hours=1)  # between two messages to one person
 MAX_LINES = 50
 KEPT_DAYS = 90
 
 
 def send_due() -> int:
-    """Send one letter to each person with alerts that were not sent; return how many letters.
+    """Send one message to each person with unsent alerts; return the number of messages.
 
-    While something new keeps coming the letter waits: a proof of many adapters is one letter, not many.
+    A message waits while new alerts come, so that the verdicts of many adapters are one message.
     """
     Alert.objects.filter(created_at__lt=Now() - timedelta(days=KEPT_DAYS)).delete()
     if not settings.MAIL_FROM:
@@ -47,22 +47,22 @@ def _send(user: User) -> bool:
     due = list(alerts.of(user).filter(mailed_at__isnull=True))
     pending = mine.filter(mailed_at__isnull=True)
     if not pending.filter(pk__lte=max([alert.pk for alert in due], default=0)).update(mailed_at=now):
-        pending.update(mailed_at=now)  # nothing that may still be seen
+        pending.update(mailed_at=now)  # the person may no longer see any of them
         return False
     try:
-        return bool(_letter(user, due).send())
+        return bool(_message(user, due).send())
     except (smtplib.SMTPException, OSError) as problem:
-        logger.warning("A letter could not be sent: %s", problem, extra={"user": user.username})
+        logger.warning("An e-mail could not be sent: %s", problem, extra={"user": user.username})
         mine.filter(pk__in=[alert.pk for alert in due]).update(mailed_at=None)
         return False
 
 
-def _letter(user: User, due: Sequence[Alert]) -> EmailMessage:
+def _message(user: User, due: Sequence[Alert]) -> EmailMessage:
     settings_page = absolute(reverse("notifications"))
     lines = [line for alert in due[:MAX_LINES] for line in _lines(alert)]
     if len(due) > MAX_LINES:
         lines += [f"… and {len(due) - MAX_LINES} more: {settings_page}", ""]
-    lines.append(f"Without these letters: {settings_page}")
+    lines.append(f"Turn these e-mails off: {settings_page}")
     headers = {
         "Auto-Submitted": "auto-generated",
         "List-Unsubscribe": f"<{settings_page}>",

@@ -1,4 +1,4 @@
-"""Make alerts from what happened: for owners, for those who take part in a thread, for those who asked for something.
+"""Creates alerts from events: for owners, for participants of a thread, and for people who requested something.
 
 An alert that a person has not read yet is replaced by the next of the same kind, with a higher count.
 """
@@ -27,13 +27,13 @@ from registry.proof import proofs
 
 State, Status = Verdict.State, AccessRequest.Status
 Kind = Alert.Kind
-MAX_RECIPIENTS = 50  # of one event
+MAX_RECIPIENTS = 50  # people alerted of one event
 MAX_FROM_ONE = 50  # unread alerts that one person causes for another: more are noise
 _STRENGTH = (Kind.SAID, Kind.OPENED, Kind.MENTIONED)  # of alerts about a thread, the strongest last
 
 
 def consume(event: OutboxEvent) -> None:
-    """Alert those whom the event concerns; nobody if it is about something that is gone."""
+    """Alert the people whom the event concerns; nobody if its subject is deleted."""
     if consumer := CONSUMERS.get(event.kind):
         consumer(event)
 
@@ -45,14 +45,14 @@ def _verdict_reached(event: OutboxEvent) -> None:
     verdict = rows.filter(pk=data["verdict"]).first()
     if verdict is None or not data["is_main"] or not _is_news(data["state"], data["was"] or ""):
         return
-    if same := _same_before(verdict):  # an alert about it that is not read yet leads to the newer one
+    if same := _same_before(verdict):  # an unread alert about it then leads to the newer verdict
         Alert.objects.filter(verdict=same, read_at__isnull=True).update(verdict=verdict)
     alerts = [Alert(user=user, repository=verdict.revision.repository, verdict=verdict) for user in _concerned(verdict)]
     Alert.objects.bulk_create(alerts, ignore_conflicts=True)
 
 
 def _is_news(state: str, was: str) -> bool:
-    """Return whether to alert: of a failure once, and of an error of ours if nothing was wrong before."""
+    """Return whether to alert: once of a failure, and of an error of the hub if the last verdict was good."""
     if state == State.FAILED:
         return was != State.FAILED
     return state == State.ERRORED and was in ("", State.PASSED)
@@ -75,7 +75,7 @@ def _concerned(verdict: Verdict) -> list[User]:
 
 
 def _owners(repository: Repository) -> QuerySet[User]:
-    """Return the person whose repository it is, or who administers the organisation."""
+    """Return the person who owns the repository, or the administrators of its organisation."""
     namespace = repository.namespace
     if namespace.kind == Namespace.Kind.PERSON:
         rows = User.objects.filter(namespace=namespace)
@@ -87,7 +87,7 @@ def _owners(repository: Repository) -> QuerySet[User]:
 
 # --- access to gated files -------------------------------------------------------------------------------------------
 def _access_asked(event: OutboxEvent) -> None:
-    """Alert the owners that somebody asks for the files, or was let in by the automatic gate."""
+    """Alert the owners that somebody requests access, or was admitted by the automatic gate."""
     if request := _request(event):
         owners = _owners(request.repository)[:MAX_RECIPIENTS]
         kinds = dict.fromkeys((user.pk for user in owners), Kind.ASKED)
@@ -95,13 +95,13 @@ def _access_asked(event: OutboxEvent) -> None:
 
 
 def _access_decided(event: OutboxEvent) -> None:
-    """Alert the person who asked; a request that is decided waits for no other owner any more."""
+    """Alert the person who asked, and mark the owners' alerts as read once no request is pending."""
     if (request := _request(event)) is None:
         return
     unread = Alert.objects.filter(repository=request.repository, read_at__isnull=True)
     if not request.repository.access_requests.filter(status=Status.PENDING).exists():
         unread.filter(kind=Kind.ASKED).update(read_at=Now())
-    if event.data["status"] == Status.PENDING:  # a decision taken back before it was read: nothing happened
+    if event.data["status"] == Status.PENDING:  # the decision was withdrawn before it was read
         unread.filter(kind=Kind.DECIDED, user=request.user).delete()
     else:
         _alert(request.repository, {request.user_id: Kind.DECIDED}, event.by, request=request)
@@ -114,7 +114,7 @@ def _request(event: OutboxEvent) -> AccessRequest | None:
 
 # --- discussions -----------------------------------------------------------------------------------------------------
 def _discussed(event: OutboxEvent) -> None:
-    """Alert of news in a thread: the owners, those who take part, and those whom the text mentions."""
+    """Alert owners, participants and mentioned people of news in a thread."""
     rows = Discussion.objects.select_related("repository__namespace")
     discussion = rows.filter(pk=event.data["discussion"]["id"]).first()
     if discussion is None or not event.data["is_news"]:
@@ -129,7 +129,7 @@ def _discussed(event: OutboxEvent) -> None:
 
 
 def _participants(discussion: Discussion) -> list[int]:
-    """Return who opened the thread, and the people who did something in it last."""
+    """Return the author of the thread and its most recent participants."""
     rows = discussion.events.values("author").annotate(last=Max("pk")).order_by("-last")
     return [discussion.author_id, *rows.values_list("author", flat=True)[:MAX_RECIPIENTS]]
 
@@ -144,7 +144,7 @@ def _mentioned(event: OutboxEvent) -> list[int]:
 
 # --- organisations ---------------------------------------------------------------------------------------------------
 def _invited(event: OutboxEvent) -> None:
-    """Alert somebody of an invitation, in place of the alert of an earlier one to the same organisation."""
+    """Alert a person of an invitation, replacing the alert of an earlier one to the same organisation."""
     invitation = Invitation.objects.filter(pk=event.data["invitation"]).first()
     if invitation is None:
         return
@@ -174,7 +174,7 @@ def _alert(
     discussion: Discussion | None = None,
     request: AccessRequest | None = None,
 ) -> None:
-    """Write one unread alert for each person (row id → kind), in place of an unread one about the same."""
+    """Write one unread alert for each person (row id → kind), replacing an unread one about the same subject."""
     people = _listening(kinds, by)
     unread = Alert.objects.filter(user__in=people, repository=repository, read_at__isnull=True).select_related("by")
     unread = unread.filter(discussion=discussion) if discussion else unread.filter(kind__in=set(kinds.values()))
@@ -194,7 +194,7 @@ def _alert(
 
 
 def _listening(recipients: Iterable[int], by: User | None) -> list[int]:
-    """Return the active ones, without the person who did it, and without those who have a full list of theirs."""
+    """Return the active recipients, without the actor and people with MAX_FROM_ONE unread alerts of the actor's."""
     active = User.objects.filter(pk__in=list(recipients), is_active=True).values_list("pk", flat=True)
     if by is None:
         return list(active)

@@ -1,4 +1,4 @@
-"""A person's alerts: list and count them, mark them as read, say them in a sentence; alerting.py makes them."""
+"""A person's alerts: lists, counts, marks as read and describes them; alerting.py creates them."""
 
 from collections.abc import Iterable
 
@@ -20,7 +20,7 @@ MAX_UNREAD = 99  # counted on every page
 
 
 def of(user: User, by: Caller | None = None) -> QuerySet[Alert]:
-    """Return the alerts that a person may still see, newest first; by a token, those that the token may see."""
+    """Return the alerts that a person may still see, newest first; for a token, those that the token may see."""
     dispatch.catch_up()
     open_ones = Exists(invitations.acceptable_invitations().filter(pk=OuterRef("invitation")))
     rows = Alert.objects.filter(policy.has_visible_repository(by or Caller(user=user)) | open_ones, user=user)
@@ -40,7 +40,7 @@ def unread(user: User, by: Caller | None = None) -> int:
 
 
 def read(user: User, up_to: int) -> int:
-    """Mark everything up to an alert as read; return how many were not."""
+    """Mark all alerts up to this row id as read; return the number of changed alerts."""
     return Alert.objects.filter(user=user, pk__lte=up_to, read_at__isnull=True).update(read_at=Now())
 
 
@@ -49,12 +49,12 @@ def saw(user: User | None, kinds: Iterable[Kind], **of: Repository | Discussion)
     if user is not None:
         dispatch.catch_up()
         rows = Alert.objects.filter(user=user, kind__in=list(kinds), read_at__isnull=True, **of)
-        if rows.exists():  # mostly there are none, and a reader should not wait for a writer
+        if rows.exists():  # usually there are none, and then a reader needs no write lock
             rows.update(read_at=Now())
 
 
 def set_mail(user: User, wanted: bool) -> None:
-    """Switch alerts by e-mail on or off; those from before are not sent any more."""
+    """Turn e-mail alerts on or off; after turning off, earlier alerts are never sent."""
     User.objects.filter(pk=user.pk).update(mail_alerts=wanted)
     if not wanted:
         Alert.objects.filter(user=user, mailed_at__isnull=True).update(mailed_at=Now())

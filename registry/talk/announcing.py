@@ -1,4 +1,4 @@
-"""Make webhook deliveries from what happened: who hears of it, and what the message says.
+"""Creates webhook deliveries from events: chooses the webhooks and builds the payload.
 
 The payload is version 3 of the Hub's, as huggingface_hub's WebhookPayload reads it; `verdict` is our own.
 """
@@ -32,7 +32,7 @@ MESSAGES: dict[str, tuple[str, str]] = {
 
 
 def consume(event: OutboxEvent) -> None:
-    """Queue a message for every webhook that watches this and whose owner may see it."""
+    """Queue a delivery for every webhook that watches the event's repository and whose owner may see it."""
     if event.kind not in MESSAGES or (event.kind == Kind.VERDICT_REACHED and not event.data["is_main"]):
         return
     action, scope = MESSAGES[event.kind]
@@ -44,7 +44,7 @@ def consume(event: OutboxEvent) -> None:
 
 
 def _listening(then: Snapshot, domain: str, event: OutboxEvent) -> list[Webhook]:
-    """Return the webhooks that were set up when it happened, want to hear of it, and whose owners may see it."""
+    """Return the active webhooks that existed at the event, subscribe to its domain, and whose owners may see it."""
     owner = Q(type__in=["user", "org"], folded=then.namespace.lower())
     watching = Watch.objects.filter(owner | Q(type=then.type, folded=then.full_name.lower())).values("webhook")
     active = Webhook.objects.filter(disabled=False, owner__is_active=True, created_at__lte=event.at)
@@ -76,7 +76,7 @@ def _webhook(hook: Webhook) -> dict[str, object]:
 
 
 def _members(event: OutboxEvent, then: Snapshot) -> dict[str, object]:
-    """Return what a message says beyond the repository: updatedRefs, movedTo, verdict, discussion, comment."""
+    """Return the payload's members besides the repository: updatedRefs, movedTo, verdict, discussion, comment."""
     data = event.data
     match event.kind:
         case Kind.REF_MOVED:

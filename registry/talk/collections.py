@@ -32,14 +32,14 @@ KINDS = ("model", "dataset", "space", "collection")
 
 
 def visible_to(by: Caller) -> Q:
-    """Return the condition under which a caller sees a collection: it is public, or of one of their namespaces."""
+    """Return the condition under which a caller sees a collection: it is public or in one of their namespaces."""
     return policy.owner_is_active() & (Q(private=False) | policy.in_own_namespace(by))
 
 
 def find(address: str, by: Caller, *, to_change: bool = False) -> Collection:
-    """Return the collection of an address, whose words do not matter: owner/anything-key.
+    """Return the collection at owner/any-words-key; only owner and key count.
 
-    Raises CollectionNotFound for what is not there or may not be seen; with `to_change` also NotAllowed and
+    Raises CollectionNotFound for a missing or invisible collection; with `to_change` also NotAllowed and
     SignInRequired.
     """
     if to_change:
@@ -64,10 +64,10 @@ def _require_writer(by: Caller, namespace: Namespace, deed: str) -> None:
 
 
 def listed(by: Caller, *, owners: Sequence[str] = (), items: Sequence[str] = ()) -> QuerySet[Collection]:
-    """Return the collections that somebody sees, newest change first: of these owners, with each of these items.
+    """Return the visible collections of these owners that hold all of these items, last changed first.
 
-    An item is written models/ns/name, datasets/ns/name or collections/ns/slug. One that nobody has gives nothing.
-    Raises ValueInvalid for more items at once than a database joins.
+    An item is written models/ns/name, datasets/ns/name or collections/ns/slug; an unknown item gives no collection.
+    Raises ValueInvalid for too many items, since each is a join.
     """
     distinct = dict.fromkeys(items)
     if len(distinct) > MAX_ASKED:
@@ -100,12 +100,12 @@ def page(
 
 
 def items(collection: Collection, by: Caller) -> list[CollectionItem]:
-    """Return the entries that somebody may see, in order; one query."""
+    """Return the entries that the caller may see, in order; one query."""
     return items_of([collection], by)[collection.pk]
 
 
 def items_of(collections: Sequence[Collection], by: Caller) -> dict[int, list[CollectionItem]]:
-    """Return the same for many collections, by their row ids."""
+    """Return row id → visible entries for many collections; one query."""
     entries: dict[int, list[CollectionItem]] = {collection.pk: [] for collection in collections}
     seen = Q(policy.has_listed_repository(by))
     seen |= Q(nested__in=Collection.objects.filter(visible_to(by)))
@@ -117,9 +117,9 @@ def items_of(collections: Sequence[Collection], by: Caller) -> dict[int, list[Co
 
 # --- collections -----------------------------------------------------------------------------------------------------
 def create(namespace: str, title: str, by: Caller, *, description: str = "", private: bool = False) -> Collection:
-    """Make an empty collection.
+    """Create an empty collection.
 
-    Raises CollectionExists with the other one's `slug` for a title that the owner has already, ValueInvalid,
+    Raises CollectionExists with the existing `slug` if the owner has one of this title, ValueInvalid,
     NotAllowed and SignInRequired.
     """
     user = policy.require_person(by, "make a collection")
@@ -133,12 +133,16 @@ def create(namespace: str, title: str, by: Caller, *, description: str = "", pri
                 key=secrets.token_hex(12), namespace=owner, private=private, position=place, created_by=user, **words
             )
             audit.record(
-                user, "collection:create", collection.slug, about=owner, after={"title": collection.title, "private": private}
+                user,
+                "collection:create",
+                collection.slug,
+                about=owner,
+                after={"title": collection.title, "private": private},
             )
             return collection
     except IntegrityError:
-        _owner(namespace)  # it may have been deleted since the caller was asked
-        raise _twin(owner.pk, words["title"]) from None
+        _owner(namespace)  # it may have been deleted since the check
+        raise _exists(owner.pk, words["title"]) from None
 
 
 def _owner(name: str) -> Namespace:
@@ -160,20 +164,20 @@ class Change:
 
 
 def change(collection: Collection, wish: Change) -> Collection:
-    """Change what a collection says of itself, after `find(to_change=True)`.
+    """Change the fields of a collection that came from `find(to_change=True)`.
 
-    Raises ValueInvalid, CollectionExists, and CollectionNotFound for one that is gone.
+    Raises ValueInvalid, CollectionExists, and CollectionNotFound if it was deleted meanwhile.
     """
     changed = _checked(wish)
     for name, value in changed.items():
         setattr(collection, name, value)
     try:
-        # What is not wished stays as it is by now: another title must not undo somebody's hiding it meanwhile.
+        # Only the changed fields are saved: a new title must not undo a concurrent change of visibility.
         with transaction.atomic():
             _lock(collection)
             collection.save(update_fields=changed)
     except IntegrityError:
-        raise _twin(collection.namespace_id, collection.title) from None
+        raise _exists(collection.namespace_id, collection.title) from None
     return collection
 
 
@@ -193,7 +197,7 @@ def _checked(wish: Change) -> dict[str, object]:
 
 
 def delete(collection: Collection, by: Caller) -> None:
-    """Delete a collection; what was in it stays."""
+    """Delete a collection; its items themselves stay."""
     with transaction.atomic():
         state = {"title": collection.title, "private": collection.private}
         audit.record(by.user, "collection:delete", collection.slug, about=collection.namespace, before=state)
@@ -215,16 +219,16 @@ def _theme(theme: str) -> str:
     return theme
 
 
-def _twin(namespace_id: int, title: str) -> CollectionExists:
+def _exists(namespace_id: int, title: str) -> CollectionExists:
     other = Collection.objects.select_related("namespace").get(namespace_id=namespace_id, title=title)
     return CollectionExists(f"There is a collection {title!r} already: {other.slug}.", slug=other.slug)
 
 
 # --- entries ---------------------------------------------------------------------------------------------------------
 def add(collection: Collection, kind: str, name: str, by: Caller, *, note: str = "") -> CollectionItem:
-    """Put an adapter, an evaluation set or another collection at the end; `find(to_change=True)` came before.
+    """Append a repository or another collection to a collection that came from `find(to_change=True)`.
 
-    Raises ItemExists, ItemNotFound for what is not there or not seen, ValueInvalid for another kind or a full list.
+    Raises ItemExists, ItemNotFound for a missing or invisible item, ValueInvalid for another kind or a full list.
     """
     target = _target(kind, name, by)
     note = names.check_text(note, "note", MAX_NOTE)
@@ -257,7 +261,7 @@ def change_item(collection: Collection, pk: int, *, note: str | None = None, pos
 
 
 def remove(collection: Collection, pk: int) -> None:
-    """Take an entry out. Raises ItemNotFound."""
+    """Remove an entry. Raises ItemNotFound."""
     with transaction.atomic():
         _lock(collection)
         if not collection.items.filter(pk=pk).delete()[0]:
@@ -266,7 +270,7 @@ def remove(collection: Collection, pk: int) -> None:
 
 
 def _lock(collection: Collection) -> None:
-    """One change of a list at a time, else two entries could get one place; also notes when it changed."""
+    """Lock a collection, so that two entries never get one position, and update its time of change."""
     rows = Collection.objects.select_for_update().filter(pk=collection.pk)
     if rows.first() is None:
         raise CollectionNotFound(f"The collection {collection.slug} is gone.")

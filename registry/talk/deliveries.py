@@ -1,6 +1,6 @@
-"""Deliveries of messages to webhooks: queue them, claim one, record how it went, retry, and sweep.
+"""Deliveries to webhooks: queue them, claim one, record the outcome, retry, and sweep.
 
-A delivery's row is the job, as with verdicts: the message in the queue is only a hint, and a worker takes the row by a
+A delivery's row is the job, as with verdicts: the message in the queue is only a hint, and a worker claims the row by a
 conditional UPDATE.
 """
 
@@ -19,21 +19,21 @@ from registry.kernel.errors import TooOften, WebhookNotFound
 from registry.models import Delivery, Webhook
 
 LEASE_SECONDS = 60  # longer than one attempt can take
-PAUSES = (10, 60, 600, 3600, 6 * 3600)  # seconds after each attempt that failed; after the last one it is given up
-KEPT_DAYS, KEPT = 30, 1_000  # how long, and how many of each webhook
-MAX_WAITING = 500  # messages to all webhooks of one person; more are dropped
+PAUSES = (10, 60, 600, 3600, 6 * 3600)  # seconds after each failed attempt; after the last one the delivery fails
+KEPT_DAYS, KEPT = 30, 1_000  # the deliveries of a webhook that are kept
+MAX_WAITING = 500  # pending deliveries of one person; more are dropped
 RUNG_AT_ONCE = 100
 State = Delivery.State
 
 
 def queue(rows: Sequence[Delivery]) -> None:
-    """Write deliveries down and ring for each after the commit."""
+    """Store deliveries and notify a worker of each after the commit."""
     for row in Delivery.objects.bulk_create(rows):
         transaction.on_commit(partial(ring, row.pk), robust=True)
 
 
 def with_room(hooks: Sequence[Webhook]) -> list[Webhook]:
-    """Leave out webhooks whose owner has MAX_WAITING messages waiting: one event could be fifty rows, for ever."""
+    """Return the webhooks whose owners have fewer than MAX_WAITING pending deliveries: one event may create fifty."""
     owners = {hook.owner_id for hook in hooks}
     waiting = Delivery.objects.filter(state=State.WAITING, webhook__owner__in=owners).values("webhook__owner")
     room = dict.fromkeys(owners, MAX_WAITING)
@@ -48,66 +48,68 @@ def with_room(hooks: Sequence[Webhook]) -> list[Webhook]:
 
 
 def owner_of(delivery: int) -> int | None:
-    """Return whose webhook a message is for; None for a message that is gone."""
+    """Return the owner of a delivery's webhook; None if the delivery is gone."""
     return Delivery.objects.filter(pk=delivery).values_list("webhook__owner", flat=True).first()
 
 
 def put_off(delivery: int, seconds: int) -> None:
-    """Postpone a message that no worker has claimed, behind those of other owners."""
+    """Postpone an unclaimed delivery, so that those of other owners go first."""
     now = timezone.now()
     free = Delivery.objects.filter(pk=delivery, state=State.WAITING, due_at__lte=now)
     free.update(due_at=now + timedelta(seconds=seconds))
 
 
 def ring(delivery: int) -> None:
-    """Nudge the workers to send this row. A lost message costs half a minute, until the sweep rings again."""
+    """Notify the workers of this row. A lost message costs half a minute, until the next sweep."""
     doorbell: Callable[[int], bool] = import_string(settings.POSTMAN)
     doorbell(delivery)
 
 
 def claim(delivery: int) -> Delivery | None:
-    """Take the job if it is there to be taken; None when it is done, taken, not due yet, or not wanted any more."""
+    """Claim a delivery; None if it is finished, claimed, not due, or its webhook is disabled."""
     now = timezone.now()
     is_wanted = Q(webhook__disabled=False, webhook__owner__is_active=True)
     free = Delivery.objects.filter(is_wanted, pk=delivery, state=State.WAITING, due_at__lte=now)
     taken = Delivery.objects.filter(pk__in=free.values("pk"), state=State.WAITING, due_at__lte=now)
     if not taken.update(attempts=F("attempts") + 1, due_at=now + timedelta(seconds=LEASE_SECONDS)):
         return None
-    return Delivery.objects.select_related("webhook__owner").filter(pk=delivery).first()  # gone with its webhook
+    return (
+        Delivery.objects.select_related("webhook__owner").filter(pk=delivery).first()
+    )  # None if the webhook was deleted
 
 
 def record(claimed: Delivery, entry: Mapping[str, object]) -> None:
-    """Write down how an attempt ended: `entry` has `status` (None without an answer), `answer` or `problem`, `ms`.
+    """Record the outcome of an attempt: `entry` has `status` (None without an answer), `answer` or `problem`, `ms`.
 
-    Any 2xx is a success; everything else is tried again, each time later, and at last given up.
+    Any 2xx is a success; anything else is tried again with growing pauses, then the delivery fails.
     """
     now, status = timezone.now(), entry.get("status")
-    heard = isinstance(status, int) and 200 <= status < 300
+    is_success = isinstance(status, int) and 200 <= status < 300
     is_last = claimed.attempts > len(PAUSES)
     changed: dict[str, Any] = {
         "log": [*claimed.log, {"at": now.isoformat(), **entry}],
         "status": status,
-        "state": State.SENT if heard else State.FAILED if is_last else State.WAITING,
+        "state": State.SENT if is_success else State.FAILED if is_last else State.WAITING,
     }
     if changed["state"] == State.WAITING:
         changed["due_at"] = now + timedelta(seconds=PAUSES[claimed.attempts - 1])
-    # A worker that claimed the row after our lease ran out counted one attempt more: its result stands.
+    # If the lease ran out and another worker claimed the row, `attempts` is higher and that worker's result counts.
     Delivery.objects.filter(pk=claimed.pk, attempts=claimed.attempts).update(**changed)
     _forget_old(claimed.webhook)
 
 
 def _forget_old(webhook: Webhook) -> None:
-    """Keep the newest messages of a webhook, and what still waits."""
+    """Delete all but the newest deliveries of a webhook and the pending ones."""
     oldest = webhook.deliveries.order_by("-pk").values_list("pk", flat=True)[KEPT : KEPT + 1].first()
     if oldest is not None:
         webhook.deliveries.filter(pk__lte=oldest).exclude(state=State.WAITING).delete()
 
 
 def redeliver(webhook: Webhook, number: int) -> Delivery:
-    """Send the same message once more, as a new delivery. Raises WebhookNotFound, and TooOften where much waits."""
+    """Queue the same payload as a new delivery. Raises WebhookNotFound, and TooOften for too many pending ones."""
     old = webhook.deliveries.filter(pk=number).first()
     if old is None:
-        raise WebhookNotFound("This webhook was told no such thing.")
+        raise WebhookNotFound("This webhook has no such delivery.")
     if not with_room([webhook]):
         raise TooOften(f"{MAX_WAITING} messages to your webhooks wait.", fix="Disable those that do not answer.")
     with transaction.atomic():
@@ -117,7 +119,7 @@ def redeliver(webhook: Webhook, number: int) -> Delivery:
 
 
 def sweep() -> int:
-    """Ring for what is due, and forget what is old; returns for how many it rang."""
+    """Notify workers of due deliveries and delete old ones; return the number of notified rows."""
     now = timezone.now()
     Delivery.objects.filter(created_at__lt=now - timedelta(days=KEPT_DAYS)).delete()
     tried = Delivery.objects.filter(state=State.WAITING, due_at__lte=now, attempts__gt=len(PAUSES))

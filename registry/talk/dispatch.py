@@ -1,8 +1,8 @@
-"""Tell those who follow what happened: read the outbox in order, and make feed entries, deliveries and alerts of it.
+"""Dispatches events: reads the outbox in order and creates feed entries, webhook deliveries and alerts.
 
-Each row is handled in a transaction of its own and deleted in it, so that every consumer handles it exactly once and a
-crash loses nothing. A row stays locked meanwhile, and rows are taken by their numbers: what happened to one repository
-is told in the order in which it happened. A consumer that fails is tried again later, alone.
+Each row is handled and deleted in one transaction, so that every consumer handles it exactly once and a crash loses
+nothing. The row is locked meanwhile, and rows are taken by their numbers, so the events of one repository keep their
+order. A consumer that fails is tried again later, alone.
 """
 
 import logging
@@ -26,11 +26,11 @@ CONSUMERS: dict[str, Callable[[OutboxEvent], None]] = {
     "webhooks": announcing.consume,
     "alerts": alerting.consume,
 }
-PAUSES = (10, 60, 600, 3600)  # seconds after each attempt that failed; after the last one it is given up
+PAUSES = (10, 60, 600, 3600)  # seconds after each failed attempt; after the last one the event is given up
 AT_ONCE = 500  # events of one run; the next nudge or sweep goes on
-BEFORE_READING = 5  # events at most that a reader handles; a longer queue is the workers'
-KEPT_DAYS = 30  # how long an event that was given up can be looked at
-# Raised by a consumer that meets a row it cannot handle. Anything else ends the process's run, and the row stays.
+BEFORE_READING = 5  # events that a reader handles at most; a longer queue is left to the workers
+KEPT_DAYS = 30  # given-up events are kept for inspection
+# Errors of a consumer that cannot handle a row. Any other error ends the run, and the row stays.
 FAULTS = (
     ArithmeticError, AssertionError, AttributeError, DatabaseError, LookupError, NoReverseMatch, RegistryError,
     RuntimeError, TypeError, ValueError,
@@ -38,7 +38,7 @@ FAULTS = (
 
 
 def run(limit: int = AT_ONCE) -> int:
-    """Handle the events that wait, and return how many; leave them to another process that is already at it."""
+    """Handle waiting events and return their number; stop at a row that another process handles."""
     handled = 0
     while handled < limit and (number := _due().first()) is not None and _handle(number, wait=False):
         handled += 1
@@ -46,7 +46,7 @@ def run(limit: int = AT_ONCE) -> int:
 
 
 def catch_up() -> None:
-    """Handle a few waiting events before their results are read, so that a page shows what has just happened.
+    """Handle a few waiting events before their results are read, so that a page is up to date.
 
     A longer queue is left to the workers as a whole: a few of its oldest events would not bring a reader up to date,
     and a worker ends its run where it meets a row that a reader has locked.
@@ -58,7 +58,7 @@ def catch_up() -> None:
 
 
 def sweep() -> int:
-    """Handle what a lost message left behind, forget what was given up long ago; return how many were handled."""
+    """Handle events of lost messages and delete old given-up events; return the number of handled events."""
     OutboxEvent.objects.filter(given_up_at__lt=timezone.now() - timedelta(days=KEPT_DAYS)).delete()
     return run()
 
@@ -81,7 +81,7 @@ def _due() -> QuerySet[OutboxEvent, int]:
 
 
 def _handle(number: int, *, wait: bool) -> bool:
-    """Handle one event; return False if another process has it and we do not wait for that."""
+    """Handle one event; return False if another process has it and `wait` is false."""
     try:
         with transaction.atomic():
             rows = OutboxEvent.objects.select_for_update(of=("self",), skip_locked=not wait).select_related("by")
@@ -90,8 +90,8 @@ def _handle(number: int, *, wait: bool) -> bool:
                 return wait
             failed = [name for name in event.pending or CONSUMERS if not _consume(name, event)]
             _settle(event, failed)
-    except DatabaseError as problem:  # at the commit, where a row that we refer to was deleted meanwhile
-        logger.warning("An event could not be told: %s", problem, extra={"event": number})
+    except DatabaseError as problem:  # at the commit, if a referenced row was deleted meanwhile
+        logger.warning("An event could not be stored: %s", problem, extra={"event": number})
         for event in OutboxEvent.objects.filter(pk=number):
             _put_off(event, event.pending)
     return True
@@ -115,7 +115,7 @@ def _settle(event: OutboxEvent, failed: list[str]) -> None:
 
 
 def _put_off(event: OutboxEvent, pending: list[str] | None) -> None:
-    """Have an event tried again later by these consumers; give it up after the last attempt."""
+    """Schedule an event for another attempt by these consumers; give it up after the last attempt."""
     now = timezone.now()
     event.pending = pending
     if event.attempts < len(PAUSES):

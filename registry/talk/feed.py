@@ -1,7 +1,7 @@
-"""The feed of changes for mirrors and servers that follow: entries in one order, of what the caller may see.
+"""The feed of changes for mirrors and followers: the entries that the caller may see, in one order.
 
-A number given while a transaction runs says nothing of the order in which rows appear: a reader that has read up to 12
-would never see an 11 that is committed later. So entries get their numbers once everybody can see them.
+A number that is assigned inside a transaction does not tell the order of commits: a reader that has read up to 12 would
+miss an 11 that is committed later. So entries get their numbers after their commit.
 """
 
 from django.db import Error as DatabaseError
@@ -14,7 +14,7 @@ from registry.repos.catalog import listable_for
 from registry.talk import dispatch
 
 Kind = Event.Kind
-GONE = (Kind.QUARANTINE, Kind.DELETE)  # for all who could see it: those who have a copy must know
+GONE = (Kind.QUARANTINE, Kind.DELETE)  # visible to all who could see the repository: those who have a copy must know
 NUMBERED_AT_ONCE, NUMBERED_BY_ONE_STATEMENT = 1000, 250
 MAX_AT_ONCE = 5000  # rows of one query
 

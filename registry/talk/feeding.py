@@ -1,4 +1,4 @@
-"""Make entries of the feed of changes from what happened."""
+"""Creates entries of the feed of changes from events."""
 
 from registry.kernel import outbox
 from registry.kernel.outbox import Kind
@@ -21,7 +21,7 @@ DETAILS: dict[str, tuple[str, ...]] = {
 
 
 def consume(event: OutboxEvent) -> None:
-    """Add the event to the feed, if the feed tells of its kind."""
+    """Add the event to the feed if its kind belongs there."""
     kind, data = KINDS.get(event.kind), event.data
     if kind is None or (event.kind == Kind.REF_MOVED and not data["is_push"]):
         return

@@ -1,4 +1,4 @@
-"""Likes and follows: give them, take them back, list them."""
+"""Likes and follows: add, remove and list them."""
 
 from django.core.cache import caches
 from django.db import IntegrityError, transaction
@@ -11,7 +11,7 @@ from registry.kernel.policy import Caller
 from registry.models import Follow, Like, Namespace, Repository, User
 from registry.repos import popularity
 
-MANY, KEPT_SECONDS = 1_000, 60  # likes that are not counted again for so long
+MANY, KEPT_SECONDS = 1_000, 60  # above MANY likes the count is cached this long
 
 
 def like(repository: Repository, by: Caller) -> bool:
@@ -27,7 +27,7 @@ def like(repository: Repository, by: Caller) -> bool:
 
 
 def unlike(repository: Repository, by: Caller) -> bool:
-    """Take a like back; returns False when there is none."""
+    """Remove a like; return False if there is none."""
     user = policy.require_person(by, "take a like back")
     with transaction.atomic():
         gone, _ = Like.objects.filter(repository=repository, user=user).delete()
@@ -52,7 +52,7 @@ def liked(user: User, by: Caller) -> QuerySet[Like]:
 
 
 def liked_count(user: User, by: Caller) -> int:
-    """Return how many that are; of very many, how many they were within the last minute."""
+    """Return the number of those likes; a large number may be up to a minute old."""
     key = f"liked:{user.pk}:{by.user and by.user.pk}:{by.token and by.token.pk}"
     kept: int | None = caches["default"].get(key)
     if kept is None:
@@ -63,16 +63,16 @@ def liked_count(user: User, by: Caller) -> int:
 
 
 def follow(namespace: Namespace, by: Caller) -> bool:
-    """Follow a person or an organisation; returns False when it is so already. Raises ValueInvalid for oneself."""
+    """Follow a person or an organisation; return False if the caller already does. Raises ValueInvalid for oneself."""
     user = policy.require_person(by, "follow somebody")
     if user.namespace_id == namespace.pk:
-        raise ValueInvalid("Nobody follows himself.", fix="Follow somebody else.")
+        raise ValueInvalid("You cannot follow yourself.", fix="Follow somebody else.")
     _, is_new = Follow.objects.get_or_create(follower=user, namespace=namespace)
     return is_new
 
 
 def unfollow(namespace: Namespace, by: Caller) -> bool:
-    """Follow no longer; returns False when there was nothing to end."""
+    """Stop following; return False if the caller did not follow."""
     user = policy.require_person(by, "stop following somebody")
     return bool(Follow.objects.filter(follower=user, namespace=namespace).delete()[0])
 

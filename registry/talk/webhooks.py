@@ -1,4 +1,4 @@
-"""A person's webhooks: set one up, change it, stop it, and see what was sent to it."""
+"""A person's webhooks: create, change and disable one, and list its deliveries."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -13,14 +13,14 @@ from registry.kernel.policy import Caller
 from registry.models import Delivery, Repository, Watch, Webhook
 from registry.talk import dispatch
 
-HUB_DOMAINS = ("repo", "discussion")  # of a webhook that names none, as on the Hub
+HUB_DOMAINS = ("repo", "discussion")  # the default domains, as on the Hub
 DOMAINS = (*HUB_DOMAINS, "verdict")
 MAX_WEBHOOKS, MAX_WATCHES, MAX_SECRET = 50, 100, 256
 
 
 @dataclass(frozen=True)
 class Wish:
-    """The wanted settings of a webhook: `watched` holds (type, name); None as secret keeps the present one."""
+    """The new settings of a webhook: `watched` holds (type, name); the secret None keeps the present one."""
 
     url: str
     watched: Sequence[tuple[str, str]]
@@ -56,7 +56,7 @@ def create(wish: Wish, by: Caller) -> Webhook:
 
 
 def change(webhook: Webhook, wish: Wish) -> Webhook:
-    """Make one of the caller's webhooks what is wished. Raises ValueInvalid."""
+    """Change one of the caller's webhooks to these settings. Raises ValueInvalid."""
     columns, watched = _checked(wish)
     with transaction.atomic():
         Webhook.objects.filter(pk=webhook.pk).update(**columns)
@@ -74,7 +74,7 @@ def change(webhook: Webhook, wish: Wish) -> Webhook:
 
 
 def set_disabled(webhook: Webhook, disabled: bool) -> None:
-    """Stop or go on telling it; what happened in between is never told."""
+    """Disable or enable a webhook; events in between are never delivered to it."""
     with transaction.atomic():
         if Webhook.objects.filter(pk=webhook.pk, disabled=not disabled).update(disabled=disabled):
             verb = "disable" if disabled else "enable"
@@ -86,7 +86,7 @@ def set_disabled(webhook: Webhook, disabled: bool) -> None:
 
 
 def delete(webhook: Webhook) -> None:
-    """Delete one of the caller's webhooks with all that it was told."""
+    """Delete one of the caller's webhooks with its deliveries."""
     with transaction.atomic():
         audit.record(webhook.owner, "webhook:delete", webhook.url[:200], about=webhook.owner, before={"id": webhook.pk})
         webhook.delete()
@@ -133,6 +133,6 @@ def _watch(webhook: Webhook, watched: Iterable[tuple[str, str]]) -> None:
 
 
 def deliveries(webhook: Webhook) -> QuerySet[Delivery]:
-    """Return what was and will be sent to a webhook, newest first."""
+    """Return the sent and pending deliveries of a webhook, newest first."""
     dispatch.catch_up()
     return webhook.deliveries.order_by("-pk")

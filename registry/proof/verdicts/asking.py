@@ -1,4 +1,4 @@
-"""Asking for verdicts: queue one, take over one that is there, ring for a worker, say why one waits."""
+"""Requests for verdicts: queue one, copy the one of equal files, notify workers, and tell why one waits."""
 
 from collections.abc import Callable
 from typing import Any
@@ -21,17 +21,17 @@ from registry.repos import bases
 from registry.repos.refs import MAIN, PULL_REQUESTS
 
 Cause = Verdict.Cause
-NOT_RUN = frozenset(foreign.TITLES)  # formats that no engine runs: they wait for no base, and are fitted to one here
-LIBRARY = "adapters"  # the format of the adapters library: what it needs of a base, only the library can tell
+NOT_RUN = frozenset(foreign.TITLES)  # formats that no engine runs: they wait for no base, and their shapes are compared
+LIBRARY = "adapters"  # the format of the adapters library: only the library can compute the tensors it needs
 
 
 def request(
     revision: Revision, base: str, format_name: str = "", *, again: bool = False, cause: str = Cause.PUSH
 ) -> Verdict:
-    """Queue a validation of the revision on the base that it names, and ring for a worker after the commit.
+    """Queue a validation of the revision on the base that it names, and notify a worker after the commit.
 
-    Returns the verdict that is there already if it is unfinished, or finished and `again` is false. Call it in the
-    transaction that makes the revision.
+    Returns the existing verdict if that is unfinished, or if it is finished and `again` is false. Call it in the
+    transaction that creates the revision.
     """
     newest = latest(revision)
     if newest is not None and not (newest.is_final and again):
@@ -47,17 +47,17 @@ def request(
                 cause=cause,
                 **place(revision, base, format_name or (newest and newest.format) or revision.repository.format, cause),
             )
-    except IntegrityError:  # somebody else asked at the same moment
+    except IntegrityError:  # a concurrent request created it
         return Verdict.objects.get(revision=revision, number=newest.number + 1 if newest else 1)
-    Comparison.objects.filter(verdict__revision=revision).delete()  # of what was said before
+    Comparison.objects.filter(verdict__revision=revision).delete()  # they belong to the earlier verdict
     show(verdict)
     transaction.on_commit(lambda: ring(verdict.pk), robust=True)  # a broker that is down never fails a push
     return verdict
 
 
 def place(revision: Revision, base: str, format_name: str, cause: str) -> dict[str, Any]:
-    """Return the columns of a row that is new in the queue or comes back: its turn, or what keeps it from one."""
-    owner = _owner(revision) if cause in (Cause.PUSH, Cause.ASKED) else None  # else it is the hub's wish
+    """Return the columns of a row that enters or re-enters the queue: its turn, or the reason why it has none."""
+    owner = _owner(revision) if cause in (Cause.PUSH, Cause.ASKED) else None  # the hub itself asks in all other cases
     reason = why_wait(base, format_name)
     return {
         "owner_id": owner,
@@ -70,9 +70,9 @@ def place(revision: Revision, base: str, format_name: str, cause: str) -> dict[s
 
 
 def _owner(revision: Revision) -> int:
-    """Return the namespace in whose place it stands: a stranger's proposal must not keep the adapter's own waiting.
+    """Return the namespace whose turns it uses: a stranger's proposal must not delay the owner's own verdicts.
 
-    Of proposals alone: the author of a commit in a copy has nothing to do with whoever copied it.
+    Only a proposal counts for its author. The author of a commit in a copy has nothing to do with the copy.
     """
     own, author = revision.repository.namespace_id, revision.author
     if author.namespace_id == own or policy.may_write(Caller(user=author), revision.repository):
@@ -82,10 +82,10 @@ def _owner(revision: Revision) -> int:
 
 
 def adopt(revision: Revision, like: Revision) -> Verdict | None:
-    """Give a revision that holds exactly the files of `like` the verdict that was found there.
+    """Copy the verdict of `like` to a revision with exactly the same files.
 
-    It is held back where that one is: a squash or a merge is no way out. Returns None where there is no verdict to take
-    over yet. Call it under the adapter's lock, and `refresh` afterwards.
+    If `like` is held back, so is the revision: a squash or a merge must not release files. Returns None if there is no
+    verdict to copy yet. Call it under the repository's lock, and `refresh` afterwards.
     """
     holding.hold_like(revision, like)
     verdict = latest(like)
@@ -108,7 +108,7 @@ def adopt(revision: Revision, like: Revision) -> Verdict | None:
 
 
 def refresh(repository: Repository) -> None:
-    """Let the adapter's state and `verified` follow refs that moved; call it under the adapter's lock."""
+    """Update the repository's state and `verified` after refs moved; call it under the repository's lock."""
     at = (
         Verdict.objects.filter(revision__refs__repository=repository, revision__refs__name=MAIN)
         .order_by("-number")
@@ -121,10 +121,10 @@ def refresh(repository: Repository) -> None:
 
 
 def again(revision: Revision, by: User | None) -> tuple[Verdict, bool]:
-    """Queue one more validation and log who wanted it; return the verdict that is due, and whether it is a new one.
+    """Queue one more validation and log the caller; return the pending verdict, and whether it is new.
 
-    `by=None` is the operator at the command line, whose wish is the hub's and counts against no owner's limit; anybody
-    else must have been allowed already. Raises VerdictNotApplicable.
+    `by=None` is the operator at the command line, whose requests count against no owner's limit. For anybody else the
+    permission has been checked before. Raises VerdictNotApplicable.
     """
     with transaction.atomic():
         before = current(revision)
@@ -142,7 +142,7 @@ def again(revision: Revision, by: User | None) -> tuple[Verdict, bool]:
 
 
 def current(revision: Revision) -> Verdict:
-    """Return the verdict that counts for this revision. Raises VerdictNotApplicable where nothing is an adapter."""
+    """Return the newest verdict of this revision. Raises VerdictNotApplicable if it holds no adapter."""
     verdict = latest(revision)
     if verdict is None:
         raise VerdictNotApplicable(f"Nothing in {revision.repository.full_name} at {revision.oid} is an adapter.")
@@ -150,14 +150,14 @@ def current(revision: Revision) -> Verdict:
 
 
 def latest(revision: Revision) -> Verdict | None:
-    """Return the verdict that counts for this revision; None where nothing was ever asked for."""
+    """Return the newest verdict of this revision, or None."""
     return revision.verdicts.order_by("-number").first()
 
 
 def ring(verdict: int) -> None:
-    """Tell the workers that there is something to claim; where not all can do it, at the doors of those.
+    """Notify the workers of a verdict to claim, or only those that can do it, if not all can.
 
-    A lost message costs some seconds, until a worker looks by itself.
+    A lost message costs some seconds, until a worker polls.
     """
     doorbell: Callable[..., bool] = import_string(settings.DOORBELL)
     if doorbell(verdict, *queue.doors_for(verdict)):
@@ -165,23 +165,23 @@ def ring(verdict: int) -> None:
 
 
 def base_for(name: str) -> Base | None:
-    """Return the base on the shelf that an adapter means by `name`, by any of its names; None when it is not there."""
+    """Return the base with this id or alias; None if the hub does not know it."""
     return bases.find_base(name)
 
 
 def is_base_id(name: str) -> bool:
-    """Return whether an adapter's base looks like a model id, and not like a path on its author's disk."""
+    """Return whether a base is named by a model id rather than by a path on the author's disk."""
     return bases.is_id(name)
 
 
 def route_to(base: str) -> str:
-    """Return the id of the base that a worker must have, in lower case; "" where every worker can do it."""
+    """Return the lower-case id of the base that a worker must have; "" if no base is needed."""
     row = base_for(base)
     return row.id.lower() if row and row.has_weights else ""
 
 
 def why_wait(base: str, format_name: str) -> str:
-    """Return what a verdict waits for, "" when for its turn alone: without a base id the static checks answer."""
+    """Return what a verdict waits for besides its turn, or "". Without a base id the static checks alone decide."""
     row = base_for(base) if is_base_id(base) else None
     if row and not row.has_weights and format_name == LIBRARY:
         return f"Waiting for the weights of {row.id}: of the adapters library nothing is proven by a config alone."
@@ -195,7 +195,7 @@ def why_wait(base: str, format_name: str) -> str:
 
 
 def _meant(base: str) -> str:
-    """Ask whether a base on the shelf was meant that has the same name in another namespace; "" where none has."""
+    """Return a question that suggests a known base of the same name in another namespace; "" if there is none."""
     name = base.rpartition("/")[2]
     near = Base.objects.filter(Q(id__iendswith=f"/{name}") | Q(id__iexact=name)).order_by("id").first()
     return f"Did the adapter's author mean {near.id}? " if near else ""

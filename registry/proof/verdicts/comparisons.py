@@ -1,7 +1,7 @@
-"""Verdicts that passed, tried on the other engines too: behind all validations, and nothing depends on it.
+"""Comparisons: passed verdicts are repeated on the other engines when no validation waits; nothing depends on them.
 
-The row is the job here too. Its lease is one column: who holds it pushes `free_at` ahead, and when he dies it is free
-again by itself. After the last attempt the engine's line says that it gave no answer.
+The row is the job here too. Its lease is one column: the worker that holds it moves `free_at` ahead, and if the worker
+dies, the row becomes free again. After the last attempt the row of the engine says that it gave no answer.
 """
 
 import contextlib
@@ -22,12 +22,12 @@ from registry.proof.verdicts.queue import Capabilities
 from registry.proof.verdicts.rows import lease
 
 CANDIDATES = 8
-Pair = tuple[str, str]  # of an engine and the base that it holds
+Pair = tuple[str, str]  # an engine and its base
 
 
 @dataclass(frozen=True)
 class Comparing:
-    """The right to add what one engine says, until the lease ends."""
+    """The right to add the row of one engine, until the lease ends."""
 
     row: Comparison
     fence: str
@@ -38,25 +38,25 @@ class Comparing:
 
 
 def ask(verdict: Verdict, engines: Sequence[str]) -> None:
-    """Have these engines judge the verdict as well; call it in the transaction that decides it."""
+    """Queue comparisons on these engines; call it in the transaction that decides the verdict."""
     rows = [Comparison(verdict=verdict, engine=engine, route=verdict.route) for engine in engines]
     Comparison.objects.bulk_create(rows, ignore_conflicts=True)
 
 
 def free(able: Capabilities) -> QuerySet[Comparison]:
-    """Return the comparisons that a worker can make."""
-    # As with verdicts: by way of an expression, so that the oldest are looked at first.
+    """Return the comparisons that a worker can do now."""
+    # Filtered by an expression as in queue.candidates, so that the database walks them from the oldest.
     mine = Comparison.objects.alias(key=Lower("route")).filter(key__in=able.bases, engine__in=able.engines)
     return mine.filter(free_at__lte=Now(), attempt__lt=settings.MAX_ATTEMPTS).order_by("pk")
 
 
 def coldest(able: Capabilities) -> Pair | None:
-    """Return the engine and base that the oldest comparison needs; None when nothing waits."""
+    """Return the engine and base of the oldest comparison; None if none waits."""
     return free(able).values_list("engine", "route").first()
 
 
 def claim(able: Capabilities, warm: Collection[Pair]) -> Comparing | None:
-    """Take the oldest comparison for which an engine is warm already; None where there is none."""
+    """Claim the oldest comparison for which an engine is warm; None if there is none."""
     for engine, route in warm:
         for number in free(able).filter(engine=engine, route=route).values_list("pk", flat=True)[:CANDIDATES]:
             fence = secrets.token_hex(16)
@@ -70,31 +70,31 @@ def claim(able: Capabilities, warm: Collection[Pair]) -> Comparing | None:
 def heartbeat(claim: Comparing) -> None:
     """Prolong the lease. Raises ClaimStale."""
     if not _held(claim).update(free_at=lease()):
-        raise ClaimStale(f"Comparison {claim.row.pk} is somebody else's by now.")
+        raise ClaimStale(f"Comparison {claim.row.pk} belongs to another worker now.")
 
 
 def record(claim: Comparing, row: EngineRow) -> None:
-    """Add the engine's row to the verdict. Raises ClaimStale, and then nothing was written."""
+    """Add the engine's row to the verdict. Raises ClaimStale before anything is written."""
     with transaction.atomic():
         if not _held(claim).delete()[0]:
-            raise ClaimStale(f"Comparison {claim.row.pk} is somebody else's by now.")
+            raise ClaimStale(f"Comparison {claim.row.pk} belongs to another worker now.")
         _add(claim.verdict.pk, row)
 
 
 def pause(claim: Comparing, seconds: int) -> None:
-    """Let it go for now; after the last attempt the sweep says that the engine gave no answer."""
+    """Release it for some seconds; after the last attempt the sweep ends it."""
     _held(claim).update(free_at=Now() + timedelta(seconds=seconds))
 
 
 def give_up() -> int:
-    """End those whose last attempt gave no answer; return how many."""
+    """End the comparisons whose last attempt gave no answer; return their number."""
     lost = Comparison.objects.filter(free_at__lte=Now(), attempt__gte=settings.MAX_ATTEMPTS)
     return sum(map(_end, list(lost)))
 
 
 def _end(row: Comparison) -> bool:
     with transaction.atomic():
-        # First, and by its fence: who was only late may have said his word meanwhile, and that stands.
+        # Deleted first and by its fence: a late worker may have recorded its row meanwhile, and that counts.
         if not Comparison.objects.filter(pk=row.pk, fence=row.fence, free_at__lte=Now()).delete()[0]:
             return False
         message = f"It gave no answer in {row.attempt} attempts; the workers' logs say why."

@@ -1,8 +1,8 @@
-"""The order of the queue: which rows may be taken now, by whom, whose turn is next, and why the others wait.
+"""The order of the queue: the rows that can be claimed, the workers that can claim them, and why the others wait.
 
-`turn` is start-time fair queueing (Goyal, Vin and Cheng 1996): each owner's rows stand one behind the other, and who
-comes anew begins where the queue is now. A claim is then one step into an index, however many wait, and an owner with
-one adapter waits for one adapter of each other owner, not for all of them.
+`turn` is start-time fair queueing (Goyal, Vin and Cheng 1996): the rows of one owner have consecutive turns, and an
+owner without rows starts at the turn that is in front. A claim is then one index lookup, however long the queue is, and
+an owner with one adapter waits for one adapter of each other owner, not for all of them.
 """
 
 from collections.abc import Collection, Iterator, Mapping
@@ -18,8 +18,8 @@ from dovetail.adapters.records import Record
 from registry.models import Verdict, WorkerHeartbeat
 from registry.proof.verdicts.rows import State
 
-CANDIDATES = 8  # looked at for one claim: the others went to somebody else meanwhile
-RECENT = 50  # verdicts whose mean time makes the estimate
+CANDIDATES = 8  # rows tried for one claim: other workers may take some of them first
+RECENT = 50  # the estimate is the mean duration of this many verdicts
 Place = dict[str, Any]
 
 
@@ -36,8 +36,8 @@ class Capabilities:
 class Offer(Record):
     """The content of a worker's heartbeat.
 
-    `door` is the queue that it alone listens to, `slots` its number of processes, `bases` maps ids to digests, and
-    `lacks` maps the formats that it cannot run to the engines that could.
+    `door` is the message queue of this worker alone, `slots` its number of processes, `bases` maps ids to digests, and
+    `lacks` maps each format that it cannot run to the engine that runs it.
     """
 
     door: str = ""
@@ -47,7 +47,7 @@ class Offer(Record):
     lacks: Mapping[str, str] = field(default_factory=dict)
 
     def runs(self, route: str, format_name: str) -> bool:
-        """Whether the worker has the base, if one is needed, and an engine for the format."""
+        """Return whether the worker has the base, if one is needed, and an engine for the format."""
         return (not route or route in map(str.lower, self.bases)) and format_name not in self.lacks
 
 
@@ -56,7 +56,7 @@ NOWHERE: Place = {"turn": None, "held_at": None}
 
 
 def stand(owner: int | None) -> Place:
-    """Return the turn of one more row of this owner, or since when the owner's limit holds it."""
+    """Return the columns of a new row of this owner: its turn, or `held_at` if the owner is at the limit."""
     mine = ready().filter(owner=owner)
     if owner is not None and len(mine.values_list("pk")[: settings.OWNER_PENDING]) >= settings.OWNER_PENDING:
         return {"turn": None, "held_at": Now()}
@@ -66,12 +66,12 @@ def stand(owner: int | None) -> Place:
 
 
 def in_front() -> Place:
-    """Return the turn of a row that had its turn already."""
+    """Return the columns that put a row at the front of the queue, for a job that is tried again."""
     return {"turn": ready().order_by("turn").values_list("turn", flat=True).first() or 0, "held_at": None}
 
 
 def admit(owner: int | None) -> int:
-    """Give turns to rows that this owner's limit held, as far as there is room now; return to how many."""
+    """Give turns to held rows of this owner while the limit allows it; return the number of admitted rows."""
     admitted = 0
     for verdict in held().filter(owner=owner).order_by("pk").values_list("pk", flat=True)[: settings.OWNER_PENDING]:
         columns = stand(owner)
@@ -82,7 +82,7 @@ def admit(owner: int | None) -> int:
 
 
 def ready() -> QuerySet[Verdict]:
-    """Return the rows that may be taken."""
+    """Return the rows that can be claimed."""
     return Verdict.objects.filter(turn__isnull=False)
 
 
@@ -92,26 +92,26 @@ def held() -> QuerySet[Verdict]:
 
 
 def candidates(able: Capabilities, warm: Collection[str], *, stay: bool) -> Iterator[int]:
-    """Yield rows that a worker may take, the best first: of its warm bases while it may stay there, else by turn."""
+    """Yield rows that a worker can claim, best first: with `stay` those of its warm bases, then all by turn."""
     fit = ready().exclude(format__in=able.lacks) if able.lacks else ready()
     if stay:
         for route in warm:
             yield from fit.filter(route=route).order_by("turn", "pk").values_list("pk", flat=True)[:CANDIDATES]
-    # By way of an expression, so that the turns are walked in their order: a database that takes the index of bases
-    # instead reads and sorts all that wait. The sweep keeps rows that no worker can take out of the way.
+    # Filtered by an expression, so that the database uses the index on turns: with the index on bases it would read
+    # and sort all waiting rows. The sweep removes the turns of rows that no worker can do.
     mine = fit.alias(key=Lower("route")).filter(key__in=["", *able.bases])
     yield from mine.order_by("turn", "pk").values_list("pk", flat=True)[:CANDIDATES]
 
 
 def waits_for(able: Capabilities) -> bool:
-    """Return whether a queued verdict waits that this worker can do."""
+    """Return whether this worker can do a queued verdict."""
     return next(candidates(able, (), stay=False), None) is not None
 
 
-# --- who could do it -------------------------------------------------------------------------------------------------
+# --- workers ---------------------------------------------------------------------------------------------------------
 @dataclass(frozen=True)
 class Crew:
-    """The workers that live and take jobs."""
+    """The workers that are alive and take jobs."""
 
     offers: tuple[Offer, ...] = ()
 
@@ -134,7 +134,7 @@ class Crew:
         return [offer for offer in self.offers if offer.runs(route, format_name)]
 
     def lack(self, route: str, format_name: str) -> str:
-        """Return why nobody who lives can do it, "" when somebody can, or nobody lives at all."""
+        """Return why no living worker can do it; "" if one can, or if no worker is alive."""
         if not self.offers or self.able(route, format_name):
             return ""
         engines = [offer.lacks.get(format_name, "") for offer in self.offers]
@@ -150,16 +150,16 @@ class Crew:
 
 
 def doors_for(verdict: int) -> list[str]:
-    """Return the doors of the workers to be told by name, since not every one can do it; none where all can."""
+    """Return the doors of the workers that can do a verdict; [] if all of them can."""
     needs = Verdict.objects.filter(pk=verdict).values_list("route", "format").first()
     crew = Crew.now()
     able = crew.able(*needs) if needs else []
     return sorted({offer.door for offer in able}) if len(able) < len(crew.offers) else []
 
 
-# --- what is said ----------------------------------------------------------------------------------------------------
+# --- reasons ----------------------------------------------------------------------------------------------------------
 def why(verdict: Verdict) -> str:
-    """Return why a verdict waits: what for, or behind how many, and about how long; "" where it does not wait."""
+    """Return why a verdict waits: the missing thing, or the number of verdicts before it and an estimate; else ""."""
     if verdict.state != State.QUEUED or verdict.reason:
         return verdict.reason
     if verdict.held_at is not None:
@@ -189,7 +189,7 @@ def _adapters(number: int) -> str:
 
 
 def _about(before: int, crew: Crew) -> str:
-    """Return an estimate from the verdicts that ended last; nothing where none did or nobody works."""
+    """Return an estimate from the verdicts that ended last; "" without such verdicts or without workers."""
     recent = Verdict.objects.filter(duration_ms__isnull=False).order_by("-finished_at")[:RECENT]
     mean = Verdict.objects.filter(pk__in=list(recent.values_list("pk", flat=True))).aggregate(ms=Avg("duration_ms"))
     if not mean["ms"] or not crew.slots:

@@ -16,13 +16,13 @@ from registry.kernel.errors import ClaimStale
 from registry.models import Attempt, Ref, Repository, Revision, Verdict
 from registry.repos.refs import MAIN, VERIFIED
 
-MAX_REASON = 500  # what the columns hold
+MAX_REASON = 500  # characters that the columns hold
 State = Verdict.State
 
 
 @dataclass(frozen=True)
 class Claim:
-    """The right to work on a verdict, until its lease ends or somebody else holds it."""
+    """The right of a worker to work on a verdict, until the lease ends."""
 
     verdict: Verdict
     fence: str
@@ -34,8 +34,11 @@ QUEUED_AGAIN: dict[str, Any] = {"state": State.QUEUED, "fence": "", "lease_until
 
 @contextmanager
 def one_at_a_time(verdict: Verdict) -> Iterator[None]:
-    """Open a transaction that holds the adapter before any other row: two verdicts of it would each compute `verified`
-    without the other, and two transactions that lock in different orders wait for each other for ever."""
+    """Open a transaction that locks the repository before any other row.
+
+    Two concurrent verdicts would each compute `verified` without the other, and transactions that lock in different
+    orders would deadlock.
+    """
     with transaction.atomic():
         Repository.objects.select_for_update().filter(pk=verdict.revision.repository_id).values_list("pk").first()
         yield
@@ -63,12 +66,12 @@ def end_attempt(attempt: Attempt, outcome: str) -> None:
 
 
 def show(verdict: Verdict) -> None:
-    """Copy the state onto the adapter if this is the newest verdict of what main points at."""
+    """Copy the state to the repository if this is the newest verdict of main's revision."""
     newest = Verdict.objects.filter(revision=verdict.revision_id).order_by("-number").first()
     if newest is not None:
         head = Q(refs__name=MAIN, refs__revision=verdict.revision_id)
         columns = {"state": newest.state}
-        if newest.is_final or newest.number == 1:  # while it is proven again, what was known goes on to be shown
+        if newest.is_final or newest.number == 1:  # a repeated validation keeps the last known answer
             columns["serves"] = served_by(newest.report)
         Repository.objects.filter(head).update(**columns)
 
@@ -82,7 +85,7 @@ def served_by(report: Report) -> str:
 def move_verified(repository: int) -> None:
     """Point `verified` at the newest revision in the history of main whose last finished verdict is passed.
 
-    What was only looked at, because no engine runs its format, may pass; it is not verified.
+    A verdict of static depth may pass, because no engine runs the format; the revision is not verified then.
     """
     finished = Verdict.objects.filter(revision__repository=repository, finished_at__isnull=False).order_by("number")
     proven = {revision: state == State.PASSED and depth != "static"

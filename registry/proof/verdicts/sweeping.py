@@ -1,4 +1,4 @@
-"""Putting right what went wrong with verdicts: dead workers, lost messages, bases that came late or never."""
+"""The sweep of verdicts: repairs the effects of dead workers, lost messages, and bases that come late or never."""
 
 import logging
 from dataclasses import dataclass
@@ -22,13 +22,13 @@ from registry.repos.refs import MAIN
 logger = logging.getLogger(__name__)
 
 NUDGE_AGAIN = timedelta(seconds=60)
-NUDGES_A_SWEEP = 50  # each message is a hint for one row; the rest of a long queue has its own
+NUDGES_A_SWEEP = 50  # each message is a hint for one row; the other rows had their own
 BASE_PATIENCE = timedelta(days=30)
 
 
 @dataclass(frozen=True)
 class Swept:
-    """How many rows a sweep put right."""
+    """The numbers of rows that a sweep repaired."""
 
     lost: int
     released: int
@@ -37,7 +37,7 @@ class Swept:
 
 
 def sweep() -> Swept:
-    """Put right what dead workers, lost messages and missing bases left behind; many sweeps may run at once."""
+    """Repair the effects of dead workers, lost messages and missing bases; sweeps may run concurrently."""
     lost = sum(map(_take_from_dead_worker, list(_expired())))
     _set_aside()
     released = _release_waiting(_waiting().filter(Q(not_before__isnull=True) | Q(not_before__lte=Now())))
@@ -55,7 +55,7 @@ def sweep() -> Swept:
 
 
 def _set_aside() -> None:
-    """Take rows that no living worker can do out of the way of the others, and say why they wait."""
+    """Remove the turns of rows that no living worker can do, and store the reason."""
     crew = Crew.now()
     for route, format_name in queue.ready().values_list("route", "format").distinct():
         if reason := crew.lack(route, format_name):
@@ -64,7 +64,7 @@ def _set_aside() -> None:
 
 
 def _release_waiting(waiting: QuerySet[Verdict]) -> int:
-    """Let rows go on that wait for nothing any more; return how many. The others say what they wait for now."""
+    """Queue rows that no longer wait for anything; return their number. Update the reason of the others."""
     crew, released = Crew.now(), 0
     for base, format_name in waiting.values_list("base", "format").distinct():
         alike = waiting.filter(base=base, format=format_name)
@@ -85,11 +85,11 @@ def _release(verdict: Verdict) -> bool:
 
 
 def base_arrived(base: Base) -> int:
-    """Let the verdicts go on that waited for this base; return how many.
+    """Queue the verdicts that waited for this base; return their number.
 
-    What was only fitted to it, while its weights were not here, is proven again; what no engine runs is fitted.
+    Verdicts of depth `fit`, made without its weights, are repeated; formats that no engine runs are compared with it.
     """
-    bases.rename_to_canonical()  # other names of it are its own from now on
+    bases.rename_to_canonical()  # rows may name it by an alias
     fitted = Q(verdicts__result__depth="fit") if base.has_weights else Q(pk__in=())
     looked_at = Q(verdicts__format__in=NOT_RUN, verdicts__state=State.PASSED, verdicts__result__depth="static")
     heads = Revision.objects.filter(fitted | looked_at, refs__name=MAIN, verdicts__base__iexact=base.id)

@@ -1,4 +1,4 @@
-"""Working on verdicts: take one, keep it, record the report or give it back; signs of life of workers."""
+"""Jobs of workers: claim a verdict, prolong its lease, record the report or give it back; heartbeats of workers."""
 
 import secrets
 from collections.abc import Collection, Sequence
@@ -30,15 +30,15 @@ from registry.proof.verdicts.rows import (
     write,
 )
 
-LIMITS = {"limits.time", "limits.memory"}  # may be the machine's fault: tried twice
+LIMITS = {"limits.time", "limits.memory"}  # the machine may be to blame: tried twice
 PAUSE = timedelta(seconds=60)  # for a store that is down or a disk that is full
 
 
 def claim_next(worker: str, able: Capabilities, *, warm: Collection[str] = (), stay: bool = False) -> Claim | None:
-    """Take what is best for this worker to do next; None when nothing waits that it can do.
+    """Claim the best job for this worker; None if it can do no queued job.
 
-    `warm` are the bases that it holds in memory; while it may `stay` with them, others wait longer. Of several workers
-    that want the same row one gets it, and the others take the next.
+    `warm` are the bases in its memory; with `stay` their jobs come first. If several workers try the same row, one gets
+    it and the others take the next.
     """
     for verdict in queue.candidates(able, warm, stay=stay):
         if (taken := claim(verdict, worker)) is not None:
@@ -47,11 +47,11 @@ def claim_next(worker: str, able: Capabilities, *, warm: Collection[str] = (), s
 
 
 def claim(verdict_id: int, worker: str) -> Claim | None:
-    """Take this job if it is there to be taken; None when it is done, taken, or waits for something."""
+    """Claim this job; None if it is finished, claimed, or waits for something."""
     verdict = Verdict.objects.select_related("revision").filter(pk=verdict_id, turn__isnull=False).first()
     if verdict is None:
         return None
-    if reason := why_wait(verdict.base, verdict.format):  # its base left the shelf
+    if reason := why_wait(verdict.base, verdict.format):  # its base was removed
         queue.ready().filter(pk=verdict_id).update(reason=reason, **queue.NOWHERE)
         return None
     fence = secrets.token_hex(16)
@@ -69,12 +69,12 @@ def claim(verdict_id: int, worker: str) -> Claim | None:
         verdict = Verdict.objects.select_related("revision__repository__namespace").get(pk=verdict_id)
         attempt = Attempt.objects.create(verdict=verdict, number=verdict.attempts.count() + 1, worker=worker)
         show(verdict)
-    queue.admit(verdict.owner_id)  # apart: it touches rows of other adapters
+    queue.admit(verdict.owner_id)  # in a transaction of its own: it changes rows of other repositories
     return Claim(verdict, fence, attempt)
 
 
 def heartbeat(claim: Claim) -> None:
-    """Prolong the lease. Raises ClaimStale when the claim is somebody else's by now."""
+    """Prolong the lease. Raises ClaimStale if another worker holds the claim."""
     write(claim, lease_until=lease())
 
 
@@ -86,9 +86,9 @@ def progress(claim: Claim, checks: Sequence[CheckResult]) -> None:
 def record(claim: Claim, report: Report, duration_ms: int, *, compare: Sequence[str] = ()) -> None:
     """Record a report in one transaction: state, checks, and the ref `verified` if it moves.
 
-    The state is passed, failed or errored. An error of ours is tried again up to MAX_ATTEMPTS, a limit once.
-    `compare` names the engines that shall judge it as well when nothing else is to be done. Raises ClaimStale, and then
-    nothing was written.
+    The state is passed, failed or errored. An error of the hub is tried again up to MAX_ATTEMPTS times, a limit once.
+    `compare` names the engines that judge it later, when no validation waits. Raises ClaimStale before anything is
+    written.
     """
     if reason := _worth_another_try(claim.verdict, report):
         give_back(claim, reason)
@@ -103,9 +103,9 @@ def record(claim: Claim, report: Report, duration_ms: int, *, compare: Sequence[
 
 
 def give_back(claim: Claim, reason: str, *, counted: bool = True) -> None:
-    """End an attempt that gave no verdict: back into the queue, or errored after the last attempt. Raises ClaimStale.
+    """End an attempt without a verdict: queue it again, or end it as errored after the last attempt. Raises ClaimStale.
 
-    `counted=False` is for a part of the hub that is down: nobody's failure, and tried again after a pause.
+    `counted=False` is for an outage of a part of the hub: it is tried again after a pause and costs no attempt.
     """
     verdict = claim.verdict
     with one_at_a_time(verdict):
@@ -125,19 +125,19 @@ def give_back(claim: Claim, reason: str, *, counted: bool = True) -> None:
 
 
 def sign_of_life(worker: str, problem: str = "", offer: Offer | None = None) -> None:
-    """Write down that this worker lives, what it can do, and why it takes no jobs if it does not."""
+    """Record a heartbeat: the worker's capabilities, and the problem that keeps it from taking jobs, if any."""
     columns = {"beat_at": Now(), "problem": problem[:MAX_REASON], "offers": offer.as_json() if offer else {}}
     if not WorkerHeartbeat.objects.filter(worker=worker).update(**columns):
         WorkerHeartbeat.objects.create(worker=worker, **columns)
 
 
 def sign_off(worker: str) -> None:
-    """Forget a worker that has ended: nobody is to think that it lives."""
+    """Delete the heartbeat of a worker that has ended, so that it does not count as alive."""
     WorkerHeartbeat.objects.filter(worker=worker).delete()
 
 
 def _worth_another_try(verdict: Verdict, report: Report) -> str:
-    """Return why this result is not believed yet, "" when it is final."""
+    """Return why this result is tried again, or "" if it is final."""
     failed = {check.id: check.message for check in report.failed}
     if report.state == State.ERRORED.value and verdict.attempt < settings.MAX_ATTEMPTS:
         return f"errored: {failed.get(CRASHED, 'a check crashed')}"

@@ -1,7 +1,7 @@
 """How a push becomes a revision, in named steps: bytes, rows, nudge, never in another order.
 
-A push that dies leaves bytes without rows (swept later) or a queued verdict (rung again later), and never a revision
-whose file is missing. What travels before the push is in uploads.py; how bytes are proven is in intake.py.
+An interrupted push leaves bytes without rows (swept later) or a queued verdict (announced again later), and never a
+revision with a missing file. Uploads before the push are in uploads.py; bytes/intake.py verifies the bytes.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -41,26 +41,28 @@ __all__ = [
 
 
 def receive(intent: Intent, operations: Iterable[Operation]) -> Ref:
-    """Apply the operations, in order, to what the ref points at; return the ref, moved to the new revision.
+    """Apply the operations in order to the revision of the ref; return the ref, moved to the new revision.
 
-    Files equal to those that are there make no revision: retries are free. Raises what policy.require raises,
+    A push without changes creates no revision, so retries are free. Raises what policy.require raises,
     RevisionNotFound, RefProtected, ParentStale, PathInvalid, FileNotFound (deleting or copying what is not there),
     RevisionNotVerified (copying what the caller may not download), FileTooLarge, PushTooLarge, BlobUnknown,
-    ValueInvalid; nothing but unreferenced bytes is left behind then.
+    ValueInvalid; then only unreferenced bytes are left behind.
     """
     repository = intent.repository
     require_for(repository, intent.ref, intent.by, propose=intent.propose)
     check_words(intent)
-    refs.resolve_ref(repository, intent.ref)  # an unknown branch is refused before any byte is kept
+    refs.resolve_ref(repository, intent.ref)  # an unknown branch is refused before bytes are stored
     if not intent.propose:
         refs.check_pushable(intent.ref)
     edits = content.believe(repository, content.keep(intent, operations), intent.by)
     draft = tree.compose(intent, edits)
     with transaction.atomic():
-        current = policy.require_now(intent.by, Permission.BROWSE, repository)  # locks: one push at a time for each
+        current = policy.require_now(
+            intent.by, Permission.BROWSE, repository
+        )  # locks: one push at a time for each repository
         require_for(current, intent.ref, intent.by, propose=intent.propose)
         if refs.resolve_ref(repository, intent.ref) != draft.head:
-            draft = tree.compose(intent, edits)  # somebody was faster; under the lock nobody is faster twice
+            draft = tree.compose(intent, edits)  # another push was faster; under the lock this cannot happen again
         is_guest = not policy.may_write(intent.by, current)
         quotas.require_byte_quota_for(repository, _sizes(draft.entries), is_guest=is_guest)
         chunking_jobs.enqueue(edit.sha256 for edit in edits if isinstance(edit, Entry) and edit.is_lfs)
@@ -70,9 +72,9 @@ def receive(intent: Intent, operations: Iterable[Operation]) -> Ref:
 def put(intent: Intent, entries: dict[str, Entry], *, onto: Revision | None, like: Revision | None = None) -> Ref:
     """Write a revision with these files after `onto` (None: a first one), and move the ref to it.
 
-    `like` is a revision with the same files, whose verdict holds for this one too. Call it in the transaction in which
-    you asked for permission, under the adapter's lock; ask for the facts of the files before, which are remembered, so
-    that nobody waits for the store meanwhile. Raises RevisionNotFound, PathInvalid and PushTooLarge.
+    `like` is a revision with the same files, whose verdict is copied. Call it in the transaction that checked the
+    permission, under the repository's lock. Read the facts of the files before that: they are cached then, and the
+    store is not read under the lock. Raises RevisionNotFound, PathInvalid and PushTooLarge.
     """
     check_words(intent)
     tree.check(entries)
@@ -85,10 +87,10 @@ def put(intent: Intent, entries: dict[str, Entry], *, onto: Revision | None, lik
 def rewrite(
     old: Revision, parent: Revision | None, *, without: Collection[str] = (), into: Repository | None = None
 ) -> Revision:
-    """Write a commit anew, with its words, author and time, after another parent, into an adapter.
+    """Copy a commit with its message, author and time onto another parent, in this repository or in `into`.
 
-    Its large files `without` (sha256) are left out. What was proven of the same files holds for it; else it waits for a
-    verdict as the old one had or waits for: a commit that nobody judged is served as one with no adapter in it.
+    Large files in `without` (sha256) are left out. With the same files the verdict is copied, else a new one is queued
+    if the old commit had one: a commit without any verdict is served like one that holds no adapter.
     """
     before = pull.entries(old)
     entries = {path: entry for path, entry in before.items() if not (entry.is_lfs and entry.sha256 in without)}
@@ -104,7 +106,7 @@ def rewrite(
 
 
 def settle(repository: Repository) -> None:
-    """Bring verdicts and list columns in line with refs that were moved directly; call it under the adapter's lock."""
+    """Update verdicts and list columns after refs were moved directly; call it under the repository's lock."""
     for ref in repository.refs.select_related("revision__repository"):
         entries = pull.entries(ref.revision)
         described = facts.read_facts(entries, repository.type)
@@ -115,13 +117,12 @@ def settle(repository: Repository) -> None:
 
 
 def require_for(repository: Repository, ref: str, by: Caller, *, propose: bool = False) -> None:
-    """Raise unless the caller may push to this ref, or propose something for it.
+    """Raise unless the caller may push to this ref, or with `propose` open a pull request for it.
 
-    Everybody who sees a repository may propose, and push to their own proposals. Raises what policy.require raises,
-    RevisionNotFound for what is not there or held back, DiscussionClosed for a pull request that is merged,
-    RefProtected.
+    Everybody who sees a repository may open pull requests and push to their own. Raises what policy.require raises,
+    RevisionNotFound for a ref that is missing or held back, DiscussionClosed for a merged pull request, RefProtected.
     """
-    policy.require(by, Permission.BROWSE, repository)  # before anything is said about its refs
+    policy.require(by, Permission.BROWSE, repository)  # before an error reveals its refs
     if propose:
         pull_requests.check_base(ref)
     policy.require(by, Permission.DISCUSS if propose else pull_requests.permission_for(repository, ref, by), repository)
@@ -130,9 +131,9 @@ def require_for(repository: Repository, ref: str, by: Caller, *, propose: bool =
 
 
 def prepare(files: Sequence[Inline], type: str) -> list[Inline]:
-    """Return the files that a new adapter begins with: these, and the .gitattributes that the Hub's clients expect.
+    """Return the first files of a new repository: these, and the .gitattributes that the Hub's clients expect.
 
-    They are in the store then, and what they say is known: in the transaction of `begin` nobody waits for that.
+    They are stored and their facts are cached, so that the transaction of `begin` does not read the store.
     """
     first = [Inline(".gitattributes", uploads.GITATTRIBUTES), *files]
     entries = {file.path: content.entry(file.path, file.content) for file in first}
@@ -143,7 +144,7 @@ def prepare(files: Sequence[Inline], type: str) -> list[Inline]:
 
 
 def begin(repository: Repository, by: Caller, files: Sequence[Inline]) -> Ref:
-    """Give a new adapter its first revision, of prepared files; call it in the transaction that makes the adapter."""
+    """Write the first revision from prepared files; call it in the transaction that creates the repository."""
     intent = Intent(repository, MAIN, by, title="initial commit")
     edits = content.keep(intent, files)
     entries = {edit.path: edit for edit in edits if isinstance(edit, Entry)}

@@ -1,4 +1,4 @@
-"""The bytes of a push: those that came with it are kept, and of those that came before it is proven that they did."""
+"""The bytes of a push: inline files are stored, and files uploaded before must have arrived."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -16,14 +16,14 @@ from registry.repos import blob_access, manifest, pull
 from registry.repos.manifest import Entry
 
 MAX_OPERATIONS = 20_000
-BATCH_FILES, BATCH_BYTES = 200, 16 << 20  # of inline files that wait for the store in memory
-MAX_COPIES = 1_000  # each asks the database
+BATCH_FILES, BATCH_BYTES = 200, 16 << 20  # inline files held in memory before they are stored
+MAX_COPIES = 1_000  # each needs database queries
 
 
 def keep(intent: Intent, operations: Iterable[Operation]) -> list[Edit | Stored]:
-    """Put inline bytes into the store, a few megabytes at a time, look up what is copied, and check every path.
+    """Store inline files in batches, resolve copies, and check every path.
 
-    Raises PathInvalid, FileTooLarge, PushTooLarge, and what looking at the source of a copy raises.
+    Raises PathInvalid, FileTooLarge, PushTooLarge, and for the source of a copy what policy and pull raise.
     """
     edits: list[Edit | Stored] = []
     waiting: list[bytes] = []
@@ -61,7 +61,9 @@ def entry(path: str, content: bytes) -> Entry:
 
 
 def _copied(intent: Intent, copy: Copy, path: str) -> Entry:
-    policy.require(intent.by, Permission.DOWNLOAD, intent.repository)  # of a copy more may be shown than of the file
+    policy.require(
+        intent.by, Permission.DOWNLOAD, intent.repository
+    )  # a copy may become visible to more people than its source
     revision = pull.resolve(intent.repository, copy.rev or intent.ref)
     pull.require_served(revision, intent.by)
     original = pull.find_file(revision, copy.source)
@@ -69,7 +71,7 @@ def _copied(intent: Intent, copy: Copy, path: str) -> Entry:
 
 
 def believe(repository: Repository, edits: list[Edit | Stored], by: Caller) -> list[Edit]:
-    """Turn claims into entries: a digest counts if this adapter was given its bytes, or the caller can read them.
+    """Turn claims into entries: the repository must have received the bytes, or the caller must be able to read them.
 
     Raises BlobUnknown, DigestMismatch, FileTooLarge and PushTooLarge.
     """
@@ -89,12 +91,12 @@ def believe(repository: Repository, edits: list[Edit | Stored], by: Caller) -> l
 
 
 def _proven_size(repository: Repository, claim: Stored, sizes: Mapping[str, int]) -> int:
-    # The look into the store is for a delivery that died between its row and its bytes.
+    # The store is asked too: an upload may have been interrupted between its row and its bytes.
     if claim.sha256 not in sizes or not blobs.object_exists(Keys.blob(claim.sha256)):
         raise BlobUnknown(
             f"The bytes of {claim.path!r} (sha256 {claim.sha256}) were never delivered to {repository.full_name}."
         )
     size = sizes[claim.sha256]
     if claim.size not in (None, size):
-        raise DigestMismatch(f"{claim.path!r} is said to have {claim.size:,} bytes, but {claim.sha256} has {size:,}.")
+        raise DigestMismatch(f"{claim.path!r} is announced with {claim.size:,} bytes, but {claim.sha256} has {size:,}.")
     return size

@@ -21,7 +21,7 @@ class Inline:
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """A file whose bytes were delivered before. A size the client states must be the store's; copies state none."""
+    """A file whose bytes were uploaded before. `size` is the client's claim and must be right; None makes no claim."""
 
     path: str
     sha256: str
@@ -30,7 +30,7 @@ class Stored:
 
 @dataclass(frozen=True, slots=True)
 class Copy:
-    """A file as another one is at a revision of the same adapter; "": at what the push goes to."""
+    """A copy of the file `source` at the revision `rev` of the same repository; "" is the target of the push."""
 
     path: str
     source: str
@@ -39,7 +39,7 @@ class Copy:
 
 @dataclass(frozen=True, slots=True)
 class Deletion:
-    """A path that goes away: a file, or a folder with all that is in it."""
+    """A path to delete: a file, or a folder with its content."""
 
     path: str
 
@@ -50,19 +50,19 @@ Edit = Entry | Deletion  # an operation whose bytes are known to be here
 
 @dataclass(frozen=True)
 class Intent:
-    """Where a push goes, who pushes, and what is said about it."""
+    """The target of a push, its caller, and its message."""
 
     repository: Repository
     ref: str
     by: Caller
     title: str
     message: str = ""
-    parent: str = ""  # the commit the pusher saw, whole or abbreviated; "": whatever is there
-    propose: bool = False  # leave the ref alone and make refs/pr/N
+    parent: str = ""  # the commit that the client saw, full or abbreviated; "" accepts any
+    propose: bool = False  # create refs/pr/N and leave the ref as it is
 
 
 def check_words(intent: Intent) -> None:
-    """Raise ValueInvalid unless the push has a summary, and words that are not too many."""
+    """Raise ValueInvalid without a summary, or for a summary or description that is too long."""
     if not names.check_text(intent.title, "commit summary", MAX_TITLE):
         raise ValueInvalid("A commit needs a summary.", fix="Say in a few words what changes.")
     names.check_text(intent.message, "commit description", MAX_MESSAGE)

@@ -1,4 +1,4 @@
-"""The rows of a push: revision, files, the ref that moves, the verdict that is due, and what lists show of it."""
+"""The rows of a push: the revision, its files, the moved ref, the queued verdict, and the columns that lists show."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
@@ -24,19 +24,19 @@ BATCH = 500
 
 
 def land(intent: Intent, draft: Draft, *, was: Revision | None = None, like: Revision | None = None) -> Ref:
-    """Write everything in the transaction that the caller opened, and ring for a worker when it is over.
+    """Write all rows in the caller's transaction, and notify a worker after the commit.
 
-    `was` is what the ref points at where that is not the draft's parent.
+    `was` is the current revision of the ref if that is not the draft's parent.
     """
     was = was or draft.head
     if draft.is_noop and draft.head is not None:
         return _announced(intent, was, _point(intent, draft.head, was))
     author = intent.by.user
     assert author is not None, "policy lets nobody push without a person"
-    at = timezone.now().replace(microsecond=0)  # ids know whole seconds
+    at = timezone.now().replace(microsecond=0)  # commit ids hold whole seconds
     words = {"title": intent.title, "message": intent.message}
     revision = write(intent.repository, draft.entries, parent=draft.head, author=author, at=at, **words)
-    ref = _point(intent, revision, was)  # before the verdict, which shows itself on main's adapter
+    ref = _point(intent, revision, was)  # before the verdict, which copies its state to the repository of main
     verdict = judged(revision, draft.facts, like)
     if ref.name == MAIN:
         show(intent.repository, draft.entries, draft.facts, revision.created_at, verdict)
@@ -44,20 +44,20 @@ def land(intent: Intent, draft: Draft, *, was: Revision | None = None, like: Rev
 
 
 def judged(revision: Revision, facts: Facts, like: Revision | None = None) -> Verdict | None:
-    """Ask for a verdict on an adapter, or take over the one of a revision with the same files."""
+    """Queue a verdict for an adapter, or copy the one of a revision with the same files."""
     if facts.description is None:
         return None
     if like is not None and (adopted := verdicts.adopt(revision, like)) is not None:
         verdicts.refresh(revision.repository)
         return adopted
     family = _clean(facts.description.format)[:32]
-    stated = facts.bases[:1] if family in verdicts.NOT_RUN else []  # their files do not say it, the card may
+    stated = facts.bases[:1] if family in verdicts.NOT_RUN else []  # their files name no base; the card may
     base = _clean(facts.description.base or next(iter(stated), ""))[:200]
     return verdicts.request(revision, base, family)
 
 
 def _announced(intent: Intent, was: Revision | None, ref: Ref) -> Ref:
-    """Record that the ref moved. The first revision is part of the creation, which is recorded as a whole."""
+    """Record the move of the ref. The first revision belongs to the creation, which is one event."""
     old = None if intent.propose else was
     if was is not None and ref.revision != old:
         moved = {"ref": ref.name, "old": old.oid if old else None, "new": ref.revision.oid}
@@ -74,9 +74,9 @@ def write(
     at: datetime,
     **words: str,
 ) -> Revision:
-    """Write a revision with these files; `words` are its title and message. One that is there already is returned.
+    """Write a revision with these files, or return the existing one; `words` are title and message.
 
-    The same push to two branches within a second is the same revision, as in git.
+    The same push to two branches within a second gives one revision, as in git.
     """
     above = parent.oid if parent else None
     oid = manifest.revision_oid(entries, parent=above, author=author.username, at=at, **words)
@@ -103,7 +103,7 @@ def _files(revision: Revision, entries: Iterable[Entry]) -> Iterator[RevisionFil
 
 
 def _point(intent: Intent, revision: Revision, head: Revision | None) -> Ref:
-    """Move the ref from head to the revision, or make the ref that does not exist yet."""
+    """Move the ref from `head` to the revision, or create it."""
     if intent.propose:
         proposal = pull_requests.propose(intent.repository, intent.title, intent.message, intent.by, base=intent.ref)
         if revision != head:
@@ -122,7 +122,7 @@ def _point(intent: Intent, revision: Revision, head: Revision | None) -> Ref:
 
 
 def described(facts: Facts) -> dict[str, Any]:
-    """Return what the files of a revision say it is, as a catalogue writes it: kind, rank, base, task and the like."""
+    """Return the facts of a revision as columns of the catalogue: kind, rank, base, task and so on."""
     description = facts.description
     candidates = [description.base] if description and description.base in facts.bases else facts.bases
     rank = description.rank if description else None
@@ -140,7 +140,7 @@ def described(facts: Facts) -> dict[str, Any]:
 def show(
     repository: Repository, entries: Mapping[str, Entry], facts: Facts, at: datetime, verdict: Verdict | None
 ) -> None:
-    """Copy what main now says onto the adapter, for lists and search."""
+    """Copy the facts of main's revision to the repository's row, for lists and search."""
     state = verdict.state if verdict else ""
     tags = [_clean(tag)[:MAX_TAG] for tag in facts.tags[:MAX_TAGS]]
     columns = {
@@ -158,5 +158,5 @@ def show(
 
 
 def _clean(text: str) -> str:
-    """Return the text without what a database refuses: NUL, and halves of surrogate pairs."""
+    """Return the text without characters that a database refuses: NUL and lone surrogates."""
     return text.replace("\0", "").encode("utf-8", "replace").decode()

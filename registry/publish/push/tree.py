@@ -1,4 +1,4 @@
-"""The files of a revision that a push would make: its edits on top of what is there. Writes nothing."""
+"""The files of the revision that a push would create: its edits on top of the current files. Writes nothing."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -12,12 +12,12 @@ from registry.repos.facts import Facts
 from registry.repos.manifest import Entry
 
 MAX_FILES = 10_000
-MAX_FOLDERS_DELETED = 1000  # each is a look at every path, while others wait for the lock
+MAX_FOLDERS_DELETED = 1000  # each is a scan of all paths under the repository's lock
 
 
 @dataclass(frozen=True)
 class Draft:
-    """The revision that would come of an intent on top of `head`."""
+    """The revision that an intent would create on top of `head`."""
 
     head: Revision | None
     entries: dict[str, Entry]
@@ -26,7 +26,7 @@ class Draft:
 
 
 def compose(intent: Intent, edits: list[Edit]) -> Draft:
-    """Work out the revision on top of the current head: files, collisions, facts.
+    """Compute the revision on top of the current head: files, collisions, facts.
 
     Raises RevisionNotFound, ParentStale, PathInvalid, FileNotFound (deleting what is not there) and PushTooLarge.
     """
@@ -50,7 +50,7 @@ def compose(intent: Intent, edits: list[Edit]) -> Draft:
 
 
 def check(entries: Mapping[str, Entry]) -> None:
-    """Raise PathInvalid or PushTooLarge where these files cannot lie beside each other, or are too many."""
+    """Raise PathInvalid if paths collide, and PushTooLarge if there are too many files."""
     names.check_tree(entries)
     if len(entries) > MAX_FILES:
         raise PushTooLarge(
@@ -80,7 +80,7 @@ def _apply(before: Mapping[str, Entry], edits: Iterable[Edit]) -> dict[str, Entr
 
 
 def _is_replay(intent: Intent, head: Revision, now: Mapping[str, Entry], edits: list[Edit]) -> bool:
-    """Return whether head is this push already: clients repeat a commit if the answer to the first was lost."""
+    """Return whether head already is this push: clients repeat a commit if the answer to the first was lost."""
     if head.parent is None or head.title != intent.title or head.author != intent.by.user:
         return False
     try:

@@ -26,7 +26,7 @@ CONTAINERS = (
 
 
 class Library(Folder):
-    """One adapter, read lazily. Its properties raise the errors of the file readers; the checks of the files run first."""
+    """One adapter, read lazily; properties raise the errors of the file readers, which earlier checks report."""
 
     weights, pickled_weights = WEIGHTS, PICKLED
     base_field = "model_name"
@@ -157,5 +157,5 @@ class Library(Folder):
 
     @property
     def has_static_head(self) -> bool:
-        """True if the head belongs to a model class with one fixed head, which the library converts to a flexible head."""
+        """True if the head is the fixed one of a model class, which the library converts to a flexible head."""
         return self.head_config.get("config") is None
