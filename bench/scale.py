@@ -62,10 +62,10 @@ CONSTANT: dict[str, Ask] = {
 }
 # The same of somebody with 5,000 adapters, 10,000 likes and 5,000 followers, against one with 50, 100 and 50.
 OF_MUCH = {
-    "his page": _list(f"/{COLLECTOR}"),
-    "his adapters": _list(f"/api/models?limit=20&author={COLLECTOR}"),
-    "his likes": _list(f"/api/users/{COLLECTOR}/likes?limit=20"),
-    "his overview": _list(f"/api/users/{COLLECTOR}/overview"),
+    "person page": _list(f"/{COLLECTOR}"),
+    "person adapters": _list(f"/api/models?limit=20&author={COLLECTOR}"),
+    "person likes": _list(f"/api/users/{COLLECTOR}/likes?limit=20"),
+    "person overview": _list(f"/api/users/{COLLECTOR}/overview"),
 }
 
 

@@ -198,7 +198,7 @@ def test_people_follow_people_and_organisations(wire: Wire, cast):
     assert wire.get("/api/organizations/acme/overview", who="carol").json()["isFollowing"] is True
     wire.ask("DELETE", "/api/users/alice/follow", who="carol")
     assert wire.get("/api/users/alice/followers").json() == []
-    refused(wire.ask("POST", "/api/users/carol/follow", who="carol"), 400, "value-invalid", "himself")
+    refused(wire.ask("POST", "/api/users/carol/follow", who="carol"), 400, "value-invalid", "yourself")
     refused(wire.ask("POST", "/api/users/acme/follow", who="carol"), 404, "namespace-not-found")
 
 
