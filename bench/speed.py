@@ -320,7 +320,7 @@ def _send(wire: Wire, digest: str, data: bytes) -> None:
 
 
 def again(folder: Path, house: House) -> Iterator[Line]:
-    """What the stock client sends of bytes that are here already, and of a large file that changed a little."""
+    """Measure the bytes that the stock client sends for known files, and for a large file with a small change."""
     counting = rivals.Counting(house.port)
     api = HfApi(endpoint=f"http://127.0.0.1:{counting.port}", token=TOKEN)
     file = folder / "again.bin"

@@ -27,7 +27,7 @@ CONFIG, WEIGHTS, CARD, SMOKE = "adapter_config.json", "adapter_model.safetensors
 # --- bases ----------------------------------------------------------------------------------------------------------
 @dataclass(frozen=True)
 class Shape:
-    """What a builder must know of a base: linear modules of each layer as (outputs, inputs), and where layers live."""
+    """Facts of a base for the builders: linear modules of a layer as (outputs, inputs), and the path of layers."""
 
     id: str
     layers: int
@@ -325,7 +325,7 @@ def truncated() -> Saboteur:
 
 
 class Payload:
-    """What a hostile pickle holds; the tests only ever write it."""
+    """The payload of a hostile pickle; the tests only write it."""
 
     def __reduce__(self) -> tuple[Any, ...]:
         return (print, ("a pickle was executed",))

@@ -59,7 +59,7 @@ def _fresh_site_settings() -> None:
 
 @pytest.fixture(autouse=True)
 def _no_counts_of_other_tests() -> Iterator[None]:
-    """What one test counted is no limit of the next, and not written into its rows; here only `flush` writes."""
+    """Reset all counters, so that no test meets the limits or counts of another; here only `flush` writes."""
     caches["counters"].clear()
     popularity.FLUSH_SECONDS = 3600
     yield

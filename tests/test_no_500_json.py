@@ -193,7 +193,7 @@ def routes(*tables: dict[tuple[str, str], Any]) -> Iterator[tuple[str, str, Any]
 
 
 def is_nul_in_text(document: Any, place: tuple[Any, ...], value: Any) -> bool:
-    """Whether a string of a document was replaced by one with a NUL."""
+    """Return whether a string of a document was replaced by one with a NUL."""
     for key in place:
         document = document[key]
     return value == NUL and isinstance(document, str)

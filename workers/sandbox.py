@@ -98,7 +98,7 @@ class Engine:
 
     @property
     def is_ready(self) -> bool:
-        """Whether it would take a job at once; also true of a dead engine, which raises at the next job."""
+        """True if it can take a job at once; also true of a dead engine, which raises at the next job."""
         assert self._process.stdout is not None
         return self.ready is not None or bool(select.select([self._process.stdout], [], [], 0)[0])
 

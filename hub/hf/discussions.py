@@ -141,7 +141,7 @@ def author(user: User) -> JSON:
 
 
 def event(happened: DiscussionEvent) -> JSON:
-    """One entry of a thread. What is hidden is not said again."""
+    """Return an entry of a thread, without the text of a hidden comment."""
     entry: JSON = {
         "id": ids.format_hub_id(happened.pk),
         "type": happened.kind,

@@ -31,12 +31,12 @@ class Caller:
 
     @property
     def is_staff(self) -> bool:
-        """Whether the caller is a moderator or administrator in a session; tokens have no staff rights."""
+        """True for a moderator or administrator in a session; tokens have no staff rights."""
         return self.user is not None and self.token is None and self.user.role != User.Role.USER
 
     @property
     def is_fine_grained(self) -> bool:
-        """Whether a token asks that names the repositories it may reach."""
+        """True for a token that is limited to named repositories."""
         return self.token is not None and self.token.role == Token.Role.FINE_GRAINED
 
     @cached_property

@@ -86,7 +86,7 @@ class User(AbstractBaseUser):
 
     @property
     def is_staff(self) -> bool:
-        """Whether this person may use the site administration."""
+        """True if this person may use the site administration."""
         return self.role == User.Role.ADMIN
 
     def has_perm(self, perm: str, obj: Any = None) -> bool:

@@ -36,13 +36,13 @@ FILES = {
 def cast(db: None, settings: Any, tmp_path: Any) -> Cast:
     """Everybody, with a blob store of their own and no broker."""
     settings.BLOBS = f"file://{tmp_path / 'blobs'}"
-    settings.DOORBELL = "tests.api.conftest.deaf"
+    settings.DOORBELL = "tests.api.conftest.notify_nobody"
     settings.FIRST_THROTTLE = "off"
     return assemble()
 
 
-def deaf(verdict: int) -> bool:
-    """A doorbell that nobody hears: no worker is part of these tests."""
+def notify_nobody(verdict: int) -> bool:
+    """Notify no worker, since these tests run none."""
     return False
 
 

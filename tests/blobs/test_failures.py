@@ -1,4 +1,4 @@
-"""What stores do when their ground gives way: killed writers, full disks, servers that are gone."""
+"""Stores under failure: killed writers, full disks, unreachable servers."""
 
 import errno
 import os

@@ -37,7 +37,7 @@ def chromium() -> Iterator[Browser]:
 
 
 class Visitor:
-    """Somebody with a browser; `complaints` is what went wrong on any page he saw."""
+    """A person with a browser; `complaints` are the errors of all visited pages."""
 
     def __init__(self, browser: Browser, base: str, **options) -> None:
         self.base, self.complaints = base, []

@@ -1,4 +1,4 @@
-"""The joint: seven teeth in their order, each outcome told by more than its colour."""
+"""The drawing of a verdict: seven stages in order, each outcome recognisable without its colour."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Whoever writes a command wrongly reads one sentence that helps, and programs read the exit status."""
+"""A wrong command line gives one helpful sentence for people and an exit status for programs."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""What a stage makes of a check that raises: memory and the loader are the adapter's fault, the rest is ours."""
+"""Outcomes of a check that raises: memory and loader errors are the adapter's fault, all others the hub's."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What the parent makes of a child that lies, floods, hangs or dies; the child is assumed to be the stranger's."""
+"""The parent's reaction to a child that lies, floods, hangs or dies; the child counts as hostile."""
 
 import json
 import subprocess

@@ -80,7 +80,7 @@ def attacked(engine, attack, folder):
 
 
 def traces(engine):
-    """What an engine has that an adapter could leave behind: descriptors, processes, files in its folder."""
+    """Return the resources of an engine that an adapter could leak: descriptors, processes, files in its folder."""
     children = Path(f"/proc/{engine.process.pid}/task/{engine.process.pid}/children").read_text().split()
     files = [path for path in engine.home.rglob("*") if path.is_file()]
     return len(list(Path(f"/proc/{engine.process.pid}/fd").iterdir())), len(children), files
@@ -138,7 +138,7 @@ def test_sixty_adapters_of_every_sort_leave_the_base_and_the_engine_as_they_were
 
 
 def memory(engine):
-    """What the parent and its child have in memory, in bytes."""
+    """Return the memory of the parent and its child in bytes."""
     children = Path(f"/proc/{engine.process.pid}/task/{engine.process.pid}/children").read_text().split()
     pages = [int(Path(f"/proc/{pid}/statm").read_text().split()[1]) for pid in [engine.process.pid, *children]]
     return sum(pages) * os.sysconf("SC_PAGESIZE")

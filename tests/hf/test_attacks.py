@@ -1,4 +1,4 @@
-"""What somebody with bad intentions tries on the Hub's routes, each attempt a test that it gains him nothing."""
+"""Attacks on the Hub's routes; each test shows that an attempt gains nothing."""
 
 import json
 import re

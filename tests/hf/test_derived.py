@@ -1,4 +1,4 @@
-"""What is derived of a pickle or for a library is served beside the pushed files, labelled, to who may have those."""
+"""Derived artifacts are served beside the pushed files, labelled, to callers who may download those."""
 
 import io
 from datetime import timedelta

@@ -101,7 +101,7 @@ for kind, repo in json.loads(sys.argv[1]).items():
 
 @pytest.fixture(scope="module")
 def found(live_hub: Hub, names: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> dict[str, list]:
-    """What each road raised: class, status, sentence; one process for each who asks."""
+    """Return the error of each route: class, status, message; one process for each caller."""
     raised: dict[str, list] = {}
     for who in ("carol", "alice", "nobody", "hf_wrong"):
         token = "" if who == "nobody" else TOKENS.get(who, who)

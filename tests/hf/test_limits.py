@@ -41,7 +41,7 @@ def test_too_many_requests_are_429_with_what_clients_read(cast, monkeypatch):
     said = answers[2].json()
     assert (said["code"], said["detail"]) == ("rate-limited", "More than 2 requests in a minute.")
     assert said["fix"].startswith("Wait 30 seconds; who is signed in")
-    assert wire.get("/api/models/alice/a", who="bob").status_code == 200, "everybody has his own"
+    assert wire.get("/api/models/alice/a", who="bob").status_code == 200, "each person has a limit of their own"
     monkeypatch.setattr("hub.limits.time.time", lambda: 6_000_061.0)
     assert wire.get("/api/models/alice/a").status_code == 200
 
@@ -70,7 +70,7 @@ def test_tickets_for_xet_are_counted_by_who_got_them_however_many_he_gets(cast, 
         return Client().get("/xet/v1/reconstructions/x", headers=ticket).status_code
 
     nobodys = [ticket({}, second) for second in range(2)]
-    assert [use(one) for one in nobodys] == [404, 429], "whoever has no token is one with all at his address"
+    assert [use(one) for one in nobodys] == [404, 429], "callers without a token share the limit of their address"
     bearer = {"Authorization": f"Bearer {cast.token('alice')}"}
     hers = [ticket(bearer, second) for second in range(2)]
     assert [use(one) for one in hers * 2] == [404, 404, 404, 429]

@@ -80,7 +80,7 @@ def fresh(size: int) -> bytes:
 
 
 def kept(hub: Hub, content: bytes) -> bool:
-    """Whether exactly these bytes are stored."""
+    """Return whether exactly these bytes are stored."""
     path = hub.data / "blobs" / Keys.blob(hashlib.sha256(content).hexdigest())
     return path.exists() and path.read_bytes() == content
 

@@ -1,4 +1,4 @@
-"""What a revision says about itself: tags, library and base, from its files first and its card second."""
+"""Facts of a revision: tags, library and base, from its files first and its card second."""
 
 import pytest
 

@@ -15,7 +15,7 @@ HERE = f"/api/models/{NAME}"
 
 @pytest.fixture
 def within(monkeypatch) -> list[str]:
-    """What was read or written in the store while a transaction was open, and how often in all."""
+    """The reads and writes of the store during open transactions, and the number of all."""
     ours = connections["default"]  # also where threads do it while we wait
     outside, seen = len(ours.savepoint_ids), []
 

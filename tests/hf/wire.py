@@ -15,7 +15,7 @@ Answer = Any
 
 
 def ring(verdict: int) -> bool:
-    """The doorbell of these tests: nobody comes."""
+    """Notify no worker, since these tests run none."""
     return True
 
 

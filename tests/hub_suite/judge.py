@@ -17,7 +17,7 @@ PATIENCE = 60  # seconds for one test: some push a hundred files
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of one test: `passed`, `failed` or `skipped`, and the first line of why."""
+    """The outcome of one test: `passed`, `failed` or `skipped`, and the first line of the reason."""
 
     id: str
     what: str
@@ -26,7 +26,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What came of one run over a hub."""
+    """The outcomes of one run over a hub."""
 
     outcomes: list[Outcome]
     seconds: float

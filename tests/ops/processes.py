@@ -1,4 +1,4 @@
-"""What tests ask about processes that they did not start themselves, and which may end at any moment."""
+"""Queries about processes that the tests did not start and that may end at any moment."""
 
 import time
 

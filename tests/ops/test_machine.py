@@ -1,4 +1,4 @@
-"""What a machine may lack, and the one sentence that is said about it."""
+"""Requirements that a machine may not meet, and the message about each."""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""What is no pickle is told from what is one: random bytes pass, and whatever an unpickler would import never does."""
+"""Pickles are distinguished from other files: random bytes pass, and a file with reachable imports never does."""
 
 import io
 import pickle
@@ -20,7 +20,7 @@ class Imported(Exception):
 
 
 def imports(unpickler, data: bytes, encoding: str) -> bool:
-    """Whether this unpickler asks for a name while it reads; nothing is ever imported."""
+    """Return whether this unpickler asks for a name while it reads; nothing is ever imported."""
 
     class Watched(unpickler):
         def find_class(self, module, name):

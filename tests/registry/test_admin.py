@@ -37,7 +37,7 @@ def _settings_again(settings):
 
 
 def said(response) -> list[str]:
-    """What the administration told its user."""
+    """Return the messages that the administration showed."""
     return [str(message) for message in response.context["messages"]]
 
 

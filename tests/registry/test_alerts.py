@@ -24,7 +24,7 @@ FAILED = [{"id": "load.error", "outcome": "failed", "message": "KeyError: 'lora_
 @pytest.fixture
 def cast(db, settings, tmp_path):
     settings.BLOBS = f"file://{tmp_path / 'blobs'}"
-    settings.DOORBELL = settings.POSTMAN = "tests.api.conftest.deaf"
+    settings.DOORBELL = settings.POSTMAN = "tests.api.conftest.notify_nobody"
     settings.MAIL_FROM = "dovetail@example.org"
     return assemble()
 
@@ -153,7 +153,7 @@ def test_an_automatic_gate_tells_its_owner_who_came_in(cast, gated):
     gates.set_gate(gated, "auto", cast.session("alice"))
     gates.request_access(gated, cast.session("carol"))
     assert heard("alice") == ["carol asked for access to acme/gated."]
-    assert heard("carol") == [], "he was let in before his eyes"
+    assert heard("carol") == [], "carol saw the decision on the page"
 
 
 def test_who_asked_hears_what_became_of_it_and_nothing_waits_for_the_owner_any_more(cast, gated):
@@ -241,7 +241,7 @@ def test_what_a_stranger_may_not_see_mentions_him_in_vain(cast):
     assert heard("carol") == []
     assert heard("erin") == ["bob mentioned you in acme/covert#1: Secret"]
     organizations.remove_member("acme", "erin", cast.session("alice"))
-    assert heard("erin") == [], "he may not see it any more"
+    assert heard("erin") == [], "erin may not see it any more"
     discussions.comment(thread, "@erin", cast.session("bob"))
     assert Alert.objects.filter(user=cast["erin"]).count() == 1
 
@@ -259,7 +259,7 @@ def test_webhooks_hear_verdicts_of_main_where_they_asked_for_them(cast, reviews)
     assert (said["state"], said["was"], said["check"], said["number"]) == ("failed", "passed", "load.error", 2)
 
 
-# --- letters ---------------------------------------------------------------------------------------------------------
+# --- e-mail ----------------------------------------------------------------------------------------------------------
 def test_one_letter_tells_of_everything_and_the_next_waits_an_hour(cast, reviews):
     other = cast.repository("alice/other")
     judged(pushed(cast, other), "failed", checks=FAILED)

@@ -42,7 +42,7 @@ LISTS = (
 def held(cast, settings, tmp_path):
     """acme/held, the only adapter here, in a collection of carol's and liked by her; main can be held back."""
     settings.BLOBS = f"file://{tmp_path / 'blobs'}"
-    settings.DOORBELL = "tests.api.conftest.deaf"
+    settings.DOORBELL = "tests.api.conftest.notify_nobody"
     settings.FIRST_THROTTLE = "off"
     repository = cast.repository(HELD)
     repository.head = pushed(cast, repository)

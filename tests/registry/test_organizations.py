@@ -44,7 +44,7 @@ from tests.together import at_once
 @pytest.fixture(autouse=True)
 def surroundings(settings, tmp_path):
     settings.BLOBS = f"file://{tmp_path / 'blobs'}"
-    settings.DOORBELL = settings.POSTMAN = "tests.api.conftest.deaf"
+    settings.DOORBELL = settings.POSTMAN = "tests.api.conftest.notify_nobody"
 
 
 def invite(cast, who="carol", role="read", by="alice"):

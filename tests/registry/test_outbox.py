@@ -1,4 +1,4 @@
-"""What happened is told to those who follow exactly once, in its order, whatever crashes in between."""
+"""Each event reaches each consumer exactly once and in order, whatever crashes in between."""
 
 from datetime import timedelta
 
@@ -21,15 +21,15 @@ from registry.talk.webhooks import Wish
 from tests.together import at_once
 
 
-def deaf(*_: int) -> bool:
-    """A doorbell that nobody hears."""
+def notify_nobody(*_: int) -> bool:
+    """Notify no worker, since these tests run none."""
     return False
 
 
 @pytest.fixture(autouse=True)
 def _no_worker(settings, tmp_path):
     settings.BLOBS = f"file://{tmp_path / 'blobs'}"
-    settings.DOORBELL = settings.POSTMAN = settings.OUTBOX_DOORBELL = f"{__name__}.deaf"
+    settings.DOORBELL = settings.POSTMAN = settings.OUTBOX_DOORBELL = f"{__name__}.notify_nobody"
 
 
 @pytest.fixture

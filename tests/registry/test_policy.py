@@ -226,7 +226,7 @@ def caller(cast, who: str, repository: Repository) -> Caller:
 
 
 def answer(by: Caller, permission: Permission, full_name: str) -> str:
-    """What the one road to an adapter says."""
+    """Return the answer of the one route to an adapter."""
     try:
         lookup.find(full_name, by, permission)
     except RegistryError as error:

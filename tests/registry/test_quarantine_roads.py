@@ -129,7 +129,7 @@ def browser(cast: Cast, who: str) -> Client:
 
 
 def looks(response, full_name: str) -> tuple:
-    """What somebody can tell an answer by, with the name taken out of it."""
+    """Return the distinguishable parts of an answer, without the name."""
     # An ETag is a digest of the answer, in which the name stands.
     headers = {key: value for key, value in response.headers.items() if key not in {"X-Request-Id", "ETag"}}
     headers = {key: value.replace(full_name, "-") for key, value in headers.items() if "RateLimit" not in key}

@@ -523,7 +523,7 @@ def test_a_bad_token_is_never_taken_for_nobody(world, address, method, permissio
 
 
 def state() -> list:
-    """What a request could change."""
+    """Return the state that a request could change."""
     rows = Repository.objects.order_by("pk").values("pk", "private", "updated_at", "quarantined_at")
     refs = list(Repository.objects.order_by("pk", "refs__name").values_list("refs__name", "refs__revision__oid"))
     acts = AuditEvent.objects.exclude(action__startswith="token:").count()

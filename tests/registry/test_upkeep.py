@@ -1,4 +1,4 @@
-"""What operators run: sweep, revalidate, verify_blobs, backup and restore."""
+"""The operators' commands: sweep, revalidate, verify_blobs, backup and restore."""
 
 import io
 import json

@@ -22,7 +22,7 @@ EVALS = [{"name": "smoke", "rows": 24, "metric": "accuracy", "base": 0.5, "adapt
 def cast(db: None, settings: Any, tmp_path: Any) -> Cast:
     """Everybody, with a blob store of their own and no broker."""
     settings.BLOBS = f"file://{tmp_path / 'blobs'}"
-    settings.DOORBELL = "tests.api.conftest.deaf"
+    settings.DOORBELL = "tests.api.conftest.notify_nobody"
     return assemble()
 
 

@@ -35,7 +35,7 @@ def test_carol_founds_an_organisation_invites_bob_who_accepts_and_makes_its_firs
     assert "invites you as write" in text(bob.get("/settings/notifications"))
     assert "1 invitation" in text(bob.get("/settings"))
     assert "invites you as <b>write</b>" in text(bob.get("/settings/organizations"))
-    assert 'class="button bell rings"' not in text(bob.get("/settings")), "he has seen it"
+    assert 'class="button bell rings"' not in text(bob.get("/settings")), "bob has seen it"
     assert bob.post("/settings/organizations/guild/accept").url == "/guild"
     page = text(visit().get("/guild"))
     assert "The &lt;Guild&gt;" in page

@@ -1,4 +1,4 @@
-"""What visitors see: the facts of an adapter, and for what they may not see exactly what they see for nothing."""
+"""The pages of visitors: the facts of an adapter; an invisible one looks exactly like one that does not exist."""
 
 import json
 import re

@@ -207,7 +207,7 @@ def test_a_form_about_nothing_changes_no_collection(visit, cast, secret, deed, f
 
 # --- webhooks --------------------------------------------------------------------------------------------------------
 def test_a_webhook_is_made_stopped_seen_and_deleted_by_forms(visit, cast, settings):
-    settings.POSTMAN = "tests.api.conftest.deaf"
+    settings.POSTMAN = "tests.api.conftest.notify_nobody"
     alice = visit("alice")
     wrong = alice.post("/settings/webhooks", {"url": "http://10.0.0.1/", "watched": "acme", "domains": ["repo"]})
     assert wrong.status_code == 400
@@ -236,7 +236,7 @@ def test_a_webhook_is_made_stopped_seen_and_deleted_by_forms(visit, cast, settin
 
 
 def test_a_webhook_is_made_another_one_and_keeps_its_secret(visit, cast, settings):
-    settings.POSTMAN = "tests.api.conftest.deaf"
+    settings.POSTMAN = "tests.api.conftest.notify_nobody"
     wish = Wish("https://example.org/x", [("user", "acme"), ("dataset", "alice/gold")], ["repo"], "s3cret-s3cret")
     made = webhooks.create(wish, cast.session("alice"))
     alice, here = visit("alice"), f"/settings/webhooks/{made.pk}"
@@ -256,7 +256,7 @@ def test_a_webhook_is_made_another_one_and_keeps_its_secret(visit, cast, setting
 
 
 def test_a_delivery_of_anothers_webhook_cannot_be_repeated(visit, cast, settings):
-    settings.POSTMAN = "tests.api.conftest.deaf"
+    settings.POSTMAN = "tests.api.conftest.notify_nobody"
     for who in ("alice", "bob"):
         webhooks.create(Wish("https://example.org/", [("user", "acme")], []), cast.session(who))
     cast.repository("acme/router")

@@ -23,7 +23,7 @@ RUNG: list[int] = []
 
 
 def ring(verdict: int, *doors: str) -> bool:
-    """The doorbell of these tests: nobody comes, but it is written down."""
+    """Record the notification instead of sending it to a worker."""
     RUNG.append(verdict)
     return True
 

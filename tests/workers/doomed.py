@@ -1,7 +1,7 @@
 """A worker that dies at one step of its work: `python -m tests.workers.doomed STEP`; without a step it lives.
 
-It is a worker without Celery: one shift, on real rows, with real engines. A step is a function that is wrapped here, so
-nothing in the worker knows of it. `clock HOURS` runs the shift on a clock that is wrong.
+It is a worker without Celery: one work loop, on real rows, with real engines. A step is a function that is wrapped
+here, so nothing in the worker knows of it. `clock HOURS` runs the loop on a clock that is wrong.
 """
 
 import os
@@ -56,8 +56,8 @@ def doomed(step: str) -> Any:
 
 def work() -> None:
     """Do all there is, comparisons too: they wait for an engine that is being started."""
-    shift, deadline = WorkLoop(), time.monotonic() + 60
-    while time.monotonic() < deadline and (shift.step() or Comparison.objects.exists()):
+    loop, deadline = WorkLoop(), time.monotonic() + 60
+    while time.monotonic() < deadline and (loop.step() or Comparison.objects.exists()):
         time.sleep(0.01)
 
 

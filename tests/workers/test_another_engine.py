@@ -24,8 +24,8 @@ def test_a_third_engine_gets_its_row_in_the_matrix(bert, judged, settings, tmp_p
     found = judged(adapters.lora())
     assert [row["name"] for row in found.result["engines"]] == ["e5"]
     assert Comparison.objects.get().engine == "e6"
-    shift, deadline = WorkLoop(), time.monotonic() + 120
-    while not shift.step():
+    loop, deadline = WorkLoop(), time.monotonic() + 120
+    while not loop.step():
         assert time.monotonic() < deadline, "the third engine did not come"
         time.sleep(0.1)
     found.refresh_from_db()

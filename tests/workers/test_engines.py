@@ -53,8 +53,8 @@ def test_without_the_weights_of_its_base_it_waits(bert, judged, bottleneck):
 
 def compared() -> None:
     """Work as a worker does whom nobody asks for a validation, until the engine that it started answers."""
-    shift, deadline = WorkLoop(), time.monotonic() + 60
-    while not shift.step():
+    loop, deadline = WorkLoop(), time.monotonic() + 60
+    while not loop.step():
         assert time.monotonic() < deadline, "no engine came"
         time.sleep(0.1)
 
@@ -75,8 +75,8 @@ def test_the_first_engine_decides_and_the_second_is_added_later(bert, judged):
 def test_a_comparison_waits_for_no_start_and_behind_every_validation(bert, judged):
     judged(adapters.lora())
     warm_engines.ENGINES.stop()
-    shift = WorkLoop()
-    assert not shift.step(), "its engine is started, and nobody waits for that"
+    loop = WorkLoop()
+    assert not loop.step(), "its engine is started, and nobody waits for that"
     assert ("e4", "tiny/bert") in warm_engines.ENGINES.labels
     assert Comparison.objects.get().attempt == 0
 

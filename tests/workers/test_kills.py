@@ -102,11 +102,11 @@ def left(temporary: Path) -> list[str]:
 def comes_to_an_end(verdict: Verdict, *, patience: float = 120) -> Verdict:
     """Sweep and work as the next worker does, until the verdict is decided and nothing is owed."""
     deadline = time.monotonic() + patience
-    shift = WorkLoop()
+    loop = WorkLoop()
     while not (found := Verdict.objects.get(pk=verdict.pk)).is_final or Comparison.objects.exists():
         assert time.monotonic() < deadline, f"{found.state}: {found.reason}"
         verdicts.sweep()
-        if not shift.step():
+        if not loop.step():
             time.sleep(0.1)
     return Verdict.objects.get(pk=verdict.pk)
 

@@ -37,7 +37,7 @@ def made(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def measured(made):
-    """What the engine says of each; measured once, as it takes seconds to import."""
+    """Return the engine's measurement of each base; measured once, since the import takes seconds."""
     folders = [made / "bert", made / "llama"]
     done = subprocess.run(
         [capabilities.interpreter(), "-I", base_shapes.SCRIPT, *folders], check=True, capture_output=True, cwd="/"

@@ -1,4 +1,4 @@
-"""Whose row is next: owners in turn, warm bases for a while, what a worker can do; and what those who wait are told."""
+"""The order of the queue: owners in turn, warm bases first for a while, capabilities; and the reasons for waiting."""
 
 import os
 import time
@@ -374,9 +374,9 @@ def test_a_shift_stays_with_a_base_ten_times_as_long_as_its_start_took(wanted, e
     monkeypatch.setattr(validation, "validate", lambda claim: verdicts.give_back(claim, "no"))
     monkeypatch.setattr(type(warm_engines.ENGINES), "start_seconds", lambda self: 0.5)
     wanted()
-    shift, began = WorkLoop(), time.monotonic()
-    assert shift.step()
-    assert began + 5 <= shift.stays_until <= time.monotonic() + 5
+    loop, began = WorkLoop(), time.monotonic()
+    assert loop.step()
+    assert began + 5 <= loop.stays_until <= time.monotonic() + 5
 
 
 def test_a_lost_worker_is_first_again(wanted):

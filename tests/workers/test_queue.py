@@ -51,7 +51,7 @@ def test_what_calls_out_and_what_puts_right_never_waits_behind_validations():
     assert loop.SLICE_SECONDS + queue.ENGINE_SECONDS_MOST + START_SECONDS + GRACE_SECONDS < queue.SOFT_SECONDS
 
 
-# --- the doorbell ----------------------------------------------------------------------------------------------------
+# --- notifications ---------------------------------------------------------------------------------------------------
 @pytest.fixture(scope="module")
 def broker() -> Iterator[str]:
     with valkey() as url:
@@ -208,7 +208,7 @@ def test_a_doubled_message_is_one_validation_and_the_worker_leaves_nothing(pushe
 @pytest.mark.django_db(transaction=True)
 def test_a_worker_whose_nudge_was_lost_looks_by_itself_and_one_nudge_is_enough_for_many(pushed, base, work, send):
     work("tests.workers.hasty")
-    rows = [pushed(message=str(number)) for number in range(3)]  # the doorbell of these tests calls nobody
+    rows = [pushed(message=str(number)) for number in range(3)]  # these tests notify no worker
     until(lambda: all(state(row) == "passed" for row in rows))
     offers = WorkerHeartbeat.objects.get().offers
     assert (offers["slots"], offers["bases"], offers["engines"]) == (1, {base.id: base.sha256}, ["e5"])

@@ -29,7 +29,7 @@ BROKEN = [{"id": "load.error", "outcome": "failed", "message": "KeyError: 'lora_
 @pytest.fixture
 def cast(db, settings, tmp_path):
     settings.BLOBS = f"file://{tmp_path / 'blobs'}"
-    settings.DOORBELL = settings.POSTMAN = "tests.api.conftest.deaf"
+    settings.DOORBELL = settings.POSTMAN = "tests.api.conftest.notify_nobody"
     return assemble()
 
 

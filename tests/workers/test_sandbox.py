@@ -51,7 +51,7 @@ def group_of(engine: Engine) -> list[str]:
 
 
 def is_running(pid: str) -> bool:
-    """Whether a process lives; one that is dead and waits for its new parent to notice does not."""
+    """Return whether a process is alive; a zombie is not."""
     try:
         return Path("/proc", pid, "stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
     except OSError:

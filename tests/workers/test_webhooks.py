@@ -31,7 +31,7 @@ RUNG: list[int] = []
 
 
 def ring(delivery: int) -> bool:
-    """The postman's bell of these tests: nobody comes, but it is written down."""
+    """Record the notification instead of sending it to a worker."""
     RUNG.append(delivery)
     return True
 

@@ -1,4 +1,4 @@
-"""Files that came whole are cut behind everything else: which, when, by whom, and what becomes of it when he dies."""
+"""Chunking of files that were uploaded whole: which files, when, by which worker, and recovery if the worker dies."""
 
 import os
 import random

@@ -1,4 +1,4 @@
-"""What the sweep takes and what it must leave, also when somebody comes in between."""
+"""Garbage collection: the objects it deletes and those it must keep, also under concurrent uploads."""
 
 import io
 import subprocess

@@ -1,4 +1,4 @@
-"""What strangers try by Xet: to read what lies beside a file of theirs, to make others' reading slow, to cost much."""
+"""Attacks by Xet: reading bytes beside one's own file, slowing down other readers, using up resources."""
 
 import io
 import time

@@ -37,7 +37,7 @@ def bases(folder: Path, names: Sequence[str] = ()) -> Path:
 
 
 def made(folder: Path, script: str, engine: str, name: str, wanted: Sequence[str] = ()) -> list[Specimen]:
-    """What one maker makes; names tell which engine's libraries made it."""
+    """The specimens of one maker; a name tells the engine whose libraries made it."""
     if not (folder / name / "specimens.jsonl").exists():
         run(engine, HERE / script, bases(folder), folder / name, *wanted)
     return [replace(one, name=f"{name}/{one.name}") for one in specimen.read(folder / name)]

@@ -1,4 +1,4 @@
-"""What can be done to the files of an adapter: each function makes a change of files into files; no torch, no Dovetail."""
+"""Changes of an adapter's files: each function returns a change, which maps files to files; no torch, no Dovetail."""
 
 import json
 import struct

@@ -167,7 +167,7 @@ def by_trainer(keep: str) -> Callable[[Any, Path, Any], None]:
 
 
 def as_sentence_transformers(model: Any, folder: Path, tokenizer: Any) -> None:
-    """What SentenceTransformer.save_pretrained() writes around an adapter."""
+    """Add the files that SentenceTransformer.save_pretrained() writes around an adapter."""
     modules = [
         {"idx": 0, "name": "0", "path": "", "type": "sentence_transformers.models.Transformer"},
         {"idx": 1, "name": "1", "path": "1_Pooling", "type": "sentence_transformers.models.Pooling"},

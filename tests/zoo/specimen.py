@@ -1,4 +1,4 @@
-"""What a specimen is, and how all of them are collected; who makes them is in the files make_*.py, outsiders and spoilt."""
+"""The type of a specimen and the collection of all; make_*.py, outsiders.py and spoilt.py create them."""
 
 import json
 from collections.abc import Iterable, Mapping

@@ -18,7 +18,7 @@ THREADS = 2
 
 @dataclass(frozen=True)
 class Answer:
-    """What one engine said of one specimen."""
+    """The verdict of one engine on one specimen."""
 
     specimen: Specimen
     engine: str

@@ -1,4 +1,4 @@
-"""What diffusers and vLLM ask before they have an adapter; prints what each of them found.
+"""Runs the requests by which diffusers and vLLM find an adapter; prints the result of each.
 
 diffusers is there itself, as its pipelines' `load_lora_weights` reads: the best guess at a file, then its tensors.
 vLLM is not; these are the calls of its `lora_hf_hub_resolver` plugin, in its order, with its patterns.
