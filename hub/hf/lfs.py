@@ -3,6 +3,7 @@
 from urllib.parse import quote
 
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.urls import reverse
 
 from hub import limits
 from hub.answers import answer
@@ -12,7 +13,7 @@ from hub.hf.dialect import Route
 from hub.hf.pull import file_response
 from hub.hf.shapes import JSON
 from hub.limits import Family
-from hub.origin import origin
+from hub.origin import absolute
 from registry.kernel.errors import ValueInvalid
 from registry.kernel.policy import Permission
 from registry.models import Repository
@@ -38,15 +39,16 @@ class Batch(Route):
         if bodies.text(body, "hash_algo", "sha256") != "sha256":
             raise ValueInvalid("LFS objects are named by their sha256 here.", fix="Use hash_algo sha256.")
         asked = [(bodies.text(item, "oid"), bodies.whole(item, "size")) for item in bodies.objects(body, "objects")]
-        here = f"{origin(request)}/api/lfs"
         if is_download:
+            here = absolute(request, reverse("hf:lfs-download"))
             return _batch("basic", self._downloads(repository, asked, here))
         # git-lfs names no transfer when it knows only the basic one.
         in_parts = "multipart" in bodies.strings(body | {"transfers": body.get("transfers") or []}, "transfers")
         offers = uploads.offer(repository, asked, by=self.caller, in_parts=in_parts)
         limits.take_bytes(self.caller, sum(one.size for one in offers if one.ticket))
         transfer = "multipart" if any(one.cut for one in offers) else "basic"
-        return _batch(transfer, [_shown(one, f"{here}/uploads") for one in offers])
+        here = absolute(request, reverse("hf:lfs-upload"))
+        return _batch(transfer, [_shown(one, here) for one in offers])
 
     def _downloads(self, repository: Repository, asked: list[tuple[str, int]], here: str) -> list[JSON]:
         uploads.check_count(asked)
@@ -65,7 +67,7 @@ def _download(sha256: str, size: int, ticket: str | None, here: str) -> JSON:
     if ticket is None:
         message = "No file of this repository has this sha256, or you may not download it."
         return fields | {"error": {"code": 404, "message": message}}
-    href = f"{here}/downloads?ticket={quote(ticket, safe='')}"
+    href = f"{here}?ticket={quote(ticket, safe='')}"
     action = {"href": href, "header": {}, "expires_in": downloads.SECONDS}
     return fields | {"authenticated": True, "actions": {"download": action}}
 

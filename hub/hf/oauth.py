@@ -4,11 +4,12 @@ from typing import Any
 from urllib.parse import parse_qs
 
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.urls import reverse
 
 from hub.answers import answer
 from hub.hf import bodies
 from hub.hf.dialect import Route
-from hub.origin import origin
+from hub.origin import absolute
 from registry.kernel.errors import NotSupported, SignInUnfinished, ValueInvalid
 from registry.people import devices
 
@@ -31,7 +32,7 @@ class Device(Words):
     def post(self, request: HttpRequest) -> HttpResponse:
         form(request)
         begun = devices.begin_sign_in(request.headers.get("User-Agent", ""))
-        page = f"{origin(request)}/login/device"
+        page = absolute(request, reverse("device"))
         code = devices.format_code(begun.user_code)
         return answer(
             {

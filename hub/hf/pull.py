@@ -5,6 +5,7 @@ from urllib.parse import quote
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
+from django.urls import reverse
 
 from hub import downloads
 from hub.answers import answer
@@ -13,7 +14,7 @@ from hub.hf.addresses import locate, next_page
 from hub.hf.dialect import Route
 from hub.hf.shapes import JSON
 from hub.limits import Family
-from hub.origin import origin
+from hub.origin import absolute
 from hub.sending import send
 from registry.bytes import xet_files
 from registry.kernel.errors import FileNotFound, RegistryError
@@ -136,8 +137,8 @@ class Resolve(Route):
             response[header] = value
         if file_id := _xet_hash(entry):
             response["X-Xet-Hash"] = file_id
-            kind, commit = f"{self.type}s/{repository.full_name}", revision.oid
-            response["Link"] = f'<{origin(request)}/api/{kind}/xet-read-token/{commit}>; rel="xet-auth"'
+            named = {"type": self.type, "full_name": repository.full_name, "rev": revision.oid}
+            response["Link"] = f'<{absolute(request, reverse("xet:read-token", kwargs=named))}>; rel="xet-auth"'
         if request.method == "GET" and not same and _is_counted(entry):
             downloads.count(request, repository, self.caller)
         return _at_commit(response, revision)

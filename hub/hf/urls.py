@@ -22,9 +22,11 @@ from hub.hf import (
 )
 from hub.hf.dialect import NoNamespace, Unknown, Unserved
 
+app_name = "hf"  # names of routes begin with it: hf:resolve
+
 
 def speak(route: str, view: type[View], url_name: str = "", **given: str) -> URLPattern:
-    """One route we serve; pages link to those with a name."""
+    """One route we serve."""
     return path(route, view.as_view(), given, name=url_name or None)
 
 
@@ -36,50 +38,50 @@ def refuse(pattern: str, sentence: str) -> URLPattern:
 def of_a_kind(kind: str, type: str) -> list[URLPattern | URLResolver]:
     """The routes of repositories of one kind below /api/: the list of them, and what one of them has."""
     return [
-        speak(kind, listing.List, type=type),
+        speak(kind, listing.List, "repositories", type=type),
         path(f"{kind}/<str:ns>/<str:name>", include(OF_A_REPOSITORY), {"type": type}),
     ]
 
 
 OF_A_REPOSITORY = [
-    speak("", listing.Info),
-    speak("/revision/<path:rev>", listing.Info),
-    speak("/auth-check", repos.AuthCheck),
-    speak("/auth-check/write", repos.WriteCheck),
-    speak("/settings", repos.Settings),
-    speak("/preupload/<path:rev>", push.Preupload),
-    speak("/commit/<path:rev>", push.Commit),
-    speak("/tree/<path:tail>", pull.Tree),
-    speak("/paths-info/<path:rev>", pull.PathsInfo),
-    speak("/safetensors-metadata/<path:path>", pull.Headers),
-    speak("/refs", refs.Refs),
-    speak("/commits/<path:rev>", refs.Commits),
-    speak("/branch/<path:rev>", refs.Branch),
-    speak("/tag/<path:rev>", refs.Tag),
-    speak("/like", likes.OneLike),
-    speak("/likers", likes.Likers),
-    speak("/user-access-request/handle", gates.Handle),
-    speak("/user-access-request/grant", gates.Grant),
-    speak("/user-access-request/<str:status>", gates.Requests),
-    speak("/duplicate", moves.Duplicate),
-    speak("/super-squash/<path:rev>", moves.SuperSquash),
-    speak("/lfs-files", moves.LargeFiles),
-    speak("/lfs-files/batch", moves.DropLargeFiles),
-    speak("/lfs-files/duplicate", moves.ShareFiles),
-    speak("/lfs-files/<str:sha256>", moves.OneLargeFile),
-    speak("/discussions", discussions.Discussions),
-    speak("/discussions/<int:number>", discussions.OneDiscussion),
-    speak("/discussions/<int:number>/comment", discussions.Comment),
-    speak("/discussions/<int:number>/title", discussions.Title),
-    speak("/discussions/<int:number>/status", discussions.Status),
-    speak("/discussions/<int:number>/merge", discussions.Merge),
-    speak("/discussions/<int:number>/comment/<str:comment>/edit", discussions.EditComment),
-    speak("/discussions/<int:number>/comment/<str:comment>/hide", discussions.HideComment),
+    speak("", listing.Info, "repository"),
+    speak("/revision/<path:rev>", listing.Info, "revision"),
+    speak("/auth-check", repos.AuthCheck, "auth-check"),
+    speak("/auth-check/write", repos.WriteCheck, "write-check"),
+    speak("/settings", repos.Settings, "repository-settings"),
+    speak("/preupload/<path:rev>", push.Preupload, "preupload"),
+    speak("/commit/<path:rev>", push.Commit, "commit"),
+    speak("/tree/<path:tail>", pull.Tree, "tree"),
+    speak("/paths-info/<path:rev>", pull.PathsInfo, "paths-info"),
+    speak("/safetensors-metadata/<path:path>", pull.Headers, "safetensors-metadata"),
+    speak("/refs", refs.Refs, "refs"),
+    speak("/commits/<path:rev>", refs.Commits, "commits"),
+    speak("/branch/<path:rev>", refs.Branch, "branch"),
+    speak("/tag/<path:rev>", refs.Tag, "tag"),
+    speak("/like", likes.OneLike, "like"),
+    speak("/likers", likes.Likers, "likers"),
+    speak("/user-access-request/handle", gates.Handle, "handle-access-request"),
+    speak("/user-access-request/grant", gates.Grant, "grant-access"),
+    speak("/user-access-request/<str:status>", gates.Requests, "access-requests"),
+    speak("/duplicate", moves.Duplicate, "duplicate"),
+    speak("/super-squash/<path:rev>", moves.SuperSquash, "super-squash"),
+    speak("/lfs-files", moves.LargeFiles, "large-files"),
+    speak("/lfs-files/batch", moves.DropLargeFiles, "drop-large-files"),
+    speak("/lfs-files/duplicate", moves.ShareFiles, "share-files"),
+    speak("/lfs-files/<str:sha256>", moves.OneLargeFile, "large-file"),
+    speak("/discussions", discussions.Discussions, "discussions"),
+    speak("/discussions/<int:number>", discussions.OneDiscussion, "discussion"),
+    speak("/discussions/<int:number>/comment", discussions.Comment, "comment-discussion"),
+    speak("/discussions/<int:number>/title", discussions.Title, "rename-discussion"),
+    speak("/discussions/<int:number>/status", discussions.Status, "set-discussion-status"),
+    speak("/discussions/<int:number>/merge", discussions.Merge, "merge-discussion"),
+    speak("/discussions/<int:number>/comment/<str:comment>/edit", discussions.EditComment, "edit-comment"),
+    speak("/discussions/<int:number>/comment/<str:comment>/hide", discussions.HideComment, "hide-comment"),
 ]
 OF_ITS_FILES = [  # at the addresses of its pages
     speak("<str:ns>/<str:name>/resolve/<path:tail>", pull.Resolve, "resolve"),
-    speak("<str:ns>/<str:name>/raw/<path:tail>", pull.Resolve),
-    speak("<str:ns>/<str:name>.git/info/lfs/objects/batch", lfs.Batch),
+    speak("<str:ns>/<str:name>/raw/<path:tail>", pull.Resolve, "raw"),
+    speak("<str:ns>/<str:name>.git/info/lfs/objects/batch", lfs.Batch, "lfs-batch"),
 ]
 
 PARTS = "revision|auth-check|settings|preupload|commit|tree|paths-info|refs|commits|branch|tag|discussions|like"
@@ -111,29 +113,31 @@ UNSERVED_ELSEWHERE = [
 ]
 
 OF_PEOPLE = [
-    speak("users/<str:name>/overview", users.UserOverview),
-    speak("users/<str:name>/followers", users.Followers),
-    speak("users/<str:name>/following", users.Following),
-    speak("users/<str:name>/follow", users.FollowUser),
-    speak("users/<str:name>/likes", users.Likes),
-    speak("organizations/<str:name>/overview", users.OrganizationOverview),
-    speak("organizations/<str:name>/members", users.Members),
-    speak("organizations/<str:name>/followers", users.OrganizationFollowers),
-    speak("organizations/<str:name>/follow", users.FollowOrganization),
-    speak("organizations/<str:name>/settings/repositories", users.OrganizationRepositories),
-    speak("settings/repositories", users.Repositories),
+    speak("users/<str:name>/overview", users.UserOverview, "user-overview"),
+    speak("users/<str:name>/followers", users.Followers, "followers"),
+    speak("users/<str:name>/following", users.Following, "following"),
+    speak("users/<str:name>/follow", users.FollowUser, "follow-user"),
+    speak("users/<str:name>/likes", users.Likes, "likes"),
+    speak("organizations/<str:name>/overview", users.OrganizationOverview, "organization-overview"),
+    speak("organizations/<str:name>/members", users.Members, "members"),
+    speak("organizations/<str:name>/followers", users.OrganizationFollowers, "organization-followers"),
+    speak("organizations/<str:name>/follow", users.FollowOrganization, "follow-organization"),
+    speak(
+        "organizations/<str:name>/settings/repositories", users.OrganizationRepositories, "organization-repositories"
+    ),
+    speak("settings/repositories", users.Repositories, "own-repositories"),
 ]
 COLLECTIONS = [
-    speak("collections", collections.Collections),
-    speak("collections/<str:ns>/<str:slug>", collections.OneCollection),
-    speak("collections/<str:ns>/<str:slug>/items", collections.Items),
-    speak("collections/<str:ns>/<str:slug>/items/<str:item>", collections.OneItem),
+    speak("collections", collections.Collections, "collections"),
+    speak("collections/<str:ns>/<str:slug>", collections.OneCollection, "collection"),
+    speak("collections/<str:ns>/<str:slug>/items", collections.Items, "collection-items"),
+    speak("collections/<str:ns>/<str:slug>/items/<str:item>", collections.OneItem, "collection-item"),
 ]
 WEBHOOKS = [
-    speak("settings/webhooks", webhooks.Webhooks),
-    speak("settings/webhooks/<str:number>", webhooks.OneWebhook),
-    speak("settings/webhooks/<str:number>/enable", webhooks.Enable),
-    speak("settings/webhooks/<str:number>/disable", webhooks.Disable),
+    speak("settings/webhooks", webhooks.Webhooks, "webhooks"),
+    speak("settings/webhooks/<str:number>", webhooks.OneWebhook, "webhook"),
+    speak("settings/webhooks/<str:number>/enable", webhooks.Enable, "enable-webhook"),
+    speak("settings/webhooks/<str:number>/disable", webhooks.Disable, "disable-webhook"),
 ]
 
 BELOW_API = [
@@ -141,24 +145,24 @@ BELOW_API = [
     *of_a_kind("datasets", "dataset"),
     refuse(r"spaces/zero-gpu/quota$", SPACES_REST),  # looks like a space's own address
     *of_a_kind("spaces", "space"),
-    speak("whoami-v2", account.WhoAmI),
-    speak("credentials/revoke", account.RevokeFound),
-    speak("agent-harnesses", account.AgentHarnesses),
-    speak("telemetry/<path:topic>", account.Telemetry),
-    speak("validate-yaml", push.ValidateYaml),
-    speak("repos/create", repos.Create),
-    speak("repos/delete", repos.Delete),
-    speak("repos/move", moves.Move),
-    speak("models-tags-by-type", listing.TagsByType),
-    speak("datasets-tags-by-type", listing.TagsByType, type="dataset"),
+    speak("whoami-v2", account.WhoAmI, "whoami"),
+    speak("credentials/revoke", account.RevokeFound, "revoke-credentials"),
+    speak("agent-harnesses", account.AgentHarnesses, "agent-harnesses"),
+    speak("telemetry/<path:topic>", account.Telemetry, "telemetry"),
+    speak("validate-yaml", push.ValidateYaml, "validate-yaml"),
+    speak("repos/create", repos.Create, "create-repository"),
+    speak("repos/delete", repos.Delete, "delete-repository"),
+    speak("repos/move", moves.Move, "move-repository"),
+    speak("models-tags-by-type", listing.TagsByType, "models-tags-by-type"),
+    speak("datasets-tags-by-type", listing.TagsByType, "datasets-tags-by-type", type="dataset"),
     *OF_PEOPLE,
     *COLLECTIONS,
     *WEBHOOKS,
-    speak("lfs/uploads", lfs.Upload),
-    speak("lfs/uploads/verify", lfs.Verify),
-    speak("lfs/uploads/parts/<int:number>", lfs.Part),
-    speak("lfs/uploads/complete", lfs.Complete),
-    speak("lfs/downloads", lfs.Download),
+    speak("lfs/uploads", lfs.Upload, "lfs-upload"),
+    speak("lfs/uploads/verify", lfs.Verify, "lfs-verify"),
+    speak("lfs/uploads/parts/<int:number>", lfs.Part, "lfs-part"),
+    speak("lfs/uploads/complete", lfs.Complete, "lfs-complete"),
+    speak("lfs/downloads", lfs.Download, "lfs-download"),
     *UNSERVED,
     re_path(rf"^(?:models|datasets|spaces)/(?P<name>[^/]+)(?:/(?:{PARTS})(?P<rest>/.*)?)?$", NoNamespace.as_view()),
     re_path(r"^(?!v1/)", Unknown.as_view()),
@@ -171,8 +175,8 @@ urlpatterns = [
     path("datasets/", include(OF_ITS_FILES), {"type": "dataset"}),
     path("spaces/", include(OF_ITS_FILES), {"type": "space"}),
     path("", include(OF_ITS_FILES), {"type": "model"}),
-    speak("oauth/device", oauth.Device),
-    speak("oauth/token", oauth.Token),
+    speak("oauth/device", oauth.Device, "oauth-device"),
+    speak("oauth/token", oauth.Token, "oauth-token"),
     speak("<str:name>/resolve/<path:rest>", NoNamespace),
     *UNSERVED_ELSEWHERE,
 ]

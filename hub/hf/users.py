@@ -4,13 +4,14 @@ from typing import Any
 
 from django.db.models import Count, Q
 from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
 
 from hub.answers import answer
 from hub.hf import shapes
 from hub.hf.dialect import Route
 from hub.hf.lists import paged
 from hub.hf.shapes import JSON
-from hub.origin import origin
+from hub.origin import absolute
 from registry.kernel import ids, policy
 from registry.kernel.errors import NamespaceNotFound, SignInRequired
 from registry.models import Follow, Like, Membership, Namespace, Organization, Repository, User
@@ -20,7 +21,7 @@ from registry.talk import social
 
 def avatar(request: HttpRequest, name: str) -> str:
     """Return the address of somebody's picture, which the website draws."""
-    return f"{origin(request)}/avatars/{name}.svg"
+    return absolute(request, reverse("avatar", args=[name]))
 
 
 def user(request: HttpRequest, person: User) -> JSON:

@@ -43,7 +43,7 @@ def base(request: HttpRequest, name: str) -> HttpResponse:
         "duties": known.license_duties(license),
         "files": sorted(held.files.items()) if held else [],
         "count": catalog.count_matches(by, query),
-        "lines": rows_of(page),
+        "rows": rows_of(page),
         "next": f"?cursor={page.next}" if page.next else "",
     }
     return render(request, "site/base_model.html", shown)

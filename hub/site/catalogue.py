@@ -66,7 +66,7 @@ def catalogue(request: HttpRequest, type: str = "model") -> HttpResponse:
         "noun": NOUNS[type],
         "kinds": [(reverse(ROUTES[other]), f"{noun.capitalize()}s") for other, noun in NOUNS.items()],
         "query": query.q,
-        "lines": rows_of(page),
+        "rows": rows_of(page),
         "found": catalog.count_matches(by, query),
         "all": catalog.count_matches(by, Query(type=type)),
         "facets": _facets(catalog.facet_counts(by, query), request.GET, path),

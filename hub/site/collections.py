@@ -149,7 +149,7 @@ def _entries(collection: Collection, by: Caller) -> list[dict[str, object]]:
     return [
         {
             "item": item,
-            "line": row_of(item.repository, verdicts.get(item.repository.pk)) if item.repository else None,
+            "row": row_of(item.repository, verdicts.get(item.repository.pk)) if item.repository else None,
         }
         for item in items
     ]

@@ -25,14 +25,14 @@ def commits(request: HttpRequest, header: RepositoryHeader) -> HttpResponse:
         (revision, verdicts.get(revision.pk), [name for name, oid in header.names.items() if oid == revision.oid])
         for revision in history[:PER_PAGE]
     ]
-    return render(request, "site/commits.html", {"head": header, "tab": "versions", "rows": rows, "older": older})
+    return render(request, "site/commits.html", {"header": header, "tab": "versions", "rows": rows, "older": older})
 
 
 @repository_page
 def commit(request: HttpRequest, header: RepositoryHeader) -> HttpResponse:
     """The changes of a version: file names for everybody who sees it, lines for people who may have the files."""
     parent = header.revision.parent
-    shown: dict[str, object] = {"head": header, "tab": "versions", "parent": parent}
+    shown: dict[str, object] = {"header": header, "tab": "versions", "parent": parent}
     try:
         if parent is not None:
             parent.repository = header.repository

@@ -39,7 +39,7 @@ def listed(request: HttpRequest, header: RepositoryHeader) -> HttpResponse:
     found = list(rows[: LISTED + 1])
     counts = discussions.counts(header.repository, author=author)
     shown = {
-        "head": header,
+        "header": header,
         "tab": "discussions",
         "rows": found[:LISTED],
         "states": [(name, label, counts[kind, name]) for name, label in STATES.items()],
@@ -63,7 +63,7 @@ def new(request: HttpRequest, address: RepositoryAddress) -> HttpResponse:
         with form:
             start = pull_requests.start if given["type"] == "pull_request" else discussions.start
             return redirect(start(header.repository, given["title"], given["text"], caller(request)))
-    context = {"head": header, "tab": "discussions", "form": form}
+    context = {"header": header, "tab": "discussions", "form": form}
     return render(request, "site/discussion_new.html", context, status=form.status)
 
 
@@ -152,7 +152,7 @@ def files(request: HttpRequest, header: RepositoryHeader, number: int) -> HttpRe
     discussion = discussions.find(header.repository, number)
     if not discussion.is_pull_request:
         raise ValueInvalid(f"{discussion} is no pull request, so it changes nothing.", fix="Read what is said there.")
-    shown = {"head": header, "tab": "discussions", "part": "files"} | _about(header, discussion)
+    shown = {"header": header, "tab": "discussions", "part": "files"} | _about(header, discussion)
     try:
         shown["patches"] = diff_view.patches(*merges.readable(discussion, header.by))
     except RegistryError as refusal:
@@ -176,7 +176,7 @@ def _page(request: HttpRequest, header: RepositoryHeader, discussion: Discussion
     """Show a discussion with its forms; `tried` is the one that was refused."""
     alerts.saw(header.by.user, alerts.OF_THREADS, discussion=discussion)
     forms: dict[str, Form] = {"comment": Comment(), "rename": RenameDiscussion(initial={"title": discussion.title})}
-    context = {"head": header, "tab": "discussions", "part": "talk", "forms": forms | tried}
+    context = {"header": header, "tab": "discussions", "part": "talk", "forms": forms | tried}
     context |= _about(header, discussion) | discussion_thread.thread_context(request, header, discussion)
     return render(request, "site/discussion.html", context, status=status_of(tried))
 

@@ -32,7 +32,7 @@ def tree(request: HttpRequest, header: RepositoryHeader, path: str = "") -> Http
     if path and not rows:
         raise _missing(header, path)
     crumbs = [("/".join(path.split("/")[: depth + 1]), part) for depth, part in enumerate(path.split("/")) if part]
-    return render(request, "site/files.html", {"head": header, "tab": "files", "rows": rows, "crumbs": crumbs})
+    return render(request, "site/files.html", {"header": header, "tab": "files", "rows": rows, "crumbs": crumbs})
 
 
 @repository_page
@@ -44,7 +44,7 @@ def blob(request: HttpRequest, header: RepositoryHeader, path: str) -> HttpRespo
     text = readable_text(entry) if tensors is None else None
     parts = path.split("/")
     shown = {
-        "head": header,
+        "header": header,
         "tab": "files",
         "entry": entry,
         "text": text,

@@ -21,7 +21,7 @@ def home(request: HttpRequest) -> HttpResponse:
     by = caller(request)
     shown = {
         "totals": catalog.public_totals(),
-        "lines": rows_of(catalog.search(by, Query(verdict=["passed"]), limit=6)),
+        "rows": rows_of(catalog.search(by, Query(verdict=["passed"]), limit=6)),
         "bases": catalog.list_bases(by, limit=8).items,
         "address": origin(request),
         "drawn": Document(ALL_PASSED),

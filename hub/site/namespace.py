@@ -98,7 +98,7 @@ def _repositories(type: str) -> Callable[[HttpRequest, Namespace, Caller], List]
         query = Query(author=[found.name], type=type)
         page = catalog.search(by, query, cursor=request.GET.get("cursor", ""))
         start = "?" if type == "model" else f"?show={type}s&"
-        return {"lines": rows_of(page), "next": f"{start}cursor={page.next}" if page.next else ""}
+        return {"rows": rows_of(page), "next": f"{start}cursor={page.next}" if page.next else ""}
 
     return rows
 
@@ -107,7 +107,7 @@ def _likes(request: HttpRequest, found: Namespace, by: Caller) -> List:
     rows, more = paged(request, social.liked(found.person, by))
     verdicts = catalog.newest_verdicts([row.repository for row in rows])
     shown = [row_of(row.repository, verdicts.get(row.repository.pk)) for row in rows]
-    return {"lines": shown, "next": f"?show=likes&{more}" if more else ""}
+    return {"rows": shown, "next": f"?show=likes&{more}" if more else ""}
 
 
 def _followers(request: HttpRequest, found: Namespace, by: Caller) -> List:

@@ -64,7 +64,7 @@ class Proof:
     """Everything that the page of a verdict says."""
 
     document: Document
-    teeth: list[AreaResult]
+    areas: list[AreaResult]
     failed: list[CheckResult]
     measured: list[Measured]
     served: list[Served]
@@ -72,7 +72,7 @@ class Proof:
 
     @property
     def ran(self) -> int:
-        return sum(tooth.ran for tooth in self.teeth)
+        return sum(area.ran for area in self.areas)
 
     @property
     def good(self) -> int:

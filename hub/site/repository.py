@@ -16,12 +16,12 @@ def repository(request: HttpRequest, header: RepositoryHeader) -> HttpResponse:
     if header.repository.gated:
         alerts.saw(header.by.user, [alerts.Kind.DECIDED], repository=header.repository)
     if header.is_empty:
-        shown = {"head": header, "tab": "card", "push": push_commands(request, header)}
-        return render(request, "site/adapter_empty.html", shown)
+        shown = {"header": header, "tab": "card", "push": push_commands(request, header)}
+        return render(request, "site/repository_empty.html", shown)
     header = _served(header)
     html, problem = _card(header)
-    shown = {"head": header, "tab": "card", "card": html, "problem": problem, "snippets": snippets(request, header)}
-    return render(request, "site/adapter.html", shown)
+    shown = {"header": header, "tab": "card", "card": html, "problem": problem, "snippets": snippets(request, header)}
+    return render(request, "site/repository.html", shown)
 
 
 def _served(header: RepositoryHeader) -> RepositoryHeader:

@@ -65,5 +65,5 @@ def _page(request: HttpRequest, header: RepositoryHeader, **tried: Form) -> Http
         "move": Move(initial={"name": header.repository.full_name}),
         "delete": _confirm(header),
     }
-    context = {"head": header, "tab": "settings", "forms": forms | tried}
+    context = {"header": header, "tab": "settings", "forms": forms | tried}
     return render(request, "site/repository_settings.html", context, status=status_of(tried))

@@ -42,7 +42,7 @@ def likers(request: HttpRequest, header: RepositoryHeader) -> HttpResponse:
     policy.require(header.by, Permission.BROWSE, header.repository)
     rows, more = paged(request, social.likers(header.repository))
     likers = [(row.user.username, row.user.full_name, row.created_at) for row in rows]
-    shown = {"head": header, "tab": "likers", "people": likers, "next": f"?{more}" if more else ""}
+    shown = {"header": header, "tab": "likers", "people": likers, "next": f"?{more}" if more else ""}
     return render(request, "site/likers.html", shown)
 
 

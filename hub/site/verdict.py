@@ -16,7 +16,7 @@ def verdict(request: HttpRequest, header: RepositoryHeader) -> HttpResponse:
     if header.proof is None:
         raise VerdictNotApplicable(f"Nothing in this revision of {header.repository.full_name} is an adapter.")
     return render(
-        request, "site/verdict.html", {"head": header, "tab": "verdict", "snippets": snippets(request, header)}
+        request, "site/verdict.html", {"header": header, "tab": "verdict", "snippets": snippets(request, header)}
     )
 
 
@@ -24,4 +24,4 @@ def _panel(request: HttpRequest, header: RepositoryHeader, was: str) -> HttpResp
     state = header.proof.document.state if header.proof else "none"
     if state != was and (was == "none" or not header.proof or not header.proof.is_open):
         return HttpResponse(status=204, headers={"HX-Refresh": "true"})
-    return render(request, "site/parts/proof.html", {"head": header})
+    return render(request, "site/parts/proof.html", {"header": header})

@@ -5,9 +5,10 @@ from urllib.parse import quote
 from django.conf import settings
 from django.core import signing
 from django.http import FileResponse, HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
+from django.urls import reverse
 from django.views.decorators.http import require_GET
 
-from hub.origin import origin
+from hub.origin import absolute
 from hub.sending import Unsatisfiable, span
 from hub.xet import tickets
 from hub.xet.answers import xet
@@ -36,8 +37,9 @@ def reconstruction(request: HttpRequest, file_id: str, version: int) -> HttpResp
         return JsonResponse({"error": "The file ends before this range."}, status=416)
     name, place = _PLACES[version]
     places: dict[str, list[dict[str, object]]] = {}
+    ranges = absolute(request, reverse("xet:ranges"))
     for piece in dict.fromkeys(pieces):
-        places.setdefault(piece.xorb, []).append(place(piece, _address(piece, origin(request))))
+        places.setdefault(piece.xorb, []).append(place(piece, _address(piece, ranges)))
     terms = [{"hash": one.xorb, "unpacked_length": one.size, "range": _chunks(one)} for one in pieces]
     answer = JsonResponse({"offset_into_first_range": skip, "terms": terms, name: places})
     answer["Cache-Control"] = "no-store"
@@ -64,12 +66,12 @@ def _in_v2(piece: Piece, url: str) -> dict[str, object]:
 _PLACES = {1: ("fetch_info", _in_v1), 2: ("xorbs", _in_v2)}
 
 
-def _address(piece: Piece, here: str) -> str:
+def _address(piece: Piece, ranges: str) -> str:
     key, seconds = Keys.xorb(piece.xorb), settings.DOWNLOAD_URL_SECONDS
     url = blobs.store().presigned_span(key, piece.first, piece.last, seconds)
     if url is None:
         ticket = signing.dumps([piece.xorb, piece.first, piece.last], salt=_SALT)
-        url = f"{here}/xet/v1/ranges?ticket={quote(ticket, safe='')}"
+        url = f"{ranges}?ticket={quote(ticket, safe='')}"
     return url
 
 

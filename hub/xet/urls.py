@@ -5,22 +5,28 @@ from django.urls import URLPattern, URLResolver, include, path, re_path
 from hub.xet import reading, views
 from hub.xet.tickets import Scope
 
+app_name = "xet"  # names of routes begin with it: xet:read-token
 _TICKET = r"^{type}s/(?P<full_name>[^/]+/[^/]+)/xet-{scope}-token/(?P<rev>.+)$"
 
 _TICKETS = [
-    re_path(_TICKET.format(type=type, scope=scope.value), views.ticket, {"type": type, "scope": scope})
+    re_path(
+        _TICKET.format(type=type, scope=scope.value),
+        views.ticket,
+        {"type": type, "scope": scope},
+        name=f"{scope.value}-token",
+    )
     for type in ("model", "dataset", "space")
     for scope in Scope
 ]
 _SERVED = [
-    path("v1/xorbs/default/<str:name>", views.xorb),
-    path("v1/shards", views.shard),
-    path("v1/reconstructions/<str:file_id>", reading.reconstruction, {"version": 1}),
-    path("v2/reconstructions/<str:file_id>", reading.reconstruction, {"version": 2}),
-    path("v1/chunks/<str:prefix>/<str:name>", reading.chunk),
-    path("v1/ranges", reading.piece),
+    path("v1/xorbs/default/<str:name>", views.xorb, name="xorb"),
+    path("v1/shards", views.shard, name="shard"),
+    path("v1/reconstructions/<str:file_id>", reading.reconstruction, {"version": 1}, name="reconstruction-v1"),
+    path("v2/reconstructions/<str:file_id>", reading.reconstruction, {"version": 2}, name="reconstruction-v2"),
+    path("v1/chunks/<str:prefix>/<str:name>", reading.chunk, name="chunk"),
+    path("v1/ranges", reading.piece, name="ranges"),
     path("shards", views.shard),  # hf_xet 1.5
-    path("v1/telemetry", views.telemetry),
+    path("v1/telemetry", views.telemetry, name="telemetry"),
 ]
 urlpatterns: list[URLPattern | URLResolver] = [
     path("api/", include(_TICKETS)),

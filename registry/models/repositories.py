@@ -91,7 +91,7 @@ class Repository(models.Model):
     def file_url(self, revision: str, path: str) -> str:
         """Return the path that a file of a revision (its name or commit) is downloaded from."""
         of_this = {"type": self.type, "ns": self.namespace.name, "name": self.name}
-        return reverse("resolve", kwargs={**of_this, "tail": f"{revision}/{path}"})
+        return reverse("hf:resolve", kwargs={**of_this, "tail": f"{revision}/{path}"})
 
     @property
     def is_quarantined(self) -> bool:

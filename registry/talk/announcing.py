@@ -5,7 +5,6 @@ The payload is version 3 of the Hub's, as huggingface_hub's WebhookPayload reads
 
 from typing import Any
 
-from django.conf import settings
 from django.db.models import Q
 from django.urls import reverse
 
@@ -65,7 +64,9 @@ def _repo(then: Snapshot) -> dict[str, object]:
         "owner": {"id": ids.format_hub_id(then.namespace_id)},
         "url": {
             "web": absolute(repository.get_absolute_url()),
-            "api": f"{settings.PUBLIC_URL}/api/{then.type}s/{then.full_name}",
+            "api": absolute(
+                reverse("hf:repository", kwargs={"type": then.type, "ns": then.namespace, "name": then.name})
+            ),
         },
         **({"headSha": then.head} if then.head else {}),
     }
