@@ -8,8 +8,9 @@ from django.utils import timezone
 
 from registry.bytes import garbage
 from registry.kernel import audit_chain
-from registry.moderation import audit_heads
+from registry.moderation import audit_heads, suspension
 from registry.proof import renewal, verdicts
+from registry.repos import popularity
 from registry.talk import alert_mail, deliveries
 from registry.talk import dispatch as dispatching
 from workers import base_shapes, chunking, provenance, webhook_delivery
@@ -42,6 +43,7 @@ def sweep() -> None:
     dispatching.sweep()
     deliveries.sweep()
     audit_chain.seal()
+    suspension.end_due()
 
 
 @shared_task
@@ -49,6 +51,7 @@ def tidy() -> None:
     """Keep the head of the audit log; remove bytes without references and abandoned uploads, a part each hour."""
     audit_heads.publish()
     garbage.sweep(hour=timezone.now().hour)
+    popularity.forget_hours()
 
 
 @shared_task

@@ -11,7 +11,7 @@ from unfold.widgets import UnfoldAdminSelectWidget
 
 from registry.admin.looking import Act, Looking, Reason, Rows
 from registry.models import Membership, Organization, User
-from registry.moderation import quarantine
+from registry.moderation import suspension
 from registry.people import accounts
 
 
@@ -37,8 +37,8 @@ class People(Looking):
     inlines = (Memberships,)
     acts = (
         Act("role", "Change role", NewRole, lambda user, by, role: accounts.set_role(user, role, by=by)),
-        Act("suspend", "Suspend", Reason, quarantine.suspend),
-        Act("unsuspend", "End suspension", Reason, quarantine.unsuspend),
+        Act("suspend", "Suspend", Reason, suspension.suspend),
+        Act("unsuspend", "End suspension", Reason, suspension.unsuspend),
     )
 
     @admin.display(description="page")

@@ -293,6 +293,39 @@ class AccessRequired(RegistryError):
     default_fix = "Ask for access on the repository's page."
 
 
+# --- moderation ------------------------------------------------------------------------------------------------------
+class CaseNotFound(RegistryError):
+    code = "case-not-found"
+    default_fix = "Look in the queue at /moderation for the cases that exist."
+
+
+class CaseClosed(RegistryError):
+    code = "case-closed"
+    default_fix = "Open it to see what was decided; a new report of the same thing opens a new case."
+
+
+class AppealNotFound(RegistryError):
+    code = "appeal-not-found"
+    default_fix = "Your appeals are listed at /settings/standing."
+
+
+class AppealClosed(RegistryError):
+    code = "appeal-closed"
+    default_fix = "Read what was decided; a new hold can be appealed anew."
+
+
+class TakenDown(RegistryError):
+    code = "adapter-taken-down"
+    default_fix = "Its files were deleted, so nothing can release it."
+
+
+class PublishingPaused(NotAllowed):
+    """A person whose strikes keep them from publishing for some days."""
+
+    code = "publishing-paused"
+    default_fix = "Your strikes and when they end are listed at /settings/standing."
+
+
 # --- validation ------------------------------------------------------------------------------------------------------
 class ClaimStale(RegistryError):
     """A worker whose lease expired tried to write; another worker has the job."""

@@ -55,6 +55,14 @@ def check_text(text: str, noun: str, most: int) -> str:
     return text
 
 
+def require_text(text: str, noun: str, most: int) -> str:
+    """Return a text as `check_text` does; raise ValueInvalid for an empty one, too."""
+    text = check_text(text, noun, most)
+    if not text:
+        raise ValueInvalid(f"The {noun} is empty.", fix="Write something.")
+    return text
+
+
 def check_namespace(name: str) -> str:
     """Return a name that a person or an organisation may take, or raise NameInvalid."""
     if name.lower() in RESERVED:

@@ -1,6 +1,7 @@
 """The rules: who may see a repository, and who may do something with it."""
 
 from django.db.models import Exists, OuterRef, Q
+from django.utils import timezone
 
 from registry.kernel import refusals
 from registry.kernel.callers import NOBODY as NOBODY
@@ -150,6 +151,7 @@ def require_namespace(caller: Caller, namespace: Namespace) -> None:
     """Raise SignInRequired or NotAllowed unless the caller may create repositories in the namespace."""
     if caller.user is None:
         raise SignInRequired("Creating a repository needs a signed-in person.")
+    require_unpaused(caller.user)
     role = caller.roles.get(namespace.pk, "")
     if role not in CREATORS:
         raise NotAllowed(f"You may not create repositories in {namespace.name!r}.")
@@ -157,6 +159,16 @@ def require_namespace(caller: Caller, namespace: Namespace) -> None:
         raise NotAllowed(
             f"The token {caller.token.name!r} may not create repositories: its role is {caller.token.role}."
         )
+
+
+def require_unpaused(user: User) -> None:
+    """Raise PublishingPaused for a person whose strikes keep them from publishing now."""
+    if _is_paused(user):
+        raise refusals.publishing_paused(user)
+
+
+def _is_paused(user: User) -> bool:
+    return user.paused_until is not None and user.paused_until > timezone.now()
 
 
 def require_person(caller: Caller, deed: str) -> User:
@@ -221,6 +233,8 @@ def _write_refusal(caller: Caller, permission: Permission, repository: Repositor
         return refusals.lacks_role(caller.user, permission, repository)
     if caller.grant(repository) != "write" or (permission is Permission.CONFIGURE and caller.is_fine_grained):
         return refusals.lacks_grant(caller.token, permission, repository)
+    if permission is not Permission.CONFIGURE and _is_paused(caller.user):
+        return refusals.publishing_paused(caller.user)
     return None
 
 

@@ -7,6 +7,7 @@ from registry.kernel.errors import (
     AccessRequired,
     GateSignInRequired,
     NotAllowed,
+    PublishingPaused,
     RegistryError,
     RepositoryNotFound,
     RepositoryQuarantined,
@@ -38,7 +39,7 @@ def quarantined_revision(revision: Revision) -> RepositoryQuarantined:
 
 
 def _held_back(repository: Repository, what: str, decisions: QuerySet[ModerationDecision]) -> RepositoryQuarantined:
-    decision = decisions.filter(action="quarantine").order_by("-id").first()
+    decision = decisions.exclude(action="release").order_by("-id").first()
     reason = decision.reason if decision else "no reason was given"
     fix = ""
     # Without a person the hub itself decided, because of a file that the owner may remove.
@@ -48,6 +49,12 @@ def _held_back(repository: Repository, what: str, decisions: QuerySet[Moderation
             f"revisions without it are served. {RepositoryQuarantined.default_fix}"
         )
     return RepositoryQuarantined(f"{what} is quarantined: {reason}", fix=fix, reason=reason)
+
+
+def publishing_paused(user: User) -> PublishingPaused:
+    """Return the refusal for a person whose strikes keep them from publishing for some days."""
+    until = f"{user.paused_until:%-d %B %Y, %H:%M} UTC" if user.paused_until else "a moderator ends it"
+    return PublishingPaused(f"{user.username} may not publish until {until}, because of strikes.")
 
 
 def gated(user: User | None, repository: Repository) -> RegistryError:

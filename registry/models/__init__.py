@@ -1,11 +1,14 @@
 """The tables of the registry, one file a noun; the rooms of the registry hold the verbs."""
 
 from registry.models.alerts import Alert
+from registry.models.appeals import Appeal, AppealMessage
 from registry.models.audit import AuditCheckpoint, AuditEvent, AuditSeal
 from registry.models.blobs import Blob, ChunkingJob, DerivedArtifact, Upload, UploadedBlob, XetFile, Xorb
+from registry.models.cases import AbuseReport, Case, CaseNote
 from registry.models.collections import Collection, CollectionItem
 from registry.models.devices import DeviceLogin
 from registry.models.discussions import Discussion, DiscussionEvent
+from registry.models.downloads import HourlyDownloads
 from registry.models.events import Event
 from registry.models.former_names import FormerName, FormerNamespace
 from registry.models.gates import AccessRequest
@@ -16,12 +19,16 @@ from registry.models.people import Membership, Namespace, Organization, Token, U
 from registry.models.repositories import Ref, Repository, RetiredName, Revision, RevisionFile
 from registry.models.site_settings import SiteSetting
 from registry.models.social import Follow, Like
+from registry.models.strikes import Strike
 from registry.models.verdicts import Attempt, Base, BaseAlias, BaseManifest, Comparison, Verdict, WorkerHeartbeat
 from registry.models.webhooks import Delivery, Watch, Webhook
 
 __all__ = [
+    "AbuseReport",
     "AccessRequest",
     "Alert",
+    "Appeal",
+    "AppealMessage",
     "Attempt",
     "AuditCheckpoint",
     "AuditEvent",
@@ -30,6 +37,8 @@ __all__ = [
     "BaseAlias",
     "BaseManifest",
     "Blob",
+    "Case",
+    "CaseNote",
     "ChunkingJob",
     "Collection",
     "CollectionItem",
@@ -43,6 +52,7 @@ __all__ = [
     "Follow",
     "FormerName",
     "FormerNamespace",
+    "HourlyDownloads",
     "Invitation",
     "Like",
     "Membership",
@@ -56,6 +66,7 @@ __all__ = [
     "Revision",
     "RevisionFile",
     "SiteSetting",
+    "Strike",
     "Token",
     "Upload",
     "UploadedBlob",

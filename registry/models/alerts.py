@@ -5,10 +5,14 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
+from registry.models.appeals import Appeal
+from registry.models.cases import Case
 from registry.models.discussions import Discussion
 from registry.models.gates import AccessRequest
 from registry.models.invitations import Invitation
+from registry.models.moderation import ModerationDecision
 from registry.models.repositories import Repository
+from registry.models.strikes import Strike
 from registry.models.verdicts import Verdict
 
 
@@ -26,6 +30,12 @@ class Alert(models.Model):
         SAID = "discussion-changed"  # something new in a thread that they own or take part in
         MENTIONED = "mentioned"  # a text says @name
         INVITED = "invited"  # into an organisation
+        HELD = "held"  # a repository or revision of theirs is held back
+        RELEASED = "released"  # and served again
+        REPORT = "report-decided"  # moderators decided what they reported
+        STRIKE = "strike"  # moderators, or a rule, gave them a strike
+        APPEALED = "appealed"  # for moderators: an owner appeals, or writes in an appeal
+        ANSWERED = "appeal-answered"  # moderators wrote in their appeal, or decided it
 
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="alerts")
     kind = models.CharField(max_length=20, choices=Kind.choices, default=Kind.VERDICT)
@@ -36,6 +46,12 @@ class Alert(models.Model):
     discussion = models.ForeignKey(Discussion, null=True, blank=True, on_delete=models.CASCADE, related_name="alerts")
     request = models.ForeignKey(AccessRequest, null=True, blank=True, on_delete=models.CASCADE, related_name="alerts")
     invitation = models.ForeignKey(Invitation, null=True, blank=True, on_delete=models.CASCADE, related_name="alerts")
+    decision = models.ForeignKey(
+        ModerationDecision, null=True, blank=True, on_delete=models.CASCADE, related_name="alerts"
+    )
+    case = models.ForeignKey(Case, null=True, blank=True, on_delete=models.CASCADE, related_name="alerts")
+    strike = models.ForeignKey(Strike, null=True, blank=True, on_delete=models.CASCADE, related_name="alerts")
+    appeal = models.ForeignKey(Appeal, null=True, blank=True, on_delete=models.CASCADE, related_name="alerts")
     by = models.ForeignKey(  # the author of its newest event; null for the hub itself
         settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
     )
@@ -58,18 +74,27 @@ class Alert(models.Model):
             models.UniqueConstraint(
                 fields=["invitation"], name="alert_of_invitation_once", condition=Q(read_at__isnull=True)
             ),
+            models.UniqueConstraint(
+                fields=["user", "appeal"], name="alert_of_appeal_once", condition=Q(read_at__isnull=True)
+            ),
             models.CheckConstraint(
                 condition=Q(kind="verdict", verdict__isnull=False)
                 | Q(kind__in=["access-asked", "access-decided"], request__isnull=False)
                 | Q(kind__in=["discussion-opened", "discussion-changed", "mentioned"], discussion__isnull=False)
-                | Q(kind="invited", invitation__isnull=False),
+                | Q(kind="invited", invitation__isnull=False)
+                | Q(kind__in=["held", "released"], decision__isnull=False)
+                | Q(kind="report-decided", case__isnull=False)
+                | Q(kind="strike", strike__isnull=False)
+                | Q(kind__in=["appealed", "appeal-answered"], appeal__isnull=False),
                 name="alert_kind_known",
             ),
             models.CheckConstraint(
-                condition=Q(repository__isnull=False) ^ Q(invitation__isnull=False), name="alert_is_of_one_thing"
+                condition=Q(repository__isnull=True, kind__in=["invited", "report-decided", "strike"])
+                | Q(repository__isnull=False) & ~Q(kind__in=["invited", "report-decided", "strike"]),
+                name="alert_has_repository",
             ),
         ]
         indexes = [models.Index(fields=["user"], name="alert_unread", condition=Q(read_at__isnull=True))]
 
     def __str__(self) -> str:
-        return f"{self.user} of {self.verdict or self.discussion or self.request or self.invitation}"
+        return f"{self.kind} for {self.user}"

@@ -5,6 +5,7 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
+from registry.models.cases import Case
 from registry.models.repositories import Repository, Revision
 
 
@@ -14,6 +15,7 @@ class ModerationDecision(models.Model):
     class Action(models.TextChoices):
         QUARANTINE = "quarantine"
         RELEASE = "release"
+        TAKEDOWN = "takedown"  # for good: the files are gone, and nothing releases it
 
     repository = models.ForeignKey(Repository, on_delete=models.CASCADE, related_name="decisions")
     revision = models.ForeignKey(
@@ -25,12 +27,13 @@ class ModerationDecision(models.Model):
     by = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, blank=True, related_name="decisions"
     )  # None: the hub itself
+    case = models.ForeignKey(Case, on_delete=models.SET_NULL, null=True, blank=True, related_name="decisions")
     at = models.DateTimeField(default=timezone.now)
 
     class Meta:
         constraints = [
             models.CheckConstraint(
-                condition=Q(action__in=["quarantine", "release"]), name="moderation_decision_action_known"
+                condition=Q(action__in=["quarantine", "release", "takedown"]), name="moderation_decision_action_known"
             ),
             models.CheckConstraint(condition=~Q(reason=""), name="moderation_decision_has_reason"),
         ]

@@ -18,7 +18,7 @@ class OutboxEvent(models.Model):
         DELETED = "repository-deleted"
         MOVED = "repository-moved"  # before, after: full names; owner: id of the namespace it goes to
         CONFIGURED = "repository-configured"  # visibility or gate
-        QUARANTINED = "repository-quarantined"  # revision: "" for the whole repository
+        QUARANTINED = "repository-quarantined"  # revision: "" for the whole repository; decision: row id
         RELEASED = "repository-released"  # the same
         REF_MOVED = "ref-moved"  # ref, old, new: oids or null; is_push: false where a ref was made or deleted by name
         DISCUSSION_OPENED = "discussion-opened"  # discussion, is_news, mentions
@@ -29,6 +29,10 @@ class OutboxEvent(models.Model):
         ACCESS_ASKED = "access-asked"  # request: row id
         ACCESS_DECIDED = "access-decided"  # request: row id; person: row id; status
         INVITED = "invited"  # invitation: row id; no repository
+        CASE_CLOSED = "case-closed"  # case: row id; no repository, as for the rest
+        STRUCK = "struck"  # strike: row id
+        APPEALED = "appealed"  # appeal: row id
+        APPEAL_ANSWERED = "appeal-answered"  # the same
 
     kind = models.CharField(max_length=24, choices=Kind.choices)
     at = models.DateTimeField(default=timezone.now)

@@ -60,6 +60,9 @@ class User(AbstractBaseUser):
     email = models.EmailField(blank=True)
     role = models.CharField(max_length=16, choices=Role.choices, default=Role.USER)
     is_active = models.BooleanField(default=True)
+    suspended_until = models.DateTimeField(null=True, blank=True)  # null: no end is set
+    paused_until = models.DateTimeField(null=True, blank=True)  # until when strikes keep them from publishing
+    is_trusted_reporter = models.BooleanField(default=False)  # an administrator trusts their reports
     mail_alerts = models.BooleanField(default=True)  # whether alerts are also sent by e-mail
     created_at = models.DateTimeField(default=timezone.now)
 

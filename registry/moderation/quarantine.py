@@ -1,21 +1,32 @@
-"""Acts of moderators, each with its entry in the log: quarantine and release repositories, suspend people."""
+"""Acts of moderators on repositories and revisions: quarantine, release, takedown, each with its entry in the log."""
 
 from django.db import transaction
 
-from registry.kernel import audit, names, policy
-from registry.kernel.errors import NotAllowed, ValueInvalid
+from registry.kernel import names, policy
+from registry.kernel.errors import TakenDown
 from registry.kernel.policy import Caller, Permission
-from registry.models import ModerationDecision, Repository, Revision, User
-from registry.people import accounts
+from registry.models import (
+    Case,
+    ModerationDecision,
+    Repository,
+    Revision,
+    RevisionFile,
+    UploadedBlob,
+)
+from registry.moderation.reasons import MAX_NOTE, check_reason
 from registry.proof import holding
 
-MAX_REASON = 500
-MAX_NOTE = 10_000
 Action = ModerationDecision.Action
 
 
 def quarantine(
-    repository: Repository, by: Caller, *, reason: str, note: str = "", revision: Revision | None = None
+    repository: Repository,
+    by: Caller,
+    *,
+    reason: str,
+    note: str = "",
+    revision: Revision | None = None,
+    case: Case | None = None,
 ) -> bool:
     """Hold an adapter, or one revision of it, back on every road.
 
@@ -23,74 +34,62 @@ def quarantine(
     `reason` is shown to its owners, `note` to moderators only. Raises ValueInvalid without a reason, and what
     policy.require raises for QUARANTINE.
     """
-    return _rule(repository, by, Action.QUARANTINE, reason, note, revision)
+    return _decide(repository, by, Action.QUARANTINE, reason, note, revision, case)
 
 
 def release(
     repository: Repository, by: Caller, *, reason: str, note: str = "", revision: Revision | None = None
 ) -> bool:
-    """Serve again what was quarantined; returns False when it was not held back. Raises as quarantine does."""
-    return _rule(repository, by, Action.RELEASE, reason, note, revision)
+    """Serve again what was quarantined; returns False when it was not held back.
+
+    Raises TakenDown for what was taken down for good, and what quarantine raises.
+    """
+    policy.require(by, Permission.QUARANTINE, repository)
+    held = revision or repository
+    in_force = holding.decision_in_force(held)
+    if in_force is not None and in_force.action == Action.TAKEDOWN:
+        raise TakenDown(f"{repository.full_name} was taken down: {in_force.reason}")
+    return _decide(repository, by, Action.RELEASE, reason, note, revision, None)
 
 
-def _rule(
+def take_down(
+    repository: Repository,
+    by: Caller,
+    *,
+    reason: str,
+    note: str = "",
+    revision: Revision | None = None,
+    case: Case | None = None,
+) -> bool:
+    """Hold an adapter, or one revision of it, back for good, and delete its files; its name stays taken.
+
+    Bytes that no other revision names are swept later. Returns False when it was taken down already. Raises as
+    quarantine does.
+    """
+    with transaction.atomic():
+        held = revision or repository
+        in_force = holding.decision_in_force(held)
+        if in_force is not None and in_force.action == Action.TAKEDOWN:
+            return False
+        if held.is_quarantined:  # a hold becomes a takedown by a decision of its own
+            type(held)._default_manager.filter(pk=held.pk).update(quarantined_at=None)
+        changed = _decide(repository, by, Action.TAKEDOWN, reason, note, revision, case)
+        rows = RevisionFile.objects.filter(revision__repository=repository)
+        (rows.filter(revision=revision) if revision else rows).delete()
+        UploadedBlob.objects.filter(repository=repository).exclude(blob__in=rows.values("blob")).delete()
+    return changed
+
+
+def _decide(
     repository: Repository,
     by: Caller,
     action: Action,
     reason: str,
     note: str,
     revision: Revision | None,
+    case: Case | None,
 ) -> bool:
     policy.require(by, Permission.QUARANTINE, repository)
     actor = policy.require_moderator(by)
     reason, note = check_reason(reason), names.check_text(note, "note", MAX_NOTE)
-    return holding.decide(revision or repository, action, actor, reason, note)
-
-
-def suspend(user: User, by: Caller, *, reason: str, note: str = "") -> bool:
-    """Keep a person out: sessions and tokens end, and their repositories are withheld.
-
-    Returns False when that was so already. Raises ValueInvalid without a reason and for the last administrator,
-    NotAllowed for oneself and, unless an administrator asks, for moderators; and what policy.require_moderator raises.
-    """
-    return _let_in(user, by, False, reason, note)
-
-
-def unsuspend(user: User, by: Caller, *, reason: str, note: str = "") -> bool:
-    """Let a suspended person in again; return False if they were not suspended. Raises as suspend does."""
-    return _let_in(user, by, True, reason, note)
-
-
-def _let_in(user: User, by: Caller, active: bool, reason: str, note: str) -> bool:
-    actor = policy.require_moderator(by)
-    if user.pk == actor.pk:
-        raise NotAllowed("You cannot suspend yourself.", fix="Ask another moderator.")
-    if user.role != User.Role.USER:
-        policy.require_admin(by)
-    reason, note = check_reason(reason), names.check_text(note, "note", MAX_NOTE)
-    with transaction.atomic():
-        if not active:
-            accounts.refuse_last_admin(user)
-        if not User.objects.filter(pk=user.pk, is_active=not active).update(is_active=active):
-            return False
-        verb = "unsuspend" if active else "suspend"
-        audit.record(
-            actor,
-            f"person:{verb}",
-            user.username,
-            about=user,
-            reason=reason,
-            note=note,
-            before={"active": not active},
-            after={"active": active},
-        )
-    user.is_active = active
-    return True
-
-
-def check_reason(reason: str) -> str:
-    """Return the reason without spaces around it; raises ValueInvalid when there is none."""
-    reason = names.check_text(reason, "reason", MAX_REASON)
-    if not reason:
-        raise ValueInvalid("A reason is needed.", fix="Say in a sentence why; the owners and the log will show it.")
-    return reason
+    return holding.decide(revision or repository, action, actor, reason, note, case)

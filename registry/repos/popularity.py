@@ -9,20 +9,21 @@ import logging
 import threading
 from collections import Counter
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from django.db import Error as DatabaseError
-from django.db import connection
+from django.db import connection, transaction
 from django.db.models import F
 from django.utils import timezone
 
-from registry.models import Repository
+from registry.models import HourlyDownloads, Repository
 
 logger = logging.getLogger(__name__)
 FLUSH_SECONDS = 5
 TOGETHER = 200  # repositories in one statement
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 HALF_LIFE_SECONDS = 7 * 24 * 3600  # a double holds the weights of nineteen years
+KEPT_HOURS = timedelta(days=3)
 LIKE = 3  # weight in downloads
 
 _waiting: Counter[int] = Counter()
@@ -68,11 +69,29 @@ def _add(n: int, repositories: Sequence[int]) -> None:
     """Add n downloads to each of these in one statement; if the database refuses, the counts wait."""
     changed = {"downloads": F("downloads") + n, "trending": F("trending") + n * download_weight()}
     try:
-        Repository.objects.filter(pk__in=repositories).update(**changed)
+        with transaction.atomic():  # counted in both places, or in neither
+            Repository.objects.filter(pk__in=repositories).update(**changed)
+            _add_to_hour(n, repositories)
     except DatabaseError as problem:
         logger.warning("Counts of downloads wait: %s", problem)
         with _lock:
             _waiting.update(dict.fromkeys(repositories, n))
+
+
+def _add_to_hour(n: int, repositories: Sequence[int]) -> None:
+    """Add n downloads of this hour to each of these, whose rows need not exist yet."""
+    hour = timezone.now().replace(minute=0, second=0, microsecond=0)
+    known = set(Repository.objects.filter(pk__in=repositories).values_list("pk", flat=True))
+    rows = HourlyDownloads.objects.filter(hour=hour, repository__in=known)
+    missing = known - set(rows.values_list("repository", flat=True))
+    new = [HourlyDownloads(repository_id=repository, hour=hour) for repository in missing]
+    HourlyDownloads.objects.bulk_create(new, ignore_conflicts=True)
+    rows.update(count=F("count") + n)
+
+
+def forget_hours() -> int:
+    """Delete the counts of hours that no page shows any more; return how many rows went."""
+    return HourlyDownloads.objects.filter(hour__lt=timezone.now() - KEPT_HOURS).delete()[0]
 
 
 def _write_soon() -> None:

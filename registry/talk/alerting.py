@@ -4,6 +4,7 @@ An alert that a person has not read yet is replaced by the next of the same kind
 """
 
 from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 from django.db.models import Count, Max, QuerySet
 from django.db.models.functions import Now
@@ -12,14 +13,18 @@ from registry.kernel import outbox, policy
 from registry.kernel.outbox import Kind as Happened
 from registry.kernel.policy import Caller
 from registry.models import (
+    AbuseReport,
     AccessRequest,
     Alert,
+    Appeal,
     Discussion,
     Invitation,
     Membership,
+    ModerationDecision,
     Namespace,
     OutboxEvent,
     Repository,
+    Strike,
     User,
     Verdict,
 )
@@ -154,6 +159,47 @@ def _invited(event: OutboxEvent) -> None:
     Alert.objects.bulk_create(rows)
 
 
+# --- moderation ------------------------------------------------------------------------------------------------------
+def _held_or_released(event: OutboxEvent) -> None:
+    """Alert the owners, and the author of the revision, that something of theirs is held back or served again."""
+    rows = ModerationDecision.objects.select_related("repository__namespace", "revision__author")
+    decision = rows.filter(pk=event.data.get("decision")).first()
+    if decision is None:
+        return
+    people = {user.pk for user in _owners(decision.repository)[:MAX_RECIPIENTS]}
+    if decision.revision is not None:
+        people.add(decision.revision.author_id)
+    kind = Kind.RELEASED if event.kind == Happened.RELEASED else Kind.HELD
+    _create(people, event.by, kind=kind, repository=decision.repository, decision=decision)
+
+
+def _case_closed(event: OutboxEvent) -> None:
+    """Alert the people who reported something that it is decided."""
+    reports = AbuseReport.objects.filter(case=event.data["case"], reporter__isnull=False)
+    people = set(reports.values_list("reporter", flat=True))
+    _create(people, event.by, kind=Kind.REPORT, case_id=event.data["case"])
+
+
+def _struck(event: OutboxEvent) -> None:
+    """Alert a person of a strike."""
+    people = set(Strike.objects.filter(pk=event.data["strike"]).values_list("user", flat=True))
+    _create(people, event.by, kind=Kind.STRIKE, strike_id=event.data["strike"])
+
+
+def _appealed(event: OutboxEvent) -> None:
+    """Alert the moderators of an appeal or a message in it; the owner of a moderator's answer."""
+    appeal = Appeal.objects.select_related("decision__repository").filter(pk=event.data["appeal"]).first()
+    if appeal is None:
+        return
+    if event.kind == Happened.APPEAL_ANSWERED:
+        people, kind = {appeal.user_id}, Kind.ANSWERED
+    else:
+        staff = User.objects.filter(role__in=[User.Role.MODERATOR, User.Role.ADMIN], is_active=True).order_by("pk")
+        people, kind = set(staff.values_list("pk", flat=True)[:MAX_RECIPIENTS]), Kind.APPEALED
+    Alert.objects.filter(appeal=appeal, user__in=people, read_at__isnull=True).delete()
+    _create(people, event.by, kind=kind, repository=appeal.decision.repository, appeal=appeal)
+
+
 CONSUMERS: dict[str, Callable[[OutboxEvent], None]] = {
     Happened.VERDICT_REACHED: _verdict_reached,
     Happened.ACCESS_ASKED: _access_asked,
@@ -162,6 +208,12 @@ CONSUMERS: dict[str, Callable[[OutboxEvent], None]] = {
     Happened.DISCUSSION_CHANGED: _discussed,
     Happened.COMMENT_ADDED: _discussed,
     Happened.INVITED: _invited,
+    Happened.QUARANTINED: _held_or_released,
+    Happened.RELEASED: _held_or_released,
+    Happened.CASE_CLOSED: _case_closed,
+    Happened.STRUCK: _struck,
+    Happened.APPEALED: _appealed,
+    Happened.APPEAL_ANSWERED: _appealed,
 }
 
 
@@ -191,6 +243,12 @@ def _alert(
                 row.kind, row.by = old.kind, old.by
         rows.append(row)
     Alert.objects.bulk_create(rows, ignore_conflicts=True)
+
+
+def _create(people: Iterable[int], by: User | None, **columns: Any) -> None:
+    """Write one alert for each of these people who is active and did not do it."""
+    active = User.objects.filter(pk__in=list(people), is_active=True).exclude(pk=by.pk if by else 0)
+    Alert.objects.bulk_create(Alert(user_id=pk, by=by, **columns) for pk in active.values_list("pk", flat=True))
 
 
 def _listening(recipients: Iterable[int], by: User | None) -> list[int]:

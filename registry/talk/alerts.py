@@ -1,8 +1,9 @@
 """A person's alerts: lists, counts, marks as read and describes them; alerting.py creates them."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import Any
 
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.db.models.functions import Now
 from django.urls import reverse
 
@@ -16,6 +17,7 @@ from registry.talk import dispatch
 Status = AccessRequest.Status
 Kind = Alert.Kind
 OF_THREADS = (Kind.OPENED, Kind.SAID, Kind.MENTIONED)
+OF_MODERATION = (Kind.HELD, Kind.RELEASED, Kind.REPORT, Kind.STRIKE, Kind.APPEALED, Kind.ANSWERED)
 MAX_UNREAD = 99  # counted on every page
 
 
@@ -23,13 +25,20 @@ def of(user: User, by: Caller | None = None) -> QuerySet[Alert]:
     """Return the alerts that a person may still see, newest first; for a token, those that the token may see."""
     dispatch.catch_up()
     open_ones = Exists(invitations.acceptable_invitations().filter(pk=OuterRef("invitation")))
-    rows = Alert.objects.filter(policy.has_visible_repository(by or Caller(user=user)) | open_ones, user=user)
+    seen: Any = policy.has_visible_repository(by or Caller(user=user)) | open_ones
+    if by is None or by.token is None:  # what moderation tells a person is about what nobody may see
+        seen = seen | Q(kind__in=OF_MODERATION)
+    rows = Alert.objects.filter(seen, user=user)
     of_what = (
         "repository__namespace",
         "verdict__revision",
         "discussion",
         "request",
         "invitation__organization__namespace",
+        "decision__revision",
+        "case",
+        "strike",
+        "appeal",
     )
     return rows.select_related(*of_what, "by").order_by("-pk")
 
@@ -63,6 +72,8 @@ def set_mail(user: User, wanted: bool) -> None:
 
 def address(alert: Alert) -> str:
     """Return the path of the page that an alert is about."""
+    if alert.kind in _ADDRESSES:
+        return _ADDRESSES[Kind(alert.kind)](alert)
     if alert.repository is None:
         return reverse("organizations")
     if alert.verdict:
@@ -74,8 +85,26 @@ def address(alert: Alert) -> str:
     )
 
 
+def _of_held(alert: Alert) -> str:
+    assert alert.repository is not None, "a decision is about a repository"
+    revision = alert.decision.revision if alert.decision else None
+    return reverse("commit", args=[alert.repository, revision.oid]) if revision else alert.repository.get_absolute_url()
+
+
+_ADDRESSES: dict[Kind, Callable[[Alert], str]] = {
+    Kind.HELD: _of_held,
+    Kind.RELEASED: _of_held,
+    Kind.REPORT: lambda alert: reverse("own-reports"),
+    Kind.STRIKE: lambda alert: reverse("standing"),
+    Kind.APPEALED: lambda alert: reverse("moderation-appeal", args=[alert.appeal_id]),
+    Kind.ANSWERED: lambda alert: reverse("appeal", args=[alert.appeal_id]),
+}
+
+
 def subject(alert: Alert) -> str:
     """Return the name of the adapter, or organisation, that an alert is about."""
+    if alert.case is not None:
+        return alert.case.label
     return alert.repository.full_name if alert.repository else str(alert.invitation and alert.invitation.organization)
 
 
@@ -85,6 +114,8 @@ def sentence(alert: Alert) -> str:
     if alert.invitation:
         return f"{who} invites you to {alert.invitation.organization} as {alert.invitation.role}."
     name = subject(alert)
+    if alert.kind in OF_MODERATION:
+        return _of_moderation(alert, name)
     if alert.verdict:
         state, oid = alert.verdict.state, alert.verdict.revision.oid[:12]
         how = f"passed before, and is {state} now" if alert.verdict.changed_from else f"is {state}"
@@ -98,6 +129,23 @@ def sentence(alert: Alert) -> str:
     if alert.request and alert.request.status == Status.REJECTED:
         return f"Your request for access to {name} was rejected. {alert.request.reason}".strip()
     return f"You have access to the files of {name} now."
+
+
+def _of_moderation(alert: Alert, name: str) -> str:
+    """Return what moderation tells a person, with the reason."""
+    if alert.decision is not None:
+        what = f"Revision {alert.decision.revision.oid[:12]} of {name}" if alert.decision.revision else name
+        state = "is served again" if alert.kind == Kind.RELEASED else "is held back"
+        return f"{what} {state}: {alert.decision.reason}"
+    if alert.case is not None:
+        return f"Your report of {name} is decided. {alert.case.get_outcome_display()}: {alert.case.answer}"
+    if alert.strike is not None:
+        return f"You got a strike, which counts until {alert.strike.expires_at:%-d %B %Y}: {alert.strike.reason}"
+    if alert.kind == Kind.APPEALED:
+        return f"An owner appeals to release {name}."
+    state = alert.appeal.state if alert.appeal else "open"
+    news = "was answered by a moderator" if state == "open" else f"was {state}"
+    return f"Your appeal about {name} {news}."
 
 
 def _deed(alert: Alert, thread: Discussion, who: str) -> str:

@@ -17,6 +17,7 @@ from django.utils import timezone
 from registry.kernel import audit, outbox
 from registry.kernel.errors import RegistryError
 from registry.models import OutboxEvent, User
+from registry.moderation import findings
 from registry.talk import alerting, announcing, feeding
 
 logger = logging.getLogger(__name__)
@@ -25,6 +26,7 @@ CONSUMERS: dict[str, Callable[[OutboxEvent], None]] = {
     "feed": feeding.consume,
     "webhooks": announcing.consume,
     "alerts": alerting.consume,
+    "moderation": findings.consume,
 }
 PAUSES = (10, 60, 600, 3600)  # seconds after each failed attempt; after the last one the event is given up
 AT_ONCE = 500  # events of one run; the next nudge or sweep goes on

@@ -15,7 +15,7 @@ from django.utils import timezone
 from registry.bytes import intake
 from registry.kernel.errors import RepositoryQuarantined
 from registry.models import Ref, Repository, Token, Upload
-from registry.moderation import quarantine
+from registry.moderation import quarantine, suspension
 from registry.publish import branches, repositories, thread_entries, uploads
 from registry.publish.push import tree
 from registry.repos import card
@@ -67,7 +67,7 @@ def test_an_upload_address_ends_with_the_token_that_asked_for_it(wire: Wire, rep
 def test_an_upload_address_ends_with_its_owners_account(wire: Wire, cast):
     cast.repository("acme/shared", by="alice")
     href = wire.offer("acme/shared", b"promised", who="bob").json()["objects"][0]["actions"]["upload"]["href"]
-    quarantine.suspend(cast["bob"], cast.session("mona"), reason="Floods the hub.")
+    suspension.suspend(cast["bob"], cast.session("mona"), reason="Floods the hub.")
     answer = wire.put(href, b"promised")
     assert (answer.status_code, code(answer)) == (403, "upload-expired")
 

@@ -19,7 +19,7 @@ from registry.kernel.errors import (
 )
 from registry.kernel.policy import Permission
 from registry.models import AuditEvent, ModerationDecision, Repository, Revision, User
-from registry.moderation import quarantine
+from registry.moderation import quarantine, suspension
 from registry.people import tokens
 from registry.publish import push, repositories
 from registry.repos import lookup, refs
@@ -126,8 +126,8 @@ def test_a_quarantined_name_cannot_be_made_again(cast, bad):
 def test_a_suspended_person_is_out_and_what_he_has_is_withheld(cast, client):
     cast.repository("carol/notes", by="carol")
     client.force_login(cast["carol"])
-    assert quarantine.suspend(cast["carol"], cast.session("mona"), reason="Spam.")
-    assert not quarantine.suspend(cast["carol"], cast.session("mona"), reason="Spam.")
+    assert suspension.suspend(cast["carol"], cast.session("mona"), reason="Spam.")
+    assert not suspension.suspend(cast["carol"], cast.session("mona"), reason="Spam.")
     request = RequestFactory().get("/")
     request.session = client.session
     assert get_user(request).is_anonymous
@@ -141,8 +141,8 @@ def test_a_suspended_person_is_out_and_what_he_has_is_withheld(cast, client):
 def test_moderators_do_not_suspend_each_other_or_themselves(cast):
     for user in (cast["ada"], cast["mona"]):
         with pytest.raises(NotAllowed):
-            quarantine.suspend(user, cast.session("mona"), reason="A coup.")
-    assert quarantine.suspend(cast["mona"], cast.session("ada"), reason="A coup.")
+            suspension.suspend(user, cast.session("mona"), reason="A coup.")
+    assert suspension.suspend(cast["mona"], cast.session("ada"), reason="A coup.")
     assert User.objects.filter(is_active=False).get() == cast["mona"]
 
 

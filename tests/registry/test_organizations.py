@@ -32,7 +32,7 @@ from registry.models import (
     Membership,
     Repository,
 )
-from registry.moderation import quarantine
+from registry.moderation import quarantine, suspension
 from registry.people import accounts, invitations, organizations
 from registry.publish import moves, repositories
 from registry.repos import catalog, lookup
@@ -95,7 +95,7 @@ def test_only_the_invited_accepts_and_by_a_token_that_may_write(cast):
 
 
 def test_a_suspended_person_is_not_invited_and_looks_like_nobody(cast):
-    quarantine.suspend(cast["carol"], cast.session("ada"), reason="Spam.")
+    suspension.suspend(cast["carol"], cast.session("ada"), reason="Spam.")
     for name in ("Carol", "nobody"):
         with pytest.raises(NamespaceNotFound, match=f"There is no person '{name}'"):
             invite(cast, name)
@@ -107,9 +107,9 @@ def test_an_invitation_gives_nothing_when_either_is_suspended_or_it_is_no_longer
     invite(cast, role="admin", by="bob")
     match what:
         case "the invited":
-            quarantine.suspend(cast["carol"], cast.session("ada"), reason="Spam.")
+            suspension.suspend(cast["carol"], cast.session("ada"), reason="Spam.")
         case "the inviter":
-            quarantine.suspend(cast["bob"], cast.session("ada"), reason="Spam.")
+            suspension.suspend(cast["bob"], cast.session("ada"), reason="Spam.")
         case "the role":
             invitations.add_member("acme", "bob", "write", cast.session("alice"))
         case "old":
@@ -187,7 +187,7 @@ def test_an_invitation_comes_by_mail_unless_it_was_withdrawn_before(cast, settin
 # --- leaving ---------------------------------------------------------------------------------------------------------
 def test_an_administrator_who_cannot_sign_in_is_not_the_one_who_stays(cast):
     organizations.set_member(cast.acme, cast["bob"], "admin", by=None)
-    quarantine.suspend(cast["bob"], cast.session("ada"), reason="Gone.")
+    suspension.suspend(cast["bob"], cast.session("ada"), reason="Gone.")
     with pytest.raises(LastAdministrator, match="acme would be left without an administrator"):
         organizations.leave("acme", cast.session("alice"))
     organizations.remove_member("acme", "bob", cast.session("alice"))

@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from registry.kernel.errors import NameInvalid, NameTaken, TokenInvalid, ValueInvalid
 from registry.models import AuditEvent, Token
-from registry.moderation import quarantine
+from registry.moderation import suspension
 from registry.people import tokens
 
 
@@ -53,10 +53,10 @@ def test_an_expired_token_is_refused(cast):
 
 def test_the_tokens_of_a_suspended_person_stop_and_work_again_afterwards(cast):
     value = cast.token("carol")
-    quarantine.suspend(cast["carol"], cast.session("mona"), reason="Spam.")
+    suspension.suspend(cast["carol"], cast.session("mona"), reason="Spam.")
     with pytest.raises(TokenInvalid):
         tokens.caller_of(value)
-    quarantine.unsuspend(cast["carol"], cast.session("mona"), reason="A mistake.")
+    suspension.unsuspend(cast["carol"], cast.session("mona"), reason="A mistake.")
     assert tokens.caller_of(value).user == cast["carol"]
 
 

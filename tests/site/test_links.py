@@ -17,7 +17,7 @@ from django.utils import timezone
 
 from hub.site import urls
 from registry.models import Alert, User
-from registry.moderation import quarantine
+from registry.moderation import quarantine, suspension
 from registry.people import gates, invitations
 from registry.publish import discussions
 from registry.talk import alert_mail, dispatch
@@ -144,7 +144,7 @@ def test_every_link_that_a_moderator_sees_leads_to_a_page(visit, reviews, secret
     thread = discussions.start(reviews, "Which rank?", "@mona, eight?", cast.session("carol"))
     discussions.comment(thread, "@mona: eight.", mona)
     invitations.invite("acme", "mona", "read", cast.session("alice"))
-    quarantine.suspend(cast["dave"], mona, reason="Floods the hub.")
+    suspension.suspend(cast["dave"], mona, reason="Floods the hub.")
     dispatch.run()
 
     client = visit("mona")

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from registry.models import AccessRequest, Delivery, DeviceLogin, Follow, Like, Repository, Webhook
-from registry.moderation import quarantine
+from registry.moderation import suspension
 from registry.people import devices, gates, tokens
 from registry.talk import collections, deliveries, dispatch, webhooks
 from registry.talk.webhooks import Wish
@@ -30,7 +30,7 @@ def test_the_heart_is_a_form_that_gives_and_takes_back(visit, reviews):
 
 def test_who_is_suspended_has_no_page_and_is_on_no_members_list(visit, cast):
     assert "/bob" in text(visit("carol").get("/acme"))
-    quarantine.suspend(cast["bob"], cast.session("mona"), reason="Floods the hub.")
+    suspension.suspend(cast["bob"], cast.session("mona"), reason="Floods the hub.")
     for path in ("/bob", "/bob?show=followers", "/Bob"):
         assert visit("carol").get(path).status_code == 404, path
     assert "/bob" not in text(visit("carol").get("/acme"))

@@ -16,7 +16,8 @@ from registry.kernel.policy import Caller
 from registry.models import Base, Comparison, Repository, Revision, User, Verdict
 from registry.proof import holding
 from registry.proof.verdicts import queue
-from registry.proof.verdicts.rows import MAX_REASON, State, move_verified, served_by, show
+from registry.proof.verdicts.rows import MAX_REASON, State, served_by, show
+from registry.proof.verified import move_verified
 from registry.repos import bases
 from registry.repos.refs import MAIN, PULL_REQUESTS
 

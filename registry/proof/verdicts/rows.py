@@ -13,8 +13,8 @@ from django.db.models.functions import Now
 
 from dovetail.adapters.report import Report
 from registry.kernel.errors import ClaimStale
-from registry.models import Attempt, Ref, Repository, Revision, Verdict
-from registry.repos.refs import MAIN, VERIFIED
+from registry.models import Attempt, Repository, Verdict
+from registry.repos.refs import MAIN
 
 MAX_REASON = 500  # characters that the columns hold
 State = Verdict.State
@@ -80,21 +80,3 @@ def served_by(report: Report) -> str:
     """Return the engines that serve an adapter, as the column `serves` holds them."""
     engines = [answer.engine for answer in report.serving if answer.outcome == "serves"]
     return "\n" + "".join(f"{name}\n" for name in engines) if engines else ""
-
-
-def move_verified(repository: int) -> None:
-    """Point `verified` at the newest revision in the history of main whose last finished verdict is passed.
-
-    A verdict of static depth may pass, because no engine runs the format; the revision is not verified then.
-    """
-    finished = Verdict.objects.filter(revision__repository=repository, finished_at__isnull=False).order_by("number")
-    proven = {revision: state == State.PASSED and depth != "static"
-              for revision, state, depth in finished.values_list("revision", "state", "result__depth")}  # fmt: skip
-    parents = dict(Revision.objects.filter(repository=repository).values_list("pk", "parent"))
-    at = Ref.objects.filter(repository=repository, name=MAIN).values_list("revision", flat=True).first()
-    while at is not None and not proven.get(at):
-        at = parents[at]
-    if at is None:
-        Ref.objects.filter(repository=repository, name=VERIFIED).delete()
-    else:
-        Ref.objects.update_or_create(repository_id=repository, name=VERIFIED, defaults={"revision_id": at})

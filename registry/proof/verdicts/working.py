@@ -24,11 +24,11 @@ from registry.proof.verdicts.rows import (
     end_attempt,
     final,
     lease,
-    move_verified,
     one_at_a_time,
     show,
     write,
 )
+from registry.proof.verified import move_verified
 
 LIMITS = {"limits.time", "limits.memory"}  # the machine may be to blame: tried twice
 PAUSE = timedelta(seconds=60)  # for a store that is down or a disk that is full

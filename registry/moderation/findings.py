@@ -1,0 +1,66 @@
+"""The hub's own findings as cases: a verdict with a hostile check, a hold that the hub made; read from the outbox."""
+
+from collections.abc import Callable
+
+from dovetail.adapters.report import CheckResult
+from registry.kernel.outbox import Kind
+from registry.models import Case, ModerationDecision, OutboxEvent, Revision, Verdict
+from registry.moderation import intake, leaked_tokens, rules, targets
+from registry.moderation.evidence import Evidence
+
+Reason = Case.Reason
+SECRET = "privacy.secret"  # noqa: S105  # a check id
+
+
+def consume(event: OutboxEvent) -> None:
+    """Open a case for what the event found, if it found something."""
+    if consumer := CONSUMERS.get(event.kind):
+        consumer(event)
+
+
+def _verdict_reached(event: OutboxEvent) -> None:
+    rows = Verdict.objects.select_related("revision__repository__namespace", "revision__author")
+    verdict = rows.filter(pk=event.data["verdict"]).first()
+    if verdict is None or verdict.revision.is_quarantined:
+        return
+    for check in verdict.report.checks:
+        if check.id == rules.PICKLE and check.outcome == "failed" and check.where.get("quarantine"):
+            _observe(verdict.revision, rules.PICKLE, Reason.MALWARE, check)
+        if check.id == SECRET and check.outcome in ("failed", "warned"):
+            revoked = leaked_tokens.revoke(verdict.revision)
+            text = rules.LIVE_SECRET if revoked else SECRET
+            _observe(verdict.revision, text, Reason.SECRET, check, revoked)
+
+
+def _observe(
+    revision: Revision, finding: str, reason: str, check: CheckResult, revoked: list[str] | None = None
+) -> None:
+    text = f"{check.message} {check.fix}".strip()
+    if revoked:
+        files = ", ".join(sorted(set(revoked)))
+        text = f"{files} holds an access token of this hub that worked. The token was revoked: make a new one."
+    evidence = [Evidence(commit=revision.oid, file=str(check.where.get("file") or ""))]
+    intake.observe(targets.of_revision(revision), finding, reason, text, evidence)
+
+
+def _held(event: OutboxEvent) -> None:
+    """Open a case for a hold that the hub made without one, so that a moderator reviews it."""
+    rows = ModerationDecision.objects.select_related("repository__namespace", "revision__author")
+    decision = rows.filter(pk=event.data.get("decision"), by__isnull=True, case__isnull=True).first()
+    if decision is None:
+        return
+    if decision.revision is not None:
+        decision.revision.repository = decision.repository
+        target = targets.of_revision(decision.revision)
+    else:
+        target = targets.of_repository(decision.repository)
+    finding = rules.PICKLE if "pickle" in decision.reason else "hub.hold"
+    reason = Reason.MALWARE if finding == rules.PICKLE else Reason.OTHER
+    filed = intake.observe(target, finding, reason, decision.reason, [Evidence(commit=event.data["revision"])])
+    ModerationDecision.objects.filter(pk=decision.pk).update(case=filed.case)
+
+
+CONSUMERS: dict[str, Callable[[OutboxEvent], None]] = {
+    Kind.VERDICT_REACHED: _verdict_reached,
+    Kind.QUARANTINED: _held,
+}
