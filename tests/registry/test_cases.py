@@ -490,7 +490,7 @@ def test_accuracy_counts_what_was_decided(cast, adapter):
     [row] = queue.with_facts([cases.get_case(case.pk, cast.session("mona"))])
     assert (row.accuracy.upheld, row.accuracy.decided, row.accuracy.share, row.prior) == (1, 2, 0.5, 1)
     [carol] = reputation.reporters(cast.session("mona"))
-    assert (carol.filed, carol.decided, carol.right) == (3, 2, 1)
+    assert [vars(carol)[name] for name in ("filed", "decided", "right")] == [3, 2, 1]
 
 
 # --- what is held back -----------------------------------------------------------------------------------------------
