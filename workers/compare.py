@@ -3,11 +3,10 @@
 import logging
 from functools import partial
 
-from dovetail.adapters.report import CheckResult
 from registry.kernel.errors import ClaimStale, ShelfProblem, StoreUnavailable
 from registry.proof.verdicts import comparisons
 from registry.proof.verdicts.comparisons import Comparing
-from workers import engine_matrix, leases, several_adapters, warm_engines
+from workers import engine_matrix, leases, progress, several_adapters, warm_engines
 from workers.laying_out import lay_out
 from workers.sandbox import EngineFault
 
@@ -25,14 +24,10 @@ def compare(claim: Comparing) -> None:
             lay_out(verdict, f"{verdict.pk}-{name}-{claim.row.attempt}") as laid_out,
         ):
             engine = partial(warm_engines.engine_for, laid_out.base, name)
-            rows = [engine_matrix.row(name, engine().run(job, on_check=_ignore)) for job in laid_out.jobs]
+            rows = [engine_matrix.row(name, engine().run(job, on_check=progress.ignore)) for job in laid_out.jobs]
             comparisons.record(claim, several_adapters.worst_rows(rows)[0])
     except ClaimStale:
         logger.warning("A comparison was lost while it was made", extra={"verdict": verdict.pk})
     except (EngineFault, StoreUnavailable, ShelfProblem, OSError) as problem:  # the verdict stands
         logger.warning("A verdict was not compared: %s", problem, extra={"verdict": verdict.pk})
         comparisons.pause(claim, COMPARE_AGAIN_SECONDS)
-
-
-def _ignore(check: CheckResult) -> None:
-    pass

@@ -9,22 +9,21 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from dovetail.adapters import config as configs
 from dovetail.adapters import header as headers
 from dovetail.adapters import torchwriter
-from dovetail.adapters.description import WEIGHTS
 from dovetail.adapters.header import HeaderError
 from dovetail.adapters.report import Report
 from dovetail.adapters.twins import MAX_TWINS
 from registry.bytes.blobs import Keys, store
 from registry.kernel.errors import StoreUnavailable
 from registry.models import DerivedArtifact, Revision
-from registry.proof import fit, holding
+from registry.proof import holding
 from registry.publish import deriving
-from registry.repos import derived, facts, pull
-from registry.repos.derived import Derivation, DerivedEntry
+from registry.repos import derived, pull
+from registry.repos.derived import Derivation
 from workers import engine_matrix, sandbox, scratch_folders
 from workers.engine import jail
+from workers.surveying import survey_derived
 
 logger = logging.getLogger(__name__)
 
@@ -53,16 +52,7 @@ def derive(revision: Revision, report: Report) -> Report:
     except (StoreUnavailable, OSError, subprocess.SubprocessError) as problem:
         logger.warning("Nothing was derived: %s", problem, extra={"revision": revision.oid})
         return report
-    return _survey_derived(revision, report)
-
-
-def _survey_derived(revision: Revision, report: Report) -> Report:
-    """Return the report with the bases that the derived safetensors fit, if the pushed files could not be surveyed."""
-    entries = pull.served_entries(revision)
-    if report.fits is not None or not isinstance(entries.get(WEIGHTS), DerivedEntry):
-        return report
-    card_bases = configs.names(dict(facts.read_facts(entries).card.data), "base_model")
-    return fit.with_fits(report, fit.survey_files(facts.file_openers(entries)), card_bases)
+    return survey_derived(revision, report)
 
 
 def _make(derivations: Sequence[Derivation]) -> list[tuple[Derivation, bool]]:

@@ -31,11 +31,11 @@ STEPS = {
     "claimed": ("workers.validate.validate", BEFORE),
     "laying out": ("shutil.copyfileobj", AFTER),
     "starting the engine": ("workers.sandbox.Engine.serve", AFTER),
-    "the first check": ("workers.validate._Progress.__call__", BEFORE),
+    "the first check": ("workers.progress.Progress.__call__", BEFORE),
     "the verdict is there": ("workers.engine_matrix.row", BEFORE),
     "recording": ("registry.proof.verdicts.working.move_verified", AFTER),  # in the transaction
     "recorded": ("registry.proof.verdicts.record", AFTER),
-    "comparing": ("workers.compare._ignore", BEFORE),
+    "comparing": ("workers.progress.ignore", BEFORE),
     "recording a comparison": ("registry.proof.verdicts.comparisons._add", AFTER),  # in the transaction
 }
 

@@ -11,17 +11,16 @@ import numpy  # noqa: F401 - the jail lets no child import it later
 
 from dovetail.adapters.description import describe
 from dovetail.adapters.families import IDS, checks_of, opened
-from dovetail.adapters.findings import Check, Result, Subject
+from dovetail.adapters.findings import Check, Subject
 from dovetail.adapters.findings import run as ask
 from dovetail.adapters.folder import Base, Folder
 from dovetail.adapters.header import HeaderError
 from dovetail.adapters.kinds import task_of
 from dovetail.adapters.library.composition import Composition
 from dovetail.adapters.library.contents import Library
-from dovetail.adapters.report import CRASHED
-from dovetail.adapters.report import Serving as ServingReport
+from dovetail.adapters.report import CRASHED, CheckResult, Serving
 from dovetail.adapters.serving import Base as ServedBase
-from dovetail.adapters.serving import Serving, serving_of
+from dovetail.adapters.serving import serving_of
 from dovetail.adapters.shapes import decode
 from dovetail.adapters.sources import files_in
 from workers.engine.job import Job
@@ -91,12 +90,12 @@ def _served_with(job: Job, frozen: Frozen | None) -> ServedBase:
     return ServedBase(str(job.shapes["id"]), shapes.architectures, shapes.vocabulary, shapes.layers, shapes.tied)
 
 
-def _of_place(answer: Serving, place: str) -> ServingReport:
+def _of_place(answer: Serving, place: str) -> Serving:
     """Return how an engine serves the adapter; no engine finds one in a folder by the name of its repository."""
-    reason = answer.reason
-    if place:
-        reason = f"Download the repository and name its folder {place}/, not its top folder: {reason}"
-    return ServingReport(answer.engine, answer.version, reason, answer.flags, outcome=answer.outcome)
+    if not place:
+        return answer
+    hint = f"Download the repository and name its folder {place}/, not its top folder"
+    return replace(answer, reason=f"{hint}: {answer.reason}")
 
 
 def _task(folder: Folder, frozen: Frozen) -> tuple[str, int]:
@@ -160,22 +159,24 @@ def _report(checks: Iterable[Check[Subject]], subject: Subject, say: Say) -> boo
     return True
 
 
-def _blame(problem: Exception, check: str) -> Result:
+def _blame(problem: Exception, check: str) -> CheckResult:
     text = " ".join(str(problem).split())[:400] or type(problem).__name__
     if isinstance(problem, MemoryError) or any(word in text for word in MEMORY_WORDS):
-        return Result(
+        return CheckResult(
             "limits.memory",
             "failed",
             f"It needs more memory than a validation may take ({check}: {text[:200]}).",
             MEMORY_FIX,
         )
     if check == "load.error":
-        return Result(check, "failed", f"It cannot be loaded: {type(problem).__name__}: {text.rstrip('.')}.", LOAD_FIX)
-    return Result(CRASHED, "failed", f"The check {check} raised {type(problem).__name__}: {text}", CRASH_FIX)
+        return CheckResult(
+            check, "failed", f"It cannot be loaded: {type(problem).__name__}: {text.rstrip('.')}.", LOAD_FIX
+        )
+    return CheckResult(CRASHED, "failed", f"The check {check} raised {type(problem).__name__}: {text}", CRASH_FIX)
 
 
-def _as_json(result: Result) -> Frame:
-    return asdict(result) | {"message": _cut(result.message), "fix": _cut(result.fix)}
+def _as_json(check: CheckResult) -> Frame:
+    return replace(check, message=_cut(check.message), fix=_cut(check.fix)).as_json()
 
 
 def _cut(text: str) -> str:

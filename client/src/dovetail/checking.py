@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import BinaryIO
 
@@ -23,9 +22,9 @@ def check(folder: Path) -> Verdict:
     files = {path: _opener(folder / path) for path in sorted(_files(folder))}
     if not files:
         raise usage(f"{folder} holds no files.", "Name the folder that holds adapter_config.json.")
-    checks = [asdict(result) for result in ask_all(files, _card(folder / "README.md"))]
+    checks = [result.as_json() for result in ask_all(files, _card(folder / "README.md"))]
     state = "failed" if any(item["outcome"] == "failed" for item in checks) else "passed"
-    serving = [asdict(answer) for answer in serving_of(files)] if state == "passed" else []
+    serving = [answer.as_json() for answer in serving_of(files)] if state == "passed" else []
     document = {"state": state, "depth": "static", "adapter": str(folder), "checks": checks, "serving": serving}
     return verdict.read(document)
 

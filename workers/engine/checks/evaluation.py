@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 
-from dovetail.adapters.findings import Finding, Outcome, failed, skipped, warned
-from dovetail.adapters.report import Evaluation
+from dovetail.adapters.findings import Finding, failed, skipped, warned
+from dovetail.adapters.report import Evaluation, Outcome
 from workers.engine.checks.claims import MARGIN, claimed_value, holds
 from workers.engine.evals.measures import Metric
 from workers.engine.trial import Trial

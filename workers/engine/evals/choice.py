@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from dovetail.adapters.findings import Result
 from dovetail.adapters.folder import Folder
 from dovetail.adapters.library.contents import Library
+from dovetail.adapters.report import CheckResult
 from workers.engine.evals import eval_of, masked
 from workers.engine.evals.base_outputs import recall
 from workers.engine.evals.rows import Rows, RowsError, codec_of, doubts, neutral, smoke
@@ -22,7 +22,7 @@ MORE_ROWS = "Put some dozens of rows in smoke.jsonl, of every label, that were n
 
 
 def rows_for(
-    folder: Folder, frozen: Frozen, task: str, labels: int, warn: Callable[[Result], None], lent_by: str = ""
+    folder: Folder, frozen: Frozen, task: str, labels: int, warn: Callable[[CheckResult], None], lent_by: str = ""
 ) -> Rows:
     """Return the rows to run the adapter on; `warn` is called if given rows are not used or measure little."""
     evaluation, count = _evaluation(folder, frozen, task), _labels(folder, labels)
@@ -31,10 +31,10 @@ def rows_for(
     except RowsError as problem:
         rows = None
         which = f"smoke.jsonl of {lent_by}" if lent_by else "smoke.jsonl"
-        warn(Result("eval.rows", "warned", f"{which} was not used: {problem}.", ROWS_FIX))
+        warn(CheckResult("eval.rows", "warned", f"{which} was not used: {problem}.", ROWS_FIX))
     if rows is not None:
         if doubt := doubts(rows.rows):
-            warn(Result("eval.rows", "warned", doubt, MORE_ROWS))
+            warn(CheckResult("eval.rows", "warned", doubt, MORE_ROWS))
         return rows
     frozen_rows = recall(frozen, task, evaluation)
     if frozen_rows is not None:

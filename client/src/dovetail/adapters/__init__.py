@@ -8,9 +8,9 @@ from collections.abc import Iterator, Mapping
 
 from dovetail.adapters.description import Description, describe
 from dovetail.adapters.families import ask_all
-from dovetail.adapters.findings import Result
 from dovetail.adapters.folder import Base, Folder
 from dovetail.adapters.header import Header, HeaderError, Opener, TensorInfo
+from dovetail.adapters.report import CheckResult as Result
 from dovetail.adapters.sources import files_in
 
 __all__ = [

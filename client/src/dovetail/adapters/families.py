@@ -14,13 +14,14 @@ from dovetail.adapters import foreign, twins
 from dovetail.adapters.checks import CHECKS, ids
 from dovetail.adapters.checks.entry import ADAPTERS, COMPOSITIONS, NOT_RUN, PEFT, Entry, ordered
 from dovetail.adapters.description import describe
-from dovetail.adapters.findings import Check, Result, run
+from dovetail.adapters.findings import Check, run
 from dovetail.adapters.folder import Folder
 from dovetail.adapters.foreign import Foreign
 from dovetail.adapters.header import Opener
 from dovetail.adapters.library.composition import Composition
 from dovetail.adapters.library.contents import Library
 from dovetail.adapters.places import contents, judged, within
+from dovetail.adapters.report import CheckResult
 
 Checks = tuple[Check[Any], ...]
 COMPOSED = ("composition", "fusion")  # the kinds of the adapters library that are made of several adapters
@@ -132,14 +133,14 @@ def ids_of(format: str, kind: str) -> list[str]:
     return [check.id for check in ASKED[family_of(format, kind).name]]
 
 
-def ask_all(files: Mapping[str, Opener], card: Mapping[str, object] | None = None) -> Iterator[Result]:
+def ask_all(files: Mapping[str, Opener], card: Mapping[str, object] | None = None) -> Iterator[CheckResult]:
     """Run every check on every adapter that a verdict on the files covers; each result states the adapter's folder."""
     for place in judged(contents(files)):
         for result in ask(opened(files, card, place=place)):
             yield replace(result, where={**result.where, "path": place}) if place else result
 
 
-def ask(folder: Folder) -> Iterator[Result]:
+def ask(folder: Folder) -> Iterator[CheckResult]:
     """Run every check that needs no torch, and yield each result as it comes."""
     return run(checks_of(folder), folder)
 

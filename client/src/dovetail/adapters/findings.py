@@ -5,9 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Generic, Literal, TypeVar
+from typing import Generic, TypeVar
 
-Outcome = Literal["passed", "warned", "failed", "skipped"]
+from dovetail.adapters.report import CheckResult, Outcome
+
 Subject = TypeVar("Subject")
 
 
@@ -19,18 +20,6 @@ class Finding:
     message: str
     fix: str = ""
     where: Mapping[str, object] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """One line of a verdict."""
-
-    id: str
-    outcome: Outcome
-    message: str = ""
-    fix: str = ""
-    where: Mapping[str, object] = field(default_factory=dict)
-    duration_ms: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +46,7 @@ def skipped(message: str) -> Finding:
     return Finding("skipped", message)
 
 
-def run(checks: Iterable[Check[Subject]], subject: Subject, failed_before: Iterable[str] = ()) -> Iterator[Result]:
+def run(checks: Iterable[Check[Subject]], subject: Subject, failed_before: Iterable[str] = ()) -> Iterator[CheckResult]:
     """Run checks in order and yield each result as it comes. The caller handles what a check raises."""
     failures = set(failed_before)
     for check in checks:
@@ -67,7 +56,7 @@ def run(checks: Iterable[Check[Subject]], subject: Subject, failed_before: Itera
         if finding.outcome == "failed":
             failures.add(check.id)
         took = round((time.perf_counter() - began) * 1000, 2)
-        yield Result(check.id, finding.outcome, finding.message, finding.fix, finding.where, took)
+        yield CheckResult(check.id, finding.outcome, finding.message, finding.fix, finding.where, took)
 
 
 def _ask(check: Check[Subject], subject: Subject, failures: set[str]) -> str | Finding:

@@ -123,13 +123,17 @@ class BasePin(Record):
 
 @dataclass(frozen=True, slots=True)
 class Serving(Record):
-    """The behaviour of one serving engine with the adapter (docs/serving.md); `flags` is empty unless it serves it."""
+    """The behaviour of one serving engine with the adapter (docs/serving.md); `flags` is empty unless it serves it.
+
+    `rules` are the ids of the rules that decided against it; None in older reports.
+    """
 
     engine: str
     version: str = ""
     outcome: Serves = field(kw_only=True)
     reason: str = ""
     flags: Sequence[str] = ()
+    rules: Sequence[str] | None = field(default=None, metadata={"optional": True})
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,18 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from dovetail.adapters.header import Opener
+from dovetail.adapters.report import Serving
 from dovetail.adapters.serving.diffusers import DIFFUSERS
 from dovetail.adapters.serving.llama_cpp import LLAMA_CPP
 from dovetail.adapters.serving.lorax import LORAX
 from dovetail.adapters.serving.mlx import MLX
 from dovetail.adapters.serving.peft import PEFT_13, PEFT_14, PEFT_18
-from dovetail.adapters.serving.rules import Engine, Outcome, Rule, Serving, ask
+from dovetail.adapters.serving.rules import Engine, Rule, ask
 from dovetail.adapters.serving.sglang import SGLANG
 from dovetail.adapters.serving.subject import UNKNOWN, Base, Subject, subject_of
 from dovetail.adapters.serving.tgi import TGI
 from dovetail.adapters.serving.vllm import VLLM
 
-__all__ = ["ENGINES", "Base", "Engine", "Outcome", "Rule", "Serving", "Subject", "serving", "serving_of"]
+__all__ = ["ENGINES", "Base", "Engine", "Rule", "Subject", "serving", "serving_of"]
 
 ENGINES: tuple[Engine, ...] = (VLLM, SGLANG, LORAX, TGI, LLAMA_CPP, MLX, DIFFUSERS, PEFT_18, PEFT_14, PEFT_13)
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from dovetail.adapters.findings import some
+from dovetail.adapters.report import Serves, Serving
 from dovetail.adapters.serving.subject import Subject
 
-Outcome = Literal["serves", "refuses", "wrong"]
 MAX_REASON = 900
 
 
@@ -42,28 +42,23 @@ class Engine:
     serves: Callable[[Subject], str]
 
 
-@dataclass(frozen=True, slots=True)
-class Serving:
-    """The answer of one engine for one adapter; `flags` is empty unless it serves."""
-
-    engine: str
-    version: str
-    outcome: Outcome
-    reason: str
-    flags: list[str]
-    rules: list[str]
-
-
 def ask(engine: Engine, subject: Subject) -> Serving:
     """Apply all rules. Refusals hide wrong answers, because then nobody gets an answer."""
     broken = [(rule, value) for rule in engine.rules if (value := rule.applies(subject))]
-    outcome: Outcome = "serves"
+    outcome: Serves = "serves"
     if broken:
         outcome = "refuses" if any(rule.outcome == "refuses" for rule, _ in broken) else "wrong"
     decisive = [(rule, value) for rule, value in broken if rule.outcome == outcome]
     reason = " ".join(rule.sentence.format(_as_text(value)) for rule, value in decisive) or engine.serves(subject)
     flags = engine.flags(subject) if outcome == "serves" else []
-    return Serving(engine.name, engine.version, outcome, reason[:MAX_REASON], flags, [rule.id for rule, _ in decisive])
+    return Serving(
+        engine.name,
+        engine.version,
+        outcome=outcome,
+        reason=reason[:MAX_REASON],
+        flags=flags,
+        rules=[rule.id for rule, _ in decisive],
+    )
 
 
 def _as_text(value: object) -> str:

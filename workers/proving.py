@@ -1,0 +1,59 @@
+"""The first step of a validation after the files are laid out: run the engines, and make one report of theirs."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import NamedTuple
+
+from dovetail.adapters.report import BasePin, EngineRow, Report
+from registry.models import Base
+from workers import engine_matrix, progress, provenance, several_adapters, warm_engines
+from workers.engine.job import Job
+from workers.laying_out import LaidOut
+from workers.progress import Listener
+
+
+class Proof(NamedTuple):
+    """The report on one adapter, and a row for each engine that judged it."""
+
+    report: Report
+    rows: tuple[EngineRow, ...]
+
+
+def prove(laid_out: LaidOut, on_check: Listener) -> Report:
+    """Return one report on all adapters that the verdict is about, with a row for each engine that judged them."""
+    base, places = laid_out.base, laid_out.places
+    proofs = {job.place: _prove_adapter(job, base, on_check) for job in laid_out.jobs}
+    report = several_adapters.combine({place: proof.report for place, proof in proofs.items()})
+    engines = several_adapters.worst_rows([row for proof in proofs.values() for row in proof.rows])
+    return replace(
+        report,
+        base=BasePin(base.id, base.revision, base.sha256) if base else None,  # as the base cache knows it
+        engines=engines,
+        contents=several_adapters.contents_of(laid_out.adapters, places),
+        path=places[0] if len(places) == 1 else "",
+        proven_with=provenance.of(report.depth, [row.name for row in engines]),
+    )
+
+
+def _prove_adapter(job: Job, base: Base | None, on_check: Listener) -> Proof:
+    """Return the proof with the report of the first engine that passes the adapter, else of the first engine."""
+    reports = dict(_ask_engines(job, base, on_check))
+    first = next(iter(reports.values()))
+    decisive = next((report for report in reports.values() if report.is_passed), first)
+    return Proof(decisive, tuple(engine_matrix.row(name, report) for name, report in reports.items()))
+
+
+def _ask_engines(job: Job, base: Base | None, on_check: Listener) -> Iterator[tuple[str, Report]]:
+    """Yield engine and report until an engine passes the adapter, or until no other engine could judge differently."""
+    listener = progress.placed(on_check, job.place)
+    for name in engine_matrix.engines(job.folder, job.place):
+        report = warm_engines.engine_for(base, name).run(job, on_check=listener)
+        yield name, report
+        if report.is_passed or not _is_run(base) or not engine_matrix.depends_on_engine(report):
+            return
+        listener = progress.ignore  # the page of a running verdict shows the checks of the first engine alone
+
+
+def _is_run(base: Base | None) -> bool:
+    """Return whether adapters of this base are loaded and run: only if its weights are here."""
+    return base is not None and base.has_weights

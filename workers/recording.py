@@ -1,0 +1,34 @@
+"""The last step of a validation: record its report, or give the claim back."""
+
+import logging
+
+from dovetail.adapters.report import Report
+from registry.kernel.errors import ClaimStale
+from registry.proof import verdicts
+from registry.proof.verdicts import Claim
+from workers import engine_matrix
+
+logger = logging.getLogger(__name__)
+
+
+def record(claim: Claim, report: Report, milliseconds: int) -> None:
+    """Record the report, and ask for the comparisons with other engines. Raises ClaimStale."""
+    verdicts.record(claim, report, milliseconds, compare=_to_compare(claim, report))
+    details = {"verdict": claim.verdict.pk, "state": report.state, "ms": milliseconds}
+    logger.info("A validation ended", extra=details)
+
+
+def _to_compare(claim: Claim, report: Report) -> list[str]:
+    """Return the other engines that shall judge an adapter that was run and passed: those of any living worker."""
+    if not report.is_passed or report.depth == "fit" or not claim.verdict.route:
+        return []
+    built = {*engine_matrix.built(), *verdicts.Crew.now().engines}
+    return [engine for engine in engine_matrix.missing(report) if engine in built]
+
+
+def give_back(claim: Claim, reason: str, *, counted: bool = True) -> None:
+    """Put the verdict back into its queue; a claim that is stale was put back already."""
+    try:
+        verdicts.give_back(claim, reason, counted=counted)
+    except ClaimStale:
+        logger.warning("A claim was lost during its validation", extra={"verdict": claim.verdict.pk})
