@@ -18,7 +18,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / "client" / "src")]
 
-from workers.engine import child, jail, syscalls
+from workers.engine import child, syscalls
 from workers.engine.serve import main
 from workers.engine.validation import ROWS, RUN_IDS
 
@@ -63,7 +63,7 @@ def passes(say, *left_out):
 
 def raw(call, *arguments):
     """A system call past Python; raises OSError when it is refused."""
-    call = syscalls.OTHER_PROCESSES[call][syscalls.COLUMN[jail.ARCHITECTURE]]
+    call = syscalls.OTHER_PROCESSES[call][syscalls.COLUMN[kernel.ARCHITECTURE]]
     if libc.syscall(ctypes.c_long(call), *(ctypes.c_long(a) if isinstance(a, int) else a for a in arguments)) < 0:
         raise OSError(ctypes.get_errno(), errno.errorcode[ctypes.get_errno()])
 

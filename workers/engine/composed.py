@@ -11,7 +11,8 @@ from typing import Any
 
 import torch
 
-from dovetail.adapters.library.composition import Block, Composition
+from dovetail.adapters.library.composition import Composition
+from dovetail.adapters.library.setup import Block
 from workers.engine import jail
 from workers.engine.composition import load, switch, write
 from workers.engine.evals.codec import Batch

@@ -14,8 +14,9 @@ from typing import Any
 import torch
 
 from dovetail.adapters.fit import Shape
-from dovetail.adapters.library.composition import FUSION_KEYS, FUSION_WEIGHTS, Block, Composition, Fusion
+from dovetail.adapters.library.composition import FUSION_KEYS, FUSION_WEIGHTS, Composition, Fusion
 from dovetail.adapters.library.contents import FUSION_CONFIG
+from dovetail.adapters.library.setup import Block
 from workers.engine import library
 
 LAYER = "adapter_fusion_layer"

@@ -1,66 +1,29 @@
 """The jail: a process locks itself down before it opens an uploaded byte.
 
-Three layers, each installed by the process itself without any privilege: resource limits, Landlock (an allow-list of
-files, no TCP, nothing outside reachable by signal or abstract socket) and seccomp (a list of refused system calls).
+Three layers, each installed by the process itself without any privilege: resource limits, `landlock` (an allow-list of
+files, no TCP, nothing outside reachable by signal or abstract socket) and `seccomp` (a list of refused system calls).
 A layer that cannot be installed raises `JailUnavailable`: half a jail is no jail. Standard library only.
-Sources: landlock(7), seccomp(2), prctl(2), linux/include/uapi/linux/{landlock,seccomp,bpf_common}.h.
 """
 
 from __future__ import annotations
 
-import ctypes
-import errno
 import os
-import platform
 import resource
 import signal
 import struct
 import sys
-import sysconfig
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from workers.engine import syscalls
+from workers.engine import kernel, landlock, seccomp, syscalls
+from workers.engine.kernel import JailUnavailable
 
-ARCHITECTURE = platform.machine()
-
-PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_MM, PR_SET_CHILD_SUBREAPER, PR_SET_NO_NEW_PRIVS = 1, 4, 35, 36, 38
-PR_SET_PTRACER = 0x59616D61
-PRCTL_REFUSED = (PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_MM, PR_SET_CHILD_SUBREAPER, PR_SET_PTRACER)
-F_SETOWN, F_SETOWN_EX, F_SETLEASE = 8, 15, 1024
-# With F_SETOWN the kernel sends signals for the process; with F_SETLEASE other processes' opens wait for it.
-FCNTL_REFUSED = (F_SETOWN, F_SETOWN_EX, F_SETLEASE)
-
-EXECUTE, WRITE_FILE, READ_FILE, READ_DIR, REMOVE_DIR, REMOVE_FILE = (1 << bit for bit in range(6))
-MAKE_DIR, MAKE_REG, TRUNCATE = 1 << 7, 1 << 8, 1 << 14
-FILE_RIGHTS_BY_ABI = {1: 13, 2: 14, 3: 15, 4: 15, 5: 16}  # how many low bits of rights each Landlock ABI knows
-RIGHTS_OF_A_FILE = EXECUTE | WRITE_FILE | READ_FILE | TRUNCATE | 1 << 15
-READ = READ_FILE | READ_DIR
-READ_WRITE = READ | WRITE_FILE | TRUNCATE | REMOVE_FILE | REMOVE_DIR | MAKE_DIR | MAKE_REG
-CONTROL = READ_FILE | WRITE_FILE | 1 << 15  # ioctl(2) on a device file
-NO_TCP, NO_SIGNALS_NO_ABSTRACT_SOCKETS = 0b11, 0b11
-
-LOAD, EQUAL, AT_LEAST, ANY_BIT, RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
-ALLOW, KILL, REFUSE, UNKNOWN = 0x7FFF0000, 0x80000000, 0x00050000 | errno.EPERM, 0x00050000 | errno.ENOSYS
-CLONE_THREAD, CLONE_NAMESPACES = 0x00010000, 0x7E020080
-
-DEVICES = {"/dev/null": READ_FILE | WRITE_FILE, "/dev/zero": READ_FILE, "/dev/urandom": READ_FILE}
-# The CUDA driver makes these calls at its start. It still reaches nobody: connecting and sending stay refused.
-DEVICE_CALLS = ("socket", "socketpair", "bind", "listen", "memfd_create")
-INTERPRETER_NEEDS = (
-    "/usr/lib", "/usr/lib64", "/lib", "/lib64", "/usr/local/lib", "/etc/ld.so.cache", "/etc/localtime",
-    "/usr/share/zoneinfo", "/proc/self", "/proc/cpuinfo", "/proc/meminfo", "/sys/devices/system/cpu",
-)  # fmt: skip
+__all__ = [
+    "JailUnavailable", "Layers", "close_all_but", "die_with_parent", "give_up_writing", "lock_down", "threads",
+]  # fmt: skip
 
 _stays = False
-
-_libc = ctypes.CDLL(None, use_errno=True)
-_libc.syscall.restype = ctypes.c_long
-
-
-class JailUnavailable(Exception):
-    """A layer of the jail is missing here; the message is one sentence for the operator."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +52,7 @@ def lock_down(
     """Lock this process down permanently. Call it single-threaded, before the first byte of an upload is opened.
 
     `work` is the only folder that may be written (None: no folder); it must not contain hard links to files that
-    matter. `readable` are files and folders that may be read, besides `interpreter_paths`.
+    matter. `readable` are files and folders that may be read, besides `landlock.interpreter_paths`.
     `memory_bytes` bounds the whole address space, of which torch itself maps several GB; `file_bytes` is per file.
     `devices` are device files that may be read, written and controlled; their driver then becomes part of the trusted
     base, and may start threads, which is refused otherwise.
@@ -97,18 +60,18 @@ def lock_down(
     changed from outside (prlimit(2)), never by itself. Raises `JailUnavailable`: the process must not go on then.
     """
     global _stays
-    _require(ARCHITECTURE in syscalls.COLUMN and sys.platform == "linux", _wrong_machine())
-    _require(threads() == 1, f"The jail binds one thread, and this process already has {threads()}.")
+    kernel.require(kernel.ARCHITECTURE in syscalls.COLUMN and sys.platform == "linux", _wrong_machine())
+    kernel.require(threads() == 1, f"The jail binds one thread, and this process already has {threads()}.")
     mapped = _mapped_bytes()
-    _require(
+    kernel.require(
         memory_bytes > mapped, f"The memory limit of {memory_bytes:,} bytes is below the {mapped:,} already mapped."
     )
-    _prctl(PR_SET_NO_NEW_PRIVS, 1, "no_new_privs")
-    _prctl(PR_SET_DUMPABLE, 0, "dumpable")
+    kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 1, "no_new_privs")
+    kernel.prctl(kernel.PR_SET_DUMPABLE, 0, "dumpable")
     _limit(memory_bytes, cpu_seconds, file_bytes, movable=stays)
     _drop_capabilities()
-    abi = _landlock(work, readable, devices)
-    length = _seccomp(DEVICE_CALLS if devices else ())
+    abi = landlock.install(work, readable, devices)
+    length = seccomp.install(seccomp.DEVICE_CALLS if devices else ())
     _stays = stays
     return Layers(abi, abi >= 4, abi >= 6, length, memory_bytes, cpu_seconds, file_bytes)
 
@@ -119,27 +82,8 @@ def give_up_writing() -> None:
     Resource limits bound the size of a file, but not the number of files. A process that stays keeps the right, and its
     parent watches the folder.
     """
-    if _stays:
-        return
-    rights = READ_WRITE & ~READ & ((1 << FILE_RIGHTS_BY_ABI[min(landlock_abi(), max(FILE_RIGHTS_BY_ABI))]) - 1)
-    attributes = struct.pack("<Q", rights)
-    rules = _system_call("landlock_create_ruleset", attributes, len(attributes), 0)
-    try:
-        _open_up(rules, Path("/dev/null"), WRITE_FILE)
-        _system_call("landlock_restrict_self", rules, 0)
-    finally:
-        os.close(rules)
-
-
-def interpreter_paths() -> list[Path]:
-    """Return the paths that any Python child must read: its own library folders, the linker's, a few files of /proc.
-
-    `sys.path` is not used: its first entry may be a folder with arbitrary contents.
-    """
-    paths = sysconfig.get_paths()
-    names = {paths[key] for key in ("stdlib", "platstdlib", "purelib", "platlib")} | set(INTERPRETER_NEEDS)
-    candidates = [Path(sys.prefix) / "pyvenv.cfg", *(Path(name) for name in sorted(names))]
-    return [path for path in candidates if path.exists()]
+    if not _stays:
+        landlock.give_up_writing()
 
 
 def die_with_parent(parent: int) -> None:
@@ -147,7 +91,7 @@ def die_with_parent(parent: int) -> None:
 
     Start such a process from a thread that lives as long as the process may: the signal follows the thread.
     """
-    _prctl(PR_SET_PDEATHSIG, signal.SIGKILL, "parent-death signal")
+    kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL, "parent-death signal")
     if os.getppid() != parent:  # the parent died before the line above took hold
         os._exit(1)
 
@@ -192,146 +136,12 @@ def _limit(memory_bytes: int, cpu_seconds: int, file_bytes: int, *, movable: boo
 def _drop_capabilities() -> None:
     """Drop every capability: with them, root could bypass the other layers."""
     header = struct.pack("<Ii", 0x20080522, 0)  # _LINUX_CAPABILITY_VERSION_3, this thread
-    _system_call("capset", header, b"\0" * 24)
+    kernel.system_call("capset", header, b"\0" * 24)
 
 
 def _mapped_bytes() -> int:
     return int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
 
 
-# --- Landlock --------------------------------------------------------------------------------------------------------
-def landlock_abi() -> int:
-    """Return the kernel's Landlock version, 0 where there is none."""
-    try:
-        return _system_call("landlock_create_ruleset", None, 0, 1)
-    except JailUnavailable:
-        return 0
-
-
-def _landlock(work: Path | None, readable: Iterable[Path], devices: Iterable[Path]) -> int:
-    abi = landlock_abi()
-    _require(
-        abi > 0,
-        f"This kernel ({platform.release()}) has no Landlock: it needs Linux 5.13 or later with `landlock` in its list "
-        "of security modules, and a container profile that allows it.",
-    )
-    handled = (1 << FILE_RIGHTS_BY_ABI[min(abi, max(FILE_RIGHTS_BY_ABI))]) - 1
-    scopes = (handled, NO_TCP if abi >= 4 else 0, NO_SIGNALS_NO_ABSTRACT_SOCKETS if abi >= 6 else 0)
-    attributes = struct.pack("<QQQ", *scopes)[: 24 if abi >= 6 else 16 if abi >= 4 else 8]
-    rules = _system_call("landlock_create_ruleset", attributes, len(attributes), 0)
-    try:
-        for path in {*interpreter_paths(), *readable}:
-            _open_up(rules, path, READ & handled)
-        for device, rights in DEVICES.items():
-            _open_up(rules, Path(device), rights & handled)
-        for path in devices:
-            _open_up(rules, path, CONTROL & handled)
-        if work is not None:
-            _open_up(rules, work, READ_WRITE & handled)
-        _system_call("landlock_restrict_self", rules, 0)
-    finally:
-        os.close(rules)
-    return abi
-
-
-def _open_up(rules: int, path: Path, rights: int) -> None:
-    try:
-        descriptor = os.open(path, os.O_PATH | os.O_CLOEXEC)
-    except OSError as problem:
-        raise JailUnavailable(f"The jail cannot be built around {path}: {problem.strerror}.") from problem
-    try:
-        if not path.is_dir():
-            rights &= RIGHTS_OF_A_FILE
-        _system_call("landlock_add_rule", rules, 1, struct.pack("<Qi", rights, descriptor), 0)
-    finally:
-        os.close(descriptor)
-
-
-# --- seccomp: a classic BPF program over (number, architecture, arguments) --------------------------------------------
-class _Program(ctypes.Structure):
-    _fields_ = [("length", ctypes.c_ushort), ("instructions", ctypes.c_void_p)]
-
-
-def _seccomp(allowed: Collection[str]) -> int:
-    code = b"".join(_filter(allowed))
-    buffer = ctypes.create_string_buffer(code, len(code))
-    program = _Program(len(code) // 8, ctypes.cast(buffer, ctypes.c_void_p))
-    _system_call("seccomp", 1, 1, ctypes.byref(program))  # SET_MODE_FILTER for all threads
-    return len(code) // 8
-
-
-def _filter(allowed: Collection[str] = ()) -> list[bytes]:
-    """Return the BPF program. `allowed` names listed calls that are let through because a driver needs them.
-
-    A driver may also start threads. They are refused otherwise: the kernel has no limit of threads per process.
-    """
-    threads = CLONE_THREAD if allowed else 0  # with 0, ANY_BIT never matches
-    column = syscalls.COLUMN[ARCHITECTURE]
-    judged = {name: numbers[column] for name, numbers in syscalls.JUDGED.items()}
-    columns = [numbers[column] for table in syscalls.DENIED for name, numbers in table.items() if name not in allowed]
-    refused = {number for number in columns if number is not None}
-    me = os.getpid()
-    return [
-        *_load(4), _step(EQUAL, syscalls.AUDIT_ARCHITECTURE[ARCHITECTURE], 1, 0), _give(KILL),
-        *_load(0), _step(EQUAL, judged["clone3"], 0, 1), _give(UNKNOWN),  # its flags are behind a pointer
-        _step(AT_LEAST, syscalls.FIRST_UNREVIEWED, 0, 1), _give(UNKNOWN),
-        *(step for number in sorted(refused) for step in (_step(EQUAL, number, 0, 1), _give(REFUSE))),
-        *_judge(judged["clone"], 0, [_step(ANY_BIT, CLONE_NAMESPACES, 1, 0), _step(ANY_BIT, threads, 1, 0)]),
-        *_judge(judged["kill"], 0, [_step(EQUAL, me, 1, 0)]),
-        *_judge(judged["tgkill"], 0, [_step(EQUAL, me, 1, 0)]),  # abort() signals its own thread
-        *_judge(judged["prlimit64"], 2, [_step(EQUAL, 0, 1, 0)]),  # reading limits is allowed, setting them is not
-        *_judge(judged["prlimit64"], 2, [_step(EQUAL, 0, 1, 0)], high=True),
-        *_judge_not(judged["prctl"], 0, PRCTL_REFUSED),
-        *_judge_not(judged["fcntl"], 1, FCNTL_REFUSED),
-        _give(ALLOW),
-    ]  # fmt: skip
-
-
-def _load(offset: int) -> list[bytes]:
-    return [_step(LOAD, offset, 0, 0)]
-
-
-def _step(code: int, value: int, if_true: int, if_false: int) -> bytes:
-    return struct.pack("<HBBI", code, if_true, if_false, value & 0xFFFFFFFF)
-
-
-def _give(result: int) -> bytes:
-    return _step(RETURN, result, 0, 0)
-
-
-def _judge(number: int, argument: int, tests: list[bytes], *, high: bool = False) -> list[bytes]:
-    """Refuse call `number` unless the last test on (half of) its argument jumps over the refusal."""
-    half = 4 if high else 0  # bytes to the upper half of the 64-bit argument, little endian
-    body = [*_load(16 + 8 * argument + half), *tests, _give(REFUSE), *_load(0)]
-    return [_step(EQUAL, number, 0, len(body)), *body]
-
-
-def _judge_not(number: int, argument: int, forbidden: tuple[int, ...]) -> list[bytes]:
-    """Refuse call `number` when its argument is one of `forbidden`."""
-    tests = [step for value in forbidden for step in (_step(EQUAL, value, 0, 1), _give(REFUSE))]
-    body = [*_load(16 + 8 * argument), *tests, *_load(0)]
-    return [_step(EQUAL, number, 0, len(body)), *body]
-
-
-# --- the kernel ------------------------------------------------------------------------------------------------------
-def _system_call(name: str, *arguments: object) -> int:
-    number = syscalls.JUDGED[name][syscalls.COLUMN[ARCHITECTURE]]
-    passed = [ctypes.c_long(value) if isinstance(value, int) else value for value in arguments]
-    result = int(_libc.syscall(ctypes.c_long(number), *passed))
-    if result < 0:
-        raise JailUnavailable(f"The kernel refused {name}: {os.strerror(ctypes.get_errno())}.")
-    return result
-
-
-def _prctl(option: int, value: int, what: str) -> None:
-    if _libc.prctl(option, ctypes.c_ulong(value), 0, 0, 0) != 0:
-        raise JailUnavailable(f"The kernel refused to set {what}: {os.strerror(ctypes.get_errno())}.")
-
-
-def _require(holds: bool, sentence: str) -> None:
-    if not holds:
-        raise JailUnavailable(sentence)
-
-
 def _wrong_machine() -> str:
-    return f"The jail needs Linux on x86_64 or aarch64, and this is {sys.platform} on {ARCHITECTURE}."
+    return f"The jail needs Linux on x86_64 or aarch64, and this is {sys.platform} on {kernel.ARCHITECTURE}."

@@ -1,9 +1,9 @@
-"""Compositions of the adapters library: the adapters, fusions and heads that a set-up names, and where each lies."""
+"""Compositions of the adapters library: readers of the adapters, fusions and heads that a set-up names."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 
 from dovetail.adapters import config as configs
@@ -13,19 +13,11 @@ from dovetail.adapters.config import Config, ConfigError
 from dovetail.adapters.fit import Shape
 from dovetail.adapters.folder import Folder
 from dovetail.adapters.header import Opener, TensorInfo
-from dovetail.adapters.library.contents import FUSION_CONFIG, HEAD_CONFIG, HEAD_WEIGHTS, NAME, SETUP_CONFIG, Library
+from dovetail.adapters.library.contents import FUSION_CONFIG, HEAD_CONFIG, HEAD_WEIGHTS, SETUP_CONFIG, Library
+from dovetail.adapters.library.setup import MAX_MEMBERS, Block, member_name, read_block, read_setup
 from dovetail.adapters.sources import Effect, Source, placed
 
 FUSION_WEIGHTS, PICKLED_FUSION = "model_adapter_fusion.safetensors", "pytorch_model_adapter_fusion.bin"
-MAX_MEMBERS, MAX_NUMBER = 16, 512
-NESTS = {  # adapters/composition.py, ALLOWED_NESTINGS; what it calls MultiTask needs the number of a task with each row
-    "Stack": ("Fuse", "Split", "Parallel", "BatchSplit", "Average"),
-    "Fuse": ("Stack",),
-    "Split": ("Split", "Stack", "BatchSplit", "Average"),
-    "Parallel": ("Stack", "BatchSplit", "Average"),
-    "BatchSplit": ("Stack", "Split", "BatchSplit", "Average"),
-    "Average": ("Stack", "Split", "BatchSplit"),
-}
 # The fields that the config of a fusion may have.
 FUSION_KEYS: Mapping[str, Fits] = {
     **dict.fromkeys(
@@ -36,121 +28,8 @@ FUSION_KEYS: Mapping[str, Fits] = {
     "dropout_prob": maybe(is_number),
 }  # fmt: skip
 SAVE_AGAIN = "Save the whole with save_adapter_setup(..., use_safetensors=True), and push the folder it wrote"
-NUMBERS = {"Split": "splits", "BatchSplit": "batch_sizes", "Average": "weights"}
 HEAD = (HEAD_CONFIG, HEAD_WEIGHTS)
 SPREADING = ("Parallel", "Split", "BatchSplit")  # one input, or one batch, is dealt out to several adapters
-
-
-@dataclass(frozen=True, slots=True)
-class Block:
-    """One block of a composition; `numbers` are lengths of a Split, sizes of a BatchSplit or weights of an Average.
-
-    `name` is that of a Fuse: its layer is called so, whatever becomes of its children.
-    """
-
-    kind: str
-    children: tuple[Block | str, ...]
-    numbers: tuple[float, ...] = ()
-    name: str = ""
-
-    def __str__(self) -> str:
-        return f"{self.kind}[{', '.join(map(str, self.children))}]"
-
-    @property
-    def last(self) -> str:
-        child = self.children[-1]
-        return child if isinstance(child, str) else child.last
-
-    def blocks(self) -> Iterator[Block]:
-        """Itself and every block in it."""
-        yield self
-        for child in self.children:
-            if isinstance(child, Block):
-                yield from child.blocks()
-
-    def adapters(self) -> list[str]:
-        """Return the names of the adapters, each once, in their order."""
-        names: dict[str, None] = {}
-        for child in self.children:
-            names.update(dict.fromkeys([child] if isinstance(child, str) else child.adapters()))
-        return list(names)
-
-    def fusions(self) -> dict[str, list[str]]:
-        """Return the fusion layers by name, each with the adapters it weighs."""
-        fuses = [block for block in self.blocks() if block.kind == "Fuse"]
-        return {fuse.name: [c if isinstance(c, str) else c.last for c in fuse.children] for fuse in fuses}
-
-    def members(self) -> list[Block | str]:
-        """Return the parts whose effect can be measured alone: fusions, and adapters that no fusion weighs."""
-        members: list[Block | str] = [self] if self.kind == "Fuse" else []
-        for child in self.children if not members else ():
-            members += [child] if isinstance(child, str) else child.members()
-        return members
-
-    def without(self, member: Block | str) -> Block | None:
-        """Return the same with one member left out; None when nothing is left."""
-        if self == member:
-            return None
-        kept = [at for at, child in enumerate(self.children) if child != member]
-        parts = [self.children[at] for at in kept]
-        cut = [part if isinstance(part, str) else part.without(member) for part in parts]
-        left = tuple(child for child in cut if child is not None)
-        numbers = tuple(self.numbers[at] for at in kept) if self.numbers else ()
-        return replace(self, children=left, numbers=numbers) if left else None
-
-
-def read_setup(config: Config) -> Block:
-    """Return the composition in adapter_setup.json. Raises `ConfigError` if the library cannot build it."""
-    setup = _block(config.get("adapter_setup"))
-    if isinstance(setup, str):
-        setup = Block("Stack", (setup,))
-    if not 1 <= len(setup.adapters()) <= MAX_MEMBERS:
-        raise ConfigError(f"it composes {len(setup.adapters())} adapters, and 1 to {MAX_MEMBERS} are proven here")
-    return setup
-
-
-def _block(entry: object, level: int = 0) -> Block | str:
-    if not isinstance(entry, dict) or not isinstance(entry.get("children"), list) or not entry["children"]:
-        raise ConfigError("adapter_setup is no composition: each part needs a type and children")
-    kind, children = entry.get("type"), entry["children"]
-    if kind == "single":
-        return _name(children[0])
-    if not isinstance(kind, str) or kind not in NESTS:
-        raise ConfigError(f"{str(kind)[:40]!r} is no composition that is proven here")
-    if level > 2 or len(children) > MAX_MEMBERS:
-        raise ConfigError("the composition is deeper or wider than the library builds")
-    parts = tuple(_block(child, level + 1) for child in children)
-    wrong = [part.kind for part in parts if isinstance(part, Block) and part.kind not in NESTS[kind]]
-    if wrong:
-        raise ConfigError(f"a {wrong[0]} cannot stand in a {kind}")
-    lasts = [part if isinstance(part, str) else part.last for part in parts]
-    return Block(
-        kind, parts, _numbers(kind, entry.get("kwargs"), len(parts)), ",".join(lasts) if kind == "Fuse" else ""
-    )
-
-
-def _numbers(kind: str, kwargs: object, count: int) -> tuple[float, ...]:
-    key = NUMBERS.get(kind)
-    if key is None:
-        return ()
-    numbers = kwargs.get(key) if isinstance(kwargs, dict) else None
-    if not isinstance(numbers, list) or len(numbers) != count:
-        raise ConfigError(f"a {kind} of {count} parts needs {count} {key}")
-    whole = kind != "Average"
-    good = all(
-        type(number) in ((int,) if whole else (int, float)) and (not whole or 1 <= number <= MAX_NUMBER)
-        for number in numbers
-    )
-    if not good or not sum(numbers):
-        raise ConfigError(f"{key} of a {kind} are {str(numbers)[:60]}, which cannot be used")
-    return tuple(numbers)
-
-
-def _name(name: object) -> str:
-    """Return the name of a member, which becomes a folder and a module. Raises `ConfigError` if it is unsafe."""
-    if not isinstance(name, str) or not NAME.fullmatch(name):
-        raise ConfigError(f"an adapter is called {str(name)[:60]!r}; a plain name has letters, digits, '_' and '-'")
-    return name
 
 
 def under(files: Mapping[str, Opener], folder: str) -> dict[str, Opener]:
@@ -226,7 +105,7 @@ class Composition(Library):
         if not self.is_bare_fusion:
             return read_setup(self.config)
         listed = configs.names(self.config, "adapter_names") or tuple(self.name.split(","))
-        names = tuple(_name(name) for each in listed for name in each.split(","))
+        names = tuple(member_name(name) for each in listed for name in each.split(","))
         if not 2 <= len(names) <= MAX_MEMBERS:
             raise ConfigError(f"it fuses {len(names)} adapters, and 2 to {MAX_MEMBERS} are proven here")
         return Block("Fuse", names, name=self.name)
@@ -240,12 +119,12 @@ class Composition(Library):
         if setup is True:  # the fixed head of a model class, which lies at the top
             return [""]
         if isinstance(setup, str):
-            return [_name(setup)]
+            return [member_name(setup)]
         if isinstance(setup, list):
-            return [_name(name) for name in setup[:MAX_MEMBERS]]
+            return [member_name(name) for name in setup[:MAX_MEMBERS]]
         if not isinstance(setup, dict):
             raise ConfigError(f"head_setup = {setup!r} names no head")
-        block = _block(setup)
+        block = read_block(setup)
         return [block] if isinstance(block, str) else block.adapters()
 
     @cached_property
