@@ -18,7 +18,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / "client" / "src")]
 
-from workers.engine import child, syscalls
+from workers.engine import child, kernel, syscalls
 from workers.engine.serve import main
 from workers.engine.validation import ROWS, RUN_IDS
 
