@@ -20,6 +20,9 @@ _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 _TRUE = frozenset({"1", "true", "yes"})
 
 
+JsonObject = dict[str, object]  # as a client sent it: `text`, `whole`, `objects` and `strings` check its members
+
+
 def declared_length(request: HttpRequest) -> int:
     """Return the Content-Length. Raises LengthRequired: Django takes a chunked body without one for empty."""
     text = request.META.get("CONTENT_LENGTH") or ""
@@ -54,7 +57,7 @@ def drain(request: HttpRequest) -> None:
             return
 
 
-def json_object(request: HttpRequest) -> dict[str, Any]:
+def json_object(request: HttpRequest) -> JsonObject:
     """Return the body as a JSON object; an empty body is an empty object. Raises ValueInvalid."""
     refuse_encoded(request)
     if declared_length(request) > MAX_JSON:
@@ -65,7 +68,7 @@ def json_object(request: HttpRequest) -> dict[str, Any]:
     return parse_object(raw)
 
 
-def parse_object(raw: bytes) -> dict[str, Any]:
+def parse_object(raw: bytes) -> JsonObject:
     """Return bytes as a JSON object without duplicate keys. Raises ValueInvalid."""
     if raw.count(b"{") + raw.count(b"[") > MAX_PARTS:  # those in texts count too: files come in base64
         raise ValueInvalid(f"More than {MAX_PARTS:,} objects and lists in one.", fix="Send less, and files in base64.")
@@ -99,7 +102,7 @@ def form_or_json(request: HttpRequest) -> tuple[list[str], bool]:
     return form.get("paths", []) + form.get("paths[]", []), truth(form.get("expand", [""])[-1])
 
 
-def ndjson(request: HttpRequest, longest: int, total: int) -> Iterator[dict[str, Any]]:
+def ndjson(request: HttpRequest, longest: int, total: int) -> Iterator[JsonObject]:
     """Yield one JSON object a line, holding one line at a time. `longest` and `total` are in bytes.
 
     Raises CommitInvalid for anything else, PushTooLarge past a limit, LengthRequired.
@@ -139,7 +142,7 @@ def _check_line(length: int, longest: int) -> None:
         raise PushTooLarge(f"A line of the commit is over {longest:,} bytes.", fix="Push large files by LFS or Xet.")
 
 
-def _line(raw: bytes) -> dict[str, Any]:
+def _line(raw: bytes) -> JsonObject:
     try:
         return parse_object(raw)
     except ValueInvalid as error:
@@ -150,7 +153,7 @@ def _no_number(word: str) -> None:
     raise ValueError(f"{word} is no number of JSON")
 
 
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _unique(pairs: list[tuple[str, Any]]) -> JsonObject:
     members = dict(pairs)
     if len(members) != len(pairs):
         raise ValueError("a key appears twice")
@@ -158,7 +161,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 # --- members ---------------------------------------------------------------------------------------------------------
-def text(body: dict[str, Any], key: str, default: str | None = None) -> str:
+def text(body: JsonObject, key: str, default: str | None = None) -> str:
     """Return a string member. Raises ValueInvalid when it is missing (without a default) or something else."""
     value = body.get(key)
     if value is None and default is not None:
@@ -175,7 +178,7 @@ def refuse_unstorable(value: str, key: str) -> None:
         raise ValueInvalid(f"{key!r} holds a NUL or half a surrogate pair.", fix="Send plain text.")
 
 
-def path(body: dict[str, Any]) -> str:
+def path(body: JsonObject) -> str:
     """Return the member `path`, which names.check_path validates later. Raises ValueInvalid for no string."""
     value = body.get("path")
     if not isinstance(value, str):
@@ -183,7 +186,7 @@ def path(body: dict[str, Any]) -> str:
     return value
 
 
-def whole(body: dict[str, Any], key: str) -> int:
+def whole(body: JsonObject, key: str) -> int:
     """Return a whole number from 0 to 2^63 - 1. Raises ValueInvalid."""
     value = body.get(key)
     if type(value) is not int or not 0 <= value < 1 << 63:
@@ -191,7 +194,7 @@ def whole(body: dict[str, Any], key: str) -> int:
     return value
 
 
-def objects(body: dict[str, Any], key: str) -> list[dict[str, Any]]:
+def objects(body: JsonObject, key: str) -> list[JsonObject]:
     """Return a member that is a list of objects. Raises ValueInvalid."""
     value = body.get(key)
     if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
@@ -199,7 +202,7 @@ def objects(body: dict[str, Any], key: str) -> list[dict[str, Any]]:
     return value
 
 
-def strings(body: dict[str, Any], key: str, *, storable: bool = True) -> list[str]:
+def strings(body: JsonObject, key: str, *, storable: bool = True) -> list[str]:
     """Return a member that is a string or a list of strings. Raises ValueInvalid, also for what is not storable."""
     value = body.get(key)
     value = [value] if isinstance(value, str) else value

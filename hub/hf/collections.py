@@ -1,7 +1,5 @@
 """Collections as the Hub's clients list, read and change them."""
 
-from typing import Any
-
 from django.http import HttpRequest, HttpResponse
 
 from hub.answers import answer
@@ -103,7 +101,7 @@ class OneItem(Route):
         return answer({"success": True})
 
 
-def note_in(body: dict[str, Any]) -> str | None:
+def note_in(body: bodies.JsonObject) -> str | None:
     """Return the note of an entry: Python sends a string, JavaScript an object with `text`."""
     note = body.get("note")
     if isinstance(note, dict):

@@ -3,7 +3,6 @@
 import base64
 import binascii
 from collections.abc import Iterator
-from typing import Any
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
@@ -96,7 +95,7 @@ def longest_line() -> int:
     return inline * 4 // 3 + (64 << 10)
 
 
-def _landed(ref: Ref, page: str, proposed: bool) -> dict[str, Any]:
+def _landed(ref: Ref, page: str, proposed: bool) -> dict[str, object]:
     oid = ref.revision.oid
     body = {"success": True, "commitOid": oid, "commitUrl": f"{page}/commit/{oid}", "hookOutput": ""}
     if proposed:
@@ -104,7 +103,7 @@ def _landed(ref: Ref, page: str, proposed: bool) -> dict[str, Any]:
     return body
 
 
-def operations(lines: Iterator[dict[str, Any]]) -> Iterator[Operation]:
+def operations(lines: Iterator[bodies.JsonObject]) -> Iterator[Operation]:
     """Turn the lines after the header into operations, one at a time. Raises CommitInvalid for anything unknown."""
     for line in lines:
         match line.get("key"):
@@ -126,21 +125,21 @@ def operations(lines: Iterator[dict[str, Any]]) -> Iterator[Operation]:
                 raise CommitInvalid(f"A line of the commit has the key {str(other)[:60]!r}, which is not known here.")
 
 
-def _member(line: dict[str, Any], key: str) -> dict[str, Any]:
+def _member(line: bodies.JsonObject, key: str) -> bodies.JsonObject:
     value = line.get("value")
     if line.get("key") != key or not isinstance(value, dict):
         raise CommitInvalid(f"The commit lacks a line {{'key': '{key}', 'value': {{…}}}} where one must be.")
     return value
 
 
-def _parent(header: dict[str, Any]) -> str:
+def _parent(header: bodies.JsonObject) -> str:
     parent = bodies.text(header, "parentCommit", "")
     if parent and not (5 <= len(parent) <= 40 and set(parent.lower()) <= set("0123456789abcdef")):
         raise CommitInvalid(f"The parent commit {parent[:60]!r} is not 5 to 40 hex digits.")
     return parent
 
 
-def _content(value: dict[str, Any]) -> bytes:
+def _content(value: bodies.JsonObject) -> bytes:
     content, encoding = bodies.text(value, "content"), bodies.text(value, "encoding", "base64")
     try:
         if encoding == "utf-8":

@@ -1,7 +1,5 @@
 """Create and delete repositories, change their settings, and check what the caller may do."""
 
-from typing import Any
-
 import yaml
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse
@@ -61,7 +59,7 @@ class Settings(Route):
         return answer({"private": repository.private, "gated": repository.gated or False})
 
 
-def gate_in(body: dict[str, Any]) -> str | None:
+def gate_in(body: bodies.JsonObject) -> str | None:
     """Return the gate that a body wishes: "auto", "manual", "" for none, None where it says nothing."""
     value = body.get("gated")
     return "" if value is False else None if value is None else bodies.text(body, "gated")
@@ -83,14 +81,14 @@ class WriteCheck(AuthCheck):
     permission = Permission.PUSH
 
 
-def card_of_a_space(body: dict[str, Any]) -> push.Inline:
+def card_of_a_space(body: bodies.JsonObject) -> push.Inline:
     """Return the README.md that a space begins with: clients look there for what would run it, and never write one."""
     title, sdk = bodies.text(body, "name").rpartition("/")[2], bodies.text(body, "sdk", "static")
     metadata = yaml.safe_dump({"title": title, "sdk": sdk}, sort_keys=False, allow_unicode=True)
     return push.Inline("README.md", f"---\n{metadata}---\n".encode())
 
 
-def named_in(body: dict[str, Any], username: str) -> tuple[str, str]:
+def named_in(body: bodies.JsonObject, username: str) -> tuple[str, str]:
     """Return (type, full name) of the repository a body names; without a namespace it is the caller's own.
 
     The `adapters` library sends the whole id as the name.
@@ -109,7 +107,7 @@ def known_type(type: str) -> str:
     return type
 
 
-def privacy_in(body: dict[str, Any]) -> bool | None:
+def privacy_in(body: bodies.JsonObject) -> bool | None:
     """Return whether a body asks for a private repository; None where it does not say. 0.x sends `private`."""
     visibility, private = body.get("visibility"), body.get("private")
     if visibility is not None:
