@@ -1,13 +1,12 @@
 """Searching adapters, and the facts of one."""
 
-from typing import Any
-
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from hub.api import pages
 from hub.api.asking import View
+from hub.api.shapes import Data
 from hub.api.shapes import adapters as shapes
 from registry.kernel import refusals
 from registry.kernel.errors import RevisionNotFound
@@ -45,7 +44,7 @@ class OneAdapter(View):
         return Response(line(repository, verdict) | {"status": "active"} | _names(repository))
 
 
-def line(repository: Repository, verdict: Verdict | None) -> dict[str, Any]:
+def line(repository: Repository, verdict: Verdict | None) -> Data:
     """Return what lists say of an adapter."""
     return {
         "id": repository.full_name,
@@ -69,11 +68,11 @@ def line(repository: Repository, verdict: Verdict | None) -> dict[str, Any]:
     }
 
 
-def _short(verdict: Verdict) -> dict[str, Any]:
+def _short(verdict: Verdict) -> Data:
     return {"revision": verdict.revision.oid, "state": verdict.state, "finished_at": verdict.finished_at}
 
 
-def _names(repository: Repository) -> dict[str, Any]:
+def _names(repository: Repository) -> Data:
     """Return what points at revisions: main, verified, branches, tags. One query."""
     at = {ref.name: ref.revision.oid for ref in refs.list_refs(repository)}
     return {

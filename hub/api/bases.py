@@ -1,13 +1,12 @@
 """The base models that adapters name or the shelf holds, and one of them with all that is known of it."""
 
-from typing import Any
-
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from hub.api import pages
 from hub.api.asking import View
+from hub.api.shapes import Data
 from hub.api.shapes import bases as shapes
 from registry.kernel.errors import BaseNotFound
 from registry.models import Base
@@ -35,7 +34,7 @@ class OneBase(View):
         return Response(_line(BaseLine(id, count, row)) | _detail(id, row))
 
 
-def _line(line: BaseLine) -> dict[str, Any]:
+def _line(line: BaseLine) -> Data:
     base = line.base
     return {
         "id": line.id,
@@ -48,7 +47,7 @@ def _line(line: BaseLine) -> dict[str, Any]:
     }
 
 
-def _detail(id: str, base: Base | None) -> dict[str, Any]:
+def _detail(id: str, base: Base | None) -> Data:
     asks = bases.license_duties(bases.license_of(base, id))
     keys = ("needs_notice", "non_commercial", "share_alike")
     return {

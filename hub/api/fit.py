@@ -4,7 +4,6 @@ import base64
 import binascii
 import io
 import json
-from typing import Any
 
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
@@ -16,6 +15,7 @@ from dovetail.adapters import header as headers
 from dovetail.adapters.fitting import Fit, NotComputable
 from hub.api import pages
 from hub.api.asking import View
+from hub.api.shapes import Data
 from hub.api.shapes import fit as shapes
 from registry.kernel.errors import ValueInvalid
 from registry.proof import fit
@@ -72,7 +72,7 @@ def _parse_header(document: object) -> headers.Header:
         ) from None
 
 
-def _fit(answer: Answer) -> dict[str, Any]:
+def _fit(answer: Answer) -> Data:
     assert answer.fit is not None
     return {
         "base": answer.base, "on_shelf": answer.has_weights, "tensors": answer.fit.needed,
@@ -80,7 +80,7 @@ def _fit(answer: Answer) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _misfit(answer: Answer) -> dict[str, Any]:
+def _misfit(answer: Answer) -> Data:
     fit = answer.fit or Fit(0)
     wrong = [
         {"tensor": one.tensor, "found": list(one.found), "expected": list(one.expected)}

@@ -1,7 +1,6 @@
 """Quarantine and release by moderators in a session, and the audit log."""
 
 from collections.abc import Callable
-from typing import Any
 
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
@@ -9,6 +8,7 @@ from rest_framework.response import Response
 
 from hub.api import pages
 from hub.api.asking import View
+from hub.api.shapes import Data
 from hub.api.shapes import moderation as shapes
 from registry.kernel import cursors, policy
 from registry.kernel.policy import Permission
@@ -58,7 +58,7 @@ def _rule(view: View, full_name: str, verb: Callable[..., bool]) -> Response:
     policy.require_moderator(view.caller)  # first, so that a stranger does not learn which adapters there are
     wish = shapes.Ruling(data=view.request.data)
     wish.is_valid(raise_exception=True)
-    ruling: dict[str, Any] = wish.validated_data
+    ruling: Data = wish.validated_data
     repository = lookup.find(full_name, view.caller, Permission.QUARANTINE)
     revision = pull.resolve(repository, ruling["revision"]) if ruling["revision"] else None
     changed = verb(repository, view.caller, reason=ruling["reason"], note=ruling["note"], revision=revision)

@@ -12,17 +12,19 @@ from drf_spectacular.generators import SchemaGenerator
 from hub.api.problems import CONTENT_TYPE, Problem
 from hub.moved import mounted_below
 
+Schema = dict[str, Any]  # a part of the document, in the terms of the OpenAPI specification
+
 
 @cache  # the routes do not change while a process lives, and making it takes a third of a second
-def document() -> dict[str, Any]:
+def document() -> Schema:
     """Return the OpenAPI document of version 1."""
     ours = [path("api/v1/", include("hub.api.urls"))]  # the Hub's dialect is not ours to describe
-    schema: dict[str, Any] = SchemaGenerator(patterns=ours).get_schema(request=None, public=True)  # type: ignore[no-untyped-call]  # untyped there
+    schema: Schema = SchemaGenerator(patterns=ours).get_schema(request=None, public=True)  # type: ignore[no-untyped-call]  # untyped there
     _add_problems(schema)
     return schema
 
 
-def _add_problems(schema: dict[str, Any]) -> None:
+def _add_problems(schema: Schema) -> None:
     """Say once for every operation how a refusal looks."""
     members = Problem(500, "internal-error", "").document()
     fields = {name: {"type": "integer" if isinstance(value, int) else "string"} for name, value in members.items()}
@@ -47,9 +49,9 @@ def docs(request: HttpRequest) -> HttpResponse:
     return render(request, "api/docs.html", {"groups": _groups(document()), "shapes": _shapes(document())})
 
 
-def _groups(schema: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
+def _groups(schema: Schema) -> dict[str, list[Schema]]:
     """Return the operations by the first part of their path."""
-    groups: dict[str, list[dict[str, Any]]] = {}
+    groups: dict[str, list[Schema]] = {}
     for route, operations in schema["paths"].items():
         first = route.removeprefix("/api/v1/").partition("/")[0]
         for method, operation in operations.items():
@@ -57,7 +59,7 @@ def _groups(schema: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
     return groups
 
 
-def _operation(route: str, method: str, operation: dict[str, Any]) -> dict[str, Any]:
+def _operation(route: str, method: str, operation: Schema) -> Schema:
     body = operation.get("requestBody", {}).get("content", {}).get("application/json", {}).get("schema")
     answers = {
         status: _name(answer.get("content", {}).get("application/json", {}).get("schema"))
@@ -76,7 +78,7 @@ def _operation(route: str, method: str, operation: dict[str, Any]) -> dict[str, 
     }
 
 
-def _shapes(schema: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
+def _shapes(schema: Schema) -> dict[str, list[Schema]]:
     """Return each shape's fields with a word about their type."""
     return {
         name: [
@@ -93,7 +95,7 @@ def _shapes(schema: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
     }
 
 
-def _name(schema: dict[str, Any] | None) -> str:
+def _name(schema: Schema | None) -> str:
     """Return a word for a type: a shape's name, `list of …`, or the JSON type."""
     if not schema:
         return ""

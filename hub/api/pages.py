@@ -5,20 +5,21 @@ from typing import Any
 from rest_framework import serializers as s
 from rest_framework.request import Request
 
+from hub.api.shapes import Data
 from hub.origin import absolute
 from registry.kernel.errors import ValueInvalid
 
 
-class Paging(s.Serializer[dict[str, Any]]):
+class Paging(s.Serializer[Data]):
     cursor = s.CharField(required=False, help_text="from next of the page before")
     limit = s.IntegerField(required=False, min_value=1, max_value=100, default=30)
 
 
-class Nothing(s.Serializer[dict[str, Any]]):
+class Nothing(s.Serializer[Data]):
     """A route that takes no query parameters."""
 
 
-def parameters(request: Request, shape: type[s.Serializer[Any]]) -> dict[str, Any]:
+def parameters(request: Request, shape: type[s.Serializer[Any]]) -> Data:
     """Return the checked query parameters; one we do not know is refused, because ignoring a filter would be a lie."""
     serializer = shape(data=request.query_params)
     if unknown := sorted(set(request.query_params) - set(serializer.fields)):
@@ -29,7 +30,7 @@ def parameters(request: Request, shape: type[s.Serializer[Any]]) -> dict[str, An
     return dict(serializer.validated_data)
 
 
-def page(request: Request, items: list[Any], cursor: str = "", *, name: str = "cursor") -> dict[str, Any]:
+def page(request: Request, items: list[Any], cursor: str = "", *, name: str = "cursor") -> Data:
     """Return the envelope of a list; `next` is absolute, and null on the last page."""
     if not cursor:
         return {"items": items, "next": None}

@@ -1,7 +1,5 @@
 """The revisions of an adapter: history, manifest, and the way to the bytes of a file."""
 
-from typing import Any
-
 from django.http import HttpResponse, HttpResponseRedirect
 from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework.request import Request
@@ -9,6 +7,7 @@ from rest_framework.response import Response
 
 from hub.api import pages
 from hub.api.asking import View
+from hub.api.shapes import Data
 from hub.api.shapes import revisions as shapes
 from registry.kernel import policy
 from registry.kernel.policy import Caller, Permission
@@ -99,7 +98,7 @@ def _states(revisions: list[Revision]) -> dict[int, str]:
     return dict(newest_last.values_list("revision_id", "state"))
 
 
-def _line(revision: Revision, parent: Revision | None, state: str | None) -> dict[str, Any]:
+def _line(revision: Revision, parent: Revision | None, state: str | None) -> Data:
     return {
         "revision": revision.oid,
         "parent": parent.oid if parent else None,
@@ -111,7 +110,7 @@ def _line(revision: Revision, parent: Revision | None, state: str | None) -> dic
     }
 
 
-def _file(entry: Entry) -> dict[str, Any]:
+def _file(entry: Entry) -> Data:
     return {
         "path": entry.path,
         "size": entry.size,
@@ -122,7 +121,7 @@ def _file(entry: Entry) -> dict[str, Any]:
     }
 
 
-def _base(stated: Facts, verdict: Verdict | None) -> dict[str, Any] | None:
+def _base(stated: Facts, verdict: Verdict | None) -> Data | None:
     """The base that was proven to fit, else the one that the adapter names."""
     proven = verdict.report.base if verdict else None
     if proven:

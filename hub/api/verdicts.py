@@ -1,7 +1,6 @@
 """The verdict of a revision, and a request to validate it again."""
 
 from dataclasses import replace
-from typing import Any
 
 from drf_spectacular.utils import extend_schema
 from rest_framework import status
@@ -11,6 +10,7 @@ from rest_framework.response import Response
 from dovetail.adapters.report import BasePin, EngineRow, Report
 from hub.api.asking import View
 from hub.api.revisions import resolved
+from hub.api.shapes import Data
 from hub.api.shapes import verdicts as shapes
 from registry.kernel import policy
 from registry.kernel.policy import Caller, Permission
@@ -39,7 +39,7 @@ class Validate(View):
         return Response(document(verdict, revision, self.caller), status.HTTP_202_ACCEPTED)
 
 
-def document(verdict: Verdict, revision: Revision, by: Caller) -> dict[str, Any]:
+def document(verdict: Verdict, revision: Revision, by: Caller) -> Data:
     """Return a verdict as the contract shows it; fields that the engine has not filled yet are null or empty.
 
     Samples are rows of a file, so a gate hides them too.

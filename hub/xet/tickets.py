@@ -2,7 +2,7 @@
 
 import time
 from enum import StrEnum
-from typing import Any
+from typing import TypedDict
 
 from django.core import signing
 from django.utils.crypto import salted_hmac
@@ -27,9 +27,17 @@ class Scope(StrEnum):
 PERMISSION = {Scope.READ: Permission.DOWNLOAD, Scope.WRITE: Permission.DISCUSS}
 
 
+class Bound(TypedDict):
+    """The content of a ticket: ids of its repository and its token, None for nobody's."""
+
+    repository: int
+    scope: str
+    token: int | None
+
+
 def issue(repository: Repository, scope: Scope, by: Caller) -> tuple[str, int]:
     """Return a ticket and the Unix time at which it expires; the caller must have been allowed already."""
-    bound = {"repository": repository.pk, "scope": scope.value, "token": by.token.pk if by.token else None}
+    bound: Bound = {"repository": repository.pk, "scope": scope.value, "token": by.token.pk if by.token else None}
     return signing.dumps(bound, salt=_SALT), int(time.time()) + SECONDS
 
 
@@ -60,17 +68,16 @@ def redeem(header: str, scope: Scope) -> tuple[Repository, Caller]:
 
 def token_of(header: str) -> int | None:
     """Return the id of the token that a ticket in a header came from, None for nobody's. Raises TokenInvalid."""
-    token: int | None = _bound(header)["token"]
-    return token
+    return _bound(header)["token"]
 
 
-def _bound(header: str) -> dict[str, Any]:
+def _bound(header: str) -> Bound:
     """Return what a ticket is bound to. Raises TokenInvalid."""
     kind, _, value = header.partition(" ")
     if kind.lower() != "bearer":
         raise TokenInvalid("Xet routes need the access token that xet-write-token or xet-read-token answered.")
     try:
-        bound: dict[str, Any] = signing.loads(value.strip(), salt=_SALT, max_age=SECONDS)
+        bound: Bound = signing.loads(value.strip(), salt=_SALT, max_age=SECONDS)
     except signing.BadSignature:  # also: expired
         raise TokenInvalid("The Xet access token is not valid, or has expired.") from None
     return bound

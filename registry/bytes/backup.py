@@ -12,7 +12,7 @@ import sqlite3
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 from django.db import connection
 from django.db.migrations.recorder import MigrationRecorder
@@ -27,6 +27,15 @@ FORMAT = 1
 ABOUT, DATABASE, BLOBS = "backup.json", "database", "blobs.jsonl"
 
 
+class About(TypedDict):
+    """The content of `backup.json`: the form of the backup, and the time and the migration at which it was made."""
+
+    format: int
+    database: str
+    made_at: str
+    migration: str
+
+
 def write_backup(folder: Path) -> int:
     """Write a backup into a new or empty folder; return the number of blobs it lists. Raises ValueInvalid.
 
@@ -36,7 +45,7 @@ def write_backup(folder: Path) -> int:
     if folder.exists() and any(folder.iterdir()):
         raise ValueInvalid(f"{folder} is not empty.", fix="Name a new folder for each backup.")
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    about = {
+    about: About = {
         "format": FORMAT,
         "database": connection.vendor,
         "made_at": timezone.now().isoformat(),
@@ -81,9 +90,9 @@ def missing_blobs(folder: Path) -> Iterator[str]:
                 yield blob["sha256"]
 
 
-def _about(folder: Path) -> dict[str, Any]:
+def _about(folder: Path) -> About:
     try:
-        about: dict[str, Any] = json.loads((folder / ABOUT).read_text())
+        about: About = json.loads((folder / ABOUT).read_text())
     except (OSError, ValueError):
         raise ValueInvalid(f"{folder} holds no whole backup.", fix="Name a folder that `backup` wrote.") from None
     return about

@@ -7,7 +7,7 @@ import string
 import zlib
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
-from typing import Any
+from typing import TypedDict
 
 from django.db import IntegrityError, transaction
 from django.db.models import Q, QuerySet
@@ -81,9 +81,19 @@ def set_token(
     return True
 
 
+class TokenColumns(TypedDict):
+    """Columns of a token; `grants` maps full names in lower case to rights."""
+
+    name: str
+    role: str
+    sha256: str
+    expires_at: datetime | None
+    grants: dict[str, str]
+
+
 def token_columns(
     name: str, role: str, value: str, expires_at: datetime | None, grants: Mapping[str, str]
-) -> dict[str, Any]:
+) -> TokenColumns:
     """Return the columns of such a token. Raises ValueInvalid, NameInvalid."""
     if not names.check_text(name, "token's name", 100):
         raise ValueInvalid("A token needs a name of 1 to 100 characters.", fix="Name it after where it is used.")

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import NotRequired, TypedDict
 
 from django.db import transaction
 from django.db.models import QuerySet
@@ -92,7 +92,15 @@ def delete(webhook: Webhook) -> None:
         webhook.delete()
 
 
-def _checked(wish: Wish) -> tuple[dict[str, Any], list[tuple[str, str]]]:
+class Columns(TypedDict):
+    """Columns of a webhook that its owner decides; without `secret` it keeps the one it has."""
+
+    url: str
+    domains: list[str]
+    secret: NotRequired[str]
+
+
+def _checked(wish: Wish) -> tuple[Columns, list[tuple[str, str]]]:
     outbound_addresses.check_url(wish.url)
     if unknown := sorted(set(wish.domains) - set(DOMAINS)):
         raise ValueInvalid(f"There is no domain {unknown[0][:40]!r}.", fix=f"Use {', '.join(DOMAINS)}.")
@@ -106,7 +114,7 @@ def _checked(wish: Wish) -> tuple[dict[str, Any], list[tuple[str, str]]]:
             )
         for part in names.split_id(name) if kind in Repository.Type.values else [name]:
             names.check_name(part)
-    columns: dict[str, Any] = {
+    columns: Columns = {
         "url": wish.url,
         "domains": [one for one in DOMAINS if one in (wish.domains or HUB_DOMAINS)],
     }

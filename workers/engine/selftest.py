@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TypedDict, cast
 
 if not __package__:  # run as a script under -I, which puts no folder on the path
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
@@ -31,6 +31,14 @@ from workers.engine.attacks import ATTACKS
 from workers.engine.attacks.entry import CPU_SECONDS, FILE_BYTES, MARK, MEMORY_BYTES, SOCKET, Attack, Targets
 
 SECONDS = 10  # the whole test takes some 30 ms; a child that hangs is a finding too
+
+
+class Answer(TypedDict, total=False):
+    """The message of the child that attacks; `broken` says why it could not."""
+
+    holes: list[str]
+    layers: dict[str, int]
+    broken: str
 
 
 @dataclass(frozen=True)
@@ -73,7 +81,7 @@ def _lock(targets: Targets) -> jail.Layers:
     return jail.lock_down(targets.work, [], memory_bytes=MEMORY_BYTES, cpu_seconds=CPU_SECONDS, file_bytes=FILE_BYTES)
 
 
-def _attack_all(lock: Callable[[Targets], dict[str, int]], targets: Targets) -> dict[str, Any]:
+def _attack_all(lock: Callable[[Targets], dict[str, int]], targets: Targets) -> Answer:
     try:
         layers = lock(targets)
     except jail.JailUnavailable as problem:
@@ -133,7 +141,7 @@ def _is_dead(process: int) -> bool:
     return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] in "ZX"
 
 
-def _in_a_child(work: Callable[[], dict[str, Any]], *, seconds: float) -> dict[str, Any]:
+def _in_a_child(work: Callable[[], Answer], *, seconds: float) -> Answer:
     """Run `work` in a forked child, end the child, and return the JSON that it wrote."""
     reader, writer = os.pipe()
     parent = os.getpid()
@@ -155,7 +163,7 @@ def _in_a_child(work: Callable[[], dict[str, Any]], *, seconds: float) -> dict[s
         status = os.waitpid(child, 0)[1]
     if not answer:
         return {"broken": f"The test in the sandbox gave no answer (wait status {status})."}
-    return dict(json.loads(answer))
+    return cast("Answer", json.loads(answer))
 
 
 def main() -> int:

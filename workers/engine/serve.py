@@ -7,7 +7,7 @@ import gc
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -50,7 +50,7 @@ def serve(options: argparse.Namespace) -> None:
     voice = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)
     findings = selftest.run()  # before torch: it forks
-    frozen, resident, versions = _warm(options) if options.base else (None, None, {"name": NAME})
+    frozen, resident, versions = _warm(options) if options.base else (None, None, EngineVersions(NAME))
     gc.collect()
     gc.freeze()  # garbage collection in children must not copy pages
     memory.gather()
@@ -58,13 +58,13 @@ def serve(options: argparse.Namespace) -> None:
         resident.start()
     base = {"id": frozen.id, "sha256": frozen.sha256} if frozen else None
     jail_document = {"holes": list(findings.holes), **findings.layers, "threads": jail.threads()}
-    _say(voice, {"event": "ready", "engine": versions, "base": base, "jail": jail_document})
+    _say(voice, {"event": "ready", "engine": versions.as_json(), "base": base, "jail": jail_document})
     if findings.holes:
         sys.exit(findings.sentence())
     for count, line in enumerate(sys.stdin, 1):
         job = Job.parse(json.loads(line)["job"])
         report = Validation(job, frozen, partial(_tell, voice, job), resident).run()
-        document = replace(report, engine=EngineVersions.read(versions)).as_json()
+        document = replace(report, engine=versions).as_json()
         _say(voice, {"event": "verdict", "job": job.id, "verdict": document})
         if count % COMPARE_EVERY == 0:
             _compare(frozen)
@@ -82,11 +82,11 @@ def _tell(voice: Any, job: Job, check: CheckResult) -> None:
     _say(voice, {"event": "check", "job": job.id, "check": check.as_json()})
 
 
-def _say(voice: Any, document: dict[str, Any]) -> None:
+def _say(voice: Any, document: Mapping[str, object]) -> None:
     voice.write(json.dumps(document, allow_nan=False) + "\n")
 
 
-def _warm(options: argparse.Namespace) -> tuple[Frozen, Resident | None, dict[str, Any]]:
+def _warm(options: argparse.Namespace) -> tuple[Frozen, Resident | None, EngineVersions]:
     """Import everything, load the base, and load and run a first adapter, so that children start fast."""
     os.environ.update(ONE_THREAD)
     import torch
@@ -111,8 +111,8 @@ def _warm(options: argparse.Namespace) -> tuple[Frozen, Resident | None, dict[st
     frozen = Frozen(folder, options.base_id, device.dtype(options.dtype, folder))
     warmth.rehearse(frozen)
     stays = options.no_fork or place.type != "cpu"
-    versions = {
-        "name": NAME, **warmth.versions(), "attention": frozen.attention, "device": str(place),
-        "dtype": str(frozen.dtype).removeprefix("torch."), "threads": THREADS, "batch": BATCH,
-    }  # fmt: skip
+    versions = EngineVersions(
+        NAME, **warmth.versions(), attention=frozen.attention, device=str(place),
+        dtype=str(frozen.dtype).removeprefix("torch."), threads=THREADS, batch=BATCH,
+    )  # fmt: skip
     return frozen, Resident(frozen, place, [*CODE, folder]) if stays else None, versions

@@ -4,7 +4,7 @@ from typing import Any
 
 from rest_framework import serializers as s
 
-Data = dict[str, Any]
+Data = dict[str, Any]  # one answer or body as plain values; the serializer of the view says which members it has
 
 
 class Text(s.CharField):

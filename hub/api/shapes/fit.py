@@ -12,7 +12,7 @@ from hub.api.shapes import Data
 class Header(s.Field[Any, Any, Any, Any]):
     """A safetensors header: an object, or text with the base64 of its bytes."""
 
-    def to_internal_value(self, data: Any) -> dict[str, Any] | str:
+    def to_internal_value(self, data: Any) -> Data | str:
         if not isinstance(data, dict | str):
             raise s.ValidationError(f"Send an object or text in base64, not {type(data).__name__}.")
         return data

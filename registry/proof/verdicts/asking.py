@@ -1,7 +1,6 @@
 """Requests for verdicts: queue one, copy the one of equal files, notify workers, and tell why one waits."""
 
 from collections.abc import Callable
-from typing import Any
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
@@ -56,7 +55,17 @@ def request(
     return verdict
 
 
-def place(revision: Revision, base: str, format_name: str, cause: str) -> dict[str, Any]:
+class Return(queue.Place):
+    """Columns of a row that enters or re-enters the queue."""
+
+    owner_id: int | None
+    route: str
+    format: str
+    reason: str
+    not_before: None
+
+
+def place(revision: Revision, base: str, format_name: str, cause: str) -> Return:
     """Return the columns of a row that enters or re-enters the queue: its turn, or the reason why it has none."""
     owner = _owner(revision) if cause in (Cause.PUSH, Cause.ASKED) else None  # the hub itself asks in all other cases
     reason = why_wait(base, format_name)

@@ -8,7 +8,7 @@ an owner with one adapter waits for one adapter of each other owner, not for all
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any
+from typing import TypedDict
 
 from django.conf import settings
 from django.db.models import Avg, Q, QuerySet
@@ -20,7 +20,13 @@ from registry.proof.verdicts.rows import State
 
 CANDIDATES = 8  # rows tried for one claim: other workers may take some of them first
 RECENT = 50  # the estimate is the mean duration of this many verdicts
-Place = dict[str, Any]
+
+
+class Place(TypedDict):
+    """Columns of a row: its turn, or `held_at` if its owner is at the limit."""
+
+    turn: int | None
+    held_at: Now | None
 
 
 @dataclass(frozen=True)
@@ -60,14 +66,18 @@ def stand(owner: int | None) -> Place:
     mine = ready().filter(owner=owner)
     if owner is not None and len(mine.values_list("pk")[: settings.OWNER_PENDING]) >= settings.OWNER_PENDING:
         return {"turn": None, "held_at": Now()}
-    now = in_front()["turn"]
+    now = _first_turn()
     last = mine.order_by("-turn").values_list("turn", flat=True).first()
     return {"turn": now if last is None else max(now, last + 1), "held_at": None}
 
 
 def in_front() -> Place:
     """Return the columns that put a row at the front of the queue, for a job that is tried again."""
-    return {"turn": ready().order_by("turn").values_list("turn", flat=True).first() or 0, "held_at": None}
+    return {"turn": _first_turn(), "held_at": None}
+
+
+def _first_turn() -> int:
+    return ready().order_by("turn").values_list("turn", flat=True).first() or 0
 
 
 def admit(owner: int | None) -> int:

@@ -115,8 +115,8 @@ def give_back(claim: Claim, reason: str, *, counted: bool = True) -> None:
             conclude(verdict.pk)
         elif counted:
             again = place(verdict.revision, verdict.base, verdict.format, verdict.cause)
-            front = {} if again["reason"] else queue.in_front()
-            write(claim, **QUEUED_AGAIN | again | front, nudged_at=None)
+            turn = queue.NOWHERE if again["reason"] else queue.in_front()
+            write(claim, **QUEUED_AGAIN | again | turn, nudged_at=None)
             transaction.on_commit(lambda: ring(verdict.pk), robust=True)
         else:
             paused = {"reason": reason[:MAX_REASON], "not_before": Now() + PAUSE}

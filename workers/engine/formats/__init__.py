@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from typing import Any
 
 from dovetail.adapters.accepts import is_number
+from dovetail.adapters.config import Config
 from dovetail.adapters.fit import places, wrapped_parameters
 from dovetail.adapters.folder import Folder
 from dovetail.adapters.kind import SELECTING, Kind
@@ -16,7 +16,7 @@ from dovetail.adapters.selection import PatternTable, Selection
 KEYS = {"named": "^{}", "found": "^{}$"}
 
 
-def clean(folder: Folder) -> dict[str, Any]:
+def clean(folder: Folder) -> Config:
     """Return the config for the loader. The static checks have passed, so types and bounds hold.
 
     Modules and their numbers are spelled out; no uploaded pattern is left.
@@ -55,7 +55,7 @@ def _parameters(folder: Folder) -> list[str]:
     return [f"{path}.{name}" for path, names in wrapped.items() for name in names]
 
 
-def _of_parameters(folder: Folder, parameters: list[str]) -> dict[str, Any]:
+def _of_parameters(folder: Folder, parameters: list[str]) -> Config:
     """Return the keys for single parameters. With them PEFT refuses its default dropout, so the config's is passed."""
     if not folder.config.get("target_parameters"):
         return {}
@@ -63,12 +63,12 @@ def _of_parameters(folder: Folder, parameters: list[str]) -> dict[str, Any]:
     return {"target_parameters": parameters, "lora_dropout": dropout if is_number(dropout) else 0.0}
 
 
-def _targets(folder: Folder, kind: Kind, modules: list[str]) -> dict[str, Any]:
+def _targets(folder: Folder, kind: Kind, modules: list[str]) -> Config:
     if kind.is_prompt:
         return {}
     if kind.peft_type == "ADAPTION_PROMPT":
         return {"target_modules": folder.config.get("target_modules")}
-    keys: dict[str, Any] = {"target_modules": modules}
+    keys: Config = {"target_modules": modules}
     if kind.asks_feedforward:
         selection = Selection(folder.config)
         keys["feedforward_modules"] = [module for module in modules if selection.is_feedforward(module)]
@@ -81,7 +81,7 @@ def _targets(folder: Folder, kind: Kind, modules: list[str]) -> dict[str, Any]:
     return keys
 
 
-def _sharing(folder: Folder, modules: list[str]) -> dict[str, Any]:
+def _sharing(folder: Folder, modules: list[str]) -> Config:
     """Return the targets of Lily, whose modules share matrices by the name or pattern that selected them."""
     targets = folder.config.get("target_modules")
     if not isinstance(targets, list):

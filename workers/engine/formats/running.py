@@ -16,6 +16,9 @@ from dovetail.adapters.layout import BIAS_COPY
 
 TASK = 0  # the task that is run of an adapter trained on several tasks
 
+Arguments = tuple[Any, ...]  # of the forward() of any model
+Keywords = dict[str, Any]
+
 
 def ready(model: Any) -> Any:
     """Return the model with hooks that add the arguments that its method needs at every run."""
@@ -65,34 +68,28 @@ def switched_off(model: Any) -> Iterator[Any]:
         layer.enable_adapters(True)
 
 
-def _of_one_task(
-    _: Any, arguments: tuple[Any, ...], keywords: dict[str, Any]
-) -> tuple[tuple[Any, ...], dict[str, Any]]:
+def _of_one_task(_: Any, arguments: Arguments, keywords: Keywords) -> tuple[Arguments, Keywords]:
     tasks = torch.full((len(arguments[0]),), TASK, device=arguments[0].device)
     return arguments, {**keywords, "task_ids": tasks}
 
 
-def _prompt_of_one_task(_: Any, arguments: tuple[Any, ...]) -> tuple[Any, ...]:
+def _prompt_of_one_task(_: Any, arguments: Arguments) -> Arguments:
     return arguments[0], torch.full((len(arguments[0]),), TASK, device=arguments[0].device)
 
 
-def _with_embedded_decoder(
-    model: Any, arguments: tuple[Any, ...], keywords: dict[str, Any]
-) -> tuple[tuple[Any, ...], dict[str, Any]]:
+def _with_embedded_decoder(model: Any, arguments: Arguments, keywords: Keywords) -> tuple[Arguments, Keywords]:
     """Add embeddings of the decoder's ids: PEFT puts the prompt before them, but computes them from labels only."""
     ids = keywords.get("decoder_input_ids")
     embeddings = {"decoder_inputs_embeds": model.word_embeddings(ids)} if ids is not None else {}
     return arguments, {**keywords, **embeddings}
 
 
-def _invoked(_: Any, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+def _invoked(_: Any, arguments: Arguments, keywords: Keywords) -> tuple[Arguments, Keywords]:
     """Activate an aLoRA for whole rows, as if they followed its invocation tokens, which our rows do not hold."""
     ids = keywords.get("input_ids")
     return arguments, {**keywords, "alora_offsets": [ids.shape[1]] * len(ids)} if ids is not None else keywords
 
 
-def _without_labels(
-    _: Any, arguments: tuple[Any, ...], keywords: dict[str, Any]
-) -> tuple[tuple[Any, ...], dict[str, Any]]:
+def _without_labels(_: Any, arguments: Arguments, keywords: Keywords) -> tuple[Arguments, Keywords]:
     """Pass labels=None: PEFT requires the argument (peft_model.py, _cpt_forward)."""
     return arguments, {"labels": None, **keywords}
