@@ -1,19 +1,16 @@
 """The command `dovetail`: parses arguments, calls `client` and prints with `printing`; `problems` has exit statuses."""
 
-import getpass
 import sys
-from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from dovetail import __version__, arguments, client, places
-from dovetail.client import Client
+from dovetail import __version__, account, arguments, client
+from dovetail.options import Options
 from dovetail.printing import Printer, settle_streams
 from dovetail.problems import DONE, REFUTED, USAGE, Problem, usage
-from dovetail.verdict import Verdict
+from dovetail.watching import conclude, watch, watch_if_judged
 
 app = typer.Typer(
     name="dovetail", cls=arguments.Commands, add_completion=False, pretty_exceptions_enable=False,
@@ -22,18 +19,6 @@ app = typer.Typer(
     epilog="The options above work before and after the command. Exit status: 0 done, 1 the verdict is no, 2 usage, "
     "3 not signed in or not allowed, 4 not found, 5 network or server.",
 )  # fmt: skip
-
-
-@dataclass
-class Options:
-    """The global options."""
-
-    endpoint: str | None
-    token: str | None
-    printer: Printer
-
-    def client(self) -> Client:
-        return Client(self.endpoint, self.token)
 
 
 def _print_version(is_asked_for: bool) -> None:
@@ -66,63 +51,8 @@ def options(
     context.obj = Options(endpoint, token, Printer(as_json=as_json, quiet=quiet))
 
 
-@app.command()
-def login(context: typer.Context) -> None:
-    """Save a token for a hub; it is prompted for, or read from standard input."""
-    options: Options = context.obj
-    endpoint = places.endpoint(options.endpoint)
-    token = options.token or _ask_token(endpoint)
-    me = Client(endpoint, token).me()
-    file = places.remember(endpoint, token)
-    if options.printer.as_json:
-        options.printer.document({"endpoint": endpoint, "name": me["name"]})
-        return
-    options.printer.line(f"Signed in at {endpoint} as {me['name']}.")
-    options.printer.note(f"The token is saved in {file}.")
-
-
-def _ask_token(endpoint: str) -> str:
-    if not sys.stdin.isatty():
-        token = sys.stdin.readline().strip()
-    else:
-        token = getpass.getpass(
-            f"Token (create one at {endpoint}/settings/tokens; nothing is shown as you type): "
-        ).strip()
-    if not token:
-        raise usage("No token was given.", f"Create one at {endpoint}/settings/tokens.")
-    return token
-
-
-@app.command()
-def logout(context: typer.Context) -> None:
-    """Remove the saved token of a hub from this machine."""
-    options: Options = context.obj
-    endpoint = places.endpoint(options.endpoint)
-    was_kept = places.forget(endpoint)
-    if options.printer.as_json:
-        options.printer.document({"endpoint": endpoint, "forgotten": was_kept})
-        return
-    if not was_kept:
-        options.printer.line(f"There was no token for {endpoint}.")
-        return
-    options.printer.line(f"The token for {endpoint} is forgotten.")
-    options.printer.note(f"It still works elsewhere until you revoke it at {endpoint}/settings/tokens.")
-
-
-@app.command()
-def whoami(context: typer.Context) -> None:
-    """Show the account and the token that the hub sees."""
-    options: Options = context.obj
-    caller = options.client()
-    me = caller.me()
-    if options.printer.as_json:
-        options.printer.document({**me, "endpoint": caller.endpoint})
-        return
-    options.printer.line(me["name"])
-    for row in me["organizations"]:
-        options.printer.note(f"{row['role']} in {row['name']}")
-    by_token = f", by the {me['token']['role']} token {me['token']['name']}" if me["token"] else ""
-    options.printer.note(f"at {caller.endpoint}{by_token}")
+for _command in (account.login, account.logout, account.whoami):
+    app.command()(_command)
 
 
 @app.command()
@@ -136,7 +66,7 @@ def check(
     if options.printer.is_human:
         options.printer.checks(verdict.checks)
     options.printer.note("A hub also loads it into its frozen base, runs it and measures it.")
-    _conclude(options.printer, verdict)
+    conclude(options.printer, verdict)
 
 
 @app.command()
@@ -165,9 +95,9 @@ def push(
     document = {"adapter": pushed.adapter, "revision": pushed.revision, "url": pushed.url}
     if printer.is_human:
         printer.line(f"{pushed.adapter} is at {pushed.revision}\n{pushed.url}")
-    verdict = _watch_if_judged(printer, caller, adapter, pushed.revision) if wait else None
+    verdict = watch_if_judged(printer, caller, adapter, pushed.revision) if wait else None
     if verdict:
-        _conclude(printer, verdict, document)
+        conclude(printer, verdict, document)
     elif printer.as_json:
         printer.document(document)
     elif printer.quiet:
@@ -214,12 +144,12 @@ def verdict(
     name, revision = _split(adapter)
     caller = options.client()
     if wait:
-        answer = _watch(options.printer, caller, name, revision)
+        answer = watch(options.printer, caller, name, revision)
     else:
         answer = caller.verdict(name, revision)
         if options.printer.is_human:
             options.printer.checks(answer.checks)
-    _conclude(options.printer, answer)
+    conclude(options.printer, answer)
 
 
 @app.command()
@@ -251,48 +181,6 @@ def repair(
         return
     options.printer.line(pull_request["url"])
     options.printer.note(f"Pull request #{pull_request['number']} of {adapter}: {pull_request['title']}.")
-
-
-def _watch_if_judged(printer: Printer, caller: Client, adapter: str, revision: str) -> Verdict | None:
-    """Return the finished verdict, or None for a revision without an adapter, which gets no verdict."""
-    try:
-        return _watch(printer, caller, adapter, revision)
-    except Problem as problem:
-        if problem.code != "verdict-not-applicable":
-            raise
-        printer.note(f"{problem.detail} So there is no verdict.")
-        return None
-
-
-def _watch(printer: Printer, caller: Client, adapter: str, revision: str) -> Verdict:
-    """Print checks as they arrive and return the finished verdict."""
-    printed, reason = 0, ""
-    for verdict in caller.verdicts(adapter, revision):
-        if verdict.state == "queued" and reason != verdict.reason:
-            reason = verdict.reason
-            printer.note(verdict.reason)
-        if len(verdict.checks) < printed:  # another attempt began
-            printer.note("The attempt was lost; another one begins.")
-            printed = 0
-        if printer.is_human:
-            printer.checks(verdict.checks[printed:])
-            printed = len(verdict.checks)
-    return verdict
-
-
-def _conclude(printer: Printer, verdict: Verdict, pushed: Mapping[str, str] | None = None) -> None:
-    """Print the verdict, inside the push's document after a push, and exit with its status."""
-    if printer.as_json:
-        printer.document({**pushed, "verdict": verdict.document} if pushed else verdict.document)
-    elif printer.quiet:
-        printer.line(verdict.state)
-        for check in verdict.failed_checks:
-            printer.line(check.id)
-    else:
-        printer.conclusion(verdict)
-        if failed := verdict.failed_checks:
-            printer.line("failed: " + " ".join(check.id for check in failed))
-    raise typer.Exit(REFUTED if verdict.state in {"failed", "errored"} else DONE)
 
 
 def _split(adapter: str) -> tuple[str, str]:

@@ -1,13 +1,13 @@
 """Push, pull and verdicts of one hub in Python; the command line in `cli` is built on it."""
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote
 
 from dovetail import fetching, places, verdict
+from dovetail.answers import AdapterFacts, FitAnswer, Manifest, Me, PullRequest, VerdictAnswer
 from dovetail.fetching import Progress, ignore
 from dovetail.problems import Problem, usage
 from dovetail.transport import Transport
@@ -36,7 +36,7 @@ class Client:
         self.token = places.token(self.endpoint, token)
         self._transport = Transport(self.endpoint, self.token)
 
-    def me(self) -> dict[str, Any]:
+    def me(self) -> Me:
         """Return the account that the token belongs to."""
         if self.token is None:
             raise Problem(
@@ -44,15 +44,15 @@ class Client:
                 f"Create a token at {self.endpoint}/settings/tokens and run `dovetail login`.",
                 code="client-token-missing",
             )
-        return self._transport.get("/me", {"name": str, "organizations": list})
+        return self._transport.get("/me", Me)
 
-    def adapter(self, adapter: str) -> dict[str, Any]:
+    def adapter(self, adapter: str) -> AdapterFacts:
         """Return the facts of an adapter."""
-        return self._transport.get(_path(adapter), {"id": str})
+        return self._transport.get(_path(adapter), AdapterFacts)
 
-    def manifest(self, adapter: str, revision: str = MAIN) -> dict[str, Any]:
+    def manifest(self, adapter: str, revision: str = MAIN) -> Manifest:
         """Return a revision's manifest: `revision` (40 hex), `files` with size in bytes and sha256, config, base."""
-        return self._transport.get(_path(adapter, revision), {"revision": str, "files": list})
+        return self._transport.get(_path(adapter, revision), Manifest)
 
     def push(
         self,
@@ -93,7 +93,7 @@ class Client:
         return self.fetch(adapter, self.manifest(adapter, revision), to, progress=progress)
 
     def fetch(
-        self, adapter: str, manifest: Mapping[str, Any], to: str | Path | None = None, *, progress: Progress = ignore
+        self, adapter: str, manifest: Manifest, to: str | Path | None = None, *, progress: Progress = ignore
     ) -> Path:
         """Download the files of a manifest, as `pull` does after it has asked for one."""
         base = _path(adapter, manifest["revision"])
@@ -125,21 +125,20 @@ class Client:
             time.sleep(pause)
             pause = min(pause * 1.3, LONGEST_PAUSE)
 
-    def fit(self, path: str | Path) -> dict[str, Any]:
+    def fit(self, path: str | Path) -> FitAnswer:
         """Return the hub's bases that the adapter in a folder fits, and why not the others; nothing is pushed."""
         folder = _folder(path)
         from dovetail import fits  # noqa: PLC0415  # no other command needs the format library
 
         return fits.ask(self._transport, folder)
 
-    def repair(self, adapter: str, base: str = "") -> dict[str, Any]:
+    def repair(self, adapter: str, base: str = "") -> PullRequest:
         """Open a pull request that names the base in an adapter's config: `url`, `number`, `title`, `base`."""
         check_adapter(adapter)
-        shape = {"url": str, "number": int, "title": str, "base": str}
-        return self._transport.post(f"{_path(adapter)}/repair", {"base": base}, shape)
+        return self._transport.post(f"{_path(adapter)}/repair", {"base": base}, PullRequest)
 
     def _verdict(self, adapter: str, revision: str) -> Verdict:
-        return verdict.read(self._transport.get(f"{_path(adapter, revision)}/verdict", {"state": str, "checks": list}))
+        return verdict.read(self._transport.get(f"{_path(adapter, revision)}/verdict", VerdictAnswer))
 
     def _patient_verdict(self, adapter: str, revision: str) -> Verdict:
         deadline = time.monotonic() + PATIENCE_SECONDS

@@ -2,22 +2,22 @@
 
 import base64
 from pathlib import Path
-from typing import Any
 
 from dovetail.adapters import config as configs
 from dovetail.adapters.description import WEIGHTS
 from dovetail.adapters.header import MAX_HEADER_BYTES
+from dovetail.answers import FitAnswer
 from dovetail.problems import usage
 from dovetail.transport import Transport
 
 
-def ask(transport: Transport, folder: Path) -> dict[str, Any]:
+def ask(transport: Transport, folder: Path) -> FitAnswer:
     """Return the hub's answer: `fits` and `misfits`, a base each with `why`, and a `note` on the limits of shapes.
 
     Raises Problem, also for a folder without an adapter of PEFT in safetensors.
     """
     body = {"config": _config(folder), "header": base64.b64encode(_header(folder)).decode()}
-    return transport.post("/fit", body, {"fits": list, "misfits": list})
+    return transport.post("/fit", body, FitAnswer)
 
 
 def _config(folder: Path) -> configs.Config:

@@ -16,6 +16,7 @@ from rich.text import Text
 
 from dovetail import fetching, joint
 from dovetail.adapters.report import Evaluation, Sample, Serving
+from dovetail.answers import FitAnswer
 from dovetail.problems import Problem
 from dovetail.verdict import Check, Verdict
 
@@ -156,7 +157,7 @@ class Printer:
         if refusing := [safe(str(answer.engine)) for answer in answers if answer.outcome == "refuses"]:
             self._columns(Text("  refuses", "bright_black"), Text(", ".join(refusing)))
 
-    def fits(self, answer: Mapping[str, Any]) -> None:
+    def fits(self, answer: FitAnswer) -> None:
         """Print the bases that an adapter fits, and to people also why it does not fit the others."""
         for base in answer["fits"]:
             self.line(str(base.get("base")))

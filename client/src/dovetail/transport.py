@@ -5,7 +5,7 @@ import time
 import urllib.request
 from collections.abc import Mapping
 from http.client import HTTPException, HTTPMessage, HTTPResponse
-from typing import IO, Any
+from typing import IO, Any, TypeVar, cast, get_origin, get_type_hints, is_typeddict
 from urllib.error import HTTPError, URLError
 from urllib.parse import SplitResult, urlsplit
 
@@ -16,6 +16,8 @@ TIMEOUT_SECONDS = 60
 LONGEST_WAIT_SECONDS = 90  # for a hub's rate limit, whose window is one minute
 MAX_ANSWER_BYTES = 32 << 20
 
+T = TypeVar("T")  # one of the answers in `answers`
+
 
 class Transport:
     """Sends requests to one hub. Every method raises Problem."""
@@ -24,15 +26,15 @@ class Transport:
         self.endpoint, self.token = endpoint, token
         self._opener = urllib.request.build_opener(_Redirects(endpoint, token))
 
-    def get(self, path: str, needs: Mapping[str, type]) -> dict[str, Any]:
-        """Return the JSON answer of a GET below /api/v1, which must be an object with these keys of these types."""
-        return self._object(self.open(path), needs)
+    def get(self, path: str, answer: type[T]) -> T:
+        """Return the JSON answer of a GET below /api/v1, an object with the required members of that answer."""
+        return self._object(self.open(path), answer)
 
-    def post(self, path: str, body: Mapping[str, Any], needs: Mapping[str, type]) -> dict[str, Any]:
+    def post(self, path: str, body: Mapping[str, Any], answer: type[T]) -> T:
         """Return the JSON answer of a POST below /api/v1, as `get` does."""
-        return self._object(self.open(path, json.dumps(body).encode()), needs)
+        return self._object(self.open(path, json.dumps(body).encode()), answer)
 
-    def _object(self, opened: HTTPResponse, needs: Mapping[str, type]) -> dict[str, Any]:
+    def _object(self, opened: HTTPResponse, shape: type[T]) -> T:
         with opened as answer:
             try:
                 document = json.loads(answer.read(MAX_ANSWER_BYTES))
@@ -40,11 +42,10 @@ class Transport:
                 raise no_hub(self.endpoint) from None
             except (OSError, HTTPException) as error:
                 raise unreachable(self.endpoint, error) from None
-        if not isinstance(document, dict) or not all(
-            isinstance(document.get(key), kind) for key, kind in needs.items()
-        ):
+        members = _required(shape).items()
+        if not isinstance(document, dict) or not all(isinstance(document.get(key), kind) for key, kind in members):
             raise no_hub(self.endpoint)
-        return document
+        return cast("T", document)
 
     def open(self, path: str, body: bytes | None = None) -> HTTPResponse:
         """Request a path below /api/v1, following redirects; the caller closes the response. A body makes it a POST."""
@@ -95,6 +96,13 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
         if following is not None and self._token and _origin(parts) == self._home:
             following.add_unredirected_header("Authorization", f"Bearer {self._token}")
         return following
+
+
+def _required(shape: type) -> dict[str, type]:
+    """Return the types of the members that an answer must have."""
+    assert is_typeddict(shape)
+    hints = get_type_hints(shape)
+    return {name: get_origin(hints[name]) or hints[name] for name in vars(shape)["__required_keys__"]}
 
 
 def _origin(parts: SplitResult) -> tuple[str, str | None, int | None]:

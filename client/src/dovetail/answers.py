@@ -1,0 +1,113 @@
+"""The answers of a hub to the client: required members are checked when they arrive, and a hub may say more."""
+
+from typing import NotRequired, Required, TypedDict
+
+
+class Membership(TypedDict):
+    """An organisation of the account, and the role there."""
+
+    name: str
+    role: str
+
+
+class TokenName(TypedDict):
+    """The token that a request was made with."""
+
+    name: str
+    role: str
+
+
+class Me(TypedDict):
+    """The account that a token belongs to."""
+
+    name: str
+    organizations: list[Membership]
+    token: NotRequired[TokenName | None]
+
+
+class AdapterFacts(TypedDict, total=False):
+    """The facts of an adapter; sizes are bytes, times are ISO 8601."""
+
+    id: Required[str]
+    author: str
+    private: bool
+    summary: str
+    format: str
+    kind: str
+    base: str
+    task: str
+    license: str
+    rank: int | None
+    size: int
+    tags: list[str]
+    downloads: int
+    likes: int
+    gated: str | None
+    created_at: str
+    updated_at: str
+    verdict: dict[str, str | None] | None
+    status: str
+    latest: str | None
+    verified: str | None
+    branches: dict[str, str]
+    revision_tags: dict[str, str]
+
+
+class ManifestEntry(TypedDict):
+    """One file of a revision."""
+
+    path: str
+    size: int
+    sha256: str
+
+
+class Manifest(TypedDict, total=False):
+    """A revision (40 hex digits) with its files, and the state of its newest verdict."""
+
+    revision: Required[str]
+    files: Required[list[ManifestEntry]]
+    adapter: str
+    parent: str | None
+    title: str
+    message: str
+    author: str
+    created_at: str
+    size: int
+    state: str | None
+    config: dict[str, object] | None
+    base: dict[str, str | None] | None
+    tensors: dict[str, object] | None
+
+
+class BaseAnswer(TypedDict, total=False):
+    """A base, and why the adapter fits it or not."""
+
+    base: str
+    on_shelf: bool
+    why: str
+
+
+class FitAnswer(TypedDict, total=False):
+    """The bases that an adapter fits and the others. `note` states what shapes cannot tell."""
+
+    fits: Required[list[BaseAnswer]]
+    misfits: Required[list[BaseAnswer]]
+    task: str | None
+    note: str | None
+    left_out: int
+
+
+class PullRequest(TypedDict):
+    """An open pull request that names a base."""
+
+    url: str
+    number: int
+    title: str
+    base: str
+
+
+class VerdictAnswer(TypedDict):
+    """A verdict; `verdict.read` reads the rest of it."""
+
+    state: str
+    checks: list[object]

@@ -1,0 +1,52 @@
+"""Waits for a verdict and prints it, and exits with its status."""
+
+from collections.abc import Mapping
+
+import typer
+
+from dovetail.client import Client
+from dovetail.printing import Printer
+from dovetail.problems import DONE, REFUTED, Problem
+from dovetail.verdict import Verdict
+
+
+def watch_if_judged(printer: Printer, caller: Client, adapter: str, revision: str) -> Verdict | None:
+    """Return the finished verdict, or None for a revision without an adapter, which gets no verdict."""
+    try:
+        return watch(printer, caller, adapter, revision)
+    except Problem as problem:
+        if problem.code != "verdict-not-applicable":
+            raise
+        printer.note(f"{problem.detail} So there is no verdict.")
+        return None
+
+
+def watch(printer: Printer, caller: Client, adapter: str, revision: str) -> Verdict:
+    """Print checks as they arrive and return the finished verdict."""
+    printed, reason = 0, ""
+    for verdict in caller.verdicts(adapter, revision):
+        if verdict.state == "queued" and reason != verdict.reason:
+            reason = verdict.reason
+            printer.note(verdict.reason)
+        if len(verdict.checks) < printed:  # another attempt began
+            printer.note("The attempt was lost; another one begins.")
+            printed = 0
+        if printer.is_human:
+            printer.checks(verdict.checks[printed:])
+            printed = len(verdict.checks)
+    return verdict
+
+
+def conclude(printer: Printer, verdict: Verdict, pushed: Mapping[str, str] | None = None) -> None:
+    """Print the verdict, inside the push's document after a push, and exit with its status."""
+    if printer.as_json:
+        printer.document({**pushed, "verdict": verdict.document} if pushed else verdict.document)
+    elif printer.quiet:
+        printer.line(verdict.state)
+        for check in verdict.failed_checks:
+            printer.line(check.id)
+    else:
+        printer.conclusion(verdict)
+        if failed := verdict.failed_checks:
+            printer.line("failed: " + " ".join(check.id for check in failed))
+    raise typer.Exit(REFUTED if verdict.state in {"failed", "errored"} else DONE)
