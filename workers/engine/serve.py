@@ -57,8 +57,9 @@ def serve(options: argparse.Namespace) -> None:
     if resident is not None:
         resident.start()
     base = {"id": frozen.id, "sha256": frozen.sha256} if frozen else None
+    known = {name: value for name, value in versions.as_json().items() if value}
     jail_document = {"holes": list(findings.holes), **findings.layers, "threads": jail.threads()}
-    _say(voice, {"event": "ready", "engine": versions.as_json(), "base": base, "jail": jail_document})
+    _say(voice, {"event": "ready", "engine": known, "base": base, "jail": jail_document})
     if findings.holes:
         sys.exit(findings.sentence())
     for count, line in enumerate(sys.stdin, 1):
