@@ -16,7 +16,7 @@ from pathlib import Path
 import psutil
 from huggingface_hub import HfApi
 
-from bench.hub import TOKEN, House
+from bench.hub import TOKEN, Hub
 from bench.line import Line, spread
 from ops.sentences import ROOT
 
@@ -25,19 +25,19 @@ DEMO = ROOT / "demo" / "reviews-lora"
 WEIGHTS = "adapter_model.safetensors"
 
 
-def start(house: House) -> Iterator[Line]:
+def start(hub: Hub) -> Iterator[Line]:
     """Measure the second start, with everything built."""
     times = []
     for _ in range(3):
-        house.stop()
-        times.append(house.start())
+        hub.stop()
+        times.append(hub.start())
     yield Line("second make up until /readyz, best of 3", min(times), "s", most=5, note=spread(times))
 
 
-def idle(house: House) -> Iterator[Line]:
+def idle(hub: Hub) -> Iterator[Line]:
     """Measure CPU and memory of an idle hub."""
     time.sleep(15)  # the engine loads its base first
-    family, seconds = house.family(), 20.0
+    family, seconds = hub.family(), 20.0
     before = _spent(family)
     time.sleep(seconds)
     yield Line("idle hub, all processes", 100 * (_spent(family) - before) / seconds, "% of a core", most=5)
@@ -45,35 +45,35 @@ def idle(house: House) -> Iterator[Line]:
     yield Line("memory of web, worker, beat and broker (PSS)", memory / MIB, "MiB")
 
 
-def upload(house: House) -> Iterator[Line]:
+def upload(hub: Hub) -> Iterator[Line]:
     """`hf upload` of large files by Xet: server time for 24 MB, and web memory at four times as much."""
     peaks = {}
     for megabytes in (24, 96):
-        folder = house.folder / f"large-{megabytes}"
+        folder = hub.folder / f"large-{megabytes}"
         folder.mkdir()
         (folder / "weights.bin").write_bytes(os.urandom(megabytes * 1_000_000))
-        seen, started = len(house.log_lines()), time.monotonic()
-        house.hf("upload", f"bench/large-{megabytes}", str(folder), ".", "--repo-type", "dataset")
+        seen, started = len(hub.log_lines()), time.monotonic()
+        hub.hf("upload", f"bench/large-{megabytes}", str(folder), ".", "--repo-type", "dataset")
         wall = time.monotonic() - started
-        server = sum(line["duration_ms"] for line in house.log_lines()[seen:]) / 1000
+        server = sum(line["duration_ms"] for line in hub.log_lines()[seen:]) / 1000
         promise = {"most": 1.0} if megabytes == 24 else {}
         yield Line(
             f"hf upload of {megabytes} MB, time in the server", server, "s", **promise, note=f"wall {wall:.1f} s"
         )
-        peaks[megabytes] = max(_peak(one) for one in house.webs())
+        peaks[megabytes] = max(_peak(one) for one in hub.webs())
     yield Line("web's peak memory at 96 MB, over that at 24 MB", (peaks[96] - peaks[24]) / MIB, "MiB", most=16)
 
 
-def verdict(house: House) -> Iterator[Line]:
+def verdict(hub: Hub) -> Iterator[Line]:
     """Measure the time from the commit's answer to `passed`, with a warm engine."""
     times = []
     for number in range(6):
-        folder = _variant(house.folder / f"variant-{number}", number)
-        api = HfApi(endpoint=house.url, token=TOKEN)
+        folder = _variant(hub.folder / f"variant-{number}", number)
+        api = HfApi(endpoint=hub.url, token=TOKEN)
         api.create_repo("bench/reviews", exist_ok=True)
         commit = api.upload_folder(repo_id="bench/reviews", folder_path=folder).oid
         started = time.monotonic()
-        while (state := _state(house, "bench/reviews", commit)) in ("queued", "running"):
+        while (state := _state(hub, "bench/reviews", commit)) in ("queued", "running"):
             time.sleep(0.02)
         times.append(time.monotonic() - started)
         if state != "passed":
@@ -82,31 +82,31 @@ def verdict(house: House) -> Iterator[Line]:
     yield Line("commit to passed, MiniLM LoRA, median of 5", statistics.median(warm), "s", most=1.5, note=spread(warm))
 
 
-def throughput(house: House, number: int = 30) -> Iterator[Line]:
+def throughput(hub: Hub, number: int = 30) -> Iterator[Line]:
     """Full validations a minute by one worker, against one process for each adapter."""
-    api = HfApi(endpoint=house.url, token=TOKEN)
+    api = HfApi(endpoint=hub.url, token=TOKEN)
     names = [f"bench/many-{one}" for one in range(number)]
     for one, name in enumerate(names):
         api.create_repo(name)
-        api.upload_folder(repo_id=name, folder_path=_variant(house.folder / f"many-{one}", 1000 + one))
-    _wait(house, names)
-    house.manage("revalidate", "--all")  # now all are queued at once, and no push disturbs
-    _wait(house, names)
-    verdicts = [house.ask(f"/api/v1/adapters/{name}/revisions/main/verdict") for name in names]
+        api.upload_folder(repo_id=name, folder_path=_variant(hub.folder / f"many-{one}", 1000 + one))
+    _wait(hub, names)
+    hub.manage("revalidate", "--all")  # now all are queued at once, and no push disturbs
+    _wait(hub, names)
+    verdicts = [hub.ask(f"/api/v1/adapters/{name}/revisions/main/verdict") for name in names]
     begun = min(datetime.fromisoformat(one["started_at"]) for one in verdicts)
     ended = max(datetime.fromisoformat(one["finished_at"]) for one in verdicts)
     each = (ended - begun).total_seconds() / number
     yield Line("full validations a minute, one worker", 60 / each, "/min", least=150)
-    cold = _cold(house)
+    cold = _cold(hub)
     yield Line("a process for each adapter takes longer by", cold / each, "times", least=10, note=f"{cold:.1f} s cold")
 
 
-def _wait(house: House, names: list[str]) -> None:
-    while any(_state(house, name, "main") in ("queued", "running") for name in names):
+def _wait(hub: Hub, names: list[str]) -> None:
+    while any(_state(hub, name, "main") in ("queued", "running") for name in names):
         time.sleep(0.1)
 
 
-ALL: dict[str, Callable[[House], Iterator[Line]]] = {
+ALL: dict[str, Callable[[Hub], Iterator[Line]]] = {
     "start": start,
     "idle": idle,
     "upload": upload,
@@ -117,9 +117,9 @@ ALL: dict[str, Callable[[House], Iterator[Line]]] = {
 
 def lines() -> Iterator[Line]:
     """Run all measures on one hub."""
-    with tempfile.TemporaryDirectory(prefix="dovetail-bench-") as folder, House(Path(folder)) as house:
+    with tempfile.TemporaryDirectory(prefix="dovetail-bench-") as folder, Hub(Path(folder)) as hub:
         for measure in ALL.values():
-            yield from measure(house)
+            yield from measure(hub)
 
 
 # --- helpers --------- ----------------------------------------------------------------------------------------------
@@ -134,8 +134,8 @@ def _peak(process: psutil.Process) -> int:
     return int(status.partition("VmHWM:")[2].split()[0]) * 1024
 
 
-def _state(house: House, name: str, commit: str) -> str:
-    return str(house.ask(f"/api/v1/adapters/{name}/revisions/{commit}/verdict")["state"])
+def _state(hub: Hub, name: str, commit: str) -> str:
+    return str(hub.ask(f"/api/v1/adapters/{name}/revisions/{commit}/verdict")["state"])
 
 
 def _variant(folder: Path, seed: int) -> Path:
@@ -153,9 +153,9 @@ def _variant(folder: Path, seed: int) -> Path:
     return folder
 
 
-def _cold(house: House) -> float:
+def _cold(hub: Hub) -> float:
     """Return the seconds that a fresh process needs to import, load the base, load an adapter and run it."""
-    base = next((house.data / "shelf").glob("*/*/config.json")).parent
+    base = next((hub.data / "shelf").glob("*/*/config.json")).parent
     command = [
         str(ROOT / ".engines/e5/bin/python"),
         "-W",

@@ -19,7 +19,7 @@ TOKEN = "hf_benchmark_of_a_hub"  # of a hub that lives for minutes
 BIN = ROOT / ".venv" / "bin"
 
 
-class House:
+class Hub:
     """One hub that can be restarted."""
 
     def __init__(self, folder: Path) -> None:

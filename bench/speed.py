@@ -24,7 +24,7 @@ from huggingface_hub import HfApi
 from huggingface_hub.utils.tqdm import disable_progress_bars
 
 from bench import rivals
-from bench.hub import BIN, TOKEN, House
+from bench.hub import BIN, TOKEN, Hub
 from bench.line import Line, spread
 from bench.rivals import Wire
 from ops.sentences import ROOT
@@ -57,34 +57,34 @@ def lines() -> Iterator[Line]:
     disable_progress_bars()
     with tempfile.TemporaryDirectory(prefix="dovetail-speed-") as name, ExitStack() as stack:
         folder = Path(name)
-        house = stack.enter_context(House(folder))
-        yield from memory(house)
-        sides = stack.enter_context(everybody(folder, house))
+        hub = stack.enter_context(Hub(folder))
+        yield from memory(hub)
+        sides = stack.enter_context(everybody(folder, hub))
         yield from downloads(sides)
         yield from small_files(sides)
         yield from questions(sides[HUB])
         yield from pushes(folder, sides)
-        yield from again(folder, house)
+        yield from again(folder, hub)
 
 
 @contextmanager
-def everybody(folder: Path, house: House) -> Iterator[Sides]:
+def everybody(folder: Path, hub: Hub) -> Iterator[Sides]:
     """Start the others, and give all of them the same files."""
     files = folder / "files"
     files.mkdir()
     contents = {"large.bin": LARGE, "small.json": SMALL, **{f"adapter-{n}.bin": ADAPTER for n in range(ADAPTERS)}}
     for name, size in contents.items():
         (files / name).write_bytes(os.urandom(size) if name.endswith(".bin") else json.dumps("x" * size).encode())
-    api = HfApi(endpoint=house.url, token=TOKEN)
+    api = HfApi(endpoint=hub.url, token=TOKEN)
     api.create_repo(REPO)
     api.upload_folder(repo_id=REPO, folder_path=files)
     with ExitStack() as stack:
         own = {name: folder / name for name in (NGINX, REGISTRY, MLFLOW)}
         for one in own.values():
             one.mkdir()
-        accel = stack.enter_context(accelerated(folder, house))
-        static, front = stack.enter_context(rivals.nginx(own[NGINX], files, house.data / "blobs", accel))
-        sides = {HUB: Side(house.port, BEARER), FRONT: Side(front, BEARER), NGINX: Side(static)}
+        accel = stack.enter_context(accelerated(folder, hub))
+        static, front = stack.enter_context(rivals.nginx(own[NGINX], files, hub.data / "blobs", accel))
+        sides = {HUB: Side(hub.port, BEARER), FRONT: Side(front, BEARER), NGINX: Side(static)}
         sides[REGISTRY] = Side(stack.enter_context(rivals.registry(own[REGISTRY])))
         sides[MLFLOW] = Side(stack.enter_context(rivals.mlflow(own[MLFLOW])))
         registry, mlflow = sides[REGISTRY].wire(), sides[MLFLOW].wire()
@@ -99,13 +99,13 @@ def everybody(folder: Path, house: House) -> Iterator[Sides]:
 
 
 @contextmanager
-def accelerated(folder: Path, house: House) -> Iterator[int]:
+def accelerated(folder: Path, hub: Hub) -> Iterator[int]:
     """One more web of the same hub, that names files to an nginx before it instead of sending them."""
     [port] = free_ports()
     own = folder / "accelerated"
     own.mkdir()
     environment = os.environ | {
-        "DOVETAIL_DATA": str(house.data), "DOVETAIL_PUBLIC_URL": house.url, "DOVETAIL_ACCEL_REDIRECT": "/_blobs",
+        "DOVETAIL_DATA": str(hub.data), "DOVETAIL_PUBLIC_URL": hub.url, "DOVETAIL_ACCEL_REDIRECT": "/_blobs",
         "DOVETAIL_TRUSTED_PROXIES": "127.0.0.1", "PYTHONPATH": str(ROOT),
     }  # fmt: skip
     command = [str(BIN / "gunicorn"), "-c", str(ROOT / "deploy/gunicorn.conf.py"), "-b", f"127.0.0.1:{port}"]
@@ -114,10 +114,10 @@ def accelerated(folder: Path, house: House) -> Iterator[int]:
         yield port
 
 
-def memory(house: House) -> Iterator[Line]:
+def memory(hub: Hub) -> Iterator[Line]:
     """Measure an idle hub, as `make up` starts it; engines hold bases, and are not counted."""
     time.sleep(10)
-    family = [one for one in house.family() if "/.engines/" not in " ".join(one.cmdline())]
+    family = [one for one in hub.family() if "/.engines/" not in " ".join(one.cmdline())]
     sizes = {one.pid: one.memory_full_info().pss / (1 << 20) for one in family}
     note = " + ".join(f"{size:.0f}" for size in sorted(sizes.values(), reverse=True))
     yield Line("idle hub (PSS)", sum(sizes.values()), "MiB", most=350, note=note)
@@ -319,9 +319,9 @@ def _send(wire: Wire, digest: str, data: bytes) -> None:
         wire.json("POST", actions["verify"]["href"], objects[0])
 
 
-def again(folder: Path, house: House) -> Iterator[Line]:
+def again(folder: Path, hub: Hub) -> Iterator[Line]:
     """Measure the bytes that the stock client sends for known files, and for a large file with a small change."""
-    counting = rivals.Counting(house.port)
+    counting = rivals.Counting(hub.port)
     api = HfApi(endpoint=f"http://127.0.0.1:{counting.port}", token=TOKEN)
     file = folder / "again.bin"
     data = bytearray(os.urandom(LARGE))

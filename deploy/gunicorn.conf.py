@@ -1,4 +1,4 @@
-"""How the web runs, on a laptop and behind nginx alike; only the address (-b) is given on the command line."""
+"""Configuration of gunicorn, with or without nginx in front; only the address (-b) is given on the command line."""
 
 import gc
 import os
@@ -11,32 +11,34 @@ from gunicorn.glogging import Logger
 from hub.environment import Environment
 
 wsgi_app = "hub.wsgi:application"
-# Threads wait for slow clients at a megabyte for all of them; more than 128 slow clients are nginx's job. Never ASGI:
+# A thread that waits for a slow client costs little memory; nginx handles more than 128 slow clients. Never use ASGI:
 # it would read whole files into memory for clients that stop reading.
 worker_class = "hub.lingering.LingeringWorker" if Environment().bool("FAST_PATHS", default=True) else "gthread"
 workers = 2
-preload_app = True  # both share the memory of what was imported before they began
+preload_app = True  # the workers share the memory of all imported modules
 threads = 64
-keepalive = 75  # longer than whoever is before us keeps a connection for another request: nginx 60 s, httpx 5 s
+keepalive = (
+    75  # longer than the keep-alive of the proxy or client in front (nginx 60 s, httpx 5 s), which must close first
+)
 graceful_timeout = 60
 max_requests = 20_000
 max_requests_jitter = 2_000
 forwarded_allow_ips = "127.0.0.1"
 limit_request_line = 8190
-# The heartbeat file of a worker must not wait for a disk.
+# The heartbeat file of a worker lies in memory, so that it never waits for a disk.
 worker_tmp_dir = "/dev/shm" if os.path.isdir("/dev/shm") else None  # noqa: PTH112, S108  # only looked for
-# Its default is one path for all hubs of a user.
+# The default path is the same for all hubs of a user.
 control_socket_disable = True
 
 SILENCE_SECONDS = 60
 
 
 def when_ready(server: Any) -> None:
-    """Let the kernel end a read that brings nothing for a minute; connections inherit it from the socket they came by.
+    """Set the read timeout of connections, and tune Python's garbage collector for forked workers.
 
-    Without it a client that falls silent, such as a laptop that goes to sleep in an upload, keeps its thread for ever.
-    And keep the collector of garbage away from what the workers share: it would write to every page of it. Requests
-    leave it little; to look after every tenth of them, as is the default, takes a twentieth of their time.
+    Connections inherit SO_RCVTIMEO from the listening socket. Without it a client that falls silent, such as a laptop
+    that goes to sleep during an upload, would keep its thread for ever. Frozen objects are never written to by the
+    collector, so the workers go on sharing their pages. The higher threshold saves a twentieth of the request time.
     """
     gc.collect()
     gc.freeze()
@@ -46,7 +48,7 @@ def when_ready(server: Any) -> None:
 
 
 class Log(Logger):
-    """Takes no part in the log of requests, which is hub.logs'; with logconfig_dict it would write lines for nobody."""
+    """A logger without access log: hub.logs logs requests, and logconfig_dict would turn gunicorn's own log on."""
 
     access_log_enabled = False
 

@@ -24,8 +24,8 @@ SECRETS = {
 
 
 @dataclass
-class House:
-    """A running production: where its parts listen, and what containers' names and paths are on this machine."""
+class Deployment:
+    """A running deployment: the ports of its services, and the local paths of their containers."""
 
     folder: Path
     ports: dict[str, int]
@@ -89,71 +89,77 @@ def nginx_program() -> str | None:
 
 
 @contextmanager
-def house(webs: int = 2, workers: int = 2) -> Iterator[House]:
-    """Run the whole of it; it is ready when the last worker has shown a sign of life."""
+def run_deployment(webs: int = 2, workers: int = 2) -> Iterator[Deployment]:
+    """Run all services; yield when the last worker has sent a heartbeat."""
     with ExitStack() as stack:
         folder = stack.enter_context(own_folder())
         names = ["nginx", "postgres", "redis", "s3"]
         ports = free_ports(len(names) + webs)
-        built = House(folder, dict(zip(names, ports, strict=False)), ports[len(names) :])
+        deployment = Deployment(folder, dict(zip(names, ports, strict=False)), ports[len(names) :])
         for name in ("data/shelf", "metrics", "collected"):
             (folder / name).mkdir(parents=True)
-        stack.enter_context(_postgres(built))
-        stack.enter_context(_redis(built))
-        stack.enter_context(_s3(built))
+        stack.enter_context(_postgres(deployment))
+        stack.enter_context(_redis(deployment))
+        stack.enter_context(_s3(deployment))
         subprocess.run(
-            built.command("migrate"), cwd=ROOT, env=built.environment("migrate"), check=True, capture_output=True
+            deployment.command("migrate"),
+            cwd=ROOT,
+            env=deployment.environment("migrate"),
+            check=True,
+            capture_output=True,
         )
-        built.manage("collectstatic", "--no-input", "--verbosity", "0")  # as deploy/web.Dockerfile does
-        for port in built.webs:
-            command = [word.replace("0.0.0.0:8000", f"127.0.0.1:{port}") for word in built.command("web")]
-            _run(stack, built, "web", f"web-{port}", command, lambda port=port: answers(port))
-        stack.enter_context(_nginx(built))
+        deployment.manage("collectstatic", "--no-input", "--verbosity", "0")  # as deploy/web.Dockerfile does
+        for port in deployment.webs:
+            command = [word.replace("0.0.0.0:8000", f"127.0.0.1:{port}") for word in deployment.command("web")]
+            _run(stack, deployment, "web", f"web-{port}", command, lambda port=port: answers(port))
+        stack.enter_context(_nginx(deployment))
         for number in range(workers):
-            _run(stack, built, "worker", f"worker-{number}", [*built.command("worker"), "-n", f"{number}@%h"])
-        _run(stack, built, "beat", "beat", built.command("beat"))
-        yield built
+            _run(stack, deployment, "worker", f"worker-{number}", [*deployment.command("worker"), "-n", f"{number}@%h"])
+        _run(stack, deployment, "beat", "beat", deployment.command("beat"))
+        yield deployment
 
 
-def _run(stack: ExitStack, built: House, service: str, name: str, command: list[str], ready=lambda: True) -> None:
+def _run(
+    stack: ExitStack, deployment: Deployment, service: str, name: str, command: list[str], ready=lambda: True
+) -> None:
     """Start one of our own programs in the checkout, with its output in the folder of that name."""
-    folder = built.folder / name
+    folder = deployment.folder / name
     folder.mkdir()
-    options = {"env": built.environment(service) | {"PYTHONPATH": str(ROOT)}}
+    options = {"env": deployment.environment(service) | {"PYTHONPATH": str(ROOT)}}
     command = [str(ROOT / word) if word.startswith("deploy/") else word for word in command]
-    built.processes[name] = stack.enter_context(running(command, folder, ready, patience=30, **options))
+    deployment.processes[name] = stack.enter_context(running(command, folder, ready, patience=30, **options))
 
 
 @contextmanager
-def _postgres(built: House) -> Iterator[None]:
+def _postgres(deployment: Deployment) -> Iterator[None]:
     debian = Path("/usr/lib/postgresql/17/bin")
     programs = debian if debian.exists() else bundled_postgres()
-    given = built.environment("postgres")
+    given = deployment.environment("postgres")
     environment = {"PGPASSWORD": given["POSTGRES_PASSWORD"], "PATH": SYSTEM_PATH}
     with tempfile.NamedTemporaryFile("w") as secret:
         secret.write(given["POSTGRES_PASSWORD"])
         secret.flush()
         Path(secret.name).chmod(0o644)
         initdb = ["-A", "scram-sha-256", f"--pwfile={secret.name}"]
-        server, port = built.command("postgres")[1:], built.ports["postgres"]
+        server, port = deployment.command("postgres")[1:], deployment.ports["postgres"]
         with postgres_cluster(programs, given["POSTGRES_USER"], initdb, server, port) as client:
             subprocess.run([*client("createdb"), given["POSTGRES_DB"]], check=True, env=environment)
             yield
 
 
 @contextmanager
-def _redis(built: House) -> Iterator[None]:
-    command, port = built.command("redis"), built.ports["redis"]
+def _redis(deployment: Deployment) -> Iterator[None]:
+    command, port = deployment.command("redis"), deployment.ports["redis"]
     command[-1] += f" --bind 127.0.0.1 --port {port}"
-    (built.folder / "redis").mkdir()
-    with running(command, built.folder / "redis", lambda: answers(port), env=built.environment("redis")):
+    (deployment.folder / "redis").mkdir()
+    with running(command, deployment.folder / "redis", lambda: answers(port), env=deployment.environment("redis")):
         yield
 
 
 @contextmanager
-def _s3(built: House) -> Iterator[None]:
+def _s3(deployment: Deployment) -> Iterator[None]:
     weed = str(ROOT / ".venv/bin/weed")
-    flags = [word for word in built.command("s3") if not word.startswith(("-ip", "-s3.port"))]
+    flags = [word for word in deployment.command("s3") if not word.startswith(("-ip", "-s3.port"))]
     names = [
         "master.port",
         "master.port.grpc",
@@ -164,30 +170,32 @@ def _s3(built: House) -> Iterator[None]:
         "s3.port.grpc",
     ]
     flags += [f"-{name}={port}" for name, port in zip(names, free_ports(len(names)), strict=True)]
-    flags += ["-ip=127.0.0.1", "-ip.bind=127.0.0.1", f"-s3.port={built.ports['s3']}"]
-    (built.folder / "s3").mkdir()
-    environment = built.environment("s3")
-    with running([weed, *flags], built.folder / "s3", lambda: built.is_well("s3"), patience=0.5, env=environment):
+    flags += ["-ip=127.0.0.1", "-ip.bind=127.0.0.1", f"-s3.port={deployment.ports['s3']}"]
+    (deployment.folder / "s3").mkdir()
+    environment = deployment.environment("s3")
+    with running(
+        [weed, *flags], deployment.folder / "s3", lambda: deployment.is_well("s3"), patience=0.5, env=environment
+    ):
         yield
 
 
 @contextmanager
-def _nginx(built: House) -> Iterator[None]:
+def _nginx(deployment: Deployment) -> Iterator[None]:
     text = (ROOT / "deploy/nginx.conf").read_text()
     text = re.sub(r"^.*resolver .*$", "", text, flags=re.MULTILINE)
-    webs = "".join(f"server 127.0.0.1:{port} max_fails=0; " for port in built.webs)
+    webs = "".join(f"server 127.0.0.1:{port} max_fails=0; " for port in deployment.webs)
     for theirs, ours in {
         "server web:8000 resolve max_fails=0;": webs,
-        "server s3:8333 resolve max_fails=0;": f"server 127.0.0.1:{built.ports['s3']} max_fails=0;",
-        "listen 8080;": f"listen 127.0.0.1:{built.ports['nginx']};",
-        "/tmp/": f"{built.folder}/nginx/",
+        "server s3:8333 resolve max_fails=0;": f"server 127.0.0.1:{deployment.ports['s3']} max_fails=0;",
+        "listen 8080;": f"listen 127.0.0.1:{deployment.ports['nginx']};",
+        "/tmp/": f"{deployment.folder}/nginx/",
     }.items():
         assert theirs in text, theirs
         text = text.replace(theirs, ours)
-    (built.folder / "nginx").mkdir()
-    built.folder.chmod(0o755)  # nginx's own processes run as somebody else
-    configuration = built.folder / "nginx" / "nginx.conf"
+    (deployment.folder / "nginx").mkdir()
+    deployment.folder.chmod(0o755)  # nginx's own processes run as somebody else
+    configuration = deployment.folder / "nginx" / "nginx.conf"
     configuration.write_text(text)
-    command = [nginx_program() or "nginx", "-c", str(configuration), *built.command("nginx")[3:]]
-    with running(command, built.folder / "nginx", lambda: answers(built.ports["nginx"])):
+    command = [nginx_program() or "nginx", "-c", str(configuration), *deployment.command("nginx")[3:]]
+    with running(command, deployment.folder / "nginx", lambda: answers(deployment.ports["nginx"])):
         yield

@@ -15,7 +15,7 @@ from huggingface_hub import HfApi
 
 from ops.sentences import ROOT
 from tests.ops import compose
-from tests.ops.production import SYSTEM_PATH, House, house, nginx_program
+from tests.ops.production import SYSTEM_PATH, Deployment, nginx_program, run_deployment
 
 pytestmark = [
     pytest.mark.slow,
@@ -39,13 +39,13 @@ ADAPTER = ROOT / "demo" / "reviews-lora"
 
 
 @pytest.fixture(scope="module")
-def running_house() -> Iterator[House]:
-    with house() as built:
-        people = built.folder / "people.yml"
+def deployment() -> Iterator[Deployment]:
+    with run_deployment() as deployment:
+        people = deployment.folder / "people.yml"
         people.write_text(json.dumps(PEOPLE))
-        built.manage("provision", str(people))
-        wait_until(lambda: status(f"{built.url}/readyz") == 200)
-        yield built
+        deployment.manage("provision", str(people))
+        wait_until(lambda: status(f"{deployment.url}/readyz") == 200)
+        yield deployment
 
 
 def status(url: str, token: str = "") -> int:
@@ -64,15 +64,15 @@ def wait_until(condition, seconds: float = 180) -> None:
         time.sleep(0.2)
 
 
-def verdict(built: House, name: str) -> dict:
-    address = f"{built.url}/api/v1/adapters/{name}/revisions/main/verdict"
+def verdict(deployment: Deployment, name: str) -> dict:
+    address = f"{deployment.url}/api/v1/adapters/{name}/revisions/main/verdict"
     request = urllib.request.Request(address, headers={"Authorization": f"Bearer {TOKEN}"})
     with urllib.request.urlopen(request, timeout=60) as response:
         return json.load(response)
 
 
-def push(built: House, name: str) -> HfApi:
-    api = HfApi(endpoint=built.url, token=TOKEN)
+def push(deployment: Deployment, name: str) -> HfApi:
+    api = HfApi(endpoint=deployment.url, token=TOKEN)
     api.create_repo(name, exist_ok=True)
     api.upload_folder(repo_id=name, folder_path=ADAPTER)
     return api
@@ -81,30 +81,30 @@ def push(built: House, name: str) -> HfApi:
 @pytest.mark.parametrize(
     "service", [name for name in compose.services() if name not in ("migrate", "manage", "postgres", "nginx")]
 )
-def test_every_health_check_says_yes(running_house: House, service: str) -> None:
-    wait_until(lambda: running_house.is_well(service))
+def test_every_health_check_says_yes(deployment: Deployment, service: str) -> None:
+    wait_until(lambda: deployment.is_well(service))
 
 
-def test_what_is_pushed_through_nginx_is_judged_and_pulled_back_whole(running_house: House, tmp_path: Path) -> None:
-    api = push(running_house, "alice/reviews-lora")
-    wait_until(lambda: verdict(running_house, "alice/reviews-lora")["state"] in ("passed", "failed", "errored"))
-    final = verdict(running_house, "alice/reviews-lora")
+def test_what_is_pushed_through_nginx_is_judged_and_pulled_back_whole(deployment: Deployment, tmp_path: Path) -> None:
+    api = push(deployment, "alice/reviews-lora")
+    wait_until(lambda: verdict(deployment, "alice/reviews-lora")["state"] in ("passed", "failed", "errored"))
+    final = verdict(deployment, "alice/reviews-lora")
     assert final["state"] == "passed", final
     folder = Path(api.snapshot_download("alice/reviews-lora", revision="verified", local_dir=tmp_path / "pulled"))
     for file in ADAPTER.iterdir():
         assert (folder / file.name).read_bytes() == file.read_bytes()
 
 
-def test_large_files_travel_by_presigned_links_of_the_public_address(running_house: House) -> None:
-    push(running_house, "alice/reviews-lora")
+def test_large_files_travel_by_presigned_links_of_the_public_address(deployment: Deployment) -> None:
+    push(deployment, "alice/reviews-lora")
     request = urllib.request.Request(
-        f"{running_house.url}/alice/reviews-lora/resolve/main/adapter_model.safetensors",
+        f"{deployment.url}/alice/reviews-lora/resolve/main/adapter_model.safetensors",
         headers={"Authorization": f"Bearer {TOKEN}"},
     )
     opener = urllib.request.build_opener(NoRedirect)
     with pytest.raises(urllib.error.HTTPError) as answer:
         opener.open(request, timeout=60)
-    assert answer.value.headers["Location"].startswith(f"{running_house.url}/dovetail-blobs/blobs/")
+    assert answer.value.headers["Location"].startswith(f"{deployment.url}/dovetail-blobs/blobs/")
 
 
 class NoRedirect(urllib.request.HTTPRedirectHandler):
@@ -112,55 +112,55 @@ class NoRedirect(urllib.request.HTTPRedirectHandler):
         return None
 
 
-def test_nginx_shows_neither_the_metrics_nor_the_store(running_house: House) -> None:
-    assert status(f"{running_house.url}/metrics") == 404
-    assert status(f"{running_house.url}/dovetail-blobs/") in (403, 404)
-    assert status(f"{running_house.url}/dovetail-blobs/?list-type=2") in (403, 404)
+def test_nginx_shows_neither_the_metrics_nor_the_store(deployment: Deployment) -> None:
+    assert status(f"{deployment.url}/metrics") == 404
+    assert status(f"{deployment.url}/dovetail-blobs/") in (403, 404)
+    assert status(f"{deployment.url}/dovetail-blobs/?list-type=2") in (403, 404)
 
 
-def test_nginx_waits_for_who_sends_a_question_slowly(running_house: House) -> None:
-    address = ("127.0.0.1", running_house.ports["nginx"])
-    slow = [socket.create_connection(address, timeout=30) for _ in range(len(running_house.webs) * 2 * THREADS + 20)]
+def test_nginx_waits_for_who_sends_a_question_slowly(deployment: Deployment) -> None:
+    address = ("127.0.0.1", deployment.ports["nginx"])
+    slow = [socket.create_connection(address, timeout=30) for _ in range(len(deployment.webs) * 2 * THREADS + 20)]
     try:
         for at in range(3):
             for one in slow:
                 head = b"POST /api/validate-yaml HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 9000\r\n\r\n"
                 one.sendall(b" " if at else head)
             time.sleep(1)
-        assert [status(f"{running_house.url}/livez") for _ in range(3)] == [200] * 3
+        assert [status(f"{deployment.url}/livez") for _ in range(3)] == [200] * 3
     finally:
         for one in slow:
             one.close()
 
 
-def test_a_web_process_that_dies_leaves_the_house_standing(running_house: House) -> None:
-    name = next(name for name in running_house.processes if name.startswith("web-"))
-    running_house.processes[name].send_signal(signal.SIGTERM)
-    running_house.processes[name].wait(120)
-    assert [status(f"{running_house.url}/livez") for _ in range(10)] == [200] * 10
+def test_a_web_process_that_dies_leaves_the_service_running(deployment: Deployment) -> None:
+    name = next(name for name in deployment.processes if name.startswith("web-"))
+    deployment.processes[name].send_signal(signal.SIGTERM)
+    deployment.processes[name].wait(120)
+    assert [status(f"{deployment.url}/livez") for _ in range(10)] == [200] * 10
 
 
-def test_the_stores_refuse_who_has_no_password(running_house: House) -> None:
+def test_the_stores_refuse_who_has_no_password(deployment: Deployment) -> None:
     import psycopg
     import redis
 
     with pytest.raises(redis.exceptions.AuthenticationError):
-        redis.Redis(port=running_house.ports["redis"]).ping()
+        redis.Redis(port=deployment.ports["redis"]).ping()
     with pytest.raises(psycopg.OperationalError, match="password"):
         psycopg.connect(
-            host="127.0.0.1", port=running_house.ports["postgres"], user="dovetail", dbname="dovetail", password="no"
+            host="127.0.0.1", port=deployment.ports["postgres"], user="dovetail", dbname="dovetail", password="no"
         )
 
 
-def test_logs_hold_no_secret(running_house: House) -> None:
-    push(running_house, "alice/reviews-lora")
-    written = "".join(file.read_text(errors="replace") for file in running_house.folder.rglob("server.log"))
+def test_logs_hold_no_secret(deployment: Deployment) -> None:
+    push(deployment, "alice/reviews-lora")
+    written = "".join(file.read_text(errors="replace") for file in deployment.folder.rglob("server.log"))
     assert "X-Amz-Signature" not in written
     for secret in (TOKEN, "pgpassword1", "redispassword1", "s3secretsecret"):
         assert secret not in written
     ours = [
         line
-        for name in running_house.processes
-        for line in (running_house.folder / name / "server.log").read_text().splitlines()
+        for name in deployment.processes
+        for line in (deployment.folder / name / "server.log").read_text().splitlines()
     ]
     assert [line for line in ours if line.startswith("{") and "message" not in json.loads(line)] == []
