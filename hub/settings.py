@@ -129,6 +129,7 @@ if ACCEL_REDIRECT and not (BLOBS.startswith("file://") and ACCEL_REDIRECT.starts
 SHELF = Path(env("SHELF", default=str(DATA / "shelf")))
 BROKER_URL = env("BROKER_URL", default=f"redis+socket://{DATA / 'run' / 'broker.sock'}")  # the broker of `make up`
 WEBHOOK_ALLOW = env("WEBHOOK_ALLOW", words, default=[])
+CI_ISSUERS = env("CI_ISSUERS", words, default=["https://token.actions.githubusercontent.com", "https://gitlab.com"])
 METRICS_TOKEN = env("METRICS_TOKEN")
 MAIL_FROM = env("MAIL_FROM")
 SMTP = env("SMTP_URL", smtp, default=Smtp())

@@ -10,10 +10,10 @@ from contextlib import contextmanager
 
 from django.conf import settings
 
+from registry.kernel import outbound_http
+from registry.kernel.outbound_http import Unreachable
 from registry.models import Delivery
 from registry.talk import deliveries
-from workers import outbound_http
-from workers.outbound_http import Unreachable
 
 AT_ONCE = 4  # messages of one person: slow receivers must not occupy all threads of the errands queue
 LATER_SECONDS = 30

@@ -11,26 +11,33 @@ from registry.people import tokens
 
 
 class Me(View):
-    @extend_schema(operation_id="me", summary="Who is asking", responses=shapes.Me)
+    @extend_schema(
+        operation_id="me", summary="Who is asking",
+        description="With a fine-grained token without e-mail address and organisations.", responses=shapes.Me,
+    )  # fmt: skip
     def get(self, request: Request) -> Response:
-        user = self.person()
+        user, is_whole = self.person(), not self.caller.is_fine_grained  # what a token for CI must not give away
         rows = user.memberships.select_related("organization__namespace").order_by("organization__namespace__name")
         return Response(
             {
                 "name": user.username,
                 "full_name": user.full_name,
-                "email": user.email,
+                "email": user.email if is_whole else "",
                 "role": user.role,
-                "organizations": [{"name": str(row.organization), "role": row.role} for row in rows],
+                "organizations": [{"name": str(row.organization), "role": row.role} for row in rows if is_whole],
                 "token": shapes.Token(self.caller.token).data if self.caller.token else None,
             }
         )
 
 
 class Tokens(View):
-    @extend_schema(operation_id="tokens", summary="The caller's tokens", responses=shapes.TokenPage)
+    @extend_schema(
+        operation_id="tokens", summary="The caller's tokens",
+        description="A fine-grained token is shown itself alone.", responses=shapes.TokenPage,
+    )  # fmt: skip
     def get(self, request: Request) -> Response:
-        return Response({"items": shapes.Token(self.person().tokens.all(), many=True).data, "next": None})
+        self.person()
+        return Response({"items": shapes.Token(tokens.list_tokens(self.caller), many=True).data, "next": None})
 
     @extend_schema(
         operation_id="make_token", summary="Make a token",
@@ -52,7 +59,8 @@ class Tokens(View):
 class OneToken(View):
     @extend_schema(operation_id="token", summary="One of the caller's tokens", responses=shapes.Token)
     def get(self, request: Request, id: int) -> Response:
-        return Response(shapes.Token(tokens.get_token(self.person(), id)).data)
+        self.person()
+        return Response(shapes.Token(tokens.get_token(self.caller, id)).data)
 
     @extend_schema(
         operation_id="revoke_token", summary="Revoke a token", description="From a session only.", responses={204: None}

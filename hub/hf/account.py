@@ -31,6 +31,7 @@ class WhoAmI(Route):
                 "roleInOrg": row.role,
             }
             for row in rows.order_by("organization__namespace__name")
+            if not self.caller.is_fine_grained
         ]
         return answer(shapes.whoami(self.caller, orgs))
 

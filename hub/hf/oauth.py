@@ -1,4 +1,4 @@
-"""How `hf auth login` signs in by a browser: device codes and the token they become, in OAuth's own words."""
+"""Tokens in OAuth's own words: for `hf auth login`, which signs in by a browser, and for CI jobs, by their identity."""
 
 from typing import Any
 from urllib.parse import parse_qs
@@ -10,12 +10,15 @@ from hub.answers import answer
 from hub.hf import bodies
 from hub.hf.dialect import Route
 from hub.origin import absolute
-from registry.kernel.errors import NotSupported, SignInUnfinished, ValueInvalid
-from registry.people import devices
+from registry.kernel.errors import ExchangeRefused, SignInUnfinished, ValueInvalid
+from registry.people import devices, exchange
 
 MAX_FORM = 64 << 10
 DEVICE_CODE = "urn:ietf:params:oauth:grant-type:device_code"
 EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"
+ID_TOKEN = "urn:ietf:params:oauth:token-type:id_token"  # noqa: S105  # the name of a kind, no token
+JWT = "urn:ietf:params:oauth:token-type:jwt"
+ACCESS_TOKEN = "urn:ietf:params:oauth:token-type:access_token"  # noqa: S105  # the same
 
 
 class Words(Route):
@@ -47,25 +50,48 @@ class Device(Words):
 
 
 class Token(Words):
-    """POST /oauth/token: for device codes; refreshing and exchanging are refused in OAuth's words"""
+    """POST /oauth/token: for device codes, and for the identity tokens of CI jobs (RFC 8693)"""
 
     def post(self, request: HttpRequest) -> HttpResponse:
-        given = form(request)
+        try:
+            given = form(request)
+        except ValueInvalid as error:
+            return refused("invalid_request", f"{error.detail} {error.fix}".strip())
         grant = given.get("grant_type", "")
         if grant == EXCHANGE:
-            raise NotSupported(
-                "Exchanging the token of a build system is not served.", fix="Make a fine-grained token for it instead."
-            )
+            return exchanged(given)
         if grant == "refresh_token":
             return refused("invalid_grant", "This hub gives no refresh tokens: sign in again.")
         if grant != DEVICE_CODE:
-            return refused("unsupported_grant_type", "This hub knows device codes only.")
+            return refused("unsupported_grant_type", "This hub knows device codes and token exchange.")
         try:
             value = devices.fetch_token(given.get("device_code", ""))
         except SignInUnfinished as error:
             return refused(str(error.facts["error"]), error.detail)
         lives = devices.TOKEN_DAYS * 24 * 3600
         return answer({"access_token": value, "token_type": "bearer", "expires_in": lives})
+
+
+def exchanged(given: dict[str, str]) -> HttpResponse:
+    """Answer an exchange: the access token of one repository, or a refusal of RFC 6749."""
+    if given.get("subject_token_type") not in (ID_TOKEN, JWT):
+        return refused("invalid_request", f"The subject_token_type must be {ID_TOKEN}.")
+    if given.get("requested_token_type", ACCESS_TOKEN) != ACCESS_TOKEN:
+        return refused("invalid_request", f"This hub issues tokens of type {ACCESS_TOKEN} only.")
+    missing = [field for field in ("subject_token", "resource") if not given.get(field)]
+    if missing:
+        return refused("invalid_request", f"The request lacks {' and '.join(missing)}.")
+    try:
+        value = exchange.exchange(given["subject_token"], given["resource"])
+    except ExchangeRefused as error:
+        return refused(str(error.facts["error"]), f"{error.detail} {error.fix}")
+    body = {
+        "access_token": value,
+        "issued_token_type": ACCESS_TOKEN,
+        "token_type": "bearer",
+        "expires_in": exchange.SECONDS,
+    }
+    return answer(body)
 
 
 def form(request: HttpRequest) -> dict[str, str]:

@@ -32,7 +32,7 @@ def page_of(repository: Repository, origin: str) -> str:
 
 
 def whoami(caller: Caller, orgs: Iterable[JSON]) -> JSON:
-    """The answer to whoami-v2."""
+    """The answer to whoami-v2; a fine-grained token does not give the e-mail address away."""
     user = caller.user
     assert user is not None, "whoami is only for people"
     token = caller.token
@@ -41,7 +41,7 @@ def whoami(caller: Caller, orgs: Iterable[JSON]) -> JSON:
         "id": ids.format_hub_id(user.pk),
         "name": user.username,
         "fullname": user.full_name or user.username,
-        "email": user.email,
+        "email": "" if caller.is_fine_grained else user.email,
         "emailVerified": True,
         "isPro": False,
         "avatarUrl": "",

@@ -86,4 +86,6 @@ def _concerned(about: Subject | None) -> tuple[int | None, int | None]:
         return None, None
     if isinstance(about, Repository):
         return about.pk, about.namespace_id
+    if isinstance(about, User) and about.works_for_id:  # a machine
+        return None, about.works_for_id
     return None, about.pk if isinstance(about, Namespace) else about.namespace_id

@@ -36,31 +36,53 @@ class Caller:
 
     @property
     def is_fine_grained(self) -> bool:
-        """True for a token that is limited to named repositories."""
-        return self.token is not None and self.token.role == Token.Role.FINE_GRAINED
+        """Whether a token asks that names the repositories it may reach; a machine has no other rights."""
+        return self.token.role == Token.Role.FINE_GRAINED if self.token else self.is_machine
+
+    @property
+    def is_machine(self) -> bool:
+        """Whether a robot or a trusted publisher asks."""
+        return self.user is not None and self.user.is_machine
+
+    @property
+    def is_publisher(self) -> bool:
+        """Whether a trusted publisher asks, by the token of one CI job."""
+        return self.token is not None and self.token.user.kind == User.Kind.PUBLISHER
 
     @cached_property
     def roles(self) -> dict[int, str]:
         """The person's role by the id of each namespace they belong to; one query per caller."""
         if self.user is None:
             return {}
+        if self.user.is_machine:
+            return {self.user.works_for_id: Membership.Role.WRITE} if self.user.works_for_id else {}
         memberships = _MEMBERSHIPS(self.user.pk)
         roles = {membership.organization.namespace_id: membership.role for membership in memberships}
         return {**roles, self.user.namespace_id: Membership.Role.ADMIN}
 
     def grant(self, repository: Repository) -> str:
         """Return "", "read" or "write": what the token allows on this repository; "write" where no token asks."""
-        if self.token is None:
-            return "write"
         if self.is_fine_grained:
-            return str(self.token.grants.get(repository.full_name.lower(), ""))
-        return self.token.role
+            right = self.named_grant(repository.full_name)
+            return "write" if right == "create" else right
+        return self.token.role if self.token else "write"
+
+    def named_grant(self, full_name: str) -> str:
+        """Return the strongest right that a fine-grained token gives on an id: "", "read", "write" or "create"."""
+        asked, grants = full_name.lower(), self.token.grants if self.token else {}
+        rights = {right for pattern, right in grants.items() if matches(pattern, asked)}
+        return next((right for right in ("create", "write", "read") if right in rights), "")
 
     def role_in(self, repository: Repository) -> str:
         """Return the caller's role in the repository's namespace, or "" for a stranger."""
         # Asked before the grant, so that the response time does not reveal whether the token names the repository.
         role = self.roles.get(repository.namespace_id, "")
         return role if self.grant(repository) else ""
+
+
+def matches(pattern: str, full_name: str) -> bool:
+    """Return whether a grant on `pattern` (ns/name or ns/prefix*) covers this id; both are in lower case."""
+    return full_name.startswith(pattern[:-1]) if pattern.endswith("*") else full_name == pattern
 
 
 NOBODY = Caller()

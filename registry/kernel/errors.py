@@ -46,6 +46,18 @@ class SessionRequired(RegistryError):
     default_fix = "Do this on the website: it is never done by token."
 
 
+class PublishersOnly(NotAllowed):
+    code = "publishers-only"
+    default_fix = "Push from the CI job that is its trusted publisher, or merge a pull request on the website."
+
+
+class ExchangeRefused(RegistryError):
+    """An identity token gave no access token; the fact `error` is the word of RFC 6749 for it."""
+
+    code = "exchange-refused"
+    default_fix = "Compare the job with the publishers at /NAMESPACE/NAME/settings/publishers."
+
+
 # --- what is there ---------------------------------------------------------------------------------------------------
 class RepositoryNotFound(RegistryError):
     code = "adapter-not-found"
@@ -72,6 +84,14 @@ class FileNotFound(RegistryError):
 class NamespaceNotFound(RegistryError):
     code = "namespace-not-found"
     default_fix = "Check the spelling of the person's or organisation's name."
+
+
+class PublisherNotFound(RegistryError):
+    code = "publisher-not-found"
+
+
+class RobotNotFound(RegistryError):
+    code = "robot-not-found"
 
 
 class TokenNotFound(RegistryError):

@@ -9,6 +9,8 @@ from registry.kernel.errors import NameInvalid, PathInvalid, ValueInvalid
 MAX_NAME = 96
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9_])?")
 
+MACHINE_MARKS = frozenset("+:")  # acme+deploy, publisher:acme-train: in the names of machines, and in no others
+
 # The first part of every path that Dovetail, or the Hub protocol, uses for itself.
 RESERVED = frozenset(
     """

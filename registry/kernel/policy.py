@@ -147,14 +147,19 @@ def require_now(caller: Caller, permission: Permission, repository: Repository) 
     return require(caller, permission, current)
 
 
-def require_namespace(caller: Caller, namespace: Namespace) -> None:
-    """Raise SignInRequired or NotAllowed unless the caller may create repositories in the namespace."""
+def require_namespace(caller: Caller, namespace: Namespace, name: str = "") -> None:
+    """Raise SignInRequired or NotAllowed unless the caller may create repositories in the namespace.
+
+    A machine creates those alone whose id (`name` is its second part) its token may create.
+    """
     if caller.user is None:
         raise SignInRequired("Creating a repository needs a signed-in person.")
     require_unpaused(caller.user)
     role = caller.roles.get(namespace.pk, "")
     if role not in CREATORS:
         raise NotAllowed(f"You may not create repositories in {namespace.name!r}.")
+    if caller.is_machine and caller.named_grant(f"{namespace.name}/{name}") == "create":
+        return
     if caller.token is not None and caller.token.role != Token.Role.WRITE:
         raise NotAllowed(
             f"The token {caller.token.name!r} may not create repositories: its role is {caller.token.role}."
@@ -168,7 +173,9 @@ def require_unpaused(user: User) -> None:
 
 
 def _is_paused(user: User) -> bool:
-    return user.paused_until is not None and user.paused_until > timezone.now()
+    """Return whether the person is paused; of a machine, the person for whom it works."""
+    person: User | None = getattr(user.works_for, "person", None) if user.is_machine else user
+    return person is not None and person.paused_until is not None and person.paused_until > timezone.now()
 
 
 def require_person(caller: Caller, deed: str) -> User:
@@ -235,12 +242,15 @@ def _write_refusal(caller: Caller, permission: Permission, repository: Repositor
         return refusals.lacks_grant(caller.token, permission, repository)
     if permission is not Permission.CONFIGURE and _is_paused(caller.user):
         return refusals.publishing_paused(caller.user)
+    if permission is Permission.PUSH and repository.publishers_only and caller.token and not caller.is_publisher:
+        return refusals.publishers_only(caller.token, repository)
     return None
 
 
 def _granted(caller: Caller) -> Q:
     condition = Q(pk__in=[])
-    for full_name in caller.token.grants if caller.token else {}:
-        namespace, _, name = full_name.partition("/")
-        condition |= Q(namespace__name__lower=namespace, name__lower=name, namespace_id__in=list(caller.roles))
+    for pattern in caller.token.grants if caller.token else {}:
+        namespace, _, name = pattern.partition("/")
+        lookup = {"name__lower__startswith": name[:-1]} if name.endswith("*") else {"name__lower": name}
+        condition |= Q(namespace__name__lower=namespace, namespace_id__in=list(caller.roles), **lookup)
     return condition

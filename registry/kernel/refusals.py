@@ -7,6 +7,7 @@ from registry.kernel.errors import (
     AccessRequired,
     GateSignInRequired,
     NotAllowed,
+    PublishersOnly,
     PublishingPaused,
     RegistryError,
     RepositoryNotFound,
@@ -83,3 +84,10 @@ def lacks_grant(token: Token | None, permission: Permission, repository: Reposit
     """Return the refusal for a token of a person who may do this, when the token itself may not."""
     deed = f"{_DEEDS[permission]} {repository.full_name}"
     return NotAllowed(f"The token {token.name if token else ''!r} may not {deed}: it lacks the write role for it.")
+
+
+def publishers_only(token: Token, repository: Repository) -> PublishersOnly:
+    """Return the refusal for a token of a person or robot, where trusted publishers alone push."""
+    return PublishersOnly(
+        f"{repository.full_name} takes pushes from its trusted publishers only, not by the token {token.name!r}."
+    )

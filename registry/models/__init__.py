@@ -16,6 +16,7 @@ from registry.models.invitations import Invitation
 from registry.models.moderation import ModerationDecision
 from registry.models.outbox import OutboxEvent
 from registry.models.people import Membership, Namespace, Organization, Token, User
+from registry.models.publishers import PublishingRun, TrustedPublisher
 from registry.models.repositories import Ref, Repository, RetiredName, Revision, RevisionFile
 from registry.models.site_settings import SiteSetting
 from registry.models.social import Follow, Like
@@ -60,6 +61,7 @@ __all__ = [
     "Namespace",
     "Organization",
     "OutboxEvent",
+    "PublishingRun",
     "Ref",
     "Repository",
     "RetiredName",
@@ -68,6 +70,7 @@ __all__ = [
     "SiteSetting",
     "Strike",
     "Token",
+    "TrustedPublisher",
     "Upload",
     "UploadedBlob",
     "User",

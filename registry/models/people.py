@@ -39,15 +39,24 @@ class Namespace(models.Model):
 
 
 class UserManager(BaseUserManager["User"]):
-    """Finds people by name, ignoring case, as sign-in and the Hub's clients expect."""
+    """Finds people by name, ignoring case, as sign-in and the Hub's clients expect; machines cannot sign in."""
 
     def get_by_natural_key(self, username: str | None) -> "User":
         # Not iexact: PostgreSQL treats ı as i, and the count of failed sign-ins by name does not.
-        return self.get(username__lower=(username or "").lower())
+        return self.get(username__lower=(username or "").lower(), kind=User.Kind.PERSON)
 
 
 class User(AbstractBaseUser):
-    """A person who signs in, with a namespace of the same name. Staff rights follow from the role alone."""
+    """A person who signs in, with a namespace of the same name. Staff rights follow from the role alone.
+
+    Two kinds of machines have an account too, as authors of what they push: robots and trusted publishers. They have no
+    password, act by fine-grained tokens alone, and write in the one namespace that they work for.
+    """
+
+    class Kind(models.TextChoices):
+        PERSON = "person"
+        ROBOT = "robot"  # a service account of an organisation
+        PUBLISHER = "publisher"  # the account of a TrustedPublisher
 
     class Role(models.TextChoices):
         USER = "user"
@@ -58,6 +67,10 @@ class User(AbstractBaseUser):
     username = models.CharField(max_length=96, unique=True)
     full_name = models.CharField(max_length=200, blank=True)
     email = models.EmailField(blank=True)
+    kind = models.CharField(max_length=16, choices=Kind.choices, default=Kind.PERSON)
+    works_for = models.ForeignKey(  # of machines alone; null when that namespace is gone
+        Namespace, on_delete=models.SET_NULL, null=True, blank=True, related_name="machines"
+    )
     role = models.CharField(max_length=16, choices=Role.choices, default=Role.USER)
     is_active = models.BooleanField(default=True)
     suspended_until = models.DateTimeField(null=True, blank=True)  # null: no end is set
@@ -77,6 +90,11 @@ class User(AbstractBaseUser):
         constraints = [
             models.UniqueConstraint(Lower("email"), name="user_email_unique", condition=~Q(email="")),
             models.CheckConstraint(condition=Q(role__in=["user", "moderator", "admin"]), name="user_role_known"),
+            models.CheckConstraint(condition=Q(kind__in=["person", "robot", "publisher"]), name="user_kind_known"),
+            models.CheckConstraint(
+                condition=Q(kind="person", works_for__isnull=True) | ~Q(kind="person") & Q(role="user"),
+                name="user_machine_is_no_staff",
+            ),
         ]
         # Lists exclude the repositories of suspended people, however many people there are.
         indexes = [models.Index(fields=["namespace"], name="user_suspended", condition=Q(is_active=False))]
@@ -85,7 +103,14 @@ class User(AbstractBaseUser):
         return self.username
 
     def get_absolute_url(self) -> str:
+        """Return the path of a person's page; of a machine, the page of the namespace that it works for."""
+        if self.is_machine:
+            return self.works_for.get_absolute_url() if self.works_for else reverse("home")
         return reverse("namespace", args=[self.username])
+
+    @property
+    def is_machine(self) -> bool:
+        return self.kind != User.Kind.PERSON
 
     @property
     def is_staff(self) -> bool:
@@ -150,13 +175,16 @@ class Token(models.Model):
     name = models.CharField(max_length=100)
     role = models.CharField(max_length=16, choices=Role.choices)
     sha256 = models.CharField(max_length=64, unique=True)
-    grants = models.JSONField(default=dict, blank=True)  # fine-grained only: ns/name in lower case → read or write
+    # Fine-grained only: ns/name or ns/prefix* in lower case → read, write, or for machines create (and write).
+    grants = models.JSONField(default=dict, blank=True)
     created_at = models.DateTimeField(default=timezone.now)
     last_used_at = models.DateTimeField(null=True, blank=True)
     expires_at = models.DateTimeField(null=True, blank=True)
+    reminded_at = models.DateTimeField(null=True, blank=True)  # when its owner was alerted that it is about to end
 
     class Meta:
         ordering = ["-created_at"]
+        indexes = [models.Index(fields=["expires_at"], name="token_by_end", condition=Q(reminded_at__isnull=True))]
         constraints = [
             models.UniqueConstraint(fields=["user", "name"], name="token_name_unique"),
             models.CheckConstraint(condition=Q(role__in=["read", "write", "fine-grained"]), name="token_role_known"),

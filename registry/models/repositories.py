@@ -42,6 +42,7 @@ class Repository(models.Model):
     created_at = models.DateTimeField(default=timezone.now)
     updated_at = models.DateTimeField(default=timezone.now)
     quarantined_at = models.DateTimeField(null=True, blank=True)
+    publishers_only = models.BooleanField(default=False)  # tokens but those of trusted publishers may not push
     is_main_held = models.BooleanField(default=False)  # a copy: the revision of main is quarantined
 
     summary = models.CharField(max_length=300, blank=True)
@@ -120,6 +121,9 @@ class Revision(models.Model):
     author = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="revisions")
     created_at = models.DateTimeField(default=timezone.now)
     quarantined_at = models.DateTimeField(null=True, blank=True)  # of this revision alone
+    run = models.ForeignKey(  # of the CI job that published it as a trusted publisher
+        "PublishingRun", null=True, blank=True, on_delete=models.SET_NULL, related_name="revisions"
+    )
 
     class Meta:
         constraints = [

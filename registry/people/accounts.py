@@ -39,6 +39,18 @@ def create_person(
     return _save_new(user, by=None)
 
 
+def create_machine(username: str, kind: User.Kind, works_for: Namespace, *, full_name: str = "") -> User:
+    """Create the account of a robot or a trusted publisher, which cannot sign in; call it in a transaction.
+
+    Its name holds one of names.MACHINE_MARKS, so that it is nobody's. Raises IntegrityError for a name that is taken.
+    """
+    user = User(username=username, kind=kind, works_for=works_for, full_name=full_name)
+    user.set_unusable_password()
+    user.namespace = Namespace.objects.create(name=username, kind=Namespace.Kind.PERSON)
+    user.save()
+    return user
+
+
 def set_profile(user: User, *, full_name: str, email: str, by: User | None) -> bool:
     """Change a person's profile; returns whether anything changed. Raises ValueInvalid, NameTaken."""
     new = {"full_name": names.check_text(full_name, "full name", 200), "email": check_email(email)}
@@ -82,6 +94,8 @@ def set_role(user: User, role: str, *, by: Caller | None) -> bool:
     """
     actor = policy.require_admin(by) if by else None
     check_role(role)
+    if user.is_machine:
+        raise ValueInvalid(f"{user.username} is a machine.", fix="Give the role to a person.")
     with transaction.atomic():
         if role != User.Role.ADMIN:
             refuse_last_admin(user)
@@ -179,8 +193,10 @@ def check_password(password: str, user: User) -> None:
 
 
 def get_namespace(name: str) -> Namespace:
-    """Return the namespace of that name, ignoring case. Raises NamespaceNotFound."""
+    """Return the namespace of that name, ignoring case; machines have no page. Raises NamespaceNotFound."""
     try:
+        if not names.MACHINE_MARKS.isdisjoint(name):
+            raise Namespace.DoesNotExist
         return Namespace.objects.select_related("person", "organization").get(name__lower=name.lower())
     except Namespace.DoesNotExist:
         raise NamespaceNotFound(f"There is no person or organisation {name!r}.") from None
@@ -211,8 +227,8 @@ def namespace_for_new(name: str) -> Namespace:
 
 
 def get_person(username: str) -> User:
-    """Return the person of that name, ignoring case. Raises NamespaceNotFound."""
-    user = User.objects.filter(namespace__name__lower=username.lower()).first()
+    """Return the person of that name, ignoring case; a machine is none. Raises NamespaceNotFound."""
+    user = User.objects.filter(namespace__name__lower=username.lower(), kind=User.Kind.PERSON).first()
     if user is None:
         raise NamespaceNotFound(f"There is no person {username!r}.")
     return user

@@ -19,7 +19,7 @@ from registry.kernel.errors import (
     ValueInvalid,
 )
 from registry.kernel.policy import Caller
-from registry.models import FormerNamespace, Invitation, Membership, Namespace, Organization, Repository, User
+from registry.models import FormerNamespace, Invitation, Membership, Namespace, Organization, Repository, Token, User
 from registry.people import accounts, administrators
 
 MAX_ADMINISTERED = 50  # organisations that one person may administer, so that nobody hoards names
@@ -158,6 +158,8 @@ def delete_organization(name: str, by: Caller) -> None:
         namespace = Namespace.objects.select_for_update().get(pk=organization.namespace_id)
         _check_empty(namespace)
         former = FormerNamespace(name=namespace.name.lower(), by=by.user)
+        Token.objects.filter(user__works_for=namespace).delete()
+        User.objects.filter(works_for=namespace).update(is_active=False)  # its robots and trusted publishers
         state = {"full_name": organization.full_name}
         audit.record(by.user, "organization:delete", namespace.name, about=namespace, before=state)
         organization.delete()

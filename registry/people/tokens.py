@@ -5,7 +5,7 @@ import re
 import secrets
 import string
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import TypedDict
 
@@ -22,6 +22,7 @@ from registry.models import Token, User
 PREFIX = "dvt_"
 LAST_USED_EVERY = timedelta(minutes=1)
 GRANTS = ("read", "write")
+MACHINE_GRANTS = (*GRANTS, "create")  # write, and create a repository of that name
 _ALPHABET = string.digits + string.ascii_letters
 _VALUE = re.compile(r"[!-~]{12,500}")
 
@@ -40,14 +41,19 @@ def create_token(
     value: str = "",
     expires_at: datetime | None = None,
     grants: Mapping[str, str] | None = None,
+    by: User | None = None,
 ) -> str:
-    """Create a token and return its value, which nobody can read again. Raises ValueInvalid, NameTaken."""
+    """Create a token and return its value, which nobody can read again; `by` creates it for a machine.
+
+    Raises ValueInvalid, NameInvalid, NameTaken.
+    """
     value = value or new_value()
-    row = token_columns(name, role, value, expires_at, grants or {})
+    rights = MACHINE_GRANTS if user.is_machine else GRANTS
+    row = token_columns(name, role, value, expires_at, grants or {}, rights)
     try:
         with transaction.atomic():
             token = Token.objects.create(user=user, **row)
-            audit.record(user, "token:create", f"{user}/{token.name}", about=user, after=_state(token))
+            audit.record(by or user, "token:create", f"{user}/{token.name}", about=user, after=_state(token))
     except IntegrityError as error:
         raise _refusal(error, row["name"]) from None
     return value
@@ -92,9 +98,14 @@ class TokenColumns(TypedDict):
 
 
 def token_columns(
-    name: str, role: str, value: str, expires_at: datetime | None, grants: Mapping[str, str]
+    name: str,
+    role: str,
+    value: str,
+    expires_at: datetime | None,
+    grants: Mapping[str, str],
+    rights: Sequence[str] = GRANTS,
 ) -> TokenColumns:
-    """Return the columns of such a token. Raises ValueInvalid, NameInvalid."""
+    """Return the columns of such a token, which may give these rights. Raises ValueInvalid, NameInvalid."""
     if not names.check_text(name, "token's name", 100):
         raise ValueInvalid("A token needs a name of 1 to 100 characters.", fix="Name it after where it is used.")
     if role not in Token.Role.values:
@@ -109,12 +120,11 @@ def token_columns(
             f"The token {name!r} has the role {role} and {len(grants)} repositories.",
             fix="Name repositories for a fine-grained token, and for no other.",
         )
-    for full_name, right in grants.items():
-        for part in names.split_id(full_name):
-            names.check_name(part)
-        if right not in GRANTS:
+    for pattern, right in grants.items():
+        _check_pattern(pattern)
+        if right not in rights:
             raise ValueInvalid(
-                f"A token cannot be given {right!r} on {full_name}.", fix=f"Use one of {', '.join(GRANTS)}."
+                f"A token cannot be given {right!r} on {pattern}.", fix=f"Use one of {', '.join(rights)}."
             )
     return {
         "name": name.strip(),
@@ -125,15 +135,30 @@ def token_columns(
     }
 
 
+def _check_pattern(pattern: str) -> None:
+    """Raise NameInvalid unless it is the id of a repository, or the beginning of one with `*` for any rest."""
+    namespace, name = names.split_id(pattern)
+    names.check_name(namespace)
+    beginning = name.removesuffix("*")
+    if beginning or beginning == name:
+        names.check_name(f"{beginning}x" if beginning != name else name)  # reviews-* may end in any character
+
+
 def _refusal(error: IntegrityError, name: str) -> RegistryError:
     if "token.sha256" in str(error) or "token_sha256" in str(error):
         return ValueInvalid(f"The value of token {name!r} is already another token's.", fix="Use a value of its own.")
     return NameTaken(f"You already have a token named {name!r}.", fix="Revoke it first, or use another name.")
 
 
-def get_token(user: User, token_id: int) -> Token:
-    """Return one of the person's own tokens. Raises TokenNotFound."""
-    token = user.tokens.filter(pk=token_id).first()
+def list_tokens(by: Caller) -> QuerySet[Token]:
+    """Return the tokens of the caller, newest first; a fine-grained one knows of itself alone."""
+    rows = Token.objects.filter(user=by.user)
+    return rows.filter(pk=by.token.pk) if by.token and by.is_fine_grained else rows
+
+
+def get_token(by: Caller, token_id: int) -> Token:
+    """Return one of the caller's own tokens that list_tokens shows. Raises TokenNotFound."""
+    token = list_tokens(by).filter(pk=token_id).first()
     if token is None:
         raise TokenNotFound(f"You have no token {token_id}.")
     return token
@@ -141,20 +166,29 @@ def get_token(user: User, token_id: int) -> Token:
 
 def revoke_token(user: User, token_id: int) -> None:
     """Delete one of the person's own tokens; a no-op for an unknown id."""
-    _revoke(user.tokens.filter(pk=token_id), by=user)
+    revoke(user.tokens.filter(pk=token_id), by=user)
 
 
 def revoke_values(values: Iterable[str]) -> None:
     """Delete leaked tokens; anyone who knows a value may revoke it, and learns nothing by trying."""
-    _revoke(Token.objects.filter(sha256__in=[digest(value) for value in values]), by=None)
+    revoke(Token.objects.filter(sha256__in=[digest(value) for value in values]), by=None)
 
 
-def _revoke(tokens: QuerySet[Token], by: User | None) -> None:
+def revoke_all(user: User, by: User | None) -> int:
+    """Delete every token of a person, as after a change of the password; return how many there were."""
+    return revoke(Token.objects.filter(user=user), by=by)
+
+
+def revoke(tokens: QuerySet[Token], by: User | None) -> int:
+    """Delete these tokens, each with an entry in the log; return how many there were."""
+    revoked = 0
     with transaction.atomic():
         for token in tokens.select_related("user"):
             state = _state(token)
             token.delete()
             audit.record(by, "token:revoke", f"{token.user}/{token.name}", about=token.user, before=state)
+            revoked += 1
+    return revoked
 
 
 def _state(token: Token) -> dict[str, object]:

@@ -9,7 +9,7 @@ from registry.kernel.errors import NameTaken, QuotaExceeded
 from registry.kernel.outbox import Kind
 from registry.kernel.policy import Caller, Permission
 from registry.models import FormerName, FormerNamespace, Namespace, Organization, Repository, User
-from registry.people import accounts, administrators, organizations
+from registry.people import accounts, administrators, organizations, publishers
 from registry.publish import repositories
 from registry.repos.search_terms import search_text
 
@@ -45,6 +45,7 @@ def _move(current: Repository, target: Namespace, name: str, by: Caller) -> Repo
     current.search_text = _words(current)
     current.save(update_fields=["namespace", "name", "search_text"])
     if owner != target.pk:
+        publishers.remove_all(current, by.user)  # the new owner trusts nobody yet
         quotas.require_repository_quota(target)
         quotas.require_byte_quota(current, 0)
     _remember(current, before)

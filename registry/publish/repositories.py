@@ -10,7 +10,7 @@ from registry.kernel.errors import RepositoryExists, SignInRequired
 from registry.kernel.outbox import Kind
 from registry.kernel.policy import Caller, Permission
 from registry.models import FormerName, Organization, Repository, RetiredName
-from registry.people import accounts
+from registry.people import accounts, publishers
 from registry.publish import push
 from registry.repos import lookup
 
@@ -27,7 +27,7 @@ def create(
     namespace_name, name = names.split_id(full_name)
     names.check_name(name)
     namespace = accounts.namespace_for_new(namespace_name)
-    policy.require_namespace(by, namespace)
+    policy.require_namespace(by, namespace, name)
     if private is None:
         private = Organization.objects.filter(namespace=namespace, private_by_default=True).exists()
     first = push.prepare(files, type)
@@ -38,6 +38,7 @@ def create(
         quotas.require_repository_quota(namespace)
         for former in (RetiredName, FormerName):  # the name is in use again and no longer redirects
             former.objects.filter(type=type, full_name=repository.full_name.lower()).delete()
+        publishers.adopt(repository)
         main = push.begin(repository, by, first)
         audit.record(
             by.user,
@@ -75,6 +76,7 @@ def delete(repository: Repository, by: Caller) -> None:
         state = {"type": current.type, "private": current.private, "gated": current.gated}
         audit.record(by.user, "adapter:delete", current.full_name, about=current, before=state)
         outbox.record(Kind.DELETED, current, by.user)
+        publishers.remove_all(current, by.user)
         current.delete()
 
 

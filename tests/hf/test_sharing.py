@@ -488,9 +488,6 @@ def test_nobody_and_no_token_lets_a_device_in(cast, begun):
 
 
 def test_what_oauth_has_and_this_hub_has_not_is_said(wire: Wire, cast):
-    exchange = "urn:ietf:params:oauth:grant-type:token-exchange"
-    answer = wire.ask("POST", "/oauth/token", {"grant_type": exchange, "subject_token": "x"}, who="nobody")
-    refused(answer, 501, "not-supported", "build system")
     assert form(wire, "/oauth/token", grant_type="refresh_token").json()["error"] == "invalid_grant"
     assert form(wire, "/oauth/token", grant_type="password").json()["error"] == "unsupported_grant_type"
 

@@ -14,7 +14,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from huggingface_hub._webhooks_payload import WebhookPayload
 
-from registry.kernel import outbound_addresses, outbox
+from registry.kernel import outbound_addresses, outbound_http, outbox
 from registry.kernel.errors import NameInvalid, NotAllowed, SignInRequired, TooOften, ValueInvalid, WebhookNotFound
 from registry.kernel.outbox import Kind
 from registry.models import Delivery, User, Webhook
@@ -25,7 +25,7 @@ from registry.repos import refs
 from registry.talk import announcing, deliveries, dispatch, webhooks
 from registry.talk.webhooks import Wish
 from tests.workers.listener import Listener, dripping, listening
-from workers import outbound_http, webhook_delivery
+from workers import webhook_delivery
 
 RUNG: list[int] = []
 
@@ -424,7 +424,7 @@ def answer_names_with(monkeypatch, *answers: list[str]) -> list[str]:
         family = [socket.AF_INET6 if ":" in one else socket.AF_INET for one in found]
         return [(kind, socket.SOCK_STREAM, 6, "", (one, port)) for kind, one in zip(family, found, strict=True)]
 
-    monkeypatch.setattr("workers.outbound_http.socket.getaddrinfo", getaddrinfo)
+    monkeypatch.setattr("registry.kernel.outbound_http.socket.getaddrinfo", getaddrinfo)
     return asked
 
 

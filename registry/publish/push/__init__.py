@@ -95,7 +95,10 @@ def rewrite(
     before = pull.entries(old)
     entries = {path: entry for path, entry in before.items() if not (entry.is_lfs and entry.sha256 in without)}
     words = {"title": old.title, "message": old.message}
-    revision = rows.write(into or old.repository, entries, parent=parent, author=old.author, at=old.created_at, **words)
+    run = None if into else old.run  # a copy elsewhere was published by nobody's job
+    revision = rows.write(
+        into or old.repository, entries, parent=parent, author=old.author, at=old.created_at, run=run, **words
+    )
     if revision == old:
         return revision
     if entries == before:

@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from registry.kernel import outbox
 from registry.kernel.outbox import Kind
-from registry.models import Ref, Repository, Revision, RevisionFile, UploadedBlob, User, Verdict
+from registry.models import PublishingRun, Ref, Repository, Revision, RevisionFile, UploadedBlob, User, Verdict
 from registry.proof import verdicts
 from registry.publish import pull_requests
 from registry.publish.push.intent import Intent
@@ -35,7 +35,8 @@ def land(intent: Intent, draft: Draft, *, was: Revision | None = None, like: Rev
     assert author is not None, "policy lets nobody push without a person"
     at = timezone.now().replace(microsecond=0)  # commit ids hold whole seconds
     words = {"title": intent.title, "message": intent.message}
-    revision = write(intent.repository, draft.entries, parent=draft.head, author=author, at=at, **words)
+    run = PublishingRun.objects.filter(token=intent.by.token).first() if intent.by.is_publisher else None
+    revision = write(intent.repository, draft.entries, parent=draft.head, author=author, at=at, run=run, **words)
     ref = _point(intent, revision, was)  # before the verdict, which copies its state to the repository of main
     verdict = judged(revision, draft.facts, like)
     if ref.name == MAIN:
@@ -72,15 +73,16 @@ def write(
     parent: Revision | None,
     author: User,
     at: datetime,
+    run: PublishingRun | None = None,
     **words: str,
 ) -> Revision:
     """Write a revision with these files, or return the existing one; `words` are title and message.
 
-    The same push to two branches within a second gives one revision, as in git.
+    The same push to two branches within a second gives one revision, as in git. `run` is the CI job that publishes it.
     """
     above = parent.oid if parent else None
     oid = manifest.revision_oid(entries, parent=above, author=author.username, at=at, **words)
-    columns = {"parent": parent, "author": author, "created_at": at, **words}
+    columns = {"parent": parent, "author": author, "created_at": at, "run": run, **words}
     revision, is_new = Revision.objects.get_or_create(repository=repository, oid=oid, defaults=columns)
     if is_new:
         digests = {entry.sha256 for entry in entries.values()}

@@ -1,4 +1,4 @@
-"""Posts bytes to a URL from an untrusted user, safe against DNS rebinding.
+"""Calls a URL from an untrusted user, safe against DNS rebinding: posts bytes, or gets a small document.
 
 The host is resolved once, all its addresses are checked, and the connection goes to one of them: a host that resolves
 differently a moment later changes nothing. No redirect is followed, no proxy is used, and time and memory are bounded.
@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException
 from ipaddress import ip_address
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import SplitResult
 
 from registry.kernel import outbound_addresses
@@ -25,7 +25,7 @@ _PORTS = {"http": 80, "https": 443}
 
 
 class Unreachable(Exception):
-    """Nothing was delivered, or nobody knows; the message is one sentence for the webhook's owner."""
+    """Nothing was delivered, or nobody knows; the message is one sentence for the owner of the URL."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,30 @@ class Answer:
 
 def post(url: str, body: bytes, headers: Mapping[str, str], *, seconds: float = SECONDS) -> Answer:
     """POST bytes and return the answer, whatever its status. Raises Unreachable."""
+    answer = _request("POST", url, body, headers, seconds=seconds, most=MAX_ANSWER)
+    return Answer(answer.status, answer.content.decode("utf-8", "replace"), answer.milliseconds)
+
+
+def get(url: str, *, seconds: float, most: int) -> bytes:
+    """Return the content of a document of at most `most` bytes. Raises Unreachable, also for any status but 200."""
+    answer = _request("GET", url, None, {"Accept": "application/json"}, seconds=seconds, most=most + 1)
+    if answer.status != 200:
+        raise Unreachable(f"{url} answered {answer.status}.")
+    if len(answer.content) > most:
+        raise Unreachable(f"{url} answered more than {most:,} bytes.")
+    return answer.content
+
+
+class _Received(NamedTuple):
+    status: int
+    content: bytes
+    milliseconds: int
+
+
+def _request(
+    method: str, url: str, body: bytes | None, headers: Mapping[str, str], *, seconds: float, most: int
+) -> _Received:
+    """Send a request and return the first `most` bytes of its answer. Raises Unreachable."""
     started = time.monotonic()
     try:
         parts = outbound_addresses.check_url(url)
@@ -50,9 +74,9 @@ def post(url: str, body: bytes, headers: Mapping[str, str], *, seconds: float = 
     alarm.start()
     try:
         path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-        connection.request("POST", path, body, {"Host": parts.netloc, "Connection": "close", **headers})
+        connection.request(method, path, body, {"Host": parts.netloc, "Connection": "close", **headers})
         response = connection.getresponse()
-        text = response.read(MAX_ANSWER).decode("utf-8", "replace")
+        content = response.read(most)
     except (OSError, HTTPException, ValueError) as problem:
         late = time.monotonic() - started >= seconds
         raise Unreachable(_late(seconds) if late else _describe(problem)) from None
@@ -62,7 +86,7 @@ def post(url: str, body: bytes, headers: Mapping[str, str], *, seconds: float = 
     passed = time.monotonic() - started
     if passed >= seconds:  # an answer that was cut off may look complete
         raise Unreachable(_late(seconds))
-    return Answer(response.status, text, round(passed * 1000))
+    return _Received(response.status, content, round(passed * 1000))
 
 
 def _connected(parts: SplitResult) -> HTTPConnection:

@@ -1,0 +1,214 @@
+"""Trusted publishers: which CI jobs may publish to a repository without a secret. Their administrators decide."""
+
+import re
+import secrets
+from collections.abc import Iterable, Mapping
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import QuerySet
+
+from registry.kernel import audit, names, policy
+from registry.kernel.errors import NotAllowed, PublisherNotFound, QuotaExceeded, SessionRequired, ValueInvalid
+from registry.kernel.policy import Caller, Permission
+from registry.models import Membership, Namespace, Repository, Token, TrustedPublisher, User
+from registry.people import accounts, ci_systems
+
+MAX_PUBLISHERS = 20  # of one repository, and pending ones of one namespace
+MAX_CLAIMS, MAX_VALUES = 20, 20
+_CLAIM = re.compile(r"[A-Za-z0-9_./:-]{1,100}")
+_VALUE = re.compile(r"[ -~]{1,255}")
+_REGISTERED = {"iss", "aud", "exp", "nbf", "iat", "jti"}  # checked for every token
+_UNSLUGGED = re.compile(r"[^A-Za-z0-9._-]+")
+
+
+def list_publishers(repository: Repository, by: Caller) -> list[TrustedPublisher]:
+    """Return the publishers of a repository. Raises SessionRequired and what policy.require raises."""
+    _require_session(by)
+    policy.require(by, Permission.CONFIGURE, repository)
+    return list(repository.publishers.select_related("account", "created_by"))
+
+
+def list_pending(namespace: Namespace, by: Caller) -> list[TrustedPublisher]:
+    """Return the publishers of repositories that do not exist yet. Raises SessionRequired, NotAllowed."""
+    _require_administrator(namespace, by)
+    pending = namespace.publishers.filter(repository__isnull=True)
+    return list(pending.select_related("account", "namespace", "created_by"))
+
+
+def trust(repository: Repository, issuer: str, claims: Mapping[str, Iterable[str]], by: Caller) -> TrustedPublisher:
+    """Let jobs whose identity token has these claims publish to a repository.
+
+    Raises SessionRequired, ValueInvalid, QuotaExceeded and what policy.require raises.
+    """
+    _require_session(by)
+    with transaction.atomic():
+        current = policy.require_now(by, Permission.CONFIGURE, repository)
+        _check_number(current.publishers.all())
+        return _create(current.namespace, current.name, current.type, issuer, claims, by, current)
+
+
+def trust_pending(
+    full_name: str, issuer: str, claims: Mapping[str, Iterable[str]], by: Caller, *, type: str = "model"
+) -> TrustedPublisher:
+    """Let such jobs publish to a repository that does not exist yet: the first push creates it.
+
+    Raises SessionRequired, NotAllowed, NameInvalid, ValueInvalid, QuotaExceeded.
+    """
+    _require_session(by)
+    namespace_name, name = names.split_id(full_name)
+    names.check_name(name)
+    if type not in Repository.Type.values:
+        raise ValueInvalid(f"There are no repositories of type {type[:20]!r}.", fix="Use model, dataset or space.")
+    namespace = accounts.namespace_for_new(namespace_name)
+    _require_administrator(namespace, by)
+    rows = Repository.objects.select_related("namespace__person")
+    if repository := rows.filter(type=type, namespace=namespace, name__lower=name.lower()).first():
+        return trust(repository, issuer, claims, by)
+    with transaction.atomic():
+        _check_number(Namespace.objects.select_for_update().get(pk=namespace.pk).publishers.filter(repository=None))
+        return _create(namespace, name, type, issuer, claims, by, None)
+
+
+def adopt(repository: Repository) -> None:
+    """Give a new repository the publishers that waited for it; call it in the transaction that creates it."""
+    waiting = TrustedPublisher.objects.filter(repository=None, type=repository.type, namespace=repository.namespace_id)
+    waiting.filter(name__lower=repository.name.lower()).update(repository=repository)
+
+
+def remove(repository: Repository, number: int, by: Caller) -> None:
+    """End the trust in a publisher, and its tokens. Raises PublisherNotFound, SessionRequired, policy.require's."""
+    _require_session(by)
+    policy.require(by, Permission.CONFIGURE, repository)
+    _remove(repository.publishers.filter(pk=number), by.user, f"{repository.full_name} has no publisher {number}.")
+
+
+def remove_pending(namespace: Namespace, number: int, by: Caller) -> None:
+    """Withdraw a pending publisher, and its tokens. Raises PublisherNotFound, SessionRequired, NotAllowed."""
+    _require_administrator(namespace, by)
+    pending = namespace.publishers.filter(repository=None, pk=number)
+    _remove(pending, by.user, f"{namespace.name} has no pending publisher {number}.")
+
+
+def remove_all(repository: Repository, by: User | None) -> None:
+    """End the trust in every publisher of a repository that is deleted or gets another owner."""
+    for publisher in repository.publishers.select_related("account"):
+        _end(publisher, by)
+
+
+def set_publishers_only(repository: Repository, is_only: bool, by: Caller) -> None:
+    """Refuse pushes by all tokens but those of trusted publishers, or allow them again.
+
+    Raises SessionRequired, and what policy.require raises.
+    """
+    _require_session(by)
+    with transaction.atomic():
+        policy.require_now(by, Permission.CONFIGURE, repository)
+        rows = Repository.objects.filter(pk=repository.pk, publishers_only=not is_only)
+        if rows.update(publishers_only=is_only):
+            before, after = not is_only, is_only
+            name = repository.full_name
+            audit.record(by.user, "adapter:publishers-only", name, about=repository, before=before, after=after)
+    repository.publishers_only = is_only
+
+
+def check_claims(issuer: str, claims: Mapping[str, Iterable[str]]) -> dict[str, list[str]]:
+    """Return the claims as they are stored, or raise ValueInvalid."""
+    if issuer not in settings.CI_ISSUERS:
+        raise ValueInvalid(
+            f"This hub does not accept identity tokens of {issuer[:200]!r}.",
+            fix=f"Use one of {', '.join(settings.CI_ISSUERS)}, or ask the operator to add it to DOVETAIL_CI_ISSUERS.",
+        )
+    pinned = {claim: list(dict.fromkeys(values)) for claim, values in claims.items()}
+    for claim, values in pinned.items():
+        _check_claim(claim, values)
+    exact = {claim for claim, values in pinned.items() if not any(value.endswith("*") for value in values)}
+    required = ci_systems.REQUIRED.get(issuer, ())
+    if missing := [claim for claim in required if claim not in pinned]:
+        raise ValueInvalid(
+            f"A publisher of {issuer} must pin {', '.join(missing)}.",
+            fix="Without it, jobs of other people would match.",
+        )
+    if not exact or (required and required[0] not in exact):
+        raise ValueInvalid(
+            f"No claim is pinned to whole values{f', {required[0]} must be' if required else ''}.",
+            fix="Pin the project by its whole name, without `*`.",
+        )
+    if len(pinned) > MAX_CLAIMS:
+        raise ValueInvalid(f"{len(pinned)} claims are pinned.", fix=f"Pin at most {MAX_CLAIMS}.")
+    return pinned
+
+
+def _check_claim(claim: str, values: list[str]) -> None:
+    if not _CLAIM.fullmatch(claim) or claim in _REGISTERED:
+        raise ValueInvalid(f"The claim {claim[:100]!r} cannot be pinned.", fix="Pin claims about the job, such as sub.")
+    if not 0 < len(values) <= MAX_VALUES:
+        raise ValueInvalid(f"The claim {claim} has {len(values)} values.", fix=f"Give it 1 to {MAX_VALUES}.")
+    for value in values:
+        if not _VALUE.fullmatch(value) or "*" in value[:-1] or value == "*":
+            raise ValueInvalid(
+                f"The claim {claim} cannot be {value[:255]!r}.",
+                fix="Use up to 255 ASCII characters; a `*` stands for any rest, at the end and after a beginning.",
+            )
+
+
+def _create(
+    namespace: Namespace,
+    name: str,
+    type: str,
+    issuer: str,
+    claims: Mapping[str, Iterable[str]],
+    by: Caller,
+    repository: Repository | None,
+) -> TrustedPublisher:
+    pinned = check_claims(issuer, claims)
+    subject = next((pinned[claim][0] for claim in ("repository", "project_path", "sub") if claim in pinned), "ci")
+    username = f"publisher:{_UNSLUGGED.sub('-', subject)[:70].strip('-')}-{secrets.token_hex(4)}"
+    account = accounts.create_machine(username, User.Kind.PUBLISHER, namespace)
+    publisher = TrustedPublisher.objects.create(
+        type=type,
+        namespace=namespace,
+        name=name,
+        repository=repository,
+        issuer=issuer,
+        claims=pinned,
+        account=account,
+        created_by=by.user,
+    )
+    after = {"publisher": username, "issuer": issuer, "claims": pinned}
+    audit.record(by.user, "publisher:create", publisher.full_name, about=repository or namespace, after=after)
+    return publisher
+
+
+def _check_number(publishers: QuerySet[TrustedPublisher]) -> None:
+    if publishers.count() >= MAX_PUBLISHERS:
+        raise QuotaExceeded(f"There are {MAX_PUBLISHERS} publishers here already.", fix="Remove one first.")
+
+
+def _remove(publishers: QuerySet[TrustedPublisher], by: User | None, sentence: str) -> None:
+    with transaction.atomic():
+        publisher = publishers.select_related("account", "repository__namespace", "namespace").first()
+        if publisher is None:
+            raise PublisherNotFound(sentence)
+        _end(publisher, by)
+
+
+def _end(publisher: TrustedPublisher, by: User | None) -> None:
+    Token.objects.filter(user=publisher.account).delete()
+    User.objects.filter(pk=publisher.account_id).update(is_active=False)
+    before = {"publisher": str(publisher), "issuer": publisher.issuer, "claims": publisher.claims}
+    about = publisher.repository or publisher.namespace
+    audit.record(by, "publisher:remove", publisher.full_name, about=about, before=before)
+    publisher.delete()
+
+
+def _require_session(by: Caller) -> None:
+    if by.token is not None:
+        raise SessionRequired("Trusted publishers are managed from a browser session, never by token.")
+
+
+def _require_administrator(namespace: Namespace, by: Caller) -> None:
+    _require_session(by)
+    user = policy.require_person(by, "manage trusted publishers")
+    if by.roles.get(namespace.pk) != Membership.Role.ADMIN:
+        raise NotAllowed(f"{user.username} does not administer {namespace.name}.", fix="Ask one who does.")
