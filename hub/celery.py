@@ -13,6 +13,8 @@ from django.urls import set_script_prefix
 from kombu import Queue
 from kombu.exceptions import KombuError
 
+from registry.talk import letters
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "hub.settings")
 
 logger = logging.getLogger(__name__)
@@ -41,7 +43,7 @@ REDIS = {
     "socket_keepalive": True,
 }
 VALIDATIONS, ERRANDS = "validate", "errands"
-ERRAND_TASKS = ("deliver", "dispatch", "land", "mail", "sweep", "tidy")
+ERRAND_TASKS = ("deliver", "dispatch", "land", "letter", "mail", "sweep", "tidy")
 IS_REDIS = settings.BROKER_URL.startswith("redis")
 
 app = Celery("dovetail", broker=settings.BROKER_URL)
@@ -123,10 +125,17 @@ def dispatch() -> bool:
     return _send("workers.tasks.dispatch")
 
 
-def _send(task: str, *rows: int, **options: Any) -> bool:
+def send_letter(to: str, subject: str, text: str) -> None:
+    """Give a letter to a worker; while the broker is down the request itself brings it to the mail server."""
+    if not _send("workers.tasks.letter", to, subject, text):
+        letters.deliver(to, subject, text)
+
+
+def _send(task: str, *rows: int | str, **options: Any) -> bool:
     try:
         app.send_task(task, args=rows, retry=True, retry_policy=ONCE_MORE, **options)
     except (KombuError, OSError) as problem:
-        logger.warning("The broker took no message: %s", problem, extra={"task": task, "rows": rows})
+        known = [row for row in rows if isinstance(row, int)]  # a letter is nobody's business, least of all its link
+        logger.warning("The broker took no message: %s", problem, extra={"task": task, "rows": known})
         return False
     return True

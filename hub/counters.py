@@ -21,30 +21,30 @@ _silent_until = 0.0
 
 def count(key: str, seconds: int, more: int = 1) -> int:
     """Add to a key and return its total; the key expires `seconds` after its first use."""
-    replies = _ask(lambda pipe: (pipe.set(PREFIX + key, 0, ex=seconds, nx=True), pipe.incrby(PREFIX + key, more)))
+    replies = ask(lambda pipe: (pipe.set(PREFIX + key, 0, ex=seconds, nx=True), pipe.incrby(PREFIX + key, more)))
     return _here(key, seconds, more) if replies is None else int(replies[1])
 
 
 def remember(key: str, value: float, seconds: int) -> None:
     """Store a number under a key for all processes, for `seconds`."""
-    if _ask(lambda pipe: pipe.set(PREFIX + key, value, ex=seconds)) is None:
+    if ask(lambda pipe: pipe.set(PREFIX + key, value, ex=seconds)) is None:
         caches["counters"].set(key, value, seconds)
 
 
 def recall(*keys: str) -> list[float]:
     """Return the numbers stored under these keys; 0 for a missing one."""
-    replies = _ask(lambda pipe: pipe.mget([PREFIX + key for key in keys]))
+    replies = ask(lambda pipe: pipe.mget([PREFIX + key for key in keys]))
     values = [caches["counters"].get(key) for key in keys] if replies is None else replies[0]
     return [float(value or 0) for value in values]
 
 
 def forget(*keys: str) -> None:
     """Delete these keys."""
-    _ask(lambda pipe: pipe.delete(*(PREFIX + key for key in keys)))
+    ask(lambda pipe: pipe.delete(*(PREFIX + key for key in keys)))
     caches["counters"].delete_many(keys)
 
 
-def _ask(commands: Callable[["Pipeline"], object]) -> list[Any] | None:
+def ask(commands: Callable[["Pipeline"], object]) -> list[Any] | None:
     """Return the broker's answers to some commands; None without a broker, or while it does not answer."""
     global _silent_until
     broker = _broker()

@@ -98,7 +98,17 @@ def _take(family: Family, *, is_known: bool, who: str) -> Taken | None:
     return Taken(quota, max(0, quota.requests - used), reset_seconds, used > quota.requests)
 
 
-SIGN_IN_PATHS = frozenset({"/login", "/join", "/settings/password", "/oauth/device"})
+SIGN_IN_PATHS = frozenset(
+    {
+        "/login",
+        "/login/second-factor",
+        "/login/passkey",
+        "/join",
+        "/password/reset",
+        "/settings/password",
+        "/oauth/device",
+    }
+)
 # Addresses that are no page or count for themselves. Those of files in full: a folder may be called raw.
 NOT_PAGES = re.compile(
     r"/(?:api|xet|oauth|static)/|/v1/telemetry$|/(?:livez|readyz|metrics)$|/[^/]+/resolve/"

@@ -66,6 +66,10 @@ INSTALLED_APPS = [
     "django.forms",  # its widgets, for the renderer of hub.site.forms
     "rest_framework",
     "drf_spectacular",
+    "allauth",
+    "allauth.account",
+    "allauth.mfa",
+    "allauth.usersessions",
     "registry",
     "workers",
     "hub.site",
@@ -80,6 +84,8 @@ MIDDLEWARE = [
     "hub.identity.CallerMiddleware",
     "hub.limits.PageLimits",
     "django.contrib.messages.middleware.MessageMiddleware",
+    "allauth.account.middleware.AccountMiddleware",
+    "hub.site.sessions.LastSeen",
     "hub.site.headers.SecurityHeaders",
 ]
 ROOT_URLCONF = "hub.urls"
@@ -115,7 +121,8 @@ if DATABASES["default"]["ENGINE"] == "hub.sqlite" and not FAST_PATHS:
     DATABASES["default"]["ENGINE"] = "django.db.backends.sqlite3"
 _LOCMEM = "django.core.cache.backends.locmem.LocMemCache"
 CACHES = {
-    "default": {"BACKEND": _LOCMEM},
+    # allauth counts guesses and remembers used codes here: all web processes must see the same.
+    "default": {"BACKEND": "hub.shared_cache.SharedCache"},
     # Request counters have their own cache, because the default one drops entries when it holds 300.
     "counters": {"BACKEND": _LOCMEM, "LOCATION": "counters", "OPTIONS": {"MAX_ENTRIES": 50_000}},
 }
@@ -165,6 +172,7 @@ LEASE_SECONDS = 60
 HEARTBEAT_SECONDS = 10
 SWEEP_SECONDS = 30
 MAX_ATTEMPTS = 3
+LETTERBOX = "hub.celery.send_letter"  # called with one letter to one person
 POSTMAN = "hub.celery.post"  # called with the id of a webhook delivery after the commit that queued it
 OUTBOX_DOORBELL = "hub.celery.dispatch"  # called after a commit that wrote events into the outbox
 DOORBELL = "hub.celery.ring"  # called with a verdict's id after the commit that queued it; the domain has no queue
@@ -188,6 +196,40 @@ AUTH_PASSWORD_VALIDATORS = [
 ]
 LOGIN_URL = "login"
 LOGIN_REDIRECT_URL = "home"
+ACCOUNT_ADAPTER = "hub.site.allauth_adapters.AccountAdapter"
+ACCOUNT_FORMS = {
+    "reauthenticate": "hub.site.forms.security.Reauthenticate",
+    "reset_password": "hub.site.forms.security.ResetPassword",
+    "reset_password_from_key": "hub.site.forms.security.NewPassword",
+}
+ACCOUNT_EMAIL_VERIFICATION = "optional" if MAIL_FROM else "none"
+ACCOUNT_CHANGE_EMAIL = True  # one address a person: a new one takes the place of the old when it is proven
+ACCOUNT_PREVENT_ENUMERATION = "strict"
+ACCOUNT_EMAIL_UNKNOWN_ACCOUNTS = False  # no letters to strangers
+ACCOUNT_EMAIL_NOTIFICATIONS = bool(MAIL_FROM)
+ACCOUNT_EMAIL_SUBJECT_PREFIX = "[Dovetail] "
+ACCOUNT_REAUTHENTICATION_METHODS = ["password", "mfa"]
+ACCOUNT_REAUTHENTICATION_TIMEOUT = 15 * 60
+ACCOUNT_SIGNUP_FIELDS = ["username*", "email*", "password1*", "password2*"]
+ACCOUNT_RATE_LIMITS = {
+    # Passwords are throttled by hub/site/password_attempts.py; this counts codes of a second factor by their owner.
+    "login_failed": "10/m/ip,10/5m/key",
+}
+MFA_ADAPTER = "hub.site.allauth_adapters.MfaAdapter"
+MFA_FORMS = {
+    "authenticate": "hub.site.forms.security.SecondFactor",
+    "reauthenticate": "hub.site.forms.security.ReauthenticateByCode",
+    "activate_totp": "hub.site.forms.security.AddApp",
+    "add_webauthn": "hub.site.forms.security.AddPasskey",
+    "edit_webauthn": "hub.site.forms.security.RenamePasskey",
+}
+MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
+MFA_PASSKEY_LOGIN_ENABLED = True
+MFA_RECOVERY_CODES_SHOW_ONCE = True
+MFA_TOTP_ISSUER = "Dovetail"
+MFA_TOTP_TOLERANCE = 1  # clocks of telephones differ by seconds
+MFA_ALLOW_UNVERIFIED_EMAIL = True  # people sign in by name: an address that is not proven is reserved for nobody
+MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = not HTTPS  # browsers allow it on localhost alone
 SESSION_COOKIE_AGE = 14 * 24 * 3600
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"

@@ -1,5 +1,6 @@
 """The Celery tasks, a few lines each: arguments are ids, results are rows."""
 
+from smtplib import SMTPException
 from typing import Any
 
 from celery import shared_task
@@ -11,7 +12,7 @@ from registry.kernel import audit_chain
 from registry.moderation import audit_heads, suspension
 from registry.proof import renewal, verdicts
 from registry.repos import popularity
-from registry.talk import alert_mail, deliveries
+from registry.talk import alert_mail, deliveries, letters
 from registry.talk import dispatch as dispatching
 from workers import base_shapes, chunking, provenance, webhook_delivery
 from workers.loop import LOOP
@@ -70,6 +71,14 @@ def measure() -> None:
 def renew() -> None:
     """Queue verdicts again, a few at a time, that were proven with other libraries, checks or rules than today's."""
     renewal.renew(provenance.current(), provenance.engines(), settings.RENEWALS_AN_HOUR)
+
+
+@shared_task(
+    autoretry_for=(SMTPException, OSError), max_retries=6, retry_backoff=10, retry_backoff_max=900, ignore_result=True
+)
+def letter(to: str, subject: str, text: str) -> None:
+    """Send one letter about an account; try again for about ten minutes while the mail server does not answer."""
+    letters.deliver(to, subject, text)
 
 
 @shared_task

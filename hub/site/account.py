@@ -1,6 +1,8 @@
 """Joining, signing in and signing out."""
 
-from django.contrib.auth import authenticate, login, logout
+from allauth.account.internal.flows.login import record_authentication
+from allauth.account.utils import perform_login
+from django.contrib.auth import authenticate, logout
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
@@ -15,8 +17,6 @@ from registry.kernel import site_settings
 from registry.models import User
 from registry.people import accounts
 
-BACKEND = "django.contrib.auth.backends.ModelBackend"
-
 
 @sensitive_post_parameters("password1", "password2")
 @require_http_methods(["GET", "POST"])
@@ -30,8 +30,7 @@ def join(request: HttpRequest) -> HttpResponse:
         given = form.cleaned_data
         with form:
             user = accounts.register(given["username"], email=given["email"], password=given["password1"])
-            login(request, user, backend=BACKEND)
-            return redirect(f"{reverse('tokens')}?welcome=1")
+            return signed_in(request, user, f"{reverse('tokens')}?welcome=1", joined=True)
     return render(request, "site/join.html", {"form": form}, status=form.status)
 
 
@@ -56,14 +55,20 @@ def sign_in(request: HttpRequest) -> HttpResponse:
         form.add_error(None, "That user name and password do not go together. Check both and try again.")
         return render(request, "site/login.html", {"form": form, "next": target}, status=400)
     password_attempts.succeeded(request, username)
-    login(request, user)
-    return redirect(target)
+    return signed_in(request, user, target)
 
 
 @require_POST
 def sign_out(request: HttpRequest) -> HttpResponse:
     logout(request)
     return redirect("home")
+
+
+def signed_in(request: HttpRequest, user: User, target: str, *, joined: bool = False) -> HttpResponse:
+    """Begin the session of a person who gave the right password, or ask for the second factor first."""
+    record_authentication(request, user, "password", reauthenticated=True)
+    answer: HttpResponse = perform_login(request, user, redirect_url=target, signup=joined)
+    return answer
 
 
 def safe_next(request: HttpRequest) -> str:

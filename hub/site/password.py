@@ -1,5 +1,7 @@
 """The page on which a person changes the password."""
 
+from allauth.account.adapter import get_adapter
+from allauth.account.internal.flows.login import record_authentication
 from django.contrib.auth import update_session_auth_hash
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
@@ -9,6 +11,7 @@ from django.views.decorators.http import require_http_methods
 from hub.site import password_attempts
 from hub.site.forms import posted
 from hub.site.forms.accounts import ChangePassword
+from hub.site.sessions import note_use
 from hub.site.visitor import person
 from registry.kernel.errors import NotAllowed
 from registry.people import accounts
@@ -30,6 +33,9 @@ def password(request: HttpRequest) -> HttpResponse:
             accounts.change_password(user, form.cleaned_data["old"], form.cleaned_data["password1"])
             password_attempts.succeeded(request, user.username)
             update_session_auth_hash(request, user)  # this session stays, every other one ends
+            note_use(request)
+            record_authentication(request, user, "password", reauthenticated=True)
+            get_adapter(request).send_notification_mail("account/email/password_changed", user)
             return render(request, "site/password.html", {"form": ChangePassword(), "saved": True})
     if isinstance(form.refusal, NotAllowed):
         password_attempts.failed(request, user.username)

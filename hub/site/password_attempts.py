@@ -1,4 +1,8 @@
-"""How fast somebody may guess passwords: longer waits per account and per address, never a lock-out."""
+"""How fast passwords may be guessed: longer waits for a caller and an account, never a lock-out.
+
+Two counts lead to a wait: wrong passwords of one address for one account, and of one address for any account. Nothing
+is refused because of what other addresses did: a stranger cannot keep the owner out.
+"""
 
 import hashlib
 import time
@@ -8,36 +12,43 @@ from django.http import HttpRequest
 from hub import counters
 from hub.origin import network_of
 from registry.kernel import site_settings
+from registry.people import sign_ins
 
-FREE_TRIES = {"account": 5, "address": 20}
+FREE_TRIES = {"pair": 5, "address": 20}
 LONGEST_WAIT = 900
 REMEMBERED_SECONDS = 24 * 3600
 
 
 def wait(request: HttpRequest, username: str) -> int:
-    """Seconds until this account may be tried from this address again; 0 when now is fine."""
+    """Return the seconds until this address may try this account again; 0 when now is fine."""
     if site_settings.get_setting("throttle") == "off":
         return 0
-    until = counters.recall(*(f"{key}:until" for _, key in _keys(request, username)))
+    until = counters.recall(*(f"{key}:until" for key in _keys(request, username).values()))
     return max(0, round(max(until) - time.time() + 0.5))
 
 
 def failed(request: HttpRequest, username: str) -> None:
-    """Remember a wrong password: after the free tries the wait doubles each time, up to 15 minutes."""
-    for what, key in _keys(request, username):
-        count = counters.count(f"{key}:count", REMEMBERED_SECONDS)
-        if count >= FREE_TRIES[what]:
-            pause = min(LONGEST_WAIT, 2 ** min(count - FREE_TRIES[what], 10))
+    """Count a wrong password: after the free tries the wait doubles each time, up to 15 minutes."""
+    counts = {}
+    for kind, key in _keys(request, username).items():
+        counts[kind] = count = counters.count(f"{key}:count", REMEMBERED_SECONDS)
+        if count >= FREE_TRIES[kind]:
+            pause = min(LONGEST_WAIT, 2 ** min(count - FREE_TRIES[kind], 10))
             counters.remember(f"{key}:until", time.time() + pause, REMEMBERED_SECONDS)
+    everywhere = counters.count(f"signin:account:{_digest(username)}:count", REMEMBERED_SECONDS)
+    sign_ins.record_failure(username.strip(), count=everywhere, from_address=counts["address"])
 
 
 def succeeded(request: HttpRequest, username: str) -> None:
-    """Forget the account's failures; the address keeps its own, else one good account would free a guesser."""
-    for what, key in _keys(request, username):
-        if what == "account":
-            counters.forget(f"{key}:count", f"{key}:until")
+    """Forget this address's failures for the account, and no others: one good account must not free a guesser."""
+    key = _keys(request, username)["pair"]
+    counters.forget(f"{key}:count", f"{key}:until")
 
 
-def _keys(request: HttpRequest, username: str) -> list[tuple[str, str]]:
-    account = hashlib.sha256(username.strip().lower().encode("utf-8", "replace")).hexdigest()
-    return [("account", f"signin:account:{account}"), ("address", f"signin:address:{network_of(request)}")]
+def _keys(request: HttpRequest, username: str) -> dict[str, str]:
+    network = network_of(request)
+    return {"pair": f"signin:pair:{_digest(username)}:{network}", "address": f"signin:address:{network}"}
+
+
+def _digest(username: str) -> str:
+    return hashlib.sha256(username.strip().lower().encode("utf-8", "replace")).hexdigest()

@@ -1,4 +1,4 @@
-"""A person's profile: full name and e-mail."""
+"""A person's profile: how their page shows them."""
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
@@ -13,7 +13,7 @@ from registry.people import accounts
 @require_http_methods(["GET", "POST"])
 def profile(request: HttpRequest) -> HttpResponse:
     user = person(request)
-    form = Profile(posted(request), initial={"full_name": user.full_name, "email": user.email})
+    form = Profile(posted(request), initial={"full_name": user.full_name})
     saved = False
     if form.is_valid():
         with form:

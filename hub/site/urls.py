@@ -1,15 +1,9 @@
 """The website's routes, each with a name; they come last of all, because a person may have almost any name."""
 
-import re
-from collections.abc import Callable
-from functools import wraps
-from typing import Any
-
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.urls import URLPattern, path, register_converter, reverse
+from django.urls import path, register_converter
 
 from hub.site import (
-    account,
+    account_urls,
     alerts,
     avatars,
     bases,
@@ -40,37 +34,9 @@ from hub.site import (
     webhooks,
 )
 from hub.site.converters import RepositoryConverter
-from hub.site.refusals import page
-
-View = Callable[..., HttpResponse]
+from hub.site.routing import at, forms
 
 register_converter(RepositoryConverter, "repository")
-
-
-def at(route: str, view: View, name: str, **options: Any) -> URLPattern:
-    """A named route whose view may raise the domain's refusals."""
-    return path(route, page(view), options, name=name)
-
-
-def forms(page_name: str, route: str, *below: tuple[str, View, str]) -> list[URLPattern]:
-    """Named routes below `route` that each take one form by POST; GET leads to the page that shows the form.
-
-    A refused form is shown at its own address, so people reload, copy and share such addresses. The parameters of
-    `route` are those of the page.
-    """
-    parameters = re.findall(r":(\w+)>", route)
-
-    def or_page(view: View) -> View:
-        @wraps(view)
-        def answered(request: HttpRequest, **given: Any) -> HttpResponse:
-            if request.method in ("GET", "HEAD"):
-                return HttpResponseRedirect(reverse(page_name, kwargs={name: given[name] for name in parameters}))
-            return view(request, **given)
-
-        return answered
-
-    return [at(f"{route}/{rest}".strip("/"), or_page(view), name) for rest, view, name in below]
-
 
 REPOSITORY = "<repository:address>"
 DISCUSSION = f"{REPOSITORY}/discussions/<int:number>"
@@ -212,8 +178,6 @@ urlpatterns = [
     path("docs/<str:name>", docs.one, name="docs-page"),
     at("avatars/<str:name>.svg", avatars.avatar, "avatar"),
     at("stats/changes", changes.changes, "changes"),
-    at("join", account.join, "join"),
-    at("login", account.sign_in, "login"),
     at("login/device", device.device, "device"),
     *forms(
         "device",
@@ -221,8 +185,8 @@ urlpatterns = [
         ("approve", device.approve, "approve-device"),
         ("deny", device.deny, "deny-device"),
     ),
-    *forms("home", "", ("logout", account.sign_out, "logout")),
     at("new", new.new, "new-repository"),
+    *account_urls.urlpatterns,
     *ORGANIZATIONS,
     *COLLECTIONS,
     *SETTINGS,

@@ -26,6 +26,7 @@ class Migration(migrations.Migration):
                 ("username", models.CharField(max_length=96, unique=True)),
                 ("full_name", models.CharField(blank=True, max_length=200)),
                 ("email", models.EmailField(blank=True, max_length=254)),
+                ("email_verified", models.BooleanField(default=False)),
                 (
                     "kind",
                     models.CharField(
@@ -2034,7 +2035,7 @@ class Migration(migrations.Migration):
             model_name="user",
             constraint=models.UniqueConstraint(
                 django.db.models.functions.text.Lower("email"),
-                condition=models.Q(("email", ""), _negated=True),
+                condition=models.Q(("email_verified", True), models.Q(("email", ""), _negated=True)),
                 name="user_email_unique",
             ),
         ),

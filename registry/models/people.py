@@ -67,6 +67,7 @@ class User(AbstractBaseUser):
     username = models.CharField(max_length=96, unique=True)
     full_name = models.CharField(max_length=200, blank=True)
     email = models.EmailField(blank=True)
+    email_verified = models.BooleanField(default=False)  # proven by a link in a letter, or by the operator
     kind = models.CharField(max_length=16, choices=Kind.choices, default=Kind.PERSON)
     works_for = models.ForeignKey(  # of machines alone; null when that namespace is gone
         Namespace, on_delete=models.SET_NULL, null=True, blank=True, related_name="machines"
@@ -88,7 +89,10 @@ class User(AbstractBaseUser):
     class Meta:
         verbose_name, verbose_name_plural = "person", "people"
         constraints = [
-            models.UniqueConstraint(Lower("email"), name="user_email_unique", condition=~Q(email="")),
+            # An address that nobody has proven belongs to nobody: it must not keep its owner out.
+            models.UniqueConstraint(
+                Lower("email"), name="user_email_unique", condition=Q(email_verified=True) & ~Q(email="")
+            ),
             models.CheckConstraint(condition=Q(role__in=["user", "moderator", "admin"]), name="user_role_known"),
             models.CheckConstraint(condition=Q(kind__in=["person", "robot", "publisher"]), name="user_kind_known"),
             models.CheckConstraint(

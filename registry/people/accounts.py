@@ -1,17 +1,14 @@
 """Create and change people's accounts, give roles, and look up namespaces by name."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
-from django.core.validators import validate_email
 from django.db import IntegrityError, transaction
 
 from registry.kernel import audit, names, policy, site_settings
 from registry.kernel.errors import NamespaceNotFound, NameTaken, NotAllowed, ValueInvalid
 from registry.kernel.policy import Caller
 from registry.models import FormerNamespace, Namespace, User
+from registry.people import addresses
 
 
 def register(username: str, *, email: str = "", password: str, full_name: str = "") -> User:
@@ -35,6 +32,7 @@ def create_person(
     Raises NameInvalid, NameTaken, ValueInvalid.
     """
     user = _unsaved(username, email, full_name, role)
+    user.email_verified = True
     user.set_password(password)  # None makes it unusable
     return _save_new(user, by=None)
 
@@ -44,23 +42,22 @@ def create_machine(username: str, kind: User.Kind, works_for: Namespace, *, full
 
     Its name holds one of names.MACHINE_MARKS, so that it is nobody's. Raises IntegrityError for a name that is taken.
     """
-    user = User(username=username, kind=kind, works_for=works_for, full_name=full_name)
+    user = User(username=username, kind=kind, works_for=works_for, full_name=full_name, email_verified=True)
     user.set_unusable_password()
     user.namespace = Namespace.objects.create(name=username, kind=Namespace.Kind.PERSON)
     user.save()
     return user
 
 
-def set_profile(user: User, *, full_name: str, email: str, by: User | None) -> bool:
-    """Change a person's profile; returns whether anything changed. Raises ValueInvalid, NameTaken."""
-    new = {"full_name": names.check_text(full_name, "full name", 200), "email": check_email(email)}
-    old = {field: getattr(user, field) for field in new}
-    if new == old:
+def set_profile(user: User, *, full_name: str, by: User | None) -> bool:
+    """Change a person's profile; returns whether anything changed. Raises ValueInvalid."""
+    before, after = user.full_name, names.check_text(full_name, "full name", 200)
+    if before == after:
         return False
-    with _mail_addresses_are_unique(), transaction.atomic():
-        User.objects.filter(pk=user.pk).update(**new)
-        audit.record(by, "person:profile", user.username, about=user, before=old, after=new)
-    user.full_name, user.email = new["full_name"], new["email"]
+    with transaction.atomic():
+        User.objects.filter(pk=user.pk).update(full_name=after)
+        audit.record(by, "person:profile", user.username, about=user, before=before, after=after)
+    user.full_name = after
     return True
 
 
@@ -130,14 +127,15 @@ def _unsaved(username: str, email: str, full_name: str, role: str) -> User:
     names.check_namespace(username)
     check_role(role)
     full_name = names.check_text(full_name, "full name", 200)
-    return User(username=username, email=check_email(email), full_name=full_name, role=role)
+    return User(username=username, email=addresses.check_email(email), full_name=full_name, role=role)
 
 
 def _save_new(user: User, by: User | None) -> User:
     try:
-        with _mail_addresses_are_unique(), transaction.atomic():
+        with addresses.addresses_are_unique(), transaction.atomic():
             user.namespace = take_name(user.username, Namespace.Kind.PERSON)
             user.save()
+            addresses.store_row(user, user.email, verified=user.email_verified)
             audit.record(by, "person:register", user.username, about=user, after=user.role)
     except IntegrityError:
         raise NameTaken(f"The name {user.username!r} is already taken.") from None
@@ -159,27 +157,6 @@ def refuse_former(name: str, of: Namespace | None = None) -> None:
     former = FormerNamespace.objects.filter(name=name.lower()).first()
     if former and (of is None or former.namespace_id != of.pk):
         raise NameTaken(f"The name {name!r} is already taken.")
-
-
-@contextmanager
-def _mail_addresses_are_unique() -> Iterator[None]:
-    try:
-        yield
-    except IntegrityError as error:
-        if "user_email_unique" not in str(error):
-            raise
-        raise NameTaken("This e-mail address is already in use.", fix="Sign in with the other account.") from None
-
-
-def check_email(email: str) -> str:
-    """Return the address without spaces around it, or raise ValueInvalid unless it is empty or looks like one."""
-    email = names.check_text(email, "e-mail address", 254)
-    try:
-        if email:
-            validate_email(email)
-    except ValidationError:
-        raise ValueInvalid(f"{email!r} is not an e-mail address.", fix="Write it as name@example.org.") from None
-    return email
 
 
 def check_password(password: str, user: User) -> None:

@@ -14,7 +14,7 @@ from django.utils.dateparse import parse_date, parse_datetime
 from registry.kernel import plain_yaml, site_settings
 from registry.kernel.errors import NamespaceNotFound, RegistryError, ValueInvalid
 from registry.models import Organization, User
-from registry.people import accounts, organizations, tokens
+from registry.people import accounts, addresses, organizations, tokens
 
 MAX_BYTES = 16 << 20
 VISIBILITY = {"public": False, "private": True}
@@ -154,9 +154,10 @@ def _person(entry: Entry) -> Iterator[str]:
 
 
 def _change(user: User, full_name: str | None, email: str | None, password: str | None, role: str | None) -> list[str]:
-    full_name, email = user.full_name if full_name is None else full_name, user.email if email is None else email
+    is_renamed = full_name is not None and accounts.set_profile(user, full_name=full_name, by=None)
+    is_moved = email is not None and addresses.set_address(user, email, verified=True, by=None)
     changed = {
-        "profile": accounts.set_profile(user, full_name=full_name, email=email, by=None),
+        "profile": is_renamed or is_moved,
         "password": password is not None and accounts.set_password(user, password, by=None),
         "role": role is not None and accounts.set_role(user, role, by=None),
     }

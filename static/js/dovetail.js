@@ -52,6 +52,16 @@ document.querySelectorAll(".settings-nav [aria-current], .tabs [aria-current]").
   row.scrollLeft += tab.getBoundingClientRect().left - row.getBoundingClientRect().left - (row.clientWidth - tab.offsetWidth) / 2;
 });
 
+// Passkeys: what the browser or the device refused is shown beside the button.
+document.addEventListener("allauth.error", (event) => {
+  const place = document.querySelector("[data-passkey-error]");
+  if (!place) return;
+  event.preventDefault();
+  const cancelled = event.detail.exception.name === "NotAllowedError";
+  place.textContent = cancelled ? "Cancelled, or no passkey for this site was found." : event.detail.exception.message;
+  place.hidden = false;
+});
+
 // An open menu closes on Escape and on a click elsewhere.
 document.addEventListener("click", (event) => {
   document.querySelectorAll("details.menu[open]").forEach((menu) => { if (!menu.contains(event.target)) menu.open = false; });

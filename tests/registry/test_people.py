@@ -14,7 +14,7 @@ from registry.kernel.errors import (
 )
 from registry.kernel.policy import Caller
 from registry.models import AuditEvent, Membership, Namespace, Organization, User
-from registry.people import accounts, organizations, tokens
+from registry.people import accounts, addresses, organizations, tokens
 from tests.cast import PASSWORD
 
 
@@ -51,12 +51,18 @@ def test_a_name_that_reads_like_a_column_is_still_only_a_name(cast, name):
         accounts.register(name, password="a long pass phrase")
 
 
-def test_an_address_belongs_to_one_person(cast):
-    with pytest.raises(NameTaken, match="address"):
-        accounts.register("zoe", email="ALICE@example.org", password="a long pass phrase")
-    with pytest.raises(NameTaken, match="address"):
-        accounts.set_profile(cast["bob"], full_name="Bob", email="alice@example.org", by=cast["bob"])
-    assert not Namespace.objects.filter(name="zoe").exists()
+def test_an_address_belongs_to_the_person_who_proved_it(cast):
+    zoe = accounts.register("zoe", email="ALICE@example.org", password="a long pass phrase")
+    assert not zoe.email_verified, "an address that was only typed keeps nobody out"
+    for verb in (
+        lambda: addresses.set_address(cast["bob"], "Alice@example.org", verified=True, by=None),
+        lambda: addresses.confirm(zoe, "alice@example.org"),
+        lambda: accounts.create_person("zack", email="ALICE@example.org"),
+    ):
+        with pytest.raises(NameTaken, match="address"):
+            verb()
+    assert not Namespace.objects.filter(name="zack").exists()
+    assert User.objects.get(username="bob").email == "bob@example.org"
 
 
 @pytest.mark.parametrize(

@@ -180,6 +180,13 @@ collections/<ns>/<slug>/items/<item>/top                     POST session
 collections/<ns>/<slug>/items/<item>/remove                  POST session
 join                                                         GET anyone  POST anyone
 login                                                        GET anyone  POST anyone
+login/second-factor                                          GET anyone  POST anyone
+login/passkey                                                GET anyone  POST anyone
+password/reset                                               GET anyone  POST anyone
+password/reset/sent                                          GET anyone
+password/reset/changed                                       GET anyone
+password/reset/<uidb36>-<key>                                GET anyone  POST anyone
+settings/account/address/confirm/<key>                       GET anyone  POST anyone
 login/device                                                 GET session
 login/device/approve                                         POST session
 login/device/deny                                            POST session
@@ -204,6 +211,22 @@ settings/notifications/read                                  POST session
 settings/notifications/mail                                  POST session
 settings/profile                                             GET session  POST session
 stats/changes                                                GET anyone
+settings/account                                             GET session
+settings/account/address                                     POST session
+settings/account/address/resend                              POST session
+settings/security                                            GET session
+settings/security/confirm                                    GET session  POST session
+settings/security/confirm/code                               GET session  POST session
+settings/security/confirm/passkey                            GET session  POST session
+settings/security/app                                        GET session  POST session
+settings/security/app/remove                                 GET session  POST session
+settings/security/passkeys/add                               GET session  POST session
+settings/security/passkeys/<pk>/rename                       GET session  POST session
+settings/security/passkeys/<pk>/remove                       GET session  POST session
+settings/security/recovery-codes                             GET session
+settings/security/recovery-codes/new                         GET session  POST session
+settings/security/sessions/<number>/end                      POST session
+settings/security/sessions/end-others                        POST session
 settings/password                                            GET session  POST session
 settings/following/<ns>                                      POST session
 settings/following/<ns>/stop                                 POST session
@@ -367,6 +390,9 @@ def ask(address: str, method: str, name: str, who: dict | None = None, body: dic
         "base": "tiny/base",
         "prefix": "default",
         "comment": "1",
+        "pk": "1",
+        "uidb36": "1",
+        "key": "x",
     }
     if "/tree/<tail>" in address:
         given["tail"] = "main"

@@ -5,7 +5,7 @@ from typing import ClassVar
 from django import forms
 
 from hub.site.forms import Form, Refusals, name_field, text_field
-from registry.kernel.errors import NotAllowed, RegistryError, ValueInvalid
+from registry.kernel.errors import NameTaken, NotAllowed, RegistryError, ValueInvalid
 
 PASSWORD_HELP = "At least 12 characters. A sentence is a good one."  # noqa: S105  # a help text
 
@@ -60,7 +60,9 @@ class Profile(Form):
     full_name = text_field(
         "Full name", "Shown on your page. May stay empty.", required=False, maxlength=200, autocomplete="name"
     )
-    email = text_field("E-mail", "Nobody else sees it.", required=False, widget=forms.EmailInput, autocomplete="email")
+    fields_of: ClassVar[Refusals] = {ValueInvalid: "full_name"}
 
-    def field_of(self, refusal: RegistryError) -> str | None:
-        return "email" if "mail" in refusal.detail.lower() else "full_name"
+
+class Address(Form):
+    email = text_field("E-mail", "Nobody else sees it.", required=False, widget=forms.EmailInput, autocomplete="email")
+    fields_of: ClassVar[Refusals] = {ValueInvalid: "email", NameTaken: "email"}

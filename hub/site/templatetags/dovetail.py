@@ -1,11 +1,13 @@
 """How templates draw the joint and say sizes, times, kinds and digests; formatting only."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
+from urllib.parse import quote
 
 from django import template
+from django.conf import settings
 from django.utils import timezone
 from django.utils.html import conditional_escape, format_html
 from django.utils.safestring import SafeString, mark_safe
@@ -54,6 +56,18 @@ def one_tooth(tooth: AreaResult) -> dict[str, Any]:
 def is_open() -> bool:
     """Whether anybody may join."""
     return site_settings.get_setting("registration") == "open"
+
+
+@register.simple_tag
+def sends_mail() -> bool:
+    """Whether this hub can send letters."""
+    return bool(settings.MAIL_FROM)
+
+
+@register.filter
+def text_link(lines: Iterable[str]) -> str:
+    """Return an address that holds these lines, for a link that downloads them without another request."""
+    return f"data:text/plain;charset=utf-8,{quote(chr(10).join(lines) + chr(10))}"
 
 
 @register.inclusion_tag("site/parts/bell.html", takes_context=True)

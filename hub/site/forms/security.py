@@ -1,0 +1,69 @@
+"""allauth's forms of passwords and second factors, drawn and worded as the website's own."""
+
+from typing import Any
+
+from allauth.account import forms as account_forms
+from allauth.mfa.base import forms as code_forms
+from allauth.mfa.totp import forms as app_forms
+from allauth.mfa.webauthn import forms as passkey_forms
+from django import forms
+
+from hub.site.forms import Renderer
+from hub.site.forms.accounts import PASSWORD_HELP
+
+CODE_HELP = "Six digits from your authenticator app, or one of your recovery codes."
+
+
+class Drawn:
+    """Draws a form of allauth as hub.site.forms.Form is drawn, with labels and help of our own."""
+
+    default_renderer = Renderer
+    error_css_class = "wrong"
+    words: dict[str, tuple[str, str]] = {}  # noqa: RUF012  # read only: field → label, help
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        options.setdefault("auto_id", "%s")
+        options.setdefault("label_suffix", "")
+        super().__init__(*args, **options)
+        for name, (label, help_text) in self.words.items():
+            field: forms.Field = self.fields[name]  # type: ignore[attr-defined]  # of the form it is mixed into
+            field.label, field.help_text = label, help_text
+            field.widget.attrs.pop("placeholder", None)
+
+
+class Reauthenticate(Drawn, account_forms.ReauthenticateForm):  # type: ignore[misc]  # allauth has no types
+    words = {"password": ("Your password", "")}  # noqa: RUF012  # as above
+
+
+class ResetPassword(Drawn, account_forms.ResetPasswordForm):  # type: ignore[misc]  # allauth has no types
+    words = {"email": ("E-mail", "The address of your account.")}  # noqa: RUF012  # as above
+
+
+class NewPassword(Drawn, account_forms.ResetPasswordKeyForm):  # type: ignore[misc]  # allauth has no types
+    words = {  # noqa: RUF012  # as above
+        "password1": ("New password", PASSWORD_HELP),
+        "password2": ("New password again", ""),
+    }
+
+
+class SecondFactor(Drawn, code_forms.AuthenticateForm):  # type: ignore[misc]  # allauth has no types
+    words = {"code": ("Code", CODE_HELP)}  # noqa: RUF012  # as above
+
+
+class ReauthenticateByCode(Drawn, code_forms.ReauthenticateForm):  # type: ignore[misc]  # allauth has no types
+    words = {"code": ("Code", CODE_HELP)}  # noqa: RUF012  # as above
+
+
+class AddApp(Drawn, app_forms.ActivateTOTPForm):  # type: ignore[misc]  # allauth has no types
+    words = {"code": ("Code", "The six digits that the app shows now.")}  # noqa: RUF012  # as above
+
+
+class AddPasskey(Drawn, passkey_forms.AddWebAuthnForm):  # type: ignore[misc]  # allauth has no types
+    words = {  # noqa: RUF012  # as above
+        "name": ("Name", "Where it is kept: laptop, telephone, key."),
+        "passwordless": ("Sign in with it alone", "Without user name and password. It asks for a PIN or biometrics."),
+    }
+
+
+class RenamePasskey(Drawn, passkey_forms.EditWebAuthnForm):  # type: ignore[misc]  # allauth has no types
+    words = {"name": ("Name", "")}  # noqa: RUF012  # as above

@@ -1,0 +1,55 @@
+"""Sessions of a person: noted with browser, address and the time when they were last used."""
+
+import time
+from collections.abc import Callable
+
+from allauth.usersessions.models import UserSession
+from django.http import HttpRequest, HttpResponse
+
+from registry.models import User
+
+NOTED_EVERY_SECONDS = 600
+# What the header of a browser holds; the first that fits counts, because each names its ancestors too.
+BROWSERS = (
+    ("Edg/", "Edge"), ("OPR/", "Opera"), ("Firefox/", "Firefox"), ("HeadlessChrome/", "Chromium"),
+    ("Chrome/", "Chrome"), ("Safari/", "Safari"),
+)  # fmt: skip
+SYSTEMS = (
+    ("Android", "Android"), ("iPhone", "iPhone"), ("iPad", "iPad"), ("Windows", "Windows"), ("Mac OS X", "macOS"),
+    ("CrOS", "ChromeOS"), ("Linux", "Linux"),
+)  # fmt: skip
+
+
+class LastSeen:
+    """Middleware: notes the use of a session, at most once in ten minutes, and only where a view asked for the person.
+
+    Everything else costs nothing: no session is read for it.
+    """
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        answer = self.get_response(request)
+        user = getattr(request, "_cached_user", None)  # Django keeps the session's person there
+        if isinstance(user, User) and user.is_active and answer.status_code < 500:
+            _note(request)
+        return answer
+
+
+def _note(request: HttpRequest) -> None:
+    if request.session.session_key and time.time() - request.session.get("seen_at", 0) >= NOTED_EVERY_SECONDS:
+        note_use(request)
+
+
+def note_use(request: HttpRequest) -> None:
+    """Note that the session of this request is used now."""
+    request.session["seen_at"] = int(time.time())
+    UserSession.objects.create_from_request(request)
+
+
+def browser_name(user_agent: str) -> str:
+    """Return the browser and the system for people, such as "Firefox on Linux"; other programs by their first word."""
+    browser = next((name for sign, name in BROWSERS if sign in user_agent), user_agent.partition("/")[0][:40])
+    system = next((name for sign, name in SYSTEMS if sign in user_agent), "")
+    return f"{browser or 'Unknown browser'} on {system}" if system else browser or "Unknown browser"
