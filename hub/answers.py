@@ -42,6 +42,8 @@ def refuse(request: HttpRequest, error: RegistryError, *, is_anonymous: bool = F
     response["X-Error-Message"] = _header_text(form.hub_message or message)
     if status == HTTPStatus.UNAUTHORIZED:
         response["WWW-Authenticate"] = "Bearer"
+    if form.retry_seconds:
+        response["Retry-After"] = str(form.retry_seconds)
     if isinstance(error, RepositoryMoved):
         response["Location"] = at_new_name(request, error)
     return response

@@ -24,6 +24,7 @@ class HttpForm:
     status: int
     hub_code: str = ""
     hub_message: str = ""
+    retry_seconds: int = 0  # when asking again may help; 0: no Retry-After
 
 
 TABLE: dict[type[errors.RegistryError], HttpForm] = {
@@ -83,6 +84,12 @@ TABLE: dict[type[errors.RegistryError], HttpForm] = {
     errors.ShardInvalid: HttpForm(400),
     errors.RepositoryQuarantined: HttpForm(403, hub_message="Access to this resource is disabled."),
     errors.RevisionNotVerified: HttpForm(403),
+    errors.HubReadOnly: HttpForm(503, retry_seconds=300),
+    errors.UploadsOff: HttpForm(403),
+    errors.NewRepositoriesOff: HttpForm(403),
+    errors.FileBlocked: HttpForm(403),
+    errors.NameReserved: HttpForm(403),
+    errors.NameProhibited: HttpForm(403),
     errors.AccessRequired: HttpForm(403, "GatedRepo"),
     errors.CaseNotFound: HttpForm(404),
     errors.CaseClosed: HttpForm(409),

@@ -181,6 +181,10 @@ DOORBELL = "hub.celery.ring"  # called with a verdict's id after the commit that
 FIRST_REGISTRATION = env("REGISTRATION", one_of("open", "invite", "closed"), default="open")
 FIRST_PULL_POLICY = env("PULL_POLICY", one_of("open", "verified"), default="open")
 FIRST_THROTTLE = env("THROTTLE", one_of("on", "off"), default="on")
+FIRST_UPLOADS = env("UPLOADS", one_of("on", "off"), default="on")
+FIRST_NEW_REPOSITORIES = env("NEW_REPOSITORIES", one_of("on", "off"), default="on")
+FIRST_READ_ONLY = env("READ_ONLY", one_of("on", "off"), default="off")
+FIRST_TRANSPARENCY = env("TRANSPARENCY", one_of("public", "staff"), default="public")
 
 # --- people -----------------------------------------------------------------------------------------------------------
 AUTH_USER_MODEL = "registry.User"

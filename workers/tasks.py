@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from registry.bytes import garbage
 from registry.kernel import audit_chain
-from registry.moderation import audit_heads, suspension
+from registry.moderation import audit_heads, blocklist, suspension
 from registry.proof import renewal, verdicts
 from registry.repos import popularity
 from registry.talk import alert_mail, deliveries, letters
@@ -45,6 +45,7 @@ def sweep() -> None:
     deliveries.sweep()
     audit_chain.seal()
     suspension.end_due()
+    blocklist.sweep()
 
 
 @shared_task

@@ -15,6 +15,7 @@ from rest_framework.throttling import BaseThrottle
 from rest_framework.views import APIView
 
 from hub.api.throttle import PerMinute
+from hub.read_only import refuse_write
 from registry.kernel.errors import SessionRequired, SignInRequired, TokenInvalid
 from registry.kernel.policy import NOBODY, Caller
 from registry.models import User
@@ -63,6 +64,7 @@ class View(APIView):
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         super().initial(request, *args, **kwargs)
+        refuse_write(request._request)
         if "\0" in request.path:  # PostgreSQL takes no NUL, so nothing here is called by such a name
             raise NotFound("There is no route with a NUL in it.")
 

@@ -12,8 +12,7 @@ from hub.api.shapes import Data
 from hub.api.shapes import moderation as shapes
 from registry.kernel import cursors, policy
 from registry.kernel.policy import Permission
-from registry.models import AuditEvent
-from registry.moderation import quarantine
+from registry.moderation import audit_log, quarantine
 from registry.repos import lookup, pull
 
 
@@ -50,7 +49,7 @@ class Log(View):
         policy.require_moderator(self.caller)
         asked = pages.parameters(request, shapes.LogPaging)
         below, limit = cursors.row_id(asked.pop("cursor", "")), asked.pop("limit")
-        acts = cursors.newest_first(AuditEvent.objects.filter(**asked), below, limit)
+        acts = audit_log.listed(audit_log.Filter(**asked), below, limit)
         return Response(pages.page(request, list(shapes.LogEntry(acts.items, many=True).data), acts.next))
 
 

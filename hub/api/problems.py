@@ -80,8 +80,11 @@ def _problem(exception: Exception, context: Mapping[str, Any]) -> Problem | None
     if isinstance(exception, OperationalError):
         exception = of_database(exception)
     if isinstance(exception, RegistryError):
-        status = http_form(exception).status
+        form = http_form(exception)
+        status = form.status
         headers = {"WWW-Authenticate": "Bearer"} if status == 401 else {}
+        if form.retry_seconds:
+            headers["Retry-After"] = str(form.retry_seconds)
         detail, fix = (in_full(text, context["request"]) for text in (exception.detail, exception.fix))
         return Problem(status, exception.code, detail, fix, exception.facts, headers)
     for foreign, ours in FOREIGN.items():

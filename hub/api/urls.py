@@ -7,6 +7,7 @@ from hub.api import (
     account,
     adapters,
     bases,
+    blocklist,
     changes,
     fit,
     moderation,
@@ -15,6 +16,7 @@ from hub.api import (
     organizations,
     repairs,
     revisions,
+    site,
     verdicts,
 )
 from hub.api.asking import NoSuchRoute
@@ -62,6 +64,9 @@ urlpatterns = [
     path("moderation/adapters/<str:ns>/<str:name>/quarantine", moderation.Quarantine.as_view(), name="rest-quarantine"),
     path("moderation/adapters/<str:ns>/<str:name>/release", moderation.Release.as_view(), name="rest-release"),
     path("moderation/log", moderation.Log.as_view(), name="rest-log"),
+    path("moderation/blocklist", blocklist.Blocklist.as_view(), name="rest-blocklist"),
+    path("moderation/blocklist/<str:sha256>", blocklist.OneBlocked.as_view(), name="rest-blocked"),
+    path("site", site.Site.as_view(), name="rest-site"),
     path("openapi.json", openapi.openapi, name="openapi"),
     path("docs", openapi.docs, name="api-docs"),
     re_path("", NoSuchRoute.as_view()),

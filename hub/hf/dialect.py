@@ -14,6 +14,7 @@ from hub.errors import of_database
 from hub.hf import bodies
 from hub.identity import wire_caller
 from hub.limits import Family, Taken
+from hub.read_only import refuse_write
 from registry.kernel import refusals
 from registry.kernel.errors import NotSupported, RegistryError, TokenInvalid, TooOften
 from registry.kernel.policy import NOBODY, Caller, Permission
@@ -43,6 +44,7 @@ class Route(View):
                 raise TooOften(*taken.words)
             if unknown:
                 raise unknown
+            refuse_write(request)
             response = super().dispatch(request, *args, **kwargs)
         except RegistryError as error:
             response = self.refuse(error)

@@ -13,6 +13,7 @@ from django.urls import reverse
 
 from hub.errors import http_form, of_database
 from hub.moved import at_new_name
+from hub.read_only import refuse_write
 from registry.kernel.errors import (
     NamespaceNotFound,
     RegistryError,
@@ -32,6 +33,7 @@ def page(view: View) -> View:
     def answered(request: HttpRequest, **route: Any) -> HttpResponse:
         try:
             _refuse_nul(request)
+            refuse_write(request)
             return view(request, **route)
         except RegistryError as error:
             return refusal(request, error)
@@ -56,10 +58,13 @@ def refusal(request: HttpRequest, error: RegistryError) -> HttpResponse:
         return HttpResponse(status=http_form(error).status, headers={"Location": at_new_name(request, error)})
     if isinstance(error, SignInRequired):
         return HttpResponseRedirect(f"{reverse('login')}?{urlencode({'next': request.get_full_path()})}")
-    status = http_form(error).status
-    if status == 404:
+    form = http_form(error)
+    if form.status == 404:
         return not_found(request, error)
-    return render(request, "403.html" if status == 403 else "400.html", {"error": error}, status=status)
+    answer = render(request, "403.html" if form.status == 403 else "400.html", {"error": error}, status=form.status)
+    if form.retry_seconds:
+        answer["Retry-After"] = str(form.retry_seconds)
+    return answer
 
 
 def not_found(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:

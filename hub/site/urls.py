@@ -5,8 +5,10 @@ from django.urls import path, register_converter
 from hub.site import (
     account_urls,
     alerts,
+    audit_log,
     avatars,
     bases,
+    blocklist,
     catalogue,
     changes,
     collections,
@@ -29,6 +31,7 @@ from hub.site import (
     robots,
     settings,
     sharing,
+    site_switches,
     tokens,
     verdict,
     webhooks,
@@ -65,6 +68,7 @@ REPOSITORIES = [
         ("requests/<int:number>/reject", gates.reject, "reject-request"),
     ),
     at(f"{REPOSITORY}/settings", repository_settings.settings, "repository-settings"),
+    at(f"{REPOSITORY}/settings/activity", audit_log.repository_activity, "repository-activity"),
     *forms(
         "repository-settings",
         f"{REPOSITORY}/settings",
@@ -138,6 +142,7 @@ SETTINGS = [
 ORGANIZATIONS = [
     at("organizations/new", organizations.new, "new-organization"),
     at(ORGANIZATION, organization_settings.settings, "organization-settings"),
+    at(f"{ORGANIZATION}/activity", audit_log.organization_activity, "organization-activity"),
     *forms(
         "organization-settings",
         ORGANIZATION,
@@ -167,6 +172,15 @@ COLLECTIONS = [
     ),
 ]
 
+RECORD = [
+    at("moderation/log", audit_log.log, "moderation-log"),
+    at("moderation/blocklist", blocklist.listed, "blocklist"),
+    at("moderation/blocklist/<str:sha256>/unblock", blocklist.unblock, "unblock"),
+    at("moderation/site", site_switches.site, "site-switches"),
+    at("moderation/site/change", site_switches.change, "change-switches"),
+    at("moderation/site/banner", site_switches.set_banner, "set-banner"),
+]
+
 urlpatterns = [
     at("", home.home, "home"),
     at("adapters", catalogue.catalogue, "adapters", type="model"),
@@ -189,6 +203,7 @@ urlpatterns = [
     *account_urls.urlpatterns,
     *ORGANIZATIONS,
     *COLLECTIONS,
+    *RECORD,
     *SETTINGS,
     path("robots.txt", robots.robots, name="robots"),
     *REPOSITORIES,

@@ -13,6 +13,7 @@ from hub.answers import refuse, refuse_nul
 from hub.errors import of_database
 from hub.identity import wire_caller
 from hub.limits import Family, Taken
+from hub.read_only import refuse_write
 from hub.xet import tickets
 from registry.kernel.errors import RegistryError, TokenInvalid, TooOften
 from registry.kernel.policy import NOBODY, Caller
@@ -34,6 +35,7 @@ def xet(view: View[P]) -> View[P]:
             if taken and taken.is_refused:
                 raise TooOften(*taken.words)
             refuse_nul(request)
+            refuse_write(request)
             return view(request, *args, **kwargs)
         except RegistryError as error:
             answer = refuse(request, error, is_anonymous="Authorization" not in request.headers)

@@ -7,7 +7,7 @@ from typing import TypedDict
 from django.core import signing
 from django.utils.crypto import salted_hmac
 
-from registry.kernel import policy
+from registry.kernel import policy, switches
 from registry.kernel.errors import NotAllowed, RepositoryNotFound, TokenInvalid
 from registry.kernel.policy import NOBODY, Caller, Permission
 from registry.models import Repository
@@ -63,7 +63,10 @@ def redeem(header: str, scope: Scope) -> tuple[Repository, Caller]:
     repository = Repository.objects.select_related("namespace__person").filter(pk=bound["repository"]).first()
     if repository is None:
         raise RepositoryNotFound("The repository of this Xet access token is gone.")
-    return policy.require(caller, PERMISSION[scope], repository), caller
+    repository = policy.require(caller, PERMISSION[scope], repository)
+    if scope is Scope.WRITE:
+        switches.require_uploads()
+    return repository, caller
 
 
 def token_of(header: str) -> int | None:

@@ -186,6 +186,16 @@ class NameTaken(RegistryError):
     default_fix = "Choose another name."
 
 
+class NameReserved(RegistryError):
+    code = "name-reserved"
+    default_fix = "Choose another name, or ask the administrator of this hub."
+
+
+class NameProhibited(RegistryError):
+    code = "name-prohibited"
+    default_fix = "Choose another name."
+
+
 class RepositoryExists(RegistryError):
     code = "adapter-exists"
     default_fix = "Push to the one that exists, or choose another name."
@@ -344,6 +354,29 @@ class PublishingPaused(NotAllowed):
 
     code = "publishing-paused"
     default_fix = "Your strikes and when they end are listed at /settings/standing."
+
+
+# --- what the operator has turned off -------------------------------------------------------------------------------
+class HubReadOnly(RegistryError):
+    code = "hub-read-only"
+    default_fix = "Try again later; reading, downloading and signing in work."
+
+
+class UploadsOff(RegistryError):
+    code = "uploads-off"
+    default_fix = "Try again later, or ask the administrator of this hub."
+
+
+class NewRepositoriesOff(RegistryError):
+    code = "new-repositories-off"
+    default_fix = "Push to a repository that exists, or ask the administrator of this hub."
+
+
+class FileBlocked(RegistryError):
+    """A file whose digest the moderators have blocked; `sha256` is among the facts."""
+
+    code = "file-blocked"
+    default_fix = "Leave the file out; write to the moderators of this hub if you think this is a mistake."
 
 
 # --- validation ------------------------------------------------------------------------------------------------------

@@ -13,6 +13,10 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "registration": ("open", "invite", "closed"),
     "pull_policy": ("open", "verified"),
     "throttle": ("on", "off"),
+    "uploads": ("on", "off"),
+    "new_repositories": ("on", "off"),
+    "read_only": ("off", "on"),
+    "transparency": ("public", "staff"),
 }
 FOLLOW_SECONDS = 5.0
 
@@ -22,13 +26,23 @@ _cache: tuple[dict[str, str], float] = ({}, 0.0)
 
 def get_setting(name: str) -> str:
     """Return the value in force; other processes see a change within FOLLOW_SECONDS."""
+    return _values()[name]
+
+
+def stored_text(name: str) -> str:
+    """Return a text that is kept and cached beside the settings, such as the banner; empty where there is none."""
+    return _values().get(name, "")
+
+
+def _values() -> dict[str, str]:
     global _cache
     values, read_at = _cache
     if not values or time.monotonic() - read_at > FOLLOW_SECONDS:
         stored = dict(SiteSetting.objects.values_list("name", "value"))
-        values = {key: stored.get(key) or getattr(settings, f"FIRST_{key.upper()}") for key in CHOICES}
+        first = {key: stored.get(key) or getattr(settings, f"FIRST_{key.upper()}") for key in CHOICES}
+        values = stored | first
         _cache = (values, time.monotonic())
-    return values[name]
+    return values
 
 
 def check_setting(name: str, new: str) -> None:

@@ -26,15 +26,6 @@ class Migration(migrations.Migration):
                 ("username", models.CharField(max_length=96, unique=True)),
                 ("full_name", models.CharField(blank=True, max_length=200)),
                 ("email", models.EmailField(blank=True, max_length=254)),
-                ("email_verified", models.BooleanField(default=False)),
-                (
-                    "kind",
-                    models.CharField(
-                        choices=[("person", "Person"), ("robot", "Robot"), ("publisher", "Publisher")],
-                        default="person",
-                        max_length=16,
-                    ),
-                ),
                 (
                     "role",
                     models.CharField(
@@ -44,9 +35,6 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 ("is_active", models.BooleanField(default=True)),
-                ("suspended_until", models.DateTimeField(blank=True, null=True)),
-                ("paused_until", models.DateTimeField(blank=True, null=True)),
-                ("is_trusted_reporter", models.BooleanField(default=False)),
                 ("mail_alerts", models.BooleanField(default=True)),
                 ("created_at", models.DateTimeField(default=django.utils.timezone.now)),
             ],
@@ -69,21 +57,10 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
-            name="PublishingRun",
-            fields=[
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
-                ("issuer", models.CharField(max_length=255)),
-                ("jti_sha256", models.CharField(max_length=64)),
-                ("claims", models.JSONField()),
-                ("started_at", models.DateTimeField(default=django.utils.timezone.now)),
-                ("expires_at", models.DateTimeField()),
-            ],
-        ),
-        migrations.CreateModel(
             name="SiteSetting",
             fields=[
                 ("name", models.CharField(max_length=64, primary_key=True, serialize=False)),
-                ("value", models.CharField(max_length=64)),
+                ("value", models.TextField(blank=True)),
             ],
         ),
         migrations.CreateModel(
@@ -186,120 +163,27 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
-            name="Case",
+            name="BlockedFile",
             fields=[
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
-                (
-                    "target",
-                    models.CharField(
-                        choices=[
-                            ("adapter", "Repository"),
-                            ("revision", "Revision"),
-                            ("file", "File"),
-                            ("discussion", "Discussion"),
-                            ("comment", "Comment"),
-                            ("person", "Person"),
-                            ("organization", "Organization"),
-                        ],
-                        max_length=12,
-                    ),
-                ),
-                ("key", models.CharField(max_length=120)),
-                ("label", models.CharField(max_length=400)),
-                ("path", models.CharField(blank=True, max_length=1024)),
-                (
-                    "reason",
-                    models.CharField(
-                        choices=[
-                            ("malware", "Malware: it runs code or attacks who loads it"),
-                            ("backdoor", "Backdoor or poisoned behaviour"),
-                            ("secret", "A secret that works: a token, a key, a password"),
-                            ("illegal", "Illegal content"),
-                            ("personal-data", "Personal data, in the files or in the training data"),
-                            ("licence", "License or ownership"),
-                            ("squatting", "Squatting or impersonation"),
-                            ("spam", "Spam"),
-                            ("broken", "Broken, or not what it says"),
-                            ("other", "Something else"),
-                        ],
-                        max_length=16,
-                    ),
-                ),
-                ("severity", models.PositiveSmallIntegerField()),
-                (
-                    "state",
-                    models.CharField(
-                        choices=[("open", "Open"), ("claimed", "Claimed"), ("closed", "Closed")],
-                        default="open",
-                        max_length=8,
-                    ),
-                ),
-                (
-                    "outcome",
-                    models.CharField(
-                        blank=True,
-                        choices=[
-                            ("no-action", "No action"),
-                            ("warned", "Warned"),
-                            ("hidden", "Comment hidden"),
-                            ("held-version", "Version quarantined"),
-                            ("held", "Quarantined as a whole"),
-                            ("taken-down", "Taken down for good"),
-                            ("suspended", "Person suspended"),
-                        ],
-                        max_length=16,
-                    ),
-                ),
-                ("answer", models.CharField(blank=True, max_length=500)),
-                ("created_at", models.DateTimeField(default=django.utils.timezone.now)),
-                ("updated_at", models.DateTimeField(default=django.utils.timezone.now)),
-                ("closed_at", models.DateTimeField(blank=True, null=True)),
-                (
-                    "claimed_by",
-                    models.ForeignKey(
-                        blank=True,
-                        null=True,
-                        on_delete=django.db.models.deletion.SET_NULL,
-                        related_name="claimed_cases",
-                        to=settings.AUTH_USER_MODEL,
-                    ),
-                ),
-                (
-                    "closed_by",
-                    models.ForeignKey(
-                        blank=True,
-                        null=True,
-                        on_delete=django.db.models.deletion.SET_NULL,
-                        related_name="closed_cases",
-                        to=settings.AUTH_USER_MODEL,
-                    ),
-                ),
-            ],
-        ),
-        migrations.CreateModel(
-            name="CaseNote",
-            fields=[
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
-                ("text", models.TextField()),
+                ("sha256", models.CharField(max_length=64, unique=True)),
+                ("reason", models.CharField(max_length=500)),
+                ("note", models.TextField(blank=True)),
+                ("by", models.CharField(max_length=96)),
                 ("at", models.DateTimeField(default=django.utils.timezone.now)),
-                (
-                    "author",
-                    models.ForeignKey(
-                        null=True,
-                        on_delete=django.db.models.deletion.SET_NULL,
-                        related_name="+",
-                        to=settings.AUTH_USER_MODEL,
-                    ),
-                ),
-                (
-                    "case",
-                    models.ForeignKey(
-                        on_delete=django.db.models.deletion.CASCADE, related_name="notes", to="registry.case"
-                    ),
-                ),
+                ("swept_at", models.DateTimeField(blank=True, null=True)),
+                ("held", models.PositiveIntegerField(default=0)),
             ],
             options={
-                "ordering": ["pk"],
+                "verbose_name": "blocked file",
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(("sha256__regex", "^[0-9a-f]{64}$")), name="blocked_file_sha256_shape"
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("reason", ""), _negated=True), name="blocked_file_has_reason"
+                    ),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -317,183 +201,6 @@ class Migration(migrations.Migration):
                     )
                 ],
             },
-        ),
-        migrations.CreateModel(
-            name="Discussion",
-            fields=[
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
-                ("number", models.PositiveIntegerField()),
-                ("is_pull_request", models.BooleanField(default=False)),
-                ("title", models.CharField(max_length=500)),
-                (
-                    "status",
-                    models.CharField(
-                        choices=[("draft", "Draft"), ("open", "Open"), ("closed", "Closed"), ("merged", "Merged")],
-                        default="open",
-                        max_length=8,
-                    ),
-                ),
-                ("base", models.CharField(blank=True, max_length=255)),
-                ("comments", models.PositiveIntegerField(default=0)),
-                ("created_at", models.DateTimeField(default=django.utils.timezone.now)),
-                (
-                    "author",
-                    models.ForeignKey(
-                        on_delete=django.db.models.deletion.PROTECT,
-                        related_name="discussions",
-                        to=settings.AUTH_USER_MODEL,
-                    ),
-                ),
-            ],
-        ),
-        migrations.AddField(
-            model_name="case",
-            name="discussion",
-            field=models.ForeignKey(
-                blank=True,
-                null=True,
-                on_delete=django.db.models.deletion.SET_NULL,
-                related_name="cases",
-                to="registry.discussion",
-            ),
-        ),
-        migrations.CreateModel(
-            name="DiscussionEvent",
-            fields=[
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
-                (
-                    "kind",
-                    models.CharField(
-                        choices=[
-                            ("comment", "Comment"),
-                            ("status-change", "Status"),
-                            ("commit", "Commit"),
-                            ("title-change", "Title"),
-                        ],
-                        max_length=16,
-                    ),
-                ),
-                ("text", models.TextField(blank=True)),
-                ("data", models.JSONField(default=dict)),
-                ("edits", models.PositiveIntegerField(default=0)),
-                ("edited_at", models.DateTimeField(blank=True, null=True)),
-                ("hidden", models.BooleanField(default=False)),
-                ("created_at", models.DateTimeField(default=django.utils.timezone.now)),
-                (
-                    "author",
-                    models.ForeignKey(
-                        on_delete=django.db.models.deletion.PROTECT,
-                        related_name="discussion_events",
-                        to=settings.AUTH_USER_MODEL,
-                    ),
-                ),
-                (
-                    "discussion",
-                    models.ForeignKey(
-                        on_delete=django.db.models.deletion.CASCADE, related_name="events", to="registry.discussion"
-                    ),
-                ),
-                (
-                    "hidden_by",
-                    models.ForeignKey(
-                        blank=True,
-                        null=True,
-                        on_delete=django.db.models.deletion.SET_NULL,
-                        related_name="+",
-                        to=settings.AUTH_USER_MODEL,
-                    ),
-                ),
-            ],
-            options={
-                "ordering": ["pk"],
-            },
-        ),
-        migrations.AddField(
-            model_name="case",
-            name="comment",
-            field=models.ForeignKey(
-                blank=True,
-                null=True,
-                on_delete=django.db.models.deletion.SET_NULL,
-                related_name="cases",
-                to="registry.discussionevent",
-            ),
-        ),
-        migrations.CreateModel(
-            name="ModerationDecision",
-            fields=[
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
-                (
-                    "action",
-                    models.CharField(
-                        choices=[("quarantine", "Quarantine"), ("release", "Release"), ("takedown", "Takedown")],
-                        max_length=16,
-                    ),
-                ),
-                ("reason", models.CharField(max_length=500)),
-                ("note", models.TextField(blank=True)),
-                ("at", models.DateTimeField(default=django.utils.timezone.now)),
-                (
-                    "by",
-                    models.ForeignKey(
-                        blank=True,
-                        null=True,
-                        on_delete=django.db.models.deletion.PROTECT,
-                        related_name="decisions",
-                        to=settings.AUTH_USER_MODEL,
-                    ),
-                ),
-                (
-                    "case",
-                    models.ForeignKey(
-                        blank=True,
-                        null=True,
-                        on_delete=django.db.models.deletion.SET_NULL,
-                        related_name="decisions",
-                        to="registry.case",
-                    ),
-                ),
-            ],
-        ),
-        migrations.CreateModel(
-            name="Appeal",
-            fields=[
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
-                (
-                    "state",
-                    models.CharField(
-                        choices=[("open", "Open"), ("approved", "Approved"), ("rejected", "Rejected")],
-                        default="open",
-                        max_length=8,
-                    ),
-                ),
-                ("created_at", models.DateTimeField(default=django.utils.timezone.now)),
-                ("decided_at", models.DateTimeField(blank=True, null=True)),
-                (
-                    "decided_by",
-                    models.ForeignKey(
-                        blank=True,
-                        null=True,
-                        on_delete=django.db.models.deletion.SET_NULL,
-                        related_name="+",
-                        to=settings.AUTH_USER_MODEL,
-                    ),
-                ),
-                (
-                    "user",
-                    models.ForeignKey(
-                        on_delete=django.db.models.deletion.CASCADE, related_name="appeals", to=settings.AUTH_USER_MODEL
-                    ),
-                ),
-                (
-                    "decision",
-                    models.ForeignKey(
-                        on_delete=django.db.models.deletion.CASCADE,
-                        related_name="appeals",
-                        to="registry.moderationdecision",
-                    ),
-                ),
-            ],
         ),
         migrations.CreateModel(
             name="Namespace",
@@ -546,25 +253,6 @@ class Migration(migrations.Migration):
             ],
         ),
         migrations.CreateModel(
-            name="Follow",
-            fields=[
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
-                ("created_at", models.DateTimeField(default=django.utils.timezone.now)),
-                (
-                    "follower",
-                    models.ForeignKey(
-                        on_delete=django.db.models.deletion.CASCADE, related_name="follows", to=settings.AUTH_USER_MODEL
-                    ),
-                ),
-                (
-                    "namespace",
-                    models.ForeignKey(
-                        on_delete=django.db.models.deletion.CASCADE, related_name="followed_by", to="registry.namespace"
-                    ),
-                ),
-            ],
-        ),
-        migrations.CreateModel(
             name="Collection",
             fields=[
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
@@ -607,32 +295,10 @@ class Migration(migrations.Migration):
             ],
         ),
         migrations.AddField(
-            model_name="case",
-            name="namespace",
-            field=models.ForeignKey(
-                blank=True,
-                null=True,
-                on_delete=django.db.models.deletion.SET_NULL,
-                related_name="cases",
-                to="registry.namespace",
-            ),
-        ),
-        migrations.AddField(
             model_name="user",
             name="namespace",
             field=models.OneToOneField(
                 on_delete=django.db.models.deletion.PROTECT, related_name="person", to="registry.namespace"
-            ),
-        ),
-        migrations.AddField(
-            model_name="user",
-            name="works_for",
-            field=models.ForeignKey(
-                blank=True,
-                null=True,
-                on_delete=django.db.models.deletion.SET_NULL,
-                related_name="machines",
-                to="registry.namespace",
             ),
         ),
         migrations.CreateModel(
@@ -766,10 +432,6 @@ class Migration(migrations.Migration):
                             ("access-asked", "Access Asked"),
                             ("access-decided", "Access Decided"),
                             ("invited", "Invited"),
-                            ("case-closed", "Case Closed"),
-                            ("struck", "Struck"),
-                            ("appealed", "Appealed"),
-                            ("appeal-answered", "Appeal Answered"),
                         ],
                         max_length=24,
                     ),
@@ -813,7 +475,6 @@ class Migration(migrations.Migration):
                 ("created_at", models.DateTimeField(default=django.utils.timezone.now)),
                 ("updated_at", models.DateTimeField(default=django.utils.timezone.now)),
                 ("quarantined_at", models.DateTimeField(blank=True, null=True)),
-                ("publishers_only", models.BooleanField(default=False)),
                 ("is_main_held", models.BooleanField(default=False)),
                 ("summary", models.CharField(blank=True, max_length=300)),
                 ("format", models.CharField(blank=True, max_length=32)),
@@ -849,13 +510,6 @@ class Migration(migrations.Migration):
                 ),
             ],
         ),
-        migrations.AddField(
-            model_name="moderationdecision",
-            name="repository",
-            field=models.ForeignKey(
-                on_delete=django.db.models.deletion.CASCADE, related_name="decisions", to="registry.repository"
-            ),
-        ),
         migrations.CreateModel(
             name="Like",
             fields=[
@@ -871,22 +525,6 @@ class Migration(migrations.Migration):
                     "repository",
                     models.ForeignKey(
                         on_delete=django.db.models.deletion.CASCADE, related_name="liked_by", to="registry.repository"
-                    ),
-                ),
-            ],
-        ),
-        migrations.CreateModel(
-            name="HourlyDownloads",
-            fields=[
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
-                ("hour", models.DateTimeField()),
-                ("count", models.PositiveIntegerField(default=0)),
-                (
-                    "repository",
-                    models.ForeignKey(
-                        on_delete=django.db.models.deletion.CASCADE,
-                        related_name="hourly_downloads",
-                        to="registry.repository",
                     ),
                 ),
             ],
@@ -954,13 +592,6 @@ class Migration(migrations.Migration):
                 ),
             ],
         ),
-        migrations.AddField(
-            model_name="discussion",
-            name="repository",
-            field=models.ForeignKey(
-                on_delete=django.db.models.deletion.CASCADE, related_name="discussions", to="registry.repository"
-            ),
-        ),
         migrations.CreateModel(
             name="CollectionItem",
             fields=[
@@ -997,17 +628,6 @@ class Migration(migrations.Migration):
             options={
                 "ordering": ["position", "pk"],
             },
-        ),
-        migrations.AddField(
-            model_name="case",
-            name="repository",
-            field=models.ForeignKey(
-                blank=True,
-                null=True,
-                on_delete=django.db.models.deletion.SET_NULL,
-                related_name="cases",
-                to="registry.repository",
-            ),
         ),
         migrations.CreateModel(
             name="AccessRequest",
@@ -1103,16 +723,6 @@ class Migration(migrations.Migration):
                         on_delete=django.db.models.deletion.CASCADE, related_name="revisions", to="registry.repository"
                     ),
                 ),
-                (
-                    "run",
-                    models.ForeignKey(
-                        blank=True,
-                        null=True,
-                        on_delete=django.db.models.deletion.SET_NULL,
-                        related_name="revisions",
-                        to="registry.publishingrun",
-                    ),
-                ),
             ],
         ),
         migrations.CreateModel(
@@ -1135,49 +745,100 @@ class Migration(migrations.Migration):
                 ),
             ],
         ),
-        migrations.AddField(
-            model_name="moderationdecision",
-            name="revision",
-            field=models.ForeignKey(
-                blank=True,
-                null=True,
-                on_delete=django.db.models.deletion.CASCADE,
-                related_name="decisions",
-                to="registry.revision",
-            ),
+        migrations.CreateModel(
+            name="ModerationDecision",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "action",
+                    models.CharField(choices=[("quarantine", "Quarantine"), ("release", "Release")], max_length=16),
+                ),
+                ("reason", models.CharField(max_length=500)),
+                ("note", models.TextField(blank=True)),
+                ("at", models.DateTimeField(default=django.utils.timezone.now)),
+                (
+                    "by",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="decisions",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "repository",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="decisions", to="registry.repository"
+                    ),
+                ),
+                (
+                    "revision",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="decisions",
+                        to="registry.revision",
+                    ),
+                ),
+            ],
         ),
-        migrations.AddField(
-            model_name="discussion",
-            name="merge_base",
-            field=models.ForeignKey(
-                blank=True,
-                null=True,
-                on_delete=django.db.models.deletion.SET_NULL,
-                related_name="+",
-                to="registry.revision",
-            ),
-        ),
-        migrations.AddField(
-            model_name="discussion",
-            name="merged_as",
-            field=models.ForeignKey(
-                blank=True,
-                null=True,
-                on_delete=django.db.models.deletion.SET_NULL,
-                related_name="+",
-                to="registry.revision",
-            ),
-        ),
-        migrations.AddField(
-            model_name="case",
-            name="revision",
-            field=models.ForeignKey(
-                blank=True,
-                null=True,
-                on_delete=django.db.models.deletion.SET_NULL,
-                related_name="cases",
-                to="registry.revision",
-            ),
+        migrations.CreateModel(
+            name="Discussion",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("number", models.PositiveIntegerField()),
+                ("is_pull_request", models.BooleanField(default=False)),
+                ("title", models.CharField(max_length=500)),
+                (
+                    "status",
+                    models.CharField(
+                        choices=[("draft", "Draft"), ("open", "Open"), ("closed", "Closed"), ("merged", "Merged")],
+                        default="open",
+                        max_length=8,
+                    ),
+                ),
+                ("base", models.CharField(blank=True, max_length=255)),
+                ("comments", models.PositiveIntegerField(default=0)),
+                ("created_at", models.DateTimeField(default=django.utils.timezone.now)),
+                (
+                    "author",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="discussions",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "repository",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="discussions",
+                        to="registry.repository",
+                    ),
+                ),
+                (
+                    "merge_base",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to="registry.revision",
+                    ),
+                ),
+                (
+                    "merged_as",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to="registry.revision",
+                    ),
+                ),
+            ],
         ),
         migrations.CreateModel(
             name="RevisionFile",
@@ -1205,58 +866,6 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
-            name="Strike",
-            fields=[
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
-                ("points", models.PositiveSmallIntegerField(default=1)),
-                ("reason", models.CharField(max_length=500)),
-                ("is_automatic", models.BooleanField(default=False)),
-                ("at", models.DateTimeField(default=django.utils.timezone.now)),
-                ("expires_at", models.DateTimeField()),
-                ("voided_at", models.DateTimeField(blank=True, null=True)),
-                ("void_reason", models.CharField(blank=True, max_length=500)),
-                (
-                    "by",
-                    models.ForeignKey(
-                        blank=True,
-                        null=True,
-                        on_delete=django.db.models.deletion.SET_NULL,
-                        related_name="+",
-                        to=settings.AUTH_USER_MODEL,
-                    ),
-                ),
-                (
-                    "case",
-                    models.ForeignKey(
-                        blank=True,
-                        null=True,
-                        on_delete=django.db.models.deletion.SET_NULL,
-                        related_name="strikes",
-                        to="registry.case",
-                    ),
-                ),
-                (
-                    "user",
-                    models.ForeignKey(
-                        on_delete=django.db.models.deletion.CASCADE, related_name="strikes", to=settings.AUTH_USER_MODEL
-                    ),
-                ),
-                (
-                    "voided_by",
-                    models.ForeignKey(
-                        blank=True,
-                        null=True,
-                        on_delete=django.db.models.deletion.SET_NULL,
-                        related_name="+",
-                        to=settings.AUTH_USER_MODEL,
-                    ),
-                ),
-            ],
-            options={
-                "ordering": ["-pk"],
-            },
-        ),
-        migrations.CreateModel(
             name="Token",
             fields=[
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
@@ -1272,7 +881,6 @@ class Migration(migrations.Migration):
                 ("created_at", models.DateTimeField(default=django.utils.timezone.now)),
                 ("last_used_at", models.DateTimeField(blank=True, null=True)),
                 ("expires_at", models.DateTimeField(blank=True, null=True)),
-                ("reminded_at", models.DateTimeField(blank=True, null=True)),
                 (
                     "user",
                     models.ForeignKey(
@@ -1283,78 +891,6 @@ class Migration(migrations.Migration):
             options={
                 "ordering": ["-created_at"],
             },
-        ),
-        migrations.AddField(
-            model_name="publishingrun",
-            name="token",
-            field=models.OneToOneField(
-                null=True, on_delete=django.db.models.deletion.SET_NULL, related_name="run", to="registry.token"
-            ),
-        ),
-        migrations.CreateModel(
-            name="TrustedPublisher",
-            fields=[
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
-                (
-                    "type",
-                    models.CharField(
-                        choices=[("model", "Model"), ("dataset", "Dataset"), ("space", "Space")],
-                        default="model",
-                        max_length=8,
-                    ),
-                ),
-                ("name", models.CharField(max_length=96)),
-                ("issuer", models.CharField(max_length=255)),
-                ("claims", models.JSONField()),
-                ("created_at", models.DateTimeField(default=django.utils.timezone.now)),
-                ("last_used_at", models.DateTimeField(blank=True, null=True)),
-                (
-                    "account",
-                    models.OneToOneField(
-                        on_delete=django.db.models.deletion.PROTECT,
-                        related_name="publisher",
-                        to=settings.AUTH_USER_MODEL,
-                    ),
-                ),
-                (
-                    "created_by",
-                    models.ForeignKey(
-                        null=True,
-                        on_delete=django.db.models.deletion.SET_NULL,
-                        related_name="made_publishers",
-                        to=settings.AUTH_USER_MODEL,
-                    ),
-                ),
-                (
-                    "namespace",
-                    models.ForeignKey(
-                        on_delete=django.db.models.deletion.CASCADE, related_name="publishers", to="registry.namespace"
-                    ),
-                ),
-                (
-                    "repository",
-                    models.ForeignKey(
-                        blank=True,
-                        null=True,
-                        on_delete=django.db.models.deletion.CASCADE,
-                        related_name="publishers",
-                        to="registry.repository",
-                    ),
-                ),
-            ],
-            options={
-                "ordering": ["pk"],
-            },
-        ),
-        migrations.AddField(
-            model_name="publishingrun",
-            name="publisher",
-            field=models.ForeignKey(
-                null=True,
-                on_delete=django.db.models.deletion.SET_NULL,
-                related_name="runs",
-                to="registry.trustedpublisher",
-            ),
         ),
         migrations.CreateModel(
             name="Upload",
@@ -1512,12 +1048,6 @@ class Migration(migrations.Migration):
                             ("discussion-changed", "Said"),
                             ("mentioned", "Mentioned"),
                             ("invited", "Invited"),
-                            ("held", "Held"),
-                            ("released", "Released"),
-                            ("report-decided", "Report"),
-                            ("strike", "Strike"),
-                            ("appealed", "Appealed"),
-                            ("appeal-answered", "Answered"),
                         ],
                         default="verdict",
                         max_length=20,
@@ -1554,26 +1084,6 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 (
-                    "appeal",
-                    models.ForeignKey(
-                        blank=True,
-                        null=True,
-                        on_delete=django.db.models.deletion.CASCADE,
-                        related_name="alerts",
-                        to="registry.appeal",
-                    ),
-                ),
-                (
-                    "case",
-                    models.ForeignKey(
-                        blank=True,
-                        null=True,
-                        on_delete=django.db.models.deletion.CASCADE,
-                        related_name="alerts",
-                        to="registry.case",
-                    ),
-                ),
-                (
                     "discussion",
                     models.ForeignKey(
                         blank=True,
@@ -1594,16 +1104,6 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 (
-                    "decision",
-                    models.ForeignKey(
-                        blank=True,
-                        null=True,
-                        on_delete=django.db.models.deletion.CASCADE,
-                        related_name="alerts",
-                        to="registry.moderationdecision",
-                    ),
-                ),
-                (
                     "repository",
                     models.ForeignKey(
                         blank=True,
@@ -1611,16 +1111,6 @@ class Migration(migrations.Migration):
                         on_delete=django.db.models.deletion.CASCADE,
                         related_name="alerts",
                         to="registry.repository",
-                    ),
-                ),
-                (
-                    "strike",
-                    models.ForeignKey(
-                        blank=True,
-                        null=True,
-                        on_delete=django.db.models.deletion.CASCADE,
-                        related_name="alerts",
-                        to="registry.strike",
                     ),
                 ),
                 (
@@ -1750,40 +1240,6 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
-            name="AppealMessage",
-            fields=[
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
-                ("of_moderator", models.BooleanField()),
-                ("is_internal", models.BooleanField(default=False)),
-                ("text", models.TextField()),
-                ("at", models.DateTimeField(default=django.utils.timezone.now)),
-                (
-                    "appeal",
-                    models.ForeignKey(
-                        on_delete=django.db.models.deletion.CASCADE, related_name="messages", to="registry.appeal"
-                    ),
-                ),
-                (
-                    "author",
-                    models.ForeignKey(
-                        null=True,
-                        on_delete=django.db.models.deletion.SET_NULL,
-                        related_name="+",
-                        to=settings.AUTH_USER_MODEL,
-                    ),
-                ),
-            ],
-            options={
-                "ordering": ["pk"],
-                "constraints": [
-                    models.CheckConstraint(
-                        condition=models.Q(("is_internal", False), ("of_moderator", True), _connector="OR"),
-                        name="appeal_note_of_moderator",
-                    )
-                ],
-            },
-        ),
-        migrations.CreateModel(
             name="AuditSeal",
             fields=[
                 ("sequence", models.BigIntegerField(primary_key=True, serialize=False)),
@@ -1823,74 +1279,6 @@ class Migration(migrations.Migration):
                     models.UniqueConstraint(fields=("base", "engine", "task"), name="base_manifest_unique"),
                     models.CheckConstraint(
                         condition=models.Q(("digest__regex", "^[0-9a-f]{64}$")), name="base_manifest_digest_shape"
-                    ),
-                ],
-            },
-        ),
-        migrations.CreateModel(
-            name="AbuseReport",
-            fields=[
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
-                ("by_hub", models.BooleanField(default=False)),
-                ("check_id", models.CharField(blank=True, max_length=64)),
-                (
-                    "reason",
-                    models.CharField(
-                        choices=[
-                            ("malware", "Malware: it runs code or attacks who loads it"),
-                            ("backdoor", "Backdoor or poisoned behaviour"),
-                            ("secret", "A secret that works: a token, a key, a password"),
-                            ("illegal", "Illegal content"),
-                            ("personal-data", "Personal data, in the files or in the training data"),
-                            ("licence", "License or ownership"),
-                            ("squatting", "Squatting or impersonation"),
-                            ("spam", "Spam"),
-                            ("broken", "Broken, or not what it says"),
-                            ("other", "Something else"),
-                        ],
-                        max_length=16,
-                    ),
-                ),
-                ("text", models.TextField(blank=True)),
-                ("evidence", models.JSONField(default=list)),
-                ("upheld", models.BooleanField(blank=True, null=True)),
-                ("at", models.DateTimeField(default=django.utils.timezone.now)),
-                (
-                    "reporter",
-                    models.ForeignKey(
-                        blank=True,
-                        null=True,
-                        on_delete=django.db.models.deletion.SET_NULL,
-                        related_name="abuse_reports",
-                        to=settings.AUTH_USER_MODEL,
-                    ),
-                ),
-                (
-                    "case",
-                    models.ForeignKey(
-                        on_delete=django.db.models.deletion.CASCADE, related_name="reports", to="registry.case"
-                    ),
-                ),
-            ],
-            options={
-                "ordering": ["pk"],
-                "indexes": [models.Index(fields=["reporter", "-id"], name="abuse_report_by_person")],
-                "constraints": [
-                    models.UniqueConstraint(fields=("case", "reporter"), name="abuse_report_once"),
-                    models.UniqueConstraint(
-                        condition=models.Q(("by_hub", True)),
-                        fields=("case", "check_id"),
-                        name="abuse_report_of_check_once",
-                    ),
-                    models.CheckConstraint(
-                        condition=models.Q(
-                            models.Q(("by_hub", False), ("check_id", "")),
-                            models.Q(
-                                ("by_hub", True), ("reporter__isnull", True), models.Q(("check_id", ""), _negated=True)
-                            ),
-                            _connector="OR",
-                        ),
-                        name="abuse_report_has_source",
                     ),
                 ],
             },
@@ -1972,46 +1360,92 @@ class Migration(migrations.Migration):
                 ],
             },
         ),
-        migrations.AddConstraint(
-            model_name="discussionevent",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("kind__in", ["comment", "status-change", "commit", "title-change"])),
-                name="discussion_event_kind_known",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="discussionevent",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    ("kind", "comment"), models.Q(("edits", 0), ("hidden", False), ("text", "")), _connector="OR"
+        migrations.CreateModel(
+            name="DiscussionEvent",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "kind",
+                    models.CharField(
+                        choices=[
+                            ("comment", "Comment"),
+                            ("status-change", "Status"),
+                            ("commit", "Commit"),
+                            ("title-change", "Title"),
+                        ],
+                        max_length=16,
+                    ),
                 ),
-                name="discussion_event_only_comments_change",
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="appeal",
-            index=models.Index(condition=models.Q(("state", "open")), fields=["id"], name="appeal_open"),
-        ),
-        migrations.AddConstraint(
-            model_name="appeal",
-            constraint=models.UniqueConstraint(
-                condition=models.Q(("state", "open")), fields=("decision", "user"), name="appeal_open_once"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="appeal",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(("decided_at__isnull", True), ("state", "open")),
-                    models.Q(("decided_at__isnull", False), ("state__in", ["approved", "rejected"])),
-                    _connector="OR",
+                ("text", models.TextField(blank=True)),
+                ("data", models.JSONField(default=dict)),
+                ("edits", models.PositiveIntegerField(default=0)),
+                ("edited_at", models.DateTimeField(blank=True, null=True)),
+                ("hidden", models.BooleanField(default=False)),
+                ("created_at", models.DateTimeField(default=django.utils.timezone.now)),
+                (
+                    "author",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="discussion_events",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
                 ),
-                name="appeal_decided_iff_closed",
-            ),
+                (
+                    "discussion",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="events", to="registry.discussion"
+                    ),
+                ),
+                (
+                    "hidden_by",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+            ],
+            options={
+                "ordering": ["pk"],
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(("kind__in", ["comment", "status-change", "commit", "title-change"])),
+                        name="discussion_event_kind_known",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("kind", "comment"),
+                            models.Q(("edits", 0), ("hidden", False), ("text", "")),
+                            _connector="OR",
+                        ),
+                        name="discussion_event_only_comments_change",
+                    ),
+                ],
+            },
         ),
-        migrations.AddConstraint(
-            model_name="follow",
-            constraint=models.UniqueConstraint(fields=("follower", "namespace"), name="follow_unique"),
+        migrations.CreateModel(
+            name="Follow",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("created_at", models.DateTimeField(default=django.utils.timezone.now)),
+                (
+                    "follower",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="follows", to=settings.AUTH_USER_MODEL
+                    ),
+                ),
+                (
+                    "namespace",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="followed_by", to="registry.namespace"
+                    ),
+                ),
+            ],
+            options={
+                "constraints": [models.UniqueConstraint(fields=("follower", "namespace"), name="follow_unique")],
+            },
         ),
         migrations.AddIndex(
             model_name="collection",
@@ -2035,7 +1469,7 @@ class Migration(migrations.Migration):
             model_name="user",
             constraint=models.UniqueConstraint(
                 django.db.models.functions.text.Lower("email"),
-                condition=models.Q(("email_verified", True), models.Q(("email", ""), _negated=True)),
+                condition=models.Q(("email", ""), _negated=True),
                 name="user_email_unique",
             ),
         ),
@@ -2043,23 +1477,6 @@ class Migration(migrations.Migration):
             model_name="user",
             constraint=models.CheckConstraint(
                 condition=models.Q(("role__in", ["user", "moderator", "admin"])), name="user_role_known"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="user",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("kind__in", ["person", "robot", "publisher"])), name="user_kind_known"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="user",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(("kind", "person"), ("works_for__isnull", True)),
-                    models.Q(models.Q(("kind", "person"), _negated=True), ("role", "user")),
-                    _connector="OR",
-                ),
-                name="user_machine_is_no_staff",
             ),
         ),
         migrations.AddConstraint(
@@ -2144,14 +1561,6 @@ class Migration(migrations.Migration):
             model_name="like",
             constraint=models.UniqueConstraint(fields=("repository", "user"), name="like_unique"),
         ),
-        migrations.AddIndex(
-            model_name="hourlydownloads",
-            index=models.Index(fields=["hour"], name="hourly_downloads_by_hour"),
-        ),
-        migrations.AddConstraint(
-            model_name="hourlydownloads",
-            constraint=models.UniqueConstraint(fields=("repository", "hour"), name="hourly_downloads_unique"),
-        ),
         migrations.AddConstraint(
             model_name="formername",
             constraint=models.UniqueConstraint(fields=("type", "full_name"), name="former_name_unique"),
@@ -2219,8 +1628,7 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name="moderationdecision",
             constraint=models.CheckConstraint(
-                condition=models.Q(("action__in", ["quarantine", "release", "takedown"])),
-                name="moderation_decision_action_known",
+                condition=models.Q(("action__in", ["quarantine", "release"])), name="moderation_decision_action_known"
             ),
         ),
         migrations.AddConstraint(
@@ -2259,41 +1667,6 @@ class Migration(migrations.Migration):
                 name="discussion_base_iff_pull_request",
             ),
         ),
-        migrations.AddIndex(
-            model_name="case",
-            index=models.Index(
-                condition=models.Q(("state", "closed"), _negated=True), fields=["-severity", "id"], name="case_waiting"
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="case",
-            index=models.Index(condition=models.Q(("state", "closed")), fields=["-closed_at"], name="case_by_end"),
-        ),
-        migrations.AddConstraint(
-            model_name="case",
-            constraint=models.UniqueConstraint(
-                condition=models.Q(("state", "closed"), _negated=True), fields=("key",), name="case_open_once"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="case",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(
-                        ("closed_at__isnull", False), ("state", "closed"), models.Q(("outcome", ""), _negated=True)
-                    ),
-                    models.Q(("closed_at__isnull", True), ("outcome", ""), ("state__in", ["open", "claimed"])),
-                    _connector="OR",
-                ),
-                name="case_outcome_iff_closed",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="case",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("severity__in", [1, 2, 3])), name="case_severity_known"
-            ),
-        ),
         migrations.AddConstraint(
             model_name="revisionfile",
             constraint=models.UniqueConstraint(fields=("revision", "path"), name="revision_file_path_unique"),
@@ -2302,27 +1675,6 @@ class Migration(migrations.Migration):
             model_name="revisionfile",
             constraint=models.CheckConstraint(
                 condition=models.Q(("git_oid__regex", "^[0-9a-f]{40}$")), name="revision_file_git_oid_shape"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="strike",
-            constraint=models.CheckConstraint(condition=models.Q(("points__gte", 1)), name="strike_has_points"),
-        ),
-        migrations.AddConstraint(
-            model_name="strike",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(("void_reason", ""), ("voided_at__isnull", True)),
-                    models.Q(("voided_at__isnull", False), models.Q(("void_reason", ""), _negated=True)),
-                    _connector="OR",
-                ),
-                name="strike_void_has_reason",
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="token",
-            index=models.Index(
-                condition=models.Q(("reminded_at__isnull", True)), fields=["expires_at"], name="token_by_end"
             ),
         ),
         migrations.AddConstraint(
@@ -2340,29 +1692,6 @@ class Migration(migrations.Migration):
             constraint=models.CheckConstraint(
                 condition=models.Q(("sha256__regex", "^[0-9a-f]{64}$")), name="token_sha256_shape"
             ),
-        ),
-        migrations.AddIndex(
-            model_name="trustedpublisher",
-            index=models.Index(
-                models.F("type"),
-                models.F("namespace"),
-                django.db.models.functions.text.Lower("name"),
-                name="publisher_by_address",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="trustedpublisher",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("type__in", ["model", "dataset", "space"])), name="publisher_type_known"
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="publishingrun",
-            index=models.Index(fields=["expires_at"], name="publishing_run_by_end"),
-        ),
-        migrations.AddConstraint(
-            model_name="publishingrun",
-            constraint=models.UniqueConstraint(fields=("issuer", "jti_sha256"), name="publishing_run_once"),
         ),
         migrations.AddIndex(
             model_name="upload",
@@ -2510,12 +1839,6 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name="alert",
-            constraint=models.UniqueConstraint(
-                condition=models.Q(("read_at__isnull", True)), fields=("user", "appeal"), name="alert_of_appeal_once"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="alert",
             constraint=models.CheckConstraint(
                 condition=models.Q(
                     models.Q(("kind", "verdict"), ("verdict__isnull", False)),
@@ -2525,10 +1848,6 @@ class Migration(migrations.Migration):
                         ("kind__in", ["discussion-opened", "discussion-changed", "mentioned"]),
                     ),
                     models.Q(("invitation__isnull", False), ("kind", "invited")),
-                    models.Q(("decision__isnull", False), ("kind__in", ["held", "released"])),
-                    models.Q(("case__isnull", False), ("kind", "report-decided")),
-                    models.Q(("kind", "strike"), ("strike__isnull", False)),
-                    models.Q(("appeal__isnull", False), ("kind__in", ["appealed", "appeal-answered"])),
                     _connector="OR",
                 ),
                 name="alert_kind_known",
@@ -2537,15 +1856,8 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name="alert",
             constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(("kind__in", ["invited", "report-decided", "strike"]), ("repository__isnull", True)),
-                    models.Q(
-                        ("repository__isnull", False),
-                        models.Q(("kind__in", ["invited", "report-decided", "strike"]), _negated=True),
-                    ),
-                    _connector="OR",
-                ),
-                name="alert_has_repository",
+                condition=models.Q(("repository__isnull", False), ("invitation__isnull", False), _connector="XOR"),
+                name="alert_is_of_one_thing",
             ),
         ),
         migrations.AddIndex(

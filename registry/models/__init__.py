@@ -4,6 +4,7 @@ from registry.models.alerts import Alert
 from registry.models.appeals import Appeal, AppealMessage
 from registry.models.audit import AuditCheckpoint, AuditEvent, AuditSeal
 from registry.models.blobs import Blob, ChunkingJob, DerivedArtifact, Upload, UploadedBlob, XetFile, Xorb
+from registry.models.blocked_files import BlockedFile
 from registry.models.cases import AbuseReport, Case, CaseNote
 from registry.models.collections import Collection, CollectionItem
 from registry.models.devices import DeviceLogin
@@ -38,6 +39,7 @@ __all__ = [
     "BaseAlias",
     "BaseManifest",
     "Blob",
+    "BlockedFile",
     "Case",
     "CaseNote",
     "ChunkingJob",

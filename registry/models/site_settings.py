@@ -7,4 +7,4 @@ class SiteSetting(models.Model):
     """One named value; registry/kernel/site_settings.py knows the names, their choices and their first values."""
 
     name = models.CharField(max_length=64, primary_key=True)
-    value = models.CharField(max_length=64)
+    value = models.TextField(blank=True)

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 from django.db import IntegrityError, transaction
 
-from registry.kernel import audit, names, outbox, policy, quotas
+from registry.kernel import audit, names, outbox, policy, quotas, switches
 from registry.kernel.errors import RepositoryExists, SignInRequired
 from registry.kernel.outbox import Kind
 from registry.kernel.policy import Caller, Permission
@@ -28,6 +28,7 @@ def create(
     names.check_name(name)
     namespace = accounts.namespace_for_new(namespace_name)
     policy.require_namespace(by, namespace, name)
+    switches.require_new_repositories()
     if private is None:
         private = Organization.objects.filter(namespace=namespace, private_by_default=True).exists()
     first = push.prepare(files, type)

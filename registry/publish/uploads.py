@@ -8,10 +8,10 @@ from django.conf import settings
 from django.core import signing
 from django.utils import timezone
 
-from registry.bytes import blobs, intake, multipart
+from registry.bytes import blobs, blocked_files, intake, multipart
 from registry.bytes.blobs import Keys
 from registry.bytes.multipart import PartPlan
-from registry.kernel import names, policy, quotas
+from registry.kernel import names, policy, quotas, switches
 from registry.kernel.errors import (
     BlobUnknown,
     DigestMismatch,
@@ -136,13 +136,20 @@ def offer(
     pending uploads, and what policy.require raises.
     """
     policy.require(by, Permission.DISCUSS, repository)
+    switches.require_uploads()
     check_count(objects)
     waiting = Upload.objects.filter(user=by.user, expires_at__gt=timezone.now())
     if waiting.count() + len(objects) > MAX_TICKETS:
         raise TooOften(f"{MAX_TICKETS:,} of your uploads wait for their bytes.", fix="Send them, or wait an hour.")
     usable = blob_access.usable_blobs(repository, {sha256 for sha256, _ in objects}, by)
     quotas.require_byte_quota(repository, sum(size for sha256, size in objects if sha256 not in usable))
-    return [_offer(repository, sha256, size, sha256 in usable, in_parts, by) for sha256, size in objects]
+    blocked = blocked_files.blocked_among({sha256 for sha256, _ in objects})
+    return [
+        Offer(sha256, size, refusal=blocked_files.refusal(sha256, blocked[sha256]))
+        if sha256 in blocked
+        else _offer(repository, sha256, size, sha256 in usable, in_parts, by)
+        for sha256, size in objects
+    ]
 
 
 def check_count(objects: Sequence[object]) -> None:
@@ -260,6 +267,7 @@ def _upload(opened: _Opened) -> Upload:
     token = opened.token
     caller = Caller(user=upload.user) if token is None else tokens.caller_of_id(token)
     policy.require(caller, Permission.DISCUSS, upload.repository)
+    switches.require_uploads()
     return upload
 
 

@@ -14,13 +14,14 @@ from django.urls import URLPattern, URLResolver, get_resolver, resolve
 
 from registry.kernel import names
 from registry.kernel.policy import Permission
-from registry.models import AuditEvent, Namespace, Repository, Token
+from registry.models import AuditEvent, BlockedFile, Namespace, Repository, Token
 from tests.cast import Cast
 
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")  # HEAD and OPTIONS do what GET does, or less
 
 # anyone · person: by session or token · session: never by token · organisation: who administers it · create: who may
 # make adapters in the namespace · moderator and admin: in a session · ticket: only with what another route handed out ·
+# moderators-page, admins-page: in a session, and for everybody else a page that does not exist ·
 # like: a person who sees the adapter · owner: who may configure it, in a session · member: of the organisation ·
 # collection: who writes in the namespace that it is in ·
 # machine: this machine, or the token of the metrics · nothing: whatever is asked, nothing is done · and the permissions
@@ -60,6 +61,9 @@ api/v1/organizations/<org>/members/<user>                    PUT organisation  D
 api/v1/moderation/adapters/<ns>/<name>/quarantine            POST moderator
 api/v1/moderation/adapters/<ns>/<name>/release               POST moderator
 api/v1/moderation/log                                        GET moderator
+api/v1/moderation/blocklist                                  GET moderator  POST moderator
+api/v1/moderation/blocklist/<sha256>                         DELETE moderator
+api/v1/site                                                  GET anyone
 api/v1/openapi.json                                          GET anyone
 api/v1/docs                                                  GET anyone
 api/v1/                                                      * nothing
@@ -194,6 +198,7 @@ logout                                                       POST anyone
 new                                                          GET session  POST session
 organizations/new                                            GET session  POST session
 organizations/<ns>/settings                                  GET organisation
+organizations/<ns>/settings/activity                         GET organisation
 organizations/<ns>/settings/change                           POST organisation
 organizations/<ns>/settings/role                             POST organisation
 organizations/<ns>/settings/remove                           POST organisation
@@ -202,6 +207,12 @@ organizations/<ns>/settings/withdraw                         POST organisation
 organizations/<ns>/settings/rename                           POST organisation
 organizations/<ns>/settings/delete                           POST organisation
 settings                                                     GET session
+moderation/log                                               GET moderators-page
+moderation/blocklist                                         GET moderators-page  POST moderators-page
+moderation/blocklist/<sha256>/unblock                        POST moderators-page
+moderation/site                                              GET admins-page
+moderation/site/change                                       POST admins-page
+moderation/site/banner                                       POST admins-page
 settings/organizations                                       GET session
 settings/organizations/<ns>/accept                           POST session
 settings/organizations/<ns>/decline                          POST session
@@ -253,6 +264,7 @@ robots.txt                                                   GET anyone
 {of}<ns>/<name>/access/requests/<number>/accept              POST owner
 {of}<ns>/<name>/access/requests/<number>/reject              POST owner
 {of}<ns>/<name>/settings                                     GET owner
+{of}<ns>/<name>/settings/activity                            GET owner
 {of}<ns>/<name>/settings/visibility                          POST owner
 {of}<ns>/<name>/settings/move                                POST owner
 {of}<ns>/<name>/settings/delete                              POST owner
@@ -336,7 +348,9 @@ def test_every_permission_of_the_table_is_one():
         "organisation",
         "create",
         "moderator",
+        "moderators-page",
         "admin",
+        "admins-page",
         "ticket",
         "machine",
         "like",
@@ -512,7 +526,7 @@ STAFF = [row for row in ROWS if row[2] in {"moderator", "admin"}]
 
 @pytest.mark.parametrize(("address", "method", "permission", "type"), STAFF, ids=lambda value: str(value))
 def test_staff_acts_in_a_session_and_nobody_else_at_all(world, address, method, permission, type):
-    reason = {"reason": "Because.", "note": ""}
+    reason = {"reason": "Because.", "note": "", "sha256": ["1" * 64]}
     for caller in (
         None,
         {"token": world.token("alice")},
@@ -523,7 +537,27 @@ def test_staff_acts_in_a_session_and_nobody_else_at_all(world, address, method, 
         answer = ask(address, method, "public", caller, reason)
         assert answer.status_code in {401, 403} or answer.url.partition("?")[0] in {"/login", "/admin/login/"}
     assert not Repository.objects.filter(quarantined_at__isnull=False).exists()
-    assert ask(address, method, "public", {"session": world["ada"]}, reason).status_code == 200
+    if "<sha256>" in address:
+        BlockedFile.objects.create(sha256="0" * 64, reason="Because.", by="mona")
+    assert ask(address, method, "public", {"session": world["ada"]}, reason).status_code in {200, 204}
+
+
+HIDDEN = [row for row in ROWS if row[2] in {"moderators-page", "admins-page"}]
+ONCE = re.compile(rb'(?:name="csrfmiddlewaretoken" value|data-once)="[^"]*"')
+
+
+@pytest.mark.parametrize(("address", "method", "permission", "type"), HIDDEN, ids=lambda value: str(value))
+def test_a_page_of_staff_is_for_others_as_if_it_were_not_there(world, address, method, permission, type):
+    before = state()
+    outsiders = [None, {"session": world["alice"]}, {"token": world.token("mona")}, {"token": world.token("ada")}]
+    if permission == "admins-page":
+        outsiders.append({"session": world["mona"]})
+    for caller in outsiders:
+        answer, never = ask(address, method, "public", caller), ask("no/such/page/at/all", "GET", "public", caller)
+        assert (answer.status_code, never.status_code) == (404, 404), caller
+        assert ONCE.sub(b"", answer.content) == ONCE.sub(b"", never.content)
+    assert state() == [*before[:-1], before[-1]]
+    assert ask(address, method, "public", {"session": world["ada"]}).status_code in {200, 302, 400, 404}
 
 
 OF_SOMEBODY = {"person", "session", "organisation", "create", "ticket", "like", "member", "collection"}

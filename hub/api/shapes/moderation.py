@@ -11,6 +11,8 @@ class LogPaging(Paging):
     actor = s.CharField(required=False)
     object = s.CharField(required=False)
     action = s.CharField(required=False, help_text="noun:verb, as in adapter:quarantine")
+    since = s.DateTimeField(required=False, help_text="events from this time on")
+    until = s.DateTimeField(required=False, help_text="events before this time")
 
 
 class Ruling(s.Serializer[Data]):
@@ -28,9 +30,33 @@ class Ruled(s.Serializer[Data]):
 class LogEntry(s.ModelSerializer[models.AuditEvent]):
     class Meta:
         model = models.AuditEvent
-        fields = ("id", "at", "actor", "action", "object", "reason", "note", "before", "after", "request_id")
+        fields = (
+            "id", "at", "actor", "role", "credential", "address", "user_agent", "action", "object", "reason", "note",
+            "before", "after", "request_id",
+        )  # fmt: skip
 
 
 class LogPage(s.Serializer[Data]):
     items = LogEntry(many=True)
     next = s.URLField(allow_null=True)
+
+
+class Blocked(s.ModelSerializer[models.BlockedFile]):
+    class Meta:
+        model = models.BlockedFile
+        fields = ("sha256", "reason", "note", "by", "at", "swept_at", "held")
+
+
+class BlockedPage(s.Serializer[Data]):
+    items = Blocked(many=True)
+    next = s.URLField(allow_null=True)
+
+
+class NewBlock(s.Serializer[Data]):
+    sha256 = s.ListField(child=Text(max_length=80), max_length=1000)
+    reason = Text(max_length=300, help_text="a person who pushes such a file reads it")
+    note = Text(required=False, allow_blank=True, default="", max_length=10_000, help_text="moderators read it")
+
+
+class NewlyBlocked(s.Serializer[Data]):
+    blocked = s.ListField(child=s.CharField(), help_text="those that were not blocked before")

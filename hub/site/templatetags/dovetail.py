@@ -1,5 +1,6 @@
 """How templates draw the joint and say sizes, times, kinds and digests; formatting only."""
 
+import json
 import re
 from collections.abc import Iterable, Mapping
 from datetime import datetime
@@ -14,7 +15,8 @@ from django.utils.safestring import SafeString, mark_safe
 
 from hub.site.proof import Document
 from hub.site.verdict_summary import AreaResult, shapes, summarize, summary_text
-from registry.kernel import site_settings
+from registry.kernel import banner, site_settings
+from registry.kernel.banner import Banner
 from registry.models import Repository
 from registry.talk import alerts
 
@@ -50,6 +52,12 @@ def one_tooth(tooth: AreaResult) -> dict[str, Any]:
     """A single tooth, for the line of its area."""
     drawn = shapes([tooth], pitch=22.0, height=15.0, lean=6.0, gap=1.6)
     return {"shapes": drawn, "single": True, "width": 28.0, "height": 19.0, "twin": tooth.words}
+
+
+@register.simple_tag
+def site_banner() -> Banner | None:
+    """Return the banner of the operator that is shown now."""
+    return banner.current()
 
 
 @register.simple_tag
@@ -204,6 +212,12 @@ def license(identifier: str) -> str:
 def spaced(word: str) -> str:
     """`text-classification` as people say it."""
     return word.replace("-", " ")
+
+
+@register.filter
+def as_json(value: object) -> str:
+    """Return a value of the audit log as text: texts as they are, others as JSON."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 @register.filter

@@ -8,8 +8,8 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from django.db import transaction
 
-from registry.bytes import chunking_jobs, intake
-from registry.kernel import policy, quotas
+from registry.bytes import blocked_files, chunking_jobs, intake
+from registry.kernel import policy, quotas, switches
 from registry.kernel.policy import Caller, Permission
 from registry.models import Ref, Repository, Revision
 from registry.proof import verdicts
@@ -65,6 +65,7 @@ def receive(intent: Intent, operations: Iterable[Operation]) -> Ref:
             draft = tree.compose(intent, edits)  # another push was faster; under the lock this cannot happen again
         is_guest = not policy.may_write(intent.by, current)
         quotas.require_byte_quota_for(repository, _sizes(draft.entries), is_guest=is_guest)
+        blocked_files.require_unblocked({edit.path: edit.sha256 for edit in edits if isinstance(edit, Entry)})
         chunking_jobs.enqueue(edit.sha256 for edit in edits if isinstance(edit, Entry) and edit.is_lfs)
         return rows.land(intent, draft)
 
@@ -126,6 +127,7 @@ def require_for(repository: Repository, ref: str, by: Caller, *, propose: bool =
     RevisionNotFound for a ref that is missing or held back, DiscussionClosed for a merged pull request, RefProtected.
     """
     policy.require(by, Permission.BROWSE, repository)  # before an error reveals its refs
+    switches.require_uploads()
     if propose:
         pull_requests.check_base(ref)
     policy.require(by, Permission.DISCUSS if propose else pull_requests.permission_for(repository, ref, by), repository)

@@ -1,0 +1,23 @@
+"""A hub that is read-only: every request that could change something is refused, unless it is listed here."""
+
+import re
+
+from django.http import HttpRequest
+from django.urls import get_script_prefix
+
+from registry.kernel import switches
+
+SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+# What is still taken: signing in and out, acts of moderators and administrators, revoking a leaked token, and questions
+# that are asked by POST because they are long. A batch of Git LFS says in its body whether it uploads.
+TAKEN = re.compile(
+    r"(?:login|logout|reauthenticate|oauth|moderation|admin)(?:/|$)|api/v1/moderation/|api/credentials/revoke$"
+    r"|api/v1/(?:fit|lookup)$|api/(?:models|datasets|spaces)/[^/]+/[^/]+/paths-info/|api/validate-yaml$"
+    r"|(?:xet/(?:at/[^/]+/)?)?v1/telemetry$|(?:(?:datasets|spaces)/)?[^/]+/[^/]+\.git/info/lfs/objects/batch$"
+)
+
+
+def refuse_write(request: HttpRequest) -> None:
+    """Raise HubReadOnly for a request that could change something while the hub is read-only."""
+    if request.method not in SAFE and not TAKEN.match(request.path.removeprefix(get_script_prefix())):
+        switches.require_writable()

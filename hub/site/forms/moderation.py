@@ -1,0 +1,97 @@
+"""Forms of the pages of moderators."""
+
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+from django import forms
+
+from hub.site.forms import Choice, Form, text_field
+from registry.kernel.banner import LEVELS, MAX_TEXT, Banner
+from registry.kernel.site_settings import CHOICES
+from registry.moderation.audit_log import Filter
+from registry.moderation.blocklist import MAX_NOTE, MAX_REASON
+
+
+class Moment(forms.DateTimeInput):
+    """A time to the minute, in the browser's own field."""
+
+    input_type = "datetime-local"
+
+    def __init__(self) -> None:
+        super().__init__(format="%Y-%m-%dT%H:%M")
+
+    def format_value(self, value: Any) -> str | None:
+        return super().format_value(datetime.fromisoformat(value) if isinstance(value, str) and value else value)
+
+
+class LogFilter(Form):
+    """The events of the audit log that a moderator looks for."""
+
+    actor = text_field("Actor", required=False, maxlength=96)
+    object = text_field("Object", "A repository, person, organisation or setting.", required=False, maxlength=255)
+    action = text_field("Action", "Such as `adapter:quarantine`.", required=False, maxlength=64)
+    since = forms.DateField(label="From", required=False, widget=forms.DateInput(attrs={"type": "date"}))
+    until = forms.DateField(label="To", required=False, widget=forms.DateInput(attrs={"type": "date"}))
+
+    def chosen(self) -> Filter:
+        """Return the filter that was typed; days that cannot be read exclude nothing."""
+        self.full_clean()
+        given: dict[str, Any] = self.cleaned_data
+        since, until = given.get("since"), given.get("until")
+        return Filter(
+            actor=given.get("actor", ""),
+            object=given.get("object", ""),
+            action=given.get("action", ""),
+            since=_start_of(since) if since else None,
+            until=_start_of(until) + timedelta(days=1) if until else None,
+        )
+
+
+def _start_of(day: date) -> datetime:
+    return datetime(day.year, day.month, day.day, tzinfo=UTC)
+
+
+WORDS = {
+    "registration": ("Registration", {"open": "Anyone may join", "invite": "By invitation", "closed": "Nobody joins"}),
+    "pull_policy": ("Downloads", {"open": "Every version", "verified": "Only versions that passed"}),
+    "throttle": ("Rate limits", {"on": "On", "off": "Off"}),
+    "uploads": ("Uploads", {"on": "On", "off": "Off: no files are taken"}),
+    "new_repositories": ("New repositories", {"on": "On", "off": "Off: nobody creates one"}),
+    "read_only": ("Whole hub", {"off": "Takes changes", "on": "Read-only: every change is refused"}),
+    "transparency": ("Transparency page", {"public": "For everyone", "staff": "For moderators"}),
+}
+
+
+class Switches(Form):
+    """The site settings, each with its choices in words."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        for name, choices in CHOICES.items():
+            label, words = WORDS.get(name, (name.replace("_", " ").capitalize(), {}))
+            pairs = [(choice, words.get(choice, choice)) for choice in choices]
+            self.fields[name] = Choice(label=label, options=pairs, must_answer=True)
+
+
+class BannerForm(Form):
+    """The banner: text, level and time."""
+
+    text = text_field("Text", "One or two sentences. Every page shows them.", maxlength=MAX_TEXT)
+    level = forms.ChoiceField(label="Level", choices=[(level, level.capitalize()) for level in LEVELS])
+    starts_at = forms.DateTimeField(label="From (UTC)", required=False, widget=Moment)
+    ends_at = forms.DateTimeField(label="To (UTC)", required=False, widget=Moment)
+
+    def banner(self) -> Banner:
+        """Return the banner that was typed."""
+        given = self.cleaned_data
+        return Banner(given["text"], given["level"], given["starts_at"], given["ends_at"])
+
+
+class Block(Form):
+    """Files to block, and why."""
+
+    digests = forms.CharField(
+        label="SHA-256", help_text="One digest a line.", required=False, widget=forms.Textarea(attrs={"rows": 4})
+    )
+    reason = text_field("Reason", "A person who pushes such a file reads it.", maxlength=MAX_REASON)
+    note = text_field("Note", "For moderators.", required=False, maxlength=MAX_NOTE)

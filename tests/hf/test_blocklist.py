@@ -1,0 +1,146 @@
+"""Blocked files: refused on every road into the hub, and held back where they are already."""
+
+import hashlib
+import io
+from datetime import timedelta
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.utils import timezone
+
+from registry.kernel.errors import ItemNotFound, NotAllowed, ValueInvalid
+from registry.models import AuditEvent, BlockedFile, Repository, Revision
+from registry.moderation import blocklist, quarantine
+from tests.hf.wire import file, header, lfs_file
+
+FULL = "alice/reviews"
+BAD = b"the bytes of a known malware"
+DIGEST = hashlib.sha256(BAD).hexdigest()
+WHY = "It steals credentials."
+
+
+@pytest.fixture
+def reviews(cast) -> Repository:
+    return cast.repository(FULL)
+
+
+def block(cast, *digests: str) -> list[str]:
+    return blocklist.block(digests or (DIGEST,), cast.session("mona"), reason=WHY, note="From the list of X.")
+
+
+def test_a_blocked_file_is_refused_inline_by_lfs_and_at_the_commit(wire, reviews, cast):
+    assert wire.deliver(FULL, BAD).status_code == 200  # the bytes were here before anybody knew
+    block(cast)
+    for lines in ([file("good.txt"), file("bad.txt", BAD)], [lfs_file("bad.bin", BAD)]):
+        refused = wire.commit(FULL, header(), *lines)
+        assert (refused.status_code, refused.json()["code"]) == (403, "file-blocked"), refused.content
+        assert WHY in refused["X-Error-Message"]
+        assert DIGEST in refused["X-Error-Message"]
+    [offered] = wire.offer(FULL, BAD).json()["objects"]
+    assert offered["error"]["code"] == 403
+    assert WHY in offered["error"]["message"]
+    assert reviews.revisions.count() == 1
+    assert wire.commit(FULL, header(), file("good.txt")).status_code == 200
+
+
+def test_another_road_to_a_blocked_file_is_closed_too(wire, reviews, cast):
+    wire.push(FULL, {"bad.txt": BAD})
+    block(cast)
+    copy = {"key": "copyFile", "value": {"path": "again.txt", "srcPath": "bad.txt", "srcRevision": "main"}}
+    refused = wire.commit(FULL, header(), copy)
+    assert refused.json()["code"] == "file-blocked"
+    proposed = wire.propose(FULL, file("bad2.txt", BAD), who="carol")
+    assert proposed.json()["code"] == "file-blocked"
+
+
+def test_all_revisions_that_hold_it_are_held_back_and_others_are_served(wire, reviews, cast):
+    for name in ("alice/reviews", "acme/other"):
+        if name != FULL:
+            cast.repository(name)
+        wire.push(name, {"bad.txt": BAD})
+        wire.push(name, {"more.txt": b"more"})
+    wire.commit(FULL, header(), {"key": "deletedFile", "value": {"path": "bad.txt"}})
+    assert Revision.objects.filter(files__blob=DIGEST).count() == 4
+    block(cast)
+    assert blocklist.sweep() == 4
+    held = Revision.objects.filter(quarantined_at__isnull=False)
+    assert set(held) == set(Revision.objects.filter(files__blob=DIGEST))
+    row = BlockedFile.objects.get()
+    assert (row.held, row.swept_at is not None) == (4, True)
+    ruling = held.first().decisions.get()
+    assert (ruling.by, ruling.note) == (None, "From the list of X.")
+    assert WHY in ruling.reason
+    events = AuditEvent.objects.filter(action="revision:quarantine")
+    assert (events.count(), {event.actor for event in events}) == (4, {"system"})
+    assert wire.get("/acme/other/resolve/main/bad.txt", who="carol").status_code == 404
+    assert wire.get(f"/{FULL}/resolve/main/more.txt", who="carol").status_code == 200
+    assert blocklist.sweep() == 0
+
+
+def test_a_sweep_is_bounded_and_goes_on(wire, reviews, cast, monkeypatch):
+    wire.push(FULL, {"bad.txt": BAD})
+    for number in range(4):
+        wire.push(FULL, {"more.txt": str(number).encode()})
+    block(cast)
+    monkeypatch.setattr(blocklist, "SWEPT_AT_ONCE", 2)
+    assert [blocklist.sweep() for _ in range(4)] == [2, 2, 1, 0]
+    assert BlockedFile.objects.get().held == 5
+
+
+def test_a_push_that_was_under_way_is_found_by_a_later_sweep_and_an_old_block_costs_nothing(wire, reviews, cast):
+    block(cast)
+    assert blocklist.sweep() == 0
+    row = BlockedFile.objects.get()
+    row.delete()  # a push that looked before the block, and is committed after the sweep
+    wire.push(FULL, {"bad.txt": BAD})
+    row.save(force_insert=True)
+    assert blocklist.sweep() == 1
+    BlockedFile.objects.update(at=timezone.now() - timedelta(days=1), swept_at=timezone.now())
+    Revision.objects.update(quarantined_at=None)
+    assert blocklist.sweep() == 0
+
+
+def test_what_a_moderator_releases_stays_released(wire, reviews, cast):
+    wire.push(FULL, {"bad.txt": BAD})
+    block(cast)
+    blocklist.sweep()
+    revision = Revision.objects.get(quarantined_at__isnull=False)
+    quarantine.release(reviews, cast.session("mona"), reason="A false alarm.", revision=revision)
+    assert blocklist.sweep() == 0
+    revision.refresh_from_db()
+    assert not revision.is_quarantined
+
+
+def test_blocking_and_unblocking_are_logged_once_with_what_was(cast, db):
+    assert block(cast, DIGEST, "A" * 64) == sorted([DIGEST, "a" * 64])
+    assert block(cast) == []
+    blocklist.unblock(DIGEST, cast.session("mona"))
+    acts = AuditEvent.objects.filter(object=DIGEST).order_by("pk").values_list("action", "reason", "before", "after")
+    assert list(acts) == [
+        ("file:block", WHY, None, {"blocked": True}),
+        ("file:unblock", "", {"reason": WHY, "by": "mona"}, None),
+    ]
+    with pytest.raises(ItemNotFound):
+        blocklist.unblock(DIGEST, cast.session("mona"))
+
+
+def test_only_moderators_block(cast, db):
+    with pytest.raises(NotAllowed):
+        blocklist.block([DIGEST], cast.session("alice"), reason=WHY)
+    for digests, reason in (([], WHY), (["abc"], WHY), ([DIGEST], " ")):
+        with pytest.raises(ValueInvalid):
+            blocklist.block(digests, cast.session("mona"), reason=reason)
+    assert not BlockedFile.objects.exists()
+
+
+def test_a_list_is_imported_by_command(tmp_path, db):
+    listed = tmp_path / "list.txt"
+    listed.write_text(f"# malware of November\n{DIGEST}  adapter_model.bin\nsha256:{'0' * 64}\n\n")
+    for expected in ("Blocked 2 files; 0 were blocked before.", "Blocked 0 files; 2 were blocked before."):
+        output = io.StringIO()
+        call_command("block_files", str(listed), reason=WHY, stdout=output)
+        assert expected in output.getvalue()
+    assert set(BlockedFile.objects.values_list("by", flat=True)) == {"system"}
+    listed.write_text("not a digest")
+    with pytest.raises(CommandError, match="is not a sha256"):
+        call_command("block_files", str(listed), reason=WHY)

@@ -1,0 +1,97 @@
+"""The audit log on the website: all of it for moderators, and what concerns them for owners."""
+
+import pytest
+
+from registry.kernel import audit
+from registry.models import AuditEvent
+from registry.moderation import quarantine
+from registry.people import organizations
+from registry.publish import repositories
+
+
+@pytest.fixture
+def held(cast):
+    """A repository of acme that a moderator has quarantined, with a note, and released."""
+    repository = cast.repository("acme/reviews")
+    for verb in (quarantine.quarantine, quarantine.release):
+        verb(repository, cast.session("mona"), reason="A reader saw a pickle.", note="Secret note of the moderators.")
+    return repository
+
+
+def test_moderators_read_and_filter_the_log(visit, cast, held):
+    mona = visit("mona")
+    page = mona.get("/moderation/log").content.decode()
+    assert "adapter:quarantine" in page
+    assert "Secret note of the moderators." in page
+    page = mona.get("/moderation/log?action=adapter:create&object=acme/reviews").content.decode()
+    assert '<code class="small">adapter:create</code>' in page
+    assert '<code class="small">adapter:quarantine</code>' not in page
+    assert "No event matches." in mona.get("/moderation/log?until=2020-01-01").content.decode()
+    assert mona.get("/moderation/log?since=yesterday").status_code == 400
+
+
+def test_the_log_has_pages_and_keeps_its_filter(visit, cast):
+    for number in range(60):
+        audit.record(None, "site:change", f"setting {number}")
+    page = visit("mona").get("/moderation/log?action=site:change").content.decode()
+    assert "setting 59" in page
+    assert "setting 5<" not in page
+    older = page.partition('rel="next" href="')[2].partition('"')[0].replace("&amp;", "&")
+    assert "setting 5<" in visit("mona").get(f"/moderation/log{older}").content.decode()
+
+
+def test_owners_see_what_concerns_them_without_notes_names_of_moderators_and_addresses(visit, cast, held):
+    for address in ("/acme/reviews/settings/activity", "/organizations/acme/settings/activity"):
+        page = visit("alice").get(address).content.decode()
+        assert "adapter:quarantine" in page
+        assert "A reader saw a pickle." in page
+        assert "Secret note" not in page
+        assert "mona" not in page
+        assert "a moderator" in page
+
+
+def test_owners_see_their_own_address_and_not_that_of_colleagues(visit, cast, held, settings):
+    for name, address in (("alice", "203.0.113.5"), ("bob", "203.0.113.6")):
+        audit.client.set(audit.Client(address, "curl"))
+        audit.record(cast[name], "adapter:visibility", "acme/reviews", about=held)
+    page = visit("alice").get("/acme/reviews/settings/activity").content.decode()
+    assert "203.0.113.5" in page
+    assert "203.0.113.6" not in page
+
+
+def test_a_new_repository_of_an_old_name_does_not_tell_what_was_done_to_the_old_one(visit, cast, held):
+    repositories.delete(held, cast.session("alice"))
+    cast.repository("acme/reviews")
+    page = visit("alice").get("/acme/reviews/settings/activity").content.decode()
+    assert "adapter:create" in page
+    assert "adapter:quarantine" not in page
+    assert "adapter:delete" in visit("alice").get("/organizations/acme/settings/activity").content.decode()
+
+
+def test_who_does_not_administer_sees_no_activity(visit, cast, held):
+    organizations.set_member(cast.acme, cast["carol"], "write", by=cast["alice"])
+    for name in ("carol", "bob", "erin"):
+        assert visit(name).get("/acme/reviews/settings/activity").status_code == 403
+        assert visit(name).get("/organizations/acme/settings/activity").status_code in {403, 404}
+
+
+def test_an_event_tells_the_credential_and_the_address_of_its_request(visit, cast, client):
+    token = cast.token("alice")
+    client.post(
+        "/api/repos/create",
+        {"name": "acme/by-token"},
+        "application/json",
+        headers={"authorization": f"Bearer {token}", "user-agent": "hf_hub/1.2"},
+        REMOTE_ADDR="203.0.113.9",
+    )
+    visit("alice").post("/new", {"owner": "acme", "name": "by-session", "visibility": "public"})
+    by_token, by_session = (
+        AuditEvent.objects.get(action="adapter:create", object=f"acme/{name}") for name in ("by-token", "by-session")
+    )
+    assert (by_token.credential, by_token.address, by_token.user_agent) == (
+        "token:write 0",
+        "203.0.113.9",
+        "hf_hub/1.2",
+    )
+    assert (by_session.credential, by_session.address, by_session.role) == ("session", "127.0.0.1", "user")
+    assert by_session.request_id
