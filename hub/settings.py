@@ -152,6 +152,7 @@ MAX_INLINE_BYTES = env.int("MAX_INLINE_BYTES", default=10 << 20)
 LFS_PART_BYTES = env.int("LFS_PART_BYTES", default=512 << 20)
 QUOTA_BYTES = env.int("QUOTA_BYTES", default=0)  # of one namespace; 0: no limit
 QUOTA_REPOSITORIES = env.int("QUOTA_REPOSITORIES", default=0)
+RETIRED_NAME_DAYS = env.int("RETIRED_NAME_DAYS", default=0)  # how long a name that was given up is kept; 0: for ever
 XET_READ = env.bool("XET_READ", default=True)
 XORB_DAYS = env.int("XORB_DAYS", default=35)
 DOWNLOAD_URL_SECONDS = 60

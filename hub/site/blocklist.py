@@ -32,6 +32,6 @@ def listed(request: HttpRequest) -> HttpResponse:
 
 @for_moderators
 @require_POST
-def unblock(request: HttpRequest, sha256: str) -> HttpResponse:
-    blocklist.unblock(sha256, caller(request))
+def unblock(request: HttpRequest) -> HttpResponse:
+    blocklist.unblock(request.POST.get("sha256", ""), caller(request))
     return redirect("blocklist")

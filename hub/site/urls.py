@@ -19,6 +19,7 @@ from hub.site import (
     files,
     gates,
     home,
+    name_rules,
     namespace,
     new,
     organization_settings,
@@ -175,10 +176,16 @@ COLLECTIONS = [
 RECORD = [
     at("moderation/log", audit_log.log, "moderation-log"),
     at("moderation/blocklist", blocklist.listed, "blocklist"),
-    at("moderation/blocklist/<str:sha256>/unblock", blocklist.unblock, "unblock"),
+    *forms("blocklist", "moderation/blocklist", ("unblock", blocklist.unblock, "unblock")),
+    at("moderation/names", name_rules.listed, "site-names"),
+    *forms("site-names", "moderation/names", ("remove", name_rules.remove, "remove-name-rule")),
     at("moderation/site", site_switches.site, "site-switches"),
-    at("moderation/site/change", site_switches.change, "change-switches"),
-    at("moderation/site/banner", site_switches.set_banner, "set-banner"),
+    *forms(
+        "site-switches",
+        "moderation/site",
+        ("change", site_switches.change, "change-switches"),
+        ("banner", site_switches.set_banner, "set-banner"),
+    ),
 ]
 
 urlpatterns = [

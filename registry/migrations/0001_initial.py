@@ -57,6 +57,21 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
+            name="NameObservation",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("kind", models.CharField(max_length=12)),
+                ("name", models.CharField(max_length=200)),
+                ("like", models.CharField(max_length=200)),
+                ("why", models.CharField(max_length=200)),
+                ("by", models.CharField(max_length=96)),
+                ("at", models.DateTimeField(default=django.utils.timezone.now)),
+            ],
+            options={
+                "verbose_name": "name observation",
+            },
+        ),
+        migrations.CreateModel(
             name="SiteSetting",
             fields=[
                 ("name", models.CharField(max_length=64, primary_key=True, serialize=False)),
@@ -199,6 +214,41 @@ class Migration(migrations.Migration):
                     models.CheckConstraint(
                         condition=models.Q(("sha256__regex", "^[0-9a-f]{64}$")), name="chunking_job_sha256_shape"
                     )
+                ],
+            },
+        ),
+        migrations.CreateModel(
+            name="NameRule",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "kind",
+                    models.CharField(choices=[("reserved", "Reserved"), ("prohibited", "Prohibited")], max_length=10),
+                ),
+                (
+                    "scope",
+                    models.CharField(
+                        choices=[("namespace", "Namespace"), ("repository", "Repository"), ("any", "Any")],
+                        default="namespace",
+                        max_length=10,
+                    ),
+                ),
+                ("pattern", models.CharField(max_length=96)),
+                ("reason", models.CharField(blank=True, max_length=300)),
+                ("by", models.CharField(max_length=96)),
+                ("at", models.DateTimeField(default=django.utils.timezone.now)),
+            ],
+            options={
+                "verbose_name": "name rule",
+                "constraints": [
+                    models.UniqueConstraint(fields=("kind", "scope", "pattern"), name="name_rule_unique"),
+                    models.CheckConstraint(
+                        condition=models.Q(("kind__in", ["reserved", "prohibited"])), name="name_rule_kind_known"
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("scope__in", ["namespace", "repository", "any"])),
+                        name="name_rule_scope_known",
+                    ),
                 ],
             },
         ),
@@ -431,6 +481,7 @@ class Migration(migrations.Migration):
                             ("verdict-reached", "Verdict Reached"),
                             ("access-asked", "Access Asked"),
                             ("access-decided", "Access Decided"),
+                            ("name-observed", "Name Observed"),
                             ("invited", "Invited"),
                         ],
                         max_length=24,

@@ -15,6 +15,7 @@ from registry.models.former_names import FormerName, FormerNamespace
 from registry.models.gates import AccessRequest
 from registry.models.invitations import Invitation
 from registry.models.moderation import ModerationDecision
+from registry.models.names import NameObservation, NameRule
 from registry.models.outbox import OutboxEvent
 from registry.models.people import Membership, Namespace, Organization, Token, User
 from registry.models.publishers import PublishingRun, TrustedPublisher
@@ -60,6 +61,8 @@ __all__ = [
     "Like",
     "Membership",
     "ModerationDecision",
+    "NameObservation",
+    "NameRule",
     "Namespace",
     "Organization",
     "OutboxEvent",

@@ -28,6 +28,7 @@ class OutboxEvent(models.Model):
         VERDICT_REACHED = "verdict-reached"  # verdict: row id; revision, number, state, was, check, is_main
         ACCESS_ASKED = "access-asked"  # request: row id
         ACCESS_DECIDED = "access-decided"  # request: row id; person: row id; status
+        NAME_OBSERVED = "name-observed"  # observation: row id; the repository that it is about, or none
         INVITED = "invited"  # invitation: row id; no repository
         CASE_CLOSED = "case-closed"  # case: row id; no repository, as for the rest
         STRUCK = "struck"  # strike: row id

@@ -1,14 +1,18 @@
 """Create and change people's accounts, give roles, and look up namespaces by name."""
 
+from datetime import timedelta
+
+from django.conf import settings
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
+from django.utils import timezone
 
 from registry.kernel import audit, names, policy, site_settings
 from registry.kernel.errors import NamespaceNotFound, NameTaken, NotAllowed, ValueInvalid
 from registry.kernel.policy import Caller
-from registry.models import FormerNamespace, Namespace, User
-from registry.people import addresses
+from registry.models import FormerNamespace, NameRule, Namespace, User
+from registry.people import addresses, known_names, name_rules
 
 
 def register(username: str, *, email: str = "", password: str, full_name: str = "") -> User:
@@ -133,7 +137,7 @@ def _unsaved(username: str, email: str, full_name: str, role: str) -> User:
 def _save_new(user: User, by: User | None) -> User:
     try:
         with addresses.addresses_are_unique(), transaction.atomic():
-            user.namespace = take_name(user.username, Namespace.Kind.PERSON)
+            user.namespace = take_name(user.username, Namespace.Kind.PERSON, by)
             user.save()
             addresses.store_row(user, user.email, verified=user.email_verified)
             audit.record(by, "person:register", user.username, about=user, after=user.role)
@@ -142,20 +146,28 @@ def _save_new(user: User, by: User | None) -> User:
     return user
 
 
-def take_name(name: str, kind: str) -> Namespace:
+def take_name(name: str, kind: str, by: User | None) -> Namespace:
     """Create a namespace; call it in a transaction. Raises NameTaken for a former name of an organisation.
+
+    `by=None` is the operator, who may give reserved names away; for others name_rules.require_allowed raises.
 
     If two callers want one name, the unique index gives one of them an IntegrityError.
     """
+    name_rules.require_allowed(name, NameRule.Scope.NAMESPACE, is_operator=by is None)
     namespace = Namespace.objects.create(name=name, kind=kind)
+    if by is not None:
+        known_names.observe_namespace(namespace, by if by.pk else None)
     refuse_former(name)  # after the insert, which waits for a transaction that gives the name up at this moment
     return namespace
 
 
 def refuse_former(name: str, of: Namespace | None = None) -> None:
-    """Raise NameTaken for a name that was given up, unless `of` is the namespace that gave it up."""
+    """Raise NameTaken for a name that was given up, unless `of` gave it up, or DOVETAIL_RETIRED_NAME_DAYS are over."""
     former = FormerNamespace.objects.filter(name=name.lower()).first()
     if former and (of is None or former.namespace_id != of.pk):
+        if settings.RETIRED_NAME_DAYS and former.at < timezone.now() - timedelta(days=settings.RETIRED_NAME_DAYS):
+            former.delete()
+            return
         raise NameTaken(f"The name {name!r} is already taken.")
 
 

@@ -38,7 +38,7 @@ def create_organization(
     full_name = names.check_text(full_name, "full name", 200)
     try:
         with transaction.atomic():
-            namespace = accounts.take_name(name, Namespace.Kind.ORGANIZATION)
+            namespace = accounts.take_name(name, Namespace.Kind.ORGANIZATION, by)
             organization = Organization.objects.create(
                 namespace=namespace, full_name=full_name, private_by_default=private_by_default
             )

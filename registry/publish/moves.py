@@ -8,8 +8,8 @@ from registry.kernel import audit, names, outbox, policy, quotas, refusals
 from registry.kernel.errors import NameTaken, QuotaExceeded
 from registry.kernel.outbox import Kind
 from registry.kernel.policy import Caller, Permission
-from registry.models import FormerName, FormerNamespace, Namespace, Organization, Repository, User
-from registry.people import accounts, administrators, organizations, publishers
+from registry.models import FormerName, FormerNamespace, NameRule, Namespace, Organization, Repository, User
+from registry.people import accounts, administrators, known_names, name_rules, organizations, publishers
 from registry.publish import repositories
 from registry.repos.search_terms import search_text
 
@@ -25,6 +25,8 @@ def move(repository: Repository, full_name: str, by: Caller) -> Repository:
     """
     namespace_name, name = names.split_id(full_name)
     names.check_name(name)
+    if name.lower() != repository.name.lower():
+        name_rules.require_allowed(name, NameRule.Scope.REPOSITORY)
     with repositories.alone_of_its_name(full_name, repository.type):
         current = policy.require_now(by, Permission.CONFIGURE, repository)
         return _move(current, _target(namespace_name, by), name, by)
@@ -85,6 +87,7 @@ def rename(name: str, new: str, by: Caller) -> Organization:
     user = administrators.require_administrator(by, organization)
     if new != organization.namespace.name:
         names.check_namespace(new)
+        name_rules.require_allowed(new, NameRule.Scope.NAMESPACE)
         try:
             with transaction.atomic():
                 _rename(organization.namespace_id, new, user)
@@ -105,6 +108,7 @@ def _rename(owner: int, new: str, by: User) -> None:
     moving = list(owned.select_related("namespace"))
     _record_moves(moving, before, namespace, by)
     namespace.save(update_fields=["name"])
+    known_names.observe_namespace(namespace, by)
     _give_up(namespace, before, by)
     _follow(moving, namespace)
     audit.record(by, "organization:rename", before, about=namespace, before=before, after=new)

@@ -9,8 +9,8 @@ from registry.kernel import audit, names, outbox, policy, quotas, switches
 from registry.kernel.errors import RepositoryExists, SignInRequired
 from registry.kernel.outbox import Kind
 from registry.kernel.policy import Caller, Permission
-from registry.models import FormerName, Organization, Repository, RetiredName
-from registry.people import accounts, publishers
+from registry.models import FormerName, NameRule, Organization, Repository, RetiredName
+from registry.people import accounts, known_names, name_rules, publishers
 from registry.publish import push
 from registry.repos import lookup
 
@@ -29,6 +29,7 @@ def create(
     namespace = accounts.namespace_for_new(namespace_name)
     policy.require_namespace(by, namespace, name)
     switches.require_new_repositories()
+    name_rules.require_allowed(name, NameRule.Scope.REPOSITORY)
     if private is None:
         private = Organization.objects.filter(namespace=namespace, private_by_default=True).exists()
     first = push.prepare(files, type)
@@ -41,6 +42,7 @@ def create(
             former.objects.filter(type=type, full_name=repository.full_name.lower()).delete()
         publishers.adopt(repository)
         main = push.begin(repository, by, first)
+        known_names.observe_repository(repository, by.user)
         audit.record(
             by.user,
             "adapter:create",

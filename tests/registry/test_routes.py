@@ -209,7 +209,9 @@ organizations/<ns>/settings/delete                           POST organisation
 settings                                                     GET session
 moderation/log                                               GET moderators-page
 moderation/blocklist                                         GET moderators-page  POST moderators-page
-moderation/blocklist/<sha256>/unblock                        POST moderators-page
+moderation/blocklist/unblock                                 POST moderators-page
+moderation/names                                             GET moderators-page  POST admins-page
+moderation/names/remove                                      POST admins-page
 moderation/site                                              GET admins-page
 moderation/site/change                                       POST admins-page
 moderation/site/banner                                       POST admins-page

@@ -14,6 +14,8 @@ from django.http import HttpRequest, QueryDict
 
 from hub.errors import http_form
 from registry.kernel.errors import RegistryError
+from registry.kernel.lookalikes import Likeness
+from registry.people import known_names
 
 Refusals = Mapping[type[RegistryError], str]  # kind of refusal → the field that it concerns
 
@@ -138,6 +140,29 @@ def visibility_field(label: str, public: Option, private: Option, *, must_answer
     """Return the choice between public and private; of what is new, without an answer it is public."""
     options = [("public", public), ("private", private)]
     return Choice(label=label, initial="public", options=options, must_answer=must_answer)
+
+
+class Named(Form):
+    """A form that takes a name: one that looks like a well-known name must be confirmed."""
+
+    confirm_name = forms.BooleanField(label="Take this name all the same", required=False)
+    named_by = "name"  # the field that holds the name
+    likeness: Likeness | None = None
+
+    def like(self, name: str) -> Likeness | None:
+        """Return the well-known name that this one could be taken for."""
+        return known_names.like_namespace(name)
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or self.cleaned_data
+        self.likeness = self.like(cleaned.get(self.named_by) or "")
+        if self.likeness and not cleaned.get("confirm_name"):
+            self.add_error(
+                self.named_by,
+                f"This looks like `{self.likeness.name}`: {self.likeness.why}. People may take one for the other, and "
+                "moderators see it. Choose another name, or tick the box below.",
+            )
+        return cleaned
 
 
 class Owned(Form):

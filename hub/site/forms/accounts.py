@@ -1,10 +1,10 @@
 """Joining, signing in, and what a person changes about an own account."""
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from django import forms
 
-from hub.site.forms import Form, Refusals, name_field, text_field
+from hub.site.forms import Form, Named, Refusals, name_field, text_field
 from registry.kernel.errors import NameTaken, NotAllowed, RegistryError, ValueInvalid
 
 PASSWORD_HELP = "At least 12 characters. A sentence is a good one."  # noqa: S105  # a help text
@@ -20,13 +20,15 @@ def new_password(label: str, help_text: str = "") -> forms.CharField:
 class TwoPasswords(Form):
     """A form with a new password, typed twice."""
 
-    def clean(self) -> None:
-        first, second = self.cleaned_data.get("password1"), self.cleaned_data.get("password2")
-        if first != second:
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or self.cleaned_data
+        if cleaned.get("password1") != cleaned.get("password2"):
             self.add_error("password2", "The two passwords differ.")
+        return cleaned
 
 
-class Join(TwoPasswords):
+class Join(Named, TwoPasswords):
+    named_by = "username"
     username = name_field(
         "User name",
         "The first part of your adapters' names. Letters, digits, `-` `_` `.`",

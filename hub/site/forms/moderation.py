@@ -87,6 +87,33 @@ class BannerForm(Form):
         return Banner(given["text"], given["level"], given["starts_at"], given["ends_at"])
 
 
+class NewRule(Form):
+    """A rule for names, or several from a list."""
+
+    patterns = forms.CharField(
+        label="Names",
+        help_text="One a line; `*` stands for any characters, `?` for one. Or lines `kind,scope,pattern,reason`.",
+        required=False,
+        widget=forms.Textarea(attrs={"rows": 4, "spellcheck": "false"}),
+    )
+    kind = forms.ChoiceField(
+        label="Rule",
+        choices=[
+            ("reserved", "Reserved: only the operator gives it away"),
+            ("prohibited", "Prohibited: nobody gets it"),
+        ],
+    )
+    scope = forms.ChoiceField(
+        label="For",
+        choices=[
+            ("namespace", "People and organisations"),
+            ("repository", "Repositories, behind the slash"),
+            ("any", "Both"),
+        ],
+    )
+    reason = text_field("Reason", "For moderators.", required=False, maxlength=MAX_REASON)
+
+
 class Block(Form):
     """Files to block, and why."""
 

@@ -2,7 +2,7 @@
 
 from typing import ClassVar
 
-from hub.site.forms import Form, Option, Refusals, choice_field, name_field, text_field, visibility_field
+from hub.site.forms import Form, Named, Option, Refusals, choice_field, name_field, text_field, visibility_field
 from registry.kernel.errors import RegistryError, ValueInvalid
 
 ROLES = (
@@ -18,7 +18,7 @@ def _seen_by(note: str = "", *, must_answer: bool = False) -> object:
     return visibility_field("New adapters are seen by", public, private, must_answer=must_answer)
 
 
-class NewOrganization(Form):
+class NewOrganization(Named):
     name = name_field("Name", "The first part of its adapters' names: `acme/reviews-lora`.", placeholder="acme")
     full_name = text_field("Full name", "May stay empty.", required=False, maxlength=200, autocomplete="organization")
     visibility = _seen_by("unless the push says otherwise.")

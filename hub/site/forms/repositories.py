@@ -4,18 +4,22 @@ from typing import ClassVar
 
 from django import forms
 
-from hub.site.forms import Choice, Form, Option, Owned, Refusals, name_field, text_field, visibility_field
+from hub.site.forms import Choice, Form, Named, Option, Owned, Refusals, name_field, text_field, visibility_field
 from registry.kernel.errors import (
     NameInvalid,
+    NameProhibited,
+    NameReserved,
     NamespaceNotFound,
     NameTaken,
     RegistryError,
     RepositoryExists,
     ValueInvalid,
 )
+from registry.kernel.lookalikes import Likeness
+from registry.people import known_names
 
 
-class NewRepository(Owned):
+class NewRepository(Named, Owned):
     name = name_field("Name", "What it does, and its kind: `reviews-lora`", placeholder="reviews-lora")
     visibility = visibility_field(
         "Who may see it",
@@ -27,7 +31,12 @@ class NewRepository(Owned):
         NameTaken: "name",
         RepositoryExists: "name",
         ValueInvalid: "name",
+        NameReserved: "name",
+        NameProhibited: "name",
     }
+
+    def like(self, name: str) -> Likeness | None:
+        return known_names.like_repository(name)
 
 
 class Visibility(Form):
