@@ -35,7 +35,7 @@ def log(request: HttpRequest) -> HttpResponse:
 def repository_activity(request: HttpRequest, address: RepositoryAddress) -> HttpResponse:
     header = header_of(request, address, Permission.CONFIGURE)
     page = audit_log.activity(header.repository, caller(request), _before(request), EVENTS)
-    context = {"head": header, "tab": "settings", "events": page.items, "older": _older(page.next)}
+    context = {"header": header, "tab": "settings", "events": page.items, "older": _older(page.next)}
     return render(request, "site/repository_activity.html", context)
 
 

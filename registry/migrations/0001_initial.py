@@ -35,6 +35,9 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 ("is_active", models.BooleanField(default=True)),
+                ("suspended_until", models.DateTimeField(blank=True, null=True)),
+                ("paused_until", models.DateTimeField(blank=True, null=True)),
+                ("is_trusted_reporter", models.BooleanField(default=False)),
                 ("mail_alerts", models.BooleanField(default=True)),
                 ("created_at", models.DateTimeField(default=django.utils.timezone.now)),
             ],
@@ -202,6 +205,123 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
+            name="Case",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "target",
+                    models.CharField(
+                        choices=[
+                            ("adapter", "Repository"),
+                            ("revision", "Revision"),
+                            ("file", "File"),
+                            ("discussion", "Discussion"),
+                            ("comment", "Comment"),
+                            ("person", "Person"),
+                            ("organization", "Organization"),
+                        ],
+                        max_length=12,
+                    ),
+                ),
+                ("key", models.CharField(max_length=120)),
+                ("label", models.CharField(max_length=400)),
+                ("path", models.CharField(blank=True, max_length=1024)),
+                (
+                    "reason",
+                    models.CharField(
+                        choices=[
+                            ("malware", "Malware: it runs code or attacks who loads it"),
+                            ("backdoor", "Backdoor or poisoned behaviour"),
+                            ("secret", "A secret that works: a token, a key, a password"),
+                            ("illegal", "Illegal content"),
+                            ("personal-data", "Personal data, in the files or in the training data"),
+                            ("licence", "License or ownership"),
+                            ("squatting", "Squatting or impersonation"),
+                            ("spam", "Spam"),
+                            ("broken", "Broken, or not what it says"),
+                            ("other", "Something else"),
+                        ],
+                        max_length=16,
+                    ),
+                ),
+                ("severity", models.PositiveSmallIntegerField()),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[("open", "Open"), ("claimed", "Claimed"), ("closed", "Closed")],
+                        default="open",
+                        max_length=8,
+                    ),
+                ),
+                (
+                    "outcome",
+                    models.CharField(
+                        blank=True,
+                        choices=[
+                            ("no-action", "No action"),
+                            ("warned", "Warned"),
+                            ("hidden", "Comment hidden"),
+                            ("held-version", "Version quarantined"),
+                            ("held", "Quarantined as a whole"),
+                            ("taken-down", "Taken down for good"),
+                            ("suspended", "Person suspended"),
+                        ],
+                        max_length=16,
+                    ),
+                ),
+                ("answer", models.CharField(blank=True, max_length=500)),
+                ("created_at", models.DateTimeField(default=django.utils.timezone.now)),
+                ("updated_at", models.DateTimeField(default=django.utils.timezone.now)),
+                ("closed_at", models.DateTimeField(blank=True, null=True)),
+                (
+                    "claimed_by",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="claimed_cases",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "closed_by",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="closed_cases",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+            ],
+        ),
+        migrations.CreateModel(
+            name="CaseNote",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("text", models.TextField()),
+                ("at", models.DateTimeField(default=django.utils.timezone.now)),
+                (
+                    "author",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "case",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="notes", to="registry.case"
+                    ),
+                ),
+            ],
+            options={
+                "ordering": ["pk"],
+            },
+        ),
+        migrations.CreateModel(
             name="ChunkingJob",
             fields=[
                 ("sha256", models.CharField(max_length=64, primary_key=True, serialize=False)),
@@ -216,6 +336,183 @@ class Migration(migrations.Migration):
                     )
                 ],
             },
+        ),
+        migrations.CreateModel(
+            name="Discussion",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("number", models.PositiveIntegerField()),
+                ("is_pull_request", models.BooleanField(default=False)),
+                ("title", models.CharField(max_length=500)),
+                (
+                    "status",
+                    models.CharField(
+                        choices=[("draft", "Draft"), ("open", "Open"), ("closed", "Closed"), ("merged", "Merged")],
+                        default="open",
+                        max_length=8,
+                    ),
+                ),
+                ("base", models.CharField(blank=True, max_length=255)),
+                ("comments", models.PositiveIntegerField(default=0)),
+                ("created_at", models.DateTimeField(default=django.utils.timezone.now)),
+                (
+                    "author",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="discussions",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+            ],
+        ),
+        migrations.AddField(
+            model_name="case",
+            name="discussion",
+            field=models.ForeignKey(
+                blank=True,
+                null=True,
+                on_delete=django.db.models.deletion.SET_NULL,
+                related_name="cases",
+                to="registry.discussion",
+            ),
+        ),
+        migrations.CreateModel(
+            name="DiscussionEvent",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "kind",
+                    models.CharField(
+                        choices=[
+                            ("comment", "Comment"),
+                            ("status-change", "Status"),
+                            ("commit", "Commit"),
+                            ("title-change", "Title"),
+                        ],
+                        max_length=16,
+                    ),
+                ),
+                ("text", models.TextField(blank=True)),
+                ("data", models.JSONField(default=dict)),
+                ("edits", models.PositiveIntegerField(default=0)),
+                ("edited_at", models.DateTimeField(blank=True, null=True)),
+                ("hidden", models.BooleanField(default=False)),
+                ("created_at", models.DateTimeField(default=django.utils.timezone.now)),
+                (
+                    "author",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="discussion_events",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "discussion",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="events", to="registry.discussion"
+                    ),
+                ),
+                (
+                    "hidden_by",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+            ],
+            options={
+                "ordering": ["pk"],
+            },
+        ),
+        migrations.AddField(
+            model_name="case",
+            name="comment",
+            field=models.ForeignKey(
+                blank=True,
+                null=True,
+                on_delete=django.db.models.deletion.SET_NULL,
+                related_name="cases",
+                to="registry.discussionevent",
+            ),
+        ),
+        migrations.CreateModel(
+            name="ModerationDecision",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "action",
+                    models.CharField(
+                        choices=[("quarantine", "Quarantine"), ("release", "Release"), ("takedown", "Takedown")],
+                        max_length=16,
+                    ),
+                ),
+                ("reason", models.CharField(max_length=500)),
+                ("note", models.TextField(blank=True)),
+                ("at", models.DateTimeField(default=django.utils.timezone.now)),
+                (
+                    "by",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="decisions",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "case",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="decisions",
+                        to="registry.case",
+                    ),
+                ),
+            ],
+        ),
+        migrations.CreateModel(
+            name="Appeal",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[("open", "Open"), ("approved", "Approved"), ("rejected", "Rejected")],
+                        default="open",
+                        max_length=8,
+                    ),
+                ),
+                ("created_at", models.DateTimeField(default=django.utils.timezone.now)),
+                ("decided_at", models.DateTimeField(blank=True, null=True)),
+                (
+                    "decided_by",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "user",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="appeals", to=settings.AUTH_USER_MODEL
+                    ),
+                ),
+                (
+                    "decision",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="appeals",
+                        to="registry.moderationdecision",
+                    ),
+                ),
+            ],
         ),
         migrations.CreateModel(
             name="NameRule",
@@ -303,6 +600,25 @@ class Migration(migrations.Migration):
             ],
         ),
         migrations.CreateModel(
+            name="Follow",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("created_at", models.DateTimeField(default=django.utils.timezone.now)),
+                (
+                    "follower",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="follows", to=settings.AUTH_USER_MODEL
+                    ),
+                ),
+                (
+                    "namespace",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="followed_by", to="registry.namespace"
+                    ),
+                ),
+            ],
+        ),
+        migrations.CreateModel(
             name="Collection",
             fields=[
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
@@ -343,6 +659,17 @@ class Migration(migrations.Migration):
                     ),
                 ),
             ],
+        ),
+        migrations.AddField(
+            model_name="case",
+            name="namespace",
+            field=models.ForeignKey(
+                blank=True,
+                null=True,
+                on_delete=django.db.models.deletion.SET_NULL,
+                related_name="cases",
+                to="registry.namespace",
+            ),
         ),
         migrations.AddField(
             model_name="user",
@@ -483,6 +810,10 @@ class Migration(migrations.Migration):
                             ("access-decided", "Access Decided"),
                             ("name-observed", "Name Observed"),
                             ("invited", "Invited"),
+                            ("case-closed", "Case Closed"),
+                            ("struck", "Struck"),
+                            ("appealed", "Appealed"),
+                            ("appeal-answered", "Appeal Answered"),
                         ],
                         max_length=24,
                     ),
@@ -561,6 +892,13 @@ class Migration(migrations.Migration):
                 ),
             ],
         ),
+        migrations.AddField(
+            model_name="moderationdecision",
+            name="repository",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.CASCADE, related_name="decisions", to="registry.repository"
+            ),
+        ),
         migrations.CreateModel(
             name="Like",
             fields=[
@@ -576,6 +914,22 @@ class Migration(migrations.Migration):
                     "repository",
                     models.ForeignKey(
                         on_delete=django.db.models.deletion.CASCADE, related_name="liked_by", to="registry.repository"
+                    ),
+                ),
+            ],
+        ),
+        migrations.CreateModel(
+            name="HourlyDownloads",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("hour", models.DateTimeField()),
+                ("count", models.PositiveIntegerField(default=0)),
+                (
+                    "repository",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="hourly_downloads",
+                        to="registry.repository",
                     ),
                 ),
             ],
@@ -643,6 +997,13 @@ class Migration(migrations.Migration):
                 ),
             ],
         ),
+        migrations.AddField(
+            model_name="discussion",
+            name="repository",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.CASCADE, related_name="discussions", to="registry.repository"
+            ),
+        ),
         migrations.CreateModel(
             name="CollectionItem",
             fields=[
@@ -679,6 +1040,17 @@ class Migration(migrations.Migration):
             options={
                 "ordering": ["position", "pk"],
             },
+        ),
+        migrations.AddField(
+            model_name="case",
+            name="repository",
+            field=models.ForeignKey(
+                blank=True,
+                null=True,
+                on_delete=django.db.models.deletion.SET_NULL,
+                related_name="cases",
+                to="registry.repository",
+            ),
         ),
         migrations.CreateModel(
             name="AccessRequest",
@@ -796,100 +1168,49 @@ class Migration(migrations.Migration):
                 ),
             ],
         ),
-        migrations.CreateModel(
-            name="ModerationDecision",
-            fields=[
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
-                (
-                    "action",
-                    models.CharField(choices=[("quarantine", "Quarantine"), ("release", "Release")], max_length=16),
-                ),
-                ("reason", models.CharField(max_length=500)),
-                ("note", models.TextField(blank=True)),
-                ("at", models.DateTimeField(default=django.utils.timezone.now)),
-                (
-                    "by",
-                    models.ForeignKey(
-                        blank=True,
-                        null=True,
-                        on_delete=django.db.models.deletion.PROTECT,
-                        related_name="decisions",
-                        to=settings.AUTH_USER_MODEL,
-                    ),
-                ),
-                (
-                    "repository",
-                    models.ForeignKey(
-                        on_delete=django.db.models.deletion.CASCADE, related_name="decisions", to="registry.repository"
-                    ),
-                ),
-                (
-                    "revision",
-                    models.ForeignKey(
-                        blank=True,
-                        null=True,
-                        on_delete=django.db.models.deletion.CASCADE,
-                        related_name="decisions",
-                        to="registry.revision",
-                    ),
-                ),
-            ],
+        migrations.AddField(
+            model_name="moderationdecision",
+            name="revision",
+            field=models.ForeignKey(
+                blank=True,
+                null=True,
+                on_delete=django.db.models.deletion.CASCADE,
+                related_name="decisions",
+                to="registry.revision",
+            ),
         ),
-        migrations.CreateModel(
-            name="Discussion",
-            fields=[
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
-                ("number", models.PositiveIntegerField()),
-                ("is_pull_request", models.BooleanField(default=False)),
-                ("title", models.CharField(max_length=500)),
-                (
-                    "status",
-                    models.CharField(
-                        choices=[("draft", "Draft"), ("open", "Open"), ("closed", "Closed"), ("merged", "Merged")],
-                        default="open",
-                        max_length=8,
-                    ),
-                ),
-                ("base", models.CharField(blank=True, max_length=255)),
-                ("comments", models.PositiveIntegerField(default=0)),
-                ("created_at", models.DateTimeField(default=django.utils.timezone.now)),
-                (
-                    "author",
-                    models.ForeignKey(
-                        on_delete=django.db.models.deletion.PROTECT,
-                        related_name="discussions",
-                        to=settings.AUTH_USER_MODEL,
-                    ),
-                ),
-                (
-                    "repository",
-                    models.ForeignKey(
-                        on_delete=django.db.models.deletion.CASCADE,
-                        related_name="discussions",
-                        to="registry.repository",
-                    ),
-                ),
-                (
-                    "merge_base",
-                    models.ForeignKey(
-                        blank=True,
-                        null=True,
-                        on_delete=django.db.models.deletion.SET_NULL,
-                        related_name="+",
-                        to="registry.revision",
-                    ),
-                ),
-                (
-                    "merged_as",
-                    models.ForeignKey(
-                        blank=True,
-                        null=True,
-                        on_delete=django.db.models.deletion.SET_NULL,
-                        related_name="+",
-                        to="registry.revision",
-                    ),
-                ),
-            ],
+        migrations.AddField(
+            model_name="discussion",
+            name="merge_base",
+            field=models.ForeignKey(
+                blank=True,
+                null=True,
+                on_delete=django.db.models.deletion.SET_NULL,
+                related_name="+",
+                to="registry.revision",
+            ),
+        ),
+        migrations.AddField(
+            model_name="discussion",
+            name="merged_as",
+            field=models.ForeignKey(
+                blank=True,
+                null=True,
+                on_delete=django.db.models.deletion.SET_NULL,
+                related_name="+",
+                to="registry.revision",
+            ),
+        ),
+        migrations.AddField(
+            model_name="case",
+            name="revision",
+            field=models.ForeignKey(
+                blank=True,
+                null=True,
+                on_delete=django.db.models.deletion.SET_NULL,
+                related_name="cases",
+                to="registry.revision",
+            ),
         ),
         migrations.CreateModel(
             name="RevisionFile",
@@ -914,6 +1235,58 @@ class Migration(migrations.Migration):
             ],
             options={
                 "ordering": ["path"],
+            },
+        ),
+        migrations.CreateModel(
+            name="Strike",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("points", models.PositiveSmallIntegerField(default=1)),
+                ("reason", models.CharField(max_length=500)),
+                ("is_automatic", models.BooleanField(default=False)),
+                ("at", models.DateTimeField(default=django.utils.timezone.now)),
+                ("expires_at", models.DateTimeField()),
+                ("voided_at", models.DateTimeField(blank=True, null=True)),
+                ("void_reason", models.CharField(blank=True, max_length=500)),
+                (
+                    "by",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "case",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="strikes",
+                        to="registry.case",
+                    ),
+                ),
+                (
+                    "user",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="strikes", to=settings.AUTH_USER_MODEL
+                    ),
+                ),
+                (
+                    "voided_by",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+            ],
+            options={
+                "ordering": ["-pk"],
             },
         ),
         migrations.CreateModel(
@@ -1099,6 +1472,12 @@ class Migration(migrations.Migration):
                             ("discussion-changed", "Said"),
                             ("mentioned", "Mentioned"),
                             ("invited", "Invited"),
+                            ("held", "Held"),
+                            ("released", "Released"),
+                            ("report-decided", "Report"),
+                            ("strike", "Strike"),
+                            ("appealed", "Appealed"),
+                            ("appeal-answered", "Answered"),
                         ],
                         default="verdict",
                         max_length=20,
@@ -1135,6 +1514,26 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 (
+                    "appeal",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="alerts",
+                        to="registry.appeal",
+                    ),
+                ),
+                (
+                    "case",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="alerts",
+                        to="registry.case",
+                    ),
+                ),
+                (
                     "discussion",
                     models.ForeignKey(
                         blank=True,
@@ -1155,6 +1554,16 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 (
+                    "decision",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="alerts",
+                        to="registry.moderationdecision",
+                    ),
+                ),
+                (
                     "repository",
                     models.ForeignKey(
                         blank=True,
@@ -1162,6 +1571,16 @@ class Migration(migrations.Migration):
                         on_delete=django.db.models.deletion.CASCADE,
                         related_name="alerts",
                         to="registry.repository",
+                    ),
+                ),
+                (
+                    "strike",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="alerts",
+                        to="registry.strike",
                     ),
                 ),
                 (
@@ -1291,6 +1710,40 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
+            name="AppealMessage",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("of_moderator", models.BooleanField()),
+                ("is_internal", models.BooleanField(default=False)),
+                ("text", models.TextField()),
+                ("at", models.DateTimeField(default=django.utils.timezone.now)),
+                (
+                    "appeal",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="messages", to="registry.appeal"
+                    ),
+                ),
+                (
+                    "author",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+            ],
+            options={
+                "ordering": ["pk"],
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(("is_internal", False), ("of_moderator", True), _connector="OR"),
+                        name="appeal_note_of_moderator",
+                    )
+                ],
+            },
+        ),
+        migrations.CreateModel(
             name="AuditSeal",
             fields=[
                 ("sequence", models.BigIntegerField(primary_key=True, serialize=False)),
@@ -1330,6 +1783,74 @@ class Migration(migrations.Migration):
                     models.UniqueConstraint(fields=("base", "engine", "task"), name="base_manifest_unique"),
                     models.CheckConstraint(
                         condition=models.Q(("digest__regex", "^[0-9a-f]{64}$")), name="base_manifest_digest_shape"
+                    ),
+                ],
+            },
+        ),
+        migrations.CreateModel(
+            name="AbuseReport",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("by_hub", models.BooleanField(default=False)),
+                ("check_id", models.CharField(blank=True, max_length=64)),
+                (
+                    "reason",
+                    models.CharField(
+                        choices=[
+                            ("malware", "Malware: it runs code or attacks who loads it"),
+                            ("backdoor", "Backdoor or poisoned behaviour"),
+                            ("secret", "A secret that works: a token, a key, a password"),
+                            ("illegal", "Illegal content"),
+                            ("personal-data", "Personal data, in the files or in the training data"),
+                            ("licence", "License or ownership"),
+                            ("squatting", "Squatting or impersonation"),
+                            ("spam", "Spam"),
+                            ("broken", "Broken, or not what it says"),
+                            ("other", "Something else"),
+                        ],
+                        max_length=16,
+                    ),
+                ),
+                ("text", models.TextField(blank=True)),
+                ("evidence", models.JSONField(default=list)),
+                ("upheld", models.BooleanField(blank=True, null=True)),
+                ("at", models.DateTimeField(default=django.utils.timezone.now)),
+                (
+                    "reporter",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="abuse_reports",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "case",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="reports", to="registry.case"
+                    ),
+                ),
+            ],
+            options={
+                "ordering": ["pk"],
+                "indexes": [models.Index(fields=["reporter", "-id"], name="abuse_report_by_person")],
+                "constraints": [
+                    models.UniqueConstraint(fields=("case", "reporter"), name="abuse_report_once"),
+                    models.UniqueConstraint(
+                        condition=models.Q(("by_hub", True)),
+                        fields=("case", "check_id"),
+                        name="abuse_report_of_check_once",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("by_hub", False), ("check_id", "")),
+                            models.Q(
+                                ("by_hub", True), ("reporter__isnull", True), models.Q(("check_id", ""), _negated=True)
+                            ),
+                            _connector="OR",
+                        ),
+                        name="abuse_report_has_source",
                     ),
                 ],
             },
@@ -1411,92 +1932,46 @@ class Migration(migrations.Migration):
                 ],
             },
         ),
-        migrations.CreateModel(
-            name="DiscussionEvent",
-            fields=[
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
-                (
-                    "kind",
-                    models.CharField(
-                        choices=[
-                            ("comment", "Comment"),
-                            ("status-change", "Status"),
-                            ("commit", "Commit"),
-                            ("title-change", "Title"),
-                        ],
-                        max_length=16,
-                    ),
-                ),
-                ("text", models.TextField(blank=True)),
-                ("data", models.JSONField(default=dict)),
-                ("edits", models.PositiveIntegerField(default=0)),
-                ("edited_at", models.DateTimeField(blank=True, null=True)),
-                ("hidden", models.BooleanField(default=False)),
-                ("created_at", models.DateTimeField(default=django.utils.timezone.now)),
-                (
-                    "author",
-                    models.ForeignKey(
-                        on_delete=django.db.models.deletion.PROTECT,
-                        related_name="discussion_events",
-                        to=settings.AUTH_USER_MODEL,
-                    ),
-                ),
-                (
-                    "discussion",
-                    models.ForeignKey(
-                        on_delete=django.db.models.deletion.CASCADE, related_name="events", to="registry.discussion"
-                    ),
-                ),
-                (
-                    "hidden_by",
-                    models.ForeignKey(
-                        blank=True,
-                        null=True,
-                        on_delete=django.db.models.deletion.SET_NULL,
-                        related_name="+",
-                        to=settings.AUTH_USER_MODEL,
-                    ),
-                ),
-            ],
-            options={
-                "ordering": ["pk"],
-                "constraints": [
-                    models.CheckConstraint(
-                        condition=models.Q(("kind__in", ["comment", "status-change", "commit", "title-change"])),
-                        name="discussion_event_kind_known",
-                    ),
-                    models.CheckConstraint(
-                        condition=models.Q(
-                            ("kind", "comment"),
-                            models.Q(("edits", 0), ("hidden", False), ("text", "")),
-                            _connector="OR",
-                        ),
-                        name="discussion_event_only_comments_change",
-                    ),
-                ],
-            },
+        migrations.AddConstraint(
+            model_name="discussionevent",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("kind__in", ["comment", "status-change", "commit", "title-change"])),
+                name="discussion_event_kind_known",
+            ),
         ),
-        migrations.CreateModel(
-            name="Follow",
-            fields=[
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
-                ("created_at", models.DateTimeField(default=django.utils.timezone.now)),
-                (
-                    "follower",
-                    models.ForeignKey(
-                        on_delete=django.db.models.deletion.CASCADE, related_name="follows", to=settings.AUTH_USER_MODEL
-                    ),
+        migrations.AddConstraint(
+            model_name="discussionevent",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    ("kind", "comment"), models.Q(("edits", 0), ("hidden", False), ("text", "")), _connector="OR"
                 ),
-                (
-                    "namespace",
-                    models.ForeignKey(
-                        on_delete=django.db.models.deletion.CASCADE, related_name="followed_by", to="registry.namespace"
-                    ),
+                name="discussion_event_only_comments_change",
+            ),
+        ),
+        migrations.AddIndex(
+            model_name="appeal",
+            index=models.Index(condition=models.Q(("state", "open")), fields=["id"], name="appeal_open"),
+        ),
+        migrations.AddConstraint(
+            model_name="appeal",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("state", "open")), fields=("decision", "user"), name="appeal_open_once"
+            ),
+        ),
+        migrations.AddConstraint(
+            model_name="appeal",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("decided_at__isnull", True), ("state", "open")),
+                    models.Q(("decided_at__isnull", False), ("state__in", ["approved", "rejected"])),
+                    _connector="OR",
                 ),
-            ],
-            options={
-                "constraints": [models.UniqueConstraint(fields=("follower", "namespace"), name="follow_unique")],
-            },
+                name="appeal_decided_iff_closed",
+            ),
+        ),
+        migrations.AddConstraint(
+            model_name="follow",
+            constraint=models.UniqueConstraint(fields=("follower", "namespace"), name="follow_unique"),
         ),
         migrations.AddIndex(
             model_name="collection",
@@ -1612,6 +2087,14 @@ class Migration(migrations.Migration):
             model_name="like",
             constraint=models.UniqueConstraint(fields=("repository", "user"), name="like_unique"),
         ),
+        migrations.AddIndex(
+            model_name="hourlydownloads",
+            index=models.Index(fields=["hour"], name="hourly_downloads_by_hour"),
+        ),
+        migrations.AddConstraint(
+            model_name="hourlydownloads",
+            constraint=models.UniqueConstraint(fields=("repository", "hour"), name="hourly_downloads_unique"),
+        ),
         migrations.AddConstraint(
             model_name="formername",
             constraint=models.UniqueConstraint(fields=("type", "full_name"), name="former_name_unique"),
@@ -1679,7 +2162,8 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name="moderationdecision",
             constraint=models.CheckConstraint(
-                condition=models.Q(("action__in", ["quarantine", "release"])), name="moderation_decision_action_known"
+                condition=models.Q(("action__in", ["quarantine", "release", "takedown"])),
+                name="moderation_decision_action_known",
             ),
         ),
         migrations.AddConstraint(
@@ -1718,6 +2202,41 @@ class Migration(migrations.Migration):
                 name="discussion_base_iff_pull_request",
             ),
         ),
+        migrations.AddIndex(
+            model_name="case",
+            index=models.Index(
+                condition=models.Q(("state", "closed"), _negated=True), fields=["-severity", "id"], name="case_waiting"
+            ),
+        ),
+        migrations.AddIndex(
+            model_name="case",
+            index=models.Index(condition=models.Q(("state", "closed")), fields=["-closed_at"], name="case_by_end"),
+        ),
+        migrations.AddConstraint(
+            model_name="case",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("state", "closed"), _negated=True), fields=("key",), name="case_open_once"
+            ),
+        ),
+        migrations.AddConstraint(
+            model_name="case",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(
+                        ("closed_at__isnull", False), ("state", "closed"), models.Q(("outcome", ""), _negated=True)
+                    ),
+                    models.Q(("closed_at__isnull", True), ("outcome", ""), ("state__in", ["open", "claimed"])),
+                    _connector="OR",
+                ),
+                name="case_outcome_iff_closed",
+            ),
+        ),
+        migrations.AddConstraint(
+            model_name="case",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("severity__in", [1, 2, 3])), name="case_severity_known"
+            ),
+        ),
         migrations.AddConstraint(
             model_name="revisionfile",
             constraint=models.UniqueConstraint(fields=("revision", "path"), name="revision_file_path_unique"),
@@ -1726,6 +2245,21 @@ class Migration(migrations.Migration):
             model_name="revisionfile",
             constraint=models.CheckConstraint(
                 condition=models.Q(("git_oid__regex", "^[0-9a-f]{40}$")), name="revision_file_git_oid_shape"
+            ),
+        ),
+        migrations.AddConstraint(
+            model_name="strike",
+            constraint=models.CheckConstraint(condition=models.Q(("points__gte", 1)), name="strike_has_points"),
+        ),
+        migrations.AddConstraint(
+            model_name="strike",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("void_reason", ""), ("voided_at__isnull", True)),
+                    models.Q(("voided_at__isnull", False), models.Q(("void_reason", ""), _negated=True)),
+                    _connector="OR",
+                ),
+                name="strike_void_has_reason",
             ),
         ),
         migrations.AddConstraint(
@@ -1890,6 +2424,12 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name="alert",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("read_at__isnull", True)), fields=("user", "appeal"), name="alert_of_appeal_once"
+            ),
+        ),
+        migrations.AddConstraint(
+            model_name="alert",
             constraint=models.CheckConstraint(
                 condition=models.Q(
                     models.Q(("kind", "verdict"), ("verdict__isnull", False)),
@@ -1899,6 +2439,10 @@ class Migration(migrations.Migration):
                         ("kind__in", ["discussion-opened", "discussion-changed", "mentioned"]),
                     ),
                     models.Q(("invitation__isnull", False), ("kind", "invited")),
+                    models.Q(("decision__isnull", False), ("kind__in", ["held", "released"])),
+                    models.Q(("case__isnull", False), ("kind", "report-decided")),
+                    models.Q(("kind", "strike"), ("strike__isnull", False)),
+                    models.Q(("appeal__isnull", False), ("kind__in", ["appealed", "appeal-answered"])),
                     _connector="OR",
                 ),
                 name="alert_kind_known",
@@ -1907,8 +2451,15 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name="alert",
             constraint=models.CheckConstraint(
-                condition=models.Q(("repository__isnull", False), ("invitation__isnull", False), _connector="XOR"),
-                name="alert_is_of_one_thing",
+                condition=models.Q(
+                    models.Q(("kind__in", ["invited", "report-decided", "strike"]), ("repository__isnull", True)),
+                    models.Q(
+                        ("repository__isnull", False),
+                        models.Q(("kind__in", ["invited", "report-decided", "strike"]), _negated=True),
+                    ),
+                    _connector="OR",
+                ),
+                name="alert_has_repository",
             ),
         ),
         migrations.AddIndex(

@@ -4,7 +4,16 @@ from collections.abc import Callable
 
 from dovetail.adapters.report import CheckResult
 from registry.kernel.outbox import Kind
-from registry.models import Case, ModerationDecision, OutboxEvent, Revision, Verdict
+from registry.models import (
+    Case,
+    ModerationDecision,
+    NameObservation,
+    Namespace,
+    OutboxEvent,
+    Repository,
+    Revision,
+    Verdict,
+)
 from registry.moderation import intake, leaked_tokens, rules, targets
 from registry.moderation.evidence import Evidence
 
@@ -60,7 +69,29 @@ def _held(event: OutboxEvent) -> None:
     ModerationDecision.objects.filter(pk=decision.pk).update(case=filed.case)
 
 
+def _name_observed(event: OutboxEvent) -> None:
+    """Open a case for a name that looks like a well-known one."""
+    row = NameObservation.objects.filter(pk=event.data["observation"]).first()
+    target = _owner_of(row) if row else None
+    if row is None or target is None:
+        return
+    text = f"{row.name} looks like {row.like}: {row.why}."
+    intake.observe(target, rules.LOOK_ALIKE, Reason.SQUATTING, text)
+
+
+def _owner_of(row: NameObservation) -> targets.Target | None:
+    """Return the person, organisation or repository that an observation is about, None if it is gone."""
+    namespace_name, _, name = row.name.partition("/")
+    namespace = Namespace.objects.filter(name__lower=namespace_name.lower()).first()
+    if namespace is None or not name:
+        return targets.of_namespace(namespace) if namespace else None
+    rows = Repository.objects.select_related("namespace").filter(namespace=namespace, name=name, type=row.kind)
+    repository = rows.first()
+    return targets.of_repository(repository) if repository else None
+
+
 CONSUMERS: dict[str, Callable[[OutboxEvent], None]] = {
     Kind.VERDICT_REACHED: _verdict_reached,
     Kind.QUARANTINED: _held,
+    Kind.NAME_OBSERVED: _name_observed,
 }

@@ -11,6 +11,7 @@ from registry.moderation import strikes, targets
 from registry.proof import holding
 
 PICKLE, LIVE_SECRET, BLOCKED_FILE = "file.pickle", "privacy.secret-live", "file.blocked"
+LOOK_ALIKE = "name.look-alike"
 ATTACKS = frozenset({Case.Reason.MALWARE.value, Case.Reason.BACKDOOR.value})
 
 

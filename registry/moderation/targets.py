@@ -128,7 +128,13 @@ def _namespace(kind: Case.Target, name: str, by: Caller) -> Target:
     is_hidden = is_person and not namespace.person.is_active and not by.is_staff
     if is_person != (kind == Kind.PERSON) or is_hidden:
         raise NamespaceNotFound(f"There is no {kind} {name!r}.")
-    return Target(kind, namespace.name, namespace=namespace)
+    return of_namespace(namespace)
+
+
+def of_namespace(namespace: Namespace) -> Target:
+    """Return a person or an organisation as a target."""
+    is_person = namespace.kind == Namespace.Kind.PERSON
+    return Target(Kind.PERSON if is_person else Kind.ORGANIZATION, namespace.name, namespace=namespace)
 
 
 def responsible(case: Case) -> User | None:
