@@ -26,6 +26,15 @@ class Migration(migrations.Migration):
                 ("username", models.CharField(max_length=96, unique=True)),
                 ("full_name", models.CharField(blank=True, max_length=200)),
                 ("email", models.EmailField(blank=True, max_length=254)),
+                ("email_verified", models.BooleanField(default=False)),
+                (
+                    "kind",
+                    models.CharField(
+                        choices=[("person", "Person"), ("robot", "Robot"), ("publisher", "Publisher")],
+                        default="person",
+                        max_length=16,
+                    ),
+                ),
                 (
                     "role",
                     models.CharField(
@@ -73,6 +82,17 @@ class Migration(migrations.Migration):
             options={
                 "verbose_name": "name observation",
             },
+        ),
+        migrations.CreateModel(
+            name="PublishingRun",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("issuer", models.CharField(max_length=255)),
+                ("jti_sha256", models.CharField(max_length=64)),
+                ("claims", models.JSONField()),
+                ("started_at", models.DateTimeField(default=django.utils.timezone.now)),
+                ("expires_at", models.DateTimeField()),
+            ],
         ),
         migrations.CreateModel(
             name="SiteSetting",
@@ -678,6 +698,17 @@ class Migration(migrations.Migration):
                 on_delete=django.db.models.deletion.PROTECT, related_name="person", to="registry.namespace"
             ),
         ),
+        migrations.AddField(
+            model_name="user",
+            name="works_for",
+            field=models.ForeignKey(
+                blank=True,
+                null=True,
+                on_delete=django.db.models.deletion.SET_NULL,
+                related_name="machines",
+                to="registry.namespace",
+            ),
+        ),
         migrations.CreateModel(
             name="Organization",
             fields=[
@@ -857,6 +888,7 @@ class Migration(migrations.Migration):
                 ("created_at", models.DateTimeField(default=django.utils.timezone.now)),
                 ("updated_at", models.DateTimeField(default=django.utils.timezone.now)),
                 ("quarantined_at", models.DateTimeField(blank=True, null=True)),
+                ("publishers_only", models.BooleanField(default=False)),
                 ("is_main_held", models.BooleanField(default=False)),
                 ("summary", models.CharField(blank=True, max_length=300)),
                 ("format", models.CharField(blank=True, max_length=32)),
@@ -1146,6 +1178,16 @@ class Migration(migrations.Migration):
                         on_delete=django.db.models.deletion.CASCADE, related_name="revisions", to="registry.repository"
                     ),
                 ),
+                (
+                    "run",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="revisions",
+                        to="registry.publishingrun",
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
@@ -1305,6 +1347,7 @@ class Migration(migrations.Migration):
                 ("created_at", models.DateTimeField(default=django.utils.timezone.now)),
                 ("last_used_at", models.DateTimeField(blank=True, null=True)),
                 ("expires_at", models.DateTimeField(blank=True, null=True)),
+                ("reminded_at", models.DateTimeField(blank=True, null=True)),
                 (
                     "user",
                     models.ForeignKey(
@@ -1315,6 +1358,78 @@ class Migration(migrations.Migration):
             options={
                 "ordering": ["-created_at"],
             },
+        ),
+        migrations.AddField(
+            model_name="publishingrun",
+            name="token",
+            field=models.OneToOneField(
+                null=True, on_delete=django.db.models.deletion.SET_NULL, related_name="run", to="registry.token"
+            ),
+        ),
+        migrations.CreateModel(
+            name="TrustedPublisher",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "type",
+                    models.CharField(
+                        choices=[("model", "Model"), ("dataset", "Dataset"), ("space", "Space")],
+                        default="model",
+                        max_length=8,
+                    ),
+                ),
+                ("name", models.CharField(max_length=96)),
+                ("issuer", models.CharField(max_length=255)),
+                ("claims", models.JSONField()),
+                ("created_at", models.DateTimeField(default=django.utils.timezone.now)),
+                ("last_used_at", models.DateTimeField(blank=True, null=True)),
+                (
+                    "account",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="publisher",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "created_by",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="made_publishers",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "namespace",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="publishers", to="registry.namespace"
+                    ),
+                ),
+                (
+                    "repository",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="publishers",
+                        to="registry.repository",
+                    ),
+                ),
+            ],
+            options={
+                "ordering": ["pk"],
+            },
+        ),
+        migrations.AddField(
+            model_name="publishingrun",
+            name="publisher",
+            field=models.ForeignKey(
+                null=True,
+                on_delete=django.db.models.deletion.SET_NULL,
+                related_name="runs",
+                to="registry.trustedpublisher",
+            ),
         ),
         migrations.CreateModel(
             name="Upload",
@@ -1995,7 +2110,7 @@ class Migration(migrations.Migration):
             model_name="user",
             constraint=models.UniqueConstraint(
                 django.db.models.functions.text.Lower("email"),
-                condition=models.Q(("email", ""), _negated=True),
+                condition=models.Q(("email_verified", True), models.Q(("email", ""), _negated=True)),
                 name="user_email_unique",
             ),
         ),
@@ -2003,6 +2118,23 @@ class Migration(migrations.Migration):
             model_name="user",
             constraint=models.CheckConstraint(
                 condition=models.Q(("role__in", ["user", "moderator", "admin"])), name="user_role_known"
+            ),
+        ),
+        migrations.AddConstraint(
+            model_name="user",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("kind__in", ["person", "robot", "publisher"])), name="user_kind_known"
+            ),
+        ),
+        migrations.AddConstraint(
+            model_name="user",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("kind", "person"), ("works_for__isnull", True)),
+                    models.Q(models.Q(("kind", "person"), _negated=True), ("role", "user")),
+                    _connector="OR",
+                ),
+                name="user_machine_is_no_staff",
             ),
         ),
         migrations.AddConstraint(
@@ -2262,6 +2394,12 @@ class Migration(migrations.Migration):
                 name="strike_void_has_reason",
             ),
         ),
+        migrations.AddIndex(
+            model_name="token",
+            index=models.Index(
+                condition=models.Q(("reminded_at__isnull", True)), fields=["expires_at"], name="token_by_end"
+            ),
+        ),
         migrations.AddConstraint(
             model_name="token",
             constraint=models.UniqueConstraint(fields=("user", "name"), name="token_name_unique"),
@@ -2277,6 +2415,29 @@ class Migration(migrations.Migration):
             constraint=models.CheckConstraint(
                 condition=models.Q(("sha256__regex", "^[0-9a-f]{64}$")), name="token_sha256_shape"
             ),
+        ),
+        migrations.AddIndex(
+            model_name="trustedpublisher",
+            index=models.Index(
+                models.F("type"),
+                models.F("namespace"),
+                django.db.models.functions.text.Lower("name"),
+                name="publisher_by_address",
+            ),
+        ),
+        migrations.AddConstraint(
+            model_name="trustedpublisher",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("type__in", ["model", "dataset", "space"])), name="publisher_type_known"
+            ),
+        ),
+        migrations.AddIndex(
+            model_name="publishingrun",
+            index=models.Index(fields=["expires_at"], name="publishing_run_by_end"),
+        ),
+        migrations.AddConstraint(
+            model_name="publishingrun",
+            constraint=models.UniqueConstraint(fields=("issuer", "jti_sha256"), name="publishing_run_once"),
         ),
         migrations.AddIndex(
             model_name="upload",
