@@ -12,6 +12,7 @@ from hub.api.shapes import revisions as shapes
 from registry.kernel import policy
 from registry.kernel.policy import Caller, Permission
 from registry.models import Repository, Revision, Verdict
+from registry.people import ci_systems
 from registry.proof import config_views, verdicts
 from registry.repos import derived, facts, lookup, pull
 from registry.repos.derived import DerivedEntry
@@ -55,6 +56,7 @@ class OneRevision(View):
                 if policy.passes_gate(self.caller, revision.repository)
                 else None,
                 "base": _base(description, verdict),
+                "published_by": job._asdict() if (job := ci_systems.provenance(revision)) else None,
                 "tensors": {"values": sum(description.parameters.values()), "dtypes": description.parameters}
                 if description.parameters
                 else None,

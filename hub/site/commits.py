@@ -10,6 +10,7 @@ from registry.kernel import policy
 from registry.kernel.errors import RegistryError, RevisionNotFound
 from registry.kernel.policy import Permission
 from registry.models import Verdict
+from registry.people import ci_systems
 from registry.repos import pull
 
 PER_PAGE = 30
@@ -33,6 +34,7 @@ def commit(request: HttpRequest, header: RepositoryHeader) -> HttpResponse:
     """The changes of a version: file names for everybody who sees it, lines for people who may have the files."""
     parent = header.revision.parent
     shown: dict[str, object] = {"header": header, "tab": "versions", "parent": parent}
+    shown["job"] = ci_systems.provenance(header.revision)
     try:
         if parent is not None:
             parent.repository = header.repository

@@ -2,7 +2,6 @@
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
-from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_POST
 
 from hub.origin import origin
@@ -34,7 +33,6 @@ def listed(request: HttpRequest) -> HttpResponse:
         "address": origin(request),
         "welcome": "welcome" in request.GET,
         "tokens": list(user.tokens.all()),
-        "now": timezone.now(),
     }
     return render(request, "site/tokens.html", context, status=form.status)
 

@@ -1,5 +1,7 @@
 """The website's routes, each with a name; they come last of all, because a person may have almost any name."""
 
+from functools import partial
+
 from django.urls import path, register_converter
 
 from hub.site import (
@@ -22,10 +24,12 @@ from hub.site import (
     name_rules,
     namespace,
     new,
+    organization_robots,
     organization_settings,
     organizations,
     password,
     profile,
+    publishers,
     repairs,
     repository,
     repository_settings,
@@ -38,6 +42,7 @@ from hub.site import (
     webhooks,
 )
 from hub.site.converters import RepositoryConverter
+from hub.site.forms.publishers import FORMS as CI_SYSTEMS
 from hub.site.routing import at, forms
 
 register_converter(RepositoryConverter, "repository")
@@ -76,6 +81,14 @@ REPOSITORIES = [
         ("visibility", repository_settings.set_visibility, "set-visibility"),
         ("move", repository_settings.move, "move-repository"),
         ("delete", repository_settings.delete, "delete-repository"),
+    ),
+    at(f"{REPOSITORY}/settings/publishers", publishers.listed, "publishers"),
+    *forms(
+        "publishers",
+        f"{REPOSITORY}/settings/publishers",
+        ("only", publishers.set_only, "set-publishers-only"),
+        *((slug, partial(publishers.trust, system=slug), f"trust-{slug}") for slug in CI_SYSTEMS),
+        ("<int:number>/remove", publishers.remove, "remove-publisher"),
     ),
     at(f"{REPOSITORY}/discussions", discussions.listed, "discussions"),
     at(f"{REPOSITORY}/discussions/new", discussions.new, "new-discussion"),
@@ -136,6 +149,13 @@ SETTINGS = [
         ("delete", webhooks.delete, "delete-webhook"),
         ("deliveries/<int:delivery>/again", webhooks.redeliver, "redeliver"),
     ),
+    at("settings/publishers", publishers.pending, "pending-publishers"),
+    *forms(
+        "pending-publishers",
+        "settings/publishers",
+        *((slug, partial(publishers.trust_pending, system=slug), f"trust-pending-{slug}") for slug in CI_SYSTEMS),
+        ("<int:number>/remove", publishers.remove_pending, "remove-pending-publisher"),
+    ),
     at("settings/tokens", tokens.listed, "tokens"),
     *forms("tokens", "settings/tokens", ("<int:token_id>/revoke", tokens.revoke, "revoke-token")),
 ]
@@ -154,6 +174,17 @@ ORGANIZATIONS = [
         ("withdraw", organization_settings.withdraw, "withdraw-invitation"),
         ("rename", organization_settings.rename, "rename-organization"),
         ("delete", organization_settings.delete, "delete-organization"),
+    ),
+]
+
+ROBOTS = [
+    at(f"{ORGANIZATION}/robots", organization_robots.listed, "organization-robots"),
+    at(f"{ORGANIZATION}/robots/<str:robot>", organization_robots.one, "robot"),
+    *forms(
+        "robot",
+        f"{ORGANIZATION}/robots/<str:robot>",
+        ("remove", organization_robots.remove, "remove-robot"),
+        ("tokens/<int:token_id>/revoke", organization_robots.revoke, "revoke-robot-token"),
     ),
 ]
 
@@ -209,6 +240,7 @@ urlpatterns = [
     at("new", new.new, "new-repository"),
     *account_urls.urlpatterns,
     *ORGANIZATIONS,
+    *ROBOTS,
     *COLLECTIONS,
     *RECORD,
     *SETTINGS,

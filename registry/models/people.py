@@ -1,5 +1,6 @@
 """People, organisations, the names they hold, and the tokens people use."""
 
+from datetime import timedelta
 from typing import Any, ClassVar
 
 from django.contrib.auth.models import AbstractBaseUser, BaseUserManager
@@ -117,6 +118,11 @@ class User(AbstractBaseUser):
         return self.kind != User.Kind.PERSON
 
     @property
+    def robot_name(self) -> str:
+        """The name of a robot within its organisation: deploy of acme+deploy."""
+        return self.username.partition("+")[2]
+
+    @property
     def is_staff(self) -> bool:
         """True if this person may use the site administration."""
         return self.role == User.Role.ADMIN
@@ -170,6 +176,8 @@ class Membership(models.Model):
 class Token(models.Model):
     """A bearer token; only the sha256 of its value is kept."""
 
+    NOTICE = timedelta(days=7)  # before its end its owner is alerted
+
     class Role(models.TextChoices):
         READ = "read"
         WRITE = "write"
@@ -194,3 +202,12 @@ class Token(models.Model):
             models.CheckConstraint(condition=Q(role__in=["read", "write", "fine-grained"]), name="token_role_known"),
             models.CheckConstraint(condition=Q(sha256__regex=r"^[0-9a-f]{64}$"), name="token_sha256_shape"),
         ]
+
+    @property
+    def has_ended(self) -> bool:
+        return self.expires_at is not None and self.expires_at <= timezone.now()
+
+    @property
+    def ends_soon(self) -> bool:
+        """Whether it ends within the days in which its owner is alerted."""
+        return self.expires_at is not None and self.expires_at <= timezone.now() + Token.NOTICE

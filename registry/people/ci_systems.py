@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
+from registry.models import Revision
+
 GITHUB = "https://token.actions.githubusercontent.com"
 GITLAB = "https://gitlab.com"
 
@@ -49,6 +51,33 @@ def links(issuer: str, claims: Mapping[str, str]) -> JobLinks:
     return JobLinks(run if _NUMBER.fullmatch(job) else "", commit + sha if _COMMIT.fullmatch(sha) else "")
 
 
-def project(claims: Mapping[str, str]) -> str:
-    """Return the name of the project whose job it was, as people know it."""
-    return claims.get("repository") or claims.get("project_path") or claims.get("sub", "")
+class Provenance(NamedTuple):
+    """The CI job that published a version, as pages and REST show it."""
+
+    publisher: str  # "" when it was removed since
+    issuer: str
+    project: str
+    job: str
+    run_url: str
+    commit: str
+    commit_url: str
+    claims: dict[str, str]
+
+
+def provenance(revision: Revision) -> Provenance | None:
+    """Return the CI job that published a version; None if a person or robot pushed it."""
+    run = revision.run
+    if run is None:
+        return None
+    claims: dict[str, str] = run.claims
+    to_job, to_commit = links(run.issuer, claims)
+    return Provenance(
+        publisher=str(run.publisher) if run.publisher else "",
+        issuer=run.issuer,
+        project=claims.get("repository") or claims.get("project_path") or claims.get("sub", ""),
+        job=claims.get("run_id") or claims.get("job_id", ""),
+        run_url=to_job,
+        commit=claims.get("sha", ""),
+        commit_url=to_commit,
+        claims=claims,
+    )

@@ -29,11 +29,18 @@ def list_publishers(repository: Repository, by: Caller) -> list[TrustedPublisher
     return list(repository.publishers.select_related("account", "created_by"))
 
 
-def list_pending(namespace: Namespace, by: Caller) -> list[TrustedPublisher]:
-    """Return the publishers of repositories that do not exist yet. Raises SessionRequired, NotAllowed."""
-    _require_administrator(namespace, by)
-    pending = namespace.publishers.filter(repository__isnull=True)
-    return list(pending.select_related("account", "namespace", "created_by"))
+def list_pending(by: Caller) -> list[TrustedPublisher]:
+    """Return the publishers of repositories that do not exist yet, in the namespaces that the caller administers.
+
+    Raises SignInRequired, SessionRequired.
+    """
+    return list(_pending(by).select_related("account", "namespace", "created_by"))
+
+
+def administered_namespaces(by: Caller) -> list[str]:
+    """Return the names of the namespaces whose publishers the caller may decide about, the own one first."""
+    rows = Namespace.objects.filter(pk__in=_administered(by)).order_by("-kind", "name")
+    return [namespace.name for namespace in rows]
 
 
 def trust(repository: Repository, issuer: str, claims: Mapping[str, Iterable[str]], by: Caller) -> TrustedPublisher:
@@ -83,11 +90,9 @@ def remove(repository: Repository, number: int, by: Caller) -> None:
     _remove(repository.publishers.filter(pk=number), by.user, f"{repository.full_name} has no publisher {number}.")
 
 
-def remove_pending(namespace: Namespace, number: int, by: Caller) -> None:
-    """Withdraw a pending publisher, and its tokens. Raises PublisherNotFound, SessionRequired, NotAllowed."""
-    _require_administrator(namespace, by)
-    pending = namespace.publishers.filter(repository=None, pk=number)
-    _remove(pending, by.user, f"{namespace.name} has no pending publisher {number}.")
+def remove_pending(number: int, by: Caller) -> None:
+    """Withdraw a pending publisher, and its tokens. Raises PublisherNotFound, SignInRequired, SessionRequired."""
+    _remove(_pending(by).filter(pk=number), by.user, f"You have no pending publisher {number}.")
 
 
 def remove_all(repository: Repository, by: User | None) -> None:
@@ -208,7 +213,16 @@ def _require_session(by: Caller) -> None:
 
 
 def _require_administrator(namespace: Namespace, by: Caller) -> None:
-    _require_session(by)
     user = policy.require_person(by, "manage trusted publishers")
-    if by.roles.get(namespace.pk) != Membership.Role.ADMIN:
+    if namespace.pk not in _administered(by):
         raise NotAllowed(f"{user.username} does not administer {namespace.name}.", fix="Ask one who does.")
+
+
+def _pending(by: Caller) -> QuerySet[TrustedPublisher]:
+    _require_session(by)
+    policy.require_person(by, "manage trusted publishers")
+    return TrustedPublisher.objects.filter(repository=None, namespace__in=_administered(by))
+
+
+def _administered(by: Caller) -> list[int]:
+    return [namespace for namespace, role in by.roles.items() if role == Membership.Role.ADMIN]

@@ -240,6 +240,7 @@ def test_every_token_of_a_person_can_be_revoked_at_once(cast: Cast):
 def test_administrators_of_the_repository_alone_trust_publishers(cast: Cast):
     repository = cast.repository("acme/reviews")
     publisher = publishers.trust(repository, ci_systems.GITHUB, PINNED, cast.session("alice"))
+    pending = publishers.trust_pending("acme/later", ci_systems.GITHUB, PINNED, cast.session("alice"))
     by_token = tokens.caller_of(cast.token("alice"))
     for by in (*map(cast.session, ("bob", "dave", "erin", "carol", "mona", "anonymous")), by_token):
         for act in (
@@ -248,11 +249,12 @@ def test_administrators_of_the_repository_alone_trust_publishers(cast: Cast):
             lambda by: publishers.trust_pending("acme/new", ci_systems.GITHUB, PINNED, by),
             lambda by: publishers.remove(repository, publisher.pk, by),
             lambda by: publishers.set_publishers_only(repository, True, by),
-            lambda by: publishers.list_pending(repository.namespace, by),
+            lambda by: publishers.remove_pending(pending.pk, by),
         ):
-            with pytest.raises((NotAllowed, SignInRequired, SessionRequired)):
+            with pytest.raises((NotAllowed, SignInRequired, SessionRequired, PublisherNotFound)):
                 act(by)
-    assert TrustedPublisher.objects.count() == 1
+    assert publishers.list_pending(cast.session("bob")) == []
+    assert TrustedPublisher.objects.count() == 2
 
 
 def test_a_publisher_of_another_repository_is_publisher_not_found(cast: Cast):

@@ -7,14 +7,17 @@ line does not name. What each permission means for whom is the table of test_pol
 import json
 import re
 from collections.abc import Iterator
+from datetime import timedelta
 
 import pytest
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, resolve
+from django.utils import timezone
 
 from registry.kernel import names
 from registry.kernel.policy import Permission
 from registry.models import AuditEvent, BlockedFile, Namespace, Repository, Token
+from registry.people import ci_systems, publishers, robots, tokens
 from tests.cast import Cast
 
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")  # HEAD and OPTIONS do what GET does, or less
@@ -206,6 +209,10 @@ organizations/<ns>/settings/invite                           POST organisation
 organizations/<ns>/settings/withdraw                         POST organisation
 organizations/<ns>/settings/rename                           POST organisation
 organizations/<ns>/settings/delete                           POST organisation
+organizations/<ns>/settings/robots                           GET organisation  POST organisation
+organizations/<ns>/settings/robots/<robot>                   GET organisation  POST organisation
+organizations/<ns>/settings/robots/<robot>/remove            POST organisation
+organizations/<ns>/settings/robots/<robot>/tokens/<token_id>/revoke POST organisation
 settings                                                     GET session
 moderation/log                                               GET moderators-page
 moderation/blocklist                                         GET moderators-page  POST moderators-page
@@ -215,6 +222,11 @@ moderation/names/remove                                      POST admins-page
 moderation/site                                              GET admins-page
 moderation/site/change                                       POST admins-page
 moderation/site/banner                                       POST admins-page
+settings/publishers                                          GET session
+settings/publishers/github                                   POST session
+settings/publishers/gitlab                                   POST session
+settings/publishers/other                                    POST session
+settings/publishers/<number>/remove                          POST session
 settings/organizations                                       GET session
 settings/organizations/<ns>/accept                           POST session
 settings/organizations/<ns>/decline                          POST session
@@ -270,6 +282,12 @@ robots.txt                                                   GET anyone
 {of}<ns>/<name>/settings/visibility                          POST owner
 {of}<ns>/<name>/settings/move                                POST owner
 {of}<ns>/<name>/settings/delete                              POST owner
+{of}<ns>/<name>/settings/publishers                          GET owner
+{of}<ns>/<name>/settings/publishers/github                   POST owner
+{of}<ns>/<name>/settings/publishers/gitlab                   POST owner
+{of}<ns>/<name>/settings/publishers/other                    POST owner
+{of}<ns>/<name>/settings/publishers/only                     POST owner
+{of}<ns>/<name>/settings/publishers/<number>/remove          POST owner
 {of}<ns>/<name>/discussions                                  GET adapter:browse
 {of}<ns>/<name>/discussions/new                              GET session  POST session
 {of}<ns>/<name>/discussions/<number>                         GET adapter:browse
@@ -409,6 +427,7 @@ def ask(address: str, method: str, name: str, who: dict | None = None, body: dic
         "pk": "1",
         "uidb36": "1",
         "key": "x",
+        "robot": "deploy",
     }
     if "/tree/<tail>" in address:
         given["tail"] = "main"
@@ -560,6 +579,67 @@ def test_a_page_of_staff_is_for_others_as_if_it_were_not_there(world, address, m
         assert ONCE.sub(b"", answer.content) == ONCE.sub(b"", never.content)
     assert state() == [*before[:-1], before[-1]]
     assert ask(address, method, "public", {"session": world["ada"]}).status_code in {200, 302, 400, 404}
+
+
+def machines(world: Cast) -> dict[str, dict]:
+    """Return a robot and a trusted publisher of acme that may write acme/public, as callers."""
+    end, alice = timezone.now() + timedelta(days=1), world.session("alice")
+    robots.create_robot("acme", "deploy", alice)
+    public = Repository.objects.get(name="public", type="model")
+    claims = {"repository": ["acme/train"], "repository_owner_id": ["1"], "workflow_ref": ["acme/train/x.yml@main"]}
+    account = publishers.trust(public, ci_systems.GITHUB, claims, alice).account
+    return {
+        "robot": {"token": robots.create_token("acme", "deploy", "x", {"acme/public": "write"}, end, alice)},
+        "publisher": {"token": tokens.create_token(account, "run 1", "fine-grained", grants={"acme/public": "write"})},
+    }
+
+
+@pytest.mark.parametrize("kind", ["robot", "publisher"])
+def test_a_machine_acts_for_nobody_but_itself(world, kind):
+    caller = machines(world)[kind]
+    assert ask("api/models/<ns>/<name>/auth-check/write", "GET", "public", caller).status_code == 200
+    own = {"person", "member", "ticket", "create"}  # it reads who it is; creating is told apart by name elsewhere
+    wrong, before = [], state()
+    for address, method, permission, type in ROWS:
+        is_own = method == "GET" and permission in own
+        if permission in {"anyone", "machine", "nothing", "like"} or permission.startswith("adapter:") or is_own:
+            continue
+        answer = ask(address, method, "public", caller, type=type)
+        refused = answer.status_code in {400, 401, 403, 404} or answer.get("Location", "").startswith(
+            ("/login", "/admin")
+        )
+        if not refused or state() != before:
+            wrong.append(f"{method} {address}: {answer.status_code}")
+    assert wrong == []
+
+
+@pytest.mark.parametrize("kind", ["robot", "publisher"])
+def test_what_a_machine_may_not_reach_answers_as_what_never_was(world, kind):
+    caller, wrong, before = machines(world)[kind], [], state()
+    for address, method, permission, type in ON_ADAPTERS:
+        private, never = (ask(address, method, name, caller, type=type) for name in ("covert", "coyert"))
+        bodies = private.content.replace(b"covert", b""), never.content.replace(b"coyert", b"")
+        if (
+            private.status_code not in {401, 403, 404}
+            or private.status_code != never.status_code
+            or len(set(bodies)) > 1
+        ):
+            wrong.append(f"{method} {address} ({permission}): {private.status_code}, {never.status_code}")
+    assert wrong == []
+    assert state() == before
+
+
+@pytest.mark.parametrize("kind", ["robot", "publisher"])
+def test_a_machine_configures_and_moderates_nothing(world, kind):
+    caller, wrong, before = machines(world)[kind], [], state()
+    for address, method, permission, type in ON_ADAPTERS:
+        if permission in {"adapter:configure", "adapter:quarantine", "owner", "like"} and type == "model":
+            answer = ask(address, method, "public", caller, {"reason": "Because."}, type=type)
+            refused = answer.status_code in {401, 403} or answer.get("Location", "").startswith("/login")
+            if not refused:
+                wrong.append(f"{method} {address} ({permission}): {answer.status_code}")
+    assert wrong == []
+    assert state() == before
 
 
 OF_SOMEBODY = {"person", "session", "organisation", "create", "ticket", "like", "member", "collection"}

@@ -37,6 +37,19 @@ class File(s.Serializer[Data]):
     )
 
 
+class Provenance(s.Serializer[Data]):
+    """The CI job that published a revision."""
+
+    publisher = s.CharField(allow_blank=True, help_text="empty when it was removed since")
+    issuer = s.CharField()
+    project = s.CharField(allow_blank=True)
+    job = s.CharField(allow_blank=True)
+    run_url = s.CharField(allow_blank=True)
+    commit = s.CharField(allow_blank=True, help_text="of the project, not of this repository")
+    commit_url = s.CharField(allow_blank=True)
+    claims = s.DictField(child=s.CharField())
+
+
 class Manifest(Revision):
     """A revision with everything it holds."""
 
@@ -45,6 +58,7 @@ class Manifest(Revision):
     files = File(many=True)
     config = s.JSONField(allow_null=True, help_text="adapter_config.json, parsed")
     base = BasePin(allow_null=True)
+    published_by = Provenance(allow_null=True, help_text="null where a person or robot pushed")
     tensors = s.JSONField(allow_null=True, help_text="values in the weights, all and by dtype")
 
 

@@ -22,7 +22,7 @@ class NewToken(Form):
         [
             ("write", Option("write", "Push, and pull what you may see. What most people need.")),
             ("read", Option("read", "Pull only, private adapters of yours included. For servers.")),
-            ("fine-grained", Option("fine-grained", "Only the repositories chosen below. For CI.")),
+            ("fine-grained", Option("fine-grained", "Only the repositories chosen below. For servers and scripts.")),
         ],
         "write",
     )
@@ -47,7 +47,7 @@ class NewToken(Form):
             )
         self.fields["other"].widget.attrs |= {
             "aria-label": "Another repository",
-            "placeholder": "another one: acme/router",
+            "placeholder": "another one: acme/router, or acme/reviews-*",
             "autocomplete": "off",
         }
         self.fields["other_right"].widget.attrs["aria-label"] = "Right on the other repository"
