@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from registry.bytes import garbage
 from registry.kernel import audit_chain
-from registry.moderation import audit_heads, blocklist, suspension
+from registry.moderation import audit_heads, blocklist, suspension, transparency
 from registry.proof import renewal, verdicts
 from registry.repos import popularity
 from registry.talk import alert_mail, deliveries, letters
@@ -52,6 +52,7 @@ def sweep() -> None:
 def tidy() -> None:
     """Keep the head of the audit log; remove bytes without references and abandoned uploads, a part each hour."""
     audit_heads.publish()
+    transparency.compute()
     garbage.sweep(hour=timezone.now().hour)
     popularity.forget_hours()
 

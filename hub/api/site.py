@@ -1,4 +1,4 @@
-"""The hub itself: what is turned on, and the banner of the operator."""
+"""The hub itself: what is turned on, the banner of the operator, and the numbers of its moderation."""
 
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
@@ -10,6 +10,23 @@ from hub.api.asking import View
 from hub.api.shapes import site as shapes
 from registry.kernel import banner
 from registry.kernel.site_settings import get_setting
+from registry.moderation import transparency
+
+
+class Transparency(View):
+    @extend_schema(
+        operation_id="transparency", summary="Reports, decisions, appeals and takedowns by month",
+        description="For moderators in a session, where the site setting `transparency` says so.",
+        parameters=[pages.Nothing], responses=shapes.TransparencyPage,
+    )  # fmt: skip
+    def get(self, request: Request) -> Response:
+        transparency.require(self.caller)
+        pages.parameters(request, pages.Nothing)
+        items = [
+            {"month": f"{row.month:%Y-%m}", "computed_at": row.computed_at, **row.numbers, "journal": row.journal}
+            for row in transparency.months()
+        ]
+        return Response(pages.page(request, [shapes.Month(item).data for item in items]))
 
 
 class Site(View):

@@ -66,6 +66,7 @@ urlpatterns = [
     path("moderation/log", moderation.Log.as_view(), name="rest-log"),
     path("moderation/blocklist", blocklist.Blocklist.as_view(), name="rest-blocklist"),
     path("moderation/blocklist/<str:sha256>", blocklist.OneBlocked.as_view(), name="rest-blocked"),
+    path("transparency", site.Transparency.as_view(), name="rest-transparency"),
     path("site", site.Site.as_view(), name="rest-site"),
     path("openapi.json", openapi.openapi, name="openapi"),
     path("docs", openapi.docs, name="api-docs"),

@@ -38,6 +38,7 @@ from hub.site import (
     sharing,
     site_switches,
     tokens,
+    transparency,
     verdict,
     webhooks,
 )
@@ -243,6 +244,7 @@ urlpatterns = [
     *ROBOTS,
     *COLLECTIONS,
     *RECORD,
+    at("transparency", transparency.page, "transparency"),
     *SETTINGS,
     path("robots.txt", robots.robots, name="robots"),
     *REPOSITORIES,

@@ -69,6 +69,18 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
+            name="MonthOfModeration",
+            fields=[
+                ("month", models.DateField(primary_key=True, serialize=False)),
+                ("numbers", models.JSONField()),
+                ("journal", models.JSONField(default=list)),
+                ("computed_at", models.DateTimeField()),
+            ],
+            options={
+                "ordering": ["-month"],
+            },
+        ),
+        migrations.CreateModel(
             name="NameObservation",
             fields=[
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),

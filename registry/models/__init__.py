@@ -23,6 +23,7 @@ from registry.models.repositories import Ref, Repository, RetiredName, Revision,
 from registry.models.site_settings import SiteSetting
 from registry.models.social import Follow, Like
 from registry.models.strikes import Strike
+from registry.models.transparency import MonthOfModeration
 from registry.models.verdicts import Attempt, Base, BaseAlias, BaseManifest, Comparison, Verdict, WorkerHeartbeat
 from registry.models.webhooks import Delivery, Watch, Webhook
 
@@ -61,6 +62,7 @@ __all__ = [
     "Like",
     "Membership",
     "ModerationDecision",
+    "MonthOfModeration",
     "NameObservation",
     "NameRule",
     "Namespace",

@@ -67,6 +67,7 @@ api/v1/moderation/log                                        GET moderator
 api/v1/moderation/blocklist                                  GET moderator  POST moderator
 api/v1/moderation/blocklist/<sha256>                         DELETE moderator
 api/v1/site                                                  GET anyone
+api/v1/transparency                                          GET anyone
 api/v1/openapi.json                                          GET anyone
 api/v1/docs                                                  GET anyone
 api/v1/                                                      * nothing
@@ -236,6 +237,7 @@ settings/notifications/read                                  POST session
 settings/notifications/mail                                  POST session
 settings/profile                                             GET session  POST session
 stats/changes                                                GET anyone
+transparency                                                 GET anyone
 settings/account                                             GET session
 settings/account/address                                     POST session
 settings/account/address/resend                              POST session
