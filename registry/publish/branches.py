@@ -2,7 +2,7 @@
 
 from django.db import IntegrityError, transaction
 
-from registry.kernel import outbox, policy
+from registry.kernel import audit, outbox, policy
 from registry.kernel.errors import QuotaExceeded, RefExists, RefProtected
 from registry.kernel.outbox import Kind
 from registry.kernel.policy import Caller, Permission
@@ -42,4 +42,5 @@ def delete_ref(repository: Repository, ref: str, by: Caller) -> None:
             raise RefProtected(f"Cannot delete {ref}: it is in every adapter.", fix="Delete that, or push over it.")
         old = refs.resolve_ref(repository, ref)
         Ref.objects.filter(repository=repository, name=ref).delete()
+        audit.record(by.user, "adapter:delete-ref", f"{repository.full_name}@{ref}", about=repository, before=old.oid)
         outbox.record(Kind.REF_MOVED, repository, by.user, ref=ref, old=old.oid, new=None, is_push=False)

@@ -1,0 +1,487 @@
+"""Every privileged service leaves exactly one event, with who, what it concerns, and the state before and after.
+
+A service that records an action without a line here, or in PROVEN_ELSEWHERE, makes this fail.
+"""
+
+import ast
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.utils import timezone
+
+from registry.kernel import audit, banner, site_settings
+from registry.models import AuditEvent, Base, Repository, Token
+from registry.moderation import appeals, audit_retention, blocklist, quarantine, reputation, strikes, suspension
+from registry.people import (
+    accounts,
+    addresses,
+    devices,
+    gates,
+    invitations,
+    name_rules,
+    organizations,
+    publishers,
+    robots,
+    sign_ins,
+    tokens,
+)
+from registry.proof import verdicts
+from registry.publish import branches, copies, history, merges, moves, push, repositories
+from registry.publish.push import Inline, Intent
+from registry.repos import bases, refs
+from registry.talk import collections, webhooks
+from registry.talk.webhooks import Wish
+from tests.api.conftest import judged, pushed
+from tests.cast import PASSWORD, Cast
+
+Act = Callable[[], object]
+ROOT = Path(__file__).resolve().parents[2]
+WHY = {"reason": "It steals credentials."}
+
+
+@pytest.fixture(autouse=True)
+def _quiet_hub(settings: Any, tmp_path: Path) -> None:
+    settings.BLOBS = f"file://{tmp_path / 'blobs'}"
+    settings.DOORBELL = "tests.api.conftest.notify_nobody"
+
+
+def repository(cast: Cast, **options: Any) -> Repository:
+    return cast.repository("acme/x", **options)
+
+
+def alice(cast: Cast) -> Any:
+    return cast.session("alice")
+
+
+def mona(cast: Cast) -> Any:
+    return cast.session("mona")
+
+
+def ada(cast: Cast) -> Any:
+    return cast.session("ada")
+
+
+# Each prepares what the act needs, and returns the act.
+def create(cast: Cast) -> Act:
+    return lambda: repository(cast)
+
+
+def delete(cast: Cast) -> Act:
+    row = repository(cast)
+    return lambda: repositories.delete(row, alice(cast))
+
+
+def visibility(cast: Cast) -> Act:
+    row = repository(cast)
+    return lambda: repositories.set_private(row, True, alice(cast))
+
+
+def gate(cast: Cast) -> Act:
+    row = repository(cast)
+    return lambda: gates.set_gate(row, "manual", alice(cast))
+
+
+def gated(cast: Cast) -> Repository:
+    row = repository(cast)
+    gates.set_gate(row, "manual", alice(cast))
+    return row
+
+
+def ask_access(cast: Cast) -> Act:
+    row = gated(cast)
+    return lambda: gates.request_access(row, cast.session("carol"), "For research.")
+
+
+def decide_access(cast: Cast) -> Act:
+    row = gated(cast)
+    gates.request_access(row, cast.session("carol"), "For research.")
+    return lambda: gates.decide_request(row, "accepted", alice(cast), username="carol")
+
+
+def grant_access(cast: Cast) -> Act:
+    row = gated(cast)
+    return lambda: gates.grant_access(row, "carol", alice(cast))
+
+
+def move(cast: Cast) -> Act:
+    row = repository(cast)
+    return lambda: moves.move(row, "acme/y", alice(cast))
+
+
+def squash(cast: Cast) -> Act:
+    row = repository(cast)
+    pushed(cast, row)
+    return lambda: history.squash(row, "main", "One", alice(cast))
+
+
+def forget(cast: Cast) -> Act:
+    row = repository(cast)
+    revision = pushed(cast, row)
+    file = revision.files.get(path="README.md")
+    revision.files.filter(pk=file.pk).update(is_lfs=True)  # as if it had come by Git LFS
+    return lambda: history.forget_files(row, [file.sha256], alice(cast))
+
+
+def duplicate(cast: Cast) -> Act:
+    row = repository(cast)
+    return lambda: copies.duplicate(row, "alice/copy", alice(cast))
+
+
+def delete_ref(cast: Cast) -> Act:
+    row = repository(cast)
+    branches.create_ref(row, "refs/heads/side", refs.resolve_ref(row, refs.MAIN), alice(cast))
+    return lambda: branches.delete_ref(row, "refs/heads/side", alice(cast))
+
+
+def publishers_only(cast: Cast) -> Act:
+    row = repository(cast)
+    return lambda: publishers.set_publishers_only(row, True, alice(cast))
+
+
+GITHUB = "https://token.actions.githubusercontent.com"
+CLAIMS = {"repository": ["acme/code"], "repository_owner_id": ["1"], "workflow_ref": ["acme/code/.github/x.yml@main"]}
+
+
+def trust(cast: Cast) -> Act:
+    row = repository(cast)
+    return lambda: publishers.trust(row, GITHUB, CLAIMS, alice(cast))
+
+
+def distrust(cast: Cast) -> Act:
+    row = repository(cast)
+    publisher = publishers.trust(row, GITHUB, CLAIMS, alice(cast))
+    return lambda: publishers.remove(row, publisher.pk, alice(cast))
+
+
+def hold(cast: Cast) -> Act:
+    row = repository(cast)
+    return lambda: quarantine.quarantine(row, mona(cast), **WHY)
+
+
+def take_down(cast: Cast) -> Act:
+    row = repository(cast)
+    return lambda: quarantine.take_down(row, mona(cast), **WHY)
+
+
+def release(cast: Cast) -> Act:
+    row = repository(cast)
+    quarantine.quarantine(row, mona(cast), **WHY)
+    return lambda: quarantine.release(row, mona(cast), **WHY)
+
+
+def hold_revision(cast: Cast) -> Act:
+    row = repository(cast)
+    revision = pushed(cast, row)
+    return lambda: quarantine.quarantine(row, mona(cast), revision=revision, **WHY)
+
+
+def suspend(cast: Cast) -> Act:
+    return lambda: suspension.suspend(cast["carol"], mona(cast), **WHY)
+
+
+def unsuspend(cast: Cast) -> Act:
+    suspension.suspend(cast["carol"], mona(cast), **WHY)
+    cast["carol"].refresh_from_db()
+    return lambda: suspension.unsuspend(cast["carol"], mona(cast), **WHY)
+
+
+def trust_reporter(cast: Cast) -> Act:
+    return lambda: reputation.set_trusted(cast["carol"], ada(cast), True)
+
+
+def pause(cast: Cast) -> Act:
+    strikes.give(cast["carol"], "Spam.", by=cast["mona"])
+    return lambda: strikes.give(cast["carol"], "Spam again.", by=cast["mona"])
+
+
+def held_repository(cast: Cast) -> Repository:
+    row = repository(cast)
+    quarantine.quarantine(row, mona(cast), **WHY)
+    return row
+
+
+def open_appeal(cast: Cast) -> Act:
+    row = held_repository(cast)
+    return lambda: appeals.open_appeal(row, alice(cast), "It is harmless.")
+
+
+def answer_appeal(approve: bool) -> Callable[[Cast], Act]:
+    def scenario(cast: Cast) -> Act:
+        appeal = appeals.open_appeal(held_repository(cast), alice(cast), "It is harmless.")
+        return lambda: appeals.decide(appeal, mona(cast), approve=approve, reason="Looked at.")
+
+    return scenario
+
+
+def void_strike(cast: Cast) -> Act:
+    strike = strikes.give(cast["carol"], "Spam.", by=cast["mona"])
+    return lambda: strikes.void(strike, mona(cast), **WHY)
+
+
+def delete_collection(cast: Cast) -> Act:
+    made = collections.create("alice", "Good ones", alice(cast))
+    return lambda: collections.delete(made, alice(cast))
+
+
+WISH = Wish("https://example.org/x", [("user", "alice")], ("repo",))
+
+
+def change_webhook(cast: Cast) -> Act:
+    made = webhooks.create(WISH, alice(cast))
+    return lambda: webhooks.change(made, Wish("https://example.org/y", [("user", "alice")], ("repo",)))
+
+
+def disable_webhook(cast: Cast) -> Act:
+    made = webhooks.create(WISH, alice(cast))
+    return lambda: webhooks.set_disabled(made, True)
+
+
+def enable_webhook(cast: Cast) -> Act:
+    made = webhooks.create(WISH, alice(cast))
+    webhooks.set_disabled(made, True)
+    return lambda: webhooks.set_disabled(made, False)
+
+
+def delete_webhook(cast: Cast) -> Act:
+    made = webhooks.create(WISH, alice(cast))
+    return lambda: webhooks.delete(made)
+
+
+def merge(cast: Cast) -> Act:
+    row = repository(cast)
+    intent = Intent(row, refs.MAIN, cast.session("carol"), title="Add", propose=True)
+    push.receive(intent, [Inline("a.txt", b"hello")])
+    return lambda: merges.merge(row.discussions.get(), alice(cast))
+
+
+def request_verdict(cast: Cast) -> Act:
+    revision = pushed(cast, repository(cast))
+    verdict = judged(revision, "failed")
+    assert verdict.state == "failed"
+    return lambda: verdicts.again(revision, cast["alice"])
+
+
+def revoke_token(cast: Cast) -> Act:
+    cast.token("alice")
+    return lambda: tokens.revoke_token(cast["alice"], Token.objects.get().pk)
+
+
+def set_ci_token(cast: Cast, role: str) -> bool:
+    return tokens.set_token(cast["alice"], "ci", role, value="dvt_a_value_that_is_long", expires_at=None, grants={})
+
+
+def change_token(cast: Cast) -> Act:
+    set_ci_token(cast, "read")
+    return lambda: set_ci_token(cast, "write")
+
+
+def device(verb: str) -> Callable[[Cast], Act]:
+    def scenario(cast: Cast) -> Act:
+        started = devices.begin_sign_in("hf")
+        if verb == "approve":
+            return lambda: devices.approve(started.user_code, "read", alice(cast))
+        return lambda: devices.deny(started.user_code, alice(cast))
+
+    return scenario
+
+
+def withdraw(cast: Cast) -> Act:
+    invitations.invite("acme", "carol", "read", alice(cast))
+    return lambda: invitations.withdraw("acme", "carol", alice(cast))
+
+
+def decline(cast: Cast) -> Act:
+    invitations.invite("acme", "carol", "read", alice(cast))
+    return lambda: invitations.decline("acme", cast.session("carol"))
+
+
+def delete_organization(cast: Cast) -> Act:
+    organizations.create_organization("gone", by=cast["alice"])
+    return lambda: organizations.delete_organization("gone", alice(cast))
+
+
+def alias(cast: Cast) -> Act:
+    Base.objects.create(id="tiny/base", sha256="0" * 64)
+    return lambda: bases.add_alias("tiny/other", "tiny/base")
+
+
+def unalias(cast: Cast) -> Act:
+    Base.objects.create(id="tiny/base", sha256="0" * 64)
+    bases.add_alias("tiny/other", "tiny/base")
+    return lambda: bases.remove_alias("tiny/other")
+
+
+def license_base(cast: Cast) -> Act:
+    Base.objects.create(id="tiny/base", sha256="0" * 64)
+    return lambda: bases.set_license("tiny/base", "mit")
+
+
+def free_name(cast: Cast) -> Act:
+    name_rules.add("corp-*", "reserved", "any", cast["ada"])
+    rule = name_rules.listed().get()
+    return lambda: name_rules.remove(rule.pk, cast["ada"])
+
+
+def unblock(cast: Cast) -> Act:
+    blocklist.block(["0" * 64], mona(cast), **WHY)
+    return lambda: blocklist.unblock("0" * 64, mona(cast))
+
+
+def trim(cast: Cast) -> Act:
+    return lambda: audit_retention.trim(timezone.now())
+
+
+def remove_robot(cast: Cast) -> Act:
+    robots.create_robot("acme", "ci", alice(cast))
+    return lambda: robots.remove_robot("acme", "ci", alice(cast))
+
+
+SERVICES: dict[str, Callable[[Cast], Act]] = {
+    "adapter:create": create,
+    "adapter:delete": delete,
+    "adapter:visibility": visibility,
+    "adapter:gate": gate,
+    "adapter:move": move,
+    "adapter:squash": squash,
+    "adapter:forget-files": forget,
+    "adapter:delete-ref": delete_ref,
+    "adapter:publishers-only": publishers_only,
+    "adapter:quarantine": hold,
+    "adapter:release": release,
+    "adapter:takedown": take_down,
+    "revision:quarantine": hold_revision,
+    "access:ask": ask_access,
+    "access:decide": decide_access,
+    "access:grant": grant_access,
+    "publisher:create": trust,
+    "publisher:remove": distrust,
+    "discussion:merge": merge,
+    "verdict:request": request_verdict,
+    "collection:create": lambda cast: lambda: collections.create("alice", "Good ones", alice(cast)),
+    "collection:delete": delete_collection,
+    "webhook:create": lambda cast: lambda: webhooks.create(WISH, alice(cast)),
+    "webhook:change": change_webhook,
+    "webhook:disable": disable_webhook,
+    "webhook:enable": enable_webhook,
+    "webhook:delete": delete_webhook,
+    "token:create": lambda cast: lambda: cast.token("alice"),
+    "token:change": change_token,
+    "token:revoke": revoke_token,
+    "sign-in:approved": device("approve"),
+    "sign-in:denied": device("deny"),
+    "account:sign-in": lambda cast: lambda: sign_ins.record(cast["alice"], ["password"]),
+    "account:sign-in-failed": lambda cast: lambda: sign_ins.record_failure("alice", count=1, from_address=1),
+    "person:register": lambda cast: lambda: accounts.register("zoe", password=PASSWORD),
+    "person:profile": lambda cast: lambda: accounts.set_profile(cast["alice"], full_name="Al", by=cast["alice"]),
+    "person:password": lambda cast: lambda: accounts.set_password(cast["alice"], f"{PASSWORD}!", by=cast["alice"]),
+    "person:email": lambda cast: (
+        lambda: addresses.set_address(cast["alice"], "a@example.org", verified=True, by=cast["alice"])
+    ),
+    "person:email-confirm": lambda cast: lambda: addresses.confirm(cast["alice"], "b@example.org"),
+    "person:role": lambda cast: lambda: accounts.set_role(cast["carol"], "moderator", by=ada(cast)),
+    "person:suspend": suspend,
+    "person:unsuspend": unsuspend,
+    "person:trust": trust_reporter,
+    "person:strike": lambda cast: lambda: strikes.give(cast["carol"], "Spam.", by=cast["mona"]),
+    "person:void-strike": void_strike,
+    "appeal:open": open_appeal,
+    "appeal:reject": answer_appeal(False),
+    "organization:create": lambda cast: lambda: organizations.create_organization("new-one", by=cast["alice"]),
+    "organization:change": lambda cast: (
+        lambda: organizations.change_organization(cast.acme, full_name="A", private_by_default=True, by=cast["alice"])
+    ),
+    "organization:member": lambda cast: (
+        lambda: organizations.set_member(cast.acme, cast["bob"], "read", by=cast["alice"])
+    ),
+    "organization:invite": lambda cast: lambda: invitations.invite("acme", "carol", "read", alice(cast)),
+    "organization:withdraw": withdraw,
+    "organization:decline": decline,
+    "organization:rename": lambda cast: lambda: moves.rename("acme", "acme2", alice(cast)),
+    "organization:delete": delete_organization,
+    "robot:create": lambda cast: lambda: robots.create_robot("acme", "ci", alice(cast)),
+    "robot:remove": remove_robot,
+    "base:alias": alias,
+    "base:unalias": unalias,
+    "base:license": license_base,
+    "name:rule": lambda cast: lambda: name_rules.add("corp-*", "reserved", "any", cast["ada"]),
+    "name:free": free_name,
+    "file:block": lambda cast: lambda: blocklist.block(["0" * 64], mona(cast), **WHY),
+    "file:unblock": unblock,
+    "site:change": lambda cast: lambda: site_settings.change_setting("uploads", "off", cast["ada"]),
+    "site:banner": lambda cast: lambda: banner.change(banner.Banner("Tonight."), cast["ada"]),
+    "audit:trim": trim,
+}
+# An act that does something else first leaves the event of that too; acts of which nothing changes in a row have no
+# state before or after.
+TWO = {
+    "adapter:duplicate": (duplicate, ["adapter:create", "adapter:duplicate"]),
+    "appeal:approve": (answer_appeal(True), ["adapter:release", "appeal:approve"]),
+    "person:pause": (pause, ["person:strike", "person:pause"]),
+}
+STATELESS = {"person:password", "sign-in:approved", "sign-in:denied", "base:unalias", "robot:create", "robot:remove"}
+PROVEN_ELSEWHERE = {
+    "adapter:look": "tests/registry/test_cases.py",
+    "outbox:retry": "tests/registry/test_outbox.py",
+    "publisher:exchange": "tests/hf/test_exchange.py",
+    "case:": "tests/registry/test_cases.py",
+}
+
+
+@pytest.mark.parametrize("action", SERVICES)
+def test_a_service_leaves_one_event_with_its_state(cast: Cast, action: str) -> None:
+    audit.request_id.set("the-request")
+    act = SERVICES[action](cast)
+    before = AuditEvent.objects.order_by("-pk").values_list("pk", flat=True).first() or 0
+    act()
+    [event] = AuditEvent.objects.filter(pk__gt=before)
+    assert event.action == action
+    assert event.object
+    assert event.request_id == "the-request"
+    assert event.mac
+    assert action in STATELESS or event.before is not None or event.after is not None
+    assert PASSWORD not in str((event.before, event.after, event.note, event.object))
+    assert event.actor
+
+
+@pytest.mark.parametrize("action", TWO)
+def test_a_service_that_uses_another_one_leaves_both_events(cast: Cast, action: str) -> None:
+    prepare, expected = TWO[action]
+    act = prepare(cast)
+    before = AuditEvent.objects.order_by("-pk").values_list("pk", flat=True).first() or 0
+    act()
+    assert list(AuditEvent.objects.filter(pk__gt=before).order_by("pk").values_list("action", flat=True)) == expected
+
+
+def recorded_actions() -> set[str]:
+    """Return the second argument of each call of audit.record; of an f-string its fixed beginning, up to a brace."""
+    actions = set()
+    for file in [*ROOT.glob("registry/**/*.py"), *ROOT.glob("hub/**/*.py"), *ROOT.glob("workers/**/*.py")]:
+        for node in ast.walk(ast.parse(file.read_text())):
+            if not (isinstance(node, ast.Call) and ast.unparse(node.func) == "audit.record"):
+                continue
+            action = node.args[1]
+            options = [action.body, action.orelse] if isinstance(action, ast.IfExp) else [action]
+            for option in options:
+                if isinstance(option, ast.Constant):
+                    actions.add(str(option.value))
+                elif isinstance(option, ast.JoinedStr) and isinstance(option.values[0], ast.Constant):
+                    actions.add(str(option.values[0].value))
+    return actions
+
+
+def test_every_recorded_action_has_a_line_here() -> None:
+    known = {*SERVICES, *TWO, *PROVEN_ELSEWHERE}
+    unknown = {
+        action
+        for action in recorded_actions()
+        if action not in known and not any(action.startswith(beginning) for beginning in PROVEN_ELSEWHERE)
+        if not (action.endswith(":") and any(name.startswith(action) for name in known))
+    }
+    assert unknown == set(), "add the service to SERVICES"
+
+
+def test_what_is_proven_elsewhere_is_asserted_there() -> None:
+    for action, file in PROVEN_ELSEWHERE.items():
+        assert f'"{action}' in (ROOT / file).read_text(), action
