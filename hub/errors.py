@@ -32,6 +32,8 @@ TABLE: dict[type[errors.RegistryError], HttpForm] = {
     errors.TokenInvalid: HttpForm(401, hub_message="Invalid credentials in Authorization header"),
     errors.GateSignInRequired: HttpForm(401, "GatedRepo"),
     errors.NotAllowed: HttpForm(403),
+    errors.EmailUnverified: HttpForm(403),
+    errors.AccountNotEmpty: HttpForm(409),
     errors.SessionRequired: HttpForm(403),
     errors.PublishersOnly: HttpForm(403),
     errors.ExchangeRefused: HttpForm(400),

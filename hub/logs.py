@@ -109,6 +109,12 @@ def _chosen_by(request: HttpRequest) -> str:
     return theirs if _CLIENT_ID.fullmatch(theirs) else ""
 
 
+def _loggable_path(request: HttpRequest) -> str:
+    """Return the path of a request; of the link in a letter, only its route: who reads the log must not use it."""
+    match = request.resolver_match
+    return f"/{match.route}" if match and "key" in match.kwargs else request.path
+
+
 def _account(request: HttpRequest, response: HttpResponseBase, seconds: float) -> None:
     metrics.observe(request, response, seconds)
     code, why = getattr(response, "refusal", ("", ""))
@@ -118,7 +124,7 @@ def _account(request: HttpRequest, response: HttpResponseBase, seconds: float) -
         logging.DEBUG if request.path_info.startswith(_QUIET) else logging.INFO,
         "%s %s %d",
         request.method,
-        request.path,
+        _loggable_path(request),
         response.status_code,
         extra={"status": response.status_code, "duration_ms": round(seconds * 1000, 1), **refusal},
     )

@@ -61,6 +61,7 @@ def _fresh_site_settings() -> None:
 def _no_counts_of_other_tests() -> Iterator[None]:
     """Reset all counters, so that no test meets the limits or counts of another; here only `flush` writes."""
     caches["counters"].clear()
+    caches["default"].clear()
     popularity.FLUSH_SECONDS = 3600
     yield
     popularity._waiting.clear()

@@ -32,7 +32,7 @@ class Read(View):
     )
     def post(self, request: Request) -> Response:
         pages.parameters(request, pages.Nothing)
-        user = policy.require_person(self.caller, "mark notifications as read")
+        user = policy.require_person(self.caller, "mark notifications as read", publishes=False)
         body = shapes.Read(data=request.data)
         body.is_valid(raise_exception=True)
         return Response({"read": alerts.read(user, body.validated_data["up_to"])})

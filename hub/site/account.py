@@ -14,8 +14,9 @@ from hub.site import password_attempts
 from hub.site.forms import posted
 from hub.site.forms.accounts import Join, SignIn
 from registry.kernel import site_settings
+from registry.kernel.errors import InvitationNotFound
 from registry.models import User
-from registry.people import accounts
+from registry.people import accounts, join_links
 
 
 @sensitive_post_parameters("password1", "password2")
@@ -23,15 +24,32 @@ from registry.people import accounts
 def join(request: HttpRequest) -> HttpResponse:
     if request.user.is_authenticated:
         return redirect("home")
-    if site_settings.get_setting("registration") != "open":
-        return render(request, "site/join.html", {"closed": True}, status=403)
-    form = Join(posted(request))
+    secret = request.POST.get("invitation") or request.GET.get("invitation", "")
+    if closed := _why_closed(secret):
+        return render(request, "site/join.html", {"closed": closed}, status=403)
+    form = Join(posted(request), initial={"invitation": secret})
     if form.is_valid():
         given = form.cleaned_data
         with form:
-            user = accounts.register(given["username"], email=given["email"], password=given["password1"])
+            user = accounts.register(
+                given["username"], email=given["email"], password=given["password1"], invitation=secret
+            )
             return signed_in(request, user, f"{reverse('tokens')}?welcome=1", joined=True)
     return render(request, "site/join.html", {"form": form}, status=form.status)
+
+
+def _why_closed(secret: str) -> str:
+    """Return why nobody may join now, or an empty text: registration is open, or the invitation is good."""
+    registration = site_settings.get_setting("registration")
+    if registration == "open":
+        return ""
+    if registration == "closed" or not secret:
+        return "This hub does not take new accounts by itself."
+    try:
+        join_links.find(secret)
+    except InvitationNotFound as refusal:
+        return refusal.detail
+    return ""
 
 
 @sensitive_post_parameters("password")

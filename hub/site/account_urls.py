@@ -5,13 +5,16 @@ from allauth.mfa.base import views as factor_views
 from allauth.mfa.recovery_codes import views as code_views
 from allauth.mfa.totp import views as app_views
 from allauth.mfa.webauthn import views as passkey_views
-from django.urls import URLPattern
+from django.urls import URLPattern, register_converter
 from django.views.decorators.http import require_http_methods, require_safe
 
-from hub.site import account, own_account, security
+from hub.site import account, join_links, own_account, profile, security
+from hub.site.converters import Base36Converter
 from hub.site.reauthentication import needs_recent_authentication as recent
 from hub.site.routing import View, at
 from hub.site.routing import forms as posts
+
+register_converter(Base36Converter, "base36")
 
 
 def form(route: str, view: View, name: str) -> URLPattern:
@@ -41,7 +44,7 @@ SIGNING_IN = [
         "password/reset/changed", account_views.password_reset_from_key_done, "account_reset_password_from_key_done"
     ),
     form(
-        "password/reset/<str:uidb36>-<str:key>",
+        "password/reset/<base36:uidb36>-<str:key>",
         account_views.password_reset_from_key,
         "account_reset_password_from_key",
     ),
@@ -75,10 +78,28 @@ ACCOUNT = [
     at("settings/account", own_account.index, "account"),
     *posts(
         "account",
+        "settings/account",
+        ("export", own_account.export, "export-account"),
+        ("delete", own_account.delete, "delete-account"),
+    ),
+    *posts(
+        "account",
         "settings/account/address",
         ("", own_account.change_address, "change-address"),
         ("resend", own_account.resend, "resend-link"),
     ),
 ]
 
-urlpatterns = [*SIGNING_IN, *SECOND_FACTORS, *SESSIONS, *ACCOUNT]
+PROFILE = posts(
+    "profile",
+    "settings/profile",
+    ("picture", profile.set_picture, "set-picture"),
+    ("picture/remove", profile.remove_picture, "remove-picture"),
+)
+
+JOIN_LINKS = [
+    at("settings/invitations", join_links.listed, "join-links"),
+    *posts("join-links", "settings/invitations", ("<int:number>/revoke", join_links.revoke, "revoke-join-link")),
+]
+
+urlpatterns = [*SIGNING_IN, *SECOND_FACTORS, *SESSIONS, *ACCOUNT, *PROFILE, *JOIN_LINKS]

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from django.urls.converters import StringConverter
+
 from registry.models import Repository
 
 
@@ -29,3 +31,9 @@ class RepositoryConverter:
 
     def to_url(self, value: Repository | RepositoryAddress) -> str:
         return value.full_name if value.type == "model" else f"{value.type}s/{value.full_name}"
+
+
+class Base36Converter(StringConverter):
+    """The id of a person in the link of a letter, which a hyphen ends."""
+
+    regex = "[0-9a-z]+"

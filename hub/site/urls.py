@@ -230,6 +230,7 @@ urlpatterns = [
     path("docs", docs.index, name="docs"),
     path("docs/<str:name>", docs.one, name="docs-page"),
     at("avatars/<str:name>.svg", avatars.avatar, "avatar"),
+    at("avatars/<str:name>.webp", avatars.picture, "picture"),
     at("stats/changes", changes.changes, "changes"),
     at("login/device", device.device, "device"),
     *forms(

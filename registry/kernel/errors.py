@@ -41,6 +41,16 @@ class NotAllowed(RegistryError):
     default_fix = "Ask an owner of the namespace for the right, or use a token that has it."
 
 
+class EmailUnverified(RegistryError):
+    code = "email-unverified"
+    default_fix = "Open the link in the letter that went to your address; send it again at /settings/account."
+
+
+class AccountNotEmpty(RegistryError):
+    code = "account-not-empty"
+    default_fix = "Move or delete them first, or choose to delete them along with the account."
+
+
 class SessionRequired(RegistryError):
     code = "session-required"
     default_fix = "Do this on the website: it is never done by token."

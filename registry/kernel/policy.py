@@ -155,6 +155,8 @@ def require_namespace(caller: Caller, namespace: Namespace, name: str = "") -> N
     if caller.user is None:
         raise SignInRequired("Creating a repository needs a signed-in person.")
     require_unpaused(caller.user)
+    if refusal := refusals.unverified(caller.user):
+        raise refusal
     role = caller.roles.get(namespace.pk, "")
     if role not in CREATORS:
         raise NotAllowed(f"You may not create repositories in {namespace.name!r}.")
@@ -178,15 +180,18 @@ def _is_paused(user: User) -> bool:
     return person is not None and person.paused_until is not None and person.paused_until > timezone.now()
 
 
-def require_person(caller: Caller, deed: str) -> User:
+def require_person(caller: Caller, deed: str, *, publishes: bool = True) -> User:
     """Return the person behind the caller. Raises SignInRequired, and NotAllowed for a token without the write role.
 
-    `deed` completes the sentence "you must sign in to …".
+    `deed` completes the sentence "you must sign in to …". Raises EmailUnverified for what other people see, unless
+    the person has proven an address.
     """
     if caller.user is None:
         raise SignInRequired(f"You must sign in to {deed}.")
     if caller.token is not None and caller.token.role != Token.Role.WRITE:
         raise NotAllowed(f"The token {caller.token.name!r} may not {deed}: its role is {caller.token.role}.")
+    if publishes and (refusal := refusals.unverified(caller.user)):
+        raise refusal
     return caller.user
 
 
@@ -242,6 +247,8 @@ def _write_refusal(caller: Caller, permission: Permission, repository: Repositor
         return refusals.lacks_grant(caller.token, permission, repository)
     if permission is not Permission.CONFIGURE and _is_paused(caller.user):
         return refusals.publishing_paused(caller.user)
+    if permission is not Permission.CONFIGURE and (refusal := refusals.unverified(caller.user)):
+        return refusal
     if permission is Permission.PUSH and repository.publishers_only and caller.token and not caller.is_publisher:
         return refusals.publishers_only(caller.token, repository)
     return None

@@ -1,10 +1,12 @@
 """The wording of refusals about repositories; policy.py decides when they are raised."""
 
+from django.conf import settings
 from django.db.models import QuerySet
 
 from registry.kernel.callers import Permission
 from registry.kernel.errors import (
     AccessRequired,
+    EmailUnverified,
     GateSignInRequired,
     NotAllowed,
     PublishersOnly,
@@ -50,6 +52,14 @@ def _held_back(repository: Repository, what: str, decisions: QuerySet[Moderation
             f"revisions without it are served. {RepositoryQuarantined.default_fix}"
         )
     return RepositoryQuarantined(f"{what} is quarantined: {reason}", fix=fix, reason=reason)
+
+
+def unverified(user: User) -> EmailUnverified | None:
+    """Return the refusal for a person who has not proven an address; None without a mail server: nobody can then."""
+    if user.email_verified or not settings.MAIL_FROM:
+        return None
+    what = "has no e-mail address" if not user.email else "has not confirmed the e-mail address"
+    return EmailUnverified(f"{user.username} {what} yet, and may not publish before.")
 
 
 def publishing_paused(user: User) -> PublishingPaused:

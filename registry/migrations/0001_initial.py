@@ -35,6 +35,8 @@ class Migration(migrations.Migration):
                         max_length=16,
                     ),
                 ),
+                ("bio", models.CharField(blank=True, max_length=500)),
+                ("links", models.JSONField(blank=True, default=list)),
                 (
                     "role",
                     models.CharField(
@@ -172,6 +174,20 @@ class Migration(migrations.Migration):
                 ],
                 "constraints": [registry.models.append_only.AppendOnly(name="audit_event_kept")],
             },
+        ),
+        migrations.CreateModel(
+            name="Avatar",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("webp", models.BinaryField()),
+                ("changed_at", models.DateTimeField(auto_now=True)),
+                (
+                    "user",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="avatar", to=settings.AUTH_USER_MODEL
+                    ),
+                ),
+            ],
         ),
         migrations.CreateModel(
             name="Base",
@@ -469,6 +485,25 @@ class Migration(migrations.Migration):
                 related_name="cases",
                 to="registry.discussionevent",
             ),
+        ),
+        migrations.CreateModel(
+            name="JoinLink",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("sha256", models.CharField(max_length=64, unique=True)),
+                ("note", models.CharField(blank=True, max_length=200)),
+                ("email", models.EmailField(blank=True, max_length=254)),
+                ("uses", models.PositiveIntegerField(default=0)),
+                ("max_uses", models.PositiveIntegerField()),
+                ("created_at", models.DateTimeField(default=django.utils.timezone.now)),
+                ("ends_at", models.DateTimeField()),
+                (
+                    "by",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="+", to=settings.AUTH_USER_MODEL
+                    ),
+                ),
+            ],
         ),
         migrations.CreateModel(
             name="ModerationDecision",
@@ -2073,6 +2108,12 @@ class Migration(migrations.Migration):
                     ("kind", "comment"), models.Q(("edits", 0), ("hidden", False), ("text", "")), _connector="OR"
                 ),
                 name="discussion_event_only_comments_change",
+            ),
+        ),
+        migrations.AddConstraint(
+            model_name="joinlink",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("uses__lte", models.F("max_uses"))), name="join_link_used_up"
             ),
         ),
         migrations.AddIndex(

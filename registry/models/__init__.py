@@ -13,11 +13,11 @@ from registry.models.downloads import HourlyDownloads
 from registry.models.events import Event
 from registry.models.former_names import FormerName, FormerNamespace
 from registry.models.gates import AccessRequest
-from registry.models.invitations import Invitation
+from registry.models.invitations import Invitation, JoinLink
 from registry.models.moderation import ModerationDecision
 from registry.models.names import NameObservation, NameRule
 from registry.models.outbox import OutboxEvent
-from registry.models.people import Membership, Namespace, Organization, Token, User
+from registry.models.people import Avatar, Membership, Namespace, Organization, Token, User
 from registry.models.publishers import PublishingRun, TrustedPublisher
 from registry.models.repositories import Ref, Repository, RetiredName, Revision, RevisionFile
 from registry.models.site_settings import SiteSetting
@@ -37,6 +37,7 @@ __all__ = [
     "AuditCheckpoint",
     "AuditEvent",
     "AuditSeal",
+    "Avatar",
     "Base",
     "BaseAlias",
     "BaseManifest",
@@ -59,6 +60,7 @@ __all__ = [
     "FormerNamespace",
     "HourlyDownloads",
     "Invitation",
+    "JoinLink",
     "Like",
     "Membership",
     "ModerationDecision",

@@ -21,7 +21,7 @@ class FormerName(models.Model):
 
 
 class FormerNamespace(models.Model):
-    """A former name of an organisation that was renamed or deleted; no one else can take it."""
+    """A former name of an organisation that was renamed or deleted, or of a deleted person; no one else can take it."""
 
     name = models.CharField(max_length=96, unique=True)  # in lower case
     namespace = models.ForeignKey(Namespace, null=True, blank=True, on_delete=models.SET_NULL, related_name="former")

@@ -1,4 +1,4 @@
-"""Invitations to organisations, with their roles and answers."""
+"""Invitations to organisations, with their roles and answers; and links by which strangers may join the hub."""
 
 from django.conf import settings
 from django.db import models
@@ -42,3 +42,24 @@ class Invitation(models.Model):
 
     def __str__(self) -> str:
         return f"{self.user} to {self.organization}"
+
+
+class JoinLink(models.Model):
+    """A link by which so many people may join while registration is by invitation; only its digest is kept."""
+
+    sha256 = models.CharField(max_length=64, unique=True)
+    note = models.CharField(max_length=200, blank=True)
+    email = models.EmailField(blank=True)  # where the link was sent, if it was
+    uses = models.PositiveIntegerField(default=0)
+    max_uses = models.PositiveIntegerField()
+    by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
+    created_at = models.DateTimeField(default=timezone.now)
+    ends_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(condition=Q(uses__lte=models.F("max_uses")), name="join_link_used_up"),
+        ]
+
+    def __str__(self) -> str:
+        return self.note or f"link {self.pk}"

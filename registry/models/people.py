@@ -73,6 +73,8 @@ class User(AbstractBaseUser):
     works_for = models.ForeignKey(  # of machines alone; null when that namespace is gone
         Namespace, on_delete=models.SET_NULL, null=True, blank=True, related_name="machines"
     )
+    bio = models.CharField(max_length=500, blank=True)
+    links = models.JSONField(default=list, blank=True)  # https addresses that the person shows
     role = models.CharField(max_length=16, choices=Role.choices, default=Role.USER)
     is_active = models.BooleanField(default=True)
     suspended_until = models.DateTimeField(null=True, blank=True)  # null: no end is set
@@ -132,6 +134,14 @@ class User(AbstractBaseUser):
 
     def has_module_perms(self, app_label: str) -> bool:
         return self.is_active and self.is_staff
+
+
+class Avatar(models.Model):
+    """The picture of a person: small, and encoded by the hub itself."""
+
+    user = models.OneToOneField(User, on_delete=models.CASCADE, related_name="avatar")
+    webp = models.BinaryField()
+    changed_at = models.DateTimeField(auto_now=True)
 
 
 class Organization(models.Model):

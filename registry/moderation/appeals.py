@@ -24,7 +24,7 @@ def open_appeal(repository: Repository, by: Caller, text: str, *, revision: Revi
     Raises RepositoryNotFound for who may not write there, ValueInvalid for what is not held back or an empty text, and
     TakenDown.
     """
-    person = policy.require_person(by, "appeal")
+    person = policy.require_person(by, "appeal", publishes=False)
     if not policy.may_write(by, repository):
         raise refusals.repository_not_found(repository.full_name)
     held = revision or repository
@@ -82,7 +82,7 @@ def write(appeal: Appeal, by: Caller, text: str, *, internal: bool = False, as_m
 
     Raises AppealClosed, ValueInvalid for an empty message or too many of them.
     """
-    actor = policy.require_moderator(by) if as_moderator else policy.require_person(by, "appeal")
+    actor = policy.require_moderator(by) if as_moderator else policy.require_person(by, "appeal", publishes=False)
     if not as_moderator and actor.pk != appeal.user_id:
         raise AppealNotFound(f"You have no appeal {appeal.pk}.")
     text = names.require_text(text, "message", MAX_TEXT)

@@ -1,10 +1,13 @@
 """Create and change people's accounts, give roles, and look up namespaces by name."""
 
+from collections.abc import Callable
 from datetime import timedelta
+from typing import Any
 
 from django.conf import settings
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
+from django.core.validators import URLValidator
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
@@ -12,20 +15,31 @@ from registry.kernel import audit, names, policy, site_settings
 from registry.kernel.errors import NamespaceNotFound, NameTaken, NotAllowed, ValueInvalid
 from registry.kernel.policy import Caller
 from registry.models import FormerNamespace, NameRule, Namespace, User
-from registry.people import addresses, known_names, name_rules
+from registry.people import addresses, join_links, known_names, name_rules
 
 
-def register(username: str, *, email: str = "", password: str, full_name: str = "") -> User:
+def register(username: str, *, email: str = "", password: str, full_name: str = "", invitation: str = "") -> User:
     """Create the account of a person who registers, with a namespace of the same name.
 
-    Raises NotAllowed where registration is not open, NameInvalid, NameTaken, ValueInvalid.
+    `invitation` is the secret of a link, needed while registration is by invitation. Raises NotAllowed where
+    registration is closed, InvitationNotFound, NameInvalid, NameTaken, ValueInvalid.
     """
-    if site_settings.get_setting("registration") != "open":
+    registration = site_settings.get_setting("registration")
+    if registration == "closed" or (registration == "invite" and not invitation):
         raise NotAllowed("Joining this hub needs an invitation.", fix="Ask an administrator for an account.")
     user = _unsaved(username, email, full_name, User.Role.USER)
     check_password(password, user)
     user.set_password(password)
-    return _save_new(user, by=user)
+    with transaction.atomic():
+        if registration == "invite":
+            link = join_links.use(invitation)
+            # The person followed the link that was sent there. If another account has the address, this one must not.
+            user.email_verified = bool(email) and link.email.lower() == user.email.lower() and not _is_proven(email)
+        return _save_new(user, by=user)
+
+
+def _is_proven(email: str) -> bool:
+    return User.objects.filter(email__lower=email.strip().lower(), email_verified=True).exists()
 
 
 def create_person(
@@ -53,16 +67,39 @@ def create_machine(username: str, kind: User.Kind, works_for: Namespace, *, full
     return user
 
 
-def set_profile(user: User, *, full_name: str, by: User | None) -> bool:
-    """Change a person's profile; returns whether anything changed. Raises ValueInvalid."""
-    before, after = user.full_name, names.check_text(full_name, "full name", 200)
+def set_profile(user: User, *, by: User | None, **changes: Any) -> bool:
+    """Change full_name, bio or links; returns whether anything changed. Raises ValueInvalid."""
+    after = {field: PROFILE[field](value) for field, value in changes.items()}
+    before = {field: getattr(user, field) for field in after}
     if before == after:
         return False
     with transaction.atomic():
-        User.objects.filter(pk=user.pk).update(full_name=after)
+        User.objects.filter(pk=user.pk).update(**after)
         audit.record(by, "person:profile", user.username, about=user, before=before, after=after)
-    user.full_name = after
+    for field, value in after.items():
+        setattr(user, field, value)
     return True
+
+
+def check_links(links: list[str]) -> list[str]:
+    """Return addresses for a profile. Raises ValueInvalid for more than MAX_LINKS, and for what is not https."""
+    links = [names.check_text(link, "link", 200) for link in links if link.strip()]
+    if len(links) > MAX_LINKS:
+        raise ValueInvalid(f"There are {len(links)} links.", fix=f"Use at most {MAX_LINKS}.")
+    for link in links:
+        try:
+            URLValidator(schemes=["https"])(link)
+        except ValidationError:
+            raise ValueInvalid(f"The link {link!r} is not allowed.", fix="Write it as https://example.org.") from None
+    return links
+
+
+PROFILE: dict[str, Callable[[Any], Any]] = {
+    "full_name": lambda text: names.check_text(text, "full name", 200),
+    "bio": lambda text: " ".join(names.check_text(text, "bio", 500).split()),
+    "links": check_links,
+}
+MAX_LINKS = 5
 
 
 def set_password(user: User, password: str, *, by: User | None) -> bool:

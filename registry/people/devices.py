@@ -73,7 +73,7 @@ def deny(typed: str, by: Caller) -> DeviceLogin:
 
 
 def _answer(typed: str, by: Caller, **answer: str) -> DeviceLogin:
-    user = policy.require_person(by, "answer a program's sign-in")
+    user = policy.require_person(by, "answer a program's sign-in", publishes=False)
     if by.token is not None:
         raise SessionRequired("Programs are let in from a browser session, never by token.")
     sign_in = find_waiting(typed)

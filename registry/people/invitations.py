@@ -187,7 +187,7 @@ def accept(name: str, by: Caller) -> Membership:
 
 def decline(name: str, by: Caller) -> None:
     """Decline an invitation; the organisation may not ask again for a while. Raises what `accept` raises."""
-    user = policy.require_person(by, "decline an invitation")
+    user = policy.require_person(by, "decline an invitation", publishes=False)
     with organizations.lock_members(_mine(name, by).organization):
         row = _mine(name, by)
         Invitation.objects.filter(pk=row.pk).update(state=State.DECLINED, answered_at=timezone.now())

@@ -129,7 +129,7 @@ def leave(name: str, by: Caller) -> None:
 
     Raises NamespaceNotFound, LastAdministrator, and what require_person raises.
     """
-    user = policy.require_person(by, "leave an organisation")
+    user = policy.require_person(by, "leave an organisation", publishes=False)
     organization = _named(name)
     with lock_members(organization):
         if role := _take_out(organization, user, user):

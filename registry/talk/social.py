@@ -28,7 +28,7 @@ def like(repository: Repository, by: Caller) -> bool:
 
 def unlike(repository: Repository, by: Caller) -> bool:
     """Remove a like; return False if there is none."""
-    user = policy.require_person(by, "take a like back")
+    user = policy.require_person(by, "take a like back", publishes=False)
     with transaction.atomic():
         gone, _ = Like.objects.filter(repository=repository, user=user).delete()
         if gone:
@@ -73,7 +73,7 @@ def follow(namespace: Namespace, by: Caller) -> bool:
 
 def unfollow(namespace: Namespace, by: Caller) -> bool:
     """Stop following; return False if the caller did not follow."""
-    user = policy.require_person(by, "stop following somebody")
+    user = policy.require_person(by, "stop following somebody", publishes=False)
     return bool(Follow.objects.filter(follower=user, namespace=namespace).delete()[0])
 
 

@@ -30,7 +30,7 @@ class Wish:
 
 def mine(by: Caller) -> QuerySet[Webhook]:
     """Return the caller's webhooks. Raises what require_person raises."""
-    user = policy.require_person(by, "see webhooks")
+    user = policy.require_person(by, "see webhooks", publishes=False)
     return Webhook.objects.filter(owner=user).prefetch_related("watches").order_by("pk")
 
 

@@ -176,6 +176,7 @@ bases                                                        GET anyone
 bases/<name>                                                 GET anyone
 docs                                                         GET anyone
 docs/<name>                                                  GET anyone
+avatars/<name>.webp                                          GET anyone
 avatars/<name>.svg                                           GET anyone
 collections                                                  GET anyone
 collections/new                                              GET session  POST session
@@ -239,6 +240,12 @@ settings/profile                                             GET session  POST s
 stats/changes                                                GET anyone
 transparency                                                 GET anyone
 settings/account                                             GET session
+settings/account/export                                      POST session
+settings/account/delete                                      POST session
+settings/profile/picture                                     POST session
+settings/profile/picture/remove                              POST session
+settings/invitations                                         GET admin  POST session
+settings/invitations/<number>/revoke                         POST session
 settings/account/address                                     POST session
 settings/account/address/resend                              POST session
 settings/security                                            GET session

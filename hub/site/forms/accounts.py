@@ -29,6 +29,7 @@ class TwoPasswords(Form):
 
 class Join(Named, TwoPasswords):
     named_by = "username"
+    invitation = forms.CharField(required=False, max_length=100, widget=forms.HiddenInput)
     username = name_field(
         "User name",
         "The first part of your adapters' names. Letters, digits, `-` `_` `.`",
@@ -62,7 +63,53 @@ class Profile(Form):
     full_name = text_field(
         "Full name", "Shown on your page. May stay empty.", required=False, maxlength=200, autocomplete="name"
     )
-    fields_of: ClassVar[Refusals] = {ValueInvalid: "full_name"}
+    bio = text_field("About you", "One or two sentences.", required=False, maxlength=500, widget=forms.Textarea, rows=3)
+    links = text_field(
+        "Links", "One address a line, each with https. At most five.", required=False, widget=forms.Textarea, rows=3
+    )
+
+    def clean_links(self) -> list[str]:
+        return [line.strip() for line in str(self.cleaned_data["links"]).splitlines() if line.strip()]
+
+    def field_of(self, refusal: RegistryError) -> str | None:
+        """Tell the fields apart by the refusal's sentence: all have the same type."""
+        return next(
+            (field for word, field in (("link", "links"), ("bio", "bio")) if word in refusal.detail), "full_name"
+        )
+
+
+class Picture(Form):
+    picture = forms.FileField(
+        label="Picture",
+        help_text="PNG, JPEG or WebP, at most 2 MB. It is cut to a square.",
+        widget=forms.FileInput(attrs={"accept": "image/png,image/jpeg,image/webp"}),
+        error_messages={"required": "Choose a picture first."},
+    )
+    fields_of: ClassVar[Refusals] = {ValueInvalid: "picture"}
+
+
+class Leave(Form):
+    confirm = name_field("Your user name", "Type it to delete your account.")
+    with_repositories = forms.BooleanField(required=False, label="Delete my repositories too")
+
+    def __init__(self, *args: Any, name: str, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.name = name
+
+    def clean_confirm(self) -> str:
+        typed: str = self.cleaned_data["confirm"].strip()
+        if typed != self.name:
+            raise forms.ValidationError(f"Nothing was deleted. Type your name, `{self.name}`, to delete the account.")
+        return typed
+
+
+class NewJoinLink(Form):
+    uses = forms.IntegerField(label="People", help_text="How many may join by it.", initial=1)
+    days = forms.IntegerField(label="Days", help_text="How long it works.", initial=7)
+    email = text_field(
+        "Send it to", "May stay empty: then you pass the link on.", required=False, widget=forms.EmailInput
+    )
+    note = text_field("Note", "For yourself and the other administrators.", required=False, maxlength=200)
 
 
 class Address(Form):

@@ -1,0 +1,45 @@
+"""Invitations to the hub: an administrator makes links by which people join, and sees those that still work."""
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.views.decorators.http import require_http_methods, require_POST
+
+from hub.site.forms import posted
+from hub.site.forms.accounts import NewJoinLink
+from hub.site.visitor import caller
+from registry.kernel import site_settings
+from registry.kernel.links import absolute
+from registry.people import join_links
+from registry.talk import letters
+
+LETTER = """{by} invites you to {hub}, a registry of adapters.
+
+Choose a name and a password within {days} days:
+{link}
+"""
+
+
+@require_http_methods(["GET", "POST"])
+def listed(request: HttpRequest) -> HttpResponse:
+    """List the links; POST makes one and shows it in the answer itself, the only time it is ever shown."""
+    by, link, sent = caller(request), "", ""
+    rows = join_links.list_open(by)
+    form = NewJoinLink(posted(request))
+    if form.is_valid():
+        with form:
+            terms = join_links.Terms(**form.cleaned_data)
+            link = absolute(f"{reverse('join')}?invitation={join_links.create(terms, by)}")
+            sent = terms.email
+            words = {"by": by.user, "hub": absolute(reverse("home")), "days": terms.days, "link": link}
+            letters.send(sent, "[Dovetail] You are invited", LETTER.format(**words))
+    registration = site_settings.get_setting("registration")
+    fresh = NewJoinLink() if link else form
+    shown = {"form": fresh, "link": link, "sent": sent, "rows": rows, "registration": registration}
+    return render(request, "site/join_links.html", shown, status=form.status)
+
+
+@require_POST
+def revoke(request: HttpRequest, number: int) -> HttpResponse:
+    join_links.revoke(number, caller(request))
+    return redirect("join-links")

@@ -1,0 +1,70 @@
+"""The export of what the hub knows about a person, as JSON documents by name."""
+
+import json
+from collections.abc import Iterator, Mapping
+
+from django.core.serializers.json import DjangoJSONEncoder
+from django.db.models import Q
+
+from registry.models import AuditEvent, DiscussionEvent, Like, Membership, Repository, Token, User
+
+MOST_ROWS = 100_000  # of one kind
+
+
+def documents(user: User) -> Iterator[tuple[str, str]]:
+    """Yield (file name, JSON) of each kind of data: no secrets, and nothing that concerns other people."""
+    for name, rows in (
+        ("profile", [_profile(user)]),
+        ("tokens", _tokens(user)),
+        ("organizations", _organizations(user)),
+        ("repositories", _repositories(user)),
+        ("comments", _comments(user)),
+        ("likes", _likes(user)),
+        ("log", _log(user)),
+    ):
+        yield f"{name}.json", json.dumps(list(rows), cls=DjangoJSONEncoder, indent=1, ensure_ascii=False)
+
+
+def _profile(user: User) -> dict[str, object]:
+    fields = "username full_name email email_verified bio links role created_at last_login mail_alerts"
+    return {field: getattr(user, field) for field in fields.split()}
+
+
+def _tokens(user: User) -> Iterator[Mapping[str, object]]:
+    rows = Token.objects.filter(user=user)
+    yield from rows.values("name", "role", "grants", "created_at", "last_used_at", "expires_at")
+
+
+def _organizations(user: User) -> Iterator[Mapping[str, object]]:
+    rows = Membership.objects.filter(user=user).values("organization__namespace__name", "role")
+    yield from ({"organization": row["organization__namespace__name"], "role": row["role"]} for row in rows)
+
+
+def _repositories(user: User) -> Iterator[Mapping[str, object]]:
+    rows = Repository.objects.filter(Q(namespace=user.namespace) | Q(created_by=user)).select_related("namespace")
+    for row in rows[:MOST_ROWS]:
+        dates = {"created_at": row.created_at, "updated_at": row.updated_at}
+        yield {"id": row.full_name, "type": row.type, "private": row.private, "gated": row.gated, **dates}
+
+
+def _comments(user: User) -> Iterator[Mapping[str, object]]:
+    rows = DiscussionEvent.objects.filter(author=user).select_related("discussion__repository__namespace")
+    for row in rows.order_by("pk")[:MOST_ROWS]:
+        yield {
+            "discussion": str(row.discussion),
+            "at": row.created_at,
+            "kind": row.kind,
+            "text": row.text,
+            "data": row.data,
+        }
+
+
+def _likes(user: User) -> Iterator[str]:
+    for row in Like.objects.filter(user=user).select_related("repository__namespace")[:MOST_ROWS]:
+        yield row.repository.full_name
+
+
+def _log(user: User) -> Iterator[Mapping[str, object]]:
+    rows = AuditEvent.objects.filter(Q(actor=user.username) | Q(namespace=user.namespace_id)).order_by("pk")
+    fields = ("at", "action", "object", "reason", "before", "after")
+    yield from rows.values(*fields, "actor")[:MOST_ROWS]
