@@ -93,6 +93,7 @@ TABLE: dict[type[errors.RegistryError], HttpForm] = {
     errors.NameReserved: HttpForm(403),
     errors.NameProhibited: HttpForm(403),
     errors.AccessRequired: HttpForm(403, "GatedRepo"),
+    errors.ReauthenticationRequired: HttpForm(403),
     errors.CaseNotFound: HttpForm(404),
     errors.CaseClosed: HttpForm(409),
     errors.AppealNotFound: HttpForm(404),

@@ -13,6 +13,7 @@ from django.shortcuts import render
 from hub import counters
 from hub.origin import network_of
 from registry.kernel import quotas, site_settings
+from registry.kernel.errors import TooOften
 from registry.kernel.policy import Caller
 
 WINDOW_SECONDS = 60
@@ -86,6 +87,20 @@ def take_bytes(caller: Caller, size: int, how: str = "bytes") -> None:
     """
     if settings.QUOTA_BYTES and caller.user:
         quotas.check_daily_upload(caller.user, counters.count(f"{how}:{caller.user.pk}", DAY_SECONDS, size))
+
+
+REPORTS_AN_HOUR = 30
+TRUSTED_REPORTS_AN_HOUR = 600  # of a reporter whom an administrator trusts, such as a scanner
+
+
+def take_report(caller: Caller) -> None:
+    """Count one abuse report of a person. Raises TooOften above the quota of an hour; throttling off is no limit."""
+    user = caller.user
+    if user is None or site_settings.get_setting("throttle") == "off":
+        return
+    allowed = TRUSTED_REPORTS_AN_HOUR if user.is_trusted_reporter else REPORTS_AN_HOUR
+    if counters.count(f"reports:{user.pk}:{int(time.time() // 3600)}", 2 * 3600) > allowed:
+        raise TooOften(f"More than {allowed} reports in an hour.", fix="Wait until the next hour; nothing was lost.")
 
 
 def _take(family: Family, *, is_known: bool, who: str) -> Taken | None:

@@ -16,7 +16,9 @@ from rest_framework.views import APIView
 
 from hub.api.throttle import PerMinute
 from hub.read_only import refuse_write
-from registry.kernel.errors import SessionRequired, SignInRequired, TokenInvalid
+from hub.session_proofs import is_recent, lacks_second_factor
+from registry.kernel import policy
+from registry.kernel.errors import ReauthenticationRequired, SessionRequired, SignInRequired, TokenInvalid
 from registry.kernel.policy import NOBODY, Caller
 from registry.models import User
 
@@ -92,6 +94,19 @@ class View(APIView):
         user = self.person()
         if self.caller.token is not None:
             raise SessionRequired(f"{doing} needs a browser session; this request carries a token.")
+        return user
+
+    def require_moderator(self, *, final: bool = False) -> User:
+        """Return the moderator who acts in a session that has passed their second factor, if they have one.
+
+        A final deed cannot be undone, so the session must have proven lately who acts. Raises what
+        policy.require_moderator raises, and ReauthenticationRequired.
+        """
+        user = policy.require_moderator(self.caller)
+        if lacks_second_factor(self.request._request):
+            raise ReauthenticationRequired("This session has not passed your second factor.")
+        if final and not is_recent(self.request._request):
+            raise ReauthenticationRequired("This cannot be undone, and this session has not proven lately who you are.")
         return user
 
     def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:

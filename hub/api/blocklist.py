@@ -8,7 +8,7 @@ from rest_framework.response import Response
 from hub.api import pages
 from hub.api.asking import View
 from hub.api.shapes import moderation as shapes
-from registry.kernel import cursors, policy
+from registry.kernel import cursors
 from registry.moderation import blocklist
 
 
@@ -18,7 +18,7 @@ class Blocklist(View):
         responses=shapes.BlockedPage,
     )  # fmt: skip
     def get(self, request: Request) -> Response:
-        policy.require_moderator(self.caller)
+        self.require_moderator()
         asked = pages.parameters(request, pages.Paging)
         below, limit = cursors.row_id(asked.pop("cursor", "")), asked.pop("limit")
         rows = cursors.newest_first(blocklist.listed(), below, limit)
@@ -29,7 +29,7 @@ class Blocklist(View):
         request=shapes.NewBlock, responses=shapes.NewlyBlocked,
     )  # fmt: skip
     def post(self, request: Request) -> Response:
-        policy.require_moderator(self.caller)
+        self.require_moderator()
         wish = shapes.NewBlock(data=request.data)
         wish.is_valid(raise_exception=True)
         given = wish.validated_data

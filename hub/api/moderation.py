@@ -1,18 +1,24 @@
-"""Quarantine and release by moderators in a session, and the audit log."""
+"""Acts of moderators in a session: hold back, release, take down, suspend, look at evidence; and the audit log."""
 
 from collections.abc import Callable
+from typing import Any
 
-from drf_spectacular.utils import extend_schema
+from django.http.response import HttpResponseBase
+from django.utils.http import content_disposition_header
+from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
+from rest_framework.serializers import Serializer
 
 from hub.api import pages
 from hub.api.asking import View
 from hub.api.shapes import Data
 from hub.api.shapes import moderation as shapes
-from registry.kernel import cursors, policy
+from hub.sending import send
+from registry.kernel import cursors
 from registry.kernel.policy import Permission
-from registry.moderation import audit_log, quarantine
+from registry.moderation import audit_log, evidence, quarantine, suspension
+from registry.people import accounts
 from registry.repos import lookup, pull
 
 
@@ -38,6 +44,71 @@ class Release(View):
         return _rule(self, f"{ns}/{name}", quarantine.release)
 
 
+class TakeDown(View):
+    @extend_schema(
+        operation_id="takedown",
+        summary="Hold an adapter back for good and delete its files",
+        request=shapes.Ruling,
+        responses=shapes.Ruled,
+    )
+    def post(self, request: Request, ns: str, name: str) -> Response:
+        self.require_moderator(final=True)
+        return _rule(self, f"{ns}/{name}", quarantine.take_down)
+
+
+class Delete(View):
+    @extend_schema(
+        operation_id="moderation-delete",
+        summary="Delete an adapter and everything in it",
+        request=shapes.Reasoned,
+        responses=shapes.Ruled,
+    )
+    def post(self, request: Request, ns: str, name: str) -> Response:
+        self.require_moderator(final=True)
+        body = shapes.Reasoned(data=request.data)
+        body.is_valid(raise_exception=True)
+        repository = lookup.find(f"{ns}/{name}", self.caller, Permission.QUARANTINE)
+        quarantine.delete(repository, self.caller, **body.validated_data)
+        return Response({"adapter": repository.full_name, "quarantined_at": None, "changed": True})
+
+
+class Suspend(View):
+    @extend_schema(
+        operation_id="suspend", summary="Keep a person out", request=shapes.Suspension, responses=shapes.Suspended
+    )
+    def post(self, request: Request, name: str) -> Response:
+        return _suspend(self, name, suspension.suspend, shapes.Suspension)
+
+
+class Unsuspend(View):
+    @extend_schema(
+        operation_id="unsuspend",
+        summary="Let a suspended person in again",
+        request=shapes.Reasoned,
+        responses=shapes.Suspended,
+    )
+    def post(self, request: Request, name: str) -> Response:
+        return _suspend(self, name, suspension.unsuspend, shapes.Reasoned)
+
+
+class Evidence(View):
+    @extend_schema(
+        operation_id="evidence",
+        summary="The bytes of a file that is held back or in a case; each look is logged",
+        parameters=[shapes.OfType],
+        responses={200: OpenApiResponse(description="The bytes; Range works")},
+    )
+    def get(self, request: Request, ns: str, name: str, rev: str, path: str) -> HttpResponseBase:
+        self.require_moderator()
+        asked = pages.parameters(request, shapes.OfType)
+        _, entry = evidence.look(f"{ns}/{name}", rev, path, self.caller, type=asked["type"])
+        answer = send(request._request, entry, "application/octet-stream")
+        answer["Content-Disposition"] = content_disposition_header(True, path.rpartition("/")[2]) or "attachment"
+        answer["Content-Security-Policy"] = "sandbox; default-src 'none'"
+        answer["Cache-Control"] = "private, no-store"
+        return answer
+
+
 class Log(View):
     @extend_schema(
         operation_id="log",
@@ -46,7 +117,7 @@ class Log(View):
         responses=shapes.LogPage,
     )
     def get(self, request: Request) -> Response:
-        policy.require_moderator(self.caller)
+        self.require_moderator()
         asked = pages.parameters(request, shapes.LogPaging)
         below, limit = cursors.row_id(asked.pop("cursor", "")), asked.pop("limit")
         acts = audit_log.listed(audit_log.Filter(**asked), below, limit)
@@ -54,7 +125,7 @@ class Log(View):
 
 
 def _rule(view: View, full_name: str, verb: Callable[..., bool]) -> Response:
-    policy.require_moderator(view.caller)  # first, so that a stranger does not learn which adapters there are
+    view.require_moderator()  # first, so that a stranger does not learn which adapters there are
     wish = shapes.Ruling(data=view.request.data)
     wish.is_valid(raise_exception=True)
     ruling: Data = wish.validated_data
@@ -63,3 +134,19 @@ def _rule(view: View, full_name: str, verb: Callable[..., bool]) -> Response:
     changed = verb(repository, view.caller, reason=ruling["reason"], note=ruling["note"], revision=revision)
     target = revision or repository
     return Response({"adapter": repository.full_name, "quarantined_at": target.quarantined_at, "changed": changed})
+
+
+def _suspend(view: View, name: str, verb: Callable[..., bool], shape: type[Serializer[Any]]) -> Response:
+    view.require_moderator()
+    body = shape(data=view.request.data)
+    body.is_valid(raise_exception=True)
+    person = accounts.get_person(name)
+    changed = verb(person, view.caller, **body.validated_data)
+    return Response(
+        {
+            "name": person.username,
+            "suspended": not person.is_active,
+            "until": person.suspended_until,
+            "changed": changed,
+        }
+    )

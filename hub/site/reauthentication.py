@@ -8,52 +8,22 @@ else is sent to a page that asks for one of them, and comes back. What a form se
 and comes back to the page with the form.
 """
 
-import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import wraps
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
-from allauth.account.authentication import get_authentication_records
 from allauth.mfa.models import Authenticator
-from django.conf import settings
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
 
+from hub.session_proofs import is_recent as is_recent
+from hub.session_proofs import lacks_second_factor as lacks_second_factor
 from hub.site.visitor import person
-from registry.models import User
 
 View = Callable[..., HttpResponse]
-RECENT_SECONDS = settings.ACCOUNT_REAUTHENTICATION_TIMEOUT
-PROOFS = frozenset({"password", "mfa"})
-
-
-def authenticated_at(request: HttpRequest) -> float:
-    """Return when this session last proved who it is (Unix time), or 0."""
-    return max((proof["at"] for proof in _proofs(request)), default=0.0)
-
-
-def is_recent(request: HttpRequest, seconds: float = RECENT_SECONDS) -> bool:
-    """Return whether this session proved who it is within the last `seconds`."""
-    return time.time() - authenticated_at(request) < seconds
-
-
-def has_second_factor(user: User) -> bool:
-    """Return whether the person has an authenticator app or a passkey."""
-    factors = Authenticator.objects.filter(user=user).exclude(type=Authenticator.Type.RECOVERY_CODES)
-    return bool(factors.exists())
-
-
-def passed_second_factor(request: HttpRequest) -> bool:
-    """Return whether this session has passed a second factor: an app's code, a passkey or a recovery code."""
-    return any(proof["method"] == "mfa" for proof in _proofs(request))
-
-
-def lacks_second_factor(request: HttpRequest) -> bool:
-    """Return whether the person has a second factor that this session has not passed."""
-    return not passed_second_factor(request) and has_second_factor(person(request))
 
 
 def needs_recent_authentication(view: View) -> View:
@@ -96,10 +66,3 @@ def _page_before(request: HttpRequest) -> str:
         return reverse("settings")
     parts = urlsplit(before)
     return f"{parts.path}?{parts.query}" if parts.query else parts.path
-
-
-def _proofs(request: HttpRequest) -> Iterable[dict[str, Any]]:
-    user = request.user
-    if not isinstance(user, User):
-        return []
-    return [record for record in get_authentication_records(request, user) if record.get("method") in PROOFS]

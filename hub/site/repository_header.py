@@ -11,21 +11,23 @@ from django.urls import reverse
 from django.views.decorators.http import require_safe
 
 from hub.site.converters import RepositoryAddress
+from hub.site.forms.cases import NewAppeal
 from hub.site.proof import Proof, proof
 from hub.site.visitor import caller
 from registry.kernel import policy, refusals
 from registry.kernel.errors import RegistryError, RevisionNotFound
 from registry.kernel.policy import Caller, Permission
-from registry.models import Discussion, Repository, Revision
+from registry.models import Alert, Discussion, Repository, Revision
+from registry.moderation import appeals, evidence
 from registry.people import gates
-from registry.proof import verdicts
+from registry.proof import holding, verdicts
 from registry.proof.config_views import View
 from registry.publish import discussions, repairs
 from registry.publish.push import rows
 from registry.repos import facts, lookup, pull, refs
 from registry.repos.facts import Facts
 from registry.repos.manifest import Entry
-from registry.talk import social
+from registry.talk import alerts, social
 
 README = "README.md"
 WEIGHTS = (".safetensors", ".bin", ".pt", ".gguf")
@@ -213,6 +215,25 @@ def _under_its_name(request: HttpRequest, repository: Repository) -> str:
     return f"{path}?{query}" if query else path
 
 
+def _held_page(request: HttpRequest, repository: Repository, revision: Revision | None) -> HttpResponse:
+    """Return the page of what is held back: the reason, the evidence, and for its owners the appeal."""
+    by, held = caller(request), revision or repository
+    decision = holding.decision_in_force(held)
+    alerts.saw(by.user, [Alert.Kind.HELD], repository=repository)
+    context = {
+        "repository": repository,
+        "revision": revision,
+        "error": refusals.quarantined_revision(revision) if revision else refusals.quarantined(repository),
+        "held_at": held.quarantined_at,
+        "decision": decision,
+        "places": evidence.places(decision.case) if decision and decision.case else [],
+        "appeal": appeals.against(held, by.user),
+        "may_appeal": policy.may_write(by, repository) and decision is not None and decision.action != "takedown",
+        "form": NewAppeal(initial={"revision": revision.oid if revision else ""}),
+    }
+    return render(request, "site/quarantined.html", context)
+
+
 def repository_page(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
     """Wrap a view of one repository: find it, redirect other spellings of its name, explain a quarantine."""
 
@@ -222,16 +243,12 @@ def repository_page(view: Callable[..., HttpResponse]) -> Callable[..., HttpResp
         by = caller(request)
         repository = lookup.find_at_address(address.full_name, by, type=address.type)
         if repository.is_quarantined:
-            error = refusals.quarantined(repository)
-            context = {"repository": repository, "error": error, "held_at": repository.quarantined_at}
-            return render(request, "site/quarantined.html", context)
+            return _held_page(request, repository, None)
         if repository.full_name != address.full_name:
             return HttpResponseRedirect(_under_its_name(request, repository))
         header = _header(repository, rev, by)
         if header.revision.is_quarantined and view.__name__ not in SHOWN_OF_QUARANTINED:
-            error, at = refusals.quarantined_revision(header.revision), header.revision.quarantined_at
-            context = {"repository": repository, "revision": header.revision, "error": error, "held_at": at}
-            return render(request, "site/quarantined.html", context)
+            return _held_page(request, repository, header.revision)
         return view(request, header, **route)
 
     return wrapped

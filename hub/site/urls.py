@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from django.urls import path, register_converter
+from django.urls import path
 
 from hub.site import (
     account_urls,
@@ -31,22 +31,23 @@ from hub.site import (
     profile,
     publishers,
     repairs,
+    reports,
     repository,
     repository_settings,
     robots,
     settings,
     sharing,
     site_switches,
+    standing,
     tokens,
     transparency,
     verdict,
     webhooks,
 )
-from hub.site.converters import RepositoryConverter
 from hub.site.forms.publishers import FORMS as CI_SYSTEMS
+from hub.site.moderation.urls import MODERATION
 from hub.site.routing import at, forms
-
-register_converter(RepositoryConverter, "repository")
+from hub.site.staff import for_administrators, for_moderators
 
 REPOSITORY = "<repository:address>"
 DISCUSSION = f"{REPOSITORY}/discussions/<int:number>"
@@ -63,6 +64,7 @@ REPOSITORIES = [
         ("unlike", sharing.unlike, "unlike"),
         ("repair", repairs.repair, "repair"),
         ("ask-access", gates.ask, "ask-access"),
+        ("appeal", standing.appeal, "open-appeal"),
     ),
     at(f"{REPOSITORY}/likers", sharing.likers, "likers"),
     at(f"{REPOSITORY}/access", gates.access, "access"),
@@ -125,6 +127,10 @@ SETTINGS = [
         ("read", alerts.read, "read-notifications"),
         ("mail", alerts.set_mail, "set-mail"),
     ),
+    at("settings/reports", reports.own, "own-reports"),
+    at("settings/standing", standing.own, "standing"),
+    at("settings/appeals/<int:number>", standing.one, "appeal"),
+    *forms("appeal", "settings/appeals/<int:number>", ("write", standing.write, "write-appeal")),
     at("settings/organizations", organizations.listed, "organizations"),
     *forms(
         "organizations",
@@ -208,15 +214,18 @@ COLLECTIONS = [
 RECORD = [
     at("moderation/log", audit_log.log, "moderation-log"),
     at("moderation/blocklist", blocklist.listed, "blocklist"),
-    *forms("blocklist", "moderation/blocklist", ("unblock", blocklist.unblock, "unblock")),
+    *forms("blocklist", "moderation/blocklist", ("unblock", blocklist.unblock, "unblock"), guard=for_moderators),
     at("moderation/names", name_rules.listed, "site-names"),
-    *forms("site-names", "moderation/names", ("remove", name_rules.remove, "remove-name-rule")),
+    *forms(
+        "site-names", "moderation/names", ("remove", name_rules.remove, "remove-name-rule"), guard=for_administrators
+    ),
     at("moderation/site", site_switches.site, "site-switches"),
     *forms(
         "site-switches",
         "moderation/site",
         ("change", site_switches.change, "change-switches"),
         ("banner", site_switches.set_banner, "set-banner"),
+        guard=for_administrators,
     ),
 ]
 
@@ -241,6 +250,8 @@ urlpatterns = [
     ),
     at("new", new.new, "new-repository"),
     *account_urls.urlpatterns,
+    at("reports/new", reports.new, "report"),
+    *MODERATION,
     *ORGANIZATIONS,
     *ROBOTS,
     *COLLECTIONS,

@@ -334,6 +334,13 @@ class AccessRequired(RegistryError):
 
 
 # --- moderation ------------------------------------------------------------------------------------------------------
+class ReauthenticationRequired(NotAllowed):
+    """A deed in a session that has not proven lately, or not by the second factor, who acts."""
+
+    code = "reauthentication-required"
+    default_fix = "Open /settings/security/confirm, enter your password or second factor, and do it again."
+
+
 class CaseNotFound(RegistryError):
     code = "case-not-found"
     default_fix = "Look in the queue at /moderation for the cases that exist."

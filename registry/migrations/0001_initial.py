@@ -1201,6 +1201,7 @@ class Migration(migrations.Migration):
                 ("message", models.TextField(blank=True)),
                 ("created_at", models.DateTimeField(default=django.utils.timezone.now)),
                 ("quarantined_at", models.DateTimeField(blank=True, null=True)),
+                ("pushed_with", models.CharField(blank=True, max_length=200)),
                 (
                     "author",
                     models.ForeignKey(

@@ -124,6 +124,7 @@ class Revision(models.Model):
     run = models.ForeignKey(  # of the CI job that published it as a trusted publisher
         "PublishingRun", null=True, blank=True, on_delete=models.SET_NULL, related_name="revisions"
     )
+    pushed_with = models.CharField(max_length=200, blank=True)  # token:NAME or session; for moderators
 
     class Meta:
         constraints = [

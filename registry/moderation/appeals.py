@@ -44,14 +44,14 @@ def open_appeal(repository: Repository, by: Caller, text: str, *, revision: Revi
     return appeal
 
 
-def own(by: Caller) -> QuerySet[Appeal]:
-    """Return the caller's appeals, newest first."""
-    return _rows().filter(user=by.user).order_by("-pk") if by.user else Appeal.objects.none()
+def by_person(user: User) -> QuerySet[Appeal]:
+    """Return somebody's appeals, newest first."""
+    return _rows().filter(user=user).order_by("-pk")
 
 
 def get_own(number: int, by: Caller) -> Appeal:
     """Return one of the caller's own appeals. Raises AppealNotFound."""
-    appeal = own(by).filter(pk=number).first()
+    appeal = by_person(by.user).filter(pk=number).first() if by.user else None
     if appeal is None:
         raise AppealNotFound(f"You have no appeal {number}.")
     return appeal

@@ -2,13 +2,15 @@
 
 from django.db import transaction
 
-from registry.kernel import names, policy
+from registry.kernel import audit, names, outbox, policy
 from registry.kernel.errors import TakenDown
+from registry.kernel.outbox import Kind
 from registry.kernel.policy import Caller, Permission
 from registry.models import (
     Case,
     ModerationDecision,
     Repository,
+    RetiredName,
     Revision,
     RevisionFile,
     UploadedBlob,
@@ -78,6 +80,21 @@ def take_down(
         (rows.filter(revision=revision) if revision else rows).delete()
         UploadedBlob.objects.filter(repository=repository).exclude(blob__in=rows.values("blob")).delete()
     return changed
+
+
+def delete(repository: Repository, by: Caller, *, reason: str, note: str = "") -> None:
+    """Delete an adapter with everything in it and retire its name; reports about it stay. It cannot be undone.
+
+    Raises as quarantine does.
+    """
+    policy.require(by, Permission.QUARANTINE, repository)
+    actor = policy.require_moderator(by)
+    reason, note = check_reason(reason), names.check_text(note, "note", MAX_NOTE)
+    with transaction.atomic():
+        RetiredName.objects.get_or_create(type=repository.type, full_name=repository.full_name.lower())
+        audit.record(actor, "adapter:delete", repository.full_name, about=repository, reason=reason, note=note)
+        outbox.record(Kind.DELETED, repository, actor)
+        repository.delete()
 
 
 def _decide(

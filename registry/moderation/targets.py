@@ -71,6 +71,12 @@ def _split(id: str) -> tuple[str, str, str]:
     return id[:at], id[at : at + 1], id[at + 1 :]
 
 
+def id_of(repository: Repository) -> str:
+    """Return the id by which `find` finds a repository: ns/name, with `datasets/` or `spaces/` before it."""
+    prefix = "" if repository.type == Repository.Type.MODEL else f"{repository.type}s/"
+    return f"{prefix}{repository.full_name}"
+
+
 def of_repository(repository: Repository) -> Target:
     """Return a repository as a target."""
     return Target(Kind.REPOSITORY, repository.full_name, repository=repository, namespace=repository.namespace)

@@ -246,9 +246,10 @@ def _alert(
 
 
 def _create(people: Iterable[int], by: User | None, **columns: Any) -> None:
-    """Write one alert for each of these people who is active and did not do it."""
+    """Write one alert for each of these people who is active and did not do it; only moderators see who did."""
     active = User.objects.filter(pk__in=list(people), is_active=True).exclude(pk=by.pk if by else 0)
-    Alert.objects.bulk_create(Alert(user_id=pk, by=by, **columns) for pk in active.values_list("pk", flat=True))
+    author = by if columns["kind"] == Kind.APPEALED else None
+    Alert.objects.bulk_create(Alert(user_id=pk, by=author, **columns) for pk in active.values_list("pk", flat=True))
 
 
 def _listening(recipients: Iterable[int], by: User | None) -> list[int]:

@@ -9,7 +9,7 @@ from django.urls import reverse
 
 from registry.kernel import policy
 from registry.kernel.policy import Caller
-from registry.models import AccessRequest, Alert, Discussion, Repository, User
+from registry.models import AccessRequest, Alert, Appeal, Discussion, Repository, User
 from registry.people import invitations
 from registry.repos.refs import short_name
 from registry.talk import dispatch
@@ -62,6 +62,12 @@ def saw(user: User | None, kinds: Iterable[Kind], **of: Repository | Discussion)
             rows.update(read_at=Now())
 
 
+def saw_appeal(user_id: int, appeal: Appeal) -> None:
+    """Mark a person's alerts about an appeal as read, because they look at it now."""
+    dispatch.catch_up()
+    Alert.objects.filter(user=user_id, appeal=appeal, read_at__isnull=True).update(read_at=Now())
+
+
 def set_mail(user: User, wanted: bool) -> None:
     """Turn e-mail alerts on or off; after turning off, earlier alerts are never sent."""
     User.objects.filter(pk=user.pk).update(mail_alerts=wanted)
@@ -105,6 +111,8 @@ def subject(alert: Alert) -> str:
     """Return the name of the adapter, or organisation, that an alert is about."""
     if alert.case is not None:
         return alert.case.label
+    if alert.strike is not None:
+        return "Your account"
     return alert.repository.full_name if alert.repository else str(alert.invitation and alert.invitation.organization)
 
 

@@ -76,7 +76,25 @@ const moveInList = (step) => {
   const to = at < 0 ? (step > 0 ? 0 : links.length - 1) : Math.min(links.length - 1, Math.max(0, at + step));
   links[to].focus();
 };
+const press = (selector) => {
+  const control = document.querySelector(selector);
+  if (control) control.click();
+};
+// The queue of moderators: the row that has the focus, and the decision on the case that is open.
+const focusedRow = () => document.activeElement && document.activeElement.closest(".cases tr");
+const decideBy = (outcomes) => {
+  const radios = outcomes.map((name) => document.querySelector(`#panel input[name="outcome"][value="${name}"]`));
+  const radio = radios.find(Boolean);
+  if (!radio) return;
+  radio.checked = true;
+  document.querySelector('#panel input[name="reason"]').focus();
+};
 const KEYS = {
+  c: () => press('#panel [data-press="c"]'),
+  e: () => { const row = focusedRow(); if (row) row.querySelector("[data-item]").click(); },
+  x: () => { const row = focusedRow(); if (row) row.querySelector('input[type="checkbox"]').click(); },
+  q: () => decideBy(["held-version", "held", "hidden", "suspended"]),
+  n: () => decideBy(["no-action"]),
   "/": () => document.getElementById("find").focus(),
   "?": () => document.getElementById("keys").showModal(),
   j: () => moveInList(1),

@@ -16,7 +16,7 @@ from django.utils import timezone
 
 from registry.kernel import names
 from registry.kernel.policy import Permission
-from registry.models import AuditEvent, BlockedFile, Namespace, Repository, Token
+from registry.models import AuditEvent, BlockedFile, Namespace, Repository, Token, User
 from registry.people import ci_systems, publishers, robots, tokens
 from tests.cast import Cast
 
@@ -27,6 +27,8 @@ METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")  # HEAD and OPTIONS do what 
 # moderators-page, admins-page: in a session, and for everybody else a page that does not exist ·
 # like: a person who sees the adapter · owner: who may configure it, in a session · member: of the organisation ·
 # collection: who writes in the namespace that it is in ·
+# moderator-of: moderators in a session, about rows that the walk does not make · moderator-final: moderators in a
+# session that has proven lately who acts ·
 # machine: this machine, or the token of the metrics · nothing: whatever is asked, nothing is done · and the permissions
 # on the adapter that the address names. {kind} is models or datasets, {of} the same for pages, {type} model or dataset.
 TABLE = """
@@ -63,6 +65,13 @@ api/v1/organizations/<org>/members                           GET organisation
 api/v1/organizations/<org>/members/<user>                    PUT organisation  DELETE organisation
 api/v1/moderation/adapters/<ns>/<name>/quarantine            POST moderator
 api/v1/moderation/adapters/<ns>/<name>/release               POST moderator
+api/v1/moderation/adapters/<ns>/<name>/takedown              POST moderator-final
+api/v1/moderation/adapters/<ns>/<name>/delete                POST moderator-final
+api/v1/moderation/adapters/<ns>/<name>/revisions/<rev>/files/<path> GET moderator-of
+api/v1/moderation/users/<name>/suspend                       POST moderator-of
+api/v1/moderation/users/<name>/unsuspend                     POST moderator-of
+api/v1/moderation/queue                                      GET moderator
+api/v1/reports                                               POST person
 api/v1/moderation/log                                        GET moderator
 api/v1/moderation/blocklist                                  GET moderator  POST moderator
 api/v1/moderation/blocklist/<sha256>                         DELETE moderator
@@ -201,6 +210,26 @@ login/device/approve                                         POST session
 login/device/deny                                            POST session
 logout                                                       POST anyone
 new                                                          GET session  POST session
+reports/new                                                  GET session  POST session
+moderation                                                   GET moderators-page
+moderation/close                                             POST moderators-page
+moderation/cases/<number>                                    GET moderators-page
+moderation/cases/<number>/claim                              POST moderators-page
+moderation/cases/<number>/give-back                          POST moderators-page
+moderation/cases/<number>/note                               POST moderators-page
+moderation/cases/<number>/close                              POST moderators-page
+moderation/appeals                                           GET moderators-page
+moderation/appeals/<number>                                  GET moderators-page
+moderation/appeals/<number>/write                            POST moderators-page
+moderation/appeals/<number>/approve                          POST moderators-page
+moderation/appeals/<number>/reject                           POST moderators-page
+moderation/reporters                                         GET moderators-page
+moderation/reporters/<name>/trust                            POST moderators-page
+moderation/reporters/<name>/distrust                         POST moderators-page
+moderation/people/<name>                                     GET moderators-page
+moderation/people/<name>/strikes/<strike>/void               POST moderators-page
+moderation/people/<name>/unsuspend                           POST moderators-page
+moderation/files/{of}<ns>/<name>/at/<rev>/<path>             GET moderators-page
 organizations/new                                            GET session  POST session
 organizations/<ns>/settings                                  GET organisation
 organizations/<ns>/settings/activity                         GET organisation
@@ -229,6 +258,10 @@ settings/publishers/github                                   POST session
 settings/publishers/gitlab                                   POST session
 settings/publishers/other                                    POST session
 settings/publishers/<number>/remove                          POST session
+settings/reports                                             GET session
+settings/standing                                            GET session
+settings/appeals/<number>                                    GET session
+settings/appeals/<number>/write                              POST session
 settings/organizations                                       GET session
 settings/organizations/<ns>/accept                           POST session
 settings/organizations/<ns>/decline                          POST session
@@ -281,6 +314,7 @@ robots.txt                                                   GET anyone
 {of}<ns>/<name>/likers                                       GET adapter:browse
 {of}<ns>/<name>/repair                                       POST like
 {of}<ns>/<name>/ask-access                                   POST like
+{of}<ns>/<name>/appeal                                       POST like
 {of}<ns>/<name>/access                                       GET owner
 {of}<ns>/<name>/access/gate                                  POST owner
 {of}<ns>/<name>/access/grant                                 POST owner
@@ -378,6 +412,8 @@ def test_every_permission_of_the_table_is_one():
         "create",
         "moderator",
         "moderators-page",
+        "moderator-of",
+        "moderator-final",
         "admin",
         "admins-page",
         "ticket",
@@ -437,6 +473,7 @@ def ask(address: str, method: str, name: str, who: dict | None = None, body: dic
         "uidb36": "1",
         "key": "x",
         "robot": "deploy",
+        "strike": "1",
     }
     if "/tree/<tail>" in address:
         given["tail"] = "main"
@@ -483,7 +520,8 @@ def test_the_address_of_a_form_leads_a_reader_to_its_page(world, address):
     type = next(type for at, _, _, type in ROWS if at == address)
     readable = {at for at, method, _, kind in ROWS if method == "GET" and kind == type}
     before = state()
-    for caller in ({"session": world["alice"]}, None):
+    staff = address.startswith("moderation/")  # for others these addresses do not exist
+    for caller in ({"session": world["ada"]},) if staff else ({"session": world["alice"]}, None):
         answer, never = (ask(address, "GET", name, caller, type=type) for name in ("public", "coyert"))
         page = plain(resolve(answer.url).route.replace("<repository:address>", f"{KIND_OF[type]}<ns>/<name>"))
         assert answer.status_code == never.status_code == 302
@@ -551,7 +589,7 @@ def test_who_has_no_name_or_a_lesser_token_says_nothing(world, address, method, 
     assert state() == before
 
 
-STAFF = [row for row in ROWS if row[2] in {"moderator", "admin"}]
+STAFF = [row for row in ROWS if row[2] in {"moderator", "moderator-of", "moderator-final", "admin"}]
 
 
 @pytest.mark.parametrize(("address", "method", "permission", "type"), STAFF, ids=lambda value: str(value))
@@ -569,7 +607,10 @@ def test_staff_acts_in_a_session_and_nobody_else_at_all(world, address, method, 
     assert not Repository.objects.filter(quarantined_at__isnull=False).exists()
     if "<sha256>" in address:
         BlockedFile.objects.create(sha256="0" * 64, reason="Because.", by="mona")
-    assert ask(address, method, "public", {"session": world["ada"]}, reason).status_code in {200, 204}
+    answer = ask(address, method, "public", {"session": world["ada"]}, reason)
+    # A session without a fresh password does nothing that cannot be undone.
+    expected = {"moderator-of": {404}, "moderator-final": {403}}.get(permission, {200, 204})
+    assert answer.status_code in expected
 
 
 HIDDEN = [row for row in ROWS if row[2] in {"moderators-page", "admins-page"}]
@@ -579,7 +620,9 @@ ONCE = re.compile(rb'(?:name="csrfmiddlewaretoken" value|data-once)="[^"]*"')
 @pytest.mark.parametrize(("address", "method", "permission", "type"), HIDDEN, ids=lambda value: str(value))
 def test_a_page_of_staff_is_for_others_as_if_it_were_not_there(world, address, method, permission, type):
     before = state()
-    outsiders = [None, {"session": world["alice"]}, {"token": world.token("mona")}, {"token": world.token("ada")}]
+    User.objects.filter(username="dave").update(is_active=False)  # suspended, with a session from before
+    outsiders = [None, *({"session": world[name]} for name in ("alice", "erin", "carol", "dave"))]
+    outsiders += [{"token": world.token("mona")}, {"token": world.token("ada")}]
     if permission == "admins-page":
         outsiders.append({"session": world["mona"]})
     for caller in outsiders:

@@ -27,6 +27,26 @@ class Ruled(s.Serializer[Data]):
     changed = s.BooleanField(help_text="false where it was so already")
 
 
+class Reasoned(s.Serializer[Data]):
+    reason = Text(max_length=500)
+    note = Text(required=False, allow_blank=True, default="", max_length=10_000, help_text="moderators read it")
+
+
+class Suspension(Reasoned):
+    until = s.DateTimeField(required=False, allow_null=True, default=None, help_text="null: until a moderator ends it")
+
+
+class Suspended(s.Serializer[Data]):
+    name = s.CharField()
+    suspended = s.BooleanField()
+    until = s.DateTimeField(allow_null=True)
+    changed = s.BooleanField(help_text="false where it was so already")
+
+
+class OfType(s.Serializer[Data]):
+    type = s.ChoiceField(choices=["model", "dataset", "space"], required=False, default="model")
+
+
 class LogEntry(s.ModelSerializer[models.AuditEvent]):
     class Meta:
         model = models.AuditEvent

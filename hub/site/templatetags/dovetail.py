@@ -5,10 +5,11 @@ import re
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 from django import template
 from django.conf import settings
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import conditional_escape, format_html
 from django.utils.safestring import SafeString, mark_safe
@@ -17,7 +18,8 @@ from hub.site.proof import Document
 from hub.site.verdict_summary import AreaResult, shapes, summarize, summary_text
 from registry.kernel import banner, site_settings
 from registry.kernel.banner import Banner
-from registry.models import Repository
+from registry.models import Alert, Discussion, DiscussionEvent, Repository
+from registry.moderation import targets
 from registry.talk import alerts
 
 register = template.Library()
@@ -95,6 +97,35 @@ def bell(context: Mapping[str, Any]) -> dict[str, Any]:
 def download_url(repository: Repository, revision: str, path: str) -> str:
     """Return the address that a file of a revision is downloaded from."""
     return repository.file_url(revision, path)
+
+
+@register.inclusion_tag("site/parts/report_link.html")
+def report_link(
+    kind: str, subject: Repository | str, rest: str = "", *, text: str = "Report", label: str = "", style: str = ""
+) -> dict[str, str]:
+    """A link to the form that reports something: a repository, with what follows its id, or a name."""
+    id = targets.id_of(subject) if isinstance(subject, Repository) else subject
+    query = urlencode({"type": kind, "id": f"{id}{rest}"})
+    return {"address": f"{reverse('report')}?{query}", "text": text, "label": label, "style": style or "third small"}
+
+
+@register.inclusion_tag("site/parts/report_link.html")
+def report_comment(discussion: Discussion, event: DiscussionEvent) -> dict[str, str]:
+    """A link to the form that reports one comment."""
+    place = f"#{discussion.number}:{event.pk}"
+    return report_link("comment", discussion.repository, place, label="Report this comment")
+
+
+@register.filter
+def alert_sentence(alert: Alert) -> str:
+    """What an alert tells, as a sentence."""
+    return alerts.sentence(alert)
+
+
+@register.filter
+def alert_subject(alert: Alert) -> str:
+    """What an alert is about, in a few words."""
+    return alerts.subject(alert)
 
 
 @register.filter

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.utils import timezone
 
-from registry.kernel import outbox
+from registry.kernel import audit, outbox
 from registry.kernel.outbox import Kind
 from registry.models import PublishingRun, Ref, Repository, Revision, RevisionFile, UploadedBlob, User, Verdict
 from registry.proof import verdicts
@@ -82,7 +82,8 @@ def write(
     """
     above = parent.oid if parent else None
     oid = manifest.revision_oid(entries, parent=above, author=author.username, at=at, **words)
-    columns = {"parent": parent, "author": author, "created_at": at, "run": run, **words}
+    origin = {"author": author, "run": run, "pushed_with": audit.credential.get()}
+    columns = {"parent": parent, "created_at": at, **origin, **words}
     revision, is_new = Revision.objects.get_or_create(repository=repository, oid=oid, defaults=columns)
     if is_new:
         digests = {entry.sha256 for entry in entries.values()}

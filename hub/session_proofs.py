@@ -1,0 +1,48 @@
+"""What a browser session has proven, and when: the password or a second factor; for the website and for REST."""
+
+import time
+from collections.abc import Iterable
+from typing import Any
+
+from allauth.account.authentication import get_authentication_records
+from allauth.mfa.models import Authenticator
+from django.conf import settings
+from django.http import HttpRequest
+
+from registry.models import User
+
+RECENT_SECONDS = settings.ACCOUNT_REAUTHENTICATION_TIMEOUT
+PROOFS = frozenset({"password", "mfa"})
+
+
+def authenticated_at(request: HttpRequest) -> float:
+    """Return when this session last proved who it is (Unix time), or 0."""
+    return max((proof["at"] for proof in _proofs(request)), default=0.0)
+
+
+def is_recent(request: HttpRequest, seconds: float = RECENT_SECONDS) -> bool:
+    """Return whether this session proved who it is within the last `seconds`."""
+    return time.time() - authenticated_at(request) < seconds
+
+
+def has_second_factor(user: User) -> bool:
+    """Return whether the person has an authenticator app or a passkey."""
+    factors = Authenticator.objects.filter(user=user).exclude(type=Authenticator.Type.RECOVERY_CODES)
+    return bool(factors.exists())
+
+
+def passed_second_factor(request: HttpRequest) -> bool:
+    """Return whether this session has passed a second factor: an app's code, a passkey or a recovery code."""
+    return any(proof["method"] == "mfa" for proof in _proofs(request))
+
+
+def lacks_second_factor(request: HttpRequest) -> bool:
+    """Return whether the person has a second factor that this session has not passed."""
+    return not passed_second_factor(request) and isinstance(request.user, User) and has_second_factor(request.user)
+
+
+def _proofs(request: HttpRequest) -> Iterable[dict[str, Any]]:
+    user = request.user
+    if not isinstance(user, User):
+        return []
+    return [record for record in get_authentication_records(request, user) if record.get("method") in PROOFS]

@@ -1,0 +1,86 @@
+"""The moderators' queue with the panel of one case beside it, and the decision on several cases at once."""
+
+from dataclasses import asdict
+from urllib.parse import urlencode
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.views.decorators.http import require_POST, require_safe
+
+from hub.site.forms.cases import CloseMany
+from hub.site.moderation.case import panel
+from hub.site.staff import for_moderators
+from hub.site.visitor import caller
+from registry.kernel import ids
+from registry.models import Case
+from registry.moderation import cases, queue
+from registry.moderation.outcomes import Decision
+from registry.moderation.queue import Query
+
+PAGE = 50
+SEVERITIES = {"3": "high", "2": "medium", "1": "low"}
+CHOICES: dict[str, list[tuple[str, str]]] = {
+    "state": [(name, name) for name in queue.STATES],
+    "severity": [("", "any"), *SEVERITIES.items()],
+    "source": [("", "anybody"), ("people", "people"), ("hub", "the hub")],
+    "reason": [("", "any"), *((reason.value, reason.value) for reason in Case.Reason)],
+    "target": [("", "anything"), *((kind.value, kind.value) for kind in Case.Target)],
+}
+
+
+@for_moderators
+@require_safe
+def listed(request: HttpRequest) -> HttpResponse:
+    """List the cases of the filter in the address; `case` opens one beside the list."""
+    query = _query(request)
+    number = min(max(ids.parse_row_number(request.GET.get("page", "")), 1), 1000)
+    start = (number - 1) * PAGE
+    rows = list(queue.matching(caller(request), query)[start : start + PAGE + 1])
+    chosen = ids.parse_row_number(request.GET.get("case", ""))
+    context = {
+        "rows": queue.with_facts(rows[:PAGE]),
+        "query": query,
+        "filters": [(name, options, str(getattr(query, name) or "")) for name, options in CHOICES.items()],
+        "kept": urlencode({name: value for name, value in asdict(query).items() if value}),
+        "page": number,
+        "more": len(rows) > PAGE,
+        "chosen": chosen,
+        "bulk": CloseMany(),
+        "tab": "queue",
+        **(panel(request, cases.get_case(chosen, caller(request))) if chosen else {}),
+    }
+    return render(request, "site/moderation/queue.html", context)
+
+
+def _query(request: HttpRequest) -> Query:
+    """Return the filters of the address; a value that is none filters nothing."""
+    asked = {
+        name: request.GET.get(name, "")
+        for name, options in CHOICES.items()
+        if request.GET.get(name, "") in dict(options)
+    }
+    severity = int(asked.pop("severity", "") or 0)
+    return Query(
+        **{"state": "waiting", **{name: value for name, value in asked.items() if value}},
+        severity=severity,
+        q=request.GET.get("q", "")[:200],
+    )
+
+
+@for_moderators
+@require_POST
+def close_many(request: HttpRequest) -> HttpResponse:
+    """Close the ticked cases with one decision, and say which could not be closed."""
+    numbers = [ids.parse_row_number(value) for value in request.POST.getlist("case")][: cases.MAX_AT_ONCE]
+    form = CloseMany(request.POST, numbers=numbers)
+    if not form.is_valid():
+        messages.error(request, " ".join(str(error) for errors in form.errors.values() for error in errors))
+        return redirect("moderation")
+    decision = Decision(form.cleaned_data["outcome"], form.cleaned_data["reason"], strike="strike" in request.POST)
+    closed, refused = cases.close_many(form.cleaned_data["case"], caller(request), decision)
+    messages.success(request, f"{len(closed)} case{'' if len(closed) == 1 else 's'} closed.")
+    for number, sentence in refused:
+        messages.error(request, f"Case {number}: {sentence}")
+    return redirect(f"{reverse('moderation')}?{request.GET.urlencode()}".rstrip("?"))
