@@ -12,7 +12,7 @@ from registry.kernel import audit_chain
 from registry.moderation import audit_heads, blocklist, suspension, transparency
 from registry.proof import renewal, verdicts
 from registry.repos import popularity
-from registry.talk import alert_mail, deliveries, letters
+from registry.talk import alert_mail, deliveries, letters, token_reminders
 from registry.talk import dispatch as dispatching
 from workers import base_shapes, chunking, provenance, webhook_delivery
 from workers.loop import LOOP
@@ -85,5 +85,6 @@ def letter(to: str, subject: str, text: str) -> None:
 
 @shared_task
 def mail() -> None:
-    """Send the e-mails that are due."""
+    """Alert of tokens that are about to end, and send the e-mails that are due."""
+    token_reminders.remind()
     alert_mail.send_due()

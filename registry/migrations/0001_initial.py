@@ -1641,6 +1641,7 @@ class Migration(migrations.Migration):
                             ("strike", "Strike"),
                             ("appealed", "Appealed"),
                             ("appeal-answered", "Answered"),
+                            ("token-ends", "Token Ends"),
                         ],
                         default="verdict",
                         max_length=20,
@@ -1744,6 +1745,16 @@ class Migration(migrations.Migration):
                         on_delete=django.db.models.deletion.CASCADE,
                         related_name="alerts",
                         to="registry.strike",
+                    ),
+                ),
+                (
+                    "token",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="alerts",
+                        to="registry.token",
                     ),
                 ),
                 (
@@ -2658,6 +2669,7 @@ class Migration(migrations.Migration):
                     models.Q(("case__isnull", False), ("kind", "report-decided")),
                     models.Q(("kind", "strike"), ("strike__isnull", False)),
                     models.Q(("appeal__isnull", False), ("kind__in", ["appealed", "appeal-answered"])),
+                    models.Q(("kind", "token-ends"), ("token__isnull", False)),
                     _connector="OR",
                 ),
                 name="alert_kind_known",
@@ -2667,10 +2679,13 @@ class Migration(migrations.Migration):
             model_name="alert",
             constraint=models.CheckConstraint(
                 condition=models.Q(
-                    models.Q(("kind__in", ["invited", "report-decided", "strike"]), ("repository__isnull", True)),
+                    models.Q(
+                        ("kind__in", ["invited", "report-decided", "strike", "token-ends"]),
+                        ("repository__isnull", True),
+                    ),
                     models.Q(
                         ("repository__isnull", False),
-                        models.Q(("kind__in", ["invited", "report-decided", "strike"]), _negated=True),
+                        models.Q(("kind__in", ["invited", "report-decided", "strike", "token-ends"]), _negated=True),
                     ),
                     _connector="OR",
                 ),

@@ -11,6 +11,7 @@ from registry.models.discussions import Discussion
 from registry.models.gates import AccessRequest
 from registry.models.invitations import Invitation
 from registry.models.moderation import ModerationDecision
+from registry.models.people import Token
 from registry.models.repositories import Repository
 from registry.models.strikes import Strike
 from registry.models.verdicts import Verdict
@@ -36,6 +37,7 @@ class Alert(models.Model):
         STRIKE = "strike"  # moderators, or a rule, gave them a strike
         APPEALED = "appealed"  # for moderators: an owner appeals, or writes in an appeal
         ANSWERED = "appeal-answered"  # moderators wrote in their appeal, or decided it
+        TOKEN_ENDS = "token-ends"  # noqa: S105  # of theirs, or of a robot of their organisation: it is about to end
 
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="alerts")
     kind = models.CharField(max_length=20, choices=Kind.choices, default=Kind.VERDICT)
@@ -52,6 +54,7 @@ class Alert(models.Model):
     case = models.ForeignKey(Case, null=True, blank=True, on_delete=models.CASCADE, related_name="alerts")
     strike = models.ForeignKey(Strike, null=True, blank=True, on_delete=models.CASCADE, related_name="alerts")
     appeal = models.ForeignKey(Appeal, null=True, blank=True, on_delete=models.CASCADE, related_name="alerts")
+    token = models.ForeignKey(Token, null=True, blank=True, on_delete=models.CASCADE, related_name="alerts")
     by = models.ForeignKey(  # the author of its newest event; null for the hub itself
         settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
     )
@@ -85,12 +88,13 @@ class Alert(models.Model):
                 | Q(kind__in=["held", "released"], decision__isnull=False)
                 | Q(kind="report-decided", case__isnull=False)
                 | Q(kind="strike", strike__isnull=False)
-                | Q(kind__in=["appealed", "appeal-answered"], appeal__isnull=False),
+                | Q(kind__in=["appealed", "appeal-answered"], appeal__isnull=False)
+                | Q(kind="token-ends", token__isnull=False),
                 name="alert_kind_known",
             ),
             models.CheckConstraint(
-                condition=Q(repository__isnull=True, kind__in=["invited", "report-decided", "strike"])
-                | Q(repository__isnull=False) & ~Q(kind__in=["invited", "report-decided", "strike"]),
+                condition=Q(repository__isnull=True, kind__in=["invited", "report-decided", "strike", "token-ends"])
+                | Q(repository__isnull=False) & ~Q(kind__in=["invited", "report-decided", "strike", "token-ends"]),
                 name="alert_has_repository",
             ),
         ]

@@ -72,7 +72,9 @@ def set_token(
         return False
     try:
         with transaction.atomic():
-            token, _ = Token.objects.update_or_create(user=user, name=row["name"], defaults=row)
+            token, _ = Token.objects.update_or_create(
+                user=user, name=row["name"], defaults={**row, "reminded_at": None}
+            )
             before, after = _state(old) if old else None, _state(token)
             audit.record(
                 None,

@@ -27,7 +27,7 @@ def of(user: User, by: Caller | None = None) -> QuerySet[Alert]:
     open_ones = Exists(invitations.acceptable_invitations().filter(pk=OuterRef("invitation")))
     seen: Any = policy.has_visible_repository(by or Caller(user=user)) | open_ones
     if by is None or by.token is None:  # what moderation tells a person is about what nobody may see
-        seen = seen | Q(kind__in=OF_MODERATION)
+        seen = seen | Q(kind__in=(*OF_MODERATION, Kind.TOKEN_ENDS))
     rows = Alert.objects.filter(seen, user=user)
     of_what = (
         "repository__namespace",
@@ -39,6 +39,7 @@ def of(user: User, by: Caller | None = None) -> QuerySet[Alert]:
         "case",
         "strike",
         "appeal",
+        "token__user__works_for",
     )
     return rows.select_related(*of_what, "by").order_by("-pk")
 
@@ -97,7 +98,14 @@ def _of_held(alert: Alert) -> str:
     return reverse("commit", args=[alert.repository, revision.oid]) if revision else alert.repository.get_absolute_url()
 
 
+def _of_token(alert: Alert) -> str:
+    assert alert.token is not None, "the database keeps no alert of a token without it"
+    owner = alert.token.user
+    return reverse("robot", args=[owner.works_for, owner.robot_name]) if owner.works_for else reverse("tokens")
+
+
 _ADDRESSES: dict[Kind, Callable[[Alert], str]] = {
+    Kind.TOKEN_ENDS: _of_token,
     Kind.HELD: _of_held,
     Kind.RELEASED: _of_held,
     Kind.REPORT: lambda alert: reverse("own-reports"),
@@ -113,6 +121,8 @@ def subject(alert: Alert) -> str:
         return alert.case.label
     if alert.strike is not None:
         return "Your account"
+    if alert.token is not None:
+        return alert.token.name
     return alert.repository.full_name if alert.repository else str(alert.invitation and alert.invitation.organization)
 
 
@@ -124,6 +134,9 @@ def sentence(alert: Alert) -> str:
     name = subject(alert)
     if alert.kind in OF_MODERATION:
         return _of_moderation(alert, name)
+    if alert.token is not None:
+        whose = f"The token {name} of {alert.token.user}" if alert.token.user.is_machine else f"Your token {name}"
+        return f"{whose} ends on {alert.token.expires_at:%-d %B %Y}: make a new one in time."
     if alert.verdict:
         state, oid = alert.verdict.state, alert.verdict.revision.oid[:12]
         how = f"passed before, and is {state} now" if alert.verdict.changed_from else f"is {state}"

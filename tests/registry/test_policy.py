@@ -18,13 +18,14 @@ from registry.kernel.errors import (
 from registry.kernel.policy import Caller, Permission
 from registry.models import Membership, Repository, User
 from registry.moderation import quarantine
-from registry.people import gates, tokens
+from registry.people import accounts, gates, tokens
 from registry.publish import repositories
 from registry.repos import lookup
 
 # Callers are somebody in a session, or `somebody:role` with a token; `alice:other` is a fine-grained token for another
 # adapter, `alice:fine-read` and `alice:fine-write` name this one. The adapters are acme's, made by alice or, where it
-# says so, by dave; only the last one is carol's own, who is suspended and cannot ask at all. What may happen:
+# says so, by dave; only the last one is carol's own, who is suspended and cannot ask at all. The robot and
+# the publisher work for acme. What may happen:
 #     ok   yes          nf  as if it did not exist     in   sign in first
 #     no   not allowed  q   quarantined, and told so   web  only in a session
 #     gate ask the owner to be let in                  gin  the same, and sign in first
@@ -32,6 +33,7 @@ WHO = """
     anonymous  carol  carol:write  carol:read
     alice  alice:write  alice:read  alice:fine-write  alice:fine-read  alice:other
     bob  bob:write  dave  dave:write  erin  erin:write  mona  mona:write  ada
+    robot:fine-write  robot:fine-read  robot:other  publisher:fine-write
 """.split()  # noqa: SIM905  # a table reads better
 
 TABLE = """
@@ -57,6 +59,10 @@ erin:write        ok     ok       ok         ok        no     no          web
 mona              ok     ok       ok         ok        no     no          ok
 mona:write        ok     ok       ok         ok        no     no          web
 ada               ok     ok       ok         ok        no     no          ok
+robot:fine-write  ok     ok       ok         ok        ok     no          web
+robot:fine-read   ok     ok       ok         no        no     no          web
+robot:other       ok     ok       ok         no        no     no          web
+publisher:fine-write ok  ok       ok         ok        ok     no          web
 
 private
 anonymous         nf     nf       nf         nf        nf     nf          in
@@ -78,6 +84,10 @@ erin:write        ok     ok       ok         ok        no     no          web
 mona              nf     nf       nf         nf        nf     nf          ok
 mona:write        nf     nf       nf         nf        nf     nf          web
 ada               nf     nf       nf         nf        nf     nf          ok
+robot:fine-write  ok     ok       ok         ok        ok     no          web
+robot:fine-read   ok     ok       ok         no        no     no          web
+robot:other       nf     nf       nf         nf        nf     nf          web
+publisher:fine-write ok  ok       ok         ok        ok     no          web
 
 dave's
 dave              ok     ok       ok         ok        ok     no          no
@@ -105,6 +115,10 @@ erin:write        nf     nf       nf         nf        nf     nf          web
 mona              ok     nf       nf         nf        nf     nf          ok
 mona:write        nf     nf       nf         nf        nf     nf          web
 ada               ok     nf       nf         nf        nf     nf          ok
+robot:fine-write  ok     q        q          q         q      q           web
+robot:fine-read   ok     q        q          q         q      q           web
+robot:other       nf     nf       nf         nf        nf     nf          web
+publisher:fine-write ok  q        q          q         q      q           web
 
 dave's, quarantined
 dave              ok     q        q          q         q      q           no
@@ -145,6 +159,10 @@ erin:write        ok     ok       ok         ok        no     no          web
 mona              ok     ok       gate       ok        no     no          ok
 mona:write        ok     ok       gate       ok        no     no          web
 ada               ok     ok       gate       ok        no     no          ok
+robot:fine-write  ok     ok       ok         ok        ok     no          web
+robot:fine-read   ok     ok       ok         no        no     no          web
+robot:other       ok     ok       gate       no        no     no          web
+publisher:fine-write ok  ok       ok         ok        ok     no          web
 
 gated, carol let in
 anonymous         ok     ok       gin        in        in     in          in
@@ -221,8 +239,20 @@ def caller(cast, who: str, repository: Repository) -> Caller:
         return cast.session(name)
     role = credential if credential in {"read", "write"} else "fine-grained"
     key = repository.full_name.replace("/", "__")
+    if name in {"robot", "publisher"}:
+        return machine(cast, name, {"fine-read": "read", "fine-write": "write"}.get(credential, ""), repository)
     grants = {"fine-read": {key: "read"}, "fine-write": {key: "write"}, "other": {"acme__elsewhere": "write"}}
     return tokens.caller_of(cast.token(name, role, **grants.get(credential, {})))
+
+
+def machine(cast, kind: str, right: str, repository: Repository) -> Caller:
+    """A machine that works for acme, with a token for this repository, or without a right here for another one."""
+    username = f"acme+{kind}" if kind == "robot" else "publisher:acme"
+    account = User.objects.filter(username=username).first()
+    account = account or accounts.create_machine(username, User.Kind(kind), cast.acme.namespace)
+    grants = {repository.full_name: right} if right else {"acme/elsewhere": "write"}
+    name = f"token {account.tokens.count()}"
+    return tokens.caller_of(tokens.create_token(account, name, "fine-grained", grants=grants))
 
 
 def answer(by: Caller, permission: Permission, full_name: str) -> str:

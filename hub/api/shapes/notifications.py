@@ -11,7 +11,7 @@ class Notification(s.Serializer[Data]):
 
     id = s.IntegerField()
     kind = s.ChoiceField(choices=models.Alert.Kind.choices)
-    adapter = s.CharField(allow_null=True, help_text="null for an invitation")
+    adapter = s.CharField(allow_null=True, help_text="null for an invitation or a token")
     type = s.ChoiceField(choices=models.Repository.Type.choices, allow_null=True)
     organization = s.CharField(allow_null=True, help_text="of an invitation")
     revision = s.CharField(allow_null=True, help_text="of a verdict")
