@@ -45,6 +45,7 @@ api/v1/adapters/<ns>/<name>/revisions/<rev>/files/<path>     GET adapter:downloa
 api/v1/adapters/<ns>/<name>/revisions/<rev>/verdict          GET adapter:read
 api/v1/adapters/<ns>/<name>/revisions/<rev>/validate         POST adapter:push
 api/v1/adapters/<ns>/<name>/repair                           POST adapter:discuss
+api/v1/adapters/<ns>/<name>/watch                            GET like  PUT like  DELETE like
 api/v1/fit                                                   POST anyone
 api/v1/bases                                                 GET anyone
 api/v1/bases/<base>                                          GET anyone
@@ -183,6 +184,8 @@ datasets                                                     GET anyone
 spaces                                                       GET anyone
 bases                                                        GET anyone
 bases/<name>                                                 GET anyone
+bases/<name>/-/follow                                        POST session
+bases/<name>/-/unfollow                                      POST session
 docs                                                         GET anyone
 docs/<name>                                                  GET anyone
 avatars/<name>.webp                                          GET anyone
@@ -269,6 +272,8 @@ settings/organizations/<ns>/leave                            POST session
 settings/notifications                                       GET session
 settings/notifications/read                                  POST session
 settings/notifications/mail                                  POST session
+settings/notifications/choices                               GET session  POST session
+unsubscribe/<signed>                                         GET ticket  POST ticket
 settings/profile                                             GET session  POST session
 stats/changes                                                GET anyone
 transparency                                                 GET anyone
@@ -311,6 +316,7 @@ robots.txt                                                   GET anyone
 {of}<ns>/<name>                                              GET adapter:read
 {of}<ns>/<name>/like                                         POST like
 {of}<ns>/<name>/unlike                                       POST like
+{of}<ns>/<name>/watch                                        POST like
 {of}<ns>/<name>/likers                                       GET adapter:browse
 {of}<ns>/<name>/repair                                       POST like
 {of}<ns>/<name>/ask-access                                   POST like
@@ -464,6 +470,7 @@ def ask(address: str, method: str, name: str, who: dict | None = None, body: dic
         "store": "here",
         "item": "1",
         "delivery": "1",
+        "signed": "x",
         "sha256": "0" * 64,
         "file_id": "0" * 64,
         "base": "tiny/base",
