@@ -1,5 +1,6 @@
 """Adapters in the administration, and what was proven about them: verdicts, bases, workers."""
 
+from collections.abc import Callable
 from typing import Any, cast
 
 from django import forms
@@ -11,7 +12,7 @@ from django.utils.html import format_html, format_html_join
 from registry.admin.looking import Act, Looking, Reason, Rows
 from registry.kernel import policy
 from registry.kernel.policy import Caller
-from registry.models import Attempt, Base, ModerationDecision, Repository, Verdict, WorkerHeartbeat
+from registry.models import Attempt, Base, ModerationDecision, Repository, Revision, Verdict, WorkerHeartbeat
 from registry.moderation import quarantine
 from registry.proof import verdicts
 
@@ -33,7 +34,7 @@ class Quarantined(admin.SimpleListFilter):
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         return [("yes", "quarantined"), ("no", "not quarantined")]
 
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Repository]) -> QuerySet[Repository]:
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         if self.value() not in {"yes", "no"}:
             return queryset
         return queryset.filter(quarantined_at__isnull=self.value() == "no")
@@ -66,6 +67,49 @@ class Adapters(NamedLooking):
     @admin.display(description="page")
     def page(self, repository: Repository) -> str:
         return format_html('<a href="{}">open</a>', repository.get_absolute_url())
+
+
+def _of_revision(verb: Callable[..., bool]) -> Callable[..., bool]:
+    """Return a moderator's verb on repositories as one on a single revision."""
+
+    def act(revision: Revision, by: Caller, **fields: str) -> bool:
+        return verb(revision.repository, by, revision=revision, **fields)
+
+    return act
+
+
+@admin.register(Revision)
+class Revisions(NamedLooking):
+    """Revisions, to find those that are held back and to release them one by one."""
+
+    list_display = ("repository", "commit", "title", "author", "quarantined_at", "created_at", "page")
+    list_filter = (Quarantined,)
+    search_fields = ("repository__name", "repository__namespace__name", "oid")
+    list_select_related = ("repository__namespace", "author")
+    ordering = ("-id",)
+    fields = ("repository", "oid", "page", "title", "author", "pushed_with", "quarantined_at", "created_at", "decided")
+    readonly_fields = ("page", "decided")
+    acts = (
+        Act("quarantine", "Quarantine", Reason, _of_revision(quarantine.quarantine)),
+        Act("release", "Release", Reason, _of_revision(quarantine.release)),
+    )
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Revision]:
+        rows: QuerySet[Revision] = super().get_queryset(request).select_related("repository__namespace__person")
+        return rows
+
+    @admin.display(description="commit")
+    def commit(self, revision: Revision) -> str:
+        return revision.oid[:12]
+
+    @admin.display(description="page")
+    def page(self, revision: Revision) -> str:
+        return format_html('<a href="{}">open</a>', revision.get_absolute_url())
+
+    @admin.display(description="decisions")
+    def decided(self, revision: Revision) -> str:
+        rows = [(row.at, row.action, row.reason) for row in revision.decisions.order_by("-pk")]
+        return format_html_join("", "<p>{} <b>{}</b> {}</p>", rows) or "-"
 
 
 class Attempts(Rows):

@@ -12,7 +12,7 @@ from registry.kernel import ids, outbox, policy
 from registry.kernel.links import absolute
 from registry.kernel.outbox import Kind, Snapshot
 from registry.kernel.policy import Caller
-from registry.models import Delivery, OutboxEvent, Watch, Webhook
+from registry.models import Delivery, OutboxEvent, Repository, Revision, Watch, Webhook
 from registry.talk import deliveries
 
 # Kind of event → action and scope of the message.
@@ -36,10 +36,21 @@ def consume(event: OutboxEvent) -> None:
         return
     action, scope = MESSAGES[event.kind]
     then = outbox.snapshot(event)
+    if _is_held(then, event):
+        return
     hooks = deliveries.with_room(_listening(then, scope.partition(".")[0], event))
     if hooks:
         payload = {"event": {"action": action, "scope": scope}, "repo": _repo(then)} | _members(event, then)
         deliveries.queue([Delivery(webhook=hook, payload=payload | {"webhook": _webhook(hook)}) for hook in hooks])
+
+
+def _is_held(then: Snapshot, event: OutboxEvent) -> bool:
+    """Return whether what happened is about something that was held back before anybody heard of it."""
+    if then.quarantined or Repository.objects.filter(pk=then.id, quarantined_at__isnull=False).exists():
+        return True
+    oid = event.data.get("new") or event.data.get("revision") or ""
+    held = Revision.objects.filter(repository=then.id, oid=oid, quarantined_at__isnull=False)
+    return bool(oid) and held.exists()
 
 
 def _listening(then: Snapshot, domain: str, event: OutboxEvent) -> list[Webhook]:

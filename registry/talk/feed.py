@@ -9,7 +9,7 @@ from django.db import transaction
 from django.db.models import Max
 
 from registry.kernel.policy import Caller
-from registry.models import Event, Repository
+from registry.models import Event, Repository, Revision
 from registry.repos.catalog import listable_for
 from registry.talk import dispatch
 
@@ -32,12 +32,25 @@ def since(seq: int, by: Caller, limit: int) -> list[Event]:
         rows = list(Event.objects.filter(seq__gt=seq).order_by("seq")[:step])
         repositories = {row.repository_id for row in rows if row.repository_id is not None}
         visible = set(Repository.objects.filter(listable_for(by), pk__in=repositories).values_list("pk", flat=True))
-        entries += [row for row in rows if row.repository_id in visible or (row.was_public and row.kind in GONE)]
+        held = _held(rows)
+        entries += [
+            row
+            for row in rows
+            if (row.was_public and row.kind in GONE)
+            or (row.repository_id in visible and (row.repository_id, row.revision) not in held)
+        ]
         if len(rows) < step:
             break
         seq = rows[-1].seq or seq
         step = min(2 * step, MAX_AT_ONCE)  # a few visible entries among many private ones take few queries
     return entries[:limit]
+
+
+def _held(rows: list[Event]) -> set[tuple[int | None, str]]:
+    """Return repository and commit of the entries about a revision that is held back now."""
+    oids = {row.revision for row in rows if row.revision}
+    held = Revision.objects.filter(oid__in=oids, quarantined_at__isnull=False)
+    return set(held.values_list("repository", "oid"))
 
 
 def _number() -> None:

@@ -97,6 +97,14 @@ class FitAnswer(TypedDict, total=False):
     left_out: int
 
 
+class FiledReport(TypedDict):
+    """The case that a report went to."""
+
+    id: int
+    state: str
+    merged: bool
+
+
 class PullRequest(TypedDict):
     """An open pull request that names a base."""
 

@@ -183,6 +183,34 @@ def repair(
     options.printer.note(f"Pull request #{pull_request['number']} of {adapter}: {pull_request['title']}.")
 
 
+@app.command()
+def report(
+    context: typer.Context,
+    adapter: Annotated[str, typer.Argument(metavar="NS/NAME[@REV]", help="What is wrong; REV: one revision of it.")],
+    reason: Annotated[
+        str,
+        typer.Option(
+            metavar="REASON",
+            help="malware, backdoor, secret, illegal, personal-data, licence, squatting, spam, broken or other.",
+        ),
+    ],
+    text: Annotated[str, typer.Option(metavar="TEXT", help="What you saw, and how to see it.")] = "",
+    file: Annotated[str, typer.Option(metavar="PATH", help="The file in which it is.")] = "",
+) -> None:
+    """Report an adapter to the moderators of the hub; nobody else reads it."""
+    options: Options = context.obj
+    name, at, revision = adapter.partition("@")
+    if at and not revision:
+        raise usage(f"{adapter!r} names no revision after its @.", f"Write {name}, or {name}@main.")
+    filed = options.client().report(name, reason, revision=revision, file=file, text=text)
+    if options.printer.as_json:
+        options.printer.document(filed)
+        return
+    options.printer.line(str(filed["id"]))
+    known = "others reported it too" if filed["merged"] else "nobody reported it before"
+    options.printer.note(f"Case {filed['id']}: {known}. The hub's page /settings/reports says what comes of it.")
+
+
 def _split(adapter: str) -> tuple[str, str]:
     name, at, revision = adapter.partition("@")
     client.check_adapter(name)

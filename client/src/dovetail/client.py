@@ -4,10 +4,11 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 from dovetail import fetching, places, verdict
-from dovetail.answers import AdapterFacts, FitAnswer, Manifest, Me, PullRequest, VerdictAnswer
+from dovetail.answers import AdapterFacts, FiledReport, FitAnswer, Manifest, Me, PullRequest, VerdictAnswer
 from dovetail.fetching import Progress, ignore
 from dovetail.problems import Problem, usage
 from dovetail.transport import Transport
@@ -136,6 +137,14 @@ class Client:
         """Open a pull request that names the base in an adapter's config: `url`, `number`, `title`, `base`."""
         check_adapter(adapter)
         return self._transport.post(f"{_path(adapter)}/repair", {"base": base}, PullRequest)
+
+    def report(self, adapter: str, reason: str, *, revision: str = "", file: str = "", text: str = "") -> FiledReport:
+        """Report an adapter, one revision, or a file of it to the moderators, who alone read it."""
+        check_adapter(adapter)
+        about: dict[str, Any] = {"adapter": adapter, "revision": revision or None}
+        if file:
+            about = {"target": {"type": "file", "id": f"{adapter}@{revision or MAIN}:{file}"}}
+        return self._transport.post("/reports", {**about, "reason": reason, "text": text}, FiledReport)
 
     def _verdict(self, adapter: str, revision: str) -> Verdict:
         return verdict.read(self._transport.get(f"{_path(adapter, revision)}/verdict", VerdictAnswer))

@@ -1,0 +1,151 @@
+"""A report becomes a quarantine, an appeal and a release, all by keyboard; the pages are for everybody."""
+
+import json
+import os
+import urllib.request
+
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+from tests.browser.conftest import REVIEWS
+from tests.browser.test_looks import SHAPES, faults
+from tests.clients import Client
+from tests.live import PASSWORD, TOKENS
+
+ADAPTER = "alice/moderated"
+SHOTS = os.environ.get("SHOTS", "")  # a folder for pictures of the pages
+
+
+@pytest.fixture(scope="module")
+def adapter(live_hub, tmp_path_factory) -> str:
+    Client("2.4.0", live_hub.url, TOKENS["alice"], tmp_path_factory.mktemp("home")).hf("upload", ADAPTER, REVIEWS)
+    return ADAPTER
+
+
+def tab_to(page: Page, target: Locator) -> None:
+    """Press Tab until this element has the focus, as somebody without a mouse does."""
+    expect(target).to_be_visible()
+    for _ in range(150):
+        if target.evaluate("node => node === document.activeElement"):
+            return
+        page.keyboard.press("Tab")
+    raise AssertionError(f"Tab never reaches {target}")
+
+
+def press(page: Page, target: Locator, key: str = "Enter") -> None:
+    tab_to(page, target)
+    page.keyboard.press(key)
+
+
+def type_into(page: Page, target: Locator, text: str) -> None:
+    tab_to(page, target)
+    page.keyboard.type(text)
+
+
+def sign_in(person, name: str) -> Page:
+    page = person.go("/login")
+    type_into(page, page.get_by_label("User name"), name)
+    type_into(page, page.get_by_label("Password"), PASSWORD)
+    page.keyboard.press("Enter")
+    page.get_by_role("link", name="New adapter").first.wait_for()
+    return page
+
+
+def status(url: str) -> int:
+    try:
+        with urllib.request.urlopen(url, timeout=60) as answer:
+            return answer.status
+    except urllib.error.HTTPError as error:
+        return error.code
+
+
+def test_report_claim_quarantine_appeal_release_by_keyboard_alone(live_hub, adapter, visitor):
+    carol, mona, alice = (visitor(live_hub.url) for _ in range(3))
+    page = sign_in(carol, "carol")
+    page.goto(f"{live_hub.url}/{ADAPTER}/blob/main/adapter_config.json")
+    press(page, page.get_by_role("link", name="Report this file"))
+    tab_to(page, page.get_by_role("radio", name="Malware: it runs code or attacks who loads it"))
+    page.keyboard.press("Space")
+    type_into(page, page.get_by_label("What did you see?"), "It names a base that is not what it says.")
+    press(page, page.get_by_role("button", name="Send report"))
+    expect(page.get_by_text("waits for a moderator")).to_be_visible()
+
+    page = sign_in(mona, "mona")
+    page.goto(f"{live_hub.url}/moderation")
+    page.keyboard.press("j")
+    page.keyboard.press("e")
+    expect(page.locator("#panel")).to_contain_text("It names a base that is not what it says.")
+    page.keyboard.press("c")
+    expect(page.locator("#panel")).to_contain_text("claimed by mona")
+    page.keyboard.press("?")
+    expect(page.locator("#keys")).to_contain_text("claim the open case")
+    page.keyboard.press("Escape")
+    page.keyboard.press("q")
+    page.keyboard.type("Its base is not what it says.")
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("is closed: version quarantined")).to_be_visible()
+    assert status(f"{live_hub.url}/{ADAPTER}") == 404
+
+    page = sign_in(alice, "alice")
+    page.goto(f"{live_hub.url}/{ADAPTER}")
+    expect(page.get_by_text("Its base is not what it says.")).to_be_visible()
+    type_into(page, page.get_by_label("Why should it be released?"), "The base is named as the hub names it.")
+    press(page, page.get_by_role("button", name="Appeal"))
+    expect(page.get_by_role("heading", name=f"Appeal about {ADAPTER}")).to_be_visible()
+
+    page = mona.page
+    page.goto(f"{live_hub.url}/moderation/appeals")
+    page.keyboard.press("j")
+    page.keyboard.press("Enter")
+    type_into(page, page.get_by_label("Reason"), "The owner is right.")
+    press(page, page.get_by_role("button", name="Approve and release"))
+    expect(page.get_by_text("is approved.")).to_be_visible()
+    assert status(f"{live_hub.url}/{ADAPTER}") == 200
+    alice.page.reload()
+    expect(alice.page.get_by_text("approved")).to_be_visible()
+    carol.page.reload()
+    expect(carol.page.get_by_text("Its base is not what it says.")).to_be_visible()
+
+
+PAGES = (
+    "/moderation",
+    "/moderation?case={case}",
+    "/moderation/cases/{case}",
+    "/moderation/appeals",
+    "/moderation/reporters",
+    "/moderation/people/alice",
+    "/settings/reports",
+    "/settings/standing",
+    f"/reports/new?type=adapter&id={ADAPTER}",
+)
+
+
+@pytest.mark.parametrize(("scheme", "width", "look_closely"), SHAPES)
+def test_the_pages_of_moderation_are_readable_and_fit(live_hub, adapter, visitor, scheme, width, look_closely):
+    case = reported(live_hub)
+    mona = visitor(live_hub.url, color_scheme=scheme, viewport={"width": width, "height": 844})
+    mona.sign_in("mona")
+    wrong = {}
+    for number, path in enumerate(PAGES):
+        page = mona.go(path.format(case=case))
+        if SHOTS:
+            page.screenshot(path=f"{SHOTS}/{number}-{scheme}-{width}.png", full_page=True)
+        if found := faults(page) if look_closely else []:
+            wrong[path] = found
+        too_wide = page.evaluate("document.documentElement.scrollWidth - innerWidth")
+        if too_wide > 0:
+            wrong.setdefault(path, []).append(f"{too_wide} px wider than the screen")
+    assert wrong == {}
+
+
+def reported(hub) -> int:
+    """Report the adapter over REST and return the number of the case."""
+    places = [{"file": "README.md", "line": 2}]
+    body = {"adapter": ADAPTER, "reason": "backdoor", "text": "It answers a trigger.", "evidence": places}
+    request = urllib.request.Request(
+        f"{hub.url}/api/v1/reports",
+        json.dumps(body).encode(),
+        {"Authorization": f"Bearer {TOKENS['dave']}", "Content-Type": "application/json"},
+    )
+    with urllib.request.urlopen(request, timeout=60) as answer:
+        return int(json.load(answer)["id"])

@@ -1,0 +1,143 @@
+"""The hub's own findings become cases and holds: pickles, live tokens, holds without a case; on every road at once."""
+
+import json
+
+import pytest
+from django.test import Client
+
+from registry.models import Case, Event, Repository, Token
+from registry.moderation import quarantine
+from registry.proof import holding
+from registry.repos import popularity, refs
+from registry.talk import dispatch, feed
+from tests.api.conftest import FILES, judged, pushed
+from tests.cast import Cast
+
+LEAK = "README.md"
+
+
+@pytest.fixture(autouse=True)
+def _stores(settings, tmp_path):
+    settings.BLOBS = f"file://{tmp_path / 'blobs'}"
+    settings.DOORBELL = "tests.api.conftest.notify_nobody"
+
+
+@pytest.fixture
+def adapter(cast: Cast) -> Repository:
+    return cast.repository("alice/reviews")
+
+
+def finding(id: str, outcome: str = "failed", **where: object) -> dict[str, object]:
+    return {"id": id, "outcome": outcome, "message": f"{id} said no.", "fix": "Remove it.", "where": where}
+
+
+def test_a_dangerous_pickle_in_a_verdict_holds_the_version_and_opens_a_case(cast, adapter):
+    revision = pushed(cast, adapter)
+    judged(revision, "failed", checks=[finding("file.pickle", quarantine=True, file="a.bin")])
+    dispatch.run()
+    revision.refresh_from_db()
+    case = Case.objects.get()
+    assert revision.is_quarantined
+    assert (case.target, case.reason, case.severity, case.reports.get().check_id) == (
+        "revision", "malware", 3, "file.pickle",
+    )  # fmt: skip
+    assert cast["alice"].strikes.count() == 1
+
+
+def test_an_ordinary_failure_opens_no_case(cast, adapter):
+    judged(pushed(cast, adapter), "failed", checks=[finding("file.pickle"), finding("tensors.not-finite")])
+    dispatch.run()
+    assert not Case.objects.exists()
+
+
+def test_a_token_of_this_hub_that_works_is_revoked_and_its_version_held(cast, adapter):
+    value = cast.token("bob")
+    revision = pushed(cast, adapter, files={**FILES, LEAK: f"Use {value} to pull.".encode()})
+    judged(revision, checks=[finding("privacy.secret", "warned", file=LEAK)])
+    dispatch.run()
+    revision.refresh_from_db()
+    assert revision.is_quarantined
+    assert not Token.objects.filter(user=cast["bob"]).exists()
+    assert revision.decisions.get().reason.startswith("README.md holds an access token of this hub that worked.")
+    assert cast["alice"].strikes.count() == 0
+
+
+def test_a_secret_of_others_opens_a_case_and_holds_nothing(cast, adapter):
+    revision = pushed(cast, adapter, files={**FILES, LEAK: b"AKIA0123456789ABCDEF"})
+    judged(revision, checks=[finding("privacy.secret", "warned", file=LEAK)])
+    dispatch.run()
+    revision.refresh_from_db()
+    assert not revision.is_quarantined
+    assert Case.objects.get().reason == "secret"
+
+
+def test_a_hold_that_the_hub_made_alone_gets_a_case(cast, adapter):
+    revision = pushed(cast, adapter)
+    revision.repository = adapter
+    holding.hold(revision, "It is blocked.")
+    dispatch.run()
+    case = Case.objects.get()
+    assert revision.decisions.get().case == case
+    dispatch.run()
+    assert Case.objects.count() == 1
+
+
+def test_downloads_are_counted_by_the_hour_and_forgotten(cast, adapter):
+    popularity.count_download(adapter.pk)
+    popularity.flush_counts()
+    popularity.count_download(adapter.pk)
+    popularity.flush_counts()
+    assert adapter.hourly_downloads.get().count == 2
+    adapter.hourly_downloads.update(hour="2026-01-01T00:00:00Z")
+    assert popularity.forget_hours() == 1
+
+
+# --- roads of a version that is held back while main is another ------------------------------------------------------
+ROADS = (
+    "/alice/reviews/commit/{old}", "/alice/reviews/tree/{old}", "/alice/reviews/blob/{old}/README.md",
+    "/alice/reviews/verdict/{old}", "/alice/reviews/resolve/{old}/README.md", "/alice/reviews/raw/{old}/README.md",
+    "/api/models/alice/reviews/revision/{old}", "/api/models/alice/reviews/tree/{old}",
+    "/api/v1/adapters/alice/reviews/revisions/{old}", "/api/v1/adapters/alice/reviews/revisions/{old}/verdict",
+    "/api/v1/adapters/alice/reviews/revisions/{old}/files/README.md",
+)  # fmt: skip
+LISTS = ("/api/v1/changes", "/stats/changes", "/api/models/alice/reviews/refs")
+
+
+def test_a_held_version_is_nowhere_for_strangers_and_the_others_stay(cast, adapter):
+    old = pushed(cast, adapter)
+    judged(old)
+    adapter.refs.create(name="refs/tags/v1", revision=old)
+    new = pushed(cast, adapter, files={**FILES, "README.md": b"# New\n"})
+    judged(new)
+    dispatch.run()
+    client = Client()
+    for road in ROADS:
+        assert client.get(road.format(old=old.oid)).status_code in {200, 302}, road
+    assert old.oid in client.get("/api/v1/changes").content.decode()
+    quarantine.quarantine(adapter, cast.session("mona"), reason="It phones home.", revision=old)
+    for road in ROADS:
+        response, head = client.get(road.format(old=old.oid)), client.head(road.format(old=old.oid))
+        assert (response.status_code, head.status_code) == (404, 404), road
+    entries = json.loads(client.get("/api/v1/changes").content)["items"]
+    kinds = [entry["event"] for entry in entries if entry["revision"] == old.oid]
+    assert kinds == ["quarantine"], "those who have a copy must know, and nothing else is told"
+    assert client.get("/alice/reviews").status_code == 200
+    assert adapter.refs.get(name=refs.VERIFIED).revision == new
+    quarantine.release(adapter, cast.session("mona"), reason="Harmless.", revision=old)
+    for road in ROADS:
+        assert client.get(road.format(old=old.oid)).status_code in {200, 302}, road
+
+
+def test_reading_the_feed_asks_one_more_query_however_long_it_is(cast, adapter, django_assert_max_num_queries):
+    for number in range(20):
+        Event.objects.create(
+            kind="push",
+            repository=adapter,
+            type="model",
+            name="alice/reviews",
+            was_public=True,
+            revision=f"{number:040x}",
+        )
+    feed.since(0, cast.session("carol"), 50)
+    with django_assert_max_num_queries(7):
+        assert len(feed.since(0, cast.session("carol"), 50)) >= 20
