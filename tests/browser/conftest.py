@@ -56,7 +56,7 @@ class Visitor:
         self.go("/login")
         self.page.get_by_label("User name").fill(name)
         self.page.get_by_label("Password").fill(password)
-        self.page.get_by_role("main").get_by_role("button", name="Sign in").click()
+        self.page.get_by_role("main").get_by_role("button", name="Sign in", exact=True).click()
         self.page.get_by_role("link", name="New adapter").first.wait_for()
         return self.page
 
