@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from registry.kernel import audit, names, policy
 from registry.kernel.errors import ExchangeRefused, NameInvalid
-from registry.models import PublishingRun, Repository, Token, TrustedPublisher
+from registry.models import PublishingRun, Repository, Token, TrustedPublisher, User
 from registry.people import ci_systems, id_tokens, tokens
 
 SECONDS = 3600  # that an access token lives
@@ -109,7 +109,8 @@ def _matching(asked: Resource, claims: Mapping[str, Any]) -> TrustedPublisher | 
 def _is_usable(publisher: TrustedPublisher) -> bool:
     repository: Repository | None = publisher.repository
     if repository is None:
-        return True
+        person: User | None = getattr(publisher.namespace, "person", None)  # an organisation has none
+        return person is None or person.is_active
     return repository.namespace_id == publisher.namespace_id and not policy.is_withheld(repository)
 
 

@@ -225,10 +225,16 @@ _BY_DIGEST = Prepared(
 
 def _caller(token: Token | None) -> Caller:
     now = timezone.now()
-    if token is None or not token.user.is_active or (token.expires_at is not None and token.expires_at <= now):
+    if token is None or not _may_act(token.user) or (token.expires_at is not None and token.expires_at <= now):
         raise TokenInvalid("Invalid credentials in Authorization header")
     _note_use(token, now)
     return Caller(user=token.user, token=token)
+
+
+def _may_act(user: User) -> bool:
+    """Return whether the person is not suspended; of a machine, nor the person for whom it works."""
+    person: User | None = getattr(user.works_for, "person", None) if user.is_machine else None
+    return user.is_active and (person is None or person.is_active)
 
 
 def digest(value: str) -> str:

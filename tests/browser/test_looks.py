@@ -20,6 +20,9 @@ PUBLIC = [
 OWN = [
     "/settings/notifications",
     "/settings/tokens",
+    "/settings/publishers",
+    "/alice/reviews/settings/publishers",
+    "/organizations/acme/settings/robots",
     "/settings/profile",
     "/settings/password",
     "/new",

@@ -15,7 +15,7 @@ from django.core.cache import cache
 from joserfc.jwk import RSAKey
 
 from registry.kernel.policy import Caller
-from registry.models import AuditEvent, PublishingRun, Repository, Revision, Token, TrustedPublisher
+from registry.models import AuditEvent, PublishingRun, Repository, Revision, Token, TrustedPublisher, User
 from registry.people import publishers, tokens
 from registry.publish import moves, repositories
 from tests.cast import Cast
@@ -405,6 +405,19 @@ def test_a_body_that_is_no_object_is_an_invalid_request(wire: Wire, issuer: Issu
 def test_what_is_withheld_gives_no_token(wire: Wire, cast: Cast, issuer: Issuer, publisher: TrustedPublisher):
     Repository.objects.filter(name="reviews").update(quarantined_at="2026-01-01T00:00Z")
     assert "No trusted publisher of acme/reviews matches" in refused(exchange(wire, issuer.token(HUB)))
+
+
+def test_the_jobs_of_a_person_end_with_the_person(wire: Wire, cast: Cast, issuer: Issuer):
+    publishers.trust_pending("carol/fresh", issuer.url, PINNED, cast.session("carol"))
+    publishers.trust(cast.repository("carol/notes", by="carol"), issuer.url, PINNED, cast.session("carol"))
+    values = [granted(exchange(wire, issuer.token(HUB), name)) for name in ("carol/fresh", "carol/notes")]
+    User.objects.filter(username="carol").update(is_active=False)
+    for name in ("carol/fresh", "carol/notes"):
+        assert "No trusted publisher of" in refused(exchange(wire, issuer.token(HUB), name))
+    body = {"name": "fresh", "type": "model", "organization": "carol"}
+    for value in values:
+        assert wire.ask("POST", "/api/repos/create", body, who=value).status_code == 401
+    assert not Repository.objects.filter(name="fresh").exists()
 
 
 def test_an_account_of_a_machine_alone_has_no_rights(cast: Cast, issuer: Issuer, publisher: TrustedPublisher):
