@@ -1,0 +1,107 @@
+"""Pages of moderators and of the record in real Chromium: readable, without script, and kept from others."""
+
+import os
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser.test_looks import SHAPES, faults
+from tests.live import Hub
+
+STAFF = ["/moderation/log", "/moderation/blocklist", "/moderation/names", "/moderation/site"]
+OWNERS = ["/alice/recorded/settings/activity", "/organizations/acme/settings/activity"]
+PUBLIC = ["/transparency"]
+FURNISH = f"""
+
+
+from registry.kernel.policy import Caller
+from registry.models import Repository, User
+from registry.moderation import blocklist, quarantine, transparency
+from registry.people import name_rules, organizations
+from registry.publish import repositories
+alice, mona, ada = (Caller(user=User.objects.get(username=name)) for name in ("alice", "mona", "ada"))
+row = Repository.objects.filter(name="recorded").first() or repositories.create("alice/recorded", alice)
+quarantine.quarantine(row, mona, reason="It carries a pickle that can run code when it is loaded.", note="Seen by X.")
+quarantine.release(row, mona, reason="The file is gone.")
+blocklist.block(["{"ab" * 32}"], mona, reason="It steals credentials of cloud accounts.", note="From a list.")
+name_rules.add("corp-*", "reserved", "namespace", ada.user, reason="Names of our departments")
+if not User.objects.filter(username="g00gle").exists():
+    from registry.people import accounts
+    accounts.register("g00gle", password="a sentence that is long enough")
+transparency.compute()
+"""
+
+
+@pytest.fixture(scope="module")
+def recorded_hub(live_hub: Hub) -> Hub:
+    """The hub with events, a blocked file, a rule for names and an observation."""
+    live_hub.manage("shell", "-c", FURNISH)
+    return live_hub
+
+
+@pytest.mark.parametrize(("scheme", "width", "look_closely"), SHAPES)
+def test_every_page_of_the_record_is_readable_and_fits(recorded_hub, visitor, scheme, width, look_closely):
+    wrong = {}
+    for name, addresses in (("ada", [*STAFF, *PUBLIC]), ("alice", OWNERS)):
+        one = visitor(recorded_hub.url, color_scheme=scheme, viewport={"width": width, "height": 844})
+        one.sign_in(name)
+        for address in addresses:
+            page = one.go(address)
+            for details in page.locator("main details").all()[:2]:
+                details.evaluate("element => { element.open = true }")
+            if found := faults(page) if look_closely else []:
+                wrong[address] = found
+            if (too_wide := page.evaluate("document.documentElement.scrollWidth - innerWidth")) > 0:
+                wrong.setdefault(address, []).append(f"{too_wide} px wider than the screen")
+            if folder := os.environ.get("SCREENSHOTS"):
+                name = f"{address.strip('/').replace('/', '-')}-{scheme}-{width}.png"
+                page.screenshot(path=Path(folder) / name, full_page=True)
+    assert wrong == {}
+
+
+def test_a_moderator_filters_the_log_and_blocks_a_file_without_script(recorded_hub, visitor):
+    one = visitor(recorded_hub.url, java_script_enabled=False)
+    one.sign_in("mona")
+    page = one.go("/moderation/log")
+    page.get_by_text("Filter").first.click()
+    page.get_by_label("Action").fill("adapter:quarantine")
+    page.get_by_role("button", name="Show").click()
+    expect(page.get_by_text("alice/recorded").first).to_be_visible()
+    assert page.get_by_text("person:register").count() == 0
+    page.get_by_role("link", name="Blocked files").click()
+    page.get_by_label("SHA-256", exact=True).fill("cd" * 32)
+    page.get_by_label("Reason").fill("A copy of it.")
+    page.get_by_role("button", name="Block", exact=True).click()
+    row = page.get_by_role("row").filter(has_text="A copy of it.")
+    expect(row).to_be_visible()
+    row.get_by_role("button", name="Unblock").click()
+    expect(page.get_by_text("A copy of it.")).to_have_count(0)
+
+
+def test_an_administrator_previews_shows_and_removes_a_banner_without_script(recorded_hub, visitor):
+    one = visitor(recorded_hub.url, java_script_enabled=False)
+    one.sign_in("ada")
+    page = one.go("/moderation/site")
+    page.get_by_label("Text").fill("The store is moved tonight.")
+    page.get_by_role("button", name="Preview").click()
+    expect(page.get_by_role("group", name="Preview of the banner")).to_contain_text("The store is moved tonight.")
+    page.get_by_role("button", name="Show on every page").click()
+    try:
+        expect(page.get_by_role("status").first).to_contain_text("The store is moved tonight.")
+        page.get_by_role("button", name="Remove").click()
+    finally:
+        recorded_hub.manage("shell", "-c", "from registry.kernel import banner; banner.change(None, None)")
+    expect(page.get_by_role("button", name="Remove")).to_have_count(0)
+
+
+def test_a_name_like_a_well_known_one_is_confirmed_without_script(recorded_hub, visitor):
+    one = visitor(recorded_hub.url, java_script_enabled=False)
+    one.sign_in("carol")
+    page = one.go("/organizations/new")
+    page.get_by_label("Name", exact=True).fill("mistra1ai")
+    page.get_by_role("button", name="Create organisation").click()
+    expect(page.get_by_text("This looks like")).to_be_visible()
+    page.get_by_label("Take this name all the same").check()
+    page.get_by_role("button", name="Create organisation").click()
+    expect(page.get_by_text("mistra1ai is yours.")).to_be_visible()
