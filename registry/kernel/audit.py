@@ -1,6 +1,8 @@
 """Writes the append-only log of privileged acts; audit_chain.py seals it."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from ipaddress import ip_address, ip_network
@@ -24,6 +26,19 @@ class Client:
 request_id: ContextVar[str] = ContextVar("request_id", default="")
 client: ContextVar[Client | None] = ContextVar("client", default=None)
 credential: ContextVar[str] = ContextVar("credential", default="")  # token:NAME, publisher:…; empty: the session
+
+
+@contextmanager
+def outside_request() -> Iterator[None]:
+    """Record events without the request that happens to run: a reader's page also does work that others caused."""
+    request_mark, client_mark, credential_mark = request_id.set(""), client.set(None), credential.set("")
+    try:
+        yield
+    finally:
+        request_id.reset(request_mark)
+        client.reset(client_mark)
+        credential.reset(credential_mark)
+
 
 Subject = Repository | Namespace | Organization | User
 

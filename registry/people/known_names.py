@@ -53,7 +53,7 @@ def observe_repository(repository: Repository, by: User | None) -> None:
 
 def _observe(kind: str, name: str, found: Likeness, by: User | None, repository: Repository | None) -> None:
     row = NameObservation.objects.create(
-        kind=kind, name=name, like=found.name, why=found.why, by=by.username if by else "system"
+        kind=kind, name=name, like=found.name, why=found.why, by=by.username if by else name
     )
     outbox.record(Kind.NAME_OBSERVED, repository, by, observation=row.pk)
 

@@ -86,7 +86,7 @@ def _due() -> QuerySet[OutboxEvent, int]:
 def _handle(number: int, *, wait: bool) -> bool:
     """Handle one event; return False if another process has it and `wait` is false."""
     try:
-        with transaction.atomic():
+        with audit.outside_request(), transaction.atomic():
             rows = OutboxEvent.objects.select_for_update(of=("self",), skip_locked=not wait).select_related("by")
             event = rows.filter(pk=number, given_up_at__isnull=True).first()
             if event is None:

@@ -280,3 +280,16 @@ def test_writers_and_sealers_at_once_make_one_chain():
 def test_an_address_is_kept_as_the_operator_wishes(settings, setting, address, kept):
     settings.AUDIT_ADDRESS = setting
     assert audit.shorten_address(address) == kept
+
+
+@pytest.mark.django_db
+def test_what_the_hub_does_within_a_strangers_request_is_not_the_strangers():
+    audit.client.set(audit.Client("203.0.113.5", "curl"))
+    audit.request_id.set("theirs")
+    with audit.outside_request():
+        audit.record(None, "case:observe", "acme/x")
+    audit.record(None, "account:sign-in-failed", "alice")
+    rows = AuditEvent.objects.order_by("pk").values_list("action", "address", "request_id")
+    assert list(rows) == [("case:observe", "", ""), ("account:sign-in-failed", "203.0.113.5", "theirs")]
+    audit.client.set(None)
+    audit.request_id.set("")

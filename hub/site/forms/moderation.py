@@ -99,7 +99,7 @@ class NewRule(Form):
     kind = forms.ChoiceField(
         label="Rule",
         choices=[
-            ("reserved", "Reserved: only the operator gives it away"),
+            ("reserved", "Reserved: the operator gives it away"),
             ("prohibited", "Prohibited: nobody gets it"),
         ],
     )
