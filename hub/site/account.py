@@ -2,6 +2,7 @@
 
 from allauth.account.internal.flows.login import record_authentication
 from allauth.account.utils import perform_login
+from django.conf import settings
 from django.contrib.auth import authenticate, logout
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
@@ -40,6 +41,8 @@ def join(request: HttpRequest) -> HttpResponse:
 
 def _why_closed(secret: str) -> str:
     """Return why nobody may join now, or an empty text: registration is open, or the invitation is good."""
+    if not settings.PASSWORD_SIGN_IN:
+        return "People join this hub by signing in with its identity provider."
     registration = site_settings.get_setting("registration")
     if registration == "open":
         return ""
@@ -61,6 +64,9 @@ def sign_in(request: HttpRequest) -> HttpResponse:
     form = SignIn(posted(request))
     if request.method == "GET":
         return render(request, "site/login.html", {"form": form, "next": target})
+    if not settings.PASSWORD_SIGN_IN:
+        form.add_error(None, "Passwords sign nobody in here. Sign in with the button below.")
+        return render(request, "site/login.html", {"form": form, "next": target}, status=403)
     username = request.POST.get("username", "").strip()
     if seconds := password_attempts.wait(request, username):
         form.add_error(None, f"Too many attempts. Wait {seconds} seconds, then try again.")

@@ -8,6 +8,7 @@ from allauth.mfa.webauthn import views as passkey_views
 from django.urls import URLPattern, register_converter
 from django.views.decorators.http import require_http_methods, require_safe
 
+from hub.passwords import needs_passwords
 from hub.site import account, join_links, own_account, profile, security
 from hub.site.converters import Base36Converter
 from hub.site.reauthentication import needs_recent_authentication as recent
@@ -37,15 +38,15 @@ SIGNING_IN = [
     at("login", account.sign_in, "account_login"),
     *posts("home", "", ("logout", account.sign_out, "logout"), ("logout", account.sign_out, "account_logout")),
     form("login/second-factor", factor_views.authenticate, "mfa_authenticate"),
-    form("login/passkey", passkey_views.login_webauthn, "mfa_login_webauthn"),
-    form("password/reset", account_views.password_reset, "account_reset_password"),
+    form("login/passkey", needs_passwords(passkey_views.login_webauthn), "mfa_login_webauthn"),
+    form("password/reset", needs_passwords(account_views.password_reset), "account_reset_password"),
     result("password/reset/sent", account_views.password_reset_done, "account_reset_password_done"),
     result(
         "password/reset/changed", account_views.password_reset_from_key_done, "account_reset_password_from_key_done"
     ),
     form(
         "password/reset/<base36:uidb36>-<str:key>",
-        account_views.password_reset_from_key,
+        needs_passwords(account_views.password_reset_from_key),
         "account_reset_password_from_key",
     ),
     form("settings/account/address/confirm/<str:key>", account_views.confirm_email, "account_confirm_email"),

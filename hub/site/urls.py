@@ -4,6 +4,7 @@ from functools import partial
 
 from django.urls import path
 
+from hub.passwords import needs_passwords
 from hub.site import (
     account_urls,
     alerts,
@@ -37,6 +38,7 @@ from hub.site import (
     robots,
     settings,
     sharing,
+    sign_on_urls,
     site_switches,
     standing,
     tokens,
@@ -120,7 +122,7 @@ REPOSITORIES = [
 SETTINGS = [
     at("settings", settings.index, "settings"),
     at("settings/profile", profile.profile, "profile"),
-    at("settings/password", password.password, "password"),
+    at("settings/password", needs_passwords(password.password), "password"),
     at("settings/notifications", alerts.notifications, "notifications"),
     *forms(
         "notifications",
@@ -259,6 +261,7 @@ urlpatterns = [
     ),
     at("new", new.new, "new-repository"),
     *account_urls.urlpatterns,
+    *sign_on_urls.urlpatterns,
     at("reports/new", reports.new, "report"),
     *MODERATION,
     *ORGANIZATIONS,

@@ -2,10 +2,12 @@
 
 import allauth.account.admin  # registers what is taken away below, as the next ones do
 import allauth.mfa.admin
+import allauth.socialaccount.admin
 import allauth.usersessions.admin  # noqa: F401  # see above
 import django.contrib.auth.admin  # noqa: F401  # see above
 from allauth.account.models import EmailAddress
 from allauth.mfa.models import Authenticator
+from allauth.socialaccount.models import SocialAccount, SocialApp, SocialToken
 from allauth.usersessions.models import UserSession
 from django.contrib import admin
 from django.contrib.auth.models import Group
@@ -32,4 +34,6 @@ def _not_here(request: HttpRequest, extra_context: object = None) -> HttpRespons
 admin.site.login = _sign_in  # type: ignore[method-assign]  # Django documents no other way
 admin.site.password_change = _not_here  # type: ignore[method-assign, assignment]  # Django has no other switch
 admin.site.unregister(Group)  # rights follow from a person's role
-admin.site.unregister([EmailAddress, Authenticator, UserSession])  # they could be edited there
+admin.site.unregister(
+    [EmailAddress, Authenticator, SocialAccount, SocialApp, SocialToken, UserSession]
+)  # they could be edited there

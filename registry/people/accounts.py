@@ -45,13 +45,24 @@ def _is_proven(email: str) -> bool:
 def create_person(
     username: str, *, email: str = "", password: str | None = None, full_name: str = "", role: str = "user"
 ) -> User:
-    """Create an account for the operator, with any password; without one the person cannot sign in.
+    """Create an account for the operator, with any password; without one the person cannot sign in by password.
 
     Raises NameInvalid, NameTaken, ValueInvalid.
     """
     user = _unsaved(username, email, full_name, role)
     user.email_verified = True
     user.set_password(password)  # None makes it unusable
+    return _save_new(user, by=None)
+
+
+def create_vouched(username: str, *, email: str, email_verified: bool, full_name: str) -> User:
+    """Create an account for which an identity provider or a directory vouches; it has no password.
+
+    Raises NameInvalid, NameTaken, ValueInvalid.
+    """
+    user = _unsaved(username, email, full_name, User.Role.USER)
+    user.email_verified = email_verified
+    user.set_unusable_password()
     return _save_new(user, by=None)
 
 

@@ -121,7 +121,7 @@ def remove_member(name: str, username: str, by: Caller) -> None:
         return
     organization, user = require_administered(name, by), accounts.get_person(username)
     with lock_members(organization):
-        _take_out(organization, user, by.user)
+        end_membership(organization, user, by.user)
 
 
 def leave(name: str, by: Caller) -> None:
@@ -132,12 +132,12 @@ def leave(name: str, by: Caller) -> None:
     user = policy.require_person(by, "leave an organisation", publishes=False)
     organization = _named(name)
     with lock_members(organization):
-        if role := _take_out(organization, user, user):
+        if role := end_membership(organization, user, user):
             answer = {"role": role, "by": user, "state": Invitation.State.LEFT, "answered_at": timezone.now()}
             Invitation.objects.update_or_create(organization=organization, user=user, defaults=answer)
 
 
-def _take_out(organization: Organization, user: User, by: User | None) -> str:
+def end_membership(organization: Organization, user: User, by: User | None) -> str:
     """End a membership and return its role, "" if there was none; call it under `lock_members`."""
     membership = organization.memberships.filter(user=user).first()
     if membership is None:

@@ -208,6 +208,9 @@ password/reset/sent                                          GET anyone
 password/reset/changed                                       GET anyone
 password/reset/<uidb36>-<key>                                GET anyone  POST anyone
 settings/account/address/confirm/<key>                       GET anyone  POST anyone
+login/with/<provider>                                        POST anyone
+login/with/<provider>/callback                               GET anyone
+login/once/<key>                                             GET anyone  POST anyone
 login/device                                                 GET session
 login/device/approve                                         POST session
 login/device/deny                                            POST session
@@ -297,6 +300,8 @@ settings/security/passkeys/<pk>/rename                       GET session  POST s
 settings/security/passkeys/<pk>/remove                       GET session  POST session
 settings/security/recovery-codes                             GET session
 settings/security/recovery-codes/new                         GET session  POST session
+settings/security/linked/with/<provider>                     POST session
+settings/security/linked/<number>/remove                     POST session
 settings/security/sessions/<number>/end                      POST session
 settings/security/sessions/end-others                        POST session
 settings/password                                            GET session  POST session
@@ -481,6 +486,7 @@ def ask(address: str, method: str, name: str, who: dict | None = None, body: dic
         "key": "x",
         "robot": "deploy",
         "strike": "1",
+        "provider": "corp",
     }
     if "/tree/<tail>" in address:
         given["tail"] = "main"

@@ -77,7 +77,7 @@ def site_banner() -> Banner | None:
 @register.simple_tag
 def is_open() -> bool:
     """Whether anybody may join."""
-    return site_settings.get_setting("registration") == "open"
+    return site_settings.get_setting("registration") == "open" and settings.PASSWORD_SIGN_IN
 
 
 @register.simple_tag

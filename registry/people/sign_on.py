@@ -1,0 +1,137 @@
+"""People who sign in by an identity provider: their account here, and what their groups there give."""
+
+import logging
+import re
+import secrets
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from allauth.account.models import EmailAddress
+from django.db import transaction
+
+from registry.kernel import audit, names
+from registry.kernel.errors import LastAdministrator, NameInvalid, NamespaceNotFound, NameTaken, ValueInvalid
+from registry.models import FormerNamespace, Membership, Namespace, Organization, User
+from registry.people import accounts, organizations
+
+log = logging.getLogger(__name__)
+TRIES = 20  # user names that are tried before a random one
+MAX_USERNAME = 60
+# The roles in a namespace from the weakest to the strongest; the same for the hub.
+RANKS = ("", *Membership.Role.values)
+HUB_RANKS = tuple(User.Role.values)
+Grants = Mapping[str, Sequence[tuple[str, str]]]
+
+
+@dataclass(frozen=True)
+class Identity:
+    """A person as an identity provider describes them."""
+
+    provider: str
+    username: str = ""
+    email: str = ""
+    email_verified: bool = False
+    full_name: str = ""
+
+
+def person_for(identity: Identity) -> tuple[User, bool]:
+    """Return the account of somebody who signs in by a provider for the first time, and whether it is new.
+
+    It is an existing account only if both sides have proven the same address: whoever registered somebody else's
+    address here, or claims it there, gets nothing. Raises ValueInvalid, NameTaken.
+    """
+    if identity.email and identity.email_verified and (user := _by_address(identity.email)):
+        return user, False
+    return create(identity), True
+
+
+def _by_address(email: str) -> User | None:
+    """Return the person who has proven this address; both tables must say so."""
+    user = User.objects.filter(email__lower=email.lower(), email_verified=True, kind=User.Kind.PERSON).first()
+    if user and EmailAddress.objects.filter(user=user, email=email.lower(), verified=True).exists():
+        return user
+    return None
+
+
+def create(identity: Identity) -> User:
+    """Create an account without a password, under the first free name. Raises ValueInvalid, NameTaken."""
+    full_name = "".join(char for char in identity.full_name if char.isprintable())[:200]
+    for username in _usernames(identity):
+        try:
+            return accounts.create_vouched(
+                username,
+                email=identity.email,
+                email_verified=identity.email_verified,
+                full_name=full_name,
+            )
+        except (NameInvalid, NameTaken):
+            if not _is_free(username):
+                continue
+            raise
+    raise NameTaken("No free user name could be made.", fix="Ask an administrator for an account.")
+
+
+def _is_free(username: str) -> bool:
+    try:
+        names.check_namespace(username)
+    except NameInvalid:
+        return False
+    lower = username.lower()
+    return not (
+        Namespace.objects.filter(name__lower=lower).exists() or FormerNamespace.objects.filter(name=lower).exists()
+    )
+
+
+def _usernames(identity: Identity) -> Iterator[str]:
+    """Yield free names, the one that the provider prefers first."""
+    wish = identity.username or identity.email
+    wish = re.sub(r"[^A-Za-z0-9._-]+", "-", wish.partition("@")[0])
+    wish = re.sub(r"[-.]{2,}", "-", wish).strip("-._")[:MAX_USERNAME].rstrip("-._") or "person"
+    numbered = [wish, *(f"{wish}-{number}" for number in range(2, TRIES + 1)), f"{wish}-{secrets.token_hex(4)}"]
+    return (name for name in numbered if _is_free(name))
+
+
+def apply_groups(user: User, groups: Collection[str], grants: Grants) -> None:
+    """Give the person the roles that their groups give, and take those that they do not give.
+
+    Only organisations that `grants` names are touched, and the role in the hub only if it names one.
+    """
+    for place, role in _roles(groups, grants).items():
+        try:
+            if place:
+                _set_member(place, user, role)
+            else:
+                accounts.set_role(user, role or User.Role.USER, by=None)
+        except (LastAdministrator, NamespaceNotFound, ValueInvalid) as refusal:
+            log.warning("Groups of %s at the identity provider: %s", user.username, refusal.detail)
+
+
+def _roles(groups: Collection[str], grants: Grants) -> dict[str, str]:
+    """Return the strongest role for each organisation, and for the hub under ""; "" is no role."""
+    roles: dict[str, str] = {}
+    for group, given in grants.items():
+        for place, role in given:
+            ranks = RANKS if place else HUB_RANKS
+            candidates = {roles.get(place, ""), role if group in groups else ""} - {""}
+            roles[place] = max(candidates, key=ranks.index, default="")
+    return roles
+
+
+def _set_member(name: str, user: User, role: str) -> None:
+    organization = Organization.objects.select_related("namespace").filter(namespace__name__lower=name).first()
+    if organization is None:
+        raise NamespaceNotFound(f"There is no organisation {name!r}.")
+    current = organization.memberships.filter(user=user).values_list("role", flat=True).first() or ""
+    if role == current:
+        return
+    with organizations.lock_members(organization):
+        if role:
+            organizations.set_member(organization, user, role, by=None)
+        else:
+            organizations.end_membership(organization, user, None)
+
+
+def record_link(user: User, provider: str, *, by: User | None, removed: bool = False) -> None:
+    """Log that an identity at a provider belongs to an account now, or no more."""
+    with transaction.atomic():
+        audit.record(by, "account:unlink" if removed else "account:link", user.username, about=user, note=provider)

@@ -1,0 +1,310 @@
+"""Signing in by an identity provider: who gets which account, what groups give, and every forgery is refused."""
+
+import re
+import time
+from collections.abc import Iterator
+from html import unescape
+from urllib.parse import parse_qs, urlsplit
+
+import jwt as pyjwt
+import pytest
+from allauth.socialaccount.models import SocialAccount
+from django.core.management import call_command
+from django.test import Client
+from joserfc.jwk import RSAKey
+
+from hub import sign_on as configured
+from registry.models import AuditEvent, Membership, User
+from registry.people import addresses
+from tests.cast import PASSWORD
+from tests.identity_provider import CLIENT_ID, CLIENT_SECRET, Forger, forging
+
+pytestmark = pytest.mark.django_db(transaction=True)
+GROUPS = "engineers=acme:write,leads=acme:admin,guests=acme:read,operators=admin,watch=moderator"
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[tuple[Forger, Forger]]:
+    with forging() as one, forging() as other:
+        yield one, other
+
+
+@pytest.fixture
+def forger(running, settings, cast) -> Forger:
+    """The provider `corp`; `other` is a second one that people trust as well."""
+    for one in running:
+        one.forge = one.profile = None
+        del one.keys[1:]
+    providers = {
+        name: configured.Provider(name, name.title(), one.url, CLIENT_ID, CLIENT_SECRET, configured.group_roles(GROUPS))
+        for name, one in zip(("corp", "other"), running, strict=True)
+    }
+    settings.OIDC_PROVIDERS = providers
+    settings.SOCIALACCOUNT_PROVIDERS = configured.allauth_apps(providers)
+    return running[0]
+
+
+def begin(client: Client, provider: str = "corp", **form: str) -> dict[str, str]:
+    """Press the button; return the parameters with which the browser arrives at the provider."""
+    page = client.post(f"/login/with/{provider}", form)
+    assert page.status_code == 200, page.get("Location")
+    address = unescape(re.search(r'content="0;url=([^"]+)"', page.content.decode())[1])
+    return {name: values[0] for name, values in parse_qs(urlsplit(address).query).items()}
+
+
+def come_back(client: Client, forger: Forger, asked: dict[str, str], provider: str = "corp", **claims):
+    now = int(time.time())
+    forger.good = {
+        "iss": forger.url, "aud": CLIENT_ID, "sub": "4711", "iat": now, "exp": now + 300, "nonce": asked["nonce"],
+        "preferred_username": "zoe", "email": "zoe@corp.example", "email_verified": True, "name": "Zoe",
+        **claims,
+    }  # fmt: skip
+    answer = {"code": "c", "state": asked["state"], "iss": forger.url}
+    return client.get(f"/login/with/{provider}/callback", answer)
+
+
+def sign_in(client: Client, forger: Forger, *, next: str = "", **claims):
+    return come_back(client, forger, begin(client, **({"next": next} if next else {})), **claims)
+
+
+def user_of(client: Client) -> str:
+    """Return who is signed in in this browser, "" for nobody."""
+    number = client.session.get("_auth_user_id")
+    return User.objects.get(pk=number).username if number else ""
+
+
+def roles(name: str) -> dict[str, str]:
+    rows = Membership.objects.filter(user__username=name).select_related("organization__namespace")
+    return {str(row.organization): row.role for row in rows}
+
+
+def test_a_new_person_gets_an_account_and_finds_it_again(forger, visit):
+    client = visit()
+    answer = sign_in(client, forger, next="/settings/tokens")
+    assert (answer.status_code, answer["Location"]) == (302, "/settings/tokens")
+    assert user_of(client) == "zoe"
+    user = User.objects.get(username="zoe")
+    assert (user.email, user.email_verified, user.full_name) == ("zoe@corp.example", True, "Zoe")
+    assert not user.has_usable_password()
+    assert AuditEvent.objects.filter(action="account:link", note="corp").count() == 1
+    again = visit()
+    sign_in(again, forger, preferred_username="renamed", email="new@corp.example")
+    assert user_of(again) == "zoe"
+    other = visit()
+    sign_in(other, forger, sub="4712", email="second@corp.example")
+    assert user_of(other) == "zoe-2"
+
+
+@pytest.mark.parametrize(
+    ("claims", "name"),
+    [
+        ({"preferred_username": "Alice Müller@corp"}, "Alice-M-ller"),
+        ({"preferred_username": "", "email": "x.y@corp.example"}, "x.y"),
+        ({"preferred_username": "admin"}, "admin-2"),
+        ({"preferred_username": "ACME"}, "ACME-2"),
+        ({"preferred_username": "../..", "email": ""}, "person"),
+        ({"preferred_username": ["zoe"], "email": None}, "person"),
+    ],
+)
+def test_user_names_are_made_of_what_the_provider_says(forger, visit, claims, name):
+    client = visit()
+    sign_in(client, forger, **claims)
+    assert user_of(client) == name
+
+
+def test_an_account_is_taken_only_if_both_sides_have_proven_the_address(forger, visit, cast):
+    carol, dave = cast["carol"], cast["dave"]
+    addresses.set_address(dave, "dave@corp.example", verified=False, by=dave)
+    cases = [
+        ("unverified there", {"email": carol.email, "email_verified": False}, "zoe"),
+        ("a word that is not true", {"email": carol.email, "email_verified": "yes", "sub": "2"}, "zoe-2"),
+        ("unverified here", {"email": "dave@corp.example", "sub": "3"}, "zoe-3"),
+        ("verified on both sides", {"email": carol.email.upper(), "sub": "4"}, "carol"),
+    ]
+    for _, claims, name in cases:
+        client = visit()
+        sign_in(client, forger, **claims)
+        assert user_of(client) == name
+    assert not User.objects.get(username="zoe").email_verified
+    assert User.objects.get(username="dave").email == "dave@corp.example"
+
+
+def test_groups_give_roles_and_take_them_at_each_sign_in(forger, visit, cast):
+    def as_member_of(*groups: str) -> tuple[dict[str, str], str]:
+        sign_in(visit(), forger, groups=list(groups))
+        return roles("zoe"), User.objects.get(username="zoe").role
+
+    assert as_member_of("engineers", "guests", "unknown") == ({"acme": "write"}, "user")
+    assert as_member_of("leads", "watch", "operators") == ({"acme": "admin"}, "admin")
+    assert as_member_of("guests") == ({"acme": "read"}, "user")
+    assert as_member_of() == ({}, "user")
+    assert sorted(roles("alice")) == ["acme"], "nobody else is touched"
+
+
+def test_the_last_administrator_stays(forger, visit, cast):
+    ada = cast["ada"]
+    client = visit()
+    sign_in(client, forger, email=ada.email, groups=[])
+    assert (user_of(client), User.objects.get(username="ada").role) == ("ada", "admin")
+
+
+def test_a_suspended_person_stays_out(forger, visit):
+    sign_in(visit(), forger)
+    User.objects.filter(username="zoe").update(is_active=False)
+    client = visit()
+    sign_in(client, forger)
+    assert user_of(client) == ""
+
+
+def test_a_second_factor_is_asked_for_after_the_provider(forger, visit, cast):
+    from tests.site.test_second_factor import set_up_app
+
+    carol = visit()
+    carol.post("/login", {"username": "carol", "password": PASSWORD})
+    set_up_app(carol)
+    client = visit()
+    assert sign_in(client, forger, email=cast["carol"].email)["Location"] == "/login/second-factor"
+    assert user_of(client) == ""
+
+
+def test_linking_needs_a_session_that_has_just_proven_itself(forger, visit, cast):
+    stale = visit("bob")
+    assert "/confirm" in stale.post("/settings/security/linked/with/corp")["Location"]
+    bob = visit()
+    bob.post("/login", {"username": "bob", "password": PASSWORD})
+    page = bob.post("/settings/security/linked/with/corp").content.decode()
+    asked = {k: v[0] for k, v in parse_qs(urlsplit(unescape(re.search(r"0;url=([^\"]+)", page)[1])).query).items()}
+    assert come_back(bob, forger, asked, email="other@corp.example")["Location"] == "/settings/security"
+    client = visit()
+    sign_in(client, forger)
+    assert user_of(client) == "bob"
+    assert User.objects.get(username="bob").email == "bob@example.org", "linking changes no address"
+    number = SocialAccount.objects.get().pk
+    visit("carol").post(f"/settings/security/linked/{number}/remove")
+    assert SocialAccount.objects.exists(), "a stranger removes nobody's link"
+    bob.post(f"/settings/security/linked/{number}/remove")
+    assert not SocialAccount.objects.exists()
+
+
+def none_token(claims: dict) -> str:
+    return pyjwt.encode(claims, key="", algorithm="none")
+
+
+def forgeries(forger: Forger, other: Forger) -> dict:
+    stranger = RSAKey.generate_key(2048, {"kid": forger.keys[0].kid, "use": "sig"})
+    now = int(time.time())
+    return {
+        "no token": lambda claims: None,
+        "alg none": none_token,
+        "HS256 with the client's secret": lambda claims: pyjwt.encode(
+            claims, CLIENT_SECRET, "HS256", headers={"kid": forger.keys[0].kid}
+        ),
+        "a stranger's key under the right kid": lambda claims: forger.sign(claims, stranger),
+        "a key of another issuer": lambda claims: other.sign(claims),
+        "no kid": lambda claims: forger.sign(claims, kid=None),
+        "another audience": lambda claims: forger.sign({**claims, "aud": "somebody"}),
+        "an audience with another party": lambda claims: forger.sign({**claims, "aud": [CLIENT_ID, "x"], "azp": "x"}),
+        "another issuer": lambda claims: forger.sign({**claims, "iss": other.url}),
+        "no issuer": lambda claims: forger.sign({k: v for k, v in claims.items() if k != "iss"}),
+        "no subject": lambda claims: forger.sign({k: v for k, v in claims.items() if k != "sub"}),
+        "an empty subject": lambda claims: forger.sign({**claims, "sub": ""}),
+        "ended": lambda claims: forger.sign({**claims, "exp": now - 120}),
+        "not begun": lambda claims: forger.sign({**claims, "iat": now + 3600, "nbf": now + 3600}),
+        "no nonce": lambda claims: forger.sign({k: v for k, v in claims.items() if k != "nonce"}),
+        "the nonce of another sign-in": lambda claims: forger.sign({**claims, "nonce": "x" * 43}),
+        "a nonce that is no text": lambda claims: forger.sign({**claims, "nonce": [claims["nonce"]]}),
+        "not a token": lambda claims: "nonsense",
+    }
+
+
+@pytest.mark.parametrize("number", range(18))
+def test_forged_identity_tokens_sign_nobody_in(forger, running, visit, number):
+    name, forge = list(forgeries(*running).items())[number]
+    client = visit()
+    asked = begin(client)
+    forger.forge = forge
+    answer = come_back(client, forger, asked)
+    assert (answer.status_code, answer["Location"], user_of(client)) == (302, "/login", ""), name
+    assert not User.objects.filter(username="zoe").exists(), name
+    assert "did not work" in client.get("/login").content.decode(), name
+
+
+def test_a_profile_of_somebody_else_is_refused(forger, visit):
+    client = visit()
+    forger.profile = {"sub": "other", "email": "ada@example.org", "email_verified": True}
+    assert (sign_in(client, forger)["Location"], user_of(client)) == ("/login", "")
+
+
+def test_the_state_belongs_to_one_browser_one_provider_and_one_use(forger, running, visit):
+    victim, attacker = visit(), visit()
+    asked = begin(attacker)
+    assert (come_back(victim, forger, asked)["Location"], user_of(victim)) == ("/login", ""), "another browser"
+    assert come_back(victim, forger, {**asked, "state": ""})["Location"] == "/login", "none"
+    answer = come_back(attacker, running[1], asked, "other")
+    assert (answer["Location"], user_of(attacker)) == ("/login", ""), "another provider: mixed up"
+    assert user_of(attacker) == ""
+    asked = begin(attacker)
+    come_back(attacker, forger, asked)
+    assert user_of(attacker) == "zoe"
+    attacker.post("/logout")
+    forger.posted.clear()
+    assert (come_back(attacker, forger, asked)["Location"], user_of(attacker)) == ("/login", ""), "used before"
+    assert forger.posted == [], "the code of a replay is not even sent"
+
+
+@pytest.mark.parametrize("issuer", ["", "https://evil.example"])
+def test_an_answer_of_another_issuer_is_refused_before_the_code_is_sent(forger, visit, issuer):
+    client = visit()
+    asked = begin(client)
+    forger.posted.clear()
+    parameters = {"code": "c", "state": asked["state"], **({"iss": issuer} if issuer else {})}
+    assert client.get("/login/with/corp/callback", parameters)["Location"] == "/login"
+    assert (forger.posted, user_of(client)) == ([], "")
+
+
+def test_a_provider_that_names_another_issuer_is_not_used(forger, running, visit, monkeypatch):
+    monkeypatch.setitem(forger.configuration, "issuer", running[1].url)
+    assert visit().post("/login/with/corp")["Location"] == "/login"
+
+
+@pytest.mark.parametrize("target", ["https://evil.example", "//evil.example", "/\\evil.example", "javascript:alert(1)"])
+def test_no_target_leads_to_another_host(forger, visit, target):
+    client = visit()
+    assert sign_in(client, forger, next=target)["Location"] == "/"
+
+
+def test_the_way_there_has_pkce_and_needs_a_form(forger, visit):
+    client = visit()
+    asked = begin(client)
+    assert (asked["code_challenge_method"], asked["response_type"], asked["client_id"]) == ("S256", "code", CLIENT_ID)
+    assert asked["redirect_uri"].endswith("/login/with/corp/callback")
+    assert client.get("/login/with/corp")["Location"] == "/login"
+    assert Client(enforce_csrf_checks=True).post("/login/with/corp").status_code == 403
+    assert client.post("/login/with/nobody")["Location"] == "/login"
+
+
+def test_without_passwords_only_the_provider_and_the_operator_let_people_in(forger, visit, settings, capsys, cast):
+    settings.PASSWORD_SIGN_IN = False
+    client = visit()
+    page = client.get("/login").content.decode()
+    assert "Sign in with Corp" in page
+    assert 'name="password"' not in page
+    assert client.post("/login", {"username": "alice", "password": PASSWORD}).status_code == 403
+    assert not client.login(username="alice", password=PASSWORD)
+    for path in ("/password/reset", "/login/passkey", "/settings/password"):
+        assert client.get(path)["Location"].startswith("/login"), path
+    assert client.get("/join").status_code == 403
+    sign_in(client, forger)
+    assert user_of(client) == "zoe"
+    call_command("sign_in_link", "ada")
+    path = urlsplit(capsys.readouterr().out.strip()).path
+    fresh = visit()
+    assert "Sign in as ada" in fresh.get(path).content.decode()
+    assert user_of(fresh) == "", "looking at it uses nothing up"
+    fresh.post(path)
+    assert user_of(fresh) == "ada"
+    second = visit()
+    assert (second.post(path).status_code, user_of(second)) == (404, ""), "it works once"
+    assert visit().get(f"{path[:-3]}abc").status_code == 404
+    with pytest.raises(Exception, match="no administrator"):
+        call_command("sign_in_link", "bob")
