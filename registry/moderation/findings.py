@@ -18,6 +18,7 @@ from registry.moderation import intake, leaked_tokens, rules, targets
 from registry.moderation.evidence import Evidence
 
 Reason = Case.Reason
+HELD = "hub.hold"
 SECRET = "privacy.secret"  # noqa: S105  # a check id
 
 
@@ -63,10 +64,18 @@ def _held(event: OutboxEvent) -> None:
         target = targets.of_revision(decision.revision)
     else:
         target = targets.of_repository(decision.repository)
-    finding = rules.PICKLE if "pickle" in decision.reason else "hub.hold"
-    reason = Reason.MALWARE if finding == rules.PICKLE else Reason.OTHER
+    finding = _finding_of(decision.reason)
+    reason = Reason.OTHER if finding == HELD else Reason.MALWARE
     filed = intake.observe(target, finding, reason, decision.reason, [Evidence(commit=event.data["revision"])])
     ModerationDecision.objects.filter(pk=decision.pk).update(case=filed.case)
+    rules.strike(filed.case)  # the rule that filed it found it held already
+
+
+def _finding_of(reason: str) -> str:
+    """Return the finding behind a hold of the hub, by the sentence that its owner reads."""
+    if "blocked on this hub" in reason:
+        return rules.BLOCKED_FILE
+    return rules.PICKLE if "pickle" in reason else HELD
 
 
 def _name_observed(event: OutboxEvent) -> None:

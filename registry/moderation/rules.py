@@ -41,7 +41,7 @@ RULES = (
     ),
     Rule(
         "known-bad file", lambda facts: BLOCKED_FILE in facts.findings,
-        "A file in it is on this hub's blocklist.", is_strike=True,
+        "A file in it is on this hub's blocklist.", is_strike=False,  # it was allowed when it was pushed
     ),
     Rule(
         "live secret", lambda facts: LIVE_SECRET in facts.findings,
@@ -81,10 +81,15 @@ def apply(case: Case) -> Rule | None:
     rule = rule_for(facts_of(case)) if held is not None else None
     if held is None or rule is None or not holding.hold(held, _reason(case, rule), case):
         return None
-    person = targets.responsible(case)
-    if rule.is_strike and person is not None:
-        strikes.give_automatic(person, rule.reason, case)
+    strike(case)
     return rule
+
+
+def strike(case: Case) -> None:
+    """Give the automatic strike of the rule that applies to a case, if that rule has one."""
+    rule, person = rule_for(facts_of(case)), targets.responsible(case)
+    if rule is not None and rule.is_strike and person is not None:
+        strikes.give_automatic(person, rule.reason, case)
 
 
 def _what(case: Case) -> Repository | Revision | None:

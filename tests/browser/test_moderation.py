@@ -75,8 +75,10 @@ def test_report_claim_quarantine_appeal_release_by_keyboard_alone(live_hub, adap
     page.keyboard.press("j")
     page.keyboard.press("e")
     expect(page.locator("#panel")).to_contain_text("It names a base that is not what it says.")
+    page.wait_for_load_state()  # a key that is pressed before the script has run does nothing
     page.keyboard.press("c")
     expect(page.locator("#panel")).to_contain_text("claimed by mona")
+    page.wait_for_load_state()
     page.keyboard.press("?")
     expect(page.locator("#keys")).to_contain_text("claim the open case")
     page.keyboard.press("Escape")

@@ -82,6 +82,15 @@ def test_a_hold_that_the_hub_made_alone_gets_a_case(cast, adapter):
     assert Case.objects.count() == 1
 
 
+def test_a_pickle_that_the_worker_held_before_its_verdict_is_a_case_and_a_strike(cast, adapter):
+    revision = pushed(cast, adapter)
+    revision.repository = adapter
+    holding.hold(revision, "a.bin is a pickle that runs os.system.")
+    judged(revision, "failed", checks=[finding("file.pickle", quarantine=True, file="a.bin")])
+    dispatch.run()
+    assert (Case.objects.get().reason, cast["alice"].strikes.count()) == ("malware", 1)
+
+
 def test_downloads_are_counted_by_the_hour_and_forgotten(cast, adapter):
     popularity.count_download(adapter.pk)
     popularity.flush_counts()
