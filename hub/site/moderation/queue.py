@@ -41,13 +41,13 @@ def listed(request: HttpRequest) -> HttpResponse:
     chosen = ids.parse_row_number(request.GET.get("case", ""))
     context = {
         "rows": queue.with_facts(rows[:PAGE]),
-        "query": query,
+        "text": query.q,
         "filters": [(name, options, str(getattr(query, name) or "")) for name, options in CHOICES.items()],
         "kept": urlencode({name: value for name, value in asdict(query).items() if value}),
         "page": number,
         "more": len(rows) > PAGE,
         "chosen": chosen,
-        "bulk": CloseMany(),
+        "bulk": CloseMany(auto_id="bulk_%s"),
         "tab": "queue",
         **(panel(request, cases.get_case(chosen, caller(request))) if chosen else {}),
     }
