@@ -11,7 +11,7 @@ SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 # What is still taken: signing in and out, acts of moderators and administrators, revoking a leaked token, and questions
 # that are asked by POST because they are long. A batch of Git LFS says in its body whether it uploads.
 TAKEN = re.compile(
-    r"(?:login|logout|reauthenticate|oauth|moderation|admin)(?:/|$)|api/v1/moderation/|api/credentials/revoke$"
+    r"(?:login|logout|settings/security/confirm|oauth|moderation|admin)(?:/|$)|api/v1/moderation/|api/credentials/revoke$"
     r"|api/v1/(?:fit|lookup)$|api/(?:models|datasets|spaces)/[^/]+/[^/]+/paths-info/|api/validate-yaml$"
     r"|(?:xet/(?:at/[^/]+/)?)?v1/telemetry$|(?:(?:datasets|spaces)/)?[^/]+/[^/]+\.git/info/lfs/objects/batch$"
 )

@@ -4,12 +4,14 @@ A service that records an action without a line here, or in PROVEN_ELSEWHERE, ma
 """
 
 import ast
+import io
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from django.utils import timezone
+from PIL import Image
 
 from registry.kernel import audit, banner, site_settings
 from registry.models import AuditEvent, Base, Repository, Token
@@ -17,9 +19,11 @@ from registry.moderation import appeals, audit_retention, blocklist, quarantine,
 from registry.people import (
     accounts,
     addresses,
+    avatars,
     devices,
     gates,
     invitations,
+    join_links,
     name_rules,
     organizations,
     publishers,
@@ -28,7 +32,7 @@ from registry.people import (
     tokens,
 )
 from registry.proof import verdicts
-from registry.publish import branches, copies, history, merges, moves, push, repositories
+from registry.publish import account_deletion, branches, copies, history, merges, moves, push, repositories
 from registry.publish.push import Inline, Intent
 from registry.repos import bases, refs
 from registry.talk import collections, webhooks
@@ -215,6 +219,22 @@ def answer_appeal(approve: bool) -> Callable[[Cast], Act]:
     return scenario
 
 
+def picture(cast: Cast) -> Act:
+    drawn = io.BytesIO()
+    Image.new("RGB", (64, 64), "green").save(drawn, "PNG")
+    return lambda: avatars.set_avatar(cast["alice"], drawn.getvalue())
+
+
+def new_link(cast: Cast) -> Act:
+    return lambda: join_links.create(join_links.Terms(), ada(cast))
+
+
+def revoke_link(cast: Cast) -> Act:
+    join_links.create(join_links.Terms(), ada(cast))
+    link = join_links.list_open(ada(cast)).get()
+    return lambda: join_links.revoke(link.pk, ada(cast))
+
+
 def void_strike(cast: Cast) -> Act:
     strike = strikes.give(cast["carol"], "Spam.", by=cast["mona"])
     return lambda: strikes.void(strike, mona(cast), **WHY)
@@ -386,6 +406,10 @@ SERVICES: dict[str, Callable[[Cast], Act]] = {
     "person:trust": trust_reporter,
     "person:strike": lambda cast: lambda: strikes.give(cast["carol"], "Spam.", by=cast["mona"]),
     "person:void-strike": void_strike,
+    "person:delete": lambda cast: lambda: account_deletion.delete_account(cast["carol"], with_repositories=False),
+    "person:avatar": picture,
+    "join-link:create": new_link,
+    "join-link:revoke": revoke_link,
     "appeal:open": open_appeal,
     "appeal:reject": answer_appeal(False),
     "organization:create": lambda cast: lambda: organizations.create_organization("new-one", by=cast["alice"]),
