@@ -1,8 +1,10 @@
 """Answers that the Hub and Xet routes share: JSON, and refusals with the codes that clients compare."""
 
 from http import HTTPStatus
+from typing import TypeVar
+from urllib.parse import quote
 
-from django.http import HttpRequest, JsonResponse
+from django.http import HttpRequest, HttpResponseBase, JsonResponse
 
 from hub.errors import http_form, in_full
 from hub.moved import at_new_name
@@ -15,6 +17,9 @@ from registry.kernel.errors import (
     RepositoryNotFound,
     ValueInvalid,
 )
+from registry.models import Revision
+
+Response = TypeVar("Response", bound=HttpResponseBase)
 
 
 def answer(data: object, status: int = 200) -> JsonResponse:
@@ -46,6 +51,13 @@ def refuse(request: HttpRequest, error: RegistryError, *, is_anonymous: bool = F
         response["Retry-After"] = str(form.retry_seconds)
     if isinstance(error, RepositoryMoved):
         response["Location"] = at_new_name(request, error)
+    return response
+
+
+def mark_yanked(response: Response, revision: Revision) -> Response:
+    """Add a header with the reason, percent-encoded, to an answer about a yanked revision; clients may show it."""
+    if revision.is_yanked:
+        response["X-Dovetail-Yanked"] = quote(revision.yank_reason, safe=" ")
     return response
 
 

@@ -183,6 +183,7 @@ DOORBELL = "hub.celery.ring"  # called with a verdict's id after the commit that
 # --- defaults of the site settings, which an administrator may change (registry.kernel.site_settings) -----------------
 FIRST_REGISTRATION = env("REGISTRATION", one_of("open", "invite", "closed"), default="open")
 FIRST_PULL_POLICY = env("PULL_POLICY", one_of("open", "verified"), default="open")
+FIRST_BIN_DAYS = env("BIN_DAYS", one_of("30", "90", "7", "0"), default="30")
 FIRST_THROTTLE = env("THROTTLE", one_of("on", "off"), default="on")
 FIRST_UPLOADS = env("UPLOADS", one_of("on", "off"), default="on")
 FIRST_NEW_REPOSITORIES = env("NEW_REPOSITORIES", one_of("on", "off"), default="on")

@@ -11,6 +11,7 @@ from registry.bytes import garbage
 from registry.kernel import audit_chain
 from registry.moderation import audit_heads, blocklist, suspension, transparency
 from registry.proof import renewal, verdicts
+from registry.publish import restoring
 from registry.repos import popularity
 from registry.talk import alert_mail, deliveries, letters, token_reminders
 from registry.talk import dispatch as dispatching
@@ -50,9 +51,10 @@ def sweep() -> None:
 
 @shared_task
 def tidy() -> None:
-    """Keep the head of the audit log; remove bytes without references and abandoned uploads, a part each hour."""
+    """Keep the head of the audit log, purge the bin, and remove a part of the bytes without references."""
     audit_heads.publish()
     transparency.compute()
+    restoring.purge_expired()
     garbage.sweep(hour=timezone.now().hour)
     popularity.forget_hours()
 

@@ -4,7 +4,7 @@ from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from hub.api import pages
+from hub.api import lifecycle, pages
 from hub.api.asking import View
 from hub.api.shapes import Data
 from hub.api.shapes import adapters as shapes
@@ -37,11 +37,13 @@ class OneAdapter(View):
     def get(self, request: Request, ns: str, name: str) -> Response:
         repository = lookup.find_at_address(f"{ns}/{name}", self.caller, Permission.BROWSE)
         try:  # what is said of an adapter is what main says
-            pull.require_shown(pull.resolve(repository, "main"), self.caller)
+            main = pull.resolve(repository, "main")
+            pull.require_shown(main, self.caller)
         except RevisionNotFound:
             raise refusals.repository_not_found(f"{ns}/{name}") from None
         verdict = catalog.newest_verdicts([repository]).get(repository.pk)
-        return Response(line(repository, verdict) | {"status": "active"} | _names(repository))
+        states = lifecycle.state_of(repository) | {"yanked": lifecycle.yank_state(main)["yanked"]}
+        return Response(line(repository, verdict) | states | _names(repository))
 
 
 def line(repository: Repository, verdict: Verdict | None) -> Data:
@@ -65,6 +67,7 @@ def line(repository: Repository, verdict: Verdict | None) -> Data:
         "created_at": repository.created_at,
         "updated_at": repository.updated_at,
         "verdict": _short(verdict) if verdict else None,
+        "status": lifecycle.state_of(repository)["status"],
     }
 
 

@@ -5,8 +5,10 @@ from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from hub.answers import mark_yanked
 from hub.api import pages
 from hub.api.asking import View
+from hub.api.lifecycle import yank_state
 from hub.api.shapes import Data
 from hub.api.shapes import revisions as shapes
 from registry.kernel import policy
@@ -77,7 +79,8 @@ class OneFile(View):
         entry = pull.find_file(revision, path)
         if view := asked.get("view"):
             return _view(revision, entry, view, asked.get("base", ""))
-        return HttpResponseRedirect(revision.repository.file_url(revision.oid, entry.path))
+        answer = HttpResponseRedirect(revision.repository.file_url(revision.oid, entry.path))
+        return mark_yanked(answer, revision)
 
 
 def _view(revision: Revision, entry: Entry, view: str, base: str) -> HttpResponse:
@@ -89,7 +92,7 @@ def _view(revision: Revision, entry: Entry, view: str, base: str) -> HttpRespons
 def resolved(full_name: str, rev: str, by: Caller, permission: Permission = Permission.BROWSE) -> Revision:
     """Return the revision that a name means, if the caller may have the adapter."""
     repository: Repository = lookup.find_at_address(full_name, by, permission)
-    revision = pull.resolve(repository, rev)
+    revision = pull.resolve_pulled(repository, rev)
     revision.repository = repository  # loaded already, with its namespace
     pull.require_shown(revision, by)
     return revision
@@ -108,6 +111,7 @@ def _line(revision: Revision, parent: Revision | None, state: str | None) -> Dat
         "message": revision.message,
         "author": revision.author.username,
         "created_at": revision.created_at,
+        "yanked": yank_state(revision)["yanked"],
         "state": state,
     }
 

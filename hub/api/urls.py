@@ -10,6 +10,7 @@ from hub.api import (
     blocklist,
     changes,
     fit,
+    lifecycle,
     moderation,
     notifications,
     openapi,
@@ -19,7 +20,6 @@ from hub.api import (
     revisions,
     site,
     verdicts,
-    watching,
 )
 from hub.api.asking import NoSuchRoute
 
@@ -37,12 +37,15 @@ REVISION = f"{ADAPTER}/revisions/<api_revision:rev>"
 urlpatterns = [
     path("adapters", adapters.Adapters.as_view(), name="rest-adapters"),
     path(ADAPTER, adapters.OneAdapter.as_view(), name="rest-adapter"),
-    path(f"{ADAPTER}/watch", watching.Watch.as_view(), name="rest-watch"),
     path(f"{ADAPTER}/revisions", revisions.Revisions.as_view(), name="rest-revisions"),
     path(f"{REVISION}/files/<path:path>", revisions.OneFile.as_view(), name="rest-file"),
     path(f"{REVISION}/verdict", verdicts.OneVerdict.as_view(), name="rest-verdict"),
     path(f"{REVISION}/validate", verdicts.Validate.as_view(), name="rest-validate"),
     path(REVISION, revisions.OneRevision.as_view(), name="rest-revision"),
+    path(f"{ADAPTER}/yank", lifecycle.Yank.as_view(), name="rest-yank"),
+    path(f"{ADAPTER}/unyank", lifecycle.Unyank.as_view(), name="rest-unyank"),
+    path(f"{ADAPTER}/deprecation", lifecycle.Deprecation.as_view(), name="rest-deprecation"),
+    path(f"{ADAPTER}/archive", lifecycle.Archive.as_view(), name="rest-archive"),
     path(f"{ADAPTER}/repair", repairs.Repair.as_view(), name="rest-repair"),
     path("fit", fit.Fits.as_view(), name="rest-fit"),
     path("bases", bases.Bases.as_view(), name="rest-bases"),

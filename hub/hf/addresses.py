@@ -21,7 +21,7 @@ def locate(request: HttpRequest, repository: Repository, tail: str) -> tuple[Rev
     first, _, rest = (segments[before] if len(segments) > before else tail).partition("/")
     rev, path = unquote(first), unquote(rest)
     try:
-        return pull.resolve(repository, rev), path
+        return pull.resolve_pulled(repository, rev), path
     except RevisionNotFound:
         if "/" in rev or not path:
             raise

@@ -5,7 +5,7 @@ import re
 from django.core.cache import caches
 from django.http import HttpRequest, HttpResponse
 
-from hub.answers import answer
+from hub.answers import answer, mark_yanked
 from hub.hf import bodies, shapes
 from hub.hf.addresses import next_page
 from hub.hf.dialect import Route
@@ -60,14 +60,14 @@ class Info(Route):
     def get(self, request: HttpRequest, ns: str, name: str, rev: str = "main") -> HttpResponse:
         fields = expansions(request, self.type)  # before the repository: clients learn the words from the refusal
         repository = self.repository(ns, name)
-        revision = pull.resolve(repository, rev)
+        revision = pull.resolve_pulled(repository, rev)
         pull.require_shown(revision, self.caller)
         with_blobs, entries = bodies.truth(request.GET.get("blobs")), pull.entries(revision)
         item = shapes.info(repository, revision, entries, derived.derived_entries(entries), with_blobs)
         _count_children([item], fields, self.caller)
         if bodies.truth(request.GET.get("securityStatus")):
             item["securityRepoStatus"] = {"scansDone": False, "filesWithIssues": []}
-        return answer(only(item, fields))
+        return mark_yanked(answer(only(item, fields)), revision)
 
     def delete(self, request: HttpRequest, ns: str, name: str, rev: str = "main") -> HttpResponse:
         """Answer DELETE …/like for an id without a namespace."""

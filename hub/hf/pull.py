@@ -8,7 +8,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpRespons
 from django.urls import reverse
 
 from hub import downloads
-from hub.answers import answer
+from hub.answers import answer, mark_yanked
 from hub.hf import bodies, shapes
 from hub.hf.addresses import locate, next_page
 from hub.hf.dialect import Route
@@ -50,7 +50,7 @@ class Tree(Route):
         if is_expanded:
             _expand(page, revision)
         _name_for_xet(page)
-        response = answer(page)
+        response = mark_yanked(answer(page), revision)
         if len(rest) > limit:
             response["Link"] = next_page(request, cursor=page[-1]["path"], limit=str(limit))
         return response
@@ -60,7 +60,7 @@ class PathsInfo(Route):
     """POST /api/models/{id}/paths-info/{rev}: paths that are not there are left out"""
 
     def post(self, request: HttpRequest, ns: str, name: str, rev: str) -> HttpResponse:
-        revision = pull.resolve(self.repository(ns, name), rev)
+        revision = pull.resolve_pulled(self.repository(ns, name), rev)
         pull.require_shown(revision, self.caller)
         paths, is_expanded = bodies.form_or_json(request)
         entries = pull.entries(revision)
@@ -75,7 +75,7 @@ class PathsInfo(Route):
         if is_expanded:
             _expand(items, revision)
         _name_for_xet(items)
-        return answer(items)
+        return mark_yanked(answer(items), revision)
 
 
 def _listing(entries: dict[str, Entry], folder: str, is_recursive: bool, revision: Revision) -> list[JSON]:
@@ -150,7 +150,7 @@ class Headers(Route):
     family = Family.FILES
 
     def get(self, request: HttpRequest, ns: str, name: str, path: str) -> HttpResponse:
-        revision = pull.resolve(self.repository(ns, name, Permission.DOWNLOAD), refs.MAIN)
+        revision = pull.resolve_pulled(self.repository(ns, name, Permission.DOWNLOAD), refs.MAIN)
         pull.require_served(revision, self.caller)
         weights = sharded_weights.read_sharded_weights(pull.entries(revision), path)
         return answer({"index": weights.index, "headers": weights.headers})
@@ -159,7 +159,7 @@ class Headers(Route):
 def _at_commit(response: HttpResponseBase, revision: Revision) -> HttpResponseBase:
     # Also on 404: without it clients cannot remember that a file does not exist, and ask again on every load.
     response["X-Repo-Commit"] = revision.oid
-    return response
+    return mark_yanked(response, revision)
 
 
 def _has_already(header: str, entry: Entry) -> bool:

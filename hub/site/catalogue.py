@@ -23,7 +23,7 @@ FACETS = {
     "license": "License",
     "engine": "Served by",
 }
-CHIPS = {**FACETS, "author": "Author", "tag": "Tag"}
+CHIPS = {**FACETS, "author": "Author", "tag": "Tag", "archived": "Archived"}
 SORTS = {
     "updated": "newest version",
     "trending": "trending",
@@ -41,7 +41,7 @@ class Choice:
     """A value of a facet: where a click leads, and whether it is chosen now."""
 
     label: str
-    count: int
+    count: int | None
     url: str
     chosen: bool
 
@@ -106,6 +106,10 @@ def _facets(counts: dict[str, list[tuple[str, int]]], params: QueryDict, path: s
         ]
         if choices:
             shown.append((label, choices))
+    if shown:
+        hides = "hide" in params.getlist("archived")
+        url = _toggled(params, path, "archived", "hide")
+        shown.append((CHIPS["archived"], [Choice("hide", None, url, hides)]))
     return shown
 
 

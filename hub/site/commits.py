@@ -4,6 +4,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
 from hub.site import diff_view
+from hub.site.forms.repositories import Yank
 from hub.site.proof import document
 from hub.site.repository_header import RepositoryHeader, repository_page
 from registry.kernel import policy
@@ -31,9 +32,13 @@ def commits(request: HttpRequest, header: RepositoryHeader) -> HttpResponse:
 
 @repository_page
 def commit(request: HttpRequest, header: RepositoryHeader) -> HttpResponse:
+    return commit_page(request, header, Yank())
+
+
+def commit_page(request: HttpRequest, header: RepositoryHeader, form: Yank) -> HttpResponse:
     """The changes of a version: file names for everybody who sees it, lines for people who may have the files."""
     parent = header.revision.parent
-    shown: dict[str, object] = {"header": header, "tab": "versions", "parent": parent}
+    shown: dict[str, object] = {"header": header, "tab": "versions", "parent": parent, "form": form}
     shown["job"] = ci_systems.provenance(header.revision)
     try:
         if parent is not None:
@@ -49,4 +54,4 @@ def commit(request: HttpRequest, header: RepositoryHeader) -> HttpResponse:
         shown["parent"] = None
     except RegistryError as refusal:
         shown["refusal"] = refusal
-    return render(request, "site/commit.html", shown)
+    return render(request, "site/commit.html", shown, status=form.status)

@@ -27,7 +27,7 @@ from registry.publish.push import rows
 from registry.repos import facts, lookup, pull, refs
 from registry.repos.facts import Facts
 from registry.repos.manifest import Entry
-from registry.talk import alerts, social, watching
+from registry.talk import alerts, social
 
 README = "README.md"
 WEIGHTS = (".safetensors", ".bin", ".pt", ".gguf")
@@ -122,16 +122,23 @@ class RepositoryHeader:
         return social.likes(self.by, self.repository)
 
     @cached_property
-    def watch_level(self) -> str:
-        return watching.level_of(self.by, self.repository)
-
-    @cached_property
     def may_configure(self) -> bool:
         try:
-            policy.require(self.by, Permission.CONFIGURE, self.repository)
+            policy.require(self.by, Permission.ARCHIVE, self.repository)
         except RegistryError:
             return False
         return True
+
+    @property
+    def successor_url(self) -> str:
+        """The page of what the owner names in its place; it may be private or gone by now."""
+        return reverse("repository", args=[RepositoryAddress(self.repository.type, self.repository.successor)])
+
+    @cached_property
+    def may_yank(self) -> bool:
+        """Whether the visitor may yank this version, which an adapter is in."""
+        is_adapter = self.repository.type == Repository.Type.MODEL and bool(self.described["format"])
+        return is_adapter and self.may_write and not self.repository.is_archived
 
     @property
     def is_empty(self) -> bool:

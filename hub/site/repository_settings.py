@@ -1,4 +1,4 @@
-"""The settings of one repository, for its administrators: visibility, name, deletion."""
+"""The settings of one repository, for its administrators: visibility, deprecation, archive, name, deletion."""
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
@@ -6,18 +6,18 @@ from django.views.decorators.http import require_POST, require_safe
 
 from hub.site.converters import RepositoryAddress
 from hub.site.forms import Confirm, Form, status_of
-from hub.site.forms.repositories import Move, Visibility
+from hub.site.forms.repositories import Deprecation, Move, Visibility
 from hub.site.repository_header import RepositoryHeader, header_of
 from hub.site.visitor import caller
 from registry.kernel.policy import Permission
-from registry.publish import moves, repositories
+from registry.publish import moves, repositories, restoring
 
-DELETE_HELP = "All its versions, discussions and verdicts are deleted with it, for good. Type `{name}` to confirm."
+DELETE_HELP = "Its versions, discussions and verdicts go with it. {restoring} Type `{name}` to confirm."
 
 
 @require_safe
 def settings(request: HttpRequest, address: RepositoryAddress) -> HttpResponse:
-    return _page(request, header_of(request, address, Permission.CONFIGURE))
+    return settings_page(request, header_of(request, address, Permission.ARCHIVE))
 
 
 @require_POST
@@ -28,7 +28,7 @@ def set_visibility(request: HttpRequest, address: RepositoryAddress) -> HttpResp
         with form:
             repositories.set_private(header.repository, form.cleaned_data["visibility"] == "private", caller(request))
             return redirect("repository-settings", header.repository)
-    return _page(request, header, visibility=form)
+    return settings_page(request, header, visibility=form)
 
 
 @require_POST
@@ -39,7 +39,7 @@ def move(request: HttpRequest, address: RepositoryAddress) -> HttpResponse:
         with form:
             moved = moves.move(header.repository, form.cleaned_data["name"], caller(request))
             return redirect("repository-settings", moved)
-    return _page(request, header, move=form)
+    return settings_page(request, header, move=form)
 
 
 @require_POST
@@ -50,18 +50,26 @@ def delete(request: HttpRequest, address: RepositoryAddress) -> HttpResponse:
         with form:
             repositories.delete(header.repository, caller(request))
             return redirect(header.repository.namespace)
-    return _page(request, header, delete=form)
+    return settings_page(request, header, delete=form)
+
+
+def _restoring() -> str:
+    days = restoring.days()
+    return f"You can restore it from your bin for {days} days." if days else "Nobody can restore it."
 
 
 def _confirm(header: RepositoryHeader, data: object = None) -> Confirm:
     name = header.repository.full_name
-    return Confirm(data, noun=header.noun, name=name, help_text=DELETE_HELP.format(name=name))
+    return Confirm(data, noun=header.noun, name=name, help_text=DELETE_HELP.format(name=name, restoring=_restoring()))
 
 
-def _page(request: HttpRequest, header: RepositoryHeader, **tried: Form) -> HttpResponse:
+def settings_page(request: HttpRequest, header: RepositoryHeader, **tried: Form) -> HttpResponse:
     """Show the settings with their forms; `tried` is the one that was refused."""
     forms: dict[str, Form] = {
         "visibility": Visibility(initial={"visibility": "private" if header.repository.private else "public"}),
+        "deprecation": Deprecation(
+            initial={"message": header.repository.deprecation, "successor": header.repository.successor}
+        ),
         "move": Move(initial={"name": header.repository.full_name}),
         "delete": _confirm(header),
     }

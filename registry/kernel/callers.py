@@ -15,6 +15,7 @@ class Permission(StrEnum):
     DISCUSS = "adapter:discuss"  # threads, comments, pull requests and the bytes for them
     PUSH = "adapter:push"
     CONFIGURE = "adapter:configure"  # visibility, deletion
+    ARCHIVE = "adapter:archive"  # and unarchive: what remains of CONFIGURE while it is archived
     QUARANTINE = "adapter:quarantine"  # and release: moderators in a session
 
 

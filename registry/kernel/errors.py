@@ -323,6 +323,11 @@ class RepositoryQuarantined(RegistryError):
     default_fix = "Write to the moderators of this hub if you think this is a mistake."
 
 
+class RepositoryArchived(RegistryError):
+    code = "adapter-archived"
+    default_fix = "An owner of the namespace can unarchive it in its settings."
+
+
 class RevisionNotVerified(RegistryError):
     code = "revision-not-verified"
     default_fix = "Pull the revision `verified`, or wait for the verdict."

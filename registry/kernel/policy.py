@@ -11,6 +11,7 @@ from registry.kernel.errors import NotAllowed, RegistryError, SessionRequired, S
 from registry.models import AccessRequest, Membership, Namespace, Repository, Token, User
 
 Role = Membership.Role
+_SETTINGS = frozenset({Permission.CONFIGURE, Permission.ARCHIVE})
 CREATORS = frozenset({Role.CONTRIBUTOR, Role.WRITE, Role.ADMIN})  # roles that may create repositories
 
 
@@ -28,19 +29,11 @@ def _is_writer(caller: Caller, repository: Repository) -> bool:
 
 def may_see(caller: Caller, repository: Repository) -> bool:
     """Return whether the repository exists for this caller; `visible_to` is the condition for lists."""
+    if repository.is_binned:
+        return False
     if is_withheld(repository):
         return may_write(caller, repository) or (caller.is_staff and not repository.private)
     return not repository.private or bool(caller.role_in(repository))
-
-
-def readers_of(repository: Repository) -> Q:
-    """Return `may_see` as a condition on people, in sessions and without staff rights: nobody sees a withheld one."""
-    if is_withheld(repository):
-        return Q(pk__in=[])
-    if not repository.private:
-        return Q()
-    members = Membership.objects.filter(organization__namespace=repository.namespace_id).values("user")
-    return Q(namespace=repository.namespace_id) | Q(pk__in=members)
 
 
 def is_withheld(repository: Repository) -> bool:
@@ -61,14 +54,15 @@ def visible_to(caller: Caller) -> Q:
     own = _granted(caller) if caller.is_fine_grained else Q(namespace_id__in=list(caller.roles))
     # A subquery for the few suspended people, not a join for each row: lists and counts scan all repositories.
     suspended = User.objects.filter(is_active=False).values("namespace")
-    return Q(quarantined_at__isnull=True) & ~Q(namespace__in=suspended) & (Q(private=False) | own)
+    in_use = Q(quarantined_at__isnull=True, binned_at__isnull=True)
+    return in_use & ~Q(namespace__in=suspended) & (Q(private=False) | own)
 
 
 def listed_to(caller: Caller) -> Q:
     """Return the condition under which a list shows a repository: it is visible, and main is not held back.
 
-    Lists show a copy of main's facts. If that revision is quarantined, only its writers and moderators see them, as on
-    its page.
+    Lists show a copy of main's facts. If that revision is quarantined or yanked, only its writers and moderators see
+    them.
     """
     if caller.is_staff:
         return visible_to(caller)
@@ -121,7 +115,8 @@ def require(caller: Caller, permission: Permission, repository: Repository, aske
 
     `asked` is the id as the caller spelled it: a refusal in our own spelling would reveal that the repository exists.
     Raises RepositoryNotFound for a repository that the caller may not see, RepositoryQuarantined, SignInRequired,
-    SessionRequired, NotAllowed, and for the bytes of a gated repository GateSignInRequired and AccessRequired.
+    SessionRequired, NotAllowed, RepositoryArchived, and for the bytes of a gated repository GateSignInRequired and
+    AccessRequired.
     """
     if permission is Permission.QUARANTINE:
         require_moderator(caller)
@@ -142,6 +137,8 @@ def require(caller: Caller, permission: Permission, repository: Repository, aske
         return repository
     if refusal := _write_refusal(caller, permission, repository):
         raise refusal
+    if repository.is_archived and permission is not Permission.ARCHIVE:
+        raise refusals.archived(repository)
     return repository
 
 
@@ -245,7 +242,7 @@ def _in_session(caller: Caller, who: str) -> User:
 
 
 def _has_role_for(caller: Caller, permission: Permission, repository: Repository) -> bool:
-    if permission is Permission.CONFIGURE:
+    if permission in _SETTINGS:
         return caller.roles.get(repository.namespace_id) == Role.ADMIN
     return permission is Permission.DISCUSS or _is_writer(caller, repository)
 
@@ -253,7 +250,7 @@ def _has_role_for(caller: Caller, permission: Permission, repository: Repository
 def _write_refusal(caller: Caller, permission: Permission, repository: Repository) -> RegistryError | None:
     if caller.user is None or not _has_role_for(caller, permission, repository):
         return refusals.lacks_role(caller.user, permission, repository)
-    if caller.grant(repository) != "write" or (permission is Permission.CONFIGURE and caller.is_fine_grained):
+    if caller.grant(repository) != "write" or (permission in _SETTINGS and caller.is_fine_grained):
         return refusals.lacks_grant(caller.token, permission, repository)
     if permission is not Permission.CONFIGURE and _is_paused(caller.user):
         return refusals.publishing_paused(caller.user)

@@ -12,6 +12,7 @@ from registry.kernel.errors import (
     PublishersOnly,
     PublishingPaused,
     RegistryError,
+    RepositoryArchived,
     RepositoryNotFound,
     RepositoryQuarantined,
     SignInRequired,
@@ -22,6 +23,7 @@ _DEEDS = {
     Permission.DISCUSS: "take part in the discussions of",
     Permission.PUSH: "push to",
     Permission.CONFIGURE: "change the settings of",
+    Permission.ARCHIVE: "archive or unarchive",
 }
 
 
@@ -66,6 +68,11 @@ def publishing_paused(user: User) -> PublishingPaused:
     """Return the refusal for a person whose strikes keep them from publishing for some days."""
     until = f"{user.paused_until:%-d %B %Y, %H:%M} UTC" if user.paused_until else "a moderator ends it"
     return PublishingPaused(f"{user.username} may not publish until {until}, because of strikes.")
+
+
+def archived(repository: Repository) -> RepositoryArchived:
+    """Return the refusal of every change to an archived repository."""
+    return RepositoryArchived(f"{repository.full_name} is archived: it can be read and not changed.")
 
 
 def gated(user: User | None, repository: Repository) -> RegistryError:

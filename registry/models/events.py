@@ -17,6 +17,9 @@ class Event(models.Model):
         RELEASE = "release"
         DELETE = "delete"
         MOVE = "move"
+        RESTORE = "restore"
+        YANK = "yank"
+        UNYANK = "unyank"
 
     seq = models.BigIntegerField(null=True, blank=True, unique=True)
     at = models.DateTimeField(db_default=Now())

@@ -17,9 +17,12 @@ class OutboxEvent(models.Model):
         CREATED = "repository-created"  # ref, revision
         DELETED = "repository-deleted"
         MOVED = "repository-moved"  # before, after: full names; owner: id of the namespace it goes to
-        CONFIGURED = "repository-configured"  # visibility or gate
+        CONFIGURED = "repository-configured"  # visibility, gate, deprecation or archive
         QUARANTINED = "repository-quarantined"  # revision: "" for the whole repository; decision: row id
         RELEASED = "repository-released"  # the same
+        RESTORED = "repository-restored"  # from the bin
+        YANKED = "revision-yanked"  # revision, reason
+        UNYANKED = "revision-unyanked"  # the same
         REF_MOVED = "ref-moved"  # ref, old, new: oids or null; is_push: false where a ref was made or deleted by name
         DISCUSSION_OPENED = "discussion-opened"  # discussion, is_news, mentions
         DISCUSSION_CHANGED = "discussion-changed"  # the same
@@ -34,9 +37,6 @@ class OutboxEvent(models.Model):
         STRUCK = "struck"  # strike: row id
         APPEALED = "appealed"  # appeal: row id
         APPEAL_ANSWERED = "appeal-answered"  # the same
-        SIGNED_IN = "signed-in"  # person: row id; browser, address
-        ACCOUNT_CHANGED = "account-changed"  # person: row id; change, details
-        FANNED_OUT = "fanned-out"  # of: kind of the event; event: its data; after: row id of a person; more followers
 
     kind = models.CharField(max_length=24, choices=Kind.choices)
     at = models.DateTimeField(default=timezone.now)

@@ -13,6 +13,13 @@ from registry.models.people import Namespace
 OID = r"^[0-9a-f]{40}$"
 
 
+class InUse(models.Manager["Repository"]):
+    """The repositories that exist for people and programs: those in the bin do not."""
+
+    def get_queryset(self) -> models.QuerySet["Repository"]:
+        return super().get_queryset().filter(binned_at__isnull=True)
+
+
 class Repository(models.Model):
     """A repository of type model (usually an adapter), dataset (an evaluation set) or space (a demo).
 
@@ -43,7 +50,15 @@ class Repository(models.Model):
     updated_at = models.DateTimeField(default=timezone.now)
     quarantined_at = models.DateTimeField(null=True, blank=True)
     publishers_only = models.BooleanField(default=False)  # tokens but those of trusted publishers may not push
-    is_main_held = models.BooleanField(default=False)  # a copy: the revision of main is quarantined
+    is_main_held = models.BooleanField(default=False)  # a copy: the revision of main is quarantined or yanked
+    deprecated_at = models.DateTimeField(null=True, blank=True)
+    deprecation = models.CharField(max_length=500, blank=True)  # the owner's advice to those who use it
+    successor = models.CharField(max_length=200, blank=True)  # namespace/name of what to use in its place
+    archived_at = models.DateTimeField(null=True, blank=True)  # read-only since then
+    binned_at = models.DateTimeField(null=True, blank=True)  # in the bin: registry/publish/restoring.py
+    binned_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, blank=True, related_name="+"
+    )
 
     summary = models.CharField(max_length=300, blank=True)
     format = models.CharField(max_length=32, blank=True)  # peft, …; empty: nothing here is an adapter
@@ -62,9 +77,18 @@ class Repository(models.Model):
     likes = models.PositiveIntegerField(default=0)  # kept by registry/talk/social.py
     trending = models.FloatField(default=0)  # downloads and likes, the newer the heavier: registry/repos/popularity.py
 
+    objects = InUse()
+    with_binned = models.Manager["Repository"]()
+
     class Meta:
         constraints = [
-            models.UniqueConstraint("type", "namespace", Lower("name"), name="repository_name_unique"),
+            models.UniqueConstraint(
+                "type",
+                "namespace",
+                Lower("name"),
+                condition=Q(binned_at__isnull=True),
+                name="repository_name_unique",
+            ),
             models.CheckConstraint(condition=Q(type__in=["model", "dataset", "space"]), name="repository_type_known"),
             models.CheckConstraint(condition=Q(gated__in=["", "auto", "manual"]), name="repository_gate_known"),
         ]
@@ -75,6 +99,7 @@ class Repository(models.Model):
             models.Index(fields=["type", "-downloads", "-id"], name="repository_by_downloads"),
             models.Index(fields=["type", "-created_at", "-id"], name="repository_by_creation"),
             models.Index(fields=["type", "-trending", "-id"], name="repository_by_trend"),
+            models.Index(fields=["binned_at"], name="repository_binned", condition=Q(binned_at__isnull=False)),
         ]
 
     def __str__(self) -> str:
@@ -97,6 +122,18 @@ class Repository(models.Model):
     @property
     def is_quarantined(self) -> bool:
         return self.quarantined_at is not None
+
+    @property
+    def is_deprecated(self) -> bool:
+        return self.deprecated_at is not None
+
+    @property
+    def is_archived(self) -> bool:
+        return self.archived_at is not None
+
+    @property
+    def is_binned(self) -> bool:
+        return self.binned_at is not None
 
 
 class RetiredName(models.Model):
@@ -125,6 +162,8 @@ class Revision(models.Model):
         "PublishingRun", null=True, blank=True, on_delete=models.SET_NULL, related_name="revisions"
     )
     pushed_with = models.CharField(max_length=200, blank=True)  # token:NAME or session; for moderators
+    yanked_at = models.DateTimeField(null=True, blank=True)  # withdrawn by its owners; still served by its commit id
+    yank_reason = models.CharField(max_length=500, blank=True)
 
     class Meta:
         constraints = [
@@ -139,6 +178,10 @@ class Revision(models.Model):
     @property
     def is_quarantined(self) -> bool:
         return self.quarantined_at is not None
+
+    @property
+    def is_yanked(self) -> bool:
+        return self.yanked_at is not None
 
 
 class RevisionFile(models.Model):

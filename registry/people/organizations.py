@@ -157,6 +157,7 @@ def delete_organization(name: str, by: Caller) -> None:
         organization = Organization.objects.select_for_update().get(pk=organization.pk)
         namespace = Namespace.objects.select_for_update().get(pk=organization.namespace_id)
         _check_empty(namespace)
+        Repository.with_binned.filter(namespace=namespace).delete()  # what is in its bin
         former = FormerNamespace(name=namespace.name.lower(), by=by.user)
         Token.objects.filter(user__works_for=namespace).delete()
         User.objects.filter(works_for=namespace).update(is_active=False)  # its robots and trusted publishers

@@ -11,7 +11,7 @@ from registry.kernel.policy import Caller, Permission
 from registry.models import FormerName, FormerNamespace, NameRule, Namespace, Organization, Repository, User
 from registry.people import accounts, administrators, known_names, name_rules, organizations, publishers
 from registry.publish import repositories
-from registry.repos.search_terms import search_text
+from registry.repos import search_terms
 
 MAX_FORMER = 5  # former names of one organisation, which stay reserved
 BATCH = 500
@@ -44,7 +44,7 @@ def _move(current: Repository, target: Namespace, name: str, by: Caller) -> Repo
         return current
     outbox.record(Kind.MOVED, current, by.user, before=before, after=f"{target.name}/{name}", owner=target.pk)
     current.namespace, current.name = target, name
-    current.search_text = _words(current)
+    current.search_text = search_terms.words_of(current)
     current.save(update_fields=["namespace", "name", "search_text"])
     if owner != target.pk:
         publishers.remove_all(current, by.user)  # the new owner trusts nobody yet
@@ -53,17 +53,6 @@ def _move(current: Repository, target: Namespace, name: str, by: Caller) -> Repo
     _remember(current, before)
     audit.record(by.user, "adapter:move", before, about=current, before=before, after=current.full_name)
     return current
-
-
-def _words(repository: Repository) -> str:
-    return search_text(
-        repository.full_name,
-        repository.summary,
-        repository.base,
-        repository.kind,
-        repository.task,
-        tags=repository.tags,
-    )
 
 
 def _remember(repository: Repository, before: str) -> None:
@@ -144,5 +133,5 @@ def _give_up(namespace: Namespace, before: str, by: User) -> None:
 def _follow(moving: Sequence[Repository], namespace: Namespace) -> None:
     for repository in moving:
         repository.namespace = namespace
-        repository.search_text = _words(repository)
+        repository.search_text = search_terms.words_of(repository)
     Repository.objects.bulk_update(moving, ["search_text"], batch_size=BATCH)

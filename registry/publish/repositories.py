@@ -4,8 +4,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from django.db import IntegrityError, transaction
+from django.utils import timezone
 
-from registry.kernel import audit, names, outbox, policy, quotas, switches
+from registry.kernel import audit, names, outbox, policy, quotas, site_settings, switches
 from registry.kernel.errors import RepositoryExists, SignInRequired
 from registry.kernel.outbox import Kind
 from registry.kernel.policy import Caller, Permission
@@ -72,7 +73,10 @@ def alone_of_its_name(full_name: str, type: str) -> Iterator[None]:
 
 
 def delete(repository: Repository, by: Caller) -> None:
-    """Delete the repository's rows and retire its name; the sweep deletes bytes that nothing refers to."""
+    """Move the repository to the bin (registry/publish/restoring.py), or delete its rows where the hub keeps none.
+
+    Its name is retired: nobody else gets it. Raises what policy.require raises for CONFIGURE.
+    """
     with transaction.atomic():
         current = policy.require_now(by, Permission.CONFIGURE, repository)  # a quarantine keeps the evidence
         RetiredName.objects.get_or_create(type=current.type, full_name=current.full_name.lower())
@@ -80,7 +84,10 @@ def delete(repository: Repository, by: Caller) -> None:
         audit.record(by.user, "adapter:delete", current.full_name, about=current, before=state)
         outbox.record(Kind.DELETED, current, by.user)
         publishers.remove_all(current, by.user)
-        current.delete()
+        if site_settings.get_setting("bin_days") == "0":
+            current.delete()
+        else:
+            Repository.objects.filter(pk=current.pk).update(binned_at=timezone.now(), binned_by=by.user)
 
 
 def set_private(repository: Repository, private: bool, by: Caller) -> None:

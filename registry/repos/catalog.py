@@ -58,6 +58,7 @@ class Query:
     parameters_min: int | None = None
     parameters_max: int | None = None
     gated: bool | None = None
+    archived: Sequence[str] = ()  # hide: leave out what is archived
     type: str = "model"
     sort: str = "updated"
     ascending: bool = False
@@ -110,6 +111,8 @@ def matching_repositories(by: Caller, query: Query) -> QuerySet[Repository]:
         rows = rows.filter(_any_engine(query.engine))
     if query.author:
         rows = rows.filter(namespace__name__lower__in=[author.lower() for author in query.author])
+    if "hide" in query.archived:
+        rows = rows.filter(archived_at__isnull=True)
     if query.gated is not None:
         rows = rows.exclude(gated="") if query.gated else rows.filter(gated="")
     bounds = {

@@ -34,6 +34,24 @@ def resolve(repository: Repository, rev: str) -> Revision:
     return revision
 
 
+def resolve_pulled(repository: Repository, rev: str) -> Revision:
+    """Return the revision that a name leads to when somebody pulls: `verified` in place of a yanked main.
+
+    Branches with another name, tags and commit ids are somebody's own choice, and lead to yanked revisions too. Raises
+    RevisionNotFound, also for a yanked main without a verified version.
+    """
+    revision = resolve(repository, rev)
+    if not revision.is_yanked or rev not in _MAIN_NAMES:
+        return revision
+    try:
+        return resolve(repository, "verified")
+    except RevisionNotFound:
+        raise refs.yanked(revision) from None
+
+
+_MAIN_NAMES = frozenset({"main", "HEAD", refs.MAIN})
+
+
 def _by_oid(repository: Repository, rev: str) -> Revision | None:
     oid = rev.lower()
     if SHORTEST_OID <= len(oid) <= 40 and _HEX.issuperset(oid):
@@ -52,7 +70,7 @@ def resolve_within(repository: Repository, text: str) -> tuple[Revision, str]:
     parts = text.split("/")
     for count in range(min(len(parts), 8), 0, -1):
         try:
-            return resolve(repository, "/".join(parts[:count])), "/".join(parts[count:])
+            return resolve_pulled(repository, "/".join(parts[:count])), "/".join(parts[count:])
         except RevisionNotFound:
             continue
     raise refs.revision_not_found(parts[0], repository)

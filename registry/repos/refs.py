@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable
 
-from django.db.models import Exists, OuterRef
+from django.db.models import Exists, OuterRef, Q
 
 from registry.kernel.errors import RefProtected, RevisionNotFound, ValueInvalid
 from registry.models import Ref, Repository, Revision
@@ -50,10 +50,12 @@ def main_revisions(repositories: Iterable[Repository]) -> dict[int, Revision]:
 
 
 def main_is_held() -> Exists:
-    """Return the condition on repositories that main's revision is held back; `Repository.is_main_held` is its copy."""
-    return Exists(
-        Revision.objects.filter(quarantined_at__isnull=False, refs__name=MAIN, refs__repository=OuterRef("pk"))
-    )
+    """Return the condition on repositories that main's revision is quarantined or yanked.
+
+    `Repository.is_main_held` is its copy.
+    """
+    is_held = Q(quarantined_at__isnull=False) | Q(yanked_at__isnull=False)
+    return Exists(Revision.objects.filter(is_held, refs__name=MAIN, refs__repository=OuterRef("pk")))
 
 
 def check_pushable(ref: str) -> None:
@@ -70,6 +72,15 @@ def revision_not_found(rev: str, repository: Repository | None = None) -> Revisi
             fix=f"`dovetail verdict {repository.full_name}` says why; main is what was pushed last.",
         )
     return RevisionNotFound(f"Invalid rev id: {rev[:MAX_REF_NAME]}.")
+
+
+def yanked(revision: Revision) -> RevisionNotFound:
+    """Return the refusal for a name whose only revision is yanked."""
+    full_name = revision.repository.full_name
+    return RevisionNotFound(
+        f"Invalid rev id: main of {full_name} is yanked ({revision.yank_reason}), and no other version is verified.",
+        fix=f"Its commit id still serves it: {revision.oid}.",
+    )
 
 
 def short_name(ref: str) -> str:

@@ -21,6 +21,12 @@ def search_text(full_name: str, *parts: str, tags: Iterable[str] = ()) -> str:
     return f"{words} {opened}\n" + "".join(f"{tag.lower()}\n" for tag in tags)
 
 
+def words_of(repository: Repository) -> str:
+    """Return the search text of a repository from its columns, for a new name."""
+    facts = (repository.summary, repository.base, repository.kind, repository.task)
+    return search_text(repository.full_name, *facts, tags=repository.tags)
+
+
 class FullName(Func):
     """The id that a search text begins with: namespace/name in lower case."""
 

@@ -21,6 +21,9 @@ MESSAGES: dict[str, tuple[str, str]] = {
     Kind.DELETED: ("delete", "repo"),
     Kind.MOVED: ("move", "repo"),
     Kind.CONFIGURED: ("update", "repo.config"),
+    Kind.RESTORED: ("create", "repo"),
+    Kind.YANKED: ("update", "repo.content"),
+    Kind.UNYANKED: ("update", "repo.content"),
     Kind.REF_MOVED: ("update", "repo.content"),
     Kind.DISCUSSION_OPENED: ("create", "discussion"),
     Kind.DISCUSSION_CHANGED: ("update", "discussion"),
@@ -97,6 +100,9 @@ def _members(event: OutboxEvent, then: Snapshot) -> dict[str, object]:
             return {"movedTo": {"name": data["after"], "owner": {"id": ids.format_hub_id(data["owner"])}}}
         case Kind.VERDICT_REACHED:
             return {"verdict": _verdict(data, then)}
+        case Kind.YANKED | Kind.UNYANKED:
+            yank = {"revision": data["revision"], "reason": data["reason"]}
+            return {"yank": yank | {"yanked": event.kind == Kind.YANKED}}
     if "discussion" not in data:
         return {}
     page = absolute(reverse("discussion", args=[then.as_repository(), data["discussion"]["number"]]))

@@ -14,7 +14,8 @@ from registry.repos.catalog import listable_for
 from registry.talk import dispatch
 
 Kind = Event.Kind
-GONE = (Kind.QUARANTINE, Kind.DELETE)  # visible to all who could see the repository: those who have a copy must know
+# Visible to all who could see the repository: those who have a copy must know.
+GONE = (Kind.QUARANTINE, Kind.DELETE, Kind.YANK)
 NUMBERED_AT_ONCE, NUMBERED_BY_ONE_STATEMENT = 1000, 250
 MAX_AT_ONCE = 5000  # rows of one query
 

@@ -12,11 +12,16 @@ KINDS: dict[str, str] = {
     Kind.RELEASED: Event.Kind.RELEASE,
     Kind.DELETED: Event.Kind.DELETE,
     Kind.MOVED: Event.Kind.MOVE,
+    Kind.RESTORED: Event.Kind.RESTORE,
+    Kind.YANKED: Event.Kind.YANK,
+    Kind.UNYANKED: Event.Kind.UNYANK,
 }
 DETAILS: dict[str, tuple[str, ...]] = {
     Event.Kind.PUSH: ("ref",),
     Event.Kind.VERDICT: ("state", "number", "check"),
     Event.Kind.MOVE: ("before",),
+    Event.Kind.YANK: ("reason",),
+    Event.Kind.UNYANK: ("reason",),
 }
 
 

@@ -13,6 +13,7 @@ LINE = {
     "task",
     "license",
     "rank",
+    "status",
     "size",
     "tags",
     "downloads",

@@ -117,6 +117,7 @@ def test_every_route_has_its_row():
     in_test_bases = {"/bases/{base}"}
     in_test_changes = {"/changes"}
     in_test_repairs = {"/adapters/{ns}/{name}/repair"}
+    in_test_states = {f"/adapters/{{ns}}/{{name}}/{deed}" for deed in ("yank", "unyank", "deprecation", "archive")}
     known = {path.removeprefix("/api/v1") for path in openapi.document()["paths"]}
-    tested |= in_test_organizations
+    tested |= in_test_organizations | in_test_states
     assert known == tested | in_test_account | in_test_fit | in_test_repairs | in_test_bases | in_test_changes

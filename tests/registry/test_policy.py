@@ -10,6 +10,7 @@ from registry.kernel.errors import (
     GateSignInRequired,
     NotAllowed,
     RegistryError,
+    RepositoryArchived,
     RepositoryNotFound,
     RepositoryQuarantined,
     SessionRequired,
@@ -19,7 +20,7 @@ from registry.kernel.policy import Caller, Permission
 from registry.models import Membership, Repository, User
 from registry.moderation import quarantine
 from registry.people import accounts, gates, tokens
-from registry.publish import repositories
+from registry.publish import repositories, retiring
 from registry.repos import lookup
 
 # Callers are somebody in a session, or `somebody:role` with a token; `alice:other` is a fine-grained token for another
@@ -29,6 +30,7 @@ from registry.repos import lookup
 #     ok   yes          nf  as if it did not exist     in   sign in first
 #     no   not allowed  q   quarantined, and told so   web  only in a session
 #     gate ask the owner to be let in                  gin  the same, and sign in first
+#     arc  archived, and told so
 WHO = """
     anonymous  carol  carol:write  carol:read
     alice  alice:write  alice:read  alice:fine-write  alice:fine-read  alice:other
@@ -37,153 +39,203 @@ WHO = """
 """.split()  # noqa: SIM905  # a table reads better
 
 TABLE = """
-                  read   browse   download   discuss   push   configure   quarantine
+                  read   browse   download   discuss   push   configure   archive   quarantine
 
 public
-anonymous         ok     ok       ok         in        in     in          in
-carol             ok     ok       ok         ok        no     no          no
-carol:write       ok     ok       ok         ok        no     no          web
-carol:read        ok     ok       ok         no        no     no          web
-alice             ok     ok       ok         ok        ok     ok          no
-alice:write       ok     ok       ok         ok        ok     ok          web
-alice:read        ok     ok       ok         no        no     no          web
-alice:fine-write  ok     ok       ok         ok        ok     no          web
-alice:fine-read   ok     ok       ok         no        no     no          web
-alice:other       ok     ok       ok         no        no     no          web
-bob               ok     ok       ok         ok        ok     no          no
-bob:write         ok     ok       ok         ok        ok     no          web
-dave              ok     ok       ok         ok        no     no          no
-dave:write        ok     ok       ok         ok        no     no          web
-erin              ok     ok       ok         ok        no     no          no
-erin:write        ok     ok       ok         ok        no     no          web
-mona              ok     ok       ok         ok        no     no          ok
-mona:write        ok     ok       ok         ok        no     no          web
-ada               ok     ok       ok         ok        no     no          ok
-robot:fine-write  ok     ok       ok         ok        ok     no          web
-robot:fine-read   ok     ok       ok         no        no     no          web
-robot:other       ok     ok       ok         no        no     no          web
-publisher:fine-write ok  ok       ok         ok        ok     no          web
+anonymous         ok     ok       ok         in        in     in          in        in
+carol             ok     ok       ok         ok        no     no          no        no
+carol:write       ok     ok       ok         ok        no     no          no        web
+carol:read        ok     ok       ok         no        no     no          no        web
+alice             ok     ok       ok         ok        ok     ok          ok        no
+alice:write       ok     ok       ok         ok        ok     ok          ok        web
+alice:read        ok     ok       ok         no        no     no          no        web
+alice:fine-write  ok     ok       ok         ok        ok     no          no        web
+alice:fine-read   ok     ok       ok         no        no     no          no        web
+alice:other       ok     ok       ok         no        no     no          no        web
+bob               ok     ok       ok         ok        ok     no          no        no
+bob:write         ok     ok       ok         ok        ok     no          no        web
+dave              ok     ok       ok         ok        no     no          no        no
+dave:write        ok     ok       ok         ok        no     no          no        web
+erin              ok     ok       ok         ok        no     no          no        no
+erin:write        ok     ok       ok         ok        no     no          no        web
+mona              ok     ok       ok         ok        no     no          no        ok
+mona:write        ok     ok       ok         ok        no     no          no        web
+ada               ok     ok       ok         ok        no     no          no        ok
+robot:fine-write  ok     ok       ok         ok        ok     no          no        web
+robot:fine-read   ok     ok       ok         no        no     no          no        web
+robot:other       ok     ok       ok         no        no     no          no        web
+publisher:fine-write ok     ok       ok         ok        ok     no          no        web
 
 private
-anonymous         nf     nf       nf         nf        nf     nf          in
-carol             nf     nf       nf         nf        nf     nf          no
-carol:write       nf     nf       nf         nf        nf     nf          web
-carol:read        nf     nf       nf         nf        nf     nf          web
-alice             ok     ok       ok         ok        ok     ok          no
-alice:write       ok     ok       ok         ok        ok     ok          web
-alice:read        ok     ok       ok         no        no     no          web
-alice:fine-write  ok     ok       ok         ok        ok     no          web
-alice:fine-read   ok     ok       ok         no        no     no          web
-alice:other       nf     nf       nf         nf        nf     nf          web
-bob               ok     ok       ok         ok        ok     no          no
-bob:write         ok     ok       ok         ok        ok     no          web
-dave              ok     ok       ok         ok        no     no          no
-dave:write        ok     ok       ok         ok        no     no          web
-erin              ok     ok       ok         ok        no     no          no
-erin:write        ok     ok       ok         ok        no     no          web
-mona              nf     nf       nf         nf        nf     nf          ok
-mona:write        nf     nf       nf         nf        nf     nf          web
-ada               nf     nf       nf         nf        nf     nf          ok
-robot:fine-write  ok     ok       ok         ok        ok     no          web
-robot:fine-read   ok     ok       ok         no        no     no          web
-robot:other       nf     nf       nf         nf        nf     nf          web
-publisher:fine-write ok  ok       ok         ok        ok     no          web
+anonymous         nf     nf       nf         nf        nf     nf          nf        in
+carol             nf     nf       nf         nf        nf     nf          nf        no
+carol:write       nf     nf       nf         nf        nf     nf          nf        web
+carol:read        nf     nf       nf         nf        nf     nf          nf        web
+alice             ok     ok       ok         ok        ok     ok          ok        no
+alice:write       ok     ok       ok         ok        ok     ok          ok        web
+alice:read        ok     ok       ok         no        no     no          no        web
+alice:fine-write  ok     ok       ok         ok        ok     no          no        web
+alice:fine-read   ok     ok       ok         no        no     no          no        web
+alice:other       nf     nf       nf         nf        nf     nf          nf        web
+bob               ok     ok       ok         ok        ok     no          no        no
+bob:write         ok     ok       ok         ok        ok     no          no        web
+dave              ok     ok       ok         ok        no     no          no        no
+dave:write        ok     ok       ok         ok        no     no          no        web
+erin              ok     ok       ok         ok        no     no          no        no
+erin:write        ok     ok       ok         ok        no     no          no        web
+mona              nf     nf       nf         nf        nf     nf          nf        ok
+mona:write        nf     nf       nf         nf        nf     nf          nf        web
+ada               nf     nf       nf         nf        nf     nf          nf        ok
+robot:fine-write  ok     ok       ok         ok        ok     no          no        web
+robot:fine-read   ok     ok       ok         no        no     no          no        web
+robot:other       nf     nf       nf         nf        nf     nf          nf        web
+publisher:fine-write ok     ok       ok         ok        ok     no          no        web
 
 dave's
-dave              ok     ok       ok         ok        ok     no          no
-dave:write        ok     ok       ok         ok        ok     no          web
-erin              ok     ok       ok         ok        no     no          no
-bob               ok     ok       ok         ok        ok     no          no
+dave              ok     ok       ok         ok        ok     no          no        no
+dave:write        ok     ok       ok         ok        ok     no          no        web
+erin              ok     ok       ok         ok        no     no          no        no
+bob               ok     ok       ok         ok        ok     no          no        no
 
 quarantined
-anonymous         nf     nf       nf         nf        nf     nf          in
-carol             nf     nf       nf         nf        nf     nf          no
-carol:write       nf     nf       nf         nf        nf     nf          web
-carol:read        nf     nf       nf         nf        nf     nf          web
-alice             ok     q        q          q         q      q           no
-alice:write       ok     q        q          q         q      q           web
-alice:read        ok     q        q          q         q      q           web
-alice:fine-write  ok     q        q          q         q      q           web
-alice:fine-read   ok     q        q          q         q      q           web
-alice:other       nf     nf       nf         nf        nf     nf          web
-bob               ok     q        q          q         q      q           no
-bob:write         ok     q        q          q         q      q           web
-dave              nf     nf       nf         nf        nf     nf          no
-dave:write        nf     nf       nf         nf        nf     nf          web
-erin              nf     nf       nf         nf        nf     nf          no
-erin:write        nf     nf       nf         nf        nf     nf          web
-mona              ok     nf       nf         nf        nf     nf          ok
-mona:write        nf     nf       nf         nf        nf     nf          web
-ada               ok     nf       nf         nf        nf     nf          ok
-robot:fine-write  ok     q        q          q         q      q           web
-robot:fine-read   ok     q        q          q         q      q           web
-robot:other       nf     nf       nf         nf        nf     nf          web
-publisher:fine-write ok  q        q          q         q      q           web
+anonymous         nf     nf       nf         nf        nf     nf          nf        in
+carol             nf     nf       nf         nf        nf     nf          nf        no
+carol:write       nf     nf       nf         nf        nf     nf          nf        web
+carol:read        nf     nf       nf         nf        nf     nf          nf        web
+alice             ok     q        q          q         q      q           q         no
+alice:write       ok     q        q          q         q      q           q         web
+alice:read        ok     q        q          q         q      q           q         web
+alice:fine-write  ok     q        q          q         q      q           q         web
+alice:fine-read   ok     q        q          q         q      q           q         web
+alice:other       nf     nf       nf         nf        nf     nf          nf        web
+bob               ok     q        q          q         q      q           q         no
+bob:write         ok     q        q          q         q      q           q         web
+dave              nf     nf       nf         nf        nf     nf          nf        no
+dave:write        nf     nf       nf         nf        nf     nf          nf        web
+erin              nf     nf       nf         nf        nf     nf          nf        no
+erin:write        nf     nf       nf         nf        nf     nf          nf        web
+mona              ok     nf       nf         nf        nf     nf          nf        ok
+mona:write        nf     nf       nf         nf        nf     nf          nf        web
+ada               ok     nf       nf         nf        nf     nf          nf        ok
+robot:fine-write  ok     q        q          q         q      q           q         web
+robot:fine-read   ok     q        q          q         q      q           q         web
+robot:other       nf     nf       nf         nf        nf     nf          nf        web
+publisher:fine-write ok     q        q          q         q      q           q         web
 
 dave's, quarantined
-dave              ok     q        q          q         q      q           no
-erin              nf     nf       nf         nf        nf     nf          no
+dave              ok     q        q          q         q      q           q         no
+erin              nf     nf       nf         nf        nf     nf          nf        no
 
 private, quarantined
-carol             nf     nf       nf         nf        nf     nf          no
-alice             ok     q        q          q         q      q           no
-erin              nf     nf       nf         nf        nf     nf          no
-mona              nf     nf       nf         nf        nf     nf          ok
+carol             nf     nf       nf         nf        nf     nf          nf        no
+alice             ok     q        q          q         q      q           q         no
+erin              nf     nf       nf         nf        nf     nf          nf        no
+mona              nf     nf       nf         nf        nf     nf          nf        ok
 
 owner suspended
-anonymous         nf     nf       nf         nf        nf     nf          in
-alice             nf     nf       nf         nf        nf     nf          no
-alice:write       nf     nf       nf         nf        nf     nf          web
-bob               nf     nf       nf         nf        nf     nf          no
-mona              ok     nf       nf         nf        nf     nf          ok
-mona:write        nf     nf       nf         nf        nf     nf          web
-ada               ok     nf       nf         nf        nf     nf          ok
+anonymous         nf     nf       nf         nf        nf     nf          nf        in
+alice             nf     nf       nf         nf        nf     nf          nf        no
+alice:write       nf     nf       nf         nf        nf     nf          nf        web
+bob               nf     nf       nf         nf        nf     nf          nf        no
+mona              ok     nf       nf         nf        nf     nf          nf        ok
+mona:write        nf     nf       nf         nf        nf     nf          nf        web
+ada               ok     nf       nf         nf        nf     nf          nf        ok
 
 gated
-anonymous         ok     ok       gin        in        in     in          in
-carol             ok     ok       gate       ok        no     no          no
-carol:write       ok     ok       gate       ok        no     no          web
-carol:read        ok     ok       gate       no        no     no          web
-alice             ok     ok       ok         ok        ok     ok          no
-alice:write       ok     ok       ok         ok        ok     ok          web
-alice:read        ok     ok       ok         no        no     no          web
-alice:fine-write  ok     ok       ok         ok        ok     no          web
-alice:fine-read   ok     ok       ok         no        no     no          web
-alice:other       ok     ok       gate       no        no     no          web
-bob               ok     ok       ok         ok        ok     no          no
-bob:write         ok     ok       ok         ok        ok     no          web
-dave              ok     ok       ok         ok        no     no          no
-dave:write        ok     ok       ok         ok        no     no          web
-erin              ok     ok       ok         ok        no     no          no
-erin:write        ok     ok       ok         ok        no     no          web
-mona              ok     ok       gate       ok        no     no          ok
-mona:write        ok     ok       gate       ok        no     no          web
-ada               ok     ok       gate       ok        no     no          ok
-robot:fine-write  ok     ok       ok         ok        ok     no          web
-robot:fine-read   ok     ok       ok         no        no     no          web
-robot:other       ok     ok       gate       no        no     no          web
-publisher:fine-write ok  ok       ok         ok        ok     no          web
+anonymous         ok     ok       gin        in        in     in          in        in
+carol             ok     ok       gate       ok        no     no          no        no
+carol:write       ok     ok       gate       ok        no     no          no        web
+carol:read        ok     ok       gate       no        no     no          no        web
+alice             ok     ok       ok         ok        ok     ok          ok        no
+alice:write       ok     ok       ok         ok        ok     ok          ok        web
+alice:read        ok     ok       ok         no        no     no          no        web
+alice:fine-write  ok     ok       ok         ok        ok     no          no        web
+alice:fine-read   ok     ok       ok         no        no     no          no        web
+alice:other       ok     ok       gate       no        no     no          no        web
+bob               ok     ok       ok         ok        ok     no          no        no
+bob:write         ok     ok       ok         ok        ok     no          no        web
+dave              ok     ok       ok         ok        no     no          no        no
+dave:write        ok     ok       ok         ok        no     no          no        web
+erin              ok     ok       ok         ok        no     no          no        no
+erin:write        ok     ok       ok         ok        no     no          no        web
+mona              ok     ok       gate       ok        no     no          no        ok
+mona:write        ok     ok       gate       ok        no     no          no        web
+ada               ok     ok       gate       ok        no     no          no        ok
+robot:fine-write  ok     ok       ok         ok        ok     no          no        web
+robot:fine-read   ok     ok       ok         no        no     no          no        web
+robot:other       ok     ok       gate       no        no     no          no        web
+publisher:fine-write ok     ok       ok         ok        ok     no          no        web
 
 gated, carol let in
-anonymous         ok     ok       gin        in        in     in          in
-carol             ok     ok       ok         ok        no     no          no
-carol:write       ok     ok       ok         ok        no     no          web
-carol:read        ok     ok       ok         no        no     no          web
-alice             ok     ok       ok         ok        ok     ok          no
-alice:write       ok     ok       ok         ok        ok     ok          web
-alice:read        ok     ok       ok         no        no     no          web
-alice:fine-write  ok     ok       ok         ok        ok     no          web
-alice:fine-read   ok     ok       ok         no        no     no          web
-alice:other       ok     ok       gate       no        no     no          web
-bob               ok     ok       ok         ok        ok     no          no
-bob:write         ok     ok       ok         ok        ok     no          web
-dave              ok     ok       ok         ok        no     no          no
-dave:write        ok     ok       ok         ok        no     no          web
-erin              ok     ok       ok         ok        no     no          no
-erin:write        ok     ok       ok         ok        no     no          web
-mona              ok     ok       gate       ok        no     no          ok
-mona:write        ok     ok       gate       ok        no     no          web
-ada               ok     ok       gate       ok        no     no          ok
+anonymous         ok     ok       gin        in        in     in          in        in
+carol             ok     ok       ok         ok        no     no          no        no
+carol:write       ok     ok       ok         ok        no     no          no        web
+carol:read        ok     ok       ok         no        no     no          no        web
+alice             ok     ok       ok         ok        ok     ok          ok        no
+alice:write       ok     ok       ok         ok        ok     ok          ok        web
+alice:read        ok     ok       ok         no        no     no          no        web
+alice:fine-write  ok     ok       ok         ok        ok     no          no        web
+alice:fine-read   ok     ok       ok         no        no     no          no        web
+alice:other       ok     ok       gate       no        no     no          no        web
+bob               ok     ok       ok         ok        ok     no          no        no
+bob:write         ok     ok       ok         ok        ok     no          no        web
+dave              ok     ok       ok         ok        no     no          no        no
+dave:write        ok     ok       ok         ok        no     no          no        web
+erin              ok     ok       ok         ok        no     no          no        no
+erin:write        ok     ok       ok         ok        no     no          no        web
+mona              ok     ok       gate       ok        no     no          no        ok
+mona:write        ok     ok       gate       ok        no     no          no        web
+ada               ok     ok       gate       ok        no     no          no        ok
+
+archived
+anonymous         ok     ok       ok         in        in     in          in        in
+carol             ok     ok       ok         arc       no     no          no        no
+carol:write       ok     ok       ok         arc       no     no          no        web
+carol:read        ok     ok       ok         no        no     no          no        web
+alice             ok     ok       ok         arc       arc    arc         ok        no
+alice:write       ok     ok       ok         arc       arc    arc         ok        web
+alice:read        ok     ok       ok         no        no     no          no        web
+alice:fine-write  ok     ok       ok         arc       arc    no          no        web
+alice:fine-read   ok     ok       ok         no        no     no          no        web
+alice:other       ok     ok       ok         no        no     no          no        web
+bob               ok     ok       ok         arc       arc    no          no        no
+bob:write         ok     ok       ok         arc       arc    no          no        web
+dave              ok     ok       ok         arc       no     no          no        no
+dave:write        ok     ok       ok         arc       no     no          no        web
+erin              ok     ok       ok         arc       no     no          no        no
+erin:write        ok     ok       ok         arc       no     no          no        web
+mona              ok     ok       ok         arc       no     no          no        ok
+mona:write        ok     ok       ok         arc       no     no          no        web
+ada               ok     ok       ok         arc       no     no          no        ok
+robot:fine-write  ok     ok       ok         arc       arc    no          no        web
+robot:fine-read   ok     ok       ok         no        no     no          no        web
+robot:other       ok     ok       ok         no        no     no          no        web
+publisher:fine-write ok     ok       ok         arc       arc    no          no        web
+
+in the bin
+anonymous         nf     nf       nf         nf        nf     nf          nf        in
+carol             nf     nf       nf         nf        nf     nf          nf        no
+carol:write       nf     nf       nf         nf        nf     nf          nf        web
+carol:read        nf     nf       nf         nf        nf     nf          nf        web
+alice             nf     nf       nf         nf        nf     nf          nf        no
+alice:write       nf     nf       nf         nf        nf     nf          nf        web
+alice:read        nf     nf       nf         nf        nf     nf          nf        web
+alice:fine-write  nf     nf       nf         nf        nf     nf          nf        web
+alice:fine-read   nf     nf       nf         nf        nf     nf          nf        web
+alice:other       nf     nf       nf         nf        nf     nf          nf        web
+bob               nf     nf       nf         nf        nf     nf          nf        no
+bob:write         nf     nf       nf         nf        nf     nf          nf        web
+dave              nf     nf       nf         nf        nf     nf          nf        no
+dave:write        nf     nf       nf         nf        nf     nf          nf        web
+erin              nf     nf       nf         nf        nf     nf          nf        no
+erin:write        nf     nf       nf         nf        nf     nf          nf        web
+mona              nf     nf       nf         nf        nf     nf          nf        nf
+mona:write        nf     nf       nf         nf        nf     nf          nf        web
+ada               nf     nf       nf         nf        nf     nf          nf        nf
+robot:fine-write  nf     nf       nf         nf        nf     nf          nf        web
+robot:fine-read   nf     nf       nf         nf        nf     nf          nf        web
+robot:other       nf     nf       nf         nf        nf     nf          nf        web
+publisher:fine-write nf     nf       nf         nf        nf     nf          nf        web
 """
 
 ANSWERS = {
@@ -194,6 +246,7 @@ ANSWERS = {
     SignInRequired: "in",
     NotAllowed: "no",
     SessionRequired: "web",
+    RepositoryArchived: "arc",
 }
 
 
@@ -224,11 +277,15 @@ def world(cast) -> dict[str, Repository]:
         "owner suspended": cast.repository("carol/notes", by="carol"),
         "gated": cast.repository("acme/gated"),
         "gated, carol let in": cast.repository("acme/opened"),
+        "archived": cast.repository("acme/archived"),
+        "in the bin": cast.repository("acme/binned"),
     }
     for state in ("gated", "gated, carol let in"):
         gates.set_gate(made[state], "manual", cast.session("alice"))
     gates.grant_access(made["gated, carol let in"], "carol", cast.session("alice"))
     Repository.objects.filter(name__endswith="bad").update(quarantined_at=timezone.now())
+    retiring.archive(made["archived"], cast.session("alice"))
+    repositories.delete(made["in the bin"], cast.session("alice"))
     return made
 
 
@@ -277,7 +334,7 @@ def test_the_answers_are_those_of_the_table(cast, world, state):
 
 
 def test_the_table_has_a_row_for_everybody_and_a_column_for_every_permission():
-    whole = {"public", "private", "quarantined", "gated"}
+    whole = {"public", "private", "quarantined", "gated", "archived", "in the bin"}
     for state in whole:
         assert {who for at, who, *_ in cells() if at == state} == set(WHO)
     assert {permission for _, _, permission, _ in cells()} == set(Permission)

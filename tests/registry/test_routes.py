@@ -45,7 +45,10 @@ api/v1/adapters/<ns>/<name>/revisions/<rev>/files/<path>     GET adapter:downloa
 api/v1/adapters/<ns>/<name>/revisions/<rev>/verdict          GET adapter:read
 api/v1/adapters/<ns>/<name>/revisions/<rev>/validate         POST adapter:push
 api/v1/adapters/<ns>/<name>/repair                           POST adapter:discuss
-api/v1/adapters/<ns>/<name>/watch                            GET like  PUT like  DELETE like
+api/v1/adapters/<ns>/<name>/yank                             POST adapter:push
+api/v1/adapters/<ns>/<name>/unyank                           POST adapter:push
+api/v1/adapters/<ns>/<name>/deprecation                      PUT adapter:configure  DELETE adapter:configure
+api/v1/adapters/<ns>/<name>/archive                          PUT adapter:archive  DELETE adapter:archive
 api/v1/fit                                                   POST anyone
 api/v1/bases                                                 GET anyone
 api/v1/bases/<base>                                          GET anyone
@@ -184,8 +187,6 @@ datasets                                                     GET anyone
 spaces                                                       GET anyone
 bases                                                        GET anyone
 bases/<name>                                                 GET anyone
-bases/<name>/-/follow                                        POST session
-bases/<name>/-/unfollow                                      POST session
 docs                                                         GET anyone
 docs/<name>                                                  GET anyone
 avatars/<name>.webp                                          GET anyone
@@ -275,8 +276,6 @@ settings/organizations/<ns>/leave                            POST session
 settings/notifications                                       GET session
 settings/notifications/read                                  POST session
 settings/notifications/mail                                  POST session
-settings/notifications/choices                               GET session  POST session
-unsubscribe/<signed>                                         GET ticket  POST ticket
 settings/profile                                             GET session  POST session
 stats/changes                                                GET anyone
 transparency                                                 GET anyone
@@ -314,6 +313,9 @@ settings/webhooks/<number>/enable                            POST session
 settings/webhooks/<number>/disable                           POST session
 settings/webhooks/<number>/delete                            POST session
 settings/webhooks/<number>/deliveries/<delivery>/again       POST session
+settings/repositories                                        GET session
+settings/repositories/<number>/restore                       POST session
+settings/repositories/<number>/delete                        POST session
 settings/tokens                                              GET session  POST session
 settings/tokens/<token_id>/revoke                            POST session
 robots.txt                                                   GET anyone
@@ -321,7 +323,6 @@ robots.txt                                                   GET anyone
 {of}<ns>/<name>                                              GET adapter:read
 {of}<ns>/<name>/like                                         POST like
 {of}<ns>/<name>/unlike                                       POST like
-{of}<ns>/<name>/watch                                        POST like
 {of}<ns>/<name>/likers                                       GET adapter:browse
 {of}<ns>/<name>/repair                                       POST like
 {of}<ns>/<name>/ask-access                                   POST like
@@ -335,6 +336,10 @@ robots.txt                                                   GET anyone
 {of}<ns>/<name>/settings/activity                            GET owner
 {of}<ns>/<name>/settings/visibility                          POST owner
 {of}<ns>/<name>/settings/move                                POST owner
+{of}<ns>/<name>/settings/deprecate                           POST owner
+{of}<ns>/<name>/settings/undeprecate                         POST owner
+{of}<ns>/<name>/settings/archive                             POST owner
+{of}<ns>/<name>/settings/unarchive                           POST owner
 {of}<ns>/<name>/settings/delete                              POST owner
 {of}<ns>/<name>/settings/publishers                          GET owner
 {of}<ns>/<name>/settings/publishers/github                   POST owner
@@ -358,6 +363,8 @@ robots.txt                                                   GET anyone
 {of}<ns>/<name>/blob/<rev>/<path>                            GET adapter:download
 {of}<ns>/<name>/commits/<rev>                                GET adapter:download
 {of}<ns>/<name>/commit/<rev>                                 GET adapter:download
+{of}<ns>/<name>/commit/<rev>/yank                            POST session
+{of}<ns>/<name>/commit/<rev>/unyank                          POST session
 {of}<ns>/<name>/verdict/<rev>                                GET adapter:download
 """
 
@@ -475,7 +482,6 @@ def ask(address: str, method: str, name: str, who: dict | None = None, body: dic
         "store": "here",
         "item": "1",
         "delivery": "1",
-        "signed": "x",
         "sha256": "0" * 64,
         "file_id": "0" * 64,
         "base": "tiny/base",
@@ -555,7 +561,10 @@ def test_what_is_private_answers_strangers_as_what_never_was(world, address, met
     assert private.content.replace(b"covert", b"") == never.content.replace(b"coyert", b"")
 
 
-CHANGING = [row for row in ROWS if row[2] in {"adapter:push", "adapter:configure", "adapter:quarantine"}]
+CHANGING = [
+    row for row in ROWS
+    if row[2] in {"adapter:push", "adapter:configure", "adapter:archive", "adapter:quarantine"}
+]  # fmt: skip
 
 
 @pytest.mark.parametrize(("address", "method", "permission", "type"), CHANGING, ids=lambda value: str(value))

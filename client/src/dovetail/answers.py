@@ -53,6 +53,13 @@ class AdapterFacts(TypedDict, total=False):
     revision_tags: dict[str, str]
 
 
+class YankState(TypedDict):
+    """A revision and its yank, null where there is none."""
+
+    revision: str
+    yanked: NotRequired[dict[str, str] | None]
+
+
 class ManifestEntry(TypedDict):
     """One file of a revision."""
 
@@ -74,6 +81,7 @@ class Manifest(TypedDict, total=False):
     created_at: str
     size: int
     state: str | None
+    yanked: NotRequired[dict[str, str] | None]
     config: dict[str, object] | None
     base: dict[str, str | None] | None
     tensors: dict[str, object] | None

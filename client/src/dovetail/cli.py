@@ -119,6 +119,8 @@ def pull(
     manifest = caller.manifest(name, revision)
     with options.printer.downloads() as progress:
         folder = caller.fetch(name, manifest, to, progress=progress)
+    if yanked := manifest.get("yanked"):
+        options.printer.note(f"Its owners yanked this version: {yanked['reason']}")
     if manifest.get("state") not in {"passed", None}:
         options.printer.note(
             f"Its verdict is {manifest['state']}. The version known to work is {name}@verified, if there is one."
@@ -209,6 +211,28 @@ def report(
     options.printer.line(str(filed["id"]))
     known = "others reported it too" if filed["merged"] else "nobody reported it before"
     options.printer.note(f"Case {filed['id']}: {known}. The hub's page /settings/reports says what comes of it.")
+
+
+@app.command()
+def yank(
+    context: typer.Context,
+    adapter: Annotated[str, typer.Argument(metavar="NS/NAME@REV", help="The version that nobody should use.")],
+    reason: Annotated[str, typer.Option("--reason", "-m", help="What is wrong with it; everybody reads this.")] = "",
+    undo: Annotated[bool, typer.Option("--undo", help="Take the yank back.")] = False,
+) -> None:
+    """Advise against a version: nothing leads to it by itself any more, and its commit id still serves it."""
+    options: Options = context.obj
+    name, at, revision = adapter.partition("@")
+    if not (at and revision):
+        raise usage(f"{adapter!r} names no revision.", f"Write {name}@ and a commit id or a tag.")
+    if not (reason or undo):
+        raise usage("A yank needs a reason.", "Add --reason and a sentence that says what is wrong.")
+    answer = options.client().yank(name, revision, reason, undo=undo)
+    if options.printer.as_json:
+        options.printer.document(answer)
+        return
+    options.printer.line(answer["revision"])
+    options.printer.note(f"{name}@{answer['revision'][:7]} is {'yanked' if answer.get('yanked') else 'not yanked'}.")
 
 
 def _split(adapter: str) -> tuple[str, str]:

@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import quote
 
 from dovetail import fetching, places, verdict
-from dovetail.answers import AdapterFacts, FiledReport, FitAnswer, Manifest, Me, PullRequest, VerdictAnswer
+from dovetail.answers import AdapterFacts, FiledReport, FitAnswer, Manifest, Me, PullRequest, VerdictAnswer, YankState
 from dovetail.fetching import Progress, ignore
 from dovetail.problems import Problem, usage
 from dovetail.transport import Transport
@@ -145,6 +145,12 @@ class Client:
         if file:
             about = {"target": {"type": "file", "id": f"{adapter}@{revision or MAIN}:{file}"}}
         return self._transport.post("/reports", {**about, "reason": reason, "text": text}, FiledReport)
+
+    def yank(self, adapter: str, revision: str, reason: str = "", *, undo: bool = False) -> YankState:
+        """Say that nobody should use a revision, for a reason that everybody reads; with `undo`, take that back."""
+        check_adapter(adapter)
+        deed = "unyank" if undo else "yank"
+        return self._transport.post(f"{_path(adapter)}/{deed}", {"revision": revision, "reason": reason}, YankState)
 
     def _verdict(self, adapter: str, revision: str) -> Verdict:
         return verdict.read(self._transport.get(f"{_path(adapter, revision)}/verdict", VerdictAnswer))

@@ -5,6 +5,7 @@ from rest_framework import serializers as s
 from dovetail.adapters.serving import ENGINES
 from hub.api.pages import Paging
 from hub.api.shapes import Data
+from hub.api.shapes.lifecycle import Deprecated, Yanked
 from registry import models
 
 
@@ -41,6 +42,7 @@ class Repository(s.Serializer[Data]):
     created_at = s.DateTimeField()
     updated_at = s.DateTimeField()
     verdict = ShortVerdict(allow_null=True)
+    status = s.ChoiceField(choices=["active", "deprecated", "archived"])
 
 
 class Search(s.Serializer[Data]):
@@ -63,6 +65,7 @@ class Search(s.Serializer[Data]):
     rank_min = s.IntegerField(required=False, min_value=0)
     rank_max = s.IntegerField(required=False, min_value=0)
     size_max = s.IntegerField(required=False, min_value=0, help_text="bytes")
+    archived = s.ListField(child=_one_of(["hide"]), required=False, help_text="hide: leave out what is archived")
     sort = s.CharField(required=False, help_text="updated, created, downloads, likes, trending")
 
 
@@ -84,7 +87,9 @@ class AdapterPage(s.Serializer[Data]):
 class AdapterDetail(Repository):
     """One adapter: the newest commit of main, the newest one that passed, its branches and tags."""
 
-    status = s.ChoiceField(choices=["active"])
+    deprecated = Deprecated(allow_null=True)
+    archived_at = s.DateTimeField(allow_null=True)
+    yanked = Yanked(allow_null=True, help_text="of `latest`: main is yanked")
     latest = s.CharField(allow_null=True)
     verified = s.CharField(allow_null=True)
     branches = s.DictField(child=s.CharField())

@@ -5,6 +5,7 @@ from rest_framework import serializers as s
 from hub.api.pages import Paging
 from hub.api.shapes import Data
 from hub.api.shapes.bases import BasePin
+from hub.api.shapes.lifecycle import Yanked
 
 
 class HistoryPaging(Paging):
@@ -18,6 +19,7 @@ class Revision(s.Serializer[Data]):
     message = s.CharField()
     author = s.CharField()
     created_at = s.DateTimeField()
+    yanked = Yanked(allow_null=True, help_text="its owners advise against it")
     state = s.CharField(allow_null=True, help_text="of its newest verdict; null where nothing is an adapter")
 
 

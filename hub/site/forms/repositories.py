@@ -13,6 +13,7 @@ from registry.kernel.errors import (
     NameTaken,
     RegistryError,
     RepositoryExists,
+    RepositoryNotFound,
     ValueInvalid,
 )
 from registry.kernel.lookalikes import Likeness
@@ -48,12 +49,39 @@ class Visibility(Form):
     )
 
 
+class Deprecation(Form):
+    message = text_field("Deprecated", "What is wrong with it, or what people should do instead.", required=False)
+    successor = name_field(
+        "Successor", "The id of what to use in its place, where there is one.", maxlength=200, required=False
+    )
+    fields_of: ClassVar[Refusals] = {RepositoryNotFound: "successor", ValueInvalid: "message"}
+
+
+class Yank(Form):
+    reason = text_field(
+        "Yank this version",
+        "Why nobody should use it; everybody reads this.",
+        maxlength=500,
+        placeholder="Wrong labels",
+    )
+
+    def field_of(self, refusal: RegistryError) -> str | None:
+        return "reason"
+
+
 class Move(Form):
     name = name_field(
         "Its id",
         "Another name, or another owner where you may create repositories. Old links and clients are redirected.",
         maxlength=200,
     )
+
+    def field_of(self, refusal: RegistryError) -> str | None:
+        return "name"
+
+
+class Restore(Form):
+    name = name_field("Restore it as", "Its own name, or another one if that is in use again.")
 
     def field_of(self, refusal: RegistryError) -> str | None:
         return "name"

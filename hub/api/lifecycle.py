@@ -1,0 +1,106 @@
+"""The states that owners give: yanked revisions, deprecated and archived adapters."""
+
+from typing import Any
+
+from drf_spectacular.utils import extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from hub.api import pages
+from hub.api.asking import View
+from hub.api.shapes import lifecycle as shapes
+from registry.kernel.policy import Permission
+from registry.models import Repository, Revision
+from registry.proof import yanking
+from registry.publish import retiring
+from registry.repos import lookup, pull
+
+
+class _Deed(View):
+    def adapter(self, request: Request, ns: str, name: str, permission: Permission) -> Repository:
+        pages.parameters(request, pages.Nothing)
+        return lookup.find_at_address(f"{ns}/{name}", self.caller, permission)
+
+    def revision(self, request: Request, ns: str, name: str) -> tuple[Revision, str]:
+        repository = self.adapter(request, ns, name, Permission.PUSH)
+        wish = shapes.Yank(data=request.data)
+        wish.is_valid(raise_exception=True)
+        revision = pull.resolve(repository, wish.validated_data["revision"])
+        pull.require_shown(revision, self.caller)
+        return revision, wish.validated_data["reason"]
+
+
+class Yank(_Deed):
+    @extend_schema(
+        operation_id="yank", summary="Yank a revision",
+        description="It is never `verified` again, main falls back to the newest verified version, and its commit id "
+        "still serves it. The reason is public.",
+        request=shapes.Yank, responses=shapes.YankState,
+    )  # fmt: skip
+    def post(self, request: Request, ns: str, name: str) -> Response:
+        revision, reason = self.revision(request, ns, name)
+        yanking.yank(revision, self.caller, reason)
+        return Response(yank_state(revision))
+
+
+class Unyank(_Deed):
+    @extend_schema(
+        operation_id="unyank", summary="Take a yank back", request=shapes.Yank, responses=shapes.YankState
+    )  # fmt: skip
+    def post(self, request: Request, ns: str, name: str) -> Response:
+        revision, reason = self.revision(request, ns, name)
+        yanking.unyank(revision, self.caller, reason)
+        return Response(yank_state(revision))
+
+
+class Deprecation(_Deed):
+    @extend_schema(
+        operation_id="deprecate", summary="Deprecate an adapter", request=shapes.Deprecation,
+        responses=shapes.AdapterState,
+    )  # fmt: skip
+    def put(self, request: Request, ns: str, name: str) -> Response:
+        repository = self.adapter(request, ns, name, Permission.CONFIGURE)
+        wish = shapes.Deprecation(data=request.data)
+        wish.is_valid(raise_exception=True)
+        retiring.deprecate(repository, self.caller, wish.validated_data["message"], wish.validated_data["successor"])
+        return Response(state_of(repository))
+
+    @extend_schema(operation_id="undeprecate", summary="Take a deprecation back", responses=shapes.AdapterState)
+    def delete(self, request: Request, ns: str, name: str) -> Response:
+        repository = self.adapter(request, ns, name, Permission.CONFIGURE)
+        retiring.undeprecate(repository, self.caller)
+        return Response(state_of(repository))
+
+
+class Archive(_Deed):
+    @extend_schema(
+        operation_id="archive", summary="Archive an adapter", description="It can be read and not changed.",
+        request=None, responses=shapes.AdapterState,
+    )  # fmt: skip
+    def put(self, request: Request, ns: str, name: str) -> Response:
+        repository = self.adapter(request, ns, name, Permission.ARCHIVE)
+        retiring.archive(repository, self.caller)
+        return Response(state_of(repository))
+
+    @extend_schema(operation_id="unarchive", summary="Unarchive an adapter", responses=shapes.AdapterState)
+    def delete(self, request: Request, ns: str, name: str) -> Response:
+        repository = self.adapter(request, ns, name, Permission.ARCHIVE)
+        retiring.unarchive(repository, self.caller)
+        return Response(state_of(repository))
+
+
+def yank_state(revision: Revision) -> dict[str, Any]:
+    """Return a revision and its yank, null where there is none."""
+    yanked = {"reason": revision.yank_reason, "at": revision.yanked_at} if revision.is_yanked else None
+    return {"revision": revision.oid, "yanked": yanked}
+
+
+def state_of(repository: Repository) -> dict[str, Any]:
+    """Return the states that an owner gave to an adapter as a whole; the strictest is its `status`."""
+    deprecated = (
+        {"message": repository.deprecation, "successor": repository.successor or None, "at": repository.deprecated_at}
+        if repository.is_deprecated
+        else None
+    )
+    status = "archived" if repository.is_archived else "deprecated" if repository.is_deprecated else "active"
+    return {"status": status, "deprecated": deprecated, "archived_at": repository.archived_at}

@@ -1,0 +1,75 @@
+"""What owners say of what they published: yanked versions, deprecated and archived repositories."""
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.views.decorators.http import require_POST
+
+from hub.site import repository_settings
+from hub.site.commits import commit_page
+from hub.site.converters import RepositoryAddress
+from hub.site.forms.repositories import Deprecation, Yank
+from hub.site.repository_header import RepositoryHeader, header_of
+from hub.site.visitor import caller, person
+from registry.kernel.policy import Permission
+from registry.proof import yanking
+from registry.publish import retiring
+from registry.repos import pull
+
+
+@require_POST
+def yank(request: HttpRequest, address: RepositoryAddress, rev: str) -> HttpResponse:
+    header = _at(request, address, rev)
+    form = Yank(request.POST)
+    if form.is_valid():
+        with form:
+            yanking.yank(header.revision, caller(request), form.cleaned_data["reason"])
+            return redirect("commit", header.repository, header.revision.oid)
+    return commit_page(request, header, form)
+
+
+@require_POST
+def unyank(request: HttpRequest, address: RepositoryAddress, rev: str) -> HttpResponse:
+    header = _at(request, address, rev)
+    yanking.unyank(header.revision, caller(request))
+    return redirect("commit", header.repository, header.revision.oid)
+
+
+def _at(request: HttpRequest, address: RepositoryAddress, rev: str) -> RepositoryHeader:
+    person(request)
+    main = header_of(request, address, Permission.PUSH)
+    header = RepositoryHeader(main.repository, pull.resolve(main.repository, rev), rev, main.by)
+    pull.require_shown(header.revision, main.by)
+    return header
+
+
+@require_POST
+def deprecate(request: HttpRequest, address: RepositoryAddress) -> HttpResponse:
+    header = header_of(request, address, Permission.CONFIGURE)
+    form = Deprecation(request.POST)
+    if form.is_valid():
+        given = form.cleaned_data
+        with form:
+            retiring.deprecate(header.repository, caller(request), given["message"], given["successor"].strip())
+            return redirect("repository-settings", header.repository)
+    return repository_settings.settings_page(request, header, deprecation=form)
+
+
+@require_POST
+def undeprecate(request: HttpRequest, address: RepositoryAddress) -> HttpResponse:
+    header = header_of(request, address, Permission.CONFIGURE)
+    retiring.undeprecate(header.repository, caller(request))
+    return redirect("repository-settings", header.repository)
+
+
+@require_POST
+def archive(request: HttpRequest, address: RepositoryAddress) -> HttpResponse:
+    header = header_of(request, address, Permission.ARCHIVE)
+    retiring.archive(header.repository, caller(request))
+    return redirect("repository-settings", header.repository)
+
+
+@require_POST
+def unarchive(request: HttpRequest, address: RepositoryAddress) -> HttpResponse:
+    header = header_of(request, address, Permission.ARCHIVE)
+    retiring.unarchive(header.repository, caller(request))
+    return redirect("repository-settings", header.repository)

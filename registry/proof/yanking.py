@@ -1,0 +1,59 @@
+"""Yank a revision and take a yank back: its owners advise against it, and nothing leads to it by itself any more.
+
+A yanked revision is never `verified`, and lists leave an adapter out whose main is yanked. Its commit id and its tags
+still serve it, so that nobody who pinned it is broken; registry/repos/pull.py resolves names so.
+"""
+
+from django.db import transaction
+from django.utils import timezone
+
+from registry.kernel import audit, names, outbox, policy
+from registry.kernel.errors import ValueInvalid
+from registry.kernel.outbox import Kind
+from registry.kernel.policy import Caller, Permission
+from registry.models import Repository, Revision
+from registry.proof.verified import move_verified
+from registry.repos import refs
+
+MAX_REASON = 500
+
+
+def yank(revision: Revision, by: Caller, reason: str) -> bool:
+    """Yank a revision for a reason that everybody sees; return False, with the first reason kept, if it is already.
+
+    Raises ValueInvalid without a reason, and what policy.require raises for PUSH.
+    """
+    reason = names.check_text(reason, "reason", MAX_REASON)
+    if not reason:
+        raise ValueInvalid("A yank needs a reason.", fix="Say in a sentence what is wrong with it.")
+    return _change(revision, by, reason, is_yank=True)
+
+
+def unyank(revision: Revision, by: Caller, reason: str = "") -> bool:
+    """Take a yank back; return False if there is none. Raises ValueInvalid, and what policy.require raises for PUSH."""
+    return _change(revision, by, names.check_text(reason, "reason", MAX_REASON), is_yank=False)
+
+
+def _change(revision: Revision, by: Caller, reason: str, *, is_yank: bool) -> bool:
+    before = revision.yank_reason
+    at, kept = (timezone.now(), reason) if is_yank else (None, "")
+    with transaction.atomic():
+        repository = policy.require_now(by, Permission.PUSH, revision.repository)
+        row = Revision.objects.filter(pk=revision.pk, yanked_at__isnull=is_yank)
+        if not row.update(yanked_at=at, yank_reason=kept):
+            return False
+        Repository.objects.filter(pk=repository.pk).update(is_main_held=refs.main_is_held())
+        move_verified(repository.pk)
+        kind, action = (Kind.YANKED, "yank") if is_yank else (Kind.UNYANKED, "unyank")
+        outbox.record(kind, repository, by.user, revision=revision.oid, reason=reason)
+        audit.record(
+            by.user,
+            f"revision:{action}",
+            f"{repository.full_name}@{revision.oid}",
+            about=repository,
+            reason=reason,
+            before={"yanked": before or None},
+            after={"yanked": kept or None},
+        )
+    revision.yanked_at, revision.yank_reason = at, kept
+    return True

@@ -1,0 +1,254 @@
+"""Yanked versions, deprecated and archived repositories, and the bin: what each does, and takes back."""
+
+from datetime import timedelta
+
+import pytest
+from django.test import Client
+from django.utils import timezone
+
+from registry.bytes import garbage
+from registry.kernel import site_settings
+from registry.kernel.errors import (
+    NotAllowed,
+    RepositoryArchived,
+    RepositoryExists,
+    RepositoryNotFound,
+    RepositoryQuarantined,
+    RevisionNotFound,
+    ValueInvalid,
+)
+from registry.kernel.policy import Caller
+from registry.models import AuditEvent, Blob, Event, OutboxEvent, Repository, RetiredName
+from registry.moderation import quarantine
+from registry.proof import yanking
+from registry.publish import moves, repositories, restoring, retiring
+from registry.repos import catalog, lookup, pull
+from registry.repos.catalog import Query
+from registry.talk import dispatch
+from tests.api.conftest import FILES, judged, pushed
+
+
+@pytest.fixture
+def versions(cast, settings, tmp_path):
+    """acme/reviews with two verified versions; the newer one is main."""
+    settings.BLOBS = f"file://{tmp_path / 'blobs'}"
+    settings.DOORBELL = "tests.api.conftest.notify_nobody"
+    settings.FIRST_THROTTLE = "off"
+    repository = cast.repository("acme/reviews")
+    old = pushed(cast, repository)
+    judged(old, depth="run")
+    new = pushed(cast, repository, files={**FILES, "README.md": b"# Newer\n"})
+    judged(new, depth="run")
+    return repository, old, new
+
+
+def names_of(by: Caller) -> list[str]:
+    return [row.full_name for row in catalog.search(by, Query()).items]
+
+
+def verified(repository: Repository) -> str:
+    return pull.resolve(repository, "verified").oid
+
+
+# --- yank ------------------------------------------------------------------------------------------------------------
+def test_verified_and_main_fall_back_from_a_yanked_version_and_return(cast, versions):
+    repository, old, new = versions
+    assert verified(repository) == new.oid
+    assert yanking.yank(new, cast.session("bob"), "Wrong labels.")
+    assert not yanking.yank(new, cast.session("bob"), "Again."), "the first reason is kept"
+    assert verified(repository) == old.oid
+    assert pull.resolve_pulled(repository, "main").oid == old.oid
+    assert pull.resolve_pulled(repository, new.oid).yank_reason == "Wrong labels."
+    assert yanking.unyank(new, cast.session("bob"))
+    assert not yanking.unyank(new, cast.session("bob"))
+    assert verified(repository) == new.oid == pull.resolve_pulled(repository, "main").oid
+
+
+def test_a_yanked_main_without_another_version_is_found_by_its_commit_alone(cast, versions):
+    repository, old, new = versions
+    for revision in (old, new):
+        yanking.yank(revision, cast.session("alice"), "Wrong labels.")
+    with pytest.raises(RevisionNotFound, match=r"main of acme/reviews is yanked \(Wrong labels"):
+        pull.resolve_pulled(repository, "main")
+    with pytest.raises(RevisionNotFound):
+        pull.resolve(repository, "verified")
+    assert pull.resolve_pulled(repository, new.oid) == new
+
+
+def test_lists_leave_a_yanked_main_out_until_the_next_version(cast, versions):
+    repository, _, new = versions
+    yanking.yank(new, cast.session("alice"), "Wrong labels.")
+    assert names_of(cast.session("carol")) == []
+    assert names_of(cast.session("bob")) == ["acme/reviews"], "who writes there finds it"
+    pushed(cast, repository, files={**FILES, "README.md": b"# Fixed\n"})
+    assert names_of(cast.session("carol")) == ["acme/reviews"]
+
+
+def test_release_of_a_quarantine_does_not_unyank(cast, versions):
+    repository, old, new = versions
+    yanking.yank(new, cast.session("alice"), "Wrong labels.")
+    quarantine.quarantine(repository, cast.session("mona"), reason="A look.", revision=new)
+    quarantine.release(repository, cast.session("mona"), reason="Fine.", revision=new)
+    assert verified(repository) == old.oid
+    assert Repository.objects.get(pk=repository.pk).is_main_held
+
+
+def test_a_yank_is_for_writers_and_needs_a_reason(cast, versions):
+    _, _, new = versions
+    for who in ("carol", "erin", "dave", "mona"):
+        with pytest.raises(NotAllowed):
+            yanking.yank(new, cast.session(who), "No.")
+    with pytest.raises(ValueInvalid, match="needs a reason"):
+        yanking.yank(new, cast.session("alice"), "  ")
+
+
+def test_a_yank_is_in_the_log_and_in_the_feed(cast, versions):
+    _, _, new = versions
+    yanking.yank(new, cast.session("bob"), "Wrong labels.")
+    entry = AuditEvent.objects.get(action="revision:yank")
+    assert (entry.actor, entry.object, entry.reason) == ("bob", f"acme/reviews@{new.oid}", "Wrong labels.")
+    dispatch.run()
+    event = Event.objects.get(kind="yank")
+    assert (event.revision, event.data) == (new.oid, {"reason": "Wrong labels."})
+
+
+def test_the_wire_marks_a_yanked_commit_and_leads_main_elsewhere(cast, versions):
+    _, old, new = versions
+    yanking.yank(new, cast.session("alice"), "Wrong labels: 2 % of them.")
+    client = Client()
+    for path in (f"/api/models/acme/reviews/revision/{new.oid}", f"/api/models/acme/reviews/tree/{new.oid}",
+                 f"/acme/reviews/resolve/{new.oid}/README.md"):  # fmt: skip
+        answer = client.get(path)
+        assert (answer.status_code, answer["X-Dovetail-Yanked"]) == (200, "Wrong labels%3A 2 %25 of them.")
+    assert client.get("/api/models/acme/reviews").json()["sha"] == old.oid
+    answer = client.head("/acme/reviews/resolve/main/README.md")
+    assert answer["X-Repo-Commit"] == old.oid
+    assert "X-Dovetail-Yanked" not in answer
+
+
+# --- deprecated, archived --------------------------------------------------------------------------------------------
+def test_a_deprecation_names_what_to_use_and_changes_nothing_else(cast, versions):
+    repository, _, new = versions
+    cast.repository("acme/better")
+    alice = cast.session("alice")
+    retiring.deprecate(repository, alice, "Old labels.", "ACME/better")
+    row = Repository.objects.get(pk=repository.pk)
+    assert (row.deprecation, row.successor, row.is_deprecated) == ("Old labels.", "acme/better", True)
+    assert pull.resolve_pulled(repository, "main") == new
+    for message, successor, error in (("", "", ValueInvalid), ("x", "acme/reviews", ValueInvalid),
+                                      ("x", "carol/none", RepositoryNotFound)):  # fmt: skip
+        with pytest.raises(error):
+            retiring.deprecate(repository, alice, message, successor)
+    retiring.undeprecate(repository, alice)
+    assert not Repository.objects.get(pk=repository.pk).is_deprecated
+    assert [event.kind for event in OutboxEvent.objects.order_by("-pk")[:2]] == ["repository-configured"] * 2
+
+
+def test_nothing_of_an_archived_repository_changes_until_it_is_unarchived(cast, versions):
+    repository, _, new = versions
+    alice = cast.session("alice")
+    retiring.archive(repository, alice)
+    deeds = (
+        lambda: pushed(cast, repository),
+        lambda: yanking.yank(new, alice, "Wrong."),
+        lambda: repositories.set_private(repository, True, alice),
+        lambda: repositories.delete(repository, alice),
+        lambda: retiring.deprecate(repository, alice, "Old."),
+    )
+    for deed in deeds:
+        with pytest.raises(RepositoryArchived, match="acme/reviews is archived"):
+            deed()
+    retiring.unarchive(repository, alice)
+    repositories.set_private(repository, True, alice)
+    assert {event.action for event in AuditEvent.objects.all()} >= {"adapter:archive"}
+
+
+def test_a_list_hides_what_is_archived_only_where_asked(cast, versions):
+    repository, *_ = versions
+    retiring.archive(repository, cast.session("alice"))
+    assert names_of(cast.session("carol")) == ["acme/reviews"]
+    assert catalog.search(cast.session("carol"), Query(archived=("hide",))).items == []
+
+
+# --- the bin ---------------------------------------------------------------------------------------------------------
+def test_a_deleted_repository_comes_back_whole(cast, versions):
+    repository, _, new = versions
+    alice = cast.session("alice")
+    repositories.delete(repository, alice)
+    with pytest.raises(RepositoryNotFound):
+        lookup.find("acme/reviews", alice)
+    assert [row.full_name for row in restoring.listed(alice)] == ["acme/reviews"]
+    restored = restoring.restore(repository.pk, alice)
+    assert pull.resolve(restored, "verified") == new
+    assert names_of(cast.session("carol")) == ["acme/reviews"]
+    assert not RetiredName.objects.exists()
+    assert AuditEvent.objects.filter(action="adapter:restore", object="acme/reviews").exists()
+
+
+def test_its_name_is_free_for_its_owner_and_then_it_returns_under_another(cast, versions):
+    repository, *_ = versions
+    alice = cast.session("alice")
+    repositories.delete(repository, alice)
+    cast.repository("acme/Reviews")
+    with pytest.raises(RepositoryExists):
+        restoring.restore(repository.pk, alice)
+    assert restoring.restore(repository.pk, alice, "reviews-old").full_name == "acme/reviews-old"
+    assert [row.full_name for row in catalog.search(alice, Query(q="old")).items] == ["acme/reviews-old"]
+
+
+def test_the_bin_is_for_administrators_of_the_owner_and_of_the_hub(cast, versions):
+    repository, *_ = versions
+    repositories.delete(repository, cast.session("alice"))
+    for who in ("bob", "dave", "erin", "carol", "mona"):
+        assert not restoring.listed(cast.session(who)).exists()
+        for deed in (restoring.restore, restoring.purge):
+            with pytest.raises(RepositoryNotFound):
+                deed(repository.pk, cast.session(who))
+    assert restoring.listed(cast.session("ada")).exists()
+    assert restoring.restore(repository.pk, cast.session("ada"))
+
+
+def test_what_is_purged_leaves_no_bytes(cast, versions):
+    repository, *_ = versions
+    repositories.delete(repository, cast.session("alice"))
+    garbage.sweep(0)
+    assert Blob.objects.exists(), "the bin keeps them"
+    restoring.purge(repository.pk, cast.session("alice"))
+    garbage.sweep(0)
+    assert not Blob.objects.exists()
+    assert AuditEvent.objects.filter(action="adapter:purge").exists()
+
+
+def test_evidence_in_the_bin_is_not_purged_by_its_owner(cast, versions):
+    repository, old, _ = versions
+    quarantine.quarantine(repository, cast.session("mona"), reason="A pickle.", revision=old)
+    repositories.delete(repository, cast.session("alice"))
+    with pytest.raises(RepositoryQuarantined, match="A pickle"):
+        restoring.purge(repository.pk, cast.session("alice"))
+
+
+def test_the_bin_is_emptied_after_its_days(cast, versions):
+    repository, *_ = versions
+    repositories.delete(repository, cast.session("alice"))
+    Repository.with_binned.update(binned_at=timezone.now() - timedelta(days=29))
+    assert restoring.purge_expired() == 0
+    Repository.with_binned.update(binned_at=timezone.now() - timedelta(days=31))
+    assert restoring.purge_expired() == 1
+    assert not Repository.with_binned.exists()
+
+
+def test_without_a_bin_a_deletion_is_for_good(cast, versions):
+    repository, *_ = versions
+    site_settings.change_setting("bin_days", "0", cast["ada"])
+    repositories.delete(repository, cast.session("alice"))
+    assert not Repository.with_binned.exists()
+
+
+def test_a_former_name_leads_to_nothing_while_the_repository_is_in_the_bin(cast, versions):
+    repository, *_ = versions
+    alice = cast.session("alice")
+    moved = moves.move(repository, "acme/better", alice)
+    repositories.delete(moved, alice)
+    for name in ("acme/reviews", "acme/better", "acme/never"):
+        with pytest.raises(RepositoryNotFound):
+            lookup.find_at_address(name, alice)
