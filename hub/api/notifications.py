@@ -44,6 +44,7 @@ def _line(alert: Alert) -> dict[str, object]:
     return {
         "id": alert.pk,
         "kind": alert.kind,
+        "topic": alert.topic,
         "adapter": alert.repository.full_name if alert.repository else None,
         "type": alert.repository.type if alert.repository else None,
         "organization": str(alert.invitation.organization) if alert.invitation else None,

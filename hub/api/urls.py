@@ -20,6 +20,7 @@ from hub.api import (
     revisions,
     site,
     verdicts,
+    watching,
 )
 from hub.api.asking import NoSuchRoute
 
@@ -37,6 +38,7 @@ REVISION = f"{ADAPTER}/revisions/<api_revision:rev>"
 urlpatterns = [
     path("adapters", adapters.Adapters.as_view(), name="rest-adapters"),
     path(ADAPTER, adapters.OneAdapter.as_view(), name="rest-adapter"),
+    path(f"{ADAPTER}/watch", watching.Watch.as_view(), name="rest-watch"),
     path(f"{ADAPTER}/revisions", revisions.Revisions.as_view(), name="rest-revisions"),
     path(f"{REVISION}/files/<path:path>", revisions.OneFile.as_view(), name="rest-file"),
     path(f"{REVISION}/verdict", verdicts.OneVerdict.as_view(), name="rest-verdict"),

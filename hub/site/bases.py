@@ -12,6 +12,7 @@ from registry.kernel.errors import BaseNotFound
 from registry.repos import bases as known
 from registry.repos import catalog
 from registry.repos.catalog import Query
+from registry.talk import watching
 
 
 @require_safe
@@ -43,6 +44,7 @@ def base(request: HttpRequest, name: str) -> HttpResponse:
         "duties": known.license_duties(license),
         "files": sorted(held.files.items()) if held else [],
         "count": catalog.count_matches(by, query),
+        "follows": watching.follows_base(by, id),
         "rows": rows_of(page),
         "next": f"?cursor={page.next}" if page.next else "",
     }

@@ -13,8 +13,7 @@ from registry.talk import alerts
 
 @repository_page
 def repository(request: HttpRequest, header: RepositoryHeader) -> HttpResponse:
-    if header.repository.gated:
-        alerts.saw(header.by.user, [alerts.Kind.DECIDED], repository=header.repository)
+    alerts.saw(header.by.user, [alerts.Kind.DECIDED, *alerts.OF_NEWS], repository=header.repository)
     if header.is_empty:
         shown = {"header": header, "tab": "card", "push": push_commands(request, header)}
         return render(request, "site/repository_empty.html", shown)

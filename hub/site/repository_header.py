@@ -27,7 +27,7 @@ from registry.publish.push import rows
 from registry.repos import facts, lookup, pull, refs
 from registry.repos.facts import Facts
 from registry.repos.manifest import Entry
-from registry.talk import alerts, social
+from registry.talk import alerts, social, watching
 
 README = "README.md"
 WEIGHTS = (".safetensors", ".bin", ".pt", ".gguf")
@@ -120,6 +120,10 @@ class RepositoryHeader:
     @cached_property
     def is_liked(self) -> bool:
         return social.likes(self.by, self.repository)
+
+    @cached_property
+    def watch_level(self) -> str:
+        return watching.level_of(self.by, self.repository)
 
     @cached_property
     def may_configure(self) -> bool:

@@ -1,10 +1,11 @@
-"""Likes and follows from the website: two forms that work without a script, and who likes an adapter."""
+"""Likes, watches and follows from the website: forms that work without a script, and who likes an adapter."""
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_POST
 
 from hub.site.converters import RepositoryAddress
+from hub.site.forms.notifications import WatchLevel
 from hub.site.namespace import paged
 from hub.site.repository_header import RepositoryHeader, repository_page
 from hub.site.visitor import caller, person
@@ -13,7 +14,7 @@ from registry.kernel.policy import Permission
 from registry.models import Repository
 from registry.people import accounts
 from registry.repos import lookup
-from registry.talk import social
+from registry.talk import social, watching
 
 
 @require_POST
@@ -27,6 +28,20 @@ def like(request: HttpRequest, address: RepositoryAddress) -> HttpResponse:
 def unlike(request: HttpRequest, address: RepositoryAddress) -> HttpResponse:
     repository = _browsed(request, address)
     social.unlike(repository, caller(request))
+    return redirect(repository)
+
+
+@require_POST
+def watch(request: HttpRequest, address: RepositoryAddress) -> HttpResponse:
+    """Watch at the level that the form names, or stop."""
+    repository, form = _browsed(request, address), WatchLevel(request.POST)
+    with form:
+        if form.is_valid():
+            level = form.cleaned_data["level"]
+            if level == "none":
+                watching.unwatch(repository, caller(request))
+            else:
+                watching.watch(repository, level, caller(request))
     return redirect(repository)
 
 
@@ -60,3 +75,15 @@ def unfollow(request: HttpRequest, ns: str) -> HttpResponse:
     namespace = accounts.get_namespace(ns)
     social.unfollow(namespace, caller(request))
     return redirect(namespace)
+
+
+@require_POST
+def follow_base(request: HttpRequest, name: str) -> HttpResponse:
+    person(request)
+    return redirect("base", watching.follow_base(name, caller(request)))
+
+
+@require_POST
+def unfollow_base(request: HttpRequest, name: str) -> HttpResponse:
+    person(request)
+    return redirect("base", watching.unfollow_base(name, caller(request)))

@@ -36,6 +36,16 @@ def may_see(caller: Caller, repository: Repository) -> bool:
     return not repository.private or bool(caller.role_in(repository))
 
 
+def readers_of(repository: Repository) -> Q:
+    """Return `may_see` as a condition on people, in sessions and without staff rights: nobody sees a withheld one."""
+    if is_withheld(repository):
+        return Q(pk__in=[])
+    if not repository.private:
+        return Q()
+    members = Membership.objects.filter(organization__namespace=repository.namespace_id).values("user")
+    return Q(namespace=repository.namespace_id) | Q(pk__in=members)
+
+
 def is_withheld(repository: Repository) -> bool:
     """Return whether the repository is served to nobody: it is quarantined, or its owner is suspended."""
     owner: User | None = getattr(repository.namespace, "person", None)  # an organisation's namespace has no person

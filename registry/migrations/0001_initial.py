@@ -50,6 +50,8 @@ class Migration(migrations.Migration):
                 ("paused_until", models.DateTimeField(blank=True, null=True)),
                 ("is_trusted_reporter", models.BooleanField(default=False)),
                 ("mail_alerts", models.BooleanField(default=True)),
+                ("digest_hour", models.PositiveSmallIntegerField(default=7)),
+                ("digested_at", models.DateTimeField(blank=True, null=True)),
                 ("created_at", models.DateTimeField(default=django.utils.timezone.now)),
             ],
             options={
@@ -895,6 +897,9 @@ class Migration(migrations.Migration):
                             ("struck", "Struck"),
                             ("appealed", "Appealed"),
                             ("appeal-answered", "Appeal Answered"),
+                            ("signed-in", "Signed In"),
+                            ("account-changed", "Account Changed"),
+                            ("fanned-out", "Fanned Out"),
                         ],
                         max_length=24,
                     ),
@@ -1197,6 +1202,34 @@ class Migration(migrations.Migration):
             ],
         ),
         migrations.CreateModel(
+            name="RepositoryWatch",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "level",
+                    models.CharField(
+                        choices=[("releases", "Releases"), ("all", "All"), ("ignore", "Ignore")], max_length=8
+                    ),
+                ),
+                ("created_at", models.DateTimeField(default=django.utils.timezone.now)),
+                (
+                    "repository",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="watched_by", to="registry.repository"
+                    ),
+                ),
+                (
+                    "user",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="watched", to=settings.AUTH_USER_MODEL
+                    ),
+                ),
+            ],
+            options={
+                "verbose_name_plural": "repository watches",
+            },
+        ),
+        migrations.CreateModel(
             name="RetiredName",
             fields=[
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
@@ -1438,6 +1471,45 @@ class Migration(migrations.Migration):
             ),
         ),
         migrations.CreateModel(
+            name="TopicChoice",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "topic",
+                    models.CharField(
+                        choices=[
+                            ("own", "Own"),
+                            ("access", "Access"),
+                            ("discussions", "Discussions"),
+                            ("mentions", "Mentions"),
+                            ("invitations", "Invitations"),
+                            ("watched", "Watched"),
+                            ("followed", "Followed"),
+                            ("reports", "Reports"),
+                            ("cases", "Cases"),
+                            ("holds", "Holds"),
+                            ("security", "Security"),
+                        ],
+                        max_length=12,
+                    ),
+                ),
+                (
+                    "channel",
+                    models.CharField(
+                        choices=[("off", "Off"), ("site", "Site"), ("digest", "Digest"), ("mail", "Mail")], max_length=8
+                    ),
+                ),
+                (
+                    "user",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="topic_choices",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+            ],
+        ),
+        migrations.CreateModel(
             name="TrustedPublisher",
             fields=[
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
@@ -1664,16 +1736,52 @@ class Migration(migrations.Migration):
                             ("strike", "Strike"),
                             ("appealed", "Appealed"),
                             ("appeal-answered", "Answered"),
+                            ("pushed", "Pushed"),
+                            ("verified", "Verified"),
+                            ("created", "Created"),
+                            ("signed-in", "Signed In"),
+                            ("account-changed", "Account"),
                             ("token-ends", "Token Ends"),
                         ],
                         default="verdict",
                         max_length=20,
                     ),
                 ),
+                (
+                    "topic",
+                    models.CharField(
+                        choices=[
+                            ("own", "Own"),
+                            ("access", "Access"),
+                            ("discussions", "Discussions"),
+                            ("mentions", "Mentions"),
+                            ("invitations", "Invitations"),
+                            ("watched", "Watched"),
+                            ("followed", "Followed"),
+                            ("reports", "Reports"),
+                            ("cases", "Cases"),
+                            ("holds", "Holds"),
+                            ("security", "Security"),
+                        ],
+                        default="own",
+                        max_length=12,
+                    ),
+                ),
+                ("data", models.JSONField(blank=True, default=dict)),
                 ("count", models.PositiveIntegerField(default=1)),
                 ("created_at", models.DateTimeField(default=django.utils.timezone.now)),
                 ("read_at", models.DateTimeField(blank=True, null=True)),
+                (
+                    "mail",
+                    models.CharField(
+                        choices=[("none", "None"), ("digest", "Digest"), ("now", "Now"), ("always", "Always")],
+                        default="now",
+                        max_length=8,
+                    ),
+                ),
                 ("mailed_at", models.DateTimeField(blank=True, null=True)),
+                ("mail_attempts", models.PositiveSmallIntegerField(default=0)),
+                ("mail_due_at", models.DateTimeField(default=django.utils.timezone.now)),
                 (
                     "by",
                     models.ForeignKey(
@@ -1955,6 +2063,25 @@ class Migration(migrations.Migration):
             ],
             options={
                 "constraints": [registry.models.append_only.AppendOnly(name="audit_seal_kept")],
+            },
+        ),
+        migrations.CreateModel(
+            name="BaseFollow",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("base", models.CharField(max_length=200)),
+                ("created_at", models.DateTimeField(default=django.utils.timezone.now)),
+                (
+                    "follower",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="followed_bases",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+            ],
+            options={
+                "constraints": [models.UniqueConstraint(fields=("base", "follower"), name="base_follow_unique")],
             },
         ),
         migrations.CreateModel(
@@ -2362,6 +2489,16 @@ class Migration(migrations.Migration):
                 name="access_request_status_known",
             ),
         ),
+        migrations.AddConstraint(
+            model_name="repositorywatch",
+            constraint=models.UniqueConstraint(fields=("repository", "user"), name="repository_watch_unique"),
+        ),
+        migrations.AddConstraint(
+            model_name="repositorywatch",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("level__in", ["releases", "all", "ignore"])), name="watch_level_known"
+            ),
+        ),
         migrations.AddIndex(
             model_name="revision",
             index=models.Index(
@@ -2511,6 +2648,16 @@ class Migration(migrations.Migration):
                 condition=models.Q(("sha256__regex", "^[0-9a-f]{64}$")), name="token_sha256_shape"
             ),
         ),
+        migrations.AddConstraint(
+            model_name="topicchoice",
+            constraint=models.UniqueConstraint(fields=("user", "topic"), name="topic_choice_unique"),
+        ),
+        migrations.AddConstraint(
+            model_name="topicchoice",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("channel__in", ["off", "site", "digest", "mail"])), name="channel_known"
+            ),
+        ),
         migrations.AddIndex(
             model_name="trustedpublisher",
             index=models.Index(
@@ -2652,6 +2799,12 @@ class Migration(migrations.Migration):
             model_name="alert",
             index=models.Index(condition=models.Q(("read_at__isnull", True)), fields=["user"], name="alert_unread"),
         ),
+        migrations.AddIndex(
+            model_name="alert",
+            index=models.Index(
+                condition=models.Q(("mailed_at__isnull", True)), fields=["mail", "user"], name="alert_to_mail"
+            ),
+        ),
         migrations.AddConstraint(
             model_name="alert",
             constraint=models.UniqueConstraint(fields=("user", "verdict"), name="alert_unique"),
@@ -2670,6 +2823,14 @@ class Migration(migrations.Migration):
                 condition=models.Q(("read_at__isnull", True), ("request__isnull", False)),
                 fields=("user", "repository", "kind"),
                 name="alert_of_access_once",
+            ),
+        ),
+        migrations.AddConstraint(
+            model_name="alert",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("kind__in", ["pushed", "verified", "created"]), ("read_at__isnull", True)),
+                fields=("user", "repository", "kind"),
+                name="alert_of_watched_once",
             ),
         ),
         migrations.AddConstraint(
@@ -2699,7 +2860,9 @@ class Migration(migrations.Migration):
                     models.Q(("case__isnull", False), ("kind", "report-decided")),
                     models.Q(("kind", "strike"), ("strike__isnull", False)),
                     models.Q(("appeal__isnull", False), ("kind__in", ["appealed", "appeal-answered"])),
+                    ("kind__in", ["pushed", "created", "signed-in", "account-changed"]),
                     models.Q(("kind", "token-ends"), ("token__isnull", False)),
+                    models.Q(("kind", "verified"), ("verdict__isnull", False)),
                     _connector="OR",
                 ),
                 name="alert_kind_known",
@@ -2710,16 +2873,31 @@ class Migration(migrations.Migration):
             constraint=models.CheckConstraint(
                 condition=models.Q(
                     models.Q(
-                        ("kind__in", ["invited", "report-decided", "strike", "token-ends"]),
+                        (
+                            "kind__in",
+                            ["invited", "report-decided", "strike", "signed-in", "account-changed", "token-ends"],
+                        ),
                         ("repository__isnull", True),
                     ),
                     models.Q(
                         ("repository__isnull", False),
-                        models.Q(("kind__in", ["invited", "report-decided", "strike", "token-ends"]), _negated=True),
+                        models.Q(
+                            (
+                                "kind__in",
+                                ["invited", "report-decided", "strike", "signed-in", "account-changed", "token-ends"],
+                            ),
+                            _negated=True,
+                        ),
                     ),
                     _connector="OR",
                 ),
                 name="alert_has_repository",
+            ),
+        ),
+        migrations.AddConstraint(
+            model_name="alert",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("mail__in", ["none", "digest", "now", "always"])), name="alert_mail_known"
             ),
         ),
         migrations.AddIndex(

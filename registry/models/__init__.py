@@ -16,6 +16,7 @@ from registry.models.gates import AccessRequest
 from registry.models.invitations import Invitation, JoinLink
 from registry.models.moderation import ModerationDecision
 from registry.models.names import NameObservation, NameRule
+from registry.models.notices import BaseFollow, Channel, RepositoryWatch, Topic, TopicChoice
 from registry.models.outbox import OutboxEvent
 from registry.models.people import Avatar, Membership, Namespace, Organization, Token, User
 from registry.models.publishers import PublishingRun, TrustedPublisher
@@ -40,11 +41,13 @@ __all__ = [
     "Avatar",
     "Base",
     "BaseAlias",
+    "BaseFollow",
     "BaseManifest",
     "Blob",
     "BlockedFile",
     "Case",
     "CaseNote",
+    "Channel",
     "ChunkingJob",
     "Collection",
     "CollectionItem",
@@ -73,12 +76,15 @@ __all__ = [
     "PublishingRun",
     "Ref",
     "Repository",
+    "RepositoryWatch",
     "RetiredName",
     "Revision",
     "RevisionFile",
     "SiteSetting",
     "Strike",
     "Token",
+    "Topic",
+    "TopicChoice",
     "TrustedPublisher",
     "Upload",
     "UploadedBlob",

@@ -1,4 +1,4 @@
-"""Alerts for people: an adapter stopped passing, access was requested, a discussion changed."""
+"""Alerts for people: of what they own, take part in, watch and follow, and of their account."""
 
 from django.conf import settings
 from django.db import models
@@ -11,16 +11,20 @@ from registry.models.discussions import Discussion
 from registry.models.gates import AccessRequest
 from registry.models.invitations import Invitation
 from registry.models.moderation import ModerationDecision
+from registry.models.notices import Topic
 from registry.models.people import Token
 from registry.models.repositories import Repository
 from registry.models.strikes import Strike
 from registry.models.verdicts import Verdict
+
+_OF_NO_REPOSITORY = ["invited", "report-decided", "strike", "signed-in", "account-changed", "token-ends"]
 
 
 class Alert(models.Model):
     """One alert for one person: on the website, and by e-mail if that is set up and wanted.
 
     While it is not read, more of the same makes it newer and its `count` larger, and not another row.
+    registry/talk/notices.py has the topic, the text and the address of each kind.
     """
 
     class Kind(models.TextChoices):
@@ -37,11 +41,23 @@ class Alert(models.Model):
         STRIKE = "strike"  # moderators, or a rule, gave them a strike
         APPEALED = "appealed"  # for moderators: an owner appeals, or writes in an appeal
         ANSWERED = "appeal-answered"  # moderators wrote in their appeal, or decided it
+        PUSHED = "pushed"  # a repository that they watch has new commits
+        VERIFIED = "verified"  # a repository that they watch, or of what they follow, has a new verified version
+        CREATED = "created"  # a person or organisation that they follow has a new repository
+        SIGNED_IN = "signed-in"  # their account was used from a new place; data: browser, address
+        ACCOUNT = "account-changed"  # data: change, details
         TOKEN_ENDS = "token-ends"  # noqa: S105  # of theirs, or of a robot of their organisation: it is about to end
+
+    class Mail(models.TextChoices):
+        NONE = "none"
+        DIGEST = "digest"  # once a day, with others
+        NOW = "now"  # within minutes, with others, at most once an hour
+        ALWAYS = "always"  # at once, whatever the person chose
 
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="alerts")
     kind = models.CharField(max_length=20, choices=Kind.choices, default=Kind.VERDICT)
-    repository = models.ForeignKey(  # null for an organisation's alert
+    topic = models.CharField(max_length=12, choices=Topic.choices, default=Topic.OWN)
+    repository = models.ForeignKey(  # null for alerts of organisations, cases, strikes and accounts
         Repository, null=True, blank=True, on_delete=models.CASCADE, related_name="alerts"
     )
     verdict = models.ForeignKey(Verdict, null=True, blank=True, on_delete=models.CASCADE, related_name="alerts")
@@ -58,10 +74,14 @@ class Alert(models.Model):
     by = models.ForeignKey(  # the author of its newest event; null for the hub itself
         settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
     )
+    data = models.JSONField(default=dict, blank=True)
     count = models.PositiveIntegerField(default=1)
     created_at = models.DateTimeField(default=timezone.now)
     read_at = models.DateTimeField(null=True, blank=True)
+    mail = models.CharField(max_length=8, choices=Mail.choices, default=Mail.NOW)
     mailed_at = models.DateTimeField(null=True, blank=True)
+    mail_attempts = models.PositiveSmallIntegerField(default=0)
+    mail_due_at = models.DateTimeField(default=timezone.now)  # later after a failed attempt
 
     class Meta:
         constraints = [
@@ -73,6 +93,11 @@ class Alert(models.Model):
                 fields=["user", "repository", "kind"],
                 name="alert_of_access_once",
                 condition=Q(read_at__isnull=True, request__isnull=False),
+            ),
+            models.UniqueConstraint(
+                fields=["user", "repository", "kind"],
+                name="alert_of_watched_once",
+                condition=Q(read_at__isnull=True, kind__in=["pushed", "verified", "created"]),
             ),
             models.UniqueConstraint(
                 fields=["invitation"], name="alert_of_invitation_once", condition=Q(read_at__isnull=True)
@@ -89,16 +114,22 @@ class Alert(models.Model):
                 | Q(kind="report-decided", case__isnull=False)
                 | Q(kind="strike", strike__isnull=False)
                 | Q(kind__in=["appealed", "appeal-answered"], appeal__isnull=False)
-                | Q(kind="token-ends", token__isnull=False),
+                | Q(kind__in=["pushed", "created", "signed-in", "account-changed"])
+                | Q(kind="token-ends", token__isnull=False)
+                | Q(kind="verified", verdict__isnull=False),
                 name="alert_kind_known",
             ),
             models.CheckConstraint(
-                condition=Q(repository__isnull=True, kind__in=["invited", "report-decided", "strike", "token-ends"])
-                | Q(repository__isnull=False) & ~Q(kind__in=["invited", "report-decided", "strike", "token-ends"]),
+                condition=Q(repository__isnull=True, kind__in=_OF_NO_REPOSITORY)
+                | Q(repository__isnull=False) & ~Q(kind__in=_OF_NO_REPOSITORY),
                 name="alert_has_repository",
             ),
+            models.CheckConstraint(condition=Q(mail__in=["none", "digest", "now", "always"]), name="alert_mail_known"),
         ]
-        indexes = [models.Index(fields=["user"], name="alert_unread", condition=Q(read_at__isnull=True))]
+        indexes = [
+            models.Index(fields=["user"], name="alert_unread", condition=Q(read_at__isnull=True)),
+            models.Index(fields=["mail", "user"], name="alert_to_mail", condition=Q(mailed_at__isnull=True)),
+        ]
 
     def __str__(self) -> str:
         return f"{self.kind} for {self.user}"

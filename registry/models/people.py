@@ -81,6 +81,8 @@ class User(AbstractBaseUser):
     paused_until = models.DateTimeField(null=True, blank=True)  # until when strikes keep them from publishing
     is_trusted_reporter = models.BooleanField(default=False)  # an administrator trusts their reports
     mail_alerts = models.BooleanField(default=True)  # whether alerts are also sent by e-mail
+    digest_hour = models.PositiveSmallIntegerField(default=7)  # of UTC, when the daily digest is sent
+    digested_at = models.DateTimeField(null=True, blank=True)  # when the last digest was sent
     created_at = models.DateTimeField(default=timezone.now)
 
     objects: ClassVar[UserManager] = UserManager()

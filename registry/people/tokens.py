@@ -209,7 +209,15 @@ def caller_of_id(token_id: int) -> Caller:
     return _caller(Token.objects.filter(pk=token_id).select_related("user", "user__namespace").first())
 
 
-_UNUSED_COLUMNS = ("created_at", "user__password", "user__last_login", "user__created_at", "user__mail_alerts")
+_UNUSED_COLUMNS = (
+    "created_at",
+    "user__password",
+    "user__last_login",
+    "user__created_at",
+    "user__mail_alerts",
+    "user__digest_hour",
+    "user__digested_at",
+)
 _BY_DIGEST = Prepared(
     lambda sha256: Token.objects.filter(sha256=sha256).select_related("user").order_by().defer(*_UNUSED_COLUMNS), str
 )

@@ -23,7 +23,7 @@ def find(full_name: str, by: Caller, permission: Permission = Permission.READ, t
     return policy.require(by, permission, repository, asked=full_name)
 
 
-_OF_PERSON = ("password", "last_login", "created_at", "mail_alerts")
+_OF_PERSON = ("password", "last_login", "created_at", "mail_alerts", "digest_hour", "digested_at")
 _DEFERRED = ["namespace__created_at", *(f"namespace__person__{name}" for name in _OF_PERSON)]
 _REPOSITORY = Prepared(lambda *names: _of(*names).select_related("namespace__person").defer(*_DEFERRED), str, str, str)
 

@@ -1,12 +1,11 @@
 """Creates alerts from events: for owners, for participants of a thread, and for people who requested something.
 
-An alert that a person has not read yet is replaced by the next of the same kind, with a higher count.
+People who watch or follow something are alerted by fan_out.py.
 """
 
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from collections.abc import Callable
 
-from django.db.models import Count, Max, QuerySet
+from django.db.models import Max, QuerySet
 from django.db.models.functions import Now
 
 from registry.kernel import outbox, policy
@@ -29,12 +28,11 @@ from registry.models import (
     Verdict,
 )
 from registry.proof import proofs
+from registry.talk import alert_rows
 
 State, Status = Verdict.State, AccessRequest.Status
 Kind = Alert.Kind
 MAX_RECIPIENTS = 50  # people alerted of one event
-MAX_FROM_ONE = 50  # unread alerts that one person causes for another: more are noise
-_STRENGTH = (Kind.SAID, Kind.OPENED, Kind.MENTIONED)  # of alerts about a thread, the strongest last
 
 
 def consume(event: OutboxEvent) -> None:
@@ -48,15 +46,15 @@ def _verdict_reached(event: OutboxEvent) -> None:
     data = event.data
     rows = Verdict.objects.select_related("revision__repository__namespace", "revision__author")
     verdict = rows.filter(pk=data["verdict"]).first()
-    if verdict is None or not data["is_main"] or not _is_news(data["state"], data["was"] or ""):
+    if verdict is None or not data["is_main"] or not is_news(data["state"], data["was"] or ""):
         return
     if same := _same_before(verdict):  # an unread alert about it then leads to the newer verdict
         Alert.objects.filter(verdict=same, read_at__isnull=True).update(verdict=verdict)
-    alerts = [Alert(user=user, repository=verdict.revision.repository, verdict=verdict) for user in _concerned(verdict)]
-    Alert.objects.bulk_create(alerts, ignore_conflicts=True)
+    people = [user.pk for user in _concerned(verdict)]
+    alert_rows.create(people, Kind.VERDICT, repository=verdict.revision.repository, verdict=verdict)
 
 
-def _is_news(state: str, was: str) -> bool:
+def is_news(state: str, was: str) -> bool:
     """Return whether to alert: once of a failure, and of an error of the hub if the last verdict was good."""
     if state == State.FAILED:
         return was != State.FAILED
@@ -96,7 +94,7 @@ def _access_asked(event: OutboxEvent) -> None:
     if request := _request(event):
         owners = _owners(request.repository)[:MAX_RECIPIENTS]
         kinds = dict.fromkeys((user.pk for user in owners), Kind.ASKED)
-        _alert(request.repository, kinds, request.user, request=request)
+        alert_rows.notify(request.repository, kinds, request.user, request=request)
 
 
 def _access_decided(event: OutboxEvent) -> None:
@@ -109,7 +107,7 @@ def _access_decided(event: OutboxEvent) -> None:
     if event.data["status"] == Status.PENDING:  # the decision was withdrawn before it was read
         unread.filter(kind=Kind.DECIDED, user=request.user).delete()
     else:
-        _alert(request.repository, {request.user_id: Kind.DECIDED}, event.by, request=request)
+        alert_rows.notify(request.repository, {request.user_id: Kind.DECIDED}, event.by, request=request)
 
 
 def _request(event: OutboxEvent) -> AccessRequest | None:
@@ -130,7 +128,7 @@ def _discussed(event: OutboxEvent) -> None:
     if not is_new:
         kinds |= dict.fromkeys(_participants(discussion), Kind.SAID)
     kinds |= dict.fromkeys(_mentioned(event), Kind.MENTIONED)
-    _alert(discussion.repository, kinds, event.by, discussion=discussion)
+    alert_rows.notify(discussion.repository, kinds, event.by, discussion=discussion)
 
 
 def _participants(discussion: Discussion) -> list[int]:
@@ -143,8 +141,8 @@ def _mentioned(event: OutboxEvent) -> list[int]:
     if not event.data["mentions"]:
         return []
     repository = outbox.snapshot(event).as_repository()
-    people = User.objects.filter(namespace__name__lower__in=event.data["mentions"])
-    return [user.pk for user in people if policy.may_see(Caller(user=user), repository)]
+    people = User.objects.filter(policy.readers_of(repository), namespace__name__lower__in=event.data["mentions"])
+    return list(people.values_list("pk", flat=True))
 
 
 # --- organisations ---------------------------------------------------------------------------------------------------
@@ -154,9 +152,7 @@ def _invited(event: OutboxEvent) -> None:
     if invitation is None:
         return
     Alert.objects.filter(invitation=invitation).delete()
-    people = _listening([invitation.user_id], event.by)
-    rows = [Alert(user_id=user, kind=Kind.INVITED, invitation=invitation, by=event.by) for user in people]
-    Alert.objects.bulk_create(rows)
+    alert_rows.create([invitation.user_id], Kind.INVITED, event.by, invitation=invitation)
 
 
 # --- moderation ------------------------------------------------------------------------------------------------------
@@ -170,20 +166,20 @@ def _held_or_released(event: OutboxEvent) -> None:
     if decision.revision is not None:
         people.add(decision.revision.author_id)
     kind = Kind.RELEASED if event.kind == Happened.RELEASED else Kind.HELD
-    _create(people, event.by, kind=kind, repository=decision.repository, decision=decision)
+    alert_rows.create(people, kind, event.by, repository=decision.repository, decision=decision)
 
 
 def _case_closed(event: OutboxEvent) -> None:
     """Alert the people who reported something that it is decided."""
     reports = AbuseReport.objects.filter(case=event.data["case"], reporter__isnull=False)
     people = set(reports.values_list("reporter", flat=True))
-    _create(people, event.by, kind=Kind.REPORT, case_id=event.data["case"])
+    alert_rows.create(people, Kind.REPORT, event.by, case_id=event.data["case"])
 
 
 def _struck(event: OutboxEvent) -> None:
     """Alert a person of a strike."""
     people = set(Strike.objects.filter(pk=event.data["strike"]).values_list("user", flat=True))
-    _create(people, event.by, kind=Kind.STRIKE, strike_id=event.data["strike"])
+    alert_rows.create(people, Kind.STRIKE, event.by, strike_id=event.data["strike"])
 
 
 def _appealed(event: OutboxEvent) -> None:
@@ -197,7 +193,18 @@ def _appealed(event: OutboxEvent) -> None:
         staff = User.objects.filter(role__in=[User.Role.MODERATOR, User.Role.ADMIN], is_active=True).order_by("pk")
         people, kind = set(staff.values_list("pk", flat=True)[:MAX_RECIPIENTS]), Kind.APPEALED
     Alert.objects.filter(appeal=appeal, user__in=people, read_at__isnull=True).delete()
-    _create(people, event.by, kind=kind, repository=appeal.decision.repository, appeal=appeal)
+    alert_rows.create(people, kind, event.by, repository=appeal.decision.repository, appeal=appeal)
+
+
+# --- accounts --------------------------------------------------------------------------------------------------------
+def _signed_in(event: OutboxEvent) -> None:
+    data = {name: event.data[name] for name in ("browser", "address")}
+    alert_rows.create([event.data["person"]], Kind.SIGNED_IN, data=data)
+
+
+def _account_changed(event: OutboxEvent) -> None:
+    data = {name: event.data[name] for name in ("change", "details")}
+    alert_rows.create([event.data["person"]], Kind.ACCOUNT, data=data)
 
 
 CONSUMERS: dict[str, Callable[[OutboxEvent], None]] = {
@@ -214,53 +221,6 @@ CONSUMERS: dict[str, Callable[[OutboxEvent], None]] = {
     Happened.STRUCK: _struck,
     Happened.APPEALED: _appealed,
     Happened.APPEAL_ANSWERED: _appealed,
+    Happened.SIGNED_IN: _signed_in,
+    Happened.ACCOUNT_CHANGED: _account_changed,
 }
-
-
-# --- rows ------------------------------------------------------------------------------------------------------------
-def _alert(
-    repository: Repository,
-    kinds: Mapping[int, Kind],
-    by: User | None,
-    *,
-    discussion: Discussion | None = None,
-    request: AccessRequest | None = None,
-) -> None:
-    """Write one unread alert for each person (row id → kind), replacing an unread one about the same subject."""
-    people = _listening(kinds, by)
-    unread = Alert.objects.filter(user__in=people, repository=repository, read_at__isnull=True).select_related("by")
-    unread = unread.filter(discussion=discussion) if discussion else unread.filter(kind__in=set(kinds.values()))
-    before = {alert.user_id: alert for alert in unread}
-    unread.delete()
-    rows = []
-    for person in people:
-        row = Alert(
-            user_id=person, kind=kinds[person], repository=repository, discussion=discussion, request=request, by=by
-        )
-        if old := before.get(person):
-            row.count += old.count
-            if _strength(old.kind) > _strength(row.kind):
-                row.kind, row.by = old.kind, old.by
-        rows.append(row)
-    Alert.objects.bulk_create(rows, ignore_conflicts=True)
-
-
-def _create(people: Iterable[int], by: User | None, **columns: Any) -> None:
-    """Write one alert for each of these people who is active and did not do it; only moderators see who did."""
-    active = User.objects.filter(pk__in=list(people), is_active=True).exclude(pk=by.pk if by else 0)
-    author = by if columns["kind"] == Kind.APPEALED else None
-    Alert.objects.bulk_create(Alert(user_id=pk, by=author, **columns) for pk in active.values_list("pk", flat=True))
-
-
-def _listening(recipients: Iterable[int], by: User | None) -> list[int]:
-    """Return the active recipients, without the actor and people with MAX_FROM_ONE unread alerts of the actor's."""
-    active = User.objects.filter(pk__in=list(recipients), is_active=True).values_list("pk", flat=True)
-    if by is None:
-        return list(active)
-    unread = Alert.objects.filter(by=by, user__in=active, read_at__isnull=True).values("user")
-    full = {row["user"] for row in unread.annotate(rows=Count("pk")) if row["rows"] >= MAX_FROM_ONE}
-    return [person for person in active if person != by.pk and person not in full]
-
-
-def _strength(kind: str) -> int:
-    return _STRENGTH.index(Kind(kind)) if kind in _STRENGTH else -1

@@ -18,7 +18,7 @@ from registry.kernel import audit, outbox
 from registry.kernel.errors import RegistryError
 from registry.models import OutboxEvent, User
 from registry.moderation import findings
-from registry.talk import alerting, announcing, feeding
+from registry.talk import alerting, announcing, fan_out, feeding
 
 logger = logging.getLogger(__name__)
 
@@ -26,6 +26,7 @@ CONSUMERS: dict[str, Callable[[OutboxEvent], None]] = {
     "feed": feeding.consume,
     "webhooks": announcing.consume,
     "alerts": alerting.consume,
+    "followers": fan_out.consume,
     "moderation": findings.consume,
 }
 PAUSES = (10, 60, 600, 3600)  # seconds after each failed attempt; after the last one the event is given up

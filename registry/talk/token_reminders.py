@@ -5,6 +5,7 @@ from django.db.models import F, QuerySet
 from django.utils import timezone
 
 from registry.models import Alert, Membership, Token, User
+from registry.talk import alert_rows
 
 BATCH = 500  # tokens of one run
 
@@ -24,8 +25,8 @@ def _remind(token: Token) -> bool:
     with transaction.atomic():
         if not Token.objects.filter(pk=token.pk, reminded_at=None).update(reminded_at=timezone.now()):
             return False  # another worker did
-        alerts = [Alert(user=user, kind=Alert.Kind.TOKEN_ENDS, token=token) for user in _responsible(token.user)]
-        Alert.objects.bulk_create(alerts)
+        people = _responsible(token.user).values_list("pk", flat=True)
+        alert_rows.create(people, Alert.Kind.TOKEN_ENDS, token=token)
     return True
 
 

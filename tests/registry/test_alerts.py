@@ -13,7 +13,7 @@ from registry.proof import verdicts
 from registry.publish import discussions, merges, push
 from registry.publish.mentions import MAX_MENTIONS
 from registry.publish.push import Inline, Intent
-from registry.talk import alert_mail, alerting, alerts, dispatch, webhooks
+from registry.talk import alert_mail, alerts, dispatch, recipients, webhooks
 from registry.talk.webhooks import Wish
 from tests.api.conftest import BASE, FILES, judged, pushed
 from tests.cast import PASSWORD, assemble
@@ -227,7 +227,7 @@ def test_a_storm_of_mentions_makes_few_rows_and_few_questions(cast, reviews, dja
 
 
 def test_nobody_fills_the_list_of_another(cast, reviews, monkeypatch):
-    monkeypatch.setattr(alerting, "MAX_FROM_ONE", 3)
+    monkeypatch.setattr(recipients, "MAX_FROM_ONE", 3)
     for number in range(5):
         discussions.start(reviews, f"Buy {number}", "", cast.session("carol"))
     discussions.start(reviews, "A question", "", cast.session("dave"))
@@ -294,14 +294,34 @@ def test_who_wants_no_letters_and_a_hub_without_e_mail_send_none(cast, reviews, 
     assert mail.outbox == []
 
 
-def test_a_letter_that_cannot_be_sent_is_tried_again(cast, reviews, settings):
+def test_a_letter_that_cannot_be_sent_is_tried_again_a_few_times_ever_later(cast, reviews, settings):
     again(reviews)
     age(minutes=3)
     settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
     settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", 9
-    assert alert_mail.send_due() == 0
+    pauses = []
+    for _ in alert_mail.PAUSES:
+        assert alert_mail.send_due() == 0
+        pauses.append(Alert.objects.get().mail_due_at - timezone.now())
+        assert alert_mail.send_due() == 0, "not before that"
+        Alert.objects.update(mail_due_at=timezone.now())
+    assert pauses == sorted(pauses)
+    assert Alert.objects.get().mail_attempts == len(alert_mail.PAUSES)
     settings.EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
     assert alert_mail.send_due() == 1
+
+
+def test_a_letter_that_is_refused_for_ever_is_given_up(cast, reviews, settings, caplog):
+    again(reviews)
+    age(minutes=3)
+    settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
+    settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", 9
+    for _ in range(len(alert_mail.PAUSES) + 1):
+        alert_mail.send_due()
+        Alert.objects.update(mail_due_at=timezone.now())
+    assert [record.message for record in caplog.records][-1] == "Alerts were not sent by e-mail"
+    settings.EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
+    assert alert_mail.send_due() == 0
 
 
 def test_who_may_no_longer_see_it_gets_no_letter_about_it(cast):

@@ -49,6 +49,7 @@ api/v1/adapters/<ns>/<name>/yank                             POST adapter:push
 api/v1/adapters/<ns>/<name>/unyank                           POST adapter:push
 api/v1/adapters/<ns>/<name>/deprecation                      PUT adapter:configure  DELETE adapter:configure
 api/v1/adapters/<ns>/<name>/archive                          PUT adapter:archive  DELETE adapter:archive
+api/v1/adapters/<ns>/<name>/watch                            GET like  PUT like  DELETE like
 api/v1/fit                                                   POST anyone
 api/v1/bases                                                 GET anyone
 api/v1/bases/<base>                                          GET anyone
@@ -187,6 +188,8 @@ datasets                                                     GET anyone
 spaces                                                       GET anyone
 bases                                                        GET anyone
 bases/<name>                                                 GET anyone
+bases/<name>/-/follow                                        POST session
+bases/<name>/-/unfollow                                      POST session
 docs                                                         GET anyone
 docs/<name>                                                  GET anyone
 avatars/<name>.webp                                          GET anyone
@@ -276,6 +279,8 @@ settings/organizations/<ns>/leave                            POST session
 settings/notifications                                       GET session
 settings/notifications/read                                  POST session
 settings/notifications/mail                                  POST session
+settings/notifications/choices                               GET session  POST session
+unsubscribe/<signed>                                         GET ticket  POST ticket
 settings/profile                                             GET session  POST session
 stats/changes                                                GET anyone
 transparency                                                 GET anyone
@@ -323,6 +328,7 @@ robots.txt                                                   GET anyone
 {of}<ns>/<name>                                              GET adapter:read
 {of}<ns>/<name>/like                                         POST like
 {of}<ns>/<name>/unlike                                       POST like
+{of}<ns>/<name>/watch                                        POST like
 {of}<ns>/<name>/likers                                       GET adapter:browse
 {of}<ns>/<name>/repair                                       POST like
 {of}<ns>/<name>/ask-access                                   POST like
@@ -482,6 +488,7 @@ def ask(address: str, method: str, name: str, who: dict | None = None, body: dic
         "store": "here",
         "item": "1",
         "delivery": "1",
+        "signed": "x",
         "sha256": "0" * 64,
         "file_id": "0" * 64,
         "base": "tiny/base",

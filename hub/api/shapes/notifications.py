@@ -11,6 +11,7 @@ class Notification(s.Serializer[Data]):
 
     id = s.IntegerField()
     kind = s.ChoiceField(choices=models.Alert.Kind.choices)
+    topic = s.ChoiceField(choices=models.Topic.choices, help_text="the class under which people switch it")
     adapter = s.CharField(allow_null=True, help_text="null for an invitation or a token")
     type = s.ChoiceField(choices=models.Repository.Type.choices, allow_null=True)
     organization = s.CharField(allow_null=True, help_text="of an invitation")
@@ -38,3 +39,12 @@ class Read(s.Serializer[Data]):
 
 class Marked(s.Serializer[Data]):
     read = s.IntegerField(help_text="how many were not read before")
+
+
+class WatchLevel(s.Serializer[Data]):
+    level = s.ChoiceField(choices=models.RepositoryWatch.Level.choices, default="releases")
+
+
+class Watched(s.Serializer[Data]):
+    adapter = s.CharField()
+    level = s.ChoiceField(choices=models.RepositoryWatch.Level.choices, allow_null=True, help_text="null: not watched")

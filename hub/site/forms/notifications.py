@@ -1,13 +1,25 @@
-"""Which notifications are read, and whether they are sent by e-mail too."""
+"""Which notifications are read, how each topic reaches a person, and at which level they watch a repository."""
+
+from typing import Any
 
 from django import forms
 
 from hub.site.forms import Form
 from registry.kernel import ids
+from registry.models import Channel, RepositoryWatch, Topic
+from registry.talk.topics import HOURS, OPTIONAL, RULES
+
+CHANNELS = [
+    (Channel.MAIL, "E-mail at once"),
+    (Channel.DIGEST, "Daily e-mail"),
+    (Channel.SITE, "Here only"),
+    (Channel.OFF, "Off"),
+]
 
 
 class MarkRead(Form):
     up_to = forms.CharField(required=False)
+    topic = forms.ChoiceField(required=False, choices=[("", ""), *((topic, topic) for topic in Topic.values)])
 
     def clean_up_to(self) -> int:
         return ids.parse_row_number(self.cleaned_data["up_to"])
@@ -15,3 +27,33 @@ class MarkRead(Form):
 
 class Mail(Form):
     mail = forms.BooleanField(required=False)
+
+
+class Filter(Form):
+    topic = forms.ChoiceField(required=False, choices=[(topic, topic) for topic in Topic.values])
+    unread = forms.BooleanField(required=False)
+
+
+class Channels(Form):
+    """A channel for each topic that is offered to a person, and the hour of the digest."""
+
+    hour = forms.TypedChoiceField(
+        label="Hour of the daily e-mail (UTC)", coerce=int, choices=[(hour, f"{hour:02}:00") for hour in HOURS]
+    )
+
+    def __init__(self, *args: Any, topics: list[Topic], **options: Any) -> None:
+        super().__init__(*args, **options)
+        for topic in topics:
+            self.fields[topic.value] = forms.ChoiceField(
+                label=RULES[topic].label, help_text=RULES[topic].help, choices=CHANNELS
+            )
+        self.topics = topics
+        self.order_fields([*(topic.value for topic in topics), "hour"])
+
+    def chosen(self) -> dict[Topic, str]:
+        """Return the channels of a valid form."""
+        return {topic: self.cleaned_data[topic.value] for topic in OPTIONAL if topic in self.topics}
+
+
+class WatchLevel(Form):
+    level = forms.ChoiceField(choices=[("none", "none"), *RepositoryWatch.Level.choices])

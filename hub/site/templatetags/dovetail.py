@@ -32,6 +32,12 @@ KINDS = {
     "p-tuning": "P-tuning",
     "dora": "DoRA",
 }
+WATCH_LEVELS = (
+    ("none", "Only what concerns you", "Threads that you take part in, mentions, and your own adapters."),
+    ("releases", "Releases", "New verified versions too."),
+    ("all", "Everything", "Pushes, verdicts and discussions too."),
+    ("ignore", "Ignore", "Nothing but decisions of moderators."),
+)
 NOT_RUN = "checked, not run here"
 STATE_CLASSES = {"passed", "failed", "errored", "running", "noted"}
 
@@ -84,6 +90,12 @@ def sends_mail() -> bool:
 def text_link(lines: Iterable[str]) -> str:
     """Return an address that holds these lines, for a link that downloads them without another request."""
     return f"data:text/plain;charset=utf-8,{quote(chr(10).join(lines) + chr(10))}"
+
+
+@register.simple_tag
+def watch_levels() -> tuple[tuple[str, str, str], ...]:
+    """The levels at which a repository is watched: value, name, and what they include."""
+    return WATCH_LEVELS
 
 
 @register.inclusion_tag("site/parts/bell.html", takes_context=True)

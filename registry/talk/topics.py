@@ -1,0 +1,109 @@
+"""The topics of alerts: what each is about, its default channel, and the channels that a person chose."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from django.db import transaction
+from django.db.models import Q
+
+from registry.kernel.errors import ValueInvalid
+from registry.models import Alert, Channel, Topic, TopicChoice, User
+
+Mail = Alert.Mail
+MAILS = {Channel.SITE: Mail.NONE, Channel.DIGEST: Mail.DIGEST, Channel.MAIL: Mail.NOW}
+HOURS = range(24)
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What a topic is about, in the words of the settings page, and the channel of a person who chose none."""
+
+    label: str
+    help: str
+    default: Channel = Channel.MAIL
+    is_mandatory: bool = False  # always sent by e-mail, at once
+    is_for_staff: bool = False  # only moderators and administrators get it
+
+
+RULES: dict[Topic, Rule] = {
+    Topic.OWN: Rule("Your adapters", "One of yours does not pass, or stopped passing."),
+    Topic.ACCESS: Rule("Access to files", "Somebody asks for files of yours, or your own request is decided."),
+    Topic.DISCUSSIONS: Rule("Discussions", "Threads on your adapters, and threads that you take part in."),
+    Topic.MENTIONS: Rule("Mentions", "Somebody writes @ and your name."),
+    Topic.INVITATIONS: Rule("Invitations", "An organisation invites you."),
+    Topic.WATCHED: Rule("Watched adapters", "News of the adapters that you watch.", Channel.DIGEST),
+    Topic.FOLLOWED: Rule(
+        "People, organisations and bases you follow", "New adapters and new verified versions.", Channel.DIGEST
+    ),
+    Topic.REPORTS: Rule("Your reports", "Moderators decided something that you reported."),
+    Topic.CASES: Rule("Moderation", "Owners appeal, or write in an appeal.", Channel.DIGEST, is_for_staff=True),
+    Topic.HOLDS: Rule(
+        "Decisions about you", "Something of yours is held back or released; strikes and appeals.", is_mandatory=True
+    ),
+    Topic.SECURITY: Rule(
+        "Security", "Sign-ins from new places, changes of your account, tokens about to end.", is_mandatory=True
+    ),
+}
+OPTIONAL = tuple(topic for topic, rule in RULES.items() if not rule.is_mandatory)
+
+
+def offered(user: User) -> list[Topic]:
+    """Return the topics that this person can choose a channel for, in the order of the settings page."""
+    is_staff = user.role != User.Role.USER
+    return [topic for topic in OPTIONAL if is_staff or not RULES[topic].is_for_staff]
+
+
+def channels(user: User) -> dict[Topic, Channel]:
+    """Return the channel of every topic that this person can choose one for."""
+    chosen = dict(TopicChoice.objects.filter(user=user).values_list("topic", "channel"))
+    return {topic: Channel(chosen.get(topic, RULES[topic].default)) for topic in offered(user)}
+
+
+def mails(people: Mapping[int, Topic]) -> dict[int, str]:
+    """Return how an alert is sent by e-mail to each of these people (row id → topic) who did not switch it off."""
+    rows = TopicChoice.objects.filter(user__in=people, topic__in=set(people.values()))
+    chosen = {(user, topic): channel for user, topic, channel in rows.values_list("user", "topic", "channel")}
+    wanted: dict[int, str] = {}
+    for person, topic in people.items():
+        rule = RULES[topic]
+        channel = Channel(chosen.get((person, topic), rule.default))
+        if rule.is_mandatory:
+            wanted[person] = Mail.ALWAYS
+        elif channel != Channel.OFF:
+            wanted[person] = MAILS[channel]
+    return wanted
+
+
+def choose(user: User, chosen: Mapping[Topic, str]) -> None:
+    """Set channels of a person; alerts that wait for an e-mail follow. Raises ValueInvalid."""
+    for topic, channel in chosen.items():
+        if topic not in OPTIONAL or channel not in Channel.values:
+            raise ValueInvalid(f"The topic {topic!r} cannot have the channel {channel!r}.", fix="Choose one shown.")
+    rows = [TopicChoice(user=user, topic=topic, channel=channel) for topic, channel in chosen.items()]
+    with transaction.atomic():
+        TopicChoice.objects.bulk_create(
+            rows, update_conflicts=True, unique_fields=["user", "topic"], update_fields=["channel"]
+        )
+        waiting = Alert.objects.filter(user=user, mailed_at__isnull=True).exclude(mail=Mail.ALWAYS)
+        for topic, channel in chosen.items():
+            waiting.filter(topic=topic).exclude(mail=Mail.NONE).update(mail=MAILS.get(Channel(channel), Mail.NONE))
+
+
+def stop_mail(user: User, stopped: Iterable[Topic]) -> None:
+    """Keep alerts of these topics on the website alone; a topic that is off stays off."""
+    now = channels(user)
+    silent = (Channel.OFF, Channel.SITE)
+    choose(user, {topic: Channel.SITE for topic in stopped if topic in now and now[topic] not in silent})
+
+
+def set_hour(user: User, hour: int) -> None:
+    """Set the hour of UTC in which the daily digest is sent. Raises ValueInvalid."""
+    if hour not in HOURS:
+        raise ValueInvalid(f"A day has no hour {hour}.", fix="Use 0 to 23.")
+    User.objects.filter(pk=user.pk).update(digest_hour=hour)
+    user.digest_hour = hour
+
+
+def reachable() -> Q:
+    """Return the condition on people that an e-mail may be sent to: active, with an address that they proved."""
+    return Q(is_active=True, email_verified=True) & ~Q(email="")

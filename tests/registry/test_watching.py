@@ -1,0 +1,271 @@
+"""Who is alerted of what they watch and follow: levels, visibility then and now, and the cost however many they are."""
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+
+from registry.kernel.errors import BaseNotFound, ValueInvalid
+from registry.models import Alert, Follow, Namespace, OutboxEvent, RepositoryWatch, Topic, User
+from registry.moderation import quarantine
+from registry.people import accounts, organizations
+from registry.proof import verdicts
+from registry.publish import discussions, repositories
+from registry.talk import alerts, dispatch, fan_out, social, topics, watching
+from tests.api.conftest import BASE, FILES, judged, pushed
+from tests.cast import assemble
+
+FAILED = [{"id": "load.error", "outcome": "failed", "message": "KeyError", "fix": "Save it again."}]
+
+
+@pytest.fixture
+def cast(db, settings, tmp_path):
+    settings.BLOBS = f"file://{tmp_path / 'blobs'}"
+    settings.DOORBELL = settings.POSTMAN = "tests.api.conftest.notify_nobody"
+    return assemble()
+
+
+@pytest.fixture
+def reviews(cast):
+    """alice/reviews, which passed, and whose events a worker has handled."""
+    made = cast.repository("alice/reviews")
+    judged(pushed(cast, made), depth="run")
+    dispatch.run()
+    return made
+
+
+def heard(who):
+    dispatch.run()
+    return [(alert.kind, alerts.sentence(alert)) for alert in alerts.of(accounts.get_person(who))]
+
+
+def kinds(who):
+    return [kind for kind, _ in heard(who)]
+
+
+def change(cast, repository, number, state="passed"):
+    """Push another version of main and have it judged."""
+    revision = pushed(cast, repository, files=FILES | {"notes": b"%d" % number})
+    judged(revision, state, depth="run", checks=FAILED if state == "failed" else [])
+    return revision
+
+
+# --- watching --------------------------------------------------------------------------------------------------------
+def test_who_watches_releases_is_alerted_of_verified_versions_alone(cast, reviews):
+    watching.watch(reviews, "releases", cast.session("carol"))
+    change(cast, reviews, 1, "failed")
+    assert heard("carol") == []
+    revision = change(cast, reviews, 2)
+    assert heard("carol") == [("verified", f"alice/reviews has a new verified version, {revision.oid[:12]}.")]
+    alert = Alert.objects.get(user=cast["carol"])
+    assert (alert.topic, alert.mail) == ("watched", "digest")
+    assert alerts.address(alert) == f"/alice/reviews/verdict/{revision.oid}"
+
+
+def test_a_version_judged_again_is_no_release_unless_it_did_not_pass_before(cast, reviews):
+    watching.watch(reviews, "releases", cast.session("carol"))
+    main = reviews.refs.get(name="refs/heads/main").revision
+    for state, expected in (("passed", 0), ("failed", 0), ("passed", 1)):
+        verdicts.request(main, BASE, again=True)
+        judged(main, state, depth="run", checks=FAILED if state == "failed" else [])
+        assert len(kinds("carol")) == expected, state
+
+
+def test_who_watches_all_is_alerted_of_pushes_verdicts_and_discussions(cast, reviews):
+    watching.watch(reviews, "all", cast.session("carol"))
+    change(cast, reviews, 1, "failed")
+    change(cast, reviews, 2)
+    discussions.start(reviews, "Which rank?", "", cast.session("dave"))
+    assert kinds("carol") == ["discussion-opened", "verified", "pushed", "verdict"]
+    assert heard("carol")[2] == ("pushed", "alice pushed 2 times to alice/reviews.")
+    assert set(Alert.objects.filter(user=cast["carol"]).values_list("topic", flat=True)) == {"watched"}
+
+
+def test_owners_and_participants_are_alerted_once_and_as_such(cast, reviews):
+    for who in ("alice", "carol"):
+        watching.watch(reviews, "all", cast.session(who))
+    thread = discussions.start(reviews, "Which rank?", "@bob", cast.session("carol"))
+    discussions.comment(thread, "Eight.", cast.session("dave"))
+    dispatch.run()
+    rows = Alert.objects.filter(discussion=thread).values_list("user__username", "topic")
+    assert sorted(rows) == [("alice", "discussions"), ("bob", "mentions"), ("carol", "discussions")]
+
+
+def test_who_ignores_a_repository_is_alerted_of_nothing_but_decisions(cast, reviews):
+    watching.watch(reviews, "ignore", cast.session("alice"))
+    social.follow(cast["alice"].namespace, cast.session("carol"))
+    watching.watch(reviews, "ignore", cast.session("carol"))
+    change(cast, reviews, 1, "failed")
+    change(cast, reviews, 2)
+    discussions.start(reviews, "Which rank?", "@alice", cast.session("dave"))
+    assert heard("alice") == heard("carol") == []
+    quarantine.quarantine(reviews, cast.session("mona"), reason="malware")
+    assert kinds("alice") == ["held"]
+
+
+def test_a_watch_is_changed_and_ended(cast, reviews):
+    carol = cast.session("carol")
+    assert watching.watch(reviews, "releases", carol)
+    assert not watching.watch(reviews, "releases", carol)
+    assert watching.watch(reviews, "all", carol)
+    assert watching.level_of(carol, reviews) == "all"
+    with pytest.raises(ValueInvalid):
+        watching.watch(reviews, "loud", carol)
+    assert watching.unwatch(reviews, carol)
+    assert not watching.unwatch(reviews, carol)
+    change(cast, reviews, 1)
+    assert heard("carol") == []
+
+
+# --- following -------------------------------------------------------------------------------------------------------
+def test_followers_are_alerted_of_new_repositories_and_of_verified_versions(cast):
+    social.follow(Namespace.objects.get(name="acme"), cast.session("carol"))
+    made = cast.repository("acme/router", by="bob")
+    assert heard("carol") == [("created", "bob created the adapter acme/router.")]
+    judged(pushed(cast, made, by="bob"), depth="run")
+    assert kinds("carol") == ["verified", "created"]
+    assert set(Alert.objects.filter(kind="verified").values_list("topic", flat=True)) == {"followed"}
+
+
+def test_followers_of_a_base_are_alerted_of_its_new_adapters_once_they_pass(cast, reviews):
+    watching.follow_base(BASE.upper(), cast.session("carol"))
+    change(cast, reviews, 1)
+    assert heard("carol") == [], "alice/reviews passed before"
+    made = cast.repository("bob/router", by="bob")
+    failed = pushed(cast, made, by="bob")
+    judged(failed, "failed", depth="run", checks=FAILED)
+    assert heard("carol") == []
+    judged(pushed(cast, made, by="bob", files=FILES | {"notes": b"2"}), depth="run")
+    assert kinds("carol") == ["verified"]
+    assert Alert.objects.get(user=cast["carol"]).data == {"base": BASE}
+    watching.unfollow_base(BASE, cast.session("carol"))
+    assert not watching.followed_bases(cast["carol"]).exists()
+
+
+def test_a_base_that_only_a_private_adapter_names_is_none_for_a_stranger(cast):
+    made = cast.repository("acme/secret", private=True)
+    pushed(cast, made, files={"adapter_config.json": b'{"peft_type": "LORA", "base_model_name_or_path": "x/covert"}'})
+    watching.follow_base("x/covert", cast.session("erin"))
+    with pytest.raises(BaseNotFound):
+        watching.follow_base("x/covert", cast.session("carol"))
+
+
+# --- visibility ------------------------------------------------------------------------------------------------------
+def test_news_of_a_private_repository_reach_its_members_alone(cast):
+    for who in ("carol", "erin", "mona"):
+        social.follow(Namespace.objects.get(name="acme"), cast.session(who))
+    made = cast.repository("acme/secret", private=True)
+    judged(pushed(cast, made), depth="run")
+    assert heard("carol") == heard("mona") == []
+    assert kinds("erin") == ["verified", "created"]
+    organizations.remove_member("acme", "erin", cast.session("alice"))
+    assert heard("erin") == []
+    assert alerts.unread(cast["erin"]) == 0
+
+
+def test_alerts_of_what_is_held_back_or_made_private_or_deleted_are_not_shown(cast, reviews):
+    watching.watch(reviews, "all", cast.session("carol"))
+    revision = change(cast, reviews, 1)
+    mona = cast.session("mona")
+    assert kinds("carol") == ["verified", "pushed"]
+    quarantine.quarantine(reviews, mona, reason="malware", revision=revision)
+    assert heard("carol") == []
+    assert alerts.unread(cast["carol"]) == 0
+    quarantine.release(reviews, mona, reason="a mistake", revision=revision)
+    assert kinds("carol") == ["verified", "pushed"]
+    repositories.set_private(reviews, True, cast.session("alice"))
+    assert heard("carol") == []
+    repositories.set_private(reviews, False, cast.session("alice"))
+    assert kinds("carol") == ["verified", "pushed"]
+    repositories.delete(reviews, cast.session("alice"))
+    assert heard("carol") == []
+
+
+def test_who_lost_access_between_the_event_and_its_handling_is_not_alerted(cast):
+    made = cast.repository("acme/secret", private=True)
+    watching.watch(made, "all", cast.session("erin"))
+    pushed(cast, made)
+    organizations.remove_member("acme", "erin", cast.session("alice"))
+    dispatch.run()
+    assert not Alert.objects.filter(user=cast["erin"]).exists()
+
+
+def test_suspended_people_are_not_alerted(cast, reviews):
+    watching.watch(reviews, "all", cast.session("carol"))
+    User.objects.filter(username="carol").update(is_active=False)
+    change(cast, reviews, 1)
+    dispatch.run()
+    assert not Alert.objects.filter(user=cast["carol"]).exists()
+
+
+# --- many ------------------------------------------------------------------------------------------------------------
+def crowd(reviews, number):
+    """Make people who watch alice/reviews, follow alice, or both."""
+    start = User.objects.count()
+    names = [f"reader-{start + index}" for index in range(number)]
+    spaces = Namespace.objects.bulk_create(Namespace(name=name, kind="person") for name in names)
+    people = User.objects.bulk_create(
+        User(username=name, namespace=space) for name, space in zip(names, spaces, strict=True)
+    )
+    RepositoryWatch.objects.bulk_create(
+        RepositoryWatch(user=user, repository=reviews, level="all") for user in people[: number // 2 + 1]
+    )
+    Follow.objects.bulk_create(Follow(follower=user, namespace=reviews.namespace) for user in people[number // 3 :])
+
+
+def cost(cast, reviews, number):
+    """Return the queries of handling one verified version without those that insert rows, and how many insert."""
+    change(cast, reviews, number)
+    with CaptureQueriesContext(connection) as queries:
+        dispatch.run()
+    statements = [query["sql"].split()[0] for query in queries]
+    return len(statements) - statements.count("INSERT"), statements.count("INSERT")
+
+
+def test_an_event_costs_as_many_queries_for_five_followers_as_for_five_hundred(cast, reviews):
+    crowd(reviews, 5)
+    cost(cast, reviews, 1)
+    few, _ = cost(cast, reviews, 2)
+    crowd(reviews, 495)
+    cost(cast, reviews, 3)
+    many, inserts = cost(cast, reviews, 4)
+    assert Alert.objects.filter(kind="verified").count() == 500
+    assert few == many
+    assert inserts <= 30, "rows are inserted together, as many as the database takes in one statement"
+
+
+def test_more_followers_than_one_event_alerts_are_alerted_by_further_events(cast, reviews, monkeypatch):
+    monkeypatch.setattr(fan_out, "AT_ONCE", 4)
+    crowd(reviews, 11)
+    change(cast, reviews, 1)
+    dispatch.run()
+    rows = Alert.objects.filter(kind="verified").values_list("user", "topic")
+    assert len(rows) == len({user for user, _ in rows}) == 11
+    watchers = set(RepositoryWatch.objects.values_list("user", flat=True))
+    assert {user for user, topic in rows if topic == Topic.WATCHED} == watchers
+    assert not OutboxEvent.objects.exists()
+
+
+def test_a_topic_that_is_off_makes_no_alert_and_its_mail_follows_the_choice(cast, reviews):
+    watching.watch(reviews, "all", cast.session("carol"))
+    topics.choose(cast["carol"], {Topic.WATCHED: "off"})
+    change(cast, reviews, 1)
+    assert heard("carol") == []
+    topics.choose(cast["carol"], {Topic.WATCHED: "mail"})
+    change(cast, reviews, 2)
+    dispatch.run()
+    mine = Alert.objects.filter(user=cast["carol"])
+    assert set(mine.values_list("mail", flat=True)) == {"now"}
+    topics.choose(cast["carol"], {Topic.WATCHED: "site"})
+    assert set(mine.values_list("mail", flat=True)) == {"none"}
+    with pytest.raises(ValueInvalid):
+        topics.choose(cast["carol"], {Topic.SECURITY: "off"})
+
+
+def test_an_alert_that_was_read_is_followed_by_a_new_one(cast, reviews):
+    watching.watch(reviews, "releases", cast.session("carol"))
+    change(cast, reviews, 1)
+    dispatch.run()
+    Alert.objects.update(read_at=timezone.now())
+    change(cast, reviews, 2)
+    assert kinds("carol") == ["verified", "verified"]
