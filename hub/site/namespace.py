@@ -16,7 +16,7 @@ from hub.site.organizations import OFFERS
 from hub.site.visitor import caller
 from registry.kernel.errors import NamespaceNotFound
 from registry.kernel.policy import CREATORS, Caller
-from registry.models import Avatar, Membership, Namespace
+from registry.models import Membership, Namespace
 from registry.people import accounts, administrators, invitations
 from registry.repos import catalog
 from registry.repos.catalog import Query
@@ -45,7 +45,6 @@ def namespace(request: HttpRequest, ns: str) -> HttpResponse:
     shown = {
         "namespace": found,
         "is_person": is_person,
-        "avatar": Avatar.objects.filter(user=found.person).defer("webp").first() if is_person else None,
         "full_name": found.person.full_name if is_person else found.organization.full_name,
         "memberships": memberships.filter(user__is_active=True, **mine).order_by("pk"),
         "show": show,

@@ -14,7 +14,7 @@ from hub.site.forms.accounts import ChangePassword
 from hub.site.sessions import note_use
 from hub.site.visitor import person
 from registry.kernel.errors import NotAllowed
-from registry.people import accounts
+from registry.people import accounts, tokens
 
 
 @sensitive_post_parameters("old", "password1", "password2")
@@ -36,7 +36,9 @@ def password(request: HttpRequest) -> HttpResponse:
             note_use(request)
             record_authentication(request, user, "password", reauthenticated=True)
             get_adapter(request).send_notification_mail("account/email/password_changed", user)
-            return render(request, "site/password.html", {"form": ChangePassword(), "saved": True})
+            revoked = tokens.revoke_all(user, by=user) if form.cleaned_data["revoke_tokens"] else None
+            shown = {"form": ChangePassword(), "saved": True, "revoked": revoked}
+            return render(request, "site/password.html", shown)
     if isinstance(form.refusal, NotAllowed):
         password_attempts.failed(request, user.username)
     # A wrong password is the form's fault, like every other one here; REST has no such route.

@@ -7,7 +7,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 from hub.site.forms import Form, posted, status_of
 from hub.site.forms.accounts import Picture, Profile
 from hub.site.visitor import person
-from registry.models import Avatar, User
+from registry.models import User
 from registry.people import accounts, avatars
 
 
@@ -42,7 +42,7 @@ def remove_picture(request: HttpRequest) -> HttpResponse:
 
 def _page(request: HttpRequest, user: User, saved: bool = False, **tried: Form) -> HttpResponse:
     forms = {"form": Profile(initial=_initial(user)), "picture": Picture(), **tried}
-    shown = {**forms, "saved": saved, "avatar": Avatar.objects.filter(user=user).first()}
+    shown = {**forms, "saved": saved, "user": user}
     return render(request, "site/profile.html", shown, status=status_of(tried))
 
 

@@ -10,15 +10,20 @@ from django.utils.html import format_html
 from unfold.widgets import UnfoldAdminSelectWidget
 
 from registry.admin.looking import Act, Looking, Reason, Rows
+from registry.kernel.policy import Caller
 from registry.models import Membership, Organization, User
 from registry.moderation import suspension
-from registry.people import accounts
+from registry.people import accounts, second_factors
 
 
 class NewRole(forms.Form):
     """Which role somebody gets."""
 
     role = forms.ChoiceField(choices=User.Role.choices, widget=UnfoldAdminSelectWidget)
+
+
+def _remove_factors(user: User, by: Caller, *, reason: str, note: str = "") -> bool:
+    return second_factors.remove_all(user, by, reason=reason, note=note) > 0
 
 
 class Memberships(Rows):
@@ -37,6 +42,7 @@ class People(Looking):
     inlines = (Memberships,)
     acts = (
         Act("role", "Change role", NewRole, lambda user, by, role: accounts.set_role(user, role, by=by)),
+        Act("factors", "Remove second factors", Reason, _remove_factors),
         Act("suspend", "Suspend", Reason, suspension.suspend),
         Act("unsuspend", "End suspension", Reason, suspension.unsuspend),
     )

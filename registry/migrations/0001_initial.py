@@ -37,6 +37,7 @@ class Migration(migrations.Migration):
                 ),
                 ("bio", models.CharField(blank=True, max_length=500)),
                 ("links", models.JSONField(blank=True, default=list)),
+                ("pictured_at", models.DateTimeField(blank=True, null=True)),
                 (
                     "role",
                     models.CharField(
@@ -182,7 +183,6 @@ class Migration(migrations.Migration):
             fields=[
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
                 ("webp", models.BinaryField()),
-                ("changed_at", models.DateTimeField(auto_now=True)),
                 (
                     "user",
                     models.OneToOneField(

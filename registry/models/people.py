@@ -75,6 +75,7 @@ class User(AbstractBaseUser):
     )
     bio = models.CharField(max_length=500, blank=True)
     links = models.JSONField(default=list, blank=True)  # https addresses that the person shows
+    pictured_at = models.DateTimeField(null=True, blank=True)  # when the picture was changed; null without one
     role = models.CharField(max_length=16, choices=Role.choices, default=Role.USER)
     is_active = models.BooleanField(default=True)
     suspended_until = models.DateTimeField(null=True, blank=True)  # null: no end is set
@@ -143,7 +144,6 @@ class Avatar(models.Model):
 
     user = models.OneToOneField(User, on_delete=models.CASCADE, related_name="avatar")
     webp = models.BinaryField()
-    changed_at = models.DateTimeField(auto_now=True)
 
 
 class Organization(models.Model):

@@ -4,6 +4,7 @@ import io
 import warnings
 
 from django.db import transaction
+from django.utils import timezone
 
 from registry.kernel import audit
 from registry.kernel.errors import ValueInvalid
@@ -20,6 +21,7 @@ def set_avatar(user: User, picture: bytes) -> None:
     webp = encode(picture)
     with transaction.atomic():
         Avatar.objects.update_or_create(user=user, defaults={"webp": webp})
+        User.objects.filter(pk=user.pk).update(pictured_at=timezone.now())
         audit.record(user, "person:avatar", user.username, about=user, after=len(webp))
 
 
@@ -27,6 +29,7 @@ def remove_avatar(user: User) -> None:
     """Delete the person's picture; a no-op without one."""
     with transaction.atomic():
         if Avatar.objects.filter(user=user).delete()[0]:
+            User.objects.filter(pk=user.pk).update(pictured_at=None)
             audit.record(user, "person:avatar", user.username, about=user, after=None)
 
 

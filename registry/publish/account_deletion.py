@@ -90,6 +90,6 @@ def _forget(user: User) -> None:
     user.set_unusable_password()
     Namespace.objects.filter(pk=user.namespace_id).update(name=stub)
     User.objects.filter(pk=user.pk).update(
-        username=stub, full_name="", email="", email_verified=False, bio="", links=[], password=user.password,
-        role=User.Role.USER, is_active=False, mail_alerts=False,
+        username=stub, full_name="", email="", email_verified=False, bio="", links=[], pictured_at=None,
+        password=user.password, role=User.Role.USER, is_active=False, mail_alerts=False,
     )  # fmt: skip

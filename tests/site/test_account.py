@@ -10,6 +10,7 @@ from django.utils import timezone
 from hub.origin import address_of
 from hub.site import password_attempts
 from registry.kernel import site_settings
+from registry.kernel.errors import TokenInvalid
 from registry.models import Token, User
 from registry.people import tokens
 from tests.cast import PASSWORD
@@ -230,6 +231,15 @@ def test_no_form_is_taken_without_its_secret(visit, cast, address):
 def changed(client, old=PASSWORD, new="seven dovetail teeth", again=None):
     fields = {"old": old, "password1": new, "password2": new if again is None else again}
     return client.post("/settings/password", fields)
+
+
+def test_a_changed_password_takes_the_tokens_along_if_wanted(visit, cast):
+    token = cast.token("alice")
+    fields = {"old": PASSWORD, "password1": "seven dovetail teeth", "password2": "seven dovetail teeth"}
+    answer = visit("alice").post("/settings/password", {**fields, "revoke_tokens": "on"})
+    assert "1 token revoked" in text(answer)
+    with pytest.raises(TokenInvalid):
+        tokens.caller_of(token)
 
 
 def test_a_changed_password_ends_the_other_sessions_and_no_token(visit, cast):

@@ -4,9 +4,12 @@ import re
 import time
 
 import pytest
+from allauth.mfa.models import Authenticator
 from allauth.mfa.totp.internal.auth import format_hotp_value, hotp_value
+from django.core.management import CommandError, call_command
 from django.test import Client
 
+from registry.models import AuditEvent
 from tests.cast import PASSWORD
 
 pytestmark = pytest.mark.django_db(transaction=True)  # allauth writes letters and the log after the commit
@@ -65,6 +68,25 @@ def test_a_recovery_code_signs_in_once(alice, visit):
     page = text(alice.get("/settings/security"))
     assert "9 left" in page
     assert codes[1] not in text(alice.get("/settings/security/recovery-codes")), "they are shown once"
+
+
+def test_the_operator_lets_a_person_in_who_lost_everything(alice, visit, capsys):
+    set_up_app(alice)
+    call_command("remove_second_factors", "alice")
+    assert capsys.readouterr().out == "alice: 2 removed\n"
+    assert sign_in(visit())["Location"] == "/"
+    assert AuditEvent.objects.get(action="account:factors-remove").before == ["recovery_codes", "totp"]
+    with pytest.raises(CommandError, match="no person"):
+        call_command("remove_second_factors", "nobody")
+
+
+def test_secrets_of_second_factors_are_encrypted_and_outlive_a_new_key(alice, visit, settings):
+    secret, _ = set_up_app(alice)
+    assert secret not in str(list(Authenticator.objects.values_list("data", flat=True)))
+    settings.SECRET_KEY, settings.SECRET_KEY_FALLBACKS = "another-key-" * 6, [settings.SECRET_KEY]
+    client = visit()
+    sign_in(client)
+    assert client.post("/login/second-factor", {"code": code_of(secret)}).status_code == 302
 
 
 def test_who_has_not_lately_proved_it_is_asked_again(visit, cast):

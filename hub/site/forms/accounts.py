@@ -56,6 +56,7 @@ class ChangePassword(TwoPasswords):
     old = text_field("Current password", widget=forms.PasswordInput, autocomplete="current-password")
     password1 = new_password("New password", PASSWORD_HELP)
     password2 = new_password("New password again")
+    revoke_tokens = forms.BooleanField(required=False, label="Revoke my access tokens too")
     fields_of: ClassVar[Refusals] = {NotAllowed: "old", ValueInvalid: "password1"}
 
 
