@@ -239,6 +239,9 @@ MFA_TOTP_TOLERANCE = 1  # clocks of telephones differ by seconds
 MFA_ALLOW_UNVERIFIED_EMAIL = True  # people sign in by name: an address that is not proven is reserved for nobody
 MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = not HTTPS  # browsers allow it on localhost alone
 OIDC_PROVIDERS = sign_on.providers(env)
+SCIM_TOKEN = env("SCIM_TOKEN")
+if SCIM_TOKEN and len(SCIM_TOKEN) < 32:
+    raise ImproperlyConfigured("DOVETAIL_SCIM_TOKEN is too short: it needs at least 32 random characters.")
 PASSWORD_SIGN_IN = env.bool("PASSWORD_SIGN_IN", default=True)
 if not PASSWORD_SIGN_IN and not OIDC_PROVIDERS:
     raise ImproperlyConfigured(

@@ -12,6 +12,7 @@ urlpatterns = [
     path("metrics", health.metrics),
     path("admin/", admin.site.urls),
     path("api/v1/", include("hub.api.urls")),
+    path("scim/v2/", include("hub.scim")),
     path("", include("hub.xet.urls")),
     path("", include("hub.hf.urls")),
     path("", include("hub.site.urls")),

@@ -86,6 +86,10 @@ api/v1/openapi.json                                          GET anyone
 api/v1/docs                                                  GET anyone
 api/v1/                                                      * nothing
 
+scim/v2/Users                                                GET machine  POST machine
+scim/v2/Users/<number>                                       GET machine  PUT machine  PATCH machine  DELETE machine
+scim/v2/ServiceProviderConfig                                GET machine
+
 api/{kind}/<full_name>/xet-read-token/<rev>                  GET adapter:download
 api/{kind}/<full_name>/xet-write-token/<rev>                 GET adapter:push
 xet/v1/xorbs/default/<name>                                  POST ticket
