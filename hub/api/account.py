@@ -7,6 +7,7 @@ from rest_framework.response import Response
 
 from hub.api.asking import View
 from hub.api.shapes import account as shapes
+from registry.kernel import usage
 from registry.people import tokens
 
 
@@ -25,6 +26,7 @@ class Me(View):
                 "email": user.email if is_whole else "",
                 "role": user.role,
                 "organizations": [{"name": str(row.organization), "role": row.role} for row in rows if is_whole],
+                "usage": {"bytes": (held := usage.usage_of(user.namespace)).bytes, "limit": held.limit or None},
                 "token": shapes.Token(self.caller.token).data if self.caller.token else None,
             }
         )

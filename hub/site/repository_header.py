@@ -246,7 +246,8 @@ def _held_page(request: HttpRequest, repository: Repository, revision: Revision 
         "may_appeal": policy.may_write(by, repository) and decision is not None and decision.action != "takedown",
         "form": NewAppeal(initial={"revision": revision.oid if revision else ""}),
     }
-    return render(request, "site/quarantined.html", context)
+    is_gone = decision is not None and decision.action == "takedown"
+    return render(request, "site/quarantined.html", context, status=410 if is_gone else 200)
 
 
 def repository_page(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:

@@ -45,6 +45,7 @@ from hub.site import (
     standing,
     tokens,
     transparency,
+    usage,
     verdict,
     webhooks,
 )
@@ -179,6 +180,7 @@ SETTINGS = [
         *((slug, partial(publishers.trust_pending, system=slug), f"trust-pending-{slug}") for slug in CI_SYSTEMS),
         ("<int:number>/remove", publishers.remove_pending, "remove-pending-publisher"),
     ),
+    at("settings/usage", usage.usage, "usage"),
     at("settings/repositories", restoring.listed, "bin"),
     *forms(
         "bin",

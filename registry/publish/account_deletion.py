@@ -82,6 +82,9 @@ def _delete_repositories(user: User, by: Caller, with_repositories: bool) -> Non
         raise AccountNotEmpty(f"{user.username} holds {', '.join(names[:SHOWN])}{more}.")
     for repository in rows:
         repositories.delete(repository, by)
+    # Nobody is left to restore them; what moderators hold as evidence stays in the bin for its days.
+    binned = Repository.with_binned.filter(namespace=user.namespace)
+    binned.exclude(revisions__quarantined_at__isnull=False).delete()
 
 
 def _forget(user: User) -> None:

@@ -56,9 +56,13 @@ def _set(repository: Repository, by: Caller, permission: Permission, **columns: 
             for name, value in columns.items():
                 setattr(current, name, value)
             current.save(update_fields=list(columns))
-            action = "adapter:archive" if permission is Permission.ARCHIVE else "adapter:deprecation"
             audit.record(
-                by.user, action, current.full_name, about=current, before=_readable(before), after=_readable(columns)
+                by.user,
+                "adapter:archive" if permission is Permission.ARCHIVE else "adapter:deprecation",
+                current.full_name,
+                about=current,
+                before=_readable(before),
+                after=_readable(columns),
             )
             outbox.record(Kind.CONFIGURED, current, by.user)
     for name, value in columns.items():

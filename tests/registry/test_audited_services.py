@@ -31,8 +31,19 @@ from registry.people import (
     sign_ins,
     tokens,
 )
-from registry.proof import verdicts
-from registry.publish import account_deletion, branches, copies, history, merges, moves, push, repositories
+from registry.proof import verdicts, yanking
+from registry.publish import (
+    account_deletion,
+    branches,
+    copies,
+    history,
+    merges,
+    moves,
+    push,
+    repositories,
+    restoring,
+    retiring,
+)
 from registry.publish.push import Inline, Intent
 from registry.repos import bases, refs
 from registry.talk import collections, webhooks
@@ -75,6 +86,39 @@ def create(cast: Cast) -> Act:
 def delete(cast: Cast) -> Act:
     row = repository(cast)
     return lambda: repositories.delete(row, alice(cast))
+
+
+def restore(cast: Cast) -> Act:
+    row = repository(cast)
+    repositories.delete(row, alice(cast))
+    return lambda: restoring.restore(row.pk, alice(cast))
+
+
+def purge(cast: Cast) -> Act:
+    row = repository(cast)
+    repositories.delete(row, alice(cast))
+    return lambda: restoring.purge(row.pk, alice(cast))
+
+
+def archive(cast: Cast) -> Act:
+    row = repository(cast)
+    return lambda: retiring.archive(row, alice(cast))
+
+
+def deprecate(cast: Cast) -> Act:
+    row = repository(cast)
+    return lambda: retiring.deprecate(row, alice(cast), "Old labels.")
+
+
+def yank(cast: Cast) -> Act:
+    revision = pushed(cast, repository(cast))
+    return lambda: yanking.yank(revision, alice(cast), "Wrong labels.")
+
+
+def unyank(cast: Cast) -> Act:
+    revision = pushed(cast, repository(cast))
+    yanking.yank(revision, alice(cast), "Wrong labels.")
+    return lambda: yanking.unyank(revision, alice(cast))
 
 
 def visibility(cast: Cast) -> Act:
@@ -361,6 +405,12 @@ def remove_robot(cast: Cast) -> Act:
 SERVICES: dict[str, Callable[[Cast], Act]] = {
     "adapter:create": create,
     "adapter:delete": delete,
+    "adapter:restore": restore,
+    "adapter:purge": purge,
+    "adapter:archive": archive,
+    "adapter:deprecation": deprecate,
+    "revision:yank": yank,
+    "revision:unyank": unyank,
     "adapter:visibility": visibility,
     "adapter:gate": gate,
     "adapter:move": move,

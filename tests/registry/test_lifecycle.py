@@ -7,7 +7,7 @@ from django.test import Client
 from django.utils import timezone
 
 from registry.bytes import garbage
-from registry.kernel import site_settings
+from registry.kernel import site_settings, usage
 from registry.kernel.errors import (
     NotAllowed,
     RepositoryArchived,
@@ -252,3 +252,23 @@ def test_a_former_name_leads_to_nothing_while_the_repository_is_in_the_bin(cast,
     for name in ("acme/reviews", "acme/better", "acme/never"):
         with pytest.raises(RepositoryNotFound):
             lookup.find_at_address(name, alice)
+
+
+# --- usage -----------------------------------------------------------------------------------------------------------
+def test_the_usage_page_counts_each_file_once_and_what_is_in_the_bin(cast, versions, settings):
+    settings.QUOTA_BYTES = 1_000_000
+    repository, *_ = versions
+    held = usage.usage_of(repository.namespace)
+    assert held.limit == 1_000_000
+    [(type, name, size, is_binned)] = usage.by_repository(repository.namespace)
+    assert (type, name, size, is_binned) == ("model", "reviews", held.bytes, False)
+    repositories.delete(repository, cast.session("alice"))
+    assert usage.usage_of(repository.namespace) == held
+    assert usage.by_repository(repository.namespace) == [("model", "reviews", size, True)]
+    client = Client()
+    client.force_login(cast["alice"])
+    page = client.get("/settings/usage").content.decode()
+    assert "reviews" in page
+    assert "deleted" in page
+    client.force_login(cast["bob"])
+    assert "reviews" not in client.get("/settings/usage").content.decode()

@@ -322,6 +322,7 @@ settings/webhooks/<number>/enable                            POST session
 settings/webhooks/<number>/disable                           POST session
 settings/webhooks/<number>/delete                            POST session
 settings/webhooks/<number>/deliveries/<delivery>/again       POST session
+settings/usage                                               GET session
 settings/repositories                                        GET session
 settings/repositories/<number>/restore                       POST session
 settings/repositories/<number>/delete                        POST session

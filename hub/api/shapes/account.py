@@ -19,12 +19,20 @@ class Token(s.ModelSerializer[models.Token]):
         fields = ("id", "name", "role", "created_at", "last_used_at", "expires_at")
 
 
+class Usage(s.Serializer[Data]):
+    """The bytes that the person's own repositories hold."""
+
+    bytes = s.IntegerField()
+    limit = s.IntegerField(allow_null=True, help_text="null: no limit")
+
+
 class Me(s.Serializer[Data]):
     name = s.CharField()
     full_name = s.CharField(allow_blank=True)
     email = s.CharField(allow_blank=True)
     role = s.CharField()
     organizations = OrganizationRole(many=True)
+    usage = Usage()
     token = Token(allow_null=True, help_text="the one that asked")
 
 
