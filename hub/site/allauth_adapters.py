@@ -25,8 +25,10 @@ from django.urls import reverse
 
 from hub.origin import address_of
 from hub.site import password_attempts, reauthentication
-from registry.kernel import audit
+from hub.site.sessions import browser_name
+from registry.kernel import audit, outbox
 from registry.kernel.links import absolute
+from registry.kernel.outbox import Kind
 from registry.models import User
 from registry.people import accounts, addresses, sign_ins
 from registry.talk import letters
@@ -94,7 +96,7 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth ha
         """Log the sign-in with what proved it, and go on to where the person wanted to go."""
         records = get_authentication_records(request, user)
         methods = [str(record.get("type") or record["method"]) for record in records]
-        sign_ins.record(user, methods)
+        sign_ins.record(user, methods, browser=browser_name(request.headers.get("User-Agent", "")))
         answer: HttpResponse = super().post_login(request, user, **options)
         return answer
 
@@ -130,7 +132,9 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth ha
         allauth calls this once for each change of a second factor, so these are logged here.
         """
         if deed := FACTOR_DEEDS.get(template_prefix):
-            audit.record(user, deed, user.username, about=user)
+            with transaction.atomic():
+                audit.record(user, deed, user.username, about=user)
+                outbox.record(Kind.ACCOUNT_CHANGED, None, person=user.pk, change=deed, details="")
         if kind := NEW_FACTORS.get(template_prefix):  # setting a factor up shows that the person has it
             record_authentication(allauth_context.request, user, "mfa", type=kind, reauthenticated=True)
         if email or user.email_verified:

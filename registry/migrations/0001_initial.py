@@ -1384,6 +1384,22 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
+            name="SignInPlace",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("sha256", models.CharField(max_length=64)),
+                ("used_at", models.DateTimeField(default=django.utils.timezone.now)),
+                (
+                    "user",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="sign_in_places",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+            ],
+        ),
+        migrations.CreateModel(
             name="Strike",
             fields=[
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
@@ -2610,6 +2626,10 @@ class Migration(migrations.Migration):
             constraint=models.CheckConstraint(
                 condition=models.Q(("git_oid__regex", "^[0-9a-f]{40}$")), name="revision_file_git_oid_shape"
             ),
+        ),
+        migrations.AddConstraint(
+            model_name="signinplace",
+            constraint=models.UniqueConstraint(fields=("user", "sha256"), name="sign_in_place_unique"),
         ),
         migrations.AddConstraint(
             model_name="strike",

@@ -16,7 +16,7 @@ from registry.models.gates import AccessRequest
 from registry.models.invitations import Invitation, JoinLink
 from registry.models.moderation import ModerationDecision
 from registry.models.names import NameObservation, NameRule
-from registry.models.notices import BaseFollow, Channel, RepositoryWatch, Topic, TopicChoice
+from registry.models.notices import BaseFollow, Channel, RepositoryWatch, SignInPlace, Topic, TopicChoice
 from registry.models.outbox import OutboxEvent
 from registry.models.people import Avatar, Membership, Namespace, Organization, Token, User
 from registry.models.publishers import PublishingRun, TrustedPublisher
@@ -80,6 +80,7 @@ __all__ = [
     "RetiredName",
     "Revision",
     "RevisionFile",
+    "SignInPlace",
     "SiteSetting",
     "Strike",
     "Token",

@@ -86,3 +86,17 @@ class BaseFollow(models.Model):
 
     def __str__(self) -> str:
         return f"{self.follower} follows {self.base}"
+
+
+class SignInPlace(models.Model):
+    """A browser and a network that a person signed in from; only their digest is kept."""
+
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="sign_in_places")
+    sha256 = models.CharField(max_length=64)
+    used_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["user", "sha256"], name="sign_in_place_unique")]
+
+    def __str__(self) -> str:
+        return f"a place of {self.user}"

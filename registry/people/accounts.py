@@ -11,8 +11,9 @@ from django.core.validators import URLValidator
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from registry.kernel import audit, names, policy, site_settings
+from registry.kernel import audit, names, outbox, policy, site_settings
 from registry.kernel.errors import NamespaceNotFound, NameTaken, NotAllowed, ValueInvalid
+from registry.kernel.outbox import Kind
 from registry.kernel.policy import Caller
 from registry.models import FormerNamespace, NameRule, Namespace, User
 from registry.people import addresses, join_links, known_names, name_rules
@@ -121,6 +122,7 @@ def set_password(user: User, password: str, *, by: User | None) -> bool:
         user.set_password(password)
         user.save(update_fields=["password"])
         audit.record(by, "person:password", user.username, about=user)
+        outbox.record(Kind.ACCOUNT_CHANGED, None, person=user.pk, change="password", details="")
     return True
 
 

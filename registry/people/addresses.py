@@ -12,8 +12,9 @@ from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 from django.db import IntegrityError, transaction
 
-from registry.kernel import audit, names
+from registry.kernel import audit, names, outbox
 from registry.kernel.errors import NameTaken, ValueInvalid
+from registry.kernel.outbox import Kind
 from registry.models import User
 
 # Names of the constraints under which two people cannot have proven one address.
@@ -50,6 +51,8 @@ def confirm(user: User, email: str) -> None:
         before = User.objects.select_for_update().get(pk=user.pk).email
         User.objects.filter(pk=user.pk).update(email=email, email_verified=True)
         audit.record(user, "person:email-confirm", user.username, about=user, before=before, after=email)
+        if before.lower() not in ("", email.lower()):
+            outbox.record(Kind.ACCOUNT_CHANGED, None, person=user.pk, change="address", details=email)
     user.email, user.email_verified = email, True
 
 

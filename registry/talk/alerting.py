@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from django.db.models import Max, QuerySet
 from django.db.models.functions import Now
+from django.utils import timezone
 
 from registry.kernel import outbox, policy
 from registry.kernel.outbox import Kind as Happened
@@ -204,7 +205,8 @@ def _signed_in(event: OutboxEvent) -> None:
 
 def _account_changed(event: OutboxEvent) -> None:
     data = {name: event.data[name] for name in ("change", "details")}
-    alert_rows.create([event.data["person"]], Kind.ACCOUNT, data=data)
+    now = timezone.now()  # hub/site/allauth_adapters.py has sent its e-mail, of an address to the old one
+    alert_rows.create([event.data["person"]], Kind.ACCOUNT, data=data, mailed_at=now)
 
 
 CONSUMERS: dict[str, Callable[[OutboxEvent], None]] = {

@@ -9,12 +9,14 @@ from registry.models import AccessRequest, Alert, Discussion, Topic
 from registry.repos.refs import short_name
 
 Kind = Alert.Kind
-CHANGES = {
+CHANGES = {  # by what changed, or by the action in the audit log
     "address": "The e-mail address of your account was changed",
     "password": "The password of your account was changed",
-    "factor-added": "A second factor was added to your account",
-    "factor-removed": "A second factor was removed from your account",
-    "recovery-codes": "New recovery codes were made for your account",
+    "account:app-add": "An authenticator app was added to your account",
+    "account:app-remove": "The authenticator app was removed from your account",
+    "account:passkey-add": "A passkey was added to your account",
+    "account:passkey-remove": "A passkey was removed from your account",
+    "account:recovery-codes": "New recovery codes were made for your account",
 }
 
 
@@ -206,7 +208,7 @@ NOTICES: dict[Kind, Notice] = {
         lambda alert: reverse("moderation-appeal", args=[alert.appeal_id]),
     ),
     Kind.ANSWERED: Notice(Topic.HOLDS, _answered, lambda alert: reverse("appeal", args=[alert.appeal_id])),
-    Kind.SIGNED_IN: Notice(Topic.SECURITY, _signed_in, lambda alert: reverse("password")),
-    Kind.ACCOUNT: Notice(Topic.SECURITY, _account, lambda alert: reverse("password")),
+    Kind.SIGNED_IN: Notice(Topic.SECURITY, _signed_in, lambda alert: reverse("security")),
+    Kind.ACCOUNT: Notice(Topic.SECURITY, _account, lambda alert: reverse("security")),
     Kind.TOKEN_ENDS: Notice(Topic.SECURITY, _token, _token_page),
 }

@@ -8,10 +8,11 @@ from django.core import mail
 from django.test import Client
 from django.utils import timezone
 
-from registry.kernel import outbox
+from registry.kernel import audit, outbox
 from registry.kernel.outbox import Kind
 from registry.models import Alert, Topic, User
 from registry.moderation import quarantine
+from registry.people import accounts, addresses, sign_ins
 from registry.talk import alert_mail, alerts, dispatch, notices, topics, unsubscribing, watching
 from tests.cast import PASSWORD, assemble
 from tests.registry.test_watching import change, reviews
@@ -85,12 +86,38 @@ def test_nothing_is_sent_to_suspended_people_and_to_addresses_that_nobody_proved
 
 
 def test_account_notices_say_what_changed_and_stay_out_of_sight_of_tokens(cast):
-    outbox.record(Kind.ACCOUNT_CHANGED, None, person=cast["carol"].pk, change="factor-removed", details="Passkey")
+    outbox.record(Kind.ACCOUNT_CHANGED, None, person=cast["carol"].pk, change="account:passkey-remove", details="")
     dispatch.run()
     [alert] = alerts.of(cast["carol"])
-    assert alerts.sentence(alert).startswith("A second factor was removed from your account (Passkey).")
+    assert alerts.sentence(alert).startswith("A passkey was removed from your account.")
     asking = Client(headers={"Authorization": f"Bearer {cast.token('carol', 'write')}"})
     assert asking.get("/api/v1/me/notifications").json()["items"] == []
+
+
+def test_a_sign_in_from_a_new_browser_or_network_is_told_and_from_known_ones_is_not(cast):
+    def sign_in(browser, address):
+        token = audit.client.set(audit.Client(address))
+        sign_ins.record(cast["carol"], ["password"], browser=browser)
+        audit.client.reset(token)
+        dispatch.run()
+        return Alert.objects.filter(kind="signed-in").count()
+
+    assert sign_in("Firefox on Linux", "198.51.100.7") == 0, "the first place is where the person joined"
+    assert sign_in("Firefox on Linux", "198.51.100.9") == 0
+    assert sign_in("Chrome on Windows", "198.51.100.7") == 1
+    assert sign_in("Firefox on Linux", "203.0.113.5") == 2
+    assert sign_in("Chrome on Windows", "198.51.100.200") == 2
+    assert sign_in("Firefox on Linux", "2001:db8::1") == 3
+
+
+def test_changes_of_the_account_are_on_the_website_and_mailed_once_by_their_own_letter(cast):
+    accounts.set_password(cast["carol"], "another horse battery", by=cast["carol"])
+    addresses.confirm(cast["carol"], "carol@example.net")
+    dispatch.run()
+    said = [alerts.sentence(alert).partition(".")[0] for alert in alerts.of(cast["carol"])]
+    changed = "of your account was changed"
+    assert said == [f"The e-mail address {changed} (carol@example", f"The password {changed}"]
+    assert alert_mail.send_due() == 0
 
 
 # --- the digest ------------------------------------------------------------------------------------------------------
