@@ -14,6 +14,7 @@ from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 from allauth.mfa.models import Authenticator
+from django.conf import settings
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
@@ -54,7 +55,8 @@ def ask_again(request: HttpRequest) -> HttpResponse:
 def _question(request: HttpRequest) -> str:
     """Return the name of the page that asks: for the second factor where it is missing, else for the password."""
     if not lacks_second_factor(request):
-        return "account_reauthenticate"
+        by_password = person(request).has_usable_password() and settings.PASSWORD_SIGN_IN
+        return "account_reauthenticate" if by_password else "confirm-by-provider"
     has_app = Authenticator.objects.filter(user=person(request), type=Authenticator.Type.TOTP).exists()
     return "mfa_reauthenticate" if has_app else "mfa_reauthenticate_webauthn"
 

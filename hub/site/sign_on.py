@@ -43,12 +43,20 @@ def _leave(request: HttpRequest, name: str, process: str, target: str | None) ->
         return _unknown(request, page)
     provider = get_adapter(request).get_provider(request, name)
     try:
-        address = provider.redirect(request, process, target)["Location"]
+        again = {"auth_params": {"prompt": "login"}} if request.user.is_authenticated else {}
+        address = provider.redirect(request, process, target, **again)["Location"]
     except (OAuth2Error, RequestException, ValueError) as problem:
         log.warning("The identity provider %s cannot be used: %s", name, problem)
         messages.error(request, f"{provider.name} does not answer as it should. Try again in a minute.")
         return redirect(page)
     return render(request, "site/sign_on.html", {"provider": provider.name, "address": address})
+
+
+@require_safe
+def confirm(request: HttpRequest) -> HttpResponse:
+    """Show how a person without a password proves again who they are."""
+    person(request)
+    return render(request, "account/reauthenticate.html", {"redirect_field_value": safe_next(request)})
 
 
 @require_safe

@@ -8,6 +8,7 @@ urlpatterns = [
     *posts("login", "login/with", ("<str:provider>", sign_on.start, "sign-on")),
     at("login/with/<str:provider>/callback", sign_on.callback, "sign-on-callback"),
     at("login/once/<str:key>", once.sign_in, "sign-in-once"),
+    at("settings/security/confirm/provider", sign_on.confirm, "confirm-by-provider"),
     *posts(
         "security",
         "settings/security/linked",

@@ -308,6 +308,7 @@ settings/security/passkeys/<pk>/rename                       GET session  POST s
 settings/security/passkeys/<pk>/remove                       GET session  POST session
 settings/security/recovery-codes                             GET session
 settings/security/recovery-codes/new                         GET session  POST session
+settings/security/confirm/provider                           GET session
 settings/security/linked/with/<provider>                     POST session
 settings/security/linked/<number>/remove                     POST session
 settings/security/sessions/<number>/end                      POST session

@@ -308,3 +308,20 @@ def test_without_passwords_only_the_provider_and_the_operator_let_people_in(forg
     assert visit().get(f"{path[:-3]}abc").status_code == 404
     with pytest.raises(Exception, match="no administrator"):
         call_command("sign_in_link", "bob")
+
+
+def test_a_person_without_a_password_confirms_by_the_provider(forger, visit):
+    client = visit()
+    sign_in(client, forger)
+    session = client.session
+    session["account_authentication_methods"] = []  # long ago
+    session.save()
+    question = client.get("/settings/security/app")["Location"]
+    assert question == "/settings/security/confirm/provider?next=%2Fsettings%2Fsecurity%2Fapp"
+    page = client.get(question).content.decode()
+    assert "Confirm with Corp" in page
+    assert 'name="password"' not in page
+    asked = begin(client, next="/settings/security/app")
+    assert asked["prompt"] == "login"
+    assert come_back(client, forger, asked)["Location"] == "/settings/security/app"
+    assert client.get("/settings/security/app").status_code == 200
