@@ -30,8 +30,9 @@ def of(user: User, by: Caller | None = None) -> QuerySet[Alert]:
     caller = by or Caller(user=user)
     open_ones = Exists(invitations.acceptable_invitations().filter(pk=OuterRef("invitation")))
     is_listed = Exists(Repository.objects.filter(listable_for(caller), pk=OuterRef("repository")))
-    is_served = Q(kind__in=OF_NEWS, verdict__revision__quarantined_at__isnull=True)
-    seen: Any = ~Q(kind__in=OF_NEWS) & policy.has_visible_repository(caller) | is_served & is_listed | open_ones
+    is_served = Q(verdict__revision__quarantined_at__isnull=True, verdict__revision__yanked_at__isnull=True)
+    is_news = Q(kind__in=OF_NEWS)
+    seen: Any = ~is_news & policy.has_visible_repository(caller) | is_news & is_served & is_listed | open_ones
     if caller.token is None:  # what moderation tells a person is about what nobody may see
         seen = seen | Q(kind__in=(*OF_MODERATION, *OF_ACCOUNTS))
     rows = Alert.objects.filter(seen, user=user)

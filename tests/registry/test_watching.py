@@ -9,7 +9,7 @@ from registry.kernel.errors import BaseNotFound, ValueInvalid
 from registry.models import Alert, Follow, Namespace, OutboxEvent, RepositoryWatch, Topic, User
 from registry.moderation import quarantine
 from registry.people import accounts, organizations
-from registry.proof import verdicts
+from registry.proof import verdicts, yanking
 from registry.publish import discussions, repositories
 from registry.talk import alerts, dispatch, fan_out, social, topics, watching
 from tests.api.conftest import BASE, FILES, judged, pushed
@@ -172,6 +172,10 @@ def test_alerts_of_what_is_held_back_or_made_private_or_deleted_are_not_shown(ca
     assert heard("carol") == []
     assert alerts.unread(cast["carol"]) == 0
     quarantine.release(reviews, mona, reason="a mistake", revision=revision)
+    assert kinds("carol") == ["verified", "pushed"]
+    yanking.yank(revision, cast.session("alice"), "It forgets.")
+    assert heard("carol") == []
+    yanking.unyank(revision, cast.session("alice"))
     assert kinds("carol") == ["verified", "pushed"]
     repositories.set_private(reviews, True, cast.session("alice"))
     assert heard("carol") == []
