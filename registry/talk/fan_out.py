@@ -103,8 +103,10 @@ def _judged(repository: Repository, data: dict[str, Any]) -> News | None:
 
 
 def _discussed(repository: Repository, data: dict[str, Any], kind: Alert.Kind = Kind.SAID) -> News | None:
+    if not data["is_news"] or not RepositoryWatch.objects.filter(repository=repository, level=Level.ALL).exists():
+        return None  # as nearly always: threads are many, and people who watch everything are few
     discussion = Discussion.objects.filter(pk=data["discussion"]["id"]).first()
-    return News(kind, columns={"discussion": discussion}) if discussion and data["is_news"] else None
+    return News(kind, columns={"discussion": discussion}) if discussion else None
 
 
 READERS: dict[str, Callable[[Repository, dict[str, Any]], News | None]] = {
