@@ -17,7 +17,7 @@ class Transparency(View):
     @extend_schema(
         operation_id="transparency", summary="Reports, decisions, appeals and takedowns by month",
         description="For moderators in a session, where the site setting `transparency` says so.",
-        parameters=[pages.Nothing], responses=shapes.TransparencyPage,
+        responses=shapes.TransparencyPage,
     )  # fmt: skip
     def get(self, request: Request) -> Response:
         transparency.require(self.caller)
@@ -32,7 +32,6 @@ class Transparency(View):
 class Site(View):
     @extend_schema(
         operation_id="site", summary="What this hub takes now, and its banner", responses=shapes.Site,
-        parameters=[pages.Nothing],
     )  # fmt: skip
     def get(self, request: Request) -> Response:
         pages.parameters(request, pages.Nothing)
