@@ -100,9 +100,29 @@ ANSWERS = (  # method, path of the document, who asks, body
     ("POST", "moderation/adapters/{ns}/{name}/quarantine", "mona", {"reason": "x"}),
     ("POST", "moderation/adapters/{ns}/{name}/release", "mona", {"reason": "x"}),
     ("GET", "moderation/log", "mona", None),
+    ("GET", "site", "anonymous", None),
+    ("GET", "transparency", "anonymous", None),
+    ("GET", f"{ADAPTER}/watch", "alice", None),
+    ("PUT", f"{ADAPTER}/watch", "alice", {"level": "all"}),
+    ("POST", "reports", "carol", {"adapter": "alice/reviews", "reason": "spam", "text": "An advertisement."}),
+    ("GET", "moderation/queue", "mona", None),
+    ("POST", f"{ADAPTER}/yank", "alice", {"revision": "main", "reason": "It repeats itself."}),
+    ("POST", f"{ADAPTER}/unyank", "alice", {"revision": "main"}),
+    ("PUT", f"{ADAPTER}/deprecation", "alice", {"message": "Use another."}),
+    ("PUT", f"{ADAPTER}/archive", "alice", {}),
+    ("POST", "moderation/blocklist", "mona", {"sha256": "0" * 64, "reason": "x"}),
+    ("GET", "moderation/blocklist", "mona", None),
+    ("POST", "moderation/users/dave/suspend", "mona", {"reason": "x"}),
+    ("POST", "moderation/users/dave/unsuspend", "mona", {"reason": "x"}),
+    ("POST", f"moderation/{ADAPTER}/takedown", "ada", {"reason": "x"}),
+    ("POST", f"moderation/{ADAPTER}/delete", "ada", {"reason": "x"}),
 )
 VALUES = {"ns": "alice", "name": "reviews", "rev": "main", "base": "openai-community/gpt2", "org": "acme", "id": "1"}
-OF_A_PERSON = {"members/bob": "members/{user}", "invitations/carol": "invitations/{user}"}
+OF_A_PERSON = {
+    "members/bob": "members/{user}",
+    "invitations/carol": "invitations/{user}",
+    "users/dave": "users/{name}",
+}
 
 
 def test_every_answer_is_what_its_shape_says(ask, cast, repository):
