@@ -60,6 +60,19 @@ REST: dict[tuple[str, str], Any] = {
     ("POST", "/api/v1/adapters/acme/public/repair"): {"base": "openai-community/gpt2"},
     ("POST", "/api/v1/moderation/adapters/acme/public/quarantine"): {"reason": "x", "note": "y", "revision": None},
     ("POST", "/api/v1/moderation/adapters/acme/public/release"): {"reason": "x", "note": "y", "revision": "main"},
+    ("POST", "/api/v1/moderation/adapters/acme/public/takedown"): {"reason": "x", "note": "y", "revision": None},
+    ("POST", "/api/v1/moderation/adapters/acme/public/delete"): {"reason": "x", "note": "y"},
+    ("POST", "/api/v1/moderation/users/carol/suspend"): {"reason": "x", "note": "y", "until": "2030-01-01T00:00:00Z"},
+    ("POST", "/api/v1/moderation/users/carol/unsuspend"): {"reason": "x", "note": "y"},
+    ("POST", "/api/v1/moderation/blocklist"): {"sha256": ["a" * 64], "reason": "x", "note": "y"},
+    ("POST", "/api/v1/reports"): {
+        "target": {"type": "person", "id": "carol"}, "reason": "spam", "text": "x",
+        "evidence": [{"commit": "a" * 40, "file": "README.md", "line": 1, "end_line": 2, "tensor": "x"}],
+    },
+    ("PUT", "/api/v1/adapters/acme/public/watch"): {"level": "all"},
+    ("POST", "/api/v1/adapters/acme/public/yank"): {"revision": "main", "reason": "x"},
+    ("POST", "/api/v1/adapters/acme/public/unyank"): {"revision": "main", "reason": "x"},
+    ("PUT", "/api/v1/adapters/acme/public/deprecation"): {"message": "x", "successor": "acme/public"},
 }  # fmt: skip
 # Members that clients send and nobody here reads.
 UNREAD: dict[str, set[tuple[Any, ...]]] = {
@@ -254,7 +267,7 @@ def test_every_rest_route_that_takes_a_body_is_in_the_table_above(asker):
     }
     tried = set()
     for method, path, _ in routes(REST):
-        template = re.sub(r"/(adapters|organizations|members|invitations)/(acme/public|\w+)", _as_template, path)
+        template = re.sub(r"/(adapters|organizations|members|invitations|users)/(acme/public|\w+)", _as_template, path)
         tried.add((method, template))
     assert tried == described
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from allauth.mfa.models import Authenticator
 from django.utils import timezone
 from PIL import Image
 
@@ -28,7 +29,10 @@ from registry.people import (
     organizations,
     publishers,
     robots,
+    second_factors,
+    sign_in_links,
     sign_ins,
+    sign_on,
     tokens,
 )
 from registry.proof import verdicts, yanking
@@ -402,6 +406,11 @@ def remove_robot(cast: Cast) -> Act:
     return lambda: robots.remove_robot("acme", "ci", alice(cast))
 
 
+def remove_second_factors(cast: Cast) -> Act:
+    Authenticator.objects.create(user=cast["alice"], type=Authenticator.Type.TOTP, data={"secret": "x"})
+    return lambda: second_factors.remove_all(cast["alice"], cast.session("ada"), **WHY)
+
+
 SERVICES: dict[str, Callable[[Cast], Act]] = {
     "adapter:create": create,
     "adapter:delete": delete,
@@ -442,6 +451,10 @@ SERVICES: dict[str, Callable[[Cast], Act]] = {
     "sign-in:approved": device("approve"),
     "sign-in:denied": device("deny"),
     "account:sign-in": lambda cast: lambda: sign_ins.record(cast["alice"], ["password"]),
+    "account:sign-in-link": lambda cast: lambda: sign_in_links.make(cast["ada"]),
+    "account:link": lambda cast: lambda: sign_on.record_link(cast["alice"], "corp", by=cast["alice"]),
+    "account:unlink": lambda cast: lambda: sign_on.record_link(cast["alice"], "corp", by=cast["alice"], removed=True),
+    "account:factors-remove": remove_second_factors,
     "account:sign-in-failed": lambda cast: lambda: sign_ins.record_failure("alice", count=1, from_address=1),
     "person:register": lambda cast: lambda: accounts.register("zoe", password=PASSWORD),
     "person:profile": lambda cast: lambda: accounts.set_profile(cast["alice"], full_name="Al", by=cast["alice"]),
@@ -494,7 +507,17 @@ TWO = {
     "appeal:approve": (answer_appeal(True), ["adapter:release", "appeal:approve"]),
     "person:pause": (pause, ["person:strike", "person:pause"]),
 }
-STATELESS = {"person:password", "sign-in:approved", "sign-in:denied", "base:unalias", "robot:create", "robot:remove"}
+STATELESS = {
+    "account:sign-in-link",
+    "account:link",
+    "account:unlink",
+    "person:password",
+    "sign-in:approved",
+    "sign-in:denied",
+    "base:unalias",
+    "robot:create",
+    "robot:remove",
+}
 PROVEN_ELSEWHERE = {
     "adapter:look": "tests/registry/test_cases.py",
     "outbox:retry": "tests/registry/test_outbox.py",

@@ -41,7 +41,7 @@ from registry.moderation import (
 from registry.moderation.evidence import Evidence
 from registry.moderation.outcomes import Decision
 from registry.moderation.rules import Facts
-from registry.publish import discussions, push, repositories
+from registry.publish import discussions, push, repositories, restoring
 from registry.repos import refs
 from registry.talk import alerts, dispatch
 from tests.cast import Cast, person
@@ -512,6 +512,7 @@ def test_verified_falls_back_when_its_version_is_held_and_comes_back(cast, adapt
 def test_a_report_outlives_what_it_was_about(cast, adapter):
     case = filed(cast, "carol").case
     repositories.delete(adapter, cast.session("alice"))
+    restoring.purge(adapter.pk, cast.session("alice"))
     case.refresh_from_db()
     assert (case.repository, case.label) == (None, "alice/reviews")
     assert AbuseReport.objects.filter(case=case).exists()
