@@ -129,7 +129,7 @@ def test_an_environment_that_is_up_to_date_is_not_touched(monkeypatch: pytest.Mo
 
 
 def test_what_a_build_prints_is_shown_only_where_it_fails(capfd: pytest.CaptureFixture[str]) -> None:
-    script = "import sys; print('resolved 117 packages'); sys.exit(sys.argv[1])"
+    script = "import sys; print('resolved 117 packages', flush=True); sys.exit(sys.argv[1])"
     environments._require_success([sys.executable, "-c", script.replace("sys.argv[1]", "0")], "Building")
     assert capfd.readouterr() == ("", "")
     with pytest.raises(Stop, match="Building failed; the lines above say why"):
