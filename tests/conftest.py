@@ -80,3 +80,12 @@ def working_hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[live.Hub]:
     assert (Path(live.ROOT) / ".engines" / "e5").exists(), "build the engine first: make engines"
     with live.hub(tmp_path_factory.mktemp("working") / "data", worker=True) as hub:
         yield hub
+
+
+@pytest.fixture
+def without_bin(settings):
+    """What is deleted is gone at once."""
+    settings.FIRST_BIN_DAYS = "0"
+    site_settings.clear_cache()
+    yield
+    site_settings.clear_cache()

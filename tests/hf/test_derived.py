@@ -179,8 +179,8 @@ def test_a_quarantined_adapter_keeps_it_back_too(wire, head, cast):
     assert wire.get(f"/{NAME}/resolve/main/{TWIN}").status_code == 403
 
 
-def test_what_was_derived_goes_with_the_last_repository_that_had_its_source(wire, head, cast, store, settings):
-    settings.FIRST_BIN_DAYS = "0"
+@pytest.mark.usefixtures("without_bin")
+def test_what_was_derived_goes_with_the_last_repository_that_had_its_source(wire, head, cast, store):
     made = DerivedArtifact.objects.get().blob_id
     later = timezone.now() + timedelta(days=2)
     assert garbage.sweep(0).blobs == 0

@@ -223,6 +223,7 @@ def test_a_webhook_hears_nothing_of_what_happened_before_it_was_there(cast, revi
     assert Delivery.objects.count() == 1
 
 
+@pytest.mark.usefixtures("without_bin")
 def test_a_thread_that_is_gone_alerts_nobody(cast, reviews):
     thread = spoken(cast, reviews)
     repositories.delete(reviews, cast.session("alice"))

@@ -140,8 +140,8 @@ def test_an_empty_file_has_no_pieces_and_waits_for_nothing(cast, store):
     assert not XetFile.objects.exists()
 
 
-def test_a_file_that_went_away_meanwhile_is_forgotten(cast, repository, settings):
-    settings.FIRST_BIN_DAYS = "0"
+@pytest.mark.usefixtures("without_bin")
+def test_a_file_that_went_away_meanwhile_is_forgotten(cast, repository):
     repositories.delete(repository, cast.session("alice"))
     old = timezone.now() - timedelta(days=3)
     Blob.objects.update(created_at=old)
@@ -151,8 +151,8 @@ def test_a_file_that_went_away_meanwhile_is_forgotten(cast, repository, settings
     assert not ChunkingJob.objects.exists()
 
 
+@pytest.mark.usefixtures("without_bin")
 def test_what_was_cut_of_a_file_goes_as_what_was_pushed_goes(cast, repository, settings):
-    settings.FIRST_BIN_DAYS = "0"
     work()
     repositories.delete(repository, cast.session("alice"))
     old = timezone.now() - timedelta(days=settings.XORB_DAYS + 1)
