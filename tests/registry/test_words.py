@@ -21,6 +21,7 @@ def described(repository: Repository, summary: str, tags: list[str]) -> Reposito
     return repository
 
 
+@pytest.mark.usefixtures("without_bin")
 def test_what_changed_is_found_by_its_new_words_alone(cast):
     repository = described(cast.repository("alice/contract-lora"), "sorts clauses", ["license:mit"])
     assert found(q="clau") == found(id_words=["tract"]) == found(all_tags=["license:mit"]) == ["alice/contract-lora"]
