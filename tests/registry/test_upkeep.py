@@ -15,7 +15,8 @@ from django.utils import timezone
 
 from registry.bytes import blobs, intake
 from registry.bytes.blobs import Keys
-from registry.models import Blob, UploadedBlob, User, Verdict
+from registry.models import AuditCheckpoint, AuditEvent, AuditSeal, Blob, UploadedBlob, User, Verdict
+from registry.models.append_only import lifted
 from registry.proof import verdicts
 from registry.publish import push
 from registry.repos import refs
@@ -165,7 +166,8 @@ def test_a_backup_comes_back_into_an_empty_hub(pushed, tmp_path, monkeypatch):
     assert "not empty" in failing("backup", str(folder))[0]
     files = list(pushed.files.values_list("path", "blob_id"))
     for lost in ([], [dict(files)["README.md"]]):
-        call_command("flush", interactive=False, verbosity=0)
+        with lifted(AuditEvent, AuditSeal, AuditCheckpoint):
+            call_command("flush", interactive=False, verbosity=0)
         for sha256 in lost:
             path_of(sha256).unlink()
         if lost:
