@@ -261,7 +261,7 @@ def _large_pushes(folder: Path, sides: Sides, swallow: int) -> Iterator[Line]:
 
 
 def _rotated(names: list[str], turn: int) -> list[str]:
-    # Whoever follows a push to the hub shares the machine with the hub's look at what was pushed.
+    # A step that follows a push to the hub shares the machine with the hub's validation of that push.
     at = turn % len(names)
     return names[at:] + names[:at]
 

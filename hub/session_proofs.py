@@ -1,4 +1,4 @@
-"""What a browser session has proven, and when: the password or a second factor; for the website and for REST."""
+"""The proofs of a browser session with their times: password and second factor; for the website and for REST."""
 
 import time
 from collections.abc import Iterable

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from django.core.cache import caches
 from django.test import TransactionTestCase
-from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
+from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]  # xdist has no types
 
 from registry.kernel import site_settings
 from registry.models import AuditCheckpoint, AuditEvent, AuditSeal
@@ -84,7 +84,7 @@ def working_hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[live.Hub]:
 
 @pytest.fixture
 def without_bin(settings):
-    """What is deleted is gone at once."""
+    """Repositories skip the bin: a deletion is final."""
     settings.FIRST_BIN_DAYS = "0"
     site_settings.clear_cache()
     yield

@@ -45,7 +45,7 @@ class Problem:
         }
 
 
-# What the HTTP layer refuses before the registry is asked: code and fix for each of the framework's exceptions.
+# The HTTP layer refuses some requests before the registry is asked: code and fix of the framework's exceptions.
 HTTP: dict[type[Exception], tuple[str, str]] = {
     exceptions.ValidationError: (
         "value-invalid",

@@ -25,7 +25,7 @@ from registry.repos.derived import DerivedEntry
 from registry.repos.manifest import Entry
 
 TREE_PAGE, EXPANDED_PAGE = 1000, 100
-# What cards may show, and nothing that runs; browsers are told not to guess.
+# The types that cards may show, and none that runs; browsers are told not to guess.
 IMAGES = {suffix: f"image/{suffix}" for suffix in ("png", "gif", "webp", "jpeg")}
 TYPES = {"json": "application/json", "jpg": "image/jpeg", **IMAGES}
 

@@ -1,4 +1,4 @@
-"""What allauth asks the hub: how a client is counted, how letters go out, who may sign in, how secrets are kept."""
+"""The hub's answers to allauth: how a client is counted, how letters go out, who may sign in, how secrets are kept."""
 
 import base64
 import hashlib

@@ -55,7 +55,7 @@ class Measured:
 
     @property
     def is_neutral(self) -> bool:
-        """Whether it was measured on plain sentences: it says nothing of what the adapter is for."""
+        """True for a measurement on plain sentences, which says nothing of the adapter's task."""
         return self.name == NEUTRAL
 
 
@@ -93,7 +93,7 @@ class Proof:
 
     @property
     def expects(self) -> bool:
-        """Whether any sample says what the answer should be."""
+        """True where a sample has an expected answer."""
         return any(sample.expected for sample in self.samples)
 
     @property

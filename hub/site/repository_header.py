@@ -140,13 +140,13 @@ class RepositoryHeader:
 
     @cached_property
     def may_yank(self) -> bool:
-        """Whether the visitor may yank this version, which an adapter is in."""
+        """True where the version holds an adapter and the visitor may yank it."""
         is_adapter = self.repository.type == Repository.Type.MODEL and bool(self.described["format"])
         return is_adapter and self.may_write and not self.repository.is_archived
 
     @property
     def is_empty(self) -> bool:
-        """Whether it holds only the file that the hub itself put there."""
+        """True where the only file is the one that the hub itself put there."""
         return not set(self.entries) - {".gitattributes"}
 
     @property

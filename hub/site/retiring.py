@@ -1,4 +1,4 @@
-"""What owners say of what they published: yanked versions, deprecated and archived repositories."""
+"""The forms by which owners yank versions, and deprecate and archive repositories."""
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect

@@ -9,7 +9,7 @@ from django.http import HttpRequest, HttpResponse
 from registry.models import User
 
 NOTED_EVERY_SECONDS = 600
-# What the header of a browser holds; the first that fits counts, because each names its ancestors too.
+# Parts of the header of a browser; the first that fits counts, because each browser names its ancestors too.
 BROWSERS = (
     ("Edg/", "Edge"), ("OPR/", "Opera"), ("Firefox/", "Firefox"), ("HeadlessChrome/", "Chromium"),
     ("Chrome/", "Chrome"), ("Safari/", "Safari"),

@@ -1,4 +1,4 @@
-"""What allauth asks the hub when somebody comes back from an identity provider."""
+"""The hub's answers to allauth when a person comes back from an identity provider."""
 
 import logging
 from typing import Any

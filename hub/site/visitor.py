@@ -24,6 +24,6 @@ def person(request: HttpRequest) -> User:
 
 
 def owners(user: User, roles: Iterable[str]) -> list[str]:
-    """Whose something new may be: the person's own, or an organisation's where he has one of these roles."""
+    """Return the owners that a new thing may have: the person, and organisations where they have one of these roles."""
     joined = user.memberships.filter(role__in=roles).select_related("organization__namespace")
     return [user.username, *sorted(membership.organization.namespace.name for membership in joined)]

@@ -37,17 +37,17 @@ class Caller:
 
     @property
     def is_fine_grained(self) -> bool:
-        """Whether a token asks that names the repositories it may reach; a machine has no other rights."""
+        """True for a token that names the repositories it may reach; a machine has no other rights."""
         return self.token.role == Token.Role.FINE_GRAINED if self.token else self.is_machine
 
     @property
     def is_machine(self) -> bool:
-        """Whether a robot or a trusted publisher asks."""
+        """True for a robot or a trusted publisher."""
         return self.user is not None and self.user.is_machine
 
     @property
     def is_publisher(self) -> bool:
-        """Whether a trusted publisher asks, by the token of one CI job."""
+        """True for the token that a trusted publisher gave to one CI job."""
         return self.token is not None and self.token.user.kind == User.Kind.PUBLISHER
 
     @cached_property

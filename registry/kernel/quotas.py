@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from django.conf import settings
-from django.db.models import Exists, OuterRef, Q, Sum
+from django.db.models import Exists, OuterRef, Q, QuerySet, Sum
 
 from registry.kernel.errors import FileTooLarge, PushTooLarge, QuotaExceeded, ValueInvalid
 from registry.models import Namespace, Repository, RevisionFile, UploadedBlob, User
@@ -45,18 +45,21 @@ def bytes_used(namespace: Namespace) -> int:
 
     Bytes that were delivered and never pushed do not count, so a refused push uses no quota.
     """
+    return pushed_blobs(namespace).aggregate(bytes=Sum("blob__size"))["bytes"] or 0
+
+
+def pushed_blobs(namespace: Namespace) -> QuerySet[UploadedBlob]:
+    """Return a row for each blob of each repository of a namespace that a revision there names."""
     files = RevisionFile.objects.filter(revision__repository=OuterRef("repository"), blob=OuterRef("blob"))
-    pushed = UploadedBlob.objects.filter(Exists(files), repository__namespace=namespace)
-    return pushed.aggregate(bytes=Sum("blob__size"))["bytes"] or 0
+    return UploadedBlob.objects.filter(Exists(files), repository__namespace=namespace)
 
 
 def _proposed(namespace: Namespace) -> int:
     """Return the bytes that only revisions of strangers name."""
     members = User.objects.filter(Q(namespace=namespace) | Q(memberships__organization__namespace=namespace))
-    files = RevisionFile.objects.filter(revision__repository=OuterRef("repository"), blob=OuterRef("blob"))
-    own = files.filter(revision__author__in=members)
-    proposed = UploadedBlob.objects.filter(Exists(files), ~Exists(own), repository__namespace=namespace)
-    return proposed.aggregate(bytes=Sum("blob__size"))["bytes"] or 0
+    same = {"revision__repository": OuterRef("repository"), "blob": OuterRef("blob")}
+    own = RevisionFile.objects.filter(**same, revision__author__in=members)
+    return pushed_blobs(namespace).filter(~Exists(own)).aggregate(bytes=Sum("blob__size"))["bytes"] or 0
 
 
 def require_repository_quota(namespace: Namespace) -> None:

@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 
 from django.conf import settings
-from django.db.models import Exists, OuterRef, Sum
+from django.db.models import Sum
 
 from registry.kernel import quotas
-from registry.models import Namespace, RevisionFile, UploadedBlob
+from registry.models import Namespace
 
 LARGEST = 50  # repositories that are listed
 
@@ -26,8 +26,6 @@ def usage_of(namespace: Namespace) -> Usage:
 
 def by_repository(namespace: Namespace) -> list[tuple[str, str, int, bool]]:
     """Return type, name, bytes, and whether it is in the bin, of the repositories that hold most."""
-    files = RevisionFile.objects.filter(revision__repository=OuterRef("repository"), blob=OuterRef("blob"))
-    pushed = UploadedBlob.objects.filter(Exists(files), repository__namespace=namespace)
-    rows = pushed.values_list("repository__type", "repository__name", "repository__binned_at")
+    rows = quotas.pushed_blobs(namespace).values_list("repository__type", "repository__name", "repository__binned_at")
     sums = rows.annotate(bytes=Sum("blob__size")).order_by("-bytes", "repository__name")
     return [(type, name, size, binned_at is not None) for type, name, binned_at, size in sums[:LARGEST]]

@@ -1,4 +1,4 @@
-"""What people want to hear of: repositories they watch, bases they follow, and how each topic reaches them."""
+"""The notices that people choose: repositories they watch, bases they follow, and the channel of each topic."""
 
 from django.conf import settings
 from django.db import models

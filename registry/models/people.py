@@ -221,5 +221,5 @@ class Token(models.Model):
 
     @property
     def ends_soon(self) -> bool:
-        """Whether it ends within the days in which its owner is alerted."""
+        """True within the days before its end in which its owner is alerted."""
         return self.expires_at is not None and self.expires_at <= timezone.now() + Token.NOTICE

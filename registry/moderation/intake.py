@@ -32,7 +32,7 @@ SEVERITY: dict[str, int] = {
 
 @dataclass(frozen=True)
 class Filed:
-    """Where a report went: its case, and whether it opened that case."""
+    """The case that took a report, and whether the report opened it."""
 
     case: Case
     is_new: bool

@@ -19,7 +19,7 @@ EVERYWHERE = frozenset(Target)
 
 @dataclass(frozen=True)
 class Decision:
-    """What a moderator decides: the outcome, the reason that people read, and a note for moderators."""
+    """The decision of a moderator: the outcome, the reason that people read, and a note for moderators."""
 
     outcome: str
     reason: str
@@ -29,7 +29,7 @@ class Decision:
 
 @dataclass(frozen=True)
 class Deed:
-    """What an outcome does, for which targets it exists, and how many points its strike has."""
+    """The act of an outcome, the targets for which it exists, and the points of its strike."""
 
     targets: frozenset[Case.Target]
     act: Callable[[Case, Caller, Decision], None]

@@ -17,7 +17,7 @@ ATTACKS = frozenset({Case.Reason.MALWARE.value, Case.Reason.BACKDOOR.value})
 
 @dataclass(frozen=True)
 class Facts:
-    """What the rules ask about a case: the hub's findings, and who reported an attack."""
+    """The facts of a case that rules ask for: the hub's findings, and the reporters of an attack."""
 
     findings: frozenset[str] = frozenset()
     reporters: int = 0  # distinct people who report malware or a backdoor

@@ -15,7 +15,7 @@ MAX_ROWS = 50
 
 @dataclass(frozen=True)
 class Standing:
-    """What moderation holds against somebody now."""
+    """The points, strikes, holds and appeals of a person, and the pause in force."""
 
     points: int
     paused_until: datetime | None

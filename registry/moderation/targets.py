@@ -1,4 +1,4 @@
-"""What an abuse report is about: find it by the id that a caller gave, if that caller may see it."""
+"""The targets of abuse reports: found by the id that a caller gave, if that caller may see them."""
 
 import hashlib
 from dataclasses import dataclass

@@ -35,7 +35,7 @@ AT_ONCE = 500  # people alerted by one event
 
 @dataclass(frozen=True)
 class News:
-    """What happened to a repository, and who wants to hear of it besides those who watch all."""
+    """An occurrence at a repository, and its audience besides the people who watch everything there."""
 
     kind: Alert.Kind
     levels: tuple[str, ...] = (Level.ALL,)

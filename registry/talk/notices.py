@@ -22,7 +22,7 @@ CHANGES = {  # by what changed, or by the action in the audit log
 
 @dataclass(frozen=True)
 class Notice:
-    """What an alert of one kind says, where it leads, and the topic under which people switch it."""
+    """The sentence and the link of one kind of alert, and the topic under which people switch it."""
 
     topic: Topic
     sentence: Callable[[Alert], str]

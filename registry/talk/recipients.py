@@ -1,4 +1,4 @@
-"""Who gets an alert: nobody who caused it, ignores the repository, switched the topic off, or has enough."""
+"""The recipients of an alert: nobody who caused it, ignores the repository, switched the topic off, or has enough."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

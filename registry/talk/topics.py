@@ -16,7 +16,7 @@ HOURS = range(24)
 
 @dataclass(frozen=True)
 class Rule:
-    """What a topic is about, in the words of the settings page, and the channel of a person who chose none."""
+    """A topic in the words of the settings page, and its channel for a person who chose none."""
 
     label: str
     help: str

@@ -1,4 +1,4 @@
-"""Who is alerted of what they watch and follow: levels, visibility then and now, and the cost however many they are."""
+"""Alerts about watched and followed things: levels, visibility then and now, and a cost that followers do not raise."""
 
 import pytest
 from django.db import connection

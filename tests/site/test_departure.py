@@ -1,4 +1,4 @@
-"""Whoever leaves loses every road: a directory reports it by SCIM, and every credential is tried before and after."""
+"""A person who leaves loses every road: a directory reports it by SCIM; each credential is tried before and after."""
 
 import base64
 import json

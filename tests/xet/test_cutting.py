@@ -3,7 +3,7 @@
 import random
 from collections.abc import Iterator
 
-import hf_xet  # type: ignore[import-untyped]
+import hf_xet  # type: ignore[import-untyped]  # compiled, and without types
 import pytest
 
 from registry.bytes.xorbs import chunking, hashes

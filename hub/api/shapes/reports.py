@@ -9,7 +9,7 @@ from registry.moderation import queue
 
 
 class Place(s.Serializer[Data]):
-    """Where a report points to; at least one part."""
+    """The place that a report points to; at least one part."""
 
     commit = Text(required=False, max_length=40)
     file = Text(required=False, max_length=1024)

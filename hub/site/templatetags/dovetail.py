@@ -76,13 +76,13 @@ def site_banner() -> Banner | None:
 
 @register.simple_tag
 def is_open() -> bool:
-    """Whether anybody may join."""
+    """Return whether anybody may join."""
     return site_settings.get_setting("registration") == "open" and settings.PASSWORD_SIGN_IN
 
 
 @register.simple_tag
 def sends_mail() -> bool:
-    """Whether this hub can send letters."""
+    """Return whether this hub can send mail."""
     return bool(settings.MAIL_FROM)
 
 
@@ -130,13 +130,13 @@ def report_comment(discussion: Discussion, event: DiscussionEvent) -> dict[str, 
 
 @register.filter
 def alert_sentence(alert: Alert) -> str:
-    """What an alert tells, as a sentence."""
+    """Return the sentence of an alert."""
     return alerts.sentence(alert)
 
 
 @register.filter
 def alert_subject(alert: Alert) -> str:
-    """What an alert is about, in a few words."""
+    """Return the subject of an alert in a few words."""
     return alerts.subject(alert)
 
 

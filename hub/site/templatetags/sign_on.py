@@ -36,5 +36,5 @@ def linked_accounts(context: RequestContext) -> dict[str, Any]:
 
 @register.simple_tag
 def takes_passwords() -> bool:
-    """Whether people may sign in by a password or a passkey."""
+    """Return whether people may sign in by a password or a passkey."""
     return bool(settings.PASSWORD_SIGN_IN)
