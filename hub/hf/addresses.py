@@ -22,10 +22,13 @@ def locate(request: HttpRequest, repository: Repository, tail: str) -> tuple[Rev
     rev, path = unquote(first), unquote(rest)
     try:
         return pull.resolve_pulled(repository, rev), path
-    except RevisionNotFound:
+    except RevisionNotFound as refusal:
         if "/" in rev or not path:
             raise
-        return pull.resolve_within(repository, f"{rev}/{path}")
+        try:
+            return pull.resolve_within(repository, f"{rev}/{path}")
+        except RevisionNotFound:
+            raise refusal from None  # it may say more of the short name, as that this version is yanked
 
 
 def next_page(request: HttpRequest, **changed: str) -> str:

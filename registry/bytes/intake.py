@@ -155,13 +155,11 @@ def create_upload(repository: Repository, sha256: str, size: int, *, by: Caller)
     assert by.user is not None  # nobody else may push
     quotas.check_file(sha256, size)
     expires_at = timezone.now() + timedelta(seconds=settings.UPLOAD_URL_SECONDS)
-    if not Repository.objects.filter(pk=repository.pk).exists():  # it went to the bin meanwhile
-        raise refusals.repository_not_found(repository.full_name)
     try:
         return Upload.objects.create(
             id=uuid.uuid4(), repository=repository, user=by.user, sha256=sha256, size=size, expires_at=expires_at
         )
-    except IntegrityError:  # the repository was deleted for good meanwhile
+    except IntegrityError:  # the repository was deleted meanwhile
         raise refusals.repository_not_found(repository.full_name) from None
 
 

@@ -47,9 +47,9 @@ def readers_of(repository: Repository) -> Q:
 
 
 def is_withheld(repository: Repository) -> bool:
-    """Return whether the repository is served to nobody: it is quarantined, or its owner is suspended."""
+    """Return whether the repository is served to nobody: it is deleted or quarantined, or its owner is suspended."""
     owner: User | None = getattr(repository.namespace, "person", None)  # an organisation's namespace has no person
-    return repository.is_quarantined or (owner is not None and not owner.is_active)
+    return repository.is_binned or repository.is_quarantined or (owner is not None and not owner.is_active)
 
 
 def may_quote(source: Repository, target: Repository) -> bool:
@@ -262,9 +262,9 @@ def _write_refusal(caller: Caller, permission: Permission, repository: Repositor
         return refusals.lacks_role(caller.user, permission, repository)
     if caller.grant(repository) != "write" or (permission in _SETTINGS and caller.is_fine_grained):
         return refusals.lacks_grant(caller.token, permission, repository)
-    if permission is not Permission.CONFIGURE and _is_paused(caller.user):
+    if permission not in _SETTINGS and _is_paused(caller.user):
         return refusals.publishing_paused(caller.user)
-    if permission is not Permission.CONFIGURE and (refusal := refusals.unverified(caller.user)):
+    if permission not in _SETTINGS and (refusal := refusals.unverified(caller.user)):
         return refusal
     if permission is Permission.PUSH and repository.publishers_only and caller.token and not caller.is_publisher:
         return refusals.publishers_only(caller.token, repository)

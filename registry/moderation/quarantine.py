@@ -74,7 +74,7 @@ def take_down(
         if in_force is not None and in_force.action == Action.TAKEDOWN:
             return False
         if held.is_quarantined:  # a hold becomes a takedown by a decision of its own
-            type(held)._default_manager.filter(pk=held.pk).update(quarantined_at=None)
+            type(held)._base_manager.filter(pk=held.pk).update(quarantined_at=None)
         changed = _decide(repository, by, Action.TAKEDOWN, reason, note, revision, case)
         rows = RevisionFile.objects.filter(revision__repository=repository)
         (rows.filter(revision=revision) if revision else rows).delete()

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 
 from django.db import IntegrityError, transaction
+from django.db.models import Q
 from django.utils import timezone
 
 from registry.kernel import audit, names, policy
@@ -157,7 +158,7 @@ def delete_organization(name: str, by: Caller) -> None:
         organization = Organization.objects.select_for_update().get(pk=organization.pk)
         namespace = Namespace.objects.select_for_update().get(pk=organization.namespace_id)
         _check_empty(namespace)
-        Repository.with_binned.filter(namespace=namespace).delete()  # what is in its bin
+        _empty_bin(namespace, by)
         former = FormerNamespace(name=namespace.name.lower(), by=by.user)
         Token.objects.filter(user__works_for=namespace).delete()
         User.objects.filter(works_for=namespace).update(is_active=False)  # its robots and trusted publishers
@@ -166,6 +167,19 @@ def delete_organization(name: str, by: Caller) -> None:
         organization.delete()
         namespace.delete()  # a repository created there at this moment fails by its foreign key
         former.save()
+
+
+def _empty_bin(namespace: Namespace, by: Caller) -> None:
+    binned = Repository.with_binned.filter(namespace=namespace)
+    if binned.filter(Q(quarantined_at__isnull=False) | Q(revisions__quarantined_at__isnull=False)).exists():
+        raise OrganizationNotEmpty(
+            f"{namespace.name} has deleted repositories that moderators keep as evidence.",
+            fix="Ask the moderators of this hub to release or delete them.",
+        )
+    for repository in binned:
+        state = {"type": repository.type, "private": repository.private, "binned_at": str(repository.binned_at)}
+        audit.record(by.user, "adapter:purge", repository.full_name, about=repository, before=state)
+    binned.delete()
 
 
 def _check_empty(namespace: Namespace) -> None:

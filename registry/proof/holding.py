@@ -54,12 +54,13 @@ def decide(
     at = timezone.now() if holds else None
     with transaction.atomic():
         # Locked first, as pushes do: main may be about to move, and a statement that waits still sees the old refs.
-        Repository.objects.select_for_update().filter(pk=repository.pk).values_list("pk").first()
+        own_row = Repository.with_binned.filter(pk=repository.pk)  # evidence is held in the bin too
+        own_row.select_for_update().values_list("pk").first()
         # The condition decides between two who act at once: one decision, one event.
-        row = type(target)._default_manager.filter(pk=target.pk, quarantined_at__isnull=holds)
-        if not row.update(quarantined_at=at):
+        row = Revision.objects.filter(pk=revision.pk) if revision else own_row
+        if not row.filter(quarantined_at__isnull=holds).update(quarantined_at=at):
             return False
-        Repository.objects.filter(pk=repository.pk).update(is_main_held=refs.main_is_held())
+        own_row.update(is_main_held=refs.main_is_held())
         if revision is not None:
             move_verified(repository.pk)
         decision = ModerationDecision.objects.create(

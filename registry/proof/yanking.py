@@ -34,6 +34,13 @@ def unyank(revision: Revision, by: Caller, reason: str = "") -> bool:
     return _change(revision, by, names.check_text(reason, "reason", MAX_REASON), is_yank=False)
 
 
+def carry(old: Revision, new: Revision) -> None:
+    """Yank a commit that replaces a yanked one in the same repository, in the caller's transaction."""
+    if old.yanked_at is not None and old.repository_id == new.repository_id:
+        new.yanked_at, new.yank_reason = old.yanked_at, old.yank_reason
+        new.save(update_fields=["yanked_at", "yank_reason"])
+
+
 def _change(revision: Revision, by: Caller, reason: str, *, is_yank: bool) -> bool:
     before = revision.yank_reason
     at, kept = (timezone.now(), reason) if is_yank else (None, "")

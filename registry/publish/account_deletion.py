@@ -26,7 +26,7 @@ from registry.models import (
     Webhook,
 )
 from registry.people import accounts, organizations
-from registry.publish import repositories
+from registry.publish import repositories, retiring
 
 SHOWN = 5
 # Rows that belong to the person alone, by the field that names the person.
@@ -81,8 +81,10 @@ def _delete_repositories(user: User, by: Caller, with_repositories: bool) -> Non
         more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
         raise AccountNotEmpty(f"{user.username} holds {', '.join(names[:SHOWN])}{more}.")
     for repository in rows:
+        if repository.is_archived:
+            retiring.unarchive(repository, by)
         repositories.delete(repository, by)
-    # Nobody is left to restore them; what moderators hold as evidence stays in the bin for its days.
+    # Nobody is left to restore them; what moderators hold as evidence stays in the bin.
     binned = Repository.with_binned.filter(namespace=user.namespace)
     binned.exclude(revisions__quarantined_at__isnull=False).delete()
 

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from registry.kernel import audit, names, outbox, policy, quotas, site_settings, switches
+from registry.kernel import audit, names, outbox, policy, quotas, refusals, site_settings, switches
 from registry.kernel.errors import RepositoryExists, SignInRequired
 from registry.kernel.outbox import Kind
 from registry.kernel.policy import Caller, Permission
@@ -85,9 +85,19 @@ def delete(repository: Repository, by: Caller) -> None:
         outbox.record(Kind.DELETED, current, by.user)
         publishers.remove_all(current, by.user)
         if site_settings.get_setting("bin_days") == "0":
+            require_no_evidence(current)
             current.delete()
         else:
             Repository.objects.filter(pk=current.pk).update(binned_at=timezone.now(), binned_by=by.user)
+
+
+def require_no_evidence(repository: Repository) -> None:
+    """Raise RepositoryQuarantined if moderators hold the repository or a revision of it: it is not deleted for good."""
+    if repository.is_quarantined:
+        raise refusals.quarantined(repository)
+    held = repository.revisions.filter(quarantined_at__isnull=False).first()
+    if held is not None:
+        raise refusals.quarantined_revision(held)
 
 
 def set_private(repository: Repository, private: bool, by: Caller) -> None:

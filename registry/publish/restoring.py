@@ -10,14 +10,15 @@ from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from registry.kernel import audit, names, outbox, policy, quotas, refusals, site_settings, switches
+from registry.kernel import audit, names, outbox, policy, quotas, site_settings, switches
 from registry.kernel.errors import NotAllowed, RepositoryNotFound, SignInRequired
 from registry.kernel.outbox import Kind
 from registry.kernel.policy import Caller
 from registry.models import FormerName, Membership, NameRule, Repository, RetiredName, Token, User
 from registry.people import name_rules
+from registry.proof import verdicts
 from registry.publish import repositories
-from registry.repos import search_terms
+from registry.repos import bases, refs, search_terms
 
 BATCH = 100  # repositories that one run deletes
 
@@ -47,7 +48,9 @@ def restore(number: int, by: Caller, name: str = "") -> Repository:
     name = name.strip() or binned.name
     names.check_name(name)
     switches.require_new_repositories()
-    name_rules.require_allowed(name, NameRule.Scope.REPOSITORY)
+    policy.require_unpaused(policy.require_person(by, "restore a repository"))
+    if name != binned.name:
+        name_rules.require_allowed(name, NameRule.Scope.REPOSITORY)
     with repositories.alone_of_its_name(f"{binned.namespace.name}/{name}", binned.type):
         current = find(number, by, is_locked=True)
         before, current.name = current.full_name, name
@@ -55,6 +58,7 @@ def restore(number: int, by: Caller, name: str = "") -> Repository:
         current.search_text = search_terms.words_of(current)
         current.save(update_fields=["name", "binned_at", "binned_by", "search_text"])
         quotas.require_repository_quota(current.namespace)
+        _refresh_copies(current)
         for former in (RetiredName, FormerName):
             former.objects.filter(type=current.type, full_name=current.full_name.lower()).delete()
         audit.record(
@@ -64,25 +68,34 @@ def restore(number: int, by: Caller, name: str = "") -> Repository:
     return current
 
 
+def _refresh_copies(current: Repository) -> None:
+    """Write again the copies for lists: verdicts, holds and names of bases changed while nobody looked at the row."""
+    base = bases.canonical_name(current.base) if current.base else ""
+    Repository.objects.filter(pk=current.pk).update(is_main_held=refs.main_is_held(), base=base)
+    verdicts.refresh(current)
+
+
 def purge(number: int, by: Caller) -> None:
     """Delete a repository in the bin for good; the sweep deletes bytes that nothing else refers to.
 
-    Raises what `restore` raises, and RepositoryQuarantined where moderators hold a revision back as evidence.
+    Raises what `find` raises, and RepositoryQuarantined for what moderators hold back as evidence.
     """
     with transaction.atomic():
         current = find(number, by, is_locked=True)
-        held = current.revisions.filter(quarantined_at__isnull=False).first()
-        if held is not None:
-            raise refusals.quarantined_revision(held)
+        repositories.require_no_evidence(current)
         _purge(current, by.user)
 
 
 def purge_expired() -> int:
-    """Delete for good what was in the bin for longer than its days; return how many, some at once."""
+    """Delete for good what was in the bin for longer than its days, some at once; return how many.
+
+    Evidence stays: repositories that are held back, or one of whose revisions is.
+    """
     before = timezone.now() - timedelta(days=days())
-    expired = Repository.with_binned.filter(binned_at__lt=before).order_by("binned_at").values_list("pk", flat=True)
+    expired = Repository.with_binned.filter(binned_at__lt=before, quarantined_at__isnull=True)
+    expired = expired.exclude(revisions__quarantined_at__isnull=False).order_by("binned_at")
     purged = 0
-    for pk in expired[:BATCH]:
+    for pk in expired.values_list("pk", flat=True)[:BATCH]:
         with transaction.atomic():
             rows = Repository.with_binned.select_for_update(of=("self",)).select_related("namespace")
             current = rows.filter(pk=pk, binned_at__lt=before).first()

@@ -11,7 +11,7 @@ from django.utils import timezone
 from registry.bytes import blobs, blocked_files, intake, multipart
 from registry.bytes.blobs import Keys
 from registry.bytes.multipart import PartPlan
-from registry.kernel import names, policy, quotas, switches
+from registry.kernel import names, policy, quotas, refusals, switches
 from registry.kernel.errors import (
     BlobUnknown,
     DigestMismatch,
@@ -144,12 +144,16 @@ def offer(
     usable = blob_access.usable_blobs(repository, {sha256 for sha256, _ in objects}, by)
     quotas.require_byte_quota(repository, sum(size for sha256, size in objects if sha256 not in usable))
     blocked = blocked_files.blocked_among({sha256 for sha256, _ in objects})
-    return [
+    offers = [
         Offer(sha256, size, refusal=blocked_files.refusal(sha256, blocked[sha256]))
         if sha256 in blocked
         else _offer(repository, sha256, size, sha256 in usable, in_parts, by)
         for sha256, size in objects
     ]
+    if not Repository.objects.filter(pk=repository.pk).exists():  # it went to the bin meanwhile
+        gone = refusals.repository_not_found(repository.full_name)
+        return [Offer(sha256, size, refusal=gone) for sha256, size in objects]
+    return offers
 
 
 def check_count(objects: Sequence[object]) -> None:

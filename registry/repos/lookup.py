@@ -67,7 +67,7 @@ def _moved(full_name: str, type: str) -> Repository | None:
 
 
 def _renamed(full_name: str, type: str) -> Repository | None:
-    rows = FormerName.objects.filter(type=type, full_name=full_name.lower())
+    rows = FormerName.objects.filter(type=type, full_name=full_name.lower(), repository__binned_at__isnull=True)
     former = rows.select_related("repository__namespace__person", "repository__created_by").first()
     return former.repository if former else None
 

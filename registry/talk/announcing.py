@@ -49,7 +49,7 @@ def consume(event: OutboxEvent) -> None:
 
 def _is_held(then: Snapshot, event: OutboxEvent) -> bool:
     """Return whether what happened is about something that was held back before anybody heard of it."""
-    if then.quarantined or Repository.objects.filter(pk=then.id, quarantined_at__isnull=False).exists():
+    if then.quarantined or Repository.with_binned.filter(pk=then.id, quarantined_at__isnull=False).exists():
         return True
     oid = event.data.get("new") or event.data.get("revision") or ""
     held = Revision.objects.filter(repository=then.id, oid=oid, quarantined_at__isnull=False)

@@ -7,9 +7,11 @@ from django.test import Client
 from django.utils import timezone
 
 from registry.bytes import garbage
-from registry.kernel import site_settings, usage
+from registry.kernel import policy, site_settings, usage
 from registry.kernel.errors import (
     NotAllowed,
+    OrganizationNotEmpty,
+    PublishingPaused,
     RepositoryArchived,
     RepositoryExists,
     RepositoryNotFound,
@@ -17,12 +19,13 @@ from registry.kernel.errors import (
     RevisionNotFound,
     ValueInvalid,
 )
-from registry.kernel.policy import Caller
-from registry.models import AuditEvent, Blob, Event, OutboxEvent, Repository, RetiredName
+from registry.kernel.policy import Caller, Permission
+from registry.models import AuditEvent, Blob, Event, OutboxEvent, Repository, RetiredName, User
 from registry.moderation import quarantine
+from registry.people import organizations
 from registry.proof import yanking
-from registry.publish import moves, repositories, restoring, retiring
-from registry.repos import catalog, lookup, pull
+from registry.publish import moves, push, repositories, restoring, retiring
+from registry.repos import catalog, lookup, pull, refs
 from registry.repos.catalog import Query
 from registry.talk import dispatch
 from tests.api.conftest import FILES, judged, pushed
@@ -70,6 +73,9 @@ def test_a_yanked_main_without_another_version_is_found_by_its_commit_alone(cast
         yanking.yank(revision, cast.session("alice"), "Wrong labels.")
     with pytest.raises(RevisionNotFound, match=r"main of acme/reviews is yanked \(Wrong labels"):
         pull.resolve_pulled(repository, "main")
+    for path in ("resolve/main/README.md", "resolve/main/a/b.txt"):
+        answer = Client().get(f"/acme/reviews/{path}")
+        assert (answer.status_code, "is yanked (Wrong labels" in answer["X-Error-Message"]) == (404, True), path
     with pytest.raises(RevisionNotFound):
         pull.resolve(repository, "verified")
     assert pull.resolve_pulled(repository, new.oid) == new
@@ -225,6 +231,81 @@ def test_evidence_in_the_bin_is_not_purged_by_its_owner(cast, versions):
     repositories.delete(repository, cast.session("alice"))
     with pytest.raises(RepositoryQuarantined, match="A pickle"):
         restoring.purge(repository.pk, cast.session("alice"))
+
+
+def test_evidence_in_the_bin_is_held_taken_down_and_kept(cast, versions):
+    repository, _, new = versions
+    alice, mona = cast.session("alice"), cast.session("mona")
+    repositories.delete(repository, alice)
+    assert quarantine.quarantine(Repository.with_binned.get(), mona, reason="Malware.")
+    Repository.with_binned.update(binned_at=timezone.now() - timedelta(days=400))
+    with pytest.raises(RepositoryQuarantined):
+        restoring.purge(repository.pk, alice)
+    assert restoring.purge_expired() == 0
+    restored = restoring.restore(repository.pk, alice)
+    assert restored.is_quarantined
+    with pytest.raises(RepositoryNotFound):
+        lookup.find("acme/reviews", cast.session("carol"))
+    assert quarantine.take_down(restored, mona, reason="Malware.")
+    assert not new.files.exists()
+
+
+def test_a_main_that_is_held_in_the_bin_is_listed_to_nobody_after_its_return(cast, versions):
+    repository, _, new = versions
+    repositories.delete(repository, cast.session("alice"))
+    quarantine.quarantine(Repository.with_binned.get(), cast.session("mona"), reason="Malware.", revision=new)
+    restoring.restore(repository.pk, cast.session("alice"))
+    assert names_of(cast.session("carol")) == []
+    assert names_of(cast.session("alice")) == ["acme/reviews"]
+
+
+def test_a_verdict_that_ended_in_the_bin_shows_after_the_return(cast, versions):
+    repository, _, new = versions
+    repositories.delete(repository, cast.session("alice"))
+    new.verdicts.update(state="failed", result={})
+    assert restoring.restore(repository.pk, cast.session("alice")).pk == repository.pk
+    assert Repository.objects.get().state == "failed"
+
+
+@pytest.mark.usefixtures("without_bin")
+def test_evidence_is_not_deleted_for_good_where_there_is_no_bin(cast, versions):
+    repository, old, _ = versions
+    quarantine.quarantine(repository, cast.session("mona"), reason="Malware.", revision=old)
+    with pytest.raises(RepositoryQuarantined):
+        repositories.delete(repository, cast.session("alice"))
+    assert Repository.objects.get() == repository
+
+
+def test_an_organisation_with_evidence_in_its_bin_is_not_deleted(cast, versions):
+    repository, old, _ = versions
+    alice, mona = cast.session("alice"), cast.session("mona")
+    quarantine.quarantine(repository, mona, reason="Malware.", revision=old)
+    repositories.delete(repository, alice)
+    with pytest.raises(OrganizationNotEmpty, match="evidence"):
+        organizations.delete_organization("acme", alice)
+    quarantine.release(Repository.with_binned.get(), mona, reason="Fine.", revision=old)
+    organizations.delete_organization("acme", alice)
+    assert AuditEvent.objects.filter(action="adapter:purge", object="acme/reviews").exists()
+
+
+def test_a_yank_survives_a_history_that_is_rewritten(cast, versions):
+    repository, _, new = versions
+    yanking.yank(new, cast.session("alice"), "Wrong labels.")
+    head = repository.refs.select_related("revision").get(name=refs.MAIN).revision
+    copy = push.rewrite(head, None)
+    assert (copy == head, copy.yank_reason) == (False, "Wrong labels.")
+
+
+def test_a_paused_owner_reads_the_settings_and_restores_nothing(cast, versions, client):
+    repository, *_ = versions
+    repositories.delete(repository, cast.session("alice"))
+    other = cast.repository("acme/other")
+    User.objects.filter(username="alice").update(paused_until=timezone.now() + timedelta(days=3))
+    client.force_login(cast["alice"])
+    assert client.get("/acme/other/settings").status_code == 200
+    assert policy.require(cast.session("alice"), Permission.ARCHIVE, other) == other
+    with pytest.raises(PublishingPaused):
+        restoring.restore(repository.pk, cast.session("alice"))
 
 
 def test_the_bin_is_emptied_after_its_days(cast, versions):

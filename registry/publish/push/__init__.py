@@ -12,7 +12,7 @@ from registry.bytes import blocked_files, chunking_jobs, intake
 from registry.kernel import policy, quotas, switches
 from registry.kernel.policy import Caller, Permission
 from registry.models import Ref, Repository, Revision
-from registry.proof import verdicts
+from registry.proof import verdicts, yanking
 from registry.publish import pull_requests, uploads
 from registry.publish.push import content, rows, tree
 from registry.publish.push.intent import MAX_TITLE, Copy, Deletion, Inline, Intent, Operation, Stored, check_words
@@ -102,6 +102,7 @@ def rewrite(
     )
     if revision == old:
         return revision
+    yanking.carry(old, revision)
     if entries == before:
         verdicts.adopt(revision, old)
     if verdicts.latest(old) is not None and verdicts.latest(revision) is None:
