@@ -1230,23 +1230,6 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
-            name="RetiredName",
-            fields=[
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
-                (
-                    "type",
-                    models.CharField(
-                        choices=[("model", "Model"), ("dataset", "Dataset"), ("space", "Space")], max_length=8
-                    ),
-                ),
-                ("full_name", models.CharField(max_length=200)),
-                ("retired_at", models.DateTimeField(default=django.utils.timezone.now)),
-            ],
-            options={
-                "constraints": [models.UniqueConstraint(fields=("type", "full_name"), name="retired_name_unique")],
-            },
-        ),
-        migrations.CreateModel(
             name="Revision",
             fields=[
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),

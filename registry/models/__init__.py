@@ -20,7 +20,7 @@ from registry.models.notices import BaseFollow, Channel, RepositoryWatch, SignIn
 from registry.models.outbox import OutboxEvent
 from registry.models.people import Avatar, Membership, Namespace, Organization, Token, User
 from registry.models.publishers import PublishingRun, TrustedPublisher
-from registry.models.repositories import Ref, Repository, RetiredName, Revision, RevisionFile
+from registry.models.repositories import Ref, Repository, Revision, RevisionFile
 from registry.models.site_settings import SiteSetting
 from registry.models.social import Follow, Like
 from registry.models.strikes import Strike
@@ -77,7 +77,6 @@ __all__ = [
     "Ref",
     "Repository",
     "RepositoryWatch",
-    "RetiredName",
     "Revision",
     "RevisionFile",
     "SignInPlace",

@@ -136,17 +136,6 @@ class Repository(models.Model):
         return self.binned_at is not None
 
 
-class RetiredName(models.Model):
-    """A name once used: only its own namespace can use it again."""
-
-    type = models.CharField(max_length=8, choices=Repository.Type.choices)
-    full_name = models.CharField(max_length=200)  # namespace/name in lower case
-    retired_at = models.DateTimeField(default=timezone.now)
-
-    class Meta:
-        constraints = [models.UniqueConstraint(fields=["type", "full_name"], name="retired_name_unique")]
-
-
 class Revision(models.Model):
     """One immutable state of a repository's files; its id is computed from its manifest."""
 

@@ -10,7 +10,6 @@ from registry.models import (
     Case,
     ModerationDecision,
     Repository,
-    RetiredName,
     Revision,
     RevisionFile,
     UploadedBlob,
@@ -83,7 +82,7 @@ def take_down(
 
 
 def delete(repository: Repository, by: Caller, *, reason: str, note: str = "") -> None:
-    """Delete an adapter with everything in it and retire its name; reports about it stay. It cannot be undone.
+    """Delete an adapter with everything in it; reports about it stay. It cannot be undone.
 
     Raises as quarantine does.
     """
@@ -91,7 +90,6 @@ def delete(repository: Repository, by: Caller, *, reason: str, note: str = "") -
     actor = policy.require_moderator(by)
     reason, note = check_reason(reason), names.check_text(note, "note", MAX_NOTE)
     with transaction.atomic():
-        RetiredName.objects.get_or_create(type=repository.type, full_name=repository.full_name.lower())
         audit.record(actor, "adapter:delete", repository.full_name, about=repository, reason=reason, note=note)
         outbox.record(Kind.DELETED, repository, actor)
         repository.delete()

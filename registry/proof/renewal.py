@@ -28,7 +28,7 @@ MAX_LOOKED_AT = 5_000
 def outdated(current: Collection[str]) -> QuerySet[Verdict]:
     """Return the verdicts of what main and `verified` point at that were proven with something else than this."""
     newer = Verdict.objects.filter(revision=OuterRef("revision"), number__gt=OuterRef("number"))
-    heads = Revision.objects.filter(refs__name__in=SHOWN)
+    heads = Revision.objects.filter(refs__name__in=SHOWN, repository__binned_at__isnull=True)
     rows = Verdict.objects.filter(finished_at__isnull=False, revision__in=heads).exclude(proven_with__in=list(current))
     return rows.exclude(Exists(newer)).select_related("revision__repository__namespace")
 

@@ -39,7 +39,7 @@ def _target(namespace_name: str, by: Caller) -> Namespace:
 
 
 def _move(current: Repository, target: Namespace, name: str, by: Caller) -> Repository:
-    before, owner = current.full_name, current.namespace_id
+    before, old_name, owner = current.full_name, current.name, current.namespace_id
     if before == f"{target.name}/{name}":
         return current
     outbox.record(Kind.MOVED, current, by.user, before=before, after=f"{target.name}/{name}", owner=target.pk)
@@ -51,6 +51,8 @@ def _move(current: Repository, target: Namespace, name: str, by: Caller) -> Repo
         quotas.require_repository_quota(target)
         quotas.require_byte_quota(current, 0)
     _remember(current, before)
+    if name != old_name:
+        known_names.observe_repository(current, by.user)
     audit.record(by.user, "adapter:move", before, about=current, before=before, after=current.full_name)
     return current
 

@@ -10,7 +10,7 @@ from registry.kernel import audit, names, outbox, policy, quotas, refusals, site
 from registry.kernel.errors import RepositoryExists, SignInRequired
 from registry.kernel.outbox import Kind
 from registry.kernel.policy import Caller, Permission
-from registry.models import FormerName, NameRule, Organization, Repository, RetiredName
+from registry.models import FormerName, NameRule, Organization, Repository
 from registry.people import accounts, known_names, name_rules, publishers
 from registry.publish import push
 from registry.repos import lookup
@@ -39,8 +39,7 @@ def create(
             type=type, namespace=namespace, name=name, private=private, created_by=by.user
         )
         quotas.require_repository_quota(namespace)
-        for former in (RetiredName, FormerName):  # the name is in use again and no longer redirects
-            former.objects.filter(type=type, full_name=repository.full_name.lower()).delete()
+        FormerName.objects.filter(type=type, full_name=repository.full_name.lower()).delete()  # no longer redirects
         publishers.adopt(repository)
         main = push.begin(repository, by, first)
         known_names.observe_repository(repository, by.user)
@@ -75,11 +74,11 @@ def alone_of_its_name(full_name: str, type: str) -> Iterator[None]:
 def delete(repository: Repository, by: Caller) -> None:
     """Move the repository to the bin (registry/publish/restoring.py), or delete its rows where the hub keeps none.
 
-    Its name is retired: nobody else gets it. Raises what policy.require raises for CONFIGURE.
+    Nobody but its owner can use the name again, which begins with the owner's. Raises what policy.require raises for
+    CONFIGURE.
     """
     with transaction.atomic():
         current = policy.require_now(by, Permission.CONFIGURE, repository)  # a quarantine keeps the evidence
-        RetiredName.objects.get_or_create(type=current.type, full_name=current.full_name.lower())
         state = {"type": current.type, "private": current.private, "gated": current.gated}
         audit.record(by.user, "adapter:delete", current.full_name, about=current, before=state)
         outbox.record(Kind.DELETED, current, by.user)

@@ -14,8 +14,8 @@ from registry.kernel import audit, names, outbox, policy, quotas, site_settings,
 from registry.kernel.errors import NotAllowed, RepositoryNotFound, SignInRequired
 from registry.kernel.outbox import Kind
 from registry.kernel.policy import Caller
-from registry.models import FormerName, Membership, NameRule, Repository, RetiredName, Token, User
-from registry.people import name_rules
+from registry.models import FormerName, Membership, NameRule, Repository, Token, User
+from registry.people import known_names, name_rules
 from registry.proof import verdicts
 from registry.publish import repositories
 from registry.repos import bases, refs, search_terms
@@ -59,8 +59,9 @@ def restore(number: int, by: Caller, name: str = "") -> Repository:
         current.save(update_fields=["name", "binned_at", "binned_by", "search_text"])
         quotas.require_repository_quota(current.namespace)
         _refresh_copies(current)
-        for former in (RetiredName, FormerName):
-            former.objects.filter(type=current.type, full_name=current.full_name.lower()).delete()
+        FormerName.objects.filter(type=current.type, full_name=current.full_name.lower()).delete()
+        if current.full_name != before:
+            known_names.observe_repository(current, by.user)
         audit.record(
             by.user, "adapter:restore", current.full_name, about=current, before=before, after=current.full_name
         )

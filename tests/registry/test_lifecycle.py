@@ -20,7 +20,7 @@ from registry.kernel.errors import (
     ValueInvalid,
 )
 from registry.kernel.policy import Caller, Permission
-from registry.models import AuditEvent, Blob, Event, OutboxEvent, Repository, RetiredName, User
+from registry.models import AuditEvent, Blob, Event, OutboxEvent, Repository, User
 from registry.moderation import quarantine
 from registry.people import organizations
 from registry.proof import yanking
@@ -187,7 +187,6 @@ def test_a_deleted_repository_comes_back_whole(cast, versions):
     restored = restoring.restore(repository.pk, alice)
     assert pull.resolve(restored, "verified") == new
     assert names_of(cast.session("carol")) == ["acme/reviews"]
-    assert not RetiredName.objects.exists()
     assert AuditEvent.objects.filter(action="adapter:restore", object="acme/reviews").exists()
 
 

@@ -19,7 +19,7 @@ from registry.models import (
     Repository,
 )
 from registry.people import accounts, known_names, name_rules, organizations
-from registry.publish import moves
+from registry.publish import moves, repositories, restoring
 from registry.talk import dispatch
 from tests.cast import PASSWORD
 
@@ -128,6 +128,16 @@ def test_a_repository_like_a_popular_one_is_observed_and_a_copy_of_its_name_is_n
     cast.repository("alice/revlews-lora")
     [row] = NameObservation.objects.all()
     assert (row.kind, row.name, row.like, row.by) == ("model", "alice/revlews-lora", "reviews-lora", "alice")
+
+
+def test_a_rename_and_a_restore_are_observed_as_a_creation_is(cast):
+    make_popular(cast.repository("acme/reviews-lora"))
+    first, second = cast.repository("alice/first"), cast.repository("alice/second")
+    alice = cast.session("alice")
+    moves.move(first, "alice/revlews-lora", alice)
+    repositories.delete(second, alice)
+    restoring.restore(second.pk, alice, "rev1ews-lora")
+    assert set(NameObservation.objects.values_list("name", flat=True)) == {"alice/revlews-lora", "alice/rev1ews-lora"}
 
 
 def test_an_observation_reaches_the_outbox_and_is_handled(cast, monkeypatch, settings):

@@ -93,6 +93,7 @@ def base_arrived(base: Base) -> int:
     fitted = Q(verdicts__result__depth="fit") if base.has_weights else Q(pk__in=())
     looked_at = Q(verdicts__format__in=NOT_RUN, verdicts__state=State.PASSED, verdicts__result__depth="static")
     heads = Revision.objects.filter(fitted | looked_at, refs__name=MAIN, verdicts__base__iexact=base.id)
+    heads = heads.filter(repository__binned_at__isnull=True)
     for revision in heads.distinct():
         request(revision, base.id, again=True, cause=Verdict.Cause.BASE)
     return _release_waiting(_waiting().filter(base__iexact=base.id))
