@@ -18,7 +18,7 @@ from hub.errors import http_form
 from registry.kernel import audit
 from registry.kernel.errors import NameTaken, RegistryError, ValueInvalid
 from registry.kernel.links import absolute
-from registry.models import AuditEvent, User
+from registry.models import User
 from registry.people import accounts, departure, sign_on
 
 USER = "urn:ietf:params:scim:schemas:core:2.0:User"
@@ -124,11 +124,8 @@ def config(request: HttpRequest) -> HttpResponse:
 
 
 def _people() -> QuerySet[User]:
-    """Return everybody whom the directory has not removed."""
-    inactive = User.objects.filter(kind=User.Kind.PERSON, is_active=False)
-    events = AuditEvent.objects.filter(action=departure.REMOVED).values("object")
-    removed = [row.pk for row in inactive.filter(username__in=events) if departure.is_removed(row)]
-    return User.objects.filter(kind=User.Kind.PERSON).exclude(pk__in=removed).order_by("pk")
+    """Return everybody who was not removed."""
+    return User.objects.filter(kind=User.Kind.PERSON).exclude(departure=User.Departure.REMOVED).order_by("pk")
 
 
 def _filtered(text: str) -> QuerySet[User]:

@@ -33,11 +33,13 @@ class Memberships(Rows):
 
 @admin.register(User)
 class People(Looking):
-    list_display = ("username", "full_name", "email", "role", "is_active", "created_at", "last_login")
-    list_filter = ("role", "is_active")
+    list_display = ("username", "full_name", "email", "role", "is_active", "departure", "created_at", "last_login")
+    list_filter = ("role", "is_active", "departure")
     search_fields = ("username", "full_name", "email")
     ordering = ("username",)
-    fields = ("username", "full_name", "email", "role", "is_active", "created_at", "last_login", "page")
+    fields = (
+        "username", "full_name", "email", "role", "is_active", "departure", "created_at", "last_login", "page",
+    )  # fmt: skip
     readonly_fields = ("page",)
     inlines = (Memberships,)
     acts = (

@@ -5,7 +5,7 @@ from enum import StrEnum
 from functools import cached_property
 
 from registry.kernel.prepared import Prepared
-from registry.models import Membership, Repository, Token, User
+from registry.models import Membership, Repository, Token, TrustedPublisher, User
 
 
 class Permission(StrEnum):
@@ -50,6 +50,11 @@ class Caller:
         """True for the token that a trusted publisher gave to one CI job."""
         return self.token is not None and self.token.user.kind == User.Kind.PUBLISHER
 
+    @property
+    def publisher(self) -> TrustedPublisher | None:
+        """The trusted publisher that asks, None for other callers; one query per caller, as rows of users keep it."""
+        return getattr(self.user, "publisher", None) if self.is_publisher else None
+
     @cached_property
     def roles(self) -> dict[int, str]:
         """The person's role by the id of each namespace they belong to; one query per caller."""
@@ -63,6 +68,8 @@ class Caller:
 
     def grant(self, repository: Repository) -> str:
         """Return "", "read" or "write": what the token allows on this repository; "write" where no token asks."""
+        if self.is_publisher and (self.publisher is None or self.publisher.repository_id != repository.pk):
+            return ""  # another type may have a repository of this name, and another one may take it after a move
         if self.is_fine_grained:
             right = self.named_grant(repository.full_name)
             return "write" if right == "create" else right

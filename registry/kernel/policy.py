@@ -164,10 +164,11 @@ def require_now(caller: Caller, permission: Permission, repository: Repository) 
     return require(caller, permission, current)
 
 
-def require_namespace(caller: Caller, namespace: Namespace, name: str = "") -> None:
+def require_namespace(caller: Caller, namespace: Namespace, name: str = "", type: str = "") -> None:
     """Raise SignInRequired or NotAllowed unless the caller may create repositories in the namespace.
 
-    A machine creates those alone whose id (`name` is its second part) its token may create.
+    A machine creates those alone whose id (`name` is its second part) its token may create, and a trusted publisher
+    the one for which it waits, of its `type`.
     """
     if caller.user is None:
         raise SignInRequired("Creating a repository needs a signed-in person.")
@@ -177,12 +178,20 @@ def require_namespace(caller: Caller, namespace: Namespace, name: str = "") -> N
     role = caller.roles.get(namespace.pk, "")
     if role not in CREATORS:
         raise NotAllowed(f"You may not create repositories in {namespace.name!r}.")
-    if caller.is_machine and caller.named_grant(f"{namespace.name}/{name}") == "create":
+    if caller.is_machine and caller.named_grant(f"{namespace.name}/{name}") == "create" and _waits_for(caller, type):
         return
     if caller.token is not None and caller.token.role != Token.Role.WRITE:
         raise NotAllowed(
             f"The token {caller.token.name!r} may not create repositories: its role is {caller.token.role}."
         )
+
+
+def _waits_for(caller: Caller, type: str) -> bool:
+    """Return whether a machine may create a repository of this type: a robot any, a publisher while it is pending."""
+    publisher = caller.publisher
+    return not caller.is_publisher or (
+        publisher is not None and publisher.repository_id is None and publisher.type == type
+    )
 
 
 def require_unpaused(user: User) -> None:
@@ -272,6 +281,8 @@ def _write_refusal(caller: Caller, permission: Permission, repository: Repositor
 
 
 def _granted(caller: Caller) -> Q:
+    if caller.is_publisher:
+        return Q(pk=caller.publisher.repository_id) if caller.publisher else Q(pk__in=[])
     condition = Q(pk__in=[])
     for pattern in caller.token.grants if caller.token else {}:
         namespace, _, name = pattern.partition("/")

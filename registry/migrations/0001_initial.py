@@ -47,7 +47,12 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 ("is_active", models.BooleanField(default=True)),
+                ("suspended_at", models.DateTimeField(blank=True, null=True)),
                 ("suspended_until", models.DateTimeField(blank=True, null=True)),
+                (
+                    "departure",
+                    models.CharField(blank=True, choices=[("left", "Left"), ("removed", "Removed")], max_length=8),
+                ),
                 ("paused_until", models.DateTimeField(blank=True, null=True)),
                 ("is_trusted_reporter", models.BooleanField(default=False)),
                 ("mail_alerts", models.BooleanField(default=True)),
@@ -2338,6 +2343,21 @@ class Migration(migrations.Migration):
             model_name="user",
             constraint=models.CheckConstraint(
                 condition=models.Q(("kind__in", ["person", "robot", "publisher"])), name="user_kind_known"
+            ),
+        ),
+        migrations.AddConstraint(
+            model_name="user",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("departure__in", ["", "left", "removed"])), name="user_departure_known"
+            ),
+        ),
+        migrations.AddConstraint(
+            model_name="user",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    ("is_active", False), models.Q(("departure", ""), ("suspended_at__isnull", True)), _connector="OR"
+                ),
+                name="user_active_is_here",
             ),
         ),
         migrations.AddConstraint(

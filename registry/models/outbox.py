@@ -38,7 +38,7 @@ class OutboxEvent(models.Model):
         APPEALED = "appealed"  # appeal: row id
         APPEAL_ANSWERED = "appeal-answered"  # the same
         SIGNED_IN = "signed-in"  # person: row id; browser, address
-        ACCOUNT_CHANGED = "account-changed"  # person: row id; change, details
+        ACCOUNT_CHANGED = "account-changed"  # person: row id; change, details; former_address: where a letter goes
         FANNED_OUT = "fanned-out"  # of: kind of the event; event: its data; after: row id of a person; more followers
 
     kind = models.CharField(max_length=24, choices=Kind.choices)

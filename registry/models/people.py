@@ -64,6 +64,10 @@ class User(AbstractBaseUser):
         MODERATOR = "moderator"
         ADMIN = "admin"
 
+    class Departure(models.TextChoices):
+        LEFT = "left"  # a directory reported that they are gone; it may report them back
+        REMOVED = "removed"  # a directory removed them, or they deleted their account: for good
+
     namespace = models.OneToOneField(Namespace, on_delete=models.PROTECT, related_name="person")
     username = models.CharField(max_length=96, unique=True)
     full_name = models.CharField(max_length=200, blank=True)
@@ -77,8 +81,10 @@ class User(AbstractBaseUser):
     links = models.JSONField(default=list, blank=True)  # https addresses that the person shows
     pictured_at = models.DateTimeField(null=True, blank=True)  # when the picture was changed; null without one
     role = models.CharField(max_length=16, choices=Role.choices, default=Role.USER)
-    is_active = models.BooleanField(default=True)
+    is_active = models.BooleanField(default=True)  # false while they are suspended, and when they are gone
+    suspended_at = models.DateTimeField(null=True, blank=True)  # null: not suspended
     suspended_until = models.DateTimeField(null=True, blank=True)  # null: no end is set
+    departure = models.CharField(max_length=8, choices=Departure.choices, blank=True)  # of people who are gone
     paused_until = models.DateTimeField(null=True, blank=True)  # until when strikes keep them from publishing
     is_trusted_reporter = models.BooleanField(default=False)  # an administrator trusts their reports
     mail_alerts = models.BooleanField(default=True)  # whether alerts are also sent by e-mail
@@ -101,6 +107,11 @@ class User(AbstractBaseUser):
             ),
             models.CheckConstraint(condition=Q(role__in=["user", "moderator", "admin"]), name="user_role_known"),
             models.CheckConstraint(condition=Q(kind__in=["person", "robot", "publisher"]), name="user_kind_known"),
+            models.CheckConstraint(condition=Q(departure__in=["", "left", "removed"]), name="user_departure_known"),
+            models.CheckConstraint(
+                condition=Q(is_active=False) | Q(departure="", suspended_at__isnull=True),
+                name="user_active_is_here",
+            ),
             models.CheckConstraint(
                 condition=Q(kind="person", works_for__isnull=True) | ~Q(kind="person") & Q(role="user"),
                 name="user_machine_is_no_staff",

@@ -26,7 +26,10 @@ def suspend(user: User, by: Caller, *, reason: str, note: str = "", until: datet
 
 
 def unsuspend(user: User, by: Caller, *, reason: str, note: str = "") -> bool:
-    """Let a suspended person in again; return False if they were not suspended. Raises as suspend does."""
+    """Let a suspended person in again; return False if they were not suspended.
+
+    Raises as suspend does, and NotAllowed for a person who is gone: their directory alone lets them in again.
+    """
     return _change(user, by, True, reason, note, None)
 
 
@@ -36,6 +39,8 @@ def _change(user: User, by: Caller, active: bool, reason: str, note: str, until:
         raise NotAllowed("You cannot suspend yourself.", fix="Ask another moderator.")
     if user.role != User.Role.USER:
         policy.require_admin(by)
+    if active and User.objects.filter(pk=user.pk).exclude(departure="").exists():
+        raise NotAllowed(f"{user.username} is gone.", fix="The directory of people must report them back.")
     reason, note = check_reason(reason), names.check_text(note, "note", MAX_NOTE)
     return _write(user, active, actor, reason, note, until)
 
@@ -47,7 +52,7 @@ def suspend_by_hub(user: User, reason: str) -> bool:
 
 def end_due() -> int:
     """End the suspensions whose time is over; return how many. A worker calls it every half minute."""
-    due = User.objects.filter(is_active=False, suspended_until__lte=timezone.now())
+    due = User.objects.filter(suspended_at__isnull=False, suspended_until__lte=timezone.now())
     return sum(_write(user, True, None, "The time of the suspension is over.", "", None) for user in due)
 
 
@@ -55,9 +60,12 @@ def _write(user: User, active: bool, actor: User | None, reason: str, note: str,
     with transaction.atomic():
         if not active:
             accounts.refuse_last_admin(user)
-        rows = User.objects.filter(pk=user.pk, is_active=not active)
-        if not rows.update(is_active=active, suspended_until=until):
+        row = User.objects.select_for_update().get(pk=user.pk)
+        if (row.suspended_at is None) == active:
             return False
+        user.suspended_at, user.suspended_until = None if active else timezone.now(), until
+        user.is_active = active and not row.departure  # the end of a suspension lets nobody in who is gone
+        user.save(update_fields=["suspended_at", "suspended_until", "is_active"])
         verb = "unsuspend" if active else "suspend"
         audit.record(
             actor,
@@ -66,8 +74,7 @@ def _write(user: User, active: bool, actor: User | None, reason: str, note: str,
             about=user,
             reason=reason,
             note=note,
-            before={"active": not active},
-            after={"active": active, **({"until": until.isoformat()} if until else {})},
+            before={"active": row.is_active},
+            after={"active": user.is_active, **({"until": until.isoformat()} if until else {})},
         )
-    user.is_active, user.suspended_until = active, until
     return True

@@ -33,7 +33,10 @@ def check_email(email: str) -> str:
 
 
 def set_address(user: User, email: str, *, verified: bool, by: User | None) -> bool:
-    """Replace the person's address; returns whether anything changed. Raises ValueInvalid, NameTaken."""
+    """Replace the person's address; returns whether anything changed. Raises ValueInvalid, NameTaken.
+
+    A proven address that is given up gets a letter, so that whoever took the account over cannot do so in silence.
+    """
     email, before = check_email(email), user.email
     if (email, verified) == (before, user.email_verified):
         return False
@@ -41,6 +44,11 @@ def set_address(user: User, email: str, *, verified: bool, by: User | None) -> b
         User.objects.filter(pk=user.pk).update(email=email, email_verified=verified)
         store_row(user, email, verified=verified)
         audit.record(by, "person:email", user.username, about=user, before=before, after=email)
+        if user.email_verified and before.lower() not in ("", email.lower()):
+            change = "address" if email else "address-remove"
+            outbox.record(
+                Kind.ACCOUNT_CHANGED, None, person=user.pk, change=change, details=email, former_address=before
+            )
     user.email, user.email_verified = email, verified
     return True
 

@@ -2,6 +2,7 @@
 
 from allauth.account.models import EmailAddress
 from allauth.mfa.models import Authenticator
+from allauth.socialaccount.models import SocialAccount
 from allauth.usersessions.models import UserSession
 from django.db import transaction
 from django.db.models import F
@@ -21,6 +22,7 @@ from registry.models import (
     Membership,
     Namespace,
     Repository,
+    SignInPlace,
     Token,
     User,
     Webhook,
@@ -39,6 +41,8 @@ PERSONAL = (
     (Follow, "follower"),
     (Invitation, "user"),
     (Like, "user"),
+    (SignInPlace, "user"),
+    (SocialAccount, "user"),
     (Token, "user"),
     (Webhook, "owner"),
 )
@@ -97,4 +101,5 @@ def _forget(user: User) -> None:
     User.objects.filter(pk=user.pk).update(
         username=stub, full_name="", email="", email_verified=False, bio="", links=[], pictured_at=None,
         password=user.password, role=User.Role.USER, is_active=False, mail_alerts=False,
+        departure=User.Departure.REMOVED,
     )  # fmt: skip

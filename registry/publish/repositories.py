@@ -28,7 +28,7 @@ def create(
     namespace_name, name = names.split_id(full_name)
     names.check_name(name)
     namespace = accounts.namespace_for_new(namespace_name)
-    policy.require_namespace(by, namespace, name)
+    policy.require_namespace(by, namespace, name, type)
     switches.require_new_repositories()
     name_rules.require_allowed(name, NameRule.Scope.REPOSITORY)
     if private is None:

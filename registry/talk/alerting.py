@@ -29,7 +29,7 @@ from registry.models import (
     Verdict,
 )
 from registry.proof import proofs
-from registry.talk import alert_rows
+from registry.talk import alert_rows, letters
 
 State, Status = Verdict.State, AccessRequest.Status
 Kind = Alert.Kind
@@ -205,8 +205,11 @@ def _signed_in(event: OutboxEvent) -> None:
 
 def _account_changed(event: OutboxEvent) -> None:
     data = {name: event.data[name] for name in ("change", "details")}
-    now = timezone.now()  # hub/site/allauth_adapters.py has sent its e-mail, of an address to the old one
+    now = timezone.now()  # hub/site/allauth_adapters.py has sent its e-mail, of a proven address to the old one
     alert_rows.create([event.data["person"]], Kind.ACCOUNT, data=data, mailed_at=now)
+    if former_address := event.data.get("former_address"):
+        person = User.objects.get(pk=event.data["person"])
+        letters.send_address_changed(former_address, person.username, event.data["details"])
 
 
 CONSUMERS: dict[str, Callable[[OutboxEvent], None]] = {

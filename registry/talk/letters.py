@@ -4,7 +4,17 @@ from collections.abc import Callable
 
 from django.conf import settings
 from django.core.mail import EmailMessage
+from django.urls import reverse
 from django.utils.module_loading import import_string
+
+from registry.kernel.links import absolute
+
+ADDRESS_CHANGED = """The e-mail address of {name} on {hub} {news}. This letter goes to the old one, {former}.
+
+If it was not you: set a new password, then end the other sessions and look at your tokens.
+{security_page}
+If you cannot sign in any more, write to the administrators of this hub.
+"""
 
 
 def send(to: str, subject: str, text: str) -> None:
@@ -12,6 +22,14 @@ def send(to: str, subject: str, text: str) -> None:
     if settings.MAIL_FROM and to:
         letterbox: Callable[[str, str, str], object] = import_string(settings.LETTERBOX)
         letterbox(to, " ".join(subject.split()), text)
+
+
+def send_address_changed(former: str, name: str, address: str) -> None:
+    """Tell a former address of a person that it is theirs no more; `address` is the new one, "" for none."""
+    news = f"is {address} now" if address else "was removed"
+    words = {"name": name, "hub": settings.PUBLIC_URL, "news": news, "former": former}
+    text = ADDRESS_CHANGED.format(**words, security_page=absolute(reverse("security")))
+    send(former, "[Dovetail] Your address was changed", text)
 
 
 def deliver(to: str, subject: str, text: str) -> None:

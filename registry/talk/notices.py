@@ -11,6 +11,7 @@ from registry.repos.refs import short_name
 Kind = Alert.Kind
 CHANGES = {  # by what changed, or by the action in the audit log
     "address": "The e-mail address of your account was changed",
+    "address-remove": "The e-mail address of your account was removed",
     "password": "The password of your account was changed",
     "account:app-add": "An authenticator app was added to your account",
     "account:app-remove": "The authenticator app was removed from your account",

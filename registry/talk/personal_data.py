@@ -3,10 +3,11 @@
 import json
 from collections.abc import Iterator, Mapping
 
+from allauth.socialaccount.models import SocialAccount
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db.models import Q
 
-from registry.models import AuditEvent, DiscussionEvent, Like, Membership, Repository, Token, User
+from registry.models import AuditEvent, DiscussionEvent, Like, Membership, Repository, SignInPlace, Token, User
 
 MOST_ROWS = 100_000  # of one kind
 
@@ -16,6 +17,8 @@ def documents(user: User) -> Iterator[tuple[str, str]]:
     for name, rows in (
         ("profile", [_profile(user)]),
         ("tokens", _tokens(user)),
+        ("identities", _identities(user)),
+        ("sign-in-places", SignInPlace.objects.filter(user=user).values("sha256", "used_at")),
         ("organizations", _organizations(user)),
         ("repositories", _repositories(user)),
         ("comments", _comments(user)),
@@ -33,6 +36,11 @@ def _profile(user: User) -> dict[str, object]:
 def _tokens(user: User) -> Iterator[Mapping[str, object]]:
     rows = Token.objects.filter(user=user)
     yield from rows.values("name", "role", "grants", "created_at", "last_used_at", "expires_at")
+
+
+def _identities(user: User) -> Iterator[Mapping[str, object]]:
+    rows = SocialAccount.objects.filter(user=user)
+    yield from rows.values("provider", "uid", "extra_data", "date_joined", "last_login")
 
 
 def _organizations(user: User) -> Iterator[Mapping[str, object]]:

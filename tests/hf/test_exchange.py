@@ -182,6 +182,39 @@ def test_a_pending_publisher_creates_the_one_repository(wire: Wire, cast: Cast, 
     assert tokens.caller_of(again).token.grants == {"acme/fresh": "write"}
 
 
+def test_a_token_writes_no_repository_of_another_type_that_has_the_same_name(
+    wire: Wire, cast: Cast, issuer: Issuer, publisher: TrustedPublisher
+):
+    twin = cast.repository("acme/reviews", type="dataset")
+    publishers.set_publishers_only(twin, True, cast.session("alice"))
+    value = granted(exchange(wire, issuer.token(HUB)))
+    lines = b"".join(json.dumps(line).encode() + b"\n" for line in (header(), file("x")))
+    path = "/api/datasets/acme/reviews/commit/main"
+    pushed = wire.ask("POST", path, lines, who=value, Content_Type="application/x-ndjson")
+    assert pushed.status_code == 403, pushed.content
+    body = {"name": "reviews", "organization": "acme", "type": "space"}
+    assert wire.ask("POST", "/api/repos/create", body, who=value).status_code == 403
+
+
+def test_a_pending_publisher_creates_its_own_type_alone(wire: Wire, cast: Cast, issuer: Issuer):
+    publishers.trust_pending("acme/fresh", issuer.url, PINNED, cast.session("alice"), type="dataset")
+    value = granted(exchange(wire, issuer.token(HUB), "datasets/acme/fresh"))
+    body = {"name": "fresh", "organization": "acme"}
+    for type in ("model", "space"):
+        assert wire.ask("POST", "/api/repos/create", body | {"type": type}, who=value).status_code == 403
+    assert wire.ask("POST", "/api/repos/create", body | {"type": "dataset"}, who=value).status_code == 200
+    assert wire.ask("POST", "/api/repos/create", body | {"type": "model"}, who=value).status_code == 403
+
+
+def test_a_token_does_not_write_what_takes_the_name_after_a_move(
+    wire: Wire, cast: Cast, issuer: Issuer, publisher: TrustedPublisher
+):
+    value = granted(exchange(wire, issuer.token(HUB)))
+    moves.move(publisher.repository, "acme/opinions", cast.session("alice"))
+    cast.repository("acme/reviews")
+    assert wire.commit("acme/reviews", header(), file("x"), who=value).status_code == 403
+
+
 def test_a_repository_that_is_deleted_is_not_made_again_by_a_token_that_is_left(wire: Wire, cast: Cast, issuer: Issuer):
     publishers.trust_pending("acme/fresh", issuer.url, PINNED, cast.session("alice"))
     value = granted(exchange(wire, issuer.token(HUB), "acme/fresh"))

@@ -523,6 +523,9 @@ PROVEN_ELSEWHERE = {
     "outbox:retry": "tests/registry/test_outbox.py",
     "publisher:exchange": "tests/hf/test_exchange.py",
     "case:": "tests/registry/test_cases.py",
+    "person:leave": "tests/site/test_departure.py",
+    "person:return": "tests/site/test_departure.py",
+    "person:remove": "tests/site/test_departure.py",
 }
 
 

@@ -17,7 +17,7 @@ from registry.kernel.errors import (
     SignInRequired,
 )
 from registry.kernel.policy import Caller, Permission
-from registry.models import Membership, Repository, User
+from registry.models import Membership, Repository, TrustedPublisher, User
 from registry.moderation import quarantine
 from registry.people import accounts, gates, tokens
 from registry.publish import repositories, retiring
@@ -304,9 +304,13 @@ def caller(cast, who: str, repository: Repository) -> Caller:
 
 def machine(cast, kind: str, right: str, repository: Repository) -> Caller:
     """A machine that works for acme, with a token for this repository, or without a right here for another one."""
-    username = f"acme+{kind}" if kind == "robot" else "publisher:acme"
+    username = f"acme+{kind}" if kind == "robot" else f"publisher:{repository.pk}"
     account = User.objects.filter(username=username).first()
     account = account or accounts.create_machine(username, User.Kind(kind), cast.acme.namespace)
+    if kind == "publisher":
+        place = {"type": repository.type, "namespace": repository.namespace, "name": repository.name}
+        row = {**place, "repository": repository, "issuer": "ci", "claims": {}}
+        TrustedPublisher.objects.get_or_create(account=account, defaults=row)
     grants = {repository.full_name: right} if right else {"acme/elsewhere": "write"}
     name = f"token {account.tokens.count()}"
     return tokens.caller_of(tokens.create_token(account, name, "fine-grained", grants=grants))

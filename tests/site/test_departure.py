@@ -2,13 +2,21 @@
 
 import base64
 import json
+from datetime import timedelta
 
 import pytest
+from allauth.socialaccount.models import SocialAccount
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
-from registry.models import AuditEvent, Token, User
-from registry.moderation import suspension
+from registry.kernel.errors import NotAllowed
+from registry.models import AuditEvent, SignInPlace, Token, User
+from registry.moderation import audit_retention, suspension
 from registry.people import accounts, devices, tokens
+from registry.publish import account_deletion
+from registry.talk import personal_data
 from tests.cast import PASSWORD
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -89,6 +97,64 @@ def test_a_directory_adds_finds_and_removes_people(scim, cast):
     page = scim("GET", "Users?startIndex=2&count=2").json()
     assert (page["startIndex"], page["itemsPerPage"], page["totalResults"]) == (2, 2, 8)
     assert scim("GET", "ServiceProviderConfig").json()["patch"] == {"supported": True}
+
+
+def test_nobody_but_the_directory_readmits_a_person_who_left(scim, cast):
+    bob = cast["bob"]
+    scim("PATCH", f"Users/{bob.pk}", patch(False))
+    with pytest.raises(NotAllowed):
+        suspension.unsuspend(User.objects.get(pk=bob.pk), cast.session("ada"), reason="a friend of mine")
+    assert not User.objects.get(pk=bob.pk).is_active
+
+
+def test_a_suspension_until_a_date_survives_a_departure(scim, cast):
+    carol = cast["carol"]
+    suspension.suspend(carol, cast.session("mona"), reason="spam", until=timezone.now() + timedelta(days=3))
+    scim("PATCH", f"Users/{carol.pk}", patch(False))
+    assert scim("PATCH", f"Users/{carol.pk}", patch(True)).status_code == 403
+    User.objects.filter(pk=carol.pk).update(suspended_until=timezone.now())
+    assert suspension.end_due() == 1
+    assert not User.objects.get(pk=carol.pk).is_active, "the end of a suspension lets nobody in who left"
+    assert scim("PATCH", f"Users/{carol.pk}", patch(True)).json()["active"] is True
+
+
+def test_a_departure_is_known_after_the_log_was_trimmed(scim, cast):
+    bob, dave = cast["bob"], cast["dave"]
+    scim("PATCH", f"Users/{bob.pk}", patch(False))
+    assert scim("DELETE", f"Users/{dave.pk}").status_code == 204
+    audit_retention.trim(timezone.now() + timedelta(seconds=1))
+    assert not AuditEvent.objects.filter(action__in=["person:leave", "person:remove"]).exists()
+    assert scim("GET", f"Users/{dave.pk}").status_code == 404
+    assert scim("PATCH", f"Users/{bob.pk}", patch(True)).json()["active"] is True
+
+
+def test_a_list_for_the_directory_costs_the_same_however_many_were_removed(scim, cast):
+    counts = []
+    for name in ("bob", "carol", "dave"):
+        scim("DELETE", f"Users/{cast[name].pk}")
+        with CaptureQueriesContext(connection) as queries:
+            scim("GET", "Users")
+        counts.append(len(queries))
+    assert len(set(counts)) == 1, counts
+
+
+def test_whoever_is_hired_again_finds_no_dead_account_behind_the_identity(scim, cast):
+    bob = cast["bob"]
+    SocialAccount.objects.create(user=bob, provider="corp", uid="bob", extra_data={"email": bob.email})
+    SignInPlace.objects.create(user=bob, sha256="a" * 64)
+    assert {"identities.json", "sign-in-places.json"} <= dict(personal_data.documents(bob)).keys()
+    assert bob.email in dict(personal_data.documents(bob))["identities.json"]
+    scim("DELETE", f"Users/{bob.pk}")
+    assert not SocialAccount.objects.exists()
+    assert not SignInPlace.objects.exists()
+
+
+def test_an_account_that_was_deleted_is_not_listed_and_never_comes_back(scim, cast):
+    carol = cast["carol"]
+    SocialAccount.objects.create(user=carol, provider="corp", uid="carol")
+    account_deletion.delete_account(carol, with_repositories=True)
+    assert not SocialAccount.objects.exists()
+    assert scim("PATCH", f"Users/{carol.pk}", patch(True)).status_code == 404
 
 
 def test_what_a_directory_may_not_do(scim, visit, settings, cast):
