@@ -12,6 +12,7 @@ from registry.kernel import refusals
 from registry.kernel.errors import RevisionNotFound
 from registry.kernel.policy import Permission
 from registry.models import Repository, Verdict
+from registry.publish import retiring
 from registry.repos import catalog, lookup, pull, refs
 
 
@@ -67,7 +68,7 @@ def line(repository: Repository, verdict: Verdict | None) -> Data:
         "created_at": repository.created_at,
         "updated_at": repository.updated_at,
         "verdict": _short(verdict) if verdict else None,
-        "status": lifecycle.state_of(repository)["status"],
+        "status": retiring.status_of(repository),
     }
 
 

@@ -96,11 +96,10 @@ def yank_state(revision: Revision) -> dict[str, Any]:
 
 
 def state_of(repository: Repository) -> dict[str, Any]:
-    """Return the states that an owner gave to an adapter as a whole; the strictest is its `status`."""
+    """Return the states that an owner gave to an adapter as a whole."""
     deprecated = (
         {"message": repository.deprecation, "successor": repository.successor or None, "at": repository.deprecated_at}
         if repository.is_deprecated
         else None
     )
-    status = "archived" if repository.is_archived else "deprecated" if repository.is_deprecated else "active"
-    return {"status": status, "deprecated": deprecated, "archived_at": repository.archived_at}
+    return {"status": retiring.status_of(repository), "deprecated": deprecated, "archived_at": repository.archived_at}

@@ -19,7 +19,7 @@ class Requests(Route):
     """GET /api/models/{id}/user-access-request/{pending|accepted|rejected}"""
 
     def get(self, request: HttpRequest, ns: str, name: str, status: str) -> HttpResponse:
-        rows = gates.list_requests(self.repository(ns, name, Permission.CONFIGURE), status, self.caller)
+        rows = gates.list_requests(self.repository(ns, name, Permission.ARCHIVE), status, self.caller)
         return paged(request, rows, lambda row: shown(request, row))
 
 
@@ -27,7 +27,7 @@ class Handle(Route):
     """POST /api/models/{id}/user-access-request/handle"""
 
     def post(self, request: HttpRequest, ns: str, name: str) -> HttpResponse:
-        repository = self.repository(ns, name, Permission.CONFIGURE)
+        repository = self.repository(ns, name, Permission.ARCHIVE)
         body = bodies.json_object(request)
         username, request_id = bodies.text(body, "user", ""), bodies.text(body, "requestId", "")
         if bool(username) == bool(request_id):
@@ -47,7 +47,7 @@ class Grant(Route):
     """POST /api/models/{id}/user-access-request/grant"""
 
     def post(self, request: HttpRequest, ns: str, name: str) -> HttpResponse:
-        repository = self.repository(ns, name, Permission.CONFIGURE)
+        repository = self.repository(ns, name, Permission.ARCHIVE)
         row = gates.grant_access(repository, bodies.text(bodies.json_object(request), "user"), self.caller)
         return answer(shown(request, row))
 

@@ -61,7 +61,7 @@ class LargeFiles(Route):
     """GET /api/models/{id}/lfs-files: what takes room, in every revision"""
 
     def get(self, request: HttpRequest, ns: str, name: str) -> HttpResponse:
-        repository = self.repository(ns, name, Permission.PUSH)
+        repository = self.repository(ns, name, Permission.INSPECT)
         limit = bodies.whole_in(request.GET, "limit", FILES_PAGE, FILES_PAGE)
         cursor = bodies.whole_in(request.GET, "cursor", 0, 1 << 62, least=0)
         files = copies.large_files(repository, self.caller, after=cursor, limit=limit + 1)

@@ -33,7 +33,7 @@ def log(request: HttpRequest) -> HttpResponse:
 
 @require_safe
 def repository_activity(request: HttpRequest, address: RepositoryAddress) -> HttpResponse:
-    header = header_of(request, address, Permission.CONFIGURE)
+    header = header_of(request, address, Permission.ARCHIVE)
     page = audit_log.activity(header.repository, caller(request), _before(request), EVENTS)
     context = {"header": header, "tab": "settings", "events": page.items, "older": _older(page.next)}
     return render(request, "site/repository_activity.html", context)

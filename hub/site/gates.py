@@ -33,7 +33,7 @@ def ask(request: HttpRequest, address: RepositoryAddress) -> HttpResponse:
 @require_safe
 def access(request: HttpRequest, address: RepositoryAddress) -> HttpResponse:
     """Show who asked and who has access."""
-    return _page(request, header_of(request, address, Permission.CONFIGURE))
+    return _page(request, header_of(request, address, Permission.ARCHIVE))
 
 
 @require_POST
@@ -50,7 +50,7 @@ def set_gate(request: HttpRequest, address: RepositoryAddress) -> HttpResponse:
 @require_POST
 def grant(request: HttpRequest, address: RepositoryAddress) -> HttpResponse:
     """Give somebody access who did not ask."""
-    header = header_of(request, address, Permission.CONFIGURE)
+    header = header_of(request, address, Permission.ARCHIVE)
     form = Grant(request.POST)
     if form.is_valid():
         with form:
@@ -70,7 +70,7 @@ def reject(request: HttpRequest, address: RepositoryAddress, number: int) -> Htt
 
 
 def _decide(request: HttpRequest, address: RepositoryAddress, number: int, status: str) -> HttpResponse:
-    header = header_of(request, address, Permission.CONFIGURE)
+    header = header_of(request, address, Permission.ARCHIVE)
     form = Decision(request.POST)
     if form.is_valid():
         with form:

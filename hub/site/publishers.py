@@ -15,7 +15,7 @@ from registry.people import publishers
 
 @require_safe
 def listed(request: HttpRequest, address: RepositoryAddress) -> HttpResponse:
-    return _page(request, header_of(request, address, Permission.CONFIGURE))
+    return _page(request, header_of(request, address, Permission.ARCHIVE))
 
 
 @require_POST

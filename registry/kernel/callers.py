@@ -15,7 +15,10 @@ class Permission(StrEnum):
     DISCUSS = "adapter:discuss"  # threads, comments, pull requests and the bytes for them
     PUSH = "adapter:push"
     CONFIGURE = "adapter:configure"  # visibility, deletion
-    ARCHIVE = "adapter:archive"  # and unarchive: what remains of CONFIGURE while it is archived
+    INSPECT = "adapter:inspect"  # see what only those who push see, such as every large file
+    ARCHIVE = (
+        "adapter:archive"  # what remains of CONFIGURE while it is archived: unarchive, read settings, admit people
+    )
     QUARANTINE = "adapter:quarantine"  # and release: moderators in a session
 
 

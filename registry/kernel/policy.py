@@ -12,6 +12,8 @@ from registry.models import AccessRequest, Membership, Namespace, Repository, To
 
 Role = Membership.Role
 _SETTINGS = frozenset({Permission.CONFIGURE, Permission.ARCHIVE})
+_CHANGES_NO_FILES = _SETTINGS | {Permission.INSPECT}
+_WHILE_ARCHIVED = frozenset({Permission.ARCHIVE, Permission.INSPECT})
 CREATORS = frozenset({Role.CONTRIBUTOR, Role.WRITE, Role.ADMIN})  # roles that may create repositories
 
 
@@ -147,7 +149,7 @@ def require(caller: Caller, permission: Permission, repository: Repository, aske
         return repository
     if refusal := _write_refusal(caller, permission, repository):
         raise refusal
-    if repository.is_archived and permission is not Permission.ARCHIVE:
+    if repository.is_archived and permission not in _WHILE_ARCHIVED:
         raise refusals.archived(repository)
     return repository
 
@@ -271,9 +273,9 @@ def _write_refusal(caller: Caller, permission: Permission, repository: Repositor
         return refusals.lacks_role(caller.user, permission, repository)
     if caller.grant(repository) != "write" or (permission in _SETTINGS and caller.is_fine_grained):
         return refusals.lacks_grant(caller.token, permission, repository)
-    if permission not in _SETTINGS and _is_paused(caller.user):
+    if permission not in _CHANGES_NO_FILES and _is_paused(caller.user):
         return refusals.publishing_paused(caller.user)
-    if permission not in _SETTINGS and (refusal := refusals.unverified(caller.user)):
+    if permission not in _CHANGES_NO_FILES and (refusal := refusals.unverified(caller.user)):
         return refusal
     if permission is Permission.PUSH and repository.publishers_only and caller.token and not caller.is_publisher:
         return refusals.publishers_only(caller.token, repository)

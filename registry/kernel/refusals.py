@@ -23,7 +23,8 @@ _DEEDS = {
     Permission.DISCUSS: "take part in the discussions of",
     Permission.PUSH: "push to",
     Permission.CONFIGURE: "change the settings of",
-    Permission.ARCHIVE: "archive or unarchive",
+    Permission.INSPECT: "list the large files of",
+    Permission.ARCHIVE: "administer",
 }
 
 

@@ -1,4 +1,7 @@
-"""Gates: put one before a repository's files, request access, decide requests."""
+"""Gates: put one before a repository's files, request access, decide requests.
+
+An archived repository is read as before: its gate stays as it is, people go on asking, and its administrators answer.
+"""
 
 from django.db import transaction
 from django.db.models import QuerySet
@@ -73,7 +76,7 @@ def own_request(repository: Repository, by: Caller) -> AccessRequest | None:
 
 def list_requests(repository: Repository, status: str, by: Caller) -> QuerySet[AccessRequest]:
     """Return the requests in a state, for the owner. Raises ValueInvalid and what policy.require raises."""
-    policy.require(by, Permission.CONFIGURE, repository)
+    policy.require(by, Permission.ARCHIVE, repository)
     return repository.access_requests.filter(status=_status(status)).select_related("user", "decided_by")
 
 
@@ -84,7 +87,7 @@ def decide_request(
 
     Raises AccessRequestNotFound where there is none or it is in that state already, and what list_requests raises.
     """
-    policy.require(by, Permission.CONFIGURE, repository)
+    policy.require(by, Permission.ARCHIVE, repository)
     reason = names.check_text(reason, "reason", MAX_TEXT)
     which = {"user__namespace__name__lower": username.lower()} if username else {"pk": request_id}
     with transaction.atomic():
@@ -114,7 +117,7 @@ def grant_access(repository: Repository, username: str, by: Caller) -> AccessReq
 
     Raises NamespaceNotFound, AccessGranted for a person who has access already, and what list_requests raises.
     """
-    policy.require(by, Permission.CONFIGURE, repository)
+    policy.require(by, Permission.ARCHIVE, repository)
     user = _person(username)
     now = timezone.now()
     with transaction.atomic():

@@ -77,8 +77,10 @@ def _kept(key: str, read: Callable[[], list[str]]) -> list[str]:
 
 
 def _namespaces() -> list[str]:
-    rows = Namespace.objects.filter(repositories__private=False).annotate(total=Sum("repositories__downloads"))
-    known = rows.filter(total__gte=LEAST_DOWNLOADS).order_by("-total")
+    rows = Namespace.objects.filter(
+        repositories__private=False, repositories__binned_at__isnull=True, repositories__quarantined_at__isnull=True
+    )
+    known = rows.annotate(total=Sum("repositories__downloads")).filter(total__gte=LEAST_DOWNLOADS).order_by("-total")
     return list(known.values_list("name", flat=True)[:MOST_NAMESPACES])
 
 

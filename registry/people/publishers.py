@@ -25,7 +25,7 @@ _UNSLUGGED = re.compile(r"[^A-Za-z0-9._-]+")
 def list_publishers(repository: Repository, by: Caller) -> list[TrustedPublisher]:
     """Return the publishers of a repository. Raises SessionRequired and what policy.require raises."""
     _require_session(by)
-    policy.require(by, Permission.CONFIGURE, repository)
+    policy.require(by, Permission.ARCHIVE, repository)
     return list(repository.publishers.select_related("account", "created_by"))
 
 
@@ -78,7 +78,7 @@ def trust_pending(
 
 
 def adopt(repository: Repository) -> None:
-    """Give a new repository the publishers that waited for it; call it in the transaction that creates it."""
+    """Give a repository the publishers that waited for its name; call it in the transaction that gives it this name."""
     waiting = TrustedPublisher.objects.filter(repository=None, type=repository.type, namespace=repository.namespace_id)
     waiting.filter(name__lower=repository.name.lower()).update(repository=repository)
 

@@ -120,9 +120,9 @@ class LargeFile:
 def large_files(repository: Repository, by: Caller, *, after: int = 0, limit: int) -> list[LargeFile]:
     """Return the large files of every revision, in the order in which they came; `after` is the last one's row.
 
-    Raises what policy.require raises for PUSH.
+    Raises what policy.require raises for INSPECT.
     """
-    policy.require(by, Permission.PUSH, repository)
+    policy.require(by, Permission.INSPECT, repository)
     rows = RevisionFile.objects.filter(revision__repository=repository, is_lfs=True).order_by()
     firsts = rows.values("blob").annotate(first=Min("pk")).filter(first__gt=after).order_by("first")[:limit]
     numbers = [row["first"] for row in firsts]

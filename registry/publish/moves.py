@@ -50,6 +50,7 @@ def _move(current: Repository, target: Namespace, name: str, by: Caller) -> Repo
         publishers.remove_all(current, by.user)  # the new owner trusts nobody yet
         quotas.require_repository_quota(target)
         quotas.require_byte_quota(current, 0)
+    publishers.adopt(current)
     _remember(current, before)
     if name != old_name:
         known_names.observe_repository(current, by.user)

@@ -15,7 +15,7 @@ from registry.kernel.errors import NotAllowed, RepositoryNotFound, SignInRequire
 from registry.kernel.outbox import Kind
 from registry.kernel.policy import Caller
 from registry.models import FormerName, Membership, NameRule, Repository, Token, User
-from registry.people import known_names, name_rules
+from registry.people import known_names, name_rules, publishers
 from registry.proof import verdicts
 from registry.publish import repositories
 from registry.repos import bases, refs, search_terms
@@ -59,6 +59,7 @@ def restore(number: int, by: Caller, name: str = "") -> Repository:
         current.save(update_fields=["name", "binned_at", "binned_by", "search_text"])
         quotas.require_repository_quota(current.namespace)
         _refresh_copies(current)
+        publishers.adopt(current)
         FormerName.objects.filter(type=current.type, full_name=current.full_name.lower()).delete()
         if current.full_name != before:
             known_names.observe_repository(current, by.user)

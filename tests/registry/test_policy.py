@@ -39,203 +39,203 @@ WHO = """
 """.split()  # noqa: SIM905  # a table reads better
 
 TABLE = """
-                  read   browse   download   discuss   push   configure   archive   quarantine
+                  read   browse   download   discuss   push   inspect   configure   archive   quarantine
 
 public
-anonymous         ok     ok       ok         in        in     in          in        in
-carol             ok     ok       ok         ok        no     no          no        no
-carol:write       ok     ok       ok         ok        no     no          no        web
-carol:read        ok     ok       ok         no        no     no          no        web
-alice             ok     ok       ok         ok        ok     ok          ok        no
-alice:write       ok     ok       ok         ok        ok     ok          ok        web
-alice:read        ok     ok       ok         no        no     no          no        web
-alice:fine-write  ok     ok       ok         ok        ok     no          no        web
-alice:fine-read   ok     ok       ok         no        no     no          no        web
-alice:other       ok     ok       ok         no        no     no          no        web
-bob               ok     ok       ok         ok        ok     no          no        no
-bob:write         ok     ok       ok         ok        ok     no          no        web
-dave              ok     ok       ok         ok        no     no          no        no
-dave:write        ok     ok       ok         ok        no     no          no        web
-erin              ok     ok       ok         ok        no     no          no        no
-erin:write        ok     ok       ok         ok        no     no          no        web
-mona              ok     ok       ok         ok        no     no          no        ok
-mona:write        ok     ok       ok         ok        no     no          no        web
-ada               ok     ok       ok         ok        no     no          no        ok
-robot:fine-write  ok     ok       ok         ok        ok     no          no        web
-robot:fine-read   ok     ok       ok         no        no     no          no        web
-robot:other       ok     ok       ok         no        no     no          no        web
-publisher:fine-write ok     ok       ok         ok        ok     no          no        web
+anonymous         ok     ok       ok         in        in     in        in          in        in
+carol             ok     ok       ok         ok        no     no        no          no        no
+carol:write       ok     ok       ok         ok        no     no        no          no        web
+carol:read        ok     ok       ok         no        no     no        no          no        web
+alice             ok     ok       ok         ok        ok     ok        ok          ok        no
+alice:write       ok     ok       ok         ok        ok     ok        ok          ok        web
+alice:read        ok     ok       ok         no        no     no        no          no        web
+alice:fine-write  ok     ok       ok         ok        ok     ok        no          no        web
+alice:fine-read   ok     ok       ok         no        no     no        no          no        web
+alice:other       ok     ok       ok         no        no     no        no          no        web
+bob               ok     ok       ok         ok        ok     ok        no          no        no
+bob:write         ok     ok       ok         ok        ok     ok        no          no        web
+dave              ok     ok       ok         ok        no     no        no          no        no
+dave:write        ok     ok       ok         ok        no     no        no          no        web
+erin              ok     ok       ok         ok        no     no        no          no        no
+erin:write        ok     ok       ok         ok        no     no        no          no        web
+mona              ok     ok       ok         ok        no     no        no          no        ok
+mona:write        ok     ok       ok         ok        no     no        no          no        web
+ada               ok     ok       ok         ok        no     no        no          no        ok
+robot:fine-write  ok     ok       ok         ok        ok     ok        no          no        web
+robot:fine-read   ok     ok       ok         no        no     no        no          no        web
+robot:other       ok     ok       ok         no        no     no        no          no        web
+publisher:fine-write ok     ok       ok         ok        ok     ok        no          no        web
 
 private
-anonymous         nf     nf       nf         nf        nf     nf          nf        in
-carol             nf     nf       nf         nf        nf     nf          nf        no
-carol:write       nf     nf       nf         nf        nf     nf          nf        web
-carol:read        nf     nf       nf         nf        nf     nf          nf        web
-alice             ok     ok       ok         ok        ok     ok          ok        no
-alice:write       ok     ok       ok         ok        ok     ok          ok        web
-alice:read        ok     ok       ok         no        no     no          no        web
-alice:fine-write  ok     ok       ok         ok        ok     no          no        web
-alice:fine-read   ok     ok       ok         no        no     no          no        web
-alice:other       nf     nf       nf         nf        nf     nf          nf        web
-bob               ok     ok       ok         ok        ok     no          no        no
-bob:write         ok     ok       ok         ok        ok     no          no        web
-dave              ok     ok       ok         ok        no     no          no        no
-dave:write        ok     ok       ok         ok        no     no          no        web
-erin              ok     ok       ok         ok        no     no          no        no
-erin:write        ok     ok       ok         ok        no     no          no        web
-mona              nf     nf       nf         nf        nf     nf          nf        ok
-mona:write        nf     nf       nf         nf        nf     nf          nf        web
-ada               nf     nf       nf         nf        nf     nf          nf        ok
-robot:fine-write  ok     ok       ok         ok        ok     no          no        web
-robot:fine-read   ok     ok       ok         no        no     no          no        web
-robot:other       nf     nf       nf         nf        nf     nf          nf        web
-publisher:fine-write ok     ok       ok         ok        ok     no          no        web
+anonymous         nf     nf       nf         nf        nf     nf        nf          nf        in
+carol             nf     nf       nf         nf        nf     nf        nf          nf        no
+carol:write       nf     nf       nf         nf        nf     nf        nf          nf        web
+carol:read        nf     nf       nf         nf        nf     nf        nf          nf        web
+alice             ok     ok       ok         ok        ok     ok        ok          ok        no
+alice:write       ok     ok       ok         ok        ok     ok        ok          ok        web
+alice:read        ok     ok       ok         no        no     no        no          no        web
+alice:fine-write  ok     ok       ok         ok        ok     ok        no          no        web
+alice:fine-read   ok     ok       ok         no        no     no        no          no        web
+alice:other       nf     nf       nf         nf        nf     nf        nf          nf        web
+bob               ok     ok       ok         ok        ok     ok        no          no        no
+bob:write         ok     ok       ok         ok        ok     ok        no          no        web
+dave              ok     ok       ok         ok        no     no        no          no        no
+dave:write        ok     ok       ok         ok        no     no        no          no        web
+erin              ok     ok       ok         ok        no     no        no          no        no
+erin:write        ok     ok       ok         ok        no     no        no          no        web
+mona              nf     nf       nf         nf        nf     nf        nf          nf        ok
+mona:write        nf     nf       nf         nf        nf     nf        nf          nf        web
+ada               nf     nf       nf         nf        nf     nf        nf          nf        ok
+robot:fine-write  ok     ok       ok         ok        ok     ok        no          no        web
+robot:fine-read   ok     ok       ok         no        no     no        no          no        web
+robot:other       nf     nf       nf         nf        nf     nf        nf          nf        web
+publisher:fine-write ok     ok       ok         ok        ok     ok        no          no        web
 
 dave's
-dave              ok     ok       ok         ok        ok     no          no        no
-dave:write        ok     ok       ok         ok        ok     no          no        web
-erin              ok     ok       ok         ok        no     no          no        no
-bob               ok     ok       ok         ok        ok     no          no        no
+dave              ok     ok       ok         ok        ok     ok        no          no        no
+dave:write        ok     ok       ok         ok        ok     ok        no          no        web
+erin              ok     ok       ok         ok        no     no        no          no        no
+bob               ok     ok       ok         ok        ok     ok        no          no        no
 
 quarantined
-anonymous         nf     nf       nf         nf        nf     nf          nf        in
-carol             nf     nf       nf         nf        nf     nf          nf        no
-carol:write       nf     nf       nf         nf        nf     nf          nf        web
-carol:read        nf     nf       nf         nf        nf     nf          nf        web
-alice             ok     q        q          q         q      q           q         no
-alice:write       ok     q        q          q         q      q           q         web
-alice:read        ok     q        q          q         q      q           q         web
-alice:fine-write  ok     q        q          q         q      q           q         web
-alice:fine-read   ok     q        q          q         q      q           q         web
-alice:other       nf     nf       nf         nf        nf     nf          nf        web
-bob               ok     q        q          q         q      q           q         no
-bob:write         ok     q        q          q         q      q           q         web
-dave              nf     nf       nf         nf        nf     nf          nf        no
-dave:write        nf     nf       nf         nf        nf     nf          nf        web
-erin              nf     nf       nf         nf        nf     nf          nf        no
-erin:write        nf     nf       nf         nf        nf     nf          nf        web
-mona              ok     nf       nf         nf        nf     nf          nf        ok
-mona:write        nf     nf       nf         nf        nf     nf          nf        web
-ada               ok     nf       nf         nf        nf     nf          nf        ok
-robot:fine-write  ok     q        q          q         q      q           q         web
-robot:fine-read   ok     q        q          q         q      q           q         web
-robot:other       nf     nf       nf         nf        nf     nf          nf        web
-publisher:fine-write ok     q        q          q         q      q           q         web
+anonymous         nf     nf       nf         nf        nf     nf        nf          nf        in
+carol             nf     nf       nf         nf        nf     nf        nf          nf        no
+carol:write       nf     nf       nf         nf        nf     nf        nf          nf        web
+carol:read        nf     nf       nf         nf        nf     nf        nf          nf        web
+alice             ok     q        q          q         q      q         q           q         no
+alice:write       ok     q        q          q         q      q         q           q         web
+alice:read        ok     q        q          q         q      q         q           q         web
+alice:fine-write  ok     q        q          q         q      q         q           q         web
+alice:fine-read   ok     q        q          q         q      q         q           q         web
+alice:other       nf     nf       nf         nf        nf     nf        nf          nf        web
+bob               ok     q        q          q         q      q         q           q         no
+bob:write         ok     q        q          q         q      q         q           q         web
+dave              nf     nf       nf         nf        nf     nf        nf          nf        no
+dave:write        nf     nf       nf         nf        nf     nf        nf          nf        web
+erin              nf     nf       nf         nf        nf     nf        nf          nf        no
+erin:write        nf     nf       nf         nf        nf     nf        nf          nf        web
+mona              ok     nf       nf         nf        nf     nf        nf          nf        ok
+mona:write        nf     nf       nf         nf        nf     nf        nf          nf        web
+ada               ok     nf       nf         nf        nf     nf        nf          nf        ok
+robot:fine-write  ok     q        q          q         q      q         q           q         web
+robot:fine-read   ok     q        q          q         q      q         q           q         web
+robot:other       nf     nf       nf         nf        nf     nf        nf          nf        web
+publisher:fine-write ok     q        q          q         q      q         q           q         web
 
 dave's, quarantined
-dave              ok     q        q          q         q      q           q         no
-erin              nf     nf       nf         nf        nf     nf          nf        no
+dave              ok     q        q          q         q      q         q           q         no
+erin              nf     nf       nf         nf        nf     nf        nf          nf        no
 
 private, quarantined
-carol             nf     nf       nf         nf        nf     nf          nf        no
-alice             ok     q        q          q         q      q           q         no
-erin              nf     nf       nf         nf        nf     nf          nf        no
-mona              nf     nf       nf         nf        nf     nf          nf        ok
+carol             nf     nf       nf         nf        nf     nf        nf          nf        no
+alice             ok     q        q          q         q      q         q           q         no
+erin              nf     nf       nf         nf        nf     nf        nf          nf        no
+mona              nf     nf       nf         nf        nf     nf        nf          nf        ok
 
 owner suspended
-anonymous         nf     nf       nf         nf        nf     nf          nf        in
-alice             nf     nf       nf         nf        nf     nf          nf        no
-alice:write       nf     nf       nf         nf        nf     nf          nf        web
-bob               nf     nf       nf         nf        nf     nf          nf        no
-mona              ok     nf       nf         nf        nf     nf          nf        ok
-mona:write        nf     nf       nf         nf        nf     nf          nf        web
-ada               ok     nf       nf         nf        nf     nf          nf        ok
+anonymous         nf     nf       nf         nf        nf     nf        nf          nf        in
+alice             nf     nf       nf         nf        nf     nf        nf          nf        no
+alice:write       nf     nf       nf         nf        nf     nf        nf          nf        web
+bob               nf     nf       nf         nf        nf     nf        nf          nf        no
+mona              ok     nf       nf         nf        nf     nf        nf          nf        ok
+mona:write        nf     nf       nf         nf        nf     nf        nf          nf        web
+ada               ok     nf       nf         nf        nf     nf        nf          nf        ok
 
 gated
-anonymous         ok     ok       gin        in        in     in          in        in
-carol             ok     ok       gate       ok        no     no          no        no
-carol:write       ok     ok       gate       ok        no     no          no        web
-carol:read        ok     ok       gate       no        no     no          no        web
-alice             ok     ok       ok         ok        ok     ok          ok        no
-alice:write       ok     ok       ok         ok        ok     ok          ok        web
-alice:read        ok     ok       ok         no        no     no          no        web
-alice:fine-write  ok     ok       ok         ok        ok     no          no        web
-alice:fine-read   ok     ok       ok         no        no     no          no        web
-alice:other       ok     ok       gate       no        no     no          no        web
-bob               ok     ok       ok         ok        ok     no          no        no
-bob:write         ok     ok       ok         ok        ok     no          no        web
-dave              ok     ok       ok         ok        no     no          no        no
-dave:write        ok     ok       ok         ok        no     no          no        web
-erin              ok     ok       ok         ok        no     no          no        no
-erin:write        ok     ok       ok         ok        no     no          no        web
-mona              ok     ok       gate       ok        no     no          no        ok
-mona:write        ok     ok       gate       ok        no     no          no        web
-ada               ok     ok       gate       ok        no     no          no        ok
-robot:fine-write  ok     ok       ok         ok        ok     no          no        web
-robot:fine-read   ok     ok       ok         no        no     no          no        web
-robot:other       ok     ok       gate       no        no     no          no        web
-publisher:fine-write ok     ok       ok         ok        ok     no          no        web
+anonymous         ok     ok       gin        in        in     in        in          in        in
+carol             ok     ok       gate       ok        no     no        no          no        no
+carol:write       ok     ok       gate       ok        no     no        no          no        web
+carol:read        ok     ok       gate       no        no     no        no          no        web
+alice             ok     ok       ok         ok        ok     ok        ok          ok        no
+alice:write       ok     ok       ok         ok        ok     ok        ok          ok        web
+alice:read        ok     ok       ok         no        no     no        no          no        web
+alice:fine-write  ok     ok       ok         ok        ok     ok        no          no        web
+alice:fine-read   ok     ok       ok         no        no     no        no          no        web
+alice:other       ok     ok       gate       no        no     no        no          no        web
+bob               ok     ok       ok         ok        ok     ok        no          no        no
+bob:write         ok     ok       ok         ok        ok     ok        no          no        web
+dave              ok     ok       ok         ok        no     no        no          no        no
+dave:write        ok     ok       ok         ok        no     no        no          no        web
+erin              ok     ok       ok         ok        no     no        no          no        no
+erin:write        ok     ok       ok         ok        no     no        no          no        web
+mona              ok     ok       gate       ok        no     no        no          no        ok
+mona:write        ok     ok       gate       ok        no     no        no          no        web
+ada               ok     ok       gate       ok        no     no        no          no        ok
+robot:fine-write  ok     ok       ok         ok        ok     ok        no          no        web
+robot:fine-read   ok     ok       ok         no        no     no        no          no        web
+robot:other       ok     ok       gate       no        no     no        no          no        web
+publisher:fine-write ok     ok       ok         ok        ok     ok        no          no        web
 
 gated, carol let in
-anonymous         ok     ok       gin        in        in     in          in        in
-carol             ok     ok       ok         ok        no     no          no        no
-carol:write       ok     ok       ok         ok        no     no          no        web
-carol:read        ok     ok       ok         no        no     no          no        web
-alice             ok     ok       ok         ok        ok     ok          ok        no
-alice:write       ok     ok       ok         ok        ok     ok          ok        web
-alice:read        ok     ok       ok         no        no     no          no        web
-alice:fine-write  ok     ok       ok         ok        ok     no          no        web
-alice:fine-read   ok     ok       ok         no        no     no          no        web
-alice:other       ok     ok       gate       no        no     no          no        web
-bob               ok     ok       ok         ok        ok     no          no        no
-bob:write         ok     ok       ok         ok        ok     no          no        web
-dave              ok     ok       ok         ok        no     no          no        no
-dave:write        ok     ok       ok         ok        no     no          no        web
-erin              ok     ok       ok         ok        no     no          no        no
-erin:write        ok     ok       ok         ok        no     no          no        web
-mona              ok     ok       gate       ok        no     no          no        ok
-mona:write        ok     ok       gate       ok        no     no          no        web
-ada               ok     ok       gate       ok        no     no          no        ok
+anonymous         ok     ok       gin        in        in     in        in          in        in
+carol             ok     ok       ok         ok        no     no        no          no        no
+carol:write       ok     ok       ok         ok        no     no        no          no        web
+carol:read        ok     ok       ok         no        no     no        no          no        web
+alice             ok     ok       ok         ok        ok     ok        ok          ok        no
+alice:write       ok     ok       ok         ok        ok     ok        ok          ok        web
+alice:read        ok     ok       ok         no        no     no        no          no        web
+alice:fine-write  ok     ok       ok         ok        ok     ok        no          no        web
+alice:fine-read   ok     ok       ok         no        no     no        no          no        web
+alice:other       ok     ok       gate       no        no     no        no          no        web
+bob               ok     ok       ok         ok        ok     ok        no          no        no
+bob:write         ok     ok       ok         ok        ok     ok        no          no        web
+dave              ok     ok       ok         ok        no     no        no          no        no
+dave:write        ok     ok       ok         ok        no     no        no          no        web
+erin              ok     ok       ok         ok        no     no        no          no        no
+erin:write        ok     ok       ok         ok        no     no        no          no        web
+mona              ok     ok       gate       ok        no     no        no          no        ok
+mona:write        ok     ok       gate       ok        no     no        no          no        web
+ada               ok     ok       gate       ok        no     no        no          no        ok
 
 archived
-anonymous         ok     ok       ok         in        in     in          in        in
-carol             ok     ok       ok         arc       no     no          no        no
-carol:write       ok     ok       ok         arc       no     no          no        web
-carol:read        ok     ok       ok         no        no     no          no        web
-alice             ok     ok       ok         arc       arc    arc         ok        no
-alice:write       ok     ok       ok         arc       arc    arc         ok        web
-alice:read        ok     ok       ok         no        no     no          no        web
-alice:fine-write  ok     ok       ok         arc       arc    no          no        web
-alice:fine-read   ok     ok       ok         no        no     no          no        web
-alice:other       ok     ok       ok         no        no     no          no        web
-bob               ok     ok       ok         arc       arc    no          no        no
-bob:write         ok     ok       ok         arc       arc    no          no        web
-dave              ok     ok       ok         arc       no     no          no        no
-dave:write        ok     ok       ok         arc       no     no          no        web
-erin              ok     ok       ok         arc       no     no          no        no
-erin:write        ok     ok       ok         arc       no     no          no        web
-mona              ok     ok       ok         arc       no     no          no        ok
-mona:write        ok     ok       ok         arc       no     no          no        web
-ada               ok     ok       ok         arc       no     no          no        ok
-robot:fine-write  ok     ok       ok         arc       arc    no          no        web
-robot:fine-read   ok     ok       ok         no        no     no          no        web
-robot:other       ok     ok       ok         no        no     no          no        web
-publisher:fine-write ok     ok       ok         arc       arc    no          no        web
+anonymous         ok     ok       ok         in        in     in        in          in        in
+carol             ok     ok       ok         arc       no     no        no          no        no
+carol:write       ok     ok       ok         arc       no     no        no          no        web
+carol:read        ok     ok       ok         no        no     no        no          no        web
+alice             ok     ok       ok         arc       arc    ok        arc         ok        no
+alice:write       ok     ok       ok         arc       arc    ok        arc         ok        web
+alice:read        ok     ok       ok         no        no     no        no          no        web
+alice:fine-write  ok     ok       ok         arc       arc    ok        no          no        web
+alice:fine-read   ok     ok       ok         no        no     no        no          no        web
+alice:other       ok     ok       ok         no        no     no        no          no        web
+bob               ok     ok       ok         arc       arc    ok        no          no        no
+bob:write         ok     ok       ok         arc       arc    ok        no          no        web
+dave              ok     ok       ok         arc       no     no        no          no        no
+dave:write        ok     ok       ok         arc       no     no        no          no        web
+erin              ok     ok       ok         arc       no     no        no          no        no
+erin:write        ok     ok       ok         arc       no     no        no          no        web
+mona              ok     ok       ok         arc       no     no        no          no        ok
+mona:write        ok     ok       ok         arc       no     no        no          no        web
+ada               ok     ok       ok         arc       no     no        no          no        ok
+robot:fine-write  ok     ok       ok         arc       arc    ok        no          no        web
+robot:fine-read   ok     ok       ok         no        no     no        no          no        web
+robot:other       ok     ok       ok         no        no     no        no          no        web
+publisher:fine-write ok     ok       ok         arc       arc    ok        no          no        web
 
 in the bin
-anonymous         nf     nf       nf         nf        nf     nf          nf        in
-carol             nf     nf       nf         nf        nf     nf          nf        no
-carol:write       nf     nf       nf         nf        nf     nf          nf        web
-carol:read        nf     nf       nf         nf        nf     nf          nf        web
-alice             nf     nf       nf         nf        nf     nf          nf        no
-alice:write       nf     nf       nf         nf        nf     nf          nf        web
-alice:read        nf     nf       nf         nf        nf     nf          nf        web
-alice:fine-write  nf     nf       nf         nf        nf     nf          nf        web
-alice:fine-read   nf     nf       nf         nf        nf     nf          nf        web
-alice:other       nf     nf       nf         nf        nf     nf          nf        web
-bob               nf     nf       nf         nf        nf     nf          nf        no
-bob:write         nf     nf       nf         nf        nf     nf          nf        web
-dave              nf     nf       nf         nf        nf     nf          nf        no
-dave:write        nf     nf       nf         nf        nf     nf          nf        web
-erin              nf     nf       nf         nf        nf     nf          nf        no
-erin:write        nf     nf       nf         nf        nf     nf          nf        web
-mona              nf     nf       nf         nf        nf     nf          nf        nf
-mona:write        nf     nf       nf         nf        nf     nf          nf        web
-ada               nf     nf       nf         nf        nf     nf          nf        nf
-robot:fine-write  nf     nf       nf         nf        nf     nf          nf        web
-robot:fine-read   nf     nf       nf         nf        nf     nf          nf        web
-robot:other       nf     nf       nf         nf        nf     nf          nf        web
-publisher:fine-write nf     nf       nf         nf        nf     nf          nf        web
+anonymous         nf     nf       nf         nf        nf     nf        nf          nf        in
+carol             nf     nf       nf         nf        nf     nf        nf          nf        no
+carol:write       nf     nf       nf         nf        nf     nf        nf          nf        web
+carol:read        nf     nf       nf         nf        nf     nf        nf          nf        web
+alice             nf     nf       nf         nf        nf     nf        nf          nf        no
+alice:write       nf     nf       nf         nf        nf     nf        nf          nf        web
+alice:read        nf     nf       nf         nf        nf     nf        nf          nf        web
+alice:fine-write  nf     nf       nf         nf        nf     nf        nf          nf        web
+alice:fine-read   nf     nf       nf         nf        nf     nf        nf          nf        web
+alice:other       nf     nf       nf         nf        nf     nf        nf          nf        web
+bob               nf     nf       nf         nf        nf     nf        nf          nf        no
+bob:write         nf     nf       nf         nf        nf     nf        nf          nf        web
+dave              nf     nf       nf         nf        nf     nf        nf          nf        no
+dave:write        nf     nf       nf         nf        nf     nf        nf          nf        web
+erin              nf     nf       nf         nf        nf     nf        nf          nf        no
+erin:write        nf     nf       nf         nf        nf     nf        nf          nf        web
+mona              nf     nf       nf         nf        nf     nf        nf          nf        nf
+mona:write        nf     nf       nf         nf        nf     nf        nf          nf        web
+ada               nf     nf       nf         nf        nf     nf        nf          nf        nf
+robot:fine-write  nf     nf       nf         nf        nf     nf        nf          nf        web
+robot:fine-read   nf     nf       nf         nf        nf     nf        nf          nf        web
+robot:other       nf     nf       nf         nf        nf     nf        nf          nf        web
+publisher:fine-write nf     nf       nf         nf        nf     nf        nf          nf        web
 """
 
 ANSWERS = {

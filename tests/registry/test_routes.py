@@ -143,12 +143,12 @@ api/{kind}/<ns>/<name>/branch/<rev>                          POST adapter:push  
 api/{kind}/<ns>/<name>/tag/<rev>                             POST adapter:push  DELETE adapter:push
 api/{kind}/<ns>/<name>/like                                  POST like  DELETE like
 api/{kind}/<ns>/<name>/likers                                GET adapter:browse
-api/{kind}/<ns>/<name>/user-access-request/<status>          GET adapter:configure
-api/{kind}/<ns>/<name>/user-access-request/handle            POST adapter:configure
-api/{kind}/<ns>/<name>/user-access-request/grant             POST adapter:configure
+api/{kind}/<ns>/<name>/user-access-request/<status>          GET adapter:archive
+api/{kind}/<ns>/<name>/user-access-request/handle            POST adapter:archive
+api/{kind}/<ns>/<name>/user-access-request/grant             POST adapter:archive
 api/{kind}/<ns>/<name>/duplicate                             POST adapter:download
 api/{kind}/<ns>/<name>/super-squash/<rev>                    POST adapter:push
-api/{kind}/<ns>/<name>/lfs-files                             GET adapter:push
+api/{kind}/<ns>/<name>/lfs-files                             GET adapter:inspect
 api/{kind}/<ns>/<name>/lfs-files/batch                       POST adapter:configure
 api/{kind}/<ns>/<name>/lfs-files/duplicate                   POST adapter:download
 api/{kind}/<ns>/<name>/lfs-files/<sha256>                    DELETE adapter:configure
@@ -576,7 +576,7 @@ def test_what_is_private_answers_strangers_as_what_never_was(world, address, met
 
 CHANGING = [
     row for row in ROWS
-    if row[2] in {"adapter:push", "adapter:configure", "adapter:archive", "adapter:quarantine"}
+    if row[2] in {"adapter:push", "adapter:inspect", "adapter:configure", "adapter:archive", "adapter:quarantine"}
 ]  # fmt: skip
 
 
