@@ -33,6 +33,7 @@ TABLE: dict[type[errors.RegistryError], HttpForm] = {
     errors.GateSignInRequired: HttpForm(401, "GatedRepo"),
     errors.NotAllowed: HttpForm(403),
     errors.EmailUnverified: HttpForm(403),
+    errors.SecondFactorRequired: HttpForm(403),
     errors.AccountNotEmpty: HttpForm(409),
     errors.SessionRequired: HttpForm(403),
     errors.PublishersOnly: HttpForm(403),

@@ -5,10 +5,10 @@ from collections.abc import Iterable
 from typing import Any
 
 from allauth.account.authentication import get_authentication_records
-from allauth.mfa.models import Authenticator
 from django.conf import settings
 from django.http import HttpRequest
 
+from registry.kernel.second_factors import has_second_factor
 from registry.models import User
 
 RECENT_SECONDS = settings.ACCOUNT_REAUTHENTICATION_TIMEOUT
@@ -23,12 +23,6 @@ def authenticated_at(request: HttpRequest) -> float:
 def is_recent(request: HttpRequest, seconds: float = RECENT_SECONDS) -> bool:
     """Return whether this session proved who it is within the last `seconds`."""
     return time.time() - authenticated_at(request) < seconds
-
-
-def has_second_factor(user: User) -> bool:
-    """Return whether the person has an authenticator app or a passkey."""
-    factors = Authenticator.objects.filter(user=user).exclude(type=Authenticator.Type.RECOVERY_CODES)
-    return bool(factors.exists())
 
 
 def passed_second_factor(request: HttpRequest) -> bool:

@@ -61,6 +61,8 @@ class OneOrganization(View):
             organizations.change_organization(
                 organization, full_name=full_name, private_by_default=hidden, by=self.caller.user
             )
+            is_required = given.get("second_factor_required", organization.requires_second_factor)
+            organizations.require_second_factor(organization, is_required, self.caller)
             changed = moves.rename(org, given.get("name", organization.namespace.name), self.caller)
         return Response(_shown(changed, self.caller))
 
@@ -76,7 +78,9 @@ class OneOrganization(View):
 class Members(View):
     @extend_schema(operation_id="members", summary="An organisation's members", responses=shapes.MemberPage)
     def get(self, request: Request, org: str) -> Response:
-        return Response({"items": [_member(row) for row in organizations.list_members(org, self.caller)], "next": None})
+        rows = organizations.list_members(org, self.caller)
+        items = [_member(row) | {"second_factor": row.has_factor} for row in rows]  # type: ignore[attr-defined]
+        return Response({"items": items, "next": None})
 
 
 class OneMember(View):
@@ -153,13 +157,14 @@ def _role(view: View, request: Request, org: str) -> str:
 
 
 def _shown(organization: Organization, by: Caller) -> Data:
-    role = by.roles.get(organization.namespace_id)
+    role = by.roles.get(organization.namespace_id) or by.locked.get(organization.namespace_id)
     return {
         "name": organization.namespace.name,
         "full_name": organization.full_name,
         "members": organization.memberships.filter(user__is_active=True).count(),
         "role": role,
         "default_visibility": ("private" if organization.private_by_default else "public") if role else None,
+        "second_factor_required": organization.requires_second_factor if role else None,
     }
 
 

@@ -52,6 +52,7 @@ def namespace(request: HttpRequest, ns: str) -> HttpResponse:
         "follows": social.follows(by, found),
         "is_self": by.user is not None and by.user.namespace_id == found.pk,
         "may_create": role in CREATORS,
+        "is_locked": found.pk in by.locked,
         "may_administer": not is_person and administrators.administers(by, found.organization),
         **_invitation(found, by),
         **lists[show](request, found, by),

@@ -6,7 +6,7 @@ from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
 
 from hub.site.forms import Confirm, Form, status_of
-from hub.site.forms.organizations import ROLES, Invite, Member, OrganizationDetails, Rename
+from hub.site.forms.organizations import ROLES, Invite, Member, OrganizationDetails, Rename, SecondFactor
 from hub.site.visitor import caller, person
 from registry.kernel import policy
 from registry.kernel.policy import Caller
@@ -43,6 +43,19 @@ def change(request: HttpRequest, ns: str) -> HttpResponse:
             )
             return redirect("organization-settings", organization)
     return _page(request, organization, details=form)
+
+
+@require_POST
+def require_factor(request: HttpRequest, ns: str) -> HttpResponse:
+    """Require a second factor of the members, or leave it to them."""
+    organization = _administered(request, ns)
+    form = SecondFactor(request.POST)
+    if form.is_valid():
+        with form:
+            is_required = form.cleaned_data["requirement"] == "required"
+            organizations.require_second_factor(organization, is_required, caller(request))
+            return redirect("organization-settings", organization)
+    return _page(request, organization, factor=form)
 
 
 @require_POST
@@ -137,6 +150,9 @@ def _page(request: HttpRequest, organization: Organization, **tried: Form) -> Ht
     seen_by = "private" if organization.private_by_default else "public"
     forms: dict[str, Form] = {
         "details": OrganizationDetails(initial={"full_name": organization.full_name, "visibility": seen_by}),
+        "factor": SecondFactor(
+            initial={"requirement": "required" if organization.requires_second_factor else "optional"}
+        ),
         "invite": Invite(),
         "rename": Rename(initial={"name": name}),
         "delete": _confirm(organization),

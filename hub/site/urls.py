@@ -200,6 +200,7 @@ ORGANIZATIONS = [
         "organization-settings",
         ORGANIZATION,
         ("change", organization_settings.change, "change-organization"),
+        ("second-factor", organization_settings.require_factor, "require-second-factor"),
         ("role", organization_settings.set_role, "set-role"),
         ("remove", organization_settings.remove_member, "remove-member"),
         ("invite", organization_settings.invite, "invite"),

@@ -5,6 +5,7 @@ from enum import StrEnum
 from functools import cached_property
 
 from registry.kernel.prepared import Prepared
+from registry.kernel.second_factors import has_second_factor
 from registry.models import Membership, Repository, Token, TrustedPublisher, User
 
 
@@ -60,14 +61,30 @@ class Caller:
 
     @cached_property
     def roles(self) -> dict[int, str]:
-        """The person's role by the id of each namespace they belong to; one query per caller."""
+        """The person's role by the id of each namespace they belong to, without those in `locked`; one query."""
         if self.user is None:
             return {}
         if self.user.is_machine:
             return {self.user.works_for_id: Membership.Role.WRITE} if self.user.works_for_id else {}
-        memberships = _MEMBERSHIPS(self.user.pk)
-        roles = {membership.organization.namespace_id: membership.role for membership in memberships}
-        return {**roles, self.user.namespace_id: Membership.Role.ADMIN}
+        roles = {row.organization.namespace_id: row.role for row in self._memberships}
+        in_force = {namespace: role for namespace, role in roles.items() if namespace not in self.locked}
+        return {**in_force, self.user.namespace_id: Membership.Role.ADMIN}
+
+    @cached_property
+    def locked(self) -> dict[int, str]:
+        """The roles that give nothing now: the organisation requires a second factor, and the person has none.
+
+        Costs a query for members of such organisations alone, together with `roles`: a refusal takes as long for a
+        private repository as for one that does not exist.
+        """
+        strict = [row for row in self._memberships if row.organization.requires_second_factor]
+        if not strict or self.user is None or has_second_factor(self.user):
+            return {}
+        return {row.organization.namespace_id: row.role for row in strict}
+
+    @cached_property
+    def _memberships(self) -> list[Membership]:
+        return _MEMBERSHIPS(self.user.pk) if self.user is not None and not self.is_machine else []
 
     def grant(self, repository: Repository) -> str:
         """Return "", "read" or "write": what the token allows on this repository; "write" where no token asks."""

@@ -51,6 +51,13 @@ class AccountNotEmpty(RegistryError):
     default_fix = "Move or delete them first, or choose to delete them along with the account."
 
 
+class SecondFactorRequired(NotAllowed):
+    """A member without a second factor, of an organisation that requires one."""
+
+    code = "second-factor-required"
+    default_fix = "Add an authenticator app or a passkey at /settings/security, then do it again."
+
+
 class SessionRequired(RegistryError):
     code = "session-required"
     default_fix = "Do this on the website: it is never done by token."

@@ -8,6 +8,7 @@ from registry.kernel.callers import NOBODY as NOBODY
 from registry.kernel.callers import Caller as Caller
 from registry.kernel.callers import Permission as Permission
 from registry.kernel.errors import NotAllowed, RegistryError, SessionRequired, SignInRequired
+from registry.kernel.second_factors import in_force
 from registry.models import AccessRequest, Membership, Namespace, Repository, Token, User
 
 Role = Membership.Role
@@ -44,7 +45,7 @@ def readers_of(repository: Repository) -> Q:
         return Q(pk__in=[])
     if not repository.private:
         return Q()
-    members = Membership.objects.filter(organization__namespace=repository.namespace_id).values("user")
+    members = Membership.objects.filter(in_force(), organization__namespace=repository.namespace_id).values("user")
     return Q(namespace=repository.namespace_id) | Q(pk__in=members)
 
 
@@ -127,13 +128,15 @@ def require(caller: Caller, permission: Permission, repository: Repository, aske
 
     `asked` is the id as the caller spelled it: a refusal in our own spelling would reveal that the repository exists.
     Raises RepositoryNotFound for a repository that the caller may not see, RepositoryQuarantined, SignInRequired,
-    SessionRequired, NotAllowed, RepositoryArchived, and for the bytes of a gated repository GateSignInRequired and
-    AccessRequired.
+    SessionRequired, NotAllowed, SecondFactorRequired, RepositoryArchived, and for the bytes of a gated repository
+    GateSignInRequired and AccessRequired.
     """
     if permission is Permission.QUARANTINE:
         require_moderator(caller)
         return repository
     if not may_see(caller, repository):
+        if not is_withheld(repository) and caller.grant(repository):
+            refuse_locked(caller, repository.namespace)
         raise refusals.repository_not_found(asked or repository.full_name)
     if permission is Permission.READ:
         return repository
@@ -145,6 +148,7 @@ def require(caller: Caller, permission: Permission, repository: Repository, aske
         return repository
     if permission is Permission.DOWNLOAD:
         if not passes_gate(caller, repository):
+            refuse_locked(caller, repository.namespace)
             raise refusals.gated(caller.user, repository)
         return repository
     if refusal := _write_refusal(caller, permission, repository):
@@ -167,7 +171,7 @@ def require_now(caller: Caller, permission: Permission, repository: Repository) 
 
 
 def require_namespace(caller: Caller, namespace: Namespace, name: str = "", type: str = "") -> None:
-    """Raise SignInRequired or NotAllowed unless the caller may create repositories in the namespace.
+    """Raise SignInRequired, SecondFactorRequired or NotAllowed unless the caller may create repositories there.
 
     A machine creates those alone whose id (`name` is its second part) its token may create, and a trusted publisher
     the one for which it waits, of its `type`.
@@ -178,6 +182,7 @@ def require_namespace(caller: Caller, namespace: Namespace, name: str = "", type
     if refusal := refusals.unverified(caller.user):
         raise refusal
     role = caller.roles.get(namespace.pk, "")
+    refuse_locked(caller, namespace)
     if role not in CREATORS:
         raise NotAllowed(f"You may not create repositories in {namespace.name!r}.")
     if caller.is_machine and caller.named_grant(f"{namespace.name}/{name}") == "create" and _waits_for(caller, type):
@@ -194,6 +199,12 @@ def _waits_for(caller: Caller, type: str) -> bool:
     return not caller.is_publisher or (
         publisher is not None and publisher.repository_id is None and publisher.type == type
     )
+
+
+def refuse_locked(caller: Caller, namespace: Namespace) -> None:
+    """Raise SecondFactorRequired for a member whose role there gives nothing before they have a second factor."""
+    if namespace.pk in caller.locked:
+        raise refusals.second_factor(namespace.name)
 
 
 def require_unpaused(user: User) -> None:
@@ -270,6 +281,8 @@ def _has_role_for(caller: Caller, permission: Permission, repository: Repository
 
 def _write_refusal(caller: Caller, permission: Permission, repository: Repository) -> RegistryError | None:
     if caller.user is None or not _has_role_for(caller, permission, repository):
+        if repository.namespace_id in caller.locked:
+            return refusals.second_factor(repository.namespace.name)
         return refusals.lacks_role(caller.user, permission, repository)
     if caller.grant(repository) != "write" or (permission in _SETTINGS and caller.is_fine_grained):
         return refusals.lacks_grant(caller.token, permission, repository)

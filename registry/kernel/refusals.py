@@ -15,6 +15,7 @@ from registry.kernel.errors import (
     RepositoryArchived,
     RepositoryNotFound,
     RepositoryQuarantined,
+    SecondFactorRequired,
     SignInRequired,
 )
 from registry.models import ModerationDecision, Repository, Revision, Token, User
@@ -69,6 +70,11 @@ def publishing_paused(user: User) -> PublishingPaused:
     """Return the refusal for a person whose strikes keep them from publishing for some days."""
     until = f"{user.paused_until:%-d %B %Y, %H:%M} UTC" if user.paused_until else "a moderator ends it"
     return PublishingPaused(f"{user.username} may not publish until {until}, because of strikes.")
+
+
+def second_factor(organization: str) -> SecondFactorRequired:
+    """Return the refusal for a member without a second factor, where the organisation requires one."""
+    return SecondFactorRequired(f"{organization} requires a second factor of its members, and you have none.")
 
 
 def archived(repository: Repository) -> RepositoryArchived:

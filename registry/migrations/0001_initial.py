@@ -769,6 +769,7 @@ class Migration(migrations.Migration):
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
                 ("full_name", models.CharField(blank=True, max_length=200)),
                 ("private_by_default", models.BooleanField(default=False)),
+                ("requires_second_factor", models.BooleanField(default=False)),
                 (
                     "namespace",
                     models.OneToOneField(

@@ -163,6 +163,7 @@ class Organization(models.Model):
     namespace = models.OneToOneField(Namespace, on_delete=models.PROTECT, related_name="organization")
     full_name = models.CharField(max_length=200, blank=True)
     private_by_default = models.BooleanField(default=False)
+    requires_second_factor = models.BooleanField(default=False)  # of its members; without one their role gives nothing
 
     class Meta:
         verbose_name = "organisation"

@@ -13,13 +13,14 @@ def administers(caller: Caller, organization: Organization) -> bool:
 
 
 def require_administrator(caller: Caller, organization: Organization, *, writing: bool = True) -> User:
-    """Return the administrator of the organisation who asks. Raises SignInRequired, NotAllowed.
+    """Return the administrator of the organisation who asks. Raises SignInRequired, NotAllowed, SecondFactorRequired.
 
     A token needs the write role, or without `writing` the read role.
     """
     if caller.user is None:
         raise SignInRequired("What an organisation is, and who is in it, is its administrators' business: sign in.")
     if not administers(caller, organization):
+        policy.refuse_locked(caller, organization.namespace)
         raise NotAllowed(
             f"{caller.user.username} does not administer {organization}.", fix="Ask one of its administrators."
         )

@@ -16,10 +16,13 @@ from registry.kernel.errors import (
     NotAllowed,
     OrganizationNotEmpty,
     QuotaExceeded,
+    SecondFactorRequired,
+    SessionRequired,
     SignInRequired,
     ValueInvalid,
 )
 from registry.kernel.policy import Caller
+from registry.kernel.second_factors import has_second_factor, owner_has_factor
 from registry.models import FormerNamespace, Invitation, Membership, Namespace, Organization, Repository, Token, User
 from registry.people import accounts, administrators
 
@@ -88,6 +91,28 @@ def change_organization(
     return True
 
 
+def require_second_factor(organization: Organization, is_required: bool, by: Caller) -> bool:
+    """Require a second factor of an organisation's members, or no longer; returns whether anything changed.
+
+    `by` administers it. Raises SecondFactorRequired for somebody who has none, and SessionRequired for a token that
+    would end the requirement.
+    """
+    if by.user is None or organization.requires_second_factor == is_required:
+        return False
+    if by.token is not None and not is_required:
+        raise SessionRequired("The requirement of a second factor is ended in a browser session, never by token.")
+    if is_required and not has_second_factor(by.user):
+        raise SecondFactorRequired("You have no second factor yourself, so you cannot require one.")
+    with transaction.atomic():
+        Organization.objects.filter(pk=organization.pk).update(requires_second_factor=is_required)
+        before, after = organization.requires_second_factor, is_required
+        audit.record(
+            by.user, "organization:second-factor", str(organization), about=organization, before=before, after=after
+        )
+    organization.requires_second_factor = is_required
+    return True
+
+
 def check_member_role(role: str) -> None:
     """Raise ValueInvalid for a role that no member of an organisation can have."""
     if role not in Membership.Role.values:
@@ -107,9 +132,10 @@ def set_member(organization: Organization, user: User, role: str, *, by: User | 
 
 
 def list_members(name: str, by: Caller) -> list[Membership]:
-    """Return the organisation's members by name. Raises NamespaceNotFound, SignInRequired, NotAllowed."""
+    """Return the members by name, each with `has_factor`. Raises what require_administered raises."""
     organization = require_administered(name, by, writing=False)
-    return list(organization.memberships.select_related("user").order_by("user__username"))
+    rows = organization.memberships.select_related("user").annotate(has_factor=owner_has_factor())
+    return list(rows.order_by("user__username"))
 
 
 def remove_member(name: str, username: str, by: Caller) -> None:
@@ -197,11 +223,12 @@ def _check_empty(namespace: Namespace) -> None:
 def namespace_of_member(name: str, by: Caller) -> Namespace:
     """Return the namespace of an organisation that the caller is a member of.
 
-    Raises NamespaceNotFound, SignInRequired, NotAllowed.
+    Raises NamespaceNotFound, SignInRequired, NotAllowed, SecondFactorRequired.
     """
     if by.user is None:
         raise SignInRequired("What an organisation keeps is its members' business: sign in.")
     organization = _named(name)
+    policy.refuse_locked(by, organization.namespace)
     if organization.namespace_id not in by.roles:
         raise NotAllowed(f"{by.user.username} is not a member of {organization}.")
     return organization.namespace

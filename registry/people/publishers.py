@@ -214,6 +214,7 @@ def _require_session(by: Caller) -> None:
 
 def _require_administrator(namespace: Namespace, by: Caller) -> None:
     user = policy.require_person(by, "manage trusted publishers")
+    policy.refuse_locked(by, namespace)
     if namespace.pk not in _administered(by):
         raise NotAllowed(f"{user.username} does not administer {namespace.name}.", fix="Ask one who does.")
 

@@ -12,6 +12,7 @@ from django.utils import timezone
 from registry.kernel import outbox, policy
 from registry.kernel.outbox import Kind as Happened
 from registry.kernel.policy import Caller
+from registry.kernel.second_factors import in_force
 from registry.models import (
     AbuseReport,
     AccessRequest,
@@ -84,7 +85,7 @@ def _owners(repository: Repository) -> QuerySet[User]:
     if namespace.kind == Namespace.Kind.PERSON:
         rows = User.objects.filter(namespace=namespace)
     else:
-        admins = Membership.objects.filter(organization__namespace=namespace, role=Membership.Role.ADMIN)
+        admins = Membership.objects.filter(in_force(), organization__namespace=namespace, role=Membership.Role.ADMIN)
         rows = User.objects.filter(pk__in=admins.values("user"))
     return rows.filter(is_active=True).order_by("pk")
 

@@ -57,8 +57,12 @@ def find(address: str, by: Caller, *, to_change: bool = False) -> Collection:
 
 
 def _require_writer(by: Caller, namespace: Namespace, deed: str) -> None:
-    """Raise NotAllowed unless the caller may write everything in the namespace, and what require_person raises."""
+    """Raise NotAllowed unless the caller may write everything in the namespace.
+
+    Raises SecondFactorRequired and what require_person raises, too.
+    """
     user = policy.require_person(by, f"{deed} of {namespace.name}")
+    policy.refuse_locked(by, namespace)
     if by.roles.get(namespace.pk) not in {Membership.Role.WRITE, Membership.Role.ADMIN}:
         raise NotAllowed(f"{user.username} may not {deed} of {namespace.name}.")
 

@@ -129,12 +129,24 @@ def test_an_organisation_is_founded_changed_renamed_and_deleted(ask, cast):
     made = carol.post("/api/v1/organizations", {"name": "guild", "full_name": "The Guild"}, "application/json")
     assert (made.status_code, made.json()) == (
         201,
-        {"name": "guild", "full_name": "The Guild", "members": 1, "role": "admin", "default_visibility": "public"},
+        {
+            "name": "guild",
+            "full_name": "The Guild",
+            "members": 1,
+            "role": "admin",
+            "default_visibility": "public",
+            "second_factor_required": False,
+        },
     )
     here = "/api/v1/organizations/guild"
     changed = carol.patch(here, {"default_visibility": "private"}, "application/json").json()
     assert (changed["full_name"], changed["default_visibility"]) == ("The Guild", "private")
-    assert ask().get(here).json() == {**changed, "role": None, "default_visibility": None}
+    assert ask().get(here).json() == {
+        **changed,
+        "role": None,
+        "default_visibility": None,
+        "second_factor_required": None,
+    }
     both = carol.patch(here, {"name": "acme", "full_name": "Acme"}, "application/json")
     assert both.json()["code"] == "name-taken"
     assert ask().get(here).json()["full_name"] == "The Guild", "all of it, or nothing"

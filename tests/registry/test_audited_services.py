@@ -411,6 +411,11 @@ def remove_second_factors(cast: Cast) -> Act:
     return lambda: second_factors.remove_all(cast["alice"], cast.session("ada"), **WHY)
 
 
+def require_factor(cast: Cast) -> Act:
+    Authenticator.objects.create(user=cast["alice"], type=Authenticator.Type.TOTP, data={"secret": "x"})
+    return lambda: organizations.require_second_factor(cast.acme, True, alice(cast))
+
+
 SERVICES: dict[str, Callable[[Cast], Act]] = {
     "adapter:create": create,
     "adapter:delete": delete,
@@ -482,6 +487,7 @@ SERVICES: dict[str, Callable[[Cast], Act]] = {
     "organization:member": lambda cast: (
         lambda: organizations.set_member(cast.acme, cast["bob"], "read", by=cast["alice"])
     ),
+    "organization:second-factor": require_factor,
     "organization:invite": lambda cast: lambda: invitations.invite("acme", "carol", "read", alice(cast)),
     "organization:withdraw": withdraw,
     "organization:decline": decline,

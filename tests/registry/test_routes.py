@@ -248,6 +248,7 @@ organizations/new                                            GET session  POST s
 organizations/<ns>/settings                                  GET organisation
 organizations/<ns>/settings/activity                         GET organisation
 organizations/<ns>/settings/change                           POST organisation
+organizations/<ns>/settings/second-factor                    POST organisation
 organizations/<ns>/settings/role                             POST organisation
 organizations/<ns>/settings/remove                           POST organisation
 organizations/<ns>/settings/invite                           POST organisation

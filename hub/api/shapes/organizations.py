@@ -21,6 +21,9 @@ class OrganizationChange(s.Serializer[Data]):
     name = Text(required=False, max_length=96, help_text="all its repositories move with it")
     full_name = Text(required=False, allow_blank=True, max_length=200)
     default_visibility = s.ChoiceField(choices=VISIBILITY, required=False)
+    second_factor_required = s.BooleanField(
+        required=False, help_text="of members, for their role to count; false in a session only"
+    )
 
 
 class Organization(s.Serializer[Data]):
@@ -29,6 +32,7 @@ class Organization(s.Serializer[Data]):
     members = s.IntegerField(help_text="how many")
     role = s.ChoiceField(choices=ROLES, allow_null=True, help_text="the caller's")
     default_visibility = s.ChoiceField(choices=VISIBILITY, allow_null=True, help_text="null for who is not in it")
+    second_factor_required = s.BooleanField(allow_null=True, help_text="null for who is not in it")
 
 
 class Member(s.Serializer[Data]):
@@ -37,8 +41,12 @@ class Member(s.Serializer[Data]):
     role = s.ChoiceField(choices=ROLES)
 
 
+class ListedMember(Member):
+    second_factor = s.BooleanField(help_text="whether the person has an app or a passkey")
+
+
 class MemberPage(s.Serializer[Data]):
-    items = Member(many=True)
+    items = ListedMember(many=True)
     next = s.URLField(allow_null=True)
 
 

@@ -2,8 +2,18 @@
 
 from typing import ClassVar
 
-from hub.site.forms import Form, Named, Option, Refusals, choice_field, name_field, text_field, visibility_field
-from registry.kernel.errors import RegistryError, ValueInvalid
+from hub.site.forms import (
+    Choice,
+    Form,
+    Named,
+    Option,
+    Refusals,
+    choice_field,
+    name_field,
+    text_field,
+    visibility_field,
+)
+from registry.kernel.errors import RegistryError, SecondFactorRequired, ValueInvalid
 
 ROLES = (
     ("read", "sees and pulls everything, private adapters too"),
@@ -31,6 +41,18 @@ class OrganizationDetails(Form):
     full_name = text_field("Full name", required=False, maxlength=200, autocomplete="organization")
     visibility = _seen_by(must_answer=True)
     fields_of: ClassVar[Refusals] = {ValueInvalid: "full_name"}
+
+
+class SecondFactor(Form):
+    requirement = Choice(
+        label="Second factor",
+        must_answer=True,
+        options=[
+            ("optional", Option("Optional", "Members decide for themselves.")),
+            ("required", Option("Required", "Without one, a role gives nothing here: no private adapter, no change.")),
+        ],
+    )
+    fields_of: ClassVar[Refusals] = {SecondFactorRequired: "requirement"}
 
 
 class Invite(Form):
