@@ -36,11 +36,14 @@ def needs_recent_authentication(view: View) -> View:
     @wraps(view)
     def checked(request: HttpRequest, *args: Any, **route: Any) -> HttpResponse:
         person(request)
-        if is_recent(request) and not lacks_second_factor(request):
-            return view(request, *args, **route)
-        return ask_again(request)
+        return view(request, *args, **route) if has_proven_lately(request) else ask_again(request)
 
     return checked
+
+
+def has_proven_lately(request: HttpRequest) -> bool:
+    """Return whether this session proved who it is lately, with the second factor if the person has one."""
+    return is_recent(request) and not lacks_second_factor(request)
 
 
 def ask_again(request: HttpRequest) -> HttpResponse:

@@ -7,6 +7,7 @@ from django.views.decorators.http import require_POST, require_safe
 from hub.site.converters import RepositoryAddress
 from hub.site.forms import Confirm, Form, status_of
 from hub.site.forms.repositories import Deprecation, Move, Visibility
+from hub.site.reauthentication import ask_again, has_proven_lately
 from hub.site.repository_header import RepositoryHeader, header_of
 from hub.site.visitor import caller
 from registry.kernel.policy import Permission
@@ -44,7 +45,10 @@ def move(request: HttpRequest, address: RepositoryAddress) -> HttpResponse:
 
 @require_POST
 def delete(request: HttpRequest, address: RepositoryAddress) -> HttpResponse:
+    """Move the repository to the bin; where there is none, deletion is for good, and the person proves who they are."""
     header = header_of(request, address, Permission.CONFIGURE)
+    if not restoring.days() and not has_proven_lately(request):
+        return ask_again(request)
     form = _confirm(header, request.POST)
     if form.is_valid():
         with form:

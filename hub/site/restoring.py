@@ -9,6 +9,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from hub.site.forms import Confirm
 from hub.site.forms.repositories import Restore
+from hub.site.reauthentication import needs_recent_authentication
 from hub.site.visitor import caller, person
 from registry.models import Repository
 from registry.publish import restoring
@@ -43,8 +44,8 @@ def restore(request: HttpRequest, number: int) -> HttpResponse:
 
 
 @require_POST
+@needs_recent_authentication
 def purge(request: HttpRequest, number: int) -> HttpResponse:
-    person(request)
     row = restoring.find(number, caller(request))
     form = _confirm(row, request.POST)
     if form.is_valid():
