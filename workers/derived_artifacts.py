@@ -41,7 +41,7 @@ def derive(revision: Revision, report: Report) -> Report:
     """
     is_hostile = [check for check in report.failed if check.id == "file.pickle" and check.where.get("quarantine")]
     if is_hostile:
-        holding.hold(revision, f"{is_hostile[0].message} {is_hostile[0].fix}")
+        holding.hold(revision, f"{is_hostile[0].message} {is_hostile[0].fix}", finding=is_hostile[0].id)
         return report
     if any(check.id.startswith("file.") for check in report.failed):
         return report

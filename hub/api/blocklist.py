@@ -40,5 +40,6 @@ class Blocklist(View):
 class OneBlocked(View):
     @extend_schema(operation_id="unblock_file", summary="Take a file off the blocklist", responses={204: None})
     def delete(self, request: Request, sha256: str) -> Response:
+        self.require_moderator()
         blocklist.unblock(sha256, self.caller)
         return Response(status=status.HTTP_204_NO_CONTENT)

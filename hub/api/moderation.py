@@ -77,6 +77,7 @@ class Suspend(View):
         operation_id="suspend", summary="Keep a person out", request=shapes.Suspension, responses=shapes.Suspended
     )
     def post(self, request: Request, name: str) -> Response:
+        self.require_moderator(final=True)
         return _suspend(self, name, suspension.suspend, shapes.Suspension)
 
 

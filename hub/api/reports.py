@@ -11,7 +11,6 @@ from hub.api import pages
 from hub.api.asking import View
 from hub.api.shapes import reports as shapes
 from registry.kernel import policy
-from registry.kernel.errors import ValueInvalid
 from registry.models import Case
 from registry.moderation import evidence, intake, queue, targets
 from registry.moderation.queue import Query, Row
@@ -63,16 +62,9 @@ class Queue(View):
     def get(self, request: Request) -> Response:
         self.require_moderator()
         asked = pages.parameters(request, shapes.QueuePaging)
-        start, limit = _start(asked.pop("cursor", "")), asked.pop("limit")
-        rows = list(queue.matching(self.caller, Query(**asked))[start : start + limit + 1])
-        items = [_item(row) for row in queue.with_facts(rows[:limit])]
-        return Response(pages.page(request, items, str(start + limit) if len(rows) > limit else ""))
-
-
-def _start(cursor: str) -> int:
-    if cursor and not (cursor.isascii() and cursor.isdecimal() and len(cursor) < 8):
-        raise ValueInvalid("This cursor is not from this hub.", fix="Start again from the first page.")
-    return int(cursor or 0)
+        cursor, limit = asked.pop("cursor", ""), asked.pop("limit")
+        rows = queue.page(self.caller, Query(**asked), cursor, limit)
+        return Response(pages.page(request, [_item(row) for row in rows.items], rows.next))
 
 
 def _item(row: Row) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from hub.site.forms.cases import Message, NewAppeal
 from hub.site.visitor import caller, person
 from registry.kernel.errors import ValueInvalid
 from registry.kernel.policy import Permission
-from registry.models import Alert
+from registry.models import Alert, User
 from registry.moderation import appeals, standing
 from registry.repos import lookup, pull
 from registry.talk import alerts
@@ -40,7 +40,7 @@ def appeal(request: HttpRequest, address: RepositoryAddress) -> HttpResponse:
 def one(request: HttpRequest, number: int) -> HttpResponse:
     """Show one of the visitor's own appeals with its messages."""
     user = person(request)
-    return _thread(request, appeals.get_own(number, caller(request)).pk, Message(), user_id=user.pk)
+    return _thread(request, appeals.get_own(number, caller(request)).pk, Message(), user=user)
 
 
 @require_POST
@@ -53,11 +53,11 @@ def write(request: HttpRequest, number: int) -> HttpResponse:
         with form:
             appeals.write(row, caller(request), form.cleaned_data["text"])
             return redirect(row)
-    return _thread(request, number, form, user_id=user.pk)
+    return _thread(request, number, form, user=user)
 
 
-def _thread(request: HttpRequest, number: int, form: Message, *, user_id: int) -> HttpResponse:
+def _thread(request: HttpRequest, number: int, form: Message, *, user: User) -> HttpResponse:
     row = appeals.get_own(number, caller(request))
-    alerts.saw_appeal(user_id, row)
+    alerts.saw(user, alerts.OF_APPEALS, appeal=row)
     context = {"appeal": row, "thread": appeals.messages(row, with_notes=False), "form": form}
     return render(request, "site/appeal.html", context, status=form.status)

@@ -31,6 +31,7 @@ class Snapshot:
     quarantined: bool
     created_by: int
     head: str = ""
+    binned: bool = False
 
     @classmethod
     def of(cls, repository: Repository) -> "Snapshot":
@@ -43,6 +44,7 @@ class Snapshot:
             private=repository.private,
             quarantined=repository.is_quarantined,
             created_by=repository.created_by_id,
+            binned=repository.is_binned,
         )
 
     @property

@@ -50,9 +50,14 @@ def readers_of(repository: Repository) -> Q:
 
 
 def is_withheld(repository: Repository) -> bool:
-    """Return whether the repository is served to nobody: it is deleted or quarantined, or its owner is suspended."""
+    """Return whether the repository is served to nobody: it is deleted, or moderation holds it."""
+    return repository.is_binned or is_held(repository)
+
+
+def is_held(repository: Repository) -> bool:
+    """Return whether moderation holds the repository: it is quarantined, or its owner is suspended."""
     owner: User | None = getattr(repository.namespace, "person", None)  # an organisation's namespace has no person
-    return repository.is_binned or repository.is_quarantined or (owner is not None and not owner.is_active)
+    return repository.is_quarantined or (owner is not None and not owner.is_active)
 
 
 def may_quote(source: Repository, target: Repository) -> bool:
@@ -80,10 +85,10 @@ def listed_to(caller: Caller) -> Q:
     if caller.is_staff:
         return visible_to(caller)
     released = Q(is_main_held=False)
-    return visible_to(caller) & (released | _writable(caller) if caller.roles else released)
+    return visible_to(caller) & (released | writable_by(caller) if caller.roles else released)
 
 
-def _writable(caller: Caller) -> Q:
+def writable_by(caller: Caller) -> Q:
     """Return `may_write` as a condition."""
     whole = [namespace for namespace, role in caller.roles.items() if role in {Role.WRITE, Role.ADMIN}]
     own = [namespace for namespace, role in caller.roles.items() if role == Role.CONTRIBUTOR]

@@ -525,6 +525,7 @@ class Migration(migrations.Migration):
                 ),
                 ("reason", models.CharField(max_length=500)),
                 ("note", models.TextField(blank=True)),
+                ("finding", models.CharField(blank=True, max_length=64)),
                 ("at", models.DateTimeField(default=django.utils.timezone.now)),
                 (
                     "by",

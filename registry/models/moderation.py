@@ -27,6 +27,7 @@ class ModerationDecision(models.Model):
     by = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, blank=True, related_name="decisions"
     )  # None: the hub itself
+    finding = models.CharField(max_length=64, blank=True)  # of the hub: the check or rule that found it
     case = models.ForeignKey(Case, on_delete=models.SET_NULL, null=True, blank=True, related_name="decisions")
     at = models.DateTimeField(default=timezone.now)
 

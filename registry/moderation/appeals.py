@@ -2,14 +2,14 @@
 
 from django.db import IntegrityError, transaction
 from django.db.models import QuerySet
-from django.db.models.functions import Now
 
 from registry.kernel import audit, names, outbox, policy, refusals
-from registry.kernel.errors import AppealClosed, AppealNotFound, TakenDown, ValueInvalid
+from registry.kernel.errors import AppealClosed, AppealNotFound, NotAllowed, TakenDown, ValueInvalid
 from registry.kernel.outbox import Kind
 from registry.kernel.policy import Caller
 from registry.models import Appeal, AppealMessage, ModerationDecision, Repository, Revision, User
 from registry.moderation import quarantine, strikes
+from registry.moderation.appeal_answers import answer
 from registry.moderation.reasons import MAX_REASON, check_reason
 from registry.proof import holding
 
@@ -100,25 +100,29 @@ def write(appeal: Appeal, by: Caller, text: str, *, internal: bool = False, as_m
 def decide(appeal: Appeal, by: Caller, *, approve: bool, reason: str) -> Appeal:
     """Approve an appeal, which releases what is held back and voids the strike of its case, or reject it.
 
-    Raises AppealClosed, ValueInvalid without a reason.
+    What a later decision holds back stays held back. Raises AppealClosed, NotAllowed for one's own appeal, ValueInvalid
+    without a reason, TakenDown.
     """
     actor = policy.require_moderator(by)
     reason = check_reason(reason)
     with transaction.atomic():
         current = _locked(appeal)
-        decision = current.decision
+        if current.user_id == actor.pk:
+            raise NotAllowed("You cannot decide an appeal of your own.", fix="Ask another moderator.")
         if approve:
-            why = f"The appeal was approved: {reason}"[:MAX_REASON]
-            quarantine.release(decision.repository, by, reason=why, revision=decision.revision)
-            for strike in decision.case.strikes.filter(voided_at__isnull=True) if decision.case else ():
-                strikes.void(strike, by, reason=why)
-        AppealMessage.objects.create(appeal=current, author=actor, of_moderator=True, text=reason)
-        current.state = Appeal.State.APPROVED if approve else Appeal.State.REJECTED
-        Appeal.objects.filter(pk=current.pk).update(state=current.state, decided_at=Now(), decided_by=actor)
-        verb = "approve" if approve else "reject"
-        audit.record(actor, f"appeal:{verb}", decision.repository.full_name, reason=reason, after={"appeal": appeal.pk})
-        outbox.record(Kind.APPEAL_ANSWERED, None, actor, appeal=appeal.pk)
+            _grant(current, by, f"The appeal was approved: {reason}"[:MAX_REASON])
+        answer(current, actor, Appeal.State.APPROVED if approve else Appeal.State.REJECTED, reason)
     return current
+
+
+def _grant(appeal: Appeal, by: Caller, why: str) -> None:
+    """Release what is held back by the decision of an appeal, unless a later one holds it back; void the strikes."""
+    decision = appeal.decision
+    in_force = holding.decision_in_force(decision.revision or decision.repository)
+    if in_force == decision or (in_force is not None and in_force.action == Action.TAKEDOWN):
+        quarantine.release(decision.repository, by, reason=why, revision=decision.revision, appeal=appeal)
+    for strike in decision.case.strikes.filter(voided_at__isnull=True) if decision.case else ():
+        strikes.void(strike, by, reason=why)
 
 
 def against(held: Repository | Revision, user: User | None) -> Appeal | None:

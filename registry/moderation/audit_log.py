@@ -1,6 +1,6 @@
 """Read the audit log: filters for moderators, export, and the part that the owners of something may see."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -81,7 +81,7 @@ def activity(of: Repository | Namespace, caller: Caller, below: int, size: int) 
     page = cursors.newest_first(AuditEvent.objects.filter(concerned), below, size)
     namespace = of.namespace if isinstance(of, Repository) else of
     members = _members(namespace)
-    return Page([_as_owners_see(event, caller, members) for event in page.items], page.next)
+    return Page([as_owners_see(event, caller, members) for event in page.items], page.next)
 
 
 def _members(namespace: Namespace) -> set[str]:
@@ -89,7 +89,8 @@ def _members(namespace: Namespace) -> set[str]:
     return {namespace.name, *members}
 
 
-def _as_owners_see(event: AuditEvent, caller: Caller, members: set[str]) -> Activity:
+def as_owners_see(event: AuditEvent, caller: Caller, members: Collection[str]) -> Activity:
+    """Return an event without what owners do not see; moderators keep their names where they are `members`."""
     is_own = caller.user is not None and event.actor == caller.user.username
     is_hidden = event.role in STAFF and event.actor not in members and not is_own
     return Activity(

@@ -30,6 +30,9 @@ def verify(kept: Iterable[tuple[str, Head | None]] = ()) -> Verification:
     outcome = Verification()
     begin, previous = _beginning(outcome)
     heads = _heads([*audit_heads.stored(), *kept], outcome)
+    heads_at: dict[int, list[tuple[str, Head]]] = {}
+    for key, head in heads:
+        heads_at.setdefault(head.sequence, []).append((key, head))
     outcome.first = begin + 1
     outcome.last = begin
     for seal in audit_chain.sealed_events(begin):
@@ -41,8 +44,8 @@ def verify(kept: Iterable[tuple[str, Head | None]] = ()) -> Verification:
             outcome.problems.append(f"{_name(seal)} was not written by this hub: its code is not by the hub's key.")
         outcome.problems += [
             f"{_name(seal)} is not the event that {key} recorded at this place."
-            for key, head in heads
-            if head.sequence == seal.sequence and head.hash != seal.hash
+            for key, head in heads_at.get(seal.sequence, ())
+            if head.hash != seal.hash
         ]
     outcome.problems += [
         f"Events {outcome.last + 1} to {head.sequence} are missing at the end of the log: {key} recorded them."

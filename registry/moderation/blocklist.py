@@ -12,6 +12,7 @@ from registry.kernel import audit, names, policy
 from registry.kernel.errors import ItemNotFound, ValueInvalid
 from registry.kernel.policy import Caller
 from registry.models import BlockedFile, ModerationDecision, Revision, User
+from registry.moderation import rules
 from registry.proof import holding
 
 MAX_REASON = 300
@@ -97,7 +98,9 @@ def _revisions_with(row: BlockedFile) -> QuerySet[Revision]:
 
 def _hold(revision: Revision, row: BlockedFile) -> bool:
     reason = f"It holds a file that is blocked on this hub ({row.sha256[:12]}…): {row.reason}"
-    return holding.decide(revision, Action.QUARANTINE, None, reason[: holding.MAX_REASON], row.note)
+    return holding.decide(
+        revision, Action.QUARANTINE, None, reason[: holding.MAX_REASON], row.note, finding=rules.BLOCKED_FILE
+    )
 
 
 def _check_digest(text: str) -> str:

@@ -1,11 +1,13 @@
 """Evidence of an abuse report: the place that it points to, and the files that moderators look at, each look logged."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from registry.kernel import audit, names, policy
-from registry.kernel.errors import RevisionNotFound, ValueInvalid
-from registry.kernel.policy import Caller, Permission
+from registry.kernel import audit, names, policy, refusals
+from registry.kernel.errors import PathInvalid, RegistryError, RevisionNotFound, ValueInvalid
+from registry.kernel.policy import Caller
 from registry.models import Case, Repository, Revision
 from registry.repos import lookup, pull
 from registry.repos.manifest import Entry
@@ -49,25 +51,43 @@ def parse(items: list[dict[str, Any]]) -> list[Evidence]:
 
 
 def _parse(item: dict[str, Any]) -> Evidence:
-    commit = names.check_text(str(item.get("commit") or ""), "commit", 40).lower()
-    if commit and not set(commit) <= set("0123456789abcdef"):
+    part = {name: str(item.get(name) or "").strip() for name in ("commit", "file", "tensor")}
+    with _concerning("commit"):
+        commit = _commit(part["commit"])
+    with _concerning("file"):
+        file = names.check_path(part["file"]) if part["file"] else ""
+    with _concerning("tensor"):
+        tensor = names.check_text(part["tensor"], "name of the tensor", 500)
+    with _concerning("line"):
+        line, end_line = _line(item.get("line")), _line(item.get("end_line"))
+    end_line = end_line if line and end_line and end_line > line else None
+    return Evidence(commit, file, line, end_line, tensor)
+
+
+@contextmanager
+def _concerning(field: str) -> Iterator[None]:
+    """Name the part of the evidence that a refusal concerns, so that a form shows it there."""
+    try:
+        yield
+    except (PathInvalid, ValueInvalid) as refusal:
+        raise ValueInvalid(refusal.detail, fix=refusal.fix, field=field) from None
+
+
+def _commit(text: str) -> str:
+    commit = names.check_text(text, "commit", 40).lower()
+    if not set(commit) <= set("0123456789abcdef"):
         raise ValueInvalid(f"{commit!r} is no commit id.", fix="Copy the commit id from the page of the version.")
-    line, end_line = (_line(item.get(name)) for name in ("line", "end_line"))
-    return Evidence(
-        commit=commit,
-        file=names.check_text(str(item.get("file") or ""), "path of the file", names.MAX_PATH),
-        line=line,
-        end_line=end_line if line and end_line and end_line > line else None,
-        tensor=names.check_text(str(item.get("tensor") or ""), "name of the tensor", 500),
-    )
+    return commit
 
 
 def _line(value: object) -> int | None:
     if value in (None, ""):
         return None
-    if not isinstance(value, int | str) or not str(value).isdecimal() or not 0 < int(value) <= MAX_LINE:
+    text = str(value) if isinstance(value, int | str) else ""
+    # The length first: int() refuses thousands of digits by an error of its own.
+    if not text.isdecimal() or len(text) > len(str(MAX_LINE)) or not 0 < int(text) <= MAX_LINE:
         raise ValueInvalid(f"{str(value)[:20]!r} is no line number.", fix="Count lines from 1.")
-    return int(value)
+    return int(text)
 
 
 def places(case: Case) -> list[Evidence]:
@@ -90,19 +110,30 @@ def look(full_name: str, rev: str, path: str, by: Caller, *, type: str = "model"
 
 
 def under_moderation(full_name: str, rev: str, by: Caller, *, type: str = "model") -> Revision:
-    """Return a revision that moderators may look into: it is held back, or part of a case that is open."""
-    repository = lookup.find(full_name, by, Permission.QUARANTINE, type=type)
-    revision = pull.resolve(repository, rev)
-    if not (_is_held(repository, revision) or _is_in_case(repository)):
-        raise RevisionNotFound(
-            f"{repository.full_name} is neither held back nor part of an open case.",
-            fix="Report it first, then look into the case.",
-        )
-    return revision
+    """Return a revision that moderators may look into: it is held back, or part of a case that is open.
+
+    A deletion hides no evidence: after the repository of that name, those in the bin that had it are looked up.
+    """
+    policy.require_moderator(by)
+    refusal: RegistryError = refusals.repository_not_found(full_name)
+    for repository in lookup.named_or_binned(full_name, type):
+        try:
+            revision = pull.resolve(repository, rev)
+        except RevisionNotFound as missing:
+            refusal = refusal if repository.is_binned else missing
+            continue
+        if _is_held(repository, revision) or _is_in_case(repository):
+            return revision
+        if not repository.is_binned:
+            refusal = RevisionNotFound(
+                f"{repository.full_name} is neither held back nor part of an open case.",
+                fix="Report it first, then look into the case.",
+            )
+    raise refusal
 
 
 def _is_held(repository: Repository, revision: Revision) -> bool:
-    return policy.is_withheld(repository) or revision.is_quarantined
+    return policy.is_held(repository) or revision.is_quarantined
 
 
 def _is_in_case(repository: Repository) -> bool:

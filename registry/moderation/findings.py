@@ -16,10 +16,12 @@ from registry.models import (
 )
 from registry.moderation import intake, leaked_tokens, rules, targets
 from registry.moderation.evidence import Evidence
+from registry.repos import pull
 
 Reason = Case.Reason
 HELD = "hub.hold"
 SECRET = "privacy.secret"  # noqa: S105  # a check id
+REASONS = {rules.PICKLE: Reason.MALWARE, rules.BLOCKED_FILE: Reason.MALWARE, rules.LIVE_SECRET: Reason.SECRET}
 
 
 def consume(event: OutboxEvent) -> None:
@@ -31,15 +33,29 @@ def consume(event: OutboxEvent) -> None:
 def _verdict_reached(event: OutboxEvent) -> None:
     rows = Verdict.objects.select_related("revision__repository__namespace", "revision__author")
     verdict = rows.filter(pk=event.data["verdict"]).first()
-    if verdict is None or verdict.revision.is_quarantined:
+    if verdict is None:
         return
+    revision = verdict.revision
+    was_held = revision.is_quarantined
     for check in verdict.report.checks:
-        if check.id == rules.PICKLE and check.outcome == "failed" and check.where.get("quarantine"):
-            _observe(verdict.revision, rules.PICKLE, Reason.MALWARE, check)
-        if check.id == SECRET and check.outcome in ("failed", "warned"):
-            revoked = leaked_tokens.revoke(verdict.revision)
-            text = rules.LIVE_SECRET if revoked else SECRET
-            _observe(verdict.revision, text, Reason.SECRET, check, revoked)
+        if check.id == rules.PICKLE and check.outcome == "failed" and check.where.get("quarantine") and not was_held:
+            _observe(revision, rules.PICKLE, Reason.MALWARE, check)
+        if _is_secret(check):
+            revoked = leaked_tokens.revoke(revision)  # of a held version too: its readers have the token already
+            if not was_held:
+                _observe(revision, rules.LIVE_SECRET if revoked else SECRET, Reason.SECRET, check, revoked)
+
+
+def _is_secret(check: CheckResult) -> bool:
+    return check.id == SECRET and check.outcome in ("failed", "warned")
+
+
+def reads_files(event: OutboxEvent) -> bool:
+    """Return whether `consume` reads files of the store for this event, which a page must not wait for."""
+    if event.kind != Kind.VERDICT_REACHED:
+        return False
+    verdict = Verdict.objects.filter(pk=event.data["verdict"]).first()
+    return verdict is not None and any(map(_is_secret, verdict.report.checks))
 
 
 def _observe(
@@ -49,7 +65,8 @@ def _observe(
     if revoked:
         files = ", ".join(sorted(set(revoked)))
         text = f"{files} holds an access token of this hub that worked. The token was revoked: make a new one."
-    evidence = [Evidence(commit=revision.oid, file=str(check.where.get("file") or ""))]
+    file = str(check.where.get("file"))  # strangers' bytes may have led to the report: a file of the version, or none
+    evidence = [Evidence(commit=revision.oid, file=file if file in pull.entries(revision) else "")]
     intake.observe(targets.of_revision(revision), finding, reason, text, evidence)
 
 
@@ -64,18 +81,11 @@ def _held(event: OutboxEvent) -> None:
         target = targets.of_revision(decision.revision)
     else:
         target = targets.of_repository(decision.repository)
-    finding = _finding_of(decision.reason)
-    reason = Reason.OTHER if finding == HELD else Reason.MALWARE
+    finding = decision.finding or HELD
+    reason = REASONS.get(finding, Reason.OTHER)
     filed = intake.observe(target, finding, reason, decision.reason, [Evidence(commit=event.data["revision"])])
     ModerationDecision.objects.filter(pk=decision.pk).update(case=filed.case)
     rules.strike(filed.case)  # the rule that filed it found it held already
-
-
-def _finding_of(reason: str) -> str:
-    """Return the finding behind a hold of the hub, by the sentence that its owner reads."""
-    if "blocked on this hub" in reason:
-        return rules.BLOCKED_FILE
-    return rules.PICKLE if "pickle" in reason else HELD
 
 
 def _name_observed(event: OutboxEvent) -> None:

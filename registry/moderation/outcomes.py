@@ -3,12 +3,12 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from django.utils import timezone
-
+from registry.kernel import policy
 from registry.kernel.errors import ValueInvalid
 from registry.kernel.policy import Caller
 from registry.models import Case, DiscussionEvent, Repository, Revision, User
 from registry.moderation import quarantine, strikes, suspension, targets
+from registry.publish import thread_entries
 from registry.repos import refs
 
 Outcome, Target = Case.Outcome, Case.Target
@@ -43,12 +43,12 @@ def _nothing(case: Case, by: Caller, decision: Decision) -> None:
 
 def _hide(case: Case, by: Caller, decision: Decision) -> None:
     """Hide the comment, or all comments of the discussion by whoever opened it."""
-    rows = DiscussionEvent.objects.filter(kind=DiscussionEvent.Kind.COMMENT, hidden=False)
-    if case.comment is not None:
-        rows = rows.filter(pk=case.comment.pk)
-    else:
-        rows = rows.filter(discussion=case.discussion, author=case.discussion.author if case.discussion else None)
-    rows.update(hidden=True, hidden_by=by.user, text="", edited_at=timezone.now())
+    discussion = case.discussion
+    if discussion is None:
+        raise ValueInvalid("The discussion is gone.", fix="Close the case without action.")
+    rows = discussion.events.select_for_update().filter(kind=DiscussionEvent.Kind.COMMENT, hidden=False)
+    rows = rows.filter(author=discussion.author) if case.comment is None else rows.filter(pk=case.comment.pk)
+    thread_entries.hide(discussion, rows.order_by("pk"), policy.require_moderator(by))
 
 
 def _hold_version(case: Case, by: Caller, decision: Decision) -> None:

@@ -7,6 +7,7 @@ from registry.kernel.errors import TakenDown
 from registry.kernel.outbox import Kind
 from registry.kernel.policy import Caller, Permission
 from registry.models import (
+    Appeal,
     Case,
     ModerationDecision,
     Repository,
@@ -14,6 +15,7 @@ from registry.models import (
     RevisionFile,
     UploadedBlob,
 )
+from registry.moderation import appeal_answers
 from registry.moderation.reasons import MAX_NOTE, check_reason
 from registry.proof import holding
 
@@ -39,10 +41,17 @@ def quarantine(
 
 
 def release(
-    repository: Repository, by: Caller, *, reason: str, note: str = "", revision: Revision | None = None
+    repository: Repository,
+    by: Caller,
+    *,
+    reason: str,
+    note: str = "",
+    revision: Revision | None = None,
+    appeal: Appeal | None = None,
 ) -> bool:
-    """Serve again what was quarantined; returns False when it was not held back.
+    """Serve again what was quarantined, and approve the appeals against it; returns False when it was not held back.
 
+    The `appeal` that leads to it is answered by the caller.
     Raises TakenDown for what was taken down for good, and what quarantine raises.
     """
     policy.require(by, Permission.QUARANTINE, repository)
@@ -50,7 +59,11 @@ def release(
     in_force = holding.decision_in_force(held)
     if in_force is not None and in_force.action == Action.TAKEDOWN:
         raise TakenDown(f"{repository.full_name} was taken down: {in_force.reason}")
-    return _decide(repository, by, Action.RELEASE, reason, note, revision, None)
+    with transaction.atomic():
+        changed = _decide(repository, by, Action.RELEASE, reason, note, revision, None)
+        if changed:
+            appeal_answers.approve_others(held, policy.require_moderator(by), reason, appeal)
+    return changed
 
 
 def take_down(

@@ -8,6 +8,7 @@ from django.db.models import Count, Exists, OuterRef, Q, QuerySet, Sum
 from django.utils import timezone
 
 from registry.kernel import policy
+from registry.kernel.cursors import Cursor, Page
 from registry.kernel.policy import Caller
 from registry.models import AbuseReport, Case, HourlyDownloads, ModerationDecision
 from registry.moderation import cases, reputation
@@ -65,6 +66,22 @@ def matching(by: Caller, query: Query) -> QuerySet[Case]:
         reports = AbuseReport.objects.filter(case=OuterRef("pk"), by_hub=query.source == "hub")
         rows = rows.filter(Exists(reports))
     return rows.order_by("-closed_at", "-pk") if query.state == "closed" else rows.order_by("-severity", "pk")
+
+
+def page(by: Caller, query: Query, cursor: str, limit: int) -> Page[Row]:
+    """Return a page of the cases of a filter; one that is closed meanwhile shifts no later page.
+
+    Raises ValueInvalid for a cursor that this hub did not sign for this order.
+    """
+    rows = matching(by, query)
+    order, column = ("queue.closed", "closed_at") if query.state == "closed" else ("queue", "severity")
+    if cursor:
+        last = Cursor.verify(cursor, order)
+        tied = {column: last.value, f"pk__{'lt' if column == 'closed_at' else 'gt'}": last.row}
+        rows = rows.filter(Q(**tied) | Q(**{f"{column}__lt": last.value}))
+    items = list(rows[: limit + 1])
+    beyond = Cursor(getattr(items[limit - 1], column), items[limit - 1].pk).sign(order) if len(items) > limit else ""
+    return Page(with_facts(items[:limit]), beyond)
 
 
 def with_facts(page: Sequence[Case]) -> list[Row]:

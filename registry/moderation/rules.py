@@ -32,20 +32,24 @@ class Rule:
     applies: Callable[[Facts], bool]
     reason: str
     is_strike: bool  # whether its owner gets an automatic strike
+    finding: str = ""  # of the hub, upon which it applies
 
 
 RULES = (
     Rule(
         "dangerous pickle", lambda facts: PICKLE in facts.findings,
-        "A file in it is a pickle that can run code.", is_strike=True,
+        "A file in it is a pickle that can run code.", is_strike=True, finding=PICKLE,
     ),
     Rule(
         "known-bad file", lambda facts: BLOCKED_FILE in facts.findings,
-        "A file in it is on this hub's blocklist.", is_strike=False,  # it was allowed when it was pushed
+        "A file in it is on this hub's blocklist.",
+        is_strike=False,  # it was allowed when it was pushed
+        finding=BLOCKED_FILE,
     ),
     Rule(
         "live secret", lambda facts: LIVE_SECRET in facts.findings,
-        "A file in it holds an access token of this hub that worked; the token was revoked.", is_strike=False,
+        "A file in it holds an access token of this hub that worked; the token was revoked.",
+        is_strike=False, finding=LIVE_SECRET,
     ),
     Rule(
         "trusted reports", lambda facts: facts.reporters >= 2 and facts.trusted_reporters >= 1,
@@ -79,7 +83,7 @@ def apply(case: Case) -> Rule | None:
     """
     held = _what(case)
     rule = rule_for(facts_of(case)) if held is not None else None
-    if held is None or rule is None or not holding.hold(held, _reason(case, rule), case):
+    if held is None or rule is None or not holding.hold(held, _reason(case, rule), case, finding=rule.finding):
         return None
     strike(case)
     return rule

@@ -7,11 +7,12 @@ from django.db.models import QuerySet, Sum
 from django.utils import timezone
 
 from registry.kernel import audit, outbox, policy
-from registry.kernel.errors import NotAllowed, ValueInvalid
+from registry.kernel.errors import NotAllowed
 from registry.kernel.outbox import Kind
 from registry.kernel.policy import Caller
 from registry.models import Case, Strike, User
 from registry.moderation import suspension
+from registry.moderation.reasons import check_reason
 
 LASTS = timedelta(days=90)
 PAUSE_POINTS, PAUSE = 2, timedelta(days=3)  # with so many points nobody publishes for so long
@@ -62,13 +63,12 @@ def void(strike: Strike, by: Caller, *, reason: str) -> bool:
     A pause that the remaining strikes do not justify ends; a suspension is ended by a moderator alone.
     """
     actor = policy.require_moderator(by)
-    if not (reason := reason.strip()):
-        raise ValueInvalid("A reason is needed.", fix="Say in a sentence why this strike does not count.")
+    reason = check_reason(reason)
     if strike.user_id == actor.pk:
         raise NotAllowed("You cannot void a strike of your own.", fix="Ask another moderator.")
     with transaction.atomic():
         row = Strike.objects.filter(pk=strike.pk, voided_at__isnull=True)
-        if not row.update(voided_at=timezone.now(), voided_by=actor, void_reason=reason[:500]):
+        if not row.update(voided_at=timezone.now(), voided_by=actor, void_reason=reason):
             return False
         audit.record(
             actor, "person:void-strike", strike.user.username, about=strike.user, reason=reason, before=strike.pk

@@ -11,7 +11,6 @@ from registry.publish import discussions
 from registry.repos import lookup, pull
 
 Kind = Case.Target
-ON_REPOSITORIES = (Kind.REPOSITORY, Kind.REVISION, Kind.FILE, Kind.DISCUSSION, Kind.COMMENT)
 
 
 @dataclass(frozen=True)
@@ -144,7 +143,15 @@ def of_namespace(namespace: Namespace) -> Target:
 
 
 def responsible(case: Case) -> User | None:
-    """Return the person who wrote, pushed or made what a case is about; None for an organisation."""
+    """Return the person who wrote, pushed or made what a case is about; None for an organisation.
+
+    For a machine answers the person for whom it works.
+    """
+    author = _author(case)
+    return getattr(author.works_for, "person", None) if author is not None and author.is_machine else author
+
+
+def _author(case: Case) -> User | None:
     if case.comment is not None:
         return case.comment.author
     if case.discussion is not None:

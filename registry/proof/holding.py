@@ -17,18 +17,21 @@ MAX_REASON = 500
 Action = ModerationDecision.Action
 
 
-def hold(held: Repository | Revision, reason: str, case: Case | None = None) -> bool:
-    """Hold back in the hub's own name; return False if it is held already or a moderator released it."""
+def hold(held: Repository | Revision, reason: str, case: Case | None = None, *, finding: str = "") -> bool:
+    """Hold back in the hub's own name; return False if it is held already or a moderator released it.
+
+    `finding` is the id of the check or rule that found it, by which registry/moderation/findings.py opens a case.
+    """
     if decisions_on(held).filter(action=Action.RELEASE).exists():
         return False
-    return decide(held, Action.QUARANTINE, None, reason[:MAX_REASON], "", case)
+    return decide(held, Action.QUARANTINE, None, reason[:MAX_REASON], "", case, finding=finding)
 
 
 def hold_like(revision: Revision, like: Revision) -> bool:
     """Hold a revision back for the reason that another one with the same files is held back for, if that one is."""
     decision = decision_in_force(like)
     is_held = decision is not None and Revision.objects.filter(pk=like.pk, quarantined_at__isnull=False).exists()
-    return is_held and decision is not None and hold(revision, decision.reason)
+    return is_held and decision is not None and hold(revision, decision.reason, finding=decision.finding)
 
 
 def decisions_on(held: Repository | Revision) -> QuerySet[ModerationDecision]:
@@ -42,7 +45,14 @@ def decision_in_force(held: Repository | Revision) -> ModerationDecision | None:
 
 
 def decide(
-    target: Repository | Revision, action: Action, by: User | None, reason: str, note: str, case: Case | None = None
+    target: Repository | Revision,
+    action: Action,
+    by: User | None,
+    reason: str,
+    note: str,
+    case: Case | None = None,
+    *,
+    finding: str = "",
 ) -> bool:
     """Hold back or release in one transaction with its decision, event and log entry; return False for a no-op.
 
@@ -64,7 +74,14 @@ def decide(
         if revision is not None:
             move_verified(repository.pk)
         decision = ModerationDecision.objects.create(
-            repository=repository, revision=revision, action=action, reason=reason, note=note, by=by, case=case
+            repository=repository,
+            revision=revision,
+            action=action,
+            reason=reason,
+            note=note,
+            by=by,
+            case=case,
+            finding=finding,
         )
         kind = Kind.QUARANTINED if holds else Kind.RELEASED
         oid = revision.oid if revision else ""

@@ -122,10 +122,7 @@ def hide(discussion: Discussion, number: int, by: Caller) -> DiscussionEvent:
         entry, user = _comment(discussion, number), thread_entries.person(by)
         if entry.author_id != user.pk and not policy.may_write(by, discussion.repository) and not by.is_staff:
             raise NotAllowed("Only its author, and who may push to the adapter, may hide a comment.")
-        if not entry.hidden:
-            entry.hidden, entry.hidden_by = True, user
-            entry.save(update_fields=["hidden", "hidden_by"])
-            thread_entries.record(Happened.COMMENT_CHANGED, discussion, user, comment=entry, is_news=False)
+        thread_entries.hide(discussion, [entry], user)
     return entry
 
 

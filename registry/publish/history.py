@@ -3,11 +3,12 @@
 from collections.abc import Iterable, Mapping
 
 from django.db import transaction
+from django.db.models import Q
 
 from registry.kernel import audit, policy, refusals
 from registry.kernel.errors import PushTooLarge, ValueInvalid
 from registry.kernel.policy import Caller, Permission
-from registry.models import Discussion, Ref, Repository, Revision, RevisionFile, UploadedBlob
+from registry.models import Case, Discussion, Ref, Repository, Revision, RevisionFile, UploadedBlob
 from registry.publish import push
 from registry.publish.push import Intent
 from registry.repos import facts, pull, refs
@@ -91,11 +92,18 @@ def _rewrite(repository: Repository, doomed: set[str]) -> dict[int, Revision]:
     for revision in repository.revisions.select_related("author", "parent").order_by("pk"):
         if revision.pk in touched or revision.parent_id in written:
             parent = written.get(revision.parent_id or 0, revision.parent)
-            if revision.is_quarantined and revision.decisions.filter(by__isnull=False).exists():
+            if revision.is_quarantined and not _is_reviewed(revision):
                 raise refusals.quarantined_revision(revision)  # evidence of a quarantine is kept
             written[revision.pk] = push.rewrite(revision, parent, without=doomed)
     _follow(repository, written)
     return written
+
+
+def _is_reviewed(revision: Revision) -> bool:
+    """Return whether the hub alone held a revision back, and a moderator has closed the case of it."""
+    unreviewed = ~Q(by=None) | Q(case=None) | ~Q(case__state=Case.State.CLOSED)
+    in_case = revision.cases.exclude(state=Case.State.CLOSED)
+    return not (revision.decisions.filter(unreviewed).exists() or in_case.exists())
 
 
 def _follow(repository: Repository, written: Mapping[int, Revision]) -> None:

@@ -3,6 +3,7 @@
 Call these in a transaction that holds the lock on the repository.
 """
 
+from collections.abc import Iterable
 from datetime import timedelta
 
 from django.db.models import F, Max, Sum
@@ -101,6 +102,15 @@ def record(
             "text": comment.text,
         }
     outbox.record(kind, discussion.repository, by, **facts)
+
+
+def hide(discussion: Discussion, entries: Iterable[DiscussionEvent], by: User) -> None:
+    """Hide comments of one thread, which readers then see no text of; those that are hidden already stay so."""
+    for entry in entries:
+        if not entry.hidden:
+            entry.hidden, entry.hidden_by = True, by
+            entry.save(update_fields=["hidden", "hidden_by"])
+            record(Happened.COMMENT_CHANGED, discussion, by, comment=entry, is_news=False)
 
 
 def _facts(discussion: Discussion) -> dict[str, object]:

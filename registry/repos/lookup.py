@@ -1,6 +1,6 @@
 """Find a repository by its id, or by an address that it had before it moved."""
 
-from django.db.models import QuerySet
+from django.db.models import F, QuerySet
 
 from registry.kernel import policy, refusals
 from registry.kernel.errors import RepositoryMoved, RepositoryNotFound
@@ -49,6 +49,13 @@ def find_at_address(
 def named(full_name: str, type: str) -> QuerySet[Repository]:
     """Return the query for the repository of that id, without asking who may see it."""
     return _of(type, *_parts(full_name))
+
+
+def named_or_binned(full_name: str, type: str) -> QuerySet[Repository]:
+    """Return the repository of that id and those in the bin that had it, newest first, for moderators."""
+    namespace, name = _parts(full_name)
+    rows = Repository.with_binned.filter(type=type, namespace__name__lower=namespace, name__lower=name)
+    return rows.select_related("namespace__person").order_by(F("binned_at").desc(nulls_first=True))
 
 
 def _parts(full_name: str) -> tuple[str, str]:

@@ -25,6 +25,7 @@ from registry.models import (
     Namespace,
     OutboxEvent,
     Repository,
+    Revision,
     Strike,
     User,
     Verdict,
@@ -52,7 +53,7 @@ def _verdict_reached(event: OutboxEvent) -> None:
         return
     if same := _same_before(verdict):  # an unread alert about it then leads to the newer verdict
         Alert.objects.filter(verdict=same, read_at__isnull=True).update(verdict=verdict)
-    people = [user.pk for user in _concerned(verdict)]
+    people = _concerned(verdict.revision.repository, verdict.revision)
     alert_rows.create(people, Kind.VERDICT, repository=verdict.revision.repository, verdict=verdict)
 
 
@@ -70,13 +71,13 @@ def _same_before(verdict: Verdict) -> Verdict | None:
     return last if last and proofs.refusal(last.report) == proofs.refusal(verdict.report) else None
 
 
-def _concerned(verdict: Verdict) -> list[User]:
+def _concerned(repository: Repository, revision: Revision | None) -> list[int]:
     """Return the owners, and the author of the commit if that person may still push."""
-    repository, author = verdict.revision.repository, verdict.revision.author
-    people = {user.pk: user for user in _owners(repository)}
-    if author.is_active and policy.may_write(Caller(user=author), repository):
-        people[author.pk] = author
-    return list(people.values())
+    people = [user.pk for user in _owners(repository)[:MAX_RECIPIENTS]]
+    author = revision.author if revision is not None else None
+    if author is not None and author.is_active and policy.may_write(Caller(user=author), repository):
+        people.append(author.pk)
+    return people
 
 
 def _owners(repository: Repository) -> QuerySet[User]:
@@ -159,14 +160,12 @@ def _invited(event: OutboxEvent) -> None:
 
 # --- moderation ------------------------------------------------------------------------------------------------------
 def _held_or_released(event: OutboxEvent) -> None:
-    """Alert the owners, and the author of the revision, that something of theirs is held back or served again."""
+    """Alert those whom it concerns that something of theirs is held back or served again."""
     rows = ModerationDecision.objects.select_related("repository__namespace", "revision__author")
     decision = rows.filter(pk=event.data.get("decision")).first()
     if decision is None:
         return
-    people = {user.pk for user in _owners(decision.repository)[:MAX_RECIPIENTS]}
-    if decision.revision is not None:
-        people.add(decision.revision.author_id)
+    people = _concerned(decision.repository, decision.revision)
     kind = Kind.RELEASED if event.kind == Happened.RELEASED else Kind.HELD
     alert_rows.create(people, kind, event.by, repository=decision.repository, decision=decision)
 

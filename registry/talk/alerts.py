@@ -19,8 +19,9 @@ from registry.talk.notices import subject as subject
 Kind = Alert.Kind
 OF_THREADS = (Kind.OPENED, Kind.SAID, Kind.MENTIONED)
 OF_MODERATION = (Kind.HELD, Kind.RELEASED, Kind.REPORT, Kind.STRIKE, Kind.APPEALED, Kind.ANSWERED)
+OF_APPEALS = (Kind.APPEALED, Kind.ANSWERED)
 OF_ACCOUNTS = (Kind.SIGNED_IN, Kind.ACCOUNT, Kind.TOKEN_ENDS)
-OF_NEWS = (Kind.PUSHED, Kind.VERIFIED, Kind.CREATED)  # of what other people own
+OF_NEWS = (Kind.PUSHED, Kind.VERIFIED, Kind.CREATED)  # of what other people own, as all of what is watched
 MAX_UNREAD = 99  # counted on every page
 
 
@@ -31,7 +32,7 @@ def of(user: User, by: Caller | None = None) -> QuerySet[Alert]:
     open_ones = Exists(invitations.acceptable_invitations().filter(pk=OuterRef("invitation")))
     is_listed = Exists(Repository.objects.filter(listable_for(caller), pk=OuterRef("repository")))
     is_served = Q(verdict__revision__quarantined_at__isnull=True, verdict__revision__yanked_at__isnull=True)
-    is_news = Q(kind__in=OF_NEWS)
+    is_news = Q(kind__in=OF_NEWS) | Q(topic=Topic.WATCHED)
     seen: Any = ~is_news & policy.has_visible_repository(caller) | is_news & is_served & is_listed | open_ones
     if caller.token is None:  # what moderation tells a person is about what nobody may see
         seen = seen | Q(kind__in=(*OF_MODERATION, *OF_ACCOUNTS))
@@ -68,19 +69,13 @@ def unread_topics(user: User) -> set[Topic]:
     return {Topic(topic) for topic in rows}
 
 
-def saw(user: User | None, kinds: Iterable[Kind], **of: Repository | Discussion) -> None:
+def saw(user: User | None, kinds: Iterable[Kind], **of: Repository | Discussion | Appeal) -> None:
     """Mark the alerts about a page as read, because the person looks at it now."""
     if user is not None:
         dispatch.catch_up()
         rows = Alert.objects.filter(user=user, kind__in=list(kinds), read_at__isnull=True, **of)
         if rows.exists():  # usually there are none, and then a reader needs no write lock
             rows.update(read_at=Now())
-
-
-def saw_appeal(user_id: int, appeal: Appeal) -> None:
-    """Mark a person's alerts about an appeal as read, because they look at it now."""
-    dispatch.catch_up()
-    Alert.objects.filter(user=user_id, appeal=appeal, read_at__isnull=True).update(read_at=Now())
 
 
 def set_mail(user: User, wanted: bool) -> None:

@@ -6,7 +6,7 @@ order. A consumer that fails is tried again later, alone.
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import timedelta
 
 from django.db import DatabaseError, transaction
@@ -22,12 +22,13 @@ from registry.talk import alerting, announcing, fan_out, feeding
 
 logger = logging.getLogger(__name__)
 
+MODERATION = "moderation"
 CONSUMERS: dict[str, Callable[[OutboxEvent], None]] = {
+    MODERATION: findings.consume,  # first: the others are silent about what it holds back
     "feed": feeding.consume,
     "webhooks": announcing.consume,
     "alerts": alerting.consume,
     "followers": fan_out.consume,
-    "moderation": findings.consume,
 }
 PAUSES = (10, 60, 600, 3600)  # seconds after each failed attempt; after the last one the event is given up
 AT_ONCE = 500  # events of one run; the next nudge or sweep goes on
@@ -52,12 +53,14 @@ def catch_up() -> None:
     """Handle a few waiting events before their results are read, so that a page is up to date.
 
     A longer queue is left to the workers as a whole: a few of its oldest events would not bring a reader up to date,
-    and a worker ends its run where it meets a row that a reader has locked.
+    and a worker ends its run where it meets a row that a reader has locked. So is what follows an event for which
+    moderation reads files: no page waits for the store.
     """
     numbers = list(_due()[: BEFORE_READING + 1])
     if len(numbers) <= BEFORE_READING:
         for number in numbers:
-            _handle(number, wait=True)
+            if not _handle(number, wait=True):
+                return
 
 
 def sweep() -> int:
@@ -84,20 +87,28 @@ def _due() -> QuerySet[OutboxEvent, int]:
 
 
 def _handle(number: int, *, wait: bool) -> bool:
-    """Handle one event; return False if another process has it and `wait` is false."""
+    """Handle one event; return False if it is left to another process: it has it, or a reader (`wait`) needs files."""
     try:
         with audit.outside_request(), transaction.atomic():
             rows = OutboxEvent.objects.select_for_update(of=("self",), skip_locked=not wait).select_related("by")
             event = rows.filter(pk=number, given_up_at__isnull=True).first()
             if event is None:
                 return wait
-            failed = [name for name in event.pending or CONSUMERS if not _consume(name, event)]
+            if wait and findings.reads_files(event):
+                return False
+            failed = [name for name in event.pending or _consumers_of(event) if not _consume(name, event)]
             _settle(event, failed)
     except DatabaseError as problem:  # at the commit, if a referenced row was deleted meanwhile
         logger.warning("An event could not be stored: %s", problem, extra={"event": number})
         for event in OutboxEvent.objects.filter(pk=number):
             _put_off(event, event.pending)
     return True
+
+
+def _consumers_of(event: OutboxEvent) -> Iterable[str]:
+    """Return who handles an event; a verdict on what is in the bin is the moderators' business alone."""
+    is_binned = event.repository is not None and outbox.snapshot(event).binned
+    return [MODERATION] if is_binned and event.kind == outbox.Kind.VERDICT_REACHED else CONSUMERS
 
 
 def _consume(name: str, event: OutboxEvent) -> bool:

@@ -5,9 +5,12 @@ from collections.abc import Iterator, Mapping
 
 from allauth.socialaccount.models import SocialAccount
 from django.core.serializers.json import DjangoJSONEncoder
-from django.db.models import Q
+from django.db.models import BooleanField, Exists, ExpressionWrapper, OuterRef, Q
 
+from registry.kernel import policy
+from registry.kernel.policy import Caller
 from registry.models import AuditEvent, DiscussionEvent, Like, Membership, Repository, SignInPlace, Token, User
+from registry.moderation import audit_log
 
 MOST_ROWS = 100_000  # of one kind
 
@@ -49,7 +52,8 @@ def _organizations(user: User) -> Iterator[Mapping[str, object]]:
 
 
 def _repositories(user: User) -> Iterator[Mapping[str, object]]:
-    rows = Repository.objects.filter(Q(namespace=user.namespace) | Q(created_by=user)).select_related("namespace")
+    made = Q(created_by=user) & policy.visible_to(Caller(user=user))  # not what an organisation keeps private
+    rows = Repository.objects.filter(Q(namespace=user.namespace) | made).select_related("namespace")
     for row in rows[:MOST_ROWS]:
         dates = {"created_at": row.created_at, "updated_at": row.updated_at}
         yield {"id": row.full_name, "type": row.type, "private": row.private, "gated": row.gated, **dates}
@@ -57,9 +61,10 @@ def _repositories(user: User) -> Iterator[Mapping[str, object]]:
 
 def _comments(user: User) -> Iterator[Mapping[str, object]]:
     rows = DiscussionEvent.objects.filter(author=user).select_related("discussion__repository__namespace")
+    rows = rows.annotate(is_visible=_is_visible(user, "discussion__repository"))
     for row in rows.order_by("pk")[:MOST_ROWS]:
         yield {
-            "discussion": str(row.discussion),
+            "discussion": str(row.discussion) if row.is_visible else None,
             "at": row.created_at,
             "kind": row.kind,
             "text": row.text,
@@ -68,11 +73,22 @@ def _comments(user: User) -> Iterator[Mapping[str, object]]:
 
 
 def _likes(user: User) -> Iterator[str]:
-    for row in Like.objects.filter(user=user).select_related("repository__namespace")[:MOST_ROWS]:
+    rows = Like.objects.filter(_is_visible(user, "repository"), user=user).select_related("repository__namespace")
+    for row in rows[:MOST_ROWS]:
         yield row.repository.full_name
 
 
 def _log(user: User) -> Iterator[Mapping[str, object]]:
-    rows = AuditEvent.objects.filter(Q(actor=user.username) | Q(namespace=user.namespace_id)).order_by("pk")
-    fields = ("at", "action", "object", "reason", "before", "after")
-    yield from rows.values(*fields, "actor")[:MOST_ROWS]
+    """Yield the log as the person may read it on pages: without names of moderators and of what is hidden from them."""
+    of_own = Q(namespace=user.namespace_id)
+    rows = AuditEvent.objects.filter(Q(actor=user.username) | of_own).order_by("pk")
+    is_shown = of_own | Q(repository__isnull=True) | _is_visible(user, "repository")
+    for event in rows.annotate(is_shown=ExpressionWrapper(is_shown, BooleanField()))[:MOST_ROWS]:
+        seen = audit_log.as_owners_see(event, Caller(user=user), {user.username})
+        subject = {name: getattr(seen, name) if event.is_shown else None for name in ("object", "before", "after")}
+        yield {"at": seen.at, "action": seen.action, "reason": seen.reason, "actor": seen.actor, **subject}
+
+
+def _is_visible(user: User, column: str) -> Exists:
+    """Return the condition that the repository in a column is visible to the person, as lists show it."""
+    return Exists(Repository.objects.filter(policy.visible_to(Caller(user=user)), pk=OuterRef(column)))

@@ -11,10 +11,12 @@ from dovetail.adapters.report import Report
 from registry.kernel import site_settings
 from registry.kernel.errors import RepositoryNotFound
 from registry.models import Base, FormerName, Repository, Revision, RevisionFile, UploadedBlob, Verdict
-from registry.moderation import quarantine
-from registry.proof import verdicts
+from registry.moderation import cases, quarantine
+from registry.moderation.outcomes import Decision
+from registry.proof import holding, verdicts
 from registry.publish import copies
 from registry.repos import pull
+from registry.talk import dispatch
 from tests.cast import Cast
 from tests.hf.test_refusals import refused
 from tests.hf.wire import Wire, file, header, lfs_file, sha256
@@ -300,6 +302,20 @@ def test_what_moderators_hold_back_is_not_written_anew(wire: Wire, cast: Cast, r
     quarantine.quarantine(repo, cast.session("mona"), reason="Evidence.", revision=Revision.objects.get(oid=held))
     refused(drop(wire, WEIGHTS), 403, "adapter-quarantined", "Evidence.")
     assert Revision.objects.get(oid=held).decisions.count() == 1
+
+
+def test_what_the_hub_holds_back_is_written_anew_only_after_a_moderator_closed_its_case(wire: Wire, cast: Cast, repo):
+    large(wire, "w.bin", WEIGHTS)
+    large(wire, "unrelated.bin", MORE)
+    revision = repo.refs.get(name="refs/heads/main").revision
+    revision.repository = repo
+    holding.hold(revision, "w.bin runs os.system.", finding="file.pickle")
+    refused(drop(wire, MORE), 403, "adapter-quarantined", "runs os.system")
+    dispatch.run()
+    refused(drop(wire, MORE), 403, "adapter-quarantined", "runs os.system")
+    case = cases.with_target().get(revision=revision)
+    cases.close(case, cast.session("mona"), Decision("held-version", "It runs os.system: remove it."))
+    assert drop(wire, WEIGHTS).status_code == 200
 
 
 def test_a_squashed_branch_has_one_commit_with_the_same_files(wire: Wire, repo):

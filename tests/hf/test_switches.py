@@ -149,6 +149,8 @@ def test_a_banner_is_previewed_set_shown_on_every_page_and_removed(cast, client)
     assert shown not in client.get("/").content.decode()
     assert shown in ada.get("/moderation/site").content.decode()
     assert ada.post("/moderation/site/banner", {"text": "", "level": "warning"}).status_code == 400
+    soon = ada.post("/moderation/site/banner", {"text": text, "level": "warning", "starts_at": "soon"})
+    assert (soon.status_code, 'value="soon"' in soon.content.decode()) == (400, True)
     ada.post("/moderation/site/banner", {"remove": "yes"})
     assert banner.stored() is None
 

@@ -24,7 +24,20 @@ from registry.kernel.errors import (
     ValueInvalid,
 )
 from registry.kernel.policy import NOBODY, Caller, Permission, require
-from registry.models import AbuseReport, Alert, Appeal, AuditEvent, Case, Ref, RevisionFile, Strike, Token, User
+from registry.models import (
+    AbuseReport,
+    Alert,
+    Appeal,
+    AuditEvent,
+    Case,
+    OutboxEvent,
+    Ref,
+    Repository,
+    RevisionFile,
+    Strike,
+    Token,
+    User,
+)
 from registry.moderation import (
     appeals,
     cases,
@@ -34,6 +47,7 @@ from registry.moderation import (
     queue,
     reputation,
     rules,
+    standing,
     strikes,
     suspension,
     targets,
@@ -41,6 +55,7 @@ from registry.moderation import (
 from registry.moderation.evidence import Evidence
 from registry.moderation.outcomes import Decision
 from registry.moderation.rules import Facts
+from registry.people import accounts
 from registry.publish import discussions, push, repositories, restoring
 from registry.repos import refs
 from registry.talk import alerts, dispatch
@@ -147,6 +162,17 @@ def test_everything_that_can_be_reported_is_found_by_its_id(cast, adapter):
     }  # fmt: skip
 
 
+def test_for_what_a_machine_wrote_answers_its_person_and_for_an_organisations_nobody(cast, adapter):
+    cast.repository("acme/reviews")
+    answers = {}
+    for owner, repository in {row.namespace.name: row for row in Repository.objects.all()}.items():
+        machine = accounts.create_machine(f"publisher:{owner}", User.Kind.PUBLISHER, repository.namespace)
+        Repository.objects.filter(pk=repository.pk).update(created_by=machine)
+        case = filed(cast, "carol", id=f"{owner}/reviews").case
+        answers[owner] = targets.responsible(cases.get_case(case.pk, cast.session("mona")))
+    assert answers == {"alice": cast["alice"], "acme": None}
+
+
 def test_a_report_needs_a_person_a_known_reason_and_somebody_else(cast, adapter):
     target = targets.find("adapter", "alice/reviews", NOBODY)
     with pytest.raises(SignInRequired):
@@ -160,7 +186,10 @@ def test_a_report_needs_a_person_a_known_reason_and_somebody_else(cast, adapter)
         filed(cast, "carol", "spam", "carol", "person")
 
 
-@pytest.mark.parametrize("item", [{"commit": "xyz"}, {"line": 0}, {"line": "x"}, {"file": "a" * 2000}])
+@pytest.mark.parametrize(
+    "item",
+    [{"commit": "xyz"}, {"line": 0}, {"line": "x"}, {"line": "1" * 5000}, {"file": "a" * 2000}, {"file": "a\nb"}],
+)
 def test_evidence_that_points_nowhere_is_refused(item):
     with pytest.raises(ValueInvalid):
         evidence.parse([item])
@@ -330,6 +359,8 @@ def test_a_hidden_comment_says_nothing_any_more(cast, adapter):
     comment.refresh_from_db()
     assert (comment.hidden, comment.hidden_by) == (True, cast["mona"])
     assert cast["dave"].strikes.get().reason == WHY
+    assert comment.text == "Buy now", "as when its writer hides it: for an appeal, and for whoever looks into the case"
+    assert OutboxEvent.objects.filter(kind="comment-changed", data__comment__hidden=True).count() == 1
 
 
 def test_many_cases_are_closed_with_one_decision_and_those_that_fail_are_named(cast, adapter):
@@ -371,6 +402,25 @@ def test_moderators_look_only_into_what_is_held_or_in_a_case_and_each_look_is_lo
     assert (look.actor, look.object) == ("mona", f"alice/reviews@{revision.oid}:README.md")
 
 
+def test_a_deletion_hides_no_evidence_from_moderators(cast, adapter):
+    mona, head = cast.session("mona"), adapter.refs.get(name=refs.MAIN).revision
+    filed(cast, "carol")
+    repositories.delete(adapter, cast.session("alice"))
+    assert evidence.look("alice/reviews", head.oid, "README.md", mona)[0] == head
+    anew = cast.repository("alice/reviews")
+    assert evidence.look("alice/reviews", head.oid, "README.md", mona)[0] == head
+    with pytest.raises(RevisionNotFound):
+        evidence.look("alice/reviews", "refs/heads/nowhere", "README.md", mona)
+    filed(cast, "carol")
+    assert evidence.under_moderation("alice/reviews", "main", mona).repository == anew
+
+
+def test_what_is_in_the_bin_and_under_no_moderation_does_not_exist(cast, adapter):
+    repositories.delete(adapter, cast.session("alice"))
+    with pytest.raises(RepositoryNotFound):
+        evidence.look("alice/reviews", "main", "README.md", cast.session("mona"))
+
+
 # --- appeals and strikes ---------------------------------------------------------------------------------------------
 def test_an_approved_appeal_releases_and_voids_the_strike(cast, adapter):
     decided(cast, filed(cast, "carol").case, Outcome.HELD, strike=True)
@@ -393,6 +443,33 @@ def test_an_approved_appeal_releases_and_voids_the_strike(cast, adapter):
     assert {alert.kind for alert in Alert.objects.filter(user=cast["mona"])} == {"appealed"}
     answered = Alert.objects.get(user=cast["alice"], kind="appeal-answered")
     assert alerts.sentence(answered) == "Your appeal about alice/reviews was approved."
+
+
+def test_an_appeal_of_an_earlier_hold_does_not_release_a_later_one(cast, adapter):
+    quarantine.quarantine(adapter, cast.session("mona"), reason=WHY)
+    old = appeals.open_appeal(fresh(adapter), cast.session("alice"), "It is a test file.")
+    Repository.objects.filter(pk=adapter.pk).update(quarantined_at=None)  # as a release before appeals were answered
+    quarantine.quarantine(fresh(adapter), cast.session("mona"), reason="Another reason.")
+    assert appeals.decide(old, cast.session("ada"), approve=True, reason="Harmless.").state == "approved"
+    assert fresh(adapter).is_quarantined
+
+
+def test_a_release_approves_the_open_appeals_against_the_hold(cast, adapter):
+    quarantine.quarantine(adapter, cast.session("mona"), reason=WHY)
+    appeal = appeals.open_appeal(fresh(adapter), cast.session("alice"), "It is a test file.")
+    quarantine.release(fresh(adapter), cast.session("mona"), reason="A mistake.")
+    appeal.refresh_from_db()
+    assert (appeal.state, appeal.decided_by) == ("approved", cast["mona"])
+    assert [message.text for message in appeals.messages(appeal, with_notes=False)][-1] == "A mistake."
+
+
+def test_nobody_decides_an_appeal_of_their_own(cast):
+    repository = cast.repository("mona/reviews", by="mona")
+    quarantine.quarantine(repository, cast.session("ada"), reason=WHY)
+    appeal = appeals.open_appeal(fresh(repository), cast.session("mona"), "It is a test file.")
+    with pytest.raises(NotAllowed):
+        appeals.decide(appeal, cast.session("mona"), approve=True, reason="I say so.")
+    assert fresh(repository).is_quarantined
 
 
 def test_strangers_cannot_appeal_and_nothing_free_can_be_appealed(cast, adapter):
@@ -419,6 +496,25 @@ def test_two_strikes_pause_publishing_and_three_suspend(cast, adapter):
     strikes.give(alice, "Third.", by=cast["mona"])
     strikes.give(alice, "Fourth.", by=cast["mona"])
     assert not User.objects.get(username="alice").is_active
+
+
+@pytest.mark.parametrize("reason", ["", "  ", "x" * 501])
+def test_a_strike_is_voided_with_a_reason_that_fits(cast, reason):
+    strike = strikes.give(cast["alice"], "First.", by=cast["mona"])
+    with pytest.raises(ValueInvalid):
+        strikes.void(strike, cast.session("mona"), reason=reason)
+    assert strikes.points(cast["alice"]) == 1
+
+
+def test_readers_of_an_organisation_learn_no_names_of_what_is_withheld(cast):
+    repository = cast.repository("acme/covert", private=True)
+    quarantine.quarantine(repository, cast.session("mona"), reason=WHY)
+    held = {
+        who: len(standing.of_person(cast[who], cast.session(who)).holds) for who in ("alice", "bob", "dave", "erin")
+    }
+    assert held == {"alice": 1, "bob": 1, "dave": 0, "erin": 0}
+    with pytest.raises(NotAllowed):
+        standing.of_person(cast["alice"], cast.session("carol"))
 
 
 def test_strikes_lapse_after_ninety_days_and_the_pause_after_three(cast, adapter):

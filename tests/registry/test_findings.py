@@ -5,11 +5,12 @@ import json
 import pytest
 from django.test import Client
 
-from registry.models import Case, Event, Repository, Token
+from registry.models import Alert, Case, Event, Membership, OutboxEvent, Repository, Token
 from registry.moderation import quarantine
 from registry.proof import holding
+from registry.publish import history, repositories, restoring
 from registry.repos import popularity, refs
-from registry.talk import dispatch, feed
+from registry.talk import alerts, dispatch, feed, watching
 from tests.api.conftest import FILES, judged, pushed
 from tests.cast import Cast
 
@@ -42,6 +43,16 @@ def test_a_dangerous_pickle_in_a_verdict_holds_the_version_and_opens_a_case(cast
         "revision", "malware", 3, "file.pickle",
     )  # fmt: skip
     assert cast["alice"].strikes.count() == 1
+
+
+@pytest.mark.parametrize(
+    ("where", "file"),
+    [("adapter_config.json", "adapter_config.json"), ("a\nb", None), (["a"], None), (7, None), (None, None)],
+)
+def test_the_evidence_of_a_finding_names_a_file_of_the_version_or_none(cast, adapter, where, file):
+    judged(pushed(cast, adapter), "failed", checks=[finding("file.pickle", quarantine=True, file=where)])
+    dispatch.run()
+    assert [place.get("file") for place in Case.objects.get().reports.get().evidence] == [file]
 
 
 def test_an_ordinary_failure_opens_no_case(cast, adapter):
@@ -85,10 +96,90 @@ def test_a_hold_that_the_hub_made_alone_gets_a_case(cast, adapter):
 def test_a_pickle_that_the_worker_held_before_its_verdict_is_a_case_and_a_strike(cast, adapter):
     revision = pushed(cast, adapter)
     revision.repository = adapter
-    holding.hold(revision, "a.bin is a pickle that runs os.system.")
+    holding.hold(revision, "a.bin is a pickle that runs os.system.", finding="file.pickle")
     judged(revision, "failed", checks=[finding("file.pickle", quarantine=True, file="a.bin")])
     dispatch.run()
     assert (Case.objects.get().reason, cast["alice"].strikes.count()) == ("malware", 1)
+
+
+def test_words_of_a_reason_decide_nothing(cast, adapter):
+    revision = pushed(cast, adapter)
+    revision.repository = adapter
+    holding.hold(revision, "It says that it is a pickle blocked on this hub.")
+    dispatch.run()
+    assert (Case.objects.get().reason, Case.objects.get().reports.get().check_id) == ("other", "hub.hold")
+
+
+def test_a_squash_of_a_held_version_is_held_for_the_same_finding(cast, adapter):
+    revision = pushed(cast, adapter)
+    revision.repository = adapter
+    holding.hold(revision, "a.bin runs os.system.", finding="file.pickle")
+    history.squash(adapter, "main", "One", cast.session("alice"))
+    dispatch.run()
+    assert [case.reports.get().check_id for case in Case.objects.all()] == ["file.pickle"] * 2
+
+
+def test_a_token_in_a_version_that_is_held_already_is_revoked_all_the_same(cast, adapter):
+    value = cast.token("bob")
+    revision = pushed(cast, adapter, files={**FILES, LEAK: f"Use {value} to pull.".encode()})
+    quarantine.quarantine(adapter, cast.session("mona"), reason="It phones home.", revision=revision)
+    judged(revision, checks=[finding("privacy.secret", "warned", file=LEAK)])
+    dispatch.run()
+    assert not Token.objects.filter(user=cast["bob"]).exists()
+    assert not Case.objects.exists()
+
+
+def test_a_pickle_that_was_judged_in_the_bin_is_held_after_the_restore_and_the_owner_alone_knows(cast, adapter):
+    revision = pushed(cast, adapter)
+    repositories.delete(adapter, cast.session("alice"))
+    judged(revision, "failed", checks=[finding("file.pickle", quarantine=True, file="a.bin")])
+    dispatch.run()
+    restoring.restore(adapter.pk, cast.session("alice"))
+    dispatch.run()
+    revision.refresh_from_db()
+    assert revision.is_quarantined
+    assert not Event.objects.filter(kind="verdict").exists()
+    assert set(Alert.objects.values_list("user__username", "kind")) == {("alice", "held"), ("alice", "strike")}
+
+
+def test_a_page_leaves_a_verdict_for_which_files_are_read_to_the_workers(cast, adapter):
+    revision = pushed(cast, adapter, files={**FILES, LEAK: b"AKIA0123456789ABCDEF"})
+    dispatch.run()
+    judged(revision, checks=[finding("privacy.secret", "warned", file=LEAK)])
+    dispatch.catch_up()
+    assert not Case.objects.exists()
+    assert OutboxEvent.objects.filter(kind="verdict-reached").exists()
+    dispatch.run()
+    assert Case.objects.exists()
+
+
+def test_a_verdict_by_which_a_version_is_held_reaches_no_watcher(cast, adapter):
+    watching.watch(adapter, "all", cast.session("carol"))
+    revision = pushed(cast, adapter)
+    dispatch.run()
+    judged(revision, "failed", checks=[finding("file.pickle", quarantine=True, file="a.bin")])
+    dispatch.run()
+    kinds = set(Alert.objects.filter(user=cast["carol"]).values_list("kind", flat=True))
+    assert (kinds - {"pushed"}, list(alerts.of(cast["carol"]))) == (set(), [])
+
+
+def test_a_verdict_on_a_version_that_is_held_later_leaves_the_alerts_of_watchers(cast, adapter):
+    watching.watch(adapter, "all", cast.session("carol"))
+    revision = pushed(cast, adapter)
+    judged(revision, "failed", checks=[finding("tensors.not-finite")])
+    dispatch.run()
+    assert [alert.kind for alert in alerts.of(cast["carol"]) if alert.kind == "verdict"] == ["verdict"]
+    quarantine.quarantine(adapter, cast.session("mona"), reason="It phones home.", revision=revision)
+    assert list(alerts.of(cast["carol"])) == []
+
+
+def test_former_members_hear_nothing_of_a_hold(cast):
+    repository = cast.repository("acme/covert", private=True)
+    revision = pushed(cast, repository, by="bob")
+    Membership.objects.filter(user=cast["bob"]).delete()
+    quarantine.quarantine(repository, cast.session("mona"), reason="It phones home.", revision=revision)
+    dispatch.run()
+    assert list(Alert.objects.filter(kind="held").values_list("user__username", flat=True)) == ["alice"]
 
 
 def test_downloads_are_counted_by_the_hour_and_forgotten(cast, adapter):

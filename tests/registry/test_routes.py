@@ -73,7 +73,7 @@ api/v1/moderation/adapters/<ns>/<name>/release               POST moderator
 api/v1/moderation/adapters/<ns>/<name>/takedown              POST moderator-final
 api/v1/moderation/adapters/<ns>/<name>/delete                POST moderator-final
 api/v1/moderation/adapters/<ns>/<name>/revisions/<rev>/files/<path> GET moderator-of
-api/v1/moderation/users/<name>/suspend                       POST moderator-of
+api/v1/moderation/users/<name>/suspend                       POST moderator-final
 api/v1/moderation/users/<name>/unsuspend                     POST moderator-of
 api/v1/moderation/queue                                      GET moderator
 api/v1/reports                                               POST person

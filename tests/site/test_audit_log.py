@@ -28,6 +28,7 @@ def test_moderators_read_and_filter_the_log(visit, cast, held):
     assert '<code class="small">adapter:quarantine</code>' not in page
     assert "No event matches." in mona.get("/moderation/log?until=2020-01-01").content.decode()
     assert mona.get("/moderation/log?since=yesterday").status_code == 400
+    assert mona.get("/moderation/log?until=9999-12-31").status_code == 200
 
 
 def test_the_log_has_pages_and_keeps_its_filter(visit, cast):

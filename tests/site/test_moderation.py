@@ -8,8 +8,9 @@ from allauth.mfa.models import Authenticator
 from django.test import Client
 
 from registry.kernel import site_settings
-from registry.models import AbuseReport, Alert, Appeal, AuditEvent, Case, Repository, Strike, User
-from registry.moderation import intake, quarantine, targets
+from registry.models import AbuseReport, Alert, Appeal, AuditEvent, BlockedFile, Case, Repository, Strike, User
+from registry.moderation import cases, intake, quarantine, targets
+from registry.moderation.outcomes import Decision
 from registry.publish import discussions, push
 from registry.repos import refs
 from registry.talk import dispatch
@@ -272,6 +273,18 @@ def test_what_cannot_be_undone_needs_the_password_of_the_last_minutes(cast, adap
     assert WHY in browser(cast, "alice").get("/alice/reviews").content.decode()
 
 
+def test_a_suspension_by_rest_needs_the_password_of_the_last_minutes_and_its_end_does_not(cast):
+    address, body = "/api/v1/moderation/users/dave/suspend", {"reason": WHY}
+    refused = browser(cast, "mona").post(address, body, "application/json")
+    assert (refused.status_code, refused.json()["code"]) == (403, "reauthentication-required")
+    assert User.objects.get(username="dave").is_active
+    answer = signed_in("mona").post(address, body, "application/json")
+    assert answer.json() == {"name": "dave", "suspended": True, "until": None, "changed": True}
+    assert not User.objects.get(username="dave").is_active
+    answer = browser(cast, "mona").post(address.replace("suspend", "unsuspend"), body, "application/json")
+    assert answer.json() == {"name": "dave", "suspended": False, "until": None, "changed": True}
+
+
 def test_a_moderator_with_a_second_factor_must_have_passed_it(cast, adapter):
     Authenticator.objects.create(user=cast["mona"], type=Authenticator.Type.TOTP, data={"secret": "x"})
     mona = browser(cast, "mona")
@@ -283,6 +296,10 @@ def test_a_moderator_with_a_second_factor_must_have_passed_it(cast, adapter):
         answer = mona.post(f"/api/v1/moderation/adapters/alice/reviews/{path}", {"reason": WHY}, "application/json")
         assert answer.json()["code"] == "reauthentication-required"
     assert mona.get("/api/v1/moderation/queue").json()["code"] == "reauthentication-required"
+    BlockedFile.objects.create(sha256="0" * 64, reason=WHY, by="mona")
+    unblocked = mona.delete(f"/api/v1/moderation/blocklist/{'0' * 64}")
+    assert unblocked.json()["code"] == "reauthentication-required"
+    assert BlockedFile.objects.exists()
     case.refresh_from_db()
     assert case.state == "open"
 
@@ -305,6 +322,24 @@ def test_rest_takes_reports_and_merges_them_and_moderators_read_the_queue(cast, 
     queue = browser(cast, "mona").get("/api/v1/moderation/queue?limit=1").json()
     assert [item["reason"] for item in queue["items"]] == ["malware"]
     assert [item["reason"] for item in browser(cast, "mona").get(queue["next"]).json()["items"]] == ["spam"]
+
+
+@pytest.mark.parametrize("state", ["waiting", "closed"])
+def test_a_case_that_leaves_the_queue_while_its_pages_are_read_hides_no_other(cast, adapter, state):
+    reasons = (("carol", "spam"), ("dave", "malware"), ("erin", "other"), ("bob", "spam"))
+    rows = [reported(cast, "carol" if who != "carol" else "dave", "person", who, reason) for who, reason in reasons]
+    if state == "closed":
+        for case in rows:
+            cases.close(case, cast.session("mona"), Decision("no-action", WHY))
+    mona, address = browser(cast, "mona"), f"/api/v1/moderation/queue?limit=2&state={state}"
+    expected = [item["id"] for item in mona.get(address.replace("limit=2", "limit=9")).json()["items"]]
+    first = mona.get(address).json()
+    Case.objects.filter(pk=first["items"][0]["id"]).delete()
+    second = mona.get(first["next"]).json()
+    assert [item["id"] for item in (*first["items"], *second["items"])] == expected
+    assert (len(expected), second["next"]) == (4, None)
+    for cursor in ("2", "x", first["next"].partition("cursor=")[2].partition("&")[0] + "x"):
+        assert mona.get(f"/api/v1/moderation/queue?cursor={cursor}").json()["code"] == "value-invalid"
 
 
 def test_a_person_reports_thirty_things_an_hour_and_a_trusted_one_more(cast, adapter, settings):

@@ -3,6 +3,7 @@
 import io
 import json
 import re
+from typing import Any
 from zipfile import ZipFile
 
 import pytest
@@ -11,9 +12,11 @@ from PIL import Image
 
 from registry.kernel import site_settings
 from registry.kernel.errors import AccountNotEmpty
-from registry.models import AuditEvent, Avatar, JoinLink, Repository, Token, User
+from registry.models import AuditEvent, Avatar, JoinLink, Membership, Repository, Token, User
+from registry.moderation import quarantine
 from registry.people import accounts, join_links
-from registry.publish import account_deletion
+from registry.publish import account_deletion, discussions
+from registry.talk import social
 from tests.cast import PASSWORD
 
 NEW = {
@@ -107,9 +110,7 @@ def test_links_are_https_and_marked_as_a_strangers(alice, visit):
 def test_the_export_has_ones_own_data_and_no_secret(alice, cast):
     cast.repository("alice/reviews")
     value = cast.token("alice")
-    sent = alice.post("/settings/account/export")
-    archive = ZipFile(io.BytesIO(b"".join(sent.streaming_content)))
-    files = {name: json.loads(archive.read(name)) for name in archive.namelist()}
+    files = exported(alice)
     assert files["profile.json"][0]["email"] == "alice@example.org"
     assert [row["id"] for row in files["repositories.json"]] == ["alice/reviews"]
     assert any(row["action"] == "account:sign-in" for row in files["log.json"])
@@ -117,6 +118,28 @@ def test_the_export_has_ones_own_data_and_no_secret(alice, cast):
     assert value not in whole
     assert Token.objects.get().sha256 not in whole
     assert "bob@example.org" not in whole
+
+
+def test_the_export_tells_no_moderator_and_nothing_of_an_organisation_that_was_left(visit, cast):
+    covert, own = cast.repository("acme/covert", by="bob", private=True), cast.repository("bob/own", by="bob")
+    discussions.start(covert, "Covert plans", "Mine all the same.", cast.session("bob"))
+    social.like(covert, cast.session("bob"))
+    quarantine.quarantine(own, cast.session("mona"), reason="It phones home.")
+    bob = visit()
+    bob.post("/login", {"username": "bob", "password": PASSWORD})
+    assert "acme/covert" in json.dumps(exported(bob))
+    Membership.objects.filter(user=cast["bob"]).delete()
+    files = exported(bob)
+    assert ("acme/covert" in json.dumps(files), "mona" in json.dumps(files)) == (False, False)
+    assert [row["actor"] for row in files["log.json"] if row["action"] == "adapter:quarantine"] == ["a moderator"]
+    assert [row["id"] for row in files["repositories.json"]] == ["bob/own"]
+    assert [row["text"] for row in files["comments.json"]] == ["Mine all the same."]
+
+
+def exported(browser: Client) -> dict[str, list[dict[str, Any]]]:
+    sent: Any = browser.post("/settings/account/export")
+    archive = ZipFile(io.BytesIO(b"".join(sent.streaming_content)))
+    return {name: json.loads(archive.read(name)) for name in archive.namelist()}
 
 
 def test_an_account_is_deleted_with_what_is_ones_own(visit, cast):

@@ -41,9 +41,7 @@ class NewReport(Form):
         return {name: self.cleaned_data[name] for name in self.PLACE}
 
     def field_of(self, refusal: RegistryError) -> str | None:
-        if isinstance(refusal, ValueInvalid):
-            return next((name for name in ("line", "file", "text") if name in refusal.detail), None)
-        return None
+        return str(refusal.facts.get("field", "text")) if isinstance(refusal, ValueInvalid) else None
 
 
 class Decide(Form):

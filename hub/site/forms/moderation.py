@@ -21,7 +21,11 @@ class Moment(forms.DateTimeInput):
         super().__init__(format="%Y-%m-%dT%H:%M")
 
     def format_value(self, value: Any) -> str | None:
-        return super().format_value(datetime.fromisoformat(value) if isinstance(value, str) and value else value)
+        """Return the value for the browser's field; what was typed and is no time is shown as it was typed."""
+        try:
+            return super().format_value(datetime.fromisoformat(value) if isinstance(value, str) and value else value)
+        except ValueError:
+            return str(value)
 
 
 class LogFilter(Form):
@@ -43,7 +47,7 @@ class LogFilter(Form):
             object=given.get("object", ""),
             action=given.get("action", ""),
             since=_start_of(since) if since else None,
-            until=_start_of(until) + timedelta(days=1) if until else None,
+            until=_start_of(until) + timedelta(days=1) if until and until < date.max else None,
         )
 
 

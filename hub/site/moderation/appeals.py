@@ -70,7 +70,7 @@ def _decide(request: HttpRequest, number: int, *, approve: bool) -> HttpResponse
 
 
 def _page(request: HttpRequest, appeal: Appeal, form: Message, decide: Reasoned) -> HttpResponse:
-    alerts.saw_appeal(person(request).pk, appeal)
+    alerts.saw(person(request), alerts.OF_APPEALS, appeal=appeal)
     context = {
         "appeal": appeal,
         "thread": appeals.messages(appeal, with_notes=True),

@@ -78,7 +78,7 @@ def close_many(request: HttpRequest) -> HttpResponse:
     if not form.is_valid():
         messages.error(request, " ".join(str(error) for errors in form.errors.values() for error in errors))
         return redirect("moderation")
-    decision = Decision(form.cleaned_data["outcome"], form.cleaned_data["reason"], strike="strike" in request.POST)
+    decision = Decision(form.cleaned_data["outcome"], form.cleaned_data["reason"])
     closed, refused = cases.close_many(form.cleaned_data["case"], caller(request), decision)
     messages.success(request, f"{len(closed)} case{'' if len(closed) == 1 else 's'} closed.")
     for number, sentence in refused:

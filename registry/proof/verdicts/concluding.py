@@ -20,8 +20,6 @@ def conclude(verdict_id: int) -> None:
     verdict.proven_with = proofs.digest(report.proven_with)
     verdict.changed_from = before if before != verdict.state else ""
     verdict.save(update_fields=["proven_with", "changed_from"])
-    if revision.repository.is_binned:
-        return
     check, _ = proofs.refusal(report)
     outbox.record(
         Kind.VERDICT_REACHED,
