@@ -13,7 +13,7 @@ from registry.moderation import audit_heads, blocklist, suspension, transparency
 from registry.proof import renewal, verdicts
 from registry.publish import restoring
 from registry.repos import popularity
-from registry.talk import alert_mail, deliveries, letters, token_reminders
+from registry.talk import alert_mail, case_alarms, deliveries, letters, token_reminders
 from registry.talk import dispatch as dispatching
 from workers import base_shapes, chunking, provenance, webhook_delivery
 from workers.loop import LOOP
@@ -87,6 +87,7 @@ def letter(to: str, subject: str, text: str) -> None:
 
 @shared_task
 def mail() -> None:
-    """Alert of tokens that are about to end, and send the e-mails that are due."""
+    """Alert of tokens that are about to end and of cases that wait too long, and send the e-mails that are due."""
     token_reminders.remind()
+    case_alarms.alarm()
     alert_mail.send_due()

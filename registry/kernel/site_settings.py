@@ -17,6 +17,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "new_repositories": ("on", "off"),
     "read_only": ("off", "on"),
     "transparency": ("public", "staff"),
+    "case_hours": ("24", "4", "8", "48", "72", "168", "0"),  # within which moderators decide a case; 0: no target
     "bin_days": ("30", "90", "7", "0"),  # how long a deleted repository can be restored; 0: not at all
 }
 FOLLOW_SECONDS = 5.0

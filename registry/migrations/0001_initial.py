@@ -328,6 +328,7 @@ class Migration(migrations.Migration):
                 ("created_at", models.DateTimeField(default=django.utils.timezone.now)),
                 ("updated_at", models.DateTimeField(default=django.utils.timezone.now)),
                 ("closed_at", models.DateTimeField(blank=True, null=True)),
+                ("alarmed_at", models.DateTimeField(blank=True, null=True)),
                 (
                     "claimed_by",
                     models.ForeignKey(
@@ -933,6 +934,25 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
+            name="QueueView",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("name", models.CharField(max_length=60)),
+                ("query", models.CharField(max_length=400)),
+                (
+                    "user",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="queue_views",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+            ],
+            options={
+                "ordering": ["name"],
+            },
+        ),
+        migrations.CreateModel(
             name="Repository",
             fields=[
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
@@ -1493,6 +1513,7 @@ class Migration(migrations.Migration):
                             ("followed", "Followed"),
                             ("reports", "Reports"),
                             ("cases", "Cases"),
+                            ("overdue", "Overdue"),
                             ("holds", "Holds"),
                             ("security", "Security"),
                         ],
@@ -1741,6 +1762,7 @@ class Migration(migrations.Migration):
                             ("report-decided", "Report"),
                             ("strike", "Strike"),
                             ("appealed", "Appealed"),
+                            ("case-overdue", "Overdue"),
                             ("appeal-answered", "Answered"),
                             ("pushed", "Pushed"),
                             ("verified", "Verified"),
@@ -1766,6 +1788,7 @@ class Migration(migrations.Migration):
                             ("followed", "Followed"),
                             ("reports", "Reports"),
                             ("cases", "Cases"),
+                            ("overdue", "Overdue"),
                             ("holds", "Holds"),
                             ("security", "Security"),
                         ],
@@ -2406,6 +2429,10 @@ class Migration(migrations.Migration):
             model_name="outboxevent",
             index=models.Index(condition=models.Q(("given_up_at__isnull", True)), fields=["id"], name="outbox_waiting"),
         ),
+        migrations.AddConstraint(
+            model_name="queueview",
+            constraint=models.UniqueConstraint(fields=("user", "name"), name="queue_view_unique"),
+        ),
         migrations.AddIndex(
             model_name="repository",
             index=models.Index(fields=["type", "-updated_at", "-id"], name="repository_by_update"),
@@ -2882,7 +2909,7 @@ class Migration(migrations.Migration):
                     ),
                     models.Q(("invitation__isnull", False), ("kind", "invited")),
                     models.Q(("decision__isnull", False), ("kind__in", ["held", "released"])),
-                    models.Q(("case__isnull", False), ("kind", "report-decided")),
+                    models.Q(("case__isnull", False), ("kind__in", ["report-decided", "case-overdue"])),
                     models.Q(("kind", "strike"), ("strike__isnull", False)),
                     models.Q(("appeal__isnull", False), ("kind__in", ["appealed", "appeal-answered"])),
                     ("kind__in", ["pushed", "created", "signed-in", "account-changed"]),
@@ -2900,7 +2927,15 @@ class Migration(migrations.Migration):
                     models.Q(
                         (
                             "kind__in",
-                            ["invited", "report-decided", "strike", "signed-in", "account-changed", "token-ends"],
+                            [
+                                "invited",
+                                "report-decided",
+                                "strike",
+                                "signed-in",
+                                "account-changed",
+                                "token-ends",
+                                "case-overdue",
+                            ],
                         ),
                         ("repository__isnull", True),
                     ),
@@ -2909,7 +2944,15 @@ class Migration(migrations.Migration):
                         models.Q(
                             (
                                 "kind__in",
-                                ["invited", "report-decided", "strike", "signed-in", "account-changed", "token-ends"],
+                                [
+                                    "invited",
+                                    "report-decided",
+                                    "strike",
+                                    "signed-in",
+                                    "account-changed",
+                                    "token-ends",
+                                    "case-overdue",
+                                ],
                             ),
                             _negated=True,
                         ),

@@ -5,7 +5,7 @@ from registry.models.appeals import Appeal, AppealMessage
 from registry.models.audit import AuditCheckpoint, AuditEvent, AuditSeal
 from registry.models.blobs import Blob, ChunkingJob, DerivedArtifact, Upload, UploadedBlob, XetFile, Xorb
 from registry.models.blocked_files import BlockedFile
-from registry.models.cases import AbuseReport, Case, CaseNote
+from registry.models.cases import AbuseReport, Case, CaseNote, QueueView
 from registry.models.collections import Collection, CollectionItem
 from registry.models.devices import DeviceLogin
 from registry.models.discussions import Discussion, DiscussionEvent
@@ -74,6 +74,7 @@ __all__ = [
     "Organization",
     "OutboxEvent",
     "PublishingRun",
+    "QueueView",
     "Ref",
     "Repository",
     "RepositoryWatch",

@@ -17,7 +17,9 @@ from registry.models.repositories import Repository
 from registry.models.strikes import Strike
 from registry.models.verdicts import Verdict
 
-_OF_NO_REPOSITORY = ["invited", "report-decided", "strike", "signed-in", "account-changed", "token-ends"]
+_OF_NO_REPOSITORY = [
+    "invited", "report-decided", "strike", "signed-in", "account-changed", "token-ends", "case-overdue",
+]  # fmt: skip
 
 
 class Alert(models.Model):
@@ -40,6 +42,7 @@ class Alert(models.Model):
         REPORT = "report-decided"  # moderators decided what they reported
         STRIKE = "strike"  # moderators, or a rule, gave them a strike
         APPEALED = "appealed"  # for moderators: an owner appeals, or writes in an appeal
+        OVERDUE = "case-overdue"  # for moderators: a grave case waits longer than this hub wants
         ANSWERED = "appeal-answered"  # moderators wrote in their appeal, or decided it
         PUSHED = "pushed"  # a repository that they watch has new commits
         VERIFIED = "verified"  # a repository that they watch, or of what they follow, has a new verified version
@@ -111,7 +114,7 @@ class Alert(models.Model):
                 | Q(kind__in=["discussion-opened", "discussion-changed", "mentioned"], discussion__isnull=False)
                 | Q(kind="invited", invitation__isnull=False)
                 | Q(kind__in=["held", "released"], decision__isnull=False)
-                | Q(kind="report-decided", case__isnull=False)
+                | Q(kind__in=["report-decided", "case-overdue"], case__isnull=False)
                 | Q(kind="strike", strike__isnull=False)
                 | Q(kind__in=["appealed", "appeal-answered"], appeal__isnull=False)
                 | Q(kind__in=["pushed", "created", "signed-in", "account-changed"])

@@ -78,6 +78,7 @@ class Case(models.Model):
     created_at = models.DateTimeField(default=timezone.now)
     updated_at = models.DateTimeField(default=timezone.now)  # when something was last reported
     closed_at = models.DateTimeField(null=True, blank=True)
+    alarmed_at = models.DateTimeField(null=True, blank=True)  # when moderators were last told that it waits too long
 
     class Meta:
         constraints = [
@@ -141,3 +142,18 @@ class CaseNote(models.Model):
 
     class Meta:
         ordering = ["pk"]
+
+
+class QueueView(models.Model):
+    """Filters of the queue that a moderator gave a name."""
+
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="queue_views")
+    name = models.CharField(max_length=60)
+    query = models.CharField(max_length=400)  # the query string of /moderation
+
+    class Meta:
+        ordering = ["name"]
+        constraints = [models.UniqueConstraint(fields=["user", "name"], name="queue_view_unique")]
+
+    def __str__(self) -> str:
+        return self.name

@@ -20,6 +20,7 @@ class Topic(models.TextChoices):
     FOLLOWED = "followed"
     REPORTS = "reports"
     CASES = "cases"
+    OVERDUE = "overdue"
     HOLDS = "holds"
     SECURITY = "security"
 

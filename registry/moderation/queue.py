@@ -11,12 +11,13 @@ from registry.kernel import policy
 from registry.kernel.cursors import Cursor, Page
 from registry.kernel.policy import Caller
 from registry.models import AbuseReport, Case, HourlyDownloads, ModerationDecision
-from registry.moderation import cases, reputation
+from registry.moderation import cases, overdue, reputation
 from registry.moderation.reputation import Accuracy
 
 DAY = timedelta(hours=24)
-STATES = ("waiting", "mine", "open", "claimed", "closed", "all")
+STATES = ("waiting", "late", "mine", "open", "claimed", "closed", "all")
 SOURCES = ("people", "hub")
+SORTS = ("gravest", "oldest")
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,7 @@ class Query:
     severity: int = 0
     target: str = ""
     source: str = ""
+    sort: str = ""
     q: str = ""
 
 
@@ -42,16 +44,19 @@ class Row:
     owner_since: datetime | None
     accuracy: Accuracy  # of all its reporters together
     is_trusted: bool  # whether one of them is trusted
+    is_late: bool  # whether it waits longer than this hub wants
     prior: int  # earlier decisions about the same repository, person or organisation
 
 
 def matching(by: Caller, query: Query) -> QuerySet[Case]:
-    """Return the cases of a filter: the gravest first, and among those the oldest; closed ones newest first."""
+    """Return the cases of a filter: the gravest first, or the oldest (`sort`); closed ones newest first."""
     actor = policy.require_moderator(by)
     rows = cases.with_target()
     match query.state:
         case "mine":
             rows = rows.filter(claimed_by=actor).exclude(state=Case.State.CLOSED)
+        case "late":
+            rows = rows.filter(overdue.is_overdue())
         case "open" | "claimed" | "closed":
             rows = rows.filter(state=query.state)
         case "all":
@@ -65,7 +70,9 @@ def matching(by: Caller, query: Query) -> QuerySet[Case]:
     if query.source in SOURCES:
         reports = AbuseReport.objects.filter(case=OuterRef("pk"), by_hub=query.source == "hub")
         rows = rows.filter(Exists(reports))
-    return rows.order_by("-closed_at", "-pk") if query.state == "closed" else rows.order_by("-severity", "pk")
+    if query.state == "closed":
+        return rows.order_by("-closed_at", "-pk")
+    return rows.order_by("pk") if query.sort == "oldest" else rows.order_by("-severity", "pk")
 
 
 def page(by: Caller, query: Query, cursor: str, limit: int) -> Page[Row]:
@@ -112,6 +119,7 @@ def _row(
         owner_since=case.namespace.created_at if case.namespace else None,
         accuracy=sum((accuracies.get(person.pk, Accuracy()) for person in people), Accuracy()),
         is_trusted=any(person.is_trusted_reporter for person in people),
+        is_late=case.state != Case.State.CLOSED and overdue.is_older(case),
         prior=prior.get(case.namespace_id or 0, 0),
     )
 

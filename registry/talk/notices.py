@@ -133,6 +133,12 @@ def _report(alert: Alert) -> str:
     return f"Your report of {subject(alert)} is decided. {alert.case.get_outcome_display()}: {alert.case.answer}"
 
 
+def _overdue(alert: Alert) -> str:
+    assert alert.case is not None, "the constraint alert_kind_known"
+    hours = int((alert.created_at - alert.case.created_at).total_seconds() // 3600)
+    return f"A case of {alert.case.reason} about {subject(alert)} has waited for {hours} hours."
+
+
 def _strike(alert: Alert) -> str:
     assert alert.strike is not None, "the constraint alert_kind_known"
     return f"You got a strike, which counts until {alert.strike.expires_at:%-d %B %Y}: {alert.strike.reason}"
@@ -207,6 +213,9 @@ NOTICES: dict[Kind, Notice] = {
         Topic.CASES,
         lambda alert: f"An owner appeals to release {subject(alert)}.",
         lambda alert: reverse("moderation-appeal", args=[alert.appeal_id]),
+    ),
+    Kind.OVERDUE: Notice(
+        Topic.OVERDUE, _overdue, lambda alert: f"{reverse('moderation')}?state=late&case={alert.case_id}"
     ),
     Kind.ANSWERED: Notice(Topic.HOLDS, _answered, lambda alert: reverse("appeal", args=[alert.appeal_id])),
     Kind.SIGNED_IN: Notice(Topic.SECURITY, _signed_in, lambda alert: reverse("security")),

@@ -37,6 +37,7 @@ RULES: dict[Topic, Rule] = {
     ),
     Topic.REPORTS: Rule("Your reports", "Moderators decided something that you reported."),
     Topic.CASES: Rule("Moderation", "Owners appeal, or write in an appeal.", Channel.DIGEST, is_for_staff=True),
+    Topic.OVERDUE: Rule("Overdue cases", "A grave case waits longer than this hub wants.", is_for_staff=True),
     Topic.HOLDS: Rule(
         "Decisions about you", "Something of yours is held back or released; strikes and appeals.", is_mandatory=True
     ),

@@ -3,8 +3,10 @@
 from datetime import timedelta
 
 import pytest
+from django.test import Client
 from django.utils import timezone
 
+from registry.kernel import site_settings
 from registry.kernel.errors import (
     AppealClosed,
     AppealNotFound,
@@ -13,6 +15,7 @@ from registry.kernel.errors import (
     CommentNotFound,
     DiscussionNotFound,
     FileNotFound,
+    ItemNotFound,
     NamespaceNotFound,
     NotAllowed,
     PublishingPaused,
@@ -45,6 +48,7 @@ from registry.moderation import (
     intake,
     quarantine,
     queue,
+    queue_views,
     reputation,
     rules,
     standing,
@@ -58,7 +62,7 @@ from registry.moderation.rules import Facts
 from registry.people import accounts
 from registry.publish import discussions, push, repositories, restoring
 from registry.repos import refs
-from registry.talk import alerts, dispatch
+from registry.talk import alerts, case_alarms, dispatch
 from tests.cast import Cast, person
 
 Outcome = Case.Outcome
@@ -615,3 +619,95 @@ def test_a_report_outlives_what_it_was_about(cast, adapter):
     with pytest.raises(ValueInvalid):
         decided(cast, case, Outcome.HELD)
     decided(cast, case, Outcome.NO_ACTION)
+
+
+# --- waiting too long ------------------------------------------------------------------------------------------------
+def opened(case: Case, hours: float) -> None:
+    Case.objects.filter(pk=case.pk).update(created_at=timezone.now() - timedelta(hours=hours))
+
+
+def test_the_queue_marks_and_filters_what_waits_longer_than_the_target(cast, adapter, settings):
+    old, new = filed(cast, "carol", "spam").case, filed(cast, "bob", "malware", "dave", "person").case
+    opened(old, 25)
+    opened(new, 23)
+    by = cast.session("mona")
+
+    def marked(**query) -> dict[int, bool]:
+        rows = queue.with_facts(list(queue.matching(by, queue.Query(**query))))
+        return {row.case.pk: row.is_late for row in rows}
+
+    assert list(marked().items()) == [(new.pk, False), (old.pk, True)]
+    assert list(marked(sort="oldest")) == [old.pk, new.pk]
+    assert marked(state="late") == {old.pk: True}
+    decided(cast, old, Outcome.NO_ACTION)
+    assert marked(state="late") == {}
+    assert marked(state="closed") == {old.pk: False}
+    site_settings.change_setting("case_hours", "8", None)
+    assert marked(state="late") == {new.pk: True}
+    site_settings.change_setting("case_hours", "0", None)
+    assert marked(state="late") == {}
+    assert marked() == {new.pk: False}
+
+
+def test_moderators_are_alerted_of_a_grave_case_that_waits_once_for_each_passing_of_the_target(cast, adapter):
+    grave, light = filed(cast, "carol").case, filed(cast, "carol", "spam", "dave", "person").case
+    assert case_alarms.alarm() == 0
+    opened(grave, 25)
+    opened(light, 500)
+    assert [case_alarms.alarm() for _ in range(3)] == [1, 0, 0]
+    rows = Alert.objects.filter(kind="case-overdue")
+    assert {(alert.user.username, alert.topic, alert.mail) for alert in rows} == {
+        ("mona", "overdue", "now"),
+        ("ada", "overdue", "now"),
+    }
+    [alert] = alerts.of(cast["mona"]).filter(kind="case-overdue")
+    assert alerts.sentence(alert) == "A case of malware about alice/reviews has waited for 25 hours."
+    page = signed_in(cast, "mona").get(alerts.address(alert))
+    assert page.context["case"].pk == grave.pk
+    Case.objects.update(alarmed_at=timezone.now() - timedelta(hours=25))
+    assert case_alarms.alarm() == 1
+    assert rows.count() == 2, "the unread one is replaced"
+    Case.objects.update(alarmed_at=timezone.now() - timedelta(hours=25))
+    decided(cast, grave, Outcome.NO_ACTION)
+    assert case_alarms.alarm() == 0
+    site_settings.change_setting("case_hours", "0", None)
+    Case.objects.filter(pk=grave.pk).update(state="open", closed_at=None, outcome="")
+    assert case_alarms.alarm() == 0
+
+
+def test_a_secret_and_a_pickle_that_the_hub_found_are_grave(cast, adapter):
+    head = adapter.refs.get(name=refs.MAIN).revision
+    head.repository = adapter
+    for reason, check in (("secret", rules.LIVE_SECRET), ("malware", rules.PICKLE)):
+        Case.objects.all().delete()
+        case = intake.observe(targets.of_revision(head), check, reason, "Found.").case
+        opened(case, 25)
+        assert case_alarms.alarm() == 1
+
+
+def signed_in(cast: Cast, who: str) -> Client:
+    client = Client()
+    client.force_login(cast[who])
+    return client
+
+
+def test_a_moderator_keeps_views_of_the_queue_and_nobody_elses(cast, adapter):
+    by = cast.session("mona")
+    view = queue_views.save(by, " Late  malware ", "state=late&reason=malware&csrf=x&page=3")
+    assert (view.name, view.query) == ("Late malware", "state=late&reason=malware")
+    queue_views.save(by, "Late malware", "state=late&q=a%26b")
+    assert [view.query for view in queue_views.of(by)] == ["state=late&q=a%26b"]
+    assert not queue_views.of(cast.session("ada")).exists()
+    with pytest.raises(ItemNotFound):
+        queue_views.remove(cast.session("ada"), view.pk)
+    for name, query in (("", ""), ("x" * 61, ""), ("x", "q=" + "y" * 500), ("a\0b", ""), ("x", "q=a\0b")):
+        with pytest.raises(ValueInvalid):
+            queue_views.save(by, name, query)
+    for number in range(queue_views.MAX_VIEWS - 1):
+        queue_views.save(by, f"view {number}", "")
+    with pytest.raises(ValueInvalid, match="20 views"):
+        queue_views.save(by, "one more", "")
+    queue_views.save(by, "view 1", "state=mine")
+    queue_views.remove(by, view.pk)
+    with pytest.raises(NotAllowed):
+        queue_views.save(cast.session("carol"), "x", "")

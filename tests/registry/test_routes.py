@@ -227,6 +227,8 @@ new                                                          GET session  POST s
 reports/new                                                  GET session  POST session
 moderation                                                   GET moderators-page
 moderation/close                                             POST moderators-page
+moderation/views                                             POST moderators-page
+moderation/views/<number>/remove                             POST moderators-page
 moderation/cases/<number>                                    GET moderators-page
 moderation/cases/<number>/claim                              POST moderators-page
 moderation/cases/<number>/give-back                          POST moderators-page

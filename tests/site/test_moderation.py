@@ -2,10 +2,13 @@
 
 import re
 import time
+from datetime import timedelta
+from html import unescape
 
 import pytest
 from allauth.mfa.models import Authenticator
 from django.test import Client
+from django.utils import timezone
 
 from registry.kernel import site_settings
 from registry.models import AbuseReport, Alert, Appeal, AuditEvent, BlockedFile, Case, Repository, Strike, User
@@ -217,6 +220,27 @@ def test_the_queue_page_costs_the_same_for_five_cases_and_fifty(cast, adapter, c
     with django_assert_max_num_queries(12):
         page = mona.get("/moderation").content.decode()
     assert page.count('name="case"') == count
+
+
+def test_a_view_is_saved_opened_and_removed_and_an_old_case_is_marked(cast, adapter):
+    case = reported(cast)
+    Case.objects.update(created_at=timezone.now() - timedelta(hours=30))
+    mona = browser(cast, "mona")
+    page = mona.get("/moderation?state=late&reason=malware")
+    assert "over 24 h" in page.content.decode()
+    kept = re.search(r'name="query"\s+value="([^"]*)"', page.content.decode())[1]
+    saved = mona.post("/moderation/views", {"name": "Late malware", "query": unescape(kept)})
+    assert saved["Location"] == "/moderation?state=late&reason=malware"
+    shown = mona.get(saved["Location"]).content.decode()
+    assert re.search(r'state=late&amp;reason=malware"\s+aria-current="page">Late malware</a>', shown)
+    assert f"?case={case.pk}" not in shown
+    assert "Late malware" not in browser(cast, "ada").get("/moderation").content.decode()
+    view = mona.get("/moderation").context["views"][0]
+    assert browser(cast, "ada").post(f"/moderation/views/{view.pk}/remove").status_code == 404
+    assert mona.post(f"/moderation/views/{view.pk}/remove").status_code == 302
+    assert "Late malware" not in mona.get("/moderation").content.decode()
+    refused = mona.post("/moderation/views", {"name": "", "query": "state=late"}, follow=True)
+    assert refused.redirect_chain == [("/moderation", 302)]
 
 
 def test_a_hundred_mixed_reports_are_cleared(cast, adapter, capsys):

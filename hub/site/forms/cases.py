@@ -90,6 +90,14 @@ class CloseMany(Form):
         field.choices = [(number, str(number)) for number in numbers]
 
 
+class SaveView(Form):
+    """A name for the filters of the queue."""
+
+    name = text_field("Name", maxlength=60)
+    query = forms.CharField(required=False, max_length=4000, widget=forms.HiddenInput)
+    fields_of: ClassVar[Refusals] = {ValueInvalid: "name"}
+
+
 class Note(Form):
     text = text_field("Note", "For moderators only.", widget=forms.Textarea, rows=2, maxlength=10_000)
     fields_of: ClassVar[Refusals] = {ValueInvalid: "text"}

@@ -62,6 +62,10 @@ WORDS = {
     "uploads": ("Uploads", {"on": "On", "off": "Off: no files are taken"}),
     "new_repositories": ("New repositories", {"on": "On", "off": "Off: nobody creates one"}),
     "read_only": ("Whole hub", {"off": "Takes changes", "on": "Read-only: every change is refused"}),
+    "case_hours": (
+        "Time to decide a case",
+        {hours: f"{hours} hours" for hours in CHOICES["case_hours"] if hours != "0"} | {"0": "No target"},
+    ),
     "transparency": ("Transparency page", {"public": "For everyone", "staff": "For moderators"}),
 }
 

@@ -9,13 +9,13 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
 
-from hub.site.forms.cases import CloseMany
+from hub.site.forms.cases import CloseMany, SaveView
 from hub.site.moderation.case import panel
 from hub.site.staff import for_moderators
 from hub.site.visitor import caller
-from registry.kernel import ids
+from registry.kernel import ids, site_settings
 from registry.models import Case
-from registry.moderation import cases, queue
+from registry.moderation import cases, queue, queue_views
 from registry.moderation.outcomes import Decision
 from registry.moderation.queue import Query
 
@@ -27,6 +27,7 @@ CHOICES: dict[str, list[tuple[str, str]]] = {
     "source": [("", "anybody"), ("people", "people"), ("hub", "the hub")],
     "reason": [("", "any"), *((reason.value, reason.value) for reason in Case.Reason)],
     "target": [("", "anything"), *((kind.value, kind.value) for kind in Case.Target)],
+    "sort": [("", "gravest first"), ("oldest", "oldest first")],
 }
 
 
@@ -39,11 +40,14 @@ def listed(request: HttpRequest) -> HttpResponse:
     start = (number - 1) * PAGE
     rows = list(queue.matching(caller(request), query)[start : start + PAGE + 1])
     chosen = ids.parse_row_number(request.GET.get("case", ""))
+    kept = urlencode({name: value for name, value in asdict(query).items() if value})
     context = {
         "rows": queue.with_facts(rows[:PAGE]),
         "text": query.q,
         "filters": [(name, options, str(getattr(query, name) or "")) for name, options in CHOICES.items()],
-        "kept": urlencode({name: value for name, value in asdict(query).items() if value}),
+        "kept": kept,
+        "views": queue_views.of(caller(request)),
+        "hours": site_settings.get_setting("case_hours"),
         "page": number,
         "more": len(rows) > PAGE,
         "chosen": chosen,
@@ -84,3 +88,23 @@ def close_many(request: HttpRequest) -> HttpResponse:
     for number, sentence in refused:
         messages.error(request, f"Case {number}: {sentence}")
     return redirect(f"{reverse('moderation')}?{request.GET.urlencode()}".rstrip("?"))
+
+
+@for_moderators
+@require_POST
+def save_view(request: HttpRequest) -> HttpResponse:
+    """Keep the filters of the list under a name."""
+    form = SaveView(request.POST)
+    if form.is_valid():
+        with form:
+            view = queue_views.save(caller(request), form.cleaned_data["name"], form.cleaned_data["query"])
+            return redirect(f"{reverse('moderation')}?{view.query}")
+    messages.error(request, " ".join(str(error) for errors in form.errors.values() for error in errors))
+    return redirect("moderation")
+
+
+@for_moderators
+@require_POST
+def remove_view(request: HttpRequest, number: int) -> HttpResponse:
+    queue_views.remove(caller(request), number)
+    return redirect("moderation")

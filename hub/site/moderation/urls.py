@@ -10,7 +10,14 @@ PERSON = "moderation/people/<str:name>"
 
 MODERATION = [
     at("moderation", queue.listed, "moderation"),
-    *forms("moderation", "moderation", ("close", queue.close_many, "close-cases"), guard=for_moderators),
+    *forms(
+        "moderation",
+        "moderation",
+        ("close", queue.close_many, "close-cases"),
+        ("views", queue.save_view, "save-view"),
+        ("views/<int:number>/remove", queue.remove_view, "remove-view"),
+        guard=for_moderators,
+    ),
     at(CASE, case.one, "case"),
     *forms(
         "case",
