@@ -165,6 +165,7 @@ def asker(db, settings, tmp_path) -> Asker:
     collections.create("acme", "Some", alice)
     gates.set_gate(repository, "manual", alice)
     known_base()
+    asking.settle()
     return asking
 
 

@@ -17,7 +17,6 @@ from registry.moderation.reputation import Accuracy
 DAY = timedelta(hours=24)
 STATES = ("waiting", "late", "mine", "open", "claimed", "closed", "all")
 SOURCES = ("people", "hub")
-SORTS = ("gravest", "oldest")
 
 
 @dataclass(frozen=True)

@@ -45,7 +45,6 @@ class FiledReport(s.Serializer[Data]):
 
 
 class QueuePaging(Paging):
-    sort = s.ChoiceField(choices=queue.SORTS, required=False)
     state = s.ChoiceField(choices=queue.STATES, required=False, default="waiting")
     reason = s.ChoiceField(choices=Case.Reason.choices, required=False)
     severity = s.IntegerField(required=False, min_value=1, max_value=3)
