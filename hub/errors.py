@@ -46,6 +46,7 @@ TABLE: dict[type[errors.RegistryError], HttpForm] = {
     errors.TokenNotFound: HttpForm(404),
     errors.PublisherNotFound: HttpForm(404),
     errors.RobotNotFound: HttpForm(404),
+    errors.TeamNotFound: HttpForm(404),
     errors.CollectionNotFound: HttpForm(404),
     errors.CollectionExists: HttpForm(409),
     errors.ItemNotFound: HttpForm(404),

@@ -11,7 +11,7 @@ from hub.environment import Environment
 
 PARTS = ("ISSUER", "CLIENT_ID", "CLIENT_SECRET", "GROUPS")
 HUB_ROLES = ("moderator", "admin")
-MEMBER_ROLES = ("read", "contributor", "write", "admin")
+MEMBER_ROLES = ("member", "read", "contributor", "write", "admin")
 LOCAL_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
 Grants = dict[str, list[tuple[str, str]]]
 

@@ -157,7 +157,8 @@ def _role(view: View, request: Request, org: str) -> str:
 
 
 def _shown(organization: Organization, by: Caller) -> Data:
-    role = by.roles.get(organization.namespace_id) or by.locked.get(organization.namespace_id)
+    membership = by.memberships.get(organization.namespace_id)
+    role = membership.role if membership else by.locked.get(organization.namespace_id)
     return {
         "name": organization.namespace.name,
         "full_name": organization.full_name,

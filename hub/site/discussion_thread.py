@@ -11,6 +11,8 @@ from django.utils.safestring import SafeString, mark_safe
 
 from hub.site import paging
 from hub.site.repository_header import RepositoryHeader, card_links
+from registry.kernel.callers import role_of_member
+from registry.kernel.policy import CREATORS
 from registry.models import Discussion, DiscussionEvent, Membership, Namespace
 from registry.publish.mentions import mentions
 from registry.repos import card
@@ -59,7 +61,11 @@ def _roles(header: RepositoryHeader, discussion: Discussion, page: Iterable[Disc
     if namespace.kind == Namespace.Kind.PERSON:
         return roles | {namespace.person.pk: "owner"}
     members = Membership.objects.filter(organization__namespace=namespace, user__in=authors)
-    return roles | dict.fromkeys(members.exclude(role=Membership.Role.READ).values_list("user", flat=True), "member")
+    return roles | {
+        member.user_id: "member"
+        for member in members
+        if role_of_member(member, header.repository.type, header.repository.name) in CREATORS
+    }
 
 
 def _people(page: Iterable[DiscussionEvent]) -> dict[str, str]:

@@ -14,8 +14,9 @@ from hub.site import paging
 from hub.site.list_rows import row_of, rows_of
 from hub.site.organizations import OFFERS
 from hub.site.visitor import caller
+from registry.kernel import policy
 from registry.kernel.errors import NamespaceNotFound
-from registry.kernel.policy import CREATORS, Caller
+from registry.kernel.policy import Caller
 from registry.models import Membership, Namespace
 from registry.people import accounts, administrators, invitations
 from registry.repos import catalog
@@ -41,7 +42,6 @@ def namespace(request: HttpRequest, ns: str) -> HttpResponse:
     show = show if show in lists else "adapters"
     memberships = Membership.objects.select_related("user", "organization__namespace")
     mine = {"user__namespace": found} if is_person else {"organization__namespace": found}
-    role = by.roles.get(found.pk, "")
     shown = {
         "namespace": found,
         "is_person": is_person,
@@ -51,7 +51,7 @@ def namespace(request: HttpRequest, ns: str) -> HttpResponse:
         "tabs": _tabs(found, by, show),
         "follows": social.follows(by, found),
         "is_self": by.user is not None and by.user.namespace_id == found.pk,
-        "may_create": role in CREATORS,
+        "may_create": policy.may_create_in(by, found.pk),
         "is_locked": found.pk in by.locked,
         "may_administer": not is_person and administrators.administers(by, found.organization),
         **_invitation(found, by),

@@ -6,14 +6,14 @@ from django.views.decorators.http import require_http_methods
 
 from hub.site.forms import posted
 from hub.site.forms.repositories import NewRepository
-from hub.site.visitor import caller, owners, person
-from registry.kernel.policy import CREATORS
+from hub.site.visitor import caller, owners_of_new_repository, person
 from registry.publish import repositories
 
 
 @require_http_methods(["GET", "POST"])
 def new(request: HttpRequest) -> HttpResponse:
-    names = owners(person(request), CREATORS)
+    person(request)
+    names = owners_of_new_repository(caller(request))
     initial = {"owner": request.GET.get("owner", "")}
     form = NewRepository(posted(request), owners=names, initial=initial)
     if form.is_valid():

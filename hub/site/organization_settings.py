@@ -162,7 +162,7 @@ def _page(request: HttpRequest, organization: Organization, **tried: Form) -> Ht
         "members": organizations.list_members(name, by),
         "invitations": invitations.list_sent(name, by),
         "adds": policy.is_hub_admin(by),
-        "may_create": by.roles.get(organization.namespace_id) in policy.CREATORS,
+        "may_create": policy.may_create_in(by, organization.namespace_id),
         "roles": [role for role, _ in ROLES],
         "forms": forms | tried,
         "welcome": "welcome" in request.GET and not tried,

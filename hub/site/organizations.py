@@ -12,6 +12,7 @@ from registry.people import invitations, organizations
 from registry.talk import alerts
 
 OFFERS = {
+    "member": "You would see what its teams open to you.",
     "read": "You would see and pull everything there.",
     "contributor": "You would see everything there, create adapters, and push to those.",
     "write": "You would push to all its adapters.",

@@ -46,5 +46,5 @@ def revoke(request: HttpRequest, token_id: int) -> HttpResponse:
 def _repositories(request: HttpRequest) -> list[str]:
     """Return the ids of the repositories that a token may be created for, the newest first."""
     by = caller(request)
-    mine = Repository.objects.filter(policy.visible_to(by), namespace_id__in=list(by.roles))
+    mine = Repository.objects.filter(policy.visible_to(by), policy.in_reach(by))
     return [row.full_name for row in mine.select_related("namespace").order_by("-updated_at")[:MOST_OFFERED]]

@@ -5,9 +5,10 @@ from typing import cast
 
 from django.http import HttpRequest
 
+from registry.kernel import policy
 from registry.kernel.errors import SignInRequired
 from registry.kernel.policy import Caller
-from registry.models import User
+from registry.models import Namespace, User
 
 
 def caller(request: HttpRequest) -> Caller:
@@ -27,3 +28,10 @@ def owners(user: User, roles: Iterable[str]) -> list[str]:
     """Return the owners that a new thing may have: the person, and organisations where they have one of these roles."""
     joined = user.memberships.filter(role__in=roles).select_related("organization__namespace")
     return [user.username, *sorted(membership.organization.namespace.name for membership in joined)]
+
+
+def owners_of_new_repository(by: Caller) -> list[str]:
+    """Return the owners that a new repository may have, those where teams alone open some names too."""
+    own = Namespace.objects.filter(pk__in=[*by.roles, *by.memberships])
+    names = [row.name for row in own if policy.may_create_in(by, row.pk) and row.name != str(by.user)]
+    return [str(by.user), *sorted(names)]

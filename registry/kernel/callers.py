@@ -1,12 +1,18 @@
 """Who is asking, and the permissions that can be asked for; policy.py holds the rules."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+from fnmatch import fnmatchcase
 from functools import cached_property
+from typing import NamedTuple
 
 from registry.kernel.prepared import Prepared
 from registry.kernel.second_factors import has_second_factor
 from registry.models import Membership, Repository, Token, TrustedPublisher, User
+
+# The roles in a namespace from the weakest to the strongest.
+RANKS = ("", *Membership.Role.values)
 
 
 class Permission(StrEnum):
@@ -21,6 +27,31 @@ class Permission(StrEnum):
         "adapter:archive"  # what remains of CONFIGURE while it is archived: unarchive, read settings, admit people
     )
     QUARANTINE = "adapter:quarantine"  # and release: moderators in a session
+
+
+class TeamRole(NamedTuple):
+    """A role that a team gives in the repositories of its organisation with such names; `type` is empty for any."""
+
+    type: str
+    pattern: str
+    role: str
+
+    def covers(self, type: str, name: str) -> bool:
+        """Return whether a repository of this type and name is one of them."""
+        return self.type in ("", type) and fnmatchcase(name.lower(), self.pattern)
+
+
+def roles_by_teams(membership: Membership) -> list[TeamRole]:
+    """Return the roles that a member has by teams, without those that the membership gives anyway."""
+    grants = (TeamRole(*grant) for grant in membership.grants)
+    return [grant for grant in grants if RANKS.index(grant.role) > RANKS.index(membership.role)]
+
+
+def role_of_member(membership: Membership, type: str, name: str) -> str:
+    """Return a member's role in a repository: the strongest that the membership or one of the teams gives, or ""."""
+    by_teams = [grant.role for grant in roles_by_teams(membership) if grant.covers(type, name)]
+    role = max([membership.role, *by_teams], key=RANKS.index)
+    return "" if role == Membership.Role.MEMBER else role
 
 
 @dataclass(eq=False)
@@ -60,15 +91,24 @@ class Caller:
         return getattr(self.user, "publisher", None) if self.is_publisher else None
 
     @cached_property
+    def memberships(self) -> dict[int, Membership]:
+        """The person's memberships by the id of the organisation's namespace, without those in `locked`; one query."""
+        rows = {row.organization.namespace_id: row for row in self._memberships}
+        return {namespace: row for namespace, row in rows.items() if namespace not in self.locked}
+
+    @cached_property
     def roles(self) -> dict[int, str]:
-        """The person's role by the id of each namespace they belong to, without those in `locked`; one query."""
+        """The person's role in all of a namespace, by its id; without `locked`, and where teams alone open anything."""
         if self.user is None:
             return {}
         if self.user.is_machine:
             return {self.user.works_for_id: Membership.Role.WRITE} if self.user.works_for_id else {}
-        roles = {row.organization.namespace_id: row.role for row in self._memberships}
-        in_force = {namespace: role for namespace, role in roles.items() if namespace not in self.locked}
-        return {**in_force, self.user.namespace_id: Membership.Role.ADMIN}
+        whole = {
+            namespace: membership.role
+            for namespace, membership in self.memberships.items()
+            if membership.role != Membership.Role.MEMBER
+        }
+        return {**whole, self.user.namespace_id: Membership.Role.ADMIN}
 
     @cached_property
     def locked(self) -> dict[int, str]:
@@ -86,6 +126,17 @@ class Caller:
     def _memberships(self) -> list[Membership]:
         return _MEMBERSHIPS(self.user.pk) if self.user is not None and not self.is_machine else []
 
+    def roles_by_teams(self) -> Iterator[tuple[int, TeamRole]]:
+        """Yield the stronger roles that teams give, each with the id of the organisation's namespace."""
+        for namespace, membership in self.memberships.items():
+            for grant in roles_by_teams(membership):
+                yield namespace, grant
+
+    def role_at(self, namespace: int, type: str, name: str) -> str:
+        """Return the person's role in the repository of that name, which need not exist yet; "" for a stranger."""
+        membership = self.memberships.get(namespace)
+        return role_of_member(membership, type, name) if membership else self.roles.get(namespace, "")
+
     def grant(self, repository: Repository) -> str:
         """Return "", "read" or "write": what the token allows on this repository; "write" where no token asks."""
         if self.is_publisher and (self.publisher is None or self.publisher.repository_id != repository.pk):
@@ -102,9 +153,9 @@ class Caller:
         return next((right for right in ("create", "write", "read") if right in rights), "")
 
     def role_in(self, repository: Repository) -> str:
-        """Return the caller's role in the repository's namespace, or "" for a stranger."""
+        """Return the caller's role in the repository, or "" for a stranger."""
         # Asked before the grant, so that the response time does not reveal whether the token names the repository.
-        role = self.roles.get(repository.namespace_id, "")
+        role = self.role_at(repository.namespace_id, repository.type, repository.name)
         return role if self.grant(repository) else ""
 
 

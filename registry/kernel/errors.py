@@ -111,6 +111,11 @@ class RobotNotFound(RegistryError):
     code = "robot-not-found"
 
 
+class TeamNotFound(RegistryError):
+    code = "team-not-found"
+    default_fix = "List the teams of the organisation."
+
+
 class TokenNotFound(RegistryError):
     code = "token-not-found"
     default_fix = "List your tokens at /settings/tokens."

@@ -8,6 +8,9 @@ from registry.kernel.callers import NOBODY as NOBODY
 from registry.kernel.callers import Caller as Caller
 from registry.kernel.callers import Permission as Permission
 from registry.kernel.errors import NotAllowed, RegistryError, SessionRequired, SignInRequired
+from registry.kernel.reach import WRITERS, granted
+from registry.kernel.reach import in_reach as in_reach
+from registry.kernel.reach import teams_with_role as teams_with_role
 from registry.kernel.second_factors import in_force
 from registry.models import AccessRequest, Membership, Namespace, Repository, Token, User
 
@@ -24,10 +27,10 @@ def may_write(caller: Caller, repository: Repository) -> bool:
 
 
 def _is_writer(caller: Caller, repository: Repository) -> bool:
-    role = caller.roles.get(repository.namespace_id, "")
+    role = caller.role_at(repository.namespace_id, repository.type, repository.name)
     if role == Role.CONTRIBUTOR:
         return caller.user is not None and repository.created_by_id == caller.user.pk
-    return role in {Role.WRITE, Role.ADMIN}
+    return role in WRITERS
 
 
 def may_see(caller: Caller, repository: Repository) -> bool:
@@ -45,8 +48,9 @@ def readers_of(repository: Repository) -> Q:
         return Q(pk__in=[])
     if not repository.private:
         return Q()
-    members = Membership.objects.filter(in_force(), organization__namespace=repository.namespace_id).values("user")
-    return Q(namespace=repository.namespace_id) | Q(pk__in=members)
+    members = Membership.objects.filter(in_force(), organization__namespace=repository.namespace_id)
+    reading = members.filter(~Q(role=Role.MEMBER) | Q(teams__team__in=teams_with_role(repository)))
+    return Q(namespace=repository.namespace_id) | Q(pk__in=reading.values("user"))
 
 
 def is_withheld(repository: Repository) -> bool:
@@ -61,15 +65,18 @@ def is_held(repository: Repository) -> bool:
 
 
 def may_quote(source: Repository, target: Repository) -> bool:
-    """Return whether pages of `target` may show files of `source`: they are public, or both have the same readers."""
+    """Return whether pages of `target` may show files of `source`: they are public, or all readers read both."""
     if is_withheld(source) or source.gated:
         return False
-    return may_see(NOBODY, source) or (target.private and source.namespace_id == target.namespace_id)
+    if may_see(NOBODY, source):
+        return True
+    is_inside = target.private and source.namespace_id == target.namespace_id
+    return is_inside and teams_with_role(target) <= teams_with_role(source)
 
 
 def visible_to(caller: Caller) -> Q:
     """Return the condition under which a list shows a repository: never a withheld one, private ones to members."""
-    own = _granted(caller) if caller.is_fine_grained else Q(namespace_id__in=list(caller.roles))
+    own = granted(caller) if caller.is_fine_grained else in_reach(caller)
     # A subquery for the few suspended people, not a join for each row: lists and counts scan all repositories.
     suspended = User.objects.filter(is_active=False).values("namespace")
     in_use = Q(quarantined_at__isnull=True, binned_at__isnull=True)
@@ -90,12 +97,11 @@ def listed_to(caller: Caller) -> Q:
 
 def writable_by(caller: Caller) -> Q:
     """Return `may_write` as a condition."""
-    whole = [namespace for namespace, role in caller.roles.items() if role in {Role.WRITE, Role.ADMIN}]
     own = [namespace for namespace, role in caller.roles.items() if role == Role.CONTRIBUTOR]
-    condition = Q(namespace_id__in=whole)
+    condition = in_reach(caller, WRITERS)
     if own:
         condition |= Q(namespace_id__in=own, created_by=caller.user)
-    return condition & _granted(caller) if caller.is_fine_grained else condition
+    return condition & granted(caller) if caller.is_fine_grained else condition
 
 
 def has_listed_repository(caller: Caller) -> Exists:
@@ -123,9 +129,9 @@ def passes_gate(caller: Caller, repository: Repository) -> bool:
 def ungated_for(caller: Caller) -> Q:
     """Return `passes_gate` as a condition on repositories that the caller sees."""
     if caller.is_fine_grained:
-        return Q(gated="") | _granted(caller)
+        return Q(gated="") | granted(caller)
     accepted = AccessRequest.objects.filter(user=caller.user, status=AccessRequest.Status.ACCEPTED).values("repository")
-    return Q(gated="") | Q(namespace_id__in=list(caller.roles)) | Q(pk__in=accepted)
+    return Q(gated="") | in_reach(caller) | Q(pk__in=accepted)
 
 
 def require(caller: Caller, permission: Permission, repository: Repository, asked: str = "") -> Repository:
@@ -175,21 +181,26 @@ def require_now(caller: Caller, permission: Permission, repository: Repository) 
     return require(caller, permission, current)
 
 
-def require_namespace(caller: Caller, namespace: Namespace, name: str = "", type: str = "") -> None:
-    """Raise SignInRequired, SecondFactorRequired or NotAllowed unless the caller may create repositories there.
+def may_create_in(caller: Caller, namespace: int) -> bool:
+    """Return whether the person may create repositories in the namespace, at least with some names."""
+    teams = {grant.role for place, grant in caller.roles_by_teams() if place == namespace}
+    return caller.roles.get(namespace) in CREATORS or not teams.isdisjoint(CREATORS)
 
-    A machine creates those alone whose id (`name` is its second part) its token may create, and a trusted publisher
-    the one for which it waits, of its `type`.
+
+def require_namespace(caller: Caller, namespace: Namespace, name: str, type: str) -> None:
+    """Raise SignInRequired, SecondFactorRequired or NotAllowed unless the caller may create such a repository there.
+
+    A machine creates those alone whose id (`name` is its second part) its token may create, a trusted publisher the
+    one for which it waits, and a person to whom a team gives the right, those whose names match.
     """
     if caller.user is None:
         raise SignInRequired("Creating a repository needs a signed-in person.")
     require_unpaused(caller.user)
     if refusal := refusals.unverified(caller.user):
         raise refusal
-    role = caller.roles.get(namespace.pk, "")
     refuse_locked(caller, namespace)
-    if role not in CREATORS:
-        raise NotAllowed(f"You may not create repositories in {namespace.name!r}.")
+    if caller.role_at(namespace.pk, type, name) not in CREATORS:
+        raise _no_creator(caller, namespace)
     if caller.is_machine and caller.named_grant(f"{namespace.name}/{name}") == "create" and _waits_for(caller, type):
         return
     if caller.token is not None and caller.token.role != Token.Role.WRITE:
@@ -210,6 +221,18 @@ def refuse_locked(caller: Caller, namespace: Namespace) -> None:
     """Raise SecondFactorRequired for a member whose role there gives nothing before they have a second factor."""
     if namespace.pk in caller.locked:
         raise refusals.second_factor(namespace.name)
+
+
+def _no_creator(caller: Caller, namespace: Namespace) -> NotAllowed:
+    """Return the refusal for a person who may create nothing, or only repositories with other names."""
+    grants = [grant for place, grant in caller.roles_by_teams() if place == namespace.pk and grant.role in CREATORS]
+    if not grants:
+        return NotAllowed(f"You may not create repositories in {namespace.name!r}.")
+    patterns = ", ".join(sorted({f"{grant.pattern} ({grant.type or 'any type'})" for grant in grants}))
+    return NotAllowed(
+        f"You may not create a repository with this name in {namespace.name!r}.",
+        fix=f"Use a name that your teams may create there: {patterns}.",
+    )
 
 
 def require_unpaused(user: User) -> None:
@@ -280,7 +303,7 @@ def _in_session(caller: Caller, who: str) -> User:
 
 def _has_role_for(caller: Caller, permission: Permission, repository: Repository) -> bool:
     if permission in _SETTINGS:
-        return caller.roles.get(repository.namespace_id) == Role.ADMIN
+        return caller.role_at(repository.namespace_id, repository.type, repository.name) == Role.ADMIN
     return permission is Permission.DISCUSS or _is_writer(caller, repository)
 
 
@@ -298,14 +321,3 @@ def _write_refusal(caller: Caller, permission: Permission, repository: Repositor
     if permission is Permission.PUSH and repository.publishers_only and caller.token and not caller.is_publisher:
         return refusals.publishers_only(caller.token, repository)
     return None
-
-
-def _granted(caller: Caller) -> Q:
-    if caller.is_publisher:
-        return Q(pk=caller.publisher.repository_id) if caller.publisher else Q(pk__in=[])
-    condition = Q(pk__in=[])
-    for pattern in caller.token.grants if caller.token else {}:
-        namespace, _, name = pattern.partition("/")
-        lookup = {"name__lower__startswith": name[:-1]} if name.endswith("*") else {"name__lower": name}
-        condition |= Q(namespace__name__lower=namespace, namespace_id__in=list(caller.roles), **lookup)
-    return condition

@@ -793,6 +793,7 @@ class Migration(migrations.Migration):
                     "role",
                     models.CharField(
                         choices=[
+                            ("member", "Member"),
                             ("read", "Read"),
                             ("contributor", "Contributor"),
                             ("write", "Write"),
@@ -801,6 +802,7 @@ class Migration(migrations.Migration):
                         max_length=16,
                     ),
                 ),
+                ("grants", models.JSONField(blank=True, default=list, editable=False)),
                 (
                     "user",
                     models.ForeignKey(
@@ -827,6 +829,7 @@ class Migration(migrations.Migration):
                     "role",
                     models.CharField(
                         choices=[
+                            ("member", "Member"),
                             ("read", "Read"),
                             ("contributor", "Contributor"),
                             ("write", "Write"),
@@ -1460,6 +1463,64 @@ class Migration(migrations.Migration):
             options={
                 "ordering": ["-pk"],
             },
+        ),
+        migrations.CreateModel(
+            name="Team",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("name", models.CharField(max_length=96)),
+                ("full_name", models.CharField(blank=True, max_length=200)),
+                ("created_at", models.DateTimeField(default=django.utils.timezone.now)),
+                (
+                    "organization",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="teams", to="registry.organization"
+                    ),
+                ),
+            ],
+        ),
+        migrations.CreateModel(
+            name="TeamGrant",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "type",
+                    models.CharField(
+                        blank=True,
+                        choices=[("model", "Model"), ("dataset", "Dataset"), ("space", "Space")],
+                        max_length=8,
+                    ),
+                ),
+                ("pattern", models.CharField(max_length=96)),
+                (
+                    "role",
+                    models.CharField(choices=[("read", "Read"), ("write", "Write"), ("admin", "Admin")], max_length=16),
+                ),
+                (
+                    "team",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="grants", to="registry.team"
+                    ),
+                ),
+            ],
+        ),
+        migrations.CreateModel(
+            name="TeamMember",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "membership",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="teams", to="registry.membership"
+                    ),
+                ),
+                (
+                    "team",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="members", to="registry.team"
+                    ),
+                ),
+            ],
         ),
         migrations.CreateModel(
             name="Token",
@@ -2403,7 +2464,7 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name="membership",
             constraint=models.CheckConstraint(
-                condition=models.Q(("role__in", ["read", "contributor", "write", "admin"])),
+                condition=models.Q(("role__in", ["member", "read", "contributor", "write", "admin"])),
                 name="membership_role_known",
             ),
         ),
@@ -2414,7 +2475,7 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name="invitation",
             constraint=models.CheckConstraint(
-                condition=models.Q(("role__in", ["read", "contributor", "write", "admin"])),
+                condition=models.Q(("role__in", ["member", "read", "contributor", "write", "admin"])),
                 name="invitation_role_known",
             ),
         ),
@@ -2677,6 +2738,32 @@ class Migration(migrations.Migration):
                 ),
                 name="strike_void_has_reason",
             ),
+        ),
+        migrations.AddConstraint(
+            model_name="team",
+            constraint=models.UniqueConstraint(
+                models.F("organization"), django.db.models.functions.text.Lower("name"), name="team_name_unique"
+            ),
+        ),
+        migrations.AddConstraint(
+            model_name="teamgrant",
+            constraint=models.UniqueConstraint(fields=("team", "type", "pattern"), name="team_grant_unique"),
+        ),
+        migrations.AddConstraint(
+            model_name="teamgrant",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("role__in", ["read", "write", "admin"])), name="team_grant_role_known"
+            ),
+        ),
+        migrations.AddConstraint(
+            model_name="teamgrant",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("type__in", ["", "model", "dataset", "space"])), name="team_grant_type_known"
+            ),
+        ),
+        migrations.AddConstraint(
+            model_name="teammember",
+            constraint=models.UniqueConstraint(fields=("team", "membership"), name="team_member_unique"),
         ),
         migrations.AddIndex(
             model_name="token",

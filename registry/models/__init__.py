@@ -24,6 +24,7 @@ from registry.models.repositories import Ref, Repository, Revision, RevisionFile
 from registry.models.site_settings import SiteSetting
 from registry.models.social import Follow, Like
 from registry.models.strikes import Strike
+from registry.models.teams import Team, TeamGrant, TeamMember
 from registry.models.transparency import MonthOfModeration
 from registry.models.verdicts import Attempt, Base, BaseAlias, BaseManifest, Comparison, Verdict, WorkerHeartbeat
 from registry.models.webhooks import Delivery, Watch, Webhook
@@ -83,6 +84,9 @@ __all__ = [
     "SignInPlace",
     "SiteSetting",
     "Strike",
+    "Team",
+    "TeamGrant",
+    "TeamMember",
     "Token",
     "Topic",
     "TopicChoice",

@@ -33,7 +33,7 @@ class Invitation(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["organization", "user"], name="invitation_unique"),
             models.CheckConstraint(
-                condition=Q(role__in=["read", "contributor", "write", "admin"]), name="invitation_role_known"
+                condition=Q(role__in=["member", "read", "contributor", "write", "admin"]), name="invitation_role_known"
             ),
             models.CheckConstraint(
                 condition=Q(state__in=["open", "declined", "withdrawn", "left"]), name="invitation_state_known"

@@ -175,10 +175,26 @@ class Organization(models.Model):
         return self.namespace.get_absolute_url()
 
 
+class SqlLike(models.Lookup):
+    """Lets queries say name__lower__like="ner-%": the SQL operator, with a backslash before a literal % or _."""
+
+    lookup_name = "like"
+
+    def as_sql(self, compiler: Any, connection: Any) -> tuple[str, tuple[str | int, ...]]:
+        """Return the comparison."""
+        left, left_values = self.process_lhs(compiler, connection)
+        right, right_values = self.process_rhs(compiler, connection)
+        return f"{left} LIKE {right} ESCAPE '\\'", (*left_values, *right_values)
+
+
+models.CharField.register_lookup(SqlLike)
+
+
 class Membership(models.Model):
-    """A person's role in an organisation."""
+    """A person's role in an organisation; the roles from the weakest to the strongest."""
 
     class Role(models.TextChoices):
+        MEMBER = "member"  # belongs to the organisation, and has only the roles that teams give
         READ = "read"
         CONTRIBUTOR = "contributor"
         WRITE = "write"
@@ -187,12 +203,15 @@ class Membership(models.Model):
     organization = models.ForeignKey(Organization, on_delete=models.CASCADE, related_name="memberships")
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="memberships")
     role = models.CharField(max_length=16, choices=Role.choices)
+    # A copy of the grants of their teams, [type, pattern, role] each, kept by registry/people/teams.py: every request
+    # and list asks for it, and reads it with the row of the membership.
+    grants = models.JSONField(default=list, blank=True, editable=False)
 
     class Meta:
         constraints = [
             models.UniqueConstraint(fields=["organization", "user"], name="membership_unique"),
             models.CheckConstraint(
-                condition=Q(role__in=["read", "contributor", "write", "admin"]), name="membership_role_known"
+                condition=Q(role__in=["member", "read", "contributor", "write", "admin"]), name="membership_role_known"
             ),
         ]
 

@@ -229,7 +229,7 @@ def namespace_of_member(name: str, by: Caller) -> Namespace:
         raise SignInRequired("What an organisation keeps is its members' business: sign in.")
     organization = _named(name)
     policy.refuse_locked(by, organization.namespace)
-    if organization.namespace_id not in by.roles:
+    if organization.namespace_id not in by.memberships:
         raise NotAllowed(f"{by.user.username} is not a member of {organization}.")
     return organization.namespace
 

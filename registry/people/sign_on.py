@@ -10,15 +10,15 @@ from allauth.account.models import EmailAddress
 from django.db import transaction
 
 from registry.kernel import audit, names
+from registry.kernel.callers import RANKS
 from registry.kernel.errors import LastAdministrator, NameInvalid, NamespaceNotFound, NameTaken, ValueInvalid
-from registry.models import FormerNamespace, Membership, Namespace, Organization, User
+from registry.models import FormerNamespace, Namespace, Organization, User
 from registry.people import accounts, organizations
 
 log = logging.getLogger(__name__)
 TRIES = 20  # user names that are tried before a random one
 MAX_USERNAME = 60
-# The roles in a namespace from the weakest to the strongest; the same for the hub.
-RANKS = ("", *Membership.Role.values)
+# The roles in the hub from the weakest to the strongest.
 HUB_RANKS = tuple(User.Role.values)
 Grants = Mapping[str, Sequence[tuple[str, str]]]
 

@@ -29,12 +29,12 @@ def move(repository: Repository, full_name: str, by: Caller) -> Repository:
         name_rules.require_allowed(name, NameRule.Scope.REPOSITORY)
     with repositories.alone_of_its_name(full_name, repository.type):
         current = policy.require_now(by, Permission.CONFIGURE, repository)
-        return _move(current, _target(namespace_name, by), name, by)
+        return _move(current, _target(namespace_name, name, current.type, by), name, by)
 
 
-def _target(namespace_name: str, by: Caller) -> Namespace:
+def _target(namespace_name: str, name: str, type: str, by: Caller) -> Namespace:
     namespace = accounts.namespace_for_new(namespace_name)
-    policy.require_namespace(by, namespace)
+    policy.require_namespace(by, namespace, name, type)
     return namespace
 
 

@@ -34,7 +34,7 @@ def listed(by: Caller) -> QuerySet[Repository]:
         raise SignInRequired("The bin is its owners' business: sign in.")
     rows = Repository.with_binned.filter(binned_at__isnull=False).select_related("namespace__person", "binned_by")
     if not policy.is_hub_admin(by):
-        rows = rows.filter(namespace_id__in=[pk for pk, role in by.roles.items() if role == Membership.Role.ADMIN])
+        rows = rows.filter(policy.in_reach(by, {Membership.Role.ADMIN}))
     return rows.order_by("-binned_at", "-pk")
 
 
@@ -50,6 +50,8 @@ def restore(number: int, by: Caller, name: str = "") -> Repository:
     switches.require_new_repositories()
     policy.require_unpaused(policy.require_person(by, "restore a repository"))
     if name != binned.name:
+        if not policy.is_hub_admin(by):
+            policy.require_namespace(by, binned.namespace, name, binned.type)  # a team administers some names alone
         name_rules.require_allowed(name, NameRule.Scope.REPOSITORY)
     with repositories.alone_of_its_name(f"{binned.namespace.name}/{name}", binned.type):
         current = find(number, by, is_locked=True)

@@ -14,7 +14,7 @@ from dovetail.adapters.serving import ENGINES
 from registry.kernel import site_settings
 from registry.kernel.cursors import Cursor, Page, following
 from registry.kernel.errors import ValueInvalid
-from registry.kernel.policy import NOBODY, Caller, listed_to
+from registry.kernel.policy import NOBODY, Caller, in_reach, listed_to
 from registry.models import Base, Ref, Repository, Verdict
 from registry.repos import bases, search_terms
 from registry.repos.refs import MAIN, VERIFIED
@@ -157,7 +157,7 @@ def _tally(by: Caller, query: Query) -> Tally:
     public = _counted("public", query, matching_repositories(NOBODY, query))
     if not by.roles:
         return public
-    rows = matching_repositories(by, query).filter(namespace_id__in=list(by.roles)).exclude(listable_for(NOBODY))
+    rows = matching_repositories(by, query).filter(in_reach(by)).exclude(listable_for(NOBODY))
     own = _counted(f"own {by.user and by.user.pk} {by.token and by.token.pk}", query, rows)
     return Tally(public.rows + own.rows, {name: public.facets[name] + own.facets[name] for name in public.facets})
 
@@ -217,7 +217,7 @@ def listable_for(by: Caller) -> Q:
     if site_settings.get_setting("pull_policy") == "open" or by.is_staff:
         return listed
     is_verified = Exists(Ref.objects.filter(repository=OuterRef("pk"), name=VERIFIED))
-    return listed & (is_verified | ~Q(type=Repository.Type.MODEL) | Q(namespace_id__in=list(by.roles)))
+    return listed & (is_verified | ~Q(type=Repository.Type.MODEL) | in_reach(by))
 
 
 def newest_verdicts(repositories: Iterable[Repository]) -> dict[int, Verdict]:

@@ -282,7 +282,8 @@ def downloadable(by: Caller) -> QuerySet[RevisionFile]:
     if site_settings.get_setting("pull_policy") == "open":
         return served
     doubtful = _doubtful().filter(revision=OuterRef("revision"))
-    return served.filter(Q(revision__repository__namespace_id__in=list(by.roles)) | ~Exists(doubtful))
+    own = Repository.objects.filter(policy.in_reach(by), pk=OuterRef("revision__repository"))
+    return served.filter(Exists(own) | ~Exists(doubtful))
 
 
 def _doubtful() -> QuerySet[Verdict]:

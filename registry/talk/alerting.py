@@ -5,7 +5,7 @@ People who watch or follow something are alerted by fan_out.py.
 
 from collections.abc import Callable
 
-from django.db.models import Max, QuerySet
+from django.db.models import Max, Q, QuerySet
 from django.db.models.functions import Now
 from django.utils import timezone
 
@@ -81,12 +81,14 @@ def _concerned(repository: Repository, revision: Revision | None) -> list[int]:
 
 
 def _owners(repository: Repository) -> QuerySet[User]:
-    """Return the person who owns the repository, or the administrators of its organisation."""
+    """Return the person who owns the repository, or who administers it: in its organisation or by a team."""
     namespace = repository.namespace
     if namespace.kind == Namespace.Kind.PERSON:
         rows = User.objects.filter(namespace=namespace)
     else:
-        admins = Membership.objects.filter(in_force(), organization__namespace=namespace, role=Membership.Role.ADMIN)
+        teams = policy.teams_with_role(repository, {Membership.Role.ADMIN})
+        members = Membership.objects.filter(in_force(), organization__namespace=namespace)
+        admins = members.filter(Q(role=Membership.Role.ADMIN) | Q(teams__team__in=teams))
         rows = User.objects.filter(pk__in=admins.values("user"))
     return rows.filter(is_active=True).order_by("pk")
 

@@ -47,8 +47,10 @@ def _identities(user: User) -> Iterator[Mapping[str, object]]:
 
 
 def _organizations(user: User) -> Iterator[Mapping[str, object]]:
-    rows = Membership.objects.filter(user=user).values("organization__namespace__name", "role")
-    yield from ({"organization": row["organization__namespace__name"], "role": row["role"]} for row in rows)
+    rows = Membership.objects.filter(user=user).select_related("organization__namespace")
+    for row in rows.prefetch_related("teams__team"):
+        names = [place.team.name for place in row.teams.all()]
+        yield {"organization": str(row.organization), "role": row.role, "teams": names}
 
 
 def _repositories(user: User) -> Iterator[Mapping[str, object]]:

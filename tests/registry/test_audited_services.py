@@ -15,7 +15,7 @@ from django.utils import timezone
 from PIL import Image
 
 from registry.kernel import audit, banner, site_settings
-from registry.models import AuditEvent, Base, Repository, Token
+from registry.models import AuditEvent, Base, Repository, Team, Token, User
 from registry.moderation import appeals, audit_retention, blocklist, quarantine, reputation, strikes, suspension
 from registry.people import (
     accounts,
@@ -33,6 +33,7 @@ from registry.people import (
     sign_in_links,
     sign_ins,
     sign_on,
+    teams,
     tokens,
 )
 from registry.proof import verdicts, yanking
@@ -401,6 +402,16 @@ def trim(cast: Cast) -> Act:
     return lambda: audit_retention.trim(timezone.now())
 
 
+def on_team(change: Callable[[Team, User], object]) -> Callable[[Cast], Act]:
+    """Prepare a team of acme for a change of it by alice."""
+
+    def prepare(cast: Cast) -> Act:
+        team = teams.create_team(cast.acme, "ner", by=cast["alice"])
+        return lambda: change(team, cast["alice"])
+
+    return prepare
+
+
 def remove_robot(cast: Cast) -> Act:
     robots.create_robot("acme", "ci", alice(cast))
     return lambda: robots.remove_robot("acme", "ci", alice(cast))
@@ -495,6 +506,11 @@ SERVICES: dict[str, Callable[[Cast], Act]] = {
     "organization:delete": delete_organization,
     "robot:create": lambda cast: lambda: robots.create_robot("acme", "ci", alice(cast)),
     "robot:remove": remove_robot,
+    "team:create": lambda cast: lambda: teams.create_team(cast.acme, "ner", by=cast["alice"]),
+    "team:change": on_team(lambda team, by: teams.change_team(team, full_name="Names", by=by)),
+    "team:delete": on_team(lambda team, by: teams.delete_team(team, by=by)),
+    "team:member": on_team(lambda team, by: teams.add_member(team, User.objects.get(username="erin"), by=by)),
+    "team:grant": on_team(lambda team, by: teams.set_grant(team, "ner-*", "write", by=by)),
     "base:alias": alias,
     "base:unalias": unalias,
     "base:license": license_base,

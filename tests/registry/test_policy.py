@@ -1,5 +1,7 @@
 """Who may do what: the whole table, cell by cell."""
 
+from collections.abc import Collection
+
 import pytest
 from django.db.models import Q
 from django.utils import timezone
@@ -250,14 +252,17 @@ ANSWERS = {
 }
 
 
-def cells() -> list[tuple[str, str, Permission, str]]:
-    """Every cell of TABLE: state, caller, permission, answer."""
-    lines = [line for line in TABLE.splitlines() if line.strip()]
+NAMES = frozenset(word.partition(":")[0] for word in WHO)
+
+
+def cells(table: str = TABLE, people: Collection[str] = NAMES) -> list[tuple[str, str, Permission, str]]:
+    """Every cell of a table: state, caller, permission, answer."""
+    lines = [line for line in table.splitlines() if line.strip()]
     permissions = [Permission(f"adapter:{word}") for word in lines[0].split()]
     found, state = [], ""
     for line in lines[1:]:
         who, *answers = line.split()
-        if who.partition(":")[0] in {word.partition(":")[0] for word in WHO} and len(answers) == len(permissions):
+        if who.partition(":")[0] in people and len(answers) == len(permissions):
             found += [(state, who, permission, answer) for permission, answer in zip(permissions, answers, strict=True)]
         else:
             state = line.strip()
@@ -316,12 +321,12 @@ def machine(cast, kind: str, right: str, repository: Repository) -> Caller:
     return tokens.caller_of(tokens.create_token(account, name, "fine-grained", grants=grants))
 
 
-def answer(by: Caller, permission: Permission, full_name: str) -> str:
+def answer(by: Caller, permission: Permission, full_name: str, type: str = "model") -> str:
     """Return the answer of the one route to an adapter."""
     try:
-        lookup.find(full_name, by, permission)
+        lookup.find(full_name, by, permission, type=type)
     except RegistryError as error:
-        return ANSWERS[type(error)]
+        return ANSWERS[error.__class__]
     return "ok"
 
 

@@ -138,7 +138,7 @@ def test_a_deed_of_a_person_needs_a_person_who_may_write(cast, world):
 
 def test_nobody_creates_without_signing_in(cast):
     with pytest.raises(SignInRequired):
-        policy.require_namespace(NOBODY, cast.acme.namespace)
+        policy.require_namespace(NOBODY, cast.acme.namespace, "new", "model")
 
 
 def test_rows_of_ones_own_namespaces_are_found_but_not_with_a_narrow_token(cast, world):

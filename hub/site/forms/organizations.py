@@ -16,6 +16,7 @@ from hub.site.forms import (
 from registry.kernel.errors import RegistryError, SecondFactorRequired, ValueInvalid
 
 ROLES = (
+    ("member", "has only what teams open to them"),
     ("read", "sees and pulls everything, private adapters too"),
     ("contributor", "creates adapters, and pushes to those"),
     ("write", "pushes to all of them"),
