@@ -78,9 +78,7 @@ class OneOrganization(View):
 class Members(View):
     @extend_schema(operation_id="members", summary="An organisation's members", responses=shapes.MemberPage)
     def get(self, request: Request, org: str) -> Response:
-        rows = organizations.list_members(org, self.caller)
-        items = [_member(row) | {"second_factor": row.has_factor} for row in rows]  # type: ignore[attr-defined]
-        return Response({"items": items, "next": None})
+        return Response({"items": [_listed(row) for row in organizations.list_members(org, self.caller)], "next": None})
 
 
 class OneMember(View):
@@ -171,6 +169,12 @@ def _shown(organization: Organization, by: Caller) -> Data:
 
 def _member(row: Membership | Invitation) -> Data:
     return {"name": row.user.username, "full_name": row.user.full_name, "role": row.role}
+
+
+def _listed(row: Membership) -> Data:
+    teams = sorted(place.team.name for place in row.teams.all())
+    has_factor = row.has_factor  # type: ignore[attr-defined]  # annotated by list_members
+    return _member(row) | {"second_factor": has_factor, "teams": teams}
 
 
 def _times(row: Invitation) -> Data:

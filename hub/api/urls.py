@@ -19,6 +19,7 @@ from hub.api import (
     reports,
     revisions,
     site,
+    teams,
     verdicts,
     watching,
 )
@@ -65,6 +66,18 @@ urlpatterns = [
     path("organizations/<str:org>", organizations.OneOrganization.as_view(), name="rest-organization"),
     path("organizations/<str:org>/members", organizations.Members.as_view(), name="rest-members"),
     path("organizations/<str:org>/members/<str:user>", organizations.OneMember.as_view(), name="rest-member"),
+    path("organizations/<str:org>/teams", teams.Teams.as_view(), name="rest-teams"),
+    path("organizations/<str:org>/teams/<str:team>", teams.OneTeam.as_view(), name="rest-team"),
+    path(
+        "organizations/<str:org>/teams/<str:team>/members/<str:user>",
+        teams.TeamMember.as_view(),
+        name="rest-team-member",
+    ),
+    path(
+        "organizations/<str:org>/teams/<str:team>/grants/<str:type>/<str:pattern>",
+        teams.TeamGrant.as_view(),
+        name="rest-team-grant",
+    ),
     path("organizations/<str:org>/invitations", organizations.Invitations.as_view(), name="rest-invitations"),
     path(
         "organizations/<str:org>/invitations/<str:user>", organizations.OneInvitation.as_view(), name="rest-invitation"

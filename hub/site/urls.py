@@ -27,6 +27,7 @@ from hub.site import (
     new,
     organization_robots,
     organization_settings,
+    organization_teams,
     organizations,
     password,
     profile,
@@ -210,6 +211,20 @@ ORGANIZATIONS = [
     ),
 ]
 
+TEAMS = [
+    at(f"{ORGANIZATION}/teams", organization_teams.listed, "organization-teams"),
+    at(f"{ORGANIZATION}/teams/<str:team>", organization_teams.one, "team"),
+    *forms(
+        "team",
+        f"{ORGANIZATION}/teams/<str:team>",
+        ("members/add", organization_teams.add_member, "add-team-member"),
+        ("members/remove", organization_teams.remove_member, "remove-team-member"),
+        ("grants/set", organization_teams.set_grant, "set-team-grant"),
+        ("grants/remove", organization_teams.remove_grant, "remove-team-grant"),
+        ("delete", organization_teams.delete, "delete-team"),
+    ),
+]
+
 ROBOTS = [
     at(f"{ORGANIZATION}/robots", organization_robots.listed, "organization-robots"),
     at(f"{ORGANIZATION}/robots/<str:robot>", organization_robots.one, "robot"),
@@ -287,6 +302,7 @@ urlpatterns = [
     at("reports/new", reports.new, "report"),
     *MODERATION,
     *ORGANIZATIONS,
+    *TEAMS,
     *ROBOTS,
     *COLLECTIONS,
     *RECORD,

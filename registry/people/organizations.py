@@ -132,9 +132,10 @@ def set_member(organization: Organization, user: User, role: str, *, by: User | 
 
 
 def list_members(name: str, by: Caller) -> list[Membership]:
-    """Return the members by name, each with `has_factor`. Raises what require_administered raises."""
+    """Return the members by name, each with `has_factor` and teams. Raises what require_administered raises."""
     organization = require_administered(name, by, writing=False)
     rows = organization.memberships.select_related("user").annotate(has_factor=owner_has_factor())
+    rows = rows.prefetch_related("teams__team")
     return list(rows.order_by("user__username"))
 
 

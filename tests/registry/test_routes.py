@@ -66,6 +66,10 @@ api/v1/organizations                                         POST person
 api/v1/organizations/<org>                                   GET anyone  PATCH organisation  DELETE organisation
 api/v1/organizations/<org>/invitations                       GET organisation
 api/v1/organizations/<org>/invitations/<user>                PUT organisation  DELETE organisation
+api/v1/organizations/<org>/teams                             GET organisation  POST organisation
+api/v1/organizations/<org>/teams/<team>                      GET organisation  DELETE organisation
+api/v1/organizations/<org>/teams/<team>/members/<user>       PUT organisation  DELETE organisation
+api/v1/organizations/<org>/teams/<team>/grants/<type>/<pattern> PUT organisation  DELETE organisation
 api/v1/organizations/<org>/members                           GET organisation
 api/v1/organizations/<org>/members/<user>                    PUT organisation  DELETE organisation
 api/v1/moderation/adapters/<ns>/<name>/quarantine            POST moderator
@@ -257,6 +261,13 @@ organizations/<ns>/settings/invite                           POST organisation
 organizations/<ns>/settings/withdraw                         POST organisation
 organizations/<ns>/settings/rename                           POST organisation
 organizations/<ns>/settings/delete                           POST organisation
+organizations/<ns>/settings/teams                            GET organisation  POST organisation
+organizations/<ns>/settings/teams/<team>                     GET organisation
+organizations/<ns>/settings/teams/<team>/members/add         POST organisation
+organizations/<ns>/settings/teams/<team>/members/remove      POST organisation
+organizations/<ns>/settings/teams/<team>/grants/set          POST organisation
+organizations/<ns>/settings/teams/<team>/grants/remove       POST organisation
+organizations/<ns>/settings/teams/<team>/delete              POST organisation
 organizations/<ns>/settings/robots                           GET organisation  POST organisation
 organizations/<ns>/settings/robots/<robot>                   GET organisation  POST organisation
 organizations/<ns>/settings/robots/<robot>/remove            POST organisation
@@ -507,6 +518,9 @@ def ask(address: str, method: str, name: str, who: dict | None = None, body: dic
         "uidb36": "1",
         "key": "x",
         "robot": "deploy",
+        "team": "ner",
+        "type": "model",
+        "pattern": "x",
         "strike": "1",
         "provider": "corp",
     }

@@ -43,6 +43,7 @@ class Member(s.Serializer[Data]):
 
 class ListedMember(Member):
     second_factor = s.BooleanField(help_text="whether the person has an app or a passkey")
+    teams = s.ListField(child=s.CharField(), help_text="their names")
 
 
 class MemberPage(s.Serializer[Data]):

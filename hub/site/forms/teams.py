@@ -1,0 +1,49 @@
+"""Creating a team, putting people in, and saying which repositories it opens."""
+
+from typing import Any, ClassVar
+
+from django import forms
+
+from hub.site.forms import Form, Option, Refusals, choice_field, name_field, text_field
+from registry.kernel.errors import NamespaceNotFound, RegistryError, ValueInvalid
+
+ROLES = (
+    ("read", Option("read", "sees and pulls them, private ones too.")),
+    ("write", Option("write", "pushes to them, and creates more with such names.")),
+    ("admin", Option("admin", "does that, changes their settings, and deletes them.")),
+)
+TYPES = (("", "all types"), ("model", "models"), ("dataset", "datasets"), ("space", "spaces"))
+
+
+class NewTeam(Form):
+    name = name_field("Name", "Short, as in addresses: `ner`.", placeholder="ner")
+    full_name = text_field("Full name", "May stay empty.", required=False, maxlength=200)
+
+    def field_of(self, refusal: RegistryError) -> str | None:
+        return "full_name" if isinstance(refusal, ValueInvalid) and "full name" in refusal.detail else "name"
+
+
+class TeamMember(Form):
+    username = name_field("User name", list="others")
+    fields_of: ClassVar[Refusals] = {ValueInvalid: "username", NamespaceNotFound: "username"}
+
+
+class TeamGrant(Form):
+    """A pattern that a button carries."""
+
+    pattern = name_field(
+        "Names",
+        "`*` is any characters, `?` is one: `*` opens all repositories, `ner-*` those that begin with `ner-`.",
+        placeholder="ner-*",
+    )
+    type = forms.CharField(label="Of these types", required=False, widget=forms.Select(choices=TYPES))
+
+
+class NewGrant(TeamGrant):
+    role = choice_field("Role", ROLES, "read")
+
+    def field_of(self, refusal: RegistryError) -> str | None:
+        return "role" if "role" in refusal.detail else "type" if "type" in refusal.detail else "pattern"
+
+    def clean_role(self) -> Any:
+        return self.cleaned_data["role"] or "read"

@@ -1,0 +1,114 @@
+"""The teams of an organisation as its administrators see them: create one, fill it, say what it opens, delete it."""
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
+
+from hub.site.forms import Form, posted, status_of
+from hub.site.forms.teams import NewGrant, NewTeam, TeamGrant, TeamMember
+from hub.site.visitor import caller, person
+from registry.models import Team
+from registry.people import accounts, organizations, teams
+
+
+@require_http_methods(["GET", "POST"])
+def listed(request: HttpRequest, ns: str) -> HttpResponse:
+    """List the teams; POST creates one."""
+    name = _organization(request, ns)
+    rows = teams.list_teams(name, caller(request))
+    form = NewTeam(posted(request))
+    if form.is_valid():
+        given = form.cleaned_data
+        with form:
+            organization = organizations.require_administered(name, caller(request))
+            made = teams.create_team(organization, given["name"], full_name=given["full_name"], by=caller(request).user)
+            return redirect("team", name, made.name)
+    context = {"organization": name, "teams": rows, "form": form}
+    return render(request, "site/organization_teams.html", context, status=form.status)
+
+
+@require_safe
+def one(request: HttpRequest, ns: str, team: str) -> HttpResponse:
+    return _page(request, _team(request, ns, team))
+
+
+@require_POST
+def add_member(request: HttpRequest, ns: str, team: str) -> HttpResponse:
+    row = _team(request, ns, team)
+    form = TeamMember(request.POST)
+    if form.is_valid():
+        with form:
+            teams.add_member(row, accounts.get_person(form.cleaned_data["username"]), by=caller(request).user)
+            return _back(row)
+    return _page(request, row, member=form)
+
+
+@require_POST
+def remove_member(request: HttpRequest, ns: str, team: str) -> HttpResponse:
+    row = _team(request, ns, team)
+    form = TeamMember(request.POST)
+    if form.is_valid():
+        with form:
+            teams.remove_member(row, accounts.get_person(form.cleaned_data["username"]), by=caller(request).user)
+            return _back(row)
+    return _page(request, row, member=form)
+
+
+@require_POST
+def set_grant(request: HttpRequest, ns: str, team: str) -> HttpResponse:
+    row = _team(request, ns, team)
+    form = NewGrant(request.POST)
+    if form.is_valid():
+        given = form.cleaned_data
+        with form:
+            teams.set_grant(row, given["pattern"], given["role"], type=given["type"], by=caller(request).user)
+            return _back(row)
+    return _page(request, row, grant=form)
+
+
+@require_POST
+def remove_grant(request: HttpRequest, ns: str, team: str) -> HttpResponse:
+    row = _team(request, ns, team)
+    form = TeamGrant(request.POST)
+    if form.is_valid():
+        given = form.cleaned_data
+        with form:
+            teams.remove_grant(row, given["pattern"], type=given["type"], by=caller(request).user)
+            return _back(row)
+    return _page(request, row, grant=form)
+
+
+@require_POST
+def delete(request: HttpRequest, ns: str, team: str) -> HttpResponse:
+    row = _team(request, ns, team)
+    teams.delete_team(row, by=caller(request).user)
+    return redirect("organization-teams", row.organization)
+
+
+def _organization(request: HttpRequest, ns: str) -> str:
+    person(request)
+    return accounts.resolve_namespace(ns).name
+
+
+def _team(request: HttpRequest, ns: str, team: str) -> Team:
+    return teams.get_team(_organization(request, ns), team, caller(request))
+
+
+def _back(team: Team) -> HttpResponse:
+    return redirect("team", team.organization, team.name)
+
+
+def _page(request: HttpRequest, team: Team, **tried: Form) -> HttpResponse:
+    """Show a team with its forms; `tried` is the one that was refused."""
+    inside = sorted((row.membership.user for row in team.members.all()), key=lambda user: user.username)
+    others = team.organization.memberships.exclude(teams__team=team).order_by("user__username")
+    forms: dict[str, Form] = {"member": TeamMember(), "grant": NewGrant(initial={"role": "read"})}
+    context = {
+        "organization": str(team.organization),
+        "team": team,
+        "members": inside,
+        "others": list(others.values_list("user__username", flat=True)),
+        "grants": sorted(team.grants.all(), key=lambda grant: (grant.pattern, grant.type)),
+        "forms": forms | tried,
+    }
+    return render(request, "site/team.html", context, status=status_of(tried))
