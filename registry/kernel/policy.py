@@ -187,7 +187,7 @@ def may_create_in(caller: Caller, namespace: int) -> bool:
     return caller.roles.get(namespace) in CREATORS or not teams.isdisjoint(CREATORS)
 
 
-def require_namespace(caller: Caller, namespace: Namespace, name: str, type: str) -> None:
+def require_namespace(caller: Caller, namespace: Namespace, name: str = "", type: str = "") -> None:
     """Raise SignInRequired, SecondFactorRequired or NotAllowed unless the caller may create such a repository there.
 
     A machine creates those alone whose id (`name` is its second part) its token may create, a trusted publisher the
