@@ -114,11 +114,6 @@ def http_form(error: errors.RegistryError) -> HttpForm:
     return TABLE[type(error)]
 
 
-def status_with(error: errors.RegistryError | None) -> int:
-    """Return the status of a page that shows a form again: that of the refusal, or 200 without one."""
-    return http_form(error).status if error else 200
-
-
 def in_full(sentence: str, request: HttpRequest) -> str:
     """Return a sentence with each page path in it made absolute, since /settings leads nowhere in a terminal."""
     prefix = re.escape(get_script_prefix().rstrip("/"))

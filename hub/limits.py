@@ -124,9 +124,10 @@ SIGN_IN_PATHS = frozenset(
         "/oauth/device",
     }
 )
+BY_PROVIDER = "/login/with/"
 # Addresses that are no page or count for themselves. Those of files in full: a folder may be called raw.
 NOT_PAGES = re.compile(
-    r"/(?:api|xet|oauth|static)/|/v1/telemetry$|/(?:livez|readyz|metrics)$|/[^/]+/resolve/"
+    r"/(?:api|xet|oauth|scim|static)/|/v1/telemetry$|/(?:livez|readyz|metrics)$|/[^/]+/resolve/"
     r"|/(?:(?:datasets|spaces)/|(?!datasets/|spaces/))[^/]+/[^/]+(?:/(?:resolve|raw)/|\.git/info/lfs/)"
 )
 
@@ -147,9 +148,10 @@ class PageLimits:
         return answer
 
     def _take(self, request: HttpRequest) -> Taken | None:
-        if request.method == "POST" and request.path_info in SIGN_IN_PATHS:
+        path = request.path_info
+        if request.method == "POST" and (path in SIGN_IN_PATHS or path.startswith(BY_PROVIDER)):
             return take(request, Family.SIGN_IN)
-        if NOT_PAGES.match(request.path_info):
+        if NOT_PAGES.match(path):
             return None
         return take(request, Family.PAGES, request.caller)  # type: ignore[attr-defined]  # from CallerMiddleware
 

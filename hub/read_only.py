@@ -8,10 +8,12 @@ from django.urls import get_script_prefix
 from registry.kernel import switches
 
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
-# A read-only hub still takes signing in and out, acts of moderators and administrators, revocations of leaked tokens
-# and questions that are asked by POST because they are long. A batch of Git LFS says in its body whether it uploads.
+# A read-only hub still takes signing in and out, acts of moderators and administrators, reports of a directory that a
+# person left or is back, revocations of leaked tokens, and questions that are asked by POST because they are long. A
+# batch of Git LFS says in its body whether it uploads.
 TAKEN = re.compile(
     r"(?:login|logout|settings/security/confirm|oauth|moderation|admin)(?:/|$)|api/v1/moderation/|api/credentials/revoke$"
+    r"|scim/v2/Users/\d+$"
     r"|api/v1/(?:fit|lookup)$|api/(?:models|datasets|spaces)/[^/]+/[^/]+/paths-info/|api/validate-yaml$"
     r"|(?:xet/(?:at/[^/]+/)?)?v1/telemetry$|(?:(?:datasets|spaces)/)?[^/]+/[^/]+\.git/info/lfs/objects/batch$"
 )

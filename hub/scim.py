@@ -14,8 +14,11 @@ from django.urls import path, reverse
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods
 
+from hub import limits
+from hub.answers import refuse_nul
 from hub.errors import http_form
-from registry.kernel import audit
+from hub.read_only import refuse_write
+from registry.kernel import audit, names
 from registry.kernel.errors import NameTaken, RegistryError, ValueInvalid
 from registry.kernel.links import absolute
 from registry.models import User
@@ -51,20 +54,37 @@ def directory(*methods: str) -> Callable[[View], View]:
                 return error(404, "This hub takes no directory: set DOVETAIL_SCIM_TOKEN.")
             scheme, _, value = request.headers.get("Authorization", "").partition(" ")
             if scheme.lower() != "bearer" or not hmac.compare_digest(value.encode(), settings.SCIM_TOKEN.encode()):
-                return error(401, "The bearer token is not that of the directory.")
+                return _stranger(request)
             audit.credential.set("scim")
             try:
+                refuse_nul(request)
+                refuse_write(request)
                 return view(request, **route)
             except NameTaken as refusal:
                 return error(409, refusal.detail, "uniqueness")
             except ValueInvalid as refusal:
                 return error(400, f"{refusal.detail} {refusal.fix}".strip(), "invalidValue")
             except RegistryError as refusal:
-                return error(http_form(refusal).status, f"{refusal.detail} {refusal.fix}".strip())
+                form = http_form(refusal)
+                response = error(form.status, f"{refusal.detail} {refusal.fix}".strip())
+                if form.retry_seconds:
+                    response["Retry-After"] = str(form.retry_seconds)
+                return response
 
         return answered
 
     return wrap
+
+
+def _stranger(request: HttpRequest) -> HttpResponse:
+    """Refuse a request without the directory's token, and count it: only such requests are limited here."""
+    taken = limits.take(request, limits.Family.SIGN_IN)
+    if taken is None or not taken.is_refused:
+        return error(401, "The bearer token is not that of the directory.")
+    response = error(429, taken.sentence)
+    for name, value in taken.headers().items():
+        response[name] = value
+    return response
 
 
 def shape(user: User) -> dict[str, Any]:
@@ -192,6 +212,8 @@ def _body(request: HttpRequest) -> dict[str, Any]:
         document = None
     if not isinstance(document, dict):
         raise ValueInvalid("The body is not a JSON object.")
+    if not names.is_storable(document):
+        raise ValueInvalid("The body holds a NUL or half a surrogate pair.", fix="Send plain text.")
     return document
 
 

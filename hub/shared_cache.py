@@ -32,6 +32,12 @@ class SharedCache(LocMemCache):
         answer = counters.ask(lambda pipe: pipe.delete(self._shared(key, version)))
         return super().delete(key, version) if answer is None else bool(answer[0])
 
+    def _only_here(self, *_: Any, **__: Any) -> Any:
+        """Refuse what Django's class would do in the memory of this process alone."""
+        raise NotImplementedError("The shared cache knows get, set, add and delete.")
+
+    incr = touch = clear = has_key = _only_here
+
     def _shared(self, key: Any, version: int | None) -> str:
         return f"dovetail:cache:{self.make_and_validate_key(key, version)}"
 

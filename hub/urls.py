@@ -4,8 +4,10 @@ from django.contrib import admin
 from django.urls import include, path
 
 from hub import health
+from hub.site import administration
 
 admin.autodiscover()
+administration.guard(admin.site)
 urlpatterns = [
     path("livez", health.livez),
     path("readyz", health.readyz),

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from django.core.cache import caches
+from django.core.cache.backends.locmem import LocMemCache
 from django.test import TransactionTestCase
 from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]  # xdist has no types
 
@@ -61,7 +62,7 @@ def _fresh_site_settings() -> None:
 def _no_counts_of_other_tests() -> Iterator[None]:
     """Reset all counters, so that no test meets the limits or counts of another; here only `flush` writes."""
     caches["counters"].clear()
-    caches["default"].clear()
+    LocMemCache.clear(caches["default"])  # without a broker, its values are in the memory of this process
     popularity.FLUSH_SECONDS = 3600
     yield
     popularity._waiting.clear()

@@ -1,7 +1,6 @@
 """Parses request bodies: JSON objects, forms and NDJSON, each with its limits and refusals."""
 
 import json
-import re
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import parse_qs
@@ -9,6 +8,7 @@ from urllib.parse import parse_qs
 from django.http import HttpRequest, QueryDict
 
 from hub import receiving
+from registry.kernel import names
 from registry.kernel.errors import CommitInvalid, LengthRequired, PushTooLarge, ValueInvalid
 
 MAX_JSON = 4 << 20
@@ -16,7 +16,6 @@ MAX_PARTS = 50_000  # objects and lists in a body: each takes 2 bytes to send, a
 MAX_FORM_FIELDS = 10_000
 MAX_BLANK = 1_000  # empty lines of a commit: a million of them are a megabyte to send, and a second of CPU
 MAX_DRAINED = 256 << 20
-_UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 _TRUE = frozenset({"1", "true", "yes"})
 
 
@@ -174,7 +173,7 @@ def text(body: JsonObject, key: str, default: str | None = None) -> str:
 
 def refuse_unstorable(value: str, key: str) -> None:
     """Raise ValueInvalid for text that no column of PostgreSQL takes: a NUL, or half a surrogate pair."""
-    if _UNSTORABLE.search(value):
+    if not names.is_storable(value):
         raise ValueInvalid(f"{key!r} holds a NUL or half a surrogate pair.", fix="Send plain text.")
 
 

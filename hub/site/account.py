@@ -3,7 +3,7 @@
 from allauth.account.internal.flows.login import record_authentication
 from allauth.account.utils import perform_login
 from django.conf import settings
-from django.contrib.auth import authenticate, logout
+from django.contrib.auth import logout
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
@@ -15,7 +15,7 @@ from hub.site import password_attempts
 from hub.site.forms import posted
 from hub.site.forms.accounts import Join, SignIn
 from registry.kernel import site_settings
-from registry.kernel.errors import InvitationNotFound
+from registry.kernel.errors import InvitationNotFound, NotAllowed, TooOften
 from registry.models import User
 from registry.people import accounts, join_links
 
@@ -68,17 +68,11 @@ def sign_in(request: HttpRequest) -> HttpResponse:
         form.add_error(None, "Passwords sign nobody in here. Sign in with the button below.")
         return render(request, "site/login.html", {"form": form, "next": target}, status=403)
     username = request.POST.get("username", "").strip()
-    if seconds := password_attempts.wait(request, username):
-        form.add_error(None, f"Too many attempts. Wait {seconds} seconds, then try again.")
-        answer = render(request, "site/login.html", {"form": form, "next": target}, status=429)
-        answer["Retry-After"] = str(seconds)
-        return answer
-    user = authenticate(request, username=username, password=request.POST.get("password", ""))
-    if not isinstance(user, User):
-        password_attempts.failed(request, username)
-        form.add_error(None, "That user name and password do not go together. Check both and try again.")
-        return render(request, "site/login.html", {"form": form, "next": target}, status=400)
-    password_attempts.succeeded(request, username)
+    try:
+        user = password_attempts.authenticate(request, username, request.POST.get("password", ""))
+    except (NotAllowed, TooOften) as refusal:
+        form.refuse(refusal)
+        return password_attempts.shown_again(request, "site/login.html", {"form": form, "next": target}, refusal)
     return signed_in(request, user, target)
 
 

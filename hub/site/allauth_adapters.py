@@ -16,7 +16,6 @@ from allauth.mfa.models import Authenticator
 from cryptography.fernet import Fernet, MultiFernet
 from django.conf import settings
 from django.contrib import messages
-from django.contrib.auth import authenticate
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
@@ -27,6 +26,7 @@ from hub.origin import address_of
 from hub.site import password_attempts, reauthentication
 from hub.site.sessions import browser_name
 from registry.kernel import audit, outbox
+from registry.kernel.errors import NotAllowed, TooOften
 from registry.kernel.links import absolute
 from registry.kernel.outbox import Kind
 from registry.models import User
@@ -72,14 +72,12 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth ha
     def authenticate(self, request: HttpRequest, **credentials: Any) -> User | None:
         """Return the person with these credentials. Raises ValidationError while this caller must wait."""
         name = str(credentials.get("username", ""))
-        if seconds := password_attempts.wait(request, name):
-            raise self.validation_error("too_many_login_attempts", seconds)
-        user = authenticate(request, username=name, password=credentials.get("password"))
-        if isinstance(user, User):
-            password_attempts.succeeded(request, name)
-            return user
-        password_attempts.failed(request, name)
-        return None
+        try:
+            return password_attempts.authenticate(request, name, str(credentials.get("password", "")))
+        except TooOften as refusal:
+            raise self.validation_error("too_many_login_attempts", refusal.facts["seconds"]) from None
+        except NotAllowed:
+            return None
 
     def set_password(self, user: User, password: str) -> None:
         accounts.set_password(user, password, by=user)

@@ -24,7 +24,7 @@ def picture(request: HttpRequest, name: str) -> HttpResponse:
     if found is None:
         raise NamespaceNotFound(f"There is no picture of {name!r}.")
     response = HttpResponse(bytes(found.webp), content_type="image/webp")
-    response["Cache-Control"] = "public, max-age=86400"
+    response["Cache-Control"] = "public, max-age=60"  # who removes it, or is suspended, expects it to go
     response["Content-Security-Policy"] = "default-src 'none'"
     return response
 

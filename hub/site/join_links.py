@@ -7,6 +7,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from hub.site.forms import posted
 from hub.site.forms.accounts import NewJoinLink
+from hub.site.staff import for_administrators
 from hub.site.visitor import caller
 from registry.kernel import site_settings
 from registry.kernel.links import absolute
@@ -21,6 +22,7 @@ Choose a name and a password within {days} days:
 
 
 @require_http_methods(["GET", "POST"])
+@for_administrators
 def listed(request: HttpRequest) -> HttpResponse:
     """List the links; POST makes one and shows it in the answer itself, the only time it is ever shown."""
     by, link, sent = caller(request), "", ""
@@ -40,6 +42,7 @@ def listed(request: HttpRequest) -> HttpResponse:
 
 
 @require_POST
+@for_administrators
 def revoke(request: HttpRequest, number: int) -> HttpResponse:
     join_links.revoke(number, caller(request))
     return redirect("join-links")

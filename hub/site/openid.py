@@ -8,9 +8,9 @@ The nonce is derived from the PKCE verifier, which only the session knows, so ea
 import base64
 import hashlib
 import hmac
+from collections.abc import Callable
 from typing import Any
 
-import jwt
 from allauth.socialaccount.adapter import get_adapter
 from allauth.socialaccount.models import SocialApp, SocialLogin, SocialToken
 from allauth.socialaccount.providers.oauth2.client import OAuth2Error
@@ -20,11 +20,13 @@ from allauth.socialaccount.providers.openid_connect.views import OpenIDConnectOA
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 
+from registry.kernel import names
+from registry.kernel.errors import ExchangeRefused
 from registry.kernel.links import absolute
 from registry.people import id_tokens
 
-LEEWAY = 60  # seconds by which clocks may differ
 ENDPOINTS = ("authorization_endpoint", "token_endpoint", "jwks_uri")
+REQUIRED = ["iss", "sub", "aud", "exp", "iat"]
 KEPT = ("iss", "sub", "preferred_username", "name", "email", "email_verified", "groups")
 
 
@@ -71,18 +73,22 @@ class OpenIdAdapter(OpenIDConnectOAuth2Adapter):  # type: ignore[misc]  # allaut
         if profile.get("email"):  # an address and whether it is proven belong together
             claims = {name: value for name, value in claims.items() if name not in {"email", "email_verified"}}
         merged = {**claims, **profile, "iss": claims["iss"], "sub": claims["sub"]}
-        return self.get_provider().sociallogin_from_response(request, merged)
+        if not names.is_storable(merged):
+            raise OAuth2Error("what the provider tells of the person holds a NUL or half a surrogate pair")
+        login = self.get_provider().sociallogin_from_response(request, merged)
+        login.authenticated_at = claims.get("auth_time")  # when the person last proved to the provider who they are
+        return login
 
     def _claims(self, app: SocialApp, id_token: object) -> dict[str, Any]:
         if not isinstance(id_token, str):
             raise OAuth2Error("the provider sent no identity token")
-        claims = verified_claims(id_token, self._keys(), self.openid_config["issuer"], app.client_id)
+        claims = verified_claims(id_token, self.openid_config["issuer"], app.client_id, self._keys)
         nonce = claims.get("nonce")
         if not self.nonce or not isinstance(nonce, str) or not hmac.compare_digest(nonce.encode(), self.nonce.encode()):
             raise OAuth2Error("the identity token is of another sign-in (nonce)")
         return claims
 
-    def _keys(self) -> dict[str, dict[str, Any]]:
+    def _keys(self, issuer: str) -> id_tokens.Keys:
         with get_adapter().get_requests_session() as session:
             answer = session.get(self.openid_config["jwks_uri"])
             answer.raise_for_status()
@@ -128,25 +134,14 @@ def nonce_of(verifier: str) -> str:
     return base64.urlsafe_b64encode(hashlib.sha256(f"nonce {verifier}".encode()).digest()).decode().rstrip("=")
 
 
-def verified_claims(id_token: str, keys: dict[str, dict[str, Any]], issuer: str, client_id: str) -> dict[str, Any]:
+def verified_claims(
+    id_token: str, issuer: str, client_id: str, read_keys: Callable[[str], id_tokens.Keys]
+) -> dict[str, Any]:
     """Return the claims of an identity token. Raises OAuth2Error unless everything in it is as it must be."""
     try:
-        header = jwt.get_unverified_header(id_token)
-        key = keys.get(str(header.get("kid")))
-        if key is None:
-            raise OAuth2Error("the identity token is signed by no key of the provider")
-        algorithm = id_tokens.ALGORITHMS[key["kty"]]
-        claims: dict[str, Any] = jwt.decode(
-            id_token,
-            jwt.PyJWK(key, algorithm=algorithm),
-            algorithms=[algorithm],
-            audience=client_id,
-            issuer=issuer,
-            leeway=LEEWAY,
-            options={"require": ["iss", "sub", "aud", "exp", "iat"]},
-        )
-    except (jwt.PyJWTError, ValueError, OverflowError, RecursionError) as problem:
-        raise OAuth2Error(f"the identity token is not valid ({type(problem).__name__})") from None
+        claims = id_tokens.signed_claims(id_token, issuer, client_id, read_keys, {"require": REQUIRED})
+    except ExchangeRefused as refusal:
+        raise OAuth2Error(refusal.detail) from None
     if isinstance(claims["aud"], list) and len(claims["aud"]) > 1 and claims.get("azp") != client_id:
         raise OAuth2Error("the identity token is meant for another program (azp)")
     if not isinstance(claims["sub"], str) or not claims["sub"]:

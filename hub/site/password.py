@@ -13,7 +13,6 @@ from hub.site.forms import posted
 from hub.site.forms.accounts import ChangePassword
 from hub.site.sessions import note_use
 from hub.site.visitor import person
-from registry.kernel.errors import NotAllowed
 from registry.people import accounts, tokens
 
 
@@ -22,16 +21,11 @@ from registry.people import accounts, tokens
 def password(request: HttpRequest) -> HttpResponse:
     user = person(request)
     form = ChangePassword(posted(request))
-    # Somebody who found an open browser must not guess the password here either.
-    if request.method == "POST" and (seconds := password_attempts.wait(request, user.username)):
-        form.add_error(None, f"Too many attempts. Wait {seconds} seconds.")
-        answer = render(request, "site/password.html", {"form": form}, status=429)
-        answer["Retry-After"] = str(seconds)
-        return answer
     if form.is_valid():
         with form:
-            accounts.change_password(user, form.cleaned_data["old"], form.cleaned_data["password1"])
-            password_attempts.succeeded(request, user.username)
+            # Somebody who found an open browser must not guess the password here either.
+            with password_attempts.counted(request, user.username):
+                accounts.change_password(user, form.cleaned_data["old"], form.cleaned_data["password1"])
             update_session_auth_hash(request, user)  # this session stays, every other one ends
             note_use(request)
             record_authentication(request, user, "password", reauthenticated=True)
@@ -39,7 +33,6 @@ def password(request: HttpRequest) -> HttpResponse:
             revoked = tokens.revoke_all(user, by=user) if form.cleaned_data["revoke_tokens"] else None
             shown = {"form": ChangePassword(), "saved": True, "revoked": revoked}
             return render(request, "site/password.html", shown)
-    if isinstance(form.refusal, NotAllowed):
-        password_attempts.failed(request, user.username)
-    # A wrong password is the form's fault, like every other one here; REST has no such route.
-    return render(request, "site/password.html", {"form": form}, status=400 if form.is_bound else 200)
+    if form.is_bound:
+        return password_attempts.shown_again(request, "site/password.html", {"form": form}, form.refusal)
+    return render(request, "site/password.html", {"form": form})

@@ -43,7 +43,7 @@ def _leave(request: HttpRequest, name: str, process: str, target: str | None) ->
         return _unknown(request, page)
     provider = get_adapter(request).get_provider(request, name)
     try:
-        again = {"auth_params": {"prompt": "login"}} if request.user.is_authenticated else {}
+        again = {"auth_params": {"prompt": "login", "max_age": "0"}} if request.user.is_authenticated else {}
         address = provider.redirect(request, process, target, **again)["Location"]
     except (OAuth2Error, RequestException, ValueError) as problem:
         log.warning("The identity provider %s cannot be used: %s", name, problem)

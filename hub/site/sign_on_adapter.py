@@ -1,6 +1,7 @@
 """The hub's answers to allauth when a person comes back from an identity provider."""
 
 import logging
+import time
 from typing import Any
 
 from allauth.account.adapter import get_adapter as get_account_adapter
@@ -19,6 +20,7 @@ from registry.models import User
 from registry.people import sign_on
 
 log = logging.getLogger(__name__)
+FRESH_SECONDS = 60
 
 
 class SignOnAdapter(DefaultSocialAccountAdapter):  # type: ignore[misc]  # allauth has no types
@@ -33,6 +35,9 @@ class SignOnAdapter(DefaultSocialAccountAdapter):  # type: ignore[misc]  # allau
         """Give the identity its account. Raises ImmediateHttpResponse where there is nothing to sign in to."""
         if sociallogin.state.get("process") == "connect":
             raise ImmediateHttpResponse(_link(request, sociallogin))
+        if request.user.is_authenticated and not _is_fresh(sociallogin):  # a session that must prove itself again
+            name = settings.OIDC_PROVIDERS[sociallogin.account.provider].label
+            raise ImmediateHttpResponse(_refused(request, f"{name} did not ask you again who you are. Try once more."))
         if not sociallogin.is_existing:
             try:
                 _admit(sociallogin)
@@ -49,6 +54,12 @@ class SignOnAdapter(DefaultSocialAccountAdapter):  # type: ignore[misc]  # allau
         log.warning("A sign-in by %s failed: %s", provider.app.provider_id, exception or error)
         sentence = f"Signing in with {provider.name} did not work, or was called off. Try again."
         raise ImmediateHttpResponse(_refused(request, sentence))
+
+
+def _is_fresh(sociallogin: SocialLogin) -> bool:
+    """Return whether the person proved to the provider just now who they are, by its own word (auth_time)."""
+    at = sociallogin.authenticated_at
+    return isinstance(at, int | float) and time.time() - at <= FRESH_SECONDS
 
 
 def identity_of(sociallogin: SocialLogin) -> sign_on.Identity:

@@ -22,6 +22,10 @@ class NewRole(forms.Form):
     role = forms.ChoiceField(choices=User.Role.choices, widget=UnfoldAdminSelectWidget)
 
 
+def _set_role(user: User, by: Caller, role: str) -> bool:
+    return accounts.set_role(user, role, by=by)
+
+
 def _remove_factors(user: User, by: Caller, *, reason: str, note: str = "") -> bool:
     return second_factors.remove_all(user, by, reason=reason, note=note) > 0
 
@@ -43,8 +47,8 @@ class People(Looking):
     readonly_fields = ("page",)
     inlines = (Memberships,)
     acts = (
-        Act("role", "Change role", NewRole, lambda user, by, role: accounts.set_role(user, role, by=by)),
-        Act("factors", "Remove second factors", Reason, _remove_factors),
+        Act("role", "Change role", NewRole, _set_role, needs_recent_proof=True),
+        Act("factors", "Remove second factors", Reason, _remove_factors, needs_recent_proof=True),
         Act("suspend", "Suspend", Reason, suspension.suspend),
         Act("unsuspend", "End suspension", Reason, suspension.unsuspend),
     )

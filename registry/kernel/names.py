@@ -29,6 +29,7 @@ MAX_DEPTH = 32
 # Control and format characters (some change the reading direction, some HFS+ ignores), halves of surrogate pairs, line
 # ends: a name with them looks like another name.
 _INVISIBLE = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+_UNSTORABLE = re.compile("[\0\ud800-\udfff]")  # no column of PostgreSQL takes a NUL or half a surrogate pair
 _DRIVE = re.compile(r"[A-Za-z]:")  # on Windows c:b is the file b on another drive
 
 
@@ -42,6 +43,20 @@ def check_name(name: str) -> str:
     if "--" in name or ".." in name or name.lower().endswith((".git", ".ipynb")):
         raise NameInvalid(f"The name {name!r} is not allowed: it holds `--` or `..`, or ends in `.git` or `.ipynb`.")
     return name
+
+
+def is_storable(value: object) -> bool:
+    """Return whether the database can hold every text in a value that came as JSON."""
+    waiting = [value]
+    while waiting:  # no recursion: a stranger decides how deep a value is
+        item = waiting.pop()
+        if isinstance(item, str) and _UNSTORABLE.search(item):
+            return False
+        if isinstance(item, dict):
+            waiting += [*item, *item.values()]
+        elif isinstance(item, list):
+            waiting += item
+    return True
 
 
 def check_text(text: str, noun: str, most: int) -> str:

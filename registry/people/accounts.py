@@ -115,8 +115,11 @@ MAX_LINKS = 5
 
 
 def set_password(user: User, password: str, *, by: User | None) -> bool:
-    """Replace the password, which ends the person's sessions; returns False when it is the one in use."""
-    if user.check_password(password):
+    """Replace the password, which ends the person's sessions, also by the same one: they may fear that it is known.
+
+    `by=None` is the operator, who may set it again and again: it returns False for the one in use.
+    """
+    if by is None and user.check_password(password):
         return False
     with transaction.atomic():
         user.set_password(password)

@@ -1,6 +1,7 @@
 """Pictures of people: decoded, cut to a square and encoded again, so that nothing of the sent file is kept."""
 
 import io
+import struct
 import warnings
 
 from django.db import transaction
@@ -14,6 +15,10 @@ MAX_BYTES = 2 << 20
 MAX_PIXELS = 16_000_000
 SIDE = 256
 FORMATS = ("PNG", "JPEG", "WEBP")
+# What Pillow raises for broken files, and for crafted metadata.
+BROKEN = (
+    OSError, EOFError, SyntaxError, ValueError, TypeError, AttributeError, LookupError, ArithmeticError, struct.error,
+)  # fmt: skip
 
 
 def set_avatar(user: User, picture: bytes) -> None:
@@ -46,7 +51,7 @@ def encode(picture: bytes) -> bytes:
                 raise ValueInvalid("The picture has more than 16 million pixels.", fix="Make it smaller.")
             image.draft("RGB", (SIDE * 2, SIDE * 2))  # a JPEG is decoded no larger than needed
             square = ImageOps.fit(ImageOps.exif_transpose(image).convert("RGBA"), (SIDE, SIDE))
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombWarning, Image.DecompressionBombError):
+    except (*BROKEN, Image.DecompressionBombWarning, Image.DecompressionBombError):
         raise ValueInvalid("This file is no picture that can be read.", fix="Use a PNG, JPEG or WebP.") from None
     encoded = io.BytesIO()
     square.save(encoded, "WEBP", quality=85)

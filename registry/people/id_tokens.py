@@ -5,6 +5,7 @@ keys of its own kind, so no public key can pass for a shared secret.
 """
 
 import json
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jwt
@@ -28,6 +29,8 @@ ALGORITHMS = {"RSA": "RS256", "EC": "ES256"}  # by the kind of key
 MIN_RSA_BITS = 2048
 _MISLEADING = {"jku", "jwk", "x5u", "x5c", "crit", "b64"}  # headers that name keys, or change what is signed
 _MAX_JTI = 500
+NOT_JWT = "it is not a JSON Web Token"
+Keys = dict[str, dict[str, Any]]  # by id, as a JWK set has them
 
 
 def verify(token: str) -> dict[str, Any]:
@@ -38,27 +41,34 @@ def verify(token: str) -> dict[str, Any]:
     if len(token) > MAX_TOKEN:
         raise invalid(f"it is longer than {MAX_TOKEN:,} characters")
     try:
-        header = jwt.get_unverified_header(token)
-        unverified = jwt.decode(token, options={"verify_signature": False})
+        issuer = jwt.decode(token, options={"verify_signature": False}).get("iss")
     except (jwt.InvalidTokenError, ValueError, RecursionError):
-        raise invalid("it is not a JSON Web Token") from None
-    issuer = unverified.get("iss")
+        raise invalid(NOT_JWT) from None
     if not isinstance(issuer, str) or issuer not in settings.CI_ISSUERS:
         raise invalid("this hub does not allow its issuer (DOVETAIL_CI_ISSUERS)")
-    key = _key(issuer, _key_id(header))
-    try:
-        claims: dict[str, Any] = jwt.decode(
-            token,
-            key,
-            algorithms=[key.algorithm_name],
-            audience=settings.PUBLIC_URL,
-            issuer=issuer,
-            leeway=LEEWAY,
-            options={"require": ["iss", "aud", "exp", "iat", "jti"], "strict_aud": True},
-        )
-    except (jwt.InvalidTokenError, ValueError, OverflowError, RecursionError) as problem:
-        raise invalid(_defect(problem)) from None
+    options = {"require": ["iss", "aud", "exp", "iat", "jti"], "strict_aud": True}
+    claims = signed_claims(token, issuer, settings.PUBLIC_URL, _fetch, options)
     _check_bounds(claims)
+    return claims
+
+
+def signed_claims(
+    token: str, issuer: str, audience: str, read_keys: Callable[[str], Keys], options: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return the claims that an issuer signed for an audience; `options` are those of jwt.decode.
+
+    `read_keys` is called for the issuer's keys where they are not kept. Raises ExchangeRefused, and what it raises.
+    """
+    try:
+        header = jwt.get_unverified_header(token)
+    except (jwt.InvalidTokenError, ValueError, RecursionError):
+        raise invalid(NOT_JWT) from None
+    key = _key(issuer, _key_id(header), read_keys)
+    bounds: dict[str, Any] = {"audience": audience, "issuer": issuer, "leeway": LEEWAY, "options": options}
+    try:
+        claims: dict[str, Any] = jwt.decode(token, key, algorithms=[key.algorithm_name], **bounds)
+    except (jwt.InvalidTokenError, ValueError, OverflowError, RecursionError) as problem:
+        raise invalid(_defect(problem, audience)) from None
     return claims
 
 
@@ -78,10 +88,10 @@ def _key_id(header: dict[str, Any]) -> str:
     return key_id
 
 
-def _defect(problem: Exception) -> str:
+def _defect(problem: Exception, audience: str) -> str:
     """Return the defect in words of this hub; the library's own may quote the token."""
     if isinstance(problem, jwt.InvalidAudienceError):
-        return f"its audience (aud) is not exactly {settings.PUBLIC_URL}"
+        return f"its audience (aud) is not exactly {audience}"
     if isinstance(problem, jwt.ExpiredSignatureError):
         return "it has expired"
     if isinstance(problem, jwt.ImmatureSignatureError):
@@ -96,24 +106,27 @@ def _defect(problem: Exception) -> str:
 def _check_bounds(claims: dict[str, Any]) -> None:
     if not isinstance(claims["jti"], str) or not 0 < len(claims["jti"]) <= _MAX_JTI:
         raise invalid("its own id (jti) is not a short text")
+    if any(isinstance(claims[name], bool) or not isinstance(claims[name], int | float) for name in ("exp", "iat")):
+        raise invalid("its times (exp, iat) are not numbers")  # the library takes texts of digits
     if claims["exp"] - claims["iat"] > MAX_LIFETIME:
         raise invalid("it is valid for more than a day")
 
 
 # --- the issuers' keys -----------------------------------------------------------------------------------------------
-def _key(issuer: str, key_id: str) -> jwt.PyJWK:
-    """Return a key of an issuer, asking again for one that is new. Raises ExchangeRefused, StoreUnavailable."""
+def _key(issuer: str, key_id: str, read_keys: Callable[[str], Keys]) -> jwt.PyJWK:
+    """Return a key of an issuer, reading again for one that is new. Raises ExchangeRefused, and what that does."""
     keys = cache.get(_slot("keys", issuer))
     if keys is None or (key_id not in keys and cache.add(_slot("again", issuer), True, AGAIN_SECONDS)):
-        keys = _fetch(issuer)
+        keys = read_keys(issuer)
+        cache.set(_slot("keys", issuer), keys, KEYS_SECONDS)
     if key_id not in keys:
         raise invalid("its issuer has no such key (kid)")
     kind = keys[key_id]["kty"]
     return jwt.PyJWK(keys[key_id], algorithm=ALGORITHMS[kind])
 
 
-def _fetch(issuer: str) -> dict[str, dict[str, Any]]:
-    """Read the keys of an issuer, by id, and keep them. Raises StoreUnavailable."""
+def _fetch(issuer: str) -> Keys:
+    """Read the keys of an issuer, by id. Raises StoreUnavailable."""
     if cache.get(_slot("unreachable", issuer)):
         raise _unavailable(issuer)
     try:
@@ -123,12 +136,10 @@ def _fetch(issuer: str) -> dict[str, dict[str, Any]]:
             raise Unreachable(f"The configuration of {issuer} is of another issuer, or names no keys.")
         if issuer.startswith("https:") and not address.startswith("https:"):
             raise Unreachable(f"The keys of {issuer} are not at an https address.")
-        keys = usable_keys(_document(address))
+        return usable_keys(_document(address))
     except Unreachable as problem:
         cache.set(_slot("unreachable", issuer), True, UNREACHABLE_SECONDS)
         raise _unavailable(issuer) from problem
-    cache.set(_slot("keys", issuer), keys, KEYS_SECONDS)
-    return keys
 
 
 def _document(url: str) -> dict[str, Any]:
@@ -141,10 +152,10 @@ def _document(url: str) -> dict[str, Any]:
     return document
 
 
-def usable_keys(document: dict[str, Any]) -> dict[str, dict[str, Any]]:
+def usable_keys(document: dict[str, Any]) -> Keys:
     """Return the signing keys of a JWK set by id: RSA keys of 2,048 bits or more, and EC keys on P-256."""
     entries = document.get("keys")
-    keys: dict[str, dict[str, Any]] = {}
+    keys: Keys = {}
     for entry in entries[:MAX_KEYS] if isinstance(entries, list) else []:
         if isinstance(entry, dict) and isinstance(entry.get("kid"), str) and _is_usable(entry):
             keys[entry["kid"]] = entry

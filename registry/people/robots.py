@@ -41,16 +41,15 @@ def create_robot(organization_name: str, name: str, by: Caller, *, purpose: str 
     purpose = names.check_text(purpose, "purpose", 200)
     if _robots(organization).count() >= MAX_ROBOTS:
         raise QuotaExceeded(f"{organization} has {MAX_ROBOTS} robots already.", fix="Remove one first.")
+    if _named(User.objects.filter(works_for=organization.namespace), name).exists():
+        raise _taken(organization, name)  # also by one of a former name of the organisation: acme-labs+deploy
     try:
         with transaction.atomic():
             username = f"{organization}+{name}"
             robot = accounts.create_machine(username, User.Kind.ROBOT, organization.namespace, full_name=purpose)
             audit.record(by.user, "robot:create", username, about=organization, note=purpose)
     except IntegrityError:
-        raise NameTaken(
-            f"{organization} has, or had, a robot {name!r}.",
-            fix="Use another name: commits keep that of a removed one.",
-        ) from None
+        raise _taken(organization, name) from None
     return robot
 
 
@@ -112,7 +111,18 @@ def _robots(organization: Organization) -> QuerySet[User]:
 
 
 def _robot(organization: Organization, name: str) -> User:
-    robot = _robots(organization).filter(username__lower__endswith=f"+{name.lower()}").first()
+    robot = _named(_robots(organization), name).first()
     if robot is None:
         raise RobotNotFound(f"{organization} has no robot {name[:100]!r}.")
     return robot
+
+
+def _named(robots: QuerySet[User], name: str) -> QuerySet[User]:
+    """Return the robots that have this name behind that of their organisation, which may have changed since."""
+    return robots.filter(kind=User.Kind.ROBOT, username__lower__endswith=f"+{name.lower()}")
+
+
+def _taken(organization: Organization, name: str) -> NameTaken:
+    return NameTaken(
+        f"{organization} has, or had, a robot {name!r}.", fix="Use another name: commits keep that of a removed one."
+    )

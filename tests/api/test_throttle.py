@@ -4,6 +4,7 @@ import pytest
 from django.core.cache import caches
 from django.test import Client
 
+from hub.shared_cache import SharedCache
 from registry.kernel import site_settings
 
 ME, LIST = "/api/v1/me", "/api/v1/adapters"
@@ -53,3 +54,9 @@ def test_a_forwarded_address_counts_only_from_a_trusted_proxy(settings):
 
 def test_a_hub_with_throttling_off_says_nothing_of_it(ask):
     assert "RateLimit" not in ask().get(LIST)
+
+
+@pytest.mark.parametrize("deed", ["incr", "touch", "has_key", "clear"])
+def test_the_shared_cache_does_nothing_in_one_process_alone(deed):
+    with pytest.raises(NotImplementedError):
+        getattr(SharedCache("", {}), deed)("key")

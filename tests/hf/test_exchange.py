@@ -11,7 +11,6 @@ from typing import Any
 from urllib.parse import urlencode
 
 import pytest
-from django.core.cache import cache
 from joserfc.jwk import RSAKey
 
 from registry.kernel.policy import Caller
@@ -41,7 +40,6 @@ def running() -> Iterator[Issuer]:
 @pytest.fixture
 def issuer(running: Issuer, settings) -> Issuer:
     """A CI system that this hub allows and has not asked yet."""
-    cache.clear()
     settings.CI_ISSUERS, settings.WEBHOOK_ALLOW, settings.PUBLIC_URL = [running.url], ["127.0.0.0/8"], HUB
     running.asked.clear()
     running.configuration.clear()
@@ -337,6 +335,8 @@ BAD: dict[str, Callable[[Issuer], Any]] = {
     ),
     "claims under another signature": tampered,
     "no id": lambda ci: ci.token(HUB, jti=None),
+    "times that are texts": lambda ci: ci.token(HUB, iat=str(int(time.time())), exp=str(int(time.time()) + 300)),
+    "a time that is a boolean": lambda ci: ci.token(HUB, iat=True),
     "an id that is a number": lambda ci: ci.token(HUB, jti=7),
     "an endless id": lambda ci: ci.token(HUB, jti="x" * 501),
     "another project": lambda ci: ci.token(HUB, repository="mallory/train"),

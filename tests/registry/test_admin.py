@@ -5,6 +5,7 @@ import re
 import pytest
 from django.apps import apps
 from django.contrib import admin
+from django.test import Client
 from django.urls import reverse
 
 from dovetail.adapters.report import CheckResult, Report
@@ -13,7 +14,8 @@ from registry.kernel import site_settings
 from registry.models import AuditEvent, ModerationDecision, Repository, User, Verdict
 from registry.people import accounts
 from registry.proof import verdicts
-from tests.cast import Cast
+from tests.cast import PASSWORD, Cast
+from tests.site.test_second_factor import set_up_app
 
 PAGES = [
     f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist"
@@ -25,7 +27,7 @@ PAGES = [
 @pytest.fixture
 def ada(cast: Cast, client):
     """A browser in which ada, an administrator, is signed in."""
-    client.force_login(cast["ada"])
+    assert client.post("/login", {"username": "ada", "password": PASSWORD}).status_code == 302
     return client
 
 
@@ -148,6 +150,28 @@ def test_roles_and_suspensions_go_through_the_verbs(ada, cast):
     ]
     actions = AuditEvent.objects.filter(object="bob", actor="ada").order_by("id").values_list("action", flat=True)
     assert list(actions) == ["person:role", "person:suspend", "person:unsuspend"]
+
+
+@pytest.mark.django_db(transaction=True)  # allauth notes a new factor after the commit
+def test_an_administrator_with_a_second_factor_must_have_passed_it(ada, cast):
+    set_up_app(ada)
+    other = Client()
+    other.force_login(cast["ada"])
+    for name in ("admin:index", *PAGES):
+        assert ada.get(reverse(name)).status_code == 200, name
+        question = other.get(reverse(name))["Location"]
+        assert question.startswith("/settings/security/confirm/code?next=%2Fadmin%2F"), name
+
+
+@pytest.mark.parametrize(("act", "fields"), [("role", {"role": "admin"}), ("factors", {"reason": "Lost."})])
+def test_roles_and_factors_need_an_administrator_who_proved_it_lately(cast, act, fields):
+    client = Client()
+    client.force_login(cast["ada"])  # a session that Django began: nothing is known of how
+    for ask in (client.get, client.post):
+        answer = ask(f"/admin/registry/user/act/{act}/", {"id": cast["bob"].pk, **fields})
+        assert answer["Location"].startswith("/settings/security/confirm?next=")
+    assert User.objects.get(pk=cast["bob"].pk).role == "user"
+    assert not AuditEvent.objects.filter(action__in=["person:role", "account:factors-remove"]).exists()
 
 
 def test_a_refusal_of_the_heart_is_told(ada, cast):

@@ -26,7 +26,7 @@ from registry.kernel.errors import (
 from registry.kernel.policy import Caller, Permission
 from registry.models import Alert, AuditEvent, Repository, Token, TrustedPublisher, User
 from registry.people import accounts, ci_systems, exchange, invitations, organizations, publishers, robots, tokens
-from registry.publish import repositories
+from registry.publish import moves, repositories
 from registry.repos import lookup
 from registry.talk import alert_mail, alerts, token_reminders
 from tests.cast import Cast
@@ -174,6 +174,14 @@ def test_a_robot_that_is_removed_ends_at_once_and_keeps_its_name(cast: Cast):
     assert ("alice", "token:create") in actions
     assert ("alice", "token:revoke") in actions
     assert ("alice", "robot:remove") in actions
+
+
+def test_a_renamed_organisation_has_one_robot_of_a_name(cast: Cast):
+    old = robots.create_robot("acme", "deploy", cast.session("alice"))
+    moves.rename("acme", "labs", cast.session("alice"))
+    with pytest.raises(NameTaken):
+        robots.create_robot("labs", "Deploy", cast.session("alice"))
+    assert robots.get_robot("labs", "deploy", cast.session("alice")) == old
 
 
 def test_the_robots_of_an_organisation_that_is_deleted_end(cast: Cast):

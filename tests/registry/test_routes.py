@@ -307,8 +307,8 @@ settings/account/export                                      POST session
 settings/account/delete                                      POST session
 settings/profile/picture                                     POST session
 settings/profile/picture/remove                              POST session
-settings/invitations                                         GET admin  POST session
-settings/invitations/<number>/revoke                         POST session
+settings/invitations                                         GET admins-page  POST admins-page
+settings/invitations/<number>/revoke                         POST admins-page
 settings/account/address                                     POST session
 settings/account/address/resend                              POST session
 settings/security                                            GET session

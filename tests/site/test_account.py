@@ -251,6 +251,13 @@ def test_a_changed_password_ends_the_other_sessions_and_no_token(visit, cast):
     assert tokens.caller_of(token).user == cast["alice"]
 
 
+def test_a_password_that_is_set_again_ends_the_other_sessions_too(visit, cast):
+    here, elsewhere = visit("alice"), visit("alice")
+    assert "is changed" in text(changed(here, new=PASSWORD))
+    assert here.get("/settings/tokens").status_code == 200
+    assert elsewhere.get("/settings/tokens").status_code == 302
+
+
 @pytest.mark.parametrize(
     ("change", "says"),
     [

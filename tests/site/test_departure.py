@@ -6,11 +6,13 @@ from datetime import timedelta
 
 import pytest
 from allauth.socialaccount.models import SocialAccount
+from django.core.cache import caches
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from registry.kernel import site_settings
 from registry.kernel.errors import NotAllowed
 from registry.models import AuditEvent, SignInPlace, Token, User
 from registry.moderation import audit_retention, suspension
@@ -155,6 +157,34 @@ def test_an_account_that_was_deleted_is_not_listed_and_never_comes_back(scim, ca
     account_deletion.delete_account(carol, with_repositories=True)
     assert not SocialAccount.objects.exists()
     assert scim("PATCH", f"Users/{carol.pk}", patch(True)).status_code == 404
+
+
+@pytest.mark.parametrize("odd", ["a\0b", "\ud800"])
+def test_a_directory_sends_nothing_that_cannot_be_stored(scim, cast, odd):
+    for body in ({"userName": odd}, {"userName": "kim", "displayName": odd}, {"userName": "kim", "emails": [{odd: 1}]}):
+        assert scim("POST", "Users", body).json()["scimType"] == "invalidValue"
+    assert scim("GET", "Users?filter=userName%20eq%20%22a%00b%22").status_code == 400
+    assert not User.objects.filter(username__startswith="kim").exists()
+
+
+def test_a_directory_is_not_limited_but_whoever_guesses_its_token_is(scim, cast, monkeypatch):
+    monkeypatch.setattr("hub.limits.time.time", lambda: 6_000_030.0)
+    caches["counters"].clear()
+    site_settings.change_setting("throttle", "on", None)
+    statuses = [scim("GET", "Users", token="guess").status_code for _ in range(31)]
+    assert statuses == [401] * 30 + [429]
+    assert scim("GET", "Users", token="guess")["Retry-After"] == "30"
+    good = scim("GET", "Users")
+    assert (good.status_code, "RateLimit" in good) == (200, False)
+
+
+def test_a_read_only_hub_takes_no_new_people_and_still_lets_people_go(scim, cast):
+    site_settings.change_setting("read_only", "on", None)
+    refused = scim("POST", "Users", {"userName": "kim@corp.example"})
+    assert (refused.status_code, refused["Retry-After"]) == (503, "300")
+    assert not User.objects.filter(email="kim@corp.example").exists()
+    assert scim("PATCH", f"Users/{cast['bob'].pk}", patch(False)).json()["active"] is False
+    assert scim("DELETE", f"Users/{cast['carol'].pk}").status_code == 204
 
 
 def test_what_a_directory_may_not_do(scim, visit, settings, cast):

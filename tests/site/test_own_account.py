@@ -3,6 +3,7 @@
 import io
 import json
 import re
+import struct
 from typing import Any
 from zipfile import ZipFile
 
@@ -76,6 +77,7 @@ def test_a_picture_is_encoded_anew_and_shown(alice, visit):
     sent = visit().get("/avatars/alice.webp")
     assert sent["Content-Type"] == "image/webp"
     assert Image.open(io.BytesIO(sent.content)).size == (256, 256)
+    assert sent["Cache-Control"] == "public, max-age=60"
     assert "/avatars/alice.webp" in visit().get("/alice").content.decode()
     assert visit().get("/avatars/bob.webp").status_code == 404
     alice.post("/settings/profile/picture/remove")
@@ -88,6 +90,24 @@ def test_what_is_no_picture_is_refused(alice, content):
     file.name = "me.png"
     answer = alice.post("/settings/profile/picture", {"picture": file})
     assert answer.status_code == 400
+    assert not Avatar.objects.exists()
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        struct.pack("<HHII", 40965, 6, 1, 0x5DFBD3D1),  # struct.error: a byte that is none
+        struct.pack("<HHII", 282, 1, 3, 0x00C2CE6F),  # TypeError: a resolution that is text
+        struct.pack("<HHII", 305, 11, 1, 0x423E96D0),  # AttributeError: a program that is a number
+    ],
+)
+def test_a_picture_with_crafted_metadata_is_refused(alice, entry):
+    turned = struct.pack("<HHIHH", 0x112, 3, 1, 6, 0)
+    exif = b"Exif\0\0II*\0" + struct.pack("<IH", 8, 2) + turned + entry + bytes(4)
+    jpeg = picture("JPEG").getvalue()
+    file = io.BytesIO(jpeg[:2] + b"\xff\xe1" + struct.pack(">H", len(exif) + 2) + exif + jpeg[2:])
+    file.name = "me.jpeg"
+    assert alice.post("/settings/profile/picture", {"picture": file}).status_code == 400
     assert not Avatar.objects.exists()
 
 
@@ -204,7 +224,7 @@ def test_a_link_by_mail_proves_the_address(visit, cast):
 
 def test_only_administrators_invite_and_a_revoked_link_is_dead(visit, cast):
     for who in ("alice", "mona"):
-        assert visit(who).get("/settings/invitations").status_code == 403
+        assert visit(who).get("/settings/invitations").status_code == 404
     site_settings.change_setting("registration", "invite", by=cast["ada"])
     secret = join_links.create(join_links.Terms(uses=5), cast.session("ada"))
     visit("ada").post(f"/settings/invitations/{JoinLink.objects.get().pk}/revoke")

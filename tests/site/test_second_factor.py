@@ -1,5 +1,6 @@
 """Second factors and proving again who one is, on the website."""
 
+import json
 import re
 import time
 
@@ -9,6 +10,7 @@ from allauth.mfa.totp.internal.auth import format_hotp_value, hotp_value
 from django.core.management import CommandError, call_command
 from django.test import Client
 
+from hub.site.forms.security import AddPasskey
 from registry.models import AuditEvent
 from tests.cast import PASSWORD
 
@@ -126,3 +128,9 @@ def test_sessions_are_listed_and_ended(alice, visit):
     alice.post("/settings/security/sessions/end-others")
     assert third.get("/settings").status_code == 302
     assert alice.get("/settings").status_code == 200
+
+
+@pytest.mark.parametrize("odd", ["\0", "\ud800"])
+def test_the_answer_of_a_passkey_that_cannot_be_stored_is_refused(cast, odd):
+    form = AddPasskey({"name": "key", "credential": json.dumps({"id": odd})}, user=cast["alice"])
+    assert form.errors["credential"] == ["The answer of the passkey cannot be read. Try again."]

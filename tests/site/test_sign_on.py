@@ -9,11 +9,13 @@ from urllib.parse import parse_qs, urlsplit
 import jwt as pyjwt
 import pytest
 from allauth.socialaccount.models import SocialAccount
+from django.core.cache import caches
 from django.core.management import call_command
 from django.test import Client
 from joserfc.jwk import RSAKey
 
 from hub import sign_on as configured
+from registry.kernel import site_settings
 from registry.models import AuditEvent, Membership, User
 from registry.people import addresses
 from tests.cast import PASSWORD
@@ -229,6 +231,36 @@ def test_forged_identity_tokens_sign_nobody_in(forger, running, visit, number):
     assert "did not work" in client.get("/login").content.decode(), name
 
 
+@pytest.mark.parametrize("odd", ["a\0b", "\ud800"])
+def test_claims_that_cannot_be_stored_are_refused(forger, visit, odd):
+    for claims in ({"groups": [odd]}, {"name": odd}, {"sub": odd}):
+        client = visit()
+        answer = sign_in(client, forger, **claims)
+        assert (answer.status_code, answer["Location"], user_of(client)) == (302, "/login", "")
+        assert "did not work" in client.get("/login").content.decode()
+    assert not SocialAccount.objects.exists()
+
+
+def test_the_keys_of_a_provider_are_kept_until_it_has_new_ones(forger, visit):
+    forger.asked.clear()
+    sign_in(visit(), forger)
+    sign_in(visit(), forger)
+    assert forger.asked.count("/keys") == 1
+    key = forger.new_key()
+    forger.forge = lambda claims: forger.sign(claims, key)
+    client = visit()
+    sign_in(client, forger)
+    assert user_of(client) == "zoe"
+    assert forger.asked.count("/keys") == 2
+
+
+def test_going_to_the_provider_counts_as_a_sign_in(forger, visit, monkeypatch):
+    monkeypatch.setattr("hub.limits.time.time", lambda: 6_000_030.0)
+    caches["counters"].clear()
+    site_settings.change_setting("throttle", "on", None)
+    assert visit().post("/login/with/corp")["RateLimit-Policy"] == '"signin";q=30;w=60'
+
+
 def test_a_profile_of_somebody_else_is_refused(forger, visit):
     client = visit()
     forger.profile = {"sub": "other", "email": "ada@example.org", "email_verified": True}
@@ -322,6 +354,12 @@ def test_a_person_without_a_password_confirms_by_the_provider(forger, visit):
     assert "Confirm with Corp" in page
     assert 'name="password"' not in page
     asked = begin(client, next="/settings/security/app")
-    assert asked["prompt"] == "login"
-    assert come_back(client, forger, asked)["Location"] == "/settings/security/app"
+    assert (asked["prompt"], asked["max_age"]) == ("login", "0")
+    now = time.time()
+    for auth_time in (None, now - 120, str(int(now)), [now]):  # the provider took the session that it had
+        stale = come_back(client, forger, asked, **({"auth_time": auth_time} if auth_time else {}))
+        assert stale["Location"] == "/settings/security", auth_time
+        assert "/confirm" in client.get("/settings/security/app")["Location"], auth_time
+        asked = begin(client, next="/settings/security/app")
+    assert come_back(client, forger, asked, auth_time=int(now))["Location"] == "/settings/security/app"
     assert client.get("/settings/security/app").status_code == 200

@@ -10,6 +10,7 @@ from django import forms
 
 from hub.site.forms import Renderer
 from hub.site.forms.accounts import PASSWORD_HELP
+from registry.kernel import names
 
 CODE_HELP = "Six digits from your authenticator app, or one of your recovery codes."
 
@@ -63,6 +64,13 @@ class AddPasskey(Drawn, passkey_forms.AddWebAuthnForm):  # type: ignore[misc]  #
         "name": ("Name", "Where it is kept: laptop, telephone, key."),
         "passwordless": ("Sign in with it alone", "Without user name and password. It asks for a PIN or biometrics."),
     }
+
+    def clean_credential(self) -> Any:
+        """Refuse what no column can hold; allauth checks the rest."""
+        credential = self.cleaned_data["credential"]
+        if not names.is_storable(credential):
+            raise forms.ValidationError("The answer of the passkey cannot be read. Try again.")
+        return credential
 
 
 class RenamePasskey(Drawn, passkey_forms.EditWebAuthnForm):  # type: ignore[misc]  # allauth has no types
