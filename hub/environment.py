@@ -56,6 +56,15 @@ def whole_number(value: str) -> int:
         raise ValueError("be a whole number") from None
 
 
+def limit(value: str) -> int:
+    """Parse an upper limit; `none` is 0, which limits nothing."""
+    if value.lower() == "none":
+        return 0
+    if not value.isdecimal():
+        raise ValueError("be a whole number, or none")
+    return int(value)
+
+
 def on_or_off(value: str) -> bool:
     """Parse a yes or no; django-environ would take each word that it does not know for a no."""
     if value.lower() in {"1", "on", "true", "yes"}:

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 
-from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
@@ -81,12 +80,12 @@ def take_of_token(family: Family, token: int) -> Taken | None:
 
 
 def take_bytes(caller: Caller, size: int, how: str = "bytes") -> None:
-    """Count the bytes that a user uploads within a day. Raises QuotaExceeded as quotas.check_daily_upload does.
+    """Count the bytes that a user uploads within a day. Raises QuotaExceeded above quotas.daily_limit.
 
     Each protocol (`how`) has its own count: bytes of a Xet upload are sent once and then unpacked.
     """
-    if settings.QUOTA_BYTES and caller.user:
-        quotas.check_daily_upload(caller.user, counters.count(f"{how}:{caller.user.pk}", DAY_SECONDS, size))
+    if caller.user and (limit := quotas.daily_limit(caller)):
+        quotas.check_daily_upload(caller.user, counters.count(f"{how}:{caller.user.pk}", DAY_SECONDS, size), limit)
 
 
 REPORTS_AN_HOUR = 30

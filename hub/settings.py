@@ -10,7 +10,7 @@ from django.urls import reverse_lazy
 
 from hub import machine, sign_on
 from hub.about import PORT
-from hub.environment import Environment, Smtp, blob_store, database, one_of, smtp, words
+from hub.environment import Environment, Smtp, blob_store, database, limit, one_of, smtp, words
 
 env = Environment()
 ROOT = Path(__file__).resolve().parent.parent
@@ -152,8 +152,9 @@ MAX_FILE_BYTES = env.int("MAX_FILE_BYTES", default=5 << 30)
 MAX_PUSH_BYTES = env.int("MAX_PUSH_BYTES", default=20 << 30)
 MAX_INLINE_BYTES = env.int("MAX_INLINE_BYTES", default=10 << 20)
 LFS_PART_BYTES = env.int("LFS_PART_BYTES", default=512 << 20)
-QUOTA_BYTES = env.int("QUOTA_BYTES", default=0)  # of one namespace; 0: no limit
-QUOTA_REPOSITORIES = env.int("QUOTA_REPOSITORIES", default=0)
+# Of one namespace; 0: no limit; None: none, but while registration is open that of registry/kernel/quota_limits.py.
+QUOTA_BYTES = env("QUOTA_BYTES", limit, default=None)
+QUOTA_REPOSITORIES = env("QUOTA_REPOSITORIES", limit, default=None)
 RETIRED_NAME_DAYS = env.int("RETIRED_NAME_DAYS", default=0)  # how long a name that was given up is kept; 0: for ever
 XET_READ = env.bool("XET_READ", default=True)
 XORB_DAYS = env.int("XORB_DAYS", default=35)

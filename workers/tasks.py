@@ -8,7 +8,7 @@ from django.conf import settings
 from django.utils import timezone
 
 from registry.bytes import garbage
-from registry.kernel import audit_chain
+from registry.kernel import audit_chain, quota_alerts
 from registry.moderation import audit_heads, blocklist, suspension, transparency
 from registry.proof import renewal, verdicts
 from registry.publish import restoring
@@ -51,10 +51,11 @@ def sweep() -> None:
 
 @shared_task
 def tidy() -> None:
-    """Keep the head of the audit log, purge the bin, and remove a part of the bytes without references."""
+    """Keep the head of the audit log, purge the bin, alert of full quotas, and remove a part of the lost bytes."""
     audit_heads.publish()
     transparency.compute()
     restoring.purge_expired()
+    quota_alerts.review()
     garbage.sweep(hour=timezone.now().hour)
     popularity.forget_hours()
 

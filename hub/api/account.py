@@ -6,8 +6,11 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from hub.api.asking import View
+from hub.api.shapes import Data
 from hub.api.shapes import account as shapes
 from registry.kernel import usage
+from registry.kernel.errors import NotAllowed
+from registry.models import Namespace
 from registry.people import tokens
 
 
@@ -30,6 +33,35 @@ class Me(View):
                 "token": shapes.Token(self.caller.token).data if self.caller.token else None,
             }
         )
+
+
+class OwnUsage(View):
+    @extend_schema(
+        operation_id="own_usage", summary="What the caller's own repositories hold of the quota",
+        description="Not with a fine-grained token, which must not tell what else there is.",
+        responses=shapes.UsageInFull,
+    )  # fmt: skip
+    def get(self, request: Request) -> Response:
+        user = self.person()
+        if self.caller.is_fine_grained:
+            raise NotAllowed("A fine-grained token does not see what the account holds.")
+        return Response(usage_in_full(user.namespace))
+
+
+def usage_in_full(namespace: Namespace) -> Data:
+    """Return what a namespace holds, as UsageInFull describes it."""
+    held = usage.usage_of(namespace)
+    return {
+        "bytes": held.bytes,
+        "limit": held.limit or None,
+        "binned_bytes": held.binned_bytes,
+        "repositories": held.repositories,
+        "repository_limit": held.repository_limit or None,
+        "largest": [
+            {"type": row.type, "name": row.name, "bytes": row.stored_bytes, "in_bin": row.is_binned}
+            for row in usage.by_repository(namespace)
+        ],
+    }
 
 
 class Tokens(View):

@@ -6,9 +6,11 @@ from rest_framework import status
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from hub.api.account import usage_in_full
 from hub.api.asking import View
 from hub.api.shapes import Data
 from hub.api.shapes import organizations as shapes
+from hub.api.shapes.account import UsageInFull
 from registry.kernel.errors import NamespaceNotFound
 from registry.kernel.policy import Caller
 from registry.models import Invitation, Membership, Organization
@@ -79,6 +81,15 @@ class Members(View):
     @extend_schema(operation_id="members", summary="An organisation's members", responses=shapes.MemberPage)
     def get(self, request: Request, org: str) -> Response:
         return Response({"items": [_listed(row) for row in organizations.list_members(org, self.caller)], "next": None})
+
+
+class Usage(View):
+    @extend_schema(
+        operation_id="organization_usage", summary="What an organisation's repositories hold of the quota",
+        description="For its administrators.", responses=UsageInFull,
+    )  # fmt: skip
+    def get(self, request: Request, org: str) -> Response:
+        return Response(usage_in_full(organizations.require_administered(org, self.caller).namespace))
 
 
 class OneMember(View):

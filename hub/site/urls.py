@@ -197,6 +197,7 @@ ORGANIZATIONS = [
     at("organizations/new", organizations.new, "new-organization"),
     at(ORGANIZATION, organization_settings.settings, "organization-settings"),
     at(f"{ORGANIZATION}/activity", audit_log.organization_activity, "organization-activity"),
+    at(f"{ORGANIZATION}/usage", usage.organization_usage, "organization-usage"),
     *forms(
         "organization-settings",
         ORGANIZATION,

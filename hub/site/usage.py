@@ -1,4 +1,4 @@
-"""The usage of a person and of the organisations they administer: bytes by repository, the limit, large files."""
+"""The usage of a person and of an organisation: bytes by repository, the limits, and how space is freed."""
 
 from dataclasses import dataclass
 
@@ -8,28 +8,45 @@ from django.views.decorators.http import require_safe
 
 from hub.site.visitor import caller, person
 from registry.kernel import usage as counting
-from registry.models import Membership, Namespace
+from registry.models import Membership, Namespace, Repository
+from registry.people import accounts, organizations
 
 
 @dataclass(frozen=True, slots=True)
 class NamespaceUsage:
-    """One owner on the page: what it holds of its limit, where it lies, and the percentage for the bar."""
+    """One owner on the page: what it holds of its limits, and in which repositories."""
 
     namespace: Namespace
     total: counting.Usage
-    repositories: list[tuple[str, str, int, bool]]
+    repositories: list[Repository]
+
+    @property
+    def listed_all(self) -> bool:
+        return len(self.repositories) == self.total.repositories
 
     @property
     def percent(self) -> int:
-        return min(100, 100 * self.total.bytes // self.total.limit) if self.total.limit else 0
+        """The filled part of the bar."""
+        return min(100, self.total.percent)
 
 
 @require_safe
 def usage(request: HttpRequest) -> HttpResponse:
+    """Show the person and each organisation that they administer."""
     person(request)
     administered = [pk for pk, role in caller(request).roles.items() if role == Membership.Role.ADMIN]
-    owners = [
-        NamespaceUsage(namespace, counting.usage_of(namespace), counting.by_repository(namespace))
-        for namespace in Namespace.objects.filter(pk__in=administered).order_by("kind", "name").reverse()
-    ]
-    return render(request, "site/usage.html", {"owners": owners})
+    owners = Namespace.objects.filter(pk__in=administered).order_by("kind", "name").reverse()
+    return render(request, "site/usage.html", {"owners": [_usage(namespace) for namespace in owners]})
+
+
+@require_safe
+def organization_usage(request: HttpRequest, ns: str) -> HttpResponse:
+    """Show one organisation to its administrators."""
+    person(request)
+    organization = organizations.require_administered(accounts.resolve_namespace(ns).name, caller(request))
+    context = {"organization": organization, "owner": _usage(organization.namespace)}
+    return render(request, "site/organization_usage.html", context)
+
+
+def _usage(namespace: Namespace) -> NamespaceUsage:
+    return NamespaceUsage(namespace, counting.usage_of(namespace), counting.by_repository(namespace))

@@ -3,10 +3,11 @@
 from collections.abc import Mapping
 
 from django.conf import settings
-from django.db.models import Exists, OuterRef, Q, QuerySet, Sum
 
+from registry.kernel import links, quota_alerts, quota_limits, stored_bytes
+from registry.kernel.callers import Caller
 from registry.kernel.errors import FileTooLarge, PushTooLarge, QuotaExceeded, ValueInvalid
-from registry.models import Namespace, Repository, RevisionFile, UploadedBlob, User
+from registry.models import Namespace, Repository, User
 
 GUESTS = 10  # pull requests of strangers may use one such part of the quota
 
@@ -30,74 +31,98 @@ def check_push(total: int) -> None:
         raise PushTooLarge(f"This push holds {total:,} bytes or more; the limit is {settings.MAX_PUSH_BYTES:,}.")
 
 
-def check_daily_upload(by: User, sent: int) -> None:
-    """Raise QuotaExceeded for a person who sent more bytes within a day than two quotas hold.
+# --- what one person sends in a day ----------------------------------------------------------------------------------
+def daily_limit(by: Caller) -> int:
+    """Return how many bytes a caller may send within a day: twice the largest quota that they push to; 0 for no limit.
 
     Bytes that are delivered and never pushed count in no quota, and stay for days. Two quotas allow for retries.
     """
-    most = 2 * settings.QUOTA_BYTES
-    if most and sent > most:
-        raise QuotaExceeded(f"{by.username} sent more than {most:,} bytes within a day.", fix="Go on tomorrow.")
+    owners = Namespace.objects.filter(pk__in=list(by.roles)).select_related("quota")
+    limits = [quota_limits.merged(owner.kind, getattr(owner, "quota", None)).bytes for owner in owners]
+    return 2 * max(limits) if limits and all(limits) else 0
 
 
-def bytes_used(namespace: Namespace) -> int:
-    """Return the bytes that the revisions of a namespace hold, each file of a repository counted once.
-
-    Bytes that were delivered and never pushed do not count, so a refused push uses no quota.
-    """
-    return pushed_blobs(namespace).aggregate(bytes=Sum("blob__size"))["bytes"] or 0
+def check_daily_upload(by: User, sent: int, limit: int) -> None:
+    """Raise QuotaExceeded for a person who sent more bytes within a day than their limit."""
+    if sent > limit:
+        raise QuotaExceeded(f"{by.username} sent more than {limit:,} bytes within a day.", fix="Go on tomorrow.")
 
 
-def pushed_blobs(namespace: Namespace) -> QuerySet[UploadedBlob]:
-    """Return a row for each blob of each repository of a namespace that a revision there names."""
-    files = RevisionFile.objects.filter(revision__repository=OuterRef("repository"), blob=OuterRef("blob"))
-    return UploadedBlob.objects.filter(Exists(files), repository__namespace=namespace)
-
-
-def _proposed(namespace: Namespace) -> int:
-    """Return the bytes that only revisions of strangers name."""
-    members = User.objects.filter(Q(namespace=namespace) | Q(memberships__organization__namespace=namespace))
-    same = {"revision__repository": OuterRef("repository"), "blob": OuterRef("blob")}
-    own = RevisionFile.objects.filter(**same, revision__author__in=members)
-    return pushed_blobs(namespace).filter(~Exists(own)).aggregate(bytes=Sum("blob__size"))["bytes"] or 0
-
-
+# --- what an owner holds ---------------------------------------------------------------------------------------------
 def require_repository_quota(namespace: Namespace) -> None:
-    """Raise QuotaExceeded if there are too many repositories; call it after writing the row of the new one."""
-    limit = settings.QUOTA_REPOSITORIES
-    if limit or settings.QUOTA_BYTES:  # a repository that moves in brings bytes as well
-        _hold(namespace)
-    if limit and Repository.objects.filter(namespace=namespace).count() > limit:
-        raise QuotaExceeded(f"{namespace.name} has {limit:,} repositories, and may not have more.")
+    """Raise QuotaExceeded if there are too many repositories; call it after writing the row of the new one.
+
+    Those in the bin count, as their bytes do: else a bin would hold any number of them.
+    """
+    limits = quota_limits.limits_of(namespace)
+    if limits.bytes or limits.repositories:  # a repository that moves in brings bytes as well
+        quota_limits.lock(namespace.pk)
+    if limits.repositories and Repository.with_binned.filter(namespace=namespace).count() > limits.repositories:
+        raise QuotaExceeded(
+            f"{namespace.name} has {limits.repositories:,} repositories, those in the bin too, and may not have more.",
+            fix=f"Delete one for good, see {_usage_page(namespace)}, or ask an administrator of this hub for more.",
+        )
 
 
 def require_byte_quota(repository: Repository, more: int) -> None:
-    """Raise QuotaExceeded unless the quota allows this many more bytes in the namespace; 0 checks the present use."""
-    if not settings.QUOTA_BYTES:
-        return
-    used, limit = bytes_used(repository.namespace), settings.QUOTA_BYTES
-    if used + more > limit:
-        raise QuotaExceeded(
-            f"{repository.namespace.name} holds {used:,} bytes of {limit:,}; {more:,} more have no room."
-        )
+    """Raise QuotaExceeded unless the quota has room for this many more bytes; 0 only refuses what is over it already.
+
+    This is the early check, before bytes travel: two pushes at once may both pass it, and meet at the commit.
+    """
+    if limit := quota_limits.limits_of(repository.namespace).bytes:
+        _check_room(repository.namespace, stored_bytes.bytes_used(repository.namespace), more, limit)
 
 
 def require_byte_quota_for(repository: Repository, sizes: Mapping[str, int], *, is_guest: bool = False) -> None:
     """Check the quota for files by their sha256, in the transaction that writes them; known files use no more of it.
 
-    Guests, who may propose but not write there, share a tenth of the quota: the rest is left to the owner.
+    Pushes to one owner wait here for each other, so that they never pass the quota together. Guests, who may propose
+    but not write there, share a tenth of the quota: the rest is left to the owner.
     """
-    if settings.QUOTA_BYTES:
-        _hold(repository.namespace)
-        files = RevisionFile.objects.filter(revision__repository=repository, blob__in=sizes)
-        known_blobs = set(files.values_list("blob_id", flat=True))
-        if more := sum(size for sha256, size in sizes.items() if sha256 not in known_blobs):
-            require_byte_quota(repository, more)
-            if is_guest and _proposed(repository.namespace) + more > settings.QUOTA_BYTES // GUESTS:
-                raise QuotaExceeded(f"Proposals to {repository.namespace.name} hold as much as they may together.")
+    namespace = repository.namespace
+    if limit := quota_limits.limits_of(namespace).bytes:
+        quota_limits.lock(namespace.pk)
+        if more := stored_bytes.unheld(repository, sizes):
+            used = stored_bytes.bytes_used(namespace)
+            _check_room(namespace, used, more, limit)
+            if is_guest:
+                _check_proposals(namespace, more, limit // GUESTS)
+            quota_alerts.note(namespace, used, used + more, limit)
 
 
-def _hold(namespace: Namespace) -> None:
-    # Two pushes to two repositories of one owner must not both use the rest of the quota. NO KEY, because a plain FOR
-    # UPDATE waits for transactions that have written a row pointing here, and they may be waiting for us.
-    Namespace.objects.select_for_update(no_key=True).get(pk=namespace.pk)
+def require_room_for_moved(repository: Repository) -> None:
+    """Check the byte quota of the new owner of a repository, after require_repository_quota and the move."""
+    namespace, more = repository.namespace, repository.stored_bytes
+    if limit := quota_limits.limits_of(namespace).bytes:
+        used = stored_bytes.bytes_used(namespace)
+        _check_room(namespace, used - more, more, limit)
+        quota_alerts.note(namespace, used - more, used, limit)
+
+
+def _check_proposals(namespace: Namespace, more: int, limit: int) -> None:
+    used = stored_bytes.bytes_proposed(namespace)
+    if used + more > limit:
+        raise QuotaExceeded(
+            f"Proposals to {namespace.name} hold {used:,} of the {limit:,} bytes that they may hold together; "
+            f"this needs {more:,} more.",
+            fix="Ask the owner to merge some, or propose less.",
+            used=used,
+            limit=limit,
+            asked=more,
+        )
+
+
+def _check_room(namespace: Namespace, used: int, more: int, limit: int) -> None:
+    if used + more > limit:
+        raise QuotaExceeded(
+            f"{namespace.name} holds {used:,} of {limit:,} bytes; this needs {more:,} more.",
+            fix=f"Free space: {_usage_page(namespace)} lists what holds it, the bin included. "
+            "Or ask an administrator of this hub for more.",
+            used=used,
+            limit=limit,
+            asked=more,
+        )
+
+
+def _usage_page(namespace: Namespace) -> str:
+    return links.usage_path(namespace.name, is_person=namespace.kind == Namespace.Kind.PERSON)

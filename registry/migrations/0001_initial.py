@@ -766,6 +766,27 @@ class Migration(migrations.Migration):
             ),
         ),
         migrations.CreateModel(
+            name="NamespaceQuota",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("bytes", models.BigIntegerField(blank=True, null=True)),
+                ("repositories", models.PositiveIntegerField(blank=True, null=True)),
+                ("reason", models.CharField(blank=True, max_length=300)),
+                ("by", models.CharField(blank=True, max_length=96)),
+                ("at", models.DateTimeField(default=django.utils.timezone.now)),
+                ("alerted", models.PositiveSmallIntegerField(default=0)),
+                (
+                    "namespace",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="quota", to="registry.namespace"
+                    ),
+                ),
+            ],
+            options={
+                "verbose_name": "quota",
+            },
+        ),
+        migrations.CreateModel(
             name="Organization",
             fields=[
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
@@ -910,6 +931,8 @@ class Migration(migrations.Migration):
                             ("appeal-answered", "Appeal Answered"),
                             ("signed-in", "Signed In"),
                             ("account-changed", "Account Changed"),
+                            ("quota-reached", "Quota Reached"),
+                            ("quota-changed", "Quota Changed"),
                             ("fanned-out", "Fanned Out"),
                         ],
                         max_length=24,
@@ -989,6 +1012,7 @@ class Migration(migrations.Migration):
                 ("rank", models.PositiveIntegerField(blank=True, null=True)),
                 ("parameters", models.BigIntegerField(default=0)),
                 ("size", models.BigIntegerField(default=0)),
+                ("stored_bytes", models.BigIntegerField(default=0)),
                 ("tags", models.JSONField(blank=True, default=list)),
                 ("state", models.CharField(blank=True, max_length=8)),
                 ("serves", models.CharField(blank=True, max_length=300)),
@@ -1577,6 +1601,7 @@ class Migration(migrations.Migration):
                             ("overdue", "Overdue"),
                             ("holds", "Holds"),
                             ("security", "Security"),
+                            ("usage", "Usage"),
                         ],
                         max_length=12,
                     ),
@@ -1688,6 +1713,14 @@ class Migration(migrations.Migration):
             name="UploadedBlob",
             fields=[
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "use",
+                    models.CharField(
+                        choices=[("delivered", "Delivered"), ("proposed", "Proposed"), ("pushed", "Pushed")],
+                        default="delivered",
+                        max_length=9,
+                    ),
+                ),
                 ("created_at", models.DateTimeField(default=django.utils.timezone.now)),
                 (
                     "blob",
@@ -1831,6 +1864,8 @@ class Migration(migrations.Migration):
                             ("signed-in", "Signed In"),
                             ("account-changed", "Account"),
                             ("token-ends", "Token Ends"),
+                            ("quota-reached", "Quota"),
+                            ("quota-changed", "Quota Changed"),
                         ],
                         default="verdict",
                         max_length=20,
@@ -1852,6 +1887,7 @@ class Migration(migrations.Migration):
                             ("overdue", "Overdue"),
                             ("holds", "Holds"),
                             ("security", "Security"),
+                            ("usage", "Usage"),
                         ],
                         default="own",
                         max_length=12,
@@ -2458,6 +2494,19 @@ class Migration(migrations.Migration):
             ),
         ),
         migrations.AddConstraint(
+            model_name="namespacequota",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("bytes__isnull", True), ("bytes__gte", 0), _connector="OR"),
+                name="namespace_quota_bytes_not_negative",
+            ),
+        ),
+        migrations.AddConstraint(
+            model_name="namespacequota",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("alerted__in", [0, 80, 100])), name="namespace_quota_alert_known"
+            ),
+        ),
+        migrations.AddConstraint(
             model_name="membership",
             constraint=models.UniqueConstraint(fields=("organization", "user"), name="membership_unique"),
         ),
@@ -2517,6 +2566,10 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name="repository",
             index=models.Index(fields=["type", "-trending", "-id"], name="repository_by_trend"),
+        ),
+        migrations.AddIndex(
+            model_name="repository",
+            index=models.Index(fields=["namespace", "stored_bytes"], name="repository_by_bytes"),
         ),
         migrations.AddIndex(
             model_name="repository",
@@ -2834,9 +2887,21 @@ class Migration(migrations.Migration):
             model_name="upload",
             constraint=models.CheckConstraint(condition=models.Q(("size__gte", 0)), name="upload_size_not_negative"),
         ),
+        migrations.AddIndex(
+            model_name="uploadedblob",
+            index=models.Index(
+                condition=models.Q(("use", "proposed")), fields=["repository"], name="uploaded_blob_proposed"
+            ),
+        ),
         migrations.AddConstraint(
             model_name="uploadedblob",
             constraint=models.UniqueConstraint(fields=("repository", "blob"), name="uploaded_blob_unique"),
+        ),
+        migrations.AddConstraint(
+            model_name="uploadedblob",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("use__in", ["delivered", "proposed", "pushed"])), name="uploaded_blob_use_known"
+            ),
         ),
         migrations.AddIndex(
             model_name="verdict",
@@ -3000,6 +3065,7 @@ class Migration(migrations.Migration):
                     models.Q(("kind", "strike"), ("strike__isnull", False)),
                     models.Q(("appeal__isnull", False), ("kind__in", ["appealed", "appeal-answered"])),
                     ("kind__in", ["pushed", "created", "signed-in", "account-changed"]),
+                    ("kind__in", ["quota-reached", "quota-changed"]),
                     models.Q(("kind", "token-ends"), ("token__isnull", False)),
                     models.Q(("kind", "verified"), ("verdict__isnull", False)),
                     _connector="OR",
@@ -3022,6 +3088,8 @@ class Migration(migrations.Migration):
                                 "account-changed",
                                 "token-ends",
                                 "case-overdue",
+                                "quota-reached",
+                                "quota-changed",
                             ],
                         ),
                         ("repository__isnull", True),
@@ -3039,6 +3107,8 @@ class Migration(migrations.Migration):
                                     "account-changed",
                                     "token-ends",
                                     "case-overdue",
+                                    "quota-reached",
+                                    "quota-changed",
                                 ],
                             ),
                             _negated=True,

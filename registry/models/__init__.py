@@ -20,6 +20,7 @@ from registry.models.notices import BaseFollow, Channel, RepositoryWatch, SignIn
 from registry.models.outbox import OutboxEvent
 from registry.models.people import Avatar, Membership, Namespace, Organization, Token, User
 from registry.models.publishers import PublishingRun, TrustedPublisher
+from registry.models.quotas import NamespaceQuota
 from registry.models.repositories import Ref, Repository, Revision, RevisionFile
 from registry.models.site_settings import SiteSetting
 from registry.models.social import Follow, Like
@@ -72,6 +73,7 @@ __all__ = [
     "NameObservation",
     "NameRule",
     "Namespace",
+    "NamespaceQuota",
     "Organization",
     "OutboxEvent",
     "PublishingRun",

@@ -19,6 +19,7 @@ from registry.models.verdicts import Verdict
 
 _OF_NO_REPOSITORY = [
     "invited", "report-decided", "strike", "signed-in", "account-changed", "token-ends", "case-overdue",
+    "quota-reached", "quota-changed",
 ]  # fmt: skip
 
 
@@ -50,6 +51,9 @@ class Alert(models.Model):
         SIGNED_IN = "signed-in"  # their account was used from a new place; data: browser, address
         ACCOUNT = "account-changed"  # data: change, details
         TOKEN_ENDS = "token-ends"  # noqa: S105  # of theirs, or of a robot of their organisation: it is about to end
+
+        QUOTA = "quota-reached"  # what they own comes close to its quota; data: owner, percent, bytes, limit
+        QUOTA_CHANGED = "quota-changed"  # an administrator set another; data: owner, bytes, repositories, reason
 
     class Mail(models.TextChoices):
         NONE = "none"
@@ -118,6 +122,7 @@ class Alert(models.Model):
                 | Q(kind="strike", strike__isnull=False)
                 | Q(kind__in=["appealed", "appeal-answered"], appeal__isnull=False)
                 | Q(kind__in=["pushed", "created", "signed-in", "account-changed"])
+                | Q(kind__in=["quota-reached", "quota-changed"])
                 | Q(kind="token-ends", token__isnull=False)
                 | Q(kind="verified", verdict__isnull=False),
                 name="alert_kind_known",

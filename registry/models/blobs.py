@@ -25,12 +25,24 @@ class Blob(models.Model):
 class UploadedBlob(models.Model):
     """The fact that these bytes were delivered for this repository; a digest alone gives no right to a blob."""
 
+    class Use(models.TextChoices):
+        DELIVERED = "delivered"  # no revision of the repository names them
+        PROPOSED = "proposed"  # only revisions of people who may not write there do
+        PUSHED = "pushed"
+
     repository = models.ForeignKey("registry.Repository", on_delete=models.CASCADE, related_name="uploaded_blobs")
     blob = models.ForeignKey(Blob, on_delete=models.PROTECT, related_name="uploaded_to")
+    use = models.CharField(max_length=9, choices=Use.choices, default=Use.DELIVERED)  # kept by kernel/stored_bytes.py
     created_at = models.DateTimeField(default=timezone.now)
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["repository", "blob"], name="uploaded_blob_unique")]
+        constraints = [
+            models.UniqueConstraint(fields=["repository", "blob"], name="uploaded_blob_unique"),
+            models.CheckConstraint(
+                condition=Q(use__in=["delivered", "proposed", "pushed"]), name="uploaded_blob_use_known"
+            ),
+        ]
+        indexes = [models.Index(fields=["repository"], name="uploaded_blob_proposed", condition=Q(use="proposed"))]
 
 
 class DerivedArtifact(models.Model):

@@ -23,6 +23,7 @@ class Topic(models.TextChoices):
     OVERDUE = "overdue"
     HOLDS = "holds"
     SECURITY = "security"
+    USAGE = "usage"
 
 
 class Channel(models.TextChoices):

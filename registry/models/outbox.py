@@ -39,6 +39,8 @@ class OutboxEvent(models.Model):
         APPEAL_ANSWERED = "appeal-answered"  # the same
         SIGNED_IN = "signed-in"  # person: row id; browser, address
         ACCOUNT_CHANGED = "account-changed"  # person: row id; change, details; former_address: where a letter goes
+        QUOTA_REACHED = "quota-reached"  # namespace: row id; owner, percent, bytes, limit
+        QUOTA_CHANGED = "quota-changed"  # namespace: row id; owner, bytes, repositories, reason
         FANNED_OUT = "fanned-out"  # of: kind of the event; event: its data; after: row id of a person; more followers
 
     kind = models.CharField(max_length=24, choices=Kind.choices)

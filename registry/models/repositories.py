@@ -69,6 +69,7 @@ class Repository(models.Model):
     rank = models.PositiveIntegerField(null=True, blank=True)
     parameters = models.BigIntegerField(default=0)  # values in the weights
     size = models.BigIntegerField(default=0)  # bytes of all files of the newest revision of main
+    stored_bytes = models.BigIntegerField(default=0)  # of each file of any revision once: kernel/stored_bytes.py
     tags = models.JSONField(default=list, blank=True)
     state = models.CharField(max_length=8, blank=True)  # state of main's newest verdict; empty: no verdict
     serves = models.CharField(max_length=300, blank=True)  # "\nvllm\nlorax\n": engines that serve it, by that verdict
@@ -99,6 +100,7 @@ class Repository(models.Model):
             models.Index(fields=["type", "-downloads", "-id"], name="repository_by_downloads"),
             models.Index(fields=["type", "-created_at", "-id"], name="repository_by_creation"),
             models.Index(fields=["type", "-trending", "-id"], name="repository_by_trend"),
+            models.Index(fields=["namespace", "stored_bytes"], name="repository_by_bytes"),
             models.Index(fields=["binned_at"], name="repository_binned", condition=Q(binned_at__isnull=False)),
         ]
 

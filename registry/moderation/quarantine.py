@@ -2,7 +2,7 @@
 
 from django.db import transaction
 
-from registry.kernel import audit, names, outbox, policy
+from registry.kernel import audit, names, outbox, policy, stored_bytes
 from registry.kernel.errors import TakenDown
 from registry.kernel.outbox import Kind
 from registry.kernel.policy import Caller, Permission
@@ -91,6 +91,7 @@ def take_down(
         rows = RevisionFile.objects.filter(revision__repository=repository)
         (rows.filter(revision=revision) if revision else rows).delete()
         UploadedBlob.objects.filter(repository=repository).exclude(blob__in=rows.values("blob")).delete()
+        stored_bytes.recount(repository)
     return changed
 
 

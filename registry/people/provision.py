@@ -1,87 +1,27 @@
 """Apply an operator's file: people, organisations, tokens and site settings; the command adds the bases."""
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict
 from datetime import UTC, datetime
-from typing import Any
 
-import yaml
 from django.db import transaction
 from django.utils.dateparse import parse_date, parse_datetime
 
-from registry.kernel import plain_yaml, site_settings
+from registry.kernel import site_settings
 from registry.kernel.errors import NamespaceNotFound, RegistryError, ValueInvalid
-from registry.models import Organization, User
-from registry.people import accounts, addresses, organizations, tokens
+from registry.models import Namespace, Organization, User
+from registry.people import accounts, addresses, organizations, quotas, tokens
+from registry.people.provision_file import Entry, Quota, RequestedBase, parse
 
-MAX_BYTES = 16 << 20
 VISIBILITY = {"public": False, "private": True}
-
-
-@dataclass(frozen=True)
-class RequestedBase:
-    """A base model to add to the base cache from a package or a folder, or to know by its config.json alone."""
-
-    id: str
-    package: str
-    path: str
-    config: str = ""
-
-
-class Entry:
-    """One mapping of the file. Every key is taken once; keys left over at the end are mistakes."""
-
-    def __init__(self, value: object, where: str) -> None:
-        if not isinstance(value, dict):
-            raise ValueInvalid(f"{where}: this is not a mapping of names to values.", fix="Write `{name: …}` there.")
-        self.where, self._left, self._known = where, dict(value), set[str]()
-
-    def take(self, key: str, kind: type, name: str) -> Any:
-        """Return the value of a key if it is there and of that type; None when it is not there."""
-        self._known.add(key)
-        value = self._left.pop(key, None)
-        if value is not None and (not isinstance(value, kind) or isinstance(value, bool)):
-            fix = "Put it in quotes." if kind is str and isinstance(value, int | float | bool) else ""
-            raise ValueInvalid(f"{self.where}: {key} must be {name}, not {value!r}.", fix=fix)
-        return value
-
-    def text(self, key: str) -> str | None:
-        """Return a text, or None when the file does not say."""
-        value: str | None = self.take(key, str, "a text")
-        return value
-
-    def needed(self, key: str) -> str:
-        """Return a text that must be there."""
-        value = self.text(key)
-        if not value:
-            raise ValueInvalid(f"{self.where}: {key} is missing.", fix=f"Add `{key}: …`.")
-        return value
-
-    def entries(self, key: str) -> list[object]:
-        """Return a list, empty when it is not there."""
-        return list(self.take(key, list, "a list") or [])
-
-    def words(self, key: str) -> dict[str, str]:
-        """Return a mapping of names to texts, empty when it is not there."""
-        mapping = Entry(self.take(key, dict, "a mapping") or {}, f"{self.where}: {key}")
-        return {name: mapping.needed(name) for name in list(mapping._left)}
-
-    def end(self) -> None:
-        """Refuse keys that nobody took."""
-        if self._left:
-            keys = ", ".join(repr(key) for key in self._left)
-            raise ValueInvalid(
-                f"{self.where}: unknown key {keys}.", fix=f"Known here: {', '.join(sorted(self._known))}."
-            )
 
 
 class Plan:
     """The content of a file. Reading it finds mistakes in the file; `apply` finds conflicts with this hub."""
 
     def __init__(self, text: str) -> None:
-        root = Entry(_parse(text), "the file")
+        root = Entry(parse(text), "the file")
         self._users = [Entry(value, f"users[{n}]") for n, value in enumerate(root.entries("users"))]
         self._organizations = [
             Entry(value, f"organizations[{n}]") for n, value in enumerate(root.entries("organizations"))
@@ -105,23 +45,6 @@ class Plan:
         return changes
 
 
-def _parse(text: str) -> object:
-    try:
-        if text.lstrip().startswith("{"):  # JSON is YAML but for its escapes of characters beyond the first 65,536
-            return json.loads(text, object_pairs_hook=_without_doubles)
-        return plain_yaml.parse_mapping(text, most=MAX_BYTES, what="the file")
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        why = str(error) if isinstance(error, json.JSONDecodeError) else plain_yaml.describe_error(error)
-        raise ValueInvalid(f"The file cannot be read: {why}.", fix="Correct it; nothing was changed.") from None
-
-
-def _without_doubles(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    mapping = dict(pairs)
-    if len(mapping) < len(pairs):
-        raise ValueError("a key is there twice in one object")
-    return mapping
-
-
 @contextmanager
 def _at(where: str) -> Iterator[None]:
     """Add the place in the file to a refusal of the domain."""
@@ -140,6 +63,7 @@ def _person(entry: Entry) -> Iterator[str]:
     with _at(entry.where):
         fields = {key: entry.text(key) for key in ("full_name", "email", "password", "role")}
         entries = [Entry(value, f"{entry.where}: tokens[{n}]") for n, value in enumerate(entry.entries("tokens"))]
+        quota = entry.quota()
         entry.end()
         if fields["password"] == "":
             raise ValueInvalid("The password is empty.", fix="Leave the key out to keep the one in use.")
@@ -149,6 +73,7 @@ def _person(entry: Entry) -> Iterator[str]:
             yield f"person {name}: made"
         elif changed := _change(user, **fields):
             yield f"person {user}: changed {', '.join(changed)}"
+        yield from _limits(user.namespace, quota)
     for token in entries:
         yield from _token(user, token)
 
@@ -194,7 +119,7 @@ def _organization(entry: Entry) -> Iterator[str]:
     entry.where += f" ({name})"
     with _at(entry.where):
         full_name, visibility = entry.text("full_name"), entry.text("default_visibility")
-        members = entry.words("members")
+        members, quota = entry.words("members"), entry.quota()
         entry.end()
         if visibility not in (None, *VISIBILITY):
             raise ValueInvalid(f"default_visibility cannot be {visibility!r}.", fix="Use public or private.")
@@ -211,9 +136,15 @@ def _organization(entry: Entry) -> Iterator[str]:
             by=None,
         ):
             yield f"organisation {organization}: changed"
+        yield from _limits(organization.namespace, quota)
         for member, role in members.items():
             if organizations.set_member(organization, accounts.get_person(member), role, by=None):
                 yield f"organisation {organization}: {member} is {role}"
+
+
+def _limits(namespace: Namespace, quota: Quota | None) -> Iterator[str]:
+    if quota is not None and quotas.change_as(None, namespace, **asdict(quota)):
+        yield f"quota of {namespace}: set"
 
 
 def _organization_named(name: str) -> Organization | None:

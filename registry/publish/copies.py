@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from django.db import transaction
 from django.db.models import Min
 
-from registry.kernel import audit, policy, quotas
+from registry.kernel import audit, policy, quotas, stored_bytes
 from registry.kernel.errors import BlobUnknown, PushTooLarge, RegistryError
 from registry.kernel.policy import Caller, Permission
 from registry.models import Ref, Repository, Revision, RevisionFile, UploadedBlob
@@ -79,6 +79,7 @@ def _copy(source: Repository, target: Repository, line: Sequence[Revision], head
     )
     if first.pk not in {copy.pk for copy in copies.values()}:
         first.delete()
+        stored_bytes.recount(target)
     push.settle(target)
 
 

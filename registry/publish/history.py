@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from django.db import transaction
 from django.db.models import Q
 
-from registry.kernel import audit, policy, refusals
+from registry.kernel import audit, policy, refusals, stored_bytes
 from registry.kernel.errors import PushTooLarge, ValueInvalid
 from registry.kernel.policy import Caller, Permission
 from registry.models import Case, Discussion, Ref, Repository, Revision, RevisionFile, UploadedBlob
@@ -68,6 +68,7 @@ def forget_files(repository: Repository, digests: Iterable[str], by: Caller, *, 
         still = RevisionFile.objects.filter(revision__repository=repository, blob__in=doomed).values("blob")
         UploadedBlob.objects.filter(repository=repository, blob__in=doomed).exclude(blob__in=still).delete()
         if committed:
+            stored_bytes.recount(repository)
             push.settle(repository)
             audit.record(
                 by.user,

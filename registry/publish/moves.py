@@ -49,7 +49,7 @@ def _move(current: Repository, target: Namespace, name: str, by: Caller) -> Repo
     if owner != target.pk:
         publishers.remove_all(current, by.user)  # the new owner trusts nobody yet
         quotas.require_repository_quota(target)
-        quotas.require_byte_quota(current, 0)
+        quotas.require_room_for_moved(current)
     publishers.adopt(current)
     _remember(current, before)
     if name != old_name:

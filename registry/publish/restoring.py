@@ -10,7 +10,7 @@ from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from registry.kernel import audit, names, outbox, policy, quotas, site_settings, switches
+from registry.kernel import audit, names, outbox, policy, site_settings, switches
 from registry.kernel.errors import NotAllowed, RepositoryNotFound, SignInRequired
 from registry.kernel.outbox import Kind
 from registry.kernel.policy import Caller
@@ -41,7 +41,7 @@ def listed(by: Caller) -> QuerySet[Repository]:
 def restore(number: int, by: Caller, name: str = "") -> Repository:
     """Take a repository out of the bin, under another name of the same owner if one is given.
 
-    Raises RepositoryNotFound, NotAllowed, SignInRequired, NameInvalid, QuotaExceeded, and RepositoryExists if the name
+    Raises RepositoryNotFound, NotAllowed, SignInRequired, NameInvalid, and RepositoryExists if the name
     is in use again.
     """
     binned = find(number, by)
@@ -59,7 +59,6 @@ def restore(number: int, by: Caller, name: str = "") -> Repository:
         current.binned_at = current.binned_by = None
         current.search_text = search_terms.words_of(current)
         current.save(update_fields=["name", "binned_at", "binned_by", "search_text"])
-        quotas.require_repository_quota(current.namespace)
         _refresh_copies(current)
         publishers.adopt(current)
         FormerName.objects.filter(type=current.type, full_name=current.full_name.lower()).delete()

@@ -31,11 +31,11 @@ from registry.models import (
     Verdict,
 )
 from registry.proof import proofs
-from registry.talk import alert_rows, letters
+from registry.talk import alert_rows, letters, quota_alerting
+from registry.talk.recipients import MAX_RECIPIENTS
 
 State, Status = Verdict.State, AccessRequest.Status
 Kind = Alert.Kind
-MAX_RECIPIENTS = 50  # people alerted of one event
 
 
 def consume(event: OutboxEvent) -> None:
@@ -230,4 +230,6 @@ CONSUMERS: dict[str, Callable[[OutboxEvent], None]] = {
     Happened.APPEAL_ANSWERED: _appealed,
     Happened.SIGNED_IN: _signed_in,
     Happened.ACCOUNT_CHANGED: _account_changed,
+    Happened.QUOTA_REACHED: quota_alerting.reached,
+    Happened.QUOTA_CHANGED: quota_alerting.changed,
 }

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 from django.urls import reverse
 
+from registry.kernel import links
+from registry.kernel.sizes import size_in_words
 from registry.models import AccessRequest, Alert, Discussion, Topic
 from registry.repos.refs import short_name
 
@@ -48,6 +50,8 @@ def subject(alert: Alert) -> str:
         return alert.repository.full_name
     if alert.token is not None:
         return alert.token.name
+    if owner := alert.data.get("owner"):
+        return str(owner)
     return str(alert.invitation.organization) if alert.invitation else "Your account"
 
 
@@ -169,6 +173,20 @@ def _token(alert: Alert) -> str:
     return f"{whose} ends on {token.expires_at:%-d %B %Y}: make a new one in time."
 
 
+def _quota(alert: Alert) -> str:
+    held, limit = size_in_words(alert.data["bytes"]), size_in_words(alert.data["limit"])
+    if alert.data["percent"] >= 100:
+        return f"{subject(alert)} is full: it holds {held} of {limit}, and pushes with new files are refused."
+    return f"{subject(alert)} is nearly full: it holds {held} of {limit}."
+
+
+def _quota_changed(alert: Alert) -> str:
+    size, count = alert.data["bytes"], alert.data["repositories"]
+    most = f"{size_in_words(size)}" if size else "any number of bytes"
+    many = f"{count:,} repositories" if count else "any number of repositories"
+    return f"{subject(alert)} may now hold {most} and {many}. {alert.data['reason']}".strip()
+
+
 # --- addresses -------------------------------------------------------------------------------------------------------
 def _repository_page(alert: Alert) -> str:
     assert alert.repository is not None, "the constraint alert_has_repository"
@@ -192,6 +210,10 @@ def _token_page(alert: Alert) -> str:
     assert alert.token is not None, "the constraint alert_kind_known"
     owner = alert.token.user
     return reverse("robot", args=[owner.works_for, owner.robot_name]) if owner.works_for else reverse("tokens")
+
+
+def _usage_page(alert: Alert) -> str:
+    return links.usage_path(alert.data["owner"], is_person=alert.data["owner"] == alert.user.username)
 
 
 NOTICES: dict[Kind, Notice] = {
@@ -221,4 +243,6 @@ NOTICES: dict[Kind, Notice] = {
     Kind.SIGNED_IN: Notice(Topic.SECURITY, _signed_in, lambda alert: reverse("security")),
     Kind.ACCOUNT: Notice(Topic.SECURITY, _account, lambda alert: reverse("security")),
     Kind.TOKEN_ENDS: Notice(Topic.SECURITY, _token, _token_page),
+    Kind.QUOTA: Notice(Topic.USAGE, _quota, _usage_page),
+    Kind.QUOTA_CHANGED: Notice(Topic.USAGE, _quota_changed, _usage_page),
 }

@@ -5,9 +5,11 @@ from dataclasses import dataclass
 
 from django.db.models import Count, Q, QuerySet
 
-from registry.models import Alert, Repository, RepositoryWatch, Topic, User
+from registry.kernel.second_factors import in_force
+from registry.models import Alert, Membership, Namespace, Repository, RepositoryWatch, Topic, User
 from registry.talk import topics
 
+MAX_RECIPIENTS = 50  # people alerted of one event
 MAX_FROM_ONE = 50  # unread alerts that one person causes for another: more are noise
 
 
@@ -18,6 +20,16 @@ class Recipient:
     user: int
     topic: Topic
     mail: str
+
+
+def owners_of(namespace: Namespace) -> QuerySet[User]:
+    """Return the person whose namespace it is, or the administrators of the organisation."""
+    if namespace.kind == Namespace.Kind.PERSON:
+        rows = User.objects.filter(namespace=namespace)
+    else:
+        admins = Membership.objects.filter(in_force(), organization__namespace=namespace, role=Membership.Role.ADMIN)
+        rows = User.objects.filter(pk__in=admins.values("user"))
+    return rows.filter(is_active=True).order_by("pk")
 
 
 def select(

@@ -41,6 +41,7 @@ RULES: dict[Topic, Rule] = {
     Topic.HOLDS: Rule(
         "Decisions about you", "Something of yours is held back or released; strikes and appeals.", is_mandatory=True
     ),
+    Topic.USAGE: Rule("Quota", "What you or your organisations hold comes close to a limit, or the limit changes."),
     Topic.SECURITY: Rule(
         "Security", "Sign-ins from new places, changes of your account, tokens about to end.", is_mandatory=True
     ),

@@ -340,11 +340,13 @@ def test_the_usage_page_counts_each_file_once_and_what_is_in_the_bin(cast, versi
     repository, *_ = versions
     held = usage.usage_of(repository.namespace)
     assert held.limit == 1_000_000
-    [(type, name, size, is_binned)] = usage.by_repository(repository.namespace)
-    assert (type, name, size, is_binned) == ("model", "reviews", held.bytes, False)
+    [row] = usage.by_repository(repository.namespace)
+    assert (row.type, row.name, row.stored_bytes, row.is_binned) == ("model", "reviews", held.bytes, False)
     repositories.delete(repository, cast.session("alice"))
-    assert usage.usage_of(repository.namespace) == held
-    assert usage.by_repository(repository.namespace) == [("model", "reviews", size, True)]
+    binned = usage.usage_of(repository.namespace)
+    assert (binned.bytes, binned.binned_bytes, held.binned_bytes) == (held.bytes, held.bytes, 0)
+    [row] = usage.by_repository(repository.namespace)
+    assert (row.type, row.name, row.stored_bytes, row.is_binned) == ("model", "reviews", held.bytes, True)
     client = Client()
     client.force_login(cast["alice"])
     page = client.get("/settings/usage").content.decode()

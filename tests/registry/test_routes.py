@@ -57,6 +57,7 @@ api/v1/changes                                               GET anyone
 api/v1/me                                                    GET person
 api/v1/me/notifications                                      GET person
 api/v1/me/notifications/read                                 POST person
+api/v1/me/usage                                              GET person
 api/v1/me/tokens                                             GET person  POST session
 api/v1/me/tokens/<id>                                        GET person  DELETE session
 api/v1/me/invitations                                        GET person
@@ -71,6 +72,7 @@ api/v1/organizations/<org>/teams/<team>                      GET organisation  D
 api/v1/organizations/<org>/teams/<team>/members/<user>       PUT organisation  DELETE organisation
 api/v1/organizations/<org>/teams/<team>/grants/<type>/<pattern> PUT organisation  DELETE organisation
 api/v1/organizations/<org>/members                           GET organisation
+api/v1/organizations/<org>/usage                             GET organisation
 api/v1/organizations/<org>/members/<user>                    PUT organisation  DELETE organisation
 api/v1/moderation/adapters/<ns>/<name>/quarantine            POST moderator
 api/v1/moderation/adapters/<ns>/<name>/release               POST moderator
@@ -255,6 +257,7 @@ organizations/<ns>/settings                                  GET organisation
 organizations/<ns>/settings/activity                         GET organisation
 organizations/<ns>/settings/change                           POST organisation
 organizations/<ns>/settings/second-factor                    POST organisation
+organizations/<ns>/settings/usage                            GET organisation
 organizations/<ns>/settings/role                             POST organisation
 organizations/<ns>/settings/remove                           POST organisation
 organizations/<ns>/settings/invite                           POST organisation

@@ -26,6 +26,22 @@ class Usage(s.Serializer[Data]):
     limit = s.IntegerField(allow_null=True, help_text="null: no limit")
 
 
+class RepositoryUsage(s.Serializer[Data]):
+    type = s.CharField()
+    name = s.CharField()
+    bytes = s.IntegerField()
+    in_bin = s.BooleanField(help_text="deleted, and not gone for good yet")
+
+
+class UsageInFull(Usage):
+    """What a namespace holds, the bin included; each file counts once in a repository."""
+
+    binned_bytes = s.IntegerField(help_text="the part of the bytes that lies in the bin")
+    repositories = s.IntegerField(help_text="how many, those in the bin too")
+    repository_limit = s.IntegerField(allow_null=True, help_text="null: no limit")
+    largest = RepositoryUsage(many=True, help_text="the repositories that hold most")
+
+
 class Me(s.Serializer[Data]):
     name = s.CharField()
     full_name = s.CharField(allow_blank=True)

@@ -18,6 +18,7 @@ from hub.site.proof import Document
 from hub.site.verdict_summary import AreaResult, shapes, summarize, summary_text
 from registry.kernel import banner, site_settings
 from registry.kernel.banner import Banner
+from registry.kernel.sizes import size_in_words
 from registry.models import Alert, Discussion, DiscussionEvent, Repository
 from registry.moderation import targets
 from registry.talk import alerts
@@ -167,12 +168,7 @@ def state_class(verdict: Document | None) -> str:
 @register.filter
 def size(count: int | None) -> str:
     """Bytes in decimal units, as clients show them: 306 kB."""
-    value = float(count or 0)
-    for unit in ("B", "kB", "MB", "GB"):
-        if value < 999.5:
-            return f"{value:.0f} {unit}" if unit == "B" or value >= 10 else f"{value:.1f} {unit}"
-        value /= 1000
-    return f"{value:.1f} TB"
+    return size_in_words(count or 0)
 
 
 @register.filter

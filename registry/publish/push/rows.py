@@ -6,9 +6,9 @@ from typing import Any
 
 from django.utils import timezone
 
-from registry.kernel import audit, outbox
+from registry.kernel import audit, outbox, policy, stored_bytes
 from registry.kernel.outbox import Kind
-from registry.models import PublishingRun, Ref, Repository, Revision, RevisionFile, UploadedBlob, User, Verdict
+from registry.models import PublishingRun, Ref, Repository, Revision, RevisionFile, User, Verdict
 from registry.proof import verdicts
 from registry.publish import pull_requests
 from registry.publish.push.intent import Intent
@@ -36,7 +36,11 @@ def land(intent: Intent, draft: Draft, *, was: Revision | None = None, like: Rev
     at = timezone.now().replace(microsecond=0)  # commit ids hold whole seconds
     words = {"title": intent.title, "message": intent.message}
     run = PublishingRun.objects.filter(token=intent.by.token).first() if intent.by.is_publisher else None
-    revision = write(intent.repository, draft.entries, parent=draft.head, author=author, at=at, run=run, **words)
+    is_proposal = not policy.may_write(intent.by, intent.repository)
+    revision = write(
+        intent.repository, draft.entries, parent=draft.head, author=author, at=at, run=run,
+        is_proposal=is_proposal, **words,
+    )  # fmt: skip
     ref = _point(intent, revision, was)  # before the verdict, which copies its state to the repository of main
     verdict = judged(revision, draft.facts, like)
     if ref.name == MAIN:
@@ -74,11 +78,13 @@ def write(
     author: User,
     at: datetime,
     run: PublishingRun | None = None,
+    is_proposal: bool = False,
     **words: str,
 ) -> Revision:
     """Write a revision with these files, or return the existing one; `words` are title and message.
 
-    The same push to two branches within a second gives one revision, as in git. `run` is the CI job that publishes it.
+    The same push to two branches within a second gives one revision, as in git. `run` is the CI job that publishes it,
+    `is_proposal` says that its author may not write there.
     """
     above = parent.oid if parent else None
     oid = manifest.revision_oid(entries, parent=above, author=author.username, at=at, **words)
@@ -86,9 +92,8 @@ def write(
     columns = {"parent": parent, "created_at": at, **origin, **words}
     revision, is_new = Revision.objects.get_or_create(repository=repository, oid=oid, defaults=columns)
     if is_new:
-        digests = {entry.sha256 for entry in entries.values()}
-        proofs = [UploadedBlob(repository=repository, blob_id=sha256) for sha256 in digests]
-        UploadedBlob.objects.bulk_create(proofs, ignore_conflicts=True, batch_size=BATCH)
+        sizes = {entry.sha256: entry.size for entry in entries.values()}
+        stored_bytes.hold(repository, sizes, is_proposal=is_proposal)
         RevisionFile.objects.bulk_create(_files(revision, entries.values()), batch_size=BATCH)
     return revision
 

@@ -1,0 +1,260 @@
+"""Quotas of people and organisations: what counts, what the hub's own limits are, who sets others, who is told."""
+
+import io
+from datetime import timedelta
+
+import pytest
+from django.core import mail
+from django.core.management import call_command
+from django.db.models import F
+
+from registry.bytes import intake
+from registry.kernel import quota_alerts, quota_limits, site_settings, stored_bytes, usage
+from registry.kernel.errors import NamespaceNotFound, NotAllowed, QuotaExceeded, SessionRequired, ValueInvalid
+from registry.kernel.quota_limits import Limits
+from registry.models import Alert, AuditEvent, Membership, NamespaceQuota, Repository, RevisionFile
+from registry.moderation import quarantine
+from registry.people import quotas, tokens
+from registry.publish import copies, history, moves, push, repositories, restoring, uploads
+from registry.repos import refs
+from registry.talk import alert_mail, alerts, notices
+from tests.api.conftest import cast, pushed
+
+assert cast  # a fixture
+FIRST = len(uploads.GITATTRIBUTES)  # what every new repository holds
+
+
+@pytest.fixture(autouse=True)
+def _fresh_settings():
+    yield
+    site_settings.clear_cache()
+
+
+def held(full_name: str) -> int:
+    """Return the counted bytes of a repository, which must be those of the distinct files of its revisions."""
+    namespace, _, name = full_name.partition("/")
+    row = Repository.with_binned.get(namespace__name=namespace, name=name)
+    files = RevisionFile.objects.filter(revision__repository=row).order_by().values_list("blob", "size").distinct()
+    assert row.stored_bytes == sum(size for _, size in files)
+    return row.stored_bytes
+
+
+def files(*sizes: int, first: str = "a") -> dict[str, bytes]:
+    """Return files of these sizes, each of other bytes."""
+    return {f"{chr(ord(first) + n)}.bin": bytes([ord(first) + n]) * size for n, size in enumerate(sizes)}
+
+
+def unread(cast, who: str, kind: Alert.Kind = Alert.Kind.QUOTA) -> list[str]:
+    """Return the sentences behind the bell, the oldest first."""
+    rows = alerts.of(cast[who]).filter(kind=kind, read_at=None)
+    return [notices.sentence(alert) for alert in rows.order_by("pk")]
+
+
+def set_limit(cast, name: str, size: int | None, repositories: int | None = None) -> bool:
+    return quotas.change(name, cast.session("ada"), bytes=size, repositories=repositories, reason="Agreed by mail.")
+
+
+# --- what counts -----------------------------------------------------------------------------------------------------
+def test_each_file_counts_once_in_a_repository_however_it_comes_and_goes(cast):
+    repository = cast.repository("alice/reviews")
+    assert held("alice/reviews") == FIRST
+    pushed(cast, repository, files=files(1000, 200))
+    pushed(cast, repository, files={"copy": b"a" * 1000, "c.bin": b"c" * 30})
+    assert held("alice/reviews") == FIRST + 1230
+    copies.duplicate(repository, "alice/second", cast.session("alice"))
+    assert held("alice/second") == FIRST + 1230
+    history.squash(repository, "main", "", cast.session("alice"))
+    assert held("alice/reviews") == FIRST + 1230
+    moves.move(repository, "acme/reviews", cast.session("alice"))
+    assert stored_bytes.bytes_used(cast.acme.namespace) == held("acme/reviews")
+    quarantine.take_down(Repository.objects.get(name="reviews"), cast.session("mona"), reason="A secret.")
+    assert held("acme/reviews") == 0
+
+
+def test_files_that_are_taken_out_of_the_history_count_no_more(cast):
+    repository = cast.repository("alice/reviews")
+    alice = cast.session("alice")
+    [weights] = intake.receive_inline(repository, b"w" * 5000)
+    assert held("alice/reviews") == FIRST, "delivered, and not pushed yet"
+    push.receive(push.Intent(repository, refs.MAIN, alice, "push"), [push.Stored("w.bin", weights.sha256)])
+    assert held("alice/reviews") == FIRST + 5000
+    [large] = copies.large_files(repository, alice, limit=10)
+    history.forget_files(repository, [large.sha256], alice)
+    assert held("alice/reviews") == FIRST
+
+
+def test_a_wrong_count_is_told_and_corrected(cast):
+    repository = cast.repository("alice/reviews")
+    pushed(cast, repository, files=files(1000))
+    cast.repository("alice/right")
+    Repository.objects.filter(pk=repository.pk).update(stored_bytes=F("stored_bytes") - 400)
+
+    def recounted(**options: bool) -> list[str]:
+        printed = io.StringIO()
+        call_command("recount_usage", stdout=printed, **options)
+        return printed.getvalue().splitlines()
+
+    assert recounted(dry_run=True) == ["model alice/reviews: +400 bytes", "1 counts would be corrected."]
+    assert recounted() == ["model alice/reviews: +400 bytes", "1 counts corrected."]
+    assert recounted() == ["Every count was right."]
+    assert held("alice/reviews") == FIRST + 1000
+
+
+def test_what_an_owner_holds_is_read_with_one_query(cast, django_assert_num_queries):
+    for name in ("a", "b", "c"):
+        pushed(cast, cast.repository(f"alice/{name}"), files=files(100, 50))
+    with django_assert_num_queries(1):
+        assert stored_bytes.bytes_used(cast["alice"].namespace) == 3 * (FIRST + 150)
+    with django_assert_num_queries(2):
+        assert usage.usage_of(cast["alice"].namespace).repositories == 3
+    with django_assert_num_queries(1):
+        assert next(row.get_absolute_url() for row in usage.by_repository(cast["alice"].namespace)) == "/alice/a"
+
+
+# --- the hub's own limits --------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("registration", ["open", "invite", "closed"])
+def test_there_are_limits_of_themselves_where_strangers_may_join_alone(cast, registration):
+    site_settings.change_setting("registration", registration, None)
+    is_open = registration == "open"
+    person, organization = cast["alice"].namespace, cast.acme.namespace
+    assert quota_limits.limits_of(person) == (Limits(25 * 10**9, 1_000) if is_open else Limits(0, 0))
+    assert quota_limits.limits_of(organization) == (Limits(10**11, 5_000) if is_open else Limits(0, 0))
+
+
+def test_a_limit_that_the_operator_set_is_in_force_however_people_join(cast, settings):
+    settings.QUOTA_BYTES, settings.QUOTA_REPOSITORIES = 0, 7
+    assert quota_limits.limits_of(cast["alice"].namespace) == Limits(0, 7)
+    site_settings.change_setting("registration", "closed", None)
+    settings.QUOTA_BYTES = 1000
+    assert quota_limits.limits_of(cast.acme.namespace) == Limits(1000, 7)
+
+
+def test_what_lies_in_the_bin_counts_as_a_repository_too(cast, settings):
+    settings.QUOTA_REPOSITORIES = 2
+    first = cast.repository("alice/a")
+    cast.repository("alice/b")
+    repositories.delete(first, cast.session("alice"))
+    with pytest.raises(QuotaExceeded, match="2 repositories, those in the bin too"):
+        cast.repository("alice/c")
+    restoring.restore(first.pk, cast.session("alice"))
+    repositories.delete(first, cast.session("alice"))
+    restoring.purge(first.pk, cast.session("alice"))
+    cast.repository("alice/c")
+
+
+def test_a_refusal_has_the_numbers_and_the_way_and_leaves_nothing(cast, settings):
+    settings.QUOTA_BYTES = FIRST + 1_500
+    repository = cast.repository("acme/reviews")
+    pushed(cast, repository, files=files(1000))
+    before = (refs.resolve_ref(repository, "refs/heads/main"), RevisionFile.objects.count())
+    with pytest.raises(QuotaExceeded) as refused:
+        pushed(cast, repository, files=files(501, first="k"))
+    words = refused.value.detail
+    assert words == f"acme holds {FIRST + 1000:,} of {FIRST + 1500:,} bytes; this needs 501 more."
+    assert "/organizations/acme/settings/usage" in refused.value.fix
+    assert refused.value.facts == {"used": FIRST + 1000, "limit": FIRST + 1500, "asked": 501}
+    assert (refs.resolve_ref(repository, "refs/heads/main"), RevisionFile.objects.count()) == before
+    assert held("acme/reviews") == FIRST + 1000
+
+
+def test_a_repository_that_moves_in_needs_room(cast, settings):
+    repository = cast.repository("alice/reviews")
+    pushed(cast, repository, files=files(1000))
+    set_limit(cast, "acme", 900)
+    with pytest.raises(QuotaExceeded, match="acme holds 0 of 900 bytes"):
+        moves.move(repository, "acme/reviews", cast.session("alice"))
+    assert stored_bytes.bytes_used(cast["alice"].namespace) == FIRST + 1000
+
+
+# --- limits of one owner ---------------------------------------------------------------------------------------------
+def test_an_administrator_gives_one_owner_more_and_the_owner_is_told(cast, settings):
+    settings.QUOTA_BYTES, settings.QUOTA_REPOSITORIES = 1000, 3
+    assert set_limit(cast, "ACME", 2_000_000_000)
+    assert not set_limit(cast, "acme", 2_000_000_000)
+    assert quota_limits.limits_of(cast.acme.namespace) == Limits(2_000_000_000, 3)
+    assert quota_limits.limits_of(cast["alice"].namespace) == Limits(1000, 3)
+    event = AuditEvent.objects.get(action="quota:change")
+    assert (event.actor, event.object, event.reason) == ("ada", "acme", "Agreed by mail.")
+    assert event.before == {"bytes": None, "repositories": None}
+    assert event.after == {"bytes": 2_000_000_000, "repositories": None}
+    [told] = unread(cast, "alice", Alert.Kind.QUOTA_CHANGED)
+    assert told == "acme may now hold 2.0 GB and 3 repositories. Agreed by mail."
+    assert unread(cast, "bob", Alert.Kind.QUOTA_CHANGED) == []
+    assert Alert.objects.get(kind=Alert.Kind.QUOTA_CHANGED).by is None
+    assert [row.namespace.name for row in quotas.listed()] == ["acme"]
+    set_limit(cast, "acme", None)
+    assert quota_limits.limits_of(cast.acme.namespace).bytes == 1000
+    assert not quotas.listed().exists()
+
+
+def test_only_an_administrator_in_a_session_sets_limits(cast):
+    for who in ("alice", "mona"):
+        with pytest.raises(NotAllowed):
+            quotas.change("acme", cast.session(who), bytes=1, repositories=None, reason="x")
+    token = tokens.caller_of(cast.token("ada"))
+    with pytest.raises(SessionRequired):
+        quotas.change("acme", token, bytes=1, repositories=None, reason="x")
+    with pytest.raises(NamespaceNotFound):
+        set_limit(cast, "nobody", 1)
+    for size, reason in ((-1, "x"), (2**63, "x"), (5, "  ")):
+        with pytest.raises(ValueInvalid):
+            quotas.change("acme", cast.session("ada"), bytes=size, repositories=None, reason=reason)
+    assert not NamespaceQuota.objects.exists()
+
+
+# --- alerts ----------------------------------------------------------------------------------------------------------
+def test_the_owner_is_alerted_once_at_80_percent_and_once_when_full(cast, settings):
+    settings.QUOTA_BYTES, settings.MAIL_FROM = 100_000, "dovetail@example.org"
+    repository = cast.repository("alice/reviews")
+    pushed(cast, repository, files=files(79_000 - FIRST))
+    assert unread(cast, "alice") == []
+    pushed(cast, repository, files=files(1_000, first="h"))
+    assert unread(cast, "alice") == ["alice is nearly full: it holds 80 kB of 100 kB."]
+    Alert.objects.update(read_at=F("created_at"))
+    pushed(cast, repository, files=files(10_000, first="i"))
+    assert unread(cast, "alice") == []
+    pushed(cast, repository, files=files(10_000, first="j"))
+    assert unread(cast, "alice") == ["alice is full: it holds 100 kB of 100 kB, and pushes with new files are refused."]
+    Alert.objects.update(created_at=F("created_at") - timedelta(days=1))
+    assert alert_mail.send_due() == 1
+    assert "alice is full" in mail.outbox[0].body
+    assert "/settings/usage" in mail.outbox[0].body
+
+
+def test_an_alert_is_armed_again_when_the_use_falls(cast, settings):
+    settings.QUOTA_BYTES = 100_000
+    keep, drop = cast.repository("acme/keep"), cast.repository("acme/drop")
+    pushed(cast, keep, files=files(20_000))
+    pushed(cast, drop, files=files(65_000))
+    assert len(unread(cast, "alice")) == 1
+    Alert.objects.update(read_at=F("created_at"))
+    repositories.delete(drop, cast.session("alice"))
+    restoring.purge(drop.pk, cast.session("alice"))
+    pushed(cast, keep, files=files(64_000, first="k"))
+    assert len(unread(cast, "alice")) == 1
+    assert unread(cast, "bob") == []
+
+
+def test_the_review_alerts_of_a_lower_limit_once_and_arms_again(cast, settings):
+    Membership.objects.filter(user=cast["bob"]).update(role="admin")
+    repository = cast.repository("acme/reviews")
+    pushed(cast, repository, files=files(90_000))
+    assert quota_alerts.review() == 0
+    settings.QUOTA_BYTES = 100_000
+    assert (quota_alerts.review(), quota_alerts.review()) == (1, 0)
+    assert len(unread(cast, "alice")) == len(unread(cast, "bob")) == 1
+    settings.QUOTA_BYTES = 1_000_000
+    assert quota_alerts.review() == 0
+    assert NamespaceQuota.objects.get().alerted == 0
+    settings.QUOTA_BYTES = 50_000
+    assert quota_alerts.review() == 1
+    assert unread(cast, "bob") == ["acme is full: it holds 91 kB of 50 kB, and pushes with new files are refused."]
+
+
+def test_a_limit_that_is_set_below_the_use_alerts_at_once(cast):
+    pushed(cast, cast.repository("alice/reviews"), files=files(90_000))
+    set_limit(cast, "alice", 100_000)
+    assert len(unread(cast, "alice")) == 1
+    set_limit(cast, "alice", 10_000_000)
+    set_limit(cast, "alice", 110_000)
+    assert len(unread(cast, "alice")) == 1
