@@ -166,8 +166,8 @@ def _role(view: View, request: Request, org: str) -> str:
 
 
 def _shown(organization: Organization, by: Caller) -> Data:
-    membership = by.memberships.get(organization.namespace_id)
-    role = membership.role if membership else by.locked.get(organization.namespace_id)
+    membership = {**by.memberships, **by.locked}.get(organization.namespace_id)
+    role = membership.role if membership else None
     return {
         "name": organization.namespace.name,
         "full_name": organization.full_name,

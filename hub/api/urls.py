@@ -14,6 +14,7 @@ from hub.api import (
     moderation,
     notifications,
     openapi,
+    organization_links,
     organizations,
     repairs,
     reports,
@@ -84,6 +85,8 @@ urlpatterns = [
     path(
         "organizations/<str:org>/invitations/<str:user>", organizations.OneInvitation.as_view(), name="rest-invitation"
     ),
+    path("organizations/<str:org>/links", organization_links.Links.as_view(), name="rest-join-links"),
+    path("organizations/<str:org>/links/<int:id>", organization_links.OneLink.as_view(), name="rest-join-link"),
     path("moderation/adapters/<str:ns>/<str:name>/quarantine", moderation.Quarantine.as_view(), name="rest-quarantine"),
     path("moderation/adapters/<str:ns>/<str:name>/release", moderation.Release.as_view(), name="rest-release"),
     path("moderation/adapters/<str:ns>/<str:name>/delete", moderation.Delete.as_view(), name="rest-moderation-delete"),

@@ -1,7 +1,5 @@
 """Joining, signing in and signing out."""
 
-from allauth.account.internal.flows.login import record_authentication
-from allauth.account.utils import perform_login
 from django.conf import settings
 from django.contrib.auth import logout
 from django.http import HttpRequest, HttpResponse
@@ -11,21 +9,26 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST
 
-from hub.site import password_attempts
+from hub.site import organization_links, password_attempts
 from hub.site.forms import posted
 from hub.site.forms.accounts import Join, SignIn
+from hub.site.signing_in import signed_in
 from registry.kernel import site_settings
 from registry.kernel.errors import InvitationNotFound, NotAllowed, TooOften
-from registry.models import User
 from registry.people import accounts, join_links
 
 
 @sensitive_post_parameters("password1", "password2")
 @require_http_methods(["GET", "POST"])
 def join(request: HttpRequest) -> HttpResponse:
-    if request.user.is_authenticated:
-        return redirect("home")
+    """Make an account where people may; who opens a link to an organisation becomes a member there."""
     secret = request.POST.get("invitation") or request.GET.get("invitation", "")
+    if link := join_links.find_of_organization(secret):
+        return organization_links.join(request, link, secret)
+    if request.user.is_authenticated:
+        if secret:
+            join_links.find(secret)
+        return redirect("home")
     if closed := _why_closed(secret):
         return render(request, "site/join.html", {"closed": closed}, status=403)
     form = Join(posted(request), initial={"invitation": secret})
@@ -36,7 +39,8 @@ def join(request: HttpRequest) -> HttpResponse:
                 given["username"], email=given["email"], password=given["password1"], invitation=secret
             )
             return signed_in(request, user, f"{reverse('tokens')}?welcome=1", joined=True)
-    return render(request, "site/join.html", {"form": form}, status=form.status)
+    ended = _why_ended(secret) if secret else ""
+    return render(request, "site/join.html", {"form": form, "ended": ended}, status=form.status)
 
 
 def _why_closed(secret: str) -> str:
@@ -48,6 +52,11 @@ def _why_closed(secret: str) -> str:
         return ""
     if registration == "closed" or not secret:
         return "This hub does not take new accounts by itself."
+    return _why_ended(secret)
+
+
+def _why_ended(secret: str) -> str:
+    """Return why the link to the hub lets nobody in, or an empty text."""
     try:
         join_links.find(secret)
     except InvitationNotFound as refusal:
@@ -80,13 +89,6 @@ def sign_in(request: HttpRequest) -> HttpResponse:
 def sign_out(request: HttpRequest) -> HttpResponse:
     logout(request)
     return redirect("home")
-
-
-def signed_in(request: HttpRequest, user: User, target: str, *, joined: bool = False) -> HttpResponse:
-    """Begin the session of a person who gave the right password, or ask for the second factor first."""
-    record_authentication(request, user, "password", reauthenticated=True)
-    answer: HttpResponse = perform_login(request, user, redirect_url=target, signup=joined)
-    return answer
 
 
 def safe_next(request: HttpRequest) -> str:

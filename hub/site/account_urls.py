@@ -9,7 +9,7 @@ from django.urls import URLPattern, register_converter
 from django.views.decorators.http import require_http_methods, require_safe
 
 from hub.passwords import needs_passwords
-from hub.site import account, join_links, own_account, profile, security
+from hub.site import account, join_links, organization_links, own_account, profile, security
 from hub.site.converters import Base36Converter
 from hub.site.reauthentication import needs_recent_authentication as recent
 from hub.site.routing import View, at
@@ -34,6 +34,7 @@ CODES = f"{SECURITY}/recovery-codes"
 SIGNING_IN = [
     at("join", account.join, "join"),
     at("join", account.join, "account_signup"),
+    *posts("join", "join", ("accept", organization_links.accept, "accept-join-link")),
     at("login", account.sign_in, "login"),
     at("login", account.sign_in, "account_login"),
     *posts("home", "", ("logout", account.sign_out, "logout"), ("logout", account.sign_out, "account_logout")),

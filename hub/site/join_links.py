@@ -13,6 +13,7 @@ from registry.kernel import site_settings
 from registry.kernel.links import absolute
 from registry.people import join_links
 from registry.talk import letters
+from registry.talk.invitation_letters import address_of
 
 LETTER = """{by} invites you to {hub}, a registry of adapters.
 
@@ -31,13 +32,14 @@ def listed(request: HttpRequest) -> HttpResponse:
     if form.is_valid():
         with form:
             terms = join_links.Terms(**form.cleaned_data)
-            link = absolute(f"{reverse('join')}?invitation={join_links.create(terms, by)}")
-            sent = terms.email
+            link = address_of(join_links.create(terms, by))
+            sent = terms.email if letters.are_sent() else ""
             words = {"by": by.user, "hub": absolute(reverse("home")), "days": terms.days, "link": link}
-            letters.send(sent, "[Dovetail] You are invited", LETTER.format(**words))
+            letters.send(terms.email, "[Dovetail] You are invited", LETTER.format(**words))
     registration = site_settings.get_setting("registration")
     fresh = NewJoinLink() if link else form
-    shown = {"form": fresh, "link": link, "sent": sent, "rows": rows, "registration": registration}
+    unsent = "" if sent else form.cleaned_data.get("email", "") if link else ""
+    shown = {"form": fresh, "link": link, "sent": sent, "unsent": unsent, "rows": rows, "registration": registration}
     return render(request, "site/join_links.html", shown, status=form.status)
 
 

@@ -25,6 +25,7 @@ from hub.site import (
     name_rules,
     namespace,
     new,
+    organization_links,
     organization_robots,
     organization_settings,
     organization_teams,
@@ -226,6 +227,15 @@ TEAMS = [
     ),
 ]
 
+ORGANIZATION_LINKS = [
+    at(f"{ORGANIZATION}/links", organization_links.listed, "organization-links"),
+    *forms(
+        "organization-links",
+        f"{ORGANIZATION}/links",
+        ("<int:number>/withdraw", organization_links.withdraw, "withdraw-link"),
+    ),
+]
+
 ROBOTS = [
     at(f"{ORGANIZATION}/robots", organization_robots.listed, "organization-robots"),
     at(f"{ORGANIZATION}/robots/<str:robot>", organization_robots.one, "robot"),
@@ -304,6 +314,7 @@ urlpatterns = [
     *MODERATION,
     *ORGANIZATIONS,
     *TEAMS,
+    *ORGANIZATION_LINKS,
     *ROBOTS,
     *COLLECTIONS,
     *RECORD,

@@ -111,8 +111,8 @@ class Caller:
         return {**whole, self.user.namespace_id: Membership.Role.ADMIN}
 
     @cached_property
-    def locked(self) -> dict[int, str]:
-        """The roles that give nothing now: the organisation requires a second factor, and the person has none.
+    def locked(self) -> dict[int, Membership]:
+        """The memberships that give nothing now: the organisation requires a second factor, and the person has none.
 
         Costs a query for members of such organisations alone, together with `roles`: a refusal takes as long for a
         private repository as for one that does not exist.
@@ -120,7 +120,13 @@ class Caller:
         strict = [row for row in self._memberships if row.organization.requires_second_factor]
         if not strict or self.user is None or has_second_factor(self.user):
             return {}
-        return {row.organization.namespace_id: row.role for row in strict}
+        return {row.organization.namespace_id: row for row in strict}
+
+    def is_locked_out(self, repository: Repository) -> bool:
+        """Return whether a second factor alone keeps the caller from a role in the repository."""
+        membership = self.locked.get(repository.namespace_id)
+        role = role_of_member(membership, repository.type, repository.name) if membership else ""
+        return bool(role) and bool(self.grant(repository))
 
     @cached_property
     def _memberships(self) -> list[Membership]:

@@ -146,8 +146,8 @@ def require(caller: Caller, permission: Permission, repository: Repository, aske
         require_moderator(caller)
         return repository
     if not may_see(caller, repository):
-        if not is_withheld(repository) and caller.grant(repository):
-            refuse_locked(caller, repository.namespace)
+        if not is_withheld(repository) and caller.is_locked_out(repository):
+            raise refusals.second_factor(repository.namespace.name)
         raise refusals.repository_not_found(asked or repository.full_name)
     if permission is Permission.READ:
         return repository
@@ -159,7 +159,8 @@ def require(caller: Caller, permission: Permission, repository: Repository, aske
         return repository
     if permission is Permission.DOWNLOAD:
         if not passes_gate(caller, repository):
-            refuse_locked(caller, repository.namespace)
+            if caller.is_locked_out(repository):
+                raise refusals.second_factor(repository.namespace.name)
             raise refusals.gated(caller.user, repository)
         return repository
     if refusal := _write_refusal(caller, permission, repository):

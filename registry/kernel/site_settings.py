@@ -11,6 +11,8 @@ from registry.models import SiteSetting, User
 
 CHOICES: dict[str, tuple[str, ...]] = {
     "registration": ("open", "invite", "closed"),
+    # Whom links to organisations invite while registration is by invitation: people with an account, or anybody.
+    "organization_invitations": ("accounts", "anybody"),
     "pull_policy": ("open", "verified"),
     "throttle": ("on", "off"),
     "uploads": ("on", "off"),

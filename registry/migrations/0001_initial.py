@@ -495,25 +495,6 @@ class Migration(migrations.Migration):
             ),
         ),
         migrations.CreateModel(
-            name="JoinLink",
-            fields=[
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
-                ("sha256", models.CharField(max_length=64, unique=True)),
-                ("note", models.CharField(blank=True, max_length=200)),
-                ("email", models.EmailField(blank=True, max_length=254)),
-                ("uses", models.PositiveIntegerField(default=0)),
-                ("max_uses", models.PositiveIntegerField()),
-                ("created_at", models.DateTimeField(default=django.utils.timezone.now)),
-                ("ends_at", models.DateTimeField()),
-                (
-                    "by",
-                    models.ForeignKey(
-                        on_delete=django.db.models.deletion.CASCADE, related_name="+", to=settings.AUTH_USER_MODEL
-                    ),
-                ),
-            ],
-        ),
-        migrations.CreateModel(
             name="ModerationDecision",
             fields=[
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
@@ -837,6 +818,49 @@ class Migration(migrations.Migration):
                     models.ForeignKey(
                         on_delete=django.db.models.deletion.CASCADE,
                         related_name="memberships",
+                        to="registry.organization",
+                    ),
+                ),
+            ],
+        ),
+        migrations.CreateModel(
+            name="JoinLink",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "role",
+                    models.CharField(
+                        blank=True,
+                        choices=[
+                            ("member", "Member"),
+                            ("read", "Read"),
+                            ("contributor", "Contributor"),
+                            ("write", "Write"),
+                            ("admin", "Admin"),
+                        ],
+                        max_length=16,
+                    ),
+                ),
+                ("sha256", models.CharField(max_length=64, unique=True)),
+                ("note", models.CharField(blank=True, max_length=200)),
+                ("email", models.EmailField(blank=True, max_length=254)),
+                ("uses", models.PositiveIntegerField(default=0)),
+                ("max_uses", models.PositiveIntegerField()),
+                ("created_at", models.DateTimeField(default=django.utils.timezone.now)),
+                ("ends_at", models.DateTimeField()),
+                (
+                    "by",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="+", to=settings.AUTH_USER_MODEL
+                    ),
+                ),
+                (
+                    "organization",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="join_links",
                         to="registry.organization",
                     ),
                 ),
@@ -2398,12 +2422,6 @@ class Migration(migrations.Migration):
                 name="discussion_event_only_comments_change",
             ),
         ),
-        migrations.AddConstraint(
-            model_name="joinlink",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("uses__lte", models.F("max_uses"))), name="join_link_used_up"
-            ),
-        ),
         migrations.AddIndex(
             model_name="appeal",
             index=models.Index(condition=models.Q(("state", "open")), fields=["id"], name="appeal_open"),
@@ -2515,6 +2533,26 @@ class Migration(migrations.Migration):
             constraint=models.CheckConstraint(
                 condition=models.Q(("role__in", ["member", "read", "contributor", "write", "admin"])),
                 name="membership_role_known",
+            ),
+        ),
+        migrations.AddConstraint(
+            model_name="joinlink",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("uses__lte", models.F("max_uses"))), name="join_link_used_up"
+            ),
+        ),
+        migrations.AddConstraint(
+            model_name="joinlink",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("organization__isnull", True), ("role", "")),
+                    models.Q(
+                        ("organization__isnull", False),
+                        ("role__in", ["member", "read", "contributor", "write", "admin"]),
+                    ),
+                    _connector="OR",
+                ),
+                name="join_link_role_known",
             ),
         ),
         migrations.AddConstraint(

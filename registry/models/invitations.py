@@ -45,8 +45,15 @@ class Invitation(models.Model):
 
 
 class JoinLink(models.Model):
-    """A link by which so many people may join while registration is by invitation; only its digest is kept."""
+    """A link by which so many people may join the hub, or become members of an organisation; only its digest is kept.
 
+    Links of the hub are needed while registration is by invitation. Ended ones stay: letters are counted by them.
+    """
+
+    organization = models.ForeignKey(
+        Organization, on_delete=models.CASCADE, null=True, blank=True, related_name="join_links"
+    )
+    role = models.CharField(max_length=16, choices=Membership.Role.choices, blank=True)  # in the organisation
     sha256 = models.CharField(max_length=64, unique=True)
     note = models.CharField(max_length=200, blank=True)
     email = models.EmailField(blank=True)  # where the link was sent, if it was
@@ -59,6 +66,11 @@ class JoinLink(models.Model):
     class Meta:
         constraints = [
             models.CheckConstraint(condition=Q(uses__lte=models.F("max_uses")), name="join_link_used_up"),
+            models.CheckConstraint(
+                condition=Q(organization__isnull=True, role="")
+                | Q(organization__isnull=False, role__in=["member", "read", "contributor", "write", "admin"]),
+                name="join_link_role_known",
+            ),
         ]
 
     def __str__(self) -> str:

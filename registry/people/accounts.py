@@ -15,28 +15,49 @@ from registry.kernel import audit, names, outbox, policy, site_settings
 from registry.kernel.errors import NamespaceNotFound, NameTaken, NotAllowed, ValueInvalid
 from registry.kernel.outbox import Kind
 from registry.kernel.policy import Caller
-from registry.models import FormerNamespace, NameRule, Namespace, User
+from registry.models import FormerNamespace, JoinLink, NameRule, Namespace, User
 from registry.people import addresses, join_links, known_names, name_rules
 
 
-def register(username: str, *, email: str = "", password: str, full_name: str = "", invitation: str = "") -> User:
+def register(
+    username: str,
+    *,
+    email: str = "",
+    password: str,
+    full_name: str = "",
+    invitation: str = "",
+    link: JoinLink | None = None,
+) -> User:
     """Create the account of a person who registers, with a namespace of the same name.
 
-    `invitation` is the secret of a link, needed while registration is by invitation. Raises NotAllowed where
-    registration is closed, InvitationNotFound, NameInvalid, NameTaken, ValueInvalid.
+    `invitation` is the secret of a link to the hub, needed while registration is by invitation; `link` is one to an
+    organisation, which the caller counts. Raises NotAllowed where nobody may register so, InvitationNotFound,
+    NameInvalid, NameTaken, ValueInvalid.
     """
-    registration = site_settings.get_setting("registration")
-    if registration == "closed" or (registration == "invite" and not invitation):
+    if not may_register(by_invitation=bool(invitation), to_organization=link is not None):
         raise NotAllowed("Joining this hub needs an invitation.", fix="Ask an administrator for an account.")
     user = _unsaved(username, email, full_name, User.Role.USER)
     check_password(password, user)
     user.set_password(password)
     with transaction.atomic():
-        if registration == "invite":
-            link = join_links.use(invitation)
+        if site_settings.get_setting("registration") == "invite" and link is None:
+            link = join_links.find(invitation)
+            join_links.use(link)
+        if link:
             # The person followed the link that was sent there. If another account has the address, this one must not.
             user.email_verified = bool(email) and link.email.lower() == user.email.lower() and not _is_proven(email)
         return _save_new(user, by=user)
+
+
+def may_register(*, by_invitation: bool = False, to_organization: bool = False) -> bool:
+    """Return whether people may make themselves an account now, by a link to the hub or to an organisation or without.
+
+    A link to an organisation lets strangers in only where an administrator of the hub has said so.
+    """
+    registration = site_settings.get_setting("registration")
+    if registration == "invite" and to_organization:
+        return site_settings.get_setting("organization_invitations") == "anybody"
+    return registration == "open" or (registration == "invite" and by_invitation)
 
 
 def _is_proven(email: str) -> bool:

@@ -1,8 +1,11 @@
 """Who administers an organisation: decides about its members and settings."""
 
+from django.db.models import Exists, OuterRef
+
 from registry.kernel import policy
 from registry.kernel.callers import Caller
 from registry.kernel.errors import NotAllowed, SignInRequired
+from registry.kernel.second_factors import in_force
 from registry.models import Membership, Organization, Token, User
 
 
@@ -10,6 +13,12 @@ def administers(caller: Caller, organization: Organization) -> bool:
     """Return whether the caller is an administrator of the organisation, or one of the hub in a session."""
     role = caller.roles.get(organization.namespace_id)
     return role == Membership.Role.ADMIN or policy.is_hub_admin(caller)
+
+
+def is_by_administrator() -> Exists:
+    """Return the condition on rows with `organization` and `by` that `by` administers the organisation now."""
+    rows = Membership.objects.filter(in_force(), role=Membership.Role.ADMIN)
+    return Exists(rows.filter(organization=OuterRef("organization"), user=OuterRef("by")))
 
 
 def require_administrator(caller: Caller, organization: Organization, *, writing: bool = True) -> User:

@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 from django.db import transaction
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from registry.kernel import audit, outbox, policy
@@ -30,11 +30,7 @@ State = Invitation.State
 
 def acceptable_invitations() -> QuerySet[Invitation]:
     """Return the invitations that can be accepted: open, not expired, and both people still active and entitled."""
-    inviter = Q(by__role=User.Role.ADMIN) | Exists(
-        Membership.objects.filter(
-            organization=OuterRef("organization"), user=OuterRef("by"), role=Membership.Role.ADMIN
-        )
-    )
+    inviter = Q(by__role=User.Role.ADMIN) | administrators.is_by_administrator()
     since = timezone.now() - INVITED
     rows = Invitation.objects.filter(state=Invitation.State.OPEN, asked_at__gt=since, user__is_active=True)
     return rows.filter(inviter, by__is_active=True)

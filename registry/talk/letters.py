@@ -17,9 +17,14 @@ If you cannot sign in any more, write to the administrators of this hub.
 """
 
 
+def are_sent() -> bool:
+    """Return whether this hub sends letters."""
+    return bool(settings.MAIL_FROM)
+
+
 def send(to: str, subject: str, text: str) -> None:
     """Hand a letter to the workers; without a mail server none is sent. No request waits for a mail server."""
-    if settings.MAIL_FROM and to:
+    if are_sent() and to:
         letterbox: Callable[[str, str, str], object] = import_string(settings.LETTERBOX)
         letterbox(to, " ".join(subject.split()), text)
 

@@ -26,6 +26,7 @@ from registry.people import (
     invitations,
     join_links,
     name_rules,
+    organization_links,
     organizations,
     publishers,
     robots,
@@ -422,6 +423,11 @@ def remove_second_factors(cast: Cast) -> Act:
     return lambda: second_factors.remove_all(cast["alice"], cast.session("ada"), **WHY)
 
 
+def use_link(cast: Cast) -> Act:
+    secret = organization_links.create("acme", join_links.Terms(role="read"), alice(cast))
+    return lambda: organization_links.accept(secret, cast.session("carol"))
+
+
 def require_factor(cast: Cast) -> Act:
     Authenticator.objects.create(user=cast["alice"], type=Authenticator.Type.TOTP, data={"secret": "x"})
     return lambda: organizations.require_second_factor(cast.acme, True, alice(cast))
@@ -527,6 +533,7 @@ SERVICES: dict[str, Callable[[Cast], Act]] = {
 TWO = {
     "adapter:duplicate": (duplicate, ["adapter:create", "adapter:duplicate"]),
     "appeal:approve": (answer_appeal(True), ["adapter:release", "appeal:approve"]),
+    "join-link:use": (use_link, ["organization:member", "join-link:use"]),
     "person:pause": (pause, ["person:strike", "person:pause"]),
 }
 STATELESS = {

@@ -10,10 +10,10 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from registry.kernel import policy
-from registry.kernel.errors import NotAllowed, SecondFactorRequired, SessionRequired, SignInRequired
+from registry.kernel.errors import NotAllowed, RepositoryNotFound, SecondFactorRequired, SessionRequired, SignInRequired
 from registry.kernel.policy import Permission
 from registry.models import AuditEvent, Organization, Repository, User
-from registry.people import gates, organizations, publishers, robots, tokens
+from registry.people import gates, organizations, publishers, robots, teams, tokens
 from registry.repos import lookup
 from registry.talk import collections
 from tests.registry.test_policy import WHO, answer, caller, world
@@ -133,6 +133,21 @@ def test_public_adapters_are_read_as_by_everybody_and_not_written(cast, world):
         policy.require(bob, Permission.DOWNLOAD, world["gated"])
     gates.grant_access(world["gated"], "bob", cast.session("alice"))
     assert policy.require(bob, Permission.DOWNLOAD, world["gated"]), "the owner let him in as a person"
+
+
+def test_who_reads_by_a_team_alone_learns_nothing_of_the_rest(cast, world):
+    organizations.set_member(cast.acme, cast["carol"], "member", by=cast["alice"])
+    team = teams.create_team(cast.acme, "reviewers", by=cast["alice"])
+    teams.set_grant(team, "private", "read", by=cast["alice"])
+    teams.add_member(team, cast["carol"], by=cast["alice"])
+    cast.repository("acme/other", private=True)
+    assert lookup.find("acme/private", cast.session("carol"))
+    require(cast)
+    with pytest.raises(SecondFactorRequired):
+        lookup.find("acme/private", cast.session("carol"))
+    for name in ("acme/other", "acme/never"):
+        with pytest.raises(RepositoryNotFound):
+            lookup.find(name, cast.session("carol"))
 
 
 @pytest.mark.parametrize("who", WHO)

@@ -71,6 +71,8 @@ api/v1/organizations/<org>/teams                             GET organisation  P
 api/v1/organizations/<org>/teams/<team>                      GET organisation  DELETE organisation
 api/v1/organizations/<org>/teams/<team>/members/<user>       PUT organisation  DELETE organisation
 api/v1/organizations/<org>/teams/<team>/grants/<type>/<pattern> PUT organisation  DELETE organisation
+api/v1/organizations/<org>/links                             GET organisation  POST organisation
+api/v1/organizations/<org>/links/<id>                        DELETE organisation
 api/v1/organizations/<org>/members                           GET organisation
 api/v1/organizations/<org>/usage                             GET organisation
 api/v1/organizations/<org>/members/<user>                    PUT organisation  DELETE organisation
@@ -214,6 +216,7 @@ collections/<ns>/<slug>/items/<item>/note                    POST session
 collections/<ns>/<slug>/items/<item>/top                     POST session
 collections/<ns>/<slug>/items/<item>/remove                  POST session
 join                                                         GET anyone  POST anyone
+join/accept                                                  POST session
 login                                                        GET anyone  POST anyone
 login/second-factor                                          GET anyone  POST anyone
 login/passkey                                                GET anyone  POST anyone
@@ -271,6 +274,8 @@ organizations/<ns>/settings/teams/<team>/members/remove      POST organisation
 organizations/<ns>/settings/teams/<team>/grants/set          POST organisation
 organizations/<ns>/settings/teams/<team>/grants/remove       POST organisation
 organizations/<ns>/settings/teams/<team>/delete              POST organisation
+organizations/<ns>/settings/links                            GET organisation  POST organisation
+organizations/<ns>/settings/links/<number>/withdraw          POST organisation
 organizations/<ns>/settings/robots                           GET organisation  POST organisation
 organizations/<ns>/settings/robots/<robot>                   GET organisation  POST organisation
 organizations/<ns>/settings/robots/<robot>/remove            POST organisation

@@ -51,6 +51,7 @@ def test_reading_a_setting_costs_one_query_in_a_while(django_assert_num_queries)
     with django_assert_num_queries(1):
         assert {site_settings.get_setting(name) for name in site_settings.CHOICES} == {
             "open",
+            "accounts",
             "on",
             "off",
             "public",

@@ -4,7 +4,8 @@ from typing import Any, ClassVar
 
 from django import forms
 
-from hub.site.forms import Form, Named, Refusals, name_field, text_field
+from hub.site.forms import Form, Named, Option, Refusals, choice_field, name_field, text_field
+from hub.site.forms.organizations import ROLES
 from registry.kernel.errors import NameTaken, NotAllowed, RegistryError, ValueInvalid
 
 PASSWORD_HELP = "At least 12 characters. A sentence is a good one."  # noqa: S105  # a help text
@@ -111,6 +112,11 @@ class NewJoinLink(Form):
         "Send it to", "May stay empty: then you pass the link on.", required=False, widget=forms.EmailInput
     )
     note = text_field("Note", "For yourself and the other administrators.", required=False, maxlength=200)
+
+
+class NewOrganizationLink(NewJoinLink):
+    role = choice_field("Role", [(role, Option(role, f"{note}.")) for role, note in ROLES], "read")
+    field_order = ("role", "uses", "days", "email", "note")
 
 
 class Address(Form):

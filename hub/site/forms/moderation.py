@@ -57,6 +57,13 @@ def _start_of(day: date) -> datetime:
 
 WORDS = {
     "registration": ("Registration", {"open": "Anyone may join", "invite": "By invitation", "closed": "Nobody joins"}),
+    "organization_invitations": (
+        "Invitations by organisations",
+        {
+            "accounts": "Only people with an account accept them",
+            "anybody": "They let people in, too, while registration is by invitation",
+        },
+    ),
     "pull_policy": ("Downloads", {"open": "Every version", "verified": "Only versions that passed"}),
     "throttle": ("Rate limits", {"on": "On", "off": "Off"}),
     "uploads": ("Uploads", {"on": "On", "off": "Off: no files are taken"}),
