@@ -1,12 +1,10 @@
 """SCIM 2.0 (RFC 7643, 7644) as far as directories need it to add people to a hub and to end their access."""
 
-import hmac
 import json
 from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
-from django.conf import settings
 from django.db import IntegrityError
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse, JsonResponse
@@ -22,7 +20,7 @@ from registry.kernel import audit, names
 from registry.kernel.errors import NameTaken, RegistryError, ValueInvalid
 from registry.kernel.links import absolute
 from registry.models import User
-from registry.people import accounts, departure, sign_on
+from registry.people import accounts, departure, directory_tokens, sign_on
 
 USER = "urn:ietf:params:scim:schemas:core:2.0:User"
 LIST = "urn:ietf:params:scim:api:messages:2.0:ListResponse"
@@ -50,10 +48,10 @@ def directory(*methods: str) -> Callable[[View], View]:
         @require_http_methods(list(methods))
         @wraps(view)
         def answered(request: HttpRequest, **route: Any) -> HttpResponse:
-            if not settings.SCIM_TOKEN:
-                return error(404, "This hub takes no directory: set DOVETAIL_SCIM_TOKEN.")
+            if not directory_tokens.is_expected():
+                return error(404, "This hub takes no directory: make a token at /moderation/directory.")
             scheme, _, value = request.headers.get("Authorization", "").partition(" ")
-            if scheme.lower() != "bearer" or not hmac.compare_digest(value.encode(), settings.SCIM_TOKEN.encode()):
+            if scheme.lower() != "bearer" or not directory_tokens.is_directory(value):
                 return _stranger(request)
             audit.credential.set("scim")
             try:
@@ -138,7 +136,7 @@ def user(request: HttpRequest, number: int) -> HttpResponse:
 def config(request: HttpRequest) -> HttpResponse:
     no = {"supported": False}
     document = dict.fromkeys(("bulk", "changePassword", "sort", "etag"), no)
-    bearer = {"type": "oauthbearertoken", "name": "Bearer token", "description": "The value of DOVETAIL_SCIM_TOKEN"}
+    bearer = {"type": "oauthbearertoken", "name": "Bearer token", "description": "A token of the directory"}
     some = {"patch": {"supported": True}, "filter": {"supported": True, "maxResults": MOST}}
     return answer({"schemas": [CONFIG], **document, **some, "authenticationSchemes": [bearer]})
 

@@ -17,6 +17,7 @@ from hub.site import (
     collections,
     commits,
     device,
+    directory_tokens,
     discussions,
     docs,
     files,
@@ -270,6 +271,13 @@ RECORD = [
     at("moderation/names", name_rules.listed, "site-names"),
     *forms(
         "site-names", "moderation/names", ("remove", name_rules.remove, "remove-name-rule"), guard=for_administrators
+    ),
+    at("moderation/directory", directory_tokens.listed, "directory-tokens"),
+    *forms(
+        "directory-tokens",
+        "moderation/directory",
+        ("<int:number>/revoke", directory_tokens.revoke, "revoke-directory-token"),
+        guard=for_administrators,
     ),
     at("moderation/site", site_switches.site, "site-switches"),
     *forms(

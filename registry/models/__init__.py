@@ -8,6 +8,7 @@ from registry.models.blocked_files import BlockedFile
 from registry.models.cases import AbuseReport, Case, CaseNote, QueueView
 from registry.models.collections import Collection, CollectionItem
 from registry.models.devices import DeviceLogin
+from registry.models.directory_tokens import DirectoryToken
 from registry.models.discussions import Discussion, DiscussionEvent
 from registry.models.downloads import HourlyDownloads
 from registry.models.events import Event
@@ -57,6 +58,7 @@ __all__ = [
     "Delivery",
     "DerivedArtifact",
     "DeviceLogin",
+    "DirectoryToken",
     "Discussion",
     "DiscussionEvent",
     "Event",

@@ -102,6 +102,13 @@ class BannerForm(Form):
         return Banner(given["text"], given["level"], given["starts_at"], given["ends_at"])
 
 
+class NewDirectoryToken(Form):
+    """A token of the directory."""
+
+    name = text_field("Name", "The directory that uses it.", maxlength=100)
+    days = forms.IntegerField(label="Days", help_text="How long it works.", initial=365)
+
+
 class NewRule(Form):
     """A rule for names, or several from a list."""
 
