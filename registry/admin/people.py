@@ -11,9 +11,9 @@ from unfold.widgets import UnfoldAdminSelectWidget
 
 from registry.admin.looking import Act, Looking, Reason, Rows
 from registry.kernel.policy import Caller
-from registry.models import Membership, Organization, User
+from registry.models import Membership, Organization, TrustedPublisher, User
 from registry.moderation import suspension
-from registry.people import accounts, second_factors
+from registry.people import accounts, publishers, robots, second_factors
 
 
 class NewRole(forms.Form):
@@ -30,6 +30,14 @@ def _remove_factors(user: User, by: Caller, *, reason: str, note: str = "") -> b
     return second_factors.remove_all(user, by, reason=reason, note=note) > 0
 
 
+def _disable_robot(user: User, by: Caller, *, reason: str, note: str = "") -> bool:
+    return robots.disable(user, by, reason=reason, note=note)
+
+
+def _end_trust(publisher: TrustedPublisher, by: Caller, *, reason: str, note: str = "") -> bool:
+    return publishers.disable(publisher, by, reason=reason, note=note)
+
+
 class Memberships(Rows):
     model = Membership
     fields = ("organization", "user", "role")
@@ -37,12 +45,23 @@ class Memberships(Rows):
 
 @admin.register(User)
 class People(Looking):
-    list_display = ("username", "full_name", "email", "role", "is_active", "departure", "created_at", "last_login")
-    list_filter = ("role", "is_active", "departure")
+    list_display = (
+        "username",
+        "kind",
+        "full_name",
+        "email",
+        "role",
+        "is_active",
+        "departure",
+        "created_at",
+        "last_login",
+    )
+    list_filter = ("kind", "role", "is_active", "departure")
     search_fields = ("username", "full_name", "email")
     ordering = ("username",)
     fields = (
-        "username", "full_name", "email", "role", "is_active", "departure", "created_at", "last_login", "page",
+        "username", "kind", "works_for", "full_name", "email", "role", "is_active", "departure", "created_at",
+        "last_login", "page",
     )  # fmt: skip
     readonly_fields = ("page",)
     inlines = (Memberships,)
@@ -50,6 +69,7 @@ class People(Looking):
         Act("role", "Change role", NewRole, _set_role, needs_recent_proof=True),
         Act("factors", "Remove second factors", Reason, _remove_factors, needs_recent_proof=True),
         Act("suspend", "Suspend", Reason, suspension.suspend),
+        Act("disable", "Disable robot", Reason, _disable_robot),
         Act("unsuspend", "End suspension", Reason, suspension.unsuspend),
     )
 
@@ -58,9 +78,21 @@ class People(Looking):
         return format_html('<a href="{0}">{0}</a>', user.get_absolute_url())
 
 
+@admin.register(TrustedPublisher)
+class TrustedPublishers(Looking):
+    list_display = ("account", "full_name", "type", "issuer", "created_by", "created_at", "last_used_at")
+    list_filter = ("issuer", "type")
+    list_select_related = ("account", "namespace", "repository__namespace", "created_by")
+    search_fields = ("account__username", "namespace__name", "name")
+    ordering = ("-pk",)
+    fields = ("account", "full_name", "type", "issuer", "claims", "created_by", "created_at", "last_used_at")
+    readonly_fields = ("full_name",)
+    acts = (Act("end", "End trust", Reason, _end_trust),)
+
+
 @admin.register(Organization)
 class Organizations(Looking):
-    list_display = ("namespace", "full_name", "people", "private_by_default")
+    list_display = ("namespace", "full_name", "people", "private_by_default", "requires_second_factor")
     search_fields = ("namespace__name", "full_name")
     list_select_related = ("namespace",)
     ordering = ("namespace__name",)

@@ -1,18 +1,15 @@
 """Apply an operator's file: people, organisations, tokens and site settings; the command adds the bases."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
-from datetime import UTC, datetime
 
 from django.db import transaction
-from django.utils.dateparse import parse_date, parse_datetime
 
 from registry.kernel import site_settings
-from registry.kernel.errors import NamespaceNotFound, RegistryError, ValueInvalid
+from registry.kernel.errors import NamespaceNotFound, ValueInvalid
 from registry.models import Namespace, Organization, User
-from registry.people import accounts, addresses, organizations, quotas, tokens
-from registry.people.provision_file import Entry, Quota, RequestedBase, parse
+from registry.people import accounts, addresses, organizations, provision_machines, quotas, tokens
+from registry.people.provision_file import Entry, Quota, RequestedBase, at, moment, parse
 
 VISIBILITY = {"public": False, "private": True}
 
@@ -45,22 +42,11 @@ class Plan:
         return changes
 
 
-@contextmanager
-def _at(where: str) -> Iterator[None]:
-    """Add the place in the file to a refusal of the domain."""
-    try:
-        yield
-    except RegistryError as error:
-        if error.detail.startswith(where):
-            raise
-        raise ValueInvalid(f"{where}: {error.detail}", fix=error.fix) from error
-
-
 # --- people ----------------------------------------------------------------------------------------------------------
 def _person(entry: Entry) -> Iterator[str]:
     name = entry.needed("name")
     entry.where += f" ({name})"
-    with _at(entry.where):
+    with at(entry.where):
         fields = {key: entry.text(key) for key in ("full_name", "email", "password", "role")}
         entries = [Entry(value, f"{entry.where}: tokens[{n}]") for n, value in enumerate(entry.entries("tokens"))]
         quota = entry.quota()
@@ -92,34 +78,21 @@ def _change(user: User, full_name: str | None, email: str | None, password: str 
 def _token(user: User, entry: Entry) -> Iterator[str]:
     name, role, value = entry.needed("name"), entry.needed("role"), entry.needed("value")
     entry.where += f" ({name})"
-    with _at(entry.where):
-        expires_at, grants = _moment(entry.text("expires_at")), entry.words("repos")
+    with at(entry.where):
+        expires_at, grants = moment(entry.text("expires_at")), entry.words("repos")
         entry.end()
         if tokens.set_token(user, name, role, value=value, expires_at=expires_at, grants=grants):
             yield f"token {name} of {user}: set, {role}"
-
-
-def _moment(text: str | None) -> datetime | None:
-    """Return the time that a text names, in UTC if it names no zone; a date means its first moment."""
-    if text is None:
-        return None
-    try:
-        day = parse_date(text)
-        moment = datetime(day.year, day.month, day.day) if day else parse_datetime(text)
-    except ValueError:
-        moment = None
-    if moment is None:
-        raise ValueInvalid(f"expires_at {text!r} is no moment.", fix="Write it as 2027-01-01T00:00:00Z.")
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 # --- organisations and the rest ---------------------------------------------------------------------------------------
 def _organization(entry: Entry) -> Iterator[str]:
     name = entry.needed("name")
     entry.where += f" ({name})"
-    with _at(entry.where):
+    with at(entry.where):
         full_name, visibility = entry.text("full_name"), entry.text("default_visibility")
         members, quota = entry.words("members"), entry.quota()
+        robots, publishers = entry.parts("robots"), entry.parts("publishers")
         entry.end()
         if visibility not in (None, *VISIBILITY):
             raise ValueInvalid(f"default_visibility cannot be {visibility!r}.", fix="Use public or private.")
@@ -140,6 +113,10 @@ def _organization(entry: Entry) -> Iterator[str]:
         for member, role in members.items():
             if organizations.set_member(organization, accounts.get_person(member), role, by=None):
                 yield f"organisation {organization}: {member} is {role}"
+        for robot in robots:
+            yield from provision_machines.apply_robot(organization, robot)
+        for publisher in publishers:
+            yield from provision_machines.apply_publisher(organization, publisher)
 
 
 def _limits(namespace: Namespace, quota: Quota | None) -> Iterator[str]:
@@ -156,7 +133,7 @@ def _organization_named(name: str) -> Organization | None:
 
 
 def _setting(name: str, value: str) -> bool:
-    with _at("site"):
+    with at("site"):
         return site_settings.change_setting(name, value, by=None)
 
 

@@ -1,13 +1,17 @@
 """The operator's file as it is written: its entries, each key of which is taken once, and the records in it."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 import yaml
+from django.utils.dateparse import parse_date, parse_datetime
 
 from registry.kernel import plain_yaml
-from registry.kernel.errors import ValueInvalid
+from registry.kernel.errors import RegistryError, ValueInvalid
 
 MAX_BYTES = 16 << 20
 
@@ -86,6 +90,23 @@ class Entry:
         mapping = Entry(self.take(key, dict, "a mapping") or {}, f"{self.where}: {key}")
         return {name: mapping.needed(name) for name in list(mapping._left)}
 
+    def parts(self, key: str) -> list["Entry"]:
+        """Return a list of mappings as entries, empty when it is not there."""
+        return [Entry(value, f"{self.where}: {key}[{n}]") for n, value in enumerate(self.entries(key))]
+
+    def lists(self, key: str) -> dict[str, list[str]]:
+        """Return a mapping of names to texts or lists of texts, each as a list."""
+        mapping = Entry(self.take(key, dict, "a mapping") or {}, f"{self.where}: {key}")
+        return {name: mapping._texts(name) for name in list(mapping._left)}
+
+    def _texts(self, key: str) -> list[str]:
+        if not isinstance(self._left.get(key), list):
+            return [self.needed(key)]
+        texts = self.entries(key)
+        if not all(isinstance(text, str) for text in texts):
+            raise ValueInvalid(f"{self.where}: {key} must hold texts.", fix="Put each value in quotes.")
+        return [str(text) for text in texts]
+
     def end(self) -> None:
         """Refuse keys that nobody took."""
         if self._left:
@@ -111,3 +132,28 @@ def _without_doubles(pairs: list[tuple[str, object]]) -> dict[str, object]:
     if len(mapping) < len(pairs):
         raise ValueError("a key is there twice in one object")
     return mapping
+
+
+@contextmanager
+def at(where: str) -> Iterator[None]:
+    """Add the place in the file to a refusal of the domain."""
+    try:
+        yield
+    except RegistryError as error:
+        if error.detail.startswith(where):
+            raise
+        raise ValueInvalid(f"{where}: {error.detail}", fix=error.fix) from error
+
+
+def moment(text: str | None) -> datetime | None:
+    """Return the time that a text names, in UTC if it names no zone; a date means its first moment."""
+    if text is None:
+        return None
+    try:
+        day = parse_date(text)
+        moment = datetime(day.year, day.month, day.day) if day else parse_datetime(text)
+    except ValueError:
+        moment = None
+    if moment is None:
+        raise ValueInvalid(f"expires_at {text!r} is no moment.", fix="Write it as 2027-01-01T00:00:00Z.")
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -77,6 +77,22 @@ def trust_pending(
         return _create(namespace, name, type, issuer, claims, by, None)
 
 
+def declare(namespace: Namespace, name: str, type: str, issuer: str, claims: Mapping[str, Iterable[str]]) -> bool:
+    """Trust such jobs for the operator; return False if they are trusted already. Raises NameInvalid, ValueInvalid."""
+    names.check_name(name)
+    if type not in Repository.Type.values:
+        raise ValueInvalid(f"There are no repositories of type {type[:20]!r}.", fix="Use model, dataset or space.")
+    rows = TrustedPublisher.objects.filter(namespace=namespace, name__lower=name.lower(), type=type)
+    pinned = check_claims(issuer, claims)
+    if any(row.issuer == issuer and row.claims == pinned for row in rows):
+        return False
+    repository = Repository.objects.filter(namespace=namespace, name__lower=name.lower(), type=type).first()
+    with transaction.atomic():
+        _check_number(rows)
+        _create(namespace, name, type, issuer, claims, policy.NOBODY, repository)
+    return True
+
+
 def adopt(repository: Repository) -> None:
     """Give a repository the publishers that waited for its name; call it in the transaction that gives it this name."""
     waiting = TrustedPublisher.objects.filter(repository=None, type=repository.type, namespace=repository.namespace_id)
@@ -93,6 +109,38 @@ def remove(repository: Repository, number: int, by: Caller) -> None:
 def remove_pending(number: int, by: Caller) -> None:
     """Withdraw a pending publisher, and its tokens. Raises PublisherNotFound, SignInRequired, SessionRequired."""
     _remove(_pending(by).filter(pk=number), by.user, f"You have no pending publisher {number}.")
+
+
+def require_namespace(name: str, by: Caller) -> Namespace:
+    """Return a namespace whose publishers the caller decides about.
+
+    Raises SessionRequired, SignInRequired, NamespaceNotFound, SecondFactorRequired, NotAllowed.
+    """
+    _require_session(by)
+    policy.require_person(by, "manage trusted publishers")
+    namespace = accounts.get_namespace(name)
+    _require_administrator(namespace, by)
+    return namespace
+
+
+def list_in_namespace(name: str, by: Caller) -> QuerySet[TrustedPublisher]:
+    """Return all publishers of a namespace, pending ones too. Raises what require_namespace raises."""
+    rows = TrustedPublisher.objects.filter(namespace=require_namespace(name, by))
+    return rows.select_related("account", "namespace", "repository__namespace", "created_by")
+
+
+def remove_in_namespace(name: str, number: int, by: Caller) -> None:
+    """End the trust in a publisher of a namespace. Raises PublisherNotFound and what require_namespace raises."""
+    rows = TrustedPublisher.objects.filter(namespace=require_namespace(name, by), pk=number)
+    _remove(rows, by.user, f"{name} has no publisher {number}.")
+
+
+def disable(publisher: TrustedPublisher, by: Caller, *, reason: str, note: str = "") -> bool:
+    """End the trust in a publisher as an administrator of the hub. Raises what policy.require_admin raises."""
+    user = policy.require_admin(by)
+    with transaction.atomic():
+        _end(publisher, user, reason=reason, note=note)
+    return True
 
 
 def remove_all(repository: Repository, by: User | None) -> None:
@@ -198,12 +246,12 @@ def _remove(publishers: QuerySet[TrustedPublisher], by: User | None, sentence: s
         _end(publisher, by)
 
 
-def _end(publisher: TrustedPublisher, by: User | None) -> None:
+def _end(publisher: TrustedPublisher, by: User | None, *, reason: str = "", note: str = "") -> None:
     Token.objects.filter(user=publisher.account).delete()
     User.objects.filter(pk=publisher.account_id).update(is_active=False)
     before = {"publisher": str(publisher), "issuer": publisher.issuer, "claims": publisher.claims}
     about = publisher.repository or publisher.namespace
-    audit.record(by, "publisher:remove", publisher.full_name, about=about, before=before)
+    audit.record(by, "publisher:remove", publisher.full_name, about=about, before=before, reason=reason, note=note)
     publisher.delete()
 
 

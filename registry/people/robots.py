@@ -7,7 +7,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from registry.kernel import audit, names
+from registry.kernel import audit, names, policy
 from registry.kernel.errors import NameTaken, QuotaExceeded, RobotNotFound, SessionRequired, ValueInvalid
 from registry.kernel.policy import Caller
 from registry.models import Organization, Token, User
@@ -34,7 +34,21 @@ def create_robot(organization_name: str, name: str, by: Caller, *, purpose: str 
 
     Raises NameInvalid, NameTaken, QuotaExceeded, ValueInvalid and what _administered raises.
     """
-    organization = _administered(organization_name, by)
+    return _create(_administered(organization_name, by), name, purpose, by.user)
+
+
+def set_robot(organization: Organization, name: str, purpose: str | None) -> tuple[User, bool]:
+    """Return the robot of that name and whether it was made or changed now, for the operator; None: any purpose.
+
+    Raises what create_robot raises of the name and the purpose.
+    """
+    robot = _robots(organization).filter(username__lower=f"{organization}+{name}".lower()).first()
+    if robot is None:
+        return _create(organization, name, purpose or "", None), True
+    return robot, purpose is not None and accounts.set_profile(robot, full_name=purpose, by=None)
+
+
+def _create(organization: Organization, name: str, purpose: str, by: User | None) -> User:
     names.check_name(name)
     if len(name) > MAX_NAME:
         raise ValueInvalid(f"The name {name!r} is {len(name)} characters long.", fix=f"Use at most {MAX_NAME}.")
@@ -47,7 +61,7 @@ def create_robot(organization_name: str, name: str, by: Caller, *, purpose: str 
         with transaction.atomic():
             username = f"{organization}+{name}"
             robot = accounts.create_machine(username, User.Kind.ROBOT, organization.namespace, full_name=purpose)
-            audit.record(by.user, "robot:create", username, about=organization, note=purpose)
+            audit.record(by, "robot:create", username, about=organization, note=purpose)
     except IntegrityError:
         raise _taken(organization, name) from None
     return robot
@@ -67,6 +81,16 @@ def create_token(
     """
     organization = _administered(organization_name, by)
     robot = _robot(organization, name)
+    check_terms(organization, grants, expires_at)
+    if robot.tokens.count() >= MAX_TOKENS:
+        raise QuotaExceeded(f"{robot} has {MAX_TOKENS} tokens already.", fix="Revoke one first.")
+    return tokens.create_token(
+        robot, token_name, Token.Role.FINE_GRAINED, expires_at=expires_at, grants=grants, by=by.user
+    )
+
+
+def check_terms(organization: Organization, grants: Mapping[str, str], expires_at: datetime | None) -> None:
+    """Raise ValueInvalid for a token of a robot without a near end, or for repositories of somebody else."""
     now = timezone.now()
     if expires_at is None or not now < expires_at <= now + MAX_LIFE:
         raise ValueInvalid("The token of a robot must end within a year.", fix="Choose a day within the next year.")
@@ -75,11 +99,6 @@ def create_token(
             raise ValueInvalid(
                 f"{pattern} is not a repository of {organization}.", fix=f"Write it as {organization}/name."
             )
-    if robot.tokens.count() >= MAX_TOKENS:
-        raise QuotaExceeded(f"{robot} has {MAX_TOKENS} tokens already.", fix="Revoke one first.")
-    return tokens.create_token(
-        robot, token_name, Token.Role.FINE_GRAINED, expires_at=expires_at, grants=grants, by=by.user
-    )
 
 
 def revoke_token(organization_name: str, name: str, token_id: int, by: Caller) -> None:
@@ -90,11 +109,28 @@ def revoke_token(organization_name: str, name: str, token_id: int, by: Caller) -
 
 def remove_robot(organization_name: str, name: str, by: Caller) -> None:
     """End a robot and its tokens; its commits keep its name. Raises RobotNotFound and what _administered raises."""
-    robot = _robot(_administered(organization_name, by), name)
+    _end(_robot(_administered(organization_name, by), name), by.user)
+
+
+def disable(robot: User, by: Caller, *, reason: str, note: str = "") -> bool:
+    """End a robot as an administrator of the hub; returns whether anything changed.
+
+    Raises ValueInvalid for another account, and what policy.require_admin raises.
+    """
+    user = policy.require_admin(by)
+    if robot.kind != User.Kind.ROBOT:
+        raise ValueInvalid(f"{robot.username} is no robot.", fix="Suspend people; end the trust in publishers.")
+    if not robot.is_active:
+        return False
+    _end(robot, user, reason=reason, note=note)
+    return True
+
+
+def _end(robot: User, by: User | None, *, reason: str = "", note: str = "") -> None:
     with transaction.atomic():
-        tokens.revoke(robot.tokens.all(), by=by.user)
+        tokens.revoke(robot.tokens.all(), by=by)
         User.objects.filter(pk=robot.pk).update(is_active=False)
-        audit.record(by.user, "robot:remove", robot.username, about=robot)
+        audit.record(by, "robot:remove", robot.username, about=robot, reason=reason, note=note)
 
 
 def _administered(name: str, by: Caller) -> Organization:

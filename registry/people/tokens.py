@@ -66,7 +66,7 @@ def set_token(
 
     Raises ValueInvalid, also when the value is another token's.
     """
-    row = token_columns(name, role, value, expires_at, grants)
+    row = token_columns(name, role, value, expires_at, grants, MACHINE_GRANTS if user.is_machine else GRANTS)
     old = user.tokens.filter(name=row["name"]).first()
     if old is not None and all(getattr(old, field) == new for field, new in row.items()):
         return False

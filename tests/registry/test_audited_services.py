@@ -22,6 +22,7 @@ from registry.people import (
     addresses,
     avatars,
     devices,
+    directory_tokens,
     gates,
     invitations,
     join_links,
@@ -428,6 +429,12 @@ def use_link(cast: Cast) -> Act:
     return lambda: organization_links.accept(secret, cast.session("carol"))
 
 
+def revoke_directory_token(cast: Cast) -> Act:
+    directory_tokens.create("Entra", 9, ada(cast))
+    row = directory_tokens.list_all(ada(cast)).get()
+    return lambda: directory_tokens.revoke(row.pk, ada(cast))
+
+
 def require_factor(cast: Cast) -> Act:
     Authenticator.objects.create(user=cast["alice"], type=Authenticator.Type.TOTP, data={"secret": "x"})
     return lambda: organizations.require_second_factor(cast.acme, True, alice(cast))
@@ -505,6 +512,8 @@ SERVICES: dict[str, Callable[[Cast], Act]] = {
         lambda: organizations.set_member(cast.acme, cast["bob"], "read", by=cast["alice"])
     ),
     "organization:second-factor": require_factor,
+    "directory-token:create": lambda cast: lambda: directory_tokens.create("Entra", 9, ada(cast)),
+    "directory-token:revoke": revoke_directory_token,
     "organization:invite": lambda cast: lambda: invitations.invite("acme", "carol", "read", alice(cast)),
     "organization:withdraw": withdraw,
     "organization:decline": decline,

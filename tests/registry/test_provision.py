@@ -2,17 +2,28 @@
 
 import io
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.utils import timezone
 
 from registry.kernel import site_settings
 from registry.kernel.errors import TokenInvalid
 from registry.kernel.policy import Caller
-from registry.models import AuditEvent, Base, Membership, Namespace, Organization, SiteSetting, Token, User
-from registry.people import tokens
+from registry.models import (
+    AuditEvent,
+    Base,
+    Membership,
+    Namespace,
+    Organization,
+    SiteSetting,
+    Token,
+    TrustedPublisher,
+    User,
+)
+from registry.people import ci_systems, tokens
 from registry.people.provision import Plan
 from registry.publish import moves
 
@@ -300,3 +311,72 @@ def test_a_base_may_be_known_by_its_config_alone(provision, monkeypatch, tmp_pat
     assert provision(wanted) == ["Everything is as the file says."]
     with pytest.raises(CommandError, match="one of the three"):
         provision({"bases": [{"id": "meta/giant", "config": str(file), "path": str(tmp_path)}]})
+
+
+MACHINES = {
+    "organizations": [
+        {
+            "name": "acme",
+            "robots": [
+                {
+                    "name": "deploy",
+                    "purpose": "nightly builds",
+                    "tokens": [
+                        {
+                            "name": "nightly",
+                            "value": "dvt_machine_of_the_file",
+                            "expires_at": f"{timezone.now() + timedelta(days=90):%Y-%m-%d}",
+                            "repos": {"acme/nightly-*": "create"},
+                        }
+                    ],
+                }
+            ],
+            "publishers": [
+                {
+                    "repository": "reviews",
+                    "issuer": ci_systems.GITHUB,
+                    "claims": {
+                        "repository": "acme/train",
+                        "repository_owner_id": ["1"],
+                        "workflow_ref": ["acme/train/x.yml@main", "acme/train/y.yml@main"],
+                    },
+                }
+            ],
+        }
+    ]
+}
+
+
+def test_robots_and_publishers_of_the_file_are_made_once(provision):
+    assert provision(MACHINES) == [
+        "organisation acme: made",
+        "robot acme+deploy: set",
+        "token nightly of acme+deploy: set",
+        "publisher of acme/reviews: trusted",
+    ]
+    caller = tokens.caller_of("dvt_machine_of_the_file")
+    assert (caller.is_machine, caller.named_grant("acme/nightly-1")) == (True, "create")
+    publisher = TrustedPublisher.objects.get()
+    assert publisher.claims["repository"] == ["acme/train"]
+    assert len(publisher.claims["workflow_ref"]) == 2
+    assert provision(MACHINES) == ["Everything is as the file says."]
+    assert (User.objects.filter(kind="robot").count(), TrustedPublisher.objects.count()) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("robot", "publisher", "message"),
+    [
+        ({"name": "a/b"}, {}, r"robots\[0\]"),
+        ({"name": "x", "tokens": [{"name": "t", "value": "dvt_long_enough_1"}]}, {}, "must end within a year"),
+        ({"name": "x", "color": "red"}, {}, "unknown key 'color'"),
+        ({}, {"repository": "r", "issuer": "https://evil.example", "claims": {"sub": "x"}}, "does not accept"),
+        ({}, {"repository": "r", "issuer": ci_systems.GITHUB, "claims": {"repository": [1]}}, "must hold texts"),
+        ({}, {"repository": "r", "issuer": ci_systems.GITHUB, "claims": {}}, "must pin"),
+    ],
+)
+def test_machines_that_cannot_be_change_nothing(provision, robot, publisher, message):
+    entry = {"name": "acme", "robots": [robot] if robot else [], "publishers": [publisher] if publisher else []}
+    with pytest.raises(CommandError, match=message):
+        provision({"organizations": [entry]})
+    assert not User.objects.exclude(kind="person").exists()
+    assert not TrustedPublisher.objects.exists()

@@ -58,6 +58,8 @@ api/v1/me                                                    GET person
 api/v1/me/notifications                                      GET person
 api/v1/me/notifications/read                                 POST person
 api/v1/me/usage                                              GET person
+api/v1/me/bases                                              GET person
+api/v1/me/bases/<base>                                       GET person  PUT person  DELETE person
 api/v1/me/tokens                                             GET person  POST session
 api/v1/me/tokens/<id>                                        GET person  DELETE session
 api/v1/me/invitations                                        GET person
@@ -71,6 +73,12 @@ api/v1/organizations/<org>/teams                             GET organisation  P
 api/v1/organizations/<org>/teams/<team>                      GET organisation  DELETE organisation
 api/v1/organizations/<org>/teams/<team>/members/<user>       PUT organisation  DELETE organisation
 api/v1/organizations/<org>/teams/<team>/grants/<type>/<pattern> PUT organisation  DELETE organisation
+api/v1/organizations/<org>/robots                            GET organisation  POST organisation
+api/v1/organizations/<org>/robots/<robot>                    GET organisation  DELETE organisation
+api/v1/organizations/<org>/robots/<robot>/tokens             POST organisation
+api/v1/organizations/<org>/robots/<robot>/tokens/<id>        DELETE organisation
+api/v1/namespaces/<ns>/publishers                            GET organisation  POST organisation
+api/v1/namespaces/<ns>/publishers/<id>                       DELETE organisation
 api/v1/organizations/<org>/links                             GET organisation  POST organisation
 api/v1/organizations/<org>/links/<id>                        DELETE organisation
 api/v1/organizations/<org>/members                           GET organisation
@@ -286,6 +294,8 @@ moderation/blocklist                                         GET moderators-page
 moderation/blocklist/unblock                                 POST moderators-page
 moderation/names                                             GET moderators-page  POST admins-page
 moderation/names/remove                                      POST admins-page
+moderation/directory                                         GET admins-page  POST admins-page
+moderation/directory/<number>/revoke                         POST admins-page
 moderation/site                                              GET admins-page
 moderation/site/change                                       POST admins-page
 moderation/site/banner                                       POST admins-page

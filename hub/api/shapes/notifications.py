@@ -45,6 +45,16 @@ class WatchLevel(s.Serializer[Data]):
     level = s.ChoiceField(choices=models.RepositoryWatch.Level.choices, default="releases")
 
 
+class FollowedBase(s.Serializer[Data]):
+    base = s.CharField()
+    following = s.BooleanField()
+
+
+class FollowedBasePage(s.Serializer[Data]):
+    items = FollowedBase(many=True)
+    next = s.URLField(allow_null=True)
+
+
 class Watched(s.Serializer[Data]):
     adapter = s.CharField()
     level = s.ChoiceField(choices=models.RepositoryWatch.Level.choices, allow_null=True, help_text="null: not watched")

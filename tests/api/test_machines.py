@@ -1,0 +1,187 @@
+"""Robots, trusted publishers and followed bases over REST: who may, what is shown once, and what ends."""
+
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+
+from registry.kernel.errors import NotAllowed, SessionRequired, SignInRequired, TokenInvalid, ValueInvalid
+from registry.models import AuditEvent, BaseFollow, Token, TrustedPublisher, User
+from registry.people import ci_systems, publishers, robots, tokens
+from tests.registry.test_required_second_factor import give_factor, require
+
+ROBOTS = "/api/v1/organizations/acme/robots"
+PUBLISHERS = "/api/v1/namespaces/acme/publishers"
+CLAIMS = {"repository": ["acme/train"], "repository_owner_id": ["1"], "workflow_ref": ["acme/train/x.yml@main"]}
+JOB = {"repository": "reviews", "issuer": ci_systems.GITHUB, "claims": CLAIMS}
+JSON = "application/json"
+
+
+def in_days(days: int) -> str:
+    return (timezone.now() + timedelta(days=days)).isoformat()
+
+
+def test_a_robot_is_made_given_a_token_and_removed(ask, cast):
+    alice = ask("alice")
+    made = alice.post(ROBOTS, {"name": "deploy", "purpose": "nightly builds"}, JSON)
+    assert made.status_code == 201
+    assert {key: made.json()[key] for key in ("name", "username", "purpose", "tokens")} == {
+        "name": "deploy", "username": "acme+deploy", "purpose": "nightly builds", "tokens": [],
+    }  # fmt: skip
+    wish = {"name": "nightly", "expires_at": in_days(30), "repos": {"acme/nightly-*": "create"}}
+    token = alice.post(f"{ROBOTS}/deploy/tokens", wish, JSON)
+    assert (token.status_code, token["Cache-Control"]) == (201, "no-store")
+    value = token.json()["value"]
+    assert tokens.caller_of(value).user == User.objects.get(username="acme+deploy")
+    shown = alice.get(ROBOTS)
+    assert [row["name"] for row in shown.json()["items"][0]["tokens"]] == ["nightly"]
+    assert value not in shown.content.decode()
+    assert alice.get(f"{ROBOTS}/DEPLOY").json() == shown.json()["items"][0]
+    for change in ({"expires_at": in_days(400)}, {"repos": {"alice/x": "read"}}, {"repos": {"acme/x": "own"}}):
+        assert alice.post(f"{ROBOTS}/deploy/tokens", {**wish, "name": "other", **change}, JSON).status_code == 400
+    assert alice.delete(f"{ROBOTS}/deploy/tokens/{token.json()['id']}").status_code == 204
+    with pytest.raises(TokenInvalid):
+        tokens.caller_of(value)
+    assert alice.delete(f"{ROBOTS}/deploy").status_code == 204
+    assert alice.get(f"{ROBOTS}/deploy").json()["code"] == "robot-not-found"
+    actions = AuditEvent.objects.filter(actor="alice").order_by("pk").values_list("action", flat=True)
+    assert list(actions)[-4:] == ["robot:create", "token:create", "token:revoke", "robot:remove"]
+
+
+def test_publishers_are_trusted_listed_and_ended(ask, cast):
+    cast.repository("acme/reviews")
+    alice = ask("alice")
+    first = alice.post(PUBLISHERS, JOB, JSON)
+    waiting = alice.post(PUBLISHERS, {**JOB, "repository": "later", "type": "dataset"}, JSON)
+    assert (first.status_code, waiting.status_code) == (201, 201)
+    listed = alice.get(PUBLISHERS).json()["items"]
+    assert [(row["repository"], row["type"], row["pending"], row["by"]) for row in listed] == [
+        ("acme/reviews", "model", False, "alice"),
+        ("acme/later", "dataset", True, "alice"),
+    ]
+    assert listed[0]["claims"] == CLAIMS
+    assert alice.post(PUBLISHERS, {**JOB, "issuer": "https://evil.example"}, JSON).status_code == 400
+    assert alice.post(PUBLISHERS, {**JOB, "claims": {"repository": ["a*"]}}, JSON).status_code == 400
+    for row in listed:
+        assert alice.delete(f"{PUBLISHERS}/{row['id']}").status_code == 204
+        assert alice.delete(f"{PUBLISHERS}/{row['id']}").json()["code"] == "publisher-not-found"
+    assert alice.get(PUBLISHERS).json()["items"] == []
+    assert AuditEvent.objects.filter(action="publisher:remove", actor="alice").count() == 2
+
+
+def test_a_persons_own_namespace_has_publishers_too(ask, cast):
+    carol = ask("carol")
+    assert carol.post("/api/v1/namespaces/carol/publishers", JOB, JSON).status_code == 201
+    assert ask("alice").get("/api/v1/namespaces/carol/publishers").status_code == 403
+    assert carol.get("/api/v1/namespaces/nobody/publishers").json()["code"] == "namespace-not-found"
+
+
+@pytest.fixture
+def machines(cast):
+    """A robot with a token, and a publisher, of acme."""
+    alice = cast.session("alice")
+    robots.create_robot("acme", "deploy", alice)
+    value = robots.create_token("acme", "deploy", "x", {"acme/*": "write"}, timezone.now() + timedelta(days=1), alice)
+    return value, publishers.trust_pending("acme/reviews", ci_systems.GITHUB, CLAIMS, alice)
+
+
+@pytest.mark.parametrize(
+    ("who", "token", "status"),
+    [
+        ("anonymous", "", 401),
+        ("carol", "", 403),
+        ("bob", "", 403),
+        ("dave", "", 403),
+        ("erin", "", 403),
+        ("mona", "", 403),
+        ("alice", "read", 403),
+        ("alice", "write", 403),
+        ("ada", "write", 403),
+        ("robot", "", 403),
+        ("suspended", "", 401),
+        ("without a factor", "", 403),
+        ("departed", "", 403),
+    ],
+)
+def test_machines_are_the_business_of_administrators_in_a_session(ask, cast, machines, who, token, status):
+    value, publisher = machines
+    number = Token.objects.get(user__username="acme+deploy").pk
+    is_alice = who in {"suspended", "departed", "without a factor"}
+    asking = ask(value=value) if who == "robot" else ask("alice" if is_alice else who, token)
+    if who == "suspended":
+        User.objects.filter(username="alice").update(is_active=False)
+    elif who == "departed":
+        cast["alice"].memberships.all().delete()
+    elif who == "without a factor":
+        give_factor(cast["alice"])
+        require(cast)
+        cast["alice"].authenticator_set.all().delete()
+    before = (User.objects.count(), Token.objects.filter(user__username="acme+deploy").count())
+    wish = {"name": "t", "expires_at": in_days(3), "repos": {"acme/x": "read"}}
+    for answer in (
+        asking.get(ROBOTS),
+        asking.post(ROBOTS, {"name": "other"}, JSON),
+        asking.get(f"{ROBOTS}/deploy"),
+        asking.delete(f"{ROBOTS}/deploy"),
+        asking.post(f"{ROBOTS}/deploy/tokens", wish, JSON),
+        asking.delete(f"{ROBOTS}/deploy/tokens/{number}"),
+        asking.get(PUBLISHERS),
+        asking.post(PUBLISHERS, JOB, JSON),
+        asking.delete(f"{PUBLISHERS}/{publisher.pk}"),
+    ):
+        assert answer.status_code == status, answer.content
+        assert who != "without a factor" or answer.json()["code"] == "second-factor-required"
+    assert (User.objects.count(), Token.objects.filter(user__username="acme+deploy").count()) == before
+    assert TrustedPublisher.objects.filter(pk=publisher.pk).exists()
+    assert User.objects.get(username="acme+deploy").is_active
+
+
+def test_administrators_of_the_hub_end_machines_with_a_reason(cast, machines):
+    value, publisher = machines
+    robot, ada = User.objects.get(username="acme+deploy"), cast.session("ada")
+    for who, refusal in (("anonymous", SignInRequired), ("alice", NotAllowed), ("mona", NotAllowed)):
+        with pytest.raises(refusal):
+            robots.disable(robot, cast.session(who), reason="x")
+        with pytest.raises(refusal):
+            publishers.disable(publisher, cast.session(who), reason="x")
+    with pytest.raises(SessionRequired):
+        robots.disable(robot, tokens.caller_of(cast.token("ada")), reason="x")
+    with pytest.raises(ValueInvalid, match="no robot"):
+        robots.disable(cast["carol"], ada, reason="x")
+    assert robots.disable(robot, ada, reason="Its token leaked.")
+    assert not robots.disable(User.objects.get(pk=robot.pk), ada, reason="again")
+    assert publishers.disable(publisher, ada, reason="Its project was taken over.")
+    with pytest.raises(TokenInvalid):
+        tokens.caller_of(value)
+    events = AuditEvent.objects.filter(action__in=["robot:remove", "publisher:remove"]).order_by("pk")
+    assert [event.reason for event in events] == ["Its token leaked.", "Its project was taken over."]
+
+
+def test_the_administration_lists_machines_and_ends_them(ask, machines):
+    ada, publisher = ask("ada"), machines[1]
+    assert "publisher:acme-train" in ada.get("/admin/registry/trustedpublisher/").content.decode()
+    assert "acme/reviews" in ada.get(f"/admin/registry/trustedpublisher/{publisher.pk}/change/").content.decode()
+    assert "acme+deploy" in ada.get("/admin/registry/user/?kind__exact=robot").content.decode()
+    ada.post("/admin/registry/trustedpublisher/act/end/", {"id": publisher.pk, "reason": "Taken over."})
+    assert not TrustedPublisher.objects.exists()
+    robot = User.objects.get(username="acme+deploy")
+    ada.post("/admin/registry/user/act/disable/", {"id": robot.pk, "reason": "Leaked."})
+    assert not User.objects.get(pk=robot.pk).is_active
+    assert ask("alice").get("/admin/registry/trustedpublisher/").status_code in {302, 403, 404}
+
+
+# --- bases ------------------------------------------------------------------------------------------------------------
+def test_a_base_is_followed_and_no_more(ask, cast, repository):
+    base = "sentence-transformers/all-MiniLM-L6-v2"
+    here, carol = f"/api/v1/me/bases/{base}", ask("carol", "write")
+    assert carol.get(here).json() == {"base": base, "following": False}
+    assert carol.put(here).json() == {"base": base, "following": True}
+    assert carol.put(here).status_code == 200
+    assert carol.get("/api/v1/me/bases").json()["items"] == [{"base": base, "following": True}]
+    assert ask("bob").get("/api/v1/me/bases").json()["items"] == []
+    assert ask("carol", "read").delete(here).status_code == 403
+    assert carol.delete(here).json() == {"base": base, "following": False}
+    assert not BaseFollow.objects.exists()
+    assert carol.put("/api/v1/me/bases/no/such").status_code == 404
+    for method in (ask().get, ask().put, ask().delete):
+        assert method(here).status_code == 401
