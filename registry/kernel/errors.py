@@ -93,6 +93,11 @@ class RevisionNotFound(RegistryError):
     default_fix = "Use a branch, a tag, a commit id, or `verified` once a version has passed."
 
 
+class AliasNotFound(RegistryError):
+    code = "alias-not-found"
+    default_fix = "List the aliases of the adapter, or set this one."
+
+
 class FileNotFound(RegistryError):
     code = "file-not-found"
     default_fix = "List the files of the revision to see what is there."
@@ -296,6 +301,18 @@ class LengthRequired(RegistryError):
 class RefExists(RegistryError):
     code = "ref-exists"
     default_fix = "Choose another name, or delete the old one first."
+
+
+class AliasUnproven(RegistryError):
+    """The revision has not passed; with `force` and a reason an alias may name it all the same."""
+
+    code = "alias-unproven"
+    default_fix = "Choose a version that passed, such as `verified`, or force it with a reason."
+
+
+class AliasRefused(RegistryError):
+    code = "alias-refused"
+    default_fix = "Set it to another version."
 
 
 class RefProtected(RegistryError):

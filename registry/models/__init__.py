@@ -1,6 +1,7 @@
 """The tables of the registry, one file a noun; the rooms of the registry hold the verbs."""
 
 from registry.models.alerts import Alert
+from registry.models.aliases import Alias, AliasMove
 from registry.models.appeals import Appeal, AppealMessage
 from registry.models.audit import AuditCheckpoint, AuditEvent, AuditSeal
 from registry.models.blobs import Blob, ChunkingJob, DerivedArtifact, Upload, UploadedBlob, XetFile, Xorb
@@ -35,6 +36,8 @@ __all__ = [
     "AbuseReport",
     "AccessRequest",
     "Alert",
+    "Alias",
+    "AliasMove",
     "Appeal",
     "AppealMessage",
     "Attempt",

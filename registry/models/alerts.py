@@ -47,6 +47,8 @@ class Alert(models.Model):
         ANSWERED = "appeal-answered"  # moderators wrote in their appeal, or decided it
         PUSHED = "pushed"  # a repository that they watch has new commits
         VERIFIED = "verified"  # a repository that they watch, or of what they follow, has a new verified version
+        ALIAS_MOVED = "alias-moved"  # an alias of what they watch names another version; data: alias, action, after
+        ALIAS_FELL_BACK = "alias-fell-back"  # of their own repository, because a version was withdrawn; data: the same
         CREATED = "created"  # a person or organisation that they follow has a new repository
         SIGNED_IN = "signed-in"  # their account was used from a new place; data: browser, address
         ACCOUNT = "account-changed"  # data: change, details
@@ -104,7 +106,7 @@ class Alert(models.Model):
             models.UniqueConstraint(
                 fields=["user", "repository", "kind"],
                 name="alert_of_watched_once",
-                condition=Q(read_at__isnull=True, kind__in=["pushed", "verified", "created"]),
+                condition=Q(read_at__isnull=True, kind__in=["pushed", "verified", "created", "alias-moved"]),
             ),
             models.UniqueConstraint(
                 fields=["invitation"], name="alert_of_invitation_once", condition=Q(read_at__isnull=True)
@@ -121,7 +123,7 @@ class Alert(models.Model):
                 | Q(kind__in=["report-decided", "case-overdue"], case__isnull=False)
                 | Q(kind="strike", strike__isnull=False)
                 | Q(kind__in=["appealed", "appeal-answered"], appeal__isnull=False)
-                | Q(kind__in=["pushed", "created", "signed-in", "account-changed"])
+                | Q(kind__in=["pushed", "created", "signed-in", "account-changed", "alias-moved", "alias-fell-back"])
                 | Q(kind__in=["quota-reached", "quota-changed"])
                 | Q(kind="token-ends", token__isnull=False)
                 | Q(kind="verified", verdict__isnull=False),

@@ -20,6 +20,7 @@ class Event(models.Model):
         RESTORE = "restore"
         YANK = "yank"
         UNYANK = "unyank"
+        ALIAS = "alias"
 
     seq = models.BigIntegerField(null=True, blank=True, unique=True)
     at = models.DateTimeField(db_default=Now())

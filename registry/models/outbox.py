@@ -23,6 +23,7 @@ class OutboxEvent(models.Model):
         RESTORED = "repository-restored"  # from the bin
         YANKED = "revision-yanked"  # revision, reason
         UNYANKED = "revision-unyanked"  # the same
+        ALIAS_MOVED = "alias-moved"  # alias, action, before, after: oids or null; revision: after or "", reason
         REF_MOVED = "ref-moved"  # ref, old, new: oids or null; is_push: false where a ref was made or deleted by name
         DISCUSSION_OPENED = "discussion-opened"  # discussion, is_news, mentions
         DISCUSSION_CHANGED = "discussion-changed"  # the same

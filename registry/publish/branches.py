@@ -20,7 +20,12 @@ def create_ref(repository: Repository, ref: str, at: Revision, by: Caller) -> Re
     try:
         with transaction.atomic():
             policy.require_now(by, Permission.PUSH, repository)  # locks: a rewrite of the history moves every ref
-            refs.check_ref_name(refs.short_name(ref))
+            name = refs.check_ref_name(refs.short_name(ref))
+            if repository.aliases.filter(name=name.lower()).exists():
+                raise RefExists(
+                    f"{repository.full_name} has an alias {name.lower()!r}: a branch or a tag cannot have its name.",
+                    fix="Choose another name, or remove the alias first.",
+                )
             _require_place(repository)
             created = Ref.objects.create(repository=repository, name=ref, revision=at)
             outbox.record(Kind.REF_MOVED, repository, by.user, ref=ref, old=None, new=at.oid, is_push=False)

@@ -9,6 +9,7 @@ from registry.kernel import audit, policy, refusals, stored_bytes
 from registry.kernel.errors import PushTooLarge, ValueInvalid
 from registry.kernel.policy import Caller, Permission
 from registry.models import Case, Discussion, Ref, Repository, Revision, RevisionFile, UploadedBlob
+from registry.proof import alias_refs
 from registry.publish import push
 from registry.publish.push import Intent
 from registry.repos import facts, pull, refs
@@ -64,7 +65,7 @@ def forget_files(repository: Repository, digests: Iterable[str], by: Caller, *, 
                 "Commits of this adapter hold these files, and a commit that lacks a file is none.",
                 fix="Ask for rewriteHistory.",
             )
-        written = _rewrite(repository, committed) if committed else {}
+        written = _rewrite(repository, committed, by) if committed else {}
         still = RevisionFile.objects.filter(revision__repository=repository, blob__in=doomed).values("blob")
         UploadedBlob.objects.filter(repository=repository, blob__in=doomed).exclude(blob__in=still).delete()
         if committed:
@@ -80,7 +81,7 @@ def forget_files(repository: Repository, digests: Iterable[str], by: Caller, *, 
     return len(written)
 
 
-def _rewrite(repository: Repository, doomed: set[str]) -> dict[int, Revision]:
+def _rewrite(repository: Repository, doomed: set[str], by: Caller) -> dict[int, Revision]:
     """Rewrite each commit with a doomed file and its descendants; return old row id → new commit."""
     files = RevisionFile.objects.filter(revision__repository=repository)
     if repository.revisions.count() > MAX_REVISIONS or files.count() > MAX_FILES:
@@ -96,6 +97,7 @@ def _rewrite(repository: Repository, doomed: set[str]) -> dict[int, Revision]:
             if revision.is_quarantined and not _is_reviewed(revision):
                 raise refusals.quarantined_revision(revision)  # evidence of a quarantine is kept
             written[revision.pk] = push.rewrite(revision, parent, without=doomed)
+    alias_refs.follow(repository, written, by.user)
     _follow(repository, written)
     return written
 

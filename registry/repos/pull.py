@@ -23,7 +23,7 @@ _HEX = frozenset("0123456789abcdef")
 
 # --- revisions -------------------------------------------------------------------------------------------------------
 def resolve(repository: Repository, rev: str) -> Revision:
-    """Return the revision of a branch, tag, full ref, `verified`, `HEAD` or (short) commit id, in that order.
+    """Return the revision of a branch, tag, alias, full ref, `verified`, `HEAD` or (short) commit id, in that order.
 
     Raises RevisionNotFound.
     """
@@ -84,6 +84,8 @@ def _named(repository: Repository, rev: str) -> Revision | None:
         names.append(refs.VERIFIED)
     elif rev.startswith("refs/"):
         names.append(rev)
+    elif rev != "HEAD":
+        names.append(refs.ALIASES + rev)
     parameters = list(names)
     while len(parameters) < 3:  # the prepared query has three parameters: repeat the last name
         parameters.append(names[-1])

@@ -1,4 +1,4 @@
-"""Branches, tags and pull-request refs: their names and revisions; publish/branches.py creates and deletes them."""
+"""Branches, tags, aliases and pull-request refs: their names and revisions; publish/branches.py makes the first two."""
 
 import re
 from collections.abc import Iterable
@@ -7,15 +7,20 @@ from django.db.models import Exists, OuterRef, Q
 
 from registry.kernel.errors import RefProtected, RevisionNotFound, ValueInvalid
 from registry.models import Ref, Repository, Revision
+from registry.models.aliases import MAX_ALIAS
 
 MAIN = Ref.MAIN
 VERIFIED = "refs/verified"  # the newest revision of main that passed; only verdicts move it
 BRANCHES, TAGS, PULL_REQUESTS = "refs/heads/", "refs/tags/", "refs/pr/"
+ALIASES = "refs/aliases/"  # what each alias serves; registry/proof/ moves them
 
 MAX_REF_NAME = 200
 # Spellings that git refuses in a name, and control characters; see `git help check-ref-format`.
 _UNLIKE_A_REF = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|/\.|\.lock(/|$)|^[./@-]|[./]$")
 _LIKE_A_COMMIT = re.compile(r"[0-9a-fA-F]{40}")
+_ALIAS = re.compile(r"[a-z0-9](?:[a-z0-9._-]*[a-z0-9])?")
+_LIKE_A_SHORT_COMMIT = re.compile(r"[0-9a-f]{5,40}")
+_NO_ALIAS = frozenset({"head", "latest", "main", "none", "refs", "verified"})
 _MEANS_SOMETHING = frozenset({"head", "verified", "none", "refs"})
 
 
@@ -26,6 +31,18 @@ def check_ref_name(name: str) -> str:
         raise ValueInvalid(
             f"Invalid rev id: {name[:MAX_REF_NAME]!r} cannot name a branch or a tag.",
             fix="Use letters, digits, `-`, `_`, `.` and `/`; not `verified`, `HEAD`, or something like a commit id.",
+        )
+    return name
+
+
+def check_alias_name(name: str) -> str:
+    """Return the name of an alias, or raise ValueInvalid."""
+    is_taken = name in _NO_ALIAS or _LIKE_A_SHORT_COMMIT.fullmatch(name)
+    if not _ALIAS.fullmatch(name) or len(name) > MAX_ALIAS or ".." in name or name.endswith(".lock") or is_taken:
+        raise ValueInvalid(
+            f"{name[:MAX_ALIAS]!r} cannot name an alias.",
+            fix=f"Use 1 to {MAX_ALIAS} lower-case letters, digits, `-`, `_` and `.`, as in `prod`; not "
+            f"{', '.join(f'`{word}`' for word in sorted(_NO_ALIAS))}, or something like a commit id.",
         )
     return name
 
@@ -70,6 +87,13 @@ def revision_not_found(rev: str, repository: Repository | None = None) -> Revisi
         return RevisionNotFound(
             f"No version of {repository.full_name} has passed yet, so that none is `verified`.",
             fix=f"`dovetail verdict {repository.full_name}` says why; main is what was pushed last.",
+        )
+    name = rev.removeprefix(ALIASES)
+    if repository and _ALIAS.fullmatch(name) and repository.aliases.filter(name=name).exists():
+        return RevisionNotFound(
+            f"Invalid rev id: the version that the alias {name!r} of {repository.full_name} names is withdrawn, and it "
+            "named no other one that is served.",
+            fix="Its owners can set it to another version.",
         )
     return RevisionNotFound(f"Invalid rev id: {rev[:MAX_REF_NAME]}.")
 

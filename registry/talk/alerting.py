@@ -17,6 +17,7 @@ from registry.models import (
     AbuseReport,
     AccessRequest,
     Alert,
+    AliasMove,
     Appeal,
     Discussion,
     Invitation,
@@ -172,6 +173,15 @@ def _held_or_released(event: OutboxEvent) -> None:
     alert_rows.create(people, kind, event.by, repository=decision.repository, decision=decision)
 
 
+def _alias_moved(event: OutboxEvent) -> None:
+    """Alert the owners that an alias of theirs fell back, because moderators or owners withdrew a version."""
+    data = {name: event.data[name] for name in ("alias", "action", "after")}
+    repository = Repository.objects.select_related("namespace").filter(pk=outbox.snapshot(event).id).first()
+    if repository is not None and data["action"] == AliasMove.Action.FALLBACK:
+        people = [user.pk for user in _owners(repository)[:MAX_RECIPIENTS]]
+        alert_rows.create(people, Kind.ALIAS_FELL_BACK, repository=repository, data=data)
+
+
 def _case_closed(event: OutboxEvent) -> None:
     """Alert the people who reported something that it is decided."""
     reports = AbuseReport.objects.filter(case=event.data["case"], reporter__isnull=False)
@@ -224,6 +234,7 @@ CONSUMERS: dict[str, Callable[[OutboxEvent], None]] = {
     Happened.INVITED: _invited,
     Happened.QUARANTINED: _held_or_released,
     Happened.RELEASED: _held_or_released,
+    Happened.ALIAS_MOVED: _alias_moved,
     Happened.CASE_CLOSED: _case_closed,
     Happened.STRUCK: _struck,
     Happened.APPEALED: _appealed,

@@ -13,6 +13,7 @@ from registry.kernel.links import absolute
 from registry.kernel.outbox import Kind, Snapshot
 from registry.kernel.policy import Caller
 from registry.models import Delivery, OutboxEvent, Repository, Revision, Watch, Webhook
+from registry.repos.refs import ALIASES
 from registry.talk import deliveries
 
 # Kind of event → action and scope of the message.
@@ -24,6 +25,7 @@ MESSAGES: dict[str, tuple[str, str]] = {
     Kind.RESTORED: ("create", "repo"),
     Kind.YANKED: ("update", "repo.content"),
     Kind.UNYANKED: ("update", "repo.content"),
+    Kind.ALIAS_MOVED: ("update", "repo.content"),
     Kind.REF_MOVED: ("update", "repo.content"),
     Kind.DISCUSSION_OPENED: ("create", "discussion"),
     Kind.DISCUSSION_CHANGED: ("update", "discussion"),
@@ -103,6 +105,9 @@ def _members(event: OutboxEvent, then: Snapshot) -> dict[str, object]:
         case Kind.YANKED | Kind.UNYANKED:
             yank = {"revision": data["revision"], "reason": data["reason"]}
             return {"yank": yank | {"yanked": event.kind == Kind.YANKED}}
+        case Kind.ALIAS_MOVED:
+            moved = {"ref": ALIASES + data["alias"], "oldSha": data["before"], "newSha": data["after"]}
+            return {"updatedRefs": [moved], "alias": {name: data[name] for name in ("alias", "action", "reason")}}
     if "discussion" not in data:
         return {}
     page = absolute(reverse("discussion", args=[then.as_repository(), data["discussion"]["number"]]))

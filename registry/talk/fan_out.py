@@ -102,6 +102,10 @@ def _judged(repository: Repository, data: dict[str, Any]) -> News | None:
     return News(Kind.VERIFIED, levels, for_followers=True, base=base, columns={"verdict": verdict})
 
 
+def _alias_moved(repository: Repository, data: dict[str, Any]) -> News:
+    return News(Kind.ALIAS_MOVED, columns={"data": {name: data[name] for name in ("alias", "action", "after")}})
+
+
 def _discussed(repository: Repository, data: dict[str, Any], kind: Alert.Kind = Kind.SAID) -> News | None:
     if not data["is_news"] or not RepositoryWatch.objects.filter(repository=repository, level=Level.ALL).exists():
         return None  # as nearly always: threads are many, and people who watch everything are few
@@ -113,6 +117,7 @@ READERS: dict[str, Callable[[Repository, dict[str, Any]], News | None]] = {
     Happened.REF_MOVED: _pushed,
     Happened.CREATED: _created,
     Happened.VERDICT_REACHED: _judged,
+    Happened.ALIAS_MOVED: _alias_moved,
     Happened.DISCUSSION_OPENED: lambda repository, data: _discussed(repository, data, Kind.OPENED),
     Happened.DISCUSSION_CHANGED: _discussed,
     Happened.COMMENT_ADDED: _discussed,

@@ -15,6 +15,7 @@ KINDS: dict[str, str] = {
     Kind.RESTORED: Event.Kind.RESTORE,
     Kind.YANKED: Event.Kind.YANK,
     Kind.UNYANKED: Event.Kind.UNYANK,
+    Kind.ALIAS_MOVED: Event.Kind.ALIAS,
 }
 DETAILS: dict[str, tuple[str, ...]] = {
     Event.Kind.PUSH: ("ref",),
@@ -22,6 +23,7 @@ DETAILS: dict[str, tuple[str, ...]] = {
     Event.Kind.MOVE: ("before",),
     Event.Kind.YANK: ("reason",),
     Event.Kind.UNYANK: ("reason",),
+    Event.Kind.ALIAS: ("alias", "action", "before", "after", "reason"),
 }
 
 

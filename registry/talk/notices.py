@@ -7,7 +7,7 @@ from django.urls import reverse
 
 from registry.kernel import links
 from registry.kernel.sizes import size_in_words
-from registry.models import AccessRequest, Alert, Discussion, Topic
+from registry.models import AccessRequest, Alert, AliasMove, Discussion, Topic
 from registry.repos.refs import short_name
 
 Kind = Alert.Kind
@@ -106,6 +106,16 @@ def _deed(alert: Alert, thread: Discussion) -> str:
     if alert.kind == Kind.OPENED:
         return f"{who} proposes a change of {short_name(thread.base)} in" if thread.is_pull_request else f"{who} opened"
     return f"News from {who} in"
+
+
+def _alias(alert: Alert) -> str:
+    name, action, after = alert.data["alias"], alert.data["action"], (alert.data["after"] or "")[:12]
+    where = f"{name} of {subject(alert)}"
+    if action == AliasMove.Action.FALLBACK:
+        return f"The version behind {where} is withdrawn: it {f'falls back to {after}' if after else 'names none now'}."
+    more = f" ({alert.count - 1} more moves)" if alert.count > 1 else ""
+    deed = f"names {after} now" if after else "is removed"
+    return f"{where} {deed}{f', by {alert.by.username}' if alert.by else ''}{more}."
 
 
 def _asked(alert: Alert) -> str:
@@ -226,6 +236,8 @@ NOTICES: dict[Kind, Notice] = {
     Kind.INVITED: Notice(Topic.INVITATIONS, _invited, lambda alert: reverse("organizations")),
     Kind.PUSHED: Notice(Topic.WATCHED, _pushed, lambda alert: reverse("commits", args=[alert.repository, "main"])),
     Kind.VERIFIED: Notice(Topic.WATCHED, _verified, _verdict_page),
+    Kind.ALIAS_MOVED: Notice(Topic.WATCHED, _alias, lambda alert: reverse("commits", args=[alert.repository, "main"])),
+    Kind.ALIAS_FELL_BACK: Notice(Topic.OWN, _alias, lambda alert: reverse("commits", args=[alert.repository, "main"])),
     Kind.CREATED: Notice(Topic.FOLLOWED, _created, _repository_page),
     Kind.HELD: Notice(Topic.HOLDS, _held, _held_page),
     Kind.RELEASED: Notice(Topic.HOLDS, _held, _held_page),

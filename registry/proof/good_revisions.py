@@ -1,0 +1,50 @@
+"""Which revisions of a repository are good: they passed, after an engine ran them, and are not held back or yanked."""
+
+from dataclasses import dataclass
+
+from registry.models import Revision, Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class GoodRevisions:
+    """All revisions of a repository by row id: the parent of each, those that passed, those held back or yanked."""
+
+    parents: dict[int, int | None]
+    proven: frozenset[int]
+    withdrawn: frozenset[int]
+
+    def is_good(self, revision: int) -> bool:
+        return revision in self.proven and revision not in self.withdrawn
+
+    def newest(self, at: int | None) -> int | None:
+        """Return the newest good revision in the history of `at`, itself included."""
+        while at is not None and not self.is_good(at):
+            at = self.parents[at]
+        return at
+
+
+def read_good_revisions(repository: int) -> GoodRevisions:
+    """Read the state of every revision of a repository, in two queries. The last finished verdict of each counts."""
+    finished = Verdict.objects.filter(revision__repository=repository, finished_at__isnull=False).order_by("number")
+    verdicts = finished.values_list("revision", "state", "result__depth")
+    is_passed = {revision: _proves(state, depth) for revision, state, depth in verdicts}
+    rows = list(
+        Revision.objects.filter(repository=repository).values_list("pk", "parent", "quarantined_at", "yanked_at")
+    )
+    return GoodRevisions(
+        parents={pk: parent for pk, parent, *_ in rows},
+        proven=frozenset(revision for revision, passed in is_passed.items() if passed),
+        withdrawn=frozenset(pk for pk, _, *times in rows if any(times)),
+    )
+
+
+def is_proven(revision: Revision) -> bool:
+    """Return whether the last finished verdict of one revision is passed, after an engine ran it."""
+    finished = revision.verdicts.filter(finished_at__isnull=False).order_by("-number")
+    last = finished.values_list("state", "result__depth").first()
+    return last is not None and _proves(*last)
+
+
+def _proves(state: str, depth: str | None) -> bool:
+    # A revision that was only looked at, because no engine runs its format, may pass; it is not verified.
+    return state == Verdict.State.PASSED and depth != "static"
