@@ -77,13 +77,14 @@ def _short(verdict: Verdict) -> Data:
 
 
 def _names(repository: Repository) -> Data:
-    """Return what points at revisions: main, verified, branches, tags. One query."""
+    """Return what points at revisions: main, verified, branches, tags, aliases. One query."""
     at = {ref.name: ref.revision.oid for ref in refs.list_refs(repository)}
     return {
         "latest": at.get(refs.MAIN),
         "verified": at.get(refs.VERIFIED),
         "branches": _below(refs.BRANCHES, at),
         "revision_tags": _below(refs.TAGS, at),
+        "aliases": _below(refs.ALIASES, at),
     }
 
 

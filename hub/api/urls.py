@@ -6,6 +6,7 @@ from django.urls.converters import StringConverter
 from hub.api import (
     account,
     adapters,
+    aliases,
     bases,
     blocklist,
     changes,
@@ -53,6 +54,10 @@ urlpatterns = [
     path(f"{ADAPTER}/unyank", lifecycle.Unyank.as_view(), name="rest-unyank"),
     path(f"{ADAPTER}/deprecation", lifecycle.Deprecation.as_view(), name="rest-deprecation"),
     path(f"{ADAPTER}/archive", lifecycle.Archive.as_view(), name="rest-archive"),
+    path(f"{ADAPTER}/aliases", aliases.Aliases.as_view(), name="rest-aliases"),
+    path(f"{ADAPTER}/aliases/<str:alias>", aliases.OneAlias.as_view(), name="rest-alias"),
+    path(f"{ADAPTER}/aliases/<str:alias>/history", aliases.History.as_view(), name="rest-alias-history"),
+    path(f"{ADAPTER}/aliases/<str:alias>/rollback", aliases.Rollback.as_view(), name="rest-alias-rollback"),
     path(f"{ADAPTER}/repair", repairs.Repair.as_view(), name="rest-repair"),
     path("fit", fit.Fits.as_view(), name="rest-fit"),
     path("bases", bases.Bases.as_view(), name="rest-bases"),

@@ -20,10 +20,16 @@ class Refs(Route):
     """GET /api/models/{id}/refs"""
 
     def get(self, request: HttpRequest, ns: str, name: str) -> HttpResponse:
-        groups: dict[str, list[JSON]] = {"branches": [], "tags": [], "converts": []}
+        # Aliases are a group of their own, which the Hub's clients skip: they would push to a branch and trust a tag.
+        groups: dict[str, list[JSON]] = {"branches": [], "tags": [], "converts": [], "aliases": []}
         if bodies.truth(request.GET.get("include_prs") or request.GET.get("include_pull_requests")):
             groups["pullRequests"] = []
-        kinds = {refs.BRANCHES: "branches", refs.TAGS: "tags", refs.PULL_REQUESTS: "pullRequests"}
+        kinds = {
+            refs.BRANCHES: "branches",
+            refs.TAGS: "tags",
+            refs.ALIASES: "aliases",
+            refs.PULL_REQUESTS: "pullRequests",
+        }
         for ref in refs.list_refs(self.repository(ns, name)):
             for prefix, kind in kinds.items():
                 if ref.name.startswith(prefix) and kind in groups:

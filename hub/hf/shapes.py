@@ -207,5 +207,5 @@ def commit(revision: Revision) -> JSON:
 
 
 def ref(ref: Ref, name: str) -> JSON:
-    """A branch, tag or pull request in a list of refs."""
+    """A branch, tag, alias or pull request in a list of refs."""
     return {"name": name, "ref": ref.name, "targetCommit": ref.revision.oid}

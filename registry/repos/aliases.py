@@ -45,7 +45,7 @@ def find(repository: Repository, name: str) -> AliasState:
     """Return one alias. Raises AliasNotFound."""
     for state in _states(repository, Alias.objects.filter(repository=repository, name=name)):
         return state
-    raise AliasNotFound(f"{repository.full_name} has no alias {name[: refs.MAX_ALIAS]!r}.")
+    raise AliasNotFound(f"{repository.full_name} has no alias {name[:MAX_ALIAS]!r}.")
 
 
 def listed(repository: Repository) -> list[AliasState]:

@@ -108,8 +108,9 @@ def yanked(revision: Revision) -> RevisionNotFound:
 
 
 def short_name(ref: str) -> str:
-    """Return the name people use: main for refs/heads/main, v1 for refs/tags/v1."""
-    return ref.removeprefix(BRANCHES) if ref.startswith(BRANCHES) else ref.removeprefix(TAGS)
+    """Return the name people use: main for refs/heads/main, v1 for refs/tags/v1, prod for refs/aliases/prod."""
+    prefix = next((prefix for prefix in (BRANCHES, TAGS, ALIASES) if ref.startswith(prefix)), "")
+    return ref.removeprefix(prefix)
 
 
 def list_refs(repository: Repository) -> Iterable[Ref]:

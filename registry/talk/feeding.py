@@ -38,7 +38,7 @@ def consume(event: OutboxEvent) -> None:
         kind=kind,
         repository=Repository.objects.filter(pk=then.id).only("pk").first(),
         type=then.type,
-        name=data.get("after", then.full_name),
+        name=data["after"] if event.kind == Kind.MOVED else then.full_name,
         was_public=not then.private,
         revision=data.get("revision") or data.get("new") or "",
         data={name: data[name] for name in DETAILS.get(kind, ())},

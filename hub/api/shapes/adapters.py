@@ -85,7 +85,7 @@ class AdapterPage(s.Serializer[Data]):
 
 
 class AdapterDetail(Repository):
-    """One adapter: the newest commit of main, the newest one that passed, its branches and tags."""
+    """One adapter: the newest commit of main, the newest one that passed, its branches, tags and aliases."""
 
     deprecated = Deprecated(allow_null=True)
     archived_at = s.DateTimeField(allow_null=True)
@@ -94,3 +94,4 @@ class AdapterDetail(Repository):
     verified = s.CharField(allow_null=True)
     branches = s.DictField(child=s.CharField())
     revision_tags = s.DictField(child=s.CharField())
+    aliases = s.DictField(child=s.CharField(), help_text="what each serves")

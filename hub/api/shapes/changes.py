@@ -23,7 +23,8 @@ class Change(s.Serializer[Data]):
     adapter = s.CharField(help_text="as it was called then")
     revision = s.CharField(allow_null=True)
     data = s.DictField(  # type: ignore[assignment]  # a field, which hides nothing: the framework takes it off the class
-        help_text="push: ref; verdict: state, number, check; move: before; yank, unyank: reason"
+        help_text="push: ref; verdict: state, number, check; move: before; yank, unyank: reason; "
+        "alias: alias, action, before, after, reason"
     )
 
 
