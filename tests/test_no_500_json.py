@@ -72,6 +72,8 @@ REST: dict[tuple[str, str], Any] = {
     ("PUT", "/api/v1/adapters/acme/public/watch"): {"level": "all"},
     ("POST", "/api/v1/adapters/acme/public/yank"): {"revision": "main", "reason": "x"},
     ("POST", "/api/v1/adapters/acme/public/unyank"): {"revision": "main", "reason": "x"},
+    ("PUT", "/api/v1/adapters/acme/public/aliases/prod"): {"revision": "main", "reason": "x", "force": True},
+    ("POST", "/api/v1/adapters/acme/public/aliases/prod/rollback"): {"reason": "x"},
     ("PUT", "/api/v1/adapters/acme/public/deprecation"): {"message": "x", "successor": "acme/public"},
 }  # fmt: skip
 # Members that clients send and nobody here reads.

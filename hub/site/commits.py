@@ -1,24 +1,32 @@
-"""The versions of an adapter, newest first, each with its verdict; and what one of them changed."""
+"""The versions of an adapter, newest first, each with its verdict, and its aliases; and what one of them changed."""
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
 from hub.site import diff_view
-from hub.site.forms.repositories import Yank
+from hub.site.forms.repositories import SetAlias, Yank
 from hub.site.proof import document
 from hub.site.repository_header import RepositoryHeader, repository_page
 from registry.kernel import policy
 from registry.kernel.errors import RegistryError, RevisionNotFound
 from registry.kernel.policy import Permission
-from registry.models import Verdict
+from registry.models import Repository, Verdict
 from registry.people import ci_systems
-from registry.repos import pull
+from registry.repos import aliases, pull
+from registry.talk import alerts
 
 PER_PAGE = 30
+MOVES = 20  # of all aliases; REST has the others
 
 
 @repository_page
 def commits(request: HttpRequest, header: RepositoryHeader) -> HttpResponse:
+    alerts.saw(header.by.user, [alerts.Kind.ALIAS_MOVED, alerts.Kind.ALIAS_FELL_BACK], repository=header.repository)
+    return versions_page(request, header, SetAlias())
+
+
+def versions_page(request: HttpRequest, header: RepositoryHeader, form: SetAlias) -> HttpResponse:
+    """The versions and the aliases; with a form that was refused, its status."""
     history = pull.history(header.revision, PER_PAGE + 1)
     older = history[PER_PAGE].oid if len(history) > PER_PAGE else ""
     newest = Verdict.objects.filter(revision__in=history[:PER_PAGE]).order_by("number")  # the highest number counts
@@ -27,7 +35,25 @@ def commits(request: HttpRequest, header: RepositoryHeader) -> HttpResponse:
         (revision, verdicts.get(revision.pk), [name for name, oid in header.names.items() if oid == revision.oid])
         for revision in history[:PER_PAGE]
     ]
-    return render(request, "site/commits.html", {"header": header, "tab": "versions", "rows": rows, "older": older})
+    shown = {"header": header, "tab": "versions", "rows": rows, "older": older, "form": form}
+    return render(request, "site/commits.html", shown | _aliases(header), status=form.status)
+
+
+def _aliases(header: RepositoryHeader) -> dict[str, object]:
+    """The aliases and their newest moves, without the commits that this visitor may not see."""
+    if header.repository.type != Repository.Type.MODEL:
+        return {}
+    states = aliases.listed(header.repository)
+    moves = aliases.history(header.repository, limit=MOVES).items
+    oids = [state.alias.revision.oid for state in states]
+    oids += [oid for move in moves for oid in (move.before, move.after)]
+    return {
+        "aliases": states,
+        "alias_names": {state.name for state in states},
+        "moves": moves,
+        "hidden": aliases.hidden_oids(header.repository, oids, header.by) if oids else set(),
+        "may_alias": header.may_write and not header.repository.is_archived,
+    }
 
 
 @repository_page

@@ -24,7 +24,8 @@ from registry.proof import holding, verdicts
 from registry.proof.config_views import View
 from registry.publish import discussions, repairs
 from registry.publish.push import rows
-from registry.repos import facts, lookup, pull, refs
+from registry.repos import aliases, facts, lookup, pull, refs
+from registry.repos.aliases import AliasState
 from registry.repos.facts import Facts
 from registry.repos.manifest import Entry
 from registry.talk import alerts, social, watching
@@ -66,10 +67,15 @@ class RepositoryHeader:
 
     @cached_property
     def names(self) -> dict[str, str]:
-        """Ref name as people use it → commit."""
-        return {
-            refs.short_name(ref.name).removeprefix("refs/"): ref.revision.oid for ref in refs.list_refs(self.repository)
-        }
+        """Ref name as people use it → commit; what each alias serves at the end."""
+        rows = sorted(refs.list_refs(self.repository), key=lambda ref: ref.name.startswith(refs.ALIASES))
+        return {refs.short_name(ref.name).removeprefix("refs/"): ref.revision.oid for ref in rows}
+
+    @cached_property
+    def alias(self) -> AliasState | None:
+        """The alias by which the address names this version."""
+        is_other = self.rev in ("main", "verified") or len(self.rev) == 40
+        return None if is_other or self.rev not in self.names else aliases.named(self.repository, self.rev)
 
     @property
     def verified(self) -> str:

@@ -8,6 +8,7 @@ from hub.passwords import needs_passwords
 from hub.site import (
     account_urls,
     alerts,
+    aliases,
     audit_log,
     avatars,
     bases,
@@ -125,6 +126,13 @@ REPOSITORIES = [
     at(f"{REPOSITORY}/tree/<str:rev>/<path:path>", files.tree, "tree"),
     at(f"{REPOSITORY}/blob/<str:rev>/<path:path>", files.blob, "blob"),
     at(f"{REPOSITORY}/commits/<str:rev>", commits.commits, "commits"),
+    *forms(
+        "commits",
+        f"{REPOSITORY}/commits/<str:rev>",
+        ("aliases/set", aliases.set_alias, "set-alias"),
+        ("aliases/<str:alias>/rollback", aliases.roll_back, "roll-back-alias"),
+        ("aliases/<str:alias>/remove", aliases.remove, "remove-alias"),
+    ),
     at(f"{REPOSITORY}/commit/<str:rev>", commits.commit, "commit"),
     *forms(
         "commit",

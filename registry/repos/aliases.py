@@ -43,9 +43,14 @@ class AliasState:
 
 def find(repository: Repository, name: str) -> AliasState:
     """Return one alias. Raises AliasNotFound."""
-    for state in _states(repository, Alias.objects.filter(repository=repository, name=name)):
-        return state
-    raise AliasNotFound(f"{repository.full_name} has no alias {name[:MAX_ALIAS]!r}.")
+    if (state := named(repository, name)) is None:
+        raise AliasNotFound(f"{repository.full_name} has no alias {name[:MAX_ALIAS]!r}.")
+    return state
+
+
+def named(repository: Repository, name: str) -> AliasState | None:
+    """Return the alias of this name, or None."""
+    return next(iter(_states(repository, Alias.objects.filter(repository=repository, name=name))), None)
 
 
 def listed(repository: Repository) -> list[AliasState]:

@@ -9,7 +9,7 @@ import pytest
 from hub.api import openapi
 from registry.kernel.policy import Caller
 from registry.models import Token, User
-from registry.publish import discussions
+from registry.publish import branches, discussions
 from tests.api.conftest import judged, pushed
 from tests.test_no_500_json import HEADER, LORA, known_base
 
@@ -106,6 +106,12 @@ ANSWERS = (  # method, path of the document, who asks, body
     ("PUT", f"{ADAPTER}/watch", "alice", {"level": "all"}),
     ("POST", "reports", "carol", {"adapter": "alice/reviews", "reason": "spam", "text": "An advertisement."}),
     ("GET", "moderation/queue", "mona", None),
+    ("PUT", f"{ADAPTER}/aliases/prod", "alice", {"revision": "first", "force": True, "reason": "A trial."}),
+    ("PUT", f"{ADAPTER}/aliases/prod", "alice", {"revision": "main", "force": True, "reason": "Another."}),
+    ("GET", f"{ADAPTER}/aliases", "anonymous", None),
+    ("GET", f"{ADAPTER}/aliases/prod", "anonymous", None),
+    ("GET", f"{ADAPTER}/aliases/prod/history", "anonymous", None),
+    ("POST", f"{ADAPTER}/aliases/prod/rollback", "alice", {}),
     ("POST", f"{ADAPTER}/yank", "alice", {"revision": "main", "reason": "It repeats itself."}),
     ("POST", f"{ADAPTER}/unyank", "alice", {"revision": "main"}),
     ("PUT", f"{ADAPTER}/deprecation", "alice", {"message": "Use another."}),
@@ -119,6 +125,7 @@ OF_A_PERSON = {
     "members/bob": "members/{user}",
     "invitations/carol": "invitations/{user}",
     "users/dave": "users/{name}",
+    "aliases/prod": "aliases/{alias}",
 }
 
 
@@ -129,6 +136,7 @@ def test_every_answer_is_what_its_shape_says(ask, cast, repository):
         checks=[{"id": "tensors.nan", "outcome": "failed", "message": "m"}],
     )
     pushed(cast, repository, title="notes", files={"notes.txt": b"x"})
+    branches.create_ref(repository, "refs/heads/first", repository.revisions.earliest("pk"), cast.session("alice"))
     discussions.start(repository, "A question", "How?", Caller(user=User.objects.get(username="bob")))
     known_base()
     cast.token("alice")

@@ -38,7 +38,7 @@ from registry.people import (
     teams,
     tokens,
 )
-from registry.proof import verdicts, yanking
+from registry.proof import aliases, verdicts, yanking
 from registry.publish import (
     account_deletion,
     branches,
@@ -120,6 +120,21 @@ def deprecate(cast: Cast) -> Act:
 def yank(cast: Cast) -> Act:
     revision = pushed(cast, repository(cast))
     return lambda: yanking.yank(revision, alice(cast), "Wrong labels.")
+
+
+def alias_deed(verb: str) -> Callable[[Cast], Act]:
+    def scenario(cast: Cast) -> Act:
+        row, forced = repository(cast), {"reason": "A trial.", "force": True}
+        first, second = pushed(cast, row), pushed(cast, row, files={"README.md": b"# Two"})
+        aliases.set_alias(row, "prod", first, alice(cast), **forced)
+        if verb == "set":
+            return lambda: aliases.set_alias(row, "prod", second, alice(cast), **forced)
+        if verb == "remove":
+            return lambda: aliases.remove_alias(row, "prod", alice(cast))
+        aliases.set_alias(row, "prod", second, alice(cast), **forced)
+        return lambda: aliases.roll_back(row, "prod", alice(cast))
+
+    return scenario
 
 
 def unyank(cast: Cast) -> Act:
@@ -449,6 +464,9 @@ SERVICES: dict[str, Callable[[Cast], Act]] = {
     "adapter:deprecation": deprecate,
     "revision:yank": yank,
     "revision:unyank": unyank,
+    "alias:set": alias_deed("set"),
+    "alias:rollback": alias_deed("rollback"),
+    "alias:remove": alias_deed("remove"),
     "adapter:visibility": visibility,
     "adapter:gate": gate,
     "adapter:move": move,

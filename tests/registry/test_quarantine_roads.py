@@ -73,11 +73,16 @@ WRITING = [
 REST = [
     Road("GET", "/api/v1/adapters/{id}/revisions/main/files/README.md"),
     Road("POST", "/api/v1/adapters/{id}/revisions/main/validate", "{}"),
+    Road("PUT", "/api/v1/adapters/{id}/aliases/prod", '{"revision": "main"}'),
+    Road("POST", "/api/v1/adapters/{id}/aliases/prod/rollback", "{}"),
 ]
 REST_FACTS = [
     Road("GET", "/api/v1/adapters/{id}"),
     Road("GET", "/api/v1/adapters/{id}/revisions"),
     Road("GET", "/api/v1/adapters/{id}/revisions/main"),
+    Road("GET", "/api/v1/adapters/{id}/aliases"),
+    Road("GET", "/api/v1/adapters/{id}/aliases/prod"),
+    Road("GET", "/api/v1/adapters/{id}/aliases/prod/history"),
 ]
 PAGES = [
     Road("GET", "/{id}"),

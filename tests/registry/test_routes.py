@@ -44,6 +44,10 @@ api/v1/adapters/<ns>/<name>/revisions/<rev>                  GET adapter:read
 api/v1/adapters/<ns>/<name>/revisions/<rev>/files/<path>     GET adapter:download
 api/v1/adapters/<ns>/<name>/revisions/<rev>/verdict          GET adapter:read
 api/v1/adapters/<ns>/<name>/revisions/<rev>/validate         POST adapter:push
+api/v1/adapters/<ns>/<name>/aliases                          GET adapter:browse
+api/v1/adapters/<ns>/<name>/aliases/<alias>                  GET adapter:browse  PUT adapter:push  DELETE adapter:push
+api/v1/adapters/<ns>/<name>/aliases/<alias>/history          GET adapter:browse
+api/v1/adapters/<ns>/<name>/aliases/<alias>/rollback         POST adapter:push
 api/v1/adapters/<ns>/<name>/repair                           POST adapter:discuss
 api/v1/adapters/<ns>/<name>/yank                             POST adapter:push
 api/v1/adapters/<ns>/<name>/unyank                           POST adapter:push
@@ -406,6 +410,9 @@ robots.txt                                                   GET anyone
 {of}<ns>/<name>/tree/<rev>/<path>                            GET adapter:download
 {of}<ns>/<name>/blob/<rev>/<path>                            GET adapter:download
 {of}<ns>/<name>/commits/<rev>                                GET adapter:download
+{of}<ns>/<name>/commits/<rev>/aliases/set                    POST session
+{of}<ns>/<name>/commits/<rev>/aliases/<alias>/rollback       POST session
+{of}<ns>/<name>/commits/<rev>/aliases/<alias>/remove         POST session
 {of}<ns>/<name>/commit/<rev>                                 GET adapter:download
 {of}<ns>/<name>/commit/<rev>/yank                            POST session
 {of}<ns>/<name>/commit/<rev>/unyank                          POST session
@@ -524,6 +531,7 @@ def ask(address: str, method: str, name: str, who: dict | None = None, body: dic
     given |= {"topic": "x", "rest": "main/x", "status": "pending", "slug": f"x-{'0' * 24}"}
     given |= {
         "store": "here",
+        "alias": "prod",
         "item": "1",
         "delivery": "1",
         "signed": "x",

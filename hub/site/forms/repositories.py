@@ -6,14 +6,19 @@ from django import forms
 
 from hub.site.forms import Choice, Form, Named, Option, Owned, Refusals, name_field, text_field, visibility_field
 from registry.kernel.errors import (
+    AliasRefused,
+    AliasUnproven,
     NameInvalid,
     NameProhibited,
     NameReserved,
     NamespaceNotFound,
     NameTaken,
+    RefExists,
     RegistryError,
     RepositoryExists,
     RepositoryNotFound,
+    RepositoryQuarantined,
+    RevisionNotFound,
     ValueInvalid,
 )
 from registry.kernel.lookalikes import Likeness
@@ -67,6 +72,29 @@ class Yank(Form):
 
     def field_of(self, refusal: RegistryError) -> str | None:
         return "reason"
+
+
+class SetAlias(Form):
+    alias = name_field("Alias", "Such as `prod`; one that exists moves.", maxlength=64, placeholder="prod")
+    revision = name_field("Version", "A commit, `verified`, a tag or a branch.", maxlength=200, placeholder="verified")
+    reason = text_field("Why", "Everybody reads this.", maxlength=500, required=False)
+    force = forms.BooleanField(
+        label="Also if it has not passed",
+        help_text="It needs a reason: people pull an alias to get what works.",
+        required=False,
+    )
+    fields_of: ClassVar[Refusals] = {
+        RefExists: "alias",
+        RevisionNotFound: "revision",
+        AliasUnproven: "revision",
+        AliasRefused: "revision",
+        RepositoryQuarantined: "revision",
+    }
+
+    def field_of(self, refusal: RegistryError) -> str | None:
+        if isinstance(refusal, ValueInvalid):
+            return "reason" if "reason" in refusal.detail else "alias"
+        return super().field_of(refusal)
 
 
 class Move(Form):
