@@ -26,7 +26,7 @@ class Rule:
 
 
 RULES: dict[Topic, Rule] = {
-    Topic.OWN: Rule("Your adapters", "One of yours does not pass, or stopped passing."),
+    Topic.OWN: Rule("Your adapters", "One of yours does not pass, or stopped passing; an alias of yours fell back."),
     Topic.ACCESS: Rule("Access to files", "Somebody asks for files of yours, or your own request is decided."),
     Topic.DISCUSSIONS: Rule("Discussions", "Threads on your adapters, and threads that you take part in."),
     Topic.MENTIONS: Rule("Mentions", "Somebody writes @ and your name."),

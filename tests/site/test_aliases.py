@@ -27,7 +27,7 @@ def send(browser, deed: str, **fields: str):
 
 
 def test_an_alias_is_set_moved_rolled_back_and_removed(visit, reviews, versions):
-    alice, first, second = visit("alice"), *versions
+    alice, (first, second) = visit("alice"), versions
     assert send(alice, "set", alias="prod", revision=first.oid, reason="The <first>.").status_code == 302
     assert send(alice, "set", alias="prod", revision="").status_code == 302  # verified
     assert pull.resolve(reviews, "prod") == second

@@ -105,6 +105,26 @@ class FitAnswer(TypedDict, total=False):
     left_out: int
 
 
+class AliasFacts(TypedDict, total=False):
+    """An alias; `revision` is what it serves (null: nothing), `chosen` what it was set to."""
+
+    alias: Required[str]
+    fallback: Required[bool]
+    revision: str | None
+    chosen: str | None
+    fallback_reason: str | None
+    forced: bool
+    reason: str
+    set_by: str
+    set_at: str
+
+
+class AliasList(TypedDict):
+    """The aliases of an adapter."""
+
+    items: list[AliasFacts]
+
+
 class FiledReport(TypedDict):
     """The case that a report went to."""
 

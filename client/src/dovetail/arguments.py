@@ -67,6 +67,7 @@ def misuse(error: typer.TyperException, app: typer.Typer) -> Problem:
 
 def _unknown_command(word: str, app: typer.Typer) -> Problem:
     commands = [command.name or command.callback.__name__ for command in app.registered_commands if command.callback]
+    commands += [str(group.name) for group in app.registered_groups]
     near = difflib.get_close_matches(word, commands, 1)
     return usage(
         f"There is no command {word!r}.",

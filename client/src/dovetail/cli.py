@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from dovetail import __version__, account, arguments, client
+from dovetail import __version__, account, aliases, arguments, client
 from dovetail.options import Options
 from dovetail.printing import Printer, settle_streams
 from dovetail.problems import DONE, REFUTED, USAGE, Problem, usage
@@ -53,6 +53,7 @@ def options(
 
 for _command in (account.login, account.logout, account.whoami):
     app.command()(_command)
+app.add_typer(aliases.app, name="alias")
 
 
 @app.command()
@@ -108,7 +109,7 @@ def push(
 def pull(
     context: typer.Context,
     adapter: Annotated[
-        str, typer.Argument(metavar="NS/NAME[@REV]", help="REV: a branch, a tag, a commit, or verified.")
+        str, typer.Argument(metavar="NS/NAME[@REV]", help="REV: a branch, a tag, an alias, a commit, or verified.")
     ],
     to: Annotated[Path | None, typer.Option(metavar="DIR", help="The folder to write. Default: ./NAME.")] = None,
 ) -> None:
@@ -137,7 +138,7 @@ def pull(
 def verdict(
     context: typer.Context,
     adapter: Annotated[
-        str, typer.Argument(metavar="NS/NAME[@REV]", help="REV: a branch, a tag, a commit, or verified.")
+        str, typer.Argument(metavar="NS/NAME[@REV]", help="REV: a branch, a tag, an alias, a commit, or verified.")
     ],
     wait: Annotated[bool, typer.Option("--wait", help="Wait until it is finished.")] = False,
 ) -> None:

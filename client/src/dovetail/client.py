@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from dovetail import fetching, places, verdict
-from dovetail.answers import AdapterFacts, FiledReport, FitAnswer, Manifest, Me, PullRequest, VerdictAnswer, YankState
+from dovetail import answers, fetching, places, verdict
 from dovetail.fetching import Progress, ignore
 from dovetail.problems import Problem, usage
 from dovetail.transport import Transport
@@ -37,7 +36,7 @@ class Client:
         self.token = places.token(self.endpoint, token)
         self._transport = Transport(self.endpoint, self.token)
 
-    def me(self) -> Me:
+    def me(self) -> answers.Me:
         """Return the account that the token belongs to."""
         if self.token is None:
             raise Problem(
@@ -45,15 +44,15 @@ class Client:
                 f"Create a token at {self.endpoint}/settings/tokens and run `dovetail login`.",
                 code="client-token-missing",
             )
-        return self._transport.get("/me", Me)
+        return self._transport.get("/me", answers.Me)
 
-    def adapter(self, adapter: str) -> AdapterFacts:
+    def adapter(self, adapter: str) -> answers.AdapterFacts:
         """Return the facts of an adapter."""
-        return self._transport.get(_path(adapter), AdapterFacts)
+        return self._transport.get(_path(adapter), answers.AdapterFacts)
 
-    def manifest(self, adapter: str, revision: str = MAIN) -> Manifest:
+    def manifest(self, adapter: str, revision: str = MAIN) -> answers.Manifest:
         """Return a revision's manifest: `revision` (40 hex), `files` with size in bytes and sha256, config, base."""
-        return self._transport.get(_path(adapter, revision), Manifest)
+        return self._transport.get(_path(adapter, revision), answers.Manifest)
 
     def push(
         self,
@@ -94,7 +93,7 @@ class Client:
         return self.fetch(adapter, self.manifest(adapter, revision), to, progress=progress)
 
     def fetch(
-        self, adapter: str, manifest: Manifest, to: str | Path | None = None, *, progress: Progress = ignore
+        self, adapter: str, manifest: answers.Manifest, to: str | Path | None = None, *, progress: Progress = ignore
     ) -> Path:
         """Download the files of a manifest, as `pull` does after it has asked for one."""
         base = _path(adapter, manifest["revision"])
@@ -126,34 +125,58 @@ class Client:
             time.sleep(pause)
             pause = min(pause * 1.3, LONGEST_PAUSE)
 
-    def fit(self, path: str | Path) -> FitAnswer:
+    def fit(self, path: str | Path) -> answers.FitAnswer:
         """Return the hub's bases that the adapter in a folder fits, and why not the others; nothing is pushed."""
         folder = _folder(path)
         from dovetail import fits  # noqa: PLC0415  # no other command needs the format library
 
         return fits.ask(self._transport, folder)
 
-    def repair(self, adapter: str, base: str = "") -> PullRequest:
+    def repair(self, adapter: str, base: str = "") -> answers.PullRequest:
         """Open a pull request that names the base in an adapter's config: `url`, `number`, `title`, `base`."""
         check_adapter(adapter)
-        return self._transport.post(f"{_path(adapter)}/repair", {"base": base}, PullRequest)
+        return self._transport.post(f"{_path(adapter)}/repair", {"base": base}, answers.PullRequest)
 
-    def report(self, adapter: str, reason: str, *, revision: str = "", file: str = "", text: str = "") -> FiledReport:
+    def report(
+        self, adapter: str, reason: str, *, revision: str = "", file: str = "", text: str = ""
+    ) -> answers.FiledReport:
         """Report an adapter, one revision, or a file of it to the moderators, who alone read it."""
         check_adapter(adapter)
         about: dict[str, Any] = {"adapter": adapter, "revision": revision or None}
         if file:
             about = {"target": {"type": "file", "id": f"{adapter}@{revision or MAIN}:{file}"}}
-        return self._transport.post("/reports", {**about, "reason": reason, "text": text}, FiledReport)
+        return self._transport.post("/reports", {**about, "reason": reason, "text": text}, answers.FiledReport)
 
-    def yank(self, adapter: str, revision: str, reason: str = "", *, undo: bool = False) -> YankState:
+    def yank(self, adapter: str, revision: str, reason: str = "", *, undo: bool = False) -> answers.YankState:
         """Say that nobody should use a revision, for a reason that everybody reads; with `undo`, take that back."""
         check_adapter(adapter)
         deed = "unyank" if undo else "yank"
-        return self._transport.post(f"{_path(adapter)}/{deed}", {"revision": revision, "reason": reason}, YankState)
+        return self._transport.post(
+            f"{_path(adapter)}/{deed}", {"revision": revision, "reason": reason}, answers.YankState
+        )
+
+    def aliases(self, adapter: str) -> answers.AliasList:
+        """Return the aliases of an adapter."""
+        check_adapter(adapter)
+        return self._transport.get(f"{_path(adapter)}/aliases", answers.AliasList)
+
+    def set_alias(
+        self, adapter: str, alias: str, revision: str, *, reason: str = "", force: bool = False
+    ) -> answers.AliasFacts:
+        """Set or move an alias to a revision that passed; `force`, with a reason, also to another one."""
+        body = {"revision": revision, "reason": reason, "force": force}
+        return self._transport.put(_alias_path(adapter, alias), body, answers.AliasFacts)
+
+    def roll_back_alias(self, adapter: str, alias: str, reason: str = "") -> answers.AliasFacts:
+        """Move an alias back to the revision that it named before."""
+        return self._transport.post(f"{_alias_path(adapter, alias)}/rollback", {"reason": reason}, answers.AliasFacts)
+
+    def remove_alias(self, adapter: str, alias: str) -> None:
+        """Remove an alias."""
+        self._transport.delete(_alias_path(adapter, alias))
 
     def _verdict(self, adapter: str, revision: str) -> Verdict:
-        return verdict.read(self._transport.get(f"{_path(adapter, revision)}/verdict", VerdictAnswer))
+        return verdict.read(self._transport.get(f"{_path(adapter, revision)}/verdict", answers.VerdictAnswer))
 
     def _patient_verdict(self, adapter: str, revision: str) -> Verdict:
         deadline = time.monotonic() + PATIENCE_SECONDS
@@ -213,3 +236,10 @@ def _folder(path: str | Path) -> Path:
 def _path(adapter: str, revision: str | None = None) -> str:
     path = f"/adapters/{quote(adapter)}"
     return path if revision is None else f"{path}/revisions/{quote(revision, safe='')}"
+
+
+def _alias_path(adapter: str, alias: str) -> str:
+    check_adapter(adapter)
+    if not alias:
+        raise usage("The name of the alias is empty.", "Name it, as in `prod`.")
+    return f"{_path(adapter)}/aliases/{quote(alias, safe='')}"

@@ -34,6 +34,14 @@ class Transport:
         """Return the JSON answer of a POST below /api/v1, as `get` does."""
         return self._object(self.open(path, json.dumps(body).encode()), answer)
 
+    def put(self, path: str, body: Mapping[str, Any], answer: type[T]) -> T:
+        """Return the JSON answer of a PUT below /api/v1, as `get` does."""
+        return self._object(self.open(path, json.dumps(body).encode(), "PUT"), answer)
+
+    def delete(self, path: str) -> None:
+        """Send a DELETE below /api/v1."""
+        self.open(path, method="DELETE").close()
+
     def _object(self, opened: HTTPResponse, shape: type[T]) -> T:
         with opened as answer:
             try:
@@ -47,18 +55,22 @@ class Transport:
             raise no_hub(self.endpoint)
         return cast("T", document)
 
-    def open(self, path: str, body: bytes | None = None) -> HTTPResponse:
-        """Request a path below /api/v1, following redirects; the caller closes the response. A body makes it a POST."""
+    def open(self, path: str, body: bytes | None = None, method: str | None = None) -> HTTPResponse:
+        """Request a path below /api/v1, following redirects; the caller closes the response.
+
+        Without a method it is a GET, with a body a POST.
+        """
         try:
-            return self._open(path, body)
+            return self._open(path, body, method)
         except Problem as problem:
             if problem.wait_seconds is None or problem.wait_seconds > LONGEST_WAIT_SECONDS:
                 raise
             time.sleep(problem.wait_seconds)
-        return self._open(path, body)
+        return self._open(path, body, method)
 
-    def _open(self, path: str, body: bytes | None) -> HTTPResponse:
-        request = urllib.request.Request(f"{self.endpoint}/api/v1{path}", body)  # noqa: S310  # places.py checks the scheme
+    def _open(self, path: str, body: bytes | None, method: str | None) -> HTTPResponse:
+        url = f"{self.endpoint}/api/v1{path}"
+        request = urllib.request.Request(url, body, method=method)  # noqa: S310  # places.py checks the scheme
         request.add_header("User-Agent", f"dovetail-hub/{__version__}")
         request.add_header("Accept", "application/json")
         if body is not None:

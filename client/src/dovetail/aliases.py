@@ -1,0 +1,99 @@
+"""The commands `dovetail alias`: list the aliases of an adapter, set and move them, roll them back, remove them."""
+
+from typing import Annotated, Any
+
+import typer
+
+from dovetail.answers import AliasFacts
+from dovetail.arguments import Commands
+from dovetail.options import Options
+from dovetail.problems import usage
+
+LIST = "list"
+
+
+class AliasCommands(Commands):
+    """The deeds; without one (`dovetail alias NS/NAME`) the aliases are listed."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        if args and "/" in args[0] and not args[0].startswith("-"):
+            args = [LIST, *args]
+        return super().parse_args(ctx, args)
+
+
+app = typer.Typer(cls=AliasCommands, help="List and move the aliases of an adapter: names such as prod.")
+Adapter = Annotated[str, typer.Argument(metavar="NS/NAME", help="The adapter.")]
+Name = Annotated[str, typer.Argument(metavar="ALIAS", help="Such as prod, staging or champion.")]
+Reason = Annotated[str, typer.Option("--reason", "-m", help="Why; everybody reads this.")]
+
+
+@app.command(LIST)
+def list_aliases(context: typer.Context, adapter: Adapter) -> None:
+    """List the aliases of an adapter: name, commit, who set it."""
+    options: Options = context.obj
+    answer = options.client().aliases(adapter)
+    if options.printer.as_json:
+        options.printer.document({"adapter": adapter, "aliases": answer["items"]})
+        return
+    for row in answer["items"]:
+        options.printer.line(f"{row['alias']}\t{row.get('revision') or '-'}")
+        options.printer.note(_words(row))
+    if not answer["items"]:
+        options.printer.note(f"{adapter} has no alias. Set one: dovetail alias set {adapter}@verified prod")
+
+
+@app.command("set")
+def set_alias(
+    context: typer.Context,
+    adapter: Annotated[str, typer.Argument(metavar="NS/NAME@REV", help="The version that it shall name.")],
+    name: Name,
+    reason: Reason = "",
+    force: Annotated[bool, typer.Option("--force", help="Also to a version that has not passed.")] = False,
+) -> None:
+    """Set an alias to a version that passed, or move it there."""
+    options: Options = context.obj
+    full_name, at, revision = adapter.partition("@")
+    if not (at and revision):
+        raise usage(f"{adapter!r} names no revision.", f"Write {full_name}@verified, or @ and a commit id or a tag.")
+    if force and not reason:
+        raise usage("Forcing an alias needs a reason.", "Add --reason and a sentence that says why.")
+    answer = options.client().set_alias(full_name, name, revision, reason=reason, force=force)
+    _print(options, full_name, answer)
+
+
+@app.command("rollback")
+def roll_back(context: typer.Context, adapter: Adapter, name: Name, reason: Reason = "") -> None:
+    """Move an alias back to the version that it named before."""
+    options: Options = context.obj
+    _print(options, adapter, options.client().roll_back_alias(adapter, name, reason))
+
+
+@app.command("rm")
+def remove(context: typer.Context, adapter: Adapter, name: Name) -> None:
+    """Remove an alias; the version that it names stays."""
+    options: Options = context.obj
+    options.client().remove_alias(adapter, name)
+    if options.printer.as_json:
+        options.printer.document({"adapter": adapter, "alias": name, "revision": None})
+        return
+    options.printer.line(name)
+    options.printer.note(f"{adapter} has no alias {name} any more.")
+
+
+def _print(options: Options, adapter: str, answer: AliasFacts) -> None:
+    if options.printer.as_json:
+        options.printer.document(answer)
+        return
+    options.printer.line(str(answer.get("revision")))
+    options.printer.note(f"{adapter}@{answer['alias']} is {str(answer.get('revision'))[:7]} now.")
+
+
+def _words(row: AliasFacts) -> str:
+    """Return who set an alias, and why another version than the chosen one is served."""
+    words = f"  set by {row.get('set_by')}"
+    if row.get("reason"):
+        words += f": {row['reason']}"
+    if row["fallback"]:
+        served = "a fallback is served" if row.get("revision") else "none is served"
+        words += f"\n  {served}: the chosen version is {row.get('fallback_reason')}"
+    return words
