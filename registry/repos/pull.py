@@ -72,8 +72,9 @@ def resolve_within(repository: Repository, text: str) -> tuple[Revision, str]:
         try:
             return resolve_pulled(repository, "/".join(parts[:count])), "/".join(parts[count:])
         except RevisionNotFound:
-            continue
-    raise refs.revision_not_found(parts[0], repository)
+            if count == 1:
+                raise
+    raise refs.revision_not_found(text)
 
 
 def _named(repository: Repository, rev: str) -> Revision | None:

@@ -93,7 +93,7 @@ def test_what_it_refuses_has_a_code_and_a_fix(cast, ask, repository, versions):
     forced = alice.put(PROD, {"revision": unproven, "force": True, "reason": "A trial."}, JSON).json()
     assert (forced["revision"], forced["forced"]) == (unproven, True)
     assert alice.post(f"{PROD}/rollback", {}, JSON).json()["code"] == "alias-refused"
-    taken = alice.post("/api/models/alice/reviews/branch/prod", {}, JSON)
+    taken = ask("alice", "write").post("/api/models/alice/reviews/branch/prod", {}, JSON)
     assert (taken.status_code, taken.json()["code"]) == (409, "ref-exists")
 
 

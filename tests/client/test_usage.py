@@ -85,7 +85,8 @@ def test_every_command_explains_itself(dovetail):
 
 def test_every_command_has_its_heading():
     headings = re.findall(r"^### `dovetail (\w+)", (ROOT / "client" / "README.md").read_text(), re.MULTILINE)
-    assert headings == [command.callback.__name__ for command in cli.app.registered_commands]
+    commands = [command.callback.__name__ for command in cli.app.registered_commands]
+    assert headings == [*commands, *(group.name for group in cli.app.registered_groups)]
 
 
 def test_the_version_is_that_of_the_distribution(dovetail):
