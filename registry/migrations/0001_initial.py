@@ -963,6 +963,7 @@ class Migration(migrations.Migration):
                             ("repository-restored", "Restored"),
                             ("revision-yanked", "Yanked"),
                             ("revision-unyanked", "Unyanked"),
+                            ("alias-moved", "Alias Moved"),
                             ("ref-moved", "Ref Moved"),
                             ("discussion-opened", "Discussion Opened"),
                             ("discussion-changed", "Discussion Changed"),
@@ -1179,6 +1180,7 @@ class Migration(migrations.Migration):
                             ("restore", "Restore"),
                             ("yank", "Yank"),
                             ("unyank", "Unyank"),
+                            ("alias", "Alias"),
                         ],
                         max_length=12,
                     ),
@@ -1442,6 +1444,90 @@ class Migration(migrations.Migration):
                 related_name="cases",
                 to="registry.revision",
             ),
+        ),
+        migrations.CreateModel(
+            name="AliasMove",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("alias", models.CharField(max_length=64)),
+                (
+                    "action",
+                    models.CharField(
+                        choices=[
+                            ("set", "Set"),
+                            ("rollback", "Rollback"),
+                            ("remove", "Remove"),
+                            ("fallback", "Fallback"),
+                            ("return", "Return"),
+                            ("rewrite", "Rewrite"),
+                        ],
+                        max_length=8,
+                    ),
+                ),
+                ("before", models.CharField(blank=True, max_length=40)),
+                ("after", models.CharField(blank=True, max_length=40)),
+                ("reason", models.CharField(blank=True, max_length=500)),
+                ("is_forced", models.BooleanField(default=False)),
+                ("at", models.DateTimeField(default=django.utils.timezone.now)),
+                (
+                    "by",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "repository",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="alias_moves",
+                        to="registry.repository",
+                    ),
+                ),
+                (
+                    "revision",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.RESTRICT,
+                        related_name="alias_moves",
+                        to="registry.revision",
+                    ),
+                ),
+            ],
+        ),
+        migrations.CreateModel(
+            name="Alias",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("name", models.CharField(max_length=64)),
+                ("set_at", models.DateTimeField(default=django.utils.timezone.now)),
+                ("is_forced", models.BooleanField(default=False)),
+                ("reason", models.CharField(blank=True, max_length=500)),
+                (
+                    "set_by",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to=settings.AUTH_USER_MODEL
+                    ),
+                ),
+                (
+                    "repository",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="aliases", to="registry.repository"
+                    ),
+                ),
+                (
+                    "revision",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.RESTRICT, related_name="aliases", to="registry.revision"
+                    ),
+                ),
+            ],
+            options={
+                "verbose_name_plural": "aliases",
+                "ordering": ["name"],
+            },
         ),
         migrations.CreateModel(
             name="RevisionFile",
@@ -1908,6 +1994,8 @@ class Migration(migrations.Migration):
                             ("appeal-answered", "Answered"),
                             ("pushed", "Pushed"),
                             ("verified", "Verified"),
+                            ("alias-moved", "Alias Moved"),
+                            ("alias-fell-back", "Alias Fell Back"),
                             ("created", "Created"),
                             ("signed-in", "Signed In"),
                             ("account-changed", "Account"),
@@ -2825,6 +2913,21 @@ class Migration(migrations.Migration):
                 condition=models.Q(("severity__in", [1, 2, 3])), name="case_severity_known"
             ),
         ),
+        migrations.AddIndex(
+            model_name="aliasmove",
+            index=models.Index(fields=["repository", "alias", "id"], name="alias_move_by_alias"),
+        ),
+        migrations.AddConstraint(
+            model_name="aliasmove",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("action__in", ["set", "rollback", "remove", "fallback", "return", "rewrite"])),
+                name="alias_move_known",
+            ),
+        ),
+        migrations.AddConstraint(
+            model_name="alias",
+            constraint=models.UniqueConstraint(fields=("repository", "name"), name="alias_name_unique"),
+        ),
         migrations.AddConstraint(
             model_name="revisionfile",
             constraint=models.UniqueConstraint(fields=("revision", "path"), name="revision_file_path_unique"),
@@ -3094,7 +3197,9 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name="alert",
             constraint=models.UniqueConstraint(
-                condition=models.Q(("kind__in", ["pushed", "verified", "created"]), ("read_at__isnull", True)),
+                condition=models.Q(
+                    ("kind__in", ["pushed", "verified", "created", "alias-moved"]), ("read_at__isnull", True)
+                ),
                 fields=("user", "repository", "kind"),
                 name="alert_of_watched_once",
             ),
@@ -3126,7 +3231,10 @@ class Migration(migrations.Migration):
                     models.Q(("case__isnull", False), ("kind__in", ["report-decided", "case-overdue"])),
                     models.Q(("kind", "strike"), ("strike__isnull", False)),
                     models.Q(("appeal__isnull", False), ("kind__in", ["appealed", "appeal-answered"])),
-                    ("kind__in", ["pushed", "created", "signed-in", "account-changed"]),
+                    (
+                        "kind__in",
+                        ["pushed", "created", "signed-in", "account-changed", "alias-moved", "alias-fell-back"],
+                    ),
                     ("kind__in", ["quota-reached", "quota-changed"]),
                     models.Q(("kind", "token-ends"), ("token__isnull", False)),
                     models.Q(("kind", "verified"), ("verdict__isnull", False)),
